@@ -1,1 +1,177 @@
-fn main() {}
+//! The edge's process: command line, log, signals, exit code.
+
+use std::{
+    io::{self, IsTerminal, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
+
+use edge::{
+    config::{
+        file,
+        flags::{self, Healthcheck, Settings},
+        problem::Loaded,
+    },
+    control::{Command, Edge, StartError},
+};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// For wrong flags and files, as clap and most tools have it.
+const USAGE: u8 = 2;
+/// How long a health check may take.
+const HEALTHCHECK: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    match flags::parse(std::env::args_os(), std::env::vars_os()) {
+        Ok(flags::Command::Run(settings)) => run(settings),
+        Ok(flags::Command::Check(settings)) => check(&settings),
+        Ok(flags::Command::Healthcheck(healthcheck)) => ask(&healthcheck),
+        Err(usage) => {
+            let shown = usage.print();
+            ExitCode::from(if shown.is_ok() { u8::try_from(usage.exit_code()).unwrap_or(USAGE) } else { USAGE })
+        }
+    }
+}
+
+fn run(settings: Settings) -> ExitCode {
+    let loaded = match settings.load() {
+        Ok(loaded) => loaded,
+        Err(error) => return complain(&error, USAGE),
+    };
+    if let Err(error) = start_log(settings.log()) {
+        return complain(&format!("--log: {error}"), USAGE);
+    }
+    let config = heed(loaded);
+    let edge = match Edge::bind(config) {
+        Ok(edge) => edge,
+        Err(error @ (StartError::Tls(_) | StartError::AccessLog(_))) => return complain(&error, USAGE),
+        Err(error) => return complain(&error, 1),
+    };
+    for address in edge.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    if let Some(address) = edge.admin_address() {
+        tracing::info!(%address, "status page, metrics and health");
+    }
+    let (commands, inbox) = mpsc::unbounded_channel();
+    let watcher = thread::Builder::new().name("signals".into()).spawn(move || watch_signals(&settings, &commands));
+    if let Err(error) = watcher {
+        return complain(&format!("cannot start a thread: {error}"), 1);
+    }
+    match edge.run(inbox) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error, 1),
+    }
+}
+
+/// SIGHUP reloads, SIGTERM and SIGINT drain; a second one of those ends at once.
+fn watch_signals(settings: &Settings, commands: &mpsc::UnboundedSender<Command>) {
+    let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
+    let outcome: io::Result<()> = runtime.block_on(async {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut draining = false;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {
+                    let command = match settings.load() {
+                        Ok(loaded) => Command::Reload(Box::new(heed(loaded))),
+                        Err(error) => Command::ReloadFailed(error.to_string()),
+                    };
+                    if commands.send(command).is_err() {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if draining {
+                tracing::warn!("second signal: open requests are cut off");
+                #[expect(clippy::exit, reason = "whoever asks twice does not want to wait")]
+                std::process::exit(1);
+            }
+            draining = commands.send(Command::Drain).is_ok();
+        }
+    });
+    if let Err(error) = outcome {
+        tracing::error!(%error, "cannot watch for signals");
+    }
+}
+
+fn check(settings: &Settings) -> ExitCode {
+    let loaded = match settings.load() {
+        Ok(loaded) => loaded,
+        Err(error) => return complain(&error, USAGE),
+    };
+    for warning in &loaded.warnings {
+        complain(&format!("warning: {warning}"), 0);
+    }
+    if let Err(error) = edge::control::check(&loaded.config) {
+        return complain(&error, USAGE);
+    }
+    match io::stdout().write_all(file::render(&loaded.config).as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error, 1),
+    }
+}
+
+/// Asks a running edge whether it is alive. Plain blocking calls: an image without a shell or curl runs
+/// this every few seconds.
+fn ask(healthcheck: &Healthcheck) -> ExitCode {
+    let address = match healthcheck.address() {
+        Ok(address) => address,
+        Err(error) => return complain(&error, USAGE),
+    };
+    match alive(address) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => complain(&format!("{address} says that the edge is not well"), 1),
+        Err(error) => complain(&format!("{address}: {error}"), 1),
+    }
+}
+
+fn alive(address: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect_timeout(&address, HEALTHCHECK)?;
+    stream.set_read_timeout(Some(HEALTHCHECK))?;
+    stream.set_write_timeout(Some(HEALTHCHECK))?;
+    write!(stream, "GET /healthz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status)?;
+    Ok(status == *b"HTTP/1.1 200")
+}
+
+/// Logs what is allowed but hardly meant.
+fn heed(loaded: Loaded) -> edge::config::Config {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    loaded.config
+}
+
+/// Text for a person at a terminal, JSON for whatever collects logs otherwise; always on stderr, since
+/// the access log may have stdout.
+fn start_log(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = EnvFilter::try_new(filter)?;
+    let log = fmt().with_env_filter(filter).with_writer(io::stderr);
+    if io::stderr().is_terminal() {
+        log.init()
+    } else {
+        log.json().init()
+    }
+    Ok(())
+}
+
+/// Tells it on stderr and gives the exit code back. Used where there is no log, or none yet.
+fn complain(what: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    // Nobody is left to tell if stderr is closed.
+    let _told = writeln!(io::stderr(), "edge: {what}");
+    ExitCode::from(code)
+}

@@ -1,1 +1,7 @@
-//! e2e
+//! End to end tests: our programs and files against real peers. One module a subject, one program for
+//! all, so that it is linked once.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+mod stack;

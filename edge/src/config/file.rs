@@ -1,1 +1,94 @@
-//! The file.
+//! The configuration file: TOML in, [`Config`](super::Config) out, and back.
+//!
+//! The text becomes a tree of values with their positions; `section` reads it key by key through the
+//! `kind`s of values, `convert` puts the typed configuration together. Reading goes on after a
+//! mistake, so that one run tells all of them. `docs/edge.md` has the reference of all keys.
+
+mod convert;
+mod kind;
+mod pool;
+mod render;
+mod report;
+mod section;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{self, Path, PathBuf},
+};
+
+use toml::de::DeTable;
+
+pub use self::render::render;
+use self::{report::Report, section::Section};
+use super::{
+    defaults,
+    problem::{ConfigError, Loaded},
+};
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// The file cannot be read, or says something that makes no sense; then all of it is told.
+pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+    parse(&read(path)?, path)
+}
+
+/// Reads the text of a configuration file. `path` names it in messages, and paths in it are relative
+/// to the folder of `path`; no file is opened.
+///
+/// # Errors
+/// [`ConfigError::Invalid`] with every problem of the text.
+pub fn parse(text: &str, path: &Path) -> Result<Loaded, ConfigError> {
+    let report = Report::new(text, path);
+    parse_with(&report, &folder(path))
+}
+
+fn parse_with(report: &Report<'_>, folder: &Path) -> Result<Loaded, ConfigError> {
+    let (document, errors) = DeTable::parse_recoverable(report.text());
+    for error in &errors {
+        report.syntax_error(error);
+    }
+    if !errors.is_empty() {
+        // What follows from a misread line would only hide it.
+        return Err(ConfigError::Invalid(report.finish().0));
+    }
+    let config = Section::root(report, document.get_ref()).read(|root| convert::config(root, folder));
+    let (problems, warnings) = report.finish();
+    if problems.is_empty() { Ok(Loaded { config, warnings }) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+/// Only where the admin listener is, `None` if it is off. Whatever else is wrong with the file does not
+/// matter: an edit that the running edge would refuse must not make its health check fail.
+///
+/// # Errors
+/// The file cannot be read, or its `admin` makes no sense.
+pub fn admin(path: &Path) -> Result<Option<SocketAddr>, ConfigError> {
+    let text = read(path)?;
+    let report = Report::new(&text, path);
+    let (document, _) = DeTable::parse_recoverable(&text);
+    let admin = Section::root(&report, document.get_ref()).get("admin", &kind::ADMIN);
+    let (problems, _) = report.finish();
+    if problems.is_empty() { Ok(admin.unwrap_or(Some(defaults::ADMIN))) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+/// Every key that may be written in the sections that `text` has, in full, with the kind of its value.
+#[cfg(test)]
+pub(super) fn keys(text: &str) -> Vec<(String, String)> {
+    let report = Report::new(text, Path::new("edge.toml"));
+    parse_with(&report, Path::new("/")).unwrap_or_else(|error| panic!("{error}"));
+    report.all_asked()
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+/// The folder that `path` is in, absolute, so that what is relative to it means the same everywhere.
+fn folder(path: &Path) -> PathBuf {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    path::absolute(folder.join(".")).map_or_else(|_| folder.to_owned(), |folder| folder.components().collect())
+}

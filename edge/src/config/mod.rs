@@ -2,13 +2,22 @@
 //!
 //! Everything here is already checked: an address is an address, a pool that a route names exists, a
 //! duration is positive. Nothing downstream of this module looks a setting up by name or finds out at
-//! request time that it makes no sense. The file format lives in [`file`], the command line in
-//! [`flags`]; both end here.
+//! request time that it makes no sense. The file format lives in [`mod@file`], the command line in
+//! [`flags`]; both end here, and both fill in what they were not told from [`defaults`].
 
+mod address;
+pub mod defaults;
 pub mod file;
 pub mod flags;
+pub mod problem;
+mod value;
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+#[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod reference;
+
+use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use http::uri::PathAndQuery;
 use ipnet::IpNet;
@@ -166,6 +175,16 @@ pub enum Source {
     },
 }
 
+impl fmt::Display for Source {
+    /// As it is written: `host:port`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
 /// Who gets the next request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
@@ -191,7 +210,8 @@ pub struct HealthCheck {
     pub expect: Expect,
     /// Pause between two checks, give or take a tenth so that edges do not march in step. Default 2 s.
     pub interval: Duration,
-    /// The pause while the state is changing (HAProxy's `fastinter`). Default 500 ms.
+    /// The pause while the state is changing (HAProxy's `fastinter`). Default 500 ms, or `interval`
+    /// if that is shorter.
     pub fast_interval: Duration,
     /// How long one check may take, connecting included. Default 1 s.
     pub timeout: Duration,
@@ -216,9 +236,10 @@ pub struct Ejection {
     /// Failures in a row (refused, reset, timed out; never a status) that eject; 0 turns ejection off.
     /// Default 5.
     pub consecutive_failures: u32,
-    /// How long the first ejection lasts; the n-th in a row lasts n times as long. Default 5 s.
+    /// How long the first ejection lasts; the n-th in a row lasts n times as long. Default 5 s, or
+    /// `max` if that is shorter.
     pub base: Duration,
-    /// No ejection lasts longer. Default 60 s.
+    /// No ejection lasts longer. Default 60 s, or `base` if that is longer.
     pub max: Duration,
     /// Largest share of a pool that may be ejected at one time, 0.0 to 1.0. Default 0.5.
     pub max_share: f64,

@@ -5,18 +5,24 @@
 //! the outcome of an attempt ([`Endpoint::succeeded`], [`Endpoint::failed`]), which the control thread
 //! reads when it likes.
 
+pub mod connection;
 pub mod discover;
 pub mod health;
+pub mod idle;
 pub mod manager;
+mod members;
+mod origin;
 pub mod outlier;
 pub mod pool;
 pub mod probe;
+mod resolver;
+mod watch;
 
 use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::SystemTime,
 };
@@ -26,7 +32,7 @@ use tokio::sync::Notify;
 
 use crate::{
     config,
-    stats::{EndpointStats, PerWorker, PoolStats},
+    stats::{Counter, EndpointStats, PerWorker, PoolStats},
 };
 
 /// A pool for as long as its configuration lives: the published snapshot and the counters.
@@ -38,6 +44,35 @@ pub struct PoolHandle {
     pub snapshot: ArcSwap<PoolSnapshot>,
     /// Counters, one copy for each worker. A reload that changes the pool keeps them.
     pub stats: Arc<PerWorker<PoolStats>>,
+    /// How often health had to be ignored because too few endpoints were good. Written by the control
+    /// thread only; a reload that changes the pool keeps it.
+    pub panics: Arc<Counter>,
+    /// Counters of the sources, in the order of the configuration. A reload keeps those of a source
+    /// that stays.
+    pub sources: Vec<Arc<SourceStats>>,
+}
+
+impl PoolHandle {
+    /// A pool without endpoints and with all counters at zero.
+    #[must_use]
+    pub fn new(config: Arc<config::Pool>, workers: usize) -> Self {
+        Self {
+            sources: config.sources.iter().map(|_| Arc::default()).collect(),
+            config,
+            snapshot: ArcSwap::default(),
+            stats: Arc::new(PerWorker::new(workers)),
+            panics: Arc::default(),
+        }
+    }
+}
+
+/// What the control thread counts about one source. An address that needs no resolving counts nothing.
+#[derive(Debug, Default)]
+pub struct SourceStats {
+    /// Questions to the name servers that came to an end; A and AAAA are one question.
+    pub questions: Counter,
+    /// Those of them of which at least one half went wrong.
+    pub failures: Counter,
 }
 
 /// One moment of a pool. Never changed, only replaced as a whole.
@@ -45,7 +80,8 @@ pub struct PoolHandle {
 pub struct PoolSnapshot {
     /// Every endpoint, ordered by address.
     pub endpoints: Vec<Arc<Endpoint>>,
-    /// Those that health checks and ejection allow, in the same order.
+    /// Those that health checks and ejection allow, in the same order. While there is none, those not
+    /// checked yet; see [`pool`].
     pub healthy: Vec<Arc<Endpoint>>,
     /// Too few are healthy: [`usable`](Self::usable) is all of them.
     pub panic: bool,
@@ -68,9 +104,11 @@ pub struct SourceStatus {
     pub source: String,
     /// Endpoints it gives at present.
     pub endpoints: usize,
-    /// Why the last question gave nothing new; the endpoints are then those of the last good answer.
+    /// Why the last question gave nothing new, or only half an answer; the endpoints are then those of
+    /// the last good answer.
     pub error: Option<String>,
-    /// When it was last answered well; `None` means never.
+    /// When it was last answered well; `None` means never. Exact while there is an error. Without one
+    /// the source is answered all the time, and this is when the snapshot was last worth replacing.
     pub resolved: Option<SystemTime>,
 }
 
@@ -90,12 +128,27 @@ pub struct Endpoint {
     pub connections: AtomicUsize,
     /// Counters, one copy for each worker.
     pub stats: PerWorker<EndpointStats>,
+    /// Counters of what is done to it on the control thread.
+    pub checks: CheckStats,
     /// Failures of real requests since the last success.
     failures_in_a_row: AtomicU32,
     /// Tells the control thread that a real request failed, so that it checks at once.
     alarm: Notify,
+    /// Its checks fail, for requests that already wait for it; new ones go by the snapshot.
+    down: AtomicBool,
     /// Written by the control thread on a change, read by the admin listener.
     status: Mutex<EndpointStatus>,
+}
+
+/// What the control thread counts about one endpoint.
+#[derive(Debug, Default)]
+pub struct CheckStats {
+    /// Active health checks that came to an end.
+    pub done: Counter,
+    /// Those of them that failed.
+    pub failed: Counter,
+    /// Ejections for failures of real requests.
+    pub ejections: Counter,
 }
 
 /// What is known of an endpoint, for people to read; requests go by the snapshot.
@@ -133,8 +186,10 @@ impl Endpoint {
             source,
             connections: AtomicUsize::new(0),
             stats: PerWorker::new(workers),
+            checks: CheckStats::default(),
             failures_in_a_row: AtomicU32::new(0),
             alarm: Notify::new(),
+            down: AtomicBool::new(false),
             status: Mutex::new(EndpointStatus { state: EndpointState::Unchecked, reason: String::new(), since: now }),
         }
     }
@@ -176,8 +231,15 @@ impl Endpoint {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether its checks fail: a request that waits for its answer may give up on it.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.down.load(Relaxed)
+    }
+
     /// Sets what people read. Control thread only.
     pub fn set_status(&self, status: EndpointStatus) {
+        self.down.store(status.state == EndpointState::Unhealthy, Relaxed);
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 }

@@ -1,1 +1,253 @@
-//! pool
+//! Which endpoints a pool has, and which of them a request may go to.
+//!
+//! Pure: sets go in, differences and snapshots come out. Three rules decide who gets requests:
+//!
+//! 1. Healthy endpoints do. An endpoint that has just joined them waits for its first check.
+//! 2. While there is no healthy one, those not checked yet do: nothing speaks against them, and the
+//!    first request after a start must not wait for the first check.
+//! 3. If those are too few beside the ones known to be bad, or none at all, everyone does. With nearly
+//!    all down the checks are more likely wrong than the endpoints (Envoy's panic threshold), and an
+//!    attempt at a bad endpoint is better than none. Endpoints that nothing is known of are no reason
+//!    to panic: scaling from one to ten must not send requests to nine that still start.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use super::{Endpoint, EndpointState, PoolSnapshot, SourceStatus};
+
+/// Endpoints of one pool. Far above what one edge can check every few seconds; the lowest addresses
+/// win, so that the choice does not change from answer to answer.
+pub const MAX_ENDPOINTS: usize = 4096;
+
+/// What has to change for a pool to have the endpoints that its sources name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// To be removed.
+    pub gone: Vec<SocketAddr>,
+    /// To be added, each with its source.
+    pub new: Vec<(SocketAddr, Arc<str>)>,
+}
+
+/// Compares the endpoints of a pool, by address and source, with what its sources name at present.
+///
+/// An address that several sources name is one endpoint and belongs to the first of them. It stays the
+/// same endpoint only as long as its own source names it: the same overlay address under another name
+/// is another service.
+#[must_use]
+pub fn difference<'a>(
+    present: &BTreeMap<SocketAddr, Arc<str>>,
+    sources: impl IntoIterator<Item = (&'a Arc<str>, &'a BTreeSet<SocketAddr>)>,
+) -> Difference {
+    let mut wanted: BTreeMap<SocketAddr, Vec<&Arc<str>>> = BTreeMap::new();
+    for (source, addresses) in sources {
+        for address in addresses {
+            wanted.entry(*address).or_default().push(source);
+        }
+    }
+    if let Some(first_beyond) = wanted.keys().nth(MAX_ENDPOINTS).copied() {
+        wanted.split_off(&first_beyond);
+    }
+    let stays =
+        |address: &SocketAddr, source: &Arc<str>| wanted.get(address).is_some_and(|sources| sources.contains(&source));
+    Difference {
+        gone: present.iter().filter(|(address, source)| !stays(address, source)).map(|(address, _)| *address).collect(),
+        new: wanted
+            .iter()
+            .filter(|(address, _)| !present.get(*address).is_some_and(|source| stays(address, source)))
+            .filter_map(|(address, sources)| Some((*address, Arc::clone(sources.first()?))))
+            .collect(),
+    }
+}
+
+/// Puts a snapshot together. `endpoints` are ordered by address.
+#[must_use]
+pub fn snapshot(
+    endpoints: &[(Arc<Endpoint>, EndpointState)],
+    panic_threshold: f64,
+    sources: Vec<SourceStatus>,
+) -> PoolSnapshot {
+    let those =
+        |state| endpoints.iter().filter(move |(_, its)| *its == state).map(|(endpoint, _)| Arc::clone(endpoint));
+    let mut healthy: Vec<_> = those(EndpointState::Healthy).collect();
+    let unchecked = endpoints.iter().filter(|(_, state)| *state == EndpointState::Unchecked).count();
+    let bad = endpoints.len() - healthy.len() - unchecked;
+    if healthy.is_empty() {
+        healthy = those(EndpointState::Unchecked).collect();
+    }
+    PoolSnapshot {
+        endpoints: endpoints.iter().map(|(endpoint, _)| Arc::clone(endpoint)).collect(),
+        panic: is_panic(healthy.len(), bad, panic_threshold),
+        healthy,
+        sources,
+    }
+}
+
+/// Whether health is to be ignored, with `good` endpoints to send requests to and `bad` ones beside
+/// them. A threshold of 0 leaves only the case that there is no good one.
+#[must_use]
+pub fn is_panic(good: usize, bad: usize, threshold: f64) -> bool {
+    bad > 0 && (good == 0 || good as f64 / ((good + bad) as f64) < threshold)
+}
+
+/// Whether publishing `new` in place of `old` would tell anybody anything. The time of the last good
+/// answer does not count: it moves with every question, and each snapshot costs every worker a look.
+#[must_use]
+pub fn is_same(old: &PoolSnapshot, new: &PoolSnapshot) -> bool {
+    let ids = |endpoints: &[Arc<Endpoint>]| endpoints.iter().map(|endpoint| endpoint.id).collect::<Vec<_>>();
+    let source = |status: &SourceStatus| {
+        (status.source.clone(), status.endpoints, status.error.clone(), status.resolved.is_some())
+    };
+    old.panic == new.panic
+        && ids(&old.endpoints) == ids(&new.endpoints)
+        && ids(&old.healthy) == ids(&new.healthy)
+        && old.sources.iter().map(source).eq(new.sources.iter().map(source))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STATES: [EndpointState; 4] =
+        [EndpointState::Unchecked, EndpointState::Healthy, EndpointState::Unhealthy, EndpointState::Ejected];
+
+    fn address(last: u16) -> SocketAddr {
+        let [high, low] = last.to_be_bytes();
+        SocketAddr::from(([10, 0, high, low], 80))
+    }
+
+    fn addresses(lasts: impl IntoIterator<Item = u16>) -> BTreeSet<SocketAddr> {
+        lasts.into_iter().map(address).collect()
+    }
+
+    /// One endpoint for each letter: `u`nchecked, `h`ealthy, `b`ad, `e`jected.
+    fn endpoints(states: &str) -> Vec<(Arc<Endpoint>, EndpointState)> {
+        let states = states.chars().map(|letter| STATES["uhbe".find(letter).unwrap()]);
+        states
+            .zip(1..)
+            .map(|(state, last)| (Arc::new(Endpoint::new(address(last), "s".into(), 1, SystemTime::now())), state))
+            .collect()
+    }
+
+    /// The positions of those that a request may go to.
+    fn usable(states: &str, threshold: f64) -> Vec<usize> {
+        let endpoints = endpoints(states);
+        let snapshot = snapshot(&endpoints, threshold, Vec::new());
+        let position = |id| endpoints.iter().position(|(endpoint, _)| endpoint.id == id).unwrap();
+        snapshot.usable().iter().map(|endpoint| position(endpoint.id)).collect()
+    }
+
+    #[test]
+    fn requests_go_to_the_healthy_else_the_unchecked_else_everyone() {
+        for (states, threshold, expected) in [
+            ("", 0.3, vec![]),
+            ("uuu", 0.3, vec![0, 1, 2]),
+            ("huu", 0.3, vec![0]),
+            ("huuuuuuuuu", 0.3, vec![0]),
+            ("hbb", 0.3, vec![0]),
+            ("hbbb", 0.3, vec![0, 1, 2, 3]),
+            ("hb", 0.5, vec![0]),
+            ("hbb", 0.5, vec![0, 1, 2]),
+            ("hee", 0.5, vec![0, 1, 2]),
+            ("ubb", 0.3, vec![0]),
+            ("ubbb", 0.3, vec![0, 1, 2, 3]),
+            ("bb", 0.3, vec![0, 1]),
+            ("bb", 0.0, vec![0, 1]),
+            ("hbbbbbbbbb", 0.0, vec![0]),
+            ("hhb", 1.0, vec![0, 1, 2]),
+            ("hh", 1.0, vec![0, 1]),
+        ] {
+            assert_eq!(usable(states, threshold), expected, "{states} at {threshold}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_two_sources_is_one_endpoint_of_the_first() {
+        let (a, b): (Arc<str>, Arc<str>) = ("a:80".into(), "b:80".into());
+        let (of_a, of_b) = (addresses([1, 2]), addresses([2, 3]));
+        let found = difference(&BTreeMap::new(), [(&a, &of_a), (&b, &of_b)]);
+        assert_eq!(found.new, [(address(1), a.clone()), (address(2), a.clone()), (address(3), b.clone())]);
+    }
+
+    #[test]
+    fn an_address_that_moves_to_another_source_is_another_endpoint() {
+        let (a, b): (Arc<str>, Arc<str>) = ("a:80".into(), "b:80".into());
+        let present = BTreeMap::from([(address(1), a.clone())]);
+        let (empty, one) = (addresses([]), addresses([1]));
+        let found = difference(&present, [(&a, &empty), (&b, &one)]);
+        assert_eq!(found, Difference { gone: vec![address(1)], new: vec![(address(1), b.clone())] });
+        let found = difference(&present, [(&b, &one), (&a, &one)]);
+        assert_eq!(found, Difference::default(), "its own source still names it");
+    }
+
+    #[test]
+    fn a_pool_is_capped_at_its_lowest_addresses() {
+        let source: Arc<str> = "s".into();
+        let all = addresses(0..5000);
+        let found = difference(&BTreeMap::new(), [(&source, &all)]);
+        assert_eq!(found.new.len(), MAX_ENDPOINTS);
+        assert_eq!(found.new.last().map(|(address, _)| *address), Some(address(4095)));
+    }
+
+    #[test]
+    fn a_snapshot_that_only_was_resolved_again_is_the_same() {
+        let endpoints = endpoints("hb");
+        let at = |seconds, error: Option<&str>| {
+            let resolved = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+            let source = SourceStatus { source: "s".into(), endpoints: 2, error: error.map(str::to_owned), resolved };
+            snapshot(&endpoints, 0.3, vec![source])
+        };
+        assert!(is_same(&at(1, None), &at(2, None)));
+        assert!(!is_same(&at(1, None), &at(1, Some("timed out"))));
+        let other = self::endpoints("hb");
+        let old = snapshot(&endpoints, 0.3, Vec::new());
+        assert!(!is_same(&old, &snapshot(&other, 0.3, Vec::new())), "same addresses, new endpoints");
+    }
+
+    proptest! {
+        #[test]
+        fn applying_the_difference_gives_the_wanted_set(
+            before in prop::collection::btree_map(1_u16..20, 0..2_usize, 0..20),
+            a in prop::collection::btree_set(1_u16..20, 0..20),
+            b in prop::collection::btree_set(1_u16..20, 0..20),
+        ) {
+            let names: [Arc<str>; 2] = ["a:80".into(), "b:80".into()];
+            let mut pool: BTreeMap<_, _> =
+                before.into_iter().map(|(last, source)| (address(last), names[source].clone())).collect();
+            let (a, b) = (addresses(a), addresses(b));
+            let sources = [(&names[0], &a), (&names[1], &b)];
+            let found = difference(&pool, sources);
+            for address in found.gone {
+                prop_assert!(pool.remove(&address).is_some());
+            }
+            for (address, source) in found.new {
+                prop_assert!(pool.insert(address, source).is_none(), "replaced without being removed");
+            }
+            prop_assert_eq!(pool.keys().copied().collect::<BTreeSet<_>>(), a.union(&b).copied().collect());
+            for (address, source) in &pool {
+                let named = if *source == names[0] { &a } else { &b };
+                prop_assert!(named.contains(address));
+            }
+            prop_assert_eq!(difference(&pool, sources), Difference::default());
+        }
+
+        #[test]
+        fn whoever_has_endpoints_can_use_one(states in "[uhbe]{1,30}", threshold in 0.0_f64..=1.0) {
+            let endpoints = endpoints(&states);
+            let snapshot = snapshot(&endpoints, threshold, Vec::new());
+            prop_assert!(!snapshot.usable().is_empty());
+            let good = if states.contains('h') { EndpointState::Healthy } else { EndpointState::Unchecked };
+            if !snapshot.panic {
+                for (endpoint, state) in &endpoints {
+                    prop_assert_eq!(snapshot.healthy.iter().any(|its| its.id == endpoint.id), *state == good);
+                }
+            }
+        }
+    }
+}

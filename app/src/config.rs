@@ -1,0 +1,215 @@
+//! The configuration, parsed once: what is in a [`Config`] can be used.
+
+use std::{
+    io,
+    net::{AddrParseError, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use app::{Limits, Options, RedisConfig, StoreConfig, counter::RedisConfigError};
+use tracing_subscriber::{EnvFilter, filter};
+
+use crate::flags::Flags;
+
+/// The count's file within the data folder.
+const FILE: &str = "hits.redb";
+
+// The names of the settings, as errors tell them.
+const LISTEN: &str = "--listen (APP_LISTEN)";
+const REDIS_URL: &str = "--redis-url (REDIS_URL)";
+const REDIS_URL_FILE: &str = "--redis-url-file (REDIS_URL_FILE)";
+const REDIS_CA_FILE: &str = "--redis-ca-file (REDIS_CA_FILE)";
+const DATA: &str = "--data (APP_DATA)";
+const DEADLINE: &str = "--deadline (APP_DEADLINE)";
+const DRAIN_DELAY: &str = "--drain-delay (APP_DRAIN_DELAY)";
+const GRACE: &str = "--grace (APP_GRACE)";
+
+/// All that the process needs to know.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) store: StoreConfig,
+    pub(crate) limits: Limits,
+    pub(crate) options: Options,
+    pub(crate) log: EnvFilter,
+}
+
+impl Config {
+    /// Parses `flags`; `read` reads the files that they name.
+    pub(crate) fn parse(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Self, ConfigError> {
+        let deadline = duration(DEADLINE, &flags.deadline)?;
+        if deadline.is_zero() {
+            return Err(ConfigError::NoTime(DEADLINE));
+        }
+        Ok(Self {
+            listen: listen(flags)?,
+            store: store(flags, read)?,
+            limits: Limits { deadline, ..Limits::default() },
+            options: Options {
+                drain_delay: duration(DRAIN_DELAY, &flags.drain_delay)?,
+                grace: duration(GRACE, &flags.grace)?,
+                ..Options::default()
+            },
+            log: log(flags)?,
+        })
+    }
+}
+
+/// The address to listen on: all that the health check needs.
+pub(crate) fn listen(flags: &Flags) -> Result<SocketAddr, ConfigError> {
+    let listen = &flags.listen;
+    listen.parse().map_err(|error| ConfigError::Listen(listen.clone(), error))
+}
+
+fn store(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<StoreConfig, ConfigError> {
+    let read = |setting, path: &Path| read(path).map_err(|error| ConfigError::Read(setting, path.to_owned(), error));
+    let (setting, url) = match (&flags.redis_url, &flags.redis_url_file) {
+        (Some(_), Some(_)) => return Err(ConfigError::TwoUrls),
+        (Some(url), None) => (REDIS_URL, url.clone()),
+        (None, Some(path)) => {
+            let url = String::from_utf8_lossy(&read(REDIS_URL_FILE, path.as_ref())?).into_owned();
+            (REDIS_URL_FILE, url)
+        }
+        (None, None) if flags.redis_ca_file.is_some() => return Err(ConfigError::CaWithoutRedis),
+        (None, None) => {
+            return match &flags.data {
+                None => Err(ConfigError::NoStore),
+                Some(folder) if folder.is_empty() => Err(ConfigError::EmptyData),
+                Some(folder) => Ok(StoreConfig::File(Path::new(folder).join(FILE))),
+            };
+        }
+    };
+    let ca = match &flags.redis_ca_file {
+        None => None,
+        Some(path) => Some(read(REDIS_CA_FILE, path.as_ref())?),
+    };
+    RedisConfig::parse(url.trim(), ca).map(StoreConfig::Redis).map_err(|error| match error {
+        RedisConfigError::NoCertificate | RedisConfigError::Ca(_) | RedisConfigError::CaWithoutTls => {
+            ConfigError::Redis(REDIS_CA_FILE, error)
+        }
+        RedisConfigError::Scheme | RedisConfigError::Url(_) => ConfigError::Redis(setting, error),
+    })
+}
+
+fn duration(setting: &'static str, text: &str) -> Result<Duration, ConfigError> {
+    humantime::parse_duration(text).map_err(|error| ConfigError::Duration(setting, text.to_owned(), error))
+}
+
+fn log(flags: &Flags) -> Result<EnvFilter, ConfigError> {
+    let (setting, text) = match (&flags.log, &flags.rust_log) {
+        (Some(text), _) => ("--log (LOG)", text.as_str()),
+        (None, Some(text)) => ("RUST_LOG", text.as_str()),
+        (None, None) => ("", "info"),
+    };
+    EnvFilter::try_new(text).map_err(|error| ConfigError::Log(setting, text.to_owned(), error))
+}
+
+/// A setting that cannot be used, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{LISTEN} is {0:?}: write an address and a port, such as 0.0.0.0:8000 or [::]:8000")]
+    Listen(String, #[source] AddrParseError),
+    #[error("{REDIS_URL} and {REDIS_URL_FILE} are both set: unset one of them")]
+    TwoUrls,
+    #[error(
+        "there is nowhere to count: set {REDIS_URL} or {REDIS_URL_FILE} for Redis, \
+         or {DATA} for a file in that folder"
+    )]
+    NoStore,
+    #[error("{DATA} is empty: name a folder, such as ./data")]
+    EmptyData,
+    #[error("{REDIS_CA_FILE} is set without {REDIS_URL} or {REDIS_URL_FILE}: set one, or unset it")]
+    CaWithoutRedis,
+    #[error("{0} names {1:?}, which cannot be read")]
+    Read(&'static str, PathBuf, #[source] io::Error),
+    #[error("{0} cannot be used")]
+    Redis(&'static str, #[source] RedisConfigError),
+    #[error("{0} is {1:?}: write a time with its unit, such as 500ms, 2s or 1m")]
+    Duration(&'static str, String, #[source] humantime::DurationError),
+    #[error("{0} leaves no time to answer: write at least 1ms, usually 2s")]
+    NoTime(&'static str),
+    #[error("{0} is {1:?}: write a level (error, warn, info, debug, trace) or app=debug,info")]
+    Log(&'static str, String, #[source] filter::ParseError),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, FromArgMatches};
+
+    use super::*;
+
+    /// Parses without this process's variables.
+    fn parse(args: &[&str]) -> Result<Config, ConfigError> {
+        let command = Flags::command().mut_args(|arg| arg.env(None));
+        let matches = command.try_get_matches_from(["app"].iter().chain(args));
+        let flags = Flags::from_arg_matches(&matches.unwrap()).unwrap();
+        Config::parse(&flags, |path| match path.to_str() {
+            Some("url") => Ok(b"redis://:s3cret@from-file\n".to_vec()),
+            Some("pem") => Ok(b"not pem".to_vec()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        })
+    }
+
+    #[test]
+    fn the_store_is_redis_when_given_and_else_a_file() {
+        let table: [(&[&str], &str); 5] = [
+            (&["--redis-url", "redis://redis"], "Redis(RedisConfig(redis:6379))"),
+            (&["--redis-url-file", "url"], "Redis(RedisConfig(from-file:6379))"),
+            (&["--redis-url", "redis://redis", "--data", "d"], "Redis(RedisConfig(redis:6379))"),
+            (&["--redis-url", "unix:///r.sock"], "Redis(RedisConfig(/r.sock))"),
+            (&["--data", "d"], "File(\"d/hits.redb\")"),
+        ];
+        for (args, store) in table {
+            assert_eq!(format!("{:?}", parse(args).unwrap().store), store);
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let config = parse(&["--data", "d"]).unwrap();
+        assert_eq!(config.listen, "0.0.0.0:8000".parse().unwrap());
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.options, Options::default());
+        assert_eq!(config.log.to_string(), "info");
+    }
+
+    #[test]
+    fn values_are_taken_over() {
+        let args =
+            ["--data=d", "--listen=[::1]:81", "--deadline=500ms", "--drain-delay=3s", "--grace=1m", "--log=debug"];
+        let config = parse(&args).unwrap();
+        assert_eq!(config.listen, "[::1]:81".parse().unwrap());
+        assert_eq!(config.limits.deadline, Duration::from_millis(500));
+        assert_eq!(config.options.drain_delay, Duration::from_secs(3));
+        assert_eq!(config.options.grace, Duration::from_secs(60));
+        assert_eq!(config.log.to_string(), "debug");
+    }
+
+    #[test]
+    fn errors_name_the_setting_and_never_the_password() {
+        let table: [(&[&str], &str); 13] = [
+            (&[], "there is nowhere to count: set --redis-url (REDIS_URL)"),
+            (&["--data", ""], "--data (APP_DATA) is empty"),
+            (&["--redis-url", ""], "--redis-url (REDIS_URL) cannot be used: write redis://"),
+            (&["--redis-url=http://:s3cret@redis"], "--redis-url (REDIS_URL) cannot be used: write redis://"),
+            (&["--redis-url=redis://:s3cret@redis/x"], "--redis-url (REDIS_URL) cannot be used: the URL"),
+            (&["--redis-url=redis://r", "--redis-url-file=url"], "are both set"),
+            (&["--redis-url-file=gone"], "--redis-url-file (REDIS_URL_FILE) names \"gone\""),
+            (&["--redis-url=redis://r", "--redis-ca-file=pem"], "--redis-ca-file (REDIS_CA_FILE) cannot"),
+            (&["--redis-url=rediss://r", "--redis-ca-file=pem"], "--redis-ca-file (REDIS_CA_FILE) cannot"),
+            (&["--data=d", "--redis-ca-file=pem"], "--redis-ca-file (REDIS_CA_FILE) is set without"),
+            (&["--data=d", "--listen=8000"], "--listen (APP_LISTEN) is \"8000\""),
+            (&["--data=d", "--deadline=2"], "--deadline (APP_DEADLINE) is \"2\""),
+            (&["--data=d", "--deadline=0s"], "--deadline (APP_DEADLINE) leaves no time"),
+        ];
+        for (args, part) in table {
+            let error = parse(args).unwrap_err();
+            let text = app::error::chain(&error).to_string();
+            assert!(text.contains(part), "{args:?}: {text}");
+            assert!(!text.contains("s3cret"), "{text}");
+        }
+        let error = parse(&["--data=d", "--log=app=loud"]).unwrap_err();
+        assert!(error.to_string().contains("--log (LOG) is \"app=loud\""), "{error}");
+    }
+}

@@ -1,0 +1,348 @@
+//! The task against a store that does as it is told, in paused time.
+
+use std::{sync::Mutex, time::Duration};
+
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+
+use super::*;
+use crate::counter::{Counter, Limits};
+
+/// What a call of the fake store is to do. Every call takes the next one from the script.
+enum Act {
+    /// Answer properly after this time.
+    Work(Duration),
+    /// Fail after this time.
+    Fail(Duration, StoreError),
+    /// Never answer.
+    Hang,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Call {
+    Connect,
+    Add(u64),
+}
+
+/// A store whose connecting and adding follow two scripts, and which notes its calls.
+struct Fake {
+    count: u64,
+    connects: mpsc::UnboundedReceiver<Act>,
+    adds: mpsc::UnboundedReceiver<Act>,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+/// The other side of a [`Fake`]: its scripts, its notes, and the counter on top.
+struct Rig {
+    counter: Counter,
+    connects: mpsc::UnboundedSender<Act>,
+    adds: mpsc::UnboundedSender<Act>,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+fn rig(limits: Limits) -> Rig {
+    let (connects, connects_rx) = mpsc::unbounded_channel();
+    let (adds, adds_rx) = mpsc::unbounded_channel();
+    let calls = Arc::default();
+    let fake = Fake { count: 0, connects: connects_rx, adds: adds_rx, calls: Arc::clone(&calls) };
+    let counter = Counter::start(fake, limits).unwrap();
+    Rig { counter, connects, adds, calls }
+}
+
+impl Fake {
+    fn note(&self, call: Call) {
+        self.calls.lock().unwrap().push(call);
+    }
+}
+
+async fn act(script: &mut mpsc::UnboundedReceiver<Act>) -> Result<(), StoreError> {
+    match script.recv().await {
+        Some(Act::Work(time)) => {
+            sleep(time).await;
+            Ok(())
+        }
+        Some(Act::Fail(time, error)) => {
+            sleep(time).await;
+            Err(error)
+        }
+        Some(Act::Hang) | None => std::future::pending().await,
+    }
+}
+
+impl Store for Fake {
+    async fn connect(&mut self) -> Result<(), StoreError> {
+        self.note(Call::Connect);
+        act(&mut self.connects).await
+    }
+
+    async fn add(&mut self, hits: u64) -> Result<u64, StoreError> {
+        self.note(Call::Add(hits));
+        act(&mut self.adds).await?;
+        self.count += hits;
+        Ok(self.count)
+    }
+
+    async fn lost(&mut self) -> StoreError {
+        std::future::pending().await
+    }
+}
+
+impl Rig {
+    fn connect(&self, act: Act) -> &Self {
+        self.connects.send(act).unwrap();
+        self
+    }
+
+    fn add(&self, act: Act) -> &Self {
+        self.adds.send(act).unwrap();
+        self
+    }
+
+    fn hit(&self) -> JoinHandle<(Result<u64, Error>, Instant)> {
+        let counter = self.counter.clone();
+        tokio::spawn(async move { (counter.hit().await, Instant::now()) })
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+
+    /// Has the store up and everything before forgotten.
+    async fn up(limits: Limits) -> Self {
+        let rig = rig(limits);
+        rig.connect(Act::Work(MS)).add(Act::Work(MS));
+        assert_eq!(rig.counter.hit().await.unwrap(), 1);
+        rig.calls();
+        rig
+    }
+}
+
+fn lost() -> StoreError {
+    StoreError::Lost("reset".into())
+}
+
+fn refused() -> StoreError {
+    StoreError::Refused("READONLY".into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn hits_that_come_during_a_round_trip_share_the_next() {
+    let rig = Rig::up(Limits::default()).await;
+    rig.add(Act::Work(100 * MS)).add(Act::Work(100 * MS));
+    let first = rig.hit();
+    sleep(10 * MS).await;
+    let others: Vec<_> = (0..5).map(|_| rig.hit()).collect();
+    assert_eq!(first.await.unwrap().0.unwrap(), 2);
+    let mut numbers = Vec::new();
+    for hit in others {
+        numbers.push(hit.await.unwrap().0.unwrap());
+    }
+    assert_eq!(numbers, [3, 4, 5, 6, 7]);
+    assert_eq!(rig.calls(), [Call::Add(1), Call::Add(5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_before_its_batch_is_sent_is_not_counted() {
+    let rig = Rig::up(Limits::default()).await;
+    rig.add(Act::Work(100 * MS)).add(Act::Work(100 * MS));
+    let first = rig.hit();
+    sleep(10 * MS).await;
+    let (gone, stays) = (rig.hit(), rig.hit());
+    sleep(10 * MS).await;
+    gone.abort();
+    assert_eq!(first.await.unwrap().0.unwrap(), 2);
+    assert_eq!(stays.await.unwrap().0.unwrap(), 3);
+    assert_eq!(rig.calls(), [Call::Add(1), Call::Add(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_share_one_round_trip_and_count_nothing() {
+    let rig = rig(Limits::default());
+    rig.connect(Act::Work(MS)).add(Act::Work(MS));
+    let probes: Vec<_> = (0..100)
+        .map(|_| {
+            let counter = rig.counter.clone();
+            tokio::spawn(async move { counter.ready().await })
+        })
+        .collect();
+    for probe in probes {
+        probe.await.unwrap().unwrap();
+    }
+    // Fresh enough not to ask again.
+    rig.counter.ready().await.unwrap();
+    assert_eq!(rig.calls(), [Call::Connect, Call::Add(0)]);
+    rig.add(Act::Work(MS));
+    assert_eq!(rig.counter.hit().await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_hit_is_answered_at_its_own_deadline_when_the_store_is_silent() {
+    let rig = Rig::up(Limits::default()).await;
+    rig.add(Act::Hang);
+    let start = Instant::now();
+    let sent = rig.hit();
+    sleep(500 * MS).await;
+    let waiting = rig.hit();
+    let (result, at) = sent.await.unwrap();
+    assert!(matches!(result, Err(Error::Late)), "{result:?}");
+    assert_eq!((at - start).as_millis(), 2000);
+    // Nobody of the batch listens any more: the store is given up, and who waits is told.
+    let (result, at) = waiting.await.unwrap();
+    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::Silent)));
+    assert_eq!((at - start).as_millis(), 2000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hit_that_waited_for_a_slow_round_trip_still_meets_its_deadline() {
+    let rig = Rig::up(Limits::default()).await;
+    rig.add(Act::Work(1900 * MS)).add(Act::Work(1900 * MS));
+    let start = Instant::now();
+    let first = rig.hit();
+    sleep(10 * MS).await;
+    let second = rig.hit();
+    sleep(1000 * MS).await;
+    let third = rig.hit();
+    assert_eq!(first.await.unwrap().0.unwrap(), 2);
+    let (result, at) = second.await.unwrap();
+    assert!(matches!(result, Err(Error::Late)), "{result:?}");
+    assert_eq!((at - start).as_millis(), 2010);
+    let (result, at) = third.await.unwrap();
+    assert!(matches!(result, Err(Error::Late)), "{result:?}");
+    assert_eq!((at - start).as_millis(), 3010);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_connection_costs_only_the_hits_under_way() {
+    let rig = Rig::up(Limits::default()).await;
+    rig.add(Act::Fail(100 * MS, lost())).connect(Act::Work(100 * MS)).add(Act::Work(MS));
+    let sent = rig.hit();
+    sleep(10 * MS).await;
+    let waiting = rig.hit();
+    let (result, _) = sent.await.unwrap();
+    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::Lost(_))));
+    assert_eq!(waiting.await.unwrap().0.unwrap(), 2, "the lost hit is never sent again");
+    assert_eq!(rig.calls(), [Call::Add(1), Call::Connect, Call::Add(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_store_is_down_hits_fail_at_once_and_attempts_slow_down() {
+    let rig = rig(Limits::default());
+    for _ in 0..100 {
+        rig.connect(Act::Fail(MS, StoreError::Connect("refused".into())));
+    }
+    assert!(rig.counter.hit().await.is_err());
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        let asked = Instant::now();
+        assert!(rig.counter.hit().await.is_err());
+        assert_eq!(asked.elapsed(), Duration::ZERO);
+        sleep(100 * MS).await;
+    }
+    let attempts = rig.calls().len();
+    assert!((10..30).contains(&attempts), "{attempts} attempts in 10 s");
+
+    // Back again: found within the longest pause.
+    while rig.counter.ready().await.is_err() {
+        rig.connect(Act::Work(MS)).add(Act::Work(MS));
+        sleep(100 * MS).await;
+        assert!(start.elapsed() < Duration::from_secs(200));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_fails_who_is_sent_and_who_waits() {
+    let rig = Rig::up(Limits::default()).await;
+    rig.add(Act::Fail(100 * MS, refused())).connect(Act::Hang);
+    let sent = rig.hit();
+    sleep(10 * MS).await;
+    let waiting = rig.hit();
+    for hit in [sent, waiting] {
+        let (result, _) = hit.await.unwrap();
+        assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::Refused(_))));
+    }
+    sleep(10 * MS).await;
+    assert_eq!(rig.calls(), [Call::Add(1), Call::Connect]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_breaks_at_every_addition_is_not_hammered() {
+    let rig = Rig::up(Limits::default()).await;
+    for _ in 0..1000 {
+        rig.connect(Act::Work(Duration::ZERO)).add(Act::Fail(Duration::ZERO, lost()));
+    }
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        let asked = Instant::now();
+        assert!(rig.counter.hit().await.is_err());
+        assert_eq!(asked.elapsed(), Duration::ZERO, "only the first attempt after a loss is waited for");
+        sleep(MS).await;
+    }
+    let attempts = rig.calls().iter().filter(|c| **c == Call::Connect).count();
+    assert!(attempts < 30, "{attempts} attempts in 10 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_connect_is_given_up_after_a_second() {
+    let rig = rig(Limits::default());
+    rig.connect(Act::Hang);
+    let start = Instant::now();
+    let (result, at) = rig.hit().await.unwrap();
+    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::Silent)));
+    assert_eq!(at - start, CONNECT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_hit_more_than_may_wait_is_refused_at_once() {
+    let rig = Rig::up(Limits { max_waiting: 2, ..Limits::default() }).await;
+    rig.add(Act::Work(100 * MS)).add(Act::Work(100 * MS));
+    let sent = rig.hit();
+    sleep(10 * MS).await;
+    let waiting = [rig.hit(), rig.hit()];
+    sleep(10 * MS).await;
+    let asked = Instant::now();
+    let refused = rig.counter.hit().await;
+    assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+    assert_eq!(sent.await.unwrap().0.unwrap(), 2);
+    for (hit, number) in waiting.into_iter().zip([3, 4]) {
+        assert_eq!(hit.await.unwrap().0.unwrap(), number);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_answers_who_waits_and_refuses_who_comes_later() {
+    let rig = Rig::up(Limits::default()).await;
+    rig.add(Act::Work(100 * MS)).add(Act::Work(100 * MS));
+    let sent = rig.hit();
+    sleep(10 * MS).await;
+    let waiting = rig.hit();
+    sleep(10 * MS).await;
+    rig.counter.close().await;
+    assert_eq!(sent.await.unwrap().0.unwrap(), 2);
+    assert_eq!(waiting.await.unwrap().0.unwrap(), 3);
+    let later = rig.counter.hit().await;
+    assert!(matches!(later, Err(Error::Closed)), "{later:?}");
+    assert!(rig.adds.is_closed(), "the store is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_store_closes_after_the_last_handle() {
+    let rig = Rig::up(Limits::default()).await;
+    let clone = rig.counter.clone();
+    drop(rig.counter);
+    sleep(MS).await;
+    assert!(!rig.adds.is_closed());
+    drop(clone);
+    timeout(Duration::from_secs(1), rig.adds.closed()).await.unwrap();
+}
+
+#[test]
+fn attempts_slow_down_to_one_a_second_and_spread() {
+    let table = [(0, 0), (1, 0), (2, 50), (3, 100), (6, 800), (7, 1000), (u32::MAX, 1000)];
+    for (failures, ms) in table {
+        let full = Duration::from_millis(ms);
+        assert_eq!(backoff(failures, 0.0), full);
+        assert_eq!(backoff(failures, 1.0), full / 2);
+    }
+}

@@ -1,0 +1,67 @@
+//! The flags and variables as the user writes them. [`crate::config`] makes sense of them.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+/// Counts visits: every GET of / is answered with the number of the visit.
+///
+/// The count is kept in Redis when a URL is given, else in a file in the data folder. A flag wins
+/// over its variable.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "app", version)]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// The address and port to listen on.
+    #[arg(long, env = "APP_LISTEN", value_name = "IP:PORT", default_value = "0.0.0.0:8000", global = true)]
+    pub(crate) listen: String,
+
+    /// Redis to count in: redis://, rediss:// or redis+unix://. Put a URL with a password into a
+    /// file instead, since flags are seen by everybody on the machine.
+    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) redis_url: Option<String>,
+
+    /// A file that holds the URL of Redis, such as a secret of the swarm.
+    #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE")]
+    pub(crate) redis_url_file: Option<OsString>,
+
+    /// A file with the certificate authority, in PEM, that signed the certificate of a rediss://
+    /// server. Without it the system's authorities are trusted.
+    #[arg(long, env = "REDIS_CA_FILE", value_name = "FILE")]
+    pub(crate) redis_ca_file: Option<OsString>,
+
+    /// The folder for the file hits.redb, where the count is kept when no Redis is given.
+    #[arg(long, env = "APP_DATA", value_name = "DIR")]
+    pub(crate) data: Option<OsString>,
+
+    /// The longest a visit waits for its number before it is answered 503.
+    #[arg(long, env = "APP_DEADLINE", value_name = "TIME", default_value = "2s")]
+    pub(crate) deadline: String,
+
+    /// After SIGTERM: how long to go on accepting connections while /readyz already fails.
+    ///
+    /// A swarm stops sending traffic two seconds before SIGTERM, so it needs none. Where traffic
+    /// is steered by /readyz alone, use more than the prober needs to notice.
+    #[arg(long, env = "APP_DRAIN_DELAY", value_name = "TIME", default_value = "0s")]
+    pub(crate) drain_delay: String,
+
+    /// After the drain delay: how long open requests may take to finish.
+    #[arg(long, env = "APP_GRACE", value_name = "TIME", default_value = "10s")]
+    pub(crate) grace: String,
+
+    /// What to log, such as info, debug or app=debug,info. One line per request at debug. Also
+    /// read from RUST_LOG.
+    #[arg(long, env = "LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+
+    #[arg(long, env = "RUST_LOG", hide = true)]
+    pub(crate) rust_log: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ask the app that listens on this machine whether it lives; exit with 0 if so, else 1.
+    Healthcheck,
+}

@@ -1,0 +1,96 @@
+//! `app healthcheck`: asks the app on this machine whether it lives. The image has no shell and no
+//! curl, so the app does it itself.
+
+use std::{
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+/// For the whole check. The orchestrator's own time-out must be longer.
+const BOUND: Duration = Duration::from_secs(2);
+
+/// Succeeds if the app that listens on `listen` answers `/healthz` with 200 within two seconds.
+pub(crate) fn check(listen: SocketAddr) -> io::Result<()> {
+    let end = Instant::now() + BOUND;
+    // A read or write time-out of zero would mean none.
+    let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let mut stream = TcpStream::connect_timeout(&reachable(listen), left())?;
+    stream.set_write_timeout(Some(left()))?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    const OK: &[u8] = b"HTTP/1.1 200 ";
+    let mut status = [0; OK.len()];
+    let mut filled = 0;
+    while filled < status.len() {
+        stream.set_read_timeout(Some(left()))?;
+        match stream.read(&mut status[filled..])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => filled += n,
+        }
+        if Instant::now() >= end {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+    if status == OK {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("answered {:?}", String::from_utf8_lossy(&status))))
+}
+
+/// Where to reach a listener on all addresses: the loopback of its family.
+fn reachable(mut listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => listen.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => listen.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    listen
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that accepts once and says this.
+    fn server(answer: &'static [u8]) -> SocketAddr {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 16];
+            stream.read_exact(&mut request).unwrap();
+            assert_eq!(&request, b"GET /healthz HTT");
+            stream.write_all(answer).unwrap();
+            if answer.is_empty() {
+                // Silent, but there, for longer than the client waits.
+                drop(stream.read_to_end(&mut Vec::new()));
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn only_200_is_healthy() {
+        check(server(b"HTTP/1.1 200 OK\r\n\r\n")).unwrap();
+        check(server(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")).unwrap_err();
+        check(server(b"HTTP/1.1 200")).unwrap_err();
+    }
+
+    #[test]
+    fn a_silent_server_fails_the_check_in_time() {
+        let start = Instant::now();
+        check(server(b"")).unwrap_err();
+        assert!(start.elapsed() < BOUND * 2, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn all_addresses_are_reached_by_loopback_and_others_as_they_are() {
+        for (listen, reached) in
+            [("0.0.0.0:8000", "127.0.0.1:8000"), ("[::]:8000", "[::1]:8000"), ("192.0.2.1:80", "192.0.2.1:80")]
+        {
+            assert_eq!(reachable(listen.parse().unwrap()), reached.parse().unwrap());
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The pages: the visit, and what operators and probes ask.
+//!
+//! Where this differs from the tutorial's Flask program, and why:
+//!
+//! - The page is `text/plain`; Flask says `text/html`. It holds no markup, and a client that sniffs
+//!   cannot be made to see any.
+//! - `cache-control: no-store`, where Flask says nothing: a cache that answers for us shows a number
+//!   twice and leaves visits uncounted.
+//! - `x-served-by` names the node, which the tutorial lets one see only in the visualizer.
+//! - Errors are 503 with a reason, where Flask's are an HTML page with status 500.
+//!
+//! The rest is alike: the text and its newline, HEAD is a visit without a body, OPTIONS tells the
+//! methods and counts nothing.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{
+    HeaderName, HeaderValue, Method, Request, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+};
+use hyper_util::service::TowerToHyperService;
+use tokio::time::timeout;
+use tracing::{Level, debug, enabled};
+
+use crate::{
+    counter::Counter,
+    error::Error,
+    metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics},
+    serve::Options,
+};
+
+/// Every answer names the node that gave it.
+const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
+
+/// One replica: a counter with pages around it. Clones are the same replica.
+#[derive(Clone, Debug)]
+pub struct App {
+    router: TowerToHyperService<Router>,
+    shared: Arc<Shared>,
+}
+
+impl App {
+    /// `served_by` is the name of the node, for the header `x-served-by`; what cannot stand in a
+    /// header becomes `unknown`.
+    #[must_use]
+    pub fn new(counter: Counter, served_by: &str, options: Options) -> Self {
+        let shared = Arc::new(Shared {
+            metrics: Metrics::new(counter.metrics()),
+            counter,
+            served_by: HeaderValue::from_str(served_by).unwrap_or(HeaderValue::from_static("unknown")),
+            options,
+            draining: AtomicBool::new(false),
+        });
+        let router = Router::new()
+            .route("/", get(visit).options(methods))
+            .route("/healthz", get(healthz).options(methods))
+            .route("/readyz", get(readyz).options(methods))
+            .route("/metrics", get(metrics).options(methods))
+            .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+            .fallback(async || Error::NotFound)
+            .with_state(Arc::clone(&shared));
+        Self { router: TowerToHyperService::new(router), shared }
+    }
+
+    /// Answers one request. Its body is never read.
+    pub async fn respond<B>(&self, request: Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let _in_flight = InFlight::start(&self.shared.metrics);
+        if enabled!(Level::DEBUG) {
+            let start = Instant::now();
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let response = self.route(request).await;
+            let status = response.status().as_u16();
+            debug!(%method, path, status, elapsed = ?start.elapsed(), "request");
+            return response;
+        }
+        self.route(request).await
+    }
+
+    async fn route<B>(&self, request: Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let routed = hyper::service::Service::call(&self.router, request).await;
+        let mut response = routed.unwrap_or_else(|never| match never {});
+        let name = self.shared.served_by.clone();
+        response.headers_mut().insert(SERVED_BY, name);
+        response
+    }
+
+    /// From now on `/readyz` says no, so that no new traffic is sent here.
+    pub(crate) fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.shared.options
+    }
+}
+
+struct Shared {
+    counter: Counter,
+    metrics: Metrics,
+    served_by: HeaderValue,
+    options: Options,
+    /// Set once, when the server begins to stop.
+    draining: AtomicBool,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("served_by", &self.served_by).finish_non_exhaustive()
+    }
+}
+
+/// Counts a request as in flight for as long as it lives, however it ends.
+struct InFlight<'a>(&'a Metrics);
+
+impl<'a> InFlight<'a> {
+    fn start(metrics: &'a Metrics) -> Self {
+        metrics.in_flight.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}
+
+async fn visit(State(app): State<Arc<Shared>>) -> Response {
+    match app.counter.hit().await {
+        Ok(number) => page(number),
+        Err(error) => {
+            app.metrics.error(error.reason());
+            error.into_response()
+        }
+    }
+}
+
+fn page(number: u64) -> Response {
+    plain(format!("Hello World! I have been seen {number} times.\n"))
+}
+
+fn plain(text: impl Into<Body>) -> Response {
+    let mut response = Response::new(text.into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Whether the process lives. It must not ask the store: a supervisor kills what fails this.
+async fn healthz() -> Response {
+    plain("ok\n")
+}
+
+/// Whether traffic is welcome here.
+async fn readyz(State(app): State<Arc<Shared>>) -> Response {
+    /// A prober waits about as long.
+    const BOUND: Duration = Duration::from_secs(1);
+    if app.draining.load(Ordering::Relaxed) {
+        return Error::Draining.explain();
+    }
+    match timeout(BOUND, app.counter.ready()).await {
+        Ok(Ok(())) => plain("ready\n"),
+        Ok(Err(error)) => error.explain(),
+        Err(_elapsed) => Error::Late.explain(),
+    }
+}
+
+async fn metrics(State(app): State<Arc<Shared>>) -> Response {
+    match app.metrics.encode(&app.counter) {
+        Ok(text) => ([(CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Flask answers OPTIONS for every page by itself.
+async fn methods() -> Response {
+    let allowed = [Method::GET, Method::HEAD, Method::OPTIONS].map(|m| m.to_string());
+    ([(ALLOW, allowed.join(", "))], ()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::{Limits, RedisConfig, StoreConfig};
+
+    struct Answer {
+        status: u16,
+        headers: http::HeaderMap,
+        text: String,
+    }
+
+    impl Answer {
+        fn header(&self, name: impl http::header::AsHeaderName) -> &str {
+            self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+        }
+    }
+
+    async fn ask(app: &App, method: &str, path: &str, body: &'static str) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let response = app.respond(request.body(Body::from(body)).unwrap()).await;
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status.as_u16(), headers: head.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    fn in_file() -> (App, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StoreConfig::File(folder.path().join("hits.redb"));
+        let counter = Counter::open(&store, Limits::default()).unwrap();
+        (App::new(counter, "node1", Options::default()), folder)
+    }
+
+    /// A socket that nobody listens on.
+    fn without_store() -> (App, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("redis.sock");
+        let url = format!("unix://{}", socket.display());
+        let store = StoreConfig::Redis(RedisConfig::parse(&url, None).unwrap());
+        let counter = Counter::open(&store, Limits::default()).unwrap();
+        (App::new(counter, "node1", Options::default()), folder)
+    }
+
+    #[tokio::test]
+    async fn a_visit_is_answered_as_the_tutorial_does() {
+        let (app, _folder) = in_file();
+        for n in 1..=3 {
+            let answer = ask(&app, "GET", "/", "").await;
+            assert_eq!(answer.status, 200);
+            let text = format!("Hello World! I have been seen {n} times.\n");
+            assert_eq!(answer.text, text);
+            assert_eq!(answer.header(CONTENT_LENGTH), text.len().to_string());
+            assert_eq!(answer.header(CONTENT_TYPE), "text/plain; charset=utf-8");
+            assert_eq!(answer.header(CACHE_CONTROL), "no-store");
+            assert_eq!(answer.header("x-served-by"), "node1");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_query_and_a_body_change_nothing() {
+        let (app, _folder) = in_file();
+        let answer = ask(&app, "GET", "/?a=b", "some body").await;
+        assert_eq!(answer.text, "Hello World! I have been seen 1 times.\n");
+    }
+
+    #[tokio::test]
+    async fn head_counts_and_has_the_length_but_no_body() {
+        let (app, _folder) = in_file();
+        let answer = ask(&app, "HEAD", "/", "").await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, ""));
+        assert_eq!(answer.header(CONTENT_LENGTH), "39");
+        let answer = ask(&app, "GET", "/", "").await;
+        assert_eq!(answer.text, "Hello World! I have been seen 2 times.\n");
+    }
+
+    #[tokio::test]
+    async fn options_and_wrong_methods_tell_what_is_allowed_and_count_nothing() {
+        let (app, _folder) = in_file();
+        for path in ["/", "/healthz", "/readyz", "/metrics"] {
+            for (method, status) in [("OPTIONS", 200), ("POST", 405), ("DELETE", 405), ("BREW", 405)] {
+                let answer = ask(&app, method, path, "").await;
+                assert_eq!(answer.status, status, "{method} {path}");
+                let mut allowed: Vec<_> = answer.header(ALLOW).split(',').map(str::trim).collect();
+                allowed.sort_unstable();
+                assert_eq!(allowed, ["GET", "HEAD", "OPTIONS"], "{method} {path}");
+            }
+        }
+        let answer = ask(&app, "GET", "/", "").await;
+        assert_eq!(answer.text, "Hello World! I have been seen 1 times.\n");
+    }
+
+    #[tokio::test]
+    async fn other_paths_are_not_found() {
+        let (app, _folder) = in_file();
+        for path in ["/favicon.ico", "/healthz/", "/index.html"] {
+            let answer = ask(&app, "GET", path, "").await;
+            assert_eq!((answer.status, answer.text.as_str()), (404, "not found\n"));
+            assert_eq!(answer.header("x-served-by"), "node1");
+        }
+    }
+
+    #[tokio::test]
+    async fn readiness_follows_the_store_and_the_drain() {
+        let (app, _folder) = in_file();
+        assert_eq!(ask(&app, "GET", "/readyz", "").await.status, 200);
+        app.drain();
+        let answer = ask(&app, "GET", "/readyz", "").await;
+        assert_eq!((answer.status, answer.text.as_str()), (503, "shutting down\n"));
+        assert_eq!(ask(&app, "GET", "/", "").await.status, 200, "visits go on");
+    }
+
+    #[tokio::test]
+    async fn without_its_store_the_app_lives_but_is_not_ready() {
+        let (app, _folder) = without_store();
+        let visit = ask(&app, "GET", "/", "").await;
+        assert_eq!((visit.status, visit.text.as_str()), (503, "the store is unavailable\n"));
+        assert_eq!(visit.header(RETRY_AFTER), "1");
+        let ready = ask(&app, "GET", "/readyz", "").await;
+        assert_eq!(ready.status, 503);
+        assert!(ready.text.contains("cannot connect"), "{}", ready.text);
+        assert_eq!(ask(&app, "GET", "/healthz", "").await.status, 200);
+        assert_eq!(ask(&app, "HEAD", "/healthz", "").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn metrics_tell_what_happened() {
+        let (app, _folder) = in_file();
+        for _ in 0..3 {
+            ask(&app, "GET", "/", "").await;
+        }
+        let text = ask(&app, "GET", "/metrics", "").await.text;
+        for line in [
+            "app_hits_total 3",
+            "app_batches_total 3",
+            "app_batch_size_sum 3.0",
+            "app_store_round_trip_seconds_count 3",
+            "app_waiting_hits 0",
+            "app_store_up 1",
+            "app_in_flight_requests 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+
+        let (app, _folder) = without_store();
+        ask(&app, "GET", "/", "").await;
+        let text = ask(&app, "GET", "/metrics", "").await.text;
+        for line in ["app_errors_total{reason=\"connect\"} 1", "app_store_up 0"] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The program as a process: exit codes, signals, crashes, and its server's limits.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{
+    io::{BufReader, Read, Write},
+    time::{Duration, Instant},
+};
+
+use support::{PATIENCE, Program, command, connect, get, receive, send, wait_for};
+
+#[test]
+fn a_count_survives_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let mut program = Program::in_folder(folder.path());
+        for visit in 1..=10 {
+            assert_eq!(program.visit(), round * 10 + visit);
+        }
+        program.signal("-KILL");
+        program.wait();
+    }
+}
+
+#[test]
+fn no_number_is_given_twice_when_killed_under_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut last = 0;
+    for _ in 0..3 {
+        let mut program = Program::in_folder(folder.path());
+        let address = program.address;
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                std::thread::spawn(move || {
+                    let mut numbers = Vec::new();
+                    let mut stream = BufReader::new(connect(address));
+                    loop {
+                        // The kill comes in the middle of anything.
+                        if write!(stream.get_mut(), "GET / HTTP/1.1\r\nhost: test\r\n\r\n").is_err() {
+                            return numbers;
+                        }
+                        let Ok(answer) =
+                            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| receive(&mut stream)))
+                        else {
+                            return numbers;
+                        };
+                        numbers.push(answer.number());
+                    }
+                })
+            })
+            .collect();
+        wait_for("some visits", || (program.visit() > last + 100).then_some(()));
+        program.signal("-KILL");
+        program.wait();
+        let mut numbers: Vec<_> = clients.into_iter().flat_map(|c| c.join().unwrap()).collect();
+        numbers.sort_unstable();
+        let before = numbers.len();
+        numbers.dedup();
+        assert_eq!(numbers.len(), before, "a number was given twice");
+        assert!(numbers.first().is_some_and(|first| *first > last));
+        last = numbers.last().copied().unwrap();
+    }
+}
+
+#[test]
+fn a_signal_ends_it_well_and_idle_connections_do_not_delay_it() {
+    for signal in ["-TERM", "-INT"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut program = Program::in_folder(folder.path());
+        let mut idle = BufReader::new(connect(program.address));
+        send(idle.get_mut(), "/", "");
+        assert_eq!(receive(&mut idle).number(), 1);
+        let mut fresh = connect(program.address);
+        let start = Instant::now();
+        program.signal(signal);
+        assert_eq!(program.wait().code(), Some(0));
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        assert_eq!(idle.read(&mut [0]).unwrap(), 0);
+        assert_eq!(fresh.read(&mut [0]).unwrap(), 0);
+    }
+}
+
+#[test]
+fn readiness_fails_first_while_visits_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program =
+        Program::start(&["--data", folder.path().to_str().unwrap(), "--drain-delay", "20s", "--log", "info"]);
+    assert_eq!(program.get("/readyz").status, 200);
+    program.signal("-TERM");
+    let answer = wait_for("readiness to fail", || {
+        let answer = program.get("/readyz");
+        (answer.status == 503).then_some(answer)
+    });
+    assert_eq!(answer.body, "shutting down\n");
+    assert_eq!(program.visit(), 1);
+    assert_eq!(program.get("/healthz").status, 200);
+    program.signal("-KILL");
+    program.wait();
+}
+
+#[test]
+fn a_wrong_setting_exits_with_2_and_names_it() {
+    let table: [(&[&str], &str); 4] = [
+        (&[], "--redis-url (REDIS_URL)"),
+        (&["--data", "d", "--deadline", "soon"], "--deadline (APP_DEADLINE)"),
+        (&["--redis-url", "redis://:s3cret@redis/x"], "--redis-url (REDIS_URL)"),
+        (&["--no-such-flag"], "--no-such-flag"),
+    ];
+    for (arguments, part) in table {
+        let output = command(arguments).stderr(std::process::Stdio::piped()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(part), "{arguments:?}: {text}");
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+}
+
+#[test]
+fn variables_are_read_as_flags_are() {
+    let output = command(&[])
+        .envs([("REDIS_URL", "redis://a"), ("REDIS_URL_FILE", "b")])
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("both set"));
+}
+
+#[test]
+fn a_second_process_on_the_same_file_says_so_and_exits_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let _first = Program::in_folder(folder.path());
+    let second =
+        command(&["--data", data, "--listen", "127.0.0.1:0"]).stderr(std::process::Stdio::piped()).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8(second.stderr).unwrap().contains("in use by another process"));
+}
+
+#[test]
+fn the_health_check_tells_by_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = Program::in_folder(folder.path());
+    let listen = program.address.to_string();
+    // In any environment: it looks at nothing but the address.
+    let check = || command(&["healthcheck", "--listen", &listen]).stderr(std::process::Stdio::null()).status();
+    assert_eq!(check().unwrap().code(), Some(0));
+    program.signal("-KILL");
+    program.wait();
+    assert_eq!(check().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_large_body_is_neither_read_nor_in_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::in_folder(folder.path());
+    // A small one, after which the connection is still of use.
+    let mut stream = BufReader::new(connect(program.address));
+    send(stream.get_mut(), "/", "content-length: 5\r\n");
+    stream.get_mut().write_all(b"12345").unwrap();
+    assert_eq!(receive(&mut stream).number(), 1);
+    send(stream.get_mut(), "/", "");
+    assert_eq!(receive(&mut stream).number(), 2);
+    // A large one, which is answered before it comes.
+    let mut stream = BufReader::new(connect(program.address));
+    send(stream.get_mut(), "/", "content-length: 1000000000\r\n");
+    assert_eq!(receive(&mut stream).number(), 3);
+}
+
+#[test]
+fn a_header_that_is_too_large_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::in_folder(folder.path());
+    let mut stream = connect(program.address);
+    send(&mut stream, "/", &format!("x: {}\r\n", "y".repeat(20_000)));
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 431 "), "{text}");
+    assert_eq!(program.visit(), 1);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::in_folder(folder.path());
+    let mut stream = BufReader::new(connect(program.address));
+    for _ in 0..20 {
+        send(stream.get_mut(), "/", "");
+    }
+    for number in 1..=20 {
+        assert_eq!(receive(&mut stream).number(), number);
+    }
+}
+
+#[test]
+fn a_wait_has_an_end() {
+    // Guards the tests themselves: a patience that never ends would hide a hang.
+    assert!(PATIENCE < Duration::from_secs(60));
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::in_folder(folder.path());
+    assert_eq!(get(program.address, "/healthz").body, "ok\n");
+}

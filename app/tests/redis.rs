@@ -1,0 +1,399 @@
+//! Against a real Redis: counting together, failing in time, and coming back.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use app::{App, Counter, Error, Limits, Options, RedisConfig, StoreConfig, counter::StoreError};
+use support::{Program, wait_for};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+/// A `redis-server` on a socket in a folder of its own, which it keeps over restarts.
+struct Server {
+    folder: TempDir,
+    child: Option<Child>,
+    further: Vec<String>,
+}
+
+impl Server {
+    fn start() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(further: &[&str]) -> Self {
+        let mut server = Self {
+            folder: tempfile::tempdir().unwrap(),
+            child: None,
+            further: further.iter().map(ToString::to_string).collect(),
+        };
+        server.up();
+        server
+    }
+
+    fn up(&mut self) {
+        let child = Command::new("redis-server")
+            .args(["--port", "0", "--appendonly", "yes", "--appendfsync", "always"])
+            .arg("--unixsocket")
+            .arg(self.socket())
+            .arg("--dir")
+            .arg(self.folder.path())
+            .args(&self.further)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("these tests need redis-server in the PATH (Debian: apt install redis-server)");
+        self.child = Some(child);
+        wait_for("Redis", || (self.cli(&["PING"]) == "PONG").then_some(()));
+    }
+
+    /// Ends it at once, as a crash does.
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    fn cli(&self, command: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .arg("-s")
+            .arg(self.socket())
+            .args(command)
+            .stderr(Stdio::null())
+            .output()
+            .expect("these tests need redis-cli in the PATH (Debian: apt install redis-tools)");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    fn counter(&self) -> Counter {
+        counter(&self.url(), None)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn counter(url: &str, ca: Option<Vec<u8>>) -> Counter {
+    let config = RedisConfig::parse(url, ca).unwrap();
+    Counter::open(&StoreConfig::Redis(config), Limits::default()).unwrap()
+}
+
+/// Hits until one succeeds. The failures before must each be in time.
+async fn recovered(counter: &Counter) -> u64 {
+    let start = Instant::now();
+    loop {
+        let asked = Instant::now();
+        let result = counter.hit().await;
+        assert!(asked.elapsed() < Duration::from_millis(2500), "{:?}", asked.elapsed());
+        match result {
+            Ok(number) => return number,
+            Err(_) => assert!(start.elapsed() < support::PATIENCE),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn it_counts_where_the_original_counts() {
+    let server = Server::start();
+    let counter = server.counter();
+    assert_eq!(counter.hit().await.unwrap(), 1);
+    assert_eq!(server.cli(&["INCR", "hits"]), "2");
+    assert_eq!(counter.hit().await.unwrap(), 3);
+    assert_eq!(server.cli(&["GET", "hits"]), "3");
+}
+
+#[tokio::test]
+async fn replicas_give_every_number_once_and_skip_none() {
+    let server = Server::start();
+    let mut hits = JoinSet::new();
+    for _ in 0..3 {
+        let counter = server.counter();
+        for _ in 0..10 {
+            let counter = counter.clone();
+            hits.spawn(async move {
+                let mut numbers = Vec::new();
+                for _ in 0..100 {
+                    numbers.push(counter.hit().await.unwrap());
+                }
+                assert!(numbers.is_sorted(), "a later hit got a smaller number");
+                numbers
+            });
+        }
+    }
+    let mut numbers: Vec<u64> = hits.join_all().await.concat();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=3000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn opening_needs_no_redis_and_finds_it_when_it_comes() {
+    let mut server = Server::start();
+    server.kill();
+    let counter = server.counter();
+    let asked = Instant::now();
+    let result = counter.hit().await;
+    assert!(matches!(result, Err(Error::Store(_))), "{result:?}");
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    server.up();
+    assert_eq!(recovered(&counter).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_redis_costs_errors_in_time_and_no_number_twice() {
+    let mut server = Server::start();
+    let counter = server.counter();
+    let mut last = counter.hit().await.unwrap();
+    for _ in 0..3 {
+        let mut hits = JoinSet::new();
+        for _ in 0..20 {
+            let counter = counter.clone();
+            hits.spawn(async move {
+                let mut numbers = Vec::new();
+                loop {
+                    let asked = Instant::now();
+                    let result = counter.hit().await;
+                    assert!(asked.elapsed() < Duration::from_millis(2500), "{:?}", asked.elapsed());
+                    match result {
+                        Ok(number) => numbers.push(number),
+                        Err(_) => return numbers,
+                    }
+                }
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.kill();
+        let mut numbers: Vec<u64> = hits.join_all().await.concat();
+        numbers.sort_unstable();
+        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "a number was given twice");
+        assert!(numbers.first().is_none_or(|first| *first > last));
+        last = numbers.last().copied().unwrap_or(last);
+        assert!(counter.ready().await.is_err());
+        server.up();
+        // It flushes every write, so what was answered is still there.
+        let next = recovered(&counter).await;
+        assert!(next > last, "{next} after {last}");
+        last = next;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_restarts_while_nobody_visits_costs_nothing() {
+    let mut server = Server::start();
+    let counter = server.counter();
+    assert_eq!(counter.hit().await.unwrap(), 1);
+    server.kill();
+    server.up();
+    // Noticed without a visit.
+    let start = Instant::now();
+    while counter.ready().await.is_err() {
+        assert!(start.elapsed() < support::PATIENCE);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(counter.hit().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_frozen_redis_is_answered_503_in_time_and_recovers() {
+    let server = Server::start();
+    let counter = server.counter();
+    assert_eq!(counter.hit().await.unwrap(), 1);
+    server.signal("-STOP");
+    let start = Instant::now();
+    let result = counter.hit().await;
+    assert!(matches!(result, Err(Error::Late)), "{result:?}");
+    let took = start.elapsed();
+    assert!((1900..2500).contains(&took.as_millis()), "{took:?}");
+    // Known to be down: no waiting any more.
+    let asked = Instant::now();
+    let result = counter.hit().await;
+    assert!(matches!(result, Err(Error::Store(_))), "{result:?}");
+    assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+    server.signal("-CONT");
+    // The late hit may or may not have been counted; it is never sent again.
+    let number = recovered(&counter).await;
+    assert!((2..=3).contains(&number), "{number}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_count_is_refused_and_left_alone() {
+    let server = Server::start();
+    for (value, reason) in [("banana", "not an integer"), ("-5", "below zero")] {
+        server.cli(&["SET", "hits", value]);
+        let counter = server.counter();
+        let result = counter.hit().await;
+        let Err(Error::Store(error)) = result else { panic!("{result:?}") };
+        assert!(matches!(*error, StoreError::NotACount(_)), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!(server.cli(&["GET", "hits"]), value);
+        server.cli(&["SET", "hits", "41"]);
+        assert_eq!(recovered(&counter).await, 42);
+        counter.close().await;
+    }
+    server.cli(&["DEL", "hits"]);
+    server.cli(&["LPUSH", "hits", "x"]);
+    let counter = server.counter();
+    let result = counter.hit().await;
+    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::NotACount(_))), "{result:?}");
+    server.cli(&["SET", "hits", &(i64::MAX - 1).to_string()]);
+    assert_eq!(recovered(&counter).await, i64::MAX.unsigned_abs());
+    let result = counter.hit().await;
+    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::NotACount(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_master_that_becomes_a_replica_is_down_until_it_is_master_again() {
+    let server = Server::start();
+    let counter = server.counter();
+    assert_eq!(counter.hit().await.unwrap(), 1);
+    // Of a master that does not exist: it keeps its data and refuses writes.
+    server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    let result = counter.hit().await;
+    let Err(Error::Store(error)) = result else { panic!("{result:?}") };
+    assert!(matches!(*error, StoreError::Refused(_)), "{error}");
+    assert_eq!(error.reason(), "refused");
+    // A read would still succeed here; readiness must not.
+    assert!(counter.ready().await.is_err());
+    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(recovered(&counter).await, 2);
+}
+
+#[tokio::test]
+async fn a_password_is_used_and_a_wrong_one_is_told_but_not_shown() {
+    let server = Server::with(&[
+        "--user", "default", "on", "nopass", "~*", "+@all", "--user", "web", "on", ">s3cret", "~hits", "+incrby",
+    ]);
+    let url = |password: &str| format!("{}?user=web&pass={password}", server.url());
+    let counter_of = |password: &str| counter(&url(password), None);
+    assert_eq!(counter_of("s3cret").hit().await.unwrap(), 1);
+    let result = counter_of("wr0ng").hit().await;
+    let Err(Error::Store(error)) = result else { panic!("{result:?}") };
+    assert!(matches!(*error, StoreError::Refused(_)), "{error:?}");
+    let text = app::error::chain(&*error).to_string();
+    assert!(text.contains("WRONGPASS") || text.to_lowercase().contains("password"), "{text}");
+    assert!(!text.contains("wr0ng"), "{text}");
+}
+
+#[tokio::test]
+async fn tls_trusts_the_given_authority_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ca = rcgen::CertificateParams::new([]).unwrap();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(ca, ca_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = ["localhost".to_owned()];
+    let certificate = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let port = free_port();
+    let server = Server::with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--bind",
+        "127.0.0.1",
+        "--tls-auth-clients",
+        "no",
+        "--tls-cert-file",
+        &write("crt", &certificate.pem()),
+        "--tls-key-file",
+        &write("key", &key.serialize_pem()),
+        "--tls-ca-cert-file",
+        &write("ca", &ca_pem),
+    ]);
+    let url = format!("rediss://localhost:{port}");
+    let trusting = counter(&url, Some(ca_pem.into_bytes()));
+    assert_eq!(trusting.hit().await.unwrap(), 1);
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let suspicious = counter(&url, Some(other.cert.pem().into_bytes()));
+    assert!(matches!(suspicious.hit().await, Err(Error::Store(_))));
+    assert_eq!(server.cli(&["GET", "hits"]), "1");
+}
+
+/// A port that was free a moment ago: Redis cannot choose one itself.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apps_of_one_process_serve_one_redis() {
+    let server = Server::start();
+    let mut addresses = Vec::new();
+    let mut apps = JoinSet::new();
+    let (stop, _) = tokio::sync::watch::channel(());
+    for name in ["node1", "node2", "node3"] {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        addresses.push(listener.local_addr().unwrap());
+        let app = App::new(server.counter(), name, Options::default());
+        let mut stopped = stop.subscribe();
+        apps.spawn(app::serve(listener, app, async move { drop(stopped.changed().await) }));
+    }
+    let answers = tokio::task::spawn_blocking(move || {
+        let answers = addresses.iter().cycle().take(9);
+        answers.map(|address| support::get(*address, "/")).collect::<Vec<_>>()
+    });
+    for (index, answer) in answers.await.unwrap().iter().enumerate() {
+        assert_eq!(answer.number(), index as u64 + 1);
+        let name = format!("x-served-by: node{}", index % 3 + 1);
+        assert!(answer.head.contains(&name), "{}", answer.head);
+    }
+    stop.send_replace(());
+    let ended = tokio::time::timeout(support::PATIENCE, apps.join_all()).await;
+    assert!(ended.unwrap().iter().all(Result::is_ok));
+}
+
+#[test]
+fn the_program_answers_503_in_time_and_recovers() {
+    let mut server = Server::start();
+    let url = secret(server.folder.path(), &server.url());
+    let program = Program::start(&["--redis-url-file", url.to_str().unwrap()]);
+    assert_eq!(program.visit(), 1);
+    assert_eq!(program.get("/readyz").status, 200);
+    server.kill();
+    let asked = Instant::now();
+    let answer = program.get("/");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.head.to_lowercase().contains("retry-after: 1"), "{answer:?}");
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    let ready = program.get("/readyz");
+    assert_eq!(ready.status, 503, "{ready:?}");
+    assert_eq!(program.get("/healthz").status, 200);
+    server.up();
+    wait_for("recovery", || (program.get("/readyz").status == 200).then_some(()));
+    assert_eq!(program.visit(), 2);
+}
+
+/// A file with the URL, as a secret of the swarm has it, with a newline at the end.
+fn secret(folder: &Path, url: &str) -> PathBuf {
+    let path = folder.join("url");
+    fs::write(&path, format!("{url}\n")).unwrap();
+    path
+}

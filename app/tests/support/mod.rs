@@ -1,0 +1,140 @@
+//! What the tests of the whole need: the program itself, and a client for it.
+#![allow(dead_code, reason = "every test binary uses its own part of this")]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The longest any wait of a test may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `done` gives something.
+pub(crate) fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = done() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The program, on a port that the system chose. Killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Program {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = command(arguments).args(["--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut seen = String::new();
+        let address = loop {
+            let start = seen.len();
+            let read = log.read_line(&mut seen).unwrap();
+            assert_ne!(read, 0, "the program ended: {seen}");
+            // JSON: ...,"message":"listening","address":"127.0.0.1:1234",...
+            if let Some((_, rest)) = seen[start..].split_once("\"address\":\"") {
+                break rest.split('"').next().unwrap().parse().unwrap();
+            }
+        };
+        // Goes on reading, so that the program never waits for us.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { child, address }
+    }
+
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self::start(&["--data", folder.to_str().unwrap()])
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        get(self.address, path)
+    }
+
+    /// The number of a visit that succeeds.
+    pub(crate) fn visit(&self) -> u64 {
+        self.get("/").number()
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait_for("the program to end", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The program without the variables of this process.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
+    command.env_clear().args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn number(&self) -> u64 {
+        assert_eq!(self.status, 200, "{self:?}");
+        let rest = self.body.strip_prefix("Hello World! I have been seen ").unwrap();
+        rest.strip_suffix(" times.\n").unwrap().parse().unwrap()
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
+    let mut stream = connect(address);
+    send(&mut stream, path, "connection: close\r\n");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    parse(&text)
+}
+
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Sends a GET with these further header lines.
+pub(crate) fn send(stream: &mut TcpStream, path: &str, headers: &str) {
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n").unwrap();
+}
+
+/// Reads one answer of a connection that stays open.
+pub(crate) fn receive(stream: &mut BufReader<TcpStream>) -> Answer {
+    let mut text = String::new();
+    while !text.ends_with("\r\n\r\n") {
+        assert_ne!(stream.read_line(&mut text).unwrap(), 0, "closed after {text:?}");
+    }
+    let head = parse(&text).head.to_lowercase();
+    let (_, length) = head.split_once("content-length: ").unwrap();
+    let mut body = vec![0; length.lines().next().unwrap().parse().unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    parse(&(text + &String::from_utf8(body).unwrap()))
+}
+
+fn parse(text: &str) -> Answer {
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    Answer { status: head.split(' ').nth(1).unwrap().parse().unwrap(), head: head.to_owned(), body: body.to_owned() }
+}

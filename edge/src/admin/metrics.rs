@@ -1,0 +1,251 @@
+//! The metrics of a [`Status`] in the OpenMetrics text format, which Prometheus reads.
+//!
+//! Names begin with `edge_`; the unit comes last, after it only the `_total` of counters. Series of an
+//! endpoint end when it leaves its pool. `worker` is a label only where imbalance between workers is of
+//! interest.
+
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::{Registry, Unit},
+};
+
+use super::status::{EndpointReport, PoolStatus, Status, WorkerStatus};
+use crate::stats::LATENCY_BOUNDS_US;
+
+/// What [`render`] returns, for `Content-Type`.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics of one moment.
+///
+/// # Errors
+/// Never, as long as a `String` takes what is written to it.
+pub(super) fn render(status: &Status) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("edge");
+    registry.register_collector(Box::new(Metrics(status.clone())));
+    let mut text = String::new();
+    text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct Metrics(Status);
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut families = Families(encoder);
+        process(&mut families, &self.0)?;
+        clients(&mut families, &self.0)?;
+        pools(&mut families, &self.0.pools)?;
+        endpoints(&mut families, &self.0.pools)?;
+        certificates(&mut families, &self.0)
+    }
+}
+
+fn process(families: &mut Families<'_>, status: &Status) -> fmt::Result {
+    families.0.encode_descriptor("build", "The running program", None, MetricType::Info)?.encode_info(&[(
+        "version",
+        status.version,
+    )])?;
+    let one = |value: f64| [(NONE, value)];
+    families.gauges("start_time", Some(Unit::Seconds), "When the process started, Unix time", one(unix(status.started)))?;
+    families.gauges("ready", None, "Whether requests are served, 0 or 1", one(flag(status.ready)))?;
+    families.gauges("draining", None, "Whether it was asked to end, 0 or 1", one(flag(status.draining)))?;
+    if let Some(reload) = &status.reload {
+        let good = flag(reload.error.is_none());
+        families.gauges("reload_success", None, "Whether the last reload is in force, 0 or 1", one(good))?;
+        families.gauges("reload_time", Some(Unit::Seconds), "When the last reload was, Unix time", one(unix(reload.at)))?;
+    }
+    let log = &status.access_log;
+    families.counters("access_log_lines", None, "Access log lines by what became of them", [
+        ([("outcome", "written")], log.written),
+        ([("outcome", "lost")], log.lost),
+        ([("outcome", "dropped")], log.dropped),
+    ])?;
+    families.counters("access_log_errors", None, "Failed writes of the access log", [(NONE, log.errors)])
+}
+
+fn clients(families: &mut Families<'_>, status: &Status) -> fmt::Result {
+    let sum = |number: fn(&WorkerStatus) -> u64| [(NONE, status.workers.iter().map(number).sum::<u64>())];
+    let each = |number: fn(&WorkerStatus) -> u64| {
+        status.workers.iter().map(move |worker| ([("worker", worker.worker.to_string())], number(worker)))
+    };
+    let silent = status.workers.iter().map(|worker| ([("worker", worker.worker.to_string())], worker.silent_seconds));
+    families.gauges("worker_silent", Some(Unit::Seconds), "How long a worker was not seen running", silent)?;
+    families.gauges("client_connections", None, "Open client connections", each(|worker| worker.open).map(float))?;
+    families.counters("client_connections_accepted", None, "Client connections accepted", each(|worker| worker.accepted))?;
+    families.counters("client_connections_refused", None, "Client connections closed because of the limit", sum(|worker| worker.refused))?;
+    families.counters("accept_errors", None, "Failed accept calls", sum(|worker| worker.accept_errors))?;
+    families.counters("tls_handshakes", None, "TLS handshakes that succeeded", sum(|worker| worker.handshakes))?;
+    families.counters("tls_handshake_failures", None, "TLS handshakes that failed", sum(|worker| worker.handshake_failures))?;
+    let requests = status.workers.iter().flat_map(|worker| {
+        let labels = |version| [("worker", worker.worker.to_string()), ("version", version)];
+        [(labels("1".to_owned()), worker.requests_h1), (labels("2".to_owned()), worker.requests_h2)]
+    });
+    families.counters("requests", None, "Requests by HTTP version", requests)?;
+    families.counters("bad_heads", None, "Connections ended by what is not HTTP", sum(|worker| worker.bad_heads))?;
+    families.gauges("tunnels", None, "Upgraded connections under way", sum(|worker| worker.tunnels).map(float))?;
+    families.counters("received", Some(Unit::Bytes), "Read from clients, TLS taken off", sum(|worker| worker.bytes_in))?;
+    families.counters("sent", Some(Unit::Bytes), "Written to clients, before TLS", sum(|worker| worker.bytes_out))?;
+    let errors = status.errors.iter().map(|error| ([("kind", error.kind)], error.count));
+    families.counters("errors", None, "Requests that the edge answered itself", errors)
+}
+
+fn pools(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
+    let each = |number: fn(&PoolStatus) -> u64| pools.iter().map(move |pool| ([pool.label()], number(pool)));
+    families.counters("pool_requests", None, "Requests routed to a pool", each(|pool| pool.requests))?;
+    let responses = pools.iter().flat_map(|pool| {
+        pool.responses.classes().map(|(class, count)| ([pool.label(), ("class", class)], count))
+    });
+    families.counters("pool_responses", None, "Answers sent to clients", responses)?;
+    families.counters("pool_retries", None, "Attempts beyond a request's first", each(|pool| pool.retries))?;
+    families.counters("pool_no_endpoint", None, "Requests that found no endpoint", each(|pool| pool.no_endpoint))?;
+    families.gauges("pool_panic", None, "Whether health is ignored, 0 or 1", each(|pool| pool.panic.into()).map(float))?;
+    families.gauges("pool_endpoints", None, "Endpoints known", each(|pool| pool.endpoints.len() as u64).map(float))?;
+    families.gauges("pool_endpoints_usable", None, "Endpoints that get requests", each(|pool| pool.usable as u64).map(float))?;
+    let sources = |value: fn(bool, usize) -> f64| {
+        pools.iter().flat_map(move |pool| {
+            pool.sources.iter().map(move |source| {
+                let labels = [pool.label(), ("source", source.source.as_str())];
+                (labels, value(source.error.is_none(), source.endpoints))
+            })
+        })
+    };
+    families.gauges("source_up", None, "Whether a source was last answered well, 0 or 1", sources(|up, _| flag(up)))?;
+    families.gauges("source_endpoints", None, "Endpoints that a source gives", sources(|_, count| count as f64))?;
+    latency(families, pools)
+}
+
+fn latency(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
+    let help = "From the request head being read to the response head being at hand";
+    let mut family =
+        families.0.encode_descriptor("pool_latency", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    for pool in pools {
+        let histogram = &pool.latency.histogram;
+        let bounds = LATENCY_BOUNDS_US.into_iter().map(|bound| bound as f64 / 1e6).chain([f64::INFINITY]);
+        let buckets: Vec<_> = bounds.zip(histogram.buckets).collect();
+        let sum = histogram.sum_us as f64 / 1e6;
+        family.encode_family(&[pool.label()])?.encode_histogram::<[(&str, &str); 0]>(
+            sum,
+            histogram.count(),
+            &buckets,
+            None,
+        )?;
+    }
+    Ok(())
+}
+
+fn endpoints(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
+    let all: Vec<(&PoolStatus, &EndpointReport, String)> = pools
+        .iter()
+        .flat_map(|pool| pool.endpoints.iter().map(move |endpoint| (pool, endpoint, endpoint.address.to_string())))
+        .collect();
+    let each = |number: fn(&EndpointReport) -> u64| {
+        all.iter().map(move |(pool, endpoint, address)| ([pool.label(), ("endpoint", address)], number(endpoint)))
+    };
+    let split = |label: &'static str, numbers: fn(&EndpointReport) -> Vec<(&'static str, u64)>| {
+        all.iter().flat_map(move |(pool, endpoint, address)| {
+            numbers(endpoint)
+                .into_iter()
+                .map(move |(value, number)| ([pool.label(), ("endpoint", address.as_str()), (label, value)], number))
+        })
+    };
+    families.gauges("endpoint_usable", None, "Whether it gets requests, 0 or 1", each(|endpoint| endpoint.usable.into()).map(float))?;
+    let states = all.iter().map(|(pool, endpoint, address)| {
+        ([pool.label(), ("endpoint", address.as_str()), ("state", endpoint.state)], 1.0)
+    });
+    families.gauges("endpoint_state", None, "Its state, as a label", states)?;
+    families.gauges("endpoint_in_flight", None, "Attempts under way", each(|endpoint| endpoint.in_flight).map(float))?;
+    families.counters("endpoint_requests", None, "Attempts sent, retries included", each(|endpoint| endpoint.requests))?;
+    families.counters("endpoint_responses", None, "Response heads received", split("class", |endpoint| endpoint.responses.classes().into()))?;
+    let failures = |endpoint: &EndpointReport| {
+        vec![
+            ("connect", endpoint.connect_failures),
+            ("reset", endpoint.resets),
+            ("timeout", endpoint.timeouts),
+        ]
+    };
+    families.counters("endpoint_failures", None, "Attempts without an answer", split("kind", failures))?;
+    families.gauges("endpoint_connections", None, "Open connections", each(|endpoint| endpoint.connections_open).map(float))?;
+    families.counters("endpoint_connections_opened", None, "Connections opened", each(|endpoint| endpoint.connections))
+}
+
+fn certificates(families: &mut Families<'_>, status: &Status) -> fmt::Result {
+    let expiries = status.listeners.iter().flat_map(|listener| {
+        listener.certificates.iter().flatten().map(|certificate| {
+            let file = certificate.file.clone().unwrap_or_else(|| "self-signed".to_owned());
+            ([("listener", listener.address.to_string()), ("certificate", file)], unix(certificate.not_after))
+        })
+    });
+    families.gauges("certificate_expiry", Some(Unit::Seconds), "When a certificate ends, Unix time", expiries)
+}
+
+/// No labels.
+const NONE: [(&str, &str); 0] = [];
+
+/// Writes one metric with its series at a time.
+struct Families<'a>(DescriptorEncoder<'a>);
+
+impl Families<'_> {
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        unit: Option<Unit>,
+        help: &str,
+        series: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let series = series.into_iter().map(|(labels, value)| (labels, ConstCounter::new(value)));
+        self.family(name, unit, help, MetricType::Counter, series)
+    }
+
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        unit: Option<Unit>,
+        help: &str,
+        series: impl IntoIterator<Item = (L, f64)>,
+    ) -> fmt::Result {
+        let series = series.into_iter().map(|(labels, value)| (labels, ConstGauge::new(value)));
+        self.family(name, unit, help, MetricType::Gauge, series)
+    }
+
+    fn family<L: EncodeLabelSet, M: EncodeMetric>(
+        &mut self,
+        name: &str,
+        unit: Option<Unit>,
+        help: &str,
+        kind: MetricType,
+        series: impl Iterator<Item = (L, M)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
+        for (labels, value) in series {
+            value.encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl PoolStatus {
+    fn label(&self) -> (&'static str, &str) {
+        ("pool", &self.name)
+    }
+}
+
+fn float<L>((labels, number): (L, u64)) -> (L, f64) {
+    (labels, number as f64)
+}
+
+fn flag(flag: bool) -> f64 {
+    f64::from(u8::from(flag))
+}
+
+fn unix(time: SystemTime) -> f64 {
+    // Whole seconds: nobody needs more, and dates before 1970 do not occur.
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs() as f64)
+}

@@ -1,0 +1,129 @@
+//! The status page: one HTML document without anything else to load.
+//!
+//! Made here and only here. The script fetches the page again every two seconds and puts the new `main`
+//! in place of the old one, so there is no second rendering in JavaScript that could disagree; what it
+//! adds are rates, which take two moments. Without scripts the browser reloads the page instead.
+//! States are told by sign and word, colour only repeats them.
+
+mod format;
+mod sections;
+
+use std::fmt::{self, Write};
+
+use self::format::{Text, count, duration};
+use super::status::Status;
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// SHA-256 of [`STYLE`] and [`SCRIPT`]; a test says what they must be after a change.
+const STYLE_HASH: &str = "";
+const SCRIPT_HASH: &str = "";
+
+/// The page of one moment.
+pub(super) fn render(status: &Status) -> String {
+    let mut page = String::with_capacity(32 * 1024);
+    // Writing to a `String` cannot fail.
+    document(&mut page, status).ok();
+    page
+}
+
+/// Its `Content-Security-Policy`: its own style and script, fetching from where it came, nothing else.
+pub(super) fn policy() -> String {
+    format!(
+        "default-src 'none'; style-src 'sha256-{STYLE_HASH}'; script-src 'sha256-{SCRIPT_HASH}'; \
+         connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+fn document(out: &mut String, status: &Status) -> fmt::Result {
+    out.write_str("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")?;
+    out.write_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")?;
+    out.write_str("<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n")?;
+    out.write_str("<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n")?;
+    let (_, word) = verdict(status);
+    writeln!(out, "<title>{word} · edge</title>")?;
+    writeln!(out, "<style>{STYLE}</style>\n</head>\n<body>")?;
+    out.write_str("<p id=\"lost\" role=\"status\" hidden></p>\n")?;
+    let millis = status.now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
+    writeln!(out, "<main data-now=\"{millis}\">")?;
+    header(out, status)?;
+    banners(out, status)?;
+    summary(out, status)?;
+    for pool in &status.pools {
+        sections::pool(out, pool, status.now)?;
+    }
+    sections::routes(out, status)?;
+    sections::listeners(out, status)?;
+    sections::workers(out, status)?;
+    sections::errors(out, status)?;
+    out.write_str("</main>\n<footer><a href=\"/status.json\">JSON</a> <a href=\"/metrics\">Metrics</a> ")?;
+    out.write_str("<a href=\"/readyz\">Readiness</a> <a href=\"/healthz\">Liveness</a></footer>\n")?;
+    writeln!(out, "<script>{SCRIPT}</script>\n</body>\n</html>")
+}
+
+fn verdict(status: &Status) -> (&'static str, &'static str) {
+    match (status.alive, status.draining, status.ready) {
+        (false, ..) => ("bad", "Stuck"),
+        (_, true, _) => ("warn", "Draining"),
+        (_, _, false) => ("bad", "Not ready"),
+        _ => ("good", "Ready"),
+    }
+}
+
+fn header(out: &mut String, status: &Status) -> fmt::Result {
+    let (class, word) = verdict(status);
+    let up = duration(status.now.duration_since(status.started).unwrap_or_default());
+    writeln!(out, "<header><h1>edge</h1><strong class=\"state {class}\">{word}</strong>")?;
+    write!(out, "<p>up {up} · version {}", Text(status.version))?;
+    if let Some(reload) = status.reload.as_ref().filter(|reload| reload.error.is_none()) {
+        write!(out, " · configured {}", format::moment(reload.at, status.now))?;
+    }
+    writeln!(out, "</p></header>")
+}
+
+/// What somebody should do something about.
+fn banners(out: &mut String, status: &Status) -> fmt::Result {
+    let mut banner = |class: &str, text: &str| writeln!(out, "<p class=\"banner {class}\">{}</p>", Text(text));
+    for reason in &status.reasons {
+        banner(if reason.starts_with("draining") { "warn" } else { "bad" }, reason)?;
+    }
+    for pool in status.pools.iter().filter(|pool| pool.panic && !pool.endpoints.is_empty()) {
+        banner("warn", &format!("pool {}: too few endpoints are healthy, all of them are used", pool.name))?;
+    }
+    if let Some(error) = status.reload.as_ref().and_then(|reload| reload.error.as_ref()) {
+        banner("bad", &format!("the last reload was refused, the configuration of before stays: {error}"))?;
+    }
+    for certificate in status.listeners.iter().filter_map(|listener| listener.certificates.as_ref()).flatten() {
+        if let (Some(file), Some(warning)) = (&certificate.file, &certificate.warning) {
+            banner("warn", &format!("certificate {file}: {warning}"))?;
+        }
+    }
+    let missing = status.access_log.lost + status.access_log.dropped;
+    if missing > 0 {
+        banner("warn", &format!("the access log misses {} lines", count(missing)))?;
+    }
+    Ok(())
+}
+
+fn summary(out: &mut String, status: &Status) -> fmt::Result {
+    let workers = &status.workers;
+    let requests: u64 = workers.iter().map(|worker| worker.requests_h1 + worker.requests_h2).sum();
+    let in_flight: u64 = status.pools.iter().flat_map(|pool| &pool.endpoints).map(|endpoint| endpoint.in_flight).sum();
+    let failed: u64 = status.pools.iter().map(|pool| pool.responses.server_error).sum();
+    out.write_str("<dl class=\"tiles\">\n")?;
+    let mut tile = |name: &str, value: &str, note: &str| {
+        writeln!(out, "<div><dt>{name}</dt><dd>{value}<small>{note}</small></dd></div>")
+    };
+    tile("Requests", &count(requests), &sections::rate("requests", requests))?;
+    tile("Answers 5xx", &count(failed), &sections::rate("failed", failed))?;
+    tile("Under way", &count(in_flight), "to endpoints")?;
+    let accepted: u64 = workers.iter().map(|worker| worker.accepted).sum();
+    let open = workers.iter().map(|worker| worker.open).sum();
+    tile("Connections", &count(open), &sections::rate("accepted", accepted))?;
+    let sent: u64 = workers.iter().map(|worker| worker.bytes_out).sum();
+    tile("Sent", &format::bytes(sent), &sections::rate_of_bytes("sent", sent))?;
+    let received: u64 = workers.iter().map(|worker| worker.bytes_in).sum();
+    tile("Received", &format::bytes(received), &sections::rate_of_bytes("received", received))?;
+    out.write_str("</dl>\n")
+}

@@ -1,0 +1,264 @@
+//! The tables of the page.
+
+use std::{
+    fmt::{self, Display, Write},
+    time::SystemTime,
+};
+
+use super::format::{Text, bytes, count, millis, moment, percent};
+use crate::admin::status::{EndpointReport, PoolStatus, Responses, Status};
+
+/// One pool: its numbers, its endpoints, and sources that are names.
+pub(super) fn pool(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {
+    let (known, usable) = (pool.endpoints.len(), pool.usable);
+    let class = match usable {
+        0 => "bad",
+        _ if pool.panic || usable < known => "warn",
+        _ => "good",
+    };
+    writeln!(out, "<section><h2>Pool {}", Text(&pool.name))?;
+    writeln!(out, " <span class=\"state {class}\">{usable} of {known} usable</span></h2>")?;
+    write!(out, "<p class=\"facts\">{} requests {} · ", count(pool.requests), rate(&format!("pool:{}", pool.name), pool.requests))?;
+    write!(out, "latency p50 {} p99 {} · ", millis(pool.latency.p50_ms), millis(pool.latency.p99_ms))?;
+    write!(out, "{} retries · {} without endpoint · ", count(pool.retries), count(pool.no_endpoint))?;
+    let unrouted = if pool.routed { "" } else { " · no route leads here" };
+    writeln!(out, "{}{unrouted}</p>", pool.balance.replace('_', " "))?;
+    responses(out, &pool.responses)?;
+    endpoints(out, pool, now)?;
+    sources(out, pool, now)?;
+    writeln!(out, "</section>")
+}
+
+/// A bar of the classes, and the same in numbers.
+fn responses(out: &mut String, responses: &Responses) -> fmt::Result {
+    let total: u64 = responses.classes().iter().map(|(_, number)| number).sum();
+    if total == 0 {
+        return Ok(());
+    }
+    out.write_str("<div class=\"responses\"><svg viewBox=\"0 0 100 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\">")?;
+    let mut left = 0.0;
+    for (class, number) in responses.classes() {
+        let width = number as f64 / total as f64 * 100.0;
+        write!(out, "<rect class=\"c{class}\" x=\"{left:.3}\" width=\"{width:.3}\" height=\"1\"/>")?;
+        left += width;
+    }
+    out.write_str("</svg><ul>")?;
+    for (class, number) in responses.classes().into_iter().filter(|(_, number)| *number > 0) {
+        let share = number as f64 / total as f64 * 100.0;
+        write!(out, "<li class=\"c{class}\">{class} {} <small>{share:.2} %</small></li>", count(number))?;
+    }
+    writeln!(out, "</ul></div>")
+}
+
+fn endpoints(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {
+    let columns = [
+        ("Endpoint", ""),
+        ("State", ""),
+        ("Since", ""),
+        ("Under way", "n"),
+        ("Requests", "n"),
+        ("4xx", "n"),
+        ("5xx", "n"),
+        ("No connection", "n"),
+        ("Reset", "n"),
+        ("Timed out", "n"),
+        ("Connections", "n"),
+        ("Reused", "n"),
+    ];
+    table(out, &columns, &pool.endpoints, |endpoint| {
+        [
+            address(endpoint),
+            state(endpoint),
+            moment(endpoint.since, now),
+            count(endpoint.in_flight),
+            count(endpoint.requests),
+            count(endpoint.responses.client_error),
+            alarming(endpoint.responses.server_error),
+            alarming(endpoint.connect_failures),
+            alarming(endpoint.resets),
+            alarming(endpoint.timeouts),
+            count(endpoint.connections_open),
+            percent(endpoint.reuse),
+        ]
+    })
+}
+
+fn address(endpoint: &EndpointReport) -> String {
+    let address = endpoint.address.to_string();
+    if endpoint.source == address {
+        address
+    } else {
+        format!("{address} <small>{}</small>", Text(&endpoint.source))
+    }
+}
+
+fn state(endpoint: &EndpointReport) -> String {
+    let class = match endpoint.state {
+        "healthy" => "good",
+        "unhealthy" => "bad",
+        "ejected" => "warn",
+        _ => "idle",
+    };
+    let used = if endpoint.usable && endpoint.state != "healthy" { ", used" } else { "" };
+    let reason = Text(&endpoint.reason);
+    format!("<span class=\"state {class}\">{}{used}</span> <small>{reason}</small>", endpoint.state)
+}
+
+fn sources(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {
+    let named: Vec<_> = pool.sources.iter().filter(|source| source.source.parse::<std::net::SocketAddr>().is_err()).collect();
+    table(out, &[("Source", ""), ("Endpoints", "n"), ("Answered", ""), ("Problem", "")], named, |source| {
+        [
+            Text(&source.source).to_string(),
+            count(source.endpoints as u64),
+            source.resolved.map_or_else(|| "never".to_owned(), |time| moment(time, now)),
+            match &source.error {
+                Some(error) => format!("<span class=\"state warn\">{}</span>", Text(error)),
+                None => "none".to_owned(),
+            },
+        ]
+    })
+}
+
+/// Which request goes where.
+pub(super) fn routes(out: &mut String, status: &Status) -> fmt::Result {
+    section(out, "Routes", |out| {
+        table(out, &[("Host", ""), ("Path", ""), ("Pool", ""), ("Largest body", "n")], &status.routes, |route| {
+            [
+                Text(&route.host).to_string(),
+                Text(&route.path).to_string(),
+                Text(&route.pool).to_string(),
+                route.max_body_bytes.map_or_else(|| "unlimited".to_owned(), bytes),
+            ]
+        })
+    })
+}
+
+/// Addresses with their certificates.
+pub(super) fn listeners(out: &mut String, status: &Status) -> fmt::Result {
+    let rows = status.listeners.iter().flat_map(|listener| {
+        let certificates = listener.certificates.as_deref().unwrap_or_default();
+        // A listener without TLS has one row all the same.
+        let empty = certificates.is_empty().then_some((listener, None));
+        certificates.iter().map(move |certificate| (listener, Some(certificate))).chain(empty)
+    });
+    section(out, "Listeners", |out| {
+        let columns = [("Address", ""), ("Protocol", ""), ("Certificate for", ""), ("Ends", ""), ("Problem", "")];
+        table(out, &columns, rows, |(listener, certificate)| {
+            let Some(certificate) = certificate else {
+                let nothing = || "–".to_owned();
+                return [listener.address.to_string(), "HTTP".to_owned(), nothing(), nothing(), nothing()];
+            };
+            [
+                listener.address.to_string(),
+                "HTTPS".to_owned(),
+                Text(certificate.names.join(", ")).to_string(),
+                moment(certificate.not_after, status.now),
+                match &certificate.warning {
+                    Some(warning) => format!("<span class=\"state warn\">{}</span>", Text(warning)),
+                    None => "none".to_owned(),
+                },
+            ]
+        })
+    })
+}
+
+/// Threads and what clients did to each.
+pub(super) fn workers(out: &mut String, status: &Status) -> fmt::Result {
+    let columns = [
+        ("Worker", "n"),
+        ("State", ""),
+        ("Connections", "n"),
+        ("Accepted", "n"),
+        ("Refused", "n"),
+        ("HTTP/1", "n"),
+        ("HTTP/2", "n"),
+        ("Tunnels", "n"),
+        ("Handshakes", "n"),
+        ("failed", "n"),
+        ("Not HTTP", "n"),
+        ("Received", "n"),
+        ("Sent", "n"),
+    ];
+    section(out, "Workers", |out| {
+        table(out, &columns, &status.workers, |worker| {
+            let (class, word) = if worker.stuck { ("bad", "stuck") } else { ("good", "runs") };
+            [
+                worker.worker.to_string(),
+                format!("<span class=\"state {class}\">{word}</span>"),
+                count(worker.open),
+                count(worker.accepted),
+                alarming(worker.refused),
+                count(worker.requests_h1),
+                count(worker.requests_h2),
+                count(worker.tunnels),
+                count(worker.handshakes),
+                count(worker.handshake_failures),
+                count(worker.bad_heads),
+                bytes(worker.bytes_in),
+                bytes(worker.bytes_out),
+            ]
+        })
+    })
+}
+
+/// Answers that the edge gave by itself; kinds that never happened are left out.
+pub(super) fn errors(out: &mut String, status: &Status) -> fmt::Result {
+    let seen: Vec<_> = status.errors.iter().filter(|error| error.count > 0).collect();
+    if seen.is_empty() {
+        return Ok(());
+    }
+    section(out, "Errors answered by the edge", |out| {
+        table(out, &[("Kind", ""), ("Requests", "n"), ("Rate", "n")], seen, |error| {
+            let rate = rate(&format!("error:{}", error.kind), error.count);
+            [error.kind.replace('_', " "), count(error.count), rate]
+        })
+    })
+}
+
+/// A place for the script to put how much `value` grows in a second; empty without it.
+pub(super) fn rate(key: &str, value: u64) -> String {
+    format!("<span class=\"rate\" data-rate=\"{}\" data-value=\"{value}\"></span>", Text(key))
+}
+
+/// As [`rate`], in bytes.
+pub(super) fn rate_of_bytes(key: &str, value: u64) -> String {
+    format!("<span class=\"rate\" data-rate=\"{}\" data-value=\"{value}\" data-bytes></span>", Text(key))
+}
+
+/// A number that should be zero.
+fn alarming(number: u64) -> String {
+    if number == 0 { count(number) } else { format!("<b class=\"alarming\">{}</b>", count(number)) }
+}
+
+fn section(out: &mut String, title: &str, content: impl FnOnce(&mut String) -> fmt::Result) -> fmt::Result {
+    writeln!(out, "<section><h2>{title}</h2>")?;
+    content(out)?;
+    writeln!(out, "</section>")
+}
+
+/// A table, or nothing when it would be empty. Columns are `(title, class)`. Cells carry their title too:
+/// on a narrow screen each row becomes a list.
+fn table<T, const N: usize, C: Display>(
+    out: &mut String,
+    columns: &[(&str, &str); N],
+    rows: impl IntoIterator<Item = T>,
+    cells: impl Fn(T) -> [C; N],
+) -> fmt::Result {
+    let mut rows = rows.into_iter().peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    out.write_str("<div class=\"scroll\"><table><thead><tr>")?;
+    for (title, class) in columns {
+        write!(out, "<th scope=\"col\" class=\"{class}\">{title}</th>")?;
+    }
+    out.write_str("</tr></thead><tbody>\n")?;
+    for row in rows {
+        out.write_str("<tr>")?;
+        for ((title, class), cell) in columns.iter().zip(cells(row)) {
+            write!(out, "<td class=\"{class}\" data-title=\"{title}\"><span>{cell}</span></td>")?;
+        }
+        out.write_str("</tr>\n")?;
+    }
+    writeln!(out, "</tbody></table></div>")
+}

@@ -1,0 +1,510 @@
+//! One moment of the edge as a value: what `/status.json` says and page and metrics are made of.
+//!
+//! The shape is stable: fields are added, never renamed or removed. Times are RFC 3339 in UTC, other
+//! units are in the name.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, SystemTime},
+};
+
+use serde::{Serialize, Serializer};
+
+use super::{Admin, BoundListener, Moment, Reload, latency::Histogram};
+use crate::{
+    config::{Balance, HostMatch, Route},
+    error::Kind,
+    snapshot::Snapshot,
+    stats::{Counter, EndpointStats, Heartbeats, PerWorker, PoolStats, WorkerStats},
+    tls::CertificateInfo,
+    upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot},
+};
+
+/// The edge at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Of this program.
+    pub version: &'static str,
+    /// When the numbers were read.
+    #[serde(serialize_with = "rfc3339")]
+    pub now: SystemTime,
+    /// When the process started.
+    #[serde(serialize_with = "rfc3339")]
+    pub started: SystemTime,
+    /// Every worker was seen running lately.
+    pub alive: bool,
+    /// Requests are served: not draining, and every pool that a route uses has a usable endpoint.
+    pub ready: bool,
+    /// Why it is not ready, or not alive. Empty when all is well.
+    pub reasons: Vec<String>,
+    /// Asked to end; open requests are finished.
+    pub draining: bool,
+    /// The last reload of the configuration, if there was one.
+    pub reload: Option<ReloadStatus>,
+    /// What clients connect to.
+    pub listeners: Vec<ListenerStatus>,
+    /// Which request goes where, in the order of the configuration.
+    pub routes: Vec<RouteStatus>,
+    /// Where it goes.
+    pub pools: Vec<PoolStatus>,
+    /// Who does it.
+    pub workers: Vec<WorkerStatus>,
+    /// Answers that the edge gave by itself, by kind; all kinds, in a fixed order.
+    pub errors: Vec<ErrorCount>,
+    /// What became of the access log's lines.
+    pub access_log: AccessLogStatus,
+}
+
+/// How the last reload went.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReloadStatus {
+    /// When.
+    #[serde(serialize_with = "rfc3339")]
+    pub at: SystemTime,
+    /// Why the configuration of before stays in force; `None` when the new one is.
+    pub error: Option<String>,
+}
+
+/// One address that clients connect to.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListenerStatus {
+    /// As bound.
+    pub address: SocketAddr,
+    /// Its certificates, the one for unknown names first; `None` is plain HTTP.
+    pub certificates: Option<Vec<CertificateStatus>>,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, Serialize)]
+pub struct CertificateStatus {
+    /// Where it was read; `None` for the self-signed one.
+    pub file: Option<String>,
+    /// What it is good for.
+    pub names: Vec<String>,
+    /// When it ends.
+    #[serde(serialize_with = "rfc3339")]
+    pub not_after: SystemTime,
+    /// What clients object to, or why newer files are not used; `None` when all is well.
+    pub warning: Option<String>,
+}
+
+/// One route.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteStatus {
+    /// `*` for any, `*.example.com`, or one host.
+    pub host: String,
+    /// Path prefix.
+    pub path: String,
+    /// Name of the pool.
+    pub pool: String,
+    /// Largest request body in bytes; `None` is unlimited.
+    pub max_body_bytes: Option<u64>,
+}
+
+/// One pool. Counts are since its start, over all workers.
+#[derive(Clone, Debug, Serialize)]
+pub struct PoolStatus {
+    /// Its name.
+    pub name: String,
+    /// `round_robin`, `least_requests` or `random`.
+    pub balance: &'static str,
+    /// Whether a route uses it.
+    pub routed: bool,
+    /// Too few are healthy, so all are used.
+    pub panic: bool,
+    /// How many endpoints requests go to at present.
+    pub usable: usize,
+    /// Requests routed here.
+    pub requests: u64,
+    /// Answers sent to clients.
+    pub responses: Responses,
+    /// Attempts beyond a request's first.
+    pub retries: u64,
+    /// Requests that found no endpoint.
+    pub no_endpoint: u64,
+    /// Until the response head.
+    pub latency: LatencyStatus,
+    /// Where the endpoints come from.
+    pub sources: Vec<SourceReport>,
+    /// Who they are, ordered by address.
+    pub endpoints: Vec<EndpointReport>,
+}
+
+/// Counts of responses by class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Responses {
+    /// 101 only.
+    #[serde(rename = "1xx")]
+    pub informational: u64,
+    /// 200 to 299.
+    #[serde(rename = "2xx")]
+    pub success: u64,
+    /// 300 to 399.
+    #[serde(rename = "3xx")]
+    pub redirection: u64,
+    /// 400 to 499.
+    #[serde(rename = "4xx")]
+    pub client_error: u64,
+    /// 500 to 599.
+    #[serde(rename = "5xx")]
+    pub server_error: u64,
+}
+
+/// How long requests took until the response head was at hand, since the pool's start.
+#[derive(Clone, Debug, Serialize)]
+pub struct LatencyStatus {
+    /// Half of them took no longer, estimated; `None` while there are none.
+    pub p50_ms: Option<f64>,
+    /// 99 % of them took no longer, estimated; never above 10,000.
+    pub p99_ms: Option<f64>,
+    /// For the metrics.
+    #[serde(skip)]
+    pub(super) histogram: Histogram,
+}
+
+/// Where endpoints come from.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceReport {
+    /// `host:port` as configured.
+    pub source: String,
+    /// Endpoints it gives at present.
+    pub endpoints: usize,
+    /// When it was last answered well.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub resolved: Option<SystemTime>,
+    /// Why the last question gave nothing new.
+    pub error: Option<String>,
+}
+
+/// One endpoint. Counts are since it joined its pool, over all workers.
+#[derive(Clone, Debug, Serialize)]
+pub struct EndpointReport {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The source it came from.
+    pub source: String,
+    /// `healthy`, `unhealthy`, `ejected` or `unchecked`.
+    pub state: &'static str,
+    /// Whether requests go there at present.
+    pub usable: bool,
+    /// What brought it into its state.
+    pub reason: String,
+    /// Since when.
+    #[serde(serialize_with = "rfc3339")]
+    pub since: SystemTime,
+    /// Attempts under way.
+    pub in_flight: u64,
+    /// Attempts sent.
+    pub requests: u64,
+    /// Response heads received.
+    pub responses: Responses,
+    /// Attempts that failed before a connection stood.
+    pub connect_failures: u64,
+    /// Attempts that failed after it.
+    pub resets: u64,
+    /// Attempts without a response head in time.
+    pub timeouts: u64,
+    /// Connections open.
+    pub connections_open: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// Share of attempts that used a connection again, 0.0 to 1.0; `None` while there are none.
+    pub reuse: Option<f64>,
+}
+
+/// One worker. Counts are since its start.
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkerStatus {
+    /// Its number, from 0.
+    pub worker: usize,
+    /// How long it was not seen running.
+    pub silent_seconds: f64,
+    /// Silent for more than 10 s.
+    pub stuck: bool,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections closed at once because of the limit.
+    pub refused: u64,
+    /// Failed `accept` calls.
+    pub accept_errors: u64,
+    /// Open connections.
+    pub open: u64,
+    /// TLS handshakes that succeeded.
+    pub handshakes: u64,
+    /// TLS handshakes that did not.
+    pub handshake_failures: u64,
+    /// Requests over HTTP/1.
+    pub requests_h1: u64,
+    /// Requests over HTTP/2.
+    pub requests_h2: u64,
+    /// Connections ended by something that is not HTTP.
+    pub bad_heads: u64,
+    /// Upgraded connections under way.
+    pub tunnels: u64,
+    /// Bytes read from clients.
+    pub bytes_in: u64,
+    /// Bytes written to clients.
+    pub bytes_out: u64,
+    /// Access log lines dropped because the writer did not keep up.
+    pub log_dropped: u64,
+}
+
+/// How often the edge answered by itself for one reason.
+#[derive(Clone, Debug, Serialize)]
+pub struct ErrorCount {
+    /// As in the access log.
+    pub kind: &'static str,
+    /// How often.
+    pub count: u64,
+}
+
+/// What became of the access log's lines.
+#[derive(Clone, Debug, Serialize)]
+pub struct AccessLogStatus {
+    /// Lines written.
+    pub written: u64,
+    /// Lines lost because they could not be written.
+    pub lost: u64,
+    /// Failed writes.
+    pub errors: u64,
+    /// Lines dropped by workers because the writer did not keep up.
+    pub dropped: u64,
+}
+
+impl Status {
+    /// Reads everything once.
+    #[must_use]
+    pub fn collect(admin: &Admin, now: Moment) -> Self {
+        let snapshot = admin.snapshot.load_full();
+        let draining = admin.draining.load(Relaxed);
+        let pools = pools(&snapshot);
+        let workers: Vec<_> = admin
+            .workers
+            .iter()
+            .zip(admin.heartbeats.silences(now.steady))
+            .enumerate()
+            .map(|(worker, (stats, silence))| WorkerStatus::new(worker, stats, silence))
+            .collect();
+
+        let stuck: Vec<_> = workers.iter().filter(|worker| worker.stuck).map(WorkerStatus::complaint).collect();
+        let unready: Vec<_> = draining
+            .then(|| "draining: open requests are finished, then the edge ends".to_owned())
+            .into_iter()
+            .chain(pools.iter().filter(|pool| pool.routed && pool.usable == 0).map(PoolStatus::complaint))
+            .collect();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            now: now.wall,
+            started: admin.started,
+            alive: stuck.is_empty(),
+            ready: unready.is_empty(),
+            reasons: unready.into_iter().chain(stuck).collect(),
+            draining,
+            reload: admin.reload.load().as_deref().map(ReloadStatus::new),
+            listeners: admin.listeners.load().iter().map(|bound| ListenerStatus::new(bound, now.wall)).collect(),
+            routes: snapshot.config.routes.iter().map(|route| RouteStatus::new(route, &snapshot)).collect(),
+            pools,
+            workers,
+            errors: Kind::ALL
+                .into_iter()
+                .map(|kind| ErrorCount {
+                    kind: kind.label(),
+                    count: admin.workers.sum(|worker| worker.errors[kind as usize].value()),
+                })
+                .collect(),
+            access_log: AccessLogStatus {
+                written: admin.access_log.written.value(),
+                lost: admin.access_log.lost.value(),
+                errors: admin.access_log.errors.value(),
+                dropped: admin.workers.sum(|worker| worker.log_dropped.value()),
+            },
+        }
+    }
+}
+
+impl ReloadStatus {
+    fn new(reload: &Reload) -> Self {
+        Self { at: reload.at, error: reload.error.clone() }
+    }
+}
+
+impl ListenerStatus {
+    fn new(bound: &BoundListener, now: SystemTime) -> Self {
+        let certificates = |infos: Vec<CertificateInfo>| {
+            infos.into_iter().map(|info| CertificateStatus::new(info, now)).collect()
+        };
+        Self {
+            address: bound.address,
+            certificates: bound.tls.as_ref().map(|tls| certificates(tls.certificates())),
+        }
+    }
+}
+
+impl CertificateStatus {
+    fn new(info: CertificateInfo, now: SystemTime) -> Self {
+        let warning = info.warning(now).map(str::to_owned);
+        Self {
+            file: info.file.map(|file| file.display().to_string()),
+            names: info.names,
+            not_after: info.not_after,
+            warning: info.problem.map(|problem| format!("not replaced: {problem}")).or(warning),
+        }
+    }
+}
+
+impl RouteStatus {
+    fn new(route: &Route, snapshot: &Snapshot) -> Self {
+        Self {
+            host: match &route.host {
+                HostMatch::Any => "*".to_owned(),
+                HostMatch::Exact(host) => host.clone(),
+                HostMatch::Suffix(host) => format!("*.{host}"),
+            },
+            path: route.path.clone(),
+            pool: snapshot.pools.get(route.pool).map(|pool| pool.config.name.clone()).unwrap_or_default(),
+            max_body_bytes: route.max_body,
+        }
+    }
+}
+
+fn pools(snapshot: &Snapshot) -> Vec<PoolStatus> {
+    let routed = |index| snapshot.config.routes.iter().any(|route| route.pool == index);
+    snapshot.pools.iter().enumerate().map(|(index, pool)| PoolStatus::new(pool, routed(index))).collect()
+}
+
+impl PoolStatus {
+    fn new(handle: &PoolHandle, routed: bool) -> Self {
+        let snapshot = handle.snapshot.load_full();
+        let histogram = Histogram::of(&handle.stats);
+        let count = |number: fn(&PoolStats) -> &Counter| handle.stats.sum(|stats| number(stats).value());
+        Self {
+            name: handle.config.name.clone(),
+            balance: match handle.config.balance {
+                Balance::RoundRobin => "round_robin",
+                Balance::LeastRequests => "least_requests",
+                Balance::Random => "random",
+            },
+            routed,
+            panic: snapshot.panic,
+            usable: snapshot.usable().len(),
+            requests: count(|stats| &stats.requests),
+            responses: Responses::sum(&handle.stats, |stats| &stats.responses),
+            retries: count(|stats| &stats.retries),
+            no_endpoint: count(|stats| &stats.no_endpoint),
+            latency: LatencyStatus {
+                p50_ms: histogram.quantile_ms(0.5),
+                p99_ms: histogram.quantile_ms(0.99),
+                histogram,
+            },
+            sources: snapshot
+                .sources
+                .iter()
+                .map(|source| SourceReport {
+                    source: source.source.clone(),
+                    endpoints: source.endpoints,
+                    resolved: source.resolved,
+                    error: source.error.clone(),
+                })
+                .collect(),
+            endpoints: snapshot.endpoints.iter().map(|endpoint| EndpointReport::new(endpoint, &snapshot)).collect(),
+        }
+    }
+
+    /// Why requests to it cannot be served.
+    fn complaint(&self) -> String {
+        let known = self.endpoints.len();
+        match self.sources.iter().find_map(|source| source.error.as_ref().map(|error| (&source.source, error))) {
+            Some((source, error)) if known == 0 => format!("pool {}: no endpoints, {source}: {error}", self.name),
+            _ if known == 0 => format!("pool {}: no endpoints", self.name),
+            _ => format!("pool {}: none of {known} endpoints is usable", self.name),
+        }
+    }
+}
+
+impl EndpointReport {
+    fn new(endpoint: &Endpoint, pool: &PoolSnapshot) -> Self {
+        let status = endpoint.status();
+        let count = |number: fn(&EndpointStats) -> &Counter| endpoint.stats.sum(|stats| number(stats).value());
+        let (requests, connections) = (count(|stats| &stats.requests), count(|stats| &stats.connections));
+        Self {
+            address: endpoint.address,
+            source: endpoint.source.to_string(),
+            state: match status.state {
+                EndpointState::Unchecked => "unchecked",
+                EndpointState::Healthy => "healthy",
+                EndpointState::Unhealthy => "unhealthy",
+                EndpointState::Ejected => "ejected",
+            },
+            usable: pool.usable().iter().any(|usable| usable.id == endpoint.id),
+            reason: status.reason,
+            since: status.since,
+            in_flight: count(|stats| &stats.in_flight),
+            requests,
+            responses: Responses::sum(&endpoint.stats, |stats| &stats.responses),
+            connect_failures: count(|stats| &stats.connect_failures),
+            resets: count(|stats| &stats.resets),
+            timeouts: count(|stats| &stats.timeouts),
+            connections_open: endpoint.connections.load(Relaxed) as u64,
+            connections,
+            reuse: (requests > 0).then(|| requests.saturating_sub(connections) as f64 / requests as f64),
+        }
+    }
+}
+
+impl Responses {
+    fn sum<T>(stats: &PerWorker<T>, responses: impl Fn(&T) -> &[Counter; 5]) -> Self {
+        let [informational, success, redirection, client_error, server_error] =
+            std::array::from_fn(|class| stats.sum(|copy| responses(copy)[class].value()));
+        Self { informational, success, redirection, client_error, server_error }
+    }
+
+    /// With the names of the classes, in order.
+    pub(super) fn classes(&self) -> [(&'static str, u64); 5] {
+        [
+            ("1xx", self.informational),
+            ("2xx", self.success),
+            ("3xx", self.redirection),
+            ("4xx", self.client_error),
+            ("5xx", self.server_error),
+        ]
+    }
+}
+
+impl WorkerStatus {
+    fn new(worker: usize, stats: &WorkerStats, silence: Duration) -> Self {
+        Self {
+            worker,
+            silent_seconds: silence.as_secs_f64(),
+            stuck: silence > Heartbeats::LIMIT,
+            accepted: stats.accepted.value(),
+            refused: stats.refused.value(),
+            accept_errors: stats.accept_errors.value(),
+            open: stats.open.value(),
+            handshakes: stats.handshakes.value(),
+            handshake_failures: stats.handshake_failures.value(),
+            requests_h1: stats.requests_h1.value(),
+            requests_h2: stats.requests_h2.value(),
+            bad_heads: stats.bad_heads.value(),
+            tunnels: stats.tunnels.value(),
+            bytes_in: stats.bytes_in.value(),
+            bytes_out: stats.bytes_out.value(),
+            log_dropped: stats.log_dropped.value(),
+        }
+    }
+
+    fn complaint(&self) -> String {
+        format!("worker {} is stuck: not seen running for {:.0} s", self.worker, self.silent_seconds)
+    }
+}
+
+fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_millis(*time))
+}
+
+fn rfc3339_option<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => rfc3339(time, serializer),
+        None => serializer.serialize_none(),
+    }
+}

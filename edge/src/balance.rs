@@ -1,0 +1,88 @@
+//! Who gets the next request.
+//!
+//! Pure: the candidates, what was tried before, the worker's cursor and a random number go in, an index
+//! comes out. Each worker balances on its own, with its own cursor and its own count of requests under
+//! way; with a random start the workers do not march in step.
+
+use crate::config::Balance;
+
+/// Picks one of `count` candidates, or `None` when all were tried.
+///
+/// `tried` says whether a candidate had this request before, `load` how many requests it has under way;
+/// `cursor` is the worker's turn and `random` a fresh random number.
+pub fn pick(
+    policy: Balance,
+    count: usize,
+    cursor: &mut usize,
+    random: u64,
+    load: impl Fn(usize) -> u64,
+    tried: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    if count == 0 {
+        return None;
+    }
+    let drawn = |bits: u64| usize::try_from(bits % count as u64).unwrap_or(0);
+    let first = match policy {
+        Balance::RoundRobin => {
+            let turn = *cursor % count;
+            *cursor = turn + 1;
+            turn
+        }
+        Balance::Random => drawn(random),
+        Balance::LeastRequests => {
+            let (one, other) = (drawn(random & 0xffff_ffff), drawn(random >> 32));
+            if load(other) < load(one) { other } else { one }
+        }
+    };
+    (0..count).map(|step| (first + step) % count).find(|&candidate| !tried(candidate))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn turns(count: usize, rounds: usize) -> Vec<usize> {
+        let mut cursor = 0;
+        (0..rounds).filter_map(|_| pick(Balance::RoundRobin, count, &mut cursor, 0, |_| 0, |_| false)).collect()
+    }
+
+    #[test]
+    fn round_robin_gives_each_its_turn() {
+        assert_eq!(turns(3, 7), [0, 1, 2, 0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn round_robin_survives_a_shrinking_pool() {
+        let mut cursor = 9;
+        assert_eq!(pick(Balance::RoundRobin, 2, &mut cursor, 0, |_| 0, |_| false), Some(1));
+        assert_eq!(pick(Balance::RoundRobin, 2, &mut cursor, 0, |_| 0, |_| false), Some(0));
+    }
+
+    #[test]
+    fn least_requests_takes_the_less_loaded_of_two_drawn() {
+        let load = |index: usize| [5, 1, 9][index];
+        let random = |one: u64, other: u64| one | other << 32;
+        for (one, other, expected) in [(0, 1, 1), (1, 0, 1), (0, 2, 0), (2, 2, 2)] {
+            let picked = pick(Balance::LeastRequests, 3, &mut 0, random(one, other), load, |_| false);
+            assert_eq!(picked, Some(expected), "{one} {other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_tried_is_never_picked_and_what_was_not_always_is(
+            policy in prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)],
+            tried in proptest::collection::vec(any::<bool>(), 0..20),
+            mut cursor: usize,
+            random: u64,
+        ) {
+            let picked = pick(policy, tried.len(), &mut cursor, random, |index| index as u64, |index| tried[index]);
+            match picked {
+                Some(index) => prop_assert!(!tried[index]),
+                None => prop_assert!(tried.iter().all(|tried| *tried)),
+            }
+        }
+    }
+}

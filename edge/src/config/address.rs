@@ -1,0 +1,333 @@
+//! Addresses and host names as people write them; like [`super::value`], for both ways in.
+
+use std::{
+    fmt::Display,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+};
+
+use ipnet::IpNet;
+
+use super::{HostMatch, Source, defaults::NAME_SERVER_PORT, value::Parsed};
+
+/// An address to listen on. `:80` is `[::]:80`, which Linux serves for IPv6 and IPv4 alike.
+pub(super) fn listen(text: &str) -> Parsed<SocketAddr> {
+    let text = text.trim();
+    if let Ok(address) = SocketAddr::from_str(text) {
+        return Ok(address);
+    }
+    if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
+        return Ok(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port));
+    }
+    if let Ok(address) = bare_ip(text) {
+        return Err(format!("{text:?} has no port: write \"{}\"", SocketAddr::new(address, 80)));
+    }
+    if text.parse::<u16>().is_ok() {
+        return Err(format!("{text:?} is only a port: write \":{text}\" for every address of this host"));
+    }
+    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse::<u16>().ok()) {
+        return Err(format!("{text:?} is a name and listening takes an address: write \"127.0.0.1:{port}\""));
+    }
+    Err(format!(
+        "{text:?} is not an address to listen on: write IP:port, such as \"192.0.2.1:80\", \"[::1]:80\" or \":80\""
+    ))
+}
+
+/// Like [`listen`], or `off`.
+pub(super) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
+    if text.trim() == "off" {
+        return Ok(None);
+    }
+    listen(text).map(Some).map_err(|error| format!("{error}, or \"off\""))
+}
+
+/// Where endpoints come from: `IP:port`, `[v6]:port` or `name:port`. Without a port it is
+/// `default_port`; if there is none either, that says how else to give one, for the message.
+pub(super) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
+    let text = text.trim();
+    if text.contains("://") {
+        return Err(format!("{text:?} is a URL: write only host:port; the edge speaks plain HTTP/1.1 to endpoints"));
+    }
+    if let Some((host, _)) = text.split_once('/') {
+        return Err(format!("{text:?} has a path: write only {host:?}; the path of a request is passed on as it is"));
+    }
+    if let Ok(address) = SocketAddr::from_str(text) {
+        return with_port(text, address.port()).map(|_| Source::Address(address));
+    }
+    if let Ok(address) = bare_ip(text) {
+        let port = default_port.map_err(|hint| no_port(text, &SocketAddr::new(address, 8000), hint))?;
+        return Ok(Source::Address(SocketAddr::new(address, port)));
+    }
+    match text.rsplit_once(':') {
+        Some((host, port)) => {
+            let port = with_port(text, port.parse().unwrap_or(0))?;
+            Ok(Source::Name { host: endpoint_name(text, host)?, port })
+        }
+        None => {
+            let host = endpoint_name(text, text)?;
+            let port = default_port.map_err(|hint| no_port(text, &format_args!("{host}:8000"), hint))?;
+            Ok(Source::Name { host, port })
+        }
+    }
+}
+
+fn no_port(text: &str, example: &dyn Display, hint: &str) -> String {
+    format!("{text:?} has no port: write it behind a colon, such as \"{example}\"{hint}")
+}
+
+/// A port that can be connected to.
+fn with_port(text: &str, port: u16) -> Parsed<u16> {
+    if port == 0 { Err(format!("{text:?} has no usable port: write one from 1 to 65535")) } else { Ok(port) }
+}
+
+fn endpoint_name(text: &str, host: &str) -> Parsed<String> {
+    // The dot keeps a resolver from trying its search list first.
+    let (name, dot) = host.strip_suffix('.').map_or((host, ""), |name| (name, "."));
+    host_name(name).map(|name| name + dot).ok_or_else(|| {
+        format!("{text:?} is not an endpoint: write IP:port, [IPv6]:port or name:port, such as \"10.0.0.1:8000\" or \"tasks.web:8000\"")
+    })
+}
+
+/// A name server; without a port, 53.
+pub(super) fn name_server(text: &str) -> Parsed<SocketAddr> {
+    let text = text.trim();
+    SocketAddr::from_str(text)
+        .ok()
+        .filter(|address| address.port() != 0)
+        .or_else(|| bare_ip(text).ok().map(|address| SocketAddr::new(address, NAME_SERVER_PORT)))
+        .ok_or_else(|| {
+            format!("{text:?} is not the address of a name server: write it like \"127.0.0.11\" or \"[::1]:53\"")
+        })
+}
+
+/// A network, or one address; what is outside the mask is cut off.
+pub(super) fn network(text: &str) -> Parsed<IpNet> {
+    let text = text.trim();
+    IpNet::from_str(text).map(|network| network.trunc()).or_else(|_| bare_ip(text).map(IpNet::from)).map_err(|_| {
+        format!("{text:?} is not a network: write it like \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.7\"")
+    })
+}
+
+/// The host of a route: a name, an address, `*.name`, or `*` for any.
+pub(super) fn host_match(text: &str) -> Parsed<HostMatch> {
+    if text == "*" {
+        return Ok(HostMatch::Any);
+    }
+    if text.contains("://") {
+        return Err(format!("{text:?} is a URL: write only its host, such as \"www.example.com\""));
+    }
+    if let Ok(address) = bare_ip(text) {
+        return Ok(HostMatch::Exact(match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        }));
+    }
+    if let Some((host, _)) = text.split_once([':', '/'])
+        && !host.is_empty()
+    {
+        return Err(format!("{text:?} is more than a host: write only {host:?}"));
+    }
+    let (wildcard, name) = text.strip_prefix("*.").map_or((false, text), |name| (true, name));
+    let name = host_name(name.strip_suffix('.').unwrap_or(name)).ok_or_else(|| {
+        if text.is_ascii() {
+            format!("{text:?} is not a host: write it like \"www.example.com\", \"*.example.com\" or \"*\" for any")
+        } else {
+            format!("{text:?} is not ASCII: write the name as browsers send it, beginning with \"xn--\"")
+        }
+    })?;
+    Ok(if wildcard { HostMatch::Suffix(name) } else { HostMatch::Exact(name) })
+}
+
+/// [`HostMatch`] as [`host_match`] reads it.
+pub(super) fn render_host(host: &HostMatch) -> String {
+    match host {
+        HostMatch::Any => "*".to_owned(),
+        HostMatch::Exact(host) => host.clone(),
+        HostMatch::Suffix(host) => format!("*.{host}"),
+    }
+}
+
+/// A name in a self-signed certificate: a host name, `*.name` or an address.
+pub(super) fn server_name(text: &str) -> Parsed<String> {
+    let text = text.trim();
+    if let Ok(address) = bare_ip(text) {
+        return Ok(address.to_string());
+    }
+    match host_match(text) {
+        Ok(host @ (HostMatch::Exact(_) | HostMatch::Suffix(_))) => Ok(render_host(&host)),
+        _ => {
+            Err(format!("{text:?} cannot be in a certificate: write a name such as \"www.example.com\", or an address"))
+        }
+    }
+}
+
+/// An address without a port; IPv6 with or without brackets.
+fn bare_ip(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
+    match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        Some(inner) => Ipv6Addr::from_str(inner).map(IpAddr::V6),
+        None => IpAddr::from_str(text),
+    }
+}
+
+/// A host name in lower case (RFC 1123 section 2.1, and the underscore that Swarm's names have).
+fn host_name(text: &str) -> Option<String> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    let is_name = text.len() <= 253
+        && text.split('.').all(is_label)
+        // 10.0.0.300 is a slip, not a name: no top-level domain is a number (RFC 3696 section 2).
+        && text.rsplit('.').next().is_some_and(|last| !last.bytes().all(|byte| byte.is_ascii_digit()));
+    is_name.then(|| text.to_ascii_lowercase())
+}
+
+/// How to reach a listener from its own machine: one that is on every address, by loopback.
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_port_alone_listens_on_every_address_of_both_families() {
+        assert_eq!(listen(":8080"), Ok("[::]:8080".parse().unwrap()));
+        assert_eq!(listen(" 127.0.0.1:0 "), Ok("127.0.0.1:0".parse().unwrap()));
+        assert_eq!(listen_or_off("off"), Ok(None));
+    }
+
+    #[test]
+    fn errors_of_listen_addresses_say_what_to_write() {
+        let told =
+            ["8080", "127.0.0.1", "::1", "localhost:80", "www:80", ":99999"].map(|text| listen(text).unwrap_err());
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        "8080" is only a port: write ":8080" for every address of this host
+        "127.0.0.1" has no port: write "127.0.0.1:80"
+        "::1" has no port: write "[::1]:80"
+        "localhost:80" is a name and listening takes an address: write "127.0.0.1:80"
+        "www:80" is not an address to listen on: write IP:port, such as "192.0.2.1:80", "[::1]:80" or ":80"
+        ":99999" is not an address to listen on: write IP:port, such as "192.0.2.1:80", "[::1]:80" or ":80"
+        "#);
+    }
+
+    #[test]
+    fn endpoints_are_addresses_or_names() {
+        let name = |host: &str, port| Ok(Source::Name { host: host.to_owned(), port });
+        let address = |text: &str| Ok(Source::Address(text.parse().unwrap()));
+        assert_eq!(endpoint("10.0.0.1:8000", Err("")), address("10.0.0.1:8000"));
+        assert_eq!(endpoint("[::1]:8000", Err("")), address("[::1]:8000"));
+        assert_eq!(endpoint("tasks.stack_Web:8000", Err("")), name("tasks.stack_web", 8000));
+        assert_eq!(endpoint("web.example.com.:80", Err("")), name("web.example.com.", 80));
+        assert_eq!(endpoint("10.0.0.1", Ok(8000)), address("10.0.0.1:8000"));
+        assert_eq!(endpoint("::1", Ok(8000)), address("[::1]:8000"));
+        assert_eq!(endpoint("web", Ok(8000)), name("web", 8000));
+        assert_eq!(endpoint("web:9000", Ok(8000)), name("web", 9000));
+    }
+
+    #[test]
+    fn errors_of_endpoints_say_what_to_write() {
+        let texts = [
+            "web",
+            "10.0.0.1",
+            "::1",
+            "http://web:80",
+            "web:80/x",
+            "10.0.0.300:80",
+            "web:0",
+            "web:x",
+            "",
+            ":80",
+            "-web:80",
+        ];
+        let told = texts.map(|text| endpoint(text, Err("")).unwrap_err());
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        "web" has no port: write it behind a colon, such as "web:8000"
+        "10.0.0.1" has no port: write it behind a colon, such as "10.0.0.1:8000"
+        "::1" has no port: write it behind a colon, such as "[::1]:8000"
+        "http://web:80" is a URL: write only host:port; the edge speaks plain HTTP/1.1 to endpoints
+        "web:80/x" has a path: write only "web:80"; the path of a request is passed on as it is
+        "10.0.0.300:80" is not an endpoint: write IP:port, [IPv6]:port or name:port, such as "10.0.0.1:8000" or "tasks.web:8000"
+        "web:0" has no usable port: write one from 1 to 65535
+        "web:x" has no usable port: write one from 1 to 65535
+        "" is not an endpoint: write IP:port, [IPv6]:port or name:port, such as "10.0.0.1:8000" or "tasks.web:8000"
+        ":80" is not an endpoint: write IP:port, [IPv6]:port or name:port, such as "10.0.0.1:8000" or "tasks.web:8000"
+        "-web:80" is not an endpoint: write IP:port, [IPv6]:port or name:port, such as "10.0.0.1:8000" or "tasks.web:8000"
+        "#);
+    }
+
+    #[test]
+    fn hosts_are_names_addresses_and_wildcards() {
+        let exact = |host: &str| Ok(HostMatch::Exact(host.to_owned()));
+        assert_eq!(host_match("*"), Ok(HostMatch::Any));
+        assert_eq!(host_match("WWW.Example.com."), exact("www.example.com"));
+        assert_eq!(host_match("*.example.com"), Ok(HostMatch::Suffix("example.com".to_owned())));
+        assert_eq!(host_match("192.0.2.1"), exact("192.0.2.1"));
+        assert_eq!(host_match("::1"), exact("[::1]"));
+        assert_eq!(host_match("[::1]"), exact("[::1]"));
+        let texts = [
+            "",
+            "www.example.com:80",
+            "https://www.example.com/x",
+            "w*.example.com",
+            "bücher.example",
+            "a..b",
+            "a..",
+            ":80",
+        ];
+        let told = texts.map(|text| host_match(text).unwrap_err());
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        "" is not a host: write it like "www.example.com", "*.example.com" or "*" for any
+        "www.example.com:80" is more than a host: write only "www.example.com"
+        "https://www.example.com/x" is a URL: write only its host, such as "www.example.com"
+        "w*.example.com" is not a host: write it like "www.example.com", "*.example.com" or "*" for any
+        "bücher.example" is not ASCII: write the name as browsers send it, beginning with "xn--"
+        "a..b" is not a host: write it like "www.example.com", "*.example.com" or "*" for any
+        "a.." is not a host: write it like "www.example.com", "*.example.com" or "*" for any
+        ":80" is not a host: write it like "www.example.com", "*.example.com" or "*" for any
+        "#);
+    }
+
+    #[test]
+    fn networks_are_cut_to_their_mask() {
+        assert_eq!(network("10.1.2.3/8"), Ok("10.0.0.0/8".parse().unwrap()));
+        assert_eq!(network("192.0.2.7"), Ok("192.0.2.7/32".parse().unwrap()));
+        assert!(network("10.0.0.0/33").is_err());
+    }
+
+    #[test]
+    fn a_name_server_is_on_port_53_unless_told_otherwise() {
+        assert_eq!(name_server("127.0.0.11"), Ok("127.0.0.11:53".parse().unwrap()));
+        assert_eq!(name_server("[::1]"), Ok("[::1]:53".parse().unwrap()));
+        assert_eq!(name_server("127.0.0.1:5353"), Ok("127.0.0.1:5353".parse().unwrap()));
+        assert!(name_server("dns.example").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_for_a_host_is_read_back_the_same(text in "(\\*\\.)?[a-zA-Z0-9_.:\\[\\]-]{0,20}|.*") {
+            if let Ok(host) = host_match(&text) {
+                prop_assert_eq!(host_match(&render_host(&host)), Ok(host));
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in "[a-z0-9.:/\\[\\]-]{0,20}|.*") {
+            let results = [
+                listen(&text).is_ok(), endpoint(&text, Err("")).is_ok(), endpoint(&text, Ok(1)).is_ok(),
+                name_server(&text).is_ok(), network(&text).is_ok(), server_name(&text).is_ok(),
+            ];
+            prop_assert_eq!(results.len(), 6);
+        }
+    }
+}

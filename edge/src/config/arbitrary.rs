@@ -1,0 +1,186 @@
+//! Any configuration at all, for property tests.
+
+use std::{collections::HashSet, hash::Hash, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+
+use proptest::{collection::vec, option, prelude::*};
+
+use super::{
+    AccessLog, Balance, CertificateFiles, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener,
+    Pool, Route, Source, Timeouts, Tls, UpstreamTimeouts, value::LONGEST,
+};
+
+/// Configurations such as parsing gives.
+pub(super) fn config() -> impl Strategy<Value = Config> {
+    let process = (1_usize..=1024, any_time(), option::of(address()), access_log());
+    let parts = (vec(listener(), 1..4), vec(pool(), 1..4), vec(route(), 1..5), limits(), timeouts(), dns());
+    let networks = vec((any::<std::net::IpAddr>(), 0_u8..=32), 0..3);
+    (process, parts, networks).prop_map(|(process, (listeners, pools, routes, limits, timeouts, dns), networks)| {
+        let (workers, drain, admin, access_log) = process;
+        let mut listeners = without_repeats(listeners, |listener| listener.address);
+        listeners.retain(|listener| Some(listener.address) != admin);
+        listeners.push(Listener::plain(([127, 0, 0, 1], 0).into()));
+        let pools = without_repeats(pools, |pool| pool.name.clone());
+        let mut routes = without_repeats(routes, |route| (route.host.clone(), route.path.clone()));
+        routes.iter_mut().for_each(|route| route.pool %= pools.len());
+        Config {
+            workers: NonZeroUsize::new(workers).unwrap(),
+            drain,
+            admin,
+            access_log,
+            dns,
+            listeners,
+            routes,
+            pools: pools.into_iter().map(Arc::new).collect(),
+            limits,
+            timeouts,
+            trusted_proxies: networks
+                .into_iter()
+                .map(|(address, length)| ipnet::IpNet::new(address, length).unwrap().trunc())
+                .collect(),
+        }
+    })
+}
+
+fn without_repeats<T, K: Eq + Hash>(items: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
+    let mut seen = HashSet::new();
+    items.into_iter().filter(|item| seen.insert(key(item))).collect()
+}
+
+fn any_time() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        (0..LONGEST.as_nanos()).prop_map(|nanos| Duration::from_nanos(nanos.try_into().unwrap())),
+        (0_u64..10_000).prop_map(Duration::from_millis),
+    ]
+}
+
+fn time() -> impl Strategy<Value = Duration> {
+    any_time().prop_map(|time| time.max(Duration::from_nanos(1)))
+}
+
+fn address() -> impl Strategy<Value = std::net::SocketAddr> {
+    (any::<std::net::IpAddr>(), 1_u16..).prop_map(Into::into)
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-z]([a-z0-9_-]{0,9}[a-z0-9])?(\\.[a-z]{1,5}){0,2}"
+}
+
+fn file() -> impl Strategy<Value = PathBuf> {
+    "/[^\0/]([^\0]{0,20}[^\0/.])?".prop_map(PathBuf::from)
+}
+
+fn access_log() -> impl Strategy<Value = AccessLog> {
+    prop_oneof![Just(AccessLog::Off), Just(AccessLog::Stdout), file().prop_map(AccessLog::File)]
+}
+
+fn listener() -> impl Strategy<Value = Listener> {
+    (address(), any::<bool>(), option::of(tls())).prop_map(|(address, freebind, tls)| Listener {
+        address,
+        freebind,
+        tls,
+    })
+}
+
+fn tls() -> impl Strategy<Value = Tls> {
+    let files = (file(), file()).prop_map(|(certificate, key)| CertificateFiles { certificate, key });
+    (vec(files, 0..3), vec(name(), 1..3)).prop_map(|(certificates, self_signed)| Tls { certificates, self_signed })
+}
+
+fn route() -> impl Strategy<Value = Route> {
+    let host = prop_oneof![
+        Just(HostMatch::Any),
+        name().prop_map(HostMatch::Exact),
+        name().prop_map(HostMatch::Suffix),
+        any::<std::net::Ipv6Addr>().prop_map(|address| HostMatch::Exact(format!("[{address}]"))),
+    ];
+    (host, "/[a-z0-9/%\"'.]{0,9}", 0_usize..4, option::of(0..u64::MAX)).prop_map(|(host, path, pool, max_body)| Route {
+        host,
+        path,
+        pool,
+        max_body,
+    })
+}
+
+fn pool() -> impl Strategy<Value = Pool> {
+    let source = prop_oneof![
+        address().prop_map(Source::Address),
+        (name(), 1_u16..).prop_map(|(host, port)| Source::Name { host, port }),
+    ];
+    let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
+    let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, 0_usize..=1_000_000);
+    let sources = vec(source, 1..4).prop_map(|sources| without_repeats(sources, ToString::to_string));
+    ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), ejection(), numbers, upstream_timeouts()).prop_map(
+        |(name, sources, balance, health, ejection, numbers, timeouts)| Pool {
+            name,
+            sources,
+            balance,
+            health,
+            ejection,
+            panic_threshold: numbers.0,
+            attempts: NonZeroUsize::new(numbers.1).unwrap(),
+            max_connections: NonZeroUsize::new(numbers.2).unwrap(),
+            max_idle: numbers.3,
+            timeouts,
+        },
+    )
+}
+
+fn health() -> impl Strategy<Value = HealthCheck> {
+    let range = (100_u16..=599, 100_u16..=599).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let expect = prop_oneof![Just(Expect::Any), vec(range, 1..3).prop_map(Expect::Statuses)];
+    let path = option::of("/[a-z?=%]{0,9}".prop_map(|path| path.parse().unwrap()));
+    (path, option::of(name()), expect, (time(), time(), time()), (1_u32..=1000, 1_u32..=1000)).prop_map(
+        |(path, host, expect, (one, other, timeout), (rise, fall))| HealthCheck {
+            path,
+            host,
+            expect,
+            interval: one.max(other),
+            fast_interval: one.min(other),
+            timeout,
+            rise,
+            fall,
+        },
+    )
+}
+
+fn ejection() -> impl Strategy<Value = Ejection> {
+    (0_u32..=1_000_000, time(), time(), 0.0..=1.0).prop_map(|(consecutive_failures, one, other, max_share)| Ejection {
+        consecutive_failures,
+        base: one.min(other),
+        max: one.max(other),
+        max_share,
+    })
+}
+
+fn upstream_timeouts() -> impl Strategy<Value = UpstreamTimeouts> {
+    [time().boxed(), time().boxed(), time().boxed(), time().boxed(), time().boxed(), time().boxed()].prop_map(
+        |[connect, response, body_idle, idle, max_age, tunnel_idle]| UpstreamTimeouts {
+            connect,
+            response,
+            body_idle,
+            idle,
+            max_age,
+            tunnel_idle,
+        },
+    )
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    (1_usize..=1_000_000, 8192_usize..=1 << 20, 1_usize..=10_000, 1_u32..=10_000).prop_map(
+        |(max_connections, max_head, max_headers, max_streams)| Limits {
+            max_connections: NonZeroUsize::new(max_connections).unwrap(),
+            max_head,
+            max_headers,
+            max_streams,
+        },
+    )
+}
+
+fn timeouts() -> impl Strategy<Value = Timeouts> {
+    [time().boxed(), time().boxed(), time().boxed(), time().boxed()]
+        .prop_map(|[handshake, head, keep_alive, body_idle]| Timeouts { handshake, head, keep_alive, body_idle })
+}
+
+fn dns() -> impl Strategy<Value = Dns> {
+    (vec(address(), 0..3), time(), time()).prop_map(|(servers, interval, timeout)| Dns { servers, interval, timeout })
+}

@@ -1,0 +1,152 @@
+//! Every default, in this one place. `docs/edge.md` states them too; a test compares the two.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use super::{
+    AccessLog, Balance, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener, Pool, Route, Source,
+    Timeouts, UpstreamTimeouts,
+};
+
+/// Where the admin listener is unless told otherwise: this machine only.
+pub const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// The port of a name server that is given without one.
+pub const NAME_SERVER_PORT: u16 = 53;
+
+/// The names in the certificate that the edge makes itself when nobody says which.
+#[must_use]
+pub fn self_signed() -> Vec<String> {
+    vec!["localhost".to_owned()]
+}
+
+impl Config {
+    /// Everything that arrives at `listeners` goes to `pool`; all else is default.
+    #[must_use]
+    pub fn simple(listeners: Vec<Listener>, pool: Pool) -> Self {
+        Self {
+            workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            drain: Duration::from_secs(30),
+            admin: Some(ADMIN),
+            access_log: AccessLog::default(),
+            dns: Dns::default(),
+            listeners,
+            routes: vec![Route::to(0)],
+            pools: vec![Arc::new(pool)],
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self { servers: Vec::new(), interval: Duration::from_secs(1), timeout: Duration::from_secs(2) }
+    }
+}
+
+impl Listener {
+    /// Plain HTTP on an address that this host has.
+    #[must_use]
+    pub const fn plain(address: SocketAddr) -> Self {
+        Self { address, freebind: false, tls: None }
+    }
+}
+
+impl Route {
+    /// Any host and path, to the pool at this index of [`Config::pools`].
+    #[must_use]
+    pub fn to(pool: usize) -> Self {
+        Self { host: HostMatch::Any, path: "/".to_owned(), pool, max_body: None }
+    }
+}
+
+impl Pool {
+    /// A pool of these sources with a connect check.
+    #[must_use]
+    pub fn new(name: impl Into<String>, sources: Vec<Source>) -> Self {
+        Self {
+            name: name.into(),
+            sources,
+            balance: Balance::default(),
+            health: Some(HealthCheck::default()),
+            ejection: Ejection::default(),
+            panic_threshold: 0.3,
+            attempts: at_least_one(3),
+            max_connections: at_least_one(4096),
+            max_idle: 256,
+            timeouts: UpstreamTimeouts::default(),
+        }
+    }
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self {
+            path: None,
+            host: None,
+            expect: Expect::default(),
+            interval: Duration::from_secs(2),
+            fast_interval: Duration::from_millis(500),
+            timeout: Duration::from_secs(1),
+            rise: 2,
+            fall: 3,
+        }
+    }
+}
+
+impl Default for Expect {
+    fn default() -> Self {
+        Self::Statuses(vec![(200, 399)])
+    }
+}
+
+impl Default for Ejection {
+    fn default() -> Self {
+        Self { consecutive_failures: 5, base: Duration::from_secs(5), max: Duration::from_secs(60), max_share: 0.5 }
+    }
+}
+
+impl Default for UpstreamTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(1),
+            response: Duration::from_secs(30),
+            body_idle: Duration::from_secs(30),
+            idle: Duration::from_secs(30),
+            max_age: Duration::from_secs(5 * 60),
+            tunnel_idle: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_connections: at_least_one(20_000), max_head: 32 * 1024, max_headers: 100, max_streams: 100 }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(60),
+            body_idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A constant as a [`NonZeroUsize`].
+const fn at_least_one(number: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(number) {
+        Some(number) => number,
+        None => NonZeroUsize::MIN,
+    }
+}

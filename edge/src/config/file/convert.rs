@@ -1,0 +1,245 @@
+//! Puts the typed configuration together from the sections of the file.
+//!
+//! After a problem it goes on with a default or leaves the thing out; the result is thrown away then,
+//! it only serves to find the other problems.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::SocketAddr,
+    ops::{Range, RangeInclusive},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use toml::Spanned;
+
+use super::{kind, pool, section::Section};
+use crate::config::{
+    AccessLog, CertificateFiles, Config, Dns, HostMatch, Limits, Listener, Pool, Route, Timeouts, Tls, defaults,
+    problem::nearest,
+};
+
+/// The whole file. Relative paths begin at `folder`.
+pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
+    let workers = root.get("workers", &kind::WORKERS);
+    let drain = root.get("drain", &kind::DURATION_OR_ZERO);
+    let admin = root.get("admin", &kind::ADMIN).unwrap_or(Some(defaults::ADMIN));
+    let access_log = root.get("access_log", &kind::ACCESS_LOG).map(|log| absolute_log(log, folder));
+    let trusted_proxies = root.list("trusted_proxies", &kind::NETWORK).map(into_values);
+    let listeners: Vec<_> = root.tables("listener", |section| listener(section, folder)).concat();
+    let dns = root.table("dns", dns);
+    let limits = root.table("limits", limits);
+    let timeouts = root.table("timeouts", timeouts);
+    let pools = root.named("pool", |name, section| Spanned::new(section.span(), pool::pool(name, section)));
+    let routes = root.tables("route", |section| route(section, &pools)).concat();
+
+    if !root.has("listener") {
+        root.problem("listener", "nothing listens: add [[listener]] with address = \":80\"");
+    }
+    check_listeners(root, &listeners, admin);
+    let routes = check_routes(root, routes, &pools);
+
+    let defaults = Config::simple(Vec::new(), Pool::new("", Vec::new()));
+    Config {
+        workers: workers.unwrap_or(defaults.workers),
+        drain: drain.unwrap_or(defaults.drain),
+        admin,
+        access_log: access_log.unwrap_or(defaults.access_log),
+        dns,
+        listeners: into_values(listeners),
+        routes,
+        pools: pools.into_iter().map(|pool| Arc::new(pool.into_inner())).collect(),
+        limits,
+        timeouts,
+        trusted_proxies: trusted_proxies.unwrap_or(defaults.trusted_proxies),
+    }
+}
+
+fn dns(section: &mut Section<'_>) -> Dns {
+    let default = Dns::default();
+    Dns {
+        servers: section.list("servers", &kind::NAME_SERVER).map_or(default.servers, into_values),
+        interval: section.get("interval", &kind::DURATION).unwrap_or(default.interval),
+        timeout: section.get("timeout", &kind::DURATION).unwrap_or(default.timeout),
+    }
+}
+
+fn limits(section: &mut Section<'_>) -> Limits {
+    let default = Limits::default();
+    let max_head = section.get("max_head", &kind::SIZE).and_then(|bytes| usize::try_from(bytes).ok());
+    if max_head.is_some_and(|bytes| !LIMITS_OF_HEAD.contains(&bytes)) {
+        section.problem("max_head", "is out of range: write a size from \"8KiB\" to \"1MiB\"");
+    }
+    Limits {
+        max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
+        max_head: max_head.unwrap_or(default.max_head),
+        max_headers: section.get("max_headers", &kind::HEADERS).unwrap_or(default.max_headers),
+        max_streams: section.get("max_streams", &kind::STREAMS).unwrap_or(default.max_streams),
+    }
+}
+
+/// hyper refuses to buffer less than 8 KiB of a head.
+const LIMITS_OF_HEAD: RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
+
+fn timeouts(section: &mut Section<'_>) -> Timeouts {
+    let default = Timeouts::default();
+    Timeouts {
+        handshake: section.get("handshake", &kind::DURATION).unwrap_or(default.handshake),
+        head: section.get("head", &kind::DURATION).unwrap_or(default.head),
+        keep_alive: section.get("keep_alive", &kind::DURATION).unwrap_or(default.keep_alive),
+        body_idle: section.get("body_idle", &kind::DURATION).unwrap_or(default.body_idle),
+    }
+}
+
+/// One listener for each address of the section.
+fn listener(section: &mut Section<'_>, folder: &Path) -> Vec<Spanned<Listener>> {
+    let addresses = section.required_list("address", &kind::LISTEN);
+    let freebind = section.get("freebind", &kind::BOOLEAN).unwrap_or_default();
+    let tls = section.optional("tls", |section| tls(section, folder));
+    let listener = |address: Spanned<_>| {
+        let span = address.span();
+        Spanned::new(span, Listener { address: address.into_inner(), freebind, tls: tls.clone() })
+    };
+    addresses.into_iter().map(listener).collect()
+}
+
+fn tls(section: &mut Section<'_>, folder: &Path) -> Tls {
+    let certificates = section.tables("certificates", |section| {
+        let certificate = section.required("certificate", &kind::FILE)?;
+        let key = section.required("key", &kind::FILE)?;
+        Some(CertificateFiles { certificate: folder.join(certificate), key: folder.join(key) })
+    });
+    let self_signed = section.list("self_signed", &kind::SERVER_NAME).map(into_values);
+    let nothing_given = certificates.is_empty() && self_signed.is_none();
+    Tls {
+        certificates: certificates.into_iter().flatten().collect(),
+        self_signed: if nothing_given { defaults::self_signed() } else { self_signed.unwrap_or_default() },
+    }
+}
+
+/// One route for each host of the section.
+fn route(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> Vec<Spanned<Route>> {
+    let default = Route::to(0);
+    let span = section.span();
+    let hosts = section.list("host", &kind::HOST).unwrap_or_else(|| vec![Spanned::new(span, default.host)]);
+    let path = section.get("path", &kind::ROUTE_PATH).unwrap_or(default.path);
+    let max_body = section.get("max_body", &kind::SIZE);
+    let pool = pool_of(section, pools);
+    let route = |host: Spanned<HostMatch>| {
+        let span = host.span();
+        Spanned::new(span, Route { host: host.into_inner(), path: path.clone(), pool, max_body })
+    };
+    hosts.into_iter().map(route).collect()
+}
+
+/// The index of the pool that a route names; without a name, of the only one.
+fn pool_of(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> usize {
+    let given = section.get("pool", &kind::POOL_NAME);
+    let names = || pools.iter().map(|pool| pool.get_ref().name.as_str());
+    match given {
+        Some(name) => names().position(|other| other == name).unwrap_or_else(|| {
+            let fix = match nearest(&name, names()) {
+                Some(meant) => format!("did you mean {meant:?}?"),
+                None if pools.is_empty() => format!("add [pool.{name}] with endpoints = [\"10.0.0.1:8000\"]"),
+                None => format!("there is {}", quoted(names())),
+            };
+            section.problem("pool", format!("no pool is named {name:?}; {fix}"));
+            0
+        }),
+        None => {
+            if pools.len() != 1 && !section.has("pool") {
+                let names = if pools.is_empty() { "\"web\"".to_owned() } else { quoted(names()) };
+                section.problem("pool", format!("is missing: name the pool that the requests go to, {names}"));
+            }
+            0
+        }
+    }
+}
+
+/// Checks the routes against each other and the pools, and gives the one that need not be written.
+fn check_routes(root: &Section<'_>, routes: Vec<Spanned<Route>>, pools: &[Spanned<Pool>]) -> Vec<Route> {
+    report_repeats(
+        root,
+        "route.host",
+        "host and path",
+        routes.iter().map(|route| {
+            let Route { host, path, .. } = route.get_ref();
+            ((host, path), route.span())
+        }),
+    );
+    if pools.is_empty() {
+        if !root.has("pool") {
+            root.problem(
+                "pool",
+                "there is no pool to send requests to: add [pool.web] with endpoints = [\"10.0.0.1:8000\"]",
+            );
+        }
+        return into_values(routes);
+    }
+    if !root.has("route") {
+        if pools.len() > 1 {
+            let names = quoted(pools.iter().map(|pool| pool.get_ref().name.as_str()));
+            root.problem(
+                "route",
+                format!("is missing, and there are several pools, {names}: add a [[route]] for each"),
+            );
+        }
+        return vec![Route::to(0)];
+    }
+    for (index, pool) in pools.iter().enumerate() {
+        if routes.iter().all(|route| route.get_ref().pool != index) {
+            let key = format!("pool.{}", pool.get_ref().name);
+            root.warning_at(&pool.span(), &key, "no route names this pool, so it gets no request");
+        }
+    }
+    into_values(routes)
+}
+
+fn check_listeners(root: &Section<'_>, listeners: &[Spanned<Listener>], admin: Option<SocketAddr>) {
+    // Port 0 is another one each time.
+    let taken = || listeners.iter().filter(|listener| listener.get_ref().address.port() != 0);
+    report_repeats(
+        root,
+        "listener.address",
+        "address",
+        taken().map(|listener| (listener.get_ref().address, listener.span())),
+    );
+    if let Some(listener) = taken().find(|listener| Some(listener.get_ref().address) == admin) {
+        let message = "is also the address of admin: give one of them another port, or write admin = \"off\"";
+        root.problem_at(&listener.span(), "listener.address", message);
+    }
+}
+
+/// Reports each value that was there before, with the line of the first. `what` it is is for people.
+pub(super) fn report_repeats<T: Eq + Hash>(
+    section: &Section<'_>,
+    key: &str,
+    what: &str,
+    values: impl Iterator<Item = (T, Range<usize>)>,
+) {
+    let mut seen = HashMap::new();
+    for (value, span) in values {
+        if let Some(first) = seen.get(&value) {
+            let message = format!("the same {what} is in line {} already: take one of them out", section.line(first));
+            section.problem_at(&span, key, message);
+        } else {
+            seen.insert(value, span);
+        }
+    }
+}
+
+fn absolute_log(log: AccessLog, folder: &Path) -> AccessLog {
+    match log {
+        AccessLog::File(path) => AccessLog::File(folder.join::<PathBuf>(path)),
+        other => other,
+    }
+}
+
+pub(super) fn into_values<T>(items: Vec<Spanned<T>>) -> Vec<T> {
+    items.into_iter().map(Spanned::into_inner).collect()
+}
+
+fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}

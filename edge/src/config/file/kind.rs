@@ -1,0 +1,154 @@
+//! The kinds of values a key can have: which TOML type, and how it becomes a typed one.
+
+use std::{fmt::Display, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use http::uri::PathAndQuery;
+use ipnet::IpNet;
+use toml::de::{DeInteger, DeValue};
+
+use crate::config::{
+    AccessLog, Balance, Expect, HostMatch, Source, address,
+    value::{self, Parsed},
+};
+
+/// One kind of value.
+pub(super) struct Kind<T> {
+    /// What the reference calls it.
+    pub(super) name: &'static str,
+    /// How it is written in TOML.
+    pub(super) example: &'static str,
+    /// Reads it; `None` if the TOML type is not one that can hold it.
+    pub(super) read: fn(&DeValue<'_>) -> Option<Parsed<T>>,
+}
+
+pub(super) const DURATION: Kind<Duration> =
+    Kind { name: "duration", example: "\"2s\"", read: |v| v.as_str().map(value::duration) };
+
+pub(super) const DURATION_OR_ZERO: Kind<Duration> =
+    Kind { name: "duration", example: "\"30s\"", read: |v| v.as_str().map(value::duration_or_zero) };
+
+pub(super) const SIZE: Kind<u64> = Kind {
+    name: "size",
+    example: "\"64KiB\"",
+    read: |v| match v {
+        DeValue::Integer(bytes) => Some(whole(bytes, 0, i64::MAX.unsigned_abs())),
+        _ => v.as_str().map(value::size),
+    },
+};
+
+pub(super) const BOOLEAN: Kind<bool> = Kind { name: "boolean", example: "true", read: |v| v.as_bool().map(Ok) };
+
+pub(super) const SHARE: Kind<f64> = Kind {
+    name: "share",
+    example: "0.5",
+    read: |v| match v {
+        DeValue::Float(share) => Some(value::share(share.as_str())),
+        DeValue::Integer(share) => Some(value::share(&share.to_string())),
+        _ => None,
+    },
+};
+
+pub(super) const POSITIVE: Kind<NonZeroUsize> = positive::<1_000_000>();
+
+pub(super) const WORKERS: Kind<NonZeroUsize> = positive::<{ value::MOST_WORKERS }>();
+
+pub(super) const ATTEMPTS: Kind<NonZeroUsize> = positive::<100>();
+
+pub(super) const COUNT: Kind<usize> =
+    Kind { name: "count", example: "100", read: |v| v.as_integer().map(|n| whole(n, 0, 1_000_000)) };
+
+pub(super) const COUNT_U32: Kind<u32> =
+    Kind { name: "count", example: "5", read: |v| v.as_integer().map(|n| whole(n, 0, 1_000_000)) };
+
+pub(super) const IN_A_ROW: Kind<u32> =
+    Kind { name: "count", example: "3", read: |v| v.as_integer().map(|n| whole(n, 1, 1_000)) };
+
+pub(super) const STREAMS: Kind<u32> =
+    Kind { name: "count", example: "100", read: |v| v.as_integer().map(|n| whole(n, 1, 10_000)) };
+
+/// At most what the `http` crate can hold.
+pub(super) const HEADERS: Kind<usize> =
+    Kind { name: "count", example: "100", read: |v| v.as_integer().map(|n| whole(n, 1, 10_000)) };
+
+pub(super) const ACCESS_LOG: Kind<AccessLog> =
+    Kind { name: "\"off\", \"stdout\" or path", example: "\"stdout\"", read: |v| v.as_str().map(value::access_log) };
+
+pub(super) const ADMIN: Kind<Option<SocketAddr>> = Kind {
+    name: "address or \"off\"",
+    example: "\"127.0.0.1:9901\"",
+    read: |v| v.as_str().map(address::listen_or_off),
+};
+
+pub(super) const LISTEN: Kind<SocketAddr> =
+    Kind { name: "address", example: "\"0.0.0.0:80\"", read: |v| v.as_str().map(address::listen) };
+
+pub(super) const NAME_SERVER: Kind<SocketAddr> =
+    Kind { name: "address", example: "\"127.0.0.11\"", read: |v| v.as_str().map(address::name_server) };
+
+pub(super) const NETWORK: Kind<IpNet> =
+    Kind { name: "network", example: "\"10.0.0.0/8\"", read: |v| v.as_str().map(address::network) };
+
+pub(super) const ENDPOINT: Kind<Source> = Kind {
+    name: "endpoint",
+    example: "\"10.0.0.1:8000\"",
+    read: |v| v.as_str().map(|text| address::endpoint(text, Err(""))),
+};
+
+pub(super) const HOST: Kind<HostMatch> =
+    Kind { name: "host", example: "\"www.example.com\"", read: |v| v.as_str().map(address::host_match) };
+
+pub(super) const SERVER_NAME: Kind<String> =
+    Kind { name: "host", example: "\"www.example.com\"", read: |v| v.as_str().map(address::server_name) };
+
+pub(super) const ROUTE_PATH: Kind<String> =
+    Kind { name: "path prefix", example: "\"/api\"", read: |v| v.as_str().map(value::route_path) };
+
+pub(super) const POOL_NAME: Kind<String> =
+    Kind { name: "name of a pool", example: "\"web\"", read: |v| v.as_str().map(|name| Ok(name.to_owned())) };
+
+pub(super) const BALANCE: Kind<Balance> =
+    Kind { name: "name", example: "\"round_robin\"", read: |v| v.as_str().map(value::balance) };
+
+pub(super) const CHECK_PATH: Kind<PathAndQuery> =
+    Kind { name: "path", example: "\"/readyz\"", read: |v| v.as_str().map(value::check_path) };
+
+pub(super) const CHECK_HOST: Kind<String> =
+    Kind { name: "host", example: "\"www.example.com\"", read: |v| v.as_str().map(value::check_host) };
+
+pub(super) const FILE: Kind<PathBuf> =
+    Kind { name: "path of a file", example: "\"www.pem\"", read: |v| v.as_str().map(value::path) };
+
+pub(super) const EXPECT: Kind<Expect> = Kind {
+    name: "statuses or \"any\"",
+    example: "\"200-399\"",
+    read: |v| match v {
+        DeValue::Array(parts) => {
+            let parts: Option<Vec<String>> = parts.iter().map(|part| status_text(part.get_ref())).collect();
+            parts.map(|parts| value::expect(&parts.join(",")))
+        }
+        _ => status_text(v).map(|text| value::expect(&text)),
+    },
+};
+
+fn status_text(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::Integer(status) => Some(status.to_string()),
+        _ => value.as_str().map(str::to_owned),
+    }
+}
+
+const fn positive<const MOST: usize>() -> Kind<NonZeroUsize> {
+    Kind {
+        name: "count",
+        example: "100",
+        read: |v| v.as_integer().map(|n| whole(n, 1, MOST).map(|n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN))),
+    }
+}
+
+/// A whole number from `least` to `most`.
+fn whole<T>(integer: &DeInteger<'_>, least: T, most: T) -> Parsed<T>
+where
+    T: TryFrom<u64> + Copy + PartialOrd + Display,
+{
+    value::number(integer.as_str(), integer.radix(), least, most)
+}

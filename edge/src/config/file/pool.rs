@@ -1,0 +1,99 @@
+//! One pool of the file.
+
+use super::{
+    convert::{into_values, report_repeats},
+    kind,
+    section::Section,
+};
+use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts};
+
+/// The pool that a section describes.
+pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
+    check_name(name, section);
+    let endpoints = section.required_list("endpoints", &kind::ENDPOINT);
+    report_repeats(
+        section,
+        "endpoints",
+        "endpoint",
+        endpoints.iter().map(|endpoint| (endpoint.get_ref(), endpoint.span())),
+    );
+    let default = Pool::new(name, into_values(endpoints));
+    Pool {
+        balance: section.get("balance", &kind::BALANCE).unwrap_or(default.balance),
+        health: section.switch("health", health),
+        ejection: section.table("ejection", ejection),
+        panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
+        attempts: section.get("attempts", &kind::ATTEMPTS).unwrap_or(default.attempts),
+        max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
+        max_idle: section.get("max_idle", &kind::COUNT).unwrap_or(default.max_idle),
+        timeouts: section.table("timeouts", upstream_timeouts),
+        ..default
+    }
+}
+
+fn health(section: &mut Section<'_>) -> HealthCheck {
+    let default = HealthCheck::default();
+    let interval = section.get("interval", &kind::DURATION).unwrap_or(default.interval);
+    let fast_interval = section.get("fast_interval", &kind::DURATION);
+    if fast_interval.is_some_and(|fast| fast > interval) {
+        let message = format!("is longer than interval, {}: write at most that", humantime::format_duration(interval));
+        section.problem("fast_interval", message);
+    }
+    let path = section.get("path", &kind::CHECK_PATH);
+    let check = HealthCheck {
+        host: section.get("host", &kind::CHECK_HOST),
+        expect: section.get("expect", &kind::EXPECT).unwrap_or(default.expect),
+        interval,
+        fast_interval: fast_interval.unwrap_or(default.fast_interval.min(interval)),
+        timeout: section.get("timeout", &kind::DURATION).unwrap_or(default.timeout),
+        rise: section.get("rise", &kind::IN_A_ROW).unwrap_or(default.rise),
+        fall: section.get("fall", &kind::IN_A_ROW).unwrap_or(default.fall),
+        path,
+    };
+    for key in ["host", "expect"] {
+        if section.has(key) && !section.has("path") {
+            section.warning_at(&section.span_of(key), key, "has no effect without path: the check only connects");
+        }
+    }
+    check
+}
+
+fn ejection(section: &mut Section<'_>) -> Ejection {
+    let default = Ejection::default();
+    let base = section.get("base", &kind::DURATION);
+    let max = section.get("max", &kind::DURATION);
+    if let (Some(base), Some(max)) = (base, max)
+        && base > max
+    {
+        section.problem("base", format!("is longer than max, {}: write at most that", humantime::format_duration(max)));
+    }
+    Ejection {
+        consecutive_failures: section
+            .get("consecutive_failures", &kind::COUNT_U32)
+            .unwrap_or(default.consecutive_failures),
+        base: base.unwrap_or(max.map_or(default.base, |max| default.base.min(max))),
+        max: max.unwrap_or(base.map_or(default.max, |base| default.max.max(base))),
+        max_share: section.get("max_share", &kind::SHARE).unwrap_or(default.max_share),
+    }
+}
+
+fn upstream_timeouts(section: &mut Section<'_>) -> UpstreamTimeouts {
+    let default = UpstreamTimeouts::default();
+    UpstreamTimeouts {
+        connect: section.get("connect", &kind::DURATION).unwrap_or(default.connect),
+        response: section.get("response", &kind::DURATION).unwrap_or(default.response),
+        body_idle: section.get("body_idle", &kind::DURATION).unwrap_or(default.body_idle),
+        idle: section.get("idle", &kind::DURATION).unwrap_or(default.idle),
+        max_age: section.get("max_age", &kind::DURATION).unwrap_or(default.max_age),
+        tunnel_idle: section.get("tunnel_idle", &kind::DURATION).unwrap_or(default.tunnel_idle),
+    }
+}
+
+fn check_name(name: &str, section: &Section<'_>) {
+    let is_name = (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if !is_name {
+        let message = format!("{name:?} cannot name a pool: write 1 to 64 of the characters a-z, A-Z, 0-9, - and _");
+        section.problem_at(&section.span(), "", message);
+    }
+}

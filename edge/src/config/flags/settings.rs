@@ -1,0 +1,264 @@
+//! From flags as typed to a configuration.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    fs,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{self, Path, PathBuf},
+};
+
+use super::{
+    Given,
+    cli::{self, Flags},
+};
+use crate::config::{
+    AccessLog, CertificateFiles, Config, HealthCheck, Listener, Pool, Tls, address, defaults, file,
+    problem::{ConfigError, Loaded, Problem},
+    value::{self, Parsed},
+};
+
+/// The name of the pool that `--to` makes.
+const POOL: &str = "default";
+
+/// The flags of `edge run` and `edge check`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub(super) flags: Flags,
+    pub(super) given: Given,
+}
+
+impl Settings {
+    /// The level or filter of the edge's own log. Default `info`.
+    #[must_use]
+    pub fn log(&self) -> &str {
+        &self.flags.process.log
+    }
+
+    /// The configuration: that of the file with `--admin`, `--access-log`, `--workers` and `--drain` put
+    /// over it, or that of the flags. Reads the file, and the TLS files of the flags, each time.
+    ///
+    /// # Errors
+    /// A file cannot be read, or something makes no sense; then all of it is told.
+    pub fn load(&self) -> Result<Loaded, ConfigError> {
+        let reader = Reader { given: &self.given, problems: RefCell::default() };
+        let loaded = match &self.flags.config {
+            Some(path) => {
+                self.reject_beside_config(&reader);
+                match file::load(Path::new(path)) {
+                    Ok(loaded) => Some(loaded),
+                    Err(ConfigError::Invalid(problems)) => {
+                        reader.problems.borrow_mut().extend(problems);
+                        None
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            None => Some(self.build(&reader)),
+        };
+        let loaded = loaded.map(|loaded| self.put_over(loaded, &reader));
+        match (loaded, reader.problems.take()) {
+            (Some(mut loaded), problems) if problems.is_empty() => {
+                loaded.warnings.extend(self.given.misspelt.iter().cloned());
+                Ok(loaded)
+            }
+            (_, problems) => Err(ConfigError::Invalid(problems)),
+        }
+    }
+
+    fn reject_beside_config(&self, reader: &Reader<'_>) {
+        let traffic = cli::traffic();
+        for (flag, name) in &self.given.flags {
+            if traffic.contains(flag) {
+                let config = self.given.flags.get("config").map_or("--config", String::as_str);
+                reader
+                    .problem(flag, format!("cannot be used with {config}: write it in the file, or leave {name} out"));
+            }
+        }
+    }
+
+    /// The flags that are about the process.
+    fn put_over(&self, mut loaded: Loaded, reader: &Reader<'_>) -> Loaded {
+        let config = &mut loaded.config;
+        if let Some(admin) = reader.one("admin", self.flags.process.admin.as_deref(), address::listen_or_off) {
+            config.admin = admin;
+        }
+        if let Some(log) = reader.one("access-log", self.flags.process.access_log.as_deref(), value::access_log) {
+            config.access_log = match log {
+                AccessLog::File(path) => AccessLog::File(absolute(path)),
+                other => other,
+            };
+        }
+        if let Some(workers) = reader.one("workers", self.flags.process.workers.as_deref(), workers) {
+            config.workers = workers;
+        }
+        if let Some(drain) = reader.one("drain", self.flags.process.drain.as_deref(), value::duration_or_zero) {
+            config.drain = drain;
+        }
+        let addresses = config.listeners.iter().map(|listener| listener.address);
+        if addresses.filter(|address| address.port() != 0).any(|address| Some(address) == config.admin) {
+            reader.problem("admin", "is also an address that requests are served on: write another port, or \"off\"");
+        }
+        loaded
+    }
+
+    fn build(&self, reader: &Reader<'_>) -> Loaded {
+        let flags = &self.flags.traffic;
+        let mut warnings = Vec::new();
+        let mut listeners = self.listeners(reader, &mut warnings);
+        let to_port = reader.one("to-port", flags.to_port.as_deref(), |text| value::number(text, 10, 1, u16::MAX));
+        // Any will do after a bad one: every endpoint without a port would only be told again.
+        let to_port = to_port.or(flags.to_port.as_ref().map(|_| u16::MAX));
+        let sources = reader.many("to", &flags.to, |text| {
+            address::endpoint(text, to_port.ok_or(", or for all of them with --to-port"))
+        });
+        reader.repeats("to", &sources, ToString::to_string);
+        self.report_missing(reader);
+
+        let mut pool = Pool::new(POOL, sources);
+        pool.balance = reader.one("balance", flags.balance.as_deref(), value::balance).unwrap_or(pool.balance);
+        pool.health = self.health(reader, &mut warnings);
+        if reader.one("freebind", flags.freebind.as_deref(), value::boolean) == Some(true) {
+            listeners.iter_mut().for_each(|listener| listener.freebind = true);
+        }
+        let mut config = Config::simple(listeners, pool);
+        config.dns.servers = reader.many("dns", &flags.dns, address::name_server);
+        config.trusted_proxies = reader.many("trusted-proxies", &flags.trusted_proxies, address::network);
+        Loaded { config, warnings }
+    }
+
+    fn report_missing(&self, reader: &Reader<'_>) {
+        let nowhere = items(&self.flags.traffic.listen).chain(items(&self.flags.traffic.listen_tls)).next().is_none();
+        let nobody = items(&self.flags.traffic.to).next().is_none();
+        let (flag, message) = match (nowhere, nobody) {
+            (true, true) => ("config", "is missing: write --config edge.toml, or --listen :80 --to 10.0.0.1:8000"),
+            (true, false) => ("listen", "is missing: write where to serve requests, such as --listen :80"),
+            (false, true) => ("to", "is missing: write the endpoints, such as --to 10.0.0.1:8000,10.0.0.2:8000"),
+            (false, false) => return,
+        };
+        reader.problem(flag, message);
+    }
+
+    fn listeners(&self, reader: &Reader<'_>, warnings: &mut Vec<Problem>) -> Vec<Listener> {
+        let plain = reader.many("listen", &self.flags.traffic.listen, address::listen);
+        let encrypted = reader.many("listen-tls", &self.flags.traffic.listen_tls, address::listen);
+        let tls = self.tls(reader);
+        if encrypted.is_empty() {
+            for flag in ["tls-cert-file", "server-name"].iter().filter(|flag| self.given.flags.contains_key(**flag)) {
+                warnings.push(self.given.problem(flag, "has no effect without --listen-tls"));
+            }
+        }
+        let fixed = |address: &&SocketAddr| address.port() != 0;
+        let all: Vec<_> = plain.iter().chain(&encrypted).filter(fixed).copied().collect();
+        let repeated = if encrypted.is_empty() { "listen" } else { "listen-tls" };
+        reader.repeats(repeated, &all, ToString::to_string);
+        let encrypted =
+            encrypted.into_iter().map(|address| Listener { tls: Some(tls.clone()), ..Listener::plain(address) });
+        plain.into_iter().map(Listener::plain).chain(encrypted).collect()
+    }
+
+    /// The certificate files, or a self-signed certificate while they hold nothing.
+    fn tls(&self, reader: &Reader<'_>) -> Tls {
+        let files = self.certificate_files(reader);
+        let names = reader.many("server-name", &self.flags.traffic.server_name, address::server_name);
+        match files {
+            Some(files) => Tls { certificates: vec![files], self_signed: Vec::new() },
+            None if names.is_empty() => Tls { certificates: Vec::new(), self_signed: defaults::self_signed() },
+            None => Tls { certificates: Vec::new(), self_signed: names },
+        }
+    }
+
+    /// Both TLS files; none if neither is given or neither has anything in it. A stack has to name its
+    /// secrets whether there is a certificate or not, and then ships files that say so.
+    fn certificate_files(&self, reader: &Reader<'_>) -> Option<CertificateFiles> {
+        let file = |flag, text: Option<&str>| reader.one(flag, text, |text| pem(Path::new(text)));
+        let certificate = file("tls-cert-file", self.flags.traffic.tls_cert_file.as_deref());
+        let key = file("tls-key-file", self.flags.traffic.tls_key_file.as_deref());
+        match (&self.flags.traffic.tls_cert_file, &self.flags.traffic.tls_key_file) {
+            (Some(_), None) => reader.problem("tls-key-file", "is missing: a certificate needs its key"),
+            (None, Some(_)) => reader.problem("tls-cert-file", "is missing: a key needs its certificate"),
+            _ => {}
+        }
+        match (certificate?, key?) {
+            (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) => {
+                reader.problem("tls-key-file", "has nothing in PEM in it, but there is a certificate: give its key");
+                None
+            }
+            (None, Some(_)) => {
+                reader.problem("tls-cert-file", "has nothing in PEM in it, but there is a key: give its certificate");
+                None
+            }
+        }
+    }
+
+    fn health(&self, reader: &Reader<'_>, warnings: &mut Vec<Problem>) -> Option<HealthCheck> {
+        let flags = &self.flags.traffic;
+        let path = reader.one("health-path", flags.health_path.as_deref(), value::check_path);
+        let expect = reader.one("health-expect", flags.health_expect.as_deref(), value::expect);
+        if reader.one("no-health", flags.no_health.as_deref(), value::boolean) == Some(true) {
+            if flags.health_path.is_some() {
+                reader.problem("health-path", "is given and checks are turned off: leave one of the two out");
+            }
+            return None;
+        }
+        if expect.is_some() && flags.health_path.is_none() {
+            warnings.push(self.given.problem("health-expect", "has no effect without --health-path"));
+        }
+        Some(HealthCheck { path, expect: expect.unwrap_or_default(), ..HealthCheck::default() })
+    }
+}
+
+/// Reads values of flags and collects what is wrong with them.
+struct Reader<'a> {
+    given: &'a Given,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl Reader<'_> {
+    fn problem(&self, flag: &str, message: impl Into<String>) {
+        self.problems.borrow_mut().push(self.given.problem(flag, message));
+    }
+
+    fn one<T>(&self, flag: &str, text: Option<&str>, read: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
+        read(text?.trim()).map_err(|message| self.problem(flag, message)).ok()
+    }
+
+    fn many<T>(&self, flag: &str, texts: &[String], read: impl Fn(&str) -> Parsed<T>) -> Vec<T> {
+        items(texts).filter_map(|text| self.one(flag, Some(text), &read)).collect()
+    }
+
+    fn repeats<T>(&self, flag: &str, values: &[T], name: impl Fn(&T) -> String) {
+        let mut seen = BTreeSet::new();
+        for name in values.iter().map(name) {
+            if let Some(name) = seen.replace(name) {
+                self.problem(flag, format!("{name} is there twice: take one of them out"));
+            }
+        }
+    }
+}
+
+/// The items of lists with commas or white space between them; empty ones do not count.
+fn items(texts: &[String]) -> impl Iterator<Item = &str> {
+    texts.iter().flat_map(|text| text.split([',', ' ', '\t', '\n', '\r'])).filter(|item| !item.is_empty())
+}
+
+fn workers(text: &str) -> Parsed<NonZeroUsize> {
+    let number = value::number(text, 10, 1, value::MOST_WORKERS)?;
+    Ok(NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN))
+}
+
+/// A file, if there is anything in PEM in it (RFC 7468).
+fn pem(path: &Path) -> Parsed<Option<PathBuf>> {
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    let bytes = fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let is_pem = bytes.windows(BEGIN.len()).any(|window| window == BEGIN);
+    Ok(is_pem.then(|| absolute(path.to_owned())))
+}
+
+/// `path` without regard to where the process is.
+fn absolute(path: PathBuf) -> PathBuf {
+    path::absolute(&path).unwrap_or(path)
+}

@@ -1,0 +1,119 @@
+//! Keeps `docs/edge.md` true: flags, keys, kinds and defaults are compared with the code, and every
+//! file in it is parsed. `UPDATE_DOCS=1 cargo test -p edge reference` writes the table of flags anew.
+
+use std::{collections::BTreeMap, env, fs, path::Path};
+
+use super::{Config, HealthCheck, Listener, Pool, Source, file, flags};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/edge.md");
+
+const FLAGS: [&str; 2] = ["| Flag | Variable | Meaning |\n| --- | --- | --- |\n", "\n## "];
+
+/// Defaults that depend on something, or are the absence of a value.
+const IN_WORDS: [(&str, &str); 14] = [
+    ("workers", "number of cores"),
+    ("listener.address", "required"),
+    ("listener.tls.self_signed", "`[\"localhost\"]`"),
+    ("listener.tls.certificates.certificate", "required"),
+    ("listener.tls.certificates.key", "required"),
+    ("route.host", "any"),
+    ("route.pool", "the only pool"),
+    ("route.max_body", "unlimited"),
+    ("pool.NAME.endpoints", "required"),
+    ("pool.NAME.health.path", "only connect"),
+    ("pool.NAME.health.host", "the endpoint's"),
+    ("pool.NAME.health.fast_interval", "`\"500ms\"`, at most `interval`"),
+    ("pool.NAME.ejection.base", "`\"5s\"`, at most `max`"),
+    ("pool.NAME.ejection.max", "`\"1m\"`, at least `base`"),
+];
+
+fn docs() -> String {
+    fs::read_to_string(FILE).unwrap()
+}
+
+#[test]
+fn the_table_of_flags_is_that_of_the_command_line() {
+    let docs = docs();
+    let start = docs.find(FLAGS[0]).expect("there is a table of flags") + FLAGS[0].len();
+    let end = start + docs[start..].find(FLAGS[1]).expect("a section follows the table");
+    if env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(FILE, [&docs[..start], &flags::table(), &docs[end..]].concat()).unwrap();
+    } else {
+        assert_eq!(docs[start..end], flags::table(), "UPDATE_DOCS=1 writes it anew");
+    }
+}
+
+#[test]
+fn the_tables_of_keys_are_those_of_the_file() {
+    let (documented, known) = (documented(&docs()), known(&examples(&docs())[0]));
+    let wrong: Vec<_> = known
+        .iter()
+        .filter(|(key, row)| documented.get(*key) != Some(row))
+        .map(|(key, (kind, default))| format!("{key} | {kind} | {default}"))
+        .collect();
+    assert!(wrong.is_empty(), "should be:\n{}", wrong.join("\n"));
+    let gone: Vec<_> = documented.keys().filter(|key| !known.contains_key(*key)).collect();
+    assert!(gone.is_empty(), "there are no such keys: {gone:?}");
+}
+
+#[test]
+fn every_example_is_a_configuration_without_warnings() {
+    let examples = examples(&docs());
+    assert!(examples.len() >= 2);
+    for example in examples {
+        let loaded = file::parse(&example, Path::new("edge.toml")).unwrap_or_else(|error| panic!("{error}\n{example}"));
+        assert_eq!(loaded.warnings, [], "{example}");
+    }
+}
+
+/// The TOML blocks; the first has every section.
+fn examples(docs: &str) -> Vec<String> {
+    let blocks = docs.split("```toml\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// Key, to kind and default, as the tables say.
+fn documented(docs: &str) -> BTreeMap<String, (String, String)> {
+    let mut section = None;
+    let mut keys = BTreeMap::new();
+    for line in docs.lines() {
+        if let Some(heading) = line.strip_prefix("### ") {
+            let name = heading.trim_matches(['`', '[', ']']);
+            section = Some(if heading == "The top of the file" { String::new() } else { format!("{name}.") });
+        } else if let (Some(section), Some(row)) = (&section, line.strip_prefix("| `")) {
+            let (key, row) = row.split_once("` | ").unwrap();
+            let [kind, default, meaning] = row.split(" | ").collect::<Vec<_>>()[..] else { panic!("{line}") };
+            assert!(meaning.len() > 10, "{line}");
+            let before = keys.insert(format!("{section}{key}"), (kind.to_owned(), default.to_owned()));
+            assert_eq!(before, None, "{line}");
+        }
+    }
+    keys
+}
+
+/// The same as the code says. `example` has every section; its pool `web` stands for all.
+fn known(example: &str) -> BTreeMap<String, (String, String)> {
+    let mut pool = Pool::new("NAME", vec![Source::Address(([127, 0, 0, 1], 80).into())]);
+    // Without a path there is no status to expect.
+    pool.health = Some(HealthCheck { path: Some("/".parse().unwrap()), ..HealthCheck::default() });
+    let listener = Listener::plain(([127, 0, 0, 1], 80).into());
+    let rendered: toml::Table = file::render(&Config::simple(vec![listener], pool)).parse().unwrap();
+    let default = |path: &str| match IN_WORDS.iter().find(|(key, _)| *key == path) {
+        Some((_, words)) => (*words).to_owned(),
+        None => find(&rendered, path).map_or_else(|| panic!("{path} has no default"), |value| format!("`{value}`")),
+    };
+    file::keys(example)
+        .into_iter()
+        .filter(|(path, kind)| !kind.contains("section") && !path.starts_with("pool.api."))
+        .map(|(path, kind)| (path.replace("pool.web.", "pool.NAME."), kind))
+        .map(|(path, kind)| (path.clone(), (kind, default(&path))))
+        .collect()
+}
+
+/// A value by its path; of several tables, in the first.
+fn find(table: &toml::Table, path: &str) -> Option<toml::Value> {
+    let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
+    let value = table.get(key)?;
+    let Some(rest) = rest else { return Some(value.clone()) };
+    find(value.as_table().or_else(|| value.as_array()?.first()?.as_table())?, rest)
+}

@@ -1,0 +1,258 @@
+//! Single settings as people write them, the same on the command line and in the file.
+//!
+//! Each function takes the text and gives the typed value, or says what is wrong with the text and
+//! what would be right. Addresses and host names are in [`super::address`].
+
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use http::{HeaderValue, uri::PathAndQuery};
+
+use super::{AccessLog, Balance, Expect};
+
+/// What came of a text; the error is a sentence for whoever wrote it.
+pub(super) type Parsed<T> = Result<T, String>;
+
+/// No setting is sensibly longer, and adding it to a point in time cannot overflow.
+pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A duration above zero.
+pub(super) fn duration(text: &str) -> Parsed<Duration> {
+    let duration = duration_or_zero(text)?;
+    if duration.is_zero() {
+        return Err(format!("{text:?} would be no time at all: write a duration above zero, such as \"500ms\""));
+    }
+    Ok(duration)
+}
+
+/// A duration that may be zero.
+pub(super) fn duration_or_zero(text: &str) -> Parsed<Duration> {
+    let duration = humantime::parse_duration(text).map_err(|_| {
+        format!("{text:?} is not a duration: write a number and its unit, such as \"500ms\", \"2s\" or \"5min\"")
+    })?;
+    if duration > LONGEST {
+        return Err(format!("{text:?} is too long: write at most \"365days\""));
+    }
+    Ok(duration)
+}
+
+/// Bytes: a number alone or with one of the units B, KiB, MiB, GiB, kB, MB, GB.
+pub(super) fn size(text: &str) -> Parsed<u64> {
+    let text = text.trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor: Option<u64> = match unit.trim_start() {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "kB" | "KB" => Some(1_000),
+        "MB" => Some(1_000_000),
+        "GB" => Some(1_000_000_000),
+        _ => None,
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .zip(factor)
+        .and_then(|(number, factor)| number.checked_mul(factor))
+        .ok_or_else(|| format!("{text:?} is not a size: write bytes or a unit, such as 65536, \"64KiB\" or \"10MiB\""))
+}
+
+/// A size in the largest unit that gives a whole number.
+pub(super) fn render_size(bytes: u64) -> String {
+    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
+        if bytes != 0 && bytes.trailing_zeros() >= shift {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    format!("{bytes}B")
+}
+
+/// A whole number from `least` to `most`.
+pub(super) fn number<T>(digits: &str, radix: u32, least: T, most: T) -> Parsed<T>
+where
+    T: TryFrom<u64> + Copy + PartialOrd + fmt::Display,
+{
+    u64::from_str_radix(digits, radix)
+        .ok()
+        .and_then(|number| T::try_from(number).ok())
+        .filter(|number| (&least..=&most).contains(&number))
+        .ok_or_else(|| format!("{digits} is not allowed here: write a whole number from {least} to {most}"))
+}
+
+/// The most worker threads that can be asked for.
+pub(super) const MOST_WORKERS: usize = 1024;
+
+/// A share of a whole, 0.0 to 1.0.
+pub(super) fn share(text: &str) -> Parsed<f64> {
+    f64::from_str(text)
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        // Turns -0.0 into 0.0.
+        .map(f64::abs)
+        .ok_or_else(|| format!("{text} is not a share: write a number from 0.0 (none) to 1.0 (all)"))
+}
+
+/// Yes or no, in the ways that environment variables say it.
+pub(super) fn boolean(text: &str) -> Parsed<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(format!("{text:?} is neither yes nor no: write true or false")),
+    }
+}
+
+/// Every [`Balance`] with its name.
+pub(super) const BALANCES: [(Balance, &str); 3] =
+    [(Balance::RoundRobin, "round_robin"), (Balance::LeastRequests, "least_requests"), (Balance::Random, "random")];
+
+/// How a pool spreads its requests.
+pub(super) fn balance(text: &str) -> Parsed<Balance> {
+    let found = BALANCES.iter().find(|(_, name)| *name == text.replace('-', "_"));
+    found.map(|&(balance, _)| balance).ok_or_else(|| {
+        format!("{text:?} is not a way to balance: write \"round_robin\", \"least_requests\" or \"random\"")
+    })
+}
+
+/// Which statuses are good: `any`, or codes and ranges with commas between them.
+pub(super) fn expect(text: &str) -> Parsed<Expect> {
+    if text.trim() == "any" {
+        return Ok(Expect::Any);
+    }
+    let statuses = text.split(',').map(|part| statuses(text, part.trim())).collect::<Parsed<Vec<_>>>()?;
+    Ok(Expect::Statuses(statuses))
+}
+
+/// One code or one range.
+fn statuses(text: &str, part: &str) -> Parsed<(u16, u16)> {
+    let (first, last) = part.split_once('-').unwrap_or((part, part));
+    let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (100..=599).contains(status));
+    status(first).zip(status(last)).filter(|(first, last)| first <= last).ok_or_else(|| {
+        format!("{text:?} is not a list of statuses: write \"any\", \"200\" or \"200-399,404\", each from 100 to 599")
+    })
+}
+
+/// [`Expect`] as [`expect`] reads it.
+pub(super) fn render_expect(expect: &Expect) -> String {
+    let Expect::Statuses(statuses) = expect else { return "any".to_owned() };
+    let part = |&(first, last): &(u16, u16)| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    statuses.iter().map(part).collect::<Vec<_>>().join(",")
+}
+
+/// The target of a health check.
+pub(super) fn check_path(text: &str) -> Parsed<PathAndQuery> {
+    let wrong = || format!("{text:?} is not a path to ask for: write it from the first slash on, such as \"/readyz\"");
+    if !text.starts_with('/') || text.contains('#') {
+        return Err(wrong());
+    }
+    PathAndQuery::from_str(text).map_err(|_| wrong())
+}
+
+/// The `Host` that a health check sends.
+pub(super) fn check_host(text: &str) -> Parsed<String> {
+    match HeaderValue::from_str(text) {
+        Ok(_) if !text.is_empty() && !text.contains(['/', ' ', '\t']) && text.is_ascii() => Ok(text.to_owned()),
+        _ => Err(format!("{text:?} is not a host: write a name or an address, such as \"www.example.com\"")),
+    }
+}
+
+/// The path prefix of a route.
+pub(super) fn route_path(text: &str) -> Parsed<String> {
+    if let Some(prefix) = text.strip_suffix("/*") {
+        let prefix = if prefix.is_empty() { "/" } else { prefix };
+        return Err(format!("{text:?} needs no star: a path is a prefix already, write {prefix:?}"));
+    }
+    let is_path = text.starts_with('/')
+        && !text.contains(['?', '#', '*'])
+        && text.chars().all(|c| c.is_ascii_graphic())
+        && PathAndQuery::from_str(text).is_ok();
+    if is_path {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{text:?} is not a path: write the prefix from the first slash on, such as \"/api\", other than ASCII as %XX"
+    ))
+}
+
+/// Where the access log goes; a path is taken as it stands.
+pub(super) fn access_log(text: &str) -> Parsed<AccessLog> {
+    match text {
+        "off" => Ok(AccessLog::Off),
+        "stdout" => Ok(AccessLog::Stdout),
+        _ => path(text).map(AccessLog::File),
+    }
+}
+
+/// The path of a file.
+pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+    if text.is_empty() || text.contains('\0') {
+        return Err(format!("{text:?} is not the path of a file"));
+    }
+    Ok(PathBuf::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sizes_take_both_kinds_of_units() {
+        for (text, bytes) in [("0", 0), ("17", 17), ("64KiB", 65536), ("10 MiB", 10 << 20), ("2GB", 2_000_000_000)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "KiB", "-1", "1.5MiB", "10 mib", "99999999999999999999", "18446744073709551615KiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_above_zero_and_at_most_a_year() {
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration_or_zero("0s"), Ok(Duration::ZERO));
+        for text in ["0s", "0", "5", "", "-1s", "1000years", "99999999999999999999s", "fast"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn statuses_are_codes_ranges_or_any() {
+        assert_eq!(expect("any"), Ok(Expect::Any));
+        assert_eq!(expect("200"), Ok(Expect::Statuses(vec![(200, 200)])));
+        assert_eq!(expect("200-399, 404"), Ok(Expect::Statuses(vec![(200, 399), (404, 404)])));
+        for text in ["", "200,", "99", "600", "399-200", "2xx", "200-"] {
+            assert!(expect(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_of_routes_are_prefixes() {
+        for text in ["/", "/api", "/api/", "/a%20b"] {
+            assert_eq!(route_path(text).as_deref(), Ok(text));
+        }
+        for text in ["", "api", "/a b", "/a?b", "/a#b", "/ä"] {
+            assert!(route_path(text).is_err(), "{text}");
+        }
+        insta::assert_snapshot!(route_path("/api/*").unwrap_err(), @r#""/api/*" needs no star: a path is a prefix already, write "/api""#);
+    }
+
+    proptest! {
+        #[test]
+        fn a_rendered_size_is_the_same_size(bytes: u64) {
+            prop_assert_eq!(size(&render_size(bytes)), Ok(bytes));
+        }
+
+        #[test]
+        fn no_text_panics(text: String) {
+            // The results do not matter, only that there are some.
+            let results = [
+                duration(&text).is_ok(), size(&text).is_ok(), expect(&text).is_ok(), share(&text).is_ok(),
+                check_path(&text).is_ok(), check_host(&text).is_ok(), route_path(&text).is_ok(),
+            ];
+            prop_assert_eq!(results.len(), 7);
+        }
+    }
+}

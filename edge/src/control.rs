@@ -1,0 +1,349 @@
+//! One edge from start to end: what is bound, the threads, and the control thread's part: names, health,
+//! certificates, the admin listener, reloads and the end.
+//!
+//! Everything that decides happens on the control thread; workers only carry out.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    sync::{mpsc, oneshot},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{
+    access_log::AccessLog,
+    config::{self, Config},
+    listener::{self, BindError, Listening},
+    snapshot::Snapshot,
+    stats::{PerWorker, WorkerStats},
+    tls::{TlsError, TlsListener},
+    upstream::manager::Manager,
+    worker::{self, Order, Shared},
+};
+
+/// How often certificate files are looked at.
+const CERTIFICATES: Duration = Duration::from_secs(10);
+/// How long the access log may take to write what it has at the end.
+const LOG_FLUSH: Duration = Duration::from_secs(2);
+
+/// An edge whose addresses are bound and that serves nobody yet.
+#[derive(Debug)]
+pub struct Edge {
+    config: Config,
+    workers: usize,
+    bound: Vec<Bound>,
+    admin: Option<std::net::TcpListener>,
+    log: AccessLog,
+    stats: Arc<PerWorker<WorkerStats>>,
+}
+
+/// One downstream address with what belongs to it on the control thread.
+#[derive(Debug)]
+struct Bound {
+    listening: Arc<Listening>,
+    /// A socket for each worker, until they are handed out.
+    sockets: Vec<std::net::TcpListener>,
+    tls: Option<TlsListener>,
+}
+
+/// What the owner of a running edge may ask of it.
+#[derive(Debug)]
+pub enum Command {
+    /// Put this configuration in force; on any error the old one stays.
+    Reload(Box<Config>),
+    /// There was to be a reload, but its file could not be read: say so on the status page.
+    ReloadFailed(String),
+    /// Accept no more, let open requests finish within [`Config::drain`], end.
+    Drain,
+}
+
+/// Why an edge cannot start, or a reload cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The access log cannot be written.
+    #[error("{0}")]
+    AccessLog(#[source] io::Error),
+    /// The system refused a thread or a runtime.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+impl Edge {
+    /// Reads the certificates, then opens the log, then binds every address. Once it returns, clients
+    /// can connect, and wait until [`run`](Self::run).
+    ///
+    /// # Errors
+    /// The first thing that cannot be had; nothing stays bound then.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        let workers = config.workers.get();
+        let now = SystemTime::now();
+        let tls = config.listeners.iter().map(|listener| tls(listener, now)).collect::<Result<Vec<_>, _>>()?;
+        let stats: Arc<PerWorker<WorkerStats>> = Arc::new(PerWorker::new(workers));
+        let log = AccessLog::start(&config.access_log, workers, Arc::clone(&stats)).map_err(StartError::AccessLog)?;
+        let admin = config.admin.map(bind_admin).transpose()?;
+        let bound = config.listeners.iter().zip(tls).map(|(listener, tls)| Bound::new(listener, tls, workers));
+        let bound = bound.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { config, workers, bound, admin, log, stats })
+    }
+
+    /// The addresses that clients connect to, in the order of the configuration, with the ports that
+    /// the kernel chose.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.bound.iter().map(|bound| bound.listening.address).collect()
+    }
+
+    /// The address of the admin listener.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.local_addr().ok()
+    }
+
+    /// Serves until told to drain, or until nobody can tell any more (all senders are gone); then lets
+    /// open requests finish within [`Config::drain`]. Blocks: this thread is the control thread.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn run(self, commands: mpsc::UnboundedReceiver<Command>) -> Result<(), StartError> {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        runtime.map_err(StartError::Thread)?.block_on(self.control(commands))
+    }
+
+    async fn control(self, mut commands: mpsc::UnboundedReceiver<Command>) -> Result<(), StartError> {
+        let Self { config, workers, mut bound, admin, log, stats } = self;
+        let mut manager = Manager::new(workers);
+        let pools = manager.apply(&config);
+        let shared = Arc::new(Shared {
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), pools))),
+            stats,
+            heartbeats: Arc::new(PerWorker::new(workers)),
+            open: AtomicUsize::new(0),
+        });
+        let draining = Arc::new(AtomicBool::new(false));
+        let crew = Crew::start(workers, &shared, &log)?;
+        for bound in &mut bound {
+            crew.listen(bound);
+        }
+        let mut running = Running { shared, manager, crew, bound, log };
+        let _ = admin;
+
+        let mut certificates = interval(CERTIFICATES);
+        certificates.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Reload(config)) => match running.reload(*config) {
+                        Ok(()) => tracing::info!("new configuration in force"),
+                        Err(error) => tracing::error!(%error, "the old configuration stays"),
+                    },
+                    Some(Command::ReloadFailed(error)) => tracing::error!(error, "the old configuration stays"),
+                    Some(Command::Drain) | None => break,
+                },
+                _ = certificates.tick() => running.reload_certificates(),
+            }
+        }
+        draining.store(true, Relaxed);
+        running.drain().await;
+        Ok(())
+    }
+}
+
+/// What the control thread holds while the edge runs.
+struct Running {
+    shared: Arc<Shared>,
+    manager: Manager,
+    crew: Crew,
+    bound: Vec<Bound>,
+    log: AccessLog,
+}
+
+impl Running {
+    /// Whatever can fail comes first, so that a failure changes nothing.
+    fn reload(&mut self, config: Config) -> Result<(), StartError> {
+        let old = self.shared.snapshot.load_full();
+        if config.workers != old.config.workers || config.admin != old.config.admin {
+            tracing::warn!("`workers` and `admin` change with a restart only");
+        }
+        let now = SystemTime::now();
+        let mut kept = Vec::new();
+        let mut new = Vec::new();
+        for listener in &config.listeners {
+            let tls = tls(listener, now)?;
+            let same = |bound: &Bound| bound.is_at(listener);
+            match self.bound.iter().position(same) {
+                Some(index) => kept.push((index, tls)),
+                None => new.push(Bound::new(listener, tls, self.crew.len())?),
+            }
+        }
+        self.log.reconfigure(&config.access_log).map_err(StartError::AccessLog)?;
+        if let Err(error) = self.log.reopen() {
+            tracing::warn!(%error, "the access log goes on in its old file");
+        }
+
+        let mut before: Vec<Option<Bound>> = self.bound.drain(..).map(Some).collect();
+        for (index, tls) in kept {
+            if let Some(mut bound) = before.get_mut(index).and_then(Option::take) {
+                bound.present(tls);
+                self.bound.push(bound);
+            }
+        }
+        let pools = self.manager.apply(&config);
+        self.shared.snapshot.store(Arc::new(Snapshot::new(Arc::new(config), pools)));
+        for mut bound in new {
+            self.crew.listen(&mut bound);
+            self.bound.push(bound);
+        }
+        for gone in before.into_iter().flatten() {
+            self.crew.tell(|| Order::Unlisten(Arc::clone(&gone.listening)));
+        }
+        Ok(())
+    }
+
+    fn reload_certificates(&self) {
+        for tls in self.bound.iter().filter_map(|bound| bound.tls.as_ref()) {
+            for outcome in tls.reload_if_changed() {
+                match &outcome.result {
+                    Ok(_) => tracing::info!("{outcome}"),
+                    Err(_) => tracing::error!("{outcome}"),
+                }
+            }
+        }
+    }
+
+    async fn drain(self) {
+        let longest = self.shared.snapshot.load().config.drain;
+        self.crew.drain(longest).await;
+        if let Err(error) = self.log.close(LOG_FLUSH) {
+            tracing::warn!(%error, "the end of the access log is lost");
+        }
+    }
+}
+
+impl Bound {
+    fn new(config: &config::Listener, tls: Option<TlsListener>, workers: usize) -> Result<Self, BindError> {
+        let (sockets, address) = listener::bind(config, workers)?;
+        let mut bound = Self { listening: Arc::new(Listening::new(address, config.clone())), sockets, tls: None };
+        bound.present(tls);
+        Ok(bound)
+    }
+
+    /// Whether it listens where this listener is to.
+    fn is_at(&self, listener: &config::Listener) -> bool {
+        let ours = &self.listening.config;
+        ours.address == listener.address && ours.freebind == listener.freebind
+    }
+
+    /// Presents other certificates to those who connect from now on.
+    fn present(&mut self, tls: Option<TlsListener>) {
+        self.listening.tls.store(tls.as_ref().map(TlsListener::server_config));
+        self.tls = tls;
+    }
+}
+
+fn tls(listener: &config::Listener, now: SystemTime) -> Result<Option<TlsListener>, TlsError> {
+    listener.tls.as_ref().map(|tls| TlsListener::new(tls, now)).transpose()
+}
+
+fn bind_admin(address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
+    let bind = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    bind().map_err(|source| BindError { address, source })
+}
+
+/// The workers' threads, as seen from the control thread.
+struct Crew(Vec<Member>);
+
+struct Member {
+    orders: mpsc::UnboundedSender<Order>,
+    /// Resolves when the thread has ended, however it did.
+    ended: oneshot::Receiver<()>,
+}
+
+impl Crew {
+    fn start(workers: usize, shared: &Arc<Shared>, log: &AccessLog) -> Result<Self, StartError> {
+        let members = (0..workers).map(|index| {
+            let (orders, inbox) = mpsc::unbounded_channel();
+            let (alive, ended) = oneshot::channel();
+            let (shared, sink) = (Arc::clone(shared), log.sink(index));
+            let runtime = Builder::new_current_thread();
+            let work = move || {
+                let _alive: oneshot::Sender<()> = alive;
+                let mut runtime = runtime;
+                match runtime.enable_all().build_local(LocalOptions::default()) {
+                    Ok(runtime) => runtime.block_on(worker::run(index, shared, sink, inbox)),
+                    Err(error) => tracing::error!(worker = index, %error, "a worker cannot start"),
+                }
+            };
+            thread::Builder::new().name(format!("worker-{index}")).spawn(work).map_err(StartError::Thread)?;
+            Ok(Member { orders, ended })
+        });
+        Ok(Self(members.collect::<Result<_, StartError>>()?))
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn listen(&self, bound: &mut Bound) {
+        for (member, socket) in self.0.iter().zip(bound.sockets.drain(..)) {
+            member.order(Order::Listen(socket, Arc::clone(&bound.listening)));
+        }
+    }
+
+    fn tell(&self, order: impl Fn() -> Order) {
+        for member in &self.0 {
+            member.order(order());
+        }
+    }
+
+    /// Tells all to finish and waits until they have.
+    async fn drain(self, longest: Duration) {
+        self.tell(|| Order::Drain(longest));
+        for (index, member) in self.0.into_iter().enumerate() {
+            // A little more than what the worker itself keeps to, for one that is stuck.
+            if timeout(longest + Duration::from_secs(1), member.ended).await.is_err() {
+                tracing::error!(worker = index, "a worker did not end");
+            }
+        }
+    }
+}
+
+impl Member {
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_err() {
+            tracing::error!("a worker has ended before its time");
+        }
+    }
+}
+
+/// Finds out whether the certificates of a configuration can be used, without binding anything.
+///
+/// # Errors
+/// The first that cannot.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    let now = SystemTime::now();
+    for listener in &config.listeners {
+        tls(listener, now)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! One client connection, from accept to close: TLS, protocol, requests, patience, drain.
+
+use std::{
+    convert::Infallible, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc, task::Poll, time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::{
+    body::ResponseBody,
+    deadline::Deadline,
+    downstream::{Downstream, Phase},
+    forward::forward,
+    headers::Client,
+    listener::Listening,
+    meter::Meter,
+    upgrade,
+    worker::{Admission, View, Worker},
+};
+
+/// What every HTTP/2 client sends first (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Streams that one client may reset before they are served, and those the edge may have to reset: above
+/// them the connection ends (CVE-2023-44487 "rapid reset", CVE-2025-8671 "MadeYouReset").
+const MAX_RESETS: usize = 50;
+/// How long and how much of an unread request body is taken in so that its sender reads the answer.
+const LINGER: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
+/// How long an HTTP/2 client has to close after GOAWAY.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Serves one connection until it ends.
+pub async fn serve(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    listening: Arc<Listening>,
+    _admission: Admission,
+) {
+    let view = worker.view();
+    // Small writes go out at once; the edge hands the kernel whole messages.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let tls = listening.tls.load_full();
+    let client = Client::new(peer, tls.is_some(), &view.config().trusted_proxies);
+    match tls {
+        None => plain(&worker, &view, stream, client).await,
+        Some(tls) => match timeout(view.config().timeouts.handshake, TlsAcceptor::from(tls).accept(stream)).await {
+            Ok(Ok(stream)) => {
+                worker.stats().handshakes.add(1);
+                secure(&worker, &view, stream, client).await;
+            }
+            Ok(Err(_)) | Err(_) => worker.stats().handshake_failures.add(1),
+        },
+    }
+}
+
+/// Without TLS the first bytes tell the protocol: h2c by prior knowledge, or HTTP/1.
+async fn plain(worker: &Rc<Worker>, view: &View, mut stream: TcpStream, client: Client) {
+    let sniffed = tokio::select! {
+        biased;
+        sniffed = timeout(view.config().timeouts.head, sniff(&mut stream)) => sniffed,
+        // Next to nothing has come yet, so next to nothing is lost.
+        () = worker.drained() => return,
+    };
+    let Ok(Ok(ahead)) = sniffed else { return };
+    if ahead.starts_with(PREFACE) {
+        http2(worker, view, stream, ahead.freeze(), client).await;
+    } else {
+        http1(worker, view, stream, ahead.freeze(), client).await;
+    }
+}
+
+/// Reads until what came cannot be, or is, the preface.
+async fn sniff(stream: &mut TcpStream) -> io::Result<BytesMut> {
+    let mut ahead = BytesMut::with_capacity(1024);
+    while PREFACE.starts_with(&ahead) && ahead.len() < PREFACE.len() {
+        if stream.read_buf(&mut ahead).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(ahead)
+}
+
+/// With TLS the client has named the protocol in its handshake (ALPN, RFC 7301).
+async fn secure(worker: &Rc<Worker>, view: &View, stream: TlsStream<TcpStream>, client: Client) {
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        http2(worker, view, stream, Bytes::new(), client).await;
+    } else {
+        http1(worker, view, stream, Bytes::new(), client).await;
+    }
+}
+
+async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
+    worker: &Rc<Worker>,
+    view: &View,
+    stream: S,
+    ahead: Bytes,
+    client: Client,
+) {
+    let downstream = Rc::new(Downstream::new(client, false, worker, Instant::now()));
+    let limits = &view.config().limits;
+    let mut connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_headers(limits.max_headers)
+        .max_header_size(limits.max_head)
+        .serve_connection(
+            TokioIo::new(Meter::new(stream, ahead, Rc::clone(&downstream))),
+            service_fn(|request| answer(worker, &downstream, request)),
+        );
+    let ended = drive(worker, view, &downstream, &mut connection, http1::Connection::graceful_shutdown).await;
+    let upgraded = downstream.upgraded();
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner();
+    match (ended, upgraded) {
+        (Ended::Closed(Ok(())), Some(upgraded)) => {
+            worker.stats().tunnels.add(1);
+            let outcome = upgrade::tunnel(stream, parts.read_buf, upgraded, &downstream).await;
+            tracing::debug!(?outcome, "upgraded connection ended");
+            worker.stats().tunnels.sub(1);
+        }
+        (Ended::Closed(outcome), _) => {
+            if outcome.is_err_and(|error| error.is_parse()) {
+                worker.stats().bad_heads.add(1);
+            }
+            if downstream.is_unread() {
+                linger(stream).await;
+            }
+        }
+        (Ended::Impatient(Phase::Head), _) => {
+            // Best effort: whoever dribbles its head may not read either.
+            let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            let _outcome = timeout(GOODBYE, stream.write_all(answer)).await;
+        }
+        (Ended::Impatient(_), _) => {}
+    }
+}
+
+async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    worker: &Rc<Worker>,
+    view: &View,
+    stream: S,
+    ahead: Bytes,
+    client: Client,
+) {
+    let downstream = Rc::new(Downstream::new(client, true, worker, Instant::now()));
+    let limits = &view.config().limits;
+    let service = {
+        let (worker, downstream) = (Rc::clone(worker), Rc::clone(&downstream));
+        service_fn(move |request| {
+            let (worker, downstream) = (Rc::clone(&worker), Rc::clone(&downstream));
+            async move { answer(&worker, &downstream, request).await }
+        })
+    };
+    let mut connection = http2::Builder::new(SameThread)
+        .max_concurrent_streams(limits.max_streams)
+        .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
+        .serve_connection(TokioIo::new(Meter::new(stream, ahead, Rc::clone(&downstream))), service);
+    let ended = drive(worker, view, &downstream, &mut connection, http2::Connection::graceful_shutdown).await;
+    if let Ended::Impatient(_) = ended {
+        Pin::new(&mut connection).graceful_shutdown();
+        let _outcome = timeout(GOODBYE, connection).await;
+    }
+}
+
+async fn answer(
+    worker: &Rc<Worker>,
+    downstream: &Rc<Downstream>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    Ok(forward(Rc::clone(worker), Rc::clone(downstream), request).await)
+}
+
+/// How a connection ended.
+enum Ended {
+    /// By itself, well or badly.
+    Closed(hyper::Result<()>),
+    /// The client took too long in this phase.
+    Impatient(Phase),
+}
+
+/// Runs a connection until it ends, loses patience with it as [`Downstream::due`] says, and closes it
+/// between two requests once the worker drains.
+async fn drive<C: Future<Output = hyper::Result<()>> + Unpin>(
+    worker: &Rc<Worker>,
+    view: &View,
+    downstream: &Downstream,
+    connection: &mut C,
+    close_when_done: impl Fn(Pin<&mut C>),
+) -> Ended {
+    let timeouts = &view.config().timeouts;
+    let mut patience = Deadline::new(Instant::now());
+    let mut drained = Some(Box::pin(worker.drained()));
+    std::future::poll_fn(|cx| {
+        // Bytes that have come before the drain are a request that will be answered: they are read first.
+        if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
+            return Poll::Ready(Ended::Closed(outcome));
+        }
+        if drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready()) {
+            drained = None;
+            close_when_done(Pin::new(&mut *connection));
+            if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
+                return Poll::Ready(Ended::Closed(outcome));
+            }
+        }
+        match downstream.due(timeouts) {
+            Some(due) => patience.set(due),
+            None => patience.clear(),
+        }
+        patience.poll(cx).map(|()| Ended::Impatient(downstream.phase()))
+    })
+    .await
+}
+
+/// Takes in the rest of a request that was answered early: closing with bytes unread would reset the
+/// connection, and the reset may overtake the answer (RFC 9112 section 9.6).
+async fn linger<S: AsyncRead + Unpin>(mut stream: S) {
+    let (longest, most) = LINGER;
+    let mut buffer = vec![0; 16 * 1024];
+    let drain = async {
+        let mut taken = 0;
+        while taken < most {
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => taken += count,
+            }
+        }
+    };
+    let _outcome = timeout(longest, drain).await;
+}
+
+/// Runs the streams of an HTTP/2 connection on the worker's own thread.
+#[derive(Clone, Copy, Debug)]
+struct SameThread;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for SameThread {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}

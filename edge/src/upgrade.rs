@@ -1,0 +1,65 @@
+//! WebSocket and other upgrades: bytes both ways, once the endpoint has said 101 (RFC 9110 section 7.8).
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, sleep_until},
+};
+
+use crate::{account::Account, downstream::Downstream, upstream::connection::Slot};
+
+/// What a client connection becomes after 101.
+#[derive(Debug)]
+pub struct Upgraded {
+    /// The endpoint's end.
+    pub far: Far,
+    /// The request that asked for it ends with it.
+    pub account: Account,
+}
+
+/// The endpoint's end of an upgraded connection.
+#[derive(Debug)]
+pub struct Far {
+    /// To the endpoint.
+    pub stream: TcpStream,
+    /// What the endpoint sent behind its 101.
+    pub ahead: Bytes,
+    /// Counts against the endpoint's connections while it lasts.
+    pub slot: Slot,
+    /// Silence in both directions that ends it.
+    pub idle: Duration,
+}
+
+/// Passes bytes both ways until both sides have finished, one breaks off, or nothing moves for too long.
+///
+/// # Errors
+/// Whatever ended it early; `TimedOut` for silence.
+pub async fn tunnel<S>(mut client: S, ahead: Bytes, upgraded: Upgraded, downstream: &Downstream) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Upgraded { mut far, mut account } = upgraded;
+    client.write_all(&far.ahead).await?;
+    far.stream.write_all(&ahead).await?;
+    // Whatever goes either way passes the client's stream, so watching that one is enough.
+    let silence = async {
+        loop {
+            let due = downstream.last_moved() + far.idle;
+            if due <= Instant::now() {
+                return;
+            }
+            sleep_until(due).await;
+        }
+    };
+    tokio::select! {
+        moved = tokio::io::copy_bidirectional(&mut client, &mut far.stream) => {
+            let (_up, down) = moved?;
+            account.sent(usize::try_from(down).unwrap_or(usize::MAX));
+            Ok(())
+        }
+        () = silence => Err(io::ErrorKind::TimedOut.into()),
+    }
+}

@@ -1,0 +1,145 @@
+//! Connections between requests: in use by one, or idle and kept for the next.
+//!
+//! Idle connections belong to one worker; nobody polls them. One that was closed meanwhile is found out
+//! when it is taken or by the worker's sweep.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::connection::{Connection, unwoken};
+use crate::error::{Error, Kind, Retry};
+
+/// A connection in use for one request, counted as under way.
+///
+/// [`finish`](Self::finish) gives it back to the worker's idle ones if the exchange is complete. Whoever
+/// is dropped half way closes it instead: nobody else may use what is left on it.
+#[derive(Debug)]
+pub struct Lease {
+    connection: Option<Box<Connection>>,
+    home: Rc<Idle>,
+}
+
+impl Lease {
+    /// Takes a connection into use. It is counted as an attempt and as one under way.
+    #[must_use]
+    pub fn new(connection: Box<Connection>, home: &Rc<Idle>) -> Self {
+        connection.endpoint().stats.of(home.worker).in_flight.add(1);
+        Self { connection: Some(connection), home: Rc::clone(home) }
+    }
+
+    /// The connection, until [`finish`](Self::finish).
+    pub fn connection(&mut self) -> Option<&mut Connection> {
+        self.connection.as_deref_mut()
+    }
+
+    /// Reads the response body from the connection.
+    pub fn poll_body(
+        &mut self,
+        incoming: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let mut incoming = Pin::new(incoming);
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        let mut frame = incoming.as_mut().poll_frame(cx);
+        let mut ended = false;
+        if frame.is_pending() {
+            ended = connection.drive(cx).is_ready();
+            frame = incoming.poll_frame(cx);
+        }
+        let idle = connection.pool().timeouts.body_idle;
+        match frame {
+            Poll::Ready(frame) => {
+                connection.set_deadline(Instant::now() + idle);
+                Poll::Ready(
+                    frame.map(|frame| frame.map_err(|error| Error::because(Kind::UpstreamClosed, Retry::Never, error))),
+                )
+            }
+            Poll::Pending if ended => Poll::Ready(Some(Err(Error::new(Kind::UpstreamClosed, Retry::Never)))),
+            Poll::Pending => {
+                ready!(connection.poll_deadline(cx));
+                Poll::Ready(Some(Err(Error::new(Kind::ResponseTimeout, Retry::Never))))
+            }
+        }
+    }
+
+    /// The response is complete: the connection is idle if the request is complete as well.
+    pub fn finish(&mut self) {
+        if let Some(mut connection) = self.release() {
+            let now = Instant::now();
+            if connection.is_open(&mut unwoken()) && connection.is_young(now) {
+                connection.rest(now);
+                self.home.put(connection);
+            }
+        }
+    }
+
+    /// Takes the connection out of use without making it idle.
+    pub fn release(&mut self) -> Option<Box<Connection>> {
+        let connection = self.connection.take()?;
+        connection.endpoint().stats.of(self.home.worker).in_flight.sub(1);
+        Some(connection)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        drop(self.release());
+    }
+}
+
+/// The idle connections of one worker, by endpoint.
+#[derive(Debug)]
+pub struct Idle {
+    worker: usize,
+    /// Most recently used last: it is taken first, and the others get old and go.
+    by_endpoint: RefCell<HashMap<u64, VecDeque<Box<Connection>>>>,
+}
+
+impl Idle {
+    /// None yet.
+    #[must_use]
+    pub fn new(worker: usize) -> Self {
+        Self { worker, by_endpoint: RefCell::default() }
+    }
+
+    /// The youngest idle connection to an endpoint that can still be used.
+    pub fn take(&self, endpoint: u64, cx: &mut Context<'_>) -> Option<Box<Connection>> {
+        let mut by_endpoint = self.by_endpoint.borrow_mut();
+        let idle = by_endpoint.get_mut(&endpoint)?;
+        while let Some(mut connection) = idle.pop_back() {
+            if connection.is_open(cx) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn put(&self, connection: Box<Connection>) {
+        let mut by_endpoint = self.by_endpoint.borrow_mut();
+        let idle = by_endpoint.entry(connection.endpoint().id).or_default();
+        if idle.len() < connection.pool().max_idle {
+            idle.push_back(connection);
+        }
+    }
+
+    /// Closes what is too old, was closed by the other side, or belongs to an endpoint that `keep` does
+    /// not know any more.
+    pub fn sweep(&self, now: Instant, keep: impl Fn(u64) -> bool) {
+        self.by_endpoint.borrow_mut().retain(|endpoint, idle| {
+            idle.retain_mut(|connection| {
+                !connection.is_tired(now) && connection.is_young(now) && connection.is_open(&mut unwoken())
+            });
+            !idle.is_empty() && keep(*endpoint)
+        });
+    }
+}

@@ -1,0 +1,255 @@
+//! stack.yml, as a swarm would be told it.
+//!
+//! The file goes through the installed Docker client's own `stack deploy`, against an engine that
+//! records what it is sent: that holds for every client, also for those without `stack config`, and it
+//! shows what is left of an option once the client has read it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::engine::{Created, Engine};
+
+/// Options that a stack file may hold but a swarm does not get: the client ignores them with a warning
+/// or without.
+const IGNORED: [&str; 25] = [
+    "build",
+    "cgroup_parent",
+    "container_name",
+    "cpu_quota",
+    "cpu_shares",
+    "cpuset",
+    "depends_on",
+    "devices",
+    "domainname",
+    "expose",
+    "external_links",
+    "ipc",
+    "links",
+    "mac_address",
+    "mem_limit",
+    "memswap_limit",
+    "network_mode",
+    "pid",
+    "privileged",
+    "restart",
+    "security_opt",
+    "shm_size",
+    "tmpfs",
+    "userns_mode",
+    "volume_driver",
+];
+
+fn file() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../stack.yml"))
+}
+
+/// Deploys the file and returns what the engine was told.
+async fn deployed(variables: &[(&str, &str)]) -> Created {
+    let engine = Engine::start().await;
+    let client = engine.deploy(&file(), "stackdemo", variables).await;
+    let errors = String::from_utf8_lossy(&client.stderr);
+    assert!(client.status.success(), "docker stack deploy failed: {errors}");
+    assert_eq!(errors, "", "docker stack deploy warned");
+    engine.created()
+}
+
+fn service<'a>(created: &'a Created, name: &str) -> &'a Value {
+    &created.services[&format!("stackdemo_{name}")]
+}
+
+fn container(service: &Value) -> &Value {
+    &service["TaskTemplate"]["ContainerSpec"]
+}
+
+fn environment<'a>(service: &'a Value, name: &str) -> Option<&'a str> {
+    let variables = container(service)["Env"].as_array()?;
+    variables
+        .iter()
+        .filter_map(Value::as_str)
+        .filter_map(|variable| variable.split_once('='))
+        .find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// The API's durations are nanoseconds.
+fn duration(value: &Value) -> Duration {
+    Duration::from_nanos(value.as_u64().unwrap_or_default())
+}
+
+fn ports(service: &Value) -> Vec<(u64, u64, &str)> {
+    let ports = service["EndpointSpec"]["Ports"].as_array();
+    ports
+        .into_iter()
+        .flatten()
+        .map(|port| {
+            let number = |key: &str| port[key].as_u64().unwrap_or_default();
+            let mode = port["PublishMode"].as_str().unwrap_or_default();
+            (number("PublishedPort"), number("TargetPort"), mode)
+        })
+        .collect()
+}
+
+#[test]
+fn no_option_is_one_that_a_swarm_ignores() {
+    let text = fs::read_to_string(file()).unwrap();
+    let keys = text.lines().filter_map(|line| line.trim_start().split_once(':'));
+    let ignored: Vec<_> = keys.map(|(key, _)| key).filter(|key| IGNORED.contains(key)).collect();
+    assert!(ignored.is_empty(), "{ignored:?}");
+}
+
+#[tokio::test]
+async fn every_service_is_confined_and_limited() {
+    let created = deployed(&[]).await;
+    let names: Vec<&String> = created.services.keys().collect();
+    assert_eq!(names, ["stackdemo_edge", "stackdemo_redis", "stackdemo_web"]);
+    for (name, service) in &created.services {
+        let task = &service["TaskTemplate"];
+        let container = container(service);
+        assert_eq!(container["ReadOnly"], json!(true), "{name}");
+        assert_eq!(container["CapabilityDrop"], json!(["ALL"]), "{name}");
+        assert_eq!(container["CapabilityAdd"], Value::Null, "{name}");
+
+        let limits = &task["Resources"]["Limits"];
+        for limit in ["NanoCPUs", "MemoryBytes", "Pids"] {
+            assert!(limits[limit].as_u64() > Some(0), "{name} has no {limit}");
+        }
+        assert_eq!(task["LogDriver"]["Name"], "json-file", "{name}");
+        for option in ["max-size", "max-file"] {
+            assert!(task["LogDriver"]["Options"][option].is_string(), "{name}: {option}");
+        }
+        assert_eq!(task["RestartPolicy"]["Condition"], "any", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn no_task_is_killed_in_the_middle_of_its_drain_by_a_stop_first_update() {
+    for (name, service) in &deployed(&[]).await.services {
+        let grace = duration(&container(service)["StopGracePeriod"]);
+        assert!(grace > Duration::from_secs(10), "{name}: {grace:?}");
+        assert!(grace < Duration::from_secs(60), "{name}: {grace:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_update_is_watched_until_a_bad_task_would_be_unhealthy() {
+    for (name, service) in &deployed(&[]).await.services {
+        let health = &container(service)["Healthcheck"];
+        let retries = u32::try_from(health["Retries"].as_u64().unwrap()).unwrap();
+        let start = duration(&health["StartPeriod"]);
+        let unhealthy = start + duration(&health["Interval"]) * retries;
+        assert!(start < Duration::from_secs(60), "{name}");
+        assert!(retries > 1, "{name}");
+        for (config, on_failure) in [("UpdateConfig", "rollback"), ("RollbackConfig", "pause")] {
+            let config = &service[config];
+            assert!(duration(&config["Monitor"]) > unhealthy, "{name}: {config}");
+            assert_eq!(config["FailureAction"], on_failure, "{name}");
+            assert_eq!(config["Parallelism"], 1, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn web_is_six_replicas_behind_the_mesh_that_may_move_anywhere() {
+    let created = deployed(&[]).await;
+    let web = service(&created, "web");
+    assert_eq!(web["Mode"]["Replicated"]["Replicas"], 6);
+    assert_eq!(ports(web), [(8000, 8000, "ingress")]);
+    assert_eq!(container(web)["Hostname"], "{{.Node.Hostname}}");
+    assert_eq!(environment(web, "REDIS_URL"), Some("redis://redis:6379"));
+    assert_eq!(web["UpdateConfig"]["Order"], "start-first");
+    let placement = &web["TaskTemplate"]["Placement"];
+    let spread = json!([{ "Spread": { "SpreadDescriptor": "node.id" } }]);
+    assert_eq!(placement["Preferences"], spread);
+    // A cap would leave no room for start-first, nor for the replicas of a lost node.
+    assert_eq!(placement["MaxReplicas"], Value::Null);
+}
+
+#[tokio::test]
+async fn redis_writes_before_it_answers_and_stays_with_its_volume() {
+    let created = deployed(&[]).await;
+    let redis = service(&created, "redis");
+    let arguments: Vec<&str> = container(redis)["Args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for pair in [["--appendonly", "yes"], ["--appendfsync", "always"]] {
+        assert!(arguments.windows(2).any(|two| two == pair), "{pair:?} in {arguments:?}");
+    }
+    assert_eq!(redis["Mode"]["Replicated"]["Replicas"], 1);
+    assert_eq!(container(redis)["Mounts"][0]["Target"], "/data");
+    let constraints = &redis["TaskTemplate"]["Placement"]["Constraints"];
+    assert_eq!(constraints, &json!(["node.labels.redis == true"]));
+    assert_eq!(redis["UpdateConfig"]["Order"], "stop-first");
+    assert_eq!(ports(redis), []);
+}
+
+#[tokio::test]
+async fn only_web_reaches_redis_and_redis_reaches_nothing() {
+    let created = deployed(&[]).await;
+    let on = |name: &str| -> Vec<String> {
+        let networks = service(&created, name)["TaskTemplate"]["Networks"].as_array().unwrap();
+        let targets = networks.iter().filter_map(|network| network["Target"].as_str());
+        targets.map(str::to_owned).collect()
+    };
+    assert_eq!(on("edge"), ["stackdemo_front"]);
+    assert_eq!(on("redis"), ["stackdemo_back"]);
+    assert_eq!(on("web"), ["stackdemo_back", "stackdemo_front"]);
+    assert_eq!(created.networks["stackdemo_back"]["Internal"], true);
+}
+
+#[tokio::test]
+async fn the_edge_listens_on_every_nodes_own_address_one_after_the_other() {
+    let created = deployed(&[]).await;
+    let edge = service(&created, "edge");
+    assert_eq!(edge["Mode"]["Global"], json!({}));
+    assert_eq!(ports(edge), [(80, 8080, "host"), (443, 8443, "host")]);
+    // Two tasks cannot hold one port of a host.
+    assert_eq!(edge["UpdateConfig"]["Order"], "stop-first");
+    assert!(duration(&edge["UpdateConfig"]["Delay"]) >= Duration::from_secs(5));
+    let admin = environment(edge, "EDGE_ADMIN").unwrap();
+    assert!(admin.starts_with("127.0.0.1:"), "{admin}");
+}
+
+#[tokio::test]
+async fn the_edge_goes_to_the_tasks_unless_nodes_are_named() {
+    let created = deployed(&[]).await;
+    let edge = service(&created, "edge");
+    assert_eq!(environment(edge, "EDGE_TO"), Some("tasks.web:8000"));
+    assert_eq!(environment(edge, "EDGE_HEALTH_EXPECT"), Some("200"));
+
+    let nodes = "10.10.25.165:8000,10.10.25.166:8000,10.10.25.167:8000";
+    let created = deployed(&[("NODES", nodes), ("HEALTH_EXPECT", "any")]).await;
+    let edge = service(&created, "edge");
+    assert_eq!(environment(edge, "EDGE_TO"), Some(nodes));
+    assert_eq!(environment(edge, "EDGE_HEALTH_EXPECT"), Some("any"));
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_a_new_secret_that_only_the_edge_can_read() {
+    let created = deployed(&[("TLS_VERSION", "7")]).await;
+    let names: Vec<&String> = created.secrets.keys().collect();
+    assert_eq!(names, ["edge_tls_7"]);
+    let secrets = container(service(&created, "edge"))["Secrets"].as_array().unwrap();
+    let file = json!({ "Name": "edge_tls", "UID": "10001", "GID": "10001", "Mode": 0o400 });
+    assert_eq!(secrets.len(), 1);
+    assert_eq!(secrets[0]["File"], file);
+    for (name, service) in &created.services {
+        let has = container(service)["Secrets"].is_array();
+        assert_eq!(has, name == "stackdemo_edge", "{name}");
+    }
+}
+
+#[test]
+fn the_file_in_place_of_a_certificate_holds_no_pem_block() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/no-certificate.pem");
+    assert!(!fs::read_to_string(path).unwrap().contains("-----BEGIN"));
+}
+
+#[tokio::test]
+async fn our_services_run_the_image_that_was_asked_for_each_in_its_role() {
+    let created = deployed(&[("IMAGE", "registry.example:5000/stackdemo:1.2.3")]).await;
+    for (name, command) in [("web", &["/app"][..]), ("edge", &["/edge", "run"])] {
+        let container = container(service(&created, name));
+        assert_eq!(container["Image"], "registry.example:5000/stackdemo:1.2.3");
+        assert_eq!(container["Args"], json!(command));
+        assert_eq!(container["Healthcheck"]["Test"], json!(["CMD", command[0], "healthcheck"]));
+    }
+}

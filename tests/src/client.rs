@@ -1,0 +1,288 @@
+//! An HTTP client that hides nothing: no retry, no redirect, no pool, every answer as it came.
+//!
+//! [`Connection`] is one connection, plain or TLS, HTTP/1.1 or HTTP/2. [`get`] is one request on a
+//! connection of its own. [`load`] runs many connections and records all that happened. [`raw`] sends
+//! bytes that no HTTP library would.
+
+pub mod load;
+pub mod raw;
+pub mod tls;
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
+use http::header::HOST;
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Frame, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use self::tls::Tls;
+
+/// A request's body. See [`empty`], [`full`] and [`stream`].
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Refused, reset or unreachable before a request was sent.
+    #[error("connect: {0}")]
+    Connect(#[source] io::Error),
+    /// The TLS handshake failed.
+    #[error("TLS handshake: {0}")]
+    Handshake(#[source] io::Error),
+    /// The connection failed under the request or its answer.
+    #[error("HTTP: {0}")]
+    Http(#[from] hyper::Error),
+    /// No complete answer in the time given.
+    #[error("no complete answer in time")]
+    Timeout,
+}
+
+/// An answer, read to its end.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// The version of HTTP of the status line, or HTTP/2.
+    pub version: Version,
+    /// The headers as they came.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// The trailers, empty where there were none.
+    pub trailers: HeaderMap,
+}
+
+impl Reply {
+    /// The body as text; what is not UTF-8 is replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header's value as text, `None` where there is none or it is not text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as JSON, such as an upstream's echo.
+    ///
+    /// # Panics
+    /// When it is not JSON.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("a JSON body")
+    }
+
+    /// Reads an answer to its end.
+    ///
+    /// # Errors
+    /// When the connection fails before.
+    pub async fn read(response: Response<Incoming>) -> Result<Self, Error> {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?;
+        Ok(Self {
+            status: head.status,
+            version: head.version,
+            headers: head.headers,
+            trailers: body.trailers().cloned().unwrap_or_default(),
+            body: body.to_bytes(),
+        })
+    }
+}
+
+/// No body.
+#[must_use]
+pub fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body of known length.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body of unknown length, sent as `chunks` gives it: chunked in HTTP/1.1.
+pub fn stream(chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
+    StreamBody::new(chunks.map_ok(Frame::data)).boxed_unsync()
+}
+
+/// A GET for `path` at the host `host`.
+///
+/// # Panics
+/// When `path` or `host` is not valid.
+#[must_use]
+pub fn request(host: &str, path: &str) -> Request<Body> {
+    let request = Request::get(path).header(HOST, host);
+    request.body(empty()).expect("a valid request")
+}
+
+/// Gets `path` from `address` over a plain HTTP/1.1 connection of its own.
+///
+/// # Errors
+/// When there is no complete answer.
+pub async fn get(address: SocketAddr, path: &str) -> Result<Reply, Error> {
+    Connection::http1(address).await?.get(path).await
+}
+
+/// One connection. Dropping it closes it.
+#[derive(Debug)]
+pub struct Connection {
+    sender: Sender,
+    /// Sent as the host of requests that [`get`](Self::get) makes.
+    host: String,
+    local: SocketAddr,
+    tls: Option<Tls>,
+    driver: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+enum Sender {
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
+}
+
+impl Connection {
+    /// Connects over plain HTTP/1.1, keep-alive.
+    ///
+    /// # Errors
+    /// When the connection is not accepted.
+    pub async fn http1(address: SocketAddr) -> Result<Self, Error> {
+        let (stream, local) = connect(address).await?;
+        Self::over_http1(stream, address.to_string(), local, None).await
+    }
+
+    /// Connects over plain HTTP/2 with prior knowledge.
+    ///
+    /// # Errors
+    /// When the connection is not accepted.
+    pub async fn http2(address: SocketAddr) -> Result<Self, Error> {
+        let (stream, local) = connect(address).await?;
+        Self::over_http2(stream, address.to_string(), local, None).await
+    }
+
+    /// Connects over TLS for the server name (SNI) `name`; speaks HTTP/2 if the server chose "h2" of
+    /// the protocols (ALPN) that `offer` names, else HTTP/1.1.
+    ///
+    /// # Errors
+    /// When the connection is not accepted, or the handshake fails.
+    pub async fn https(address: SocketAddr, name: &str, offer: tls::Offer) -> Result<Self, Error> {
+        let (stream, local) = connect(address).await?;
+        let (stream, tls) = offer.handshake(stream, name).await.map_err(Error::Handshake)?;
+        if tls.alpn.as_deref() == Some("h2") {
+            Self::over_http2(stream, name.to_owned(), local, Some(tls)).await
+        } else {
+            Self::over_http1(stream, name.to_owned(), local, Some(tls)).await
+        }
+    }
+
+    async fn over_http1<S>(stream: S, host: String, local: SocketAddr, tls: Option<Tls>) -> Result<Self, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // Its error reaches the request that it fails.
+        let driver = tokio::spawn(async { connection.with_upgrades().await.unwrap_or(()) });
+        Ok(Self { sender: Sender::Http1(sender), host, local, tls, driver })
+    }
+
+    async fn over_http2<S>(stream: S, host: String, local: SocketAddr, tls: Option<Tls>) -> Result<Self, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        let driver = tokio::spawn(async { connection.await.unwrap_or(()) });
+        Ok(Self { sender: Sender::Http2(sender), host, local, tls, driver })
+    }
+
+    /// Our end's address: what the server sees as its client.
+    #[must_use]
+    pub fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// What the handshake agreed on, `None` on a plain connection.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// Gets `path` and reads the answer to its end.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub async fn get(&mut self, path: &str) -> Result<Reply, Error> {
+        let request = request(&self.host, path);
+        self.send(request).await
+    }
+
+    /// Sends `request` and reads the answer to its end.
+    ///
+    /// # Errors
+    /// When there is no complete answer.
+    pub async fn send(&mut self, request: Request<Body>) -> Result<Reply, Error> {
+        Reply::read(self.start(request).await?).await
+    }
+
+    /// Sends `request` and returns when the answer's head is there, for a test that reads the body
+    /// slowly, drops it, or upgrades.
+    ///
+    /// # Errors
+    /// When the connection fails before.
+    pub async fn start(&mut self, mut request: Request<Body>) -> Result<Response<Incoming>, Error> {
+        match &mut self.sender {
+            Sender::Http1(sender) => {
+                sender.ready().await?;
+                Ok(sender.send_request(request).await?)
+            }
+            Sender::Http2(sender) => {
+                sender.ready().await?;
+                let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+                absolute(&mut request, scheme);
+                Ok(sender.send_request(request).await?)
+            }
+        }
+    }
+
+    /// Whether the connection has ended: the server closed it or it failed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => sender.is_closed(),
+            Sender::Http2(sender) => sender.is_closed(),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<(TcpStream, SocketAddr), Error> {
+    let stream = TcpStream::connect(address).await.map_err(Error::Connect)?;
+    stream.set_nodelay(true).map_err(Error::Connect)?;
+    let local = stream.local_addr().map_err(Error::Connect)?;
+    Ok((stream, local))
+}
+
+/// HTTP/2 has the host in the target's authority (RFC 9113 8.3.1), not in a header.
+fn absolute(request: &mut Request<Body>, scheme: Scheme) {
+    let Some(host) = request.headers_mut().remove(HOST) else {
+        return;
+    };
+    let mut parts = request.uri().clone().into_parts();
+    parts.scheme = Some(scheme);
+    parts.authority = Some(Authority::try_from(host.as_bytes()).expect("a valid host"));
+    *request.uri_mut() = Uri::from_parts(parts).expect("a valid target");
+}

@@ -1,0 +1,103 @@
+//! Bytes as they are: for requests that are wrong, slow, or cut off.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::wait::{SOON, deadline};
+
+/// A TCP connection that is written and read byte by byte.
+#[derive(Debug)]
+pub struct Raw {
+    stream: TcpStream,
+    /// Read, but not yet returned.
+    pending: Vec<u8>,
+}
+
+/// Sends `bytes` on a new connection and returns all that comes back until the server closes.
+///
+/// # Panics
+/// When the connection is not accepted, or still open after [`SOON`].
+pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut connection = Raw::open(address).await;
+    // A server may answer and close before it has read all; what it answered still counts.
+    connection.try_send(bytes).await;
+    connection.rest().await
+}
+
+impl Raw {
+    /// Connects.
+    ///
+    /// # Panics
+    /// When the connection is not accepted.
+    pub async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("an accepted connection");
+        stream.set_nodelay(true).expect("a socket option");
+        Self { stream, pending: Vec::new() }
+    }
+
+    /// Sends `bytes` at once.
+    ///
+    /// # Panics
+    /// When the server has closed.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        assert!(self.try_send(bytes).await, "the server closed before it was sent all");
+    }
+
+    /// Sends `bytes`; false when the server closed before it took all.
+    pub async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        deadline("the server's reading", SOON, self.stream.write_all(bytes)).await.is_ok()
+    }
+
+    /// Says that no more will be sent (FIN) and keeps reading.
+    pub async fn finish(&mut self) {
+        // Fails only where the connection is gone, which reading shows.
+        self.stream.shutdown().await.unwrap_or(());
+    }
+
+    /// Reads up to and with the next `end`, such as the empty line that ends a head.
+    ///
+    /// # Panics
+    /// When the server closes before, or sends none within [`SOON`].
+    pub async fn until(&mut self, end: &str) -> String {
+        let read = async {
+            loop {
+                let found = self.pending.windows(end.len()).position(|part| part == end.as_bytes());
+                if let Some(start) = found {
+                    let rest = self.pending.split_off(start + end.len());
+                    return text(&std::mem::replace(&mut self.pending, rest));
+                }
+                let count = self.stream.read_buf(&mut self.pending).await.unwrap_or(0);
+                assert!(count > 0, "closed before {end:?}, after {:?}", text(&self.pending));
+            }
+        };
+        deadline("the awaited bytes", SOON, read).await
+    }
+
+    /// Reads all until the server closes or resets the connection.
+    ///
+    /// # Panics
+    /// When it is still open after [`SOON`].
+    pub async fn rest(&mut self) -> String {
+        let closed = self.closes_within(SOON).await;
+        assert!(closed, "still open after {:?}", text(&self.pending));
+        text(&std::mem::take(&mut self.pending))
+    }
+
+    /// Reads on and tells whether the server closes or resets the connection within `time`.
+    pub async fn closes_within(&mut self, time: Duration) -> bool {
+        let read = self.stream.read_to_end(&mut self.pending);
+        tokio::time::timeout(time, read).await.is_ok()
+    }
+
+    /// Cuts the connection with a reset (RST) instead of a close.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().expect("a socket option");
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,145 @@
+//! The client's side of TLS.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// What the client offers and demands in a handshake.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    trust: Option<RootCertStore>,
+    alpn: Vec<String>,
+    versions: Vec<&'static SupportedProtocolVersion>,
+}
+
+/// What a handshake agreed on.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The protocol that the server chose, if it chose one.
+    pub alpn: Option<String>,
+    /// The version of TLS.
+    pub version: Option<ProtocolVersion>,
+    /// The server's own certificate, in DER.
+    pub certificate: Vec<u8>,
+}
+
+impl Offer {
+    /// Trusts certificates that `roots` vouch for, offers "h2" and "http/1.1" and TLS 1.2 and 1.3.
+    #[must_use]
+    pub fn trusting(roots: RootCertStore) -> Self {
+        Self {
+            trust: Some(roots),
+            alpn: vec!["h2".to_owned(), "http/1.1".to_owned()],
+            versions: rustls::ALL_VERSIONS.to_vec(),
+        }
+    }
+
+    /// Trusts any certificate whose key the server has: for a server that made its own.
+    #[must_use]
+    pub fn trusting_anyone() -> Self {
+        Self { trust: None, ..Self::trusting(RootCertStore::empty()) }
+    }
+
+    /// Offers these protocols (ALPN) instead; none sends no such extension.
+    #[must_use]
+    pub fn alpn(mut self, protocols: &[&str]) -> Self {
+        self.alpn = protocols.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Offers these versions of TLS instead.
+    #[must_use]
+    pub fn versions(mut self, versions: &[&'static SupportedProtocolVersion]) -> Self {
+        self.versions = versions.to_vec();
+        self
+    }
+
+    /// Shakes hands over `stream` for the server name (SNI) `name`. An address as `name` sends none.
+    ///
+    /// # Errors
+    /// When the server refuses, or shows no certificate for `name` that is trusted.
+    ///
+    /// # Panics
+    /// When `name` is neither a name nor an address.
+    pub async fn handshake(self, stream: TcpStream, name: &str) -> io::Result<(TlsStream<TcpStream>, Tls)> {
+        let name = ServerName::try_from(name.to_owned()).expect("a server name");
+        let connector = TlsConnector::from(Arc::new(self.config()));
+        let stream = connector.connect(name, stream).await?;
+        let (_, session) = stream.get_ref();
+        let tls = Tls {
+            alpn: session.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
+            version: session.protocol_version(),
+            certificate: session
+                .peer_certificates()
+                .and_then(<[_]>::first)
+                .map(|certificate| certificate.to_vec())
+                .unwrap_or_default(),
+        };
+        Ok((stream, tls))
+    }
+
+    fn config(self) -> ClientConfig {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&self.versions)
+            .expect("versions that the provider has");
+        let mut config = match self.trust {
+            Some(roots) => builder.with_root_certificates(roots).with_no_client_auth(),
+            None => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))).with_no_client_auth()
+            }
+        };
+        config.alpn_protocols = self.alpn.into_iter().map(String::into_bytes).collect();
+        config
+    }
+}
+
+/// Accepts every certificate, and still checks that the server holds its key.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,187 @@
+//! A real DNS server whose answers a test changes while it runs.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hickory_server::Server;
+use hickory_server::net::runtime::Time;
+use hickory_server::net::xfer::Protocol;
+use hickory_server::proto::op::{Header, HeaderCounts, Metadata, ResponseCode};
+use hickory_server::proto::rr::{LowerName, RData, Record, RecordType};
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
+use hickory_server::zone_handler::MessageResponseBuilder;
+use tokio::net::{TcpListener, UdpSocket};
+
+use crate::port;
+
+/// Docker's embedded server gives every answer this time to live, so it is the default here.
+pub const DOCKERS_TTL: u32 = 600;
+
+const TCP_IDLE: Duration = Duration::from_secs(60);
+const TCP_ANSWERS_QUEUED: usize = 16;
+
+/// What the server says about one name. [`Addresses`](Self::Addresses) is made from an iterator of
+/// addresses by [`Answer::addresses`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// NOERROR with the A or AAAA records asked for. A name with addresses of one family alone has an
+    /// empty NOERROR for the other.
+    Addresses {
+        /// In the order in which they are sent.
+        addresses: Vec<IpAddr>,
+        /// Seconds.
+        ttl: u32,
+        /// Over UDP say only "truncated", so that the client has to ask again over TCP.
+        truncated: bool,
+    },
+    /// NOERROR without a record.
+    Empty,
+    /// NXDOMAIN, also what a name says that was never set.
+    NoSuchName,
+    /// SERVFAIL.
+    ServerFailure,
+    /// No answer at all: the client has to run into its time-out.
+    Silence,
+}
+
+impl Answer {
+    /// NOERROR with `addresses`, valid for [`DOCKERS_TTL`] seconds.
+    pub fn addresses<A: Into<IpAddr>>(addresses: impl IntoIterator<Item = A>) -> Self {
+        Self::Addresses {
+            addresses: addresses.into_iter().map(Into::into).collect(),
+            ttl: DOCKERS_TTL,
+            truncated: false,
+        }
+    }
+}
+
+/// A DNS server on 127.0.0.1, over UDP and TCP on one port. Dropping it stops it.
+pub struct Dns {
+    address: SocketAddr,
+    zone: Zone,
+    _server: Server<Zone>,
+}
+
+impl Dns {
+    /// Starts a server that knows no name yet.
+    ///
+    /// # Panics
+    /// When its port cannot be bound.
+    pub async fn start() -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+        let zone = Zone::default();
+        let mut server = Server::new(zone.clone());
+        server.register_socket(UdpSocket::bind(address).await.expect("a free UDP port"));
+        let tcp = TcpListener::bind(address).await.expect("a free TCP port");
+        server.register_listener(tcp, TCP_IDLE, TCP_ANSWERS_QUEUED);
+        Self { address, zone, _server: server }
+    }
+
+    /// Where it listens, the same for UDP and TCP.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sets what is answered for `name` from the next query on. Names are compared without regard to
+    /// case and to a final dot.
+    pub fn set(&self, name: &str, answer: Answer) {
+        self.zone.names().entry(key(name)).or_default().answer = Some(answer);
+    }
+
+    /// How many queries for `name` have come in, over UDP and TCP and of all types.
+    #[must_use]
+    pub fn queries(&self, name: &str) -> usize {
+        self.zone.names().get(&key(name)).map_or(0, |entry| entry.queries)
+    }
+
+    /// How many of them came over TCP.
+    #[must_use]
+    pub fn queries_over_tcp(&self, name: &str) -> usize {
+        self.zone.names().get(&key(name)).map_or(0, |entry| entry.over_tcp)
+    }
+}
+
+impl std::fmt::Debug for Dns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dns").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+fn key(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    answer: Option<Answer>,
+    queries: usize,
+    over_tcp: usize,
+}
+
+#[derive(Clone, Default)]
+struct Zone(Arc<Mutex<HashMap<String, Entry>>>);
+
+impl Zone {
+    fn names(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the query and returns the answer of this moment.
+    fn ask(&self, name: &LowerName, protocol: Protocol) -> Answer {
+        let mut names = self.names();
+        let entry = names.entry(key(&name.to_string())).or_default();
+        entry.queries += 1;
+        entry.over_tcp += usize::from(protocol == Protocol::Tcp);
+        entry.answer.clone().unwrap_or(Answer::NoSuchName)
+    }
+}
+
+#[async_trait]
+impl RequestHandler for Zone {
+    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut to_client: R) -> ResponseInfo {
+        let mut metadata = Metadata::response_from_request(&request.metadata);
+        metadata.recursion_available = true;
+        let nothing_sent = ResponseInfo::from(Header { metadata, counts: HeaderCounts::default() });
+        let Ok(info) = request.request_info() else {
+            return nothing_sent;
+        };
+        let mut records = Vec::new();
+        match self.ask(info.query.name(), request.protocol()) {
+            Answer::Silence => return nothing_sent,
+            Answer::Empty => {}
+            Answer::NoSuchName => metadata.response_code = ResponseCode::NXDomain,
+            Answer::ServerFailure => metadata.response_code = ResponseCode::ServFail,
+            Answer::Addresses { truncated: true, .. } if request.protocol() == Protocol::Udp => {
+                metadata.truncation = true;
+            }
+            Answer::Addresses { addresses, ttl, .. } => {
+                let kind = info.query.query_type();
+                let name = info.query.original().name();
+                records = addresses
+                    .into_iter()
+                    .map(record_data)
+                    .filter(|data| data.record_type() == kind || kind == RecordType::ANY)
+                    .map(|data| Record::from_rdata(name.clone(), ttl, data))
+                    .collect();
+            }
+        }
+        let mut builder = MessageResponseBuilder::from_message_request(request);
+        if let Some(edns) = request.edns.as_ref() {
+            builder.edns(edns);
+        }
+        let response = builder.build(metadata, &records, [], [], []);
+        // A client that is gone by now is its own affair.
+        to_client.send_response(response).await.unwrap_or(nothing_sent)
+    }
+}
+
+fn record_data(address: IpAddr) -> RData {
+    match address {
+        IpAddr::V4(address) => RData::A(address.into()),
+        IpAddr::V6(address) => RData::AAAA(address.into()),
+    }
+}

@@ -1,0 +1,128 @@
+//! A real Redis server that a test may kill, freeze and start again.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncCommands, AsyncConnectionConfig, Client};
+use tempfile::TempDir;
+
+use crate::port;
+use crate::process::Process;
+use crate::wait::{SOON, eventually_some};
+
+/// A `redis-server` on a port of its own, with its data in a directory of its own. Dropping it ends the
+/// server and removes the data.
+#[derive(Debug)]
+pub struct Redis {
+    port: u16,
+    options: Vec<String>,
+    process: Process,
+    /// Dropped after the process that writes to it.
+    data: TempDir,
+}
+
+impl Redis {
+    /// Starts a server that writes every command to its append-only file before it answers, as the
+    /// stack's does: what was acknowledged is there after a kill.
+    ///
+    /// # Panics
+    /// When `redis-server` is not installed or does not answer.
+    pub async fn start() -> Self {
+        Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await
+    }
+
+    /// Starts a server with options as on `redis-server`'s command line and nothing else set. Without
+    /// an append-only file a kill loses the data.
+    ///
+    /// # Panics
+    /// When `redis-server` is not installed or does not answer.
+    pub async fn start_with(options: &[&str]) -> Self {
+        let port = port::free();
+        let data = tempfile::tempdir().expect("a directory for data");
+        let options: Vec<String> = options.iter().map(ToString::to_string).collect();
+        let process = spawn(port, &data, &options);
+        let server = Self { port, options, process, data };
+        server.ready().await;
+        server
+    }
+
+    /// The server's port on 127.0.0.1. It stays the same across [`restart`](Self::restart).
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The server's address as `redis://127.0.0.1:port`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// `kill -9`: every connection is reset and nothing more is written.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port and data, killing it first if it still runs, and waits until it
+    /// answers.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn restart(&mut self) {
+        self.process.kill();
+        self.process = spawn(self.port, &self.data, &self.options);
+        self.ready().await;
+    }
+
+    /// Stops the server with its connections left open: a client's command gets no answer and no error.
+    pub fn freeze(&mut self) {
+        self.process.freeze();
+    }
+
+    /// Lets a frozen server go on; it then answers what it was sent meanwhile.
+    pub fn thaw(&mut self) {
+        self.process.thaw();
+    }
+
+    /// A connection of the test's own, without time-outs shorter than [`SOON`].
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn connection(&self) -> MultiplexedConnection {
+        self.try_connection().await.expect("a connection to redis")
+    }
+
+    /// The number under `key`, zero where there is none.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn number(&self, key: &str) -> u64 {
+        let value: Option<u64> = self.connection().await.get(key).await.expect("a number in redis");
+        value.unwrap_or(0)
+    }
+
+    async fn try_connection(&self) -> Result<MultiplexedConnection, redis::RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(1)))
+            .set_response_timeout(Some(SOON));
+        Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// Waits for PONG: a server that still loads its data accepts connections but answers -LOADING.
+    async fn ready(&self) {
+        eventually_some("an answer of redis", SOON, async || {
+            let mut connection = self.try_connection().await.ok()?;
+            connection.ping::<String>().await.ok()
+        })
+        .await;
+    }
+}
+
+fn spawn(port: u16, data: &TempDir, options: &[String]) -> Process {
+    Process::of("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--save", ""])
+        .args(options)
+        .current_dir(data.path())
+        .start()
+}

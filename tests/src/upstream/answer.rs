@@ -1,0 +1,161 @@
+//! From a request to what its path's behaviour makes of it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt, stream};
+use http::header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::{Behaviour, Link, lock};
+use crate::client::{Body, empty, full, stream as stream_body};
+use crate::wait::pause;
+
+const CHUNK: usize = 1000;
+
+/// Answers `request`, or fails so that hyper closes the connection.
+pub(super) async fn answer(request: Request<Incoming>, link: Arc<Link>) -> io::Result<Response<Body>> {
+    let path = request.uri().path().to_owned();
+    let behaviour = lock(&link.state.behaviours).get(&path).cloned();
+    *lock(&link.state.requests).entry(path).or_default() += 1;
+    awake(&link).await;
+    match behaviour.unwrap_or(Behaviour::Echo) {
+        Behaviour::Echo if is_websocket(&request) => Ok(websocket(request, &link)),
+        Behaviour::Echo => echo(request, &link).await,
+        Behaviour::Status(status) => Ok(with_status(status)),
+        Behaviour::Headers(headers) => Ok(with_headers(&headers)),
+        Behaviour::Body(size) => Ok(Response::new(full(vec![b'x'; size]))),
+        Behaviour::SlowBody { chunks, every } => Ok(slow_body(chunks, every)),
+        Behaviour::SlowHead(time) => {
+            pause(time).await;
+            echo(request, &link).await
+        }
+        Behaviour::Silence => std::future::pending().await,
+        Behaviour::EarlyAnswer(status) => Ok(with_status(status)),
+        Behaviour::CloseBeforeAnswer => Err(closed()),
+        Behaviour::ResetBeforeAnswer => {
+            link.reset_when_closed();
+            Err(closed())
+        }
+        Behaviour::CloseMidBody => Ok(half_a_body()),
+        Behaviour::LastAnswer => {
+            let mut response = echo(request, &link).await?;
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+            Ok(response)
+        }
+    }
+}
+
+/// Waits while the server hangs.
+async fn awake(link: &Link) {
+    let mut hung = link.state.hung.subscribe();
+    // The sender lives in the state, which the link holds.
+    hung.wait_for(|hung| !hung).await.expect("a living sender");
+}
+
+async fn echo(request: Request<Incoming>, link: &Link) -> io::Result<Response<Body>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let headers: Vec<_> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect();
+    let text = json!({
+        "method": head.method.as_str(),
+        "target": head.uri.to_string(),
+        "version": format!("{:?}", head.version),
+        "headers": headers,
+        "body": String::from_utf8_lossy(&body),
+        "body_bytes": body.len(),
+        "client": link.client.to_string(),
+        "connection": link.number,
+        "upstream": link.state.address.to_string(),
+    });
+    Ok(Response::new(full(text.to_string())))
+}
+
+fn with_status(status: u16) -> Response<Body> {
+    let mut response = Response::new(full(format!("status {status}")));
+    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    response
+}
+
+fn with_headers(headers: &[(String, String)]) -> Response<Body> {
+    let mut response = Response::builder();
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    response.body(full("ok")).expect("valid headers")
+}
+
+fn slow_body(chunks: usize, every: Duration) -> Response<Body> {
+    let chunks = stream::iter(0..chunks).then(move |_| async move {
+        pause(every).await;
+        Ok(Bytes::from_static(&[b'x'; CHUNK]))
+    });
+    Response::new(stream_body(chunks))
+}
+
+fn half_a_body() -> Response<Body> {
+    let half = Bytes::from_static(&[b'x'; CHUNK / 2]);
+    // The pause lets the half be sent before the failure closes the connection.
+    let failure = async {
+        pause(Duration::from_millis(50)).await;
+        Err(closed())
+    };
+    let parts = stream::iter([Ok(half)]).chain(stream::once(failure));
+    let mut response = Response::new(stream_body(parts));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(CHUNK));
+    response
+}
+
+fn closed() -> io::Error {
+    io::Error::other("closed as the test asked for")
+}
+
+fn is_websocket(request: &Request<Incoming>) -> bool {
+    let upgrade = request.headers().get(UPGRADE);
+    upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// RFC 6455: the handshake, then every message back as it came.
+fn websocket(mut request: Request<Incoming>, link: &Arc<Link>) -> Response<Body> {
+    let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY) else {
+        return with_status(400);
+    };
+    let response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(CONNECTION, "upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()))
+        .body(empty())
+        .expect("valid headers");
+    let upgrade = hyper::upgrade::on(&mut request);
+    lock(&link.state.tasks).spawn(echo_messages(upgrade, link.clone()));
+    response
+}
+
+async fn echo_messages(upgrade: OnUpgrade, _open: Arc<Link>) {
+    let Ok(upgraded) = upgrade.await else {
+        return;
+    };
+    let io = TokioIo::<Upgraded>::new(upgraded);
+    let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
+    while let Some(Ok(message)) = socket.next().await {
+        let is_data = message.is_text() || message.is_binary();
+        // Pings and the close are answered by the library, when it is polled or flushed.
+        let sent = if is_data { socket.send(message).await } else { socket.flush().await };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
