@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{PATIENCE, Program, command, connect, get, receive, send, wait_for};
+use support::{Program, command, connect, receive, send, wait_for};
 
 #[test]
 fn a_count_survives_kill_9() {
@@ -192,13 +192,4 @@ fn pipelined_requests_are_answered_in_order() {
     for number in 1..=20 {
         assert_eq!(receive(&mut stream).number(), number);
     }
-}
-
-#[test]
-fn a_wait_has_an_end() {
-    // Guards the tests themselves: a patience that never ends would hide a hang.
-    assert!(PATIENCE < Duration::from_secs(60));
-    let folder = tempfile::tempdir().unwrap();
-    let program = Program::in_folder(folder.path());
-    assert_eq!(get(program.address, "/healthz").body, "ok\n");
 }

@@ -6,7 +6,7 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crossbeam_utils::CachePadded;
@@ -165,43 +165,6 @@ pub struct WorkerStats {
     pub log_dropped: Counter,
 }
 
-/// When each worker was last seen to run. A worker beats once a second from a timer of its runtime, so a
-/// beat that stays out means that the runtime is stuck, whether or not there are requests.
-///
-/// Monotonic time: a clock that is set does not make workers look dead.
-#[derive(Debug)]
-pub struct Heartbeats {
-    start: Instant,
-    /// Milliseconds after `start`.
-    beats: PerWorker<AtomicU64>,
-}
-
-impl Heartbeats {
-    /// How often a worker is to beat.
-    pub const INTERVAL: Duration = Duration::from_secs(1);
-
-    /// Silence after which a worker counts as stuck.
-    pub const LIMIT: Duration = Duration::from_secs(10);
-
-    /// One for each of `workers`, all last seen at `start`: they have [`LIMIT`](Self::LIMIT) to begin.
-    #[must_use]
-    pub fn new(workers: usize, start: Instant) -> Self {
-        Self { start, beats: PerWorker::new(workers) }
-    }
-
-    /// Worker `worker` runs.
-    pub fn beat(&self, worker: usize, now: Instant) {
-        let millis = now.saturating_duration_since(self.start).as_millis();
-        self.beats.of(worker).store(u64::try_from(millis).unwrap_or(u64::MAX), Relaxed);
-    }
-
-    /// How long each worker has been silent, in order.
-    pub fn silences(&self, now: Instant) -> impl Iterator<Item = Duration> {
-        let elapsed = now.saturating_duration_since(self.start);
-        self.beats.iter().map(move |beat| elapsed.saturating_sub(Duration::from_millis(beat.load(Relaxed))))
-    }
-}
-
 /// Index into the five response classes for a status.
 #[must_use]
 pub fn class(status: http::StatusCode) -> usize {
@@ -221,16 +184,6 @@ mod tests {
         assert_eq!((latency.bucket(0), latency.bucket(1)), (1, 1));
         assert_eq!(latency.bucket(LATENCY_BOUNDS_US.len()), 1);
         assert_eq!(latency.sum_us(), 201 + 3_600_000_000);
-    }
-
-    #[test]
-    fn a_worker_is_silent_since_its_last_beat() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let heartbeats = Heartbeats::new(2, start);
-        heartbeats.beat(1, at(8));
-        let silences: Vec<_> = heartbeats.silences(at(11)).collect();
-        assert_eq!(silences, [Duration::from_secs(11), Duration::from_secs(3)]);
     }
 
     #[test]

@@ -1,1 +1,224 @@
-//! local
+//! The whole stack on one machine in one process: replicas of the counter on one store, and an edge in
+//! front of them.
+//!
+//! It is what `cargo run` starts, and what tests start on port 0. Each part lives on a thread of its own
+//! with a runtime of its own, as it would in a process of its own: [`Stack::kill_replica`] takes one away
+//! as a crash would.
+
+mod replica;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use app::{Counter, OpenError, StoreConfig};
+use edge::{
+    config::{Config, HealthCheck, Listener, Pool, Source},
+    control::{Command, Edge, StartError},
+};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::mpsc,
+};
+
+use crate::replica::Replica;
+
+/// How long the store may take to close at the end.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// What to start, and where.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the count is kept.
+    pub store: StoreConfig,
+    /// How many replicas of the counter. Default 3.
+    pub replicas: NonZeroUsize,
+    /// Where the first replica listens; each further one has the next port. Port 0 gives each a port
+    /// that the kernel chooses. Default 127.0.0.1:8000.
+    pub app: SocketAddr,
+    /// Where the edge listens. Default 127.0.0.1:8088.
+    pub edge: SocketAddr,
+    /// Where the edge's status page is. Default 127.0.0.1:9901.
+    pub admin: SocketAddr,
+}
+
+impl Options {
+    /// The defaults, on this store.
+    #[must_use]
+    pub fn new(store: StoreConfig) -> Self {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            store,
+            replicas: NonZeroUsize::MIN.saturating_add(2),
+            app: local(8000),
+            edge: local(8088),
+            admin: local(9901),
+        }
+    }
+
+    /// Every address on a port that the kernel chooses.
+    #[must_use]
+    pub fn on_free_ports(mut self) -> Self {
+        for address in [&mut self.app, &mut self.edge, &mut self.admin] {
+            address.set_port(0);
+        }
+        self
+    }
+}
+
+/// Why a stack does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A replica's port is taken, or cannot be had.
+    #[error("replica {number} cannot listen on {address} (choose other ports with --listen, such as --listen {other})")]
+    Replica {
+        /// Which replica, from 1.
+        number: usize,
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// Where all of them might.
+        other: SocketAddr,
+        /// Why not there.
+        source: io::Error,
+    },
+    /// There are not so many ports behind the first.
+    #[error("{replicas} replicas do not fit behind port {first}: choose a lower port with --listen")]
+    Ports {
+        /// How many there were to be.
+        replicas: NonZeroUsize,
+        /// The first one's port.
+        first: u16,
+    },
+    /// The edge's port or its status page's is taken, or cannot be had.
+    #[error("the edge cannot start (choose another address with --edge, or with --admin for its status page)")]
+    Edge(#[source] StartError),
+    /// The store cannot be opened.
+    #[error("the store cannot be opened (choose another folder with --data)")]
+    Store(#[source] OpenError),
+    /// The system refused a thread or a runtime.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
+}
+
+/// A stack that runs. Dropping it ends it in the background; [`stop`](Self::stop) waits for it.
+#[derive(Debug)]
+pub struct Stack {
+    replicas: Vec<Option<Replica>>,
+    addresses: Vec<SocketAddr>,
+    edge: SocketAddr,
+    admin: SocketAddr,
+    /// Tells the edge to end, also by being dropped.
+    commands: mpsc::UnboundedSender<Command>,
+    edge_thread: JoinHandle<Result<(), StartError>>,
+    counter: Counter,
+    /// Where the counter's store lives; after everything that counts.
+    store: Runtime,
+}
+
+impl Stack {
+    /// Binds every address, opens the store, and starts all parts. Clients are answered from then on.
+    ///
+    /// # Errors
+    /// The first thing that cannot be had, and how to choose another. Nothing runs then.
+    pub fn start(options: &Options) -> Result<Self, Error> {
+        let listeners = bind_replicas(options)?;
+        let addresses: Vec<SocketAddr> =
+            listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>().map_err(Error::Thread)?;
+        let edge = Edge::bind(edge_config(options, &addresses)).map_err(Error::Edge)?;
+
+        let store = Builder::new_multi_thread().worker_threads(1).thread_name("store").enable_all().build();
+        let store = store.map_err(Error::Thread)?;
+        let counter = {
+            let _inside = store.enter();
+            Counter::open(&options.store, app::Limits::default()).map_err(Error::Store)?
+        };
+        let replicas = listeners.into_iter().enumerate().map(|(index, listener)| {
+            Replica::start(&format!("replica-{}", index + 1), listener, counter.clone()).map(Some)
+        });
+        let replicas = replicas.collect::<io::Result<Vec<_>>>().map_err(Error::Thread)?;
+
+        let edge_address = edge.addresses().first().copied().unwrap_or(options.edge);
+        let admin = edge.admin_address().unwrap_or(options.admin);
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let edge_thread = thread::Builder::new().name("edge".into()).spawn(move || edge.run(inbox));
+        let edge_thread = edge_thread.map_err(Error::Thread)?;
+        Ok(Self { replicas, addresses, edge: edge_address, admin, commands, edge_thread, counter, store })
+    }
+
+    /// Where the replicas listen, or did before they were killed.
+    #[must_use]
+    pub fn replicas(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the edge listens.
+    #[must_use]
+    pub fn edge(&self) -> SocketAddr {
+        self.edge
+    }
+
+    /// Where the edge's status page is.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Takes a replica away as a crash would: its connections break off, requests under way among them.
+    /// Once it returns, its port is closed. `index` counts from 0; a replica that is gone stays gone.
+    pub fn kill_replica(&mut self, index: usize) {
+        if let Some(replica) = self.replicas.get_mut(index).and_then(Option::take) {
+            replica.kill();
+        }
+    }
+
+    /// Drains the edge, then the replicas, then closes the store. Blocks until all of them have ended;
+    /// each has its own bound.
+    ///
+    /// # Errors
+    /// What the edge ended with.
+    pub fn stop(self) -> Result<(), Error> {
+        // An edge that has ended already needs not be told.
+        drop(self.commands.send(Command::Drain));
+        let ended = self.edge_thread.join().unwrap_or(Ok(()));
+        for replica in self.replicas.into_iter().flatten() {
+            replica.stop();
+        }
+        self.store.block_on(async {
+            if tokio::time::timeout(CLOSE, self.counter.close()).await.is_err() {
+                tracing::warn!("the store does not close in time");
+            }
+        });
+        self.store.shutdown_timeout(CLOSE);
+        ended.map_err(Error::Edge)
+    }
+}
+
+fn bind_replicas(options: &Options) -> Result<Vec<TcpListener>, Error> {
+    let first = options.app.port();
+    let address = |index: usize| {
+        let port = u16::try_from(index).ok().filter(|_| first != 0).map_or(Some(first), |step| first.checked_add(step));
+        let port = port.ok_or(Error::Ports { replicas: options.replicas, first })?;
+        Ok(SocketAddr::new(options.app.ip(), port))
+    };
+    (0..options.replicas.get())
+        .map(|index| {
+            let address = address(index)?;
+            let other = SocketAddr::new(options.app.ip(), if first < 9000 { 9000 } else { 7000 });
+            TcpListener::bind(address).map_err(|source| Error::Replica { number: index + 1, address, other, source })
+        })
+        .collect()
+}
+
+fn edge_config(options: &Options, replicas: &[SocketAddr]) -> Config {
+    let mut pool = Pool::new("web", replicas.iter().copied().map(Source::Address).collect());
+    pool.health = Some(HealthCheck {
+        path: Some(http::uri::PathAndQuery::from_static("/readyz")),
+        interval: Duration::from_secs(1),
+        ..HealthCheck::default()
+    });
+    Config { admin: Some(options.admin), ..Config::simple(vec![Listener::plain(options.edge)], pool) }
+}

@@ -1,1 +1,147 @@
-fn main() {}
+//! `cargo run`: the whole stack on this machine, a table of what runs where, Ctrl-C to drain.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use app::{RedisConfig, StoreConfig, error::chain};
+use clap::Parser;
+use local::{Options, Stack};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+const CANNOT_RUN: u8 = 1;
+const WRONG_SETTING: u8 = 2;
+/// The folder below the user's state directory (XDG Base Directory Specification).
+const FOLDER: &str = "stackdemo";
+
+/// Runs the whole stack on this machine: replicas of the hit counter, and an edge in front of them.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Flags {
+    /// Where the first replica listens; each further one has the next port.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// Where the edge listens.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8088")]
+    edge: SocketAddr,
+    /// Where the edge's status page is.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]
+    admin: SocketAddr,
+    /// How many replicas.
+    #[arg(long, value_name = "NUMBER", default_value = "3")]
+    replicas: NonZeroUsize,
+    /// Count in this Redis instead of a file: redis://, rediss:// or redis+unix://.
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    redis_url: Option<String>,
+    /// The folder for the file that keeps the count [default: stackdemo in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What to log: a level, or filters as in `edge=debug,info`.
+    #[arg(long, value_name = "FILTER", env = "LOG", default_value = "warn")]
+    log: String,
+}
+
+fn main() -> ExitCode {
+    let flags = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(usage) => {
+            // Also where --help and --version end. With stderr closed, the code must do.
+            drop(usage.print());
+            return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+        }
+    };
+    match EnvFilter::try_new(&flags.log) {
+        Ok(filter) => start_log(filter),
+        Err(error) => return fail(&format!("--log: {error}"), WRONG_SETTING),
+    }
+    let store = match store(&flags) {
+        Ok(store) => store,
+        Err(error) => return fail(&error, WRONG_SETTING),
+    };
+    let options = Options { replicas: flags.replicas, app: flags.listen, edge: flags.edge, admin: flags.admin, store };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&chain(&*error).to_string(), CANNOT_RUN),
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+    let stack = Stack::start(options)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        // Once signals are taken care of, so that whoever waits for the table may send one.
+        tell(&table(&stack, &options.store));
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        io::Result::Ok(())
+    })?;
+    tell("\nFinishing what is under way ...\n");
+    stack.stop()?;
+    Ok(())
+}
+
+fn store(flags: &Flags) -> Result<StoreConfig, String> {
+    if let Some(url) = &flags.redis_url {
+        let redis = RedisConfig::parse(url, None).map_err(|error| format!("--redis-url: {}", chain(&error)))?;
+        return Ok(StoreConfig::Redis(redis));
+    }
+    let folder = flags.data.clone().or_else(state_folder);
+    let folder = folder.ok_or("neither XDG_STATE_HOME nor HOME is set: give a folder for the count with --data DIR")?;
+    Ok(StoreConfig::File(folder.join("hits.redb")))
+}
+
+fn state_folder() -> Option<PathBuf> {
+    let from = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local/state")))?;
+    Some(state.join(FOLDER))
+}
+
+/// What runs where, and what to try.
+fn table(stack: &Stack, store: &StoreConfig) -> String {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for (index, address) in stack.replicas().iter().enumerate() {
+        rows.push((format!("replica {}", index + 1), format!("http://{address}")));
+    }
+    rows.push(("edge".to_owned(), format!("http://{}", stack.edge())));
+    rows.push(("its status page".to_owned(), format!("http://{}", stack.admin())));
+    rows.push((
+        "the count".to_owned(),
+        match store {
+            StoreConfig::Redis(redis) => redis.to_string(),
+            StoreConfig::File(file) => file.display().to_string(),
+        },
+    ));
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, place) in &rows {
+        text += &format!("  {name:width$}  {place}\n");
+    }
+    let replica = stack.replicas().first().copied().unwrap_or_else(|| stack.edge());
+    format!("\n{text}\nTry:\n\n  curl {replica}\n  curl {}\n\nThey count together. Ctrl-C ends it.\n", stack.edge())
+}
+
+fn tell(text: &str) {
+    // With stdout closed there is nobody to tell.
+    let mut stdout = io::stdout();
+    drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+}
+
+fn start_log(filter: EnvFilter) {
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if io::stderr().is_terminal() { log.init() } else { log.json().flatten_event(true).init() }
+}
+
+fn fail(what: &str, code: u8) -> ExitCode {
+    // With stderr closed, the code must do.
+    drop(writeln!(io::stderr(), "local: {what}"));
+    ExitCode::from(code)
+}

@@ -3,5 +3,6 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod edge;
 mod harness;
 mod stack;

@@ -16,7 +16,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::status::{EndpointReport, PoolStatus, Status, WorkerStatus};
+use super::status::{EndpointReport, PoolStatus, SourceReport, Status, WorkerStatus};
 use crate::stats::LATENCY_BOUNDS_US;
 
 /// What [`render`] returns, for `Content-Type`.
@@ -49,50 +49,74 @@ impl Collector for Metrics {
 }
 
 fn process(families: &mut Families<'_>, status: &Status) -> fmt::Result {
-    families.0.encode_descriptor("build", "The running program", None, MetricType::Info)?.encode_info(&[(
-        "version",
-        status.version,
-    )])?;
-    let one = |value: f64| [(NONE, value)];
-    families.gauges("start_time", Some(Unit::Seconds), "When the process started, Unix time", one(unix(status.started)))?;
-    families.gauges("ready", None, "Whether requests are served, 0 or 1", one(flag(status.ready)))?;
-    families.gauges("draining", None, "Whether it was asked to end, 0 or 1", one(flag(status.draining)))?;
+    families
+        .0
+        .encode_descriptor("build", "The running program", None, MetricType::Info)?
+        .encode_info(&[("version", status.version)])?;
+    families.gauge("start_time", Some(Unit::Seconds), "When the process started, Unix time", unix(status.started))?;
+    families.gauge("ready", None, "Whether requests are served, 0 or 1", flag(status.ready))?;
+    families.gauge("draining", None, "Whether it was asked to end, 0 or 1", flag(status.draining))?;
     if let Some(reload) = &status.reload {
         let good = flag(reload.error.is_none());
-        families.gauges("reload_success", None, "Whether the last reload is in force, 0 or 1", one(good))?;
-        families.gauges("reload_time", Some(Unit::Seconds), "When the last reload was, Unix time", one(unix(reload.at)))?;
+        families.gauge("reload_success", None, "Whether the last reload is in force, 0 or 1", good)?;
+        families.gauge("reload_time", Some(Unit::Seconds), "When the last reload was, Unix time", unix(reload.at))?;
     }
     let log = &status.access_log;
-    families.counters("access_log_lines", None, "Access log lines by what became of them", [
-        ([("outcome", "written")], log.written),
-        ([("outcome", "lost")], log.lost),
-        ([("outcome", "dropped")], log.dropped),
-    ])?;
-    families.counters("access_log_errors", None, "Failed writes of the access log", [(NONE, log.errors)])
+    families.counters(
+        "access_log_lines",
+        None,
+        "Access log lines by what became of them",
+        [
+            ([("outcome", "written")], log.written),
+            ([("outcome", "lost")], log.lost),
+            ([("outcome", "dropped")], log.dropped),
+        ],
+    )?;
+    families.counter("access_log_errors", None, "Failed writes of the access log", log.errors)
 }
 
 fn clients(families: &mut Families<'_>, status: &Status) -> fmt::Result {
-    let sum = |number: fn(&WorkerStatus) -> u64| [(NONE, status.workers.iter().map(number).sum::<u64>())];
+    let sum = |number: fn(&WorkerStatus) -> u64| status.workers.iter().map(number).sum::<u64>();
     let each = |number: fn(&WorkerStatus) -> u64| {
         status.workers.iter().map(move |worker| ([("worker", worker.worker.to_string())], number(worker)))
     };
     let silent = status.workers.iter().map(|worker| ([("worker", worker.worker.to_string())], worker.silent_seconds));
     families.gauges("worker_silent", Some(Unit::Seconds), "How long a worker was not seen running", silent)?;
     families.gauges("client_connections", None, "Open client connections", each(|worker| worker.open).map(float))?;
-    families.counters("client_connections_accepted", None, "Client connections accepted", each(|worker| worker.accepted))?;
-    families.counters("client_connections_refused", None, "Client connections closed because of the limit", sum(|worker| worker.refused))?;
-    families.counters("accept_errors", None, "Failed accept calls", sum(|worker| worker.accept_errors))?;
-    families.counters("tls_handshakes", None, "TLS handshakes that succeeded", sum(|worker| worker.handshakes))?;
-    families.counters("tls_handshake_failures", None, "TLS handshakes that failed", sum(|worker| worker.handshake_failures))?;
+    families.counters(
+        "client_connections_accepted",
+        None,
+        "Client connections accepted",
+        each(|worker| worker.accepted),
+    )?;
+    families.counter(
+        "client_connections_refused",
+        None,
+        "Client connections closed because of the limit",
+        sum(|worker| worker.refused),
+    )?;
+    families.counter("accept_errors", None, "Failed accept calls", sum(|worker| worker.accept_errors))?;
+    families.counter("tls_handshakes", None, "TLS handshakes that succeeded", sum(|worker| worker.handshakes))?;
+    families.counter(
+        "tls_handshake_failures",
+        None,
+        "TLS handshakes that failed",
+        sum(|worker| worker.handshake_failures),
+    )?;
     let requests = status.workers.iter().flat_map(|worker| {
         let labels = |version| [("worker", worker.worker.to_string()), ("version", version)];
         [(labels("1".to_owned()), worker.requests_h1), (labels("2".to_owned()), worker.requests_h2)]
     });
     families.counters("requests", None, "Requests by HTTP version", requests)?;
-    families.counters("bad_heads", None, "Connections ended by what is not HTTP", sum(|worker| worker.bad_heads))?;
-    families.gauges("tunnels", None, "Upgraded connections under way", sum(|worker| worker.tunnels).map(float))?;
-    families.counters("received", Some(Unit::Bytes), "Read from clients, TLS taken off", sum(|worker| worker.bytes_in))?;
-    families.counters("sent", Some(Unit::Bytes), "Written to clients, before TLS", sum(|worker| worker.bytes_out))?;
+    families.counter("bad_heads", None, "Connections ended by what is not HTTP", sum(|worker| worker.bad_heads))?;
+    families.gauge("tunnels", None, "Upgraded connections under way", sum(|worker| worker.tunnels) as f64)?;
+    families.counter(
+        "received",
+        Some(Unit::Bytes),
+        "Read from clients, TLS taken off",
+        sum(|worker| worker.bytes_in),
+    )?;
+    families.counter("sent", Some(Unit::Bytes), "Written to clients, before TLS", sum(|worker| worker.bytes_out))?;
     let errors = status.errors.iter().map(|error| ([("kind", error.kind)], error.count));
     families.counters("errors", None, "Requests that the edge answered itself", errors)
 }
@@ -100,32 +124,52 @@ fn clients(families: &mut Families<'_>, status: &Status) -> fmt::Result {
 fn pools(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
     let each = |number: fn(&PoolStatus) -> u64| pools.iter().map(move |pool| ([pool.label()], number(pool)));
     families.counters("pool_requests", None, "Requests routed to a pool", each(|pool| pool.requests))?;
-    let responses = pools.iter().flat_map(|pool| {
-        pool.responses.classes().map(|(class, count)| ([pool.label(), ("class", class)], count))
-    });
+    let responses = pools
+        .iter()
+        .flat_map(|pool| pool.responses.classes().map(|(class, count)| ([pool.label(), ("class", class)], count)));
     families.counters("pool_responses", None, "Answers sent to clients", responses)?;
     families.counters("pool_retries", None, "Attempts beyond a request's first", each(|pool| pool.retries))?;
     families.counters("pool_no_endpoint", None, "Requests that found no endpoint", each(|pool| pool.no_endpoint))?;
-    families.gauges("pool_panic", None, "Whether health is ignored, 0 or 1", each(|pool| pool.panic.into()).map(float))?;
+    families.counters("pool_panics", None, "How often health had to be ignored", each(|pool| pool.panics))?;
+    families.gauges(
+        "pool_panic",
+        None,
+        "Whether health is ignored, 0 or 1",
+        each(|pool| pool.panic.into()).map(float),
+    )?;
     families.gauges("pool_endpoints", None, "Endpoints known", each(|pool| pool.endpoints.len() as u64).map(float))?;
-    families.gauges("pool_endpoints_usable", None, "Endpoints that get requests", each(|pool| pool.usable as u64).map(float))?;
-    let sources = |value: fn(bool, usize) -> f64| {
-        pools.iter().flat_map(move |pool| {
-            pool.sources.iter().map(move |source| {
-                let labels = [pool.label(), ("source", source.source.as_str())];
-                (labels, value(source.error.is_none(), source.endpoints))
-            })
-        })
-    };
-    families.gauges("source_up", None, "Whether a source was last answered well, 0 or 1", sources(|up, _| flag(up)))?;
-    families.gauges("source_endpoints", None, "Endpoints that a source gives", sources(|_, count| count as f64))?;
+    families.gauges(
+        "pool_endpoints_usable",
+        None,
+        "Endpoints that get requests",
+        each(|pool| pool.usable as u64).map(float),
+    )?;
+    sources(families, pools)?;
     latency(families, pools)
+}
+
+fn sources(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
+    fn each<'a, N>(
+        pools: &'a [PoolStatus],
+        number: fn(&SourceReport) -> N,
+    ) -> impl Iterator<Item = ([(&'static str, &'a str); 2], N)> {
+        pools.iter().flat_map(move |pool| {
+            pool.sources.iter().map(move |source| ([pool.label(), ("source", source.source.as_str())], number(source)))
+        })
+    }
+    let up = each(pools, |source| flag(source.error.is_none()));
+    families.gauges("source_up", None, "Whether a source was last answered well, 0 or 1", up)?;
+    let endpoints = each(pools, |source| source.endpoints as f64);
+    families.gauges("source_endpoints", None, "Endpoints that a source gives", endpoints)?;
+    let questions = each(pools, |source| source.questions);
+    families.counters("source_questions", None, "Questions to the name servers", questions)?;
+    let failures = each(pools, |source| source.failures);
+    families.counters("source_failures", None, "Questions to the name servers that went wrong", failures)
 }
 
 fn latency(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
     let help = "From the request head being read to the response head being at hand";
-    let mut family =
-        families.0.encode_descriptor("pool_latency", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+    let mut family = families.0.encode_descriptor("pool_latency", help, Some(&Unit::Seconds), MetricType::Histogram)?;
     for pool in pools {
         let histogram = &pool.latency.histogram;
         let bounds = LATENCY_BOUNDS_US.into_iter().map(|bound| bound as f64 / 1e6).chain([f64::INFINITY]);
@@ -156,24 +200,63 @@ fn endpoints(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
                 .map(move |(value, number)| ([pool.label(), ("endpoint", address.as_str()), (label, value)], number))
         })
     };
-    families.gauges("endpoint_usable", None, "Whether it gets requests, 0 or 1", each(|endpoint| endpoint.usable.into()).map(float))?;
+    families.gauges(
+        "endpoint_usable",
+        None,
+        "Whether it gets requests, 0 or 1",
+        each(|endpoint| endpoint.usable.into()).map(float),
+    )?;
     let states = all.iter().map(|(pool, endpoint, address)| {
         ([pool.label(), ("endpoint", address.as_str()), ("state", endpoint.state)], 1.0)
     });
     families.gauges("endpoint_state", None, "Its state, as a label", states)?;
-    families.gauges("endpoint_in_flight", None, "Attempts under way", each(|endpoint| endpoint.in_flight).map(float))?;
-    families.counters("endpoint_requests", None, "Attempts sent, retries included", each(|endpoint| endpoint.requests))?;
-    families.counters("endpoint_responses", None, "Response heads received", split("class", |endpoint| endpoint.responses.classes().into()))?;
+    families.gauges(
+        "endpoint_in_flight",
+        None,
+        "Attempts under way",
+        each(|endpoint| endpoint.in_flight).map(float),
+    )?;
+    families.counters(
+        "endpoint_requests",
+        None,
+        "Attempts sent, retries included",
+        each(|endpoint| endpoint.requests),
+    )?;
+    families.counters(
+        "endpoint_responses",
+        None,
+        "Response heads received",
+        split("class", |endpoint| endpoint.responses.classes().into()),
+    )?;
     let failures = |endpoint: &EndpointReport| {
-        vec![
-            ("connect", endpoint.connect_failures),
-            ("reset", endpoint.resets),
-            ("timeout", endpoint.timeouts),
-        ]
+        vec![("connect", endpoint.connect_failures), ("reset", endpoint.resets), ("timeout", endpoint.timeouts)]
     };
     families.counters("endpoint_failures", None, "Attempts without an answer", split("kind", failures))?;
-    families.gauges("endpoint_connections", None, "Open connections", each(|endpoint| endpoint.connections_open).map(float))?;
-    families.counters("endpoint_connections_opened", None, "Connections opened", each(|endpoint| endpoint.connections))
+    families.gauges(
+        "endpoint_connections",
+        None,
+        "Open connections",
+        each(|endpoint| endpoint.connections_open).map(float),
+    )?;
+    families.counters(
+        "endpoint_connections_opened",
+        None,
+        "Connections opened",
+        each(|endpoint| endpoint.connections),
+    )?;
+    families.counters("endpoint_checks", None, "Active health checks", each(|endpoint| endpoint.checks))?;
+    families.counters(
+        "endpoint_checks_failed",
+        None,
+        "Those of them that failed",
+        each(|endpoint| endpoint.checks_failed),
+    )?;
+    families.counters(
+        "endpoint_ejections",
+        None,
+        "Ejections for failures of real requests",
+        each(|endpoint| endpoint.ejections),
+    )
 }
 
 fn certificates(families: &mut Families<'_>, status: &Status) -> fmt::Result {
@@ -186,13 +269,20 @@ fn certificates(families: &mut Families<'_>, status: &Status) -> fmt::Result {
     families.gauges("certificate_expiry", Some(Unit::Seconds), "When a certificate ends, Unix time", expiries)
 }
 
-/// No labels.
-const NONE: [(&str, &str); 0] = [];
-
 /// Writes one metric with its series at a time.
 struct Families<'a>(DescriptorEncoder<'a>);
 
 impl Families<'_> {
+    fn counter(&mut self, name: &str, unit: Option<Unit>, help: &str, value: u64) -> fmt::Result {
+        let family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Counter)?;
+        ConstCounter::new(value).encode(family)
+    }
+
+    fn gauge(&mut self, name: &str, unit: Option<Unit>, help: &str, value: f64) -> fmt::Result {
+        let family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+        ConstGauge::new(value).encode(family)
+    }
+
     fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,

@@ -20,7 +20,7 @@ mod tests;
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::AtomicBool},
-    time::{Instant, SystemTime},
+    time::SystemTime,
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -34,8 +34,9 @@ pub use self::{
 };
 use crate::{
     access_log::LogStats,
+    heartbeat::Heartbeat,
     snapshot::Snapshot,
-    stats::{Heartbeats, PerWorker, WorkerStats},
+    stats::{PerWorker, WorkerStats},
     tls::TlsListener,
 };
 
@@ -47,7 +48,7 @@ pub struct Admin {
     /// What workers count.
     pub workers: Arc<PerWorker<WorkerStats>>,
     /// Whether they run.
-    pub heartbeats: Arc<Heartbeats>,
+    pub heartbeats: Arc<PerWorker<Heartbeat>>,
     /// What is listened on; replaced by a reload that changes it.
     pub listeners: ArcSwap<Vec<BoundListener>>,
     /// What became of the access log's lines.
@@ -76,21 +77,4 @@ pub struct Reload {
     pub at: SystemTime,
     /// Why it was refused and the configuration of before stays; `None` when it is in force.
     pub error: Option<String>,
-}
-
-/// One moment on both clocks.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// For people.
-    pub wall: SystemTime,
-    /// For distances.
-    pub steady: Instant,
-}
-
-impl Moment {
-    /// The present one.
-    #[must_use]
-    pub fn now() -> Self {
-        Self { wall: SystemTime::now(), steady: Instant::now() }
-    }
 }

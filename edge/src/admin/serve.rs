@@ -1,6 +1,12 @@
 //! The admin listener's sockets.
 
-use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -9,7 +15,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Admin, Moment, answer::answer, status::Status};
+use super::{Admin, answer::answer, status::Status};
 
 /// Connections at a time; further ones are closed at once.
 const MAX_CONNECTIONS: usize = 64;
@@ -44,7 +50,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, shutdown: impl Futu
 
 async fn connection(stream: TcpStream, admin: Arc<Admin>) {
     let service = service_fn(async |request| {
-        let status = Status::collect(&admin, Moment::now());
+        let status = Status::collect(&admin, SystemTime::now());
         Ok::<_, Infallible>(answer(&request, &status))
     });
     let served = http1::Builder::new()

@@ -11,15 +11,18 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::{Admin, BoundListener, Moment, Reload, latency::Histogram};
+use super::{Admin, BoundListener, Reload, latency::Histogram};
 use crate::{
     config::{Balance, HostMatch, Route},
     error::Kind,
     snapshot::Snapshot,
-    stats::{Counter, EndpointStats, Heartbeats, PerWorker, PoolStats, WorkerStats},
+    stats::{Counter, EndpointStats, PerWorker, PoolStats, WorkerStats},
     tls::CertificateInfo,
-    upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot},
+    upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot, SourceStats, SourceStatus},
 };
+
+/// A worker that was not seen running for longer than this is stuck; it ought to be seen each second.
+const STUCK: Duration = Duration::from_secs(10);
 
 /// The edge at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -123,6 +126,8 @@ pub struct PoolStatus {
     pub retries: u64,
     /// Requests that found no endpoint.
     pub no_endpoint: u64,
+    /// How often health had to be ignored because too few were healthy.
+    pub panics: u64,
     /// Until the response head.
     pub latency: LatencyStatus,
     /// Where the endpoints come from.
@@ -175,6 +180,10 @@ pub struct SourceReport {
     pub resolved: Option<SystemTime>,
     /// Why the last question gave nothing new.
     pub error: Option<String>,
+    /// Questions to the name servers that came to an end.
+    pub questions: u64,
+    /// Those of them that went wrong.
+    pub failures: u64,
 }
 
 /// One endpoint. Counts are since it joined its pool, over all workers.
@@ -211,6 +220,12 @@ pub struct EndpointReport {
     pub connections: u64,
     /// Share of attempts that used a connection again, 0.0 to 1.0; `None` while there are none.
     pub reuse: Option<f64>,
+    /// Active health checks that came to an end.
+    pub checks: u64,
+    /// Those of them that failed.
+    pub checks_failed: u64,
+    /// Ejections for failures of real requests.
+    pub ejections: u64,
 }
 
 /// One worker. Counts are since its start.
@@ -275,17 +290,21 @@ pub struct AccessLogStatus {
 impl Status {
     /// Reads everything once.
     #[must_use]
-    pub fn collect(admin: &Admin, now: Moment) -> Self {
+    pub fn collect(admin: &Admin, now: SystemTime) -> Self {
         let snapshot = admin.snapshot.load_full();
         let draining = admin.draining.load(Relaxed);
         let pools = pools(&snapshot);
-        let workers: Vec<_> = admin
+        let up = now.duration_since(admin.started).unwrap_or_default();
+        let silences = admin.heartbeats.iter().map(|heartbeat| heartbeat.age(now).unwrap_or(up));
+        let mut workers: Vec<_> = admin
             .workers
             .iter()
-            .zip(admin.heartbeats.silences(now.steady))
+            .zip(silences)
             .enumerate()
             .map(|(worker, (stats, silence))| WorkerStatus::new(worker, stats, silence))
             .collect();
+        // A worker ends, and is not seen again, as soon as its last connection has.
+        workers.iter_mut().for_each(|worker| worker.stuck &= !draining);
 
         let stuck: Vec<_> = workers.iter().filter(|worker| worker.stuck).map(WorkerStatus::complaint).collect();
         let unready: Vec<_> = draining
@@ -295,14 +314,14 @@ impl Status {
             .collect();
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            now: now.wall,
+            now,
             started: admin.started,
             alive: stuck.is_empty(),
             ready: unready.is_empty(),
             reasons: unready.into_iter().chain(stuck).collect(),
             draining,
             reload: admin.reload.load().as_deref().map(ReloadStatus::new),
-            listeners: admin.listeners.load().iter().map(|bound| ListenerStatus::new(bound, now.wall)).collect(),
+            listeners: admin.listeners.load().iter().map(|bound| ListenerStatus::new(bound, now)).collect(),
             routes: snapshot.config.routes.iter().map(|route| RouteStatus::new(route, &snapshot)).collect(),
             pools,
             workers,
@@ -331,13 +350,9 @@ impl ReloadStatus {
 
 impl ListenerStatus {
     fn new(bound: &BoundListener, now: SystemTime) -> Self {
-        let certificates = |infos: Vec<CertificateInfo>| {
-            infos.into_iter().map(|info| CertificateStatus::new(info, now)).collect()
-        };
-        Self {
-            address: bound.address,
-            certificates: bound.tls.as_ref().map(|tls| certificates(tls.certificates())),
-        }
+        let certificates =
+            |infos: Vec<CertificateInfo>| infos.into_iter().map(|info| CertificateStatus::new(info, now)).collect();
+        Self { address: bound.address, certificates: bound.tls.as_ref().map(|tls| certificates(tls.certificates())) }
     }
 }
 
@@ -392,20 +407,17 @@ impl PoolStatus {
             responses: Responses::sum(&handle.stats, |stats| &stats.responses),
             retries: count(|stats| &stats.retries),
             no_endpoint: count(|stats| &stats.no_endpoint),
+            panics: handle.panics.value(),
             latency: LatencyStatus {
                 p50_ms: histogram.quantile_ms(0.5),
                 p99_ms: histogram.quantile_ms(0.99),
                 histogram,
             },
-            sources: snapshot
+            sources: handle
                 .sources
                 .iter()
-                .map(|source| SourceReport {
-                    source: source.source.clone(),
-                    endpoints: source.endpoints,
-                    resolved: source.resolved,
-                    error: source.error.clone(),
-                })
+                .zip(&snapshot.sources)
+                .map(|(stats, source)| SourceReport::new(source, stats))
                 .collect(),
             endpoints: snapshot.endpoints.iter().map(|endpoint| EndpointReport::new(endpoint, &snapshot)).collect(),
         }
@@ -418,6 +430,19 @@ impl PoolStatus {
             Some((source, error)) if known == 0 => format!("pool {}: no endpoints, {source}: {error}", self.name),
             _ if known == 0 => format!("pool {}: no endpoints", self.name),
             _ => format!("pool {}: none of {known} endpoints is usable", self.name),
+        }
+    }
+}
+
+impl SourceReport {
+    fn new(source: &SourceStatus, stats: &SourceStats) -> Self {
+        Self {
+            source: source.source.clone(),
+            endpoints: source.endpoints,
+            resolved: source.resolved,
+            error: source.error.clone(),
+            questions: stats.questions.value(),
+            failures: stats.failures.value(),
         }
     }
 }
@@ -448,6 +473,9 @@ impl EndpointReport {
             connections_open: endpoint.connections.load(Relaxed) as u64,
             connections,
             reuse: (requests > 0).then(|| requests.saturating_sub(connections) as f64 / requests as f64),
+            checks: endpoint.checks.done.value(),
+            checks_failed: endpoint.checks.failed.value(),
+            ejections: endpoint.checks.ejections.value(),
         }
     }
 }
@@ -476,7 +504,7 @@ impl WorkerStatus {
         Self {
             worker,
             silent_seconds: silence.as_secs_f64(),
-            stuck: silence > Heartbeats::LIMIT,
+            stuck: silence > STUCK,
             accepted: stats.accepted.value(),
             refused: stats.refused.value(),
             accept_errors: stats.accept_errors.value(),

@@ -35,7 +35,7 @@ impl Raw {
     pub async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("an accepted connection");
         stream.set_nodelay(true).expect("a socket option");
-        Self { stream, pending: Vec::new() }
+        Self::from(stream)
     }
 
     /// Sends `bytes` at once.
@@ -95,6 +95,13 @@ impl Raw {
     /// Cuts the connection with a reset (RST) instead of a close.
     pub fn reset(self) {
         self.stream.set_zero_linger().expect("a socket option");
+    }
+}
+
+impl From<TcpStream> for Raw {
+    /// A connection that was made already, such as an accepted one.
+    fn from(stream: TcpStream) -> Self {
+        Self { stream, pending: Vec::new() }
     }
 }
 

@@ -113,8 +113,14 @@ mod tests {
 
     #[test]
     fn units_fit_the_size() {
-        assert_eq!([0, 999, 1000, 123_456, 999_950, u64::MAX].map(bytes), ["0 B", "999 B", "1.0 kB", "123 kB", "1.0 MB", "18447 PB"]);
-        assert_eq!([None, Some(0.24), Some(9.96), Some(250.4), Some(2500.0)].map(millis), ["–", "0.2 ms", "10.0 ms", "250 ms", "2.5 s"]);
+        assert_eq!(
+            [0, 999, 1000, 123_456, 999_950, u64::MAX].map(bytes),
+            ["0 B", "999 B", "1.0 kB", "123 kB", "1.0 MB", "18447 PB"]
+        );
+        assert_eq!(
+            [None, Some(0.24), Some(9.96), Some(250.4), Some(2500.0)].map(millis),
+            ["–", "0.2 ms", "10.0 ms", "250 ms", "2.5 s"]
+        );
         let texts = [0, 59, 61, 3660, 90_000].map(|seconds| duration(Duration::from_secs(seconds)));
         assert_eq!(texts, ["0 s", "59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
     }

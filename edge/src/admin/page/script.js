@@ -10,7 +10,7 @@
     values: new Map([...main.querySelectorAll("[data-rate]")].map((e) => [e.dataset.rate, Number(e.dataset.value)])),
   });
 
-  const short = (number) => number >= 100 ? Math.round(number).toLocaleString("en") : number.toPrecision(2).replace(/\.0+$/, "");
+  const short = (number) => number >= 99.5 ? Math.round(number).toLocaleString("en") : number.toPrecision(2).replace(/\.0+$/, "");
 
   const size = (number) => {
     const units = ["B", "kB", "MB", "GB"];

@@ -12,13 +12,19 @@ use crate::admin::status::{EndpointReport, PoolStatus, Responses, Status};
 pub(super) fn pool(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {
     let (known, usable) = (pool.endpoints.len(), pool.usable);
     let class = match usable {
+        0 if !pool.routed => "idle",
         0 => "bad",
         _ if pool.panic || usable < known => "warn",
         _ => "good",
     };
     writeln!(out, "<section><h2>Pool {}", Text(&pool.name))?;
     writeln!(out, " <span class=\"state {class}\">{usable} of {known} usable</span></h2>")?;
-    write!(out, "<p class=\"facts\">{} requests {} · ", count(pool.requests), rate(&format!("pool:{}", pool.name), pool.requests))?;
+    write!(
+        out,
+        "<p class=\"facts\">{} requests {} · ",
+        count(pool.requests),
+        rate(&format!("pool:{}", pool.name), pool.requests)
+    )?;
     write!(out, "latency p50 {} p99 {} · ", millis(pool.latency.p50_ms), millis(pool.latency.p99_ms))?;
     write!(out, "{} retries · {} without endpoint · ", count(pool.retries), count(pool.no_endpoint))?;
     let unrouted = if pool.routed { "" } else { " · no route leads here" };
@@ -35,7 +41,9 @@ fn responses(out: &mut String, responses: &Responses) -> fmt::Result {
     if total == 0 {
         return Ok(());
     }
-    out.write_str("<div class=\"responses\"><svg viewBox=\"0 0 100 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\">")?;
+    out.write_str(
+        "<div class=\"responses\"><svg viewBox=\"0 0 100 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\">",
+    )?;
     let mut left = 0.0;
     for (class, number) in responses.classes() {
         let width = number as f64 / total as f64 * 100.0;
@@ -85,11 +93,7 @@ fn endpoints(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Resul
 
 fn address(endpoint: &EndpointReport) -> String {
     let address = endpoint.address.to_string();
-    if endpoint.source == address {
-        address
-    } else {
-        format!("{address} <small>{}</small>", Text(&endpoint.source))
-    }
+    if endpoint.source == address { address } else { format!("{address} <small>{}</small>", Text(&endpoint.source)) }
 }
 
 fn state(endpoint: &EndpointReport) -> String {
@@ -105,7 +109,8 @@ fn state(endpoint: &EndpointReport) -> String {
 }
 
 fn sources(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {
-    let named: Vec<_> = pool.sources.iter().filter(|source| source.source.parse::<std::net::SocketAddr>().is_err()).collect();
+    let named: Vec<_> =
+        pool.sources.iter().filter(|source| source.source.parse::<std::net::SocketAddr>().is_err()).collect();
     table(out, &[("Source", ""), ("Endpoints", "n"), ("Answered", ""), ("Problem", "")], named, |source| {
         [
             Text(&source.source).to_string(),

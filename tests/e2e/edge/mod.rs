@@ -1,0 +1,136 @@
+//! The edge as a process, between real clients and real upstreams. One module a subject.
+
+mod admission;
+mod bodies;
+mod drain;
+mod errors;
+mod forwarding;
+mod health;
+mod http2;
+mod names;
+mod peer;
+mod reload;
+mod retries;
+mod smuggling;
+mod startup;
+mod tls;
+mod upgrades;
+
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::{
+    client::load::Record,
+    process::{Plan, Process},
+    upstream::Upstream,
+    wait::{SOON, eventually_some},
+};
+
+/// A running edge and the folder of its configuration file. Dropping it ends it.
+struct Edge {
+    process: Process,
+    folder: TempDir,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Edge {
+    /// Starts an edge with this configuration file, its admin listener off, and returns when it listens.
+    async fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path(), config);
+        let mut process = run(folder.path()).start();
+        process.line("\"listening\"").await;
+        let mut edge = Self { process, folder, addresses: Vec::new() };
+        let listeners = config.matches("[[listener]]").count();
+        edge.addresses = eventually_some("every address", SOON, async || edge.bound(listeners)).await;
+        edge
+    }
+
+    /// The first address that clients connect to.
+    fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// Replaces the configuration file and asks for a reload; returns when the edge says that it is in
+    /// force, or why it is not.
+    async fn reload(&mut self, config: &str) -> String {
+        let outcomes = |edge: &Self| {
+            let lines = edge.process.lines().into_iter();
+            lines.filter(|line| line.contains("configuration in force") || line.contains("configuration stays"))
+        };
+        let before = outcomes(self).count();
+        write(self.folder.path(), config);
+        self.process.hang_up();
+        eventually_some("the reload", SOON, async || outcomes(self).nth(before)).await
+    }
+
+    /// Asks it to end and returns its exit code.
+    async fn drain(&mut self, within: Duration) -> Option<i32> {
+        self.process.terminate();
+        self.process.exit(within).await.code()
+    }
+
+    fn bound(&self, listeners: usize) -> Option<Vec<SocketAddr>> {
+        let lines = self.process.lines();
+        let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let bound: Vec<SocketAddr> = lines
+            .filter(|line| line["fields"]["message"] == "listening")
+            .map(|line| line["fields"]["address"].as_str().expect("an address").parse().expect("an address"))
+            .collect();
+        (bound.len() >= listeners).then_some(bound)
+    }
+}
+
+/// `edge run` with the configuration file of `folder`.
+fn run(folder: &Path) -> Plan {
+    Process::ours("edge").args(["run", "--admin", "off", "--workers", "2", "--config"]).arg(folder.join("edge.toml"))
+}
+
+fn write(folder: &Path, config: &str) {
+    fs::write(folder.join("edge.toml"), config).expect("a file can be written");
+}
+
+/// One plain listener, and one pool of `endpoints` that nobody checks. What is appended belongs to the pool.
+fn unchecked(endpoints: &[SocketAddr]) -> String {
+    format!("{LISTENER}[pool.web]\nendpoints = {}\nhealth = false\n", list(endpoints))
+}
+
+/// The same with quick checks.
+fn checked(endpoints: &[SocketAddr]) -> String {
+    format!("{LISTENER}[pool.web]\nendpoints = {}\n{CHECKS}", list(endpoints))
+}
+
+const LISTENER: &str = "[[listener]]\naddress = \"127.0.0.1:0\"\n";
+
+const CHECKS: &str = r#"
+[pool.web.health]
+path = "/healthz"
+interval = "200ms"
+fast_interval = "50ms"
+timeout = "300ms"
+"#;
+
+/// A TOML list of strings.
+fn list(items: &[impl ToString]) -> String {
+    let items: Vec<String> = items.iter().map(|item| format!("\"{}\"", item.to_string())).collect();
+    format!("[{}]", items.join(", "))
+}
+
+fn addresses(upstreams: &[Upstream]) -> Vec<SocketAddr> {
+    upstreams.iter().map(Upstream::address).collect()
+}
+
+/// The value of a field in an upstream's echo; several of one name with commas between.
+fn field(echo: &Value, name: &str) -> Option<String> {
+    let fields = echo["headers"].as_array().expect("an echo").iter().filter(|field| field[0] == name);
+    let values: Vec<&str> = fields.filter_map(|field| field[1].as_str()).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+/// Fails with those requests that were not answered by a 200.
+fn assert_all_ok(records: &[Record]) {
+    let failed: Vec<_> = records.iter().filter(|record| !record.is_ok()).collect();
+    assert!(failed.is_empty(), "{} of {} failed: {:#?}", failed.len(), records.len(), failed.first());
+    assert!(!records.is_empty(), "no request was made");
+}
