@@ -17,8 +17,9 @@ COPY Cargo.toml Cargo.lock ./
 COPY app/Cargo.toml app/
 COPY edge/Cargo.toml edge/
 COPY local/Cargo.toml local/
+COPY process/Cargo.toml process/
 COPY tests/Cargo.toml tests/
-RUN for member in app edge local tests; do \
+RUN for member in app edge local process tests; do \
         mkdir -p "$member/src" && touch "$member/src/lib.rs" \
             && echo 'fn main() {}' > "$member/src/main.rs" || exit 1; \
     done \
@@ -30,7 +31,8 @@ RUN for member in app edge local tests; do \
 # touch cargo would take that build for current.
 COPY app/ app/
 COPY edge/ edge/
-RUN find app edge -name '*.rs' -exec touch {} + \
+COPY process/ process/
+RUN find app edge process -name '*.rs' -exec touch {} + \
     && target="$(rustc --version --verbose | sed -n 's/^host: //p')" \
     && cargo build --release --locked --package app --package edge --target "$target" \
     && mkdir /out && cp "target/$target/release/app" "target/$target/release/edge" /out/

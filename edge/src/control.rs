@@ -4,32 +4,34 @@
 //! Everything that decides happens on the control thread; workers only carry out.
 
 use std::{
-    io,
+    convert::Infallible,
+    io, mem,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
-    thread,
     time::{Duration, SystemTime},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval},
 };
 
 use crate::{
     access_log::AccessLog,
+    admin::{self, Admin, BoundListener, Reload},
     config::{self, Config},
+    crew::Crew,
     listener::{self, BindError, Listening},
     snapshot::Snapshot,
     stats::{PerWorker, WorkerStats},
     tls::{TlsError, TlsListener},
     upstream::manager::Manager,
-    worker::{self, Order, Shared},
+    worker::Shared,
 };
 
 /// How often certificate files are looked at.
@@ -54,7 +56,7 @@ struct Bound {
     listening: Arc<Listening>,
     /// A socket for each worker, until they are handed out.
     sockets: Vec<std::net::TcpListener>,
-    tls: Option<TlsListener>,
+    tls: Option<Arc<TlsListener>>,
 }
 
 /// What the owner of a running edge may ask of it.
@@ -127,7 +129,7 @@ impl Edge {
     }
 
     async fn control(self, mut commands: mpsc::UnboundedReceiver<Command>) -> Result<(), StartError> {
-        let Self { config, workers, mut bound, admin, log, stats } = self;
+        let Self { config, workers, bound, admin, log, stats } = self;
         let mut manager = Manager::new(workers);
         let pools = manager.apply(&config);
         let shared = Arc::new(Shared {
@@ -136,30 +138,44 @@ impl Edge {
             heartbeats: Arc::new(PerWorker::new(workers)),
             open: AtomicUsize::new(0),
         });
-        let draining = Arc::new(AtomicBool::new(false));
-        let crew = Crew::start(workers, &shared, &log)?;
-        for bound in &mut bound {
-            crew.listen(bound);
+        let status = Arc::new(Admin {
+            snapshot: Arc::clone(&shared.snapshot),
+            workers: Arc::clone(&shared.stats),
+            heartbeats: Arc::clone(&shared.heartbeats),
+            listeners: ArcSwap::default(),
+            access_log: log.stats(),
+            draining: Arc::new(AtomicBool::new(false)),
+            reload: ArcSwapOption::empty(),
+            started: SystemTime::now(),
+        });
+        let (_running, ended) = oneshot::channel::<Infallible>();
+        if let Some(listener) = admin {
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(StartError::Thread)?;
+            let end = async { drop(ended.await) };
+            tokio::task::spawn_local(admin::serve(listener, Arc::clone(&status), end));
         }
-        let mut running = Running { shared, manager, crew, bound, log };
-        let _ = admin;
+        let crew = Crew::start(workers, &shared, &log).map_err(StartError::Thread)?;
+        let mut running = Running { shared, manager, crew, bound, log, status };
+        for bound in &mut running.bound {
+            bound.open(&running.crew);
+        }
+        running.show_listeners();
 
         let mut certificates = interval(CERTIFICATES);
         certificates.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 command = commands.recv() => match command {
-                    Some(Command::Reload(config)) => match running.reload(*config) {
-                        Ok(()) => tracing::info!("new configuration in force"),
-                        Err(error) => tracing::error!(%error, "the old configuration stays"),
-                    },
-                    Some(Command::ReloadFailed(error)) => tracing::error!(error, "the old configuration stays"),
+                    Some(Command::Reload(config)) => {
+                        let outcome = running.reload(*config).map_err(|error| error.to_string());
+                        running.tell(outcome);
+                    }
+                    Some(Command::ReloadFailed(error)) => running.tell(Err(error)),
                     Some(Command::Drain) | None => break,
                 },
                 _ = certificates.tick() => running.reload_certificates(),
             }
         }
-        draining.store(true, Relaxed);
         running.drain().await;
         Ok(())
     }
@@ -172,6 +188,7 @@ struct Running {
     crew: Crew,
     bound: Vec<Bound>,
     log: AccessLog,
+    status: Arc<Admin>,
 }
 
 impl Running {
@@ -189,7 +206,7 @@ impl Running {
             let same = |bound: &Bound| bound.is_at(listener);
             match self.bound.iter().position(same) {
                 Some(index) => kept.push((index, tls)),
-                None => new.push(Bound::new(listener, tls, self.crew.len())?),
+                None => new.push(Bound::new(listener, tls, self.crew.size())?),
             }
         }
         self.log.reconfigure(&config.access_log).map_err(StartError::AccessLog)?;
@@ -207,13 +224,30 @@ impl Running {
         let pools = self.manager.apply(&config);
         self.shared.snapshot.store(Arc::new(Snapshot::new(Arc::new(config), pools)));
         for mut bound in new {
-            self.crew.listen(&mut bound);
+            bound.open(&self.crew);
             self.bound.push(bound);
         }
         for gone in before.into_iter().flatten() {
-            self.crew.tell(|| Order::Unlisten(Arc::clone(&gone.listening)));
+            self.crew.unlisten(&gone.listening);
         }
+        self.show_listeners();
         Ok(())
+    }
+
+    /// Says how a reload went, in the log and on the status page.
+    fn tell(&self, outcome: Result<(), String>) {
+        match &outcome {
+            Ok(()) => tracing::info!("new configuration in force"),
+            Err(error) => tracing::error!(error, "the old configuration stays"),
+        }
+        self.status.reload.store(Some(Arc::new(Reload { at: SystemTime::now(), error: outcome.err() })));
+    }
+
+    fn show_listeners(&self) {
+        let listeners = self.bound.iter();
+        let listeners =
+            listeners.map(|bound| BoundListener { address: bound.listening.address, tls: bound.tls.clone() });
+        self.status.listeners.store(Arc::new(listeners.collect()));
     }
 
     fn reload_certificates(&self) {
@@ -228,6 +262,7 @@ impl Running {
     }
 
     async fn drain(self) {
+        self.status.draining.store(true, Relaxed);
         let longest = self.shared.snapshot.load().config.drain;
         self.crew.drain(longest).await;
         if let Err(error) = self.log.close(LOG_FLUSH) {
@@ -253,7 +288,12 @@ impl Bound {
     /// Presents other certificates to those who connect from now on.
     fn present(&mut self, tls: Option<TlsListener>) {
         self.listening.tls.store(tls.as_ref().map(TlsListener::server_config));
-        self.tls = tls;
+        self.tls = tls.map(Arc::new);
+    }
+
+    /// Hands the sockets to the workers.
+    fn open(&mut self, crew: &Crew) {
+        crew.listen(mem::take(&mut self.sockets), &self.listening);
     }
 }
 
@@ -268,72 +308,6 @@ fn bind_admin(address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
         Ok(listener)
     };
     bind().map_err(|source| BindError { address, source })
-}
-
-/// The workers' threads, as seen from the control thread.
-struct Crew(Vec<Member>);
-
-struct Member {
-    orders: mpsc::UnboundedSender<Order>,
-    /// Resolves when the thread has ended, however it did.
-    ended: oneshot::Receiver<()>,
-}
-
-impl Crew {
-    fn start(workers: usize, shared: &Arc<Shared>, log: &AccessLog) -> Result<Self, StartError> {
-        let members = (0..workers).map(|index| {
-            let (orders, inbox) = mpsc::unbounded_channel();
-            let (alive, ended) = oneshot::channel();
-            let (shared, sink) = (Arc::clone(shared), log.sink(index));
-            let runtime = Builder::new_current_thread();
-            let work = move || {
-                let _alive: oneshot::Sender<()> = alive;
-                let mut runtime = runtime;
-                match runtime.enable_all().build_local(LocalOptions::default()) {
-                    Ok(runtime) => runtime.block_on(worker::run(index, shared, sink, inbox)),
-                    Err(error) => tracing::error!(worker = index, %error, "a worker cannot start"),
-                }
-            };
-            thread::Builder::new().name(format!("worker-{index}")).spawn(work).map_err(StartError::Thread)?;
-            Ok(Member { orders, ended })
-        });
-        Ok(Self(members.collect::<Result<_, StartError>>()?))
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn listen(&self, bound: &mut Bound) {
-        for (member, socket) in self.0.iter().zip(bound.sockets.drain(..)) {
-            member.order(Order::Listen(socket, Arc::clone(&bound.listening)));
-        }
-    }
-
-    fn tell(&self, order: impl Fn() -> Order) {
-        for member in &self.0 {
-            member.order(order());
-        }
-    }
-
-    /// Tells all to finish and waits until they have.
-    async fn drain(self, longest: Duration) {
-        self.tell(|| Order::Drain(longest));
-        for (index, member) in self.0.into_iter().enumerate() {
-            // A little more than what the worker itself keeps to, for one that is stuck.
-            if timeout(longest + Duration::from_secs(1), member.ended).await.is_err() {
-                tracing::error!(worker = index, "a worker did not end");
-            }
-        }
-    }
-}
-
-impl Member {
-    fn order(&self, order: Order) {
-        if self.orders.send(order).is_err() {
-            tracing::error!("a worker has ended before its time");
-        }
-    }
 }
 
 /// Finds out whether the certificates of a configuration can be used, without binding anything.

@@ -7,6 +7,7 @@ pub mod balance;
 pub mod body;
 pub mod config;
 pub mod control;
+pub mod crew;
 pub mod deadline;
 pub mod downstream;
 pub mod error;

@@ -1,7 +1,7 @@
 //! The edge's process: command line, log, signals, exit code.
 
 use std::{
-    io::{self, IsTerminal, Read, Write},
+    io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     process::ExitCode,
     thread,
@@ -16,15 +16,14 @@ use edge::{
     },
     control::{Command, Edge, StartError},
 };
+use process::{CANNOT_RUN, WRONG_SETTING};
 use tokio::{
     runtime::Builder,
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::EnvFilter;
 
-/// For wrong flags and files, as clap and most tools have it.
-const USAGE: u8 = 2;
 /// How long a health check may take.
 const HEALTHCHECK: Duration = Duration::from_secs(2);
 
@@ -33,26 +32,26 @@ fn main() -> ExitCode {
         Ok(flags::Command::Run(settings)) => run(settings),
         Ok(flags::Command::Check(settings)) => check(&settings),
         Ok(flags::Command::Healthcheck(healthcheck)) => ask(&healthcheck),
-        Err(usage) => {
-            let shown = usage.print();
-            ExitCode::from(if shown.is_ok() { u8::try_from(usage.exit_code()).unwrap_or(USAGE) } else { USAGE })
-        }
+        Err(usage) => process::usage(&usage),
     }
 }
 
 fn run(settings: Settings) -> ExitCode {
     let loaded = match settings.load() {
         Ok(loaded) => loaded,
-        Err(error) => return complain(&error, USAGE),
+        Err(error) => return fail(&error, WRONG_SETTING),
     };
-    if let Err(error) = start_log(settings.log()) {
-        return complain(&format!("--log: {error}"), USAGE);
+    match EnvFilter::try_new(settings.log()) {
+        Ok(filter) => process::log_to_stderr(filter),
+        Err(error) => return fail(&format!("--log: {error}"), WRONG_SETTING),
     }
     let config = heed(loaded);
+    // A client's connection and an endpoint's.
+    process::raise_file_limit(config.limits.max_connections.get().saturating_mul(2));
     let edge = match Edge::bind(config) {
         Ok(edge) => edge,
-        Err(error @ (StartError::Tls(_) | StartError::AccessLog(_))) => return complain(&error, USAGE),
-        Err(error) => return complain(&error, 1),
+        Err(error @ (StartError::Tls(_) | StartError::AccessLog(_))) => return fail(&error, WRONG_SETTING),
+        Err(error) => return fail(&error, CANNOT_RUN),
     };
     for address in edge.addresses() {
         tracing::info!(%address, "listening");
@@ -63,11 +62,11 @@ fn run(settings: Settings) -> ExitCode {
     let (commands, inbox) = mpsc::unbounded_channel();
     let watcher = thread::Builder::new().name("signals".into()).spawn(move || watch_signals(&settings, &commands));
     if let Err(error) = watcher {
-        return complain(&format!("cannot start a thread: {error}"), 1);
+        return fail(&format!("cannot start a thread: {error}"), CANNOT_RUN);
     }
     match edge.run(inbox) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error, 1),
+        Err(error) => fail(&error, CANNOT_RUN),
     }
 }
 
@@ -110,17 +109,17 @@ fn watch_signals(settings: &Settings, commands: &mpsc::UnboundedSender<Command>)
 fn check(settings: &Settings) -> ExitCode {
     let loaded = match settings.load() {
         Ok(loaded) => loaded,
-        Err(error) => return complain(&error, USAGE),
+        Err(error) => return fail(&error, WRONG_SETTING),
     };
     for warning in &loaded.warnings {
-        complain(&format!("warning: {warning}"), 0);
+        let _told = fail(&format!("warning: {warning}"), 0);
     }
     if let Err(error) = edge::control::check(&loaded.config) {
-        return complain(&error, USAGE);
+        return fail(&error, WRONG_SETTING);
     }
     match io::stdout().write_all(file::render(&loaded.config).as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error, 1),
+        Err(error) => fail(&error, CANNOT_RUN),
     }
 }
 
@@ -129,12 +128,12 @@ fn check(settings: &Settings) -> ExitCode {
 fn ask(healthcheck: &Healthcheck) -> ExitCode {
     let address = match healthcheck.address() {
         Ok(address) => address,
-        Err(error) => return complain(&error, USAGE),
+        Err(error) => return fail(&error, WRONG_SETTING),
     };
     match alive(address) {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => complain(&format!("{address} says that the edge is not well"), 1),
-        Err(error) => complain(&format!("{address}: {error}"), 1),
+        Ok(false) => fail(&format!("{address} says that the edge is not well"), CANNOT_RUN),
+        Err(error) => fail(&format!("{address}: {error}"), CANNOT_RUN),
     }
 }
 
@@ -156,22 +155,6 @@ fn heed(loaded: Loaded) -> edge::config::Config {
     loaded.config
 }
 
-/// Text for a person at a terminal, JSON for whatever collects logs otherwise; always on stderr, since
-/// the access log may have stdout.
-fn start_log(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::try_new(filter)?;
-    let log = fmt().with_env_filter(filter).with_writer(io::stderr);
-    if io::stderr().is_terminal() {
-        log.init()
-    } else {
-        log.json().init()
-    }
-    Ok(())
-}
-
-/// Tells it on stderr and gives the exit code back. Used where there is no log, or none yet.
-fn complain(what: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    // Nobody is left to tell if stderr is closed.
-    let _told = writeln!(io::stderr(), "edge: {what}");
-    ExitCode::from(code)
+fn fail(why: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    process::fail("edge", why, code)
 }

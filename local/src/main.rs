@@ -1,7 +1,7 @@
 //! `cargo run`: the whole stack on this machine, a table of what runs where, Ctrl-C to drain.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     net::SocketAddr,
     num::NonZeroUsize,
     path::PathBuf,
@@ -11,11 +11,10 @@ use std::{
 use app::{RedisConfig, StoreConfig, error::chain};
 use clap::Parser;
 use local::{Options, Stack};
+use process::{CANNOT_RUN, WRONG_SETTING};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-const CANNOT_RUN: u8 = 1;
-const WRONG_SETTING: u8 = 2;
 /// The folder below the user's state directory (XDG Base Directory Specification).
 const FOLDER: &str = "stackdemo";
 
@@ -49,14 +48,10 @@ struct Flags {
 fn main() -> ExitCode {
     let flags = match Flags::try_parse() {
         Ok(flags) => flags,
-        Err(usage) => {
-            // Also where --help and --version end. With stderr closed, the code must do.
-            drop(usage.print());
-            return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
-        }
+        Err(usage) => return process::usage(&usage),
     };
     match EnvFilter::try_new(&flags.log) {
-        Ok(filter) => start_log(filter),
+        Ok(filter) => process::log_to_stderr(filter),
         Err(error) => return fail(&format!("--log: {error}"), WRONG_SETTING),
     }
     let store = match store(&flags) {
@@ -66,7 +61,7 @@ fn main() -> ExitCode {
     let options = Options { replicas: flags.replicas, app: flags.listen, edge: flags.edge, admin: flags.admin, store };
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&chain(&*error).to_string(), CANNOT_RUN),
+        Err(error) => fail(&chain(&*error), CANNOT_RUN),
     }
 }
 
@@ -135,13 +130,6 @@ fn tell(text: &str) {
     drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
-fn start_log(filter: EnvFilter) {
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    if io::stderr().is_terminal() { log.init() } else { log.json().flatten_event(true).init() }
-}
-
-fn fail(what: &str, code: u8) -> ExitCode {
-    // With stderr closed, the code must do.
-    drop(writeln!(io::stderr(), "local: {what}"));
-    ExitCode::from(code)
+fn fail(why: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    process::fail("local", why, code)
 }

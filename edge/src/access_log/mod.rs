@@ -2,7 +2,7 @@
 //!
 //! A worker moves a [`Record`] into a bounded queue of its own and goes on: no formatting, no system
 //! call, no lock. One thread empties all queues, formats, and writes many lines with one call. While
-//! there is nothing to do it looks every [`PAUSE`]: being woken would cost a system call per request,
+//! there is nothing to do it looks every 50 ms: being woken would cost a system call per request,
 //! looking costs an idle edge twenty wake-ups a second. When it cannot keep up (a slow disk) the queues
 //! fill and records are dropped and counted; requests never wait.
 //!
@@ -38,7 +38,7 @@ use crate::{
     stats::{Counter, PerWorker, WorkerStats},
 };
 
-/// Records each worker may have waiting. With a look every [`PAUSE`] this takes bursts of 160,000
+/// Records each worker may have waiting. With a look every 50 ms this takes bursts of 160,000
 /// requests a second and worker.
 const QUEUE: usize = 8192;
 

@@ -11,12 +11,15 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
-    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    encoding::{DescriptorEncoder, text},
+    metrics::MetricType,
     registry::{Registry, Unit},
 };
 
-use super::status::{EndpointReport, PoolStatus, SourceReport, Status, WorkerStatus};
+use super::{
+    families::Families,
+    status::{EndpointReport, PoolStatus, SourceReport, Status, WorkerStatus},
+};
 use crate::stats::LATENCY_BOUNDS_US;
 
 /// What [`render`] returns, for `Content-Type`.
@@ -53,13 +56,13 @@ fn process(families: &mut Families<'_>, status: &Status) -> fmt::Result {
         .0
         .encode_descriptor("build", "The running program", None, MetricType::Info)?
         .encode_info(&[("version", status.version)])?;
-    families.gauge("start_time", Some(Unit::Seconds), "When the process started, Unix time", unix(status.started))?;
+    families.gauge("start_time", Some(&Unit::Seconds), "When the process started, Unix time", unix(status.started))?;
     families.gauge("ready", None, "Whether requests are served, 0 or 1", flag(status.ready))?;
     families.gauge("draining", None, "Whether it was asked to end, 0 or 1", flag(status.draining))?;
     if let Some(reload) = &status.reload {
         let good = flag(reload.error.is_none());
         families.gauge("reload_success", None, "Whether the last reload is in force, 0 or 1", good)?;
-        families.gauge("reload_time", Some(Unit::Seconds), "When the last reload was, Unix time", unix(reload.at))?;
+        families.gauge("reload_time", Some(&Unit::Seconds), "When the last reload was, Unix time", unix(reload.at))?;
     }
     let log = &status.access_log;
     families.counters(
@@ -81,7 +84,7 @@ fn clients(families: &mut Families<'_>, status: &Status) -> fmt::Result {
         status.workers.iter().map(move |worker| ([("worker", worker.worker.to_string())], number(worker)))
     };
     let silent = status.workers.iter().map(|worker| ([("worker", worker.worker.to_string())], worker.silent_seconds));
-    families.gauges("worker_silent", Some(Unit::Seconds), "How long a worker was not seen running", silent)?;
+    families.gauges("worker_silent", Some(&Unit::Seconds), "How long a worker was not seen running", silent)?;
     families.gauges("client_connections", None, "Open client connections", each(|worker| worker.open).map(float))?;
     families.counters(
         "client_connections_accepted",
@@ -112,11 +115,11 @@ fn clients(families: &mut Families<'_>, status: &Status) -> fmt::Result {
     families.gauge("tunnels", None, "Upgraded connections under way", sum(|worker| worker.tunnels) as f64)?;
     families.counter(
         "received",
-        Some(Unit::Bytes),
+        Some(&Unit::Bytes),
         "Read from clients, TLS taken off",
         sum(|worker| worker.bytes_in),
     )?;
-    families.counter("sent", Some(Unit::Bytes), "Written to clients, before TLS", sum(|worker| worker.bytes_out))?;
+    families.counter("sent", Some(&Unit::Bytes), "Written to clients, before TLS", sum(|worker| worker.bytes_out))?;
     let errors = status.errors.iter().map(|error| ([("kind", error.kind)], error.count));
     families.counters("errors", None, "Requests that the edge answered itself", errors)
 }
@@ -149,10 +152,10 @@ fn pools(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
 }
 
 fn sources(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
-    fn each<'a, N>(
-        pools: &'a [PoolStatus],
+    fn each<N>(
+        pools: &[PoolStatus],
         number: fn(&SourceReport) -> N,
-    ) -> impl Iterator<Item = ([(&'static str, &'a str); 2], N)> {
+    ) -> impl Iterator<Item = ([(&'static str, &str); 2], N)> {
         pools.iter().flat_map(move |pool| {
             pool.sources.iter().map(move |source| ([pool.label(), ("source", source.source.as_str())], number(source)))
         })
@@ -266,59 +269,7 @@ fn certificates(families: &mut Families<'_>, status: &Status) -> fmt::Result {
             ([("listener", listener.address.to_string()), ("certificate", file)], unix(certificate.not_after))
         })
     });
-    families.gauges("certificate_expiry", Some(Unit::Seconds), "When a certificate ends, Unix time", expiries)
-}
-
-/// Writes one metric with its series at a time.
-struct Families<'a>(DescriptorEncoder<'a>);
-
-impl Families<'_> {
-    fn counter(&mut self, name: &str, unit: Option<Unit>, help: &str, value: u64) -> fmt::Result {
-        let family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Counter)?;
-        ConstCounter::new(value).encode(family)
-    }
-
-    fn gauge(&mut self, name: &str, unit: Option<Unit>, help: &str, value: f64) -> fmt::Result {
-        let family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
-        ConstGauge::new(value).encode(family)
-    }
-
-    fn counters<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        unit: Option<Unit>,
-        help: &str,
-        series: impl IntoIterator<Item = (L, u64)>,
-    ) -> fmt::Result {
-        let series = series.into_iter().map(|(labels, value)| (labels, ConstCounter::new(value)));
-        self.family(name, unit, help, MetricType::Counter, series)
-    }
-
-    fn gauges<L: EncodeLabelSet>(
-        &mut self,
-        name: &str,
-        unit: Option<Unit>,
-        help: &str,
-        series: impl IntoIterator<Item = (L, f64)>,
-    ) -> fmt::Result {
-        let series = series.into_iter().map(|(labels, value)| (labels, ConstGauge::new(value)));
-        self.family(name, unit, help, MetricType::Gauge, series)
-    }
-
-    fn family<L: EncodeLabelSet, M: EncodeMetric>(
-        &mut self,
-        name: &str,
-        unit: Option<Unit>,
-        help: &str,
-        kind: MetricType,
-        series: impl Iterator<Item = (L, M)>,
-    ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
-        for (labels, value) in series {
-            value.encode(family.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
+    families.gauges("certificate_expiry", Some(&Unit::Seconds), "When a certificate ends, Unix time", expiries)
 }
 
 impl PoolStatus {

@@ -9,6 +9,8 @@
 //! loopback unless configured otherwise.
 
 mod answer;
+mod collect;
+mod families;
 mod latency;
 mod metrics;
 mod page;

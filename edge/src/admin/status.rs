@@ -3,26 +3,11 @@
 //! The shape is stable: fields are added, never renamed or removed. Times are RFC 3339 in UTC, other
 //! units are in the name.
 
-use std::{
-    net::SocketAddr,
-    sync::atomic::Ordering::Relaxed,
-    time::{Duration, SystemTime},
-};
+use std::{net::SocketAddr, time::SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use super::{Admin, BoundListener, Reload, latency::Histogram};
-use crate::{
-    config::{Balance, HostMatch, Route},
-    error::Kind,
-    snapshot::Snapshot,
-    stats::{Counter, EndpointStats, PerWorker, PoolStats, WorkerStats},
-    tls::CertificateInfo,
-    upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot, SourceStats, SourceStatus},
-};
-
-/// A worker that was not seen running for longer than this is stuck; it ought to be seen each second.
-const STUCK: Duration = Duration::from_secs(10);
+use super::latency::Histogram;
 
 /// The edge at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -287,206 +272,7 @@ pub struct AccessLogStatus {
     pub dropped: u64,
 }
 
-impl Status {
-    /// Reads everything once.
-    #[must_use]
-    pub fn collect(admin: &Admin, now: SystemTime) -> Self {
-        let snapshot = admin.snapshot.load_full();
-        let draining = admin.draining.load(Relaxed);
-        let pools = pools(&snapshot);
-        let up = now.duration_since(admin.started).unwrap_or_default();
-        let silences = admin.heartbeats.iter().map(|heartbeat| heartbeat.age(now).unwrap_or(up));
-        let mut workers: Vec<_> = admin
-            .workers
-            .iter()
-            .zip(silences)
-            .enumerate()
-            .map(|(worker, (stats, silence))| WorkerStatus::new(worker, stats, silence))
-            .collect();
-        // A worker ends, and is not seen again, as soon as its last connection has.
-        workers.iter_mut().for_each(|worker| worker.stuck &= !draining);
-
-        let stuck: Vec<_> = workers.iter().filter(|worker| worker.stuck).map(WorkerStatus::complaint).collect();
-        let unready: Vec<_> = draining
-            .then(|| "draining: open requests are finished, then the edge ends".to_owned())
-            .into_iter()
-            .chain(pools.iter().filter(|pool| pool.routed && pool.usable == 0).map(PoolStatus::complaint))
-            .collect();
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            now,
-            started: admin.started,
-            alive: stuck.is_empty(),
-            ready: unready.is_empty(),
-            reasons: unready.into_iter().chain(stuck).collect(),
-            draining,
-            reload: admin.reload.load().as_deref().map(ReloadStatus::new),
-            listeners: admin.listeners.load().iter().map(|bound| ListenerStatus::new(bound, now)).collect(),
-            routes: snapshot.config.routes.iter().map(|route| RouteStatus::new(route, &snapshot)).collect(),
-            pools,
-            workers,
-            errors: Kind::ALL
-                .into_iter()
-                .map(|kind| ErrorCount {
-                    kind: kind.label(),
-                    count: admin.workers.sum(|worker| worker.errors[kind as usize].value()),
-                })
-                .collect(),
-            access_log: AccessLogStatus {
-                written: admin.access_log.written.value(),
-                lost: admin.access_log.lost.value(),
-                errors: admin.access_log.errors.value(),
-                dropped: admin.workers.sum(|worker| worker.log_dropped.value()),
-            },
-        }
-    }
-}
-
-impl ReloadStatus {
-    fn new(reload: &Reload) -> Self {
-        Self { at: reload.at, error: reload.error.clone() }
-    }
-}
-
-impl ListenerStatus {
-    fn new(bound: &BoundListener, now: SystemTime) -> Self {
-        let certificates =
-            |infos: Vec<CertificateInfo>| infos.into_iter().map(|info| CertificateStatus::new(info, now)).collect();
-        Self { address: bound.address, certificates: bound.tls.as_ref().map(|tls| certificates(tls.certificates())) }
-    }
-}
-
-impl CertificateStatus {
-    fn new(info: CertificateInfo, now: SystemTime) -> Self {
-        let warning = info.warning(now).map(str::to_owned);
-        Self {
-            file: info.file.map(|file| file.display().to_string()),
-            names: info.names,
-            not_after: info.not_after,
-            warning: info.problem.map(|problem| format!("not replaced: {problem}")).or(warning),
-        }
-    }
-}
-
-impl RouteStatus {
-    fn new(route: &Route, snapshot: &Snapshot) -> Self {
-        Self {
-            host: match &route.host {
-                HostMatch::Any => "*".to_owned(),
-                HostMatch::Exact(host) => host.clone(),
-                HostMatch::Suffix(host) => format!("*.{host}"),
-            },
-            path: route.path.clone(),
-            pool: snapshot.pools.get(route.pool).map(|pool| pool.config.name.clone()).unwrap_or_default(),
-            max_body_bytes: route.max_body,
-        }
-    }
-}
-
-fn pools(snapshot: &Snapshot) -> Vec<PoolStatus> {
-    let routed = |index| snapshot.config.routes.iter().any(|route| route.pool == index);
-    snapshot.pools.iter().enumerate().map(|(index, pool)| PoolStatus::new(pool, routed(index))).collect()
-}
-
-impl PoolStatus {
-    fn new(handle: &PoolHandle, routed: bool) -> Self {
-        let snapshot = handle.snapshot.load_full();
-        let histogram = Histogram::of(&handle.stats);
-        let count = |number: fn(&PoolStats) -> &Counter| handle.stats.sum(|stats| number(stats).value());
-        Self {
-            name: handle.config.name.clone(),
-            balance: match handle.config.balance {
-                Balance::RoundRobin => "round_robin",
-                Balance::LeastRequests => "least_requests",
-                Balance::Random => "random",
-            },
-            routed,
-            panic: snapshot.panic,
-            usable: snapshot.usable().len(),
-            requests: count(|stats| &stats.requests),
-            responses: Responses::sum(&handle.stats, |stats| &stats.responses),
-            retries: count(|stats| &stats.retries),
-            no_endpoint: count(|stats| &stats.no_endpoint),
-            panics: handle.panics.value(),
-            latency: LatencyStatus {
-                p50_ms: histogram.quantile_ms(0.5),
-                p99_ms: histogram.quantile_ms(0.99),
-                histogram,
-            },
-            sources: handle
-                .sources
-                .iter()
-                .zip(&snapshot.sources)
-                .map(|(stats, source)| SourceReport::new(source, stats))
-                .collect(),
-            endpoints: snapshot.endpoints.iter().map(|endpoint| EndpointReport::new(endpoint, &snapshot)).collect(),
-        }
-    }
-
-    /// Why requests to it cannot be served.
-    fn complaint(&self) -> String {
-        let known = self.endpoints.len();
-        match self.sources.iter().find_map(|source| source.error.as_ref().map(|error| (&source.source, error))) {
-            Some((source, error)) if known == 0 => format!("pool {}: no endpoints, {source}: {error}", self.name),
-            _ if known == 0 => format!("pool {}: no endpoints", self.name),
-            _ => format!("pool {}: none of {known} endpoints is usable", self.name),
-        }
-    }
-}
-
-impl SourceReport {
-    fn new(source: &SourceStatus, stats: &SourceStats) -> Self {
-        Self {
-            source: source.source.clone(),
-            endpoints: source.endpoints,
-            resolved: source.resolved,
-            error: source.error.clone(),
-            questions: stats.questions.value(),
-            failures: stats.failures.value(),
-        }
-    }
-}
-
-impl EndpointReport {
-    fn new(endpoint: &Endpoint, pool: &PoolSnapshot) -> Self {
-        let status = endpoint.status();
-        let count = |number: fn(&EndpointStats) -> &Counter| endpoint.stats.sum(|stats| number(stats).value());
-        let (requests, connections) = (count(|stats| &stats.requests), count(|stats| &stats.connections));
-        Self {
-            address: endpoint.address,
-            source: endpoint.source.to_string(),
-            state: match status.state {
-                EndpointState::Unchecked => "unchecked",
-                EndpointState::Healthy => "healthy",
-                EndpointState::Unhealthy => "unhealthy",
-                EndpointState::Ejected => "ejected",
-            },
-            usable: pool.usable().iter().any(|usable| usable.id == endpoint.id),
-            reason: status.reason,
-            since: status.since,
-            in_flight: count(|stats| &stats.in_flight),
-            requests,
-            responses: Responses::sum(&endpoint.stats, |stats| &stats.responses),
-            connect_failures: count(|stats| &stats.connect_failures),
-            resets: count(|stats| &stats.resets),
-            timeouts: count(|stats| &stats.timeouts),
-            connections_open: endpoint.connections.load(Relaxed) as u64,
-            connections,
-            reuse: (requests > 0).then(|| requests.saturating_sub(connections) as f64 / requests as f64),
-            checks: endpoint.checks.done.value(),
-            checks_failed: endpoint.checks.failed.value(),
-            ejections: endpoint.checks.ejections.value(),
-        }
-    }
-}
-
 impl Responses {
-    fn sum<T>(stats: &PerWorker<T>, responses: impl Fn(&T) -> &[Counter; 5]) -> Self {
-        let [informational, success, redirection, client_error, server_error] =
-            std::array::from_fn(|class| stats.sum(|copy| responses(copy)[class].value()));
-        Self { informational, success, redirection, client_error, server_error }
-    }
-
     /// With the names of the classes, in order.
     pub(super) fn classes(&self) -> [(&'static str, u64); 5] {
         [
@@ -496,33 +282,6 @@ impl Responses {
             ("4xx", self.client_error),
             ("5xx", self.server_error),
         ]
-    }
-}
-
-impl WorkerStatus {
-    fn new(worker: usize, stats: &WorkerStats, silence: Duration) -> Self {
-        Self {
-            worker,
-            silent_seconds: silence.as_secs_f64(),
-            stuck: silence > STUCK,
-            accepted: stats.accepted.value(),
-            refused: stats.refused.value(),
-            accept_errors: stats.accept_errors.value(),
-            open: stats.open.value(),
-            handshakes: stats.handshakes.value(),
-            handshake_failures: stats.handshake_failures.value(),
-            requests_h1: stats.requests_h1.value(),
-            requests_h2: stats.requests_h2.value(),
-            bad_heads: stats.bad_heads.value(),
-            tunnels: stats.tunnels.value(),
-            bytes_in: stats.bytes_in.value(),
-            bytes_out: stats.bytes_out.value(),
-            log_dropped: stats.log_dropped.value(),
-        }
-    }
-
-    fn complaint(&self) -> String {
-        format!("worker {} is stuck: not seen running for {:.0} s", self.worker, self.silent_seconds)
     }
 }
 
