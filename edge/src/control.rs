@@ -205,7 +205,7 @@ impl Running {
             let tls = tls(listener, now)?;
             let same = |bound: &Bound| bound.is_at(listener);
             match self.bound.iter().position(same) {
-                Some(index) => kept.push((index, tls)),
+                Some(index) => kept.push((index, listener, tls)),
                 None => new.push(Bound::new(listener, tls, self.crew.size())?),
             }
         }
@@ -215,9 +215,9 @@ impl Running {
         }
 
         let mut before: Vec<Option<Bound>> = self.bound.drain(..).map(Some).collect();
-        for (index, tls) in kept {
+        for (index, listener, tls) in kept {
             if let Some(mut bound) = before.get_mut(index).and_then(Option::take) {
-                bound.present(tls);
+                bound.change(listener, tls, now);
                 self.bound.push(bound);
             }
         }
@@ -291,6 +291,19 @@ impl Bound {
         self.tls = tls.map(Arc::new);
     }
 
+    /// Presents what a reload says. A listener that had TLS before keeps its ticket keys, so that clients
+    /// can resume their sessions; `fresh` has shown that the files can be used.
+    fn change(&mut self, listener: &config::Listener, fresh: Option<TlsListener>, now: SystemTime) {
+        match (&self.tls, &listener.tls) {
+            (Some(tls), Some(config)) => {
+                if let Err(error) = tls.reconfigure(config, now) {
+                    tracing::error!(%error, "the old certificates stay");
+                }
+            }
+            _ => self.present(fresh),
+        }
+    }
+
     /// Hands the sockets to the workers.
     fn open(&mut self, crew: &Crew) {
         crew.listen(mem::take(&mut self.sockets), &self.listening);
@@ -298,7 +311,13 @@ impl Bound {
 }
 
 fn tls(listener: &config::Listener, now: SystemTime) -> Result<Option<TlsListener>, TlsError> {
-    listener.tls.as_ref().map(|tls| TlsListener::new(tls, now)).transpose()
+    let tls = listener.tls.as_ref().map(|tls| TlsListener::new(tls, now)).transpose()?;
+    for certificate in tls.iter().flat_map(TlsListener::certificates) {
+        if let Some(warning) = certificate.warning(now) {
+            tracing::warn!(address = %listener.address, names = certificate.names.join(","), warning, "certificate");
+        }
+    }
+    Ok(tls)
 }
 
 fn bind_admin(address: SocketAddr) -> Result<std::net::TcpListener, BindError> {

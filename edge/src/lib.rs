@@ -1,4 +1,29 @@
-//! A reverse proxy.
+//! A reverse proxy for every public address of a small cluster.
+//!
+//! # Life of a request
+//!
+//! A worker's [`listener`] accepts the connection; [`http`] does TLS, learns the protocol and runs it,
+//! with [`meter`] and [`downstream`] watching what moves and when patience ends. Each request is one call
+//! of [`forward::forward`]: [`headers`] checks the host and prepares the head, [`route`] names the pool,
+//! [`balance`] picks an endpoint of the newest [`upstream::PoolSnapshot`], [`upstream::idle`] has a
+//! connection to it or [`upstream::connection`] opens one, and the request goes out; if the endpoint
+//! fails and the request may be sent again, the next endpoint gets it. [`mod@body`] carries both bodies
+//! frame by frame, [`upgrade`] takes over after a 101, [`respond`] is the one table from an [`error`] to
+//! a status, and [`account`] tells the counters in [`stats`] and the [`access_log`] how it went.
+//!
+//! # Life of an endpoint
+//!
+//! On the control thread [`upstream::manager`] asks names, checks endpoints and ejects those that fail
+//! real requests; each change becomes one immutable snapshot, which workers read and never write.
+//!
+//! # Threads
+//!
+//! [`control`] owns everything that decides: configuration, names, health, certificates, the [`admin`]
+//! listener. A [`worker`] owns its sockets, its client connections and its upstream connections, and
+//! shares nothing with other workers on a request's path but snapshots to read.
+//!
+//! Nothing here reads the environment, exits, or keeps a global beside the numbering of endpoints: any
+//! number of edges can run in one process.
 
 pub mod access_log;
 pub mod account;

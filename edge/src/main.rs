@@ -111,13 +111,12 @@ fn check(settings: &Settings) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error, WRONG_SETTING),
     };
-    for warning in &loaded.warnings {
-        let _told = fail(&format!("warning: {warning}"), 0);
-    }
-    if let Err(error) = edge::control::check(&loaded.config) {
+    process::log_to_stderr(EnvFilter::new("warn"));
+    let config = heed(loaded);
+    if let Err(error) = edge::control::check(&config) {
         return fail(&error, WRONG_SETTING);
     }
-    match io::stdout().write_all(file::render(&loaded.config).as_bytes()) {
+    match io::stdout().write_all(file::render(&config).as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, CANNOT_RUN),
     }

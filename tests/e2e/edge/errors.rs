@@ -1,0 +1,248 @@
+//! What a client is told when something is wrong: the status table, row by row.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, StatusCode};
+use tests::{
+    client::{
+        self, Connection, get,
+        raw::{self, Raw},
+    },
+    port,
+    upstream::{Behaviour, Upstream},
+    wait::SOON,
+};
+
+use super::{Edge, peer::Peer, unchecked};
+
+/// An address that refuses connections.
+fn nobody() -> std::net::SocketAddr {
+    ([127, 0, 0, 1], port::free()).into()
+}
+
+fn status(answer: &str) -> &str {
+    answer.get(9..12).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_http_is_refused_and_nothing_of_it_reaches_the_upstream() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    for (expected, request) in [
+        ("400", "GET / HTTP/1.1\r\n\r\n"),
+        ("400", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
+        ("400", "GET / HTTP/1.1\r\nHost:\r\n\r\n"),
+        ("400", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n"),
+        ("400", "GET / HTTP/1.1\r\nHost: user@a\r\n\r\n"),
+        ("400", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),
+        ("400", "GET http://a.example/ HTTP/1.1\r\nHost: b.example\r\n\r\n"),
+        ("400", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n folded\r\n\r\n"),
+        ("400", "GET / HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n"),
+        ("400", "GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n"),
+        ("400", "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n"),
+        ("400", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("400", "nonsense\r\n\r\n"),
+        ("400", "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n"),
+        ("400", "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"),
+        ("400", "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx"),
+        ("400", "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"),
+        ("400", "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"),
+        ("501", "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n"),
+    ] {
+        let mut connection = Raw::open(edge.address()).await;
+        connection.send(request.as_bytes()).await;
+        let answer = connection.until("\r\n\r\n").await;
+        assert_eq!(status(&answer), expected, "{request:?}: {answer:?}");
+    }
+    assert_eq!(upstream.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_head_beyond_the_limits_is_refused() {
+    let upstream = Upstream::start().await;
+    let limits = "[limits]\nmax_head = \"8KiB\"\nmax_headers = 20\n";
+    let edge = Edge::start(&format!("{}{limits}", unchecked(&[upstream.address()]))).await;
+    let long = "x".repeat(9000);
+    let many = "X: 1\r\n".repeat(20);
+    for (expected, request) in [
+        ("431", format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")),
+        ("431", format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n")),
+        ("431", format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}")),
+    ] {
+        let answer = raw::exchange(edge.address(), request.as_bytes()).await;
+        assert_eq!(status(&answer), expected, "{answer:?}");
+    }
+    let few = "X: 1\r\n".repeat(19);
+    let mut connection = Raw::open(edge.address()).await;
+    connection.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{few}\r\n").as_bytes()).await;
+    assert_eq!(status(&connection.until("\r\n\r\n").await), "200");
+    assert_eq!(upstream.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_target_too_long_for_any_server_is_414() {
+    let upstream = Upstream::start().await;
+    let limits = "[limits]\nmax_head = \"256KiB\"\n";
+    let edge = Edge::start(&format!("{}{limits}", unchecked(&[upstream.address()]))).await;
+    let request = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(70_000));
+    let answer = raw::exchange(edge.address(), request.as_bytes()).await;
+    assert_eq!(status(&answer), "414", "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_in_time_is_408_and_silence_ends_the_connection() {
+    let upstream = Upstream::start().await;
+    let timeouts = "[timeouts]\nhead = \"200ms\"\nkeep_alive = \"200ms\"\n";
+    let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
+    let mut connection = Raw::open(edge.address()).await;
+    connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n").await;
+    let answer = connection.rest().await;
+    assert_eq!(status(&answer), "408", "{answer:?}");
+    assert!(answer.contains("connection: close"), "{answer:?}");
+
+    let mut connection = Raw::open(edge.address()).await;
+    assert_eq!(connection.rest().await, "", "a client that says nothing is told nothing");
+
+    let mut connection = Raw::open(edge.address()).await;
+    connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = connection.rest().await;
+    assert_eq!(answer.matches("HTTP/1.1").count(), 1 + answer.matches("\"HTTP/1.1\"").count(), "{answer:?}");
+    assert_eq!(status(&answer), "200", "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_of_its_route_is_413_announced_or_not() {
+    let upstream = Upstream::start().await;
+    let route = "[[route]]\nmax_body = 10\n";
+    let edge = Edge::start(&format!("{}{route}", unchecked(&[upstream.address()]))).await;
+    let chunks = |count: usize| client::stream(stream::iter((0..count).map(|_| Ok(Bytes::from("12345")))));
+    for (expected, body) in [
+        (StatusCode::OK, client::full("1234567890")),
+        (StatusCode::PAYLOAD_TOO_LARGE, client::full("12345678901")),
+        (StatusCode::OK, chunks(2)),
+        (StatusCode::PAYLOAD_TOO_LARGE, chunks(3)),
+    ] {
+        let mut connection = Connection::http1(edge.address()).await.unwrap();
+        let mut request = client::request("a.example", "/");
+        *request.method_mut() = Method::POST;
+        *request.body_mut() = body;
+        assert_eq!(connection.send(request).await.unwrap().status, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_a_route_is_404() {
+    let upstream = Upstream::start().await;
+    let route = "[[route]]\nhost = \"www.example.com\"\npath = \"/a\"\n";
+    let edge = Edge::start(&format!("{}{route}", unchecked(&[upstream.address()]))).await;
+    let mut connection = Connection::http1(edge.address()).await.unwrap();
+    for (host, path, expected) in [
+        ("www.example.com", "/a/b", StatusCode::OK),
+        ("www.example.com", "/b", StatusCode::NOT_FOUND),
+        ("www.example.org", "/a", StatusCode::NOT_FOUND),
+    ] {
+        let reply = connection.send(client::request(host, path)).await.unwrap();
+        assert_eq!(reply.status, expected, "{host}{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_breaks_off_or_talks_nonsense_is_502() {
+    for answer in [
+        "",
+        "SSH-2.0-OpenSSH_9.6\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        "HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+        "HTTP/1.1 20",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    ] {
+        let peer = Peer::start().await;
+        let edge = Edge::start(&unchecked(&[peer.address()])).await;
+        let upstream = tokio::spawn(async move { peer.answer_once(answer).await });
+        let reply = get(edge.address(), "/").await.unwrap();
+        assert_eq!(reply.status, StatusCode::BAD_GATEWAY, "{answer:?}");
+        assert!(reply.text().starts_with("502: "), "{}", reply.text());
+        assert_eq!(reply.header("retry-after"), None);
+        upstream.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_closes_on_a_post_is_502() {
+    let upstream = Upstream::start().await;
+    upstream.on("/", Behaviour::CloseBeforeAnswer);
+    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    let mut connection = Connection::http1(edge.address()).await.unwrap();
+    let mut request = client::request("a.example", "/");
+    *request.method_mut() = Method::POST;
+    *request.body_mut() = client::full("x");
+    assert_eq!(connection.send(request).await.unwrap().status, StatusCode::BAD_GATEWAY);
+    // The client's connection is as good as before.
+    assert_eq!(connection.get("/else").await.unwrap().status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_pool_that_refuses_is_503_and_says_when_to_come_back() {
+    let edge = Edge::start(&unchecked(&[nobody(), nobody()])).await;
+    for request in [Method::GET, Method::POST] {
+        let mut connection = Connection::http1(edge.address()).await.unwrap();
+        let mut head = client::request("a.example", "/");
+        *head.method_mut() = request;
+        let reply = connection.send(head).await.unwrap();
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(reply.header("retry-after"), Some("1"));
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        assert!(reply.text().starts_with("503: "), "{}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn a_pool_without_endpoints_is_503() {
+    let config = format!(
+        "[dns]\nservers = \"{}\"\n{}[pool.web]\nendpoints = \"nobody.example:80\"\n",
+        nobody(),
+        super::LISTENER
+    );
+    let edge = Edge::start(&config).await;
+    let reply = get(edge.address(), "/").await.unwrap();
+    assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
+}
+
+#[tokio::test]
+async fn a_pool_whose_connections_are_all_taken_is_503() {
+    let upstream = Upstream::start().await;
+    upstream.on("/never", Behaviour::Silence);
+    let edge = Edge::start(&format!("{}max_connections = 1\n", unchecked(&[upstream.address()]))).await;
+    let first = tokio::spawn(get(edge.address(), "/never"));
+    tests::wait::eventually("the first request", SOON, async || upstream.requests() == 1).await;
+    let reply = get(edge.address(), "/").await.unwrap();
+    assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
+    first.abort();
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_answer_in_time_is_504() {
+    let upstream = Upstream::start().await;
+    upstream.on("/never", Behaviour::Silence);
+    let timeouts = "[pool.web.timeouts]\nresponse = \"200ms\"\n";
+    let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
+    let mut connection = Connection::http1(edge.address()).await.unwrap();
+    let reply = connection.get("/never").await.unwrap();
+    assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::GATEWAY_TIMEOUT, None));
+    assert_eq!(upstream.requests(), 1, "a slow endpoint would be as slow a second time");
+    assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_pause_inside_an_answer_cuts_it_off() {
+    let upstream = Upstream::start().await;
+    upstream.on("/", Behaviour::SlowBody { chunks: 2, every: Duration::from_secs(30) });
+    let timeouts = "[pool.web.timeouts]\nbody_idle = \"200ms\"\n";
+    let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
+    let mut connection = Raw::open(edge.address()).await;
+    connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = connection.rest().await;
+    assert!(status(&answer) == "200" && !answer.ends_with("0\r\n\r\n"), "{answer:?}");
+}

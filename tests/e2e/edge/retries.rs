@@ -1,0 +1,172 @@
+//! Which requests are sent again, where, and how often.
+
+use std::net::SocketAddr;
+
+use http::{Method, StatusCode};
+use tests::{
+    client::{self, Connection, Reply, get},
+    port,
+    upstream::{Behaviour, Upstream},
+    wait::{SOON, eventually},
+};
+
+use super::{Edge, addresses, peer::Peer, unchecked};
+
+/// So that failures do not take an endpoint out before a test has counted them.
+const NO_EJECTION: &str = "[pool.web.ejection]\nconsecutive_failures = 0\n";
+
+async fn send(edge: SocketAddr, method: Method, path: &str, body: &'static str) -> Result<Reply, client::Error> {
+    let mut connection = Connection::http1(edge).await?;
+    let mut request = client::request("a.example", path);
+    *request.method_mut() = method;
+    *request.body_mut() = client::full(body);
+    connection.send(request).await
+}
+
+#[tokio::test]
+async fn a_request_whose_connection_was_refused_goes_elsewhere_whatever_it_is() {
+    let upstream = Upstream::start().await;
+    let nobody = ([127, 0, 0, 1], port::free()).into();
+    let config = format!("{}{NO_EJECTION}", unchecked(&[nobody, upstream.address()]));
+    let edge = Edge::start(&config).await;
+    for (method, body) in [(Method::GET, ""), (Method::POST, "once"), (Method::PATCH, "once")].repeat(4) {
+        let reply = send(edge.address(), method.clone(), "/", body).await.unwrap();
+        assert_eq!((reply.status, &reply.json()["body"]), (StatusCode::OK, &body.into()), "{method}");
+    }
+    assert_eq!(upstream.requests(), 12);
+}
+
+#[tokio::test]
+async fn an_idempotent_request_goes_elsewhere_when_its_endpoint_breaks_off() {
+    for broken in [Behaviour::CloseBeforeAnswer, Behaviour::ResetBeforeAnswer] {
+        let [bad, good] = [Upstream::start().await, Upstream::start().await];
+        bad.on("/", broken.clone());
+        let config = format!("{}{NO_EJECTION}", unchecked(&[bad.address(), good.address()]));
+        let edge = Edge::start(&config).await;
+        for method in [Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS].repeat(2) {
+            let reply = send(edge.address(), method.clone(), "/", "").await.unwrap();
+            assert_eq!(reply.status, StatusCode::OK, "{method}, {broken:?}");
+        }
+        assert_eq!(good.requests(), 8);
+        assert!(bad.requests() > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_post_is_sent_once_however_it_fails() {
+    for broken in [Behaviour::CloseBeforeAnswer, Behaviour::ResetBeforeAnswer] {
+        let [bad, good] = [Upstream::start().await, Upstream::start().await];
+        bad.on("/", broken.clone());
+        let config = format!("{}{NO_EJECTION}", unchecked(&[bad.address(), good.address()]));
+        let edge = Edge::start(&config).await;
+        let mut failed = 0;
+        for body in ["once", "", "once", "", "once", ""] {
+            let reply = send(edge.address(), Method::POST, "/", body).await.unwrap();
+            failed += usize::from(reply.status == StatusCode::BAD_GATEWAY);
+        }
+        assert_eq!((bad.requests(), good.requests()), (failed, 6 - failed), "{broken:?}");
+        assert!(failed > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_died_while_idle_is_replaced_without_the_client_noticing() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    let mut connection = Connection::http1(edge.address()).await.unwrap();
+    for (round, method) in [Method::GET, Method::POST, Method::PATCH].into_iter().enumerate() {
+        assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+        upstream.restart().await;
+        let mut request = client::request("a.example", "/");
+        *request.method_mut() = method.clone();
+        *request.body_mut() = client::full("once");
+        let reply = connection.send(request).await.unwrap();
+        assert_eq!((reply.status, &reply.json()["body"]), (StatusCode::OK, &"once".into()), "{method}");
+        assert_eq!(upstream.requests(), 2 * (round + 1));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_dies_under_its_second_request_is_replaced_for_a_get_only() {
+    for (method, expected) in [(Method::GET, StatusCode::OK), (Method::POST, StatusCode::BAD_GATEWAY)] {
+        let peer = Peer::start().await;
+        let edge = Edge::start(&unchecked(&[peer.address()])).await;
+        let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        let upstream = tokio::spawn(async move {
+            let mut first = peer.accept().await;
+            first.until("\r\n\r\n").await;
+            first.send(ok).await;
+            first.until("\r\n\r\n").await;
+            drop(first);
+            let mut second = peer.accept().await;
+            second.until("\r\n\r\n").await;
+            second.send(ok).await;
+        });
+        let mut connection = Connection::http1(edge.address()).await.unwrap();
+        assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+        let mut request = client::request("a.example", "/");
+        *request.method_mut() = method.clone();
+        let reply = connection.send(request).await.unwrap();
+        assert_eq!(reply.status, expected, "{method}");
+        upstream.abort();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_again_after_the_first_byte_of_the_answer() {
+    let upstreams = [Upstream::start().await, Upstream::start().await];
+    for upstream in &upstreams {
+        upstream.on("/", Behaviour::CloseMidBody);
+    }
+    let edge = Edge::start(&unchecked(&addresses(&upstreams))).await;
+    let cut = get(edge.address(), "/").await;
+    assert!(matches!(cut, Err(client::Error::Http(_))), "{cut:?}");
+    assert_eq!(upstreams.iter().map(Upstream::requests).sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn a_status_is_an_answer_and_no_reason_to_ask_again() {
+    let upstreams = [Upstream::start().await, Upstream::start().await];
+    for upstream in &upstreams {
+        upstream.on("/", Behaviour::Status(503));
+    }
+    let edge = Edge::start(&unchecked(&addresses(&upstreams))).await;
+    let reply = get(edge.address(), "/").await.unwrap();
+    assert_eq!((reply.status, reply.text().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "status 503"));
+    assert_eq!(upstreams.iter().map(Upstream::requests).sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn no_request_is_sent_more_often_than_allowed_nor_twice_to_one_endpoint() {
+    for (attempts, endpoints, expected) in [(1, 4, 1), (3, 4, 3), (10, 4, 4), (3, 1, 1)] {
+        let mut upstreams = Vec::new();
+        for _ in 0..endpoints {
+            let upstream = Upstream::start().await;
+            upstream.on("/", Behaviour::CloseBeforeAnswer);
+            upstreams.push(upstream);
+        }
+        let config = format!("{}attempts = {attempts}\n{NO_EJECTION}", unchecked(&addresses(&upstreams)));
+        let edge = Edge::start(&config).await;
+        let reply = get(edge.address(), "/").await.unwrap();
+        assert_eq!(reply.status, StatusCode::BAD_GATEWAY);
+        let sent: Vec<usize> = upstreams.iter().map(Upstream::requests).collect();
+        assert_eq!(sent.iter().sum::<usize>(), expected, "{attempts} attempts, {sent:?}");
+        assert!(sent.iter().all(|sent| *sent <= 1), "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_closes_after_each_answer_serves_all_the_same() {
+    let upstream = Upstream::start().await;
+    upstream.on("/", Behaviour::LastAnswer);
+    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    let mut connection = Connection::http1(edge.address()).await.unwrap();
+    for method in [Method::GET, Method::POST].repeat(5) {
+        let mut request = client::request("a.example", "/");
+        *request.method_mut() = method;
+        let reply = connection.send(request).await.unwrap();
+        assert_eq!((reply.status, reply.header("connection")), (StatusCode::OK, None));
+    }
+    assert_eq!(upstream.connections(), 10);
+    eventually("the end of all", SOON, async || upstream.open_connections() == 0).await;
+}
