@@ -173,7 +173,10 @@ async fn a_body_cut_off_by_the_upstream_is_not_shown_as_complete() {
 
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let cut = client::get(edge.address(), "/length").await;
-    assert!(matches!(&cut, Err(client::Error::Http(error)) if error.is_incomplete_message() || error.is_body_write_aborted() || format!("{error:?}").contains("IncompleteBody") || format!("{error:?}").contains("UnexpectedEof") || format!("{error:?}").contains("Body")), "{cut:?}");
+    assert!(
+        matches!(&cut, Err(client::Error::Http(error)) if error.is_incomplete_message() || error.is_body_write_aborted() || format!("{error:?}").contains("IncompleteBody") || format!("{error:?}").contains("UnexpectedEof") || format!("{error:?}").contains("Body")),
+        "{cut:?}"
+    );
     let mut http2 = Connection::http2(edge.address()).await.unwrap();
     let cut = http2.send(client::request("a.example", "/length")).await;
     assert!(matches!(cut, Err(client::Error::Http(_))), "{cut:?}");

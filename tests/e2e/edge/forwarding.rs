@@ -217,10 +217,13 @@ async fn pipelined_requests_are_answered_in_their_order() {
     let get = |path: &str, close: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n{close}\r\n");
     let all = format!("{}{}{}", get("/1", ""), get("/2", ""), get("/3", "Connection: close\r\n"));
     let answers = raw::exchange(edge.address(), all.as_bytes()).await;
-    let targets: Vec<&str> = answers.match_indices("\"target\":\"").map(|(at, key)| {
-        let from = at + key.len();
-        &answers[from..from + 2]
-    }).collect();
+    let targets: Vec<&str> = answers
+        .match_indices("\"target\":\"")
+        .map(|(at, key)| {
+            let from = at + key.len();
+            &answers[from..from + 2]
+        })
+        .collect();
     assert_eq!(targets, ["/1", "/2", "/3"]);
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 3);
 }
@@ -240,7 +243,8 @@ async fn interim_answers_do_not_hide_the_final_one() {
 async fn trailers_reach_a_client_that_reads_them() {
     let peer = Peer::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
-    let answer = "HTTP/1.1 200 OK\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n";
+    let answer =
+        "HTTP/1.1 200 OK\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n";
     let upstream = tokio::spawn(async move { peer.answer_once(answer).await });
     let mut connection = Connection::http2(edge.address()).await.unwrap();
     let reply = connection.send(client::request("a.example", "/")).await.unwrap();

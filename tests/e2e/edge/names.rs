@@ -92,7 +92,8 @@ async fn a_name_that_appears_after_the_start_is_served_from_then_on() {
     let reply = get(service.edge.address(), "/").await.unwrap();
     assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
     service.dns.set(NAME, answer(&service.tasks));
-    eventually("service", SOON, async || get(service.edge.address(), "/").await.unwrap().status == StatusCode::OK).await;
+    eventually("service", SOON, async || get(service.edge.address(), "/").await.unwrap().status == StatusCode::OK)
+        .await;
 }
 
 #[tokio::test]

@@ -16,25 +16,25 @@ use tokio::{
 };
 
 /// An endpoint whose connections the test accepts.
-pub struct Peer(TcpListener);
+pub(super) struct Peer(TcpListener);
 
 impl Peer {
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self(TcpListener::bind("127.0.0.1:0").await.expect("a free port"))
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.0.local_addr().expect("a bound address")
     }
 
     /// The edge's next connection.
-    pub async fn accept(&self) -> Raw {
+    pub(super) async fn accept(&self) -> Raw {
         let (stream, _) = deadline("a connection", SOON, self.0.accept()).await.expect("a connection");
         Raw::from(stream)
     }
 
     /// Accepts one connection, reads the head of one request, sends `answer` and closes. Returns the head.
-    pub async fn answer_once(&self, answer: &str) -> String {
+    pub(super) async fn answer_once(&self, answer: &str) -> String {
         let mut connection = self.accept().await;
         let head = connection.until("\r\n\r\n").await;
         connection.send(answer.as_bytes()).await;
@@ -43,14 +43,14 @@ impl Peer {
 }
 
 /// An endpoint that keeps every byte and answers each complete request with 200.
-pub struct Recorder {
+pub(super) struct Recorder {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<u8>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Recorder {
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
         let seen = Arc::<Mutex<Vec<u8>>>::default();
@@ -59,17 +59,17 @@ impl Recorder {
         Self { address, seen, _tasks: tasks }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// All that was received so far.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The same as text.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes()).into_owned()
     }
 }

@@ -1,6 +1,6 @@
 //! Which requests are sent again, where, and how often.
 
-use std::net::SocketAddr;
+use std::{iter::repeat_n, net::SocketAddr};
 
 use http::{Method, StatusCode};
 use tests::{
@@ -29,7 +29,7 @@ async fn a_request_whose_connection_was_refused_goes_elsewhere_whatever_it_is() 
     let nobody = ([127, 0, 0, 1], port::free()).into();
     let config = format!("{}{NO_EJECTION}", unchecked(&[nobody, upstream.address()]));
     let edge = Edge::start(&config).await;
-    for (method, body) in [(Method::GET, ""), (Method::POST, "once"), (Method::PATCH, "once")].repeat(4) {
+    for (method, body) in repeat_n([(Method::GET, ""), (Method::POST, "once"), (Method::PATCH, "once")], 4).flatten() {
         let reply = send(edge.address(), method.clone(), "/", body).await.unwrap();
         assert_eq!((reply.status, &reply.json()["body"]), (StatusCode::OK, &body.into()), "{method}");
     }
@@ -43,7 +43,7 @@ async fn an_idempotent_request_goes_elsewhere_when_its_endpoint_breaks_off() {
         bad.on("/", broken.clone());
         let config = format!("{}{NO_EJECTION}", unchecked(&[bad.address(), good.address()]));
         let edge = Edge::start(&config).await;
-        for method in [Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS].repeat(2) {
+        for method in repeat_n([Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS], 2).flatten() {
             let reply = send(edge.address(), method.clone(), "/", "").await.unwrap();
             assert_eq!(reply.status, StatusCode::OK, "{method}, {broken:?}");
         }
@@ -161,7 +161,7 @@ async fn an_endpoint_that_closes_after_each_answer_serves_all_the_same() {
     upstream.on("/", Behaviour::LastAnswer);
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut connection = Connection::http1(edge.address()).await.unwrap();
-    for method in [Method::GET, Method::POST].repeat(5) {
+    for method in repeat_n([Method::GET, Method::POST], 5).flatten() {
         let mut request = client::request("a.example", "/");
         *request.method_mut() = method;
         let reply = connection.send(request).await.unwrap();

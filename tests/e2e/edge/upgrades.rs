@@ -28,12 +28,9 @@ async fn connect(edge: SocketAddr) -> WebSocketStream<TcpStream> {
 
 /// Sends messages, small and large, and checks that each comes back.
 async fn talk<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) {
-    for message in [
-        Message::text("hello"),
-        Message::binary(vec![0, 255]),
-        Message::binary(vec![7; 3 << 20]),
-        Message::text("bye"),
-    ] {
+    for message in
+        [Message::text("hello"), Message::binary(vec![0, 255]), Message::binary(vec![7; 3 << 20]), Message::text("bye")]
+    {
         socket.send(message.clone()).await.unwrap();
         let echo = deadline("the echo", SOON, socket.next()).await.unwrap().unwrap();
         assert!(echo == message, "another message came back");

@@ -1,0 +1,104 @@
+//! Who is let in, and what is written about it: connection limits and the access log.
+
+use std::fs;
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+use tests::{
+    client::{self, Connection, get, raw::Raw},
+    upstream::{Behaviour, Upstream},
+    wait::{SOON, eventually, eventually_some},
+};
+
+use super::{Edge, unchecked};
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed_at_once_and_let_in_when_there_is_room() {
+    let upstream = Upstream::start().await;
+    let limits = "[limits]\nmax_connections = 2\n";
+    let edge = Edge::start(&format!("{}{limits}", unchecked(&[upstream.address()]))).await;
+    let mut first = Connection::http1(edge.address()).await.unwrap();
+    let mut second = Connection::http1(edge.address()).await.unwrap();
+    for connection in [&mut first, &mut second] {
+        assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+    }
+    let mut third = Raw::open(edge.address()).await;
+    assert_eq!(third.rest().await, "");
+    assert_eq!(first.get("/").await.unwrap().status, StatusCode::OK);
+    drop(second);
+    eventually("room", SOON, async || get(edge.address(), "/").await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn the_access_log_has_a_line_for_each_request() {
+    let upstream = Upstream::start().await;
+    upstream.on("/body", Behaviour::Body(1234));
+    let mut edge = Edge::start(&format!("access_log = \"stdout\"\n{}", unchecked(&[upstream.address()]))).await;
+    let mut connection = Connection::http1(edge.address()).await.unwrap();
+    let mut request = client::request("www.example.com", "/body?a=\"b\"");
+    *request.method_mut() = Method::POST;
+    *request.body_mut() = client::full("12345");
+    connection.send(request).await.unwrap();
+    let line: Value = serde_json::from_str(&edge.process.line("\"target\"").await).unwrap();
+    for (key, value) in [
+        ("method", Value::from("POST")),
+        ("host", "www.example.com".into()),
+        ("target", "/body?a=\"b\"".into()),
+        ("client", connection.local_address().to_string().into()),
+        ("protocol", "HTTP/1.1".into()),
+        ("tls", false.into()),
+        ("status", 200.into()),
+        ("request_bytes", 5.into()),
+        ("response_bytes", 1234.into()),
+        ("pool", "web".into()),
+        ("endpoint", upstream.address().to_string().into()),
+        ("attempts", 1.into()),
+        ("error", Value::Null),
+    ] {
+        assert_eq!(line[key], value, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn the_access_log_says_why_a_request_failed() {
+    let upstream = Upstream::start().await;
+    upstream.on("/", Behaviour::CloseBeforeAnswer);
+    let mut edge = Edge::start(&format!("access_log = \"stdout\"\n{}", unchecked(&[upstream.address()]))).await;
+    get(edge.address(), "/").await.unwrap();
+    let line: Value = serde_json::from_str(&edge.process.line("\"target\"").await).unwrap();
+    assert_eq!((&line["status"], &line["error"]), (&502.into(), &"upstream_closed".into()));
+    assert_eq!(line["endpoint"], upstream.address().to_string());
+}
+
+#[tokio::test]
+async fn a_log_file_is_opened_anew_by_a_reload_and_complete_at_the_end() {
+    let upstream = Upstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, rotated) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+    let config = format!("access_log = \"{}\"\n{}", file.display(), unchecked(&[upstream.address()]));
+    let mut edge = Edge::start(&config).await;
+    get(edge.address(), "/before").await.unwrap();
+    let has = |file: &std::path::Path, part: &str| fs::read_to_string(file).is_ok_and(|text| text.contains(part));
+    eventually("the line", SOON, async || has(&file, "/before")).await;
+    fs::rename(&file, &rotated).unwrap();
+    edge.reload(&config).await;
+    get(edge.address(), "/after").await.unwrap();
+    eventually("the line in the new file", SOON, async || has(&file, "/after")).await;
+    assert!(!has(&rotated, "/after"));
+    get(edge.address(), "/last").await.unwrap();
+    assert_eq!(edge.drain(SOON).await, Some(0));
+    assert!(has(&file, "/last"));
+}
+
+#[tokio::test]
+async fn a_websocket_is_logged_when_it_ends() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&format!("access_log = \"stdout\"\n{}", unchecked(&[upstream.address()]))).await;
+    let url = format!("ws://{}/chat", edge.address());
+    let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    let logged = || edge.process.lines().into_iter().find(|line| line.contains("\"target\""));
+    assert_eq!(logged(), None);
+    drop(socket);
+    let line: Value = serde_json::from_str(&eventually_some("the line", SOON, async || logged()).await).unwrap();
+    assert_eq!((&line["status"], &line["target"]), (&101.into(), &"/chat".into()));
+}

@@ -1,0 +1,129 @@
+//! SIGHUP: a new configuration without a lost request, and a bad one without any effect.
+
+use std::net::SocketAddr;
+
+use http::StatusCode;
+use tests::{
+    client::{self, Connection, get, load::Load},
+    port,
+    upstream::Upstream,
+    wait::{SOON, eventually},
+};
+
+use super::{Edge, LISTENER, assert_all_ok, checked, unchecked};
+
+/// Two pools; `api` gets what its route says.
+fn routed(web: &Upstream, api: &Upstream, path: &str) -> String {
+    format!(
+        "{LISTENER}[[route]]\npool = \"web\"\n[[route]]\npath = \"{path}\"\npool = \"api\"\n\
+         [pool.web]\nendpoints = \"{}\"\n[pool.api]\nendpoints = \"{}\"\n",
+        web.address(),
+        api.address()
+    )
+}
+
+async fn served_by(edge: SocketAddr, path: &str) -> String {
+    let echo = get(edge, path).await.unwrap().json();
+    echo["upstream"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn reloads_under_load_lose_nothing_and_take_effect() {
+    let [first, second] = [Upstream::start().await, Upstream::start().await];
+    let mut edge = Edge::start(&checked(&[first.address()])).await;
+    let address = edge.address();
+    let load = Load::on(&[address]).connections(16).start();
+    for round in 0..6 {
+        let (new, old) = if round % 2 == 0 { (&second, &first) } else { (&first, &second) };
+        let said = edge.reload(&checked(&[new.address()])).await;
+        assert!(said.contains("in force"), "{said}");
+        eventually("requests to the new endpoint only", SOON, async || {
+            let before = (new.requests_for("/"), old.requests_for("/"));
+            let done = load.done();
+            eventually("more load", SOON, async || load.done() > done + 50).await;
+            new.requests_for("/") > before.0 && old.requests_for("/") == before.1
+        })
+        .await;
+    }
+    assert_all_ok(&load.stop().await);
+    assert_eq!(edge.addresses.len(), 1);
+}
+
+#[tokio::test]
+async fn routes_and_pools_come_and_go() {
+    let [web, api] = [Upstream::start().await, Upstream::start().await];
+    let mut edge = Edge::start(&unchecked(&[web.address()])).await;
+    let address = edge.address();
+    assert_eq!(served_by(address, "/api").await, web.address().to_string());
+    edge.reload(&routed(&web, &api, "/api")).await;
+    assert_eq!(served_by(address, "/api").await, api.address().to_string());
+    assert_eq!(served_by(address, "/").await, web.address().to_string());
+    edge.reload(&routed(&web, &api, "/v2")).await;
+    assert_eq!(served_by(address, "/api").await, web.address().to_string());
+    assert_eq!(served_by(address, "/v2").await, api.address().to_string());
+    edge.reload(&unchecked(&[api.address()])).await;
+    assert_eq!(served_by(address, "/").await, api.address().to_string());
+}
+
+#[tokio::test]
+async fn listeners_come_and_go_and_connections_outlive_theirs() {
+    let upstream = Upstream::start().await;
+    let one = unchecked(&[upstream.address()]);
+    let mut edge = Edge::start(&one).await;
+    let added = SocketAddr::from(([127, 0, 0, 1], port::free()));
+    let two = format!("{one}[[listener]]\naddress = \"{added}\"\n");
+
+    edge.reload(&two).await;
+    let mut connection = Connection::http1(added).await.unwrap();
+    assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+
+    edge.reload(&one).await;
+    eventually("the end of the listener", SOON, async || {
+        matches!(get(added, "/").await, Err(client::Error::Connect(_)))
+    })
+    .await;
+    assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+    assert_eq!(get(edge.address(), "/").await.unwrap().status, StatusCode::OK);
+
+    edge.reload(&two).await;
+    assert_eq!(get(added, "/").await.unwrap().status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_listener_that_goes_under_load_leaves_no_request_unanswered() {
+    let upstream = Upstream::start().await;
+    let one = unchecked(&[upstream.address()]);
+    let going = SocketAddr::from(([127, 0, 0, 1], port::free()));
+    let mut edge = Edge::start(&format!("{one}[[listener]]\naddress = \"{going}\"\n")).await;
+    let load = Load::on(&[going]).connections(16).start();
+    eventually("load", SOON, async || load.done() > 100).await;
+    edge.reload(&one).await;
+    eventually("the end of the listener", SOON, async || {
+        matches!(get(going, "/").await, Err(client::Error::Connect(_)))
+    })
+    .await;
+    assert_all_ok(&load.stop().await);
+}
+
+#[tokio::test]
+async fn a_bad_file_changes_nothing_and_is_told() {
+    let [first, second] = [Upstream::start().await, Upstream::start().await];
+    let good = unchecked(&[first.address()]);
+    let mut edge = Edge::start(&good).await;
+    let address = edge.address();
+    let other = unchecked(&[second.address()]);
+    let missing = "[listener.tls]\ncertificates = [{ certificate = \"no.pem\", key = \"no.key\" }]\n";
+    let (held, with_tls) = (std::net::TcpListener::bind("127.0.0.1:0").unwrap(), LISTENER.to_owned() + missing);
+    for (bad, told) in [
+        (other.replace("health", "heatlh"), "did you mean"),
+        (other.clone() + "no toml", "edge.toml:"),
+        (other.replace(LISTENER, &with_tls), "no.pem"),
+        (format!("{other}[[listener]]\naddress = \"{}\"\n", held.local_addr().unwrap()), "cannot listen on"),
+    ] {
+        let said = edge.reload(&bad).await;
+        assert!(said.contains("the old configuration stays") && said.contains(told), "{said}");
+        assert_eq!(served_by(address, "/").await, first.address().to_string(), "{said}");
+    }
+    edge.reload(&other).await;
+    assert_eq!(served_by(address, "/").await, second.address().to_string());
+}

@@ -1,0 +1,140 @@
+//! What happens before the first request: mistakes told, ports bound or refused, exit codes.
+
+use std::{fs, net::TcpListener};
+
+use tests::{
+    client::get,
+    process::Process,
+    upstream::{Behaviour, Upstream},
+    wait::SOON,
+};
+
+use super::{Edge, LISTENER, run, unchecked, write};
+
+/// Runs the edge with these arguments to its end and returns its exit code and all that it wrote.
+async fn ended(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut process = Process::ours("edge").args(arguments).start();
+    outcome(&mut process).await
+}
+
+async fn outcome(process: &mut Process) -> (Option<i32>, String) {
+    let code = process.exit(SOON).await.code();
+    // What was written last may still be on its way through the pipe.
+    process.line("").await;
+    (code, process.lines().join("\n"))
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_and_the_exit_code_is_1() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap().to_string();
+    let (code, told) = ended(&["run", "--listen", &address, "--to", "127.0.0.1:9", "--admin", "off"]).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains(&format!("cannot listen on {address}")) && told.contains("another process"), "{told}");
+}
+
+#[tokio::test]
+async fn a_second_edge_does_not_share_the_port_of_the_first() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    let address = edge.address().to_string();
+    let (code, told) = ended(&["run", "--listen", &address, "--to", "127.0.0.1:9", "--admin", "off"]).await;
+    assert_eq!(code, Some(1), "{told}");
+}
+
+#[tokio::test]
+async fn bad_flags_are_all_told_with_what_to_write_instead_and_nothing_is_bound() {
+    for (arguments, told) in [
+        (&["run", "--listen", "127.0.0.1"][..], "--listen"),
+        (&["run", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:9", "--drain", "30"], "\"30\" is not a duration"),
+        (&["run", "--listen", "127.0.0.1:0", "--lisen", "x"], "--listen"),
+        (&["run"], "--listen"),
+        (&["run", "--config", "/nonexistent/edge.toml"], "/nonexistent/edge.toml: cannot be read"),
+        (&["check", "--listen", "127.0.0.1:0", "--to", "nowhere"], "--to"),
+    ] {
+        let (code, output) = ended(arguments).await;
+        assert_eq!(code, Some(2), "{arguments:?}: {output}");
+        assert!(output.contains(told) && !output.contains("listening"), "{arguments:?}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_file_is_told_by_line_with_every_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\npool = \"wbe\"\n\
+        [pool.web]\nendpoints = \"127.0.0.1:9\"\nbalance = \"roundrobin\"\n";
+    write(folder.path(), text);
+    let (code, told) = outcome(&mut run(folder.path()).start()).await;
+    assert_eq!(code, Some(2), "{told}");
+    for part in
+        ["edge.toml:4:8: route.pool", "did you mean \"web\"?", "edge.toml:7:11: pool.web.balance", "round_robin"]
+    {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    assert!(!told.contains("listening"), "{told}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_told_before_anything_is_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let tls = "[listener.tls]\ncertificates = [{ certificate = \"a.pem\", key = \"a.key\" }]\n";
+    write(folder.path(), &format!("{LISTENER}{tls}[pool.web]\nendpoints = \"127.0.0.1:9\"\n"));
+    for text in [None, Some("no certificate")] {
+        if let Some(text) = text {
+            fs::write(folder.path().join("a.pem"), text).unwrap();
+        }
+        let (code, told) = outcome(&mut run(folder.path()).start()).await;
+        assert_eq!(code, Some(2), "{told}");
+        assert!(told.contains("a.pem") && !told.contains("listening"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_checked_configuration_is_printed_whole_and_can_be_run() {
+    let upstream = Upstream::start().await;
+    let to = upstream.address().to_string();
+    let (code, printed) = ended(&["check", "--listen", "127.0.0.1:0", "--to", &to, "--admin", "off"]).await;
+    assert_eq!(code, Some(0), "{printed}");
+    let edge = Edge::start(&printed).await;
+    assert!(get(edge.address(), "/").await.is_ok());
+}
+
+#[tokio::test]
+async fn flags_and_variables_are_enough_to_run() {
+    let upstream = Upstream::start().await;
+    let mut process = Process::ours("edge")
+        .args(["run", "--listen", "127.0.0.1:0", "--admin", "off"])
+        .env("EDGE_TO", upstream.address().to_string())
+        .env("EDGE_TRUSTED_PROXIES", "")
+        .start();
+    let line: serde_json::Value = serde_json::from_str(&process.line("\"listening\"").await).unwrap();
+    let address = line["fields"]["address"].as_str().unwrap().parse().unwrap();
+    assert!(get(address, "/").await.is_ok());
+}
+
+#[tokio::test]
+async fn an_address_that_this_host_does_not_have_needs_freebind() {
+    let arguments = ["run", "--listen", "192.0.2.1:0", "--to", "127.0.0.1:9", "--admin", "off"];
+    let (code, told) = ended(&arguments).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("freebind"), "{told}");
+    let mut process = Process::ours("edge").args(arguments).args(["--freebind", "true"]).start();
+    process.line("\"listening\"").await;
+}
+
+#[tokio::test]
+async fn the_health_check_reports_what_the_admin_address_says() {
+    let admin = Upstream::start().await;
+    let address = admin.address().to_string();
+    for (status, expected) in [(200, 0), (503, 1)] {
+        admin.on("/healthz", Behaviour::Status(status));
+        let mut process = Process::ours("edge").args(["healthcheck", "--admin", &address]).start();
+        assert_eq!(process.exit(SOON).await.code(), Some(expected), "{status}");
+    }
+    admin.kill().await;
+    let (code, told) = ended(&["healthcheck", "--admin", &address]).await;
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains(&address), "{told}");
+    let (code, told) = ended(&["healthcheck", "--admin", "off"]).await;
+    assert_eq!(code, Some(2), "{told}");
+}

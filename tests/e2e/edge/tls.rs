@@ -1,0 +1,165 @@
+//! Certificates: which one is shown, to whom, and what happens when its files change.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use rustls::ProtocolVersion;
+use tests::{
+    cert::{Authority, Certificate},
+    client::{Connection, Error, load::Load, raw::Raw, tls::Offer},
+    upstream::Upstream,
+    wait::{SOON, eventually},
+};
+
+use super::{Edge, LISTENER, assert_all_ok, list};
+
+/// A TLS listener with these certificates, or a self-signed one, and one pool.
+fn config(certificates: &[&Certificate], upstream: &Upstream) -> String {
+    let files: Vec<String> = certificates
+        .iter()
+        .map(|files| {
+            let (certificate, key) = (files.certificate_file.display(), files.key_file.display());
+            format!("{{ certificate = \"{certificate}\", key = \"{key}\" }}")
+        })
+        .collect();
+    let files = if files.is_empty() { String::new() } else { format!("certificates = [{}]\n", files.join(", ")) };
+    let pool = format!("[pool.web]\nendpoints = {}\nhealth = false\n", list(&[upstream.address()]));
+    format!("{LISTENER}[listener.tls]\n{files}{pool}")
+}
+
+/// The certificate that is shown to a client that asks for `name`, which has to be valid for it.
+async fn shown(edge: SocketAddr, name: &str, authority: &Authority) -> Result<Vec<u8>, Error> {
+    let connection = Connection::https(edge, name, Offer::trusting(authority.roots())).await?;
+    Ok(connection.tls().unwrap().certificate.clone())
+}
+
+#[tokio::test]
+async fn the_name_that_is_asked_for_chooses_and_the_first_one_answers_the_rest() {
+    let upstream = Upstream::start().await;
+    let authority = Authority::new();
+    let first = authority.issue("first", &["www.example.com", "127.0.0.1"]);
+    let second = authority.issue("second", &["*.example.org"]);
+    let edge = Edge::start(&config(&[&first, &second], &upstream)).await;
+    let www = shown(edge.address(), "www.example.com", &authority).await.unwrap();
+    let org = shown(edge.address(), "a.example.org", &authority).await.unwrap();
+    assert_ne!(www, org);
+    // An address is no name to ask for: the handshake has no SNI then.
+    assert_eq!(shown(edge.address(), "127.0.0.1", &authority).await.unwrap(), www);
+    let anyone = Offer::trusting_anyone();
+    let unknown = Connection::https(edge.address(), "unknown.example", anyone).await.unwrap();
+    assert_eq!(unknown.tls().unwrap().certificate, www);
+}
+
+#[tokio::test]
+async fn both_versions_of_tls_are_spoken() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&config(&[], &upstream)).await;
+    for (offered, expected) in
+        [(&rustls::version::TLS12, ProtocolVersion::TLSv1_2), (&rustls::version::TLS13, ProtocolVersion::TLSv1_3)]
+    {
+        let offer = Offer::trusting_anyone().versions(&[offered]);
+        let mut connection = Connection::https(edge.address(), "localhost", offer).await.unwrap();
+        assert_eq!(connection.tls().unwrap().version, Some(expected));
+        assert!(connection.get("/").await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn without_a_certificate_the_edge_makes_itself_one_for_its_names() {
+    let upstream = Upstream::start().await;
+    let config =
+        config(&[], &upstream).replace("[listener.tls]\n", "[listener.tls]\nself_signed = \"www.example.com\"\n");
+    let edge = Edge::start(&config).await;
+    let offer = Offer::trusting_anyone();
+    let connection = Connection::https(edge.address(), "www.example.com", offer.clone()).await.unwrap();
+    let certificate = connection.tls().unwrap().certificate.clone();
+    let name = b"www.example.com";
+    assert!(certificate.windows(name.len()).any(|part| part == name));
+    let again = Connection::https(edge.address(), "www.example.com", offer).await.unwrap();
+    assert_eq!(again.tls().unwrap().certificate, certificate);
+}
+
+#[tokio::test]
+async fn plain_http_on_the_tls_port_ends_soon_and_the_listener_goes_on() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&config(&[], &upstream)).await;
+    let mut plain = Raw::open(edge.address()).await;
+    plain.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let asked = Instant::now();
+    plain.rest().await;
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(Connection::https(edge.address(), "localhost", Offer::trusting_anyone()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_go_on_ends_in_time() {
+    let upstream = Upstream::start().await;
+    let config = format!("{}[timeouts]\nhandshake = \"200ms\"\n", config(&[], &upstream));
+    let edge = Edge::start(&config).await;
+    let mut silent = Raw::open(edge.address()).await;
+    assert_eq!(silent.rest().await, "");
+}
+
+#[tokio::test]
+async fn replaced_files_are_shown_without_a_signal() {
+    let upstream = Upstream::start().await;
+    let authority = Authority::new();
+    let certificate = authority.issue("site", &["www.example.com"]);
+    let edge = Edge::start(&config(&[&certificate], &upstream)).await;
+    let before = shown(edge.address(), "www.example.com", &authority).await.unwrap();
+    let _replaced = authority.issue("site", &["www.example.com"]);
+    eventually("the new certificate", SOON, async || {
+        shown(edge.address(), "www.example.com", &authority).await.unwrap() != before
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reload_shows_the_new_certificate_and_keeps_open_connections() {
+    let upstream = Upstream::start().await;
+    let authority = Authority::new();
+    let first = authority.issue("first", &["www.example.com"]);
+    let second = authority.issue("second", &["www.example.com"]);
+    let mut edge = Edge::start(&config(&[&first], &upstream)).await;
+    let address = edge.address();
+    let offer = Offer::trusting(authority.roots());
+    let mut connection = Connection::https(address, "www.example.com", offer).await.unwrap();
+    let before = shown(address, "www.example.com", &authority).await.unwrap();
+    let said = edge.reload(&config(&[&second], &upstream)).await;
+    assert!(said.contains("in force"), "{said}");
+    assert_ne!(shown(address, "www.example.com", &authority).await.unwrap(), before);
+    assert!(connection.get("/").await.is_ok());
+}
+
+#[tokio::test]
+async fn files_that_do_not_fit_together_leave_the_old_certificate_in_place() {
+    let upstream = Upstream::start().await;
+    let authority = Authority::new();
+    let certificate = authority.issue("site", &["www.example.com"]);
+    let other = authority.issue("other", &["www.example.com"]);
+    let mut edge = Edge::start(&config(&[&certificate], &upstream)).await;
+    let address = edge.address();
+    let before = shown(address, "www.example.com", &authority).await.unwrap();
+    std::fs::copy(other.key_file, &certificate.key_file).unwrap();
+    let said = edge.reload(&config(&[&certificate], &upstream)).await;
+    assert!(said.contains("the old configuration stays") && said.contains("site."), "{said}");
+    assert_eq!(shown(address, "www.example.com", &authority).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn tls_that_is_turned_on_by_a_reload_does_not_disturb_plain_connections() {
+    let upstream = Upstream::start().await;
+    let tls = config(&[], &upstream);
+    let plain = tls.replace("[listener.tls]\n", "");
+    let mut edge = Edge::start(&plain).await;
+    let address = edge.address();
+    let load = Load::on(&[address]).connections(4).start();
+    eventually("load", SOON, async || load.done() > 50).await;
+    edge.reload(&tls).await;
+    let done = load.done();
+    eventually("more load", SOON, async || load.done() > done + 50).await;
+    assert!(Connection::https(address, "localhost", Offer::trusting_anyone()).await.is_ok());
+    assert_all_ok(&load.stop().await);
+}
