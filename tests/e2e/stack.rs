@@ -212,14 +212,13 @@ async fn the_edge_listens_on_every_nodes_own_address_one_after_the_other() {
 async fn the_edge_goes_to_the_tasks_unless_nodes_are_named() {
     let created = deployed(&[]).await;
     let edge = service(&created, "edge");
-    assert_eq!(environment(edge, "EDGE_TO"), Some("tasks.web:8000"));
-    assert_eq!(environment(edge, "EDGE_HEALTH_EXPECT"), Some("200"));
+    let target = |edge| ["EDGE_TO", "EDGE_TO_MESH", "EDGE_TO_PORT"].map(|name| environment(edge, name));
+    assert_eq!(target(edge), [Some("tasks.web"), Some(""), Some("8000")]);
 
-    let nodes = "10.10.25.165:8000,10.10.25.166:8000,10.10.25.167:8000";
-    let created = deployed(&[("NODES", nodes), ("HEALTH_EXPECT", "any")]).await;
+    let nodes = "10.10.25.165,10.10.25.166,10.10.25.167";
+    let created = deployed(&[("NODES", nodes)]).await;
     let edge = service(&created, "edge");
-    assert_eq!(environment(edge, "EDGE_TO"), Some(nodes));
-    assert_eq!(environment(edge, "EDGE_HEALTH_EXPECT"), Some("any"));
+    assert_eq!(target(edge), [Some("tasks.web"), Some(nodes), Some("8000")]);
 }
 
 #[tokio::test]

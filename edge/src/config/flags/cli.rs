@@ -90,6 +90,9 @@ pub(super) struct Traffic {
     /// Endpoints, with commas between: IP:port or name:port; a name stands for all its addresses
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) to: Vec<String>,
+    /// Nodes whose routing mesh leads to the service, in place of --to: any answer to a check is good
+    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    pub(super) to_mesh: Vec<String>,
     /// Port of endpoints that are given without one
     #[arg(long, value_name = "PORT")]
     pub(super) to_port: Option<String>,
@@ -99,7 +102,7 @@ pub(super) struct Traffic {
     /// Ask endpoints for this path to see whether they work [default: only connect]
     #[arg(long, value_name = "PATH")]
     pub(super) health_path: Option<String>,
-    /// Which answers to that are good: "any", or statuses such as 200-399,404 [default: 200-399]
+    /// Which answers to that are good: "any", or statuses such as 200-399,404 [default: 200-399, with --to-mesh any]
     #[arg(long, value_name = "STATUSES")]
     pub(super) health_expect: Option<String>,
     /// Do not check endpoints at all

@@ -14,7 +14,7 @@ use super::{
     cli::{self, Flags},
 };
 use crate::config::{
-    AccessLog, CertificateFiles, Config, HealthCheck, Listener, Pool, Tls, address, defaults, file,
+    AccessLog, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Tls, address, defaults, file,
     problem::{ConfigError, Loaded, Problem},
     value::{self, Parsed},
 };
@@ -110,10 +110,10 @@ impl Settings {
         let to_port = reader.one("to-port", flags.to_port.as_deref(), |text| value::number(text, 10, 1, u16::MAX));
         // Any will do after a bad one: every endpoint without a port would only be told again.
         let to_port = to_port.or(flags.to_port.as_ref().map(|_| u16::MAX));
-        let sources = reader.many("to", &flags.to, |text| {
-            address::endpoint(text, to_port.ok_or(", or for all of them with --to-port"))
-        });
-        reader.repeats("to", &sources, ToString::to_string);
+        let (to, endpoints) = if self.is_mesh() { ("to-mesh", &flags.to_mesh) } else { ("to", &flags.to) };
+        let sources = reader
+            .many(to, endpoints, |text| address::endpoint(text, to_port.ok_or(", or for all of them with --to-port")));
+        reader.repeats(to, &sources, ToString::to_string);
         self.report_missing(reader);
 
         let mut pool = Pool::new(POOL, sources);
@@ -128,9 +128,15 @@ impl Settings {
         Loaded { config, warnings }
     }
 
+    /// Whether endpoints are nodes of a mesh. A stack file may name both, and the mesh then wins: its
+    /// variable is empty unless somebody chose it.
+    fn is_mesh(&self) -> bool {
+        items(&self.flags.traffic.to_mesh).next().is_some()
+    }
+
     fn report_missing(&self, reader: &Reader<'_>) {
         let nowhere = items(&self.flags.traffic.listen).chain(items(&self.flags.traffic.listen_tls)).next().is_none();
-        let nobody = items(&self.flags.traffic.to).next().is_none();
+        let nobody = items(&self.flags.traffic.to).chain(items(&self.flags.traffic.to_mesh)).next().is_none();
         let (flag, message) = match (nowhere, nobody) {
             (true, true) => ("config", "is missing: write --config edge.toml, or --listen :80 --to 10.0.0.1:8000"),
             (true, false) => ("listen", "is missing: write where to serve requests, such as --listen :80"),
@@ -207,7 +213,8 @@ impl Settings {
         if expect.is_some() && flags.health_path.is_none() {
             warnings.push(self.given.problem("health-expect", "has no effect without --health-path"));
         }
-        Some(HealthCheck { path, expect: expect.unwrap_or_default(), ..HealthCheck::default() })
+        let default = if self.is_mesh() { Expect::Any } else { Expect::default() };
+        Some(HealthCheck { path, expect: expect.unwrap_or(default), ..HealthCheck::default() })
     }
 }
 

@@ -66,6 +66,22 @@ fn lists_have_commas_spaces_or_the_flag_again() {
 }
 
 #[test]
+fn nodes_of_a_mesh_take_the_place_of_endpoints_and_any_answer_of_theirs_is_good() {
+    let stack = [("EDGE_LISTEN", ":1"), ("EDGE_TO", "tasks.web"), ("EDGE_TO_PORT", "8000"), ("EDGE_TO_MESH", "")];
+    let tasks = config("", &stack);
+    assert_eq!(tasks.pools[0].sources, [Source::Name { host: "tasks.web".into(), port: 8000 }]);
+    assert_eq!(tasks.pools[0].health, Some(HealthCheck::default()));
+
+    let nodes = config("--to-mesh 10.0.0.1,10.0.0.2:9000", &stack);
+    let expected = ["10.0.0.1:8000", "10.0.0.2:9000"].map(|node| Source::Address(address(node)));
+    assert_eq!(nodes.pools[0].sources, expected);
+    assert_eq!(nodes.pools[0].health.as_ref().unwrap().expect, Expect::Any);
+
+    let strict = config("--to-mesh 10.0.0.1 --health-path /x --health-expect 200", &stack);
+    assert_eq!(strict.pools[0].health.as_ref().unwrap().expect, Expect::Statuses(vec![(200, 200)]));
+}
+
+#[test]
 fn every_flag_is_also_a_variable() {
     let folder = tempfile::tempdir().unwrap();
     let pem = folder.path().join("both.pem");
@@ -75,6 +91,7 @@ fn every_flag_is_also_a_variable() {
         ("listen", ":80"),
         ("listen-tls", ":443"),
         ("to", "10.0.0.1,web:9000"),
+        ("to-mesh", ""),
         ("to-port", "8000"),
         ("balance", "least_requests"),
         ("health-path", "/readyz"),
@@ -310,10 +327,11 @@ fn help_has_all_that_a_newcomer_needs() {
           --listen <ADDR>...              Serve HTTP here: IP:port, or :port for every address of this host
           --listen-tls <ADDR>...          Serve HTTPS here
           --to <ADDR>...                  Endpoints, with commas between: IP:port or name:port; a name stands for all its addresses
+          --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service, in place of --to: any answer to a check is good
           --to-port <PORT>                Port of endpoints that are given without one
           --balance <NAME>                Who gets the next request: round_robin, least_requests or random [default: round_robin]
           --health-path <PATH>            Ask endpoints for this path to see whether they work [default: only connect]
-          --health-expect <STATUSES>      Which answers to that are good: "any", or statuses such as 200-399,404 [default: 200-399]
+          --health-expect <STATUSES>      Which answers to that are good: "any", or statuses such as 200-399,404 [default: 200-399, with --to-mesh any]
           --no-health[=<BOOL>]            Do not check endpoints at all
           --tls-cert-file <FILE>          Certificate chain for HTTPS, PEM; without one the edge makes itself one that browsers warn about
           --tls-key-file <FILE>           Key of the certificate, PEM
