@@ -67,6 +67,7 @@ fn store(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<S
     let (setting, url) = match (&flags.redis_url, &flags.redis_url_file) {
         (Some(_), Some(_)) => return Err(ConfigError::TwoUrls),
         (Some(url), None) => (REDIS_URL, url.clone()),
+        (None, Some(path)) if path.to_string_lossy().contains("://") => return Err(ConfigError::UrlForFile),
         (None, Some(path)) => {
             let url = String::from_utf8_lossy(&read(REDIS_URL_FILE, path.as_ref())?).into_owned();
             (REDIS_URL_FILE, url)
@@ -112,6 +113,9 @@ pub(crate) enum ConfigError {
     Listen(String, #[source] AddrParseError),
     #[error("{REDIS_URL} and {REDIS_URL_FILE} are both set: unset one of them")]
     TwoUrls,
+    /// Not repeated: it may hold a password.
+    #[error("{REDIS_URL_FILE} is a URL: name a file that holds it, or set {REDIS_URL} instead")]
+    UrlForFile,
     #[error(
         "there is nowhere to count: set {REDIS_URL} or {REDIS_URL_FILE} for Redis, \
          or {DATA} for a file in that folder"
@@ -188,13 +192,14 @@ mod tests {
 
     #[test]
     fn errors_name_the_setting_and_never_the_password() {
-        let table: [(&[&str], &str); 13] = [
+        let table: [(&[&str], &str); 14] = [
             (&[], "there is nowhere to count: set --redis-url (REDIS_URL)"),
             (&["--data", ""], "--data (APP_DATA) is empty"),
             (&["--redis-url", ""], "--redis-url (REDIS_URL) cannot be used: write redis://"),
             (&["--redis-url=http://:s3cret@redis"], "--redis-url (REDIS_URL) cannot be used: write redis://"),
             (&["--redis-url=redis://:s3cret@redis/x"], "--redis-url (REDIS_URL) cannot be used: the URL"),
             (&["--redis-url=redis://r", "--redis-url-file=url"], "are both set"),
+            (&["--redis-url-file=redis://:s3cret@redis"], "--redis-url-file (REDIS_URL_FILE) is a URL"),
             (&["--redis-url-file=gone"], "--redis-url-file (REDIS_URL_FILE) names \"gone\""),
             (&["--redis-url=redis://r", "--redis-ca-file=pem"], "--redis-ca-file (REDIS_CA_FILE) cannot"),
             (&["--redis-url=rediss://r", "--redis-ca-file=pem"], "--redis-ca-file (REDIS_CA_FILE) cannot"),

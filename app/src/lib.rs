@@ -3,7 +3,7 @@
 //!
 //! # Life of a hit
 //!
-//! [`serve`] accepts the connection and reads the request; `routes` finds that it is a visit;
+//! [`serve()`] accepts the connection and reads the request; `routes` finds that it is a visit;
 //! [`Counter::hit`] joins it to the batch that the next round trip to the store will count; its
 //! number comes back and becomes the page. [`error`] is the one table from failures to statuses.
 //!

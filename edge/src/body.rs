@@ -2,7 +2,9 @@
 
 use std::{
     cell::{Cell, RefCell},
+    error::Error as StdError,
     future::Future,
+    io,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -99,7 +101,7 @@ impl Body for RequestBody {
         watch.timer = None;
         let outcome = match frame {
             Some(Ok(frame)) => watch.take(frame).map(Some),
-            Some(Err(error)) => Err(Error::because(Kind::ClientGone, Retry::Never, error)),
+            Some(Err(error)) => Err(Error::because(blame(&error), Retry::Never, error)),
             None => Ok(None),
         };
         match outcome {
@@ -144,6 +146,15 @@ impl Watch {
         self.progress.done.set(true);
         *self.progress.failure.borrow_mut() = Some(error.kind);
         error
+    }
+}
+
+/// Whether a client that spoils its body has gone, or has sent chunks that are none.
+fn blame(error: &hyper::Error) -> Kind {
+    let cause = StdError::source(error).and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    match cause {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Kind::BadRequest,
+        _ => Kind::ClientGone,
     }
 }
 

@@ -70,6 +70,12 @@ impl Downstream {
         self.phase.get()
     }
 
+    /// Whether closing now may cross a request on its way; HTTP/2 says with GOAWAY which it has not seen.
+    #[must_use]
+    pub fn may_cross_a_request(&self) -> bool {
+        !self.multiplexed && self.phase.get() != Phase::Busy
+    }
+
     /// When anything last moved, either way.
     #[must_use]
     pub fn last_moved(&self) -> Instant {

@@ -92,6 +92,8 @@ async fn proxy(
         return switch(response, lease, asked, pool.handle.config.timeouts.tunnel_idle);
     }
     headers::strip_hop_by_hop(response.headers_mut());
+    // The version is of one hop as well: an old endpoint must not cost the client its connection.
+    *response.version_mut() = Version::HTTP_11;
     Ok(Answer::Response(response, lease))
 }
 

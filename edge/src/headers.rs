@@ -158,8 +158,10 @@ pub fn forward(headers: &mut HeaderMap, client: &Client, host: Option<&HeaderVal
     // The body is not asked for before the upstream is connected, which is what 100-continue is for;
     // hyper answers it when the body is first read.
     headers.remove(header::EXPECT);
-    if let Some(host) = host {
-        headers.insert(header::HOST, host.clone());
+    // HTTP/1.1 asks for the field, also where an HTTP/1.0 client left it out (RFC 9112 section 3.2).
+    headers.insert(header::HOST, host.cloned().unwrap_or_else(|| HeaderValue::from_static("")));
+    if received == Version::HTTP_2 {
+        join_cookies(headers);
     }
     if client.trusted {
         let chain = joined(headers, &X_FORWARDED_FOR, &client.ip);
@@ -205,6 +207,16 @@ fn joined(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderV
     }
     bytes.extend_from_slice(last.as_bytes());
     HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| last.clone())
+}
+
+/// HTTP/2 may spread cookies over several fields, HTTP/1.1 has one for all (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
 }
 
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
@@ -335,6 +347,23 @@ mod tests {
         assert_eq!(values(&headers, "x-forwarded-host"), ["a.example"]);
         assert_eq!(values(&headers, "forwarded"), ["for=1.1.1.1, for=10.0.0.1;proto=http;host=a.example"]);
         assert_eq!(values(&headers, "via"), ["2 edge"]);
+    }
+
+    #[test]
+    fn http2_cookies_become_one_field_and_others_stay() {
+        let host = HeaderValue::from_static("a");
+        for (version, expected) in [(Version::HTTP_2, &["a=1; b=2"][..]), (Version::HTTP_11, &["a=1", "b=2"])] {
+            let mut headers = map(&[("cookie", "a=1"), ("cookie", "b=2")]);
+            forward(&mut headers, &client("192.0.2.7:1", &[]), Some(&host), version);
+            assert_eq!(values(&headers, "cookie"), expected, "{version:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_without_a_host_leaves_an_empty_one() {
+        let mut headers = HeaderMap::new();
+        forward(&mut headers, &client("192.0.2.7:1", &[]), None, Version::HTTP_10);
+        assert_eq!(values(&headers, "host"), [""]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -38,6 +38,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const MAX_RESETS: usize = 50;
 /// How long and how much of an unread request body is taken in so that its sender reads the answer.
 const LINGER: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
+/// How long a drain leaves an HTTP/1 connection open on which no request is under way. One may be on the
+/// wire already, and closing without an answer would lose it; nothing announces a close but an answer.
+const LAST_CALL: Duration = Duration::from_secs(1);
 /// How long an HTTP/2 client has to close after GOAWAY.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -73,8 +76,10 @@ async fn plain(worker: &Rc<Worker>, view: &View, mut stream: TcpStream, client: 
     let sniffed = tokio::select! {
         biased;
         sniffed = timeout(view.config().timeouts.head, sniff(&mut stream)) => sniffed,
-        // Next to nothing has come yet, so next to nothing is lost.
-        () = worker.drained() => return,
+        () = async {
+            worker.drained().await;
+            sleep(LAST_CALL).await;
+        } => return,
     };
     let Ok(Ok(ahead)) = sniffed else { return };
     if ahead.starts_with(PREFACE) {
@@ -194,8 +199,8 @@ enum Ended {
     Impatient(Phase),
 }
 
-/// Runs a connection until it ends, loses patience with it as [`Downstream::due`] says, and closes it
-/// between two requests once the worker drains.
+/// Runs a connection until it ends, loses patience with it as [`Downstream::due`] says, and once the
+/// worker drains makes the request under way the last one, or the next if it comes at once.
 async fn drive<C: Future<Output = hyper::Result<()>> + Unpin>(
     worker: &Rc<Worker>,
     view: &View,
@@ -206,6 +211,7 @@ async fn drive<C: Future<Output = hyper::Result<()>> + Unpin>(
     let timeouts = &view.config().timeouts;
     let mut patience = Deadline::new(Instant::now());
     let mut drained = Some(Box::pin(worker.drained()));
+    let mut last_call = None;
     std::future::poll_fn(|cx| {
         // Bytes that have come before the drain are a request that will be answered: they are read first.
         if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
@@ -213,6 +219,11 @@ async fn drive<C: Future<Output = hyper::Result<()>> + Unpin>(
         }
         if drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready()) {
             drained = None;
+            last_call = Some(Box::pin(sleep(LAST_CALL)));
+        }
+        if last_call.as_mut().is_some_and(|over| !downstream.may_cross_a_request() || over.as_mut().poll(cx).is_ready())
+        {
+            last_call = None;
             close_when_done(Pin::new(&mut *connection));
             if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
                 return Poll::Ready(Ended::Closed(outcome));

@@ -6,6 +6,7 @@
 //! as a crash would.
 
 mod replica;
+mod store;
 
 use std::{
     io,
@@ -15,20 +16,14 @@ use std::{
     time::Duration,
 };
 
-use app::{Counter, OpenError, StoreConfig};
+use app::{OpenError, StoreConfig};
 use edge::{
     config::{Config, HealthCheck, Listener, Pool, Source},
     control::{Command, Edge, StartError},
 };
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 
-use crate::replica::Replica;
-
-/// How long the store may take to close at the end.
-const CLOSE: Duration = Duration::from_secs(2);
+use crate::{replica::Replica, store::Store};
 
 /// What to start, and where.
 #[derive(Clone, Debug)]
@@ -114,9 +109,8 @@ pub struct Stack {
     /// Tells the edge to end, also by being dropped.
     commands: mpsc::UnboundedSender<Command>,
     edge_thread: JoinHandle<Result<(), StartError>>,
-    counter: Counter,
-    /// Where the counter's store lives; after everything that counts.
-    store: Runtime,
+    /// After everything that counts in it.
+    store: Store,
 }
 
 impl Stack {
@@ -130,14 +124,9 @@ impl Stack {
             listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>().map_err(Error::Thread)?;
         let edge = Edge::bind(edge_config(options, &addresses)).map_err(Error::Edge)?;
 
-        let store = Builder::new_multi_thread().worker_threads(1).thread_name("store").enable_all().build();
-        let store = store.map_err(Error::Thread)?;
-        let counter = {
-            let _inside = store.enter();
-            Counter::open(&options.store, app::Limits::default()).map_err(Error::Store)?
-        };
+        let store = Store::open(&options.store)?;
         let replicas = listeners.into_iter().enumerate().map(|(index, listener)| {
-            Replica::start(&format!("replica-{}", index + 1), listener, counter.clone()).map(Some)
+            Replica::start(&format!("replica-{}", index + 1), listener, store.counter.clone()).map(Some)
         });
         let replicas = replicas.collect::<io::Result<Vec<_>>>().map_err(Error::Thread)?;
 
@@ -146,7 +135,7 @@ impl Stack {
         let (commands, inbox) = mpsc::unbounded_channel();
         let edge_thread = thread::Builder::new().name("edge".into()).spawn(move || edge.run(inbox));
         let edge_thread = edge_thread.map_err(Error::Thread)?;
-        Ok(Self { replicas, addresses, edge: edge_address, admin, commands, edge_thread, counter, store })
+        Ok(Self { replicas, addresses, edge: edge_address, admin, commands, edge_thread, store })
     }
 
     /// Where the replicas listen, or did before they were killed.
@@ -187,12 +176,7 @@ impl Stack {
         for replica in self.replicas.into_iter().flatten() {
             replica.stop();
         }
-        self.store.block_on(async {
-            if tokio::time::timeout(CLOSE, self.counter.close()).await.is_err() {
-                tracing::warn!("the store does not close in time");
-            }
-        });
-        self.store.shutdown_timeout(CLOSE);
+        self.store.close();
         ended.map_err(Error::Edge)
     }
 }

@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod counter;
 mod edge;
 mod harness;
+mod local;
+mod replica;
 mod stack;

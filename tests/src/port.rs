@@ -5,29 +5,38 @@
 //! then connects to itself. These ports lie below the kernel's ephemeral range, which starts at 32768.
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
+/// Ports that one test program has to itself; its first one, held for as long as it runs, marks them.
+const BLOCK: u16 = 1_000;
 
 /// A port of 127.0.0.1 on which nobody listens over TCP or UDP, and that no other call of this process
-/// was given.
+/// was given. Test programs that run at the same time are given different ones.
 ///
 /// # Panics
 /// When every candidate is taken.
 #[must_use]
 pub fn free() -> u16 {
+    static BEGIN: LazyLock<(u16, TcpListener)> = LazyLock::new(claim);
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test programs that run at the same time start at different places.
-    let start = u16::try_from(std::process::id() % u32::from(COUNT)).expect("less than COUNT");
-    for _ in 0..COUNT {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
-        let port = FIRST + (start + step) % COUNT;
+    for _ in 1..BLOCK {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) % (BLOCK - 1);
+        let port = BEGIN.0 + 1 + step;
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, port));
         if tcp.is_ok() && udp.is_ok() {
             return port;
         }
     }
-    panic!("no free port from {FIRST} on");
+    panic!("no free port from {} on", BEGIN.0)
+}
+
+/// The first port of a block that no other program holds.
+fn claim() -> (u16, TcpListener) {
+    let blocks = (FIRST..FIRST + COUNT).step_by(usize::from(BLOCK));
+    let held = blocks.filter_map(|port| Some((port, TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?))).next();
+    held.expect("fewer test programs than blocks of ports")
 }

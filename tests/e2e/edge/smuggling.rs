@@ -73,6 +73,22 @@ async fn an_ambiguous_body_is_refused_and_the_connection_closed() {
 }
 
 #[tokio::test]
+async fn a_length_beside_chunks_is_dropped_and_ends_the_connection() {
+    let recorder = Recorder::start().await;
+    let edge = Edge::start(&unchecked(&[recorder.address()])).await;
+    let (length, chunked) = ("Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n");
+    for [first, second] in [[length, chunked], [chunked, length]] {
+        let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{first}{second}\r\n3\r\nabc\r\n0\r\n\r\n{HIDDEN}");
+        let answer = raw::exchange(edge.address(), request.as_bytes()).await;
+        // RFC 9112 section 6.1: whoever reads it all the same closes behind the answer.
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{first:?}: {answer}");
+    }
+    let seen = recorder.text();
+    assert_eq!(seen.matches(" HTTP/1.1\r\n").count(), 2, "{seen}");
+    assert!(seen.contains("transfer-encoding: chunked") && !seen.contains("content-length"), "{seen}");
+}
+
+#[tokio::test]
 async fn what_is_hidden_in_a_body_stays_in_the_body() {
     let recorder = Recorder::start().await;
     let edge = Edge::start(&unchecked(&[recorder.address()])).await;

@@ -77,7 +77,7 @@ async fn a_bad_file_is_told_by_line_with_every_mistake() {
 #[tokio::test]
 async fn a_certificate_that_cannot_be_used_is_told_before_anything_is_bound() {
     let folder = tempfile::tempdir().unwrap();
-    let tls = "[listener.tls]\ncertificates = [{ certificate = \"a.pem\", key = \"a.key\" }]\n";
+    let tls = "[listener.tls]\ncertificates = [{ certificate = \"a.pem\", key = \"a.pem\" }]\n";
     write(folder.path(), &format!("{LISTENER}{tls}[pool.web]\nendpoints = \"127.0.0.1:9\"\n"));
     for text in [None, Some("no certificate")] {
         if let Some(text) = text {
@@ -108,7 +108,7 @@ async fn flags_and_variables_are_enough_to_run() {
         .env("EDGE_TRUSTED_PROXIES", "")
         .start();
     let line: serde_json::Value = serde_json::from_str(&process.line("\"listening\"").await).unwrap();
-    let address = line["fields"]["address"].as_str().unwrap().parse().unwrap();
+    let address = line["address"].as_str().unwrap().parse().unwrap();
     assert!(get(address, "/").await.is_ok());
 }
 
@@ -118,7 +118,7 @@ async fn an_address_that_this_host_does_not_have_needs_freebind() {
     let (code, told) = ended(&arguments).await;
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("freebind"), "{told}");
-    let mut process = Process::ours("edge").args(arguments).args(["--freebind", "true"]).start();
+    let mut process = Process::ours("edge").args(arguments).arg("--freebind").start();
     process.line("\"listening\"").await;
 }
 

@@ -1,0 +1,36 @@
+//! The counter on its file dies under load.
+
+use std::path::Path;
+
+use tests::client::load::Load;
+use tests::wait::{SOON, eventually};
+
+use crate::replica::{ANY, Replica, numbers, plan};
+
+const ROUNDS: usize = 4;
+
+async fn replica(data: &Path) -> Replica {
+    Replica::start(plan(&["--data"]).arg(data), ANY).await
+}
+
+#[tokio::test]
+async fn what_was_told_survives_kill_9_under_load() {
+    let data = tempfile::tempdir().unwrap();
+    let mut last = 0;
+    let mut visits = 0;
+    for round in 0..ROUNDS {
+        let mut replica = replica(data.path()).await;
+        let load = Load::on(&[replica.address]).connections(16).start();
+        eventually("visits", SOON, async || load.done() >= 200 + 50 * round).await;
+        replica.process.kill();
+        let records = load.stop().await;
+        visits += records.len() as u64;
+        let numbers = numbers(&records);
+        assert!(numbers.first() > Some(&last), "{:?} after {last}", numbers.first());
+        last = numbers.last().copied().unwrap();
+    }
+    let next = replica(data.path()).await.visit().await;
+    assert!(next > last, "{next} after {last}");
+    // What was under way may have been counted, but once.
+    assert!(next <= visits + 1, "{next} after {visits} visits");
+}

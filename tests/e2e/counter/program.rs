@@ -1,0 +1,124 @@
+//! How the counter is told what to do, and what it says about it.
+
+use std::fs;
+
+use http::StatusCode;
+use tests::process::Process;
+use tests::redis::Redis;
+use tests::wait::{SOON, eventually};
+
+use crate::replica::{ANY, Replica, plan};
+
+const PASSWORD: &str = "s3cret-of-the-swarm";
+
+#[tokio::test]
+async fn the_url_of_redis_may_come_from_a_file() {
+    let redis = Redis::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("redis_url");
+    // As an editor leaves it.
+    fs::write(&file, format!("{}\n", redis.url())).unwrap();
+    let replica = Replica::start(plan(&[]).env("REDIS_URL_FILE", &file), ANY).await;
+    assert_eq!(replica.visit().await, 1);
+    assert_eq!(redis.number("hits").await, 1);
+}
+
+/// The exit code and all that was written, once it has ended.
+async fn end(mut process: Process) -> (Option<i32>, String) {
+    let code = process.exit(SOON).await.code();
+    // Read by a thread of its own, to the end.
+    process.line("app").await;
+    (code, process.lines().join("\n"))
+}
+
+#[tokio::test]
+async fn two_urls_are_refused_by_both_names() {
+    let plan = plan(&[]).env("REDIS_URL", "redis://a").env("REDIS_URL_FILE", "b");
+    let (code, text) = end(plan.start()).await;
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("(REDIS_URL)") && text.contains("(REDIS_URL_FILE)"), "{text}");
+}
+
+#[tokio::test]
+async fn a_password_is_never_written() {
+    let mut redis = Redis::start().await;
+    let _: () = redis::cmd("CONFIG")
+        .arg(&["SET", "requirepass", PASSWORD])
+        .query_async(&mut redis.connection().await)
+        .await
+        .unwrap();
+    let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}", redis.port());
+    let right = plan(&[]).env("REDIS_URL", url(PASSWORD)).env("LOG", "trace");
+    let right = Replica::start(right, ANY).await;
+    let wrong = plan(&["--redis-url", &url(&PASSWORD.to_uppercase())]).env("RUST_LOG", "trace");
+    let wrong = Replica::start(wrong, ANY).await;
+    assert_eq!(right.visit().await, 1);
+    eventually("the wrong password's refusal", SOON, async || wrong.get("/readyz").await.text().contains("WRONGPASS"))
+        .await;
+    redis.kill();
+    for replica in [&right, &wrong] {
+        eventually("the loss of Redis", SOON, async || replica.get("/readyz").await.text().contains("cannot connect"))
+            .await;
+    }
+    for replica in [right, wrong] {
+        let mut said = replica.process.lines();
+        assert!(said.iter().any(|line| line.contains("\"DEBUG\"")), "the log says all there is");
+        for path in ["/", "/readyz", "/metrics", "/x"] {
+            let reply = replica.get(path).await;
+            said.push(format!("{:?} {}", reply.headers, reply.text()));
+        }
+        assert_secret(&said.join("\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_url_is_refused_without_its_password() {
+    let wrong = [
+        ("REDIS_URL", format!("redis://:{PASSWORD}@redis:port")),
+        ("REDIS_URL", format!("redis://:{PASSWORD}@redis/database")),
+        ("REDIS_URL", format!("http://:{PASSWORD}@redis")),
+        ("REDIS_URL", format!(":{PASSWORD}@redis")),
+        // The URL where its file's name belongs.
+        ("REDIS_URL_FILE", format!("redis://:{PASSWORD}@redis")),
+    ];
+    for (name, value) in wrong {
+        let (code, text) = end(plan(&[]).env(name, &value).start()).await;
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains(name), "{text}");
+        assert_secret(&text);
+    }
+    let (code, text) = end(plan(&["--help"]).env("REDIS_URL", format!("redis://:{PASSWORD}@redis")).start()).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert_secret(&text);
+}
+
+/// Fails when the password stands in `text`, in any case.
+fn assert_secret(text: &str) {
+    let at = text.to_lowercase().find(PASSWORD);
+    assert!(at.is_none(), "the password is in: {text}");
+}
+
+#[tokio::test]
+async fn the_health_check_asks_whether_the_process_lives_and_not_whether_redis_does() {
+    let mut redis = Redis::start().await;
+    let mut replica = Replica::on_redis(&redis).await;
+    let listen = replica.address.to_string();
+    let check = async || {
+        // Configured by the variables of the service, as the engine runs it in the container.
+        let mut check = plan(&["healthcheck"]).env("APP_LISTEN", &listen).start();
+        check.exit(SOON).await.code()
+    };
+    assert_eq!(check().await, Some(0));
+    redis.kill();
+    eventually("failed readiness", SOON, async || {
+        replica.get("/readyz").await.status == StatusCode::SERVICE_UNAVAILABLE
+    })
+    .await;
+    assert_eq!(check().await, Some(0), "without Redis");
+    replica.process.freeze();
+    assert_eq!(check().await, Some(1), "frozen");
+    replica.process.thaw();
+    assert_eq!(check().await, Some(0), "thawed");
+    replica.process.kill();
+    assert_eq!(check().await, Some(1), "gone");
+}

@@ -1,0 +1,68 @@
+//! SIGTERM to the counter.
+
+use http::StatusCode;
+use tests::client::load::Load;
+use tests::client::{Connection, get};
+use tests::redis::Redis;
+use tests::wait::{SOON, deadline, eventually};
+
+use crate::replica::{ANY, Replica, assert_all_ok, assert_exactly, number, numbers, plan};
+
+#[tokio::test]
+async fn under_load_every_visit_that_was_counted_is_answered() {
+    let redis = Redis::start().await;
+    for _ in 0..3 {
+        let mut replica = Replica::on_redis(&redis).await;
+        let before = redis.number("hits").await;
+        let load = Load::on(&[replica.address]).connections(32).start();
+        eventually("visits", SOON, async || load.done() >= 300).await;
+        assert_eq!(replica.drain().await, Some(0));
+        let records = load.stop().await;
+        let after = redis.number("hits").await;
+        assert_exactly(&numbers(&records), before + 1..=after);
+    }
+}
+
+#[tokio::test]
+async fn readiness_fails_first_while_new_connections_are_still_served() {
+    let redis = Redis::start().await;
+    let arguments = ["--redis-url", &redis.url(), "--drain-delay", "3s"];
+    let mut replica = Replica::start(plan(&arguments), ANY).await;
+    replica.ready(SOON).await;
+    let load = Load::on(&[replica.address]).connections(8).start();
+    replica.process.terminate();
+    eventually("failed readiness", SOON, async || {
+        replica.get("/readyz").await.status == StatusCode::SERVICE_UNAVAILABLE
+    })
+    .await;
+    // On a connection of its own, as through a mesh that has not noticed yet.
+    assert!(replica.visit().await > 0);
+    let before = load.done();
+    eventually("visits", SOON, async || load.done() >= before + 50).await;
+    assert_all_ok(&load.stop().await);
+    assert_eq!(replica.process.exit(SOON).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_visit_under_way_is_answered_before_it_ends() {
+    let mut redis = Redis::start().await;
+    let arguments = ["--redis-url", &redis.url(), "--deadline", "10s"];
+    let mut replica = Replica::start(plan(&arguments), ANY).await;
+    replica.ready(SOON).await;
+    let mut connection = Connection::http1(replica.address).await.unwrap();
+    redis.freeze();
+    let visit = tokio::spawn(async move { connection.get("/").await });
+    eventually("a visit under way", SOON, async || {
+        // The question itself is the other one.
+        replica.get("/metrics").await.text().contains("\napp_in_flight_requests 2\n")
+    })
+    .await;
+    replica.process.terminate();
+    replica.process.line("\"draining\"").await;
+    eventually("a closed port", SOON, async || get(replica.address, "/healthz").await.is_err()).await;
+    assert_eq!(replica.process.exited(), None, "it waits for the visit");
+    redis.thaw();
+    let reply = deadline("the answer", SOON, visit).await.unwrap().unwrap();
+    assert_eq!(number(&reply), 1);
+    assert_eq!(replica.process.exit(SOON).await.code(), Some(0));
+}

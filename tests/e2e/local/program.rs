@@ -1,0 +1,148 @@
+//! What a visitor of the project sees first: `cargo run`, a table, its curl lines, Ctrl-C.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use rustix::process::Signal;
+use tests::client::get;
+use tests::client::load::Load;
+use tests::process::{Plan, Process};
+use tests::redis::Redis;
+use tests::wait::{SOON, eventually};
+
+use crate::replica::{assert_all_ok, assert_exactly, assert_in_order, number, numbers};
+
+/// The program once it has told what runs where. Dropping it ends it.
+pub(super) struct Local {
+    pub(super) process: Process,
+    /// The rows, as name and place.
+    pub(super) table: Vec<(String, String)>,
+    /// The lines to try, as they stand there.
+    pub(super) lines: Vec<String>,
+}
+
+impl Local {
+    pub(super) async fn start(plan: Plan) -> Self {
+        let mut process = plan.start();
+        process.line("Ctrl-C ends it").await;
+        let lines = process.lines();
+        let rows = lines.iter().filter_map(|line| line.strip_prefix("  ")?.split_once("  "));
+        let table = rows.map(|(name, place)| (name.trim().to_owned(), place.trim().to_owned())).collect();
+        let lines = lines.iter().map(|line| line.trim()).filter(|line| line.starts_with("curl "));
+        let lines = lines.map(str::to_owned).collect();
+        Self { process, table, lines }
+    }
+
+    pub(super) fn place(&self, name: &str) -> &str {
+        self.table.iter().find(|row| row.0 == name).map_or_else(|| panic!("{:?}", self.table), |row| &row.1)
+    }
+
+    /// The address of a row.
+    pub(super) fn address(&self, name: &str) -> SocketAddr {
+        self.place(name).strip_prefix("http://").and_then(|address| address.parse().ok()).expect("a URL")
+    }
+
+    /// Presses Ctrl-C and returns the exit code.
+    async fn interrupt(&mut self) -> Option<i32> {
+        self.process.signal(Signal::INT);
+        self.process.exit(SOON).await.code()
+    }
+}
+
+/// The program on free ports and without a place for its count.
+pub(super) fn plan() -> Plan {
+    let listen = ["--listen", "--edge", "--admin"].map(|flag| [flag, "127.0.0.1:0"]);
+    Process::ours("local").args(listen.concat())
+}
+
+async fn in_folder(data: &Path) -> Local {
+    Local::start(plan().arg("--data").arg(data)).await
+}
+
+/// Runs a command line as a user does who copies it.
+fn shell(line: &str) -> Output {
+    // So that a silent server fails the test instead of stopping it.
+    Command::new("timeout").args(["20", "sh", "-c", line]).output().unwrap()
+}
+
+#[tokio::test]
+async fn the_table_s_lines_work_and_count_together() {
+    let data = tempfile::tempdir().unwrap();
+    let local = in_folder(data.path()).await;
+    let names: Vec<_> = local.table.iter().map(|row| row.0.as_str()).collect();
+    let expected = ["replica 1", "replica 2", "replica 3", "edge", "its status page", "the count"];
+    assert_eq!(names[..expected.len()], expected);
+    assert_eq!(local.lines.len(), 2, "{:?}", local.lines);
+
+    for (line, seen) in local.lines.iter().chain(&local.lines).zip(1..) {
+        let output = shell(line);
+        let page = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(page, format!("Hello World! I have been seen {seen} times.\n"), "{line}");
+    }
+    for (name, seen) in ["replica 1", "replica 2", "replica 3", "edge"].into_iter().zip(5..) {
+        assert_eq!(number(&get(local.address(name), "/").await.unwrap()), seen, "{name}");
+    }
+    let status = shell(&format!("curl --fail {}", local.place("its status page")));
+    assert!(status.status.success(), "{status:?}");
+    assert_eq!(Path::new(local.place("the count")), data.path().join("hits.redb"));
+}
+
+#[tokio::test]
+async fn every_replica_gets_visits_through_the_edge() {
+    let data = tempfile::tempdir().unwrap();
+    let local = in_folder(data.path()).await;
+    let load = Load::on(&[local.address("edge")]).start();
+    eventually("visits", SOON, async || load.done() >= 60).await;
+    let records = load.stop().await;
+    assert_all_ok(&records);
+    for replica in ["replica-1", "replica-2", "replica-3"] {
+        let served = records.iter().filter_map(|record| record.outcome.as_ref().ok()?.header("x-served-by"));
+        assert!(served.filter(|name| *name == replica).count() > 5, "{replica}");
+    }
+}
+
+#[tokio::test]
+async fn ctrl_c_under_load_answers_every_visit_that_was_counted() {
+    let data = tempfile::tempdir().unwrap();
+    let mut local = in_folder(data.path()).await;
+    let loads = ["edge", "replica 1"].map(|name| Load::on(&[local.address(name)]).connections(8).start());
+    eventually("visits", SOON, async || loads.iter().all(|load| load.done() >= 100)).await;
+    assert_eq!(local.interrupt().await, Some(0));
+    let mut records = Vec::new();
+    for load in loads {
+        records.extend(load.stop().await);
+    }
+    assert_in_order(&records);
+    let local = in_folder(data.path()).await;
+    let next = number(&get(local.address("edge"), "/").await.unwrap());
+    assert_exactly(&numbers(&records), 1..=next - 1);
+}
+
+#[tokio::test]
+async fn the_count_survives_kill_9_under_load() {
+    let data = tempfile::tempdir().unwrap();
+    let mut last = 0;
+    for _ in 0..3 {
+        let mut local = in_folder(data.path()).await;
+        let load = Load::on(&[local.address("edge")]).connections(8).start();
+        eventually("visits", SOON, async || load.done() >= 100).await;
+        local.process.kill();
+        let numbers = numbers(&load.stop().await);
+        assert!(numbers.first() > Some(&last), "{:?} after {last}", numbers.first());
+        last = numbers.last().copied().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_given_redis_keeps_the_count() {
+    let redis = Redis::start().await;
+    let mut local = Local::start(plan().args(["--redis-url", &redis.url()])).await;
+    for (name, seen) in ["replica 1", "edge", "replica 3"].into_iter().zip(1..) {
+        assert_eq!(number(&get(local.address(name), "/").await.unwrap()), seen, "{name}");
+        assert_eq!(redis.number("hits").await, seen);
+    }
+    assert_eq!(local.place("the count"), format!("127.0.0.1:{}", redis.port()));
+    assert_eq!(local.interrupt().await, Some(0));
+    assert_eq!(redis.number("hits").await, 3);
+}
