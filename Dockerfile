@@ -20,8 +20,10 @@ COPY local/Cargo.toml local/
 COPY process/Cargo.toml process/
 COPY tests/Cargo.toml tests/
 RUN for member in app edge local process tests; do \
-        mkdir -p "$member/src" && touch "$member/src/lib.rs" \
-            && echo 'fn main() {}' > "$member/src/main.rs" || exit 1; \
+        mkdir -p "$member/src" && touch "$member/src/lib.rs" || exit 1; \
+    done \
+    && for program in app edge local; do \
+        echo 'fn main() {}' > "$program/src/main.rs" || exit 1; \
     done \
     && mkdir tests/e2e && touch tests/e2e/main.rs \
     && cargo build --release --locked --package app --package edge \
@@ -51,5 +53,6 @@ COPY --from=build /out/ /
 # A number, so that an engine can see without a passwd file that it is not root.
 USER 10001:10001
 EXPOSE 8000
+# For the default role; stack.yml has each service's own.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 CMD ["/app", "healthcheck"]
 CMD ["/app"]
