@@ -16,6 +16,7 @@ use hickory_server::zone_handler::MessageResponseBuilder;
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::port;
+use crate::wait::{SOON, eventually_some};
 
 /// Docker's embedded server gives every answer this time to live, so it is the default here.
 pub const DOCKERS_TTL: u32 = 600;
@@ -74,8 +75,10 @@ impl Dns {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
         let zone = Zone::default();
         let mut server = Server::new(zone.clone());
-        server.register_socket(UdpSocket::bind(address).await.expect("a free UDP port"));
-        let tcp = TcpListener::bind(address).await.expect("a free TCP port");
+        // A process that another test starts holds copies of all our sockets until it runs its program.
+        let udp = eventually_some("a free UDP port", SOON, async || UdpSocket::bind(address).await.ok()).await;
+        server.register_socket(udp);
+        let tcp = eventually_some("a free TCP port", SOON, async || TcpListener::bind(address).await.ok()).await;
         server.register_listener(tcp, TCP_IDLE, TCP_ANSWERS_QUEUED);
         Self { address, zone, _server: server }
     }

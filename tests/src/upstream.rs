@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::port;
+use crate::wait::{SOON, eventually_some};
 
 /// What to do with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +168,9 @@ impl Upstream {
     /// When the port cannot be bound.
     pub async fn restart(&self) {
         self.kill().await;
-        let listener = TcpListener::bind(self.state.address).await.expect("a free port");
+        // A process that another test starts holds copies of all our sockets until it runs its program.
+        let bind = async || TcpListener::bind(self.state.address).await.ok();
+        let listener = eventually_some("a free port", SOON, bind).await;
         lock(&self.state.tasks).spawn(accept(listener, self.state.clone()));
     }
 }
