@@ -34,6 +34,8 @@ pub struct Account {
     error: Option<Kind>,
     /// Bytes of the response body so far.
     sent: u64,
+    /// It is the endpoint's turn, not the client's.
+    waiting: bool,
     /// For the access log, which costs nothing while it is off.
     line: Option<Box<access_log::Record>>,
     /// How far the request body came, for the access log.
@@ -49,7 +51,7 @@ impl Account {
             _ => worker.stats().requests_h1.add(1),
         }
         let line = worker.log.is_on().then(|| Box::new(line(downstream, request)));
-        Self {
+        let mut account = Self {
             worker: Rc::clone(worker),
             downstream: Rc::clone(downstream),
             began: now,
@@ -57,9 +59,12 @@ impl Account {
             status: None,
             error: None,
             sent: 0,
+            waiting: false,
             line,
             upload: None,
-        }
+        };
+        account.wait(true);
+        account
     }
 
     /// When the request's head was read.
@@ -105,6 +110,7 @@ impl Account {
     /// The response head is at hand.
     pub fn answer(&mut self, status: StatusCode) {
         let took = self.began.elapsed();
+        self.wait(false);
         self.status = Some(status);
         if let Some(stats) = self.pool_stats() {
             stats.responses[class(status)].add(1);
@@ -128,6 +134,17 @@ impl Account {
         }
     }
 
+    /// Whether it is the endpoint's turn; the client's patience is of no interest meanwhile.
+    pub fn wait(&mut self, for_endpoint: bool) {
+        if for_endpoint != self.waiting {
+            self.waiting = for_endpoint;
+            self.downstream.wait(for_endpoint);
+        }
+        if !for_endpoint {
+            self.downstream.progress();
+        }
+    }
+
     /// Bytes of the response body went to the client's connection.
     pub fn sent(&mut self, bytes: usize) {
         self.sent = self.sent.saturating_add(bytes as u64);
@@ -143,6 +160,7 @@ impl Drop for Account {
         if self.status.is_none() && self.error.is_none() {
             self.fail(Kind::ClientGone);
         }
+        self.wait(false);
         let unread = self.upload.as_ref().is_some_and(|upload| !upload.done.get());
         self.downstream.end(unread);
         let Some(mut line) = self.line.take() else { return };

@@ -213,7 +213,11 @@ impl Body for ResponseBody {
         let this = self.get_mut();
         let frame = match &mut this.source {
             Source::Upstream { incoming, lease } => {
-                let frame = ready!(lease.poll_body(incoming, cx));
+                let polled = lease.poll_body(incoming, cx);
+                if let Some(account) = &mut this.account {
+                    account.wait(polled.is_pending());
+                }
+                let frame = ready!(polled);
                 let ended = match &frame {
                     Some(Ok(_)) => incoming.is_end_stream(),
                     Some(Err(error)) => {
@@ -255,6 +259,14 @@ impl Body for ResponseBody {
             Source::Upstream { incoming, .. } => incoming.size_hint(),
             Source::Own(body) => body.size_hint(),
             Source::Done => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let (Source::Upstream { .. }, Some(account)) = (&self.source, &mut self.account) {
+            account.fail(Kind::ClientGone);
         }
     }
 }

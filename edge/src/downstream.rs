@@ -23,6 +23,10 @@ pub struct Downstream {
     since: Cell<Instant>,
     /// Requests under way; more than one only on HTTP/2.
     requests: Cell<usize>,
+    /// How many of them wait for an endpoint.
+    waiting: Cell<usize>,
+    /// When any of them last had something for the client; HTTP/2 only.
+    progress: Cell<Instant>,
     /// Since when the client has not taken what was ready for it.
     blocked_since: Cell<Option<Instant>>,
     /// When anything last moved, either way.
@@ -56,6 +60,8 @@ impl Downstream {
             phase: Cell::new(Phase::Head),
             since: Cell::new(now),
             requests: Cell::new(0),
+            waiting: Cell::new(0),
+            progress: Cell::new(now),
             blocked_since: Cell::new(None),
             last_moved: Cell::new(now),
             multiplexed,
@@ -88,7 +94,14 @@ impl Downstream {
         match self.phase.get() {
             Phase::Idle => Some(self.since.get() + timeouts.keep_alive),
             Phase::Head => Some(self.since.get() + timeouts.head),
-            Phase::Busy => self.blocked_since.get().map(|since| since + timeouts.body_idle),
+            Phase::Busy => {
+                // The stream may have room while the client gives none to what runs on it: an HTTP/2
+                // client that opens streams and no window would hold an endpoint's connection for each.
+                let stalled = self.multiplexed && self.requests.get() > self.waiting.get();
+                let since = if stalled { Some(self.progress.get()) } else { None };
+                let since = self.blocked_since.get().into_iter().chain(since).min();
+                since.map(|since| since + timeouts.body_idle)
+            }
         }
     }
 
@@ -123,6 +136,19 @@ impl Downstream {
     pub fn begin(&self) {
         self.requests.set(self.requests.get() + 1);
         self.phase.set(Phase::Busy);
+    }
+
+    /// A request begins, or ceases, to wait for an endpoint.
+    pub fn wait(&self, waits: bool) {
+        let others = self.waiting.get();
+        self.waiting.set(if waits { others + 1 } else { others.saturating_sub(1) });
+    }
+
+    /// A request has something for the client.
+    pub fn progress(&self) {
+        if self.multiplexed {
+            self.progress.set(Instant::now());
+        }
     }
 
     /// A request ends; `unread` says that the client is still sending its body.

@@ -37,6 +37,7 @@ pub mod deadline;
 pub mod downstream;
 pub mod error;
 pub mod forward;
+pub mod gather;
 pub mod headers;
 pub mod heartbeat;
 pub mod http;

@@ -108,6 +108,7 @@ pub async fn accept(
             return;
         }
     };
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             // A connection that the kernel has completed would be reset with the socket: it comes first.
@@ -118,6 +119,7 @@ pub async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
+                failing = false;
                 // Beyond the limit it is closed at once, which a client understands sooner than silence.
                 if let Some(admission) = worker.admit() {
                     let serve = http::serve(Rc::clone(&worker), stream, peer, Arc::clone(&listening), admission);
@@ -127,7 +129,11 @@ pub async fn accept(
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 worker.stats().accept_errors.add(1);
-                tracing::warn!(address = %listening.address, %error, "cannot accept a connection");
+                // Once, not twenty times a second while it lasts: the counter goes on.
+                if !failing {
+                    tracing::error!(address = %listening.address, %error, "cannot accept connections");
+                }
+                failing = true;
                 tokio::time::sleep(BREATHER).await;
             }
         }

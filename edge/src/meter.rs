@@ -10,7 +10,7 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::downstream::Downstream;
+use crate::{downstream::Downstream, gather};
 
 /// A stream that tells [`Downstream`] what moves through it, with what was read ahead of it in front.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Meter<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let outcome = gather::poll_write(&mut self.stream, cx, bufs);
         self.written(outcome)
     }
 

@@ -33,6 +33,7 @@ use crate::{
     config,
     deadline::Deadline,
     error::{Error, Kind, Retry},
+    gather::Gather,
 };
 
 /// How often a request that waits for its response looks whether its endpoint was found down.
@@ -46,7 +47,7 @@ pub struct Connection {
     /// Takes the next request.
     sender: http1::SendRequest<RequestBody>,
     /// Moves the bytes.
-    driver: http1::Connection<TokioIo<TcpStream>, RequestBody>,
+    driver: http1::Connection<TokioIo<Gather>, RequestBody>,
     /// The driver has no more to move and must not be polled again.
     ended: bool,
     /// Bounds the wait for a response head, then the pauses in the body.
@@ -150,7 +151,7 @@ impl Connection {
         };
         set_options(&stream).map_err(|error| Error::because(Kind::Connect, Retry::Unsent, error))?;
         let (sender, driver) = http1::Builder::new()
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Gather(stream)))
             .await
             .map_err(|error| Error::because(Kind::Connect, Retry::Unsent, error))?;
         let now = Instant::now();
@@ -236,7 +237,7 @@ impl Connection {
             return None;
         }
         let parts = self.driver.into_parts();
-        Some((parts.io.into_inner(), parts.read_buf, self.slot))
+        Some((parts.io.into_inner().0, parts.read_buf, self.slot))
     }
 
     /// Whether another request can be sent on it. Notices that the other side has closed it.
@@ -284,7 +285,7 @@ impl Connection {
     }
 }
 
-type Driver = http1::Connection<TokioIo<TcpStream>, RequestBody>;
+type Driver = http1::Connection<TokioIo<Gather>, RequestBody>;
 
 /// Moves bytes. Ready when there are no more to move; what went wrong is told by the sender or the body.
 fn drive(driver: &mut Driver, ended: &mut bool, cx: &mut Context<'_>) -> Poll<()> {

@@ -14,7 +14,7 @@ use tests::{
 };
 use tokio::{net::TcpStream, task::JoinSet};
 
-use super::{Edge, field, list, unchecked};
+use super::{Edge, LISTENER, field, list, unchecked};
 
 fn secure(endpoint: &Upstream) -> String {
     let tls = "[[listener]]\naddress = \"127.0.0.1:0\"\n[listener.tls]\n";
@@ -113,4 +113,36 @@ async fn a_stream_that_the_client_gives_up_leaves_the_others_alone() {
     assert!(tokio::time::timeout(Duration::from_millis(300), never).await.is_err());
     eventually("the end of the given up request", SOON, async || upstream.open_connections() == 0).await;
     assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_streams_does_not_hold_endpoints_for_ever() {
+    let upstream = Upstream::start().await;
+    upstream.on("/large", Behaviour::Body(20 << 20));
+    let endpoints = list(&[upstream.address()]);
+    let edge = Edge::start(&format!(
+        "[timeouts]\nbody_idle = \"300ms\"\n{LISTENER}[pool.web]\nendpoints = {endpoints}\nhealth = false\n"
+    ))
+    .await;
+    let mut connection = Connection::http2(edge.address()).await.unwrap();
+    let unread = connection.start(client::request("a.example", "/large")).await.unwrap();
+    assert_eq!(unread.status(), StatusCode::OK);
+    // The window is full, the client does not read, and yet its connection answers pings.
+    eventually("the end of the endpoint's connection", SOON, async || upstream.open_connections() == 0).await;
+    eventually("the end of the client's connection", SOON, async || connection.is_closed()).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_for_its_endpoint_is_not_the_clients_fault() {
+    let upstream = Upstream::start().await;
+    upstream.on("/slow", Behaviour::SlowHead(Duration::from_millis(700)));
+    upstream.on("/drip", Behaviour::SlowBody { chunks: 3, every: Duration::from_millis(500) });
+    let endpoints = list(&[upstream.address()]);
+    let edge = Edge::start(&format!(
+        "[timeouts]\nbody_idle = \"200ms\"\n{LISTENER}[pool.web]\nendpoints = {endpoints}\nhealth = false\n"
+    ))
+    .await;
+    let mut connection = Connection::http2(edge.address()).await.unwrap();
+    assert_eq!(connection.get("/slow").await.unwrap().status, StatusCode::OK);
+    assert_eq!(connection.get("/drip").await.unwrap().body.len(), 3000);
 }

@@ -179,7 +179,8 @@ pub(in crate::config) fn table() -> String {
             .first()
             .map_or_else(String::new, |value| format!(" [default: {}]", value.display()));
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        format!("| `--{flag} {value}` | `{}` | {help}{default} |\n", super::variable(flag))
+        let value = if arg.is_require_equals_set() { format!("[={value}]") } else { format!(" {value}") };
+        format!("| `--{flag}{value}` | `{}` | {help}{default} |\n", super::variable(flag))
     };
     run.into_iter().flatten().map(row).collect()
 }

@@ -1,0 +1,117 @@
+//! Small messages in one plain write.
+//!
+//! hyper hands over head and body as separate slices. For large ones a vectored write saves a copy; for
+//! small ones copying them together costs less than what the kernel does to take in a vector.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// Up to here slices are copied together. Bytes.
+const SMALL: usize = 2048;
+
+/// Writes slices, those of a small message as one.
+pub fn poll_write<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    if let [slice] = slices {
+        return Pin::new(stream).poll_write(cx, slice);
+    }
+    let mut message = [0; SMALL];
+    let mut length = 0;
+    for slice in slices {
+        match message.get_mut(length..length + slice.len()) {
+            Some(place) => place.copy_from_slice(slice),
+            None => return Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+        length += slice.len();
+    }
+    Pin::new(stream).poll_write(cx, &message[..length])
+}
+
+/// A TCP stream that writes small messages as one.
+#[derive(Debug)]
+pub struct Gather(pub TcpStream);
+
+impl AsyncRead for Gather {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Gather {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        poll_write(&mut self.0, cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use proptest::prelude::*;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// What arrives of slices, written until all are gone.
+    async fn arrived(slices: &[Vec<u8>]) -> Vec<u8> {
+        let (mut near, mut far) = tokio::io::duplex(1 << 20);
+        let mut left: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
+        let mut left = &mut left[..];
+        while left.iter().any(|slice| !slice.is_empty()) {
+            let count = poll_fn(|cx| poll_write(&mut near, cx, left)).await.unwrap();
+            assert!(count > 0);
+            IoSlice::advance_slices(&mut left, count);
+        }
+        drop(near);
+        let mut all = Vec::new();
+        far.read_to_end(&mut all).await.unwrap();
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn all_bytes_arrive_in_order(slices in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..1500), 0..6)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            prop_assert_eq!(runtime.block_on(arrived(&slices)), slices.concat());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_just_fits_is_one_write_and_a_longer_one_is_not_cut() {
+        for length in [SMALL - 1, SMALL, SMALL + 1] {
+            let slices = [vec![1; 100], vec![2; length - 100]];
+            assert_eq!(arrived(&slices).await, slices.concat());
+        }
+    }
+}
