@@ -7,10 +7,9 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use redb::{Database, DatabaseError, ReadableTable, TableDefinition};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{OpenError, Store, StoreError};
@@ -26,83 +25,129 @@ const CACHE_BYTES: usize = 1 << 20;
 
 pub(super) struct Embedded {
     path: PathBuf,
-    /// `None` after a failure: redb refuses to go on after an I/O error until it is opened anew.
-    database: Option<Arc<Database>>,
-    /// A commit under way. It goes on when its caller gives up, and must end before the next.
-    commit: Option<JoinHandle<Result<u64, StoreError>>>,
+    /// `None` while a job has it, and after a failure: redb refuses to go on after an I/O error until
+    /// it is opened anew.
+    database: Option<Database>,
+    /// What the disk is doing. It goes on when its caller gives up, and must end before the next.
+    job: Option<JoinHandle<Done>>,
 }
+
+/// How a job ended: with the database, when it is still of use.
+type Done = (Option<Database>, Result<u64, StoreError>);
 
 impl Embedded {
     /// Opens the file, and makes it and its folder where they are missing.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        Ok(Self { path: path.to_owned(), database: Some(Arc::new(open(path)?)), commit: None })
+        Ok(Self { path: path.to_owned(), database: Some(open(path)?), job: None })
     }
 
-    /// Waits for the commit under way, if any, and forgets the database if it failed.
+    /// Does what may block for as long as the disk takes.
+    async fn run(&mut self, job: impl FnOnce() -> Done + Send + 'static) -> Result<u64, StoreError> {
+        self.job = Some(spawn_blocking(job));
+        self.finish().await
+    }
+
+    /// Waits for the job under way, if any.
     async fn finish(&mut self) -> Result<u64, StoreError> {
-        let Some(commit) = &mut self.commit else {
+        let Some(job) = &mut self.job else {
             return Err(StoreError::Connect("the file is closed".into()));
         };
         // Awaited in place: when this future is dropped the handle stays for `connect`.
-        let done = commit.await;
-        self.commit = None;
-        let result = done.unwrap_or_else(|failure| Err(StoreError::Lost(failure.into())));
-        if result.is_err() {
-            self.database = None;
-        }
+        let done = job.await;
+        self.job = None;
+        let (database, result) = done.unwrap_or_else(|failure| (None, Err(StoreError::Lost(failure.into()))));
+        self.database = database;
         result
     }
 }
 
 impl Store for Embedded {
     async fn connect(&mut self) -> Result<(), StoreError> {
-        if self.commit.is_some() {
-            // What became of it was told as unknown to those it was for.
-            drop(self.finish().await);
+        // A disk that is slower than our caller is patient would never get further than this. What
+        // became of an addition was told as unknown to those it was for; its success is the proof.
+        if self.job.is_some() && self.finish().await.is_ok() {
+            return Ok(());
         }
-        if self.database.is_none() {
-            let path = self.path.clone();
-            let database = spawn_blocking(move || open(&path))
-                .await
-                .map_err(|failure| StoreError::Connect(failure.into()))?
-                .map_err(|error| StoreError::Connect(error.into()))?;
-            self.database = Some(Arc::new(database));
-        }
-        self.add(0).await.map(|_count| ())
+        let database = self.database.take();
+        let path = self.path.clone();
+        let proved = self.run(move || match database.map_or_else(|| open(&path), Ok) {
+            Ok(database) => done(database, |database| commit(database, 0)),
+            Err(error) => (None, Err(StoreError::Connect(error.into()))),
+        });
+        proved.await.map(|_count| ())
     }
 
     async fn add(&mut self, hits: u64) -> Result<u64, StoreError> {
-        if let Some(database) = &self.database {
-            let database = Arc::clone(database);
-            // The flush blocks for as long as the disk takes.
-            self.commit = Some(spawn_blocking(move || add(&database, hits)));
+        match self.database.take() {
+            Some(database) => self.run(move || done(database, |database| add(database, hits))).await,
+            None => self.finish().await,
         }
-        self.finish().await
     }
 
     async fn lost(&mut self) -> StoreError {
         std::future::pending().await
     }
+
+    async fn close(&mut self) {
+        drop(self.finish().await);
+        if let Some(database) = self.database.take() {
+            // redb commits once more when it is dropped.
+            drop(spawn_blocking(move || drop(database)).await);
+        }
+    }
+}
+
+/// Keeps the database after a success, and closes it, here where that may block, after a failure.
+fn done(database: Database, work: impl FnOnce(&Database) -> Result<u64, StoreError>) -> Done {
+    let result = work(&database);
+    (result.is_ok().then_some(database), result)
 }
 
 fn open(path: &Path) -> Result<Database, OpenError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| OpenError::File(path.to_owned(), error);
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder).map_err(|e| failed(e.into()))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let touched = touched(folder);
+    // The empty path, this folder, is there already.
+    fs::DirBuilder::new().recursive(true).create(folder).map_err(|e| failed(e.into()))?;
     let database = Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::Locked(path.to_owned()),
         other => failed(other.into()),
     })?;
-    // The file's name must survive a loss of power as its content does.
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| failed(e.into()))?;
+    // The file's name must survive a loss of power as its content does, and so must its folders'.
+    for folder in touched {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| failed(e.into()))?;
+    }
     Ok(database)
 }
 
-/// Adds and commits. An error before the commit counted nothing.
+/// The folders that get a new name when `folder` is made and a file in it: itself and its ancestors,
+/// up to the first that is there already.
+fn touched(folder: &Path) -> Vec<PathBuf> {
+    let mut touched = Vec::new();
+    for folder in folder.ancestors() {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        touched.push(folder.to_owned());
+        if folder.exists() {
+            break;
+        }
+    }
+    touched
+}
+
+/// Adds `hits`, or only reads if there are none: a probe of an idle app is not worth a flush.
 fn add(database: &Database, hits: u64) -> Result<u64, StoreError> {
+    if hits == 0 { read(database) } else { commit(database, hits) }
+}
+
+fn read(database: &Database) -> Result<u64, StoreError> {
+    let refused = |error: redb::Error| StoreError::Refused(error.into());
+    let transaction = database.begin_read().map_err(|e| refused(e.into()))?;
+    let table = transaction.open_table(TABLE).map_err(|e| refused(e.into()))?;
+    Ok(table.get(KEY).map_err(|e| refused(e.into()))?.map_or(0, |count| count.value()))
+}
+
+/// Adds and commits. An error before the commit counted nothing.
+fn commit(database: &Database, hits: u64) -> Result<u64, StoreError> {
     let refused = |error: redb::Error| StoreError::Refused(error.into());
     let transaction = database.begin_write().map_err(|e| refused(e.into()))?;
     let count = {
@@ -182,8 +227,53 @@ mod tests {
     fn the_count_stops_at_the_largest_number_of_redis() {
         let folder = tempfile::tempdir().unwrap();
         let database = open(&folder.path().join("hits.redb")).unwrap();
-        assert_eq!(add(&database, MAX).unwrap(), MAX);
-        assert!(matches!(add(&database, 1), Err(StoreError::NotACount(_))));
-        assert_eq!(add(&database, 0).unwrap(), MAX, "nothing was counted");
+        assert_eq!(commit(&database, MAX).unwrap(), MAX);
+        assert!(matches!(commit(&database, 1), Err(StoreError::NotACount(_))));
+        assert_eq!(commit(&database, 0).unwrap(), MAX, "nothing was counted");
+    }
+
+    #[test]
+    fn an_addition_of_nothing_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hits.redb");
+        let database = open(&path).unwrap();
+        assert_eq!(commit(&database, 3).unwrap(), 3);
+        let before = fs::read(&path).unwrap();
+        assert_eq!(add(&database, 0).unwrap(), 3);
+        assert!(fs::read(&path).unwrap() == before, "the file changed");
+        assert_eq!(add(&database, 1).unwrap(), 4);
+        assert!(fs::read(&path).unwrap() != before, "the file did not change");
+    }
+
+    #[test]
+    fn every_folder_that_gets_a_new_name_is_flushed() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = folder.path();
+        assert_eq!(touched(there), [there]);
+        assert_eq!(touched(&there.join("a/b")), [there.join("a/b"), there.join("a"), there.to_owned()]);
+        assert_eq!(touched(Path::new("")), [Path::new(".")]);
+        assert_eq!(touched(Path::new("not-there")), [Path::new("not-there"), Path::new(".")]);
+    }
+
+    /// Each attempt of the slow disk is given up long before it ends.
+    #[tokio::test]
+    async fn a_slow_disk_is_found_in_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hits.redb");
+        let mut store = Embedded::open(&path).unwrap();
+        store.add(0).await.unwrap_err();
+        let (finish, slow) = std::sync::mpsc::channel::<()>();
+        let opening = path.clone();
+        let job = store.run(move || {
+            drop(slow.recv());
+            done(open(&opening).unwrap(), |database| commit(database, 5))
+        });
+        assert!(timeout(Duration::from_millis(20), job).await.is_err());
+        assert!(timeout(Duration::from_millis(20), store.connect()).await.is_err());
+        finish.send(()).unwrap();
+        timeout(PATIENCE, store.connect()).await.unwrap().unwrap();
+        assert_eq!(store.add(1).await.unwrap(), 6);
+        store.close().await;
+        assert_eq!(read(&open(&path).unwrap()).unwrap(), 6, "it is closed");
     }
 }

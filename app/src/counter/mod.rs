@@ -6,7 +6,8 @@
 //!   fails. A hit that starts after another's answer was read gets a larger number.
 //! - A number that was given survives: in Redis as far as its own persistence and replication go, in
 //!   the file because the commit is durable before the answer.
-//! - Every hit is answered within [`Limits::deadline`], with a number or with an [`Error`].
+//! - Every hit is answered within [`Limits::deadline`], with a number or with an [`Error`], also when
+//!   the task below ends in a way that nobody foresaw.
 //! - An addition is sent once. When its answer is lost nobody knows whether it was counted: its hits
 //!   fail and their numbers may be skipped, because counting a visit twice is the worse lie.
 //!
@@ -45,16 +46,22 @@ pub enum StoreConfig {
 /// Bounds on waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest a hit waits for its number. Default 2 s.
+    /// The longest a hit waits for its number; more than [`Limits::LONGEST`] is taken for that.
+    /// Default 1.8 s, so that the answer is with the client within 2 s.
     pub deadline: Duration,
     /// Hits that may wait for the next round trip; one more is refused at once. Default 4096,
     /// about 100 bytes each.
     pub max_waiting: usize,
 }
 
+impl Limits {
+    /// The longest deadline: no client waits so long.
+    pub const LONGEST: Duration = Duration::from_secs(60);
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(2), max_waiting: 4096 }
+        Self { deadline: Duration::from_millis(1800), max_waiting: 4096 }
     }
 }
 
@@ -92,7 +99,7 @@ impl Counter {
                 last_answer: None,
             }),
             work: Notify::new(),
-            limits,
+            limits: Limits { deadline: limits.deadline.min(Limits::LONGEST), ..limits },
             metrics: CounterMetrics::default(),
         });
         let (end, ended) = watch::channel(());
@@ -110,16 +117,20 @@ impl Counter {
         self.ask(Ask::Hit).await
     }
 
-    /// Succeeds when the store has answered within the last second, or does now.
+    /// Succeeds when the store has answered within the last five seconds and nothing has failed
+    /// since, or answers now.
     ///
-    /// A probe is an addition of nothing, which proves the very right a hit needs (a read would
-    /// succeed on a read-only replica, too). It joins the batch of the hits, so that any number of
-    /// probes costs one round trip.
+    /// A probe is an addition of nothing, which on Redis proves the very right a hit needs (a read
+    /// would succeed on a read-only replica, too). It joins the batch of the hits, so that any
+    /// number of probes costs one round trip.
     ///
     /// # Errors
     /// As [`Counter::hit`].
     pub async fn ready(&self) -> Result<(), Error> {
-        const FRESH: Duration = Duration::from_secs(1);
+        // Redis writes additions of nothing to its log, too. A failed hit and a connection that
+        // breaks are known without asking, so this is only how long a silence can go unnoticed
+        // while nobody visits; the usual probers need two or three failures 5 s apart anyway.
+        const FRESH: Duration = Duration::from_secs(5);
         let last_answer = self.handle.shared.last_answer();
         if last_answer.is_some_and(|at| at.elapsed() < FRESH) {
             return Ok(());
@@ -137,7 +148,13 @@ impl Counter {
     /// clones, are refused.
     pub async fn close(&self) {
         self.handle.shared.close();
-        // An error means that the task has dropped the other end: the store is closed.
+        self.ended().await;
+    }
+
+    /// Returns when the store is closed: after [`Counter::close`] on any clone, or unasked when the
+    /// task that owns the store has failed. Every hit is refused then.
+    pub async fn ended(&self) {
+        // An error means that the task has dropped the other end.
         while self.handle.ended.clone().changed().await.is_ok() {}
     }
 
@@ -186,7 +203,8 @@ pub enum StoreError {
     /// still loading, or wants a password. Nothing was counted.
     #[error("the store refuses to count")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What is stored is no number that can be counted up. Nothing was counted.
+    /// What is stored is no number that can be counted up. Nothing was counted, unless somebody
+    /// stored a number below zero while we were connected: then Redis has counted up from there.
     #[error("the stored count is not a whole number from 0 to 2^63-1: {0}")]
     NotACount(String),
 }
@@ -207,6 +225,11 @@ trait Store: Send + 'static {
 
     /// Returns when the connection breaks while nothing is asked of it.
     fn lost(&mut self) -> impl Future<Output = StoreError> + Send;
+
+    /// Gives up what would block if it were dropped. It is the last call.
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// What the clones of a counter own together. When the last goes, the task ends.
