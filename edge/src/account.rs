@@ -34,8 +34,8 @@ pub struct Account {
     error: Option<Kind>,
     /// Bytes of the response body so far.
     sent: u64,
-    /// It is the endpoint's turn, not the client's.
-    waiting: bool,
+    /// Its number on the connection.
+    number: u64,
     /// For the access log, which costs nothing while it is off.
     line: Option<Box<access_log::Record>>,
     /// How far the request body came, for the access log.
@@ -45,13 +45,13 @@ pub struct Account {
 impl Account {
     /// A request whose head was just read.
     pub fn begin<B>(worker: &Rc<Worker>, downstream: &Rc<Downstream>, request: &Request<B>, now: Instant) -> Self {
-        downstream.begin();
+        let number = downstream.begin();
         match request.version() {
             Version::HTTP_2 => worker.stats().requests_h2.add(1),
             _ => worker.stats().requests_h1.add(1),
         }
         let line = worker.log.is_on().then(|| Box::new(line(downstream, request)));
-        let mut account = Self {
+        Self {
             worker: Rc::clone(worker),
             downstream: Rc::clone(downstream),
             began: now,
@@ -59,12 +59,10 @@ impl Account {
             status: None,
             error: None,
             sent: 0,
-            waiting: false,
+            number,
             line,
             upload: None,
-        };
-        account.wait(true);
-        account
+        }
     }
 
     /// When the request's head was read.
@@ -110,7 +108,7 @@ impl Account {
     /// The response head is at hand.
     pub fn answer(&mut self, status: StatusCode) {
         let took = self.began.elapsed();
-        self.wait(false);
+        self.downstream.owe(self.number, true);
         self.status = Some(status);
         if let Some(stats) = self.pool_stats() {
             stats.responses[class(status)].add(1);
@@ -134,20 +132,14 @@ impl Account {
         }
     }
 
-    /// Whether it is the endpoint's turn; the client's patience is of no interest meanwhile.
-    pub fn wait(&mut self, for_endpoint: bool) {
-        if for_endpoint != self.waiting {
-            self.waiting = for_endpoint;
-            self.downstream.wait(for_endpoint);
-        }
-        if !for_endpoint {
-            self.downstream.progress();
-        }
+    /// Whether the answer waits for the client now, or for its endpoint.
+    pub fn owe(&self, something: bool) {
+        self.downstream.owe(self.number, something);
     }
 
     /// Bytes of the response body went to the client's connection.
-    pub fn sent(&mut self, bytes: usize) {
-        self.sent = self.sent.saturating_add(bytes as u64);
+    pub fn sent(&mut self, bytes: u64) {
+        self.sent = self.sent.saturating_add(bytes);
     }
 
     fn pool_stats(&self) -> Option<&PoolStats> {
@@ -160,9 +152,8 @@ impl Drop for Account {
         if self.status.is_none() && self.error.is_none() {
             self.fail(Kind::ClientGone);
         }
-        self.wait(false);
         let unread = self.upload.as_ref().is_some_and(|upload| !upload.done.get());
-        self.downstream.end(unread);
+        self.downstream.end(self.number, unread);
         let Some(mut line) = self.line.take() else { return };
         line.status = self.status.map_or(0, |status| status.as_u16());
         line.error = self.error;

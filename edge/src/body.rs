@@ -53,6 +53,9 @@ pub struct Progress {
     pub last: Cell<Instant>,
     /// The body is complete, or has failed.
     pub done: Cell<bool>,
+    /// The edge waits for the client, whose pauses are bounded apart; otherwise for the endpoint to
+    /// take what came.
+    pub awaited: Cell<bool>,
     /// What made the body fail, for the answer; the upstream connection only knows that it did.
     pub failure: RefCell<Option<Kind>>,
 }
@@ -69,6 +72,7 @@ impl RequestBody {
                 bytes: Cell::new(0),
                 last: Cell::new(now),
                 done: Cell::new(false),
+                awaited: Cell::new(false),
                 failure: RefCell::new(None),
             }),
         });
@@ -99,6 +103,7 @@ impl Body for RequestBody {
             return watch.poll_pause(cx);
         };
         watch.timer = None;
+        watch.progress.awaited.set(false);
         let outcome = match frame {
             Some(Ok(frame)) => watch.take(frame).map(Some),
             Some(Err(error)) => Err(Error::because(blame(&error), Retry::Never, error)),
@@ -106,7 +111,8 @@ impl Body for RequestBody {
         };
         match outcome {
             Ok(Some(frame)) => {
-                watch.progress.done.set(incoming.is_end_stream());
+                // Nothing is asked for behind the trailers.
+                watch.progress.done.set(frame.is_trailers() || incoming.is_end_stream());
                 Poll::Ready(Some(Ok(frame)))
             }
             Ok(None) => {
@@ -128,6 +134,7 @@ impl Body for RequestBody {
 
 impl Watch {
     fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.progress.awaited.set(true);
         let idle = self.idle;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle)));
         ready!(timer.as_mut().poll(cx));
@@ -214,8 +221,8 @@ impl Body for ResponseBody {
         let frame = match &mut this.source {
             Source::Upstream { incoming, lease } => {
                 let polled = lease.poll_body(incoming, cx);
-                if let Some(account) = &mut this.account {
-                    account.wait(polled.is_pending());
+                if let Some(account) = &this.account {
+                    account.owe(polled.is_ready());
                 }
                 let frame = ready!(polled);
                 let ended = match &frame {
@@ -241,7 +248,7 @@ impl Body for ResponseBody {
             Source::Done => None,
         };
         if let (Some(account), Some(Ok(frame))) = (&mut this.account, &frame) {
-            account.sent(frame.data_ref().map_or(0, Bytes::len));
+            account.sent(frame.data_ref().map_or(0, |data| data.len() as u64));
         }
         Poll::Ready(frame)
     }

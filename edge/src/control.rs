@@ -279,10 +279,9 @@ impl Bound {
         Ok(bound)
     }
 
-    /// Whether it listens where this listener is to.
+    /// Whether it listens where this listener is to. Other socket options are of no more use to it.
     fn is_at(&self, listener: &config::Listener) -> bool {
-        let ours = &self.listening.config;
-        ours.address == listener.address && ours.freebind == listener.freebind
+        self.listening.config.address == listener.address
     }
 
     /// Presents other certificates to those who connect from now on.

@@ -5,7 +5,7 @@ use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 use crate::{
@@ -75,9 +75,10 @@ impl Crew {
         for member in &self.0 {
             member.order(Order::Drain(longest));
         }
+        // A little more than what the workers themselves keep to, for one that is stuck.
+        let end = Instant::now() + longest + Duration::from_secs(1);
         for (index, member) in self.0.into_iter().enumerate() {
-            // A little more than what the worker itself keeps to, for one that is stuck.
-            if timeout(longest + Duration::from_secs(1), member.ended).await.is_err() {
+            if timeout_at(end, member.ended).await.is_err() {
                 tracing::error!(worker = index, "a worker did not end");
             }
         }

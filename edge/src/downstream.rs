@@ -5,12 +5,17 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::HashMap,
     rc::Rc,
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::{config::Timeouts, headers::Client, upgrade::Upgraded, worker::Worker};
+use crate::{config::Timeouts, headers::Client, worker::Worker};
+
+/// How long a client has to close an HTTP/2 connection after GOAWAY, with nothing under way on it.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What is shared about one client connection. Lives on one worker's thread.
 #[derive(Debug)]
@@ -23,20 +28,26 @@ pub struct Downstream {
     since: Cell<Instant>,
     /// Requests under way; more than one only on HTTP/2.
     requests: Cell<usize>,
-    /// How many of them wait for an endpoint.
-    waiting: Cell<usize>,
-    /// When any of them last had something for the client; HTTP/2 only.
-    progress: Cell<Instant>,
+    /// Numbers the requests.
+    begun: Cell<u64>,
     /// Since when the client has not taken what was ready for it.
     blocked_since: Cell<Option<Instant>>,
     /// When anything last moved, either way.
     last_moved: Cell<Instant>,
+    /// When the client last took something.
+    last_taken: Cell<Instant>,
+    /// Bytes written to the client.
+    written: Cell<u64>,
     /// Several requests at a time: a byte then need not be the start of a request head.
     multiplexed: bool,
+    /// On HTTP/2, requests whose answer waits for the client, since when it does.
+    owed: RefCell<HashMap<u64, Instant>>,
+    /// Not after the earliest of `owed`.
+    owed_since: Cell<Instant>,
+    /// The client was told to go.
+    leaving: Cell<bool>,
     /// A request body was left unread.
     unread: Cell<bool>,
-    /// What the connection turns into after 101.
-    upgraded: RefCell<Option<Upgraded>>,
 }
 
 /// What a connection is doing.
@@ -60,13 +71,16 @@ impl Downstream {
             phase: Cell::new(Phase::Head),
             since: Cell::new(now),
             requests: Cell::new(0),
-            waiting: Cell::new(0),
-            progress: Cell::new(now),
+            begun: Cell::new(0),
             blocked_since: Cell::new(None),
             last_moved: Cell::new(now),
+            last_taken: Cell::new(now),
+            written: Cell::new(0),
             multiplexed,
+            owed: RefCell::default(),
+            owed_since: Cell::new(now),
+            leaving: Cell::new(false),
             unread: Cell::new(false),
-            upgraded: RefCell::new(None),
         }
     }
 
@@ -88,21 +102,38 @@ impl Downstream {
         self.last_moved.get()
     }
 
-    /// When patience with the client ends, as things stand; `None` while the edge waits for an endpoint.
+    /// Bytes written to the client so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// When patience with the client may end, as things stand; `None` while the edge waits for an
+    /// endpoint. [`is_due`](Self::is_due) tells for certain.
     #[must_use]
     pub fn due(&self, timeouts: &Timeouts) -> Option<Instant> {
-        match self.phase.get() {
-            Phase::Idle => Some(self.since.get() + timeouts.keep_alive),
-            Phase::Head => Some(self.since.get() + timeouts.head),
-            Phase::Busy => {
-                // The stream may have room while the client gives none to what runs on it: an HTTP/2
-                // client that opens streams and no window would hold an endpoint's connection for each.
-                let stalled = self.multiplexed && self.requests.get() > self.waiting.get();
-                let since = if stalled { Some(self.progress.get()) } else { None };
-                let since = self.blocked_since.get().into_iter().chain(since).min();
-                since.map(|since| since + timeouts.body_idle)
-            }
+        if let Some(since) = self.blocked_since.get() {
+            // Also between two requests: the end of an answer may still be on its way.
+            return Some(since + timeouts.body_idle);
         }
+        let since = self.since.get().max(self.last_taken.get());
+        match self.phase.get() {
+            Phase::Idle if self.leaving.get() => Some(since + GOODBYE),
+            Phase::Idle => Some(since + timeouts.keep_alive),
+            Phase::Head => Some(since + timeouts.head),
+            // The connection may have room while the client gives none to what runs on it: one that
+            // opens streams and no window would hold an endpoint's connection for each.
+            Phase::Busy if self.owed.borrow().is_empty() => None,
+            Phase::Busy => Some(self.owed_since.get() + timeouts.body_idle),
+        }
+    }
+
+    /// Whether patience has ended.
+    #[must_use]
+    pub fn is_due(&self, timeouts: &Timeouts, now: Instant) -> bool {
+        // Looked through only when the time may have come, and not at every frame.
+        self.owed_since.set(self.owed.borrow().values().copied().min().unwrap_or(now));
+        self.due(timeouts).is_some_and(|due| due <= now)
     }
 
     /// Bytes came from the client.
@@ -121,7 +152,10 @@ impl Downstream {
     /// Bytes went to the client.
     pub fn wrote(&self, bytes: usize) {
         self.worker.stats().bytes_out.add(bytes as u64);
-        self.last_moved.set(Instant::now());
+        self.written.set(self.written.get().saturating_add(bytes as u64));
+        let now = Instant::now();
+        self.last_moved.set(now);
+        self.last_taken.set(now);
         self.blocked_since.set(None);
     }
 
@@ -132,27 +166,36 @@ impl Downstream {
         }
     }
 
-    /// A request begins.
-    pub fn begin(&self) {
+    /// A request begins; the number is its own on this connection.
+    pub fn begin(&self) -> u64 {
         self.requests.set(self.requests.get() + 1);
         self.phase.set(Phase::Busy);
+        let number = self.begun.get();
+        self.begun.set(number.wrapping_add(1));
+        number
     }
 
-    /// A request begins, or ceases, to wait for an endpoint.
-    pub fn wait(&self, waits: bool) {
-        let others = self.waiting.get();
-        self.waiting.set(if waits { others + 1 } else { others.saturating_sub(1) });
-    }
-
-    /// A request has something for the client.
-    pub fn progress(&self) {
-        if self.multiplexed {
-            self.progress.set(Instant::now());
+    /// A request has something for the client, or waits for its endpoint again. HTTP/1 asks for a body
+    /// whenever the stream has room, so there [`blocked`](Self::blocked) tells enough.
+    pub fn owe(&self, request: u64, something: bool) {
+        if !self.multiplexed {
+            return;
+        }
+        let mut owed = self.owed.borrow_mut();
+        if something {
+            let now = Instant::now();
+            if owed.is_empty() {
+                self.owed_since.set(now);
+            }
+            owed.insert(request, now);
+        } else {
+            owed.remove(&request);
         }
     }
 
     /// A request ends; `unread` says that the client is still sending its body.
-    pub fn end(&self, unread: bool) {
+    pub fn end(&self, request: u64, unread: bool) {
+        self.owe(request, false);
         if unread {
             self.unread.set(true);
         }
@@ -163,14 +206,12 @@ impl Downstream {
         }
     }
 
-    /// After the 101 has gone out the connection becomes this.
-    pub fn upgrade(&self, upgraded: Upgraded) {
-        *self.upgraded.borrow_mut() = Some(upgraded);
-    }
-
-    /// What the connection becomes, if it does.
-    pub fn upgraded(&self) -> Option<Upgraded> {
-        self.upgraded.borrow_mut().take()
+    /// The client was told to go; with nothing under way it has a moment to.
+    pub fn leave(&self) {
+        self.leaving.set(true);
+        if self.phase.get() != Phase::Busy {
+            self.enter(Phase::Idle, Instant::now());
+        }
     }
 
     /// Whether a request body was left unread, so that closing at once might lose the answer.

@@ -38,6 +38,10 @@ pub enum Kind {
     BadTarget,
     /// A request that HTTP forbids.
     BadRequest,
+    /// More header fields than allowed.
+    HeadTooLarge,
+    /// The request has passed an edge too often: a pool leads back to one.
+    Loop,
     /// No route matches.
     NoRoute,
     /// The body is larger than the route allows.
@@ -64,13 +68,15 @@ pub enum Kind {
 
 impl Kind {
     /// How many kinds there are.
-    pub const COUNT: usize = 14;
+    pub const COUNT: usize = 16;
 
     /// All of them, in the order that counters are kept in.
     pub const ALL: [Self; Self::COUNT] = [
         Self::BadHost,
         Self::BadTarget,
         Self::BadRequest,
+        Self::HeadTooLarge,
+        Self::Loop,
         Self::NoRoute,
         Self::BodyTooLarge,
         Self::BodyTimeout,
@@ -91,6 +97,8 @@ impl Kind {
             Self::BadHost => "bad_host",
             Self::BadTarget => "bad_target",
             Self::BadRequest => "bad_request",
+            Self::HeadTooLarge => "head_too_large",
+            Self::Loop => "loop",
             Self::NoRoute => "no_route",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
@@ -112,11 +120,12 @@ impl Kind {
             Self::BadHost
             | Self::BadTarget
             | Self::BadRequest
+            | Self::HeadTooLarge
             | Self::NoRoute
             | Self::BodyTooLarge
             | Self::BodyTimeout
             | Self::ClientGone => Side::Downstream,
-            Self::NoEndpoint | Self::PoolFull => Side::Edge,
+            Self::Loop | Self::NoEndpoint | Self::PoolFull => Side::Edge,
             Self::Connect
             | Self::ConnectTimeout
             | Self::UpstreamClosed

@@ -1,6 +1,7 @@
 //! A request's way through the edge: check, route, pick, send, perhaps send again, answer.
 
 use std::{
+    cell::RefCell,
     future::poll_fn,
     rc::Rc,
     sync::Arc,
@@ -23,27 +24,35 @@ use crate::{
     upgrade::{Far, Upgraded},
     upstream::{
         Endpoint,
-        connection::{Connecting, Connection, Slot},
+        connection::{Connecting, Connection, InFlight, Slot},
         idle::Lease,
     },
     worker::{PoolView, Worker},
 };
 
+/// How often a request may pass an edge: more is a pool that leads back to one.
+const MAX_PASSES: usize = 10;
+
 /// Answers one request; whatever goes wrong becomes an answer too.
+///
+/// After a 101 the rest of the connection is left in `upgraded`, which HTTP/2 has no use for.
 pub async fn forward(
-    worker: Rc<Worker>,
-    downstream: Rc<Downstream>,
+    worker: &Rc<Worker>,
+    downstream: &Rc<Downstream>,
+    upgraded: Option<&RefCell<Option<Upgraded>>>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let mut account = Account::begin(&worker, &downstream, &request, Instant::now());
-    match proxy(&worker, &downstream, request, &mut account).await {
+    let mut account = Account::begin(worker, downstream, &request, Instant::now());
+    match proxy(worker, downstream, request, &mut account).await {
         Ok(Answer::Response(response, lease)) => {
             account.answer(response.status());
             response.map(|incoming| ResponseBody::upstream(incoming, lease, account))
         }
         Ok(Answer::Upgrade(response, far)) => {
             account.answer(StatusCode::SWITCHING_PROTOCOLS);
-            downstream.upgrade(Upgraded { far, account });
+            if let Some(upgraded) = upgraded {
+                *upgraded.borrow_mut() = Some(Upgraded { far, account });
+            }
             response.map(|_none| ResponseBody::none())
         }
         Err(error) => {
@@ -69,9 +78,16 @@ async fn proxy(
     account: &mut Account,
 ) -> Result<Answer, Error> {
     let (mut head, body) = request.into_parts();
+    let view = worker.view();
+    // hyper sees to it on HTTP/1; on HTTP/2 it bounds bytes only.
+    if head.headers.len() > view.config().limits.max_headers {
+        return Err(never(Kind::HeadTooLarge));
+    }
+    if headers::passed(&head.headers) >= MAX_PASSES {
+        return Err(never(Kind::Loop));
+    }
     let host = headers::host(&head.method, &head.uri, head.version, &head.headers).map_err(never)?;
     account.host(host.as_ref());
-    let view = worker.view();
     let host_text = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
     let (route, pool) = view.route(host_text, head.uri.path()).ok_or_else(|| never(Kind::NoRoute))?;
     account.routed(pool);
@@ -82,6 +98,10 @@ async fn proxy(
     }
     let upgrade = headers::upgrade(head.version, &head.headers).filter(|_| body.is_end_stream());
     outgoing(&mut head, downstream, host.as_ref(), upgrade.as_ref())?;
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        // Said, not left to the library: it takes a GET for one without a body.
+        head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
 
     let (mut response, mut lease) = send(worker, pool, Request::from_parts(head, body), account).await?;
     if let Some(connection) = lease.connection() {
@@ -89,7 +109,7 @@ async fn proxy(
     }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let asked = upgrade.is_some();
-        return switch(response, lease, asked, pool.handle.config.timeouts.tunnel_idle);
+        return switch(worker, response, lease, asked, pool.handle.config.timeouts.tunnel_idle);
     }
     headers::strip_hop_by_hop(response.headers_mut());
     // The version is of one hop as well: an old endpoint must not cost the client its connection.
@@ -284,9 +304,16 @@ fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
 }
 
 /// After the endpoint's 101: bytes instead of HTTP, if that is what the client asked for.
-fn switch(response: Response<Incoming>, mut lease: Lease, asked: bool, idle: Duration) -> Result<Answer, Error> {
+fn switch(
+    worker: &Worker,
+    response: Response<Incoming>,
+    mut lease: Lease,
+    asked: bool,
+    idle: Duration,
+) -> Result<Answer, Error> {
     let invalid = || never(Kind::UpstreamInvalid);
     let connection = lease.release().filter(|_| asked).ok_or_else(invalid)?;
+    let in_flight = InFlight::new(connection.endpoint(), worker.index);
     let (stream, ahead, slot) = connection.into_stream().ok_or_else(invalid)?;
     let (mut head, _empty) = response.into_parts();
     let protocol = head.headers.get(header::UPGRADE).cloned();
@@ -296,5 +323,5 @@ fn switch(response: Response<Incoming>, mut lease: Lease, asked: bool, idle: Dur
         head.headers.insert(header::UPGRADE, protocol);
     }
     head.extensions.clear();
-    Ok(Answer::Upgrade(Response::from_parts(head, ()), Far { stream, ahead, slot, idle }))
+    Ok(Answer::Upgrade(Response::from_parts(head, ()), Far { stream, ahead, slot, idle, in_flight }))
 }

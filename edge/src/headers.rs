@@ -130,7 +130,7 @@ fn is_host(bytes: &[u8]) -> bool {
 pub fn upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
     let protocol = headers.get(header::UPGRADE)?;
     let asked = version == Version::HTTP_11
-        && tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
+        && tokens(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
     let h2c =
         protocol.as_bytes().split(|byte| *byte == b',').any(|name| name.trim_ascii().eq_ignore_ascii_case(b"h2c"));
     (asked && !h2c).then(|| protocol.clone())
@@ -140,7 +140,7 @@ pub fn upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
-            .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
+            .filter_map(|token| HeaderName::from_bytes(token).ok())
             // Framing and routing are the edge's to decide, whatever a client names here.
             .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
             .collect();
@@ -158,6 +158,7 @@ pub fn forward(headers: &mut HeaderMap, client: &Client, host: Option<&HeaderVal
     // The body is not asked for before the upstream is connected, which is what 100-continue is for;
     // hyper answers it when the body is first read.
     headers.remove(header::EXPECT);
+    strip_look_alikes(headers);
     // HTTP/1.1 asks for the field, also where an HTTP/1.0 client left it out (RFC 9112 section 3.2).
     headers.insert(header::HOST, host.cloned().unwrap_or_else(|| HeaderValue::from_static("")));
     if received == Version::HTTP_2 {
@@ -209,6 +210,21 @@ fn joined(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> HeaderV
     HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| last.clone())
 }
 
+/// Takes off `X_Forwarded_For` and the like: many an application server cannot tell `_` from `-`.
+fn strip_look_alikes(headers: &mut HeaderMap) {
+    let alike = |name: &&HeaderName| {
+        let name = name.as_str();
+        name.starts_with("x_") || (name.starts_with("x-forwarded") && name.contains('_'))
+    };
+    let alike: Vec<HeaderName> = headers.keys().filter(alike).cloned().collect();
+    for name in alike {
+        let meant = name.as_str().replace('_', "-");
+        if [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST].iter().any(|own| *own == *meant) {
+            headers.remove(name);
+        }
+    }
+}
+
 /// HTTP/2 may spread cookies over several fields, HTTP/1.1 has one for all (RFC 9113 section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let cookies: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
@@ -219,8 +235,15 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).map(str::trim)
+/// How often a request says it has passed an edge.
+#[must_use]
+pub fn passed(headers: &HeaderMap) -> usize {
+    tokens(headers, &header::VIA).filter(|hop| hop.ends_with(b" edge")).count()
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lists = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    lists.map(<[u8]>::trim_ascii)
 }
 
 /// A header value of text that is known to be visible ASCII.
@@ -291,7 +314,7 @@ mod tests {
     #[test]
     fn hop_by_hop_fields_and_those_that_connection_names_are_stripped() {
         let mut headers = map(&[
-            ("connection", "close, X-Mine"),
+            ("connection", "close, X-Mine, caf\u{e9}"),
             ("connection", "x-other,,upgrade, content-length, host"),
             ("x-mine", "1"),
             ("x-other", "2"),
@@ -330,6 +353,20 @@ mod tests {
         assert_eq!(values(&headers, "via"), ["1.0 before", "1.1 edge"]);
         assert_eq!(values(&headers, "host"), ["www.example.com:8088"]);
         assert!(!headers.contains_key("expect"));
+    }
+
+    #[test]
+    fn names_that_only_look_like_the_edges_own_are_taken_off() {
+        let mut headers = map(&[("x_forwarded_for", "1.1.1.1"), ("x-forwarded_proto", "https"), ("x_mine", "1")]);
+        forward(&mut headers, &client("192.0.2.7:1", &[]), None, Version::HTTP_11);
+        assert!(!headers.contains_key("x_forwarded_for") && !headers.contains_key("x-forwarded_proto"));
+        assert!(headers.contains_key("x_mine"));
+    }
+
+    #[test]
+    fn passes_are_counted_over_all_fields_and_other_proxies_do_not_count() {
+        let headers = map(&[("via", "1.1 edge, 1.0 fred"), ("via", "2 edge,1.1 ledge")]);
+        assert_eq!(passed(&headers), 2);
     }
 
     #[test]

@@ -1,13 +1,20 @@
 //! One client connection, from accept to close: TLS, protocol, requests, patience, drain.
 
 use std::{
-    convert::Infallible, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc, task::Poll, time::Duration,
+    cell::RefCell,
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use hyper::{
-    Request, Response,
-    body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -20,7 +27,6 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    body::ResponseBody,
     deadline::Deadline,
     downstream::{Downstream, Phase},
     forward::forward,
@@ -41,8 +47,12 @@ const LINGER: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
 /// How long a drain leaves an HTTP/1 connection open on which no request is under way. One may be on the
 /// wire already, and closing without an answer would lose it; nothing announces a close but an answer.
 const LAST_CALL: Duration = Duration::from_secs(1);
-/// How long an HTTP/2 client has to close after GOAWAY.
+/// How long the answer to a head that took too long may take to go out.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// What a connection holds at most of an answer, or a stream of it on HTTP/2. Bytes.
+const BUFFER: usize = 64 * 1024;
+/// What an HTTP/2 client may send on a stream ahead of the endpoint's taking it. Bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// Serves one connection until it ends.
 pub async fn serve(
@@ -117,20 +127,23 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
     client: Client,
 ) {
     let downstream = Rc::new(Downstream::new(client, false, worker, Instant::now()));
+    let upgraded = RefCell::new(None);
     let limits = &view.config().limits;
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_headers(limits.max_headers)
         .max_header_size(limits.max_head)
+        .max_buf_size(limits.max_head.max(BUFFER))
         .serve_connection(
             TokioIo::new(Meter::new(stream, ahead, Rc::clone(&downstream))),
-            service_fn(|request| answer(worker, &downstream, request)),
+            service_fn(async |request| {
+                Ok::<_, Infallible>(forward(worker, &downstream, Some(&upgraded), request).await)
+            }),
         );
     let ended = drive(worker, view, &downstream, &mut connection, http1::Connection::graceful_shutdown).await;
-    let upgraded = downstream.upgraded();
     let parts = connection.into_parts();
     let mut stream = parts.io.into_inner();
-    match (ended, upgraded) {
+    match (ended, upgraded.take()) {
         (Ended::Closed(Ok(())), Some(upgraded)) => {
             worker.stats().tunnels.add(1);
             let outcome = upgrade::tunnel(stream, parts.read_buf, upgraded, &downstream).await;
@@ -167,7 +180,7 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         let (worker, downstream) = (Rc::clone(worker), Rc::clone(&downstream));
         service_fn(move |request| {
             let (worker, downstream) = (Rc::clone(&worker), Rc::clone(&downstream));
-            async move { answer(&worker, &downstream, request).await }
+            async move { Ok::<_, Infallible>(forward(&worker, &downstream, None, request).await) }
         })
     };
     let mut connection = http2::Builder::new(SameThread)
@@ -175,20 +188,16 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_RESETS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .max_send_buf_size(BUFFER)
         .serve_connection(TokioIo::new(Meter::new(stream, ahead, Rc::clone(&downstream))), service);
     let ended = drive(worker, view, &downstream, &mut connection, http2::Connection::graceful_shutdown).await;
     if let Ended::Impatient(_) = ended {
+        // GOAWAY may cross a new stream on its way, which is then served.
         Pin::new(&mut connection).graceful_shutdown();
-        let _outcome = timeout(GOODBYE, connection).await;
+        downstream.leave();
+        drive(worker, view, &downstream, &mut connection, http2::Connection::graceful_shutdown).await;
     }
-}
-
-async fn answer(
-    worker: &Rc<Worker>,
-    downstream: &Rc<Downstream>,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
-    Ok(forward(Rc::clone(worker), Rc::clone(downstream), request).await)
 }
 
 /// How a connection ended.
@@ -211,13 +220,17 @@ async fn drive<C: Future<Output = hyper::Result<()>> + Unpin>(
     let timeouts = &view.config().timeouts;
     let mut patience = Deadline::new(Instant::now());
     let mut drained = Some(Box::pin(worker.drained()));
+    let mut watching = false;
     let mut last_call = None;
     std::future::poll_fn(|cx| {
         // Bytes that have come before the drain are a request that will be answered: they are read first.
         if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
             return Poll::Ready(Ended::Closed(outcome));
         }
-        if drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready()) {
+        // Polled once, it wakes this task; until then only the flag is looked at.
+        if (!watching || worker.is_draining())
+            && drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready())
+        {
             drained = None;
             last_call = Some(Box::pin(sleep(LAST_CALL)));
         }
@@ -225,15 +238,22 @@ async fn drive<C: Future<Output = hyper::Result<()>> + Unpin>(
         {
             last_call = None;
             close_when_done(Pin::new(&mut *connection));
+            downstream.leave();
             if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
                 return Poll::Ready(Ended::Closed(outcome));
             }
         }
-        match downstream.due(timeouts) {
-            Some(due) => patience.set(due),
-            None => patience.clear(),
+        watching = true;
+        loop {
+            match downstream.due(timeouts) {
+                Some(due) => patience.set(due),
+                None => patience.clear(),
+            }
+            ready!(patience.poll(cx));
+            if downstream.is_due(timeouts, Instant::now()) {
+                return Poll::Ready(Ended::Impatient(downstream.phase()));
+            }
         }
-        patience.poll(cx).map(|()| Ended::Impatient(downstream.phase()))
     })
     .await
 }

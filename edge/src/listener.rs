@@ -4,7 +4,10 @@ use std::{convert::Infallible, io, net::SocketAddr, rc::Rc, sync::Arc, time::Dur
 
 use arc_swap::ArcSwapOption;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
 
 use crate::{config, http, worker::Worker};
 
@@ -114,17 +117,13 @@ pub async fn accept(
             // A connection that the kernel has completed would be reset with the socket: it comes first.
             biased;
             accepted = socket.accept() => accepted,
-            () = worker.drained() => return,
-            _ = &mut stop => return,
+            () = worker.drained() => break,
+            _ = &mut stop => break,
         };
         match accepted {
             Ok((stream, peer)) => {
                 failing = false;
-                // Beyond the limit it is closed at once, which a client understands sooner than silence.
-                if let Some(admission) = worker.admit() {
-                    let serve = http::serve(Rc::clone(&worker), stream, peer, Arc::clone(&listening), admission);
-                    tokio::task::spawn_local(serve);
-                }
+                serve(&worker, &listening, stream, peer);
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
@@ -136,6 +135,35 @@ pub async fn accept(
                 failing = true;
                 tokio::time::sleep(BREATHER).await;
             }
+        }
+    }
+    if let Err(error) = take_the_rest(&worker, &listening, socket) {
+        tracing::warn!(address = %listening.address, %error, "connections that waited may be lost");
+    }
+}
+
+/// Serves a connection. Beyond the limit it is closed at once, which a client understands sooner than
+/// silence.
+fn serve(worker: &Rc<Worker>, listening: &Arc<Listening>, stream: TcpStream, peer: SocketAddr) {
+    if let Some(admission) = worker.admit() {
+        let serve = http::serve(Rc::clone(worker), stream, peer, Arc::clone(listening), admission);
+        tokio::task::spawn_local(serve);
+    }
+}
+
+/// Takes in what the kernel has completed since the runtime last looked: with the socket it would be
+/// reset.
+fn take_the_rest(worker: &Rc<Worker>, listening: &Arc<Listening>, socket: TcpListener) -> io::Result<()> {
+    let socket = socket.into_std()?;
+    loop {
+        match socket.accept() {
+            Ok((stream, peer)) => {
+                stream.set_nonblocking(true)?;
+                serve(worker, listening, TcpStream::from_std(stream)?, peer);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -18,8 +18,8 @@ use edge::{
 };
 use process::{CANNOT_RUN, WRONG_SETTING};
 use tokio::{
-    runtime::Builder,
-    signal::unix::{SignalKind, signal},
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 use tracing_subscriber::EnvFilter;
@@ -48,6 +48,11 @@ fn run(settings: Settings) -> ExitCode {
     let config = heed(loaded);
     // A client's connection and an endpoint's.
     process::raise_file_limit(config.limits.max_connections.get().saturating_mul(2));
+    // Before anything is bound: a signal that comes early must not kill the process.
+    let signals = match Signals::watch() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&format!("cannot watch for signals: {error}"), CANNOT_RUN),
+    };
     let edge = match Edge::bind(config) {
         Ok(edge) => edge,
         Err(error @ (StartError::Tls(_) | StartError::AccessLog(_))) => return fail(&error, WRONG_SETTING),
@@ -60,7 +65,7 @@ fn run(settings: Settings) -> ExitCode {
         tracing::info!(%address, "status page, metrics and health");
     }
     let (commands, inbox) = mpsc::unbounded_channel();
-    let watcher = thread::Builder::new().name("signals".into()).spawn(move || watch_signals(&settings, &commands));
+    let watcher = thread::Builder::new().name("signals".into()).spawn(move || signals.obey(&settings, &commands));
     if let Err(error) = watcher {
         return fail(&format!("cannot start a thread: {error}"), CANNOT_RUN);
     }
@@ -70,39 +75,54 @@ fn run(settings: Settings) -> ExitCode {
     }
 }
 
-/// SIGHUP reloads, SIGTERM and SIGINT drain; a second one of those ends at once.
-fn watch_signals(settings: &Settings, commands: &mpsc::UnboundedSender<Command>) {
-    let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
-    let outcome: io::Result<()> = runtime.block_on(async {
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut draining = false;
-        loop {
-            tokio::select! {
-                _ = hangup.recv() => {
-                    let command = match settings.load() {
-                        Ok(loaded) => Command::Reload(Box::new(heed(loaded))),
-                        Err(error) => Command::ReloadFailed(error.to_string()),
-                    };
-                    if commands.send(command).is_err() {
-                        return Ok(());
+/// The signals of the process, on a runtime of their own.
+struct Signals {
+    runtime: Runtime,
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on none of them ends the process by itself.
+    fn watch() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let inside = runtime.enter();
+        let hangup = signal(SignalKind::hangup())?;
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        drop(inside);
+        Ok(Self { runtime, hangup, terminate, interrupt })
+    }
+
+    /// SIGHUP reloads, SIGTERM and SIGINT drain; a second one of those ends at once.
+    fn obey(self, settings: &Settings, commands: &mpsc::UnboundedSender<Command>) {
+        let Self { runtime, mut hangup, mut terminate, mut interrupt } = self;
+        runtime.block_on(async {
+            let mut draining = false;
+            loop {
+                tokio::select! {
+                    _ = hangup.recv() => {
+                        let command = match settings.load() {
+                            Ok(loaded) => Command::Reload(Box::new(heed(loaded))),
+                            Err(error) => Command::ReloadFailed(error.to_string()),
+                        };
+                        if commands.send(command).is_err() {
+                            return;
+                        }
+                        continue;
                     }
-                    continue;
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
                 }
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                if draining {
+                    tracing::warn!("second signal: open requests are cut off");
+                    // Whoever asks twice does not want to wait.
+                    std::process::exit(CANNOT_RUN.into());
+                }
+                draining = commands.send(Command::Drain).is_ok();
             }
-            if draining {
-                tracing::warn!("second signal: open requests are cut off");
-                #[expect(clippy::exit, reason = "whoever asks twice does not want to wait")]
-                std::process::exit(1);
-            }
-            draining = commands.send(Command::Drain).is_ok();
-        }
-    });
-    if let Err(error) = outcome {
-        tracing::error!(%error, "cannot watch for signals");
+        });
     }
 }
 

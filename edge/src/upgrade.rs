@@ -9,7 +9,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{account::Account, downstream::Downstream, upstream::connection::Slot};
+use crate::{
+    account::Account,
+    downstream::Downstream,
+    upstream::connection::{InFlight, Slot},
+};
 
 /// What a client connection becomes after 101.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub struct Far {
     pub slot: Slot,
     /// Silence in both directions that ends it.
     pub idle: Duration,
+    /// Counts as a request under way, which `least_requests` goes by.
+    pub in_flight: InFlight,
 }
 
 /// Passes bytes both ways until both sides have finished, one breaks off, or nothing moves for too long.
@@ -42,8 +48,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Upgraded { mut far, mut account } = upgraded;
-    client.write_all(&far.ahead).await?;
-    far.stream.write_all(&ahead).await?;
+    let before = downstream.written();
+    let moving = async {
+        client.write_all(&far.ahead).await?;
+        far.stream.write_all(&ahead).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut far.stream).await
+    };
     // Whatever goes either way passes the client's stream, so watching that one is enough.
     let silence = async {
         loop {
@@ -54,12 +64,10 @@ where
             sleep_until(due).await;
         }
     };
-    tokio::select! {
-        moved = tokio::io::copy_bidirectional(&mut client, &mut far.stream) => {
-            let (_up, down) = moved?;
-            account.sent(usize::try_from(down).unwrap_or(usize::MAX));
-            Ok(())
-        }
+    let outcome = tokio::select! {
+        moved = moving => moved.map(|_counts| ()),
         () = silence => Err(io::ErrorKind::TimedOut.into()),
-    }
+    };
+    account.sent(downstream.written() - before);
+    outcome
 }

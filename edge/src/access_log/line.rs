@@ -25,7 +25,7 @@ fn write(out: &mut String, record: &Record) -> fmt::Result {
         (None, host) => host.as_ref().map(HeaderValue::as_bytes),
     };
     let target = record.uri.path_and_query().map(|target| target.as_str().as_bytes());
-    write!(out, r#"{{"time":"{}""#, humantime::format_rfc3339_millis(record.start))?;
+    write!(out, r#"{{"time":"{}""#, humantime::format_rfc3339_millis(record.start.max(std::time::UNIX_EPOCH)))?;
     write!(out, r#","client":"{}""#, record.client)?;
     field(out, "method", Some(record.method.as_str().as_bytes()))?;
     field(out, "host", host)?;

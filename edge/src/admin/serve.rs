@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
+    time::timeout,
 };
 
 use super::{Admin, answer::answer, status::Status};
@@ -22,6 +23,9 @@ const MAX_CONNECTIONS: usize = 64;
 
 /// From connecting, or from the last answer, to the end of a request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest a connection may last, so that whoever reads nothing holds none for long.
+const LIFETIME: Duration = Duration::from_secs(120);
 
 /// Pause after a failed `accept`: what makes it fail (no file descriptors) does not pass in no time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -56,9 +60,8 @@ async fn connection(stream: TcpStream, admin: Arc<Admin>) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
+        .serve_connection(TokioIo::new(stream), service);
+    if let Ok(Err(error)) = timeout(LIFETIME, served).await {
         tracing::debug!(%error, "admin connection");
     }
 }

@@ -112,7 +112,9 @@ pub struct CertificateFiles {
 pub struct Route {
     /// Which hosts. Default any.
     pub host: HostMatch,
-    /// Path prefix, matched on whole segments: `/api` matches `/api` and `/api/x`, not `/apix`.
+    /// Path prefix, matched on whole segments: `/api` matches `/api` and `/api/x`, not `/apix`. Compared
+    /// as the client sent it, so a route keeps nobody out: `/x/../api` is none of `/api`'s here, but may
+    /// be the endpoint's idea of it.
     /// Default `/`.
     pub path: String,
     /// Index into [`Config::pools`].
@@ -152,8 +154,8 @@ pub struct Pool {
     pub panic_threshold: f64,
     /// How often one request may be sent in all, the first time included. Default 3.
     pub attempts: NonZeroUsize,
-    /// Connections to one endpoint, over all workers; beyond it the next endpoint is tried and when
-    /// all are full the answer is 503. Default 4096.
+    /// Connections to one endpoint, over all workers, idle ones included; beyond it the next endpoint is
+    /// tried and when all are full the answer is 503. Default 4096.
     pub max_connections: NonZeroUsize,
     /// Idle connections kept per endpoint and worker. Default 256.
     pub max_idle: usize,

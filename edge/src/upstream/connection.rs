@@ -9,6 +9,7 @@ use std::{
     future::Future,
     io,
     pin::{Pin, pin},
+    rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -36,6 +37,8 @@ use crate::{
     gather::Gather,
 };
 
+/// What a connection holds at most of a message, a response head included. Bytes.
+const BUFFER: usize = 64 * 1024;
 /// How often a request that waits for its response looks whether its endpoint was found down.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Idle TCP connections are probed after this, so that a firewall or a mesh does not forget them.
@@ -56,6 +59,8 @@ pub struct Connection {
     pool: Arc<config::Pool>,
     opened: Instant,
     idle_since: Instant,
+    /// How far the body of the request under way has come.
+    upload: Option<Rc<Progress>>,
     /// It has carried a request before: a failure may mean no more than that it was closed while idle.
     reused: bool,
     slot: Slot,
@@ -123,13 +128,15 @@ impl Connecting {
 
 /// Counts an attempt under way until dropped.
 #[derive(Debug)]
-struct InFlight {
+pub struct InFlight {
     endpoint: Arc<Endpoint>,
     worker: usize,
 }
 
 impl InFlight {
-    fn new(endpoint: &Arc<Endpoint>, worker: usize) -> Self {
+    /// Counts it.
+    #[must_use]
+    pub fn new(endpoint: &Arc<Endpoint>, worker: usize) -> Self {
         endpoint.stats.of(worker).in_flight.add(1);
         Self { endpoint: Arc::clone(endpoint), worker }
     }
@@ -151,6 +158,7 @@ impl Connection {
         };
         set_options(&stream).map_err(|error| Error::because(Kind::Connect, Retry::Unsent, error))?;
         let (sender, driver) = http1::Builder::new()
+            .max_buf_size(BUFFER)
             .handshake(TokioIo::new(Gather(stream)))
             .await
             .map_err(|error| Error::because(Kind::Connect, Retry::Unsent, error))?;
@@ -163,6 +171,7 @@ impl Connection {
             pool: Arc::clone(pool),
             opened: now,
             idle_since: now,
+            upload: None,
             reused: false,
             slot,
         }))
@@ -191,7 +200,8 @@ impl Connection {
         request: Request<RequestBody>,
         abandon: impl Fn(&Endpoint) -> bool,
     ) -> Result<Response<Incoming>, Box<Failed>> {
-        let progress = request.body().progress();
+        self.upload = request.body().progress();
+        let progress = self.upload.clone();
         let allowed = self.pool.timeouts.response;
         let mut since = Instant::now();
         self.deadline.set(since + allowed.min(LOOK_AGAIN));
@@ -200,6 +210,7 @@ impl Connection {
             // The future first, so that what it finds is there when the handle is asked.
             let ended = drive(&mut self.driver, &mut self.ended, cx).is_ready();
             if let Poll::Ready(outcome) = response.as_mut().poll(cx) {
+                self.deadline.set(Instant::now() + self.pool.timeouts.body_idle);
                 return Poll::Ready(outcome.map_err(|failed| failure(failed, progress.as_deref())));
             }
             if ended {
@@ -209,8 +220,9 @@ impl Connection {
             while self.deadline.poll(cx).is_ready() {
                 let now = Instant::now();
                 if let Some(progress) = progress.as_deref() {
-                    // The clock starts with the last byte of the request, or a long upload could not be.
-                    since = since.max(if progress.done.get() { progress.last.get() } else { now });
+                    // The clock starts with the last byte that the endpoint could have taken, or a long
+                    // upload could not be; while the client is awaited, its own clock runs.
+                    since = since.max(if progress.awaited.get() { now } else { progress.last.get() });
                 }
                 if now >= since + allowed {
                     // An endpoint that is slow but not down would be as slow a second time.
@@ -219,7 +231,7 @@ impl Connection {
                 }
                 if abandon(&self.slot.0) {
                     let error =
-                        Error::because(Kind::UpstreamClosed, Retry::IfIdempotent, "the endpoint was found down");
+                        Error::because(Kind::ResponseTimeout, Retry::IfIdempotent, "the endpoint was found down");
                     return Poll::Ready(Err(Box::new(Failed { error, unsent: None })));
                 }
                 self.deadline.set((now + LOOK_AGAIN).min(since + allowed));
@@ -261,6 +273,14 @@ impl Connection {
     pub fn rest(&mut self, now: Instant) {
         self.reused = true;
         self.idle_since = now;
+        self.upload = None;
+    }
+
+    /// Why the body of the request under way failed, if it did: the client's doing, whatever became of
+    /// the connection.
+    #[must_use]
+    pub fn upload_failure(&self) -> Option<Kind> {
+        self.upload.as_ref().and_then(|progress| *progress.failure.borrow())
     }
 
     /// The settings of its pool.

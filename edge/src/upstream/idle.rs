@@ -8,6 +8,7 @@ use std::{
     collections::{HashMap, VecDeque},
     pin::Pin,
     rc::Rc,
+    sync::atomic::Ordering::Relaxed,
     task::{Context, Poll, ready},
 };
 
@@ -60,11 +61,15 @@ impl Lease {
         match frame {
             Poll::Ready(frame) => {
                 connection.set_deadline(Instant::now() + idle);
-                Poll::Ready(
-                    frame.map(|frame| frame.map_err(|error| Error::because(Kind::UpstreamClosed, Retry::Never, error))),
-                )
+                Poll::Ready(frame.map(|frame| {
+                    let kind = connection.upload_failure().unwrap_or(Kind::UpstreamClosed);
+                    frame.map_err(|error| Error::because(kind, Retry::Never, error))
+                }))
             }
-            Poll::Pending if ended => Poll::Ready(Some(Err(Error::new(Kind::UpstreamClosed, Retry::Never)))),
+            Poll::Pending if ended => {
+                let kind = connection.upload_failure().unwrap_or(Kind::UpstreamClosed);
+                Poll::Ready(Some(Err(Error::new(kind, Retry::Never))))
+            }
             Poll::Pending => {
                 ready!(connection.poll_deadline(cx));
                 Poll::Ready(Some(Err(Error::new(Kind::ResponseTimeout, Retry::Never))))
@@ -127,7 +132,9 @@ impl Idle {
     fn put(&self, connection: Box<Connection>) {
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.entry(connection.endpoint().id).or_default();
-        if idle.len() < connection.pool().max_idle {
+        // At the limit an idle connection would keep other workers from having one.
+        let scarce = connection.endpoint().connections.load(Relaxed) >= connection.pool().max_connections.get();
+        if idle.len() < connection.pool().max_idle && !scarce {
             idle.push_back(connection);
         }
     }

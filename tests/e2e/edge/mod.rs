@@ -9,6 +9,7 @@ mod forwarding;
 mod health;
 mod http2;
 mod names;
+mod patience;
 mod peer;
 mod reload;
 mod retries;

@@ -88,7 +88,7 @@ pub(super) fn duration(duration: Duration) -> String {
 
 /// How long ago, or how long until, with the exact time for whoever points at it.
 pub(super) fn moment(time: SystemTime, now: SystemTime) -> String {
-    let exact = humantime::format_rfc3339_seconds(time);
+    let exact = humantime::format_rfc3339_seconds(time.max(SystemTime::UNIX_EPOCH));
     let words = match now.duration_since(time) {
         Ok(since) => format!("{} ago", duration(since)),
         Err(until) => format!("in {}", duration(until.duration())),

@@ -1,0 +1,125 @@
+//! How long the edge waits, for whom, and whom it does not blame.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tests::{
+    client::raw::Raw,
+    upstream::{Behaviour, Upstream},
+    wait::{SOON, deadline, eventually, eventually_some, pause},
+};
+
+use super::{Edge, LISTENER, list, peer::Peer, unchecked};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+
+/// Time-outs of the client's side and of the endpoint's, before the rest of a configuration.
+fn patient(client: &str, endpoint: &str, address: impl ToString) -> String {
+    let endpoints = list(&[address]);
+    format!(
+        "[timeouts]\n{client}\n{LISTENER}[pool.web]\nendpoints = {endpoints}\nhealth = false\n[pool.web.timeouts]\n{endpoint}\n"
+    )
+}
+
+#[tokio::test]
+async fn an_endpoint_may_pause_between_head_and_body() {
+    let peer = Peer::start().await;
+    let edge = Edge::start(&unchecked(&[peer.address()])).await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(GET).await;
+    let mut endpoint = peer.accept().await;
+    endpoint.until("\r\n\r\n").await;
+    endpoint.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+    client.until("\r\n\r\n").await;
+    // Longer than the edge looks for an endpoint that was found down.
+    pause(Duration::from_millis(1500)).await;
+    endpoint.send(b"later").await;
+    assert_eq!(client.until("later").await, "later");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_stops_taking_an_upload_is_a_time_out() {
+    let peer = Peer::start().await;
+    let edge = Edge::start(&patient("", "response = \"500ms\"", peer.address())).await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100000000\r\n\r\n").await;
+    let _endpoint = peer.accept().await;
+    let chunk = vec![b'x'; 1 << 16];
+    let answer = deadline("the answer", SOON, async {
+        // Until neither the endpoint nor the edge takes more.
+        while tokio::time::timeout(Duration::from_millis(200), client.try_send(&chunk)).await == Ok(true) {}
+        client.until("\r\n\r\n").await
+    });
+    assert!(answer.await.starts_with("HTTP/1.1 504 "));
+}
+
+#[tokio::test]
+async fn a_silent_endpoint_is_a_time_out_also_after_an_upload_with_trailers() {
+    let upstream = Upstream::start().await;
+    upstream.on("/", Behaviour::Silence);
+    let edge = Edge::start(&patient("", "response = \"500ms\"", upstream.address())).await;
+    let mut client = Raw::open(edge.address()).await;
+    client
+        .send(b"POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n")
+        .await;
+    let answer = deadline("the answer", SOON, client.until("\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_get_with_a_body_of_unknown_length_keeps_its_body() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n").await;
+    let head = client.until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let body = client.until("}").await;
+    assert!(body.contains("\"abc\""), "{body}");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_all_of_an_answer_that_outlasts_the_keep_alive() {
+    const LENGTH: usize = 20 << 20;
+    let upstream = Upstream::start().await;
+    upstream.on("/", Behaviour::Body(LENGTH));
+    let edge = Edge::start(&patient("keep_alive = \"300ms\"\nbody_idle = \"20s\"", "", upstream.address())).await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(GET).await;
+    client.until("\r\n\r\n").await;
+    // The endpoint is done with it, the client is not.
+    eventually("an edge that holds the rest", SOON, async || upstream.requests() == 1).await;
+    pause(Duration::from_millis(1200)).await;
+    let rest = deadline("the rest", SOON, client.rest()).await;
+    assert_eq!(rest.len(), LENGTH);
+}
+
+#[tokio::test]
+async fn a_download_that_the_client_gives_up_is_not_logged_as_complete() {
+    let upstream = Upstream::start().await;
+    upstream.on("/", Behaviour::SlowBody { chunks: 10_000, every: Duration::from_millis(20) });
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let edge = Edge::start(&format!("access_log = {log:?}\n{}", unchecked(&[upstream.address()]))).await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(GET).await;
+    client.until("\r\n\r\n").await;
+    client.reset();
+    let line = eventually_some("a line", SOON, async || {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        text.lines().next().map(|line| serde_json::from_str::<Value>(line).unwrap())
+    })
+    .await;
+    assert_eq!((&line["status"], &line["error"]), (&200.into(), &"client_gone".into()));
+}
+
+#[tokio::test]
+async fn a_request_that_goes_round_in_circles_is_stopped() {
+    // An edge whose pool leads back to itself: the port is known only once it listens.
+    let port = tests::port::free();
+    let own = format!("127.0.0.1:{port}");
+    let config = format!("[[listener]]\naddress = \"{own}\"\n[pool.web]\nendpoints = [\"{own}\"]\nhealth = false\n");
+    let edge = Edge::start(&config).await;
+    let reply = deadline("the answer", SOON, tests::client::get(edge.address(), "/")).await.unwrap();
+    assert_eq!(reply.status.as_u16(), 508);
+}
