@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{AddrParseError, SocketAddr},
+    num::{NonZeroUsize, ParseIntError},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -24,6 +25,13 @@ const DATA: &str = "--data (APP_DATA)";
 const DEADLINE: &str = "--deadline (APP_DEADLINE)";
 const DRAIN_DELAY: &str = "--drain-delay (APP_DRAIN_DELAY)";
 const GRACE: &str = "--grace (APP_GRACE)";
+const MAX_CONNECTIONS: &str = "--max-connections (APP_MAX_CONNECTIONS)";
+
+/// The longest that a stop may be told to take; orchestrators kill long before.
+const LONGEST_STOP: Duration = Duration::from_secs(60 * 60);
+
+/// As many as a kernel allows a process to have open, by default.
+const MOST_CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_000_000 - 1);
 
 /// All that the process needs to know.
 #[derive(Debug)]
@@ -38,7 +46,7 @@ pub(crate) struct Config {
 impl Config {
     /// Parses `flags`; `read` reads the files that they name.
     pub(crate) fn parse(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Self, ConfigError> {
-        let deadline = duration(DEADLINE, &flags.deadline)?;
+        let deadline = duration(DEADLINE, &flags.deadline, Limits::LONGEST)?;
         if deadline.is_zero() {
             return Err(ConfigError::NoTime(DEADLINE));
         }
@@ -47,8 +55,9 @@ impl Config {
             store: store(flags, read)?,
             limits: Limits { deadline, ..Limits::default() },
             options: Options {
-                drain_delay: duration(DRAIN_DELAY, &flags.drain_delay)?,
-                grace: duration(GRACE, &flags.grace)?,
+                max_connections: max_connections(flags)?,
+                drain_delay: duration(DRAIN_DELAY, &flags.drain_delay, LONGEST_STOP)?,
+                grace: duration(GRACE, &flags.grace, LONGEST_STOP)?,
                 ..Options::default()
             },
             log: log(flags)?,
@@ -93,8 +102,22 @@ fn store(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<S
     })
 }
 
-fn duration(setting: &'static str, text: &str) -> Result<Duration, ConfigError> {
-    humantime::parse_duration(text).map_err(|error| ConfigError::Duration(setting, text.to_owned(), error))
+fn duration(setting: &'static str, text: &str, longest: Duration) -> Result<Duration, ConfigError> {
+    let duration = humantime::parse_duration(text);
+    let duration = duration.map_err(|error| ConfigError::Duration(setting, text.to_owned(), error))?;
+    if duration > longest {
+        return Err(ConfigError::TooLong(setting, text.to_owned(), humantime::format_duration(longest)));
+    }
+    Ok(duration)
+}
+
+fn max_connections(flags: &Flags) -> Result<NonZeroUsize, ConfigError> {
+    let text = &flags.max_connections;
+    let number: NonZeroUsize = text.parse().map_err(|error| ConfigError::Connections(text.clone(), error))?;
+    if number > MOST_CONNECTIONS {
+        return Err(ConfigError::TooManyConnections(number));
+    }
+    Ok(number)
 }
 
 fn log(flags: &Flags) -> Result<EnvFilter, ConfigError> {
@@ -131,8 +154,14 @@ pub(crate) enum ConfigError {
     Redis(&'static str, #[source] RedisConfigError),
     #[error("{0} is {1:?}: write a time with its unit, such as 500ms, 2s or 1m")]
     Duration(&'static str, String, #[source] humantime::DurationError),
-    #[error("{0} leaves no time to answer: write at least 1ms, usually 2s")]
+    #[error("{0} leaves no time to answer: write at least 1ms, usually 1.8s")]
     NoTime(&'static str),
+    #[error("{0} is {1:?}, which is too long: write at most {2}")]
+    TooLong(&'static str, String, humantime::FormattedDuration),
+    #[error("{MAX_CONNECTIONS} is {0:?}: write a number of at least 1, usually 2048")]
+    Connections(String, #[source] ParseIntError),
+    #[error("{MAX_CONNECTIONS} is {0}, which is too many: write at most {MOST_CONNECTIONS}")]
+    TooManyConnections(NonZeroUsize),
     #[error("{0} is {1:?}: write a level (error, warn, info, debug, trace) or app=debug,info")]
     Log(&'static str, String, #[source] filter::ParseError),
 }
@@ -180,11 +209,19 @@ mod tests {
 
     #[test]
     fn values_are_taken_over() {
-        let args =
-            ["--data=d", "--listen=[::1]:81", "--deadline=500ms", "--drain-delay=3s", "--grace=1m", "--log=debug"];
+        let args = [
+            "--data=d",
+            "--listen=[::1]:81",
+            "--deadline=500ms",
+            "--drain-delay=3s",
+            "--grace=1m",
+            "--max-connections=7",
+            "--log=debug",
+        ];
         let config = parse(&args).unwrap();
         assert_eq!(config.listen, "[::1]:81".parse().unwrap());
         assert_eq!(config.limits.deadline, Duration::from_millis(500));
+        assert_eq!(config.options.max_connections.get(), 7);
         assert_eq!(config.options.drain_delay, Duration::from_secs(3));
         assert_eq!(config.options.grace, Duration::from_secs(60));
         assert_eq!(config.log.to_string(), "debug");
@@ -192,7 +229,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_setting_and_never_the_password() {
-        let table: [(&[&str], &str); 14] = [
+        let table: [(&[&str], &str); 22] = [
             (&[], "there is nowhere to count: set --redis-url (REDIS_URL)"),
             (&["--data", ""], "--data (APP_DATA) is empty"),
             (&["--redis-url", ""], "--redis-url (REDIS_URL) cannot be used: write redis://"),
@@ -207,6 +244,17 @@ mod tests {
             (&["--data=d", "--listen=8000"], "--listen (APP_LISTEN) is \"8000\""),
             (&["--data=d", "--deadline=2"], "--deadline (APP_DEADLINE) is \"2\""),
             (&["--data=d", "--deadline=0s"], "--deadline (APP_DEADLINE) leaves no time"),
+            (
+                &["--data=d", "--deadline=61s"],
+                "--deadline (APP_DEADLINE) is \"61s\", which is too long: write at most 1m",
+            ),
+            (&["--data=d", "--deadline=500000000000y"], "--deadline (APP_DEADLINE) is"),
+            (&["--data=d", "--drain-delay=61m"], "--drain-delay (APP_DRAIN_DELAY) is \"61m\", which is too long"),
+            (&["--data=d", "--grace=500000000000y"], "--grace (APP_GRACE) is"),
+            (&["--data=d", "--max-connections="], "--max-connections (APP_MAX_CONNECTIONS) is \"\""),
+            (&["--data=d", "--max-connections=0"], "--max-connections (APP_MAX_CONNECTIONS) is \"0\""),
+            (&["--data=d", "--max-connections=many"], "--max-connections (APP_MAX_CONNECTIONS) is \"many\""),
+            (&["--data=d", "--max-connections=1000001"], "which is too many: write at most 1000000"),
         ];
         for (args, part) in table {
             let error = parse(args).unwrap_err();

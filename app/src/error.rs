@@ -68,10 +68,13 @@ impl IntoResponse for Error {
 }
 
 impl Error {
-    /// The status and the reason with all its causes, for the operator's `curl`. Stores keep
-    /// addresses and passwords out of their errors.
+    /// The status and what is wrong, for the operator's `curl`. The causes below are in the log:
+    /// whoever finds the port can ask this.
     pub(crate) fn explain(&self) -> Response {
-        self.response(chain(self).to_string())
+        self.response(match self {
+            Self::Store(failure) => format!("{self}: {failure}"),
+            other => other.to_string(),
+        })
     }
 
     fn response(&self, mut text: String) -> Response {

@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Counts visits: every GET of / is answered with the number of the visit.
 ///
 /// The count is kept in Redis when a URL is given, else in a file in the data folder. A flag wins
-/// over its variable.
+/// over its variable, and a variable that is empty counts as not set.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "app", version)]
 pub(crate) struct Flags {
@@ -24,7 +24,7 @@ pub(crate) struct Flags {
     pub(crate) redis_url: Option<String>,
 
     /// A file that holds the URL of Redis, such as a secret of the swarm.
-    #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE")]
+    #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE", hide_env_values = true)]
     pub(crate) redis_url_file: Option<OsString>,
 
     /// A file with the certificate authority, in PEM, that signed the certificate of a rediss://
@@ -36,20 +36,24 @@ pub(crate) struct Flags {
     #[arg(long, env = "APP_DATA", value_name = "DIR")]
     pub(crate) data: Option<OsString>,
 
-    /// The longest a visit waits for its number before it is answered 503.
-    #[arg(long, env = "APP_DEADLINE", value_name = "TIME", default_value = "2s")]
+    /// The longest a visit waits for its number before it is answered 503. At most 60s.
+    #[arg(long, env = "APP_DEADLINE", value_name = "TIME", default_value = "1.8s")]
     pub(crate) deadline: String,
 
     /// After SIGTERM: how long to go on accepting connections while /readyz already fails.
     ///
     /// A swarm stops sending traffic two seconds before SIGTERM, so it needs none. Where traffic
-    /// is steered by /readyz alone, use more than the prober needs to notice.
+    /// is steered by /readyz alone, use more than the prober needs to notice. At most 1h.
     #[arg(long, env = "APP_DRAIN_DELAY", value_name = "TIME", default_value = "0s")]
     pub(crate) drain_delay: String,
 
-    /// After the drain delay: how long open requests may take to finish.
+    /// After the drain delay: how long open requests may take to finish. At most 1h.
     #[arg(long, env = "APP_GRACE", value_name = "TIME", default_value = "10s")]
     pub(crate) grace: String,
+
+    /// Connections open at once. One more takes the place of the one that was idle for longest.
+    #[arg(long, env = "APP_MAX_CONNECTIONS", value_name = "NUMBER", default_value = "2048")]
+    pub(crate) max_connections: String,
 
     /// What to log, such as info, debug or app=debug,info. One line per request at debug. Also
     /// read from RUST_LOG.
@@ -58,6 +62,14 @@ pub(crate) struct Flags {
 
     #[arg(long, env = "RUST_LOG", hide = true)]
     pub(crate) rust_log: Option<String>,
+}
+
+impl Flags {
+    /// Parses this process's arguments and variables.
+    pub(crate) fn of_process() -> Result<Self, clap::Error> {
+        let command = process::without_empty_variables(Self::command());
+        Self::from_arg_matches(&command.try_get_matches()?)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

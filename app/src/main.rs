@@ -1,6 +1,6 @@
 //! The process around the hit counter: flags and variables, logs, signals and the exit code.
 //!
-//! Exit codes: 0 after a signal and a drain; 1 when it cannot run; 2 when a setting is wrong, before
+//! Exit codes: 0 after a signal and a drain; 1 when it cannot run, cannot go on, or gets a second signal; 2 when a setting is wrong, before
 //! anything is opened.
 
 mod config;
@@ -10,14 +10,8 @@ mod healthcheck;
 use std::{io, process::ExitCode, time::Duration};
 
 use app::{App, Counter, StoreConfig, error::chain};
-use clap::Parser;
-use process::{CANNOT_RUN, WRONG_SETTING};
-use tokio::{
-    net::TcpListener,
-    runtime::Runtime,
-    signal::unix::{SignalKind, signal},
-    time::timeout,
-};
+use process::{CANNOT_RUN, Stops, WRONG_SETTING};
+use tokio::{net::TcpListener, runtime::Runtime, time::timeout};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -29,7 +23,7 @@ use crate::{
 const CLOSE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let flags = match Flags::try_parse() {
+    let flags = match Flags::of_process() {
         Ok(flags) => flags,
         Err(usage) => return process::usage(&usage),
     };
@@ -37,7 +31,7 @@ fn main() -> ExitCode {
         return match config::listen(&flags).map(healthcheck::check) {
             Ok(Ok(())) => ExitCode::SUCCESS,
             Ok(Err(error)) => fail(&error, CANNOT_RUN),
-            Err(error) => fail(&error, CANNOT_RUN),
+            Err(error) => refuse(&error),
         };
     }
     let config = match Config::parse(&flags, |path| std::fs::read(path)) {
@@ -65,11 +59,10 @@ fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
 fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let Config { listen, store, limits, options, log } = config;
     process::log_to_stderr(log);
-    process::raise_file_limit(options.max_connections);
+    process::raise_file_limit(options.max_connections.get());
     let runtime = Runtime::new()?;
     let done = runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut stops = Stops::watch()?;
         let counter = Counter::open(&store, limits)?;
         let node = rustix::system::uname();
         let app = App::new(counter.clone(), &node.nodename().to_string_lossy(), options);
@@ -79,13 +72,20 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
             StoreConfig::Redis(redis) => info!(%address, %redis, "listening"),
             StoreConfig::File(file) => info!(%address, file = %file.display(), "listening"),
         }
+        let mut asked = false;
         app::serve(listener, app, async {
             tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                () = stops.next() => {
+                    asked = true;
+                    tokio::spawn(stops.exit_on_next());
+                }
+                () = counter.ended() => {}
             }
         })
         .await?;
+        if !asked {
+            return Err(CounterFailed.into());
+        }
         if timeout(CLOSE, counter.close()).await.is_err() {
             warn!("the store does not close in time");
         }
@@ -99,3 +99,8 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {0}; another address can be set by --listen (APP_LISTEN)")]
 struct CannotListen(std::net::SocketAddr, #[source] io::Error);
+
+/// A bug, of which a panic in the log says more. A new process counts on where this one ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the counter has failed")]
+struct CounterFailed;

@@ -1,4 +1,4 @@
-//! The program as a process: exit codes, signals, crashes, and its server's limits.
+//! The program as a process: exit codes, signals, and its server's limits.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -6,67 +6,16 @@ mod support;
 
 use std::{
     io::{BufReader, Read, Write},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use support::{Program, command, connect, receive, send, wait_for};
 
 #[test]
-fn a_count_survives_kill_9() {
-    let folder = tempfile::tempdir().unwrap();
-    for round in 0..5 {
-        let mut program = Program::in_folder(folder.path());
-        for visit in 1..=10 {
-            assert_eq!(program.visit(), round * 10 + visit);
-        }
-        program.signal("-KILL");
-        program.wait();
-    }
-}
-
-#[test]
-fn no_number_is_given_twice_when_killed_under_load() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut last = 0;
-    for _ in 0..3 {
-        let mut program = Program::in_folder(folder.path());
-        let address = program.address;
-        let clients: Vec<_> = (0..8)
-            .map(|_| {
-                std::thread::spawn(move || {
-                    let mut numbers = Vec::new();
-                    let mut stream = BufReader::new(connect(address));
-                    loop {
-                        // The kill comes in the middle of anything.
-                        if write!(stream.get_mut(), "GET / HTTP/1.1\r\nhost: test\r\n\r\n").is_err() {
-                            return numbers;
-                        }
-                        let Ok(answer) =
-                            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| receive(&mut stream)))
-                        else {
-                            return numbers;
-                        };
-                        numbers.push(answer.number());
-                    }
-                })
-            })
-            .collect();
-        wait_for("some visits", || (program.visit() > last + 100).then_some(()));
-        program.signal("-KILL");
-        program.wait();
-        let mut numbers: Vec<_> = clients.into_iter().flat_map(|c| c.join().unwrap()).collect();
-        numbers.sort_unstable();
-        let before = numbers.len();
-        numbers.dedup();
-        assert_eq!(numbers.len(), before, "a number was given twice");
-        assert!(numbers.first().is_some_and(|first| *first > last));
-        last = numbers.last().copied().unwrap();
-    }
-}
-
-#[test]
 fn a_signal_ends_it_well_and_idle_connections_do_not_delay_it() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let folder = tempfile::tempdir().unwrap();
         let mut program = Program::in_folder(folder.path());
         let mut idle = BufReader::new(connect(program.address));
@@ -83,33 +32,27 @@ fn a_signal_ends_it_well_and_idle_connections_do_not_delay_it() {
 }
 
 #[test]
-fn readiness_fails_first_while_visits_go_on() {
+fn a_second_signal_ends_it_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let mut program =
-        Program::start(&["--data", folder.path().to_str().unwrap(), "--drain-delay", "20s", "--log", "info"]);
-    assert_eq!(program.get("/readyz").status, 200);
-    program.signal("-TERM");
-    let answer = wait_for("readiness to fail", || {
-        let answer = program.get("/readyz");
-        (answer.status == 503).then_some(answer)
-    });
-    assert_eq!(answer.body, "shutting down\n");
-    assert_eq!(program.visit(), 1);
-    assert_eq!(program.get("/healthz").status, 200);
-    program.signal("-KILL");
-    program.wait();
+    let mut program = Program::start(&["--data", folder.path().to_str().unwrap(), "--drain-delay", "1h"]);
+    program.signal(Signal::TERM);
+    wait_for("readiness to fail", || (program.get("/readyz").status == 503).then_some(()));
+    program.signal(Signal::INT);
+    assert_eq!(program.wait().code(), Some(1));
 }
 
 #[test]
 fn a_wrong_setting_exits_with_2_and_names_it() {
-    let table: [(&[&str], &str); 4] = [
+    let table: [(&[&str], &str); 6] = [
         (&[], "--redis-url (REDIS_URL)"),
         (&["--data", "d", "--deadline", "soon"], "--deadline (APP_DEADLINE)"),
         (&["--redis-url", "redis://:s3cret@redis/x"], "--redis-url (REDIS_URL)"),
         (&["--no-such-flag"], "--no-such-flag"),
+        (&["--data", "d", "--max-connections", "0"], "--max-connections (APP_MAX_CONNECTIONS)"),
+        (&["healthcheck", "--listen", "8000"], "--listen (APP_LISTEN)"),
     ];
     for (arguments, part) in table {
-        let output = command(arguments).stderr(std::process::Stdio::piped()).output().unwrap();
+        let output = command(arguments).stderr(Stdio::piped()).output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
         assert!(text.contains(part), "{arguments:?}: {text}");
@@ -121,7 +64,7 @@ fn a_wrong_setting_exits_with_2_and_names_it() {
 fn variables_are_read_as_flags_are() {
     let output = command(&[])
         .envs([("REDIS_URL", "redis://a"), ("REDIS_URL_FILE", "b")])
-        .stderr(std::process::Stdio::piped())
+        .stderr(Stdio::piped())
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -129,27 +72,21 @@ fn variables_are_read_as_flags_are() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_not_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = ["REDIS_URL", "REDIS_URL_FILE", "REDIS_CA_FILE", "APP_DEADLINE", "APP_MAX_CONNECTIONS", "LOG"];
+    let program = Program::start_with(&["--data", folder.path().to_str().unwrap()], empty.map(|name| (name, "")));
+    assert_eq!(program.visit(), 1);
+}
+
+#[test]
 fn a_second_process_on_the_same_file_says_so_and_exits_with_1() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
     let _first = Program::in_folder(folder.path());
-    let second =
-        command(&["--data", data, "--listen", "127.0.0.1:0"]).stderr(std::process::Stdio::piped()).output().unwrap();
+    let second = command(&["--data", data, "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert!(String::from_utf8(second.stderr).unwrap().contains("in use by another process"));
-}
-
-#[test]
-fn the_health_check_tells_by_its_exit_code() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut program = Program::in_folder(folder.path());
-    let listen = program.address.to_string();
-    // In any environment: it looks at nothing but the address.
-    let check = || command(&["healthcheck", "--listen", &listen]).stderr(std::process::Stdio::null()).status();
-    assert_eq!(check().unwrap().code(), Some(0));
-    program.signal("-KILL");
-    program.wait();
-    assert_eq!(check().unwrap().code(), Some(1));
 }
 
 #[test]

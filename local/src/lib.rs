@@ -9,7 +9,7 @@ mod replica;
 mod store;
 
 use std::{
-    io,
+    fmt, io,
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
     thread::{self, JoinHandle},
@@ -21,7 +21,7 @@ use edge::{
     config::{Config, HealthCheck, Listener, Pool, Source},
     control::{Command, Edge, StartError},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{replica::Replica, store::Store};
 
@@ -109,6 +109,8 @@ pub struct Stack {
     /// Tells the edge to end, also by being dropped.
     commands: mpsc::UnboundedSender<Command>,
     edge_thread: JoinHandle<Result<(), StartError>>,
+    /// The edge's thread drops the other end when it ends.
+    edge_ended: watch::Receiver<()>,
     /// After everything that counts in it.
     store: Store,
 }
@@ -133,9 +135,14 @@ impl Stack {
         let edge_address = edge.addresses().first().copied().unwrap_or(options.edge);
         let admin = edge.admin_address().unwrap_or(options.admin);
         let (commands, inbox) = mpsc::unbounded_channel();
-        let edge_thread = thread::Builder::new().name("edge".into()).spawn(move || edge.run(inbox));
+        let (end, edge_ended) = watch::channel(());
+        let edge_thread = thread::Builder::new().name("edge".into()).spawn(move || {
+            // Dropped at the end, also by a panic.
+            let _end = end;
+            edge.run(inbox)
+        });
         let edge_thread = edge_thread.map_err(Error::Thread)?;
-        Ok(Self { replicas, addresses, edge: edge_address, admin, commands, edge_thread, store })
+        Ok(Self { replicas, addresses, edge: edge_address, admin, commands, edge_thread, edge_ended, store })
     }
 
     /// Where the replicas listen, or did before they were killed.
@@ -164,6 +171,17 @@ impl Stack {
         }
     }
 
+    /// Returns when the stack is of no use any more because a part of it has ended by itself: the edge, or
+    /// the counter on the store.
+    pub async fn broken(&self) -> Part {
+        let mut edge = self.edge_ended.clone();
+        tokio::select! {
+            // An error means that the thread has dropped the other end; nothing is ever sent.
+            _ = edge.changed() => Part::Edge,
+            () = self.store.counter.ended() => Part::Counter,
+        }
+    }
+
     /// Drains the edge, then the replicas, then closes the store. Blocks until all of them have ended;
     /// each has its own bound.
     ///
@@ -173,11 +191,31 @@ impl Stack {
         // An edge that has ended already needs not be told.
         drop(self.commands.send(Command::Drain));
         let ended = self.edge_thread.join().unwrap_or(Ok(()));
-        for replica in self.replicas.into_iter().flatten() {
-            replica.stop();
+        // All of them are told before the first is waited for, so that their bounds do not add up.
+        let replicas: Vec<_> = self.replicas.into_iter().flatten().map(Replica::drain).collect();
+        for replica in replicas {
+            replica.wait();
         }
         self.store.close();
         ended.map_err(Error::Edge)
+    }
+}
+
+/// What a stack cannot be without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The one edge.
+    Edge,
+    /// The one counter of all replicas.
+    Counter,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Edge => "the edge",
+            Self::Counter => "the counter",
+        })
     }
 }
 
@@ -205,4 +243,36 @@ fn edge_config(options: &Options, replicas: &[SocketAddr]) -> Config {
         ..HealthCheck::default()
     });
     Config { admin: Some(options.admin), ..Config::simple(vec![Listener::plain(options.edge)], pool) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn stack(folder: &tempfile::TempDir) -> Stack {
+        let store = StoreConfig::File(folder.path().join("hits.redb"));
+        Stack::start(&Options::new(store).on_free_ports()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_edge_that_ends_by_itself_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let stack = stack(&folder);
+        assert!(tokio::time::timeout(Duration::ZERO, stack.broken()).await.is_err(), "it is well");
+        // As if it had ended.
+        stack.commands.send(Command::Drain).unwrap();
+        let part = tokio::time::timeout(SOON, stack.broken()).await.unwrap();
+        assert_eq!(part, Part::Edge);
+    }
+
+    #[tokio::test]
+    async fn a_counter_that_ends_by_itself_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let stack = stack(&folder);
+        stack.store.counter.close().await;
+        let part = tokio::time::timeout(SOON, stack.broken()).await.unwrap();
+        assert_eq!(part, Part::Counter);
+    }
 }

@@ -9,10 +9,9 @@ use std::{
 };
 
 use app::{RedisConfig, StoreConfig, error::chain};
-use clap::Parser;
-use local::{Options, Stack};
-use process::{CANNOT_RUN, WRONG_SETTING};
-use tokio::signal::unix::{SignalKind, signal};
+use clap::{CommandFactory, FromArgMatches, Parser};
+use local::{Options, Part, Stack};
+use process::{CANNOT_RUN, Stops, WRONG_SETTING};
 use tracing_subscriber::EnvFilter;
 
 /// The folder below the user's state directory (XDG Base Directory Specification).
@@ -46,7 +45,7 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
-    let flags = match Flags::try_parse() {
+    let flags = match flags() {
         Ok(flags) => flags,
         Err(usage) => return process::usage(&usage),
     };
@@ -65,24 +64,34 @@ fn main() -> ExitCode {
     }
 }
 
+fn flags() -> Result<Flags, clap::Error> {
+    let command = process::without_empty_variables(Flags::command());
+    Flags::from_arg_matches(&command.try_get_matches()?)
+}
+
 fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let stack = Stack::start(options)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        let mut stops = Stops::watch()?;
         // Once signals are taken care of, so that whoever waits for the table may send one.
         tell(&table(&stack, &options.store));
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        io::Result::Ok(())
-    })?;
-    tell("\nFinishing what is under way ...\n");
-    stack.stop()?;
-    Ok(())
+        let broken = tokio::select! {
+            () = stops.next() => None,
+            part = stack.broken() => Some(part),
+        };
+        tell("\nFinishing what is under way ...\n");
+        let again = tokio::spawn(stops.exit_on_next());
+        let stopped = tokio::task::spawn_blocking(|| stack.stop()).await?;
+        again.abort();
+        stopped?;
+        broken.map_or(Ok(()), |part| Err(Broken(part).into()))
+    })
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} has ended by itself; LOG=info may tell why")]
+struct Broken(Part);
 
 fn store(flags: &Flags) -> Result<StoreConfig, String> {
     if let Some(url) = &flags.redis_url {

@@ -58,18 +58,29 @@ impl Replica {
 
     /// Breaks off everything; the port is closed when this returns.
     pub(crate) fn kill(self) {
-        self.end(End::Crash);
+        self.end(End::Crash).wait();
     }
 
-    /// Finishes what is under way within the replica's own bound.
-    pub(crate) fn stop(self) {
-        self.end(End::Drain);
+    /// Tells it to finish what is under way, within the replica's own bound.
+    pub(crate) fn drain(self) -> Ending {
+        self.end(End::Drain)
     }
 
-    fn end(self, how: End) {
+    fn end(self, how: End) -> Ending {
         // A replica that has ended by itself needs not be told.
         drop(self.end.send(how));
-        if self.thread.join().is_err() {
+        Ending(self.thread)
+    }
+}
+
+/// A replica that was told to end.
+#[derive(Debug)]
+pub(crate) struct Ending(JoinHandle<()>);
+
+impl Ending {
+    /// Blocks until it has ended.
+    pub(crate) fn wait(self) {
+        if self.0.join().is_err() {
             tracing::error!("a replica panicked");
         }
     }

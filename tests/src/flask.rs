@@ -1,5 +1,6 @@
 //! The tutorial's Flask application, run as the peer that ours must agree with.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -63,16 +64,23 @@ fn environment() -> PathBuf {
     if fs::read_to_string(&installed).is_ok_and(|have| have == wanted) {
         return directory;
     }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory));
-    run(Command::new(directory.join("bin/python"))
+    run(bounded("python3").args(["-m", "venv", "--clear"]).arg(&directory));
+    run(bounded(directory.join("bin/python"))
         .args(["-m", "pip", "install", "--quiet", "--no-input", "--requirement"])
         .arg(fixture("requirements.txt")));
     fs::write(&installed, wanted).expect("a file in the target directory");
     directory
 }
 
+/// A command that is killed when it takes longer than any download should.
+fn bounded(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", "300"]).arg(program);
+    command
+}
+
 fn run(command: &mut Command) {
-    let output = command.output().expect("python3 is installed");
+    let output = command.output().expect("timeout is installed");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?} failed:\n{errors}");
 }

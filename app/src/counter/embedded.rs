@@ -107,8 +107,7 @@ fn open(path: &Path) -> Result<Database, OpenError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| OpenError::File(path.to_owned(), error);
     let folder = path.parent().unwrap_or(Path::new(""));
     let touched = touched(folder);
-    // The empty path, this folder, is there already.
-    fs::DirBuilder::new().recursive(true).create(folder).map_err(|e| failed(e.into()))?;
+    fs::create_dir_all(folder).map_err(|e| failed(e.into()))?;
     let database = Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::Locked(path.to_owned()),
         other => failed(other.into()),
@@ -265,7 +264,7 @@ mod tests {
         let (finish, slow) = std::sync::mpsc::channel::<()>();
         let opening = path.clone();
         let job = store.run(move || {
-            drop(slow.recv());
+            slow.recv().unwrap();
             done(open(&opening).unwrap(), |database| commit(database, 5))
         });
         assert!(timeout(Duration::from_millis(20), job).await.is_err());

@@ -11,8 +11,8 @@
 //! - An addition is sent once. When its answer is lost nobody knows whether it was counted: its hits
 //!   fail and their numbers may be skipped, because counting a visit twice is the worse lie.
 //!
-//! [`batch`] is the arithmetic, [`commit`] the task that owns the store and drives it, and
-//! [`redis`] and [`embedded`] are the two stores.
+//! `batch` is the arithmetic, `commit` the task that owns the store and drives it, and
+//! `redis` and `embedded` are the two stores.
 
 mod batch;
 mod commit;
@@ -128,8 +128,8 @@ impl Counter {
     /// As [`Counter::hit`].
     pub async fn ready(&self) -> Result<(), Error> {
         // Redis writes additions of nothing to its log, too. A failed hit and a connection that
-        // breaks are known without asking, so this is only how long a silence can go unnoticed
-        // while nobody visits; the usual probers need two or three failures 5 s apart anyway.
+        // breaks are known without asking, so this is only how long a silent Redis can go unnoticed
+        // while nobody visits, and it costs nobody.
         const FRESH: Duration = Duration::from_secs(5);
         let last_answer = self.handle.shared.last_answer();
         if last_answer.is_some_and(|at| at.elapsed() < FRESH) {

@@ -42,9 +42,19 @@ impl Activity {
         Busy(self)
     }
 
+    /// Requests so far, modulo 2^32.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Whether a request is being answered.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Relaxed)
+    }
+
     fn phase(&self) -> Phase {
-        let requests = self.requests.load(Relaxed);
-        if self.busy.load(Relaxed) {
+        let requests = self.requests();
+        if self.is_busy() {
             Phase::Busy
         } else if self.bytes.load(Relaxed) || requests == 0 {
             Phase::Header(requests)
@@ -161,7 +171,7 @@ mod tests {
     use super::*;
 
     const OPTIONS: Options = Options {
-        max_connections: 1,
+        max_connections: std::num::NonZeroUsize::MIN,
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(75),
         drain_delay: Duration::ZERO,

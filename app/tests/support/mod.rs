@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// The longest any wait of a test may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -32,7 +34,13 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = command(arguments).args(["--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_with(arguments, [])
+    }
+
+    pub(crate) fn start_with<const N: usize>(arguments: &[&str], variables: [(&str, &str); N]) -> Self {
+        let mut command = command(arguments);
+        command.args(["--listen", "127.0.0.1:0"]).envs(variables).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut seen = String::new();
         let address = loop {
@@ -62,9 +70,8 @@ impl Program {
         self.get("/").number()
     }
 
-    pub(crate) fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
-        assert!(sent.unwrap().success());
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {

@@ -10,7 +10,7 @@ use tests::wait::{SOON, eventually};
 
 use crate::replica::{Replica, numbers};
 
-/// The longest a visit may take: its two seconds, and what a busy machine adds.
+/// The longest a visit may take: its 1.8 seconds, and what a busy machine adds.
 const ANSWERED: Duration = Duration::from_secs(4);
 
 /// How long it may take until a replica counts again once Redis does. Attempts come every second.

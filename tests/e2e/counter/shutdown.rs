@@ -66,3 +66,21 @@ async fn a_visit_under_way_is_answered_before_it_ends() {
     assert_eq!(number(&reply), 1);
     assert_eq!(replica.process.exit(SOON).await.code(), Some(0));
 }
+
+#[tokio::test]
+async fn a_visit_that_takes_longer_than_the_grace_is_cut_off() {
+    let mut redis = Redis::start().await;
+    let arguments = ["--redis-url", &redis.url(), "--deadline", "60s", "--grace", "100ms"];
+    let mut replica = Replica::start(plan(&arguments), ANY).await;
+    replica.ready(SOON).await;
+    let mut connection = Connection::http1(replica.address).await.unwrap();
+    redis.freeze();
+    let visit = tokio::spawn(async move { connection.get("/").await });
+    eventually("a visit under way", SOON, async || {
+        replica.get("/metrics").await.text().contains("\napp_in_flight_requests 2\n")
+    })
+    .await;
+    assert_eq!(replica.drain().await, Some(0));
+    let reply = deadline("the end of the connection", SOON, visit).await.unwrap();
+    assert!(reply.is_err(), "{reply:?}");
+}

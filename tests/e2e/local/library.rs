@@ -4,9 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use ::local::{Options, Stack};
-use app::StoreConfig;
+use app::{RedisConfig, StoreConfig};
 use tests::client::get;
 use tests::client::load::Load;
+use tests::redis::Redis;
 use tests::wait::{SOON, deadline, eventually};
 use tokio::task::spawn_blocking;
 
@@ -74,6 +75,27 @@ async fn stop_under_load_answers_every_visit_that_was_counted() {
     let next = number(&get(stack.edge(), "/").await.unwrap());
     assert_exactly(&numbers(&records), 1..=next - 1);
     stop(stack).await;
+}
+
+#[tokio::test]
+async fn replicas_drain_at_the_same_time() {
+    let mut redis = Redis::start().await;
+    let store = StoreConfig::Redis(RedisConfig::parse(&redis.url(), None).unwrap());
+    let stack = Stack::start(&Options::new(store).on_free_ports()).unwrap();
+    let (first, last) = (stack.replicas()[0], stack.replicas()[2]);
+    assert_eq!(number(&get(first, "/").await.unwrap()), 1);
+    redis.freeze();
+    let visit = tokio::spawn(get(first, "/"));
+    eventually("a visit under way", SOON, async || {
+        // The question itself is the other one.
+        get(first, "/metrics").await.unwrap().text().contains("\napp_in_flight_requests 2\n")
+    })
+    .await;
+    let stopped = tokio::spawn(stop(stack));
+    eventually("a closed port", SOON, async || get(last, "/healthz").await.is_err()).await;
+    assert!(!visit.is_finished(), "the last replica waited for the first");
+    visit.await.unwrap().unwrap();
+    stopped.await.unwrap();
 }
 
 #[tokio::test]

@@ -146,3 +146,22 @@ async fn a_given_redis_keeps_the_count() {
     assert_eq!(local.interrupt().await, Some(0));
     assert_eq!(redis.number("hits").await, 3);
 }
+
+#[tokio::test]
+async fn a_second_ctrl_c_does_not_wait_for_what_is_under_way() {
+    let mut redis = Redis::start().await;
+    let mut local = Local::start(plan().args(["--redis-url", &redis.url()])).await;
+    let replica = local.address("replica 1");
+    assert_eq!(number(&get(replica, "/").await.unwrap()), 1);
+    redis.freeze();
+    let visit = tokio::spawn(get(replica, "/"));
+    eventually("a visit under way", SOON, async || {
+        // The question itself is the other one.
+        get(replica, "/metrics").await.unwrap().text().contains("\napp_in_flight_requests 2\n")
+    })
+    .await;
+    local.process.signal(Signal::INT);
+    local.process.line("Finishing").await;
+    assert_eq!(local.interrupt().await, Some(1));
+    assert!(visit.await.unwrap().is_err(), "it was cut off");
+}

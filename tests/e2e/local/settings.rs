@@ -85,6 +85,13 @@ async fn a_wrong_flag_is_told_and_exits_with_2() {
 }
 
 #[tokio::test]
+async fn an_empty_variable_counts_as_not_set() {
+    let data = tempfile::tempdir().unwrap();
+    let local = Local::start(plan().env("LOG", "").arg("--data").arg(data.path())).await;
+    assert_eq!(number(&get(local.address("edge"), "/").await.unwrap()), 1);
+}
+
+#[tokio::test]
 async fn without_a_home_it_asks_for_a_folder() {
     let (code, text) = failure(plan()).await;
     assert_eq!(code, Some(2), "{text}");

@@ -1,0 +1,244 @@
+//! The task that owns the store: it sends one batch at a time and answers everybody in it.
+//!
+//! Its states are its lines: connect; while connected, wait for hits, send them, hand out the
+//! numbers; on a failure tell everybody and connect again. The first attempt after a loss is
+//! immediate and hits wait for it, so that a store which merely restarted costs only the hits that
+//! were under way. When that attempt fails, too, hits are refused at once and attempts slow down.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout_at},
+};
+use tracing::{info, warn};
+
+use super::{Ask, Batch, Health, Shared, Store, StoreError, Waiter};
+use crate::error::{Error, chain};
+
+/// The longest an attempt to connect may take.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// The longest pause between attempts to connect.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs until the counter is closed. `_end` is dropped last, after the store.
+pub(super) async fn run<S: Store>(store: S, shared: Arc<Shared>, _end: watch::Sender<()>) {
+    let mut task = Committer { store, sent: Batch::new(), failures: 0, shared };
+    task.run().await;
+    task.store.close().await;
+}
+
+/// How long to wait before the next attempt after so many failures in a row: nothing after the
+/// first, then 50 ms doubling up to 1 s. `jitter`, from 0 to 1, takes up to half of it away, so
+/// that replicas which lost one store together do not return together.
+fn backoff(failures: u32, jitter: f64) -> Duration {
+    let Some(doublings) = failures.checked_sub(2) else {
+        return Duration::ZERO;
+    };
+    let full = Duration::from_millis(50 << doublings.min(5)).min(MAX_PAUSE);
+    full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+}
+
+struct Committer<S> {
+    store: S,
+    /// The batch under way.
+    sent: Batch<Waiter>,
+    /// Failures since the store last counted, or last stayed up for a while.
+    failures: u32,
+    shared: Arc<Shared>,
+}
+
+impl<S> Drop for Committer<S> {
+    /// However the task ends, by a panic for one: nobody is left waiting, and nobody waits in vain
+    /// from now on.
+    fn drop(&mut self) {
+        let open = {
+            let mut state = self.shared.lock();
+            state.closing = true;
+            std::mem::replace(&mut state.open, Batch::new())
+        };
+        self.shared.metrics.store_up.set(0);
+        for mut batch in [std::mem::replace(&mut self.sent, Batch::new()), open] {
+            for waiter in batch.drain() {
+                answer(waiter, Err(Error::Closed));
+            }
+        }
+    }
+}
+
+impl<S: Store> Committer<S> {
+    async fn run(&mut self) {
+        loop {
+            let pause = backoff(self.failures, fastrand::f64());
+            if closes_during(pause, &self.shared).await {
+                break;
+            }
+            let limit = Instant::now() + CONNECT;
+            let work = self.store.connect();
+            let failure = match bounded(work, &mut self.sent, &self.shared, limit).await {
+                Some(Ok(())) => {
+                    self.up();
+                    let up_since = Instant::now();
+                    let Some(failure) = self.serve().await else { break };
+                    if up_since.elapsed() >= MAX_PAUSE {
+                        // It was well: a Redis that closes idle connections is not a broken one.
+                        self.failures = 0;
+                    }
+                    failure
+                }
+                Some(Err(failure)) => failure,
+                None => StoreError::Silent,
+            };
+            self.failed(failure);
+        }
+    }
+
+    /// Sends batches until the store fails, or returns `None` when the counter closes.
+    async fn serve(&mut self) -> Option<StoreError> {
+        loop {
+            let (empty, closing) = {
+                let mut state = self.shared.lock();
+                state.idle = state.open.is_empty();
+                (state.idle, state.closing)
+            };
+            if empty {
+                if closing {
+                    return None;
+                }
+                tokio::select! {
+                    biased;
+                    failure = self.store.lost() => return Some(failure),
+                    () = self.shared.work.notified() => {}
+                }
+            }
+            // Lets every task that can run now run first, the ones just given a number among
+            // them. On a busy machine the batch so takes in all hits that are at the door, and the
+            // store is asked less often; on an idle one this takes no time.
+            tokio::task::yield_now().await;
+            std::mem::swap(&mut self.sent, &mut self.shared.lock().open);
+            let hits = self.sent.seal(|waiter| !waiter.is_closed());
+            if self.sent.is_empty() {
+                continue;
+            }
+            // The newest of the batch has at most this long to wait: after it nobody listens.
+            let start = Instant::now();
+            let limit = start + self.shared.limits.deadline;
+            let work = self.store.add(hits);
+            match bounded(work, &mut self.sent, &self.shared, limit).await {
+                Some(Ok(count)) => self.counted(hits, count, start),
+                Some(Err(failure)) => return Some(failure),
+                None => return Some(StoreError::Silent),
+            }
+        }
+    }
+
+    fn counted(&mut self, hits: u64, count: u64, start: Instant) {
+        self.failures = 0;
+        let now = Instant::now();
+        self.shared.lock().last_answer = Some(now);
+        let mut answered = 0;
+        for (waiter, ask, number) in self.sent.number(count) {
+            let reached = waiter.send(Ok(number)).is_ok();
+            answered += u64::from(reached && ask == Ask::Hit);
+        }
+        let metrics = &self.shared.metrics;
+        metrics.hits.inc_by(answered);
+        metrics.round_trip.observe((now - start).as_secs_f64());
+        if hits > 0 {
+            metrics.batches.inc();
+            #[expect(clippy::cast_precision_loss, reason = "a batch is far below 2^52 hits")]
+            metrics.batch_size.observe(hits as f64);
+        }
+    }
+
+    fn up(&self) {
+        info!("the store is up");
+        self.shared.metrics.store_up.set(1);
+        self.shared.lock().health = Health::Up;
+    }
+
+    fn failed(&mut self, failure: StoreError) {
+        self.failures = self.failures.saturating_add(1);
+        self.shared.metrics.store_up.set(0);
+        // A store that broke off may be back already. One that is silent has used up the patience
+        // of those who wait, and one that refuses will refuse again.
+        let may_be_back = self.failures == 1 && matches!(failure, StoreError::Lost(_));
+        let failure = Arc::new(failure);
+        let mut refused = Batch::new();
+        let health = if may_be_back { Health::Starting } else { Health::Down(Arc::clone(&failure)) };
+        let before = {
+            let mut state = self.shared.lock();
+            if !may_be_back {
+                std::mem::swap(&mut refused, &mut state.open);
+            }
+            std::mem::replace(&mut state.health, health)
+        };
+        let known = matches!(before, Health::Down(known) if known.reason() == failure.reason());
+        if !known {
+            warn!(reason = %chain(&*failure), "the store is down");
+        }
+        for waiter in self.sent.drain().chain(refused.drain()) {
+            answer(waiter, Err(Error::Store(Arc::clone(&failure))));
+        }
+    }
+}
+
+/// Waits for `pause`, and returns early with true when the counter closes.
+async fn closes_during(pause: Duration, shared: &Shared) -> bool {
+    let mut pause = pin!(sleep(pause));
+    loop {
+        {
+            let state = shared.lock();
+            // Hits that still wait for a first attempt get it.
+            if state.closing && state.open.is_empty() {
+                return true;
+            }
+        }
+        tokio::select! {
+            biased;
+            () = &mut pause => return false,
+            () = shared.work.notified() => {}
+        }
+    }
+}
+
+/// Drives `work` until it is done or, with `None`, until `limit`. Meanwhile whoever's time is up,
+/// in the batch under way or in the open one, is told so.
+///
+/// One timer for all: hits expire in order, and one that arrives later expires later.
+async fn bounded<T>(
+    work: impl Future<Output = T>,
+    sent: &mut Batch<Waiter>,
+    shared: &Shared,
+    limit: Instant,
+) -> Option<T> {
+    let mut work = pin!(work);
+    loop {
+        let waits_longest = sent
+            .next_expiry()
+            .or_else(|| shared.lock().open.next_expiry())
+            .unwrap_or_else(|| Instant::now() + shared.limits.deadline);
+        if let Ok(done) = timeout_at(waits_longest.min(limit), work.as_mut()).await {
+            return Some(done);
+        }
+        let now = Instant::now();
+        for waiter in sent.expire(now) {
+            answer(waiter, Err(Error::Late));
+        }
+        for waiter in shared.lock().open.expire(now) {
+            answer(waiter, Err(Error::Late));
+        }
+        if now >= limit {
+            return None;
+        }
+    }
+}
+
+fn answer(waiter: Waiter, answer: Result<u64, Error>) {
+    // Nobody is left to be told that the client went away first.
+    drop(waiter.send(answer));
+}
+
+#[cfg(test)]
+mod tests;
