@@ -16,7 +16,7 @@ use edge::{
     },
     control::{Command, Edge, StartError},
 };
-use process::{CANNOT_RUN, WRONG_SETTING};
+use process::{CANNOT_RUN, Stops, WRONG_SETTING};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -79,8 +79,7 @@ fn run(settings: Settings) -> ExitCode {
 struct Signals {
     runtime: Runtime,
     hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
+    stops: Stops,
 }
 
 impl Signals {
@@ -88,39 +87,29 @@ impl Signals {
     fn watch() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let inside = runtime.enter();
-        let hangup = signal(SignalKind::hangup())?;
-        let terminate = signal(SignalKind::terminate())?;
-        let interrupt = signal(SignalKind::interrupt())?;
+        let (hangup, stops) = (signal(SignalKind::hangup())?, Stops::watch()?);
         drop(inside);
-        Ok(Self { runtime, hangup, terminate, interrupt })
+        Ok(Self { runtime, hangup, stops })
     }
 
     /// SIGHUP reloads, SIGTERM and SIGINT drain; a second one of those ends at once.
     fn obey(self, settings: &Settings, commands: &mpsc::UnboundedSender<Command>) {
-        let Self { runtime, mut hangup, mut terminate, mut interrupt } = self;
+        let Self { runtime, mut hangup, mut stops } = self;
         runtime.block_on(async {
-            let mut draining = false;
             loop {
-                tokio::select! {
-                    _ = hangup.recv() => {
-                        let command = match settings.load() {
-                            Ok(loaded) => Command::Reload(Box::new(heed(loaded))),
-                            Err(error) => Command::ReloadFailed(error.to_string()),
-                        };
-                        if commands.send(command).is_err() {
-                            return;
-                        }
-                        continue;
-                    }
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
+                let command = tokio::select! {
+                    _ = hangup.recv() => match settings.load() {
+                        Ok(loaded) => Command::Reload(Box::new(heed(loaded))),
+                        Err(error) => Command::ReloadFailed(error.to_string()),
+                    },
+                    () = stops.next() => break,
+                };
+                if commands.send(command).is_err() {
+                    return;
                 }
-                if draining {
-                    tracing::warn!("second signal: open requests are cut off");
-                    // Whoever asks twice does not want to wait.
-                    std::process::exit(CANNOT_RUN.into());
-                }
-                draining = commands.send(Command::Drain).is_ok();
+            }
+            if commands.send(Command::Drain).is_ok() {
+                stops.exit_on_next().await;
             }
         });
     }
