@@ -77,3 +77,24 @@ pub(crate) enum Command {
     /// Ask the app that listens on this machine whether it lives; exit with 0 if so, else 1.
     Healthcheck,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_every_flag_with_its_variable_and_default() {
+        let docs = include_str!("../../docs/app.md");
+        let command = Flags::command();
+        for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+            let (Some(flag), Some(variable)) = (arg.get_long(), arg.get_env()) else { continue };
+            let start = format!("| `--{flag}` | `{}`", variable.to_string_lossy());
+            let row = docs.lines().find(|line| line.starts_with(&start));
+            let row = row.unwrap_or_else(|| panic!("docs/app.md has no row that starts with {start}"));
+            for default in arg.get_default_values() {
+                let end = format!("| `{}` |", default.to_string_lossy());
+                assert!(row.ends_with(&end), "{row} should end with {end}");
+            }
+        }
+    }
+}
