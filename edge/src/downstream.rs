@@ -102,6 +102,12 @@ impl Downstream {
         self.last_moved.get()
     }
 
+    /// Whether something is ready that the client does not take.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.blocked_since.get().is_some()
+    }
+
     /// Bytes written to the client so far.
     #[must_use]
     pub fn written(&self) -> u64 {

@@ -158,7 +158,8 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
                 linger(stream).await;
             }
         }
-        (Ended::Impatient(Phase::Head), _) => {
+        // Not into the middle of an answer that the client is still to take.
+        (Ended::Impatient(Phase::Head), _) if !downstream.is_blocked() => {
             // Best effort: whoever dribbles its head may not read either.
             let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
             let _outcome = timeout(GOODBYE, stream.write_all(answer)).await;
