@@ -5,7 +5,6 @@
 
 mod config;
 mod flags;
-mod healthcheck;
 
 use std::{io, process::ExitCode, time::Duration};
 
@@ -28,7 +27,7 @@ fn main() -> ExitCode {
         Err(usage) => return process::usage(&usage),
     };
     if let Some(Command::Healthcheck) = flags.command {
-        return match config::listen(&flags).map(healthcheck::check) {
+        return match config::listen(&flags).map(process::healthcheck) {
             Ok(Ok(())) => ExitCode::SUCCESS,
             Ok(Err(error)) => fail(&error, CANNOT_RUN),
             Err(error) => refuse(&error),

@@ -209,8 +209,9 @@ impl Running {
                 None => new.push(Bound::new(listener, tls, self.crew.size())?),
             }
         }
-        self.log.reconfigure(&config.access_log).map_err(StartError::AccessLog)?;
-        if let Err(error) = self.log.reopen() {
+        if config.access_log != old.config.access_log {
+            self.log.reconfigure(&config.access_log).map_err(StartError::AccessLog)?;
+        } else if let Err(error) = self.log.reopen() {
             tracing::warn!(%error, "the access log goes on in its old file");
         }
 

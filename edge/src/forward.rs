@@ -1,13 +1,6 @@
 //! A request's way through the edge: check, route, pick, send, perhaps send again, answer.
 
-use std::{
-    cell::RefCell,
-    future::poll_fn,
-    rc::Rc,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request::Parts};
 use http_body::Body;
@@ -225,7 +218,7 @@ async fn connect(
     account: &mut Account,
 ) -> Result<Lease, Error> {
     tried.attempts += 1;
-    let connecting = match poll_fn(|cx| Poll::Ready(pick(worker, pool, tried, cx))).await? {
+    let connecting = match pick(worker, pool, tried)? {
         Picked::Idle(connection) => {
             account.attempt(connection.endpoint());
             return Ok(Lease::new(connection, &worker.idle));
@@ -256,7 +249,7 @@ enum Picked {
 }
 
 /// Picks among the usable endpoints, and among the healthy ones first when the request failed before.
-fn pick(worker: &Rc<Worker>, pool: &PoolView, tried: &Tried, cx: &mut Context<'_>) -> Result<Picked, Error> {
+fn pick(worker: &Rc<Worker>, pool: &PoolView, tried: &Tried) -> Result<Picked, Error> {
     let snapshot = pool.handle.snapshot.load();
     let untried = |endpoint: &Arc<Endpoint>| !tried.endpoints.contains(&endpoint.id);
     let again = !tried.endpoints.is_empty();
@@ -274,7 +267,7 @@ fn pick(worker: &Rc<Worker>, pool: &PoolView, tried: &Tried, cx: &mut Context<'_
             return Err(never(if full.is_empty() { Kind::NoEndpoint } else { Kind::PoolFull }));
         };
         if !tried.stale
-            && let Some(connection) = worker.idle.take(endpoint.id, cx)
+            && let Some(connection) = worker.idle.take(endpoint.id)
         {
             return Ok(Picked::Idle(connection));
         }

@@ -1,11 +1,9 @@
 //! The edge's process: command line, log, signals, exit code.
 
 use std::{
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::{self, Write},
     process::ExitCode,
     thread,
-    time::Duration,
 };
 
 use edge::{
@@ -23,9 +21,6 @@ use tokio::{
     sync::mpsc,
 };
 use tracing_subscriber::EnvFilter;
-
-/// How long a health check may take.
-const HEALTHCHECK: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     match flags::parse(std::env::args_os(), std::env::vars_os()) {
@@ -131,28 +126,16 @@ fn check(settings: &Settings) -> ExitCode {
     }
 }
 
-/// Asks a running edge whether it is alive. Plain blocking calls: an image without a shell or curl runs
-/// this every few seconds.
+/// Asks a running edge whether it is alive.
 fn ask(healthcheck: &Healthcheck) -> ExitCode {
     let address = match healthcheck.address() {
         Ok(address) => address,
         Err(error) => return fail(&error, WRONG_SETTING),
     };
-    match alive(address) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => fail(&format!("{address} says that the edge is not well"), CANNOT_RUN),
+    match process::healthcheck(address) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{address}: {error}"), CANNOT_RUN),
     }
-}
-
-fn alive(address: SocketAddr) -> io::Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&address, HEALTHCHECK)?;
-    stream.set_read_timeout(Some(HEALTHCHECK))?;
-    stream.set_write_timeout(Some(HEALTHCHECK))?;
-    write!(stream, "GET /healthz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
-    let mut status = [0; 12];
-    stream.read_exact(&mut status)?;
-    Ok(status == *b"HTTP/1.1 200")
 }
 
 /// Logs what is allowed but hardly meant.

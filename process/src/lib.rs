@@ -1,6 +1,7 @@
 //! What every program of this workspace does around its work: exit codes, last words, the log, signals,
-//! the limit of open files. For `main` only: these are the things that belong to a process and not to a library.
+//! the limit of open files, the health check. For `main` only: these are the things that belong to a process and not to a library.
 
+mod healthcheck;
 mod stops;
 
 use std::{
@@ -16,7 +17,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-pub use self::stops::Stops;
+pub use self::{healthcheck::healthcheck, stops::Stops};
 
 /// The exit code of a program that cannot do its work.
 pub const CANNOT_RUN: u8 = 1;

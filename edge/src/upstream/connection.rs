@@ -253,8 +253,9 @@ impl Connection {
     }
 
     /// Whether another request can be sent on it. Notices that the other side has closed it.
-    pub fn is_open(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx).is_pending() && self.sender.is_ready()
+    /// Wakes nobody: whoever waits for the connection polls it again.
+    pub fn is_open(&mut self) -> bool {
+        self.drive(&mut unwoken()).is_pending() && self.sender.is_ready()
     }
 
     /// Whether it may carry more requests.
@@ -316,7 +317,7 @@ fn drive(driver: &mut Driver, ended: &mut bool, cx: &mut Context<'_>) -> Poll<()
 }
 
 /// For polling what nobody waits for.
-pub(super) fn unwoken() -> Context<'static> {
+fn unwoken() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 

@@ -17,7 +17,7 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::connection::{Connection, unwoken};
+use super::connection::Connection;
 use crate::error::{Error, Kind, Retry};
 
 /// A connection in use for one request, counted as under way.
@@ -81,7 +81,7 @@ impl Lease {
     pub fn finish(&mut self) {
         if let Some(mut connection) = self.release() {
             let now = Instant::now();
-            if connection.is_open(&mut unwoken()) && connection.is_young(now) {
+            if connection.is_open() && connection.is_young(now) {
                 connection.rest(now);
                 self.home.put(connection);
             }
@@ -118,11 +118,11 @@ impl Idle {
     }
 
     /// The youngest idle connection to an endpoint that can still be used.
-    pub fn take(&self, endpoint: u64, cx: &mut Context<'_>) -> Option<Box<Connection>> {
+    pub fn take(&self, endpoint: u64) -> Option<Box<Connection>> {
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.get_mut(&endpoint)?;
         while let Some(mut connection) = idle.pop_back() {
-            if connection.is_open(cx) {
+            if connection.is_open() {
                 return Some(connection);
             }
         }
@@ -143,9 +143,7 @@ impl Idle {
     /// not know any more.
     pub fn sweep(&self, now: Instant, keep: impl Fn(u64) -> bool) {
         self.by_endpoint.borrow_mut().retain(|endpoint, idle| {
-            idle.retain_mut(|connection| {
-                !connection.is_tired(now) && connection.is_young(now) && connection.is_open(&mut unwoken())
-            });
+            idle.retain_mut(|connection| !connection.is_tired(now) && connection.is_young(now) && connection.is_open());
             !idle.is_empty() && keep(*endpoint)
         });
     }

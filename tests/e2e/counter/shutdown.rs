@@ -2,9 +2,10 @@
 
 use http::StatusCode;
 use tests::client::load::Load;
-use tests::client::{Connection, get};
+use tests::client::{self, Connection, Reply, get};
 use tests::redis::Redis;
 use tests::wait::{SOON, deadline, eventually};
+use tokio::task::JoinHandle;
 
 use crate::replica::{ANY, Replica, assert_all_ok, assert_exactly, number, numbers, plan};
 
@@ -45,18 +46,7 @@ async fn readiness_fails_first_while_new_connections_are_still_served() {
 
 #[tokio::test]
 async fn a_visit_under_way_is_answered_before_it_ends() {
-    let mut redis = Redis::start().await;
-    let arguments = ["--redis-url", &redis.url(), "--deadline", "10s"];
-    let mut replica = Replica::start(plan(&arguments), ANY).await;
-    replica.ready(SOON).await;
-    let mut connection = Connection::http1(replica.address).await.unwrap();
-    redis.freeze();
-    let visit = tokio::spawn(async move { connection.get("/").await });
-    eventually("a visit under way", SOON, async || {
-        // The question itself is the other one.
-        replica.get("/metrics").await.text().contains("\napp_in_flight_requests 2\n")
-    })
-    .await;
+    let (mut redis, mut replica, visit) = visit_under_way(&["--deadline", "10s"]).await;
     replica.process.terminate();
     replica.process.line("\"draining\"").await;
     eventually("a closed port", SOON, async || get(replica.address, "/healthz").await.is_err()).await;
@@ -69,18 +59,26 @@ async fn a_visit_under_way_is_answered_before_it_ends() {
 
 #[tokio::test]
 async fn a_visit_that_takes_longer_than_the_grace_is_cut_off() {
+    let (_redis, mut replica, visit) = visit_under_way(&["--deadline", "60s", "--grace", "100ms"]).await;
+    assert_eq!(replica.drain().await, Some(0));
+    let reply = deadline("the end of the connection", SOON, visit).await.unwrap();
+    assert!(reply.is_err(), "{reply:?}");
+}
+
+/// A replica with a visit that waits for a frozen Redis.
+async fn visit_under_way(arguments: &[&str]) -> (Redis, Replica, JoinHandle<Result<Reply, client::Error>>) {
     let mut redis = Redis::start().await;
-    let arguments = ["--redis-url", &redis.url(), "--deadline", "60s", "--grace", "100ms"];
-    let mut replica = Replica::start(plan(&arguments), ANY).await;
+    let url = redis.url();
+    let arguments = [&["--redis-url", &url], arguments].concat();
+    let replica = Replica::start(plan(&arguments), ANY).await;
     replica.ready(SOON).await;
     let mut connection = Connection::http1(replica.address).await.unwrap();
     redis.freeze();
     let visit = tokio::spawn(async move { connection.get("/").await });
     eventually("a visit under way", SOON, async || {
+        // The question itself is the other one.
         replica.get("/metrics").await.text().contains("\napp_in_flight_requests 2\n")
     })
     .await;
-    assert_eq!(replica.drain().await, Some(0));
-    let reply = deadline("the end of the connection", SOON, visit).await.unwrap();
-    assert!(reply.is_err(), "{reply:?}");
+    (redis, replica, visit)
 }

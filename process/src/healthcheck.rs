@@ -1,5 +1,5 @@
-//! `app healthcheck`: asks the app on this machine whether it lives. The image has no shell and no
-//! curl, so the app does it itself.
+//! `app healthcheck` and `edge healthcheck`: asks the program on this machine whether it lives. The image
+//! has no shell and no curl, so a program does it itself, by plain blocking calls.
 
 use std::{
     io::{self, Read, Write},
@@ -10,8 +10,11 @@ use std::{
 /// For the whole check. The orchestrator's own time-out must be longer.
 const BOUND: Duration = Duration::from_secs(2);
 
-/// Succeeds if the app that listens on `listen` answers `/healthz` with 200 within two seconds.
-pub(crate) fn check(listen: SocketAddr) -> io::Result<()> {
+/// Succeeds if what listens on `listen` answers `/healthz` with 200 within two seconds.
+///
+/// # Errors
+/// Nobody listens there, or answers in time, or well.
+pub fn healthcheck(listen: SocketAddr) -> io::Result<()> {
     ask(listen).map_err(|error| match error.kind() {
         // A socket's own time-out reads as a resource that is not there now.
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
@@ -83,15 +86,15 @@ mod tests {
 
     #[test]
     fn only_200_is_healthy() {
-        check(server(b"HTTP/1.1 200 OK\r\n\r\n")).unwrap();
-        check(server(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")).unwrap_err();
-        check(server(b"HTTP/1.1 200")).unwrap_err();
+        healthcheck(server(b"HTTP/1.1 200 OK\r\n\r\n")).unwrap();
+        healthcheck(server(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")).unwrap_err();
+        healthcheck(server(b"HTTP/1.1 200")).unwrap_err();
     }
 
     #[test]
     fn a_silent_server_fails_the_check_in_time() {
         let start = Instant::now();
-        let error = check(server(b"")).unwrap_err();
+        let error = healthcheck(server(b"")).unwrap_err();
         assert_eq!(error.to_string(), "no answer within 2s");
         assert!(start.elapsed() < BOUND * 2, "{:?}", start.elapsed());
     }
