@@ -19,14 +19,13 @@ use tokio::{
     net::TcpStream,
     time::{Instant, sleep, timeout},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     deadline::Deadline,
     downstream::{Downstream, Phase},
     headers::Client,
     http1, http2,
-    listener::Listening,
     meter::Meter,
     upgrade,
     worker::{Admission, View, Worker},
@@ -49,46 +48,62 @@ const BUFFER: usize = 64 * 1024;
 /// What an HTTP/2 client may send on a stream ahead of the endpoint's taking it. Bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// Serves one connection until it ends.
-pub async fn serve(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    listening: Arc<Listening>,
-    _admission: Admission,
-) {
+/// Serves one connection without TLS until it ends.
+///
+/// What is spawned here and in [`secure`] is all the memory of a connection, also while it is idle, so
+/// what only some need, or only for a while, is in a box.
+pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _admission: Admission) {
     let view = worker.view();
-    // Small writes go out at once; the edge hands the kernel whole messages.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let tls = listening.tls.load_full();
-    let client = Client::new(peer, tls.is_some(), &view.config().trusted_proxies);
-    match tls {
-        None => plain(&worker, &view, stream, client).await,
-        Some(tls) => match timeout(view.config().timeouts.handshake, TlsAcceptor::from(tls).accept(stream)).await {
-            Ok(Ok(stream)) => {
-                worker.stats().handshakes.add(1);
-                secure(&worker, &view, stream, client).await;
-            }
-            Ok(Err(_)) | Err(_) => worker.stats().handshake_failures.add(1),
-        },
+    let client = Client::new(peer, false, &view.config().trusted_proxies);
+    sniffed(&worker, &view, stream, client).await;
+}
+
+/// Serves one connection with TLS until it ends. The client names the protocol in its handshake (ALPN,
+/// RFC 7301).
+pub async fn secure(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Arc<rustls::ServerConfig>,
+    _admission: Admission,
+) {
+    let view = worker.view();
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let client = Client::new(peer, true, &view.config().trusted_proxies);
+    let handshake = Box::pin(timeout(view.config().timeouts.handshake, TlsAcceptor::from(tls).accept(stream)));
+    let Ok(Ok(stream)) = handshake.await else {
+        worker.stats().handshake_failures.add(1);
+        return;
+    };
+    worker.stats().handshakes.add(1);
+    let stream = Box::new(stream);
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        Box::pin(http2(&worker, &view, stream, Bytes::new(), client)).await;
+    } else {
+        http1(&worker, &view, stream, &[], client).await;
     }
 }
 
 /// Without TLS the first bytes tell the protocol: h2c by prior knowledge, or HTTP/1.
-async fn plain(worker: &Rc<Worker>, view: &View, mut stream: TcpStream, client: Client) {
-    let sniffed = tokio::select! {
-        biased;
-        sniffed = timeout(view.config().timeouts.head, sniff(&mut stream)) => sniffed,
-        () = async {
-            worker.drained().await;
-            sleep(LAST_CALL).await;
-        } => return,
-    };
-    let Ok(Ok(ahead)) = sniffed else { return };
+async fn sniffed(worker: &Rc<Worker>, view: &View, mut stream: TcpStream, client: Client) {
+    let sniffed = Box::pin(async {
+        tokio::select! {
+            biased;
+            sniffed = timeout(view.config().timeouts.head, sniff(&mut stream)) => sniffed.ok()?.ok(),
+            () = async {
+                worker.drained().await;
+                sleep(LAST_CALL).await;
+            } => None,
+        }
+    });
+    let Some(ahead) = sniffed.await else { return };
     if ahead.starts_with(PREFACE) {
-        http2(worker, view, stream, ahead.freeze(), client).await;
+        Box::pin(http2(worker, view, stream, ahead.freeze(), client)).await;
     } else {
         http1(worker, view, stream, &ahead, client).await;
     }
@@ -103,15 +118,6 @@ async fn sniff(stream: &mut TcpStream) -> io::Result<BytesMut> {
         }
     }
     Ok(ahead)
-}
-
-/// With TLS the client has named the protocol in its handshake (ALPN, RFC 7301).
-async fn secure(worker: &Rc<Worker>, view: &View, stream: TlsStream<TcpStream>, client: Client) {
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        http2(worker, view, stream, Bytes::new(), client).await;
-    } else {
-        http1(worker, view, stream, &[], client).await;
-    }
 }
 
 async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
@@ -129,20 +135,20 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
         Ended::Closed(http1::End::Upgraded(upgraded)) => {
             worker.stats().tunnels.add(1);
             let stream = Meter::new(stream, Bytes::new(), Rc::clone(&downstream));
-            let outcome = upgrade::tunnel(stream, incoming.data(), *upgraded, &downstream).await;
+            let outcome = Box::pin(upgrade::tunnel(stream, incoming.data(), *upgraded, &downstream)).await;
             tracing::debug!(?outcome, "upgraded connection ended");
             worker.stats().tunnels.sub(1);
         }
         Ended::Closed(http1::End::Closed) if incoming.is_empty() => {
             // Best effort: whoever has gone needs no word of it.
-            let _outcome = timeout(GOODBYE, stream.shutdown()).await;
+            let _outcome = Box::pin(timeout(GOODBYE, stream.shutdown())).await;
         }
-        Ended::Closed(http1::End::Closed | http1::End::Unread) => linger(stream).await,
+        Ended::Closed(http1::End::Closed | http1::End::Unread) => Box::pin(linger(stream)).await,
         // Not into the middle of an answer that the client is still to take.
         Ended::Impatient(Phase::Head) if !downstream.is_blocked() => {
             // Best effort: whoever dribbles its head may not read either.
             let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-            let _outcome = timeout(GOODBYE, stream.write_all(answer)).await;
+            let _outcome = Box::pin(timeout(GOODBYE, stream.write_all(answer))).await;
         }
         Ended::Impatient(_) => {}
     }

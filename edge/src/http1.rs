@@ -9,7 +9,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use http::Version;
@@ -74,14 +74,14 @@ pub enum End {
 enum Turn {
     Left,
     Bad(Kind),
-    Asked(Request),
+    /// In a box, like the answering of it: a connection that waits is to have no place for them.
+    Asked(Box<(Request, Outgoing)>),
+    Refused(Box<(Request, Error)>),
 }
 
 /// A request whose head was read.
 struct Request {
     account: Account,
-    /// Where it goes, or why it goes nowhere.
-    outgoing: Result<Outgoing, Error>,
     body: Incoming,
     /// The client speaks HTTP/1.0.
     old: bool,
@@ -129,8 +129,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                     self.write_error(kind, false, Persistence::Close);
                     return if self.flush().await.is_ok() { End::Unread } else { End::Closed };
                 }
-                Turn::Asked(request) => {
-                    if let Some(end) = self.answer(request).await {
+                Turn::Asked(asked) => {
+                    if let Some(end) = Box::pin(self.answer(asked)).await {
+                        return end;
+                    }
+                }
+                Turn::Refused(refused) => {
+                    let (mut request, error) = *refused;
+                    if let Some(end) = Box::pin(self.refuse(&mut request, &error)).await {
                         return end;
                     }
                 }
@@ -197,9 +203,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         let view = self.worker.view();
         let outgoing = forward::prepare(self.worker, &view, &self.downstream.client, &asked, &mut account);
         let says_continue = survey.expects_continue && !old && framing != Framing::None;
-        Ok(Turn::Asked(Request {
+        let request = Request {
             account,
-            outgoing,
             body: Incoming {
                 reader: Reader::new(framing),
                 unsaid: if says_continue { CONTINUE } else { b"" },
@@ -208,78 +213,62 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             old,
             to_head: method == "HEAD",
             close: survey.connection.close || survey.lengths.is_doubtful() || (old && !survey.connection.keep_alive),
-        }))
+        };
+        Ok(match outgoing {
+            Ok(outgoing) => Turn::Asked(Box::new((request, outgoing))),
+            Err(error) => Turn::Refused(Box::new((request, error))),
+        })
     }
 
     /// Answers one request. `None` if the next may come.
-    async fn answer(&mut self, request: Request) -> Option<End> {
-        let Request { mut account, outgoing, mut body, old, to_head, close } = request;
-        let mut outgoing = match outgoing {
-            Ok(outgoing) => outgoing,
-            Err(error) => return self.refuse(account, &error, body, old, to_head, close).await,
-        };
+    async fn answer(&mut self, mut asked: Box<(Request, Outgoing)>) -> Option<End> {
+        let (request, outgoing) = &mut *asked;
         self.begin_answer();
         let Self { worker, downstream, stream, incoming, outgoing: outbox, .. } = &mut *self;
         let look = |head: &Head<'_>| {
-            let close = close || downstream.is_leaving();
-            worker.clock.with_date(|date| write_head(outbox.bytes_mut(), head, old, close, date))
+            let close = request.close || downstream.is_leaving();
+            worker.clock.with_date(|date| write_head(outbox.bytes_mut(), head, request.old, close, date))
         };
-        let mut source = Client { worker, downstream, stream, incoming, body: &mut body };
-        match forward::send(worker, &mut outgoing, &mut source, &mut account, look).await {
-            Ok((answer, lease)) => {
-                account.answer(answer.status);
-                if answer.status == 101 {
-                    return Some(self.upgrade(account, &outgoing, lease).await);
-                }
-                let relayed = self.relay(&mut account, &mut outgoing, &mut body, &answer, lease).await;
-                outgoing.upload.give_back(&self.worker.idle.lender);
-                account.received(outgoing.upload.bytes());
-                match relayed {
-                    Ok(()) => account.complete(),
-                    Err(kind) => {
-                        tracing::debug!(kind = kind.label(), "an answer was cut off");
-                        account.fail(kind);
-                        return Some(End::Closed);
-                    }
-                }
-                drop(account);
-                self.end_answer();
-                match self.read_over(&mut body).await {
-                    false => Some(End::Unread),
-                    true if answer.close => Some(End::Closed),
-                    true => None,
-                }
-            }
+        let mut source = Client { worker, downstream, stream, incoming, body: &mut request.body };
+        let sent = forward::send(worker, outgoing, &mut source, &mut request.account, look).await;
+        let (answer, mut lease) = match sent {
+            Ok(answered) => answered,
             Err(error) => {
-                account.received(outgoing.upload.bytes());
-                outgoing.upload.give_back(&self.worker.idle.lender);
-                self.refuse(account, &error, body, old, to_head, close).await
+                request.account.received(outgoing.upload.bytes());
+                outgoing.upload.give_back(&worker.idle.lender);
+                return Box::pin(self.refuse(request, &error)).await;
             }
+        };
+        request.account.answer(answer.status);
+        if answer.status == 101 {
+            return Some(Box::pin(self.upgrade(*asked, lease)).await);
         }
+        let relayed = poll_fn(|cx| self.poll_relay(cx, request, outgoing, &answer, &mut lease)).await;
+        outgoing.upload.give_back(&self.worker.idle.lender);
+        if let Err(kind) = relayed {
+            tracing::debug!(kind = kind.label(), "an answer was cut off");
+            request.account.fail(kind);
+            return Some(End::Closed);
+        }
+        request.account.complete();
+        self.end_answer();
+        if !self.read_over(&mut request.body) {
+            return Some(End::Unread);
+        }
+        answer.close.then_some(End::Closed)
     }
 
     /// Passes the body of an answer on, and what is still to come of the request's the other way.
-    async fn relay(
-        &mut self,
-        account: &mut Account,
-        outgoing: &mut Outgoing,
-        body: &mut Incoming,
-        answer: &Answer,
-        mut lease: Lease,
-    ) -> Result<(), Kind> {
-        poll_fn(|cx| self.poll_relay(cx, account, outgoing, body, answer, &mut lease)).await
-    }
-
     fn poll_relay(
         &mut self,
         cx: &mut Context<'_>,
-        account: &mut Account,
+        request: &mut Request,
         outgoing: &mut Outgoing,
-        body: &mut Incoming,
         answer: &Answer,
         lease: &mut Lease,
     ) -> Poll<Result<(), Kind>> {
         let Self { worker, downstream, stream, incoming, outgoing: outbox, .. } = self;
+        let Request { account, body, .. } = request;
         let now = worker.clock.now();
         if let Some(connection) = lease.connection() {
             let mut source = Client { worker, downstream, stream: &mut *stream, incoming, body };
@@ -342,39 +331,30 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 
     /// Answers for the endpoint that did not. `None` if the next request may come.
-    async fn refuse(
-        &mut self,
-        mut account: Account,
-        error: &Error,
-        mut body: Incoming,
-        old: bool,
-        to_head: bool,
-        close: bool,
-    ) -> Option<End> {
+    async fn refuse(&mut self, request: &mut Request, error: &Error) -> Option<End> {
         tracing::debug!(kind = error.kind.label(), source = ?error.source, "request failed");
-        account.fail(error.kind);
+        request.account.fail(error.kind);
         if error.kind == Kind::ClientGone {
             return Some(End::Closed);
         }
-        let whole = self.read_over(&mut body).await;
-        let close = close || !whole || self.downstream.is_leaving();
+        let whole = self.read_over(&mut request.body);
+        let close = request.close || !whole || self.downstream.is_leaving();
         self.begin_answer();
-        let sent = self.write_error(error.kind, to_head, persistence(old, close));
-        account.answer(respond::status(error.kind).as_u16());
-        account.sent(sent as u64);
+        let sent = self.write_error(error.kind, request.to_head, persistence(request.old, close));
+        request.account.answer(respond::status(error.kind).as_u16());
+        request.account.sent(sent as u64);
         let flushed = self.flush().await;
-        drop(account);
         self.end_answer();
         match (flushed, whole) {
             (Err(_), _) => Some(End::Closed),
             (Ok(()), false) => Some(End::Unread),
-            (Ok(()), true) if close => Some(End::Closed),
-            (Ok(()), true) => None,
+            (Ok(()), true) => close.then_some(End::Closed),
         }
     }
 
     /// Leaves HTTP behind: the head that says so goes out, and both streams are free.
-    async fn upgrade(&mut self, mut account: Account, outgoing: &Outgoing, mut lease: Lease) -> End {
+    async fn upgrade(&mut self, (request, outgoing): (Request, Outgoing), mut lease: Lease) -> End {
+        let mut account = request.account;
         if self.flush().await.is_err() {
             account.fail(Kind::ClientGone);
             return End::Closed;
@@ -389,32 +369,24 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 
     /// Reads over what is left of a request body, if it is here already and short. Whether it was.
-    async fn read_over(&mut self, body: &mut Incoming) -> bool {
+    fn read_over(&mut self, body: &mut Incoming) -> bool {
         let Self { worker, downstream, stream, incoming, .. } = self;
-        if body.reader.is_done() {
-            return true;
-        }
-        // The client was told nothing of a body that it holds back.
-        if !body.unsaid.is_empty() {
-            return false;
-        }
         let mut left = LEFT_OVER;
-        poll_fn(|cx| {
-            let mut source = Client { worker, downstream, stream: &mut *stream, incoming, body };
-            while left > 0 {
-                match source.poll_piece(cx) {
-                    Poll::Ready(Ok(Some(piece))) => {
-                        let count = piece.len();
-                        source.taken(count);
-                        left = left.saturating_sub(count);
-                    }
-                    Poll::Ready(Ok(None)) => return Poll::Ready(true),
-                    Poll::Ready(Err(_)) | Poll::Pending => return Poll::Ready(false),
+        // A client that was not told to send its body holds it back.
+        while left > 0 && body.unsaid.is_empty() {
+            let mut source = Client { worker, downstream, stream, incoming, body };
+            // Nobody waits for more of it.
+            match source.poll_piece(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(Some(piece))) => {
+                    let count = piece.len();
+                    source.taken(count);
+                    left = left.saturating_sub(count);
                 }
+                Poll::Ready(Ok(None)) => return true,
+                Poll::Ready(Err(_)) | Poll::Pending => return false,
             }
-            Poll::Ready(false)
-        })
-        .await
+        }
+        body.reader.is_done()
     }
 
     fn begin_answer(&mut self) {

@@ -142,7 +142,8 @@ impl Connecting {
     /// [`Kind::Connect`] or [`Kind::ConnectTimeout`]; any request may go elsewhere then.
     pub async fn open(self, pool: &Arc<config::Pool>) -> Result<Box<Connection>, Error> {
         let Self { slot, in_flight: _counted } = self;
-        Connection::open(slot, pool).await
+        // Most requests open none: they are not to carry the place for it.
+        Box::pin(Connection::open(slot, pool)).await
     }
 }
 
