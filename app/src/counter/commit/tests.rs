@@ -410,7 +410,7 @@ async fn a_store_that_breaks_at_every_addition_is_not_hammered() {
     while start.elapsed() < Duration::from_secs(10) {
         let asked = Instant::now();
         assert!(rig.counter.hit().await.is_err());
-        assert_eq!(asked.elapsed(), Duration::ZERO, "only the first attempt after a loss is waited for");
+        assert!(asked.elapsed() <= Limits::default().deadline, "{:?}", asked.elapsed());
         sleep(MS).await;
     }
     let attempts = rig.calls().iter().filter(|c| **c == Call::Connect).count();
