@@ -3,6 +3,7 @@
 mod crash;
 mod failover;
 mod flask;
+mod guard;
 mod outage;
 mod program;
 mod shutdown;
