@@ -32,7 +32,7 @@ decide() {
         named=$(ask "$one" SENTINEL GET-MASTER-ADDR-BY-NAME "$MASTER" | tr '\n' ' ') || continue
         named=${named% }
         case $named in
-            "$self") mine=$((mine + 1)) ;;
+            "$own") mine=$((mine + 1)) ;;
             [0-9a-f]*.*\ [0-9]* | *:*\ [0-9]*) others=$((others + 1)) other=$named ;;
             *) continue ;;
         esac
@@ -50,7 +50,7 @@ decide() {
     fi
 }
 
-self=$(resolve "$SELF")
+own=$(resolve "$SELF")
 # Healthy while it waits: what is not healthy is restarted, and has no name.
 touch waiting
 until decide; do
@@ -61,4 +61,4 @@ rm waiting
 echo "starting as ${role:-master}"
 # shellcheck disable=SC2086 # the role is several words
 exec redis-server --port "${SELF##*:}" \
-    --replica-announce-ip "${self% *}" --replica-announce-port "${self#* }" $role "$@"
+    --replica-announce-ip "${own% *}" --replica-announce-port "${own#* }" $role "$@"

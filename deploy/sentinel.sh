@@ -15,12 +15,12 @@ resolve() {
 }
 
 if [ ! -s sentinel.conf ]; then
-    self=$(resolve "$SELF") first=$(resolve "$FIRST")
+    own=$(resolve "$SELF") leader=$(resolve "$FIRST")
     cat >sentinel.new <<END
 port ${SELF##*:}
-sentinel announce-ip $self
+sentinel announce-ip $own
 sentinel announce-port ${SELF##*:}
-sentinel monitor $MASTER $first ${FIRST##*:} 2
+sentinel monitor $MASTER $leader ${FIRST##*:} 2
 sentinel down-after-milliseconds $MASTER ${DOWN_AFTER:-2000}
 sentinel failover-timeout $MASTER ${FAILOVER_TIMEOUT:-10000}
 sentinel parallel-syncs $MASTER 1
