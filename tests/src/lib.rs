@@ -35,6 +35,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness fails by panicking")]
 
 pub mod cert;
+pub mod chaos;
 pub mod client;
 pub mod dns;
 pub mod engine;
