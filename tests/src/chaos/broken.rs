@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::cluster::MASTER;
+use crate::wait::pause;
 
 /// The mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,9 @@ const COMMAND: Duration = Duration::from_millis(500);
 
 /// How long a visit may take.
 const VISIT: Duration = Duration::from_millis(1_800);
+
+/// The pause before it is sent again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 struct Broken {
@@ -91,7 +95,7 @@ impl Broken {
         loop {
             match self.count().await {
                 Ok(Some(number)) => return Some(number),
-                Ok(None) | Err(_) if self.mistake == Mistake::SendsAgain => {}
+                Ok(None) | Err(_) if self.mistake == Mistake::SendsAgain => pause(AGAIN).await,
                 Ok(None) | Err(_) => return None,
             }
         }
@@ -135,7 +139,6 @@ async fn through(sentinel: &str) -> Result<MultiplexedConnection, RedisError> {
 }
 
 async fn open(address: &str) -> Result<MultiplexedConnection, RedisError> {
-    let config =
-        AsyncConnectionConfig::new().set_connection_timeout(Some(COMMAND)).set_response_timeout(Some(COMMAND));
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(COMMAND)).set_response_timeout(Some(COMMAND));
     Client::open(format!("redis://{address}"))?.get_multiplexed_async_connection_with_config(&config).await
 }

@@ -14,11 +14,11 @@ use crate::client::{Connection, Error, Reply};
 use crate::wait::pause;
 
 /// How many clients.
-const CLIENTS: usize = 24;
+const CLIENTS: usize = 20;
 
-/// A client's pause after an answer, half to one and a half times; so all together make some 700 visits a
+/// A client's pause after an answer, half to one and a half times; so all together make some 450 visits a
 /// second.
-const THINK: Duration = Duration::from_millis(30);
+const THINK: Duration = Duration::from_millis(40);
 
 /// After this a client gives up. Well above what a visit may take, so that a hang is seen as one.
 const PATIENCE: Duration = Duration::from_secs(8);

@@ -30,10 +30,10 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole>
             cluster.bring_back(host, Return::AsItWas).await?;
         }
         Fault::KillSentinel(victim, down) => {
-            let host = cluster.host(Cluster::find(victim, master));
-            host.kill(Kind::Sentinel);
+            let host = Cluster::find(victim, master);
+            cluster.host(host).kill(Kind::Sentinel);
             pause(down).await;
-            host.start_sentinel().await;
+            cluster.start_sentinel(host).await;
         }
         Fault::KillApp(victim, down) => {
             let host = cluster.host(Cluster::find(victim, master));
@@ -49,7 +49,7 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole>
             host.kill(Kind::App);
             pause(down).await;
             cluster.host(index).start_app();
-            cluster.host(index).start_sentinel().await;
+            cluster.start_sentinel(index).await;
             cluster.bring_back(index, back).await?;
         }
         Fault::PauseMaster(lasting) => {
@@ -88,7 +88,7 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole>
                 cluster.host(index).kill(Kind::Sentinel);
             }
             for index in 0..HOSTS {
-                cluster.host(index).start_sentinel().await;
+                cluster.start_sentinel(index).await;
             }
         }
         Fault::EmptyMaster => {

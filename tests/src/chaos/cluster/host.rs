@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::MASTER;
-use super::probe::ask;
+use super::probe::Probe;
 use crate::chaos::network::{HOSTS, Kind, Network, Relay};
 use crate::port;
 use crate::process::Process;
@@ -66,7 +66,7 @@ pub struct Host {
 
 impl Host {
     /// A host on which nothing runs yet.
-    pub(super) async fn new(
+    pub(super) fn new(
         index: usize,
         folder: PathBuf,
         all_ports: [Ports; HOSTS],
@@ -76,8 +76,8 @@ impl Host {
         let ports = all_ports[index];
         fs::create_dir_all(folder.join("data")).expect("a folder");
         let relays = [
-            network.relay(index, Kind::Redis, ports.redis_public, ports.redis).await,
-            network.relay(index, Kind::Sentinel, ports.sentinel_public, ports.sentinel).await,
+            network.relay(index, Kind::Redis, ports.redis_public, ports.redis),
+            network.relay(index, Kind::Sentinel, ports.sentinel_public, ports.sentinel),
         ];
         let (redis, sentinel, app) = (None, None, None);
         Self { index, folder, ports, all_ports, counter, network, redis, sentinel, app, _relays: relays }
@@ -125,18 +125,15 @@ impl Host {
         self.redis = Some(started);
     }
 
-    /// Starts the sentinel with what it knew before, and waits until it answers.
-    ///
-    /// # Panics
-    /// It does not answer.
-    pub async fn start_sentinel(&mut self) {
+    pub(super) async fn start_sentinel(&mut self, probe: &Probe) {
         let started = Process::of("redis-server").arg(self.folder.join("sentinel.conf")).arg("--sentinel").start();
         self.network.admit(started.pid(), self.index, Kind::Sentinel);
         self.sentinel = Some(started);
         // Periods that no file can set. A shorter one brings forward what a sentinel does anyway.
         let periods = ["INFO-PERIOD", "1000", "PUBLISH-PERIOD", "500", "MIN-LINK-RECONNECT-PERIOD", "2000"];
         let command = [&["SENTINEL", "DEBUG", "TILT-PERIOD", "3000"], &periods[..]].concat();
-        eventually("an answer of a sentinel", SOON, async || ask(self.ports.sentinel, &command).await.is_ok()).await;
+        eventually("an answer of a sentinel", SOON, async || probe.ask(self.ports.sentinel, &command).await.is_ok())
+            .await;
     }
 
     /// Starts the counter.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use host::Counter;
 use host::Host;
-use probe::ask;
+use probe::Probe;
 
 use super::network::{HOSTS, Network};
 use super::plan::{Return, Victim};
@@ -34,6 +34,7 @@ pub struct Cluster {
     hosts: [Host; HOSTS],
     /// Between the hosts.
     pub network: Network,
+    probe: Probe,
 }
 
 /// A cluster that did not become whole.
@@ -61,17 +62,17 @@ impl Cluster {
         let mut hosts = Vec::new();
         for index in 0..HOSTS {
             let folder: PathBuf = folder.join(format!("host{index}"));
-            hosts.push(Host::new(index, folder, ports, counter.clone(), network.clone()).await);
+            hosts.push(Host::new(index, folder, ports, counter.clone(), network.clone()));
         }
         let Ok(hosts) = <[Host; HOSTS]>::try_from(hosts) else { unreachable!("made as many") };
-        let mut cluster = Self { hosts, network };
+        let mut cluster = Self { hosts, network, probe: Probe::default() };
         for index in 0..HOSTS {
             cluster.hosts[index].write_redis_config(Some(0).filter(|master| *master != index));
             cluster.hosts[index].start_redis();
         }
         for host in &mut cluster.hosts {
             host.write_sentinel_config(0);
-            host.start_sentinel().await;
+            host.start_sentinel(&cluster.probe).await;
             host.start_app();
         }
         cluster.whole().await?;
@@ -89,6 +90,14 @@ impl Cluster {
         &mut self.hosts[index]
     }
 
+    /// Starts a sentinel with what it knew before, and waits until it answers.
+    ///
+    /// # Panics
+    /// It does not answer.
+    pub async fn start_sentinel(&mut self, index: usize) {
+        self.hosts[index].start_sentinel(&self.probe).await;
+    }
+
     /// The host of a victim, when `master` is the master's.
     #[must_use]
     pub fn find(victim: Victim, master: usize) -> usize {
@@ -102,7 +111,10 @@ impl Cluster {
     pub async fn master_by(&self, asked: &[usize]) -> Option<usize> {
         let mut votes = [0; HOSTS];
         for index in asked {
-            let answer = ask(self.hosts[*index].ports.sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER]).await;
+            let answer = self
+                .probe
+                .ask(self.hosts[*index].ports.sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER])
+                .await;
             let port = answer.ok().and_then(|answer| probe::strings(answer).get(1)?.parse().ok());
             let named = port.and_then(|port: u16| self.hosts.iter().position(|host| host.ports.redis_public == port));
             if let Some(named) = named {
@@ -121,7 +133,7 @@ impl Cluster {
     /// The first other host whose Redis says that it is a master.
     pub async fn promoted(&self, old: usize) -> Option<usize> {
         for (index, host) in self.hosts.iter().enumerate().filter(|(index, _)| *index != old) {
-            let role = ask(host.ports.redis, &["ROLE"]).await.map(probe::strings);
+            let role = self.probe.ask(host.ports.redis, &["ROLE"]).await.map(probe::strings);
             if role.is_ok_and(|role| role.first().is_some_and(|role| role == "master")) {
                 return Some(index);
             }
@@ -174,11 +186,11 @@ impl Cluster {
         let Some(master) = self.master().await else { return Some("no sentinel names a master".to_owned()) };
         let master_port = self.hosts[master].ports.redis_public;
         for (index, host) in self.hosts.iter().enumerate() {
-            if let Some(flaw) = probe::sentinel_flaw(host.ports.sentinel, master_port).await {
+            if let Some(flaw) = self.probe.sentinel_flaw(host.ports.sentinel, master_port).await {
                 return Some(format!("sentinel {index}: {flaw}"));
             }
             let master = (index != master).then_some(master_port);
-            if let Some(flaw) = probe::redis_flaw(host.ports.redis, master).await {
+            if let Some(flaw) = self.probe.redis_flaw(host.ports.redis, master).await {
                 return Some(format!("redis {index}: {flaw}"));
             }
             let ready = tokio::time::timeout(probe::ANSWER, client::get(host.ports.app_address(), "/readyz")).await;
@@ -198,7 +210,7 @@ impl Cluster {
         let same = try_eventually(WHOLE, async || {
             let mut counts = Vec::new();
             for host in &self.hosts {
-                counts.push(probe::count(host.ports.redis).await?);
+                counts.push(self.probe.count(host.ports.redis).await?);
             }
             let agreed = counts.iter().all(|count| *count == counts[0]) && seen == counts;
             seen = counts;

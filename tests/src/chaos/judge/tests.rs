@@ -120,9 +120,10 @@ fn a_smaller_number_for_a_later_visit_is_found() {
 #[test]
 fn a_slow_visit_is_found_whatever_it_came_to() {
     for slow in [counted(0, 5_001, 1), unknown(0, 5_001), hit(0, 5_001, Outcome::Unsent)] {
-        assert_eq!(judge(&History { hits: vec![slow.clone()], rounds: Vec::new() }, LIMITS).prompt, [
-            Breach::Slow(slow)
-        ]);
+        assert_eq!(
+            judge(&History { hits: vec![slow.clone()], rounds: Vec::new() }, LIMITS).prompt,
+            [Breach::Slow(slow)]
+        );
     }
     assert!(judge(&History { hits: vec![counted(0, 5_000, 1)], rounds: Vec::new() }, LIMITS).prompt.is_empty());
 }
@@ -169,8 +170,7 @@ fn can_be_explained(history: &History) -> bool {
     let round = &history.rounds[0];
     let answered: Vec<(u64, Duration)> =
         history.hits.iter().filter_map(|hit| Some((hit.number()?, hit.ended))).collect();
-    let unanswered: Vec<&Hit> =
-        history.hits.iter().filter(|hit| matches!(hit.outcome, Outcome::Unknown(_))).collect();
+    let unanswered: Vec<&Hit> = history.hits.iter().filter(|hit| matches!(hit.outcome, Outcome::Unknown(_))).collect();
     let mut taken: Vec<Option<u64>> = vec![None; unanswered.len()];
     let fits = |number: u64, hit: &Hit| answered.iter().all(|(other, ended)| *other < number || hit.started <= *ended);
     fn place(

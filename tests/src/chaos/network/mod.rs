@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 pub use relay::Relay;
@@ -69,14 +70,28 @@ struct Shared {
     mute: watch::Sender<Option<usize>>,
     /// The processes that may connect.
     processes: Mutex<Vec<(i32, (usize, Kind))>>,
+    /// A thread for the relays alone: when clients keep the others busy, no host must look dead for it.
+    thread: Option<Runtime>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Does not wait, which is not allowed where this may be dropped.
+        self.thread.take().into_iter().for_each(Runtime::shutdown_background);
+    }
 }
 
 impl Network {
     /// A network in which all is open.
+    ///
+    /// # Panics
+    /// There can be no more threads.
     #[must_use]
     pub fn new() -> Self {
+        let thread = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a thread");
         Self {
             shared: Arc::new(Shared {
+                thread: Some(thread),
                 links: std::array::from_fn(|_| watch::Sender::new(OPEN)),
                 inner: watch::Sender::new(OPEN),
                 mute: watch::Sender::new(None),
@@ -111,9 +126,18 @@ impl Network {
     ///
     /// # Panics
     /// When the port is taken.
-    pub async fn relay(&self, host: usize, kind: Kind, listen: u16, to: u16) -> Relay {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, listen)).await.expect("a free port");
-        Relay::start(self.clone(), listener, (host, kind), SocketAddr::from((Ipv4Addr::LOCALHOST, to)))
+    pub fn relay(&self, host: usize, kind: Kind, listen: u16, to: u16) -> Relay {
+        let runtime = self.shared.thread.as_ref().expect("there until all is dropped");
+        let entered = runtime.enter();
+        let bound = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, listen));
+        let listener = bound.and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        });
+        let listener = listener.expect("a free port");
+        let relay = Relay::start(self.clone(), listener, (host, kind), SocketAddr::from((Ipv4Addr::LOCALHOST, to)));
+        drop(entered);
+        relay
     }
 
     fn link(&self, a: usize, b: usize) -> watch::Receiver<State> {
@@ -126,9 +150,9 @@ impl Network {
     }
 
     /// Whose process has the other end of a connection with these addresses.
-    fn owner(&self, peer: SocketAddr, local: SocketAddr) -> Option<(usize, Kind)> {
+    async fn owner(&self, peer: SocketAddr, local: SocketAddr) -> Option<(usize, Kind)> {
         let processes = self.shared.processes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        owner::owner(peer, local, &processes)
+        tokio::task::spawn_blocking(move || owner::owner(peer, local, &processes)).await.ok().flatten()
     }
 }
 

@@ -1,44 +1,64 @@
 //! Which process has the other end of a connection on this machine.
 //!
 //! Source addresses cannot tell: all processes connect from 127.0.0.1, and not all of them can be told to
-//! bind another. The kernel can: `/proc/net/tcp` has the socket of each end, and `/proc/PID/fd` whose it is
-//! (proc_pid_net(5), proc_pid_fd(5)).
+//! bind another. The kernel can: it has the socket of each end (sock_diag(7)), and `/proc/PID/fd` says whose
+//! that is (proc_pid_fd(5)). `/proc/net/tcp` would do, too, but has every connection of the machine.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, sendto, socket_with};
 
 /// The one of `processes` that holds the socket with the addresses `local` and `remote`, as that process
 /// sees them. `None` when none of them does, or does no more.
 pub(super) fn owner<T: Copy>(local: SocketAddr, remote: SocketAddr, processes: &[(i32, T)]) -> Option<T> {
     let (SocketAddr::V4(local), SocketAddr::V4(remote)) = (local, remote) else { return None };
-    // The table is read in pieces, and a row may slip through between two of them.
-    for _ in 0..3 {
-        let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-        let Some(inode) = inode(&table, local, remote) else { continue };
-        let socket = format!("socket:[{inode}]");
-        let found = processes.iter().find(|(pid, _)| has_open(*pid, &socket));
-        if let Some((_, whose)) = found {
-            return Some(*whose);
-        }
+    // An error is an answer, too: there is no such socket.
+    let inode = inode(local, remote).ok().filter(|inode| *inode != 0)?;
+    let socket = format!("socket:[{inode}]");
+    processes.iter().find(|(pid, _)| has_open(*pid, &socket)).map(|(_, whose)| *whose)
+}
+
+/// Asks for one TCP socket. Numbers and offsets are those of `linux/netlink.h` and `linux/inet_diag.h`.
+fn inode(local: SocketAddrV4, remote: SocketAddrV4) -> Result<u32, Errno> {
+    const HEADER: usize = 16;
+    const SOCK_DIAG_BY_FAMILY: u16 = 20;
+    const NLM_F_REQUEST: u16 = 1;
+    const IPPROTO_TCP: u8 = 6;
+    /// After the header: four bytes, the socket's id, four numbers.
+    const INODE: usize = HEADER + 4 + 48 + 16;
+
+    let mut question = Vec::with_capacity(HEADER + 56);
+    question.extend(72_u32.to_ne_bytes());
+    question.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    question.extend(NLM_F_REQUEST.to_ne_bytes());
+    question.extend([0; 8]);
+    let family = u8::try_from(AddressFamily::INET.as_raw()).map_err(|_| Errno::INVAL)?;
+    question.extend([family, IPPROTO_TCP, 0, 0]);
+    // In any state.
+    question.extend(u32::MAX.to_ne_bytes());
+    question.extend(local.port().to_be_bytes());
+    question.extend(remote.port().to_be_bytes());
+    for ip in [local.ip(), remote.ip()] {
+        question.extend(ip.octets());
+        question.extend([0; 12]);
     }
-    None
-}
+    // On any interface, with any cookie.
+    question.extend([0; 4]);
+    question.extend([0xff; 8]);
 
-fn inode(table: &str, local: SocketAddrV4, remote: SocketAddrV4) -> Option<u64> {
-    let (local, remote) = (hex(local), hex(remote));
-    table.lines().find_map(|line| {
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        let is_it = fields.next()? == local && fields.next()? == remote;
-        // Zero is that of a socket that is closed already.
-        let inode = fields.nth(6)?.parse().ok().filter(|inode| *inode != 0);
-        is_it.then_some(inode).flatten()
-    })
-}
-
-/// An address as the kernel writes it: the four bytes as one number in the machine's order.
-fn hex(address: SocketAddrV4) -> String {
-    let ip = u32::from_ne_bytes(address.ip().octets());
-    format!("{ip:08X}:{:04X}", address.port())
+    let netlink = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))?;
+    let kernel = netlink::SocketAddrNetlink::new(0, 0);
+    sendto(&netlink, &question, SendFlags::empty(), &kernel)?;
+    let mut answer = [0; 1024];
+    let (size, _) = recv(&netlink, &mut answer, RecvFlags::empty())?;
+    let answer = &answer[..size];
+    if answer.get(4..6) != Some(&SOCK_DIAG_BY_FAMILY.to_ne_bytes()) {
+        return Err(Errno::NOENT);
+    }
+    let inode = answer.get(INODE..INODE + 4).and_then(|bytes| bytes.try_into().ok());
+    inode.map(u32::from_ne_bytes).ok_or(Errno::BADMSG)
 }
 
 fn has_open(pid: i32, socket: &str) -> bool {

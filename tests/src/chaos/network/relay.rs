@@ -46,7 +46,10 @@ impl Drop for Relay {
 }
 
 async fn carry(network: Network, client: TcpStream, peer: SocketAddr, (host, kind): (usize, Kind), to: SocketAddr) {
-    let from = client.local_addr().ok().and_then(|local| network.owner(peer, local));
+    let from = match client.local_addr() {
+        Ok(local) => network.owner(peer, local).await,
+        Err(_) => None,
+    };
     let Some((source, whose)) = from else {
         reset(&client);
         return;
