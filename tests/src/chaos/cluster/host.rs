@@ -112,7 +112,7 @@ impl Host {
             "bind 127.0.0.1\nport {sentinel}\ndir {folder}\nlogfile {folder}/sentinel.log\n\
              sentinel announce-ip 127.0.0.1\nsentinel announce-port {sentinel_public}\n\
              sentinel monitor {MASTER} 127.0.0.1 {master} 2\n\
-             sentinel down-after-milliseconds {MASTER} 700\n\
+             sentinel down-after-milliseconds {MASTER} 900\n\
              sentinel failover-timeout {MASTER} 2500\n\
              sentinel parallel-syncs {MASTER} 1\n"
         );
@@ -129,9 +129,11 @@ impl Host {
         let started = Process::of("redis-server").arg(self.folder.join("sentinel.conf")).arg("--sentinel").start();
         self.network.admit(started.pid(), self.index, Kind::Sentinel);
         self.sentinel = Some(started);
-        // Periods that no file can set. A shorter one brings forward what a sentinel does anyway.
-        let periods = ["INFO-PERIOD", "1000", "PUBLISH-PERIOD", "500", "MIN-LINK-RECONNECT-PERIOD", "2000"];
-        let command = [&["SENTINEL", "DEBUG", "TILT-PERIOD", "3000"], &periods[..]].concat();
+        // Periods that no file can set. With that of pings, which is that of reconnecting, as long as the time
+        // until a server counts as down, a new master would be called down before it was ever asked.
+        let periods = ["PING-PERIOD", "200", "ASK-PERIOD", "500", "INFO-PERIOD", "1000", "PUBLISH-PERIOD", "500"];
+        let rarer = ["MIN-LINK-RECONNECT-PERIOD", "2000", "TILT-PERIOD", "3000"];
+        let command = [&["SENTINEL", "DEBUG"], &periods[..], &rarer[..]].concat();
         eventually("an answer of a sentinel", SOON, async || probe.ask(self.ports.sentinel, &command).await.is_ok())
             .await;
     }
