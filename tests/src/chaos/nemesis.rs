@@ -13,7 +13,7 @@ const PROMOTION: Duration = Duration::from_secs(15);
 /// Injects a fault, lets it last, and heals it, but does not wait until all is whole.
 ///
 /// # Errors
-/// A server that may only come back as a replica finds no master.
+/// No sentinel says whom to strike.
 pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole> {
     // Between two faults the cluster is whole, so somebody is.
     let master = cluster.master().await.ok_or_else(|| NotWhole::of("no sentinel names a master"))?;
@@ -21,13 +21,13 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole>
         Fault::KillMaster(down, back) => {
             cluster.host(master).kill(Kind::Redis);
             pause(down).await;
-            cluster.bring_back(master, back).await?;
+            cluster.bring_back(master, back, master);
         }
         Fault::KillReplica(which, down) => {
             let host = Cluster::find(Victim::Replica(which), master);
             cluster.host(host).kill(Kind::Redis);
             pause(down).await;
-            cluster.bring_back(host, Return::AsItWas).await?;
+            cluster.bring_back(host, Return::AsItWas, master);
         }
         Fault::KillSentinel(victim, down) => {
             let host = Cluster::find(victim, master);
@@ -50,7 +50,7 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole>
             pause(down).await;
             cluster.host(index).start_app();
             cluster.start_sentinel(index).await;
-            cluster.bring_back(index, back).await?;
+            cluster.bring_back(index, back, master);
         }
         Fault::PauseMaster(lasting) => {
             cluster.host(master).freeze_redis();
@@ -94,7 +94,7 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole>
         Fault::EmptyMaster => {
             cluster.host(master).kill(Kind::Redis);
             cluster.host(master).lose_data();
-            cluster.bring_back(master, Return::Guarded).await?;
+            cluster.bring_back(master, Return::Guarded, master);
         }
     }
     Ok(())

@@ -31,9 +31,9 @@ pub enum Cut {
 /// How a server of Redis comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Return {
-    /// With the data and configuration that it had: a master believes that it still is one.
+    /// In the role that it had: a master believes that it still is one.
     AsItWas,
-    /// As a replica of whoever the sentinels say is master.
+    /// By the stack's own script, which asks the sentinels first.
     Guarded,
 }
 

@@ -21,6 +21,14 @@ pub struct Counter {
     pub arguments: Vec<String>,
 }
 
+/// What a server of Redis starts as.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    Master,
+    /// Of the one on this host.
+    ReplicaOf(usize),
+}
+
 /// The ports of a host, the same for as long as it exists.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ports {
@@ -83,24 +91,46 @@ impl Host {
         Self { index, folder, ports, all_ports, counter, network, redis, sentinel, app, _relays: relays }
     }
 
-    /// Writes the configuration anew, to start as master or as the replica of a host's.
-    pub(super) fn write_redis_config(&self, master: Option<usize>) {
-        let Ports { redis, redis_public, .. } = self.ports;
-        let data = self.folder.join("data");
-        let log = self.folder.join("redis.log");
-        let (data, log) = (data.display(), log.display());
-        // As the stack's, with times that fit those of the sentinels below.
-        let mut config = format!(
-            "bind 127.0.0.1\nport {redis}\ndir {data}\nlogfile {log}\nsave \"\"\n\
-             appendonly yes\nappendfsync always\n\
-             replica-announce-ip 127.0.0.1\nreplica-announce-port {redis_public}\n\
-             min-replicas-to-write 1\nmin-replicas-max-lag 2\n\
-             repl-ping-replica-period 1\nrepl-timeout 4\nrepl-diskless-sync-delay 0\n"
-        );
-        if let Some(master) = master {
-            config += &format!("replicaof 127.0.0.1 {}\n", self.all_ports[master].redis_public);
+    /// Starts Redis in a role, whatever others think of it.
+    pub(super) fn start_redis(&mut self, role: Role) {
+        let Ports { redis_public, .. } = self.ports;
+        let announced = ["--replica-announce-ip", "127.0.0.1", "--replica-announce-port", &redis_public.to_string()];
+        let mut plan = Process::of("redis-server").args(announced).args(self.redis_options());
+        if let Role::ReplicaOf(master) = role {
+            plan = plan.args(["--replicaof", "127.0.0.1", &self.all_ports[master].redis_public.to_string()]);
         }
-        fs::write(self.folder.join("redis.conf"), config).expect("a file");
+        self.admit_redis(plan.start());
+    }
+
+    /// Starts Redis as the stack does: its script asks the sentinels for the role.
+    pub(super) fn start_redis_guarded(&mut self) {
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/redis.sh");
+        let plan = Process::of("sh").arg(script).args(self.redis_options());
+        let plan = plan.current_dir(&self.folder.join("data")).env("SELF", local(self.ports.redis_public));
+        // Not through the relays, which do not know the script's own children.
+        let sentinels = self.all_ports.map(|ports| local(ports.sentinel)).join(" ");
+        self.admit_redis(plan.env("SENTINELS", sentinels).env("MASTER", MASTER).start());
+    }
+
+    fn admit_redis(&mut self, started: Process) {
+        self.network.admit(started.pid(), self.index, Kind::Redis);
+        self.redis = Some(started);
+    }
+
+    /// The stack's, with times that fit those of the sentinels below.
+    fn redis_options(&self) -> Vec<String> {
+        let (port, data, log) = (self.ports.redis, self.folder.join("data"), self.folder.join("redis.log"));
+        let options = format!(
+            "--bind 127.0.0.1 --port {port} --appendonly yes --appendfsync always \
+             --min-replicas-to-write 1 --min-replicas-max-lag 2 \
+             --repl-ping-replica-period 1 --repl-timeout 4 --repl-diskless-sync-delay 0"
+        );
+        let mut options: Vec<String> = options.split(' ').map(str::to_owned).collect();
+        let paths = ["--dir".into(), data.display().to_string(), "--logfile".into(), log.display().to_string()];
+        options.extend(paths);
+        options.extend(["--save".to_owned(), String::new()]);
+        options
     }
 
     /// Writes the configuration of a sentinel that knows nothing but the master's host.
@@ -117,12 +147,6 @@ impl Host {
              sentinel parallel-syncs {MASTER} 1\n"
         );
         fs::write(self.folder.join("sentinel.conf"), config).expect("a file");
-    }
-
-    pub(super) fn start_redis(&mut self) {
-        let started = Process::of("redis-server").arg(self.folder.join("redis.conf")).start();
-        self.network.admit(started.pid(), self.index, Kind::Redis);
-        self.redis = Some(started);
     }
 
     pub(super) async fn start_sentinel(&mut self, probe: &Probe) {
@@ -179,10 +203,6 @@ impl Host {
     pub fn lose_data(&mut self) {
         fs::remove_dir_all(self.folder.join("data")).expect("our own folder");
         fs::create_dir(self.folder.join("data")).expect("our own folder");
-    }
-
-    pub(super) fn has_data(&self) -> bool {
-        fs::read_dir(self.folder.join("data")).is_ok_and(|mut data| data.next().is_some())
     }
 
     pub(super) fn sentinel_log(&self) -> String {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use host::Counter;
-use host::Host;
+use host::{Host, Role};
 use probe::Probe;
 
 use super::network::{HOSTS, Network};
@@ -67,8 +67,7 @@ impl Cluster {
         let Ok(hosts) = <[Host; HOSTS]>::try_from(hosts) else { unreachable!("made as many") };
         let mut cluster = Self { hosts, network, probe: Probe::default() };
         for index in 0..HOSTS {
-            cluster.hosts[index].write_redis_config(Some(0).filter(|master| *master != index));
-            cluster.hosts[index].start_redis();
+            cluster.hosts[index].start_redis(role(index, 0));
         }
         for host in &mut cluster.hosts {
             host.write_sentinel_config(0);
@@ -107,14 +106,11 @@ impl Cluster {
         }
     }
 
-    /// Who is master, according to the sentinels of `asked` that answer: the host that most of them name.
-    pub async fn master_by(&self, asked: &[usize]) -> Option<usize> {
+    /// Who is master, according to the sentinels that answer: the host that most of them name.
+    pub async fn master(&self) -> Option<usize> {
         let mut votes = [0; HOSTS];
-        for index in asked {
-            let answer = self
-                .probe
-                .ask(self.hosts[*index].ports.sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER])
-                .await;
+        for host in &self.hosts {
+            let answer = self.probe.ask(host.ports.sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER]).await;
             let port = answer.ok().and_then(|answer| probe::strings(answer).get(1)?.parse().ok());
             let named = port.and_then(|port: u16| self.hosts.iter().position(|host| host.ports.redis_public == port));
             if let Some(named) = named {
@@ -123,11 +119,6 @@ impl Cluster {
         }
         let most = (0..HOSTS).max_by_key(|host| votes[*host])?;
         (votes[most] > 0).then_some(most)
-    }
-
-    /// Who is master, according to all sentinels.
-    pub async fn master(&self) -> Option<usize> {
-        self.master_by(&[0, 1, 2]).await
     }
 
     /// The first other host whose Redis says that it is a master.
@@ -141,25 +132,12 @@ impl Cluster {
         None
     }
 
-    /// Starts the Redis of a host again. Guarded, it first asks the sentinels who is master, and while that
-    /// is this very host, which has nothing to be master with, waits until it is another.
-    ///
-    /// # Errors
-    /// The sentinels name no other in time.
-    pub async fn bring_back(&mut self, index: usize, how: Return) -> Result<(), NotWhole> {
-        if how == Return::Guarded {
-            let has_data = self.hosts[index].has_data();
-            let others: Vec<usize> = (0..HOSTS).filter(|other| *other != index).collect();
-            let named = try_eventually(WHOLE, async || {
-                self.master_by(&others).await.filter(|master| has_data || *master != index)
-            });
-            let Some(master) = named.await else {
-                return Err(NotWhole(format!("the sentinels name no master but host {index}, which is empty")));
-            };
-            self.hosts[index].write_redis_config(Some(master).filter(|master| *master != index));
+    /// Starts the Redis of a host again, when `master` was master as it ended.
+    pub fn bring_back(&mut self, index: usize, how: Return, master: usize) {
+        match how {
+            Return::Guarded => self.hosts[index].start_redis_guarded(),
+            Return::AsItWas => self.hosts[index].start_redis(role(index, master)),
         }
-        self.hosts[index].start_redis();
-        Ok(())
     }
 
     /// Waits until there is nothing wrong: one master, both others in sync with it, all sentinels agree on
@@ -225,4 +203,9 @@ impl Cluster {
         // Written by the one sentinel that leads the failover.
         self.hosts.iter().map(|host| host.sentinel_log().matches("+promoted-slave").count()).sum()
     }
+}
+
+/// What a host's Redis is while `master` has the master.
+fn role(index: usize, master: usize) -> Role {
+    if index == master { Role::Master } else { Role::ReplicaOf(master) }
 }
