@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub struct Clients {
     shared: Arc<Shared>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 /// While it exists, no visit is under way.
@@ -50,10 +50,10 @@ impl Clients {
     /// when the run began.
     pub async fn stopped(apps: &[SocketAddr], zero: Instant, rng: &mut Rng) -> (Self, Stopped) {
         let shared = Arc::new(Shared { apps: apps.to_vec(), zero, hits: Mutex::default(), gate: Arc::default() });
-        let mut clients = Self { shared: shared.clone(), _tasks: JoinSet::new() };
+        let mut clients = Self { shared: shared.clone(), tasks: JoinSet::new() };
         let stopped = clients.stop().await;
         for client in 0..CLIENTS {
-            clients._tasks.spawn(visits(client, shared.clone(), rng.fork()));
+            clients.tasks.spawn(visits(client, shared.clone(), rng.fork()));
         }
         (clients, stopped)
     }

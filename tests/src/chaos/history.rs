@@ -82,12 +82,6 @@ pub struct History {
 }
 
 impl History {
-    /// The visits of one round.
-    pub fn hits_of(&self, round: &Round) -> impl Iterator<Item = &Hit> {
-        let (began, ended) = (round.began, round.ended);
-        self.hits.iter().filter(move |hit| hit.started >= began && hit.started <= ended)
-    }
-
     /// How many visits got a number.
     #[must_use]
     pub fn acknowledged(&self) -> usize {

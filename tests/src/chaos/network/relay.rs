@@ -145,7 +145,7 @@ async fn until_reset(mut link: watch::Receiver<State>) {
     let before = link.borrow().resets;
     let gone = link.wait_for(|state| state.link == Link::Reset || state.resets != before).await.is_err();
     if gone {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
