@@ -1,7 +1,6 @@
 //! Counters with the mistakes that the checker has to find, as a program of their own.
 //!
-//! Each follows the sentinels as the real one does. They differ in one point from a counter that is right as
-//! far as it goes, and that point is what has to convict them.
+//! Each follows the sentinels as the real one does, and adds one for each visit.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,11 +30,18 @@ pub enum Mistake {
     SendsAgain,
     /// It answers without waiting for a replica: what a lost master acknowledged is given out again.
     DoesNotWait,
+    /// It waits for one replica, and asks nobody whether the master still is one: a master that was paused, and
+    /// wakes before both replicas have left it, gets its answer from the one that has not.
+    TrustsOneReplica,
 }
 
 impl Mistake {
     /// All mistakes by name.
-    pub const ALL: [(&str, Self); 2] = [("sends-again", Self::SendsAgain), ("does-not-wait", Self::DoesNotWait)];
+    pub const ALL: [(&str, Self); 3] = [
+        ("sends-again", Self::SendsAgain),
+        ("does-not-wait", Self::DoesNotWait),
+        ("trusts-one-replica", Self::TrustsOneReplica),
+    ];
 }
 
 /// How long Redis may take for one command.
@@ -111,7 +117,9 @@ impl Broken {
         let number: u64 = redis::cmd("INCR").arg("hits").query_async(&mut connection).await?;
         let replicas: u64 = match self.mistake {
             Mistake::DoesNotWait => 1,
-            Mistake::SendsAgain => redis::cmd("WAIT").arg(1).arg(400).query_async(&mut connection).await?,
+            Mistake::SendsAgain | Mistake::TrustsOneReplica => {
+                redis::cmd("WAIT").arg(1).arg(400).query_async(&mut connection).await?
+            }
         };
         // One that failed is not kept.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);

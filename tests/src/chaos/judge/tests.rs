@@ -97,6 +97,12 @@ fn a_visit_that_began_after_a_larger_number_was_read_explains_nothing_smaller() 
 }
 
 #[test]
+fn it_is_the_first_larger_number_read_that_counts_not_the_next_larger() {
+    let found = verdict(vec![counted(0, 50, 2), counted(0, 10, 3), unknown(20, 30)], 0, 3);
+    assert!(matches!(found.exact[..], [Breach::TooMany { number: 1, .. }]), "{found:?}");
+}
+
+#[test]
 fn each_round_has_to_explain_its_own() {
     let hits = vec![unknown(0, 5), counted(0, 10, 1), counted(110, 120, 3)];
     let rounds = vec![round(0, 100, 0, 1), round(101, 200, 1, 3)];
