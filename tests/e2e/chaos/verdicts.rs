@@ -40,7 +40,10 @@ async fn the_app_counts_exactly_through_the_loss_of_any_host() {
         true
     })
     .await;
-    assert!(outcome.holds(), "{}", outcome.report);
+    if !outcome.holds() {
+        let report = outcome.report.clone();
+        panic!("{report}\nlogs and history: {}", outcome.keep().unwrap().display());
+    }
     assert!(promotions >= 3, "there were hardly any failovers:\n{}", outcome.report);
 }
 
@@ -55,4 +58,9 @@ async fn a_counter_that_sends_again_what_was_not_answered_is_convicted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_counter_that_does_not_wait_for_a_replica_is_convicted() {
     convict("does-not-wait", PAUSED, |verdict| !verdict.unique.is_empty() && !verdict.exact.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counter_that_trusts_one_replica_is_convicted() {
+    convict("trusts-one-replica", PAUSED, |verdict| !verdict.unique.is_empty()).await;
 }

@@ -17,8 +17,8 @@ use tests::process::binary;
 struct Flags {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Faults, one after the other. One takes about seven seconds, and every second makes a failover; the run
-    /// ends with the last.
+    /// Faults, one after the other. One takes some five seconds, and every second one makes a failover. The
+    /// run ends with the last.
     #[arg(long, default_value = "25", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
     /// The plan of faults: the same seed, the same faults [default: any]
@@ -70,5 +70,9 @@ async fn main() -> io::Result<ExitCode> {
     };
     let outcome: Outcome = check(counter, seed, rounds as usize, progress).await?;
     write!(io::stdout(), "\n{}", outcome.report)?;
-    Ok(if outcome.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if outcome.holds() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(io::stdout(), "logs and history: {}", outcome.keep()?.display())?;
+    Ok(ExitCode::FAILURE)
 }

@@ -21,12 +21,12 @@ pub mod run;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use self::cluster::Counter;
+use self::cluster::{Counter, NotWhole};
 use self::history::History;
 use self::judge::{Limits, Verdict};
 use self::report::Report;
@@ -41,9 +41,12 @@ pub struct Outcome {
     /// All that the judge found.
     pub verdict: Verdict,
     /// Why the run ended early, where it did: the cluster did not become whole.
-    pub broke_off: Option<String>,
-    /// The report to print. On failure it ends with the folder of the logs and the history.
+    pub broke_off: Option<NotWhole>,
+    /// The report to print.
     pub report: String,
+    history: History,
+    /// Logs and data, gone with this value.
+    folder: TempDir,
 }
 
 impl Outcome {
@@ -52,13 +55,24 @@ impl Outcome {
     pub fn holds(&self) -> bool {
         self.verdict.holds() && self.broke_off.is_none()
     }
+
+    /// Keeps the logs, and the history beside them, and returns their folder.
+    ///
+    /// # Errors
+    /// The history cannot be written.
+    pub fn keep(self) -> io::Result<PathBuf> {
+        let folder = self.folder.keep();
+        let mut file = BufWriter::new(File::create(folder.join("history.jsonl"))?);
+        self.history.write(&mut file)?;
+        file.flush()?;
+        Ok(folder)
+    }
 }
 
-/// Runs `rounds` of the plan `seed` on `counter`, or fewer if `go_on` says so, and judges them. Logs and
-/// history are kept if the verdict is bad.
+/// Runs `rounds` of the plan `seed` on `counter`, or fewer if `go_on` says so, and judges them.
 ///
 /// # Errors
-/// The history cannot be written.
+/// There is no folder to run in.
 ///
 /// # Panics
 /// A process cannot be started.
@@ -74,27 +88,11 @@ pub async fn check(
         Ok((history, broke_off)) => (history, broke_off),
         Err(error) => (History::default(), Some(error)),
     };
-    let Report { verdict, .. } = Report::new(seed, &history, LIMITS);
-    let mut report = Report::new(seed, &history, LIMITS).to_string();
-    let broke_off = broke_off.map(|error| error.to_string());
+    let judged = Report::new(seed, &history, LIMITS);
+    let mut report = judged.to_string();
+    let verdict = judged.verdict;
     if let Some(error) = &broke_off {
         report += &format!("BROKEN OFF in round {}: {error}\n", history.rounds.len() + 1);
     }
-    if !verdict.holds() || broke_off.is_some() {
-        let folder = keep(folder, &history)?;
-        report += &format!("logs and history: {}\n", folder.display());
-    }
-    Ok(Outcome { verdict, broke_off, report })
-}
-
-fn keep(folder: TempDir, history: &History) -> io::Result<PathBuf> {
-    let folder = folder.keep();
-    write(&folder.join("history.jsonl"), history)?;
-    Ok(folder)
-}
-
-fn write(path: &Path, history: &History) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    history.write(&mut file)?;
-    file.flush()
+    Ok(Outcome { verdict, broke_off, report, history, folder })
 }
