@@ -1,0 +1,47 @@
+//! What the figures were measured on, and what was measured.
+
+use std::{fs, process::Command};
+
+use serde::Serialize;
+
+/// The machine and the programs' versions.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    pub(crate) versions: Vec<(String, String)>,
+}
+
+impl Machine {
+    /// Looks. What cannot be found out is "unknown".
+    pub(crate) fn new() -> Self {
+        let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let versions = [
+            ("haproxy", version("haproxy", &["-v"])),
+            ("nginx", version("nginx", &["-v"])),
+            ("caddy", version("caddy", &["version"])),
+            ("pingora", PINGORA.to_owned()),
+        ];
+        Self {
+            cpu: model.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: kernel.trim().to_owned(),
+            versions: versions.map(|(name, version)| (name.to_owned(), version)).into(),
+        }
+    }
+}
+
+/// As in this workspace's lock file.
+const PINGORA: &str = "0.9.1";
+
+/// The first word with a digit in front of what a program says of itself.
+fn version(program: &str, arguments: &[&str]) -> String {
+    let Ok(output) = Command::new(program).args(arguments).output() else { return "missing".to_owned() };
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let first = text.split_whitespace().map(|word| word.trim_start_matches("nginx/").trim_start_matches('v'));
+    first.into_iter().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap_or("unknown").to_owned()
+}
