@@ -1,20 +1,16 @@
 //! Keeps account of one request: counted when it begins, told to metrics and log when it ends, however
 //! it ends. Dropping the account is the end, so a client that hangs up is accounted for as well.
 
-use std::{
-    rc::Rc,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{rc::Rc, sync::Arc};
 
-use http::{HeaderValue, Request, StatusCode, Version, header};
+use http::Version;
 use tokio::time::Instant;
 
 use crate::{
     access_log,
-    body::Progress,
     downstream::Downstream,
     error::Kind,
+    forward::Asked,
     stats::{PoolStats, class},
     upstream::Endpoint,
     worker::{PoolView, Worker},
@@ -29,39 +25,50 @@ pub struct Account {
     /// The pool it was routed to, once it was.
     pool: Option<Rc<PoolView>>,
     /// What the client was told, once it was.
-    status: Option<StatusCode>,
+    status: Option<u16>,
     /// What went wrong, if anything did.
     error: Option<Kind>,
     /// Bytes of the response body so far.
     sent: u64,
+    /// Bytes of the request body so far.
+    received: u64,
+    /// The whole answer is with the client, as far as the edge can know.
+    whole: bool,
     /// Its number on the connection.
     number: u64,
     /// For the access log, which costs nothing while it is off.
-    line: Option<Box<access_log::Record>>,
-    /// How far the request body came, for the access log.
-    upload: Option<Rc<Progress>>,
+    line: Option<access_log::Record>,
 }
 
 impl Account {
     /// A request whose head was just read.
-    pub fn begin<B>(worker: &Rc<Worker>, downstream: &Rc<Downstream>, request: &Request<B>, now: Instant) -> Self {
+    #[must_use]
+    pub fn begin(worker: &Rc<Worker>, downstream: &Rc<Downstream>, asked: &Asked<'_>) -> Self {
         let number = downstream.begin();
-        match request.version() {
+        match asked.version {
             Version::HTTP_2 => worker.stats().requests_h2.add(1),
             _ => worker.stats().requests_h1.add(1),
         }
-        let line = worker.log.is_on().then(|| Box::new(line(downstream, request)));
+        let began = worker.clock.now();
+        let line = worker.log.is_on().then(|| access_log::Record {
+            client: downstream.client.address,
+            tls: downstream.client.tls,
+            version: asked.version,
+            text: worker.log.text(asked.method, asked.target.path_and_query, asked.survey.user_agent),
+            ..access_log::Record::new(worker.clock.wall(began))
+        });
         Self {
             worker: Rc::clone(worker),
             downstream: Rc::clone(downstream),
-            began: now,
+            began,
             pool: None,
             status: None,
             error: None,
             sent: 0,
+            received: 0,
+            whole: false,
             number,
             line,
-            upload: None,
         }
     }
 
@@ -72,15 +79,15 @@ impl Account {
     }
 
     /// The host that the request is for.
-    pub fn host(&mut self, host: Option<&HeaderValue>) {
-        if let Some(line) = &mut self.line {
-            line.host = host.cloned();
+    pub fn host(&mut self, host: Option<&str>) {
+        if let (Some(line), Some(host)) = (&mut self.line, host) {
+            line.text.set_host(host);
         }
     }
 
-    /// The request has a body, which comes as far as this.
-    pub fn upload(&mut self, progress: Option<Rc<Progress>>) {
-        self.upload = progress;
+    /// Bytes of the request body that were taken so far.
+    pub fn received(&mut self, bytes: u64) {
+        self.received = bytes;
     }
 
     /// The request goes to this pool.
@@ -106,8 +113,8 @@ impl Account {
     }
 
     /// The response head is at hand.
-    pub fn answer(&mut self, status: StatusCode) {
-        let took = self.began.elapsed();
+    pub fn answer(&mut self, status: u16) {
+        let took = self.worker.clock.now() - self.began;
         self.downstream.owe(self.number, true);
         self.status = Some(status);
         if let Some(stats) = self.pool_stats() {
@@ -142,6 +149,11 @@ impl Account {
         self.sent = self.sent.saturating_add(bytes);
     }
 
+    /// The last byte of the answer is handed over: the client has no reason to go before it.
+    pub fn complete(&mut self) {
+        self.whole = true;
+    }
+
     fn pool_stats(&self) -> Option<&PoolStats> {
         self.pool.as_ref().map(|pool| pool.handle.stats.of(self.worker.index))
     }
@@ -149,41 +161,17 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        if self.status.is_none() && self.error.is_none() {
+        if !self.whole && self.error.is_none() {
             self.fail(Kind::ClientGone);
         }
-        let unread = self.upload.as_ref().is_some_and(|upload| !upload.done.get());
-        self.downstream.end(self.number, unread);
+        self.downstream.end(self.number);
         let Some(mut line) = self.line.take() else { return };
-        line.status = self.status.map_or(0, |status| status.as_u16());
+        line.status = self.status.unwrap_or(0);
         line.error = self.error;
         line.pool = self.pool.as_ref().map(|pool| Arc::clone(&pool.name));
-        line.request_bytes = self.upload.as_ref().map_or(0, |progress| progress.bytes.get());
+        line.request_bytes = self.received;
         line.response_bytes = self.sent;
-        line.duration = self.began.elapsed();
-        self.worker.log.push(*line);
-    }
-}
-
-/// What the log wants to know of a request's head, in cheap clones.
-fn line<B>(downstream: &Downstream, request: &Request<B>) -> access_log::Record {
-    access_log::Record {
-        start: SystemTime::now(),
-        client: downstream.client.address,
-        tls: downstream.client.tls,
-        version: request.version(),
-        method: request.method().clone(),
-        uri: request.uri().clone(),
-        host: None,
-        user_agent: request.headers().get(header::USER_AGENT).cloned(),
-        status: 0,
-        request_bytes: 0,
-        response_bytes: 0,
-        duration: Duration::ZERO,
-        head: Duration::ZERO,
-        pool: None,
-        endpoint: None,
-        attempts: 0,
-        error: None,
+        line.duration = self.worker.clock.now() - self.began;
+        self.worker.log.push(line);
     }
 }

@@ -46,8 +46,6 @@ pub struct Downstream {
     owed_since: Cell<Instant>,
     /// The client was told to go.
     leaving: Cell<bool>,
-    /// A request body was left unread.
-    unread: Cell<bool>,
 }
 
 /// What a connection is doing.
@@ -80,7 +78,6 @@ impl Downstream {
             owed: RefCell::default(),
             owed_since: Cell::new(now),
             leaving: Cell::new(false),
-            unread: Cell::new(false),
         }
     }
 
@@ -148,10 +145,15 @@ impl Downstream {
             return;
         }
         self.worker.stats().bytes_in.add(bytes as u64);
-        let now = Instant::now();
-        self.last_moved.set(now);
+        self.last_moved.set(self.worker.clock.now());
+        self.head_begins();
+    }
+
+    /// A request head has begun, if none had: with bytes that come, or with some that had come behind
+    /// the request before.
+    pub fn head_begins(&self) {
         if self.phase.get() == Phase::Idle && !self.multiplexed {
-            self.enter(Phase::Head, now);
+            self.enter(Phase::Head, self.worker.clock.now());
         }
     }
 
@@ -159,7 +161,7 @@ impl Downstream {
     pub fn wrote(&self, bytes: usize) {
         self.worker.stats().bytes_out.add(bytes as u64);
         self.written.set(self.written.get().saturating_add(bytes as u64));
-        let now = Instant::now();
+        let now = self.worker.clock.now();
         self.last_moved.set(now);
         self.last_taken.set(now);
         self.blocked_since.set(None);
@@ -168,7 +170,7 @@ impl Downstream {
     /// The client takes no more bytes for now.
     pub fn blocked(&self) {
         if self.blocked_since.get().is_none() {
-            self.blocked_since.set(Some(Instant::now()));
+            self.blocked_since.set(Some(self.worker.clock.now()));
         }
     }
 
@@ -189,7 +191,7 @@ impl Downstream {
         }
         let mut owed = self.owed.borrow_mut();
         if something {
-            let now = Instant::now();
+            let now = self.worker.clock.now();
             if owed.is_empty() {
                 self.owed_since.set(now);
             }
@@ -199,16 +201,13 @@ impl Downstream {
         }
     }
 
-    /// A request ends; `unread` says that the client is still sending its body.
-    pub fn end(&self, request: u64, unread: bool) {
+    /// A request ends.
+    pub fn end(&self, request: u64) {
         self.owe(request, false);
-        if unread {
-            self.unread.set(true);
-        }
         let left = self.requests.get().saturating_sub(1);
         self.requests.set(left);
         if left == 0 {
-            self.enter(Phase::Idle, Instant::now());
+            self.enter(Phase::Idle, self.worker.clock.now());
         }
     }
 
@@ -216,14 +215,14 @@ impl Downstream {
     pub fn leave(&self) {
         self.leaving.set(true);
         if self.phase.get() != Phase::Busy {
-            self.enter(Phase::Idle, Instant::now());
+            self.enter(Phase::Idle, self.worker.clock.now());
         }
     }
 
-    /// Whether a request body was left unread, so that closing at once might lose the answer.
+    /// Whether the request under way is the last.
     #[must_use]
-    pub fn is_unread(&self) -> bool {
-        self.unread.get()
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.get()
     }
 
     fn enter(&self, phase: Phase, now: Instant) {

@@ -38,7 +38,7 @@ pub enum Kind {
     BadTarget,
     /// A request that HTTP forbids.
     BadRequest,
-    /// More header fields than allowed.
+    /// More header fields, or more bytes of them, than allowed.
     HeadTooLarge,
     /// The request has passed an edge too often: a pool leads back to one.
     Loop,
@@ -64,11 +64,13 @@ pub enum Kind {
     UpstreamInvalid,
     /// The endpoint did not answer in time.
     ResponseTimeout,
+    /// A target that is longer than any server takes.
+    TargetTooLong,
 }
 
 impl Kind {
     /// How many kinds there are.
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 17;
 
     /// All of them, in the order that counters are kept in.
     pub const ALL: [Self; Self::COUNT] = [
@@ -88,6 +90,7 @@ impl Kind {
         Self::UpstreamClosed,
         Self::UpstreamInvalid,
         Self::ResponseTimeout,
+        Self::TargetTooLong,
     ];
 
     /// Its name in metrics and logs.
@@ -110,6 +113,7 @@ impl Kind {
             Self::UpstreamClosed => "upstream_closed",
             Self::UpstreamInvalid => "upstream_invalid",
             Self::ResponseTimeout => "response_timeout",
+            Self::TargetTooLong => "target_too_long",
         }
     }
 
@@ -121,6 +125,7 @@ impl Kind {
             | Self::BadTarget
             | Self::BadRequest
             | Self::HeadTooLarge
+            | Self::TargetTooLong
             | Self::NoRoute
             | Self::BodyTooLarge
             | Self::BodyTimeout

@@ -1,169 +1,150 @@
-//! A request's way through the edge: check, route, pick, send, perhaps send again, answer.
+//! A request's way through the edge: check, route, pick, send, perhaps send again. What it came in by,
+//! HTTP/1 or HTTP/2, is not known here.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, task::Poll, time::Duration};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request::Parts};
-use http_body::Body;
-use hyper::body::Incoming;
-use tokio::time::Instant;
+use http::Version;
 
 use crate::{
     account::Account,
-    body::{RequestBody, ResponseBody, announced_too_large},
-    downstream::Downstream,
     error::{Error, Kind, Retry},
-    headers, respond,
+    h1::{
+        framing::Framing,
+        head::{Field, Target},
+    },
+    headers::{
+        Client,
+        request::{Line, Survey, write},
+    },
     stats::class,
-    upgrade::{Far, Upgraded},
     upstream::{
         Endpoint,
-        connection::{Connecting, Connection, InFlight, Slot},
+        connection::{Connecting, Connection, Head, Slot},
         idle::Lease,
+        upload::{Source, Stopped, Upload},
     },
-    worker::{PoolView, Worker},
+    worker::{PoolView, View, Worker},
 };
 
 /// How often a request may pass an edge: more is a pool that leads back to one.
 const MAX_PASSES: usize = 10;
+/// How often a request that waits for its response looks whether its endpoint was found down.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Answers one request; whatever goes wrong becomes an answer too.
+/// What a client asks for. Borrows from the head that was read.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Any method but CONNECT.
+    pub method: &'a str,
+    /// What it is about.
+    pub target: Target<'a>,
+    /// What the client speaks.
+    pub version: Version,
+    /// As they came.
+    pub fields: &'a [Field<'a>],
+    /// What they say to a proxy.
+    pub survey: &'a Survey<'a>,
+    /// How its body ends; never by [`Framing::Close`].
+    pub framing: Framing,
+}
+
+/// A request that may be sent.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Its bytes.
+    pub upload: Upload,
+    /// Where it goes.
+    pub pool: Rc<PoolView>,
+    /// The client asks to switch protocols.
+    upgrade: bool,
+    /// The response has no body.
+    to_head: bool,
+    /// It may be sent anew after an endpoint has seen it: only without a body, since one on its way is
+    /// not held back for it.
+    replayable: bool,
+}
+
+/// Checks a request, finds its pool, and makes the head that goes upstream.
 ///
-/// After a 101 the rest of the connection is left in `upgraded`, which HTTP/2 has no use for.
-pub async fn forward(
-    worker: &Rc<Worker>,
-    downstream: &Rc<Downstream>,
-    upgraded: Option<&RefCell<Option<Upgraded>>>,
-    request: Request<Incoming>,
-) -> Response<ResponseBody> {
-    let mut account = Account::begin(worker, downstream, &request, Instant::now());
-    match proxy(worker, downstream, request, &mut account).await {
-        Ok(Answer::Response(response, lease)) => {
-            account.answer(response.status());
-            response.map(|incoming| ResponseBody::upstream(incoming, lease, account))
-        }
-        Ok(Answer::Upgrade(response, far)) => {
-            account.answer(StatusCode::SWITCHING_PROTOCOLS);
-            if let Some(upgraded) = upgraded {
-                *upgraded.borrow_mut() = Some(Upgraded { far, account });
-            }
-            response.map(|_none| ResponseBody::none())
-        }
-        Err(error) => {
-            let response = respond::response(&error);
-            tracing::debug!(kind = error.kind.label(), source = ?error.source, "request failed");
-            account.fail(error.kind);
-            account.answer(response.status());
-            response.map(|body| ResponseBody::own(body, account))
-        }
-    }
-}
-
-/// What an endpoint had to say.
-enum Answer {
-    Response(Response<Incoming>, Lease),
-    Upgrade(Response<()>, Far),
-}
-
-async fn proxy(
-    worker: &Rc<Worker>,
-    downstream: &Downstream,
-    request: Request<Incoming>,
+/// # Errors
+/// Why it is not sent to anybody.
+pub fn prepare(
+    worker: &Worker,
+    view: &View,
+    client: &Client,
+    asked: &Asked<'_>,
     account: &mut Account,
-) -> Result<Answer, Error> {
-    let (mut head, body) = request.into_parts();
-    let view = worker.view();
-    // hyper sees to it on HTTP/1; on HTTP/2 it bounds bytes only.
-    if head.headers.len() > view.config().limits.max_headers {
-        return Err(never(Kind::HeadTooLarge));
-    }
-    if headers::passed(&head.headers) >= MAX_PASSES {
+) -> Result<Outgoing, Error> {
+    let &Asked { method, ref target, version, fields, survey, framing } = asked;
+    if survey.passes >= MAX_PASSES {
         return Err(never(Kind::Loop));
     }
-    let host = headers::host(&head.method, &head.uri, head.version, &head.headers).map_err(never)?;
-    account.host(host.as_ref());
-    let host_text = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let (route, pool) = view.route(host_text, head.uri.path()).ok_or_else(|| never(Kind::NoRoute))?;
+    let host = survey.host(target, version).map_err(never)?;
+    account.host(host);
+    let routed = view.route(host.unwrap_or_default(), target.path());
+    let (route, pool) = routed.ok_or_else(|| never(Kind::NoRoute))?;
     account.routed(pool);
-    let body = RequestBody::new(body, route.max_body, view.config().timeouts.body_idle, account.began());
-    account.upload(body.progress());
-    if announced_too_large(&head.headers, route.max_body) {
+    if matches!((framing, route.max_body), (Framing::Length(length), Some(max)) if length > max) {
         return Err(never(Kind::BodyTooLarge));
     }
-    let upgrade = headers::upgrade(head.version, &head.headers).filter(|_| body.is_end_stream());
-    outgoing(&mut head, downstream, host.as_ref(), upgrade.as_ref())?;
-    if !body.is_end_stream() && body.size_hint().exact().is_none() {
-        // Said, not left to the library: it takes a GET for one without a body.
-        head.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-
-    let (mut response, mut lease) = send(worker, pool, Request::from_parts(head, body), account).await?;
-    if let Some(connection) = lease.connection() {
-        connection.endpoint().stats.of(worker.index).responses[class(response.status())].add(1);
-    }
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let asked = upgrade.is_some();
-        return switch(worker, response, lease, asked, pool.handle.config.timeouts.tunnel_idle);
-    }
-    headers::strip_hop_by_hop(response.headers_mut());
-    // The version is of one hop as well: an old endpoint must not cost the client its connection.
-    *response.version_mut() = Version::HTTP_11;
-    Ok(Answer::Response(response, lease))
-}
-
-/// Makes the head that goes upstream.
-fn outgoing(
-    head: &mut Parts,
-    downstream: &Downstream,
-    host: Option<&HeaderValue>,
-    upgrade: Option<&HeaderValue>,
-) -> Result<(), Error> {
-    headers::strip_hop_by_hop(&mut head.headers);
-    headers::forward(&mut head.headers, &downstream.client, host, head.version);
-    if let Some(protocol) = upgrade {
-        head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        head.headers.insert(header::UPGRADE, protocol.clone());
-    }
-    if head.uri.authority().is_some() {
-        let path = head.uri.path_and_query().cloned().ok_or_else(|| never(Kind::BadRequest))?;
-        head.uri = Uri::from(path);
-    }
-    head.version = Version::HTTP_11;
-    // Nothing of the client's connection goes along (an upgrade in waiting, for one).
-    head.extensions.clear();
-    Ok(())
+    let upgrade = if framing == Framing::None { survey.upgrade(version) } else { None };
+    let mut head = worker.idle.lender.head();
+    let target = target.path_and_query;
+    let line = Line { method, target, received: version, host, upgrade, framing };
+    write(&mut head, &line, fields, survey, client);
+    let pause = view.config().timeouts.body_idle;
+    Ok(Outgoing {
+        upload: Upload::new(head, framing, route.max_body, pause, account.began()),
+        pool: Rc::clone(pool),
+        upgrade: upgrade.is_some(),
+        to_head: method == "HEAD",
+        replayable: framing == Framing::None && is_idempotent(method),
+    })
 }
 
 /// The attempt loop: sends the request until an endpoint answers, none is left, or it must not be sent
-/// again (RFC 9110 section 9.2.2).
-async fn send(
+/// again (RFC 9110 section 9.2.2). The head of the answer is shown to `look`.
+///
+/// # Errors
+/// Why there is no answer.
+pub async fn send<T>(
     worker: &Rc<Worker>,
-    pool: &PoolView,
-    mut request: Request<RequestBody>,
+    outgoing: &mut Outgoing,
+    source: &mut impl Source,
     account: &mut Account,
-) -> Result<(Response<Incoming>, Lease), Error> {
-    // Sent anew only without a body: one on its way is not held back for it.
-    let replayable = is_idempotent(request.method()) && request.body().is_end_stream();
-    let down = |endpoint: &Endpoint| replayable && endpoint.is_down() && !pool.handle.snapshot.load().panic;
+    mut look: impl FnMut(&Head<'_>) -> T,
+) -> Result<(T, Lease), Error> {
+    let Outgoing { upload, pool, upgrade, to_head, replayable } = outgoing;
+    let down = |endpoint: &Endpoint| *replayable && endpoint.is_down() && !pool.handle.snapshot.load().panic;
     let mut tried = Tried::default();
     loop {
         let error = match connect(worker, pool, &mut tried, account).await {
             Ok(mut lease) => {
                 let Some(connection) = lease.connection() else { return Err(never(Kind::NoEndpoint)) };
-                let spare = replayable.then(|| copy(&request));
-                let failed = match connection.exchange(request, down).await {
-                    Ok(response) => {
-                        connection.endpoint().succeeded();
-                        return Ok((response, lease));
+                let mut seen = |head: &Head<'_>| (head.parts.status, look(head));
+                match exchange(worker, connection, upload, source, *to_head, down, &mut seen).await {
+                    // An end to HTTP that nobody has asked for.
+                    Ok((101, _)) if !*upgrade => return Err(never(Kind::UpstreamInvalid)),
+                    Ok((status, seen)) => {
+                        let endpoint = connection.endpoint();
+                        endpoint.succeeded();
+                        endpoint.stats.of(worker.index).responses[class(status)].add(1);
+                        return Ok((seen, lease));
                     }
-                    Err(failed) => *failed,
-                };
-                tried.failed(connection, &failed.error, worker.index);
-                request = match (failed.unsent, spare) {
-                    (Some(unsent), _) => unsent,
-                    (None, Some(spare)) if failed.error.retry == Retry::IfIdempotent => spare,
-                    _ => return Err(failed.error),
-                };
-                failed.error
+                    Err(error) => {
+                        tried.failed(connection, &error, worker.index);
+                        let again = match error.retry {
+                            Retry::Unsent => true,
+                            Retry::IfIdempotent => *replayable || !upload.has_begun(),
+                            Retry::Never => false,
+                        };
+                        if !again {
+                            return Err(error);
+                        }
+                        upload.rewind();
+                        error
+                    }
+                }
             }
             Err(error) if error.retry == Retry::Unsent => error,
             // Nobody is left: what the last one said is closer to the cause.
@@ -175,6 +156,65 @@ async fn send(
         tried.last = Some(error);
         account.retry();
     }
+}
+
+/// Sends a request on a connection and waits for the head of the response.
+///
+/// `abandon` is asked about once a second whether to give up because the endpoint was found down.
+async fn exchange<T>(
+    worker: &Worker,
+    connection: &mut Connection,
+    upload: &mut Upload,
+    source: &mut impl Source,
+    to_head: bool,
+    abandon: impl Fn(&Endpoint) -> bool,
+    look: &mut impl FnMut(&Head<'_>) -> T,
+) -> Result<T, Error> {
+    let allowed = connection.pool().timeouts.response;
+    let began = worker.clock.now();
+    connection.deadline.set(began + allowed.min(LOOK_AGAIN));
+    std::future::poll_fn(|cx| {
+        let now = worker.clock.now();
+        match upload.poll(cx, source, &mut connection.stream, now) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => {
+                if source.poll_gone(cx).is_ready() {
+                    return Poll::Ready(Err(never(Kind::ClientGone)));
+                }
+            }
+            Poll::Ready(Err(Stopped::Client(error))) => return Poll::Ready(Err(error)),
+            Poll::Ready(Err(Stopped::Endpoint(error))) => {
+                if !upload.has_begun() {
+                    let error = Error::because(Kind::UpstreamClosed, Retry::Unsent, error);
+                    return Poll::Ready(Err(error));
+                }
+                // It may have answered before it closed.
+                upload.abandon();
+                connection.spoil();
+            }
+        }
+        if let Poll::Ready(head) = connection.poll_head(cx, &worker.idle.lender, to_head, look) {
+            connection.deadline.set(now + connection.pool().timeouts.body_idle);
+            return Poll::Ready(head);
+        }
+        while connection.deadline.poll(cx).is_ready() {
+            // Anew, since whoever fires is not to be told that it is too early.
+            let now = worker.clock.tick();
+            let due = upload.endpoints_turn_since(began, now) + allowed;
+            if now >= due {
+                // An endpoint that is slow but not down would be as slow a second time.
+                return Poll::Ready(Err(never(Kind::ResponseTimeout)));
+            }
+            if abandon(connection.endpoint()) {
+                let why = "the endpoint was found down";
+                let error = Error::because(Kind::ResponseTimeout, Retry::IfIdempotent, why);
+                return Poll::Ready(Err(error));
+            }
+            connection.deadline.set((now + LOOK_AGAIN).min(due));
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// What has been tried for one request.
@@ -283,38 +323,6 @@ fn never(kind: Kind) -> Error {
 }
 
 /// RFC 9110 section 9.2.2.
-fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
-}
-
-/// The same request again; only for one without a body.
-fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::empty());
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    copy
-}
-
-/// After the endpoint's 101: bytes instead of HTTP, if that is what the client asked for.
-fn switch(
-    worker: &Worker,
-    response: Response<Incoming>,
-    mut lease: Lease,
-    asked: bool,
-    idle: Duration,
-) -> Result<Answer, Error> {
-    let invalid = || never(Kind::UpstreamInvalid);
-    let connection = lease.release().filter(|_| asked).ok_or_else(invalid)?;
-    let in_flight = InFlight::new(connection.endpoint(), worker.index);
-    let (stream, ahead, slot) = connection.into_stream().ok_or_else(invalid)?;
-    let (mut head, _empty) = response.into_parts();
-    let protocol = head.headers.get(header::UPGRADE).cloned();
-    headers::strip_hop_by_hop(&mut head.headers);
-    head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Some(protocol) = protocol {
-        head.headers.insert(header::UPGRADE, protocol);
-    }
-    head.extensions.clear();
-    Ok(Answer::Upgrade(Response::from_parts(head, ()), Far { stream, ahead, slot, idle, in_flight }))
+fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }

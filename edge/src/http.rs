@@ -1,12 +1,10 @@
 //! One client connection, from accept to close: TLS, protocol, requests, patience, drain.
 
 use std::{
-    cell::RefCell,
-    convert::Infallible,
     future::Future,
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     task::{Poll, ready},
@@ -14,24 +12,20 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use hyper::{
-    server::conn::{http1, http2},
-    service::service_fn,
-};
+use hyper::{server::conn::http2 as server, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::{Instant, sleep, timeout},
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     deadline::Deadline,
     downstream::{Downstream, Phase},
-    forward::forward,
     headers::Client,
-    listener::Listening,
+    http1, http2,
     meter::Meter,
     upgrade,
     worker::{Admission, View, Worker},
@@ -54,48 +48,64 @@ const BUFFER: usize = 64 * 1024;
 /// What an HTTP/2 client may send on a stream ahead of the endpoint's taking it. Bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// Serves one connection until it ends.
-pub async fn serve(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    listening: Arc<Listening>,
-    _admission: Admission,
-) {
+/// Serves one connection without TLS until it ends.
+///
+/// What is spawned here and in [`secure`] is all the memory of a connection, also while it is idle, so
+/// what only some need, or only for a while, is in a box.
+pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _admission: Admission) {
     let view = worker.view();
-    // Small writes go out at once; the edge hands the kernel whole messages.
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let tls = listening.tls.load_full();
-    let client = Client::new(peer, tls.is_some(), &view.config().trusted_proxies);
-    match tls {
-        None => plain(&worker, &view, stream, client).await,
-        Some(tls) => match timeout(view.config().timeouts.handshake, TlsAcceptor::from(tls).accept(stream)).await {
-            Ok(Ok(stream)) => {
-                worker.stats().handshakes.add(1);
-                secure(&worker, &view, stream, client).await;
-            }
-            Ok(Err(_)) | Err(_) => worker.stats().handshake_failures.add(1),
-        },
+    let client = Client::new(peer, false, &view.config().trusted_proxies);
+    sniffed(&worker, &view, stream, client).await;
+}
+
+/// Serves one connection with TLS until it ends. The client names the protocol in its handshake (ALPN,
+/// RFC 7301).
+pub async fn secure(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Arc<rustls::ServerConfig>,
+    _admission: Admission,
+) {
+    let view = worker.view();
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let client = Client::new(peer, true, &view.config().trusted_proxies);
+    let handshake = Box::pin(timeout(view.config().timeouts.handshake, TlsAcceptor::from(tls).accept(stream)));
+    let Ok(Ok(stream)) = handshake.await else {
+        worker.stats().handshake_failures.add(1);
+        return;
+    };
+    worker.stats().handshakes.add(1);
+    let stream = Box::new(stream);
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        Box::pin(http2(&worker, &view, stream, Bytes::new(), client)).await;
+    } else {
+        http1(&worker, &view, stream, &[], client).await;
     }
 }
 
 /// Without TLS the first bytes tell the protocol: h2c by prior knowledge, or HTTP/1.
-async fn plain(worker: &Rc<Worker>, view: &View, mut stream: TcpStream, client: Client) {
-    let sniffed = tokio::select! {
-        biased;
-        sniffed = timeout(view.config().timeouts.head, sniff(&mut stream)) => sniffed,
-        () = async {
-            worker.drained().await;
-            sleep(LAST_CALL).await;
-        } => return,
-    };
-    let Ok(Ok(ahead)) = sniffed else { return };
+async fn sniffed(worker: &Rc<Worker>, view: &View, mut stream: TcpStream, client: Client) {
+    let sniffed = Box::pin(async {
+        tokio::select! {
+            biased;
+            sniffed = timeout(view.config().timeouts.head, sniff(&mut stream)) => sniffed.ok()?.ok(),
+            () = async {
+                worker.drained().await;
+                sleep(LAST_CALL).await;
+            } => None,
+        }
+    });
+    let Some(ahead) = sniffed.await else { return };
     if ahead.starts_with(PREFACE) {
-        http2(worker, view, stream, ahead.freeze(), client).await;
+        Box::pin(http2(worker, view, stream, ahead.freeze(), client)).await;
     } else {
-        http1(worker, view, stream, ahead.freeze(), client).await;
+        http1(worker, view, stream, &ahead, client).await;
     }
 }
 
@@ -110,61 +120,37 @@ async fn sniff(stream: &mut TcpStream) -> io::Result<BytesMut> {
     Ok(ahead)
 }
 
-/// With TLS the client has named the protocol in its handshake (ALPN, RFC 7301).
-async fn secure(worker: &Rc<Worker>, view: &View, stream: TlsStream<TcpStream>, client: Client) {
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        http2(worker, view, stream, Bytes::new(), client).await;
-    } else {
-        http1(worker, view, stream, Bytes::new(), client).await;
-    }
-}
-
 async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
     worker: &Rc<Worker>,
     view: &View,
     stream: S,
-    ahead: Bytes,
+    ahead: &[u8],
     client: Client,
 ) {
     let downstream = Rc::new(Downstream::new(client, false, worker, Instant::now()));
-    let upgraded = RefCell::new(None);
-    let limits = &view.config().limits;
-    let mut connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_headers(limits.max_headers)
-        .max_header_size(limits.max_head)
-        .max_buf_size(limits.max_head.max(BUFFER))
-        .serve_connection(
-            TokioIo::new(Meter::new(stream, ahead, Rc::clone(&downstream))),
-            service_fn(async |request| {
-                Ok::<_, Infallible>(forward(worker, &downstream, Some(&upgraded), request).await)
-            }),
-        );
-    let ended = drive(worker, view, &downstream, &mut connection, http1::Connection::graceful_shutdown).await;
-    let parts = connection.into_parts();
-    let mut stream = parts.io.into_inner();
-    match (ended, upgraded.take()) {
-        (Ended::Closed(Ok(())), Some(upgraded)) => {
+    let mut connection = http1::Connection::new(worker, &downstream, stream, ahead);
+    let ended = drive(worker, view, &downstream, &mut pin!(connection.serve()), |_| {}).await;
+    let http1::Connection { mut stream, incoming, .. } = connection;
+    match ended {
+        Ended::Closed(http1::End::Upgraded(upgraded)) => {
             worker.stats().tunnels.add(1);
-            let outcome = upgrade::tunnel(stream, parts.read_buf, upgraded, &downstream).await;
+            let stream = Meter::new(stream, Bytes::new(), Rc::clone(&downstream));
+            let outcome = Box::pin(upgrade::tunnel(stream, incoming.data(), *upgraded, &downstream)).await;
             tracing::debug!(?outcome, "upgraded connection ended");
             worker.stats().tunnels.sub(1);
         }
-        (Ended::Closed(outcome), _) => {
-            if outcome.is_err_and(|error| error.is_parse()) {
-                worker.stats().bad_heads.add(1);
-            }
-            if downstream.is_unread() {
-                linger(stream).await;
-            }
+        Ended::Closed(http1::End::Closed) if incoming.is_empty() => {
+            // Best effort: whoever has gone needs no word of it.
+            let _outcome = Box::pin(timeout(GOODBYE, stream.shutdown())).await;
         }
+        Ended::Closed(http1::End::Closed | http1::End::Unread) => Box::pin(linger(stream)).await,
         // Not into the middle of an answer that the client is still to take.
-        (Ended::Impatient(Phase::Head), _) if !downstream.is_blocked() => {
+        Ended::Impatient(Phase::Head) if !downstream.is_blocked() => {
             // Best effort: whoever dribbles its head may not read either.
             let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-            let _outcome = timeout(GOODBYE, stream.write_all(answer)).await;
+            let _outcome = Box::pin(timeout(GOODBYE, stream.write_all(answer))).await;
         }
-        (Ended::Impatient(_), _) => {}
+        Ended::Impatient(_) => {}
     }
 }
 
@@ -181,10 +167,10 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         let (worker, downstream) = (Rc::clone(worker), Rc::clone(&downstream));
         service_fn(move |request| {
             let (worker, downstream) = (Rc::clone(&worker), Rc::clone(&downstream));
-            async move { Ok::<_, Infallible>(forward(&worker, &downstream, None, request).await) }
+            async move { http2::answer(&worker, &downstream, request).await }
         })
     };
-    let mut connection = http2::Builder::new(SameThread)
+    let mut connection = server::Builder::new(SameThread)
         .max_concurrent_streams(limits.max_streams)
         .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(MAX_RESETS)
@@ -192,38 +178,39 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .initial_stream_window_size(STREAM_WINDOW)
         .max_send_buf_size(BUFFER)
         .serve_connection(TokioIo::new(Meter::new(stream, ahead, Rc::clone(&downstream))), service);
-    let ended = drive(worker, view, &downstream, &mut connection, http2::Connection::graceful_shutdown).await;
+    let ended = drive(worker, view, &downstream, &mut connection, server::Connection::graceful_shutdown).await;
     if let Ended::Impatient(_) = ended {
         // GOAWAY may cross a new stream on its way, which is then served.
         Pin::new(&mut connection).graceful_shutdown();
         downstream.leave();
-        drive(worker, view, &downstream, &mut connection, http2::Connection::graceful_shutdown).await;
+        drive(worker, view, &downstream, &mut connection, server::Connection::graceful_shutdown).await;
     }
 }
 
 /// How a connection ended.
-enum Ended {
+enum Ended<T> {
     /// By itself, well or badly.
-    Closed(hyper::Result<()>),
+    Closed(T),
     /// The client took too long in this phase.
     Impatient(Phase),
 }
 
 /// Runs a connection until it ends, loses patience with it as [`Downstream::due`] says, and once the
 /// worker drains makes the request under way the last one, or the next if it comes at once.
-async fn drive<C: Future<Output = hyper::Result<()>> + Unpin>(
+async fn drive<C: Future + Unpin>(
     worker: &Rc<Worker>,
     view: &View,
     downstream: &Downstream,
     connection: &mut C,
     close_when_done: impl Fn(Pin<&mut C>),
-) -> Ended {
+) -> Ended<C::Output> {
     let timeouts = &view.config().timeouts;
     let mut patience = Deadline::new(Instant::now());
     let mut drained = Some(Box::pin(worker.drained()));
     let mut watching = false;
     let mut last_call = None;
     std::future::poll_fn(|cx| {
+        worker.clock.tick();
         // Bytes that have come before the drain are a request that will be answered: they are read first.
         if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
             return Poll::Ready(Ended::Closed(outcome));
@@ -261,10 +248,13 @@ async fn drive<C: Future<Output = hyper::Result<()>> + Unpin>(
 
 /// Takes in the rest of a request that was answered early: closing with bytes unread would reset the
 /// connection, and the reset may overtake the answer (RFC 9112 section 9.6).
-async fn linger<S: AsyncRead + Unpin>(mut stream: S) {
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     let (longest, most) = LINGER;
     let mut buffer = vec![0; 16 * 1024];
     let drain = async {
+        if stream.shutdown().await.is_err() {
+            return;
+        }
         let mut taken = 0;
         while taken < most {
             match stream.read(&mut buffer).await {

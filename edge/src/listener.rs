@@ -146,8 +146,11 @@ pub async fn accept(
 /// silence.
 fn serve(worker: &Rc<Worker>, listening: &Arc<Listening>, stream: TcpStream, peer: SocketAddr) {
     if let Some(admission) = worker.admit() {
-        let serve = http::serve(Rc::clone(worker), stream, peer, Arc::clone(listening), admission);
-        tokio::task::spawn_local(serve);
+        let worker = Rc::clone(worker);
+        match listening.tls.load_full() {
+            None => tokio::task::spawn_local(http::plain(worker, stream, peer, admission)),
+            Some(tls) => tokio::task::spawn_local(http::secure(worker, stream, peer, tls, admission)),
+        };
     }
 }
 

@@ -167,8 +167,8 @@ pub struct WorkerStats {
 
 /// Index into the five response classes for a status.
 #[must_use]
-pub fn class(status: http::StatusCode) -> usize {
-    usize::from(status.as_u16() / 100).saturating_sub(1).min(4)
+pub fn class(status: u16) -> usize {
+    usize::from(status / 100).saturating_sub(1).min(4)
 }
 
 #[cfg(test)]
@@ -189,7 +189,6 @@ mod tests {
     #[test]
     fn every_status_has_a_class() {
         for (status, index) in [(100, 0), (101, 0), (200, 1), (404, 3), (599, 4), (999, 4)] {
-            let status = http::StatusCode::from_u16(status).unwrap();
             assert_eq!(class(status), index, "{status}");
         }
     }

@@ -2,7 +2,6 @@
 
 use std::{io, time::Duration};
 
-use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -11,6 +10,7 @@ use tokio::{
 
 use crate::{
     account::Account,
+    buffer::Buffer,
     downstream::Downstream,
     upstream::connection::{InFlight, Slot},
 };
@@ -30,7 +30,7 @@ pub struct Far {
     /// To the endpoint.
     pub stream: TcpStream,
     /// What the endpoint sent behind its 101.
-    pub ahead: Bytes,
+    pub ahead: Buffer,
     /// Counts against the endpoint's connections while it lasts.
     pub slot: Slot,
     /// Silence in both directions that ends it.
@@ -43,15 +43,15 @@ pub struct Far {
 ///
 /// # Errors
 /// Whatever ended it early; `TimedOut` for silence.
-pub async fn tunnel<S>(mut client: S, ahead: Bytes, upgraded: Upgraded, downstream: &Downstream) -> io::Result<()>
+pub async fn tunnel<S>(mut client: S, ahead: &[u8], upgraded: Upgraded, downstream: &Downstream) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Upgraded { mut far, mut account } = upgraded;
     let before = downstream.written();
     let moving = async {
-        client.write_all(&far.ahead).await?;
-        far.stream.write_all(&ahead).await?;
+        client.write_all(far.ahead.data()).await?;
+        far.stream.write_all(ahead).await?;
         tokio::io::copy_bidirectional(&mut client, &mut far.stream).await
     };
     // Whatever goes either way passes the client's stream, so watching that one is enough.

@@ -25,6 +25,7 @@ use tokio::{
 
 use crate::{
     access_log, balance,
+    clock::Clock,
     config::{Config, Route},
     heartbeat::Heartbeat,
     listener::{self, Listening},
@@ -67,6 +68,8 @@ pub struct Worker {
     pub index: usize,
     /// Its idle upstream connections.
     pub idle: Rc<Idle>,
+    /// What time it is for whatever runs on it.
+    pub clock: Clock,
     /// Its way into the access log.
     pub log: access_log::Sink,
     shared: Arc<Shared>,
@@ -87,6 +90,7 @@ impl Worker {
         Rc::new(Self {
             index,
             idle: Rc::new(Idle::new(index)),
+            clock: Clock::new(),
             shared,
             view: RefCell::new(Rc::new(view)),
             random: RefCell::new(random),
@@ -277,6 +281,7 @@ async fn housekeep(worker: Rc<Worker>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
+        worker.clock.set();
         worker.shared.heartbeats.of(worker.index).beat(SystemTime::now());
         worker.sweep();
     }

@@ -9,7 +9,7 @@
 
 use std::fmt::{self, Write};
 
-use http::{HeaderValue, Version};
+use http::Version;
 
 use super::Record;
 
@@ -20,16 +20,12 @@ pub(super) fn append(out: &mut String, record: &Record) {
 }
 
 fn write(out: &mut String, record: &Record) -> fmt::Result {
-    let host = match (record.uri.authority(), &record.host) {
-        (Some(authority), _) => Some(authority.as_str().as_bytes()),
-        (None, host) => host.as_ref().map(HeaderValue::as_bytes),
-    };
-    let target = record.uri.path_and_query().map(|target| target.as_str().as_bytes());
+    let text = &record.text;
     write!(out, r#"{{"time":"{}""#, humantime::format_rfc3339_millis(record.start.max(std::time::UNIX_EPOCH)))?;
     write!(out, r#","client":"{}""#, record.client)?;
-    field(out, "method", Some(record.method.as_str().as_bytes()))?;
-    field(out, "host", host)?;
-    field(out, "target", target)?;
+    field(out, "method", Some(text.method()))?;
+    field(out, "host", text.host())?;
+    field(out, "target", Some(text.target()))?;
     write!(out, r#","protocol":"{}","tls":{}"#, protocol(record.version), record.tls)?;
     write!(out, r#","status":{}"#, record.status)?;
     write!(out, r#","request_bytes":{},"response_bytes":{}"#, record.request_bytes, record.response_bytes)?;
@@ -44,7 +40,7 @@ fn write(out: &mut String, record: &Record) -> fmt::Result {
     }
     write!(out, r#","attempts":{}"#, record.attempts)?;
     field(out, "error", record.error.map(|error| error.label().as_bytes()))?;
-    field(out, "user_agent", record.user_agent.as_ref().map(HeaderValue::as_bytes))?;
+    field(out, "user_agent", text.user_agent())?;
     out.write_str("}\n")
 }
 

@@ -11,6 +11,7 @@
 mod line;
 #[cfg(test)]
 mod tests;
+mod text;
 mod writer;
 
 use std::{
@@ -29,8 +30,9 @@ use std::{
 };
 
 use crossbeam_queue::ArrayQueue;
-use http::{HeaderValue, Method, Uri, Version};
+use http::Version;
 
+pub use self::text::Text;
 use self::writer::{Command, Writer};
 use crate::{
     config,
@@ -42,10 +44,14 @@ use crate::{
 /// requests a second and worker.
 const QUEUE: usize = 8192;
 
+/// Memory for the text of a record at first, and what is kept of it at most. Bytes.
+const USUAL: usize = 128;
+const LONGEST_KEPT: usize = 512;
+
 /// How long the writer rests when all queues are empty.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What one line tells. All clones are of shared bytes.
+/// What one line tells.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// When the request head had been read.
@@ -56,14 +62,8 @@ pub struct Record {
     pub tls: bool,
     /// As the client spoke.
     pub version: Version,
-    /// As sent.
-    pub method: Method,
-    /// As sent. Its authority, if it has one, is logged as the host, its path and query as the target.
-    pub uri: Uri,
-    /// The `Host` field, for a request whose target has no authority.
-    pub host: Option<HeaderValue>,
-    /// The `User-Agent` field.
-    pub user_agent: Option<HeaderValue>,
+    /// What the request said of itself.
+    pub text: Text,
     /// Of the answer that the client was sent.
     pub status: u16,
     /// Body bytes read from the client.
@@ -82,6 +82,52 @@ pub struct Record {
     pub attempts: u8,
     /// Why the edge answered by itself, or cut the answer short.
     pub error: Option<Kind>,
+}
+
+impl Record {
+    /// Of a request that has just come, with nothing known of it.
+    #[must_use]
+    pub fn new(start: SystemTime) -> Self {
+        Self {
+            start,
+            client: SocketAddr::from(([0, 0, 0, 0], 0)),
+            tls: false,
+            version: Version::HTTP_11,
+            text: Text::default(),
+            status: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            duration: Duration::ZERO,
+            head: Duration::ZERO,
+            pool: None,
+            endpoint: None,
+            attempts: 0,
+            error: None,
+        }
+    }
+}
+
+/// One worker's records on their way to the writer.
+#[derive(Debug)]
+struct Queue {
+    records: ArrayQueue<Record>,
+    /// Memory of the texts that are written, on its way back.
+    spare: ArrayQueue<Vec<u8>>,
+}
+
+impl Queue {
+    fn new() -> Self {
+        Self { records: ArrayQueue::new(QUEUE), spare: ArrayQueue::new(QUEUE) }
+    }
+
+    /// The record is written. Memory that a long one took is not kept.
+    fn give_back(&self, record: Record) {
+        let memory = record.text.into_memory();
+        if memory.capacity() <= LONGEST_KEPT {
+            // With enough of it there, this is freed.
+            self.spare.push(memory).ok();
+        }
+    }
 }
 
 /// What became of the lines. Written by the writer alone.
@@ -109,7 +155,7 @@ struct Shared {
     /// Whether records are wanted; lets workers skip making them.
     on: AtomicBool,
     /// A queue for each worker, made when the log is first switched on.
-    queues: OnceLock<Box<[ArrayQueue<Record>]>>,
+    queues: OnceLock<Box<[Queue]>>,
     workers: usize,
     /// Where dropped records are counted.
     worker_stats: Arc<PerWorker<WorkerStats>>,
@@ -186,7 +232,7 @@ impl AccessLog {
     fn switch(&mut self, config: &config::AccessLog, output: Option<File>) -> io::Result<()> {
         let on = output.is_some();
         if on {
-            let queues = || (0..self.shared.workers).map(|_| ArrayQueue::new(QUEUE)).collect();
+            let queues = || (0..self.shared.workers).map(|_| Queue::new()).collect();
             self.shared.queues.get_or_init(queues);
         }
         self.shared.on.store(on, Relaxed);
@@ -210,14 +256,25 @@ impl Sink {
         self.shared.on.load(Relaxed)
     }
 
+    /// What a request says of itself, in memory of a record before where there is one.
+    #[must_use]
+    pub fn text(&self, method: &str, target: &str, user_agent: Option<&[u8]>) -> Text {
+        let spare = self.queue().and_then(|queue| queue.spare.pop());
+        Text::new(spare.unwrap_or_else(|| Vec::with_capacity(USUAL)), method, target, user_agent)
+    }
+
     /// Hands over a record; never waits. When the queue is full it is dropped and counted in
     /// [`WorkerStats::log_dropped`], when the log is off just dropped. To be called by the owning worker
     /// only, because of that counter.
     pub fn push(&self, record: Record) {
-        let Some(queue) = self.shared.queues.get().and_then(|queues| queues.get(self.worker)) else { return };
-        if self.is_on() && queue.push(record).is_err() {
+        let Some(queue) = self.queue() else { return };
+        if self.is_on() && queue.records.push(record).is_err() {
             self.shared.worker_stats.of(self.worker).log_dropped.add(1);
         }
+    }
+
+    fn queue(&self) -> Option<&Queue> {
+        self.shared.queues.get().and_then(|queues| queues.get(self.worker))
     }
 }
 

@@ -10,9 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_queue::ArrayQueue;
-
-use super::{PAUSE, QUEUE, Record, Shared, line};
+use super::{PAUSE, QUEUE, Queue, Shared, line};
 
 /// Bytes gathered before they are written: many lines, few calls.
 const BATCH: usize = 64 * 1024;
@@ -103,10 +101,11 @@ impl<W: Write> Writer<W> {
     }
 
     /// Formats some records of one queue. True when it was empty.
-    fn take_turn(&mut self, queue: &ArrayQueue<Record>) -> bool {
+    fn take_turn(&mut self, queue: &Queue) -> bool {
         for taken in 0..TURN {
-            let Some(record) = queue.pop() else { return taken == 0 };
+            let Some(record) = queue.records.pop() else { return taken == 0 };
             line::append(&mut self.buffer, &record);
+            queue.give_back(record);
             self.lines += 1;
             if self.buffer.len() >= BATCH {
                 break;

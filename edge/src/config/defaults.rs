@@ -80,7 +80,7 @@ impl Pool {
             panic_threshold: 0.3,
             attempts: at_least_one(3),
             max_connections: at_least_one(4096),
-            max_idle: 256,
+            max_idle: 4096,
             timeouts: UpstreamTimeouts::default(),
         }
     }

@@ -157,7 +157,8 @@ pub struct Pool {
     /// Connections to one endpoint, over all workers, idle ones included; beyond it the next endpoint is
     /// tried and when all are full the answer is 503. Default 4096.
     pub max_connections: NonZeroUsize,
-    /// Idle connections kept per endpoint and worker. Default 256.
+    /// Idle connections kept per endpoint and worker; `idle` ends those that are not needed any more.
+    /// Default 4096, as many as may be open.
     pub max_idle: usize,
     /// How long the edge waits for an endpoint.
     pub timeouts: UpstreamTimeouts,

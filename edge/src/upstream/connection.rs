@@ -1,78 +1,98 @@
-//! Connections to endpoints, used for one request at a time.
+//! A connection to an endpoint, used for one request at a time.
 //!
-//! A hyper connection is two halves: a handle that takes requests and a future that moves the bytes.
-//! Usually the future is a task of its own, and each request then costs two wake-ups to cross over and
-//! back. Here both halves travel together: whoever holds the connection polls the future itself, in its
-//! own task, while it waits for the response and while it reads the body.
+//! Nobody but the request that uses it ever polls it: there is no task beside the client's, and so no
+//! wake-up to cross over and back.
 
 use std::{
-    future::Future,
     io,
-    pin::{Pin, pin},
-    rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll, Waker},
-    time::Duration,
+    task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1},
-};
-use hyper_util::rt::TokioIo;
+use http::Version;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::TcpStream,
-    time::{Instant, timeout},
+    time::{Duration, Instant, timeout},
 };
 
 use super::Endpoint;
 use crate::{
-    body::{Progress, RequestBody},
+    buffer::{Buffer, Lender, SIZE},
     config,
     deadline::Deadline,
     error::{Error, Kind, Retry},
-    gather::Gather,
+    h1::{
+        body::Reader,
+        chunked::Piece,
+        framing::Framing,
+        head::{self, is_complete},
+    },
+    headers::response::Survey,
 };
 
-/// What a connection holds at most of a message, a response head included. Bytes.
-const BUFFER: usize = 64 * 1024;
-/// How often a request that waits for its response looks whether its endpoint was found down.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The longest response head. Bytes.
+const MAX_HEAD: usize = 64 * 1024;
 /// Idle TCP connections are probed after this, so that a firewall or a mesh does not forget them.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// One connection to an endpoint.
 #[derive(Debug)]
 pub struct Connection {
-    /// Takes the next request.
-    sender: http1::SendRequest<RequestBody>,
-    /// Moves the bytes.
-    driver: http1::Connection<TokioIo<Gather>, RequestBody>,
-    /// The driver has no more to move and must not be polled again.
-    ended: bool,
+    /// To the endpoint; requests are written to it by [`super::upload`].
+    pub stream: TcpStream,
+    incoming: Buffer,
+    /// Of `incoming`, what was looked through for the end of a head.
+    looked: usize,
+    /// Of the response.
+    body: Reader,
+    /// The endpoint takes another request behind this one.
+    keeps_alive: bool,
+    /// Of the request under way not all could be written.
+    spoiled: bool,
     /// Bounds the wait for a response head, then the pauses in the body.
-    deadline: Deadline,
+    pub deadline: Deadline,
     /// Time-outs and bounds of its pool, as they were when it was opened.
     pool: Arc<config::Pool>,
     opened: Instant,
     idle_since: Instant,
-    /// How far the body of the request under way has come.
-    upload: Option<Rc<Progress>>,
     /// It has carried a request before: a failure may mean no more than that it was closed while idle.
     reused: bool,
     slot: Slot,
 }
 
-/// A request that did not get its response head.
+/// The head of a response, while it is looked at.
 #[derive(Debug)]
-pub struct Failed {
-    /// Why.
-    pub error: Error,
-    /// The request, if the endpoint has seen nothing of it.
-    pub unsent: Option<Request<RequestBody>>,
+pub struct Head<'a> {
+    /// All of it.
+    pub bytes: &'a [u8],
+    /// Its parts, which borrow from `bytes`.
+    pub parts: &'a head::Response<'a>,
+    /// What its fields say to a proxy.
+    pub survey: &'a Survey<'a>,
+    /// How the body behind it ends.
+    pub framing: Framing,
+    /// No body comes, whatever the fields say of one: the answer to HEAD.
+    pub to_head: bool,
+}
+
+impl Head<'_> {
+    /// Whether a response of this status never has a body (RFC 9110 sections 15.2 and 15.3.5, 15.4.5).
+    #[must_use]
+    pub fn is_bodiless(&self) -> bool {
+        is_bodiless(self.parts.status)
+    }
+}
+
+/// What one look for a head has found.
+enum Look<T> {
+    Seen(T),
+    Interim,
+    Incomplete,
+}
+
+fn is_bodiless(status: u16) -> bool {
+    matches!(status, 100..=199 | 204 | 304)
 }
 
 /// One of the connections that an endpoint may have; given back when dropped.
@@ -122,7 +142,8 @@ impl Connecting {
     /// [`Kind::Connect`] or [`Kind::ConnectTimeout`]; any request may go elsewhere then.
     pub async fn open(self, pool: &Arc<config::Pool>) -> Result<Box<Connection>, Error> {
         let Self { slot, in_flight: _counted } = self;
-        Connection::open(slot, pool).await
+        // Most requests open none: they are not to carry the place for it.
+        Box::pin(Connection::open(slot, pool)).await
     }
 }
 
@@ -157,21 +178,18 @@ impl Connection {
             Err(_elapsed) => return Err(Error::new(Kind::ConnectTimeout, Retry::Unsent)),
         };
         set_options(&stream).map_err(|error| Error::because(Kind::Connect, Retry::Unsent, error))?;
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(BUFFER)
-            .handshake(TokioIo::new(Gather(stream)))
-            .await
-            .map_err(|error| Error::because(Kind::Connect, Retry::Unsent, error))?;
         let now = Instant::now();
         Ok(Box::new(Self {
-            sender,
-            driver,
-            ended: false,
+            stream,
+            incoming: Buffer::default(),
+            looked: 0,
+            body: Reader::new(Framing::None),
+            keeps_alive: true,
+            spoiled: false,
             deadline: Deadline::new(now),
             pool: Arc::clone(pool),
             opened: now,
             idle_since: now,
-            upload: None,
             reused: false,
             slot,
         }))
@@ -189,73 +207,153 @@ impl Connection {
         self.reused
     }
 
-    /// Sends a request and waits for the head of the response.
-    ///
-    /// `abandon` is asked about once a second whether to give up because the endpoint was found down.
+    /// The settings of its pool.
+    #[must_use]
+    pub fn pool(&self) -> &config::Pool {
+        &self.pool
+    }
+
+    /// Reads the head of the response and shows it to `look`. Interim answers are passed over, but for
+    /// 101, which is the last of HTTP here.
     ///
     /// # Errors
-    /// What went wrong and, if the endpoint has seen nothing of the request, the request.
-    pub async fn exchange(
+    /// [`Kind::UpstreamClosed`], which another endpoint may make good if not one byte came, or
+    /// [`Kind::UpstreamInvalid`].
+    pub fn poll_head<T>(
         &mut self,
-        request: Request<RequestBody>,
-        abandon: impl Fn(&Endpoint) -> bool,
-    ) -> Result<Response<Incoming>, Box<Failed>> {
-        self.upload = request.body().progress();
-        let progress = self.upload.clone();
-        let allowed = self.pool.timeouts.response;
-        let mut since = Instant::now();
-        self.deadline.set(since + allowed.min(LOOK_AGAIN));
-        let mut response = pin!(self.sender.try_send_request(request));
-        std::future::poll_fn(|cx| {
-            // The future first, so that what it finds is there when the handle is asked.
-            let ended = drive(&mut self.driver, &mut self.ended, cx).is_ready();
-            if let Poll::Ready(outcome) = response.as_mut().poll(cx) {
-                self.deadline.set(Instant::now() + self.pool.timeouts.body_idle);
-                return Poll::Ready(outcome.map_err(|failed| failure(failed, progress.as_deref())));
-            }
-            if ended {
-                let error = Error::new(Kind::UpstreamClosed, Retry::IfIdempotent);
-                return Poll::Ready(Err(Box::new(Failed { error, unsent: None })));
-            }
-            while self.deadline.poll(cx).is_ready() {
-                let now = Instant::now();
-                if let Some(progress) = progress.as_deref() {
-                    // The clock starts with the last byte that the endpoint could have taken, or a long
-                    // upload could not be; while the client is awaited, its own clock runs.
-                    since = since.max(if progress.awaited.get() { now } else { progress.last.get() });
+        cx: &mut Context<'_>,
+        lender: &Lender,
+        to_head: bool,
+        look: &mut impl FnMut(&Head<'_>) -> T,
+    ) -> Poll<Result<T, Error>> {
+        loop {
+            // The first look is at all there is; a head that comes in bits is looked at when its end is here.
+            let here = self.incoming.data();
+            if !here.is_empty() && (self.looked == 0 || is_complete(here, self.looked)) {
+                self.looked = here.len();
+                match self.look(to_head, look).map_err(|kind| Error::new(kind, Retry::Never))? {
+                    Look::Seen(seen) => return Poll::Ready(Ok(seen)),
+                    Look::Interim => continue,
+                    Look::Incomplete => {}
                 }
-                if now >= since + allowed {
-                    // An endpoint that is slow but not down would be as slow a second time.
-                    let error = Error::new(Kind::ResponseTimeout, Retry::Never);
-                    return Poll::Ready(Err(Box::new(Failed { error, unsent: None })));
-                }
-                if abandon(&self.slot.0) {
-                    let error =
-                        Error::because(Kind::ResponseTimeout, Retry::IfIdempotent, "the endpoint was found down");
-                    return Poll::Ready(Err(Box::new(Failed { error, unsent: None })));
-                }
-                self.deadline.set((now + LOOK_AGAIN).min(since + allowed));
             }
-            Poll::Pending
-        })
-        .await
+            self.looked = self.incoming.data().len();
+            match ready!(self.incoming.poll_fill(cx, &mut self.stream, lender, MAX_HEAD)) {
+                Ok(1..) => {}
+                Ok(0) if self.incoming.is_empty() => {
+                    return Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::IfIdempotent)));
+                }
+                Ok(0) => return Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::Never))),
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                    return Poll::Ready(Err(Error::because(Kind::UpstreamInvalid, Retry::Never, "too long a head")));
+                }
+                Err(error) => {
+                    let retry = if self.incoming.is_empty() { Retry::IfIdempotent } else { Retry::Never };
+                    return Poll::Ready(Err(Error::because(Kind::UpstreamClosed, retry, error)));
+                }
+            }
+        }
+    }
+
+    fn look<T>(&mut self, to_head: bool, look: &mut impl FnMut(&Head<'_>) -> T) -> Result<Look<T>, Kind> {
+        let bytes = self.incoming.data();
+        let seen = head::response(bytes, |parts| {
+            if matches!(parts.status, 100 | 102..=199) {
+                return Ok(None);
+            }
+            let survey = Survey::of(parts.fields)?;
+            let bodiless = to_head || is_bodiless(parts.status);
+            let framing = survey.lengths.of_response(bodiless, parts.version == Version::HTTP_11);
+            let keeps_alive = survey.keeps_alive(parts.version) && framing != Framing::Close && parts.status != 101;
+            let seen = look(&Head { bytes, parts, survey: &survey, framing, to_head });
+            Ok(Some((seen, framing, keeps_alive)))
+        })?;
+        let Some((seen, length)) = seen else { return Ok(Look::Incomplete) };
+        let seen = seen?;
+        self.incoming.consume(length);
+        self.looked = 0;
+        let Some((seen, framing, keeps_alive)) = seen else { return Ok(Look::Interim) };
+        self.body = Reader::new(framing);
+        self.keeps_alive = keeps_alive;
+        Ok(Look::Seen(seen))
+    }
+
+    /// What comes next of the response body; data stands in [`data`](Self::data) then. Reads no further.
+    ///
+    /// # Errors
+    /// [`Kind::UpstreamInvalid`]
+    pub fn next(&mut self) -> Result<Piece, Error> {
+        let broken = |_| Error::because(Kind::UpstreamClosed, Retry::Never, "chunks that are none");
+        self.body.next(&mut self.incoming).map_err(broken)
+    }
+
+    /// What was read and not used yet.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        self.incoming.data()
+    }
+
+    /// So many bytes of the body were used. The endpoint's pauses count from here: before, it was the
+    /// client who let the edge wait.
+    pub fn taken(&mut self, count: usize, now: Instant) {
+        self.body.taken(&mut self.incoming, count);
+        self.deadline.set(now + self.pool.timeouts.body_idle);
+    }
+
+    /// Not all of the request could be written: no other may follow it.
+    pub fn spoil(&mut self) {
+        self.spoiled = true;
+    }
+
+    /// The response body.
+    pub fn body(&mut self) -> &mut Reader {
+        &mut self.body
+    }
+
+    /// Bytes of the response body that are still to come, if that is known.
+    #[must_use]
+    pub fn left(&self) -> Option<u64> {
+        self.body.left()
+    }
+
+    /// Reads more of the body.
+    ///
+    /// # Errors
+    /// [`Kind::UpstreamClosed`] when it ends too early, [`Kind::ResponseTimeout`] when the endpoint
+    /// pauses for too long.
+    pub fn poll_more(&mut self, cx: &mut Context<'_>, lender: &Lender, now: Instant) -> Poll<Result<(), Error>> {
+        match self.incoming.poll_fill(cx, &mut self.stream, lender, SIZE) {
+            Poll::Ready(Ok(0)) if self.body.end_of_stream() => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::Never))),
+            Poll::Ready(Ok(_)) => {
+                self.deadline.set(now + self.pool.timeouts.body_idle);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::because(Kind::UpstreamClosed, Retry::Never, error))),
+            Poll::Pending => {
+                ready!(self.deadline.poll(cx));
+                Poll::Ready(Err(Error::new(Kind::ResponseTimeout, Retry::Never)))
+            }
+        }
     }
 
     /// After 101: the bare stream, what came behind the head, and the place it takes at its endpoint.
-    /// `None` if HTTP goes on instead.
     #[must_use]
-    pub fn into_stream(mut self) -> Option<(TcpStream, Bytes, Slot)> {
-        if self.drive(&mut unwoken()).is_pending() {
-            return None;
-        }
-        let parts = self.driver.into_parts();
-        Some((parts.io.into_inner().0, parts.read_buf, self.slot))
+    pub fn into_stream(self) -> (TcpStream, Buffer, Slot) {
+        (self.stream, self.incoming, self.slot)
     }
 
-    /// Whether another request can be sent on it. Notices that the other side has closed it.
-    /// Wakes nobody: whoever waits for the connection polls it again.
-    pub fn is_open(&mut self) -> bool {
-        self.drive(&mut unwoken()).is_pending() && self.sender.is_ready()
+    /// Whether another request can be sent on it once the response is complete.
+    #[must_use]
+    pub fn is_reusable(&self) -> bool {
+        // Bytes behind the response belong to nothing that was asked.
+        self.keeps_alive && !self.spoiled && self.body.is_done() && self.incoming.is_empty()
+    }
+
+    /// Whether the other side still holds it open, as far as the runtime has been told.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Whether it may carry more requests.
@@ -271,65 +369,17 @@ impl Connection {
     }
 
     /// A request is complete; the next may come.
-    pub fn rest(&mut self, now: Instant) {
+    pub fn rest(&mut self, now: Instant, lender: &Lender) {
         self.reused = true;
         self.idle_since = now;
-        self.upload = None;
+        self.incoming.rest(lender);
     }
 
-    /// Why the body of the request under way failed, if it did: the client's doing, whatever became of
-    /// the connection.
-    #[must_use]
-    pub fn upload_failure(&self) -> Option<Kind> {
-        self.upload.as_ref().and_then(|progress| *progress.failure.borrow())
+    /// Its memory goes back, whatever is in it.
+    pub fn discard(&mut self, lender: &Lender) {
+        self.incoming.consume(usize::MAX);
+        self.incoming.rest(lender);
     }
-
-    /// The settings of its pool.
-    #[must_use]
-    pub fn pool(&self) -> &config::Pool {
-        &self.pool
-    }
-
-    /// When patience with the endpoint ends.
-    pub fn set_deadline(&mut self, at: Instant) {
-        self.deadline.set(at);
-    }
-
-    /// Ready when patience with the endpoint has ended.
-    pub fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.deadline.poll(cx)
-    }
-
-    /// Moves bytes. Ready when there are no more to move.
-    pub fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        drive(&mut self.driver, &mut self.ended, cx)
-    }
-}
-
-type Driver = http1::Connection<TokioIo<Gather>, RequestBody>;
-
-/// Moves bytes. Ready when there are no more to move; what went wrong is told by the sender or the body.
-fn drive(driver: &mut Driver, ended: &mut bool, cx: &mut Context<'_>) -> Poll<()> {
-    if !*ended {
-        *ended = Pin::new(driver).poll(cx).is_ready();
-    }
-    if *ended { Poll::Ready(()) } else { Poll::Pending }
-}
-
-/// For polling what nobody waits for.
-fn unwoken() -> Context<'static> {
-    Context::from_waker(Waker::noop())
-}
-
-fn failure(mut failed: TrySendError<Request<RequestBody>>, progress: Option<&Progress>) -> Box<Failed> {
-    let unsent = failed.take_message();
-    let error = failed.into_error();
-    if let Some(kind) = progress.and_then(|progress| *progress.failure.borrow()) {
-        return Box::new(Failed { error: Error::because(kind, Retry::Never, error), unsent: None });
-    }
-    let retry = if unsent.is_some() { Retry::Unsent } else { Retry::IfIdempotent };
-    let kind = if error.is_parse() { Kind::UpstreamInvalid } else { Kind::UpstreamClosed };
-    Box::new(Failed { error: Error::because(kind, retry, error), unsent })
 }
 
 fn set_options(stream: &TcpStream) -> io::Result<()> {

@@ -6,19 +6,14 @@
 use std::{
     cell::RefCell,
     collections::{HashMap, VecDeque},
-    pin::Pin,
     rc::Rc,
     sync::atomic::Ordering::Relaxed,
-    task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use http_body::{Body, Frame};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use crate::error::{Error, Kind, Retry};
+use crate::buffer::Lender;
 
 /// A connection in use for one request, counted as under way.
 ///
@@ -43,47 +38,20 @@ impl Lease {
         self.connection.as_deref_mut()
     }
 
-    /// Reads the response body from the connection.
-    pub fn poll_body(
-        &mut self,
-        incoming: &mut Incoming,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let mut incoming = Pin::new(incoming);
-        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-        let mut frame = incoming.as_mut().poll_frame(cx);
-        let mut ended = false;
-        if frame.is_pending() {
-            ended = connection.drive(cx).is_ready();
-            frame = incoming.poll_frame(cx);
-        }
-        let idle = connection.pool().timeouts.body_idle;
-        match frame {
-            Poll::Ready(frame) => {
-                connection.set_deadline(Instant::now() + idle);
-                Poll::Ready(frame.map(|frame| {
-                    let kind = connection.upload_failure().unwrap_or(Kind::UpstreamClosed);
-                    frame.map_err(|error| Error::because(kind, Retry::Never, error))
-                }))
-            }
-            Poll::Pending if ended => {
-                let kind = connection.upload_failure().unwrap_or(Kind::UpstreamClosed);
-                Poll::Ready(Some(Err(Error::new(kind, Retry::Never))))
-            }
-            Poll::Pending => {
-                ready!(connection.poll_deadline(cx));
-                Poll::Ready(Some(Err(Error::new(Kind::ResponseTimeout, Retry::Never))))
-            }
-        }
+    /// The same, to look at.
+    #[must_use]
+    pub fn peek(&self) -> Option<&Connection> {
+        self.connection.as_deref()
     }
 
-    /// The response is complete: the connection is idle if the request is complete as well.
-    pub fn finish(&mut self) {
+    /// The response is complete, and `sent` says that the request is: then the connection is idle.
+    pub fn finish(&mut self, sent: bool, now: Instant) {
         if let Some(mut connection) = self.release() {
-            let now = Instant::now();
-            if connection.is_open() && connection.is_young(now) {
-                connection.rest(now);
+            if sent && connection.is_reusable() && connection.is_young(now) && connection.is_open() {
+                connection.rest(now, &self.home.lender);
                 self.home.put(connection);
+            } else {
+                connection.discard(&self.home.lender);
             }
         }
     }
@@ -106,6 +74,8 @@ impl Drop for Lease {
 #[derive(Debug)]
 pub struct Idle {
     worker: usize,
+    /// Memory of this worker, which goes from connection to connection.
+    pub lender: Lender,
     /// Most recently used last: it is taken first, and the others get old and go.
     by_endpoint: RefCell<HashMap<u64, VecDeque<Box<Connection>>>>,
 }
@@ -114,14 +84,14 @@ impl Idle {
     /// None yet.
     #[must_use]
     pub fn new(worker: usize) -> Self {
-        Self { worker, by_endpoint: RefCell::default() }
+        Self { worker, lender: Lender::default(), by_endpoint: RefCell::default() }
     }
 
     /// The youngest idle connection to an endpoint that can still be used.
     pub fn take(&self, endpoint: u64) -> Option<Box<Connection>> {
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.get_mut(&endpoint)?;
-        while let Some(mut connection) = idle.pop_back() {
+        while let Some(connection) = idle.pop_back() {
             if connection.is_open() {
                 return Some(connection);
             }
@@ -143,7 +113,7 @@ impl Idle {
     /// not know any more.
     pub fn sweep(&self, now: Instant, keep: impl Fn(u64) -> bool) {
         self.by_endpoint.borrow_mut().retain(|endpoint, idle| {
-            idle.retain_mut(|connection| !connection.is_tired(now) && connection.is_young(now) && connection.is_open());
+            idle.retain(|connection| !connection.is_tired(now) && connection.is_young(now) && connection.is_open());
             !idle.is_empty() && keep(*endpoint)
         });
     }

@@ -16,6 +16,7 @@ pub mod outlier;
 pub mod pool;
 pub mod probe;
 mod resolver;
+pub mod upload;
 mod watch;
 
 use std::{

@@ -1,0 +1,102 @@
+//! One look at the clock for all that happens at one wake-up.
+//!
+//! A request needs the time in a dozen places: deadlines, latencies, the log. Each look costs what an
+//! allocation does, so a connection looks once when it is polled and everybody below reads that.
+
+use std::{
+    cell::{Cell, RefCell},
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+/// A worker's clock.
+#[derive(Debug)]
+pub struct Clock {
+    now: Cell<Instant>,
+    /// The same moment by both clocks; looked at again every second, since the wall clock may be set.
+    wall: Cell<(Instant, SystemTime)>,
+    /// The second and its text, as `Date` has it.
+    date: RefCell<(u64, String)>,
+}
+
+impl Clock {
+    /// Looks at both clocks.
+    #[must_use]
+    pub fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            now: Cell::new(now),
+            wall: Cell::new((now, SystemTime::now())),
+            date: RefCell::new((u64::MAX, String::new())),
+        }
+    }
+
+    /// Looks at the clock. To be called where a task is polled.
+    pub fn tick(&self) -> Instant {
+        let now = Instant::now();
+        self.now.set(now);
+        now
+    }
+
+    /// The time when it was last looked at.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    /// Looks at the wall clock, too. To be called about once a second.
+    pub fn set(&self) {
+        self.wall.set((self.tick(), SystemTime::now()));
+    }
+
+    /// The time of day at `instant`.
+    #[must_use]
+    pub fn wall(&self, instant: Instant) -> SystemTime {
+        let (then, wall) = self.wall.get();
+        if instant >= then { wall + (instant - then) } else { wall.checked_sub(then - instant).unwrap_or(wall) }
+    }
+
+    /// Shows the time of day as `Date` has it (RFC 9110 section 5.6.7).
+    pub fn with_date<T>(&self, show: impl FnOnce(&str) -> T) -> T {
+        let wall = self.wall(self.now());
+        let second = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        let mut date = self.date.borrow_mut();
+        if date.0 != second {
+            // The format ends in the year 9999.
+            let shown = SystemTime::UNIX_EPOCH + Duration::from_secs(second.min(253_402_300_799));
+            *date = (second, httpdate::fmt_http_date(shown));
+        }
+        show(&date.1)
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_stands_still_between_ticks() {
+        let clock = Clock::new();
+        let before = clock.now();
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert_eq!(clock.now(), before);
+        assert_eq!(clock.tick() - before, Duration::from_millis(1500));
+        assert_eq!(clock.wall(clock.now()).duration_since(clock.wall(before)).unwrap(), Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn the_date_is_that_of_the_second() {
+        let clock = Clock::new();
+        clock.wall.set((clock.now(), SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_999)));
+        assert_eq!(clock.with_date(str::to_owned), "Sun, 06 Nov 1994 08:49:37 GMT");
+        clock.wall.set((clock.now(), SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_778_000)));
+        assert_eq!(clock.with_date(str::to_owned), "Sun, 06 Nov 1994 08:49:38 GMT");
+    }
+}

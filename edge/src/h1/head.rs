@@ -1,0 +1,291 @@
+//! Message heads: where one ends and what its parts are. The parts borrow from the bytes.
+//!
+//! The parser is `httparse`, as in hyper: it takes tokens, visible text and line ends as RFC 9112
+//! sections 3 to 5 have them, refuses folded lines and blanks before a colon, and takes a bare LF for a
+//! line end (section 2.2), which does no harm where every line is written anew.
+
+use std::mem::MaybeUninit;
+
+use http::Version;
+pub use httparse::Header as Field;
+
+use crate::error::Kind;
+
+/// Fields that an answer may have, its trailers included.
+pub const MAX_FIELDS: usize = 128;
+/// The longest target, in bytes; what it is in most servers.
+const MAX_TARGET: usize = 65_534;
+
+/// Place for the parts of a head on the stack; a configuration that allows more fields pays with an
+/// allocation for each request.
+const FEW: usize = MAX_FIELDS;
+
+/// A request head.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// As sent.
+    pub target: Target<'a>,
+    /// 1.0 or 1.1.
+    pub version: Version,
+    /// In the order they came.
+    pub fields: &'a [Field<'a>],
+}
+
+/// A request target (RFC 9112 section 3.2), without the authority form, which is for CONNECT only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// Host and port of an absolute target.
+    pub authority: Option<&'a str>,
+    /// Path and query, or `*`.
+    pub path_and_query: &'a str,
+}
+
+impl<'a> Target<'a> {
+    /// What routes go by.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
+}
+
+/// A response head.
+#[derive(Debug)]
+pub struct Response<'a> {
+    /// From 100 to 999.
+    pub status: u16,
+    /// What stands behind the status, perhaps nothing.
+    pub reason: &'a str,
+    /// 1.0 or 1.1.
+    pub version: Version,
+    /// In the order they came.
+    pub fields: &'a [Field<'a>],
+}
+
+/// Whether the end of a head is in `bytes`, of which those before `from` were looked through before. A
+/// client that sends its head byte by byte is not to have all of it parsed each time.
+#[must_use]
+pub fn is_complete(bytes: &[u8], from: usize) -> bool {
+    let new = &bytes[from.saturating_sub(3).min(bytes.len())..];
+    memchr::memchr_iter(b'\n', new).any(|at| matches!(new[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))
+}
+
+/// Looks at the first request head in `bytes`; `None` while it is not complete. What `then` makes of it
+/// is returned with its length.
+///
+/// # Errors
+/// [`Kind::BadRequest`], [`Kind::HeadTooLarge`] for more than `max_fields` fields, [`Kind::TargetTooLong`],
+/// or [`Kind::BadTarget`] for CONNECT and other targets that cannot be forwarded.
+pub fn request<T>(
+    bytes: &[u8],
+    max_fields: usize,
+    then: impl FnOnce(&Request<'_>) -> T,
+) -> Result<Option<(T, usize)>, Kind> {
+    let mut few = [const { MaybeUninit::uninit() }; FEW];
+    let mut many;
+    let slots = if max_fields <= FEW {
+        &mut few[..max_fields]
+    } else {
+        many = vec![MaybeUninit::uninit(); max_fields];
+        &mut many[..]
+    };
+    let mut parsed = httparse::Request::new(&mut []);
+    let length = match parsed.parse_with_uninit_headers(bytes, slots) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Kind::HeadTooLarge),
+        Err(_) => return Err(Kind::BadRequest),
+    };
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(Kind::BadRequest);
+    };
+    let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+    let target = self::target(method, target)?;
+    Ok(Some((then(&Request { method, target, version, fields: parsed.headers }), length)))
+}
+
+/// Looks at the first response head in `bytes`; `None` while it is not complete. What `then` makes of it
+/// is returned with its length.
+///
+/// # Errors
+/// [`Kind::UpstreamInvalid`] when it is none, or has more than [`MAX_FIELDS`].
+pub fn response<T>(bytes: &[u8], then: impl FnOnce(&Response<'_>) -> T) -> Result<Option<(T, usize)>, Kind> {
+    let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut slots) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(_) => return Err(Kind::UpstreamInvalid),
+    };
+    let (Some(status @ 100..), Some(minor)) = (parsed.code, parsed.version) else {
+        return Err(Kind::UpstreamInvalid);
+    };
+    let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+    let reason = parsed.reason.unwrap_or_default();
+    Ok(Some((then(&Response { status, reason, version, fields: parsed.headers }), length)))
+}
+
+/// Looks at the fields behind the last chunk, their empty line included.
+///
+/// # Errors
+/// [`Kind::BadRequest`] when they are none, or more than [`MAX_FIELDS`].
+pub fn trailers<T>(bytes: &[u8], then: impl FnOnce(&[Field<'_>]) -> T) -> Result<T, Kind> {
+    let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    match httparse::parse_headers(bytes, &mut slots) {
+        Ok(httparse::Status::Complete((_, fields))) => Ok(then(fields)),
+        Ok(httparse::Status::Partial) | Err(_) => Err(Kind::BadRequest),
+    }
+}
+
+/// Takes a target apart. Its text goes on as it came, so here is checked what it is made of: no blank,
+/// control or fragment (RFC 3986 section 3.5: a fragment is never sent).
+fn target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, Kind> {
+    if method == "CONNECT" {
+        return Err(Kind::BadTarget);
+    }
+    if target.len() > MAX_TARGET {
+        return Err(Kind::TargetTooLong);
+    }
+    if !target.bytes().all(|byte| matches!(byte, b'!'..=b'~' | 0x80..) && byte != b'#') {
+        return Err(Kind::BadRequest);
+    }
+    if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
+        return Ok(Target { authority: None, path_and_query: target });
+    }
+    let rest = strip_scheme(target).ok_or(Kind::BadRequest)?;
+    let (authority, path_and_query) = match rest.find(['/', '?']) {
+        None => (rest, "/"),
+        Some(at) if rest[at..].starts_with('/') => rest.split_at(at),
+        // A query without a path would need a `/` before it: nobody sends that.
+        Some(_) => return Err(Kind::BadRequest),
+    };
+    Ok(Target { authority: Some(authority), path_and_query })
+}
+
+/// What stands behind `http://` or `https://`, in any case.
+fn strip_scheme(target: &str) -> Option<&str> {
+    ["http://", "https://"].into_iter().find_map(|scheme| {
+        let start = target.get(..scheme.len())?;
+        if start.eq_ignore_ascii_case(scheme) { target.get(scheme.len()..) } else { None }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A request as its parts, for comparison.
+    type Parts = (String, Option<String>, String, Version, Vec<(String, Vec<u8>)>);
+
+    fn parse(bytes: &[u8]) -> Result<Option<(Parts, usize)>, Kind> {
+        request(bytes, 100, |request| {
+            (
+                request.method.to_owned(),
+                request.target.authority.map(str::to_owned),
+                request.target.path_and_query.to_owned(),
+                request.version,
+                request.fields.iter().map(|field| (field.name.to_owned(), field.value.to_vec())).collect(),
+            )
+        })
+    }
+
+    #[test]
+    fn a_head_is_taken_apart_and_its_length_told() {
+        let bytes = b"GET /a?b=c HTTP/1.1\r\nHost: a\r\nX:  y \r\n\r\nrest";
+        let (parts, length) = parse(bytes).unwrap().unwrap();
+        let fields = vec![("Host".to_owned(), b"a".to_vec()), ("X".to_owned(), b"y".to_vec())];
+        assert_eq!(parts, ("GET".into(), None, "/a?b=c".into(), Version::HTTP_11, fields));
+        assert_eq!(&bytes[length..], b"rest");
+    }
+
+    #[test]
+    fn a_target_is_a_path_an_absolute_address_or_an_asterisk() {
+        for (line, expected) in [
+            ("GET / HTTP/1.1", Ok((None, "/"))),
+            ("GET //x/../y?z=/ HTTP/1.1", Ok((None, "//x/../y?z=/"))),
+            ("GET http://a.example HTTP/1.1", Ok((Some("a.example"), "/"))),
+            ("GET HTTP://a.example:80/b?c HTTP/1.1", Ok((Some("a.example:80"), "/b?c"))),
+            ("GET https://[::1]/ HTTP/1.1", Ok((Some("[::1]"), "/"))),
+            ("OPTIONS * HTTP/1.1", Ok((None, "*"))),
+            ("GET * HTTP/1.1", Err(Kind::BadRequest)),
+            ("GET a HTTP/1.1", Err(Kind::BadRequest)),
+            ("GET ftp://a/ HTTP/1.1", Err(Kind::BadRequest)),
+            ("GET http://a?b HTTP/1.1", Err(Kind::BadRequest)),
+            ("GET /a#b HTTP/1.1", Err(Kind::BadRequest)),
+            ("GET /a b HTTP/1.1", Err(Kind::BadRequest)),
+            ("GET /a\u{7f} HTTP/1.1", Err(Kind::BadRequest)),
+            ("CONNECT a:443 HTTP/1.1", Err(Kind::BadTarget)),
+            ("GET / HTTP/1.2", Err(Kind::BadRequest)),
+            ("GET / HTTP/2.0", Err(Kind::BadRequest)),
+            ("GET / http/1.1", Err(Kind::BadRequest)),
+        ] {
+            let found = request(format!("{line}\r\n\r\n").as_bytes(), 100, |request| {
+                (request.target.authority.map(str::to_owned), request.target.path_and_query.to_owned())
+            });
+            let expected = expected.map(|(authority, rest)| (authority.map(str::to_owned), rest.to_owned()));
+            assert_eq!(found.map(|found| found.unwrap().0), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_head_is_refused() {
+        for head in [
+            "GET / HTTP/1.1\r\nX: 1\r\n folded\r\n\r\n",
+            "GET / HTTP/1.1\r\nX : 1\r\n\r\n",
+            "GET / HTTP/1.1\r\n: 1\r\n\r\n",
+            "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+            "GET / HTTP/1.1\r\nX: \0\r\n\r\n",
+            "GET / HTTP/1.1\r\nX: a\rb\r\n\r\n",
+            "GET  / HTTP/1.1\r\n\r\n",
+            "GET\t/ HTTP/1.1\r\n\r\n",
+            "G@T / HTTP/1.1\r\n\r\n",
+            "GET /\r\n\r\n",
+        ] {
+            assert_eq!(parse(head.as_bytes()), Err(Kind::BadRequest), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_fields_are_too_large_a_head() {
+        let head = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "X: 1\r\n".repeat(count));
+        for max in [10, 500] {
+            assert!(request(head(max).as_bytes(), max, |_| ()).unwrap().is_some());
+            assert_eq!(request(head(max + 1).as_bytes(), max, |_| ()), Err(Kind::HeadTooLarge));
+        }
+    }
+
+    #[test]
+    fn an_answer_may_have_no_reason_but_needs_a_status() {
+        let parse = |text: &str| response(text.as_bytes(), |head| (head.status, head.reason.to_owned(), head.version));
+        assert_eq!(parse("HTTP/1.1 200 OK\r\n\r\n"), Ok(Some(((200, "OK".into(), Version::HTTP_11), 19))));
+        assert_eq!(parse("HTTP/1.0 404\r\n\r\n"), Ok(Some(((404, String::new(), Version::HTTP_10), 16))));
+        assert_eq!(parse("HTTP/1.1 20"), Ok(None));
+        for bad in ["HTTP/1.1 099 x\r\n\r\n", "HTTP/2 200 OK\r\n\r\n", "SSH-2.0\r\n\r\n", "HTTP/1.1 2000\r\n\r\n"] {
+            assert_eq!(parse(bad), Err(Kind::UpstreamInvalid), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _parsed = parse(&bytes);
+            let _parsed = response(&bytes, |_| ());
+            let _parsed = trailers(&bytes, |_| ());
+        }
+
+        #[test]
+        fn a_head_is_complete_wherever_it_was_cut(at in 0_usize..40, lf in any::<bool>()) {
+            let end = if lf { "\n" } else { "\r\n" };
+            let head = format!("GET / HTTP/1.1{end}Host: a{end}{end}");
+            let at = at.min(head.len() - 1);
+            prop_assert_eq!(parse(&head.as_bytes()[..at]).unwrap(), None);
+            prop_assert!(!is_complete(&head.as_bytes()[..at], 0));
+            prop_assert!(is_complete(head.as_bytes(), at));
+            prop_assert!(parse(head.as_bytes()).unwrap().is_some());
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Requests that came by HTTP/2: hyper speaks it, and between it and the edge's own HTTP/1 stand the two
+//! bodies here.
+
+use std::{
+    convert::Infallible,
+    error::Error as StdError,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::{
+    account::Account,
+    downstream::Downstream,
+    error::{Error, Kind, Retry},
+    forward::{self, Asked, Outgoing},
+    h1::{
+        body::Reader,
+        chunked::Piece,
+        framing::Framing,
+        head::{self, Field, Target},
+    },
+    headers::{is_trailer, request::Survey, response::map, write_field},
+    respond,
+    upstream::{
+        connection::Head,
+        idle::Lease,
+        upload::{Source, Stopped},
+    },
+    worker::Worker,
+};
+
+/// Answers one request; whatever goes wrong becomes an answer too.
+pub async fn answer(
+    worker: &Rc<Worker>,
+    downstream: &Rc<Downstream>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    worker.clock.tick();
+    let (head, incoming) = request.into_parts();
+    let (mut account, outgoing) = take(worker, downstream, &head, &incoming);
+    let mut source = RequestBody { incoming, piece: Bytes::new(), trailers: None };
+    let answer = match outgoing {
+        Ok(mut outgoing) => match forward::send(worker, &mut outgoing, &mut source, &mut account, response).await {
+            Ok((response, lease)) => Ok((response, lease, outgoing)),
+            Err(error) => {
+                account.received(outgoing.upload.bytes());
+                outgoing.upload.give_back(&worker.idle.lender);
+                Err(error)
+            }
+        },
+        Err(error) => Err(error),
+    };
+    Ok(match answer {
+        Ok((response, lease, outgoing)) => {
+            account.answer(response.status().as_u16());
+            let worker = Rc::clone(worker);
+            let mut relay = Relay { worker, lease, outgoing, source, account };
+            if relay.is_complete() {
+                relay.finish();
+                response.map(|()| ResponseBody::Done)
+            } else {
+                response.map(|()| ResponseBody::Upstream(Box::new(relay)))
+            }
+        }
+        Err(error) => {
+            tracing::debug!(kind = error.kind.label(), source = ?error.source, "request failed");
+            account.fail(error.kind);
+            let response = respond::response(error.kind);
+            account.answer(response.status().as_u16());
+            response.map(|text| ResponseBody::Own(text, account))
+        }
+    })
+}
+
+/// Takes a request in: from here on it is counted and logged.
+fn take(
+    worker: &Rc<Worker>,
+    downstream: &Rc<Downstream>,
+    head: &http::request::Parts,
+    incoming: &Incoming,
+) -> (Account, Result<Outgoing, Error>) {
+    let fields: Vec<Field<'_>> =
+        head.headers.iter().map(|(name, value)| Field { name: name.as_str(), value: value.as_bytes() }).collect();
+    let survey = Survey::of(&fields);
+    let none = Survey::default();
+    let target = Target {
+        authority: head.uri.authority().map(http::uri::Authority::as_str),
+        path_and_query: head.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str),
+    };
+    let framing = match survey.as_ref().ok().and_then(|survey| survey.lengths.announced()) {
+        _ if incoming.is_end_stream() => Framing::None,
+        Some(0) => Framing::None,
+        Some(length) => Framing::Length(length),
+        None => Framing::Chunked,
+    };
+    let asked = Asked {
+        method: head.method.as_str(),
+        target,
+        version: Version::HTTP_2,
+        fields: &fields,
+        survey: survey.as_ref().unwrap_or(&none),
+        framing,
+    };
+    let mut account = Account::begin(worker, downstream, &asked);
+    let view = worker.view();
+    let refused = if let Err(kind) = survey {
+        Some(kind)
+    } else if fields.len() > view.config().limits.max_headers {
+        // hyper bounds their bytes only.
+        Some(Kind::HeadTooLarge)
+    } else if head.method == http::Method::CONNECT || target.path_and_query.is_empty() {
+        Some(Kind::BadTarget)
+    } else {
+        None
+    };
+    let outgoing = match refused {
+        Some(kind) => Err(Error::new(kind, Retry::Never)),
+        None => forward::prepare(worker, &view, &downstream.client, &asked, &mut account),
+    };
+    (account, outgoing)
+}
+
+/// The head of an answer as hyper wants it.
+fn response(head: &Head<'_>) -> Response<()> {
+    // Copied once, and then all values share it; the parts are found in the copy again.
+    let bytes = Bytes::copy_from_slice(head.bytes);
+    let framing = match head.framing {
+        _ if head.is_bodiless() => Framing::None,
+        _ if head.to_head => head.survey.lengths.announced().map_or(Framing::None, Framing::Length),
+        Framing::None => Framing::Length(0),
+        Framing::Length(length) => Framing::Length(length),
+        Framing::Chunked | Framing::Close => Framing::Chunked,
+    };
+    let headers = head::response(&bytes, |parts| map(&bytes, parts.fields, head.survey, framing));
+    let mut response = Response::new(());
+    // Any three digits are a status to a parser, and to a map from 100 on.
+    *response.status_mut() = StatusCode::from_u16(head.parts.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    if let Ok(Some((headers, _))) = headers {
+        *response.headers_mut() = headers;
+    }
+    response
+}
+
+/// A request body on its way in.
+#[derive(Debug)]
+struct RequestBody {
+    incoming: Incoming,
+    /// What came and was not used yet.
+    piece: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+impl Source for RequestBody {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
+        while self.piece.is_empty() {
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                None => return Poll::Ready(Ok(None)),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.piece = data,
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                },
+                Some(Err(error)) => {
+                    return Poll::Ready(Err(Error::because(blame(&error), Retry::Never, error)));
+                }
+            }
+        }
+        Poll::Ready(Ok(Some(&self.piece)))
+    }
+
+    fn taken(&mut self, count: usize) {
+        self.piece.advance(count.min(self.piece.len()));
+    }
+
+    fn trailers(&mut self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for (name, value) in self.trailers.take().iter().flatten() {
+            if is_trailer(name.as_str()) {
+                write_field(&mut lines, name.as_str(), value.as_bytes());
+            }
+        }
+        lines
+    }
+
+    fn poll_gone(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        // hyper drops the whole request then.
+        Poll::Pending
+    }
+}
+
+/// Whether a client that spoils its body has gone, or has sent what is none.
+fn blame(error: &hyper::Error) -> Kind {
+    let cause = StdError::source(error).and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    match cause {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Kind::BadRequest,
+        _ => Kind::ClientGone,
+    }
+}
+
+/// An answer on its way to the client.
+#[derive(Debug)]
+pub enum ResponseBody {
+    /// An endpoint's.
+    Upstream(Box<Relay>),
+    /// The edge's own words.
+    Own(Bytes, Account),
+    /// There is no more of it.
+    Done,
+}
+
+/// The body of an endpoint's answer, and what is still to come of the request's.
+#[derive(Debug)]
+pub struct Relay {
+    worker: Rc<Worker>,
+    lease: Lease,
+    outgoing: Outgoing,
+    source: RequestBody,
+    account: Account,
+}
+
+impl Relay {
+    fn is_complete(&mut self) -> bool {
+        self.lease.connection().is_none_or(|connection| connection.body().is_done())
+    }
+
+    /// Bytes still to come, if that is known.
+    fn left(&self) -> Option<u64> {
+        self.lease.peek().and_then(|connection| connection.left())
+    }
+
+    /// The whole answer is handed over.
+    fn finish(&mut self) {
+        self.lease.finish(self.outgoing.upload.is_done(), self.worker.clock.now());
+        self.outgoing.upload.give_back(&self.worker.idle.lender);
+        self.account.received(self.outgoing.upload.bytes());
+        self.account.complete();
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
+        let now = self.worker.clock.tick();
+        let Some(connection) = self.lease.connection() else { return Poll::Ready(Ok(None)) };
+        match self.outgoing.upload.poll(cx, &mut self.source, &mut connection.stream, now) {
+            Poll::Ready(Err(Stopped::Client(error))) => return Poll::Ready(Err(error)),
+            // The endpoint has answered and wants no more.
+            Poll::Ready(Err(Stopped::Endpoint(_))) => {
+                self.outgoing.upload.abandon();
+                connection.spoil();
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        self.account.received(self.outgoing.upload.bytes());
+        loop {
+            match connection.next()? {
+                Piece::Data(count) => {
+                    let data = Bytes::copy_from_slice(connection.data().get(..count).unwrap_or_default());
+                    connection.taken(count, now);
+                    self.account.sent(count as u64);
+                    return Poll::Ready(Ok(Some(Frame::data(data))));
+                }
+                Piece::End => return Poll::Ready(Ok(trailers(connection.body()).map(Frame::trailers))),
+                Piece::More => ready!(connection.poll_more(cx, &self.worker.idle.lender, now))?,
+            }
+        }
+    }
+}
+
+/// The trailers of a body that may be passed on.
+fn trailers(body: &Reader) -> Option<HeaderMap> {
+    if body.trailers().is_empty() {
+        return None;
+    }
+    let map = head::trailers(body.trailers(), |fields| {
+        let parts = |field: &Field<'_>| {
+            let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(field.value).ok()?))
+        };
+        fields.iter().filter(|field| is_trailer(field.name)).filter_map(parts).collect()
+    });
+    map.ok()
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut *self {
+            Self::Upstream(relay) => {
+                let polled = relay.poll(cx);
+                relay.account.owe(polled.is_ready());
+                let frame = ready!(polled);
+                match &frame {
+                    Ok(Some(frame)) if frame.is_data() && !relay.is_complete() => {}
+                    Ok(_) => {
+                        // Given back before the client has the last byte: the next request may need it.
+                        relay.finish();
+                        *self = Self::Done;
+                    }
+                    Err(error) => {
+                        relay.account.fail(error.kind);
+                        *self = Self::Done;
+                    }
+                }
+                Poll::Ready(frame.transpose())
+            }
+            Self::Own(text, account) => {
+                let text = std::mem::take(text);
+                account.sent(text.len() as u64);
+                *self = Self::Done;
+                Poll::Ready(Some(Ok(Frame::data(text))))
+            }
+            Self::Done => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Upstream(relay) => relay.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Own(text, _) => SizeHint::with_exact(text.len() as u64),
+            Self::Done => SizeHint::with_exact(0),
+        }
+    }
+}
