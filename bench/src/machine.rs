@@ -15,7 +15,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Looks. What cannot be found out is "unknown".
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(cores: usize) -> Self {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -27,7 +27,7 @@ impl Machine {
         ];
         Self {
             cpu: model.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned()),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores,
             kernel: kernel.trim().to_owned(),
             versions: versions.map(|(name, version)| (name.to_owned(), version)).into(),
         }

@@ -16,6 +16,11 @@ impl Cores {
         Ok(Self { all: (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect() })
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.all.len()
+    }
+
     /// Whether proxy and load have a core each.
     pub(crate) fn apart(&self) -> bool {
         self.all.len() > 1

@@ -33,10 +33,8 @@ impl Upstream {
         let listener = crate::port::listener(Ipv4Addr::UNSPECIFIED, 0)?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        let poller = Poller::new()?;
-        poller.add(&listener, LISTENER)?;
         thread::Builder::new().name("upstream".into()).spawn(move || {
-            if let Err(error) = serve(&listener, poller) {
+            if let Err(error) = serve(&listener) {
                 eprintln!("bench: the upstream has ended: {error:#}");
                 std::process::abort();
             }
@@ -74,7 +72,9 @@ enum State {
     Frames,
 }
 
-fn serve(listener: &TcpListener, mut poller: Poller) -> Result<()> {
+fn serve(listener: &TcpListener) -> Result<()> {
+    let mut poller = Poller::new()?;
+    poller.add(listener, LISTENER)?;
     let mut connections: HashMap<u64, Connection> = HashMap::new();
     let mut next = 0_u64;
     let mut ready = Vec::new();

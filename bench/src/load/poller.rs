@@ -1,6 +1,6 @@
 //! epoll, edge-triggered, with nothing around it: what the load costs, the proxy does not get.
 
-use std::{os::fd::AsFd, time::Duration};
+use std::{fmt, os::fd::AsFd, time::Duration};
 
 use anyhow::Result;
 use rustix::{
@@ -11,7 +11,6 @@ use rustix::{
 };
 
 /// Waits for many sockets at once.
-#[derive(Debug)]
 pub(crate) struct Poller {
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
@@ -40,5 +39,11 @@ impl Poller {
         }
         ready.extend(self.events.iter().map(|event| event.data.u64()));
         Ok(())
+    }
+}
+
+impl fmt::Debug for Poller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poller").field("epoll", &self.epoll).finish_non_exhaustive()
     }
 }

@@ -18,7 +18,6 @@ pub(super) fn command(start: &Start<'_>) -> Result<Command> {
 {{
     admin {admin}
     auto_https off
-    persist_config off
     servers {{
         metrics
         timeouts {{

@@ -17,6 +17,8 @@ pub(super) fn command(start: &Start<'_>) -> Result<Command> {
 global
     nbthread {threads}
     maxconn 20000
+    # Twice that many open files may be more than are allowed here, and more than are ever used.
+    no strict-limits
     log ring@access local0
     ssl-default-bind-options ssl-min-ver TLSv1.2
 
