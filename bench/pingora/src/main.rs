@@ -87,7 +87,8 @@ impl ProxyHttp for Proxy {
         let (client, host, method) = (client(session), host(head), &head.method);
         let agent = head.headers.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let target = head.uri.path_and_query().map_or("", |target| target.as_str());
-        let (received, sent, took) = (session.body_bytes_read(), session.body_bytes_sent(), took.as_secs_f64() * 1000.0);
+        let (received, sent, took) =
+            (session.body_bytes_read(), session.body_bytes_sent(), took.as_secs_f64() * 1000.0);
         let (endpoint, error) = (&request.endpoint, error.map_or("", |error| error.etype().as_str()));
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         // A full disk loses lines, not requests.

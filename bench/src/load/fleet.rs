@@ -123,12 +123,7 @@ impl Fleet {
     }
 
     /// Waits, at most `timeout`, and adds to `done` the connections whose answer is complete.
-    pub(crate) fn turn(
-        &mut self,
-        question: &Question,
-        timeout: Option<Duration>,
-        done: &mut Vec<usize>,
-    ) -> Result<()> {
+    pub(crate) fn turn(&mut self, question: &Question, timeout: Option<Duration>, done: &mut Vec<usize>) -> Result<()> {
         self.poller.wait(timeout, &mut self.ready)?;
         for &token in &self.ready {
             let index = usize::try_from(token)?;

@@ -3,7 +3,6 @@
 pub(crate) mod closed;
 pub(crate) mod fleet;
 pub(crate) mod handshakes;
-pub(crate) mod idle;
 pub(crate) mod open;
 pub(crate) mod poller;
 pub(crate) mod reply;

@@ -48,11 +48,8 @@ pub(crate) fn run(
             act()?;
         }
         // While all connections are busy, only an answer helps.
-        let timeout = if idle.is_empty() || next >= end {
-            Duration::from_secs(1)
-        } else {
-            next.saturating_duration_since(now)
-        };
+        let timeout =
+            if idle.is_empty() || next >= end { Duration::from_secs(1) } else { next.saturating_duration_since(now) };
         fleet.turn(question, Some(timeout), &mut done)?;
         for index in done.drain(..) {
             let due = fleet.due(index);

@@ -8,9 +8,7 @@ use super::{IDLE, Start};
 
 pub(super) fn command(start: &Start<'_>) -> Result<Command> {
     let (scheme, tls) = match start.setup.certificate {
-        Some(certificate) => {
-            ("https", format!("tls {} {}", certificate.chain.display(), certificate.key.display()))
-        }
+        Some(certificate) => ("https", format!("tls {} {}", certificate.chain.display(), certificate.key.display())),
         None => ("http", String::new()),
     };
     let config = format!(

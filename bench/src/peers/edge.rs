@@ -26,6 +26,9 @@ max_idle = {IDLE}
 [pool.upstream.health]
 path = "/healthz"
 
+[limits]
+max_connections = 15000
+
 [timeouts]
 keep_alive = "5min"
 "#,

@@ -1,27 +1,42 @@
 //! The rows of the table.
 
+mod bodies;
+mod idle;
+mod latency;
 mod run;
 mod small;
+mod table;
 
 use crate::{peers::Peer, rows::run::Bench};
 
 pub(crate) use run::run;
 
-/// One row: a load, measured with the edge and with peers in turn.
+/// One row: a load, measured with ours and with peers in turn.
 pub(crate) struct Row {
     /// On the command line.
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
+    /// Whom the peers are compared with.
+    pub(crate) ours: Peer,
     pub(crate) peers: &'static [Peer],
+    /// What the peer's column holds, if not the peer as such: ours against ourselves.
+    pub(crate) against: Option<&'static str>,
     pub(crate) metrics: &'static [Metric],
-    /// One measurement of one proxy: a number for each metric.
-    pub(crate) sample: fn(&Bench, Peer) -> anyhow::Result<Vec<f64>>,
+    /// One measurement of one program: a number for each metric.
+    pub(crate) sample: fn(&Bench, Peer, Side) -> anyhow::Result<Vec<f64>>,
+}
+
+/// Which column a measurement is for. Only rows that compare ours with ourselves care.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Side {
+    Ours,
+    Theirs,
 }
 
 /// One figure of a row.
 pub(crate) struct Metric {
     pub(crate) name: &'static str,
-    /// What the edge's figure by the peer's should be.
+    /// What our figure by the peer's should be.
     pub(crate) aims: &'static [(Peer, Aim)],
 }
 
@@ -41,36 +56,3 @@ impl Aim {
         }
     }
 }
-
-const ALL: &[Row] = &[
-    Row {
-        name: "small-get-64",
-        title: "HTTP/1.1, small GET, 64 connections",
-        peers: EVERY,
-        metrics: SMALL,
-        sample: |bench, peer| small::sample(bench, peer, 64),
-    },
-    Row {
-        name: "small-get-1024",
-        title: "HTTP/1.1, small GET, 1,024 connections",
-        peers: EVERY,
-        metrics: SMALL,
-        sample: |bench, peer| small::sample(bench, peer, 1024),
-    },
-];
-
-const EVERY: &[Peer] = &[Peer::Haproxy, Peer::Relay, Peer::Nginx, Peer::Pingora, Peer::Caddy];
-
-const SMALL: &[Metric] = &[
-    Metric {
-        name: "CPU µs/request",
-        aims: &[
-            (Peer::Haproxy, Aim::AtMost(0.85)),
-            (Peer::Nginx, Aim::AtMost(1.0)),
-            (Peer::Caddy, Aim::AtMost(1.0)),
-            (Peer::Pingora, Aim::AtMost(1.0)),
-            (Peer::Relay, Aim::AtMost(1.1)),
-        ],
-    },
-    Metric { name: "requests/s", aims: &[] },
-];

@@ -1,15 +1,17 @@
 //! Measures rows: edge and peer in turn, round by round.
 
 use std::{
+    cell::OnceCell,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
-use super::{ALL, Aim, Metric, Row};
+use super::{Aim, Metric, Row, Side, table::ALL};
 use crate::{
     args::Args,
     load::closed::Window,
@@ -29,6 +31,8 @@ pub(crate) struct Bench {
     pub(crate) upstream: Upstream,
     pub(crate) window: Window,
     pub(crate) rounds: u32,
+    /// Requests a second at which latency is measured, once it is known.
+    pub(crate) rate: OnceCell<f64>,
 }
 
 /// Measures what the command line asks for.
@@ -50,16 +54,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     report.finish(args)
 }
 
+/// The rows of these names. A name's beginning stands for all rows that begin with it: `tls`, `app`.
 fn chosen(names: &[String]) -> Result<Vec<&'static Row>> {
+    let is = |row: &Row, name: &str| {
+        row.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
     for name in names {
-        ensure!(ALL.iter().any(|row| row.name == name), "there is no row {name:?}; see --list");
+        ensure!(ALL.iter().any(|row| is(row, name)), "there is no row {name:?}; see --list");
     }
-    Ok(ALL.iter().filter(|row| names.is_empty() || names.iter().any(|name| row.name == name)).collect())
+    Ok(ALL.iter().filter(|row| names.is_empty() || names.iter().any(|name| is(row, name))).collect())
 }
 
 impl Bench {
     fn new(args: &Args) -> Result<Self> {
         let cores = Cores::new()?;
+        many_files()?;
         let files = TempDir::with_prefix("bench.")?;
         end_on_interrupt(files.path().to_owned())?;
         cores.pin_load()?;
@@ -70,7 +79,7 @@ impl Bench {
         let ground = Ground { cores, edge, pingora: args.pingora.clone(), sink: Sink::start()?, files };
         let length = Duration::from_secs_f64(args.seconds);
         let window = Window { warm_up: length.min(Duration::from_millis(500)), length };
-        Ok(Self { ground, upstream: Upstream::start()?, window, rounds: args.rounds })
+        Ok(Self { ground, upstream: Upstream::start()?, window, rounds: args.rounds, rate: OnceCell::new() })
     }
 
     /// Whether a proxy did all that it was to do: the access log above all.
@@ -91,6 +100,12 @@ impl Bench {
     }
 }
 
+/// As many open files as are allowed, for this process and those that it starts.
+fn many_files() -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
+}
+
 /// A peer that fails is a line of the table, not the end of it.
 fn measure(bench: &Bench, row: &Row, peers: &[Peer], report: &mut Report) {
     let mut failed: Vec<(Peer, String)> = Vec::new();
@@ -102,7 +117,8 @@ fn measure(bench: &Bench, row: &Row, peers: &[Peer], report: &mut Report) {
             if failed.iter().any(|(other, _)| other == peer) {
                 continue;
             }
-            let pair = (row.sample)(bench, Peer::Edge).context("edge").and_then(|ours| Ok((ours, (row.sample)(bench, *peer)?)));
+            let ours = (row.sample)(bench, row.ours, Side::Ours).context("ours");
+            let pair = ours.and_then(|ours| Ok((ours, (row.sample)(bench, *peer, Side::Theirs)?)));
             match pair {
                 Ok(pair) => pairs.push(pair),
                 Err(error) => failed.push((*peer, format!("{error:#}"))),
@@ -130,7 +146,15 @@ fn line(row: &Row, metric: &Metric, peer: Peer, at: usize, pairs: &[(Vec<f64>, V
     let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
     let ratio = Spread::of(&ratios)?;
     let aim: Option<Aim> = metric.aims.iter().find(|(of, _)| *of == peer).map(|(_, aim)| *aim);
-    Some(Line::new(row, metric, peer.name(), Spread::of(&ours)?, Spread::of(&theirs)?, ratio, aim))
+    Some(Line::new(
+        row,
+        metric,
+        row.against.unwrap_or(peer.name()),
+        Spread::of(&ours)?,
+        Spread::of(&theirs)?,
+        ratio,
+        aim,
+    ))
 }
 
 /// Ends the proxies and removes the files when the comparison is interrupted.

@@ -1,0 +1,137 @@
+//! All rows and what is aimed at.
+
+use super::{
+    Aim::{AtLeast, AtMost},
+    Metric, Row, Side, bodies, idle, latency, small,
+};
+use crate::peers::Peer::{self, Caddy, Edge, Haproxy, Nginx, Pingora, Relay};
+
+pub(super) const ALL: &[Row] = &[
+    Row {
+        name: "small-get-64",
+        title: "HTTP/1.1, small GET, 64 connections",
+        peers: EVERY,
+        metrics: SMALL,
+        sample: |bench, peer, _| small::cost(bench, peer, 64),
+        ..ROW
+    },
+    Row {
+        name: "small-get-1024",
+        title: "HTTP/1.1, small GET, 1,024 connections",
+        peers: EVERY,
+        metrics: SMALL,
+        sample: |bench, peer, _| small::cost(bench, peer, 1024),
+        ..ROW
+    },
+    Row {
+        name: "throughput-1",
+        title: "HTTP/1.1, small GET, one worker with a core of its own, the load on another",
+        peers: SERIOUS,
+        metrics: &[
+            Metric { name: "requests/s", aims: AT_LEAST_1_2 },
+            Metric { name: "requests/CPU s", aims: AT_LEAST_1_2 },
+        ],
+        sample: |bench, peer, _| small::throughput(bench, peer, 1),
+        ..ROW
+    },
+    Row {
+        name: "throughput-2",
+        title: "HTTP/1.1, small GET, two workers that share two cores with the load",
+        peers: SERIOUS,
+        // The load takes its part of both cores, the same for everyone: that dilutes requests/s.
+        metrics: &[Metric { name: "requests/s", aims: &[] }, Metric { name: "requests/CPU s", aims: AT_LEAST_1_2 }],
+        sample: |bench, peer, _| small::throughput(bench, peer, 2),
+        ..ROW
+    },
+    Row {
+        name: "latency",
+        title: "Latency at half of HAProxy's highest rate, sent at fixed times",
+        peers: SERIOUS,
+        metrics: &[
+            Metric { name: "p50 µs", aims: &[] },
+            Metric { name: "p99 µs", aims: AT_MOST_1 },
+            Metric { name: "p99.9 µs", aims: AT_MOST_1 },
+        ],
+        sample: |bench, peer, _| latency::sample(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "body-1m-down",
+        title: "Answers of 1 MiB",
+        sample: |bench, peer, _| bodies::down(bench, peer, 1 << 20, 8),
+        ..BODY
+    },
+    Row {
+        name: "body-1m-up",
+        title: "Requests of 1 MiB",
+        sample: |bench, peer, _| bodies::up(bench, peer, 1 << 20, 8),
+        ..BODY
+    },
+    Row {
+        name: "body-100m-down",
+        title: "Answers of 100 MiB",
+        sample: |bench, peer, _| bodies::down(bench, peer, 100 << 20, 2),
+        ..BODY
+    },
+    Row {
+        name: "body-100m-up",
+        title: "Requests of 100 MiB",
+        sample: |bench, peer, _| bodies::up(bench, peer, 100 << 20, 2),
+        ..BODY
+    },
+    Row {
+        name: "idle-plain",
+        title: "Memory (PSS) of an idle keep-alive connection, of 10,000",
+        peers: SERIOUS,
+        metrics: MEMORY,
+        sample: |bench, peer, _| idle::plain(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "idle-tls",
+        title: "Memory (PSS) of an idle keep-alive connection with TLS 1.3, of 10,000",
+        peers: SERIOUS,
+        metrics: MEMORY,
+        sample: |bench, peer, _| idle::tls(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "endpoints-1000",
+        title: "A pool of 1,000 endpoints against one of 3",
+        peers: &[Edge],
+        against: Some("edge, 3 endpoints"),
+        metrics: &[Metric { name: "CPU µs/request", aims: &[(Edge, AtMost(1.05))] }],
+        sample: |bench, _, side| small::endpoints(bench, if side == Side::Ours { 1000 } else { 3 }),
+        ..ROW
+    },
+];
+
+/// What most rows have in common.
+const ROW: Row =
+    Row { name: "", title: "", ours: Edge, peers: &[], against: None, metrics: &[], sample: |_, _, _| Ok(Vec::new()) };
+
+const BODY: Row = Row { peers: SERIOUS, metrics: &[Metric { name: "CPU ms/GiB", aims: AT_MOST_1 }], ..ROW };
+
+/// In the order that they are told.
+const EVERY: &[Peer] = &[Haproxy, Nginx, Relay, Pingora, Caddy];
+
+/// Those that come close.
+const SERIOUS: &[Peer] = &[Haproxy, Nginx];
+
+const AT_LEAST_1_2: &[(Peer, super::Aim)] = &[(Haproxy, AtLeast(1.2)), (Nginx, AtLeast(1.2))];
+const AT_MOST_1: &[(Peer, super::Aim)] = &[(Haproxy, AtMost(1.0))];
+const MEMORY: &[Metric] = &[Metric { name: "bytes/connection", aims: AT_MOST_1 }];
+
+const SMALL: &[Metric] = &[
+    Metric {
+        name: "CPU µs/request",
+        aims: &[
+            (Haproxy, AtMost(0.85)),
+            (Nginx, AtMost(1.0)),
+            (Caddy, AtMost(1.0)),
+            (Pingora, AtMost(1.0)),
+            (Relay, AtMost(1.1)),
+        ],
+    },
+    Metric { name: "requests/s", aims: &[] },
+];
