@@ -40,8 +40,9 @@ pub(crate) fn run(
     let (begin, bytes, before) = (Instant::now(), fleet.moved(), probe()?);
     let answers = drive(fleet, question, begin + window.length)?;
     let (after, elapsed) = (probe()?, begin.elapsed());
-    ensure!(answers > 0, "not one answer within {elapsed:?}");
-    Ok(Outcome { answers, bytes: fleet.moved() - bytes, elapsed, probe: after - before })
+    let bytes = fleet.moved() - bytes;
+    ensure!(bytes > 0, "not one answer within {elapsed:?}");
+    Ok(Outcome { answers, bytes, elapsed, probe: after - before })
 }
 
 /// Exactly `count` requests, warm connections or not.

@@ -23,9 +23,7 @@ address = "{listen}"
 [pool.upstream]
 endpoints = [{endpoints}]
 max_idle = {IDLE}
-[pool.upstream.health]
-path = "/healthz"
-
+{health}
 [limits]
 max_connections = 15000
 
@@ -36,6 +34,11 @@ keep_alive = "5min"
         admin = start.admin,
         log = start.log(),
         listen = start.listen,
+        health = if start.setup.health {
+            "[pool.upstream.health]\npath = \"/healthz\"\ninterval = \"2s\"\n"
+        } else {
+            "health = false\n"
+        },
         endpoints = start.endpoints(|_, endpoint| format!("\"{endpoint}\", ")),
     );
     let path = start.file("edge.toml", &config)?;

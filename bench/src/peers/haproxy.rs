@@ -58,7 +58,7 @@ frontend entry
 backend upstream
     balance roundrobin
     option httpchk GET /healthz
-    default-server check inter 2s rise 2 fall 3
+    {health}
 {endpoints}
 frontend stats
     no log
@@ -71,6 +71,7 @@ frontend stats
         sink = start.ground.sink.address(),
         splice = if start.setup.splice { "option splice-auto" } else { "" },
         listen = start.listen,
+        health = if start.setup.health { "default-server check inter 2s rise 2 fall 3" } else { "" },
         format = FORMAT,
         endpoints = start.endpoints(|at, endpoint| format!("    server s{at} {endpoint}\n")),
         admin = start.admin,

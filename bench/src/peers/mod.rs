@@ -71,12 +71,14 @@ pub(crate) struct Setup<'a> {
     pub(crate) certificate: Option<&'a Certificate>,
     /// Whether bodies are large, so that moving them inside the kernel pays.
     pub(crate) splice: bool,
+    /// Whether endpoints are checked.
+    pub(crate) health: bool,
 }
 
 impl Setup<'_> {
     /// Plain HTTP, one worker.
     pub(crate) fn plain(endpoints: Vec<SocketAddr>) -> Self {
-        Self { endpoints, workers: 1, certificate: None, splice: false }
+        Self { endpoints, workers: 1, certificate: None, splice: false, health: true }
     }
 }
 
@@ -183,7 +185,7 @@ impl Proxy {
                 Ok(()) => return Ok(()),
                 Err(_) if self.process.has_ended() => bail!("it has ended"),
                 Err(error) if Instant::now() > deadline => return Err(error).context("it does not answer"),
-                Err(_) => thread::sleep(Duration::from_millis(5)),
+                Err(_) => thread::sleep(Duration::from_millis(1)),
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Enough that one is always idle.
-const CONNECTIONS: usize = 256;
+pub(super) const CONNECTIONS: usize = 256;
 
 /// Median, p99 and p99.9, in microseconds.
 pub(super) fn sample(bench: &Bench, peer: Peer) -> Result<Vec<f64>> {

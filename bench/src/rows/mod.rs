@@ -1,11 +1,16 @@
 //! The rows of the table.
 
 mod bodies;
+mod counts;
+mod handshakes;
+mod http2;
 mod idle;
 mod latency;
+mod life;
 mod run;
 mod small;
 mod table;
+mod websocket;
 
 use crate::{peers::Peer, rows::run::Bench};
 
@@ -22,6 +27,8 @@ pub(crate) struct Row {
     /// What the peer's column holds, if not the peer as such: ours against ourselves.
     pub(crate) against: Option<&'static str>,
     pub(crate) metrics: &'static [Metric],
+    /// Whether a second round would say the same as the first.
+    pub(crate) once: bool,
     /// One measurement of one program: a number for each metric.
     pub(crate) sample: fn(&Bench, Peer, Side) -> anyhow::Result<Vec<f64>>,
 }

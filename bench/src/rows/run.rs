@@ -111,8 +111,9 @@ fn measure(bench: &Bench, row: &Row, peers: &[Peer], report: &mut Report) {
     let mut failed: Vec<(Peer, String)> = Vec::new();
     // For each peer the edge's and its own figures, a pair for each round.
     let mut figures: Vec<Vec<(Vec<f64>, Vec<f64>)>> = vec![Vec::new(); peers.len()];
-    for round in 1..=bench.rounds {
-        eprintln!("{} {round}/{}", row.name, bench.rounds);
+    let rounds = if row.once { 1 } else { bench.rounds };
+    for round in 1..=rounds {
+        eprintln!("{} {round}/{rounds}", row.name);
         for (peer, pairs) in peers.iter().zip(&mut figures) {
             if failed.iter().any(|(other, _)| other == peer) {
                 continue;

@@ -2,9 +2,13 @@
 
 use super::{
     Aim::{AtLeast, AtMost},
-    Metric, Row, Side, bodies, idle, latency, small,
+    Metric, Row, Side, bodies, counts, handshakes, http2, idle, latency, life, small, websocket,
 };
-use crate::peers::Peer::{self, Caddy, Edge, Haproxy, Nginx, Pingora, Relay};
+use crate::{
+    load::handshakes::Resumption,
+    peers::Peer::{self, Caddy, Edge, Haproxy, Nginx, Pingora, Relay},
+    tls::Kind,
+};
 
 pub(super) const ALL: &[Row] = &[
     Row {
@@ -80,6 +84,41 @@ pub(super) const ALL: &[Row] = &[
         ..BODY
     },
     Row {
+        name: "http2",
+        title: "HTTP/2 over TLS to HTTP/1.1, small GET, 100 streams on each of 4 connections",
+        peers: SERIOUS,
+        metrics: &[Metric { name: "requests/CPU s", aims: AT_LEAST_1_2 }],
+        sample: |bench, peer, _| http2::sample(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "tls-full-p256",
+        title: "TLS 1.3, full handshakes, ECDSA P-256",
+        sample: |bench, peer, _| handshakes::sample(bench, peer, Kind::EcdsaP256, Resumption::Never),
+        ..TLS
+    },
+    Row {
+        name: "tls-full-rsa",
+        title: "TLS 1.3, full handshakes, RSA-2048",
+        sample: |bench, peer, _| handshakes::sample(bench, peer, Kind::Rsa2048, Resumption::Never),
+        ..TLS
+    },
+    Row {
+        name: "tls-resumed",
+        // The certificate has no part in it.
+        title: "TLS 1.3, resumed handshakes",
+        sample: |bench, peer, _| handshakes::sample(bench, peer, Kind::EcdsaP256, Resumption::Always),
+        ..TLS
+    },
+    Row {
+        name: "websocket",
+        title: "WebSocket, messages of 64 bytes, 64 connections",
+        peers: SERIOUS,
+        metrics: &[Metric { name: "messages/CPU s", aims: &[(Haproxy, AtLeast(1.0))] }],
+        sample: |bench, peer, _| websocket::sample(bench, peer),
+        ..ROW
+    },
+    Row {
         name: "idle-plain",
         title: "Memory (PSS) of an idle keep-alive connection, of 10,000",
         peers: SERIOUS,
@@ -104,13 +143,62 @@ pub(super) const ALL: &[Row] = &[
         sample: |bench, _, side| small::endpoints(bench, if side == Side::Ours { 1000 } else { 3 }),
         ..ROW
     },
+    Row {
+        name: "start",
+        title: "Start to the first answered request",
+        peers: SERIOUS,
+        metrics: &[Metric { name: "ms", aims: AT_MOST_1 }],
+        sample: |bench, peer, _| life::start(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "reload",
+        title: "SIGHUP in the middle of the latency row's load, against none",
+        peers: &[Edge],
+        against: Some("edge, no SIGHUP"),
+        metrics: &[Metric { name: "p99.9 µs", aims: &[(Edge, AtMost(1.25))] }],
+        sample: |bench, _, side| life::reload(bench, side),
+        ..ROW
+    },
+    Row {
+        name: "system-calls",
+        title: "System calls of a small GET, 64 connections",
+        peers: SERIOUS,
+        metrics: &[Metric { name: "calls/request", aims: AT_MOST_1 }],
+        once: true,
+        sample: |bench, peer, _| counts::system_calls(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "instructions",
+        title: "Instructions in user space of a small GET, 64 connections",
+        peers: &[Haproxy],
+        metrics: &[Metric { name: "instructions/request", aims: AT_MOST_1 }],
+        once: true,
+        sample: |bench, peer, _| counts::instructions(bench, peer),
+        ..ROW
+    },
 ];
 
 /// What most rows have in common.
-const ROW: Row =
-    Row { name: "", title: "", ours: Edge, peers: &[], against: None, metrics: &[], sample: |_, _, _| Ok(Vec::new()) };
+const ROW: Row = Row {
+    name: "",
+    title: "",
+    ours: Edge,
+    peers: &[],
+    against: None,
+    metrics: &[],
+    once: false,
+    sample: |_, _, _| Ok(Vec::new()),
+};
 
 const BODY: Row = Row { peers: SERIOUS, metrics: &[Metric { name: "CPU ms/GiB", aims: AT_MOST_1 }], ..ROW };
+
+const TLS: Row = Row {
+    peers: SERIOUS,
+    metrics: &[Metric { name: "handshakes/CPU s", aims: &[(Haproxy, AtLeast(1.1)), (Nginx, AtLeast(1.1))] }],
+    ..ROW
+};
 
 /// In the order that they are told.
 const EVERY: &[Peer] = &[Haproxy, Nginx, Relay, Pingora, Caddy];
