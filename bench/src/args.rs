@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "bench", args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// Rows to measure, or groups of them ("app"); all proxy rows when none is named.
+    /// Rows to measure, or groups of them such as "tls" and "app"; all when none is named.
     #[arg(value_name = "ROW")]
     pub(crate) rows: Vec<String>,
 
@@ -47,6 +47,10 @@ pub(crate) struct Args {
     #[arg(long, env = "BENCH_PYTHON")]
     pub(crate) python: Option<PathBuf>,
 
+    /// The checkout that the programs are from.
+    #[arg(long, env = "BENCH_ROOT", default_value = ".")]
+    pub(crate) root: PathBuf,
+
     /// Write the figures here too, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -69,6 +73,21 @@ pub(crate) enum Command {
     /// The bare relay: the floor that no proxy gets under.
     #[command(hide = true)]
     Relay(Relay),
+    /// The counter's floor: answers without counting.
+    #[command(hide = true)]
+    Constant(Page),
+    /// A counter as one writes it first: an INCR for each request.
+    #[command(hide = true)]
+    Naive(Page),
+}
+
+/// A page's address.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Page {
+    #[arg(long)]
+    pub(crate) listen: SocketAddrV4,
+    #[arg(long)]
+    pub(crate) redis: Option<String>,
 }
 
 /// The relay's addresses.

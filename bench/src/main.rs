@@ -7,10 +7,12 @@ mod args;
 mod cpu;
 mod load;
 mod machine;
+mod page;
 mod peers;
 mod pin;
 mod port;
 mod process;
+mod redis;
 mod relay;
 mod report;
 mod rows;
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match &args.command {
         Some(Command::Relay(relay)) => relay::run(relay),
+        Some(Command::Constant(page)) => page::constant(page),
+        Some(Command::Naive(page)) => page::naive(page),
         None => rows::run(&args),
     };
     match outcome {

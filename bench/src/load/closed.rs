@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use hdrhistogram::Histogram;
 
 use super::fleet::{Fleet, Question};
 
@@ -32,13 +33,24 @@ pub(crate) fn run(
     window: Window,
     probe: impl Fn() -> Result<u64>,
 ) -> Result<Outcome> {
+    timed(fleet, question, window, probe, None)
+}
+
+/// As [`run`], and adds each request's latency in nanoseconds to `latencies`.
+pub(crate) fn timed(
+    fleet: &mut Fleet,
+    question: &Question,
+    window: Window,
+    probe: impl Fn() -> Result<u64>,
+    latencies: Option<&mut Histogram<u64>>,
+) -> Result<Outcome> {
     let start = Instant::now();
     for index in 0..fleet.len() {
         fleet.ask(index, question, start)?;
     }
-    drive(fleet, question, start + window.warm_up)?;
+    drive(fleet, question, start + window.warm_up, None)?;
     let (begin, bytes, before) = (Instant::now(), fleet.moved(), probe()?);
-    let answers = drive(fleet, question, begin + window.length)?;
+    let answers = drive(fleet, question, begin + window.length, latencies)?;
     let (after, elapsed) = (probe()?, begin.elapsed());
     let bytes = fleet.moved() - bytes;
     ensure!(bytes > 0, "not one answer within {elapsed:?}");
@@ -71,7 +83,12 @@ pub(crate) fn count(fleet: &mut Fleet, question: &Question, count: u64) -> Resul
     Ok(())
 }
 
-fn drive(fleet: &mut Fleet, question: &Question, until: Instant) -> Result<u64> {
+fn drive(
+    fleet: &mut Fleet,
+    question: &Question,
+    until: Instant,
+    mut latencies: Option<&mut Histogram<u64>>,
+) -> Result<u64> {
     let mut answers = 0;
     let mut done = Vec::new();
     loop {
@@ -82,6 +99,10 @@ fn drive(fleet: &mut Fleet, question: &Question, until: Instant) -> Result<u64> 
         fleet.turn(question, Some(until - now), &mut done)?;
         for index in done.drain(..) {
             answers += 1;
+            let now = Instant::now();
+            if let Some(latencies) = latencies.as_deref_mut() {
+                latencies.saturating_record(u64::try_from(now.duration_since(fleet.due(index)).as_nanos())?);
+            }
             fleet.ask(index, question, now)?;
         }
     }

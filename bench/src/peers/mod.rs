@@ -35,7 +35,7 @@ use crate::{
 /// Connections that a proxy may keep idle to each endpoint, for those that have to be told.
 const IDLE: usize = 1024;
 
-/// A proxy.
+/// A proxy, or a counter.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Peer {
@@ -45,6 +45,16 @@ pub(crate) enum Peer {
     Caddy,
     Pingora,
     Relay,
+    /// The counter with one Redis.
+    App,
+    /// The counter with a Redis and its replicas.
+    Replicated,
+    /// A page that does not count.
+    Constant,
+    /// An `INCR` for each request.
+    Naive,
+    /// The tutorial's program under gunicorn.
+    Flask,
 }
 
 impl Peer {
@@ -57,6 +67,11 @@ impl Peer {
             Self::Caddy => "caddy",
             Self::Pingora => "pingora",
             Self::Relay => "relay",
+            Self::App => "app",
+            Self::Replicated => "app, replicated",
+            Self::Constant => "constant",
+            Self::Naive => "naive",
+            Self::Flask => "flask",
         }
     }
 }
@@ -88,6 +103,10 @@ pub(crate) struct Ground {
     pub(crate) cores: Cores,
     pub(crate) edge: PathBuf,
     pub(crate) pingora: Option<PathBuf>,
+    pub(crate) app: Option<PathBuf>,
+    pub(crate) python: Option<PathBuf>,
+    /// The checkout.
+    pub(crate) root: PathBuf,
     /// Where HAProxy's log goes.
     pub(crate) sink: Sink,
     /// All that this run writes.
@@ -157,6 +176,7 @@ impl Proxy {
             Peer::Caddy => caddy::command(&start),
             Peer::Pingora => pingora::command(&start),
             Peer::Relay => relay::command(&start),
+            _ => bail!("{} is no proxy", peer.name()),
         }?;
         let cpus = if setup.workers > 1 { ground.cores.every() } else { ground.cores.proxy() };
         let command = wrapped(wrapper, command);

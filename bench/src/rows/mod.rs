@@ -1,5 +1,6 @@
 //! The rows of the table.
 
+mod app;
 mod bodies;
 mod counts;
 mod handshakes;

@@ -19,6 +19,7 @@ use crate::{
     peers::{Ground, Peer, Proxy},
     pin::Cores,
     process,
+    redis::{Cluster, Redis},
     report::{Line, Report},
     sink::Sink,
     stats::Spread,
@@ -33,6 +34,9 @@ pub(crate) struct Bench {
     pub(crate) rounds: u32,
     /// Requests a second at which latency is measured, once it is known.
     pub(crate) rate: OnceCell<f64>,
+    /// For the counter, once it is needed.
+    pub(crate) redis: OnceCell<Redis>,
+    pub(crate) cluster: OnceCell<Cluster>,
 }
 
 /// Measures what the command line asks for.
@@ -76,10 +80,27 @@ impl Bench {
             eprintln!("bench: one core only: proxy and load share it");
         }
         let edge = args.edge.clone().context("which edge? --edge or BENCH_EDGE")?;
-        let ground = Ground { cores, edge, pingora: args.pingora.clone(), sink: Sink::start()?, files };
+        let ground = Ground {
+            cores,
+            edge,
+            pingora: args.pingora.clone(),
+            app: args.app.clone(),
+            python: args.python.clone(),
+            root: args.root.clone(),
+            sink: Sink::start()?,
+            files,
+        };
         let length = Duration::from_secs_f64(args.seconds);
         let window = Window { warm_up: length.min(Duration::from_millis(500)), length };
-        Ok(Self { ground, upstream: Upstream::start()?, window, rounds: args.rounds, rate: OnceCell::new() })
+        Ok(Self {
+            ground,
+            upstream: Upstream::start()?,
+            window,
+            rounds: args.rounds,
+            rate: OnceCell::new(),
+            redis: OnceCell::new(),
+            cluster: OnceCell::new(),
+        })
     }
 
     /// Whether a proxy did all that it was to do: the access log above all.
@@ -144,6 +165,9 @@ fn measure(bench: &Bench, row: &Row, peers: &[Peer], report: &mut Report) {
 fn line(row: &Row, metric: &Metric, peer: Peer, at: usize, pairs: &[(Vec<f64>, Vec<f64>)]) -> Option<Line> {
     let ours: Vec<f64> = pairs.iter().filter_map(|(ours, _)| ours.get(at)).copied().collect();
     let theirs: Vec<f64> = pairs.iter().filter_map(|(_, theirs)| theirs.get(at)).copied().collect();
+    if theirs.iter().all(|figure| *figure == 0.0) {
+        return None;
+    }
     let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
     let ratio = Spread::of(&ratios)?;
     let aim: Option<Aim> = metric.aims.iter().find(|(of, _)| *of == peer).map(|(_, aim)| *aim);

@@ -2,11 +2,11 @@
 
 use super::{
     Aim::{AtLeast, AtMost},
-    Metric, Row, Side, bodies, counts, handshakes, http2, idle, latency, life, small, websocket,
+    Metric, Row, Side, app, bodies, counts, handshakes, http2, idle, latency, life, small, websocket,
 };
 use crate::{
     load::handshakes::Resumption,
-    peers::Peer::{self, Caddy, Edge, Haproxy, Nginx, Pingora, Relay},
+    peers::Peer::{self, App, Caddy, Constant, Edge, Flask, Haproxy, Naive, Nginx, Pingora, Relay, Replicated},
     tls::Kind,
 };
 
@@ -136,7 +136,7 @@ pub(super) const ALL: &[Row] = &[
     },
     Row {
         name: "endpoints-1000",
-        title: "A pool of 1,000 endpoints against one of 3",
+        title: "A pool of 1,000 endpoints against one of 3, small GET, 1,024 connections",
         peers: &[Edge],
         against: Some("edge, 3 endpoints"),
         metrics: &[Metric { name: "CPU µs/request", aims: &[(Edge, AtMost(1.05))] }],
@@ -178,6 +178,13 @@ pub(super) const ALL: &[Row] = &[
         sample: |bench, peer, _| counts::instructions(bench, peer),
         ..ROW
     },
+    Row { name: "app-local", title: "The counter with one Redis, 256 connections", ours: App, ..COUNTER },
+    Row {
+        name: "app-replicated",
+        title: "The counter with a Redis, two replicas and sentinels: told once a replica has it",
+        ours: Replicated,
+        ..COUNTER
+    },
 ];
 
 /// What most rows have in common.
@@ -197,6 +204,18 @@ const BODY: Row = Row { peers: SERIOUS, metrics: &[Metric { name: "CPU ms/GiB", 
 const TLS: Row = Row {
     peers: SERIOUS,
     metrics: &[Metric { name: "handshakes/CPU s", aims: &[(Haproxy, AtLeast(1.1)), (Nginx, AtLeast(1.1))] }],
+    ..ROW
+};
+
+const COUNTER: Row = Row {
+    peers: &[Constant, Naive, Flask],
+    metrics: &[
+        Metric { name: "requests/s", aims: &[(Constant, AtLeast(0.9))] },
+        Metric { name: "p50 µs", aims: &[] },
+        Metric { name: "p99 µs", aims: &[(Constant, AtMost(2.0))] },
+        Metric { name: "commands/hit", aims: &[] },
+    ],
+    sample: |bench, peer, _| app::sample(bench, peer),
     ..ROW
 };
 
