@@ -47,13 +47,4 @@ impl Cores {
         set.set(self.all.get(1).or(self.all.first()).copied().unwrap_or(0));
         Ok(sched_setaffinity(None, &set)?)
     }
-
-    /// Lets the calling thread, and those it starts from now on, run anywhere.
-    pub(crate) fn unpin(&self) -> Result<()> {
-        let mut set = CpuSet::new();
-        for cpu in &self.all {
-            set.set(*cpu);
-        }
-        Ok(sched_setaffinity(None, &set)?)
-    }
 }

@@ -150,7 +150,6 @@ pub(crate) struct Proxy {
     pub(crate) peer: Peer,
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
-    pub(crate) admin: SocketAddr,
     /// Dropped after the process that writes to it.
     directory: TempDir,
 }
@@ -181,7 +180,7 @@ impl Proxy {
         let cpus = if setup.workers > 1 { ground.cores.every() } else { ground.cores.proxy() };
         let command = wrapped(wrapper, command);
         let process = Process::start(peer.name(), &cpus, &command, &directory.path().join("output.txt"))?;
-        Ok(Self { peer, process, address, admin, directory })
+        Ok(Self { peer, process, address, directory })
     }
 
     /// What it wrote to its terminal.

@@ -1,5 +1,7 @@
 //! What was measured, as a table, as JSON and as a picture.
 
+mod svg;
+
 use std::{fmt, fs, time::Duration};
 
 use anyhow::Result;
@@ -27,6 +29,8 @@ pub(crate) struct Line {
     /// Such as "<= 0.85".
     pub(crate) aim: Option<String>,
     pub(crate) met: Option<bool>,
+    #[serde(skip)]
+    bound: Option<Aim>,
 }
 
 impl Line {
@@ -52,6 +56,7 @@ impl Line {
                 Aim::AtLeast(bound) => format!(">= {bound:.2}"),
             }),
             met: aim.map(|aim| aim.met(ratio.median)),
+            bound: aim,
         }
     }
 }
@@ -102,6 +107,9 @@ impl Report {
         if let Some(path) = &args.json {
             fs::write(path, serde_json::to_string_pretty(self)? + "\n")?;
         }
+        if let Some(path) = &args.svg {
+            fs::write(path, svg::draw(&self.lines))?;
+        }
         Ok(())
     }
 }
@@ -112,7 +120,7 @@ impl fmt::Display for Report {
         writeln!(f, "{cores} cores of {cpu}, Linux {kernel}; {} rounds of {} s.", self.rounds, self.seconds)?;
         let versions: Vec<String> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         writeln!(f, "Against {}.\n", versions.join(", "))?;
-        writeln!(f, "| row | figure | peer | edge | peer's | ratio (min to max) | aim | met |")?;
+        writeln!(f, "| row | figure | peer | ours | theirs | ratio (min to max) | aim | met |")?;
         writeln!(f, "| --- | --- | --- | ---: | ---: | ---: | --- | --- |")?;
         for line in &self.lines {
             writeln!(f, "{line}")?;
