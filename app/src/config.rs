@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use app::{Limits, Options, RedisConfig, StoreConfig, counter::RedisConfigError};
+use app::{
+    Limits, Options, RedisConfig, StoreConfig,
+    counter::{Degraded, Durability, Login, RedisConfigError},
+};
 use tracing_subscriber::{EnvFilter, filter};
 
 use crate::flags::Flags;
@@ -21,6 +24,14 @@ const LISTEN: &str = "--listen (APP_LISTEN)";
 const REDIS_URL: &str = "--redis-url (REDIS_URL)";
 const REDIS_URL_FILE: &str = "--redis-url-file (REDIS_URL_FILE)";
 const REDIS_CA_FILE: &str = "--redis-ca-file (REDIS_CA_FILE)";
+const REDIS_SENTINELS: &str = "--redis-sentinels (REDIS_SENTINELS)";
+const REDIS_MASTER: &str = "--redis-master (REDIS_MASTER)";
+const REDIS_USER_FILE: &str = "--redis-user-file (REDIS_USER_FILE)";
+const REDIS_PASSWORD_FILE: &str = "--redis-password-file (REDIS_PASSWORD_FILE)";
+const SENTINEL_USER_FILE: &str = "--sentinel-user-file (SENTINEL_USER_FILE)";
+const SENTINEL_PASSWORD_FILE: &str = "--sentinel-password-file (SENTINEL_PASSWORD_FILE)";
+const DURABILITY: &str = "--durability (APP_DURABILITY)";
+const DEGRADED: &str = "--degraded (APP_DEGRADED)";
 const DATA: &str = "--data (APP_DATA)";
 const DEADLINE: &str = "--deadline (APP_DEADLINE)";
 const DRAIN_DELAY: &str = "--drain-delay (APP_DRAIN_DELAY)";
@@ -73,6 +84,59 @@ pub(crate) fn listen(flags: &Flags) -> Result<SocketAddr, ConfigError> {
 
 fn store(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<StoreConfig, ConfigError> {
     let read = |setting, path: &Path| read(path).map_err(|error| ConfigError::Read(setting, path.to_owned(), error));
+    let degraded = match flags.degraded.as_str() {
+        "refuse" => Degraded::Refuse,
+        "go-on" => Degraded::GoOn,
+        other => return Err(ConfigError::Degraded(other.to_owned())),
+    };
+    let redis = match (redis(flags, &read)?, &flags.data) {
+        (Some(redis), _) => redis.degraded(degraded),
+        (None, None) => return Err(ConfigError::NoStore),
+        (None, Some(folder)) if folder.is_empty() => return Err(ConfigError::EmptyData),
+        (None, Some(folder)) => return Ok(StoreConfig::File(Path::new(folder).join(FILE))),
+    };
+    Ok(StoreConfig::Redis(match flags.durability.as_deref() {
+        None => redis,
+        Some("local") => redis.durability(Durability::Local),
+        Some("replica") => redis.durability(Durability::Replica),
+        Some("fsync") => redis.durability(Durability::Fsync),
+        Some(other) => return Err(ConfigError::Durability(other.to_owned())),
+    }))
+}
+
+/// Reads the file that a setting names.
+type Read<'a> = &'a dyn Fn(&'static str, &Path) -> Result<Vec<u8>, ConfigError>;
+
+fn redis(flags: &Flags, read: Read<'_>) -> Result<Option<RedisConfig>, ConfigError> {
+    let logins = [
+        (REDIS_USER_FILE, &flags.redis_user_file),
+        (REDIS_PASSWORD_FILE, &flags.redis_password_file),
+        (SENTINEL_USER_FILE, &flags.sentinel_user_file),
+        (SENTINEL_PASSWORD_FILE, &flags.sentinel_password_file),
+    ];
+    if let Some(list) = &flags.redis_sentinels {
+        if flags.redis_url.is_some() || flags.redis_url_file.is_some() {
+            return Err(ConfigError::SentinelsAndUrl);
+        }
+        if flags.redis_ca_file.is_some() {
+            return Err(ConfigError::CaWithSentinels);
+        }
+        let mut secrets = logins.into_iter().map(|(setting, path)| match path {
+            None => Ok(None),
+            Some(path) => line(setting, &read(setting, path.as_ref())?).map(Some),
+        });
+        let mut next = || secrets.next().unwrap_or(Ok(None));
+        let redis = Login { user: next()?, password: next()? };
+        let sentinel = Login { user: next()?, password: next()? };
+        let config = RedisConfig::sentinels(list, &flags.redis_master, &redis, &sentinel);
+        return config.map(Some).map_err(|error| match error {
+            RedisConfigError::NoMaster => ConfigError::Redis(REDIS_MASTER, error),
+            _ => ConfigError::Redis(REDIS_SENTINELS, error),
+        });
+    }
+    if let Some((setting, _path)) = logins.into_iter().find(|(_setting, path)| path.is_some()) {
+        return Err(ConfigError::WithoutSentinels(setting));
+    }
     let (setting, url) = match (&flags.redis_url, &flags.redis_url_file) {
         (Some(_), Some(_)) => return Err(ConfigError::TwoUrls),
         (Some(url), None) => (REDIS_URL, url.clone()),
@@ -82,24 +146,28 @@ fn store(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<S
             (REDIS_URL_FILE, url)
         }
         (None, None) if flags.redis_ca_file.is_some() => return Err(ConfigError::CaWithoutRedis),
-        (None, None) => {
-            return match &flags.data {
-                None => Err(ConfigError::NoStore),
-                Some(folder) if folder.is_empty() => Err(ConfigError::EmptyData),
-                Some(folder) => Ok(StoreConfig::File(Path::new(folder).join(FILE))),
-            };
-        }
+        (None, None) => return Ok(None),
     };
     let ca = match &flags.redis_ca_file {
         None => None,
         Some(path) => Some(read(REDIS_CA_FILE, path.as_ref())?),
     };
-    RedisConfig::parse(url.trim(), ca).map(StoreConfig::Redis).map_err(|error| match error {
+    RedisConfig::parse(url.trim(), ca).map(Some).map_err(|error| match error {
         RedisConfigError::NoCertificate | RedisConfigError::Ca(_) | RedisConfigError::CaWithoutTls => {
             ConfigError::Redis(REDIS_CA_FILE, error)
         }
-        RedisConfigError::Scheme | RedisConfigError::Url(_) => ConfigError::Redis(setting, error),
+        _ => ConfigError::Redis(setting, error),
     })
+}
+
+/// The one line of a secret, without its end.
+fn line(setting: &'static str, bytes: &[u8]) -> Result<String, ConfigError> {
+    let text = str::from_utf8(bytes).map_err(|_| ConfigError::Secret(setting))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() || text.contains(['\r', '\n']) {
+        return Err(ConfigError::Secret(setting));
+    }
+    Ok(text.to_owned())
 }
 
 fn duration(setting: &'static str, text: &str, longest: Duration) -> Result<Duration, ConfigError> {
@@ -140,10 +208,23 @@ pub(crate) enum ConfigError {
     #[error("{REDIS_URL_FILE} is a URL: name a file that holds it, or set {REDIS_URL} instead")]
     UrlForFile,
     #[error(
-        "there is nowhere to count: set {REDIS_URL} or {REDIS_URL_FILE} for Redis, \
+        "there is nowhere to count: set {REDIS_URL}, {REDIS_URL_FILE} or {REDIS_SENTINELS} for Redis, \
          or {DATA} for a file in that folder"
     )]
     NoStore,
+    #[error("{REDIS_SENTINELS} is set beside {REDIS_URL} or {REDIS_URL_FILE}: unset one of them")]
+    SentinelsAndUrl,
+    #[error("{REDIS_CA_FILE} cannot be used with {REDIS_SENTINELS}, which name servers without TLS: unset one of them")]
+    CaWithSentinels,
+    #[error("{0} is set without {REDIS_SENTINELS}: set that, or put the login into the URL")]
+    WithoutSentinels(&'static str),
+    /// Not repeated: it may be a password.
+    #[error("{0} names a file that holds no line of text, or several: write one")]
+    Secret(&'static str),
+    #[error("{DURABILITY} is {0:?}: write local, replica or fsync")]
+    Durability(String),
+    #[error("{DEGRADED} is {0:?}: write refuse or go-on")]
+    Degraded(String),
     #[error("{DATA} is empty: name a folder, such as ./data")]
     EmptyData,
     #[error("{REDIS_CA_FILE} is set without {REDIS_URL} or {REDIS_URL_FILE}: set one, or unset it")]
@@ -179,6 +260,8 @@ mod tests {
         let flags = Flags::from_arg_matches(&matches.unwrap()).unwrap();
         Config::parse(&flags, |path| match path.to_str() {
             Some("url") => Ok(b"redis://:s3cret@from-file\n".to_vec()),
+            Some("secret") => Ok(b"s3cret\n".to_vec()),
+            Some("lines") => Ok(b"s3cret\ns3cret\n".to_vec()),
             Some("pem") => Ok(b"not pem".to_vec()),
             _ => Err(io::ErrorKind::NotFound.into()),
         })
@@ -186,11 +269,15 @@ mod tests {
 
     #[test]
     fn the_store_is_redis_when_given_and_else_a_file() {
-        let table: [(&[&str], &str); 5] = [
+        let table: [(&[&str], &str); 6] = [
             (&["--redis-url", "redis://redis"], "Redis(RedisConfig(redis:6379))"),
             (&["--redis-url-file", "url"], "Redis(RedisConfig(from-file:6379))"),
             (&["--redis-url", "redis://redis", "--data", "d"], "Redis(RedisConfig(redis:6379))"),
             (&["--redis-url", "unix:///r.sock"], "Redis(RedisConfig(/r.sock))"),
+            (
+                &["--redis-sentinels=a:1,b", "--redis-master=m", "--redis-password-file=secret", "--data=d"],
+                "Redis(RedisConfig(m by a:1,b:26379))",
+            ),
             (&["--data", "d"], "File(\"d/hits.redb\")"),
         ];
         for (args, store) in table {
@@ -229,7 +316,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_setting_and_never_the_password() {
-        let table: [(&[&str], &str); 22] = [
+        let table: [(&[&str], &str); 32] = [
             (&[], "there is nowhere to count: set --redis-url (REDIS_URL)"),
             (&["--data", ""], "--data (APP_DATA) is empty"),
             (&["--redis-url", ""], "--redis-url (REDIS_URL) cannot be used: write redis://"),
@@ -241,6 +328,25 @@ mod tests {
             (&["--redis-url=redis://r", "--redis-ca-file=pem"], "--redis-ca-file (REDIS_CA_FILE) cannot"),
             (&["--redis-url=rediss://r", "--redis-ca-file=pem"], "--redis-ca-file (REDIS_CA_FILE) cannot"),
             (&["--data=d", "--redis-ca-file=pem"], "--redis-ca-file (REDIS_CA_FILE) is set without"),
+            (&["--redis-sentinels=a", "--redis-url=redis://r"], "--redis-sentinels (REDIS_SENTINELS) is set beside"),
+            (&["--redis-sentinels=a", "--redis-ca-file=pem"], "--redis-ca-file (REDIS_CA_FILE) cannot be used with"),
+            (&["--redis-sentinels=a:x"], "--redis-sentinels (REDIS_SENTINELS) cannot be used: \"a:x\" is no sentinel"),
+            (&["--redis-sentinels=a", "--redis-master="], "--redis-master (REDIS_MASTER) cannot be used: it is empty"),
+            (
+                &["--redis-sentinels=a", "--redis-password-file=lines"],
+                "--redis-password-file (REDIS_PASSWORD_FILE) names a file that holds no line",
+            ),
+            (
+                &["--redis-sentinels=a", "--sentinel-user-file=gone"],
+                "--sentinel-user-file (SENTINEL_USER_FILE) names \"gone\"",
+            ),
+            (
+                &["--redis-url=redis://r", "--redis-user-file=secret"],
+                "--redis-user-file (REDIS_USER_FILE) is set without",
+            ),
+            (&["--data=d", "--sentinel-password-file=secret"], "(SENTINEL_PASSWORD_FILE) is set without"),
+            (&["--redis-url=redis://r", "--durability=two"], "--durability (APP_DURABILITY) is \"two\""),
+            (&["--redis-url=redis://r", "--degraded=so"], "--degraded (APP_DEGRADED) is \"so\""),
             (&["--data=d", "--listen=8000"], "--listen (APP_LISTEN) is \"8000\""),
             (&["--data=d", "--deadline=2"], "--deadline (APP_DEADLINE) is \"2\""),
             (&["--data=d", "--deadline=0s"], "--deadline (APP_DEADLINE) leaves no time"),

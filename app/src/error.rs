@@ -101,6 +101,7 @@ impl StoreError {
             Self::Lost(_) => "lost",
             Self::Refused(_) => "refused",
             Self::NotACount(_) => "not_a_count",
+            Self::Unconfirmed(_) => "unconfirmed",
         }
     }
 }

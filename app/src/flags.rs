@@ -32,6 +32,41 @@ pub(crate) struct Flags {
     #[arg(long, env = "REDIS_CA_FILE", value_name = "FILE")]
     pub(crate) redis_ca_file: Option<OsString>,
 
+    /// The sentinels of a replicated Redis: HOST:PORT,HOST:PORT,... They name the master to count in,
+    /// also after it was lost. A host may stand for several addresses.
+    #[arg(long, env = "REDIS_SENTINELS", value_name = "LIST")]
+    pub(crate) redis_sentinels: Option<String>,
+
+    /// What the sentinels call the master.
+    #[arg(long, env = "REDIS_MASTER", value_name = "NAME", default_value = "counter")]
+    pub(crate) redis_master: String,
+
+    /// With sentinels: a file with the user to log in to Redis as.
+    #[arg(long, env = "REDIS_USER_FILE", value_name = "FILE")]
+    pub(crate) redis_user_file: Option<OsString>,
+
+    /// With sentinels: a file with the password of Redis.
+    #[arg(long, env = "REDIS_PASSWORD_FILE", value_name = "FILE")]
+    pub(crate) redis_password_file: Option<OsString>,
+
+    /// A file with the user to log in to the sentinels as.
+    #[arg(long, env = "SENTINEL_USER_FILE", value_name = "FILE")]
+    pub(crate) sentinel_user_file: Option<OsString>,
+
+    /// A file with the password of the sentinels.
+    #[arg(long, env = "SENTINEL_PASSWORD_FILE", value_name = "FILE")]
+    pub(crate) sentinel_password_file: Option<OsString>,
+
+    /// When a number is told: local (Redis has counted), replica (its replicas have, too) or fsync (it
+    /// is on their disks, too; Redis 7.2). Without it: replica with sentinels, else local.
+    #[arg(long, env = "APP_DURABILITY", value_name = "LEVEL")]
+    pub(crate) durability: Option<String>,
+
+    /// What to do while no replica is left, or too few sentinels: refuse, or go-on with numbers that
+    /// the loss of one more machine may take back.
+    #[arg(long, env = "APP_DEGRADED", value_name = "WAY", default_value = "refuse")]
+    pub(crate) degraded: String,
+
     /// The folder for the file hits.redb, where the count is kept when no Redis is given.
     #[arg(long, env = "APP_DATA", value_name = "DIR")]
     pub(crate) data: Option<OsString>,

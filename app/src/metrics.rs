@@ -32,6 +32,16 @@ pub(crate) struct CounterMetrics {
     pub(crate) round_trip: Histogram,
     /// 1 while the store counts, else 0.
     pub(crate) store_up: Gauge,
+    /// Batches that were sent once more.
+    pub(crate) repeated: Total,
+    /// Times that another master was followed.
+    pub(crate) switches: Total,
+    /// Times that the count was found below a number that had been told.
+    pub(crate) raised: Total,
+    /// Replicas that had the last batch when it was told.
+    pub(crate) replicas: Gauge,
+    /// 1 while numbers would be less safe than was asked for, else 0.
+    pub(crate) degraded: Gauge,
 }
 
 impl Default for CounterMetrics {
@@ -44,6 +54,11 @@ impl Default for CounterMetrics {
             // 50 us to 3.3 s.
             round_trip: Histogram::new(exponential_buckets(0.000_05, 2.0, 17)),
             store_up: Gauge::default(),
+            repeated: Total::default(),
+            switches: Total::default(),
+            raised: Total::default(),
+            replicas: Gauge::default(),
+            degraded: Gauge::default(),
         }
     }
 }
@@ -81,6 +96,11 @@ impl Metrics {
         );
         registry.register("waiting_hits", "Hits waiting for the next addition", waiting.clone());
         registry.register("store_up", "Whether the store counts", counter.store_up.clone());
+        registry.register("batches_repeated", "Batches sent once more", counter.repeated.clone());
+        registry.register("master_switches", "Times that another master was followed", counter.switches.clone());
+        registry.register("count_raised", "Times that told numbers were missing", counter.raised.clone());
+        registry.register("store_replicas", "Replicas that had the last batch", counter.replicas.clone());
+        registry.register("store_degraded", "Whether less is safe than was asked for", counter.degraded.clone());
         registry.register("in_flight_requests", "Requests being answered", in_flight.clone());
         Self { registry, errors, waiting, in_flight }
     }

@@ -183,6 +183,7 @@ async fn readyz(State(app): State<Arc<Shared>>) -> Response {
         return Error::Draining.explain();
     }
     match timeout(BOUND, app.counter.ready()).await {
+        Ok(Ok(())) if app.counter.is_degraded() => plain("ready, but degraded: numbers are less safe than asked for\n"),
         Ok(Ok(())) => plain("ready\n"),
         Ok(Err(error)) => error.explain(),
         Err(_elapsed) => Error::Late.explain(),

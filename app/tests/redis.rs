@@ -219,7 +219,27 @@ async fn a_master_that_becomes_a_replica_is_down_until_it_is_master_again() {
 #[tokio::test]
 async fn a_password_is_used_and_a_wrong_one_is_told_but_not_shown() {
     let server = Server::with(&[
-        "--user", "default", "on", "nopass", "~*", "+@all", "--user", "web", "on", ">s3cret", "~hits", "+incrby",
+        "--user",
+        "default",
+        "on",
+        "nopass",
+        "~*",
+        "+@all",
+        "--user",
+        "web",
+        "on",
+        ">s3cret",
+        "~hits",
+        "~hits:producer:*",
+        "+eval",
+        "+evalsha",
+        "+script|load",
+        "+get",
+        "+set",
+        "+incrby",
+        "+hmget",
+        "+hset",
+        "+pexpire",
     ]);
     let url = |password: &str| format!("{}?user=web&pass={password}", server.url());
     let counter_of = |password: &str| counter(&url(password), None);

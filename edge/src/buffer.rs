@@ -13,10 +13,14 @@ use std::{
 
 use tokio::io::{AsyncRead, ReadBuf};
 
+use crate::splice::Pipe;
+
 /// Bytes of one place; a head may make it larger for a while.
 pub const SIZE: usize = 64 * 1024;
 /// Places that a worker keeps while they are not lent.
 const KEPT: usize = 64;
+/// Pipes that a worker keeps; each holds two file descriptors.
+const KEPT_PIPES: usize = 16;
 /// Memory for heads to be written that a worker keeps, and how large each of them may be. Bytes.
 const KEPT_HEADS: (usize, usize) = (256, 16 * 1024);
 
@@ -25,6 +29,7 @@ const KEPT_HEADS: (usize, usize) = (256, 16 * 1024);
 pub struct Lender {
     places: RefCell<Vec<Vec<u8>>>,
     heads: RefCell<Vec<Vec<u8>>>,
+    pipes: RefCell<Vec<Pipe>>,
 }
 
 impl Lender {
@@ -41,6 +46,20 @@ impl Lender {
         if heads.len() < most && (1..=largest).contains(&head.capacity()) {
             head.clear();
             heads.push(head);
+        }
+    }
+
+    /// A pipe for a long body, if there is one to be had.
+    #[must_use]
+    pub fn pipe(&self) -> Option<Pipe> {
+        self.pipes.borrow_mut().pop().or_else(|| Pipe::new().ok())
+    }
+
+    /// Takes a pipe back; one that was left with bytes in it is of no use to others.
+    pub fn give_pipe(&self, pipe: Pipe) {
+        let mut pipes = self.pipes.borrow_mut();
+        if pipes.len() < KEPT_PIPES && pipe.is_empty() {
+            pipes.push(pipe);
         }
     }
 
@@ -67,8 +86,8 @@ pub struct Buffer {
 
 impl Buffer {
     /// With these bytes in it already.
-    #[must_use]
-    pub fn with(bytes: &[u8]) -> Self {
+    #[cfg(test)]
+    pub(crate) fn with(bytes: &[u8]) -> Self {
         Self { place: bytes.to_vec(), start: 0, end: bytes.len() }
     }
 

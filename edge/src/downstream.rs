@@ -39,7 +39,7 @@ pub struct Downstream {
     /// Bytes written to the client.
     written: Cell<u64>,
     /// Several requests at a time: a byte then need not be the start of a request head.
-    multiplexed: bool,
+    multiplexed: Cell<bool>,
     /// On HTTP/2, requests whose answer waits for the client, since when it does.
     owed: RefCell<HashMap<u64, Instant>>,
     /// Not after the earliest of `owed`.
@@ -62,7 +62,7 @@ pub enum Phase {
 impl Downstream {
     /// A connection that was just accepted: its first head has to come in time.
     #[must_use]
-    pub fn new(client: Client, multiplexed: bool, worker: &Rc<Worker>, now: Instant) -> Self {
+    pub fn new(client: Client, worker: &Rc<Worker>, now: Instant) -> Self {
         Self {
             client,
             worker: Rc::clone(worker),
@@ -74,11 +74,16 @@ impl Downstream {
             last_moved: Cell::new(now),
             last_taken: Cell::new(now),
             written: Cell::new(0),
-            multiplexed,
+            multiplexed: Cell::new(false),
             owed: RefCell::default(),
             owed_since: Cell::new(now),
             leaving: Cell::new(false),
         }
+    }
+
+    /// It carries several requests at a time.
+    pub fn multiplex(&self) {
+        self.multiplexed.set(true);
     }
 
     /// What it is doing.
@@ -90,7 +95,7 @@ impl Downstream {
     /// Whether closing now may cross a request on its way; HTTP/2 says with GOAWAY which it has not seen.
     #[must_use]
     pub fn may_cross_a_request(&self) -> bool {
-        !self.multiplexed && self.phase.get() != Phase::Busy
+        !self.multiplexed.get() && self.phase.get() != Phase::Busy
     }
 
     /// When anything last moved, either way.
@@ -152,7 +157,7 @@ impl Downstream {
     /// A request head has begun, if none had: with bytes that come, or with some that had come behind
     /// the request before.
     pub fn head_begins(&self) {
-        if self.phase.get() == Phase::Idle && !self.multiplexed {
+        if self.phase.get() == Phase::Idle && !self.multiplexed.get() {
             self.enter(Phase::Head, self.worker.clock.now());
         }
     }
@@ -186,7 +191,7 @@ impl Downstream {
     /// A request has something for the client, or waits for its endpoint again. HTTP/1 asks for a body
     /// whenever the stream has room, so there [`blocked`](Self::blocked) tells enough.
     pub fn owe(&self, request: u64, something: bool) {
-        if !self.multiplexed {
+        if !self.multiplexed.get() {
             return;
         }
         let mut owed = self.owed.borrow_mut();

@@ -2,7 +2,6 @@
 
 use std::{
     future::Future,
-    io,
     net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
@@ -11,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::{server::conn::http2 as server, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -27,6 +26,7 @@ use crate::{
     headers::Client,
     http1, http2,
     meter::Meter,
+    splice::Transport,
     upgrade,
     worker::{Admission, View, Worker},
 };
@@ -58,7 +58,16 @@ pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _adm
         return;
     }
     let client = Client::new(peer, false, &view.config().trusted_proxies);
-    sniffed(&worker, &view, stream, client).await;
+    let downstream = Rc::new(Downstream::new(client, &worker, Instant::now()));
+    let mut connection = http1::Connection::new(&worker, &downstream, stream);
+    match Box::pin(sniff(&worker, &view, &mut connection)).await {
+        Some(Protocol::Http1) => http1(&worker, &view, &downstream, &mut connection).await,
+        Some(Protocol::Http2) => {
+            let ahead = Bytes::copy_from_slice(connection.incoming.data());
+            Box::pin(http2(&worker, &view, &downstream, connection.stream, ahead)).await;
+        }
+        None => {}
+    }
 }
 
 /// Serves one connection with TLS until it ends. The client names the protocol in its handshake (ALPN,
@@ -81,61 +90,59 @@ pub async fn secure(
         return;
     };
     worker.stats().handshakes.add(1);
+    let downstream = Rc::new(Downstream::new(client, &worker, Instant::now()));
     let stream = Box::new(stream);
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        Box::pin(http2(&worker, &view, stream, Bytes::new(), client)).await;
+        Box::pin(http2(&worker, &view, &downstream, stream, Bytes::new())).await;
     } else {
-        http1(&worker, &view, stream, &[], client).await;
+        http1(&worker, &view, &downstream, &mut http1::Connection::new(&worker, &downstream, stream)).await;
     }
 }
 
-/// Without TLS the first bytes tell the protocol: h2c by prior knowledge, or HTTP/1.
-async fn sniffed(worker: &Rc<Worker>, view: &View, mut stream: TcpStream, client: Client) {
-    let sniffed = Box::pin(async {
-        tokio::select! {
-            biased;
-            sniffed = timeout(view.config().timeouts.head, sniff(&mut stream)) => sniffed.ok()?.ok(),
-            () = async {
-                worker.drained().await;
-                sleep(LAST_CALL).await;
-            } => None,
+/// What a client speaks.
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Without TLS the first bytes tell the protocol: h2c by prior knowledge, or HTTP/1. `None` when they do
+/// not come.
+async fn sniff(worker: &Worker, view: &View, connection: &mut http1::Connection<'_, TcpStream>) -> Option<Protocol> {
+    let sniffed = async {
+        loop {
+            let ahead = connection.incoming.data();
+            if ahead.starts_with(PREFACE) {
+                return Some(Protocol::Http2);
+            }
+            if !PREFACE.starts_with(ahead) {
+                return Some(Protocol::Http1);
+            }
+            connection.read().await.ok().filter(|count| *count > 0)?;
         }
-    });
-    let Some(ahead) = sniffed.await else { return };
-    if ahead.starts_with(PREFACE) {
-        Box::pin(http2(worker, view, stream, ahead.freeze(), client)).await;
-    } else {
-        http1(worker, view, stream, &ahead, client).await;
+    };
+    tokio::select! {
+        biased;
+        sniffed = timeout(view.config().timeouts.head, sniffed) => sniffed.ok()?,
+        () = async {
+            worker.drained().await;
+            sleep(LAST_CALL).await;
+        } => None,
     }
 }
 
-/// Reads until what came cannot be, or is, the preface.
-async fn sniff(stream: &mut TcpStream) -> io::Result<BytesMut> {
-    let mut ahead = BytesMut::with_capacity(1024);
-    while PREFACE.starts_with(&ahead) && ahead.len() < PREFACE.len() {
-        if stream.read_buf(&mut ahead).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(ahead)
-}
-
-async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
+async fn http1<S: Transport>(
     worker: &Rc<Worker>,
     view: &View,
-    stream: S,
-    ahead: &[u8],
-    client: Client,
+    downstream: &Rc<Downstream>,
+    connection: &mut http1::Connection<'_, S>,
 ) {
-    let downstream = Rc::new(Downstream::new(client, false, worker, Instant::now()));
-    let mut connection = http1::Connection::new(worker, &downstream, stream, ahead);
-    let ended = drive(worker, view, &downstream, &mut pin!(connection.serve()), |_| {}).await;
-    let http1::Connection { mut stream, incoming, .. } = connection;
+    let ended = drive(worker, view, downstream, &mut pin!(connection.serve()), |_| {}).await;
+    let http1::Connection { stream, incoming, .. } = connection;
     match ended {
         Ended::Closed(http1::End::Upgraded(upgraded)) => {
             worker.stats().tunnels.add(1);
-            let stream = Meter::new(stream, Bytes::new(), Rc::clone(&downstream));
-            let outcome = Box::pin(upgrade::tunnel(stream, incoming.data(), *upgraded, &downstream)).await;
+            let stream = Meter::new(stream, Bytes::new(), Rc::clone(downstream));
+            let outcome = Box::pin(upgrade::tunnel(stream, incoming.data(), *upgraded, downstream)).await;
             tracing::debug!(?outcome, "upgraded connection ended");
             worker.stats().tunnels.sub(1);
         }
@@ -157,14 +164,14 @@ async fn http1<S: AsyncRead + AsyncWrite + Unpin>(
 async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     worker: &Rc<Worker>,
     view: &View,
+    downstream: &Rc<Downstream>,
     stream: S,
     ahead: Bytes,
-    client: Client,
 ) {
-    let downstream = Rc::new(Downstream::new(client, true, worker, Instant::now()));
+    downstream.multiplex();
     let limits = &view.config().limits;
     let service = {
-        let (worker, downstream) = (Rc::clone(worker), Rc::clone(&downstream));
+        let (worker, downstream) = (Rc::clone(worker), Rc::clone(downstream));
         service_fn(move |request| {
             let (worker, downstream) = (Rc::clone(&worker), Rc::clone(&downstream));
             async move { http2::answer(&worker, &downstream, request).await }
@@ -177,13 +184,13 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .max_local_error_reset_streams(MAX_RESETS)
         .initial_stream_window_size(STREAM_WINDOW)
         .max_send_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(Meter::new(stream, ahead, Rc::clone(&downstream))), service);
-    let ended = drive(worker, view, &downstream, &mut connection, server::Connection::graceful_shutdown).await;
+        .serve_connection(TokioIo::new(Meter::new(stream, ahead, Rc::clone(downstream))), service);
+    let ended = drive(worker, view, downstream, &mut connection, server::Connection::graceful_shutdown).await;
     if let Ended::Impatient(_) = ended {
         // GOAWAY may cross a new stream on its way, which is then served.
         Pin::new(&mut connection).graceful_shutdown();
         downstream.leave();
-        drive(worker, view, &downstream, &mut connection, server::Connection::graceful_shutdown).await;
+        drive(worker, view, downstream, &mut connection, server::Connection::graceful_shutdown).await;
     }
 }
 
@@ -248,7 +255,7 @@ async fn drive<C: Future + Unpin>(
 
 /// Takes in the rest of a request that was answered early: closing with bytes unread would reset the
 /// connection, and the reset may overtake the answer (RFC 9112 section 9.6).
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     let (longest, most) = LINGER;
     let mut buffer = vec![0; 16 * 1024];
     let drain = async {

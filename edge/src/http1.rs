@@ -13,7 +13,7 @@ use std::{
 };
 
 use http::Version;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
     account::Account,
@@ -28,9 +28,10 @@ use crate::{
         write_trailers,
     },
     respond,
+    splice::{Pipe, Transport, WORTH_IT},
     upgrade::{Far, Upgraded},
     upstream::{
-        connection::{Head, InFlight},
+        connection::{self as upstream, Head, InFlight},
         idle::Lease,
         upload::{Source, Stopped},
     },
@@ -107,14 +108,21 @@ struct Answer {
     trailer: Option<Box<str>>,
 }
 
-impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
-    /// A connection on which `ahead` was read already.
-    pub fn new(worker: &'a Rc<Worker>, downstream: &'a Rc<Downstream>, stream: S, ahead: &[u8]) -> Self {
-        if !ahead.is_empty() {
-            downstream.read(ahead.len());
-        }
-        let incoming = Buffer::with(ahead);
-        Self { worker, downstream, stream, incoming, looked: 0, outgoing: Outbox::default() }
+impl<'a, S: Transport> Connection<'a, S> {
+    /// A connection that was just accepted.
+    pub fn new(worker: &'a Rc<Worker>, downstream: &'a Rc<Downstream>, stream: S) -> Self {
+        let (incoming, outgoing) = (Buffer::default(), Outbox::default());
+        Self { worker, downstream, stream, incoming, looked: 0, outgoing }
+    }
+
+    /// Reads what comes first; 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub async fn read(&mut self) -> io::Result<usize> {
+        let count = poll_fn(|cx| self.incoming.poll_fill(cx, &mut self.stream, &self.worker.idle.lender, SIZE)).await?;
+        self.downstream.read(count);
+        Ok(count)
     }
 
     /// Answers requests until the connection ends. The caller bounds the waiting by what
@@ -243,7 +251,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         if answer.status == 101 {
             return Some(Box::pin(self.upgrade(*asked, lease)).await);
         }
-        let relayed = poll_fn(|cx| self.poll_relay(cx, request, outgoing, &answer, &mut lease)).await;
+        let mut pipe = None;
+        let relayed = poll_fn(|cx| self.poll_relay(cx, request, outgoing, &answer, &mut lease, &mut pipe)).await;
+        if let Some(pipe) = pipe {
+            self.worker.idle.lender.give_pipe(pipe);
+        }
         outgoing.upload.give_back(&self.worker.idle.lender);
         if let Err(kind) = relayed {
             tracing::debug!(kind = kind.label(), "an answer was cut off");
@@ -266,6 +278,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         outgoing: &mut Outgoing,
         answer: &Answer,
         lease: &mut Lease,
+        pipe: &mut Option<Pipe>,
     ) -> Poll<Result<(), Kind>> {
         let Self { worker, downstream, stream, incoming, outgoing: outbox, .. } = self;
         let Request { account, body, .. } = request;
@@ -289,6 +302,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             account.received(outgoing.upload.bytes());
         }
         while let Some(connection) = lease.connection() {
+            if let (Some(pipe), Some(socket)) = (&mut *pipe, stream.socket()) {
+                ready!(splice(cx, connection, pipe, socket, downstream, account, now))?;
+            }
             match connection.next() {
                 Ok(Piece::Data(count)) => {
                     let piece = connection.data().get(..count).unwrap_or_default();
@@ -304,6 +320,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                     }
                     // Given back before the client has the last byte: the next request may need it.
                     lease.finish(outgoing.upload.is_done(), now);
+                }
+                Ok(Piece::More) if pipe.is_none() && is_long(answer, connection, stream) => {
+                    // What was read is to be ahead of what the pipe brings.
+                    let flushed = outbox.poll_flush(cx, stream);
+                    tell(downstream, outbox, flushed.is_pending());
+                    ready!(flushed).map_err(|_| Kind::ClientGone)?;
+                    *pipe = worker.idle.lender.pipe();
+                    if pipe.is_none() {
+                        ready!(connection.poll_more(cx, &worker.idle.lender, now)).map_err(|error| error.kind)?;
+                    }
                 }
                 Ok(Piece::More) => match connection.poll_more(cx, &worker.idle.lender, now) {
                     Poll::Ready(Ok(())) => {}
@@ -413,6 +439,39 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 }
 
+/// Whether what is still to come of an answer is worth a pipe.
+fn is_long<S: Transport>(answer: &Answer, connection: &upstream::Connection, stream: &S) -> bool {
+    !answer.chunked && connection.left().is_some_and(|left| left >= WORTH_IT) && stream.socket().is_some()
+}
+
+/// Passes the rest of an answer on by a pipe. Ready at its end.
+fn splice(
+    cx: &mut Context<'_>,
+    connection: &mut upstream::Connection,
+    pipe: &mut Pipe,
+    socket: &TcpStream,
+    downstream: &Downstream,
+    account: &mut Account,
+    now: Instant,
+) -> Poll<Result<(), Kind>> {
+    loop {
+        while !pipe.is_empty() {
+            let moved = pipe.poll_out(cx, socket);
+            if moved.is_pending() {
+                downstream.blocked();
+            }
+            let count = ready!(moved).map_err(|_| Kind::ClientGone)?;
+            downstream.wrote(count);
+            account.sent(count as u64);
+            connection.moved(now);
+        }
+        if connection.left() == Some(0) {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(connection.poll_splice(cx, pipe, now)).map_err(|error| error.kind)?;
+    }
+}
+
 /// Tells what went to the client, and whether it takes no more.
 fn tell(downstream: &Downstream, outbox: &mut Outbox, blocked: bool) {
     let moved = outbox.take_moved();
@@ -482,7 +541,7 @@ struct Client<'c, S> {
     body: &'c mut Incoming,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Source for Client<'_, S> {
+impl<S: Transport> Source for Client<'_, S> {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
         let gone = || Error::new(Kind::ClientGone, Retry::Never);
         loop {
@@ -513,6 +572,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Source for Client<'_, S> {
 
     fn taken(&mut self, count: usize) {
         self.body.reader.taken(self.incoming, count);
+    }
+
+    fn socket(&mut self) -> Option<&TcpStream> {
+        if self.incoming.is_empty() && self.body.unsaid.is_empty() { self.stream.socket() } else { None }
+    }
+
+    fn passed(&mut self, count: usize) {
+        self.body.reader.passed(count as u64);
+        self.downstream.read(count);
     }
 
     fn trailers(&mut self) -> Vec<u8> {

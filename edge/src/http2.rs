@@ -14,6 +14,7 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::net::TcpStream;
 
 use crate::{
     account::Account,
@@ -177,6 +178,12 @@ impl Source for RequestBody {
     fn taken(&mut self, count: usize) {
         self.piece.advance(count.min(self.piece.len()));
     }
+
+    fn socket(&mut self) -> Option<&TcpStream> {
+        None
+    }
+
+    fn passed(&mut self, _count: usize) {}
 
     fn trailers(&mut self) -> Vec<u8> {
         let mut lines = Vec::new();

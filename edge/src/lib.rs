@@ -50,6 +50,7 @@ pub mod meter;
 pub mod respond;
 pub mod route;
 pub mod snapshot;
+pub mod splice;
 pub mod stats;
 pub mod tls;
 pub mod upgrade;

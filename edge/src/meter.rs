@@ -15,7 +15,7 @@ use crate::{downstream::Downstream, gather};
 /// A stream that tells [`Downstream`] what moves through it, with what was read ahead of it in front.
 #[derive(Debug)]
 pub struct Meter<S> {
-    /// Read already, to learn the protocol.
+    /// Read already, to learn the protocol, and told of then.
     ahead: Bytes,
     stream: S,
     downstream: Rc<Downstream>,
@@ -44,9 +44,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Meter<S> {
         if this.ahead.has_remaining() {
             let count = this.ahead.len().min(buf.remaining());
             buf.put_slice(&this.ahead.split_to(count));
-        } else {
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            return Poll::Ready(Ok(()));
         }
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
         this.downstream.read(buf.filled().len() - before);
         Poll::Ready(Ok(()))
     }

@@ -102,7 +102,8 @@ fn no_option_is_one_that_a_swarm_ignores() {
 async fn every_service_is_confined_and_limited() {
     let created = deployed(&[]).await;
     let names: Vec<&String> = created.services.keys().collect();
-    assert_eq!(names, ["stackdemo_edge", "stackdemo_redis", "stackdemo_web"]);
+    let expected = ["edge", "redis-1", "redis-2", "redis-3", "sentinel-1", "sentinel-2", "sentinel-3", "web"];
+    assert_eq!(names, expected.map(|name| format!("stackdemo_{name}")).each_ref());
     for (name, service) in &created.services {
         let task = &service["TaskTemplate"];
         let container = container(service);
@@ -156,7 +157,8 @@ async fn web_is_six_replicas_behind_the_mesh_that_may_move_anywhere() {
     assert_eq!(web["Mode"]["Replicated"]["Replicas"], 6);
     assert_eq!(ports(web), [(8000, 8000, "ingress")]);
     assert_eq!(container(web)["Hostname"], "{{.Node.Hostname}}");
-    assert_eq!(environment(web, "REDIS_URL"), Some("redis://redis:6379"));
+    let sentinels = "sentinel-1:26379,sentinel-2:26379,sentinel-3:26379";
+    assert_eq!(environment(web, "REDIS_SENTINELS"), Some(sentinels));
     assert_eq!(web["UpdateConfig"]["Order"], "start-first");
     let placement = &web["TaskTemplate"]["Placement"];
     let spread = json!([{ "Spread": { "SpreadDescriptor": "node.id" } }]);
@@ -168,17 +170,34 @@ async fn web_is_six_replicas_behind_the_mesh_that_may_move_anywhere() {
 #[tokio::test]
 async fn redis_writes_before_it_answers_and_stays_with_its_volume() {
     let created = deployed(&[]).await;
-    let redis = service(&created, "redis");
-    let arguments: Vec<&str> = container(redis)["Args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    for pair in [["--appendonly", "yes"], ["--appendfsync", "always"]] {
-        assert!(arguments.windows(2).any(|two| two == pair), "{pair:?} in {arguments:?}");
+    for number in 1..=3 {
+        let redis = service(&created, &format!("redis-{number}"));
+        let arguments: Vec<&str> =
+            container(redis)["Args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for pair in [["--appendonly", "yes"], ["--appendfsync", "always"], ["--min-replicas-to-write", "1"]] {
+            assert!(arguments.windows(2).any(|two| two == pair), "{pair:?} in {arguments:?}");
+        }
+        assert_eq!(environment(redis, "SELF"), Some(format!("redis-{number}:6379").as_str()));
+        assert_eq!(environment(redis, "FIRST"), Some("redis-1:6379"));
+        let sentinel = service(&created, &format!("sentinel-{number}"));
+        assert_eq!(environment(sentinel, "SELF"), Some(format!("sentinel-{number}:26379").as_str()));
+        for (service, script) in [(redis, "/redis.sh"), (sentinel, "/sentinel.sh")] {
+            assert_eq!(service["Mode"]["Replicated"]["Replicas"], 1);
+            assert_eq!(container(service)["Mounts"][0]["Target"], "/data");
+            assert_eq!(container(service)["Configs"][0]["File"]["Name"], script);
+            let constraints = &service["TaskTemplate"]["Placement"]["Constraints"];
+            assert_eq!(constraints, &json!([format!("node.labels.redis == {number}")]));
+            assert_eq!(service["UpdateConfig"]["Order"], "stop-first");
+            assert_eq!(ports(service), []);
+        }
     }
-    assert_eq!(redis["Mode"]["Replicated"]["Replicas"], 1);
-    assert_eq!(container(redis)["Mounts"][0]["Target"], "/data");
-    let constraints = &redis["TaskTemplate"]["Placement"]["Constraints"];
-    assert_eq!(constraints, &json!(["node.labels.redis == true"]));
-    assert_eq!(redis["UpdateConfig"]["Order"], "stop-first");
-    assert_eq!(ports(redis), []);
+}
+
+#[tokio::test]
+async fn a_changed_script_is_a_new_config() {
+    let created = deployed(&[("CONFIG_VERSION", "7")]).await;
+    let names: Vec<&String> = created.configs.keys().collect();
+    assert_eq!(names, ["redis_sh_7", "sentinel_sh_7"]);
 }
 
 #[tokio::test]
@@ -190,9 +209,14 @@ async fn only_web_reaches_redis_and_redis_reaches_nothing() {
         targets.map(str::to_owned).collect()
     };
     assert_eq!(on("edge"), ["stackdemo_front"]);
-    assert_eq!(on("redis"), ["stackdemo_back"]);
+    for number in 1..=3 {
+        for kind in ["redis", "sentinel"] {
+            assert_eq!(on(&format!("{kind}-{number}")), ["stackdemo_back"]);
+        }
+    }
     assert_eq!(on("web"), ["stackdemo_back", "stackdemo_front"]);
     assert_eq!(created.networks["stackdemo_back"]["Internal"], true);
+    assert_eq!(created.networks["stackdemo_back"]["Options"]["encrypted"], "true");
 }
 
 #[tokio::test]

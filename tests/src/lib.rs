@@ -42,5 +42,6 @@ pub mod flask;
 pub mod port;
 pub mod process;
 pub mod redis;
+pub mod relay;
 pub mod upstream;
 pub mod wait;

@@ -81,6 +81,11 @@ impl<W> Batch<W> {
         self.entries.front().map(|entry| entry.expires)
     }
 
+    /// When the last waiter expires.
+    pub(super) fn last_expiry(&self) -> Option<Instant> {
+        self.entries.back().map(|entry| entry.expires)
+    }
+
     /// Takes out the waiters whose time is up at `now`. Their numbers stay theirs: nobody else
     /// of a sealed batch gets one of them.
     pub(super) fn expire(&mut self, now: Instant) -> impl Iterator<Item = W> + '_ {

@@ -12,7 +12,7 @@ use std::{
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{OpenError, Store, StoreError};
+use super::{Addition, OpenError, Store, StoreError};
 
 const TABLE: TableDefinition<'_, &str, u64> = TableDefinition::new("count");
 const KEY: &str = "hits";
@@ -77,7 +77,7 @@ impl Store for Embedded {
         proved.await.map(|_count| ())
     }
 
-    async fn add(&mut self, hits: u64) -> Result<u64, StoreError> {
+    async fn add(&mut self, Addition { hits, .. }: Addition) -> Result<u64, StoreError> {
         match self.database.take() {
             Some(database) => self.run(move || done(database, |database| add(database, hits))).await,
             None => self.finish().await,
@@ -260,7 +260,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hits.redb");
         let mut store = Embedded::open(&path).unwrap();
-        store.add(0).await.unwrap_err();
+        store.add(Addition::PROBE).await.unwrap_err();
         let (finish, slow) = std::sync::mpsc::channel::<()>();
         let opening = path.clone();
         let job = store.run(move || {
@@ -271,7 +271,7 @@ mod tests {
         assert!(timeout(Duration::from_millis(20), store.connect()).await.is_err());
         finish.send(()).unwrap();
         timeout(PATIENCE, store.connect()).await.unwrap().unwrap();
-        assert_eq!(store.add(1).await.unwrap(), 6);
+        assert_eq!(store.add(Addition { sequence: 1, hits: 1 }).await.unwrap(), 6);
         store.close().await;
         assert_eq!(read(&open(&path).unwrap()).unwrap(), 6, "it is closed");
     }

@@ -4,20 +4,22 @@
 //!
 //! - A number is given once, over all replicas on one store, and numbers have no gaps while nothing
 //!   fails. A hit that starts after another's answer was read gets a larger number.
-//! - A number that was given survives: in Redis as far as its own persistence and replication go, in
-//!   the file because the commit is durable before the answer.
+//! - A number that was given survives: in Redis as its [`Durability`] says, in the file because the
+//!   commit is durable before the answer.
 //! - Every hit is answered within [`Limits::deadline`], with a number or with an [`Error`], also when
 //!   the task below ends in a way that nobody foresaw.
-//! - An addition is sent once. When its answer is lost nobody knows whether it was counted: its hits
-//!   fail and their numbers may be skipped, because counting a visit twice is the worse lie.
+//! - A visit is counted once. Redis knows a batch by its sequence number, so one whose answer was lost
+//!   is sent again for as long as somebody waits for it, also to another master. In the file it is not:
+//!   those hits fail and their numbers may be skipped.
 //!
-//! `batch` is the arithmetic, `commit` the task that owns the store and drives it, and
-//! `redis` and `embedded` are the two stores.
+//! `batch` is the arithmetic, `commit` the task that owns the store and drives it, `redis` and
+//! `embedded` are the two stores, and `sentinel` finds the master and tells whether it still is one.
 
 mod batch;
 mod commit;
 mod embedded;
 mod redis;
+mod sentinel;
 
 use std::{
     path::PathBuf,
@@ -31,7 +33,7 @@ use tokio::{
 };
 
 use self::batch::{Ask, Batch};
-pub use self::redis::{RedisConfig, RedisConfigError};
+pub use self::redis::{Degraded, Durability, Login, RedisConfig, RedisConfigError};
 use crate::{error::Error, metrics::CounterMetrics};
 
 /// Where the count is kept.
@@ -82,13 +84,14 @@ impl Counter {
     /// # Errors
     /// No runtime is running, or the file cannot be opened.
     pub fn open(store: &StoreConfig, limits: Limits) -> Result<Self, OpenError> {
+        let metrics = CounterMetrics::default();
         match store {
-            StoreConfig::Redis(config) => Self::start(redis::Redis::new(config), limits),
-            StoreConfig::File(path) => Self::start(embedded::Embedded::open(path)?, limits),
+            StoreConfig::Redis(config) => Self::start(redis::Redis::new(config, &metrics), limits, metrics),
+            StoreConfig::File(path) => Self::start(embedded::Embedded::open(path)?, limits, metrics),
         }
     }
 
-    fn start<S: Store>(store: S, limits: Limits) -> Result<Self, OpenError> {
+    fn start<S: Store>(store: S, limits: Limits, metrics: CounterMetrics) -> Result<Self, OpenError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| OpenError::OutsideRuntime)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
@@ -100,7 +103,7 @@ impl Counter {
             }),
             work: Notify::new(),
             limits: Limits { deadline: limits.deadline.min(Limits::LONGEST), ..limits },
-            metrics: CounterMetrics::default(),
+            metrics,
         });
         let (end, ended) = watch::channel(());
         runtime.spawn(commit::run(store, Arc::clone(&shared), end));
@@ -142,6 +145,13 @@ impl Counter {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.handle.shared.lock().open.len()
+    }
+
+    /// Whether numbers are told, or were last asked for, that are less safe than
+    /// [`RedisConfig::durability`] says; see [`Degraded`].
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.metrics().degraded.get() != 0
     }
 
     /// Answers who waits, closes the store, and returns when it is closed. Later hits, also on
@@ -207,6 +217,36 @@ pub enum StoreError {
     /// stored a number below zero while we were connected: then Redis has counted up from there.
     #[error("the stored count is not a whole number from 0 to 2^63-1: {0}")]
     NotACount(String),
+    /// The store has counted or would, but a number that was told now could be lost.
+    #[error("{0}")]
+    Unconfirmed(Doubt),
+}
+
+/// What a number still needs before it can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// A replica that has the addition.
+    #[error("no replica has what is counted")]
+    NoReplica,
+    /// The word of enough sentinels that the master still is one.
+    #[error("too few sentinels confirm the master")]
+    NoVote,
+    /// A sentinel that names the master.
+    #[error("no sentinel names a master")]
+    NoMaster,
+}
+
+/// A batch as the store sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Addition {
+    /// Counts the batches of this counter from 1. One that is sent again keeps its number.
+    sequence: u64,
+    hits: u64,
+}
+
+impl Addition {
+    /// Adds nothing, and is no batch.
+    const PROBE: Self = Self { sequence: 0, hits: 0 };
 }
 
 /// One place that keeps a count. The task of [`commit`] is its only caller and makes one call at a
@@ -219,9 +259,24 @@ trait Store: Send + 'static {
     /// addition of nothing.
     fn connect(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Adds `hits` in one indivisible and, as far as the store can, durable step, and returns the
-    /// count after it. It is never sent twice.
-    fn add(&mut self, hits: u64) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// Adds its hits in one indivisible and, as far as the store can, durable step, and returns the
+    /// count after it. The same batch comes again only when [`Store::repeats`] says so.
+    fn add(&mut self, addition: Addition) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Whether a batch that failed so may be sent again without being counted twice, and with a hope.
+    fn repeats(&self, _failure: &StoreError) -> bool {
+        false
+    }
+
+    /// Returns when there is a reason to try again at once.
+    fn news(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// What a call that was dropped, because it took too long, was waiting for.
+    fn late(&self) -> StoreError {
+        StoreError::Silent
+    }
 
     /// Returns when the connection breaks while nothing is asked of it.
     fn lost(&mut self) -> impl Future<Output = StoreError> + Send;

@@ -7,59 +7,148 @@
 //! Every line has the same keys, `null` where there is nothing. The target is logged with its query, as
 //! nginx, HAProxy, Envoy and Caddy do; who puts secrets into queries has them in the log.
 
-use std::fmt::{self, Write};
+//!
+//! Formatting is most of what a request costs outside the kernel, if done by `std::fmt`: numbers and
+//! addresses are written digit by digit here, and the second is kept from one line to the next.
+
+use std::{
+    fmt::{self, Write},
+    net::SocketAddr,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use http::Version;
 
 use super::Record;
 
-/// Appends the line of `record`, line feed included.
-pub(super) fn append(out: &mut String, record: &Record) {
-    // Writing to a `String` cannot fail.
-    write(out, record).ok();
+/// Makes lines.
+#[derive(Debug, Default)]
+pub(super) struct Format {
+    /// The second of the last line, since 1970, and its text up to the fraction.
+    second: Option<(u64, String)>,
 }
 
-fn write(out: &mut String, record: &Record) -> fmt::Result {
-    let text = &record.text;
-    write!(out, r#"{{"time":"{}""#, humantime::format_rfc3339_millis(record.start.max(std::time::UNIX_EPOCH)))?;
-    write!(out, r#","client":"{}""#, record.client)?;
-    field(out, "method", Some(text.method()))?;
-    field(out, "host", text.host())?;
-    field(out, "target", Some(text.target()))?;
-    write!(out, r#","protocol":"{}","tls":{}"#, protocol(record.version), record.tls)?;
-    write!(out, r#","status":{}"#, record.status)?;
-    write!(out, r#","request_bytes":{},"response_bytes":{}"#, record.request_bytes, record.response_bytes)?;
-    // Milliseconds with their thousandths: exact, and what people read.
-    let (duration, head) = (record.duration.as_micros(), record.head.as_micros());
-    write!(out, r#","duration_ms":{}.{:03}"#, duration / 1000, duration % 1000)?;
-    write!(out, r#","head_ms":{}.{:03}"#, head / 1000, head % 1000)?;
-    field(out, "pool", record.pool.as_ref().map(|pool| pool.as_bytes()))?;
-    match record.endpoint {
-        Some(endpoint) => write!(out, r#","endpoint":"{endpoint}""#)?,
-        None => out.write_str(r#","endpoint":null"#)?,
+impl Format {
+    /// Appends the line of `record`, line feed included.
+    pub(super) fn append(&mut self, out: &mut String, record: &Record) {
+        let text = &record.text;
+        out.push_str(r#"{"time":""#);
+        self.time(out, record.start.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO));
+        out.push_str(r#"","client":""#);
+        address(out, record.client);
+        out.push('"');
+        field(out, r#","method":"#, Some(text.method()));
+        field(out, r#","host":"#, text.host());
+        field(out, r#","target":"#, Some(text.target()));
+        out.push_str(r#","protocol":""#);
+        out.push_str(protocol(record.version));
+        out.push_str(if record.tls { r#"","tls":true,"status":"# } else { r#"","tls":false,"status":"# });
+        number(out, record.status.into());
+        out.push_str(r#","request_bytes":"#);
+        number(out, record.request_bytes);
+        out.push_str(r#","response_bytes":"#);
+        number(out, record.response_bytes);
+        out.push_str(r#","duration_ms":"#);
+        milliseconds(out, record.duration);
+        out.push_str(r#","head_ms":"#);
+        milliseconds(out, record.head);
+        field(out, r#","pool":"#, record.pool.as_ref().map(|pool| pool.as_bytes()));
+        out.push_str(r#","endpoint":"#);
+        match record.endpoint {
+            Some(endpoint) => {
+                out.push('"');
+                address(out, endpoint);
+                out.push('"');
+            }
+            None => out.push_str("null"),
+        }
+        out.push_str(r#","attempts":"#);
+        number(out, record.attempts.into());
+        field(out, r#","error":"#, record.error.map(|error| error.label().as_bytes()));
+        field(out, r#","user_agent":"#, text.user_agent());
+        out.push_str("}\n");
     }
-    write!(out, r#","attempts":{}"#, record.attempts)?;
-    field(out, "error", record.error.map(|error| error.label().as_bytes()))?;
-    field(out, "user_agent", text.user_agent())?;
-    out.write_str("}\n")
+
+    /// RFC 3339 with milliseconds, in UTC.
+    fn time(&mut self, out: &mut String, since_1970: Duration) {
+        // The format ends in the year 9999.
+        let second = since_1970.as_secs().min(253_402_300_799);
+        if self.second.as_ref().is_none_or(|(last, _)| *last != second) {
+            let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(second)).to_string();
+            self.second = Some((second, text.trim_end_matches('Z').to_owned()));
+        }
+        if let Some((_, text)) = &self.second {
+            out.push_str(text);
+        }
+        out.push('.');
+        thousandths(out, since_1970.subsec_millis());
+        out.push('Z');
+    }
 }
 
-fn field(out: &mut String, name: &str, value: Option<&[u8]>) -> fmt::Result {
-    write!(out, r#","{name}":"#)?;
-    let Some(value) = value else { return out.write_str("null") };
-    out.write_char('"')?;
-    for chunk in value.utf8_chunks() {
-        escape(out, chunk.valid())?;
-        for byte in chunk.invalid() {
-            write!(out, r"\\x{byte:02x}")?;
+fn number(out: &mut String, number: u64) {
+    out.push_str(itoa::Buffer::new().format(number));
+}
+
+/// Milliseconds with their thousandths: exact, and what people read.
+fn milliseconds(out: &mut String, duration: Duration) {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    number(out, micros / 1000);
+    out.push('.');
+    thousandths(out, u32::try_from(micros % 1000).unwrap_or(0));
+}
+
+/// Three digits.
+fn thousandths(out: &mut String, number: u32) {
+    for digit in [number / 100 % 10, number / 10 % 10, number % 10] {
+        out.push(char::from_digit(digit, 10).unwrap_or('0'));
+    }
+}
+
+fn address(out: &mut String, address: SocketAddr) {
+    match address {
+        SocketAddr::V4(address) => {
+            for (index, octet) in address.ip().octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push('.');
+                }
+                number(out, octet.into());
+            }
+            out.push(':');
+            number(out, address.port().into());
+        }
+        // Writing to a `String` cannot fail.
+        SocketAddr::V6(address) => write!(out, "{address}").unwrap_or_default(),
+    }
+}
+
+/// A key with what stands before and behind it, and its value.
+fn field(out: &mut String, key: &str, value: Option<&[u8]>) {
+    out.push_str(key);
+    let Some(value) = value else { return out.push_str("null") };
+    out.push('"');
+    match str::from_utf8(value) {
+        Ok(text) if text.bytes().all(is_plain) => out.push_str(text),
+        _ => {
+            for chunk in value.utf8_chunks() {
+                // Writing to a `String` cannot fail.
+                escape(out, chunk.valid()).unwrap_or_default();
+                for byte in chunk.invalid() {
+                    write!(out, r"\\x{byte:02x}").unwrap_or_default();
+                }
+            }
         }
     }
-    out.write_char('"')
+    out.push('"');
+}
+
+/// Needs no escape, and may be shown anywhere.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 
 fn escape(out: &mut String, text: &str) -> fmt::Result {
     let mut rest = text;
-    // Runs that need no escape, nearly always all of it, are copied at once.
     while let Some(at) = rest.find(|c: char| !matches!(c, ' '..='~') || matches!(c, '"' | '\\')) {
         out.write_str(&rest[..at])?;
         let mut chars = rest[at..].chars();

@@ -75,7 +75,7 @@ fn parse(line: &str) -> Value {
 
 fn line_of(record: &Record) -> String {
     let mut line = String::new();
-    line::append(&mut line, record);
+    line::Format::default().append(&mut line, record);
     line
 }
 

@@ -33,6 +33,7 @@ pub(super) struct Writer<W = File> {
     shared: Arc<Shared>,
     output: Option<W>,
     buffer: String,
+    format: line::Format,
     /// Lines in `buffer`.
     lines: u64,
     /// The last write broke off inside a line, which the next one has to end first.
@@ -72,7 +73,15 @@ impl Writer<File> {
 
 impl<W: Write> Writer<W> {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, output: None, buffer: String::new(), lines: 0, torn: false, failing: false }
+        Self {
+            shared,
+            output: None,
+            buffer: String::new(),
+            format: line::Format::default(),
+            lines: 0,
+            torn: false,
+            failing: false,
+        }
     }
 
     #[cfg(test)]
@@ -104,7 +113,7 @@ impl<W: Write> Writer<W> {
     fn take_turn(&mut self, queue: &Queue) -> bool {
         for taken in 0..TURN {
             let Some(record) = queue.records.pop() else { return taken == 0 };
-            line::append(&mut self.buffer, &record);
+            self.format.append(&mut self.buffer, &record);
             queue.give_back(record);
             self.lines += 1;
             if self.buffer.len() >= BATCH {

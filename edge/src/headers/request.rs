@@ -210,6 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{super::tests::fields, *};
+    use crate::h1::head;
 
     fn host_of(authority: Option<&str>, version: Version, hosts: &[&str]) -> Result<Option<String>, Kind> {
         let fields = fields(&hosts.iter().map(|host| ("host", *host)).collect::<Vec<_>>());
@@ -438,6 +439,55 @@ mod tests {
             prop_assert_eq!(named("forwarded"), ["forwarded: for=192.0.2.7;proto=http;host=a.example"]);
             prop_assert_eq!(named("keep-alive").len() + named("te").len(), 0);
             prop_assert_eq!(named("via").pop().unwrap(), "via: 1.1 edge");
+        }
+
+        /// Whatever comes in, mended or not, goes out as one request that ends where its head says, by the
+        /// strictest reading: no line that a client sent ends a head or begins another.
+        #[test]
+        fn what_goes_upstream_is_exactly_one_head(
+            lines in proptest::collection::vec(
+                prop_oneof![
+                    "(?i)(host|content-length|transfer-encoding|connection|upgrade|expect|via|x-a): ?[ -~]{0,12}",
+                    "(?i)(host: a|content-length: [0-9]{1,3}|transfer-encoding: chunked|connection: (close|x-a|te))",
+                    "[ -~]{0,20}",
+                    "x: .{0,9}",
+                ],
+                0..8,
+            ),
+            start in prop_oneof!["(GET|POST|OPTIONS) (/[!-~]{0,9}|http://a/b|\\*) HTTP/1\\.[01]", "[ -~]{0,30}"],
+            ends in proptest::collection::vec(prop_oneof!["\r\n", "\n", "\r"], 10),
+        ) {
+            let mut bytes = Vec::new();
+            for (line, end) in std::iter::once(&start).chain(&lines).zip(&ends) {
+                bytes.extend_from_slice(line.as_bytes());
+                bytes.extend_from_slice(end.as_bytes());
+            }
+            bytes.extend_from_slice(b"\r\n");
+            let client = Client::new("192.0.2.7:1".parse().unwrap(), false, &[]);
+            let written = head::request(&bytes, 100, |request| {
+                let survey = Survey::of(request.fields).ok()?;
+                let framing = survey.lengths.of_request(request.version == Version::HTTP_11).ok()?;
+                let host = survey.host(&request.target, request.version).ok()?;
+                let (method, target, received) = (request.method, request.target.path_and_query, request.version);
+                let line = Line { method, target, received, host, upgrade: survey.upgrade(received), framing };
+                let mut out = Vec::new();
+                write(&mut out, &line, request.fields, &survey, &client);
+                Some((out, framing))
+            });
+            let Ok(Some((Some((out, framing)), _))) = written else { return Ok(()) };
+            let text = String::from_utf8_lossy(&out);
+            prop_assert_eq!(text.matches("\r\n\r\n").count(), 1, "{}", text);
+            prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n', '\0']), "{}", text);
+            let again = head::request(&out, 100, |request| {
+                let survey = Survey::of(request.fields).unwrap();
+                prop_assert_eq!(survey.hosts, 1);
+                prop_assert_eq!(survey.lengths.of_request(true), Ok(framing));
+                prop_assert!(!survey.lengths.is_doubtful());
+                Ok(())
+            });
+            let (checked, length) = again.unwrap().unwrap();
+            checked?;
+            prop_assert_eq!(length, out.len());
         }
     }
 }

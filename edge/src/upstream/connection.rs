@@ -29,6 +29,7 @@ use crate::{
         head::{self, is_complete},
     },
     headers::response::Survey,
+    splice::Pipe,
 };
 
 /// The longest response head. Bytes.
@@ -293,11 +294,10 @@ impl Connection {
         self.incoming.data()
     }
 
-    /// So many bytes of the body were used. The endpoint's pauses count from here: before, it was the
-    /// client who let the edge wait.
+    /// So many bytes of the body were used.
     pub fn taken(&mut self, count: usize, now: Instant) {
         self.body.taken(&mut self.incoming, count);
-        self.deadline.set(now + self.pool.timeouts.body_idle);
+        self.moved(now);
     }
 
     /// Not all of the request could be written: no other may follow it.
@@ -335,6 +335,33 @@ impl Connection {
                 Poll::Ready(Err(Error::new(Kind::ResponseTimeout, Retry::Never)))
             }
         }
+    }
+
+    /// Takes in what comes next of the body by a pipe, for one that is empty.
+    ///
+    /// # Errors
+    /// As [`poll_more`](Self::poll_more).
+    pub fn poll_splice(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe, now: Instant) -> Poll<Result<(), Error>> {
+        let left = self.body.left().unwrap_or_default();
+        match pipe.poll_in(cx, &self.stream, left) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::Never))),
+            Poll::Ready(Ok(count)) => {
+                self.body.passed(count as u64);
+                self.deadline.set(now + self.pool.timeouts.body_idle);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::because(Kind::UpstreamClosed, Retry::Never, error))),
+            Poll::Pending => {
+                ready!(self.deadline.poll(cx));
+                Poll::Ready(Err(Error::new(Kind::ResponseTimeout, Retry::Never)))
+            }
+        }
+    }
+
+    /// Bytes went on to the client. The endpoint's pauses count from here: before, it was the client who
+    /// let the edge wait.
+    pub fn moved(&mut self, now: Instant) {
+        self.deadline.set(now + self.pool.timeouts.body_idle);
     }
 
     /// After 101: the bare stream, what came behind the head, and the place it takes at its endpoint.

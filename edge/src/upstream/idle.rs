@@ -5,7 +5,8 @@
 
 use std::{
     cell::RefCell,
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
     rc::Rc,
     sync::atomic::Ordering::Relaxed,
 };
@@ -77,7 +78,28 @@ pub struct Idle {
     /// Memory of this worker, which goes from connection to connection.
     pub lender: Lender,
     /// Most recently used last: it is taken first, and the others get old and go.
-    by_endpoint: RefCell<HashMap<u64, VecDeque<Box<Connection>>>>,
+    by_endpoint: RefCell<HashMap<u64, Vec<Box<Connection>>, BuildHasherDefault<Numbers>>>,
+}
+
+/// Hashes the ids of endpoints: the edge numbers them itself, so nobody can choose them to collide.
+#[derive(Debug, Default)]
+struct Numbers(u64);
+
+impl Hasher for Numbers {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // Fibonacci hashing (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
 }
 
 impl Idle {
@@ -91,7 +113,7 @@ impl Idle {
     pub fn take(&self, endpoint: u64) -> Option<Box<Connection>> {
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.get_mut(&endpoint)?;
-        while let Some(connection) = idle.pop_back() {
+        while let Some(connection) = idle.pop() {
             if connection.is_open() {
                 return Some(connection);
             }
@@ -105,7 +127,7 @@ impl Idle {
         // At the limit an idle connection would keep other workers from having one.
         let scarce = connection.endpoint().connections.load(Relaxed) >= connection.pool().max_connections.get();
         if idle.len() < connection.pool().max_idle && !scarce {
-            idle.push_back(connection);
+            idle.push(connection);
         }
     }
 

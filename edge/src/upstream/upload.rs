@@ -17,6 +17,7 @@ use crate::{
     buffer::Lender,
     error::{Error, Kind, Retry},
     h1::{framing::Framing, outbox::Outbox},
+    splice::{Pipe, WORTH_IT},
 };
 
 /// Where a request body comes from.
@@ -29,6 +30,13 @@ pub trait Source {
 
     /// So much of the last piece was used.
     fn taken(&mut self, count: usize);
+
+    /// The client's socket, if the body and nothing else is read from it next. Only for bodies of a known
+    /// length.
+    fn socket(&mut self) -> Option<&TcpStream>;
+
+    /// So many bytes of the body were taken from the socket.
+    fn passed(&mut self, count: usize);
 
     /// Behind the end: whole lines of trailers that may be passed on.
     fn trailers(&mut self) -> Vec<u8>;
@@ -65,6 +73,8 @@ struct Flow {
     exact: bool,
     /// The last of it was taken.
     ended: bool,
+    /// What the rest goes through, once it is known to be long.
+    pipe: Option<Pipe>,
     /// Longest pause of the client.
     idle: Duration,
     /// Runs while the edge waits for the client.
@@ -86,7 +96,7 @@ impl Upload {
     pub fn new(head: Vec<u8>, framing: Framing, max: Option<u64>, idle: Duration, now: Instant) -> Self {
         let flow = |left: u64, exact: bool| {
             let chunked = !exact;
-            Body::Some(Box::new(Flow { chunked, left, exact, ended: false, idle, pause: None }))
+            Body::Some(Box::new(Flow { chunked, left, exact, ended: false, pipe: None, idle, pause: None }))
         };
         let body = match framing {
             Framing::None => Body::None,
@@ -146,6 +156,11 @@ impl Upload {
 
     /// Gives its memory back.
     pub fn give_back(&mut self, lender: &Lender) {
+        if let Body::Some(flow) = &mut self.body
+            && let Some(pipe) = flow.pipe.take()
+        {
+            lender.give_pipe(pipe);
+        }
         lender.give_head(std::mem::take(&mut self.outbox).into_memory());
     }
 
@@ -188,16 +203,22 @@ impl Flow {
         now: Instant,
     ) -> Poll<Result<(), Stopped>> {
         loop {
+            if self.pipe.is_some() {
+                return self.splice(cx, source, to, bytes, last, now);
+            }
             // The client first: of a body that is none from its first byte on, the endpoint sees nothing.
             let Poll::Ready(piece) = source.poll_piece(cx) else {
                 if outbox.poll_flush(cx, to).map_err(Stopped::Endpoint)?.is_pending() {
                     self.pause = None;
                     return Poll::Pending;
                 }
-                let idle = self.idle;
-                let pause = self.pause.get_or_insert_with(|| Box::pin(sleep_until(now + idle)));
-                ready!(pause.as_mut().poll(cx));
-                return Poll::Ready(Err(Stopped::Client(Error::new(Kind::BodyTimeout, Retry::Never))));
+                if self.exact && self.left >= WORTH_IT && source.socket().is_some() {
+                    self.pipe = Pipe::new().ok();
+                    if self.pipe.is_some() {
+                        continue;
+                    }
+                }
+                return self.poll_pause(cx, now);
             };
             self.pause = None;
             let Some(piece) = piece.map_err(Stopped::Client)? else {
@@ -219,6 +240,50 @@ impl Flow {
             self.left -= (taken as u64).min(self.left);
             *bytes += taken as u64;
             *last = now;
+        }
+    }
+
+    /// The client is awaited, but not for ever.
+    fn poll_pause(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), Stopped>> {
+        let idle = self.idle;
+        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep_until(now + idle)));
+        ready!(pause.as_mut().poll(cx));
+        Poll::Ready(Err(Stopped::Client(Error::new(Kind::BodyTimeout, Retry::Never))))
+    }
+
+    /// Passes the rest on by the pipe. Ready at its end.
+    fn splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut impl Source,
+        to: &TcpStream,
+        bytes: &mut u64,
+        last: &mut Instant,
+        now: Instant,
+    ) -> Poll<Result<(), Stopped>> {
+        let gone = || Stopped::Client(Error::new(Kind::ClientGone, Retry::Never));
+        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(())) };
+        loop {
+            while !pipe.is_empty() {
+                ready!(pipe.poll_out(cx, to)).map_err(Stopped::Endpoint)?;
+                *last = now;
+            }
+            if self.left == 0 {
+                self.ended = true;
+                return Poll::Ready(Ok(()));
+            }
+            let Some(socket) = source.socket() else { return Poll::Ready(Err(gone())) };
+            match pipe.poll_in(cx, socket, self.left) {
+                Poll::Ready(Ok(count @ 1..)) => {
+                    self.pause = None;
+                    source.passed(count);
+                    self.left = self.left.saturating_sub(count as u64);
+                    *bytes += count as u64;
+                    *last = now;
+                }
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(gone())),
+                Poll::Pending => return self.poll_pause(cx, now),
+            }
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The task that owns the store: it sends one batch at a time and answers everybody in it.
 //!
 //! Its states are its lines: connect; while connected, wait for hits, send them, hand out the
-//! numbers; on a failure tell everybody and connect again. The first attempt after a loss is
-//! immediate and hits wait for it, so that a store which merely restarted costs only the hits that
-//! were under way. When that attempt fails, too, hits are refused at once and attempts slow down.
+//! numbers; on a failure connect again. Where the store knows a batch by its sequence number, the one
+//! that was under way stays and is sent again until its hits' time is up; else everybody in it is told.
+//! The first attempt after a loss is immediate and hits wait for it, so that a store which merely
+//! restarted costs nothing. When that attempt fails, too, new hits are refused at once and attempts slow
+//! down.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -13,7 +15,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Ask, Batch, Health, Shared, Store, StoreError, Waiter};
+use super::{Addition, Ask, Batch, Health, Shared, Store, StoreError, Waiter};
 use crate::error::{Error, chain};
 
 /// The longest an attempt to connect may take.
@@ -24,7 +26,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs until the counter is closed. `_end` is dropped last, after the store.
 pub(super) async fn run<S: Store>(store: S, shared: Arc<Shared>, _end: watch::Sender<()>) {
-    let mut task = Committer { store, sent: Batch::new(), failures: 0, shared };
+    let addition = Addition::PROBE;
+    let mut task = Committer { store, sent: Batch::new(), addition, failures: 0, shared };
     task.run().await;
     task.store.close().await;
 }
@@ -42,8 +45,10 @@ fn backoff(failures: u32, jitter: f64) -> Duration {
 
 struct Committer<S> {
     store: S,
-    /// The batch under way.
+    /// The batch under way. Between connections, the one to be sent again.
     sent: Batch<Waiter>,
+    /// What `sent` asks of the store.
+    addition: Addition,
     /// Failures since the store last counted, or last stayed up for a while.
     failures: u32,
     shared: Arc<Shared>,
@@ -71,7 +76,7 @@ impl<S: Store> Committer<S> {
     async fn run(&mut self) {
         loop {
             let pause = backoff(self.failures, fastrand::f64());
-            if closes_during(pause, &self.shared).await {
+            if self.closes_during(pause).await {
                 break;
             }
             let limit = Instant::now() + CONNECT;
@@ -88,15 +93,39 @@ impl<S: Store> Committer<S> {
                     failure
                 }
                 Some(Err(failure)) => failure,
-                None => StoreError::Silent,
+                None => self.store.late(),
             };
             self.failed(failure);
         }
     }
 
-    /// Sends batches until the store fails, or returns `None` when the counter closes.
+    /// Sends batches, first the one that is to be sent again, until the store fails, or returns `None`
+    /// when the counter closes.
     async fn serve(&mut self) -> Option<StoreError> {
         loop {
+            if self.sent.is_empty() {
+                if let Err(end) = self.gather().await {
+                    return end;
+                }
+            } else {
+                self.shared.metrics.repeated.inc();
+            }
+            let start = Instant::now();
+            // After it nobody listens.
+            let limit = self.sent.last_expiry().unwrap_or(start);
+            let work = self.store.add(self.addition);
+            match bounded(work, &mut self.sent, &self.shared, limit).await {
+                Some(Ok(count)) => self.counted(self.addition.hits, count, start),
+                Some(Err(failure)) => return Some(failure),
+                None => return Some(self.store.late()),
+            }
+        }
+    }
+
+    /// Waits for hits and makes them the next batch. Fails when the store does, or without a reason when
+    /// the counter closes.
+    async fn gather(&mut self) -> Result<(), Option<StoreError>> {
+        while self.sent.is_empty() {
             let (empty, closing) = {
                 let mut state = self.shared.lock();
                 state.idle = state.open.is_empty();
@@ -104,11 +133,11 @@ impl<S: Store> Committer<S> {
             };
             if empty {
                 if closing {
-                    return None;
+                    return Err(None);
                 }
                 tokio::select! {
                     biased;
-                    failure = self.store.lost() => return Some(failure),
+                    failure = self.store.lost() => return Err(Some(failure)),
                     () = self.shared.work.notified() => {}
                 }
             }
@@ -118,19 +147,9 @@ impl<S: Store> Committer<S> {
             tokio::task::yield_now().await;
             std::mem::swap(&mut self.sent, &mut self.shared.lock().open);
             let hits = self.sent.seal(|waiter| !waiter.is_closed());
-            if self.sent.is_empty() {
-                continue;
-            }
-            // The newest of the batch has at most this long to wait: after it nobody listens.
-            let start = Instant::now();
-            let limit = start + self.shared.limits.deadline;
-            let work = self.store.add(hits);
-            match bounded(work, &mut self.sent, &self.shared, limit).await {
-                Some(Ok(count)) => self.counted(hits, count, start),
-                Some(Err(failure)) => return Some(failure),
-                None => return Some(StoreError::Silent),
-            }
+            self.addition = Addition { sequence: self.addition.sequence + 1, hits };
         }
+        Ok(())
     }
 
     fn counted(&mut self, hits: u64, count: u64, start: Instant) {
@@ -164,6 +183,7 @@ impl<S: Store> Committer<S> {
         // A store that broke off may be back already. One that is silent has used up the patience
         // of those who wait, and one that refuses will refuse again.
         let may_be_back = self.failures == 1 && matches!(failure, StoreError::Lost(_));
+        let repeats = self.store.repeats(&failure);
         let failure = Arc::new(failure);
         let mut refused = Batch::new();
         let health = if may_be_back { Health::Starting } else { Health::Down(Arc::clone(&failure)) };
@@ -178,28 +198,41 @@ impl<S: Store> Committer<S> {
         if !known {
             warn!(reason = %chain(&*failure), "the store is down");
         }
-        for waiter in self.sent.drain().chain(refused.drain()) {
+        if !repeats {
+            for waiter in self.sent.drain() {
+                answer(waiter, Err(Error::Store(Arc::clone(&failure))));
+            }
+        }
+        for waiter in refused.drain() {
             answer(waiter, Err(Error::Store(Arc::clone(&failure))));
         }
     }
-}
 
-/// Waits for `pause`, and returns early with true when the counter closes.
-async fn closes_during(pause: Duration, shared: &Shared) -> bool {
-    let mut pause = pin!(sleep(pause));
-    loop {
-        {
-            let state = shared.lock();
-            // Hits that still wait for a first attempt get it.
-            if state.closing && state.open.is_empty() {
-                return true;
+    /// Waits for `pause`, or until the store has news, and returns early with true when the counter
+    /// closes. Whose time is up meanwhile is told so.
+    async fn closes_during(&mut self, pause: Duration) -> bool {
+        let Self { store, sent, shared, .. } = self;
+        let pending = !sent.is_empty();
+        let wait = async {
+            let mut pause = pin!(sleep(pause));
+            let mut news = pin!(store.news());
+            loop {
+                {
+                    let state = shared.lock();
+                    // Hits that still wait for an attempt get it.
+                    if state.closing && state.open.is_empty() && !pending {
+                        return true;
+                    }
+                }
+                tokio::select! {
+                    biased;
+                    () = &mut pause => return false,
+                    () = &mut news => return false,
+                    () = shared.work.notified() => {}
+                }
             }
-        }
-        tokio::select! {
-            biased;
-            () = &mut pause => return false,
-            () = shared.work.notified() => {}
-        }
+        };
+        bounded(wait, sent, shared, Instant::now() + pause + MAX_PAUSE).await.unwrap_or(false)
     }
 }
 

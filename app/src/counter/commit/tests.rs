@@ -9,7 +9,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::counter::{Counter, Limits};
+use crate::{
+    counter::{Counter, Limits},
+    metrics::CounterMetrics,
+};
 
 /// What a call of the fake store is to do. Every call takes the next one from the script.
 enum Act {
@@ -32,6 +35,8 @@ enum Call {
 /// A store whose connecting and adding follow two scripts, and which notes its calls.
 struct Fake {
     count: u64,
+    /// Knows the last batch, and the count after it.
+    last: Option<(u64, u64)>,
     connects: mpsc::UnboundedReceiver<Act>,
     adds: mpsc::UnboundedReceiver<Act>,
     calls: Arc<Mutex<Vec<Call>>>,
@@ -56,8 +61,8 @@ fn rig(limits: Limits) -> Rig {
     let calls = Arc::default();
     let breaks = Arc::new(Notify::new());
     let (noted, broken) = (Arc::clone(&calls), Arc::clone(&breaks));
-    let fake = Fake { count: 0, connects: connects_rx, adds: adds_rx, calls: noted, breaks: broken };
-    let counter = Counter::start(fake, limits).unwrap();
+    let fake = Fake { count: 0, last: None, connects: connects_rx, adds: adds_rx, calls: noted, breaks: broken };
+    let counter = Counter::start(fake, limits, CounterMetrics::default()).unwrap();
     Rig { counter, connects, adds, calls, breaks }
 }
 
@@ -88,11 +93,24 @@ impl Store for Fake {
         act(&mut self.connects).await
     }
 
-    async fn add(&mut self, hits: u64) -> Result<u64, StoreError> {
+    async fn add(&mut self, Addition { sequence, hits }: Addition) -> Result<u64, StoreError> {
         self.note(Call::Add(hits));
-        act(&mut self.adds).await?;
-        self.count += hits;
-        Ok(self.count)
+        let done = act(&mut self.adds).await;
+        // Counted, and only the answer is lost.
+        let counted = matches!(done, Ok(()) | Err(StoreError::Lost(_)));
+        if counted && self.last.is_none_or(|(last, _)| last < sequence) {
+            self.count += hits;
+            self.last = Some((sequence, self.count));
+        }
+        done?;
+        match self.last {
+            Some((last, count)) if last == sequence => Ok(count),
+            other => panic!("{sequence} after {other:?}"),
+        }
+    }
+
+    fn repeats(&self, failure: &StoreError) -> bool {
+        !matches!(failure, StoreError::Refused(_))
     }
 
     async fn lost(&mut self) -> StoreError {
@@ -226,16 +244,46 @@ async fn a_hit_that_waited_for_a_slow_round_trip_still_meets_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_connection_costs_only_the_hits_under_way() {
+async fn a_batch_whose_answer_is_lost_is_sent_again_and_counted_once() {
     let rig = Rig::up(Limits::default()).await;
-    rig.add(Act::Fail(100 * MS, lost())).connect(Act::Work(100 * MS)).add(Act::Work(MS));
+    rig.add(Act::Fail(100 * MS, lost())).connect(Act::Work(100 * MS)).add(Act::Work(MS)).add(Act::Work(MS));
     let sent = rig.hit();
     sleep(10 * MS).await;
-    let waiting = rig.hit();
-    let (result, _) = sent.await.unwrap();
-    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::Lost(_))));
-    assert_eq!(waiting.await.unwrap().0.unwrap(), 2, "the lost hit is never sent again");
-    assert_eq!(rig.calls(), [Call::Add(1), Call::Connect, Call::Add(1)]);
+    let waiting = [rig.hit(), rig.hit()];
+    assert_eq!(sent.await.unwrap().0.unwrap(), 2);
+    for (hit, number) in waiting.into_iter().zip([3, 4]) {
+        assert_eq!(hit.await.unwrap().0.unwrap(), number);
+    }
+    assert_eq!(rig.calls(), [Call::Add(1), Call::Connect, Call::Add(1), Call::Add(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_sent_again_until_its_hits_time_is_up_and_no_longer() {
+    let rig = Rig::up(Limits::default()).await;
+    rig.add(Act::Fail(100 * MS, lost()));
+    for _ in 0..100 {
+        rig.connect(Act::Fail(100 * MS, StoreError::Connect("refused".into())));
+    }
+    let start = Instant::now();
+    let (result, at) = rig.hit().await.unwrap();
+    assert!(matches!(result, Err(Error::Late)), "{result:?}");
+    assert_eq!(at - start, Limits::default().deadline, "also during a pause");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_whose_hits_time_was_up_does_not_come_back() {
+    let rig = Rig::up(Limits::default()).await;
+    rig.add(Act::Fail(100 * MS, lost())).connect(Act::Fail(100 * MS, refused()));
+    let start = Instant::now();
+    let (result, at) = rig.hit().await.unwrap();
+    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::Refused(_))), "{result:?}");
+    assert_eq!(at - start, 200 * MS, "a refusal is final");
+    rig.connect(Act::Work(MS));
+    while rig.counter.hit().await.is_err_and(|error| matches!(error, Error::Store(_))) {
+        rig.add(Act::Work(MS));
+        sleep(MS).await;
+    }
+    assert!(rig.counter.hit().await.unwrap() > 2, "the lost one was counted");
 }
 
 #[tokio::test(start_paused = true)]
@@ -362,7 +410,7 @@ async fn a_store_that_breaks_at_every_addition_is_not_hammered() {
     while start.elapsed() < Duration::from_secs(10) {
         let asked = Instant::now();
         assert!(rig.counter.hit().await.is_err());
-        assert_eq!(asked.elapsed(), Duration::ZERO, "only the first attempt after a loss is waited for");
+        assert!(asked.elapsed() <= Limits::default().deadline, "{:?}", asked.elapsed());
         sleep(MS).await;
     }
     let attempts = rig.calls().iter().filter(|c| **c == Call::Connect).count();

@@ -1,5 +1,7 @@
 //! A real Redis server that a test may kill, freeze and start again.
 
+pub mod group;
+
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;

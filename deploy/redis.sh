@@ -1,0 +1,64 @@
+#!/bin/sh
+# Starts one of the replicated Redis servers, in the role that the sentinels know of.
+#
+# A master that comes back must not go on beside the one that took over, and one that comes back with an
+# empty disk would wipe its replicas, which copy whatever their master has. So the sentinels are asked
+# first. Variables:
+#     SELF       own host and port, as the others reach it: redis-1:6379
+#     FIRST      host and port of the master of a system that never ran
+#     SENTINELS  hosts and ports, separated by spaces
+#     MASTER     what the sentinels call the master
+# Arguments go to redis-server. Needs redis-cli, getent and timeout; runs in busybox.
+set -eu
+
+# host:port -> "address port"; a name may take a moment to be known
+resolve() {
+    until address=$(getent hosts "${1%:*}"); do sleep 1; done
+    echo "${address%% *} ${1##*:}"
+}
+
+# ask HOST:PORT COMMAND...
+ask() {
+    sentinel=$1
+    shift
+    timeout 2 redis-cli -h "${sentinel%:*}" -p "${sentinel##*:}" "$@" 2>/dev/null
+}
+
+# Sets role to the arguments that make it master or replica.
+decide() {
+    mine=0 others=0 fresh=0 all=0
+    for one in $SENTINELS; do
+        all=$((all + 1))
+        named=$(ask "$one" SENTINEL GET-MASTER-ADDR-BY-NAME "$MASTER" | tr '\n' ' ') || continue
+        named=${named% }
+        case $named in
+            "$own") mine=$((mine + 1)) ;;
+            [0-9a-f]*.*\ [0-9]* | *:*\ [0-9]*) others=$((others + 1)) other=$named ;;
+            *) continue ;;
+        esac
+        # A sentinel that has seen a replica knows of data elsewhere.
+        [ -n "$(ask "$one" SENTINEL REPLICAS "$MASTER")" ] || fresh=$((fresh + 1))
+    done
+    most=$((all / 2 + 1))
+    if [ "$others" -ge "$most" ]; then
+        role="--replicaof $other"
+    elif [ "$mine" -ge "$most" ] && { [ -e appendonlydir ] || [ "$fresh" -ge "$most" ]; }; then
+        role=
+    else
+        # Too few answer, they disagree, or we are empty and they have yet to promote another.
+        return 1
+    fi
+}
+
+own=$(resolve "$SELF")
+# Healthy while it waits: what is not healthy is restarted, and has no name.
+touch waiting
+until decide; do
+    echo "waiting for the sentinels: $mine name this server, $others another"
+    sleep 1
+done
+rm waiting
+echo "starting as ${role:-master}"
+# shellcheck disable=SC2086 # the role is several words
+exec redis-server --port "${SELF##*:}" \
+    --replica-announce-ip "${own% *}" --replica-announce-port "${own#* }" $role "$@"

@@ -1,0 +1,94 @@
+//! deploy/redis.sh and deploy/sentinel.sh with real servers.
+
+use std::path::Path;
+
+use tests::port;
+use tests::process::Process;
+use tests::wait::{SOON, eventually, throughout};
+
+struct Guarded {
+    ports: [u16; 3],
+    sentinels: [u16; 3],
+    folders: [tempfile::TempDir; 6],
+}
+
+impl Guarded {
+    fn new() -> Self {
+        let ports = || std::array::from_fn(|_| port::free());
+        Self { ports: ports(), sentinels: ports(), folders: std::array::from_fn(|_| tempfile::tempdir().unwrap()) }
+    }
+
+    fn start(&self, script: &str, port: u16, folder: &Path) -> Process {
+        let script = format!("{}/../deploy/{script}", env!("CARGO_MANIFEST_DIR"));
+        let sentinels = self.sentinels.map(|port| format!("127.0.0.1:{port}")).join(" ");
+        Process::of("sh")
+            .arg(script)
+            .args(["--appendonly", "yes", "--appendfsync", "always", "--save", ""])
+            .env("SELF", format!("127.0.0.1:{port}"))
+            .env("FIRST", format!("127.0.0.1:{}", self.ports[0]))
+            .env("SENTINELS", sentinels)
+            .env("MASTER", "counter")
+            .env("DOWN_AFTER", "1000")
+            .env("FAILOVER_TIMEOUT", "5000")
+            .current_dir(folder)
+            .start()
+    }
+
+    fn server(&self, index: usize) -> Process {
+        self.start("redis.sh", self.ports[index], self.folders[index].path())
+    }
+
+    fn sentinel(&self, index: usize) -> Process {
+        self.start("sentinel.sh", self.sentinels[index], self.folders[index + 3].path())
+    }
+}
+
+/// What redis-cli answers.
+async fn ask(port: u16, command: &[&str]) -> String {
+    let output = tokio::process::Command::new("redis-cli").args(["-p", &port.to_string()]).args(command).output().await;
+    String::from_utf8(output.unwrap().stdout).unwrap()
+}
+
+#[tokio::test]
+async fn a_master_that_comes_back_empty_waits_for_its_successor_and_wipes_nobody() {
+    let group = Guarded::new();
+    let _sentinels: Vec<_> = (0..3).map(|index| group.sentinel(index)).collect();
+    let mut servers: Vec<_> = (0..3).map(|index| group.server(index)).collect();
+    servers[0].line("starting as master").await;
+    for server in &mut servers[1..] {
+        server.line("starting as --replicaof").await;
+    }
+    eventually("two replicas", SOON, async || {
+        ask(group.ports[0], &["INFO", "replication"]).await.contains("connected_slaves:2")
+    })
+    .await;
+    ask(group.ports[0], &["SET", "hits", "7"]).await;
+    assert_eq!(ask(group.ports[0], &["WAIT", "2", "5000"]).await.trim(), "2");
+    for port in group.sentinels {
+        eventually("sentinels that know the replicas", SOON, async || {
+            let known = ask(port, &["SENTINEL", "MASTER", "counter"]).await;
+            known.contains("num-slaves\n2") && known.contains("num-other-sentinels\n2")
+        })
+        .await;
+    }
+
+    servers[0].kill();
+    std::fs::remove_dir_all(group.folders[0].path().join("appendonlydir")).unwrap();
+    servers[0] = group.server(0);
+    servers[0].line("starting as --replicaof").await;
+    for port in group.ports {
+        eventually("the count", SOON, async || ask(port, &["GET", "hits"]).await.trim() == "7").await;
+    }
+}
+
+#[tokio::test]
+async fn without_sentinels_it_waits() {
+    let group = Guarded::new();
+    let mut server = group.server(0);
+    server.line("waiting for the sentinels").await;
+    throughout("waiting", std::time::Duration::from_secs(1), async || {
+        ask(group.ports[0], &["PING"]).await.trim() != "PONG"
+    })
+    .await;
+    assert!(group.folders[0].path().join("waiting").exists(), "the health check sees it");
+}

@@ -1,0 +1,155 @@
+//! A replicated Redis as the stack has it: a master, two replicas, three sentinels, all real processes.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use redis::{Client, Value};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::Redis;
+use crate::port;
+use crate::process::Process;
+use crate::wait::{SOON, eventually};
+
+/// What the sentinels call the master.
+pub const MASTER: &str = "counter";
+
+/// After how long without an answer a sentinel takes a server for down, in milliseconds.
+const DOWN_AFTER: u32 = 1000;
+
+/// How long a step of a failover may take, in milliseconds.
+const FAILOVER: u32 = 5000;
+
+/// A `redis-sentinel` on a port of its own, which keeps its configuration over restarts.
+#[derive(Debug)]
+pub struct Sentinel {
+    port: u16,
+    process: Process,
+    folder: TempDir,
+}
+
+impl Sentinel {
+    fn start(master: u16, further: &str) -> Self {
+        let (port, folder) = (port::free(), tempfile::tempdir().expect("a directory"));
+        let config = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\n\
+             sentinel monitor {MASTER} 127.0.0.1 {master} 2\n\
+             sentinel down-after-milliseconds {MASTER} {DOWN_AFTER}\n\
+             sentinel failover-timeout {MASTER} {FAILOVER}\n{further}",
+            folder.path().display()
+        );
+        std::fs::write(folder.path().join("sentinel.conf"), config).expect("a configuration");
+        Self { port, process: spawn(&folder), folder }
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again with what it knew.
+    pub fn restart(&mut self) {
+        self.process.kill();
+        self.process = spawn(&self.folder);
+    }
+
+    /// SIGSTOP and SIGCONT.
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+}
+
+fn spawn(folder: &TempDir) -> Process {
+    Process::of("redis-server").arg(folder.path().join("sentinel.conf")).arg("--sentinel").start()
+}
+
+/// Three servers, the first of which is the master at the start, and their sentinels.
+#[derive(Debug)]
+pub struct Group {
+    /// The servers.
+    pub servers: Vec<Redis>,
+    /// The sentinels.
+    pub sentinels: Vec<Sentinel>,
+}
+
+impl Group {
+    /// Starts all and waits until both replicas are in sync and every sentinel knows everybody.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn start() -> Self {
+        Self::start_with(&["--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"], "").await
+    }
+
+    /// With these further options of every server, and lines of every sentinel's configuration.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start_with(options: &[&str], sentinel: &str) -> Self {
+        let common = ["--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"];
+        let options = [&common[..], &["--repl-timeout", "5"], options].concat();
+        let mut servers = vec![Redis::start_with(&options).await];
+        let master = servers[0].port();
+        for _ in 0..2 {
+            let of = format!("127.0.0.1 {master}");
+            servers.push(Redis::start_with(&[&options[..], &["--replicaof", &of]].concat()).await);
+        }
+        let sentinels = (0..3).map(|_| Sentinel::start(master, sentinel)).collect();
+        Self { servers, sentinels }
+    }
+
+    /// Waits until the master has two replicas and every sentinel knows all of them and each other.
+    /// `login` is what stands before the host in a sentinel's URL.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn settled(&self, login: &str) {
+        for sentinel in &self.sentinels {
+            eventually("a sentinel that knows everybody", SOON, async || {
+                let url = format!("redis://{login}{}", sentinel.address());
+                let Ok(client) = Client::open(url) else { return false };
+                let Ok(mut connection) = client.get_multiplexed_async_connection().await else { return false };
+                let ask = |what: &str| redis::cmd("SENTINEL").arg(what).arg(MASTER).to_owned();
+                let replicas: Result<Vec<Value>, _> = ask("REPLICAS").query_async(&mut connection).await;
+                let others: Result<Vec<Value>, _> = ask("SENTINELS").query_async(&mut connection).await;
+                let quorum: Result<String, _> = ask("CKQUORUM").query_async(&mut connection).await;
+                quorum.is_ok() && replicas.is_ok_and(|all| all.len() == 2) && others.is_ok_and(|all| all.len() == 2)
+            })
+            .await;
+        }
+    }
+
+    /// The sentinels, as `REDIS_SENTINELS` has them.
+    #[must_use]
+    pub fn list(&self) -> String {
+        let all: Vec<String> = self.sentinels.iter().map(|sentinel| sentinel.address().to_string()).collect();
+        all.join(",")
+    }
+
+    /// The server that runs on `port`.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn on(&mut self, port: u16) -> &mut Redis {
+        self.servers.iter_mut().find(|server| server.port() == port).expect("a server of the group")
+    }
+
+    /// The port of the master that the first sentinel names.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn master(&self) -> u16 {
+        let url = format!("redis://{}", self.sentinels[0].address());
+        let mut connection =
+            Client::open(url).expect("a URL").get_multiplexed_async_connection().await.expect("a sentinel");
+        let ask = redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(MASTER).to_owned();
+        let (_ip, port): (String, u16) = ask.query_async(&mut connection).await.expect("a master");
+        port
+    }
+}
