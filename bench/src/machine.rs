@@ -1,6 +1,6 @@
 //! What the figures were measured on, and what was measured.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use serde::Serialize;
 
@@ -15,14 +15,15 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Looks. What cannot be found out is "unknown".
-    pub(crate) fn new(cores: usize) -> Self {
+    pub(crate) fn new(cores: usize, edge: &Path) -> Self {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let versions = [
-            ("haproxy", version("haproxy", &["-v"])),
-            ("nginx", version("nginx", &["-v"])),
-            ("caddy", version("caddy", &["version"])),
+            ("edge", version(edge, &["--version"])),
+            ("haproxy", version(Path::new("haproxy"), &["-v"])),
+            ("nginx", version(Path::new("nginx"), &["-v"])),
+            ("caddy", version(Path::new("caddy"), &["version"])),
             ("pingora", PINGORA.to_owned()),
         ];
         Self {
@@ -38,7 +39,7 @@ impl Machine {
 const PINGORA: &str = "0.9.1";
 
 /// The first word with a digit in front of what a program says of itself.
-fn version(program: &str, arguments: &[&str]) -> String {
+fn version(program: &Path, arguments: &[&str]) -> String {
     let Ok(output) = Command::new(program).args(arguments).output() else { return "missing".to_owned() };
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);

@@ -119,7 +119,7 @@ impl fmt::Display for Report {
         let Machine { cpu, cores, kernel, versions } = &self.machine;
         writeln!(f, "{cores} cores of {cpu}, Linux {kernel}; {} rounds of {} s.", self.rounds, self.seconds)?;
         let versions: Vec<String> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-        writeln!(f, "Against {}.\n", versions.join(", "))?;
+        writeln!(f, "Versions: {}.\n", versions.join(", "))?;
         writeln!(f, "| row | figure | peer | ours | theirs | ratio (min to max) | aim | met |")?;
         writeln!(f, "| --- | --- | --- | ---: | ---: | ---: | --- | --- |")?;
         for line in &self.lines {

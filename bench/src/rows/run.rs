@@ -49,7 +49,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let rows = chosen(&args.rows)?;
     let bench = Bench::new(args)?;
-    let mut report = Report::new(Machine::new(bench.ground.cores.count()), bench.rounds, bench.window.length);
+    let mut report =
+        Report::new(Machine::new(bench.ground.cores.count(), &bench.ground.edge), bench.rounds, bench.window.length);
     for row in rows {
         let wanted = |peer: &&Peer| args.peers.is_empty() || args.peers.iter().any(|name| name == peer.name());
         let peers: Vec<Peer> = row.peers.iter().filter(wanted).copied().collect();
