@@ -1,0 +1,65 @@
+//! What a process has used, all its threads and children with it, as the kernel accounts for it.
+
+use std::{fs, io, path::Path};
+
+use anyhow::{Context, Result};
+
+/// CPU time of a process, its threads and its children, in nanoseconds.
+///
+/// From `/proc/PID/task/*/schedstat`: exact, where `stat` counts in hundredths of a second. A thread that
+/// ends takes its time with it, which no peer's workers do while they are loaded.
+pub(crate) fn time(pid: u32) -> Result<u64> {
+    let mut sum = 0;
+    for pid in family(pid) {
+        sum += threads(pid)?;
+    }
+    Ok(sum)
+}
+
+fn threads(pid: u32) -> Result<u64> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid} has ended"))?;
+    let mut sum = 0;
+    for task in tasks {
+        let path = task?.path().join("schedstat");
+        let Some(text) = present(&path)? else { continue };
+        let first = text.split_whitespace().next().context("an empty schedstat")?;
+        sum += first.parse::<u64>()?;
+    }
+    Ok(sum)
+}
+
+/// Proportional set size of a process and its children, in bytes: pages that several share count once.
+pub(crate) fn memory(pid: u32) -> Result<u64> {
+    let mut sum = 0;
+    for pid in family(pid) {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss in smaps_rollup")?;
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        sum += kib * 1024;
+    }
+    Ok(sum)
+}
+
+/// The process and all below it.
+pub(crate) fn family(pid: u32) -> Vec<u32> {
+    let mut all = vec![pid];
+    let mut next = 0;
+    while let Some(&pid) = all.get(next) {
+        next += 1;
+        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+        for task in tasks.flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            all.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        }
+    }
+    all
+}
+
+/// The file's text, or `None` when its thread has ended.
+fn present(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

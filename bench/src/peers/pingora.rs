@@ -1,0 +1,16 @@
+//! A proxy of Pingora, in `bench/pingora`: a library has no program of its own.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{IDLE, Start};
+
+pub(super) fn command(start: &Start<'_>) -> Result<Command> {
+    let program = start.ground.pingora.as_ref().context("no --pingora is given")?;
+    let to: Vec<String> = start.setup.endpoints.iter().map(ToString::to_string).collect();
+    let mut command = Command::new(program);
+    command.args([start.listen.to_string(), start.admin.to_string(), start.setup.workers.to_string()]);
+    command.args([IDLE.to_string(), start.log(), to.join(",")]);
+    Ok(command)
+}

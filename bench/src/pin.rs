@@ -1,0 +1,50 @@
+//! Which core does what: the proxy has one, load and upstream have the other.
+
+use anyhow::Result;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// The cores that this run may use.
+#[derive(Clone, Debug)]
+pub(crate) struct Cores {
+    all: Vec<usize>,
+}
+
+impl Cores {
+    /// Finds out.
+    pub(crate) fn new() -> Result<Self> {
+        let set = sched_getaffinity(None)?;
+        Ok(Self { all: (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect() })
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether proxy and load have a core each.
+    pub(crate) fn apart(&self) -> bool {
+        self.all.len() > 1
+    }
+
+    /// The core of a proxy with one worker, as `taskset` wants it.
+    pub(crate) fn proxy(&self) -> String {
+        self.all.first().map_or_else(|| "0".to_owned(), ToString::to_string)
+    }
+
+    /// All cores, for a proxy with more workers.
+    pub(crate) fn every(&self) -> String {
+        self.all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// The core of load and upstream.
+    pub(crate) fn load(&self) -> String {
+        self.all.get(1).or(self.all.first()).map_or_else(|| "0".to_owned(), ToString::to_string)
+    }
+
+    /// Puts the calling thread, and those it starts from now on, on the load's core.
+    pub(crate) fn pin_load(&self) -> Result<()> {
+        let mut set = CpuSet::new();
+        set.set(self.all.get(1).or(self.all.first()).copied().unwrap_or(0));
+        Ok(sched_setaffinity(None, &set)?)
+    }
+}

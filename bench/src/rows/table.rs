@@ -1,0 +1,244 @@
+//! All rows and what is aimed at.
+
+use super::{
+    Aim::{AtLeast, AtMost},
+    Metric, Row, Side, app, bodies, counts, handshakes, http2, idle, latency, life, small, websocket,
+};
+use crate::{
+    load::handshakes::Resumption,
+    peers::Peer::{self, App, Caddy, Constant, Edge, Flask, Haproxy, Naive, Nginx, Pingora, Relay, Replicated},
+    tls::Kind,
+};
+
+pub(super) const ALL: &[Row] = &[
+    Row {
+        name: "small-get-64",
+        title: "HTTP/1.1, small GET, 64 connections",
+        peers: EVERY,
+        metrics: SMALL,
+        sample: |bench, peer, _| small::cost(bench, peer, 64),
+        ..ROW
+    },
+    Row {
+        name: "small-get-1024",
+        title: "HTTP/1.1, small GET, 1,024 connections",
+        peers: EVERY,
+        metrics: SMALL,
+        sample: |bench, peer, _| small::cost(bench, peer, 1024),
+        ..ROW
+    },
+    Row {
+        name: "throughput-1",
+        title: "HTTP/1.1, small GET, one worker with a core of its own, the load on another",
+        peers: SERIOUS,
+        metrics: &[
+            Metric { name: "requests/s", aims: AT_LEAST_1_2 },
+            Metric { name: "requests/CPU s", aims: AT_LEAST_1_2 },
+        ],
+        sample: |bench, peer, _| small::throughput(bench, peer, 1),
+        ..ROW
+    },
+    Row {
+        name: "throughput-2",
+        title: "HTTP/1.1, small GET, two workers that share two cores with the load",
+        peers: SERIOUS,
+        // The load takes its part of both cores, the same for everyone: that dilutes requests/s.
+        metrics: &[Metric { name: "requests/s", aims: &[] }, Metric { name: "requests/CPU s", aims: AT_LEAST_1_2 }],
+        sample: |bench, peer, _| small::throughput(bench, peer, 2),
+        ..ROW
+    },
+    Row {
+        name: "latency",
+        title: "Latency at half of HAProxy's highest rate, sent at fixed times",
+        peers: SERIOUS,
+        metrics: &[
+            Metric { name: "p50 µs", aims: &[] },
+            Metric { name: "p99 µs", aims: AT_MOST_1 },
+            Metric { name: "p99.9 µs", aims: AT_MOST_1 },
+        ],
+        sample: |bench, peer, _| latency::sample(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "body-1m-down",
+        title: "Answers of 1 MiB",
+        sample: |bench, peer, _| bodies::down(bench, peer, 1 << 20, 8),
+        ..BODY
+    },
+    Row {
+        name: "body-1m-up",
+        title: "Requests of 1 MiB",
+        sample: |bench, peer, _| bodies::up(bench, peer, 1 << 20, 8),
+        ..BODY
+    },
+    Row {
+        name: "body-100m-down",
+        title: "Answers of 100 MiB",
+        sample: |bench, peer, _| bodies::down(bench, peer, 100 << 20, 2),
+        ..BODY
+    },
+    Row {
+        name: "body-100m-up",
+        title: "Requests of 100 MiB",
+        sample: |bench, peer, _| bodies::up(bench, peer, 100 << 20, 2),
+        ..BODY
+    },
+    Row {
+        name: "http2",
+        title: "HTTP/2 over TLS to HTTP/1.1, small GET, 100 streams on each of 4 connections",
+        peers: SERIOUS,
+        metrics: &[Metric { name: "requests/CPU s", aims: AT_LEAST_1_2 }],
+        sample: |bench, peer, _| http2::sample(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "tls-full-p256",
+        title: "TLS 1.3, full handshakes, ECDSA P-256",
+        sample: |bench, peer, _| handshakes::sample(bench, peer, Kind::EcdsaP256, Resumption::Never),
+        ..TLS
+    },
+    Row {
+        name: "tls-full-rsa",
+        title: "TLS 1.3, full handshakes, RSA-2048",
+        sample: |bench, peer, _| handshakes::sample(bench, peer, Kind::Rsa2048, Resumption::Never),
+        ..TLS
+    },
+    Row {
+        name: "tls-resumed",
+        // The certificate has no part in it.
+        title: "TLS 1.3, resumed handshakes",
+        sample: |bench, peer, _| handshakes::sample(bench, peer, Kind::EcdsaP256, Resumption::Always),
+        ..TLS
+    },
+    Row {
+        name: "websocket",
+        title: "WebSocket, messages of 64 bytes, 64 connections",
+        peers: SERIOUS,
+        metrics: &[Metric { name: "messages/CPU s", aims: &[(Haproxy, AtLeast(1.0))] }],
+        sample: |bench, peer, _| websocket::sample(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "idle-plain",
+        title: "Memory (PSS) of an idle keep-alive connection, of 10,000",
+        peers: SERIOUS,
+        metrics: MEMORY,
+        sample: |bench, peer, _| idle::plain(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "idle-tls",
+        title: "Memory (PSS) of an idle keep-alive connection with TLS 1.3, of 10,000",
+        peers: SERIOUS,
+        metrics: MEMORY,
+        sample: |bench, peer, _| idle::tls(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "endpoints-1000",
+        title: "A pool of 1,000 endpoints against one of 3, small GET, 1,024 connections",
+        peers: &[Edge],
+        against: Some("edge, 3 endpoints"),
+        metrics: &[Metric { name: "CPU µs/request", aims: &[(Edge, AtMost(1.05))] }],
+        sample: |bench, _, side| small::endpoints(bench, if side == Side::Ours { 1000 } else { 3 }),
+        ..ROW
+    },
+    Row {
+        name: "start",
+        title: "Start to the first answered request",
+        peers: SERIOUS,
+        metrics: &[Metric { name: "ms", aims: AT_MOST_1 }],
+        sample: |bench, peer, _| life::start(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "reload",
+        title: "SIGHUP in the middle of the latency row's load, against none",
+        peers: &[Edge],
+        against: Some("edge, no SIGHUP"),
+        metrics: &[Metric { name: "p99.9 µs", aims: &[(Edge, AtMost(1.25))] }],
+        sample: |bench, _, side| life::reload(bench, side),
+        ..ROW
+    },
+    Row {
+        name: "system-calls",
+        title: "System calls of a small GET, 64 connections",
+        peers: SERIOUS,
+        metrics: &[Metric { name: "calls/request", aims: AT_MOST_1 }],
+        once: true,
+        sample: |bench, peer, _| counts::system_calls(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "instructions",
+        title: "Instructions in user space of a small GET, 64 connections",
+        peers: &[Haproxy],
+        metrics: &[Metric { name: "instructions/request", aims: AT_MOST_1 }],
+        once: true,
+        sample: |bench, peer, _| counts::instructions(bench, peer),
+        ..ROW
+    },
+    Row { name: "app-local", title: "The counter with one Redis, 256 connections", ours: App, ..COUNTER },
+    Row {
+        name: "app-replicated",
+        title: "The counter with a Redis, two replicas and sentinels: told once a replica has it",
+        ours: Replicated,
+        ..COUNTER
+    },
+];
+
+/// What most rows have in common.
+const ROW: Row = Row {
+    name: "",
+    title: "",
+    ours: Edge,
+    peers: &[],
+    against: None,
+    metrics: &[],
+    once: false,
+    sample: |_, _, _| Ok(Vec::new()),
+};
+
+const BODY: Row = Row { peers: SERIOUS, metrics: &[Metric { name: "CPU ms/GiB", aims: AT_MOST_1 }], ..ROW };
+
+const TLS: Row = Row {
+    peers: SERIOUS,
+    metrics: &[Metric { name: "handshakes/CPU s", aims: &[(Haproxy, AtLeast(1.1)), (Nginx, AtLeast(1.1))] }],
+    ..ROW
+};
+
+const COUNTER: Row = Row {
+    peers: &[Constant, Naive, Flask],
+    metrics: &[
+        Metric { name: "requests/s", aims: &[(Constant, AtLeast(0.9))] },
+        Metric { name: "p50 µs", aims: &[] },
+        Metric { name: "p99 µs", aims: &[(Constant, AtMost(2.0))] },
+        Metric { name: "commands/hit", aims: &[] },
+    ],
+    sample: |bench, peer, _| app::sample(bench, peer),
+    ..ROW
+};
+
+/// In the order that they are told.
+const EVERY: &[Peer] = &[Haproxy, Nginx, Relay, Pingora, Caddy];
+
+/// Those that come close.
+const SERIOUS: &[Peer] = &[Haproxy, Nginx];
+
+const AT_LEAST_1_2: &[(Peer, super::Aim)] = &[(Haproxy, AtLeast(1.2)), (Nginx, AtLeast(1.2))];
+const AT_MOST_1: &[(Peer, super::Aim)] = &[(Haproxy, AtMost(1.0))];
+const MEMORY: &[Metric] = &[Metric { name: "bytes/connection", aims: AT_MOST_1 }];
+
+const SMALL: &[Metric] = &[
+    Metric {
+        name: "CPU µs/request",
+        aims: &[
+            (Haproxy, AtMost(0.85)),
+            (Nginx, AtMost(1.0)),
+            (Caddy, AtMost(1.0)),
+            (Pingora, AtMost(1.0)),
+            (Relay, AtMost(1.1)),
+        ],
+    },
+    Metric { name: "requests/s", aims: &[] },
+];
