@@ -282,3 +282,20 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for SameThread {
         tokio::task::spawn_local(future);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that a function returns.
+    fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Ten thousand idle connections are ten thousand of these: what only some need is in a box.
+    #[test]
+    fn a_connection_is_small() {
+        let plain = size(plain);
+        assert!(plain <= 704, "{plain} bytes");
+    }
+}

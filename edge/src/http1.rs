@@ -142,9 +142,9 @@ impl<'a, S: Transport> Connection<'a, S> {
                         return end;
                     }
                 }
-                Turn::Refused(refused) => {
-                    let (mut request, error) = *refused;
-                    if let Some(end) = Box::pin(self.refuse(&mut request, &error)).await {
+                Turn::Refused(mut refused) => {
+                    let (request, error) = &mut *refused;
+                    if let Some(end) = Box::pin(self.refuse(request, error)).await {
                         return end;
                     }
                 }
@@ -305,7 +305,7 @@ impl<'a, S: Transport> Connection<'a, S> {
             if let (Some(pipe), Some(socket)) = (&mut *pipe, stream.socket()) {
                 ready!(splice(cx, connection, pipe, socket, downstream, account, now))?;
             }
-            match connection.next() {
+            match connection.next_piece() {
                 Ok(Piece::Data(count)) => {
                     let piece = connection.data().get(..count).unwrap_or_default();
                     let taken = outbox.poll_piece(cx, stream, piece, answer.chunked);

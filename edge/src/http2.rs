@@ -30,7 +30,7 @@ use crate::{
     headers::{is_trailer, request::Survey, response::map, write_field},
     respond,
     upstream::{
-        connection::Head,
+        connection::{Connection, Head},
         idle::Lease,
         upload::{Source, Stopped},
     },
@@ -75,7 +75,7 @@ pub async fn answer(
             account.fail(error.kind);
             let response = respond::response(error.kind);
             account.answer(response.status().as_u16());
-            response.map(|text| ResponseBody::Own(text, account))
+            response.map(|text| ResponseBody::Own(text, Box::new(account)))
         }
     })
 }
@@ -216,7 +216,7 @@ pub enum ResponseBody {
     /// An endpoint's.
     Upstream(Box<Relay>),
     /// The edge's own words.
-    Own(Bytes, Account),
+    Own(Bytes, Box<Account>),
     /// There is no more of it.
     Done,
 }
@@ -238,7 +238,7 @@ impl Relay {
 
     /// Bytes still to come, if that is known.
     fn left(&self) -> Option<u64> {
-        self.lease.peek().and_then(|connection| connection.left())
+        self.lease.peek().and_then(Connection::left)
     }
 
     /// The whole answer is handed over.
@@ -263,7 +263,7 @@ impl Relay {
         }
         self.account.received(self.outgoing.upload.bytes());
         loop {
-            match connection.next()? {
+            match connection.next_piece()? {
                 Piece::Data(count) => {
                     let data = Bytes::copy_from_slice(connection.data().get(..count).unwrap_or_default());
                     connection.taken(count, now);

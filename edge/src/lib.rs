@@ -2,14 +2,15 @@
 //!
 //! # Life of a request
 //!
-//! A worker's [`listener`] accepts the connection; [`http`] does TLS, learns the protocol and runs it,
-//! with [`meter`] and [`downstream`] watching what moves and when patience ends. Each request is one call
-//! of [`forward::forward`]: [`headers`] checks the host and prepares the head, [`route`] names the pool,
-//! [`balance`] picks an endpoint of the newest [`upstream::PoolSnapshot`], [`upstream::idle`] has a
-//! connection to it or [`upstream::connection`] opens one, and the request goes out; if the endpoint
-//! fails and the request may be sent again, the next endpoint gets it. [`mod@body`] carries both bodies
-//! frame by frame, [`upgrade`] takes over after a 101, [`respond`] is the one table from an [`error`] to
-//! a status, and [`account`] tells the counters in [`stats`] and the [`access_log`] how it went.
+//! A worker's [`listener`] accepts the connection; [`http`] does TLS and learns the protocol, [`http1`]
+//! or [`http2`] reads requests, and [`downstream`] knows when patience ends. [`h1`] takes a head apart,
+//! [`forward::prepare`] checks it, [`route`] names the pool, [`headers`] writes the head that goes
+//! upstream. Then [`forward::send`]: [`balance`] picks an endpoint of the newest
+//! [`upstream::PoolSnapshot`], [`upstream::idle`] has a connection to it or [`upstream::connection`]
+//! opens one, and [`upstream::upload`] sends the request; if the endpoint fails and the request may be
+//! sent again, the next endpoint gets it. Bodies pass through a [`mod@buffer`], or a pipe of [`mod@splice`] if
+//! they are long; [`upgrade`] takes over after a 101, [`respond`] is the one table from an [`error`] to a
+//! status, and [`account`] tells the counters in [`stats`] and the [`access_log`] how it went.
 //!
 //! # Life of an endpoint
 //!

@@ -4,7 +4,7 @@
 //! ([`client`]). Around them stand a real Redis ([`redis`]), a real DNS server whose answers change at
 //! run time ([`dns`]), the tutorial's Flask application ([`flask`]), a scriptable HTTP server
 //! ([`upstream`]) and an engine that records what the Docker client sends ([`engine`]). Nothing here is
-//! a mock of our own code.
+//! a mock of our own code. [`chaos`] is the checker of the count under faults.
 //!
 //! Whatever a value of this crate starts ends when the value is dropped, also when the test panics. A
 //! test never sleeps: it waits for a condition with a deadline ([`wait`]).
@@ -35,6 +35,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness fails by panicking")]
 
 pub mod cert;
+pub mod chaos;
 pub mod client;
 pub mod dns;
 pub mod engine;

@@ -12,15 +12,16 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait::{SOON, eventually_some, try_eventually};
 
-/// The program `name` of this workspace ("app", "edge" or "local"), built beside the test itself.
+/// The program `name` of this workspace, such as "app", built beside the test itself.
 ///
 /// # Panics
 /// When it was not built; the message says how to.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    // target/<profile>/deps/<test>, and the programs in target/<profile>.
-    let path = test.ancestors().nth(2).expect("a target directory").join(name);
+    let own = std::env::current_exe().expect("the program's own path");
+    // target/<profile>/deps/<test>, and the programs, one of which this may be, in target/<profile>.
+    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("a target directory");
+    let path = folder.join(name);
     assert!(path.is_file(), "{} is missing: build it with `cargo build --workspace --bins`", path.display());
     path
 }

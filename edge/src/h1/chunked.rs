@@ -187,8 +187,11 @@ mod tests {
 
     use super::*;
 
-    /// What a body says when it comes in pieces cut at `cuts`; the rest behind its end is returned, too.
-    fn decode(body: &[u8], cuts: &[usize]) -> Result<Option<(Vec<u8>, Vec<u8>, usize)>, NotChunks> {
+    /// Data, trailers, and how many bytes stand behind the end.
+    type Decoded = (Vec<u8>, Vec<u8>, usize);
+
+    /// What a body says when it comes in pieces cut at `cuts`.
+    fn decode(body: &[u8], cuts: &[usize]) -> Result<Option<Decoded>, NotChunks> {
         let mut decoder = Decoder::default();
         let mut data = Vec::new();
         let (mut at, mut seen) = (0, 0);

@@ -283,7 +283,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Kind::UpstreamInvalid`]
-    pub fn next(&mut self) -> Result<Piece, Error> {
+    pub fn next_piece(&mut self) -> Result<Piece, Error> {
         let broken = |_| Error::because(Kind::UpstreamClosed, Retry::Never, "chunks that are none");
         self.body.next(&mut self.incoming).map_err(broken)
     }

@@ -77,7 +77,9 @@ pub struct Idle {
     worker: usize,
     /// Memory of this worker, which goes from connection to connection.
     pub lender: Lender,
-    /// Most recently used last: it is taken first, and the others get old and go.
+    /// Most recently used last: it is taken first, and the others get old and go. Boxed, as it is in use,
+    /// so that it is not moved.
+    #[expect(clippy::vec_box, reason = "a connection in use is in the same box")]
     by_endpoint: RefCell<HashMap<u64, Vec<Box<Connection>>, BuildHasherDefault<Numbers>>>,
 }
 

@@ -1,0 +1,125 @@
+//! The network between hosts, with real connections of a process that it knows: this one.
+
+use std::time::Duration;
+
+use rustix::process::Pid;
+use tests::chaos::network::{Kind, Link, Network};
+use tests::port;
+use tests::redis::Redis;
+use tests::wait::{SOON, deadline};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Long for what passes, short for a test.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// A Redis on host 1, reached by this process as the counter of host 0.
+struct Rig {
+    _redis: Redis,
+    network: Network,
+    port: u16,
+    _relay: tests::chaos::network::Relay,
+}
+
+impl Rig {
+    async fn start() -> Self {
+        let redis = Redis::start().await;
+        let network = Network::new();
+        let port = port::free();
+        let relay = network.relay(1, Kind::Redis, port, redis.port());
+        network.admit(rustix::process::getpid(), 0, Kind::App);
+        Self { _redis: redis, network, port, _relay: relay }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
+    }
+}
+
+async fn answer(stream: &mut TcpStream) -> std::io::Result<String> {
+    let mut line = [0; 64];
+    let size = stream.read(&mut line).await?;
+    Ok(String::from_utf8_lossy(&line[..size]).into_owned())
+}
+
+async fn ask(stream: &mut TcpStream, command: &str) -> String {
+    stream.write_all(command.as_bytes()).await.unwrap();
+    deadline("an answer", SOON, answer(stream)).await.unwrap()
+}
+
+async fn assert_silent(stream: &mut TcpStream) {
+    let early = tokio::time::timeout(SILENCE, answer(stream)).await;
+    assert!(early.is_err(), "{early:?}");
+}
+
+/// A reset, or an end that came before it.
+async fn assert_ended(stream: &mut TcpStream) {
+    let end = deadline("the end", SOON, answer(stream)).await;
+    assert!(end.as_ref().map_or(true, String::is_empty), "{end:?}");
+}
+
+#[tokio::test]
+async fn what_is_sent_through_a_silent_link_arrives_when_it_is_healed() {
+    let rig = Rig::start().await;
+    let mut open = rig.connect().await;
+    assert_eq!(ask(&mut open, "INCR a\r\n").await, ":1\r\n");
+    rig.network.set(0, 1, Link::Silent);
+    open.write_all(b"INCR a\r\n").await.unwrap();
+    let mut new = rig.connect().await;
+    new.write_all(b"PING\r\n").await.unwrap();
+    assert_silent(&mut open).await;
+    assert_silent(&mut new).await;
+    rig.network.set(0, 1, Link::Open);
+    assert_eq!(deadline("the late answer", SOON, answer(&mut open)).await.unwrap(), ":2\r\n");
+    assert_eq!(deadline("the late answer", SOON, answer(&mut new)).await.unwrap(), "+PONG\r\n");
+}
+
+#[tokio::test]
+async fn a_reset_link_ends_what_is_open_and_what_is_new() {
+    let rig = Rig::start().await;
+    let mut open = rig.connect().await;
+    assert_eq!(ask(&mut open, "PING\r\n").await, "+PONG\r\n");
+    rig.network.set(0, 1, Link::Reset);
+    assert_ended(&mut open).await;
+    assert_ended(&mut rig.connect().await).await;
+    rig.network.set(0, 1, Link::Open);
+    assert_eq!(ask(&mut rig.connect().await, "PING\r\n").await, "+PONG\r\n");
+}
+
+#[tokio::test]
+async fn a_reset_that_is_over_at_once_is_missed_by_nobody() {
+    let rig = Rig::start().await;
+    let mut open = rig.connect().await;
+    assert_eq!(ask(&mut open, "PING\r\n").await, "+PONG\r\n");
+    rig.network.set(0, 1, Link::Reset);
+    rig.network.set(0, 1, Link::Open);
+    assert_ended(&mut open).await;
+}
+
+#[tokio::test]
+async fn links_of_other_hosts_do_not_matter() {
+    let rig = Rig::start().await;
+    rig.network.set(0, 2, Link::Reset);
+    rig.network.set(1, 2, Link::Silent);
+    assert_eq!(ask(&mut rig.connect().await, "PING\r\n").await, "+PONG\r\n");
+}
+
+#[tokio::test]
+async fn a_dropped_reply_was_counted() {
+    let rig = Rig::start().await;
+    let mut open = rig.connect().await;
+    assert_eq!(ask(&mut open, "PING\r\n").await, "+PONG\r\n");
+    rig.network.mute(Some(1));
+    open.write_all(b"INCR a\r\n").await.unwrap();
+    assert_silent(&mut open).await;
+    rig.network.mute(None);
+    assert_ended(&mut open).await;
+    assert_eq!(ask(&mut rig.connect().await, "GET a\r\n").await, "$1\r\n1\r\n");
+}
+
+#[tokio::test]
+async fn a_process_that_nobody_admitted_is_reset() {
+    let rig = Rig::start().await;
+    rig.network.admit(Pid::INIT, 0, Kind::App);
+    assert_ended(&mut rig.connect().await).await;
+}

@@ -1,0 +1,66 @@
+//! Whole runs: a cluster, faults of a fixed plan, and the judge.
+
+use tests::chaos::cluster::Counter;
+use tests::chaos::history::History;
+use tests::chaos::judge::{Breach, Verdict, judge};
+use tests::chaos::{LIMITS, Outcome, check};
+use tests::process::binary;
+use tokio::sync::Mutex;
+
+/// One cluster at a time: several would starve each other, and then hosts look dead that are not.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+/// Rounds within which a counter with a mistake has to be convicted.
+const FEW: usize = 12;
+
+/// A plan that begins with lost replies; then come masters that are paused, killed, isolated twice, emptied.
+const LOST_REPLIES: u64 = 27;
+
+/// A plan that begins with a paused master.
+const PAUSED: u64 = 1;
+
+async fn run(counter: Counter, seed: u64, rounds: usize, go_on: impl FnMut(&History) -> bool) -> Outcome {
+    let _alone = ALONE.lock().await;
+    check(counter, seed, rounds, go_on).await.unwrap()
+}
+
+/// Runs until the judge finds what `enough` says, and returns that.
+async fn convict(mistake: &str, seed: u64, enough: fn(&Verdict) -> bool) {
+    let counter = Counter { program: binary("chaos"), arguments: vec!["serve".to_owned(), mistake.to_owned()] };
+    let outcome = run(counter, seed, FEW, |history| !enough(&judge(history, LIMITS))).await;
+    assert!(enough(&outcome.verdict), "{mistake} was not convicted:\n{}", outcome.report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_app_counts_exactly_through_the_loss_of_any_host() {
+    let counter = Counter { program: binary("app"), arguments: Vec::new() };
+    let mut promotions = 0;
+    let outcome = run(counter, LOST_REPLIES, 10, |history| {
+        promotions = history.rounds.iter().map(|round| round.promotions).sum();
+        true
+    })
+    .await;
+    if !outcome.holds() {
+        let report = outcome.report.clone();
+        panic!("{report}\nlogs and history: {}", outcome.keep().unwrap().display());
+    }
+    assert!(promotions >= 3, "there were hardly any failovers:\n{}", outcome.report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counter_that_sends_again_what_was_not_answered_is_convicted() {
+    convict("sends-again", LOST_REPLIES, |verdict| {
+        verdict.exact.iter().any(|breach| matches!(breach, Breach::TooMany { .. }))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counter_that_does_not_wait_for_a_replica_is_convicted() {
+    convict("does-not-wait", PAUSED, |verdict| !verdict.unique.is_empty() && !verdict.exact.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counter_that_trusts_one_replica_is_convicted() {
+    convict("trusts-one-replica", PAUSED, |verdict| !verdict.unique.is_empty()).await;
+}

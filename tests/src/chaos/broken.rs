@@ -1,0 +1,152 @@
+//! Counters with the mistakes that the checker has to find, as a program of their own.
+//!
+//! Each follows the sentinels as the real one does, and adds one for each visit.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisError};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use super::cluster::MASTER;
+use crate::wait::pause;
+
+/// The mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// An addition that failed or got no answer is sent again: what was counted is counted twice.
+    SendsAgain,
+    /// It answers without waiting for a replica: what a lost master acknowledged is given out again.
+    DoesNotWait,
+    /// It waits for one replica, and asks nobody whether the master still is one: a master that was paused, and
+    /// wakes before both replicas have left it, gets its answer from the one that has not.
+    TrustsOneReplica,
+}
+
+impl Mistake {
+    /// All mistakes by name.
+    pub const ALL: [(&str, Self); 3] = [
+        ("sends-again", Self::SendsAgain),
+        ("does-not-wait", Self::DoesNotWait),
+        ("trusts-one-replica", Self::TrustsOneReplica),
+    ];
+}
+
+/// How long Redis may take for one command.
+const COMMAND: Duration = Duration::from_millis(500);
+
+/// How long a visit may take.
+const VISIT: Duration = Duration::from_millis(1_800);
+
+/// The pause before it is sent again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+#[derive(Debug)]
+struct Broken {
+    mistake: Mistake,
+    sentinels: Vec<String>,
+    /// Connections to the master that are not in use.
+    idle: Mutex<Vec<MultiplexedConnection>>,
+}
+
+/// Serves such a counter until the process ends.
+///
+/// # Errors
+/// It cannot listen.
+pub async fn serve(mistake: Mistake, listen: SocketAddr, sentinels: Vec<String>) -> io::Result<Infallible> {
+    let listener = TcpListener::bind(listen).await?;
+    let counter = Arc::new(Broken { mistake, sentinels, idle: Mutex::default() });
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let counter = counter.clone();
+        let service = service_fn(move |request| {
+            let counter = counter.clone();
+            async move { Ok::<_, Infallible>(counter.answer(&request).await) }
+        });
+        tokio::spawn(async move {
+            // A client that goes away is none of our concern.
+            http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.unwrap_or(());
+        });
+    }
+}
+
+impl Broken {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let counted = match request.uri().path() {
+            "/" => timeout(VISIT, self.visit()).await.unwrap_or(None),
+            _ => timeout(VISIT, self.connect()).await.is_ok_and(|connected| connected.is_ok()).then_some(0),
+        };
+        let (status, text) = match counted {
+            Some(number) => (StatusCode::OK, format!("Hello World! I have been seen {number} times.\n")),
+            None => (StatusCode::SERVICE_UNAVAILABLE, "the store is unavailable\n".to_owned()),
+        };
+        let mut response = Response::new(Full::from(text));
+        *response.status_mut() = status;
+        response
+    }
+
+    async fn visit(&self) -> Option<u64> {
+        loop {
+            match self.count().await {
+                Ok(Some(number)) => return Some(number),
+                Ok(None) | Err(_) if self.mistake == Mistake::SendsAgain => pause(AGAIN).await,
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// Adds one. `None` when no replica has it.
+    async fn count(&self) -> Result<Option<u64>, RedisError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let number: u64 = redis::cmd("INCR").arg("hits").query_async(&mut connection).await?;
+        let replicas: u64 = match self.mistake {
+            Mistake::DoesNotWait => 1,
+            Mistake::SendsAgain | Mistake::TrustsOneReplica => {
+                redis::cmd("WAIT").arg(1).arg(400).query_async(&mut connection).await?
+            }
+        };
+        // One that failed is not kept.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        Ok((replicas > 0).then_some(number))
+    }
+
+    /// A connection to whom the first sentinel that answers calls master.
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let mut failed = None;
+        for sentinel in &self.sentinels {
+            match through(sentinel).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| io::Error::from(io::ErrorKind::NotFound).into()))
+    }
+}
+
+async fn through(sentinel: &str) -> Result<MultiplexedConnection, RedisError> {
+    let mut asked = open(sentinel).await?;
+    let (host, port): (String, u16) =
+        redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(MASTER).query_async(&mut asked).await?;
+    open(&format!("{host}:{port}")).await
+}
+
+async fn open(address: &str) -> Result<MultiplexedConnection, RedisError> {
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(COMMAND)).set_response_timeout(Some(COMMAND));
+    Client::open(format!("redis://{address}"))?.get_multiplexed_async_connection_with_config(&config).await
+}

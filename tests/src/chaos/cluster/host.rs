@@ -1,0 +1,219 @@
+//! One host: its three processes, their ports, and what they keep.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::MASTER;
+use super::probe::Probe;
+use crate::chaos::network::{HOSTS, Kind, Network, Relay};
+use crate::port;
+use crate::process::Process;
+use crate::wait::{SOON, eventually};
+
+/// How to start a counter. It gets `--listen` with an address besides, and in `REDIS_SENTINELS` and
+/// `REDIS_MASTER` where to count.
+#[derive(Clone, Debug)]
+pub struct Counter {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+}
+
+/// What a server of Redis starts as.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    Master,
+    /// Of the one on this host.
+    ReplicaOf(usize),
+}
+
+/// The ports of a host, the same for as long as it exists.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ports {
+    /// Where Redis listens.
+    pub(super) redis: u16,
+    /// What it announces: its relay's.
+    pub(super) redis_public: u16,
+    pub(super) sentinel: u16,
+    pub(super) sentinel_public: u16,
+    app: u16,
+}
+
+impl Ports {
+    pub(super) fn free() -> Self {
+        Self {
+            redis: port::free(),
+            redis_public: port::free(),
+            sentinel: port::free(),
+            sentinel_public: port::free(),
+            app: port::free(),
+        }
+    }
+
+    pub(super) fn app_address(self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.app))
+    }
+}
+
+/// One host. What it starts ends with it.
+#[derive(Debug)]
+pub struct Host {
+    index: usize,
+    folder: PathBuf,
+    pub(super) ports: Ports,
+    all_ports: [Ports; HOSTS],
+    counter: Counter,
+    network: Network,
+    redis: Option<Process>,
+    sentinel: Option<Process>,
+    app: Option<Process>,
+    _relays: [Relay; 2],
+}
+
+impl Host {
+    /// A host on which nothing runs yet.
+    pub(super) fn new(
+        index: usize,
+        folder: PathBuf,
+        all_ports: [Ports; HOSTS],
+        counter: Counter,
+        network: Network,
+    ) -> Self {
+        let ports = all_ports[index];
+        fs::create_dir_all(folder.join("data")).expect("a folder");
+        let relays = [
+            network.relay(index, Kind::Redis, ports.redis_public, ports.redis),
+            network.relay(index, Kind::Sentinel, ports.sentinel_public, ports.sentinel),
+        ];
+        let (redis, sentinel, app) = (None, None, None);
+        Self { index, folder, ports, all_ports, counter, network, redis, sentinel, app, _relays: relays }
+    }
+
+    /// Starts Redis in a role, whatever others think of it.
+    pub(super) fn start_redis(&mut self, role: Role) {
+        let Ports { redis_public, .. } = self.ports;
+        let announced = ["--replica-announce-ip", "127.0.0.1", "--replica-announce-port", &redis_public.to_string()];
+        let mut plan = Process::of("redis-server").args(announced).args(self.redis_options());
+        if let Role::ReplicaOf(master) = role {
+            plan = plan.args(["--replicaof", "127.0.0.1", &self.all_ports[master].redis_public.to_string()]);
+        }
+        self.admit_redis(plan.start());
+    }
+
+    /// Starts Redis as the stack does: its script asks the sentinels for the role.
+    pub(super) fn start_redis_guarded(&mut self) {
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/redis.sh");
+        let plan = Process::of("sh").arg(script).args(self.redis_options());
+        let plan = plan.current_dir(&self.folder.join("data")).env("SELF", local(self.ports.redis_public));
+        // Not through the relays, which do not know the script's own children.
+        let sentinels = self.all_ports.map(|ports| local(ports.sentinel)).join(" ");
+        self.admit_redis(plan.env("SENTINELS", sentinels).env("MASTER", MASTER).start());
+    }
+
+    fn admit_redis(&mut self, started: Process) {
+        self.network.admit(started.pid(), self.index, Kind::Redis);
+        self.redis = Some(started);
+    }
+
+    /// The stack's, with times that fit those of the sentinels below.
+    fn redis_options(&self) -> Vec<String> {
+        let (port, data, log) = (self.ports.redis, self.folder.join("data"), self.folder.join("redis.log"));
+        let options = format!(
+            "--bind 127.0.0.1 --port {port} --appendonly yes --appendfsync always \
+             --min-replicas-to-write 1 --min-replicas-max-lag 2 \
+             --repl-ping-replica-period 1 --repl-timeout 4 --repl-diskless-sync-delay 0"
+        );
+        let mut options: Vec<String> = options.split(' ').map(str::to_owned).collect();
+        let paths = ["--dir".into(), data.display().to_string(), "--logfile".into(), log.display().to_string()];
+        options.extend(paths);
+        options.extend(["--save".to_owned(), String::new()]);
+        options
+    }
+
+    /// Writes the configuration of a sentinel that knows nothing but the master's host.
+    pub(super) fn write_sentinel_config(&self, master: usize) {
+        let Ports { sentinel, sentinel_public, .. } = self.ports;
+        let master = self.all_ports[master].redis_public;
+        let folder = self.folder.display();
+        let config = format!(
+            "bind 127.0.0.1\nport {sentinel}\ndir {folder}\nlogfile {folder}/sentinel.log\n\
+             sentinel announce-ip 127.0.0.1\nsentinel announce-port {sentinel_public}\n\
+             sentinel monitor {MASTER} 127.0.0.1 {master} 2\n\
+             sentinel down-after-milliseconds {MASTER} 900\n\
+             sentinel failover-timeout {MASTER} 2500\n\
+             sentinel parallel-syncs {MASTER} 1\n"
+        );
+        fs::write(self.folder.join("sentinel.conf"), config).expect("a file");
+    }
+
+    pub(super) async fn start_sentinel(&mut self, probe: &Probe) {
+        let started = Process::of("redis-server").arg(self.folder.join("sentinel.conf")).arg("--sentinel").start();
+        self.network.admit(started.pid(), self.index, Kind::Sentinel);
+        self.sentinel = Some(started);
+        // Periods that no file can set. With that of pings, which is that of reconnecting, as long as the time
+        // until a server counts as down, a new master would be called down before it was ever asked.
+        let periods = ["PING-PERIOD", "200", "ASK-PERIOD", "500", "INFO-PERIOD", "1000", "PUBLISH-PERIOD", "500"];
+        let rarer = ["MIN-LINK-RECONNECT-PERIOD", "2000", "TILT-PERIOD", "3000"];
+        let command = [&["SENTINEL", "DEBUG"], &periods[..], &rarer[..]].concat();
+        eventually("an answer of a sentinel", SOON, async || probe.ask(self.ports.sentinel, &command).await.is_ok())
+            .await;
+    }
+
+    /// Starts the counter.
+    pub fn start_app(&mut self) {
+        let sentinels = self.all_ports.map(|ports| format!("127.0.0.1:{}", ports.sentinel_public)).join(",");
+        let script = "exec \"$0\" \"$@\" >>\"$OUTPUT\" 2>&1";
+        let started = Process::of("sh")
+            .args(["-c", script])
+            .arg(&self.counter.program)
+            .args(&self.counter.arguments)
+            .args(["--listen", &self.ports.app_address().to_string()])
+            .env("REDIS_SENTINELS", sentinels)
+            .env("REDIS_MASTER", MASTER)
+            .env("OUTPUT", self.folder.join("counter.log"))
+            .start();
+        self.network.admit(started.pid(), self.index, Kind::App);
+        self.app = Some(started);
+    }
+
+    /// SIGKILL, if it runs.
+    pub fn kill(&mut self, kind: Kind) {
+        drop(self.process(kind).take());
+    }
+
+    /// SIGSTOP.
+    pub fn freeze_redis(&mut self) {
+        self.redis.iter_mut().for_each(Process::freeze);
+    }
+
+    /// SIGCONT, or nothing when it was not stopped.
+    pub fn thaw_redis(&mut self) {
+        self.redis.iter_mut().for_each(Process::thaw);
+    }
+
+    /// Whether it does not run.
+    pub fn is_dead(&mut self, kind: Kind) -> bool {
+        self.process(kind).as_mut().is_none_or(|process| process.exited().is_some())
+    }
+
+    /// Loses the disk of Redis, which must not run.
+    pub fn lose_data(&mut self) {
+        fs::remove_dir_all(self.folder.join("data")).expect("our own folder");
+        fs::create_dir(self.folder.join("data")).expect("our own folder");
+    }
+
+    pub(super) fn sentinel_log(&self) -> String {
+        fs::read_to_string(self.folder.join("sentinel.log")).unwrap_or_default()
+    }
+
+    fn process(&mut self, kind: Kind) -> &mut Option<Process> {
+        match kind {
+            Kind::Redis => &mut self.redis,
+            Kind::Sentinel => &mut self.sentinel,
+            Kind::App => &mut self.app,
+        }
+    }
+}

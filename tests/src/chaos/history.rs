@@ -1,0 +1,129 @@
+//! What clients saw, as the judge reads it. Times are since the run began.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde_json::json;
+
+/// What one visit came to, as far as its client can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered with this number.
+    Counted(u64),
+    /// Certainly not counted: there was no connection, so nothing was sent.
+    Unsent,
+    /// An error after it was sent, or no answer, and why. It may have been counted or not.
+    Unknown(String),
+}
+
+/// One visit of one client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Which client, from zero.
+    pub client: usize,
+    /// Which host's counter it asked, from zero.
+    pub host: usize,
+    /// Before it was sent.
+    pub started: Duration,
+    /// When the answer was read, or given up.
+    pub ended: Duration,
+    /// What it came to.
+    pub outcome: Outcome,
+}
+
+impl Hit {
+    /// The number, of a visit that got one.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        match self.outcome {
+            Outcome::Counted(number) => Some(number),
+            Outcome::Unsent | Outcome::Unknown(_) => None,
+        }
+    }
+
+    /// The time from start to end.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.ended.saturating_sub(self.started)
+    }
+}
+
+/// One fault and its healing. Clients run from [`began`](Self::began) to [`ended`](Self::ended); before
+/// and after that nothing is under way, which is when the stored count is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// The kind of fault, for the table.
+    pub kind: &'static str,
+    /// The fault in full.
+    pub fault: String,
+    /// When the clients were let go.
+    pub began: Duration,
+    /// When the fault began.
+    pub injected: Duration,
+    /// When everything was whole again.
+    pub whole: Duration,
+    /// When the clients had stopped.
+    pub ended: Duration,
+    /// The count before.
+    pub before: u64,
+    /// The count after.
+    pub after: u64,
+    /// How many times a replica was made master meanwhile.
+    pub promotions: usize,
+}
+
+/// All that happened in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Every visit, in any order.
+    pub hits: Vec<Hit>,
+    /// The rounds, one after the other. Every visit was begun and ended within one of them.
+    pub rounds: Vec<Round>,
+}
+
+impl History {
+    /// How many visits got a number.
+    #[must_use]
+    pub fn acknowledged(&self) -> usize {
+        self.hits.iter().filter(|hit| hit.number().is_some()).count()
+    }
+
+    /// How many visits may or may not have been counted.
+    #[must_use]
+    pub fn ambiguous(&self) -> usize {
+        self.hits.iter().filter(|hit| matches!(hit.outcome, Outcome::Unknown(_))).count()
+    }
+
+    /// Writes one JSON object a line, times in microseconds: the rounds, then the visits.
+    ///
+    /// # Errors
+    /// Those of `to`.
+    pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        for round in &self.rounds {
+            let line = json!({
+                "fault": round.fault, "began": micros(round.began), "injected": micros(round.injected),
+                "whole": micros(round.whole), "ended": micros(round.ended), "before": round.before,
+                "after": round.after, "promotions": round.promotions,
+            });
+            writeln!(to, "{line}")?;
+        }
+        for hit in &self.hits {
+            let outcome = match &hit.outcome {
+                Outcome::Counted(number) => json!(number),
+                Outcome::Unsent => json!("unsent"),
+                Outcome::Unknown(why) => json!({ "unknown": why }),
+            };
+            let line = json!({
+                "client": hit.client, "host": hit.host, "started": micros(hit.started), "ended": micros(hit.ended),
+                "outcome": outcome,
+            });
+            writeln!(to, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// No run takes the 500 000 years that would not fit.
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

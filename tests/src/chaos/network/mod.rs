@@ -1,0 +1,163 @@
+//! The network between the hosts: a relay in front of every server of Redis and every sentinel.
+//!
+//! Each announces its relay's address, so that all of them, and the counters that ask them, reach each
+//! other through relays only. A relay looks up which process connects (`owner`), and so knows between
+//! which two hosts the connection is. A host reaches itself through a relay, too, which is never cut.
+
+mod owner;
+mod relay;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::Pid;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+pub use relay::Relay;
+
+/// How many hosts there are: the fewest that outlive the loss of any one.
+pub const HOSTS: usize = 3;
+
+/// What kind of process is at an end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A server of Redis.
+    Redis,
+    /// A sentinel.
+    Sentinel,
+    /// A counter.
+    App,
+}
+
+/// How the connections between two hosts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// As usual.
+    Open,
+    /// Everything takes this long in each direction, at least.
+    Slow(Duration),
+    /// Nothing passes, and nobody is told.
+    Silent,
+    /// What is open is reset, and what is new, too.
+    Reset,
+}
+
+/// The links between all hosts. Clones are the same network.
+#[derive(Clone, Debug)]
+pub struct Network {
+    shared: Arc<Shared>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    link: Link,
+    /// How many times all was reset, so that nobody misses a short one.
+    resets: u64,
+}
+
+const OPEN: State = State { link: Link::Open, resets: 0 };
+
+#[derive(Debug)]
+struct Shared {
+    /// By the sum of the two hosts less one: with three, each pair has a sum of its own.
+    links: [watch::Sender<State>; HOSTS],
+    /// The link of a host with itself.
+    inner: watch::Sender<State>,
+    /// Of which host's Redis the answers to counters are lost.
+    mute: watch::Sender<Option<usize>>,
+    /// The processes that may connect.
+    processes: Mutex<Vec<(i32, (usize, Kind))>>,
+    /// A thread for the relays alone: when clients keep the others busy, no host must look dead for it.
+    thread: Option<Runtime>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Does not wait, which is not allowed where this may be dropped.
+        self.thread.take().into_iter().for_each(Runtime::shutdown_background);
+    }
+}
+
+impl Network {
+    /// A network in which all is open.
+    ///
+    /// # Panics
+    /// There can be no more threads.
+    #[must_use]
+    pub fn new() -> Self {
+        let thread = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a thread");
+        Self {
+            shared: Arc::new(Shared {
+                thread: Some(thread),
+                links: std::array::from_fn(|_| watch::Sender::new(OPEN)),
+                inner: watch::Sender::new(OPEN),
+                mute: watch::Sender::new(None),
+                processes: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Makes known that the process is `host`'s. What connects unknown is reset.
+    pub fn admit(&self, pid: Pid, host: usize, kind: Kind) {
+        let mut processes = self.shared.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        processes.retain(|(_, whose)| *whose != (host, kind));
+        processes.push((pid.as_raw_nonzero().get(), (host, kind)));
+    }
+
+    /// Changes the link between two different hosts.
+    pub fn set(&self, a: usize, b: usize, link: Link) {
+        assert_ne!(a, b, "a host is not cut off from itself");
+        self.shared.links[a + b - 1].send_modify(|state| {
+            state.link = link;
+            state.resets += u64::from(link == Link::Reset);
+        });
+    }
+
+    /// From now on what the Redis of `host` answers to counters is lost. `None` ends that and resets the
+    /// connections that lost something.
+    pub fn mute(&self, host: Option<usize>) {
+        self.shared.mute.send_replace(host);
+    }
+
+    /// Starts the relay from `listen` to `host`'s server at the port `to`.
+    ///
+    /// # Panics
+    /// When the port is taken.
+    pub fn relay(&self, host: usize, kind: Kind, listen: u16, to: u16) -> Relay {
+        let runtime = self.shared.thread.as_ref().expect("there until all is dropped");
+        let entered = runtime.enter();
+        let bound = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, listen));
+        let listener = bound.and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        });
+        let listener = listener.expect("a free port");
+        let relay = Relay::start(self.clone(), listener, (host, kind), SocketAddr::from((Ipv4Addr::LOCALHOST, to)));
+        drop(entered);
+        relay
+    }
+
+    fn link(&self, a: usize, b: usize) -> watch::Receiver<State> {
+        let link = if a == b { &self.shared.inner } else { &self.shared.links[a + b - 1] };
+        link.subscribe()
+    }
+
+    fn muted(&self) -> watch::Receiver<Option<usize>> {
+        self.shared.mute.subscribe()
+    }
+
+    /// Whose process has the other end of a connection with these addresses.
+    async fn owner(&self, peer: SocketAddr, local: SocketAddr) -> Option<(usize, Kind)> {
+        let processes = self.shared.processes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        tokio::task::spawn_blocking(move || owner::owner(peer, local, &processes)).await.ok().flatten()
+    }
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::new()
+    }
+}

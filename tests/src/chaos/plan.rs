@@ -1,0 +1,189 @@
+//! Which faults, in which order. Pure: a seed is a plan.
+//!
+//! A fault names its victims by their part in the cluster at the time ("the master's host"), so that the
+//! same plan means the same whoever is master.
+
+use std::fmt;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+/// A host by its part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    /// The one whose Redis is master.
+    Master,
+    /// One of the two others: the first or the second that comes after the master's.
+    Replica(usize),
+}
+
+/// What a cut does to the connections between two hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Nothing arrives any more, and nobody is told. What was sent arrives when the cut is healed.
+    SilentThenLate,
+    /// The same, but healing resets what was open.
+    SilentThenReset,
+    /// All is reset, and new connections are refused.
+    Reset,
+}
+
+/// How a server of Redis comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// In the role that it had: a master believes that it still is one.
+    AsItWas,
+    /// By the stack's own script, which asks the sentinels first.
+    Guarded,
+}
+
+/// One fault. Times say how long it lasts, or how long the dead stay dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// SIGKILL of the master.
+    KillMaster(Duration, Return),
+    /// SIGKILL of a replica.
+    KillReplica(usize, Duration),
+    /// SIGKILL of a host's sentinel.
+    KillSentinel(Victim, Duration),
+    /// SIGKILL of a host's counter.
+    KillApp(Victim, Duration),
+    /// SIGKILL of all on a host.
+    KillHost(Victim, Duration, Return),
+    /// SIGSTOP of the master, then SIGCONT.
+    PauseMaster(Duration),
+    /// SIGSTOP of the master, and SIGCONT this long after another one was promoted.
+    PauseMasterUntilPromotion(Duration),
+    /// No connection between two hosts: the master's and a replica's, or both replicas'.
+    CutPair(Victim, Victim, Cut, Duration),
+    /// A host is cut off from both others. Its own processes and the clients still reach it.
+    Isolate(Victim, Cut, Duration),
+    /// All between a host and both others takes this long, for so long.
+    Delay(Victim, Duration, Duration),
+    /// What the master answers to the counters is lost, for so long: then their connections are reset.
+    DropReplies(Duration),
+    /// SIGKILL of all sentinels at once, and back at once.
+    RestartSentinels,
+    /// SIGKILL of the master, loss of its disk, and back at once.
+    EmptyMaster,
+}
+
+impl Fault {
+    /// Its kind, for a table.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::KillMaster(_, Return::AsItWas) => "kill master, back as it was",
+            Self::KillMaster(_, Return::Guarded) => "kill master, back guarded",
+            Self::KillReplica(..) => "kill replica",
+            Self::KillSentinel(..) => "kill sentinel",
+            Self::KillApp(..) => "kill counter",
+            Self::KillHost(Victim::Master, ..) => "kill master's host",
+            Self::KillHost(Victim::Replica(_), ..) => "kill replica's host",
+            Self::PauseMaster(_) => "pause master",
+            Self::PauseMasterUntilPromotion(_) => "pause master until promotion",
+            Self::CutPair(..) => "cut between two hosts",
+            Self::Isolate(Victim::Master, ..) => "isolate master's host",
+            Self::Isolate(Victim::Replica(_), ..) => "isolate replica's host",
+            Self::Delay(..) => "delay",
+            Self::DropReplies(_) => "drop the master's replies",
+            Self::RestartSentinels => "restart all sentinels",
+            Self::EmptyMaster => "master back empty",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// The faults of `seed`, endlessly. Like cards: every kind comes once before any comes again, those that
+/// make a failover several times.
+pub fn faults(seed: u64) -> impl Iterator<Item = Fault> {
+    let mut rng = Rng::with_seed(seed);
+    let mut deck: Vec<Fault> = Vec::new();
+    std::iter::from_fn(move || {
+        if deck.is_empty() {
+            deck = shuffled(&mut rng);
+        }
+        deck.pop()
+    })
+}
+
+fn shuffled(rng: &mut Rng) -> Vec<Fault> {
+    let mut deck = vec![
+        Fault::KillMaster(ms(rng, 100..600), back(rng)),
+        Fault::KillMaster(ms(rng, 1_000..2_500), Return::AsItWas),
+        Fault::KillMaster(ms(rng, 2_000..4_000), Return::Guarded),
+        Fault::KillReplica(rng.usize(0..2), ms(rng, 200..3_000)),
+        Fault::KillSentinel(anybody(rng), ms(rng, 200..3_000)),
+        Fault::KillApp(anybody(rng), ms(rng, 100..1_000)),
+        Fault::KillHost(Victim::Master, ms(rng, 1_500..4_000), back(rng)),
+        Fault::KillHost(Victim::Master, ms(rng, 2_000..4_000), back(rng)),
+        Fault::KillHost(Victim::Replica(rng.usize(0..2)), ms(rng, 500..3_000), back(rng)),
+        Fault::PauseMaster(ms(rng, 600..1_200)),
+        Fault::PauseMaster(ms(rng, 1_200..2_500)),
+        Fault::PauseMasterUntilPromotion(ms(rng, 0..5)),
+        Fault::PauseMasterUntilPromotion(ms(rng, 0..150)),
+        Fault::PauseMasterUntilPromotion(ms(rng, 100..1_500)),
+        Fault::CutPair(Victim::Master, Victim::Replica(rng.usize(0..2)), cut(rng), ms(rng, 1_000..4_000)),
+        Fault::CutPair(Victim::Replica(0), Victim::Replica(1), cut(rng), ms(rng, 500..3_000)),
+        Fault::Isolate(Victim::Master, cut(rng), ms(rng, 300..1_500)),
+        Fault::Isolate(Victim::Master, cut(rng), ms(rng, 2_000..5_000)),
+        Fault::Isolate(Victim::Master, cut(rng), ms(rng, 2_000..5_000)),
+        Fault::Isolate(Victim::Replica(rng.usize(0..2)), cut(rng), ms(rng, 500..4_000)),
+        Fault::Delay(anybody(rng), ms(rng, 5..200), ms(rng, 1_000..2_500)),
+        Fault::DropReplies(ms(rng, 1..500)),
+        Fault::DropReplies(ms(rng, 500..2_500)),
+        Fault::RestartSentinels,
+        Fault::EmptyMaster,
+    ];
+    rng.shuffle(&mut deck);
+    deck
+}
+
+fn ms(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(rng.u64(range))
+}
+
+fn back(rng: &mut Rng) -> Return {
+    if rng.bool() { Return::AsItWas } else { Return::Guarded }
+}
+
+fn cut(rng: &mut Rng) -> Cut {
+    match rng.u8(0..3) {
+        0 => Cut::SilentThenLate,
+        1 => Cut::SilentThenReset,
+        _ => Cut::Reset,
+    }
+}
+
+fn anybody(rng: &mut Rng) -> Victim {
+    match rng.usize(0..3) {
+        2 => Victim::Master,
+        replica => Victim::Replica(replica),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_seed_is_a_plan() {
+        let plan = |seed| faults(seed).take(100).collect::<Vec<_>>();
+        assert_eq!(plan(7), plan(7));
+        assert_ne!(plan(7), plan(8));
+    }
+
+    #[test]
+    fn every_kind_comes_up() {
+        let kinds: HashSet<&str> = faults(1).take(25).map(|fault| fault.kind()).collect();
+        // The third kill of the master comes back in one of the two ways.
+        assert_eq!(kinds.len(), 16, "{kinds:?}");
+    }
+}
