@@ -144,6 +144,11 @@ impl Downstream {
         self.due(timeouts).is_some_and(|due| due <= now)
     }
 
+    /// Looks at the clock, for whoever is not polled by the driver of an HTTP/1 connection.
+    pub fn tick(&self) {
+        self.worker.clock.tick();
+    }
+
     /// Bytes came from the client.
     pub fn read(&self, bytes: usize) {
         if bytes == 0 {

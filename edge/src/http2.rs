@@ -4,8 +4,9 @@
 use std::{
     convert::Infallible,
     error::Error as StdError,
+    future::{Future, poll_fn},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -48,7 +49,7 @@ pub async fn answer(
     let (mut account, outgoing) = take(worker, downstream, &head, &incoming);
     let mut source = RequestBody { incoming, piece: Bytes::new(), trailers: None };
     let answer = match outgoing {
-        Ok(mut outgoing) => match forward::send(worker, &mut outgoing, &mut source, &mut account, response).await {
+        Ok(mut outgoing) => match send(worker, &mut outgoing, &mut source, &mut account).await {
             Ok((response, lease)) => Ok((response, lease, outgoing)),
             Err(error) => {
                 account.received(outgoing.upload.bytes());
@@ -78,6 +79,21 @@ pub async fn answer(
             response.map(|text| ResponseBody::Own(text, Box::new(account)))
         }
     })
+}
+
+/// Sends a request on. A stream is a task of its own, for which nobody else looks at the clock.
+async fn send(
+    worker: &Rc<Worker>,
+    outgoing: &mut Outgoing,
+    source: &mut RequestBody,
+    account: &mut Account,
+) -> Result<(Response<()>, Lease), Error> {
+    let mut sending = pin!(forward::send(worker, outgoing, source, account, response));
+    poll_fn(|cx| {
+        worker.clock.tick();
+        sending.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Takes a request in: from here on it is counted and logged.

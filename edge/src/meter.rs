@@ -28,6 +28,7 @@ impl<S> Meter<S> {
     }
 
     fn written(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.downstream.tick();
         match &outcome {
             Poll::Ready(Ok(count)) => self.downstream.wrote(*count),
             Poll::Ready(Err(_)) => {}
@@ -47,6 +48,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Meter<S> {
             return Poll::Ready(Ok(()));
         }
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        this.downstream.tick();
         this.downstream.read(buf.filled().len() - before);
         Poll::Ready(Ok(()))
     }
