@@ -46,6 +46,8 @@ pub struct Downstream {
     owed_since: Cell<Instant>,
     /// The client was told to go.
     leaving: Cell<bool>,
+    /// It could not be told in an answer that had begun: a request may be on its way behind that.
+    untold: Cell<bool>,
 }
 
 /// What a connection is doing.
@@ -78,6 +80,7 @@ impl Downstream {
             owed: RefCell::default(),
             owed_since: Cell::new(now),
             leaving: Cell::new(false),
+            untold: Cell::new(false),
         }
     }
 
@@ -184,6 +187,13 @@ impl Downstream {
         }
     }
 
+    /// The client has room again, or all that was ready is on its way: TLS may have held it back.
+    pub fn unblocked(&self) {
+        if self.blocked_since.take().is_some() {
+            self.last_taken.set(self.worker.clock.now());
+        }
+    }
+
     /// A request begins; the number is its own on this connection.
     pub fn begin(&self) -> u64 {
         self.requests.set(self.requests.get() + 1);
@@ -224,6 +234,7 @@ impl Downstream {
     /// The client was told to go; with nothing under way it has a moment to.
     pub fn leave(&self) {
         self.leaving.set(true);
+        self.untold.set(self.phase.get() == Phase::Busy);
         if self.phase.get() != Phase::Busy {
             self.enter(Phase::Idle, self.worker.clock.now());
         }
@@ -233,6 +244,13 @@ impl Downstream {
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.leaving.get()
+    }
+
+    /// Whether an HTTP/1 connection on which nothing is under way may be closed now. Behind an answer that
+    /// did not say that it is the last, the client has a moment more.
+    #[must_use]
+    pub fn may_close(&self) -> bool {
+        self.leaving.get() && !self.untold.get()
     }
 
     fn enter(&self, phase: Phase, now: Instant) {

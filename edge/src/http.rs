@@ -151,6 +151,12 @@ async fn http1<S: Transport>(
             let _outcome = Box::pin(timeout(GOODBYE, stream.shutdown())).await;
         }
         Ended::Closed(http1::End::Closed | http1::End::Unread) => Box::pin(linger(stream)).await,
+        Ended::Closed(http1::End::Cut) => {
+            if let Some(socket) = stream.socket() {
+                // Best effort: it is closed in any case.
+                let _outcome = socket.set_zero_linger();
+            }
+        }
         // Not into the middle of an answer that the client is still to take.
         Ended::Impatient(Phase::Head) if !downstream.is_blocked() => {
             // Best effort: whoever dribbles its head may not read either.

@@ -65,6 +65,8 @@ pub struct Connection<'a, S> {
 pub enum End {
     /// There is nothing more to do on it.
     Closed,
+    /// The answer was cut off, and only a reset can say so.
+    Cut,
     /// The client may still be sending: closing at once might lose the last answer.
     Unread,
     /// HTTP is over, the connection is not.
@@ -104,6 +106,10 @@ struct Incoming {
 struct Answer {
     status: u16,
     chunked: bool,
+    /// Its body may go through a pipe.
+    may_pipe: bool,
+    /// Only the end of the connection tells where it ends.
+    to_the_end: bool,
     close: bool,
     trailer: Option<Box<str>>,
 }
@@ -169,7 +175,7 @@ impl<'a, S: Transport> Connection<'a, S> {
                     }
                 }
                 self.looked = self.incoming.data().len();
-                if self.looked == 0 && self.downstream.is_leaving() {
+                if self.looked == 0 && self.downstream.may_close() {
                     return Poll::Ready(Turn::Left);
                 }
                 match ready!(self.incoming.poll_fill(cx, &mut self.stream, &self.worker.idle.lender, max)) {
@@ -239,7 +245,7 @@ impl<'a, S: Transport> Connection<'a, S> {
         };
         let mut source = Client { worker, downstream, stream, incoming, body: &mut request.body };
         let sent = forward::send(worker, outgoing, &mut source, &mut request.account, look).await;
-        let (answer, mut lease) = match sent {
+        let (mut answer, mut lease) = match sent {
             Ok(answered) => answered,
             Err(error) => {
                 request.account.received(outgoing.upload.bytes());
@@ -252,7 +258,7 @@ impl<'a, S: Transport> Connection<'a, S> {
             return Some(Box::pin(self.upgrade(*asked, lease)).await);
         }
         let mut pipe = None;
-        let relayed = poll_fn(|cx| self.poll_relay(cx, request, outgoing, &answer, &mut lease, &mut pipe)).await;
+        let relayed = poll_fn(|cx| self.poll_relay(cx, request, outgoing, &mut answer, &mut lease, &mut pipe)).await;
         if let Some(pipe) = pipe {
             self.worker.idle.lender.give_pipe(pipe);
         }
@@ -260,7 +266,7 @@ impl<'a, S: Transport> Connection<'a, S> {
         if let Err(kind) = relayed {
             tracing::debug!(kind = kind.label(), "an answer was cut off");
             request.account.fail(kind);
-            return Some(End::Closed);
+            return Some(if answer.to_the_end { End::Cut } else { End::Closed });
         }
         request.account.complete();
         self.end_answer();
@@ -276,7 +282,7 @@ impl<'a, S: Transport> Connection<'a, S> {
         cx: &mut Context<'_>,
         request: &mut Request,
         outgoing: &mut Outgoing,
-        answer: &Answer,
+        answer: &mut Answer,
         lease: &mut Lease,
         pipe: &mut Option<Pipe>,
     ) -> Poll<Result<(), Kind>> {
@@ -321,15 +327,13 @@ impl<'a, S: Transport> Connection<'a, S> {
                     // Given back before the client has the last byte: the next request may need it.
                     lease.finish(outgoing.upload.is_done(), now);
                 }
-                Ok(Piece::More) if pipe.is_none() && is_long(answer, connection, stream) => {
+                Ok(Piece::More) if answer.may_pipe && pipe.is_none() && is_long(connection, stream) => {
                     // What was read is to be ahead of what the pipe brings.
                     let flushed = outbox.poll_flush(cx, stream);
                     tell(downstream, outbox, flushed.is_pending());
                     ready!(flushed).map_err(|_| Kind::ClientGone)?;
                     *pipe = worker.idle.lender.pipe();
-                    if pipe.is_none() {
-                        ready!(connection.poll_more(cx, &worker.idle.lender, now)).map_err(|error| error.kind)?;
-                    }
+                    answer.may_pipe = pipe.is_some();
                 }
                 Ok(Piece::More) => match connection.poll_more(cx, &worker.idle.lender, now) {
                     Poll::Ready(Ok(())) => {}
@@ -440,8 +444,8 @@ impl<'a, S: Transport> Connection<'a, S> {
 }
 
 /// Whether what is still to come of an answer is worth a pipe.
-fn is_long<S: Transport>(answer: &Answer, connection: &upstream::Connection, stream: &S) -> bool {
-    !answer.chunked && connection.left().is_some_and(|left| left >= WORTH_IT) && stream.socket().is_some()
+fn is_long<S: Transport>(connection: &upstream::Connection, stream: &S) -> bool {
+    connection.left().is_some_and(|left| left >= WORTH_IT) && stream.socket().is_some()
 }
 
 /// Passes the rest of an answer on by a pipe. Ready at its end.
@@ -480,6 +484,8 @@ fn tell(downstream: &Downstream, outbox: &mut Outbox, blocked: bool) {
     }
     if blocked {
         downstream.blocked();
+    } else {
+        downstream.unblocked();
     }
 }
 
@@ -503,7 +509,9 @@ fn write_head(out: &mut Vec<u8>, head: &Head<'_>, old: bool, close: bool, date: 
     let line = response::Line { status, reason: head.parts.reason, framing, persistence, date };
     response::write(out, &line, head.parts.fields, head.survey);
     let chunked = framing == Framing::Chunked;
-    Answer { status, chunked, close, trailer: announced(head.survey.trailer, framing) }
+    let to_the_end = framing == Framing::Close;
+    let trailer = announced(head.survey.trailer, framing);
+    Answer { status, chunked, may_pipe: !chunked, to_the_end, close, trailer }
 }
 
 fn persistence(old: bool, close: bool) -> Persistence {
@@ -556,9 +564,10 @@ impl<S: Transport> Source for Client<'_, S> {
             }
             if !self.body.unsaid.is_empty() {
                 let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, self.body.unsaid));
-                self.downstream.wrote(CONTINUE.len());
+                let count = written.map_err(|_| gone())?;
+                self.downstream.wrote(count);
                 // Half of it would spoil the answer, and a client without room for so little reads nothing.
-                if written.map_err(|_| gone())? < self.body.unsaid.len() {
+                if count < self.body.unsaid.len() {
                     return Poll::Ready(Err(gone()));
                 }
                 self.body.unsaid = b"";

@@ -2,20 +2,24 @@
 //! bodies here.
 
 use std::{
+    cell::RefCell,
     convert::Infallible,
     error::Error as StdError,
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    task::{AbortHandle, spawn_local},
+};
 
 use crate::{
     account::Account,
@@ -63,12 +67,12 @@ pub async fn answer(
         Ok((response, lease, outgoing)) => {
             account.answer(response.status().as_u16());
             let worker = Rc::clone(worker);
-            let mut relay = Relay { worker, lease, outgoing, source, account };
+            let mut relay = Relay { worker, lease, outgoing, source, account, failed: None, reader: None };
             if relay.is_complete() {
                 relay.finish();
                 response.map(|()| ResponseBody::Done)
             } else {
-                response.map(|()| ResponseBody::Upstream(Box::new(relay)))
+                response.map(|()| ResponseBody::Upstream(Shared::new(relay)))
             }
         }
         Err(error) => {
@@ -134,6 +138,8 @@ fn take(
         Some(Kind::HeadTooLarge)
     } else if head.method == http::Method::CONNECT || target.path_and_query.is_empty() {
         Some(Kind::BadTarget)
+    } else if !head::is_path(head.method.as_str(), target.path_and_query) {
+        Some(Kind::BadRequest)
     } else {
         None
     };
@@ -230,7 +236,7 @@ fn blame(error: &hyper::Error) -> Kind {
 #[derive(Debug)]
 pub enum ResponseBody {
     /// An endpoint's.
-    Upstream(Box<Relay>),
+    Upstream(Shared),
     /// The edge's own words.
     Own(Bytes, Box<Account>),
     /// There is no more of it.
@@ -245,6 +251,39 @@ pub struct Relay {
     outgoing: Outgoing,
     source: RequestBody,
     account: Account,
+    /// Why the client's body came to nothing.
+    failed: Option<Error>,
+    /// Who reads the answer, to be told of that.
+    reader: Option<Waker>,
+}
+
+/// A relay, and the task that goes on with the request's body if the answer came before its end: nobody
+/// asks for the answer while the client gives no window for it, and a client may do so only when all of its
+/// body is taken.
+#[derive(Debug)]
+pub struct Shared {
+    relay: Rc<RefCell<Relay>>,
+    uploading: Option<AbortHandle>,
+}
+
+impl Shared {
+    fn new(relay: Relay) -> Self {
+        let done = relay.outgoing.upload.is_done();
+        let relay = Rc::new(RefCell::new(relay));
+        let uploading = (!done).then(|| {
+            let relay = Rc::clone(&relay);
+            spawn_local(poll_fn(move |cx| relay.borrow_mut().poll_upload(cx))).abort_handle()
+        });
+        Self { relay, uploading }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(task) = &self.uploading {
+            task.abort();
+        }
+    }
 }
 
 impl Relay {
@@ -265,19 +304,38 @@ impl Relay {
         self.account.complete();
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
+    /// Goes on with the request's body. Ready when no more of it is to be sent.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = self.worker.clock.tick();
-        let Some(connection) = self.lease.connection() else { return Poll::Ready(Ok(None)) };
-        match self.outgoing.upload.poll(cx, &mut self.source, &mut connection.stream, now) {
-            Poll::Ready(Err(Stopped::Client(error))) => return Poll::Ready(Err(error)),
+        let Some(connection) = self.lease.connection() else { return Poll::Ready(()) };
+        let polled = self.outgoing.upload.poll(cx, &mut self.source, &mut connection.stream, now);
+        self.account.received(self.outgoing.upload.bytes());
+        match ready!(polled) {
+            Ok(()) => {}
+            Err(Stopped::Client(error)) => {
+                self.failed = Some(error);
+                if let Some(reader) = self.reader.take() {
+                    reader.wake();
+                }
+            }
             // The endpoint has answered and wants no more.
-            Poll::Ready(Err(Stopped::Endpoint(_))) => {
+            Err(Stopped::Endpoint(_)) => {
                 self.outgoing.upload.abandon();
                 connection.spoil();
             }
-            Poll::Ready(Ok(())) | Poll::Pending => {}
         }
-        self.account.received(self.outgoing.upload.bytes());
+        Poll::Ready(())
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
+        let now = self.worker.clock.tick();
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if !self.outgoing.upload.is_done() {
+            self.reader = Some(cx.waker().clone());
+        }
+        let Some(connection) = self.lease.connection() else { return Poll::Ready(Ok(None)) };
         loop {
             match connection.next_piece()? {
                 Piece::Data(count) => {
@@ -314,7 +372,8 @@ impl Body for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &mut *self {
-            Self::Upstream(relay) => {
+            Self::Upstream(shared) => {
+                let mut relay = shared.relay.borrow_mut();
                 let polled = relay.poll(cx);
                 relay.account.owe(polled.is_ready());
                 let frame = ready!(polled);
@@ -323,10 +382,12 @@ impl Body for ResponseBody {
                     Ok(_) => {
                         // Given back before the client has the last byte: the next request may need it.
                         relay.finish();
+                        drop(relay);
                         *self = Self::Done;
                     }
                     Err(error) => {
                         relay.account.fail(error.kind);
+                        drop(relay);
                         *self = Self::Done;
                     }
                 }
@@ -348,7 +409,7 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Upstream(relay) => relay.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Upstream(shared) => shared.relay.borrow().left().map_or_else(SizeHint::default, SizeHint::with_exact),
             Self::Own(text, _) => SizeHint::with_exact(text.len() as u64),
             Self::Done => SizeHint::with_exact(0),
         }

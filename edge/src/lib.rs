@@ -23,7 +23,7 @@
 //! listener. A [`worker`] owns its sockets, its client connections and its upstream connections, and
 //! shares nothing with other workers on a request's path but snapshots to read.
 //!
-//! Nothing here reads the environment, exits, or keeps a global beside the numbering of endpoints: any
+//! Nothing here reads the environment, exits, or keeps a global beside the numbering of endpoints and of pipes: any
 //! number of edges can run in one process.
 
 pub mod access_log;

@@ -7,6 +7,7 @@
 use std::{
     io,
     os::fd::OwnedFd,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     task::{Context, Poll, ready},
 };
 
@@ -19,8 +20,13 @@ use tokio_rustls::server::TlsStream;
 
 /// With fewer bytes to come than this a pipe is not worth it.
 pub const WORTH_IT: u64 = 128 * 1024;
-/// What a pipe holds, if the kernel grants it; 64 KiB otherwise. Bytes.
+/// What a pipe holds. Bytes.
 const ROOM: usize = 256 * 1024;
+/// Pipes of the whole process at a time; bodies beyond them are copied. The kernel bounds what one user's
+/// pipes hold together (64 MiB, `fs.pipe-user-pages-soft`), and each takes two file descriptors.
+const MOST: usize = 128;
+/// How many there are.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// What a client is connected by.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
@@ -48,18 +54,36 @@ pub struct Pipe {
     room: usize,
     /// Bytes in it.
     filled: usize,
+    _counted: Counted,
+}
+
+/// One of the pipes that there may be.
+#[derive(Debug)]
+struct Counted;
+
+impl Counted {
+    fn take() -> Option<Self> {
+        let more = |open: usize| (open < MOST).then_some(open + 1);
+        OPEN.fetch_update(Relaxed, Relaxed, more).ok().map(|_before| Self)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Pipe {
     /// An empty pipe.
     ///
     /// # Errors
-    /// When the process has no more file descriptors.
+    /// When there are many already, or the kernel grants no more.
     pub fn new() -> io::Result<Self> {
+        let counted = Counted::take().ok_or(io::ErrorKind::QuotaExceeded)?;
         let (out, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // The kernel bounds what one user's pipes hold together; a smaller one works as well.
-        let room = fcntl_setpipe_size(&into, ROOM).unwrap_or(64 * 1024);
-        Ok(Self { out, into, room, filled: 0 })
+        let room = fcntl_setpipe_size(&into, ROOM)?;
+        Ok(Self { out, into, room, filled: 0, _counted: counted })
     }
 
     /// Whether nothing is in it.

@@ -1,5 +1,8 @@
 //! What a request said of itself, as far as the log wants it, in one piece of memory.
 
+/// What is logged of a part at most, in bytes: thousands of lines may wait for a disk.
+const LONGEST: usize = 8 * 1024;
+
 /// Method, target, user agent and host, one behind the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
@@ -17,7 +20,7 @@ impl Text {
         memory.clear();
         let parts = [method.as_bytes(), target.as_bytes(), user_agent.unwrap_or_default()];
         let ends = parts.map(|part| {
-            memory.extend_from_slice(part);
+            memory.extend_from_slice(part.get(..LONGEST).unwrap_or(part));
             memory.len()
         });
         Self { bytes: memory, ends, has_user_agent: user_agent.is_some(), has_host: false }

@@ -80,18 +80,21 @@ impl Lengths {
 
     /// How the body of an answer ends. `bodiless` is for an answer to HEAD and for a status that never
     /// has a body.
-    #[must_use]
-    pub fn of_response(&self, bodiless: bool, encodings: bool) -> Framing {
+    ///
+    /// # Errors
+    /// [`Kind::UpstreamInvalid`] for an encoding that is not understood: its bytes are not the content.
+    pub fn of_response(&self, bodiless: bool, encodings: bool) -> Result<Framing, Kind> {
         if bodiless {
-            return Framing::None;
+            return Ok(Framing::None);
         }
-        match (self.chunked, self.length) {
+        Ok(match (self.chunked, self.length) {
             (Some(true), _) if encodings => Framing::Chunked,
-            // An unknown coding, or one that its version does not have.
+            (Some(_), _) if encodings => return Err(Kind::UpstreamInvalid),
+            // HTTP/1.0 has no such field.
             (Some(_), _) | (None, None) => Framing::Close,
             (None, Some(0)) => Framing::None,
             (None, Some(length)) => Framing::Length(length),
-        }
+        })
     }
 }
 
@@ -170,11 +173,13 @@ mod tests {
             (&[("cl", "5")], true, Framing::None),
             (&[("te", "chunked")], false, Framing::Chunked),
             (&[("te", "chunked"), ("cl", "5")], false, Framing::Chunked),
-            (&[("te", "gzip")], false, Framing::Close),
+            (&[("te", "gzip")], true, Framing::None),
         ] {
-            assert_eq!(lengths(fields).unwrap().of_response(bodiless, true), expected, "{fields:?}");
+            assert_eq!(lengths(fields).unwrap().of_response(bodiless, true), Ok(expected), "{fields:?}");
         }
-        assert_eq!(lengths(&[("te", "chunked")]).unwrap().of_response(false, false), Framing::Close, "in HTTP/1.0");
+        let unknown = lengths(&[("te", "gzip, chunked")]).unwrap();
+        assert_eq!(unknown.of_response(false, true), Err(Kind::UpstreamInvalid));
+        assert_eq!(unknown.of_response(false, false), Ok(Framing::Close), "in HTTP/1.0");
     }
 
     #[test]

@@ -151,7 +151,7 @@ fn target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, Kind> {
     if !target.bytes().all(|byte| matches!(byte, b'!'..=b'~' | 0x80..) && byte != b'#') {
         return Err(Kind::BadRequest);
     }
-    if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
+    if is_path(method, target) {
         return Ok(Target { authority: None, path_and_query: target });
     }
     let rest = strip_scheme(target).ok_or(Kind::BadRequest)?;
@@ -162,6 +162,12 @@ fn target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, Kind> {
         Some(_) => return Err(Kind::BadRequest),
     };
     Ok(Target { authority: Some(authority), path_and_query })
+}
+
+/// Whether a target is a path, or the asterisk that only OPTIONS has (RFC 9112 sections 3.2.1 and 3.2.4).
+#[must_use]
+pub fn is_path(method: &str, target: &str) -> bool {
+    target.starts_with('/') || (target == "*" && method == "OPTIONS")
 }
 
 /// What stands behind `http://` or `https://`, in any case.

@@ -149,6 +149,9 @@ impl Outbox {
         if self.is_empty() {
             self.bytes.clear();
             self.written = 0;
+        } else if self.written >= FULL {
+            self.bytes.drain(..self.written);
+            self.written = 0;
         }
     }
 }

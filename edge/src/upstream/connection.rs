@@ -34,6 +34,8 @@ use crate::{
 
 /// The longest response head. Bytes.
 const MAX_HEAD: usize = 64 * 1024;
+/// Interim answers to one request.
+const MAX_INTERIM: u8 = 32;
 /// Idle TCP connections are probed after this, so that a firewall or a mesh does not forget them.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -45,6 +47,8 @@ pub struct Connection {
     incoming: Buffer,
     /// Of `incoming`, what was looked through for the end of a head.
     looked: usize,
+    /// Interim answers to the request under way.
+    interim: u8,
     /// Of the response.
     body: Reader,
     /// The endpoint takes another request behind this one.
@@ -184,6 +188,7 @@ impl Connection {
             stream,
             incoming: Buffer::default(),
             looked: 0,
+            interim: 0,
             body: Reader::new(Framing::None),
             keeps_alive: true,
             spoiled: false,
@@ -234,7 +239,14 @@ impl Connection {
                 self.looked = here.len();
                 match self.look(to_head, look).map_err(|kind| Error::new(kind, Retry::Never))? {
                     Look::Seen(seen) => return Poll::Ready(Ok(seen)),
-                    Look::Interim => continue,
+                    Look::Interim if self.interim < MAX_INTERIM => {
+                        self.interim += 1;
+                        continue;
+                    }
+                    Look::Interim => {
+                        let why = "interim answers without end";
+                        return Poll::Ready(Err(Error::because(Kind::UpstreamInvalid, Retry::Never, why)));
+                    }
                     Look::Incomplete => {}
                 }
             }
@@ -264,7 +276,7 @@ impl Connection {
             }
             let survey = Survey::of(parts.fields)?;
             let bodiless = to_head || is_bodiless(parts.status);
-            let framing = survey.lengths.of_response(bodiless, parts.version == Version::HTTP_11);
+            let framing = survey.lengths.of_response(bodiless, parts.version == Version::HTTP_11)?;
             let keeps_alive = survey.keeps_alive(parts.version) && framing != Framing::Close && parts.status != 101;
             let seen = look(&Head { bytes, parts, survey: &survey, framing, to_head });
             Ok(Some((seen, framing, keeps_alive)))
@@ -398,6 +410,7 @@ impl Connection {
     /// A request is complete; the next may come.
     pub fn rest(&mut self, now: Instant, lender: &Lender) {
         self.reused = true;
+        self.interim = 0;
         self.idle_since = now;
         self.incoming.rest(lender);
     }

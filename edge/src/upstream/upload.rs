@@ -73,6 +73,8 @@ struct Flow {
     exact: bool,
     /// The last of it was taken.
     ended: bool,
+    /// It may go through a pipe.
+    may_pipe: bool,
     /// What the rest goes through, once it is known to be long.
     pipe: Option<Pipe>,
     /// Longest pause of the client.
@@ -96,7 +98,16 @@ impl Upload {
     pub fn new(head: Vec<u8>, framing: Framing, max: Option<u64>, idle: Duration, now: Instant) -> Self {
         let flow = |left: u64, exact: bool| {
             let chunked = !exact;
-            Body::Some(Box::new(Flow { chunked, left, exact, ended: false, pipe: None, idle, pause: None }))
+            Body::Some(Box::new(Flow {
+                chunked,
+                left,
+                exact,
+                ended: false,
+                may_pipe: exact,
+                pipe: None,
+                idle,
+                pause: None,
+            }))
         };
         let body = match framing {
             Framing::None => Body::None,
@@ -212,9 +223,10 @@ impl Flow {
                     self.pause = None;
                     return Poll::Pending;
                 }
-                if self.exact && self.left >= WORTH_IT && source.socket().is_some() {
+                if self.may_pipe && self.left >= WORTH_IT && source.socket().is_some() {
                     self.pipe = Pipe::new().ok();
-                    if self.pipe.is_some() {
+                    self.may_pipe = self.pipe.is_some();
+                    if self.may_pipe {
                         continue;
                     }
                 }

@@ -14,7 +14,7 @@ use tests::{
 };
 use tokio_tungstenite::connect_async;
 
-use super::{Edge, unchecked};
+use super::{Edge, peer::Peer, unchecked};
 
 /// What a client may see of an edge that ends: answers, and then refused connections.
 fn assert_answered_or_refused(records: &[Record]) {
@@ -88,6 +88,34 @@ async fn a_long_answer_is_finished_within_the_bound() {
     edge.process.terminate();
     let reply = client::Reply::read(response).await.unwrap();
     assert_eq!(reply.body.len(), 10_000);
+    assert_eq!(edge.process.exit(SOON).await.code(), Some(0));
+}
+
+/// The head of the answer was gone before the drain: it could not say that it is the last.
+#[tokio::test]
+async fn a_request_behind_an_answer_that_had_begun_is_still_answered() {
+    let peer = Peer::start().await;
+    let mut edge = Edge::start(&unchecked(&[peer.address()])).await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut upstream = peer.accept().await;
+    upstream.until("\r\n\r\n").await;
+    upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst").await;
+    let begun = client.until("first").await;
+    assert!(!begun.contains("connection: close"), "{begun}");
+    edge.process.terminate();
+    eventually("the end of the listener", SOON, async || {
+        matches!(Connection::http1(edge.address()).await, Err(client::Error::Connect(_)))
+    })
+    .await;
+    upstream.send(b" last").await;
+    client.until("last").await;
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
+    upstream.until("POST / ").await;
+    upstream.until("\r\n\r\n").await;
+    upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let answer = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close\r\n"), "{answer}");
     assert_eq!(edge.process.exit(SOON).await.code(), Some(0));
 }
 

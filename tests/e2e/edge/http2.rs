@@ -14,7 +14,7 @@ use tests::{
 };
 use tokio::{net::TcpStream, task::JoinSet};
 
-use super::{Edge, LISTENER, field, list, unchecked};
+use super::{Edge, LISTENER, field, list, peer::Peer, unchecked};
 
 fn secure(endpoint: &Upstream) -> String {
     let tls = "[[listener]]\naddress = \"127.0.0.1:0\"\n[listener.tls]\n";
@@ -145,4 +145,40 @@ async fn a_stream_that_waits_for_its_endpoint_is_not_the_clients_fault() {
     let mut connection = Connection::http2(edge.address()).await.unwrap();
     assert_eq!(connection.get("/slow").await.unwrap().status, StatusCode::OK);
     assert_eq!(connection.get("/drip").await.unwrap().body.len(), 3000);
+}
+
+/// A client may send all of its body before it takes anything of the answer.
+#[tokio::test]
+async fn an_upload_goes_on_while_the_client_takes_nothing_of_its_answer() {
+    const PIECES: usize = 32;
+    const PIECE: usize = 64 * 1024;
+    // More than the window of the client, less than fits between.
+    const ANSWER: usize = 3_000_000;
+    let peer = Peer::start().await;
+    let edge = Edge::start(&unchecked(&[peer.address()])).await;
+    let upstream = tokio::spawn(async move {
+        let mut connection = peer.accept().await;
+        connection.until("\r\n\r\n").await;
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n").await;
+        connection.send(&vec![b'a'; ANSWER]).await;
+        connection.until("the end").await;
+        connection
+    });
+    let (pieces, body) = tokio::sync::mpsc::channel::<Bytes>(1);
+    let body = stream::unfold(body, async |mut body| Some((Ok(body.recv().await?), body)));
+    let mut connection = Connection::http2(edge.address()).await.unwrap();
+    let mut request = client::request("a.example", "/");
+    *request.method_mut() = Method::POST;
+    *request.body_mut() = client::stream(body);
+    let response = connection.start(request).await.unwrap();
+    deadline("the upload", SOON, async {
+        for _ in 0..PIECES {
+            pieces.send(Bytes::from(vec![b'x'; PIECE])).await.unwrap();
+        }
+        pieces.send(Bytes::from("the end")).await.unwrap();
+        upstream.await.unwrap()
+    })
+    .await;
+    let reply = deadline("the answer", SOON, Reply::read(response)).await.unwrap();
+    assert_eq!(reply.body.len(), ANSWER);
 }

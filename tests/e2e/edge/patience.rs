@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::{
-    client::raw::Raw,
+    client::{Connection, raw::Raw, tls::Offer},
     upstream::{Behaviour, Upstream},
     wait::{SOON, deadline, eventually_some, pause},
 };
@@ -128,4 +128,22 @@ async fn a_request_that_goes_round_in_circles_is_stopped() {
     let edge = Edge::start(&config).await;
     let reply = deadline("the answer", SOON, tests::client::get(edge.address(), "/")).await.unwrap();
     assert_eq!(reply.status.as_u16(), 508);
+}
+
+/// TLS holds the end of an answer back when the socket is full; it is gone once the client reads on.
+#[tokio::test]
+async fn a_tls_client_that_read_slowly_once_is_not_held_to_it_afterwards() {
+    let upstream = Upstream::start().await;
+    upstream.on("/large", Behaviour::Body(8 << 20));
+    let pool = format!("[pool.web]\nendpoints = {}\nhealth = false\n", list(&[upstream.address()]));
+    let config = format!("[timeouts]\nbody_idle = \"600ms\"\nkeep_alive = \"20s\"\n{LISTENER}[listener.tls]\n{pool}");
+    let edge = Edge::start(&config).await;
+    let offer = Offer::trusting_anyone().alpn(&["http/1.1"]);
+    let mut connection = Connection::https(edge.address(), "a.example", offer).await.unwrap();
+    let response = connection.start(tests::client::request("a.example", "/large")).await.unwrap();
+    pause(Duration::from_millis(200)).await;
+    let reply = deadline("the answer", SOON, tests::client::Reply::read(response)).await.unwrap();
+    assert_eq!(reply.body.len(), 8 << 20);
+    pause(Duration::from_millis(1200)).await;
+    assert_eq!(connection.get("/").await.unwrap().status.as_u16(), 200);
 }
