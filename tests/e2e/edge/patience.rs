@@ -130,20 +130,29 @@ async fn a_request_that_goes_round_in_circles_is_stopped() {
     assert_eq!(reply.status.as_u16(), 508);
 }
 
-/// TLS holds the end of an answer back when the socket is full; it is gone once the client reads on.
+/// TLS holds the end of an answer back when the socket is full; it is gone once the client reads on. Answers
+/// of many lengths, as above.
 #[tokio::test]
 async fn a_tls_client_that_read_slowly_once_is_not_held_to_it_afterwards() {
     let upstream = Upstream::start().await;
-    upstream.on("/large", Behaviour::Body(8 << 20));
     let pool = format!("[pool.web]\nendpoints = {}\nhealth = false\n", list(&[upstream.address()]));
-    let config = format!("[timeouts]\nbody_idle = \"600ms\"\nkeep_alive = \"20s\"\n{LISTENER}[listener.tls]\n{pool}");
+    let config = format!("[timeouts]\nbody_idle = \"2s\"\nkeep_alive = \"20s\"\n{LISTENER}[listener.tls]\n{pool}");
     let edge = Edge::start(&config).await;
-    let offer = Offer::trusting_anyone().alpn(&["http/1.1"]);
-    let mut connection = Connection::https(edge.address(), "a.example", offer).await.unwrap();
-    let response = connection.start(tests::client::request("a.example", "/large")).await.unwrap();
-    pause(Duration::from_millis(200)).await;
-    let reply = deadline("the answer", SOON, tests::client::Reply::read(response)).await.unwrap();
-    assert_eq!(reply.body.len(), 8 << 20);
-    pause(Duration::from_millis(1200)).await;
-    assert_eq!(connection.get("/").await.unwrap().status.as_u16(), 200);
+    let address = edge.address();
+    let mut visits = JoinSet::new();
+    for length in (0..80).map(|step| (1 << 20) + step * 48 * 1024) {
+        upstream.on(&format!("/{length}"), Behaviour::Body(length));
+        let offer = Offer::trusting_anyone().alpn(&["http/1.1"]);
+        visits.spawn(async move {
+            let mut connection = Connection::https(address, "a.example", offer).await.unwrap();
+            let response = connection.start(tests::client::request("a.example", &format!("/{length}"))).await.unwrap();
+            pause(Duration::from_millis(1000)).await;
+            let reply = deadline("the answer", SOON, tests::client::Reply::read(response)).await.unwrap();
+            assert_eq!(reply.body.len(), length);
+            pause(Duration::from_millis(2500)).await;
+            (length, connection.get("/").await.is_ok_and(|reply| reply.status.as_u16() == 200))
+        });
+    }
+    let lost: Vec<_> = visits.join_all().await.into_iter().filter(|(_, answered)| !answered).collect();
+    assert_eq!(lost, []);
 }
