@@ -25,7 +25,7 @@ RUN for member in app edge local process tests; do \
     && for program in app edge local; do \
         echo 'fn main() {}' > "$program/src/main.rs" || exit 1; \
     done \
-    && mkdir tests/e2e && touch tests/e2e/main.rs \
+    && mkdir tests/e2e tests/src/chaos && touch tests/e2e/main.rs tests/src/chaos/main.rs \
     && cargo build --release --locked --package app --package edge \
         --target "$(rustc --version --verbose | sed -n 's/^host: //p')"
 
