@@ -125,7 +125,8 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 
 /// Sends a GET with these further header lines.
 pub(crate) fn send(stream: &mut TcpStream, path: &str, headers: &str) {
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n").unwrap();
+    // In one piece: who refuses it may have closed before a second one.
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n").as_bytes()).unwrap();
 }
 
 /// Reads one answer of a connection that stays open.
