@@ -194,7 +194,7 @@ async fn exchange<T>(
             }
         }
         if let Poll::Ready(head) = connection.poll_head(cx, &worker.idle.lender, to_head, look) {
-            connection.deadline.set(now + connection.pool().timeouts.body_idle);
+            connection.moved(now);
             return Poll::Ready(head);
         }
         while connection.deadline.poll(cx).is_ready() {

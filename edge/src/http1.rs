@@ -492,24 +492,13 @@ fn tell(downstream: &Downstream, outbox: &mut Outbox, blocked: bool) {
 /// Writes the head of an answer for the client.
 fn write_head(out: &mut Vec<u8>, head: &Head<'_>, old: bool, close: bool, date: &str) -> Answer {
     let status = head.parts.status;
-    let mut close = close;
-    let framing = match head.framing {
-        _ if head.is_bodiless() => Framing::None,
-        _ if head.to_head => head.survey.lengths.announced().map_or(Framing::None, Framing::Length),
-        Framing::None => Framing::Length(0),
-        Framing::Length(length) => Framing::Length(length),
-        // Without chunks only the end of the connection is left.
-        Framing::Chunked | Framing::Close if old => {
-            close = true;
-            Framing::Close
-        }
-        Framing::Chunked | Framing::Close => Framing::Chunked,
-    };
+    // Without chunks only the end of the connection is left.
+    let to_the_end = old && head.told() == Framing::Chunked;
+    let (framing, close) = if to_the_end { (Framing::Close, true) } else { (head.told(), close) };
     let persistence = if status == 101 { Persistence::Upgrade } else { persistence(old, close) };
     let line = response::Line { status, reason: head.parts.reason, framing, persistence, date };
     response::write(out, &line, head.parts.fields, head.survey);
     let chunked = framing == Framing::Chunked;
-    let to_the_end = framing == Framing::Close;
     let trailer = announced(head.survey.trailer, framing);
     Answer { status, chunked, may_pipe: !chunked, to_the_end, close, trailer }
 }

@@ -154,14 +154,7 @@ fn take(
 fn response(head: &Head<'_>) -> Response<()> {
     // Copied once, and then all values share it; the parts are found in the copy again.
     let bytes = Bytes::copy_from_slice(head.bytes);
-    let framing = match head.framing {
-        _ if head.is_bodiless() => Framing::None,
-        _ if head.to_head => head.survey.lengths.announced().map_or(Framing::None, Framing::Length),
-        Framing::None => Framing::Length(0),
-        Framing::Length(length) => Framing::Length(length),
-        Framing::Chunked | Framing::Close => Framing::Chunked,
-    };
-    let headers = head::response(&bytes, |parts| map(&bytes, parts.fields, head.survey, framing));
+    let headers = head::response(&bytes, |parts| map(&bytes, parts.fields, head.survey, head.told()));
     let mut response = Response::new(());
     // Any three digits are a status to a parser, and to a map from 100 on.
     *response.status_mut() = StatusCode::from_u16(head.parts.status).unwrap_or(StatusCode::BAD_GATEWAY);

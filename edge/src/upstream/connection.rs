@@ -82,13 +82,21 @@ pub struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Whether a response of this status never has a body (RFC 9110 sections 15.2 and 15.3.5, 15.4.5).
+    /// What the head for the client says of the body: a length may be 0 there, and an answer to HEAD has
+    /// the length of what it leaves out. The end of this connection is not the end of the client's.
     #[must_use]
-    pub fn is_bodiless(&self) -> bool {
-        is_bodiless(self.parts.status)
+    pub fn told(&self) -> Framing {
+        match self.framing {
+            _ if is_bodiless(self.parts.status) => Framing::None,
+            _ if self.to_head => self.survey.lengths.announced().map_or(Framing::None, Framing::Length),
+            Framing::None => Framing::Length(0),
+            Framing::Length(length) => Framing::Length(length),
+            Framing::Chunked | Framing::Close => Framing::Chunked,
+        }
     }
 }
 
+/// Whether a response of this status never has a body (RFC 9110 sections 15.2 and 15.3.5, 15.4.5).
 /// What one look for a head has found.
 enum Look<T> {
     Seen(T),
@@ -336,16 +344,7 @@ impl Connection {
     pub fn poll_more(&mut self, cx: &mut Context<'_>, lender: &Lender, now: Instant) -> Poll<Result<(), Error>> {
         match self.incoming.poll_fill(cx, &mut self.stream, lender, SIZE) {
             Poll::Ready(Ok(0)) if self.body.end_of_stream() => Poll::Ready(Ok(())),
-            Poll::Ready(Ok(0)) => Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::Never))),
-            Poll::Ready(Ok(_)) => {
-                self.deadline.set(now + self.pool.timeouts.body_idle);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::because(Kind::UpstreamClosed, Retry::Never, error))),
-            Poll::Pending => {
-                ready!(self.deadline.poll(cx));
-                Poll::Ready(Err(Error::new(Kind::ResponseTimeout, Retry::Never)))
-            }
+            polled => self.came(cx, polled, now).map_ok(|_count| ()),
         }
     }
 
@@ -354,24 +353,35 @@ impl Connection {
     /// # Errors
     /// As [`poll_more`](Self::poll_more).
     pub fn poll_splice(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe, now: Instant) -> Poll<Result<(), Error>> {
-        let left = self.body.left().unwrap_or_default();
-        match pipe.poll_in(cx, &self.stream, left) {
-            Poll::Ready(Ok(0)) => Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::Never))),
-            Poll::Ready(Ok(count)) => {
-                self.body.passed(count as u64);
-                self.deadline.set(now + self.pool.timeouts.body_idle);
-                Poll::Ready(Ok(()))
+        let polled = pipe.poll_in(cx, &self.stream, self.body.left().unwrap_or_default());
+        let count = ready!(self.came(cx, polled, now))?;
+        self.body.passed(count as u64);
+        Poll::Ready(Ok(()))
+    }
+
+    /// What it means that so much of the body came, or did not; 0 is too early an end.
+    fn came(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+        now: Instant,
+    ) -> Poll<Result<usize, Error>> {
+        let Poll::Ready(outcome) = polled else {
+            ready!(self.deadline.poll(cx));
+            return Poll::Ready(Err(Error::new(Kind::ResponseTimeout, Retry::Never)));
+        };
+        match outcome {
+            Ok(0) => Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::Never))),
+            Ok(count) => {
+                self.moved(now);
+                Poll::Ready(Ok(count))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Error::because(Kind::UpstreamClosed, Retry::Never, error))),
-            Poll::Pending => {
-                ready!(self.deadline.poll(cx));
-                Poll::Ready(Err(Error::new(Kind::ResponseTimeout, Retry::Never)))
-            }
+            Err(error) => Poll::Ready(Err(Error::because(Kind::UpstreamClosed, Retry::Never, error))),
         }
     }
 
-    /// Bytes went on to the client. The endpoint's pauses count from here: before, it was the client who
-    /// let the edge wait.
+    /// Bytes came, or went on to the client. The endpoint's pauses count from here: before, it may have been
+    /// the client who let the edge wait.
     pub fn moved(&mut self, now: Instant) {
         self.deadline.set(now + self.pool.timeouts.body_idle);
     }

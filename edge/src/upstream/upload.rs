@@ -119,12 +119,6 @@ impl Upload {
         Self { outbox, body, done: false, bytes: 0, last: now }
     }
 
-    /// Whether there is a body.
-    #[must_use]
-    pub fn has_body(&self) -> bool {
-        matches!(self.body, Body::Some(_))
-    }
-
     /// Whether the endpoint may have seen something of it.
     #[must_use]
     pub fn has_begun(&self) -> bool {
