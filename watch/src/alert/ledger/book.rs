@@ -159,6 +159,9 @@ impl Book {
         if *entry == Entry::default() {
             entries.remove(fingerprint);
         }
+        if entries.is_empty() {
+            self.channels.remove(channel);
+        }
     }
 
     /// Writes down what was said, unless something newer is there. Whoever said it needs its claim no more.
