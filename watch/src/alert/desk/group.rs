@@ -67,8 +67,8 @@ pub struct Notice {
     pub line: String,
     /// What it says.
     pub kind: Kind,
-    /// The rule that found it.
-    pub rule: Rule,
+    /// Name of the rule that found it.
+    pub rule: &'static str,
     /// The alerts; at least one.
     pub items: Vec<Item>,
     /// Only to be written down: the channel does not want to hear of it.

@@ -279,14 +279,17 @@ impl State {
         }
         let silent = job.kind == Kind::Resolved && !self.line.resolved;
         let failures = self.failing.as_ref().map_or(0, |failing| failing.times);
-        Some(Notice { id, line: job.line.clone(), kind: job.kind, rule: job.rule, items, silent, failures })
+        Some(Notice { id, line: job.line.clone(), kind: job.kind, rule: job.rule.name(), items, silent, failures })
     }
 
     fn item(&self, fingerprint: &str, alert: &Alert) -> Item {
         let told = self.known.get(fingerprint).map(|known| &known.told);
+        let told = told.filter(|told| told.word == Word::Firing);
+        let is_over = matches!(alert.phase, Phase::Resolved { .. });
         Item {
             fingerprint: fingerprint.to_owned(),
-            severity: alert.condition.severity,
+            // What ends is what was announced.
+            severity: told.filter(|_| is_over).map_or(alert.condition.severity, |told| told.severity),
             summary: alert.condition.summary.clone(),
             subject: alert.condition.subject.clone(),
             since: alert.since,
@@ -294,7 +297,7 @@ impl State {
                 Phase::Resolved { at, .. } => Some(at),
                 Phase::Pending | Phase::Firing { .. } => None,
             },
-            thread: told.filter(|told| told.word == Word::Firing).map(|told| told.thread.clone()),
+            thread: told.map(|told| told.thread.clone()),
         }
     }
 
@@ -315,7 +318,7 @@ impl State {
                     word: notice.kind.word(),
                     at: now,
                     thread,
-                    rule: notice.rule.name().to_owned(),
+                    rule: notice.rule.to_owned(),
                     severity: item.severity,
                     since: item.since,
                     summary: item.summary.clone(),
@@ -329,8 +332,8 @@ impl State {
                 self.released.insert(fingerprint);
             }
         }
-        if is_told {
-            self.said.insert(notice.rule, now);
+        if let Some(rule) = Rule::named(notice.rule).filter(|_| is_told) {
+            self.said.insert(rule, now);
         }
         match outcome {
             // What was only written down says nothing about the channel.

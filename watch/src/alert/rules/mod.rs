@@ -12,7 +12,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 
-pub use self::restarts::Restarts;
+pub use self::restarts::{LONGEST_WINDOW, Restarts};
 use super::{
     condition::{Condition, fingerprint},
     rule::{Rule, Rules},

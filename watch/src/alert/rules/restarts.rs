@@ -3,7 +3,10 @@
 //! The engine keeps only a few tasks of each place, so what it showed once is remembered here. What it
 //! still shows is enough for a start: an instance that has just come up finds the same loops.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
     alert::rule::CrashLoop,
@@ -11,6 +14,8 @@ use crate::{
 };
 
 /// No configured window is longer.
+pub const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
 const LONGEST: Millis = 24 * 60 * 60_000;
 
 /// So many are remembered of each place.
