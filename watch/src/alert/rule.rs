@@ -99,6 +99,23 @@ impl Rule {
         }
     }
 
+    /// How much it matters, unless the file says otherwise.
+    #[must_use]
+    pub fn matters(self) -> &'static str {
+        match self {
+            Self::NodeDown => "critical; warning if it is drained",
+            Self::EdgeDown => "warning; critical if none answers",
+            Self::ServiceBelow => "warning; critical if none runs",
+            Self::UpdateFailed => "critical while it is paused; warning",
+            Self::Disk | Self::Certificate => "warning; critical below a second limit",
+            Self::ManagerUnreachable | Self::QuorumAtRisk | Self::CrashLoop | Self::PictureStale => "warning",
+            Self::SelfSigned => "info",
+            Self::QuorumLost | Self::RedisMaster | Self::RedisReplica | Self::EdgePool | Self::ChannelFailing => {
+                "critical"
+            }
+        }
+    }
+
     /// The patience it begins with.
     #[must_use]
     pub fn patience(self) -> Patience {
