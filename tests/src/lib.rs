@@ -3,8 +3,8 @@
 //! A test talks to our own built programs ([`process`]) with a client that records every answer
 //! ([`client`]). Around them stand a real Redis ([`redis`]), a real DNS server whose answers change at
 //! run time ([`dns`]), the tutorial's Flask application ([`flask`]), a scriptable HTTP server
-//! ([`upstream`]) and an engine that records what the Docker client sends ([`engine`]). Nothing here is
-//! a mock of our own code. [`chaos`] is the checker of the count under faults.
+//! ([`upstream`]), a mail server ([`smtp`]), a server that keeps what it is sent ([`receiver`]) and an engine
+//! that records what the Docker client sends ([`engine`]). Nothing here is a mock of our own code. [`chaos`] is the checker of the count under faults.
 //!
 //! Whatever a value of this crate starts ends when the value is dropped, also when the test panics. A
 //! test never sleeps: it waits for a condition with a deadline ([`wait`]).
@@ -42,7 +42,10 @@ pub mod engine;
 pub mod flask;
 pub mod port;
 pub mod process;
+pub mod python;
+pub mod receiver;
 pub mod redis;
 pub mod relay;
+pub mod smtp;
 pub mod upstream;
 pub mod wait;
