@@ -27,12 +27,6 @@ const TICK: Duration = Duration::from_millis(250);
 /// A picture that does not change is looked at again after this: time passes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often the ledger is read.
-const SYNC: Duration = Duration::from_secs(5);
-
-/// How often it is tried while it lacks something.
-const SYNC_AHEAD: Duration = Duration::from_millis(500);
-
 /// A claim lasts so much longer than sending may.
 const SLACK: Duration = Duration::from_secs(10);
 
@@ -240,7 +234,7 @@ impl Runner {
         for job in self.desk.next(now) {
             self.ask(Ask::Claim { job, lifetime: self.lifetime });
         }
-        let pause = if self.desk.is_ahead() { SYNC_AHEAD } else { SYNC };
+        let pause = time::duration(self.desk.pause());
         if self.desk.has_lines() && !self.is_syncing && self.synced.is_none_or(|synced| synced.elapsed() >= pause) {
             self.sync(now);
         }

@@ -79,6 +79,8 @@ pub(super) struct State {
     held: BTreeMap<String, Millis>,
     /// What was to be said and could not be sent.
     attempted: BTreeSet<String>,
+    /// What is being said without a claim, which is made up for as soon as the ledger is back.
+    unclaimed: BTreeSet<String>,
     /// Claims to be given back.
     released: BTreeSet<String>,
     /// When something was said last, by rule.
@@ -253,7 +255,9 @@ impl State {
         let (ripe, green): (Vec<_>, Vec<_>) =
             job.wants.iter().partition(|(_, since)| since.saturating_add(wait) <= now);
         self.held.extend(green.into_iter().map(|(want, _)| (want.fingerprint.clone(), now + AGAIN)));
-        ripe.into_iter().map(|(want, _)| want.fingerprint.clone()).collect()
+        let ripe: Vec<_> = ripe.into_iter().map(|(want, _)| want.fingerprint.clone()).collect();
+        self.unclaimed.extend(ripe.iter().cloned());
+        ripe
     }
 
     /// The message that says it; without one, the job is over.
@@ -275,6 +279,7 @@ impl State {
         }
         if items.is_empty() {
             self.is_busy = false;
+            self.unclaimed.clear();
             return None;
         }
         let silent = job.kind == Kind::Resolved && !self.line.resolved;
@@ -304,6 +309,7 @@ impl State {
     /// What came of a message.
     pub(super) fn sent(&mut self, notice: &Notice, outcome: Result<(), Failure>, now: Millis) {
         self.is_busy = false;
+        self.unclaimed.clear();
         let is_told = match &outcome {
             Ok(()) => true,
             Err(failure) => failure.retry == Retry::Partial,
@@ -358,6 +364,11 @@ impl State {
         self.failing = Some(Failing { error: failure.error, times, is_grave, last: now, again });
     }
 
+    /// There is something to say.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     pub(super) fn is_ahead(&self) -> bool {
         !self.released.is_empty() || self.known.values().any(|known| known.is_ahead)
     }
@@ -372,6 +383,7 @@ impl State {
                 push.known.push(entry);
             }
         }
+        push.claimed.extend(self.unclaimed.iter().map(|fingerprint| (name.to_owned(), fingerprint.clone())));
         push.released.extend(self.released.iter().map(|fingerprint| (name.to_owned(), fingerprint.clone())));
     }
 

@@ -149,6 +149,15 @@ impl Book {
         wants.iter().map(decide).collect()
     }
 
+    /// Reserves for `owner` what he is saying already.
+    pub fn hold(&mut self, owner: &str, channel: &str, fingerprint: &str, lifetime: Millis, now: Millis) {
+        let entries = self.channels.entry(channel.to_owned()).or_default();
+        let claim = &mut entries.entry(fingerprint.to_owned()).or_default().claim;
+        if claim.as_ref().is_none_or(|claim| claim.until <= now) {
+            *claim = Some(Claim { owner: owner.to_owned(), until: now.saturating_add(lifetime) });
+        }
+    }
+
     /// Gives back what `owner` has claimed and not said.
     pub fn release(&mut self, owner: &str, channel: &str, fingerprint: &str) {
         let Some(entries) = self.channels.get_mut(channel) else { return };
