@@ -19,7 +19,8 @@ COPY edge/Cargo.toml edge/
 COPY local/Cargo.toml local/
 COPY process/Cargo.toml process/
 COPY tests/Cargo.toml tests/
-RUN for member in app edge local process tests; do \
+COPY watch/Cargo.toml watch/
+RUN for member in app edge local process tests watch; do \
         mkdir -p "$member/src" && touch "$member/src/lib.rs" || exit 1; \
     done \
     && for program in app edge local; do \
