@@ -40,6 +40,7 @@ pub mod client;
 pub mod dns;
 pub mod engine;
 pub mod flask;
+pub mod page;
 pub mod port;
 pub mod process;
 pub mod redis;
