@@ -41,6 +41,7 @@ pub mod dns;
 pub mod engine;
 pub mod flask;
 pub mod nodes;
+pub mod page;
 pub mod port;
 pub mod process;
 pub mod redis;
