@@ -10,3 +10,4 @@ mod harness;
 mod local;
 mod replica;
 mod stack;
+mod watch;

@@ -2,6 +2,8 @@
 
 mod error;
 mod flags;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt, io,
@@ -217,9 +219,8 @@ fn access(flags: &Flags, read: Read<'_>) -> Result<Access, ConfigError> {
     let mut access = Access::default();
     if let Some(path) = &flags.password_file {
         let text = read(PASSWORD_FILE, path.as_ref())?;
-        access = access
-            .password(line(PASSWORD_FILE, &text)?)
-            .map_err(|error| ConfigError::Access(PASSWORD_FILE, error))?;
+        access =
+            access.password(line(PASSWORD_FILE, &text)?).map_err(|error| ConfigError::Access(PASSWORD_FILE, error))?;
     }
     if let Some(path) = &flags.token_file {
         let text = read(TOKEN_FILE, path.as_ref())?;

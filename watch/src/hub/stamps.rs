@@ -28,13 +28,7 @@ pub(super) fn differ_only(before: &Picture, after: &Picture) -> bool {
         (Some(before), Some(edge)) => same_edge(before, edge),
         _ => false,
     });
-    let rest = Delta {
-        source: None,
-        nodes: Default::default(),
-        redis: None,
-        edges: Default::default(),
-        ..delta
-    };
+    let rest = Delta { source: None, nodes: Default::default(), redis: None, edges: Default::default(), ..delta };
     source && nodes && redis && edges && rest.is_empty()
 }
 

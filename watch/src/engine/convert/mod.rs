@@ -5,6 +5,8 @@ mod nodes;
 mod places;
 mod services;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
