@@ -60,7 +60,6 @@ impl Dockerd {
     ///
     /// # Panics
     /// When the client fails.
-    #[must_use]
     pub fn docker(&self, arguments: &[&str]) -> String {
         let output = self.client().args(arguments).output().expect("a Docker client");
         let error = String::from_utf8_lossy(&output.stderr);

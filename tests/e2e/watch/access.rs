@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use tests::client::{Connection, request};
 use tests::client::raw;
+use tests::client::{Connection, request};
 use tests::recorded::Recorded;
 use tests::wait::{SOON, eventually};
 

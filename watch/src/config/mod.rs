@@ -119,7 +119,12 @@ impl Config {
             engine: engine(&flags.docker)?,
             edges: names(EDGES, flags.edges.as_deref())?,
             peers: names(PEERS, flags.peers.as_deref())?,
-            alerts: flags.config.as_ref().map(|path| alert::Settings::load(path.as_ref())).transpose()?.unwrap_or_default(),
+            alerts: flags
+                .config
+                .as_ref()
+                .map(|path| alert::Settings::load(path.as_ref()))
+                .transpose()?
+                .unwrap_or_default(),
             alerts_file: flags.config.as_ref().map(PathBuf::from),
             disk: PathBuf::from(&flags.disk),
             redis: redis(flags, &read)?,

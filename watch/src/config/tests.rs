@@ -27,6 +27,7 @@ fn what_is_in_force_is_displayed_without_secrets() {
     redis            none
     edges            none
     other instances  none
+    alerts           on the page alone
     disk             /
     who may look     anybody
     connections      512
@@ -55,6 +56,7 @@ fn what_is_in_force_is_displayed_without_secrets() {
     redis            counter by a:1,b:26379
     edges            tasks.edge:9901, 10.0.0.2:9901
     other instances  tasks.watch:8080
+    alerts           on the page alone
     disk             /var/lib/docker
     who may look     who knows the password or the token
     connections      20

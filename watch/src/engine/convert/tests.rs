@@ -111,6 +111,17 @@ fn a_node_is_in_its_state_since_it_was_seen_to_change() {
 }
 
 #[test]
+fn tasks_of_a_service_that_is_gone_keep_its_name() {
+    let mut memory = Memory::default();
+    let [nodes, _services, tasks] = STEADY;
+    memory.swarm(&lists(STEADY), 7);
+    let swarm = memory.swarm(&lists([nodes, "[]", tasks]), 8);
+    assert!(swarm.tasks.values().any(|task| task.name == "shop_web.1"));
+    memory.swarm(&Lists::default(), 9);
+    assert!(memory.names.is_empty(), "and are forgotten with them");
+}
+
+#[test]
 fn the_addresses_of_running_tasks_lead_to_their_nodes() {
     let swarm = Memory::default().swarm(&lists(STEADY), 7);
     let agents = swarm.services.iter().find(|(_id, service)| service.mode == Mode::Global).unwrap().0;
