@@ -11,3 +11,4 @@ mod harness;
 mod local;
 mod replica;
 mod stack;
+mod watch;
