@@ -72,6 +72,15 @@ impl Authority {
         roots
     }
 
+    /// A PEM file with the authority's own certificate, for a client that reads one.
+    ///
+    /// # Panics
+    /// When no file can be written.
+    #[must_use]
+    pub fn write_certificate(&self, name: &str) -> PathBuf {
+        self.write(name, &self.issuer.pem())
+    }
+
     /// The directory of the files, for a test that adds others.
     #[must_use]
     pub fn directory(&self) -> &Path {
