@@ -4,4 +4,5 @@
 //! engine, Redis and the edges answer. The page, the API, the metrics and the alerts' rules read pictures
 //! and nothing else; what is not in its types cannot leave this process.
 
+pub mod page;
 pub mod picture;
