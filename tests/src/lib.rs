@@ -34,6 +34,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness fails by panicking")]
 
+pub mod browser;
 pub mod cert;
 pub mod chaos;
 pub mod client;
@@ -44,5 +45,6 @@ pub mod port;
 pub mod process;
 pub mod redis;
 pub mod relay;
+pub mod stage;
 pub mod upstream;
 pub mod wait;
