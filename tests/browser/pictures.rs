@@ -105,11 +105,13 @@ pub(crate) fn swarm(nodes: usize, tasks: usize) -> Picture {
         picture.services.insert(format!("service{number}"), service);
     }
     for index in 0..tasks {
-        let number = index / nodes % services.len();
-        let (name, mode) = services[number];
         let round = index / nodes / services.len();
+        let number = index / nodes % services.len();
+        // One task a node is enough of a global service: the last one gets the others.
+        let number = if round > 0 && services[number].1 == Mode::Global { services.len() - 1 } else { number };
+        let (name, mode) = services[number];
         let node = index % nodes;
-        let slot = (mode == Mode::Replicated).then_some((round * nodes + node + 1) as u64);
+        let slot = (mode == Mode::Replicated).then(|| u64::from(picture.services[&format!("service{number}")].desired) + 1);
         let task = task(name, number, slot, node, at - HOUR * 3 - 977_000 * (index % 40) as Millis);
         picture.tasks.insert(format!("task{index:05}"), task);
         let service = picture.services.get_mut(&format!("service{number}")).unwrap();

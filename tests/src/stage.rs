@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -86,6 +86,17 @@ impl Shared {
         self.picture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The engine is well: its last answer is as young as a beat.
+    fn beat(&self) {
+        let mut picture = self.picture();
+        if picture.source.error.is_none() {
+            picture.source.at = Some(now());
+            let delta = Delta { source: Some(picture.source.clone()), ..Delta::default() };
+            self.send("delta", &serde_json::to_string(&delta).expect("a picture is JSON"));
+        }
+        let _listeners = self.events.send(beat());
+    }
+
     fn send(&self, name: &str, data: &str) {
         // An error says that nobody listens.
         let _listeners = self.events.send(event(name, data));
@@ -109,6 +120,7 @@ fn beat() -> String {
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
+    let mut beats = tokio::time::interval(BEAT);
     loop {
         tokio::select! {
             Ok((stream, _)) = listener.accept() => {
@@ -120,7 +132,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 connections.spawn(async { connection.await.unwrap_or(()) });
             }
-            () = tokio::time::sleep(BEAT) => drop(shared.events.send(beat())),
+            _ = beats.tick() => shared.beat(),
         }
     }
 }
@@ -152,6 +164,5 @@ fn events(shared: &Shared) -> Body {
         let text = changes.recv().await.ok()?;
         Some((Ok(text.into()), changes))
     });
-    use futures_util::StreamExt as _;
     client::stream(stream::once(async { Ok(first.into()) }).chain(rest))
 }

@@ -2,7 +2,7 @@
 
 import { bytes, cpus, memory, moment, plural, span } from "../format.js";
 import { isGone } from "../model.js";
-import { element, icon, place, setData, setHidden, setText } from "./dom.js";
+import { element, icon, place, setData, setHidden, setStyle, setText } from "./dom.js";
 
 // The column of tasks that have no node.
 export const NOWHERE = "";
@@ -24,28 +24,33 @@ export class Column {
     this.title.id = title;
     this.size = element("span", "size");
     this.state = element("p", "node-state");
-    this.badges = element("p", "badges");
+    this.mark = icon("unknown");
+    this.words = element("span", "");
+    this.badges = element("span", "badges");
+    this.state.append(this.mark, this.words, " ", this.badges);
+    this.leader = element("span", "leader", icon("leader"), "leader");
     this.facts = element("p", "facts");
     this.room = element("p", "facts");
-    this.disk = element("meter", "disk");
-    this.disk.setAttribute("aria-label", "Disk in use");
-    Object.assign(this.disk, { min: 0, max: 1, low: 0.8, high: 0.9, optimum: 0 });
+    this.free = element("span", "");
+    this.bar = element("span", "bar", element("span", ""));
+    this.disk = element("p", "disk", this.bar, this.free);
     this.list = element("ul", "tiles");
     this.list.setAttribute("aria-labelledby", title);
     this.none = element("p", "none");
     this.root = element(
       "section", "column",
-      element("header", "", element("div", "heading", this.title, this.size), this.badges, this.state, this.facts, this.room, this.disk),
+      element("header", "", element("div", "heading", this.title, this.leader, this.size), this.state, this.facts, this.room, this.disk),
       this.none,
       this.list,
     );
-    this.root.setAttribute("aria-labelledby", title);
+    this.leader.hidden = true;
     this.disk.hidden = true;
+    this.root.setAttribute("aria-labelledby", title);
     if (id === NOWHERE) {
       this.root.classList.add("nowhere");
       setText(this.title, "No node yet");
       setText(this.facts, "Tasks that the swarm has not placed.");
-      for (const part of [this.badges, this.state, this.room]) part.hidden = true;
+      for (const part of [this.state, this.room]) part.hidden = true;
     } else {
       this.title.append(this.open);
     }
@@ -58,33 +63,33 @@ export class Column {
     setData(this.root, "state", node.state);
     setData(this.root, "gone", isGone(node) ? "" : null);
     setData(this.root, "availability", node.availability);
-    const badges = [];
-    if (node.leader) badges.push(["leader", "leader", ""]);
-    badges.push(["role", node.role, ""]);
-    if (node.reachable === false) badges.push(["unreachable", "unreachable", "bad"]);
-    else if (node.reachable === true) badges.push(["reachable", "reachable", ""]);
-    badges.push(["availability", node.availability, node.availability === "active" ? "" : "odd"]);
-    const text = badges.map((badge) => badge.join()).join("|");
+    setHidden(this.leader, !node.leader);
+    const badges = [[node.role, ""]];
+    if (node.reachable != null) badges.push(node.reachable ? ["reachable", ""] : ["unreachable", "bad"]);
+    badges.push([node.availability, node.availability === "active" ? "" : "odd"]);
+    const text = badges.join("|");
     if (this.badged !== text) {
       this.badged = text;
-      this.badges.replaceChildren(
-        ...badges.map(([name, label, mood]) => {
-          const badge = element("span", "badge", name === "leader" ? icon("leader") : null, label);
-          badge.dataset.badge = name;
-          if (mood) badge.dataset.mood = mood;
-          return badge;
-        }).flatMap((badge) => [badge, " "]),
-      );
+      this.badges.replaceChildren(...badges.flatMap(([label, mood], index) => {
+        const badge = element("span", "badge", label);
+        setData(badge, "mood", mood || null);
+        return index === 0 ? [badge] : [" · ", badge];
+      }));
     }
-    setText(this.facts, [node.address, node.engine && `engine ${node.engine}`, node.platform].filter(Boolean).join(" · "));
-    const disk = node.disk && node.disk.total_bytes > 0 ? node.disk : null;
+    setText(this.facts, [node.address, node.engine && `engine ${node.engine}`].filter(Boolean).join(" · "));
     setText(this.room, [
       node.nano_cpus != null && cpus(node.nano_cpus),
       node.memory_bytes != null && memory(node.memory_bytes),
-      disk && `${bytes(disk.free_bytes)} of ${bytes(disk.total_bytes)} free`,
+      node.platform,
     ].filter(Boolean).join(" · "));
+    const disk = node.disk?.total_bytes > 0 ? node.disk : null;
     setHidden(this.disk, !disk);
-    if (disk) this.disk.value = 1 - disk.free_bytes / disk.total_bytes;
+    if (disk) {
+      const used = 1 - disk.free_bytes / disk.total_bytes;
+      setStyle(this.bar, "--part", used.toFixed(3));
+      setText(this.free, `${bytes(disk.free_bytes)} of ${bytes(disk.total_bytes)} free`);
+      setData(this.disk, "mood", used > 0.95 ? "bad" : used > 0.85 ? "short" : null);
+    }
     this.tick(now);
   }
 
@@ -93,11 +98,6 @@ export class Column {
     for (const tile of this.tiles.values()) tile.tick(now);
     const { node } = this;
     if (!node) return;
-    if (!this.mark) {
-      this.mark = icon(node.state);
-      this.words = element("span", "");
-      this.state.append(this.mark, this.words);
-    }
     setData(this.mark, "icon", isGone(node) ? "down" : node.state);
     const since = node.since != null && node.state !== "ready"
       ? ` since ${moment(node.since, now)}, ${span(now - node.since)}` : "";

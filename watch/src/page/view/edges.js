@@ -78,13 +78,20 @@ class Pool {
   }
 
   update(pool) {
-    setText(this.name, pool.name);
     setData(this.root, "panic", pool.panic ? "" : null);
     const count = `${pool.usable} of ${pool.endpoints.length} in use`;
     setText(this.usable, pool.panic ? `${count}, panic: too few are healthy` : count);
-    this.list.show(pool.endpoints.map((endpoint) => [endpoint.address, endpoint]));
+    const port = common(pool.endpoints);
+    setText(this.name, pool.name + (port ?? ""));
+    this.list.show(pool.endpoints.map((endpoint) => [endpoint.address, { endpoint, port }]));
     setData(this.root, "empty", pool.usable === 0 ? "" : null);
   }
+}
+
+// The port that all endpoints have, such as ":8000": told once.
+function common(endpoints) {
+  const port = endpoints[0]?.address.match(/:\d+$/)?.[0];
+  return port && endpoints.every((endpoint) => endpoint.address.endsWith(port)) ? port : undefined;
 }
 
 class Endpoint {
@@ -95,9 +102,9 @@ class Endpoint {
     this.root = element("li", "", this.icon, this.address, " ", this.state);
   }
 
-  update(endpoint) {
+  update({ endpoint, port }) {
     setData(this.icon, "icon", endpoint.usable ? "running" : "failed");
-    setText(this.address, endpoint.address);
+    setText(this.address, port ? endpoint.address.slice(0, -port.length) : endpoint.address);
     setText(this.state, endpoint.reason ? `${endpoint.state}: ${endpoint.reason}` : endpoint.state);
     setData(this.root, "usable", endpoint.usable ? "" : null);
   }

@@ -1,7 +1,7 @@
 // The count, live, and the servers that keep it.
 
 import { bytes, number, span } from "../format.js";
-import { element, icon, isStill, Keyed, setAttribute, setData, setHidden, setText } from "./dom.js";
+import { element, icon, isStill, Keyed, setAttribute, setData, setHidden, setStyle, setText } from "./dom.js";
 
 const GLIDE = 700;
 const SAMPLES = 60;
@@ -58,7 +58,10 @@ export class Redis {
 
   draw(count) {
     this.drawn = count;
-    setText(this.value, number(count));
+    const text = number(count);
+    setText(this.value, text);
+    // It is as large as it fits.
+    setStyle(this.value.parentNode, "--length", String(Math.max(7, text.length)));
   }
 
   // Visits a second, over the last two minutes.

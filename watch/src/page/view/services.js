@@ -34,7 +34,7 @@ class Row {
     this.bar = element("span", "bar", element("span", ""));
     this.bar.setAttribute("aria-hidden", "true");
     this.ports = element("td", "ports");
-    const name = element("th", "", this.swatch, element("div", "", this.open, element("p", "sub", this.tag, " ", this.mode, " ", this.update_)));
+    const name = element("th", "", element("div", "", this.swatch, element("div", "", this.open, element("p", "sub", this.tag, " ", this.mode, " ", this.update_))));
     name.scope = "row";
     this.root = element("tr", "", name, element("td", "number", this.count, this.bar), this.ports);
   }

@@ -59,7 +59,8 @@ export class Tile {
     setStyle(this.button, "--hue", String(context.hue(task.service)));
     setText(this.health, HEALTH[task.health] ?? "");
     setData(this.health, "health", task.health);
-    setHidden(this.health, !HEALTH[task.health]);
+    // Of one that comes or goes the state says enough.
+    setHidden(this.health, !HEALTH[task.health] || (target !== null && task.health !== "unhealthy"));
     setText(this.restarts, `↻\u202f${task.restarts}`);
     if (task.restarts > 0 && !this.restartsNote) {
       this.restartsNote = unseen(" restarts");
