@@ -4,6 +4,7 @@
 //! scheme, reduced motion, the size of the screen, and tells what the page logged. The few methods used are
 //! stable ones; <https://chromedevtools.github.io/devtools-protocol/tot/>.
 
+pub mod axe;
 mod link;
 mod page;
 

@@ -1,0 +1,1 @@
+//! The whole chain: an engine, `watch`, the page.

@@ -1,0 +1,1 @@
+//! A hundred nodes and two thousand tasks, and fifty changes a second.
