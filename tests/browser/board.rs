@@ -14,8 +14,19 @@ async fn every_node_is_a_column_with_its_facts_and_a_tile_for_each_of_its_tasks(
     }
     let first = page.text(&column(0)).await;
     for fact in [
-        "serveur17", "leader", "manager", "reachable", "active", "ready", "10.10.25.165", "engine 24.0.7",
-        "4 CPUs", "16 GiB", "71 GB of 120 GB free", "linux/x86_64", "4 tasks",
+        "serveur17",
+        "leader",
+        "manager",
+        "reachable",
+        "active",
+        "ready",
+        "10.10.25.165",
+        "engine 24.0.7",
+        "4 CPUs",
+        "16 GiB",
+        "71 GB of 120 GB free",
+        "linux/x86_64",
+        "4 tasks",
     ] {
         assert!(first.contains(fact), "no {fact:?} in {first}");
     }
@@ -71,7 +82,9 @@ async fn tiles_come_change_move_and_go_and_the_focus_stays_where_it_was() {
     assert!(page.evaluate("document.activeElement === window.mine && mine.isConnected").await == true);
     // In order of names and numbers.
     let names = page
-        .evaluate("[...document.querySelectorAll(\".column[data-column='node1'] .name\")].map((name) => name.textContent)")
+        .evaluate(
+            "[...document.querySelectorAll(\".column[data-column='node1'] .name\")].map((name) => name.textContent)",
+        )
         .await;
     assert_eq!(names, serde_json::json!(["edge", "redis.2", "watch", "web.1", "web.2", "web.4"]));
     // Where the focused tile goes away, its neighbour has the focus, not the top of the page.
@@ -184,7 +197,8 @@ async fn tasks_without_a_node_have_a_column_of_their_own_and_old_ones_are_shown_
     assert_eq!(page.visible(".nowhere").await, 0);
     // A node that is removed for good takes its column along, but not the tasks.
     show.stage.change(|picture| drop(picture.nodes.remove("node2")));
-    page.until("document.querySelector('.nowhere .tile') && !document.querySelector(\".column[data-column='node2']\")").await;
+    page.until("document.querySelector('.nowhere .tile') && !document.querySelector(\".column[data-column='node2']\")")
+        .await;
     assert_eq!(page.visible(".nowhere .tile").await, 5);
     show.end();
 }
@@ -246,7 +260,11 @@ async fn whatever_the_picture_says_is_text() {
     picture.edges.values_mut().next().unwrap().certificates[0].names = vec![evil.clone()];
     picture.timeline.push(pictures::event(99, now(), Severity::Critical, &evil));
     let alert = Alert {
-        state: AlertState::Firing, summary: evil.clone(), rule: evil.clone(), since: now(), ..Alert::default()
+        state: AlertState::Firing,
+        summary: evil.clone(),
+        rule: evil.clone(),
+        since: now(),
+        ..Alert::default()
     };
     picture.alerts.insert(evil.clone(), alert);
     let show = Show::of(picture).await;

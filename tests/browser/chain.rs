@@ -48,7 +48,8 @@ impl Chain {
     fn end(self) {
         assert_eq!(self.page.problems(), Vec::<String>::new());
         // Nobody can have anything but lists, whatever the page did.
-        let allowed = ["/version", "/info", "/nodes", "/services", "/tasks", "/events"].map(|path| format!("GET {path}"));
+        let allowed =
+            ["/version", "/info", "/nodes", "/services", "/tasks", "/events"].map(|path| format!("GET {path}"));
         let others: Vec<String> = self.manager.asked().into_iter().filter(|asked| !allowed.contains(asked)).collect();
         assert_eq!(others, Vec::<String>::new());
     }
@@ -99,7 +100,10 @@ async fn what_the_engine_says_is_on_the_page_and_follows_it() {
             swarm.set_state(&id, "running", "");
         }
     });
-    page.until("!document.querySelector('.column[data-gone]') && !document.querySelector('.tile[data-state=starting]')").await;
+    page.until(
+        "!document.querySelector('.column[data-gone]') && !document.querySelector('.tile[data-state=starting]')",
+    )
+    .await;
     assert_eq!(page.visible(&format!("{} .tile", column(2))).await, 0);
     assert_eq!(page.visible(".tile").await, 12);
 
@@ -107,7 +111,8 @@ async fn what_the_engine_says_is_on_the_page_and_follows_it() {
     chain.manager.change(|swarm| {
         let service = swarm.services.get_mut("service3").unwrap();
         service["Spec"]["TaskTemplate"] = template("web", "2.0");
-        service["UpdateStatus"] = json!({ "State": "updating", "StartedAt": "2026-01-02T10:00:00Z", "Message": "update in progress" });
+        service["UpdateStatus"] =
+            json!({ "State": "updating", "StartedAt": "2026-01-02T10:00:00Z", "Message": "update in progress" });
         let task = swarm.tasks.get_mut("task3x0").unwrap();
         task["Spec"] = template("web", "2.0");
     });
@@ -182,7 +187,10 @@ async fn a_swarm_without_quorum_is_shown_as_it_last_was_with_its_age() {
     // Also for somebody who comes only now.
     let late = chain.browser.page().await;
     late.open(&format!("http://{}/", chain.listen)).await;
-    late.until("document.querySelectorAll('.tile').length === 12 && document.querySelector('#stale').checkVisibility()").await;
+    late.until(
+        "document.querySelectorAll('.tile').length === 12 && document.querySelector('#stale').checkVisibility()",
+    )
+    .await;
     chain.manager.change(|swarm| swarm.refusal = None);
     page.until("document.querySelector('#connection').dataset.state === 'live'").await;
     assert_eq!(page.visible("#stale").await, 0);
@@ -195,7 +203,10 @@ async fn a_hundred_nodes_and_two_thousand_tasks_come_through() {
     let services: Vec<(&str, usize)> = services.iter().map(|(name, tasks)| (name.as_str(), *tasks)).collect();
     let chain = Chain::of(Swarm::new(100, &services)).await;
     let page = &chain.page;
-    page.until("document.querySelectorAll('.tile').length === 2000 && document.querySelectorAll('.column').length === 100").await;
+    page.until(
+        "document.querySelectorAll('.tile').length === 2000 && document.querySelectorAll('.column').length === 100",
+    )
+    .await;
     assert!(page.text(".totals").await.contains("2,000"));
     chain.manager.change(|swarm| drop(swarm.move_task("task7x55", 3)));
     page.until("document.querySelector(\".column[data-column='node3'] .tile[data-task='task7x55again']\")").await;

@@ -191,12 +191,18 @@ async fn it_fits_every_screen_from_a_narrow_phone_to_a_wall() {
     let show = Show::of(picture).await;
     let page = &show.page;
     for screen in [
-        Screen::NARROW, Screen::PHONE, Screen { width: 768, height: 1024 }, Screen { width: 1100, height: 700 },
-        Screen::DESK, Screen::WALL, Screen { width: 3840, height: 2160 },
+        Screen::NARROW,
+        Screen::PHONE,
+        Screen { width: 768, height: 1024 },
+        Screen { width: 1100, height: 700 },
+        Screen::DESK,
+        Screen::WALL,
+        Screen { width: 3840, height: 2160 },
     ] {
         page.screen(screen).await;
         for large in [false, true] {
-            page.evaluate(&format!("document.documentElement.dataset.size = '{}'", if large { "large" } else { "" })).await;
+            page.evaluate(&format!("document.documentElement.dataset.size = '{}'", if large { "large" } else { "" }))
+                .await;
             let wide = page
                 .evaluate(
                     "[...document.querySelectorAll('body *')].filter((node) => node.checkVisibility()
@@ -211,13 +217,15 @@ async fn it_fits_every_screen_from_a_narrow_phone_to_a_wall() {
     // A phone has one column, and targets for fingers.
     page.screen(Screen::NARROW).await;
     page.evaluate("delete document.documentElement.dataset.size").await;
-    let lefts = "new Set([...document.querySelectorAll('.column')].map((node) => node.getBoundingClientRect().left)).size";
+    let lefts =
+        "new Set([...document.querySelectorAll('.column')].map((node) => node.getBoundingClientRect().left)).size";
     assert_eq!(page.evaluate(lefts).await, 1);
     let low = "Math.min(...[...document.querySelectorAll('.tile')].map((node) => node.getBoundingClientRect().height))";
     assert!(page.evaluate(low).await.as_f64() >= Some(44.0));
     // A screen on the wall has one row of nodes, in larger type.
     page.screen(Screen { width: 3840, height: 2160 }).await;
-    let tops = "new Set([...document.querySelectorAll('.column')].map((node) => node.getBoundingClientRect().top)).size";
+    let tops =
+        "new Set([...document.querySelectorAll('.column')].map((node) => node.getBoundingClientRect().top)).size";
     assert_eq!(page.evaluate(tops).await, 1);
     show.end();
 }

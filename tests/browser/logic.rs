@@ -13,7 +13,12 @@ use crate::pictures;
 /// Small pictures that share entries, by chance.
 fn picture(random: &mut fastrand::Rng, before: &Picture) -> Picture {
     fn map<T>(random: &mut fastrand::Rng, make: impl Fn(u8) -> T) -> BTreeMap<String, T> {
-        (0..5).filter(|_| random.bool()).collect::<Vec<u8>>().into_iter().map(|id| (id.to_string(), make(random.u8(0..3)))).collect()
+        (0..5)
+            .filter(|_| random.bool())
+            .collect::<Vec<u8>>()
+            .into_iter()
+            .map(|id| (id.to_string(), make(random.u8(0..3))))
+            .collect()
     }
     let mut timeline = before.timeline.clone();
     let newest = timeline.last().map_or(0, |event| event.id);

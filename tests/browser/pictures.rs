@@ -81,9 +81,16 @@ pub(crate) fn swarm(nodes: usize, tasks: usize) -> Picture {
         &[("edge", Mode::Global), ("redis", Mode::Replicated), ("watch", Mode::Global), ("web", Mode::Replicated)]
     } else {
         &[
-            ("api", Mode::Replicated), ("billing", Mode::Replicated), ("edge", Mode::Global), ("mail", Mode::Replicated),
-            ("queue", Mode::Replicated), ("redis", Mode::Replicated), ("report", Mode::Replicated),
-            ("search", Mode::Replicated), ("watch", Mode::Global), ("web", Mode::Replicated),
+            ("api", Mode::Replicated),
+            ("billing", Mode::Replicated),
+            ("edge", Mode::Global),
+            ("mail", Mode::Replicated),
+            ("queue", Mode::Replicated),
+            ("redis", Mode::Replicated),
+            ("report", Mode::Replicated),
+            ("search", Mode::Replicated),
+            ("watch", Mode::Global),
+            ("web", Mode::Replicated),
         ]
     };
     for (number, (name, mode)) in services.iter().enumerate() {
@@ -111,7 +118,8 @@ pub(crate) fn swarm(nodes: usize, tasks: usize) -> Picture {
         let number = if round > 0 && services[number].1 == Mode::Global { services.len() - 1 } else { number };
         let (name, mode) = services[number];
         let node = index % nodes;
-        let slot = (mode == Mode::Replicated).then(|| u64::from(picture.services[&format!("service{number}")].desired) + 1);
+        let slot =
+            (mode == Mode::Replicated).then(|| u64::from(picture.services[&format!("service{number}")].desired) + 1);
         let task = task(name, number, slot, node, at - HOUR * 3 - 977_000 * (index % 40) as Millis);
         picture.tasks.insert(format!("task{index:05}"), task);
         let service = picture.services.get_mut(&format!("service{number}")).unwrap();
@@ -119,7 +127,14 @@ pub(crate) fn swarm(nodes: usize, tasks: usize) -> Picture {
         service.running += 1;
     }
     picture.timeline = (0..4)
-        .map(|index| event(index + 1, at - 3 * HOUR + index as Millis * 40_000, Severity::Info, &format!("stackdemo_web.{} runs on serveur{}", index + 1, 17 + index)))
+        .map(|index| {
+            event(
+                index + 1,
+                at - 3 * HOUR + index as Millis * 40_000,
+                Severity::Info,
+                &format!("stackdemo_web.{} runs on serveur{}", index + 1, 17 + index),
+            )
+        })
         .collect();
     picture
 }
@@ -138,7 +153,10 @@ fn node(index: usize) -> Node {
         platform: Some("linux/x86_64".to_owned()),
         nano_cpus: Some(4_000_000_000),
         memory_bytes: Some(16 << 30),
-        disk: (index < 3).then_some(Disk { total_bytes: 120_000_000_000, free_bytes: 71_000_000_000 - index as u64 % 3 * 19_000_000_000 }),
+        disk: (index < 3).then_some(Disk {
+            total_bytes: 120_000_000_000,
+            free_bytes: 71_000_000_000 - index as u64 % 3 * 19_000_000_000,
+        }),
         ..Node::default()
     }
 }
@@ -178,8 +196,12 @@ pub(crate) fn node_down(picture: &mut Picture) {
     node.since = Some(at - 4 * MINUTE);
     node.message = Some("heartbeat failure".to_owned());
     picture.quorum.reachable = 2;
-    let lost: Vec<String> =
-        picture.tasks.iter().filter(|(_, task)| task.node.as_deref() == Some("node2")).map(|(id, _)| id.clone()).collect();
+    let lost: Vec<String> = picture
+        .tasks
+        .iter()
+        .filter(|(_, task)| task.node.as_deref() == Some("node2"))
+        .map(|(id, _)| id.clone())
+        .collect();
     for (index, id) in lost.iter().enumerate() {
         let task = picture.tasks.get_mut(id).unwrap();
         task.desired = TaskState::Shutdown;

@@ -66,11 +66,8 @@ impl Manager {
     pub async fn start(swarm: Swarm) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the socket");
         let listener = UnixListener::bind(folder.path().join("docker.sock")).expect("a socket");
-        let shared = Arc::new(Shared {
-            swarm: Mutex::new(swarm),
-            asked: Mutex::default(),
-            events: broadcast::channel(64).0,
-        });
+        let shared =
+            Arc::new(Shared { swarm: Mutex::new(swarm), asked: Mutex::default(), events: broadcast::channel(64).0 });
         Self { folder, shared: shared.clone(), server: tokio::spawn(serve(listener, shared)) }
     }
 
@@ -246,11 +243,16 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
     };
     let (status, value) = match path {
         "/events" => return events(shared),
-        "/version" => (StatusCode::OK, json!({ "Version": "20.10.24", "ApiVersion": API_VERSION, "MinAPIVersion": "1.12" })),
-        "/info" => (StatusCode::OK, json!({
-            "Swarm": { "NodeID": "node0", "LocalNodeState": "active", "ControlAvailable": true, "Error": "" },
-            "Labels": [SECRET],
-        })),
+        "/version" => {
+            (StatusCode::OK, json!({ "Version": "20.10.24", "ApiVersion": API_VERSION, "MinAPIVersion": "1.12" }))
+        }
+        "/info" => (
+            StatusCode::OK,
+            json!({
+                "Swarm": { "NodeID": "node0", "LocalNodeState": "active", "ControlAvailable": true, "Error": "" },
+                "Labels": [SECRET],
+            }),
+        ),
         "/nodes" => list(&swarm.nodes),
         "/services" => list(&swarm.services),
         "/tasks" => list(&swarm.tasks),

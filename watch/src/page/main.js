@@ -4,7 +4,7 @@ import { Clock } from "./clock.js";
 import { hues } from "./colours.js";
 import { Connection } from "./connection.js";
 import * as filters from "./filter.js";
-import { stacks } from "./model.js";
+import { isMoving, stacks } from "./model.js";
 import { Store } from "./store.js";
 import { Alerts } from "./view/alerts.js";
 import { Announcer } from "./view/announce.js";
@@ -76,9 +76,9 @@ function draw() {
   if (swarm || changes.source || changes.quorum || changes.first) header.update(context);
   if (swarm || all) {
     board.update(context, changes, all);
-    services.update(context);
+    if (changes.services.size > 0 || [...store.services.values()].some(isMoving)) services.update(context);
     updates.update(context);
-    controls.update(context);
+    if (changes.services.size + changes.nodes.size > 0 || all) controls.update(context);
   }
   if (changes.redis || changes.first) redis.update(context);
   if (changes.edges.size > 0 || changes.nodes.size > 0) edges.update(context);

@@ -8,6 +8,11 @@ const MOST = 300;
 export class Timeline {
   constructor() {
     this.list = document.getElementById("timeline");
+    // Noted when it happens: to ask while drawing would lay out the page once more.
+    this.scrolled = false;
+    this.list.addEventListener("scroll", () => {
+      this.scrolled = this.list.scrollTop > 0;
+    }, { passive: true });
   }
 
   update({ store, now }, changes) {
@@ -20,7 +25,7 @@ export class Timeline {
     }
     this.list.querySelector(".none")?.remove();
     // Whoever has scrolled down reads on where they are.
-    const before = this.list.scrollTop > 0 ? this.list.scrollHeight : 0;
+    const before = this.scrolled ? this.list.scrollHeight : 0;
     const rows = changes.timeline.slice(-MOST).map((event) => row(event, at)).reverse();
     for (const made of rows) made.dataset.fresh = "";
     this.list.prepend(...rows);
