@@ -5,8 +5,10 @@
 
 mod chaos;
 mod counter;
+mod docs;
 mod edge;
 mod harness;
 mod local;
 mod replica;
 mod stack;
+mod watch;

@@ -20,13 +20,7 @@ pub struct Flags {
     pub listen: String,
 
     /// The engine of this machine: unix:///path/to/socket or tcp://host:port. It must be a manager's.
-    #[arg(
-        long,
-        env = "DOCKER_HOST",
-        value_name = "URL",
-        default_value = "unix:///var/run/docker.sock",
-        global = true
-    )]
+    #[arg(long, env = "DOCKER_HOST", value_name = "URL", default_value = "unix:///var/run/docker.sock", global = true)]
     pub docker: String,
 
     /// How old the engine's last answer may be for this instance to be ready and to tell nodes. At
@@ -41,6 +35,11 @@ pub struct Flags {
     /// The other instances, who tell how full their nodes' disks are: HOST:PORT,... as --edges.
     #[arg(long, env = "WATCH_PEERS", value_name = "LIST", global = true)]
     pub peers: Option<String>,
+
+    /// What is told to whom: mail, SMS, webhooks, silences. Without it alerts are on the page alone. SIGHUP
+    /// reads it again.
+    #[arg(long, env = "WATCH_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<OsString>,
 
     /// A folder on the disk whose free room is told.
     #[arg(long, env = "WATCH_DISK", value_name = "DIR", default_value = "/", global = true)]
@@ -109,13 +108,13 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Parses this process's arguments and variables.
+    /// Parses the arguments, of which the first is the program's name, and this process's variables.
     ///
     /// # Errors
     /// They are not understood, or ask for help.
-    pub fn of_process() -> Result<Self, clap::Error> {
+    pub fn of_process(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
         let command = process::without_empty_variables(Self::command());
-        Self::from_arg_matches(&command.try_get_matches()?)
+        Self::from_arg_matches(&command.try_get_matches_from(arguments)?)
     }
 }
 
@@ -126,6 +125,8 @@ pub enum Command {
     Check,
     /// Ask the watch of this machine whether it lives; exit with 0 if so, else 1.
     Healthcheck,
+    /// Send a message through every channel of the configuration; exit with 1 if one does not take it.
+    TestAlert,
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub struct Inputs {
     pub alerts: watch::Receiver<Arc<BTreeMap<String, Alert>>>,
 }
 
-/// Publishes on `feed` until all inputs have ended.
+/// Publishes on `feed`, for ever.
 pub async fn run(mut inputs: Inputs, feed: Arc<Feed>, metrics: Arc<Metrics>) {
     let mut tick = interval(TICK);
     let mut ids = 0;
