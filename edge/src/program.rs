@@ -24,6 +24,7 @@ use crate::{
         problem::Loaded,
     },
     control::{self, Command, Edge, StartError},
+    dns_check,
 };
 
 /// Does what the arguments say, the first of which is the name of the program. Reads this process's

@@ -36,6 +36,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness fails by panicking")]
 
+pub mod browser;
 pub mod cert;
 pub mod chaos;
 pub mod client;
@@ -43,6 +44,7 @@ pub mod dns;
 pub mod dockerd;
 pub mod engine;
 pub mod flask;
+pub mod manager;
 pub mod nodes;
 pub mod page;
 pub mod port;
@@ -53,5 +55,6 @@ pub mod recorded;
 pub mod redis;
 pub mod relay;
 pub mod smtp;
+pub mod stage;
 pub mod upstream;
 pub mod wait;
