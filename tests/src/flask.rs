@@ -1,15 +1,13 @@
 //! The tutorial's Flask application, run as the peer that ours must agree with.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 
 use tokio::net::TcpStream;
 
-use crate::port;
 use crate::process::Process;
-use crate::python::environment;
 use crate::redis::Redis;
 use crate::wait::{SOON, eventually};
+use crate::{port, python};
 
 /// The application under Flask's own server, one process. Dropping it ends it.
 #[derive(Debug)]
@@ -27,8 +25,7 @@ impl Flask {
     /// When Python's `venv` module is missing, a package cannot be installed, or it does not start.
     pub async fn start(redis: &Redis) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
-        let mut process = Process::of(environment("flask", &[]).join("bin/python"))
-            .arg(fixture("app.py"))
+        let mut process = python::program("flask", "app.py")
             .env("REDIS_HOST", "127.0.0.1")
             .env("REDIS_PORT", redis.port().to_string())
             .env("PORT", address.port().to_string())
@@ -43,8 +40,4 @@ impl Flask {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
-}
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/flask").join(name)
 }

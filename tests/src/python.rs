@@ -1,9 +1,24 @@
-//! Packages of Python's that tests use, in virtual environments in the target directory.
+//! Python programs and packages that tests use, in virtual environments in the target directory.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::process::{Plan, Process};
+
+/// A plan to run `program` of the folder `fixtures/NAME` with what its `requirements.txt` names.
+///
+/// # Panics
+/// When Python's `venv` module is missing, or a package cannot be installed.
+#[must_use]
+pub fn program(name: &str, program: &str) -> Plan {
+    Process::of(environment(name, &[]).join("bin/python")).arg(fixture(name, program))
+}
+
+fn fixture(name: &str, file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).join(file)
+}
 
 /// The virtual environment `name` in the target directory, made when it is missing or its requirements, which
 /// are `fixtures/NAME/requirements.txt`, have changed. `options` are for `pip install`.
@@ -12,7 +27,7 @@ use std::process::Command;
 /// When Python's `venv` module is missing, or a package cannot be installed.
 #[must_use]
 pub fn environment(name: &str, options: &[&str]) -> PathBuf {
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).join("requirements.txt");
+    let requirements = fixture(name, "requirements.txt");
     let test = std::env::current_exe().expect("the test's own path");
     let target = test.ancestors().nth(3).expect("a target directory");
     let directory = target.join(name);
