@@ -55,7 +55,21 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
     let mut stream = Stream::open(watch.address, None).await;
     stream.until("snapshot").await;
     let create = ["service", "create", "--quiet", "--detach", "--no-resolve-image", "--restart-delay", "500ms"];
-    let web = ["--name", "web", "--replicas", "2", "--env", "A=s3cret", "--label", "a=s3cret"];
+    // The program heeds no signal, and an update is to be short.
+    let web = [
+        "--stop-grace-period",
+        "1s",
+        "--update-monitor",
+        "1s",
+        "--name",
+        "web",
+        "--replicas",
+        "2",
+        "--env",
+        "A=s3cret",
+        "--label",
+        "a=s3cret",
+    ];
     let words = ["--container-label", "a=s3cret", "tiny:1", "/tiny", "sleep", "s3cret"];
     engine.docker(&[&create[..], &web, &words].concat());
     watch.until("two tasks", |picture| runs(picture, "web", 2)).await;
