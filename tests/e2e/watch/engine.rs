@@ -12,6 +12,7 @@ use super::stream::Stream;
 use super::{Watch, entries, entry};
 
 /// An engine, or `None` with the reason in the test's output.
+#[expect(clippy::print_stderr, reason = "nobody else says that nothing was tested")]
 async fn engine() -> Option<Dockerd> {
     if let Some(why) = dockerd::missing() {
         eprintln!("SKIPPED: {why}");
@@ -108,6 +109,7 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
 }
 
 /// Who waits for the nodes is told within a second.
+#[expect(clippy::print_stderr, reason = "a figure for the documentation")]
 async fn drain(engine: &Dockerd, watch: &Watch) {
     let nodes = watch.get("/api/nodes").await;
     let tag = nodes.header("etag").unwrap().to_owned();
