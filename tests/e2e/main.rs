@@ -12,3 +12,4 @@ mod local;
 mod replica;
 mod stack;
 mod watch;
+mod watch_alerts;
