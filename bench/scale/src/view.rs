@@ -1,0 +1,175 @@
+//! What one edge knows of its endpoints, decided by the edge's own code.
+//!
+//! The calls and their order are those of `edge/src/upstream/members/mod.rs`, which shares its pool between
+//! tasks and publishes it to workers; here nothing runs beside anything else.
+
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
+
+use edge::{
+    balance,
+    config::{Balance, Pool},
+    upstream::{
+        Endpoint, EndpointState, PoolSnapshot,
+        health::{Flip, Health, Verdict},
+        outlier::{self, Outlier, Standing},
+        pool,
+    },
+};
+use tokio::time::Instant;
+
+/// The endpoints of one edge and what it picks from.
+#[derive(Debug)]
+pub struct View {
+    members: Vec<Member>,
+    snapshot: PoolSnapshot,
+    by_id: HashMap<u64, usize>,
+    cursor: usize,
+}
+
+/// One endpoint.
+#[derive(Debug)]
+struct Member {
+    endpoint: Arc<Endpoint>,
+    health: Health,
+    outlier: Outlier,
+}
+
+impl Member {
+    fn state(&self) -> EndpointState {
+        match self.health.verdict() {
+            Verdict::Unhealthy => EndpointState::Unhealthy,
+            _ if self.outlier.is_out() => EndpointState::Ejected,
+            Verdict::Unchecked => EndpointState::Unchecked,
+            Verdict::Healthy => EndpointState::Healthy,
+        }
+    }
+}
+
+impl View {
+    /// `count` endpoints that nothing is known of yet. `cursor` is where round robin begins.
+    #[must_use]
+    pub fn new(count: usize, pool: &Pool, cursor: usize) -> Self {
+        let member = |index: usize| {
+            let [_, a, b, c] = u32::try_from(index).unwrap_or(u32::MAX).to_be_bytes();
+            let address = ([10, a, b, c], 8000).into();
+            let endpoint = Arc::new(Endpoint::new(address, "tasks.web:8000".into(), 1, SystemTime::UNIX_EPOCH));
+            Member { endpoint, health: Health::unchecked(), outlier: Outlier::default() }
+        };
+        let members: Vec<_> = (0..count).map(member).collect();
+        let by_id = members.iter().enumerate().map(|(index, member)| (member.endpoint.id, index)).collect();
+        let mut this = Self { members, snapshot: PoolSnapshot::default(), by_id, cursor };
+        this.publish(pool);
+        this
+    }
+
+    /// How the checks see it.
+    #[must_use]
+    pub fn health(&self, endpoint: usize) -> Health {
+        self.members[endpoint].health
+    }
+
+    /// Whether too few are healthy.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        self.snapshot.panic
+    }
+
+    /// Whether its checks fail: a request that waits there may be sent elsewhere.
+    #[must_use]
+    pub fn is_down(&self, endpoint: usize) -> bool {
+        self.members[endpoint].state() == EndpointState::Unhealthy
+    }
+
+    /// Whether first attempts go there.
+    #[must_use]
+    pub fn is_used(&self, endpoint: usize) -> bool {
+        self.snapshot.panic || self.members[endpoint].state() == EndpointState::Healthy
+    }
+
+    /// When its ejection is over.
+    #[must_use]
+    pub fn ejected_until(&self, endpoint: usize) -> Option<Instant> {
+        self.members[endpoint].outlier.until()
+    }
+
+    /// A check has ended; the answer is how the checks see the endpoint now.
+    pub fn checked(&mut self, endpoint: usize, passed: bool, pool: &Pool, now: Instant) -> Health {
+        let member = &mut self.members[endpoint];
+        let Some(check) = &pool.health else { return member.health };
+        let before = member.state();
+        match member.health.observe(passed, check) {
+            Some(Flip::Up) => member.endpoint.forgive(),
+            Some(Flip::Down) => member.outlier.release(now),
+            None => {}
+        }
+        if passed && member.outlier.is_served() {
+            member.outlier.release(now);
+            member.endpoint.forgive();
+        }
+        let (health, after) = (member.health, member.state());
+        if after != before {
+            self.publish(pool);
+        }
+        health
+    }
+
+    /// A request got its answer there.
+    pub fn succeeded(&self, endpoint: usize) {
+        self.members[endpoint].endpoint.succeeded();
+    }
+
+    /// A request failed there; whether that ejected the endpoint.
+    pub fn failed(&mut self, endpoint: usize, pool: &Pool, now: Instant) -> bool {
+        let standing = self.standing();
+        let member = &mut self.members[endpoint];
+        member.endpoint.failed();
+        if !outlier::is_due(&pool.ejection, member.endpoint.failures_in_a_row())
+            || member.state() != EndpointState::Healthy
+            || !outlier::may_eject(&pool.ejection, standing)
+        {
+            return false;
+        }
+        member.outlier.eject(&pool.ejection, now);
+        self.publish(pool);
+        true
+    }
+
+    /// The time of an ejection is over: the next check that passes ends it.
+    pub fn served(&mut self, endpoint: usize) {
+        self.members[endpoint].outlier.serve();
+    }
+
+    /// Who gets a request that those in `tried` have failed: as `forward::pick`, healthy ones first when it
+    /// failed before.
+    pub fn pick(&mut self, tried: &[usize], random: u64, balance: Balance, load: impl Fn(usize) -> u64) -> Option<usize> {
+        let Self { snapshot, by_id, cursor, .. } = self;
+        let index = |endpoint: &Arc<Endpoint>| by_id.get(&endpoint.id).copied().unwrap_or_default();
+        let untried = |endpoint: &Arc<Endpoint>| !tried.contains(&index(endpoint));
+        let again = !tried.is_empty();
+        let candidates =
+            if again && snapshot.healthy.iter().any(untried) { &snapshot.healthy[..] } else { snapshot.usable() };
+        let picked = balance::pick(
+            balance,
+            candidates.len(),
+            cursor,
+            random,
+            |candidate| load(index(&candidates[candidate])),
+            |candidate| again && !untried(&candidates[candidate]),
+        );
+        picked.map(|candidate| index(&candidates[candidate]))
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            total: self.members.len(),
+            ejected: self.members.iter().filter(|member| member.outlier.is_out()).count(),
+            healthy: self.members.iter().filter(|member| member.state() == EndpointState::Healthy).count(),
+        }
+    }
+
+    fn publish(&mut self, pool: &Pool) {
+        let endpoints: Vec<_> =
+            self.members.iter().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
+        self.snapshot = pool::snapshot(&endpoints, pool.panic_threshold, Vec::new());
+    }
+}
