@@ -12,6 +12,7 @@
 pub mod herd;
 pub mod loss;
 pub mod mesh;
+pub mod page;
 pub mod paper;
 pub mod spread;
 pub mod table;

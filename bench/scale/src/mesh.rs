@@ -9,6 +9,8 @@ use crate::{
 /// How long the swarm takes to find a machine dead: its heartbeats have a grace of some 15 s.
 const SWARM: Time = 20 * SECOND;
 const SETTLE: Time = 5 * SECOND;
+/// Longer than the longest wait for an answer.
+const AFTER: Time = 40 * SECOND;
 
 /// What happened until the swarm knew.
 struct Seen {
@@ -26,10 +28,14 @@ fn seen(mut world: World, dead: usize, endpoints: usize) -> Seen {
         world.run(SECOND / 10);
         for edge in 0..edges {
             for endpoint in dead..endpoints {
-                wronged[edge * endpoints + endpoint] |= !world.view(edge).is_used(endpoint);
+                wronged[edge * endpoints + endpoint] |= !world.is_used(edge, endpoint);
             }
         }
     }
+    // The swarm knows; who waits still gets his answer or gives up.
+    world.unstrand();
+    world.unload();
+    world.run(AFTER);
     let pairs = edges * (endpoints - dead);
     Seen { tally: world.tally, wronged: wronged.iter().filter(|wronged| **wronged).count() as f64 / pairs as f64 }
 }

@@ -30,7 +30,7 @@ fn load(size: Size, policy: Balance) -> Load {
     let (mut now, mut hits, mut under_way) = (0, vec![0_u64; replicas], vec![0_usize; replicas]);
     let (mut most, mut looks, mut sum, mut deepest) = (0_u64, 0_u64, 0_usize, 0_usize);
     let (mut second, mut look) = (SECOND, SECOND);
-    let mut chance = |rng: &mut Rng, mean: f64| (-(1.0 - rng.f64()).ln() * mean) as Time;
+    let chance = |rng: &mut Rng, mean: f64| (-(1.0 - rng.f64()).ln() * mean) as Time;
     let pause = SECOND as f64 / (RATE * replicas as f64);
     while now < (SECONDS + 1) * SECOND {
         now += chance(&mut rng, pause);

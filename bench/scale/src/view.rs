@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use edge::{
     balance,
-    config::{Balance, Pool},
+    config::Pool,
     upstream::{
         Endpoint, EndpointState, PoolSnapshot,
         health::{Flip, Health, Verdict},
@@ -21,7 +21,10 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct View {
     members: Vec<Member>,
-    snapshot: PoolSnapshot,
+    /// How many are healthy, unchecked, and neither.
+    counts: [usize; 3],
+    /// Made anew by the next pick after a change; nobody else needs all of it.
+    snapshot: Option<PoolSnapshot>,
     by_id: HashMap<u64, usize>,
     cursor: usize,
 }
@@ -32,6 +35,15 @@ struct Member {
     endpoint: Arc<Endpoint>,
     health: Health,
     outlier: Outlier,
+}
+
+/// Where a state is counted.
+fn place(state: EndpointState) -> usize {
+    match state {
+        EndpointState::Healthy => 0,
+        EndpointState::Unchecked => 1,
+        EndpointState::Unhealthy | EndpointState::Ejected => 2,
+    }
 }
 
 impl Member {
@@ -48,7 +60,7 @@ impl Member {
 impl View {
     /// `count` endpoints that nothing is known of yet. `cursor` is where round robin begins.
     #[must_use]
-    pub fn new(count: usize, pool: &Pool, cursor: usize) -> Self {
+    pub fn new(count: usize, cursor: usize) -> Self {
         let member = |index: usize| {
             let [_, a, b, c] = u32::try_from(index).unwrap_or(u32::MAX).to_be_bytes();
             let address = ([10, a, b, c], 8000).into();
@@ -57,9 +69,7 @@ impl View {
         };
         let members: Vec<_> = (0..count).map(member).collect();
         let by_id = members.iter().enumerate().map(|(index, member)| (member.endpoint.id, index)).collect();
-        let mut this = Self { members, snapshot: PoolSnapshot::default(), by_id, cursor };
-        this.publish(pool);
-        this
+        Self { counts: [0, members.len(), 0], members, snapshot: None, by_id, cursor }
     }
 
     /// How the checks see it.
@@ -68,10 +78,11 @@ impl View {
         self.members[endpoint].health
     }
 
-    /// Whether too few are healthy.
+    /// Whether too few are healthy, as `pool::snapshot` has it.
     #[must_use]
-    pub fn is_panic(&self) -> bool {
-        self.snapshot.panic
+    pub fn is_panic(&self, pool: &Pool) -> bool {
+        let [healthy, unchecked, bad] = self.counts;
+        pool::is_panic(if healthy == 0 { unchecked } else { healthy }, bad, pool.panic_threshold)
     }
 
     /// Whether its checks fail: a request that waits there may be sent elsewhere.
@@ -82,8 +93,8 @@ impl View {
 
     /// Whether first attempts go there.
     #[must_use]
-    pub fn is_used(&self, endpoint: usize) -> bool {
-        self.snapshot.panic || self.members[endpoint].state() == EndpointState::Healthy
+    pub fn is_used(&self, endpoint: usize, pool: &Pool) -> bool {
+        self.is_panic(pool) || self.members[endpoint].state() == EndpointState::Healthy
     }
 
     /// When its ejection is over.
@@ -107,9 +118,7 @@ impl View {
             member.endpoint.forgive();
         }
         let (health, after) = (member.health, member.state());
-        if after != before {
-            self.publish(pool);
-        }
+        self.changed(before, after);
         health
     }
 
@@ -130,7 +139,7 @@ impl View {
             return false;
         }
         member.outlier.eject(&pool.ejection, now);
-        self.publish(pool);
+        self.changed(EndpointState::Healthy, EndpointState::Ejected);
         true
     }
 
@@ -141,19 +150,24 @@ impl View {
 
     /// Who gets a request that those in `tried` have failed: as `forward::pick`, healthy ones first when it
     /// failed before.
-    pub fn pick(&mut self, tried: &[usize], random: u64, balance: Balance, load: impl Fn(usize) -> u64) -> Option<usize> {
-        let Self { snapshot, by_id, cursor, .. } = self;
+    pub fn pick(&mut self, tried: &[usize], random: u64, pool: &Pool) -> Option<usize> {
+        let Self { members, snapshot, by_id, cursor, .. } = self;
+        let snapshot = snapshot.get_or_insert_with(|| {
+            let endpoints: Vec<_> =
+                members.iter().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
+            pool::snapshot(&endpoints, pool.panic_threshold, Vec::new())
+        });
         let index = |endpoint: &Arc<Endpoint>| by_id.get(&endpoint.id).copied().unwrap_or_default();
         let untried = |endpoint: &Arc<Endpoint>| !tried.contains(&index(endpoint));
         let again = !tried.is_empty();
         let candidates =
             if again && snapshot.healthy.iter().any(untried) { &snapshot.healthy[..] } else { snapshot.usable() };
         let picked = balance::pick(
-            balance,
+            pool.balance,
             candidates.len(),
             cursor,
             random,
-            |candidate| load(index(&candidates[candidate])),
+            |_| 0,
             |candidate| again && !untried(&candidates[candidate]),
         );
         picked.map(|candidate| index(&candidates[candidate]))
@@ -167,9 +181,32 @@ impl View {
         }
     }
 
-    fn publish(&mut self, pool: &Pool) {
-        let endpoints: Vec<_> =
-            self.members.iter().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
-        self.snapshot = pool::snapshot(&endpoints, pool.panic_threshold, Vec::new());
+    fn changed(&mut self, before: EndpointState, after: EndpointState) {
+        if before != after {
+            self.counts[place(before)] -= 1;
+            self.counts[place(after)] += 1;
+            self.snapshot = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world;
+
+    /// What is counted here is what the edge itself would find.
+    #[test]
+    fn panic_is_that_of_the_snapshot() {
+        let (pool, now) = (world::pool(), Instant::now());
+        let mut view = View::new(10, 0);
+        for endpoint in 0..10 {
+            for passed in [true, false, false, false] {
+                view.checked(endpoint, passed, &pool, now);
+                view.pick(&[], 0, &pool);
+                assert_eq!(view.snapshot.as_ref().map(|snapshot| snapshot.panic), Some(view.is_panic(&pool)));
+            }
+        }
+        assert!(view.is_panic(&pool));
     }
 }

@@ -11,7 +11,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use edge::{
-    config::{Balance, HealthCheck, Pool, Source},
+    config::{HealthCheck, Pool, Source},
     upstream::health::{self, Health},
 };
 use fastrand::Rng;
@@ -144,7 +144,7 @@ impl World {
     pub fn new(edges: usize, endpoints: usize, seed: u64) -> Self {
         let (pool, mut rng) = (pool(), Rng::with_seed(seed));
         let edge = |rng: &mut Rng| Edge {
-            view: View::new(endpoints, &pool, rng.usize(..1 << 16)),
+            view: View::new(endpoints, rng.usize(..1 << 16)),
             checks: vec![Check::default(); endpoints],
             idle: vec![Idle::Good; endpoints],
         };
@@ -197,7 +197,12 @@ impl World {
         self.stray = 0.0;
     }
 
-    /// Lets requests come at this rate, in all, until the end.
+    /// Lets no more requests come.
+    pub fn unload(&mut self) {
+        self.pause = f64::INFINITY;
+    }
+
+    /// Lets requests come at this rate, in all.
     pub fn load(&mut self, per_second: f64) {
         self.pause = SECOND as f64 * self.edges.len() as f64 / per_second;
         for edge in 0..self.edges.len() {
@@ -237,10 +242,16 @@ impl World {
         self.now
     }
 
-    /// What an edge knows.
+    /// Whether an edge sends first attempts there.
     #[must_use]
-    pub fn view(&self, edge: usize) -> &View {
-        &self.edges[edge].view
+    pub fn is_used(&self, edge: usize, endpoint: usize) -> bool {
+        self.edges[edge].view.is_used(endpoint, &self.pool)
+    }
+
+    /// Whether an edge uses all endpoints, because too few are healthy.
+    #[must_use]
+    pub fn is_panic(&self, edge: usize) -> bool {
+        self.edges[edge].view.is_panic(&self.pool)
     }
 
     /// How many edges there are.
@@ -349,6 +360,9 @@ impl World {
     }
 
     fn arrive(&mut self, edge: usize) {
+        if self.pause.is_infinite() {
+            return;
+        }
         self.expect(edge);
         self.tally.requests += 1;
         let request = Request { edge, born: self.now, ..Request::default() };
@@ -370,7 +384,7 @@ impl World {
         let request = &mut self.requests[index];
         let edge = &mut self.edges[request.edge];
         request.attempts += 1;
-        let Some(endpoint) = edge.view.pick(&request.tried, random, Balance::RoundRobin, |_| 0) else {
+        let Some(endpoint) = edge.view.pick(&request.tried, random, &self.pool) else {
             self.end(index, false);
             return;
         };
@@ -398,7 +412,7 @@ impl World {
     /// Waits on a connection that nobody answers on.
     fn look(&mut self, index: usize, endpoint: usize, since: Time) {
         let view = &self.edges[self.requests[index].edge].view;
-        if view.is_down(endpoint) && !view.is_panic() {
+        if view.is_down(endpoint) && !view.is_panic(&self.pool) {
             self.attempt_failed(index, endpoint);
         } else if self.now - since >= micros(self.pool.timeouts.response) {
             self.end(index, false);
