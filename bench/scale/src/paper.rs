@@ -22,6 +22,10 @@ const BATCHES: f64 = 8_000.0;
 const ROUNDS: f64 = 3.0 / 0.25;
 /// Addresses of a /24 for others than its router.
 const SUBNET: usize = 253;
+/// Bytes of an edge's `/status.json`, measured with 6 and with 600 endpoints: what it has without any, and for each.
+const STATUS: (f64, f64) = (2771.0, 902.0);
+/// Instances of watch, one on each manager, and how often each asks every edge: `PERIOD` of `watch/src/edges`.
+const WATCHES: f64 = 3.0 / 2.0;
 /// What a question over UDP allows its answer, as the edge's resolver asks.
 const UDP: usize = 1232;
 
@@ -67,6 +71,10 @@ pub fn rest() -> String {
     row("idle connections of an edge, at least", &|size| size.replicas().to_string());
     row("their memory, MB", &|size| number(size.replicas() as f64 * CONNECTION / 1e6));
     row("idle connections of a replica, at least", &|size| size.edges.to_string());
+    row("what three watches read from edges, MB/s", &|size| {
+        let status = STATUS.0 + STATUS.1 * size.replicas() as f64;
+        number(WATCHES * size.edges as f64 * status / 1e6)
+    });
     row("addresses on `front`, 253 in a /24", &|size| {
         // web, edge and watch on three managers; the virtual ones of these three.
         addresses(size.replicas() + size.edges + 3 + size.nodes + 3)
