@@ -12,6 +12,7 @@ use super::stream::Stream;
 use super::{Watch, entries, entry};
 
 /// An engine, or `None` with the reason in the test's output.
+#[expect(clippy::print_stderr, reason = "nobody else says that nothing was tested")]
 async fn engine() -> Option<Dockerd> {
     if let Some(why) = dockerd::missing() {
         eprintln!("SKIPPED: {why}");
@@ -55,7 +56,21 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
     let mut stream = Stream::open(watch.address, None).await;
     stream.until("snapshot").await;
     let create = ["service", "create", "--quiet", "--detach", "--no-resolve-image", "--restart-delay", "500ms"];
-    let web = ["--name", "web", "--replicas", "2", "--env", "A=s3cret", "--label", "a=s3cret"];
+    // The program heeds no signal, and an update is to be short.
+    let web = [
+        "--stop-grace-period",
+        "1s",
+        "--update-monitor",
+        "1s",
+        "--name",
+        "web",
+        "--replicas",
+        "2",
+        "--env",
+        "A=s3cret",
+        "--label",
+        "a=s3cret",
+    ];
     let words = ["--container-label", "a=s3cret", "tiny:1", "/tiny", "sleep", "s3cret"];
     engine.docker(&[&create[..], &web, &words].concat());
     watch.until("two tasks", |picture| runs(picture, "web", 2)).await;
@@ -94,6 +109,7 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
 }
 
 /// Who waits for the nodes is told within a second.
+#[expect(clippy::print_stderr, reason = "a figure for the documentation")]
 async fn drain(engine: &Dockerd, watch: &Watch) {
     let nodes = watch.get("/api/nodes").await;
     let tag = nodes.header("etag").unwrap().to_owned();

@@ -44,7 +44,7 @@ impl Watch {
 }
 
 fn plan(docker: &str, address: SocketAddr) -> Plan {
-    Process::ours("watch").args(["--docker", docker, "--listen", &address.to_string(), "--log", "watch=debug,info"])
+    Process::ours("watch").args(["--docker", docker, "--listen", &address.to_string()])
 }
 
 /// The entries of a map of the picture.

@@ -35,7 +35,8 @@ fn task(entry: &wire::Task, service: &str, hostname: &str) -> Task {
     let container = entry.spec.container_spec.as_ref();
     let ended = state >= TaskState::Complete;
     let error = words(status.err.as_ref());
-    let is_checked = container.and_then(|container| container.healthcheck.as_ref()).is_some_and(|check| check.is_one());
+    let is_checked =
+        container.and_then(|container| container.healthcheck.as_ref()).is_some_and(wire::HealthCheck::is_one);
     Task {
         name: match slot {
             Some(slot) => format!("{service}.{slot}"),
