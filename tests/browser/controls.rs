@@ -4,7 +4,7 @@ use serde_json::json;
 use tests::browser::Screen;
 use tests::stage::now;
 use tests::wait::{SOON, eventually};
-use watch::picture::{Severity, TaskState};
+use watch::picture::{Alert, Severity, TaskState};
 
 use crate::{Show, column, pictures, tile};
 
@@ -59,6 +59,11 @@ async fn the_keyboard_reaches_every_tile_its_details_and_the_way_back() {
     let show = Show::of(pictures::tutorial()).await;
     let page = &show.page;
     let at = async || page.evaluate("document.activeElement.dataset.task ?? document.activeElement.id").await;
+    // The first stop of all leads past what stands above the nodes, and leaves the filter alone.
+    page.evaluate("document.querySelector('.skip').focus()").await;
+    page.press(&["Enter"]).await;
+    assert_eq!(at().await, "task00000");
+    assert_eq!(page.evaluate("location.hash").await, "");
     // One stop for Tab among the tiles, whatever their number.
     assert_eq!(page.evaluate("document.querySelectorAll('.tile[tabindex=\"0\"]').length").await, 1);
     page.evaluate("document.querySelector('.tile[tabindex=\"0\"]').focus()").await;
@@ -118,6 +123,14 @@ async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
     page.until("document.querySelector('#details').innerText.includes('10.10.25.166:8000')").await;
     page.click("#edges .edge-name").await;
     page.until("document.querySelector('#details').hidden").await;
+    // From an alert to what it is about.
+    show.stage.change(|picture| {
+        let alert = Alert { summary: "serveur18 is down".to_owned(), node: Some("node1".to_owned()), ..Alert::default() };
+        picture.alerts.insert("down".to_owned(), alert);
+    });
+    page.until("document.querySelector('#alerts .summary')").await;
+    page.click("#alerts .summary").await;
+    page.until("document.querySelector('#details-title').textContent === 'serveur18'").await;
     // What is open and goes away says so.
     page.click("#filter-clear").await;
     page.click(&tile("task00009")).await;

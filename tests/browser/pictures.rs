@@ -126,7 +126,7 @@ pub(crate) fn swarm(nodes: usize, tasks: usize) -> Picture {
         service.desired += 1;
         service.running += 1;
     }
-    picture.timeline = (0..4)
+    picture.timeline = (0..3)
         .map(|index| {
             event(
                 index + 1,

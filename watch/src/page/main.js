@@ -82,7 +82,10 @@ function draw() {
   }
   if (changes.redis || changes.first) redis.update(context);
   if (changes.edges.size > 0 || changes.nodes.size > 0) edges.update(context);
-  if (changes.alerts.size > 0) alerts.update(context);
+  if (changes.alerts.size > 0) {
+    alerts.update(context);
+    if (!changes.first) announcer.alerts([...changes.alerts].map((id) => store.alerts.get(id)));
+  }
   timeline.update(context, changes);
   if (swarm || all || changes.edges.size > 0) details.update(context);
   if (Array.isArray(changes.timeline)) announcer.events(changes.timeline);
@@ -132,6 +135,12 @@ function close() {
   const tile = board.tiles.get(board.focus)?.button;
   (opener?.isConnected ? opener : tile)?.focus();
 }
+
+// What stands after the `#` is the filter's: the link to the board does not go there.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  (board.tiles.get(board.focus)?.button ?? board.root).focus();
+});
 
 listen(board, {
   search() {

@@ -42,7 +42,9 @@ class Row {
   constructor() {
     this.icon = icon("warning");
     this.severity = element("b", "severity");
-    this.summary = element("span", "summary");
+    // Leads to what it is about.
+    this.summary = element("button", "summary");
+    this.summary.type = "button";
     this.note = element("span", "note");
     this.root = element("li", "alert", this.icon, element("span", "words", this.severity, " ", this.summary), " ", this.note);
   }
@@ -55,6 +57,10 @@ class Row {
     setData(this.icon, "icon", alert.state === "resolved" ? "done" : alert.severity);
     setText(this.severity, alert.state === "resolved" ? "resolved" : alert.severity);
     setText(this.summary, alert.summary);
+    for (const kind of ["task", "node", "service"]) setData(this.summary, kind, null);
+    const kind = ["task", "node", "service"].find((name) => alert[name]);
+    if (kind) this.summary.dataset[kind] = alert[kind];
+    this.summary.disabled = !kind;
     this.tick(now);
   }
 

@@ -22,7 +22,16 @@ export class Announcer {
     this.later();
   }
 
+  // Alerts that are new or changed: told when they fire, and when that is over.
+  alerts(alerts) {
+    for (const alert of alerts) {
+      if (!alert || alert.inhibited_by || alert.state === "pending") continue;
+      this.say(alert.state === "resolved" ? `resolved: ${alert.summary}` : alert.summary);
+    }
+  }
+
   say(text) {
+    if (this.waiting.includes(text)) return;
     this.waiting.push(text);
     this.later();
   }

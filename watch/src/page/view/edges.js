@@ -1,6 +1,6 @@
 // The edges: where they send requests, and what they show to clients.
 
-import { date, number, span } from "../format.js";
+import { date, duration, number, span } from "../format.js";
 import { element, icon, Keyed, setData, setHidden, setText } from "./dom.js";
 
 const DAY = 86_400_000;
@@ -123,7 +123,7 @@ class Certificate {
     const near = left !== null && left < NEAR;
     setData(this.root, "mood", left !== null && left <= 0 ? "bad" : near ? "short" : null);
     setData(this.icon, "icon", near ? "warning" : "certificate");
-    const term = left === null ? null : left > 0 ? `ends in ${span(left)}, ${date(end)}` : `ended ${date(end)}`;
+    const term = left === null ? null : left > 0 ? `ends in ${duration(left)}, ${date(end)}` : `ended ${date(end)}`;
     setText(this.words, [names.join(", ") || "no name", own && "self-signed", term].filter(Boolean).join(" · "));
   }
 }

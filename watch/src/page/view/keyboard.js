@@ -14,7 +14,7 @@ export function listen(board, act) {
     if (typing) return;
     if (event.key === "/") act.search();
     else if (event.key === "?") act.help();
-    else if (event.target.dataset?.task && move(board, event.target.dataset.task, event.key)) {
+    else if (event.target.matches?.(".tile") && move(board, event.target.dataset.task, event.key)) {
       // Moved.
     } else return;
     event.preventDefault();

@@ -89,8 +89,10 @@ export class Redis {
   plot() {
     const rates = this.samples.slice(1).map((sample, index) => Math.max(0, sample.count - this.samples[index].count));
     const top = Math.max(...rates, 1);
+    // A page that was opened just now has little to show, and shows it wide.
+    const step = 120 / Math.max(rates.length - 1, 9);
     const points = rates.map((rate, index) => {
-      const x = 120 - ((rates.length - 1 - index) * 120) / (SAMPLES - 2);
+      const x = 120 - (rates.length - 1 - index) * step;
       return `${x.toFixed(1)} ${(30 - (rate / top) * 26).toFixed(1)}`;
     });
     const line = points.length > 1 ? `M${points.join("L")}` : "";
