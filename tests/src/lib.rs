@@ -4,7 +4,8 @@
 //! ([`client`]). Around them stand a real Redis ([`redis`]), a real DNS server whose answers change at
 //! run time ([`dns`]), the tutorial's Flask application ([`flask`]), a scriptable HTTP server
 //! ([`upstream`]) and an engine that records what the Docker client sends ([`engine`]). Nothing here is
-//! a mock of our own code. [`chaos`] is the checker of the count under faults.
+//! a mock of our own code. [`chaos`] is the checker of the count under faults,
+//! [`swarm`] a real swarm of three engines.
 //!
 //! Whatever a value of this crate starts ends when the value is dropped, also when the test panics. A
 //! test never sleeps: it waits for a condition with a deadline ([`wait`]).
@@ -40,9 +41,11 @@ pub mod client;
 pub mod dns;
 pub mod engine;
 pub mod flask;
+pub mod netns;
 pub mod port;
 pub mod process;
 pub mod redis;
 pub mod relay;
+pub mod swarm;
 pub mod upstream;
 pub mod wait;
