@@ -1,5 +1,6 @@
-# One image for every role of the stack: `command:` in stack.yml says which. Works with the classic
-# builder and with BuildKit, on x86_64 and on aarch64.
+# One image for every role of the stack, and in it one program for all of them, which goes by the name that
+# it is called by: `command:` in stack.yml says which. Works with the classic builder and with BuildKit, on
+# x86_64 and on aarch64.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
@@ -18,26 +19,29 @@ COPY app/Cargo.toml app/
 COPY edge/Cargo.toml edge/
 COPY local/Cargo.toml local/
 COPY process/Cargo.toml process/
+COPY stackdemo/Cargo.toml stackdemo/
 COPY tests/Cargo.toml tests/
-RUN for member in app edge local process tests; do \
-        mkdir -p "$member/src" && touch "$member/src/lib.rs" || exit 1; \
+COPY watch/Cargo.toml watch/
+RUN for manifest in */Cargo.toml; do \
+        source="$(dirname "$manifest")/src" && mkdir -p "$source" && touch "$source/lib.rs" || exit 1; \
     done \
-    && for program in app edge local; do \
-        echo 'fn main() {}' > "$program/src/main.rs" || exit 1; \
-    done \
+    && echo 'fn main() {}' > stackdemo/src/main.rs \
     && mkdir tests/e2e tests/src/chaos && touch tests/e2e/main.rs tests/src/chaos/main.rs \
-    && cargo build --release --locked --package app --package edge \
-        --target "$(rustc --version --verbose | sed -n 's/^host: //p')"
+    && cargo build --release --locked --package stackdemo \
+        --target "$(rustc --version --verbose | sed -n 's/^host: //p')" \
+    && rm -r stackdemo/src
 
 # Then ours. COPY keeps the files' times, which are older than the empty sources' build: without the
 # touch cargo would take that build for current.
 COPY app/ app/
 COPY edge/ edge/
 COPY process/ process/
-RUN find app edge process -name '*.rs' -exec touch {} + \
+COPY stackdemo/ stackdemo/
+RUN find app edge process stackdemo -name '*.rs' -exec touch {} + \
     && target="$(rustc --version --verbose | sed -n 's/^host: //p')" \
-    && cargo build --release --locked --package app --package edge --target "$target" \
-    && mkdir /out && cp "target/$target/release/app" "target/$target/release/edge" /out/
+    && cargo build --release --locked --package stackdemo --target "$target" \
+    && mkdir /out && cp "target/$target/release/stackdemo" /out/ \
+    && for role in app edge; do ln -s stackdemo "/out/$role" || exit 1; done
 
 FROM scratch
 ARG VERSION=0.1.0

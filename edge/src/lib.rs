@@ -24,7 +24,7 @@
 //! shares nothing with other workers on a request's path but snapshots to read.
 //!
 //! Nothing here reads the environment, exits, or keeps a global beside the numbering of endpoints and of pipes: any
-//! number of edges can run in one process.
+//! number of edges can run in one process. The one exception is [`program`], which is the whole process.
 
 pub mod access_log;
 pub mod account;
@@ -48,6 +48,7 @@ pub mod http1;
 pub mod http2;
 pub mod listener;
 pub mod meter;
+pub mod program;
 pub mod respond;
 pub mod route;
 pub mod snapshot;

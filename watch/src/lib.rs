@@ -1,0 +1,7 @@
+//! The swarm on one live page, in place of the tutorial's visualizer, and a word when a machine goes down.
+//!
+//! Everything that is known at one moment is a [`picture::Picture`]: a plain value, made from what the
+//! engine, Redis and the edges answer. The page, the API, the metrics and the alerts' rules read pictures
+//! and nothing else; what is not in its types cannot leave this process.
+
+pub mod picture;

@@ -1,0 +1,168 @@
+//! What changed from one picture to the next: what the live page is sent.
+//!
+//! A map holds new and changed entries whole, and `null` for those that are gone; other fields are there
+//! only when they changed. [`Delta::apply`] on the picture before gives the picture after.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Alert, Edge, Event, Node, Picture, Quorum, Redis, Service, Source, Task};
+
+/// Entries by id: new and changed ones, and `None` for those that are gone.
+pub type Changes<T> = BTreeMap<String, Option<T>>;
+
+/// What changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields of Picture, which says what they are")]
+pub struct Delta {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<Source>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub quorum: Option<Quorum>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub nodes: Changes<Node>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub services: Changes<Service>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub tasks: Changes<Task>,
+    /// The inner `None`, JSON's `null`, when there is none any more.
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "present")]
+    pub redis: Option<Option<Redis>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub edges: Changes<Edge>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub alerts: Changes<Alert>,
+    /// Only the new events.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub timeline: Vec<Event>,
+}
+
+/// A field that is there is `Some`, also when it is `null`.
+fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<Redis>>, D::Error> {
+    Option::deserialize(input).map(Some)
+}
+
+impl Delta {
+    /// What leads from one picture to the other.
+    #[must_use]
+    pub fn between(before: &Picture, after: &Picture) -> Self {
+        let newest = before.timeline.last().map_or(0, |event| event.id);
+        Self {
+            source: changed(&before.source, &after.source),
+            quorum: changed(&before.quorum, &after.quorum),
+            nodes: changes(&before.nodes, &after.nodes),
+            services: changes(&before.services, &after.services),
+            tasks: changes(&before.tasks, &after.tasks),
+            redis: changed(&before.redis, &after.redis),
+            edges: changes(&before.edges, &after.edges),
+            alerts: changes(&before.alerts, &after.alerts),
+            timeline: after.timeline.iter().filter(|event| event.id > newest).cloned().collect(),
+        }
+    }
+
+    /// Nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Makes the picture before into the picture after.
+    pub fn apply(self, picture: &mut Picture) {
+        if let Some(source) = self.source {
+            picture.source = source;
+        }
+        if let Some(quorum) = self.quorum {
+            picture.quorum = quorum;
+        }
+        if let Some(redis) = self.redis {
+            picture.redis = redis;
+        }
+        apply(self.nodes, &mut picture.nodes);
+        apply(self.services, &mut picture.services);
+        apply(self.tasks, &mut picture.tasks);
+        apply(self.edges, &mut picture.edges);
+        apply(self.alerts, &mut picture.alerts);
+        picture.timeline.extend(self.timeline);
+        let surplus = picture.timeline.len().saturating_sub(Picture::TIMELINE);
+        picture.timeline.drain(..surplus);
+    }
+}
+
+fn changed<T: Clone + PartialEq>(before: &T, after: &T) -> Option<T> {
+    (before != after).then(|| after.clone())
+}
+
+fn changes<T: Clone + PartialEq>(before: &BTreeMap<String, T>, after: &BTreeMap<String, T>) -> Changes<T> {
+    let gone = before.keys().filter(|id| !after.contains_key(*id)).map(|id| (id.clone(), None));
+    let new = after.iter().filter(|(id, entry)| before.get(*id) != Some(entry));
+    gone.chain(new.map(|(id, entry)| (id.clone(), Some(entry.clone())))).collect()
+}
+
+fn apply<T>(changes: Changes<T>, entries: &mut BTreeMap<String, T>) {
+    for (id, entry) in changes {
+        match entry {
+            Some(entry) => drop(entries.insert(id, entry)),
+            None => drop(entries.remove(&id)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::btree_map, option, prelude::*};
+
+    use super::*;
+    use crate::picture::NodeState;
+
+    fn node() -> impl Strategy<Value = Node> {
+        (0..3_u8, any::<bool>()).prop_map(|(number, ready)| Node {
+            hostname: format!("node{number}"),
+            state: if ready { NodeState::Ready } else { NodeState::Down },
+            ..Node::default()
+        })
+    }
+
+    /// Few ids and few values, so that pictures share entries.
+    fn picture() -> impl Strategy<Value = Picture> {
+        (
+            btree_map("[abc]", node(), 0..3),
+            btree_map("[abc]", (0..3_u32).prop_map(|desired| Service { desired, ..Service::default() }), 0..3),
+            option::of((0..3_u64).prop_map(|count| Redis { count: Some(count), ..Redis::default() })),
+            0..3_u32,
+        )
+            .prop_map(|(nodes, services, redis, managers)| Picture {
+                nodes,
+                services,
+                redis,
+                quorum: Quorum { managers, ..Quorum::default() },
+                ..Picture::default()
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn a_delta_sent_as_json_leads_from_one_picture_to_the_other(before in picture(), after in picture()) {
+            let delta = Delta::between(&before, &after);
+            prop_assert_eq!(delta.is_empty(), before == after);
+            let sent: Delta = serde_json::from_str(&serde_json::to_string(&delta).unwrap()).unwrap();
+            let mut made = before;
+            sent.apply(&mut made);
+            prop_assert_eq!(made, after);
+        }
+    }
+
+    #[test]
+    fn only_new_events_are_sent_and_old_ones_make_room() {
+        let event = |id| Event { id, ..Event::default() };
+        let mut before =
+            Picture { timeline: (1..=Picture::TIMELINE as u64).map(event).collect(), ..Picture::default() };
+        let mut after = before.clone();
+        after.timeline.remove(0);
+        after.timeline.push(event(1000));
+        let delta = Delta::between(&before, &after);
+        assert_eq!(delta.timeline, [event(1000)]);
+        delta.apply(&mut before);
+        assert_eq!(before, after);
+    }
+}
