@@ -26,7 +26,8 @@ RUN for manifest in */Cargo.toml; do \
         source="$(dirname "$manifest")/src" && mkdir -p "$source" && touch "$source/lib.rs" || exit 1; \
     done \
     && echo 'fn main() {}' > stackdemo/src/main.rs \
-    && mkdir tests/e2e tests/src/chaos && touch tests/e2e/main.rs tests/src/chaos/main.rs \
+    && mkdir tests/e2e tests/swarm tests/src/chaos \
+    && touch tests/e2e/main.rs tests/swarm/main.rs tests/src/chaos/main.rs \
     && cargo build --release --locked --package stackdemo \
         --target "$(rustc --version --verbose | sed -n 's/^host: //p')" \
     && rm -r stackdemo/src

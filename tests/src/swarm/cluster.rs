@@ -47,7 +47,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Puts up the fabric and switches on hosts that have nothing but an engine.
+    /// Puts up the fabric, and hosts that are off.
     ///
     /// # Errors
     /// The kernel does not let us.
@@ -63,9 +63,7 @@ impl Cluster {
         let hub = Hub::start(&run.folder).await;
         let mut hosts = Vec::new();
         for (name, address) in HOSTS {
-            let mut host = Host::new(&run, kernel, name, address).expect("a writable folder");
-            host.start().await?;
-            hosts.push(host);
+            hosts.push(Host::new(&run, kernel, name, address).expect("a writable folder"));
         }
         Ok(Self { hosts, dns, hub, kernel, run, store: Store::default() })
     }

@@ -97,7 +97,7 @@ impl Host {
         }
         fs::write(folder.join("etc/docker/daemon.json"), settings.to_string())?;
         fs::write(folder.join("etc/resolv.conf"), format!("nameserver {OUTSIDE}\n"))?;
-        fs::write(folder.join("etc/hosts"), format!("127.0.0.1 localhost\n{address} {name}\n"))?;
+        fs::write(folder.join("etc/hosts"), format!("127.0.0.1 localhost\n127.0.1.1 {name}\n"))?;
         let group = format!("/{}-{name}", run.name);
         let cable = Cable::of(address);
         Ok(Self { name: name.to_owned(), address, cable, group, folder, kernel, life: None })
@@ -109,7 +109,7 @@ impl Host {
         self.life.is_some()
     }
 
-    /// Switches it on and waits until its engine answers.
+    /// Switches it on, unless it is, and waits until its engine answers.
     ///
     /// # Errors
     /// The kernel does not let us.
@@ -117,6 +117,9 @@ impl Host {
     /// # Panics
     /// The engine does not start.
     pub async fn start(&mut self) -> Result<(), Failed> {
+        if self.is_on() {
+            return Ok(());
+        }
         let mut space = Command::new("unshare")
             .args(["--net", "--mount", "--uts", "--pid", "--fork", "--kill-child=KILL", "sh", "-euc", SET_UP, "sh"])
             .args([self.name.as_ref(), self.folder.as_os_str()])
@@ -189,8 +192,8 @@ impl Host {
 
     fn off(&mut self) {
         let Some(mut life) = self.life.take() else { return };
-        // What has ended already is what we want.
-        drop(kill_process(life.init, Signal::KILL));
+        // What has ended already is as it should be.
+        kill_process(life.init, Signal::KILL).unwrap_or(());
         drop(life.space.wait());
         drop(life.engine.wait());
     }
@@ -271,8 +274,8 @@ impl Host {
         within: Duration,
     ) -> Result<(String, String), Failed> {
         let mut command = self.command("bash");
-        command.args(["-euo", "pipefail", "-c"]).arg(script).envs(variables.iter().cloned());
-        command.current_dir(self.home());
+        // Entering the host's mounts leads to its root.
+        command.args(["-euo", "pipefail", "-c"]).arg(format!("cd\n{script}")).envs(variables.iter().cloned());
         shell::output(command.into(), within).await
     }
 

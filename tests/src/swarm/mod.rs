@@ -17,6 +17,7 @@
 //! left out, and the test says so ([`kernel`]): without IPVS, [`mesh`] does its part of the routing mesh by the
 //! engines' own tables; without ESP the stack's inner network is not encrypted.
 
+pub mod checker;
 pub mod cluster;
 pub mod docker;
 pub mod fabric;

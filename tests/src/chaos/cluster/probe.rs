@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -37,7 +37,9 @@ impl Door {
             None => TcpStream::connect(address).await?,
             Some(namespace) => netns::connect(namespace, address, ANSWER).await?,
         };
-        let (connection, driver) = MultiplexedConnection::new(&RedisConnectionInfo::default(), stream).await?;
+        // The driver borrows them for as long as it runs.
+        static SETTINGS: LazyLock<RedisConnectionInfo> = LazyLock::new(RedisConnectionInfo::default);
+        let (connection, driver) = MultiplexedConnection::new(&*SETTINGS, stream).await?;
         // Ends with the last of the connection's handles.
         tokio::spawn(driver);
         Ok(connection)

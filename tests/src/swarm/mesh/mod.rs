@@ -49,10 +49,13 @@ const NAMESPACES: &str = "/run/docker/netns";
 #[expect(clippy::print_stderr, reason = "its log")]
 pub fn serve() -> ! {
     let mut mesh = Mesh::default();
+    let mut told = String::new();
     loop {
-        if let Err(error) = mesh.look() {
+        let error = mesh.look().err().map_or_else(String::new, |error| error.to_string());
+        if error != told && !error.is_empty() {
             eprintln!("mesh: {error}");
         }
+        told = error;
         std::thread::sleep(PERIOD);
     }
 }
@@ -71,6 +74,8 @@ struct Mesh {
 impl Mesh {
     fn look(&mut self) -> io::Result<()> {
         let Ok(found) = fs::read_dir(NAMESPACES) else { return Ok(()) };
+        // One that cannot be entered yet must not keep the others waiting.
+        let mut result = Ok(());
         for namespace in found.flatten() {
             let name = namespace.file_name().to_string_lossy().into_owned();
             let kind = match name.as_str() {
@@ -82,9 +87,10 @@ impl Mesh {
             // It may be on its way out.
             let Ok(inode) = fs::metadata(namespace.path()).map(|file| file.ino()) else { continue };
             let rules = Rules::of(kind, &endpoints(&network)?);
-            self.apply(&name, &namespace.path(), inode, rules)?;
+            let applied = self.apply(&name, &namespace.path(), inode, rules);
+            result = result.and(applied);
         }
-        Ok(())
+        result
     }
 
     /// The id of the network that is balanced in `namespace`, once the engine knows it.
@@ -123,10 +129,10 @@ impl Mesh {
             script += rules::FIRST;
         }
         for address in old.iter().filter(|address| !rules.addresses.contains(address)) {
-            script += &format!("ip address delete {address}/32 dev eth0\n");
+            script += &format!("ip address delete {address}/32 dev eth0 || true\n");
         }
         for address in rules.addresses.iter().filter(|address| !old.contains(address)) {
-            script += &format!("ip address add {address}/32 dev eth0\n");
+            script += &format!("ip address replace {address}/32 dev eth0\n");
         }
         script += &format!("iptables-restore --wait --noflush <<'END'\n{}END\n", rules.table);
         shell(Some(path), &script)?;

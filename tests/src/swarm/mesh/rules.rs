@@ -9,25 +9,28 @@ use std::net::Ipv4Addr;
 
 use super::record::{Endpoint, Port};
 
-/// Once in every namespace, before the first rules.
+/// In every namespace, before its first rules. May have been run before, in part: the engine may still be busy with
+/// the namespace.
 pub(super) const FIRST: &str = "\
+    once() { iptables --wait -t \"$1\" -C \"$2\" $3 2>/dev/null || iptables --wait -t \"$1\" -I \"$2\" $3; }
     echo 1 >/proc/sys/net/ipv4/ip_forward
     for interface in all eth0; do echo 0 >/proc/sys/net/ipv4/conf/$interface/send_redirects; done
-    iptables --wait -t nat -N MESH
-    iptables --wait -t nat -I PREROUTING -j MESH
-    iptables --wait -t nat -I POSTROUTING -m conntrack --ctstate DNAT -j MASQUERADE
+    iptables --wait -t nat -N MESH 2>/dev/null || true
+    once nat PREROUTING '-j MESH'
+    once nat POSTROUTING '-m conntrack --ctstate DNAT -j MASQUERADE'
 ";
 
-/// Once on the host: what comes to one of its addresses, from outside or from itself. What the host sends to itself
-/// leaves with the bridge's address, since nobody could answer to 127.0.0.1.
+/// The same on the host: what comes to one of its addresses, from outside or from itself. What the host sends to
+/// itself leaves with the bridge's address, since nobody could answer to 127.0.0.1.
 pub(super) const FIRST_ON_HOST: &str = "\
+    once() { iptables --wait -t \"$1\" -C \"$2\" $3 2>/dev/null || iptables --wait -t \"$1\" -I \"$2\" $3; }
     echo 1 >/proc/sys/net/ipv4/conf/docker_gwbridge/route_localnet
-    iptables --wait -t nat -N MESH
-    iptables --wait -t nat -I PREROUTING -m addrtype --dst-type LOCAL -j MESH
-    iptables --wait -t nat -I OUTPUT -m addrtype --dst-type LOCAL -j MESH
-    iptables --wait -t nat -I POSTROUTING -o docker_gwbridge -m addrtype --src-type LOCAL -j MASQUERADE
-    iptables --wait -N MESH
-    iptables --wait -I FORWARD -j MESH
+    iptables --wait -t nat -N MESH 2>/dev/null || true
+    once nat PREROUTING '-m addrtype --dst-type LOCAL -j MESH'
+    once nat OUTPUT '-m addrtype --dst-type LOCAL -j MESH'
+    once nat POSTROUTING '-o docker_gwbridge -m addrtype --src-type LOCAL -j MASQUERADE'
+    iptables --wait -N MESH 2>/dev/null || true
+    once filter FORWARD '-j MESH'
 ";
 
 /// Whose traffic is balanced in a namespace.
