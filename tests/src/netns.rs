@@ -4,14 +4,18 @@
 //! was made, whoever uses it later.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream as Blocking};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
+
+/// `ETH_P_ALL` of `linux/if_ether.h`.
+const ALL_PROTOCOLS: u16 = 3;
 
 /// Connects to `address` as a process in `namespace` would: the path of a file of `/proc/PID/ns`, or of one that
 /// an engine keeps for its containers.
@@ -23,6 +27,40 @@ pub async fn connect(namespace: &Path, address: SocketAddr, within: Duration) ->
     let stream = run_in(&namespace, move || Blocking::connect_timeout(&address, within)).await??;
     stream.set_nonblocking(true)?;
     TcpStream::from_std(stream)
+}
+
+/// Listens to all packets in `namespace` until one holds `part`, and returns what that one carries as text; `None`
+/// when none has come in time.
+///
+/// # Errors
+/// The namespace cannot be entered, or not be listened to.
+pub async fn overhear(namespace: &Path, part: &str, within: Duration) -> io::Result<Option<String>> {
+    let part = part.to_owned();
+    run_in(namespace, move || {
+        // In the byte order of the network, as packet(7) wants it.
+        let everything = Protocol::from(i32::from(ALL_PROTOCOLS.to_be()));
+        let mut socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(everything))?;
+        let deadline = Instant::now() + within;
+        let mut packet = [0; 65_536];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            socket.set_read_timeout(Some(left))?;
+            match socket.read(&mut packet) {
+                Ok(length) => {
+                    let text = String::from_utf8_lossy(&packet[..length]);
+                    if text.contains(&part) {
+                        return Ok(Some(text.into_owned()));
+                    }
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    })
+    .await?
 }
 
 /// Runs `job` on a thread of its own in `namespace`.

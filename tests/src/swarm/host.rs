@@ -234,6 +234,26 @@ impl Host {
         Docker::at(self.path("/run/docker.sock"))
     }
 
+    /// The network namespaces of the running tasks of this stack's services that begin with `service`.
+    pub async fn networks_of(&self, service: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let docker = self.docker();
+        let containers = docker.list("/containers/json", &[("label", &["com.docker.swarm.service.name"])]).await;
+        for container in containers.unwrap_or_default() {
+            let of = container["Labels"]["com.docker.swarm.service.name"].as_str().unwrap_or_default();
+            if !of.split_once('_').is_some_and(|(_, name)| name.starts_with(service)) {
+                continue;
+            }
+            let id = container["Id"].as_str().unwrap_or_default();
+            // It may have ended by now.
+            let Ok(container) = docker.get(&format!("/containers/{id}/json")).await else { continue };
+            // The engine gives it by /var/run, a link that would lead out of the host.
+            let key = container["NetworkSettings"]["SandboxKey"].as_str().unwrap_or_default();
+            found.push(self.path(key.strip_prefix("/var").unwrap_or(key)));
+        }
+        found
+    }
+
     /// A path of the host as we reach it.
     ///
     /// # Panics

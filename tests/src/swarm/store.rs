@@ -1,7 +1,6 @@
 //! Redis and its sentinels, as they run on the hosts: asked inside of their containers' networks, where nobody else
 //! can.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::host::Host;
@@ -107,20 +106,8 @@ impl Store {
 async fn members(hosts: &[Host], kind: &str, port: u16) -> Vec<Member> {
     let mut found = Vec::new();
     for (index, host) in hosts.iter().enumerate().filter(|(_, host)| host.is_on()) {
-        let docker = host.docker();
-        let containers = docker.list("/containers/json", &[("label", &["com.docker.swarm.service.name"])]).await;
-        for container in containers.unwrap_or_default() {
-            let service = container["Labels"]["com.docker.swarm.service.name"].as_str().unwrap_or_default();
-            if !service.split('_').nth(1).is_some_and(|name| name.starts_with(kind)) {
-                continue;
-            }
-            let id = container["Id"].as_str().unwrap_or_default();
-            let Ok(container) = docker.get(&format!("/containers/{id}/json")).await else { continue };
-            // The engine gives it by /var/run, a link that would lead out of the host.
-            let key = container["NetworkSettings"]["SandboxKey"].as_str().unwrap_or_default();
-            let namespace: PathBuf = host.path(key.strip_prefix("/var").unwrap_or(key));
-            found.push(Member { host: index, door: Door { port, namespace: Some(namespace) } });
-        }
+        let namespaces = host.networks_of(kind).await.into_iter();
+        found.extend(namespaces.map(|it| Member { host: index, door: Door { port, namespace: Some(it) } }));
     }
     found
 }
