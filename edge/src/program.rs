@@ -57,7 +57,9 @@ fn run(settings: Settings) -> ExitCode {
     };
     let edge = match Edge::bind(config) {
         Ok(edge) => edge,
-        Err(error @ (StartError::Tls(_) | StartError::AccessLog(_))) => return fail(&error, WRONG_SETTING),
+        Err(error @ (StartError::Tls(_) | StartError::Token(_) | StartError::AccessLog(_))) => {
+            return fail(&error, WRONG_SETTING);
+        }
         Err(error) => return fail(&error, CANNOT_RUN),
     };
     for address in edge.addresses() {

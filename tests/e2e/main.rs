@@ -5,6 +5,7 @@
 
 mod chaos;
 mod counter;
+mod docs;
 mod edge;
 mod harness;
 mod local;

@@ -3,8 +3,8 @@
 //! A test talks to our own built programs ([`process`]) with a client that records every answer
 //! ([`client`]). Around them stand a real Redis ([`redis`]), a real DNS server whose answers change at
 //! run time ([`dns`]), the tutorial's Flask application ([`flask`]), a scriptable HTTP server
-//! ([`upstream`]) and an engine that records what the Docker client sends ([`engine`]). Nothing here is
-//! a mock of our own code. [`chaos`] is the checker of the count under faults,
+//! ([`upstream`]), a list of a swarm's nodes ([`nodes`]) and an engine that records what the Docker client sends
+//! ([`engine`]). Nothing here is a mock of our own code. [`chaos`] is the checker of the count under faults,
 //! [`swarm`] a real swarm of three engines.
 //!
 //! Whatever a value of this crate starts ends when the value is dropped, also when the test panics. A
@@ -42,6 +42,8 @@ pub mod dns;
 pub mod engine;
 pub mod flask;
 pub mod netns;
+pub mod nodes;
+pub mod page;
 pub mod port;
 pub mod process;
 pub mod redis;

@@ -4,4 +4,18 @@
 //! engine, Redis and the edges answer. The page, the API, the metrics and the alerts' rules read pictures
 //! and nothing else; what is not in its types cannot leave this process.
 
+pub mod config;
+pub mod edges;
+pub mod engine;
+pub mod error;
+pub mod fetch;
+pub mod http;
+pub mod hub;
+pub mod metrics;
+pub mod names;
+pub mod page;
+pub mod peers;
 pub mod picture;
+pub mod program;
+pub mod redis;
+pub mod serve;

@@ -10,7 +10,7 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/edge.md");
 const FLAGS: [&str; 2] = ["| Flag | Variable | Meaning |\n| --- | --- | --- |\n", "\n## "];
 
 /// Defaults that depend on something, or are the absence of a value.
-const IN_WORDS: [(&str, &str); 14] = [
+const IN_WORDS: [(&str, &str); 15] = [
     ("workers", "number of cores"),
     ("listener.address", "required"),
     ("listener.tls.self_signed", "`[\"localhost\"]`"),
@@ -25,6 +25,7 @@ const IN_WORDS: [(&str, &str); 14] = [
     ("pool.NAME.health.fast_interval", "`\"500ms\"`, at most `interval`"),
     ("pool.NAME.ejection.base", "`\"5s\"`, at most `max`"),
     ("pool.NAME.ejection.max", "`\"1m\"`, at least `base`"),
+    ("swarm.token_file", "none"),
 ];
 
 fn docs() -> String {

@@ -15,6 +15,7 @@ mod reload;
 mod retries;
 mod smuggling;
 mod startup;
+mod swarm;
 mod tls;
 mod upgrades;
 

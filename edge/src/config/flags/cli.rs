@@ -90,7 +90,7 @@ pub(super) struct Traffic {
     /// Endpoints, with commas between: IP:port or name:port; a name stands for all its addresses
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) to: Vec<String>,
-    /// Nodes whose routing mesh leads to the service, in place of --to: any answer to a check is good
+    /// Nodes whose routing mesh leads to the service, in place of --to: any answer to a check is good; swarm://watch:8080 asks watch for them
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) to_mesh: Vec<String>,
     /// Port of endpoints that are given without one
@@ -123,6 +123,9 @@ pub(super) struct Traffic {
     /// Name servers to ask [default: those of /etc/resolv.conf]
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) dns: Vec<String>,
+    /// File with the token for the watch that swarm:// asks; an empty one counts as none
+    #[arg(long, value_name = "FILE")]
+    pub(super) swarm_token_file: Option<String>,
     /// Networks of proxies in front of the edge, whose X-Forwarded-* are believed [default: none]
     #[arg(long, value_name = "NETWORK", num_args = 1..)]
     pub(super) trusted_proxies: Vec<String>,

@@ -1,0 +1,5 @@
+//! `watch`: see [`watch::program`].
+
+fn main() -> std::process::ExitCode {
+    watch::program::main()
+}
