@@ -38,11 +38,12 @@ COPY app/ app/
 COPY edge/ edge/
 COPY process/ process/
 COPY stackdemo/ stackdemo/
-RUN find app edge process stackdemo -name '*.rs' -exec touch {} + \
+COPY watch/ watch/
+RUN find app edge process stackdemo watch -name '*.rs' -exec touch {} + \
     && target="$(rustc --version --verbose | sed -n 's/^host: //p')" \
     && cargo build --release --locked --package stackdemo --target "$target" \
     && mkdir /out && cp "target/$target/release/stackdemo" /out/ \
-    && for role in app edge; do ln -s stackdemo "/out/$role" || exit 1; done
+    && for role in app edge watch; do ln -s stackdemo "/out/$role" || exit 1; done
 
 FROM scratch
 ARG VERSION=0.1.0

@@ -9,7 +9,7 @@ use std::{
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stackdemo");
-const ROLES: [&str; 2] = ["app", "edge"];
+const ROLES: [&str; 3] = ["app", "edge", "watch"];
 
 fn run(program: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     // Without the variables of whoever runs the tests.

@@ -4,6 +4,7 @@
 //! engine, Redis and the edges answer. The page, the API, the metrics and the alerts' rules read pictures
 //! and nothing else; what is not in its types cannot leave this process.
 
+pub mod alert;
 pub mod config;
 pub mod edges;
 pub mod engine;

@@ -1,5 +1,7 @@
-//! `watch`: see [`watch::program`].
+//! The program `watch`; all of it is in [`watch::program`].
 
-fn main() -> std::process::ExitCode {
-    watch::program::main()
+use std::{env, process::ExitCode};
+
+fn main() -> ExitCode {
+    watch::program::main(env::args_os().collect())
 }

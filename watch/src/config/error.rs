@@ -12,7 +12,7 @@ use tracing_subscriber::filter;
 use super::{
     DISK, DOCKER, FRESH, LISTEN, MAX_CONNECTIONS, MAX_STREAMS, REDIS_SENTINELS, REDIS_URL, REDIS_URL_FILE,
 };
-use crate::{http::AccessError, redis::ConfigError as RedisError};
+use crate::{alert::settings::Problems, http::AccessError, redis::ConfigError as RedisError};
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,8 @@ pub enum ConfigError {
     Docker(String),
     #[error("{0} has {1:?}: write host:port,host:port,... such as tasks.edge:9901")]
     Name(&'static str, String),
+    #[error(transparent)]
+    Alerts(#[from] Problems),
     #[error("{DISK} is empty: name a folder, such as /")]
     EmptyDisk,
     #[error("{REDIS_URL} and {REDIS_URL_FILE} are both set: unset one of them")]

@@ -42,6 +42,11 @@ pub struct Flags {
     #[arg(long, env = "WATCH_PEERS", value_name = "LIST", global = true)]
     pub peers: Option<String>,
 
+    /// What is told to whom: mail, SMS, webhooks, silences. Without it alerts are on the page alone. SIGHUP
+    /// reads it again.
+    #[arg(long, env = "WATCH_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<OsString>,
+
     /// A folder on the disk whose free room is told.
     #[arg(long, env = "WATCH_DISK", value_name = "DIR", default_value = "/", global = true)]
     pub disk: OsString,
@@ -109,13 +114,13 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Parses this process's arguments and variables.
+    /// Parses the arguments, of which the first is the program's name, and this process's variables.
     ///
     /// # Errors
     /// They are not understood, or ask for help.
-    pub fn of_process() -> Result<Self, clap::Error> {
+    pub fn of_process(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
         let command = process::without_empty_variables(Self::command());
-        Self::from_arg_matches(&command.try_get_matches()?)
+        Self::from_arg_matches(&command.try_get_matches_from(arguments)?)
     }
 }
 
@@ -126,6 +131,8 @@ pub enum Command {
     Check,
     /// Ask the watch of this machine whether it lives; exit with 0 if so, else 1.
     Healthcheck,
+    /// Send a message through every channel of the configuration; exit with 1 if one does not take it.
+    TestAlert,
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub use self::{
     flags::{Command, Flags},
 };
 use crate::{
+    alert,
     fetch::Place,
     http::{Access, Limits},
     names::Name,
@@ -65,6 +66,10 @@ pub struct Config {
     pub edges: Vec<Name>,
     /// The other instances.
     pub peers: Vec<Name>,
+    /// What is told to whom.
+    pub alerts: alert::Settings,
+    /// The file that says so, to be read again.
+    pub alerts_file: Option<PathBuf>,
     /// A folder on the disk that is told about.
     pub disk: PathBuf,
     /// The count's servers, where there are some.
@@ -112,6 +117,8 @@ impl Config {
             engine: engine(&flags.docker)?,
             edges: names(EDGES, flags.edges.as_deref())?,
             peers: names(PEERS, flags.peers.as_deref())?,
+            alerts: flags.config.as_ref().map(|path| alert::Settings::load(path.as_ref())).transpose()?.unwrap_or_default(),
+            alerts_file: flags.config.as_ref().map(PathBuf::from),
             disk: PathBuf::from(&flags.disk),
             redis: redis(flags, &read)?,
             access: access(flags, &read)?,
@@ -136,6 +143,11 @@ impl fmt::Display for Config {
         writeln!(f, "redis            {}", self.redis.as_ref().map_or("none".to_owned(), ToString::to_string))?;
         writeln!(f, "edges            {}", list(&self.edges))?;
         writeln!(f, "other instances  {}", list(&self.peers))?;
+        let channels: Vec<_> = self.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
+        match channels.as_slice() {
+            [] => writeln!(f, "alerts           on the page alone")?,
+            channels => writeln!(f, "alerts           on the page, {}", channels.join(", "))?,
+        }
         writeln!(f, "disk             {}", self.disk.display())?;
         writeln!(f, "who may look     {}", self.access)?;
         writeln!(f, "connections      {}", self.max_connections)?;

@@ -6,21 +6,25 @@
 mod run;
 
 use std::{
+    ffi::OsString,
     io::{self, Write},
     process::ExitCode,
 };
 
 use process::{CANNOT_RUN, WRONG_SETTING};
+use tokio::runtime::Builder;
 
 use crate::{
+    alert,
     config::{self, Command, Config, ConfigError, Flags},
     error::chain,
 };
 
-/// All of the program.
+/// Watches until a signal comes; the name of the program is the first of its arguments. Reads this process's
+/// variables, and takes its log, panics and signals over.
 #[must_use]
-pub fn main() -> ExitCode {
-    let flags = match Flags::of_process() {
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let flags = match Flags::of_process(arguments) {
         Ok(flags) => flags,
         Err(usage) => return process::usage(&usage),
     };
@@ -35,17 +39,38 @@ pub fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error),
     };
-    if flags.command == Some(Command::Check) {
-        // With stdout closed, the code must do.
-        drop(writeln!(io::stdout(), "{config}"));
-        return ExitCode::SUCCESS;
-    }
-    match run::start(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = %chain(&*error), "cannot run");
-            ExitCode::from(CANNOT_RUN)
+    match flags.command {
+        Some(Command::Check) => {
+            for warning in &config.alerts.warnings {
+                drop(writeln!(io::stderr(), "watch: warning: {warning}"));
+            }
+            // With stdout closed, the code must do.
+            drop(writeln!(io::stdout(), "{config}"));
+            ExitCode::SUCCESS
         }
+        Some(Command::TestAlert) => test_alert(&config.alerts),
+        Some(Command::Healthcheck) | None => match run::start(config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(error = %chain(&*error), "cannot run");
+                ExitCode::from(CANNOT_RUN)
+            }
+        },
+    }
+}
+
+/// Sends a message through every channel, and tells how each went.
+fn test_alert(settings: &alert::Settings) -> ExitCode {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, CANNOT_RUN),
+    };
+    match runtime.block_on(alert::test(settings)) {
+        Ok(report) => {
+            drop(write!(io::stdout(), "{report}"));
+            if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(CANNOT_RUN) }
+        }
+        Err(error) => process::fail("watch", &error, CANNOT_RUN),
     }
 }
 

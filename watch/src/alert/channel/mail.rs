@@ -1,0 +1,126 @@
+//! Mail by SMTP. One message to all; if the server refuses one of them, one to each, so that a wrong address
+//! keeps nobody else in the dark.
+
+use std::time::Duration;
+
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    address::Envelope,
+    message::header::{ContentType, HeaderName, HeaderValue},
+    transport::smtp::{
+        Error,
+        authentication::Credentials,
+        client::{Certificate, Tls, TlsParameters},
+        extension::ClientId,
+    },
+};
+use rustls::pki_types::CertificateDer;
+
+use super::{Trouble, http::reason, to_each};
+use crate::{
+    alert::{
+        desk::{Kind, Notice},
+        settings::{Mail, MailTls},
+        text::{self, Context},
+    },
+    picture::Millis,
+};
+
+/// A mail server, ready to be used.
+#[derive(Debug)]
+pub(super) struct Mailer {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+}
+
+impl Mailer {
+    pub(super) fn new(mail: &Mail, authorities: &[CertificateDer<'static>], timeout: Duration) -> Result<Self, String> {
+        let told = |error: Error| format!("mail: {}", reason(&error));
+        let parameters = || {
+            let mut parameters = TlsParameters::builder(mail.host.clone());
+            for authority in authorities {
+                parameters = parameters.add_root_certificate(Certificate::from_der(authority.to_vec())?);
+            }
+            parameters.build_rustls()
+        };
+        let tls = match mail.tls {
+            MailTls::Starttls => Tls::Required(parameters().map_err(told)?),
+            MailTls::Tls => Tls::Wrapper(parameters().map_err(told)?),
+            MailTls::None => Tls::None,
+        };
+        // Dangerous only without TLS, which has to be asked for.
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&mail.host)
+            .port(mail.port)
+            .tls(tls)
+            .timeout(Some(timeout));
+        if let Some(hello) = &mail.hello {
+            builder = builder.hello_name(ClientId::Domain(hello.clone()));
+        }
+        if let Some((user, password)) = &mail.login {
+            builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
+        }
+        Ok(Self { transport: builder.build() })
+    }
+
+    pub(super) async fn send(
+        &self,
+        mail: &Mail,
+        context: &Context,
+        notice: &Notice,
+        now: Millis,
+    ) -> Result<(), Trouble> {
+        let message = message(mail, context, notice, now)?;
+        match self.transport.send(message.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_permanent() && mail.to.len() > 1 => {}
+            Err(error) => return Err(trouble(mail, &error)),
+        }
+        let bytes = message.formatted();
+        to_each(&mail.to, |to| {
+            let envelope = Envelope::new(Some(mail.from.email.clone()), vec![to.email.clone()]);
+            let bytes = &bytes;
+            async move {
+                let envelope = envelope.map_err(|error| Trouble::lasting(error.to_string()))?;
+                let sent = self.transport.send_raw(&envelope, bytes).await;
+                sent.map(drop).map_err(|error| trouble(mail, &error))
+            }
+        })
+        .await
+    }
+}
+
+fn trouble(mail: &Mail, error: &Error) -> Trouble {
+    let text = format!("{}:{}: {}", mail.host, mail.port, reason(error));
+    // What a server refuses for good, or cannot do.
+    if error.is_permanent() || error.is_client() { Trouble::lasting(text) } else { Trouble::passing(text) }
+}
+
+/// The message as it is sent.
+pub(super) fn message(mail: &Mail, context: &Context, notice: &Notice, now: Millis) -> Result<Message, Trouble> {
+    let domain = mail.from.email.domain();
+    let id = |id: &str| format!("<{id}@{domain}>");
+    let mut message = Message::builder().from(mail.from.clone());
+    for to in &mail.to {
+        message = message.to(to.clone());
+    }
+    message = message
+        .subject(text::subject(&mail.subject_prefix, notice))
+        .message_id(Some(id(&notice.id)))
+        // RFC 3834: no out-of-office replies.
+        .raw_header(field("Auto-Submitted", "auto-generated"));
+    // An end, or a repetition, answers the beginning.
+    let threads: Vec<_> = notice.threads().into_iter().map(id).collect();
+    if let Some(first) = threads.first() {
+        message = message.in_reply_to(first.clone()).references(threads.join(" "));
+    }
+    if notice.kind == Kind::Firing && notice.severity() == crate::picture::Severity::Critical {
+        message = message.raw_header(field("Importance", "high"));
+    }
+    message
+        .header(ContentType::TEXT_PLAIN)
+        .body(text::body(context, notice, now))
+        .map_err(|error| Trouble::lasting(error.to_string()))
+}
+
+fn field(name: &'static str, value: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+}

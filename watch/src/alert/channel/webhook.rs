@@ -1,0 +1,54 @@
+//! Webhooks: one POST, in the format that the receiver understands.
+
+use http::Uri;
+
+use super::{
+    Http, Trouble,
+    http::{field, secrets},
+};
+use crate::{
+    alert::{
+        desk::Notice,
+        settings::{Format, Webhook},
+        text::{self, Context},
+    },
+    picture::Millis,
+};
+
+/// Where Alertmanager takes alerts.
+const ALERTS: &str = "/api/v2/alerts";
+
+pub(super) async fn send(
+    http: &Http,
+    webhook: &Webhook,
+    context: &Context,
+    notice: &Notice,
+    repeat: Millis,
+    now: Millis,
+) -> Result<(), Trouble> {
+    let given = webhook.url.expose();
+    let (url, body) = match webhook.format {
+        Format::Json => (given.to_owned(), text::document(context, notice, now)),
+        Format::Slack => (given.to_owned(), text::slack(context, notice, now)),
+        Format::Alertmanager => (alerts(given), text::alertmanager(context, notice, repeat, now)),
+        Format::Ntfy => {
+            let uri: Option<Uri> = given.parse().ok();
+            let post = uri.and_then(|uri| text::ntfy(context, notice, &uri, now));
+            post.ok_or_else(|| Trouble::lasting("the address has no topic at its end, as in https://ntfy.sh/topic"))?
+        }
+    };
+    let mut request = http.post(&url).json(&body);
+    let mut hidden = secrets(given);
+    for (name, value) in &webhook.headers {
+        if let Some((name, field)) = field(name, value) {
+            request = request.header(name, field);
+        }
+        hidden.push(value.expose());
+    }
+    Http::send(request, &url, &hidden).await
+}
+
+fn alerts(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    if url.ends_with(ALERTS) { url.to_owned() } else { format!("{url}{ALERTS}") }
+}

@@ -1,0 +1,123 @@
+//! What goes through a channel as one message.
+
+use crate::{
+    alert::{
+        condition::Subject,
+        ledger::{Ask, Book, Told, Verdict, Want, Word},
+        rule::Rule,
+    },
+    picture::{Millis, Severity},
+};
+
+/// What a message says of its alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// They are wrong.
+    Firing,
+    /// They are over.
+    Resolved,
+    /// They were wrong and are over, and nobody could be told before.
+    Late,
+}
+
+impl Kind {
+    /// What stands in the ledger afterwards.
+    #[must_use]
+    pub fn word(self) -> Word {
+        match self {
+            Self::Firing => Word::Firing,
+            Self::Resolved | Self::Late => Word::Resolved,
+        }
+    }
+}
+
+/// Something to be claimed in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The channel's name.
+    pub line: String,
+    /// What is to be said.
+    pub kind: Kind,
+    /// The rule that all of it is about.
+    pub rule: Rule,
+    /// Of which alerts, with since when it is due to be said.
+    pub wants: Vec<(Want, Millis)>,
+}
+
+impl Job {
+    /// Claims it in `book` for `owner`. In what was said before, `at` is how long ago that was.
+    pub fn claim(&self, owner: &str, book: &mut Book, lifetime: Millis, now: Millis) -> Vec<Verdict> {
+        let wants: Vec<_> = self.wants.iter().map(|(want, _)| want.clone()).collect();
+        let mut verdicts = book.claim(owner, &self.line, &wants, lifetime, now);
+        for verdict in &mut verdicts {
+            if let Verdict::Done(Some(Told { at, .. })) = verdict {
+                *at = now - *at;
+            }
+        }
+        verdicts
+    }
+}
+
+/// A message to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Unique.
+    pub id: String,
+    /// The channel's name.
+    pub line: String,
+    /// What it says.
+    pub kind: Kind,
+    /// Name of the rule that found it.
+    pub rule: &'static str,
+    /// The alerts; at least one.
+    pub items: Vec<Item>,
+    /// Only to be written down: the channel does not want to hear of it.
+    pub silent: bool,
+    /// So often in a row the channel has failed before.
+    pub failures: u32,
+}
+
+/// One alert of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Which.
+    pub fingerprint: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// One sentence.
+    pub summary: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// Since when it is wrong.
+    pub since: Millis,
+    /// When it was over.
+    pub ended: Option<Millis>,
+    /// The message that announced its beginning.
+    pub thread: Option<String>,
+}
+
+impl Notice {
+    /// How much the worst of it matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.items.iter().map(|item| item.severity).max().unwrap_or_default()
+    }
+
+    /// The messages that it answers.
+    #[must_use]
+    pub fn threads(&self) -> Vec<&str> {
+        let mut threads: Vec<_> = self.items.iter().filter_map(|item| item.thread.as_deref()).collect();
+        threads.sort_unstable();
+        threads.dedup();
+        threads
+    }
+}
+
+/// What is asked of the ledger to say this.
+pub(super) fn ask(kind: Kind, fired: Millis, severity: Severity, repeat: Option<Millis>, now: Millis) -> Ask {
+    match kind {
+        Kind::Firing => Ask::Firing { age: now - fired, severity, repeat },
+        Kind::Late => Ask::Firing { age: now - fired, severity: Severity::Info, repeat: None },
+        Kind::Resolved => Ask::Resolved,
+    }
+}

@@ -1,0 +1,286 @@
+//! Pure: what one instance has to say, when, through which channel.
+//!
+//! Nothing is queued. Each channel compares what its instance sees with what was announced, and the
+//! difference is what there is to say; it grows no larger than the alerts do, whatever a channel's outage.
+//! To say something takes three steps, and a step's outcome leads to the next: a [`Job`] is to be claimed
+//! in the ledger, a [`Notice`] is to be sent, and what was sent is to be written down ([`Push`]).
+//!
+//! The leader's instance does so at once. Each other one waits, by its [rank](rank()), for so long that it
+//! finds the matter done; so it acts only when those before it do not. While the ledger cannot be used they
+//! wait longer, and then say it: twice is better than not at all.
+
+mod group;
+mod line;
+mod rank;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use self::line::State;
+pub use self::{
+    group::{Item, Job, Kind, Notice},
+    line::{Failure, Line, Retry},
+    rank::rank,
+};
+use super::{
+    condition::Condition,
+    ledger::{Book, Told, Verdict, Word},
+    machine::{Machine, Phase},
+    rule::{Rule, Rules},
+    rules::{Observation, Restarts, conditions},
+    silence::Silence,
+};
+use crate::picture::{Alert, Millis, Picture, Severity};
+
+/// When the ledger is back, those behind the leader give it so long to write down what it has said.
+/// They also wait so long after each other when the ledger works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delays {
+    /// What is found together is told together.
+    pub group_wait: Millis,
+    /// Between two messages of one rule that are not critical.
+    pub group_interval: Millis,
+    /// For each rank, when the ledger works.
+    pub takeover: Millis,
+    /// For each rank, when it does not.
+    pub blind: Millis,
+}
+
+/// What a desk goes by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Orders {
+    /// The rules.
+    pub rules: Rules,
+    /// What nobody wants to hear.
+    pub silences: Vec<Silence>,
+    /// The channels.
+    pub lines: Vec<Line>,
+    /// How long to wait.
+    pub delays: Delays,
+}
+
+/// All that one instance knows of alerts and their announcement.
+#[derive(Debug)]
+pub struct Desk {
+    orders: Arc<Orders>,
+    machine: Machine,
+    restarts: Restarts,
+    lines: BTreeMap<String, State>,
+    /// The instance, and its node.
+    me: String,
+    node: String,
+    rank: u32,
+    /// Since when the ledger answers; `None` while it does not.
+    ledger_since: Option<Millis>,
+    /// For ids of notices.
+    notices: u64,
+}
+
+/// What to write into the ledger, and to read from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Push {
+    owner: String,
+    /// What was said and is not there yet, with how long ago that was.
+    told: Vec<(String, String, Told, Millis)>,
+    /// What should be there: a ledger may lose what it had.
+    known: Vec<(String, String, Told, Millis)>,
+    released: Vec<(String, String)>,
+    seen: Vec<String>,
+    /// When this was made.
+    at: Millis,
+}
+
+impl Push {
+    /// Writes into `book`, and reads what it has: how long ago that was said stands in `at`.
+    pub fn apply(&self, book: &mut Book, now: Millis) -> Vec<(String, String, Told)> {
+        for (channel, fingerprint, told, age) in &self.told {
+            book.record(&self.owner, channel, fingerprint, Told { at: now - age, ..told.clone() });
+        }
+        for (channel, fingerprint, told, age) in &self.known {
+            book.remind(channel, fingerprint, Told { at: now - age, ..told.clone() });
+        }
+        for (channel, fingerprint) in &self.released {
+            book.release(&self.owner, channel, fingerprint);
+        }
+        book.see(&self.owner, self.seen.iter().map(String::as_str), now);
+        let age = |told: &Told| Told { at: now - told.at, ..told.clone() };
+        book.told()
+            .map(|(channel, fingerprint, told)| (channel.to_owned(), fingerprint.to_owned(), age(told)))
+            .collect()
+    }
+}
+
+impl Desk {
+    /// That of the instance `me`, with nothing known yet.
+    #[must_use]
+    pub fn new(me: &str, orders: Arc<Orders>) -> Self {
+        let mut desk = Self {
+            orders: orders.clone(),
+            machine: Machine::default(),
+            restarts: Restarts::default(),
+            lines: BTreeMap::new(),
+            me: me.to_owned(),
+            node: String::new(),
+            rank: 0,
+            ledger_since: None,
+            notices: 0,
+        };
+        desk.replace(orders);
+        desk
+    }
+
+    /// Goes on by other orders. What is known of channels that stay is kept.
+    pub fn replace(&mut self, orders: Arc<Orders>) {
+        let mut before = std::mem::take(&mut self.lines);
+        for line in &orders.lines {
+            let state = before.remove(&line.name).unwrap_or_default();
+            self.lines.insert(line.name.clone(), state.with(line.clone()));
+        }
+        self.orders = orders;
+    }
+
+    /// Takes in what a picture shows.
+    pub fn observe(&mut self, picture: &Picture, now: Millis) {
+        self.rank = rank(picture, now);
+        self.node.clone_from(&picture.source.node);
+        self.restarts.observe(picture, now);
+        let mut found = conditions(picture, &self.restarts, &self.orders.rules, now);
+        self.failing(&mut found, now);
+        let lines = &self.lines;
+        let keep = |fingerprint: &str| lines.values().any(|line| line.owes(fingerprint));
+        self.machine.observe(found, &self.orders.rules, &self.orders.silences, now, keep);
+        self.compare(now);
+    }
+
+    /// What is wrong with the channels themselves.
+    fn failing(&self, found: &mut Observation, now: Millis) {
+        if !self.orders.rules.of(Rule::ChannelFailing).enabled {
+            return;
+        }
+        for (name, state) in &self.lines {
+            let Some(error) = state.trouble(now) else { continue };
+            let what = format!("{name}@{}", if self.node.is_empty() { &self.me } else { &self.node });
+            let severity = self.orders.rules.of(Rule::ChannelFailing).severity.unwrap_or(Severity::Critical);
+            let summary = format!("messages cannot be sent by {name}: {error}");
+            let mut condition = Condition::new(Rule::ChannelFailing, &what, severity, summary);
+            condition.not_through = Some(name.clone());
+            condition.subject.node = Some(self.node.clone()).filter(|node| !node.is_empty());
+            found.conditions.push(condition);
+        }
+    }
+
+    fn compare(&mut self, now: Millis) {
+        for state in self.lines.values_mut() {
+            state.compare(self.machine.alerts(), now);
+        }
+    }
+
+    /// The alerts as the page shows them.
+    #[must_use]
+    pub fn alerts(&self) -> BTreeMap<String, Alert> {
+        let alerts = self.machine.alerts().iter();
+        alerts.map(|(fingerprint, alert)| (fingerprint.clone(), alert.shown())).collect()
+    }
+
+    /// Whether this instance comes first.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.rank == 0
+    }
+
+    /// What is to be claimed now; the outcome goes to [`claimed`](Self::claimed).
+    pub fn next(&mut self, now: Millis) -> Vec<Job> {
+        let (delays, wait) = (self.orders.delays, i64::from(self.rank));
+        // Those behind the leader give it time to write down what it said while nobody could.
+        let (rank_wait, from) = (wait.saturating_mul(delays.takeover), self.ledger_since.unwrap_or(Millis::MIN));
+        let from = if self.rank == 0 { Millis::MIN } else { from };
+        let alerts = self.machine.alerts();
+        self.lines.values_mut().filter_map(|line| line.next(alerts, delays, rank_wait, from, now)).collect()
+    }
+
+    /// What came of a claim, `Err` if the ledger cannot be used. Gives what is to be sent, the outcome of
+    /// which goes to [`sent`](Self::sent).
+    pub fn claimed(&mut self, job: &Job, verdicts: Result<Vec<Verdict>, ()>, now: Millis) -> Option<Notice> {
+        let line = self.lines.get_mut(&job.line)?;
+        let granted = match verdicts {
+            Ok(verdicts) => {
+                self.ledger_since.get_or_insert(now);
+                line.judged(job, verdicts, now)
+            }
+            Err(()) => {
+                self.ledger_since = None;
+                let wait = i64::from(self.rank).saturating_mul(self.orders.delays.blind);
+                line.unjudged(job, wait, now)
+            }
+        };
+        let id = format!("{}.{:x}.{}", self.me, now, self.notices);
+        let notice = line.notice(id, job, &granted, self.machine.alerts());
+        match notice {
+            Some(_) => self.notices += 1,
+            None => line.compare(self.machine.alerts(), now),
+        }
+        notice
+    }
+
+    /// What came of a notice.
+    pub fn sent(&mut self, notice: &Notice, outcome: Result<(), Failure>, now: Millis) {
+        if let Some(line) = self.lines.get_mut(&notice.line) {
+            line.sent(notice, outcome, now);
+            line.compare(self.machine.alerts(), now);
+        }
+    }
+
+    /// Something was said that the ledger does not have yet.
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        self.lines.values().any(State::is_ahead)
+    }
+
+    /// What the ledger should have; the outcome goes to [`synced`](Self::synced).
+    #[must_use]
+    pub fn push(&self, now: Millis) -> Push {
+        let mut push = Push { owner: self.me.clone(), at: now, ..Push::default() };
+        for (name, state) in &self.lines {
+            state.push(name, &mut push, now);
+        }
+        let seen = self.machine.alerts().iter();
+        let seen = seen.filter(|(_, alert)| alert.seen && matches!(alert.phase, Phase::Firing { .. }));
+        push.seen = seen.map(|(fingerprint, _)| fingerprint.clone()).collect();
+        push
+    }
+
+    /// What the ledger has, `Err` if it cannot be used.
+    pub fn synced(&mut self, push: &Push, result: Result<Vec<(String, String, Told)>, ()>, now: Millis) {
+        let Ok(told) = result else {
+            self.ledger_since = None;
+            return;
+        };
+        self.ledger_since.get_or_insert(now);
+        for state in self.lines.values_mut() {
+            state.pushed(push);
+        }
+        for (channel, fingerprint, told) in told {
+            let Some(state) = self.lines.get_mut(&channel) else { continue };
+            let told = Told { at: push.at - told.at, ..told };
+            if told.word == Word::Firing
+                && !self.machine.alerts().contains_key(&fingerprint)
+                && let Some(condition) = recalled(&fingerprint, &told)
+            {
+                self.machine.adopt(condition, told.since);
+            }
+            state.learn(fingerprint, told);
+        }
+        self.compare(now);
+    }
+}
+
+/// What another instance has announced.
+fn recalled(fingerprint: &str, told: &Told) -> Option<Condition> {
+    let mut condition = Condition::new(Rule::named(&told.rule)?, "", told.severity, told.summary.clone());
+    fingerprint.clone_into(&mut condition.fingerprint);
+    condition.subject = told.subject.clone();
+    Some(condition)
+}

@@ -1,0 +1,396 @@
+//! Three instances, one ledger and two channels, in a time of their own: whatever goes wrong, everything is
+//! announced, and once when nothing does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use fastrand::Rng;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    alert::rule::Rule,
+    picture::{Node, NodeRole, NodeState, Source},
+};
+
+const STEP: Millis = 50;
+const OBSERVE: Millis = 500;
+const SYNC: Millis = 5_000;
+const CLAIM: Millis = 20_000;
+/// Trouble and faults begin and end before; then all is well and everything has to come to its end.
+const ACTIVE: Millis = 400_000;
+const END: Millis = 700_000;
+const INSTANCES: [&str; 3] = ["a", "b", "c"];
+const LINES: [&str; 2] = ["mail", "sms"];
+
+/// What may go wrong besides the trouble itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum World {
+    /// Nothing; leaders change.
+    Kind,
+    /// Instances die and come back with nothing, also between a message and its record; the ledger is away,
+    /// its answers are lost, it forgets; channels fail.
+    Cruel,
+}
+
+/// From, until.
+type Span = (Millis, Millis);
+
+fn within(spans: &[Span], now: Millis) -> bool {
+    spans.iter().any(|(from, until)| (*from..*until).contains(&now))
+}
+
+#[derive(Debug)]
+struct Plan {
+    /// By node.
+    troubles: BTreeMap<String, Vec<Span>>,
+    /// Since when who leads.
+    leaders: Vec<(Millis, usize)>,
+    dead: [Vec<Span>; 3],
+    ledger_down: Vec<Span>,
+    ledger_lost: Vec<Millis>,
+    channel_down: [Vec<Span>; 2],
+    lag: [Millis; 3],
+}
+
+impl Plan {
+    fn new(world: World, rng: &mut Rng) -> Self {
+        let span = |rng: &mut Rng, longest: Millis| {
+            let from = rng.i64(1000..ACTIVE - 1000);
+            (from, (from + rng.i64(500..longest)).min(ACTIVE))
+        };
+        let spans = |rng: &mut Rng, most: usize, longest| {
+            let count = rng.usize(0..=most);
+            (0..count).map(|_| span(rng, longest)).collect::<Vec<_>>()
+        };
+        let mut trouble = |name: &str| {
+            let mut all = spans(rng, 3, 150_000);
+            all.push(span(rng, 150_000));
+            (name.to_owned(), all)
+        };
+        let troubles = [trouble("w1"), trouble("w2"), trouble("w3")].into();
+        let mut leaders = vec![(0, rng.usize(0..3))];
+        leaders.extend((0..rng.usize(0..4)).map(|_| (rng.i64(0..ACTIVE), rng.usize(0..3))));
+        leaders.sort_unstable();
+        let cruel = usize::from(world == World::Cruel);
+        let mut deaths = || {
+            // Not all at once: there must be somebody to tell.
+            let third = rng.i64(0..3) * ACTIVE / 3;
+            let from = third + rng.i64(0..ACTIVE / 6);
+            let dies = cruel == 1 && rng.bool();
+            dies.then(|| (from, from + rng.i64(500..ACTIVE / 6))).into_iter().collect()
+        };
+        let dead = [deaths(), deaths(), deaths()];
+        Self {
+            troubles,
+            leaders,
+            dead,
+            ledger_down: spans(rng, 4 * cruel, 60_000),
+            ledger_lost: spans(rng, cruel, 2000).into_iter().map(|(at, _)| at).collect(),
+            channel_down: [spans(rng, 2 * cruel, 60_000), spans(rng, 2 * cruel, 60_000)],
+            lag: [0; 3].map(|_| rng.i64(0..1500)),
+        }
+    }
+
+    /// What the instance's engine says.
+    fn picture(&self, instance: usize, now: Millis) -> Picture {
+        let seen = now - self.lag[instance];
+        let (_, leader) = *self.leaders.iter().rev().find(|(since, _)| *since <= seen).unwrap_or(&self.leaders[0]);
+        let manager = |(index, name): (usize, &&str)| {
+            let node = Node {
+                role: NodeRole::Manager,
+                state: NodeState::Ready,
+                reachable: Some(true),
+                leader: index == leader,
+                ..Node::default()
+            };
+            ((*name).to_owned(), node)
+        };
+        let worker = |(name, spans): (&String, &Vec<Span>)| {
+            let state = if within(spans, seen) { NodeState::Down } else { NodeState::Ready };
+            (name.clone(), Node { state, ..Node::default() })
+        };
+        Picture {
+            source: Source {
+                node: INSTANCES[instance].to_owned(),
+                leader: instance == leader,
+                at: Some(now),
+                ..Source::default()
+            },
+            nodes: INSTANCES.iter().enumerate().map(manager).chain(self.troubles.iter().map(worker)).collect(),
+            ..Picture::default()
+        }
+    }
+}
+
+/// Something under way.
+enum Step {
+    Claim(Job),
+    Send(Notice),
+    Sync(Push),
+}
+
+struct Instance {
+    desk: Desk,
+    life: u32,
+    synced: Millis,
+    is_syncing: bool,
+}
+
+/// One message that came out of a channel.
+#[derive(Clone, Debug)]
+struct Message {
+    at: Millis,
+    line: String,
+    word: Word,
+    kind: Kind,
+    fingerprints: Vec<String>,
+    /// Who sent it, in which life.
+    sender: (usize, u32),
+    /// The ledger has it. What somebody sent who died before is not known to anybody.
+    is_recorded: bool,
+}
+
+struct Simulation {
+    world: World,
+    plan: Plan,
+    rng: Rng,
+    orders: Arc<Orders>,
+    instances: Vec<Instance>,
+    book: Book,
+    /// When it ends, whose, in which life.
+    steps: Vec<(Millis, usize, u32, Step)>,
+    messages: Vec<Message>,
+}
+
+fn orders() -> Orders {
+    let line = |name: &str| Line { name: name.to_owned(), minimum: Severity::Warning, resolved: true, repeat: END };
+    let mut rules = Rules::default();
+    // It has its own tests, and its messages would have to be told from the others.
+    rules.of_mut(Rule::ChannelFailing).enabled = false;
+    Orders {
+        rules,
+        silences: Vec::new(),
+        lines: LINES.iter().map(|name| line(name)).collect(),
+        delays: Delays { group_wait: 2000, group_interval: 60_000, takeover: 5000, blind: 10_000 },
+    }
+}
+
+impl Simulation {
+    fn run(world: World, seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let plan = Plan::new(world, &mut rng);
+        let orders = Arc::new(orders());
+        let instance =
+            |name: &str| Instance { desk: Desk::new(name, orders.clone()), life: 0, synced: -SYNC, is_syncing: false };
+        let instances = INSTANCES.iter().map(|name| instance(name)).collect();
+        let mut simulation = Self {
+            world,
+            plan,
+            rng,
+            orders,
+            instances,
+            book: Book::default(),
+            steps: Vec::new(),
+            messages: Vec::new(),
+        };
+        for now in (0..END).step_by(usize::try_from(STEP).unwrap()) {
+            simulation.step(now);
+        }
+        simulation
+    }
+
+    fn step(&mut self, now: Millis) {
+        if self.plan.ledger_lost.iter().any(|at| (*at..at + STEP).contains(&now)) {
+            self.book = Book::default();
+        }
+        for index in 0..self.instances.len() {
+            if within(&self.plan.dead[index], now) {
+                let instance = &mut self.instances[index];
+                instance.desk = Desk::new(&format!("{}{}", INSTANCES[index], instance.life), self.orders.clone());
+                instance.life += 1;
+                instance.is_syncing = false;
+                continue;
+            }
+            if now % OBSERVE == 0 {
+                self.instances[index].desk.observe(&self.plan.picture(index, now), now);
+                for job in self.instances[index].desk.next(now) {
+                    self.begin(index, now, Step::Claim(job));
+                }
+            }
+            let instance = &mut self.instances[index];
+            if !instance.is_syncing && (instance.desk.is_ahead() && now % 1000 == 0 || now - instance.synced >= SYNC) {
+                instance.is_syncing = true;
+                instance.synced = now;
+                let push = instance.desk.push(now);
+                self.begin(index, now, Step::Sync(push));
+            }
+        }
+        let mut due: Vec<_> = Vec::new();
+        let mut later = Vec::new();
+        for step in std::mem::take(&mut self.steps) {
+            if step.0 <= now { due.push(step) } else { later.push(step) }
+        }
+        self.steps = later;
+        due.sort_by_key(|(at, ..)| *at);
+        for (_, index, life, step) in due {
+            // What the dead have sent before has left already, or never will.
+            if self.instances[index].life == life {
+                self.end(index, step, now);
+            }
+        }
+    }
+
+    fn begin(&mut self, index: usize, now: Millis, step: Step) {
+        let takes = match &step {
+            Step::Claim(_) | Step::Sync(_) if within(&self.plan.ledger_down, now) => 1500,
+            Step::Claim(_) | Step::Sync(_) => self.rng.i64(10..300),
+            Step::Send(_) => self.rng.i64(50..2000),
+        };
+        // An instance asks the ledger one thing after the other.
+        let last = self.steps.iter().filter(|(_, other, _, other_step)| {
+            *other == index && !matches!((other_step, &step), (Step::Send(_), _) | (_, Step::Send(_)))
+        });
+        let from = last.map(|(at, ..)| *at).max().unwrap_or(now).max(now);
+        self.steps.push((from + takes, index, self.instances[index].life, step));
+    }
+
+    fn end(&mut self, index: usize, step: Step, now: Millis) {
+        // The ledger's own clock.
+        let there = now + 7_000_000;
+        let is_down = within(&self.plan.ledger_down, now);
+        let is_lost = self.world == World::Cruel && now < ACTIVE && self.rng.u8(0..20) == 0;
+        match step {
+            Step::Claim(job) => {
+                let owner = self.instances[index].desk.me.clone();
+                let verdicts = if is_down {
+                    Err(())
+                } else {
+                    let verdicts = job.claim(&owner, &mut self.book, CLAIM, there);
+                    self.book.prune(there);
+                    if is_lost { Err(()) } else { Ok(verdicts) }
+                };
+                if let Some(notice) = self.instances[index].desk.claimed(&job, verdicts, now) {
+                    self.begin(index, now, Step::Send(notice));
+                }
+            }
+            Step::Send(notice) => {
+                let channel = LINES.iter().position(|line| *line == notice.line).unwrap();
+                let outcome = if within(&self.plan.channel_down[channel], now) {
+                    let pause = Duration::from_secs(1 << notice.failures.min(5));
+                    Err(Failure { error: "down".to_owned(), retry: Retry::After(pause) })
+                } else {
+                    self.messages.push(Message {
+                        at: now,
+                        line: notice.line.clone(),
+                        word: notice.kind.word(),
+                        kind: notice.kind,
+                        fingerprints: notice.items.iter().map(|item| item.fingerprint.clone()).collect(),
+                        sender: (index, self.instances[index].life),
+                        is_recorded: false,
+                    });
+                    Ok(())
+                };
+                // Sent, and dead before it could be written down.
+                if self.world == World::Cruel && now < ACTIVE && self.rng.u8(0..20) == 0 {
+                    self.plan.dead[index].push((now, now + 3000));
+                }
+                self.instances[index].desk.sent(&notice, outcome, now);
+            }
+            Step::Sync(push) => {
+                let told = if is_down {
+                    Err(())
+                } else {
+                    let told = push.apply(&mut self.book, there);
+                    self.book.prune(there);
+                    if is_lost { Err(()) } else { Ok(told) }
+                };
+                let instance = &mut self.instances[index];
+                instance.is_syncing = false;
+                if told.is_ok() {
+                    let own =
+                        |message: &&mut Message| message.sender == (index, instance.life) && message.at <= push.at;
+                    self.messages.iter_mut().filter(own).for_each(|message| message.is_recorded = true);
+                }
+                instance.desk.synced(&push, told, now);
+            }
+        }
+    }
+
+    /// The messages about one node through one channel.
+    fn about(&self, line: &str, node: &str) -> Vec<&Message> {
+        let fingerprint = format!("node_down/{node}");
+        let about = |message: &&Message| message.line == line && message.fingerprints.contains(&fingerprint);
+        self.messages.iter().filter(about).collect()
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        for (node, spans) in &self.plan.troubles {
+            for line in LINES {
+                let about = self.about(line, node);
+                let words: Vec<_> = about.iter().map(|message| (message.at, message.kind)).collect();
+                prop_assert!(
+                    about.first().is_none_or(|first| first.kind != Kind::Resolved),
+                    "an end without a beginning: {node} {line} {words:?}"
+                );
+                prop_assert!(
+                    about.last().is_none_or(|last| last.word == Word::Resolved || !last.is_recorded),
+                    "never resolved: {node} {line} {words:?}"
+                );
+                if self.world == World::Kind {
+                    let alternate = about.windows(2).all(|pair| pair[0].word != pair[1].word);
+                    prop_assert!(alternate, "twice: {node} {line} {words:?} {spans:?}");
+                }
+                self.check_told(node, line, spans, &about)?;
+            }
+        }
+        for instance in &self.instances {
+            let left: BTreeSet<_> = instance.desk.alerts().into_keys().collect();
+            prop_assert!(!instance.desk.is_ahead(), "still something to write down; {left:?}");
+        }
+        Ok(())
+    }
+
+    /// Whatever lasted was told, in time where nothing went wrong.
+    fn check_told(&self, node: &str, line: &str, spans: &[Span], about: &[&Message]) -> Result<(), TestCaseError> {
+        for &(from, until) in spans {
+            let (longer, within) = match self.world {
+                // Patience, grouping, looks, a lag, a claim and a message, and one before it.
+                World::Kind => (8000, 3000 + 2000 + 1500 + 1500 + 2 * (600 + 2000)),
+                // Also all that can be away, one after the other, and a claim of somebody who died.
+                World::Cruel => (100_000, 300_000),
+            };
+            if until - from < longer {
+                continue;
+            }
+            // Told at the time, or known already from a trouble just before, which is then not over.
+            // An end that nobody knows to have been told leaves it known, too.
+            let last = about.iter().rfind(|message| message.at <= from);
+            let known = last.is_some_and(|last| last.word == Word::Firing || !last.is_recorded);
+            let told = about.iter().any(|message| {
+                (from..from + within).contains(&message.at)
+                    && (message.word == Word::Firing || message.kind == Kind::Late)
+            });
+            let words: Vec<_> = about.iter().map(|message| (message.at, message.kind)).collect();
+            prop_assert!(known || told, "not told: {node} {line} {from}..{until} {words:?}");
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn everything_is_announced_once_while_nothing_goes_wrong(seed: u64) {
+        Simulation::run(World::Kind, seed).check()?;
+    }
+
+    #[test]
+    fn everything_is_announced_whatever_goes_wrong(seed: u64) {
+        Simulation::run(World::Cruel, seed).check()?;
+    }
+}

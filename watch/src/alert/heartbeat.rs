@@ -1,0 +1,70 @@
+//! A word to somebody outside, again and again, while all is so well that alerts would be sent. Whoever
+//! hears nothing any more raises the alarm: about the loss of all machines nobody inside can tell.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tracing::{info, warn};
+
+use super::{
+    channel::{Http, secrets},
+    desk::rank,
+    metrics::{Metrics, Outcome},
+    rules::is_stale,
+    settings::Heartbeat,
+    time,
+};
+use crate::picture::Picture;
+
+/// After a failure one does not wait for longer.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Beats for ever.
+pub(super) async fn run(heartbeat: Heartbeat, http: Http, pictures: watch::Receiver<Arc<Picture>>, metrics: Metrics) {
+    let mut ticks = interval(heartbeat.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_failing = false;
+    loop {
+        ticks.tick().await;
+        if !is_mine(&pictures) {
+            continue;
+        }
+        match beat(&heartbeat, &http).await {
+            Ok(()) => {
+                metrics.heartbeat(Outcome::sent);
+                if std::mem::take(&mut is_failing) {
+                    info!("the heartbeat is heard again");
+                }
+            }
+            Err(error) => {
+                metrics.heartbeat(Outcome::failed);
+                if !std::mem::replace(&mut is_failing, true) {
+                    warn!(error, "the heartbeat is not heard");
+                }
+                if AGAIN < heartbeat.interval {
+                    ticks.reset_after(AGAIN);
+                }
+            }
+        }
+    }
+}
+
+/// The leader's instance beats, as long as its engine answers.
+fn is_mine(pictures: &watch::Receiver<Arc<Picture>>) -> bool {
+    let picture = pictures.borrow();
+    let now = time::now();
+    !is_stale(&picture, now) && rank(&picture, now) == 0
+}
+
+async fn beat(heartbeat: &Heartbeat, http: &Http) -> Result<(), String> {
+    let url = heartbeat.url.expose();
+    let hidden = secrets(url);
+    let sending = Http::send(http.ping(url, heartbeat.post), url, &hidden);
+    match timeout(heartbeat.timeout, sending).await {
+        Ok(sent) => sent.map_err(|trouble| trouble.error),
+        Err(_) => Err(format!("no answer within {}", humantime::format_duration(heartbeat.timeout))),
+    }
+}

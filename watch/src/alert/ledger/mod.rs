@@ -1,0 +1,107 @@
+//! What the instances have announced, kept where all of them can see it.
+//!
+//! The [`Book`] is one small value. Whoever changes it reads it, decides, and writes it back if nobody else
+//! has meanwhile. Every use is bounded: an alert must not wait for the very machine that it is about.
+
+mod book;
+mod redis;
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+pub use self::{
+    book::{Ask, Book, Told, Verdict, Want, Word, covers},
+    redis::RedisStore,
+};
+use crate::picture::Millis;
+
+/// For reading, deciding and writing together. Longer, and the leader goes on without it.
+const BOUND: Duration = Duration::from_millis(1500);
+
+/// What a store's method gives back.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
+
+/// Where the book is kept.
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Reads it.
+    fn load(&self) -> Answer<'_, Snapshot>;
+
+    /// Writes it, if it still has this version; says whether it had.
+    fn swap(&self, version: &str, text: String) -> Answer<'_, bool>;
+}
+
+/// The book at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Another one after each change; empty where there is no book yet.
+    pub version: String,
+    /// The book as JSON; empty where there is none yet.
+    pub text: String,
+    /// What the keeper's clock says.
+    pub now: Millis,
+}
+
+/// Why the book cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Nobody keeps one.
+    #[error("no Redis is configured")]
+    None,
+    /// No answer in time.
+    #[error("no answer within {BOUND:?}")]
+    TimedOut,
+    /// Others write all the time.
+    #[error("others were faster, again and again")]
+    Busy,
+    /// Redis says something else.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// The book, wherever it is kept.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    store: Option<Arc<dyn Store>>,
+}
+
+impl Ledger {
+    /// The one that `store` keeps; with none, every use fails.
+    #[must_use]
+    pub fn new(store: Option<Arc<dyn Store>>) -> Self {
+        Self { store }
+    }
+
+    /// Changes the book. `change` may be called several times, and only the last result counts.
+    ///
+    /// # Errors
+    /// The book cannot be read or written now. Whether it was written is then unknown.
+    pub async fn update<T>(&self, change: impl FnMut(&mut Book, Millis) -> T) -> Result<T, LedgerError> {
+        let store = self.store.as_ref().ok_or(LedgerError::None)?;
+        let changed = tokio::time::timeout(BOUND, try_update(store.as_ref(), change));
+        changed.await.unwrap_or(Err(LedgerError::TimedOut))
+    }
+}
+
+async fn try_update<T>(store: &dyn Store, mut change: impl FnMut(&mut Book, Millis) -> T) -> Result<T, LedgerError> {
+    const TRIES: u32 = 8;
+    for attempt in 0..TRIES {
+        let Snapshot { version, text, now } = store.load().await?;
+        // One that cannot be read is from another version of this program, or damaged; nothing is lost but
+        // what was announced.
+        let before: Book = serde_json::from_str(&text).unwrap_or_default();
+        let mut book = before.clone();
+        let result = change(&mut book, now);
+        book.prune(now);
+        if book == before {
+            return Ok(result);
+        }
+        let text = serde_json::to_string(&book).map_err(|error| LedgerError::Store(error.to_string()))?;
+        if store.swap(&version, text).await? {
+            return Ok(result);
+        }
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..10 << attempt.min(4)))).await;
+    }
+    Err(LedgerError::Busy)
+}
+
+#[cfg(test)]
+pub(super) mod memory;

@@ -1,0 +1,105 @@
+//! The book in Redis: one hash with its text and its version.
+
+use std::{fmt, future::Future, pin::Pin};
+
+use redis::aio::MultiplexedConnection;
+use tokio::sync::Mutex;
+
+use super::{Answer, LedgerError, Snapshot, Store};
+use crate::picture::Millis;
+
+/// The book's key. Names what changes when its shape does.
+const KEY: &str = "watch:alerts:1";
+
+/// Longer than anything in it is remembered.
+const EXPIRES: Millis = 60 * 24 * 60 * 60_000;
+
+/// Writes only over the version that was read.
+const SWAP: &str = r"
+if (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[2], 'book', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
+";
+
+type Connecting = Pin<Box<dyn Future<Output = Result<MultiplexedConnection, LedgerError>> + Send>>;
+
+/// Keeps the book in the Redis that a function connects to.
+pub struct RedisStore {
+    connect: Box<dyn Fn() -> Connecting + Send + Sync>,
+    /// The last one that answered.
+    connection: Mutex<Option<MultiplexedConnection>>,
+}
+
+impl RedisStore {
+    /// `connect` gives a connection to the present master. It is asked again after each failure, so that a
+    /// new master is found.
+    pub fn new<C, F, E>(connect: C) -> Self
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<MultiplexedConnection, E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        let connect = move || -> Connecting {
+            let connecting = connect();
+            Box::pin(async move { connecting.await.map_err(|error| LedgerError::Store(error.to_string())) })
+        };
+        Self { connect: Box::new(connect), connection: Mutex::new(None) }
+    }
+
+    async fn connection(&self) -> Result<MultiplexedConnection, LedgerError> {
+        // Taken out: if the caller gives up on it, the next one begins anew.
+        match self.connection.lock().await.take() {
+            Some(connection) => Ok(connection),
+            None => (self.connect)().await,
+        }
+    }
+
+    /// Puts back a connection that is good for more.
+    async fn keep(&self, connection: MultiplexedConnection) {
+        *self.connection.lock().await = Some(connection);
+    }
+}
+
+fn failed(error: &redis::RedisError) -> LedgerError {
+    LedgerError::Store(error.to_string())
+}
+
+impl Store for RedisStore {
+    fn load(&self) -> Answer<'_, Snapshot> {
+        Box::pin(async {
+            let mut connection = self.connection().await?;
+            let mut ask = redis::pipe();
+            ask.cmd("TIME").cmd("HMGET").arg(KEY).arg("version").arg("book");
+            type Loaded = ((Millis, Millis), (Option<String>, Option<String>));
+            let answer: Result<Loaded, _> = ask.query_async(&mut connection).await;
+            let ((seconds, micros), (version, text)) = answer.map_err(|error| failed(&error))?;
+            self.keep(connection).await;
+            Ok(Snapshot {
+                version: version.unwrap_or_default(),
+                text: text.unwrap_or_default(),
+                now: seconds * 1000 + micros / 1000,
+            })
+        })
+    }
+
+    fn swap(&self, version: &str, text: String) -> Answer<'_, bool> {
+        let version = version.to_owned();
+        Box::pin(async move {
+            let mut connection = self.connection().await?;
+            // Never one that was there before, also after a loss of data.
+            let next = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+            let mut swap = redis::cmd("EVAL");
+            swap.arg(SWAP).arg(1).arg(KEY).arg(version).arg(next).arg(text).arg(EXPIRES);
+            let swapped: bool = swap.query_async(&mut connection).await.map_err(|error| failed(&error))?;
+            self.keep(connection).await;
+            Ok(swapped)
+        })
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisStore")
+    }
+}

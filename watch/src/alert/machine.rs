@@ -1,0 +1,243 @@
+//! Pure: from what is wrong in one picture to alerts that begin and end.
+//!
+//! An alert is pending until it has been so for its rule's time, fires until it has been right for
+//! another, and is then resolved. Where a picture does not tell, nothing begins and nothing ends. What
+//! comes back soon after its end has to be right for twice as long the next time, so that trouble that
+//! comes and goes is one alert.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    condition::Condition,
+    rule::Rules,
+    rules::Observation,
+    silence::{self, Silence},
+    time::millis,
+};
+use crate::picture::{self, AlertState, Millis};
+
+/// For so long an alert that is over is shown.
+const SHOWN: Millis = 10 * 60_000;
+
+/// What has an explanation is not told for so much longer than the explanation: what a lost node took with
+/// it comes back later than the node.
+pub const LINGER: Millis = 2 * 60_000;
+
+/// What fires again so soon after its end has come back.
+const FLAP: Millis = 30 * 60_000;
+
+/// Nothing has to be right for longer, unless its rule says so.
+const CALM: Millis = 10 * 60_000;
+
+/// How far an alert is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not for long enough yet.
+    Pending,
+    /// For long enough.
+    Firing {
+        /// Since when.
+        at: Millis,
+        /// Since when it is right again, if it is.
+        clear: Option<Millis>,
+    },
+    /// Over.
+    Resolved {
+        /// Since when it fired.
+        fired: Millis,
+        /// When it ended.
+        at: Millis,
+    },
+}
+
+/// Something that is wrong, or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// What is wrong, as it was last seen.
+    pub condition: Condition,
+    /// How far it is.
+    pub phase: Phase,
+    /// Since when it is wrong.
+    pub since: Millis,
+    /// It is wrong in the newest picture.
+    pub seen: bool,
+    /// What explains it, so that nobody needs to be told.
+    pub inhibited_by: Option<String>,
+    /// Nobody wants to be told until then.
+    pub silenced_until: Option<Millis>,
+    /// All that explained it since it began.
+    causes: BTreeSet<String>,
+}
+
+impl Alert {
+    fn new(condition: Condition, phase: Phase, since: Millis) -> Self {
+        Self {
+            causes: condition.causes.iter().cloned().collect(),
+            condition,
+            phase,
+            since,
+            seen: false,
+            inhibited_by: None,
+            silenced_until: None,
+        }
+    }
+
+    fn state(&self) -> AlertState {
+        match self.phase {
+            Phase::Pending => AlertState::Pending,
+            Phase::Firing { .. } => AlertState::Firing,
+            Phase::Resolved { .. } => AlertState::Resolved,
+        }
+    }
+
+    /// As the page shows it.
+    #[must_use]
+    pub fn shown(&self) -> picture::Alert {
+        picture::Alert {
+            rule: self.condition.rule.name().to_owned(),
+            severity: self.condition.severity,
+            state: self.state(),
+            since: self.since,
+            summary: self.condition.summary.clone(),
+            node: self.condition.subject.node.clone(),
+            service: self.condition.subject.service.clone(),
+            task: self.condition.subject.task.clone(),
+            silenced_until: self.silenced_until,
+            inhibited_by: self.inhibited_by.clone(),
+        }
+    }
+}
+
+/// How often an alert came back.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flaps {
+    times: u32,
+    resolved: Millis,
+}
+
+/// All alerts of one instance.
+#[derive(Clone, Debug, Default)]
+pub struct Machine {
+    alerts: BTreeMap<String, Alert>,
+    flaps: BTreeMap<String, Flaps>,
+}
+
+impl Machine {
+    /// The alerts by fingerprint.
+    #[must_use]
+    pub fn alerts(&self) -> &BTreeMap<String, Alert> {
+        &self.alerts
+    }
+
+    /// Goes on by what one picture shows. Alerts that are over stay while `keep` says so.
+    pub fn observe(
+        &mut self,
+        observation: Observation,
+        rules: &Rules,
+        silences: &[Silence],
+        now: Millis,
+        keep: impl Fn(&str) -> bool,
+    ) {
+        for alert in self.alerts.values_mut() {
+            alert.seen = false;
+        }
+        let unknown = Observation { unknown: observation.unknown, conditions: Vec::new() };
+        for condition in observation.conditions {
+            self.see(condition, now);
+        }
+        self.alerts.retain(|fingerprint, alert| {
+            alert.seen
+                || match &mut alert.phase {
+                    Phase::Pending => !unknown.knows(fingerprint),
+                    Phase::Firing { clear, .. } => {
+                        *clear = unknown.knows(fingerprint).then(|| clear.unwrap_or(now));
+                        true
+                    }
+                    Phase::Resolved { at, .. } => now - *at < SHOWN || keep(fingerprint),
+                }
+        });
+        self.advance(rules, now);
+        self.judge(silences, now);
+    }
+
+    fn see(&mut self, condition: Condition, now: Millis) {
+        if let Some(alert) = self.alerts.get_mut(&condition.fingerprint)
+            && !matches!(alert.phase, Phase::Resolved { .. })
+        {
+            if let Phase::Firing { clear, .. } = &mut alert.phase {
+                *clear = None;
+            }
+            alert.seen = true;
+            alert.causes.extend(condition.causes.iter().cloned());
+            alert.condition = condition;
+            return;
+        }
+        let fingerprint = condition.fingerprint.clone();
+        let alert = Alert { seen: true, ..Alert::new(condition, Phase::Pending, now) };
+        self.alerts.insert(fingerprint, alert);
+    }
+
+    fn advance(&mut self, rules: &Rules, now: Millis) {
+        for (fingerprint, alert) in &mut self.alerts {
+            let patience = rules.of(alert.condition.rule).patience;
+            match alert.phase {
+                Phase::Pending => {
+                    let wait = millis(patience.wait).saturating_add(alert.condition.extra_wait);
+                    if alert.seen && now - alert.since >= wait {
+                        alert.phase = Phase::Firing { at: now, clear: None };
+                        let flaps = self.flaps.entry(fingerprint.clone()).or_default();
+                        let is_back = flaps.resolved > 0 && now - flaps.resolved < FLAP;
+                        flaps.times = if is_back { flaps.times + 1 } else { 0 };
+                    }
+                }
+                Phase::Firing { at: fired, clear: Some(clear) } => {
+                    let flaps = self.flaps.entry(fingerprint.clone()).or_default();
+                    let least = millis(patience.resolve_after);
+                    let wait = least.saturating_mul(1 << flaps.times.min(20)).min(CALM).max(least);
+                    if now - clear >= wait {
+                        alert.phase = Phase::Resolved { fired, at: now };
+                        flaps.resolved = now;
+                    }
+                }
+                Phase::Firing { clear: None, .. } | Phase::Resolved { .. } => {}
+            }
+        }
+        let alerts = &self.alerts;
+        self.flaps.retain(|fingerprint, flaps| alerts.contains_key(fingerprint) || now - flaps.resolved < FLAP);
+    }
+
+    /// Who needs to be told.
+    fn judge(&mut self, silences: &[Silence], now: Millis) {
+        let explains = |cause: &&String| match self.alerts.get(*cause).map(|cause| (cause.seen, cause.phase)) {
+            // It decides first.
+            Some((seen, Phase::Pending)) => seen,
+            Some((_, Phase::Firing { .. })) => true,
+            Some((_, Phase::Resolved { at, .. })) => now - at < LINGER,
+            None => false,
+        };
+        let explained: Vec<_> = self.alerts.values().map(|alert| alert.causes.iter().find(explains).cloned()).collect();
+        for (alert, explained) in self.alerts.values_mut().zip(explained) {
+            alert.inhibited_by = explained;
+            alert.silenced_until = silence::until(silences, &alert.condition, now);
+        }
+    }
+
+    /// Takes over an alert that another instance has announced and that is not known here. Unless a
+    /// picture shows it, it is on its way to its end.
+    pub fn adopt(&mut self, condition: Condition, since: Millis) {
+        let fingerprint = condition.fingerprint.clone();
+        let adopted = Alert::new(condition, Phase::Firing { at: since, clear: None }, since);
+        match self.alerts.get_mut(&fingerprint) {
+            None => drop(self.alerts.insert(fingerprint, adopted)),
+            // It has been told already, so it needs no more patience.
+            Some(alert) if alert.phase == Phase::Pending => {
+                alert.phase = adopted.phase;
+                alert.since = alert.since.min(since);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

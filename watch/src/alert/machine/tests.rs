@@ -1,0 +1,165 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{alert::rule::Rule, picture::Severity};
+
+const SECOND: Millis = 1000;
+
+fn condition(rule: Rule, what: &str) -> Condition {
+    Condition::new(rule, what, Severity::Critical, "wrong")
+}
+
+/// A machine whose time goes on second by second.
+struct Run {
+    machine: Machine,
+    rules: Rules,
+    now: Millis,
+}
+
+impl Run {
+    fn new() -> Self {
+        let mut rules = Rules::default();
+        rules.of_mut(Rule::NodeDown).patience.wait = Duration::from_secs(3);
+        rules.of_mut(Rule::NodeDown).patience.resolve_after = Duration::from_secs(10);
+        Self { machine: Machine::default(), rules, now: 1_000_000 }
+    }
+
+    /// So many seconds of pictures that show this.
+    fn show(&mut self, conditions: &[Condition], unknown: &[&str], seconds: i64) {
+        for _ in 0..seconds {
+            self.now += SECOND;
+            let observation = Observation {
+                conditions: conditions.to_vec(),
+                unknown: unknown.iter().map(ToString::to_string).collect(),
+            };
+            self.machine.observe(observation, &self.rules, &[], self.now, |_| false);
+        }
+    }
+
+    fn phase(&self, fingerprint: &str) -> Option<Phase> {
+        self.machine.alerts().get(fingerprint).map(|alert| alert.phase)
+    }
+
+    fn state(&self, fingerprint: &str) -> Option<AlertState> {
+        self.machine.alerts().get(fingerprint).map(Alert::state)
+    }
+}
+
+const DOWN: &str = "node_down/n1";
+
+#[test]
+fn what_lasts_fires_and_what_does_not_is_forgotten() {
+    let mut run = Run::new();
+    let down = [condition(Rule::NodeDown, "n1")];
+    run.show(&down, &[], 3);
+    assert_eq!(run.phase(DOWN), Some(Phase::Pending));
+    run.show(&[], &[], 1);
+    assert_eq!(run.phase(DOWN), None);
+    run.show(&down, &[], 4);
+    assert_eq!(run.phase(DOWN), Some(Phase::Firing { at: run.now, clear: None }));
+}
+
+#[test]
+fn what_is_right_for_a_while_is_over_and_shown_for_a_while() {
+    let mut run = Run::new();
+    run.show(&[condition(Rule::NodeDown, "n1")], &[], 4);
+    run.show(&[], &[], 10);
+    assert_eq!(run.state(DOWN), Some(AlertState::Firing));
+    run.show(&[], &[], 1);
+    assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
+    run.show(&[], &[], SHOWN / SECOND - 1);
+    assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
+    run.show(&[], &[], 1);
+    assert_eq!(run.state(DOWN), None);
+}
+
+#[test]
+fn what_is_not_known_neither_begins_nor_ends() {
+    let mut run = Run::new();
+    let down = [condition(Rule::NodeDown, "n1")];
+    run.show(&down, &[], 2);
+    run.show(&[], &["node_down/"], 60);
+    assert_eq!(run.state(DOWN), Some(AlertState::Pending));
+    run.show(&down, &[], 1);
+    assert_eq!(run.state(DOWN), Some(AlertState::Firing));
+    run.show(&[], &["node_down/"], 600);
+    assert_eq!(run.state(DOWN), Some(AlertState::Firing));
+    // Its end begins with what is known again.
+    run.show(&[], &[], 9);
+    run.show(&[], &["node_down/"], 1);
+    run.show(&[], &[], 10);
+    assert_eq!(run.state(DOWN), Some(AlertState::Firing));
+    run.show(&[], &[], 1);
+    assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
+}
+
+#[test]
+fn what_comes_and_goes_becomes_one_alert() {
+    let mut run = Run::new();
+    let down = [condition(Rule::NodeDown, "n1")];
+    let mut changes = 0;
+    let mut before = None;
+    for _ in 0..100 {
+        run.show(&down, &[], 20);
+        for _ in 0..20 {
+            run.show(&[], &[], 1);
+            let state = run.state(DOWN);
+            changes += usize::from(state != before);
+            before = state;
+        }
+    }
+    // Twice it began and once it ended; then it was never right for long enough.
+    assert!(changes <= 4, "{changes}");
+    assert_eq!(run.state(DOWN), Some(AlertState::Firing));
+    run.show(&[], &[], CALM / SECOND);
+    assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
+}
+
+#[test]
+fn what_is_explained_is_inhibited_while_the_explanation_lasts_and_a_while_after() {
+    let mut run = Run::new();
+    let down = condition(Rule::NodeDown, "n1");
+    let mut below = condition(Rule::ServiceBelow, "s1");
+    below.causes = vec![DOWN.to_owned()];
+    run.show(&[below.clone(), down.clone()], &[], 1);
+    let inhibited = |run: &Run| run.machine.alerts()["service_below/s1"].inhibited_by.clone();
+    // A cause that is only pending decides first.
+    assert_eq!(inhibited(&run).as_deref(), Some(DOWN));
+    run.show(&[below.clone(), down], &[], 70);
+    assert_eq!(inhibited(&run).as_deref(), Some(DOWN));
+    // The node is back, and the rule does not name it any more.
+    below.causes.clear();
+    run.show(&[below.clone()], &[], 11);
+    assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
+    run.show(&[below.clone()], &[], LINGER / SECOND - 1);
+    assert_eq!(inhibited(&run).as_deref(), Some(DOWN));
+    run.show(&[below], &[], 1);
+    assert_eq!(inhibited(&run), None);
+    assert_eq!(run.state("service_below/s1"), Some(AlertState::Firing));
+}
+
+#[test]
+fn what_another_instance_announced_goes_on_or_ends_here() {
+    let mut run = Run::new();
+    run.machine.adopt(condition(Rule::NodeDown, "n1"), 5);
+    run.machine.adopt(condition(Rule::NodeDown, "n2"), 5);
+    run.show(&[condition(Rule::NodeDown, "n2")], &[], 11);
+    assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
+    assert_eq!(run.phase("node_down/n2"), Some(Phase::Firing { at: 5, clear: None }));
+    // What is pending here fires: it was told already.
+    let mut run = Run::new();
+    run.show(&[condition(Rule::NodeDown, "n1")], &[], 1);
+    run.machine.adopt(condition(Rule::NodeDown, "n1"), 5);
+    assert_eq!(run.state(DOWN), Some(AlertState::Firing));
+    assert_eq!(run.machine.alerts()[DOWN].since, 5);
+}
+
+#[test]
+fn an_alert_that_somebody_must_still_be_told_of_is_kept() {
+    let mut run = Run::new();
+    run.show(&[condition(Rule::NodeDown, "n1")], &[], 4);
+    run.show(&[], &[], 11);
+    run.now += 2 * SHOWN;
+    run.machine.observe(Observation::default(), &run.rules, &[], run.now, |fingerprint| fingerprint == DOWN);
+    assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
+}

@@ -1,0 +1,229 @@
+//! The rules by name, and how patient each is.
+
+use std::{fmt, time::Duration};
+
+use crate::picture::Severity;
+
+/// What can be wrong. The order is that of the reference and of what is told first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "`meaning` says it, and the reference with it")]
+pub enum Rule {
+    QuorumLost,
+    NodeDown,
+    ManagerUnreachable,
+    QuorumAtRisk,
+    RedisMaster,
+    RedisReplica,
+    EdgePool,
+    EdgeDown,
+    ServiceBelow,
+    UpdateFailed,
+    CrashLoop,
+    Disk,
+    Certificate,
+    SelfSigned,
+    PictureStale,
+    ChannelFailing,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::QuorumLost,
+        Self::NodeDown,
+        Self::ManagerUnreachable,
+        Self::QuorumAtRisk,
+        Self::RedisMaster,
+        Self::RedisReplica,
+        Self::EdgePool,
+        Self::EdgeDown,
+        Self::ServiceBelow,
+        Self::UpdateFailed,
+        Self::CrashLoop,
+        Self::Disk,
+        Self::Certificate,
+        Self::SelfSigned,
+        Self::PictureStale,
+        Self::ChannelFailing,
+    ];
+
+    /// As the file, the messages and the metrics have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QuorumLost => "quorum_lost",
+            Self::NodeDown => "node_down",
+            Self::ManagerUnreachable => "manager_unreachable",
+            Self::QuorumAtRisk => "quorum_at_risk",
+            Self::RedisMaster => "redis_master",
+            Self::RedisReplica => "redis_replica",
+            Self::EdgePool => "edge_pool",
+            Self::EdgeDown => "edge_down",
+            Self::ServiceBelow => "service_below",
+            Self::UpdateFailed => "update_failed",
+            Self::CrashLoop => "crash_loop",
+            Self::Disk => "disk",
+            Self::Certificate => "certificate",
+            Self::SelfSigned => "self_signed",
+            Self::PictureStale => "picture_stale",
+            Self::ChannelFailing => "channel_failing",
+        }
+    }
+
+    /// The rule of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.name() == name)
+    }
+
+    /// When it holds, in one sentence.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::QuorumLost => "Too few managers are reachable: nothing in the swarm can be changed",
+            Self::NodeDown => "The swarm does not hear a node any more",
+            Self::ManagerUnreachable => "The other managers do not reach a manager",
+            Self::QuorumAtRisk => "One more manager lost, and quorum is lost",
+            Self::RedisMaster => "No Redis is master, or no sentinel says which",
+            Self::RedisReplica => "The master has no replica, so that it takes no writes",
+            Self::EdgePool => "A pool of an edge is empty or in panic",
+            Self::EdgeDown => "An edge does not answer",
+            Self::ServiceBelow => "Fewer tasks of a service run than should",
+            Self::UpdateFailed => "An update of a service was paused or rolled back",
+            Self::CrashLoop => "A task ends again and again",
+            Self::Disk => "A node's disk is almost full",
+            Self::Certificate => "A certificate ends soon",
+            Self::SelfSigned => "An edge shows a certificate that it made itself",
+            Self::PictureStale => "The engine gives this instance no newer picture",
+            Self::ChannelFailing => "Messages cannot be sent through a channel; told through the others",
+        }
+    }
+
+    /// How much it matters, unless the file says otherwise.
+    #[must_use]
+    pub fn matters(self) -> &'static str {
+        match self {
+            Self::NodeDown => "critical; warning if it is drained",
+            Self::EdgeDown => "warning; critical if none answers",
+            Self::ServiceBelow => "warning; critical if none runs",
+            Self::UpdateFailed => "critical while it is paused; warning",
+            Self::Disk | Self::Certificate => "warning; critical below a second limit",
+            Self::ManagerUnreachable | Self::QuorumAtRisk | Self::CrashLoop | Self::PictureStale => "warning",
+            Self::SelfSigned => "info",
+            Self::QuorumLost | Self::RedisMaster | Self::RedisReplica | Self::EdgePool | Self::ChannelFailing => {
+                "critical"
+            }
+        }
+    }
+
+    /// The patience it begins with.
+    #[must_use]
+    pub fn patience(self) -> Patience {
+        // The swarm itself takes some 15 s to call a node down, and half a minute is promised.
+        let (wait, resolve_after) = match self {
+            Self::NodeDown => (3, 10),
+            Self::QuorumLost => (10, 10),
+            // Longer than the swarm takes to call the node down, which says more.
+            Self::ManagerUnreachable => (20, 15),
+            Self::QuorumAtRisk => (30, 15),
+            // A failover takes less.
+            Self::RedisMaster => (15, 10),
+            Self::RedisReplica => (30, 15),
+            Self::EdgePool | Self::EdgeDown => (15, 15),
+            Self::ServiceBelow => (60, 15),
+            Self::UpdateFailed => (0, 15),
+            Self::CrashLoop => (0, 60),
+            Self::Disk => (60, 300),
+            Self::Certificate | Self::SelfSigned => (60, 60),
+            Self::PictureStale => (30, 10),
+            Self::ChannelFailing => (0, 30),
+        };
+        Patience { wait: Duration::from_secs(wait), resolve_after: Duration::from_secs(resolve_after) }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How long things have to be so before they count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Wrong for so long before it is told; `for` in the file.
+    pub wait: Duration,
+    /// Right again for so long before it is over.
+    pub resolve_after: Duration,
+}
+
+/// One rule as it is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Whether it is looked at.
+    pub enabled: bool,
+    /// How much it matters; `None` leaves it to the rule.
+    pub severity: Option<Severity>,
+    /// How patient it is.
+    pub patience: Patience,
+}
+
+/// All rules as they are configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// In the order of [`Rule::ALL`].
+    settings: [Setting; Rule::ALL.len()],
+    /// What counts as a crash loop.
+    pub crash_loop: CrashLoop,
+    /// Time left of a certificate.
+    pub certificate: Levels<Duration>,
+    /// Free share of a disk.
+    pub disk: Levels<f64>,
+    /// For how long a roll-back that is over is worth telling.
+    pub rollback_recent: Duration,
+}
+
+/// What counts as a crash loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrashLoop {
+    /// So many tasks ended by themselves, one after the other in one place,
+    pub restarts: u32,
+    /// within this time.
+    pub window: Duration,
+}
+
+/// From where on something matters, and matters much.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Levels<T> {
+    /// Below it is a warning.
+    pub warning: T,
+    /// Below it is critical.
+    pub critical: T,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            settings: Rule::ALL.map(|rule| Setting { enabled: true, severity: None, patience: rule.patience() }),
+            crash_loop: CrashLoop { restarts: 3, window: Duration::from_secs(10 * 60) },
+            certificate: Levels { warning: 14 * DAY, critical: 3 * DAY },
+            disk: Levels { warning: 0.10, critical: 0.05 },
+            rollback_recent: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+impl Rules {
+    /// How `rule` is configured.
+    #[must_use]
+    pub fn of(&self, rule: Rule) -> &Setting {
+        &self.settings[rule as usize]
+    }
+
+    /// The same, to be changed.
+    pub fn of_mut(&mut self, rule: Rule) -> &mut Setting {
+        &mut self.settings[rule as usize]
+    }
+}

@@ -1,0 +1,107 @@
+//! The edges: whether they answer, whom they have to send requests to, what they show to clients.
+
+use std::collections::BTreeMap;
+
+use super::{Observation, lost, named};
+use crate::{
+    alert::{
+        condition::{Condition, Subject},
+        rule::{Rule, Rules},
+    },
+    picture::{Certificate, Edge, Millis, Picture, Pool, Severity},
+};
+
+pub(super) fn conditions(picture: &Picture, rules: &Rules, now: Millis, found: &mut Observation) {
+    let mut certificates = BTreeMap::new();
+    let mut all_known = true;
+    let none_answers = picture.edges.values().all(|edge| edge.error.is_some());
+    for (address, edge) in &picture.edges {
+        // Addresses on the overlay change with each task; the node stays.
+        let id = edge.node.as_deref().unwrap_or(address);
+        let name = name(picture, address, edge);
+        let about = |mut condition: Condition| {
+            let node = edge.node.as_ref().and_then(|id| Some((id, picture.nodes.get(id)?)));
+            condition.subject = Subject {
+                node: node.map(|(id, _)| id.clone()),
+                node_name: node.map(|(_, node)| node.hostname.clone()),
+                ..Subject::default()
+            };
+            condition.causes = edge.node.as_deref().and_then(|node| lost(picture, node)).into_iter().collect();
+            condition
+        };
+        if let Some(error) = &edge.error {
+            let severity = super::severity(none_answers, Severity::Critical, Severity::Warning);
+            let summary = format!("{name} does not answer: {error}");
+            found.conditions.push(about(Condition::new(Rule::EdgeDown, id, severity, summary)));
+        }
+        if edge.error.is_some() || edge.at.is_none() {
+            // What it said last is not known to be so any more.
+            found.unknown(Rule::EdgePool, &format!("{id}/"));
+            all_known = false;
+            continue;
+        }
+        found.conditions.extend(edge.pools.iter().filter_map(|pool| trouble(&name, id, pool)).map(about));
+        for certificate in &edge.certificates {
+            let earliest = certificates.entry(what(certificate)).or_insert(certificate);
+            if certificate.not_after < earliest.not_after {
+                *earliest = certificate;
+            }
+        }
+    }
+    for (what, certificate) in certificates {
+        found.conditions.extend(ending(&what, certificate, rules, now));
+    }
+    if !all_known {
+        found.unknown(Rule::Certificate, "");
+        found.unknown(Rule::SelfSigned, "");
+    }
+}
+
+fn name(picture: &Picture, address: &str, edge: &Edge) -> String {
+    match edge.node.as_ref().and_then(|id| Some((id, picture.nodes.get(id)?))) {
+        Some((id, node)) => format!("the edge on {}", named(id, node)),
+        None => format!("the edge {address}"),
+    }
+}
+
+fn trouble(edge: &str, id: &str, pool: &Pool) -> Option<Condition> {
+    let all = pool.endpoints.len();
+    let (severity, what) = if pool.usable == 0 {
+        (Severity::Critical, format!("has nobody to send requests to ({all} endpoints known)"))
+    } else if pool.panic {
+        let usable = pool.endpoints.iter().filter(|endpoint| endpoint.usable).count();
+        (
+            Severity::Critical,
+            format!("is in panic: too few of {all} endpoints are healthy, so that all are used ({usable})"),
+        )
+    } else {
+        return None;
+    };
+    let summary = format!("{edge}: its pool {} {what}", pool.name);
+    Some(Condition::new(Rule::EdgePool, &format!("{id}/{}", pool.name), severity, summary))
+}
+
+/// The same certificate on all edges is one trouble.
+fn what(certificate: &Certificate) -> String {
+    certificate.names.join(",")
+}
+
+fn ending(what: &str, certificate: &Certificate, rules: &Rules, now: Millis) -> Option<Condition> {
+    if certificate.self_signed {
+        // It is made anew at each start, so its end does not matter.
+        let summary = format!("clients are shown a certificate for {what} that the edge made itself for lack of one");
+        return Some(Condition::new(Rule::SelfSigned, what, Severity::Info, summary));
+    }
+    let left = certificate.not_after? - now;
+    let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    if left >= millis(rules.certificate.warning) {
+        return None;
+    }
+    let severity = super::severity(left < millis(rules.certificate.critical), Severity::Critical, Severity::Warning);
+    let end = crate::alert::time::date(certificate.not_after?);
+    let summary = match left {
+        ..0 => format!("the certificate for {what} ended on {end}: clients refuse it"),
+        _ => format!("the certificate for {what} ends on {end}"),
+    };
+    Some(Condition::new(Rule::Certificate, what, severity, summary))
+}

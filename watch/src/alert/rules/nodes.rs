@@ -1,0 +1,135 @@
+//! Nodes, managers, and whether the engine still answers.
+
+use super::{Observation, is_lost, named};
+use crate::{
+    alert::{
+        condition::{Condition, Subject, fingerprint},
+        rule::{Rule, Rules},
+        time,
+    },
+    picture::{Availability, Millis, Node, NodeRole, Picture, Severity},
+};
+
+/// What is wrong with nodes and quorum, in a picture that is fresh.
+pub(super) fn conditions(picture: &Picture, rules: &Rules, found: &mut Observation) {
+    for (id, node) in &picture.nodes {
+        let about = |mut condition: Condition| {
+            condition.subject =
+                Subject { node: Some(id.clone()), node_name: Some(node.hostname.clone()), ..Subject::default() };
+            condition
+        };
+        if is_lost(node) {
+            found.conditions.push(about(down(picture, id, node)));
+        }
+        if node.role == NodeRole::Manager && node.reachable == Some(false) {
+            let summary = format!("{}: the other managers do not reach it{}", named(id, node), left(picture));
+            let mut condition = Condition::new(Rule::ManagerUnreachable, id, Severity::Warning, summary);
+            // While it is down it is not told, but not over either.
+            condition.causes = vec![fingerprint(Rule::NodeDown, id)];
+            found.conditions.push(about(condition));
+        }
+        found.conditions.extend(disk(id, node, rules).map(about));
+    }
+    at_risk(picture, found);
+}
+
+fn down(picture: &Picture, id: &str, node: &Node) -> Condition {
+    let drained = node.availability == Availability::Drain;
+    let severity = super::severity(drained, Severity::Warning, Severity::Critical);
+    let mut summary = format!("{} is down", named(id, node));
+    if drained {
+        summary.push_str(" (drained)");
+    }
+    if let Some(message) = node.message.as_deref().filter(|message| !message.is_empty()) {
+        summary.push_str(": ");
+        summary.push_str(message);
+    }
+    if node.role == NodeRole::Manager {
+        summary.push_str(&left(picture));
+    }
+    Condition::new(Rule::NodeDown, id, severity, summary)
+}
+
+/// What a manager's loss means, as the end of a sentence.
+fn left(picture: &Picture) -> String {
+    let quorum = picture.quorum;
+    let mut text = format!("; {} of {} managers are left", quorum.reachable, quorum.managers);
+    if is_at_risk(picture) {
+        text.push_str(", one more lost and nothing can be changed");
+    }
+    text
+}
+
+fn is_at_risk(picture: &Picture) -> bool {
+    let quorum = picture.quorum;
+    let majority = quorum.managers / 2 + 1;
+    // A single manager is a decision, not an incident.
+    quorum.managers > 1 && quorum.reachable == majority
+}
+
+fn at_risk(picture: &Picture, found: &mut Observation) {
+    if !is_at_risk(picture) {
+        return;
+    }
+    let quorum = picture.quorum;
+    let summary = format!(
+        "{} of {} managers are reachable: one more lost and nothing can be changed",
+        quorum.reachable, quorum.managers
+    );
+    let mut condition = Condition::new(Rule::QuorumAtRisk, "swarm", Severity::Warning, summary);
+    // A manager that is gone says so itself, and what it means for the quorum.
+    let gone = picture.nodes.iter().filter(|(_, node)| node.role == NodeRole::Manager);
+    let gone = gone.filter(|(_, node)| is_lost(node) || node.reachable == Some(false));
+    condition.causes =
+        gone.flat_map(|(id, _)| [Rule::NodeDown, Rule::ManagerUnreachable].map(|rule| fingerprint(rule, id))).collect();
+    found.conditions.push(condition);
+}
+
+/// Whether nothing can be changed any more. Also told by an engine that cannot tell anything else.
+pub(super) fn quorum_lost(picture: &Picture, now: Millis, found: &mut Observation) {
+    let quorum = picture.quorum;
+    if quorum.lost {
+        let summary = format!(
+            "the swarm has lost its quorum: {} of {} managers are reachable, nothing can be changed",
+            quorum.reachable, quorum.managers
+        );
+        found.conditions.push(Condition::new(Rule::QuorumLost, "swarm", Severity::Critical, summary));
+    } else if super::is_stale(picture, now) {
+        found.unknown(Rule::QuorumLost, "");
+    }
+}
+
+/// The engine of this instance gives no newer picture.
+pub(super) fn stale(picture: &Picture, found: &mut Observation) {
+    let source = &picture.source;
+    let node = picture.nodes.get(&source.node);
+    let name = node.map_or_else(|| "an unknown node".to_owned(), |node| named(&source.node, node));
+    let since = source.at.map_or_else(|| "the start".to_owned(), time::moment);
+    let why = source.error.as_deref().unwrap_or("it does not answer");
+    let summary = format!("no picture of the swarm from the engine of {name} since {since}: {why}");
+    let what = if source.node.is_empty() { &source.instance } else { &source.node };
+    let mut condition = Condition::new(Rule::PictureStale, what, Severity::Warning, summary);
+    condition.causes = vec![fingerprint(Rule::QuorumLost, "swarm")];
+    condition.subject.node = node.map(|_| source.node.clone());
+    condition.subject.node_name = node.map(|node| node.hostname.clone());
+    found.conditions.push(condition);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share of a disk needs no more")]
+fn disk(id: &str, node: &Node, rules: &Rules) -> Option<Condition> {
+    const GIB: f64 = (1_u64 << 30) as f64;
+    let disk = node.disk.filter(|disk| disk.total_bytes > 0)?;
+    let free = disk.free_bytes as f64 / disk.total_bytes as f64;
+    if free >= rules.disk.warning {
+        return None;
+    }
+    let severity = super::severity(free < rules.disk.critical, Severity::Critical, Severity::Warning);
+    let summary = format!(
+        "{}: {:.1} GiB of the disk's {:.1} GiB are free ({:.0} %)",
+        named(id, node),
+        disk.free_bytes as f64 / GIB,
+        disk.total_bytes as f64 / GIB,
+        free * 100.0
+    );
+    Some(Condition::new(Rule::Disk, id, severity, summary))
+}

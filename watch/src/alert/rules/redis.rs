@@ -1,0 +1,40 @@
+//! The servers that keep the count.
+
+use super::Observation;
+use crate::{
+    alert::{condition::Condition, rule::Rule},
+    picture::{Picture, Redis, Role, Severity},
+};
+
+pub(super) fn conditions(picture: &Picture, found: &mut Observation) {
+    let Some(redis) = &picture.redis else { return };
+    // Nobody was asked yet.
+    if redis.at.is_none() && redis.error.is_none() {
+        found.unknown(Rule::RedisMaster, "");
+        found.unknown(Rule::RedisReplica, "");
+        return;
+    }
+    if let Some(summary) = no_master(redis) {
+        found.conditions.push(Condition::new(Rule::RedisMaster, "count", Severity::Critical, summary));
+        // Who its replicas are, only a master knows.
+        found.unknown(Rule::RedisReplica, "");
+    } else if redis.sentinels > 0 && !has_replica(redis) {
+        let master = redis.master.as_deref().unwrap_or("the master");
+        let summary = format!("no replica follows {master}: it takes no writes, and the count is in one place only");
+        found.conditions.push(Condition::new(Rule::RedisReplica, "count", Severity::Critical, summary));
+    }
+}
+
+fn no_master(redis: &Redis) -> Option<String> {
+    if redis.sentinels > 0 && redis.sentinels_up == 0 {
+        return Some(format!("none of {} sentinels answers: nobody says which Redis is master", redis.sentinels));
+    }
+    let why = || redis.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+    let Some(master) = &redis.master else { return Some(format!("no Redis is master{}", why())) };
+    let is_up = redis.servers.iter().any(|server| server.role == Role::Master && server.up);
+    (!is_up).then(|| format!("the Redis master {master} does not answer{}", why()))
+}
+
+fn has_replica(redis: &Redis) -> bool {
+    redis.servers.iter().any(|server| server.role == Role::Replica && server.up)
+}

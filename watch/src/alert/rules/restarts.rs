@@ -1,0 +1,81 @@
+//! How often tasks have ended by themselves, place by place.
+//!
+//! The engine keeps only a few tasks of each place, so what it showed once is remembered here. What it
+//! still shows is enough for a start: an instance that has just come up finds the same loops.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use crate::{
+    alert::rule::CrashLoop,
+    picture::{Millis, Mode, Picture, Task, TaskState},
+};
+
+/// No configured window is longer.
+pub const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+const LONGEST: Millis = 24 * 60 * 60_000;
+
+/// So many are remembered of each place.
+const MOST: usize = 100;
+
+/// The tasks that ended, by place, with the time of their end; the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restarts {
+    places: BTreeMap<String, BTreeSet<(Millis, String)>>,
+}
+
+impl Restarts {
+    /// Takes in what a picture shows, and forgets what is too old to matter.
+    pub fn observe(&mut self, picture: &Picture, now: Millis) {
+        for (id, task) in &picture.tasks {
+            let Some(at) = ended(picture, task) else { continue };
+            if now - at > LONGEST {
+                continue;
+            }
+            let place = self.places.entry(place(task)).or_default();
+            // Its end is told more exactly later, perhaps.
+            place.retain(|(_, other)| other != id);
+            place.insert((at, id.clone()));
+            while place.len() > MOST {
+                place.pop_first();
+            }
+        }
+        self.places.retain(|_, ended| {
+            ended.retain(|(at, _)| now - *at <= LONGEST);
+            !ended.is_empty()
+        });
+    }
+
+    /// The places where tasks do not stay, with those that ended lately.
+    pub(super) fn loops(&self, limit: CrashLoop, now: Millis) -> impl Iterator<Item = (&str, Vec<&(Millis, String)>)> {
+        let window = i64::try_from(limit.window.as_millis()).unwrap_or(LONGEST);
+        let enough = usize::try_from(limit.restarts).unwrap_or(usize::MAX);
+        self.places.iter().filter_map(move |(place, ended)| {
+            let lately: Vec<_> = ended.iter().filter(|(at, _)| now - *at <= window).collect();
+            (lately.len() >= enough).then_some((place.as_str(), lately))
+        })
+    }
+}
+
+/// When a task ended by itself. One that was shut down, or was on a node that is lost, did not.
+fn ended(picture: &Picture, task: &Task) -> Option<Millis> {
+    let by_itself = match task.state {
+        TaskState::Failed | TaskState::Rejected => true,
+        // Only a job is meant to end well.
+        TaskState::Complete => picture.services.get(&task.service).is_some_and(|service| service.mode != Mode::Job),
+        _ => false,
+    };
+    task.since.filter(|_| by_itself)
+}
+
+/// Service and slot, or node.
+fn place(task: &Task) -> String {
+    match (task.slot, &task.node) {
+        (Some(slot), _) if slot > 0 => format!("{}.{slot}", task.service),
+        (_, Some(node)) => format!("{}.{node}", task.service),
+        (_, None) => task.service.clone(),
+    }
+}

@@ -1,0 +1,240 @@
+//! The whole of it in a time of its own: real connections, a ledger in memory.
+
+use std::sync::Mutex;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::*;
+use crate::{
+    alert::ledger::memory::Memory,
+    picture::{Node, NodeRole, NodeState, Source},
+};
+
+/// Takes messages and answers as it is told to.
+#[derive(Clone)]
+struct Receiver {
+    messages: Arc<Mutex<Vec<serde_json::Value>>>,
+    status: Arc<Mutex<u16>>,
+    port: u16,
+}
+
+impl Receiver {
+    async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let receiver = Self {
+            messages: Arc::default(),
+            status: Arc::new(Mutex::new(200)),
+            port: listener.local_addr().unwrap().port(),
+        };
+        let this = receiver.clone();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut text = Vec::new();
+                let body = loop {
+                    let mut part = [0; 4096];
+                    let read = stream.read(&mut part).await.unwrap();
+                    text.extend_from_slice(&part[..read]);
+                    let all = String::from_utf8_lossy(&text);
+                    let Some((head, body)) = all.split_once("\r\n\r\n") else { continue };
+                    let length = head
+                        .lines()
+                        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+                    if read == 0 || body.len() >= length.unwrap_or(0) {
+                        break body.to_owned();
+                    }
+                };
+                let status = *this.status.lock().unwrap();
+                if status == 200 {
+                    this.messages.lock().unwrap().push(serde_json::from_str(&body).unwrap());
+                }
+                let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        receiver
+    }
+
+    fn settings(&self) -> Settings {
+        let text = format!("[[webhook]]\nformat = \"json\"\nurl = \"http://127.0.0.1:{}/hook\"\n", self.port);
+        Settings::parse(std::path::Path::new("watch.toml"), &text).unwrap()
+    }
+
+    /// What was said, as `STATUS RULE`.
+    fn said(&self) -> Vec<String> {
+        let messages = self.messages.lock().unwrap();
+        messages.iter().map(|m| format!("{} {}", m["status"].as_str().unwrap(), m["rule"].as_str().unwrap())).collect()
+    }
+}
+
+/// The swarm as the instance on `node` sees it, `a` leading.
+fn picture(node: &str, down: bool, now: Millis) -> Arc<Picture> {
+    let manager = |id: &str| Node {
+        hostname: id.into(),
+        role: NodeRole::Manager,
+        state: NodeState::Ready,
+        reachable: Some(true),
+        leader: id == "a",
+        ..Node::default()
+    };
+    let mut nodes: BTreeMap<_, _> = ["a", "b", "c"].map(|id| (id.to_owned(), manager(id))).into();
+    nodes.insert(
+        "w".into(),
+        Node { hostname: "w".into(), state: if down { NodeState::Down } else { NodeState::Ready }, ..Node::default() },
+    );
+    let source = Source { node: node.into(), leader: node == "a", at: Some(now), ..Source::default() };
+    Arc::new(Picture { source, nodes, ..Picture::default() })
+}
+
+struct Cluster {
+    running: Vec<Running>,
+    pictures: Vec<watch::Sender<Arc<Picture>>>,
+    began: Instant,
+}
+
+const BEGAN: Millis = 1_795_785_903_000;
+
+impl Cluster {
+    fn start(settings: &Settings, store: Option<Arc<dyn Store>>) -> Self {
+        let began = Instant::now();
+        let mut cluster = Self { running: Vec::new(), pictures: Vec::new(), began };
+        for node in ["a", "b", "c"] {
+            let (sender, pictures) = watch::channel(picture(node, false, BEGAN));
+            let clock = Box::new(move || BEGAN + millis(began.elapsed()));
+            cluster.running.push(start_with(settings.clone(), pictures, store.clone(), clock).unwrap());
+            cluster.pictures.push(sender);
+        }
+        cluster
+    }
+
+    /// So many seconds go by, in which every engine shows this.
+    async fn show(&self, down: bool, seconds: u64) {
+        for _ in 0..seconds {
+            let now = BEGAN + millis(self.began.elapsed());
+            for (sender, node) in self.pictures.iter().zip(["a", "b", "c"]) {
+                sender.send_replace(picture(node, down, now));
+            }
+            // In steps, since real connections need moments in which paused time does not run ahead.
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                breathe().await;
+            }
+        }
+    }
+
+    async fn stop(self) {
+        for running in self.running {
+            running.stop(Duration::from_secs(5)).await;
+        }
+    }
+}
+
+/// Lets the kernel and other tasks get on, without time.
+async fn breathe() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(1))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_instances_say_each_thing_once() {
+    let receiver = Receiver::start().await;
+    let cluster = Cluster::start(&receiver.settings(), Some(Arc::new(Memory::new())));
+    cluster.show(false, 5).await;
+    cluster.show(true, 40).await;
+    assert_eq!(receiver.said(), ["firing node_down"]);
+    assert_eq!(cluster.running[2].alerts().borrow()["node_down/w"].state, AlertState::Firing);
+    cluster.show(false, 60).await;
+    assert_eq!(receiver.said(), ["firing node_down", "resolved node_down"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_ledger_is_away_the_leader_speaks_at_once_and_once_it_is_back_for_all() {
+    let receiver = Receiver::start().await;
+    let ledger = Arc::new(Memory::new());
+    let cluster = Cluster::start(&receiver.settings(), Some(ledger.clone()));
+    cluster.show(false, 5).await;
+    // It answers nothing, as after the loss of the master's node, and a failover takes its time.
+    ledger.delay(Duration::from_secs(60));
+    cluster.show(true, 10).await;
+    assert_eq!(receiver.said(), ["firing node_down"]);
+    ledger.delay(Duration::ZERO);
+    cluster.show(true, 40).await;
+    assert_eq!(receiver.said(), ["firing node_down"]);
+    ledger.down(true);
+    cluster.show(true, 1).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_speak_when_the_leader_does_not() {
+    let receiver = Receiver::start().await;
+    let mut cluster = Cluster::start(&receiver.settings(), Some(Arc::new(Memory::new())));
+    cluster.show(false, 5).await;
+    cluster.running.remove(0).task.abort();
+    cluster.show(true, 8).await;
+    assert_eq!(receiver.said(), [""; 0]);
+    cluster.show(true, 10).await;
+    assert_eq!(receiver.said(), ["firing node_down"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_instance_announced_that_is_gone_is_resolved_by_another() {
+    let receiver = Receiver::start().await;
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let cluster = Cluster::start(&receiver.settings(), Some(store.clone()));
+    cluster.show(true, 20).await;
+    cluster.stop().await;
+    // None of these has ever seen it.
+    let cluster = Cluster::start(&receiver.settings(), Some(store));
+    cluster.show(false, 60).await;
+    assert_eq!(receiver.said(), ["firing node_down", "resolved node_down"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_not_taken_is_sent_again_and_the_failure_is_told_elsewhere() {
+    let (receiver, other) = (Receiver::start().await, Receiver::start().await);
+    let text = format!(
+        "[[webhook]]\nformat = \"json\"\nname = \"first\"\nurl = \"http://127.0.0.1:{}/\"\n\
+         [[webhook]]\nformat = \"json\"\nname = \"second\"\nurl = \"http://127.0.0.1:{}/\"\n",
+        receiver.port, other.port
+    );
+    let settings = Settings::parse(std::path::Path::new("watch.toml"), &text).unwrap();
+    *receiver.status.lock().unwrap() = 503;
+    let cluster = Cluster::start(&settings, Some(Arc::new(Memory::new())));
+    cluster.show(true, 30).await;
+    assert_eq!(receiver.said(), [""; 0]);
+    let said = other.said();
+    assert_eq!(said[0], "firing node_down");
+    assert!(said[1..].iter().all(|word| word == "firing channel_failing") && said.len() > 1, "{said:?}");
+    let summary = other.messages.lock().unwrap()[1]["summary"].to_string();
+    assert!(summary.contains("messages cannot be sent by first") && summary.contains("503"), "{summary}");
+    *receiver.status.lock().unwrap() = 200;
+    cluster.show(true, 60).await;
+    assert_eq!(receiver.said(), ["firing node_down"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_settings_count_from_then_on() {
+    let (receiver, other) = (Receiver::start().await, Receiver::start().await);
+    let cluster = Cluster::start(&receiver.settings(), Some(Arc::new(Memory::new())));
+    cluster.show(true, 15).await;
+    let mut settings = other.settings();
+    settings.channels[0].name = "other".into();
+    for running in &cluster.running {
+        running.reload(settings.clone()).unwrap();
+    }
+    cluster.show(true, 15).await;
+    // A channel that was told nothing yet is told what is wrong.
+    assert_eq!((receiver.said().len(), other.said()), (1, vec!["firing node_down".to_owned()]));
+    cluster.show(false, 60).await;
+    assert_eq!((receiver.said().len(), other.said().len()), (1, 2));
+    cluster.stop().await;
+}

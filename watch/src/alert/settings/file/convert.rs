@@ -1,0 +1,122 @@
+//! Puts the settings together from the sections of the file.
+//!
+//! After a problem it goes on with a default; the result is thrown away then, it only serves to find the
+//! other problems.
+
+use std::path::Path;
+
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+use super::{channels, files, kind, section::Section};
+use crate::alert::{
+    rule::{Levels, Rule, Rules},
+    rules::LONGEST_WINDOW,
+    settings::{General, Settings, value},
+    silence::Silence,
+};
+
+/// The whole file. Relative paths begin at `folder`.
+pub(super) fn settings(root: &mut Section<'_>, folder: &Path) -> Settings {
+    let general = root.table("alerts", |section| general(section, folder));
+    let mut rules = Rules::default();
+    root.named("rule", |name, section| {
+        let found = Rule::named(name);
+        let found = found.ok_or_else(|| format!("there is no such rule; {}", value::other_rule(name)))?;
+        rule(section, found, &mut rules);
+        Ok(())
+    });
+    let silences = root.tables("silence", silence);
+    let channels = channels::channels(root, &general, folder);
+    let heartbeat = root.optional("heartbeat", |section| channels::heartbeat(section, folder)).flatten();
+    Settings { general, rules, silences, channels, heartbeat, warnings: Vec::new() }
+}
+
+fn general(section: &mut Section<'_>, folder: &Path) -> General {
+    let default = General::default();
+    General {
+        cluster: section.get("cluster", &kind::TEXT).unwrap_or(default.cluster),
+        link: section.get("link", &kind::URL),
+        group_wait: section.get("group_wait", &kind::DURATION_OR_ZERO).unwrap_or(default.group_wait),
+        group_interval: section.get("group_interval", &kind::DURATION_OR_ZERO).unwrap_or(default.group_interval),
+        repeat: section.get("repeat", &kind::REPEAT).unwrap_or(default.repeat),
+        takeover: section.get("takeover", &kind::DURATION).unwrap_or(default.takeover),
+        takeover_blind: section.get("takeover_blind", &kind::DURATION).unwrap_or(default.takeover_blind),
+        authorities: authorities(section, folder),
+    }
+}
+
+fn authorities(section: &mut Section<'_>, folder: &Path) -> Vec<CertificateDer<'static>> {
+    let Some(text) = files::text(section, "ca_file", folder) else { return Vec::new() };
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => certificates,
+        _ => {
+            section.problem("ca_file", "holds no certificates: it has to be a PEM file");
+            Vec::new()
+        }
+    }
+}
+
+fn rule(section: &mut Section<'_>, rule: Rule, rules: &mut Rules) {
+    let setting = rules.of_mut(rule);
+    setting.enabled = section.get("enabled", &kind::BOOLEAN).unwrap_or(setting.enabled);
+    setting.severity = section.get("severity", &kind::SEVERITY);
+    let patience = &mut setting.patience;
+    patience.wait = section.get("for", &kind::DURATION_OR_ZERO).unwrap_or(patience.wait);
+    patience.resolve_after = section.get("resolve_after", &kind::DURATION_OR_ZERO).unwrap_or(patience.resolve_after);
+    match rule {
+        Rule::CrashLoop => {
+            let limit = &mut rules.crash_loop;
+            limit.restarts = section.get("restarts", &kind::RESTARTS).unwrap_or(limit.restarts);
+            limit.window = section.get("window", &kind::DURATION).unwrap_or(limit.window);
+            if limit.window > LONGEST_WINDOW {
+                section.problem("window", "is too long: write at most \"1day\"");
+            }
+        }
+        Rule::Certificate => rules.certificate = levels(section, &kind::DURATION_OR_ZERO, rules.certificate),
+        Rule::Disk => rules.disk = levels(section, &kind::SHARE, rules.disk),
+        Rule::UpdateFailed => {
+            rules.rollback_recent = section.get("recent", &kind::DURATION).unwrap_or(rules.rollback_recent);
+        }
+        _ => {}
+    }
+}
+
+/// From where on something is a warning, and critical.
+fn levels<T: Copy + PartialOrd>(section: &mut Section<'_>, kind: &kind::Kind<T>, default: Levels<T>) -> Levels<T> {
+    let (warning, critical) = (section.get("warning", kind), section.get("critical", kind));
+    // A default never contradicts what is written.
+    let lower = |a: T, b: T| if b < a { b } else { a };
+    let levels = match (warning, critical) {
+        (Some(warning), None) => Levels { warning, critical: lower(default.critical, warning) },
+        (None, Some(critical)) => {
+            Levels { warning: if critical > default.warning { critical } else { default.warning }, critical }
+        }
+        (warning, critical) => {
+            Levels { warning: warning.unwrap_or(default.warning), critical: critical.unwrap_or(default.critical) }
+        }
+    };
+    if levels.critical > levels.warning {
+        section.problem("critical", "is above warning, so that nothing would be a warning: write at most that");
+    }
+    levels
+}
+
+fn silence(section: &mut Section<'_>) -> Silence {
+    let silence = Silence {
+        rule: section.get("rule", &kind::RULE),
+        node: section.get("node", &kind::TEXT),
+        service: section.get("service", &kind::TEXT),
+        task: section.get("task", &kind::TEXT),
+        until: section.required("until", &kind::MOMENT).unwrap_or_default(),
+        comment: section.get("comment", &kind::TEXT),
+    };
+    if !["rule", "node", "service", "task"].into_iter().any(|key| section.has(key)) {
+        section
+            .problem("", "says nothing about what is silenced: add rule, node, service or task; rule = \"*\" is all");
+    }
+    if section.has("until") && silence.until != 0 && silence.until <= crate::alert::time::now() {
+        section.warning("until", "is over: the silence has no effect any more");
+    }
+    silence
+}

@@ -1,0 +1,86 @@
+//! Files that the file names, most of which hold secrets.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+use super::{kind, section::Section};
+use crate::alert::settings::Secret;
+
+/// No password, token or list of certificates is longer.
+const MOST: u64 = 1 << 20;
+
+/// The text of the file under `key`; what is wrong with it is reported.
+pub(super) fn text(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<String> {
+    let path = folder.join(section.get(key, &kind::FILE)?);
+    match read(&path) {
+        Ok((text, _)) => Some(text),
+        Err(error) => {
+            section.problem(key, unreadable(&path, &error));
+            None
+        }
+    }
+}
+
+/// The secret in the file under `key`: its text without white space at the end.
+pub(super) fn secret(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<Secret> {
+    let path = folder.join(section.get(key, &kind::FILE)?);
+    match at(&path) {
+        Ok((secret, others)) => {
+            if others {
+                section.warning(key, others_read(&path));
+            }
+            Some(secret)
+        }
+        Err(message) => {
+            section.problem(key, message);
+            None
+        }
+    }
+}
+
+/// What others can read is hardly a secret.
+pub(super) fn others_read(path: &Path) -> String {
+    format!("{}: every user of this machine can read it: chmod o-r", path.display())
+}
+
+/// The secret in a file, and whether others can read it; or what is wrong.
+pub(super) fn at(path: &Path) -> Result<(Secret, bool), String> {
+    let (text, mode) = read(path).map_err(|error| unreadable(path, &error))?;
+    let text = text.trim_end();
+    if text.is_empty() {
+        return Err(format!("{}: is empty", path.display()));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("{}: holds more than one line of text", path.display()));
+    }
+    // The engine's own folder is open to all, and nobody else is in a container.
+    let others = mode & 0o004 != 0 && !path.starts_with("/run/secrets");
+    Ok((Secret::new(text), others))
+}
+
+fn read(path: &Path) -> io::Result<(String, u32)> {
+    let file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode();
+    let mut text = String::new();
+    let length = file.take(MOST + 1).read_to_string(&mut text)?;
+    if length as u64 > MOST {
+        return Err(io::Error::other("is longer than 1 MiB"));
+    }
+    Ok((text, mode))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("{path}: there is no such file"),
+        io::ErrorKind::PermissionDenied => {
+            let user = rustix::process::geteuid().as_raw();
+            format!("{path}: user {user}, which this runs as, may not read it: give it to that user, or chmod o+r")
+        }
+        _ => format!("{path}: cannot be read: {error}"),
+    }
+}

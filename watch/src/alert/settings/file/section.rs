@@ -1,0 +1,191 @@
+//! Reads one table of the file, key by key.
+//!
+//! What is asked for is what may be written: every other key is reported when the section ends. A value
+//! that cannot be read is reported and then missing, so callers go on with the default.
+
+use std::{borrow::Cow, ops::Range, slice};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    kind::Kind,
+    report::{Report, join},
+};
+
+/// A table of the file, or its absence, which reads like an empty one.
+pub(super) struct Section<'r> {
+    report: &'r Report<'r>,
+    /// Its name in full, such as `rule.disk`; empty for the top of the file.
+    path: String,
+    /// Where it is written.
+    span: Range<usize>,
+    table: Option<&'r DeTable<'r>>,
+    asked: Vec<&'static str>,
+}
+
+impl<'r> Section<'r> {
+    /// The top of the file.
+    pub(super) fn root(report: &'r Report<'r>, table: &'r DeTable<'r>) -> Self {
+        Self { report, path: String::new(), span: 0..0, table: Some(table), asked: Vec::new() }
+    }
+
+    /// Reads the section to its end and reports the keys that were not asked for.
+    pub(super) fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let value = read(&mut self);
+        for key in self.table.into_iter().flat_map(|table| table.keys()) {
+            if !self.asked.contains(&key.get_ref().as_ref()) {
+                self.report.unknown(&key.span(), &self.path, key.get_ref());
+            }
+        }
+        value
+    }
+
+    /// The value of a key; `None` if it is not there or cannot be read.
+    pub(super) fn get<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
+        let value = self.ask(key, kind.name)?;
+        self.convert(key, value, kind)
+    }
+
+    /// The values of a key that holds one or several; it has to be there.
+    pub(super) fn required_list<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Vec<T> {
+        self.report_missing(key, kind);
+        let Some(value) = self.ask(key, &format!("{} or list", kind.name)) else { return Vec::new() };
+        let items = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            _ => vec![value],
+        };
+        items.into_iter().filter_map(|item| self.convert(key, item, kind)).collect()
+    }
+
+    /// Like [`get`](Self::get) for a key that has no default: reports if it is not there.
+    pub(super) fn required<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
+        self.report_missing(key, kind);
+        self.get(key, kind)
+    }
+
+    /// Whether a key is there, readable or not.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.find(key).is_some_and(|(_, value)| value.get_ref().as_array().is_none_or(|items| !items.is_empty()))
+    }
+
+    /// Reads the table under a key; if there is none, an empty one.
+    pub(super) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> T {
+        let value = self.ask(key, "section");
+        self.sub(key, value).read(read)
+    }
+
+    /// Reads the table under a key, if it is there.
+    pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> Option<T> {
+        let value = self.ask(key, "section")?;
+        Some(self.sub(key, Some(value)).read(read))
+    }
+
+    /// Reads every table of a list of tables; a single table is a list of one.
+    pub(super) fn tables<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'r>) -> T) -> Vec<T> {
+        let values = match self.ask(key, "list of sections") {
+            None => &[],
+            Some(value) => match value.get_ref() {
+                DeValue::Array(items) => items,
+                _ => slice::from_ref(value),
+            },
+        };
+        values.iter().map(|value| self.sub(key, Some(value)).read(&mut read)).collect()
+    }
+
+    /// Reads every table under a key by its own name, in the order of the file. `read` says whether there
+    /// is such a name.
+    pub(super) fn named(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&str, &mut Section<'r>) -> Result<(), String>,
+    ) {
+        let value = self.ask(key, "sections by name");
+        let section = self.sub(key, value);
+        // The parser sorts tables by name.
+        let mut entries: Vec<_> = section.table.into_iter().flat_map(DeTable::iter).collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        for (name, value) in entries {
+            let mut sub = section.sub(name.get_ref(), Some(value));
+            match read(name.get_ref(), &mut sub) {
+                Ok(()) => sub.read(|_| ()),
+                Err(message) => self.report.problem(&name.span(), &join(&section.path, name.get_ref()), message),
+            }
+        }
+    }
+
+    /// The keys of the section with their texts, for keys that are free.
+    pub(super) fn texts(&mut self, key: &'static str) -> Vec<(&'r Spanned<Cow<'r, str>>, Spanned<String>)> {
+        let Some(value) = self.ask(key, "texts by name") else { return Vec::new() };
+        let section = self.sub(key, Some(value));
+        let mut entries: Vec<_> = section.table.into_iter().flat_map(DeTable::iter).collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        let text = |(name, value): (&'r Spanned<Cow<'r, str>>, &'r Spanned<DeValue<'r>>)| {
+            if let Some(text) = value.get_ref().as_str() {
+                return Some((name, Spanned::new(value.span(), text.to_owned())));
+            }
+            let found = value.get_ref().type_str();
+            let path = join(&section.path, name.get_ref());
+            self.report.problem(&value.span(), &path, format!("expected text, found {found}: write it in quotes"));
+            None
+        };
+        entries.into_iter().filter_map(text).collect()
+    }
+
+    /// Something is wrong with a key; if it is not there, with the section.
+    pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
+        self.report.problem(&self.span_of(key), &join(&self.path, key), message);
+    }
+
+    /// Something is wrong at a place of a key's value.
+    pub(super) fn problem_at(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+        self.report.problem(span, &join(&self.path, key), message);
+    }
+
+    /// Something is odd about a key.
+    pub(super) fn warning(&self, key: &str, message: impl Into<String>) {
+        self.report.warning(&self.span_of(key), &join(&self.path, key), message);
+    }
+
+    fn span_of(&self, key: &str) -> Range<usize> {
+        self.find(key).map_or_else(|| self.span.clone(), |(_, value)| value.span())
+    }
+
+    fn report_missing<T>(&self, key: &str, kind: &Kind<T>) {
+        if !self.has(key) {
+            self.problem(key, format!("is missing: add {key} = {}", kind.example));
+        }
+    }
+
+    fn ask(&mut self, key: &'static str, kind: &str) -> Option<&'r Spanned<DeValue<'r>>> {
+        self.asked.push(key);
+        self.report.asked(&self.path, key, kind);
+        self.find(key).map(|(_, value)| value)
+    }
+
+    fn find(&self, key: &str) -> Option<(&'r Spanned<Cow<'r, str>>, &'r Spanned<DeValue<'r>>)> {
+        self.table?.get_key_value(key)
+    }
+
+    fn convert<T>(&self, key: &str, value: &Spanned<DeValue<'_>>, kind: &Kind<T>) -> Option<T> {
+        let read = (kind.read)(value.get_ref()).unwrap_or_else(|| {
+            let found = value.get_ref().type_str();
+            Err(format!("expected {}, found {found}: write it like {}", kind.name, kind.example))
+        });
+        read.map_err(|message| self.problem_at(&value.span(), key, message)).ok()
+    }
+
+    /// The section under `key`; one that is not a table is reported and read as if it were empty.
+    fn sub(&self, key: &str, value: Option<&'r Spanned<DeValue<'r>>>) -> Section<'r> {
+        let path = join(&self.path, key);
+        let span = value.map_or_else(|| self.span.clone(), Spanned::span);
+        let table = value.and_then(|value| value.get_ref().as_table());
+        if let (Some(value), None) = (value, table) {
+            let found = value.get_ref().type_str();
+            self.report.problem(&span, &path, format!("expected a section, found {found}: write [{path}]"));
+        }
+        Section { report: self.report, path, span, table, asked: Vec::new() }
+    }
+}

@@ -1,0 +1,74 @@
+//! `watch test-alert`: one message through every channel.
+
+use std::fmt;
+
+use futures_util::future::join_all;
+
+use super::{
+    channel::senders,
+    condition::Subject,
+    desk::{Item, Kind, Notice},
+    settings::Settings,
+    time,
+};
+use crate::picture::Severity;
+
+/// How it went, channel by channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    outcomes: Vec<(String, Result<(), String>)>,
+}
+
+impl Report {
+    /// Every channel took its message, and there is one.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        !self.outcomes.is_empty() && self.outcomes.iter().all(|(_, outcome)| outcome.is_ok())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.outcomes.is_empty() {
+            return f.write_str("no channel is configured: alerts are on the page alone\n");
+        }
+        for (channel, outcome) in &self.outcomes {
+            match outcome {
+                Ok(()) => writeln!(f, "{channel}: sent")?,
+                Err(error) => writeln!(f, "{channel}: not sent: {error}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends a message through every channel, whatever it is configured to be told of, once.
+///
+/// # Errors
+/// A channel cannot be used as it is configured.
+pub async fn test(settings: &Settings) -> Result<Report, String> {
+    let now = time::now();
+    let senders = senders(settings)?;
+    let sending = senders.values().map(|sender| async move {
+        let item = Item {
+            fingerprint: "watch_test".to_owned(),
+            severity: Severity::Info,
+            summary: "this is a test, nothing is wrong".to_owned(),
+            subject: Subject::default(),
+            since: now,
+            ended: None,
+            thread: None,
+        };
+        let notice = Notice {
+            id: format!("test.{:x}.{:08x}", now, fastrand::u32(..)),
+            line: sender.name().to_owned(),
+            kind: Kind::Firing,
+            rule: "watch_test",
+            items: vec![item],
+            silent: false,
+            failures: 0,
+        };
+        (sender.name().to_owned(), sender.send(&notice).await.map_err(|failure| failure.error))
+    });
+    Ok(Report { outcomes: join_all(sending).await })
+}

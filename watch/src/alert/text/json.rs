@@ -1,0 +1,154 @@
+//! What webhooks are sent.
+
+use http::Uri;
+use serde_json::{Value, json};
+
+use super::{
+    Context, clean, headline,
+    plain::{severity, when},
+    summary, word,
+};
+use crate::{
+    alert::{
+        desk::{Item, Kind, Notice},
+        ledger::Word,
+        time::rfc3339,
+    },
+    picture::{Millis, Severity},
+};
+
+/// This program's own: every field is there, `null` where there is nothing. Fields are added, never renamed
+/// or removed.
+#[must_use]
+pub fn document(context: &Context, notice: &Notice, now: Millis) -> Value {
+    let named = |id: &Option<String>, name: &Option<String>| {
+        id.as_ref().map(|id| json!({ "id": id, "name": name.as_ref().unwrap_or(id) }))
+    };
+    let alert = |item: &Item| {
+        json!({
+            "fingerprint": item.fingerprint,
+            "severity": severity(item.severity),
+            "summary": summary(item),
+            "started_at": rfc3339(item.since),
+            "ended_at": item.ended.map(rfc3339),
+            "node": named(&item.subject.node, &item.subject.node_name),
+            "service": named(&item.subject.service, &item.subject.service_name),
+            "task": named(&item.subject.task, &item.subject.task_name),
+        })
+    };
+    json!({
+        "version": 1,
+        "id": notice.id,
+        "status": status(notice.kind),
+        "late": notice.kind == Kind::Late,
+        "rule": notice.rule,
+        "severity": severity(notice.severity()),
+        "summary": clean(&headline(notice), 300),
+        "cluster": context.cluster,
+        "link": context.link,
+        "sent_at": rfc3339(now),
+        "alerts": notice.items.iter().map(alert).collect::<Vec<_>>(),
+    })
+}
+
+fn status(kind: Kind) -> &'static str {
+    match kind.word() {
+        Word::Firing => "firing",
+        Word::Resolved => "resolved",
+    }
+}
+
+/// For Slack: <https://api.slack.com/messaging/webhooks>.
+#[must_use]
+pub fn slack(context: &Context, notice: &Notice, now: Millis) -> Value {
+    let color = match (notice.kind, notice.severity()) {
+        (Kind::Resolved | Kind::Late, _) => "#2eb886",
+        (Kind::Firing, Severity::Critical) => "#d00000",
+        (Kind::Firing, Severity::Warning) => "#daa038",
+        (Kind::Firing, Severity::Info) => "#439fe0",
+    };
+    let line = |item: &Item| format!("{}\n_{}_", escaped(&summary(item)), escaped(&when(item, now)));
+    let mut lines: Vec<_> = notice.items.iter().take(20).map(line).collect();
+    if notice.items.len() > lines.len() {
+        lines.push(format!("and {} more", notice.items.len() - lines.len()));
+    }
+    let headline = clean(&headline(notice), 150);
+    let text = escaped(&format!("[{}] {headline}", context.cluster));
+    let mut attachment = json!({
+        "color": color,
+        "fallback": headline,
+        "title": format!("{} \u{b7} {} \u{b7} {}", context.cluster, word(notice), notice.rule),
+        "text": lines.join("\n"),
+        "mrkdwn_in": ["text"],
+        "ts": now / 1000,
+    });
+    if let Some(link) = &context.link {
+        attachment["title_link"] = json!(link);
+    }
+    json!({ "text": text, "attachments": [attachment] })
+}
+
+/// Slack's three special characters.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// For ntfy: where to post, and what. The topic is the end of the address, and goes into the message:
+/// <https://docs.ntfy.sh/publish/#publish-as-json>.
+#[must_use]
+pub fn ntfy(context: &Context, notice: &Notice, url: &Uri, now: Millis) -> Option<(String, Value)> {
+    let path = url.path().trim_end_matches('/');
+    let (root, topic) = path.rsplit_once('/')?;
+    if topic.is_empty() {
+        return None;
+    }
+    let (priority, tag) = match (notice.kind, notice.severity()) {
+        (Kind::Resolved | Kind::Late, _) => (3, "white_check_mark"),
+        (Kind::Firing, Severity::Critical) => (5, "rotating_light"),
+        (Kind::Firing, Severity::Warning) => (4, "warning"),
+        (Kind::Firing, Severity::Info) => (2, "information_source"),
+    };
+    let lines: Vec<_> = notice.items.iter().map(|item| format!("{}\n({})", summary(item), when(item, now))).collect();
+    let mut message = json!({
+        "topic": topic,
+        "title": format!("{}: {} {}", context.cluster, word(notice), notice.rule),
+        // Longer ones become attachments.
+        "message": super::shorten(&lines.join("\n"), 1000),
+        "priority": priority,
+        "tags": [tag],
+    });
+    if let Some(link) = &context.link {
+        message["click"] = json!(link);
+    }
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Some((format!("{}://{}{root}/{query}", url.scheme_str()?, url.authority()?), message))
+}
+
+/// For Alertmanager: `POST /api/v2/alerts`. It takes an alert for over that it has not heard of until
+/// `repeat` has passed a few times.
+#[must_use]
+pub fn alertmanager(context: &Context, notice: &Notice, repeat: Millis, now: Millis) -> Value {
+    let alert = |item: &Item| {
+        let mut labels = json!({
+            "alertname": notice.rule,
+            "severity": severity(item.severity),
+            "cluster": context.cluster,
+            "fingerprint": item.fingerprint,
+        });
+        let subject = &item.subject;
+        let names = [("node", &subject.node_name), ("service", &subject.service_name), ("task", &subject.task_name)];
+        for (label, name) in names {
+            if let Some(name) = name {
+                labels[label] = json!(name);
+            }
+        }
+        json!({
+            "labels": labels,
+            "annotations": { "summary": summary(item) },
+            "startsAt": rfc3339(item.since),
+            "endsAt": rfc3339(item.ended.unwrap_or(now.saturating_add(repeat.saturating_mul(5)))),
+            "generatorURL": context.link.clone().unwrap_or_default(),
+        })
+    };
+    Value::Array(notice.items.iter().map(alert).collect())
+}

@@ -1,0 +1,58 @@
+//! Mail: a subject, and a text that one reads on a telephone at night.
+
+use super::{Context, clean, headline, summary, word};
+use crate::{
+    alert::{
+        desk::{Item, Kind, Notice},
+        time,
+    },
+    picture::{Millis, Severity},
+};
+
+/// The subject of a mail.
+#[must_use]
+pub fn subject(prefix: &str, notice: &Notice) -> String {
+    format!("{prefix}{}", clean(&headline(notice), 150))
+}
+
+/// Its text.
+#[must_use]
+pub fn body(context: &Context, notice: &Notice, now: Millis) -> String {
+    let mut text = String::new();
+    for item in &notice.items {
+        text.push_str(&format!("{}: {}\n", word_of(notice, item), summary(item)));
+        text.push_str(&format!("    {}\n", when(item, now)));
+    }
+    text.push('\n');
+    if notice.kind == Kind::Late {
+        text.push_str("This could not be sent while it was so.\n\n");
+    }
+    if let Some(link) = &context.link {
+        text.push_str(&format!("{link}\n\n"));
+    }
+    text.push_str(&format!("Swarm: {}\nRule: {}\n", context.cluster, notice.rule));
+    text
+}
+
+fn word_of(notice: &Notice, item: &Item) -> &'static str {
+    word(&Notice { items: vec![Item { severity: item.severity, ..item.clone() }], ..notice.clone() })
+}
+
+/// Since when it is so, or how long it was.
+pub(super) fn when(item: &Item, now: Millis) -> String {
+    match item.ended {
+        Some(ended) => {
+            format!("from {} to {}, {}", time::moment(item.since), time::moment(ended), time::span(ended - item.since))
+        }
+        None => format!("since {}, {} ago", time::moment(item.since), time::span(now - item.since)),
+    }
+}
+
+/// How much it matters, as other programs write it.
+pub(super) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Critical => "critical",
+    }
+}

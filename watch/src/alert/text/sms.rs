@@ -1,0 +1,40 @@
+//! A message of at most 160 letters.
+
+use super::{Context, gsm, summary, word};
+use crate::alert::desk::Notice;
+
+/// What goes into one message.
+const MOST: usize = 160;
+
+/// A name that is longer would leave no room.
+const NAME: usize = 20;
+
+/// The text of an SMS.
+#[must_use]
+pub fn sms(context: &Context, notice: &Notice) -> String {
+    let cluster: String = gsm::spell(&context.cluster).chars().take(NAME).collect();
+    let summaries: Vec<_> = notice.items.iter().map(|item| gsm::spell(&summary(item))).collect();
+    let begin = match summaries.len() {
+        0 | 1 => format!("{cluster} {}: ", word(notice)),
+        many => format!("{cluster} {} ({many}): ", word(notice)),
+    };
+    cut(&format!("{begin}{}", summaries.join("; ")))
+}
+
+/// As much of `text` as there is room for.
+fn cut(text: &str) -> String {
+    let count = |text: &str| text.chars().map(|letter| gsm::length(letter).unwrap_or(1)).sum::<usize>();
+    if count(text) <= MOST {
+        return text.to_owned();
+    }
+    let mut left = MOST - "...".len();
+    let fits = |letter: &char| {
+        let length = gsm::length(*letter).unwrap_or(1);
+        let fits = length <= left;
+        left = left.saturating_sub(length);
+        fits
+    };
+    let kept: String = text.chars().take_while(fits).collect();
+    let end = kept.rfind(' ').filter(|end| kept.len() - end < 15).unwrap_or(kept.len());
+    format!("{}...", kept[..end].trim_end_matches([' ', ',', ';', ':']))
+}
