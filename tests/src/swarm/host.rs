@@ -85,6 +85,15 @@ impl Host {
     /// Its folder cannot be made.
     pub fn new(run: &Run, kernel: Kernel, name: &str, address: Ipv4Addr) -> std::io::Result<Self> {
         let folder = run.folder.join(name);
+        let group = format!("/{}-{name}", run.name);
+        let host = Self { name: name.to_owned(), address, cable: Cable::of(address), group, folder, kernel, life: None };
+        host.furnish()?;
+        Ok(host)
+    }
+
+    /// What a machine has on which an engine was installed and nothing else was done.
+    fn furnish(&self) -> std::io::Result<()> {
+        let Self { name, folder, kernel, .. } = self;
         for own in ["var/lib/docker", "etc/docker", "root"] {
             fs::create_dir_all(folder.join(own))?;
         }
@@ -98,9 +107,7 @@ impl Host {
         fs::write(folder.join("etc/docker/daemon.json"), settings.to_string())?;
         fs::write(folder.join("etc/resolv.conf"), format!("nameserver {OUTSIDE}\n"))?;
         fs::write(folder.join("etc/hosts"), format!("127.0.0.1 localhost\n127.0.1.1 {name}\n"))?;
-        let group = format!("/{}-{name}", run.name);
-        let cable = Cable::of(address);
-        Ok(Self { name: name.to_owned(), address, cable, group, folder, kernel, life: None })
+        Ok(())
     }
 
     /// Whether it is on.
@@ -167,6 +174,22 @@ impl Host {
             self.cable.cut().await?;
         }
         self.off();
+        Ok(())
+    }
+
+    /// Takes its power away for good, and puts a new machine in its place, which is off.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    ///
+    /// # Panics
+    /// Its disk cannot be emptied.
+    pub async fn burn(&mut self) -> Result<(), Failed> {
+        self.kill().await?;
+        for own in ["var", "etc", "root"] {
+            fs::remove_dir_all(self.folder.join(own)).expect("a disk to empty");
+        }
+        self.furnish().expect("a writable folder");
         Ok(())
     }
 

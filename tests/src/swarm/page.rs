@@ -39,9 +39,56 @@ impl Page {
     /// # Panics
     /// The page has no such block.
     pub async fn run(&mut self, cluster: &Cluster, name: &str) -> Result<(String, String), Failed> {
+        let block = self.take(name);
+        self.execute(cluster, &block).await
+    }
+
+    /// The same for the node `node` instead of `named`, the page's example.
+    ///
+    /// # Errors
+    /// It did not succeed.
+    ///
+    /// # Panics
+    /// The page has no such block.
+    pub async fn run_for(
+        &mut self,
+        cluster: &Cluster,
+        name: &str,
+        named: &str,
+        node: &str,
+    ) -> Result<(String, String), Failed> {
+        let mut block = self.take(name);
+        block.script = block.script.replace(named, node);
+        if block.host == Host::Node(named.to_owned()) {
+            block.host = Host::Node(node.to_owned());
+        }
+        self.execute(cluster, &block).await
+    }
+
+    /// Runs a block for every node on some of them alone.
+    ///
+    /// # Errors
+    /// It did not succeed.
+    ///
+    /// # Panics
+    /// The page has no such block.
+    pub async fn run_on(&mut self, cluster: &Cluster, name: &str, hosts: &[usize]) -> Result<(), Failed> {
+        let mut block = self.take(name);
+        for host in hosts {
+            block.host = Host::Node(cluster.hosts[*host].name.clone());
+            self.execute(cluster, &block).await?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, name: &str) -> Block {
         let block = self.blocks.iter().find(|block| block.name == name);
-        let block = block.unwrap_or_else(|| panic!("the page has no block {name}"));
+        let block = block.unwrap_or_else(|| panic!("the page has no block {name}")).clone();
         self.ran.insert(name.to_owned());
+        block
+    }
+
+    async fn execute(&self, cluster: &Cluster, block: &Block) -> Result<(String, String), Failed> {
         let hosts: Vec<_> = match &block.host {
             Host::Workstation => {
                 let mut command = shell::program("bash", ["-euo", "pipefail", "-c", &block.script]);
