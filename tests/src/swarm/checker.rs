@@ -111,6 +111,12 @@ impl Checker {
         kind: &'static str,
         event: impl AsyncFnOnce(&mut Cluster) -> Happened,
     ) -> Seen {
+        if self.stopped.is_none() {
+            // An event before this one went wrong: what was seen of it is not judged.
+            self.stopped = Some(self.clients.stop().await);
+            drop((self.clients.take(), self.clients.take_given_up()));
+            cluster.whole(WHOLE).await;
+        }
         let (before, epoch) = (cluster.store.count(&cluster.hosts).await, cluster.store.epoch(&cluster.hosts).await);
         self.clients.send_home();
         let began = self.zero.elapsed();
@@ -147,7 +153,7 @@ impl Checker {
             verdict,
         };
         let wrong = [&seen.verdict.unique, &seen.verdict.exact, &seen.verdict.ordered];
-        self.table.0.push(Row {
+        let row = Row {
             event: if promotions > 0 { format!("{fault}, {promotions} failovers") } else { fault },
             through_dns: longest(&seen.by_dns),
             one_address: edges.map(|client| longest(&of(client..client + 1))).max().unwrap_or_default(),
@@ -156,7 +162,9 @@ impl Checker {
             visits: hits.iter().filter(|hit| hit.outcome != Outcome::Unsent).count(),
             elsewhere: happened.elsewhere,
             whole: whole.saturating_sub(injected),
-        });
+        };
+        progress(&row);
+        self.table.0.push(row);
         self.history.hits.extend(hits);
         self.history.rounds.push(round);
         self.given_up.extend(given_up);
@@ -175,6 +183,12 @@ impl Checker {
     pub fn acknowledged(&self) -> usize {
         self.history.acknowledged()
     }
+}
+
+/// Told for the reader's patience.
+#[expect(clippy::print_stdout, reason = "what the test has to say")]
+fn progress(row: &Row) {
+    println!("\n    {}: whole after {:.0} s", row.event, row.whole.as_secs_f64());
 }
 
 /// What an event was.

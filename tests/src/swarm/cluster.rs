@@ -172,6 +172,16 @@ impl Cluster {
         self.until("the swarm is whole", within, async || self.flaw().await).await;
     }
 
+    /// What the hosts say of themselves, for a failure's message.
+    async fn state(&self) -> String {
+        let mut state = String::new();
+        for host in self.hosts.iter().filter(|host| host.is_on()) {
+            let look = host.run(LOOK).await;
+            state += &format!("== {}\n{}\n", host.name, look.unwrap_or_else(|error| error.to_string()));
+        }
+        state
+    }
+
     /// Waits until `flaw` finds nothing.
     ///
     /// # Panics
@@ -187,9 +197,26 @@ impl Cluster {
                 None
             }
         });
-        assert!(right.await.is_some(), "not so after {within:?}: {what}; {wrong}");
+        if right.await.is_none() {
+            panic!("not so after {within:?}: {what}; {wrong}\n{}", self.state().await);
+        }
     }
 }
+
+/// What an engineer would look at first, of every host that is on.
+const LOOK: &str = r#"
+    docker node ls 2>&1 || true
+    docker stack ps --filter desired-state=running --format '{{.Name}} {{.Node}} {{.CurrentState}} {{.Error}}' stackdemo 2>&1 || true
+    for name in redis sentinel; do
+        for container in $(docker ps --quiet --filter "name=stackdemo_$name"); do
+            docker ps --all --filter "id=$container" --format '{{.Names}} {{.Status}}'
+            docker logs --tail 5 "$container" 2>&1
+        done
+    done
+    for namespace in /run/docker/netns/lb_*; do
+        nsenter "--net=$namespace" iptables-save -t nat 2>/dev/null | grep -e '-A MESH' || true
+    done
+"#;
 
 /// Has our own resolver ask the fabric's server, in mounts that are ours alone.
 async fn resolve_here(run: &Run) -> Result<(), Failed> {

@@ -73,9 +73,13 @@ pub fn enter(cache: &Path) -> io::Result<ExitCode> {
         .env(VARIABLE, &folder)
         .status()?;
     remove_groups(&name(&folder));
-    if status.success() {
+    let left = left_behind(&folder);
+    if status.success() && left.is_empty() {
         fs::remove_dir_all(&folder)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if !left.is_empty() {
+        return Err(io::Error::other(format!("left behind on this machine:\n{}", left.join("\n"))));
     }
     for host in fs::read_dir(&folder)?.flatten() {
         drop(fs::remove_dir_all(host.path().join("var")));
@@ -86,6 +90,30 @@ pub fn enter(cache: &Path) -> io::Result<ExitCode> {
 fn name(folder: &Path) -> String {
     let id = folder.file_name().map(|id| id.to_string_lossy().into_owned());
     format!("swarm-{}", id.unwrap_or_default())
+}
+
+/// What a run has left on the machine outside of its namespaces.
+fn left_behind(folder: &Path) -> Vec<String> {
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    };
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let path = folder.to_string_lossy();
+    let mut left: Vec<String> = mounts.lines().filter(|mount| mount.contains(&*path)).map(str::to_owned).collect();
+    let network = said("ip", &["-oneline", "link"]) + &said("iptables-save", &[]);
+    let ours = |line: &&str| ["fabric", "docker_gwbridge", "MESH", "10.10.25."].iter().any(|it| line.contains(it));
+    left.extend(network.lines().filter(ours).map(str::to_owned));
+    let group = name(folder);
+    left.extend(groups(&group).into_iter().map(|group| group.display().to_string()));
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        if command.contains(&*path) {
+            left.push(format!("process {command}"));
+        }
+    }
+    left
 }
 
 /// Removes what runs have left that are no more.
@@ -103,23 +131,25 @@ fn sweep(runs: &Path) -> io::Result<()> {
 
 /// Removes the control groups of a run, in every hierarchy.
 fn remove_groups(run: &str) {
+    for group in groups(run) {
+        let deadline = Instant::now() + EMPTY;
+        // The last processes in it may still be ending.
+        while remove_group(&group).is_err() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn groups(run: &str) -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    let groups = mounts.lines().filter_map(|mount| {
+    let hierarchies = mounts.lines().filter_map(|mount| {
         let mut fields = mount.split(' ').skip(1);
         let (at, kind) = (fields.next()?, fields.next()?);
         kind.starts_with("cgroup").then_some(at)
     });
-    for hierarchy in groups {
-        for group in fs::read_dir(hierarchy).into_iter().flatten().flatten() {
-            if group.file_name().to_string_lossy().starts_with(&format!("{run}-")) {
-                let deadline = Instant::now() + EMPTY;
-                // The last processes in it may still be ending.
-                while remove_group(&group.path()).is_err() && Instant::now() < deadline {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-            }
-        }
-    }
+    let groups = hierarchies.flat_map(|hierarchy| fs::read_dir(hierarchy).into_iter().flatten().flatten());
+    let ours = |group: &fs::DirEntry| group.file_name().to_string_lossy().starts_with(&format!("{run}-"));
+    groups.filter(ours).map(|group| group.path()).collect()
 }
 
 fn remove_group(group: &Path) -> io::Result<()> {

@@ -15,7 +15,10 @@ pub(crate) async fn dies(journey: &mut Journey) {
     let seen = checker
         .round(cluster, "edge killed", async |cluster| {
             let host = &cluster.hosts[1];
-            let kill = "docker kill --signal KILL $(docker ps --quiet --filter name=stackdemo_edge)";
+            // Until the swarm has put another one in its place.
+            let kill = "old=$(docker ps --quiet --filter name=stackdemo_edge)
+                docker kill --signal KILL \"$old\"
+                timeout 60 sh -c 'until docker ps --quiet --filter name=stackdemo_edge | grep -qv \"$1\"; do sleep 0.2; done' sh \"$old\"";
             host.run(kill).await.expect("an edge to kill");
             Happened::of("edge of serveur18 killed")
         })
@@ -57,6 +60,5 @@ pub(crate) async fn certificates(journey: &mut Journey) {
         nobody_failed(&seen);
         journey.block("tls-try").await;
     }
-    let told = journey.block("dns").await;
-    println!("{}", told.0);
+    // TODO dns
 }

@@ -60,8 +60,7 @@ pub(crate) async fn image(journey: &mut Journey) {
 
     journey.block("registry").await;
     if std::env::var_os("SWARM_DEV").is_some() {
-        project::images(&journey.cluster.run, Some(&here), &["load", "127.0.0.1:5000/stackdemo:test"]).await.expect("dev");
-        journey.cluster.hosts[0].run("docker tag 127.0.0.1:5000/stackdemo:test 127.0.0.1:5000/stackdemo:1; docker push 127.0.0.1:5000/stackdemo:1").await.expect("dev");
+        journey.cluster.hosts[0].run("docker import -c 'USER 10001:10001' /tmp/rigdev.tar 127.0.0.1:5000/stackdemo:1; docker push 127.0.0.1:5000/stackdemo:1").await.expect("dev");
     } else {
     journey.block("build").await;
     }

@@ -68,7 +68,7 @@ struct Mesh {
     /// What each namespace has; an inode tells one from an older one of the same name.
     applied: HashMap<String, (u64, Rules)>,
     /// The published ports that the host itself passes on to `ingress_sbox`.
-    host: Option<(u64, String)>,
+    host: Option<String>,
 }
 
 impl Mesh {
@@ -87,7 +87,7 @@ impl Mesh {
             // It may be on its way out.
             let Ok(inode) = fs::metadata(namespace.path()).map(|file| file.ino()) else { continue };
             let rules = Rules::of(kind, &endpoints(&network)?);
-            let applied = self.apply(&name, &namespace.path(), inode, rules);
+            let applied = self.apply(kind, &name, &namespace.path(), inode, rules);
             result = result.and(applied);
         }
         result
@@ -117,7 +117,7 @@ impl Mesh {
         Ok(self.networks.get(namespace).cloned())
     }
 
-    fn apply(&mut self, name: &str, path: &Path, inode: u64, rules: Rules) -> io::Result<()> {
+    fn apply(&mut self, kind: Kind, name: &str, path: &Path, inode: u64, rules: Rules) -> io::Result<()> {
         let before = self.applied.get(name).filter(|(of, _)| *of == inode);
         let fresh = before.is_none();
         if before.is_some_and(|(_, before)| *before == rules) {
@@ -136,11 +136,11 @@ impl Mesh {
         }
         script += &format!("iptables-restore --wait --noflush <<'END'\n{}END\n", rules.table);
         shell(Some(path), &script)?;
-        if !rules.ports.is_empty() || self.host.is_some() {
+        if kind == Kind::Ingress {
             let sandbox = shell(Some(path), "ip -4 -oneline address show eth1")?;
             let address = sandbox.split_whitespace().skip_while(|word| *word != "inet").nth(1);
             if let Some((address, _)) = address.and_then(|address| address.split_once('/')) {
-                self.pass_on(inode, address, &rules)?;
+                self.pass_on(address, &rules)?;
             }
         }
         self.applied.insert(name.to_owned(), (inode, rules));
@@ -148,17 +148,17 @@ impl Mesh {
     }
 
     /// The host's own part: published ports go to the namespace at `sandbox`.
-    fn pass_on(&mut self, inode: u64, sandbox: &str, rules: &Rules) -> io::Result<()> {
+    fn pass_on(&mut self, sandbox: &str, rules: &Rules) -> io::Result<()> {
         let table = rules.host(sandbox);
         let mut script = String::new();
         match &self.host {
-            Some((_, before)) if *before == table => return Ok(()),
+            Some(before) if *before == table => return Ok(()),
             Some(_) => {}
             None => script += rules::FIRST_ON_HOST,
         }
         script += &format!("iptables-restore --wait --noflush <<'END'\n{table}END\n");
         shell(None, &script)?;
-        self.host = Some((inode, table));
+        self.host = Some(table);
         Ok(())
     }
 }
