@@ -28,13 +28,7 @@ pub(super) fn differ_only(before: &Picture, after: &Picture) -> bool {
         (Some(before), Some(edge)) => same_edge(before, edge),
         _ => false,
     });
-    let rest = Delta {
-        source: None,
-        nodes: Default::default(),
-        redis: None,
-        edges: Default::default(),
-        ..delta
-    };
+    let rest = Delta { source: None, nodes: Default::default(), redis: None, edges: Default::default(), ..delta };
     source && nodes && redis && edges && rest.is_empty()
 }
 
@@ -57,7 +51,7 @@ fn same_edge(before: &Edge, after: &Edge) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{Disk, Node, RedisServer};
+    use crate::picture::{Disk, Event, Node, RedisServer};
 
     fn picture() -> Picture {
         let mut picture = Picture::default();
@@ -92,7 +86,7 @@ mod tests {
         assert!(!changed(|p| p.edges.get_mut("e").unwrap().ready = true));
         assert!(!changed(|p| p.redis.as_mut().unwrap().count = Some(2)));
         assert!(!changed(|p| p.redis = None));
-        assert!(!changed(|p| p.timeline.push(Default::default())));
+        assert!(!changed(|p| p.timeline.push(Event { id: 1, ..Event::default() })));
         let mut first = picture();
         first.source.at = None;
         assert!(!differ_only(&first, &before));
