@@ -1,5 +1,6 @@
-# One image for every role of the stack: `command:` in stack.yml says which. Works with the classic
-# builder and with BuildKit, on x86_64 and on aarch64.
+# One image for every role of the stack, and in it one program for all of them, which goes by the name that
+# it is called by: `command:` in stack.yml says which. Works with the classic builder and with BuildKit, on
+# x86_64 and on aarch64.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
@@ -18,27 +19,32 @@ COPY app/Cargo.toml app/
 COPY edge/Cargo.toml edge/
 COPY local/Cargo.toml local/
 COPY process/Cargo.toml process/
+COPY stackdemo/Cargo.toml stackdemo/
 COPY tests/Cargo.toml tests/
 COPY watch/Cargo.toml watch/
-RUN for member in app edge local process tests watch; do \
-        mkdir -p "$member/src" && touch "$member/src/lib.rs" || exit 1; \
+RUN for manifest in */Cargo.toml; do \
+        member="$(dirname "$manifest")"; \
+        for source in src/lib.rs $(sed -n 's/^path = "\(.*\.rs\)"$/\1/p' "$manifest"); do \
+            mkdir -p "$(dirname "$member/$source")" && touch "$member/$source" || exit 1; \
+        done; \
     done \
-    && for program in app edge local; do \
-        echo 'fn main() {}' > "$program/src/main.rs" || exit 1; \
-    done \
-    && mkdir tests/e2e tests/src/chaos && touch tests/e2e/main.rs tests/src/chaos/main.rs \
-    && cargo build --release --locked --package app --package edge \
-        --target "$(rustc --version --verbose | sed -n 's/^host: //p')"
+    && echo 'fn main() {}' > stackdemo/src/main.rs \
+    && cargo build --release --locked --package stackdemo \
+        --target "$(rustc --version --verbose | sed -n 's/^host: //p')" \
+    && rm -r stackdemo/src
 
 # Then ours. COPY keeps the files' times, which are older than the empty sources' build: without the
 # touch cargo would take that build for current.
 COPY app/ app/
 COPY edge/ edge/
 COPY process/ process/
-RUN find app edge process -name '*.rs' -exec touch {} + \
+COPY stackdemo/ stackdemo/
+COPY watch/ watch/
+RUN find app edge process stackdemo watch -name '*.rs' -exec touch {} + \
     && target="$(rustc --version --verbose | sed -n 's/^host: //p')" \
-    && cargo build --release --locked --package app --package edge --target "$target" \
-    && mkdir /out && cp "target/$target/release/app" "target/$target/release/edge" /out/
+    && cargo build --release --locked --package stackdemo --target "$target" \
+    && mkdir /out && cp "target/$target/release/stackdemo" /out/ \
+    && for role in app edge watch; do ln -s stackdemo "/out/$role" || exit 1; done
 
 FROM scratch
 ARG VERSION=0.1.0

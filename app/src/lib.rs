@@ -23,11 +23,12 @@
 //! ```
 //!
 //! Nothing here reads the environment, exits, or keeps a global: any number of apps can run in one
-//! process, on one counter or several.
+//! process, on one counter or several. The one exception is [`program`], which is the whole process.
 
 pub mod counter;
 pub mod error;
 mod metrics;
+pub mod program;
 mod routes;
 pub mod serve;
 

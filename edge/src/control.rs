@@ -24,7 +24,10 @@ use tokio::{
 use crate::{
     access_log::AccessLog,
     admin::{self, Admin, BoundListener, Reload},
-    config::{self, Config},
+    config::{
+        self, Config,
+        token::{self, TokenError},
+    },
     crew::Crew,
     listener::{self, BindError, Listening},
     snapshot::Snapshot,
@@ -76,6 +79,9 @@ pub enum StartError {
     /// A certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The token for a swarm cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -88,7 +94,7 @@ pub enum StartError {
 }
 
 impl Edge {
-    /// Reads the certificates, then opens the log, then binds every address. Once it returns, clients
+    /// Reads the certificates and the token, then opens the log, then binds every address. Once it returns, clients
     /// can connect, and wait until [`run`](Self::run).
     ///
     /// # Errors
@@ -97,6 +103,7 @@ impl Edge {
         let workers = config.workers.get();
         let now = SystemTime::now();
         let tls = config.listeners.iter().map(|listener| tls(listener, now)).collect::<Result<Vec<_>, _>>()?;
+        token(&config)?;
         let stats: Arc<PerWorker<WorkerStats>> = Arc::new(PerWorker::new(workers));
         let log = AccessLog::start(&config.access_log, workers, Arc::clone(&stats)).map_err(StartError::AccessLog)?;
         let admin = config.admin.map(bind_admin).transpose()?;
@@ -198,6 +205,7 @@ impl Running {
         if config.workers != old.config.workers || config.admin != old.config.admin {
             tracing::warn!("`workers` and `admin` change with a restart only");
         }
+        token(&config)?;
         let now = SystemTime::now();
         let mut kept = Vec::new();
         let mut new = Vec::new();
@@ -320,6 +328,11 @@ fn tls(listener: &config::Listener, now: SystemTime) -> Result<Option<TlsListene
     Ok(tls)
 }
 
+/// Finds out whether the token for a swarm, if there is to be one, can be read.
+fn token(config: &Config) -> Result<(), TokenError> {
+    config.swarm.token_file.as_deref().map(token::read).transpose().map(drop)
+}
+
 fn bind_admin(address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
     let bind = || {
         let listener = std::net::TcpListener::bind(address)?;
@@ -329,7 +342,7 @@ fn bind_admin(address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
     bind().map_err(|source| BindError { address, source })
 }
 
-/// Finds out whether the certificates of a configuration can be used, without binding anything.
+/// Finds out whether the certificates and the token of a configuration can be used, without binding anything.
 ///
 /// # Errors
 /// The first that cannot.
@@ -338,5 +351,6 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     for listener in &config.listeners {
         tls(listener, now)?;
     }
+    token(config)?;
     Ok(())
 }

@@ -24,7 +24,7 @@
 //! shares nothing with other workers on a request's path but snapshots to read.
 //!
 //! Nothing here reads the environment, exits, or keeps a global beside the numbering of endpoints and of pipes: any
-//! number of edges can run in one process.
+//! number of edges can run in one process. The one exception is [`program`], which is the whole process.
 
 pub mod access_log;
 pub mod account;
@@ -36,6 +36,7 @@ pub mod config;
 pub mod control;
 pub mod crew;
 pub mod deadline;
+pub mod dns_check;
 pub mod downstream;
 pub mod error;
 pub mod forward;
@@ -43,11 +44,13 @@ pub mod gather;
 pub mod h1;
 pub mod headers;
 pub mod heartbeat;
+pub mod hops;
 pub mod http;
 pub mod http1;
 pub mod http2;
 pub mod listener;
 pub mod meter;
+pub mod program;
 pub mod respond;
 pub mod route;
 pub mod snapshot;

@@ -16,7 +16,7 @@ use std::{
 
 use edge::{
     config::{
-        AccessLog, Balance, Config, Dns, Ejection, Expect, HealthCheck, Limits, Pool, Source, Timeouts,
+        AccessLog, Balance, Config, Dns, Ejection, Expect, HealthCheck, Limits, Pool, Source, Swarm, Timeouts,
         UpstreamTimeouts,
     },
     upstream::{EndpointState, PoolHandle, PoolSnapshot, manager::Manager},
@@ -105,6 +105,7 @@ fn config(servers: Vec<SocketAddr>, pools: Vec<Pool>) -> Config {
         dns: Dns { servers, interval: Duration::from_millis(30), timeout: Duration::from_millis(600) },
         listeners: Vec::new(),
         routes: Vec::new(),
+        swarm: Swarm::default(),
         pools: pools.into_iter().map(Arc::new).collect(),
         limits: Limits { max_connections: NonZeroUsize::MIN, max_head: 1, max_headers: 1, max_streams: 1 },
         timeouts: Timeouts { handshake: second, head: second, keep_alive: second, body_idle: second },

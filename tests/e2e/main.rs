@@ -5,9 +5,11 @@
 
 mod chaos;
 mod counter;
+mod docs;
 mod edge;
 mod harness;
 mod local;
 mod replica;
 mod stack;
+mod watch;
 mod watch_alerts;

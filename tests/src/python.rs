@@ -1,4 +1,4 @@
-//! Python programs as peers, each in a virtual environment of its own.
+//! Python programs and packages that tests use, in virtual environments in the target directory.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -7,29 +7,33 @@ use std::process::Command;
 
 use crate::process::{Plan, Process};
 
-/// A plan to run `program` of the folder `fixtures/NAME` with what its `requirements.txt` names. The first
-/// call on a machine installs that from the package registry into the target directory.
+/// A plan to run `program` of the folder `fixtures/NAME` with what its `requirements.txt` names.
 ///
 /// # Panics
-/// When Python's `venv` module is missing or a package cannot be installed.
+/// When Python's `venv` module is missing, or a package cannot be installed.
 #[must_use]
 pub fn program(name: &str, program: &str) -> Plan {
-    Process::of(environment(name).join("bin/python")).arg(fixture(name, program))
+    Process::of(environment(name, &[]).join("bin/python")).arg(fixture(name, program))
 }
 
 fn fixture(name: &str, file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).join(file)
 }
 
-/// The virtual environment, made when it is missing or the requirements have changed.
-fn environment(name: &str) -> PathBuf {
+/// The virtual environment `name` in the target directory, made when it is missing or its requirements, which
+/// are `fixtures/NAME/requirements.txt`, have changed. `options` are for `pip install`.
+///
+/// # Panics
+/// When Python's `venv` module is missing, or a package cannot be installed.
+#[must_use]
+pub fn environment(name: &str, options: &[&str]) -> PathBuf {
+    let requirements = fixture(name, "requirements.txt");
     let test = std::env::current_exe().expect("the test's own path");
     let target = test.ancestors().nth(3).expect("a target directory");
     let directory = target.join(name);
     // Several test programs may come here at once; the lock ends with the file's scope.
     let lock = File::create(target.join(format!("{name}.lock"))).expect("a lock file");
     lock.lock().expect("the lock");
-    let requirements = fixture(name, "requirements.txt");
     let wanted = fs::read_to_string(&requirements).expect("the requirements");
     let installed = directory.join("installed.txt");
     if fs::read_to_string(&installed).is_ok_and(|have| have == wanted) {
@@ -37,8 +41,10 @@ fn environment(name: &str) -> PathBuf {
     }
     run(bounded("python3").args(["-m", "venv", "--clear"]).arg(&directory));
     run(bounded(directory.join("bin/python"))
-        .args(["-m", "pip", "install", "--quiet", "--no-input", "--requirement"])
-        .arg(requirements));
+        .args(["-m", "pip", "install", "--quiet", "--no-input"])
+        .args(options)
+        .arg("--requirement")
+        .arg(&requirements));
     fs::write(&installed, wanted).expect("a file in the target directory");
     directory
 }

@@ -5,4 +5,18 @@
 //! and nothing else; what is not in its types cannot leave this process.
 
 pub mod alert;
+pub mod config;
+pub mod edges;
+pub mod engine;
+pub mod error;
+pub mod fetch;
+pub mod http;
+pub mod hub;
+pub mod metrics;
+pub mod names;
+pub mod page;
+pub mod peers;
 pub mod picture;
+pub mod program;
+pub mod redis;
+pub mod serve;

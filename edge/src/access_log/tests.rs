@@ -207,10 +207,18 @@ fn a_log_is_switched_on_off_and_elsewhere_by_a_reload() {
     eventually("the line is written", || log.stats().written.value() == 2);
     log.reconfigure(&config::AccessLog::Off).unwrap();
     sink.push(numbered(4));
+    // The writer has taken it in: what is pushed from here on belongs to the next file.
+    eventually("the file is closed", || !is_open(&fixture.path("a")));
     log.reconfigure(&config::AccessLog::File(fixture.path("b"))).unwrap();
     sink.push(numbered(5));
     log.close(SOON).unwrap();
     assert_eq!((fixture.numbers("a"), fixture.numbers("b")), (vec![2, 3], vec![5]));
+}
+
+fn is_open(path: &Path) -> bool {
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    // Others open and close files meanwhile, so that a link may be gone when it is read.
+    open.filter_map(Result::ok).any(|entry| fs::read_link(entry.path()).is_ok_and(|file| file == path))
 }
 
 /// A log whose queues nobody empties but the test.

@@ -165,9 +165,9 @@ fn sources(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
     let endpoints = each(pools, |source| source.endpoints as f64);
     families.gauges("source_endpoints", None, "Endpoints that a source gives", endpoints)?;
     let questions = each(pools, |source| source.questions);
-    families.counters("source_questions", None, "Questions to the name servers", questions)?;
+    families.counters("source_questions", None, "Questions to the name servers, or to a swarm's watch", questions)?;
     let failures = each(pools, |source| source.failures);
-    families.counters("source_failures", None, "Questions to the name servers that went wrong", failures)
+    families.counters("source_failures", None, "Those of them that went wrong", failures)
 }
 
 fn latency(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {

@@ -156,7 +156,7 @@ pub struct LatencyStatus {
 /// Where endpoints come from.
 #[derive(Clone, Debug, Serialize)]
 pub struct SourceReport {
-    /// `host:port` as configured.
+    /// As configured: `host:port`, or `swarm://host:port?port=port`.
     pub source: String,
     /// Endpoints it gives at present.
     pub endpoints: usize,
@@ -165,7 +165,7 @@ pub struct SourceReport {
     pub resolved: Option<SystemTime>,
     /// Why the last question gave nothing new.
     pub error: Option<String>,
-    /// Questions to the name servers that came to an end.
+    /// Questions to the name servers, or to a swarm's watch, that came to an end.
     pub questions: u64,
     /// Those of them that went wrong.
     pub failures: u64,

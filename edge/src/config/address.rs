@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use super::{HostMatch, Source, defaults::NAME_SERVER_PORT, value::Parsed};
+use super::{HostMatch, SWARM, Source, defaults::NAME_SERVER_PORT, value::Parsed};
 
 /// An address to listen on. `:80` is `[::]:80`, which Linux serves for IPv6 and IPv4 alike.
 pub(super) fn listen(text: &str) -> Parsed<SocketAddr> {
@@ -41,10 +41,13 @@ pub(super) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
     listen(text).map(Some).map_err(|error| format!("{error}, or \"off\""))
 }
 
-/// Where endpoints come from: `IP:port`, `[v6]:port` or `name:port`. Without a port it is
-/// `default_port`; if there is none either, that says how else to give one, for the message.
+/// Where endpoints come from: `IP:port`, `[v6]:port`, `name:port` or `swarm://host:port?port=port`. Without
+/// a port it is `default_port`; if there is none either, that says how else to give one, for the message.
 pub(super) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
     let text = text.trim();
+    if let Some(rest) = text.strip_prefix(SWARM) {
+        return swarm(text, rest, default_port);
+    }
     if text.contains("://") {
         return Err(format!("{text:?} is a URL: write only host:port; the edge speaks plain HTTP/1.1 to endpoints"));
     }
@@ -69,6 +72,40 @@ pub(super) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<So
             Ok(Source::Name { host, port })
         }
     }
+}
+
+/// The nodes of a swarm; `rest` is `text` behind the scheme.
+fn swarm(text: &str, rest: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
+    let wrong = || {
+        format!(
+            "{text:?} is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as \
+             \"{SWARM}tasks.watch:8080?port=8000\""
+        )
+    };
+    let (server, query) = rest.split_once('?').map_or((rest, None), |(server, query)| (server, Some(query)));
+    let server = server.strip_suffix('/').unwrap_or(server);
+    if server.contains('/') {
+        return Err(wrong());
+    }
+    let port = match query {
+        Some(query) => Some(query.strip_prefix("port=").and_then(|port| port.parse().ok()).ok_or_else(wrong)?),
+        None => None,
+    };
+    if bare_ip(server).is_ok() || host_name(server).is_some() {
+        return Err(format!("{text:?} has no port: write the one that watch serves HTTP on, \"{SWARM}{server}:8080\""));
+    }
+    let (host, host_port) = match SocketAddr::from_str(server) {
+        Ok(address) => (address.ip().to_string(), address.port()),
+        Err(_) => {
+            let (host, port) = server.rsplit_once(':').ok_or_else(wrong)?;
+            (endpoint_name(text, host).map_err(|_| wrong())?, port.parse().unwrap_or(0))
+        }
+    };
+    let host_port = with_port(text, host_port)?;
+    let port = port.map_or(default_port, Ok).map_err(|hint| {
+        format!("{text:?} does not say which port of the nodes: write \"{SWARM}{server}?port=8000\"{hint}")
+    })?;
+    Ok(Source::Swarm { host, host_port, port: with_port(text, port)? })
 }
 
 fn no_port(text: &str, example: &dyn Display, hint: &str) -> String {
@@ -106,6 +143,18 @@ pub(super) fn network(text: &str) -> Parsed<IpNet> {
     IpNet::from_str(text).map(|network| network.trunc()).or_else(|_| bare_ip(text).map(IpNet::from)).map_err(|_| {
         format!("{text:?} is not a network: write it like \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.7\"")
     })
+}
+
+/// A name to look up, without a final dot.
+pub(super) fn name_to_look_up(text: &str) -> Parsed<String> {
+    let text = text.trim();
+    if bare_ip(text).is_ok() || SocketAddr::from_str(text).is_ok() {
+        return Err(format!("{text:?} is an address: write the name that leads to it, such as \"www.example.com\""));
+    }
+    match host_match(text)? {
+        HostMatch::Exact(name) => Ok(name),
+        _ => Err(format!("{text:?} stands for many names: write one of them, such as \"www.example.com\"")),
+    }
 }
 
 /// The host of a route: a name, an address, `*.name`, or `*` for any.
@@ -267,6 +316,49 @@ mod tests {
     }
 
     #[test]
+    fn nodes_of_a_swarm_are_endpoints() {
+        let swarm = |host: &str| Ok(Source::Swarm { host: host.to_owned(), host_port: 8080, port: 8000 });
+        for (text, default_port, host) in [
+            ("swarm://watch:8080", Ok(8000), "watch"),
+            ("swarm://tasks.watch:8080/", Ok(8000), "tasks.watch"),
+            ("swarm://Tasks.Stack_Watch.:8080/?port=8000", Err(""), "tasks.stack_watch."),
+            ("swarm://10.0.0.1:8080?port=8000", Ok(1), "10.0.0.1"),
+            ("swarm://[fd00::1]:8080?port=8000", Ok(1), "fd00::1"),
+        ] {
+            let source = endpoint(text, default_port);
+            assert_eq!(source, swarm(host), "{text}");
+            assert_eq!(endpoint(&source.unwrap().to_string(), Err("")), swarm(host), "{text}");
+        }
+        let texts = [
+            "swarm://watch:8080",
+            "swarm://watch",
+            "swarm://10.0.0.1",
+            "swarm://watch:0?port=8000",
+            "swarm://watch:8080?port=0",
+            "swarm://watch:8080?port=http",
+            "swarm://watch:8080?ports=8000",
+            "swarm://watch:8080/api/nodes",
+            "swarm://:8080",
+            "swarm://",
+            "swarm://user@watch:8080?port=1",
+        ];
+        let told = texts.map(|text| endpoint(text, Err(", or with --to-port")).unwrap_err());
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        "swarm://watch:8080" does not say which port of the nodes: write "swarm://watch:8080?port=8000", or with --to-port
+        "swarm://watch" has no port: write the one that watch serves HTTP on, "swarm://watch:8080"
+        "swarm://10.0.0.1" has no port: write the one that watch serves HTTP on, "swarm://10.0.0.1:8080"
+        "swarm://watch:0?port=8000" has no usable port: write one from 1 to 65535
+        "swarm://watch:8080?port=0" has no usable port: write one from 1 to 65535
+        "swarm://watch:8080?port=http" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+        "swarm://watch:8080?ports=8000" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+        "swarm://watch:8080/api/nodes" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+        "swarm://:8080" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+        "swarm://" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+        "swarm://user@watch:8080?port=1" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+        "#);
+    }
+
+    #[test]
     fn hosts_are_names_addresses_and_wildcards() {
         let exact = |host: &str| Ok(HostMatch::Exact(host.to_owned()));
         assert_eq!(host_match("*"), Ok(HostMatch::Any));
@@ -322,7 +414,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "[a-z0-9.:/\\[\\]-]{0,20}|.*") {
+        fn no_text_panics(text in "(swarm://)?[a-z0-9.:/?=\\[\\]-]{0,20}|.*") {
             let results = [
                 listen(&text).is_ok(), endpoint(&text, Err("")).is_ok(), endpoint(&text, Ok(1)).is_ok(),
                 name_server(&text).is_ok(), network(&text).is_ok(), server_name(&text).is_ok(),

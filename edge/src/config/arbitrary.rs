@@ -6,7 +6,7 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::{
     AccessLog, Balance, CertificateFiles, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener,
-    Pool, Route, Source, Timeouts, Tls, UpstreamTimeouts, value::LONGEST,
+    Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts, value::LONGEST,
 };
 
 /// Configurations such as parsing gives.
@@ -14,7 +14,9 @@ pub(super) fn config() -> impl Strategy<Value = Config> {
     let process = (1_usize..=1024, any_time(), option::of(address()), access_log());
     let parts = (vec(listener(), 1..4), vec(pool(), 1..4), vec(route(), 1..5), limits(), timeouts(), dns());
     let networks = vec((any::<std::net::IpAddr>(), 0_u8..=32), 0..3);
-    (process, parts, networks).prop_map(|(process, (listeners, pools, routes, limits, timeouts, dns), networks)| {
+    let swarm = option::of(file()).prop_map(|token_file| Swarm { token_file });
+    (process, parts, networks, swarm).prop_map(|(process, parts, networks, swarm)| {
+        let (listeners, pools, routes, limits, timeouts, dns) = parts;
         let (workers, drain, admin, access_log) = process;
         let mut listeners = without_repeats(listeners, |listener| listener.address);
         listeners.retain(|listener| Some(listener.address) != admin);
@@ -28,6 +30,7 @@ pub(super) fn config() -> impl Strategy<Value = Config> {
             admin,
             access_log,
             dns,
+            swarm,
             listeners,
             routes,
             pools: pools.into_iter().map(Arc::new).collect(),
@@ -102,9 +105,11 @@ fn route() -> impl Strategy<Value = Route> {
 }
 
 fn pool() -> impl Strategy<Value = Pool> {
+    let host = prop_oneof![name(), any::<std::net::IpAddr>().prop_map(|address| address.to_string())];
     let source = prop_oneof![
         address().prop_map(Source::Address),
         (name(), 1_u16..).prop_map(|(host, port)| Source::Name { host, port }),
+        (host, 1_u16.., 1_u16..).prop_map(|(host, host_port, port)| Source::Swarm { host, host_port, port }),
     ];
     let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
     let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, 0_usize..=1_000_000);

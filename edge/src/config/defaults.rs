@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     AccessLog, Balance, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener, Pool, Route, Source,
-    Timeouts, UpstreamTimeouts,
+    Swarm, Timeouts, UpstreamTimeouts,
 };
 
 /// Where the admin listener is unless told otherwise: this machine only.
@@ -35,6 +35,7 @@ impl Config {
             admin: Some(ADMIN),
             access_log: AccessLog::default(),
             dns: Dns::default(),
+            swarm: Swarm::default(),
             listeners,
             routes: vec![Route::to(0)],
             pools: vec![Arc::new(pool)],

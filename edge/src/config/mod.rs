@@ -10,6 +10,7 @@ pub mod defaults;
 pub mod file;
 pub mod flags;
 pub mod problem;
+pub mod token;
 mod value;
 
 #[cfg(test)]
@@ -37,6 +38,8 @@ pub struct Config {
     pub access_log: AccessLog,
     /// How names of endpoints are resolved.
     pub dns: Dns,
+    /// How nodes of a swarm are asked for.
+    pub swarm: Swarm,
     /// Downstream addresses, at least one.
     pub listeners: Vec<Listener>,
     /// Which request goes to which pool; tried by host, then by longest path prefix.
@@ -74,6 +77,13 @@ pub struct Dns {
     pub interval: Duration,
     /// How long one question may take, all servers and the TCP fall-back included. Default 2 s.
     pub timeout: Duration,
+}
+
+/// How nodes of a swarm are asked for, by every [`Source::Swarm`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swarm {
+    /// Holds the token that is shown to `watch`; see [`token`]. Default none.
+    pub token_file: Option<PathBuf>,
 }
 
 /// One address that clients connect to.
@@ -176,17 +186,47 @@ pub enum Source {
         /// Port of all its endpoints.
         port: u16,
     },
+    /// Every ready node of a swarm, as a `watch` in it knows them.
+    Swarm {
+        /// Host of watch's HTTP server: an address, without brackets, or a name that may have several.
+        host: String,
+        /// Port of watch's HTTP server.
+        host_port: u16,
+        /// Port of all its endpoints.
+        port: u16,
+    },
+}
+
+impl Source {
+    /// Whether it has no address of its own: names are resolved, swarms asked.
+    #[must_use]
+    pub const fn is_looked_up(&self) -> bool {
+        !matches!(self, Self::Address(_))
+    }
+
+    /// Whether a swarm is asked for its nodes.
+    #[must_use]
+    pub const fn is_swarm(&self) -> bool {
+        matches!(self, Self::Swarm { .. })
+    }
 }
 
 impl fmt::Display for Source {
-    /// As it is written: `host:port`.
+    /// As it is written: `host:port`, or `swarm://host:port?port=port`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),
             Self::Name { host, port } => write!(f, "{host}:{port}"),
+            Self::Swarm { host, host_port, port } if host.contains(':') => {
+                write!(f, "{SWARM}[{host}]:{host_port}?port={port}")
+            }
+            Self::Swarm { host, host_port, port } => write!(f, "{SWARM}{host}:{host_port}?port={port}"),
         }
     }
 }
+
+/// What a [`Source::Swarm`] begins with.
+pub(crate) const SWARM: &str = "swarm://";
 
 /// Who gets the next request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

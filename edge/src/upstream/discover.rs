@@ -71,6 +71,25 @@ pub struct Decision {
 }
 
 impl Known {
+    /// These addresses, without those that [cannot be used](Self::is_usable).
+    #[must_use]
+    pub fn of(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        let canonical = addresses.into_iter().map(|ip| ip.to_canonical());
+        let (v4, v6) = canonical.filter(Self::is_usable).partition(IpAddr::is_ipv4);
+        Self { v4, v6 }
+    }
+
+    /// Whether a TCP connection can be made to an address. The others are mistakes, or tricks: connecting to
+    /// 0.0.0.0 reaches this host.
+    #[must_use]
+    pub fn is_usable(ip: &IpAddr) -> bool {
+        match ip.to_canonical() {
+            IpAddr::V4(v4) => !(v4.octets()[0] == 0 || v4.is_multicast() || v4.is_broadcast()),
+            // A link-local address needs a zone, which neither DNS nor a node list gives.
+            IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local()),
+        }
+    }
+
     /// The addresses with a port put to them, at most [`MAX_ADDRESSES`].
     #[must_use]
     pub fn at_port(&self, port: u16) -> BTreeSet<SocketAddr> {
@@ -107,15 +126,9 @@ pub fn pause(interval: Duration, chance: f64) -> Duration {
     interval.mul_f64(0.9 + 0.2 * chance.clamp(0.0, 1.0))
 }
 
-/// The addresses that a TCP connection can be made to. The others are mistakes, or tricks: connecting
-/// to 0.0.0.0 reaches this host.
+/// The addresses that can be used.
 fn usable(addresses: &[IpAddr]) -> BTreeSet<IpAddr> {
-    let is_usable = |ip: &IpAddr| match ip {
-        IpAddr::V4(v4) => !(v4.octets()[0] == 0 || v4.is_multicast() || v4.is_broadcast()),
-        // A link-local address needs a zone, which DNS cannot give.
-        IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local()),
-    };
-    addresses.iter().map(IpAddr::to_canonical).filter(is_usable).collect()
+    addresses.iter().map(IpAddr::to_canonical).filter(Known::is_usable).collect()
 }
 
 #[cfg(test)]

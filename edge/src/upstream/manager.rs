@@ -21,9 +21,10 @@ use super::{
     members::{Members, Moment},
     probe,
     resolver::Resolver,
+    swarm::client::Client,
     watch,
 };
-use crate::config::{self, Config, Dns, HealthCheck, Source};
+use crate::config::{self, Config, Dns, HealthCheck, Source, Swarm};
 
 /// Checks under way at one time, over all pools: a bound on what a start with many endpoints costs
 /// this thread and the network.
@@ -33,7 +34,8 @@ const MAX_PROBES: usize = 128;
 #[derive(Debug)]
 pub struct Manager {
     workers: usize,
-    dns: Option<Dns>,
+    /// How sources are looked up.
+    looking_up: Option<(Dns, Swarm)>,
     pools: Vec<Running>,
     probes: Rc<Semaphore>,
 }
@@ -56,41 +58,49 @@ impl Manager {
     /// A manager without pools. Endpoints count apart for each of `workers`.
     #[must_use]
     pub fn new(workers: usize) -> Self {
-        Self { workers, dns: None, pools: Vec::new(), probes: Rc::new(Semaphore::new(MAX_PROBES)) }
+        Self { workers, looking_up: None, pools: Vec::new(), probes: Rc::new(Semaphore::new(MAX_PROBES)) }
     }
 
     /// Puts a configuration in force and returns its pools in their order, each with a snapshot that
     /// holds what is known already: fixed addresses at least.
     ///
-    /// A pool that is the same as before keeps its handle. One with other settings, or with names to
-    /// resolve when the settings of DNS are others, gets a new handle with the same counters, and the
+    /// A pool that is the same as before keeps its handle. One with other settings, or with sources to look
+    /// up when the settings for that are others, gets a new handle with the same counters, and the
     /// endpoints that stay are the same objects in the same state. A pool that is gone stops.
     ///
     /// To be called inside a [`LocalRuntime`](tokio::runtime::LocalRuntime) or a `LocalSet`; all tasks
     /// run there.
     pub fn apply(&mut self, config: &Config) -> Vec<Arc<PoolHandle>> {
-        let dns_changed = self.dns.as_ref() != Some(&config.dns);
-        self.dns = Some(config.dns.clone());
+        let looking_up = Some((config.dns.clone(), config.swarm.clone()));
+        let changed = self.looking_up != looking_up;
+        self.looking_up = looking_up;
         let resolver = Rc::new(Resolver::new(config.dns.clone()));
         let mut before = mem::take(&mut self.pools);
         for pool in &config.pools {
             let same_name = |running: &Running| running.config().name == pool.name;
             let old = before.iter().position(same_name).map(|index| before.swap_remove(index));
             let running = match old {
-                Some(old) if old.config() == *pool && !(dns_changed && has_names(pool)) => old,
-                old => self.start(pool, old.as_ref(), &resolver),
+                Some(old) if old.config() == *pool && !(changed && looks_up(pool)) => old,
+                old => self.start(pool, old.as_ref(), &resolver, &config.swarm),
             };
             self.pools.push(running);
         }
         self.pools.iter().map(|running| Arc::clone(running.members.borrow().handle())).collect()
     }
 
-    fn start(&self, pool: &Arc<config::Pool>, old: Option<&Running>, resolver: &Rc<Resolver>) -> Running {
+    fn start(
+        &self,
+        pool: &Arc<config::Pool>,
+        old: Option<&Running>,
+        resolver: &Rc<Resolver>,
+        swarm: &Swarm,
+    ) -> Running {
         let before = old.map(|old| old.members.borrow());
         let members = Members::new(pool, self.workers, before.as_deref(), Moment::now());
         let members = Rc::new(RefCell::new(members));
         let weak = Rc::downgrade(&members);
-        let task = spawn_local(run(weak, Arc::clone(pool), Rc::clone(resolver), Rc::clone(&self.probes)));
+        let look_ups = look_ups(&weak, pool, resolver, swarm);
+        let task = spawn_local(run(weak, Arc::clone(pool), look_ups, Rc::clone(&self.probes)));
         Running { members, task }
     }
 }
@@ -101,20 +111,39 @@ impl Running {
     }
 }
 
-fn has_names(pool: &config::Pool) -> bool {
-    pool.sources.iter().any(|source| matches!(source, Source::Name { .. }))
+fn looks_up(pool: &config::Pool) -> bool {
+    pool.sources.iter().any(Source::is_looked_up)
 }
 
-/// The task of one pool: a task for each name, and one for each endpoint while it is in the pool.
-async fn run(pool: Weak<RefCell<Members>>, config: Arc<config::Pool>, resolver: Rc<Resolver>, probes: Rc<Semaphore>) {
-    let mut pollers = JoinSet::new();
+/// A task for each source of a pool that has no address of its own.
+fn look_ups(
+    pool: &Weak<RefCell<Members>>,
+    config: &config::Pool,
+    resolver: &Rc<Resolver>,
+    swarm: &Swarm,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     for (index, source) in config.sources.iter().enumerate() {
-        let Source::Name { host, .. } = source else { continue };
-        let (resolver, host) = (Rc::clone(&resolver), host.clone());
-        let interval = resolver.interval();
-        let question = async move || resolver.resolve(&host).await;
-        pollers.spawn_local(watch::poll(Weak::clone(&pool), index, interval, question));
+        let (pool, resolver) = (Weak::clone(pool), Rc::clone(resolver));
+        match source {
+            Source::Address(_) => {}
+            Source::Name { host, .. } => {
+                let host = host.clone();
+                let interval = resolver.interval();
+                let question = async move || resolver.resolve(&host).await;
+                tasks.spawn_local(watch::poll(pool, index, interval, question));
+            }
+            Source::Swarm { host, host_port, .. } => {
+                let mut client = Client::new(resolver, host, *host_port, swarm.token_file.clone());
+                tasks.spawn_local(watch::follow(pool, index, async move || client.ask().await));
+            }
+        }
     }
+    tasks
+}
+
+/// The task of one pool: `_look_ups`, which end with it, and a task for each endpoint while it is in the pool.
+async fn run(pool: Weak<RefCell<Members>>, config: Arc<config::Pool>, _look_ups: JoinSet<()>, probes: Rc<Semaphore>) {
     let mut watches = Watches::default();
     loop {
         let Some((endpoints, changed)) =
@@ -127,7 +156,7 @@ async fn run(pool: Weak<RefCell<Members>>, config: Arc<config::Pool>, resolver: 
             let probe = async move |check: &HealthCheck, endpoint: &Endpoint| {
                 // Never closed, so a permit always comes; without one the check is still worth making.
                 let _permit = probes.acquire().await.ok();
-                probe::probe(check, endpoint.address, &endpoint.source).await
+                probe::probe(check, endpoint.address, &endpoint.authority()).await
             };
             watch::watch(Weak::clone(&pool), endpoint, config.health.clone(), probe)
         });

@@ -15,11 +15,13 @@ mod origin;
 pub mod outlier;
 pub mod pool;
 pub mod probe;
-mod resolver;
+pub(crate) mod resolver;
+mod swarm;
 pub mod upload;
 mod watch;
 
 use std::{
+    borrow::Cow,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -70,9 +72,9 @@ impl PoolHandle {
 /// What the control thread counts about one source. An address that needs no resolving counts nothing.
 #[derive(Debug, Default)]
 pub struct SourceStats {
-    /// Questions to the name servers that came to an end; A and AAAA are one question.
+    /// Questions to the name servers, or to a swarm's watch, that came to an end; A and AAAA are one question.
     pub questions: Counter,
-    /// Those of them of which at least one half went wrong.
+    /// Those of them that went wrong, also in part.
     pub failures: Counter,
 }
 
@@ -101,12 +103,12 @@ impl PoolSnapshot {
 /// How one source of a pool stands, for people to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceStatus {
-    /// `host:port` as configured.
+    /// As configured: `host:port`, or `swarm://host:port?port=port`.
     pub source: String,
     /// Endpoints it gives at present.
     pub endpoints: usize,
-    /// Why the last question gave nothing new, or only half an answer; the endpoints are then those of
-    /// the last good answer.
+    /// Why the last question gave nothing new, or only part of an answer; the rest of the endpoints are then
+    /// those of the last good answer.
     pub error: Option<String>,
     /// When it was last answered well; `None` means never. Exact while there is an error. Without one
     /// the source is answered all the time, and this is when the snapshot was last worth replacing.
@@ -123,7 +125,7 @@ pub struct Endpoint {
     pub id: u64,
     /// Where it listens.
     pub address: SocketAddr,
-    /// The configured source it came from, `host:port`.
+    /// The configured source it came from, `host:port` or `swarm://host:port?port=port`.
     pub source: Arc<str>,
     /// Open connections over all workers; changes only when one is opened or closed.
     pub connections: AtomicUsize,
@@ -193,6 +195,12 @@ impl Endpoint {
             down: AtomicBool::new(false),
             status: Mutex::new(EndpointStatus { state: EndpointState::Unchecked, reason: String::new(), since: now }),
         }
+    }
+
+    /// What a health check calls it: the name that it was found by, or its address.
+    #[must_use]
+    pub fn authority(&self) -> Cow<'_, str> {
+        if self.source.starts_with(config::SWARM) { self.address.to_string().into() } else { (&*self.source).into() }
     }
 
     /// An attempt got a response head, whatever its status. Costs a read unless it follows a failure.

@@ -9,7 +9,7 @@ use crate::config::Source;
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
     pub(super) source: Source,
-    /// `host:port`.
+    /// As configured: `host:port`, or `swarm://host:port?port=port`.
     pub(super) label: Arc<str>,
     pub(super) known: Known,
     /// `known` as endpoints; the address itself for a source that needs no resolving.
@@ -22,13 +22,13 @@ pub(super) struct Origin {
 impl Origin {
     /// Before anything was asked.
     pub(super) fn new(source: Source, now: SystemTime) -> Self {
-        let (label, addresses, resolved) = match &source {
-            Source::Address(address) => (address.to_string(), BTreeSet::from([*address]), Some(now)),
-            Source::Name { host, port } => (format!("{host}:{port}"), BTreeSet::new(), None),
+        let (addresses, resolved) = match &source {
+            Source::Address(address) => (BTreeSet::from([*address]), Some(now)),
+            Source::Name { .. } | Source::Swarm { .. } => (BTreeSet::new(), None),
         };
         Self {
+            label: source.to_string().into(),
             source,
-            label: label.into(),
             known: Known::default(),
             addresses,
             error: None,
@@ -39,7 +39,7 @@ impl Origin {
 
     /// Takes in a good answer.
     pub(super) fn learn(&mut self, known: Known) {
-        if let Source::Name { port, .. } = self.source {
+        if let Source::Name { port, .. } | Source::Swarm { port, .. } = self.source {
             self.addresses = known.at_port(port);
             self.known = known;
         }

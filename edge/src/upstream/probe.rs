@@ -91,7 +91,8 @@ pub fn judge(status: StatusCode, expect: &Expect) -> Outcome {
     if good { Ok(Passed::Status(status)) } else { Err(Failure::Status(status)) }
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+/// Connects for one question; closing resets.
+pub(super) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_zero_linger()?;
     // On one host, a port that nobody listens on may be drawn as the port to connect from. The

@@ -1,6 +1,6 @@
 //! The tasks that keep one pool's knowledge up to date: when to ask, when to check.
 //!
-//! [`poll`] asks for a name again and again, [`watch`] looks after one endpoint. Both are given what
+//! [`poll`] asks for a name again and again, [`follow`] for the nodes of a swarm, [`watch`] looks after one endpoint. Both are given what
 //! does the asking or checking, so that their timing is tested without a socket, and both end by
 //! themselves when their pool or endpoint is gone: they hold the pool weakly, so a replaced pool can no
 //! longer be written to from the moment it is dropped.
@@ -23,6 +23,7 @@ use super::{
     health::{self, Health},
     members::{Members, Moment},
     probe::Outcome,
+    swarm::{self, Nodes},
 };
 use crate::config::HealthCheck;
 
@@ -40,6 +41,25 @@ pub(super) async fn poll(
         pool.borrow_mut().answered(index, &answer, Moment::now());
         drop(pool);
         sleep(discover::pause(interval, fastrand::f64())).await;
+    }
+}
+
+/// Asks for the nodes of the swarm that is the source at `index` of the configuration, for as long as the pool
+/// lives. A question may be held for a while by whom it is put to, but must come to an end by itself.
+pub(super) async fn follow(
+    pool: Weak<RefCell<Members>>,
+    index: usize,
+    mut question: impl AsyncFnMut() -> Result<Nodes, String>,
+) {
+    let mut failures = 0_u32;
+    loop {
+        let began = Instant::now();
+        let answer = question().await;
+        failures = if answer.is_ok() { 0 } else { failures.saturating_add(1) };
+        let Some(pool) = pool.upgrade() else { return };
+        pool.borrow_mut().listed(index, &answer, Moment::now());
+        drop(pool);
+        sleep(swarm::pause(failures, began.elapsed(), fastrand::f64())).await;
     }
 }
 
@@ -289,6 +309,55 @@ mod tests {
                 .unwrap()
                 .0
                 .unwrap();
+        })
+        .await;
+    }
+
+    /// Follows a swarm for ten minutes. `question` is given its number, from 0. Returns when each was asked.
+    async fn followed(question: impl AsyncFn(usize) -> Result<Nodes, String> + 'static) -> Vec<Duration> {
+        let pool = Rc::new(RefCell::new(members(&pool(&["swarm"], None))));
+        let (asked, started) = (Rc::new(RefCell::new(Vec::new())), Instant::now());
+        let its_asked = Rc::clone(&asked);
+        let question = async move || {
+            let asked: &RefCell<Vec<Duration>> = &its_asked;
+            let number = asked.borrow().len();
+            asked.borrow_mut().push(started.elapsed());
+            question(number).await
+        };
+        let following = spawn_local(follow(Rc::downgrade(&pool), 0, question));
+        sleep(Duration::from_secs(600)).await;
+        drop(pool);
+        following.abort();
+        asked.take()
+    }
+
+    fn nodes() -> Result<Nodes, String> {
+        Ok(Nodes { known: discover::Known::of([[10, 0, 0, 1].into()]), complaint: None })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_swarm_is_asked_again_as_soon_as_it_has_answered_but_not_over_and_over() {
+        local(async {
+            let held = followed(async |_| {
+                sleep(Duration::from_secs(5)).await;
+                nodes()
+            });
+            let held = held.await;
+            assert!(held.windows(2).all(|pair| (pair[1] - pair[0]).as_secs() == 5), "{held:?}");
+            let at_once = followed(async |_| nodes()).await;
+            assert!((1400..=1600).contains(&at_once.len()), "{}", at_once.len());
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_swarm_that_nobody_knows_is_asked_for_less_often_until_somebody_does() {
+        local(async {
+            let asked = followed(async |number| if number == 8 { nodes() } else { Err("gone".to_owned()) }).await;
+            let pauses: Vec<_> = asked.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+            for (number, most) in [(0, 500), (1, 1000), (2, 2000), (3, 4000), (7, 4000), (9, 500), (12, 4000)] {
+                assert!((most / 2..=most + 1).contains(&pauses[number]), "{number}: {pauses:?}");
+            }
         })
         .await;
     }

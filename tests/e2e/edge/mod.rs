@@ -3,11 +3,13 @@
 mod admin;
 mod admission;
 mod bodies;
+mod dns_check;
 mod drain;
 mod errors;
 mod forwarding;
 mod health;
 mod http2;
+mod itself;
 mod names;
 mod patience;
 mod peer;
@@ -15,6 +17,7 @@ mod reload;
 mod retries;
 mod smuggling;
 mod startup;
+mod swarm;
 mod tls;
 mod upgrades;
 

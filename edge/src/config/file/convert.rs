@@ -16,8 +16,8 @@ use toml::Spanned;
 
 use super::{kind, pool, section::Section};
 use crate::config::{
-    AccessLog, CertificateFiles, Config, Dns, HostMatch, Limits, Listener, Pool, Route, Timeouts, Tls, defaults,
-    problem::nearest,
+    AccessLog, CertificateFiles, Config, Dns, HostMatch, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, Tls,
+    defaults, problem::nearest,
 };
 
 /// The whole file. Relative paths begin at `folder`.
@@ -29,10 +29,16 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let trusted_proxies = root.list("trusted_proxies", &kind::NETWORK).map(into_values);
     let listeners: Vec<_> = root.tables("listener", |section| listener(section, folder)).concat();
     let dns = root.table("dns", dns);
+    let swarm = root.table("swarm", |section| swarm(section, folder));
     let limits = root.table("limits", limits);
     let timeouts = root.table("timeouts", timeouts);
     let pools = root.named("pool", |name, section| Spanned::new(section.span(), pool::pool(name, section)));
     let routes = root.tables("route", |section| route(section, &pools)).concat();
+    let asks_a_swarm = |pool: &Spanned<Pool>| pool.get_ref().sources.iter().any(Source::is_swarm);
+    if swarm.token_file.is_some() && !pools.iter().any(asks_a_swarm) {
+        let message = "has no effect: no pool has an endpoint such as \"swarm://watch:8080?port=8000\"";
+        root.warning_at(&root.span_of("swarm"), "swarm.token_file", message);
+    }
 
     if !root.has("listener") {
         root.problem("listener", "nothing listens: add [[listener]] with address = \":80\"");
@@ -47,6 +53,7 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
         admin,
         access_log: access_log.unwrap_or(defaults.access_log),
         dns,
+        swarm,
         listeners: into_values(listeners),
         routes,
         pools: pools.into_iter().map(|pool| Arc::new(pool.into_inner())).collect(),
@@ -63,6 +70,10 @@ fn dns(section: &mut Section<'_>) -> Dns {
         interval: section.get("interval", &kind::DURATION).unwrap_or(default.interval),
         timeout: section.get("timeout", &kind::DURATION).unwrap_or(default.timeout),
     }
+}
+
+fn swarm(section: &mut Section<'_>, folder: &Path) -> Swarm {
+    Swarm { token_file: section.get("token_file", &kind::FILE).map(|file| folder.join(file)) }
 }
 
 fn limits(section: &mut Section<'_>) -> Limits {

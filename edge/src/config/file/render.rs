@@ -34,6 +34,11 @@ pub fn render(config: &Config) -> String {
     page.key("interval", time(config.dns.interval));
     page.key("timeout", time(config.dns.timeout));
 
+    if let Some(file) = &config.swarm.token_file {
+        page.heading("[swarm]");
+        page.key("token_file", path(file));
+    }
+
     page.heading("[limits]");
     page.key("max_connections", config.limits.max_connections);
     page.key("max_head", text(&value::render_size(config.limits.max_head.try_into().unwrap_or(u64::MAX))));

@@ -176,7 +176,7 @@ health = 5
     edge.toml:4:9: admin: "localhost:9901" is a name and listening takes an address: write "127.0.0.1:9901", or "off"
     edge.toml:5:1: acess_log: there is no such key; did you mean "access_log"?
     edge.toml:6:1: interval: there is no such key here; it belongs to [dns]
-    edge.toml:7:1: colour: there is no such key; this section has: workers, drain, admin, access_log, trusted_proxies, listener, dns, limits, timeouts, pool, route
+    edge.toml:7:1: colour: there is no such key; this section has: workers, drain, admin, access_log, trusted_proxies, listener, dns, swarm, limits, timeouts, pool, route
     edge.toml:10:26: dns.servers: "dns.example" is not the address of a name server: write it like "127.0.0.11" or "[::1]:53"
     edge.toml:13:26: listener.address: the same address is in line 13 already: take one of them out
     edge.toml:15:17: listener.tls.certificates.key: is missing: add key = "www.pem"

@@ -14,8 +14,9 @@ use super::{
     cli::{self, Flags},
 };
 use crate::config::{
-    AccessLog, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Tls, address, defaults, file,
+    AccessLog, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, Tls, address, defaults, file,
     problem::{ConfigError, Loaded, Problem},
+    token,
     value::{self, Parsed},
 };
 
@@ -116,6 +117,12 @@ impl Settings {
         reader.repeats(to, &sources, ToString::to_string);
         self.report_missing(reader);
 
+        let token_file = reader.one("swarm-token-file", flags.swarm_token_file.as_deref(), token_file).flatten();
+        if token_file.is_some() && !sources.iter().any(Source::is_swarm) {
+            let message = "has no effect without an endpoint such as swarm://watch:8080";
+            warnings.push(self.given.problem("swarm-token-file", message));
+        }
+
         let mut pool = Pool::new(POOL, sources);
         pool.balance = reader.one("balance", flags.balance.as_deref(), value::balance).unwrap_or(pool.balance);
         pool.health = self.health(reader, &mut warnings);
@@ -124,6 +131,7 @@ impl Settings {
         }
         let mut config = Config::simple(listeners, pool);
         config.dns.servers = reader.many("dns", &flags.dns, address::name_server);
+        config.swarm.token_file = token_file;
         config.trusted_proxies = reader.many("trusted-proxies", &flags.trusted_proxies, address::network);
         Loaded { config, warnings }
     }
@@ -219,21 +227,21 @@ impl Settings {
 }
 
 /// Reads values of flags and collects what is wrong with them.
-struct Reader<'a> {
-    given: &'a Given,
-    problems: RefCell<Vec<Problem>>,
+pub(super) struct Reader<'a> {
+    pub(super) given: &'a Given,
+    pub(super) problems: RefCell<Vec<Problem>>,
 }
 
 impl Reader<'_> {
-    fn problem(&self, flag: &str, message: impl Into<String>) {
+    pub(super) fn problem(&self, flag: &str, message: impl Into<String>) {
         self.problems.borrow_mut().push(self.given.problem(flag, message));
     }
 
-    fn one<T>(&self, flag: &str, text: Option<&str>, read: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
+    pub(super) fn one<T>(&self, flag: &str, text: Option<&str>, read: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
         read(text?.trim()).map_err(|message| self.problem(flag, message)).ok()
     }
 
-    fn many<T>(&self, flag: &str, texts: &[String], read: impl Fn(&str) -> Parsed<T>) -> Vec<T> {
+    pub(super) fn many<T>(&self, flag: &str, texts: &[String], read: impl Fn(&str) -> Parsed<T>) -> Vec<T> {
         items(texts).filter_map(|text| self.one(flag, Some(text), &read)).collect()
     }
 
@@ -263,6 +271,12 @@ fn pem(path: &Path) -> Parsed<Option<PathBuf>> {
     let bytes = fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     let is_pem = bytes.windows(BEGIN.len()).any(|window| window == BEGIN);
     Ok(is_pem.then(|| absolute(path.to_owned())))
+}
+
+/// A file, if there is a token in it. A stack has to name its secret whether there is one or not.
+fn token_file(text: &str) -> Parsed<Option<PathBuf>> {
+    let token = token::read(Path::new(text)).map_err(|error| error.to_string())?;
+    Ok(token.map(|_| absolute(PathBuf::from(text))))
 }
 
 /// `path` without regard to where the process is.

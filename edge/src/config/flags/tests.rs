@@ -1,12 +1,13 @@
-use std::{ffi::OsString, fs, net::SocketAddr, path::Path};
+use std::{ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
 
 use clap::{CommandFactory, error::ErrorKind};
 
-use super::{Cli, Command, Settings, parse};
+use super::{Cli, Command, NameCheck, Settings, parse};
 use crate::config::{
     AccessLog, Balance, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, file,
     problem::{ConfigError, Loaded},
 };
+use crate::dns_check::facts::Ports;
 
 /// What a command line and an environment start. Both as in a shell: words with spaces between.
 fn command(args: &str, environment: &[(&str, &str)]) -> Result<Command, clap::Error> {
@@ -36,6 +37,13 @@ fn told(args: &str, environment: &[(&str, &str)]) -> String {
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
+}
+
+/// The flags of a command, without their dashes.
+fn flags_of(name: &str) -> Vec<String> {
+    let command = Cli::command();
+    let arguments = command.find_subcommand(name).unwrap().get_arguments();
+    arguments.filter_map(clap::Arg::get_long).map(str::to_owned).collect()
 }
 
 /// What a test needs that is about something else.
@@ -87,10 +95,13 @@ fn every_flag_is_also_a_variable() {
     let pem = folder.path().join("both.pem");
     fs::write(&pem, "-----BEGIN CERTIFICATE-----\n").unwrap();
     let pem = pem.to_str().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "secret\n").unwrap();
+    let token = token.to_str().unwrap();
     let flags = [
         ("listen", ":80"),
         ("listen-tls", ":443"),
-        ("to", "10.0.0.1,web:9000"),
+        ("to", "10.0.0.1,web:9000,swarm://watch:8080"),
         ("to-mesh", ""),
         ("to-port", "8000"),
         ("balance", "least_requests"),
@@ -102,6 +113,7 @@ fn every_flag_is_also_a_variable() {
         ("server-name", "www.example.com"),
         ("freebind", "yes"),
         ("dns", "127.0.0.11"),
+        ("swarm-token-file", token),
         ("trusted-proxies", "10.0.0.0/8"),
         ("admin", "off"),
         ("access-log", "stdout"),
@@ -119,7 +131,11 @@ fn every_flag_is_also_a_variable() {
     let certificate = CertificateFiles { certificate: pem.into(), key: pem.into() };
     assert_eq!(config.listeners[1].tls.as_ref().unwrap().certificates, [certificate]);
     assert!(config.listeners.iter().all(|listener| listener.freebind));
-    let expected = [Source::Address(address("10.0.0.1:8000")), Source::Name { host: "web".into(), port: 9000 }];
+    let expected = [
+        Source::Address(address("10.0.0.1:8000")),
+        Source::Name { host: "web".into(), port: 9000 },
+        Source::Swarm { host: "watch".into(), host_port: 8080, port: 8000 },
+    ];
     assert_eq!(config.pools[0].sources, expected);
     assert_eq!(config.pools[0].balance, Balance::LeastRequests);
     let health = HealthCheck {
@@ -128,6 +144,7 @@ fn every_flag_is_also_a_variable() {
         ..HealthCheck::default()
     };
     assert_eq!(config.pools[0].health, Some(health));
+    assert_eq!(config.swarm.token_file.as_deref(), Some(Path::new(token)));
     assert_eq!(config.dns.servers, [address("127.0.0.11:53")]);
     assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
     assert_eq!(config.admin, None);
@@ -137,7 +154,8 @@ fn every_flag_is_also_a_variable() {
 
     // A flag that was added without a line above would go untested.
     let tested: Vec<_> = flags.iter().map(|(flag, _)| (*flag).to_owned()).chain(["config".to_owned()]).collect();
-    assert!(Cli::all_flags().iter().all(|flag| tested.contains(flag)), "{:?}", Cli::all_flags());
+    let known = flags_of("run");
+    assert!(known.iter().all(|flag| tested.contains(flag)), "{known:?}");
 }
 
 #[test]
@@ -268,6 +286,73 @@ fn what_has_no_effect_is_a_warning() {
 }
 
 #[test]
+fn a_stack_may_ask_a_swarm_for_its_nodes_and_have_a_token_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (empty, full) = (folder.path().join("empty"), folder.path().join("full"));
+    fs::write(&empty, "\n").unwrap();
+    fs::write(&full, "secret").unwrap();
+    let stack = |nodes: &str, token: &Path| {
+        let fixed = [("EDGE_LISTEN", ":1"), ("EDGE_TO", "tasks.web"), ("EDGE_TO_PORT", "8000")];
+        let variables = [("EDGE_TO_MESH", nodes), ("EDGE_SWARM_TOKEN_FILE", token.to_str().unwrap())];
+        settings("", &[&fixed[..], &variables[..]].concat()).load()
+    };
+    let nodes = stack("swarm://tasks.watch:8080", &full).unwrap();
+    let source = Source::Swarm { host: "tasks.watch".into(), host_port: 8080, port: 8000 };
+    assert_eq!(nodes.config.pools[0].sources, [source]);
+    assert_eq!(nodes.config.pools[0].health.as_ref().unwrap().expect, Expect::Any);
+    assert_eq!((nodes.config.swarm.token_file, nodes.warnings), (Some(full.clone()), vec![]));
+    let tasks = stack("", &empty).unwrap();
+    assert_eq!((tasks.config.swarm.token_file, tasks.warnings), (None, vec![]));
+
+    let warnings = stack("", &full).unwrap().warnings;
+    insta::assert_snapshot!(warnings[0].to_string(), @"EDGE_SWARM_TOKEN_FILE: has no effect without an endpoint such as swarm://watch:8080");
+    let told = stack("swarm://tasks.watch", Path::new("/nowhere/token")).unwrap_err();
+    insta::assert_snapshot!(told.to_string(), @r#"
+    EDGE_TO_MESH: "swarm://tasks.watch" has no port: write the one that watch serves HTTP on, "swarm://tasks.watch:8080"
+    EDGE_SWARM_TOKEN_FILE: /nowhere/token: cannot be read: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn what_is_asked_about_a_name_is_told_by_flags_or_variables() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let authority = rcgen::generate_simple_self_signed(["ca.example".to_owned()]).unwrap().cert;
+    fs::write(&ca, authority.pem()).unwrap();
+    let wanted = |args: &str, environment: &[(&str, &str)]| match command(&format!("dns {args}"), environment) {
+        Ok(Command::Dns(lookup)) => lookup.wanted(),
+        other => panic!("{other:?}"),
+    };
+    let flags = [
+        ("resolver", "192.0.2.53,192.0.2.54:5353 192.0.2.53"),
+        ("no-system", "yes"),
+        ("http-port", "8080"),
+        ("https-port", "off"),
+        ("ca", ca.to_str().unwrap()),
+        ("timeout", "2s"),
+        ("json", "true"),
+    ];
+    let expected = NameCheck {
+        name: "www.example.com".to_owned(),
+        system: false,
+        resolvers: vec![address("192.0.2.53:53"), address("192.0.2.54:5353")],
+        ports: Ports { http: Some(8080), https: None },
+        roots: vec![authority.der().clone()],
+        timeout: Duration::from_secs(2),
+        json: true,
+    };
+    let variables: Vec<_> = flags.iter().map(|(flag, value)| (super::variable(flag), *value)).collect();
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    assert_eq!(wanted("WWW.Example.com.", &variables).unwrap(), expected);
+    let args: Vec<_> = flags.iter().map(|(flag, value)| format!("--{flag}={}", value.replace(' ', ","))).collect();
+    assert_eq!(wanted(&format!("www.example.com {}", args.join(" ")), &[]).unwrap(), expected);
+    assert!(flags_of("dns").iter().all(|flag| flags.iter().any(|(tested, _)| tested == flag)));
+
+    let default = wanted("www.example.com", &[]).unwrap();
+    assert_eq!((default.system, default.ports), (true, Ports { http: Some(80), https: Some(443) }));
+}
+
+#[test]
 fn what_check_prints_is_a_file_for_the_same_configuration() {
     let Ok(Command::Check(settings)) = command(&format!("check {REST} --listen-tls :443"), &[]) else { panic!() };
     let config = settings.load().unwrap().config;
@@ -327,7 +412,7 @@ fn help_has_all_that_a_newcomer_needs() {
           --listen <ADDR>...              Serve HTTP here: IP:port, or :port for every address of this host
           --listen-tls <ADDR>...          Serve HTTPS here
           --to <ADDR>...                  Endpoints, with commas between: IP:port or name:port; a name stands for all its addresses
-          --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service, in place of --to: any answer to a check is good
+          --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service, in place of --to: any answer to a check is good; swarm://watch:8080 asks watch for them
           --to-port <PORT>                Port of endpoints that are given without one
           --balance <NAME>                Who gets the next request: round_robin, least_requests or random [default: round_robin]
           --health-path <PATH>            Ask endpoints for this path to see whether they work [default: only connect]
@@ -338,6 +423,7 @@ fn help_has_all_that_a_newcomer_needs() {
           --server-name <NAME>...         Names in the certificate that the edge makes itself [default: localhost]
           --freebind[=<BOOL>]             Listen on addresses even while this host does not have them
           --dns <ADDR>...                 Name servers to ask [default: those of /etc/resolv.conf]
+          --swarm-token-file <FILE>       File with the token for the watch that swarm:// asks; an empty one counts as none
           --trusted-proxies <NETWORK>...  Networks of proxies in front of the edge, whose X-Forwarded-* are believed [default: none]
 
     The process:

@@ -1,6 +1,6 @@
 //! The endpoints of one pool and all that is known of them.
 //!
-//! Answers of name servers, outcomes of checks and failures of requests come in as plain calls; each
+//! Answers of name servers and swarms, outcomes of checks and failures of requests come in as plain calls; each
 //! one updates what is known and publishes a new snapshot if that makes a difference. No socket, no
 //! timer and no task here: those are in [`watch`](super::watch) and [`manager`](super::manager), which
 //! share one of these per pool on the control thread.
@@ -12,12 +12,13 @@ use tracing::{info, warn};
 
 use super::{
     Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot,
-    discover::{self, Answer, Decision},
+    discover::{self, Answer, Decision, Known},
     health::{Flip, Health, Verdict},
     origin::Origin,
     outlier::{self, Outlier, Standing},
     pool,
     probe::Outcome,
+    swarm::{self, Nodes},
 };
 use crate::config::{self, Source};
 
@@ -108,15 +109,25 @@ impl Members {
 
     /// Takes in what the name servers said about the source at `index` of the configuration.
     pub(super) fn answered(&mut self, index: usize, answer: &Answer, now: Moment) {
+        self.decided(index, |known| discover::decide(known, answer), now);
+    }
+
+    /// Takes in which nodes the swarm of the source at `index` of the configuration has, or why that is not
+    /// known.
+    pub(super) fn listed(&mut self, index: usize, answer: &Result<Nodes, String>, now: Moment) {
+        self.decided(index, |_| swarm::decide(answer), now);
+    }
+
+    fn decided(&mut self, index: usize, decide: impl FnOnce(&Known) -> Decision, now: Moment) {
         let pool = &self.handle.config.name;
         let Some(origin) = self.sources.get_mut(index) else { return };
-        let Decision { known, error } = discover::decide(&origin.known, answer);
+        let Decision { known, error } = decide(&origin.known);
         origin.stats.questions.add(1);
         match (&origin.error, &error) {
             (None, Some(error)) => {
-                warn!(pool, source = &*origin.label, error, kept = origin.addresses.len(), "name not resolved");
+                warn!(pool, source = &*origin.label, error, kept = origin.addresses.len(), "source not known well");
             }
-            (Some(_), None) => info!(pool, source = &*origin.label, "name resolved again"),
+            (Some(_), None) => info!(pool, source = &*origin.label, "source known well again"),
             _ => {}
         }
         if error.is_some() {

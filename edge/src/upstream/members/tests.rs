@@ -99,6 +99,40 @@ fn fixed_addresses_are_usable_before_anything_was_checked() {
 }
 
 #[test]
+fn nodes_of_a_swarm_come_and_go_and_stay_while_nobody_knows_them() {
+    let mut members = members(&pool(&["web"], None));
+    let nodes = |addresses: &str, complaint: Option<&str>| {
+        let addresses = addresses.split_whitespace().map(|address| address.parse::<IpAddr>().unwrap());
+        Ok(Nodes { known: Known::of(addresses), complaint: complaint.map(str::to_owned) })
+    };
+    for (answer, expected, error) in [
+        (Err("nobody there".to_owned()), vec![], Some("nobody there")),
+        (nodes("10.0.0.1 10.0.0.2", None), vec![1, 2], None),
+        (Err("status 503".to_owned()), vec![1, 2], Some("status 503")),
+        (nodes("10.0.0.2 10.0.0.3", Some("one is odd")), vec![2, 3], Some("one is odd")),
+        (nodes("10.0.0.3", None), vec![3], None),
+    ] {
+        members.listed(0, &answer, Moment::now());
+        let source = snapshot(&members).sources[0].clone();
+        assert_eq!((usable(&members), source.error.as_deref()), (expected, error));
+    }
+    let stats = &members.handle().sources[0];
+    assert_eq!((stats.questions.value(), stats.failures.value()), (5, 3));
+}
+
+#[test]
+fn checks_call_an_endpoint_by_the_name_it_was_found_by_and_a_node_by_its_address() {
+    let address: SocketAddr = "10.0.0.1:8000".parse().unwrap();
+    let called = |source: &Source| {
+        let endpoint = Endpoint::new(address, source.to_string().into(), 1, SystemTime::now());
+        endpoint.authority().into_owned()
+    };
+    assert_eq!(called(&Source::Name { host: "tasks.web".to_owned(), port: 8000 }), "tasks.web:8000");
+    assert_eq!(called(&Source::Address(address)), "10.0.0.1:8000");
+    assert_eq!(called(&Source::Swarm { host: "watch".to_owned(), host_port: 8080, port: 8000 }), "10.0.0.1:8000");
+}
+
+#[test]
 fn a_failing_endpoint_leaves_and_comes_back() {
     let mut members = three();
     let endpoints = members.endpoints();

@@ -1,4 +1,4 @@
-//! The flags and variables as the user writes them. [`crate::config`] makes sense of them.
+//! The flags and variables as the user writes them. [`super::config`] makes sense of them.
 
 use std::ffi::OsString;
 
@@ -100,10 +100,10 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    /// Parses this process's arguments and variables.
-    pub(crate) fn of_process() -> Result<Self, clap::Error> {
+    /// Parses the arguments and this process's variables.
+    pub(crate) fn of_process(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
         let command = process::without_empty_variables(Self::command());
-        Self::from_arg_matches(&command.try_get_matches()?)
+        Self::from_arg_matches(&command.try_get_matches_from(arguments)?)
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_reference_has_every_flag_with_its_variable_and_default() {
-        let docs = include_str!("../../docs/app.md");
+        let docs = include_str!("../../../docs/app.md");
         let command = Flags::command();
         for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
             let (Some(flag), Some(variable)) = (arg.get_long(), arg.get_env()) else { continue };

@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use app::{
+use tracing_subscriber::{EnvFilter, filter};
+
+use super::flags::Flags;
+use crate::{
     Limits, Options, RedisConfig, StoreConfig,
     counter::{Degraded, Durability, Login, RedisConfigError},
 };
-use tracing_subscriber::{EnvFilter, filter};
-
-use crate::flags::Flags;
 
 /// The count's file within the data folder.
 const FILE: &str = "hits.redb";
@@ -364,7 +364,7 @@ mod tests {
         ];
         for (args, part) in table {
             let error = parse(args).unwrap_err();
-            let text = app::error::chain(&error).to_string();
+            let text = crate::error::chain(&error).to_string();
             assert!(text.contains(part), "{args:?}: {text}");
             assert!(!text.contains("s3cret"), "{text}");
         }

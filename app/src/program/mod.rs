@@ -1,0 +1,109 @@
+//! The process around the hit counter: flags and variables, logs, signals and the exit code. The program
+//! `app` is this and nothing else, and the image's program has it as one of its roles.
+//!
+//! Exit codes: 0 after a signal and a drain; 1 when it cannot run, cannot go on, or gets a second signal; 2 when a setting is wrong, before
+//! anything is opened.
+
+mod config;
+mod flags;
+
+use std::{ffi::OsString, io, process::ExitCode, time::Duration};
+
+use process::{CANNOT_RUN, Stops, WRONG_SETTING};
+use tokio::{net::TcpListener, runtime::Runtime, time::timeout};
+use tracing::{error, info, warn};
+
+use self::{
+    config::{Config, ConfigError},
+    flags::{Command, Flags},
+};
+use crate::{App, Counter, StoreConfig, error::chain, serve};
+
+/// How long a store may take to close at the end.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// Counts until a signal comes; the name of the program is the first of its arguments. Reads this process's
+/// variables, and takes its log, panics and signals over.
+#[must_use]
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let flags = match Flags::of_process(arguments) {
+        Ok(flags) => flags,
+        Err(usage) => return process::usage(&usage),
+    };
+    if let Some(Command::Healthcheck) = flags.command {
+        return match config::listen(&flags).map(process::healthcheck) {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(error)) => fail(&error, CANNOT_RUN),
+            Err(error) => refuse(&error),
+        };
+    }
+    let config = match Config::parse(&flags, |path| std::fs::read(path)) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
+    match start(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(error = %chain(&*error), "cannot run");
+            ExitCode::from(CANNOT_RUN)
+        }
+    }
+}
+
+fn refuse(error: &ConfigError) -> ExitCode {
+    fail(error, WRONG_SETTING)
+}
+
+/// Tells what is wrong before there are logs.
+fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    process::fail("app", &chain(error), code)
+}
+
+fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    let Config { listen, store, limits, options, log } = config;
+    process::log_to_stderr(log);
+    process::raise_file_limit(options.max_connections.get());
+    let runtime = Runtime::new()?;
+    let done = runtime.block_on(async {
+        let mut stops = Stops::watch()?;
+        let counter = Counter::open(&store, limits)?;
+        let node = rustix::system::uname();
+        let app = App::new(counter.clone(), &node.nodename().to_string_lossy(), options);
+        let listener = TcpListener::bind(listen).await.map_err(|error| CannotListen(listen, error))?;
+        let address = listener.local_addr()?;
+        match &store {
+            StoreConfig::Redis(redis) => info!(%address, %redis, "listening"),
+            StoreConfig::File(file) => info!(%address, file = %file.display(), "listening"),
+        }
+        let mut asked = false;
+        serve(listener, app, async {
+            tokio::select! {
+                () = stops.next() => {
+                    asked = true;
+                    tokio::spawn(stops.exit_on_next());
+                }
+                () = counter.ended() => {}
+            }
+        })
+        .await?;
+        if !asked {
+            return Err(CounterFailed.into());
+        }
+        if timeout(CLOSE, counter.close()).await.is_err() {
+            warn!("the store does not close in time");
+        }
+        Ok(())
+    });
+    // A look-up or a flush that hangs must not keep the process.
+    runtime.shutdown_timeout(CLOSE);
+    done
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {0}; another address can be set by --listen (APP_LISTEN)")]
+struct CannotListen(std::net::SocketAddr, #[source] io::Error);
+
+/// A bug, of which a panic in the log says more. A new process counts on where this one ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the counter has failed")]
+struct CounterFailed;

@@ -1,0 +1,69 @@
+#!/bin/sh
+# The count: reads it, judges how safe it is, raises it. On a node with one of the stack's Redis:
+#     deploy/count.sh              the number; fails while none can be told
+#     deploy/count.sh whole        the same; fails unless all three Redis and all three sentinels are in step
+#     deploy/count.sh here         the number that this node's volume holds, whether a Redis runs or not
+#     deploy/count.sh raise N      makes it at least N, held by two Redis; never lowers it
+# The number goes to standard output, everything else to standard error.
+set -eu
+
+stack=${STACK:-stackdemo} what=${1:-read} number=${2:-0}
+case $what:$number in
+    read:0 | whole:0 | here:0) ;;
+    raise:*[!0-9]* | raise:) echo "raise: not a number: $number" >&2; exit 2 ;;
+    raise:*) ;;
+    *) sed -n 's/^#   //p' "$0" >&2; exit 2 ;;
+esac
+
+if [ "$what" = here ]; then
+    # From a copy of the file: the server that wrote it may wait for its sentinels, or be gone.
+    exec docker run --rm --interactive --network none --user 999:1000 --tmpfs /copy:mode=1777 \
+        --volume "${stack}_redis:/from:ro" redis:7-alpine sh -eu <<'END'
+cp -r /from/appendonlydir /copy/
+cd /copy
+redis-server --port 0 --unixsocket /copy/socket --appendonly yes --save "" --daemonize yes >/dev/null
+timeout 60 sh -c "until redis-cli -s socket EXISTS hits 2>/dev/null | grep -q '^[01]'; do sleep 1; done"
+redis-cli -s socket GET hits
+END
+fi
+
+container=$(docker ps --quiet --filter "name=^${stack}_sentinel-" | head -n 1)
+[ -n "$container" ] || { echo "no sentinel of $stack runs on this node" >&2; exit 1; }
+exec docker exec --interactive "$container" sh -eu -s "$what" "$number" <<'END'
+what=$1 number=$2
+
+# Whom most sentinels name: "address port ".
+ask() {
+    timeout 2 redis-cli -h "sentinel-$1" -p 26379 SENTINEL GET-MASTER-ADDR-BY-NAME counter 2>/dev/null |
+        grep '^[0-9a-f]' | tr '\n' ' '
+}
+one=$(ask 1 || true) two=$(ask 2 || true) three=$(ask 3 || true)
+for named in "$one" "$two"; do
+    sentinels=0
+    for its in "$one" "$two" "$three"; do
+        [ -z "$its" ] || [ "$its" != "$named" ] || sentinels=$((sentinels + 1))
+    done
+    [ "$sentinels" -lt 2 ] || break
+done
+[ "$sentinels" -ge 2 ] || { echo "no two sentinels name the same master" >&2; exit 1; }
+# shellcheck disable=SC2086 # two words
+set -- $named
+address=$1 port=$2
+master() { timeout 5 redis-cli -h "$address" -p "$port" "$@"; }
+
+# Those that keep up, as the master counts them for min-replicas-to-write.
+replicas=$(master INFO replication | sed -n 's/^min_slaves_good_slaves:\([0-9]*\).*/\1/p')
+echo "master $address:$port, replicas ${replicas:=0}, sentinels $sentinels" >&2
+[ "$replicas" -ge 1 ] || { echo "no replica keeps up with the master" >&2; exit 1; }
+if [ "$what" = raise ]; then
+    # WAIT counts who has what its own connection wrote.
+    printf '%s\n' "EVAL \"if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then \
+return redis.call('SET', KEYS[1], ARGV[1]) end return redis.call('INCRBY', KEYS[1], 0)\" 1 hits $number" \
+        "WAIT 1 5000" | master | { read -r _ && read -r held && [ "$held" -ge 1 ]; } ||
+        { echo "no replica has it yet: do it again" >&2; exit 1; }
+fi
+count=$(master GET hits)
+echo "${count:=0}"
+[ "$what" != raise ] || [ "$count" -ge "$number" ]
+[ "$what" != whole ] || { [ "$replicas" = 2 ] && [ "$sentinels" = 3 ]; }
+END

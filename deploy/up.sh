@@ -1,0 +1,15 @@
+#!/bin/sh
+# Deploys the stack with the variables in stack.env, and waits until it runs so. On a manager:
+#     deploy/up.sh [SECONDS]
+set -eu
+cd "$(dirname "$0")/.."
+
+# They go with every deploy: one that is left out falls back to its default.
+set -a
+# shellcheck source=/dev/null
+. ./stack.env
+set +a
+# By default each deploy looks what redis:7-alpine means today, and would restart all three Redis at once
+# when that is something new.
+docker stack deploy --resolve-image changed --compose-file stack.yml stackdemo
+exec deploy/wait.sh "$@"

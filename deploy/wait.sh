@@ -1,0 +1,40 @@
+#!/bin/sh
+# Waits until the stack runs as it was deployed: each service has all its replicas, and no update is under
+# way. On a manager:
+#     deploy/wait.sh [SECONDS [STACK]]      300 of stackdemo
+# Fails when the time is over, with what is missing, and as soon as an update was paused or rolled back.
+set -eu
+
+seconds=${1:-300} stack=${2:-stackdemo}
+of_stack=label=com.docker.stack.namespace=$stack
+end=$(($(date +%s) + seconds))
+
+# What there is to wait for, a line each.
+missing() {
+    docker service ls --filter "$of_stack" --format '{{.Name}} {{.Replicas}}' | while read -r name replicas _; do
+        [ "${replicas%/*}" = "${replicas#*/}" ] || echo "$name: $replicas"
+    done
+    echo "$updates" | grep -e ' updating' -e ' rollback_started' || true
+}
+
+# An update begins a moment after its deploy: only what holds for a while counts.
+held=0
+while [ "$held" -lt 4 ]; do
+    services=$(docker service ls --quiet --filter "$of_stack")
+    [ -n "$services" ] || { echo "there is no stack $stack" >&2; exit 1; }
+    # shellcheck disable=SC2086 # one word for each service
+    updates=$(docker service inspect \
+        --format '{{.Spec.Name}}{{with .UpdateStatus}} {{.State}} {{.Message}}{{end}}' $services)
+    if echo "$updates" | grep -e ' paused' -e ' rollback_paused' -e ' rollback_completed' >&2; then
+        exit 1
+    fi
+    wanted=$(missing)
+    if [ -z "$wanted" ]; then held=$((held + 1)); else held=0; fi
+    if [ "$(date +%s)" -ge "$end" ]; then
+        echo "still missing after $seconds s:" "$wanted" >&2
+        docker stack ps --no-trunc --filter desired-state=running \
+            --format '{{.Name}} on {{.Node}}: {{.CurrentState}} {{.Error}}' "$stack" | grep -v ': Running' >&2
+        exit 1
+    fi
+    sleep 1
+done

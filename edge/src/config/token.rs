@@ -1,0 +1,94 @@
+//! A token in a file: what one program shows another to be let in.
+//!
+//! It is in a file and never in a flag or a variable, where everybody who may look at the process would see
+//! it, and it is read anew each time it is needed, so that it can be replaced while the edge runs. What
+//! holds it does not show it: neither `Debug` nor an error says what is in the file.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use http::HeaderValue;
+
+/// Longer than any token; more is a wrong file.
+const MAX: u64 = 4096;
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What is in it is not one word of ASCII.
+    #[error("{}: holds no token: write one line of ASCII without spaces, at most {MAX} bytes", path.display())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+/// `Bearer` and the token in a file (RFC 6750), for an `Authorization` field; `None` if there is nothing but
+/// white space in it.
+///
+/// # Errors
+/// The file cannot be read, or what is in it is no token.
+pub fn read(path: &Path) -> Result<Option<HeaderValue>, TokenError> {
+    let mut text = Vec::new();
+    let file = File::open(path).and_then(|file| file.take(MAX + 1).read_to_end(&mut text));
+    file.map_err(|source| TokenError::Read { path: path.to_owned(), source })?;
+    let token = text.trim_ascii();
+    if token.is_empty() && text.len() as u64 <= MAX {
+        return Ok(None);
+    }
+    let is_token = text.len() as u64 <= MAX && token.iter().all(u8::is_ascii_graphic);
+    let value = is_token.then(|| HeaderValue::from_bytes(&[b"Bearer ", token].concat()).ok()).flatten();
+    let mut value = value.ok_or_else(|| TokenError::Invalid { path: path.to_owned() })?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn of(text: &[u8]) -> Result<Option<HeaderValue>, TokenError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        fs::write(&path, text).unwrap();
+        read(&path)
+    }
+
+    #[test]
+    fn white_space_around_a_token_is_not_part_of_it_and_alone_is_no_token() {
+        for text in ["secret", "secret\n", " \tsecret\r\n\n"] {
+            assert_eq!(of(text.as_bytes()).unwrap().unwrap(), "Bearer secret", "{text:?}");
+        }
+        for text in ["", "\n", " \r\n"] {
+            assert_eq!(of(text.as_bytes()).unwrap(), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_an_error_that_does_not_repeat_it() {
+        for text in ["top secret", "top\nsecret", "secr\u{e9}t", &"s".repeat(4097), "s\0"] {
+            let error = of(text.as_bytes()).unwrap_err();
+            assert!(!error.to_string().contains("secr") && error.to_string().contains("token"), "{error}");
+        }
+        assert!(read(Path::new("/nowhere/token")).unwrap_err().to_string().starts_with("/nowhere/token: cannot be"));
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let token = of(b"secret").unwrap();
+        assert!(!format!("{token:?}").contains("secret"));
+    }
+}

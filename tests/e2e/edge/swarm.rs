@@ -1,0 +1,234 @@
+//! A pool of the nodes of a swarm, while the list of them changes and those who keep it come and go.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tests::{
+    client::load::Load,
+    dns::{Answer, Dns},
+    nodes::{Behaviour, Nodes},
+    port,
+    process::Process,
+    upstream::Upstream,
+    wait::{SOON, eventually, eventually_some},
+};
+
+use super::{CHECKS, Edge, LISTENER, assert_all_ok};
+
+/// What the swarm knows must reach the edge within it. A slow machine gets some more.
+const A_SECOND: Duration = Duration::from_secs(2);
+
+fn config(watch: SocketAddr, port: u16) -> String {
+    format!("{LISTENER}[pool.web]\nendpoints = \"swarm://{watch}?port={port}\"\n{CHECKS}")
+}
+
+fn ips(tasks: &[Upstream]) -> Vec<IpAddr> {
+    tasks.iter().map(|task| task.address().ip()).collect()
+}
+
+/// What the status says of the only source, and the hosts of the endpoints.
+async fn source(edge: &Edge) -> (Value, Vec<IpAddr>) {
+    let pool = edge.status().await["pools"][0].clone();
+    let endpoints = pool["endpoints"].as_array().unwrap().iter();
+    let address = |endpoint: &Value| endpoint["address"].as_str().unwrap().parse::<SocketAddr>().unwrap().ip();
+    (pool["sources"][0].clone(), endpoints.map(address).collect())
+}
+
+/// Three nodes of which the first two are known, and an edge that has both.
+async fn swarm() -> ([Upstream; 3], Nodes, Edge) {
+    let tasks: [Upstream; 3] = Upstream::start_tasks().await;
+    let nodes = Nodes::start().await;
+    nodes.set(ips(&tasks[..2]));
+    let edge = Edge::start(&config(nodes.address(), tasks[0].address().port())).await;
+    eventually("two nodes", SOON, async || source(&edge).await.1 == ips(&tasks[..2])).await;
+    // From now on the list is waited for.
+    eventually("a held question", SOON, async || nodes.held() > 0).await;
+    (tasks, nodes, edge)
+}
+
+/// Waits until the edge tells this error of the source.
+async fn fails(edge: &Edge, error: &str) {
+    let told = || async { source(edge).await.0["error"].as_str().is_some_and(|told| told.contains(error)) };
+    eventually(error, SOON, async || told().await).await;
+}
+
+#[tokio::test]
+async fn a_node_that_joins_gets_requests_within_a_second_and_one_that_leaves_gets_no_more() {
+    let (tasks, nodes, edge) = swarm().await;
+    let load = Load::on(&[edge.address()]).start();
+    let joined = Instant::now();
+    nodes.set(ips(&tasks));
+    eventually("requests to the new node", SOON, async || tasks[2].requests_for("/") > 0).await;
+    assert!(joined.elapsed() < A_SECOND, "{:?}", joined.elapsed());
+
+    let left = Instant::now();
+    nodes.set_all(tasks.iter().zip([false, true, true]).map(|(task, ready)| (task.address().ip(), ready)));
+    eventually("two nodes", SOON, async || source(&edge).await.1 == ips(&tasks[1..])).await;
+    assert!(left.elapsed() < A_SECOND, "{:?}", left.elapsed());
+    eventually("the end of its connections", SOON, async || tasks[0].open_connections() == 0).await;
+    let before = (tasks[0].requests(), load.done());
+    eventually("more load", SOON, async || load.done() > before.1 + 300).await;
+    assert_eq!(tasks[0].requests(), before.0);
+    assert_all_ok(&load.stop().await);
+}
+
+#[tokio::test]
+async fn a_list_that_stays_the_same_is_asked_for_every_few_seconds_only() {
+    let (_tasks, nodes, edge) = swarm().await;
+    let (questions, held) = (nodes.questions(), nodes.held());
+    let began = Instant::now();
+    eventually("two more held questions", SOON, async || nodes.held() >= held + 2).await;
+    assert_eq!(nodes.questions() - questions, 2);
+    assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(source(&edge).await.0["error"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_last_list_holds_while_nobody_gives_a_better_one() {
+    let (tasks, nodes, edge) = swarm().await;
+    let load = Load::on(&[edge.address()]).start();
+    for (behaviour, error) in [
+        (Behaviour::Status(503), "status 503: it has no current picture of the swarm"),
+        (Behaviour::Status(500), "status 500"),
+        (Behaviour::Body("<html>".into()), "not a list of nodes"),
+        (Behaviour::Body(r#"{"version":"x","nodes":[]}"#.into()), "no node is ready"),
+        (Behaviour::Body(vec![b' '; 2 << 20].into()), "a list of more than"),
+        (Behaviour::Silence, "no answer within 2s"),
+    ] {
+        nodes.behave(behaviour);
+        fails(&edge, error).await;
+        assert_eq!(source(&edge).await.1, ips(&tasks[..2]), "{error}");
+    }
+    nodes.kill().await;
+    fails(&edge, "connection refused").await;
+    let before = tasks.each_ref().map(|task| task.requests_for("/"));
+    eventually("requests to both", SOON, async || {
+        tasks[..2].iter().zip(before).all(|(task, before)| task.requests_for("/") > before)
+    })
+    .await;
+    assert_eq!(source(&edge).await.1, ips(&tasks[..2]));
+
+    nodes.behave(Behaviour::List);
+    nodes.set(ips(&tasks[1..]));
+    nodes.restart().await;
+    eventually("the new list", SOON, async || source(&edge).await.1 == ips(&tasks[1..])).await;
+    assert_eq!(source(&edge).await.0["error"], Value::Null);
+    assert_all_ok(&load.stop().await);
+}
+
+#[tokio::test]
+async fn a_swarm_that_nobody_knows_yet_is_served_as_soon_as_somebody_does() {
+    let tasks: [Upstream; 1] = Upstream::start_tasks().await;
+    let watch = SocketAddr::from(([127, 0, 0, 1], port::free()));
+    let edge = Edge::start(&config(watch, tasks[0].address().port())).await;
+    fails(&edge, "connection refused").await;
+    let nodes = Nodes::start_at(watch).await;
+    nodes.set(ips(&tasks));
+    eventually("the node", SOON, async || source(&edge).await.1 == ips(&tasks)).await;
+}
+
+/// An edge that asks all watches of a name, on the port of the first.
+async fn edge_of(dns: &Dns, watches: &[Nodes], port: u16) -> Edge {
+    dns.set("tasks.watch", Answer::addresses(watches.iter().map(|watch| watch.address().ip())));
+    let watch_port = watches[0].address().port();
+    let source = format!("endpoints = \"swarm://tasks.watch:{watch_port}?port={port}\"");
+    Edge::start(&format!("[dns]\nservers = \"{}\"\n{LISTENER}[pool.web]\n{source}\n{CHECKS}", dns.address())).await
+}
+
+/// Two of a swarm's watches, on one port.
+async fn two_watches() -> [Nodes; 2] {
+    let port = port::free();
+    [Nodes::start_at(([127, 0, 0, 1], port).into()).await, Nodes::start_at(([127, 0, 0, 2], port).into()).await]
+}
+
+/// Which of them holds the next question.
+async fn holder(watches: &[Nodes; 2]) -> usize {
+    let before = watches.each_ref().map(Nodes::held);
+    let holder = async || (0..2).find(|index| watches[*index].held() > before[*index]);
+    eventually_some("a held question", SOON, holder).await
+}
+
+#[tokio::test]
+async fn the_tag_of_one_watch_says_nothing_about_the_list_of_another() {
+    let tasks: [Upstream; 2] = Upstream::start_tasks().await;
+    let (dns, watches) = (Dns::start().await, two_watches().await);
+    // Both lists have the same tag.
+    watches[0].set(ips(&tasks[..1]));
+    watches[1].set(ips(&tasks[1..]));
+    let edge = edge_of(&dns, &watches, tasks[0].address().port()).await;
+    let first = holder(&watches).await;
+    assert_eq!(source(&edge).await.1, [tasks[first].address().ip()]);
+    watches[first].kill().await;
+    eventually("the other's list", SOON, async || source(&edge).await.1 == [tasks[1 - first].address().ip()]).await;
+}
+
+#[tokio::test]
+async fn another_watch_is_asked_when_one_fails_hangs_or_does_not_know() {
+    let tasks: [Upstream; 3] = Upstream::start_tasks().await;
+    let (dns, watches) = (Dns::start().await, two_watches().await);
+    watches.iter().for_each(|watch| watch.set(ips(&tasks[..1])));
+    let mut edge = edge_of(&dns, &watches, tasks[0].address().port()).await;
+    eventually("a node", SOON, async || source(&edge).await.1 == ips(&tasks[..1])).await;
+
+    let mut list = 1;
+    for failure in [Behaviour::Silence, Behaviour::Status(503), Behaviour::Status(404)] {
+        // The one that holds the question fails.
+        let current = holder(&watches).await;
+        watches[current].behave(failure);
+        watches[1 - current].behave(Behaviour::List);
+        list = 3 - list;
+        watches[1 - current].set(ips(&tasks[..list]));
+        eventually("the other's list", SOON, async || source(&edge).await.1 == ips(&tasks[..list])).await;
+        assert_eq!(source(&edge).await.0["error"], Value::Null);
+    }
+
+    dns.set("tasks.watch", Answer::NoSuchName);
+    watches.iter().for_each(|watch| {
+        watch.behave(Behaviour::List);
+        watch.set(ips(&tasks));
+    });
+    eventually("the last good addresses", SOON, async || source(&edge).await.1 == ips(&tasks)).await;
+    assert_eq!(edge.drain(SOON).await, Some(0), "a held question is no reason to stay");
+}
+
+#[tokio::test]
+async fn a_token_is_shown_never_logged_and_may_be_replaced() {
+    let tasks: [Upstream; 1] = Upstream::start_tasks().await;
+    let nodes = Nodes::start().await;
+    nodes.set(ips(&tasks));
+    nodes.require("open-sesame");
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "wrong-word\n").unwrap();
+    let mut edge = Process::ours("edge")
+        .args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log", "trace", "--to-mesh"])
+        .arg(format!("swarm://{}", nodes.address()))
+        .args(["--to-port", &tasks[0].address().port().to_string(), "--swarm-token-file"])
+        .arg(&token)
+        .start();
+    let refused = edge.line("status 401: it wants another token").await;
+    assert!(refused.contains("WARN") && refused.contains("swarm://"), "{refused}");
+    std::fs::write(&token, "open-sesame\n").unwrap();
+    edge.line("endpoint is new").await;
+    edge.terminate();
+    assert_eq!(edge.exit(SOON).await.code(), Some(0));
+    let log = edge.lines().join("\n");
+    assert!(!log.contains("wrong-word") && !log.contains("open-sesame"), "{log}");
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_read_is_told_before_anything_is_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("edge.toml");
+    let text = format!("[swarm]\ntoken_file = \"none\"\n{}", config("127.0.0.1:1".parse().unwrap(), 1));
+    std::fs::write(&file, text).unwrap();
+    for command in ["run", "check"] {
+        let mut edge = Process::ours("edge").args([command, "--config"]).arg(&file).start();
+        let told = edge.line("none: cannot be read").await;
+        assert!(told.starts_with("edge: "), "{told}");
+        assert_eq!(edge.exit(SOON).await.code(), Some(2));
+    }
+}

@@ -1,0 +1,56 @@
+//! What can be wrong with a setting, and what would be right.
+
+use std::{io, net::AddrParseError, num::ParseIntError, path::PathBuf};
+
+use tracing_subscriber::filter;
+
+use super::{DISK, DOCKER, FRESH, LISTEN, MAX_CONNECTIONS, MAX_STREAMS, REDIS_SENTINELS, REDIS_URL, REDIS_URL_FILE};
+use crate::{alert::settings::Problems, http::AccessError, redis::ConfigError as RedisError};
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each says what it is")]
+pub enum ConfigError {
+    #[error("{LISTEN} is {0:?}: write an address and a port, such as 0.0.0.0:8080 or [::]:8080")]
+    Listen(String, #[source] AddrParseError),
+    #[error("{DOCKER} is {0:?}: write unix:///var/run/docker.sock or tcp://host:port")]
+    Docker(String),
+    #[error("{0} has {1:?}: write host:port,host:port,... such as tasks.edge:9901")]
+    Name(&'static str, String),
+    #[error(transparent)]
+    Alerts(#[from] Problems),
+    #[error("{DISK} is empty: name a folder, such as /")]
+    EmptyDisk,
+    #[error("{REDIS_URL} and {REDIS_URL_FILE} are both set: unset one of them")]
+    TwoUrls,
+    /// Not repeated: it may hold a password.
+    #[error("{REDIS_URL_FILE} is a URL: name a file that holds it, or set {REDIS_URL} instead")]
+    UrlForFile,
+    #[error("{REDIS_SENTINELS} is set beside {REDIS_URL} or {REDIS_URL_FILE}: unset one of them")]
+    SentinelsAndUrl,
+    #[error("{0} is set without {REDIS_SENTINELS}: set that, or put the login into the URL")]
+    WithoutSentinels(&'static str),
+    /// Not repeated: it may be a password.
+    #[error("{0} names a file that holds no line of text, or several: write one")]
+    Secret(&'static str),
+    #[error("{0} names a file that cannot be used")]
+    Access(&'static str, #[source] AccessError),
+    #[error("{0} names {1:?}, which cannot be read")]
+    Read(&'static str, PathBuf, #[source] io::Error),
+    #[error("{0} cannot be used")]
+    Redis(&'static str, #[source] RedisError),
+    #[error("{0} is {1:?}: write a time with its unit, such as 500ms, 2s or 1m")]
+    Duration(&'static str, String, #[source] humantime::DurationError),
+    #[error("{0} is {1:?}, which is too long: write at most {2}")]
+    TooLong(&'static str, String, humantime::FormattedDuration),
+    #[error("{FRESH} is {0:?}, which is too short, since the engine is asked each second: write at least 2s")]
+    TooFresh(String),
+    #[error("{0} is {1:?}: write a number")]
+    Number(&'static str, String, #[source] ParseIntError),
+    #[error("{0} is {1}: write a number from 1 to {2}")]
+    OutOfRange(&'static str, usize, usize),
+    #[error("{MAX_STREAMS} is {0}, which leaves no room for others: write less than half of {MAX_CONNECTIONS}, {1}")]
+    Streams(usize, usize),
+    #[error("{0} is {1:?}: write a level (error, warn, info, debug, trace) or watch=debug,info")]
+    Log(&'static str, String, #[source] filter::ParseError),
+}

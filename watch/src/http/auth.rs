@@ -1,0 +1,170 @@
+//! Who may look: nobody in particular by default, or who knows a password or a token.
+
+use std::fmt;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::answer::{Response, text};
+
+/// What must be in `Authorization`. Never displayed.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// Whole values of the header.
+    accepted: Vec<HeaderValue>,
+    /// Whether a password is one of them, for which a browser can ask.
+    has_password: bool,
+}
+
+/// Why a secret cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// It is not in the form that is meant.
+    #[error("write one line with the user, a colon and the password, without control characters")]
+    Password,
+    /// It is not in the form that is meant.
+    #[error("write one line with a token of letters, digits and the characters -._~+/=")]
+    Token,
+}
+
+impl Access {
+    /// Lets in who sends `user:password`, as browsers do after they have asked for them (RFC 7617).
+    ///
+    /// # Errors
+    /// There is no colon, or something that cannot be sent.
+    pub fn password(mut self, pair: &str) -> Result<Self, AccessError> {
+        let is_pair = pair.split_once(':').is_some_and(|(user, password)| !user.is_empty() && !password.is_empty());
+        if !is_pair || pair.chars().any(char::is_control) {
+            return Err(AccessError::Password);
+        }
+        let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
+        self.accepted.push(HeaderValue::try_from(value).map_err(|_| AccessError::Password)?);
+        self.has_password = true;
+        Ok(self)
+    }
+
+    /// Lets in who sends `token`, as programs do (RFC 6750).
+    ///
+    /// # Errors
+    /// It is empty, or has characters that no token has.
+    pub fn token(mut self, token: &str) -> Result<Self, AccessError> {
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
+        if token.is_empty() || !token.chars().all(is_token) {
+            return Err(AccessError::Token);
+        }
+        let value = HeaderValue::try_from(format!("Bearer {token}"));
+        self.accepted.push(value.map_err(|_| AccessError::Token)?);
+        Ok(self)
+    }
+
+    /// Whether anything is asked for.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.accepted.is_empty()
+    }
+
+    /// What another instance with the same settings is to be sent.
+    #[must_use]
+    pub fn credentials(&self) -> Option<HeaderValue> {
+        self.accepted.first().cloned().map(|mut value| {
+            value.set_sensitive(true);
+            value
+        })
+    }
+
+    pub(super) fn allows(&self, headers: &HeaderMap) -> bool {
+        if self.is_open() {
+            return true;
+        }
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return false };
+        let Some(value) = with_usual_scheme(value) else { return false };
+        // All of them, and all of each: how long it takes tells nothing but lengths.
+        let fits = |accepted: &HeaderValue| accepted.as_bytes().ct_eq(&value);
+        self.accepted.iter().map(fits).fold(Choice::from(0), |any, one| any | one).into()
+    }
+
+    pub(super) fn challenge(&self) -> Response {
+        let mut response = text(StatusCode::UNAUTHORIZED, "a password or a token is needed\n");
+        let scheme = if self.has_password { "Basic realm=\"watch\", charset=\"UTF-8\"" } else { "Bearer" };
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+        response
+    }
+}
+
+/// The value with its scheme written as here: its case does not matter.
+fn with_usual_scheme(value: &HeaderValue) -> Option<Vec<u8>> {
+    let bytes = value.as_bytes();
+    let space = bytes.iter().position(|byte| *byte == b' ')?;
+    let (scheme, rest) = bytes.split_at(space);
+    let usual = [&b"Basic"[..], b"Bearer"].into_iter().find(|usual| usual.eq_ignore_ascii_case(scheme))?;
+    Some([usual, rest].concat())
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.is_open(), self.has_password) {
+            (true, _) => "anybody",
+            (false, true) if self.accepted.len() > 1 => "who knows the password or the token",
+            (false, true) => "who knows the password",
+            (false, false) => "who knows the token",
+        })
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Access({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(access: &Access, values: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        }
+        access.allows(&headers)
+    }
+
+    #[test]
+    fn who_knows_a_secret_gets_in_and_nobody_else() {
+        let access = Access::default().password("ops:s3cret").unwrap().token("t0ken").unwrap();
+        for good in ["Basic b3BzOnMzY3JldA==", "basic b3BzOnMzY3JldA==", "Bearer t0ken", "BEARER t0ken"] {
+            assert!(allows(&access, &[good]), "{good}");
+        }
+        for bad in ["", "Basic", "Basic b3BzOnMzY3Jl", "Bearer t0ke", "Bearer t0ken2", "Bearer  t0ken", "Basic t0ken"] {
+            assert!(!allows(&access, &[bad]), "{bad}");
+        }
+        assert!(!allows(&access, &[]));
+        assert!(!allows(&access, &["Bearer t0ken", "Bearer t0ken"]), "two are one too many");
+        assert!(allows(&Access::default(), &[]));
+    }
+
+    #[test]
+    fn a_browser_is_asked_for_a_password_where_there_is_one() {
+        let challenge = |access: Access| {
+            let response = access.challenge();
+            response.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().to_owned()
+        };
+        let token = Access::default().token("t").unwrap();
+        assert_eq!(challenge(token.clone()), "Bearer");
+        assert!(challenge(token.password("a:b").unwrap()).starts_with("Basic "));
+    }
+
+    #[test]
+    fn secrets_that_cannot_be_sent_are_refused_and_none_is_displayed() {
+        for pair in ["", "ops", "ops:", ":s3cret", "ops:a\nb"] {
+            assert_eq!(Access::default().password(pair).unwrap_err(), AccessError::Password, "{pair:?}");
+        }
+        for token in ["", "a b", "a\n", "\u{e9}"] {
+            assert_eq!(Access::default().token(token).unwrap_err(), AccessError::Token, "{token:?}");
+        }
+        let access = Access::default().password("ops:s3cret").unwrap();
+        assert!(!format!("{access:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,165 @@
+//! `/api/nodes`: the swarm's nodes, for who sends visitors to them. Who asks with the tag of what it has, and
+//! `wait`, is answered when that changes.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Web,
+    answer::{self, Response, later, tagged},
+};
+use crate::picture::Picture;
+
+/// The longest wait for a change.
+const LONGEST: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Serialize)]
+struct Nodes<'a> {
+    version: &'a str,
+    nodes: Vec<Entry<'a>>,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Entry<'a> {
+    address: &'a str,
+    hostname: &'a str,
+    ready: bool,
+}
+
+/// The answer and its version, which stands for its content: every instance has the same for the same
+/// nodes.
+fn nodes(picture: &Picture) -> (String, Bytes) {
+    let known = picture.nodes.values().filter_map(|node| Some((node.address.as_deref()?, node)));
+    let entries = known.map(|(address, node)| Entry { address, hostname: &node.hostname, ready: node.is_ready() });
+    let mut nodes: Vec<_> = entries.collect();
+    nodes.sort();
+    let line = |entry: &Entry<'_>| format!("{} {} {}\n", entry.address, entry.hostname, entry.ready);
+    let content: String = nodes.iter().map(line).collect();
+    let version = format!("{:016x}", fnv(content.as_bytes()));
+    let body = serde_json::to_vec(&Nodes { version: &version, nodes }).unwrap_or_default();
+    (version, body.into())
+}
+
+/// The 64-bit hash FNV-1a, the same in every version of this program.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl Web {
+    pub(super) async fn nodes<B>(&self, request: &Request<B>) -> Response {
+        let Some(wait) = wait(request.uri().query()) else {
+            return answer::text(http::StatusCode::BAD_REQUEST, "wait is a number of seconds, at most 30\n");
+        };
+        let end = Instant::now() + wait;
+        let mut moments = self.feed.moments();
+        let mut stopping = self.stopping.subscribe();
+        let mut permit = None;
+        loop {
+            // Without news for some time there may have been some that we have not heard of.
+            if !self.feed.is_fresh(self.limits.fresh) || *stopping.borrow() {
+                return later("nothing new is known of the nodes\n");
+            }
+            let (version, body) = nodes(&moments.borrow_and_update().picture);
+            let tag = format!("\"{version}\"");
+            if !answer::matches(request, &tag) || Instant::now() >= end {
+                return tagged(request, &tag, || body);
+            }
+            if permit.is_none() {
+                permit = self.waits.try_acquire().ok();
+                if permit.is_none() {
+                    return tagged(request, &tag, || body);
+                }
+            }
+            let change = async {
+                tokio::select! {
+                    _ = moments.changed() => {}
+                    _ = stopping.changed() => {}
+                    () = self.stale() => {}
+                }
+            };
+            // Its end is looked at above.
+            let _elapsed = timeout_at(end, change).await;
+        }
+    }
+
+    /// Returns when the engine has not answered for too long.
+    async fn stale(&self) {
+        let mut fresh = self.feed.freshness();
+        loop {
+            let Some(at) = *fresh.borrow_and_update() else { return };
+            tokio::select! {
+                _ = fresh.changed() => {}
+                () = tokio::time::sleep_until(at + self.limits.fresh + Duration::from_millis(1)) => return,
+            }
+        }
+    }
+}
+
+/// How long to wait; `None` if that cannot be read.
+fn wait(query: Option<&str>) -> Option<Duration> {
+    let Some(query) = query else { return Some(Duration::ZERO) };
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    match pairs.filter(|(name, _value)| *name == "wait").map(|(_name, value)| value).next_back() {
+        None => Some(Duration::ZERO),
+        Some(value) => value.parse().ok().map(Duration::from_secs).filter(|wait| *wait <= LONGEST),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{Availability, Node, NodeState};
+
+    #[test]
+    fn nodes_with_an_address_are_listed_in_one_order_with_one_version() {
+        let node = |hostname: &str, address: Option<&str>, state, availability| Node {
+            hostname: hostname.to_owned(),
+            address: address.map(str::to_owned),
+            state,
+            availability,
+            ..Node::default()
+        };
+        let mut picture = Picture::default();
+        for (id, node) in [
+            ("z", node("a", Some("10.0.0.1"), NodeState::Ready, Availability::Active)),
+            ("y", node("b", Some("10.0.0.2"), NodeState::Ready, Availability::Drain)),
+            ("x", node("c", Some("10.0.0.3"), NodeState::Down, Availability::Active)),
+            ("w", node("d", None, NodeState::Ready, Availability::Active)),
+            ("v", node("e", Some("10.0.0.4"), NodeState::Ready, Availability::Pause)),
+        ] {
+            picture.nodes.insert(id.to_owned(), node);
+        }
+        let (version, body) = nodes(&picture);
+        let expected = format!(
+            r#"{{"version":"{version}","nodes":[{},{},{},{}]}}"#,
+            r#"{"address":"10.0.0.1","hostname":"a","ready":true}"#,
+            r#"{"address":"10.0.0.2","hostname":"b","ready":false}"#,
+            r#"{"address":"10.0.0.3","hostname":"c","ready":false}"#,
+            r#"{"address":"10.0.0.4","hostname":"e","ready":true}"#,
+        );
+        assert_eq!(body, expected);
+        picture.nodes.get_mut("z").unwrap().leader = true;
+        assert_eq!(nodes(&picture).0, version, "what is not told does not count");
+        picture.nodes.get_mut("z").unwrap().state = NodeState::Down;
+        assert_ne!(nodes(&picture).0, version);
+    }
+
+    #[test]
+    fn a_wait_is_at_most_thirty_seconds() {
+        for (query, seconds) in [
+            (None, Some(0)),
+            (Some("a=b"), Some(0)),
+            (Some("wait=30"), Some(30)),
+            (Some("wait=31"), None),
+            (Some("wait=-1"), None),
+            (Some("wait=soon"), None),
+            (Some("wait="), None),
+        ] {
+            assert_eq!(wait(query), seconds.map(Duration::from_secs), "{query:?}");
+        }
+    }
+}

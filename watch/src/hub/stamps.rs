@@ -1,0 +1,100 @@
+//! Which changes can wait: those that come with every answer, whatever it says. Pure.
+
+use crate::picture::{Delta, Edge, Picture, Redis};
+
+/// Nothing changed from one picture to the other but when things were last heard of, how many requests an
+/// edge has had, how far a replica is behind and how full a disk is.
+pub(super) fn differ_only(before: &Picture, after: &Picture) -> bool {
+    let delta = Delta::between(before, after);
+    let source = delta.source.as_ref().is_none_or(|source| {
+        let mut source = source.clone();
+        ignore(&mut source.at, before.source.at);
+        source == before.source
+    });
+    let nodes = delta.nodes.iter().all(|(id, node)| match (before.nodes.get(id), node) {
+        (Some(before), Some(node)) => {
+            let mut node = node.clone();
+            ignore(&mut node.disk, before.disk);
+            node == *before
+        }
+        _ => false,
+    });
+    let redis = delta.redis.as_ref().is_none_or(|redis| match (&before.redis, redis) {
+        (Some(before), Some(redis)) => same_redis(before, redis),
+        _ => false,
+    });
+    let edges = delta.edges.iter().all(|(address, edge)| match (before.edges.get(address), edge) {
+        (Some(before), Some(edge)) => same_edge(before, edge),
+        _ => false,
+    });
+    let rest = Delta { source: None, nodes: Default::default(), redis: None, edges: Default::default(), ..delta };
+    source && nodes && redis && edges && rest.is_empty()
+}
+
+/// Makes a change of a value none. That there is one, or none any more, is news.
+fn ignore<T: Copy>(after: &mut Option<T>, before: Option<T>) {
+    if after.is_some() && before.is_some() {
+        *after = before;
+    }
+}
+
+fn same_redis(before: &Redis, after: &Redis) -> bool {
+    let mut after = after.clone();
+    ignore(&mut after.at, before.at);
+    for (server, before) in after.servers.iter_mut().zip(&before.servers) {
+        ignore(&mut server.lag_bytes, before.lag_bytes);
+    }
+    after == *before
+}
+
+fn same_edge(before: &Edge, after: &Edge) -> bool {
+    let mut after = after.clone();
+    ignore(&mut after.at, before.at);
+    after.requests = before.requests;
+    after == *before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{Disk, Event, Node, RedisServer};
+
+    fn picture() -> Picture {
+        let mut picture = Picture::default();
+        picture.source.at = Some(1);
+        let disk = Some(Disk { total_bytes: 10, free_bytes: 5 });
+        picture.nodes.insert("a".to_owned(), Node { disk, ..Node::default() });
+        picture.edges.insert("e".to_owned(), Edge { at: Some(1), ..Edge::default() });
+        let servers = vec![RedisServer { lag_bytes: Some(0), ..RedisServer::default() }];
+        picture.redis = Some(Redis { at: Some(1), count: Some(1), servers, ..Redis::default() });
+        picture
+    }
+
+    #[test]
+    fn stamps_can_wait_and_everything_else_cannot() {
+        let before = picture();
+        let changed = |change: fn(&mut Picture)| {
+            let mut after = picture();
+            change(&mut after);
+            assert_ne!(before, after);
+            differ_only(&before, &after)
+        };
+        assert!(changed(|p| p.source.at = Some(2)));
+        assert!(changed(|p| p.nodes.get_mut("a").unwrap().disk.as_mut().unwrap().free_bytes = 4));
+        assert!(changed(|p| p.edges.get_mut("e").unwrap().requests = 9));
+        assert!(changed(|p| p.redis.as_mut().unwrap().servers[0].lag_bytes = Some(7)));
+        assert!(changed(|p| p.redis.as_mut().unwrap().at = Some(7)));
+
+        assert!(!changed(|p| p.source.error = Some("gone".to_owned())));
+        assert!(!changed(|p| p.nodes.get_mut("a").unwrap().leader = true));
+        assert!(!changed(|p| p.nodes.get_mut("a").unwrap().disk = None));
+        assert!(!changed(|p| p.nodes.clear()));
+        assert!(!changed(|p| p.edges.get_mut("e").unwrap().ready = true));
+        assert!(!changed(|p| p.redis.as_mut().unwrap().count = Some(2)));
+        assert!(!changed(|p| p.redis = None));
+        assert!(!changed(|p| p.timeline.push(Event { id: 1, ..Event::default() })));
+        let mut first = picture();
+        first.source.at = None;
+        assert!(!differ_only(&first, &before));
+    }
+}
