@@ -90,6 +90,9 @@ pub(super) struct State {
     failing: Option<Failing>,
 }
 
+/// An alert of which there is something to say, and since when.
+type Member<'a> = (&'a String, &'a Alert, Millis);
+
 #[derive(Debug)]
 struct Known {
     told: Told,
@@ -197,7 +200,7 @@ impl State {
         if self.is_busy || self.failing.as_ref().is_some_and(|failing| failing.again > now) {
             return None;
         }
-        let mut groups: BTreeMap<(Kind, Rule), Vec<(&String, &Alert, Millis)>> = BTreeMap::new();
+        let mut groups: BTreeMap<(Kind, Rule), Vec<Member<'_>>> = BTreeMap::new();
         for (fingerprint, (kind, since)) in &self.wanted {
             let Some(alert) = alerts.get(fingerprint) else { continue };
             let may_claim = self.held.get(fingerprint).is_none_or(|until| *until <= now)
@@ -206,7 +209,7 @@ impl State {
                 groups.entry((*kind, alert.condition.rule)).or_default().push((fingerprint, alert, *since));
             }
         }
-        let is_due = |rule: Rule, members: &[(&String, &Alert, Millis)]| {
+        let is_due = |rule: Rule, members: &[Member<'_>]| {
             let first = members.iter().map(|(_, _, since)| since.saturating_add(delays.group_wait)).min();
             let is_critical = members.iter().any(|(_, alert, _)| alert.condition.severity == Severity::Critical);
             let earliest = self.said.get(&rule).filter(|_| !is_critical);
@@ -215,7 +218,7 @@ impl State {
         };
         let ((kind, rule), members) = groups.into_iter().find(|((_, rule), members)| is_due(*rule, members))?;
         let repeat = self.line.repeat;
-        let want = |(fingerprint, alert, since): (&String, &Alert, Millis)| {
+        let want = |(fingerprint, alert, since): Member<'_>| {
             let severity = alert.condition.severity;
             let repeat = (severity > Severity::Info).then_some(repeat);
             let ask = ask(kind, fired(alert), severity, repeat, now);
@@ -239,7 +242,7 @@ impl State {
                 Verdict::Granted => granted.push(fingerprint),
                 Verdict::Done(Some(told)) => {
                     self.held.insert(fingerprint.clone(), now + DONE);
-                    self.learn(fingerprint, Told { at: now - told.at, ..told });
+                    self.learn(fingerprint, Told { at: now - told.at, ..*told });
                 }
                 // Nobody has announced what is over, so nobody waits for its end.
                 Verdict::Done(None) => drop(self.known.remove(&fingerprint)),

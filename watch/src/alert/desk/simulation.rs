@@ -238,10 +238,10 @@ impl Simulation {
         if self.plan.ledger_lost.iter().any(|at| (*at..at + STEP).contains(&now)) {
             self.book = Book::default();
         }
-        for index in 0..self.instances.len() {
+        for (index, name) in INSTANCES.iter().enumerate() {
             if within(&self.plan.dead[index], now) {
                 let instance = &mut self.instances[index];
-                instance.desk = Desk::new(&format!("{}{}", INSTANCES[index], instance.life), self.orders.clone());
+                instance.desk = Desk::new(&format!("{name}{}", instance.life), self.orders.clone());
                 instance.life += 1;
                 instance.is_syncing = false;
                 continue;

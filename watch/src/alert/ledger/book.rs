@@ -118,7 +118,7 @@ pub enum Verdict {
     /// It is the claimant's to say.
     Granted,
     /// It was said, or must not be.
-    Done(Option<Told>),
+    Done(Option<Box<Told>>),
     /// Somebody else is about to say it, and has so much time left.
     Busy(Millis),
     /// It is not over for everybody.
@@ -137,7 +137,7 @@ impl Book {
             }
             let told = entry.and_then(|entry| entry.told.as_ref());
             if !allowed(told, *ask, now) {
-                return Verdict::Done(told.cloned());
+                return Verdict::Done(told.cloned().map(Box::new));
             }
             if *ask == Ask::Resolved && is_seen(self.seen.get(fingerprint), owner, now) {
                 return Verdict::Held;
