@@ -67,7 +67,10 @@ pub async fn overhear(namespace: &Path, part: &str, within: Duration) -> io::Res
 ///
 /// # Errors
 /// The namespace cannot be entered.
-pub async fn run_in<T: Send + 'static>(namespace: &Path, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+pub async fn run_in<T: Send + 'static>(
+    namespace: &Path,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
     let namespace = File::open(namespace)?;
     let (done, result) = tokio::sync::oneshot::channel();
     // Never one of the runtime's threads: it would stay in the namespace.
