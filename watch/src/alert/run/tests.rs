@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    time::Instant,
 };
 
 use super::*;
 use crate::{
-    alert::ledger::memory::Memory,
-    picture::{Node, NodeRole, NodeState, Source},
+    alert::{ledger::memory::Memory, time::millis},
+    picture::{AlertState, Node, NodeRole, NodeState, Source},
 };
 
 /// Takes messages and answers as it is told to.
