@@ -126,7 +126,7 @@ impl<'r> Section<'r> {
     ) -> Vec<T> {
         let value = self.ask(key, "sections by name");
         let section = self.sub(key, value);
-        let mut read_sub = |(name, value): Entry<'r>| {
+        let read_sub = |(name, value): Entry<'r>| {
             let key = quoted(name.get_ref());
             let mut sub = section.sub(&key, Some(value));
             match read(name.get_ref(), &mut sub) {
@@ -137,7 +137,7 @@ impl<'r> Section<'r> {
                 }
             }
         };
-        section.entries().into_iter().filter_map(&mut read_sub).collect()
+        section.entries().into_iter().filter_map(read_sub).collect()
     }
 
     /// The texts under a key by their own names, in the order of the file.

@@ -95,12 +95,26 @@ fn one_text_is_a_list_and_a_switch_can_be_off() {
 fn all_that_is_wrong_is_told_at_once_with_place_and_fix() {
     let text = "bedz = 1\nsun = \"much\"\nplants = []\nlocked = true\ncellar = 1\nwater = 5\n\
                 [[gate]]\n[person.\"my aunt\"]\nbeds = 13\n[person.snail]\nspeed = 0\n[notes]\n'ä' = 1";
-    insta::assert_snapshot!(wrong(text), @"");
+    insta::assert_snapshot!(wrong(text), @r#"
+    garden.toml:1:1: beds: is missing: add beds = 3
+    garden.toml:1:1: bedz: there is no such key; did you mean "beds"?
+    garden.toml:2:7: sun: expected share, found string: write it like 0.5
+    garden.toml:3:10: plants: is missing: add plants = "rose"
+    garden.toml:4:1: locked: there is no such key here; it belongs to [gate]
+    garden.toml:5:1: cellar: there is no such key; this section has: lawn, beds, sun, plants, water, gate, person, notes
+    garden.toml:6:9: water: expected a section, found integer: write [water]
+    garden.toml:9:8: person."my aunt".beds: 13 is not allowed here: write a whole number from 1 to 12
+    garden.toml:10:9: person.snail: is not a person
+    garden.toml:13:7: notes.ä: expected text, found integer: write it in quotes
+    "#);
 }
 
 #[test]
 fn a_syntax_error_hides_what_follows_from_it() {
-    insta::assert_snapshot!(wrong("plants = [\nbedz = 1"), @"");
+    let text = "bedz = 1\nsun = ";
+    let told = wrong(text);
+    assert!(told.starts_with("garden.toml:2:6: not TOML: "), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The configuration file: TOML in, [`Config`](super::Config) out, and back.
 //!
 //! [`settings`] reads it key by key through the `kind`s of values, `convert` puts the typed configuration
-//! together. Reading goes on after a mistake, so that one run tells all of them. `docs/edge.md` has the reference of all keys.
+//! together. Reading goes on after a mistake, so that one run tells all of them. `docs/edge.md` has the
+//! reference of all keys.
 
 mod convert;
 mod kind;

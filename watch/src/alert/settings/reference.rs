@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, env, fmt::Write, fs, path::Path, time::Duration};
 
-use ::settings::{
+use settings::{
     reference::{Keys, blocks, compare, documented},
     value::written,
 };
