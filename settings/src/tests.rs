@@ -113,7 +113,7 @@ fn all_that_is_wrong_is_told_at_once_with_place_and_fix() {
 fn a_syntax_error_hides_what_follows_from_it() {
     let text = "bedz = 1\nsun = ";
     let told = wrong(text);
-    assert!(told.starts_with("garden.toml:2:6: not TOML: "), "{told}");
+    assert!(told.starts_with("garden.toml:2:7: not TOML: "), "{told}");
     assert_eq!(told.lines().count(), 1, "{told}");
 }
 
