@@ -150,7 +150,7 @@ fn a_reference_is_compared_with_the_keys_that_were_asked_for() {
     let more = documented(&complete.replace("## Others", "### `[[gate]]`")).unwrap();
     assert_eq!(compare(&more, &asked).unwrap_err(), "there are no such keys: [\"gate.no\"]");
     assert!(documented(&format!("{docs}{}", row("beds", "count"))).is_err());
-    assert!(documented("### `[a]`\n| `b` | count | short |").is_err());
+    assert!(documented("### `[a]`\n| `b` | count | none | short |").is_err());
 }
 
 #[test]
