@@ -23,10 +23,12 @@ COPY stackdemo/Cargo.toml stackdemo/
 COPY tests/Cargo.toml tests/
 COPY watch/Cargo.toml watch/
 RUN for manifest in */Cargo.toml; do \
-        source="$(dirname "$manifest")/src" && mkdir -p "$source" && touch "$source/lib.rs" || exit 1; \
+        member="$(dirname "$manifest")"; \
+        for source in src/lib.rs $(sed -n 's/^path = "\(.*\.rs\)"$/\1/p' "$manifest"); do \
+            mkdir -p "$(dirname "$member/$source")" && touch "$member/$source" || exit 1; \
+        done; \
     done \
     && echo 'fn main() {}' > stackdemo/src/main.rs \
-    && mkdir tests/e2e tests/src/chaos && touch tests/e2e/main.rs tests/src/chaos/main.rs \
     && cargo build --release --locked --package stackdemo \
         --target "$(rustc --version --verbose | sed -n 's/^host: //p')" \
     && rm -r stackdemo/src

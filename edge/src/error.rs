@@ -66,11 +66,13 @@ pub enum Kind {
     ResponseTimeout,
     /// A target that is longer than any server takes.
     TargetTooLong,
+    /// No error: the client asked for the edge itself; see [`crate::hops`].
+    NoFurther,
 }
 
 impl Kind {
     /// How many kinds there are.
-    pub const COUNT: usize = 17;
+    pub const COUNT: usize = 18;
 
     /// All of them, in the order that counters are kept in.
     pub const ALL: [Self; Self::COUNT] = [
@@ -91,6 +93,7 @@ impl Kind {
         Self::UpstreamInvalid,
         Self::ResponseTimeout,
         Self::TargetTooLong,
+        Self::NoFurther,
     ];
 
     /// Its name in metrics and logs.
@@ -114,6 +117,7 @@ impl Kind {
             Self::UpstreamInvalid => "upstream_invalid",
             Self::ResponseTimeout => "response_timeout",
             Self::TargetTooLong => "target_too_long",
+            Self::NoFurther => "max_forwards",
         }
     }
 
@@ -130,7 +134,7 @@ impl Kind {
             | Self::BodyTooLarge
             | Self::BodyTimeout
             | Self::ClientGone => Side::Downstream,
-            Self::Loop | Self::NoEndpoint | Self::PoolFull => Side::Edge,
+            Self::Loop | Self::NoEndpoint | Self::PoolFull | Self::NoFurther => Side::Edge,
             Self::Connect
             | Self::ConnectTimeout
             | Self::UpstreamClosed

@@ -16,6 +16,7 @@ use crate::{
         Client,
         request::{Line, Survey, write},
     },
+    hops,
     stats::class,
     upstream::{
         Endpoint,
@@ -81,6 +82,17 @@ pub fn prepare(
     }
     let host = survey.host(target, version).map_err(never)?;
     account.host(host);
+    let (left, limited);
+    let fields = match hops::limit(method, fields) {
+        None => fields,
+        // Nobody here plays the mirror that TRACE asks for.
+        Some(0) => return Err(never(if method == "TRACE" { Kind::BadTarget } else { Kind::NoFurther })),
+        Some(limit) => {
+            left = (limit - 1).to_string();
+            limited = hops::limited(fields, &left);
+            &limited
+        }
+    };
     let routed = view.route(host.unwrap_or_default(), target.path());
     let (route, pool) = routed.ok_or_else(|| never(Kind::NoRoute))?;
     account.routed(pool);

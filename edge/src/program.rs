@@ -20,10 +20,11 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     config::{
         Config, file,
-        flags::{self, Healthcheck, Settings},
+        flags::{self, Healthcheck, Lookup, Settings},
         problem::Loaded,
     },
     control::{self, Command, Edge, StartError},
+    dns_check,
 };
 
 /// Does what the arguments say, the first of which is the name of the program. Reads this process's
@@ -34,6 +35,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(flags::Command::Run(settings)) => run(settings),
         Ok(flags::Command::Check(settings)) => check(&settings),
         Ok(flags::Command::Healthcheck(healthcheck)) => ask(&healthcheck),
+        Ok(flags::Command::Dns(lookup)) => look_up(&lookup),
         Err(usage) => process::usage(&usage),
     }
 }
@@ -144,6 +146,23 @@ fn ask(healthcheck: &Healthcheck) -> ExitCode {
     match process::healthcheck(address) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{address}: {error}"), CANNOT_RUN),
+    }
+}
+
+/// Finds out whether a name leads to edges.
+fn look_up(lookup: &Lookup) -> ExitCode {
+    let wanted = match lookup.wanted() {
+        Ok(wanted) => wanted,
+        Err(error) => return fail(&error, WRONG_SETTING),
+    };
+    let said = dns_check::run(&wanted).and_then(|report| {
+        io::stdout().write_all(report.render(wanted.json).as_bytes())?;
+        Ok(report.is_well())
+    });
+    match said {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(CANNOT_RUN),
+        Err(error) => fail(&error, CANNOT_RUN),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one table from what went wrong to what the client is told.
+//! The one table from what went wrong to what the client is told, when the edge answers by itself.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -10,6 +10,7 @@ use crate::{
         response::{Persistence, write_end, write_status},
         write_field,
     },
+    hops,
 };
 
 /// How long a client is asked to wait after a 503, in seconds: about what a health check needs.
@@ -20,6 +21,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 #[must_use]
 pub const fn status(kind: Kind) -> StatusCode {
     match kind {
+        Kind::NoFurther => StatusCode::OK,
         Kind::BadHost | Kind::BadRequest => StatusCode::BAD_REQUEST,
         Kind::BadTarget => StatusCode::NOT_IMPLEMENTED,
         Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -37,13 +39,14 @@ pub const fn status(kind: Kind) -> StatusCode {
 }
 
 /// The fields of the answer for an error, but for those about its body and its connection.
-fn fields(status: StatusCode) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, RETRY_AFTER));
+fn fields(kind: Kind) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let retry_after = (status(kind) == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, RETRY_AFTER));
     let always = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    always.into_iter().chain(retry_after)
+    let server = (kind == Kind::NoFurther).then_some((header::SERVER, HeaderValue::from_static(hops::SERVER)));
+    always.into_iter().chain(retry_after).chain(server)
 }
 
 /// The whole answer for an error, to an HTTP/2 client. Says what happened in the edge's own words and
@@ -53,7 +56,7 @@ pub fn response(kind: Kind) -> Response<Bytes> {
     let status = status(kind);
     let mut response = Response::new(Bytes::from_static(text(kind).as_bytes()));
     *response.status_mut() = status;
-    response.headers_mut().extend(fields(status));
+    response.headers_mut().extend(fields(kind));
     response
 }
 
@@ -63,7 +66,7 @@ pub fn write(out: &mut Vec<u8>, kind: Kind, to_head: bool, persistence: Persiste
     let status = status(kind);
     let text = text(kind);
     write_status(out, status.as_u16(), status.canonical_reason().unwrap_or_default());
-    for (name, value) in fields(status) {
+    for (name, value) in fields(kind) {
         write_field(out, name.as_str(), value.as_bytes());
     }
     write_field(out, "date", date.as_bytes());
@@ -77,6 +80,7 @@ pub fn write(out: &mut Vec<u8>, kind: Kind, to_head: bool, persistence: Persiste
 
 const fn text(kind: Kind) -> &'static str {
     match kind {
+        Kind::NoFurther => hops::ITSELF,
         Kind::BadHost => "400: the Host header is missing, repeated or wrong\n",
         Kind::BadTarget => "501: this kind of request target is not served here\n",
         Kind::BadRequest => "400: not a valid HTTP request\n",
@@ -108,6 +112,7 @@ mod tests {
             let status = status(kind);
             match kind.side() {
                 Side::Downstream => assert!(status.is_client_error() || kind == Kind::BadTarget, "{kind:?}"),
+                Side::Edge if kind == Kind::NoFurther => assert_eq!(status, StatusCode::OK),
                 Side::Edge | Side::Upstream => assert!(status.is_server_error(), "{kind:?}"),
             }
         }

@@ -11,3 +11,5 @@ mod harness;
 mod local;
 mod replica;
 mod stack;
+mod watch;
+mod watch_alerts;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::RootCertStore;
 use tempfile::TempDir;
 
@@ -49,8 +49,31 @@ impl Authority {
     /// When a name is not one, or no file can be written.
     #[must_use]
     pub fn issue(&self, stem: &str, names: &[&str]) -> Certificate {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let params = CertificateParams::new(names).expect("valid names");
+        self.issue_with(stem, &params(names))
+    }
+
+    /// One that expired long ago.
+    ///
+    /// # Panics
+    /// As [`issue`](Self::issue).
+    #[must_use]
+    pub fn issue_expired(&self, stem: &str, names: &[&str]) -> Certificate {
+        let mut params = params(names);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 4, 1);
+        self.issue_with(stem, &params)
+    }
+
+    /// The authority's own certificate, PEM.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.write("authority.pem", &self.issuer.pem())
+    }
+
+    fn issue_with(&self, stem: &str, params: &CertificateParams) -> Certificate {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let (certificate, key) = (certificate.pem(), key.serialize_pem());
@@ -59,6 +82,15 @@ impl Authority {
             key_file: self.write(&format!("{stem}.key"), &key),
             combined_file: self.write(&format!("{stem}.pem"), &format!("{certificate}{key}")),
         }
+    }
+
+    /// A PEM file with the authority's own certificate, for clients of other makes.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn root_file(&self) -> PathBuf {
+        self.write("root.crt", &self.issuer.pem())
     }
 
     /// The roots of a client that trusts this authority and no other.
@@ -72,6 +104,15 @@ impl Authority {
         roots
     }
 
+    /// A PEM file with the authority's own certificate, for a client that reads one.
+    ///
+    /// # Panics
+    /// When no file can be written.
+    #[must_use]
+    pub fn write_certificate(&self, name: &str) -> PathBuf {
+        self.write(name, &self.issuer.pem())
+    }
+
     /// The directory of the files, for a test that adds others.
     #[must_use]
     pub fn directory(&self) -> &Path {
@@ -83,6 +124,11 @@ impl Authority {
         fs::write(&path, text).expect("a file can be written");
         path
     }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    CertificateParams::new(names).expect("valid names")
 }
 
 impl Default for Authority {

@@ -10,7 +10,8 @@ use hickory_server::Server;
 use hickory_server::net::runtime::Time;
 use hickory_server::net::xfer::Protocol;
 use hickory_server::proto::op::{Header, HeaderCounts, Metadata, ResponseCode};
-use hickory_server::proto::rr::{LowerName, RData, Record, RecordType};
+use hickory_server::proto::rr::rdata::CNAME;
+use hickory_server::proto::rr::{LowerName, Name, RData, Record, RecordType};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
 use tokio::net::{TcpListener, UdpSocket};
@@ -38,12 +39,21 @@ pub enum Answer {
         /// Over UDP say only "truncated", so that the client has to ask again over TCP.
         truncated: bool,
     },
+    /// NOERROR with a CNAME and, as a resolver does, with what the other name is answered by.
+    Alias {
+        /// The other name.
+        target: String,
+        /// Seconds, of the CNAME.
+        ttl: u32,
+    },
     /// NOERROR without a record.
     Empty,
     /// NXDOMAIN, also what a name says that was never set.
     NoSuchName,
     /// SERVFAIL.
     ServerFailure,
+    /// REFUSED.
+    Refused,
     /// No answer at all: the client has to run into its time-out.
     Silence,
 }
@@ -59,7 +69,7 @@ impl Answer {
     }
 }
 
-/// A DNS server on 127.0.0.1, over UDP and TCP on one port. Dropping it stops it.
+/// A DNS server, over UDP and TCP on one port. Dropping it stops it.
 pub struct Dns {
     address: SocketAddr,
     zone: Zone,
@@ -72,7 +82,14 @@ impl Dns {
     /// # Panics
     /// When its port cannot be bound.
     pub async fn start() -> Self {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()))).await
+    }
+
+    /// The same at an address that is ours.
+    ///
+    /// # Panics
+    /// When it cannot be bound.
+    pub async fn start_at(address: SocketAddr) -> Self {
         let zone = Zone::default();
         let mut server = Server::new(zone.clone());
         // A process that another test starts holds copies of all our sockets until it runs its program.
@@ -153,23 +170,29 @@ impl RequestHandler for Zone {
             return nothing_sent;
         };
         let mut records = Vec::new();
-        match self.ask(info.query.name(), request.protocol()) {
+        let mut name = info.query.original().name().clone();
+        let mut answer = self.ask(info.query.name(), request.protocol());
+        while let Answer::Alias { target, ttl } = answer {
+            let target = Name::from_ascii(format!("{}.", key(&target))).expect("a name");
+            records.push(Record::from_rdata(name, ttl, RData::CNAME(CNAME(target.clone()))));
+            answer = self.ask(&LowerName::from(&target), request.protocol());
+            name = target;
+        }
+        match answer {
+            Answer::Alias { .. } => {}
             Answer::Silence => return nothing_sent,
             Answer::Empty => {}
             Answer::NoSuchName => metadata.response_code = ResponseCode::NXDomain,
+            Answer::Refused => metadata.response_code = ResponseCode::Refused,
             Answer::ServerFailure => metadata.response_code = ResponseCode::ServFail,
             Answer::Addresses { truncated: true, .. } if request.protocol() == Protocol::Udp => {
                 metadata.truncation = true;
             }
             Answer::Addresses { addresses, ttl, .. } => {
                 let kind = info.query.query_type();
-                let name = info.query.original().name();
-                records = addresses
-                    .into_iter()
-                    .map(record_data)
-                    .filter(|data| data.record_type() == kind || kind == RecordType::ANY)
-                    .map(|data| Record::from_rdata(name.clone(), ttl, data))
-                    .collect();
+                let of_kind = |data: &RData| data.record_type() == kind || kind == RecordType::ANY;
+                let data = addresses.into_iter().map(record_data).filter(of_kind);
+                records.extend(data.map(|data| Record::from_rdata(name.clone(), ttl, data)));
             }
         }
         let mut builder = MessageResponseBuilder::from_message_request(request);

@@ -3,8 +3,11 @@
 //! A test talks to our own built programs ([`process`]) with a client that records every answer
 //! ([`client`]). Around them stand a real Redis ([`redis`]), a real DNS server whose answers change at
 //! run time ([`dns`]), the tutorial's Flask application ([`flask`]), a scriptable HTTP server
-//! ([`upstream`]), a list of a swarm's nodes ([`nodes`]) and an engine that records what the Docker client sends ([`engine`]). Nothing here is
-//! a mock of our own code. [`chaos`] is the checker of the count under faults.
+//! ([`upstream`]), one that keeps what it is sent ([`receiver`]), a mail server ([`smtp`]), a list of a
+//! swarm's nodes ([`nodes`]), a Docker engine ([`dockerd`]), one that answers what real ones did
+//! ([`recorded`]) and one that records what the Docker client sends ([`engine`]). Nothing here is a mock of
+//! our own code. [`chaos`] is the checker of the count under faults,
+//! [`swarm`] a real swarm of three engines.
 //!
 //! Whatever a value of this crate starts ends when the value is dropped, also when the test panics. A
 //! test never sleeps: it waits for a condition with a deadline ([`wait`]).
@@ -34,17 +37,27 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness fails by panicking")]
 
+pub mod browser;
 pub mod cert;
 pub mod chaos;
 pub mod client;
 pub mod dns;
+pub mod dockerd;
 pub mod engine;
 pub mod flask;
+pub mod manager;
+pub mod netns;
 pub mod nodes;
 pub mod page;
 pub mod port;
 pub mod process;
+pub mod python;
+pub mod receiver;
+pub mod recorded;
 pub mod redis;
 pub mod relay;
+pub mod smtp;
+pub mod stage;
+pub mod swarm;
 pub mod upstream;
 pub mod wait;

@@ -70,9 +70,10 @@ pub struct Answer {
 /// There is no answer, or too much of it.
 pub async fn get(place: &Place, target: &str, login: Option<&HeaderValue>, limit: usize) -> Result<Answer, Error> {
     let (head, body) = send(place, target, login).await?.into_parts();
-    let body = Limited::new(body, limit).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() { Error::TooLarge(limit) } else { Error::Body(error) }
-    })?;
+    let body = Limited::new(body, limit)
+        .collect()
+        .await
+        .map_err(|error| if error.is::<LengthLimitError>() { Error::TooLarge(limit) } else { Error::Body(error) })?;
     Ok(Answer { status: head.status, body: body.to_bytes() })
 }
 

@@ -145,6 +145,18 @@ pub(super) fn network(text: &str) -> Parsed<IpNet> {
     })
 }
 
+/// A name to look up, without a final dot.
+pub(super) fn name_to_look_up(text: &str) -> Parsed<String> {
+    let text = text.trim();
+    if bare_ip(text).is_ok() || SocketAddr::from_str(text).is_ok() {
+        return Err(format!("{text:?} is an address: write the name that leads to it, such as \"www.example.com\""));
+    }
+    match host_match(text)? {
+        HostMatch::Exact(name) => Ok(name),
+        _ => Err(format!("{text:?} stands for many names: write one of them, such as \"www.example.com\"")),
+    }
+}
+
 /// The host of a route: a name, an address, `*.name`, or `*` for any.
 pub(super) fn host_match(text: &str) -> Parsed<HostMatch> {
     if text == "*" {

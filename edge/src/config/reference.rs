@@ -7,7 +7,10 @@ use super::{Config, HealthCheck, Listener, Pool, Source, file, flags};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/edge.md");
 
-const FLAGS: [&str; 2] = ["| Flag | Variable | Meaning |\n| --- | --- | --- |\n", "\n## "];
+/// Commands with the headings of their sections; the tables of flags follow.
+const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dns", "\n## Is the name right?\n")];
+
+const FLAGS: [&str; 2] = ["| Flag | Variable | Meaning |\n| --- | --- | --- |\n", "\n\n"];
 
 /// Defaults that depend on something, or are the absence of a value.
 const IN_WORDS: [(&str, &str); 15] = [
@@ -33,14 +36,18 @@ fn docs() -> String {
 }
 
 #[test]
-fn the_table_of_flags_is_that_of_the_command_line() {
-    let docs = docs();
-    let start = docs.find(FLAGS[0]).expect("there is a table of flags") + FLAGS[0].len();
-    let end = start + docs[start..].find(FLAGS[1]).expect("a section follows the table");
-    if env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(FILE, [&docs[..start], &flags::table(), &docs[end..]].concat()).unwrap();
-    } else {
-        assert_eq!(docs[start..end], flags::table(), "UPDATE_DOCS=1 writes it anew");
+fn the_tables_of_flags_are_those_of_the_command_line() {
+    for (command, heading) in COMMANDS {
+        let docs = docs();
+        let section = docs.find(heading).expect("there is a section");
+        let start = section + docs[section..].find(FLAGS[0]).expect("there is a table of flags") + FLAGS[0].len();
+        // The last row's own end stays.
+        let end = start + docs[start..].find(FLAGS[1]).expect("something follows the table") + 1;
+        if env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(FILE, [&docs[..start], &flags::table(command), &docs[end..]].concat()).unwrap();
+        } else {
+            assert_eq!(docs[start..end], flags::table(command), "UPDATE_DOCS=1 writes it anew");
+        }
     }
 }
 

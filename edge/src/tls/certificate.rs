@@ -17,7 +17,9 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
     sign::CertifiedKey,
 };
-use x509_parser::{extensions::GeneralName, parse_x509_certificate, time::ASN1Time};
+use x509_parser::{
+    certificate::X509Certificate, error::X509Error, extensions::GeneralName, parse_x509_certificate, time::ASN1Time,
+};
 
 use crate::config::CertificateFiles;
 
@@ -129,11 +131,7 @@ impl Certificate {
     pub(super) fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, Refusal> {
         let leaf = chain.first().ok_or_else(|| Refusal::Certificate("empty chain".into()))?;
         let (_, parsed) = parse_x509_certificate(leaf).map_err(|error| Refusal::Certificate(error.to_string()))?;
-        let names = parsed
-            .subject_alternative_name()
-            .map_err(|error| Refusal::Certificate(error.to_string()))?
-            .map(|names| names.value.general_names.iter().filter_map(name).collect())
-            .unwrap_or_default();
+        let names = names(&parsed).map_err(|error| Refusal::Certificate(error.to_string()))?;
         let (not_before, not_after) = (time(parsed.validity().not_before), time(parsed.validity().not_after));
         let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Refusal::Mismatch,
@@ -222,6 +220,12 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
+/// The DNS names and addresses that a certificate is for.
+pub(crate) fn names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, X509Error> {
+    let names = certificate.subject_alternative_name()?;
+    Ok(names.map(|names| names.value.general_names.iter().filter_map(name).collect()).unwrap_or_default())
+}
+
 fn name(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
@@ -234,7 +238,8 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-fn time(time: ASN1Time) -> SystemTime {
+/// The same moment for the standard library.
+pub(crate) fn time(time: ASN1Time) -> SystemTime {
     let seconds = time.timestamp();
     let distance = Duration::from_secs(seconds.unsigned_abs());
     let moment = if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };

@@ -30,6 +30,10 @@ use self::{
     certificate::{Certificate, Pem},
     resolver::Resolver,
 };
+pub(crate) use self::{
+    certificate::{names, time},
+    self_signed::COMMON_NAME as STAND_IN,
+};
 use crate::config::{CertificateFiles, Tls};
 
 /// Sessions remembered for TLS 1.2 clients that take no tickets; everybody else carries their own.

@@ -13,6 +13,9 @@ const LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// Clients whose clock is slow by this much accept it too.
 const SKEW: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Whose it is and who signed it, by which it is recognised.
+pub(crate) const COMMON_NAME: &str = "self-signed by edge";
+
 /// A new P-256 key and a certificate over `names` (host names or addresses; none means `localhost`).
 pub(super) fn make(names: &[String], now: SystemTime) -> Result<Certificate, TlsError> {
     let names = if names.is_empty() { vec!["localhost".to_owned()] } else { names.to_vec() };
@@ -31,7 +34,7 @@ fn sign(names: &[String], now: SystemTime) -> Result<(rcgen::Certificate, Privat
     params.not_before = now - SKEW;
     params.not_after = now + LIFETIME;
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "self-signed by edge");
+    params.distinguished_name.push(DnType::CommonName, COMMON_NAME);
     let certificate = params.self_signed(&key)?;
     Ok((certificate, PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
 }

@@ -15,7 +15,7 @@ mod origin;
 pub mod outlier;
 pub mod pool;
 pub mod probe;
-mod resolver;
+pub(crate) mod resolver;
 mod swarm;
 pub mod upload;
 mod watch;

@@ -37,7 +37,7 @@ use super::discover::{Answer, Failure};
 use crate::config::Dns;
 
 /// Answers questions for addresses.
-pub(super) struct Resolver {
+pub(in crate::upstream) struct Resolver {
     settings: Dns,
     /// Made by the first question that finds the files of the system in order.
     system: OnceCell<System>,
@@ -160,7 +160,8 @@ impl System {
     }
 }
 
-fn name_server(address: SocketAddr) -> NameServerConfig {
+/// A server that is asked over UDP, and over TCP where that does not do.
+pub(crate) fn name_server(address: SocketAddr) -> NameServerConfig {
     let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
         connection.port = address.port();
         connection

@@ -3,11 +3,13 @@
 mod admin;
 mod admission;
 mod bodies;
+mod dns_check;
 mod drain;
 mod errors;
 mod forwarding;
 mod health;
 mod http2;
+mod itself;
 mod names;
 mod patience;
 mod peer;

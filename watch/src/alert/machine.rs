@@ -215,7 +215,14 @@ impl Machine {
             Some((_, Phase::Resolved { at, .. })) => now - at < LINGER,
             None => false,
         };
-        let explained: Vec<_> = self.alerts.values().map(|alert| alert.causes.iter().find(explains).cloned()).collect();
+        // One that fires says more than one that may yet.
+        let is_firing =
+            |cause: &&String| self.alerts.get(*cause).is_some_and(|cause| matches!(cause.phase, Phase::Firing { .. }));
+        let explanation = |alert: &Alert| {
+            let mut explaining = alert.causes.iter().filter(explains);
+            explaining.clone().find(is_firing).or_else(|| explaining.next()).cloned()
+        };
+        let explained: Vec<_> = self.alerts.values().map(explanation).collect();
         for (alert, explained) in self.alerts.values_mut().zip(explained) {
             alert.inhibited_by = explained;
             alert.silenced_until = silence::until(silences, &alert.condition, now);

@@ -241,7 +241,7 @@ impl Runner {
             self.ask(Ask::Claim { job, lifetime: self.lifetime });
         }
         let pause = if self.desk.is_ahead() { SYNC_AHEAD } else { SYNC };
-        if !self.is_syncing && self.synced.is_none_or(|synced| synced.elapsed() >= pause) {
+        if self.desk.has_lines() && !self.is_syncing && self.synced.is_none_or(|synced| synced.elapsed() >= pause) {
             self.sync(now);
         }
     }

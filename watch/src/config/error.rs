@@ -1,17 +1,10 @@
 //! What can be wrong with a setting, and what would be right.
 
-use std::{
-    io,
-    net::AddrParseError,
-    num::ParseIntError,
-    path::PathBuf,
-};
+use std::{io, net::AddrParseError, num::ParseIntError, path::PathBuf};
 
 use tracing_subscriber::filter;
 
-use super::{
-    DISK, DOCKER, FRESH, LISTEN, MAX_CONNECTIONS, MAX_STREAMS, REDIS_SENTINELS, REDIS_URL, REDIS_URL_FILE,
-};
+use super::{DISK, DOCKER, FRESH, LISTEN, MAX_CONNECTIONS, MAX_STREAMS, REDIS_SENTINELS, REDIS_URL, REDIS_URL_FILE};
 use crate::{alert::settings::Problems, http::AccessError, redis::ConfigError as RedisError};
 
 /// A setting that cannot be used.

@@ -20,13 +20,7 @@ pub struct Flags {
     pub listen: String,
 
     /// The engine of this machine: unix:///path/to/socket or tcp://host:port. It must be a manager's.
-    #[arg(
-        long,
-        env = "DOCKER_HOST",
-        value_name = "URL",
-        default_value = "unix:///var/run/docker.sock",
-        global = true
-    )]
+    #[arg(long, env = "DOCKER_HOST", value_name = "URL", default_value = "unix:///var/run/docker.sock", global = true)]
     pub docker: String,
 
     /// How old the engine's last answer may be for this instance to be ready and to tell nodes. At

@@ -2,6 +2,8 @@
 
 mod error;
 mod flags;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt, io,
@@ -117,7 +119,12 @@ impl Config {
             engine: engine(&flags.docker)?,
             edges: names(EDGES, flags.edges.as_deref())?,
             peers: names(PEERS, flags.peers.as_deref())?,
-            alerts: flags.config.as_ref().map(|path| alert::Settings::load(path.as_ref())).transpose()?.unwrap_or_default(),
+            alerts: flags
+                .config
+                .as_ref()
+                .map(|path| alert::Settings::load(path.as_ref()))
+                .transpose()?
+                .unwrap_or_default(),
             alerts_file: flags.config.as_ref().map(PathBuf::from),
             disk: PathBuf::from(&flags.disk),
             redis: redis(flags, &read)?,
@@ -229,9 +236,8 @@ fn access(flags: &Flags, read: Read<'_>) -> Result<Access, ConfigError> {
     let mut access = Access::default();
     if let Some(path) = &flags.password_file {
         let text = read(PASSWORD_FILE, path.as_ref())?;
-        access = access
-            .password(line(PASSWORD_FILE, &text)?)
-            .map_err(|error| ConfigError::Access(PASSWORD_FILE, error))?;
+        access =
+            access.password(line(PASSWORD_FILE, &text)?).map_err(|error| ConfigError::Access(PASSWORD_FILE, error))?;
     }
     if let Some(path) = &flags.token_file {
         let text = read(TOKEN_FILE, path.as_ref())?;

@@ -131,8 +131,7 @@ mod tests {
         .unwrap();
         let edge = status.edge();
         assert_eq!((edge.ready, edge.requests, edge.reasons.len()), (false, 12, 1));
-        let certificate =
-            Certificate { names: vec!["localhost".to_owned()], not_after: Some(1000), self_signed: true };
+        let certificate = Certificate { names: vec!["localhost".to_owned()], not_after: Some(1000), self_signed: true };
         assert_eq!(edge.certificates, [certificate]);
         let reasons: Vec<_> = edge.pools[0].endpoints.iter().map(|endpoint| endpoint.reason.as_deref()).collect();
         assert_eq!(reasons, [None, Some("refused")]);

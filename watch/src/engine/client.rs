@@ -105,9 +105,7 @@ impl Client {
 /// The library over our connections. Before a version is agreed on, requests name none.
 fn docker(place: &Place, version: Option<ClientVersion>) -> Result<Docker, BollardError> {
     let place = place.clone();
-    let transport = move |request: BollardRequest| {
-        pass(place.clone(), target(&request, version))
-    };
+    let transport = move |request: BollardRequest| pass(place.clone(), target(&request, version));
     // Only the path of its addresses matters. Its time-out is for the head of an answer.
     let newest = version.unwrap_or(*API_DEFAULT_VERSION);
     Docker::connect_with_custom_transport(transport, Some("http://engine"), DEADLINE.as_secs(), &newest)
@@ -144,7 +142,7 @@ mod tests {
     fn only_what_is_asked_here_passes_and_names_the_version() {
         let version = ClientVersion { major_version: 1, minor_version: 41 };
         let request = |method, uri: &str| Request::builder().method(method).uri(uri).body(()).unwrap();
-        let get = |uri| target(&request("GET", uri), Some(version));
+        let get = |uri: &str| target(&request("GET", uri), Some(version));
         assert_eq!(get("http://engine/events?filters=x").unwrap(), "/v1.41/events?filters=x");
         assert_eq!(target(&request("GET", "http://engine/version"), None).unwrap(), "/version");
         for uri in ["/containers/json", "/nodes/", "/nodes/x", "/secrets", "/v1.41/tasks", "/"] {

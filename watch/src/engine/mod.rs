@@ -39,6 +39,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Between an event and the question that it causes: what belongs together comes together.
 const GATHER: Duration = Duration::from_millis(50);
 
+/// How long an engine that answers no lists has to say why.
+const DIAGNOSIS: Duration = Duration::from_secs(1);
+
 /// How often the engine is asked about itself.
 const ABOUT: Duration = Duration::from_secs(30);
 
@@ -175,7 +178,7 @@ async fn follow(client: &Client, memory: &mut Memory, publish: &watch::Sender<Ob
                 });
             }
             // It may know why: without a quorum lists hang, and this does not.
-            Err(Trouble::Slow) => return about(client).await.err().unwrap_or(Trouble::Slow),
+            Err(Trouble::Slow) => return explain(client).await,
             Err(trouble) => return trouble,
         }
         let pause = (start.elapsed() * RELAXED).clamp(PAUSE, LONGEST);
@@ -183,6 +186,14 @@ async fn follow(client: &Client, memory: &mut Memory, publish: &watch::Sender<Ob
         if timeout(pause, news.notified()).await.is_ok() {
             sleep(GATHER).await;
         }
+    }
+}
+
+/// Why lists take so long, if the engine knows.
+async fn explain(client: &Client) -> Trouble {
+    match timeout(DIAGNOSIS, about(client)).await {
+        Ok(Err(trouble)) => trouble,
+        Ok(Ok(_)) | Err(_) => Trouble::Slow,
     }
 }
 

@@ -34,11 +34,7 @@ impl Local {
     #[must_use]
     pub fn told(&self, feed: &Feed) -> Told {
         let picture = &feed.now().picture;
-        Told {
-            instance: picture.source.instance.clone(),
-            node: picture.source.node.clone(),
-            disk: disk(&self.disk),
-        }
+        Told { instance: picture.source.instance.clone(), node: picture.source.node.clone(), disk: disk(&self.disk) }
     }
 }
 

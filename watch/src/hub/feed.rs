@@ -119,7 +119,7 @@ impl Feed {
         self.fresh.subscribe()
     }
 
-    pub(super) fn set_fresh(&self, at: Option<Instant>) {
+    pub(crate) fn set_fresh(&self, at: Option<Instant>) {
         self.fresh.send_if_modified(|fresh| std::mem::replace(fresh, at) != at);
     }
 
@@ -136,7 +136,7 @@ impl Feed {
     }
 
     /// Publishes `picture` if it differs from the newest one, and tells whether it does.
-    pub(super) fn publish(&self, picture: Picture) -> bool {
+    pub(crate) fn publish(&self, picture: Picture) -> bool {
         let before = self.now();
         let delta = Delta::between(&before.picture, &picture);
         if delta.is_empty() {

@@ -39,7 +39,7 @@ pub struct Inputs {
     pub alerts: watch::Receiver<Arc<BTreeMap<String, Alert>>>,
 }
 
-/// Publishes on `feed` until all inputs have ended.
+/// Publishes on `feed`, for ever.
 pub async fn run(mut inputs: Inputs, feed: Arc<Feed>, metrics: Arc<Metrics>) {
     let mut tick = interval(TICK);
     let mut ids = 0;
@@ -62,10 +62,8 @@ pub async fn run(mut inputs: Inputs, feed: Arc<Feed>, metrics: Arc<Metrics>) {
         let surplus = picture.timeline.len().saturating_sub(Picture::TIMELINE);
         picture.timeline.drain(..surplus);
         let is_due = published.is_none_or(|at| at.elapsed() >= STAMPS);
-        if is_due || !stamps::differ_only(&before, &picture) {
-            if feed.publish(picture) {
-                published = Some(Instant::now());
-            }
+        if (is_due || !stamps::differ_only(&before, &picture)) && feed.publish(picture) {
+            published = Some(Instant::now());
         }
         tokio::select! {
             _ = tick.tick() => {}

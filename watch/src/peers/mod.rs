@@ -45,12 +45,15 @@ pub async fn run(
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut disks: BTreeMap<String, (Disk, Instant)> = BTreeMap::new();
-    let mut identified = feed.moments();
+    let mut moments = feed.moments();
+    let mut is_identified = false;
     while !publish.is_closed() {
         tokio::select! {
             _ = ticks.tick() => {}
-            // Its own node, as soon as it is known.
-            _ = identified.wait_for(|moment| !moment.picture.source.node.is_empty()), if disks.is_empty() => {}
+            // This instance's node is told of as soon as it is known.
+            _ = moments.wait_for(|moment| !moment.picture.source.node.is_empty()), if !is_identified => {
+                is_identified = true;
+            }
         }
         let own = local.told(&feed);
         let asked = directory.look_up().await.into_iter().map(|address| ask(address, login.as_ref()));
@@ -67,9 +70,6 @@ pub async fn run(
             *before = shown;
             is_news
         });
-        if disks.is_empty() {
-            ticks.tick().await;
-        }
     }
 }
 

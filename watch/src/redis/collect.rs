@@ -14,8 +14,9 @@ use tokio::{
 };
 
 use super::{
-    Config, connect,
+    Config,
     config::Place,
+    connect,
     info::{Replication, replication},
     links::Links,
     sentinel,
@@ -124,10 +125,7 @@ fn question() -> redis::Pipeline {
     questions
 }
 
-async fn server(
-    info: &redis::ConnectionInfo,
-    open: &mut Option<MultiplexedConnection>,
-) -> Result<Told, RedisError> {
+async fn server(info: &redis::ConnectionInfo, open: &mut Option<MultiplexedConnection>) -> Result<Told, RedisError> {
     let mut connection = match open.take() {
         Some(connection) => connection,
         None => connect(info.clone()).await?,

@@ -61,11 +61,8 @@ mod tests {
                     slave0:ip=127.0.0.1,port=7001,state=online,offset=140,lag=0\r\n\
                     slave1:ip=127.0.0.1,port=7002,state=wait_bgsave,offset=0,lag=0\r\n\
                     master_repl_offset:154\r\n";
-        let replica = |port, online, offset| Replica {
-            address: ([127, 0, 0, 1], port).into(),
-            online,
-            offset: Some(offset),
-        };
+        let replica =
+            |port, online, offset| Replica { address: ([127, 0, 0, 1], port).into(), online, offset: Some(offset) };
         let expected = Replication {
             role: Role::Master,
             linked: false,

@@ -63,6 +63,19 @@ Examples:
     /// Ask the edge on this machine whether it is alive; exit code 0 if it is
     #[command(after_help = after_help!(""))]
     Healthcheck(HealthcheckFlags),
+    /// Find out whether a name leads to edges, and what is wrong if it does not
+    ///
+    /// Asks name servers for all addresses of the name, and each address whether an edge answers there with a
+    /// certificate for the name. Exit code 0: all is well; 1: something is wrong; 2: wrong usage.
+    #[command(after_help = after_help!(
+        "\
+Examples:
+  edge dns www.example.com
+  edge dns www.example.com --resolver 192.0.2.53 --resolver 198.51.100.53 --json
+
+"
+    ))]
+    Dns(DnsFlags),
 }
 
 /// As typed: what the texts mean is found out later, to tell all that is wrong with them at once.
@@ -163,17 +176,48 @@ pub(super) struct HealthcheckFlags {
     pub(super) config: Option<String>,
 }
 
+/// Like [`Flags`].
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct DnsFlags {
+    /// The name, such as www.example.com
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// Name servers to ask beside those of this machine: IP or IP:port
+    // One value each, so that the name may stand behind it.
+    #[arg(long, value_name = "ADDR")]
+    pub(super) resolver: Vec<String>,
+    /// Do not ask the name servers of this machine
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) no_system: Option<String>,
+    /// Where edges serve HTTP: a port, or "off" [default: 80]
+    #[arg(long, value_name = "PORT")]
+    pub(super) http_port: Option<String>,
+    /// Where edges serve HTTPS: a port, or "off" [default: 443]
+    #[arg(long, value_name = "PORT")]
+    pub(super) https_port: Option<String>,
+    /// Certificates of authorities to trust beside those of this machine, PEM
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<String>,
+    /// How long each question may take [default: 5s]
+    #[arg(long, value_name = "DURATION")]
+    pub(super) timeout: Option<String>,
+    /// Print JSON
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) json: Option<String>,
+}
+
 /// The flags of [`Traffic`], without their dashes.
 pub(super) fn traffic() -> BTreeSet<String> {
     let command = Traffic::augment_args(clap::Command::new("traffic"));
     command.get_arguments().filter_map(clap::Arg::get_long).map(str::to_owned).collect()
 }
 
-/// The flags of `edge run` and `edge check` as rows of a table: flag, variable, meaning.
+/// The flags of a command as rows of a table: flag, variable, meaning.
 #[cfg(test)]
-pub(in crate::config) fn table() -> String {
+pub(in crate::config) fn table(name: &str) -> String {
     let command = Cli::command();
-    let run = command.find_subcommand("run").map(clap::Command::get_arguments);
+    let arguments = command.find_subcommand(name).map(clap::Command::get_arguments);
+    let flags = arguments.into_iter().flatten().filter(|arg| !arg.is_positional());
     let row = |arg: &clap::Arg| {
         let flag = arg.get_long().unwrap_or_default();
         let value = arg.get_value_names().map_or("", |names| names[0].as_str());
@@ -185,5 +229,5 @@ pub(in crate::config) fn table() -> String {
         let value = if arg.is_require_equals_set() { format!("[={value}]") } else { format!(" {value}") };
         format!("| `--{flag}{value}` | `{}` | {help}{default} |\n", super::variable(flag))
     };
-    run.into_iter().flatten().map(row).collect()
+    flags.map(row).collect()
 }

@@ -8,6 +8,7 @@
 //! [`Settings::load`] makes the [`Config`](super::Config), again for each reload.
 
 mod cli;
+mod name_check;
 mod settings;
 
 #[cfg(test)]
@@ -25,7 +26,10 @@ use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
 #[cfg(test)]
 pub(super) use self::cli::table;
 use self::cli::{Action, Cli, HealthcheckFlags};
-pub use self::settings::Settings;
+pub use self::{
+    name_check::{Lookup, NameCheck},
+    settings::Settings,
+};
 use super::{
     address, defaults, file,
     problem::{ConfigError, Place, Problem, nearest},
@@ -40,6 +44,8 @@ pub enum Command {
     Check(Settings),
     /// Ask a running edge whether it is alive.
     Healthcheck(Healthcheck),
+    /// Find out whether a name leads to edges.
+    Dns(Lookup),
 }
 
 /// Reads the command line, whose first item is the name of the program, and the environment.
@@ -79,6 +85,7 @@ pub fn parse(
         Action::Run(flags) => Command::Run(Settings { flags, given }),
         Action::Check(flags) => Command::Check(Settings { flags, given }),
         Action::Healthcheck(flags) => Command::Healthcheck(Healthcheck { flags, given }),
+        Action::Dns(flags) => Command::Dns(Lookup { flags, given }),
     })
 }
 

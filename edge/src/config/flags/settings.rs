@@ -227,21 +227,21 @@ impl Settings {
 }
 
 /// Reads values of flags and collects what is wrong with them.
-struct Reader<'a> {
-    given: &'a Given,
-    problems: RefCell<Vec<Problem>>,
+pub(super) struct Reader<'a> {
+    pub(super) given: &'a Given,
+    pub(super) problems: RefCell<Vec<Problem>>,
 }
 
 impl Reader<'_> {
-    fn problem(&self, flag: &str, message: impl Into<String>) {
+    pub(super) fn problem(&self, flag: &str, message: impl Into<String>) {
         self.problems.borrow_mut().push(self.given.problem(flag, message));
     }
 
-    fn one<T>(&self, flag: &str, text: Option<&str>, read: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
+    pub(super) fn one<T>(&self, flag: &str, text: Option<&str>, read: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
         read(text?.trim()).map_err(|message| self.problem(flag, message)).ok()
     }
 
-    fn many<T>(&self, flag: &str, texts: &[String], read: impl Fn(&str) -> Parsed<T>) -> Vec<T> {
+    pub(super) fn many<T>(&self, flag: &str, texts: &[String], read: impl Fn(&str) -> Parsed<T>) -> Vec<T> {
         items(texts).filter_map(|text| self.one(flag, Some(text), &read)).collect()
     }
 

@@ -1,12 +1,13 @@
-use std::{ffi::OsString, fs, net::SocketAddr, path::Path};
+use std::{ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
 
 use clap::{CommandFactory, error::ErrorKind};
 
-use super::{Cli, Command, Settings, parse};
+use super::{Cli, Command, NameCheck, Settings, parse};
 use crate::config::{
     AccessLog, Balance, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, file,
     problem::{ConfigError, Loaded},
 };
+use crate::dns_check::facts::Ports;
 
 /// What a command line and an environment start. Both as in a shell: words with spaces between.
 fn command(args: &str, environment: &[(&str, &str)]) -> Result<Command, clap::Error> {
@@ -36,6 +37,13 @@ fn told(args: &str, environment: &[(&str, &str)]) -> String {
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
+}
+
+/// The flags of a command, without their dashes.
+fn flags_of(name: &str) -> Vec<String> {
+    let command = Cli::command();
+    let arguments = command.find_subcommand(name).unwrap().get_arguments();
+    arguments.filter_map(clap::Arg::get_long).map(str::to_owned).collect()
 }
 
 /// What a test needs that is about something else.
@@ -146,7 +154,8 @@ fn every_flag_is_also_a_variable() {
 
     // A flag that was added without a line above would go untested.
     let tested: Vec<_> = flags.iter().map(|(flag, _)| (*flag).to_owned()).chain(["config".to_owned()]).collect();
-    assert!(Cli::all_flags().iter().all(|flag| tested.contains(flag)), "{:?}", Cli::all_flags());
+    let known = flags_of("run");
+    assert!(known.iter().all(|flag| tested.contains(flag)), "{known:?}");
 }
 
 #[test]
@@ -302,6 +311,45 @@ fn a_stack_may_ask_a_swarm_for_its_nodes_and_have_a_token_or_not() {
     EDGE_TO_MESH: "swarm://tasks.watch" has no port: write the one that watch serves HTTP on, "swarm://tasks.watch:8080"
     EDGE_SWARM_TOKEN_FILE: /nowhere/token: cannot be read: No such file or directory (os error 2)
     "#);
+}
+
+#[test]
+fn what_is_asked_about_a_name_is_told_by_flags_or_variables() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let authority = rcgen::generate_simple_self_signed(["ca.example".to_owned()]).unwrap().cert;
+    fs::write(&ca, authority.pem()).unwrap();
+    let wanted = |args: &str, environment: &[(&str, &str)]| match command(&format!("dns {args}"), environment) {
+        Ok(Command::Dns(lookup)) => lookup.wanted(),
+        other => panic!("{other:?}"),
+    };
+    let flags = [
+        ("resolver", "192.0.2.53,192.0.2.54:5353 192.0.2.53"),
+        ("no-system", "yes"),
+        ("http-port", "8080"),
+        ("https-port", "off"),
+        ("ca", ca.to_str().unwrap()),
+        ("timeout", "2s"),
+        ("json", "true"),
+    ];
+    let expected = NameCheck {
+        name: "www.example.com".to_owned(),
+        system: false,
+        resolvers: vec![address("192.0.2.53:53"), address("192.0.2.54:5353")],
+        ports: Ports { http: Some(8080), https: None },
+        roots: vec![authority.der().clone()],
+        timeout: Duration::from_secs(2),
+        json: true,
+    };
+    let variables: Vec<_> = flags.iter().map(|(flag, value)| (super::variable(flag), *value)).collect();
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    assert_eq!(wanted("WWW.Example.com.", &variables).unwrap(), expected);
+    let args: Vec<_> = flags.iter().map(|(flag, value)| format!("--{flag}={}", value.replace(' ', ","))).collect();
+    assert_eq!(wanted(&format!("www.example.com {}", args.join(" ")), &[]).unwrap(), expected);
+    assert!(flags_of("dns").iter().all(|flag| flags.iter().any(|(tested, _)| tested == flag)));
+
+    let default = wanted("www.example.com", &[]).unwrap();
+    assert_eq!((default.system, default.ports), (true, Ports { http: Some(80), https: Some(443) }));
 }
 
 #[test]

@@ -1,1 +1,66 @@
+use std::sync::Mutex;
 
+use super::*;
+
+#[test]
+fn pauses_grow_to_a_bound_and_differ() {
+    let seconds =
+        |failures, random, asked: Option<u64>| pause(failures, random, asked.map(Duration::from_secs)).as_secs_f64();
+    assert_eq!(seconds(0, 0.5, None), 2.0);
+    assert_eq!((seconds(1, 0.0, None), seconds(1, 1.0, None)), (3.2, 4.8));
+    assert_eq!(seconds(100, 0.5, None), 300.0);
+    // What the server asks for counts if it is longer, and not absurd.
+    assert_eq!(seconds(0, 0.5, Some(30)), 30.0);
+    assert_eq!(seconds(5, 0.5, Some(1)), 64.0);
+    assert_eq!(seconds(0, 0.5, Some(1_000_000)), 3600.0);
+}
+
+/// Sends to `a`, `b` and `c`, who fail so often and so.
+async fn send(fail: &[(&str, usize, Hint)]) -> (Result<(), Trouble>, Vec<String>) {
+    let tries = Mutex::new(Vec::new());
+    let sent = to_each(&["a", "b", "c"], |to| {
+        let before = tries.lock().unwrap().iter().filter(|other| *other == to).count();
+        tries.lock().unwrap().push((*to).to_owned());
+        let failing = fail.iter().find(|(who, times, _)| who == to && before < *times);
+        let result = match failing {
+            Some((_, _, hint)) => Err(Trouble { error: format!("{to} failed"), hint: *hint }),
+            None => Ok(()),
+        };
+        async move { result }
+    });
+    let sent = sent.await;
+    (sent, tries.into_inner().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_did_not_get_it_is_tried_again_and_nobody_else() {
+    assert_eq!(send(&[]).await, (Ok(()), ["a", "b", "c"].map(Into::into).into()));
+    let again = Hint::Again(None);
+    assert_eq!(send(&[("b", 1, again)]).await, (Ok(()), ["a", "b", "c", "b"].map(Into::into).into()));
+    let (sent, tries) = send(&[("b", 9, again)]).await;
+    assert_eq!(sent, Err(Trouble { error: "1 of 3 did not get it: b failed".into(), hint: Hint::Partial }));
+    assert_eq!(tries, ["a", "b", "c", "b"]);
+    let (sent, tries) = send(&[("b", 9, Hint::Hopeless), ("c", 1, again)]).await;
+    assert_eq!(sent.unwrap_err().hint, Hint::Partial);
+    assert_eq!(tries, ["a", "b", "c", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_got_it_there_is_hope_as_long_as_one_has() {
+    let (hopeless, again) = (Hint::Hopeless, Hint::Again(Some(Duration::from_secs(7))));
+    let (sent, tries) = send(&[("a", 9, hopeless), ("b", 9, again), ("c", 9, hopeless)]).await;
+    assert_eq!(sent, Err(Trouble { error: "b failed".into(), hint: again }));
+    assert_eq!(tries.len(), 3);
+    let (sent, _) = send(&[("a", 9, hopeless), ("b", 9, hopeless), ("c", 9, hopeless)]).await;
+    assert_eq!(sent.unwrap_err().hint, hopeless);
+}
+
+#[test]
+fn of_an_address_only_the_host_is_no_secret() {
+    let url = "https://hooks.example.com/services/T0000000/B1?key=0123456789";
+    let hidden = secrets(url);
+    for secret in [url, "/services/T0000000/B1?key=0123456789", "T0000000", "0123456789"] {
+        assert!(hidden.contains(&secret), "{secret}");
+    }
+    assert!(!hidden.contains(&"hooks.example.com"));
+}

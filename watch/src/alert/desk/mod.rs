@@ -185,12 +185,6 @@ impl Desk {
         alerts.map(|(fingerprint, alert)| (fingerprint.clone(), alert.shown())).collect()
     }
 
-    /// Whether this instance comes first.
-    #[must_use]
-    pub fn is_first(&self) -> bool {
-        self.rank == 0
-    }
-
     /// What is to be claimed now; the outcome goes to [`claimed`](Self::claimed).
     pub fn next(&mut self, now: Millis) -> Vec<Job> {
         let (delays, wait) = (self.orders.delays, i64::from(self.rank));
@@ -233,6 +227,12 @@ impl Desk {
         }
     }
 
+    /// There is a channel to say something through.
+    #[must_use]
+    pub fn has_lines(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
     /// Something was said that the ledger does not have yet.
     #[must_use]
     pub fn is_ahead(&self) -> bool {
@@ -246,8 +246,11 @@ impl Desk {
         for (name, state) in &self.lines {
             state.push(name, &mut push, now);
         }
-        let seen = self.machine.alerts().iter();
-        let seen = seen.filter(|(_, alert)| alert.seen && matches!(alert.phase, Phase::Firing { .. }));
+        // Only an end that somebody waits for can be held up.
+        let is_told = |fingerprint: &String| self.lines.values().any(|line| line.owes(fingerprint));
+        let seen = self.machine.alerts().iter().filter(|(fingerprint, alert)| {
+            alert.seen && matches!(alert.phase, Phase::Firing { .. }) && is_told(fingerprint)
+        });
         push.seen = seen.map(|(fingerprint, _)| fingerprint.clone()).collect();
         push
     }

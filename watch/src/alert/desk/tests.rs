@@ -1,1 +1,351 @@
+use std::time::Duration;
 
+use super::*;
+use crate::picture::{
+    Edge, Endpoint, Node, NodeRole, NodeState, Pool, Quorum, Redis, RedisServer, Role, Service, Source, Task, TaskState,
+};
+
+const SECOND: Millis = 1000;
+const MINUTE: Millis = 60_000;
+
+/// A desk, with a ledger that always answers and channels that do as they are told.
+struct Office {
+    desk: Desk,
+    book: Book,
+    now: Millis,
+    orders: Orders,
+    /// What the next attempts of a channel come to.
+    outcome: BTreeMap<String, Failure>,
+    sent: Vec<Notice>,
+}
+
+fn line(name: &str, minimum: Severity) -> Line {
+    Line { name: name.into(), minimum, resolved: true, repeat: 10 * MINUTE }
+}
+
+impl Office {
+    fn new(lines: Vec<Line>) -> Self {
+        let delays = Delays { group_wait: 2000, group_interval: MINUTE, takeover: 5000, blind: 10_000 };
+        let orders = Orders { rules: Rules::default(), silences: Vec::new(), lines, delays };
+        Self {
+            desk: Desk::new("i", Arc::new(orders.clone())),
+            book: Book::default(),
+            now: 1_000_000,
+            orders,
+            outcome: BTreeMap::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    fn replace(&mut self) {
+        self.desk.replace(Arc::new(self.orders.clone()));
+    }
+
+    /// So many seconds, in which these nodes are down, drained or not.
+    fn show(&mut self, down: &[(&str, bool)], seconds: i64) {
+        for _ in 0..seconds {
+            self.now += SECOND;
+            let node = |(name, drained): &(&str, bool)| {
+                let availability = if *drained { crate::picture::Availability::Drain } else { Default::default() };
+                (
+                    (*name).to_owned(),
+                    Node { hostname: (*name).into(), state: NodeState::Down, availability, ..Node::default() },
+                )
+            };
+            let source = Source { node: "m".into(), leader: true, at: Some(self.now), ..Source::default() };
+            let picture = Picture { source, nodes: down.iter().map(node).collect(), ..Picture::default() };
+            self.look(&picture);
+        }
+    }
+
+    /// What comes of one picture.
+    fn look(&mut self, picture: &Picture) {
+        {
+            self.desk.observe(picture, self.now);
+            for job in self.desk.next(self.now) {
+                let verdicts = job.claim("i", &mut self.book, 20_000, self.now);
+                if let Some(notice) = self.desk.claimed(&job, Ok(verdicts), self.now) {
+                    let outcome = self.outcome.get(&notice.line).cloned().map_or(Ok(()), Err);
+                    self.desk.sent(&notice, outcome.clone(), self.now);
+                    if outcome.is_ok() {
+                        self.sent.push(notice);
+                    }
+                }
+            }
+            let push = self.desk.push(self.now);
+            let told = push.apply(&mut self.book, self.now);
+            self.desk.synced(&push, Ok(told), self.now);
+        }
+    }
+
+    /// What was said since the last time, as `CHANNEL KIND RULE COUNT`.
+    fn said(&mut self) -> Vec<String> {
+        let said = self.sent.drain(..).filter(|notice| !notice.silent);
+        said.map(|notice| format!("{} {:?} {} {}", notice.line, notice.kind, notice.rule, notice.items.len())).collect()
+    }
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn what_fires_together_is_one_message_and_so_is_its_end() {
+    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
+    office.show(&[("a", false), ("b", false)], 4);
+    office.show(&[("a", false), ("b", false), ("c", false)], 1);
+    assert_eq!(office.said(), NOTHING);
+    office.show(&[("a", false), ("b", false), ("c", false)], 10);
+    // The third was not down for long enough when the message went.
+    assert_eq!(office.said(), ["mail Firing node_down 2", "mail Firing node_down 1"]);
+    office.show(&[], 20);
+    assert_eq!(office.said(), ["mail Resolved node_down 3"]);
+}
+
+#[test]
+fn warnings_of_one_rule_keep_a_distance_and_critical_ones_do_not() {
+    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
+    office.show(&[("a", true)], 10);
+    office.show(&[("a", true), ("b", true)], 45);
+    assert_eq!(office.said(), ["mail Firing node_down 1"]);
+    office.show(&[("a", true), ("b", true)], 15);
+    assert_eq!(office.said(), ["mail Firing node_down 1"]);
+    office.show(&[("a", true), ("b", true), ("c", false)], 10);
+    assert_eq!(office.said(), ["mail Firing node_down 1"]);
+}
+
+#[test]
+fn a_channel_hears_what_matters_enough_and_again_when_it_matters_more() {
+    let mut office = Office::new(vec![line("mail", Severity::Warning), line("sms", Severity::Critical)]);
+    office.show(&[("a", true)], 10);
+    assert_eq!(office.said(), ["mail Firing node_down 1"]);
+    office.show(&[("a", false)], 10);
+    assert_eq!(office.said(), ["mail Firing node_down 1", "sms Firing node_down 1"]);
+    office.show(&[], 20);
+    assert_eq!(office.said(), ["mail Resolved node_down 1", "sms Resolved node_down 1"]);
+}
+
+#[test]
+fn what_goes_on_is_told_again_and_what_is_good_to_know_is_not() {
+    let mut office = Office::new(vec![line("mail", Severity::Info)]);
+    office.show(&[("a", false)], 10);
+    let first = office.sent[0].id.clone();
+    office.show(&[("a", false)], 10 * 60);
+    assert_eq!(office.sent[1].items[0].thread.as_ref(), Some(&first), "a repetition answers the beginning");
+    assert_eq!(office.said(), ["mail Firing node_down 1", "mail Firing node_down 1"]);
+    office.show(&[], 20);
+    office.said();
+    office.orders.rules.of_mut(Rule::NodeDown).severity = Some(Severity::Info);
+    office.replace();
+    office.show(&[("b", false)], 30 * 60);
+    assert_eq!(office.said(), ["mail Firing node_down 1"]);
+}
+
+#[test]
+fn nobody_is_told_what_is_silenced_but_of_the_end_of_what_was_told() {
+    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
+    office.show(&[("a", false)], 10);
+    office.said();
+    let silence = |node: &str, until| Silence { node: Some(node.into()), until, ..Silence::default() };
+    office.orders.silences = vec![silence("*", office.now + 60 * SECOND)];
+    office.replace();
+    office.show(&[("a", false), ("b", false)], 20);
+    assert_eq!(office.said(), NOTHING);
+    assert!(office.desk.alerts()["node_down/b"].silenced_until.is_some());
+    office.show(&[("b", false)], 20);
+    assert_eq!(office.said(), ["mail Resolved node_down 1"]);
+    office.show(&[("b", false)], 25);
+    assert_eq!(office.said(), ["mail Firing node_down 1"]);
+}
+
+#[test]
+fn a_channel_that_wants_no_ends_hears_of_the_next_beginning() {
+    let mut office = Office::new(vec![Line { resolved: false, ..line("sms", Severity::Warning) }]);
+    for _ in 0..3 {
+        office.show(&[("a", false)], 10);
+        assert_eq!(office.said(), ["sms Firing node_down 1"]);
+        office.show(&[], 120);
+        assert_eq!(office.said(), NOTHING);
+    }
+}
+
+fn fails(retry: Retry) -> Failure {
+    Failure { error: "no route".into(), retry }
+}
+
+#[test]
+fn a_failure_is_told_through_the_others_and_its_end_too() {
+    let mut office = Office::new(vec![line("mail", Severity::Warning), line("sms", Severity::Warning)]);
+    office.outcome.insert("mail".into(), fails(Retry::After(Duration::from_secs(3))));
+    office.show(&[("a", false)], 20);
+    assert_eq!(office.said(), ["sms Firing node_down 1", "sms Firing channel_failing 1"]);
+    let shown = office.desk.alerts();
+    assert_eq!(shown["channel_failing/mail@m"].summary, "messages cannot be sent by mail: no route");
+    office.outcome.clear();
+    office.show(&[("a", false)], 60);
+    assert_eq!(office.said(), ["mail Firing node_down 1", "sms Resolved channel_failing 1"]);
+}
+
+#[test]
+fn what_was_over_before_it_could_be_told_is_told_as_such() {
+    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
+    office.outcome.insert("mail".into(), fails(Retry::After(Duration::from_secs(3))));
+    office.show(&[("a", false)], 20);
+    office.show(&[], 60);
+    office.outcome.clear();
+    office.show(&[], 20);
+    assert_eq!(office.said(), ["mail Late node_down 1"]);
+    office.show(&[], 60);
+    assert_eq!(office.said(), NOTHING);
+}
+
+#[test]
+fn what_is_hopeless_is_left_alone_for_a_while() {
+    let mut office = Office::new(vec![line("sms", Severity::Warning)]);
+    office.outcome.insert("sms".into(), fails(Retry::Hopeless));
+    office.show(&[("a", false)], 10);
+    office.outcome.clear();
+    office.show(&[("a", false)], 14 * 60);
+    assert_eq!(office.said(), NOTHING);
+    office.show(&[("a", false)], 60);
+    assert_eq!(office.said(), ["sms Firing node_down 1"]);
+    // New orders may be what helps.
+    office.outcome.insert("sms".into(), fails(Retry::Hopeless));
+    office.show(&[("a", false), ("b", false)], 10);
+    office.outcome.clear();
+    office.replace();
+    office.show(&[("a", false), ("b", false)], 2);
+    assert_eq!(office.said(), ["sms Firing node_down 1"]);
+}
+
+#[test]
+fn what_some_have_got_is_not_sent_again() {
+    let mut office = Office::new(vec![line("sms", Severity::Warning), line("mail", Severity::Warning)]);
+    office.outcome.insert("sms".into(), fails(Retry::Partial));
+    office.show(&[("a", false)], 10);
+    office.outcome.clear();
+    office.show(&[("a", false)], 60);
+    let said = office.said();
+    assert!(said.iter().all(|word| !word.starts_with("sms Firing node_down")), "{said:?}");
+    assert!(said.contains(&"mail Firing channel_failing 1".to_owned()), "{said:?}");
+    office.show(&[], 20);
+    assert!(office.said().contains(&"sms Resolved node_down 1".to_owned()));
+}
+
+#[test]
+fn what_lasts_shorter_than_it_takes_to_group_is_not_told() {
+    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
+    office.show(&[("a", false)], 5);
+    office.show(&[], 60);
+    assert_eq!(office.said(), NOTHING);
+}
+
+/// The stack, on three managers, at a second after the node `gone` died, until it is `back`. `leader` says
+/// whether that one led; then the swarm takes a while to say anything.
+fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Picture {
+    let is_away = second < back;
+    let is_known = second >= if leader { 55 } else { 15 } && is_away;
+    let led = if leader && second >= 18 {
+        (gone + 1) % 3
+    } else if leader {
+        gone
+    } else {
+        (gone + 1) % 3
+    };
+    let node = |index: usize| {
+        let is_gone = index == gone && is_away;
+        let state = match () {
+            () if is_gone && is_known => NodeState::Down,
+            // The new leader knows nobody yet.
+            () if leader && (18..22).contains(&second) || is_gone && leader && second >= 18 => NodeState::Unknown,
+            () => NodeState::Ready,
+        };
+        // It is reached a little after it is heard.
+        let reachable = !(index == gone && (4..back + 5).contains(&second));
+        let name = format!("n{index}");
+        (
+            name.clone(),
+            Node {
+                hostname: name,
+                role: NodeRole::Manager,
+                leader: index == led,
+                reachable: Some(reachable),
+                state,
+                ..Node::default()
+            },
+        )
+    };
+    // Its Redis was the master, and takes its time when it is back.
+    let redis = |index: usize| {
+        let up = index != gone || !(1..back + 40).contains(&second);
+        let is_master = index == if second < 8 { gone } else { (gone + 1) % 3 };
+        RedisServer {
+            address: format!("redis-{index}"),
+            role: if is_master { Role::Master } else { Role::Replica },
+            up,
+            lag_bytes: None,
+        }
+    };
+    let edge = |index: usize| {
+        let is_gone = index == gone && (1..back + 20).contains(&second);
+        // No replica counts while there is no master.
+        let usable = if (2..14).contains(&second) { 0 } else { 3 };
+        let endpoints = vec![Endpoint { usable: usable > 0, ..Endpoint::default() }; 3];
+        let pool = Pool { name: "web".into(), panic: usable == 0, usable, endpoints };
+        let error = is_gone.then(|| "no answer".to_owned());
+        (
+            format!("e{index}"),
+            Edge { node: Some(format!("n{index}")), at: Some(now), error, pools: vec![pool], ..Edge::default() },
+        )
+    };
+    let running = u32::from(!(if is_away { is_known } else { second < back + 50 }));
+    let service = Service { name: "stack_redis".into(), desired: 1, running, ..Service::default() };
+    let task = Task {
+        name: "stack_redis.1".into(),
+        service: "s".into(),
+        slot: Some(1),
+        node: Some(format!("n{gone}")),
+        state: TaskState::Running,
+        ..Task::default()
+    };
+    let no_leader = leader && (1..18).contains(&second);
+    Picture {
+        source: Source {
+            node: format!("n{}", (gone + 1) % 3),
+            leader: led == (gone + 1) % 3,
+            at: Some(if no_leader { now - second * SECOND } else { now }),
+            error: no_leader.then(|| "the swarm has no leader".to_owned()),
+            ..Source::default()
+        },
+        quorum: Quorum { managers: 3, reachable: if (4..back + 5).contains(&second) { 2 } else { 3 }, lost: no_leader },
+        nodes: (0..3).map(node).collect(),
+        services: [("s".to_owned(), service)].into(),
+        tasks: [("t".to_owned(), task)].into(),
+        redis: Some(Redis {
+            at: Some(now),
+            master: Some("redis".into()),
+            sentinels: 3,
+            sentinels_up: 2,
+            servers: (0..3).map(redis).collect(),
+            ..Redis::default()
+        }),
+        edges: (0..3).map(edge).collect(),
+        ..Picture::default()
+    }
+}
+
+#[test]
+fn a_node_that_dies_with_all_that_was_on_it_is_one_message_and_its_return_another() {
+    for leader in [false, true] {
+        let mut office = Office::new(vec![line("mail", Severity::Warning)]);
+        let mut told = Vec::new();
+        const BACK: i64 = 400;
+        for second in -10..BACK + 600 {
+            office.now += SECOND;
+            office.look(&story(1, leader, second, BACK, office.now));
+            told.extend(office.said().into_iter().map(|word| (second, word)));
+        }
+        let words: Vec<_> = told.iter().map(|(_, word)| word.as_str()).collect();
+        assert_eq!(words, ["mail Firing node_down 1", "mail Resolved node_down 1"], "{told:?}");
+        assert!(told[0].0 <= 27, "{told:?}");
+        assert!((BACK..BACK + 20).contains(&told[1].0), "{told:?}");
+    }
+}

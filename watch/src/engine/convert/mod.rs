@@ -5,9 +5,11 @@ mod nodes;
 mod places;
 mod services;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
     time::UNIX_EPOCH,
 };
@@ -36,6 +38,8 @@ pub struct Swarm {
 pub(super) struct Memory {
     /// Since when each node is in its state.
     since: BTreeMap<String, nodes::Since>,
+    /// Names of services, also of those that are gone while tasks of theirs are still there.
+    names: HashMap<String, String>,
     places: Places,
 }
 
@@ -43,7 +47,12 @@ impl Memory {
     /// The swarm as `lists` have it at `now`.
     pub(super) fn swarm(&mut self, lists: &Lists, now: Millis) -> Swarm {
         let nodes = nodes::nodes(&lists.nodes, &mut self.since, now);
-        let mut tasks = tasks::tasks(lists, &nodes);
+        let named = lists.services.iter().map(|service| (service.id.clone(), service.spec.name.clone()));
+        self.names.extend(named);
+        let of_tasks: HashSet<&str> = lists.tasks.iter().map(|task| task.service_id.as_str()).collect();
+        let of_services: HashSet<&str> = lists.services.iter().map(|service| service.id.as_str()).collect();
+        self.names.retain(|id, _name| of_tasks.contains(id.as_str()) || of_services.contains(id.as_str()));
+        let mut tasks = tasks::tasks(&lists.tasks, &self.names, &nodes);
         self.places.count(&mut tasks);
         Swarm {
             quorum: nodes::quorum(&nodes),

@@ -8,11 +8,7 @@ use crate::picture::{Availability, Millis, Node, NodeRole, NodeState, Quorum};
 /// A node's state and since when it is in it.
 pub(super) type Since = (NodeState, Option<Millis>);
 
-pub(super) fn nodes(
-    list: &[wire::Node],
-    since: &mut BTreeMap<String, Since>,
-    now: Millis,
-) -> BTreeMap<String, Node> {
+pub(super) fn nodes(list: &[wire::Node], since: &mut BTreeMap<String, Since>, now: Millis) -> BTreeMap<String, Node> {
     let nodes: BTreeMap<_, _> = list
         .iter()
         .filter(|entry| !entry.id.is_empty())

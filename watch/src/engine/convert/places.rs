@@ -80,8 +80,7 @@ mod tests {
     }
 
     fn counts(places: &mut Places, tasks: &[(&str, Task)]) -> Vec<u32> {
-        let mut map: BTreeMap<String, Task> =
-            tasks.iter().map(|(id, task)| ((*id).to_owned(), task.clone())).collect();
+        let mut map: BTreeMap<String, Task> = tasks.iter().map(|(id, task)| ((*id).to_owned(), task.clone())).collect();
         places.count(&mut map);
         tasks.iter().map(|(id, _)| map[*id].restarts).collect()
     }

@@ -60,9 +60,7 @@ fn mode(mode: &wire::ServiceMode) -> Mode {
 fn is_wanted(task: &Task, mode: Mode) -> bool {
     match mode {
         Mode::Job => task.desired == TaskState::Complete && task.state < TaskState::Complete,
-        Mode::Replicated | Mode::Global => {
-            task.desired > TaskState::Unknown && task.desired <= TaskState::Running
-        }
+        Mode::Replicated | Mode::Global => task.desired > TaskState::Unknown && task.desired <= TaskState::Running,
     }
 }
 

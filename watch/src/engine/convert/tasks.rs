@@ -5,19 +5,22 @@ use std::{
     net::IpAddr,
 };
 
-use super::{
-    super::{client::Lists, wire},
-    image::image,
-    millis, words,
-};
+use super::{super::wire, image::image, millis, words};
 use crate::picture::{Health, Node, Task, TaskState};
 
-pub(super) fn tasks(lists: &Lists, nodes: &BTreeMap<String, Node>) -> BTreeMap<String, Task> {
-    let services: HashMap<&str, &str> =
-        lists.services.iter().map(|service| (service.id.as_str(), service.spec.name.as_str())).collect();
-    let entries = lists.tasks.iter().filter(|entry| !entry.id.is_empty());
+/// How much of an id is told in place of a name that is not known.
+const SHORT: usize = 12;
+
+/// `names` are those of the services.
+pub(super) fn tasks(
+    list: &[wire::Task],
+    names: &HashMap<String, String>,
+    nodes: &BTreeMap<String, Node>,
+) -> BTreeMap<String, Task> {
+    let entries = list.iter().filter(|entry| !entry.id.is_empty());
     let tasks = entries.map(|entry| {
-        let service = services.get(entry.service_id.as_str()).copied().unwrap_or(&entry.service_id);
+        let short = || entry.service_id.get(..SHORT).unwrap_or(&entry.service_id);
+        let service = names.get(&entry.service_id).map_or_else(short, String::as_str);
         let hostname = nodes.get(&entry.node_id).map(|node| node.hostname.as_str());
         (entry.id.clone(), task(entry, service, hostname.unwrap_or(&entry.node_id)))
     });
@@ -32,7 +35,8 @@ fn task(entry: &wire::Task, service: &str, hostname: &str) -> Task {
     let container = entry.spec.container_spec.as_ref();
     let ended = state >= TaskState::Complete;
     let error = words(status.err.as_ref());
-    let is_checked = container.and_then(|container| container.healthcheck.as_ref()).is_some_and(|check| check.is_one());
+    let is_checked =
+        container.and_then(|container| container.healthcheck.as_ref()).is_some_and(wire::HealthCheck::is_one);
     Task {
         name: match slot {
             Some(slot) => format!("{service}.{slot}"),

@@ -4,6 +4,8 @@ mod beside;
 mod nodes;
 mod services;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use crate::picture::{Event, Millis, Picture, Severity};
 

@@ -10,7 +10,8 @@ pub(super) fn events(before: &Picture, after: &Picture, events: &mut Vec<Event>)
             None => found.push((Severity::Info, "was created".to_owned())),
             Some(before) => changes(before, service, &mut found),
         }
-        events.extend(found.into_iter().map(|(severity, what)| about(id, severity, format!("{} {what}", service.name))));
+        events
+            .extend(found.into_iter().map(|(severity, what)| about(id, severity, format!("{} {what}", service.name))));
     }
     for (id, service) in before.services.iter().filter(|(id, _service)| !after.services.contains_key(*id)) {
         events.push(about(id, Severity::Info, format!("{} was removed", service.name)));

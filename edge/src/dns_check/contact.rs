@@ -1,0 +1,158 @@
+//! Asking an address who it is.
+//!
+//! The question is `OPTIONS *` with `Max-Forwards: 0`, which an edge answers itself and never passes on, so
+//! that no answer from behind it is taken for its own.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Uri, Version,
+    header::{CONNECTION, HOST, MAX_FORWARDS, SERVER, USER_AGENT},
+};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    facts::{Address, Certificate, Contact, Ports},
+    tls::Judge,
+};
+use crate::{config::flags::NameCheck, hops};
+
+/// Bytes of a head that are read at most; hyper's smallest buffer.
+const MAX_HEAD: usize = 8 * 1024;
+
+/// Bytes of a body that are read at most: far more than an edge sends.
+const MAX_BODY: usize = 4 * 1024;
+
+/// How to ask.
+#[derive(Clone, Debug)]
+pub struct Contacts {
+    ports: Ports,
+    timeout: Duration,
+    /// What `Host` says, but for the port.
+    host: HeaderValue,
+    judge: Arc<Judge>,
+}
+
+impl Contacts {
+    /// Reads the roots of this machine if HTTPS is asked.
+    #[must_use]
+    pub fn new(wanted: &NameCheck) -> Self {
+        // A name is a valid value; there is nothing else to put in its place.
+        let host = HeaderValue::from_str(&wanted.name).unwrap_or(HeaderValue::from_static("localhost"));
+        let judge = Arc::new(Judge::new(&wanted.name, &wanted.roots, wanted.ports.https.is_some()));
+        Self { ports: wanted.ports, timeout: wanted.timeout, host, judge }
+    }
+
+    /// The ports that are asked.
+    #[must_use]
+    pub const fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// Finds out who is at an address.
+    pub async fn ask(&self, address: IpAddr) -> Address {
+        let http = async {
+            let port = self.ports.http?;
+            Some(self.plain(SocketAddr::new(address, port)).await)
+        };
+        let https = async {
+            let port = self.ports.https?;
+            Some(self.encrypted(SocketAddr::new(address, port)).await)
+        };
+        let (http, https) = tokio::join!(http, https);
+        let (https, certificate) = https.unzip();
+        Address { address, http, https, certificate: certificate.flatten() }
+    }
+
+    async fn plain(&self, address: SocketAddr) -> Contact {
+        let stream = match self.connect(address).await {
+            Ok(stream) => stream,
+            Err(contact) => return contact,
+        };
+        timeout(self.timeout, self.identify(stream)).await.unwrap_or(Contact::Silent(self.timeout))
+    }
+
+    async fn encrypted(&self, address: SocketAddr) -> (Contact, Option<Certificate>) {
+        let stream = match self.connect(address).await {
+            Ok(stream) => stream,
+            Err(contact) => return (contact, None),
+        };
+        // What was shown stays known when the time is over.
+        let mut certificate = None;
+        let whole = async {
+            match self.judge.handshake(stream).await {
+                Ok((stream, shown)) => {
+                    certificate = shown;
+                    self.identify(stream).await
+                }
+                Err(why) => Contact::NoTls(why),
+            }
+        };
+        let contact = timeout(self.timeout, whole).await.unwrap_or(Contact::Silent(self.timeout));
+        (contact, certificate)
+    }
+
+    async fn connect(&self, address: SocketAddr) -> Result<TcpStream, Contact> {
+        let connecting = timeout(self.timeout, TcpStream::connect(address)).await;
+        let stream = connecting.map_err(|_| Contact::Timeout(self.timeout))?.map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => Contact::Refused,
+            io::ErrorKind::TimedOut => Contact::Timeout(self.timeout),
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::AddrNotAvailable => {
+                Contact::Unreachable
+            }
+            kind => Contact::Failed(kind.to_string()),
+        })?;
+        // On one host, a port that nobody listens on may be drawn as the port to connect from.
+        if stream.local_addr().is_ok_and(|own| own == address) { Err(Contact::Refused) } else { Ok(stream) }
+    }
+
+    async fn identify(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Contact {
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(MAX_HEAD);
+        let Ok((mut sender, connection)) = builder.handshake(TokioIo::new(stream)).await else {
+            return Contact::Closed;
+        };
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.method_mut() = Method::OPTIONS;
+        *request.uri_mut() = Uri::from_static("*");
+        *request.version_mut() = Version::HTTP_11;
+        let fields = [
+            (HOST, self.host.clone()),
+            (MAX_FORWARDS, HeaderValue::from_static("0")),
+            (USER_AGENT, HeaderValue::from_static("edge-dns")),
+            (CONNECTION, HeaderValue::from_static("close")),
+        ];
+        request.headers_mut().extend(fields);
+        let mut exchange = std::pin::pin!(async move {
+            let (head, body) = match sender.send_request(request).await {
+                Ok(response) => response.into_parts(),
+                Err(error) => return if error.is_parse() { Contact::NotHttp } else { Contact::Closed },
+            };
+            let server = head.headers.get(SERVER).map(|server| String::from_utf8_lossy(server.as_bytes()).into_owned());
+            let body = Limited::new(body, MAX_BODY).collect().await;
+            let is_ours = body.is_ok_and(|body| body.to_bytes() == hops::ITSELF.as_bytes());
+            if is_ours && server.as_deref() == Some(hops::SERVER) {
+                return Contact::Edge;
+            }
+            Contact::Other { status: head.status.as_u16(), server }
+        });
+        tokio::select! {
+            contact = &mut exchange => contact,
+            // An error of the connection reaches the answer as well.
+            _ = connection => exchange.await,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The report for people.
+
+use std::fmt::{self, Write};
+
+use super::{AddressReport, AliasReport, CertificateReport, ContactReport, RecordReport, Report, ResolverReport, day};
+use crate::dns_check::judge::{Finding, Level};
+
+impl Report {
+    pub(super) fn write(&self, out: &mut String) -> fmt::Result {
+        writeln!(out, "{}", self.name)?;
+        for resolver in &self.resolvers {
+            resolver.write(out)?;
+        }
+        if self.addresses.iter().any(|seen| seen.http.is_some() || seen.https.is_some()) {
+            out.write_char('\n')?;
+            self.write_addresses(out)?;
+        }
+        for (level, title) in [(Level::Problem, "Problems"), (Level::Hint, "Hints")] {
+            let mut findings = self.findings.iter().filter(|finding| finding.level == level).peekable();
+            if findings.peek().is_some() {
+                writeln!(out, "\n{title}")?;
+            }
+            for Finding { about, message, mend, .. } in findings {
+                writeln!(out, "  {about}: {}\n      -> {mend}", printable(message))?;
+            }
+        }
+        let count = |level| self.findings.iter().filter(|finding| finding.level == level).count();
+        let (problems, hints) = (counted(count(Level::Problem), "problem"), counted(count(Level::Hint), "hint"));
+        match (self.well, count(Level::Hint)) {
+            (true, 0) => writeln!(out, "\nAll is well."),
+            (true, _) => writeln!(out, "\nAll is well; {hints}."),
+            (false, 0) => writeln!(out, "\n{problems}."),
+            (false, _) => writeln!(out, "\n{problems}, {hints}."),
+        }
+    }
+
+    fn write_addresses(&self, out: &mut String) -> fmt::Result {
+        let title = |contact: fn(&AddressReport) -> Option<&ContactReport>, name: &str| {
+            let port = self.addresses.iter().find_map(contact).map(|contact| contact.port);
+            port.map(|port| format!("{name} {port}")).unwrap_or_default()
+        };
+        let head = ["Address".to_owned(), title(|a| a.http.as_ref(), "HTTP"), title(|a| a.https.as_ref(), "HTTPS")];
+        let word =
+            |contact: &Option<ContactReport>| contact.as_ref().map_or("", |contact| contact.status).replace('_', " ");
+        let row = |seen: &AddressReport| [seen.address.to_string(), word(&seen.http), word(&seen.https)];
+        let rows: Vec<_> = self.addresses.iter().map(row).collect();
+        let widths: Vec<usize> = (0..head.len())
+            .map(|column| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or_default())
+            .collect();
+        let last = if head.iter().any(|title| title.starts_with("HTTPS")) { "Certificate" } else { "" };
+        let certificates = self.addresses.iter().map(|seen| seen.certificate.as_ref().map_or(String::new(), summary));
+        let rows = rows.into_iter().zip(certificates);
+        for (cells, certificate) in [(head, last.to_owned())].into_iter().chain(rows) {
+            let mut line = String::from("  ");
+            for (cell, width) in cells.iter().zip(&widths).filter(|(_, width)| **width > 0) {
+                write!(line, "{cell:width$}  ")?;
+            }
+            writeln!(out, "{}", format!("{line}{}", printable(&certificate)).trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+impl ResolverReport {
+    fn write(&self, out: &mut String) -> fmt::Result {
+        let servers = if self.resolver == "system" { format!(" ({})", self.servers.join(", ")) } else { String::new() };
+        writeln!(out, "\n  asked of {}{servers}", self.resolver)?;
+        let mut shown: Vec<&AliasReport> = Vec::new();
+        for alias in self.a.aliases.iter().chain(&self.aaaa.aliases) {
+            // Both answers have them.
+            if !shown.iter().any(|other| other.name == alias.name) {
+                writeln!(
+                    out,
+                    "    CNAME {} -> {}  TTL {} s",
+                    printable(&alias.name),
+                    printable(&alias.target),
+                    alias.ttl
+                )?;
+                shown.push(alias);
+            }
+        }
+        for (kind, answer) in [("A", &self.a), ("AAAA", &self.aaaa)] {
+            for RecordReport { address, ttl } in &answer.records {
+                writeln!(out, "    {kind:5} {address}  TTL {ttl} s")?;
+            }
+            if answer.records.is_empty() {
+                let detail =
+                    answer.detail.as_ref().map(|detail| format!(": {}", printable(detail))).unwrap_or_default();
+                writeln!(out, "    {kind:5} {}{detail}", answer.status.replace('_', " "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A certificate in a few words.
+fn summary(shown: &CertificateReport) -> String {
+    if shown.stand_in {
+        return "self-signed stand-in".to_owned();
+    }
+    let trust = match shown.trusted {
+        Some(true) => "trusted",
+        Some(false) => "not trusted",
+        None => "trust unknown",
+    };
+    let names = if shown.names.is_empty() { "no name".to_owned() } else { shown.names.join(", ") };
+    format!("{names}; until {}; {trust}", day(shown.not_after))
+}
+
+/// Text from outside as it may be shown on a terminal, and no more than fits there.
+fn printable(text: &str) -> String {
+    const MOST: usize = 300;
+    let shown: String = text.chars().take(MOST).map(|c| if c.is_control() { '?' } else { c }).collect();
+    if shown.len() < text.len() { shown + "..." } else { shown }
+}
+
+fn counted(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+}

@@ -1,0 +1,54 @@
+//! For everybody: axe in both themes and in every state of the page.
+
+use tests::browser::{Browser, Screen, axe};
+use tests::stage::Stage;
+use watch::picture::UpdateState;
+
+use crate::pictures;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_has_no_serious_findings_in_any_state_light_or_dark() {
+    let axe = axe::script();
+    let calm = pictures::tutorial();
+    let mut trouble = calm.clone();
+    pictures::node_down(&mut trouble);
+    pictures::rolling(&mut trouble, "1.5.0", UpdateState::Paused);
+    let edge = trouble.edges.values_mut().next().unwrap();
+    edge.ready = false;
+    edge.reasons = vec!["no endpoint is healthy".to_owned()];
+    edge.pools[0].panic = true;
+    edge.pools[0].endpoints[0].usable = false;
+    trouble.redis.as_mut().unwrap().servers[1].up = false;
+    trouble.source.error = Some("the swarm has no leader".to_owned());
+    trouble.source.at = trouble.source.at.map(|at| at - 40_000);
+    let many = pictures::swarm(30, 600);
+    let states = [
+        ("calm", &calm, Screen::DESK, ""),
+        ("trouble", &trouble, Screen::DESK, ""),
+        ("trouble, all tasks, details", &trouble, Screen::DESK, "#stopped=1&open=task:task00009"),
+        ("a node's details on a phone", &trouble, Screen::PHONE, "#open=node:node2"),
+        ("nothing found", &calm, Screen::PHONE, "#q=nothing"),
+        ("help", &calm, Screen::DESK, "#help"),
+        ("many", &many, Screen::WALL, "#state=running"),
+    ];
+    let browser = Browser::start().await;
+    let mut found = Vec::new();
+    for (name, picture, screen, hash) in states {
+        let stage = Stage::start(picture.clone()).await;
+        for theme in ["light", "dark"] {
+            let page = browser.page().await;
+            page.screen(screen).await;
+            page.system(&[("prefers-color-scheme", theme), ("prefers-reduced-motion", "reduce")]).await;
+            // axe makes markup for itself, which the page's own policy refuses.
+            page.call("Page.setBypassCSP", serde_json::json!({ "enabled": true })).await;
+            page.open(&format!("{}{hash}", stage.url())).await;
+            page.until("document.querySelector('[data-settled]')").await;
+            if hash == "#help" {
+                page.press(&["?"]).await;
+                page.until("document.querySelector('#help').open").await;
+            }
+            found.extend(page.barriers(&axe).await.into_iter().map(|one| format!("{name}, {theme}: {one}")));
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}

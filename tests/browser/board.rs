@@ -1,0 +1,281 @@
+//! The nodes and their tasks, as they change.
+
+use tests::stage::now;
+use watch::picture::{Alert, AlertState, Availability, Severity, TaskState, UpdateState};
+
+use crate::{Show, column, pictures, tile};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_is_a_column_with_its_facts_and_a_tile_for_each_of_its_tasks() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    for node in 0..3 {
+        assert_eq!(page.visible(&format!("{} .tile", column(node))).await, 4);
+    }
+    let first = page.text(&column(0)).await;
+    for fact in [
+        "serveur17",
+        "leader",
+        "manager",
+        "reachable",
+        "active",
+        "ready",
+        "10.10.25.165",
+        "engine 24.0.7",
+        "4 CPUs",
+        "16 GiB",
+        "71 GB of 120 GB free",
+        "linux/x86_64",
+        "4 tasks",
+    ] {
+        assert!(first.contains(fact), "no {fact:?} in {first}");
+    }
+    assert!(!page.text(&column(1)).await.contains("leader"));
+    let task = page.text(&tile("task00009")).await;
+    for fact in ["web.1", "1.4.2", "running", "healthy", "h"] {
+        assert!(task.contains(fact), "no {fact:?} in {task}");
+    }
+    // One colour a service, the same on every node, and another for each.
+    let hues = page
+        .evaluate(
+            "[...document.querySelectorAll('.tile')].map((tile) =>
+                [tile.querySelector('.name').textContent.split('.')[0], getComputedStyle(tile).backgroundImage])",
+        )
+        .await;
+    let hues: std::collections::BTreeMap<&str, std::collections::BTreeSet<&str>> =
+        hues.as_array().unwrap().iter().fold(Default::default(), |mut all, pair| {
+            let all_of: &mut std::collections::BTreeSet<_> = all.entry(pair[0].as_str().unwrap()).or_default();
+            all_of.insert(pair[1].as_str().unwrap());
+            all
+        });
+    assert_eq!(hues.len(), 4);
+    assert!(hues.values().all(|of_one| of_one.len() == 1), "{hues:?}");
+    assert_eq!(hues.values().collect::<std::collections::BTreeSet<_>>().len(), 4, "{hues:?}");
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tiles_come_change_move_and_go_and_the_focus_stays_where_it_was() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    // The very same element, so that whatever a reader has of it stays.
+    page.evaluate("document.querySelector(\".tile[data-task='task00009']\").focus()").await;
+    page.evaluate("window.mine = document.activeElement").await;
+    show.stage.change(|picture| {
+        let mut new = picture.tasks["task00010"].clone();
+        new.slot = Some(4);
+        new.name = "stackdemo_web.4".to_owned();
+        new.node = Some("node1".to_owned());
+        picture.tasks.insert("new".to_owned(), new);
+        let task = picture.tasks.get_mut("task00009").unwrap();
+        task.node = Some("node1".to_owned());
+        task.state = TaskState::Starting;
+        task.restarts = 3;
+        picture.tasks.remove("task00011");
+    });
+    page.until("document.querySelector(\".tile[data-task='new']\")").await;
+    assert_eq!(page.visible(&tile("task00011")).await, 0);
+    assert_eq!(page.visible(&format!("{} .tile", column(0))).await, 3);
+    assert_eq!(page.visible(&format!("{} .tile", column(1))).await, 6);
+    let moved = page.text(&format!("{} {}", column(1), tile("task00009"))).await;
+    assert!(moved.contains("starting → running") && moved.contains("↻ 3"), "{moved}");
+    assert!(page.evaluate("document.activeElement === window.mine && mine.isConnected").await == true);
+    // In order of names and numbers.
+    let names = page
+        .evaluate(
+            "[...document.querySelectorAll(\".column[data-column='node1'] .name\")].map((name) => name.textContent)",
+        )
+        .await;
+    assert_eq!(names, serde_json::json!(["edge", "redis.2", "watch", "web.1", "web.2", "web.4"]));
+    // Where the focused tile goes away, its neighbour has the focus, not the top of the page.
+    show.stage.change(|picture| drop(picture.tasks.remove("task00009")));
+    page.until("!mine.isConnected").await;
+    assert_eq!(page.evaluate("document.activeElement.dataset.task").await, "task00010");
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_down_stays_grey_with_since_when_and_comes_back() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    let before = pictures::tutorial();
+    show.stage.change(pictures::node_down);
+    page.until("document.querySelector(\".column[data-column='node2'][data-gone]\")").await;
+    let text = page.text(&column(2)).await;
+    for fact in ["down since", "4 min", "heartbeat failure", "unreachable", "running → shutdown", "web.3"] {
+        assert!(text.contains(fact), "no {fact:?} in {text}");
+    }
+    let grey = format!("getComputedStyle(document.querySelector(\"{} .tile\")).filter", column(2));
+    assert_eq!(page.evaluate(&grey).await, "grayscale(1)");
+    assert!(page.text("#alerts").await.contains("serveur19 (10.10.25.167) is down"));
+    assert!(page.text(".totals").await.contains("2/3"));
+    assert!(page.text("#timeline").await.contains("serveur19 is down"));
+    // Its replicas are on the others meanwhile.
+    assert_eq!(page.visible(&format!("{} .tile", column(1))).await, 6);
+    show.stage.change(|picture| {
+        picture.nodes = before.nodes.clone();
+        picture.tasks = before.tasks.clone();
+        picture.alerts.clear();
+    });
+    page.until("!document.querySelector('.column[data-gone]')").await;
+    assert_eq!(page.visible("#alerts").await, 0);
+    assert_eq!(page.visible(&format!("{} .tile", column(1))).await, 4);
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_and_a_roll_back_are_seen_as_they_move() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    show.stage.change(|picture| pictures::rolling(picture, "1.5.0", UpdateState::Updating));
+    page.until("document.querySelector('#updates .update')").await;
+    let text = page.text("#updates").await;
+    for fact in ["stackdemo_web", "1.4.2 → 1.5.0", "is being updated", "1 of 3"] {
+        assert!(text.contains(fact), "no {fact:?} in {text}");
+    }
+    let bar = "document.querySelector('#updates [role=progressbar]').getAttribute('aria-valuenow')";
+    assert_eq!(page.evaluate(bar).await, "1");
+    // The old task says where it is going, the new one what it is.
+    assert!(page.text(&tile("task00011")).await.contains("1.4.2 → 1.5.0"));
+    assert!(page.text(&tile("new0")).await.contains("1.5.0"));
+    assert!(page.text("#services").await.contains("updating"));
+    show.stage.change(|picture| {
+        let id = picture.tasks["new1"].service.clone();
+        picture.tasks.get_mut("new1").unwrap().state = TaskState::Running;
+        picture.services.get_mut(&id).unwrap().running += 1;
+    });
+    page.until("document.querySelector('#updates [role=progressbar]').getAttribute('aria-valuenow') === '2'").await;
+    // The way back: the service wants the old image again.
+    show.stage.change(|picture| {
+        let id = picture.tasks["new1"].service.clone();
+        let service = picture.services.get_mut(&id).unwrap();
+        service.image = pictures::image("web", "1.4.2");
+        service.update.as_mut().unwrap().state = UpdateState::RollbackStarted;
+    });
+    page.until("document.querySelector('#updates .what').textContent === 'is being rolled back'").await;
+    assert!(page.text("#updates").await.contains("1.5.0 → 1.4.2"));
+    show.stage.change(|picture| {
+        let id = picture.tasks["new1"].service.clone();
+        let update = picture.services.get_mut(&id).unwrap().update.as_mut().unwrap();
+        update.state = UpdateState::RollbackCompleted;
+        update.completed_at = Some(now());
+    });
+    page.until("document.querySelector('#updates .what').textContent === 'rolled back'").await;
+    assert_eq!(page.visible("#updates [role=progressbar]").await, 0);
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_without_a_node_have_a_column_of_their_own_and_old_ones_are_shown_on_demand() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    show.stage.change(|picture| {
+        let mut pending = picture.tasks["task00009"].clone();
+        pending.node = None;
+        pending.state = TaskState::Pending;
+        pending.slot = Some(9);
+        pending.error = Some("no suitable node (insufficient memory on 3 nodes)".to_owned());
+        picture.tasks.insert("pending".to_owned(), pending);
+        let mut failed = picture.tasks["task00009"].clone();
+        failed.state = TaskState::Failed;
+        failed.desired = TaskState::Shutdown;
+        failed.error = Some("task: non-zero exit (137)".to_owned());
+        failed.created_at = failed.created_at.map(|at| at - 60_000);
+        picture.tasks.insert("failed".to_owned(), failed);
+    });
+    page.until("document.querySelector('.nowhere .tile')").await;
+    let text = page.text(".nowhere").await;
+    assert!(text.contains("No node yet") && text.contains("web.9") && text.contains("insufficient memory"), "{text}");
+    // What has failed and was replaced is told by its successor.
+    assert_eq!(page.visible(&tile("failed")).await, 0);
+    assert!(page.text(&tile("task00009")).await.contains("before: task: non-zero exit (137)"));
+    page.click("#filter-stopped").await;
+    page.until("document.querySelector(\".tile[data-task='failed']\")").await;
+    assert_eq!(page.evaluate("location.hash").await, "#stopped=1");
+    show.stage.change(|picture| picture.tasks.get_mut("pending").unwrap().node = Some("node2".to_owned()));
+    page.until("document.querySelector(\".column[data-column='node2'] .tile[data-task='pending']\")").await;
+    assert_eq!(page.visible(".nowhere").await, 0);
+    // A node that is removed for good takes its column along, but not the tasks.
+    show.stage.change(|picture| drop(picture.nodes.remove("node2")));
+    page.until("document.querySelector('.nowhere .tile') && !document.querySelector(\".column[data-column='node2']\")")
+        .await;
+    assert_eq!(page.visible(".nowhere .tile").await, 5);
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn availability_redis_edges_and_services_are_told() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    assert!(page.text("#redis").await.contains("3 of 3 sentinels answer"));
+    assert!(page.text("#count").await.contains("1,204,331"));
+    let edges = page.text("#edges").await;
+    assert!(edges.contains("3 of 3 in use") && edges.contains("count.example.org"), "{edges}");
+    assert!(page.text("#services").await.contains("3/3"));
+    show.stage.change(|picture| {
+        picture.nodes.get_mut("node1").unwrap().availability = Availability::Drain;
+        let redis = picture.redis.as_mut().unwrap();
+        redis.count = Some(1_204_999);
+        redis.servers[0].up = false;
+        let edge = picture.edges.values_mut().next().unwrap();
+        edge.pools[0].panic = true;
+        edge.pools[0].endpoints[1].usable = false;
+        edge.pools[0].endpoints[1].state = "ejected".to_owned();
+        edge.pools[0].endpoints[1].reason = Some("5 errors in a row".to_owned());
+        edge.certificates[0].not_after = Some(now() + 3 * 86_400_000 - 60_000);
+        picture.services.get_mut("service3").unwrap().running = 1;
+    });
+    page.until("document.querySelector('#count-value').textContent === '1,204,999'").await;
+    page.until("document.querySelector('.endpoints').innerText.includes('ejected: 5 errors in a row')").await;
+    assert!(page.text(&column(1)).await.contains("drain"));
+    let redis = page.text("#redis").await;
+    assert!(redis.contains("does not answer") && redis.contains("no master"), "{redis}");
+    let edges = page.text("#edges").await;
+    assert!(edges.contains("panic") && edges.contains("ends in 2 d"), "{edges}");
+    assert_eq!(page.visible("#services tr[data-short]").await, 1);
+    show.stage.change(|picture| {
+        picture.redis = None;
+        picture.edges.clear();
+    });
+    page.until("document.querySelector('#redis').hidden && document.querySelector('#edges').hidden").await;
+    assert_eq!(page.visible(".overview").await, 0);
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_picture_says_is_text() {
+    let mut picture = pictures::tutorial();
+    let evil = "<img src=/x onerror=\"window.pwned=1\"><script>window.pwned=2</script>".to_owned();
+    picture.nodes.get_mut("node0").unwrap().hostname = evil.clone();
+    picture.nodes.get_mut("node0").unwrap().engine = Some(evil.clone());
+    for service in picture.services.values_mut() {
+        service.name = format!("{evil}{}", service.name);
+        service.stack = None;
+    }
+    let task = picture.tasks.get_mut("task00009").unwrap();
+    task.error = Some(evil.clone());
+    task.image.tag = Some(evil.clone());
+    picture.redis.as_mut().unwrap().servers[0].address = evil.clone();
+    picture.edges.values_mut().next().unwrap().pools[0].name = evil.clone();
+    picture.edges.values_mut().next().unwrap().certificates[0].names = vec![evil.clone()];
+    picture.timeline.push(pictures::event(99, now(), Severity::Critical, &evil));
+    let alert = Alert {
+        state: AlertState::Firing,
+        summary: evil.clone(),
+        rule: evil.clone(),
+        since: now(),
+        ..Alert::default()
+    };
+    picture.alerts.insert(evil.clone(), alert);
+    let show = Show::of(picture).await;
+    let page = &show.page;
+    page.click(&tile("task00009")).await;
+    page.until("!document.querySelector('#details').hidden").await;
+    assert!(page.text("#details").await.contains("onerror"));
+    assert!(page.text(&column(0)).await.contains("<img src=/x"));
+    assert_eq!(page.evaluate("document.querySelectorAll('img, body script').length").await, 0);
+    assert!(page.evaluate("window.pwned").await.is_null());
+    // And the second line of defence holds: markup out of text is refused.
+    let refused = "(() => { try { document.body.innerHTML = '<p>'; return false } catch { return true } })()";
+    assert_eq!(page.evaluate(refused).await, true);
+}

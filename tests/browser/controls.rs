@@ -1,0 +1,292 @@
+//! What a reader does: filters, keys, theme; and on which screens.
+
+use serde_json::json;
+use tests::browser::Screen;
+use tests::stage::now;
+use tests::wait::{SOON, eventually};
+use watch::picture::{Alert, Severity, TaskState};
+
+use crate::{Show, column, pictures, tile};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_narrow_the_board_and_stand_in_the_address() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    page.press(&["/"]).await;
+    assert_eq!(page.evaluate("document.activeElement.id").await, "search");
+    page.type_text("web serveur18").await;
+    page.until("document.querySelectorAll('.tile').length === 1").await;
+    assert_eq!(page.visible(".column").await, 1);
+    assert_eq!(page.evaluate("location.hash").await, "#q=web+serveur18");
+    assert_eq!(page.text("#shown").await, "1 of 12 tasks on 1 node");
+    page.press(&["Escape"]).await;
+    page.until("document.querySelectorAll('.tile').length === 12 && location.hash === ''").await;
+
+    let choose = async |id: &str, value: &str| {
+        page.evaluate(&format!(
+            "(() => {{ const field = document.getElementById('{id}'); field.value = '{value}';
+                field.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()"
+        ))
+        .await;
+    };
+    choose("filter-service", "stackdemo_redis").await;
+    page.until("document.querySelectorAll('.tile').length === 3").await;
+    choose("filter-node", "serveur19").await;
+    page.until("document.querySelectorAll('.tile').length === 1").await;
+    assert_eq!(page.evaluate("location.hash").await, "#service=stackdemo_redis&node=serveur19");
+    // Whoever is sent the address sees the same.
+    page.evaluate("window.old = true; location.reload()").await;
+    page.until("!window.old && document.querySelectorAll('.tile').length === 1").await;
+    assert_eq!(page.evaluate("document.getElementById('filter-node').value").await, "serveur19");
+    page.click("#filter-clear").await;
+    page.until("document.querySelectorAll('.tile').length === 12").await;
+
+    choose("filter-state", "trouble").await;
+    page.until("document.querySelectorAll('.tile').length === 0").await;
+    show.stage.change(|picture| {
+        let task = picture.tasks.get_mut("task00003").unwrap();
+        task.state = TaskState::Failed;
+        task.error = Some("exit 1".to_owned());
+    });
+    // Live, under the filter as well.
+    page.until("document.querySelectorAll('.tile').length === 1").await;
+    assert!(page.text(&tile("task00003")).await.contains("failed → running"));
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_reaches_every_tile_its_details_and_the_way_back() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    let at = async || page.evaluate("document.activeElement.dataset.task ?? document.activeElement.id").await;
+    // The first stop of all leads past what stands above the nodes, and leaves the filter alone.
+    page.evaluate("document.querySelector('.skip').focus()").await;
+    page.press(&["Enter"]).await;
+    assert_eq!(at().await, "task00000");
+    assert_eq!(page.evaluate("location.hash").await, "");
+    // One stop for Tab among the tiles, whatever their number.
+    assert_eq!(page.evaluate("document.querySelectorAll('.tile[tabindex=\"0\"]').length").await, 1);
+    page.evaluate("document.querySelector('.tile[tabindex=\"0\"]').focus()").await;
+    assert_eq!(at().await, "task00000");
+    page.press(&["ArrowDown"]).await;
+    assert_eq!(at().await, "task00003");
+    page.press(&["ArrowRight"]).await;
+    assert_eq!(at().await, "task00004");
+    page.press(&["End"]).await;
+    assert_eq!(at().await, "task00010");
+    page.press(&["ArrowRight", "ArrowRight", "Home"]).await;
+    assert_eq!(at().await, "task00002");
+    page.press(&["ArrowLeft", "ArrowUp"]).await;
+    assert_eq!(at().await, "task00001", "the first tile of a column is its end");
+    assert_eq!(page.evaluate("document.querySelectorAll('.tile[tabindex=\"0\"]').length").await, 1);
+
+    page.press(&["Enter"]).await;
+    page.until("document.activeElement.id === 'details-title'").await;
+    let text = page.text("#details").await;
+    for fact in ["stackdemo_edge.node1", "serveur18", "registry.example.org/edge:1.4.2", "started", "task00001"] {
+        assert!(text.contains(fact), "no {fact:?} in {text}");
+    }
+    assert_eq!(page.evaluate("location.hash").await, "#open=task%3Atask00001");
+    // They are live, and the focus stays in them.
+    show.stage.change(|picture| picture.tasks.get_mut("task00001").unwrap().restarts = 7);
+    page.until("document.querySelector('#details').innerText.includes('7')").await;
+    assert_eq!(at().await, "details-title");
+    page.press(&["Escape"]).await;
+    page.until("document.querySelector('#details').hidden").await;
+    assert_eq!(at().await, "task00001", "the focus goes back to where it came from");
+
+    page.press(&["?"]).await;
+    page.until("document.querySelector('#help').open").await;
+    page.press(&["Escape"]).await;
+    page.until("!document.querySelector('#help').open").await;
+    assert_eq!(at().await, "task00001");
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    page.click(&tile("task00009")).await;
+    page.until("document.querySelector('#details-title').textContent === 'stackdemo_web.1'").await;
+    // From the panel to the node, and to only its tasks.
+    page.click("#details [data-open='node:node0']").await;
+    page.until("document.querySelector('#details-title').textContent === 'serveur17'").await;
+    page.click("#details .buttons button").await;
+    page.until("document.querySelectorAll('.tile').length === 4").await;
+    page.click("#details .close").await;
+    page.until("document.querySelector('#details').hidden").await;
+    page.click("[data-service='service3']").await;
+    page.until("document.querySelector('#details-title').textContent === 'stackdemo_web'").await;
+    page.click("#details .close").await;
+    page.click("#edges .edge-name").await;
+    page.until("document.querySelector('#details').innerText.includes('10.10.25.166:8000')").await;
+    page.click("#edges .edge-name").await;
+    page.until("document.querySelector('#details').hidden").await;
+    // From an alert to what it is about.
+    show.stage.change(|picture| {
+        let alert = Alert { summary: "serveur18 is down".to_owned(), node: Some("node1".to_owned()), ..Alert::default() };
+        picture.alerts.insert("down".to_owned(), alert);
+    });
+    page.until("document.querySelector('#alerts .summary')").await;
+    page.click("#alerts .summary").await;
+    page.until("document.querySelector('#details-title').textContent === 'serveur18'").await;
+    // What is open and goes away says so.
+    page.click("#filter-clear").await;
+    page.click(&tile("task00009")).await;
+    show.stage.change(|picture| drop(picture.tasks.remove("task00009")));
+    page.until("document.querySelector('#details-title').textContent === 'Gone'").await;
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_theme_is_the_systems_until_one_is_chosen_which_is_then_kept() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    let luminance = async || {
+        let sum = page
+            .evaluate(
+                "(() => { const canvas = document.createElement('canvas').getContext('2d');
+                    canvas.fillStyle = getComputedStyle(document.body).backgroundColor;
+                    canvas.fillRect(0, 0, 1, 1);
+                    return canvas.getImageData(0, 0, 1, 1).data.slice(0, 3).reduce((a, b) => a + b) })()",
+            )
+            .await;
+        sum.as_u64().unwrap() / 3
+    };
+    page.system(&[("prefers-color-scheme", "light")]).await;
+    assert!(luminance().await > 220);
+    page.system(&[("prefers-color-scheme", "dark")]).await;
+    assert!(luminance().await < 40);
+    page.click("#theme").await;
+    assert!(luminance().await > 220, "light was chosen");
+    page.evaluate("window.old = true; location.reload()").await;
+    page.until("!window.old && document.querySelector('.tile')").await;
+    assert!(luminance().await > 220, "and is kept");
+    page.click("#theme").await;
+    assert_eq!(page.evaluate("localStorage.getItem('watch.theme')").await, "dark");
+    page.click("#theme").await;
+    assert!(page.evaluate("localStorage.getItem('watch.theme')").await.is_null());
+    let size = async || page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)").await.as_f64();
+    let before = size().await;
+    page.click("#size").await;
+    assert!(size().await > before);
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_no_motion_gets_none() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    let moving = "document.getAnimations().length";
+    assert!(page.evaluate(moving).await.as_u64() > Some(0), "otherwise there is some");
+    page.system(&[("prefers-reduced-motion", "reduce")]).await;
+    page.until("document.getAnimations().length === 0").await;
+    page.evaluate(
+        "window.seen = []; new MutationObserver(() => seen.push(document.querySelector('#count-value').textContent))
+            .observe(document.querySelector('#count-value'), { childList: true, characterData: true, subtree: true })",
+    )
+    .await;
+    show.stage.change(|picture| {
+        picture.redis.as_mut().unwrap().count = Some(1_209_000);
+        picture.tasks.get_mut("task00001").unwrap().state = TaskState::Starting;
+    });
+    page.until("document.querySelector('.tile[data-state=starting]')").await;
+    assert_eq!(page.evaluate("seen").await, json!(["1,209,000"]));
+    assert_eq!(page.evaluate(moving).await, 0);
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_fits_every_screen_from_a_narrow_phone_to_a_wall() {
+    let mut picture = pictures::tutorial();
+    pictures::node_down(&mut picture);
+    let show = Show::of(picture).await;
+    let page = &show.page;
+    for screen in [
+        Screen::NARROW,
+        Screen::PHONE,
+        Screen { width: 768, height: 1024 },
+        Screen { width: 1100, height: 700 },
+        Screen::DESK,
+        Screen::WALL,
+        Screen { width: 3840, height: 2160 },
+    ] {
+        page.screen(screen).await;
+        for large in [false, true] {
+            page.evaluate(&format!("document.documentElement.dataset.size = '{}'", if large { "large" } else { "" }))
+                .await;
+            let wide = page
+                .evaluate(
+                    "[...document.querySelectorAll('body *')].filter((node) => node.checkVisibility()
+                        && node.getBoundingClientRect().right > innerWidth + 1
+                        && getComputedStyle(node).position !== 'absolute').map((node) => node.outerHTML.slice(0, 120))",
+                )
+                .await;
+            assert_eq!(wide, json!([]), "{screen:?}, large type {large}");
+            assert_eq!(page.evaluate("document.documentElement.scrollWidth <= innerWidth").await, true, "{screen:?}");
+        }
+    }
+    // A phone has one column, and targets for fingers.
+    page.screen(Screen::NARROW).await;
+    page.evaluate("delete document.documentElement.dataset.size").await;
+    let lefts =
+        "new Set([...document.querySelectorAll('.column')].map((node) => node.getBoundingClientRect().left)).size";
+    assert_eq!(page.evaluate(lefts).await, 1);
+    let low = "Math.min(...[...document.querySelectorAll('.tile')].map((node) => node.getBoundingClientRect().height))";
+    assert!(page.evaluate(low).await.as_f64() >= Some(44.0));
+    // A screen on the wall has one row of nodes, in larger type.
+    page.screen(Screen { width: 3840, height: 2160 }).await;
+    let tops =
+        "new Set([...document.querySelectorAll('.column')].map((node) => node.getBoundingClientRect().top)).size";
+    assert_eq!(page.evaluate(tops).await, 1);
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    page.evaluate(
+        "window.told = []; new MutationObserver(() => told.push(document.querySelector('#live').textContent))
+            .observe(document.querySelector('#live'), { childList: true, characterData: true, subtree: true })",
+    )
+    .await;
+    for round in 0..40 {
+        show.stage.change(|picture| {
+            let severity = if round == 7 { Severity::Critical } else { Severity::Info };
+            picture.timeline.push(pictures::event(100 + round, now(), severity, &format!("event {round}")));
+        });
+    }
+    page.until("told.length > 0").await;
+    eventually("all of it", SOON, async || {
+        let told = page.evaluate("told").await;
+        told.as_array().unwrap().iter().any(|text| text.as_str().unwrap().contains("event 7"))
+    })
+    .await;
+    let told = page.evaluate("told").await;
+    assert!(told.as_array().unwrap().len() <= 2, "{told}");
+    assert!(told.to_string().contains("39\u{a0}other changes") || told.as_array().unwrap().len() == 2, "{told}");
+    // Nothing else that changes all the time is told.
+    let live = page
+        .evaluate("[...document.querySelectorAll('[aria-live]:not([aria-live=off]), [role=status], [role=alert]')].map((node) => node.id)")
+        .await;
+    assert_eq!(live, json!(["shown", "live"]));
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_wrong_in_the_browser_does_not_make_ages_wrong() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    // The reader's clock is a day behind.
+    let skew = "const real = Date.now; Date.now = () => real() - 86400000;";
+    page.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": skew })).await;
+    page.open(&show.stage.url()).await;
+    page.until("document.querySelector('.tile')").await;
+    page.until("/^live · \\d+\\s+s$/.test(document.querySelector('#connection').innerText)").await;
+    assert!(page.text(&tile("task00000")).await.contains("3 h"));
+    assert_eq!(page.visible("#stale").await, 0);
+    assert_eq!(page.visible(&column(0)).await, 1);
+    show.end();
+}

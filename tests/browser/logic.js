@@ -1,0 +1,225 @@
+// Tests of the page's pure modules, run in the page; gives [{ name, failed }].
+(async () => {
+  const sse = await import("/sse.js");
+  const { Clock } = await import("/clock.js");
+  const { backoff, Connection } = await import("/connection.js");
+  const filter = await import("/filter.js");
+  const format = await import("/format.js");
+  const { hues } = await import("/colours.js");
+  const model = await import("/model.js");
+  const { Store } = await import("/store.js");
+
+  const report = [];
+  const equal = (got, wanted) => {
+    const [a, b] = [JSON.stringify(got), JSON.stringify(wanted)];
+    if (a !== b) throw new Error(`${a} is not ${b}`);
+  };
+  const test = async (name, run) => {
+    try {
+      await run();
+      report.push({ name, failed: null });
+    } catch (error) {
+      report.push({ name, failed: String(error) });
+    }
+  };
+  const plain = (text) => text.replaceAll("\u00a0", " ").replaceAll("\u202f", " ");
+
+  const events = (pieces) => {
+    const seen = [];
+    const feed = sse.parser((event) => seen.push(event));
+    for (const piece of pieces) feed(piece);
+    return seen;
+  };
+  const stream = "\uFEFFretry: 50\r\n\r\n: a comment\nid: a-1\nevent: delta\ndata: {\ndata:}\n\ndata\n\nevent: x\n\nid:2\rdata: last\r\rdata: half";
+  const wanted = [
+    { event: "message", data: "", retry: 50 },
+    { event: "delta", data: "{\n}", id: "a-1" },
+    { event: "message", data: "", id: "a-1" },
+    { event: "message", data: "last", id: "2" },
+  ];
+  await test("a stream is read as the standard says", () => equal(events([stream]), wanted));
+  await test("wherever it is cut", () => {
+    for (let cut = 0; cut <= stream.length; cut += 1) equal(events([stream.slice(0, cut), stream.slice(cut)]), wanted);
+    equal(events([...stream]), wanted);
+  });
+
+  await test("the clock follows the beat that came the fastest", () => {
+    let local = 1_000;
+    const clock = new Clock(() => local);
+    equal(clock.now(), 1_000);
+    clock.beat(5_000 - 300);
+    clock.beat(5_000 - 20);
+    clock.beat(5_000 - 900);
+    equal(clock.now(), 4_980);
+    local += 10_000;
+    equal(clock.now(), 14_980);
+    clock.beat(NaN);
+    equal(clock.now(), 14_980);
+    // After the browser's clock was set, the beats before it are soon forgotten.
+    for (let beat = 0; beat < 8; beat += 1) clock.beat(local - 100);
+    equal(clock.now(), local - 100);
+  });
+
+  await test("waits grow, vary and have an end", () => {
+    equal([0, 1, 2, 3, 9, 99].map((tries) => backoff(tries, 1_000, 0.5)), [1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+    equal(backoff(0, 1_000, 0), 700);
+  });
+
+  // A connection whose server is a function: what is asked, and which states are told.
+  const connected = async (answers, until) => {
+    const asked = [];
+    const states = [];
+    const got = [];
+    let done;
+    const end = new Promise((resolve) => (done = resolve));
+    const connection = new Connection("/x", {
+      event: (name, data) => got.push([name, data]),
+      state: (status) => {
+        states.push(status);
+        if (until(states, got)) done();
+      },
+    }, {
+      random: () => 0.5,
+      fetch: async (url, options) => {
+        asked.push(options.headers["last-event-id"]);
+        const answer = answers.shift();
+        if (!answer) return new Promise((_, reject) => options.signal.addEventListener("abort", () => reject(options.signal.reason)));
+        return answer();
+      },
+    });
+    connection.start();
+    await end;
+    clearTimeout(connection.timer);
+    clearTimeout(connection.watchdog);
+    return { asked, got, states: states.map(({ state }) => state), last: states.at(-1), connection };
+  };
+  const stop = (states) => states.filter(({ state }) => state === "connecting").length > 1;
+
+  await test("it comes again by itself, and says what it has", async () => {
+    const { asked, got, states } = await connected([
+      () => new Response("retry: 100\nid: i-7\nevent: snapshot\ndata: {\"a\":1}\n\n"),
+      () => new Response("event: beat\ndata: {\"now\":1}\n\n"),
+    ], (_, got) => got.length > 0 && got.at(-1)[0] === "beat" || got.length > 1);
+    equal(asked[0], undefined);
+    equal(asked[1], "i-7");
+    equal(got[0], ["snapshot", { a: 1 }]);
+    equal(states.slice(0, 4), ["connecting", "live", "waiting", "connecting"]);
+  });
+  await test("a busy server says when to come again", async () => {
+    const { last } = await connected([() => new Response("", { status: 503, headers: { "retry-after": "9" } })],
+      (states) => states.at(-1).state === "waiting");
+    equal(last.why, "the server is busy");
+    const wait = last.until - Date.now();
+    if (wait < 8_500 || wait > 9_100) throw new Error(`${wait}`);
+  });
+  await test("who may not see the page is not asked for again and again", async () => {
+    const { last } = await connected([() => new Response("", { status: 401 })], (states) => states.at(-1).state === "refused");
+    equal(last.why, "not signed in: load the page again");
+  });
+  await test("half of a picture is none", async () => {
+    const { asked, got } = await connected([
+      () => new Response("retry: 100\nid: i-7\nevent: snapshot\ndata: {\"a\":\n\n"),
+    ], (states) => stop(states));
+    equal(got, []);
+    equal(asked[1], undefined);
+  });
+
+  await test("a filter comes back from the address as it went", () => {
+    for (const fields of [
+      {}, { service: "a b&c=d", node: "ü#", state: "trouble", q: "x  y+z", open: "task:1:2", stopped: true }, { stopped: true },
+    ]) {
+      const whole = { ...filter.NOTHING, ...fields };
+      equal(filter.parse(filter.format(whole)), whole);
+    }
+    equal(filter.format(filter.NOTHING), "");
+    equal(filter.parse("#state=nonsense&unknown=1"), { ...filter.NOTHING });
+  });
+
+  await test("durations and sizes are short", () => {
+    equal([0, 999, 59_999, 60_000, 3_599_000, 3_600_000, 86_400_000 * 61, -5].map((value) => plain(format.duration(value))),
+      ["0 s", "0 s", "59 s", "1 min", "59 min", "1 h", "61 d", "0 s"]);
+    equal([0, 61_000, 3_661_000, 90_000_000, 86_400_000].map((value) => plain(format.span(value))),
+      ["0 s", "1 min 1 s", "1 h 1 min", "1 d 1 h", "1 d"]);
+    equal([0, 999, 1_000, 2_140, 9_990, 71e9, 120e9, null].map((value) => plain(format.bytes(value))),
+      ["0 B", "999 B", "1 kB", "2.1 kB", "10 kB", "71 GB", "120 GB", "–"]);
+    equal([2 ** 30, 2 ** 34, 512 * 2 ** 20, 1.5 * 2 ** 30].map((value) => plain(format.memory(value))),
+      ["1 GiB", "16 GiB", "512 MiB", "1.5 GiB"]);
+    equal([1e9, 5e8, 4e9].map((value) => plain(format.cpus(value))), ["1 CPU", "0.5 CPUs", "4 CPUs"]);
+    equal(plain(format.plural(1, "task")), "1 task");
+    equal(plain(format.plural(2000, "task")), "2,000 tasks");
+  });
+  await test("images differ by tag, or by digest where the tag is one", () => {
+    const image = (tag, digest) => ({ name: "r/a", tag, digest });
+    equal(format.change(image("1", null), image("2", null)), "1 → 2");
+    equal(format.change(image("l", "aaaaaaaaaaaa"), image("l", "bbbbbbbbbbbb")), "aaaaaaa → bbbbbbb");
+    equal(format.tag(image(null, "aaaaaaaaaaaa")), "aaaaaaa");
+    equal(model.sameImage(image("1", "aa"), image("2", "aa")), true);
+    equal(model.sameImage(image("1", "aa"), image("1", "bb")), false);
+  });
+
+  await test("services get hues that differ, and keep them", () => {
+    const names = ["edge", "web", "redis", "watch", "sentinel-1", "sentinel-2", "api", "mail"];
+    const first = hues(names);
+    equal(new Set(first.values()).size, names.length);
+    equal([...hues([...names].reverse())].sort(), [...first].sort());
+    const more = hues([...names, "aaa", "bbb"], first);
+    for (const name of names) equal(more.get(name), first.get(name));
+    equal(hues(Array.from({ length: 99 }, (_, index) => `s${index}`)).size, 99);
+  });
+
+  const task = (fields) => ({
+    name: "a.1", service: "s", slot: 1, node: "n", state: "running", desired: "running", health: "none",
+    image: { name: "a", tag: "1", digest: null }, created_at: 1, since: 1, restarts: 0, error: null, ...fields,
+  });
+  await test("states are one of six kinds, and past or not", () => {
+    const kinds = {
+      new: "waiting", pending: "waiting", assigned: "starting", preparing: "starting", running: "running",
+      complete: "stopped", shutdown: "stopped", failed: "failed", rejected: "failed", orphaned: "stopped", unknown: "unknown",
+    };
+    for (const [state, kind] of Object.entries(kinds)) equal(model.kind(task({ state })), kind);
+    equal(model.kind(task({ desired: "shutdown" })), "stopping");
+    equal(model.isPast(task({ state: "failed", desired: "shutdown" })), true);
+    equal(model.isPast(task({ state: "failed" })), false);
+    equal(model.wanted(task({ state: "running", desired: "complete" })), null);
+    equal(model.wanted(task({ state: "running", desired: "shutdown" })), "shutdown");
+  });
+  await test("an update's progress counts what runs as the service says", () => {
+    const store = new Store();
+    const service = { name: "a", desired: 3, running: 3, image: { name: "a", tag: "2", digest: null }, update: { state: "updating", started_at: 50 } };
+    const fresh = { image: service.image, created_at: 60 };
+    store.snapshot({
+      services: { s: service },
+      tasks: {
+        a: task({ state: "shutdown", desired: "shutdown" }), b: task(fresh), c: task({ slot: 2, state: "starting", ...fresh }), d: task({ slot: 3 }),
+      },
+    });
+    equal(model.progress(store, "s"), { done: 1, total: 3, change: "1 → 2" });
+    // The same image with other settings: the new ones are those that began since.
+    const tag = service.image;
+    store.snapshot({ services: { s: service }, tasks: { a: task({ image: tag, created_at: 10 }), b: task({ slot: 2, image: tag, created_at: 60 }) } });
+    equal(model.progress(store, "s"), { done: 1, total: 3, change: null });
+  });
+  await test("an error is told by whoever came after", () => {
+    const store = new Store();
+    store.snapshot({ tasks: {
+      old: task({ state: "failed", desired: "shutdown", error: "first", created_at: 1 }),
+      newer: task({ state: "failed", desired: "shutdown", error: "second", created_at: 2 }),
+      now: task({ created_at: 3 }),
+      other: task({ slot: 2, created_at: 3 }),
+    } });
+    equal(model.lastError(store, "now"), { text: "second", own: false });
+    equal(model.lastError(store, "old"), { text: "first", own: true });
+    equal(model.lastError(store, "other"), null);
+  });
+  await test("a snapshot marks only what differs", () => {
+    const store = new Store();
+    const picture = { nodes: { a: { hostname: "x" } }, tasks: { t: task({}) }, redis: { count: 1 } };
+    store.snapshot(picture);
+    equal(store.taken().first, true);
+    store.snapshot(JSON.parse(JSON.stringify({ ...picture, tasks: {} })));
+    const changes = store.taken();
+    equal([changes.first, changes.nodes.size, [...changes.tasks], changes.redis], [false, 0, ["t"], false]);
+    equal(store.ofService.size, 0);
+  });
+  return report;
+})()

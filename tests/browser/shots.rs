@@ -1,0 +1,70 @@
+//! Pictures of the page for the eye, and for the README. Not a test of its own: `--ignored`, with a folder in
+//! `SHOTS`.
+
+use std::path::PathBuf;
+
+use tests::browser::{Browser, Screen};
+use tests::stage::Stage;
+use watch::picture::{Picture, UpdateState};
+
+use crate::pictures;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes pictures into the folder that the environment variable SHOTS names"]
+async fn screenshots() {
+    let folder = PathBuf::from(std::env::var_os("SHOTS").expect("SHOTS"));
+    let down = |picture: &mut Picture| pictures::node_down(picture);
+    let calm = pictures::tutorial();
+    let mut lost = calm.clone();
+    down(&mut lost);
+    let mut rolling = calm.clone();
+    pictures::rolling(&mut rolling, "1.5.0", UpdateState::Updating);
+    let large = pictures::swarm(100, 2000);
+    let browser = Browser::start().await;
+    for (name, picture, screen, scheme, after) in [
+        ("light", &calm, Screen::DESK, "light", ""),
+        ("dark", &calm, Screen::DESK, "dark", ""),
+        ("phone", &calm, Screen::PHONE, "light", ""),
+        ("narrow", &lost, Screen::NARROW, "dark", ""),
+        ("wall", &calm, Screen::WALL, "dark", ""),
+        ("down-light", &lost, Screen::DESK, "light", ""),
+        ("down-dark", &lost, Screen::DESK, "dark", ""),
+        ("rolling", &rolling, Screen::DESK, "light", ""),
+        ("details", &rolling, Screen::DESK, "dark", "document.querySelector('.tile').click()"),
+        ("help", &calm, Screen::DESK, "light", "document.querySelector('#help-open').click()"),
+        ("large", &large, Screen::WALL, "light", ""),
+        ("large-desk", &large, Screen::DESK, "dark", ""),
+    ] {
+        if !std::env::var("ONLY").map_or(true, |only| only.split(',').any(|one| one == name)) {
+            continue;
+        }
+        let stage = Stage::start(picture.clone()).await;
+        let page = browser.page().await;
+        page.screen(screen).await;
+        page.system(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]).await;
+        page.open(&stage.url()).await;
+        page.until("document.querySelector('.tile')").await;
+        if picture.redis.is_some() {
+            // Some visits, so that there is a line to see.
+            for round in 0..std::env::var("ROUNDS").map_or(2, |rounds| rounds.parse().unwrap()) {
+                stage.change(|picture| {
+                    let redis = picture.redis.as_mut().unwrap();
+                    redis.count = redis.count.map(|count| count + 14 + round * 7 % 5);
+                    redis.at = Some(tests::stage::now());
+                    picture.source.at = redis.at;
+                });
+                tests::wait::pause(std::time::Duration::from_millis(2100)).await;
+            }
+        }
+        if !after.is_empty() {
+            page.evaluate(after).await;
+        }
+        tests::wait::pause(std::time::Duration::from_millis(400)).await;
+        page.keep(&folder.join(format!("{name}.png"))).await;
+        assert_eq!(page.problems(), Vec::<String>::new());
+        assert!(
+            page.evaluate("document.documentElement.scrollWidth <= innerWidth").await == true,
+            "{name} is too wide"
+        );
+    }
+}

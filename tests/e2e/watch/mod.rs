@@ -1,0 +1,58 @@
+//! The swarm's page as a program: in front of a real engine, and of one that answers what real ones did.
+
+mod access;
+mod beside;
+mod engine;
+mod program;
+mod stream;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde_json::Value;
+use tests::client::{Reply, get};
+use tests::port;
+use tests::process::{Plan, Process};
+use tests::wait::{SOON, eventually_some};
+
+/// A running `watch`. Dropping it ends it.
+struct Watch {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Watch {
+    /// On a free port, in front of the engine at `docker`.
+    async fn start(docker: &str, arguments: &[&str]) -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+        let mut process = plan(docker, address).args(arguments).start();
+        process.line("listening").await;
+        Self { process, address }
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        get(self.address, path).await.unwrap()
+    }
+
+    async fn picture(&self) -> Value {
+        self.get("/api/swarm").await.json()
+    }
+
+    /// Waits for a picture that `test` accepts.
+    async fn until(&self, what: &str, mut test: impl FnMut(&Value) -> bool) -> Value {
+        eventually_some(what, SOON, async || Some(self.picture().await).filter(|picture| test(picture))).await
+    }
+}
+
+fn plan(docker: &str, address: SocketAddr) -> Plan {
+    Process::ours("watch").args(["--docker", docker, "--listen", &address.to_string()])
+}
+
+/// The entries of a map of the picture.
+fn entries<'a>(picture: &'a Value, map: &str) -> impl Iterator<Item = &'a Value> {
+    picture[map].as_object().into_iter().flat_map(|map| map.values())
+}
+
+/// The one entry of a map whose field is `value`.
+fn entry<'a>(picture: &'a Value, map: &str, field: &str, value: &str) -> &'a Value {
+    entries(picture, map).find(|entry| entry[field] == value).unwrap_or(&Value::Null)
+}

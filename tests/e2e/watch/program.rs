@@ -1,0 +1,118 @@
+//! The program as a process: settings, exit codes, signals, limits.
+
+use std::net::SocketAddr;
+use std::process::{Command, Output};
+
+use http::header;
+use rustix::process::Signal;
+use tests::client::{Connection, raw, request};
+use tests::process::binary;
+use tests::recorded::Recorded;
+use tests::wait::{SOON, eventually};
+
+use super::Watch;
+use super::stream::Stream;
+
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(binary("watch"));
+    command.env_clear().envs(variables.iter().copied()).args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_wrong_setting_exits_with_2_and_names_it() {
+    let table: [(&[&str], &str); 5] = [
+        (&["--listen", "8080"], "--listen (WATCH_LISTEN)"),
+        (&["--docker", "engine"], "--docker (DOCKER_HOST)"),
+        (&["check", "--edges", "tasks.edge"], "--edges (WATCH_EDGES)"),
+        (&["healthcheck", "--listen", "8080"], "--listen (WATCH_LISTEN)"),
+        (&["--no-such-flag"], "--no-such-flag"),
+    ];
+    for (arguments, part) in table {
+        let output = run(arguments, &[]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(part), "{arguments:?}: {text}");
+    }
+    let output = run(&[], &[("WATCH_FRESH", "soon")]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn check_prints_what_is_in_force_and_an_empty_variable_is_not_set() {
+    let output = run(&["check"], &[("WATCH_EDGES", "tasks.edge:9901"), ("DOCKER_HOST", ""), ("REDIS_URL", "")]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for line in ["edges            tasks.edge:9901", "engine           unix:///var/run/docker.sock"] {
+        assert!(text.lines().any(|other| other == line), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_ends_streams_and_waits_and_then_the_program() {
+    let engine = Recorded::start("steady").await;
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut watch = Watch::start(&engine.url(), &["--grace", "15s"]).await;
+        let mut stream = Stream::open(watch.address, None).await;
+        stream.until("snapshot").await;
+        watch.process.signal(signal);
+        assert_eq!(watch.process.exit(SOON).await.code(), Some(0), "{:?}", watch.process.lines());
+        assert!(!watch.process.lines().iter().any(|line| line.contains("grace period")), "it waited for nobody");
+    }
+}
+
+#[tokio::test]
+async fn the_health_check_asks_whether_it_lives() {
+    let engine = Recorded::start("lost").await;
+    let watch = Watch::start(&engine.url(), &[]).await;
+    let listen = watch.address.to_string();
+    let check = || run(&["healthcheck", "--listen", &listen], &[]).status.code();
+    assert_eq!(check(), Some(0), "the engine is not its life");
+    drop(watch);
+    assert_eq!(check(), Some(1));
+}
+
+#[tokio::test]
+async fn a_secret_is_read_from_a_file_and_asked_for() {
+    let engine = Recorded::start("steady").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "ops:s3cret\n").unwrap();
+    let watch = Watch::start(&engine.url(), &["--password-file", file.to_str().unwrap()]).await;
+    let reply = watch.get("/api/swarm").await;
+    assert_eq!(reply.status, 401);
+    assert_eq!(reply.header("www-authenticate"), Some("Basic realm=\"watch\", charset=\"UTF-8\""));
+    let mut connection = Connection::http1(watch.address).await.unwrap();
+    let mut with_password = request("watch", "/api/swarm");
+    with_password.headers_mut().insert(header::AUTHORIZATION, "Basic b3BzOnMzY3JldA==".parse().unwrap());
+    assert_eq!(connection.send(with_password).await.unwrap().status, 200);
+    assert_eq!(watch.get("/healthz").await.status, 200);
+    assert!(!watch.process.lines().iter().any(|line| line.contains("s3cret")));
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_and_idle_connections_make_room() {
+    let engine = Recorded::start("steady").await;
+    let watch = Watch::start(&engine.url(), &["--max-connections", "8", "--max-streams", "2"]).await;
+    let large = format!("GET /healthz HTTP/1.1\r\nHost: a\r\nx: {}\r\n\r\n", "y".repeat(20_000));
+    let answer = raw::exchange(watch.address, large.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let idle: Vec<raw::Raw> = futures_util::future::join_all((0..20).map(|_| raw::Raw::open(watch.address))).await;
+    eventually("room", SOON, async || tests::client::get(watch.address, "/healthz").await.is_ok()).await;
+    drop(idle);
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut stream = Stream::open(watch.address, None).await;
+        stream.until("snapshot").await;
+        streams.push(stream);
+    }
+    let reply = stream_status(watch.address).await;
+    assert!(reply.contains(" 503 ") && reply.contains("retry-after: 1"), "{reply}");
+    streams.pop();
+    eventually("a place", SOON, async || stream_status(watch.address).await.contains(" 200 ")).await;
+}
+
+async fn stream_status(address: SocketAddr) -> String {
+    let mut connection = raw::Raw::open(address).await;
+    connection.send(b"GET /api/events HTTP/1.0\r\n\r\n").await;
+    connection.until("\r\n\r\n").await
+}

@@ -1,0 +1,301 @@
+//! Three instances, one on each manager, with a real Redis between them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisError};
+use tests::receiver::{Answer, Receiver};
+use tests::redis::Redis;
+use tests::redis::group::{Group, MASTER};
+use tests::smtp::Smtp;
+use tests::wait::{SOON, eventually, throughout};
+use tokio::sync::watch as latest;
+use tokio::task::JoinSet;
+use watch::alert::desk::{Job, Kind};
+use watch::alert::ledger::{Ask, Ledger, RedisStore, Store, Verdict, Want};
+use watch::alert::rule::Rule;
+use watch::alert::{Running, Settings, start, time};
+use watch::picture::{AlertState, Node, NodeRole, NodeState, Picture, Quorum, Severity, Source};
+
+use super::Files;
+
+const NODES: [&str; 3] = ["n1", "n2", "n3"];
+const SMS: &str = "/2010-04-01/Accounts/AC01/Messages.json";
+
+/// What the engines say.
+#[derive(Clone, Debug)]
+struct Swarm {
+    leader: &'static str,
+    down: Vec<&'static str>,
+}
+
+impl Swarm {
+    fn picture(&self, node: &str) -> Picture {
+        let is_down = |id: &str| self.down.contains(&id);
+        let manager = |id: &str| Node {
+            hostname: format!("serveur-{id}"),
+            role: NodeRole::Manager,
+            leader: id == self.leader,
+            reachable: Some(!is_down(id)),
+            state: if is_down(id) { NodeState::Down } else { NodeState::Ready },
+            ..Node::default()
+        };
+        let at = Some(time::now());
+        Picture {
+            source: Source { node: node.into(), leader: node == self.leader, at, ..Source::default() },
+            quorum: Quorum { managers: 3, reachable: 3 - u32::try_from(self.down.len()).unwrap(), lost: false },
+            nodes: NODES.map(|id| (id.to_owned(), manager(id))).into(),
+            ..Picture::default()
+        }
+    }
+}
+
+/// The instances by their nodes.
+struct Instances {
+    running: BTreeMap<&'static str, Running>,
+    swarm: latest::Sender<Swarm>,
+    /// Keep the pictures fresh.
+    _engines: JoinSet<()>,
+}
+
+impl Instances {
+    fn start(settings: &Settings, store: impl Fn() -> Arc<dyn Store>) -> Self {
+        let swarm = latest::Sender::new(Swarm { leader: "n1", down: Vec::new() });
+        let mut engines = JoinSet::new();
+        let mut running = BTreeMap::new();
+        for node in NODES {
+            let (to, pictures) = latest::channel(Arc::new(swarm.borrow().picture(node)));
+            let mut changes = swarm.subscribe();
+            engines.spawn(async move {
+                loop {
+                    to.send_replace(Arc::new(changes.borrow_and_update().picture(node)));
+                    // Either is a reason for a new picture.
+                    drop(tokio::time::timeout(Duration::from_secs(1), changes.changed()).await);
+                }
+            });
+            running.insert(node, start(settings.clone(), pictures, Some(store())).unwrap());
+        }
+        Self { running, swarm, _engines: engines }
+    }
+
+    /// The node is lost, and the instance on it; another one leads.
+    async fn kill(&mut self, node: &'static str, leader: &'static str) {
+        self.running.remove(node).unwrap().stop(Duration::ZERO).await;
+        self.swarm.send_replace(Swarm { leader, down: vec![node] });
+    }
+
+    fn back(&self) {
+        self.swarm.send_modify(|swarm| swarm.down.clear());
+    }
+
+    /// Every instance knows the ledger.
+    async fn settled(&self) {
+        let used = |running: &Running| {
+            let mut registry = prometheus_client::registry::Registry::default();
+            running.metrics().register(&mut registry);
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            text.contains("alert_ledger_uses_total{outcome=\"sent\"}")
+        };
+        eventually("a first look into the ledger", SOON, async || self.running.values().all(used)).await;
+    }
+}
+
+/// Connects to a single Redis.
+fn plain(redis: &Redis) -> impl Fn() -> Arc<dyn Store> + use<> {
+    let url = redis.url();
+    move || {
+        let url = url.clone();
+        Arc::new(RedisStore::new(move || connect(url.clone())))
+    }
+}
+
+async fn connect(url: String) -> Result<MultiplexedConnection, RedisError> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(Duration::from_millis(500)))
+        .set_response_timeout(Some(Duration::from_secs(1)));
+    Client::open(url)?.get_multiplexed_async_connection_with_config(&config).await
+}
+
+/// Connects to whom the first sentinel that answers calls the master.
+async fn master(sentinels: String) -> Result<MultiplexedConnection, RedisError> {
+    let mut failure = None;
+    for sentinel in sentinels.split(',') {
+        let asked = async {
+            let mut connection = connect(format!("redis://{sentinel}")).await?;
+            let ask = redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(MASTER).to_owned();
+            let (ip, port): (String, u16) = ask.query_async(&mut connection).await?;
+            connect(format!("redis://{ip}:{port}")).await
+        };
+        match asked.await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(failure.expect("at least one sentinel"))
+}
+
+/// A mail server and an SMS service, with settings for both.
+struct Peers {
+    mail: Smtp,
+    sms: Receiver,
+    settings: Settings,
+}
+
+impl Peers {
+    async fn start(more: &str) -> Self {
+        let (mail, sms) = (Smtp::plan().start().await, Receiver::start().await);
+        sms.answer(SMS, Answer::status(201));
+        let text = format!(
+            "[alerts]\n{more}\n[rule.node_down]\nfor = \"1s\"\nresolve_after = \"2s\"\n\
+             [mail]\nhost = \"localhost\"\nport = {}\ntls = \"none\"\nfrom = \"a@example.com\"\nto = \"b@example.com\"\n\
+             [sms]\nurl = \"{}\"\naccount = \"AC01\"\ntoken_file = \"token\"\nfrom = \"Watch\"\nto = \"+33612345678\"\n",
+            mail.port(),
+            sms.url("")
+        );
+        let settings = Files::new().with("token", "0123456789").settings(&text);
+        Self { mail, sms, settings }
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        (self.mail.mails().len(), self.sms.received(SMS).len())
+    }
+
+    async fn until(&self, count: usize) {
+        self.mail.taken(count).await;
+        self.sms.taken(SMS, count).await;
+    }
+
+    /// No more come while anybody could still think that it is his turn.
+    async fn stays(&self, count: usize, time: Duration) {
+        throughout("the number of messages", time, async || self.counts() == (count, count)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_dies_is_one_mail_and_one_sms_and_its_return_is_one_more() {
+    let redis = Redis::start().await;
+    let peers = Peers::start("takeover = \"2s\"").await;
+    let mut instances = Instances::start(&peers.settings, plain(&redis));
+    instances.settled().await;
+    instances.kill("n3", "n1").await;
+    peers.until(1).await;
+    peers.stays(1, Duration::from_secs(8)).await;
+    let mail = &peers.mail.mails()[0];
+    let subject = mail.field("Subject").unwrap();
+    assert!(subject.starts_with("[swarm] CRITICAL: serveur-n3 is down; 2 of 3 managers are left"), "{subject}");
+    // What it explains is shown, and not told.
+    let alerts = instances.running["n1"].alerts();
+    let cause = |alert: &str| alerts.borrow().get(alert).and_then(|alert| alert.inhibited_by.clone());
+    eventually("the explanation", SOON, async || cause("quorum_at_risk/swarm").as_deref() == Some("node_down/n3"))
+        .await;
+    let shown = alerts.borrow().clone();
+    assert_eq!(shown["node_down/n3"].state, AlertState::Firing);
+
+    instances.back();
+    peers.until(2).await;
+    peers.stays(2, Duration::from_secs(6)).await;
+    let end = &peers.mail.mails()[1];
+    assert!(end.field("Subject").unwrap().starts_with("[swarm] RESOLVED: serveur-n3 is down"));
+    assert_eq!(end.field("References"), mail.field("Message-ID"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_leaders_node_that_dies_is_announced_once_by_the_next_and_its_return_by_a_third() {
+    let redis = Redis::start().await;
+    let peers = Peers::start("takeover = \"2s\"").await;
+    let mut instances = Instances::start(&peers.settings, plain(&redis));
+    instances.settled().await;
+    instances.kill("n1", "n2").await;
+    peers.until(1).await;
+    peers.stays(1, Duration::from_secs(5)).await;
+    // Who announced it is gone before it is over.
+    instances.running.remove("n2").unwrap().stop(Duration::from_secs(5)).await;
+    instances.back();
+    peers.until(2).await;
+    peers.stays(2, Duration::from_secs(5)).await;
+    let mails = peers.mail.mails();
+    assert_eq!(mails[1].field("References"), mails[0].field("Message-ID"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_speak_when_the_leaders_instance_does_not() {
+    let redis = Redis::start().await;
+    let peers = Peers::start("takeover = \"2s\"").await;
+    let mut instances = Instances::start(&peers.settings, plain(&redis));
+    instances.settled().await;
+    // Its node is well, and leads.
+    instances.running.remove("n1").unwrap().stop(Duration::from_secs(5)).await;
+    instances.swarm.send_modify(|swarm| swarm.down = vec!["n3"]);
+    peers.until(1).await;
+    peers.stays(1, Duration::from_secs(6)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_of_the_ledger_itself_delays_nothing_and_doubles_nothing() {
+    let mut group = Group::start().await;
+    group.settled("").await;
+    let peers = Peers::start("takeover = \"3s\"\ntakeover_blind = \"15s\"").await;
+    let sentinels = group.list();
+    let store = || -> Arc<dyn Store> {
+        let sentinels = sentinels.clone();
+        Arc::new(RedisStore::new(move || master(sentinels.clone())))
+    };
+    let mut instances = Instances::start(&peers.settings, store);
+    instances.settled().await;
+    // The node that dies has the master.
+    let port = group.master().await;
+    group.on(port).kill();
+    let began = Instant::now();
+    instances.kill("n3", "n1").await;
+    peers.until(1).await;
+    let took = began.elapsed();
+    // The rule's second, two of grouping, and what it takes to find out that nobody answers.
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    eventually("the new master", SOON, async || group.master().await != port).await;
+    peers.stays(1, Duration::from_secs(12)).await;
+    instances.back();
+    peers.until(2).await;
+    peers.stays(2, Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_ledger_it_is_told_at_least_once_and_at_most_by_each() {
+    let mut redis = Redis::start().await;
+    let peers = Peers::start("takeover_blind = \"1s\"").await;
+    let mut instances = Instances::start(&peers.settings, plain(&redis));
+    instances.settled().await;
+    // Its connections stay open and nothing answers.
+    redis.freeze();
+    let began = Instant::now();
+    instances.kill("n3", "n1").await;
+    peers.until(1).await;
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    peers.until(2).await;
+    peers.stays(2, Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_claim_the_same_one_gets_it() {
+    let redis = Redis::start().await;
+    let store = plain(&redis);
+    let mut claims = JoinSet::new();
+    for number in 0..20 {
+        let ledger = Ledger::new(Some(store()));
+        claims.spawn(async move {
+            let ask = Ask::Firing { age: 0, severity: Severity::Critical, repeat: None };
+            let want = Want { fingerprint: "node_down/n1".into(), ask };
+            let job = Job { line: "mail".into(), kind: Kind::Firing, rule: Rule::NodeDown, wants: vec![(want, 0)] };
+            ledger.update(|book, now| job.claim(&format!("i{number}"), book, 20_000, now)).await
+        });
+    }
+    let verdicts: Vec<_> = claims.join_all().await;
+    let granted = verdicts.iter().filter(|verdict| matches!(verdict, Ok(all) if all[0] == Verdict::Granted)).count();
+    // Who was too slow again and again knows nothing, and nobody else was granted it.
+    assert_eq!(granted, 1, "{verdicts:?}");
+    assert!(
+        verdicts.iter().filter(|verdict| matches!(verdict, Ok(all) if matches!(all[0], Verdict::Busy(_)))).count() > 5
+    );
+}

@@ -1,0 +1,135 @@
+//! Mail, taken by a real server.
+
+use std::time::Duration;
+
+use tests::cert::Authority;
+use tests::smtp::Smtp;
+use watch::alert::desk::{Kind, Retry};
+
+use super::{Files, fails, firing, notice};
+
+const FROM: &str = "from = \"Watch <watch@example.com>\"\n";
+const TO: &str = "to = [\"ops@example.com\", \"Night <night@example.com>\"]\n";
+
+fn text(port: u16, more: &str) -> String {
+    format!(
+        "[alerts]\ncluster = \"stackdemo\"\nca_file = \"ca.pem\"\n[mail]\nhost = \"localhost\"\nport = {port}\n{FROM}{more}"
+    )
+}
+
+/// The authority's own certificate as a file.
+fn files(authority: &Authority) -> Files {
+    let ca = authority.write_certificate("ca.pem");
+    Files::new().copy("ca.pem", &ca).with("password", "geheim\n").with("wrong", "falsch\n")
+}
+
+const LOGIN: &str = "user = \"watch\"\npassword_file = \"password\"\n";
+
+#[tokio::test]
+async fn a_mail_comes_by_starttls_from_who_is_logged_in_and_its_end_answers_it() {
+    let authority = Authority::new();
+    let certificate = authority.issue("mail", &["localhost"]);
+    let server = Smtp::plan().tls(&certificate.combined_file).login("watch", "geheim").start().await;
+    let sender = files(&authority).sender(&text(server.port(), &format!("{TO}{LOGIN}")));
+    sender.send(&notice("i.1.0", Kind::Firing, None)).await.unwrap();
+    sender.send(&notice("i.2.1", Kind::Resolved, Some("i.1.0"))).await.unwrap();
+
+    let mails = server.taken(2).await;
+    let (first, second) = (&mails[0], &mails[1]);
+    assert!(first.tls);
+    assert_eq!(first.user.as_deref(), Some("watch"));
+    assert_eq!(first.from, "watch@example.com");
+    assert_eq!(first.to, ["ops@example.com", "night@example.com"]);
+    let field = |name: &str| first.field(name).unwrap_or_default();
+    assert_eq!(field("Subject"), "[stackdemo] CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure");
+    assert_eq!(field("Message-ID"), "<i.1.0@example.com>");
+    assert_eq!(field("Auto-Submitted"), "auto-generated");
+    assert_eq!(field("Importance"), "high");
+    assert_eq!(field("From"), "Watch <watch@example.com>");
+    assert_eq!(field("To"), "ops@example.com, Night <night@example.com>");
+    assert!(!field("Date").is_empty());
+    assert_eq!(first.field("References"), None);
+    assert!(first.message.contains("since 20"), "{}", first.message);
+
+    assert_eq!(second.field("References").as_deref(), Some("<i.1.0@example.com>"));
+    assert_eq!(second.field("In-Reply-To").as_deref(), Some("<i.1.0@example.com>"));
+    assert_eq!(second.field("Message-ID").as_deref(), Some("<i.2.1@example.com>"));
+    assert!(second.field("Subject").unwrap().starts_with("[stackdemo] RESOLVED: serveur18"));
+}
+
+#[tokio::test]
+async fn a_mail_comes_by_tls_from_the_first_byte_on() {
+    let authority = Authority::new();
+    let certificate = authority.issue("mail", &["localhost"]);
+    let server = Smtp::plan().implicit_tls(&certificate.combined_file).login("watch", "geheim").start().await;
+    let sender = files(&authority).sender(&text(server.port(), &format!("{TO}{LOGIN}tls = \"tls\"")));
+    sender.send(&firing()).await.unwrap();
+    assert!(server.taken(1).await[0].tls);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_hopeless_and_not_shown() {
+    let authority = Authority::new();
+    let certificate = authority.issue("mail", &["localhost"]);
+    let server = Smtp::plan().tls(&certificate.combined_file).login("watch", "geheim").start().await;
+    let wrong = "user = \"watch\"\npassword_file = \"wrong\"\n";
+    let sender = files(&authority).sender(&text(server.port(), &format!("{TO}{wrong}")));
+    let failure = fails(&sender, &["falsch", "ZmFsc2No"]).await;
+    assert_eq!(failure.retry, Retry::Hopeless, "{failure:?}");
+    assert!(failure.error.contains("535"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_in_the_clear_or_to_somebody_else_unless_that_was_asked_for() {
+    let authority = Authority::new();
+    let server = Smtp::plan().start().await;
+    let sender = files(&authority).sender(&text(server.port(), TO));
+    assert_eq!(fails(&sender, &[]).await.retry, Retry::Hopeless);
+
+    let (other, certificate) = (Authority::new(), authority.issue("mail", &["localhost"]));
+    let secured = Smtp::plan().tls(&certificate.combined_file).start().await;
+    let sender = files(&other).sender(&text(secured.port(), TO));
+    assert!(fails(&sender, &[]).await.error.contains("certificate"), "an unknown authority");
+    let certificate = authority.issue("other", &["elsewhere.example.com"]);
+    let elsewhere = Smtp::plan().tls(&certificate.combined_file).start().await;
+    let sender = files(&authority).sender(&text(elsewhere.port(), TO));
+    assert!(fails(&sender, &[]).await.error.contains("certificate"), "another name");
+    assert_eq!((server.mails().len(), secured.mails().len(), elsewhere.mails().len()), (0, 0, 0));
+
+    let sender = files(&authority).sender(&text(server.port(), &format!("{TO}tls = \"none\"")));
+    sender.send(&firing()).await.unwrap();
+    let mails = server.taken(1).await;
+    assert!(!mails[0].tls && mails[0].user.is_none());
+}
+
+#[tokio::test]
+async fn a_recipient_whom_the_server_refuses_keeps_nobody_else_in_the_dark() {
+    let server = Smtp::plan().start().await;
+    let to = |list: &str| format!("tls = \"none\"\nto = {list}");
+    let files = files(&Authority::new());
+    let sender =
+        files.sender(&text(server.port(), &to("[\"refused@example.com\", \"a@example.com\", \"b@example.com\"]")));
+    let failure = fails(&sender, &[]).await;
+    assert_eq!(failure.retry, Retry::Partial);
+    assert!(failure.error.contains("1 of 3 did not get it") && failure.error.contains("550"), "{failure:?}");
+    let mut got: Vec<_> = server.taken(2).await.into_iter().flat_map(|mail| mail.to).collect();
+    got.sort();
+    assert_eq!(got, ["a@example.com", "b@example.com"]);
+    let sender = files.sender(&text(server.port(), &to("\"refused@example.com\"")));
+    assert_eq!(fails(&sender, &[]).await.retry, Retry::Hopeless);
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_for_now_may_be_sent_again() {
+    let server = Smtp::plan().busy(1).start().await;
+    let sender = files(&Authority::new()).sender(&text(server.port(), &format!("{TO}tls = \"none\"")));
+    let failure = fails(&sender, &[]).await;
+    assert!(matches!(failure.retry, Retry::After(pause) if pause < Duration::from_secs(3)), "{failure:?}");
+    sender.send(&firing()).await.unwrap();
+    assert_eq!(server.taken(1).await.len(), 1);
+    // Nobody there is no reason to give up either.
+    let port = server.port();
+    drop(server);
+    let sender = files(&Authority::new()).sender(&text(port, &format!("{TO}tls = \"none\"")));
+    assert!(matches!(fails(&sender, &[]).await.retry, Retry::After(_)));
+}

@@ -1,0 +1,82 @@
+//! Alerts on their way to real peers: a mail server, HTTP servers, Redis.
+
+mod heartbeat;
+mod instances;
+mod mail;
+mod settings;
+mod sms;
+mod webhooks;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use watch::alert::channel::{Sender, senders};
+use watch::alert::condition::Subject;
+use watch::alert::desk::{Failure, Item, Kind, Notice};
+use watch::alert::{Settings, time};
+use watch::picture::Severity;
+
+/// Settings with the files that they name.
+struct Files {
+    folder: TempDir,
+}
+
+impl Files {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Adds a file, whose name is then a path for the settings.
+    fn with(self, name: &str, text: &str) -> Self {
+        fs::write(self.folder.path().join(name), text).unwrap();
+        self
+    }
+
+    /// The same with a copy of a file.
+    fn copy(self, name: &str, from: &Path) -> Self {
+        fs::copy(from, self.folder.path().join(name)).unwrap();
+        self
+    }
+
+    fn settings(&self, text: &str) -> Settings {
+        let path = self.folder.path().join("watch.toml");
+        Settings::parse(&path, text).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    /// The only channel of these settings.
+    fn sender(&self, text: &str) -> Arc<Sender> {
+        let senders = senders(&self.settings(text)).unwrap();
+        assert_eq!(senders.len(), 1);
+        senders.into_values().next().unwrap()
+    }
+}
+
+fn notice(id: &str, kind: Kind, thread: Option<&str>) -> Notice {
+    let now = time::now();
+    let item = Item {
+        fingerprint: "node_down/n2".into(),
+        severity: Severity::Critical,
+        summary: "serveur18 (10.10.25.166) is down: heartbeat failure".into(),
+        subject: Subject { node: Some("n2".into()), node_name: Some("serveur18".into()), ..Subject::default() },
+        since: now - 20_000,
+        ended: (kind != Kind::Firing).then_some(now),
+        thread: thread.map(Into::into),
+    };
+    Notice { id: id.into(), line: "x".into(), kind, rule: "node_down", items: vec![item], silent: false, failures: 0 }
+}
+
+/// One that begins.
+fn firing() -> Notice {
+    notice("n.1.0", Kind::Firing, None)
+}
+
+/// Sending fails, and nothing of the failure shows these.
+async fn fails(sender: &Sender, secrets: &[&str]) -> Failure {
+    let failure = sender.send(&firing()).await.unwrap_err();
+    for secret in secrets {
+        assert!(!format!("{failure:?}").contains(secret), "{failure:?}");
+    }
+    failure
+}

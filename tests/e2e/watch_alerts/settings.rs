@@ -1,0 +1,26 @@
+//! `watch test-alert`: what it sends, and what it says.
+
+use tests::receiver::{Answer, Receiver};
+
+use super::Files;
+
+#[tokio::test]
+async fn a_test_goes_through_every_channel_and_says_how_it_went() {
+    let receiver = Receiver::start().await;
+    let (good, bad) = (receiver.url("/good"), receiver.url("/bad"));
+    receiver.answer("/bad", Answer::status(403));
+    let text = format!(
+        "[[webhook]]\nformat = \"json\"\nurl = \"{good}\"\nseverity = \"critical\"\n\
+         [[webhook]]\nformat = \"slack\"\nurl = \"{bad}\"\n"
+    );
+    let report = watch::alert::test(&Files::new().settings(&text)).await.unwrap();
+    assert!(!report.is_good());
+    let said = report.to_string();
+    assert!(said.contains("json: sent\n") && said.contains("slack: not sent: localhost:"), "{said}");
+    assert!(receiver.received("/good")[0].body.contains("this is a test, nothing is wrong"));
+
+    receiver.answer("/bad", Answer::status(200));
+    assert!(watch::alert::test(&Files::new().settings(&text)).await.unwrap().is_good());
+    let report = watch::alert::test(&Files::new().settings("")).await.unwrap();
+    assert!(!report.is_good() && report.to_string().contains("no channel is configured"));
+}

@@ -1,0 +1,53 @@
+//! SMS, by a server that speaks the form API.
+
+use std::time::Duration;
+
+use tests::receiver::{Answer, Receiver};
+use watch::alert::desk::Retry;
+
+use super::{Files, fails, firing};
+
+const PATH: &str = "/2010-04-01/Accounts/AC01/Messages.json";
+
+fn files() -> Files {
+    Files::new().with("token", "0123456789abcdef\n")
+}
+
+fn text(receiver: &Receiver, to: &str) -> String {
+    let url = receiver.url("");
+    format!("[sms]\nurl = \"{url}\"\naccount = \"AC01\"\ntoken_file = \"token\"\nfrom = \"+33600000000\"\nto = {to}\n")
+}
+
+#[tokio::test]
+async fn each_number_gets_the_message_from_the_account() {
+    let receiver = Receiver::start().await;
+    receiver.answer(PATH, Answer::status(201).body("{\"sid\":\"SM1\"}"));
+    let sender = files().sender(&text(&receiver, "[\"+33612345678\", \"+33612345679\"]"));
+    sender.send(&firing()).await.unwrap();
+    let mut requests = receiver.taken(PATH, 2).await;
+    requests.sort_by(|a, b| a.body.cmp(&b.body));
+    let first = &requests[0];
+    // AC01:0123456789abcdef
+    assert_eq!(first.headers["authorization"], "Basic QUMwMTowMTIzNDU2Nzg5YWJjZGVm");
+    assert_eq!(first.headers["content-type"], "application/x-www-form-urlencoded");
+    assert_eq!(
+        first.body,
+        "To=%2B33612345678&From=%2B33600000000&Body=swarm+CRITICAL%3A+serveur18+%2810.10.25.166%29+is+down%3A+\
+         heartbeat+failure"
+    );
+    assert!(requests[1].body.starts_with("To=%2B33612345679&"));
+}
+
+#[tokio::test]
+async fn what_the_service_refuses_is_hopeless_and_its_own_trouble_is_not() {
+    let receiver = Receiver::start().await;
+    let sender = files().sender(&text(&receiver, "\"+33612345678\""));
+    receiver.answer(PATH, Answer::status(401).body("{\"message\": \"Authenticate, not with 0123456789abcdef\"}"));
+    let failure = fails(&sender, &["0123456789abcdef", "QUMwMTow"]).await;
+    assert_eq!(failure.retry, Retry::Hopeless);
+    assert!(failure.error.contains("401") && failure.error.contains("(secret)"), "{failure:?}");
+    receiver.answer(PATH, Answer::status(500));
+    assert!(matches!(fails(&sender, &[]).await.retry, Retry::After(_)));
+    receiver.answer(PATH, Answer::status(429).field("retry-after", "17"));
+    assert_eq!(fails(&sender, &[]).await.retry, Retry::After(Duration::from_secs(17)));
+}

@@ -1,0 +1,82 @@
+//! Webhooks, taken by a real HTTP server.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tests::cert::Authority;
+use tests::receiver::{Answer, Receiver};
+use watch::alert::desk::{Kind, Retry};
+
+use super::{Files, fails, firing, notice};
+
+fn text(format: &str, url: &str, more: &str) -> String {
+    format!("[[webhook]]\nformat = \"{format}\"\nurl = \"{url}\"\n{more}")
+}
+
+#[tokio::test]
+async fn each_format_goes_where_its_receiver_expects_it() {
+    let receiver = Receiver::start().await;
+    let files = Files::new().with("bearer", "Bearer abcdefgh\n");
+    for (format, path, at, key) in [
+        ("json", "/hook", "/hook", "alerts"),
+        ("slack", "/services/T0/B0/x", "/services/T0/B0/x", "attachments"),
+        ("ntfy", "/topic", "/", "topic"),
+    ] {
+        let sender = files.sender(&text(format, &receiver.url(path), "header_files = { Authorization = \"bearer\" }"));
+        sender.send(&firing()).await.unwrap();
+        let request = receiver.taken(at, 1).await.remove(0);
+        assert_eq!(request.method, "POST");
+        assert_eq!(request.headers["authorization"], "Bearer abcdefgh");
+        assert_eq!(request.headers["content-type"], "application/json");
+        let body: Value = serde_json::from_str(&request.body).unwrap();
+        assert!(body.get(key).is_some(), "{format}: {body}");
+    }
+    let sender = files.sender(&text("alertmanager", &receiver.url("/am"), ""));
+    sender.send(&firing()).await.unwrap();
+    sender.send(&notice("i", Kind::Resolved, None)).await.unwrap();
+    let requests = receiver.taken("/am/api/v2/alerts", 2).await;
+    let alerts: Vec<Value> = requests.iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect();
+    assert_eq!(alerts[0][0]["labels"], alerts[1][0]["labels"]);
+    assert!(alerts[0][0]["endsAt"].as_str() > alerts[1][0]["endsAt"].as_str());
+}
+
+#[tokio::test]
+async fn answers_say_whether_to_try_again_and_errors_hide_the_address() {
+    let receiver = Receiver::start().await;
+    let token = "T0SECRET/B0SECRET";
+    let path = format!("/services/{token}");
+    let sender = Files::new().sender(&text("slack", &receiver.url(&path), "timeout = \"1s\""));
+    for (answer, hopeless) in [
+        (Answer::status(404).body(&format!("no {path} here")), true),
+        (Answer::status(400), true),
+        (Answer::status(302).field("location", "http://localhost:1/elsewhere"), true),
+        (Answer::status(503), false),
+        (Answer::status(429), false),
+        (Answer::status(408), false),
+        (Answer::status(200).after(Duration::from_secs(30)), false),
+    ] {
+        receiver.answer(&path, answer);
+        let failure = fails(&sender, &[token, "T0SECRET", "B0SECRET"]).await;
+        assert_eq!(failure.retry == Retry::Hopeless, hopeless, "{failure:?}");
+    }
+    receiver.answer(&path, Answer::status(204));
+    sender.send(&firing()).await.unwrap();
+    let url = receiver.url(&path);
+    drop(receiver);
+    let sender = Files::new().sender(&text("slack", &url, ""));
+    assert!(matches!(fails(&sender, &[token]).await.retry, Retry::After(_)));
+}
+
+#[tokio::test]
+async fn certificates_are_checked_against_the_authorities_that_were_given() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let receiver = Receiver::start_tls(&authority.issue("hook", &["localhost"])).await;
+    let sender = |authority: &Authority| {
+        let files = Files::new().copy("ca.pem", &authority.write_certificate("ca.pem"));
+        files.sender(&format!("alerts.ca_file = \"ca.pem\"\n{}", text("json", &receiver.url("/"), "")))
+    };
+    sender(&authority).send(&firing()).await.unwrap();
+    let failure = fails(&sender(&other), &[]).await;
+    assert!(failure.error.contains("certificate"), "{failure:?}");
+    assert_eq!(receiver.received("/").len(), 1);
+}

@@ -1,0 +1,51 @@
+//! axe-core, which finds what keeps people with a disability from using a page; <https://dequeuniversity.com>.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::Page;
+use crate::python::environment;
+
+/// What the page must not have. Its lesser findings are a matter of taste.
+const GRAVE: [&str; 2] = ["serious", "critical"];
+
+/// The engine itself, to be evaluated in a page.
+///
+/// # Panics
+/// When it cannot be installed.
+#[must_use]
+pub fn script() -> String {
+    let libraries = environment("axe", &["--no-deps"]).join("lib");
+    let versions = fs::read_dir(&libraries).expect("a virtual environment");
+    let files = versions.filter_map(Result::ok).map(|version| version.path().join(FILE));
+    let file: PathBuf = files.into_iter().find(|file| file.is_file()).expect("axe.min.js in its package");
+    fs::read_to_string(file).expect("text")
+}
+
+const FILE: &str = "site-packages/axe_playwright_python/axe.min.js";
+
+impl Page {
+    /// What axe finds in the page as it is: one line for each serious or critical finding, with the elements.
+    ///
+    /// # Panics
+    /// When axe did not run all of its rules for WCAG 2.2 A and AA.
+    pub async fn barriers(&self, script: &str) -> Vec<String> {
+        if self.evaluate("typeof axe").await == "undefined" {
+            self.evaluate(&format!("{script}\n;0")).await;
+        }
+        let run = "axe.run(document, { resultTypes: ['violations'] }).then((found) => ({
+            passed: found.passes.length,
+            violations: found.violations.map((one) => ({
+                id: one.id, impact: one.impact, help: one.help,
+                nodes: one.nodes.map((node) => `${node.target} ${node.any.concat(node.all, node.none).map((c) => c.message)}`),
+            })),
+        }))";
+        let found = self.evaluate(run).await;
+        assert!(found["passed"].as_u64() > Some(15), "axe looked at next to nothing: {found}");
+        let violations = found["violations"].as_array().cloned().unwrap_or_default();
+        let grave = violations.iter().filter(|one| GRAVE.iter().any(|impact| one["impact"] == *impact));
+        grave.map(Value::to_string).collect()
+    }
+}

@@ -1,0 +1,182 @@
+//! A real engine of the test's own, that may be frozen, killed and started again.
+//!
+//! It has namespaces of its own for processes, mounts, network and host name: nothing of it outlives it, and
+//! nothing of the machine's own engine is touched. Tasks have no network, so no rule of a firewall is needed.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::wait::eventually;
+
+/// An engine is slow to start on a busy machine.
+const START: Duration = Duration::from_secs(90);
+
+/// An engine. Dropping it ends it and removes what it has.
+#[derive(Debug)]
+pub struct Dockerd {
+    process: Process,
+    /// Removed after the process that writes to it has ended.
+    folder: TempDir,
+}
+
+/// Why no engine can be started here; `None` if one can.
+#[must_use]
+pub fn missing() -> Option<&'static str> {
+    let found = |program: &str| {
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&paths).any(|path| path.join(program).is_file())
+    };
+    if !geteuid().is_root() {
+        return Some("only root can start an engine");
+    }
+    (!found("dockerd") || !found("docker")).then_some("dockerd and docker are not installed (docker.io)")
+}
+
+impl Dockerd {
+    /// Starts one that is in no swarm.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a directory");
+        let mut engine = Self { process: spawn(folder.path()), folder };
+        engine.ready().await;
+        engine
+    }
+
+    /// As `--docker` has it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("unix://{}", self.folder.path().join("socket").display())
+    }
+
+    /// Runs the client on it, and returns what it writes.
+    ///
+    /// # Panics
+    /// When the client fails.
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        let output = self.client().args(arguments).output().expect("a Docker client");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "docker {arguments:?}: {error}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Makes an image of one program, which needs nothing beside it.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn import(&self, program: &Path, image: &str) {
+        let name = program.file_name().expect("a file");
+        let mut tar = Command::new("tar")
+            .arg("-C")
+            .arg(program.parent().expect("a folder"))
+            .arg("-c")
+            .arg(name)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("tar");
+        let archive = tar.stdout.take().expect("piped");
+        let output = self.client().args(["import", "-", image]).stdin(archive).output().expect("a Docker client");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(tar.wait().expect("tar").success(), "tar failed");
+    }
+
+    /// Stops it where it is, with every connection left open.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// `kill -9`, also of its containers.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on what it had.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn restart(&mut self) {
+        self.process.kill();
+        self.process = spawn(self.folder.path());
+        self.ready().await;
+    }
+
+    fn client(&self) -> Command {
+        let mut command = Command::new("docker");
+        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        // So that an engine that hangs fails the test.
+        command.env("HOME", self.folder.path()).args(["--host", &self.url()]);
+        command
+    }
+
+    /// To the engine itself: the only child of what made its namespaces.
+    fn signal(&self, signal: Signal) {
+        let parent = self.process.pid().as_raw_nonzero();
+        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).expect("its process");
+        let child = children.split_whitespace().next().and_then(|id| id.parse().ok()).and_then(Pid::from_raw);
+        kill_process(child.expect("the engine runs"), signal).expect("our own child can be signalled");
+    }
+
+    async fn ready(&mut self) {
+        let client = || self.client().arg("version").output().is_ok_and(|output| output.status.success());
+        eventually("an answer of the engine", START, async || client()).await;
+    }
+}
+
+fn spawn(folder: &Path) -> Process {
+    let script = "ip link set lo up && hostname engine && mount --make-rprivate / && exec dockerd \
+        --data-root \"$0/data\" --exec-root \"$0/exec\" --pidfile \"$0/pid\" --host \"unix://$0/socket\" \
+        --iptables=false --bridge=none --log-level warn";
+    for name in ["pid", "exec/containerd/containerd.pid"] {
+        // Of a process that was killed; its number may be another's by now.
+        drop(std::fs::remove_file(folder.join(name)));
+    }
+    Process::of("unshare")
+        .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--mount", "--net", "--uts"])
+        .args(["sh", "-c", script])
+        .arg(folder)
+        .start()
+}
+
+/// Builds the program that tasks run: alone it sleeps, `exit CODE` ends.
+///
+/// # Panics
+/// When there is no compiler, or no static C library.
+#[must_use]
+pub fn program(folder: &Path) -> std::path::PathBuf {
+    let source = br#"
+        fn main() {
+            let mut words = std::env::args().skip(1);
+            match words.next().as_deref() {
+                Some("exit") => std::process::exit(words.next().map_or(0, |code| code.parse().unwrap_or(1))),
+                Some("check") => {}
+                _ => loop { std::thread::sleep(std::time::Duration::from_secs(3600)) },
+            }
+        }
+    "#;
+    let program = folder.join("tiny");
+    // The target is named so that it is linked like the image's own programs are.
+    let mut compiler = Command::new("rustc")
+        .args(["-C", "target-feature=+crt-static", "-O", "--crate-name", "tiny", "-o"])
+        .arg(&program)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("rustc");
+    compiler.stdin.take().expect("piped").write_all(source).expect("rustc reads");
+    let output = compiler.wait_with_output().expect("rustc");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    program
+}

@@ -1,0 +1,205 @@
+//! A real HTTP server that keeps what it is sent and answers as a test tells it: the other end of webhooks.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, crypto::aws_lc_rs};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::cert::Certificate;
+use crate::wait::{SOON, eventually, pause};
+
+/// One request, as it came.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Its method.
+    pub method: Method,
+    /// Path and query.
+    pub target: String,
+    /// Its fields.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: String,
+}
+
+/// How to answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    status: StatusCode,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+    after: Duration,
+}
+
+impl Answer {
+    /// This status and no body.
+    ///
+    /// # Panics
+    /// When there is no such status.
+    #[must_use]
+    pub fn status(status: u16) -> Self {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Self { status, headers: Vec::new(), body: String::new(), after: Duration::ZERO }
+    }
+
+    /// With a field.
+    #[must_use]
+    pub fn field(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// With a body.
+    #[must_use]
+    pub fn body(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.body);
+        self
+    }
+
+    /// After a while.
+    #[must_use]
+    pub fn after(mut self, time: Duration) -> Self {
+        self.after = time;
+        self
+    }
+}
+
+/// The server. Dropping it stops it.
+#[derive(Debug)]
+pub struct Receiver {
+    address: SocketAddr,
+    scheme: &'static str,
+    state: Arc<State>,
+    /// Ends with this.
+    _task: JoinSet<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    received: Mutex<Vec<Received>>,
+    /// By path; the rest is answered with 200.
+    answers: Mutex<HashMap<String, Answer>>,
+}
+
+impl Receiver {
+    /// Without TLS, on a port of its own.
+    ///
+    /// # Panics
+    /// When no port can be bound.
+    pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// With TLS and this certificate.
+    ///
+    /// # Panics
+    /// When no port can be bound or the certificate makes no sense.
+    pub async fn start_tls(certificate: &Certificate) -> Self {
+        let chain = CertificateDer::pem_file_iter(&certificate.certificate_file).expect("a file");
+        let chain: Result<Vec<_>, _> = chain.collect();
+        let key = PrivateKeyDer::from_pem_file(&certificate.key_file).expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(chain.expect("certificates"), key)
+            .expect("a certificate and its key");
+        Self::start_with(Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let state = Arc::new(State::default());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut task = JoinSet::new();
+        task.spawn(accept(listener, tls, state.clone()));
+        Self { address, scheme, state, _task: task }
+    }
+
+    /// Its address with `path` behind.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}://localhost:{}{path}", self.scheme, self.address.port())
+    }
+
+    /// Answers requests for `path` so from now on.
+    pub fn answer(&self, path: &str, answer: Answer) {
+        lock(&self.state.answers).insert(path.to_owned(), answer);
+    }
+
+    /// All that has come for `path`.
+    #[must_use]
+    pub fn received(&self, path: &str) -> Vec<Received> {
+        let all = lock(&self.state.received);
+        all.iter().filter(|request| request.target.split('?').next() == Some(path)).cloned().collect()
+    }
+
+    /// Waits until so many have come for `path`.
+    ///
+    /// # Panics
+    /// When they do not within [`SOON`].
+    pub async fn taken(&self, path: &str, count: usize) -> Vec<Received> {
+        eventually(&format!("{count} requests for {path}"), SOON, async || self.received(path).len() >= count).await;
+        self.received(path)
+    }
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let (tls, state) = (tls.clone(), state.clone());
+        connections.spawn(async move {
+            match tls {
+                None => serve(stream, state).await,
+                // A client that does not trust us says so here.
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => serve(stream, state).await,
+                    Err(_) => {}
+                },
+            }
+        });
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, state: Arc<State>) {
+    let service = service_fn(|request| answer(request, state.clone()));
+    // A client may go whenever it likes.
+    http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.unwrap_or(());
+}
+
+async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let path = head.uri.path().to_owned();
+    let answer = lock(&state.answers).get(&path).cloned().unwrap_or_else(|| Answer::status(200));
+    lock(&state.received).push(Received {
+        method: head.method,
+        target: head.uri.to_string(),
+        headers: head.headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    });
+    pause(answer.after).await;
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    Ok(response.body(Full::from(answer.body)).expect("valid fields"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,158 @@
+//! An engine that answers what three real ones once did, and keeps what it was asked.
+//!
+//! What they answered is in `watch/tests/engine`: with a stack in `steady` state, while it was `updating`, after
+//! one of the machines went `down`, and while there was no leader (`lost`).
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::client::{Body, full};
+
+/// An engine on a port of 127.0.0.1. Dropping it stops it.
+#[derive(Debug)]
+pub struct Recorded {
+    address: SocketAddr,
+    state: Arc<State>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    inner: Mutex<Inner>,
+    /// An event for each client that listens.
+    event: Notify,
+}
+
+#[derive(Debug)]
+struct Inner {
+    situation: String,
+    node: Option<String>,
+    asked: Vec<(String, String)>,
+}
+
+impl Recorded {
+    /// Starts one that answers as in `situation`.
+    ///
+    /// # Panics
+    /// When no port can be bound.
+    pub async fn start(situation: &str) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let inner = Inner { situation: situation.to_owned(), node: None, asked: Vec::new() };
+        let state = Arc::new(State { inner: Mutex::new(inner), event: Notify::new() });
+        Self { address, state: state.clone(), server: tokio::spawn(serve(listener, state)) }
+    }
+
+    /// As `--docker` has it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("tcp://{}", self.address)
+    }
+
+    /// From now on answers as in `situation`; nobody is told.
+    pub fn set(&self, situation: &str) {
+        situation.clone_into(&mut self.state.inner().situation);
+    }
+
+    /// From now on is the node `id`.
+    pub fn set_node(&self, id: &str) {
+        self.state.inner().node = Some(id.to_owned());
+    }
+
+    /// Tells those who listen that something has changed.
+    pub fn tell(&self) {
+        self.state.event.notify_waiters();
+    }
+
+    /// What it was asked so far: methods and targets.
+    #[must_use]
+    pub fn asked(&self) -> Vec<(String, String)> {
+        self.state.inner().asked.clone()
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl State {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The ids of the nodes in `situation`.
+///
+/// # Panics
+/// When there is no such situation.
+#[must_use]
+pub fn nodes(situation: &str) -> Vec<String> {
+    let nodes: serde_json::Value =
+        recorded(situation, "nodes").and_then(|text| serde_json::from_str(&text).ok()).expect("recorded nodes");
+    let ids = nodes.as_array().into_iter().flatten().filter_map(|node| node["ID"].as_str());
+    ids.map(str::to_owned).collect()
+}
+
+/// What was recorded.
+fn recorded(situation: &str, name: &str) -> Option<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../watch/tests/engine");
+    std::fs::read_to_string(folder.join(situation).join(format!("{name}.json"))).ok()
+}
+
+async fn serve(listener: TcpListener, state: Arc<State>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let state = state.clone();
+        let service = service_fn(move |request| answer(request, state.clone()));
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async { connection.await.unwrap_or(()) });
+    }
+}
+
+async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Response<Body>, hyper::Error> {
+    let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+    let (situation, node) = {
+        let mut inner = state.inner();
+        inner.asked.push((request.method().to_string(), target));
+        (inner.situation.clone(), inner.node.clone())
+    };
+    let path = request.uri().path();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    if name == "events" {
+        // Each event ends its answer, as an engine that is restarted does; who wants more asks again.
+        state.event.notified().await;
+        let event = r#"{"Type":"node","Action":"update","Actor":{"ID":"a","Attributes":{}},"scope":"swarm"}"#;
+        return Ok(Response::new(full(format!("{event}\n"))));
+    }
+    let is_list = ["nodes", "services", "tasks"].contains(&name);
+    // Without a leader all lists are refused in the same words.
+    let (status, body) = match (situation.as_str(), name) {
+        ("lost", _) if is_list => (StatusCode::INTERNAL_SERVER_ERROR, recorded("lost", "nodes")),
+        (_, "version") => (StatusCode::OK, recorded("steady", "version")),
+        (situation, name) => (StatusCode::OK, recorded(situation, name)),
+    };
+    let Some(mut body) = body else {
+        let mut response = Response::new(full(r#"{"message":"page not found"}"#));
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return Ok(response);
+    };
+    if let (Some(node), "info") = (node, name) {
+        let mut info: serde_json::Value = serde_json::from_str(&body).expect("what was recorded is JSON");
+        info["Swarm"]["NodeID"] = node.into();
+        body = info.to_string();
+    }
+    let mut response = Response::new(full(body));
+    *response.status_mut() = status;
+    Ok(response)
+}

@@ -1,0 +1,168 @@
+//! The live page's own files behind a server that shows it pictures as a test makes them: what the page
+//! does with a hundred nodes, or fifty changes a second, is seen without an engine that has them.
+//!
+//! It speaks the part of `watch`'s API that the page uses, and nothing of it is decided here: deltas are
+//! made by `watch` itself.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::{StreamExt, stream};
+use http::{Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+use tokio::task::{JoinHandle, JoinSet};
+use watch::page::{CONTENT_SECURITY_POLICY, asset};
+use watch::picture::{Delta, Millis, Picture};
+
+use crate::client::{self, Body, full};
+
+/// As the server does.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// A server on a port of 127.0.0.1. Dropping it stops it.
+#[derive(Debug)]
+pub struct Stage {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    picture: Mutex<Picture>,
+    events: broadcast::Sender<String>,
+}
+
+impl Stage {
+    /// Starts with this picture.
+    ///
+    /// # Panics
+    /// When no port can be bound.
+    pub async fn start(picture: Picture) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let shared = Arc::new(Shared { picture: Mutex::new(picture), events: broadcast::channel(4096).0 });
+        Self { address, shared: shared.clone(), server: tokio::spawn(serve(listener, shared)) }
+    }
+
+    /// Where the page is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// Changes the picture; every page is sent what that changed.
+    pub fn change(&self, change: impl FnOnce(&mut Picture)) {
+        let mut picture = self.shared.picture();
+        let before = picture.clone();
+        change(&mut picture);
+        let delta = Delta::between(&before, &picture);
+        self.shared.send("delta", &serde_json::to_string(&delta).expect("a picture is JSON"));
+    }
+
+    /// How many pages listen.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.shared.events.receiver_count()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Shared {
+    fn picture(&self) -> MutexGuard<'_, Picture> {
+        self.picture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine is well: its last answer is as young as a beat.
+    fn beat(&self) {
+        let mut picture = self.picture();
+        if picture.source.error.is_none() {
+            picture.source.at = Some(now());
+            let delta = Delta { source: Some(picture.source.clone()), ..Delta::default() };
+            self.send("delta", &serde_json::to_string(&delta).expect("a picture is JSON"));
+        }
+        let _listeners = self.events.send(beat());
+    }
+
+    fn send(&self, name: &str, data: &str) {
+        // An error says that nobody listens.
+        let _listeners = self.events.send(event(name, data));
+    }
+}
+
+/// Now, as pictures have it.
+#[must_use]
+pub fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+fn event(name: &str, data: &str) -> String {
+    format!("event: {name}\ndata: {data}\n\n")
+}
+
+fn beat() -> String {
+    event("beat", &json!({ "now": now() }).to_string())
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    let mut beats = tokio::time::interval(BEAT);
+    loop {
+        tokio::select! {
+            Ok((stream, _)) = listener.accept() => {
+                let shared = shared.clone();
+                let service = service_fn(move |request| {
+                    let response = answer(&request, &shared);
+                    async { Ok::<_, Infallible>(response) }
+                });
+                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                connections.spawn(async { connection.await.unwrap_or(()) });
+            }
+            _ = beats.tick() => shared.beat(),
+        }
+    }
+}
+
+fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
+    let (kind, body) = match request.uri().path() {
+        "/api/events" => ("text/event-stream", events(shared)),
+        path => match asset(path) {
+            Some(asset) => (asset.content_type, full(asset.body)),
+            None => ("text/plain", full("not found")),
+        },
+    };
+    let found = kind != "text/plain";
+    let mut response = Response::new(body);
+    *response.status_mut() = if found { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+    response
+}
+
+fn events(shared: &Shared) -> Body {
+    // Subscribed under the lock: no change falls between the picture and the first delta.
+    let picture = shared.picture();
+    let changes = shared.events.subscribe();
+    let first = event("snapshot", &serde_json::to_string(&*picture).expect("a picture is JSON")) + &beat();
+    drop(picture);
+    let rest = stream::unfold(changes, async |mut changes| {
+        let text = changes.recv().await.ok()?;
+        Some((Ok(text.into()), changes))
+    });
+    client::stream(stream::once(async { Ok(first.into()) }).chain(rest))
+}

@@ -1,0 +1,114 @@
+use clap::{CommandFactory, FromArgMatches};
+
+use super::*;
+use crate::error::chain;
+
+/// Parses without this process's variables.
+fn parse(args: &[&str]) -> Result<Config, ConfigError> {
+    let command = Flags::command().mut_args(|arg| arg.env(None));
+    let matches = command.try_get_matches_from(["watch"].iter().chain(args));
+    let flags = Flags::from_arg_matches(&matches.unwrap()).unwrap();
+    Config::parse(&flags, |path| match path.to_str() {
+        Some("url") => Ok(b"redis://:s3cret@from-file\n".to_vec()),
+        Some("secret") => Ok(b"s3cret\n".to_vec()),
+        Some("pair") => Ok(b"ops:s3cret\n".to_vec()),
+        Some("lines") => Ok(b"s3cret\ns3cret\n".to_vec()),
+        Some("binary") => Ok(vec![0xff]),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    })
+}
+
+#[test]
+fn what_is_in_force_is_displayed_without_secrets() {
+    insta::assert_snapshot!(parse(&[]).unwrap().to_string(), @r"
+    page             http://0.0.0.0:8080
+    engine           unix:///var/run/docker.sock
+    fresh            10s
+    redis            none
+    edges            none
+    other instances  none
+    alerts           on the page alone
+    disk             /
+    who may look     anybody
+    connections      512
+    streams          128
+    grace            5s
+    ");
+    let config = parse(&[
+        "--listen=[::1]:81",
+        "--docker=tcp://10.0.0.1:2375",
+        "--fresh=1m",
+        "--redis-sentinels=a:1,b",
+        "--redis-password-file=secret",
+        "--edges=tasks.edge:9901,10.0.0.2:9901",
+        "--peers=tasks.watch:8080",
+        "--disk=/var/lib/docker",
+        "--password-file=pair",
+        "--token-file=secret",
+        "--max-connections=20",
+        "--max-streams=9",
+        "--grace=1s",
+    ]);
+    insta::assert_snapshot!(config.unwrap().to_string(), @r"
+    page             http://[::1]:81
+    engine           tcp://10.0.0.1:2375
+    fresh            1m
+    redis            counter by a:1,b:26379
+    edges            tasks.edge:9901, 10.0.0.2:9901
+    other instances  tasks.watch:8080
+    alerts           on the page alone
+    disk             /var/lib/docker
+    who may look     who knows the password or the token
+    connections      20
+    streams          9
+    grace            1s
+    ");
+}
+
+#[test]
+fn errors_name_the_setting_and_never_the_secret() {
+    let table: [(&[&str], &str); 31] = [
+        (&["--listen=8080"], "--listen (WATCH_LISTEN) is \"8080\""),
+        (&["--docker="], "--docker (DOCKER_HOST) is \"\": write unix:///var/run/docker.sock"),
+        (&["--docker=unix://docker.sock"], "--docker (DOCKER_HOST) is"),
+        (&["--docker=tcp://engine"], "--docker (DOCKER_HOST) is \"tcp://engine\""),
+        (&["--docker=ssh://engine"], "--docker (DOCKER_HOST) is"),
+        (&["--fresh=1s"], "--fresh (WATCH_FRESH) is \"1s\", which is too short"),
+        (&["--fresh=11m"], "--fresh (WATCH_FRESH) is \"11m\", which is too long: write at most 10m"),
+        (&["--fresh=soon"], "--fresh (WATCH_FRESH) is \"soon\": write a time with its unit"),
+        (&["--edges=tasks.edge"], "--edges (WATCH_EDGES) has \"tasks.edge\": write host:port"),
+        (&["--peers=http://a:1"], "--peers (WATCH_PEERS) has \"http://a:1\""),
+        (&["--disk="], "--disk (WATCH_DISK) is empty"),
+        (&["--redis-url=http://:s3cret@redis"], "--redis-url (REDIS_URL) cannot be used: write redis://"),
+        (&["--redis-url=redis://:s3cret@redis/x"], "--redis-url (REDIS_URL) cannot be used: the URL"),
+        (&["--redis-url=redis://r", "--redis-url-file=url"], "are both set"),
+        (&["--redis-url-file=redis://:s3cret@redis"], "--redis-url-file (REDIS_URL_FILE) is a URL"),
+        (&["--redis-url-file=gone"], "--redis-url-file (REDIS_URL_FILE) names \"gone\", which cannot be read"),
+        (&["--redis-sentinels=a", "--redis-url=redis://r"], "--redis-sentinels (REDIS_SENTINELS) is set beside"),
+        (&["--redis-sentinels=a:x"], "--redis-sentinels (REDIS_SENTINELS) cannot be used: \"a:x\" is no sentinel"),
+        (&["--redis-sentinels=a", "--redis-master="], "--redis-master (REDIS_MASTER) cannot be used: it is empty"),
+        (&["--redis-sentinels=a", "--redis-password-file=lines"], "--redis-password-file (REDIS_PASSWORD_FILE) names"),
+        (&["--redis-sentinels=a", "--sentinel-user-file=gone"], "--sentinel-user-file (SENTINEL_USER_FILE) names"),
+        (&["--redis-url=redis://r", "--redis-user-file=secret"], "--redis-user-file (REDIS_USER_FILE) is set without"),
+        (&["--password-file=secret"], "--password-file (WATCH_PASSWORD_FILE) names a file that cannot be used"),
+        (&["--password-file=lines"], "--password-file (WATCH_PASSWORD_FILE) names a file that holds no line"),
+        (&["--token-file=binary"], "--token-file (WATCH_TOKEN_FILE) names a file that holds no line"),
+        (&["--max-connections=0"], "--max-connections (WATCH_MAX_CONNECTIONS) is 0: write a number from 1"),
+        (&["--max-connections=many"], "--max-connections (WATCH_MAX_CONNECTIONS) is \"many\": write a number"),
+        (&["--max-connections=256"], "--max-streams (WATCH_MAX_STREAMS) is 128, which leaves no room"),
+        (&["--max-streams=1000001"], "--max-streams (WATCH_MAX_STREAMS) is 1000001"),
+        (&["--grace=2h"], "--grace (WATCH_GRACE) is \"2h\", which is too long"),
+        (&["--log=watch=loud"], "--log (LOG) is \"watch=loud\""),
+    ];
+    for (args, part) in table {
+        let text = chain(&parse(args).unwrap_err());
+        assert!(text.contains(part), "{args:?}: {text}");
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+}
+
+#[test]
+fn a_url_may_come_from_a_file() {
+    let config = parse(&["--redis-url-file=url"]).unwrap();
+    assert_eq!(config.redis.unwrap().to_string(), "from-file:6379");
+}

@@ -1,0 +1,233 @@
+//! Against what real engines answered.
+
+use std::fmt::Write;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    engine::wire,
+    picture::{Health, Mode, NodeState, TaskState},
+};
+
+const STEADY: [&str; 3] = [
+    include_str!("../../../tests/engine/steady/nodes.json"),
+    include_str!("../../../tests/engine/steady/services.json"),
+    include_str!("../../../tests/engine/steady/tasks.json"),
+];
+const UPDATING: [&str; 3] = [
+    include_str!("../../../tests/engine/updating/nodes.json"),
+    include_str!("../../../tests/engine/updating/services.json"),
+    include_str!("../../../tests/engine/updating/tasks.json"),
+];
+const DOWN: [&str; 3] = [
+    include_str!("../../../tests/engine/down/nodes.json"),
+    include_str!("../../../tests/engine/down/services.json"),
+    include_str!("../../../tests/engine/down/tasks.json"),
+];
+
+fn lists([nodes, services, tasks]: [&str; 3]) -> Lists {
+    let (nodes, lost_nodes) = wire::list(nodes.as_bytes()).unwrap();
+    let (services, lost_services) = wire::list(services.as_bytes()).unwrap();
+    let (tasks, lost_tasks) = wire::list(tasks.as_bytes()).unwrap();
+    Lists { nodes, services, tasks, lost: lost_nodes + lost_services + lost_tasks }
+}
+
+/// In a form that people compare.
+fn shown(swarm: &Swarm) -> String {
+    let mut text = String::new();
+    let quorum = swarm.quorum;
+    writeln!(text, "managers {} of {}, lost: {}", quorum.reachable, quorum.managers, quorum.lost).unwrap();
+    let mut nodes: Vec<_> = swarm.nodes.values().collect();
+    nodes.sort_by_key(|node| &node.hostname);
+    for node in nodes {
+        let leads = if node.leader { " leads" } else { "" };
+        let (state, address) = (node.state, node.address.as_deref().unwrap_or("-"));
+        writeln!(text, "{} {address} {:?} {state:?} {:?}{leads}", node.hostname, node.role, node.message).unwrap();
+    }
+    let mut services: Vec<_> = swarm.services.values().collect();
+    services.sort_by_key(|service| &service.name);
+    for service in services {
+        let (running, desired) = (service.running, service.desired);
+        let update = service.update.as_ref().map(|update| update.state);
+        let tag = service.image.tag.as_deref().unwrap_or("-");
+        let (mode, ports) = (service.mode, &service.ports);
+        writeln!(text, "{} {running}/{desired} {mode:?} :{tag} {ports:?} {update:?}", service.name).unwrap();
+    }
+    let mut tasks: Vec<_> = swarm.tasks.values().collect();
+    tasks.sort_by_key(|task| (&task.name, task.created_at));
+    for task in tasks {
+        let (state, desired, restarts) = (task.state, task.desired, task.restarts);
+        let tag = task.image.tag.as_deref().unwrap_or("-");
+        let node = task.node.as_ref().and_then(|node| swarm.nodes.get(node)).map_or("-", |node| &node.hostname);
+        let health = if task.health == Health::None { String::new() } else { format!(" {:?}", task.health) };
+        let error = task.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+        writeln!(text, "{} on {node} :{tag} {state:?}/{desired:?}{health} {restarts}{error}", task.name).unwrap();
+    }
+    text
+}
+
+#[test]
+fn a_stack_in_steady_state() {
+    insta::assert_snapshot!(shown(&Memory::default().swarm(&lists(STEADY), 7)));
+}
+
+#[test]
+fn a_stack_that_is_being_updated() {
+    insta::assert_snapshot!(shown(&Memory::default().swarm(&lists(UPDATING), 7)));
+}
+
+#[test]
+fn a_stack_after_a_machine_went_down() {
+    insta::assert_snapshot!(shown(&Memory::default().swarm(&lists(DOWN), 7)));
+}
+
+#[test]
+fn nothing_that_may_be_secret_passes() {
+    for recorded in [STEADY, UPDATING, DOWN] {
+        assert!(recorded.iter().all(|text| text.contains("s3cret")), "the recording has secrets");
+        let lists = lists(recorded);
+        assert_eq!(lists.lost, 0);
+        assert!(!format!("{lists:?}").contains("s3cret"), "none is even read");
+        let swarm = Memory::default().swarm(&lists, 7);
+        let json = serde_json::to_string(&(&swarm.nodes, &swarm.services, &swarm.tasks)).unwrap();
+        assert!(!json.contains("s3cret") && json.len() > 1000);
+    }
+}
+
+#[test]
+fn a_node_is_in_its_state_since_it_was_seen_to_change() {
+    let mut memory = Memory::default();
+    let first = memory.swarm(&lists(STEADY), 1_000);
+    let updated: Vec<_> = first.nodes.values().map(|node| node.since).collect();
+    assert!(updated.iter().all(|since| since.is_some_and(|since| since > 1_700_000_000_000)), "{updated:?}");
+    let second = memory.swarm(&lists(DOWN), 9_000);
+    for (id, node) in &second.nodes {
+        let expected = if node.state == NodeState::Down { Some(9_000) } else { first.nodes[id].since };
+        assert_eq!(node.since, expected, "{}", node.hostname);
+    }
+    assert_eq!(memory.swarm(&lists(DOWN), 10_000).nodes, second.nodes, "and stays so");
+}
+
+#[test]
+fn tasks_of_a_service_that_is_gone_keep_its_name() {
+    let mut memory = Memory::default();
+    let [nodes, _services, tasks] = STEADY;
+    memory.swarm(&lists(STEADY), 7);
+    let swarm = memory.swarm(&lists([nodes, "[]", tasks]), 8);
+    assert!(swarm.tasks.values().any(|task| task.name == "shop_web.1"));
+    memory.swarm(&Lists::default(), 9);
+    assert!(memory.names.is_empty(), "and are forgotten with them");
+}
+
+#[test]
+fn the_addresses_of_running_tasks_lead_to_their_nodes() {
+    let swarm = Memory::default().swarm(&lists(STEADY), 7);
+    let agents = swarm.services.iter().find(|(_id, service)| service.mode == Mode::Global).unwrap().0;
+    let on = |node: &String| swarm.addresses.values().filter(|of| *of == node).count();
+    for task in swarm.tasks.values().filter(|task| task.service == *agents) {
+        assert!(on(task.node.as_ref().unwrap()) >= 1, "{}", task.name);
+    }
+    let wanted = swarm.tasks.values().filter(|task| task.state == TaskState::Running).count();
+    assert!(swarm.addresses.len() >= wanted - 1, "{}", swarm.addresses.len());
+}
+
+#[test]
+fn a_leader_that_sees_itself_nowhere_has_its_managers_address() {
+    let node = |status: &str, manager: &str| {
+        let node = json!([{"ID": "a", "Status": {"State": "ready", "Addr": status},
+            "ManagerStatus": {"Leader": true, "Reachability": "reachable", "Addr": manager}}]);
+        let lists = Lists { nodes: wire::list(node.to_string().as_bytes()).unwrap().0, ..Lists::default() };
+        Memory::default().swarm(&lists, 7).nodes["a"].address.clone()
+    };
+    assert_eq!(node("0.0.0.0", "10.0.0.5:2377").as_deref(), Some("10.0.0.5"));
+    assert_eq!(node("::", "[fd00::5]:2377").as_deref(), Some("fd00::5"));
+    assert_eq!(node("10.0.0.6", "10.0.0.5:2377").as_deref(), Some("10.0.0.6"));
+    assert_eq!(node("0.0.0.0", "0.0.0.0:2377"), None);
+    assert_eq!(node("", ""), None);
+}
+
+#[test]
+fn words_of_newer_engines_are_unknown_and_nothing_else_is_lost() {
+    let [nodes, services, tasks] = STEADY.map(|text| {
+        text.replace("\"running\"", "\"levitating\"")
+            .replace("\"State\":\"ready\"", "\"State\":\"dreaming\"")
+            .replace("\"reachable\"", "\"nearby\"")
+            .replace("\"Isolation\":\"default\"", "\"Isolation\":\"perfect\"")
+    });
+    let lists = lists([&nodes, &services, &tasks]);
+    assert_eq!(lists.lost, 0);
+    let swarm = Memory::default().swarm(&lists, 7);
+    assert!(swarm.nodes.values().all(|node| node.state == NodeState::Unknown && node.reachable == Some(false)));
+    assert!(swarm.tasks.values().any(|task| task.state == TaskState::Unknown));
+    assert_eq!(swarm.services.len(), 3);
+}
+
+/// JSON as it might come, with names that mean something.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-z0-9:/@.]{0,8}".prop_map(Value::from),
+        Just(Value::from("running")),
+        Just(Value::from("2026-11-27T13:59:58.960703901Z")),
+        Just(Value::from("0001-01-01T00:00:00Z")),
+    ];
+    let names = prop::sample::select(vec![
+        "ID",
+        "Spec",
+        "Status",
+        "State",
+        "DesiredState",
+        "ServiceID",
+        "NodeID",
+        "Slot",
+        "Mode",
+        "Replicated",
+        "Replicas",
+        "Global",
+        "ContainerSpec",
+        "Image",
+        "TaskTemplate",
+        "ManagerStatus",
+        "Addr",
+        "Timestamp",
+        "CreatedAt",
+        "NetworksAttachments",
+        "Addresses",
+        "Endpoint",
+        "Ports",
+        "PublishedPort",
+        "UpdateStatus",
+    ]);
+    leaf.prop_recursive(4, 64, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(names.clone(), inner, 0..6)
+                .prop_map(|map| map.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_an_engine_answers_makes_a_picture(
+        nodes in prop::collection::vec(any_json(), 0..4),
+        services in prop::collection::vec(any_json(), 0..4),
+        tasks in prop::collection::vec(any_json(), 0..6),
+    ) {
+        let texts = [nodes, services, tasks].map(|list| Value::from(list).to_string());
+        let lists = lists(texts.each_ref().map(String::as_str));
+        let mut memory = Memory::default();
+        let swarm = memory.swarm(&lists, 7);
+        for service in swarm.services.values() {
+            prop_assert!(usize::try_from(service.running).unwrap() <= swarm.tasks.len());
+        }
+        prop_assert!(swarm.quorum.reachable <= swarm.quorum.managers);
+        prop_assert!(!swarm.nodes.contains_key("") && !swarm.tasks.contains_key("") && !swarm.services.contains_key(""));
+        // The same lists are the same swarm.
+        prop_assert_eq!(memory.swarm(&lists, 9), swarm);
+    }
+}

@@ -1,0 +1,280 @@
+//! The interface without sockets: a request in, an answer out. Time is paused where it matters.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+
+use super::{Access, Limits, Local, Response, Web};
+use crate::{
+    hub::Feed,
+    metrics::Metrics,
+    picture::{Delta, Node, NodeState, Picture},
+};
+
+const FRESH: Duration = Duration::from_secs(10);
+const PATHS: [&str; 8] =
+    ["/", "/api/swarm", "/api/events", "/api/nodes", "/api/local", "/metrics", "/healthz", "/readyz"];
+
+/// An interface with its feed, on which the engine has just answered with one node.
+fn web(access: Access, streams: usize) -> (Arc<Web>, Arc<Feed>) {
+    let feed = Arc::new(Feed::new("abc".to_owned()));
+    feed.set_fresh(Some(Instant::now()));
+    feed.publish(picture(NodeState::Ready));
+    let limits = Limits { streams, fresh: FRESH };
+    let web = Web::new(feed.clone(), Arc::default(), access, limits, Local { disk: "/".into() });
+    (Arc::new(web), feed)
+}
+
+fn picture(state: NodeState) -> Picture {
+    let mut picture = Picture::default();
+    picture.source.instance = "abc".to_owned();
+    picture.source.node = "n".to_owned();
+    let address = Some("10.0.0.1".to_owned());
+    picture.nodes.insert("n".to_owned(), Node { hostname: "one".to_owned(), address, state, ..Node::default() });
+    picture
+}
+
+fn request(method: Method, target: &str, headers: &[(HeaderName, &str)]) -> Request<()> {
+    let mut request = Request::builder().method(method).uri(target);
+    for (name, value) in headers {
+        request = request.header(name, *value);
+    }
+    request.body(()).unwrap()
+}
+
+async fn get(web: &Web, target: &str, headers: &[(HeaderName, &str)]) -> Response {
+    web.respond(&request(Method::GET, target, headers)).await
+}
+
+async fn text(response: Response) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+/// The next event of a stream, as name, id and data.
+async fn event(response: &mut Response) -> Option<(String, String, String)> {
+    loop {
+        let frame: Bytes = response.body_mut().frame().await?.unwrap().into_data().unwrap();
+        let text = String::from_utf8(frame.to_vec()).unwrap();
+        assert!(text.ends_with("\n\n"), "{text:?}");
+        let field = |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            value.unwrap_or_default().to_owned()
+        };
+        if !field("event").is_empty() {
+            return Some((field("event"), field("id"), field("data")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_that_bind_a_browser() {
+    let (web, _feed) = web(Access::default(), 4);
+    for path in PATHS.into_iter().chain(["/nowhere"]) {
+        let response = get(&web, path, &[]).await;
+        for name in ["content-security-policy", "x-content-type-options", "referrer-policy", "cache-control"] {
+            assert!(response.headers().contains_key(name), "{path} has no {name}");
+        }
+        let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn only_get_and_head_of_what_is_there_are_answered() {
+    let (web, _feed) = web(Access::default(), 4);
+    for path in PATHS {
+        for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "PROPFIND"] {
+            let response = web.respond(&request(method.parse().unwrap(), path, &[])).await;
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_eq!(response.headers()[header::ALLOW], "GET, HEAD");
+        }
+        let response = web.respond(&request(Method::HEAD, path, &[])).await;
+        assert_eq!(response.status(), StatusCode::OK, "HEAD {path}");
+    }
+    for path in ["/api", "/api/", "/api/swarm/", "/API/swarm", "/api%2Fswarm", "//api/swarm", "/api/../metrics", "/x"] {
+        assert_eq!(get(&web, path, &[]).await.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_covers_all_but_what_orchestrators_ask() {
+    let (web, _feed) = web(Access::default().token("t0ken").unwrap(), 4);
+    for path in PATHS.into_iter().chain(["/nowhere"]) {
+        let is_open = ["/healthz", "/readyz"].contains(&path);
+        let expected = if is_open { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+        let response = get(&web, path, &[]).await;
+        assert_eq!(response.status(), expected, "{path}");
+        assert_eq!(response.headers().contains_key(header::WWW_AUTHENTICATE), !is_open, "{path}");
+        let response = get(&web, path, &[(header::AUTHORIZATION, "Bearer t0ken")]).await;
+        let expected = if path == "/nowhere" { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        assert_eq!(response.status(), expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_is_sent_once_to_who_has_it() {
+    let (web, feed) = web(Access::default(), 4);
+    let response = get(&web, "/api/swarm", &[]).await;
+    let tag = response.headers()[header::ETAG].to_str().unwrap().to_owned();
+    let picture: Picture = serde_json::from_str(&text(response).await).unwrap();
+    assert_eq!(picture, *feed.now().picture);
+    let response = get(&web, "/api/swarm", &[(header::IF_NONE_MATCH, &tag)]).await;
+    assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(text(response).await, "");
+    feed.publish(self::picture(NodeState::Down));
+    assert_eq!(get(&web, "/api/swarm", &[(header::IF_NONE_MATCH, &tag)]).await.status(), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_has_a_picture_then_what_changes_and_beats_between() {
+    let (web, feed) = web(Access::default(), 4);
+    let mut stream = get(&web, "/api/events", &[]).await;
+    assert_eq!(stream.headers()[header::CONTENT_TYPE], "text/event-stream");
+    let (name, id, data) = event(&mut stream).await.unwrap();
+    assert_eq!((name.as_str(), id.as_str()), ("snapshot", "abc-1"));
+    let mut picture: Picture = serde_json::from_str(&data).unwrap();
+
+    assert_eq!(event(&mut stream).await.unwrap().0, "beat");
+    let start = Instant::now();
+    assert_eq!(event(&mut stream).await.unwrap().0, "beat");
+    assert_eq!(start.elapsed().as_secs(), 5);
+
+    feed.publish(self::picture(NodeState::Down));
+    feed.publish(self::picture(NodeState::Unknown));
+    for id in ["abc-2", "abc-3"] {
+        let (name, got, data) = event(&mut stream).await.unwrap();
+        assert_eq!((name.as_str(), got.as_str()), ("delta", id));
+        serde_json::from_str::<Delta>(&data).unwrap().apply(&mut picture);
+    }
+    assert_eq!(picture, *feed.now().picture);
+
+    web.stop();
+    assert_eq!(event(&mut stream).await, None, "a drain ends streams");
+    assert_eq!(get(&web, "/api/events", &[]).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_gets_what_it_missed_if_that_is_still_known() {
+    let (web, feed) = web(Access::default(), 9);
+    feed.publish(picture(NodeState::Down));
+    feed.publish(picture(NodeState::Ready));
+    let last = HeaderName::from_static("last-event-id");
+    let cases = [
+        ("abc-1", "delta", "abc-2"),
+        ("abc-3", "beat", ""),
+        ("abc-4", "snapshot", "abc-3"),
+        ("other-1", "snapshot", "abc-3"),
+        ("nonsense", "snapshot", "abc-3"),
+    ];
+    for (has, name, id) in cases {
+        let mut stream = get(&web, "/api/events", &[(last.clone(), has)]).await;
+        let got = event(&mut stream).await.unwrap();
+        assert_eq!((got.0.as_str(), got.1.as_str()), (name, id), "{has}");
+    }
+    for number in 0..400 {
+        feed.publish(picture(if number % 2 == 0 { NodeState::Down } else { NodeState::Ready }));
+    }
+    let mut stream = get(&web, "/api/events", &[(last, "abc-1")]).await;
+    assert_eq!(event(&mut stream).await.unwrap().0, "snapshot", "too long ago");
+}
+
+#[tokio::test]
+async fn streams_beyond_the_limit_are_turned_away_until_one_ends() {
+    let (web, _feed) = web(Access::default(), 2);
+    let first = get(&web, "/api/events", &[]).await;
+    let _second = get(&web, "/api/events", &[]).await;
+    let third = get(&web, "/api/events", &[]).await;
+    assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(third.headers().contains_key(header::RETRY_AFTER));
+    assert_eq!(get(&web, "/readyz", &[]).await.status(), StatusCode::OK, "others are not concerned");
+    drop(first);
+    assert_eq!(get(&web, "/api/events", &[]).await.status(), StatusCode::OK);
+    assert!(text(get(&web, "/metrics", &[]).await).await.contains("\nwatch_streams_refused_total 1\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_gets_one_picture_in_place_of_what_is_not_known_any_more() {
+    let (web, feed) = web(Access::default(), 2);
+    let mut stream = get(&web, "/api/events", &[]).await;
+    assert_eq!(event(&mut stream).await.unwrap().0, "snapshot");
+    for number in 0..1000 {
+        feed.publish(picture(if number % 2 == 0 { NodeState::Down } else { NodeState::Ready }));
+    }
+    let (name, id, _data) = event(&mut stream).await.unwrap();
+    assert_eq!((name.as_str(), id.as_str()), ("snapshot", "abc-1001"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_are_told_when_they_change_and_in_any_case_in_the_end() {
+    let (web, feed) = web(Access::default(), 4);
+    let response = get(&web, "/api/nodes?wait=30", &[]).await;
+    let tag = response.headers()[header::ETAG].to_str().unwrap().to_owned();
+    let nodes: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
+    assert_eq!(nodes["nodes"], serde_json::json!([{"address": "10.0.0.1", "hostname": "one", "ready": true}]));
+    assert_eq!(format!("\"{}\"", nodes["version"].as_str().unwrap()), tag);
+
+    let keep_fresh = tokio::spawn({
+        let feed = feed.clone();
+        async move {
+            loop {
+                feed.set_fresh(Some(Instant::now()));
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    });
+    let start = Instant::now();
+    let response = get(&web, "/api/nodes?wait=30", &[(header::IF_NONE_MATCH, &tag)]).await;
+    assert_eq!((response.status(), start.elapsed().as_secs()), (StatusCode::NOT_MODIFIED, 30));
+
+    let waiting = tokio::spawn({
+        let (web, tag) = (web.clone(), tag.clone());
+        async move { get(&web, "/api/nodes?wait=30", &[(header::IF_NONE_MATCH, &tag)]).await }
+    });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let start = Instant::now();
+    feed.publish(picture(NodeState::Down));
+    let response = waiting.await.unwrap();
+    assert_eq!((response.status(), start.elapsed().as_secs()), (StatusCode::OK, 0));
+    assert!(text(response).await.contains("\"ready\":false"));
+    keep_fresh.abort();
+    assert_eq!(get(&web, "/api/nodes?wait=31", &[]).await.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_that_nobody_has_heard_of_lately_are_not_told() {
+    let (web, feed) = web(Access::default(), 4);
+    let tag = get(&web, "/api/nodes", &[]).await.headers()[header::ETAG].to_str().unwrap().to_owned();
+    // Also to who waits.
+    let start = Instant::now();
+    let response = get(&web, "/api/nodes?wait=30", &[(header::IF_NONE_MATCH, &tag)]).await;
+    assert_eq!((response.status(), start.elapsed().as_secs()), (StatusCode::SERVICE_UNAVAILABLE, FRESH.as_secs()));
+    assert!(response.headers().contains_key(header::RETRY_AFTER));
+    assert_eq!(get(&web, "/readyz", &[]).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(get(&web, "/healthz", &[]).await.status(), StatusCode::OK, "the engine is not our life");
+    assert_eq!(get(&web, "/api/swarm", &[]).await.status(), StatusCode::OK, "what was known stays");
+    feed.set_fresh(Some(Instant::now()));
+    assert_eq!(get(&web, "/api/nodes", &[]).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_instance_tells_of_its_own_node_and_disk() {
+    let (web, _feed) = web(Access::default(), 4);
+    let told: super::Told = serde_json::from_str(&text(get(&web, "/api/local", &[]).await).await).unwrap();
+    assert_eq!((told.instance.as_str(), told.node.as_str()), ("abc", "n"));
+    let disk = told.disk.unwrap();
+    assert!(disk.total_bytes > 0 && disk.free_bytes <= disk.total_bytes, "{disk:?}");
+}
+
+#[tokio::test]
+async fn the_metrics_tell_of_the_picture() {
+    let (web, _feed) = web(Access::default(), 4);
+    let response = get(&web, "/metrics", &[]).await;
+    assert_eq!(response.headers()[header::CONTENT_TYPE], Metrics::CONTENT_TYPE);
+    let text = text(response).await;
+    for line in ["watch_nodes{state=\"ready\"} 1.0\n", "watch_engine_up 1.0\n", "# EOF\n"] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+}

@@ -1,0 +1,80 @@
+// Which tasks are shown, as it stands after the address's `#`: a view can be kept and sent to others.
+
+import { isPast, kind } from "./model.js";
+
+// The choices for a task's state, and what they let pass.
+export const STATES = {
+  running: (task) => kind(task) === "running",
+  starting: (task) => ["starting", "waiting"].includes(kind(task)),
+  trouble: (task) => isTrouble(task),
+  stopped: (task) => isPast(task),
+};
+
+// What needs a look: failed, failing, not placed, or to be stopped and still there.
+function isTrouble(task) {
+  return (
+    ["failed", "waiting", "unknown"].includes(kind(task)) ||
+    task.state === "orphaned" ||
+    task.health === "unhealthy" ||
+    (kind(task) !== "stopped" && Boolean(task.error))
+  );
+}
+
+const KEYS = ["service", "node", "state", "q", "open"];
+
+export const NOTHING = Object.freeze({ service: "", node: "", state: "", q: "", open: "", stopped: false });
+
+export function parse(hash) {
+  const fields = new URLSearchParams(hash.replace(/^#/, ""));
+  const filter = { ...NOTHING, stopped: fields.get("stopped") === "1" };
+  for (const key of KEYS) filter[key] = fields.get(key) ?? "";
+  if (!(filter.state in STATES)) filter.state = "";
+  return filter;
+}
+
+export function format(filter) {
+  const fields = new URLSearchParams();
+  for (const key of KEYS) if (filter[key]) fields.set(key, filter[key]);
+  if (filter.stopped) fields.set("stopped", "1");
+  const text = fields.toString();
+  return text ? `#${text}` : "";
+}
+
+// Whether it hides any task that runs.
+export const isActive = (filter) => Boolean(filter.service || filter.node || filter.state || filter.q.trim());
+
+// Words that must all be found.
+export const terms = (filter) => filter.q.toLowerCase().split(/\s+/).filter(Boolean);
+
+// A function that tells of a task's id whether it is shown.
+export function matcher(filter, store) {
+  const words = terms(filter);
+  const state = STATES[filter.state];
+  // Who asks for what has failed wants what has been replaced as well.
+  const past = filter.stopped || filter.state === "stopped" || filter.state === "trouble";
+  return (id) => {
+    const task = store.tasks.get(id);
+    if (!past && isPast(task)) return false;
+    if (state && !state(task)) return false;
+    const service = store.services.get(task.service);
+    if (filter.service && service?.name !== filter.service) return false;
+    const node = task.node ? store.nodes.get(task.node) : undefined;
+    if (filter.node && node?.hostname !== filter.node && task.node !== filter.node) return false;
+    return words.length === 0 || contains(words, [
+      task.name, task.state, task.health === "none" ? "" : task.health, task.image.name, task.image.tag,
+      task.image.digest, task.error, task.message, id, service?.name, node?.hostname, node?.address,
+    ]);
+  };
+}
+
+// Whether a node's column is shown though none of its tasks are.
+export function matchesNode(filter, id, node) {
+  if (filter.node) return node.hostname === filter.node || id === filter.node;
+  if (filter.service || filter.state) return false;
+  return contains(terms(filter), [node.hostname, node.address, id, node.role, node.state, node.availability]);
+}
+
+function contains(words, fields) {
+  const text = fields.filter(Boolean).join(" ").toLowerCase();
+  return words.every((word) => text.includes(word));
+}

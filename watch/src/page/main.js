@@ -1,0 +1,199 @@
+// Ties the page together: the stream fills the store, and once a frame what changed is drawn.
+
+import { Clock } from "./clock.js";
+import { hues } from "./colours.js";
+import { Connection } from "./connection.js";
+import * as filters from "./filter.js";
+import { isMoving, stacks } from "./model.js";
+import { Store } from "./store.js";
+import { Alerts } from "./view/alerts.js";
+import { Announcer } from "./view/announce.js";
+import { Board } from "./view/board.js";
+import { Filters, help, size, theme } from "./view/controls.js";
+import { Details } from "./view/details.js";
+import { Edges } from "./view/edges.js";
+import { Header } from "./view/header.js";
+import { listen } from "./view/keyboard.js";
+import { Redis } from "./view/redis.js";
+import { Services } from "./view/services.js";
+import { Timeline } from "./view/timeline.js";
+import { Updates } from "./view/updates.js";
+
+const clock = new Clock();
+const store = new Store();
+let colours = new Map();
+
+// What every part of the page is given.
+const context = {
+  store,
+  filter: filters.parse(location.hash),
+  stacks: 1,
+  now: () => clock.now(),
+  hue: (service) => colours.get(store.services.get(service)?.name) ?? 250,
+  get opened() {
+    return this.filter.open.startsWith("task:") ? this.filter.open.slice(5) : undefined;
+  },
+};
+
+const header = new Header();
+const alerts = new Alerts();
+const updates = new Updates();
+const board = new Board();
+const services = new Services();
+const redis = new Redis();
+const edges = new Edges();
+const timeline = new Timeline();
+const announcer = new Announcer();
+const controls = new Filters((fields) => choose(fields));
+const details = new Details({
+  close: () => close(),
+  filter: (fields) => choose({ service: "", node: "", state: "", q: "", ...fields }),
+  open: (what) => choose({ open: what }),
+});
+theme();
+size();
+const dialog = help();
+
+// Drawing: at most once a frame, whatever comes in between.
+
+let frame;
+let refiltered = false;
+
+function redraw() {
+  frame ??= requestAnimationFrame(draw);
+}
+
+function draw() {
+  frame = undefined;
+  const changes = store.taken();
+  const all = refiltered || changes.first;
+  refiltered = false;
+  if (changes.services.size > 0) {
+    colours = hues([...store.services.values()].map((service) => service.name), colours);
+    context.stacks = stacks(store);
+  }
+  const swarm = changes.nodes.size + changes.services.size + changes.tasks.size > 0;
+  if (swarm || changes.source || changes.quorum || changes.first) header.update(context);
+  if (swarm || all) {
+    board.update(context, changes, all);
+    if (changes.services.size > 0 || [...store.services.values()].some(isMoving)) services.update(context);
+    updates.update(context);
+    if (changes.services.size + changes.nodes.size > 0 || all) controls.update(context);
+  }
+  if (changes.redis || changes.first) redis.update(context);
+  if (changes.edges.size > 0 || changes.nodes.size > 0) edges.update(context);
+  if (changes.alerts.size > 0) {
+    alerts.update(context);
+    if (!changes.first) announcer.alerts([...changes.alerts].map((id) => store.alerts.get(id)));
+  }
+  timeline.update(context, changes);
+  if (swarm || all || changes.edges.size > 0) details.update(context);
+  if (Array.isArray(changes.timeline)) announcer.events(changes.timeline);
+  header.tick(context);
+}
+
+// Filters, kept in the address.
+
+function choose(fields) {
+  const next = { ...context.filter };
+  for (const [key, value] of Object.entries(fields)) if (value !== undefined) next[key] = value;
+  context.filter = next;
+  history.replaceState(null, "", filters.format(next) || location.pathname + location.search);
+  refiltered = true;
+  redraw();
+}
+
+addEventListener("hashchange", () => {
+  context.filter = filters.parse(location.hash);
+  refiltered = true;
+  redraw();
+});
+
+// The details: by a click on a tile or a name; where they came from is where the focus goes back to.
+
+let opener;
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("button");
+  const kind = ["task", "node", "service", "edge"].find((name) => button?.dataset[name] !== undefined);
+  if (!kind || details.root.contains(button)) return;
+  const what = `${kind}:${button.dataset[kind]}`;
+  if (context.filter.open === what && event.detail > 0) {
+    close();
+    return;
+  }
+  opener = button;
+  choose({ open: what });
+  // By the keyboard: on to the panel.
+  if (event.detail === 0) requestAnimationFrame(() => details.focus());
+});
+
+function close() {
+  const inside = details.root.contains(document.activeElement);
+  choose({ open: "" });
+  if (!inside) return;
+  const tile = board.tiles.get(board.focus)?.button;
+  (opener?.isConnected ? opener : tile)?.focus();
+}
+
+// What stands after the `#` is the filter's: the link to the board does not go there.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  (board.tiles.get(board.focus)?.button ?? board.root).focus();
+});
+
+listen(board, {
+  search() {
+    document.getElementById("search").focus();
+    document.getElementById("search").select();
+  },
+  help: () => dialog.showModal(),
+  escape(target) {
+    if (target.id === "search") {
+      if (context.filter.q) choose({ q: "" });
+      else target.blur();
+      return true;
+    }
+    if (!details.isOpen) return false;
+    close();
+    return true;
+  },
+});
+
+// The stream.
+
+let before;
+
+const connection = new Connection("/api/events", {
+  event(name, data) {
+    if (name === "snapshot") store.snapshot(data);
+    else if (name === "delta") store.delta(data);
+    else if (name === "beat") clock.beat(data.now);
+    redraw();
+  },
+  state(status) {
+    header.connected(status);
+    if (status.state === "live" && before === "lost") announcer.say("Connected again");
+    if (status.state === "waiting" && before === "live") announcer.say(`Connection lost: ${status.why}`);
+    if (status.state === "live") before = "live";
+    else if (status.state === "waiting" && before === "live") before = "lost";
+    redraw();
+  },
+});
+connection.start();
+addEventListener("online", () => connection.hurry());
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) connection.hurry();
+});
+
+// What changes as time goes by.
+setInterval(() => {
+  if (document.hidden) return;
+  const now = clock.now();
+  board.tick(now);
+  alerts.tick(now);
+  redis.tick(now, context);
+  updates.update(context);
+  header.tick(context);
+  if (details.isOpen) details.update(context);
+}, 1000);

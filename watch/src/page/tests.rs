@@ -1,0 +1,90 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+/// The files of the page that stand in this folder, as paths.
+fn files() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page");
+    let names = |folder: &Path, prefix: &str| {
+        let entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let files = entries.into_iter().filter(|path| path.extension().is_some_and(|end| end != "rs"));
+        files.map(|path| format!("{prefix}{}", path.file_name().unwrap().to_string_lossy())).collect::<Vec<_>>()
+    };
+    names(&folder, "/").into_iter().chain(names(&folder.join("view"), "/view/")).collect()
+}
+
+/// The texts between `start` and `end` in `text`.
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Vec<&'a str> {
+    text.split(start).skip(1).filter_map(|rest| rest.split(end).next()).collect()
+}
+
+#[test]
+fn every_file_in_the_folder_is_served_and_no_other() {
+    let served: BTreeSet<String> = ASSETS
+        .iter()
+        .map(|asset| if asset.path == "/" { "/index.html".to_owned() } else { asset.path.to_owned() })
+        .collect();
+    assert_eq!(served, files());
+    assert_eq!(asset("/").unwrap().content_type, HTML);
+    for path in ["", "/index.html", "/mod.rs", "/view", "/view/", "/../lib.rs", "/main.js?"] {
+        assert_eq!(asset(path), None, "{path}");
+    }
+}
+
+#[test]
+fn whatever_a_file_names_is_served() {
+    let page = asset("/").unwrap().body;
+    for path in between(page, "href=\"", "\"").into_iter().chain(between(page, "src=\"", "\"")) {
+        assert!(path.starts_with('#') || path == "/api/swarm" || asset(path).is_some(), "{path}");
+    }
+    for file in ASSETS.iter().filter(|file| file.content_type == JS) {
+        let folder = file.path.rsplit_once('/').unwrap().0;
+        for import in between(file.body, " from \"", "\";") {
+            let path = match import.strip_prefix("../") {
+                Some(rest) => format!("/{rest}"),
+                None => format!("{folder}{}", import.strip_prefix('.').unwrap()),
+            };
+            assert!(asset(&path).is_some(), "{}: {import}", file.path);
+        }
+    }
+}
+
+#[test]
+fn nothing_comes_from_elsewhere_and_nothing_stands_in_line() {
+    for file in ASSETS {
+        // A namespace is a name, and is not fetched.
+        let text = file.body.replace("http://www.w3.org/2000/svg", "");
+        for outside in ["http://", "https://", "\"//", "'//", "(//", "@import", "url(", "data:text", "eval("] {
+            assert!(!text.contains(outside), "{}: {outside}", file.path);
+        }
+        // Text is only ever made into text.
+        for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "setHTML", "DOMParser"] {
+            assert!(!text.contains(markup), "{}: {markup}", file.path);
+        }
+    }
+    let page = asset("/").unwrap().body;
+    for line in ["<style", "style=", "<script>", "onclick", "onload", "javascript:"] {
+        assert!(!page.contains(line), "{line}");
+    }
+    assert_eq!(
+        page.matches("<script").count(),
+        page.matches("<script src=").count() + page.matches("<script type=\"module\" src=").count()
+    );
+}
+
+#[test]
+fn the_page_stays_small() {
+    let size: usize = ASSETS.iter().map(|asset| asset.body.len()).sum();
+    println!("{size} bytes in {} files", ASSETS.len());
+    assert!(size < 140_000, "{size}");
+}
+
+#[test]
+fn a_tag_changes_with_the_content_alone() {
+    let file = Asset { path: "/", content_type: HTML, body: "one" };
+    assert_eq!(file.etag(), Asset { path: "/x", content_type: CSS, body: "one" }.etag());
+    assert_ne!(file.etag(), Asset { body: "two", ..file }.etag());
+    assert!(file.etag().starts_with('"') && file.etag().ends_with('"'));
+}

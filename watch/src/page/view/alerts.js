@@ -1,0 +1,76 @@
+// What is wrong, the worst first.
+
+import { moment, span } from "../format.js";
+import { alerts } from "../model.js";
+import { element, icon, Keyed, setData, setHidden, setText } from "./dom.js";
+
+// So many are shown before one asks for the rest.
+const FEW = 5;
+
+export class Alerts {
+  constructor() {
+    this.root = document.getElementById("alerts");
+    this.more = this.root.querySelector(".more");
+    this.list = new Keyed(this.root.querySelector("ul"), () => new Row());
+    this.more.addEventListener("click", () => {
+      this.all = !this.all;
+      this.draw();
+    });
+  }
+
+  update(context) {
+    this.context = context;
+    this.draw();
+  }
+
+  draw() {
+    const found = alerts(this.context.store);
+    setHidden(this.root, found.length === 0);
+    const shown = this.all ? found : found.slice(0, FEW);
+    const now = this.context.now();
+    this.list.show(shown.map(([id, alert]) => [id, { alert, now }]));
+    setHidden(this.more, found.length <= FEW);
+    setText(this.more, this.all ? "Show fewer" : `Show ${found.length - FEW} more`);
+  }
+
+  tick(now) {
+    for (const row of this.list.items.values()) row.tick(now);
+  }
+}
+
+class Row {
+  constructor() {
+    this.icon = icon("warning");
+    this.severity = element("b", "severity");
+    // Leads to what it is about.
+    this.summary = element("button", "summary");
+    this.summary.type = "button";
+    this.note = element("span", "note");
+    this.root = element("li", "alert", this.icon, element("span", "words", this.severity, " ", this.summary), " ", this.note);
+  }
+
+  update({ alert, now }) {
+    this.alert = alert;
+    setData(this.root, "severity", alert.severity);
+    setData(this.root, "state", alert.state);
+    setData(this.root, "quiet", alert.inhibited_by || alert.silenced_until > now ? "" : null);
+    setData(this.icon, "icon", alert.state === "resolved" ? "done" : alert.severity);
+    setText(this.severity, alert.state === "resolved" ? "resolved" : alert.severity);
+    setText(this.summary, alert.summary);
+    for (const kind of ["task", "node", "service"]) setData(this.summary, kind, null);
+    const kind = ["task", "node", "service"].find((name) => alert[name]);
+    if (kind) this.summary.dataset[kind] = alert[kind];
+    this.summary.disabled = !kind;
+    this.tick(now);
+  }
+
+  tick(now) {
+    const { state, since, silenced_until: until, inhibited_by: cause, rule } = this.alert;
+    const parts = [rule];
+    if (state === "pending") parts.push("not for long enough to tell anybody");
+    if (until > now) parts.push(`silenced until ${moment(until, now)}`);
+    if (cause) parts.push(`part of: ${cause}`);
+    if (state !== "resolved") parts.push(`for ${span(now - since)}`);
+    setText(this.note, parts.filter(Boolean).join(" · "));
+  }
+}

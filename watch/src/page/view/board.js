@@ -1,0 +1,209 @@
+// The nodes and their tasks. Of a change only the tiles and columns that it touches are looked at.
+
+import { isActive, matcher, matchesNode } from "../filter.js";
+import { number, plural } from "../format.js";
+import { isPast } from "../model.js";
+import { Column, NOWHERE } from "./column.js";
+import { place, setData, setHidden, setText } from "./dom.js";
+import { Tile } from "./tile.js";
+
+// Above so many tasks or nodes a tile is one line.
+const DENSE_TASKS = 300;
+const DENSE_NODES = 24;
+
+const names = new Intl.Collator("en", { numeric: true });
+
+export class Board {
+  constructor() {
+    this.root = document.getElementById("board");
+    this.holder = this.root.querySelector(".columns");
+    this.empty = document.getElementById("empty");
+    this.shown = document.getElementById("shown");
+    this.columns = new Map();
+    this.tiles = new Map();
+    // Which column a tile is in.
+    this.at = new Map();
+    this.focus = undefined;
+    this.onScreen = new Set();
+    this.watcher = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        const column = this.columns.get(entry.target.dataset.column);
+        if (entry.isIntersecting && column) this.onScreen.add(column);
+        else this.onScreen.delete(column);
+      }
+    }, { rootMargin: "200px" });
+    this.root.addEventListener("focusin", (event) => {
+      const id = event.target.dataset?.task;
+      if (id) this.reach(id);
+    });
+  }
+
+  // `all` when the filter changed: then every tile is looked at.
+  update(context, changes, all) {
+    const { store, filter } = context;
+    const match = matcher(filter, store);
+    const touched = new Set();
+    const ids = this.affected(context, changes, all);
+    for (const id of changes.nodes) for (const task of this.node(context, id, touched)) ids.add(task);
+    for (const id of ids) this.task(context, id, match, touched);
+    if (changes.nodes.size > 0 || touched.has(NOWHERE)) this.arrange(store);
+    const totals = this.count(store, filter);
+    const narrow = isActive(filter);
+    for (const [id, column] of this.columns) {
+      column.sum(totals.get(id) ?? 0);
+      const node = store.nodes.get(id);
+      setHidden(column.root, column.tiles.size === 0 && (node ? narrow && !matchesNode(filter, id, node) : true));
+    }
+    this.sum(context, narrow);
+    // Only what comes later is seen to come.
+    if (!this.settled && store.known) {
+      this.settled = true;
+      requestAnimationFrame(() => setData(this.root, "settled", ""));
+    }
+  }
+
+  // Tiles that may look different: their task, its service, or one beside it changed.
+  affected({ store, stacks }, changes, all) {
+    if (all || this.stacks !== stacks) {
+      this.stacks = stacks;
+      return new Set([...store.tasks.keys(), ...this.tiles.keys()]);
+    }
+    const ids = new Set(changes.tasks);
+    for (const service of changes.services) for (const id of store.tasksOf(service)) ids.add(id);
+    for (const id of changes.tasks) {
+      const task = store.tasks.get(id);
+      // Another task's error is told on its successor.
+      if (task) for (const [other] of store.historyOf(task)) ids.add(other);
+    }
+    return ids;
+  }
+
+  // Shows a node, or takes its column away; gives the tasks that go to another column by that.
+  node(context, id, touched) {
+    const node = context.store.nodes.get(id);
+    const column = this.columns.get(id);
+    if (node) {
+      this.column(id).describe(node, context.now());
+      touched.add(id);
+      return column ? [] : [...(this.columns.get(NOWHERE)?.order ?? [])];
+    }
+    if (!column) return [];
+    this.watcher.unobserve(column.root);
+    this.onScreen.delete(column);
+    this.columns.delete(id);
+    column.root.remove();
+    return column.order;
+  }
+
+  column(id) {
+    let column = this.columns.get(id);
+    if (!column) {
+      column = new Column(id);
+      column.root.dataset.column = id;
+      this.columns.set(id, column);
+      this.holder.append(column.root);
+      this.watcher.observe(column.root);
+    }
+    return column;
+  }
+
+  task(context, id, match, touched) {
+    const { store } = context;
+    const task = store.tasks.get(id);
+    if (!task || !match(id)) {
+      this.drop(id);
+      return;
+    }
+    let tile = this.tiles.get(id);
+    if (!tile) {
+      tile = new Tile(id);
+      this.tiles.set(id, tile);
+    }
+    tile.update(context);
+    const home = task.node && store.nodes.has(task.node) ? task.node : NOWHERE;
+    const before = this.at.get(id);
+    if (before !== home) {
+      this.columns.get(before)?.forget(id);
+      if (before !== undefined && before !== home) tile.flash();
+    }
+    this.at.set(id, home);
+    this.column(home).put(tile, Tile.key(store, id));
+    touched.add(home);
+  }
+
+  drop(id) {
+    const tile = this.tiles.get(id);
+    if (!tile) return;
+    const column = this.columns.get(this.at.get(id));
+    const focused = tile.root.contains(document.activeElement);
+    const index = column?.order.indexOf(id) ?? -1;
+    column?.forget(id);
+    tile.root.remove();
+    this.tiles.delete(id);
+    this.at.delete(id);
+    if (this.focus === id) this.focus = undefined;
+    // Whoever stood on it stands on its neighbour, not at the top of the page.
+    if (focused && column) {
+      const next = column.order[Math.min(index, column.order.length - 1)];
+      if (next !== undefined) this.tiles.get(next)?.button.focus({ preventScroll: true });
+    }
+  }
+
+  // Columns in the order of the nodes' names; those without a node first, since they wait for somebody.
+  arrange(store) {
+    const order = [...this.columns.values()].sort((a, b) => {
+      if (a.id === NOWHERE || b.id === NOWHERE) return a.id === NOWHERE ? -1 : 1;
+      return names.compare(store.nodes.get(a.id)?.hostname ?? "", store.nodes.get(b.id)?.hostname ?? "") ||
+        (a.id < b.id ? -1 : 1);
+    });
+    let next = this.holder.firstChild;
+    for (const column of order) {
+      if (column.root === next) next = next.nextSibling;
+      else place(this.holder, column.root, next);
+    }
+    this.order = order;
+  }
+
+  // Tasks a column would have without the filter.
+  count(store, filter) {
+    const totals = new Map();
+    for (const task of store.tasks.values()) {
+      if (isPast(task) && !filter.stopped) continue;
+      const home = task.node && store.nodes.has(task.node) ? task.node : NOWHERE;
+      totals.set(home, (totals.get(home) ?? 0) + 1);
+    }
+    this.total = [...totals.values()].reduce((sum, value) => sum + value, 0);
+    return totals;
+  }
+
+  sum({ store }, narrow) {
+    const dense = this.tiles.size > DENSE_TASKS || store.nodes.size > DENSE_NODES;
+    setData(this.root, "dense", dense ? "" : null);
+    setHidden(this.empty, store.known && store.nodes.size > 0);
+    if (store.known) setText(this.empty, "The swarm has no nodes.");
+    const visible = [...this.columns.values()].filter((column) => !column.root.hidden).length;
+    setText(this.shown, narrow ? `${number(this.tiles.size)} of ${plural(this.total, "task")} on ${plural(visible, "node")}` : "");
+    // One tile of all can be reached by Tab.
+    if (this.focus === undefined || !this.tiles.has(this.focus)) {
+      const column = this.visible()[0];
+      if (column) this.reach(column.order[0]);
+    }
+  }
+
+  visible() {
+    return (this.order ?? []).filter((column) => !column.root.hidden && column.order.length > 0);
+  }
+
+  // Makes a tile the one that Tab goes to.
+  reach(id) {
+    const before = this.tiles.get(this.focus);
+    if (before) before.button.tabIndex = -1;
+    this.focus = id;
+    const tile = this.tiles.get(id);
+    if (tile) tile.button.tabIndex = 0;
+  }
+
+  tick(now) {
+    for (const column of this.onScreen) column.tick(now);
+  }
+}

@@ -1,0 +1,246 @@
+// All that is known of one task, node, service or edge, in a panel at the side.
+
+import { bytes, cpus, image, memory, moment, number, plural, span, words } from "../format.js";
+import { kind, progress, wanted } from "../model.js";
+import { element, icon, setData, setHidden, setText } from "./dom.js";
+
+const EARLIER = 8;
+
+export class Details {
+  // `act.close()`, `act.filter(fields)` and `act.open(what)` are what its buttons do.
+  constructor(act) {
+    this.act = act;
+    this.root = document.getElementById("details");
+    this.kind = this.root.querySelector(".kind");
+    this.title = document.getElementById("details-title");
+    this.body = this.root.querySelector(".body");
+    this.root.querySelector(".close").addEventListener("click", () => act.close());
+    this.body.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (button?.dataset.open) act.open(button.dataset.open);
+      else if (button?.dataset.filter) act.filter(JSON.parse(button.dataset.filter));
+    });
+  }
+
+  get isOpen() {
+    return !this.root.hidden;
+  }
+
+  // Shows what `open` names, such as "task:ID"; nothing when that is empty.
+  update(context) {
+    const { open } = context.filter;
+    setHidden(this.root, !open);
+    setData(document.body, "details", open ? "" : null);
+    if (!open) {
+      this.drawn = undefined;
+      return;
+    }
+    const [what, ...rest] = open.split(":");
+    const id = rest.join(":");
+    const found = { task, node, service, edge }[what]?.(context, id);
+    setText(this.kind, what);
+    setText(this.title, found?.title ?? "Gone");
+    const parts = found?.parts ?? [{ text: "It is not in the picture any more." }];
+    // Written anew only when something reads differently, so that a selection or the focus stays.
+    const text = JSON.stringify([open, parts]);
+    if (this.drawn === text) return;
+    this.drawn = text;
+    const focused = this.body.contains(document.activeElement) ? document.activeElement.textContent : null;
+    const top = this.body.scrollTop;
+    this.body.replaceChildren(...parts.map(draw));
+    this.body.scrollTop = top;
+    if (focused !== null) [...this.body.querySelectorAll("button")].find((button) => button.textContent === focused)?.focus();
+  }
+
+  focus() {
+    this.title.focus();
+  }
+}
+
+// Parts are plain values: { text }, { rows: [label, value, sign] }, { heading, list } or { buttons }.
+function draw(part) {
+  if (part.rows) {
+    const list = element("dl", "");
+    for (const [label, value, sign, open] of part.rows) {
+      const words = open ? element("button", "link", value) : value;
+      if (open) Object.assign(words, { type: "button" }).dataset.open = open;
+      list.append(element("div", "", element("dt", "", label), element("dd", "", sign ? icon(sign) : null, words)));
+    }
+    return list;
+  }
+  if (part.list) {
+    const list = element("ul", "past", ...part.list.map(({ sign, text, note, open }) => {
+      const name = open ? element("button", "link", text) : text;
+      if (open) Object.assign(name, { type: "button" }).dataset.open = open;
+      return element("li", "", icon(sign), element("span", "", name, " ", element("span", "note", note)));
+    }));
+    return element("section", "", element("h3", "", part.heading), list);
+  }
+  if (part.buttons) {
+    return element("p", "buttons", ...part.buttons.map(([text, filter]) => {
+      const button = element("button", "plain", text);
+      button.type = "button";
+      button.dataset.filter = JSON.stringify(filter);
+      return button;
+    }));
+  }
+  const text = element("p", part.mood ?? "", part.text);
+  return text;
+}
+
+// Rows without a value are left out: what is not known is not told.
+const rows = (...all) => ({ rows: all.filter(([, value]) => value != null && value !== "" && value !== false) });
+
+const when = (at, now) => (at == null ? null : `${moment(at, now)}, ${span(now - at)} ago`);
+
+function task(context, id) {
+  const { store } = context;
+  const entry = store.tasks.get(id);
+  if (!entry) return null;
+  const now = context.now();
+  const service = store.services.get(entry.service);
+  const home = entry.node ? store.nodes.get(entry.node) : undefined;
+  const target = wanted(entry);
+  const earlier = store.historyOf(entry).filter(([other]) => other !== id);
+  return {
+    title: entry.name,
+    parts: [
+      entry.error ? { text: entry.error, mood: "problem" } : null,
+      rows(
+        ["State", target ? `${entry.state}, should be ${target}` : entry.state, kind(entry)],
+        ["Health", entry.health === "none" ? null : entry.health],
+        ["For", entry.since == null ? null : `${span(now - entry.since)}, since ${moment(entry.since, now)}`],
+        ["Service", service?.name ?? entry.service, null, service && `service:${entry.service}`],
+        ["Node", home?.hostname ?? entry.node ?? "none yet", null, home && `node:${entry.node}`],
+        ["Image", image(entry.image)],
+        ["Made", when(entry.created_at, now)],
+        ["Restarts", number(entry.restarts)],
+        ["Message", entry.message],
+        ["Exit code", entry.exit_code == null ? null : String(entry.exit_code)],
+        ["Id", id],
+      ),
+      earlier.length > 0 ? {
+        heading: "In its place before",
+        list: earlier.slice(0, EARLIER).map(([other, past]) => ({
+          sign: kind(past),
+          text: `${past.state}${past.node && past.node !== entry.node ? ` on ${store.nodes.get(past.node)?.hostname ?? past.node}` : ""}`,
+          note: [image(past.image).split("/").at(-1), past.since != null && `${span(now - past.since)} ago`, past.error].filter(Boolean).join(" · "),
+          open: `task:${other}`,
+        })),
+      } : null,
+      {
+        buttons: [
+          service && ["Only this service", { service: service.name }],
+          home && ["Only this node", { node: home.hostname }],
+        ].filter(Boolean),
+      },
+    ].filter(Boolean),
+  };
+}
+
+function node(context, id) {
+  const { store } = context;
+  const entry = store.nodes.get(id);
+  if (!entry) return null;
+  const now = context.now();
+  const states = new Map();
+  for (const other of store.tasks.values()) {
+    if (other.node === id) states.set(other.state, (states.get(other.state) ?? 0) + 1);
+  }
+  return {
+    title: entry.hostname || id,
+    parts: [
+      entry.message ? { text: entry.message, mood: entry.state === "ready" ? "" : "problem" } : null,
+      rows(
+        ["State", entry.state, entry.state === "ready" ? "ready" : "down"],
+        ["Since", entry.since == null ? null : when(entry.since, now)],
+        ["Role", entry.leader ? `${entry.role}, leader` : entry.role],
+        ["Reachable", entry.reachable == null ? null : entry.reachable ? "yes" : "no"],
+        ["Availability", entry.availability],
+        ["Address", entry.address],
+        ["Engine", entry.engine],
+        ["Platform", entry.platform],
+        ["CPUs", entry.nano_cpus == null ? null : cpus(entry.nano_cpus)],
+        ["Memory", entry.memory_bytes == null ? null : memory(entry.memory_bytes)],
+        ["Disk", entry.disk && `${bytes(entry.disk.free_bytes)} of ${bytes(entry.disk.total_bytes)} free`],
+        ["Tasks", [...states].map(([state, count]) => `${number(count)} ${state}`).join(", ") || "none"],
+        ["Id", id],
+      ),
+      { buttons: [["Only this node", { node: entry.hostname || id }]] },
+    ].filter(Boolean),
+  };
+}
+
+function service(context, id) {
+  const { store } = context;
+  const entry = store.services.get(id);
+  if (!entry) return null;
+  const now = context.now();
+  const { update } = entry;
+  const moved = update && progress(store, id);
+  return {
+    title: entry.name,
+    parts: [
+      rows(
+        ["Tasks", `${entry.running} of ${entry.desired} running`, entry.running < entry.desired ? "warning" : "running"],
+        ["Mode", entry.mode],
+        ["Stack", entry.stack],
+        ["Image", image(entry.image)],
+        ["Ports", entry.ports.join(", ")],
+        ["Changed", when(entry.updated_at, now)],
+      ),
+      update ? {
+        rows: rows(
+          ["Last update", words(update.state)],
+          ["From, to", moved.change],
+          ["Replaced", `${moved.done} of ${plural(moved.total, "task")}`],
+          ["Message", update.message],
+          ["Began", when(update.started_at, now)],
+          ["Ended", when(update.completed_at, now)],
+        ).rows,
+      } : null,
+      rows(["Id", id]),
+      { buttons: [["Only this service", { service: entry.name }]] },
+    ].filter(Boolean),
+  };
+}
+
+function edge(context, address) {
+  const { store } = context;
+  const entry = store.edges.get(address);
+  if (!entry) return null;
+  const now = context.now();
+  const home = entry.node ? store.nodes.get(entry.node) : undefined;
+  return {
+    title: address,
+    parts: [
+      entry.error ? { text: entry.error, mood: "problem" } : null,
+      rows(
+        ["Serves", entry.ready ? "yes" : `no: ${entry.reasons.join(", ")}`, entry.ready ? "running" : "failed"],
+        ["Node", home?.hostname, null, home && `node:${entry.node}`],
+        ["Version", entry.version],
+        ["Requests", number(entry.requests)],
+        ["Heard", when(entry.at, now)],
+      ),
+      ...entry.pools.map((pool) => ({
+        heading: `Pool ${pool.name}${pool.panic ? ", in panic" : ""}`,
+        list: pool.endpoints.map((endpoint) => ({
+          sign: endpoint.usable ? "running" : "failed",
+          text: endpoint.address,
+          note: [endpoint.state, endpoint.reason].filter(Boolean).join(": "),
+        })),
+      })),
+      entry.certificates.length > 0 ? {
+        heading: "Certificates",
+        list: entry.certificates.map((certificate) => ({
+          sign: "certificate",
+          text: certificate.names.join(", ") || "no name",
+          note: [
+            certificate.self_signed && "self-signed",
+            certificate.not_after != null && `ends ${moment(certificate.not_after, now)}`,
+          ].filter(Boolean).join(" · "),
+        })),
+      } : null,
+    ].filter(Boolean),
+  };
+}

@@ -1,0 +1,70 @@
+// Rolling updates and roll-backs as they move.
+
+import { span } from "../format.js";
+import { isMoving, isNews, isRollback, isStuck, progress } from "../model.js";
+import { element, icon, Keyed, setAttribute, setData, setHidden, setStyle, setText } from "./dom.js";
+
+export class Updates {
+  constructor() {
+    this.root = document.getElementById("updates");
+    this.list = new Keyed(this.root.querySelector("ul"), () => new Row());
+  }
+
+  update(context) {
+    const { store } = context;
+    const now = context.now();
+    const news = [...store.services].filter(([, service]) => isNews(service, now));
+    news.sort(([, a], [, b]) => (b.update.started_at ?? 0) - (a.update.started_at ?? 0) || (a.name < b.name ? -1 : 1));
+    setHidden(this.root, news.length === 0);
+    this.list.show(news.map(([id, service]) => [id, { context, id, service, now }]));
+  }
+}
+
+class Row {
+  constructor() {
+    this.icon = icon("update");
+    this.name = element("b", "name");
+    this.what = element("span", "what");
+    this.change = element("span", "change");
+    this.bar = element("span", "bar", element("span", ""));
+    this.bar.setAttribute("role", "progressbar");
+    this.bar.setAttribute("aria-valuemin", "0");
+    this.count = element("span", "of");
+    this.note = element("span", "note");
+    this.root = element("li", "update", this.icon, this.name, " ", this.change, " ", this.what, " ", this.bar, " ", this.count, " ", this.note);
+  }
+
+  update({ context, id, service, now }) {
+    const { done, total, change } = progress(context.store, id);
+    const { update } = service;
+    const rollback = isRollback(service);
+    const mood = isStuck(service) ? "stuck" : isMoving(service) ? "moving" : "done";
+    setData(this.root, "mood", mood);
+    setData(this.icon, "icon", mood === "stuck" ? "critical" : mood === "done" ? "done" : rollback ? "rollback" : "update");
+    setStyle(this.root, "--hue", String(context.hue(id)));
+    setText(this.name, service.name);
+    setText(this.change, change ?? "");
+    setHidden(this.change, !change);
+    setText(this.what, WHAT[update.state] ?? update.state);
+    setAttribute(this.bar, "aria-label", `${service.name}: tasks replaced`);
+    setAttribute(this.bar, "aria-valuemax", total);
+    setAttribute(this.bar, "aria-valuenow", done);
+    setStyle(this.bar, "--part", String(total > 0 ? done / total : 1));
+    setHidden(this.bar, mood === "done");
+    setText(this.count, mood === "done" ? "" : `${done} of ${total}`);
+    const time = mood === "done" && update.completed_at != null
+      ? `${span(now - update.completed_at)} ago`
+      : update.started_at != null ? `for ${span(now - update.started_at)}` : "";
+    const message = mood === "stuck" ? update.message : "";
+    setText(this.note, [message, time].filter(Boolean).join(" · "));
+  }
+}
+
+const WHAT = {
+  updating: "is being updated",
+  paused: "update paused",
+  completed: "updated",
+  rollback_started: "is being rolled back",
+  rollback_paused: "roll-back paused",
+  rollback_completed: "rolled back",
+};
