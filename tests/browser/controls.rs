@@ -125,12 +125,14 @@ async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
     page.until("document.querySelector('#details').hidden").await;
     // From an alert to what it is about.
     show.stage.change(|picture| {
-        let alert = Alert { summary: "serveur18 is down".to_owned(), node: Some("node1".to_owned()), ..Alert::default() };
+        let alert =
+            Alert { summary: "serveur18 is down".to_owned(), node: Some("node1".to_owned()), ..Alert::default() };
         picture.alerts.insert("down".to_owned(), alert);
     });
     page.until("document.querySelector('#alerts .summary')").await;
     page.click("#alerts .summary").await;
     page.until("document.querySelector('#details-title').textContent === 'serveur18'").await;
+    page.click("#details .close").await;
     // What is open and goes away says so.
     page.click("#filter-clear").await;
     page.click(&tile("task00009")).await;

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream as Blocking};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -67,18 +68,25 @@ pub async fn overhear(namespace: &Path, part: &str, within: Duration) -> io::Res
 ///
 /// # Errors
 /// The namespace cannot be entered.
-pub async fn run_in<T: Send + 'static>(
+pub async fn run_in<T: Send + 'static>(namespace: &Path, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    // Nobody waits any more when the caller was cancelled.
+    drop(thread_in(namespace, move || drop(done.send(job())))?);
+    result.await.map_err(|_closed| io::Error::other("the job in the namespace panicked, or could not enter it"))
+}
+
+/// The same for who has no runtime.
+///
+/// # Errors
+/// The namespace cannot be entered; the thread's own result has what is noticed only then.
+pub fn thread_in<T: Send + 'static>(
     namespace: &Path,
     job: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<T> {
+) -> io::Result<JoinHandle<io::Result<T>>> {
     let namespace = File::open(namespace)?;
-    let (done, result) = tokio::sync::oneshot::channel();
     // Never one of the runtime's threads: it would stay in the namespace.
-    std::thread::spawn(move || {
-        let entered = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
-        let result = entered.map(|()| job()).map_err(io::Error::from);
-        // Nobody waits any more when the caller was cancelled.
-        drop(done.send(result));
-    });
-    result.await.unwrap_or_else(|_closed| Err(io::Error::other("the thread in the namespace panicked")))
+    Ok(std::thread::spawn(move || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+        Ok(job())
+    }))
 }

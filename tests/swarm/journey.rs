@@ -8,6 +8,7 @@ use tests::swarm::checker::{Breaches, Checker};
 use tests::swarm::cluster::Cluster;
 use tests::swarm::inside::Run;
 use tests::swarm::page::Page;
+use tests::swarm::post::Post;
 use tests::swarm::project;
 use tokio::runtime::Runtime;
 
@@ -19,6 +20,8 @@ pub(crate) struct Journey {
     pub(crate) page: Page,
     /// From the first deployment on.
     pub(crate) checker: Option<Checker>,
+    /// Where alerts go, once they are set up.
+    pub(crate) post: Option<Post>,
     /// What there is to tell at the end.
     pub(crate) notes: Vec<String>,
 }
@@ -38,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments, run: Run) -> Conclusion {
     for line in cluster.kernel.told() {
         println!("{line}");
     }
-    let journey = Mutex::new(Journey { cluster, page, checker: None, notes: Vec::new() });
+    let journey = Mutex::new(Journey { cluster, page, checker: None, post: None, notes: Vec::new() });
     let shared = Arc::new(Shared { runtime, journey, passed: Mutex::default() });
     let conclusion = libtest_mimic::run(arguments, STEPS.iter().map(|step| trial(step, shared.clone())).collect());
     shared.report();
@@ -78,7 +81,10 @@ impl Journey {
 
     /// Runs a block of the page.
     pub(crate) async fn block(&mut self, name: &str) -> (String, String) {
-        self.page.run(&self.cluster, name).await.unwrap_or_else(|error| panic!("block {name} of docs/deploy.md: {error}"))
+        self.page
+            .run(&self.cluster, name)
+            .await
+            .unwrap_or_else(|error| panic!("block {name} of docs/deploy.md: {error}"))
     }
 }
 
@@ -92,7 +98,11 @@ impl Shared {
         if let Some(checker) = &journey.checker {
             println!("\n{}", checker.table);
             let verdict = checker.judge();
-            println!("{} visits were told a number; {}", checker.acknowledged(), if verdict.holds() { "all is well" } else { "BROKEN" });
+            println!(
+                "{} visits were told a number; {}",
+                checker.acknowledged(),
+                if verdict.holds() { "all is well" } else { "BROKEN" }
+            );
             print!("{}", Breaches(&verdict));
         }
     }

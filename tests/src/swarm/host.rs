@@ -86,7 +86,8 @@ impl Host {
     pub fn new(run: &Run, kernel: Kernel, name: &str, address: Ipv4Addr) -> std::io::Result<Self> {
         let folder = run.folder.join(name);
         let group = format!("/{}-{name}", run.name);
-        let host = Self { name: name.to_owned(), address, cable: Cable::of(address), group, folder, kernel, life: None };
+        let host =
+            Self { name: name.to_owned(), address, cable: Cable::of(address), group, folder, kernel, life: None };
         host.furnish()?;
         Ok(host)
     }

@@ -27,6 +27,7 @@ pub mod inside;
 pub mod kernel;
 pub mod mesh;
 pub mod page;
+pub mod post;
 pub mod project;
 pub mod shell;
 pub mod store;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tests::swarm::checker::Happened;
 use tests::swarm::cluster::Cluster;
 
+use super::alerts::told;
 use crate::journey::Journey;
 
 /// How long the swarm may take to see that a machine is gone and to start its replicas elsewhere. It waits 15 s for a
@@ -13,7 +14,7 @@ const ELSEWHERE: Duration = Duration::from_secs(150);
 
 /// Power is taken away from each of them once: first from the one with the Redis master, then from the leader.
 pub(crate) async fn lose_power(journey: &mut Journey) {
-    let Journey { cluster, checker, .. } = journey;
+    let Journey { cluster, checker, post, .. } = journey;
     let Some(checker) = checker else { return };
     let mut left: Vec<usize> = (0..cluster.hosts.len()).collect();
     let (mut masters, mut leaders) = (0, 0);
@@ -22,7 +23,9 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
         let wanted = if masters == 0 { [master, leader] } else { [leader, master] };
         let victim = wanted.into_iter().flatten().find(|host| left.contains(host)).unwrap_or(left[0]);
         left.retain(|host| *host != victim);
-        let mut what = format!("{} loses power", cluster.hosts[victim].name);
+        let name = cluster.hosts[victim].name.clone();
+        let before = post.as_ref().map(|post| told(post, &name));
+        let mut what = format!("{name} loses power");
         if leader == Some(victim) {
             leaders += 1;
             what += " (leader)";
@@ -44,6 +47,9 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
         // All of it is used again: the round has waited for Redis, sentinel and edge, which run nowhere else.
         let edge = cluster.addresses(80)[victim];
         assert!(tests::client::get(edge, "/").await.is_ok_and(|reply| reply.status == 200), "{edge}");
+        if let (Some(post), Some(before)) = (post.as_ref(), before) {
+            before.once_since(post, &name).await;
+        }
     }
     assert!(masters > 0 && leaders > 0, "{masters} masters and {leaders} leaders");
 }

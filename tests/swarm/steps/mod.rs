@@ -1,5 +1,6 @@
 //! What happens, in this order.
 
+mod alerts;
 mod deploy;
 mod edges;
 mod end;
@@ -44,6 +45,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "step_5_certificates_come_and_are_renewed_under_load",
         needs: &[VISIT],
         run: |journey| Box::pin(edges::certificates(journey)),
+    },
+    Step {
+        name: "step_6_alerts_go_by_mail_and_sms",
+        needs: &[VISIT],
+        run: |journey| Box::pin(alerts::are_set_up(journey)),
     },
     Step {
         name: "step_6_any_machine_loses_power_and_returns",

@@ -30,6 +30,7 @@ use serde_json::Value;
 use self::record::Endpoint;
 use self::rules::{Kind, Rules};
 use super::host::TABLES;
+use crate::netns::thread_in;
 
 /// What the test program is started with to be this.
 pub const ARGUMENT: &str = "mesh";
@@ -120,10 +121,11 @@ impl Mesh {
     fn apply(&mut self, kind: Kind, name: &str, path: &Path, inode: u64, rules: Rules) -> io::Result<()> {
         let before = self.applied.get(name).filter(|(of, _)| *of == inode);
         let fresh = before.is_none();
-        if before.is_some_and(|(_, before)| *before == rules) {
+        let old: &[Ipv4Addr] = before.map_or(&[], |(_, before)| &before.addresses);
+        // The engine takes addresses away with a service's last task, even when there is a new one by then.
+        if before.is_some_and(|(_, before)| *before == rules) && has(path, &rules.addresses) {
             return Ok(());
         }
-        let old: &[Ipv4Addr] = before.map_or(&[], |(_, before)| &before.addresses);
         let mut script = String::new();
         if fresh {
             script += rules::FIRST;
@@ -131,7 +133,7 @@ impl Mesh {
         for address in old.iter().filter(|address| !rules.addresses.contains(address)) {
             script += &format!("ip address delete {address}/32 dev eth0 || true\n");
         }
-        for address in rules.addresses.iter().filter(|address| !old.contains(address)) {
+        for address in &rules.addresses {
             script += &format!("ip address replace {address}/32 dev eth0\n");
         }
         script += &format!("iptables-restore --wait --noflush <<'END'\n{}END\n", rules.table);
@@ -161,6 +163,17 @@ impl Mesh {
         self.host = Some(table);
         Ok(())
     }
+}
+
+/// Whether the namespace has these addresses.
+fn has(namespace: &Path, addresses: &[Ipv4Addr]) -> bool {
+    if addresses.is_empty() {
+        return true;
+    }
+    let own = thread_in(namespace, || fs::read_to_string("/proc/thread-self/net/fib_trie"));
+    let Some(own) = own.ok().and_then(|thread| thread.join().ok()?.ok()?.ok()) else { return false };
+    let own: Vec<&str> = own.lines().filter_map(|line| line.trim().strip_prefix("|-- ")).collect();
+    addresses.iter().all(|address| own.contains(&address.to_string().as_str()))
 }
 
 /// What the engine knows of the endpoints in a network.
