@@ -258,7 +258,7 @@ async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
     )
     .await;
     let begun = Instant::now();
-    for round in 0..40 {
+    for round in 0..80 {
         show.stage.change(|picture| {
             let severity = if round == 7 { Severity::Critical } else { Severity::Info };
             picture.timeline.push(pictures::event(100 + round, now(), severity, &format!("event {round}")));
@@ -268,10 +268,10 @@ async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
     }
     // Every one of them is told or counted.
     let count = "told.reduce((sum, text) => sum + text.includes('event 7')
-        + Number(/(\\d+)\\s(?:other )?changes?/.exec(text)?.[1] ?? 0), 0) === 40";
+        + Number(/(\\d+)\\s(?:other )?changes?/.exec(text)?.[1] ?? 0), 0) === 80";
     page.until(count).await;
     let told = page.evaluate("told").await;
-    let most = 2 + begun.elapsed().as_secs() / 6;
+    let most = 1 + begun.elapsed().as_secs() / 6;
     assert!(told.as_array().unwrap().len() as u64 <= most, "more than {most}: {told}");
     // Nothing else that changes all the time is told.
     let live = page
