@@ -258,13 +258,14 @@ async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
     )
     .await;
     let begun = Instant::now();
-    for round in 0..80 {
+    for round in 0..80_u32 {
         show.stage.change(|picture| {
             let severity = if round == 7 { Severity::Critical } else { Severity::Info };
-            picture.timeline.push(pictures::event(100 + round, now(), severity, &format!("event {round}")));
+            picture.timeline.push(pictures::event(100 + u64::from(round), now(), severity, &format!("event {round}")));
+            picture.tasks.get_mut("task00000").unwrap().restarts = round + 1;
         });
         // One after the other, each on the page before the next.
-        page.until(&format!("document.querySelector('#timeline').textContent.includes('event {round}')")).await;
+        page.until(&format!("document.querySelector('.restarts').textContent.endsWith('\u{202f}{}')", round + 1)).await;
     }
     // Every one of them is told or counted.
     let count = "told.reduce((sum, text) => sum + text.includes('event 7')
@@ -273,6 +274,11 @@ async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
     let told = page.evaluate("told").await;
     let most = 1 + begun.elapsed().as_secs() / 6;
     assert!(told.as_array().unwrap().len() as u64 <= most, "more than {most}: {told}");
+    // For the eye, too, the time line shows the newest, and the others on demand.
+    assert_eq!(page.visible("#timeline li").await, 50);
+    page.click("#timeline-more").await;
+    page.until("document.querySelectorAll('#timeline li').length === 83").await;
+    assert!(page.text("#timeline li").await.contains("event 79"));
     // Nothing else that changes all the time is told.
     let live = page
         .evaluate("[...document.querySelectorAll('[aria-live]:not([aria-live=off]), [role=status], [role=alert]')].map((node) => node.id)")
