@@ -19,14 +19,17 @@ COPY app/Cargo.toml app/
 COPY edge/Cargo.toml edge/
 COPY local/Cargo.toml local/
 COPY process/Cargo.toml process/
+COPY settings/Cargo.toml settings/
 COPY stackdemo/Cargo.toml stackdemo/
 COPY tests/Cargo.toml tests/
 COPY watch/Cargo.toml watch/
 RUN for manifest in */Cargo.toml; do \
-        source="$(dirname "$manifest")/src" && mkdir -p "$source" && touch "$source/lib.rs" || exit 1; \
+        member="$(dirname "$manifest")"; \
+        for source in src/lib.rs $(sed -n 's/^path = "\(.*\.rs\)"$/\1/p' "$manifest"); do \
+            mkdir -p "$(dirname "$member/$source")" && touch "$member/$source" || exit 1; \
+        done; \
     done \
     && echo 'fn main() {}' > stackdemo/src/main.rs \
-    && mkdir tests/e2e tests/src/chaos && touch tests/e2e/main.rs tests/src/chaos/main.rs \
     && cargo build --release --locked --package stackdemo \
         --target "$(rustc --version --verbose | sed -n 's/^host: //p')" \
     && rm -r stackdemo/src
@@ -36,9 +39,10 @@ RUN for manifest in */Cargo.toml; do \
 COPY app/ app/
 COPY edge/ edge/
 COPY process/ process/
+COPY settings/ settings/
 COPY stackdemo/ stackdemo/
 COPY watch/ watch/
-RUN find app edge process stackdemo watch -name '*.rs' -exec touch {} + \
+RUN find app edge process settings stackdemo watch -name '*.rs' -exec touch {} + \
     && target="$(rustc --version --verbose | sed -n 's/^host: //p')" \
     && cargo build --release --locked --package stackdemo --target "$target" \
     && mkdir /out && cp "target/$target/release/stackdemo" /out/ \

@@ -50,9 +50,9 @@ decide() {
     fi
 }
 
-own=$(resolve "$SELF")
-# Healthy while it waits: what is not healthy is restarted, and has no name.
+# Healthy while it waits: what is not healthy is restarted, and has no name, not even for itself.
 touch waiting
+own=$(resolve "$SELF")
 until decide; do
     echo "waiting for the sentinels: $mine name this server, $others another"
     sleep 1

@@ -23,8 +23,18 @@ fn read(path: &str) -> String {
 fn listed(stack: &str) -> BTreeSet<&str> {
     let list = stack.lines().skip_while(|line| !line.starts_with("# Variables")).skip(1);
     let list = list.take_while(|line| *line != "#");
-    let names = list.filter_map(|line| line.strip_prefix("#     ")?.split(' ').next());
-    names.filter(|name| !name.is_empty()).collect()
+    let lines = list.filter_map(|line| line.strip_prefix("#     "));
+    let words = lines.flat_map(|line| line.split(' ').map(name).take_while(is_variable));
+    words.collect()
+}
+
+/// Of `NAME,` or `NAME=value`.
+fn name(word: &str) -> &str {
+    word.split([',', '=']).next().unwrap_or_default()
+}
+
+fn is_variable(name: &&str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
 }
 
 #[test]

@@ -84,6 +84,15 @@ impl Authority {
         }
     }
 
+    /// A PEM file with the authority's own certificate, for clients of other makes.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn root_file(&self) -> PathBuf {
+        self.write("root.crt", &self.issuer.pem())
+    }
+
     /// The roots of a client that trusts this authority and no other.
     ///
     /// # Panics

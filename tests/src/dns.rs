@@ -69,7 +69,7 @@ impl Answer {
     }
 }
 
-/// A DNS server on 127.0.0.1, over UDP and TCP on one port. Dropping it stops it.
+/// A DNS server, over UDP and TCP on one port. Dropping it stops it.
 pub struct Dns {
     address: SocketAddr,
     zone: Zone,
@@ -82,7 +82,14 @@ impl Dns {
     /// # Panics
     /// When its port cannot be bound.
     pub async fn start() -> Self {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()))).await
+    }
+
+    /// The same at an address that is ours.
+    ///
+    /// # Panics
+    /// When it cannot be bound.
+    pub async fn start_at(address: SocketAddr) -> Self {
         let zone = Zone::default();
         let mut server = Server::new(zone.clone());
         // A process that another test starts holds copies of all our sockets until it runs its program.

@@ -6,7 +6,8 @@
 //! ([`upstream`]), one that keeps what it is sent ([`receiver`]), a mail server ([`smtp`]), a list of a
 //! swarm's nodes ([`nodes`]), a Docker engine ([`dockerd`]), one that answers what real ones did
 //! ([`recorded`]) and one that records what the Docker client sends ([`engine`]). Nothing here is a mock of
-//! our own code. [`chaos`] is the checker of the count under faults.
+//! our own code. [`chaos`] is the checker of the count under faults,
+//! [`swarm`] a real swarm of three engines.
 //!
 //! Whatever a value of this crate starts ends when the value is dropped, also when the test panics. A
 //! test never sleeps: it waits for a condition with a deadline ([`wait`]).
@@ -45,6 +46,7 @@ pub mod dockerd;
 pub mod engine;
 pub mod flask;
 pub mod manager;
+pub mod netns;
 pub mod nodes;
 pub mod page;
 pub mod port;
@@ -56,5 +58,6 @@ pub mod redis;
 pub mod relay;
 pub mod smtp;
 pub mod stage;
+pub mod swarm;
 pub mod upstream;
 pub mod wait;

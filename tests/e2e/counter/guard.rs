@@ -82,6 +82,15 @@ async fn a_master_that_comes_back_empty_waits_for_its_successor_and_wipes_nobody
     }
 }
 
+/// A swarm gives a task its name once it is healthy, and the health check goes by this file.
+#[tokio::test]
+async fn a_server_that_has_no_name_yet_says_that_it_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("{}/../deploy/redis.sh", env!("CARGO_MANIFEST_DIR"));
+    let _server = Process::of("sh").arg(script).env("SELF", "nobody.invalid:6379").current_dir(folder.path()).start();
+    eventually("a server that waits", SOON, async || folder.path().join("waiting").exists()).await;
+}
+
 #[tokio::test]
 async fn without_sentinels_it_waits() {
     let group = Guarded::new();

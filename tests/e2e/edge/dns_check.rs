@@ -63,8 +63,8 @@ impl Site {
         let more: Vec<_> = more.iter().copied().filter(|arg| *arg != WITHOUT_HTTPS).collect();
         let (resolver, ca) = (self.dns.address().to_string(), self.authority.file());
         let ca = ca.to_str().unwrap();
-        let args = ["--no-system", "--http-port", &http, "--https-port", &https, "--resolver", &resolver, "--ca", ca];
-        check(&[&[NAME, "--timeout", "1s"], &args[..], &more].concat()).await
+        let args = ["--no-system", "--http-port", &http, "--https-port", &https, "--ca", ca, "--resolver", &resolver];
+        check(&[&["--timeout", "1s"][..], &more, &args, &[NAME]].concat()).await
     }
 
     /// The same as JSON.
@@ -210,7 +210,7 @@ async fn resolvers_are_compared_and_aliases_shown() {
     other.set(NAME, addresses([1], 3600));
     broken.set(NAME, Answer::ServerFailure);
     let [second, third] = [&other, &broken].map(|dns| dns.address().to_string());
-    let (report, code) = site.json(&["--resolver", &second, &third, &second]).await;
+    let (report, code) = site.json(&["--resolver", &second, "--resolver", &third, "--resolver", &second]).await;
     assert_eq!(code, 1);
     assert_eq!(findings(&report, "problem"), set(&["127.0.0.1 server_failure", "127.0.0.2 resolvers_differ"]));
     assert_eq!(findings(&report, "hint"), set(&["127.0.0.1 long_ttl"]));
@@ -218,10 +218,10 @@ async fn resolvers_are_compared_and_aliases_shown() {
     assert_eq!(differ["message"], format!("{} gives it, {second} does not", site.dns.address()));
     let resolvers = report["resolvers"].as_array().unwrap();
     let labels: Vec<_> = resolvers.iter().map(|resolver| resolver["resolver"].as_str().unwrap()).collect();
-    assert_eq!(labels, [&site.dns.address().to_string(), &second, &third]);
+    assert_eq!(labels, [&second, &third, &site.dns.address().to_string()]);
     let alias = serde_json::json!([{ "name": NAME, "target": "edges.example.net", "ttl": 30 }]);
-    assert_eq!((&resolvers[0]["a"]["aliases"], &resolvers[1]["a"]["aliases"]), (&alias, &Value::Array(vec![])));
-    assert_eq!(resolvers[0]["a"]["records"][0]["ttl"], 60);
+    assert_eq!((&resolvers[2]["a"]["aliases"], &resolvers[0]["a"]["aliases"]), (&alias, &Value::Array(vec![])));
+    assert_eq!(resolvers[2]["a"]["records"][0]["ttl"], 60);
     assert_eq!(report["addresses"][1]["resolvers"], serde_json::json!([site.dns.address().to_string()]));
 }
 

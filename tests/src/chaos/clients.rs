@@ -1,6 +1,7 @@
 //! The visitors: many clients at a modest pace, each of which records what it saw.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,10 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinSet;
 
 use super::history::{Hit, Outcome};
-use crate::client::{Connection, Error, Reply};
+use crate::client::{Connection, Error, Reply, request};
 use crate::wait::pause;
 
-/// How many clients.
+/// How many clients the chaos runs have.
 const CLIENTS: usize = 20;
 
 /// A client's pause after an answer, half to one and a half times; so all together make some 450 visits a
@@ -22,6 +23,46 @@ const THINK: Duration = Duration::from_millis(40);
 
 /// After this a client gives up. Well above what a visit may take, so that a hang is seen as one.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Where a client goes.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// To these addresses; the history's hosts are their places here.
+    Addresses(Vec<SocketAddr>),
+    /// To the addresses that the system's resolver has for a name when a connection is opened, in their
+    /// order: the history's hosts are the places there.
+    Name(String, u16),
+}
+
+/// A client: whom it visits, and how patient it is.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// Where it goes.
+    pub target: Target,
+    /// Which address it begins with. It stays there as long as that answers, and goes on to the next one
+    /// when it does not.
+    pub first: usize,
+    /// Its pause after a visit, half to one and a half times.
+    pub think: Duration,
+    /// How long a connection may take to be accepted.
+    pub connect: Duration,
+    /// How long a try may take, connecting included.
+    pub patience: Duration,
+    /// How many addresses it tries, one right after the other, before it gives a visit up. What has failed
+    /// after it was sent is sent once more; as a try of its own it is in the history.
+    pub tries: usize,
+}
+
+/// A visit whose last try failed.
+#[derive(Clone, Debug)]
+pub struct GivenUp {
+    /// Which client.
+    pub client: usize,
+    /// When it was begun.
+    pub started: Duration,
+    /// What each try came to.
+    pub tries: Vec<Outcome>,
+}
 
 /// The clients. Dropping them ends them.
 #[derive(Debug)]
@@ -38,22 +79,44 @@ pub struct Stopped {
 
 #[derive(Debug)]
 struct Shared {
-    apps: Vec<SocketAddr>,
     zero: Instant,
     hits: Mutex<Vec<Hit>>,
+    given_up: Mutex<Vec<GivenUp>>,
     /// Read-locked by every visit that is under way.
     gate: Arc<RwLock<()>>,
+    /// How often everybody was sent back to its first address.
+    homecomings: AtomicUsize,
 }
 
 impl Clients {
     /// Clients of the counters at `apps`, which go when what is returned beside them is dropped. `zero` is
     /// when the run began.
     pub async fn stopped(apps: &[SocketAddr], zero: Instant, rng: &mut Rng) -> (Self, Stopped) {
-        let shared = Arc::new(Shared { apps: apps.to_vec(), zero, hits: Mutex::default(), gate: Arc::default() });
+        let visitor = |client: usize| Visitor {
+            target: Target::Addresses(apps.to_vec()),
+            first: client,
+            think: THINK,
+            connect: PATIENCE,
+            patience: PATIENCE,
+            tries: 1,
+        };
+        Self::of((0..CLIENTS).map(visitor), zero, rng).await
+    }
+
+    /// The same of any visitors; the history's clients are their places here.
+    pub async fn of(visitors: impl IntoIterator<Item = Visitor>, zero: Instant, rng: &mut Rng) -> (Self, Stopped) {
+        let shared = Arc::new(Shared {
+            zero,
+            hits: Mutex::default(),
+            given_up: Mutex::default(),
+            gate: Arc::default(),
+            homecomings: AtomicUsize::new(0),
+        });
         let mut clients = Self { shared: shared.clone(), tasks: JoinSet::new() };
         let stopped = clients.stop().await;
-        for client in 0..CLIENTS {
-            clients.tasks.spawn(visits(client, shared.clone(), rng.fork()));
+        for (number, visitor) in visitors.into_iter().enumerate() {
+            let client = Client { number, host: visitor.first, visitor, open: None };
+            clients.tasks.spawn(client.visits(shared.clone(), rng.fork()));
         }
         (clients, stopped)
     }
@@ -63,40 +126,98 @@ impl Clients {
         Stopped { _gate: self.shared.gate.clone().write_owned().await }
     }
 
-    /// The visits since the last call.
+    /// Has everybody begin anew, at its first address and with a new connection.
+    pub fn send_home(&self) {
+        self.shared.homecomings.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The tries since the last call. All of them are a visit each where a client has one try.
     pub fn take(&self) -> Vec<Hit> {
         std::mem::take(&mut self.shared.hits.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
 
-/// One client's visits: at the same counter as long as that answers, else at the next.
-async fn visits(client: usize, shared: Arc<Shared>, mut rng: Rng) {
-    let mut host = client % shared.apps.len();
-    let mut open = None;
-    loop {
-        pause(THINK.mul_f64(0.5 + rng.f64())).await;
-        let gate = shared.gate.read().await;
-        let started = shared.zero.elapsed();
-        let answer = tokio::time::timeout(PATIENCE, visit(shared.apps[host], &mut open)).await;
-        let ended = shared.zero.elapsed();
-        let outcome = outcome(answer.unwrap_or(Err(Error::Timeout)));
-        let counted = matches!(outcome, Outcome::Counted(_));
-        let hit = Hit { client, host, started, ended, outcome };
-        shared.hits.lock().unwrap_or_else(PoisonError::into_inner).push(hit);
-        drop(gate);
-        if !counted {
-            open = None;
-            host = (host + 1) % shared.apps.len();
-        }
+    /// The visits since the last call that came to nothing after all.
+    pub fn take_given_up(&self) -> Vec<GivenUp> {
+        std::mem::take(&mut self.shared.given_up.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-async fn visit(app: SocketAddr, open: &mut Option<Connection>) -> Result<Reply, Error> {
-    let connection = match open {
-        Some(connection) if !connection.is_closed() => connection,
-        _ => open.insert(Connection::http1(app).await?),
-    };
-    connection.get("/").await
+struct Client {
+    number: usize,
+    visitor: Visitor,
+    /// The address that it goes to, counted on from the first.
+    host: usize,
+    open: Option<Connection>,
+}
+
+impl Client {
+    async fn visits(mut self, shared: Arc<Shared>, mut rng: Rng) {
+        let mut homecomings = 0;
+        loop {
+            pause(self.visitor.think.mul_f64(0.5 + rng.f64())).await;
+            let gate = shared.gate.read().await;
+            let sent_home = shared.homecomings.load(Ordering::Relaxed);
+            if std::mem::replace(&mut homecomings, sent_home) != sent_home {
+                self.open = None;
+                self.host = self.visitor.first;
+            }
+            self.visit(&shared).await;
+            drop(gate);
+        }
+    }
+
+    /// One visit with all its tries.
+    async fn visit(&mut self, shared: &Shared) {
+        let begun = shared.zero.elapsed();
+        let mut failures = Vec::new();
+        while failures.len() < self.visitor.tries {
+            let started = shared.zero.elapsed();
+            let mut host = self.host;
+            let answer = tokio::time::timeout(self.visitor.patience, self.ask(&mut host)).await;
+            let ended = shared.zero.elapsed();
+            let outcome = outcome(answer.unwrap_or(Err(Error::Timeout)));
+            let hit = Hit { client: self.number, host, started, ended, outcome: outcome.clone() };
+            shared.hits.lock().unwrap_or_else(PoisonError::into_inner).push(hit);
+            if matches!(outcome, Outcome::Counted(_)) {
+                return;
+            }
+            self.open = None;
+            self.host += 1;
+            failures.push(outcome);
+        }
+        let given_up = GivenUp { client: self.number, started: begun, tries: failures };
+        shared.given_up.lock().unwrap_or_else(PoisonError::into_inner).push(given_up);
+    }
+
+    /// Asks once; says in `host` which address that was.
+    async fn ask(&mut self, host: &mut usize) -> Result<Reply, Error> {
+        let name = match &self.visitor.target {
+            Target::Addresses(addresses) => {
+                *host %= addresses.len();
+                addresses[*host].to_string()
+            }
+            Target::Name(name, _) => name.clone(),
+        };
+        let connection = match &mut self.open {
+            Some(connection) if !connection.is_closed() => connection,
+            _ => {
+                let address = match &self.visitor.target {
+                    Target::Addresses(addresses) => addresses[*host],
+                    Target::Name(name, port) => {
+                        let mut found: Vec<SocketAddr> =
+                            tokio::net::lookup_host((name.as_str(), *port)).await.map_err(Error::Connect)?.collect();
+                        found.sort_unstable();
+                        *host %= found.len().max(1);
+                        *found.get(*host).ok_or_else(|| Error::Connect(std::io::ErrorKind::NotFound.into()))?
+                    }
+                };
+                let opened = tokio::time::timeout(self.visitor.connect, Connection::http1(address)).await;
+                let late = |_elapsed| Err(Error::Connect(std::io::ErrorKind::TimedOut.into()));
+                self.open.insert(opened.unwrap_or_else(late)?)
+            }
+        };
+        connection.send(request(&name, "/")).await
+    }
 }
 
 fn outcome(answer: Result<Reply, Error>) -> Outcome {

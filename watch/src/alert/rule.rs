@@ -119,18 +119,20 @@ impl Rule {
     /// The patience it begins with.
     #[must_use]
     pub fn patience(self) -> Patience {
-        // The swarm itself takes some 15 s to call a node down, and half a minute is promised.
         let (wait, resolve_after) = match self {
+            // The swarm itself takes some 15 s to call a node down, and half a minute is promised.
             Self::NodeDown => (3, 10),
-            Self::QuorumLost => (10, 10),
+            // When a leader dies there is none for 10 to 20 s, longer if votes are split; until then it looks
+            // the same.
+            Self::QuorumLost => (45, 10),
             // Longer than the swarm takes to call the node down, which says more.
             Self::ManagerUnreachable => (20, 15),
             Self::QuorumAtRisk => (30, 15),
-            // A failover takes less.
-            Self::RedisMaster => (15, 10),
-            Self::RedisReplica => (30, 15),
-            Self::EdgePool | Self::EdgeDown => (15, 15),
-            Self::ServiceBelow => (60, 15),
+            // A failover takes less, and so do the replicas that are not ready meanwhile.
+            Self::RedisMaster => (20, 10),
+            Self::RedisReplica | Self::EdgePool => (30, 15),
+            // Longer than it takes until its node is down, also when that was the leader's.
+            Self::EdgeDown | Self::ServiceBelow => (60, 15),
             Self::UpdateFailed => (0, 15),
             Self::CrashLoop => (0, 60),
             Self::Disk => (60, 300),

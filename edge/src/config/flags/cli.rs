@@ -183,7 +183,8 @@ pub(super) struct DnsFlags {
     #[arg(value_name = "NAME")]
     pub(super) name: String,
     /// Name servers to ask beside those of this machine: IP or IP:port
-    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    // One value each, so that the name may stand behind it.
+    #[arg(long, value_name = "ADDR")]
     pub(super) resolver: Vec<String>,
     /// Do not ask the name servers of this machine
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]

@@ -11,7 +11,7 @@ impl Report {
         for resolver in &self.resolvers {
             resolver.write(out)?;
         }
-        if !self.addresses.is_empty() {
+        if self.addresses.iter().any(|seen| seen.http.is_some() || seen.https.is_some()) {
             out.write_char('\n')?;
             self.write_addresses(out)?;
         }

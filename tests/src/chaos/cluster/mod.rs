@@ -5,7 +5,7 @@
 //! that of a real cluster.
 
 mod host;
-mod probe;
+pub(crate) mod probe;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -162,12 +162,12 @@ impl Cluster {
     /// The first thing that is wrong.
     async fn flaw(&self) -> Option<String> {
         let Some(master) = self.master().await else { return Some("no sentinel names a master".to_owned()) };
-        let master_port = self.hosts[master].ports.redis_public;
+        let announced = ("127.0.0.1", self.hosts[master].ports.redis_public);
         for (index, host) in self.hosts.iter().enumerate() {
-            if let Some(flaw) = self.probe.sentinel_flaw(host.ports.sentinel, master_port).await {
+            if let Some(flaw) = self.probe.sentinel_flaw(host.ports.sentinel, announced).await {
                 return Some(format!("sentinel {index}: {flaw}"));
             }
-            let master = (index != master).then_some(master_port);
+            let master = (index != master).then_some(announced);
             if let Some(flaw) = self.probe.redis_flaw(host.ports.redis, master).await {
                 return Some(format!("redis {index}: {flaw}"));
             }

@@ -2,74 +2,114 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, RedisError, Value};
+use redis::{RedisConnectionInfo, RedisError, Value};
+use tokio::net::TcpStream;
 
 use super::MASTER;
+use crate::netns;
 
 /// How long an answer may take.
-pub(super) const ANSWER: Duration = Duration::from_secs(1);
+pub(crate) const ANSWER: Duration = Duration::from_secs(1);
 
-/// Connections to servers and sentinels by port, kept: thousands of closed ones would linger in the kernel's
-/// tables, which the relays read.
+/// Where a server listens: on this port of 127.0.0.1, in this network namespace if not in our own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Door {
+    pub(crate) port: u16,
+    pub(crate) namespace: Option<PathBuf>,
+}
+
+impl From<u16> for Door {
+    fn from(port: u16) -> Self {
+        Self { port, namespace: None }
+    }
+}
+
+impl Door {
+    async fn open(&self) -> Result<MultiplexedConnection, RedisError> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let stream = match &self.namespace {
+            None => TcpStream::connect(address).await?,
+            Some(namespace) => netns::connect(namespace, address, ANSWER).await?,
+        };
+        // The driver borrows them for as long as it runs.
+        static SETTINGS: LazyLock<RedisConnectionInfo> = LazyLock::new(RedisConnectionInfo::default);
+        let (connection, driver) = MultiplexedConnection::new(&*SETTINGS, stream).await?;
+        // Ends with the last of the connection's handles.
+        tokio::spawn(driver);
+        Ok(connection)
+    }
+}
+
+/// Connections to servers and sentinels, kept: thousands of closed ones would linger in the kernel's tables,
+/// which the relays read.
 #[derive(Debug, Default)]
-pub(super) struct Probe {
-    open: Mutex<HashMap<u16, MultiplexedConnection>>,
+pub(crate) struct Probe {
+    open: Mutex<HashMap<Door, MultiplexedConnection>>,
 }
 
 impl Probe {
     /// The answer to one command.
-    pub(super) async fn ask(&self, port: u16, command: &[&str]) -> Result<Value, RedisError> {
+    pub(crate) async fn ask(&self, door: impl Into<Door>, command: &[&str]) -> Result<Value, RedisError> {
+        let door = door.into();
         let asked = async {
-            let open = self.lock().remove(&port);
+            let open = self.lock().remove(&door);
             let mut connection = match open {
                 Some(connection) => connection,
-                None => Client::open(format!("redis://127.0.0.1:{port}"))?.get_multiplexed_async_connection().await?,
+                None => door.open().await?,
             };
             let (name, arguments) = command.split_first().expect("a command");
             let answer = redis::cmd(name).arg(arguments).query_async(&mut connection).await?;
             // One that failed is not kept.
-            self.lock().insert(port, connection);
+            self.lock().insert(door.clone(), connection);
             Ok(answer)
         };
         let late = |_elapsed| Err(io::Error::from(io::ErrorKind::TimedOut).into());
         tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(late)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u16, MultiplexedConnection>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Door, MultiplexedConnection>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The count under the tutorial's key.
-    pub(super) async fn count(&self, port: u16) -> Option<u64> {
-        match self.ask(port, &["GET", "hits"]).await.ok()? {
+    pub(crate) async fn count(&self, door: impl Into<Door>) -> Option<u64> {
+        match self.ask(door, &["GET", "hits"]).await.ok()? {
             Value::Nil => Some(0),
             value => strings(value).first()?.parse().ok(),
         }
     }
 
-    /// What a sentinel finds wrong while the server at `master` should be master.
-    pub(super) async fn sentinel_flaw(&self, port: u16, master: u16) -> Option<String> {
-        let answer = match self.ask(port, &["SENTINEL", "MASTER", MASTER]).await {
+    /// What a sentinel finds wrong while the server that is announced as `master` should be master.
+    pub(crate) async fn sentinel_flaw(&self, door: impl Into<Door>, master: (&str, u16)) -> Option<String> {
+        let door = door.into();
+        let answer = match self.ask(door.clone(), &["SENTINEL", "MASTER", MASTER]).await {
             Ok(answer) => strings(answer),
             Err(error) => return Some(error.to_string()),
         };
-        let master = master.to_string();
-        let wanted = [("port", &*master), ("flags", "master"), ("num-slaves", "2"), ("num-other-sentinels", "2")];
+        let (host, port) = (master.0, master.1.to_string());
+        let wanted =
+            [("ip", host), ("port", &port), ("flags", "master"), ("num-slaves", "2"), ("num-other-sentinels", "2")];
         if let Some(flaw) = differs(&answer, &wanted) {
             return Some(flaw);
         }
         for of in ["REPLICAS", "SENTINELS"] {
-            let Ok(others) = self.ask(port, &["SENTINEL", of, MASTER]).await else { return Some(format!("no {of}")) };
+            let others = self.ask(door.clone(), &["SENTINEL", of, MASTER]).await;
+            let Ok(others) = others else { return Some(format!("no {of}")) };
             let Value::Array(others) = others else { return Some(format!("no {of}")) };
             for other in others {
                 let fields = strings(other);
                 let flags = field(&fields, "flags");
                 let whole = match of {
-                    "REPLICAS" => flags == Some("slave") && field(&fields, "master-port") == Some(&master),
+                    "REPLICAS" => {
+                        let master = (field(&fields, "master-host"), field(&fields, "master-port"));
+                        flags == Some("slave") && master == (Some(host), Some(port.as_str()))
+                    }
                     _ => flags == Some("sentinel"),
                 };
                 if !whole {
@@ -77,13 +117,14 @@ impl Probe {
                 }
             }
         }
-        let info = self.ask(port, &["INFO", "SENTINEL"]).await.map(info).unwrap_or_default();
+        let info = self.ask(door, &["INFO", "SENTINEL"]).await.map(info).unwrap_or_default();
         (!info.contains("sentinel_tilt:0")).then(|| "in TILT mode".to_owned())
     }
 
-    /// What is wrong with a server that should be a replica of the one at `master`, or the master itself.
-    pub(super) async fn redis_flaw(&self, port: u16, master: Option<u16>) -> Option<String> {
-        let info = match self.ask(port, &["INFO", "REPLICATION"]).await {
+    /// What is wrong with a server that should be a replica of the one that is announced as `master`, or the
+    /// master itself.
+    pub(crate) async fn redis_flaw(&self, door: impl Into<Door>, master: Option<(&str, u16)>) -> Option<String> {
+        let info = match self.ask(door, &["INFO", "REPLICATION"]).await {
             Ok(answer) => info(answer),
             Err(error) => return Some(error.to_string()),
         };
@@ -93,9 +134,14 @@ impl Probe {
                 all
             });
         match master {
-            Some(master) => differs(
+            Some((host, port)) => differs(
                 &fields,
-                &[("role", "slave"), ("master_port", &master.to_string()), ("master_link_status", "up")],
+                &[
+                    ("role", "slave"),
+                    ("master_host", host),
+                    ("master_port", &port.to_string()),
+                    ("master_link_status", "up"),
+                ],
             ),
             None => differs(&fields, &[("role", "master"), ("connected_slaves", "2"), ("min_slaves_good_slaves", "2")]),
         }
@@ -103,7 +149,7 @@ impl Probe {
 }
 
 /// All strings of an answer, in order.
-pub(super) fn strings(value: Value) -> Vec<String> {
+pub(crate) fn strings(value: Value) -> Vec<String> {
     match value {
         Value::Array(values) => values.into_iter().flat_map(strings).collect(),
         Value::BulkString(bytes) => vec![String::from_utf8_lossy(&bytes).into_owned()],

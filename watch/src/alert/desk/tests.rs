@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::picture::{Node, NodeState, Source};
+use crate::picture::{
+    Edge, Endpoint, Node, NodeRole, NodeState, Pool, Quorum, Redis, RedisServer, Role, Service, Source, Task, TaskState,
+};
 
 const SECOND: Millis = 1000;
 const MINUTE: Millis = 60_000;
@@ -23,7 +25,7 @@ fn line(name: &str, minimum: Severity) -> Line {
 
 impl Office {
     fn new(lines: Vec<Line>) -> Self {
-        let delays = Delays { group_wait: 2000, group_interval: MINUTE, takeover: 5000, blind: 10_000 };
+        let delays = Delays { group_wait: 2000, group_interval: MINUTE, takeover: 5000, blind: 15_000 };
         let orders = Orders { rules: Rules::default(), silences: Vec::new(), lines, delays };
         Self {
             desk: Desk::new("i", Arc::new(orders.clone())),
@@ -52,7 +54,14 @@ impl Office {
             };
             let source = Source { node: "m".into(), leader: true, at: Some(self.now), ..Source::default() };
             let picture = Picture { source, nodes: down.iter().map(node).collect(), ..Picture::default() };
-            self.desk.observe(&picture, self.now);
+            self.look(&picture);
+        }
+    }
+
+    /// What comes of one picture.
+    fn look(&mut self, picture: &Picture) {
+        {
+            self.desk.observe(picture, self.now);
             for job in self.desk.next(self.now) {
                 let verdicts = job.claim("i", &mut self.book, 20_000, self.now);
                 if let Some(notice) = self.desk.claimed(&job, Ok(verdicts), self.now) {
@@ -227,4 +236,116 @@ fn what_lasts_shorter_than_it_takes_to_group_is_not_told() {
     office.show(&[("a", false)], 5);
     office.show(&[], 60);
     assert_eq!(office.said(), NOTHING);
+}
+
+/// The stack, on three managers, at a second after the node `gone` died, until it is `back`. `leader` says
+/// whether that one led; then the swarm takes a while to say anything.
+fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Picture {
+    let is_away = second < back;
+    let is_known = second >= if leader { 55 } else { 15 } && is_away;
+    let led = if leader && second >= 21 {
+        (gone + 1) % 3
+    } else if leader {
+        gone
+    } else {
+        (gone + 1) % 3
+    };
+    let node = |index: usize| {
+        let is_gone = index == gone && is_away;
+        let state = match () {
+            () if is_gone && is_known => NodeState::Down,
+            // The new leader knows nobody yet.
+            () if leader && (21..25).contains(&second) || is_gone && leader && second >= 21 => NodeState::Unknown,
+            () => NodeState::Ready,
+        };
+        // It is reached a little after it is heard.
+        let reachable = !(index == gone && (4..back + 5).contains(&second));
+        let name = format!("n{index}");
+        (
+            name.clone(),
+            Node {
+                hostname: name,
+                role: NodeRole::Manager,
+                leader: index == led,
+                reachable: Some(reachable),
+                state,
+                ..Node::default()
+            },
+        )
+    };
+    // Its Redis was the master, and takes its time when it is back.
+    let redis = |index: usize| {
+        let up = index != gone || !(1..back + 40).contains(&second);
+        let is_master = index == if second < 8 { gone } else { (gone + 1) % 3 };
+        RedisServer {
+            address: format!("redis-{index}"),
+            role: if is_master { Role::Master } else { Role::Replica },
+            up,
+            lag_bytes: None,
+        }
+    };
+    let edge = |index: usize| {
+        let is_gone = index == gone && (1..back + 20).contains(&second);
+        // No replica counts while there is no master.
+        let usable = if (2..14).contains(&second) { 0 } else { 3 };
+        let endpoints = vec![Endpoint { usable: usable > 0, ..Endpoint::default() }; 3];
+        let pool = Pool { name: "web".into(), panic: usable == 0, usable, endpoints };
+        let error = is_gone.then(|| "no answer".to_owned());
+        (
+            format!("e{index}"),
+            Edge { node: Some(format!("n{index}")), at: Some(now), error, pools: vec![pool], ..Edge::default() },
+        )
+    };
+    let running = u32::from(!(if is_away { is_known } else { second < back + 50 }));
+    let service = Service { name: "stack_redis".into(), desired: 1, running, ..Service::default() };
+    let task = Task {
+        name: "stack_redis.1".into(),
+        service: "s".into(),
+        slot: Some(1),
+        node: Some(format!("n{gone}")),
+        state: TaskState::Running,
+        ..Task::default()
+    };
+    let no_leader = leader && (1..21).contains(&second);
+    Picture {
+        source: Source {
+            node: format!("n{}", (gone + 1) % 3),
+            leader: led == (gone + 1) % 3,
+            at: Some(if no_leader { now - second * SECOND } else { now }),
+            error: no_leader.then(|| "the swarm has no leader".to_owned()),
+            ..Source::default()
+        },
+        quorum: Quorum { managers: 3, reachable: if (4..back + 5).contains(&second) { 2 } else { 3 }, lost: no_leader },
+        nodes: (0..3).map(node).collect(),
+        services: [("s".to_owned(), service)].into(),
+        tasks: [("t".to_owned(), task)].into(),
+        redis: Some(Redis {
+            at: Some(now),
+            master: Some("redis".into()),
+            sentinels: 3,
+            sentinels_up: 2,
+            servers: (0..3).map(redis).collect(),
+            ..Redis::default()
+        }),
+        edges: (0..3).map(edge).collect(),
+        ..Picture::default()
+    }
+}
+
+#[test]
+fn a_node_that_dies_with_all_that_was_on_it_is_one_message_and_its_return_another() {
+    for leader in [false, true] {
+        let mut office = Office::new(vec![line("mail", Severity::Warning)]);
+        let mut told = Vec::new();
+        const BACK: i64 = 400;
+        for second in -10..BACK + 600 {
+            office.now += SECOND;
+            office.look(&story(1, leader, second, BACK, office.now));
+            told.extend(office.said().into_iter().map(|word| (second, word)));
+        }
+        let words: Vec<_> = told.iter().map(|(_, word)| word.as_str()).collect();
+        assert_eq!(words, ["mail Firing node_down 1", "mail Resolved node_down 1"], "{told:?}");
+        assert!(told[0].0 <= 28, "{told:?}");
+        assert!((BACK..BACK + 20).contains(&told[1].0), "{told:?}");
+    }
 }

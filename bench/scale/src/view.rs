@@ -1,0 +1,212 @@
+//! What one edge knows of its endpoints, decided by the edge's own code.
+//!
+//! The calls and their order are those of `edge/src/upstream/members/mod.rs`, which shares its pool between
+//! tasks and publishes it to workers; here nothing runs beside anything else.
+
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
+
+use edge::{
+    balance,
+    config::Pool,
+    upstream::{
+        Endpoint, EndpointState, PoolSnapshot,
+        health::{Flip, Health, Verdict},
+        outlier::{self, Outlier, Standing},
+        pool,
+    },
+};
+use tokio::time::Instant;
+
+/// The endpoints of one edge and what it picks from.
+#[derive(Debug)]
+pub struct View {
+    members: Vec<Member>,
+    /// How many are healthy, unchecked, and neither.
+    counts: [usize; 3],
+    /// Made anew by the next pick after a change; nobody else needs all of it.
+    snapshot: Option<PoolSnapshot>,
+    by_id: HashMap<u64, usize>,
+    cursor: usize,
+}
+
+/// One endpoint.
+#[derive(Debug)]
+struct Member {
+    endpoint: Arc<Endpoint>,
+    health: Health,
+    outlier: Outlier,
+}
+
+/// Where a state is counted.
+fn place(state: EndpointState) -> usize {
+    match state {
+        EndpointState::Healthy => 0,
+        EndpointState::Unchecked => 1,
+        EndpointState::Unhealthy | EndpointState::Ejected => 2,
+    }
+}
+
+impl Member {
+    fn state(&self) -> EndpointState {
+        match self.health.verdict() {
+            Verdict::Unhealthy => EndpointState::Unhealthy,
+            _ if self.outlier.is_out() => EndpointState::Ejected,
+            Verdict::Unchecked => EndpointState::Unchecked,
+            Verdict::Healthy => EndpointState::Healthy,
+        }
+    }
+}
+
+impl View {
+    /// `count` endpoints that nothing is known of yet. `cursor` is where round robin begins.
+    #[must_use]
+    pub fn new(count: usize, cursor: usize) -> Self {
+        let member = |index: usize| {
+            let [_, a, b, c] = u32::try_from(index).unwrap_or(u32::MAX).to_be_bytes();
+            let address = ([10, a, b, c], 8000).into();
+            let endpoint = Arc::new(Endpoint::new(address, "tasks.web:8000".into(), 1, SystemTime::UNIX_EPOCH));
+            Member { endpoint, health: Health::unchecked(), outlier: Outlier::default() }
+        };
+        let members: Vec<_> = (0..count).map(member).collect();
+        let by_id = members.iter().enumerate().map(|(index, member)| (member.endpoint.id, index)).collect();
+        Self { counts: [0, members.len(), 0], members, snapshot: None, by_id, cursor }
+    }
+
+    /// How the checks see it.
+    #[must_use]
+    pub fn health(&self, endpoint: usize) -> Health {
+        self.members[endpoint].health
+    }
+
+    /// Whether too few are healthy, as `pool::snapshot` has it.
+    #[must_use]
+    pub fn is_panic(&self, pool: &Pool) -> bool {
+        let [healthy, unchecked, bad] = self.counts;
+        pool::is_panic(if healthy == 0 { unchecked } else { healthy }, bad, pool.panic_threshold)
+    }
+
+    /// Whether its checks fail: a request that waits there may be sent elsewhere.
+    #[must_use]
+    pub fn is_down(&self, endpoint: usize) -> bool {
+        self.members[endpoint].state() == EndpointState::Unhealthy
+    }
+
+    /// Whether first attempts go there.
+    #[must_use]
+    pub fn is_used(&self, endpoint: usize, pool: &Pool) -> bool {
+        self.is_panic(pool) || self.members[endpoint].state() == EndpointState::Healthy
+    }
+
+    /// When its ejection is over.
+    #[must_use]
+    pub fn ejected_until(&self, endpoint: usize) -> Option<Instant> {
+        self.members[endpoint].outlier.until()
+    }
+
+    /// A check has ended; the answer is how the checks see the endpoint now.
+    pub fn checked(&mut self, endpoint: usize, passed: bool, pool: &Pool, now: Instant) -> Health {
+        let member = &mut self.members[endpoint];
+        let Some(check) = &pool.health else { return member.health };
+        let before = member.state();
+        match member.health.observe(passed, check) {
+            Some(Flip::Up) => member.endpoint.forgive(),
+            Some(Flip::Down) => member.outlier.release(now),
+            None => {}
+        }
+        if passed && member.outlier.is_served() {
+            member.outlier.release(now);
+            member.endpoint.forgive();
+        }
+        let (health, after) = (member.health, member.state());
+        self.changed(before, after);
+        health
+    }
+
+    /// A request got its answer there.
+    pub fn succeeded(&self, endpoint: usize) {
+        self.members[endpoint].endpoint.succeeded();
+    }
+
+    /// A request failed there; whether that ejected the endpoint.
+    pub fn failed(&mut self, endpoint: usize, pool: &Pool, now: Instant) -> bool {
+        let standing = self.standing();
+        let member = &mut self.members[endpoint];
+        member.endpoint.failed();
+        if !outlier::is_due(&pool.ejection, member.endpoint.failures_in_a_row())
+            || member.state() != EndpointState::Healthy
+            || !outlier::may_eject(&pool.ejection, standing)
+        {
+            return false;
+        }
+        member.outlier.eject(&pool.ejection, now);
+        self.changed(EndpointState::Healthy, EndpointState::Ejected);
+        true
+    }
+
+    /// The time of an ejection is over: the next check that passes ends it.
+    pub fn served(&mut self, endpoint: usize) {
+        self.members[endpoint].outlier.serve();
+    }
+
+    /// Who gets a request that those in `tried` have failed: as `forward::pick`, healthy ones first when it
+    /// failed before.
+    pub fn pick(&mut self, tried: &[usize], random: u64, pool: &Pool) -> Option<usize> {
+        let Self { members, snapshot, by_id, cursor, .. } = self;
+        let snapshot = snapshot.get_or_insert_with(|| {
+            let endpoints: Vec<_> =
+                members.iter().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
+            pool::snapshot(&endpoints, pool.panic_threshold, Vec::new())
+        });
+        let index = |endpoint: &Arc<Endpoint>| by_id.get(&endpoint.id).copied().unwrap_or_default();
+        let untried = |endpoint: &Arc<Endpoint>| !tried.contains(&index(endpoint));
+        let again = !tried.is_empty();
+        let candidates =
+            if again && snapshot.healthy.iter().any(untried) { &snapshot.healthy[..] } else { snapshot.usable() };
+        let picked = balance::pick(
+            pool.balance,
+            candidates.len(),
+            cursor,
+            random,
+            |_| 0,
+            |candidate| again && !untried(&candidates[candidate]),
+        );
+        picked.map(|candidate| index(&candidates[candidate]))
+    }
+
+    fn standing(&self) -> Standing {
+        Standing {
+            total: self.members.len(),
+            ejected: self.members.iter().filter(|member| member.outlier.is_out()).count(),
+            healthy: self.members.iter().filter(|member| member.state() == EndpointState::Healthy).count(),
+        }
+    }
+
+    fn changed(&mut self, before: EndpointState, after: EndpointState) {
+        if before != after {
+            self.counts[place(before)] -= 1;
+            self.counts[place(after)] += 1;
+            self.snapshot = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world;
+
+    /// What is counted here is what the edge itself would find.
+    #[test]
+    fn panic_is_that_of_the_snapshot() {
+        let (pool, now) = (world::pool(), Instant::now());
+        let mut view = View::new(10, 0);
+        for endpoint in 0..10 {
+            for passed in [true, false, false, false] {
+                view.checked(endpoint, passed, &pool, now);
+                view.pick(&[], 0, &pool);
+                assert_eq!(view.snapshot.as_ref().map(|snapshot| snapshot.panic), Some(view.is_panic(&pool)));
+            }
+        }
+        assert!(view.is_panic(&pool));
+    }
+}

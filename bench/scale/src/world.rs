@@ -1,0 +1,448 @@
+//! Edges, endpoints and the network between them, with a queue of events in place of time.
+//!
+//! Checks are timed as `edge/src/upstream/watch.rs` does, requests sent again as `edge/src/forward.rs` does.
+//! Two kinds of death: a machine that is gone answers nothing, so that connecting runs into its time-out and a
+//! request on an idle connection waits; a process that is gone is refused at once. An edge keeps one idle
+//! connection to each endpoint: after a death it is in the way of one request.
+//!
+//! Behind a mesh an endpoint is a node, and a connection to a living node may lead to a dead one, until the swarm
+//! knows of it: [`World::strand`].
+
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+
+use edge::{
+    config::{HealthCheck, Pool, Source},
+    upstream::health::{self, Health},
+};
+use fastrand::Rng;
+use tokio::time::Instant;
+
+use crate::view::View;
+
+/// Microseconds since the start.
+pub type Time = u64;
+
+/// One second.
+pub const SECOND: Time = 1_000_000;
+/// To an endpoint and back.
+const ROUND_TRIP: Time = 1_000;
+/// `LOOK_AGAIN` of `edge/src/forward.rs`.
+const LOOK_AGAIN: Time = SECOND;
+
+/// What an endpoint does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It answers.
+    Alive,
+    /// It answers requests, and its checks that it should get none.
+    Unready,
+    /// Its machine is gone: silence.
+    Silent,
+    /// Its process is gone: connections are refused.
+    Refused,
+}
+
+/// What happened to requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Requests that have come.
+    pub requests: u64,
+    /// Those that were sent to an endpoint that did not answer.
+    pub met: u64,
+    /// Those that nobody answered.
+    pub failed: u64,
+    /// The longest time from coming to an answer or to giving up.
+    pub longest: Time,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub struct World {
+    /// The settings of every edge's pool.
+    pub pool: Pool,
+    /// What happened to requests since it was last taken.
+    pub tally: Tally,
+    /// When checks were sent, with edge and endpoint, if anybody wants to know.
+    pub checks: Option<Vec<(Time, usize, usize)>>,
+    edges: Vec<Edge>,
+    fates: Vec<Fate>,
+    /// How likely a new connection to a living endpoint leads to a dead replica behind it.
+    stray: f64,
+    requests: Vec<Request>,
+    free: Vec<usize>,
+    queue: BinaryHeap<Reverse<(Time, u64, Event)>>,
+    sequence: u64,
+    now: Time,
+    base: Instant,
+    rng: Rng,
+    /// The mean pause between two requests of one edge.
+    pause: f64,
+}
+
+#[derive(Debug)]
+struct Edge {
+    view: View,
+    checks: Vec<Check>,
+    /// The idle connection to each endpoint.
+    idle: Vec<Idle>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Idle {
+    #[default]
+    None,
+    Good,
+    /// Nobody is at its other end any more.
+    Dead,
+}
+
+/// `check_again_and_again` of one endpoint, between two of its awaits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Check {
+    due: Time,
+    last: Option<Time>,
+    /// The one that counts of those in the queue.
+    ticket: u64,
+    running: bool,
+    hurry: bool,
+}
+
+#[derive(Debug, Default)]
+struct Request {
+    edge: usize,
+    born: Time,
+    attempts: usize,
+    tried: Vec<usize>,
+    met: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Due { edge: usize, endpoint: usize, ticket: u64 },
+    Checked { edge: usize, endpoint: usize, passed: bool },
+    Served { edge: usize, endpoint: usize },
+    Arrival { edge: usize },
+    Unconnected { request: usize, endpoint: usize },
+    Look { request: usize, endpoint: usize, since: Time },
+}
+
+/// The default settings of a pool, as stack.yml has them.
+#[must_use]
+pub fn pool() -> Pool {
+    Pool::new("web", vec![Source::Name { host: "tasks.web".to_owned(), port: 8000 }])
+}
+
+/// A duration as [`Time`].
+#[must_use]
+pub fn micros(duration: Duration) -> Time {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl World {
+    /// Edges that start all at once and find all endpoints alive.
+    #[must_use]
+    pub fn new(edges: usize, endpoints: usize, seed: u64) -> Self {
+        let (pool, mut rng) = (pool(), Rng::with_seed(seed));
+        let edge = |rng: &mut Rng| Edge {
+            view: View::new(endpoints, rng.usize(..1 << 16)),
+            checks: vec![Check::default(); endpoints],
+            idle: vec![Idle::Good; endpoints],
+        };
+        let edges: Vec<_> = (0..edges).map(|_| edge(&mut rng)).collect();
+        let mut this = Self {
+            pool,
+            tally: Tally::default(),
+            checks: None,
+            fates: vec![Fate::Alive; endpoints],
+            stray: 0.0,
+            requests: Vec::new(),
+            free: Vec::new(),
+            queue: BinaryHeap::new(),
+            sequence: 0,
+            now: 0,
+            base: Instant::now(),
+            rng,
+            pause: 0.0,
+            edges,
+        };
+        for edge in 0..this.edges.len() {
+            for endpoint in 0..endpoints {
+                this.schedule(edge, endpoint, 0);
+            }
+        }
+        this
+    }
+
+    /// What an endpoint does from now on.
+    pub fn set(&mut self, endpoint: usize, fate: Fate) {
+        self.fates[endpoint] = fate;
+        if fate == Fate::Silent {
+            self.edges.iter_mut().for_each(|edge| edge.idle[endpoint] = Idle::Dead);
+        }
+    }
+
+    /// From now on this share of connections to living endpoints leads to replicas that do not answer, also of
+    /// those that are open.
+    pub fn strand(&mut self, share: f64) {
+        self.stray = share;
+        for idle in self.edges.iter_mut().flat_map(|edge| &mut edge.idle) {
+            if *idle == Idle::Good && self.rng.f64() < share {
+                *idle = Idle::Dead;
+            }
+        }
+    }
+
+    /// From now on connections lead to replicas that answer.
+    pub fn unstrand(&mut self) {
+        self.stray = 0.0;
+    }
+
+    /// Lets no more requests come.
+    pub fn unload(&mut self) {
+        self.pause = f64::INFINITY;
+    }
+
+    /// Lets requests come at this rate, in all.
+    pub fn load(&mut self, per_second: f64) {
+        self.pause = SECOND as f64 * self.edges.len() as f64 / per_second;
+        for edge in 0..self.edges.len() {
+            self.expect(edge);
+        }
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, duration: Time) {
+        self.run_until(self.now + duration, |_, _| false);
+    }
+
+    /// Lets time pass until something is so, asked after each check and each failure of an edge; how long that
+    /// took.
+    pub fn run_until(&mut self, end: Time, mut done: impl FnMut(&Self, usize) -> bool) -> Option<Time> {
+        let began = self.now;
+        while let Some(Reverse((at, _, event))) = self.queue.peek().copied().filter(|first| first.0.0 <= end) {
+            self.queue.pop();
+            self.now = at;
+            self.happen(event);
+            let edge = match event {
+                Event::Checked { edge, .. } | Event::Served { edge, .. } => edge,
+                Event::Unconnected { request, .. } | Event::Look { request, .. } => self.requests[request].edge,
+                Event::Arrival { .. } | Event::Due { .. } => continue,
+            };
+            if done(self, edge) {
+                return Some(self.now - began);
+            }
+        }
+        self.now = end;
+        None
+    }
+
+    /// The moment.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Whether an edge sends first attempts there.
+    #[must_use]
+    pub fn is_used(&self, edge: usize, endpoint: usize) -> bool {
+        self.edges[edge].view.is_used(endpoint, &self.pool)
+    }
+
+    /// Whether an edge uses all endpoints, because too few are healthy.
+    #[must_use]
+    pub fn is_panic(&self, edge: usize) -> bool {
+        self.edges[edge].view.is_panic(&self.pool)
+    }
+
+    /// How many edges there are.
+    #[must_use]
+    pub fn edges(&self) -> usize {
+        self.edges.len()
+    }
+
+    fn instant(&self) -> Instant {
+        self.base + Duration::from_micros(self.now)
+    }
+
+    fn push(&mut self, at: Time, event: Event) {
+        self.sequence += 1;
+        self.queue.push(Reverse((at, self.sequence, event)));
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Due { edge, endpoint, ticket } => self.check(edge, endpoint, ticket),
+            Event::Checked { edge, endpoint, passed } => self.checked(edge, endpoint, passed),
+            Event::Served { edge, endpoint } => self.served(edge, endpoint),
+            Event::Arrival { edge } => self.arrive(edge),
+            Event::Unconnected { request, endpoint } => self.attempt_failed(request, endpoint),
+            Event::Look { request, endpoint, since } => self.look(request, endpoint, since),
+        }
+    }
+
+    // Checks.
+
+    fn settings(&self) -> HealthCheck {
+        self.pool.health.clone().unwrap_or_default()
+    }
+
+    fn schedule(&mut self, edge: usize, endpoint: usize, due: Time) {
+        let ticket = self.sequence;
+        let check = &mut self.edges[edge].checks[endpoint];
+        (check.due, check.ticket) = (due, ticket);
+        self.push(due, Event::Due { edge, endpoint, ticket });
+    }
+
+    fn check(&mut self, edge: usize, endpoint: usize, ticket: u64) {
+        let check = &mut self.edges[edge].checks[endpoint];
+        if check.ticket != ticket || check.running {
+            return;
+        }
+        check.running = true;
+        if let Some(checks) = &mut self.checks {
+            checks.push((self.now, edge, endpoint));
+        }
+        let fate = if self.strays() { Fate::Silent } else { self.fates[endpoint] };
+        let takes = if fate == Fate::Silent { micros(self.settings().timeout) } else { ROUND_TRIP };
+        self.push(self.now + takes, Event::Checked { edge, endpoint, passed: fate == Fate::Alive });
+    }
+
+    /// Whether a new connection leads astray.
+    fn strays(&mut self) -> bool {
+        self.stray > 0.0 && self.rng.f64() < self.stray
+    }
+
+    fn checked(&mut self, edge: usize, endpoint: usize, passed: bool) {
+        let (settings, now, chance) = (self.settings(), self.instant(), self.rng.f64());
+        let first = self.edges[edge].view.health(endpoint) == Health::unchecked();
+        let health = self.edges[edge].view.checked(endpoint, passed, &self.pool, now);
+        let pause = if first { health::spread(&settings, chance) } else { health::pause(&settings, &health, chance) };
+        let (now, due) = (self.now, self.now + micros(pause));
+        let check = &mut self.edges[edge].checks[endpoint];
+        (check.running, check.last) = (false, Some(now));
+        let hurry = std::mem::take(&mut check.hurry);
+        self.schedule(edge, endpoint, due);
+        if hurry {
+            self.hurry(edge, endpoint);
+        }
+    }
+
+    /// A failed request is a reason to check at once.
+    fn hurry(&mut self, edge: usize, endpoint: usize) {
+        let fast = micros(self.settings().fast_interval);
+        let now = self.now;
+        let check = &mut self.edges[edge].checks[endpoint];
+        if check.running {
+            check.hurry = true;
+            return;
+        }
+        let soonest = check.last.map_or(now, |last| last + fast).max(now);
+        if soonest < check.due {
+            self.schedule(edge, endpoint, soonest);
+        }
+    }
+
+    fn served(&mut self, edge: usize, endpoint: usize) {
+        // Unless its checks have ended the ejection before.
+        let due = self.edges[edge].view.ejected_until(endpoint).is_some_and(|until| until <= self.instant());
+        if due {
+            self.edges[edge].view.served(endpoint);
+            self.hurry(edge, endpoint);
+        }
+    }
+
+    // Requests.
+
+    /// The next one of this edge, after a pause as chance has it.
+    fn expect(&mut self, edge: usize) {
+        let pause = -(1.0 - self.rng.f64()).ln() * self.pause;
+        self.push(self.now + pause as Time, Event::Arrival { edge });
+    }
+
+    fn arrive(&mut self, edge: usize) {
+        if self.pause.is_infinite() {
+            return;
+        }
+        self.expect(edge);
+        self.tally.requests += 1;
+        let request = Request { edge, born: self.now, ..Request::default() };
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.requests[index] = request;
+                index
+            }
+            None => {
+                self.requests.push(request);
+                self.requests.len() - 1
+            }
+        };
+        self.attempt(index);
+    }
+
+    fn attempt(&mut self, index: usize) {
+        let (random, strays) = (self.rng.u64(..), self.strays());
+        let request = &mut self.requests[index];
+        let edge = &mut self.edges[request.edge];
+        request.attempts += 1;
+        let Some(endpoint) = edge.view.pick(&request.tried, random, &self.pool) else {
+            self.end(index, false);
+            return;
+        };
+        let idle = std::mem::take(&mut edge.idle[endpoint]);
+        let alive = matches!(self.fates[endpoint], Fate::Alive | Fate::Unready);
+        if alive && (idle == Idle::Good || idle == Idle::None && !strays) {
+            edge.idle[endpoint] = Idle::Good;
+            edge.view.succeeded(endpoint);
+            self.end(index, true);
+            return;
+        }
+        if !std::mem::replace(&mut request.met, true) {
+            self.tally.met += 1;
+        }
+        let event = if idle == Idle::Dead {
+            (LOOK_AGAIN, Event::Look { request: index, endpoint, since: self.now })
+        } else {
+            let refused = self.fates[endpoint] == Fate::Refused;
+            let takes = if refused { ROUND_TRIP } else { micros(self.pool.timeouts.connect) };
+            (takes, Event::Unconnected { request: index, endpoint })
+        };
+        self.push(self.now + event.0, event.1);
+    }
+
+    /// Waits on a connection that nobody answers on.
+    fn look(&mut self, index: usize, endpoint: usize, since: Time) {
+        let view = &self.edges[self.requests[index].edge].view;
+        if view.is_down(endpoint) && !view.is_panic(&self.pool) {
+            self.attempt_failed(index, endpoint);
+        } else if self.now - since >= micros(self.pool.timeouts.response) {
+            self.end(index, false);
+        } else {
+            self.push(self.now + LOOK_AGAIN, Event::Look { request: index, endpoint, since });
+        }
+    }
+
+    fn attempt_failed(&mut self, index: usize, endpoint: usize) {
+        let (edge, now) = (self.requests[index].edge, self.instant());
+        if self.edges[edge].view.failed(endpoint, &self.pool, now)
+            && let Some(until) = self.edges[edge].view.ejected_until(endpoint)
+        {
+            let after = micros(until.saturating_duration_since(now));
+            self.push(self.now + after, Event::Served { edge, endpoint });
+        }
+        self.hurry(edge, endpoint);
+        let request = &mut self.requests[index];
+        request.tried.push(endpoint);
+        if request.attempts >= self.pool.attempts.get() {
+            self.end(index, false);
+        } else {
+            self.attempt(index);
+        }
+    }
+
+    fn end(&mut self, index: usize, answered: bool) {
+        let took = self.now - self.requests[index].born + if answered { ROUND_TRIP } else { 0 };
+        self.tally.longest = self.tally.longest.max(took);
+        self.tally.failed += u64::from(!answered);
+        self.free.push(index);
+    }
+}

@@ -1,0 +1,239 @@
+//! The three hosts, what surrounds them, and whether the swarm on them is at rest.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::docker::Error;
+use super::fabric::{self, OUTSIDE};
+use super::host::Host;
+use super::hub::Hub;
+use super::inside::Run;
+use super::kernel::Kernel;
+use super::shell::{self, Failed};
+use super::store::Store;
+use crate::dns::{Answer, Dns};
+use crate::wait::{pause, try_eventually};
+
+/// The hosts by name and address: the tutorial's.
+pub const HOSTS: [(&str, Ipv4Addr); 3] = [
+    ("serveur17", Ipv4Addr::new(10, 10, 25, 165)),
+    ("serveur18", Ipv4Addr::new(10, 10, 25, 166)),
+    ("serveur19", Ipv4Addr::new(10, 10, 25, 167)),
+];
+
+/// The site's name, with an address for each host.
+pub const SITE: &str = "www.example.com";
+
+/// Between two looks at the whole swarm.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+
+/// The hosts and their surroundings. Dropping it ends all of it.
+#[derive(Debug)]
+pub struct Cluster {
+    /// In the order of [`HOSTS`].
+    pub hosts: Vec<Host>,
+    /// DNS for the world.
+    pub dns: Dns,
+    /// Docker's own registry.
+    pub hub: Hub,
+    /// What the kernel has.
+    pub kernel: Kernel,
+    /// Where this runs.
+    pub run: Run,
+    /// Redis and its sentinels.
+    pub store: Store,
+}
+
+impl Cluster {
+    /// Puts up the fabric, and hosts that are off.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    ///
+    /// # Panics
+    /// Something does not start.
+    pub async fn start(run: Run) -> Result<Self, Failed> {
+        let kernel = Kernel::probe().await;
+        fabric::build().await?;
+        let dns = Dns::start_at(SocketAddr::from((OUTSIDE, 53))).await;
+        dns.set(SITE, Answer::addresses(HOSTS.map(|(_, address)| address)));
+        resolve_here(&run).await?;
+        let hub = Hub::start(&run.folder).await;
+        let mut hosts = Vec::new();
+        for (name, address) in HOSTS {
+            hosts.push(Host::new(&run, kernel, name, address).expect("a writable folder"));
+        }
+        Ok(Self { hosts, dns, hub, kernel, run, store: Store::default() })
+    }
+
+    /// The place of the host of this name.
+    ///
+    /// # Panics
+    /// There is none.
+    #[must_use]
+    pub fn index(&self, name: &str) -> usize {
+        self.hosts.iter().position(|host| host.name == name).unwrap_or_else(|| panic!("no host {name}"))
+    }
+
+    /// Addresses of all hosts with `port`.
+    #[must_use]
+    pub fn addresses(&self, port: u16) -> Vec<SocketAddr> {
+        self.hosts.iter().map(|host| SocketAddr::from((host.address, port))).collect()
+    }
+
+    /// Where the leader of the managers is, by a host that is on and has a quorum.
+    pub async fn leader(&self) -> Option<usize> {
+        let nodes = self.ask("/nodes").await.ok()?;
+        let leader = nodes.iter().find(|node| node["ManagerStatus"]["Leader"] == true)?;
+        let name = leader["Description"]["Hostname"].as_str()?;
+        self.hosts.iter().position(|host| host.name == name)
+    }
+
+    /// A list of the API, from the first host that can tell.
+    ///
+    /// # Errors
+    /// Nobody can.
+    pub async fn ask(&self, path: &str) -> Result<Vec<Value>, Error> {
+        let mut error = Error::Timeout;
+        for host in self.hosts.iter().filter(|host| host.is_on()) {
+            match host.docker().list(path, &[]).await {
+                Ok(list) => return Ok(list),
+                Err(failed) => error = failed,
+            }
+        }
+        Err(error)
+    }
+
+    /// The first thing that is not as the services' specifications want it: a node that is away, a task too few, one
+    /// that is still stopping, an update under way, Redis without its replicas.
+    pub async fn flaw(&self) -> Option<String> {
+        match self.swarm_flaw().await {
+            Ok(None) => {}
+            Ok(flaw) => return flaw,
+            Err(error) => return Some(error.to_string()),
+        }
+        self.store.flaw(&self.hosts).await
+    }
+
+    /// The same without a look at Redis, and also while hosts are away.
+    ///
+    /// # Errors
+    /// No engine can tell.
+    pub async fn services_flaw(&self) -> Result<Option<String>, Error> {
+        let (nodes, services, tasks) =
+            (self.ask("/nodes").await?, self.ask("/services").await?, self.ask("/tasks").await?);
+        let ready = |node: &Value| node["Status"]["State"] == "ready";
+        let name = |task: &Value| {
+            let service = services.iter().find(|service| service["ID"] == task["ServiceID"]);
+            service.map(|service| service["Spec"]["Name"].as_str().unwrap_or_default().to_owned())
+        };
+        let active = nodes.iter().filter(|node| ready(node) && node["Spec"]["Availability"] == "active").count();
+        for service in &services {
+            let update = service["UpdateStatus"]["State"].as_str().unwrap_or_default();
+            if ["updating", "rollback_started"].contains(&update) {
+                return Ok(Some(format!("{}: {update}", service["Spec"]["Name"])));
+            }
+            let mine = |task: &&Value| task["ServiceID"] == service["ID"] && task["DesiredState"] == "running";
+            let running = |task: &&Value| {
+                task["Status"]["State"] == "running"
+                    && nodes.iter().any(|node| node["ID"] == task["NodeID"] && ready(node))
+            };
+            let wanted = match service["Spec"]["Mode"]["Replicated"]["Replicas"].as_u64() {
+                Some(replicas) => usize::try_from(replicas).unwrap_or(usize::MAX),
+                None => active,
+            };
+            let found = tasks.iter().filter(mine).filter(running).count();
+            let started = tasks.iter().filter(mine).count();
+            if found != wanted || started != wanted {
+                return Ok(Some(format!(
+                    "{}: {found} of {wanted} tasks run, {started} are to",
+                    service["Spec"]["Name"]
+                )));
+            }
+        }
+        let stopping = tasks.iter().find(|task| {
+            task["DesiredState"] != "running"
+                && task["Status"]["State"] == "running"
+                && nodes.iter().any(|node| node["ID"] == task["NodeID"] && ready(node))
+        });
+        Ok(stopping.map(|task| format!("a task of {:?} still stops", name(task))))
+    }
+
+    async fn swarm_flaw(&self) -> Result<Option<String>, Error> {
+        for node in self.ask("/nodes").await? {
+            let state =
+                (&node["Status"]["State"], &node["ManagerStatus"]["Reachability"], &node["Spec"]["Availability"]);
+            if state != (&"ready".into(), &"reachable".into(), &"active".into()) {
+                return Ok(Some(format!("{}: {state:?}", node["Description"]["Hostname"])));
+            }
+        }
+        self.services_flaw().await
+    }
+
+    /// Waits until nothing is wrong any more.
+    ///
+    /// # Panics
+    /// Something still is when `within` has passed.
+    pub async fn whole(&self, within: Duration) {
+        self.until("the swarm is whole", within, async || self.flaw().await).await;
+    }
+
+    /// What the hosts say of themselves, for a failure's message.
+    async fn state(&self) -> String {
+        let mut state = String::new();
+        for host in self.hosts.iter().filter(|host| host.is_on()) {
+            let look = host.run(LOOK).await;
+            state += &format!("== {}\n{}\n", host.name, look.unwrap_or_else(|error| error.to_string()));
+        }
+        state
+    }
+
+    /// Waits until `flaw` finds nothing.
+    ///
+    /// # Panics
+    /// It still does when `within` has passed.
+    pub async fn until(&self, what: &str, within: Duration, mut flaw: impl AsyncFnMut() -> Option<String>) {
+        let mut wrong = String::new();
+        let right = try_eventually(within, async || match flaw().await {
+            None => Some(()),
+            Some(found) => {
+                wrong = found;
+                // Asking costs the machine more than the wait.
+                pause(BETWEEN_LOOKS).await;
+                None
+            }
+        });
+        if right.await.is_none() {
+            panic!("not so after {within:?}: {what}; {wrong}\n{}", self.state().await);
+        }
+    }
+}
+
+/// What an engineer would look at first, of every host that is on.
+const LOOK: &str = r#"
+    docker node ls 2>&1 || true
+    docker stack ps --filter desired-state=running --format '{{.Name}} {{.Node}} {{.CurrentState}} {{.Error}}' stackdemo 2>&1 || true
+    for name in redis sentinel; do
+        for container in $(docker ps --quiet --filter "name=stackdemo_$name"); do
+            docker ps --all --filter "id=$container" --format '{{.Names}} {{.Status}}'
+            docker logs --tail 5 "$container" 2>&1
+        done
+    done
+    for namespace in /run/docker/netns/lb_*; do
+        nsenter "--net=$namespace" iptables-save -t nat 2>/dev/null | grep -e '-A MESH' || true
+    done
+"#;
+
+/// Has our own resolver ask the fabric's server, in mounts that are ours alone.
+async fn resolve_here(run: &Run) -> Result<(), Failed> {
+    let settings = run.folder.join("resolv.conf");
+    std::fs::write(&settings, format!("nameserver {OUTSIDE}\n")).expect("a writable folder");
+    shell::output(
+        shell::program("mount", ["--bind".as_ref(), settings.as_os_str(), "/etc/resolv.conf".as_ref()]),
+        shell::LONG,
+    )
+    .await
+    .map(drop)
+}

@@ -1,0 +1,83 @@
+//! The wires: a bridge in our own network namespace, a cable to each host.
+
+use std::net::Ipv4Addr;
+
+use rustix::process::Pid;
+
+use super::shell::{self, Failed};
+
+/// The test's own address, and that of all that the hosts find outside of the swarm.
+pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 10, 25, 1);
+
+/// Another address of the test, for a client that is to be told from the others.
+pub const VISITOR: Ipv4Addr = Ipv4Addr::new(10, 10, 25, 77);
+
+const BRIDGE: &str = "fabric";
+
+/// Puts up the bridge with our own addresses.
+///
+/// # Errors
+/// The kernel does not let us.
+pub async fn build() -> Result<(), Failed> {
+    shell::run("ip link set lo up").await?;
+    shell::run(&format!("ip link add {BRIDGE} type bridge")).await?;
+    shell::run(&format!("ip address add {OUTSIDE}/24 dev {BRIDGE}")).await?;
+    shell::run(&format!("ip address add {VISITOR}/24 dev {BRIDGE}")).await?;
+    shell::run(&format!("ip link set {BRIDGE} up")).await?;
+    Ok(())
+}
+
+/// One host's cable. Our end stays in the bridge, the host's end is its eth0.
+#[derive(Clone, Debug)]
+pub struct Cable {
+    name: String,
+    address: Ipv4Addr,
+}
+
+impl Cable {
+    /// The cable of the host at `address`.
+    #[must_use]
+    pub fn of(address: Ipv4Addr) -> Self {
+        Self { name: format!("host{}", address.octets()[3]), address }
+    }
+
+    /// Plugs it into the host whose first process is `init`, which gets its address and the way out.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub async fn plug(&self, init: Pid) -> Result<(), Failed> {
+        let Self { name, address } = self;
+        let init = init.as_raw_pid();
+        // The host's end went with its namespace, and this one with it, but not at once.
+        drop(shell::run(&format!("ip link delete {name}")).await);
+        // A machine keeps its card: others that remember it still reach it.
+        let [.., last] = address.octets();
+        let card = format!("02:00:0a:0a:19:{last:02x}");
+        shell::run(&format!("ip link add {name} type veth peer name eth0 address {card} netns {init}")).await?;
+        shell::run(&format!("ip link set {name} master {BRIDGE} up")).await?;
+        for line in [
+            format!("ip address add {address}/24 dev eth0"),
+            "ip link set eth0 up".to_owned(),
+            format!("ip route add default via {OUTSIDE}"),
+        ] {
+            shell::run(&format!("nsenter --target {init} --net {line}")).await?;
+        }
+        Ok(())
+    }
+
+    /// Cuts it: nothing passes in either direction, and nobody is told.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub async fn cut(&self) -> Result<(), Failed> {
+        shell::run(&format!("ip link set {} nomaster", self.name)).await.map(drop)
+    }
+
+    /// Mends a cut.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub async fn mend(&self) -> Result<(), Failed> {
+        shell::run(&format!("ip link set {} master {BRIDGE}", self.name)).await.map(drop)
+    }
+}

@@ -1,0 +1,355 @@
+//! A machine with an engine.
+//!
+//! It has a network, a process space, a name, `/run`, `/etc/docker` and `/var/lib/docker` of its own, so that the
+//! operator's commands run on it as they stand. Its disk is a folder, which is all that outlives a loss of power.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::docker::Docker;
+use super::fabric::{Cable, OUTSIDE};
+use super::hub;
+use super::inside::Run;
+use super::kernel::Kernel;
+use super::shell::{self, Failed};
+use crate::wait::eventually;
+
+/// Where a host's engine shows its tables to the mesh.
+pub const TABLES: u16 = 2_000;
+
+/// How long an engine may take to start, with containers to clear away.
+const STARTED: Duration = Duration::from_secs(60);
+
+/// How long an engine may take to stop: its containers' grace periods, and some.
+const STOPPED: Duration = Duration::from_secs(90);
+
+/// What a Debian host's root has.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Makes the host of the namespaces that it finds itself in: name, folder.
+const SET_UP: &str = r#"
+    hostname "$1"
+    mount --make-rprivate /
+    mount -t proc proc /proc
+    mount -t tmpfs -o mode=755 tmpfs /run
+    for own in var/lib/docker etc/docker; do
+        mkdir -p "/$own"
+        mount --bind "$2/$own" "/$own"
+    done
+    for own in etc/hosts etc/resolv.conf; do
+        at=$(readlink -f "/$own")
+        mkdir -p "$(dirname "$at")"
+        [ -e "$at" ] || : >"$at"
+        mount --bind "$2/$own" "$at"
+    done
+    ip link set lo up
+    echo up
+    exec docker-init -- sleep infinity
+"#;
+
+/// A host. Dropping it takes its power away.
+#[derive(Debug)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// Its address on the fabric.
+    pub address: Ipv4Addr,
+    /// Its cable.
+    pub cable: Cable,
+    group: String,
+    folder: PathBuf,
+    kernel: Kernel,
+    life: Option<Life>,
+}
+
+/// A host that is on.
+#[derive(Debug)]
+struct Life {
+    /// Ends when all processes of the host have.
+    space: Child,
+    /// The host's first process, which all others end with.
+    init: Pid,
+    engine: Child,
+}
+
+impl Host {
+    /// A host that is off, with an empty disk.
+    ///
+    /// # Errors
+    /// Its folder cannot be made.
+    pub fn new(run: &Run, kernel: Kernel, name: &str, address: Ipv4Addr) -> std::io::Result<Self> {
+        let folder = run.folder.join(name);
+        let group = format!("/{}-{name}", run.name);
+        let host =
+            Self { name: name.to_owned(), address, cable: Cable::of(address), group, folder, kernel, life: None };
+        host.furnish()?;
+        Ok(host)
+    }
+
+    /// What a machine has on which an engine was installed and nothing else was done.
+    fn furnish(&self) -> std::io::Result<()> {
+        let Self { name, folder, kernel, .. } = self;
+        for own in ["var/lib/docker", "etc/docker", "root"] {
+            fs::create_dir_all(folder.join(own))?;
+        }
+        let mut settings = serde_json::json!({
+            "registry-mirrors": [format!("http://{}", hub::ADDRESS)],
+            "insecure-registries": [hub::ADDRESS],
+        });
+        if !kernel.ipvs {
+            settings["network-diagnostic-port"] = TABLES.into();
+        }
+        fs::write(folder.join("etc/docker/daemon.json"), settings.to_string())?;
+        fs::write(folder.join("etc/resolv.conf"), format!("nameserver {OUTSIDE}\n"))?;
+        fs::write(folder.join("etc/hosts"), format!("127.0.0.1 localhost\n127.0.1.1 {name}\n"))?;
+        Ok(())
+    }
+
+    /// Whether it is on.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.life.is_some()
+    }
+
+    /// Switches it on, unless it is, and waits until its engine answers.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    ///
+    /// # Panics
+    /// The engine does not start.
+    pub async fn start(&mut self) -> Result<(), Failed> {
+        if self.is_on() {
+            return Ok(());
+        }
+        let mut space = Command::new("unshare")
+            .args(["--net", "--mount", "--uts", "--pid", "--fork", "--kill-child=KILL", "sh", "-euc", SET_UP, "sh"])
+            .args([self.name.as_ref(), self.folder.as_os_str()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(self.log("host.log"))
+            .spawn()
+            .expect("unshare can be started");
+        let mut line = String::new();
+        let said = BufReader::new(space.stdout.take().expect("piped")).read_line(&mut line);
+        assert!(said.is_ok() && line == "up\n", "{} did not come up; see its host.log", self.name);
+        let unshare = Pid::from_child(&space).as_raw_pid();
+        let children = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).unwrap_or_default();
+        let init = children.trim().parse().ok().and_then(Pid::from_raw).expect("one child of unshare");
+        self.cable.plug(init).await?;
+
+        let mut engine = self.command_in(init, "dockerd");
+        engine.args(["--cgroup-parent", &self.group, "--exec-opt", "native.cgroupdriver=cgroupfs"]);
+        engine.stdout(self.log("engine.log")).stderr(self.log("engine.log"));
+        let engine = engine.spawn().expect("nsenter can be started");
+        self.life = Some(Life { space, init, engine });
+        let docker = self.docker();
+        eventually(&format!("start of the engine of {}", self.name), STARTED, async || {
+            docker.get("/info").await.is_ok()
+        })
+        .await;
+        if !self.kernel.ipvs {
+            // The engine opens its tables only when it reads its settings anew.
+            self.run("kill -HUP \"$(cat /run/docker.pid)\"").await?;
+            let mut mesh = self.command(std::env::current_exe().expect("the program's own path"));
+            mesh.arg(super::mesh::ARGUMENT).stdout(self.log("mesh.log")).stderr(self.log("mesh.log"));
+            // Ends with the host.
+            drop(mesh.spawn().expect("nsenter can be started"));
+        }
+        Ok(())
+    }
+
+    /// Takes its power away: the cable first, so that not even the kernel can say good-bye for a process, then all
+    /// processes at once.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub async fn kill(&mut self) -> Result<(), Failed> {
+        if self.life.is_some() {
+            self.cable.cut().await?;
+        }
+        self.off();
+        Ok(())
+    }
+
+    /// Takes its power away for good, and puts a new machine in its place, which is off.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    ///
+    /// # Panics
+    /// Its disk cannot be emptied.
+    pub async fn burn(&mut self) -> Result<(), Failed> {
+        self.kill().await?;
+        for own in ["var", "etc", "root"] {
+            fs::remove_dir_all(self.folder.join(own)).expect("a disk to empty");
+        }
+        self.furnish().expect("a writable folder");
+        Ok(())
+    }
+
+    /// Shuts it down: the engine stops its containers, then everything else ends.
+    ///
+    /// # Errors
+    /// The engine cannot be told.
+    ///
+    /// # Panics
+    /// It does not stop.
+    pub async fn shut_down(&mut self) -> Result<(), Failed> {
+        self.run("kill -TERM \"$(cat /run/docker.pid)\"").await?;
+        let name = self.name.clone();
+        if let Some(life) = &mut self.life {
+            eventually(&format!("end of the engine of {name}"), STOPPED, async || {
+                life.engine.try_wait().is_ok_and(|ended| ended.is_some())
+            })
+            .await;
+        }
+        self.off();
+        Ok(())
+    }
+
+    fn off(&mut self) {
+        let Some(mut life) = self.life.take() else { return };
+        // What has ended already is as it should be.
+        kill_process(life.init, Signal::KILL).unwrap_or(());
+        drop(life.space.wait());
+        drop(life.engine.wait());
+    }
+
+    /// Cuts it off from `others` in both directions, without a word to anybody. All else still reaches it.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub async fn cut_off_from(&self, others: &[Ipv4Addr]) -> Result<(), Failed> {
+        for other in others {
+            self.run(&format!(
+                "iptables -w -t raw -I PREROUTING -i eth0 -s {other} -j DROP
+                 iptables -w -t mangle -I POSTROUTING -o eth0 -d {other} -j DROP"
+            ))
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Takes that back.
+    ///
+    /// # Errors
+    /// The kernel does not let us.
+    pub async fn join_again(&self, others: &[Ipv4Addr]) -> Result<(), Failed> {
+        for other in others {
+            self.run(&format!(
+                "iptables -w -t raw -D PREROUTING -i eth0 -s {other} -j DROP
+                 iptables -w -t mangle -D POSTROUTING -o eth0 -d {other} -j DROP"
+            ))
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Its engine's API.
+    #[must_use]
+    pub fn docker(&self) -> Docker {
+        Docker::at(self.path("/run/docker.sock"))
+    }
+
+    /// The network namespaces of the running tasks of this stack's services that begin with `service`.
+    pub async fn networks_of(&self, service: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let docker = self.docker();
+        let containers = docker.list("/containers/json", &[("label", &["com.docker.swarm.service.name"])]).await;
+        for container in containers.unwrap_or_default() {
+            let of = container["Labels"]["com.docker.swarm.service.name"].as_str().unwrap_or_default();
+            if !of.split_once('_').is_some_and(|(_, name)| name.starts_with(service)) {
+                continue;
+            }
+            let id = container["Id"].as_str().unwrap_or_default();
+            // It may have ended by now.
+            let Ok(container) = docker.get(&format!("/containers/{id}/json")).await else { continue };
+            // The engine gives it by /var/run, a link that would lead out of the host.
+            let key = container["NetworkSettings"]["SandboxKey"].as_str().unwrap_or_default();
+            found.push(self.path(key.strip_prefix("/var").unwrap_or(key)));
+        }
+        found
+    }
+
+    /// A path of the host as we reach it.
+    ///
+    /// # Panics
+    /// The host is off.
+    #[must_use]
+    pub fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.init().as_raw_pid()))
+    }
+
+    /// The folder that commands on it run in, and that outlives a loss of power.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.folder.join("root")
+    }
+
+    /// What it has on its disk beside that, and its logs.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Runs a script of bash on it, and returns what it wrote to standard output.
+    ///
+    /// # Errors
+    /// It did not succeed.
+    pub async fn run(&self, script: &str) -> Result<String, Failed> {
+        Ok(self.bash(script, &[], shell::LONG).await?.0)
+    }
+
+    /// The same with variables, and with what it wrote to standard error.
+    ///
+    /// # Errors
+    /// It did not succeed.
+    pub async fn bash(
+        &self,
+        script: &str,
+        variables: &[(String, String)],
+        within: Duration,
+    ) -> Result<(String, String), Failed> {
+        let mut command = self.command("bash");
+        // Entering the host's mounts leads to its root.
+        command.args(["-euo", "pipefail", "-c"]).arg(format!("cd\n{script}")).envs(variables.iter().cloned());
+        shell::output(command.into(), within).await
+    }
+
+    /// A program to run on it.
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.command_in(self.init(), program)
+    }
+
+    fn command_in(&self, init: Pid, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &init.as_raw_pid().to_string(), "--mount", "--uts", "--net", "--pid", "--"]);
+        command.arg(program).env_clear().env("PATH", PATH).env("HOME", self.home()).stdin(Stdio::null());
+        command
+    }
+
+    fn init(&self) -> Pid {
+        match &self.life {
+            Some(life) => life.init,
+            None => panic!("{} is off", self.name),
+        }
+    }
+
+    fn log(&self, name: &str) -> File {
+        let path = self.folder.join(name);
+        OpenOptions::new().create(true).append(true).open(path).expect("a writable folder")
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.off();
+    }
+}

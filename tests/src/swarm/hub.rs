@@ -1,0 +1,50 @@
+//! What stands for Docker's own registry, from which the engines pull what is not ours.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::host::Host;
+use super::shell::Failed;
+use crate::process::Process;
+
+/// Where it listens, on the fabric.
+pub const ADDRESS: &str = "10.10.25.1:5001";
+
+/// A registry that the engines have for a mirror of Docker's. Dropping it ends it.
+#[derive(Debug)]
+pub struct Hub {
+    _process: Process,
+}
+
+impl Hub {
+    /// Starts one that is empty.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start(folder: &Path) -> Self {
+        let store = folder.join("hub");
+        let settings = folder.join("hub.yml");
+        let text = format!(
+            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {ADDRESS}\n",
+            store.display()
+        );
+        fs::write(&settings, text).expect("a writable folder");
+        let mut process = Process::of("docker-registry").arg("serve").arg(&settings).start();
+        process.line("listening on").await;
+        Self { _process: process }
+    }
+
+    /// Has it offer the images that `host` has under `names`, and takes them from the host.
+    ///
+    /// # Errors
+    /// They cannot be pushed.
+    pub async fn take_from(&self, host: &Host, names: &[String]) -> Result<(), Failed> {
+        for name in names {
+            let here = format!("{ADDRESS}/library/{name}");
+            let script = format!("docker tag {name} {here}\ndocker push --quiet {here}\ndocker rmi {here} {name}");
+            host.bash(&script, &[], Duration::from_secs(120)).await?;
+        }
+        Ok(())
+    }
+}

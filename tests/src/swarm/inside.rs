@@ -1,0 +1,162 @@
+//! The test's own corner of the machine: a network, mounts and processes that end with it.
+//!
+//! The test program starts itself again in namespaces that only its processes hold. Whatever ends it, a panic or a
+//! SIGKILL, the kernel ends what it has started and takes interfaces, rules and mounts away with the namespaces.
+//! What is left are files and the engines' groups of processes; those are taken away when the program has ended, or
+//! by the next one.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+/// Tells the program that it is inside: the folder of this run.
+const VARIABLE: &str = "SWARM_RUN";
+
+/// How long the last processes of a run may take to leave their groups.
+const EMPTY: Duration = Duration::from_secs(10);
+
+/// In the folder of a run: the network namespace that the test was started in.
+const OUTER: &str = "outer-network";
+
+/// A run, as the program inside sees it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// For all that the run writes.
+    pub folder: PathBuf,
+    /// What its groups of processes begin with.
+    pub name: String,
+}
+
+impl Run {
+    /// The run that this program is inside of, if it is.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        let folder = PathBuf::from(std::env::var_os(VARIABLE)?);
+        let name = name(&folder);
+        Some(Self { folder, name })
+    }
+
+    /// The network namespace that the test was started in: what is to reach the world is started there.
+    #[must_use]
+    pub fn outer_network(&self) -> PathBuf {
+        self.folder.join(OUTER)
+    }
+}
+
+/// Runs this program once more, inside, with the same arguments, and cleans up after it. `cache` is where runs have
+/// their folders. Says where the logs are when it failed.
+///
+/// # Errors
+/// It cannot be started.
+pub fn enter(cache: &Path) -> io::Result<ExitCode> {
+    let runs = cache.join("runs");
+    fs::create_dir_all(&runs)?;
+    sweep(&runs)?;
+    let folder = runs.join(std::process::id().to_string());
+    fs::create_dir(&folder)?;
+    let held = File::create(folder.join("lock"))?;
+    held.lock()?;
+    let status = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "unshare", "--mount", "sh", "-euc"])
+        .arg(
+            "mount --make-rprivate /
+             touch \"$1\"
+             mount --bind /proc/self/ns/net \"$1\"
+             shift
+             exec unshare --net --pid --fork --kill-child=KILL --mount-proc docker-init -- \"$@\"",
+        )
+        .args(["sh".as_ref(), folder.join(OUTER).as_os_str()])
+        .arg(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .env(VARIABLE, &folder)
+        .status()?;
+    remove_groups(&name(&folder));
+    let left = left_behind(&folder);
+    if status.success() && left.is_empty() {
+        fs::remove_dir_all(&folder)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !left.is_empty() {
+        return Err(io::Error::other(format!("left behind on this machine:\n{}", left.join("\n"))));
+    }
+    for host in fs::read_dir(&folder)?.flatten() {
+        drop(fs::remove_dir_all(host.path().join("var")));
+    }
+    Err(io::Error::other(format!("the logs are in {} until the next run", folder.display())))
+}
+
+fn name(folder: &Path) -> String {
+    let id = folder.file_name().map(|id| id.to_string_lossy().into_owned());
+    format!("swarm-{}", id.unwrap_or_default())
+}
+
+/// What a run has left on the machine outside of its namespaces.
+fn left_behind(folder: &Path) -> Vec<String> {
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    };
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let path = folder.to_string_lossy();
+    let mut left: Vec<String> = mounts.lines().filter(|mount| mount.contains(&*path)).map(str::to_owned).collect();
+    let network = said("ip", &["-oneline", "link"]) + &said("iptables-save", &[]);
+    let ours = |line: &&str| ["fabric", "docker_gwbridge", "MESH", "10.10.25."].iter().any(|it| line.contains(it));
+    left.extend(network.lines().filter(ours).map(str::to_owned));
+    let group = name(folder);
+    left.extend(groups(&group).into_iter().map(|group| group.display().to_string()));
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        if command.contains(&*path) {
+            left.push(format!("process {command}"));
+        }
+    }
+    left
+}
+
+/// Removes what runs have left that are no more.
+fn sweep(runs: &Path) -> io::Result<()> {
+    for run in fs::read_dir(runs)?.flatten() {
+        let lock = File::open(run.path().join("lock"));
+        if lock.is_ok_and(|lock| lock.try_lock().is_err()) {
+            continue;
+        }
+        remove_groups(&name(&run.path()));
+        fs::remove_dir_all(run.path())?;
+    }
+    Ok(())
+}
+
+/// Removes the control groups of a run, in every hierarchy.
+fn remove_groups(run: &str) {
+    for group in groups(run) {
+        let deadline = Instant::now() + EMPTY;
+        // The last processes in it may still be ending.
+        while remove_group(&group).is_err() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn groups(run: &str) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let hierarchies = mounts.lines().filter_map(|mount| {
+        let mut fields = mount.split(' ').skip(1);
+        let (at, kind) = (fields.next()?, fields.next()?);
+        kind.starts_with("cgroup").then_some(at)
+    });
+    let groups = hierarchies.flat_map(|hierarchy| fs::read_dir(hierarchy).into_iter().flatten().flatten());
+    let ours = |group: &fs::DirEntry| group.file_name().to_string_lossy().starts_with(&format!("{run}-"));
+    groups.filter(ours).map(|group| group.path()).collect()
+}
+
+fn remove_group(group: &Path) -> io::Result<()> {
+    for inner in fs::read_dir(group)?.flatten() {
+        if inner.file_type()?.is_dir() {
+            remove_group(&inner.path())?;
+        }
+    }
+    fs::remove_dir(group)
+}

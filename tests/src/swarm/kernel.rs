@@ -1,0 +1,89 @@
+//! What this machine's kernel can do for a swarm, and what it cannot.
+
+use std::fs;
+use std::path::Path;
+
+use super::shell;
+
+/// What a kernel has of what Docker Swarm uses and not every kernel has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// IPVS, which is the routing mesh and every service's virtual address.
+    pub ipvs: bool,
+    /// ESP, which encrypts an overlay network.
+    pub esp: bool,
+}
+
+impl Kernel {
+    /// Looks. Only in a network namespace of our own.
+    pub async fn probe() -> Self {
+        // Loaded by the engine where it is a module; without modules, or without this one, it fails.
+        drop(shell::run("modprobe ip_vs").await);
+        let ipvs = Path::new("/proc/net/ip_vs").exists();
+        let esp = shell::run(
+            "ip xfrm state add src 127.0.0.1 dst 127.0.0.1 proto esp spi 0x1 mode transport \
+             aead rfc4106(gcm(aes)) 0x0102030405060708090a0b0c0d0e0f1011121314 64",
+        );
+        let esp = esp.await.is_ok();
+        drop(shell::run("ip xfrm state flush").await);
+        Self { ipvs, esp }
+    }
+
+    /// What the test has to say about it.
+    #[must_use]
+    pub fn told(self) -> [&'static str; 2] {
+        [
+            if self.ipvs {
+                "routing mesh and virtual addresses: the kernel's own IPVS"
+            } else {
+                "routing mesh and virtual addresses: a stand-in by iptables from the engines' own tables, since this \
+                 kernel has no IPVS"
+            },
+            if self.esp {
+                "stack.yml: unchanged"
+            } else {
+                "stack.yml: without `driver_opts: { encrypted: \"true\" }` of the network back, since this kernel has \
+                 no ESP; otherwise unchanged"
+            },
+        ]
+    }
+}
+
+/// Why no swarm can be started here at all, if so: everything that stands in the way.
+#[must_use]
+pub fn obstacles() -> Vec<String> {
+    let mut found = Vec::new();
+    if !rustix::process::geteuid().is_root() {
+        found.push("not root: engines, namespaces and mounts need it".to_owned());
+    }
+    let programs = [
+        ("dockerd", "docker.io"),
+        ("docker", "docker.io"),
+        ("docker-init", "docker.io"),
+        ("docker-registry", "docker-registry"),
+        ("iptables", "iptables"),
+        ("ip", "iproute2"),
+        ("nsenter", "util-linux"),
+        ("setpriv", "util-linux"),
+    ];
+    for (program, package) in programs {
+        if !in_path(program) {
+            found.push(format!("no {program}: apt-get install {package}"));
+        }
+    }
+    for namespace in ["net", "mnt", "pid", "uts"] {
+        if !Path::new("/proc/self/ns").join(namespace).exists() {
+            found.push(format!("the kernel has no {namespace} namespaces"));
+        }
+    }
+    let filesystems = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    if !filesystems.lines().any(|line| line.ends_with("\toverlay")) {
+        found.push("the kernel has no overlayfs".to_owned());
+    }
+    found
+}
+
+fn in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}

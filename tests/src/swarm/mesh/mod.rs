@@ -1,0 +1,214 @@
+//! What IPVS does for a swarm, without IPVS.
+//!
+//! An engine has two uses for it. In the namespace `ingress_sbox` it spreads the connections to a published port
+//! over the service's tasks, wherever they run. And in one namespace for each overlay network, `lb_...`, it does the
+//! same for the virtual addresses of the services that are on it. Where the kernel has no IPVS the engine makes the
+//! namespaces, logs an error and leaves it at that.
+//!
+//! This program runs on each host beside the engine. Several times a second it reads the table of endpoints that the
+//! engines tell each other by gossip, which is what they program IPVS from: a task that is about to stop is marked in
+//! it before it gets its signal, and a host that is cut off goes on with what it knew. Out of it come rules of
+//! iptables for the same namespaces ([`rules`]), applied when they change.
+//!
+//! See libnetwork's `service_linux.go` for the original, and `diagnostic/server.go` for the way to the table.
+
+mod record;
+mod rules;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use self::record::Endpoint;
+use self::rules::{Kind, Rules};
+use super::host::TABLES;
+use crate::netns::thread_in;
+
+/// What the test program is started with to be this.
+pub const ARGUMENT: &str = "mesh";
+
+/// Between two looks at the tables.
+const PERIOD: Duration = Duration::from_millis(150);
+
+/// Between two questions for the id of a network that is not known yet.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the engine keeps its namespaces.
+const NAMESPACES: &str = "/run/docker/netns";
+
+/// Keeps the rules up to date until the host ends.
+#[expect(clippy::print_stderr, reason = "its log")]
+pub fn serve() -> ! {
+    let mut mesh = Mesh::default();
+    let mut told = String::new();
+    loop {
+        let error = mesh.look().err().map_or_else(String::new, |error| error.to_string());
+        if error != told && !error.is_empty() {
+            eprintln!("mesh: {error}");
+        }
+        told = error;
+        std::thread::sleep(PERIOD);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Mesh {
+    /// The ids of networks by the namespace in which their traffic is balanced.
+    networks: HashMap<String, String>,
+    asked: Option<Instant>,
+    /// What each namespace has; an inode tells one from an older one of the same name.
+    applied: HashMap<String, (u64, Rules)>,
+    /// The published ports that the host itself passes on to `ingress_sbox`.
+    host: Option<String>,
+}
+
+impl Mesh {
+    fn look(&mut self) -> io::Result<()> {
+        let Ok(found) = fs::read_dir(NAMESPACES) else { return Ok(()) };
+        // One that cannot be entered yet must not keep the others waiting.
+        let mut result = Ok(());
+        for namespace in found.flatten() {
+            let name = namespace.file_name().to_string_lossy().into_owned();
+            let kind = match name.as_str() {
+                "ingress_sbox" => Kind::Ingress,
+                other if other.starts_with("lb_") => Kind::Network,
+                _ => continue,
+            };
+            let Some(network) = self.network(&name)? else { continue };
+            // It may be on its way out.
+            let Ok(inode) = fs::metadata(namespace.path()).map(|file| file.ino()) else { continue };
+            let rules = Rules::of(kind, &endpoints(&network)?);
+            let applied = self.apply(kind, &name, &namespace.path(), inode, rules);
+            result = result.and(applied);
+        }
+        result
+    }
+
+    /// The id of the network that is balanced in `namespace`, once the engine knows it.
+    fn network(&mut self, namespace: &str) -> io::Result<Option<String>> {
+        if let Some(id) = self.networks.get(namespace) {
+            return Ok(Some(id.clone()));
+        }
+        if self.asked.is_some_and(|asked| asked.elapsed() < ASK_AGAIN) {
+            return Ok(None);
+        }
+        self.asked = Some(Instant::now());
+        let mut engine = UnixStream::connect("/run/docker.sock")?;
+        engine.set_read_timeout(Some(PATIENCE))?;
+        for network in get(&mut engine, "/networks")?.as_array().into_iter().flatten() {
+            let id = network["Id"].as_str().unwrap_or_default();
+            if network["Driver"] == "overlay" {
+                let name = match network["Ingress"].as_bool() {
+                    Some(true) => "ingress_sbox".to_owned(),
+                    _ => format!("lb_{}", id.get(..9).unwrap_or_default()),
+                };
+                self.networks.insert(name, id.to_owned());
+            }
+        }
+        Ok(self.networks.get(namespace).cloned())
+    }
+
+    fn apply(&mut self, kind: Kind, name: &str, path: &Path, inode: u64, rules: Rules) -> io::Result<()> {
+        let before = self.applied.get(name).filter(|(of, _)| *of == inode);
+        let fresh = before.is_none();
+        let old: &[Ipv4Addr] = before.map_or(&[], |(_, before)| &before.addresses);
+        // The engine takes addresses away with a service's last task, even when there is a new one by then.
+        if before.is_some_and(|(_, before)| *before == rules) && has(path, &rules.addresses) {
+            return Ok(());
+        }
+        let mut script = String::new();
+        if fresh {
+            script += rules::FIRST;
+        }
+        for address in old.iter().filter(|address| !rules.addresses.contains(address)) {
+            script += &format!("ip address delete {address}/32 dev eth0 || true\n");
+        }
+        for address in &rules.addresses {
+            script += &format!("ip address replace {address}/32 dev eth0\n");
+        }
+        script += &format!("iptables-restore --wait --noflush <<'END'\n{}END\n", rules.table);
+        shell(Some(path), &script)?;
+        if kind == Kind::Ingress {
+            let sandbox = shell(Some(path), "ip -4 -oneline address show eth1")?;
+            let address = sandbox.split_whitespace().skip_while(|word| *word != "inet").nth(1);
+            if let Some((address, _)) = address.and_then(|address| address.split_once('/')) {
+                self.pass_on(address, &rules)?;
+            }
+        }
+        self.applied.insert(name.to_owned(), (inode, rules));
+        Ok(())
+    }
+
+    /// The host's own part: published ports go to the namespace at `sandbox`.
+    fn pass_on(&mut self, sandbox: &str, rules: &Rules) -> io::Result<()> {
+        let table = rules.host(sandbox);
+        let mut script = String::new();
+        match &self.host {
+            Some(before) if *before == table => return Ok(()),
+            Some(_) => {}
+            None => script += rules::FIRST_ON_HOST,
+        }
+        script += &format!("iptables-restore --wait --noflush <<'END'\n{table}END\n");
+        shell(None, &script)?;
+        self.host = Some(table);
+        Ok(())
+    }
+}
+
+/// Whether the namespace has these addresses.
+fn has(namespace: &Path, addresses: &[Ipv4Addr]) -> bool {
+    if addresses.is_empty() {
+        return true;
+    }
+    let own = thread_in(namespace, || fs::read_to_string("/proc/thread-self/net/fib_trie"));
+    let Some(own) = own.ok().and_then(|thread| thread.join().ok()?.ok()?.ok()) else { return false };
+    let own: Vec<&str> = own.lines().filter_map(|line| line.trim().strip_prefix("|-- ")).collect();
+    addresses.iter().all(|address| own.contains(&address.to_string().as_str()))
+}
+
+/// What the engine knows of the endpoints in a network.
+fn endpoints(network: &str) -> io::Result<Vec<Endpoint>> {
+    let mut engine = TcpStream::connect((Ipv4Addr::LOCALHOST, TABLES))?;
+    engine.set_read_timeout(Some(PATIENCE))?;
+    let table = get(&mut engine, &format!("/gettable?nid={network}&tname=endpoint_table&json"))?;
+    let entries = table["details"]["entries"].as_array().into_iter().flatten();
+    Ok(entries.filter_map(|entry| Endpoint::parse(entry["value"].as_str()?)).collect())
+}
+
+/// Asks with HTTP/1.0, so that the answer ends with the connection.
+fn get(server: &mut (impl Read + Write), path: &str) -> io::Result<Value> {
+    server.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    server.read_to_string(&mut answer)?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    serde_json::from_str(body).map_err(io::Error::other)
+}
+
+/// Runs a script, in a network namespace if one is named.
+fn shell(namespace: Option<&Path>, script: &str) -> io::Result<String> {
+    let mut command = match namespace {
+        Some(namespace) => {
+            let mut net = PathBuf::from("--net=").into_os_string();
+            net.push(namespace);
+            let mut command = Command::new("nsenter");
+            command.arg(net).arg("sh");
+            command
+        }
+        None => Command::new("sh"),
+    };
+    let ended = command.args(["-euc", script]).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    if !ended.status.success() {
+        return Err(io::Error::other(format!("{}: {script}", ended.status)));
+    }
+    Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
+}

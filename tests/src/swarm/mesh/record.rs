@@ -1,0 +1,141 @@
+//! An entry of the engines' table of endpoints.
+//!
+//! Its value is protocol buffers (libnetwork's `agent.proto`, `EndpointRecord`) in base64.
+
+use std::net::Ipv4Addr;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+/// A task in a network, or what else has an address there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    /// The id of its service, empty for what is no task.
+    pub(super) service: String,
+    /// The service's virtual address in this network.
+    pub(super) virtual_address: Option<Ipv4Addr>,
+    /// Its own.
+    pub(super) address: Option<Ipv4Addr>,
+    /// What the service publishes through the routing mesh.
+    pub(super) ports: Vec<Port>,
+    /// Set before the task gets its signal to stop: it gets nothing new.
+    pub(super) disabled: bool,
+}
+
+/// A published port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Port {
+    /// 0 is TCP, 1 UDP.
+    pub(super) protocol: u64,
+    /// The task's.
+    pub(super) target: u64,
+    /// Every node's.
+    pub(super) published: u64,
+}
+
+impl Endpoint {
+    /// `None` for what is not such a record.
+    pub(super) fn parse(value: &str) -> Option<Self> {
+        let bytes = BASE64_STANDARD.decode(value).ok()?;
+        let mut endpoint = Self::default();
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            match field(&mut rest)? {
+                (3, Value::Bytes(id)) => endpoint.service = text(id),
+                (4, Value::Bytes(address)) => endpoint.virtual_address = text(address).parse().ok(),
+                (5, Value::Bytes(address)) => endpoint.address = text(address).parse().ok(),
+                (6, Value::Bytes(port)) => endpoint.ports.push(Port::parse(port)?),
+                (9, Value::Number(disabled)) => endpoint.disabled = disabled != 0,
+                _ => {}
+            }
+        }
+        Some(endpoint)
+    }
+}
+
+impl Port {
+    fn parse(mut rest: &[u8]) -> Option<Self> {
+        let mut port = Self::default();
+        while !rest.is_empty() {
+            match field(&mut rest)? {
+                (2, Value::Number(protocol)) => port.protocol = protocol,
+                (3, Value::Number(target)) => port.target = target,
+                (4, Value::Number(published)) => port.published = published,
+                _ => {}
+            }
+        }
+        Some(port)
+    }
+}
+
+enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// The next field and its number.
+fn field<'a>(rest: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
+    let key = varint(rest)?;
+    let value = match key & 7 {
+        0 => Value::Number(varint(rest)?),
+        2 => {
+            let length = usize::try_from(varint(rest)?).ok()?;
+            let (bytes, after) = rest.split_at_checked(length)?;
+            *rest = after;
+            Value::Bytes(bytes)
+        }
+        _ => return None,
+    };
+    Some((key >> 3, value))
+}
+
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_of_a_published_service_is_read_as_the_engine_wrote_it() {
+        // As an engine 20.10.24 shows it.
+        let value = "CilzdGFja2RlbW9fd2ViLjQuajh6d3V2dnJtcXZhcTdxOWQxM3Ewb2h0aRINc3RhY2tkZW1vX3dlYhoZc3dnNnR0N2g2OWV4cm5hcjV1NHgxaTh5diIIMTAuMC4wLjUqCDEwLjAuMC44MgYYwD4gwD5CDDFmZDRmMDI0ODc4NkIJc2VydmV1cjE4";
+        let expected = Endpoint {
+            service: "swg6tt7h69exrnar5u4x1i8yv".to_owned(),
+            virtual_address: Some(Ipv4Addr::new(10, 0, 0, 5)),
+            address: Some(Ipv4Addr::new(10, 0, 0, 8)),
+            ports: vec![Port { protocol: 0, target: 8000, published: 8000 }],
+            disabled: false,
+        };
+        assert_eq!(Endpoint::parse(value), Some(expected));
+    }
+
+    #[test]
+    fn what_is_no_task_has_no_service() {
+        let endpoint = Endpoint::parse("ChBpbmdyZXNzLWVuZHBvaW50IgU8bmlsPioIMTAuMC4wLjQ=").unwrap();
+        assert_eq!((endpoint.service.as_str(), endpoint.virtual_address), ("", None));
+        assert_eq!(endpoint.address, Some(Ipv4Addr::new(10, 0, 0, 4)));
+    }
+
+    #[test]
+    fn a_stopping_task_is_disabled_and_nonsense_is_no_record() {
+        assert!(Endpoint::parse(&BASE64_STANDARD.encode([9 << 3, 1])).unwrap().disabled);
+        for nonsense in [&[0x0a, 0x05, 0x00][..], &[0x0b], &[0xff; 11]] {
+            assert_eq!(Endpoint::parse(&BASE64_STANDARD.encode(nonsense)), None);
+        }
+    }
+}

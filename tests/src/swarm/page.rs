@@ -1,0 +1,121 @@
+//! The operator's page on the swarm: its blocks of commands, run as they stand, where they say.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::cluster::Cluster;
+use super::shell::{self, Failed};
+use crate::page::{Block, Host, blocks};
+
+/// How long a block may take.
+const BLOCK: Duration = Duration::from_secs(10 * 60);
+
+/// A page, and which of its blocks have run.
+#[derive(Debug, Default)]
+pub struct Page {
+    blocks: Vec<Block>,
+    ran: BTreeSet<String>,
+    /// What blocks find in their environment.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Page {
+    /// Reads the page at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read, or a block does not say where it runs.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let blocks = blocks(&text).map_err(|problem| format!("{}: {problem}", path.display()))?;
+        Ok(Self { blocks, ..Self::default() })
+    }
+
+    /// Runs the block `name` and returns what it wrote to standard output and to standard error.
+    ///
+    /// # Errors
+    /// It did not succeed.
+    ///
+    /// # Panics
+    /// The page has no such block.
+    pub async fn run(&mut self, cluster: &Cluster, name: &str) -> Result<(String, String), Failed> {
+        let block = self.take(name);
+        self.execute(cluster, &block).await
+    }
+
+    /// The same for the node `node` instead of `named`, the page's example.
+    ///
+    /// # Errors
+    /// It did not succeed.
+    ///
+    /// # Panics
+    /// The page has no such block.
+    pub async fn run_for(
+        &mut self,
+        cluster: &Cluster,
+        name: &str,
+        named: &str,
+        node: &str,
+    ) -> Result<(String, String), Failed> {
+        let mut block = self.take(name);
+        block.script = block.script.replace(named, node);
+        if block.host == Host::Node(named.to_owned()) {
+            block.host = Host::Node(node.to_owned());
+        }
+        self.execute(cluster, &block).await
+    }
+
+    /// Runs a block for every node on some of them alone.
+    ///
+    /// # Errors
+    /// It did not succeed.
+    ///
+    /// # Panics
+    /// The page has no such block.
+    pub async fn run_on(&mut self, cluster: &Cluster, name: &str, hosts: &[usize]) -> Result<(), Failed> {
+        let mut block = self.take(name);
+        for host in hosts {
+            block.host = Host::Node(cluster.hosts[*host].name.clone());
+            self.execute(cluster, &block).await?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, name: &str) -> Block {
+        let block = self.blocks.iter().find(|block| block.name == name);
+        let block = block.unwrap_or_else(|| panic!("the page has no block {name}")).clone();
+        self.ran.insert(name.to_owned());
+        block
+    }
+
+    async fn execute(&self, cluster: &Cluster, block: &Block) -> Result<(String, String), Failed> {
+        let hosts: Vec<_> = match &block.host {
+            Host::Workstation => {
+                let mut command = shell::program("bash", ["-euo", "pipefail", "-c", &block.script]);
+                command.envs(self.variables.iter().cloned()).current_dir(&cluster.run.folder);
+                return shell::output(command, BLOCK).await;
+            }
+            Host::All => cluster.hosts.iter().collect(),
+            Host::Node(name) => vec![&cluster.hosts[cluster.index(name)]],
+        };
+        let mut written = (String::new(), String::new());
+        for host in hosts {
+            let (stdout, stderr) = host.bash(&block.script, &self.variables, BLOCK).await?;
+            written.0 += &stdout;
+            written.1 += &stderr;
+        }
+        Ok(written)
+    }
+
+    /// Sets a variable for all blocks from now on.
+    pub fn export(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(other, _)| other != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The blocks that have not run yet.
+    #[must_use]
+    pub fn not_run(&self) -> Vec<&str> {
+        self.blocks.iter().map(|block| block.name.as_str()).filter(|name| !self.ran.contains(*name)).collect()
+    }
+}

@@ -1,0 +1,90 @@
+//! The project's files as an operator has them on a host.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::host::Host;
+use super::inside::Run;
+use super::kernel::Kernel;
+use super::shell::{self, Failed};
+
+/// The one option of the stack that a kernel may be unable to do.
+const ENCRYPTED: &str = "    driver_opts: { encrypted: \"true\" }\n";
+
+/// How long a build may take that finds nothing in its cache.
+const BUILT: Duration = Duration::from_secs(30 * 60);
+
+/// The top folder of the project.
+#[must_use]
+pub fn root() -> PathBuf {
+    let member = Path::new(env!("CARGO_MANIFEST_DIR"));
+    member.parent().unwrap_or(member).to_owned()
+}
+
+/// Copies what git knows of the project, as it is now, to the folder that commands on `host` run in.
+///
+/// # Errors
+/// It cannot be copied.
+///
+/// # Panics
+/// The stack file does not hold what is to be left out.
+pub async fn copy_to(host: &Host, kernel: Kernel) -> Result<(), Failed> {
+    let script = "cd \"$1\"; git -c safe.directory='*' ls-files -z --cached --others --exclude-standard \
+        | tar --create --null --files-from=- --ignore-failed-read | tar --extract --directory \"$2\"";
+    let mut command = shell::program("bash", ["-euo", "pipefail", "-c", script, "bash"]);
+    command.arg(root()).arg(host.home());
+    shell::output(command, shell::LONG).await?;
+    if !kernel.esp {
+        let stack = host.home().join("stack.yml");
+        let text = fs::read_to_string(&stack).expect("the project has a stack file");
+        assert_eq!(text.matches(ENCRYPTED).count(), 1, "stack.yml has no line {ENCRYPTED:?}");
+        fs::write(&stack, text.replace(ENCRYPTED, "")).expect("a writable folder");
+    }
+    Ok(())
+}
+
+/// Gives `host`, which is off, what the engine of `tests/swarm/images` has built: then the same build on the host
+/// finds all of it in its cache and needs nothing of the world.
+///
+/// # Errors
+/// It cannot be copied.
+pub async fn seed(run: &Run, host: &Host) -> Result<(), Failed> {
+    // Layers do not change; everything else may be written in its place.
+    let script = "from=$1 to=$2
+        exec {lock}>>\"$from.lock\"
+        flock \"$lock\"
+        rm -rf \"$to\"
+        mkdir \"$to\"
+        cp --archive --link \"$from/overlay2\" \"$to\"
+        find \"$from\" -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp --archive --target-directory \"$to\" {} +";
+    let mut command = shell::program("bash", ["-euo", "pipefail", "-c", script, "bash"]);
+    command.arg(cache(run).join("engine")).arg(host.folder().join("var/lib/docker"));
+    shell::output(command, BUILT).await.map(drop)
+}
+
+/// Where `tests/swarm/images` keeps what it makes.
+fn cache(run: &Run) -> PathBuf {
+    // <cache>/runs/<run>
+    run.folder.ancestors().nth(2).unwrap_or(&run.folder).join("images")
+}
+
+/// Runs `tests/swarm/images` in the network that the test was started in, for the engine at `docker_host` if one is
+/// named.
+///
+/// # Errors
+/// It did not succeed.
+pub async fn images(run: &Run, docker_host: Option<&str>, arguments: &[&str]) -> Result<String, Failed> {
+    let mut command = shell::program("nsenter", [] as [&str; 0]);
+    let mut network = std::ffi::OsString::from("--net=");
+    network.push(run.outer_network());
+    command.arg(network);
+    // Its own mounts: the resolver's settings are the machine's again.
+    command.args(["unshare", "--mount", "sh", "-euc", "umount /etc/resolv.conf; exec \"$@\"", "sh"]);
+    command.arg(root().join("tests/swarm/images")).args(arguments).current_dir(root());
+    command.env("SWARM_IMAGES", cache(run));
+    if let Some(docker_host) = docker_host {
+        command.env("DOCKER_HOST", docker_host);
+    }
+    Ok(shell::output(command, BUILT).await?.0)
+}

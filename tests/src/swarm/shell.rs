@@ -1,0 +1,62 @@
+//! Other programs, run to their end.
+
+use std::ffi::OsStr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+/// How long a program may take that is not given another time.
+pub const LONG: Duration = Duration::from_secs(120);
+
+/// A program that did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{command}: {status}\n{output}")]
+pub struct Failed {
+    /// The program and its arguments.
+    pub command: String,
+    /// How it ended.
+    pub status: String,
+    /// All that it wrote.
+    pub output: String,
+}
+
+/// A program to run with `arguments`.
+pub fn program<A: AsRef<OsStr>>(name: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = A>) -> Command {
+    let mut command = Command::new(name);
+    command.args(arguments);
+    command
+}
+
+/// Runs a command line without quoting: words separated by spaces.
+///
+/// # Errors
+/// It did not succeed.
+pub async fn run(line: &str) -> Result<String, Failed> {
+    let mut words = line.split_whitespace();
+    let name = words.next().unwrap_or_default();
+    Ok(output(program(name, words), LONG).await?.0)
+}
+
+/// Runs a program, at most `within`, and returns what it wrote to standard output and to standard error.
+///
+/// # Errors
+/// It did not succeed.
+pub async fn output(mut command: Command, within: Duration) -> Result<(String, String), Failed> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let words = std::iter::once(command.as_std().get_program()).chain(command.as_std().get_args());
+    let line: Vec<_> = words.map(OsStr::to_string_lossy).collect();
+    let line = line.join(" ");
+    let failed = |status: String, output: String| Failed { command: line.clone(), status, output };
+    let ended = match tokio::time::timeout(within, command.output()).await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(error)) => return Err(failed(error.to_string(), String::new())),
+        Err(_elapsed) => return Err(failed(format!("not done after {within:?}"), String::new())),
+    };
+    let stdout = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+    if !ended.status.success() {
+        return Err(failed(ended.status.to_string(), format!("{stdout}{stderr}")));
+    }
+    Ok((stdout, stderr))
+}

@@ -1,0 +1,114 @@
+//! Redis and its sentinels, as they run on the hosts: asked inside of their containers' networks, where nobody else
+//! can.
+
+use std::time::Duration;
+
+use super::host::Host;
+use crate::chaos::cluster::MASTER;
+use crate::chaos::cluster::probe::{Door, Probe, strings};
+use crate::wait::{pause, try_eventually};
+
+const REDIS: u16 = 6379;
+const SENTINEL: u16 = 26_379;
+
+/// How long the servers may take to come to the same count once nobody counts any more.
+const AGREED: Duration = Duration::from_secs(60);
+
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// What asks them. Keeps its connections.
+#[derive(Debug, Default)]
+pub struct Store {
+    probe: Probe,
+}
+
+/// A server or sentinel.
+#[derive(Clone, Debug)]
+struct Member {
+    host: usize,
+    door: Door,
+}
+
+impl Store {
+    /// Which host has the master, by what the servers that can be reached say of themselves.
+    pub async fn master(&self, hosts: &[Host]) -> Option<usize> {
+        for member in members(hosts, "redis", REDIS).await {
+            let role = self.probe.ask(member.door, &["ROLE"]).await.map(strings);
+            if role.is_ok_and(|role| role.first().is_some_and(|role| role == "master")) {
+                return Some(member.host);
+            }
+        }
+        None
+    }
+
+    /// The first thing that is wrong: not three servers and three sentinels, a replica that is not in sync, sentinels
+    /// that do not agree.
+    pub async fn flaw(&self, hosts: &[Host]) -> Option<String> {
+        let servers = members(hosts, "redis", REDIS).await;
+        let sentinels = members(hosts, "sentinel", SENTINEL).await;
+        if servers.len() != hosts.len() || sentinels.len() != hosts.len() {
+            return Some(format!("{} servers of Redis and {} sentinels run", servers.len(), sentinels.len()));
+        }
+        let named = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER];
+        let named = self.probe.ask(sentinels[0].door.clone(), &named).await.map(strings).unwrap_or_default();
+        let Some(address) = named.first() else { return Some("a sentinel names no master".to_owned()) };
+        for sentinel in sentinels {
+            if let Some(flaw) = self.probe.sentinel_flaw(sentinel.door, (address, REDIS)).await {
+                return Some(format!("sentinel on {}: {flaw}", hosts[sentinel.host].name));
+            }
+        }
+        let Some(master) = self.master(hosts).await else { return Some("no master".to_owned()) };
+        for server in servers {
+            let of = (server.host != master).then_some((address.as_str(), REDIS));
+            if let Some(flaw) = self.probe.redis_flaw(server.door, of).await {
+                return Some(format!("redis on {}: {flaw}", hosts[server.host].name));
+            }
+        }
+        None
+    }
+
+    /// The count, once all servers have the same. Only while nobody counts.
+    ///
+    /// # Panics
+    /// They do not come to the same.
+    pub async fn count(&self, hosts: &[Host]) -> u64 {
+        let mut seen = Vec::new();
+        let agreed = try_eventually(AGREED, async || {
+            let mut counts = Vec::new();
+            for server in members(hosts, "redis", REDIS).await {
+                counts.push(self.probe.count(server.door).await?);
+            }
+            let same = counts.len() == hosts.len() && counts.iter().all(|count| *count == counts[0]) && seen == counts;
+            seen = counts;
+            if same {
+                return Some(seen[0]);
+            }
+            pause(BETWEEN_LOOKS).await;
+            None
+        });
+        agreed.await.unwrap_or_else(|| panic!("the servers have different counts: {seen:?}"))
+    }
+
+    /// How many failovers there have been, by the sentinels' common number for them.
+    pub async fn epoch(&self, hosts: &[Host]) -> usize {
+        let mut newest = 0;
+        for sentinel in members(hosts, "sentinel", SENTINEL).await {
+            let master = self.probe.ask(sentinel.door, &["SENTINEL", "MASTER", MASTER]).await.map(strings);
+            let master = master.unwrap_or_default();
+            let epoch =
+                master.chunks(2).find(|pair| pair[0] == "config-epoch").and_then(|pair| pair.get(1)?.parse().ok());
+            newest = newest.max(epoch.unwrap_or(0));
+        }
+        newest
+    }
+}
+
+/// The running tasks of the services that begin with `kind`, on the hosts that are on.
+async fn members(hosts: &[Host], kind: &str, port: u16) -> Vec<Member> {
+    let mut found = Vec::new();
+    for (index, host) in hosts.iter().enumerate().filter(|(_, host)| host.is_on()) {
+        let namespaces = host.networks_of(kind).await.into_iter();
+        found.extend(namespaces.map(|it| Member { host: index, door: Door { port, namespace: Some(it) } }));
+    }
+    found
+}

@@ -1,0 +1,109 @@
+//! The steps as tests, and what goes from one to the next.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+use tests::swarm::checker::{Breaches, Checker};
+use tests::swarm::cluster::Cluster;
+use tests::swarm::inside::Run;
+use tests::swarm::page::Page;
+use tests::swarm::post::Post;
+use tests::swarm::project;
+use tokio::runtime::Runtime;
+
+use crate::steps::{STEPS, Step};
+
+/// What the steps share.
+pub(crate) struct Journey {
+    pub(crate) cluster: Cluster,
+    pub(crate) page: Page,
+    /// From the first deployment on.
+    pub(crate) checker: Option<Checker>,
+    /// Where alerts go, once they are set up.
+    pub(crate) post: Option<Post>,
+    /// What there is to tell at the end.
+    pub(crate) notes: Vec<String>,
+}
+
+struct Shared {
+    runtime: Runtime,
+    journey: Mutex<Journey>,
+    passed: Mutex<BTreeSet<&'static str>>,
+}
+
+/// Runs the chosen steps inside.
+pub(crate) fn run(arguments: &Arguments, run: Run) -> Conclusion {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
+    let cluster = runtime.block_on(Cluster::start(run)).unwrap_or_else(|error| panic!("{error}"));
+    let page = Page::read(&project::root().join("docs/deploy.md")).unwrap_or_else(|error| panic!("{error}"));
+    for line in cluster.kernel.told() {
+        println!("{line}");
+    }
+    let journey = Mutex::new(Journey { cluster, page, checker: None, post: None, notes: Vec::new() });
+    let shared = Arc::new(Shared { runtime, journey, passed: Mutex::default() });
+    let conclusion = libtest_mimic::run(arguments, STEPS.iter().map(|step| trial(step, shared.clone())).collect());
+    shared.report();
+    conclusion
+}
+
+fn trial(step: &'static Step, shared: Arc<Shared>) -> Trial {
+    Trial::test(step.name, move || {
+        let missing: Vec<&str> = {
+            let passed = shared.passed.lock().unwrap_or_else(PoisonError::into_inner);
+            step.needs.iter().copied().filter(|needed| !passed.contains(needed)).collect()
+        };
+        if !missing.is_empty() {
+            return Err(Failed::from(format!("needs {}", missing.join(", "))));
+        }
+        {
+            let mut journey = shared.journey.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.runtime.block_on(async {
+                if !step.needs.is_empty() {
+                    journey.restore().await;
+                }
+                (step.run)(&mut journey).await;
+            });
+        }
+        shared.passed.lock().unwrap_or_else(PoisonError::into_inner).insert(step.name);
+        Ok(())
+    })
+}
+
+impl Journey {
+    /// Switches on what a step that failed has left switched off.
+    async fn restore(&mut self) {
+        for host in &mut self.cluster.hosts {
+            host.start().await.unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    /// Runs a block of the page.
+    pub(crate) async fn block(&mut self, name: &str) -> (String, String) {
+        self.page
+            .run(&self.cluster, name)
+            .await
+            .unwrap_or_else(|error| panic!("block {name} of docs/deploy.md: {error}"))
+    }
+}
+
+impl Shared {
+    fn report(&self) {
+        let journey = self.journey.lock().unwrap_or_else(PoisonError::into_inner);
+        println!();
+        for note in &journey.notes {
+            println!("{note}");
+        }
+        if let Some(checker) = &journey.checker {
+            println!("\n{}", checker.table);
+            let verdict = checker.judge();
+            println!(
+                "{} visits were told a number; {}",
+                checker.acknowledged(),
+                if verdict.holds() { "all is well" } else { "BROKEN" }
+            );
+            print!("{}", Breaches(&verdict));
+        }
+    }
+}

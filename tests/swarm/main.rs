@@ -1,0 +1,74 @@
+//! The journey: the whole of what an operator does with a swarm, and of what can happen to it, on a real one.
+//!
+//! Each step is a test that goes on where the one before it has ended. `tests/run swarm` runs it.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what the test has to say")]
+
+mod journey;
+mod steps;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Conclusion, Trial};
+use tests::swarm::inside::{Run, enter};
+use tests::swarm::kernel::obstacles;
+use tests::swarm::mesh;
+
+/// Set by `tests/run swarm`: a journey takes a quarter of an hour and is not for every `cargo test`.
+const WANTED: &str = "SWARM";
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(mesh::ARGUMENT) {
+        mesh::serve();
+    }
+    let mut arguments = Arguments::from_args();
+    // They build on each other.
+    arguments.test_threads = Some(1);
+    if let Some(run) = Run::current() {
+        return conclude(&journey::run(&arguments, run));
+    }
+    if arguments.list {
+        return conclude(&skip(&arguments, String::new()));
+    }
+    if std::env::var_os(WANTED).is_none() {
+        return conclude(&skip(&arguments, "tests/run swarm runs them".to_owned()));
+    }
+    let obstacles = obstacles();
+    if !obstacles.is_empty() {
+        println!("SKIPPED: no swarm can be started here:");
+        for obstacle in &obstacles {
+            println!("    {obstacle}");
+        }
+        return conclude(&skip(&arguments, obstacles.join("; ")));
+    }
+    // The mail server's parts are fetched where the world is.
+    drop(tests::smtp::Smtp::plan());
+    match enter(&cache()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn skip(arguments: &Arguments, why: String) -> Conclusion {
+    let trial = |step: &steps::Step| {
+        let why = why.clone();
+        Trial::ignorable_test(step.name, move || Ok(libtest_mimic::Completion::ignored_with(why)))
+    };
+    libtest_mimic::run(arguments, steps::STEPS.iter().map(trial).collect())
+}
+
+fn conclude(conclusion: &Conclusion) -> ExitCode {
+    if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Where images and runs are kept: beside what cargo builds.
+fn cache() -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    // target/<profile>/deps/<test>
+    let target = own.ancestors().nth(3).unwrap_or(Path::new("target"));
+    std::env::var_os("SWARM_CACHE").map_or_else(|| target.join("swarm"), PathBuf::from)
+}

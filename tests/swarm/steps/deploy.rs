@@ -1,0 +1,111 @@
+//! Steps 3 and 4: the stack, and its first visitors.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tests::client::tls::Offer;
+use tests::client::{Connection, Reply, get};
+use tests::netns::overhear;
+use tests::swarm::checker::Checker;
+use tests::swarm::cluster::{HOSTS, SITE};
+use tests::swarm::fabric::VISITOR;
+use tests::swarm::shell;
+use tests::wait::{deadline, eventually};
+
+use crate::journey::Journey;
+
+/// How long a deployment may take to run.
+const DEPLOYED: Duration = Duration::from_secs(120);
+
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// Step 3.
+pub(crate) async fn stack(journey: &mut Journey) {
+    let (_, said) = journey.block("deploy").await;
+    // "Ignoring unsupported options: ..." is what the client would say.
+    for ignored in ["gnoring", "nsupported", "eprecated", "could not be accessed"] {
+        assert!(!said.contains(ignored), "docker stack deploy says:\n{said}");
+    }
+    journey.cluster.whole(DEPLOYED).await;
+}
+
+/// Step 4.
+pub(crate) async fn visit(journey: &mut Journey) {
+    // The tutorial's own proof, on a count that nobody else has touched.
+    for (number, (_, address)) in (1..).zip(HOSTS) {
+        let reply = answer(get(SocketAddr::from((address, 8000)), "/")).await;
+        assert_eq!(reply.text(), format!("Hello World! I have been seen {number} times.\n"));
+    }
+    for (number, (_, address)) in (4..).step_by(2).zip(HOSTS) {
+        let plain = answer(get(SocketAddr::from((address, 80)), "/")).await;
+        assert_eq!(plain.text(), format!("Hello World! I have been seen {number} times.\n"));
+        let secure = async {
+            let edge = SocketAddr::from((address, 443));
+            Connection::https(edge, SITE, Offer::trusting_anyone()).await?.get("/").await
+        };
+        let secure = answer(secure).await;
+        assert_eq!(secure.text(), format!("Hello World! I have been seen {} times.\n", number + 1));
+    }
+    journey.block("try").await;
+
+    // Every node's replicas are reached through every node's edge.
+    let nodes: BTreeSet<String> = HOSTS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    for edge in journey.cluster.addresses(80) {
+        assert_eq!(served_by(edge, &nodes).await, nodes, "through {edge}");
+    }
+    clients_address_arrives(journey).await;
+    journey.checker = Some(Checker::start(&journey.cluster).await);
+}
+
+/// The nodes whose replicas answer through `edge`, asked until they are all of `nodes` or time is up.
+pub(crate) async fn served_by(edge: SocketAddr, nodes: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let all = tests::wait::try_eventually(ANSWER, async || {
+        if let Ok(reply) = get(edge, "/").await {
+            seen.extend(reply.header("x-served-by").map(str::to_owned));
+        }
+        (seen == *nodes).then_some(())
+    });
+    all.await.unwrap_or(());
+    seen
+}
+
+/// A replica is told who the client is: seen in the packets that arrive at it.
+async fn clients_address_arrives(journey: &Journey) {
+    for (index, (name, address)) in HOSTS.iter().enumerate() {
+        let path = format!("/?visitor-of-{name}");
+        let mut replicas = Vec::new();
+        for host in &journey.cluster.hosts {
+            for network in host.networks_of("web").await {
+                let path = path.clone();
+                replicas.push(tokio::spawn(async move { overhear(&network, &path, ANSWER).await }));
+            }
+        }
+        let mut heard = None;
+        eventually(&format!("a request through the edge of {name}"), ANSWER, async || {
+            // Again until the listeners listen.
+            let visitor = VISITOR.to_string();
+            let url = format!("http://{address}{path}");
+            let curl = ["--silent", "--show-error", "--max-time", "5", "--interface", &visitor, &url];
+            shell::output(shell::program("curl", curl), ANSWER).await.expect("an answer");
+            if let Some(found) = replicas.iter().position(tokio::task::JoinHandle::is_finished) {
+                heard = Some(replicas.swap_remove(found));
+            }
+            heard.is_some()
+        })
+        .await;
+        for replica in replicas {
+            replica.abort();
+        }
+        let Some(heard) = heard else { continue };
+        let packet = heard.await.expect("no panic").expect("a namespace to listen in").expect("a packet");
+        let told = packet.to_ascii_lowercase().contains(&format!("x-forwarded-for: {VISITOR}\r\n"));
+        assert!(told, "through the edge of host {index}:\n{packet}");
+    }
+}
+
+async fn answer(asked: impl Future<Output = Result<Reply, tests::client::Error>>) -> Reply {
+    deadline("an answer", ANSWER, asked).await.expect("an answer")
+}

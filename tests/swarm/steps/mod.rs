@@ -1,0 +1,105 @@
+//! What happens, in this order.
+
+mod alerts;
+mod deploy;
+mod edges;
+mod end;
+mod found;
+mod machines;
+mod nodes;
+mod partition;
+mod updates;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::journey::Journey;
+
+/// A step of the journey.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    /// The steps without which it makes no sense.
+    pub(crate) needs: &'static [&'static str],
+    pub(crate) run: for<'a> fn(&'a mut Journey) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
+}
+
+const BUILD: &str = "step_0_the_image_is_built";
+const SWARM: &str = "step_1_three_machines_become_a_swarm";
+const IMAGE: &str = "step_2_every_node_has_the_image";
+const STACK: &str = "step_3_the_stack_is_deployed";
+const VISIT: &str = "step_4_every_address_counts_on";
+
+/// All of them.
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: BUILD, needs: &[], run: |journey| Box::pin(found::build(journey)) },
+    Step { name: SWARM, needs: &[BUILD], run: |journey| Box::pin(found::swarm(journey)) },
+    Step { name: IMAGE, needs: &[SWARM], run: |journey| Box::pin(found::image(journey)) },
+    Step { name: STACK, needs: &[IMAGE], run: |journey| Box::pin(deploy::stack(journey)) },
+    Step { name: VISIT, needs: &[STACK], run: |journey| Box::pin(deploy::visit(journey)) },
+    Step {
+        name: "step_5_who_goes_by_dns_does_not_notice_that_an_edge_dies",
+        needs: &[VISIT],
+        run: |journey| Box::pin(edges::dies(journey)),
+    },
+    Step {
+        name: "step_5_certificates_come_and_are_renewed_under_load",
+        needs: &[VISIT],
+        run: |journey| Box::pin(edges::certificates(journey)),
+    },
+    Step {
+        name: "step_6_alerts_go_by_mail_and_sms",
+        needs: &[VISIT],
+        run: |journey| Box::pin(alerts::are_set_up(journey)),
+    },
+    Step {
+        name: "step_6_any_machine_loses_power_and_returns",
+        needs: &[VISIT],
+        run: |journey| Box::pin(machines::lose_power(journey)),
+    },
+    Step {
+        name: "step_6_any_machine_is_drained_and_returns",
+        needs: &[VISIT],
+        run: |journey| Box::pin(machines::are_drained(journey)),
+    },
+    Step {
+        name: "step_7_a_new_version_comes_and_goes_under_load",
+        needs: &[VISIT],
+        run: |journey| Box::pin(updates::version(journey)),
+    },
+    Step {
+        name: "step_7_a_version_that_does_not_start_rolls_itself_back",
+        needs: &[VISIT],
+        run: |journey| Box::pin(updates::bad_version(journey)),
+    },
+    Step {
+        name: "step_7_redis_is_updated_one_by_one",
+        needs: &[VISIT],
+        run: |journey| Box::pin(updates::redis(journey)),
+    },
+    Step {
+        name: "step_7_six_replicas_become_twenty_and_two_under_load",
+        needs: &[VISIT],
+        run: |journey| Box::pin(updates::scale(journey)),
+    },
+    Step {
+        name: "step_8_a_node_is_cut_off_for_20_s",
+        needs: &[VISIT],
+        run: |journey| Box::pin(partition::cut(journey)),
+    },
+    Step {
+        name: "step_9_a_node_goes_for_good_and_a_new_one_comes",
+        needs: &[VISIT],
+        run: |journey| Box::pin(nodes::replaced(journey)),
+    },
+    Step {
+        name: "step_9_two_of_three_machines_burn_and_the_count_goes_on",
+        needs: &[VISIT],
+        run: |journey| Box::pin(nodes::quorum_lost(journey)),
+    },
+    Step {
+        name: "step_9_the_stack_is_stopped_and_started_with_its_count",
+        needs: &[VISIT],
+        run: |journey| Box::pin(nodes::stopped(journey)),
+    },
+    Step { name: "step_10_nothing_is_left_behind", needs: &[VISIT], run: |journey| Box::pin(end::leave(journey)) },
+];

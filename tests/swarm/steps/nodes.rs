@@ -1,0 +1,67 @@
+//! Step 9: what an operator does when machines go for good.
+
+use tests::swarm::checker::Happened;
+
+use crate::journey::Journey;
+
+/// The third machine leaves, and joins as a new one.
+pub(crate) async fn replaced(journey: &mut Journey) {
+    let Journey { cluster, page, checker, .. } = journey;
+    let Some(checker) = checker else { return };
+    checker
+        .round(cluster, "node replaced", async |cluster| {
+            for block in ["backup", "remove", "leave", "removed"] {
+                page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
+            }
+            // A new machine: nothing of the old one is left on it but what the page says it needs.
+            for block in ["add-join", "add"] {
+                page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
+            }
+            Happened::of("serveur19 removed, added as a new node")
+        })
+        .await;
+    journey.block("restore").await;
+    journey.block("disk").await;
+}
+
+/// Two machines burn: managers without a quorum, and one Redis alone.
+pub(crate) async fn quorum_lost(journey: &mut Journey) {
+    let Journey { cluster, page, checker, .. } = journey;
+    let Some(checker) = checker else { return };
+    checker
+        .round(cluster, "quorum lost", async |cluster| {
+            for lost in [1, 2] {
+                cluster.hosts[lost].burn().await.expect("a machine burns");
+            }
+            for block in ["lost-count", "lost-swarm"] {
+                page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
+            }
+            let token = cluster.hosts[0].run("docker swarm join-token --quiet manager").await;
+            page.export("JOIN_TOKEN", token.expect("a manager has a token").trim());
+            for new in [1, 2] {
+                cluster.hosts[new].start().await.expect("a new machine");
+            }
+            page.run_on(cluster, "hosts", &[1, 2]).await.unwrap_or_else(|error| panic!("hosts: {error}"));
+            for block in ["lost-join-serveur18", "lost-join-serveur19"] {
+                page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
+            }
+            page.run_on(cluster, "pull", &[1, 2]).await.unwrap_or_else(|error| panic!("pull: {error}"));
+            page.run(cluster, "lost-deploy").await.unwrap_or_else(|error| panic!("lost-deploy: {error}"));
+            Happened::of("serveur18 and serveur19 burnt, swarm made anew")
+        })
+        .await;
+}
+
+/// Down and up again.
+pub(crate) async fn stopped(journey: &mut Journey) {
+    let Journey { cluster, page, checker, .. } = journey;
+    let Some(checker) = checker else { return };
+    checker
+        .round(cluster, "stopped", async |cluster| {
+            for block in ["stop", "stopped", "start-again"] {
+                page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
+            }
+            Happened::of("stack stopped and started with its count")
+        })
+        .await;
+}

@@ -1,0 +1,40 @@
+//! Step 8: a node that lives on by itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tests::swarm::checker::Happened;
+use tests::wait::pause;
+
+use super::deploy::served_by;
+use crate::journey::Journey;
+
+/// How long the node is alone.
+const CUT: Duration = Duration::from_secs(20);
+
+/// The node with the Redis master is cut off from the two others, and clients reach all three.
+pub(crate) async fn cut(journey: &mut Journey) {
+    let Journey { cluster, checker, .. } = journey;
+    let Some(checker) = checker else { return };
+    let alone = cluster.store.master(&cluster.hosts).await.expect("a master");
+    let name = cluster.hosts[alone].name.clone();
+    let others: Vec<_> = cluster.hosts.iter().filter(|host| host.name != name).map(|host| host.address).collect();
+    checker
+        .round(cluster, "cut off", async |cluster| {
+            cluster.hosts[alone].cut_off_from(&others).await.expect("a firewall");
+            pause(CUT).await;
+            cluster.hosts[alone].join_again(&others).await.expect("a firewall");
+            Happened::of(&format!("{name} (Redis master) cut off for 20 s"))
+        })
+        .await;
+    // Every edge finds the replicas of all nodes again.
+    let mut nodes = BTreeSet::new();
+    for host in &cluster.hosts {
+        if !host.networks_of("web").await.is_empty() {
+            nodes.insert(host.name.clone());
+        }
+    }
+    for edge in cluster.addresses(80) {
+        assert_eq!(served_by(edge, &nodes).await, nodes, "through {edge}");
+    }
+}
