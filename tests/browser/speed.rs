@@ -3,6 +3,8 @@
 //! Figures depend on the machine, so the bounds are wide: they find what has become slower by an order.
 //! `cargo test -p tests --test browser speed -- --nocapture` prints them.
 
+#![expect(clippy::print_stdout, reason = "the figures")]
+
 use std::time::Duration;
 
 use serde_json::json;

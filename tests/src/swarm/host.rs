@@ -124,6 +124,7 @@ impl Host {
     ///
     /// # Panics
     /// The engine does not start.
+    #[expect(clippy::zombie_processes, reason = "a harness that panics ends, and what it started with it")]
     pub async fn start(&mut self) -> Result<(), Failed> {
         if self.is_on() {
             return Ok(());
