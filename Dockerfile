@@ -19,6 +19,7 @@ COPY app/Cargo.toml app/
 COPY edge/Cargo.toml edge/
 COPY local/Cargo.toml local/
 COPY process/Cargo.toml process/
+COPY settings/Cargo.toml settings/
 COPY stackdemo/Cargo.toml stackdemo/
 COPY tests/Cargo.toml tests/
 COPY watch/Cargo.toml watch/
@@ -38,9 +39,10 @@ RUN for manifest in */Cargo.toml; do \
 COPY app/ app/
 COPY edge/ edge/
 COPY process/ process/
+COPY settings/ settings/
 COPY stackdemo/ stackdemo/
 COPY watch/ watch/
-RUN find app edge process stackdemo watch -name '*.rs' -exec touch {} + \
+RUN find app edge process settings stackdemo watch -name '*.rs' -exec touch {} + \
     && target="$(rustc --version --verbose | sed -n 's/^host: //p')" \
     && cargo build --release --locked --package stackdemo --target "$target" \
     && mkdir /out && cp "target/$target/release/stackdemo" /out/ \

@@ -18,7 +18,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use crate::{
@@ -39,6 +39,10 @@ use crate::{
 
 /// How often certificate files are looked at.
 const CERTIFICATES: Duration = Duration::from_secs(10);
+/// How long clients wait at the start for pools that have no endpoint yet.
+const FIND_ENDPOINTS: Duration = Duration::from_secs(2);
+/// How often there is a look whether they have.
+const LOOK: Duration = Duration::from_millis(10);
 /// How long the access log may take to write what it has at the end.
 const LOG_FLUSH: Duration = Duration::from_secs(2);
 
@@ -163,6 +167,7 @@ impl Edge {
         }
         let crew = Crew::start(workers, &shared, &log).map_err(StartError::Thread)?;
         let mut running = Running { shared, manager, crew, bound, log, status };
+        running.find_endpoints(&commands).await;
         for bound in &mut running.bound {
             bound.open(&running.crew);
         }
@@ -199,6 +204,19 @@ struct Running {
 }
 
 impl Running {
+    /// Waits until every pool has somebody to send requests to: who connects meanwhile waits as well, and
+    /// would get 503 otherwise, from an edge that takes the place of another one under load. Bounded, since
+    /// a pool may stay empty, and cut short by a command.
+    async fn find_endpoints(&self, commands: &mpsc::UnboundedReceiver<Command>) {
+        let pools = self.shared.snapshot.load_full();
+        let is_found = || pools.pools.iter().all(|pool| !pool.snapshot.load().usable().is_empty());
+        let end = Instant::now() + FIND_ENDPOINTS;
+        let mut look = interval(LOOK);
+        while !is_found() && Instant::now() < end && commands.is_empty() && !commands.is_closed() {
+            look.tick().await;
+        }
+    }
+
     /// Whatever can fail comes first, so that a failure changes nothing.
     fn reload(&mut self, config: Config) -> Result<(), StartError> {
         let old = self.shared.snapshot.load_full();

@@ -102,7 +102,7 @@ fn no_option_is_one_that_a_swarm_ignores() {
 async fn every_service_is_confined_and_limited() {
     let created = deployed(&[]).await;
     let names: Vec<&String> = created.services.keys().collect();
-    let expected = ["edge", "redis-1", "redis-2", "redis-3", "sentinel-1", "sentinel-2", "sentinel-3", "web"];
+    let expected = ["edge", "redis-1", "redis-2", "redis-3", "sentinel-1", "sentinel-2", "sentinel-3", "watch", "web"];
     assert_eq!(names, expected.map(|name| format!("stackdemo_{name}")).each_ref());
     for (name, service) in &created.services {
         let task = &service["TaskTemplate"];
@@ -197,11 +197,11 @@ async fn redis_writes_before_it_answers_and_stays_with_its_volume() {
 async fn a_changed_script_is_a_new_config() {
     let created = deployed(&[("CONFIG_VERSION", "7")]).await;
     let names: Vec<&String> = created.configs.keys().collect();
-    assert_eq!(names, ["redis_sh_7", "sentinel_sh_7"]);
+    assert_eq!(names, ["redis_sh_7", "sentinel_sh_7", "watch_toml_0"]);
 }
 
 #[tokio::test]
-async fn only_web_reaches_redis_and_redis_reaches_nothing() {
+async fn only_web_and_watch_reach_redis_and_redis_reaches_nothing() {
     let created = deployed(&[]).await;
     let on = |name: &str| -> Vec<String> {
         let networks = service(&created, name)["TaskTemplate"]["Networks"].as_array().unwrap();
@@ -214,7 +214,9 @@ async fn only_web_reaches_redis_and_redis_reaches_nothing() {
             assert_eq!(on(&format!("{kind}-{number}")), ["stackdemo_back"]);
         }
     }
-    assert_eq!(on("web"), ["stackdemo_back", "stackdemo_front"]);
+    for name in ["web", "watch"] {
+        assert_eq!(on(name), ["stackdemo_back", "stackdemo_front"]);
+    }
     assert_eq!(created.networks["stackdemo_back"]["Internal"], true);
     assert_eq!(created.networks["stackdemo_back"]["Options"]["encrypted"], "true");
 }
@@ -228,8 +230,38 @@ async fn the_edge_listens_on_every_nodes_own_address_one_after_the_other() {
     // Two tasks cannot hold one port of a host.
     assert_eq!(edge["UpdateConfig"]["Order"], "stop-first");
     assert!(duration(&edge["UpdateConfig"]["Delay"]) >= Duration::from_secs(5));
-    let admin = environment(edge, "EDGE_ADMIN").unwrap();
-    assert!(admin.starts_with("127.0.0.1:"), "{admin}");
+    // Its status is for watch alone: a port of the container that is none of the node.
+    assert_eq!(environment(edge, "EDGE_ADMIN"), Some("0.0.0.0:9901"));
+}
+
+#[tokio::test]
+async fn watch_is_on_every_manager_and_alone_has_the_engines_socket() {
+    let created = deployed(&[]).await;
+    let watch = service(&created, "watch");
+    assert_eq!(watch["Mode"]["Global"], json!({}));
+    assert_eq!(watch["TaskTemplate"]["Placement"]["Constraints"], json!(["node.role == manager"]));
+    assert_eq!(ports(watch), [(8080, 8080, "ingress")]);
+    assert_eq!(environment(watch, "WATCH_CONFIG"), Some("/watch.toml"));
+    let socket = json!({
+        "Type": "bind",
+        "Source": "/var/run/docker.sock",
+        "Target": "/var/run/docker.sock",
+        "ReadOnly": true,
+    });
+    assert_eq!(container(watch)["Mounts"], json!([socket]));
+    for (name, service) in &created.services {
+        let mounts = container(service)["Mounts"].to_string();
+        assert_eq!(mounts.contains("docker.sock"), name == "stackdemo_watch", "{name}: {mounts}");
+    }
+}
+
+#[tokio::test]
+async fn what_watch_keeps_secret_is_a_new_secret_with_each_version() {
+    let created = deployed(&[("WATCH_VERSION", "3")]).await;
+    let secrets = ["heartbeat", "password", "sms", "smtp", "token", "webhook"].map(|name| format!("watch_{name}_3"));
+    let names: Vec<&String> = created.secrets.keys().filter(|name| name.starts_with("watch_")).collect();
+    assert_eq!(names, secrets.each_ref());
+    assert!(created.configs.contains_key("watch_toml_3"));
 }
 
 #[tokio::test]
@@ -249,14 +281,15 @@ async fn the_edge_goes_to_the_tasks_unless_nodes_are_named() {
 async fn a_new_certificate_is_a_new_secret_that_only_the_edge_can_read() {
     let created = deployed(&[("TLS_VERSION", "7")]).await;
     let names: Vec<&String> = created.secrets.keys().collect();
-    assert_eq!(names, ["edge_tls_7"]);
-    let secrets = container(service(&created, "edge"))["Secrets"].as_array().unwrap();
+    assert_eq!(names.iter().filter(|name| name.starts_with("edge_tls")).collect::<Vec<_>>(), [&"edge_tls_7"]);
+    let has = |service: &Value| {
+        let secrets = container(service)["Secrets"].as_array().cloned().unwrap_or_default();
+        secrets.into_iter().map(|secret| secret["File"].clone()).find(|file| file["Name"] == "edge_tls")
+    };
     let file = json!({ "Name": "edge_tls", "UID": "10001", "GID": "10001", "Mode": 0o400 });
-    assert_eq!(secrets.len(), 1);
-    assert_eq!(secrets[0]["File"], file);
+    assert_eq!(has(service(&created, "edge")), Some(file));
     for (name, service) in &created.services {
-        let has = container(service)["Secrets"].is_array();
-        assert_eq!(has, name == "stackdemo_edge", "{name}");
+        assert_eq!(has(service).is_some(), name == "stackdemo_edge", "{name}");
     }
 }
 
@@ -269,7 +302,7 @@ fn the_file_in_place_of_a_certificate_holds_no_pem_block() {
 #[tokio::test]
 async fn our_services_run_the_image_that_was_asked_for_each_in_its_role() {
     let created = deployed(&[("IMAGE", "registry.example:5000/stackdemo:1.2.3")]).await;
-    for (name, command) in [("web", &["/app"][..]), ("edge", &["/edge", "run"])] {
+    for (name, command) in [("web", &["/app"][..]), ("edge", &["/edge", "run"]), ("watch", &["/watch"])] {
         let container = container(service(&created, name));
         assert_eq!(container["Image"], "registry.example:5000/stackdemo:1.2.3");
         assert_eq!(container["Args"], json!(command));

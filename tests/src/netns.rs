@@ -68,10 +68,7 @@ pub async fn overhear(namespace: &Path, part: &str, within: Duration) -> io::Res
 ///
 /// # Errors
 /// The namespace cannot be entered.
-pub async fn run_in<T: Send + 'static>(
-    namespace: &Path,
-    job: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<T> {
+pub async fn run_in<T: Send + 'static>(namespace: &Path, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (done, result) = tokio::sync::oneshot::channel();
     // Nobody waits any more when the caller was cancelled.
     drop(thread_in(namespace, move || drop(done.send(job())))?);

@@ -81,7 +81,10 @@ impl Journey {
 
     /// Runs a block of the page.
     pub(crate) async fn block(&mut self, name: &str) -> (String, String) {
-        self.page.run(&self.cluster, name).await.unwrap_or_else(|error| panic!("block {name} of docs/deploy.md: {error}"))
+        self.page
+            .run(&self.cluster, name)
+            .await
+            .unwrap_or_else(|error| panic!("block {name} of docs/deploy.md: {error}"))
     }
 }
 
@@ -95,7 +98,11 @@ impl Shared {
         if let Some(checker) = &journey.checker {
             println!("\n{}", checker.table);
             let verdict = checker.judge();
-            println!("{} visits were told a number; {}", checker.acknowledged(), if verdict.holds() { "all is well" } else { "BROKEN" });
+            println!(
+                "{} visits were told a number; {}",
+                checker.acknowledged(),
+                if verdict.holds() { "all is well" } else { "BROKEN" }
+            );
             print!("{}", Breaches(&verdict));
         }
     }

@@ -3,6 +3,7 @@
 //! Each step is a test that goes on where the one before it has ended. `tests/run swarm` runs it.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what the test has to say")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod journey;
 mod steps;
@@ -29,10 +30,10 @@ fn main() -> ExitCode {
         return conclude(&journey::run(&arguments, run));
     }
     if arguments.list {
-        return conclude(&skip(&arguments, String::new()));
+        return conclude(&skip(&arguments, ""));
     }
     if std::env::var_os(WANTED).is_none() {
-        return conclude(&skip(&arguments, "tests/run swarm runs them".to_owned()));
+        return conclude(&skip(&arguments, "tests/run swarm runs them"));
     }
     let obstacles = obstacles();
     if !obstacles.is_empty() {
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         for obstacle in &obstacles {
             println!("    {obstacle}");
         }
-        return conclude(&skip(&arguments, obstacles.join("; ")));
+        return conclude(&skip(&arguments, &obstacles.join("; ")));
     }
     // The mail server's parts are fetched where the world is.
     drop(tests::smtp::Smtp::plan());
@@ -53,9 +54,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn skip(arguments: &Arguments, why: String) -> Conclusion {
+fn skip(arguments: &Arguments, why: &str) -> Conclusion {
     let trial = |step: &steps::Step| {
-        let why = why.clone();
+        let why = why.to_owned();
         Trial::ignorable_test(step.name, move || Ok(libtest_mimic::Completion::ignored_with(why)))
     };
     libtest_mimic::run(arguments, steps::STEPS.iter().map(trial).collect())

@@ -47,8 +47,11 @@ impl Size {
     }
 }
 
+/// A table's name, and what makes it.
+pub type Entry = (&'static str, fn() -> String);
+
 /// All tables by name, in the order of the page.
-pub const TABLES: &[(&str, fn() -> String)] = &[
+pub const TABLES: &[Entry] = &[
     ("rest", paper::rest),
     ("count", paper::count),
     ("machine", loss::machine),

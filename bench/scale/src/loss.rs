@@ -7,9 +7,9 @@ use crate::{
 };
 
 /// Long enough for all checks to have spread.
-const SETTLE: Time = 5 * SECOND;
+const SETTLE: Time = 4 * SECOND;
 /// Long enough for the last request that waits for a dead endpoint.
-const WATCH: Time = 20 * SECOND;
+const WATCH: Time = 10 * SECOND;
 
 /// When edges no longer used what is dead.
 #[derive(Clone, Copy, Debug, Default)]

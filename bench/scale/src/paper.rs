@@ -16,8 +16,8 @@ pub const CHECK_EDGE: f64 = 95.0;
 pub const CHECK_REPLICA: f64 = 67.0;
 /// Bytes of an edge's memory for an idle connection: the row `idle-plain` of bench/results.
 const CONNECTION: f64 = 1967.0;
-/// Batches that one master counts a second; see docs/scale.md.
-const BATCHES: f64 = 8_000.0;
+/// Batches that one master counts a second: `bench/scale/measure-count`, on a busy machine.
+const BATCHES: f64 = 4_000.0;
 /// How often each replica of the counter asks each sentinel: `PAUSE` of `app/src/counter/sentinel`, three commands.
 const ROUNDS: f64 = 3.0 / 0.25;
 /// Addresses of a /24 for others than its router.

@@ -8,7 +8,12 @@ fn the_tables_of_the_page_are_those_that_are_printed() {
     let text = std::fs::read_to_string(page).expect("docs/scale.md");
     let made = scale::page::with_tables(&text).unwrap_or_else(|problem| panic!("docs/scale.md: {problem}"));
     for (number, (shown, printed)) in text.lines().zip(made.lines()).enumerate() {
-        assert_eq!(shown, printed, "docs/scale.md, line {}; mend it with: bench/run scale --write docs/scale.md", number + 1);
+        assert_eq!(
+            shown,
+            printed,
+            "docs/scale.md, line {}; mend it with: bench/run scale --write docs/scale.md",
+            number + 1
+        );
     }
     assert_eq!(text.len(), made.len(), "docs/scale.md; mend it with: bench/run scale --write docs/scale.md");
 }

@@ -3,10 +3,11 @@
 use std::{collections::HashSet, hash::Hash, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use proptest::{collection::vec, option, prelude::*};
+use settings::value::LONGEST;
 
 use super::{
     AccessLog, Balance, CertificateFiles, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener,
-    Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts, value::LONGEST,
+    Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts,
 };
 
 /// Configurations such as parsing gives.

@@ -1,7 +1,9 @@
 //! Keeps `docs/edge.md` true: flags, keys, kinds and defaults are compared with the code, and every
 //! file in it is parsed. `UPDATE_DOCS=1 cargo test -p edge reference` writes the table of flags anew.
 
-use std::{collections::BTreeMap, env, fs, path::Path};
+use std::{env, fs, path::Path};
+
+use settings::reference::{Keys, blocks, compare, documented};
 
 use super::{Config, HealthCheck, Listener, Pool, Source, file, flags};
 
@@ -53,15 +55,8 @@ fn the_tables_of_flags_are_those_of_the_command_line() {
 
 #[test]
 fn the_tables_of_keys_are_those_of_the_file() {
-    let (documented, known) = (documented(&docs()), known(&examples(&docs())[0]));
-    let wrong: Vec<_> = known
-        .iter()
-        .filter(|(key, row)| documented.get(*key) != Some(row))
-        .map(|(key, (kind, default))| format!("{key} | {kind} | {default}"))
-        .collect();
-    assert!(wrong.is_empty(), "should be:\n{}", wrong.join("\n"));
-    let gone: Vec<_> = documented.keys().filter(|key| !known.contains_key(*key)).collect();
-    assert!(gone.is_empty(), "there are no such keys: {gone:?}");
+    let (documented, known) = (documented(&docs()).unwrap(), known(&examples(&docs())[0]));
+    compare(&documented, &known).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
 #[test]
@@ -76,31 +71,11 @@ fn every_example_is_a_configuration_without_warnings() {
 
 /// The TOML blocks; the first has every section.
 fn examples(docs: &str) -> Vec<String> {
-    let blocks = docs.split("```toml\n").skip(1);
-    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
-}
-
-/// Key, to kind and default, as the tables say.
-fn documented(docs: &str) -> BTreeMap<String, (String, String)> {
-    let mut section = None;
-    let mut keys = BTreeMap::new();
-    for line in docs.lines() {
-        if let Some(heading) = line.strip_prefix("### ") {
-            let name = heading.trim_matches(['`', '[', ']']);
-            section = Some(if heading == "The top of the file" { String::new() } else { format!("{name}.") });
-        } else if let (Some(section), Some(row)) = (&section, line.strip_prefix("| `")) {
-            let (key, row) = row.split_once("` | ").unwrap();
-            let [kind, default, meaning] = row.split(" | ").collect::<Vec<_>>()[..] else { panic!("{line}") };
-            assert!(meaning.len() > 10, "{line}");
-            let before = keys.insert(format!("{section}{key}"), (kind.to_owned(), default.to_owned()));
-            assert_eq!(before, None, "{line}");
-        }
-    }
-    keys
+    blocks(docs, "toml").map(str::to_owned).collect()
 }
 
 /// The same as the code says. `example` has every section; its pool `web` stands for all.
-fn known(example: &str) -> BTreeMap<String, (String, String)> {
+fn known(example: &str) -> Keys {
     let mut pool = Pool::new("NAME", vec![Source::Address(([127, 0, 0, 1], 80).into())]);
     // Without a path there is no status to expect.
     pool.health = Some(HealthCheck { path: Some("/".parse().unwrap()), ..HealthCheck::default() });

@@ -1,39 +1,14 @@
 //! Single settings as people write them, the same on the command line and in the file.
 //!
 //! Each function takes the text and gives the typed value, or says what is wrong with the text and
-//! what would be right. Addresses and host names are in [`super::address`].
+//! what would be right. Those that say the same in every file are in [`settings::value`]; addresses and host names are in [`super::address`].
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr};
 
 use http::{HeaderValue, uri::PathAndQuery};
+pub(super) use settings::value::{Parsed, duration, duration_or_zero, name, number};
 
 use super::{AccessLog, Balance, Expect};
-
-/// What came of a text; the error is a sentence for whoever wrote it.
-pub(super) type Parsed<T> = Result<T, String>;
-
-/// No setting is sensibly longer, and adding it to a point in time cannot overflow.
-pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// A duration above zero.
-pub(super) fn duration(text: &str) -> Parsed<Duration> {
-    let duration = duration_or_zero(text)?;
-    if duration.is_zero() {
-        return Err(format!("{text:?} would be no time at all: write a duration above zero, such as \"500ms\""));
-    }
-    Ok(duration)
-}
-
-/// A duration that may be zero.
-pub(super) fn duration_or_zero(text: &str) -> Parsed<Duration> {
-    let duration = humantime::parse_duration(text).map_err(|_| {
-        format!("{text:?} is not a duration: write a number and its unit, such as \"500ms\", \"2s\" or \"5min\"")
-    })?;
-    if duration > LONGEST {
-        return Err(format!("{text:?} is too long: write at most \"365days\""));
-    }
-    Ok(duration)
-}
 
 /// Bytes: a number alone or with one of the units B, KiB, MiB, GiB, kB, MB, GB.
 pub(super) fn size(text: &str) -> Parsed<u64> {
@@ -68,30 +43,8 @@ pub(super) fn render_size(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
-/// A whole number from `least` to `most`.
-pub(super) fn number<T>(digits: &str, radix: u32, least: T, most: T) -> Parsed<T>
-where
-    T: TryFrom<u64> + Copy + PartialOrd + fmt::Display,
-{
-    u64::from_str_radix(digits, radix)
-        .ok()
-        .and_then(|number| T::try_from(number).ok())
-        .filter(|number| (&least..=&most).contains(&number))
-        .ok_or_else(|| format!("{digits} is not allowed here: write a whole number from {least} to {most}"))
-}
-
 /// The most worker threads that can be asked for.
 pub(super) const MOST_WORKERS: usize = 1024;
-
-/// A share of a whole, 0.0 to 1.0.
-pub(super) fn share(text: &str) -> Parsed<f64> {
-    f64::from_str(text)
-        .ok()
-        .filter(|share| (0.0..=1.0).contains(share))
-        // Turns -0.0 into 0.0.
-        .map(f64::abs)
-        .ok_or_else(|| format!("{text} is not a share: write a number from 0.0 (none) to 1.0 (all)"))
-}
 
 /// Yes or no, in the ways that environment variables say it.
 pub(super) fn boolean(text: &str) -> Parsed<bool> {
@@ -210,15 +163,6 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_above_zero_and_at_most_a_year() {
-        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration_or_zero("0s"), Ok(Duration::ZERO));
-        for text in ["0s", "0", "5", "", "-1s", "1000years", "99999999999999999999s", "fast"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn statuses_are_codes_ranges_or_any() {
         assert_eq!(expect("any"), Ok(Expect::Any));
         assert_eq!(expect("200"), Ok(Expect::Statuses(vec![(200, 200)])));
@@ -249,10 +193,10 @@ mod tests {
         fn no_text_panics(text: String) {
             // The results do not matter, only that there are some.
             let results = [
-                duration(&text).is_ok(), size(&text).is_ok(), expect(&text).is_ok(), share(&text).is_ok(),
-                check_path(&text).is_ok(), check_host(&text).is_ok(), route_path(&text).is_ok(),
+                size(&text).is_ok(), expect(&text).is_ok(), check_path(&text).is_ok(), check_host(&text).is_ok(),
+                route_path(&text).is_ok(),
             ];
-            prop_assert_eq!(results.len(), 7);
+            prop_assert_eq!(results.len(), 5);
         }
     }
 }

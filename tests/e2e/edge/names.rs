@@ -97,6 +97,18 @@ async fn a_name_that_appears_after_the_start_is_served_from_then_on() {
 }
 
 #[tokio::test]
+async fn who_connects_before_the_first_answer_waits_for_it() {
+    let service = Service::start(0).await;
+    service.dns.set(NAME, Answer::NoSuchName);
+    let edge = Edge::start(&config(service.dns.address(), service.tasks[0].address().port())).await;
+    let address = edge.address();
+    let visit = tokio::spawn(async move { get(address, "/").await.unwrap().status });
+    service.asked().await;
+    service.dns.set(NAME, answer(&service.tasks));
+    assert_eq!(visit.await.unwrap(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_name_with_sixty_addresses_is_asked_for_over_tcp_and_used_whole() {
     let tasks: [Upstream; 60] = Upstream::start_tasks().await;
     let dns = Dns::start().await;

@@ -74,14 +74,8 @@ impl Checker {
     /// Visitors that wait for the first event.
     pub async fn start(cluster: &Cluster) -> Self {
         let zero = Instant::now();
-        let visitor = |target, first, tries| Visitor {
-            target,
-            first,
-            think: THINK,
-            connect: CONNECT,
-            patience: PATIENCE,
-            tries,
-        };
+        let visitor =
+            |target, first, tries| Visitor { target, first, think: THINK, connect: CONNECT, patience: PATIENCE, tries };
         let edges = cluster.addresses(80);
         let by_dns = (0..BY_DNS).map(|first| visitor(Target::Name(SITE.to_owned(), 80), first, TRIES));
         let one_address = edges.iter().map(|edge| visitor(Target::Addresses(vec![*edge]), 0, 1));

@@ -122,7 +122,8 @@ impl Cluster {
     /// # Errors
     /// No engine can tell.
     pub async fn services_flaw(&self) -> Result<Option<String>, Error> {
-        let (nodes, services, tasks) = (self.ask("/nodes").await?, self.ask("/services").await?, self.ask("/tasks").await?);
+        let (nodes, services, tasks) =
+            (self.ask("/nodes").await?, self.ask("/services").await?, self.ask("/tasks").await?);
         let ready = |node: &Value| node["Status"]["State"] == "ready";
         let name = |task: &Value| {
             let service = services.iter().find(|service| service["ID"] == task["ServiceID"]);
@@ -135,7 +136,10 @@ impl Cluster {
                 return Ok(Some(format!("{}: {update}", service["Spec"]["Name"])));
             }
             let mine = |task: &&Value| task["ServiceID"] == service["ID"] && task["DesiredState"] == "running";
-            let running = |task: &&Value| task["Status"]["State"] == "running" && nodes.iter().any(|node| node["ID"] == task["NodeID"] && ready(node));
+            let running = |task: &&Value| {
+                task["Status"]["State"] == "running"
+                    && nodes.iter().any(|node| node["ID"] == task["NodeID"] && ready(node))
+            };
             let wanted = match service["Spec"]["Mode"]["Replicated"]["Replicas"].as_u64() {
                 Some(replicas) => usize::try_from(replicas).unwrap_or(usize::MAX),
                 None => active,
@@ -143,7 +147,10 @@ impl Cluster {
             let found = tasks.iter().filter(mine).filter(running).count();
             let started = tasks.iter().filter(mine).count();
             if found != wanted || started != wanted {
-                return Ok(Some(format!("{}: {found} of {wanted} tasks run, {started} are to", service["Spec"]["Name"])));
+                return Ok(Some(format!(
+                    "{}: {found} of {wanted} tasks run, {started} are to",
+                    service["Spec"]["Name"]
+                )));
             }
         }
         let stopping = tasks.iter().find(|task| {
@@ -156,7 +163,8 @@ impl Cluster {
 
     async fn swarm_flaw(&self) -> Result<Option<String>, Error> {
         for node in self.ask("/nodes").await? {
-            let state = (&node["Status"]["State"], &node["ManagerStatus"]["Reachability"], &node["Spec"]["Availability"]);
+            let state =
+                (&node["Status"]["State"], &node["ManagerStatus"]["Reachability"], &node["Spec"]["Availability"]);
             if state != (&"ready".into(), &"reachable".into(), &"active".into()) {
                 return Ok(Some(format!("{}: {state:?}", node["Description"]["Hostname"])));
             }
@@ -222,7 +230,10 @@ const LOOK: &str = r#"
 async fn resolve_here(run: &Run) -> Result<(), Failed> {
     let settings = run.folder.join("resolv.conf");
     std::fs::write(&settings, format!("nameserver {OUTSIDE}\n")).expect("a writable folder");
-    shell::output(shell::program("mount", ["--bind".as_ref(), settings.as_os_str(), "/etc/resolv.conf".as_ref()]), shell::LONG)
-        .await
-        .map(drop)
+    shell::output(
+        shell::program("mount", ["--bind".as_ref(), settings.as_os_str(), "/etc/resolv.conf".as_ref()]),
+        shell::LONG,
+    )
+    .await
+    .map(drop)
 }

@@ -64,7 +64,8 @@ impl Docker {
         let filters: serde_json::Map<String, Value> =
             filters.iter().map(|(name, values)| ((*name).to_owned(), (*values).into())).collect();
         let separator = if path.contains('?') { '&' } else { '?' };
-        let found = self.get(&format!("{path}{separator}filters={}", escaped(&Value::from(filters).to_string()))).await?;
+        let found =
+            self.get(&format!("{path}{separator}filters={}", escaped(&Value::from(filters).to_string()))).await?;
         Ok(if let Value::Array(values) = found { values } else { Vec::new() })
     }
 

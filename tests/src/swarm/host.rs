@@ -86,7 +86,8 @@ impl Host {
     pub fn new(run: &Run, kernel: Kernel, name: &str, address: Ipv4Addr) -> std::io::Result<Self> {
         let folder = run.folder.join(name);
         let group = format!("/{}-{name}", run.name);
-        let host = Self { name: name.to_owned(), address, cable: Cable::of(address), group, folder, kernel, life: None };
+        let host =
+            Self { name: name.to_owned(), address, cable: Cable::of(address), group, folder, kernel, life: None };
         host.furnish()?;
         Ok(host)
     }
@@ -123,6 +124,7 @@ impl Host {
     ///
     /// # Panics
     /// The engine does not start.
+    #[expect(clippy::zombie_processes, reason = "a harness that panics ends, and what it started with it")]
     pub async fn start(&mut self) -> Result<(), Failed> {
         if self.is_on() {
             return Ok(());

@@ -75,7 +75,7 @@ fn cache(run: &Run) -> PathBuf {
 /// # Errors
 /// It did not succeed.
 pub async fn images(run: &Run, docker_host: Option<&str>, arguments: &[&str]) -> Result<String, Failed> {
-    let mut command = shell::program("nsenter", []  as [&str; 0]);
+    let mut command = shell::program("nsenter", [] as [&str; 0]);
     let mut network = std::ffi::OsString::from("--net=");
     network.push(run.outer_network());
     command.arg(network);

@@ -95,7 +95,8 @@ impl Store {
         for sentinel in members(hosts, "sentinel", SENTINEL).await {
             let master = self.probe.ask(sentinel.door, &["SENTINEL", "MASTER", MASTER]).await.map(strings);
             let master = master.unwrap_or_default();
-            let epoch = master.chunks(2).find(|pair| pair[0] == "config-epoch").and_then(|pair| pair.get(1)?.parse().ok());
+            let epoch =
+                master.chunks(2).find(|pair| pair[0] == "config-epoch").and_then(|pair| pair.get(1)?.parse().ok());
             newest = newest.max(epoch.unwrap_or(0));
         }
         newest

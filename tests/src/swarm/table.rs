@@ -33,7 +33,14 @@ impl fmt::Display for Table {
         writeln!(
             f,
             "{:58} {:>9} {:>9} {:>7} {:>7} {:>7} {:>10} {:>8}",
-            "without an answer for 0.2 s or more, the longest", "by DNS", "1 address", "wrong", "failed", "visits", "elsewhere", "whole"
+            "without an answer for 0.2 s or more, the longest",
+            "by DNS",
+            "1 address",
+            "wrong",
+            "failed",
+            "visits",
+            "elsewhere",
+            "whole"
         )?;
         for row in &self.0 {
             let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());

@@ -42,7 +42,8 @@ pub(crate) fn told(post: &Post, node: &str) -> Told {
     let texts: Vec<String> = post.texts().into_iter().map(|text| text.body.replace('+', " ")).collect();
     // The end of an alert repeats what it was.
     let count = |all: &[String], over: bool| {
-        let about = |text: &&String| text.contains(node) && text.contains("is down") && text.contains("RESOLVED") == over;
+        let about =
+            |text: &&String| text.contains(node) && text.contains("is down") && text.contains("RESOLVED") == over;
         all.iter().filter(about).count()
     };
     let both = |over| [count(&mails, over), count(&texts, over)];

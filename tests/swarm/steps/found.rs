@@ -13,7 +13,9 @@ const IMAGE: &str = "127.0.0.1:5000/stackdemo:1";
 /// Step 0: where crates can be fetched. The hosts are off.
 pub(crate) async fn build(journey: &mut Journey) {
     let Journey { cluster, .. } = journey;
-    if std::env::var_os("SWARM_DEV").is_some() { return; }
+    if std::env::var_os("SWARM_DEV").is_some() {
+        return;
+    }
     let told = project::images(&cluster.run, None, &["build", IMAGE]).await.expect("the image is built");
     let checked = told.lines().filter(|line| line.starts_with(IMAGE));
     journey.notes.extend(checked.map(str::to_owned));
@@ -35,7 +37,11 @@ pub(crate) async fn swarm(journey: &mut Journey) {
     let nodes = journey.cluster.ask("/nodes").await.expect("a manager tells its nodes");
     let state = |node: &Value| {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        (text(&node["Description"]["Hostname"]), text(&node["Status"]["Addr"]), text(&node["ManagerStatus"]["Reachability"]))
+        (
+            text(&node["Description"]["Hostname"]),
+            text(&node["Status"]["Addr"]),
+            text(&node["ManagerStatus"]["Reachability"]),
+        )
     };
     let found: BTreeSet<_> = nodes.iter().map(state).collect();
     let managers = [("serveur17", "10.10.25.165"), ("serveur18", "10.10.25.166"), ("serveur19", "10.10.25.167")];
@@ -62,7 +68,7 @@ pub(crate) async fn image(journey: &mut Journey) {
     if std::env::var_os("SWARM_DEV").is_some() {
         journey.cluster.hosts[0].run("docker import -c 'USER 10001:10001' /tmp/rigdev.tar 127.0.0.1:5000/stackdemo:1; docker push 127.0.0.1:5000/stackdemo:1").await.expect("dev");
     } else {
-    journey.block("build").await;
+        journey.block("build").await;
     }
     journey.block("pull").await;
 

@@ -22,7 +22,7 @@ pub(crate) async fn version(journey: &mut Journey) {
     if std::env::var_os("SWARM_DEV").is_some() {
         journey.cluster.hosts[0].run("docker import -c 'USER 10001:10001' /tmp/rigdev.tar 127.0.0.1:5000/stackdemo:2; docker push 127.0.0.1:5000/stackdemo:2").await.expect("dev");
     } else {
-    journey.block("upgrade-build").await;
+        journey.block("upgrade-build").await;
     }
     journey.block("upgrade-pull").await;
     for (block, what) in [("upgrade", "all updated to version 2"), ("roll-back", "all back to version 1")] {
@@ -92,7 +92,9 @@ pub(crate) async fn scale(journey: &mut Journey) {
             .round(cluster, "scaled", async |cluster| {
                 let scaled = match block {
                     Some(block) => page.run(cluster, block).await.map(drop),
-                    None => cluster.hosts[0].run(&format!("docker service scale stackdemo_web={replicas}")).await.map(drop),
+                    None => {
+                        cluster.hosts[0].run(&format!("docker service scale stackdemo_web={replicas}")).await.map(drop)
+                    }
                 };
                 scaled.unwrap_or_else(|error| panic!("{error}"));
                 Happened::of(&format!("web scaled to {replicas}"))

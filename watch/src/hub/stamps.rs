@@ -8,14 +8,13 @@ pub(super) fn differ_only(before: &Picture, after: &Picture) -> bool {
     let delta = Delta::between(before, after);
     let source = delta.source.as_ref().is_none_or(|source| {
         let mut source = source.clone();
-        // The first answer is news.
-        source.at = source.at.and(before.source.at);
+        ignore(&mut source.at, before.source.at);
         source == before.source
     });
     let nodes = delta.nodes.iter().all(|(id, node)| match (before.nodes.get(id), node) {
         (Some(before), Some(node)) => {
             let mut node = node.clone();
-            node.disk = node.disk.and(before.disk);
+            ignore(&mut node.disk, before.disk);
             node == *before
         }
         _ => false,
@@ -32,18 +31,25 @@ pub(super) fn differ_only(before: &Picture, after: &Picture) -> bool {
     source && nodes && redis && edges && rest.is_empty()
 }
 
+/// Makes a change of a value none. That there is one, or none any more, is news.
+fn ignore<T: Copy>(after: &mut Option<T>, before: Option<T>) {
+    if after.is_some() && before.is_some() {
+        *after = before;
+    }
+}
+
 fn same_redis(before: &Redis, after: &Redis) -> bool {
     let mut after = after.clone();
-    after.at = after.at.and(before.at);
+    ignore(&mut after.at, before.at);
     for (server, before) in after.servers.iter_mut().zip(&before.servers) {
-        server.lag_bytes = server.lag_bytes.and(before.lag_bytes);
+        ignore(&mut server.lag_bytes, before.lag_bytes);
     }
     after == *before
 }
 
 fn same_edge(before: &Edge, after: &Edge) -> bool {
     let mut after = after.clone();
-    after.at = after.at.and(before.at);
+    ignore(&mut after.at, before.at);
     after.requests = before.requests;
     after == *before
 }

@@ -12,12 +12,13 @@ use std::{
     sync::Arc,
 };
 
+use settings::{Section, into_values, nearest};
 use toml::Spanned;
 
-use super::{kind, pool, section::Section};
+use super::{kind, pool};
 use crate::config::{
     AccessLog, CertificateFiles, Config, Dns, HostMatch, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, Tls,
-    defaults, problem::nearest,
+    defaults,
 };
 
 /// The whole file. Relative paths begin at `folder`.
@@ -32,7 +33,7 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let swarm = root.table("swarm", |section| swarm(section, folder));
     let limits = root.table("limits", limits);
     let timeouts = root.table("timeouts", timeouts);
-    let pools = root.named("pool", |name, section| Spanned::new(section.span(), pool::pool(name, section)));
+    let pools = root.named("pool", |name, section| Ok(Spanned::new(section.span(), pool::pool(name, section))));
     let routes = root.tables("route", |section| route(section, &pools)).concat();
     let asks_a_swarm = |pool: &Spanned<Pool>| pool.get_ref().sources.iter().any(Source::is_swarm);
     if swarm.token_file.is_some() && !pools.iter().any(asks_a_swarm) {
@@ -245,10 +246,6 @@ fn absolute_log(log: AccessLog, folder: &Path) -> AccessLog {
         AccessLog::File(path) => AccessLog::File(folder.join::<PathBuf>(path)),
         other => other,
     }
-}
-
-pub(super) fn into_values<T>(items: Vec<Spanned<T>>) -> Vec<T> {
-    items.into_iter().map(Spanned::into_inner).collect()
 }
 
 fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {

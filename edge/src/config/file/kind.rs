@@ -1,50 +1,21 @@
-//! The kinds of values a key can have: which TOML type, and how it becomes a typed one.
+//! The kinds of values that the keys of this file have, besides those of every file.
 
-use std::{fmt::Display, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
 use http::uri::PathAndQuery;
 use ipnet::IpNet;
-use toml::de::{DeInteger, DeValue};
+pub(super) use settings::kind::{BOOLEAN, DURATION, DURATION_OR_ZERO, SHARE};
+use settings::{Kind, kind::whole};
+use toml::de::DeValue;
 
-use crate::config::{
-    AccessLog, Balance, Expect, HostMatch, Source, address,
-    value::{self, Parsed},
-};
-
-/// One kind of value.
-pub(super) struct Kind<T> {
-    /// What the reference calls it.
-    pub(super) name: &'static str,
-    /// How it is written in TOML.
-    pub(super) example: &'static str,
-    /// Reads it; `None` if the TOML type is not one that can hold it.
-    pub(super) read: fn(&DeValue<'_>) -> Option<Parsed<T>>,
-}
-
-pub(super) const DURATION: Kind<Duration> =
-    Kind { name: "duration", example: "\"2s\"", read: |v| v.as_str().map(value::duration) };
-
-pub(super) const DURATION_OR_ZERO: Kind<Duration> =
-    Kind { name: "duration", example: "\"30s\"", read: |v| v.as_str().map(value::duration_or_zero) };
+use crate::config::{AccessLog, Balance, Expect, HostMatch, Source, address, value};
 
 pub(super) const SIZE: Kind<u64> = Kind {
     name: "size",
     example: "\"64KiB\"",
     read: |v| match v {
-        DeValue::Integer(bytes) => Some(whole(bytes, 0, i64::MAX.unsigned_abs())),
+        DeValue::Integer(_) => whole(v, 0, i64::MAX.unsigned_abs()),
         _ => v.as_str().map(value::size),
-    },
-};
-
-pub(super) const BOOLEAN: Kind<bool> = Kind { name: "boolean", example: "true", read: |v| v.as_bool().map(Ok) };
-
-pub(super) const SHARE: Kind<f64> = Kind {
-    name: "share",
-    example: "0.5",
-    read: |v| match v {
-        DeValue::Float(share) => Some(value::share(share.as_str())),
-        DeValue::Integer(share) => Some(value::share(&share.to_string())),
-        _ => None,
     },
 };
 
@@ -54,21 +25,16 @@ pub(super) const WORKERS: Kind<NonZeroUsize> = positive::<{ value::MOST_WORKERS 
 
 pub(super) const ATTEMPTS: Kind<NonZeroUsize> = positive::<100>();
 
-pub(super) const COUNT: Kind<usize> =
-    Kind { name: "count", example: "100", read: |v| v.as_integer().map(|n| whole(n, 0, 1_000_000)) };
+pub(super) const COUNT: Kind<usize> = Kind { name: "count", example: "100", read: |v| whole(v, 0, 1_000_000) };
 
-pub(super) const COUNT_U32: Kind<u32> =
-    Kind { name: "count", example: "5", read: |v| v.as_integer().map(|n| whole(n, 0, 1_000_000)) };
+pub(super) const COUNT_U32: Kind<u32> = Kind { name: "count", example: "5", read: |v| whole(v, 0, 1_000_000) };
 
-pub(super) const IN_A_ROW: Kind<u32> =
-    Kind { name: "count", example: "3", read: |v| v.as_integer().map(|n| whole(n, 1, 1_000)) };
+pub(super) const IN_A_ROW: Kind<u32> = Kind { name: "count", example: "3", read: |v| whole(v, 1, 1_000) };
 
-pub(super) const STREAMS: Kind<u32> =
-    Kind { name: "count", example: "100", read: |v| v.as_integer().map(|n| whole(n, 1, 10_000)) };
+pub(super) const STREAMS: Kind<u32> = Kind { name: "count", example: "100", read: |v| whole(v, 1, 10_000) };
 
 /// At most what the `http` crate can hold.
-pub(super) const HEADERS: Kind<usize> =
-    Kind { name: "count", example: "100", read: |v| v.as_integer().map(|n| whole(n, 1, 10_000)) };
+pub(super) const HEADERS: Kind<usize> = Kind { name: "count", example: "100", read: |v| whole(v, 1, 10_000) };
 
 pub(super) const ACCESS_LOG: Kind<AccessLog> =
     Kind { name: "\"off\", \"stdout\" or path", example: "\"stdout\"", read: |v| v.as_str().map(value::access_log) };
@@ -141,14 +107,6 @@ const fn positive<const MOST: usize>() -> Kind<NonZeroUsize> {
     Kind {
         name: "count",
         example: "100",
-        read: |v| v.as_integer().map(|n| whole(n, 1, MOST).map(|n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN))),
+        read: |v| whole(v, 1, MOST).map(|read| read.map(|n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN))),
     }
-}
-
-/// A whole number from `least` to `most`.
-fn whole<T>(integer: &DeInteger<'_>, least: T, most: T) -> Parsed<T>
-where
-    T: TryFrom<u64> + Copy + PartialOrd + Display,
-{
-    value::number(integer.as_str(), integer.radix(), least, most)
 }

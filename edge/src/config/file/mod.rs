@@ -1,15 +1,13 @@
 //! The configuration file: TOML in, [`Config`](super::Config) out, and back.
 //!
-//! The text becomes a tree of values with their positions; `section` reads it key by key through the
-//! `kind`s of values, `convert` puts the typed configuration together. Reading goes on after a
-//! mistake, so that one run tells all of them. `docs/edge.md` has the reference of all keys.
+//! [`settings`] reads it key by key through the `kind`s of values, `convert` puts the typed configuration
+//! together. Reading goes on after a mistake, so that one run tells all of them. `docs/edge.md` has the
+//! reference of all keys.
 
 mod convert;
 mod kind;
 mod pool;
 mod render;
-mod report;
-mod section;
 
 #[cfg(test)]
 mod tests;
@@ -20,10 +18,9 @@ use std::{
     path::{self, Path, PathBuf},
 };
 
-use toml::de::DeTable;
+use settings::Report;
 
 pub use self::render::render;
-use self::{report::Report, section::Section};
 use super::{
     defaults,
     problem::{ConfigError, Loaded},
@@ -48,17 +45,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, ConfigError> {
 }
 
 fn parse_with(report: &Report<'_>, folder: &Path) -> Result<Loaded, ConfigError> {
-    let (document, errors) = DeTable::parse_recoverable(report.text());
-    for error in &errors {
-        report.syntax_error(error);
-    }
-    if !errors.is_empty() {
-        // What follows from a misread line would only hide it.
-        return Err(ConfigError::Invalid(report.finish().0));
-    }
-    let config = Section::root(report, document.get_ref()).read(|root| convert::config(root, folder));
-    let (problems, warnings) = report.finish();
-    if problems.is_empty() { Ok(Loaded { config, warnings }) } else { Err(ConfigError::Invalid(problems)) }
+    let read = report.read(|root| convert::config(root, folder));
+    read.map(|(config, warnings)| Loaded { config, warnings }).map_err(ConfigError::Invalid)
 }
 
 /// Only where the admin listener is, `None` if it is off. Whatever else is wrong with the file does not
@@ -69,10 +57,8 @@ fn parse_with(report: &Report<'_>, folder: &Path) -> Result<Loaded, ConfigError>
 pub fn admin(path: &Path) -> Result<Option<SocketAddr>, ConfigError> {
     let text = read(path)?;
     let report = Report::new(&text, path);
-    let (document, _) = DeTable::parse_recoverable(&text);
-    let admin = Section::root(&report, document.get_ref()).get("admin", &kind::ADMIN);
-    let (problems, _) = report.finish();
-    if problems.is_empty() { Ok(admin.unwrap_or(Some(defaults::ADMIN))) } else { Err(ConfigError::Invalid(problems)) }
+    let admin = report.glance(|root| root.get("admin", &kind::ADMIN)).map_err(ConfigError::Invalid)?;
+    Ok(admin.unwrap_or(Some(defaults::ADMIN)))
 }
 
 /// Every key that may be written in the sections that `text` has, in full, with the kind of its value.
@@ -80,7 +66,7 @@ pub fn admin(path: &Path) -> Result<Option<SocketAddr>, ConfigError> {
 pub(super) fn keys(text: &str) -> Vec<(String, String)> {
     let report = Report::new(text, Path::new("edge.toml"));
     parse_with(&report, Path::new("/")).unwrap_or_else(|error| panic!("{error}"));
-    report.all_asked()
+    report.keys()
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

@@ -1,11 +1,9 @@
 //! One pool of the file.
 
-use super::{
-    convert::{into_values, report_repeats},
-    kind,
-    section::Section,
-};
-use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts};
+use settings::{Section, into_values};
+
+use super::{convert::report_repeats, kind};
+use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts, value};
 
 /// The pool that a section describes.
 pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
@@ -52,7 +50,7 @@ fn health(section: &mut Section<'_>) -> HealthCheck {
     };
     for key in ["host", "expect"] {
         if section.has(key) && !section.has("path") {
-            section.warning_at(&section.span_of(key), key, "has no effect without path: the check only connects");
+            section.warning(key, "has no effect without path: the check only connects");
         }
     }
     check
@@ -90,10 +88,7 @@ fn upstream_timeouts(section: &mut Section<'_>) -> UpstreamTimeouts {
 }
 
 fn check_name(name: &str, section: &Section<'_>) {
-    let is_name = (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if !is_name {
-        let message = format!("{name:?} cannot name a pool: write 1 to 64 of the characters a-z, A-Z, 0-9, - and _");
+    if let Err(message) = value::name(name, "a pool") {
         section.problem_at(&section.span(), "", message);
     }
 }

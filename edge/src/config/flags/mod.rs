@@ -21,6 +21,8 @@ use std::{
     path::Path,
 };
 
+// The module below has the same name.
+use ::settings::nearest;
 use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
 
 #[cfg(test)]
@@ -32,7 +34,7 @@ pub use self::{
 };
 use super::{
     address, defaults, file,
-    problem::{ConfigError, Place, Problem, nearest},
+    problem::{ConfigError, Place, Problem},
 };
 
 /// What the process was started for.

@@ -39,7 +39,7 @@ impl Door {
         };
         // The driver borrows them for as long as it runs.
         static SETTINGS: LazyLock<RedisConnectionInfo> = LazyLock::new(RedisConnectionInfo::default);
-        let (connection, driver) = MultiplexedConnection::new(&*SETTINGS, stream).await?;
+        let (connection, driver) = MultiplexedConnection::new(&SETTINGS, stream).await?;
         // Ends with the last of the connection's handles.
         tokio::spawn(driver);
         Ok(connection)

@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn tasks_of_a_published_port_take_turns() {
-        let rules = Rules::of(Kind::Ingress, &[task("web", 7, Some(80)), task("web", 9, Some(80)), task("web", 8, Some(80))]);
+        let rules =
+            Rules::of(Kind::Ingress, &[task("web", 7, Some(80)), task("web", 9, Some(80)), task("web", 8, Some(80))]);
         assert_eq!(
             rules.table,
             "*nat\n:MESH - [0:0]\n\

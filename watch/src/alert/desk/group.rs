@@ -3,7 +3,7 @@
 use crate::{
     alert::{
         condition::Subject,
-        ledger::{Ask, Book, Told, Verdict, Want, Word},
+        ledger::{Ask, Book, Verdict, Want, Word},
         rule::Rule,
     },
     picture::{Millis, Severity},
@@ -50,8 +50,8 @@ impl Job {
         let wants: Vec<_> = self.wants.iter().map(|(want, _)| want.clone()).collect();
         let mut verdicts = book.claim(owner, &self.line, &wants, lifetime, now);
         for verdict in &mut verdicts {
-            if let Verdict::Done(Some(Told { at, .. })) = verdict {
-                *at = now - *at;
+            if let Verdict::Done(Some(told)) = verdict {
+                told.at = now - told.at;
             }
         }
         verdicts

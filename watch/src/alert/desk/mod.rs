@@ -87,11 +87,16 @@ pub struct Push {
     told: Vec<(String, String, Told, Millis)>,
     /// What should be there: a ledger may lose what it had.
     known: Vec<(String, String, Told, Millis)>,
+    /// What is being said without a claim.
+    claimed: Vec<(String, String)>,
     released: Vec<(String, String)>,
     seen: Vec<String>,
     /// When this was made.
     at: Millis,
 }
+
+/// For so long the others are kept from what is being said without a claim.
+const HOLD: Millis = 20_000;
 
 impl Push {
     /// Writes into `book`, and reads what it has: how long ago that was said stands in `at`.
@@ -101,6 +106,9 @@ impl Push {
         }
         for (channel, fingerprint, told, age) in &self.known {
             book.remind(channel, fingerprint, Told { at: now - age, ..told.clone() });
+        }
+        for (channel, fingerprint) in &self.claimed {
+            book.hold(&self.owner, channel, fingerprint, HOLD, now);
         }
         for (channel, fingerprint) in &self.released {
             book.release(&self.owner, channel, fingerprint);
@@ -187,10 +195,13 @@ impl Desk {
 
     /// What is to be claimed now; the outcome goes to [`claimed`](Self::claimed).
     pub fn next(&mut self, now: Millis) -> Vec<Job> {
-        let (delays, wait) = (self.orders.delays, i64::from(self.rank));
-        // Those behind the leader give it time to write down what it said while nobody could.
-        let (rank_wait, from) = (wait.saturating_mul(delays.takeover), self.ledger_since.unwrap_or(Millis::MIN));
-        let from = if self.rank == 0 { Millis::MIN } else { from };
+        let (delays, rank) = (self.orders.delays, i64::from(self.rank));
+        let (rank_wait, from) = match self.ledger_since {
+            _ if rank == 0 => (0, Millis::MIN),
+            // Those behind the leader give it time to write down what it said while nobody could.
+            Some(since) => (rank.saturating_mul(delays.takeover), since),
+            None => (rank.saturating_mul(delays.blind), Millis::MIN),
+        };
         let alerts = self.machine.alerts();
         self.lines.values_mut().filter_map(|line| line.next(alerts, delays, rank_wait, from, now)).collect()
     }
@@ -237,6 +248,22 @@ impl Desk {
     #[must_use]
     pub fn is_ahead(&self) -> bool {
         self.lines.values().any(State::is_ahead)
+    }
+
+    /// How long after its last use the ledger is to be used again. While there is something to say, whoever
+    /// waits for his turn looks whether it has been said, and whether he would know.
+    #[must_use]
+    pub fn pause(&self) -> Millis {
+        const AHEAD: Millis = 500;
+        const WAITING: Millis = 1000;
+        const IDLE: Millis = 5000;
+        if self.is_ahead() {
+            AHEAD
+        } else if self.ledger_since.is_none() || self.lines.values().any(State::is_waiting) {
+            WAITING
+        } else {
+            IDLE
+        }
     }
 
     /// What the ledger should have; the outcome goes to [`synced`](Self::synced).

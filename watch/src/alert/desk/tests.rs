@@ -25,7 +25,7 @@ fn line(name: &str, minimum: Severity) -> Line {
 
 impl Office {
     fn new(lines: Vec<Line>) -> Self {
-        let delays = Delays { group_wait: 2000, group_interval: MINUTE, takeover: 5000, blind: 10_000 };
+        let delays = Delays { group_wait: 2000, group_interval: MINUTE, takeover: 5000, blind: 15_000 };
         let orders = Orders { rules: Rules::default(), silences: Vec::new(), lines, delays };
         Self {
             desk: Desk::new("i", Arc::new(orders.clone())),
@@ -243,7 +243,7 @@ fn what_lasts_shorter_than_it_takes_to_group_is_not_told() {
 fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Picture {
     let is_away = second < back;
     let is_known = second >= if leader { 55 } else { 15 } && is_away;
-    let led = if leader && second >= 18 {
+    let led = if leader && second >= 21 {
         (gone + 1) % 3
     } else if leader {
         gone
@@ -255,7 +255,7 @@ fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Pict
         let state = match () {
             () if is_gone && is_known => NodeState::Down,
             // The new leader knows nobody yet.
-            () if leader && (18..22).contains(&second) || is_gone && leader && second >= 18 => NodeState::Unknown,
+            () if leader && (21..25).contains(&second) || is_gone && leader && second >= 21 => NodeState::Unknown,
             () => NodeState::Ready,
         };
         // It is reached a little after it is heard.
@@ -306,7 +306,7 @@ fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Pict
         state: TaskState::Running,
         ..Task::default()
     };
-    let no_leader = leader && (1..18).contains(&second);
+    let no_leader = leader && (1..21).contains(&second);
     Picture {
         source: Source {
             node: format!("n{}", (gone + 1) % 3),
@@ -345,7 +345,7 @@ fn a_node_that_dies_with_all_that_was_on_it_is_one_message_and_its_return_anothe
         }
         let words: Vec<_> = told.iter().map(|(_, word)| word.as_str()).collect();
         assert_eq!(words, ["mail Firing node_down 1", "mail Resolved node_down 1"], "{told:?}");
-        assert!(told[0].0 <= 27, "{told:?}");
+        assert!(told[0].0 <= 28, "{told:?}");
         assert!((BACK..BACK + 20).contains(&told[1].0), "{told:?}");
     }
 }

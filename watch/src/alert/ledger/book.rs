@@ -118,7 +118,7 @@ pub enum Verdict {
     /// It is the claimant's to say.
     Granted,
     /// It was said, or must not be.
-    Done(Option<Told>),
+    Done(Option<Box<Told>>),
     /// Somebody else is about to say it, and has so much time left.
     Busy(Millis),
     /// It is not over for everybody.
@@ -137,7 +137,7 @@ impl Book {
             }
             let told = entry.and_then(|entry| entry.told.as_ref());
             if !allowed(told, *ask, now) {
-                return Verdict::Done(told.cloned());
+                return Verdict::Done(told.cloned().map(Box::new));
             }
             if *ask == Ask::Resolved && is_seen(self.seen.get(fingerprint), owner, now) {
                 return Verdict::Held;
@@ -147,6 +147,15 @@ impl Book {
             Verdict::Granted
         };
         wants.iter().map(decide).collect()
+    }
+
+    /// Reserves for `owner` what he is saying already.
+    pub fn hold(&mut self, owner: &str, channel: &str, fingerprint: &str, lifetime: Millis, now: Millis) {
+        let entries = self.channels.entry(channel.to_owned()).or_default();
+        let claim = &mut entries.entry(fingerprint.to_owned()).or_default().claim;
+        if claim.as_ref().is_none_or(|claim| claim.until <= now) {
+            *claim = Some(Claim { owner: owner.to_owned(), until: now.saturating_add(lifetime) });
+        }
     }
 
     /// Gives back what `owner` has claimed and not said.

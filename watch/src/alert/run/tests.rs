@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    time::Instant,
 };
 
 use super::*;
 use crate::{
-    alert::ledger::memory::Memory,
-    picture::{Node, NodeRole, NodeState, Source},
+    alert::{ledger::memory::Memory, time::millis},
+    picture::{AlertState, Node, NodeRole, NodeState, Source},
 };
 
 /// Takes messages and answers as it is told to.
@@ -88,6 +89,10 @@ fn picture(node: &str, down: bool, now: Millis) -> Arc<Picture> {
     Arc::new(Picture { source, nodes, ..Picture::default() })
 }
 
+fn ledger() -> Arc<dyn Store> {
+    Arc::new(Memory::new())
+}
+
 struct Cluster {
     running: Vec<Running>,
     pictures: Vec<watch::Sender<Arc<Picture>>>,
@@ -97,13 +102,13 @@ struct Cluster {
 const BEGAN: Millis = 1_795_785_903_000;
 
 impl Cluster {
-    fn start(settings: &Settings, store: Option<Arc<dyn Store>>) -> Self {
+    fn start(settings: &Settings, store: &Arc<dyn Store>) -> Self {
         let began = Instant::now();
         let mut cluster = Self { running: Vec::new(), pictures: Vec::new(), began };
         for node in ["a", "b", "c"] {
             let (sender, pictures) = watch::channel(picture(node, false, BEGAN));
             let clock = Box::new(move || BEGAN + millis(began.elapsed()));
-            cluster.running.push(start_with(settings.clone(), pictures, store.clone(), clock).unwrap());
+            cluster.running.push(start_with(settings.clone(), pictures, Some(store.clone()), clock).unwrap());
             cluster.pictures.push(sender);
         }
         cluster
@@ -142,7 +147,7 @@ async fn breathe() {
 #[tokio::test(start_paused = true)]
 async fn three_instances_say_each_thing_once() {
     let receiver = Receiver::start().await;
-    let cluster = Cluster::start(&receiver.settings(), Some(Arc::new(Memory::new())));
+    let cluster = Cluster::start(&receiver.settings(), &ledger());
     cluster.show(false, 5).await;
     cluster.show(true, 40).await;
     assert_eq!(receiver.said(), ["firing node_down"]);
@@ -156,7 +161,7 @@ async fn three_instances_say_each_thing_once() {
 async fn while_the_ledger_is_away_the_leader_speaks_at_once_and_once_it_is_back_for_all() {
     let receiver = Receiver::start().await;
     let ledger = Arc::new(Memory::new());
-    let cluster = Cluster::start(&receiver.settings(), Some(ledger.clone()));
+    let cluster = Cluster::start(&receiver.settings(), &(ledger.clone() as Arc<dyn Store>));
     cluster.show(false, 5).await;
     // It answers nothing, as after the loss of the master's node, and a failover takes its time.
     ledger.delay(Duration::from_secs(60));
@@ -173,7 +178,7 @@ async fn while_the_ledger_is_away_the_leader_speaks_at_once_and_once_it_is_back_
 #[tokio::test(start_paused = true)]
 async fn others_speak_when_the_leader_does_not() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(&receiver.settings(), Some(Arc::new(Memory::new())));
+    let mut cluster = Cluster::start(&receiver.settings(), &ledger());
     cluster.show(false, 5).await;
     cluster.running.remove(0).task.abort();
     cluster.show(true, 8).await;
@@ -186,12 +191,12 @@ async fn others_speak_when_the_leader_does_not() {
 #[tokio::test(start_paused = true)]
 async fn what_an_instance_announced_that_is_gone_is_resolved_by_another() {
     let receiver = Receiver::start().await;
-    let store: Arc<dyn Store> = Arc::new(Memory::new());
-    let cluster = Cluster::start(&receiver.settings(), Some(store.clone()));
+    let store = ledger();
+    let cluster = Cluster::start(&receiver.settings(), &store);
     cluster.show(true, 20).await;
     cluster.stop().await;
     // None of these has ever seen it.
-    let cluster = Cluster::start(&receiver.settings(), Some(store));
+    let cluster = Cluster::start(&receiver.settings(), &store);
     cluster.show(false, 60).await;
     assert_eq!(receiver.said(), ["firing node_down", "resolved node_down"]);
     cluster.stop().await;
@@ -207,7 +212,7 @@ async fn a_message_that_was_not_taken_is_sent_again_and_the_failure_is_told_else
     );
     let settings = Settings::parse(std::path::Path::new("watch.toml"), &text).unwrap();
     *receiver.status.lock().unwrap() = 503;
-    let cluster = Cluster::start(&settings, Some(Arc::new(Memory::new())));
+    let cluster = Cluster::start(&settings, &ledger());
     cluster.show(true, 30).await;
     assert_eq!(receiver.said(), [""; 0]);
     let said = other.said();
@@ -224,7 +229,7 @@ async fn a_message_that_was_not_taken_is_sent_again_and_the_failure_is_told_else
 #[tokio::test(start_paused = true)]
 async fn new_settings_count_from_then_on() {
     let (receiver, other) = (Receiver::start().await, Receiver::start().await);
-    let cluster = Cluster::start(&receiver.settings(), Some(Arc::new(Memory::new())));
+    let cluster = Cluster::start(&receiver.settings(), &ledger());
     cluster.show(true, 15).await;
     let mut settings = other.settings();
     settings.channels[0].name = "other".into();

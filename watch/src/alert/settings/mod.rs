@@ -74,7 +74,7 @@ impl Default for General {
             group_interval: Duration::from_secs(60),
             repeat: Duration::from_secs(4 * 60 * 60),
             takeover: Duration::from_secs(5),
-            takeover_blind: Duration::from_secs(10),
+            takeover_blind: Duration::from_secs(15),
             authorities: Vec::new(),
         }
     }

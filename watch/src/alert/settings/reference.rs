@@ -4,7 +4,12 @@
 
 use std::{collections::BTreeMap, env, fmt::Write, fs, path::Path, time::Duration};
 
-use super::{General, Settings, file, value::written};
+use settings::{
+    reference::{Keys, blocks, compare, documented},
+    value::written,
+};
+
+use super::{General, Settings, file};
 use crate::{
     alert::{
         condition::Subject,
@@ -151,15 +156,8 @@ fn the_table_of_rules_is_that_of_the_code() {
 
 #[test]
 fn the_tables_of_keys_are_those_of_the_file() {
-    let (documented, known) = (documented(&docs()), known(&example(&docs())));
-    let wrong: Vec<_> = known
-        .iter()
-        .filter(|(key, row)| documented.get(*key) != Some(row))
-        .map(|(key, (kind, default))| format!("{key} | {kind} | {default}"))
-        .collect();
-    assert!(wrong.is_empty(), "should be:\n{}", wrong.join("\n"));
-    let gone: Vec<_> = documented.keys().filter(|key| !known.contains_key(*key)).collect();
-    assert!(gone.is_empty(), "there are no such keys: {gone:?}");
+    let (documented, known) = (documented(&docs()).unwrap(), known(&example(&docs())));
+    compare(&documented, &known).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
 #[test]
@@ -186,7 +184,7 @@ fn what_is_deployed_sends_nothing_and_all_of_it_once_it_is_asked_for() {
 #[test]
 fn the_json_is_that_of_the_code() {
     let docs = docs();
-    let block = docs.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let block = blocks(&docs, "json").next().unwrap();
     let documented: serde_json::Value = serde_json::from_str(block).unwrap();
     let id = "y5v3nqzf1jqm7nwm8m1ahv7vc".to_owned();
     let item = Item {
@@ -213,31 +211,11 @@ fn the_json_is_that_of_the_code() {
 
 /// The TOML block, which has every section.
 fn example(docs: &str) -> String {
-    docs.split("```toml\n").nth(1).unwrap().split("```").next().unwrap().to_owned()
-}
-
-/// Key, to kind and default, as the tables say.
-fn documented(docs: &str) -> BTreeMap<String, (String, String)> {
-    let mut section = None;
-    let mut keys = BTreeMap::new();
-    for line in docs.lines() {
-        if line.starts_with("## ") {
-            section = None;
-        } else if let Some(heading) = line.strip_prefix("### ") {
-            section = Some(format!("{}.", heading.trim_matches(['`', '[', ']'])));
-        } else if let (Some(section), Some(row)) = (&section, line.strip_prefix("| `")) {
-            let (key, row) = row.split_once("` | ").unwrap();
-            let [kind, default, meaning] = row.split(" | ").collect::<Vec<_>>()[..] else { panic!("{line}") };
-            assert!(meaning.len() > 8, "{line}");
-            let before = keys.insert(format!("{section}{key}"), (kind.to_owned(), default.to_owned()));
-            assert_eq!(before, None, "{line}");
-        }
-    }
-    keys
+    blocks(docs, "toml").next().unwrap().to_owned()
 }
 
 /// The same as the code says. `example` has every section.
-fn known(example: &str) -> BTreeMap<String, (String, String)> {
+fn known(example: &str) -> Keys {
     let defaults = defaults();
     let default = |path: &str| match IN_WORDS.iter().find(|(key, _)| *key == path) {
         Some((_, words)) => (*words).to_owned(),

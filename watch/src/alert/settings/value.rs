@@ -1,66 +1,16 @@
 //! Single settings as people write them. Each function takes the text and gives the typed value, or says
-//! what is wrong with it and what would be right.
-
-use std::time::Duration;
+//! what is wrong with it and what would be right. Those that say the same in every file are in
+//! [`settings::value`].
 
 use http::{HeaderName, Uri};
 use lettre::message::Mailbox;
+pub(super) use settings::value::{LONGEST, Parsed, duration_between, line, name};
 use toml::value::{Datetime, Offset};
 
 use crate::{
     alert::rule::Rule,
     picture::{Millis, Severity},
 };
-
-/// What came of a text; the error is a sentence for whoever wrote it.
-pub(super) type Parsed<T> = Result<T, String>;
-
-/// No setting is sensibly longer.
-pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// A duration above zero.
-pub(super) fn duration(text: &str) -> Parsed<Duration> {
-    match duration_or_zero(text)? {
-        Duration::ZERO => Err(format!("{text:?} would be no time at all: write a duration above zero, such as \"5s\"")),
-        duration => Ok(duration),
-    }
-}
-
-/// A duration that may be zero.
-pub(super) fn duration_or_zero(text: &str) -> Parsed<Duration> {
-    let duration = humantime::parse_duration(text).map_err(|_| {
-        format!("{text:?} is not a duration: write a number and its unit, such as \"30s\", \"5min\" or \"14days\"")
-    })?;
-    if duration > LONGEST {
-        return Err(format!("{text:?} is too long: write at most \"365days\""));
-    }
-    Ok(duration)
-}
-
-/// A duration that is neither too short nor too long.
-pub(super) fn duration_between(text: &str, least: Duration, most: Duration) -> Parsed<Duration> {
-    let duration = duration(text)?;
-    if (least..=most).contains(&duration) {
-        return Ok(duration);
-    }
-    let (least, most) = (written(least), written(most));
-    Err(format!("{text:?} is out of range: write a duration from \"{least}\" to \"{most}\""))
-}
-
-/// A duration as one writes it.
-pub(super) fn written(duration: Duration) -> String {
-    const DAY: u64 = 24 * 60 * 60;
-    match duration.as_secs() {
-        days if days >= DAY && days % DAY == 0 => format!("{}days", days / DAY),
-        _ => humantime::format_duration(duration).to_string(),
-    }
-}
-
-/// A share of a whole, 0.0 to 1.0.
-pub(super) fn share(text: &str) -> Parsed<f64> {
-    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| format!("{text} is not a share: write a number from 0.0 (none) to 1.0 (all)"))
-}
 
 /// How much something matters.
 pub(super) fn severity(text: &str) -> Parsed<Severity> {
@@ -134,16 +84,6 @@ pub(super) fn sender(text: &str) -> Parsed<String> {
     ))
 }
 
-/// A name for a channel.
-pub(super) fn name(text: &str) -> Parsed<String> {
-    let is_name = (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if is_name {
-        return Ok(text.to_owned());
-    }
-    Err(format!("{text:?} cannot name a channel: write 1 to 64 of the characters a-z, A-Z, 0-9, - and _"))
-}
-
 /// An account of an SMS service.
 pub(super) fn account(text: &str) -> Parsed<String> {
     // It becomes part of a path.
@@ -185,16 +125,8 @@ pub(super) fn rule_pattern(text: &str) -> Parsed<String> {
 /// What to write instead of a rule that there is not.
 pub(super) fn other_rule(text: &str) -> String {
     let names = Rule::ALL.map(Rule::name);
-    match super::problem::nearest(text, names) {
+    match settings::nearest(text, names) {
         Some(meant) => format!("did you mean {meant:?}?"),
         None => format!("there are: {}", names.join(", ")),
     }
-}
-
-/// A text of one line.
-pub(super) fn line(text: &str) -> Parsed<String> {
-    if text.is_empty() || text.chars().any(char::is_control) {
-        return Err(format!("{text:?} is not a line of text"));
-    }
-    Ok(text.to_owned())
 }

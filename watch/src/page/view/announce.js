@@ -48,7 +48,9 @@ export class Announcer {
     const texts = this.waiting.slice(-FEW);
     const more = this.waiting.length - texts.length + this.count;
     if (more > 0) texts.push(`${plural(more, texts.length > 0 ? "other change" : "change")}`);
-    setText(this.node, `${texts.join(". ")}.`);
+    const text = `${texts.join(". ")}.`;
+    // The same words once more are told once more only if they differ.
+    setText(this.node, this.node.textContent === text ? `${text}\u00a0` : text);
     this.waiting = [];
     this.count = 0;
   }

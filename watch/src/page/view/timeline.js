@@ -1,13 +1,24 @@
 // What happened, the newest first.
 
 import { moment } from "../format.js";
-import { element, icon, setData } from "./dom.js";
+import { element, icon, setData, setHidden, setText } from "./dom.js";
 
+// As many as are looked at; the others on demand, since each that comes moves all that are there.
+const FEW = 50;
 const MOST = 300;
+// Nobody reads faster: what comes in a crowd is shown together.
+const PAUSE = 500;
 
 export class Timeline {
   constructor() {
     this.list = document.getElementById("timeline");
+    this.more = document.getElementById("timeline-more");
+    this.most = FEW;
+    this.waiting = [];
+    this.more.addEventListener("click", () => {
+      this.most = this.most === FEW ? MOST : FEW;
+      this.fill(this.context);
+    });
     // Noted when it happens: to ask while drawing would lay out the page once more.
     this.scrolled = false;
     this.list.addEventListener("scroll", () => {
@@ -15,22 +26,43 @@ export class Timeline {
     }, { passive: true });
   }
 
-  update({ store, now }, changes) {
-    if (changes.timeline === undefined) return;
-    const at = now();
-    if (changes.timeline === "all") {
-      this.list.replaceChildren(...store.timeline.map((event) => row(event, at)).reverse());
-      if (store.timeline.length === 0) this.list.append(element("li", "none", "Nothing yet."));
-      return;
+  update(context, changes) {
+    this.context = context;
+    if (changes.timeline === "all") this.fill(context);
+    else if (changes.timeline !== undefined) {
+      this.waiting.push(...changes.timeline);
+      this.timer ??= setTimeout(() => this.add(), PAUSE - (performance.now() - (this.last ?? -PAUSE)));
     }
+  }
+
+  fill(context) {
+    this.waiting = [];
+    const at = context.now();
+    const events = context.store.timeline.slice(-this.most).reverse();
+    this.list.replaceChildren(...events.map((event) => row(event, at)));
+    if (events.length === 0) this.list.append(element("li", "none", "Nothing yet."));
+    this.count(context.store);
+  }
+
+  add() {
+    this.timer = undefined;
+    this.last = performance.now();
+    const events = this.waiting.splice(0).slice(-this.most);
     this.list.querySelector(".none")?.remove();
     // Whoever has scrolled down reads on where they are.
     const before = this.scrolled ? this.list.scrollHeight : 0;
-    const rows = changes.timeline.slice(-MOST).map((event) => row(event, at)).reverse();
-    for (const made of rows) made.dataset.fresh = "";
+    const rows = events.map((event) => row(event, this.context.now())).reverse();
+    // What comes by itself is seen to come.
+    if (rows.length === 1) rows[0].dataset.fresh = "";
     this.list.prepend(...rows);
-    while (this.list.childElementCount > MOST) this.list.lastElementChild.remove();
+    while (this.list.childElementCount > this.most) this.list.lastElementChild.remove();
     if (before > 0) this.list.scrollTop += this.list.scrollHeight - before;
+    this.count(this.context.store);
+  }
+
+  count(store) {
+    setHidden(this.more, store.timeline.length <= FEW);
+    setText(this.more, this.most === FEW ? `Show all ${store.timeline.length}` : "Show fewer");
   }
 }
 

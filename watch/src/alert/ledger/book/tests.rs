@@ -51,7 +51,7 @@ fn what_was_announced_is_announced_again_only_when_it_matters_more_or_lasts() {
     let mut book = Book::default();
     let first = told(Word::Firing, NOW, Severity::Warning);
     book.record("a", "mail", "x", first.clone());
-    assert_eq!(ask(&mut book, "b", firing(0), NOW + 59_999), Verdict::Done(Some(first)));
+    assert_eq!(ask(&mut book, "b", firing(0), NOW + 59_999), Verdict::Done(Some(Box::new(first))));
     assert_eq!(ask(&mut book, "b", firing(0), NOW + 60_000), Verdict::Granted);
     let worse = Ask::Firing { age: 0, severity: Severity::Critical, repeat: None };
     assert_eq!(ask(&mut book, "b", worse, NOW + 1), Verdict::Granted);
@@ -65,7 +65,7 @@ fn an_end_is_announced_once_and_only_after_a_beginning() {
     assert_eq!(ask(&mut book, "b", Ask::Resolved, NOW + 100), Verdict::Granted);
     let end = told(Word::Resolved, NOW + 200, Severity::Warning);
     book.record("b", "mail", "x", end.clone());
-    assert_eq!(ask(&mut book, "a", Ask::Resolved, NOW + 300), Verdict::Done(Some(end)));
+    assert_eq!(ask(&mut book, "a", Ask::Resolved, NOW + 300), Verdict::Done(Some(Box::new(end))));
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use http::{HeaderName, HeaderValue, Uri};
+use settings::{Section, into_values};
 
-use super::{files, kind, section::Section};
+use super::{files, kind};
 use crate::{
     alert::settings::{Channel, Format, General, Heartbeat, Kind, Mail, MailTls, Secret, Sms, Webhook, value},
     picture::Severity,
@@ -86,7 +87,7 @@ fn mail(section: &mut Section<'_>, general: &General, folder: &Path) -> Option<C
         section.problem("tls", "\"none\" would send the password in the clear: write \"starttls\" or \"tls\"");
     }
     let from = section.required("from", &kind::MAILBOX);
-    let to = section.required_list("to", &kind::MAILBOX);
+    let to = into_values(section.required_list("to", &kind::MAILBOX));
     let subject_prefix = section.get("subject_prefix", &kind::PREFIX);
     let subject_prefix = subject_prefix.unwrap_or_else(|| format!("[{}] ", general.cluster));
     let defaults = Defaults { severity: Severity::Warning, repeat: general.repeat };
@@ -105,7 +106,7 @@ fn sms(section: &mut Section<'_>, general: &General, folder: &Path) -> Option<Ch
     }
     let token = files::secret(section, "token_file", folder);
     let from = section.required("from", &kind::SENDER);
-    let to = section.required_list("to", &kind::NUMBER);
+    let to = into_values(section.required_list("to", &kind::NUMBER));
     let defaults = Defaults { severity: Severity::Critical, repeat: general.repeat };
     let common = channel(section, "sms", &defaults);
     let sms = Sms { base, account: account?, token: token?, from: from?, to };

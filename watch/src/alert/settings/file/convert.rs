@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
+use settings::{Kind, Section};
 
-use super::{channels, files, kind, section::Section};
+use super::{channels, files, kind};
 use crate::alert::{
     rule::{Levels, Rule, Rules},
     rules::LONGEST_WINDOW,
@@ -83,7 +84,7 @@ fn rule(section: &mut Section<'_>, rule: Rule, rules: &mut Rules) {
 }
 
 /// From where on something is a warning, and critical.
-fn levels<T: Copy + PartialOrd>(section: &mut Section<'_>, kind: &kind::Kind<T>, default: Levels<T>) -> Levels<T> {
+fn levels<T: Copy + PartialOrd>(section: &mut Section<'_>, kind: &Kind<T>, default: Levels<T>) -> Levels<T> {
     let (warning, critical) = (section.get("warning", kind), section.get("critical", kind));
     // A default never contradicts what is written.
     let lower = |a: T, b: T| if b < a { b } else { a };

@@ -7,7 +7,9 @@ use std::{
     path::Path,
 };
 
-use super::{kind, section::Section};
+use settings::Section;
+
+use super::kind;
 use crate::alert::settings::Secret;
 
 /// No password, token or list of certificates is longer.

@@ -1,34 +1,17 @@
-//! The kinds of values a key can have: which TOML type, and how it becomes a typed one.
+//! The kinds of values that the keys of this file have, besides those of every file.
 
 use std::{path::PathBuf, time::Duration};
 
 use http::Uri;
 use lettre::message::Mailbox;
+pub(super) use settings::kind::{BOOLEAN, DURATION, DURATION_OR_ZERO, SHARE};
+use settings::{Kind, kind::whole};
 use toml::de::DeValue;
 
 use crate::{
-    alert::settings::{
-        Format, MailTls,
-        value::{self, Parsed},
-    },
+    alert::settings::{Format, MailTls, value},
     picture::{Millis, Severity},
 };
-
-/// One kind of value.
-pub(super) struct Kind<T> {
-    /// What the reference calls it.
-    pub(super) name: &'static str,
-    /// How it is written in TOML.
-    pub(super) example: &'static str,
-    /// Reads it; `None` if the TOML type is not one that can hold it.
-    pub(super) read: fn(&DeValue<'_>) -> Option<Parsed<T>>,
-}
-
-pub(super) const DURATION: Kind<Duration> =
-    Kind { name: "duration", example: "\"5s\"", read: |v| v.as_str().map(value::duration) };
-
-pub(super) const DURATION_OR_ZERO: Kind<Duration> =
-    Kind { name: "duration", example: "\"30s\"", read: |v| v.as_str().map(value::duration_or_zero) };
 
 /// How long between messages about the same.
 pub(super) const REPEAT: Kind<Duration> = Kind {
@@ -49,18 +32,6 @@ pub(super) const TIMEOUT: Kind<Duration> = Kind {
     name: "duration",
     example: "\"10s\"",
     read: |v| v.as_str().map(|text| value::duration_between(text, Duration::from_millis(100), Duration::from_secs(60))),
-};
-
-pub(super) const BOOLEAN: Kind<bool> = Kind { name: "boolean", example: "true", read: |v| v.as_bool().map(Ok) };
-
-pub(super) const SHARE: Kind<f64> = Kind {
-    name: "share",
-    example: "0.1",
-    read: |v| match v {
-        DeValue::Float(share) => Some(value::share(share.as_str())),
-        DeValue::Integer(share) => Some(value::share(&share.to_string())),
-        _ => None,
-    },
 };
 
 pub(super) const SEVERITY: Kind<Severity> =
@@ -98,7 +69,7 @@ pub(super) const RULE: Kind<String> =
     Kind { name: "rule", example: "\"node_down\"", read: |v| v.as_str().map(value::rule_pattern) };
 
 pub(super) const NAME: Kind<String> =
-    Kind { name: "name", example: "\"slack\"", read: |v| v.as_str().map(value::name) };
+    Kind { name: "name", example: "\"slack\"", read: |v| v.as_str().map(|text| value::name(text, "a channel")) };
 
 pub(super) const ACCOUNT: Kind<String> =
     Kind { name: "account", example: "\"AC0123456789abcdef\"", read: |v| v.as_str().map(value::account) };
@@ -169,16 +140,3 @@ pub(super) const POST: Kind<bool> = Kind {
         })
     },
 };
-
-/// A whole number from `least` to `most`.
-fn whole<T>(value: &DeValue<'_>, least: u16, most: T) -> Option<Parsed<T>>
-where
-    T: TryFrom<u64> + Copy + PartialOrd + std::fmt::Display,
-{
-    let integer = value.as_integer()?;
-    let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|n| *n >= u64::from(least));
-    let number = number.and_then(|number| T::try_from(number).ok()).filter(|number| *number <= most);
-    Some(number.ok_or_else(|| {
-        format!("{} is not allowed here: write a whole number from {least} to {most}", integer.as_str())
-    }))
-}

@@ -1,25 +1,28 @@
-//! Runs a desk: shows it pictures, asks the ledger, sends what it says.
+//! The loop around a desk.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
-    task::{JoinHandle, JoinSet},
+    sync::{mpsc, watch},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{info, warn};
 
-use super::{
-    channel::{Http, Sender, Senders, senders},
-    desk::{Desk, Failure, Job, Notice, Push, Retry},
-    heartbeat,
-    keeper::{self, Ask},
-    ledger::{Ledger, Store, Told, Verdict},
-    metrics::{Metrics, Outcome},
-    settings::Settings,
-    time::{self, millis},
+use super::{Alerts, Clock, Control, Event};
+use crate::{
+    alert::{
+        channel::{Http, Sender, Senders},
+        desk::{Desk, Failure, Notice, Retry},
+        heartbeat,
+        keeper::{self, Ask},
+        ledger::Ledger,
+        metrics::{Metrics, Outcome},
+        settings::Settings,
+        time::{self, millis},
+    },
+    picture::{AlertState, Millis, Picture},
 };
-use crate::picture::{Alert, AlertState, Millis, Picture};
 
 /// How often there is a look at what is due.
 const TICK: Duration = Duration::from_millis(250);
@@ -27,109 +30,11 @@ const TICK: Duration = Duration::from_millis(250);
 /// A picture that does not change is looked at again after this: time passes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often the ledger is read.
-const SYNC: Duration = Duration::from_secs(5);
-
-/// How often it is tried while it lacks something.
-const SYNC_AHEAD: Duration = Duration::from_millis(500);
-
 /// A claim lasts so much longer than sending may.
 const SLACK: Duration = Duration::from_secs(10);
 
-/// What time it is.
-type Clock = Box<dyn Fn() -> Millis + Send>;
-
-/// Alerts by fingerprint.
-pub type Alerts = Arc<BTreeMap<String, Alert>>;
-
-/// What the desk is told.
-#[derive(Debug)]
-pub(super) enum Event {
-    Claimed(Job, Result<Vec<Verdict>, String>),
-    Sent(Notice, Result<(), Failure>),
-    Synced(Push, Result<Vec<(String, String, Told)>, String>),
-}
-
-enum Control {
-    Reload(Box<Settings>, Senders, Http),
-    Stop(oneshot::Sender<()>),
-}
-
-/// Alerts that are looked after.
-#[derive(Debug)]
-pub struct Running {
-    alerts: watch::Receiver<Alerts>,
-    control: mpsc::UnboundedSender<Control>,
-    metrics: Metrics,
-    task: JoinHandle<()>,
-}
-
-/// Looks after alerts by what the pictures show, from now on. `store` keeps what the instances know of each
-/// other; without one, each announces by itself.
-///
-/// # Errors
-/// A channel cannot be used as it is configured.
-pub fn start(
-    settings: Settings,
-    pictures: watch::Receiver<Arc<Picture>>,
-    store: Option<Arc<dyn Store>>,
-) -> Result<Running, String> {
-    start_with(settings, pictures, store, Box::new(time::now))
-}
-
-fn start_with(
-    settings: Settings,
-    pictures: watch::Receiver<Arc<Picture>>,
-    store: Option<Arc<dyn Store>>,
-    clock: Clock,
-) -> Result<Running, String> {
-    let senders = senders(&settings)?;
-    let http = Http::new(&settings.general.authorities)?;
-    let metrics = Metrics::default();
-    let (shown, alerts) = watch::channel(Alerts::default());
-    let (control, controls) = mpsc::unbounded_channel();
-    let runner = Runner::new(settings, senders, http, pictures, Ledger::new(store), metrics.clone(), shown, clock);
-    let task = tokio::spawn(runner.run(controls));
-    Ok(Running { alerts, control, metrics, task })
-}
-
-impl Running {
-    /// The alerts as the page shows them.
-    #[must_use]
-    pub fn alerts(&self) -> watch::Receiver<Alerts> {
-        self.alerts.clone()
-    }
-
-    /// For `/metrics`.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    /// Goes on by other settings.
-    ///
-    /// # Errors
-    /// A channel cannot be used as it is configured; then nothing changes.
-    pub fn reload(&self, settings: Settings) -> Result<(), String> {
-        let senders = senders(&settings)?;
-        let http = Http::new(&settings.general.authorities)?;
-        // It runs as long as it is not stopped, and that takes it by value.
-        drop(self.control.send(Control::Reload(Box::new(settings), senders, http)));
-        Ok(())
-    }
-
-    /// Ends. What is being sent is finished, within `bound`.
-    pub async fn stop(self, bound: Duration) {
-        let (done, ended) = oneshot::channel();
-        drop(self.control.send(Control::Stop(done)));
-        if tokio::time::timeout(bound, ended).await.is_err() {
-            warn!("messages were under way that are cut off; another instance sends them again");
-        }
-        self.task.abort();
-    }
-}
-
-struct Runner {
+/// All that one instance needs to look after alerts.
+pub(super) struct Runner {
     desk: Desk,
     senders: Senders,
     pictures: watch::Receiver<Arc<Picture>>,
@@ -153,7 +58,7 @@ struct Runner {
 
 impl Runner {
     #[expect(clippy::too_many_arguments, reason = "it is made in one place")]
-    fn new(
+    pub(super) fn new(
         settings: Settings,
         senders: Senders,
         http: Http,
@@ -203,7 +108,7 @@ impl Runner {
         });
     }
 
-    async fn run(mut self, mut controls: mpsc::UnboundedReceiver<Control>) {
+    pub(super) async fn run(mut self, mut controls: mpsc::UnboundedReceiver<Control>) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -240,7 +145,7 @@ impl Runner {
         for job in self.desk.next(now) {
             self.ask(Ask::Claim { job, lifetime: self.lifetime });
         }
-        let pause = if self.desk.is_ahead() { SYNC_AHEAD } else { SYNC };
+        let pause = time::duration(self.desk.pause());
         if self.desk.has_lines() && !self.is_syncing && self.synced.is_none_or(|synced| synced.elapsed() >= pause) {
             self.sync(now);
         }
@@ -360,6 +265,3 @@ async fn attempt(sender: Arc<Sender>, notice: Notice) -> Result<(), Failure> {
         .await
         .unwrap_or_else(|error| Err(Failure { error: error.to_string(), retry: Retry::After(Duration::from_secs(60)) }))
 }
-
-#[cfg(test)]
-mod tests;

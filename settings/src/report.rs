@@ -2,11 +2,16 @@
 
 use std::{cell::RefCell, ops::Range, path::Path};
 
-use crate::config::problem::{Place, Problem, nearest};
+use toml::de::DeTable;
+
+use crate::{
+    problem::{Place, Problem, nearest},
+    section::Section,
+};
 
 /// What is known to be wrong so far.
 #[derive(Debug)]
-pub(super) struct Report<'t> {
+pub struct Report<'t> {
     text: &'t str,
     file: String,
     problems: RefCell<Vec<Problem>>,
@@ -26,7 +31,8 @@ struct Unknown {
 
 impl<'t> Report<'t> {
     /// An empty report on `text`, which is in the file `path`.
-    pub(super) fn new(text: &'t str, path: &Path) -> Self {
+    #[must_use]
+    pub fn new(text: &'t str, path: &Path) -> Self {
         Self {
             text,
             file: path.display().to_string(),
@@ -37,45 +43,70 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// What is reported on.
-    pub(super) fn text(&self) -> &'t str {
-        self.text
+    /// Reads all of the text. With the value come the warnings, and without it the problems; both in the
+    /// order of the text.
+    ///
+    /// # Errors
+    /// All that is wrong with the text; if it is not TOML, only that.
+    pub fn read<T>(&self, read: impl FnOnce(&mut Section<'_>) -> T) -> Result<(T, Vec<Problem>), Vec<Problem>> {
+        let (document, errors) = DeTable::parse_recoverable(self.text);
+        for error in &errors {
+            self.syntax_error(error);
+        }
+        if !errors.is_empty() {
+            // What follows from a misread line would only hide it.
+            return Err(self.finish().0);
+        }
+        let value = Section::root(self, document.get_ref()).read(read);
+        let (problems, warnings) = self.finish();
+        if problems.is_empty() { Ok((value, warnings)) } else { Err(problems) }
+    }
+
+    /// Reads some of the text, whatever else is wrong with it.
+    ///
+    /// # Errors
+    /// What is wrong with what `read` asked for.
+    pub fn glance<T>(&self, read: impl FnOnce(&mut Section<'_>) -> T) -> Result<T, Vec<Problem>> {
+        let (document, _) = DeTable::parse_recoverable(self.text);
+        let value = read(&mut Section::root(self, document.get_ref()));
+        let (problems, _) = self.finish();
+        if problems.is_empty() { Ok(value) } else { Err(problems) }
     }
 
     /// Something wrong at these bytes of the text.
-    pub(super) fn problem(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+    pub(crate) fn problem(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         self.problems.borrow_mut().push(Problem { place: self.place(span, key), message: message.into() });
     }
 
     /// Something odd at these bytes of the text.
-    pub(super) fn warning(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+    pub(crate) fn warning(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         self.warnings.borrow_mut().push(Problem { place: self.place(span, key), message: message.into() });
     }
 
     /// What the TOML parser says.
-    pub(super) fn syntax_error(&self, error: &toml::de::Error) {
+    fn syntax_error(&self, error: &toml::de::Error) {
         let span = error.span().unwrap_or(self.text.len()..self.text.len());
         self.problem(&span, "", format!("not TOML: {}", error.message()));
     }
 
     /// A key that nobody asked for.
-    pub(super) fn unknown(&self, span: &Range<usize>, section: &str, key: &str) {
+    pub(crate) fn unknown(&self, span: &Range<usize>, section: &str, key: &str) {
         let place = self.place(span, &join(section, key));
         self.unknown.borrow_mut().push(Unknown { place, section: section.to_owned(), key: key.to_owned() });
     }
 
     /// A key that may be written.
-    pub(super) fn asked(&self, section: &str, key: &str, kind: &str) {
+    pub(crate) fn asked(&self, section: &str, key: &str, kind: &str) {
         self.asked.borrow_mut().push((join(section, key), kind.to_owned()));
     }
 
     /// The line of a byte of the text, from 1.
-    pub(super) fn line(&self, offset: usize) -> usize {
+    pub(crate) fn line(&self, offset: usize) -> usize {
         self.before(offset).matches('\n').count() + 1
     }
 
     /// Problems and warnings in the order of the text.
-    pub(super) fn finish(&self) -> (Vec<Problem>, Vec<Problem>) {
+    fn finish(&self) -> (Vec<Problem>, Vec<Problem>) {
         let mut problems = self.problems.take();
         problems.extend(self.unknown.take().into_iter().map(|unknown| self.explain(unknown)));
         let mut warnings = self.warnings.take();
@@ -85,8 +116,10 @@ impl<'t> Report<'t> {
     }
 
     /// Every key that may be written in the sections of this file, in full, with the kind of its value.
-    #[cfg(test)]
-    pub(super) fn all_asked(&self) -> Vec<(String, String)> {
+    ///
+    /// Only of use to whoever compares the documentation with the code.
+    #[must_use]
+    pub fn keys(&self) -> Vec<(String, String)> {
         self.asked.borrow().clone()
     }
 
@@ -125,7 +158,7 @@ impl<'t> Report<'t> {
 }
 
 /// `key` behind the path of its section; an empty one is the section itself.
-pub(super) fn join(section: &str, key: &str) -> String {
+pub(crate) fn join(section: &str, key: &str) -> String {
     match (section, key) {
         ("", key) => key.to_owned(),
         (section, "") => section.to_owned(),

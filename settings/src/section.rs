@@ -10,13 +10,17 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{
+use crate::{
     kind::{BOOLEAN, Kind},
     report::{Report, join},
 };
 
+/// A key with its value.
+type Entry<'r> = (&'r Spanned<Cow<'r, str>>, &'r Spanned<DeValue<'r>>);
+
 /// A table of the file, or its absence, which reads like an empty one.
-pub(super) struct Section<'r> {
+#[derive(Debug)]
+pub struct Section<'r> {
     report: &'r Report<'r>,
     /// Its name in full, such as `pool.web.health`; empty for the top of the file.
     path: String,
@@ -28,12 +32,12 @@ pub(super) struct Section<'r> {
 
 impl<'r> Section<'r> {
     /// The top of the file.
-    pub(super) fn root(report: &'r Report<'r>, table: &'r DeTable<'r>) -> Self {
+    pub(crate) fn root(report: &'r Report<'r>, table: &'r DeTable<'r>) -> Self {
         Self { report, path: String::new(), span: 0..0, table: Some(table), asked: Vec::new() }
     }
 
     /// Reads the section to its end and reports the keys that were not asked for.
-    pub(super) fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let value = read(&mut self);
         for key in self.table.into_iter().flat_map(|table| table.keys()) {
             if !self.asked.contains(&key.get_ref().as_ref()) {
@@ -44,14 +48,14 @@ impl<'r> Section<'r> {
     }
 
     /// The value of a key; `None` if it is not there or cannot be read.
-    pub(super) fn get<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
+    pub fn get<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
         let value = self.ask(key, kind.name)?;
         self.convert(key, value, kind)
     }
 
     /// The values of a key that holds one or several, with their places. An empty list counts as a
     /// missing key.
-    pub(super) fn list<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<Vec<Spanned<T>>> {
+    pub fn list<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<Vec<Spanned<T>>> {
         let value = self.ask(key, &format!("{} or list", kind.name))?;
         let items = match value.get_ref() {
             DeValue::Array(items) => items.iter().collect(),
@@ -63,36 +67,36 @@ impl<'r> Section<'r> {
     }
 
     /// Like [`get`](Self::get) for a key that has no default: reports if it is not there.
-    pub(super) fn required<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
+    pub fn required<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
         self.report_missing(key, kind);
         self.get(key, kind)
     }
 
     /// Like [`list`](Self::list) for a key that has no default; empty if it is not there.
-    pub(super) fn required_list<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Vec<Spanned<T>> {
+    pub fn required_list<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Vec<Spanned<T>> {
         self.report_missing(key, kind);
         self.list(key, kind).unwrap_or_default()
     }
 
     /// Whether a key is there, readable or not.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         self.find(key).is_some_and(|(_, value)| value.get_ref().as_array().is_none_or(|items| !items.is_empty()))
     }
 
     /// Reads the table under a key; if there is none, an empty one.
-    pub(super) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> T {
+    pub fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> T {
         let value = self.ask(key, "section");
         self.sub(key, value).read(read)
     }
 
     /// Reads the table under a key, if it is there.
-    pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> Option<T> {
+    pub fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> Option<T> {
         let value = self.ask(key, "section")?;
         Some(self.sub(key, Some(value)).read(read))
     }
 
     /// Reads the table under a key; `false` there means `None`, and `true` an empty table.
-    pub(super) fn switch<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> Option<T> {
+    pub fn switch<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> Option<T> {
         let value = self.ask(key, "section or boolean");
         match value.and_then(|value| (BOOLEAN.read)(value.get_ref())) {
             Some(Ok(false)) => None,
@@ -102,7 +106,7 @@ impl<'r> Section<'r> {
     }
 
     /// Reads every table of a list of tables; a single table is a list of one.
-    pub(super) fn tables<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'r>) -> T) -> Vec<T> {
+    pub fn tables<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'r>) -> T) -> Vec<T> {
         let values = match self.ask(key, "list of sections") {
             None => &[],
             Some(value) => match value.get_ref() {
@@ -113,47 +117,77 @@ impl<'r> Section<'r> {
         values.iter().map(|value| self.sub(key, Some(value)).read(&mut read)).collect()
     }
 
-    /// Reads every table under a key by its own name, in the order of the file.
-    pub(super) fn named<T>(&mut self, key: &'static str, mut read: impl FnMut(&str, &mut Section<'r>) -> T) -> Vec<T> {
+    /// Reads every table under a key by its own name, in the order of the file. `read` may say that there
+    /// is no such name.
+    pub fn named<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&str, &mut Section<'r>) -> Result<T, String>,
+    ) -> Vec<T> {
         let value = self.ask(key, "sections by name");
         let section = self.sub(key, value);
-        // The parser sorts tables by name.
-        let mut entries: Vec<_> = section.table.into_iter().flat_map(DeTable::iter).collect();
-        entries.sort_by_key(|(name, _)| name.span().start);
-        let sub = |(name, value): (&'r Spanned<_>, &'r Spanned<DeValue<'r>>)| {
-            let name: &Cow<'_, str> = name.get_ref();
-            section.sub(&quoted(name), Some(value)).read(|section| read(name, section))
+        let read_sub = |(name, value): Entry<'r>| {
+            let key = quoted(name.get_ref());
+            let mut sub = section.sub(&key, Some(value));
+            match read(name.get_ref(), &mut sub) {
+                Ok(value) => Some(sub.read(|_| value)),
+                Err(message) => {
+                    section.problem_at(&name.span(), &key, message);
+                    None
+                }
+            }
         };
-        entries.into_iter().map(sub).collect()
+        section.entries().into_iter().filter_map(read_sub).collect()
+    }
+
+    /// The texts under a key by their own names, in the order of the file.
+    pub fn texts(&mut self, key: &'static str) -> Vec<(&'r Spanned<Cow<'r, str>>, Spanned<String>)> {
+        let Some(value) = self.ask(key, "texts by name") else { return Vec::new() };
+        let section = self.sub(key, Some(value));
+        let text = |(name, value): Entry<'r>| {
+            if let Some(text) = value.get_ref().as_str() {
+                return Some((name, Spanned::new(value.span(), text.to_owned())));
+            }
+            let found = value.get_ref().type_str();
+            let message = format!("expected text, found {found}: write it in quotes");
+            section.problem_at(&value.span(), name.get_ref(), message);
+            None
+        };
+        section.entries().into_iter().filter_map(text).collect()
     }
 
     /// Something is wrong with a key; if it is not there, with the section.
-    pub(super) fn problem(&self, key: &str, message: impl Into<String>) {
-        self.report.problem(&self.span_of(key), &join(&self.path, key), message);
+    pub fn problem(&self, key: &str, message: impl Into<String>) {
+        self.problem_at(&self.span_of(key), key, message);
     }
 
     /// Something is wrong at a place of a key's value.
-    pub(super) fn problem_at(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+    pub fn problem_at(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         self.report.problem(span, &join(&self.path, key), message);
     }
 
     /// Something is odd about a key.
-    pub(super) fn warning_at(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
+    pub fn warning(&self, key: &str, message: impl Into<String>) {
+        self.warning_at(&self.span_of(key), key, message);
+    }
+
+    /// Something is odd at a place of a key's value.
+    pub fn warning_at(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         self.report.warning(span, &join(&self.path, key), message);
     }
 
     /// Where the value of a key is; if it is not there, where the section is.
-    pub(super) fn span_of(&self, key: &str) -> Range<usize> {
+    pub fn span_of(&self, key: &str) -> Range<usize> {
         self.find(key).map_or_else(|| self.span.clone(), |(_, value)| value.span())
     }
 
     /// Where the section is.
-    pub(super) fn span(&self) -> Range<usize> {
+    pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
     /// The line of a place, from 1.
-    pub(super) fn line(&self, span: &Range<usize>) -> usize {
+    pub fn line(&self, span: &Range<usize>) -> usize {
         self.report.line(span.start)
     }
 
@@ -169,8 +203,16 @@ impl<'r> Section<'r> {
         self.find(key).map(|(_, value)| value)
     }
 
-    fn find(&self, key: &str) -> Option<(&'r Spanned<Cow<'r, str>>, &'r Spanned<DeValue<'r>>)> {
+    fn find(&self, key: &str) -> Option<Entry<'r>> {
         self.table?.get_key_value(key)
+    }
+
+    /// What is in the section, in the order of the file.
+    fn entries(&self) -> Vec<Entry<'r>> {
+        let mut entries: Vec<_> = self.table.into_iter().flat_map(DeTable::iter).collect();
+        // The parser sorts them by name.
+        entries.sort_by_key(|(name, _)| name.span().start);
+        entries
     }
 
     fn convert<T>(&self, key: &str, value: &Spanned<DeValue<'_>>, kind: &Kind<T>) -> Option<T> {
@@ -192,6 +234,12 @@ impl<'r> Section<'r> {
         }
         Section { report: self.report, path, span, table, asked: Vec::new() }
     }
+}
+
+/// Values without their places.
+#[must_use]
+pub fn into_values<T>(items: Vec<Spanned<T>>) -> Vec<T> {
+    items.into_iter().map(Spanned::into_inner).collect()
 }
 
 /// A name as a key is written: in quotes unless it is a bare key.

@@ -1,12 +1,14 @@
 //! Pure: one channel's part of a desk.
 
+mod said;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
 use super::{
-    Delays, Push,
+    Delays,
     group::{Item, Job, Kind, Notice, ask},
 };
 use crate::{
@@ -14,7 +16,6 @@ use crate::{
         ledger::{Told, Verdict, Want, Word, covers},
         machine::{Alert, Phase},
         rule::Rule,
-        time::millis,
     },
     picture::{Millis, Severity},
 };
@@ -79,6 +80,8 @@ pub(super) struct State {
     held: BTreeMap<String, Millis>,
     /// What was to be said and could not be sent.
     attempted: BTreeSet<String>,
+    /// What is being said without a claim, which is made up for as soon as the ledger is back.
+    unclaimed: BTreeSet<String>,
     /// Claims to be given back.
     released: BTreeSet<String>,
     /// When something was said last, by rule.
@@ -87,6 +90,9 @@ pub(super) struct State {
     is_busy: bool,
     failing: Option<Failing>,
 }
+
+/// An alert of which there is something to say, and since when.
+type Member<'a> = (&'a String, &'a Alert, Millis);
 
 #[derive(Debug)]
 struct Known {
@@ -195,7 +201,7 @@ impl State {
         if self.is_busy || self.failing.as_ref().is_some_and(|failing| failing.again > now) {
             return None;
         }
-        let mut groups: BTreeMap<(Kind, Rule), Vec<(&String, &Alert, Millis)>> = BTreeMap::new();
+        let mut groups: BTreeMap<(Kind, Rule), Vec<Member<'_>>> = BTreeMap::new();
         for (fingerprint, (kind, since)) in &self.wanted {
             let Some(alert) = alerts.get(fingerprint) else { continue };
             let may_claim = self.held.get(fingerprint).is_none_or(|until| *until <= now)
@@ -204,7 +210,7 @@ impl State {
                 groups.entry((*kind, alert.condition.rule)).or_default().push((fingerprint, alert, *since));
             }
         }
-        let is_due = |rule: Rule, members: &[(&String, &Alert, Millis)]| {
+        let is_due = |rule: Rule, members: &[Member<'_>]| {
             let first = members.iter().map(|(_, _, since)| since.saturating_add(delays.group_wait)).min();
             let is_critical = members.iter().any(|(_, alert, _)| alert.condition.severity == Severity::Critical);
             let earliest = self.said.get(&rule).filter(|_| !is_critical);
@@ -213,7 +219,7 @@ impl State {
         };
         let ((kind, rule), members) = groups.into_iter().find(|((_, rule), members)| is_due(*rule, members))?;
         let repeat = self.line.repeat;
-        let want = |(fingerprint, alert, since): (&String, &Alert, Millis)| {
+        let want = |(fingerprint, alert, since): Member<'_>| {
             let severity = alert.condition.severity;
             let repeat = (severity > Severity::Info).then_some(repeat);
             let ask = ask(kind, fired(alert), severity, repeat, now);
@@ -237,7 +243,7 @@ impl State {
                 Verdict::Granted => granted.push(fingerprint),
                 Verdict::Done(Some(told)) => {
                     self.held.insert(fingerprint.clone(), now + DONE);
-                    self.learn(fingerprint, Told { at: now - told.at, ..told });
+                    self.learn(fingerprint, Told { at: now - told.at, ..*told });
                 }
                 // Nobody has announced what is over, so nobody waits for its end.
                 Verdict::Done(None) => drop(self.known.remove(&fingerprint)),
@@ -253,7 +259,9 @@ impl State {
         let (ripe, green): (Vec<_>, Vec<_>) =
             job.wants.iter().partition(|(_, since)| since.saturating_add(wait) <= now);
         self.held.extend(green.into_iter().map(|(want, _)| (want.fingerprint.clone(), now + AGAIN)));
-        ripe.into_iter().map(|(want, _)| want.fingerprint.clone()).collect()
+        let ripe: Vec<_> = ripe.into_iter().map(|(want, _)| want.fingerprint.clone()).collect();
+        self.unclaimed.extend(ripe.iter().cloned());
+        ripe
     }
 
     /// The message that says it; without one, the job is over.
@@ -275,6 +283,7 @@ impl State {
         }
         if items.is_empty() {
             self.is_busy = false;
+            self.unclaimed.clear();
             return None;
         }
         let silent = job.kind == Kind::Resolved && !self.line.resolved;
@@ -301,114 +310,14 @@ impl State {
         }
     }
 
-    /// What came of a message.
-    pub(super) fn sent(&mut self, notice: &Notice, outcome: Result<(), Failure>, now: Millis) {
-        self.is_busy = false;
-        let is_told = match &outcome {
-            Ok(()) => true,
-            Err(failure) => failure.retry == Retry::Partial,
-        };
-        for item in &notice.items {
-            let fingerprint = item.fingerprint.clone();
-            if is_told {
-                self.wanted.remove(&fingerprint);
-                self.attempted.remove(&fingerprint);
-                let thread = item.thread.as_ref().unwrap_or(&notice.id).clone();
-                let told = Told {
-                    word: notice.kind.word(),
-                    at: now,
-                    thread,
-                    rule: notice.rule.to_owned(),
-                    severity: item.severity,
-                    since: item.since,
-                    summary: item.summary.clone(),
-                    subject: item.subject.clone(),
-                };
-                self.known.insert(fingerprint, Known { told, is_ahead: true });
-            } else {
-                if notice.kind != Kind::Resolved {
-                    self.attempted.insert(fingerprint.clone());
-                }
-                self.released.insert(fingerprint);
-            }
-        }
-        if let Some(rule) = Rule::named(notice.rule).filter(|_| is_told) {
-            self.said.insert(rule, now);
-        }
-        match outcome {
-            // What was only written down says nothing about the channel.
-            Ok(()) if notice.silent => {}
-            Ok(()) => self.failing = None,
-            Err(failure) => self.failed(notice, failure, now),
-        }
-    }
-
-    fn failed(&mut self, notice: &Notice, failure: Failure, now: Millis) {
-        let times = self.failing.as_ref().map_or(0, |failing| failing.times) + 1;
-        let again = match failure.retry {
-            Retry::After(pause) => now.saturating_add(millis(pause)),
-            Retry::Partial => now,
-            Retry::Hopeless => {
-                let until = now + HOPELESS;
-                self.held.extend(notice.items.iter().map(|item| (item.fingerprint.clone(), until)));
-                now
-            }
-        };
-        let is_grave = !matches!(failure.retry, Retry::After(_));
-        self.failing = Some(Failing { error: failure.error, times, is_grave, last: now, again });
+    /// There is something to say.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.wanted.is_empty()
     }
 
     pub(super) fn is_ahead(&self) -> bool {
         !self.released.is_empty() || self.known.values().any(|known| known.is_ahead)
     }
-
-    /// What the ledger should have of it. Also what it had once and may have lost.
-    pub(super) fn push(&self, name: &str, push: &mut Push, now: Millis) {
-        for (fingerprint, known) in &self.known {
-            let entry = (name.to_owned(), fingerprint.clone(), known.told.clone(), now - known.told.at);
-            if known.is_ahead {
-                push.told.push(entry);
-            } else if known.told.word == Word::Firing {
-                push.known.push(entry);
-            }
-        }
-        push.released.extend(self.released.iter().map(|fingerprint| (name.to_owned(), fingerprint.clone())));
-    }
-
-    /// The ledger has it.
-    pub(super) fn pushed(&mut self, push: &Push) {
-        for (channel, fingerprint, told, _) in &push.told {
-            if *channel == self.line.name
-                && let Some(known) = self.known.get_mut(fingerprint)
-                && known.told == *told
-            {
-                known.is_ahead = false;
-            }
-        }
-        for (channel, fingerprint) in &push.released {
-            if *channel == self.line.name {
-                self.released.remove(fingerprint);
-            }
-        }
-    }
-
-    /// What the ledger says was announced, unless something newer is known.
-    pub(super) fn learn(&mut self, fingerprint: String, told: Told) {
-        match self.known.get(&fingerprint) {
-            Some(known) if known.told.at >= told.at => {}
-            // The same, seen through another clock.
-            Some(known)
-                if known.told.thread == told.thread
-                    && known.told.word == told.word
-                    && !is_later(&told, &known.told) => {}
-            _ => drop(self.known.insert(fingerprint, Known { told, is_ahead: false })),
-        }
-    }
-}
-
-/// Said again, not only read again.
-fn is_later(told: &Told, known: &Told) -> bool {
-    told.at - known.at > 10_000
 }
 
 fn fired(alert: &Alert) -> Millis {

@@ -1,0 +1,58 @@
+//! What keeps a reference of all keys true: its tables are read and compared with the keys of the code. For
+//! the tests of those whose file it is.
+
+use std::collections::BTreeMap;
+
+/// Each key in full, with kind and default.
+pub type Keys = BTreeMap<String, (String, String)>;
+
+/// The blocks of code in `language`.
+pub fn blocks<'a>(docs: &'a str, language: &str) -> impl Iterator<Item = &'a str> {
+    let fence = format!("```{language}\n");
+    let starts: Vec<_> = docs.match_indices(&fence).map(|(start, _)| start + fence.len()).collect();
+    starts.into_iter().map(|start| docs[start..].split("```").next().unwrap_or_default())
+}
+
+/// The keys as the tables of `docs` have them: one row for each, key, kind, default and meaning, under a
+/// heading of the third level for each section.
+///
+/// # Errors
+/// A row that is none, or is there twice.
+pub fn documented(docs: &str) -> Result<Keys, String> {
+    let mut section = None;
+    let mut keys = Keys::new();
+    for line in docs.lines() {
+        if line.starts_with("## ") {
+            section = None;
+        } else if let Some(heading) = line.strip_prefix("### ") {
+            let name = heading.trim_matches(['`', '[', ']']);
+            section = Some(if heading == "The top of the file" { String::new() } else { format!("{name}.") });
+        } else if let (Some(section), Some(row)) = (&section, line.strip_prefix("| `")) {
+            let (key, row) = row.split_once("` | ").ok_or_else(|| format!("not a key: {line}"))?;
+            let [kind, default, meaning] = row.split(" | ").collect::<Vec<_>>()[..] else {
+                return Err(format!("not kind, default and meaning: {line}"));
+            };
+            if meaning.len() <= 10 {
+                return Err(format!("says too little: {line}"));
+            }
+            if keys.insert(format!("{section}{key}"), (kind.to_owned(), default.to_owned())).is_some() {
+                return Err(format!("is there twice: {line}"));
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// Whether the documentation says what the code does.
+///
+/// # Errors
+/// What it has to say instead.
+pub fn compare(documented: &Keys, known: &Keys) -> Result<(), String> {
+    let wrong = known.iter().filter(|(key, row)| documented.get(*key) != Some(row));
+    let wrong: Vec<_> = wrong.map(|(key, (kind, default))| format!("{key} | {kind} | {default}")).collect();
+    if !wrong.is_empty() {
+        return Err(format!("should be:\n{}", wrong.join("\n")));
+    }
+    let gone: Vec<_> = documented.keys().filter(|key| !known.contains_key(*key)).collect();
+    if gone.is_empty() { Ok(()) } else { Err(format!("there are no such keys: {gone:?}")) }
+}

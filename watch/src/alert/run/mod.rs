@@ -1,0 +1,117 @@
+//! Runs a desk: shows it pictures, asks the ledger, sends what it says.
+
+mod runner;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+use tracing::warn;
+
+use self::runner::Runner;
+use super::{
+    channel::{Http, Senders, senders},
+    desk::{Failure, Job, Notice, Push},
+    ledger::{Ledger, Store, Told, Verdict},
+    metrics::Metrics,
+    settings::Settings,
+    time,
+};
+use crate::picture::{Alert, Millis, Picture};
+
+/// What time it is.
+type Clock = Box<dyn Fn() -> Millis + Send>;
+
+/// Alerts by fingerprint.
+pub type Alerts = Arc<BTreeMap<String, Alert>>;
+
+/// What the desk is told.
+#[derive(Debug)]
+pub(super) enum Event {
+    Claimed(Job, Result<Vec<Verdict>, String>),
+    Sent(Notice, Result<(), Failure>),
+    Synced(Push, Result<Vec<(String, String, Told)>, String>),
+}
+
+enum Control {
+    Reload(Box<Settings>, Senders, Http),
+    Stop(oneshot::Sender<()>),
+}
+
+/// Alerts that are looked after.
+#[derive(Debug)]
+pub struct Running {
+    alerts: watch::Receiver<Alerts>,
+    control: mpsc::UnboundedSender<Control>,
+    metrics: Metrics,
+    task: JoinHandle<()>,
+}
+
+/// Looks after alerts by what the pictures show, from now on. `store` keeps what the instances know of each
+/// other; without one, each announces by itself.
+///
+/// # Errors
+/// A channel cannot be used as it is configured.
+pub fn start(
+    settings: Settings,
+    pictures: watch::Receiver<Arc<Picture>>,
+    store: Option<Arc<dyn Store>>,
+) -> Result<Running, String> {
+    start_with(settings, pictures, store, Box::new(time::now))
+}
+
+fn start_with(
+    settings: Settings,
+    pictures: watch::Receiver<Arc<Picture>>,
+    store: Option<Arc<dyn Store>>,
+    clock: Clock,
+) -> Result<Running, String> {
+    let senders = senders(&settings)?;
+    let http = Http::new(&settings.general.authorities)?;
+    let metrics = Metrics::default();
+    let (shown, alerts) = watch::channel(Alerts::default());
+    let (control, controls) = mpsc::unbounded_channel();
+    let runner = Runner::new(settings, senders, http, pictures, Ledger::new(store), metrics.clone(), shown, clock);
+    let task = tokio::spawn(runner.run(controls));
+    Ok(Running { alerts, control, metrics, task })
+}
+
+impl Running {
+    /// The alerts as the page shows them.
+    #[must_use]
+    pub fn alerts(&self) -> watch::Receiver<Alerts> {
+        self.alerts.clone()
+    }
+
+    /// For `/metrics`.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Goes on by other settings.
+    ///
+    /// # Errors
+    /// A channel cannot be used as it is configured; then nothing changes.
+    pub fn reload(&self, settings: Settings) -> Result<(), String> {
+        let senders = senders(&settings)?;
+        let http = Http::new(&settings.general.authorities)?;
+        // It runs as long as it is not stopped, and that takes it by value.
+        drop(self.control.send(Control::Reload(Box::new(settings), senders, http)));
+        Ok(())
+    }
+
+    /// Ends. What is being sent is finished, within `bound`.
+    pub async fn stop(self, bound: Duration) {
+        let (done, ended) = oneshot::channel();
+        drop(self.control.send(Control::Stop(done)));
+        if tokio::time::timeout(bound, ended).await.is_err() {
+            warn!("messages were under way that are cut off; another instance sends them again");
+        }
+        self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests;
