@@ -39,8 +39,14 @@ const CALM: Duration = Duration::from_secs(1);
 /// was the leader, and a server of Redis has 50 s to read its file.
 const WHOLE: Duration = Duration::from_secs(240);
 
-/// What would be no delay but a hang.
-const LIMITS: Limits = Limits { hit: Duration::from_secs(10), outage: Duration::from_secs(90) };
+/// How long a visit may take: longer would be no delay but a hang.
+const HIT: Duration = Duration::from_secs(10);
+
+/// How long all may be without an answer while the swarm mends itself.
+const OUTAGE: Duration = Duration::from_secs(90);
+
+/// The same while an operator does, who waits for machines.
+const BY_HAND: Duration = Duration::from_secs(600);
 
 /// Visitors, and all that they saw.
 #[derive(Debug)]
@@ -130,7 +136,8 @@ impl Checker {
 
         let hits = self.clients.take();
         let given_up = self.clients.take_given_up();
-        let verdict = judge(&History { hits: hits.clone(), rounds: vec![round.clone()] }, LIMITS);
+        let limits = Limits { hit: HIT, outage: happened.outage };
+        let verdict = judge(&History { hits: hits.clone(), rounds: vec![round.clone()] }, limits);
         let of = |clients: Range<usize>| -> Vec<Hit> {
             hits.iter().filter(|hit| clients.contains(&hit.client)).cloned().collect()
         };
@@ -169,7 +176,7 @@ impl Checker {
     /// Judges everything since the start: also what went on from one event to the next.
     #[must_use]
     pub fn judge(&self) -> Verdict {
-        judge(&self.history, LIMITS)
+        judge(&self.history, Limits { hit: HIT, outage: BY_HAND })
     }
 
     /// How many visits were answered with a number.
@@ -192,13 +199,21 @@ pub struct Happened {
     pub what: String,
     /// How long it took until what was lost ran elsewhere.
     pub elsewhere: Option<Duration>,
+    /// How long nobody may have been served.
+    pub outage: Duration,
 }
 
 impl Happened {
     /// An event after which nothing has to move.
     #[must_use]
     pub fn of(what: &str) -> Self {
-        Self { what: what.to_owned(), elsewhere: None }
+        Self { what: what.to_owned(), elsewhere: None, outage: OUTAGE }
+    }
+
+    /// An event that takes the site away until an operator is done.
+    #[must_use]
+    pub fn by_hand(what: &str) -> Self {
+        Self { outage: BY_HAND, ..Self::of(what) }
     }
 }
 

@@ -1,29 +1,40 @@
 //! Step 10: everything goes, and nothing stays.
 
+use std::time::Duration;
+
 use crate::journey::Journey;
 
-/// What a host has that a swarm or a stack could have left, one line each.
+/// What a host has that a swarm or a stack could have left, one line each. Not the rules of the mesh's stand-in, which
+/// no real host has.
 const LEFT: &str = r#"
     docker ps --all --format 'container {{.Names}}'
     docker network ls --filter type=custom --format 'network {{.Name}}'
     docker volume ls --format 'volume {{.Name}}'
-    docker config ls --format 'config {{.Name}}' 2>/dev/null || true
     ls /run/docker/netns | sed 's/^/namespace /'
-    iptables-save | grep -e MESH -e 10.0. | sed 's/^/rule /' || true
-    ip -brief link | awk '{ print $1 }' | grep -v -e '^lo$' -e '^eth0' -e '^docker0$' | sed 's/^/interface /' || true
+    iptables-save | grep -e 'DOCKER-INGRESS.*dport' -e docker_gwbridge -e ' 10\.0\.' | grep -v MESH | sed 's/^/rule /' || true
+    ip -brief link | awk '$1 != "lo" && $1 !~ /^eth0/ && $1 != "docker0" { print "interface " $1 }'
     awk '$2 ~ "/overlay2/.*/merged$" || $2 ~ "/netns/" { print "mount " $2 }' /proc/mounts
-    ps -e -o comm= | grep -v -e '^docker-init$' -e '^sleep$' -e '^dockerd$' -e '^containerd$' -e '^swarm-' \
-        -e '^bash$' -e '^ps$' -e '^grep$' -e '^sed$' -e '^sh$' | sed 's/^/process /' || true
+    ps -e -o comm= | grep -e '^app$' -e '^edge$' -e '^watch$' -e '^redis-' -e '^containerd-shim' -e '^docker-proxy' \
+        | sed 's/^/process /' || true
     docker info --format '{{.Swarm.LocalNodeState}}' | grep -v '^inactive$' | sed 's/^/swarm /' || true
 "#;
+
+/// How long the engine may take to clear away: it looks for old namespaces once a minute.
+const CLEARED: Duration = Duration::from_secs(150);
 
 /// The page's last blocks.
 pub(crate) async fn leave(journey: &mut Journey) {
     journey.block("end").await;
     journey.block("end-node").await;
     for host in &journey.cluster.hosts {
-        let left = host.run(LEFT).await.expect("a look at the host");
-        assert_eq!(left, "", "left behind on {}", host.name);
+        let what = format!("nothing is left behind on {}", host.name);
+        journey
+            .cluster
+            .until(&what, CLEARED, async || {
+                let left = host.run(LEFT).await.unwrap_or_else(|error| error.to_string());
+                (!left.is_empty()).then_some(left)
+            })
+            .await;
     }
     let not_run = journey.page.not_run();
     assert!(not_run.is_empty(), "blocks of docs/deploy.md that nobody has run: {not_run:?}");

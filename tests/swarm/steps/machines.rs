@@ -41,7 +41,7 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
                 replicas_run(cluster, cluster.hosts.len() - 1).await;
                 let elsewhere = Some(began.elapsed());
                 cluster.hosts[victim].start().await.expect("a host starts");
-                Happened { what, elsewhere }
+                Happened { elsewhere, ..Happened::of(&what) }
             })
             .await;
         // All of it is used again: the round has waited for Redis, sentinel and edge, which run nowhere else.

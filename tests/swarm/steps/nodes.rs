@@ -47,7 +47,7 @@ pub(crate) async fn quorum_lost(journey: &mut Journey) {
             }
             page.run_on(cluster, "pull", &[1, 2]).await.unwrap_or_else(|error| panic!("pull: {error}"));
             page.run(cluster, "lost-deploy").await.unwrap_or_else(|error| panic!("lost-deploy: {error}"));
-            Happened::of("serveur18 and serveur19 burnt, swarm made anew")
+            Happened::by_hand("serveur18 and serveur19 burnt, swarm made anew")
         })
         .await;
 }
@@ -61,7 +61,7 @@ pub(crate) async fn stopped(journey: &mut Journey) {
             for block in ["stop", "stopped", "start-again"] {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
             }
-            Happened::of("stack stopped and started with its count")
+            Happened::by_hand("stack stopped and started with its count")
         })
         .await;
 }
