@@ -103,9 +103,9 @@ impl Mesh {
             return Ok(None);
         }
         self.asked = Some(Instant::now());
-        let mut engine = UnixStream::connect("/run/docker.sock")?;
-        engine.set_read_timeout(Some(PATIENCE))?;
-        for network in get(&mut engine, "/networks")?.as_array().into_iter().flatten() {
+        // Another swarm has others.
+        self.networks.clear();
+        for network in get(&mut engine()?, "/networks")?.as_array().into_iter().flatten() {
             let id = network["Id"].as_str().unwrap_or_default();
             if network["Driver"] == "overlay" {
                 let name = match network["Ingress"].as_bool() {
@@ -178,11 +178,23 @@ fn has(namespace: &Path, addresses: &[Ipv4Addr]) -> bool {
 
 /// What the engine knows of the endpoints in a network.
 fn endpoints(network: &str) -> io::Result<Vec<Endpoint>> {
-    let mut engine = TcpStream::connect((Ipv4Addr::LOCALHOST, TABLES))?;
-    engine.set_read_timeout(Some(PATIENCE))?;
-    let table = get(&mut engine, &format!("/gettable?nid={network}&tname=endpoint_table&json"))?;
+    let mut tables = TcpStream::connect((Ipv4Addr::LOCALHOST, TABLES))?;
+    tables.set_read_timeout(Some(PATIENCE))?;
+    let table = get(&mut tables, &format!("/gettable?nid={network}&tname=endpoint_table&json"))?;
     let entries = table["details"]["entries"].as_array().into_iter().flatten();
-    Ok(entries.filter_map(|entry| Endpoint::parse(entry["value"].as_str()?)).collect())
+    let found: Vec<Endpoint> = entries.filter_map(|entry| Endpoint::parse(entry["value"].as_str()?)).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    // Every network has an endpoint at least. After the engine has left a swarm for another one it goes on showing
+    // the tables of the old one; its API knows better, but does not tell of a task that it is about to stop.
+    Ok(record::inspected(&get(&mut engine()?, &format!("/networks/{network}?verbose=true"))?))
+}
+
+fn engine() -> io::Result<UnixStream> {
+    let engine = UnixStream::connect("/run/docker.sock")?;
+    engine.set_read_timeout(Some(PATIENCE))?;
+    Ok(engine)
 }
 
 /// Asks with HTTP/1.0, so that the answer ends with the connection.
