@@ -2,6 +2,7 @@
 //! ([`tests::stage`]); those in [`chain`] have the whole chain, from an engine through `watch`.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a measurement is there to be read")]
 
 mod access;
 mod board;

@@ -193,7 +193,7 @@ pub(crate) fn node_down(picture: &mut Picture) {
     let node = picture.nodes.get_mut("node2").unwrap();
     node.state = NodeState::Down;
     node.reachable = Some(false);
-    node.since = Some(at - 4 * MINUTE);
+    node.since = Some(at - 4 * MINUTE - 10_000);
     node.message = Some("heartbeat failure".to_owned());
     picture.quorum.reachable = 2;
     let lost: Vec<String> = picture
@@ -231,7 +231,7 @@ pub(crate) fn node_down(picture: &mut Picture) {
             rule: "node-down".to_owned(),
             severity: Severity::Critical,
             state: AlertState::Firing,
-            since: at - 4 * MINUTE,
+            since: at - 4 * MINUTE - 10_000,
             summary: "serveur19 (10.10.25.167) is down: heartbeat failure".to_owned(),
             node: Some("node2".to_owned()),
             ..Alert::default()
@@ -243,14 +243,24 @@ pub(crate) fn node_down(picture: &mut Picture) {
             rule: "quorum-at-risk".to_owned(),
             severity: Severity::Warning,
             state: AlertState::Firing,
-            since: at - 4 * MINUTE,
+            since: at - 4 * MINUTE - 10_000,
             summary: "2 of 3 managers are reachable: one more lost, and nothing can be changed".to_owned(),
             ..Alert::default()
         },
     );
     let next = picture.timeline.last().map_or(1, |event| event.id + 1);
-    picture.timeline.push(event(next, at - 4 * MINUTE, Severity::Critical, "serveur19 is down: heartbeat failure"));
-    picture.timeline.push(event(next + 1, at - 4 * MINUTE + 900, Severity::Warning, "2 of 3 managers are reachable"));
+    picture.timeline.push(event(
+        next,
+        at - 4 * MINUTE - 10_000,
+        Severity::Critical,
+        "serveur19 is down: heartbeat failure",
+    ));
+    picture.timeline.push(event(
+        next + 1,
+        at - 4 * MINUTE - 10_000 + 900,
+        Severity::Warning,
+        "2 of 3 managers are reachable",
+    ));
     picture.timeline.push(event(next + 2, at - 6_000, Severity::Info, "stackdemo_web.3 starts on serveur17"));
 }
 

@@ -6,8 +6,9 @@
 //! ([`upstream`]), one that keeps what it is sent ([`receiver`]), a mail server ([`smtp`]), a list of a
 //! swarm's nodes ([`nodes`]), a Docker engine ([`dockerd`]), one that answers what real ones did
 //! ([`recorded`]) and one that records what the Docker client sends ([`engine`]). Nothing here is a mock of
-//! our own code. [`chaos`] is the checker of the count under faults,
-//! [`swarm`] a real swarm of three engines.
+//! our own code. [`browser`] is a real Chromium; it is shown the page by `watch` in front of an engine whose
+//! swarm a test changes ([`manager`]), or pictures of a test's own ([`stage`]). [`chaos`] is the checker of
+//! the count under faults, [`swarm`] a real swarm of three engines.
 //!
 //! Whatever a value of this crate starts ends when the value is dropped, also when the test panics. A
 //! test never sleeps: it waits for a condition with a deadline ([`wait`]).

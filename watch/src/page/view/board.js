@@ -4,7 +4,7 @@ import { isActive, matcher, matchesNode } from "../filter.js";
 import { number, plural } from "../format.js";
 import { isPast } from "../model.js";
 import { Column, NOWHERE } from "./column.js";
-import { place, setData, setHidden, setText } from "./dom.js";
+import { place, setData, setHidden, setStyle, setText } from "./dom.js";
 import { Tile } from "./tile.js";
 
 // Above so many tasks or nodes a tile is one line.
@@ -182,6 +182,8 @@ export class Board {
     setHidden(this.empty, store.known && store.nodes.size > 0);
     if (store.known) setText(this.empty, "The swarm has no nodes.");
     const visible = [...this.columns.values()].filter((column) => !column.root.hidden).length;
+    // A few columns do not spread over all of a wall.
+    setStyle(this.holder, "--shown", String(visible));
     setText(this.shown, narrow ? `${number(this.tiles.size)} of ${plural(this.total, "task")} on ${plural(visible, "node")}` : "");
     // One tile of all can be reached by Tab.
     if (this.focus === undefined || !this.tiles.has(this.focus)) {

@@ -27,7 +27,7 @@ export class Column {
     this.mark = icon("unknown");
     this.words = element("span", "");
     this.badges = element("span", "badges");
-    this.state.append(this.mark, this.words, " ", this.badges);
+    this.state.append(element("span", "now", this.mark, this.words), " ", this.badges);
     this.leader = element("span", "leader", icon("leader"), "leader");
     this.facts = element("p", "facts");
     this.room = element("p", "facts");
