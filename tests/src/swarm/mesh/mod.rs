@@ -75,10 +75,14 @@ struct Mesh {
 impl Mesh {
     fn look(&mut self) -> io::Result<()> {
         let Ok(found) = fs::read_dir(NAMESPACES) else { return Ok(()) };
+        let found: HashMap<String, PathBuf> =
+            found.flatten().map(|file| (file.file_name().to_string_lossy().into_owned(), file.path())).collect();
+        // One of the same name may come, of another network.
+        self.networks.retain(|name, _| found.contains_key(name));
+        self.applied.retain(|name, _| found.contains_key(name));
         // One that cannot be entered yet must not keep the others waiting.
         let mut result = Ok(());
-        for namespace in found.flatten() {
-            let name = namespace.file_name().to_string_lossy().into_owned();
+        for (name, path) in found {
             let kind = match name.as_str() {
                 "ingress_sbox" => Kind::Ingress,
                 other if other.starts_with("lb_") => Kind::Network,
@@ -86,9 +90,9 @@ impl Mesh {
             };
             let Some(network) = self.network(&name)? else { continue };
             // It may be on its way out.
-            let Ok(inode) = fs::metadata(namespace.path()).map(|file| file.ino()) else { continue };
+            let Ok(inode) = fs::metadata(&path).map(|file| file.ino()) else { continue };
             let rules = Rules::of(kind, &endpoints(&network)?);
-            let applied = self.apply(kind, &name, &namespace.path(), inode, rules);
+            let applied = self.apply(kind, &name, &path, inode, rules);
             result = result.and(applied);
         }
         result
@@ -103,8 +107,6 @@ impl Mesh {
             return Ok(None);
         }
         self.asked = Some(Instant::now());
-        // Another swarm has others.
-        self.networks.clear();
         for network in get(&mut engine()?, "/networks")?.as_array().into_iter().flatten() {
             let id = network["Id"].as_str().unwrap_or_default();
             if network["Driver"] == "overlay" {
