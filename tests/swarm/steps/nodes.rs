@@ -13,7 +13,10 @@ pub(crate) async fn replaced(journey: &mut Journey) {
             for block in ["backup", "remove", "leave", "removed"] {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
             }
-            // A new machine: nothing of the old one is left on it but what the page says it needs.
+            // In its place a new machine, which needs the lines in /etc/hosts.
+            cluster.hosts[2].burn().await.expect("a machine goes");
+            cluster.hosts[2].start().await.expect("a new machine");
+            page.run_on(cluster, "hosts", &[2]).await.unwrap_or_else(|error| panic!("hosts: {error}"));
             for block in ["add-join", "add"] {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
             }

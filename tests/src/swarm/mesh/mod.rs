@@ -75,10 +75,14 @@ struct Mesh {
 impl Mesh {
     fn look(&mut self) -> io::Result<()> {
         let Ok(found) = fs::read_dir(NAMESPACES) else { return Ok(()) };
+        let found: HashMap<String, PathBuf> =
+            found.flatten().map(|file| (file.file_name().to_string_lossy().into_owned(), file.path())).collect();
+        // One of the same name may come, of another network.
+        self.networks.retain(|name, _| found.contains_key(name));
+        self.applied.retain(|name, _| found.contains_key(name));
         // One that cannot be entered yet must not keep the others waiting.
         let mut result = Ok(());
-        for namespace in found.flatten() {
-            let name = namespace.file_name().to_string_lossy().into_owned();
+        for (name, path) in found {
             let kind = match name.as_str() {
                 "ingress_sbox" => Kind::Ingress,
                 other if other.starts_with("lb_") => Kind::Network,
@@ -86,9 +90,9 @@ impl Mesh {
             };
             let Some(network) = self.network(&name)? else { continue };
             // It may be on its way out.
-            let Ok(inode) = fs::metadata(namespace.path()).map(|file| file.ino()) else { continue };
+            let Ok(inode) = fs::metadata(&path).map(|file| file.ino()) else { continue };
             let rules = Rules::of(kind, &endpoints(&network)?);
-            let applied = self.apply(kind, &name, &namespace.path(), inode, rules);
+            let applied = self.apply(kind, &name, &path, inode, rules);
             result = result.and(applied);
         }
         result
@@ -103,9 +107,7 @@ impl Mesh {
             return Ok(None);
         }
         self.asked = Some(Instant::now());
-        let mut engine = UnixStream::connect("/run/docker.sock")?;
-        engine.set_read_timeout(Some(PATIENCE))?;
-        for network in get(&mut engine, "/networks")?.as_array().into_iter().flatten() {
+        for network in get(&mut engine()?, "/networks")?.as_array().into_iter().flatten() {
             let id = network["Id"].as_str().unwrap_or_default();
             if network["Driver"] == "overlay" {
                 let name = match network["Ingress"].as_bool() {
@@ -178,11 +180,23 @@ fn has(namespace: &Path, addresses: &[Ipv4Addr]) -> bool {
 
 /// What the engine knows of the endpoints in a network.
 fn endpoints(network: &str) -> io::Result<Vec<Endpoint>> {
-    let mut engine = TcpStream::connect((Ipv4Addr::LOCALHOST, TABLES))?;
-    engine.set_read_timeout(Some(PATIENCE))?;
-    let table = get(&mut engine, &format!("/gettable?nid={network}&tname=endpoint_table&json"))?;
+    let mut tables = TcpStream::connect((Ipv4Addr::LOCALHOST, TABLES))?;
+    tables.set_read_timeout(Some(PATIENCE))?;
+    let table = get(&mut tables, &format!("/gettable?nid={network}&tname=endpoint_table&json"))?;
     let entries = table["details"]["entries"].as_array().into_iter().flatten();
-    Ok(entries.filter_map(|entry| Endpoint::parse(entry["value"].as_str()?)).collect())
+    let found: Vec<Endpoint> = entries.filter_map(|entry| Endpoint::parse(entry["value"].as_str()?)).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    // Every network has an endpoint at least. After the engine has left a swarm for another one it goes on showing
+    // the tables of the old one; its API knows better, but does not tell of a task that it is about to stop.
+    Ok(record::inspected(&get(&mut engine()?, &format!("/networks/{network}?verbose=true"))?))
+}
+
+fn engine() -> io::Result<UnixStream> {
+    let engine = UnixStream::connect("/run/docker.sock")?;
+    engine.set_read_timeout(Some(PATIENCE))?;
+    Ok(engine)
 }
 
 /// Asks with HTTP/1.0, so that the answer ends with the connection.

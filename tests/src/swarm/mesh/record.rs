@@ -53,7 +53,29 @@ impl Endpoint {
     }
 }
 
+/// The same as far as the engine's API tells it, of the answer to `GET /networks/ID?verbose=true`.
+pub(super) fn inspected(network: &serde_json::Value) -> Vec<Endpoint> {
+    let mut endpoints = Vec::new();
+    for (name, service) in network["Services"].as_object().into_iter().flatten() {
+        let virtual_address = service["VIP"].as_str().and_then(|address| address.parse().ok());
+        let ports = service["Ports"].as_array().into_iter().flatten();
+        let ports: Vec<Port> = ports.filter_map(|port| Port::told(port.as_str()?)).collect();
+        for task in service["Tasks"].as_array().into_iter().flatten() {
+            let address = task["EndpointIP"].as_str().and_then(|address| address.parse().ok());
+            let (service, ports) = (name.clone(), ports.clone());
+            endpoints.push(Endpoint { service, virtual_address, address, ports, disabled: false });
+        }
+    }
+    endpoints
+}
+
 impl Port {
+    /// "Target: 8000, Publish: 8000", which does not tell the protocol.
+    fn told(text: &str) -> Option<Self> {
+        let (target, published) = text.strip_prefix("Target: ")?.split_once(", Publish: ")?;
+        Some(Self { protocol: 0, target: target.parse().ok()?, published: published.parse().ok()? })
+    }
+
     fn parse(mut rest: &[u8]) -> Option<Self> {
         let mut port = Self::default();
         while !rest.is_empty() {
@@ -129,6 +151,22 @@ mod tests {
         let endpoint = Endpoint::parse("ChBpbmdyZXNzLWVuZHBvaW50IgU8bmlsPioIMTAuMC4wLjQ=").unwrap();
         assert_eq!((endpoint.service.as_str(), endpoint.virtual_address), ("", None));
         assert_eq!(endpoint.address, Some(Ipv4Addr::new(10, 0, 0, 4)));
+    }
+
+    #[test]
+    fn the_api_tells_the_same_of_tasks() {
+        let network = serde_json::json!({ "Services": {
+            "": { "VIP": "<nil>", "Ports": [], "Tasks": [{ "EndpointIP": "10.0.0.3" }] },
+            "web": { "VIP": "10.0.0.5", "Ports": ["Target: 8000, Publish: 80"], "Tasks": [{ "EndpointIP": "10.0.0.6" }] },
+        }});
+        let web = Endpoint {
+            service: "web".to_owned(),
+            virtual_address: Some(Ipv4Addr::new(10, 0, 0, 5)),
+            address: Some(Ipv4Addr::new(10, 0, 0, 6)),
+            ports: vec![Port { protocol: 0, target: 8000, published: 80 }],
+            disabled: false,
+        };
+        assert_eq!(inspected(&network).last(), Some(&web));
     }
 
     #[test]
