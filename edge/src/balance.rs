@@ -9,11 +9,12 @@ use crate::config::Balance;
 /// Picks one of `count` candidates, or `None` when all were tried.
 ///
 /// `tried` says whether a candidate had this request before, `load` how many requests it has under way;
-/// `cursor` is the worker's turn and `random` a fresh random number.
+/// `cursor` is the worker's turn and `random` a fresh random number. A further attempt has no cursor and begins at
+/// random: its candidates may be fewer, and one cursor for two lengths would favour some of them.
 pub fn pick(
     policy: Balance,
     count: usize,
-    cursor: &mut usize,
+    cursor: Option<&mut usize>,
     random: u64,
     load: impl Fn(usize) -> u64,
     tried: impl Fn(usize) -> bool,
@@ -23,11 +24,14 @@ pub fn pick(
     }
     let drawn = |bits: u64| usize::try_from(bits % count as u64).unwrap_or(0);
     let first = match policy {
-        Balance::RoundRobin => {
-            let turn = *cursor % count;
-            *cursor = turn + 1;
-            turn
-        }
+        Balance::RoundRobin => cursor.map_or_else(
+            || drawn(random),
+            |cursor| {
+                let turn = *cursor % count;
+                *cursor = turn + 1;
+                turn
+            },
+        ),
         Balance::Random => drawn(random),
         Balance::LeastRequests => {
             let (one, other) = (drawn(random & 0xffff_ffff), drawn(random >> 32));
@@ -45,7 +49,7 @@ mod tests {
 
     fn turns(count: usize, rounds: usize) -> Vec<usize> {
         let mut cursor = 0;
-        (0..rounds).filter_map(|_| pick(Balance::RoundRobin, count, &mut cursor, 0, |_| 0, |_| false)).collect()
+        (0..rounds).filter_map(|_| pick(Balance::RoundRobin, count, Some(&mut cursor), 0, |_| 0, |_| false)).collect()
     }
 
     #[test]
@@ -56,8 +60,23 @@ mod tests {
     #[test]
     fn round_robin_survives_a_shrinking_pool() {
         let mut cursor = 9;
-        assert_eq!(pick(Balance::RoundRobin, 2, &mut cursor, 0, |_| 0, |_| false), Some(1));
-        assert_eq!(pick(Balance::RoundRobin, 2, &mut cursor, 0, |_| 0, |_| false), Some(0));
+        assert_eq!(pick(Balance::RoundRobin, 2, Some(&mut cursor), 0, |_| 0, |_| false), Some(1));
+        assert_eq!(pick(Balance::RoundRobin, 2, Some(&mut cursor), 0, |_| 0, |_| false), Some(0));
+    }
+
+    #[test]
+    fn further_attempts_among_fewer_leave_the_turns_of_the_first_alone() {
+        // Of six candidates three are healthy, and every first attempt at one that is not is followed by a second.
+        let mut cursor = 0;
+        let mut first = [0; 6];
+        for random in 0..600 {
+            let picked = pick(Balance::RoundRobin, 6, Some(&mut cursor), random, |_| 0, |_| false).unwrap();
+            first[picked] += 1;
+            if picked % 2 == 1 {
+                pick(Balance::RoundRobin, 3, None, random, |_| 0, |_| false).unwrap();
+            }
+        }
+        assert_eq!(first, [100; 6]);
     }
 
     #[test]
@@ -65,7 +84,7 @@ mod tests {
         let load = |index: usize| [5, 1, 9][index];
         let random = |one: u64, other: u64| one | other << 32;
         for (one, other, expected) in [(0, 1, 1), (1, 0, 1), (0, 2, 0), (2, 2, 2)] {
-            let picked = pick(Balance::LeastRequests, 3, &mut 0, random(one, other), load, |_| false);
+            let picked = pick(Balance::LeastRequests, 3, Some(&mut 0), random(one, other), load, |_| false);
             assert_eq!(picked, Some(expected), "{one} {other}");
         }
     }
@@ -75,10 +94,10 @@ mod tests {
         fn what_was_tried_is_never_picked_and_what_was_not_always_is(
             policy in prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)],
             tried in proptest::collection::vec(any::<bool>(), 0..20),
-            mut cursor: usize,
-            random: u64,
+            mut cursor in proptest::option::of(any::<usize>()),
+            random in any::<u64>(),
         ) {
-            let picked = pick(policy, tried.len(), &mut cursor, random, |index| index as u64, |index| tried[index]);
+            let picked = pick(policy, tried.len(), cursor.as_mut(), random, |index| index as u64, |index| tried[index]);
             match picked {
                 Some(index) => prop_assert!(!tried[index]),
                 None => prop_assert!(tried.iter().all(|tried| *tried)),

@@ -310,6 +310,7 @@ fn pick(worker: &Rc<Worker>, pool: &PoolView, tried: &Tried) -> Result<Picked, E
     let mut full: Vec<u64> = Vec::new();
     loop {
         let picked = pool.pick(
+            !again,
             candidates.len(),
             worker.random(),
             |index| candidates[index].stats.of(worker.index).in_flight.value(),

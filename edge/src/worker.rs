@@ -230,16 +230,18 @@ impl View {
 }
 
 impl PoolView {
-    /// Picks one of `count` candidates by the pool's policy; see [`balance::pick`].
+    /// Picks one of `count` candidates by the pool's policy; see [`balance::pick`]. Only a `first` attempt takes a turn.
     pub fn pick(
         &self,
+        first: bool,
         count: usize,
         random: u64,
         load: impl Fn(usize) -> u64,
         tried: impl Fn(usize) -> bool,
     ) -> Option<usize> {
         let mut cursor = self.cursor.get();
-        let picked = balance::pick(self.handle.config.balance, count, &mut cursor, random, load, tried);
+        let turn = first.then_some(&mut cursor);
+        let picked = balance::pick(self.handle.config.balance, count, turn, random, load, tried);
         self.cursor.set(cursor);
         picked
     }

@@ -56,8 +56,13 @@ impl Chain {
 }
 
 async fn watch(manager: &Manager, listen: SocketAddr) -> Process {
+    watch_with(manager, listen, &[]).await
+}
+
+async fn watch_with(manager: &Manager, listen: SocketAddr, arguments: &[&str]) -> Process {
     let mut watch = Process::ours("watch")
         .args(["--listen", &listen.to_string(), "--docker", &manager.url(), "--fresh", "3s"])
+        .args(arguments)
         .start();
     watch.line("listening").await;
     watch
@@ -158,6 +163,36 @@ async fn it_connects_again_by_itself_when_watch_was_away() {
     assert_eq!(chain.page.visible("#stale").await, 0);
     assert_eq!(chain.page.evaluate("mine.isConnected").await, true, "nothing was drawn anew that is the same");
     chain.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_opens_the_page_and_its_stream_again_and_again() {
+    let (manager, browser) = tokio::join!(Manager::start(Swarm::new(3, &SERVICES)), Browser::start());
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.txt");
+    std::fs::write(&file, "ops:correct horse\n").unwrap();
+    let arguments = ["--password-file", file.to_str().unwrap()];
+    let mut watch = watch_with(&manager, listen, &arguments).await;
+
+    let stranger = browser.page().await;
+    for login in ["", "ops:wrong@"] {
+        stranger.visit(&format!("http://{login}{listen}/")).await;
+        stranger.until("document.readyState === 'complete'").await;
+        assert_eq!(stranger.visible(".column").await, 0, "{login}");
+    }
+
+    let page = browser.page().await;
+    page.open(&format!("http://ops:correct%20horse@{listen}/")).await;
+    page.until("document.querySelectorAll('[data-settled] .tile').length === 12").await;
+    page.until("document.querySelector('#connection').dataset.state === 'live'").await;
+    // The browser signs in by itself when the stream is opened again.
+    watch.kill();
+    page.until("document.querySelector('#connection').innerText.includes('offline')").await;
+    manager.change(|swarm| swarm.hear(1, false));
+    watch = watch_with(&manager, listen, &arguments).await;
+    page.until("document.querySelector('.column[data-gone]')").await;
+    assert_eq!(page.problems(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

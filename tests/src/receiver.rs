@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -25,6 +25,8 @@ use crate::wait::{SOON, eventually, pause};
 /// One request, as it came.
 #[derive(Clone, Debug)]
 pub struct Received {
+    /// When it came.
+    pub at: SystemTime,
     /// Its method.
     pub method: Method,
     /// Path and query.
@@ -188,6 +190,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     let path = head.uri.path().to_owned();
     let answer = lock(&state.answers).get(&path).cloned().unwrap_or_else(|| Answer::status(200));
     lock(&state.received).push(Received {
+        at: SystemTime::now(),
         method: head.method,
         target: head.uri.to_string(),
         headers: head.headers,

@@ -3,7 +3,7 @@
 //! What they answered is in `watch/tests/engine`: with a stack in `steady` state, while it was `updating`, after
 //! one of the machines went `down`, and while there was no leader (`lost`).
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,6 +37,8 @@ struct State {
 struct Inner {
     situation: String,
     node: Option<String>,
+    /// Addresses as they were recorded, and as they are told.
+    addresses: Vec<(IpAddr, IpAddr)>,
     asked: Vec<(String, String)>,
 }
 
@@ -48,7 +50,7 @@ impl Recorded {
     pub async fn start(situation: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let inner = Inner { situation: situation.to_owned(), node: None, asked: Vec::new() };
+        let inner = Inner { situation: situation.to_owned(), node: None, addresses: Vec::new(), asked: Vec::new() };
         let state = Arc::new(State { inner: Mutex::new(inner), event: Notify::new() });
         Self { address, state: state.clone(), server: tokio::spawn(serve(listener, state)) }
     }
@@ -67,6 +69,17 @@ impl Recorded {
     /// From now on is the node `id`.
     pub fn set_node(&self, id: &str) {
         self.state.inner().node = Some(id.to_owned());
+    }
+
+    /// From now on its nodes have these addresses, in the order of [`nodes`].
+    ///
+    /// # Panics
+    /// When nothing was recorded.
+    pub fn set_addresses(&self, addresses: impl IntoIterator<Item = IpAddr>) {
+        let recorded = recorded_nodes("steady").into_iter().map(|node| {
+            node["Status"]["Addr"].as_str().and_then(|address| address.parse().ok()).expect("a node's address")
+        });
+        self.state.inner().addresses = recorded.zip(addresses).collect();
     }
 
     /// Tells those who listen that something has changed.
@@ -99,10 +112,21 @@ impl State {
 /// When there is no such situation.
 #[must_use]
 pub fn nodes(situation: &str) -> Vec<String> {
-    let nodes: serde_json::Value =
-        recorded(situation, "nodes").and_then(|text| serde_json::from_str(&text).ok()).expect("recorded nodes");
-    let ids = nodes.as_array().into_iter().flatten().filter_map(|node| node["ID"].as_str());
-    ids.map(str::to_owned).collect()
+    let nodes = recorded_nodes(situation);
+    nodes.iter().filter_map(|node| node["ID"].as_str()).map(str::to_owned).collect()
+}
+
+/// The place of the first node among [`nodes`] that is down in `situation`.
+///
+/// # Panics
+/// When there is no such situation.
+#[must_use]
+pub fn down(situation: &str) -> Option<usize> {
+    recorded_nodes(situation).iter().position(|node| node["Status"]["State"] == "down")
+}
+
+fn recorded_nodes(situation: &str) -> Vec<serde_json::Value> {
+    recorded(situation, "nodes").and_then(|text| serde_json::from_str(&text).ok()).expect("recorded nodes")
 }
 
 /// What was recorded.
@@ -122,10 +146,10 @@ async fn serve(listener: TcpListener, state: Arc<State>) {
 
 async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Response<Body>, hyper::Error> {
     let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-    let (situation, node) = {
+    let (situation, node, addresses) = {
         let mut inner = state.inner();
         inner.asked.push((request.method().to_string(), target));
-        (inner.situation.clone(), inner.node.clone())
+        (inner.situation.clone(), inner.node.clone(), inner.addresses.clone())
     };
     let path = request.uri().path();
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -151,6 +175,9 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
         let mut info: serde_json::Value = serde_json::from_str(&body).expect("what was recorded is JSON");
         info["Swarm"]["NodeID"] = node.into();
         body = info.to_string();
+    }
+    for (recorded, told) in addresses {
+        body = body.replace(&recorded.to_string(), &told.to_string());
     }
     let mut response = Response::new(full(body));
     *response.status_mut() = status;

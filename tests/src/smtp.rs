@@ -1,6 +1,7 @@
 //! A real mail server, with STARTTLS and authentication, whose mail a test can read.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -11,6 +12,8 @@ use crate::{port, python};
 /// One message, as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
+    /// When it came.
+    pub at: SystemTime,
     /// Who sent it, by the envelope.
     pub from: String,
     /// Who gets it, by the envelope.
@@ -73,7 +76,9 @@ impl Smtp {
         messages
             .map(|line| {
                 let mail: Value = serde_json::from_str(line).expect("a line of JSON");
+                let at = Duration::from_secs_f64(mail["at"].as_f64().expect("a time"));
                 Mail {
+                    at: SystemTime::UNIX_EPOCH + at,
                     from: text(&mail["from"]),
                     to: mail["to"].as_array().into_iter().flatten().map(text).collect(),
                     tls: mail["tls"].as_bool() == Some(true),

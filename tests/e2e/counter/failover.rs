@@ -39,7 +39,7 @@ impl Rig {
     }
 
     async fn on(group: Group) -> Self {
-        group.settled("").await;
+        group.settled().await;
         let replicas = [Replica::start(by(&group), ANY).await, Replica::start(by(&group), ANY).await];
         for replica in &replicas {
             replica.ready(SOON).await;
@@ -177,7 +177,7 @@ async fn a_master_that_answers_readonly_is_left() {
 async fn without_replicas_visits_are_refused_with_the_reason_or_go_on_as_told() {
     for (way, status, text) in [("refuse", 503, "no replica has what is counted"), ("go-on", 200, "degraded")] {
         let mut group = Group::start_with(&["--min-replicas-to-write", "0"], "").await;
-        group.settled("").await;
+        group.settled().await;
         let replica = Replica::start(by(&group).env("APP_DEGRADED", way), ANY).await;
         replica.ready(SOON).await;
         assert_eq!(replica.visit().await, 1);
@@ -197,7 +197,7 @@ async fn without_replicas_visits_are_refused_with_the_reason_or_go_on_as_told() 
 #[tokio::test]
 async fn without_most_sentinels_nothing_is_told() {
     let mut group = Group::start().await;
-    group.settled("").await;
+    group.settled().await;
     let replica = Replica::start(by(&group), ANY).await;
     replica.ready(SOON).await;
     replica.visit().await;
@@ -248,6 +248,7 @@ async fn logins_come_from_files() {
     let sentinel = "sentinel auth-pass counter redis-s3cret\nrequirepass sentinel-s3cret\n\
                     sentinel sentinel-pass sentinel-s3cret\n";
     let group = Group::start_with(&[], sentinel).await;
+    group.in_sync().await;
     for server in &group.servers {
         let mut connection = server.connection().await;
         for name in ["masterauth", "requirepass"] {
@@ -255,7 +256,7 @@ async fn logins_come_from_files() {
             let _: () = set.query_async(&mut connection).await.unwrap();
         }
     }
-    group.settled(":sentinel-s3cret@").await;
+    group.known(":sentinel-s3cret@").await;
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| {
         let path = folder.path().join(name);

@@ -12,11 +12,13 @@ use tests::{
     nodes::{Behaviour, Nodes},
     port,
     process::Process,
+    recorded::Recorded,
     upstream::Upstream,
     wait::{SOON, eventually, eventually_some},
 };
 
 use super::{CHECKS, Edge, LISTENER, assert_all_ok};
+use crate::watch::Watch;
 
 /// What the swarm knows must reach the edge within it. A slow machine gets some more.
 const A_SECOND: Duration = Duration::from_secs(2);
@@ -72,6 +74,38 @@ async fn a_node_that_joins_gets_requests_within_a_second_and_one_that_leaves_get
     let before = (tasks[0].requests(), load.done());
     eventually("more load", SOON, async || load.done() > before.1 + 300).await;
     assert_eq!(tasks[0].requests(), before.0);
+    assert_all_ok(&load.stop().await);
+}
+
+#[tokio::test]
+async fn watch_itself_tells_the_edge_what_its_engine_knows() {
+    let tasks: [Upstream; 3] = Upstream::start_tasks().await;
+    let engine = Recorded::start("steady").await;
+    engine.set_addresses(ips(&tasks));
+    let mut watch = Watch::start(&engine.url(), &[]).await;
+    let edge = Edge::start(&config(watch.address, tasks[0].address().port())).await;
+    let sorted = |mut addresses: Vec<IpAddr>| {
+        addresses.sort();
+        addresses
+    };
+    let has = |wanted: Vec<IpAddr>| async { sorted(source(&edge).await.1) == sorted(wanted) };
+    eventually("three nodes", SOON, async || has(ips(&tasks)).await).await;
+    let load = Load::on(&[edge.address()]).start();
+
+    // One of the machines that were recorded dies.
+    let dead = tests::recorded::down("down").expect("a node is down");
+    let alive: Vec<IpAddr> =
+        ips(&tasks).into_iter().enumerate().filter(|(index, _)| *index != dead).map(|(_, ip)| ip).collect();
+    let changed = Instant::now();
+    engine.set("down");
+    engine.tell();
+    eventually("two nodes", SOON, async || has(alive.clone()).await).await;
+    assert!(changed.elapsed() < A_SECOND, "{:?}", changed.elapsed());
+    eventually("requests without it", SOON, async || tasks[dead].open_connections() == 0).await;
+
+    watch.process.kill();
+    fails(&edge, "connection refused").await;
+    assert!(has(alive).await, "the last list holds");
     assert_all_ok(&load.stop().await);
 }
 

@@ -15,6 +15,7 @@ use super::{Watch, entries};
 async fn the_master_the_lag_and_the_count_are_told_also_after_a_failover() {
     let engine = Recorded::start("steady").await;
     let mut group = Group::start().await;
+    group.settled().await;
     let master = group.servers[0].port();
     let _: () = group.servers[0].connection().await.set("hits", 41).await.unwrap();
     let watch = Watch::start(&engine.url(), &["--redis-sentinels", &group.list()]).await;

@@ -15,14 +15,14 @@ use tests::process::{Plan, Process};
 use tests::wait::{SOON, eventually_some};
 
 /// A running `watch`. Dropping it ends it.
-struct Watch {
-    process: Process,
-    address: SocketAddr,
+pub(crate) struct Watch {
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
 }
 
 impl Watch {
     /// On a free port, in front of the engine at `docker`.
-    async fn start(docker: &str, arguments: &[&str]) -> Self {
+    pub(crate) async fn start(docker: &str, arguments: &[&str]) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
         let mut process = plan(docker, address).args(arguments).start();
         process.line("listening").await;

@@ -236,7 +236,7 @@ async fn others_speak_when_the_leaders_instance_does_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_of_the_ledger_itself_delays_nothing_and_doubles_nothing() {
     let mut group = Group::start().await;
-    group.settled("").await;
+    group.settled().await;
     let peers = Peers::start("takeover = \"3s\"\ntakeover_blind = \"15s\"").await;
     let sentinels = group.list();
     let store = || -> Arc<dyn Store> {

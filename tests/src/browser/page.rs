@@ -54,6 +54,11 @@ impl Page {
         self.link.call(Some(&self.session), method, parameters).await
     }
 
+    /// Goes to an address, whatever is there.
+    pub async fn visit(&self, address: &str) {
+        self.call("Page.navigate", json!({ "url": address })).await;
+    }
+
     /// Opens an address and waits until it is loaded.
     ///
     /// # Panics

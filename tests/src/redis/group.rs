@@ -79,7 +79,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts all and waits until both replicas are in sync and every sentinel knows everybody.
+    /// Starts all; [`settled`](Self::settled) waits until they are a group.
     ///
     /// # Panics
     /// When that takes too long.
@@ -104,12 +104,34 @@ impl Group {
         Self { servers, sentinels }
     }
 
-    /// Waits until the master has two replicas and every sentinel knows all of them and each other.
-    /// `login` is what stands before the host in a sentinel's URL.
+    /// Waits until all are one group, of which nobody asks a password.
     ///
     /// # Panics
     /// When that takes too long.
-    pub async fn settled(&self, login: &str) {
+    pub async fn settled(&self) {
+        self.in_sync().await;
+        self.known("").await;
+    }
+
+    /// Waits until the first server, of which nobody asks a password, has two replicas that are in sync.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn in_sync(&self) {
+        let mut master = self.servers[0].connection().await;
+        eventually("two replicas in sync", SOON, async || {
+            let told: Result<String, _> = redis::cmd("INFO").arg("replication").query_async(&mut master).await;
+            told.is_ok_and(|told| told.matches("state=online").count() == 2)
+        })
+        .await;
+    }
+
+    /// Waits until every sentinel knows both replicas and the other sentinels. `login` is what stands before the host
+    /// in a sentinel's URL.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn known(&self, login: &str) {
         for sentinel in &self.sentinels {
             eventually("a sentinel that knows everybody", SOON, async || {
                 let url = format!("redis://{login}{}", sentinel.address());

@@ -162,6 +162,7 @@ impl Checker {
             failed: seen.failed.len(),
             visits: hits.iter().filter(|hit| hit.outcome != Outcome::Unsent).count(),
             elsewhere: happened.elsewhere,
+            told: None,
             whole: whole.saturating_sub(injected),
         };
         progress(&row);

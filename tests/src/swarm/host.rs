@@ -32,6 +32,12 @@ const STOPPED: Duration = Duration::from_secs(90);
 /// What a Debian host's root has.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where hosts have a program, if they do.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(PATH).map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
 /// Makes the host of the namespaces that it finds itself in: name, folder.
 const SET_UP: &str = r#"
     hostname "$1"

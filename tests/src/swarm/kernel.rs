@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::shell;
+use super::{host, shell};
 
 /// What a kernel has of what Docker Swarm uses and not every kernel has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub fn obstacles() -> Vec<String> {
         ("setpriv", "util-linux"),
     ];
     for (program, package) in programs {
-        if !in_path(program) {
+        if host::program(program).is_none() {
             found.push(format!("no {program}: apt-get install {package}"));
         }
     }
@@ -81,9 +81,4 @@ pub fn obstacles() -> Vec<String> {
         found.push("the kernel has no overlayfs".to_owned());
     }
     found
-}
-
-fn in_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

@@ -65,6 +65,26 @@ impl Page {
         self.execute(cluster, &block).await
     }
 
+    /// The same with `new` in place of what is `old` on the page.
+    ///
+    /// # Errors
+    /// It did not succeed.
+    ///
+    /// # Panics
+    /// The page has no such block, or the block has nothing to replace.
+    pub async fn run_with(
+        &mut self,
+        cluster: &Cluster,
+        name: &str,
+        old: &str,
+        new: &str,
+    ) -> Result<(String, String), Failed> {
+        let mut block = self.take(name);
+        assert!(block.script.contains(old), "block {name} has no {old:?}");
+        block.script = block.script.replace(old, new);
+        self.execute(cluster, &block).await
+    }
+
     /// Runs a block for every node on some of them alone.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::host::Host;
+use super::host::{self, Host};
 use super::inside::Run;
 use super::kernel::Kernel;
 use super::shell::{self, Failed};
@@ -83,6 +83,10 @@ pub async fn images(run: &Run, docker_host: Option<&str>, arguments: &[&str]) ->
     command.args(["unshare", "--mount", "sh", "-euc", "umount /etc/resolv.conf; exec \"$@\"", "sh"]);
     command.arg(root().join("tests/swarm/images")).args(arguments).current_dir(root());
     command.env("SWARM_IMAGES", cache(run));
+    // The hosts' own client, not one that this machine prefers.
+    if let Some(docker) = host::program("docker") {
+        command.env("SWARM_DOCKER", docker);
+    }
     if let Some(docker_host) = docker_host {
         command.env("DOCKER_HOST", docker_host);
     }

@@ -1,6 +1,6 @@
 //! What watch tells the operator, and how often.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tests::swarm::checker::Happened;
 use tests::swarm::post::Post;
@@ -38,16 +38,31 @@ pub(crate) struct Told {
 
 /// Everything that was told so far, to count on from.
 pub(crate) fn told(post: &Post, node: &str) -> Told {
-    let mails: Vec<String> = post.mails().iter().filter_map(|mail| mail.field("subject")).collect();
-    let texts: Vec<String> = post.texts().into_iter().map(|text| text.body.replace('+', " ")).collect();
-    // The end of an alert repeats what it was.
-    let count = |all: &[String], over: bool| {
-        let about =
-            |text: &&String| text.contains(node) && text.contains("is down") && text.contains("RESOLVED") == over;
-        all.iter().filter(about).count()
-    };
-    let both = |over| [count(&mails, over), count(&texts, over)];
+    let both = |over| messages(post).map(|all| all.iter().filter(|(_, text)| about(text, node, over)).count());
     Told { down: both(false), back: both(true) }
+}
+
+/// How long after `moment` there was both a mail and an SMS that `node` is down.
+pub(crate) fn down_after(post: &Post, node: &str, moment: SystemTime) -> Option<Duration> {
+    let first = messages(post).map(|all| {
+        let since = all.into_iter().filter(|(at, text)| *at >= moment && about(text, node, false));
+        since.map(|(at, _)| at).min()
+    });
+    let [mail, text] = first;
+    mail?.max(text?).duration_since(moment).ok()
+}
+
+/// The mails and the SMS so far: when each came, and what it says.
+fn messages(post: &Post) -> [Vec<(SystemTime, String)>; 2] {
+    let mails = post.mails().into_iter().filter_map(|mail| Some((mail.at, mail.field("subject")?)));
+    let texts = post.texts().into_iter().map(|text| (text.at, text.body.replace('+', " ")));
+    [mails.collect(), texts.collect()]
+}
+
+/// Whether a message says that `node` is down, or that it is not any more.
+fn about(text: &str, node: &str, over: bool) -> bool {
+    // The end of an alert repeats what it was.
+    text.contains(node) && text.contains("is down") && text.contains("RESOLVED") == over
 }
 
 impl Told {

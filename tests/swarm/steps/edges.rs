@@ -1,11 +1,19 @@
 //! Step 5: names that lead to several edges, and their certificates.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
 use tests::cert::Authority;
 use tests::chaos::history::Hit;
+use tests::client::get;
 use tests::swarm::checker::{Happened, Seen};
-use tests::swarm::cluster::SITE;
+use tests::swarm::cluster::{Cluster, SITE};
 
 use crate::journey::Journey;
+
+/// How long it may take until the page tells what an edge knows.
+const ENDPOINTS: Duration = Duration::from_secs(30);
 
 /// An edge is killed while everybody looks the site's name up.
 pub(crate) async fn dies(journey: &mut Journey) {
@@ -41,11 +49,28 @@ pub(crate) fn nobody_failed(seen: &Seen) {
     assert!(seen.failed.is_empty(), "{} visits failed: {:?}", seen.failed.len(), seen.failed);
 }
 
-/// The first certificate, and its successor: each is an update of the edges, one after the other.
+/// The endpoints of each edge, as watch sees them.
+async fn endpoints(cluster: &Cluster) -> Vec<BTreeSet<String>> {
+    let Ok(picture) = get(cluster.addresses(8080)[0], "/api/swarm").await else { return Vec::new() };
+    let picture = picture.json();
+    let edges = picture["edges"].as_object().into_iter().flat_map(|edges| edges.values());
+    let of = |edge: &Value| {
+        let endpoints = edge["pools"][0]["endpoints"].as_array().into_iter().flatten();
+        endpoints.filter_map(|endpoint| endpoint["address"].as_str()).map(str::to_owned).collect()
+    };
+    edges.filter(|edge| edge["error"].is_null()).map(of).collect()
+}
+
+/// The first certificate, and its successor: each is an update of the edges, one after the other. In between they take
+/// the nodes that watch tells for the replicas.
 pub(crate) async fn certificates(journey: &mut Journey) {
     let authority = Authority::new();
     journey.page.export("CURL_CA_BUNDLE", &authority.root_file().to_string_lossy());
-    for (block, what) in [("tls", "edges updated: first certificate"), ("renew", "edges updated: new certificate")] {
+    for (block, what, nodes) in [
+        ("tls", "edges updated: first certificate, nodes by watch", "echo NODES=swarm://watch:8080 >>stack.env"),
+        ("renew", "edges updated: new certificate, replicas by DNS", "sed -i '/^NODES=/d' stack.env"),
+    ] {
+        journey.cluster.hosts[0].run(nodes).await.expect("a writable file");
         let site = journey.cluster.hosts[0].home().join("site.pem");
         let certificate = authority.issue(block, &[SITE]);
         std::fs::copy(certificate.combined_file, site).expect("a writable folder");
@@ -59,6 +84,28 @@ pub(crate) async fn certificates(journey: &mut Journey) {
             .await;
         nobody_failed(&seen);
         journey.block("tls-try").await;
+        let nodes = journey.cluster.addresses(8000).into_iter().map(|node| node.to_string()).collect();
+        let by_watch = block == "tls";
+        let what = if by_watch { "every edge has the nodes" } else { "no edge has the nodes" };
+        journey
+            .cluster
+            .until(what, ENDPOINTS, async || {
+                let found = endpoints(&journey.cluster).await;
+                let wrong = found.iter().any(|edge| (*edge == nodes) != by_watch);
+                (wrong || found.len() != journey.cluster.hosts.len()).then(|| format!("{found:?}"))
+            })
+            .await;
     }
-    journey.block("dns").await;
+    // The world does not know the test's authority; the container of the block is told.
+    let host = &journey.cluster.hosts[0];
+    let root = host.home().join("root.pem");
+    std::fs::copy(authority.root_file(), &root).expect("a writable folder");
+    let known = format!("run --rm --volume {}:/root.pem:ro --env SSL_CERT_FILE=/root.pem", root.display());
+    let Journey { cluster, page, .. } = journey;
+    let told = page.run_with(cluster, "dns", "run --rm", &known).await;
+    let (told, _) = told.unwrap_or_else(|error| panic!("dns: {error}"));
+    for address in cluster.addresses(443) {
+        let line = told.lines().find(|line| line.trim_start().starts_with(&address.ip().to_string()));
+        assert!(line.is_some_and(|line| line.contains("; trusted")), "{address}:\n{told}");
+    }
 }

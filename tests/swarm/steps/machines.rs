@@ -1,11 +1,11 @@
 //! Step 6: every machine goes, abruptly and in order, and comes back.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tests::swarm::checker::Happened;
 use tests::swarm::cluster::Cluster;
 
-use super::alerts::told;
+use super::alerts::{down_after, told};
 use crate::journey::Journey;
 
 /// How long the swarm may take to see that a machine is gone and to start its replicas elsewhere. It waits 15 s for a
@@ -34,6 +34,7 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
             masters += 1;
             what += " (Redis master)";
         }
+        let moment = SystemTime::now();
         checker
             .round(cluster, "power lost", async |cluster| {
                 let began = Instant::now();
@@ -49,6 +50,7 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
         assert!(tests::client::get(edge, "/").await.is_ok_and(|reply| reply.status == 200), "{edge}");
         if let (Some(post), Some(before)) = (post.as_ref(), before) {
             before.once_since(post, &name).await;
+            checker.table.told(down_after(post, &name, moment));
         }
     }
     assert!(masters > 0 && leaders > 0, "{masters} masters and {leaders} leaders");

@@ -164,7 +164,8 @@ listen(board, {
 
 let before;
 
-const connection = new Connection("/api/events", {
+// Of the origin: a relative address would inherit the password of http://user:password@host/, which fetch refuses.
+const connection = new Connection(new URL("/api/events", location.origin), {
   event(name, data) {
     if (name === "snapshot") store.snapshot(data);
     else if (name === "delta") store.delta(data);
