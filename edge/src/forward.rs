@@ -184,6 +184,7 @@ async fn exchange<T>(
 ) -> Result<T, Error> {
     let allowed = connection.pool().timeouts.response;
     let began = worker.clock.now();
+    connection.wait_for_room(upload.has_body());
     connection.deadline.set(began + allowed.min(LOOK_AGAIN));
     std::future::poll_fn(|cx| {
         let now = worker.clock.now();

@@ -85,6 +85,7 @@ fn pool(name: &str, sources: Vec<Source>, health: Option<HealthCheck>) -> Pool {
             response: second,
             body_idle: second,
             idle: second,
+            unacknowledged: second,
             max_age: second,
             tunnel_idle: second,
         },

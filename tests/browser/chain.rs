@@ -190,7 +190,7 @@ async fn a_password_opens_the_page_and_its_stream_again_and_again() {
     watch.kill();
     page.until("document.querySelector('#connection').innerText.includes('offline')").await;
     manager.change(|swarm| swarm.hear(1, false));
-    watch = watch_with(&manager, listen, &arguments).await;
+    let _watch = watch_with(&manager, listen, &arguments).await;
     page.until("document.querySelector('.column[data-gone]')").await;
     assert_eq!(page.problems(), Vec::<String>::new());
 }

@@ -8,12 +8,43 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream as Blocking};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
+
+/// Set where a test was started again by [`apart`].
+const APART: &str = "TEST_APART";
+
+/// Starts the test of this name again in a network namespace of its own, where it may do with packets what it likes,
+/// and waits for it. Returns whether this already is there.
+///
+/// # Errors
+/// Why it cannot be done here.
+///
+/// # Panics
+/// When the test fails there.
+pub fn apart(test: &str) -> Result<bool, &'static str> {
+    if std::env::var_os(APART).is_some() {
+        return Ok(true);
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err("only root can make a network namespace");
+    }
+    let status = Command::new("unshare")
+        .args(["--net", "sh", "-euc", "ip link set lo up; exec \"$@\"", "sh"])
+        .arg(std::env::current_exe().expect("the program's own path"))
+        .args(["--exact", test, "--nocapture"])
+        .env(APART, "1")
+        .stdin(Stdio::null())
+        .status()
+        .expect("unshare can be started");
+    assert!(status.success(), "{test} failed in its own network");
+    Ok(false)
+}
 
 /// `ETH_P_ALL` of `linux/if_ether.h`.
 const ALL_PROTOCOLS: u16 = 3;

@@ -159,9 +159,10 @@ fn ejection() -> impl Strategy<Value = Ejection> {
 }
 
 fn upstream_timeouts() -> impl Strategy<Value = UpstreamTimeouts> {
-    [time().boxed(), time().boxed(), time().boxed(), time().boxed(), time().boxed(), time().boxed()].prop_map(
-        |[connect, response, body_idle, idle, max_age, tunnel_idle]| UpstreamTimeouts {
+    std::array::from_fn::<_, 7, _>(|_| time().boxed()).prop_map(
+        |[connect, unacknowledged, response, body_idle, idle, max_age, tunnel_idle]| UpstreamTimeouts {
             connect,
+            unacknowledged,
             response,
             body_idle,
             idle,

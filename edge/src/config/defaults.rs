@@ -118,6 +118,7 @@ impl Default for UpstreamTimeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(1),
+            unacknowledged: Duration::from_secs(3),
             response: Duration::from_secs(30),
             body_idle: Duration::from_secs(30),
             idle: Duration::from_secs(30),

@@ -55,6 +55,8 @@ pub struct Connection {
     keeps_alive: bool,
     /// Of the request under way not all could be written.
     spoiled: bool,
+    /// See [`Connection::wait_for_room`].
+    waits_for_room: bool,
     /// Bounds the wait for a response head, then the pauses in the body.
     pub deadline: Deadline,
     /// Time-outs and bounds of its pool, as they were when it was opened.
@@ -190,7 +192,7 @@ impl Connection {
             Ok(Err(error)) => return Err(Error::because(Kind::Connect, Retry::Unsent, error)),
             Err(_elapsed) => return Err(Error::new(Kind::ConnectTimeout, Retry::Unsent)),
         };
-        set_options(&stream).map_err(|error| Error::because(Kind::Connect, Retry::Unsent, error))?;
+        set_options(&stream, pool.timeouts.unacknowledged).map_err(|error| Error::because(Kind::Connect, Retry::Unsent, error))?;
         let now = Instant::now();
         Ok(Box::new(Self {
             stream,
@@ -200,6 +202,7 @@ impl Connection {
             body: Reader::new(Framing::None),
             keeps_alive: true,
             spoiled: false,
+            waits_for_room: false,
             deadline: Deadline::new(now),
             pool: Arc::clone(pool),
             opened: now,
@@ -388,7 +391,8 @@ impl Connection {
 
     /// After 101: the bare stream, what came behind the head, and the place it takes at its endpoint.
     #[must_use]
-    pub fn into_stream(self) -> (TcpStream, Buffer, Slot) {
+    pub fn into_stream(mut self) -> (TcpStream, Buffer, Slot) {
+        self.wait_for_room(true);
         (self.stream, self.incoming, self.slot)
     }
 
@@ -425,6 +429,17 @@ impl Connection {
         self.incoming.rest(lender);
     }
 
+    /// Whether what is sent from now on may wait for room in the endpoint's window: a body or a tunnel, each of which
+    /// has a time-out of its own. A head never does, so with nothing else to send the kernel is to give up when the
+    /// endpoint's host does not acknowledge it for `unacknowledged`, which to tcp(7)'s `TCP_USER_TIMEOUT` is the same.
+    pub fn wait_for_room(&mut self, may: bool) {
+        if may != self.waits_for_room {
+            let bound = (!may).then_some(self.pool.timeouts.unacknowledged);
+            // Where the kernel refuses, the time-outs remain.
+            self.waits_for_room = SockRef::from(&self.stream).set_tcp_user_timeout(bound).map_or(!may, |()| may);
+        }
+    }
+
     /// Its memory goes back, whatever is in it.
     pub fn discard(&mut self, lender: &Lender) {
         self.incoming.consume(usize::MAX);
@@ -432,7 +447,9 @@ impl Connection {
     }
 }
 
-fn set_options(stream: &TcpStream) -> io::Result<()> {
+fn set_options(stream: &TcpStream, unacknowledged: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE))
+    let socket = SockRef::from(stream);
+    socket.set_tcp_user_timeout(Some(unacknowledged))?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE))
 }

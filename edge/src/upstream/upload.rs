@@ -131,6 +131,12 @@ impl Upload {
         self.done
     }
 
+    /// Whether it has a body.
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        matches!(self.body, Body::Some(_))
+    }
+
     /// Bytes of the body that were taken from the client.
     #[must_use]
     pub fn bytes(&self) -> u64 {

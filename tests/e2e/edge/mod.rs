@@ -15,6 +15,7 @@ mod patience;
 mod peer;
 mod reload;
 mod retries;
+mod silence;
 mod smuggling;
 mod startup;
 mod swarm;

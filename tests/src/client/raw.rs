@@ -76,6 +76,27 @@ impl Raw {
         deadline("the awaited bytes", SOON, read).await
     }
 
+    /// Reads so many bytes and forgets them.
+    ///
+    /// # Panics
+    /// When the server closes before, or sends them not within [`SOON`].
+    pub async fn skip(&mut self, count: usize) {
+        let mut left = count;
+        let read = async {
+            loop {
+                let taken = left.min(self.pending.len());
+                self.pending.drain(..taken);
+                left -= taken;
+                if left == 0 {
+                    return;
+                }
+                let count = self.stream.read_buf(&mut self.pending).await.unwrap_or(0);
+                assert!(count > 0, "closed with {left} bytes to come");
+            }
+        };
+        deadline("the awaited bytes", SOON, read).await;
+    }
+
     /// Reads all until the server closes or resets the connection.
     ///
     /// # Panics

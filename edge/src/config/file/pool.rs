@@ -79,6 +79,7 @@ fn upstream_timeouts(section: &mut Section<'_>) -> UpstreamTimeouts {
     let default = UpstreamTimeouts::default();
     UpstreamTimeouts {
         connect: section.get("connect", &kind::DURATION).unwrap_or(default.connect),
+        unacknowledged: section.get("unacknowledged", &kind::DURATION).unwrap_or(default.unacknowledged),
         response: section.get("response", &kind::DURATION).unwrap_or(default.response),
         body_idle: section.get("body_idle", &kind::DURATION).unwrap_or(default.body_idle),
         idle: section.get("idle", &kind::DURATION).unwrap_or(default.idle),

@@ -110,6 +110,7 @@ fn pool(page: &mut Page, pool: &Pool) {
 
     page.heading(&format!("[pool.{name}.timeouts]"));
     page.key("connect", time(pool.timeouts.connect));
+    page.key("unacknowledged", time(pool.timeouts.unacknowledged));
     page.key("response", time(pool.timeouts.response));
     page.key("body_idle", time(pool.timeouts.body_idle));
     page.key("idle", time(pool.timeouts.idle));

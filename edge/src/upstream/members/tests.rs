@@ -36,6 +36,7 @@ pub(in crate::upstream) fn pool(sources: &[&str], health: Option<HealthCheck>) -
             response: second,
             body_idle: second,
             idle: second,
+            unacknowledged: second,
             max_age: second,
             tunnel_idle: second,
         },
