@@ -12,12 +12,14 @@ use tests::swarm::post::Post;
 use tests::swarm::project;
 use tokio::runtime::Runtime;
 
+use crate::Length;
 use crate::steps::{STEPS, Step};
 
 /// What the steps share.
 pub(crate) struct Journey {
     pub(crate) cluster: Cluster,
     pub(crate) page: Page,
+    pub(crate) length: Length,
     /// From the first deployment on.
     pub(crate) checker: Option<Checker>,
     /// Where alerts go, once they are set up.
@@ -33,7 +35,7 @@ struct Shared {
 }
 
 /// Runs the chosen steps inside.
-pub(crate) fn run(arguments: &Arguments, run: Run) -> Conclusion {
+pub(crate) fn run(arguments: &Arguments, run: Run, length: Length) -> Conclusion {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
     let cluster = runtime.block_on(Cluster::start(run)).unwrap_or_else(|error| panic!("{error}"));
@@ -41,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments, run: Run) -> Conclusion {
     for line in cluster.kernel.told() {
         println!("{line}");
     }
-    let journey = Mutex::new(Journey { cluster, page, checker: None, post: None, notes: Vec::new() });
+    let journey = Mutex::new(Journey { cluster, page, length, checker: None, post: None, notes: Vec::new() });
     let shared = Arc::new(Shared { runtime, journey, passed: Mutex::default() });
     let conclusion = libtest_mimic::run(arguments, STEPS.iter().map(|step| trial(step, shared.clone())).collect());
     shared.report();

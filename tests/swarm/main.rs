@@ -16,8 +16,27 @@ use tests::swarm::inside::{Run, enter};
 use tests::swarm::kernel::obstacles;
 use tests::swarm::mesh;
 
-/// Set by `tests/run swarm`: a journey takes a quarter of an hour and is not for every `cargo test`.
+/// Set by `tests/run`, to one of [`Length`]: a journey takes half an hour and is not for every `cargo test`.
 const WANTED: &str = "SWARM";
+
+/// How often it does what it does to one machine after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Each step once, and every command of the page: `SWARM=short`.
+    Short,
+    /// To every machine: `SWARM=full`.
+    Full,
+}
+
+impl Length {
+    fn wanted() -> Option<Self> {
+        match std::env::var(WANTED).ok()?.as_str() {
+            "short" => Some(Self::Short),
+            "full" => Some(Self::Full),
+            other => panic!("{WANTED}={other}: write short or full"),
+        }
+    }
+}
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(mesh::ARGUMENT) {
@@ -26,13 +45,14 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // They build on each other.
     arguments.test_threads = Some(1);
-    if let Some(run) = Run::current() {
-        return conclude(&journey::run(&arguments, run));
+    let wanted = Length::wanted();
+    if let (Some(run), Some(length)) = (Run::current(), wanted) {
+        return conclude(&journey::run(&arguments, run, length));
     }
     if arguments.list {
         return conclude(&skip(&arguments, ""));
     }
-    if std::env::var_os(WANTED).is_none() {
+    if wanted.is_none() {
         return conclude(&skip(&arguments, "tests/run swarm runs them"));
     }
     let obstacles = obstacles();
