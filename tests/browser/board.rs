@@ -1,7 +1,8 @@
 //! The nodes and their tasks, as they change.
 
-use tests::stage::now;
-use watch::picture::{Alert, AlertState, Availability, Severity, TaskState, UpdateState};
+use tests::browser::Browser;
+use tests::stage::{Stage, now};
+use watch::picture::{Alert, AlertState, Availability, Picture, Severity, TaskState, UpdateState};
 
 use crate::{Show, column, pictures, tile};
 
@@ -278,4 +279,14 @@ async fn whatever_the_picture_says_is_text() {
     // And the second line of defence holds: markup out of text is refused.
     let refused = "(() => { try { document.body.innerHTML = '<p>'; return false } catch { return true } })()";
     assert_eq!(page.evaluate(refused).await, true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swarm_that_nobody_has_told_of_yet_is_not_one_without_nodes() {
+    let stage = Stage::start(Picture::default()).await;
+    let browser = Browser::start().await;
+    let page = browser.page().await;
+    page.open(&stage.url()).await;
+    page.until("/^live/.test(document.querySelector('#connection').innerText)").await;
+    assert_eq!(page.text("#empty").await, "Waiting for the first picture.");
 }

@@ -133,6 +133,11 @@
     }
     equal(filter.format(filter.NOTHING), "");
     equal(filter.parse("#state=nonsense&unknown=1"), { ...filter.NOTHING });
+    // What every object has is no state.
+    for (const state of ["__proto__", "constructor", "toString"]) {
+      equal(filter.parse(`#state=${state}`), { ...filter.NOTHING });
+      equal(filter.matcher({ ...filter.NOTHING, state }, { tasks: new Map([["t", task({})]]), services: new Map(), nodes: new Map() })("t"), true);
+    }
   });
 
   await test("durations and sizes are short", () => {

@@ -8,6 +8,7 @@ mod access;
 mod board;
 mod chain;
 mod controls;
+mod details;
 mod logic;
 mod pictures;
 mod shots;

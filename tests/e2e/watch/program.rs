@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use http::header;
 use rustix::process::Signal;
@@ -115,4 +116,18 @@ async fn stream_status(address: SocketAddr) -> String {
     let mut connection = raw::Raw::open(address).await;
     connection.send(b"GET /api/events HTTP/1.0\r\n\r\n").await;
     connection.until("\r\n\r\n").await
+}
+
+#[tokio::test]
+async fn an_engine_that_tells_its_version_and_no_lists_is_not_connected_to_and_asked_more_and_more_seldom() {
+    let engine = Recorded::start("lost").await;
+    let begun = Instant::now();
+    let mut watch = Watch::start(&engine.url(), &[]).await;
+    let asked = || engine.asked().iter().filter(|(_, target)| target.ends_with("/version")).count();
+    eventually("four attempts", SOON, async || asked() >= 4).await;
+    // Pauses of one, two and four seconds.
+    assert!(begun.elapsed() >= Duration::from_secs(7), "{:?}", begun.elapsed());
+    assert!(!watch.process.lines().iter().any(|line| line.contains("connected to the engine")));
+    engine.set("steady");
+    watch.process.line("connected to the engine").await;
 }

@@ -299,3 +299,40 @@ async fn of_many_who_claim_the_same_one_gets_it() {
         verdicts.iter().filter(|verdict| matches!(verdict, Ok(all) if matches!(all[0], Verdict::Busy(_)))).count() > 5
     );
 }
+
+/// What docs/alerts.md says that the ledger's user of Redis needs.
+const RIGHTS: &str = "~watch:alerts:1 +time +hmget +eval +hget +hset +pexpire";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_the_documented_rights_can_keep_the_ledger_and_needs_all_of_them() {
+    let redis = Redis::start().await;
+    let mut master = redis.connection().await;
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/alerts.md")).unwrap();
+    assert!(docs.contains(&format!("`{RIGHTS}`")), "docs/alerts.md does not say {RIGHTS}");
+    let mut allow = async |rights: &[&str]| {
+        let mut user = redis::cmd("ACL");
+        user.arg("SETUSER").arg("ledger").arg("reset").arg("on").arg(">geheim").arg(rights);
+        user.query_async::<()>(&mut master).await.unwrap();
+    };
+    let url = redis.url().replace("redis://", "redis://ledger:geheim@");
+    let mut number = 0;
+    let mut used = async || {
+        number += 1;
+        let url = url.clone();
+        let ledger = Ledger::new(Some(Arc::new(RedisStore::new(move || connect(url.clone())))));
+        let ask = Ask::Firing { age: 0, severity: Severity::Critical, repeat: None };
+        let want = Want { fingerprint: format!("node_down/n{number}"), ask };
+        let job = Job { line: "mail".into(), kind: Kind::Firing, rule: Rule::NodeDown, wants: vec![(want, 0)] };
+        ledger.update(|book, now| job.claim("i", book, 20_000, now)).await.map_err(|error| error.to_string())
+    };
+    let rights: Vec<&str> = RIGHTS.split(' ').collect();
+    allow(&rights).await;
+    assert_eq!(used().await, Ok(vec![Verdict::Granted]));
+    assert_eq!(used().await, Ok(vec![Verdict::Granted]), "over what is there");
+    for missing in &rights {
+        let fewer: Vec<&str> = rights.iter().copied().filter(|right| right != missing).collect();
+        allow(&fewer).await;
+        let error = used().await.expect_err(missing);
+        assert!(error.to_lowercase().contains("perm"), "without {missing}: {error}");
+    }
+}

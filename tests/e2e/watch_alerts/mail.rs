@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use tests::cert::Authority;
+use tests::recorded::Recorded;
 use tests::smtp::Smtp;
 use watch::alert::desk::{Kind, Retry};
 
 use super::{Files, fails, firing, notice};
+use crate::watch::Watch;
 
 const FROM: &str = "from = \"Watch <watch@example.com>\"\n";
 const TO: &str = "to = [\"ops@example.com\", \"Night <night@example.com>\"]\n";
@@ -132,4 +134,23 @@ async fn what_a_server_refuses_for_now_may_be_sent_again() {
     drop(server);
     let sender = files(&Authority::new()).sender(&text(port, &format!("{TO}tls = \"none\"")));
     assert!(matches!(fails(&sender, &[]).await.retry, Retry::After(_)));
+}
+
+#[tokio::test]
+async fn no_log_however_long_holds_the_password() {
+    let authority = Authority::new();
+    let certificate = authority.issue("mail", &["localhost"]);
+    let server = Smtp::plan().tls(&certificate.combined_file).login("watch", "geheim").start().await;
+    let files = files(&authority).with("watch.toml", &text(server.port(), &format!("{TO}{LOGIN}")));
+    let engine = Recorded::start("down").await;
+    let config = files.folder.path().join("watch.toml");
+    let watch = Watch::start(&engine.url(), &["--log", "trace", "--config", config.to_str().unwrap()]).await;
+    assert_eq!(server.taken(1).await[0].user.as_deref(), Some("watch"));
+    let lines = watch.process.lines();
+    assert!(lines.iter().any(|line| line.contains("TRACE")), "the log is not as long as it can be");
+    // As it is, and as SMTP's PLAIN and LOGIN have it.
+    for secret in ["geheim", "AHdhdGNoAGdlaGVpbQ", "Z2VoZWlt"] {
+        let shown: Vec<_> = lines.iter().filter(|line| line.contains(secret)).collect();
+        assert!(shown.is_empty(), "{shown:?}");
+    }
 }

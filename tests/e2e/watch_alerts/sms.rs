@@ -51,3 +51,17 @@ async fn what_the_service_refuses_is_hopeless_and_its_own_trouble_is_not() {
     receiver.answer(PATH, Answer::status(429).field("retry-after", "17"));
     assert_eq!(fails(&sender, &[]).await.retry, Retry::After(Duration::from_secs(17)));
 }
+
+#[tokio::test]
+async fn a_name_that_begins_like_a_messaging_service_is_a_name() {
+    let receiver = Receiver::start().await;
+    receiver.answer(PATH, Answer::status(201));
+    let service = format!("MG{}", "0".repeat(32));
+    let sid = format!("&MessagingServiceSid={service}&");
+    for (from, field) in [("MGMT Alerts", "&From=MGMT+Alerts&"), (service.as_str(), sid.as_str())] {
+        let text = text(&receiver, "\"+33612345678\"").replace("+33600000000", from);
+        files().sender(&text).send(&firing()).await.unwrap();
+        let bodies: Vec<_> = receiver.received(PATH).into_iter().map(|request| request.body).collect();
+        assert!(bodies.last().unwrap().contains(field), "{bodies:?}");
+    }
+}

@@ -68,6 +68,21 @@ async fn answers_say_whether_to_try_again_and_errors_hide_the_address() {
 }
 
 #[tokio::test]
+async fn a_token_is_in_no_error_wherever_the_answer_repeats_it_and_is_cut_off() {
+    let receiver = Receiver::start().await;
+    let files = Files::new().with("bearer", "Bearer tk_0123456789abcdef\n");
+    let headers = "header_files = { Authorization = \"bearer\" }";
+    let sender = files.sender(&text("json", &receiver.url("/hook"), headers));
+    // Wherever it ends, of which nothing would be left to be found.
+    for length in [0, 180, 186, 192, 198] {
+        let body = format!("{} tk_0123456789abcdef", "x".repeat(length));
+        receiver.answer("/hook", Answer::status(401).body(&body));
+        let failure = fails(&sender, &["tk_"]).await;
+        assert!(failure.error.contains("401"), "{failure:?}");
+    }
+}
+
+#[tokio::test]
 async fn certificates_are_checked_against_the_authorities_that_were_given() {
     let (authority, other) = (Authority::new(), Authority::new());
     let receiver = Receiver::start_tls(&authority.issue("hook", &["localhost"])).await;

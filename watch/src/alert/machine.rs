@@ -14,7 +14,7 @@ use super::{
     silence::{self, Silence},
     time::millis,
 };
-use crate::picture::{self, AlertState, Millis};
+use crate::picture::{self, AlertState, Millis, Severity};
 
 /// For so long an alert that is over is shown.
 const SHOWN: Millis = 10 * 60_000;
@@ -22,6 +22,11 @@ const SHOWN: Millis = 10 * 60_000;
 /// What has an explanation is not told for so much longer than the explanation: what a lost node took with
 /// it comes back later than the node.
 pub const LINGER: Millis = 2 * 60_000;
+
+/// What begins so much later than a cause has another one. What a node takes with it goes wrong as soon as the
+/// swarm misses it, and what is placed elsewhere instead may have to pull its image first; but an old task of a
+/// service names the lost node for as long as that is lost.
+pub const EXPLAINS: Millis = 5 * 60_000;
 
 /// What fires again so soon after its end has come back.
 const FLAP: Millis = 30 * 60_000;
@@ -67,6 +72,18 @@ pub struct Alert {
     pub silenced_until: Option<Millis>,
     /// All that explained it since it began.
     causes: BTreeSet<String>,
+    /// When it last became wrong: what comes and goes explains anew what comes with it.
+    began: Millis,
+    /// It was over when it came back; kept until it fires, because its end may still have to be told.
+    before: Option<Before>,
+}
+
+/// The end of what is pending again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Before {
+    since: Millis,
+    fired: Millis,
+    at: Millis,
 }
 
 impl Alert {
@@ -79,7 +96,28 @@ impl Alert {
             seen: false,
             inhibited_by: None,
             silenced_until: None,
+            began: since,
+            before: None,
         }
+    }
+
+    /// It is pending no more. If it was over before, it is again.
+    fn recede(&mut self) -> bool {
+        let Some(Before { since, fired, at }) = self.before.take() else { return false };
+        (self.since, self.phase) = (since, Phase::Resolved { fired, at });
+        true
+    }
+
+    /// Whether it explains what is wrong since `since` and matters so much.
+    fn explains(&self, since: Millis, severity: Severity, now: Millis) -> bool {
+        let lasts = match self.phase {
+            // It decides first.
+            Phase::Pending => self.seen,
+            Phase::Firing { .. } => true,
+            Phase::Resolved { at, .. } => now - at < LINGER,
+        };
+        // Who is told only of what matters more would hear of neither.
+        lasts && severity <= self.condition.severity && since <= self.began.saturating_add(EXPLAINS)
     }
 
     fn state(&self) -> AlertState {
@@ -148,7 +186,7 @@ impl Machine {
         self.alerts.retain(|fingerprint, alert| {
             alert.seen
                 || match &mut alert.phase {
-                    Phase::Pending => !unknown.knows(fingerprint),
+                    Phase::Pending => !unknown.knows(fingerprint) || keep(fingerprint) && alert.recede(),
                     Phase::Firing { clear, .. } => {
                         *clear = unknown.knows(fingerprint).then(|| clear.unwrap_or(now));
                         true
@@ -164,8 +202,10 @@ impl Machine {
         if let Some(alert) = self.alerts.get_mut(&condition.fingerprint)
             && !matches!(alert.phase, Phase::Resolved { .. })
         {
-            if let Phase::Firing { clear, .. } = &mut alert.phase {
-                *clear = None;
+            if let Phase::Firing { clear, .. } = &mut alert.phase
+                && clear.take().is_some()
+            {
+                alert.began = now;
             }
             alert.seen = true;
             alert.causes.extend(condition.causes.iter().cloned());
@@ -173,7 +213,11 @@ impl Machine {
             return;
         }
         let fingerprint = condition.fingerprint.clone();
-        let alert = Alert { seen: true, ..Alert::new(condition, Phase::Pending, now) };
+        let before = self.alerts.get(&fingerprint).and_then(|alert| match alert.phase {
+            Phase::Resolved { fired, at } => Some(Before { since: alert.since, fired, at }),
+            Phase::Pending | Phase::Firing { .. } => None,
+        });
+        let alert = Alert { seen: true, before, ..Alert::new(condition, Phase::Pending, now) };
         self.alerts.insert(fingerprint, alert);
     }
 
@@ -185,6 +229,7 @@ impl Machine {
                     let wait = millis(patience.wait).saturating_add(alert.condition.extra_wait);
                     if alert.seen && now - alert.since >= wait {
                         alert.phase = Phase::Firing { at: now, clear: None };
+                        alert.before = None;
                         let flaps = self.flaps.entry(fingerprint.clone()).or_default();
                         let is_back = flaps.resolved > 0 && now - flaps.resolved < FLAP;
                         flaps.times = if is_back { flaps.times + 1 } else { 0 };
@@ -208,17 +253,14 @@ impl Machine {
 
     /// Who needs to be told.
     fn judge(&mut self, silences: &[Silence], now: Millis) {
-        let explains = |cause: &&String| match self.alerts.get(*cause).map(|cause| (cause.seen, cause.phase)) {
-            // It decides first.
-            Some((seen, Phase::Pending)) => seen,
-            Some((_, Phase::Firing { .. })) => true,
-            Some((_, Phase::Resolved { at, .. })) => now - at < LINGER,
-            None => false,
-        };
         // One that fires says more than one that may yet.
         let is_firing =
             |cause: &&String| self.alerts.get(*cause).is_some_and(|cause| matches!(cause.phase, Phase::Firing { .. }));
         let explanation = |alert: &Alert| {
+            let explains = |cause: &&String| {
+                let cause = self.alerts.get(*cause);
+                cause.is_some_and(|cause| cause.explains(alert.since, alert.condition.severity, now))
+            };
             let mut explaining = alert.causes.iter().filter(explains);
             explaining.clone().find(is_firing).or_else(|| explaining.next()).cloned()
         };
@@ -240,6 +282,8 @@ impl Machine {
             Some(alert) if alert.phase == Phase::Pending => {
                 alert.phase = adopted.phase;
                 alert.since = alert.since.min(since);
+                alert.began = alert.began.min(since);
+                alert.before = None;
             }
             Some(_) => {}
         }

@@ -112,10 +112,12 @@ async fn run(place: Place, publish: watch::Sender<Observed>) {
     loop {
         let trouble = match Client::connect(&place).await {
             Ok(client) => {
-                info!(engine = %place, api = client.version(), "connected to the engine");
                 publish.send_modify(|observed| observed.version = Some(client.version()));
-                pause = PAUSE;
-                follow(&client, &mut memory, &publish).await
+                let connected = || {
+                    info!(engine = %place, api = client.version(), "connected to the engine");
+                    pause = PAUSE;
+                };
+                follow(&client, &mut memory, &publish, connected).await
             }
             Err(trouble) => trouble,
         };
@@ -138,8 +140,15 @@ fn fail(publish: &watch::Sender<Observed>, trouble: Trouble) {
     });
 }
 
-/// Asks until something goes wrong, and returns that.
-async fn follow(client: &Client, memory: &mut Memory, publish: &watch::Sender<Observed>) -> Trouble {
+/// Asks until something goes wrong, and returns that. `connected` is called at the first good answer: an engine
+/// may tell its version and nothing else.
+async fn follow(
+    client: &Client,
+    memory: &mut Memory,
+    publish: &watch::Sender<Observed>,
+    connected: impl FnOnce(),
+) -> Trouble {
+    let mut connected = Some(connected);
     let news = Arc::new(Notify::new());
     let _listening = Listening(tokio::spawn(listen(client.clone(), news.clone())));
     let mut asked_about: Option<Instant> = None;
@@ -162,6 +171,9 @@ async fn follow(client: &Client, memory: &mut Memory, publish: &watch::Sender<Ob
                 if lists.lost != lost {
                     lost = lists.lost;
                     warn!(entries = lost, "entries of the engine's lists cannot be read, and are left out");
+                }
+                if let Some(connected) = connected.take() {
+                    connected();
                 }
                 let at = now();
                 let swarm = memory.swarm(&lists, at);

@@ -149,6 +149,18 @@ mod tests {
     }
 
     #[test]
+    fn after_a_change_of_leaders_nodes_stay_ready_unless_the_managers_do_not_reach_them() {
+        let ready =
+            |state, reachable, availability| Node { state, reachable, availability, ..Node::default() }.is_ready();
+        for (reachable, expected) in [(None, true), (Some(true), true), (Some(false), false)] {
+            assert_eq!(ready(NodeState::Unknown, reachable, Availability::Active), expected, "{reachable:?}");
+            assert!(!ready(NodeState::Unknown, reachable, Availability::Drain));
+            assert!(!ready(NodeState::Down, reachable, Availability::Active));
+            assert!(ready(NodeState::Ready, reachable, Availability::Active));
+        }
+    }
+
+    #[test]
     fn a_wait_is_at_most_thirty_seconds() {
         for (query, seconds) in [
             (None, Some(0)),

@@ -28,7 +28,7 @@ export function parse(hash) {
   const fields = new URLSearchParams(hash.replace(/^#/, ""));
   const filter = { ...NOTHING, stopped: fields.get("stopped") === "1" };
   for (const key of KEYS) filter[key] = fields.get(key) ?? "";
-  if (!(filter.state in STATES)) filter.state = "";
+  if (!Object.hasOwn(STATES, filter.state)) filter.state = "";
   return filter;
 }
 
@@ -49,7 +49,7 @@ export const terms = (filter) => filter.q.toLowerCase().split(/\s+/).filter(Bool
 // A function that tells of a task's id whether it is shown.
 export function matcher(filter, store) {
   const words = terms(filter);
-  const state = STATES[filter.state];
+  const state = Object.hasOwn(STATES, filter.state) ? STATES[filter.state] : undefined;
   // Who asks for what has failed wants what has been replaced as well.
   const past = filter.stopped || filter.state === "stopped" || filter.state === "trouble";
   return (id) => {

@@ -164,7 +164,7 @@ listen(board, {
 
 let before;
 
-// Of the origin: a relative address would inherit the password of http://user:password@host/, which fetch refuses.
+// Of the origin: a relative address would inherit the password of a page opened as user:password@host, which fetch refuses.
 const connection = new Connection(new URL("/api/events", location.origin), {
   event(name, data) {
     if (name === "snapshot") store.snapshot(data);

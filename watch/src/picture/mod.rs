@@ -113,10 +113,16 @@ pub struct Node {
 }
 
 impl Node {
-    /// New visitors may be sent to it: the routing mesh answers there.
+    /// New visitors may be sent to it: the routing mesh answers there. A new leader knows nothing of any node for a
+    /// while; then one counts unless the other managers do not reach it.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.state == NodeState::Ready && self.availability != Availability::Drain
+        let is_there = match self.state {
+            NodeState::Ready => true,
+            NodeState::Unknown => self.reachable != Some(false),
+            NodeState::Down | NodeState::Disconnected => false,
+        };
+        is_there && self.availability != Availability::Drain
     }
 }
 

@@ -9,6 +9,7 @@ mod patience;
 
 use std::{
     convert::Infallible,
+    io,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -24,6 +25,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -45,6 +47,10 @@ const HEAD: Duration = Duration::from_secs(20);
 
 /// How long a client may leave what it is sent unread.
 const UNREAD: Duration = Duration::from_secs(10);
+
+/// How long a client may leave what it is sent unacknowledged, while there is room for more: one whose machine is
+/// gone without a word, and whose stream would go into the kernel's buffer for minutes.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
 /// The most that a head may take.
 const HEAD_BYTES: usize = 16 << 10;
@@ -93,7 +99,9 @@ async fn accept(listener: TcpListener, web: Arc<Web>, max: usize, stopped: watch
 }
 
 async fn connection(stream: TcpStream, member: Arc<Member>, web: Arc<Web>, mut stopped: watch::Receiver<()>) {
-    if let Err(error) = stream.set_nodelay(true) {
+    let bound = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
+    let bounded = || sockopt::set_tcp_user_timeout(&stream, bound).map_err(io::Error::from);
+    if let Err(error) = stream.set_nodelay(true).and_then(|()| bounded()) {
         debug!(%error, "the connection broke before it began");
         return;
     }

@@ -53,8 +53,8 @@ impl Http {
         match request.send().await {
             Ok(response) => answered(&host, response, secrets).await,
             Err(error) => {
-                let error = reason(&error.without_url());
-                Err(Trouble::passing(redacted(&format!("{host}: {error}"), secrets)))
+                let error = format!("{host}: {}", causes(&error.without_url()));
+                Err(Trouble::passing(clean(&redacted(&error, secrets), 300)))
             }
         }
     }
@@ -67,7 +67,8 @@ async fn answered(host: &str, response: Response, secrets: &[&str]) -> Result<()
     }
     let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let asked = asked.map(Duration::from_secs);
-    let body = redacted(&clean(&start(response).await, 200), secrets);
+    // In this order: of a secret that is cut off, the rest would not be found.
+    let body = clean(&redacted(&start(response).await, secrets), 200);
     let error = format!("{host} answered {status}{}{body}", if body.is_empty() { "" } else { ": " });
     let passes = status.is_server_error()
         || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
@@ -89,8 +90,13 @@ async fn start(mut response: Response) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// An error with its causes, without what only repeats.
+/// An error with its causes, as a short line.
 pub(super) fn reason(error: &dyn std::error::Error) -> String {
+    clean(&causes(error), 300)
+}
+
+/// An error with its causes, without what only repeats.
+fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -101,16 +107,15 @@ pub(super) fn reason(error: &dyn std::error::Error) -> String {
         }
         next = cause.source();
     }
-    clean(&text, 300)
+    text
 }
 
 /// `text` without the secrets, which a server may repeat.
-fn redacted(text: &str, secrets: &[&str]) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| secret.len() > 3) {
-        text = text.replace(secret, "(secret)");
-    }
-    text
+pub(super) fn redacted(text: &str, secrets: &[&str]) -> String {
+    let mut secrets: Vec<_> = secrets.iter().filter(|secret| secret.len() > 3).collect();
+    // One may be a part of another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, "(secret)"))
 }
 
 /// A field of a request that nobody logs.
@@ -118,6 +123,11 @@ pub(super) fn field(name: &HeaderName, value: &Secret) -> Option<(HeaderName, He
     let mut value = HeaderValue::from_str(value.expose()).ok()?;
     value.set_sensitive(true);
     Some((name.clone(), value))
+}
+
+/// What of a field's value may be a secret: all of it, and its words, as in `Bearer TOKEN`.
+pub(super) fn words(value: &Secret) -> impl Iterator<Item = &str> {
+    std::iter::once(value.expose()).chain(value.expose().split_whitespace())
 }
 
 /// What of an address may be a secret: all behind the host.

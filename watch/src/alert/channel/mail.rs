@@ -15,6 +15,7 @@ use lettre::{
     },
 };
 use rustls::pki_types::CertificateDer;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Trouble, http::reason, to_each};
 use crate::{
@@ -67,15 +68,17 @@ impl Mailer {
         context: &Context,
         notice: &Notice,
         now: Millis,
+        end: Instant,
     ) -> Result<(), Trouble> {
         let message = message(mail, context, notice, now)?;
-        match self.transport.send(message.clone()).await {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_permanent() && mail.to.len() > 1 => {}
-            Err(error) => return Err(trouble(mail, &error)),
+        match timeout_at(end, self.transport.send(message.clone())).await {
+            Err(_) => return Err(Trouble::late()),
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) if error.is_permanent() && mail.to.len() > 1 => {}
+            Ok(Err(error)) => return Err(trouble(mail, &error)),
         }
         let bytes = message.formatted();
-        to_each(&mail.to, |to| {
+        to_each(&mail.to, end, |to| {
             let envelope = Envelope::new(Some(mail.from.email.clone()), vec![to.email.clone()]);
             let bytes = &bytes;
             async move {

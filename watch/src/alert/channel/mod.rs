@@ -1,5 +1,8 @@
 //! What carries messages: mail, SMS, webhooks. Each attempt is bounded, and says what would help against its
 //! failure; the desk decides whether and when to try again.
+//!
+//! Of several recipients each has a bound of its own, within that of the whole: one who cannot be reached must
+//! not hide that the others have the message, or they would get it again and again.
 
 mod http;
 mod mail;
@@ -12,6 +15,7 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub use self::http::Http;
 pub(super) use self::http::secrets;
@@ -56,6 +60,11 @@ impl Trouble {
     /// One that may pass.
     fn passing(error: impl Into<String>) -> Self {
         Self { error: error.into(), hint: Hint::Again(None) }
+    }
+
+    /// No answer yet, which may come or not.
+    fn late() -> Self {
+        Self::passing("not done in time")
     }
 
     /// One that will not.
@@ -114,12 +123,8 @@ impl Sender {
     /// # Errors
     /// It was not sent, or not to all, or nobody knows.
     pub async fn send(&self, notice: &Notice) -> Result<(), Failure> {
-        let sent = tokio::time::timeout(self.channel.timeout, self.try_send(notice, time::now()));
-        let sent = sent.await.unwrap_or_else(|_| {
-            let within = humantime::format_duration(self.channel.timeout);
-            Err(Trouble::passing(format!("not done within {within}")))
-        });
-        sent.map_err(|trouble| Failure {
+        let end = Instant::now() + self.channel.timeout;
+        self.try_send(notice, time::now(), end).await.map_err(|trouble| Failure {
             retry: match trouble.hint {
                 Hint::Again(asked) => Retry::After(pause(notice.failures, fastrand::f64(), asked)),
                 Hint::Hopeless => Retry::Hopeless,
@@ -129,13 +134,13 @@ impl Sender {
         })
     }
 
-    async fn try_send(&self, notice: &Notice, now: Millis) -> Result<(), Trouble> {
+    async fn try_send(&self, notice: &Notice, now: Millis, end: Instant) -> Result<(), Trouble> {
         match (&self.way, &self.channel.kind) {
-            (Way::Mail(mailer), Kind::Mail(mail)) => mailer.send(mail, &self.context, notice, now).await,
-            (Way::Sms(http), Kind::Sms(sms)) => sms::send(http, sms, &self.context, notice).await,
+            (Way::Mail(mailer), Kind::Mail(mail)) => mailer.send(mail, &self.context, notice, now, end).await,
+            (Way::Sms(http), Kind::Sms(sms)) => sms::send(http, sms, &self.context, notice, end).await,
             (Way::Webhook(http), Kind::Webhook(webhook)) => {
                 let repeat = time::millis(self.channel.repeat);
-                webhook::send(http, webhook, &self.context, notice, repeat, now).await
+                until(end, webhook::send(http, webhook, &self.context, notice, repeat, now)).await
             }
             // They are made of each other.
             _ => Ok(()),
@@ -150,14 +155,22 @@ fn pause(failures: u32, random: f64, asked: Option<Duration>) -> Duration {
     asked.map_or(pause, |asked| pause.max(asked.min(ASKED)))
 }
 
-/// Sends to each of several. Once some have it, only the others are tried again, and no more than once: what
-/// everybody gets twice helps nobody.
-async fn to_each<T, F>(recipients: &[T], send: impl Fn(&T) -> F) -> Result<(), Trouble>
+/// One attempt, which ends at `end` at the latest.
+async fn until(end: Instant, attempt: impl Future<Output = Result<(), Trouble>>) -> Result<(), Trouble> {
+    timeout_at(end, attempt).await.unwrap_or_else(|_| Err(Trouble::late()))
+}
+
+/// Sends to each of several, until `end` at the latest. Once some have it, only the others are tried again, and
+/// no more than once: what everybody gets twice helps nobody.
+async fn to_each<T, F>(recipients: &[T], end: Instant, send: impl Fn(&T) -> F) -> Result<(), Trouble>
 where
     F: Future<Output = Result<(), Trouble>>,
 {
     const BREATH: Duration = Duration::from_secs(1);
-    let first = join_all(recipients.iter().map(&send)).await;
+    let left = || end.saturating_duration_since(Instant::now());
+    // Half of the time, where somebody else may be left to be tried again.
+    let half = if recipients.len() > 1 { Instant::now() + left() / 2 } else { end };
+    let first = join_all(recipients.iter().map(|to| until(half, send(to)))).await;
     let failed: Vec<_> = recipients.iter().zip(first).filter_map(|(to, result)| Some((to, result.err()?))).collect();
     if failed.len() == recipients.len() {
         // What may pass says more than what will not.
@@ -168,13 +181,13 @@ where
         };
     }
     if failed.iter().any(|(_, trouble)| trouble.hint != Hint::Hopeless) {
-        tokio::time::sleep(BREATH).await;
+        sleep(BREATH.min(left() / 4)).await;
     }
     let again = failed.into_iter().map(|(to, trouble)| {
         let sending = (trouble.hint != Hint::Hopeless).then(|| send(to));
         async move {
             match sending {
-                Some(sending) => sending.await.err(),
+                Some(sending) => until(end, sending).await.err(),
                 None => Some(trouble),
             }
         }

@@ -1,5 +1,7 @@
 //! SMS, by the form API that Twilio has and others copy: one request for each number, 201 when it is taken.
 
+use tokio::time::Instant;
+
 use super::{Http, Trouble, to_each};
 use crate::alert::{
     desk::Notice,
@@ -7,17 +9,19 @@ use crate::alert::{
     text::{self, Context},
 };
 
-pub(super) async fn send(http: &Http, sms: &Sms, context: &Context, notice: &Notice) -> Result<(), Trouble> {
+pub(super) async fn send(
+    http: &Http,
+    sms: &Sms,
+    context: &Context,
+    notice: &Notice,
+    end: Instant,
+) -> Result<(), Trouble> {
     let text = text::sms(context, notice);
     let base = sms.base.to_string();
     let url = format!("{}/2010-04-01/Accounts/{}/Messages.json", base.trim_end_matches('/'), sms.account);
-    to_each(&sms.to, |to| {
+    to_each(&sms.to, end, |to| {
         let form = [("To", to.as_str()), ("From", sms.from.as_str()), ("Body", text.as_str())];
-        let form = if sms.from.starts_with("MG") {
-            [form[0], ("MessagingServiceSid", sms.from.as_str()), form[2]]
-        } else {
-            form
-        };
+        let form = if sms.is_service() { [form[0], ("MessagingServiceSid", sms.from.as_str()), form[2]] } else { form };
         let request = http.post(&url).basic_auth(&sms.account, Some(sms.token.expose())).form(&form);
         let secrets = [sms.token.expose()];
         let url = &url;

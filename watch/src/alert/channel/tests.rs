@@ -18,7 +18,8 @@ fn pauses_grow_to_a_bound_and_differ() {
 /// Sends to `a`, `b` and `c`, who fail so often and so.
 async fn send(fail: &[(&str, usize, Hint)]) -> (Result<(), Trouble>, Vec<String>) {
     let tries = Mutex::new(Vec::new());
-    let sent = to_each(&["a", "b", "c"], |to| {
+    let end = Instant::now() + Duration::from_secs(10);
+    let sent = to_each(&["a", "b", "c"], end, |to| {
         let before = tries.lock().unwrap().iter().filter(|other| *other == to).count();
         tries.lock().unwrap().push((*to).to_owned());
         let failing = fail.iter().find(|(who, times, _)| who == to && before < *times);
@@ -63,4 +64,40 @@ fn of_an_address_only_the_host_is_no_secret() {
         assert!(hidden.contains(&secret), "{secret}");
     }
     assert!(!hidden.contains(&"hooks.example.com"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_cannot_be_reached_in_time_does_not_hide_that_the_others_have_it() {
+    for seconds in [1, 10] {
+        let (begun, timeout) = (Instant::now(), Duration::from_secs(seconds));
+        let tries = Mutex::new(Vec::new());
+        let sent = to_each(&["a", "hangs", "c"], begun + timeout, |to| {
+            tries.lock().unwrap().push((*to).to_owned());
+            let hangs = *to == "hangs";
+            async move { if hangs { std::future::pending().await } else { Ok(()) } }
+        });
+        let trouble = sent.await.unwrap_err();
+        assert_eq!(trouble.hint, Hint::Partial);
+        assert_eq!(trouble.error, "1 of 3 did not get it: not done in time");
+        assert_eq!(tries.into_inner().unwrap(), ["a", "hangs", "c", "hangs"]);
+        assert!(begun.elapsed() <= timeout + Duration::from_millis(1), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_recipient_has_all_the_time() {
+    let begun = Instant::now();
+    let send = |_: &&str| async {
+        sleep(Duration::from_secs(9)).await;
+        Ok(())
+    };
+    assert_eq!(to_each(&["a"], begun + Duration::from_secs(10), send).await, Ok(()));
+}
+
+#[test]
+fn a_secret_is_hidden_though_it_is_a_part_of_another_or_of_a_fields_value() {
+    let value = crate::alert::settings::Secret::new("Bearer tk_abc");
+    let hidden: Vec<_> = http::words(&value).chain(["tk_abcdef"]).collect();
+    let text = http::redacted("not for tk_abc, nor tk_abcdef, nor Bearer tk_abc", &hidden);
+    assert_eq!(text, "not for (secret), nor (secret), nor (secret)");
 }

@@ -4,7 +4,7 @@ use http::Uri;
 
 use super::{
     Http, Trouble,
-    http::{field, secrets},
+    http::{field, secrets, words},
 };
 use crate::{
     alert::{
@@ -43,7 +43,7 @@ pub(super) async fn send(
         if let Some((name, field)) = field(name, value) {
             request = request.header(name, field);
         }
-        hidden.push(value.expose());
+        hidden.extend(words(value));
     }
     Http::send(request, &url, &hidden).await
 }

@@ -75,6 +75,8 @@ pub struct Desk {
     rank: u32,
     /// Since when the ledger answers; `None` while it does not.
     ledger_since: Option<Millis>,
+    /// There is one.
+    has_ledger: bool,
     /// For ids of notices.
     notices: u64,
 }
@@ -134,10 +136,18 @@ impl Desk {
             node: String::new(),
             rank: 0,
             ledger_since: None,
+            has_ledger: true,
             notices: 0,
         };
         desk.replace(orders);
         desk
+    }
+
+    /// There will never be a ledger to write to.
+    #[must_use]
+    pub fn without_ledger(mut self) -> Self {
+        self.has_ledger = false;
+        self
     }
 
     /// Goes on by other orders. What is known of channels that stay is kept.
@@ -182,6 +192,9 @@ impl Desk {
 
     fn compare(&mut self, now: Millis) {
         for state in self.lines.values_mut() {
+            if !self.has_ledger {
+                state.settle();
+            }
             state.compare(self.machine.alerts(), now);
         }
     }
@@ -225,7 +238,7 @@ impl Desk {
         let notice = line.notice(id, job, &granted, self.machine.alerts());
         match notice {
             Some(_) => self.notices += 1,
-            None => line.compare(self.machine.alerts(), now),
+            None => self.compare(now),
         }
         notice
     }
@@ -234,8 +247,8 @@ impl Desk {
     pub fn sent(&mut self, notice: &Notice, outcome: Result<(), Failure>, now: Millis) {
         if let Some(line) = self.lines.get_mut(&notice.line) {
             line.sent(notice, outcome, now);
-            line.compare(self.machine.alerts(), now);
         }
+        self.compare(now);
     }
 
     /// There is a channel to say something through.

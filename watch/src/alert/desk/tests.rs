@@ -349,3 +349,52 @@ fn a_node_that_dies_with_all_that_was_on_it_is_one_message_and_its_return_anothe
         assert!((BACK..BACK + 20).contains(&told[1].0), "{told:?}");
     }
 }
+
+#[test]
+fn an_end_that_nobody_could_be_told_is_told_though_the_trouble_came_back_for_a_moment() {
+    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
+    office.show(&[("a", false)], 10);
+    assert_eq!(office.said(), ["mail Firing node_down 1"]);
+    office.outcome.insert("mail".into(), fails(Retry::After(Duration::from_secs(3))));
+    office.show(&[], 30);
+    office.show(&[("a", false)], 1);
+    office.outcome.clear();
+    office.show(&[], 20);
+    assert_eq!(office.said(), ["mail Resolved node_down 1"]);
+    // The same where even its beginning could not be told.
+    office.outcome.insert("mail".into(), fails(Retry::After(Duration::from_secs(3))));
+    office.show(&[("b", false)], 20);
+    office.show(&[], 20);
+    office.show(&[("b", false)], 1);
+    office.outcome.clear();
+    office.show(&[], 20);
+    assert_eq!(office.said(), ["mail Late node_down 1"]);
+}
+
+#[test]
+fn without_a_ledger_nothing_waits_to_be_written_down() {
+    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
+    let mut desk = Desk::new("i", Arc::new(office.orders.clone())).without_ledger();
+    let mut said = 0;
+    for second in 0..2 * 3600 {
+        office.now += SECOND;
+        let source = Source { node: "m".into(), leader: true, at: Some(office.now), ..Source::default() };
+        let mut picture = Picture { source, ..Picture::default() };
+        // Another node each minute.
+        if second % 60 < 20 {
+            let name = format!("n{}", second / 60);
+            picture.nodes.insert(name, Node { state: NodeState::Down, ..Node::default() });
+        }
+        desk.observe(&picture, office.now);
+        for job in desk.next(office.now) {
+            if let Some(notice) = desk.claimed(&job, Err(()), office.now) {
+                desk.sent(&notice, Ok(()), office.now);
+                said += 1;
+            }
+        }
+        assert!(!desk.is_ahead());
+    }
+    assert_eq!(said, 240);
+    // Ends are remembered for an hour.
+    assert!(desk.lines["mail"].remembers() <= 61, "{}", desk.lines["mail"].remembers());
+}

@@ -28,6 +28,9 @@ const REMEMBERED: Millis = 60 * 60_000;
 /// What nobody has seen for so long is forgotten.
 const FORGOTTEN: Millis = 30 * 24 * 60 * 60_000;
 
+/// No claim lasts for longer: sending may take a minute, and a claim outlives that by some seconds.
+const CLAIMED: Millis = 2 * 60_000;
+
 /// The most entries of a channel; of more, the oldest go.
 const MOST: usize = 5_000;
 
@@ -126,6 +129,20 @@ pub enum Verdict {
 }
 
 impl Book {
+    /// Makes it a book of this time. Another Redis that has become master has a clock of its own, and if that is
+    /// behind, what the book says of the time to come would hold everybody up.
+    pub fn settle(&mut self, now: Millis) {
+        for instances in self.seen.values_mut() {
+            instances.retain(|_, at| *at <= now);
+        }
+        for entry in self.channels.values_mut().flat_map(BTreeMap::values_mut) {
+            entry.claim = entry.claim.take().filter(|claim| claim.until.saturating_sub(now) <= CLAIMED);
+            if let Some(told) = &mut entry.told {
+                told.at = told.at.min(now);
+            }
+        }
+    }
+
     /// Reserves for `owner` what may be said through `channel`, one answer for each want.
     pub fn claim(&mut self, owner: &str, channel: &str, wants: &[Want], lifetime: Millis, now: Millis) -> Vec<Verdict> {
         let entries = self.channels.entry(channel.to_owned()).or_default();

@@ -70,6 +70,12 @@ impl Ledger {
         Self { store }
     }
 
+    /// Somebody keeps it.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Changes the book. `change` may be called several times, and only the last result counts.
     ///
     /// # Errors
@@ -89,6 +95,7 @@ async fn try_update<T>(store: &dyn Store, mut change: impl FnMut(&mut Book, Mill
         // what was announced.
         let before: Book = serde_json::from_str(&text).unwrap_or_default();
         let mut book = before.clone();
+        book.settle(now);
         let result = change(&mut book, now);
         book.prune(now);
         if book == before {

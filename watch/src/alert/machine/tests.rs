@@ -163,3 +163,62 @@ fn an_alert_that_somebody_must_still_be_told_of_is_kept() {
     run.machine.observe(Observation::default(), &run.rules, &[], run.now, |fingerprint| fingerprint == DOWN);
     assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
 }
+
+#[test]
+fn a_cause_explains_what_begins_soon_after_it_and_not_what_goes_wrong_hours_later() {
+    let mut run = Run::new();
+    let down = condition(Rule::NodeDown, "n1");
+    let below = |service: &str| {
+        let mut below = condition(Rule::ServiceBelow, service);
+        below.causes = vec![DOWN.to_owned()];
+        below
+    };
+    let inhibited = |run: &Run, alert: &str| run.machine.alerts()[alert].inhibited_by.is_some();
+    run.show(&[down.clone()], &[], 1);
+    run.show(&[down.clone()], &[], EXPLAINS / SECOND - 1);
+    run.show(&[down.clone(), below("soon")], &[], 1);
+    run.show(&[down.clone(), below("soon"), below("late")], &[], 3600);
+    assert!(inhibited(&run, "service_below/soon"));
+    assert!(!inhibited(&run, "service_below/late"));
+    // What comes and goes takes things with it each time.
+    run.show(&[], &[], 5);
+    run.show(&[down, below("again")], &[], 1);
+    assert_eq!(run.state(DOWN), Some(AlertState::Firing));
+    assert!(inhibited(&run, "service_below/again"));
+}
+
+#[test]
+fn a_cause_explains_nothing_that_matters_more_than_itself() {
+    let mut run = Run::new();
+    let mut drained = condition(Rule::NodeDown, "n1");
+    drained.severity = Severity::Warning;
+    let mut below = condition(Rule::ServiceBelow, "s1");
+    below.causes = vec![DOWN.to_owned()];
+    let inhibited = |run: &Run| run.machine.alerts()["service_below/s1"].inhibited_by.is_some();
+    run.show(&[drained.clone(), below.clone()], &[], 70);
+    assert!(!inhibited(&run));
+    below.severity = Severity::Warning;
+    run.show(&[drained, below], &[], 1);
+    assert!(inhibited(&run));
+}
+
+#[test]
+fn what_is_back_for_a_moment_before_its_end_was_told_is_over_again() {
+    let mut run = Run::new();
+    let down = [condition(Rule::NodeDown, "n1")];
+    run.show(&down, &[], 4);
+    run.show(&[], &[], 11);
+    let (over, since) = (run.phase(DOWN), run.machine.alerts()[DOWN].since);
+    assert!(matches!(over, Some(Phase::Resolved { .. })), "{over:?}");
+    run.show(&down, &[], 1);
+    assert_eq!(run.phase(DOWN), Some(Phase::Pending));
+    let gone = |run: &mut Run, owed: bool| {
+        run.now += SECOND;
+        run.machine.observe(Observation::default(), &run.rules, &[], run.now, |_| owed);
+    };
+    gone(&mut run, true);
+    assert_eq!((run.phase(DOWN), run.machine.alerts()[DOWN].since), (over, since));
+    run.show(&down, &[], 1);
+    gone(&mut run, false);
+    assert_eq!(run.phase(DOWN), None);
+}

@@ -48,18 +48,26 @@ impl Observation {
 pub fn conditions(picture: &Picture, restarts: &Restarts, rules: &Rules, now: Millis) -> Observation {
     let mut found = Observation::default();
     if is_stale(picture, now) {
-        use Rule::{CrashLoop, Disk, ManagerUnreachable, NodeDown, QuorumAtRisk, ServiceBelow, UpdateFailed};
+        use Rule::{
+            Certificate, CrashLoop, Disk, EdgeDown, EdgePool, ManagerUnreachable, NodeDown, QuorumAtRisk, RedisMaster,
+            RedisReplica, SelfSigned, ServiceBelow, UpdateFailed,
+        };
         for rule in [NodeDown, ManagerUnreachable, QuorumAtRisk, ServiceBelow, UpdateFailed, CrashLoop, Disk] {
+            found.unknown(rule, "");
+        }
+        // A node that is cut off reaches neither Redis nor edges, and takes itself for all that is left. Who is
+        // not cut off tells of them; if nobody is, the lost quorum is what has to be told.
+        for rule in [RedisMaster, RedisReplica, EdgePool, EdgeDown, Certificate, SelfSigned] {
             found.unknown(rule, "");
         }
         nodes::stale(picture, &mut found);
     } else {
         nodes::conditions(picture, rules, &mut found);
         services::conditions(picture, restarts, rules, now, &mut found);
+        redis::conditions(picture, &mut found);
+        edges::conditions(picture, rules, now, &mut found);
     }
     nodes::quorum_lost(picture, now, &mut found);
-    redis::conditions(picture, &mut found);
-    edges::conditions(picture, rules, now, &mut found);
     found.conditions.retain_mut(|condition| {
         let setting = rules.of(condition.rule);
         condition.severity = setting.severity.unwrap_or(condition.severity);

@@ -7,7 +7,7 @@ use crate::{
         rule::{Rule, Rules},
         time,
     },
-    picture::{Availability, Millis, Node, NodeRole, Picture, Severity},
+    picture::{Availability, Millis, Node, NodeRole, Picture, Quorum, Severity},
 };
 
 /// What is wrong with nodes and quorum, in a picture that is fresh.
@@ -88,22 +88,35 @@ fn at_risk(picture: &Picture, found: &mut Observation) {
 /// Whether nothing can be changed any more. Also told by an engine that cannot tell anything else.
 pub(super) fn quorum_lost(picture: &Picture, now: Millis, found: &mut Observation) {
     let quorum = picture.quorum;
+    let is_stale = super::is_stale(picture, now);
     if quorum.lost {
-        let summary = format!(
-            "the swarm has lost its quorum: {} of {} managers are reachable, nothing can be changed",
-            quorum.reachable, quorum.managers
-        );
+        let summary = if is_stale {
+            // The last list of nodes is from before; and the other managers may be well.
+            let name = source(picture);
+            format!("the engine of {name} finds no leader: the quorum is lost, or this node is cut off")
+        } else {
+            let Quorum { reachable, managers, .. } = quorum;
+            format!(
+                "the swarm has lost its quorum: {reachable} of {managers} managers are reachable, nothing can be changed"
+            )
+        };
         found.conditions.push(Condition::new(Rule::QuorumLost, "swarm", Severity::Critical, summary));
-    } else if super::is_stale(picture, now) {
+    } else if is_stale {
         found.unknown(Rule::QuorumLost, "");
     }
+}
+
+/// The node of this instance, for people.
+fn source(picture: &Picture) -> String {
+    let id = &picture.source.node;
+    picture.nodes.get(id).map_or_else(|| "an unknown node".to_owned(), |node| named(id, node))
 }
 
 /// The engine of this instance gives no newer picture.
 pub(super) fn stale(picture: &Picture, found: &mut Observation) {
     let source = &picture.source;
     let node = picture.nodes.get(&source.node);
-    let name = node.map_or_else(|| "an unknown node".to_owned(), |node| named(&source.node, node));
+    let name = self::source(picture);
     let since = source.at.map_or_else(|| "the start".to_owned(), time::moment);
     let why = source.error.as_deref().unwrap_or("it does not answer");
     let summary = format!("no picture of the swarm from the engine of {name} since {since}: {why}");

@@ -155,7 +155,7 @@ fn an_engine_that_does_not_answer_makes_nothing_wrong_or_right() {
     for fingerprint in ["node_down/n2", "service_below/web", "quorum_lost/swarm", "crash_loop/x", "disk/n1"] {
         assert!(!observation.knows(fingerprint), "{fingerprint}");
     }
-    for fingerprint in ["redis_master/count", "edge_down/n1", "picture_stale/n1", "channel_failing/mail@n1"] {
+    for fingerprint in ["picture_stale/n1", "channel_failing/mail@n1"] {
         assert!(observation.knows(fingerprint), "{fingerprint}");
     }
     // It also may have stopped to say anything, or never have begun.
@@ -175,6 +175,50 @@ fn a_lost_quorum_is_told_by_an_engine_that_cannot_tell_more_and_explains_why_not
     assert_eq!(found.iter().map(|c| c.rule).collect::<Vec<_>>(), [Rule::PictureStale, Rule::QuorumLost]);
     assert_eq!(found[0].causes, ["quorum_lost/swarm"]);
     assert_eq!(found[1].severity, Severity::Critical);
+}
+
+#[test]
+fn a_lost_quorum_is_told_in_numbers_by_who_knows_them_and_else_as_what_one_engine_sees() {
+    let mut picture = well();
+    picture.quorum = Quorum { managers: 3, reachable: 1, lost: true };
+    let summary = |picture: &Picture| {
+        let found = observe(picture).conditions;
+        found.into_iter().find(|condition| condition.rule == Rule::QuorumLost).unwrap().summary
+    };
+    assert_eq!(
+        summary(&picture),
+        "the swarm has lost its quorum: 1 of 3 managers are reachable, nothing can be changed"
+    );
+    // The last list of nodes is from when all was well.
+    picture.quorum = Quorum { managers: 3, reachable: 3, lost: true };
+    picture.source.error = Some("no leader".into());
+    assert_eq!(
+        summary(&picture),
+        "the engine of serveur17 (10.10.25.165) finds no leader: the quorum is lost, or this node is cut off"
+    );
+}
+
+#[test]
+fn a_node_that_may_be_cut_off_says_nothing_of_redis_and_edges() {
+    let mut picture = well();
+    let master = ("redis-1:6379", Role::Master, false);
+    picture.redis = Some(Redis { sentinels_up: 0, ..redis(&[master]) });
+    let gone = Edge { error: Some("no route to host".into()), ..edge(Some("n2"), 0, true) };
+    picture.edges = [("10.0.1.3:9901".into(), gone)].into();
+    assert_eq!(told(&picture).len(), 2);
+    picture.source.error = Some("no leader".into());
+    let observation = observe(&picture);
+    assert_eq!(observation.conditions.iter().map(|c| c.rule).collect::<Vec<_>>(), [Rule::PictureStale]);
+    for fingerprint in [
+        "redis_master/count",
+        "redis_replica/count",
+        "edge_down/n2",
+        "edge_pool/n2/web",
+        "certificate/x",
+        "self_signed/x",
+    ] {
+        assert!(!observation.knows(fingerprint), "{fingerprint}");
+    }
 }
 
 #[test]

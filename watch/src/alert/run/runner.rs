@@ -69,12 +69,14 @@ impl Runner {
         clock: Clock,
     ) -> Self {
         let me = format!("{:012x}", fastrand::u64(..1 << 48));
+        let desk = Desk::new(&me, settings.orders());
+        let desk = if ledger.is_kept() { desk } else { desk.without_ledger() };
         let (asks, asked) = mpsc::unbounded_channel();
         let (events_to, events) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper::run(me.clone(), ledger, asked, events_to.clone(), metrics.clone()));
         let mut runner = Self {
-            desk: Desk::new(&me, settings.orders()),
+            desk,
             senders,
             pictures,
             asks,

@@ -155,6 +155,14 @@ pub struct Sms {
     pub to: Vec<String>,
 }
 
+impl Sms {
+    /// A messaging service sends, and chooses the number.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        value::is_service(&self.from)
+    }
+}
+
 /// A place that takes POSTs.
 #[derive(Clone, Debug)]
 pub struct Webhook {

@@ -302,3 +302,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn ntfy_needs_a_topic() {
+    let webhook = |url: &str| parse(&folder(), &format!("[[webhook]]\nformat = \"ntfy\"\n{url}"));
+    for url in ["https://ntfy.sh", "https://ntfy.sh/", "https://ntfy.sh//?auth=x"] {
+        let problem = webhook(&format!("url = \"{url}\"")).unwrap_err();
+        assert!(problem.contains("webhook.url: has no topic at its end"), "{problem}");
+    }
+    webhook("url = \"https://ntfy.sh/topic/\"").unwrap();
+    webhook("url_file = \"hook\"").unwrap();
+}

@@ -74,14 +74,22 @@ pub(super) fn telephone(text: &str) -> Parsed<String> {
 pub(super) fn sender(text: &str) -> Parsed<String> {
     let is_name =
         (1..=11).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
-    let is_service =
-        text.len() == 34 && text.starts_with("MG") && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if is_name || is_service || telephone(text).is_ok() {
+    if is_name || is_service(text) || telephone(text).is_ok() {
         return Ok(text.to_owned());
     }
     Err(format!(
         "{text:?} cannot send: write a number like \"+33612345678\", or a name of at most 11 letters and digits"
     ))
+}
+
+/// Whether it is the id of a messaging service. A name may begin with the same letters.
+pub(super) fn is_service(text: &str) -> bool {
+    text.len() == 34 && text.starts_with("MG") && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Whether something stands at the end of an address's path, as ntfy's topics do.
+pub(super) fn has_topic(uri: &Uri) -> bool {
+    uri.path().trim_end_matches('/').rsplit_once('/').is_some_and(|(_, topic)| !topic.is_empty())
 }
 
 /// An account of an SMS service.

@@ -180,7 +180,8 @@ export class Board {
     const dense = this.tiles.size > DENSE_TASKS || store.nodes.size > DENSE_NODES;
     setData(this.root, "dense", dense ? "" : null);
     setHidden(this.empty, store.known && store.nodes.size > 0);
-    if (store.known) setText(this.empty, "The swarm has no nodes.");
+    // Before the engine's first answer nobody knows whether there are any.
+    if (store.known && store.source.at != null) setText(this.empty, "The swarm has no nodes.");
     const visible = [...this.columns.values()].filter((column) => !column.root.hidden).length;
     // A few columns do not spread over all of a wall.
     setStyle(this.holder, "--shown", String(visible));

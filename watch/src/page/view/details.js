@@ -6,6 +6,9 @@ import { element, icon, setData, setHidden, setText } from "./dom.js";
 
 const EARLIER = 8;
 
+// By what stands before the colon. A map: an address may say anything there, such as `__proto__`.
+const KINDS = new Map(Object.entries({ task, node, service, edge }));
+
 export class Details {
   // `act.close()`, `act.filter(fields)` and `act.open(what)` are what its buttons do.
   constructor(act) {
@@ -37,19 +40,31 @@ export class Details {
     }
     const [what, ...rest] = open.split(":");
     const id = rest.join(":");
-    const found = { task, node, service, edge }[what]?.(context, id);
+    const found = KINDS.get(what)?.(context, id);
     setText(this.kind, what);
     setText(this.title, found?.title ?? "Gone");
     const parts = found?.parts ?? [{ text: "It is not in the picture any more." }];
-    // Written anew only when something reads differently, so that a selection or the focus stays.
-    const text = JSON.stringify([open, parts]);
-    if (this.drawn === text) return;
-    this.drawn = text;
-    const focused = this.body.contains(document.activeElement) ? document.activeElement.textContent : null;
+    // Texts, some of which are ages, change in place. Only when rows come or go, or lead elsewhere, are they
+    // written anew: a selection, a click half done and the focus stay.
+    const shape = JSON.stringify([open, parts.map(shapeOf)]);
+    if (this.drawn !== shape) {
+      this.drawn = shape;
+      this.write(parts);
+    }
+    parts.flatMap(textsOf).forEach((text, index) => setText(this.texts[index], text));
+  }
+
+  write(parts) {
+    const focused = this.body.contains(document.activeElement) ? document.activeElement.dataset : null;
     const top = this.body.scrollTop;
-    this.body.replaceChildren(...parts.map(draw));
+    this.texts = [];
+    this.body.replaceChildren(...parts.map((part) => draw(part, this.texts)));
     this.body.scrollTop = top;
-    if (focused !== null) [...this.body.querySelectorAll("button")].find((button) => button.textContent === focused)?.focus();
+    if (!focused) return;
+    const again = [...this.body.querySelectorAll("button")].find(
+      ({ dataset }) => dataset.open === focused.open && dataset.filter === focused.filter,
+    );
+    (again ?? this.title).focus({ preventScroll: true });
   }
 
   focus() {
@@ -58,22 +73,43 @@ export class Details {
 }
 
 // Parts are plain values: { text }, { rows: [label, value, sign] }, { heading, list } or { buttons }.
-function draw(part) {
+
+// A part without the texts that change in place.
+function shapeOf(part) {
+  if (part.rows) return part.rows.map(([label, , sign, open]) => [label, sign, open]);
+  if (part.list) return [part.heading, part.list.map(({ sign, open }) => [sign, open])];
+  return part.buttons ?? [part.mood];
+}
+
+// These texts, in the order in which `draw` adds the elements that hold them.
+function textsOf(part) {
+  if (part.rows) return part.rows.map(([, value]) => value);
+  if (part.list) return part.list.flatMap(({ text, note }) => [text, note]);
+  return part.buttons ? [] : [part.text];
+}
+
+function draw(part, texts) {
+  const holder = (tag, name) => {
+    const made = element(tag, name);
+    texts.push(made);
+    return made;
+  };
+  const words = (open) => {
+    const made = holder(open ? "button" : "span", open ? "link" : "");
+    if (open) Object.assign(made, { type: "button" }).dataset.open = open;
+    return made;
+  };
   if (part.rows) {
     const list = element("dl", "");
-    for (const [label, value, sign, open] of part.rows) {
-      const words = open ? element("button", "link", value) : value;
-      if (open) Object.assign(words, { type: "button" }).dataset.open = open;
-      list.append(element("div", "", element("dt", "", label), element("dd", "", sign ? icon(sign) : null, words)));
+    for (const [label, , sign, open] of part.rows) {
+      list.append(element("div", "", element("dt", "", label), element("dd", "", sign ? icon(sign) : null, words(open))));
     }
     return list;
   }
   if (part.list) {
-    const list = element("ul", "past", ...part.list.map(({ sign, text, note, open }) => {
-      const name = open ? element("button", "link", text) : text;
-      if (open) Object.assign(name, { type: "button" }).dataset.open = open;
-      return element("li", "", icon(sign), element("span", "", name, " ", element("span", "note", note)));
-    }));
+    const list = element("ul", "past", ...part.list.map(({ sign, open }) => (
+      element("li", "", icon(sign), element("span", "", words(open), " ", holder("span", "note")))
+    )));
     return element("section", "", element("h3", "", part.heading), list);
   }
   if (part.buttons) {
@@ -84,8 +120,7 @@ function draw(part) {
       return button;
     }));
   }
-  const text = element("p", part.mood ?? "", part.text);
-  return text;
+  return holder("p", part.mood ?? "");
 }
 
 // Rows without a value are left out: what is not known is not told.

@@ -31,7 +31,7 @@ function move(board, id, key) {
   let next;
   if (key === "Home") next = order[0];
   else if (key === "End") next = order.at(-1);
-  else if (!(key in ARROWS)) return false;
+  else if (!Object.hasOwn(ARROWS, key)) return false;
   else {
     const [across, down] = ARROWS[key];
     if (across !== 0) next = besides(columns[at + across]?.order, index);

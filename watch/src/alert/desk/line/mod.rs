@@ -149,7 +149,9 @@ impl State {
         self.attempted.retain(|fingerprint| match alerts.get(fingerprint).map(|alert| alert.phase) {
             Some(Phase::Firing { .. }) => known.get(fingerprint).is_none_or(|known| known.told.word != Word::Firing),
             Some(Phase::Resolved { .. }) => wanted.contains_key(fingerprint),
-            Some(Phase::Pending) | None => false,
+            // What is back before its end could be told may go again.
+            Some(Phase::Pending) => true,
+            None => false,
         });
         self.known
             .retain(|_, known| known.is_ahead || known.told.word == Word::Firing || now - known.told.at < REMEMBERED);
@@ -313,6 +315,17 @@ impl State {
     /// There is something to say.
     pub(super) fn is_waiting(&self) -> bool {
         !self.wanted.is_empty()
+    }
+
+    /// Nobody keeps a ledger, so nothing has to be written down.
+    pub(super) fn settle(&mut self) {
+        self.released.clear();
+        self.known.values_mut().for_each(|known| known.is_ahead = false);
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembers(&self) -> usize {
+        self.known.len()
     }
 
     pub(super) fn is_ahead(&self) -> bool {

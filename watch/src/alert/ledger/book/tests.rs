@@ -129,3 +129,23 @@ fn it_does_not_grow_without_end() {
     assert_eq!(left.len(), MOST);
     assert!(!left.contains(&"f4") && left.contains(&"f5"));
 }
+
+#[test]
+fn what_a_clock_that_was_ahead_has_written_holds_nobody_up() {
+    let mut book = Book::default();
+    let ahead = NOW + 3_600_000;
+    ask(&mut book, "a", firing(0), ahead);
+    let want = Want { fingerprint: "y".into(), ask: firing(0) };
+    book.claim("a", "mail", &[want], 20_000, NOW);
+    book.record("a", "mail", "z", told(Word::Firing, ahead, Severity::Warning));
+    book.see("b", ["z"], ahead);
+    book.settle(NOW);
+    assert_eq!(ask(&mut book, "b", firing(0), NOW), Verdict::Granted);
+    let want = |fingerprint: &str, ask| [Want { fingerprint: fingerprint.into(), ask }];
+    // Claims of this time stay.
+    assert_eq!(book.claim("b", "mail", &want("y", firing(0)), 20_000, NOW), [Verdict::Busy(20_000)]);
+    assert_eq!(book.claim("a", "mail", &want("z", Ask::Resolved), 20_000, NOW), [Verdict::Granted]);
+    // What is said now is newer than what seemed to be said later.
+    book.record("a", "mail", "z", told(Word::Resolved, NOW, Severity::Warning));
+    assert!(book.told().any(|(_, fingerprint, told)| (fingerprint, told.word) == ("z", Word::Resolved)));
+}

@@ -117,6 +117,13 @@ fn webhook(section: &mut Section<'_>, general: &General, folder: &Path) -> Optio
     let format = section.required("format", &kind::FORMAT);
     let name = section.get("name", &kind::NAME);
     let url = url(section, folder);
+    if format == Some(Format::Ntfy)
+        && let Some(Ok(uri)) = url.as_ref().map(|url| value::url(url.expose()))
+        && !value::has_topic(&uri)
+    {
+        let key = if section.has("url") { "url" } else { "url_file" };
+        section.problem(key, "has no topic at its end, as in \"https://ntfy.sh/topic\"");
+    }
     let headers = headers(section, folder);
     let repeat = match format {
         // It forgets what it does not hear of again, and decides by itself what to tell.

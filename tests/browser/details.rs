@@ -1,0 +1,57 @@
+//! The panel with all that is known of one thing.
+
+use tests::stage::now;
+
+use crate::{Show, pictures, tile};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn details_change_in_place_so_that_focus_and_selection_stay() {
+    let mut picture = pictures::tutorial();
+    picture.tasks.get_mut("task00009").unwrap().since = Some(now() - 5_000);
+    let show = Show::of(picture).await;
+    let page = &show.page;
+    page.click(&tile("task00009")).await;
+    page.until("document.querySelector('#details-title').textContent === 'stackdemo_web.1'").await;
+    page.evaluate(
+        "window.row = (label) => [...document.querySelectorAll('#details dt')].find((name) => name.textContent === label)
+            .nextElementSibling;
+         window.link = document.querySelector(\"#details [data-open='node:node0']\");
+         link.focus();
+         getSelection().selectAllChildren(row('Image'));
+         window.selected = getSelection().toString();
+         window.age = row('For').textContent; 0",
+    )
+    .await;
+    let stays = "link.isConnected && document.activeElement === link && getSelection().toString() === selected
+        && selected.length > 5";
+    assert_eq!(page.evaluate(stays).await, true);
+    // Its age goes on second by second.
+    page.until("row('For').textContent !== age").await;
+    assert_eq!(page.evaluate(stays).await, true);
+    // Another value, too, stands where the one before stood.
+    show.stage.change(|picture| picture.tasks.get_mut("task00009").unwrap().restarts = 7);
+    page.until("row('Restarts').textContent === '7'").await;
+    assert_eq!(page.evaluate(stays).await, true);
+    // A new row writes all of them anew, and the focus is on the same thing.
+    show.stage.change(|picture| {
+        picture.tasks.get_mut("task00009").unwrap().exit_code = Some(3);
+        picture.nodes.get_mut("node0").unwrap().hostname = "renamed".to_owned();
+    });
+    page.until("row('Exit code').textContent === '3'").await;
+    assert_eq!(page.evaluate("document.activeElement.dataset.open").await, "node:node0");
+    assert_eq!(page.text("#details [data-open='node:node0']").await, "renamed");
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_names_what_every_object_has_is_drawn_like_any_other() {
+    let show = Show::of(pictures::tutorial()).await;
+    let page = &show.page;
+    for word in ["__proto__", "constructor", "toString"] {
+        page.evaluate(&format!("location.hash = 'state={word}&open={word}:x'")).await;
+        page.until(&format!("document.querySelector('#details .kind').textContent === '{word}'")).await;
+        assert_eq!(page.text("#details-title").await, "Gone");
+        assert_eq!(page.visible(".tile").await, 12);
+    }
+    show.end();
+}
