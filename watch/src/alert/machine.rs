@@ -74,6 +74,8 @@ pub struct Alert {
     causes: BTreeSet<String>,
     /// When it last became wrong: what comes and goes explains anew what comes with it.
     began: Millis,
+    /// Since when it matters so much: what grows worse later may have another cause.
+    matters: Millis,
     /// It was over when it came back; kept until it fires, because its end may still have to be told.
     before: Option<Before>,
 }
@@ -97,6 +99,7 @@ impl Alert {
             inhibited_by: None,
             silenced_until: None,
             began: since,
+            matters: since,
             before: None,
         }
     }
@@ -108,7 +111,7 @@ impl Alert {
         true
     }
 
-    /// Whether it explains what is wrong since `since` and matters so much.
+    /// Whether it explains what matters so much since `since`.
     fn explains(&self, since: Millis, severity: Severity, now: Millis) -> bool {
         let lasts = match self.phase {
             // It decides first.
@@ -207,6 +210,9 @@ impl Machine {
             {
                 alert.began = now;
             }
+            if condition.severity > alert.condition.severity {
+                alert.matters = now;
+            }
             alert.seen = true;
             alert.causes.extend(condition.causes.iter().cloned());
             alert.condition = condition;
@@ -259,7 +265,7 @@ impl Machine {
         let explanation = |alert: &Alert| {
             let explains = |cause: &&String| {
                 let cause = self.alerts.get(*cause);
-                cause.is_some_and(|cause| cause.explains(alert.since, alert.condition.severity, now))
+                cause.is_some_and(|cause| cause.explains(alert.matters, alert.condition.severity, now))
             };
             let mut explaining = alert.causes.iter().filter(explains);
             explaining.clone().find(is_firing).or_else(|| explaining.next()).cloned()

@@ -99,9 +99,7 @@ async fn accept(listener: TcpListener, web: Arc<Web>, max: usize, stopped: watch
 }
 
 async fn connection(stream: TcpStream, member: Arc<Member>, web: Arc<Web>, mut stopped: watch::Receiver<()>) {
-    let bound = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
-    let bounded = || sockopt::set_tcp_user_timeout(&stream, bound).map_err(io::Error::from);
-    if let Err(error) = stream.set_nodelay(true).and_then(|()| bounded()) {
+    if let Err(error) = set_options(&stream) {
         debug!(%error, "the connection broke before it began");
         return;
     }
@@ -134,6 +132,12 @@ async fn connection(stream: TcpStream, member: Arc<Member>, web: Arc<Web>, mut s
     }
 }
 
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let bound = u32::try_from(UNACKNOWLEDGED.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(stream, bound).map_err(io::Error::from)
+}
+
 /// A body that keeps its connection busy.
 struct Counted {
     body: Body,
@@ -157,5 +161,20 @@ impl HttpBody for Counted {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_acknowledges_nothing_is_left_by_the_kernel() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&stream), Ok(0), "the system's own, which is many minutes");
+        set_options(&stream).unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&stream), Ok(20_000));
     }
 }

@@ -180,6 +180,13 @@ fn a_cause_explains_what_begins_soon_after_it_and_not_what_goes_wrong_hours_late
     run.show(&[down.clone(), below("soon"), below("late")], &[], 3600);
     assert!(inhibited(&run, "service_below/soon"));
     assert!(!inhibited(&run, "service_below/late"));
+    // Nor does it explain what grows worse hours later.
+    let mut worse = below("soon");
+    worse.severity = Severity::Warning;
+    run.show(&[down.clone(), worse], &[], 1);
+    assert!(inhibited(&run, "service_below/soon"));
+    run.show(&[down.clone(), below("soon")], &[], 1);
+    assert!(!inhibited(&run, "service_below/soon"));
     // What comes and goes takes things with it each time.
     run.show(&[], &[], 5);
     run.show(&[down, below("again")], &[], 1);
