@@ -283,10 +283,12 @@ async fn whatever_the_picture_says_is_text() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swarm_that_nobody_has_told_of_yet_is_not_one_without_nodes() {
-    let stage = Stage::start(Picture::default()).await;
+    let mut picture = Picture::default();
+    picture.source.error = Some("the engine is not there: nobody listens".to_owned());
+    let stage = Stage::start(picture).await;
     let browser = Browser::start().await;
     let page = browser.page().await;
     page.open(&stage.url()).await;
-    page.until("/^live/.test(document.querySelector('#connection').innerText)").await;
+    page.until("document.body.innerText.includes('There is no picture yet: the engine is not there')").await;
     assert_eq!(page.text("#empty").await, "Waiting for the first picture.");
 }

@@ -133,6 +133,7 @@ async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
     page.click("#alerts .summary").await;
     page.until("document.querySelector('#details-title').textContent === 'serveur18'").await;
     page.click("#details .close").await;
+    page.until("document.querySelector('#details').hidden").await;
     // What is open and goes away says so.
     page.click("#filter-clear").await;
     page.click(&tile("task00009")).await;

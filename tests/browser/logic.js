@@ -136,7 +136,7 @@
     // What every object has is no state.
     for (const state of ["__proto__", "constructor", "toString"]) {
       equal(filter.parse(`#state=${state}`), { ...filter.NOTHING });
-      equal(filter.matcher({ ...filter.NOTHING, state }, { tasks: new Map([["t", task({})]]), services: new Map(), nodes: new Map() })("t"), true);
+      equal(filter.matcher({ ...filter.NOTHING, state }, { tasks: new Map([["t", { state: "running", desired: "running", image: {} }]]), services: new Map(), nodes: new Map() })("t"), true);
     }
   });
 
