@@ -101,3 +101,13 @@ fn a_secret_is_hidden_though_it_is_a_part_of_another_or_of_a_fields_value() {
     let text = http::redacted("not for tk_abc, nor tk_abcdef, nor Bearer tk_abc", &hidden);
     assert_eq!(text, "not for (secret), nor (secret), nor (secret)");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_hangs_once_has_time_left_for_another_attempt() {
+    let hung = Mutex::new(false);
+    let sent = to_each(&["a", "hangs"], Instant::now() + Duration::from_secs(2), |to| {
+        let hangs = *to == "hangs" && !std::mem::replace(&mut *hung.lock().unwrap(), true);
+        async move { if hangs { std::future::pending().await } else { Ok(()) } }
+    });
+    assert_eq!(sent.await, Ok(()));
+}

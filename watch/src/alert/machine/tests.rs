@@ -174,8 +174,8 @@ fn a_cause_explains_what_begins_soon_after_it_and_not_what_goes_wrong_hours_late
         below
     };
     let inhibited = |run: &Run, alert: &str| run.machine.alerts()[alert].inhibited_by.is_some();
-    run.show(&[down.clone()], &[], 1);
-    run.show(&[down.clone()], &[], EXPLAINS / SECOND - 1);
+    run.show(std::slice::from_ref(&down), &[], 1);
+    run.show(std::slice::from_ref(&down), &[], EXPLAINS / SECOND - 1);
     run.show(&[down.clone(), below("soon")], &[], 1);
     run.show(&[down.clone(), below("soon"), below("late")], &[], 3600);
     assert!(inhibited(&run, "service_below/soon"));
