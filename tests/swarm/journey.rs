@@ -80,10 +80,16 @@ fn trial(step: &'static Step, shared: Arc<Shared>) -> Trial {
 }
 
 impl Journey {
-    /// Switches on what a step that failed has left switched off.
+    /// Takes back what a step that failed has left undone: hosts that are off, cut off or drained.
     async fn restore(&mut self) {
         for host in &mut self.cluster.hosts {
             host.start().await.unwrap_or_else(|error| panic!("{error}"));
+        }
+        for host in &self.cluster.hosts {
+            let others = self.cluster.hosts.iter().map(|other| other.address);
+            host.join_again(&others.filter(|other| *other != host.address).collect::<Vec<_>>()).await.unwrap_or(());
+            // Fails where there is no quorum, or nothing to take back.
+            host.run(&format!("docker node update --availability active {}", host.name)).await.map_or((), drop);
         }
     }
 
