@@ -89,7 +89,8 @@ impl Journey {
             let others = self.cluster.hosts.iter().map(|other| other.address);
             host.join_again(&others.filter(|other| *other != host.address).collect::<Vec<_>>()).await.unwrap_or(());
             // Fails where there is no quorum, or nothing to take back.
-            host.run(&format!("docker node update --availability active {}", host.name)).await.map_or((), drop);
+            let taken_back = host.run(&format!("docker node update --availability active {}", host.name)).await;
+            drop(taken_back);
         }
     }
 

@@ -27,10 +27,11 @@ const THINK: Duration = Duration::from_millis(60);
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// How long somebody waits for an answer. From a machine that is gone none comes.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(12);
 
-/// How long an answer that comes may take: the edge gives a connection up after 3 s, and the counter has 1.8 s.
-const ANSWERED: Duration = Duration::from_secs(6);
+/// How long an answer that comes may take. The counter has 1.8 s; the edge gives a connection up after 3 s, and tries
+/// two more, each for a second, when more machines are gone than one.
+const ANSWERED: Duration = Duration::from_secs(10);
 
 /// How many addresses one tries who goes by DNS: each of them, and the first one once more.
 const TRIES: usize = 4;
@@ -43,7 +44,7 @@ const CALM: Duration = Duration::from_secs(1);
 const WHOLE: Duration = Duration::from_secs(240);
 
 /// How long a visit may take that may be without an answer.
-const HIT: Duration = Duration::from_secs(10);
+const HIT: Duration = Duration::from_secs(14);
 
 /// How long all may be without an answer while the swarm mends itself.
 const OUTAGE: Duration = Duration::from_secs(90);
