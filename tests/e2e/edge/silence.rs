@@ -40,8 +40,8 @@ async fn a_request_to_a_machine_that_has_fallen_silent_is_sent_elsewhere() {
         assert_eq!(deadline("an answer", SOON, client.get("/")).await.unwrap().status, 200);
     }
     let port = upstreams[0].address().port().to_string();
-    let dropped = Command::new("iptables").args(["-w", "-A", "INPUT", "-p", "tcp", "--dport", &port, "-j", "DROP"]);
-    assert!({ dropped }.status().unwrap().success());
+    let rule = ["-w", "-A", "INPUT", "-p", "tcp", "--dport", &port, "-j", "DROP"];
+    assert!(Command::new("iptables").args(rule).status().unwrap().success());
     let before = upstreams[1].requests_for("/");
     let mut longest = Duration::ZERO;
     for _ in 0..4 {
