@@ -107,7 +107,8 @@ impl Contacts {
 
     async fn connect(&self, address: SocketAddr) -> Result<TcpStream, Contact> {
         let connecting = timeout(self.timeout, TcpStream::connect(address)).await;
-        let stream = connecting.map_err(|_| Contact::Timeout(self.timeout))?.map_err(|error| failed(&error, self.timeout))?;
+        let stream =
+            connecting.map_err(|_| Contact::Timeout(self.timeout))?.map_err(|error| failed(&error, self.timeout))?;
         // On one host, a port that nobody listens on may be drawn as the port to connect from.
         if stream.local_addr().is_ok_and(|own| own == address) { Err(Contact::Refused) } else { Ok(stream) }
     }

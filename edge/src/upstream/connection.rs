@@ -192,7 +192,8 @@ impl Connection {
             Ok(Err(error)) => return Err(Error::because(Kind::Connect, Retry::Unsent, error)),
             Err(_elapsed) => return Err(Error::new(Kind::ConnectTimeout, Retry::Unsent)),
         };
-        set_options(&stream, pool.timeouts.unacknowledged).map_err(|error| Error::because(Kind::Connect, Retry::Unsent, error))?;
+        set_options(&stream, pool.timeouts.unacknowledged)
+            .map_err(|error| Error::because(Kind::Connect, Retry::Unsent, error))?;
         let now = Instant::now();
         Ok(Box::new(Self {
             stream,

@@ -173,7 +173,8 @@ fn few(facts: &Facts, findings: &mut Findings) {
                 (_, "A") => "clients with IPv4 alone",
                 _ => "clients with IPv6 alone",
             };
-            let mend = format!("when its machine is down, {clients} have nowhere else to go: add a record for each edge");
+            let mend =
+                format!("when its machine is down, {clients} have nowhere else to go: add a record for each edge");
             findings.hint("one_address", only, message, mend);
         }
     }
