@@ -24,6 +24,7 @@ fn pool(endpoints: &[impl ToString], unacknowledged: &str) -> String {
 }
 
 /// Whether the test of this name runs in a network of its own now; else it is over.
+#[expect(clippy::print_stderr, reason = "nobody else says that nothing was tested")]
 fn is_apart(test: &str) -> bool {
     netns::apart(&format!("edge::silence::{test}")).unwrap_or_else(|why| {
         eprintln!("SKIPPED: {why}");
