@@ -1,6 +1,6 @@
 #!/bin/sh
 # Deploys the stack with the variables in stack.env, and waits until it runs so. On a manager:
-#     deploy/up.sh [SECONDS]
+#     deploy/up.sh [SECONDS]      60 for each node, 300 at least
 set -eu
 cd "$(dirname "$0")/.."
 
