@@ -4,11 +4,23 @@
 #     deploy/count.sh whole        the same; fails unless all three Redis and all three sentinels are in step
 #     deploy/count.sh here         the number that this node's volume holds, whether a Redis runs or not
 #     deploy/count.sh raise N      makes it at least N, held by two Redis; never lowers it
+#     deploy/count.sh save FILE [here]    writes the number to FILE, unless that holds a greater one
 # The number goes to standard output, everything else to standard error.
 set -eu
 
 stack=${STACK:-stackdemo} what=${1:-read} number=${2:-0}
 case $what:$number in
+    save:0 | save:) echo "save: to which file?" >&2; exit 2 ;;
+    save:*)
+        case ${3:-read} in read | here) ;; *) echo "save: write here, or nothing" >&2; exit 2 ;; esac
+        count=$("$0" "${3:-read}")
+        # A count that has begun anew must not take the place of the one that is to be restored.
+        saved=$(cat "$number" 2>/dev/null || true)
+        case $saved in *[!0-9]*) echo "$number holds something else than a number" >&2; exit 1 ;; esac
+        [ "${count:=0}" -ge "${saved:-0}" ] || { echo "$number keeps $saved: $count is less" >&2; exit 0; }
+        echo "$count" >"$number.new"
+        exec mv "$number.new" "$number"
+        ;;
     read:0 | whole:0 | here:0) ;;
     raise:*[!0-9]* | raise:) echo "raise: not a number: $number" >&2; exit 2 ;;
     raise:*) ;;
@@ -16,9 +28,11 @@ case $what:$number in
 esac
 
 if [ "$what" = here ]; then
+    # The server's own image, which needs no registry.
+    image=$(docker ps --all --filter "volume=${stack}_redis" --format '{{.Image}}' | head -n 1)
     # From a copy of the file: the server that wrote it may wait for its sentinels, or be gone.
     exec docker run --rm --interactive --network none --user 999:1000 --tmpfs /copy:mode=1777 \
-        --volume "${stack}_redis:/from:ro" redis:7-alpine sh -eu <<'END'
+        --volume "${stack}_redis:/from:ro" "${image:-redis:7-alpine}" sh -eu <<'END'
 cp -r /from/appendonlydir /copy/
 cd /copy
 redis-server --port 0 --unixsocket /copy/socket --appendonly yes --save "" --daemonize yes >/dev/null

@@ -1,11 +1,14 @@
 #!/bin/sh
 # Waits until the stack runs as it was deployed: each service has all its replicas, and no update is under
 # way. On a manager:
-#     deploy/wait.sh [SECONDS [STACK]]      300 of stackdemo
+#     deploy/wait.sh [SECONDS [STACK]]      60 for each node, 300 at least; stackdemo
 # Fails when the time is over, with what is missing, and as soon as an update was paused or rolled back.
 set -eu
 
-seconds=${1:-300} stack=${2:-stackdemo}
+# Edges are updated one after the other: up to 30 s to drain, some to start and to be found healthy, 10 s of delay.
+nodes=$(docker node ls --quiet | wc -l)
+by_default=$((nodes > 5 ? nodes * 60 : 300))
+seconds=${1:-$by_default} stack=${2:-stackdemo}
 of_stack=label=com.docker.stack.namespace=$stack
 end=$(($(date +%s) + seconds))
 

@@ -61,6 +61,27 @@ fn a_block_waits_no_longer_than_it_says() {
 }
 
 #[test]
+fn what_a_block_does_next_waits_for_the_count_it_relies_on() {
+    let mut found = 0;
+    for block in blocks(&read("docs/deploy.md")).unwrap() {
+        // In a shell that ends with the first failure, the order is enough.
+        let commands = block.script.replace("\\\n", " ");
+        let lines: Vec<&str> = commands.lines().map(str::trim).collect();
+        let strict = lines.contains(&"set -e");
+        for (index, line) in lines.iter().enumerate() {
+            let next = lines[index + 1..].iter().find(|line| !line.is_empty());
+            let asks = line.starts_with("deploy/count.sh") || line.contains(" deploy/count.sh");
+            // To look at what was saved harms nobody.
+            if asks && next.is_some_and(|next| !next.starts_with("cat ") && *next != "done" && *next != ")") {
+                found += 1;
+                assert!(strict || line.ends_with("&&"), "{}: whatever comes of it: {line}", block.name);
+            }
+        }
+    }
+    assert!(found > 3, "{found}");
+}
+
+#[test]
 fn scripts_that_the_page_runs_are_there_and_run_on_a_node() {
     let mut found = BTreeSet::new();
     for block in blocks(&read("docs/deploy.md")).unwrap() {

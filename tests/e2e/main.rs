@@ -5,6 +5,7 @@
 
 mod chaos;
 mod counter;
+mod deploy;
 mod docs;
 mod edge;
 mod harness;

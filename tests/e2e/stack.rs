@@ -161,10 +161,20 @@ async fn web_is_six_replicas_behind_the_mesh_that_may_move_anywhere() {
     assert_eq!(environment(web, "REDIS_SENTINELS"), Some(sentinels));
     assert_eq!(web["UpdateConfig"]["Order"], "start-first");
     let placement = &web["TaskTemplate"]["Placement"];
-    let spread = json!([{ "Spread": { "SpreadDescriptor": "node.id" } }]);
-    assert_eq!(placement["Preferences"], spread);
     // A cap would leave no room for start-first, nor for the replicas of a lost node.
     assert_eq!(placement["MaxReplicas"], Value::Null);
+}
+
+#[tokio::test]
+async fn no_preference_is_one_that_the_scheduler_passes_over() {
+    for (name, service) in &deployed(&[]).await.services {
+        let preferences = service["TaskTemplate"]["Placement"]["Preferences"].as_array();
+        for preference in preferences.into_iter().flatten() {
+            let descriptor = preference["Spread"]["SpreadDescriptor"].as_str().unwrap_or_default();
+            let is_label = ["node.labels.", "engine.labels."].iter().any(|labels| descriptor.starts_with(labels));
+            assert!(is_label, "{name}: {preference}");
+        }
+    }
 }
 
 #[tokio::test]

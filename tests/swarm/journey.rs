@@ -24,6 +24,8 @@ pub(crate) struct Journey {
     pub(crate) checker: Option<Checker>,
     /// Where alerts go, once they are set up.
     pub(crate) post: Option<Post>,
+    /// What makes a container of the page trust the certificates, once there are some: in place of `run --rm`.
+    pub(crate) trust: Option<String>,
     /// What there is to tell at the end.
     pub(crate) notes: Vec<String>,
 }
@@ -43,10 +45,14 @@ pub(crate) fn run(arguments: &Arguments, run: Run, length: Length) -> Conclusion
     for line in cluster.kernel.told() {
         println!("{line}");
     }
-    let journey = Mutex::new(Journey { cluster, page, length, checker: None, post: None, notes: Vec::new() });
+    let journey =
+        Mutex::new(Journey { cluster, page, length, checker: None, post: None, trust: None, notes: Vec::new() });
     let shared = Arc::new(Shared { runtime, journey, passed: Mutex::default() });
-    let conclusion = libtest_mimic::run(arguments, STEPS.iter().map(|step| trial(step, shared.clone())).collect());
-    shared.report();
+    let mut conclusion = libtest_mimic::run(arguments, STEPS.iter().map(|step| trial(step, shared.clone())).collect());
+    if !shared.report() {
+        // No step may pass for a count that was wrong between two of them.
+        conclusion.num_failed += 1;
+    }
     conclusion
 }
 
@@ -74,10 +80,17 @@ fn trial(step: &'static Step, shared: Arc<Shared>) -> Trial {
 }
 
 impl Journey {
-    /// Switches on what a step that failed has left switched off.
+    /// Takes back what a step that failed has left undone: hosts that are off, cut off or drained.
     async fn restore(&mut self) {
         for host in &mut self.cluster.hosts {
             host.start().await.unwrap_or_else(|error| panic!("{error}"));
+        }
+        for host in &self.cluster.hosts {
+            let others = self.cluster.hosts.iter().map(|other| other.address);
+            host.join_again(&others.filter(|other| *other != host.address).collect::<Vec<_>>()).await.unwrap_or(());
+            // Fails where there is no quorum, or nothing to take back.
+            let taken_back = host.run(&format!("docker node update --availability active {}", host.name)).await;
+            drop(taken_back);
         }
     }
 
@@ -91,21 +104,22 @@ impl Journey {
 }
 
 impl Shared {
-    fn report(&self) {
+    /// Prints what there is to tell. Whether the count was right from the first visit to the last.
+    fn report(&self) -> bool {
         let journey = self.journey.lock().unwrap_or_else(PoisonError::into_inner);
         println!();
         for note in &journey.notes {
             println!("{note}");
         }
-        if let Some(checker) = &journey.checker {
-            println!("\n{}", checker.table);
-            let verdict = checker.judge();
-            println!(
-                "{} visits were told a number; {}",
-                checker.acknowledged(),
-                if verdict.holds() { "all is well" } else { "BROKEN" }
-            );
-            print!("{}", Breaches(&verdict));
-        }
+        let Some(checker) = &journey.checker else { return true };
+        println!("\n{}", checker.table);
+        let verdict = checker.judge();
+        println!(
+            "{} visits were told a number; {}",
+            checker.acknowledged(),
+            if verdict.holds() { "all is well" } else { "BROKEN" }
+        );
+        print!("{}", Breaches(&verdict));
+        verdict.holds()
     }
 }

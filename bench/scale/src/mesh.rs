@@ -48,6 +48,7 @@ pub fn table() -> String {
         "edges go to",
         "requests slow until the swarm knows",
         "lost",
+        "longest wait, s",
         "living endpoints taken for dead",
     ]);
     for size in [Size::ALL[0], Size::ALL[1], Size::ALL[3]] {
@@ -72,6 +73,7 @@ pub fn table() -> String {
                 what.to_owned(),
                 percent(seen.tally.met as f64 / requests),
                 percent(seen.tally.failed as f64 / requests),
+                format!("{:.1}", seen.tally.longest as f64 / SECOND as f64),
                 percent(seen.wronged),
             ]);
         }

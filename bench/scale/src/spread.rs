@@ -55,7 +55,7 @@ fn load(size: Size, policy: Balance) -> Load {
         }
         let (edge, random) = (rng.usize(..size.edges), rng.u64(..));
         let loads = &in_flight[edge];
-        let picked = balance::pick(policy, replicas, &mut cursors[edge], random, |one| loads[one], |_| false);
+        let picked = balance::pick(policy, replicas, Some(&mut cursors[edge]), random, |one| loads[one], |_| false);
         let Some(replica) = picked else { continue };
         in_flight[edge][replica] += 1;
         under_way[replica] += 1;

@@ -165,7 +165,7 @@ impl View {
         let picked = balance::pick(
             pool.balance,
             candidates.len(),
-            cursor,
+            (!again).then_some(cursor),
             random,
             |_| 0,
             |candidate| again && !untried(&candidates[candidate]),

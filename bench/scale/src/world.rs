@@ -2,8 +2,9 @@
 //!
 //! Checks are timed as `edge/src/upstream/watch.rs` does, requests sent again as `edge/src/forward.rs` does.
 //! Two kinds of death: a machine that is gone answers nothing, so that connecting runs into its time-out and a
-//! request on an idle connection waits; a process that is gone is refused at once. An edge keeps one idle
-//! connection to each endpoint: after a death it is in the way of one request.
+//! request on an idle connection waits, until the checks have failed or nobody has acknowledged it for too long; a
+//! process that is gone is refused at once. An edge keeps one idle connection to each endpoint: after a death it is
+//! in the way of one request.
 //!
 //! Behind a mesh an endpoint is a node, and a connection to a living node may lead to a dead one, until the swarm
 //! knows of it: [`World::strand`].
@@ -113,6 +114,8 @@ struct Request {
     born: Time,
     attempts: usize,
     tried: Vec<usize>,
+    /// An idle connection led nowhere: from here on only new ones.
+    stale: bool,
     met: bool,
 }
 
@@ -388,7 +391,7 @@ impl World {
             self.end(index, false);
             return;
         };
-        let idle = std::mem::take(&mut edge.idle[endpoint]);
+        let idle = if request.stale { Idle::None } else { std::mem::take(&mut edge.idle[endpoint]) };
         let alive = matches!(self.fates[endpoint], Fate::Alive | Fate::Unready);
         if alive && (idle == Idle::Good || idle == Idle::None && !strays) {
             edge.idle[endpoint] = Idle::Good;
@@ -399,26 +402,38 @@ impl World {
         if !std::mem::replace(&mut request.met, true) {
             self.tally.met += 1;
         }
-        let event = if idle == Idle::Dead {
-            (LOOK_AGAIN, Event::Look { request: index, endpoint, since: self.now })
+        if idle == Idle::Dead {
+            self.look_again(index, endpoint, self.now);
         } else {
             let refused = self.fates[endpoint] == Fate::Refused;
             let takes = if refused { ROUND_TRIP } else { micros(self.pool.timeouts.connect) };
-            (takes, Event::Unconnected { request: index, endpoint })
-        };
-        self.push(self.now + event.0, event.1);
+            self.push(self.now + takes, Event::Unconnected { request: index, endpoint });
+        }
     }
 
     /// Waits on a connection that nobody answers on.
     fn look(&mut self, index: usize, endpoint: usize, since: Time) {
         let view = &self.edges[self.requests[index].edge].view;
+        let (waited, timeouts) = (self.now - since, &self.pool.timeouts);
         if view.is_down(endpoint) && !view.is_panic(&self.pool) {
             self.attempt_failed(index, endpoint);
-        } else if self.now - since >= micros(self.pool.timeouts.response) {
+        } else if waited >= micros(timeouts.response) {
             self.end(index, false);
+        } else if waited >= micros(timeouts.unacknowledged) {
+            // As `Tried::failed` has it: no fault of the endpoint, and no attempt.
+            let request = &mut self.requests[index];
+            request.stale = true;
+            request.attempts -= 1;
+            self.attempt(index);
         } else {
-            self.push(self.now + LOOK_AGAIN, Event::Look { request: index, endpoint, since });
+            self.look_again(index, endpoint, since);
         }
+    }
+
+    fn look_again(&mut self, request: usize, endpoint: usize, since: Time) {
+        let timeouts = &self.pool.timeouts;
+        let over = since + micros(timeouts.unacknowledged.min(timeouts.response));
+        self.push((self.now + LOOK_AGAIN).min(over), Event::Look { request, endpoint, since });
     }
 
     fn attempt_failed(&mut self, index: usize, endpoint: usize) {
@@ -444,5 +459,37 @@ impl World {
         self.tally.longest = self.tally.longest.max(took);
         self.tally.failed += u64::from(!answered);
         self.free.push(index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One edge with one endpoint, whose connection leads to a dead replica; new ones lead to a living one. The edge's
+    /// checks pass all the while.
+    fn on_a_dead_connection(unacknowledged: Duration) -> Tally {
+        let mut world = World::new(1, 1, 1);
+        world.pool.timeouts.unacknowledged = unacknowledged;
+        world.run(SECOND);
+        world.strand(1.0);
+        world.unstrand();
+        world.load(1.0);
+        world.run(10 * SECOND);
+        world.unload();
+        world.run(60 * SECOND);
+        world.tally
+    }
+
+    #[test]
+    fn what_nobody_acknowledges_is_sent_again_on_a_new_connection() {
+        let tally = on_a_dead_connection(Duration::from_millis(2500));
+        assert_eq!((tally.met, tally.failed, tally.longest), (1, 0, 2_500_000 + ROUND_TRIP));
+    }
+
+    #[test]
+    fn without_it_the_wait_ends_with_the_time_for_a_response() {
+        let tally = on_a_dead_connection(Duration::from_secs(3600));
+        assert_eq!((tally.met, tally.failed, tally.longest), (1, 1, 30 * SECOND));
     }
 }

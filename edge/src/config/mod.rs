@@ -294,8 +294,8 @@ pub struct UpstreamTimeouts {
     /// TCP connection. Default 1 s.
     pub connect: Duration,
     /// What is sent of a request without a body has to be acknowledged by the endpoint's host within it, or the
-    /// connection is given up and the request sent again: a machine that lost its power says nothing, and behind
-    /// a mesh no check tells which of its connections led there. Default 3 s.
+    /// connection is given up; an idempotent request is sent again, for any other the answer is 502. A machine that
+    /// lost its power says nothing, and behind a mesh no check tells which of its connections led there. Default 3 s.
     pub unacknowledged: Duration,
     /// From the request being sent to the response head; 504 after it. Default 30 s.
     pub response: Duration,

@@ -107,14 +107,8 @@ impl Contacts {
 
     async fn connect(&self, address: SocketAddr) -> Result<TcpStream, Contact> {
         let connecting = timeout(self.timeout, TcpStream::connect(address)).await;
-        let stream = connecting.map_err(|_| Contact::Timeout(self.timeout))?.map_err(|error| match error.kind() {
-            io::ErrorKind::ConnectionRefused => Contact::Refused,
-            io::ErrorKind::TimedOut => Contact::Timeout(self.timeout),
-            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable | io::ErrorKind::AddrNotAvailable => {
-                Contact::Unreachable
-            }
-            kind => Contact::Failed(kind.to_string()),
-        })?;
+        let stream =
+            connecting.map_err(|_| Contact::Timeout(self.timeout))?.map_err(|error| failed(&error, self.timeout))?;
         // On one host, a port that nobody listens on may be drawn as the port to connect from.
         if stream.local_addr().is_ok_and(|own| own == address) { Err(Contact::Refused) } else { Ok(stream) }
     }
@@ -153,6 +147,40 @@ impl Contacts {
             contact = &mut exchange => contact,
             // An error of the connection reaches the answer as well.
             _ = connection => exchange.await,
+        }
+    }
+}
+
+/// Why there is no connection. That this machine has no way there says nothing of the other one; that a router asked
+/// for the other one in vain does.
+fn failed(error: &io::Error, within: Duration) -> Contact {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Contact::Refused,
+        io::ErrorKind::TimedOut => Contact::Timeout(within),
+        io::ErrorKind::HostUnreachable => Contact::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => Contact::Unreachable,
+        kind => Contact::Failed(kind.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_that_is_down_is_told_from_a_way_that_is_missing_here() {
+        let within = Duration::from_secs(5);
+        for (errno, contact) in [
+            (Errno::CONNREFUSED, Contact::Refused),
+            (Errno::TIMEDOUT, Contact::Timeout(within)),
+            (Errno::HOSTUNREACH, Contact::HostUnreachable),
+            (Errno::NETUNREACH, Contact::Unreachable),
+            (Errno::ADDRNOTAVAIL, Contact::Unreachable),
+            (Errno::ACCESS, Contact::Failed("permission denied".to_owned())),
+        ] {
+            assert_eq!(failed(&errno.into(), within), contact, "{errno}");
         }
     }
 }

@@ -148,6 +148,8 @@ pub enum Contact {
     Refused,
     /// Nobody that answers at all.
     Timeout(Duration),
+    /// Nobody: a router, or this machine on its own network, finds no such machine.
+    HostUnreachable,
     /// This machine has no way there.
     Unreachable,
     /// Whatever else the system says.

@@ -98,7 +98,6 @@ impl Head<'_> {
     }
 }
 
-/// Whether a response of this status never has a body (RFC 9110 sections 15.2 and 15.3.5, 15.4.5).
 /// What one look for a head has found.
 enum Look<T> {
     Seen(T),
@@ -106,6 +105,7 @@ enum Look<T> {
     Incomplete,
 }
 
+/// Whether a response of this status never has a body (RFC 9110 sections 15.2 and 15.3.5, 15.4.5).
 fn is_bodiless(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)
 }

@@ -5,14 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http::Method;
 use tests::{
-    client::{Connection, get, raw::Raw},
+    client::{Connection, raw::Raw, request},
     netns,
-    upstream::{Behaviour, Upstream},
-    wait::{SOON, deadline, pause},
+    upstream::Upstream,
+    wait::{SOON, deadline, eventually, pause},
 };
 
-use super::{Edge, LISTENER, list, peer::Peer};
+use super::{Edge, LISTENER, addresses, list, peer::Peer};
 
 /// A pool that nobody checks: only its own traffic can tell.
 fn pool(endpoints: &[impl ToString], unacknowledged: &str) -> String {
@@ -22,35 +23,63 @@ fn pool(endpoints: &[impl ToString], unacknowledged: &str) -> String {
     )
 }
 
+/// Whether the test of this name runs in a network of its own now; else it is over.
+#[expect(clippy::print_stderr, reason = "nobody else says that nothing was tested")]
+fn is_apart(test: &str) -> bool {
+    netns::apart(&format!("edge::silence::{test}")).unwrap_or_else(|why| {
+        eprintln!("SKIPPED: {why}");
+        false
+    })
+}
+
+/// Two endpoints, the first of which falls silent when the client's edge has an idle connection to each.
+async fn one_of_two_silent() -> ([Upstream; 2], Edge, Connection) {
+    let upstreams = [Upstream::start().await, Upstream::start().await];
+    let edge = Edge::start(&pool(&addresses(&upstreams), "500ms")).await;
+    let mut client = Connection::http1(edge.address()).await.unwrap();
+    eventually("a connection to each", SOON, async || {
+        assert_eq!(client.get("/").await.unwrap().status, 200);
+        upstreams.iter().all(|upstream| upstream.requests() > 0)
+    })
+    .await;
+    let port = upstreams[0].address().port().to_string();
+    let rule = ["-w", "-A", "INPUT", "-p", "tcp", "--dport", &port, "-j", "DROP"];
+    assert!(Command::new("iptables").args(rule).status().unwrap().success());
+    (upstreams, edge, client)
+}
+
 #[tokio::test]
 async fn a_request_to_a_machine_that_has_fallen_silent_is_sent_elsewhere() {
-    match netns::apart("edge::silence::a_request_to_a_machine_that_has_fallen_silent_is_sent_elsewhere") {
-        Ok(true) => {}
-        Ok(false) => return,
-        Err(why) => {
-            eprintln!("SKIPPED: {why}");
-            return;
-        }
+    if !is_apart("a_request_to_a_machine_that_has_fallen_silent_is_sent_elsewhere") {
+        return;
     }
-    let upstreams = [Upstream::start().await, Upstream::start().await];
-    let edge = Edge::start(&pool(&[upstreams[0].address(), upstreams[1].address()], "500ms")).await;
-    let mut client = Connection::http1(edge.address()).await.unwrap();
-    // A connection to each, which is idle then.
-    while upstreams.iter().any(|upstream| upstream.requests_for("/") == 0) {
-        assert_eq!(deadline("an answer", SOON, client.get("/")).await.unwrap().status, 200);
-    }
-    let port = upstreams[0].address().port().to_string();
-    let dropped = Command::new("iptables").args(["-w", "-A", "INPUT", "-p", "tcp", "--dport", &port, "-j", "DROP"]);
-    assert!({ dropped }.status().unwrap().success());
-    let before = upstreams[1].requests_for("/");
+    let (upstreams, _edge, mut client) = one_of_two_silent().await;
+    let before = upstreams[1].requests();
     let mut longest = Duration::ZERO;
     for _ in 0..4 {
         let began = Instant::now();
         assert_eq!(deadline("an answer", SOON, client.get("/")).await.unwrap().status, 200);
         longest = longest.max(began.elapsed());
     }
-    assert_eq!(upstreams[1].requests_for("/") - before, 4);
+    assert_eq!(upstreams[1].requests() - before, 4);
     assert!(longest >= Duration::from_millis(500), "{longest:?}: nothing went to the silent one");
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_arrived_at_a_silent_machine_is_not_sent_a_second_time_unless_idempotent() {
+    if !is_apart("a_request_that_may_have_arrived_at_a_silent_machine_is_not_sent_a_second_time_unless_idempotent") {
+        return;
+    }
+    let (upstreams, _edge, mut client) = one_of_two_silent().await;
+    let before = upstreams[1].requests();
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        let mut post = request("a.example", "/");
+        *post.method_mut() = Method::POST;
+        statuses.push(deadline("an answer", SOON, client.send(post)).await.unwrap().status.as_u16());
+    }
+    statuses.sort_unstable();
+    assert_eq!((statuses, upstreams[1].requests() - before), (vec![200, 502], 1));
 }
 
 /// More than both sockets between edge and endpoint hold.

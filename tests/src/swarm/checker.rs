@@ -26,8 +26,12 @@ const THINK: Duration = Duration::from_millis(60);
 /// How long a connection may take. Browsers give up sooner.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// How long an answer may take: above the counter's own deadline of 1.8 s.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long somebody waits for an answer. From a machine that is gone none comes.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// How long an answer that comes may take. The counter has 1.8 s; the edge gives a connection up after 3 s, and tries
+/// two more, each for a second, when more machines are gone than one.
+const ANSWERED: Duration = Duration::from_secs(10);
 
 /// How many addresses one tries who goes by DNS: each of them, and the first one once more.
 const TRIES: usize = 4;
@@ -39,8 +43,8 @@ const CALM: Duration = Duration::from_secs(1);
 /// was the leader, and a server of Redis has 50 s to read its file.
 const WHOLE: Duration = Duration::from_secs(240);
 
-/// How long a visit may take: longer would be no delay but a hang.
-const HIT: Duration = Duration::from_secs(10);
+/// How long a visit may take that may be without an answer.
+const HIT: Duration = Duration::from_secs(14);
 
 /// How long all may be without an answer while the swarm mends itself.
 const OUTAGE: Duration = Duration::from_secs(90);
@@ -74,6 +78,22 @@ pub struct Seen {
     pub by_mesh: Vec<Hit>,
     /// Visits by DNS that have failed after all.
     pub failed: Vec<GivenUp>,
+    /// How many times a replica of Redis was made master.
+    pub promotions: usize,
+    /// The longest time that nobody was served who goes by DNS.
+    pub outage: Duration,
+}
+
+impl Seen {
+    /// Sees that every try of those who go to the edges was answered with a number: where no edge is to go away.
+    ///
+    /// # Panics
+    /// One was not.
+    pub fn all_counted(&self) {
+        let others: Vec<&Hit> =
+            self.by_dns.iter().chain(&self.one_address).filter(|hit| hit.number().is_none()).collect();
+        assert!(others.is_empty(), "{} tries without a number: {:?}", others.len(), &others[..others.len().min(5)]);
+    }
 }
 
 impl Checker {
@@ -137,6 +157,18 @@ impl Checker {
         let hits = self.clients.take();
         let given_up = self.clients.take_given_up();
         let limits = Limits { hit: HIT, outage: happened.outage };
+        for hit in &hits {
+            let answered = match &hit.outcome {
+                Outcome::Counted(_) => true,
+                // With a status.
+                Outcome::Unknown(why) => why.starts_with(|c: char| c.is_ascii_digit()),
+                Outcome::Unsent => false,
+            };
+            assert!(!answered || hit.took() < ANSWERED, "{fault}: answered after {:?}: {hit:?}", hit.took());
+        }
+        if let Some(last) = self.history.rounds.last() {
+            assert!(before >= last.after, "{fault}: began at {before}, after {}", last.after);
+        }
         let verdict = judge(&History { hits: hits.clone(), rounds: vec![round.clone()] }, limits);
         let of = |clients: Range<usize>| -> Vec<Hit> {
             hits.iter().filter(|hit| clients.contains(&hit.client)).cloned().collect()
@@ -151,12 +183,15 @@ impl Checker {
             one_address: of(edges.clone()),
             by_mesh: of(edges.end..edges.end + BY_MESH),
             failed: given_up.iter().filter(|visit| visit.client < BY_DNS).cloned().collect(),
+            promotions,
+            outage: Duration::ZERO,
             verdict,
         };
+        let seen = Seen { outage: longest(&seen.by_dns), ..seen };
         let wrong = [&seen.verdict.unique, &seen.verdict.exact, &seen.verdict.ordered];
         let row = Row {
             event: if promotions > 0 { format!("{fault}, {promotions} failovers") } else { fault },
-            through_dns: longest(&seen.by_dns),
+            through_dns: seen.outage,
             one_address: edges.map(|client| longest(&of(client..client + 1))).max().unwrap_or_default(),
             wrong: wrong.iter().map(|breaches| breaches.len()).sum(),
             failed: seen.failed.len(),

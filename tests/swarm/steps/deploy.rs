@@ -74,8 +74,8 @@ pub(crate) async fn served_by(edge: SocketAddr, nodes: &BTreeSet<String>) -> BTr
 
 /// A replica is told who the client is: seen in the packets that arrive at it.
 async fn clients_address_arrives(journey: &Journey) {
-    for (index, (name, address)) in HOSTS.iter().enumerate() {
-        let path = format!("/?visitor-of-{name}");
+    for ((name, address), scheme) in HOSTS.iter().flat_map(|host| [(host, "http"), (host, "https")]) {
+        let path = format!("/?visitor-of-{name}-by-{scheme}");
         let mut replicas = Vec::new();
         for host in &journey.cluster.hosts {
             for network in host.networks_of("web").await {
@@ -84,11 +84,12 @@ async fn clients_address_arrives(journey: &Journey) {
             }
         }
         let mut heard = None;
-        eventually(&format!("a request through the edge of {name}"), ANSWER, async || {
+        eventually(&format!("a request through the edge of {name} by {scheme}"), ANSWER, async || {
             // Again until the listeners listen.
             let visitor = VISITOR.to_string();
-            let url = format!("http://{address}{path}");
-            let curl = ["--silent", "--show-error", "--max-time", "5", "--interface", &visitor, &url];
+            let url = format!("{scheme}://{address}{path}");
+            // There is no certificate yet.
+            let curl = ["--silent", "--show-error", "--insecure", "--max-time", "5", "--interface", &visitor, &url];
             shell::output(shell::program("curl", curl), ANSWER).await.expect("an answer");
             if let Some(found) = replicas.iter().position(tokio::task::JoinHandle::is_finished) {
                 heard = Some(replicas.swap_remove(found));
@@ -102,7 +103,7 @@ async fn clients_address_arrives(journey: &Journey) {
         let Some(heard) = heard else { continue };
         let packet = heard.await.expect("no panic").expect("a namespace to listen in").expect("a packet");
         let told = packet.to_ascii_lowercase().contains(&format!("x-forwarded-for: {VISITOR}\r\n"));
-        assert!(told, "through the edge of host {index}:\n{packet}");
+        assert!(told, "through the edge of {name} by {scheme}:\n{packet}");
     }
 }
 

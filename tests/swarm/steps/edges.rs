@@ -12,6 +12,9 @@ use tests::swarm::cluster::{Cluster, SITE};
 
 use crate::journey::Journey;
 
+/// What the page runs a program of the image with.
+pub(crate) const RUN: &str = "run --rm";
+
 /// How long it may take until the page tells what an edge knows.
 const ENDPOINTS: Duration = Duration::from_secs(30);
 
@@ -100,9 +103,9 @@ pub(crate) async fn certificates(journey: &mut Journey) {
     let host = &journey.cluster.hosts[0];
     let root = host.home().join("root.pem");
     std::fs::copy(authority.root_file(), &root).expect("a writable folder");
-    let known = format!("run --rm --volume {}:/root.pem:ro --env SSL_CERT_FILE=/root.pem", root.display());
-    let Journey { cluster, page, .. } = journey;
-    let told = page.run_with(cluster, "dns", "run --rm", &known).await;
+    let known = format!("{RUN} --volume {}:/root.pem:ro --env SSL_CERT_FILE=/root.pem", root.display());
+    let Journey { cluster, page, trust, .. } = journey;
+    let told = page.run_with(cluster, "dns", RUN, trust.insert(known)).await;
     let (told, _) = told.unwrap_or_else(|error| panic!("dns: {error}"));
     for address in cluster.addresses(443) {
         let line = told.lines().find(|line| line.trim_start().starts_with(&address.ip().to_string()));

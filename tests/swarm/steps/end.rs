@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::journey::Journey;
 
 /// What a host has that a swarm or a stack could have left, one line each. Not the rules of the mesh's stand-in, which
-/// no real host has.
+/// no real host has, nor the one by which an engine lets a host reach its own published ports, which it never takes back.
 const LEFT: &str = r#"
     docker ps --all --format 'container {{.Names}}'
     docker network ls --filter type=custom --format 'network {{.Name}}'
     docker volume ls --format 'volume {{.Name}}'
     ls /run/docker/netns | sed 's/^/namespace /'
-    iptables-save | grep -e 'DOCKER-INGRESS.*dport' -e docker_gwbridge -e ' 10\.0\.' | grep -v MESH | sed 's/^/rule /' || true
+    iptables-save | grep -e 'DOCKER-INGRESS.*dport' -e docker_gwbridge -e ' 10\.0\.' \
+        | grep -v -e MESH -e '-o docker_gwbridge -m addrtype --src-type LOCAL -j MASQUERADE' | sed 's/^/rule /' || true
     ip -brief link | awk '$1 != "lo" && $1 !~ /^eth0/ && $1 != "docker0" { print "interface " $1 }'
     awk '$2 ~ "/overlay2/.*/merged$" || $2 ~ "/netns/" { print "mount " $2 }' /proc/mounts
     ps -e -o comm= | grep -e '^app$' -e '^edge$' -e '^watch$' -e '^redis-' -e '^containerd-shim' -e '^docker-proxy' \

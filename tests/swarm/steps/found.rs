@@ -5,14 +5,20 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tests::swarm::project;
 
+use crate::Length;
 use crate::journey::Journey;
 
 /// The name under which the page builds it first.
 const IMAGE: &str = "127.0.0.1:5000/stackdemo:1";
 
-/// Step 0: where crates can be fetched. The hosts are off.
+/// Step 0: where crates can be fetched. The hosts are off. On a full journey it is also built twice from nothing, and
+/// has to be the same.
 pub(crate) async fn build(journey: &mut Journey) {
-    let Journey { cluster, .. } = journey;
+    let Journey { cluster, length, .. } = journey;
+    if *length == Length::Full {
+        let told = project::images(&cluster.run, None, &["reproduce"]).await.expect("two builds");
+        assert!(told.ends_with("both builds gave the same files\n"), "{told}");
+    }
     let told = project::images(&cluster.run, None, &["build", IMAGE]).await.expect("the image is built");
     let checked = told.lines().filter(|line| line.starts_with(IMAGE));
     journey.notes.extend(checked.map(str::to_owned));

@@ -6,6 +6,7 @@ use tests::swarm::checker::Happened;
 use tests::swarm::cluster::Cluster;
 
 use super::alerts::{down_after, told};
+use super::edges::{RUN, nobody_failed};
 use crate::Length;
 use crate::journey::Journey;
 
@@ -13,10 +14,17 @@ use crate::journey::Journey;
 /// sign of life, or 40 s when the leader went.
 const ELSEWHERE: Duration = Duration::from_secs(150);
 
+/// How long nobody may be served who goes by DNS: Redis needs some 5 s to choose another master, and more than twice as
+/// long when the votes are split at first.
+const NEW_MASTER: Duration = Duration::from_secs(30);
+
+/// The same when another machine goes: what an edge needs to find the next replica, or a client the next edge.
+const NEXT: Duration = Duration::from_secs(10);
+
 /// Power is taken away from each of them once: first from the one with the Redis master, then from the leader. A short
 /// journey is content with these.
 pub(crate) async fn lose_power(journey: &mut Journey) {
-    let Journey { cluster, checker, post, length, .. } = journey;
+    let Journey { cluster, page, checker, post, length, trust, .. } = journey;
     let Some(checker) = checker else { return };
     let mut left: Vec<usize> = (0..cluster.hosts.len()).collect();
     let (mut masters, mut leaders) = (0, 0);
@@ -37,16 +45,29 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
             what += " (Redis master)";
         }
         let moment = SystemTime::now();
-        checker
+        let seen = checker
             .round(cluster, "power lost", async |cluster| {
                 let began = Instant::now();
                 cluster.hosts[victim].kill().await.expect("a power switch");
                 replicas_run(cluster, cluster.hosts.len() - 1).await;
                 let elsewhere = Some(began.elapsed());
+                // The page asks on the first of them.
+                if let (Some(trust), 1..) = (trust.as_ref(), victim) {
+                    let address = cluster.hosts[victim].address.to_string();
+                    let told = page.run_with(cluster, "dns", RUN, trust).await.expect_err("an edge is away");
+                    assert!(told.output.contains(&format!("{address}:80: ")), "{told}");
+                }
                 cluster.hosts[victim].start().await.expect("a host starts");
                 Happened { elsewhere, ..Happened::of(&what) }
             })
             .await;
+        if master == Some(victim) {
+            assert!(seen.promotions > 0, "nobody took the master's place");
+            assert!(seen.outage < NEW_MASTER, "{:?}", seen.outage);
+        } else {
+            nobody_failed(&seen);
+            assert!(seen.outage < NEXT, "{:?}", seen.outage);
+        }
         // All of it is used again: the round has waited for Redis, sentinel and edge, which run nowhere else.
         let edge = cluster.addresses(80)[victim];
         assert!(tests::client::get(edge, "/").await.is_ok_and(|reply| reply.status == 200), "{edge}");
@@ -83,14 +104,16 @@ async fn replicas_run(cluster: &Cluster, nodes: usize) {
         .await;
 }
 
-/// Each of them is drained by the page's commands, switched off, and taken back; on a short journey one of them.
+/// Each of them is drained by the page's commands, switched off, and taken back; on a short journey the one with the
+/// Redis master.
 pub(crate) async fn are_drained(journey: &mut Journey) {
     let Journey { cluster, page, checker, length, .. } = journey;
     let Some(checker) = checker else { return };
     // The page drains the second of them.
     const DRAINED: &str = "serveur18";
-    let victims = if *length == Length::Full { &[1, 2, 0][..] } else { &[1] };
-    for &victim in victims {
+    let master = cluster.store.master(&cluster.hosts).await.expect("a master");
+    let victims = if *length == Length::Full { vec![1, 2, 0] } else { vec![master] };
+    for victim in victims {
         let name = cluster.hosts[victim].name.clone();
         checker
             .round(cluster, "drained", async |cluster| {
@@ -102,5 +125,6 @@ pub(crate) async fn are_drained(journey: &mut Journey) {
                 Happened::of(&format!("{name} drained, rebooted, taken back"))
             })
             .await;
+        assert!(!cluster.hosts[victim].networks_of("web").await.is_empty(), "no replica runs on {name} again");
     }
 }

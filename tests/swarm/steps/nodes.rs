@@ -55,6 +55,11 @@ pub(crate) async fn quorum_lost(journey: &mut Journey) {
         .await;
 }
 
+/// What the swarm knows of the stack.
+const OF_STACK: &str = "for kind in service network config secret; do
+    docker $kind ls --quiet --filter label=com.docker.stack.namespace=stackdemo
+done";
+
 /// Down and up again.
 pub(crate) async fn stopped(journey: &mut Journey) {
     let Journey { cluster, page, checker, .. } = journey;
@@ -63,6 +68,10 @@ pub(crate) async fn stopped(journey: &mut Journey) {
         .round(cluster, "stopped", async |cluster| {
             for block in ["stop", "stopped", "start-again"] {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
+                if block == "stop" {
+                    let left = cluster.hosts[0].run(OF_STACK).await.expect("a manager");
+                    assert_eq!(left, "", "left of the stack");
+                }
             }
             Happened::by_hand("stack stopped and started with its count")
         })

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tests::client::get;
 use tests::swarm::checker::Happened;
 use tests::wait::pause;
 
@@ -12,6 +13,9 @@ use crate::journey::Journey;
 /// How long the node is alone.
 const CUT: Duration = Duration::from_secs(20);
 
+/// How long it has for an answer.
+const ANSWER: Duration = Duration::from_secs(3);
+
 /// The node with the Redis master is cut off from the two others, and clients reach all three.
 pub(crate) async fn cut(journey: &mut Journey) {
     let Journey { cluster, checker, .. } = journey;
@@ -19,14 +23,19 @@ pub(crate) async fn cut(journey: &mut Journey) {
     let alone = cluster.store.master(&cluster.hosts).await.expect("a master");
     let name = cluster.hosts[alone].name.clone();
     let others: Vec<_> = cluster.hosts.iter().filter(|host| host.name != name).map(|host| host.address).collect();
-    checker
+    let seen = checker
         .round(cluster, "cut off", async |cluster| {
             cluster.hosts[alone].cut_off_from(&others).await.expect("a firewall");
             pause(CUT).await;
+            // The master that is alone tells no number any more, by whatever way one comes to it.
+            let asked = tokio::time::timeout(ANSWER, get((cluster.hosts[alone].address, 8000).into(), "/")).await;
+            assert!(!matches!(&asked, Ok(Ok(reply)) if reply.status == 200), "{asked:?}");
             cluster.hosts[alone].join_again(&others).await.expect("a firewall");
             Happened::of(&format!("{name} (Redis master) cut off for 20 s"))
         })
         .await;
+    assert!(seen.promotions > 0, "the others have no master of their own");
+    assert!(seen.outage < CUT, "{:?}: the others have not gone on counting", seen.outage);
     // Every edge finds the replicas of all nodes again.
     let mut nodes = BTreeSet::new();
     for host in &cluster.hosts {

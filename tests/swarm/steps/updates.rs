@@ -1,13 +1,20 @@
 //! Step 7: new versions and other numbers of replicas, under load.
 
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use tests::swarm::checker::{Happened, Seen};
+use tests::swarm::cluster::Cluster;
 
 use super::edges::nobody_failed;
 use crate::Length;
 use crate::journey::Journey;
 
-/// Both kinds of visitors of the edges see no failure that is web's: who has a single edge is without it while that one
-/// is replaced, but no edge ever answers that there is no replica.
+/// How long an update, or its way back, may take.
+const UPDATED: Duration = Duration::from_secs(300);
+
+/// Nobody was told by an edge that there is no replica: who has a single edge is without it while that one is replaced,
+/// but nothing of it is web's doing.
 fn web_never_failed(seen: &Seen) {
     let answers: Vec<_> = seen
         .by_dns
@@ -18,13 +25,21 @@ fn web_never_failed(seen: &Seen) {
     assert!(answers.is_empty(), "{answers:?}");
 }
 
-/// The page's upgrade, of web and of the edges at once, and the way back.
+/// Web alone, of which nobody is to notice anything; then the page's upgrade, with the edges, and the way back.
 pub(crate) async fn version(journey: &mut Journey) {
     journey.block("upgrade-build").await;
     journey.block("upgrade-pull").await;
+    let Journey { cluster, page, checker, .. } = journey;
+    let Some(checker) = checker else { return };
+    let seen = checker
+        .round(cluster, "web updated", async |cluster| {
+            let web = "docker service update --quiet --image 127.0.0.1:5000/stackdemo:2 stackdemo_web";
+            cluster.hosts[0].bash(web, &[], UPDATED).await.expect("an update");
+            Happened::of("web alone updated to version 2")
+        })
+        .await;
+    seen.all_counted();
     for (block, what) in [("upgrade", "all updated to version 2"), ("roll-back", "all back to version 1")] {
-        let Journey { cluster, page, checker, .. } = journey;
-        let Some(checker) = checker else { return };
         let seen = checker
             .round(cluster, "version changed", async |cluster| {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
@@ -36,46 +51,72 @@ pub(crate) async fn version(journey: &mut Journey) {
     }
 }
 
-/// An image without our program: a mistake in `stack.env`.
+/// A version that holds something else than our program.
+const BAD: &str = "127.0.0.1:5000/stackdemo:3";
+
+/// The page's upgrade with it: each service takes itself back, and the command says so.
 pub(crate) async fn bad_version(journey: &mut Journey) {
     let Journey { cluster, checker, .. } = journey;
     let Some(checker) = checker else { return };
-    let before = image_of_web(journey_images(cluster).await);
+    let before = what_ours_run(cluster).await;
+    let push = format!("docker tag redis:7-alpine {BAD}; docker push --quiet {BAD}");
+    cluster.hosts[0].run(&push).await.expect("a registry that takes it");
     let seen = checker
         .round(cluster, "bad version", async |cluster| {
             let host = &cluster.hosts[0];
-            // Of a role that is not there: it starts, and ends at once.
-            let bad = "docker service update --quiet --detach --args /nothing stackdemo_web";
-            host.run(bad).await.expect("an update begins");
-            let failed = host.run("deploy/wait.sh").await.expect_err("the update does not succeed");
+            host.run("cp stack.env good.env").await.expect("a file");
+            host.run(&format!("sed -i 's|^IMAGE=.*|IMAGE={BAD}|' stack.env")).await.expect("a file");
+            let failed = host.bash("deploy/up.sh", &[], UPDATED).await.expect_err("nobody gets healthy");
             assert!(failed.output.contains("rollback_completed"), "{failed}");
-            Happened::of("web updated to what does not start")
+            cluster.until("all took themselves back", UPDATED, async || taken_back(cluster).await).await;
+            let now = what_ours_run(cluster).await;
+            assert_eq!(before, now);
+            // What the page says to do then.
+            host.run("mv good.env stack.env").await.expect("a file");
+            host.bash("deploy/up.sh", &[], UPDATED).await.expect("a stack as it was");
+            Happened::of("all updated to what does not start")
         })
         .await;
     nobody_failed(&seen);
     web_never_failed(&seen);
-    let after = image_of_web(journey_images(cluster).await);
-    assert_eq!(before, after);
 }
 
-async fn journey_images(cluster: &tests::swarm::cluster::Cluster) -> Vec<serde_json::Value> {
-    cluster.ask("/services").await.expect("a manager tells its services")
+/// The services that run our image.
+const OURS: [&str; 3] = ["edge", "watch", "web"];
+
+fn is_ours(service: &Value) -> bool {
+    let name = service["Spec"]["Name"].as_str().unwrap_or_default();
+    name.strip_prefix("stackdemo_").is_some_and(|name| OURS.contains(&name))
 }
 
-/// What web runs, image and command.
-fn image_of_web(services: Vec<serde_json::Value>) -> Option<serde_json::Value> {
-    let web = services.into_iter().find(|service| service["Spec"]["Name"] == "stackdemo_web")?;
-    Some(web["Spec"]["TaskTemplate"]["ContainerSpec"].clone())
+/// Image and command of each.
+async fn what_ours_run(cluster: &Cluster) -> Vec<Value> {
+    let services = cluster.ask("/services").await.expect("a manager tells its services");
+    let ours = services.iter().filter(|service| is_ours(service));
+    ours.map(|service| {
+        let container = &service["Spec"]["TaskTemplate"]["ContainerSpec"];
+        json!([service["Spec"]["Name"], container["Image"], container["Args"], container["Command"]])
+    })
+    .collect()
 }
 
-/// The page's way to a new image of Redis.
+/// The first of them that has not rolled itself back yet.
+async fn taken_back(cluster: &Cluster) -> Option<String> {
+    let Ok(services) = cluster.ask("/services").await else { return Some("no engine can tell".to_owned()) };
+    let busy =
+        services.iter().find(|service| is_ours(service) && service["UpdateStatus"]["State"] != "rollback_completed")?;
+    Some(format!("{}: {}", busy["Spec"]["Name"], busy["UpdateStatus"]))
+}
+
+/// The page's way to a new image of Redis; on a short journey for one of them.
 pub(crate) async fn redis(journey: &mut Journey) {
-    let Journey { cluster, page, checker, .. } = journey;
+    let Journey { cluster, page, checker, length, .. } = journey;
     let Some(checker) = checker else { return };
+    let some = if *length == Length::Full { "1 2 3" } else { "1" };
     checker
         .round(cluster, "redis updated", async |cluster| {
-            page.run(cluster, "redis").await.unwrap_or_else(|error| panic!("redis: {error}"));
-            Happened::of("each Redis replaced")
+            page.run_with(cluster, "redis", "1 2 3", some).await.unwrap_or_else(|error| panic!("redis: {error}"));
+            Happened::of(&format!("Redis {some} replaced"))
         })
         .await;
 }
@@ -100,7 +141,6 @@ pub(crate) async fn scale(journey: &mut Journey) {
                 Happened::of(&format!("web scaled to {replicas}"))
             })
             .await;
-        nobody_failed(&seen);
-        web_never_failed(&seen);
+        seen.all_counted();
     }
 }

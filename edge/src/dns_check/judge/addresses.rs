@@ -66,6 +66,10 @@ fn judge_contact(about: SocketAddr, contact: &Contact, findings: &mut Findings) 
             let message = format!("no connection within {within:?}: the machine is down, or a firewall is silent");
             findings.problem("unreachable", &about, message, START_IT);
         }
+        Contact::HostUnreachable => {
+            let message = "no way leads to the machine: it is down, or a firewall turns us away";
+            findings.problem("unreachable", &about, message, START_IT);
+        }
         // Many machines have no IPv6 themselves.
         Contact::Unreachable if about.is_ipv6() => {
             let mend = "look from a machine that has IPv6";

@@ -167,7 +167,14 @@ fn few(facts: &Facts, findings: &mut Findings) {
         let mut of_kind = all.iter().filter(|address| is_kind(address));
         if let (Some(only), None) = (of_kind.next(), of_kind.next()) {
             let message = format!("it is the only {kind} record of {}", facts.name);
-            let mend = "when its machine is down, clients have nowhere else to go: add a record for each edge";
+            // Whoever speaks both goes on with the other kind.
+            let clients = match (all.len(), kind) {
+                (1, _) => "clients",
+                (_, "A") => "clients with IPv4 alone",
+                _ => "clients with IPv6 alone",
+            };
+            let mend =
+                format!("when its machine is down, {clients} have nowhere else to go: add a record for each edge");
             findings.hint("one_address", only, message, mend);
         }
     }

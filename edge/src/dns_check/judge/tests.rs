@@ -197,6 +197,7 @@ fn whoever_else_answers_is_a_problem() {
         (Contact::Silent(limit), "silent"),
         (Contact::Refused, "refused"),
         (Contact::Timeout(limit), "unreachable"),
+        (Contact::HostUnreachable, "unreachable"),
         (Contact::Unreachable, "unreachable"),
         (Contact::Failed("no".to_owned()), "unreachable"),
     ] {
@@ -221,6 +222,33 @@ fn ipv6_that_this_machine_does_not_have_says_nothing_unless_there_is_nothing_els
     facts.resolvers[0].v4 = answer("");
     expected.insert(0, "www.example.com nothing_checked".to_owned());
     assert_eq!(found(&facts), expected);
+}
+
+#[test]
+fn an_ipv6_machine_that_is_down_is_a_problem_although_ipv4_is_well() {
+    let mut facts = facts(vec![resolver("r", "192.168.0.1", "203.0.113.7 203.0.113.8", "2001:db8::7 2001:db8::8")]);
+    let dead = &mut facts.addresses[2];
+    (dead.http, dead.https, dead.certificate) = (Some(Contact::HostUnreachable), Some(Contact::HostUnreachable), None);
+    assert_eq!(found(&facts), ["[2001:db8::7]:80 unreachable", "[2001:db8::7]:443 unreachable"]);
+    assert!(findings(&facts)[0].message.contains("it is down"));
+}
+
+#[test]
+fn the_only_record_of_its_kind_is_told_as_bad_as_it_is() {
+    for (v4, v6, expected) in [
+        ("203.0.113.7", "", &["clients have"][..]),
+        ("", "2001:db8::7", &["clients have"]),
+        ("203.0.113.7 203.0.113.8 203.0.113.9", "2001:db8::7", &["clients with IPv6 alone have"]),
+        ("203.0.113.7", "2001:db8::7 2001:db8::8", &["clients with IPv4 alone have"]),
+        ("203.0.113.7", "2001:db8::7", &["clients with IPv4 alone have", "clients with IPv6 alone have"]),
+    ] {
+        let found = findings(&facts(vec![resolver("r", "192.168.0.1", v4, v6)]));
+        let mends: Vec<_> = found.iter().map(|finding| finding.mend.as_str()).collect();
+        assert_eq!(mends.len(), expected.len(), "A {v4:?}, AAAA {v6:?}: {mends:?}");
+        for (mend, who) in mends.iter().zip(expected) {
+            assert!(mend.contains(&format!(", {who} nowhere else to go")), "A {v4:?}, AAAA {v6:?}: {mend}");
+        }
+    }
 }
 
 #[test]
@@ -301,7 +329,7 @@ fn the_report_shows_all_of_it() {
       system: the answer may be kept for 600 s
           -> an address that is taken out of DNS is used for that long: set a TTL of 60 to 300 s
       2001:db8::7: it is the only AAAA record of www.example.com
-          -> when its machine is down, clients have nowhere else to go: add a record for each edge
+          -> when its machine is down, clients with IPv6 alone have nowhere else to go: add a record for each edge
 
     6 problems, 2 hints.
     ");

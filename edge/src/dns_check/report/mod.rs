@@ -220,6 +220,7 @@ const fn status(contact: &Contact) -> &'static str {
         Contact::Silent(_) => "silent",
         Contact::Refused => "refused",
         Contact::Timeout(_) => "timeout",
+        Contact::HostUnreachable => "host_unreachable",
         Contact::Unreachable => "unreachable",
         Contact::Failed(_) => "failed",
     }

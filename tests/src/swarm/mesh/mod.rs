@@ -122,16 +122,13 @@ impl Mesh {
 
     fn apply(&mut self, kind: Kind, name: &str, path: &Path, inode: u64, rules: Rules) -> io::Result<()> {
         let before = self.applied.get(name).filter(|(of, _)| *of == inode);
-        let fresh = before.is_none();
         let old: &[Ipv4Addr] = before.map_or(&[], |(_, before)| &before.addresses);
         // The engine takes addresses away with a service's last task, even when there is a new one by then.
         if before.is_some_and(|(_, before)| *before == rules) && has(path, &rules.addresses) {
             return Ok(());
         }
-        let mut script = String::new();
-        if fresh {
-            script += rules::FIRST;
-        }
+        // Every time: a new namespace may have the inode of the one before it.
+        let mut script = rules::FIRST.to_owned();
         for address in old.iter().filter(|address| !rules.addresses.contains(address)) {
             script += &format!("ip address delete {address}/32 dev eth0 || true\n");
         }

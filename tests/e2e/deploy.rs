@@ -1,0 +1,34 @@
+//! The scripts in deploy/, beside an engine's client and a clock that say what a test wants.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+const WAIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/wait.sh");
+
+fn program(folder: &Path, name: &str, script: &str) {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+}
+
+/// What wait.sh says in a swarm of so many nodes that never gets ready, where the time is over at once.
+fn given_up(nodes: usize, arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let answers = format!("case \"$1 $2\" in 'node ls') seq {nodes} ;; 'service ls') echo web 1/2 ;; esac");
+    program(folder.path(), "docker", &answers);
+    program(folder.path(), "date", "if mkdir \"${0%/*}/began\" 2>/dev/null; then echo 0; else echo 1000000; fi");
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let output = Command::new(WAIT).args(arguments).env("PATH", path).output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn the_wait_is_as_long_as_an_update_of_one_edge_after_the_other_takes() {
+    for (nodes, seconds) in [(1, 300), (3, 300), (5, 300), (6, 360), (30, 1800)] {
+        assert_eq!(given_up(nodes, &[]), format!("still missing after {seconds} s: web: 1/2\n"), "{nodes} nodes");
+    }
+    assert_eq!(given_up(30, &["7"]), "still missing after 7 s: web: 1/2\n");
+}
