@@ -93,10 +93,9 @@ fn a_second_process_on_the_same_file_says_so_and_exits_with_1() {
 fn a_large_body_is_neither_read_nor_in_the_way() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::in_folder(folder.path());
-    // A small one, after which the connection is still of use.
+    // A small one that is there as a whole, after which the connection is still of use.
     let mut stream = BufReader::new(connect(program.address));
-    send(stream.get_mut(), "/", "content-length: 5\r\n");
-    stream.get_mut().write_all(b"12345").unwrap();
+    stream.get_mut().write_all(b"GET / HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\n12345").unwrap();
     assert_eq!(receive(&mut stream).number(), 1);
     send(stream.get_mut(), "/", "");
     assert_eq!(receive(&mut stream).number(), 2);
