@@ -51,7 +51,7 @@ pub(crate) async fn version(journey: &mut Journey) {
     }
 }
 
-/// A version that holds something else than our program.
+/// A version that holds nothing, so no program either.
 const BAD: &str = "127.0.0.1:5000/stackdemo:3";
 
 /// The page's upgrade with it: each service takes itself back, and the command says so.
@@ -59,8 +59,8 @@ pub(crate) async fn bad_version(journey: &mut Journey) {
     let Journey { cluster, checker, .. } = journey;
     let Some(checker) = checker else { return };
     let before = what_ours_run(cluster).await;
-    let push = format!("docker tag redis:7-alpine {BAD}; docker push --quiet {BAD}");
-    cluster.hosts[0].run(&push).await.expect("a registry that takes it");
+    let make = format!("tar --create --files-from /dev/null | docker import - {BAD}; docker push --quiet {BAD}");
+    cluster.hosts[0].run(&make).await.expect("a registry that takes it");
     let seen = checker
         .round(cluster, "bad version", async |cluster| {
             let host = &cluster.hosts[0];
