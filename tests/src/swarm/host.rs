@@ -35,7 +35,7 @@ const ENGINE: &str = "SWARM_ENGINE";
 
 /// Where hosts look for programs: what a Debian host's root has.
 fn path() -> OsString {
-    let engine = std::env::var_os(ENGINE).map(PathBuf::from);
+    let engine = std::env::var_os(ENGINE).filter(|folder| !folder.is_empty()).map(PathBuf::from);
     let other = engine.iter().flat_map(|engine| ["usr/sbin", "usr/bin"].map(|folder| engine.join(folder)));
     let own = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from);
     std::env::join_paths(other.chain(own)).expect("no colon in a path")
