@@ -3,7 +3,6 @@
 //! It has a network, a process space, a name, `/run`, `/etc/docker` and `/var/lib/docker` of its own, so that the
 //! operator's commands run on it as they stand. Its disk is a folder, which is all that outlives a loss of power.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
@@ -30,21 +29,13 @@ const STARTED: Duration = Duration::from_secs(60);
 /// How long an engine may take to stop: its containers' grace periods, and some.
 const STOPPED: Duration = Duration::from_secs(90);
 
-/// Names a folder with another engine than this machine's: what `tests/swarm/images engine` tells.
-const ENGINE: &str = "SWARM_ENGINE";
-
-/// Where hosts look for programs: what a Debian host's root has.
-fn path() -> OsString {
-    let engine = std::env::var_os(ENGINE).filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let other = engine.iter().flat_map(|engine| ["usr/sbin", "usr/bin"].map(|folder| engine.join(folder)));
-    let own = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from);
-    std::env::join_paths(other.chain(own)).expect("no colon in a path")
-}
+/// What a Debian host's root has.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Where hosts have a program, if they do.
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&path()).map(|folder| folder.join(name)).find(|program| program.is_file())
+    std::env::split_paths(PATH).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 /// Makes the host of the namespaces that it finds itself in: name, folder.
@@ -347,7 +338,7 @@ impl Host {
     fn command_in(&self, init: Pid, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &init.as_raw_pid().to_string(), "--mount", "--uts", "--net", "--pid", "--"]);
-        command.arg(program).env_clear().env("PATH", path()).env("HOME", self.home()).stdin(Stdio::null());
+        command.arg(program).env_clear().env("PATH", PATH).env("HOME", self.home()).stdin(Stdio::null());
         command
     }
 
