@@ -13,13 +13,14 @@ case $what:$number in
     save:0 | save:) echo "save: to which file?" >&2; exit 2 ;;
     save:*)
         case ${3:-read} in read | here) ;; *) echo "save: write here, or nothing" >&2; exit 2 ;; esac
+        file=$2
         count=$("$0" "${3:-read}")
         # A count that has begun anew must not take the place of the one that is to be restored.
-        saved=$(cat "$number" 2>/dev/null || true)
-        case $saved in *[!0-9]*) echo "$number holds something else than a number" >&2; exit 1 ;; esac
-        [ "${count:=0}" -ge "${saved:-0}" ] || { echo "$number keeps $saved: $count is less" >&2; exit 0; }
-        echo "$count" >"$number.new"
-        exec mv "$number.new" "$number"
+        saved=$(cat "$file" 2>/dev/null || true)
+        case $saved in *[!0-9]*) echo "$file holds something else than a number" >&2; exit 1 ;; esac
+        [ "${count:=0}" -ge "${saved:-0}" ] || { echo "$file keeps $saved: $count is less" >&2; exit 0; }
+        echo "$count" >"$file.new"
+        exec mv "$file.new" "$file"
         ;;
     read:0 | whole:0 | here:0) ;;
     raise:*[!0-9]* | raise:) echo "raise: not a number: $number" >&2; exit 2 ;;

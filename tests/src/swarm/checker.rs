@@ -85,13 +85,17 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// The tries of those who go to the edges, by DNS or to one address.
+    pub fn by_edges(&self) -> impl Iterator<Item = &Hit> {
+        self.by_dns.iter().chain(&self.one_address)
+    }
+
     /// Sees that every try of those who go to the edges was answered with a number: where no edge is to go away.
     ///
     /// # Panics
     /// One was not.
     pub fn all_counted(&self) {
-        let others: Vec<&Hit> =
-            self.by_dns.iter().chain(&self.one_address).filter(|hit| hit.number().is_none()).collect();
+        let others: Vec<&Hit> = self.by_edges().filter(|hit| hit.number().is_none()).collect();
         assert!(others.is_empty(), "{} tries without a number: {:?}", others.len(), &others[..others.len().min(5)]);
     }
 }
@@ -178,16 +182,16 @@ impl Checker {
             longest_outages(&history).first().copied().unwrap_or_default()
         };
         let edges = BY_DNS..BY_DNS + self.hosts;
+        let by_dns = of(0..BY_DNS);
         let seen = Seen {
-            by_dns: of(0..BY_DNS),
+            outage: longest(&by_dns),
+            by_dns,
             one_address: of(edges.clone()),
             by_mesh: of(edges.end..edges.end + BY_MESH),
             failed: given_up.iter().filter(|visit| visit.client < BY_DNS).cloned().collect(),
             promotions,
-            outage: Duration::ZERO,
             verdict,
         };
-        let seen = Seen { outage: longest(&seen.by_dns), ..seen };
         let wrong = [&seen.verdict.unique, &seen.verdict.exact, &seen.verdict.ordered];
         let row = Row {
             event: if promotions > 0 { format!("{fault}, {promotions} failovers") } else { fault },

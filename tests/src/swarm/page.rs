@@ -43,29 +43,8 @@ impl Page {
         self.execute(cluster, &block).await
     }
 
-    /// The same for the node `node` instead of `named`, the page's example.
-    ///
-    /// # Errors
-    /// It did not succeed.
-    ///
-    /// # Panics
-    /// The page has no such block.
-    pub async fn run_for(
-        &mut self,
-        cluster: &Cluster,
-        name: &str,
-        named: &str,
-        node: &str,
-    ) -> Result<(String, String), Failed> {
-        let mut block = self.take(name);
-        block.script = block.script.replace(named, node);
-        if block.host == Host::Node(named.to_owned()) {
-            block.host = Host::Node(node.to_owned());
-        }
-        self.execute(cluster, &block).await
-    }
-
-    /// The same with `new` in place of what is `old` on the page.
+    /// The same with `new` in place of what is `old` on the page; on the node `new`, where `old` is the page's example of
+    /// a node and the block runs there.
     ///
     /// # Errors
     /// It did not succeed.
@@ -82,6 +61,9 @@ impl Page {
         let mut block = self.take(name);
         assert!(block.script.contains(old), "block {name} has no {old:?}");
         block.script = block.script.replace(old, new);
+        if block.host == Host::Node(old.to_owned()) {
+            block.host = Host::Node(new.to_owned());
+        }
         self.execute(cluster, &block).await
     }
 

@@ -117,11 +117,11 @@ pub(crate) async fn are_drained(journey: &mut Journey) {
         let name = cluster.hosts[victim].name.clone();
         checker
             .round(cluster, "drained", async |cluster| {
-                page.run_for(cluster, "drain", DRAINED, &name).await.unwrap_or_else(|error| panic!("{error}"));
-                page.run_for(cluster, "drained", DRAINED, &name).await.unwrap_or_else(|error| panic!("{error}"));
+                page.run_with(cluster, "drain", DRAINED, &name).await.unwrap_or_else(|error| panic!("{error}"));
+                page.run_with(cluster, "drained", DRAINED, &name).await.unwrap_or_else(|error| panic!("{error}"));
                 cluster.hosts[victim].shut_down().await.expect("a host ends");
                 cluster.hosts[victim].start().await.expect("a host starts");
-                page.run_for(cluster, "return", DRAINED, &name).await.unwrap_or_else(|error| panic!("{error}"));
+                page.run_with(cluster, "return", DRAINED, &name).await.unwrap_or_else(|error| panic!("{error}"));
                 Happened::of(&format!("{name} drained, rebooted, taken back"))
             })
             .await;

@@ -17,9 +17,7 @@ const UPDATED: Duration = Duration::from_secs(300);
 /// but nothing of it is web's doing.
 fn web_never_failed(seen: &Seen) {
     let answers: Vec<_> = seen
-        .by_dns
-        .iter()
-        .chain(&seen.one_address)
+        .by_edges()
         .filter(|hit| matches!(&hit.outcome, tests::chaos::history::Outcome::Unknown(why) if why.starts_with('5')))
         .collect();
     assert!(answers.is_empty(), "{answers:?}");
