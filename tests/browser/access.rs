@@ -2,17 +2,17 @@
 
 use tests::browser::{Browser, Screen, axe};
 use tests::stage::Stage;
-use watch::picture::UpdateState;
+use watch::cluster_state::UpdateState;
 
-use crate::pictures;
+use crate::clusters;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn axe_has_no_serious_findings_in_any_state_light_or_dark() {
     let axe = axe::script();
-    let calm = pictures::tutorial();
+    let calm = clusters::tutorial();
     let mut trouble = calm.clone();
-    pictures::node_down(&mut trouble);
-    pictures::rolling(&mut trouble, "1.5.0", UpdateState::Paused);
+    clusters::node_down(&mut trouble);
+    clusters::rolling(&mut trouble, "1.5.0", UpdateState::Paused);
     let edge = trouble.edges.values_mut().next().unwrap();
     edge.ready = false;
     edge.reasons = vec!["no endpoint is healthy".to_owned()];
@@ -21,7 +21,7 @@ async fn axe_has_no_serious_findings_in_any_state_light_or_dark() {
     trouble.redis.as_mut().unwrap().servers[1].up = false;
     trouble.source.error = Some("the swarm has no leader".to_owned());
     trouble.source.at = trouble.source.at.map(|at| at - 40_000);
-    let many = pictures::swarm(30, 600);
+    let many = clusters::swarm(30, 600);
     let states = [
         ("calm", &calm, Screen::DESK, ""),
         ("trouble", &trouble, Screen::DESK, ""),

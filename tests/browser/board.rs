@@ -2,13 +2,13 @@
 
 use tests::browser::Browser;
 use tests::stage::{Stage, now};
-use watch::picture::{Alert, AlertState, Availability, Picture, Severity, TaskState, UpdateState};
+use watch::cluster_state::{Alert, AlertState, Availability, Picture, Severity, TaskState, UpdateState};
 
-use crate::{Show, column, pictures, tile};
+use crate::{Show, clusters, column, tile};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_node_is_a_column_with_its_facts_and_a_tile_for_each_of_its_tasks() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     for node in 0..3 {
         assert_eq!(page.visible(&format!("{} .tile", column(node))).await, 4);
@@ -57,7 +57,7 @@ async fn every_node_is_a_column_with_its_facts_and_a_tile_for_each_of_its_tasks(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tiles_come_change_move_and_go_and_the_focus_stays_where_it_was() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     // The very same element, so that whatever a reader has of it stays.
     page.evaluate("document.querySelector(\".tile[data-task='task00009']\").focus()").await;
@@ -97,10 +97,10 @@ async fn tiles_come_change_move_and_go_and_the_focus_stays_where_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_down_stays_grey_with_since_when_and_comes_back() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    let before = pictures::tutorial();
-    show.stage.change(pictures::node_down);
+    let before = clusters::tutorial();
+    show.stage.change(clusters::node_down);
     page.until("document.querySelector(\".column[data-column='node2'][data-gone]\")").await;
     let text = page.text(&column(2)).await;
     for fact in ["down since", "4 min", "heartbeat failure", "unreachable", "running → shutdown", "web.3"] {
@@ -126,9 +126,9 @@ async fn a_node_that_is_down_stays_grey_with_since_when_and_comes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_and_a_roll_back_are_seen_as_they_move() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    show.stage.change(|picture| pictures::rolling(picture, "1.5.0", UpdateState::Updating));
+    show.stage.change(|picture| clusters::rolling(picture, "1.5.0", UpdateState::Updating));
     page.until("document.querySelector('#updates .update')").await;
     let text = page.text("#updates").await;
     for fact in ["stackdemo_web", "1.4.2 → 1.5.0", "is being updated", "1 of 3"] {
@@ -150,7 +150,7 @@ async fn an_update_and_a_roll_back_are_seen_as_they_move() {
     show.stage.change(|picture| {
         let id = picture.tasks["new1"].service.clone();
         let service = picture.services.get_mut(&id).unwrap();
-        service.image = pictures::image("web", "1.4.2");
+        service.image = clusters::image("web", "1.4.2");
         service.update.as_mut().unwrap().state = UpdateState::RollbackStarted;
     });
     page.until("document.querySelector('#updates .what').textContent === 'is being rolled back'").await;
@@ -168,7 +168,7 @@ async fn an_update_and_a_roll_back_are_seen_as_they_move() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_without_a_node_have_a_column_of_their_own_and_old_ones_are_shown_on_demand() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     show.stage.change(|picture| {
         let mut pending = picture.tasks["task00009"].clone();
@@ -206,7 +206,7 @@ async fn tasks_without_a_node_have_a_column_of_their_own_and_old_ones_are_shown_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn availability_redis_edges_and_services_are_told() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     assert!(page.text("#redis").await.contains("3 of 3 sentinels answer"));
     assert!(page.text("#count").await.contains("1,204,331"));
@@ -245,7 +245,7 @@ async fn availability_redis_edges_and_services_are_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_the_picture_says_is_text() {
-    let mut picture = pictures::tutorial();
+    let mut picture = clusters::tutorial();
     let evil = "<img src=/x onerror=\"window.pwned=1\"><script>window.pwned=2</script>".to_owned();
     picture.nodes.get_mut("node0").unwrap().hostname = evil.clone();
     picture.nodes.get_mut("node0").unwrap().engine = Some(evil.clone());
@@ -259,7 +259,7 @@ async fn whatever_the_picture_says_is_text() {
     picture.redis.as_mut().unwrap().servers[0].address = evil.clone();
     picture.edges.values_mut().next().unwrap().pools[0].name = evil.clone();
     picture.edges.values_mut().next().unwrap().certificates[0].names = vec![evil.clone()];
-    picture.timeline.push(pictures::event(99, now(), Severity::Critical, &evil));
+    picture.timeline.push(clusters::event(99, now(), Severity::Critical, &evil));
     let alert = Alert {
         state: AlertState::Firing,
         summary: evil.clone(),

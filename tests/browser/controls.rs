@@ -4,13 +4,13 @@ use serde_json::json;
 use tests::browser::Screen;
 use tests::stage::now;
 use tokio::time::Instant;
-use watch::picture::{Alert, Severity, TaskState};
+use watch::cluster_state::{Alert, Severity, TaskState};
 
-use crate::{Show, column, pictures, tile};
+use crate::{Show, clusters, column, tile};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_narrow_the_board_and_stand_in_the_address() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     page.press(&["/"]).await;
     assert_eq!(page.evaluate("document.activeElement.id").await, "search");
@@ -56,7 +56,7 @@ async fn filters_narrow_the_board_and_stand_in_the_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keyboard_reaches_every_tile_its_details_and_the_way_back() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     let at = async || page.evaluate("document.activeElement.dataset.task ?? document.activeElement.id").await;
     // The first stop of all leads past what stands above the nodes, and leaves the filter alone.
@@ -105,7 +105,7 @@ async fn the_keyboard_reaches_every_tile_its_details_and_the_way_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     page.click(&tile("task00009")).await;
     page.until("document.querySelector('#details-title').textContent === 'stackdemo_web.1'").await;
@@ -144,7 +144,7 @@ async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_theme_is_the_systems_until_one_is_chosen_which_is_then_kept() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     let luminance = async || {
         let sum = page
@@ -179,7 +179,7 @@ async fn the_theme_is_the_systems_until_one_is_chosen_which_is_then_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_wants_no_motion_gets_none() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     let moving = "document.getAnimations().length";
     assert!(page.evaluate(moving).await.as_u64() > Some(0), "otherwise there is some");
@@ -202,8 +202,8 @@ async fn who_wants_no_motion_gets_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_fits_every_screen_from_a_narrow_phone_to_a_wall() {
-    let mut picture = pictures::tutorial();
-    pictures::node_down(&mut picture);
+    let mut picture = clusters::tutorial();
+    clusters::node_down(&mut picture);
     let show = Show::of(picture).await;
     let page = &show.page;
     for screen in [
@@ -251,7 +251,7 @@ async fn it_fits_every_screen_from_a_narrow_phone_to_a_wall() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     page.evaluate(
         "window.told = []; new MutationObserver(() => told.push(document.querySelector('#live').textContent))
@@ -262,7 +262,7 @@ async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
     for round in 0..80_u32 {
         show.stage.change(|picture| {
             let severity = if round == 7 { Severity::Critical } else { Severity::Info };
-            picture.timeline.push(pictures::event(100 + u64::from(round), now(), severity, &format!("event {round}")));
+            picture.timeline.push(clusters::event(100 + u64::from(round), now(), severity, &format!("event {round}")));
             picture.tasks.get_mut("task00000").unwrap().restarts = round + 1;
         });
         // One after the other, each on the page before the next.
@@ -290,7 +290,7 @@ async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_wrong_in_the_browser_does_not_make_ages_wrong() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     // The reader's clock is a day behind.
     let skew = "const real = Date.now; Date.now = () => real() - 86400000;";

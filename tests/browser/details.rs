@@ -2,11 +2,11 @@
 
 use tests::stage::now;
 
-use crate::{Show, pictures, tile};
+use crate::{Show, clusters, tile};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn details_change_in_place_so_that_focus_and_selection_stay() {
-    let mut picture = pictures::tutorial();
+    let mut picture = clusters::tutorial();
     picture.tasks.get_mut("task00009").unwrap().since = Some(now() - 5_000);
     let show = Show::of(picture).await;
     let page = &show.page;
@@ -45,7 +45,7 @@ async fn details_change_in_place_so_that_focus_and_selection_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_names_what_every_object_has_is_drawn_like_any_other() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     for word in ["__proto__", "constructor", "toString"] {
         page.evaluate(&format!("location.hash = 'state={word}&open={word}:x'")).await;

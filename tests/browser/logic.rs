@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tests::browser::Browser;
 use tests::stage::Stage;
-use watch::picture::{Delta, Event, Node, NodeState, Picture, Redis, Service, Task};
+use watch::cluster_state::{Delta, Event, Node, NodeState, Picture, Redis, Service, Task};
 
 use crate::Show;
-use crate::pictures;
+use crate::clusters;
 
 /// Small pictures that share entries, by chance.
 fn picture(random: &mut fastrand::Rng, before: &Picture) -> Picture {
@@ -42,7 +42,7 @@ fn picture(random: &mut fastrand::Rng, before: &Picture) -> Picture {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deltas_lead_the_pages_store_to_the_same_picture_as_the_servers() {
-    let show = Show::of(pictures::tutorial()).await;
+    let show = Show::of(clusters::tutorial()).await;
     let mut random = fastrand::Rng::new();
     let seed = random.get_seed();
     let mut pictures = vec![picture(&mut random, &Picture::default())];

@@ -7,16 +7,16 @@
 mod access;
 mod board;
 mod chain;
+mod clusters;
 mod controls;
 mod details;
 mod logic;
-mod pictures;
 mod shots;
 mod speed;
 
 use tests::browser::{Browser, Page};
 use tests::stage::Stage;
-use watch::picture::Picture;
+use watch::cluster_state::Picture;
 
 /// A picture on the page in a browser.
 struct Show {

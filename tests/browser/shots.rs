@@ -5,21 +5,21 @@ use std::path::PathBuf;
 
 use tests::browser::{Browser, Screen};
 use tests::stage::Stage;
-use watch::picture::{Picture, UpdateState};
+use watch::cluster_state::{Picture, UpdateState};
 
-use crate::pictures;
+use crate::clusters;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes pictures into the folder that the environment variable SHOTS names"]
 async fn screenshots() {
     let folder = PathBuf::from(std::env::var_os("SHOTS").expect("SHOTS"));
-    let down = |picture: &mut Picture| pictures::node_down(picture);
-    let calm = pictures::tutorial();
+    let down = |picture: &mut Picture| clusters::node_down(picture);
+    let calm = clusters::tutorial();
     let mut lost = calm.clone();
     down(&mut lost);
     let mut rolling = calm.clone();
-    pictures::rolling(&mut rolling, "1.5.0", UpdateState::Updating);
-    let large = pictures::swarm(100, 2000);
+    clusters::rolling(&mut rolling, "1.5.0", UpdateState::Updating);
+    let large = clusters::swarm(100, 2000);
     let browser = Browser::start().await;
     for (name, picture, screen, scheme, after) in [
         ("light", &calm, Screen::DESK, "light", ""),

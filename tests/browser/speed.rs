@@ -12,9 +12,9 @@ use tests::browser::Screen;
 use tests::stage::now;
 use tests::wait::pause;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use watch::picture::{Health, Severity, TaskState};
+use watch::cluster_state::{Health, Severity, TaskState};
 
-use crate::{Show, pictures};
+use crate::{Show, clusters};
 
 /// Measures each frame's work, what takes longer than 50 ms, and how far apart frames are while it scrolls.
 const PROBE: &str = "
@@ -56,7 +56,7 @@ fn sum_up(values: &serde_json::Value) -> (usize, f64, f64, f64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_nodes_and_fifty_changes_a_second_do_not_stutter() {
-    let show = Show::of(pictures::swarm(100, 2000)).await;
+    let show = Show::of(clusters::swarm(100, 2000)).await;
     let page = &show.page;
     page.screen(Screen::DESK).await;
     // In time that the page's thread had, whatever else the machine does.
@@ -129,7 +129,7 @@ async fn fifty_a_second(show: &Show, sent: &mut u64) {
             task.state = if random.bool() { TaskState::Running } else { TaskState::Starting };
             task.health = if task.state == TaskState::Running { Health::Healthy } else { Health::Starting };
             task.since = Some(now());
-            picture.timeline.push(pictures::event(event, now(), Severity::Info, &format!("{} moved", task.name)));
+            picture.timeline.push(clusters::event(event, now(), Severity::Info, &format!("{} moved", task.name)));
             picture.timeline.drain(..picture.timeline.len().saturating_sub(300));
         });
     }

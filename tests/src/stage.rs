@@ -19,8 +19,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::{JoinHandle, JoinSet};
+use watch::cluster_state::{Delta, Millis, Picture};
 use watch::page::{CONTENT_SECURITY_POLICY, asset};
-use watch::picture::{Delta, Millis, Picture};
 
 use crate::client::{self, Body, full};
 

@@ -1,10 +1,11 @@
 //! The swarm on one live page, in place of the tutorial's visualizer, and a word when a machine goes down.
 //!
-//! Everything that is known at one moment is a [`picture::Picture`]: a plain value, made from what the
+//! Everything that is known at one moment is a [`cluster_state::Picture`]: a plain value, made from what the
 //! engine, Redis and the edges answer. The page, the API, the metrics and the alerts' rules read pictures
 //! and nothing else; what is not in its types cannot leave this process.
 
 pub mod alert;
+pub mod cluster_state;
 pub mod config;
 pub mod edges;
 pub mod engine;
@@ -16,7 +17,6 @@ pub mod metrics;
 pub mod names;
 pub mod page;
 pub mod peers;
-pub mod picture;
 pub mod program;
 pub mod redis;
 pub mod serve;

@@ -19,9 +19,9 @@ use prometheus_client::{
 };
 
 use crate::{
+    cluster_state::{NodeState, Picture, Role},
     engine,
     hub::Feed,
-    picture::{NodeState, Picture, Role},
 };
 
 /// Of one instance.

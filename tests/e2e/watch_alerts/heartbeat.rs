@@ -7,7 +7,7 @@ use tests::receiver::{Answer, Receiver};
 use tests::wait::{eventually, throughout};
 use tokio::sync::watch as latest;
 use watch::alert::{start, time};
-use watch::picture::{Picture, Source};
+use watch::cluster_state::{Picture, Source};
 
 use super::Files;
 
@@ -16,7 +16,11 @@ fn picture(leader: bool, error: Option<&str>) -> Arc<Picture> {
         Source { node: "n1".into(), leader, at: Some(time::now()), error: error.map(Into::into), ..Source::default() };
     let mut picture = Picture { source, ..Picture::default() };
     // Somebody else who leads.
-    let node = watch::picture::Node { role: watch::picture::NodeRole::Manager, leader: true, ..Default::default() };
+    let node = watch::cluster_state::Node {
+        role: watch::cluster_state::NodeRole::Manager,
+        leader: true,
+        ..Default::default()
+    };
     picture.nodes.insert("n2".into(), node);
     Arc::new(picture)
 }

@@ -17,7 +17,7 @@ use watch::alert::desk::{Job, Kind};
 use watch::alert::ledger::{Ask, Ledger, RedisStore, Store, Verdict, Want};
 use watch::alert::rule::Rule;
 use watch::alert::{Running, Settings, start, time};
-use watch::picture::{AlertState, Node, NodeRole, NodeState, Picture, Quorum, Severity, Source};
+use watch::cluster_state::{AlertState, Node, NodeRole, NodeState, Picture, Quorum, Severity, Source};
 
 use super::Files;
 

@@ -16,7 +16,7 @@ use watch::alert::channel::{Sender, senders};
 use watch::alert::condition::Subject;
 use watch::alert::desk::{Failure, Item, Kind, Notice};
 use watch::alert::{Settings, time};
-use watch::picture::Severity;
+use watch::cluster_state::Severity;
 
 /// Settings with the files that they name.
 struct Files {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::rule::Rule;
-use crate::picture::Severity;
+use crate::cluster_state::Severity;
 
 /// Something that is wrong at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use super::{
     settings::Heartbeat,
     time,
 };
-use crate::picture::Picture;
+use crate::cluster_state::Picture;
 
 /// After a failure one does not wait for longer.
 const AGAIN: Duration = Duration::from_secs(10);

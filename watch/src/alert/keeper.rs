@@ -9,7 +9,7 @@ use super::{
     metrics::{Metrics, Outcome},
     run::Event,
 };
-use crate::picture::Millis;
+use crate::cluster_state::Millis;
 
 /// Something to ask the ledger.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use super::{
     silence::{self, Silence},
     time::millis,
 };
-use crate::picture::{self, AlertState, Millis, Severity};
+use crate::cluster_state::{self, AlertState, Millis, Severity};
 
 /// For so long an alert that is over is shown.
 const SHOWN: Millis = 10 * 60_000;
@@ -133,8 +133,8 @@ impl Alert {
 
     /// As the page shows it.
     #[must_use]
-    pub fn shown(&self) -> picture::Alert {
-        picture::Alert {
+    pub fn shown(&self) -> cluster_state::Alert {
+        cluster_state::Alert {
             rule: self.condition.rule.name().to_owned(),
             severity: self.condition.severity,
             state: self.state(),

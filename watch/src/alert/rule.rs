@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::picture::Severity;
+use crate::cluster_state::Severity;
 
 /// What can be wrong. The order is that of the reference and of what is told first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,7 +1,7 @@
 //! Pure: what nobody wants to hear for a while.
 
 use super::condition::Condition;
-use crate::picture::Millis;
+use crate::cluster_state::Millis;
 
 /// Alerts about which nobody is told until a time. All that is given has to match; `*` stands for any
 /// text.
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::{
         alert::{condition::Subject, rule::Rule},
-        picture::Severity,
+        cluster_state::Severity,
     };
 
     #[test]

@@ -11,7 +11,7 @@ use super::{
     settings::Settings,
     time,
 };
-use crate::picture::Severity;
+use crate::cluster_state::Severity;
 
 /// How it went, channel by channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::picture::Millis;
+use crate::cluster_state::Millis;
 
 /// This moment.
 #[must_use]

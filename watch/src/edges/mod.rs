@@ -17,10 +17,10 @@ use tokio::{
 
 use self::status::Status;
 use crate::{
+    cluster_state::{Edge, Millis},
     engine::{self, Swarm},
     fetch::{self, Place},
     names::{Directory, Name},
-    picture::{Edge, Millis},
 };
 
 /// How often each edge is asked.

@@ -4,7 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::Deserialize;
 
-use crate::picture::{Certificate, Edge, Endpoint, Millis, Pool};
+use crate::cluster_state::{Certificate, Edge, Endpoint, Millis, Pool};
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]

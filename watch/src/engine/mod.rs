@@ -25,7 +25,7 @@ use tracing::{debug, info, warn};
 
 use self::{client::Client, convert::Memory};
 pub use self::{convert::Swarm, trouble::Trouble};
-use crate::{fetch::Place, picture::Millis};
+use crate::{cluster_state::Millis, fetch::Place};
 
 /// The pause between two questions about everything.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{hub::Feed, picture::Disk};
+use crate::{cluster_state::Disk, hub::Feed};
 
 /// Where to look.
 #[derive(Clone, Debug)]

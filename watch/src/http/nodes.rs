@@ -12,7 +12,7 @@ use super::{
     Web,
     answer::{self, Response, later, tagged},
 };
-use crate::picture::Picture;
+use crate::cluster_state::Picture;
 
 /// The longest wait for a change.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -112,7 +112,7 @@ fn wait(query: Option<&str>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{Availability, Node, NodeState};
+    use crate::cluster_state::{Availability, Node, NodeState};
 
     #[test]
     fn nodes_with_an_address_are_listed_in_one_order_with_one_version() {

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::{Access, Limits, Local, Response, Web};
 use crate::{
+    cluster_state::{Delta, Node, NodeState, Picture},
     hub::Feed,
     metrics::Metrics,
-    picture::{Delta, Node, NodeState, Picture},
 };
 
 const FRESH: Duration = Duration::from_secs(10);

@@ -15,7 +15,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use crate::picture::{Delta, Picture};
+use crate::cluster_state::{Delta, Picture};
 
 /// How many deltas are kept at most, and how many bytes of them.
 const KEPT: usize = 300;

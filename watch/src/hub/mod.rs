@@ -13,9 +13,9 @@ use tokio::{
 
 pub use self::feed::{Feed, Moment, Step};
 use crate::{
+    cluster_state::{Alert, Disk, Picture, Redis, Source},
     edges, engine,
     metrics::Metrics,
-    picture::{Alert, Disk, Picture, Redis, Source},
 };
 
 /// How often a picture is published in which nothing but stamps and counts has changed.

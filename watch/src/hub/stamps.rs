@@ -1,6 +1,6 @@
 //! Which changes can wait: those that come with every answer, whatever it says. Pure.
 
-use crate::picture::{Delta, Edge, Picture, Redis};
+use crate::cluster_state::{Delta, Edge, Picture, Redis};
 
 /// Nothing changed from one picture to the other but when things were last heard of, how many requests an
 /// edge has had, how far a replica is behind and how full a disk is.
@@ -57,7 +57,7 @@ fn same_edge(before: &Edge, after: &Edge) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{Disk, Event, Node, RedisServer};
+    use crate::cluster_state::{Disk, Event, Node, RedisServer};
 
     fn picture() -> Picture {
         let mut picture = Picture::default();

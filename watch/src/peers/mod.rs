@@ -11,11 +11,11 @@ use tokio::{
 use tracing::debug;
 
 use crate::{
+    cluster_state::Disk,
     fetch::{self, Place},
     http::{Local, Told},
     hub::Feed,
     names::{Directory, Name},
-    picture::Disk,
 };
 
 /// How often they are asked.

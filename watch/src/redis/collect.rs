@@ -22,9 +22,9 @@ use super::{
     sentinel,
 };
 use crate::{
+    cluster_state::{Redis, RedisServer, Role},
     engine,
     names::Directory,
-    picture::{Redis, RedisServer, Role},
 };
 
 /// How often: the count on the page is to be seen counting.

@@ -24,7 +24,7 @@ use crate::{
         settings::{Mail, MailTls},
         text::{self, Context},
     },
-    picture::Millis,
+    cluster_state::Millis,
 };
 
 /// A mail server, ready to be used.
@@ -115,7 +115,7 @@ pub(super) fn message(mail: &Mail, context: &Context, notice: &Notice, now: Mill
     if let Some(first) = threads.first() {
         message = message.in_reply_to(first.clone()).references(threads.join(" "));
     }
-    if notice.kind == Kind::Firing && notice.severity() == crate::picture::Severity::Critical {
+    if notice.kind == Kind::Firing && notice.severity() == crate::cluster_state::Severity::Critical {
         message = message.raw_header(field("Importance", "high"));
     }
     message

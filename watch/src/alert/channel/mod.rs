@@ -25,7 +25,7 @@ use super::{
     text::Context,
     time,
 };
-use crate::picture::Millis;
+use crate::cluster_state::Millis;
 
 /// The first pause after a failure; each next one is twice as long.
 const FIRST: Duration = Duration::from_secs(2);

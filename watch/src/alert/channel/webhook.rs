@@ -12,7 +12,7 @@ use crate::{
         settings::{Format, Webhook},
         text::{self, Context},
     },
-    picture::Millis,
+    cluster_state::Millis,
 };
 
 /// Where Alertmanager takes alerts.

@@ -6,7 +6,7 @@ use crate::{
         ledger::{Ask, Book, Verdict, Want, Word},
         rule::Rule,
     },
-    picture::{Millis, Severity},
+    cluster_state::{Millis, Severity},
 };
 
 /// What a message says of its alerts.

@@ -33,7 +33,7 @@ use super::{
     rules::{Observation, Restarts, conditions},
     silence::Silence,
 };
-use crate::picture::{Alert, Millis, Picture, Severity};
+use crate::cluster_state::{Alert, Millis, Picture, Severity};
 
 /// When the ledger is back, those behind the leader give it so long to write down what it has said.
 /// They also wait so long after each other when the ledger works.

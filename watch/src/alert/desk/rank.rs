@@ -2,7 +2,7 @@
 
 use crate::{
     alert::rules::is_stale,
-    picture::{Millis, NodeRole, Picture},
+    cluster_state::{Millis, NodeRole, Picture},
 };
 
 /// How many instances come before this one: none before the leader's, then in the order of the nodes' ids.
@@ -24,7 +24,7 @@ pub fn rank(picture: &Picture, now: Millis) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{Node, Source};
+    use crate::cluster_state::{Node, Source};
 
     fn picture(node: &str, leader: Option<&str>, unreachable: &[&str]) -> Picture {
         let manager = |id: &str| Node {

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     alert::rule::Rule,
-    picture::{Node, NodeRole, NodeState, Source},
+    cluster_state::{Node, NodeRole, NodeState, Source},
 };
 
 const STEP: Millis = 50;

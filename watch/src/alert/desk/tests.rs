@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::picture::{
+use crate::cluster_state::{
     Edge, Endpoint, Node, NodeRole, NodeState, Pool, Quorum, Redis, RedisServer, Role, Service, Source, Task, TaskState,
 };
 
@@ -46,7 +46,8 @@ impl Office {
         for _ in 0..seconds {
             self.now += SECOND;
             let node = |(name, drained): &(&str, bool)| {
-                let availability = if *drained { crate::picture::Availability::Drain } else { Default::default() };
+                let availability =
+                    if *drained { crate::cluster_state::Availability::Drain } else { Default::default() };
                 (
                     (*name).to_owned(),
                     Node { hostname: (*name).into(), state: NodeState::Down, availability, ..Node::default() },

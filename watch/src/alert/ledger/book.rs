@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     alert::condition::Subject,
-    picture::{Millis, Severity},
+    cluster_state::{Millis, Severity},
 };
 
 /// An end is not announced while another instance has seen the trouble so lately.

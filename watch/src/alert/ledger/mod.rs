@@ -12,7 +12,7 @@ pub use self::{
     book::{Ask, Book, Told, Verdict, Want, Word, covers},
     redis::RedisStore,
 };
-use crate::picture::Millis;
+use crate::cluster_state::Millis;
 
 /// For reading, deciding and writing together. Longer, and the leader goes on without it.
 const BOUND: Duration = Duration::from_millis(1500);

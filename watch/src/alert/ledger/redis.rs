@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::Mutex;
 
 use super::{Answer, LedgerError, Snapshot, Store};
-use crate::picture::Millis;
+use crate::cluster_state::Millis;
 
 /// The book's key. Names what changes when its shape does.
 const KEY: &str = "watch:alerts:1";

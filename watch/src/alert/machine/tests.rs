@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{alert::rule::Rule, picture::Severity};
+use crate::{alert::rule::Rule, cluster_state::Severity};
 
 const SECOND: Millis = 1000;
 

@@ -8,7 +8,7 @@ use crate::{
         condition::{Condition, Subject},
         rule::{Rule, Rules},
     },
-    picture::{Certificate, Edge, Millis, Picture, Pool, Severity},
+    cluster_state::{Certificate, Edge, Millis, Picture, Pool, Severity},
 };
 
 pub(super) fn conditions(picture: &Picture, rules: &Rules, now: Millis, found: &mut Observation) {

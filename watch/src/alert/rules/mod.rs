@@ -17,7 +17,7 @@ use super::{
     condition::{Condition, fingerprint},
     rule::{Rule, Rules},
 };
-use crate::picture::{Millis, Node, NodeRole, NodeState, Picture, Severity};
+use crate::cluster_state::{Millis, Node, NodeRole, NodeState, Picture, Severity};
 
 /// An engine that has not answered for so long does not know any more, whatever it says.
 const STALE: Millis = 45_000;

@@ -7,7 +7,7 @@ use crate::{
         rule::{Rule, Rules},
         time,
     },
-    picture::{Availability, Millis, Node, NodeRole, Picture, Quorum, Severity},
+    cluster_state::{Availability, Millis, Node, NodeRole, Picture, Quorum, Severity},
 };
 
 /// What is wrong with nodes and quorum, in a picture that is fresh.

@@ -3,7 +3,7 @@
 use super::Observation;
 use crate::{
     alert::{condition::Condition, rule::Rule},
-    picture::{Picture, Redis, Role, Severity},
+    cluster_state::{Picture, Redis, Role, Severity},
 };
 
 pub(super) fn conditions(picture: &Picture, found: &mut Observation) {

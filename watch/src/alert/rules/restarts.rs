@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     alert::rule::CrashLoop,
-    picture::{Millis, Mode, Picture, Task, TaskState},
+    cluster_state::{Millis, Mode, Picture, Task, TaskState},
 };
 
 /// No configured window is longer.

@@ -8,7 +8,7 @@ use crate::{
         condition::{Condition, Subject},
         rule::{Rule, Rules},
     },
-    picture::{Millis, Mode, Picture, Service, Severity, Update, UpdateState},
+    cluster_state::{Millis, Mode, Picture, Service, Severity, Update, UpdateState},
 };
 
 /// A service that is being updated may be below its replicas for so much longer.

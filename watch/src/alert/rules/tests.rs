@@ -1,5 +1,5 @@
 use super::*;
-use crate::picture::{
+use crate::cluster_state::{
     Availability, Certificate, Disk, Edge, Endpoint, Mode, Pool, Quorum, Redis, RedisServer, Role, Service, Source,
     Task, TaskState, Update, UpdateState,
 };

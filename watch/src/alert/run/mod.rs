@@ -18,7 +18,7 @@ use super::{
     settings::Settings,
     time,
 };
-use crate::picture::{Alert, Millis, Picture};
+use crate::cluster_state::{Alert, Millis, Picture};
 
 /// What time it is.
 type Clock = Box<dyn Fn() -> Millis + Send>;

@@ -21,7 +21,7 @@ use crate::{
         settings::Settings,
         time::{self, millis},
     },
-    picture::{AlertState, Millis, Picture},
+    cluster_state::{AlertState, Millis, Picture},
 };
 
 /// How often there is a look at what is due.

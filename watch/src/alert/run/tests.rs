@@ -11,7 +11,7 @@ use tokio::{
 use super::*;
 use crate::{
     alert::{ledger::memory::Memory, time::millis},
-    picture::{AlertState, Node, NodeRole, NodeState, Source},
+    cluster_state::{AlertState, Node, NodeRole, NodeState, Source},
 };
 
 /// Takes messages and answers as it is told to.

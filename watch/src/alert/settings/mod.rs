@@ -25,7 +25,7 @@ use super::{
     silence::Silence,
     time::millis,
 };
-use crate::picture::Severity;
+use crate::cluster_state::Severity;
 
 /// All that alerts go by.
 #[derive(Clone, Debug, Default)]

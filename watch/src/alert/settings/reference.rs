@@ -17,7 +17,7 @@ use crate::{
         rule::{Rule, Rules},
         text::{Context, document},
     },
-    picture::Severity,
+    cluster_state::Severity,
 };
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/alerts.md");

@@ -9,7 +9,7 @@ use toml::value::{Datetime, Offset};
 
 use crate::{
     alert::rule::Rule,
-    picture::{Millis, Severity},
+    cluster_state::{Millis, Severity},
 };
 
 /// How much something matters.

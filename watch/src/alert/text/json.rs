@@ -14,7 +14,7 @@ use crate::{
         ledger::Word,
         time::rfc3339,
     },
-    picture::{Millis, Severity},
+    cluster_state::{Millis, Severity},
 };
 
 /// This program's own: every field is there, `null` where there is nothing. Fields are added, never renamed

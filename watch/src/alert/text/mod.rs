@@ -16,7 +16,7 @@ use super::{
     desk::{Item, Kind, Notice},
     settings::General,
 };
-use crate::picture::Severity;
+use crate::cluster_state::Severity;
 
 /// What all messages have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

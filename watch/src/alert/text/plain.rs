@@ -6,7 +6,7 @@ use crate::{
         desk::{Item, Kind, Notice},
         time,
     },
-    picture::{Millis, Severity},
+    cluster_state::{Millis, Severity},
 };
 
 /// The subject of a mail.

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::alert::condition::Subject;
 
-const NOW: crate::picture::Millis = 1_795_785_903_000;
+const NOW: crate::cluster_state::Millis = 1_795_785_903_000;
 
 fn context() -> Context {
     Context { cluster: "stackdemo".into(), link: Some("http://10.10.25.165:8080/".into()) }

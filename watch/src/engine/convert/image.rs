@@ -1,6 +1,6 @@
 //! An image's name, taken apart.
 
-use crate::picture::Image;
+use crate::cluster_state::Image;
 
 /// How many digits of a digest are told.
 const DIGITS: usize = 12;

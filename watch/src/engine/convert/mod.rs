@@ -16,7 +16,7 @@ use std::{
 
 use self::places::Places;
 use super::client::Lists;
-use crate::picture::{Millis, Node, Quorum, Service, Task};
+use crate::cluster_state::{Millis, Node, Quorum, Service, Task};
 
 /// What the engine's lists make of a picture.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{super::wire, millis, words};
-use crate::picture::{Availability, Millis, Node, NodeRole, NodeState, Quorum};
+use crate::cluster_state::{Availability, Millis, Node, NodeRole, NodeState, Quorum};
 
 /// A node's state and since when it is in it.
 pub(super) type Since = (NodeState, Option<Millis>);

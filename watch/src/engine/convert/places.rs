@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::picture::{Task, TaskState};
+use crate::cluster_state::{Task, TaskState};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Place {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{super::wire, image::image, millis, words};
-use crate::picture::{Mode, Service, Task, TaskState, Update, UpdateState};
+use crate::cluster_state::{Mode, Service, Task, TaskState, Update, UpdateState};
 
 pub(super) fn services(list: &[wire::Service], tasks: &BTreeMap<String, Task>) -> BTreeMap<String, Service> {
     let mut of: HashMap<&str, Vec<&Task>> = HashMap::new();

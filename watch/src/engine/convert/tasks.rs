@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{super::wire, image::image, millis, words};
-use crate::picture::{Health, Node, Task, TaskState};
+use crate::cluster_state::{Health, Node, Task, TaskState};
 
 /// How much of an id is told in place of a name that is not known.
 const SHORT: usize = 12;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    cluster_state::{Health, Mode, NodeState, TaskState},
     engine::wire,
-    picture::{Health, Mode, NodeState, TaskState},
 };
 
 const STEADY: [&str; 3] = [

@@ -1,7 +1,7 @@
 //! What stands beside the swarm: the count's servers and the edges.
 
 use super::event;
-use crate::picture::{Edge, Event, Picture, Redis, Severity};
+use crate::cluster_state::{Edge, Event, Picture, Redis, Severity};
 
 pub(super) fn redis(before: &Picture, after: &Picture, events: &mut Vec<Event>) {
     let (Some(before), Some(after)) = (&before.redis, &after.redis) else { return };

@@ -7,7 +7,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
-use crate::picture::{Event, Millis, Picture, Severity};
+use crate::cluster_state::{Event, Millis, Picture, Severity};
 
 /// The most that one step is told as; what is beyond is counted. A node with a hundred tasks goes down in
 /// one step.

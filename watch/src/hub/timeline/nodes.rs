@@ -1,7 +1,7 @@
 //! Nodes that come, go, change, and lead.
 
 use super::event;
-use crate::picture::{Availability, Event, Node, NodeRole, NodeState, Picture, Severity};
+use crate::cluster_state::{Availability, Event, Node, NodeRole, NodeState, Picture, Severity};
 
 pub(super) fn events(before: &Picture, after: &Picture, events: &mut Vec<Event>) {
     for (id, node) in &after.nodes {

@@ -1,7 +1,7 @@
 //! Services that come, go, are scaled and updated.
 
 use super::event;
-use crate::picture::{Event, Image, Mode, Picture, Service, Severity, Update, UpdateState};
+use crate::cluster_state::{Event, Image, Mode, Picture, Service, Severity, Update, UpdateState};
 
 pub(super) fn events(before: &Picture, after: &Picture, events: &mut Vec<Event>) {
     for (id, service) in &after.services {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{event, nodes::name};
-use crate::picture::{Event, Picture, Severity, Task, TaskState};
+use crate::cluster_state::{Event, Picture, Severity, Task, TaskState};
 
 pub(super) fn events(before: &Picture, after: &Picture, events: &mut Vec<Event>) {
     let places = places(before);

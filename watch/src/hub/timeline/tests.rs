@@ -1,7 +1,7 @@
 use proptest::{collection::btree_map, option, prelude::*, sample::select};
 
 use super::*;
-use crate::picture::{
+use crate::cluster_state::{
     Availability, Edge, Image, Node, NodeState, Pool, Redis, RedisServer, Service, Task, TaskState, Update, UpdateState,
 };
 

@@ -17,7 +17,7 @@ use crate::{
         machine::{Alert, Phase},
         rule::Rule,
     },
-    picture::{Millis, Severity},
+    cluster_state::{Millis, Severity},
 };
 
 /// A channel, as far as it matters here.

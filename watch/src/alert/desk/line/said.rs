@@ -8,7 +8,7 @@ use crate::{
         rule::Rule,
         time::millis,
     },
-    picture::Millis,
+    cluster_state::Millis,
 };
 
 impl State {

@@ -8,7 +8,7 @@ use settings::{Section, into_values};
 use super::{files, kind};
 use crate::{
     alert::settings::{Channel, Format, General, Heartbeat, Kind, Mail, MailTls, Secret, Sms, Webhook, value},
-    picture::Severity,
+    cluster_state::Severity,
 };
 
 /// How long a message may take, where nothing is said. Claims in the ledger outlive it.

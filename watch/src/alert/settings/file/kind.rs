@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use crate::{
     alert::settings::{Format, MailTls, value},
-    picture::{Millis, Severity},
+    cluster_state::{Millis, Severity},
 };
 
 /// How long between messages about the same.

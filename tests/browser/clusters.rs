@@ -1,7 +1,7 @@
 //! Pictures of swarms, as large as a test wants them.
 
 use tests::stage::now;
-use watch::picture::{
+use watch::cluster_state::{
     Alert, AlertState, Availability, Certificate, Disk, Edge, Endpoint, Event, Health, Image, Millis, Mode, Node,
     NodeRole, NodeState, Picture, Pool, Quorum, Redis, RedisServer, Role, Service, Severity, Source, Task, TaskState,
     Update, UpdateState,

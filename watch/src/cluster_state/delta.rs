@@ -113,7 +113,7 @@ mod tests {
     use proptest::{collection::btree_map, option, prelude::*};
 
     use super::*;
-    use crate::picture::NodeState;
+    use crate::cluster_state::NodeState;
 
     fn node() -> impl Strategy<Value = Node> {
         (0..3_u8, any::<bool>()).prop_map(|(number, ready)| Node {
