@@ -33,8 +33,8 @@ async fn axe_has_no_serious_findings_in_any_state_light_or_dark() {
     ];
     let browser = Browser::start().await;
     let mut found = Vec::new();
-    for (name, picture, screen, hash) in states {
-        let stage = Stage::start(picture.clone()).await;
+    for (name, cluster, screen, hash) in states {
+        let stage = Stage::start(cluster.clone()).await;
         for theme in ["light", "dark"] {
             let page = browser.page().await;
             page.screen(screen).await;

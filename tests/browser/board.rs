@@ -2,7 +2,7 @@
 
 use tests::browser::Browser;
 use tests::stage::{Stage, now};
-use watch::cluster_state::{Alert, AlertState, Availability, Picture, Severity, TaskState, UpdateState};
+use watch::cluster_state::{Alert, AlertState, Availability, ClusterState, Severity, TaskState, UpdateState};
 
 use crate::{Show, clusters, column, tile};
 
@@ -62,17 +62,17 @@ async fn tiles_come_change_move_and_go_and_the_focus_stays_where_it_was() {
     // The very same element, so that whatever a reader has of it stays.
     page.evaluate("document.querySelector(\".tile[data-task='task00009']\").focus()").await;
     page.evaluate("window.mine = document.activeElement").await;
-    show.stage.change(|picture| {
-        let mut new = picture.tasks["task00010"].clone();
+    show.stage.change(|cluster| {
+        let mut new = cluster.tasks["task00010"].clone();
         new.slot = Some(4);
         new.name = "stackdemo_web.4".to_owned();
         new.node = Some("node1".to_owned());
-        picture.tasks.insert("new".to_owned(), new);
-        let task = picture.tasks.get_mut("task00009").unwrap();
+        cluster.tasks.insert("new".to_owned(), new);
+        let task = cluster.tasks.get_mut("task00009").unwrap();
         task.node = Some("node1".to_owned());
         task.state = TaskState::Starting;
         task.restarts = 3;
-        picture.tasks.remove("task00011");
+        cluster.tasks.remove("task00011");
     });
     page.until("document.querySelector(\".tile[data-task='new']\")").await;
     assert_eq!(page.visible(&tile("task00011")).await, 0);
@@ -89,7 +89,7 @@ async fn tiles_come_change_move_and_go_and_the_focus_stays_where_it_was() {
         .await;
     assert_eq!(names, serde_json::json!(["edge", "redis.2", "watch", "web.1", "web.2", "web.4"]));
     // Where the focused tile goes away, its neighbour has the focus, not the top of the page.
-    show.stage.change(|picture| drop(picture.tasks.remove("task00009")));
+    show.stage.change(|cluster| drop(cluster.tasks.remove("task00009")));
     page.until("!mine.isConnected").await;
     assert_eq!(page.evaluate("document.activeElement.dataset.task").await, "task00010");
     show.end();
@@ -113,10 +113,10 @@ async fn a_node_that_is_down_stays_grey_with_since_when_and_comes_back() {
     assert!(page.text("#timeline").await.contains("serveur19 is down"));
     // Its replicas are on the others meanwhile.
     assert_eq!(page.visible(&format!("{} .tile", column(1))).await, 6);
-    show.stage.change(|picture| {
-        picture.nodes = before.nodes.clone();
-        picture.tasks = before.tasks.clone();
-        picture.alerts.clear();
+    show.stage.change(|cluster| {
+        cluster.nodes = before.nodes.clone();
+        cluster.tasks = before.tasks.clone();
+        cluster.alerts.clear();
     });
     page.until("!document.querySelector('.column[data-gone]')").await;
     assert_eq!(page.visible("#alerts").await, 0);
@@ -128,7 +128,7 @@ async fn a_node_that_is_down_stays_grey_with_since_when_and_comes_back() {
 async fn an_update_and_a_roll_back_are_seen_as_they_move() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    show.stage.change(|picture| clusters::rolling(picture, "1.5.0", UpdateState::Updating));
+    show.stage.change(|cluster| clusters::rolling(cluster, "1.5.0", UpdateState::Updating));
     page.until("document.querySelector('#updates .update')").await;
     let text = page.text("#updates").await;
     for fact in ["stackdemo_web", "1.4.2 → 1.5.0", "is being updated", "1 of 3"] {
@@ -140,24 +140,24 @@ async fn an_update_and_a_roll_back_are_seen_as_they_move() {
     assert!(page.text(&tile("task00011")).await.contains("1.4.2 → 1.5.0"));
     assert!(page.text(&tile("new0")).await.contains("1.5.0"));
     assert!(page.text("#services").await.contains("updating"));
-    show.stage.change(|picture| {
-        let id = picture.tasks["new1"].service.clone();
-        picture.tasks.get_mut("new1").unwrap().state = TaskState::Running;
-        picture.services.get_mut(&id).unwrap().running += 1;
+    show.stage.change(|cluster| {
+        let id = cluster.tasks["new1"].service.clone();
+        cluster.tasks.get_mut("new1").unwrap().state = TaskState::Running;
+        cluster.services.get_mut(&id).unwrap().running += 1;
     });
     page.until("document.querySelector('#updates [role=progressbar]').getAttribute('aria-valuenow') === '2'").await;
     // The way back: the service wants the old image again.
-    show.stage.change(|picture| {
-        let id = picture.tasks["new1"].service.clone();
-        let service = picture.services.get_mut(&id).unwrap();
+    show.stage.change(|cluster| {
+        let id = cluster.tasks["new1"].service.clone();
+        let service = cluster.services.get_mut(&id).unwrap();
         service.image = clusters::image("web", "1.4.2");
         service.update.as_mut().unwrap().state = UpdateState::RollbackStarted;
     });
     page.until("document.querySelector('#updates .what').textContent === 'is being rolled back'").await;
     assert!(page.text("#updates").await.contains("1.5.0 → 1.4.2"));
-    show.stage.change(|picture| {
-        let id = picture.tasks["new1"].service.clone();
-        let update = picture.services.get_mut(&id).unwrap().update.as_mut().unwrap();
+    show.stage.change(|cluster| {
+        let id = cluster.tasks["new1"].service.clone();
+        let update = cluster.services.get_mut(&id).unwrap().update.as_mut().unwrap();
         update.state = UpdateState::RollbackCompleted;
         update.completed_at = Some(now());
     });
@@ -170,19 +170,19 @@ async fn an_update_and_a_roll_back_are_seen_as_they_move() {
 async fn tasks_without_a_node_have_a_column_of_their_own_and_old_ones_are_shown_on_demand() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    show.stage.change(|picture| {
-        let mut pending = picture.tasks["task00009"].clone();
+    show.stage.change(|cluster| {
+        let mut pending = cluster.tasks["task00009"].clone();
         pending.node = None;
         pending.state = TaskState::Pending;
         pending.slot = Some(9);
         pending.error = Some("no suitable node (insufficient memory on 3 nodes)".to_owned());
-        picture.tasks.insert("pending".to_owned(), pending);
-        let mut failed = picture.tasks["task00009"].clone();
+        cluster.tasks.insert("pending".to_owned(), pending);
+        let mut failed = cluster.tasks["task00009"].clone();
         failed.state = TaskState::Failed;
         failed.desired = TaskState::Shutdown;
         failed.error = Some("task: non-zero exit (137)".to_owned());
         failed.created_at = failed.created_at.map(|at| at - 60_000);
-        picture.tasks.insert("failed".to_owned(), failed);
+        cluster.tasks.insert("failed".to_owned(), failed);
     });
     page.until("document.querySelector('.nowhere .tile')").await;
     let text = page.text(".nowhere").await;
@@ -193,11 +193,11 @@ async fn tasks_without_a_node_have_a_column_of_their_own_and_old_ones_are_shown_
     page.click("#filter-stopped").await;
     page.until("document.querySelector(\".tile[data-task='failed']\")").await;
     assert_eq!(page.evaluate("location.hash").await, "#stopped=1");
-    show.stage.change(|picture| picture.tasks.get_mut("pending").unwrap().node = Some("node2".to_owned()));
+    show.stage.change(|cluster| cluster.tasks.get_mut("pending").unwrap().node = Some("node2".to_owned()));
     page.until("document.querySelector(\".column[data-column='node2'] .tile[data-task='pending']\")").await;
     assert_eq!(page.visible(".nowhere").await, 0);
     // A node that is removed for good takes its column along, but not the tasks.
-    show.stage.change(|picture| drop(picture.nodes.remove("node2")));
+    show.stage.change(|cluster| drop(cluster.nodes.remove("node2")));
     page.until("document.querySelector('.nowhere .tile') && !document.querySelector(\".column[data-column='node2']\")")
         .await;
     assert_eq!(page.visible(".nowhere .tile").await, 5);
@@ -213,18 +213,18 @@ async fn availability_redis_edges_and_services_are_told() {
     let edges = page.text("#edges").await;
     assert!(edges.contains("3 of 3 in use") && edges.contains("count.example.org"), "{edges}");
     assert!(page.text("#services").await.contains("3/3"));
-    show.stage.change(|picture| {
-        picture.nodes.get_mut("node1").unwrap().availability = Availability::Drain;
-        let redis = picture.redis.as_mut().unwrap();
+    show.stage.change(|cluster| {
+        cluster.nodes.get_mut("node1").unwrap().availability = Availability::Drain;
+        let redis = cluster.redis.as_mut().unwrap();
         redis.count = Some(1_204_999);
         redis.servers[0].up = false;
-        let edge = picture.edges.values_mut().next().unwrap();
+        let edge = cluster.edges.values_mut().next().unwrap();
         edge.pools[0].panic = true;
         edge.pools[0].endpoints[1].usable = false;
         edge.pools[0].endpoints[1].state = "ejected".to_owned();
         edge.pools[0].endpoints[1].reason = Some("5 errors in a row".to_owned());
         edge.certificates[0].not_after = Some(now() + 3 * 86_400_000 - 60_000);
-        picture.services.get_mut("service3").unwrap().running = 1;
+        cluster.services.get_mut("service3").unwrap().running = 1;
     });
     page.until("document.querySelector('#count-value').textContent === '1,204,999'").await;
     page.until("document.querySelector('.endpoints').innerText.includes('ejected: 5 errors in a row')").await;
@@ -234,9 +234,9 @@ async fn availability_redis_edges_and_services_are_told() {
     let edges = page.text("#edges").await;
     assert!(edges.contains("panic") && edges.contains("ends in 2 d"), "{edges}");
     assert_eq!(page.visible("#services tr[data-short]").await, 1);
-    show.stage.change(|picture| {
-        picture.redis = None;
-        picture.edges.clear();
+    show.stage.change(|cluster| {
+        cluster.redis = None;
+        cluster.edges.clear();
     });
     page.until("document.querySelector('#redis').hidden && document.querySelector('#edges').hidden").await;
     assert_eq!(page.visible(".overview").await, 0);
@@ -244,22 +244,22 @@ async fn availability_redis_edges_and_services_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_the_picture_says_is_text() {
-    let mut picture = clusters::tutorial();
+async fn whatever_the_state_says_is_text() {
+    let mut cluster = clusters::tutorial();
     let evil = "<img src=/x onerror=\"window.pwned=1\"><script>window.pwned=2</script>".to_owned();
-    picture.nodes.get_mut("node0").unwrap().hostname = evil.clone();
-    picture.nodes.get_mut("node0").unwrap().engine = Some(evil.clone());
-    for service in picture.services.values_mut() {
+    cluster.nodes.get_mut("node0").unwrap().hostname = evil.clone();
+    cluster.nodes.get_mut("node0").unwrap().engine = Some(evil.clone());
+    for service in cluster.services.values_mut() {
         service.name = format!("{evil}{}", service.name);
         service.stack = None;
     }
-    let task = picture.tasks.get_mut("task00009").unwrap();
+    let task = cluster.tasks.get_mut("task00009").unwrap();
     task.error = Some(evil.clone());
     task.image.tag = Some(evil.clone());
-    picture.redis.as_mut().unwrap().servers[0].address = evil.clone();
-    picture.edges.values_mut().next().unwrap().pools[0].name = evil.clone();
-    picture.edges.values_mut().next().unwrap().certificates[0].names = vec![evil.clone()];
-    picture.timeline.push(clusters::event(99, now(), Severity::Critical, &evil));
+    cluster.redis.as_mut().unwrap().servers[0].address = evil.clone();
+    cluster.edges.values_mut().next().unwrap().pools[0].name = evil.clone();
+    cluster.edges.values_mut().next().unwrap().certificates[0].names = vec![evil.clone()];
+    cluster.timeline.push(clusters::event(99, now(), Severity::Critical, &evil));
     let alert = Alert {
         state: AlertState::Firing,
         summary: evil.clone(),
@@ -267,8 +267,8 @@ async fn whatever_the_picture_says_is_text() {
         since: now(),
         ..Alert::default()
     };
-    picture.alerts.insert(evil.clone(), alert);
-    let show = Show::of(picture).await;
+    cluster.alerts.insert(evil.clone(), alert);
+    let show = Show::of(cluster).await;
     let page = &show.page;
     page.click(&tile("task00009")).await;
     page.until("!document.querySelector('#details').hidden").await;
@@ -283,9 +283,9 @@ async fn whatever_the_picture_says_is_text() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swarm_that_nobody_has_told_of_yet_is_not_one_without_nodes() {
-    let mut picture = Picture::default();
-    picture.source.error = Some("the engine is not there: nobody listens".to_owned());
-    let stage = Stage::start(picture).await;
+    let mut cluster = ClusterState::default();
+    cluster.source.error = Some("the engine is not there: nobody listens".to_owned());
+    let stage = Stage::start(cluster).await;
     let browser = Browser::start().await;
     let page = browser.page().await;
     page.open(&stage.url()).await;

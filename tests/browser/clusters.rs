@@ -1,20 +1,20 @@
-//! Pictures of swarms, as large as a test wants them.
+//! Cluster states, as large as a test wants them.
 
 use tests::stage::now;
 use watch::cluster_state::{
-    Alert, AlertState, Availability, Certificate, Disk, Edge, Endpoint, Event, Health, Image, Millis, Mode, Node,
-    NodeRole, NodeState, Picture, Pool, Quorum, Redis, RedisServer, Role, Service, Severity, Source, Task, TaskState,
-    Update, UpdateState,
+    Alert, AlertState, Availability, Certificate, ClusterState, Disk, Edge, Endpoint, Event, Health, Image, Millis,
+    Mode, Node, NodeRole, NodeState, Pool, Quorum, Redis, RedisServer, Role, Service, Severity, Source, Task,
+    TaskState, Update, UpdateState,
 };
 
 const MINUTE: Millis = 60_000;
 const HOUR: Millis = 60 * MINUTE;
 
 /// The tutorial's swarm: three managers, and the stack with its twelve tasks.
-pub(crate) fn tutorial() -> Picture {
-    let mut picture = swarm(3, 12);
+pub(crate) fn tutorial() -> ClusterState {
+    let mut cluster = swarm(3, 12);
     let at = now();
-    picture.redis = Some(Redis {
+    cluster.redis = Some(Redis {
         at: Some(at),
         count: Some(1_204_331),
         master: Some("redis-1:6379".to_owned()),
@@ -47,9 +47,9 @@ pub(crate) fn tutorial() -> Picture {
             }],
             ..Edge::default()
         };
-        picture.edges.insert(format!("{address}:9100"), edge);
+        cluster.edges.insert(format!("{address}:9100"), edge);
     }
-    picture
+    cluster
 }
 
 fn redis(address: &str, role: Role, lag_bytes: Option<u64>) -> RedisServer {
@@ -61,9 +61,9 @@ fn endpoint(address: &str) -> Endpoint {
 }
 
 /// So many nodes, and so many tasks of the stack's services in turn on them.
-pub(crate) fn swarm(nodes: usize, tasks: usize) -> Picture {
+pub(crate) fn swarm(nodes: usize, tasks: usize) -> ClusterState {
     let at = now();
-    let mut picture = Picture {
+    let mut cluster = ClusterState {
         source: Source {
             instance: "instance".to_owned(),
             node: "node0".to_owned(),
@@ -72,10 +72,10 @@ pub(crate) fn swarm(nodes: usize, tasks: usize) -> Picture {
             ..Source::default()
         },
         quorum: Quorum { managers: 3, reachable: 3, lost: false },
-        ..Picture::default()
+        ..ClusterState::default()
     };
     for index in 0..nodes {
-        picture.nodes.insert(format!("node{index}"), node(index));
+        cluster.nodes.insert(format!("node{index}"), node(index));
     }
     let services: &[(&str, Mode)] = if nodes <= 3 {
         &[("edge", Mode::Global), ("redis", Mode::Replicated), ("watch", Mode::Global), ("web", Mode::Replicated)]
@@ -109,7 +109,7 @@ pub(crate) fn swarm(nodes: usize, tasks: usize) -> Picture {
             updated_at: Some(at - 26 * HOUR),
             ..Service::default()
         };
-        picture.services.insert(format!("service{number}"), service);
+        cluster.services.insert(format!("service{number}"), service);
     }
     for index in 0..tasks {
         let round = index / nodes / services.len();
@@ -119,14 +119,14 @@ pub(crate) fn swarm(nodes: usize, tasks: usize) -> Picture {
         let (name, mode) = services[number];
         let node = index % nodes;
         let slot =
-            (mode == Mode::Replicated).then(|| u64::from(picture.services[&format!("service{number}")].desired) + 1);
+            (mode == Mode::Replicated).then(|| u64::from(cluster.services[&format!("service{number}")].desired) + 1);
         let task = task(name, number, slot, node, at - HOUR * 3 - 977_000 * (index % 40) as Millis);
-        picture.tasks.insert(format!("task{index:05}"), task);
-        let service = picture.services.get_mut(&format!("service{number}")).unwrap();
+        cluster.tasks.insert(format!("task{index:05}"), task);
+        let service = cluster.services.get_mut(&format!("service{number}")).unwrap();
         service.desired += 1;
         service.running += 1;
     }
-    picture.timeline = (0..3)
+    cluster.timeline = (0..3)
         .map(|index| {
             event(
                 index + 1,
@@ -136,7 +136,7 @@ pub(crate) fn swarm(nodes: usize, tasks: usize) -> Picture {
             )
         })
         .collect();
-    picture
+    cluster
 }
 
 fn node(index: usize) -> Node {
@@ -188,22 +188,22 @@ pub(crate) fn event(id: u64, at: Millis, severity: Severity, text: &str) -> Even
 }
 
 /// The third node goes down, and what it had starts on the others.
-pub(crate) fn node_down(picture: &mut Picture) {
+pub(crate) fn node_down(cluster: &mut ClusterState) {
     let at = now();
-    let node = picture.nodes.get_mut("node2").unwrap();
+    let node = cluster.nodes.get_mut("node2").unwrap();
     node.state = NodeState::Down;
     node.reachable = Some(false);
     node.since = Some(at - 4 * MINUTE - 10_000);
     node.message = Some("heartbeat failure".to_owned());
-    picture.quorum.reachable = 2;
-    let lost: Vec<String> = picture
+    cluster.quorum.reachable = 2;
+    let lost: Vec<String> = cluster
         .tasks
         .iter()
         .filter(|(_, task)| task.node.as_deref() == Some("node2"))
         .map(|(id, _)| id.clone())
         .collect();
     for (index, id) in lost.iter().enumerate() {
-        let task = picture.tasks.get_mut(id).unwrap();
+        let task = cluster.tasks.get_mut(id).unwrap();
         task.desired = TaskState::Shutdown;
         let again = task.slot.map(|_| Task {
             node: Some(format!("node{}", index % 2)),
@@ -214,7 +214,7 @@ pub(crate) fn node_down(picture: &mut Picture) {
             since: Some(at - 6_000),
             ..task.clone()
         });
-        let service = picture.services.get_mut(&task.service).unwrap();
+        let service = cluster.services.get_mut(&task.service).unwrap();
         if again.as_ref().is_none_or(|task| task.state != TaskState::Running) {
             service.running -= 1;
         }
@@ -222,10 +222,10 @@ pub(crate) fn node_down(picture: &mut Picture) {
             service.desired -= 1;
         }
         if let Some(task) = again {
-            picture.tasks.insert(format!("again{index}"), task);
+            cluster.tasks.insert(format!("again{index}"), task);
         }
     }
-    picture.alerts.insert(
+    cluster.alerts.insert(
         "node".to_owned(),
         Alert {
             rule: "node-down".to_owned(),
@@ -237,7 +237,7 @@ pub(crate) fn node_down(picture: &mut Picture) {
             ..Alert::default()
         },
     );
-    picture.alerts.insert(
+    cluster.alerts.insert(
         "quorum".to_owned(),
         Alert {
             rule: "quorum-at-risk".to_owned(),
@@ -248,27 +248,27 @@ pub(crate) fn node_down(picture: &mut Picture) {
             ..Alert::default()
         },
     );
-    let next = picture.timeline.last().map_or(1, |event| event.id + 1);
-    picture.timeline.push(event(
+    let next = cluster.timeline.last().map_or(1, |event| event.id + 1);
+    cluster.timeline.push(event(
         next,
         at - 4 * MINUTE - 10_000,
         Severity::Critical,
         "serveur19 is down: heartbeat failure",
     ));
-    picture.timeline.push(event(
+    cluster.timeline.push(event(
         next + 1,
         at - 4 * MINUTE - 10_000 + 900,
         Severity::Warning,
         "2 of 3 managers are reachable",
     ));
-    picture.timeline.push(event(next + 2, at - 6_000, Severity::Info, "stackdemo_web.3 starts on serveur17"));
+    cluster.timeline.push(event(next + 2, at - 6_000, Severity::Info, "stackdemo_web.3 starts on serveur17"));
 }
 
 /// The service `web` is at its second of three tasks on the way to a new version.
-pub(crate) fn rolling(picture: &mut Picture, to: &str, state: UpdateState) {
+pub(crate) fn rolling(cluster: &mut ClusterState, to: &str, state: UpdateState) {
     let at = now();
     let (id, service) =
-        picture.services.iter_mut().find(|(_, service)| service.name == "stackdemo_web").expect("a web service");
+        cluster.services.iter_mut().find(|(_, service)| service.name == "stackdemo_web").expect("a web service");
     service.image = image("web", to);
     service.update = Some(Update {
         state,
@@ -278,23 +278,23 @@ pub(crate) fn rolling(picture: &mut Picture, to: &str, state: UpdateState) {
     });
     let id = id.clone();
     let tasks: Vec<String> =
-        picture.tasks.iter().filter(|(_, task)| task.service == id).map(|(id, _)| id.clone()).collect();
+        cluster.tasks.iter().filter(|(_, task)| task.service == id).map(|(id, _)| id.clone()).collect();
     let first = &tasks[0];
-    let mut new = picture.tasks[first].clone();
-    picture.tasks.get_mut(first).unwrap().state = TaskState::Shutdown;
-    picture.tasks.get_mut(first).unwrap().desired = TaskState::Shutdown;
+    let mut new = cluster.tasks[first].clone();
+    cluster.tasks.get_mut(first).unwrap().state = TaskState::Shutdown;
+    cluster.tasks.get_mut(first).unwrap().desired = TaskState::Shutdown;
     new.image = image("web", to);
     new.created_at = Some(at - 18_000);
     new.since = Some(at - 12_000);
-    picture.tasks.insert("new0".to_owned(), new);
-    let mut next = picture.tasks[&tasks[1]].clone();
-    picture.tasks.get_mut(&tasks[1]).unwrap().state = TaskState::Shutdown;
-    picture.tasks.get_mut(&tasks[1]).unwrap().desired = TaskState::Shutdown;
+    cluster.tasks.insert("new0".to_owned(), new);
+    let mut next = cluster.tasks[&tasks[1]].clone();
+    cluster.tasks.get_mut(&tasks[1]).unwrap().state = TaskState::Shutdown;
+    cluster.tasks.get_mut(&tasks[1]).unwrap().desired = TaskState::Shutdown;
     next.image = image("web", to);
     next.state = TaskState::Starting;
     next.health = Health::Starting;
     next.created_at = Some(at - 5_000);
     next.since = Some(at - 2_000);
-    picture.tasks.insert("new1".to_owned(), next);
-    picture.services.get_mut(&id).unwrap().running -= 1;
+    cluster.tasks.insert("new1".to_owned(), next);
+    cluster.services.get_mut(&id).unwrap().running -= 1;
 }

@@ -43,8 +43,8 @@ async fn filters_narrow_the_board_and_stand_in_the_address() {
 
     choose("filter-state", "trouble").await;
     page.until("document.querySelectorAll('.tile').length === 0").await;
-    show.stage.change(|picture| {
-        let task = picture.tasks.get_mut("task00003").unwrap();
+    show.stage.change(|cluster| {
+        let task = cluster.tasks.get_mut("task00003").unwrap();
         task.state = TaskState::Failed;
         task.error = Some("exit 1".to_owned());
     });
@@ -88,7 +88,7 @@ async fn the_keyboard_reaches_every_tile_its_details_and_the_way_back() {
     }
     assert_eq!(page.evaluate("location.hash").await, "#open=task%3Atask00001");
     // They are live, and the focus stays in them.
-    show.stage.change(|picture| picture.tasks.get_mut("task00001").unwrap().restarts = 7);
+    show.stage.change(|cluster| cluster.tasks.get_mut("task00001").unwrap().restarts = 7);
     page.until("document.querySelector('#details').innerText.includes('7')").await;
     assert_eq!(at().await, "details-title");
     page.press(&["Escape"]).await;
@@ -124,10 +124,10 @@ async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
     page.click("#edges .edge-name").await;
     page.until("document.querySelector('#details').hidden").await;
     // From an alert to what it is about.
-    show.stage.change(|picture| {
+    show.stage.change(|cluster| {
         let alert =
             Alert { summary: "serveur18 is down".to_owned(), node: Some("node1".to_owned()), ..Alert::default() };
-        picture.alerts.insert("down".to_owned(), alert);
+        cluster.alerts.insert("down".to_owned(), alert);
     });
     page.until("document.querySelector('#alerts .summary')").await;
     page.click("#alerts .summary").await;
@@ -137,7 +137,7 @@ async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
     // What is open and goes away says so.
     page.click("#filter-clear").await;
     page.click(&tile("task00009")).await;
-    show.stage.change(|picture| drop(picture.tasks.remove("task00009")));
+    show.stage.change(|cluster| drop(cluster.tasks.remove("task00009")));
     page.until("document.querySelector('#details-title').textContent === 'Gone'").await;
     show.end();
 }
@@ -190,9 +190,9 @@ async fn who_wants_no_motion_gets_none() {
             .observe(document.querySelector('#count-value'), { childList: true, characterData: true, subtree: true })",
     )
     .await;
-    show.stage.change(|picture| {
-        picture.redis.as_mut().unwrap().count = Some(1_209_000);
-        picture.tasks.get_mut("task00001").unwrap().state = TaskState::Starting;
+    show.stage.change(|cluster| {
+        cluster.redis.as_mut().unwrap().count = Some(1_209_000);
+        cluster.tasks.get_mut("task00001").unwrap().state = TaskState::Starting;
     });
     page.until("document.querySelector('.tile[data-state=starting]')").await;
     assert_eq!(page.evaluate("seen").await, json!(["1,209,000"]));
@@ -202,9 +202,9 @@ async fn who_wants_no_motion_gets_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_fits_every_screen_from_a_narrow_phone_to_a_wall() {
-    let mut picture = clusters::tutorial();
-    clusters::node_down(&mut picture);
-    let show = Show::of(picture).await;
+    let mut cluster = clusters::tutorial();
+    clusters::node_down(&mut cluster);
+    let show = Show::of(cluster).await;
     let page = &show.page;
     for screen in [
         Screen::NARROW,
@@ -260,10 +260,10 @@ async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
     .await;
     let begun = Instant::now();
     for round in 0..80_u32 {
-        show.stage.change(|picture| {
+        show.stage.change(|cluster| {
             let severity = if round == 7 { Severity::Critical } else { Severity::Info };
-            picture.timeline.push(clusters::event(100 + u64::from(round), now(), severity, &format!("event {round}")));
-            picture.tasks.get_mut("task00000").unwrap().restarts = round + 1;
+            cluster.timeline.push(clusters::event(100 + u64::from(round), now(), severity, &format!("event {round}")));
+            cluster.tasks.get_mut("task00000").unwrap().restarts = round + 1;
         });
         // One after the other, each on the page before the next.
         page.until(&format!("document.querySelector('.restarts').textContent.endsWith('\u{202f}{}')", round + 1)).await;

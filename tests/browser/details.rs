@@ -6,9 +6,9 @@ use crate::{Show, clusters, tile};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn details_change_in_place_so_that_focus_and_selection_stay() {
-    let mut picture = clusters::tutorial();
-    picture.tasks.get_mut("task00009").unwrap().since = Some(now() - 5_000);
-    let show = Show::of(picture).await;
+    let mut cluster = clusters::tutorial();
+    cluster.tasks.get_mut("task00009").unwrap().since = Some(now() - 5_000);
+    let show = Show::of(cluster).await;
     let page = &show.page;
     page.click(&tile("task00009")).await;
     page.until("document.querySelector('#details-title').textContent === 'stackdemo_web.1'").await;
@@ -29,13 +29,13 @@ async fn details_change_in_place_so_that_focus_and_selection_stay() {
     page.until("row('For').textContent !== age").await;
     assert_eq!(page.evaluate(stays).await, true);
     // Another value, too, stands where the one before stood.
-    show.stage.change(|picture| picture.tasks.get_mut("task00009").unwrap().restarts = 7);
+    show.stage.change(|cluster| cluster.tasks.get_mut("task00009").unwrap().restarts = 7);
     page.until("row('Restarts').textContent === '7'").await;
     assert_eq!(page.evaluate(stays).await, true);
     // A new row writes all of them anew, and the focus is on the same thing.
-    show.stage.change(|picture| {
-        picture.tasks.get_mut("task00009").unwrap().exit_code = Some(3);
-        picture.nodes.get_mut("node0").unwrap().hostname = "renamed".to_owned();
+    show.stage.change(|cluster| {
+        cluster.tasks.get_mut("task00009").unwrap().exit_code = Some(3);
+        cluster.nodes.get_mut("node0").unwrap().hostname = "renamed".to_owned();
     });
     page.until("row('Exit code').textContent === '3'").await;
     assert_eq!(page.evaluate("document.activeElement.dataset.open").await, "node:node0");

@@ -218,10 +218,10 @@
   });
   await test("a snapshot marks only what differs", () => {
     const store = new Store();
-    const picture = { nodes: { a: { hostname: "x" } }, tasks: { t: task({}) }, redis: { count: 1 } };
-    store.snapshot(picture);
+    const state = { nodes: { a: { hostname: "x" } }, tasks: { t: task({}) }, redis: { count: 1 } };
+    store.snapshot(state);
     equal(store.taken().first, true);
-    store.snapshot(JSON.parse(JSON.stringify({ ...picture, tasks: {} })));
+    store.snapshot(JSON.parse(JSON.stringify({ ...state, tasks: {} })));
     const changes = store.taken();
     equal([changes.first, changes.nodes.size, [...changes.tasks], changes.redis], [false, 0, ["t"], false]);
     equal(store.ofService.size, 0);

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tests::browser::Browser;
 use tests::stage::Stage;
-use watch::cluster_state::{Delta, Event, Node, NodeState, Picture, Redis, Service, Task};
+use watch::cluster_state::{ClusterState, Delta, Event, Node, NodeState, Redis, Service, Task};
 
 use crate::Show;
 use crate::clusters;
 
-/// Small pictures that share entries, by chance.
-fn picture(random: &mut fastrand::Rng, before: &Picture) -> Picture {
+/// Small cluster states that share entries, by chance.
+fn cluster(random: &mut fastrand::Rng, before: &ClusterState) -> ClusterState {
     fn map<T>(random: &mut fastrand::Rng, make: impl Fn(u8) -> T) -> BTreeMap<String, T> {
         (0..5)
             .filter(|_| random.bool())
@@ -25,8 +25,8 @@ fn picture(random: &mut fastrand::Rng, before: &Picture) -> Picture {
     for id in 0..random.u64(0..250) {
         timeline.push(Event { id: newest + 1 + id, text: "é\u{2028}\"".to_owned(), ..Event::default() });
     }
-    timeline.drain(..timeline.len().saturating_sub(Picture::TIMELINE));
-    Picture {
+    timeline.drain(..timeline.len().saturating_sub(ClusterState::TIMELINE));
+    ClusterState {
         nodes: map(random, |number| Node {
             hostname: format!("node{number}"),
             state: if number == 0 { NodeState::Down } else { NodeState::Ready },
@@ -36,21 +36,21 @@ fn picture(random: &mut fastrand::Rng, before: &Picture) -> Picture {
         tasks: map(random, |number| Task { service: number.to_string(), slot: Some(1), ..Task::default() }),
         redis: random.bool().then(|| Redis { count: Some(random.u64(0..3)), ..Redis::default() }),
         timeline,
-        ..Picture::default()
+        ..ClusterState::default()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deltas_lead_the_pages_store_to_the_same_picture_as_the_servers() {
+async fn deltas_lead_the_pages_store_to_the_same_state_as_the_servers() {
     let show = Show::of(clusters::tutorial()).await;
     let mut random = fastrand::Rng::new();
     let seed = random.get_seed();
-    let mut pictures = vec![picture(&mut random, &Picture::default())];
+    let mut states = vec![cluster(&mut random, &ClusterState::default())];
     for _ in 0..60 {
-        let next = picture(&mut random, pictures.last().unwrap());
-        pictures.push(next);
+        let next = cluster(&mut random, states.last().unwrap());
+        states.push(next);
     }
-    let deltas: Vec<Delta> = pictures.windows(2).map(|pair| Delta::between(&pair[0], &pair[1])).collect();
+    let deltas: Vec<Delta> = states.windows(2).map(|pair| Delta::between(&pair[0], &pair[1])).collect();
     let script = format!(
         "(async () => {{
             const {{ Store }} = await import('/store.js');
@@ -67,16 +67,16 @@ async fn deltas_lead_the_pages_store_to_the_same_picture_as_the_servers() {
             for (const delta of {}) {{ store.delta(delta); seen.push(plain()); }}
             return seen;
         }})()",
-        json!(pictures[0]),
+        json!(states[0]),
         json!(deltas),
     );
     let seen = show.page.evaluate(&script).await;
-    for (index, picture) in pictures.iter().enumerate() {
+    for (index, cluster) in states.iter().enumerate() {
         let mut of_service: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (id, task) in &picture.tasks {
+        for (id, task) in &cluster.tasks {
             of_service.entry(&task.service).or_default().push(id);
         }
-        let mut expected = json!(picture);
+        let mut expected = json!(cluster);
         expected["ofService"] = json!(of_service);
         assert_eq!(seen[index], expected, "picture {index} of seed {seed}");
     }
@@ -85,7 +85,7 @@ async fn deltas_lead_the_pages_store_to_the_same_picture_as_the_servers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_modules_do_what_they_say() {
-    let stage = Stage::start(Picture::default()).await;
+    let stage = Stage::start(ClusterState::default()).await;
     let browser = Browser::start().await;
     let page = browser.page().await;
     page.open(&stage.url()).await;

@@ -1,4 +1,4 @@
-//! The live page in a real browser: what a reader sees and does. Most tests show it pictures of their own
+//! The live page in a real browser: what a reader sees and does. Most tests show it cluster states of their own
 //! ([`tests::stage`]); those in [`chain`] have the whole chain, from an engine through `watch`.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -16,9 +16,9 @@ mod speed;
 
 use tests::browser::{Browser, Page};
 use tests::stage::Stage;
-use watch::cluster_state::Picture;
+use watch::cluster_state::ClusterState;
 
-/// A picture on the page in a browser.
+/// A cluster state on the page in a browser.
 struct Show {
     stage: Stage,
     page: Page,
@@ -26,8 +26,8 @@ struct Show {
 }
 
 impl Show {
-    async fn of(picture: Picture) -> Self {
-        let (stage, browser) = tokio::join!(Stage::start(picture), Browser::start());
+    async fn of(cluster: ClusterState) -> Self {
+        let (stage, browser) = tokio::join!(Stage::start(cluster), Browser::start());
         let page = browser.page().await;
         page.open(&stage.url()).await;
         page.until("document.querySelector('[data-settled] .column')").await;

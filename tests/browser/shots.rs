@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tests::browser::{Browser, Screen};
 use tests::stage::Stage;
-use watch::cluster_state::{Picture, UpdateState};
+use watch::cluster_state::{ClusterState, UpdateState};
 
 use crate::clusters;
 
@@ -13,7 +13,7 @@ use crate::clusters;
 #[ignore = "writes pictures into the folder that the environment variable SHOTS names"]
 async fn screenshots() {
     let folder = PathBuf::from(std::env::var_os("SHOTS").expect("SHOTS"));
-    let down = |picture: &mut Picture| clusters::node_down(picture);
+    let down = |cluster: &mut ClusterState| clusters::node_down(cluster);
     let calm = clusters::tutorial();
     let mut lost = calm.clone();
     down(&mut lost);
@@ -21,7 +21,7 @@ async fn screenshots() {
     clusters::rolling(&mut rolling, "1.5.0", UpdateState::Updating);
     let large = clusters::swarm(100, 2000);
     let browser = Browser::start().await;
-    for (name, picture, screen, scheme, after) in [
+    for (name, cluster, screen, scheme, after) in [
         ("light", &calm, Screen::DESK, "light", ""),
         ("dark", &calm, Screen::DESK, "dark", ""),
         ("phone", &calm, Screen::PHONE, "light", ""),
@@ -38,20 +38,20 @@ async fn screenshots() {
         if !std::env::var("ONLY").map_or(true, |only| only.split(',').any(|one| one == name)) {
             continue;
         }
-        let stage = Stage::start(picture.clone()).await;
+        let stage = Stage::start(cluster.clone()).await;
         let page = browser.page().await;
         page.screen(screen).await;
         page.system(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]).await;
         page.open(&stage.url()).await;
         page.until("document.querySelector('.tile')").await;
-        if picture.redis.is_some() {
+        if cluster.redis.is_some() {
             // Some visits, so that there is a line to see.
             for round in 0..std::env::var("ROUNDS").map_or(2, |rounds| rounds.parse().unwrap()) {
-                stage.change(|picture| {
-                    let redis = picture.redis.as_mut().unwrap();
+                stage.change(|cluster| {
+                    let redis = cluster.redis.as_mut().unwrap();
                     redis.count = redis.count.map(|count| count + 14 + round * 7 % 5);
                     redis.at = Some(tests::stage::now());
-                    picture.source.at = redis.at;
+                    cluster.source.at = redis.at;
                 });
                 tests::wait::pause(std::time::Duration::from_millis(2100)).await;
             }

@@ -120,17 +120,17 @@ async fn fifty_a_second(show: &Show, sent: &mut u64) {
         ticks.tick().await;
         *sent += 1;
         let event = 1000 + u64::try_from(now()).unwrap_or_default();
-        show.stage.change(|picture| {
+        show.stage.change(|cluster| {
             let id = format!("task{:05}", random.usize(0..2000));
-            let task = picture.tasks.get_mut(&id).unwrap();
+            let task = cluster.tasks.get_mut(&id).unwrap();
             if random.u8(0..4) == 0 {
                 task.node = Some(format!("node{}", random.usize(0..100)));
             }
             task.state = if random.bool() { TaskState::Running } else { TaskState::Starting };
             task.health = if task.state == TaskState::Running { Health::Healthy } else { Health::Starting };
             task.since = Some(now());
-            picture.timeline.push(clusters::event(event, now(), Severity::Info, &format!("{} moved", task.name)));
-            picture.timeline.drain(..picture.timeline.len().saturating_sub(300));
+            cluster.timeline.push(clusters::event(event, now(), Severity::Info, &format!("{} moved", task.name)));
+            cluster.timeline.drain(..cluster.timeline.len().saturating_sub(300));
         });
     }
 }

@@ -34,7 +34,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub enum Behaviour {
     /// As described.
     List,
-    /// This status with an empty body; 503 is that of a watch that has no picture itself.
+    /// This status with an empty body; 503 is that of a watch that has no cluster state itself.
     Status(u16),
     /// 200 with a tag and this body.
     Body(Bytes),

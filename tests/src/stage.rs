@@ -1,4 +1,4 @@
-//! The live page's own files behind a server that shows it pictures as a test makes them: what the page
+//! The live page's own files behind a server that shows it cluster states as a test makes them: what the page
 //! does with a hundred nodes, or fifty changes a second, is seen without an engine that has them.
 //!
 //! It speaks the part of `watch`'s API that the page uses, and nothing of it is decided here: deltas are
@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio::task::{JoinHandle, JoinSet};
-use watch::cluster_state::{Delta, Millis, Picture};
+use watch::cluster_state::{ClusterState, Delta, Millis};
 use watch::page::{CONTENT_SECURITY_POLICY, asset};
 
 use crate::client::{self, Body, full};
@@ -37,19 +37,19 @@ pub struct Stage {
 
 #[derive(Debug)]
 struct Shared {
-    picture: Mutex<Picture>,
+    cluster: Mutex<ClusterState>,
     events: broadcast::Sender<String>,
 }
 
 impl Stage {
-    /// Starts with this picture.
+    /// Starts with this cluster state.
     ///
     /// # Panics
     /// When no port can be bound.
-    pub async fn start(picture: Picture) -> Self {
+    pub async fn start(cluster: ClusterState) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let shared = Arc::new(Shared { picture: Mutex::new(picture), events: broadcast::channel(4096).0 });
+        let shared = Arc::new(Shared { cluster: Mutex::new(cluster), events: broadcast::channel(4096).0 });
         Self { address, shared: shared.clone(), server: tokio::spawn(serve(listener, shared)) }
     }
 
@@ -59,12 +59,12 @@ impl Stage {
         format!("http://{}/", self.address)
     }
 
-    /// Changes the picture; every page is sent what that changed.
-    pub fn change(&self, change: impl FnOnce(&mut Picture)) {
-        let mut picture = self.shared.picture();
-        let before = picture.clone();
-        change(&mut picture);
-        let delta = Delta::between(&before, &picture);
+    /// Changes the cluster state; every page is sent what that changed.
+    pub fn change(&self, change: impl FnOnce(&mut ClusterState)) {
+        let mut cluster = self.shared.cluster();
+        let before = cluster.clone();
+        change(&mut cluster);
+        let delta = Delta::between(&before, &cluster);
         self.shared.send("delta", &serde_json::to_string(&delta).expect("a picture is JSON"));
     }
 
@@ -82,16 +82,16 @@ impl Drop for Stage {
 }
 
 impl Shared {
-    fn picture(&self) -> MutexGuard<'_, Picture> {
-        self.picture.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cluster(&self) -> MutexGuard<'_, ClusterState> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The engine is well: its last answer is as young as a beat.
     fn beat(&self) {
-        let mut picture = self.picture();
-        if picture.source.error.is_none() {
-            picture.source.at = Some(now());
-            let delta = Delta { source: Some(picture.source.clone()), ..Delta::default() };
+        let mut cluster = self.cluster();
+        if cluster.source.error.is_none() {
+            cluster.source.at = Some(now());
+            let delta = Delta { source: Some(cluster.source.clone()), ..Delta::default() };
             self.send("delta", &serde_json::to_string(&delta).expect("a picture is JSON"));
         }
         let _listeners = self.events.send(beat());
@@ -103,7 +103,7 @@ impl Shared {
     }
 }
 
-/// Now, as pictures have it.
+/// Now, as cluster states have it.
 #[must_use]
 pub fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -155,11 +155,11 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
 }
 
 fn events(shared: &Shared) -> Body {
-    // Subscribed under the lock: no change falls between the picture and the first delta.
-    let picture = shared.picture();
+    // Subscribed under the lock: no change falls between the cluster state and the first delta.
+    let cluster = shared.cluster();
     let changes = shared.events.subscribe();
-    let first = event("snapshot", &serde_json::to_string(&*picture).expect("a picture is JSON")) + &beat();
-    drop(picture);
+    let first = event("snapshot", &serde_json::to_string(&*cluster).expect("a picture is JSON")) + &beat();
+    drop(cluster);
     let rest = stream::unfold(changes, async |mut changes| {
         let text = changes.recv().await.ok()?;
         Some((Ok(text.into()), changes))

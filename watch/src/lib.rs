@@ -1,7 +1,7 @@
 //! The swarm on one live page, in place of the tutorial's visualizer, and a word when a machine goes down.
 //!
-//! Everything that is known at one moment is a [`cluster_state::Picture`]: a plain value, made from what the
-//! engine, Redis and the edges answer. The page, the API, the metrics and the alerts' rules read pictures
+//! Everything that is known at one moment is a [`cluster_state::ClusterState`]: a plain value, made from what the
+//! engine, Redis and the edges answer. The page, the API, the metrics and the alerts' rules read cluster states
 //! and nothing else; what is not in its types cannot leave this process.
 
 pub mod alert;

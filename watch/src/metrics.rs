@@ -1,4 +1,4 @@
-//! What is measured, for Prometheus. What is in the picture is read from it when somebody asks.
+//! What is measured, for Prometheus. What is in the cluster state is read from it when somebody asks.
 
 use std::sync::{
     Arc,
@@ -19,7 +19,7 @@ use prometheus_client::{
 };
 
 use crate::{
-    cluster_state::{NodeState, Picture, Role},
+    cluster_state::{ClusterState, NodeState, Role},
     engine,
     hub::Feed,
 };
@@ -88,7 +88,7 @@ impl Metrics {
         registry.register("streams", "Streams of events under way", ConstGauge::new(self.streams.load(Relaxed)));
         let failures = ConstCounter::new(self.engine_failures.load(Relaxed));
         registry.register("engine_failures", "Questions to the engine that failed", failures);
-        registry.register_collector(Box::new(Shown(feed.now().picture.clone())));
+        registry.register_collector(Box::new(Shown(feed.now().state.clone())));
         let mut all = String::new();
         text::encode_registry(&mut all, &registry)?;
         let others = self.others.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -98,40 +98,40 @@ impl Metrics {
     }
 }
 
-/// What a picture shows.
+/// What a cluster state shows.
 #[derive(Debug)]
-struct Shown(Arc<Picture>);
+struct Shown(Arc<ClusterState>);
 
 impl Collector for Shown {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let picture = &*self.0;
+        let cluster = &*self.0;
         let now = engine::now();
         let mut one = |name: &str, help: &str, value: f64| {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
         };
-        if let Some(at) = picture.source.at {
+        if let Some(at) = cluster.source.at {
             // Milliseconds in a double: exact for longer than anybody runs this.
             let age = u32::try_from(now.saturating_sub(at).max(0)).unwrap_or(u32::MAX);
             one("picture_age_seconds", "Since the engine answered, to some seconds", f64::from(age) / 1000.0)?;
         }
-        one("engine_up", "Whether the engine answers", truth(picture.source.error.is_none()))?;
-        one("leader", "Whether this instance's node leads", truth(picture.source.leader))?;
-        one("managers", "Managers", f64::from(picture.quorum.managers))?;
-        one("managers_reachable", "Managers that are reachable", f64::from(picture.quorum.reachable))?;
-        one("quorum_lost", "Whether the managers can decide nothing", truth(picture.quorum.lost))?;
-        if let Some(redis) = &picture.redis {
+        one("engine_up", "Whether the engine answers", truth(cluster.source.error.is_none()))?;
+        one("leader", "Whether this instance's node leads", truth(cluster.source.leader))?;
+        one("managers", "Managers", f64::from(cluster.quorum.managers))?;
+        one("managers_reachable", "Managers that are reachable", f64::from(cluster.quorum.reachable))?;
+        one("quorum_lost", "Whether the managers can decide nothing", truth(cluster.quorum.lost))?;
+        if let Some(redis) = &cluster.redis {
             let up = redis.servers.iter().filter(|server| server.up).count();
             one("redis_up", "Redis servers that are up", count(up))?;
             let masters = redis.servers.iter().filter(|server| server.up && server.role == Role::Master);
             one("redis_masters", "Redis servers that are up and master", count(masters.count()))?;
             one("sentinels_up", "Sentinels that answer", f64::from(redis.sentinels_up))?;
         }
-        if !picture.edges.is_empty() {
-            one("edges", "Edges that are known", count(picture.edges.len()))?;
-            let ready = picture.edges.values().filter(|edge| edge.ready).count();
+        if !cluster.edges.is_empty() {
+            one("edges", "Edges that are known", count(cluster.edges.len()))?;
+            let ready = cluster.edges.values().filter(|edge| edge.ready).count();
             one("edges_ready", "Edges that serve", count(ready))?;
-            let panics = picture.edges.values().flat_map(|edge| &edge.pools).filter(|pool| pool.panic).count();
+            let panics = cluster.edges.values().flat_map(|edge| &edge.pools).filter(|pool| pool.panic).count();
             one("edge_pools_in_panic", "Pools of edges with too few healthy endpoints", count(panics))?;
         }
         let nodes = [
@@ -141,11 +141,11 @@ impl Collector for Shown {
             ("unknown", NodeState::Unknown),
         ];
         let nodes = nodes.map(|(name, state)| {
-            let nodes = picture.nodes.values().filter(|node| node.state == state).count();
+            let nodes = cluster.nodes.values().filter(|node| node.state == state).count();
             ([("state", name.to_owned())], count(nodes))
         });
         labelled(&mut encoder, "nodes", "Nodes by state", nodes)?;
-        let services = || picture.services.values();
+        let services = || cluster.services.values();
         let running = services().map(|service| ([("service", service.name.clone())], f64::from(service.running)));
         labelled(&mut encoder, "service_tasks_running", "Tasks that run", running)?;
         let desired = services().map(|service| ([("service", service.name.clone())], f64::from(service.desired)));

@@ -27,7 +27,7 @@ fn asked(engine: &Recorded) -> BTreeSet<String> {
 async fn no_path_and_no_method_leads_to_the_engine() {
     let engine = Recorded::start("steady").await;
     let watch = Watch::start(&engine.url(), &[]).await;
-    watch.until("a picture", |picture| !picture["source"]["at"].is_null()).await;
+    watch.until("a picture", |cluster| !cluster["source"]["at"].is_null()).await;
     let paths = [
         "/containers/json",
         "/v1.41/containers/json",
@@ -90,7 +90,7 @@ async fn no_path_and_no_method_leads_to_the_engine() {
 async fn no_answer_holds_what_may_be_secret() {
     let engine = Recorded::start("steady").await;
     let watch = Watch::start(&engine.url(), &["--log", "trace"]).await;
-    watch.until("a picture", |picture| !picture["source"]["at"].is_null()).await;
+    watch.until("a picture", |cluster| !cluster["source"]["at"].is_null()).await;
     for situation in ["updating", "down", "steady"] {
         engine.set(situation);
         let update = match situation {
@@ -99,8 +99,8 @@ async fn no_answer_holds_what_may_be_secret() {
             _ => "",
         };
         watch
-            .until(situation, |picture| {
-                let state = &super::entry(picture, "services", "name", "shop_web")["update"]["state"];
+            .until(situation, |cluster| {
+                let state = &super::entry(cluster, "services", "name", "shop_web")["update"]["state"];
                 state.as_str().unwrap_or_default() == update
             })
             .await;

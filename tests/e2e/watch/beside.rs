@@ -20,13 +20,13 @@ async fn the_master_the_lag_and_the_count_are_told_also_after_a_failover() {
     let _: () = group.servers[0].connection().await.set("hits", 41).await.unwrap();
     let watch = Watch::start(&engine.url(), &["--redis-sentinels", &group.list()]).await;
     let address = |port: u16| json!(format!("127.0.0.1:{port}"));
-    let picture = watch
-        .until("three servers", |picture| {
-            let servers = picture["redis"]["servers"].as_array();
+    let cluster = watch
+        .until("three servers", |cluster| {
+            let servers = cluster["redis"]["servers"].as_array();
             servers.is_some_and(|all| all.len() == 3 && all.iter().all(|server| server["up"] == true))
         })
         .await;
-    let redis = &picture["redis"];
+    let redis = &cluster["redis"];
     assert_eq!((&redis["master"], &redis["count"]), (&address(master), &json!(41)));
     assert_eq!((&redis["sentinels"], &redis["sentinels_up"]), (&json!(3), &json!(3)));
     for server in redis["servers"].as_array().unwrap() {
@@ -35,28 +35,28 @@ async fn the_master_the_lag_and_the_count_are_told_also_after_a_failover() {
         assert_eq!(server["lag_bytes"].is_null(), is_master, "{server}");
     }
     let _: () = group.servers[0].connection().await.incr("hits", 1).await.unwrap();
-    watch.until("the new count", |picture| picture["redis"]["count"] == 42).await;
+    watch.until("the new count", |cluster| cluster["redis"]["count"] == 42).await;
 
     group.on(master).kill();
-    let picture = watch
-        .until("another master", |picture| {
-            let redis = &picture["redis"];
+    let cluster = watch
+        .until("another master", |cluster| {
+            let redis = &cluster["redis"];
             let up = redis["servers"].as_array().into_iter().flatten().any(|server| {
                 server["role"] == "master" && server["up"] == true && server["address"] == redis["master"]
             });
             up && redis["master"] != address(master)
         })
         .await;
-    assert_eq!(picture["redis"]["count"], 42);
+    assert_eq!(cluster["redis"]["count"], 42);
     let told = |event: &serde_json::Value| event["text"].as_str().unwrap().contains("is the master now");
-    assert!(picture["timeline"].as_array().unwrap().iter().any(told), "{}", picture["timeline"]);
+    assert!(cluster["timeline"].as_array().unwrap().iter().any(told), "{}", cluster["timeline"]);
     for sentinel in &mut group.sentinels {
         sentinel.kill();
     }
-    let picture = watch.until("silence", |picture| picture["redis"]["sentinels_up"] == 0).await;
-    assert_eq!(picture["redis"]["error"], "no sentinel answers");
-    assert_eq!(picture["redis"]["count"], 42, "the last that is known");
-    assert!(picture["source"]["error"].is_null(), "the engine is not concerned");
+    let cluster = watch.until("silence", |cluster| cluster["redis"]["sentinels_up"] == 0).await;
+    assert_eq!(cluster["redis"]["error"], "no sentinel answers");
+    assert_eq!(cluster["redis"]["count"], 42, "the last that is known");
+    assert!(cluster["source"]["error"].is_null(), "the engine is not concerned");
 }
 
 #[tokio::test]
@@ -70,22 +70,22 @@ async fn edges_are_told_with_their_pools_and_one_that_dies_says_so() {
         .start();
     edge.line("listening").await;
     let watch = Watch::start(&engine.url(), &["--edges", &admin]).await;
-    let picture = watch.until("a ready edge", |picture| picture["edges"][&admin]["ready"] == true).await;
-    let seen = &picture["edges"][&admin];
+    let cluster = watch.until("a ready edge", |cluster| cluster["edges"][&admin]["ready"] == true).await;
+    let seen = &cluster["edges"][&admin];
     let pool = &seen["pools"][0];
     assert_eq!((&pool["usable"], &pool["panic"]), (&json!(1), &json!(false)), "{seen}");
     assert_eq!(pool["endpoints"][0]["address"], upstream.address().to_string());
     assert!(seen["error"].is_null() && seen["at"].is_i64() && seen["version"].is_string(), "{seen}");
 
     edge.freeze();
-    let picture = watch.until("a silent edge", |picture| picture["edges"][&admin]["error"].is_string()).await;
-    assert_eq!(picture["edges"][&admin]["error"], "no answer in time");
-    assert_eq!(picture["edges"][&admin]["ready"], false);
-    assert_eq!(picture["edges"][&admin]["pools"], seen["pools"], "the last that is known");
+    let cluster = watch.until("a silent edge", |cluster| cluster["edges"][&admin]["error"].is_string()).await;
+    assert_eq!(cluster["edges"][&admin]["error"], "no answer in time");
+    assert_eq!(cluster["edges"][&admin]["ready"], false);
+    assert_eq!(cluster["edges"][&admin]["pools"], seen["pools"], "the last that is known");
     edge.thaw();
-    watch.until("the edge again", |picture| picture["edges"][&admin]["ready"] == true).await;
+    watch.until("the edge again", |cluster| cluster["edges"][&admin]["ready"] == true).await;
     edge.kill();
-    watch.until("its end", |picture| picture["edges"][&admin]["error"].is_string()).await;
+    watch.until("its end", |cluster| cluster["edges"][&admin]["error"].is_string()).await;
 }
 
 #[tokio::test]
@@ -101,15 +101,15 @@ async fn instances_tell_each_other_how_full_their_disks_are() {
     eventually("a picture", SOON, async || closed.get("/readyz").await.status == 200).await;
     let watch = Watch::start(&first.url(), &["--peers", &closed.address.to_string()]).await;
     // Without the token only its own is told.
-    let picture = watch.until("its own disk", |picture| picture["nodes"][&nodes[0]]["disk"].is_object()).await;
-    assert!(picture["nodes"][&nodes[1]]["disk"].is_null(), "{picture}");
+    let cluster = watch.until("its own disk", |cluster| cluster["nodes"][&nodes[0]]["disk"].is_object()).await;
+    assert!(cluster["nodes"][&nodes[1]]["disk"].is_null(), "{cluster}");
     drop((watch, closed));
 
     let open = Watch::start(&second.url(), &[]).await;
     eventually("a picture", SOON, async || open.get("/readyz").await.status == 200).await;
     let watch = Watch::start(&first.url(), &["--peers", &open.address.to_string()]).await;
-    let both = |picture: &serde_json::Value| {
-        entries(picture, "nodes").filter(|node| node["disk"]["total_bytes"].as_u64() > Some(0)).count() == 2
+    let both = |cluster: &serde_json::Value| {
+        entries(cluster, "nodes").filter(|node| node["disk"]["total_bytes"].as_u64() > Some(0)).count() == 2
     };
     watch.until("both disks", both).await;
 }

@@ -21,12 +21,12 @@ async fn engine() -> Option<Dockerd> {
     Some(Dockerd::start().await)
 }
 
-fn service<'a>(picture: &'a Value, name: &str) -> &'a Value {
-    entry(picture, "services", "name", name)
+fn service<'a>(cluster: &'a Value, name: &str) -> &'a Value {
+    entry(cluster, "services", "name", name)
 }
 
-fn runs(picture: &Value, name: &str, tasks: u64) -> bool {
-    let service = service(picture, name);
+fn runs(cluster: &Value, name: &str, tasks: u64) -> bool {
+    let service = service(cluster, name);
     service["running"] == tasks && service["desired"] == tasks
 }
 
@@ -36,16 +36,16 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
     let watch = Watch::start(&engine.url(), &["--fresh", "3s"]).await;
 
     // Before there is a swarm.
-    let picture = watch.until("that there is no swarm", |picture| picture["source"]["error"].is_string()).await;
-    assert_eq!(picture["source"]["error"], "this engine is no manager of a swarm");
+    let cluster = watch.until("that there is no swarm", |cluster| cluster["source"]["error"].is_string()).await;
+    assert_eq!(cluster["source"]["error"], "this engine is no manager of a swarm");
     assert_eq!(watch.get("/api/nodes").await.status, 503);
     engine.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1"]);
-    let picture = watch.until("a swarm", |picture| picture["source"]["error"].is_null()).await;
-    let node = entries(&picture, "nodes").next().unwrap();
+    let cluster = watch.until("a swarm", |cluster| cluster["source"]["error"].is_null()).await;
+    let node = entries(&cluster, "nodes").next().unwrap();
     assert_eq!((&node["hostname"], &node["state"], &node["leader"]), (&json!("engine"), &json!("ready"), &json!(true)));
     assert_eq!(node["address"], "127.0.0.1");
-    assert_eq!(picture["source"]["leader"], true);
-    assert_eq!(picture["quorum"], json!({"managers": 1, "reachable": 1, "lost": false}));
+    assert_eq!(cluster["source"]["leader"], true);
+    assert_eq!(cluster["quorum"], json!({"managers": 1, "reachable": 1, "lost": false}));
 
     // A service, with something secret wherever there is room for it.
     let folder = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
     ];
     let words = ["--container-label", "a=s3cret", "tiny:1", "/tiny", "sleep", "s3cret"];
     engine.docker(&[&create[..], &web, &words].concat());
-    watch.until("two tasks", |picture| runs(picture, "web", 2)).await;
+    watch.until("two tasks", |cluster| runs(cluster, "web", 2)).await;
     let created = loop {
         let delta = stream.until("delta").await;
         if let Some(event) = delta.data["timeline"].get(0) {
@@ -84,20 +84,20 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
 
     // More of them, another image, and one that cannot run.
     engine.docker(&["service", "scale", "--detach", "web=3"]);
-    watch.until("three tasks", |picture| runs(picture, "web", 3)).await;
+    watch.until("three tasks", |cluster| runs(cluster, "web", 3)).await;
     let _ =
         engine.docker(&["service", "update", "--quiet", "--detach", "--no-resolve-image", "--image", "tiny:2", "web"]);
-    watch.until("an update", |picture| service(picture, "web")["update"]["state"] == "updating").await;
-    let picture = watch.until("its end", |picture| service(picture, "web")["update"]["state"] == "completed").await;
+    watch.until("an update", |cluster| service(cluster, "web")["update"]["state"] == "updating").await;
+    let cluster = watch.until("its end", |cluster| service(cluster, "web")["update"]["state"] == "completed").await;
     let new = |task: &&Value| task["state"] == "running" && task["image"]["tag"] == "2";
-    assert_eq!(entries(&picture, "tasks").filter(new).count(), 3);
+    assert_eq!(entries(&cluster, "tasks").filter(new).count(), 3);
     engine.docker(&[&create[..], &["--name", "bad", "tiny:1", "/tiny", "exit", "3"]].concat());
-    let picture = watch
-        .until("restarts that are counted", |picture| {
-            entries(picture, "tasks").any(|task| task["name"] == "bad.1" && task["restarts"].as_u64() >= Some(2))
+    let cluster = watch
+        .until("restarts that are counted", |cluster| {
+            entries(cluster, "tasks").any(|task| task["name"] == "bad.1" && task["restarts"].as_u64() >= Some(2))
         })
         .await;
-    let failed = entries(&picture, "tasks").find(|task| task["name"] == "bad.1" && task["state"] == "failed").unwrap();
+    let failed = entries(&cluster, "tasks").find(|task| task["name"] == "bad.1" && task["state"] == "failed").unwrap();
     assert_eq!((&failed["error"], &failed["exit_code"]), (&json!("task: non-zero exit (3)"), &json!(3)));
     engine.docker(&["service", "rm", "bad"]);
     for path in ["/", "/api/swarm", "/api/nodes", "/api/local", "/metrics", "/readyz"] {
@@ -129,26 +129,26 @@ async fn drain(engine: &Dockerd, watch: &Watch) {
     eprintln!("who waits for nodes was told {late:?} after the swarm knew");
     assert!(late < Duration::from_secs(1), "{late:?}");
     engine.docker(&["node", "update", "--availability", "active", "engine"]);
-    watch.until("tasks again", |picture| runs(picture, "web", 3)).await;
+    watch.until("tasks again", |cluster| runs(cluster, "web", 3)).await;
 }
 
 /// An engine that hangs, one that is gone, and one that is back.
 async fn outages(engine: &mut Dockerd, watch: &Watch) {
     engine.freeze();
-    let stale = watch.until("that it hangs", |picture| picture["source"]["error"].is_string()).await;
+    let stale = watch.until("that it hangs", |cluster| cluster["source"]["error"].is_string()).await;
     assert_eq!(stale["source"]["error"], "the engine does not answer in time");
     assert!(runs(&stale, "web", 3), "the last good picture stays");
-    let age = |picture: &Value| {
-        picture["source"]["failing_since"].as_i64().unwrap() - picture["source"]["at"].as_i64().unwrap()
+    let age = |cluster: &Value| {
+        cluster["source"]["failing_since"].as_i64().unwrap() - cluster["source"]["at"].as_i64().unwrap()
     };
     assert!(age(&stale) >= 5000, "it had its five seconds: {}", age(&stale));
     assert_eq!(watch.get("/readyz").await.status, 503);
     assert_eq!(watch.get("/healthz").await.status, 200);
     engine.thaw();
-    watch.until("that it goes on", |picture| picture["source"]["error"].is_null()).await;
+    watch.until("that it goes on", |cluster| cluster["source"]["error"].is_null()).await;
 
     engine.kill();
-    let gone = watch.until("its end", |picture| picture["source"]["error"].is_string()).await;
+    let gone = watch.until("its end", |cluster| cluster["source"]["error"].is_string()).await;
     let error = gone["source"]["error"].as_str().unwrap();
     assert!(error.starts_with("the engine is not there: "), "{error}");
     assert!(runs(&gone, "web", 3), "the last good picture stays");
@@ -156,10 +156,10 @@ async fn outages(engine: &mut Dockerd, watch: &Watch) {
     let ready = async || (watch.get("/readyz").await.status == 200).then_some(());
     eventually_some("that it is ready", SOON * 3, ready).await;
     let told = async || {
-        let picture = watch.picture().await;
-        let events = picture["timeline"].as_array().unwrap();
+        let cluster = watch.cluster().await;
+        let events = cluster["timeline"].as_array().unwrap();
         events.iter().any(|event| event["text"] == "the engine tells of the swarm again")
     };
     eventually("that it is told", SOON, told).await;
-    eventually("tasks again", SOON * 3, async || runs(&watch.picture().await, "web", 3)).await;
+    eventually("tasks again", SOON * 3, async || runs(&watch.cluster().await, "web", 3)).await;
 }

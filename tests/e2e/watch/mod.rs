@@ -33,13 +33,13 @@ impl Watch {
         get(self.address, path).await.unwrap()
     }
 
-    async fn picture(&self) -> Value {
+    async fn cluster(&self) -> Value {
         self.get("/api/swarm").await.json()
     }
 
-    /// Waits for a picture that `test` accepts.
+    /// Waits for a cluster state that `test` accepts.
     async fn until(&self, what: &str, mut test: impl FnMut(&Value) -> bool) -> Value {
-        eventually_some(what, SOON, async || Some(self.picture().await).filter(|picture| test(picture))).await
+        eventually_some(what, SOON, async || Some(self.cluster().await).filter(|cluster| test(cluster))).await
     }
 }
 
@@ -47,12 +47,12 @@ fn plan(docker: &str, address: SocketAddr) -> Plan {
     Process::ours("watch").args(["--docker", docker, "--listen", &address.to_string()])
 }
 
-/// The entries of a map of the picture.
-fn entries<'a>(picture: &'a Value, map: &str) -> impl Iterator<Item = &'a Value> {
-    picture[map].as_object().into_iter().flat_map(|map| map.values())
+/// The entries of a map of the cluster state.
+fn entries<'a>(cluster: &'a Value, map: &str) -> impl Iterator<Item = &'a Value> {
+    cluster[map].as_object().into_iter().flat_map(|map| map.values())
 }
 
 /// The one entry of a map whose field is `value`.
-fn entry<'a>(picture: &'a Value, map: &str, field: &str, value: &str) -> &'a Value {
-    entries(picture, map).find(|entry| entry[field] == value).unwrap_or(&Value::Null)
+fn entry<'a>(cluster: &'a Value, map: &str, field: &str, value: &str) -> &'a Value {
+    entries(cluster, map).find(|entry| entry[field] == value).unwrap_or(&Value::Null)
 }

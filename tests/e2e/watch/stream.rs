@@ -51,7 +51,7 @@ impl Stream {
 async fn a_change_is_told_at_once_and_who_was_away_gets_what_it_missed() {
     let engine = Recorded::start("steady").await;
     let watch = Watch::start(&engine.url(), &[]).await;
-    watch.until("a picture", |picture| entries(picture, "tasks").count() > 5).await;
+    watch.until("a picture", |cluster| entries(cluster, "tasks").count() > 5).await;
     let mut stream = Stream::open(watch.address, None).await;
     let snapshot = stream.until("snapshot").await;
     assert_eq!(entries(&snapshot.data, "nodes").count(), 3);
@@ -83,13 +83,13 @@ async fn a_change_is_told_at_once_and_who_was_away_gets_what_it_missed() {
 }
 
 #[tokio::test]
-async fn without_a_quorum_the_last_picture_stays_and_says_so() {
+async fn without_a_quorum_the_last_state_stays_and_says_so() {
     let engine = Recorded::start("steady").await;
     let watch = Watch::start(&engine.url(), &["--fresh", "2s"]).await;
-    let before = watch.until("a picture", |picture| entries(picture, "tasks").count() > 5).await;
+    let before = watch.until("a picture", |cluster| entries(cluster, "tasks").count() > 5).await;
     assert_eq!(watch.get("/readyz").await.status, 200);
     engine.set("lost");
-    let lost = watch.until("the loss", |picture| picture["quorum"]["lost"] == true).await;
+    let lost = watch.until("the loss", |cluster| cluster["quorum"]["lost"] == true).await;
     assert_eq!(lost["source"]["error"], "the swarm has no leader: too few managers are reachable");
     assert!(lost["source"]["failing_since"].as_i64().unwrap() >= lost["source"]["at"].as_i64().unwrap());
     for map in ["services", "tasks"] {
@@ -101,7 +101,7 @@ async fn without_a_quorum_the_last_picture_stays_and_says_so() {
     assert_eq!(watch.get("/api/nodes").await.status, 503);
     assert_eq!(watch.get("/healthz").await.status, 200);
     engine.set("steady");
-    let again = watch.until("a new picture", |picture| picture["source"]["error"].is_null()).await;
+    let again = watch.until("a new picture", |cluster| cluster["source"]["error"].is_null()).await;
     assert_eq!(again["quorum"]["lost"], false);
     eventually("that it is ready", SOON, async || watch.get("/readyz").await.status == 200).await;
 }

@@ -17,7 +17,7 @@ use watch::alert::desk::{Job, Kind};
 use watch::alert::ledger::{Ask, Ledger, RedisStore, Store, Verdict, Want};
 use watch::alert::rule::Rule;
 use watch::alert::{Running, Settings, start, time};
-use watch::cluster_state::{AlertState, Node, NodeRole, NodeState, Picture, Quorum, Severity, Source};
+use watch::cluster_state::{AlertState, ClusterState, Node, NodeRole, NodeState, Quorum, Severity, Source};
 
 use super::Files;
 
@@ -32,7 +32,7 @@ struct Swarm {
 }
 
 impl Swarm {
-    fn picture(&self, node: &str) -> Picture {
+    fn cluster(&self, node: &str) -> ClusterState {
         let is_down = |id: &str| self.down.contains(&id);
         let manager = |id: &str| Node {
             hostname: format!("serveur-{id}"),
@@ -43,11 +43,11 @@ impl Swarm {
             ..Node::default()
         };
         let at = Some(time::now());
-        Picture {
+        ClusterState {
             source: Source { node: node.into(), leader: node == self.leader, at, ..Source::default() },
             quorum: Quorum { managers: 3, reachable: 3 - u32::try_from(self.down.len()).unwrap(), lost: false },
             nodes: NODES.map(|id| (id.to_owned(), manager(id))).into(),
-            ..Picture::default()
+            ..ClusterState::default()
         }
     }
 }
@@ -56,7 +56,7 @@ impl Swarm {
 struct Instances {
     running: BTreeMap<&'static str, Running>,
     swarm: latest::Sender<Swarm>,
-    /// Keep the pictures fresh.
+    /// Keep the cluster states fresh.
     _engines: JoinSet<()>,
 }
 
@@ -66,16 +66,16 @@ impl Instances {
         let mut engines = JoinSet::new();
         let mut running = BTreeMap::new();
         for node in NODES {
-            let (to, pictures) = latest::channel(Arc::new(swarm.borrow().picture(node)));
+            let (to, states) = latest::channel(Arc::new(swarm.borrow().cluster(node)));
             let mut changes = swarm.subscribe();
             engines.spawn(async move {
                 loop {
-                    to.send_replace(Arc::new(changes.borrow_and_update().picture(node)));
-                    // Either is a reason for a new picture.
+                    to.send_replace(Arc::new(changes.borrow_and_update().cluster(node)));
+                    // Either is a reason for a new cluster state.
                     drop(tokio::time::timeout(Duration::from_secs(1), changes.changed()).await);
                 }
             });
-            running.insert(node, start(settings.clone(), pictures, Some(store())).unwrap());
+            running.insert(node, start(settings.clone(), states, Some(store())).unwrap());
         }
         Self { running, swarm, _engines: engines }
     }

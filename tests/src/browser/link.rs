@@ -44,7 +44,7 @@ struct Heard {
 
 impl Link {
     pub(super) async fn open(address: &str) -> Self {
-        // A picture of a large screen is one message.
+        // A cluster state of a large screen is one message.
         let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
         let connection = tokio_tungstenite::connect_async_with_config(address, Some(config), true).await;
         let (socket, _) = connection.expect("the browser's own port");

@@ -179,7 +179,7 @@ impl Page {
     ///
     /// # Panics
     /// When the browser gives none.
-    pub async fn picture(&self) -> Vec<u8> {
+    pub async fn cluster(&self) -> Vec<u8> {
         let answer = self.call("Page.captureScreenshot", json!({ "format": "png" })).await;
         STANDARD.decode(answer["data"].as_str().unwrap_or_default()).expect("base64")
     }
@@ -189,7 +189,7 @@ impl Page {
     /// # Panics
     /// When it cannot be written.
     pub async fn keep(&self, path: &Path) {
-        std::fs::write(path, self.picture().await).expect("a folder to write to");
+        std::fs::write(path, self.cluster().await).expect("a folder to write to");
     }
 
     /// What the page reported since it was opened that it should not: exceptions, errors on the console,

@@ -54,9 +54,9 @@ pub(crate) fn nobody_failed(seen: &Seen) {
 
 /// The endpoints of each edge, as watch sees them.
 async fn endpoints(cluster: &Cluster) -> Vec<BTreeSet<String>> {
-    let Ok(picture) = get(cluster.addresses(8080)[0], "/api/swarm").await else { return Vec::new() };
-    let picture = picture.json();
-    let edges = picture["edges"].as_object().into_iter().flat_map(|edges| edges.values());
+    let Ok(cluster) = get(cluster.addresses(8080)[0], "/api/swarm").await else { return Vec::new() };
+    let cluster = cluster.json();
+    let edges = cluster["edges"].as_object().into_iter().flat_map(|edges| edges.values());
     let of = |edge: &Value| {
         let endpoints = edge["pools"][0]["endpoints"].as_array().into_iter().flatten();
         endpoints.filter_map(|endpoint| endpoint["address"].as_str()).map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! What a rule found wrong in one picture.
+//! What a rule found wrong in one cluster state.
 
 use serde::{Deserialize, Serialize};
 

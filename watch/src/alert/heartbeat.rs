@@ -17,19 +17,24 @@ use super::{
     settings::Heartbeat,
     time,
 };
-use crate::cluster_state::Picture;
+use crate::cluster_state::ClusterState;
 
 /// After a failure one does not wait for longer.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// Beats for ever.
-pub(super) async fn run(heartbeat: Heartbeat, http: Http, pictures: watch::Receiver<Arc<Picture>>, metrics: Metrics) {
+pub(super) async fn run(
+    heartbeat: Heartbeat,
+    http: Http,
+    states: watch::Receiver<Arc<ClusterState>>,
+    metrics: Metrics,
+) {
     let mut ticks = interval(heartbeat.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_failing = false;
     loop {
         ticks.tick().await;
-        if !is_mine(&pictures) {
+        if !is_mine(&states) {
             continue;
         }
         match beat(&heartbeat, &http).await {
@@ -53,10 +58,10 @@ pub(super) async fn run(heartbeat: Heartbeat, http: Http, pictures: watch::Recei
 }
 
 /// The leader's instance beats, as long as its engine answers.
-fn is_mine(pictures: &watch::Receiver<Arc<Picture>>) -> bool {
-    let picture = pictures.borrow();
+fn is_mine(states: &watch::Receiver<Arc<ClusterState>>) -> bool {
+    let cluster = states.borrow();
     let now = time::now();
-    !is_stale(&picture, now) && rank(&picture, now) == 0
+    !is_stale(&cluster, now) && rank(&cluster, now) == 0
 }
 
 async fn beat(heartbeat: &Heartbeat, http: &Http) -> Result<(), String> {

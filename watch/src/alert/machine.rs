@@ -1,7 +1,7 @@
-//! Pure: from what is wrong in one picture to alerts that begin and end.
+//! Pure: from what is wrong in one cluster state to alerts that begin and end.
 //!
 //! An alert is pending until it has been so for its rule's time, fires until it has been right for
-//! another, and is then resolved. Where a picture does not tell, nothing begins and nothing ends. What
+//! another, and is then resolved. Where a cluster state does not tell, nothing begins and nothing ends. What
 //! comes back soon after its end has to be right for twice as long the next time, so that trouble that
 //! comes and goes is one alert.
 
@@ -64,7 +64,7 @@ pub struct Alert {
     pub phase: Phase,
     /// Since when it is wrong.
     pub since: Millis,
-    /// It is wrong in the newest picture.
+    /// It is wrong in the newest cluster state.
     pub seen: bool,
     /// What explains it, so that nobody needs to be told.
     pub inhibited_by: Option<String>,
@@ -170,7 +170,7 @@ impl Machine {
         &self.alerts
     }
 
-    /// Goes on by what one picture shows. Alerts that are over stay while `keep` says so.
+    /// Goes on by what one cluster state shows. Alerts that are over stay while `keep` says so.
     pub fn observe(
         &mut self,
         observation: Observation,
@@ -278,7 +278,7 @@ impl Machine {
     }
 
     /// Takes over an alert that another instance has announced and that is not known here. Unless a
-    /// picture shows it, it is on its way to its end.
+    /// cluster state shows it, it is on its way to its end.
     pub fn adopt(&mut self, condition: Condition, since: Millis) {
         let fingerprint = condition.fingerprint.clone();
         let adopted = Alert::new(condition, Phase::Firing { at: since, clear: None }, since);

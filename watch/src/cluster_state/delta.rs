@@ -1,20 +1,20 @@
-//! What changed from one picture to the next: what the live page is sent.
+//! What changed from one cluster state to the next: what the live page is sent.
 //!
 //! A map holds new and changed entries whole, and `null` for those that are gone; other fields are there
-//! only when they changed. [`Delta::apply`] on the picture before gives the picture after.
+//! only when they changed. [`Delta::apply`] on the cluster state before gives the cluster state after.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Alert, Edge, Event, Node, Picture, Quorum, Redis, Service, Source, Task};
+use super::{Alert, ClusterState, Edge, Event, Node, Quorum, Redis, Service, Source, Task};
 
 /// Entries by id: new and changed ones, and `None` for those that are gone.
 pub type Changes<T> = BTreeMap<String, Option<T>>;
 
 /// What changed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields of Picture, which says what they are")]
+#[expect(missing_docs, reason = "the fields of ClusterState, which says what they are")]
 pub struct Delta {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source: Option<Source>,
@@ -44,9 +44,9 @@ fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<Redis>>,
 }
 
 impl Delta {
-    /// What leads from one picture to the other.
+    /// What leads from one cluster state to the other.
     #[must_use]
-    pub fn between(before: &Picture, after: &Picture) -> Self {
+    pub fn between(before: &ClusterState, after: &ClusterState) -> Self {
         let newest = before.timeline.last().map_or(0, |event| event.id);
         Self {
             source: changed(&before.source, &after.source),
@@ -67,25 +67,25 @@ impl Delta {
         *self == Self::default()
     }
 
-    /// Makes the picture before into the picture after.
-    pub fn apply(self, picture: &mut Picture) {
+    /// Makes the cluster state before into the cluster state after.
+    pub fn apply(self, cluster: &mut ClusterState) {
         if let Some(source) = self.source {
-            picture.source = source;
+            cluster.source = source;
         }
         if let Some(quorum) = self.quorum {
-            picture.quorum = quorum;
+            cluster.quorum = quorum;
         }
         if let Some(redis) = self.redis {
-            picture.redis = redis;
+            cluster.redis = redis;
         }
-        apply(self.nodes, &mut picture.nodes);
-        apply(self.services, &mut picture.services);
-        apply(self.tasks, &mut picture.tasks);
-        apply(self.edges, &mut picture.edges);
-        apply(self.alerts, &mut picture.alerts);
-        picture.timeline.extend(self.timeline);
-        let surplus = picture.timeline.len().saturating_sub(Picture::TIMELINE);
-        picture.timeline.drain(..surplus);
+        apply(self.nodes, &mut cluster.nodes);
+        apply(self.services, &mut cluster.services);
+        apply(self.tasks, &mut cluster.tasks);
+        apply(self.edges, &mut cluster.edges);
+        apply(self.alerts, &mut cluster.alerts);
+        cluster.timeline.extend(self.timeline);
+        let surplus = cluster.timeline.len().saturating_sub(ClusterState::TIMELINE);
+        cluster.timeline.drain(..surplus);
     }
 }
 
@@ -123,26 +123,26 @@ mod tests {
         })
     }
 
-    /// Few ids and few values, so that pictures share entries.
-    fn picture() -> impl Strategy<Value = Picture> {
+    /// Few ids and few values, so that cluster states share entries.
+    fn cluster() -> impl Strategy<Value = ClusterState> {
         (
             btree_map("[abc]", node(), 0..3),
             btree_map("[abc]", (0..3_u32).prop_map(|desired| Service { desired, ..Service::default() }), 0..3),
             option::of((0..3_u64).prop_map(|count| Redis { count: Some(count), ..Redis::default() })),
             0..3_u32,
         )
-            .prop_map(|(nodes, services, redis, managers)| Picture {
+            .prop_map(|(nodes, services, redis, managers)| ClusterState {
                 nodes,
                 services,
                 redis,
                 quorum: Quorum { managers, ..Quorum::default() },
-                ..Picture::default()
+                ..ClusterState::default()
             })
     }
 
     proptest! {
         #[test]
-        fn a_delta_sent_as_json_leads_from_one_picture_to_the_other(before in picture(), after in picture()) {
+        fn a_delta_sent_as_json_leads_from_one_state_to_the_other(before in cluster(), after in cluster()) {
             let delta = Delta::between(&before, &after);
             prop_assert_eq!(delta.is_empty(), before == after);
             let sent: Delta = serde_json::from_str(&serde_json::to_string(&delta).unwrap()).unwrap();
@@ -155,8 +155,10 @@ mod tests {
     #[test]
     fn only_new_events_are_sent_and_old_ones_make_room() {
         let event = |id| Event { id, ..Event::default() };
-        let mut before =
-            Picture { timeline: (1..=Picture::TIMELINE as u64).map(event).collect(), ..Picture::default() };
+        let mut before = ClusterState {
+            timeline: (1..=ClusterState::TIMELINE as u64).map(event).collect(),
+            ..ClusterState::default()
+        };
         let mut after = before.clone();
         after.timeline.remove(0);
         after.timeline.push(event(1000));

@@ -25,8 +25,8 @@ pub type Millis = i64;
 
 /// All that is known at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Picture {
-    /// Where the picture comes from and how old it is.
+pub struct ClusterState {
+    /// Where the cluster state comes from and how old it is.
     pub source: Source,
     /// The managers' consensus.
     pub quorum: Quorum,
@@ -42,16 +42,16 @@ pub struct Picture {
     pub edges: BTreeMap<String, Edge>,
     /// What is wrong, by fingerprint. Rules do not look at it.
     pub alerts: BTreeMap<String, Alert>,
-    /// What happened, the oldest first; at most [`Picture::TIMELINE`] entries.
+    /// What happened, the oldest first; at most [`ClusterState::TIMELINE`] entries.
     pub timeline: Vec<Event>,
 }
 
-impl Picture {
+impl ClusterState {
     /// How many events are kept.
     pub const TIMELINE: usize = 300;
 }
 
-/// Who made the picture, of what.
+/// Who made the cluster state, of what.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// This process, the same from its start to its end.
@@ -62,7 +62,7 @@ pub struct Source {
     pub leader: bool,
     /// When the engine last answered with nodes, services and tasks; `None` if it never did.
     pub at: Option<Millis>,
-    /// Why there is no newer picture: no quorum, no engine, a slow one. `None` while all is well.
+    /// Why there is no newer cluster state: no quorum, no engine, a slow one. `None` while all is well.
     pub error: Option<String>,
     /// Since when it fails.
     pub failing_since: Option<Millis>,

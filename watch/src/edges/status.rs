@@ -59,7 +59,7 @@ struct Worker {
 }
 
 impl Status {
-    /// As the picture has it, without what is not the edge's own to tell.
+    /// As the cluster state has it, without what is not the edge's own to tell.
     pub(super) fn edge(&self) -> Edge {
         let certificates = self.listeners.iter().flat_map(|listener| listener.certificates.iter().flatten());
         let mut certificates: Vec<Certificate> = certificates.map(CertificateStatus::certificate).collect();
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_becomes_what_the_picture_has_of_an_edge() {
+    fn a_status_becomes_the_states_edge() {
         let status: Status = serde_json::from_str(
             r#"{
             "version": "0.1.0", "now": "2026-01-01T00:00:00.000Z", "ready": false, "reasons": ["why"],

@@ -1,4 +1,4 @@
-//! `/api/events`: a whole picture, then what changes, as server-sent events (WHATWG HTML, section 9.2).
+//! `/api/events`: a whole cluster state, then what changes, as server-sent events (WHATWG HTML, section 9.2).
 
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     engine,
-    hub::{Feed, Moment},
+    hub::{Feed, Version},
     metrics::{Gauged, Metrics},
 };
 
@@ -35,12 +35,12 @@ impl Web {
             return answer::later("as many are watching as may at once\n");
         };
         let known = request.headers().get("last-event-id").and_then(|id| version(id, self.feed.instance()));
-        let known = known.filter(|version| *version <= self.feed.now().version);
+        let known = known.filter(|version| *version <= self.feed.now().number);
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let reader = Reader {
             feed: self.feed.clone(),
-            moments: self.feed.moments(),
+            versions: self.feed.versions(),
             stopping: self.stopping.subscribe(),
             beats,
             has: known,
@@ -73,10 +73,10 @@ fn version(id: &HeaderValue, instance: &str) -> Option<u64> {
 /// One client, and what it has.
 struct Reader {
     feed: Arc<Feed>,
-    moments: watch::Receiver<Arc<Moment>>,
+    versions: watch::Receiver<Arc<Version>>,
     stopping: watch::Receiver<bool>,
     beats: Interval,
-    /// The version of the picture that it has, once it has one.
+    /// The version of the cluster state that it has, once it has one.
     has: Option<u64>,
     /// To be sent next. Filled only when it is empty, so that it holds what one client was behind.
     frames: VecDeque<Bytes>,
@@ -94,14 +94,14 @@ impl Reader {
             if let Some(frame) = self.frames.pop_front() {
                 return Some(frame);
             }
-            let newest = self.moments.borrow_and_update().clone();
-            // It may have a step that leads to a picture which is about to be published.
-            if self.has.is_none_or(|has| has < newest.version) {
+            let newest = self.versions.borrow_and_update().clone();
+            // It may have a delta that leads to a cluster state which is about to be published.
+            if self.has.is_none_or(|has| has < newest.number) {
                 self.catch_up(&newest);
                 continue;
             }
             tokio::select! {
-                changed = self.moments.changed() => changed.ok()?,
+                changed = self.versions.changed() => changed.ok()?,
                 changed = self.stopping.changed() => changed.ok()?,
                 _ = self.beats.tick() => {
                     return Some(Bytes::from(format!("event: beat\ndata: {{\"now\":{}}}\n\n", engine::now())));
@@ -110,16 +110,16 @@ impl Reader {
         }
     }
 
-    fn catch_up(&mut self, newest: &Moment) {
+    fn catch_up(&mut self, newest: &Version) {
         let instance = self.feed.instance();
-        match self.has.and_then(|version| self.feed.since(version)).filter(|steps| !steps.is_empty()) {
-            Some(steps) => {
-                self.has = steps.last().map(|step| step.version);
-                self.frames.extend(steps.iter().map(|step| frame(instance, step.version, "delta", &step.json)));
+        match self.has.and_then(|version| self.feed.since(version)).filter(|deltas| !deltas.is_empty()) {
+            Some(deltas) => {
+                self.has = deltas.last().map(|delta| delta.version);
+                self.frames.extend(deltas.iter().map(|delta| frame(instance, delta.version, "delta", &delta.json)));
             }
             None => {
-                self.has = Some(newest.version);
-                self.frames.push_back(frame(instance, newest.version, "snapshot", &newest.json()));
+                self.has = Some(newest.number);
+                self.frames.push_back(frame(instance, newest.number, "snapshot", &newest.json()));
             }
         }
     }

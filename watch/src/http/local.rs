@@ -33,8 +33,8 @@ impl Local {
     /// What this instance knows.
     #[must_use]
     pub fn told(&self, feed: &Feed) -> Told {
-        let picture = &feed.now().picture;
-        Told { instance: picture.source.instance.clone(), node: picture.source.node.clone(), disk: disk(&self.disk) }
+        let cluster = &feed.now().state;
+        Told { instance: cluster.source.instance.clone(), node: cluster.source.node.clone(), disk: disk(&self.disk) }
     }
 }
 

@@ -118,9 +118,9 @@ impl Web {
     }
 
     fn swarm<B>(&self, request: &Request<B>) -> Response {
-        let moment = self.feed.now();
-        let tag = format!("\"{}-{}\"", self.feed.instance(), moment.version);
-        answer::tagged(request, &tag, || moment.json())
+        let version = self.feed.now();
+        let tag = format!("\"{}-{}\"", self.feed.instance(), version.number);
+        answer::tagged(request, &tag, || version.json())
     }
 
     fn metrics(&self) -> Response {
@@ -140,8 +140,8 @@ impl Web {
         if self.feed.is_fresh(self.limits.fresh) {
             return answer::text(StatusCode::OK, "ready\n");
         }
-        let picture = &self.feed.now().picture;
-        match &picture.source.error {
+        let cluster = &self.feed.now().state;
+        match &cluster.source.error {
             Some(error) => answer::later(format!("no new picture: {error}\n")),
             None => answer::later("no picture yet\n"),
         }

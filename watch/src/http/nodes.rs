@@ -12,7 +12,7 @@ use super::{
     Web,
     answer::{self, Response, later, tagged},
 };
-use crate::cluster_state::Picture;
+use crate::cluster_state::ClusterState;
 
 /// The longest wait for a change.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -32,8 +32,8 @@ struct Entry<'a> {
 
 /// The answer and its version, which stands for its content: every instance has the same for the same
 /// nodes.
-fn nodes(picture: &Picture) -> (String, Bytes) {
-    let known = picture.nodes.values().filter_map(|node| Some((node.address.as_deref()?, node)));
+fn nodes(cluster: &ClusterState) -> (String, Bytes) {
+    let known = cluster.nodes.values().filter_map(|node| Some((node.address.as_deref()?, node)));
     let entries = known.map(|(address, node)| Entry { address, hostname: &node.hostname, ready: node.is_ready() });
     let mut nodes: Vec<_> = entries.collect();
     nodes.sort();
@@ -55,7 +55,7 @@ impl Web {
             return answer::text(http::StatusCode::BAD_REQUEST, "wait is a number of seconds, at most 30\n");
         };
         let end = Instant::now() + wait;
-        let mut moments = self.feed.moments();
+        let mut versions = self.feed.versions();
         let mut stopping = self.stopping.subscribe();
         let mut permit = None;
         loop {
@@ -63,7 +63,7 @@ impl Web {
             if !self.feed.is_fresh(self.limits.fresh) || *stopping.borrow() {
                 return later("nothing new is known of the nodes\n");
             }
-            let (version, body) = nodes(&moments.borrow_and_update().picture);
+            let (version, body) = nodes(&versions.borrow_and_update().state);
             let tag = format!("\"{version}\"");
             if !answer::matches(request, &tag) || Instant::now() >= end {
                 return tagged(request, &tag, || body);
@@ -76,7 +76,7 @@ impl Web {
             }
             let change = async {
                 tokio::select! {
-                    _ = moments.changed() => {}
+                    _ = versions.changed() => {}
                     _ = stopping.changed() => {}
                     () = self.stale() => {}
                 }
@@ -123,7 +123,7 @@ mod tests {
             availability,
             ..Node::default()
         };
-        let mut picture = Picture::default();
+        let mut cluster = ClusterState::default();
         for (id, node) in [
             ("z", node("a", Some("10.0.0.1"), NodeState::Ready, Availability::Active)),
             ("y", node("b", Some("10.0.0.2"), NodeState::Ready, Availability::Drain)),
@@ -131,9 +131,9 @@ mod tests {
             ("w", node("d", None, NodeState::Ready, Availability::Active)),
             ("v", node("e", Some("10.0.0.4"), NodeState::Ready, Availability::Pause)),
         ] {
-            picture.nodes.insert(id.to_owned(), node);
+            cluster.nodes.insert(id.to_owned(), node);
         }
-        let (version, body) = nodes(&picture);
+        let (version, body) = nodes(&cluster);
         let expected = format!(
             r#"{{"version":"{version}","nodes":[{},{},{},{}]}}"#,
             r#"{"address":"10.0.0.1","hostname":"a","ready":true}"#,
@@ -142,10 +142,10 @@ mod tests {
             r#"{"address":"10.0.0.4","hostname":"e","ready":true}"#,
         );
         assert_eq!(body, expected);
-        picture.nodes.get_mut("z").unwrap().leader = true;
-        assert_eq!(nodes(&picture).0, version, "what is not told does not count");
-        picture.nodes.get_mut("z").unwrap().state = NodeState::Down;
-        assert_ne!(nodes(&picture).0, version);
+        cluster.nodes.get_mut("z").unwrap().leader = true;
+        assert_eq!(nodes(&cluster).0, version, "what is not told does not count");
+        cluster.nodes.get_mut("z").unwrap().state = NodeState::Down;
+        assert_ne!(nodes(&cluster).0, version);
     }
 
     #[test]

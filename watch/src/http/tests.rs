@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Access, Limits, Local, Response, Web};
 use crate::{
-    cluster_state::{Delta, Node, NodeState, Picture},
+    cluster_state::{ClusterState, Delta, Node, NodeState},
     hub::Feed,
     metrics::Metrics,
 };
@@ -22,19 +22,19 @@ const PATHS: [&str; 8] =
 fn web(access: Access, streams: usize) -> (Arc<Web>, Arc<Feed>) {
     let feed = Arc::new(Feed::new("abc".to_owned()));
     feed.set_fresh(Some(Instant::now()));
-    feed.publish(picture(NodeState::Ready));
+    feed.publish(cluster(NodeState::Ready));
     let limits = Limits { streams, fresh: FRESH };
     let web = Web::new(feed.clone(), Arc::default(), access, limits, Local { disk: "/".into() });
     (Arc::new(web), feed)
 }
 
-fn picture(state: NodeState) -> Picture {
-    let mut picture = Picture::default();
-    picture.source.instance = "abc".to_owned();
-    picture.source.node = "n".to_owned();
+fn cluster(state: NodeState) -> ClusterState {
+    let mut cluster = ClusterState::default();
+    cluster.source.instance = "abc".to_owned();
+    cluster.source.node = "n".to_owned();
     let address = Some("10.0.0.1".to_owned());
-    picture.nodes.insert("n".to_owned(), Node { hostname: "one".to_owned(), address, state, ..Node::default() });
-    picture
+    cluster.nodes.insert("n".to_owned(), Node { hostname: "one".to_owned(), address, state, ..Node::default() });
+    cluster
 }
 
 fn request(method: Method, target: &str, headers: &[(HeaderName, &str)]) -> Request<()> {
@@ -115,41 +115,41 @@ async fn a_secret_covers_all_but_what_orchestrators_ask() {
 }
 
 #[tokio::test]
-async fn a_picture_is_sent_once_to_who_has_it() {
+async fn a_state_is_sent_once_to_a_client_that_has_it() {
     let (web, feed) = web(Access::default(), 4);
     let response = get(&web, "/api/swarm", &[]).await;
     let tag = response.headers()[header::ETAG].to_str().unwrap().to_owned();
-    let picture: Picture = serde_json::from_str(&text(response).await).unwrap();
-    assert_eq!(picture, *feed.now().picture);
+    let cluster: ClusterState = serde_json::from_str(&text(response).await).unwrap();
+    assert_eq!(cluster, *feed.now().state);
     let response = get(&web, "/api/swarm", &[(header::IF_NONE_MATCH, &tag)]).await;
     assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
     assert_eq!(text(response).await, "");
-    feed.publish(self::picture(NodeState::Down));
+    feed.publish(self::cluster(NodeState::Down));
     assert_eq!(get(&web, "/api/swarm", &[(header::IF_NONE_MATCH, &tag)]).await.status(), StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_has_a_picture_then_what_changes_and_beats_between() {
+async fn a_stream_has_a_snapshot_then_what_changes_and_beats_between() {
     let (web, feed) = web(Access::default(), 4);
     let mut stream = get(&web, "/api/events", &[]).await;
     assert_eq!(stream.headers()[header::CONTENT_TYPE], "text/event-stream");
     let (name, id, data) = event(&mut stream).await.unwrap();
     assert_eq!((name.as_str(), id.as_str()), ("snapshot", "abc-1"));
-    let mut picture: Picture = serde_json::from_str(&data).unwrap();
+    let mut cluster: ClusterState = serde_json::from_str(&data).unwrap();
 
     assert_eq!(event(&mut stream).await.unwrap().0, "beat");
     let start = Instant::now();
     assert_eq!(event(&mut stream).await.unwrap().0, "beat");
     assert_eq!(start.elapsed().as_secs(), 5);
 
-    feed.publish(self::picture(NodeState::Down));
-    feed.publish(self::picture(NodeState::Unknown));
+    feed.publish(self::cluster(NodeState::Down));
+    feed.publish(self::cluster(NodeState::Unknown));
     for id in ["abc-2", "abc-3"] {
         let (name, got, data) = event(&mut stream).await.unwrap();
         assert_eq!((name.as_str(), got.as_str()), ("delta", id));
-        serde_json::from_str::<Delta>(&data).unwrap().apply(&mut picture);
+        serde_json::from_str::<Delta>(&data).unwrap().apply(&mut cluster);
     }
-    assert_eq!(picture, *feed.now().picture);
+    assert_eq!(cluster, *feed.now().state);
 
     web.stop();
     assert_eq!(event(&mut stream).await, None, "a drain ends streams");
@@ -159,8 +159,8 @@ async fn a_stream_has_a_picture_then_what_changes_and_beats_between() {
 #[tokio::test(start_paused = true)]
 async fn who_comes_back_gets_what_it_missed_if_that_is_still_known() {
     let (web, feed) = web(Access::default(), 9);
-    feed.publish(picture(NodeState::Down));
-    feed.publish(picture(NodeState::Ready));
+    feed.publish(cluster(NodeState::Down));
+    feed.publish(cluster(NodeState::Ready));
     let last = HeaderName::from_static("last-event-id");
     let cases = [
         ("abc-1", "delta", "abc-2"),
@@ -175,7 +175,7 @@ async fn who_comes_back_gets_what_it_missed_if_that_is_still_known() {
         assert_eq!((got.0.as_str(), got.1.as_str()), (name, id), "{has}");
     }
     for number in 0..400 {
-        feed.publish(picture(if number % 2 == 0 { NodeState::Down } else { NodeState::Ready }));
+        feed.publish(cluster(if number % 2 == 0 { NodeState::Down } else { NodeState::Ready }));
     }
     let mut stream = get(&web, "/api/events", &[(last, "abc-1")]).await;
     assert_eq!(event(&mut stream).await.unwrap().0, "snapshot", "too long ago");
@@ -196,12 +196,12 @@ async fn streams_beyond_the_limit_are_turned_away_until_one_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_gets_one_picture_in_place_of_what_is_not_known_any_more() {
+async fn a_slow_reader_gets_one_snapshot_in_place_of_forgotten_deltas() {
     let (web, feed) = web(Access::default(), 2);
     let mut stream = get(&web, "/api/events", &[]).await;
     assert_eq!(event(&mut stream).await.unwrap().0, "snapshot");
     for number in 0..1000 {
-        feed.publish(picture(if number % 2 == 0 { NodeState::Down } else { NodeState::Ready }));
+        feed.publish(cluster(if number % 2 == 0 { NodeState::Down } else { NodeState::Ready }));
     }
     let (name, id, _data) = event(&mut stream).await.unwrap();
     assert_eq!((name.as_str(), id.as_str()), ("snapshot", "abc-1001"));
@@ -235,7 +235,7 @@ async fn nodes_are_told_when_they_change_and_in_any_case_in_the_end() {
     });
     tokio::time::sleep(Duration::from_secs(3)).await;
     let start = Instant::now();
-    feed.publish(picture(NodeState::Down));
+    feed.publish(cluster(NodeState::Down));
     let response = waiting.await.unwrap();
     assert_eq!((response.status(), start.elapsed().as_secs()), (StatusCode::OK, 0));
     assert!(text(response).await.contains("\"ready\":false"));
@@ -269,7 +269,7 @@ async fn an_instance_tells_of_its_own_node_and_disk() {
 }
 
 #[tokio::test]
-async fn the_metrics_tell_of_the_picture() {
+async fn the_metrics_report_the_state() {
     let (web, _feed) = web(Access::default(), 4);
     let response = get(&web, "/metrics", &[]).await;
     assert_eq!(response.headers()[header::CONTENT_TYPE], Metrics::CONTENT_TYPE);

@@ -1,4 +1,4 @@
-//! Puts the picture together from what the collectors know, and publishes each change of it.
+//! Puts the cluster state together from what the collectors know, and publishes each change of it.
 
 mod feed;
 mod stamps;
@@ -11,20 +11,20 @@ use tokio::{
     time::{Instant, interval},
 };
 
-pub use self::feed::{Feed, Moment, Step};
+pub use self::feed::{Feed, Version, VersionDelta};
 use crate::{
-    cluster_state::{Alert, Disk, Picture, Redis, Source},
+    cluster_state::{Alert, ClusterState, Disk, Redis, Source},
     edges, engine,
     metrics::Metrics,
 };
 
-/// How often a picture is published in which nothing but stamps and counts has changed.
+/// How often a cluster state is published in which nothing but stamps and counts has changed.
 const STAMPS: Duration = Duration::from_secs(5);
 
 /// How often what was held back is looked at again.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Where the parts of a picture come from. Each has a pace of its own, and one that hangs delays none.
+/// Where the parts of a cluster state come from. Each has a pace of its own, and one that hangs delays none.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     /// Nodes, services and tasks.
@@ -45,24 +45,24 @@ pub async fn run(mut inputs: Inputs, feed: Arc<Feed>, metrics: Arc<Metrics>) {
     let mut ids = 0;
     let mut published: Option<Instant> = None;
     loop {
-        let before = feed.now().picture.clone();
-        let mut picture = assemble(&mut inputs, &feed);
+        let before = feed.now().state.clone();
+        let mut cluster = assemble(&mut inputs, &feed);
         {
             let observed = inputs.engine.borrow();
             feed.set_fresh(observed.fresh);
             metrics.engine_failures(observed.failures);
         }
-        picture.timeline = before.timeline.clone();
+        cluster.timeline = before.timeline.clone();
         let now = engine::now();
-        for mut event in timeline::events_between(&before, &picture, now) {
+        for mut event in timeline::events_between(&before, &cluster, now) {
             ids += 1;
             event.id = ids;
-            picture.timeline.push(event);
+            cluster.timeline.push(event);
         }
-        let surplus = picture.timeline.len().saturating_sub(Picture::TIMELINE);
-        picture.timeline.drain(..surplus);
+        let surplus = cluster.timeline.len().saturating_sub(ClusterState::TIMELINE);
+        cluster.timeline.drain(..surplus);
         let is_due = published.is_none_or(|at| at.elapsed() >= STAMPS);
-        if (is_due || !stamps::differ_only(&before, &picture)) && feed.publish(picture) {
+        if (is_due || !stamps::differ_only(&before, &cluster)) && feed.publish(cluster) {
             published = Some(Instant::now());
         }
         tokio::select! {
@@ -77,7 +77,7 @@ pub async fn run(mut inputs: Inputs, feed: Arc<Feed>, metrics: Arc<Metrics>) {
 }
 
 /// The newest of everything; without a time line.
-fn assemble(inputs: &mut Inputs, feed: &Feed) -> Picture {
+fn assemble(inputs: &mut Inputs, feed: &Feed) -> ClusterState {
     let observed = inputs.engine.borrow_and_update().clone();
     let swarm = &observed.swarm;
     let mut nodes = swarm.nodes.clone();
@@ -90,7 +90,7 @@ fn assemble(inputs: &mut Inputs, feed: &Feed) -> Picture {
     let mut quorum = swarm.quorum;
     quorum.lost |= no_quorum;
     let edges = inputs.edges.borrow_and_update();
-    Picture {
+    ClusterState {
         source: Source {
             instance: feed.instance().to_owned(),
             leader: nodes.get(&observed.node).is_some_and(|node| node.leader) && !no_quorum,

@@ -1,10 +1,10 @@
 //! Which changes can wait: those that come with every answer, whatever it says. Pure.
 
-use crate::cluster_state::{Delta, Edge, Picture, Redis};
+use crate::cluster_state::{ClusterState, Delta, Edge, Redis};
 
-/// Nothing changed from one picture to the other but when things were last heard of, how many requests an
+/// Nothing changed from one cluster state to the other but when things were last heard of, how many requests an
 /// edge has had, how far a replica is behind and how full a disk is.
-pub(super) fn differ_only(before: &Picture, after: &Picture) -> bool {
+pub(super) fn differ_only(before: &ClusterState, after: &ClusterState) -> bool {
     let delta = Delta::between(before, after);
     let source = delta.source.as_ref().is_none_or(|source| {
         let mut source = source.clone();
@@ -59,22 +59,22 @@ mod tests {
     use super::*;
     use crate::cluster_state::{Disk, Event, Node, RedisServer};
 
-    fn picture() -> Picture {
-        let mut picture = Picture::default();
-        picture.source.at = Some(1);
+    fn cluster() -> ClusterState {
+        let mut cluster = ClusterState::default();
+        cluster.source.at = Some(1);
         let disk = Some(Disk { total_bytes: 10, free_bytes: 5 });
-        picture.nodes.insert("a".to_owned(), Node { disk, ..Node::default() });
-        picture.edges.insert("e".to_owned(), Edge { at: Some(1), ..Edge::default() });
+        cluster.nodes.insert("a".to_owned(), Node { disk, ..Node::default() });
+        cluster.edges.insert("e".to_owned(), Edge { at: Some(1), ..Edge::default() });
         let servers = vec![RedisServer { lag_bytes: Some(0), ..RedisServer::default() }];
-        picture.redis = Some(Redis { at: Some(1), count: Some(1), servers, ..Redis::default() });
-        picture
+        cluster.redis = Some(Redis { at: Some(1), count: Some(1), servers, ..Redis::default() });
+        cluster
     }
 
     #[test]
     fn stamps_can_wait_and_everything_else_cannot() {
-        let before = picture();
-        let changed = |change: fn(&mut Picture)| {
-            let mut after = picture();
+        let before = cluster();
+        let changed = |change: fn(&mut ClusterState)| {
+            let mut after = cluster();
             change(&mut after);
             assert_ne!(before, after);
             differ_only(&before, &after)
@@ -93,7 +93,7 @@ mod tests {
         assert!(!changed(|p| p.redis.as_mut().unwrap().count = Some(2)));
         assert!(!changed(|p| p.redis = None));
         assert!(!changed(|p| p.timeline.push(Event { id: 1, ..Event::default() })));
-        let mut first = picture();
+        let mut first = cluster();
         first.source.at = None;
         assert!(!differ_only(&first, &before));
     }

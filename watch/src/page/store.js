@@ -21,13 +21,13 @@ export class Store {
   }
 
   // A whole picture in place of what was there. Entries that did not change are not marked.
-  snapshot(picture) {
+  snapshot(state) {
     for (const name of MAPS) {
-      const entries = picture[name] ?? {};
+      const entries = state[name] ?? {};
       for (const id of this[name].keys()) if (!Object.hasOwn(entries, id)) this.put(name, id, null);
       for (const [id, entry] of Object.entries(entries)) this.put(name, id, entry);
     }
-    for (const name of VALUES) this.set(name, picture[name] ?? (name === "redis" ? null : {}));
+    for (const name of VALUES) this.set(name, state[name] ?? (name === "redis" ? null : {}));
     this.timeline = picture.timeline ?? [];
     this.changes.timeline = "all";
     if (!this.known) this.changes.first = true;

@@ -45,13 +45,13 @@ pub async fn run(
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut disks: BTreeMap<String, (Disk, Instant)> = BTreeMap::new();
-    let mut moments = feed.moments();
+    let mut versions = feed.versions();
     let mut is_identified = false;
     while !publish.is_closed() {
         tokio::select! {
             _ = ticks.tick() => {}
             // This instance's node is told of as soon as it is known.
-            _ = moments.wait_for(|moment| !moment.picture.source.node.is_empty()), if !is_identified => {
+            _ = versions.wait_for(|version| !version.state.source.node.is_empty()), if !is_identified => {
                 is_identified = true;
             }
         }

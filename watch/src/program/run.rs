@@ -57,7 +57,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let metrics = Arc::new(Metrics::default());
     let local = Local { disk };
     let engine = Engine::start(engine);
-    let alerts = alert::start(alerts, feed.pictures(), redis.as_ref().map(store)).map_err(CannotAlert)?;
+    let alerts = alert::start(alerts, feed.states(), redis.as_ref().map(store)).map_err(CannotAlert)?;
     metrics.register(|registry| alerts.metrics().register(registry));
     let (redis_seen, redis_input) = watch::channel(None);
     if let Some(redis) = redis {

@@ -33,7 +33,7 @@ use super::{
     rules::{Observation, Restarts, conditions},
     silence::Silence,
 };
-use crate::cluster_state::{Alert, Millis, Picture, Severity};
+use crate::cluster_state::{Alert, ClusterState, Millis, Severity};
 
 /// When the ledger is back, those behind the leader give it so long to write down what it has said.
 /// They also wait so long after each other when the ledger works.
@@ -160,12 +160,12 @@ impl Desk {
         self.orders = orders;
     }
 
-    /// Takes in what a picture shows.
-    pub fn observe(&mut self, picture: &Picture, now: Millis) {
-        self.rank = rank(picture, now);
-        self.node.clone_from(&picture.source.node);
-        self.restarts.observe(picture, now);
-        let mut found = conditions(picture, &self.restarts, &self.orders.rules, now);
+    /// Takes in what a cluster state shows.
+    pub fn observe(&mut self, cluster: &ClusterState, now: Millis) {
+        self.rank = rank(cluster, now);
+        self.node.clone_from(&cluster.source.node);
+        self.restarts.observe(cluster, now);
+        let mut found = conditions(cluster, &self.restarts, &self.orders.rules, now);
         self.failing(&mut found, now);
         let lines = &self.lines;
         let keep = |fingerprint: &str| lines.values().any(|line| line.owes(fingerprint));

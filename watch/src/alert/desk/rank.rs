@@ -2,19 +2,19 @@
 
 use crate::{
     alert::rules::is_stale,
-    cluster_state::{Millis, NodeRole, Picture},
+    cluster_state::{ClusterState, Millis, NodeRole},
 };
 
 /// How many instances come before this one: none before the leader's, then in the order of the nodes' ids.
 /// An engine that does not answer cannot say who leads; then only the order counts.
 #[must_use]
-pub fn rank(picture: &Picture, now: Millis) -> u32 {
-    let source = &picture.source;
-    let is_known = !is_stale(picture, now);
+pub fn rank(cluster: &ClusterState, now: Millis) -> u32 {
+    let source = &cluster.source;
+    let is_known = !is_stale(cluster, now);
     if is_known && source.leader {
         return 0;
     }
-    let managers = picture.nodes.iter().filter(|(_, node)| node.role == NodeRole::Manager);
+    let managers = cluster.nodes.iter().filter(|(_, node)| node.role == NodeRole::Manager);
     let leader_first = is_known && managers.clone().any(|(_, node)| node.leader);
     let others = managers.filter(|(_, node)| !leader_first || (!node.leader && node.reachable != Some(false)));
     let before = others.map(|(id, _)| id).take_while(|id| **id < source.node).count();
@@ -26,24 +26,24 @@ mod tests {
     use super::*;
     use crate::cluster_state::{Node, Source};
 
-    fn picture(node: &str, leader: Option<&str>, unreachable: &[&str]) -> Picture {
+    fn cluster(node: &str, leader: Option<&str>, unreachable: &[&str]) -> ClusterState {
         let manager = |id: &str| Node {
             role: NodeRole::Manager,
             leader: leader == Some(id),
             reachable: Some(!unreachable.contains(&id)),
             ..Node::default()
         };
-        Picture {
+        ClusterState {
             source: Source { node: node.into(), leader: leader == Some(node), at: Some(1000), ..Source::default() },
             nodes: ["a", "b", "c"].map(|id| (id.to_owned(), manager(id))).into(),
-            ..Picture::default()
+            ..ClusterState::default()
         }
     }
 
     #[test]
     fn the_leader_comes_first_and_the_others_by_their_ids() {
         let ranks =
-            |leader, unreachable: &[&str]| ["a", "b", "c"].map(|me| rank(&picture(me, leader, unreachable), 1000));
+            |leader, unreachable: &[&str]| ["a", "b", "c"].map(|me| rank(&cluster(me, leader, unreachable), 1000));
         assert_eq!(ranks(Some("b"), &[]), [1, 0, 2]);
         assert_eq!(ranks(Some("c"), &["a"])[1..], [1, 0]);
         assert_eq!(ranks(None, &[]), [0, 1, 2]);
@@ -52,9 +52,9 @@ mod tests {
     #[test]
     fn an_engine_that_does_not_answer_says_nothing_about_the_leader() {
         for me in ["a", "b", "c"] {
-            let mut picture = picture(me, Some("c"), &[]);
-            picture.source.error = Some("no quorum".into());
-            assert_eq!(rank(&picture, 1000), u32::from(me.as_bytes()[0] - b'a'));
+            let mut cluster = cluster(me, Some("c"), &[]);
+            cluster.source.error = Some("no quorum".into());
+            assert_eq!(rank(&cluster, 1000), u32::from(me.as_bytes()[0] - b'a'));
         }
     }
 }

@@ -111,7 +111,7 @@ impl Plan {
     }
 
     /// What the instance's engine says.
-    fn picture(&self, instance: usize, now: Millis) -> Picture {
+    fn cluster(&self, instance: usize, now: Millis) -> ClusterState {
         let seen = now - self.lag[instance];
         let (_, leader) = *self.leaders.iter().rev().find(|(since, _)| *since <= seen).unwrap_or(&self.leaders[0]);
         let manager = |(index, name): (usize, &&str)| {
@@ -128,7 +128,7 @@ impl Plan {
             let state = if within(spans, seen) { NodeState::Down } else { NodeState::Ready };
             (name.clone(), Node { state, ..Node::default() })
         };
-        Picture {
+        ClusterState {
             source: Source {
                 node: INSTANCES[instance].to_owned(),
                 leader: instance == leader,
@@ -136,7 +136,7 @@ impl Plan {
                 ..Source::default()
             },
             nodes: INSTANCES.iter().enumerate().map(manager).chain(self.troubles.iter().map(worker)).collect(),
-            ..Picture::default()
+            ..ClusterState::default()
         }
     }
 }
@@ -247,7 +247,7 @@ impl Simulation {
                 continue;
             }
             if now % OBSERVE == 0 {
-                self.instances[index].desk.observe(&self.plan.picture(index, now), now);
+                self.instances[index].desk.observe(&self.plan.cluster(index, now), now);
                 for job in self.instances[index].desk.next(now) {
                     self.begin(index, now, Step::Claim(job));
                 }

@@ -54,15 +54,15 @@ impl Office {
                 )
             };
             let source = Source { node: "m".into(), leader: true, at: Some(self.now), ..Source::default() };
-            let picture = Picture { source, nodes: down.iter().map(node).collect(), ..Picture::default() };
-            self.look(&picture);
+            let cluster = ClusterState { source, nodes: down.iter().map(node).collect(), ..ClusterState::default() };
+            self.look(&cluster);
         }
     }
 
-    /// What comes of one picture.
-    fn look(&mut self, picture: &Picture) {
+    /// What comes of one cluster state.
+    fn look(&mut self, cluster: &ClusterState) {
         {
-            self.desk.observe(picture, self.now);
+            self.desk.observe(cluster, self.now);
             for job in self.desk.next(self.now) {
                 let verdicts = job.claim("i", &mut self.book, 20_000, self.now);
                 if let Some(notice) = self.desk.claimed(&job, Ok(verdicts), self.now) {
@@ -241,7 +241,7 @@ fn what_lasts_shorter_than_it_takes_to_group_is_not_told() {
 
 /// The stack, on three managers, at a second after the node `gone` died, until it is `back`. `leader` says
 /// whether that one led; then the swarm takes a while to say anything.
-fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Picture {
+fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> ClusterState {
     let is_away = second < back;
     let is_known = second >= if leader { 55 } else { 15 } && is_away;
     let led = if leader && second >= 21 {
@@ -308,7 +308,7 @@ fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Pict
         ..Task::default()
     };
     let no_leader = leader && (1..21).contains(&second);
-    Picture {
+    ClusterState {
         source: Source {
             node: format!("n{}", (gone + 1) % 3),
             leader: led == (gone + 1) % 3,
@@ -329,7 +329,7 @@ fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Pict
             ..Redis::default()
         }),
         edges: (0..3).map(edge).collect(),
-        ..Picture::default()
+        ..ClusterState::default()
     }
 }
 
@@ -380,13 +380,13 @@ fn without_a_ledger_nothing_waits_to_be_written_down() {
     for second in 0..2 * 3600 {
         office.now += SECOND;
         let source = Source { node: "m".into(), leader: true, at: Some(office.now), ..Source::default() };
-        let mut picture = Picture { source, ..Picture::default() };
+        let mut cluster = ClusterState { source, ..ClusterState::default() };
         // Another node each minute.
         if second % 60 < 20 {
             let name = format!("n{}", second / 60);
-            picture.nodes.insert(name, Node { state: NodeState::Down, ..Node::default() });
+            cluster.nodes.insert(name, Node { state: NodeState::Down, ..Node::default() });
         }
-        desk.observe(&picture, office.now);
+        desk.observe(&cluster, office.now);
         for job in desk.next(office.now) {
             if let Some(notice) = desk.claimed(&job, Err(()), office.now) {
                 desk.sent(&notice, Ok(()), office.now);

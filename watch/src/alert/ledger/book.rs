@@ -19,7 +19,7 @@ use crate::{
 /// An end is not announced while another instance has seen the trouble so lately.
 const SEEN: Millis = 15_000;
 
-/// An end that was announced covers what began before, for so long: pictures differ by a few seconds.
+/// An end that was announced covers what began before, for so long: cluster states differ by a few seconds.
 const COVERED: Millis = 60_000;
 
 /// For so long it is remembered that the end of something was announced.

@@ -24,7 +24,7 @@ impl Run {
         Self { machine: Machine::default(), rules, now: 1_000_000 }
     }
 
-    /// So many seconds of pictures that show this.
+    /// So many seconds of cluster states that show this.
     fn show(&mut self, conditions: &[Condition], unknown: &[&str], seconds: i64) {
         for _ in 0..seconds {
             self.now += SECOND;

@@ -8,25 +8,25 @@ use crate::{
         condition::{Condition, Subject},
         rule::{Rule, Rules},
     },
-    cluster_state::{Certificate, Edge, Millis, Picture, Pool, Severity},
+    cluster_state::{Certificate, ClusterState, Edge, Millis, Pool, Severity},
 };
 
-pub(super) fn conditions(picture: &Picture, rules: &Rules, now: Millis, found: &mut Observation) {
+pub(super) fn conditions(cluster: &ClusterState, rules: &Rules, now: Millis, found: &mut Observation) {
     let mut certificates = BTreeMap::new();
     let mut all_known = true;
-    let none_answers = picture.edges.values().all(|edge| edge.error.is_some());
-    for (address, edge) in &picture.edges {
+    let none_answers = cluster.edges.values().all(|edge| edge.error.is_some());
+    for (address, edge) in &cluster.edges {
         // Addresses on the overlay change with each task; the node stays.
         let id = edge.node.as_deref().unwrap_or(address);
-        let name = name(picture, address, edge);
+        let name = name(cluster, address, edge);
         let about = |mut condition: Condition| {
-            let node = edge.node.as_ref().and_then(|id| Some((id, picture.nodes.get(id)?)));
+            let node = edge.node.as_ref().and_then(|id| Some((id, cluster.nodes.get(id)?)));
             condition.subject = Subject {
                 node: node.map(|(id, _)| id.clone()),
                 node_name: node.map(|(_, node)| node.hostname.clone()),
                 ..Subject::default()
             };
-            condition.causes = edge.node.as_deref().and_then(|node| lost(picture, node)).into_iter().collect();
+            condition.causes = edge.node.as_deref().and_then(|node| lost(cluster, node)).into_iter().collect();
             condition
         };
         if let Some(error) = &edge.error {
@@ -57,8 +57,8 @@ pub(super) fn conditions(picture: &Picture, rules: &Rules, now: Millis, found: &
     }
 }
 
-fn name(picture: &Picture, address: &str, edge: &Edge) -> String {
-    match edge.node.as_ref().and_then(|id| Some((id, picture.nodes.get(id)?))) {
+fn name(cluster: &ClusterState, address: &str, edge: &Edge) -> String {
+    match edge.node.as_ref().and_then(|id| Some((id, cluster.nodes.get(id)?))) {
         Some((id, node)) => format!("the edge on {}", named(id, node)),
         None => format!("the edge {address}"),
     }

@@ -1,7 +1,7 @@
-//! Pure: what is wrong in a picture.
+//! Pure: what is wrong in a cluster state.
 //!
 //! Every instance finds the same trouble under the same fingerprint, whichever engine it asks. What a
-//! picture does not tell is neither wrong nor right: [`Observation::unknown`] names it, and alerts about
+//! cluster state does not tell is neither wrong nor right: [`Observation::unknown`] names it, and alerts about
 //! it stay as they are.
 
 mod edges;
@@ -17,12 +17,12 @@ use super::{
     condition::{Condition, fingerprint},
     rule::{Rule, Rules},
 };
-use crate::cluster_state::{Millis, Node, NodeRole, NodeState, Picture, Severity};
+use crate::cluster_state::{ClusterState, Millis, Node, NodeRole, NodeState, Severity};
 
 /// An engine that has not answered for so long does not know any more, whatever it says.
 const STALE: Millis = 45_000;
 
-/// What was found in one picture.
+/// What was found in one cluster state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observation {
     /// What is wrong.
@@ -32,7 +32,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// Whether the picture tells about this trouble at all.
+    /// Whether the cluster state tells about this trouble at all.
     #[must_use]
     pub fn knows(&self, fingerprint: &str) -> bool {
         !self.unknown.iter().any(|beginning| fingerprint.starts_with(beginning.as_str()))
@@ -43,11 +43,11 @@ impl Observation {
     }
 }
 
-/// Everything that is wrong in `picture`.
+/// Everything that is wrong in `cluster`.
 #[must_use]
-pub fn conditions(picture: &Picture, restarts: &Restarts, rules: &Rules, now: Millis) -> Observation {
+pub fn conditions(cluster: &ClusterState, restarts: &Restarts, rules: &Rules, now: Millis) -> Observation {
     let mut found = Observation::default();
-    if is_stale(picture, now) {
+    if is_stale(cluster, now) {
         use Rule::{
             Certificate, CrashLoop, Disk, EdgeDown, EdgePool, ManagerUnreachable, NodeDown, QuorumAtRisk, RedisMaster,
             RedisReplica, SelfSigned, ServiceBelow, UpdateFailed,
@@ -60,14 +60,14 @@ pub fn conditions(picture: &Picture, restarts: &Restarts, rules: &Rules, now: Mi
         for rule in [RedisMaster, RedisReplica, EdgePool, EdgeDown, Certificate, SelfSigned] {
             found.unknown(rule, "");
         }
-        nodes::stale(picture, &mut found);
+        nodes::stale(cluster, &mut found);
     } else {
-        nodes::conditions(picture, rules, &mut found);
-        services::conditions(picture, restarts, rules, now, &mut found);
-        redis::conditions(picture, &mut found);
-        edges::conditions(picture, rules, now, &mut found);
+        nodes::conditions(cluster, rules, &mut found);
+        services::conditions(cluster, restarts, rules, now, &mut found);
+        redis::conditions(cluster, &mut found);
+        edges::conditions(cluster, rules, now, &mut found);
     }
-    nodes::quorum_lost(picture, now, &mut found);
+    nodes::quorum_lost(cluster, now, &mut found);
     found.conditions.retain_mut(|condition| {
         let setting = rules.of(condition.rule);
         condition.severity = setting.severity.unwrap_or(condition.severity);
@@ -78,8 +78,8 @@ pub fn conditions(picture: &Picture, restarts: &Restarts, rules: &Rules, now: Mi
 
 /// The engine does not tell how things are now.
 #[must_use]
-pub fn is_stale(picture: &Picture, now: Millis) -> bool {
-    let source = &picture.source;
+pub fn is_stale(cluster: &ClusterState, now: Millis) -> bool {
+    let source = &cluster.source;
     source.error.is_some() || source.at.is_none_or(|at| now - at > STALE)
 }
 
@@ -94,8 +94,8 @@ fn is_lost(node: &Node) -> bool {
 }
 
 /// The fingerprints of the node's own alert, if it is lost: what explains trouble on it.
-fn lost(picture: &Picture, node: &str) -> Option<String> {
-    picture.nodes.get(node).filter(|node| is_lost(node)).map(|_| fingerprint(Rule::NodeDown, node))
+fn lost(cluster: &ClusterState, node: &str) -> Option<String> {
+    cluster.nodes.get(node).filter(|node| is_lost(node)).map(|_| fingerprint(Rule::NodeDown, node))
 }
 
 /// A node's name for people.

@@ -7,22 +7,22 @@ use crate::{
         rule::{Rule, Rules},
         time,
     },
-    cluster_state::{Availability, Millis, Node, NodeRole, Picture, Quorum, Severity},
+    cluster_state::{Availability, ClusterState, Millis, Node, NodeRole, Quorum, Severity},
 };
 
-/// What is wrong with nodes and quorum, in a picture that is fresh.
-pub(super) fn conditions(picture: &Picture, rules: &Rules, found: &mut Observation) {
-    for (id, node) in &picture.nodes {
+/// What is wrong with nodes and quorum, in a cluster state that is fresh.
+pub(super) fn conditions(cluster: &ClusterState, rules: &Rules, found: &mut Observation) {
+    for (id, node) in &cluster.nodes {
         let about = |mut condition: Condition| {
             condition.subject =
                 Subject { node: Some(id.clone()), node_name: Some(node.hostname.clone()), ..Subject::default() };
             condition
         };
         if is_lost(node) {
-            found.conditions.push(about(down(picture, id, node)));
+            found.conditions.push(about(down(cluster, id, node)));
         }
         if node.role == NodeRole::Manager && node.reachable == Some(false) {
-            let summary = format!("{}: the other managers do not reach it{}", named(id, node), left(picture));
+            let summary = format!("{}: the other managers do not reach it{}", named(id, node), left(cluster));
             let mut condition = Condition::new(Rule::ManagerUnreachable, id, Severity::Warning, summary);
             // While it is down it is not told, but not over either.
             condition.causes = vec![fingerprint(Rule::NodeDown, id)];
@@ -30,10 +30,10 @@ pub(super) fn conditions(picture: &Picture, rules: &Rules, found: &mut Observati
         }
         found.conditions.extend(disk(id, node, rules).map(about));
     }
-    at_risk(picture, found);
+    at_risk(cluster, found);
 }
 
-fn down(picture: &Picture, id: &str, node: &Node) -> Condition {
+fn down(cluster: &ClusterState, id: &str, node: &Node) -> Condition {
     let drained = node.availability == Availability::Drain;
     let severity = super::severity(drained, Severity::Warning, Severity::Critical);
     let mut summary = format!("{} is down", named(id, node));
@@ -45,40 +45,40 @@ fn down(picture: &Picture, id: &str, node: &Node) -> Condition {
         summary.push_str(message);
     }
     if node.role == NodeRole::Manager {
-        summary.push_str(&left(picture));
+        summary.push_str(&left(cluster));
     }
     Condition::new(Rule::NodeDown, id, severity, summary)
 }
 
 /// What a manager's loss means, as the end of a sentence.
-fn left(picture: &Picture) -> String {
-    let quorum = picture.quorum;
+fn left(cluster: &ClusterState) -> String {
+    let quorum = cluster.quorum;
     let mut text = format!("; {} of {} managers are left", quorum.reachable, quorum.managers);
-    if is_at_risk(picture) {
+    if is_at_risk(cluster) {
         text.push_str(", one more lost and nothing can be changed");
     }
     text
 }
 
-fn is_at_risk(picture: &Picture) -> bool {
-    let quorum = picture.quorum;
+fn is_at_risk(cluster: &ClusterState) -> bool {
+    let quorum = cluster.quorum;
     let majority = quorum.managers / 2 + 1;
     // A single manager is a decision, not an incident.
     quorum.managers > 1 && quorum.reachable == majority
 }
 
-fn at_risk(picture: &Picture, found: &mut Observation) {
-    if !is_at_risk(picture) {
+fn at_risk(cluster: &ClusterState, found: &mut Observation) {
+    if !is_at_risk(cluster) {
         return;
     }
-    let quorum = picture.quorum;
+    let quorum = cluster.quorum;
     let summary = format!(
         "{} of {} managers are reachable: one more lost and nothing can be changed",
         quorum.reachable, quorum.managers
     );
     let mut condition = Condition::new(Rule::QuorumAtRisk, "swarm", Severity::Warning, summary);
     // A manager that is gone says so itself, and what it means for the quorum.
-    let gone = picture.nodes.iter().filter(|(_, node)| node.role == NodeRole::Manager);
+    let gone = cluster.nodes.iter().filter(|(_, node)| node.role == NodeRole::Manager);
     let gone = gone.filter(|(_, node)| is_lost(node) || node.reachable == Some(false));
     condition.causes =
         gone.flat_map(|(id, _)| [Rule::NodeDown, Rule::ManagerUnreachable].map(|rule| fingerprint(rule, id))).collect();
@@ -86,13 +86,13 @@ fn at_risk(picture: &Picture, found: &mut Observation) {
 }
 
 /// Whether nothing can be changed any more. Also told by an engine that cannot tell anything else.
-pub(super) fn quorum_lost(picture: &Picture, now: Millis, found: &mut Observation) {
-    let quorum = picture.quorum;
-    let is_stale = super::is_stale(picture, now);
+pub(super) fn quorum_lost(cluster: &ClusterState, now: Millis, found: &mut Observation) {
+    let quorum = cluster.quorum;
+    let is_stale = super::is_stale(cluster, now);
     if quorum.lost {
         let summary = if is_stale {
             // The last list of nodes is from before; and the other managers may be well.
-            let name = source(picture);
+            let name = source(cluster);
             format!("the engine of {name} finds no leader: the quorum is lost, or this node is cut off")
         } else {
             let Quorum { reachable, managers, .. } = quorum;
@@ -107,16 +107,16 @@ pub(super) fn quorum_lost(picture: &Picture, now: Millis, found: &mut Observatio
 }
 
 /// The node of this instance, for people.
-fn source(picture: &Picture) -> String {
-    let id = &picture.source.node;
-    picture.nodes.get(id).map_or_else(|| "an unknown node".to_owned(), |node| named(id, node))
+fn source(cluster: &ClusterState) -> String {
+    let id = &cluster.source.node;
+    cluster.nodes.get(id).map_or_else(|| "an unknown node".to_owned(), |node| named(id, node))
 }
 
-/// The engine of this instance gives no newer picture.
-pub(super) fn stale(picture: &Picture, found: &mut Observation) {
-    let source = &picture.source;
-    let node = picture.nodes.get(&source.node);
-    let name = self::source(picture);
+/// The engine of this instance gives no newer cluster state.
+pub(super) fn stale(cluster: &ClusterState, found: &mut Observation) {
+    let source = &cluster.source;
+    let node = cluster.nodes.get(&source.node);
+    let name = self::source(cluster);
     let since = source.at.map_or_else(|| "the start".to_owned(), time::moment);
     let why = source.error.as_deref().unwrap_or("it does not answer");
     let summary = format!("no picture of the swarm from the engine of {name} since {since}: {why}");

@@ -3,11 +3,11 @@
 use super::Observation;
 use crate::{
     alert::{condition::Condition, rule::Rule},
-    cluster_state::{Picture, Redis, Role, Severity},
+    cluster_state::{ClusterState, Redis, Role, Severity},
 };
 
-pub(super) fn conditions(picture: &Picture, found: &mut Observation) {
-    let Some(redis) = &picture.redis else { return };
+pub(super) fn conditions(cluster: &ClusterState, found: &mut Observation) {
+    let Some(redis) = &cluster.redis else { return };
     // Nobody was asked yet.
     if redis.at.is_none() && redis.error.is_none() {
         found.unknown(Rule::RedisMaster, "");

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     alert::rule::CrashLoop,
-    cluster_state::{Millis, Mode, Picture, Task, TaskState},
+    cluster_state::{ClusterState, Millis, Mode, Task, TaskState},
 };
 
 /// No configured window is longer.
@@ -28,10 +28,10 @@ pub struct Restarts {
 }
 
 impl Restarts {
-    /// Takes in what a picture shows, and forgets what is too old to matter.
-    pub fn observe(&mut self, picture: &Picture, now: Millis) {
-        for (id, task) in &picture.tasks {
-            let Some(at) = ended(picture, task) else { continue };
+    /// Takes in what a cluster state shows, and forgets what is too old to matter.
+    pub fn observe(&mut self, cluster: &ClusterState, now: Millis) {
+        for (id, task) in &cluster.tasks {
+            let Some(at) = ended(cluster, task) else { continue };
             if now - at > LONGEST {
                 continue;
             }
@@ -61,11 +61,11 @@ impl Restarts {
 }
 
 /// When a task ended by itself. One that was shut down, or was on a node that is lost, did not.
-fn ended(picture: &Picture, task: &Task) -> Option<Millis> {
+fn ended(cluster: &ClusterState, task: &Task) -> Option<Millis> {
     let by_itself = match task.state {
         TaskState::Failed | TaskState::Rejected => true,
         // Only a job is meant to end well.
-        TaskState::Complete => picture.services.get(&task.service).is_some_and(|service| service.mode != Mode::Job),
+        TaskState::Complete => cluster.services.get(&task.service).is_some_and(|service| service.mode != Mode::Job),
         _ => false,
     };
     task.since.filter(|_| by_itself)

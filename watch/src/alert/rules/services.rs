@@ -8,15 +8,21 @@ use crate::{
         condition::{Condition, Subject},
         rule::{Rule, Rules},
     },
-    cluster_state::{Millis, Mode, Picture, Service, Severity, Update, UpdateState},
+    cluster_state::{ClusterState, Millis, Mode, Service, Severity, Update, UpdateState},
 };
 
 /// A service that is being updated may be below its replicas for so much longer.
 const UPDATE: Millis = 5 * 60_000;
 
-pub(super) fn conditions(picture: &Picture, restarts: &Restarts, rules: &Rules, now: Millis, found: &mut Observation) {
-    let causes = causes(picture);
-    for (id, service) in &picture.services {
+pub(super) fn conditions(
+    cluster: &ClusterState,
+    restarts: &Restarts,
+    rules: &Rules,
+    now: Millis,
+    found: &mut Observation,
+) {
+    let causes = causes(cluster);
+    for (id, service) in &cluster.services {
         let about = |mut condition: Condition| {
             condition.subject.service = Some(id.clone());
             condition.subject.service_name = Some(service.name.clone());
@@ -27,14 +33,14 @@ pub(super) fn conditions(picture: &Picture, restarts: &Restarts, rules: &Rules, 
             found.conditions.extend(failed(id, service, update, rules, now).map(about));
         }
     }
-    crash_loops(picture, restarts, rules, now, found);
+    crash_loops(cluster, restarts, rules, now, found);
 }
 
 /// By service, the alerts of the lost nodes that its tasks were or are on.
-fn causes(picture: &Picture) -> BTreeMap<&str, BTreeSet<String>> {
+fn causes(cluster: &ClusterState) -> BTreeMap<&str, BTreeSet<String>> {
     let mut causes: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for task in picture.tasks.values() {
-        if let Some(cause) = task.node.as_deref().and_then(|node| lost(picture, node)) {
+    for task in cluster.tasks.values() {
+        if let Some(cause) = task.node.as_deref().and_then(|node| lost(cluster, node)) {
             causes.entry(&task.service).or_default().insert(cause);
         }
     }
@@ -79,12 +85,12 @@ fn failed(id: &str, service: &Service, update: &Update, rules: &Rules, now: Mill
     Some(Condition::new(Rule::UpdateFailed, id, severity, summary))
 }
 
-fn crash_loops(picture: &Picture, restarts: &Restarts, rules: &Rules, now: Millis, found: &mut Observation) {
+fn crash_loops(cluster: &ClusterState, restarts: &Restarts, rules: &Rules, now: Millis, found: &mut Observation) {
     for (place, ended) in restarts.loops(rules.crash_loop, now) {
         // The newest one says best what is wrong.
-        let newest = ended.last().and_then(|(_, id)| Some((id, picture.tasks.get(id)?)));
+        let newest = ended.last().and_then(|(_, id)| Some((id, cluster.tasks.get(id)?)));
         let Some((id, task)) = newest else { continue };
-        let Some(service) = picture.services.get(&task.service) else { continue };
+        let Some(service) = cluster.services.get(&task.service) else { continue };
         let minutes = rules.crash_loop.window.as_secs_f64() / 60.0;
         let mut summary = format!("{} ended {} times within {minutes:.0} min", task.name, ended.len());
         let why = [&task.error, &task.message].into_iter().flatten().find(|text| !text.is_empty());
@@ -94,14 +100,14 @@ fn crash_loops(picture: &Picture, restarts: &Restarts, rules: &Rules, now: Milli
         }
         let mut condition = Condition::new(Rule::CrashLoop, place, Severity::Warning, summary);
         condition.subject = Subject {
-            node_name: task.node.as_ref().and_then(|node| picture.nodes.get(node)).map(|node| node.hostname.clone()),
+            node_name: task.node.as_ref().and_then(|node| cluster.nodes.get(node)).map(|node| node.hostname.clone()),
             node: task.node.clone(),
             service: Some(task.service.clone()),
             service_name: Some(service.name.clone()),
             task: Some(id.clone()),
             task_name: Some(task.name.clone()),
         };
-        condition.causes = task.node.as_deref().and_then(|node| lost(picture, node)).into_iter().collect();
+        condition.causes = task.node.as_deref().and_then(|node| lost(cluster, node)).into_iter().collect();
         found.conditions.push(condition);
     }
 }

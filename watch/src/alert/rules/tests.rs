@@ -33,9 +33,9 @@ fn task(service: &str, slot: u64, node: &str, state: TaskState) -> Task {
 }
 
 /// Three managers and a service, all well.
-fn well() -> Picture {
+fn well() -> ClusterState {
     let service = Service { name: "stackdemo_web".into(), desired: 2, running: 2, ..Service::default() };
-    Picture {
+    ClusterState {
         source: Source { node: "n1".into(), leader: true, at: Some(NOW - 3000), ..Source::default() },
         quorum: Quorum { managers: 3, reachable: 3, lost: false },
         nodes: [("n1", "serveur17"), ("n2", "serveur18"), ("n3", "serveur19")]
@@ -45,50 +45,50 @@ fn well() -> Picture {
         tasks: [1, 2, 3]
             .map(|slot| (format!("t{slot}"), task("web", slot, &format!("n{slot}"), TaskState::Running)))
             .into(),
-        ..Picture::default()
+        ..ClusterState::default()
     }
 }
 
-fn observe(picture: &Picture) -> Observation {
+fn observe(cluster: &ClusterState) -> Observation {
     let mut restarts = Restarts::default();
-    restarts.observe(picture, NOW);
-    conditions(picture, &restarts, &Rules::default(), NOW)
+    restarts.observe(cluster, NOW);
+    conditions(cluster, &restarts, &Rules::default(), NOW)
 }
 
 /// Fingerprint, severity and sentence of each condition.
-fn told(picture: &Picture) -> Vec<String> {
-    let conditions = observe(picture).conditions;
+fn told(cluster: &ClusterState) -> Vec<String> {
+    let conditions = observe(cluster).conditions;
     let line = |c: &Condition| format!("{} {:?}: {}", c.fingerprint, c.severity, c.summary).to_lowercase();
     conditions.iter().map(line).collect()
 }
 
-fn one(picture: &Picture) -> Condition {
-    let found = observe(picture).conditions;
+fn one(cluster: &ClusterState) -> Condition {
+    let found = observe(cluster).conditions;
     assert_eq!(found.len(), 1, "{found:?}");
     found.into_iter().next().unwrap()
 }
 
-fn node<'a>(picture: &'a mut Picture, id: &str) -> &'a mut Node {
-    picture.nodes.get_mut(id).unwrap()
+fn node<'a>(cluster: &'a mut ClusterState, id: &str) -> &'a mut Node {
+    cluster.nodes.get_mut(id).unwrap()
 }
 
 #[test]
 fn nothing_is_wrong_where_all_is_well() {
     assert_eq!(observe(&well()), Observation::default());
-    // A picture without quorum told, Redis or edges is not wrong either.
-    let empty = Picture { source: Source { at: Some(NOW), ..Source::default() }, ..Picture::default() };
+    // A cluster state without quorum told, Redis or edges is not wrong either.
+    let empty = ClusterState { source: Source { at: Some(NOW), ..Source::default() }, ..ClusterState::default() };
     assert_eq!(told(&empty), [""; 0]);
 }
 
 #[test]
 fn a_node_that_is_down_says_what_it_means_for_the_quorum() {
-    let mut picture = well();
-    picture.quorum.reachable = 2;
-    node(&mut picture, "n2").state = NodeState::Down;
-    node(&mut picture, "n2").reachable = Some(false);
-    node(&mut picture, "n2").message = Some("heartbeat failure".into());
+    let mut cluster = well();
+    cluster.quorum.reachable = 2;
+    node(&mut cluster, "n2").state = NodeState::Down;
+    node(&mut cluster, "n2").reachable = Some(false);
+    node(&mut cluster, "n2").message = Some("heartbeat failure".into());
     assert_eq!(
-        told(&picture),
+        told(&cluster),
         [
             "node_down/n2 critical: serveur18 (10.10.25.165) is down: heartbeat failure; 2 of 3 managers are left, one more \
          lost and nothing can be changed",
@@ -97,7 +97,7 @@ fn a_node_that_is_down_says_what_it_means_for_the_quorum() {
             "quorum_at_risk/swarm warning: 2 of 3 managers are reachable: one more lost and nothing can be changed",
         ]
     );
-    let found = observe(&picture).conditions;
+    let found = observe(&cluster).conditions;
     assert_eq!(found[0].causes, [""; 0]);
     assert_eq!(found[0].subject.node_name.as_deref(), Some("serveur18"));
     assert_eq!(found[1].causes, ["node_down/n2"]);
@@ -106,23 +106,23 @@ fn a_node_that_is_down_says_what_it_means_for_the_quorum() {
 
 #[test]
 fn a_drained_node_is_not_down_and_matters_less_when_it_is() {
-    let mut picture = well();
-    node(&mut picture, "n2").availability = Availability::Drain;
-    assert_eq!(told(&picture), [""; 0]);
-    node(&mut picture, "n2").state = NodeState::Down;
-    let down = one(&picture);
+    let mut cluster = well();
+    node(&mut cluster, "n2").availability = Availability::Drain;
+    assert_eq!(told(&cluster), [""; 0]);
+    node(&mut cluster, "n2").state = NodeState::Down;
+    let down = one(&cluster);
     assert_eq!((down.fingerprint.as_str(), down.severity), ("node_down/n2", Severity::Warning));
 }
 
 #[test]
 fn after_a_change_of_leaders_only_an_unreachable_manager_counts_as_down() {
-    let mut picture = well();
+    let mut cluster = well();
     for id in ["n1", "n2", "n3"] {
-        node(&mut picture, id).state = NodeState::Unknown;
+        node(&mut cluster, id).state = NodeState::Unknown;
     }
-    assert_eq!(told(&picture), [""; 0]);
-    node(&mut picture, "n1").reachable = Some(false);
-    let found = observe(&picture).conditions;
+    assert_eq!(told(&cluster), [""; 0]);
+    node(&mut cluster, "n1").reachable = Some(false);
+    let found = observe(&cluster).conditions;
     assert_eq!(found[0].fingerprint, "node_down/n1");
 }
 
@@ -131,22 +131,22 @@ fn quorum_is_at_risk_where_one_more_loss_loses_it() {
     for (managers, reachable, at_risk) in
         [(1, 1, false), (2, 2, true), (3, 3, false), (3, 2, true), (5, 4, false), (5, 3, true), (3, 1, false)]
     {
-        let mut picture = well();
-        picture.quorum = Quorum { managers, reachable, lost: false };
-        assert_eq!(!told(&picture).is_empty(), at_risk, "{reachable} of {managers}");
+        let mut cluster = well();
+        cluster.quorum = Quorum { managers, reachable, lost: false };
+        assert_eq!(!told(&cluster).is_empty(), at_risk, "{reachable} of {managers}");
     }
 }
 
 #[test]
 fn an_engine_that_does_not_answer_makes_nothing_wrong_or_right() {
-    let mut picture = well();
-    node(&mut picture, "n2").state = NodeState::Down;
-    picture.services.get_mut("web").unwrap().running = 0;
-    picture.source.error = Some("rpc error: deadline exceeded".into());
-    picture.source.at = Some(NOW - 7000);
-    let observation = observe(&picture);
+    let mut cluster = well();
+    node(&mut cluster, "n2").state = NodeState::Down;
+    cluster.services.get_mut("web").unwrap().running = 0;
+    cluster.source.error = Some("rpc error: deadline exceeded".into());
+    cluster.source.at = Some(NOW - 7000);
+    let observation = observe(&cluster);
     assert_eq!(
-        told(&picture),
+        told(&cluster),
         [
             "picture_stale/n1 warning: no picture of the swarm from the engine of serveur17 (10.10.25.165) since 2026-11-27 \
          13:24:56 utc: rpc error: deadline exceeded"
@@ -159,19 +159,19 @@ fn an_engine_that_does_not_answer_makes_nothing_wrong_or_right() {
         assert!(observation.knows(fingerprint), "{fingerprint}");
     }
     // It also may have stopped to say anything, or never have begun.
-    picture.source.error = None;
-    picture.source.at = Some(NOW - 50_000);
-    assert_eq!(one(&picture).rule, Rule::PictureStale);
-    picture.source.at = None;
-    assert_eq!(one(&picture).rule, Rule::PictureStale);
+    cluster.source.error = None;
+    cluster.source.at = Some(NOW - 50_000);
+    assert_eq!(one(&cluster).rule, Rule::PictureStale);
+    cluster.source.at = None;
+    assert_eq!(one(&cluster).rule, Rule::PictureStale);
 }
 
 #[test]
 fn a_lost_quorum_is_told_by_an_engine_that_cannot_tell_more_and_explains_why_not() {
-    let mut picture = well();
-    picture.quorum = Quorum { managers: 3, reachable: 1, lost: true };
-    picture.source.error = Some("no quorum".into());
-    let found = observe(&picture).conditions;
+    let mut cluster = well();
+    cluster.quorum = Quorum { managers: 3, reachable: 1, lost: true };
+    cluster.source.error = Some("no quorum".into());
+    let found = observe(&cluster).conditions;
     assert_eq!(found.iter().map(|c| c.rule).collect::<Vec<_>>(), [Rule::PictureStale, Rule::QuorumLost]);
     assert_eq!(found[0].causes, ["quorum_lost/swarm"]);
     assert_eq!(found[1].severity, Severity::Critical);
@@ -179,35 +179,35 @@ fn a_lost_quorum_is_told_by_an_engine_that_cannot_tell_more_and_explains_why_not
 
 #[test]
 fn a_lost_quorum_is_told_in_numbers_by_who_knows_them_and_else_as_what_one_engine_sees() {
-    let mut picture = well();
-    picture.quorum = Quorum { managers: 3, reachable: 1, lost: true };
-    let summary = |picture: &Picture| {
-        let found = observe(picture).conditions;
+    let mut cluster = well();
+    cluster.quorum = Quorum { managers: 3, reachable: 1, lost: true };
+    let summary = |cluster: &ClusterState| {
+        let found = observe(cluster).conditions;
         found.into_iter().find(|condition| condition.rule == Rule::QuorumLost).unwrap().summary
     };
     assert_eq!(
-        summary(&picture),
+        summary(&cluster),
         "the swarm has lost its quorum: 1 of 3 managers are reachable, nothing can be changed"
     );
     // The last list of nodes is from when all was well.
-    picture.quorum = Quorum { managers: 3, reachable: 3, lost: true };
-    picture.source.error = Some("no leader".into());
+    cluster.quorum = Quorum { managers: 3, reachable: 3, lost: true };
+    cluster.source.error = Some("no leader".into());
     assert_eq!(
-        summary(&picture),
+        summary(&cluster),
         "the engine of serveur17 (10.10.25.165) finds no leader: the quorum is lost, or this node is cut off"
     );
 }
 
 #[test]
 fn a_node_that_may_be_cut_off_says_nothing_of_redis_and_edges() {
-    let mut picture = well();
+    let mut cluster = well();
     let master = ("redis-1:6379", Role::Master, false);
-    picture.redis = Some(Redis { sentinels_up: 0, ..redis(&[master]) });
+    cluster.redis = Some(Redis { sentinels_up: 0, ..redis(&[master]) });
     let gone = Edge { error: Some("no route to host".into()), ..edge(Some("n2"), 0, true) };
-    picture.edges = [("10.0.1.3:9901".into(), gone)].into();
-    assert_eq!(told(&picture).len(), 2);
-    picture.source.error = Some("no leader".into());
-    let observation = observe(&picture);
+    cluster.edges = [("10.0.1.3:9901".into(), gone)].into();
+    assert_eq!(told(&cluster).len(), 2);
+    cluster.source.error = Some("no leader".into());
+    let observation = observe(&cluster);
     assert_eq!(observation.conditions.iter().map(|c| c.rule).collect::<Vec<_>>(), [Rule::PictureStale]);
     for fingerprint in [
         "redis_master/count",
@@ -223,31 +223,31 @@ fn a_node_that_may_be_cut_off_says_nothing_of_redis_and_edges() {
 
 #[test]
 fn a_service_below_its_replicas_names_the_lost_nodes_that_explain_it() {
-    let mut picture = well();
-    picture.services.get_mut("web").unwrap().running = 1;
-    let below = one(&picture);
+    let mut cluster = well();
+    cluster.services.get_mut("web").unwrap().running = 1;
+    let below = one(&cluster);
     assert_eq!(below.summary, "stackdemo_web: 1 of 2 tasks run");
     assert_eq!((below.severity, below.extra_wait), (Severity::Warning, 0));
     assert_eq!(below.causes, [""; 0]);
-    node(&mut picture, "n2").state = NodeState::Down;
-    assert_eq!(observe(&picture).conditions[1].causes, ["node_down/n2"]);
+    node(&mut cluster, "n2").state = NodeState::Down;
+    assert_eq!(observe(&cluster).conditions[1].causes, ["node_down/n2"]);
 
-    let service = picture.services.get_mut("web").unwrap();
+    let service = cluster.services.get_mut("web").unwrap();
     service.running = 0;
     service.update = Some(Update { state: UpdateState::Updating, ..Update::default() });
-    let below = observe(&picture).conditions.remove(1);
+    let below = observe(&cluster).conditions.remove(1);
     assert_eq!((below.severity, below.extra_wait), (Severity::Critical, 5 * MINUTE));
-    picture.services.get_mut("web").unwrap().mode = Mode::Job;
-    assert_eq!(told(&picture).len(), 1);
+    cluster.services.get_mut("web").unwrap().mode = Mode::Job;
+    assert_eq!(told(&cluster).len(), 1);
 }
 
 #[test]
 fn updates_that_failed_are_told_and_a_roll_back_that_is_over_for_an_hour() {
-    let mut picture = well();
+    let mut cluster = well();
     let mut with = |state, completed_at| {
         let update = Update { state, message: "task failure".into(), completed_at, ..Update::default() };
-        picture.services.get_mut("web").unwrap().update = Some(update);
-        told(&picture).join("")
+        cluster.services.get_mut("web").unwrap().update = Some(update);
+        told(&cluster).join("")
     };
     assert_eq!(
         with(UpdateState::Paused, None),
@@ -262,15 +262,15 @@ fn updates_that_failed_are_told_and_a_roll_back_that_is_over_for_an_hour() {
 
 #[test]
 fn tasks_that_end_again_and_again_in_one_place_are_a_crash_loop() {
-    let mut picture = well();
+    let mut cluster = well();
     let mut ended = |id: &str, slot, state, age| {
         let task = Task {
             since: Some(NOW - age),
             error: Some("task: non-zero exit (1)".into()),
             ..task("web", slot, "n1", state)
         };
-        picture.tasks.insert(id.into(), task);
-        told(&picture)
+        cluster.tasks.insert(id.into(), task);
+        told(&cluster)
     };
     assert_eq!(ended("e1", 1, TaskState::Failed, 9 * MINUTE), [""; 0]);
     assert_eq!(ended("e2", 1, TaskState::Failed, 11 * MINUTE), [""; 0]);
@@ -282,7 +282,7 @@ fn tasks_that_end_again_and_again_in_one_place_are_a_crash_loop() {
         ended("e6", 1, TaskState::Rejected, MINUTE),
         ["crash_loop/web.1 warning: web.1 ended 3 times within 10 min: task: non-zero exit (1)"]
     );
-    let found = one(&picture);
+    let found = one(&cluster);
     assert_eq!(found.subject.task.as_deref(), Some("e6"));
     assert_eq!(found.subject.node_name.as_deref(), Some("serveur17"));
 }
@@ -290,17 +290,17 @@ fn tasks_that_end_again_and_again_in_one_place_are_a_crash_loop() {
 #[test]
 fn a_crash_loop_is_found_though_the_engine_forgets_its_tasks() {
     let mut restarts = Restarts::default();
-    let mut picture = well();
+    let mut cluster = well();
     for (number, at) in [NOW - 3 * MINUTE, NOW - 2 * MINUTE, NOW - MINUTE].into_iter().enumerate() {
-        picture.tasks.retain(|id, _| !id.starts_with('e'));
+        cluster.tasks.retain(|id, _| !id.starts_with('e'));
         let task = Task { since: Some(at), ..task("web", 1, "n1", TaskState::Failed) };
-        picture.tasks.insert(format!("e{number}"), task);
-        restarts.observe(&picture, at);
+        cluster.tasks.insert(format!("e{number}"), task);
+        restarts.observe(&cluster, at);
     }
-    let found = |now| conditions(&picture, &restarts, &Rules::default(), now).conditions;
+    let found = |now| conditions(&cluster, &restarts, &Rules::default(), now).conditions;
     let fresh = |now| found(now).iter().any(|condition| condition.rule == Rule::CrashLoop);
     assert!(fresh(NOW));
-    // The picture is from then, so that only the window moves.
+    // The cluster state is from then, so that only the window moves.
     assert_eq!(restarts.loops(Rules::default().crash_loop, NOW + 8 * MINUTE).count(), 0);
 }
 
@@ -319,10 +319,10 @@ fn redis(servers: &[(&str, Role, bool)]) -> Redis {
 
 #[test]
 fn redis_needs_a_master_and_a_replica() {
-    let mut picture = well();
+    let mut cluster = well();
     let mut with = |redis| {
-        picture.redis = Some(redis);
-        told(&picture).join("")
+        cluster.redis = Some(redis);
+        told(&cluster).join("")
     };
     let (master, replica) = (("redis-1:6379", Role::Master, true), ("redis-2:6379", Role::Replica, true));
     let gone = ("redis-3:6379", Role::Replica, false);
@@ -340,8 +340,8 @@ fn redis_needs_a_master_and_a_replica() {
     // A single one without sentinels is a decision.
     assert_eq!(with(Redis { sentinels: 0, sentinels_up: 0, ..redis(&[master]) }), "");
     // Nobody was asked yet.
-    picture.redis = Some(Redis::default());
-    let observation = observe(&picture);
+    cluster.redis = Some(Redis::default());
+    let observation = observe(&cluster);
     assert_eq!(observation.conditions, []);
     assert!(!observation.knows("redis_master/count"));
 }
@@ -354,15 +354,15 @@ fn edge(node: Option<&str>, usable: u32, panic: bool) -> Edge {
 
 #[test]
 fn edges_have_to_answer_and_to_have_somebody_to_send_requests_to() {
-    let mut picture = well();
-    picture.edges = [
+    let mut cluster = well();
+    cluster.edges = [
         ("10.0.1.2:9901".into(), edge(Some("n1"), 3, false)),
         ("10.0.1.3:9901".into(), edge(Some("n2"), 0, false)),
         ("10.0.1.4:9901".into(), edge(None, 3, true)),
     ]
     .into();
     assert_eq!(
-        told(&picture),
+        told(&cluster),
         [
             "edge_pool/n2/web critical: the edge on serveur18 (10.10.25.165): its pool web has nobody to send requests to (3 \
          endpoints known)",
@@ -370,26 +370,26 @@ fn edges_have_to_answer_and_to_have_somebody_to_send_requests_to() {
          are healthy, so that all are used (3)",
         ]
     );
-    picture.edges.get_mut("10.0.1.3:9901").unwrap().error = Some("connection refused".into());
-    picture.edges.remove("10.0.1.4:9901");
-    let observation = observe(&picture);
+    cluster.edges.get_mut("10.0.1.3:9901").unwrap().error = Some("connection refused".into());
+    cluster.edges.remove("10.0.1.4:9901");
+    let observation = observe(&cluster);
     assert_eq!(
-        told(&picture),
+        told(&cluster),
         ["edge_down/n2 warning: the edge on serveur18 (10.10.25.165) does not answer: connection refused"]
     );
     // What it said last is neither so nor not so any more.
     assert!(!observation.knows("edge_pool/n2/web") && observation.knows("edge_pool/n1/web"));
     assert!(!observation.knows("certificate/www"));
-    node(&mut picture, "n2").state = NodeState::Down;
-    assert_eq!(observe(&picture).conditions[1].causes, ["node_down/n2"]);
-    node(&mut picture, "n2").state = NodeState::Ready;
-    picture.edges.remove("10.0.1.2:9901");
-    assert_eq!(one(&picture).severity, Severity::Critical);
+    node(&mut cluster, "n2").state = NodeState::Down;
+    assert_eq!(observe(&cluster).conditions[1].causes, ["node_down/n2"]);
+    node(&mut cluster, "n2").state = NodeState::Ready;
+    cluster.edges.remove("10.0.1.2:9901");
+    assert_eq!(one(&cluster).severity, Severity::Critical);
 }
 
 #[test]
 fn certificates_are_told_before_they_end_and_stand_ins_for_what_they_are() {
-    let mut picture = well();
+    let mut cluster = well();
     let mut with = |days: i64, self_signed| {
         let certificate =
             Certificate { names: vec!["www.example.com".into()], not_after: Some(NOW + days * DAY), self_signed };
@@ -398,8 +398,8 @@ fn certificates_are_told_before_they_end_and_stand_ins_for_what_they_are() {
         let mut other = edge.clone();
         // The same one, not renewed here.
         other.certificates = vec![Certificate { not_after: Some(NOW + 100 * DAY), ..certificate }];
-        picture.edges = [("a".into(), other), ("b".into(), edge)].into();
-        told(&picture).join("")
+        cluster.edges = [("a".into(), other), ("b".into(), edge)].into();
+        told(&cluster).join("")
     };
     assert_eq!(with(15, false), "");
     assert_eq!(
@@ -413,10 +413,10 @@ fn certificates_are_told_before_they_end_and_stand_ins_for_what_they_are() {
 
 #[test]
 fn disks_are_told_when_little_is_free() {
-    let mut picture = well();
+    let mut cluster = well();
     let mut with = |free: u64, total: u64| {
-        node(&mut picture, "n1").disk = Some(Disk { total_bytes: total << 30, free_bytes: free << 30 });
-        told(&picture).join("")
+        node(&mut cluster, "n1").disk = Some(Disk { total_bytes: total << 30, free_bytes: free << 30 });
+        told(&cluster).join("")
     };
     assert_eq!(with(10, 100), "");
     assert_eq!(
@@ -429,11 +429,11 @@ fn disks_are_told_when_little_is_free() {
 
 #[test]
 fn a_rule_may_be_off_or_matter_otherwise() {
-    let mut picture = well();
-    node(&mut picture, "n2").state = NodeState::Down;
+    let mut cluster = well();
+    node(&mut cluster, "n2").state = NodeState::Down;
     let mut rules = Rules::default();
     rules.of_mut(Rule::NodeDown).severity = Some(Severity::Info);
-    let found = |rules: &Rules| conditions(&picture, &Restarts::default(), rules, NOW).conditions;
+    let found = |rules: &Rules| conditions(&cluster, &Restarts::default(), rules, NOW).conditions;
     assert_eq!(found(&rules)[0].severity, Severity::Info);
     rules.of_mut(Rule::NodeDown).enabled = false;
     assert_eq!(found(&rules), []);

@@ -1,4 +1,4 @@
-//! Runs a desk: shows it pictures, asks the ledger, sends what it says.
+//! Runs a desk: shows it cluster states, asks the ledger, sends what it says.
 
 mod runner;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -18,7 +18,7 @@ use super::{
     settings::Settings,
     time,
 };
-use crate::cluster_state::{Alert, Millis, Picture};
+use crate::cluster_state::{Alert, ClusterState, Millis};
 
 /// What time it is.
 type Clock = Box<dyn Fn() -> Millis + Send>;
@@ -48,22 +48,22 @@ pub struct Running {
     task: JoinHandle<()>,
 }
 
-/// Looks after alerts by what the pictures show, from now on. `store` keeps what the instances know of each
+/// Looks after alerts by what the cluster states show, from now on. `store` keeps what the instances know of each
 /// other; without one, each announces by itself.
 ///
 /// # Errors
 /// A channel cannot be used as it is configured.
 pub fn start(
     settings: Settings,
-    pictures: watch::Receiver<Arc<Picture>>,
+    states: watch::Receiver<Arc<ClusterState>>,
     store: Option<Arc<dyn Store>>,
 ) -> Result<Running, String> {
-    start_with(settings, pictures, store, Box::new(time::now))
+    start_with(settings, states, store, Box::new(time::now))
 }
 
 fn start_with(
     settings: Settings,
-    pictures: watch::Receiver<Arc<Picture>>,
+    states: watch::Receiver<Arc<ClusterState>>,
     store: Option<Arc<dyn Store>>,
     clock: Clock,
 ) -> Result<Running, String> {
@@ -72,7 +72,7 @@ fn start_with(
     let metrics = Metrics::default();
     let (shown, alerts) = watch::channel(Alerts::default());
     let (control, controls) = mpsc::unbounded_channel();
-    let runner = Runner::new(settings, senders, http, pictures, Ledger::new(store), metrics.clone(), shown, clock);
+    let runner = Runner::new(settings, senders, http, states, Ledger::new(store), metrics.clone(), shown, clock);
     let task = tokio::spawn(runner.run(controls));
     Ok(Running { alerts, control, metrics, task })
 }

@@ -21,13 +21,13 @@ use crate::{
         settings::Settings,
         time::{self, millis},
     },
-    cluster_state::{AlertState, Millis, Picture},
+    cluster_state::{AlertState, ClusterState, Millis},
 };
 
 /// How often there is a look at what is due.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A picture that does not change is looked at again after this: time passes.
+/// A cluster state that does not change is looked at again after this: time passes.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A claim lasts so much longer than sending may.
@@ -37,7 +37,7 @@ const SLACK: Duration = Duration::from_secs(10);
 pub(super) struct Runner {
     desk: Desk,
     senders: Senders,
-    pictures: watch::Receiver<Arc<Picture>>,
+    states: watch::Receiver<Arc<ClusterState>>,
     asks: mpsc::UnboundedSender<(Ask, Instant)>,
     events: mpsc::UnboundedReceiver<Event>,
     events_to: mpsc::UnboundedSender<Event>,
@@ -62,7 +62,7 @@ impl Runner {
         settings: Settings,
         senders: Senders,
         http: Http,
-        pictures: watch::Receiver<Arc<Picture>>,
+        states: watch::Receiver<Arc<ClusterState>>,
         ledger: Ledger,
         metrics: Metrics,
         shown: watch::Sender<Alerts>,
@@ -78,7 +78,7 @@ impl Runner {
         let mut runner = Self {
             desk,
             senders,
-            pictures,
+            states,
             asks,
             events,
             events_to,
@@ -105,7 +105,7 @@ impl Runner {
             before.abort();
         }
         self.heartbeat = settings.heartbeat.map(|heartbeat| {
-            let beating = heartbeat::run(heartbeat, http, self.pictures.clone(), self.metrics.clone());
+            let beating = heartbeat::run(heartbeat, http, self.states.clone(), self.metrics.clone());
             self.tasks.spawn(beating)
         });
     }
@@ -137,11 +137,11 @@ impl Runner {
 
     fn tick(&mut self) {
         let now = (self.clock)();
-        let is_new = self.pictures.has_changed().unwrap_or(false);
+        let is_new = self.states.has_changed().unwrap_or(false);
         if is_new || self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
             self.looked = Some(Instant::now());
-            let picture = self.pictures.borrow_and_update().clone();
-            self.desk.observe(&picture, now);
+            let cluster = self.states.borrow_and_update().clone();
+            self.desk.observe(&cluster, now);
             self.show();
         }
         for job in self.desk.next(now) {

@@ -71,7 +71,7 @@ impl Receiver {
 }
 
 /// The swarm as the instance on `node` sees it, `a` leading.
-fn picture(node: &str, down: bool, now: Millis) -> Arc<Picture> {
+fn state(node: &str, down: bool, now: Millis) -> Arc<ClusterState> {
     let manager = |id: &str| Node {
         hostname: id.into(),
         role: NodeRole::Manager,
@@ -86,7 +86,7 @@ fn picture(node: &str, down: bool, now: Millis) -> Arc<Picture> {
         Node { hostname: "w".into(), state: if down { NodeState::Down } else { NodeState::Ready }, ..Node::default() },
     );
     let source = Source { node: node.into(), leader: node == "a", at: Some(now), ..Source::default() };
-    Arc::new(Picture { source, nodes, ..Picture::default() })
+    Arc::new(ClusterState { source, nodes, ..ClusterState::default() })
 }
 
 fn ledger() -> Arc<dyn Store> {
@@ -95,7 +95,7 @@ fn ledger() -> Arc<dyn Store> {
 
 struct Cluster {
     running: Vec<Running>,
-    pictures: Vec<watch::Sender<Arc<Picture>>>,
+    states: Vec<watch::Sender<Arc<ClusterState>>>,
     began: Instant,
 }
 
@@ -104,12 +104,12 @@ const BEGAN: Millis = 1_795_785_903_000;
 impl Cluster {
     fn start(settings: &Settings, store: &Arc<dyn Store>) -> Self {
         let began = Instant::now();
-        let mut cluster = Self { running: Vec::new(), pictures: Vec::new(), began };
+        let mut cluster = Self { running: Vec::new(), states: Vec::new(), began };
         for node in ["a", "b", "c"] {
-            let (sender, pictures) = watch::channel(picture(node, false, BEGAN));
+            let (sender, states) = watch::channel(state(node, false, BEGAN));
             let clock = Box::new(move || BEGAN + millis(began.elapsed()));
-            cluster.running.push(start_with(settings.clone(), pictures, Some(store.clone()), clock).unwrap());
-            cluster.pictures.push(sender);
+            cluster.running.push(start_with(settings.clone(), states, Some(store.clone()), clock).unwrap());
+            cluster.states.push(sender);
         }
         cluster
     }
@@ -118,8 +118,8 @@ impl Cluster {
     async fn show(&self, down: bool, seconds: u64) {
         for _ in 0..seconds {
             let now = BEGAN + millis(self.began.elapsed());
-            for (sender, node) in self.pictures.iter().zip(["a", "b", "c"]) {
-                sender.send_replace(picture(node, down, now));
+            for (sender, node) in self.states.iter().zip(["a", "b", "c"]) {
+                sender.send_replace(state(node, down, now));
             }
             // In steps, since real connections need moments in which paused time does not run ahead.
             for _ in 0..20 {

@@ -1,4 +1,4 @@
-//! From the engine's lists to the picture. Pure, but for what is remembered from one moment to the next.
+//! From the engine's lists to the cluster state. Pure, but for what is remembered from one moment to the next.
 
 mod image;
 mod nodes;
@@ -18,7 +18,7 @@ use self::places::Places;
 use super::client::Lists;
 use crate::cluster_state::{Millis, Node, Quorum, Service, Task};
 
-/// What the engine's lists make of a picture.
+/// What the engine's lists make of a cluster state.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Swarm {
     /// The managers' consensus.

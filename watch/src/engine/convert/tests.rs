@@ -213,7 +213,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn whatever_an_engine_answers_makes_a_picture(
+    fn whatever_an_engine_answers_makes_a_state(
         nodes in prop::collection::vec(any_json(), 0..4),
         services in prop::collection::vec(any_json(), 0..4),
         tasks in prop::collection::vec(any_json(), 0..6),

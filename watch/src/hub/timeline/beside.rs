@@ -1,9 +1,9 @@
 //! What stands beside the swarm: the count's servers and the edges.
 
 use super::event;
-use crate::cluster_state::{Edge, Event, Picture, Redis, Severity};
+use crate::cluster_state::{ClusterState, Edge, Event, Redis, Severity};
 
-pub(super) fn redis(before: &Picture, after: &Picture, events: &mut Vec<Event>) {
+pub(super) fn redis(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
     let (Some(before), Some(after)) = (&before.redis, &after.redis) else { return };
     match (&before.master, &after.master) {
         (Some(old), Some(new)) if old != new => {
@@ -31,7 +31,7 @@ pub(super) fn redis(before: &Picture, after: &Picture, events: &mut Vec<Event>) 
     }
 }
 
-pub(super) fn edges(before: &Picture, after: &Picture, events: &mut Vec<Event>) {
+pub(super) fn edges(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
     for (address, edge) in &after.edges {
         let Some(before) = before.edges.get(address) else { continue };
         for (severity, what) in changes(before, edge) {

@@ -1,4 +1,4 @@
-//! What happened between two pictures. Pure.
+//! What happened between two cluster states. Pure.
 
 mod beside;
 mod nodes;
@@ -7,14 +7,14 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
-use crate::cluster_state::{Event, Millis, Picture, Severity};
+use crate::cluster_state::{ClusterState, Event, Millis, Severity};
 
 /// The most that one step is told as; what is beyond is counted. A node with a hundred tasks goes down in
 /// one step.
 const MOST: usize = 30;
 
 /// What happened from `before` to `after`, as seen at `now`. Events have no id yet.
-pub(super) fn events_between(before: &Picture, after: &Picture, now: Millis) -> Vec<Event> {
+pub(super) fn events_between(before: &ClusterState, after: &ClusterState, now: Millis) -> Vec<Event> {
     let mut events = Vec::new();
     source(before, after, &mut events);
     // At the start everything is new, and nothing of it has happened now.
@@ -44,7 +44,7 @@ fn event(severity: Severity, text: String) -> Event {
 }
 
 /// The engine itself, and the managers' consensus.
-fn source(before: &Picture, after: &Picture, events: &mut Vec<Event>) {
+fn source(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
     match (&before.source.error, &after.source.error) {
         (None, Some(error)) => events.push(event(Severity::Critical, format!("nothing new of the swarm: {error}"))),
         (Some(before), Some(after)) if before != after => {

@@ -1,9 +1,9 @@
 //! Nodes that come, go, change, and lead.
 
 use super::event;
-use crate::cluster_state::{Availability, Event, Node, NodeRole, NodeState, Picture, Severity};
+use crate::cluster_state::{Availability, ClusterState, Event, Node, NodeRole, NodeState, Severity};
 
-pub(super) fn events(before: &Picture, after: &Picture, events: &mut Vec<Event>) {
+pub(super) fn events(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
     for (id, node) in &after.nodes {
         let found = match before.nodes.get(id) {
             None => vec![(Severity::Info, "joined the swarm".to_owned())],
@@ -68,9 +68,9 @@ fn changes(before: &Node, after: &Node) -> Vec<(Severity, String)> {
 }
 
 /// Told once, of the new one.
-fn leader(before: &Picture, after: &Picture, events: &mut Vec<Event>) {
-    let leader = |picture: &Picture| {
-        let found = picture.nodes.iter().find(|(_id, node)| node.leader);
+fn leader(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
+    let leader = |cluster: &ClusterState| {
+        let found = cluster.nodes.iter().find(|(_id, node)| node.leader);
         found.map(|(id, node)| (id.clone(), name(id, node).to_owned()))
     };
     match (leader(before), leader(after)) {

@@ -1,9 +1,9 @@
 //! Services that come, go, are scaled and updated.
 
 use super::event;
-use crate::cluster_state::{Event, Image, Mode, Picture, Service, Severity, Update, UpdateState};
+use crate::cluster_state::{ClusterState, Event, Image, Mode, Service, Severity, Update, UpdateState};
 
-pub(super) fn events(before: &Picture, after: &Picture, events: &mut Vec<Event>) {
+pub(super) fn events(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
     for (id, service) in &after.services {
         let mut found = Vec::new();
         match before.services.get(id) {

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::{event, nodes::name};
-use crate::cluster_state::{Event, Picture, Severity, Task, TaskState};
+use crate::cluster_state::{ClusterState, Event, Severity, Task, TaskState};
 
-pub(super) fn events(before: &Picture, after: &Picture, events: &mut Vec<Event>) {
+pub(super) fn events(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
     let places = places(before);
     for (id, task) in &after.tasks {
         let was = before.tasks.get(id).map(|task| task.state);
@@ -34,9 +34,9 @@ fn reason(task: &Task) -> String {
 }
 
 /// The node on which each replica ran last, or was to.
-fn places(picture: &Picture) -> HashMap<(&str, u64), &Task> {
+fn places(cluster: &ClusterState) -> HashMap<(&str, u64), &Task> {
     let mut places: HashMap<(&str, u64), &Task> = HashMap::new();
-    for task in picture.tasks.values().filter(|task| task.state >= TaskState::Running) {
+    for task in cluster.tasks.values().filter(|task| task.state >= TaskState::Running) {
         let Some(slot) = task.slot else { continue };
         let newest = places.entry((&task.service, slot)).or_insert(task);
         if task.created_at > newest.created_at {
@@ -47,7 +47,7 @@ fn places(picture: &Picture) -> HashMap<(&str, u64), &Task> {
 }
 
 /// That it runs on another node than the one before it.
-fn moved(task: &Task, places: &HashMap<(&str, u64), &Task>, after: &Picture) -> Option<String> {
+fn moved(task: &Task, places: &HashMap<(&str, u64), &Task>, after: &ClusterState) -> Option<String> {
     let before = places.get(&(task.service.as_str(), task.slot?))?.node.as_ref()?;
     let node = task.node.as_ref().filter(|node| *node != before)?;
     let called = |id: &String| after.nodes.get(id).map_or(id.clone(), |node| name(id, node).to_owned());

@@ -5,10 +5,10 @@ use crate::cluster_state::{
     Availability, Edge, Image, Node, NodeState, Pool, Redis, RedisServer, Service, Task, TaskState, Update, UpdateState,
 };
 
-/// A picture with a node, a service and its task, an edge and a Redis.
-fn picture() -> Picture {
-    let mut picture = Picture::default();
-    picture.source.at = Some(1);
+/// A cluster state with a node, a service and its task, an edge and a Redis.
+fn cluster() -> ClusterState {
+    let mut cluster = ClusterState::default();
+    cluster.source.at = Some(1);
     let node = |hostname: &str, leader| Node {
         hostname: hostname.to_owned(),
         leader,
@@ -16,23 +16,23 @@ fn picture() -> Picture {
         state: NodeState::Ready,
         ..Node::default()
     };
-    picture.nodes.insert("n1".to_owned(), node("one", true));
-    picture.nodes.insert("n2".to_owned(), node("two", false));
+    cluster.nodes.insert("n1".to_owned(), node("one", true));
+    cluster.nodes.insert("n2".to_owned(), node("two", false));
     let image = |tag: &str| Image { name: "app".to_owned(), tag: Some(tag.to_owned()), digest: None };
     let service = Service { name: "web".to_owned(), desired: 1, running: 1, image: image("1"), ..Service::default() };
-    picture.services.insert("s".to_owned(), service);
-    picture.tasks.insert("t1".to_owned(), task(TaskState::Running, "n1", 1));
+    cluster.services.insert("s".to_owned(), service);
+    cluster.tasks.insert("t1".to_owned(), task(TaskState::Running, "n1", 1));
     let pool = Pool { name: "web".to_owned(), usable: 1, ..Pool::default() };
     let edge = Edge { ready: true, pools: vec![pool], ..Edge::default() };
-    picture.edges.insert("10.0.0.1:9901".to_owned(), edge);
+    cluster.edges.insert("10.0.0.1:9901".to_owned(), edge);
     let server = |address: &str| RedisServer { address: address.to_owned(), up: true, ..RedisServer::default() };
-    picture.redis = Some(Redis {
+    cluster.redis = Some(Redis {
         at: Some(1),
         master: Some("a:1".to_owned()),
         servers: vec![server("a:1"), server("b:1")],
         ..Redis::default()
     });
-    picture
+    cluster
 }
 
 fn task(state: TaskState, node: &str, created_at: i64) -> Task {
@@ -47,14 +47,14 @@ fn task(state: TaskState, node: &str, created_at: i64) -> Task {
     }
 }
 
-fn node<'a>(picture: &'a mut Picture, id: &str) -> &'a mut Node {
-    picture.nodes.get_mut(id).unwrap()
+fn node<'a>(cluster: &'a mut ClusterState, id: &str) -> &'a mut Node {
+    cluster.nodes.get_mut(id).unwrap()
 }
 
 /// What is told of a change, and how much it matters.
-fn told(change: impl FnOnce(&mut Picture)) -> Vec<(Severity, String)> {
-    let before = picture();
-    let mut after = picture();
+fn told(change: impl FnOnce(&mut ClusterState)) -> Vec<(Severity, String)> {
+    let before = cluster();
+    let mut after = cluster();
     change(&mut after);
     let events = events_between(&before, &after, 7);
     assert!(events.iter().all(|event| event.at == 7));
@@ -164,17 +164,17 @@ fn the_engine_and_the_quorum() {
         (Critical, "the managers have lost their quorum".to_owned()),
     ];
     assert_eq!(lost, expected);
-    let mut failing = picture();
+    let mut failing = cluster();
     failing.source.error = Some("gone".to_owned());
-    let back = events_between(&failing, &picture(), 7);
+    let back = events_between(&failing, &cluster(), 7);
     assert_eq!((back.len(), back[0].severity), (1, Info));
 }
 
 #[test]
 fn the_start_is_no_event_and_a_flood_is_counted() {
-    assert_eq!(events_between(&Picture::default(), &picture(), 7), []);
-    let before = picture();
-    let mut after = picture();
+    assert_eq!(events_between(&ClusterState::default(), &cluster(), 7), []);
+    let before = cluster();
+    let mut after = cluster();
     for number in 0..100 {
         after.tasks.insert(format!("f{number}"), task(TaskState::Failed, "n1", 2));
     }
@@ -185,7 +185,7 @@ fn the_start_is_no_event_and_a_flood_is_counted() {
     assert_eq!(events[MOST].text, "and 71 more changes at once");
 }
 
-fn any_picture() -> impl Strategy<Value = Picture> {
+fn any_cluster() -> impl Strategy<Value = ClusterState> {
     let states = select(vec![NodeState::Ready, NodeState::Down, NodeState::Unknown, NodeState::Disconnected]);
     let nodes = (states, any::<bool>(), option::of(any::<bool>())).prop_map(|(state, leader, reachable)| Node {
         state,
@@ -198,26 +198,26 @@ fn any_picture() -> impl Strategy<Value = Picture> {
         .prop_map(|(state, node, slot, at)| Task { slot, created_at: at, ..task(state, &node, 0) });
     let maps = (btree_map("[xyz]", nodes, 0..3), btree_map("[abcd]", tasks, 0..4), option::of(0..9_i64));
     maps.prop_map(|(nodes, tasks, at)| {
-        let mut picture = Picture { nodes, tasks, ..Picture::default() };
-        picture.source.at = at;
-        picture
+        let mut cluster = ClusterState { nodes, tasks, ..ClusterState::default() };
+        cluster.source.at = at;
+        cluster
     })
 }
 
 proptest! {
     #[test]
-    fn nothing_happens_between_a_picture_and_itself(picture in any_picture()) {
-        prop_assert_eq!(events_between(&picture, &picture, 7), []);
+    fn nothing_happens_between_a_state_and_itself(cluster in any_cluster()) {
+        prop_assert_eq!(events_between(&cluster, &cluster, 7), []);
     }
 
     #[test]
-    fn whatever_happens_is_bounded_and_tells_of_what_was_or_is_there(before in any_picture(), after in any_picture()) {
+    fn whatever_happens_is_bounded_and_tells_of_what_was_or_is_there(before in any_cluster(), after in any_cluster()) {
         let events = events_between(&before, &after, 7);
         prop_assert!(events.len() <= MOST + 1);
         for event in &events {
             prop_assert!(!event.text.is_empty());
             if let Some(node) = &event.node {
-                let is_known = |p: &Picture| {
+                let is_known = |p: &ClusterState| {
                     p.nodes.contains_key(node) || p.tasks.values().any(|task| task.node.as_ref() == Some(node))
                 };
                 prop_assert!(is_known(&before) || is_known(&after));

@@ -87,7 +87,7 @@ fn an_end_waits_while_somebody_else_still_sees_the_trouble() {
 fn an_end_covers_what_began_before_it_but_not_for_ever() {
     let mut book = Book::default();
     book.record("a", "mail", "x", told(Word::Resolved, NOW, Severity::Warning));
-    // A picture that lags still shows what is over.
+    // A cluster state that lags still shows what is over.
     assert!(matches!(ask(&mut book, "b", firing(5000), NOW + 2000), Verdict::Done(Some(_))));
     assert_eq!(ask(&mut book, "b", firing(1000), NOW + 2000), Verdict::Granted);
     book.release("b", "mail", "x");
