@@ -1,7 +1,7 @@
 //! What can go wrong with one request.
 //!
 //! Whose fault it is and whether another endpoint may be tried are data in the error, decided where it
-//! happens; what the client is told is decided in one place, [`crate::respond`].
+//! happens; what the client is told is decided in one place, [`crate::proxy::respond`].
 
 use std::error::Error as StdError;
 
@@ -66,7 +66,7 @@ pub enum Kind {
     ResponseTimeout,
     /// A target that is longer than any server takes.
     TargetTooLong,
-    /// No error: the client asked for the edge itself; see [`crate::hops`].
+    /// No error: the client asked for the edge itself; see [`crate::proxy::max_forwards`].
     NoFurther,
 }
 

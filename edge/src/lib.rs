@@ -1,62 +1,50 @@
 //! A reverse proxy for every public address of a small cluster.
 //!
+//! # Rooms
+//!
+//! A request passes through the modules in this order, and each module imports only from those to its right:
+//! [`program`] > [`control`] > [`downstream`] > [`proxy`] > [`worker`] > [`upstream`] > [`protocol`], [`observe`] >
+//! [`config`], [`io`]. [`dns_check`] and [`admin`] stand beside [`downstream`]; every module may use [`error`] and
+//! [`route`].
+//!
 //! # Life of a request
 //!
-//! A worker's [`listener`] accepts the connection; [`http`] does TLS and learns the protocol, [`http1`]
-//! or [`http2`] reads requests, and [`downstream`] knows when patience ends. [`h1`] takes a head apart,
-//! [`forward::prepare`] checks it, [`route`] names the pool, [`headers`] writes the head that goes
-//! upstream. Then [`forward::send`]: [`balance`] picks an endpoint of the newest
-//! [`upstream::PoolSnapshot`], [`upstream::idle`] has a connection to it or [`upstream::connection`]
-//! opens one, and [`upstream::upload`] sends the request; if the endpoint fails and the request may be
-//! sent again, the next endpoint gets it. Bodies pass through a [`mod@buffer`], or a pipe of [`mod@splice`] if
-//! they are long; [`upgrade`] takes over after a 101, [`respond`] is the one table from an [`error`] to a
-//! status, and [`account`] tells the counters in [`stats`] and the [`access_log`] how it went.
+//! A worker's [`downstream::listener`] accepts the connection. [`downstream::connection`] does TLS and detects the
+//! protocol, [`downstream::http1`] or [`downstream::http2`] reads requests, and [`worker::client_activity`] knows
+//! when a client has taken too long. [`protocol::h1`] parses a head, [`proxy::attempt::prepare`] checks it, [`route`]
+//! names the pool, and [`protocol::headers`] writes the head that goes upstream. Then [`proxy::attempt::send`]:
+//! [`upstream::balance`] picks an endpoint of the newest [`upstream::PoolSnapshot`],
+//! [`upstream::connection::pool`] has a connection to it or [`upstream::connection`] opens one, and
+//! [`upstream::connection::body_writer`] sends the request. If the endpoint fails and the request may be sent again,
+//! the next endpoint gets it. Bodies pass through an [`io::buffer`], or through a pipe of [`io::splice`] if they are
+//! long. [`downstream::tunnel`] takes over after a 101, [`proxy::respond`] is the one table from an [`error`] to a
+//! status, and [`proxy::request_record`] reports the outcome to [`observe::stats`] and [`observe::access_log`].
 //!
 //! # Life of an endpoint
 //!
-//! On the control thread [`upstream::manager`] asks names, checks endpoints and ejects those that fail
-//! real requests; each change becomes one immutable snapshot, which workers read and never write.
+//! On the control thread [`upstream::manager`] resolves names, checks endpoints and ejects those that fail real
+//! requests. Each change becomes one immutable snapshot, which workers read and never write.
 //!
 //! # Threads
 //!
-//! [`control`] owns everything that decides: configuration, names, health, certificates, the [`admin`]
-//! listener. A [`worker`] owns its sockets, its client connections and its upstream connections, and
-//! shares nothing with other workers on a request's path but snapshots to read.
+//! [`control`] owns everything that decides: configuration, names, health, certificates, the [`admin`] listener. A
+//! [`worker`] owns its sockets, its client connections and its upstream connections. On a request's path it shares
+//! nothing with other workers but snapshots to read.
 //!
-//! Nothing here reads the environment, exits, or keeps a global beside the numbering of endpoints and of pipes: any
+//! Nothing here reads the environment, exits, or keeps a global besides the numbering of endpoints and of pipes: any
 //! number of edges can run in one process. The one exception is [`program`], which is the whole process.
 
-pub mod access_log;
-pub mod account;
 pub mod admin;
-pub mod balance;
-pub mod buffer;
-pub mod clock;
 pub mod config;
 pub mod control;
-pub mod crew;
-pub mod deadline;
 pub mod dns_check;
 pub mod downstream;
 pub mod error;
-pub mod forward;
-pub mod gather;
-pub mod h1;
-pub mod headers;
-pub mod heartbeat;
-pub mod hops;
-pub mod http;
-pub mod http1;
-pub mod http2;
-pub mod listener;
-pub mod meter;
+pub mod io;
+pub mod observe;
 pub mod program;
-pub mod respond;
+pub mod protocol;
+pub mod proxy;
 pub mod route;
-pub mod snapshot;
-pub mod splice;
-pub mod stats;
-pub mod tls;
-pub mod upgrade;
 pub mod upstream;
 pub mod worker;

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use edge::{balance, config::Balance};
+use edge::{upstream::balance, config::Balance};
 use fastrand::Rng;
 
 use crate::{SEED, Size, table::Table, world::Time};

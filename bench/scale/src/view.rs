@@ -5,16 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
-use edge::{
-    balance,
-    config::Pool,
-    upstream::{
-        Endpoint, EndpointState, PoolSnapshot,
-        health::{Flip, Health, Verdict},
-        outlier::{self, Outlier, Standing},
-        pool,
-    },
-};
+use edge::{upstream::{balance, Endpoint, EndpointState, PoolSnapshot, pool, health::{Flip, Health, Verdict, outlier::{self, Outlier, Standing}}}, config::Pool};
 use tokio::time::Instant;
 
 /// The endpoints of one edge and what it picks from.

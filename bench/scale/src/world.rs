@@ -1,6 +1,6 @@
 //! Edges, endpoints and the network between them, with a queue of events in place of time.
 //!
-//! Checks are timed as `edge/src/upstream/watch.rs` does, requests sent again as `edge/src/forward.rs` does.
+//! Checks are timed as `edge/src/upstream/health/watch.rs` does, requests sent again as `edge/src/proxy/attempt.rs` does.
 //! Two kinds of death: a machine that is gone answers nothing, so that connecting runs into its time-out and a
 //! request on an idle connection waits, until the checks have failed or nobody has acknowledged it for too long; a
 //! process that is gone is refused at once. An edge keeps one idle connection to each endpoint: after a death it is
@@ -27,7 +27,7 @@ pub type Time = u64;
 pub const SECOND: Time = 1_000_000;
 /// To an endpoint and back.
 const ROUND_TRIP: Time = 1_000;
-/// `LOOK_AGAIN` of `edge/src/forward.rs`.
+/// `LOOK_AGAIN` of `edge/src/proxy/attempt.rs`.
 const LOOK_AGAIN: Time = SECOND;
 
 /// What an endpoint does.

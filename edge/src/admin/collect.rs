@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     config::{Balance, HostMatch, Route},
+    downstream::tls::CertificateInfo,
     error::Kind,
-    snapshot::Snapshot,
-    stats::{Counter, EndpointStats, PerWorker, PoolStats, WorkerStats},
-    tls::CertificateInfo,
+    observe::stats::{Counter, EndpointStats, PerWorker, PoolStats, WorkerStats},
     upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot, SourceStats, SourceStatus},
+    worker::snapshot::Snapshot,
 };
 
 /// A worker that was not seen running for longer than this is stuck; it ought to be seen each second.

@@ -1,6 +1,6 @@
 //! Quantiles out of a histogram.
 
-use crate::stats::{LATENCY_BOUNDS_US, PerWorker, PoolStats};
+use crate::observe::stats::{LATENCY_BOUNDS_US, PerWorker, PoolStats};
 
 /// The latencies of one pool over all workers, since its start.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use super::{
     families::Families,
     status::{EndpointReport, PoolStatus, SourceReport, Status, WorkerStatus},
 };
-use crate::stats::LATENCY_BOUNDS_US;
+use crate::observe::stats::LATENCY_BOUNDS_US;
 
 /// What [`render`] returns, for `Content-Type`.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -35,11 +35,12 @@ pub use self::{
     },
 };
 use crate::{
-    access_log::LogStats,
-    heartbeat::Heartbeat,
-    snapshot::Snapshot,
-    stats::{PerWorker, WorkerStats},
-    tls::TlsListener,
+    downstream::tls::TlsListener,
+    observe::{
+        access_log::LogStats,
+        stats::{PerWorker, WorkerStats},
+    },
+    worker::{heartbeat::Heartbeat, snapshot::Snapshot},
 };
 
 /// All that the admin listener reads. Shared with whoever writes it; nothing here is written by it.

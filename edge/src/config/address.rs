@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::{HostMatch, SWARM, Source, defaults::NAME_SERVER_PORT, value::Parsed};
 
 /// An address to listen on. `:80` is `[::]:80`, which Linux serves for IPv6 and IPv4 alike.
-pub(super) fn listen(text: &str) -> Parsed<SocketAddr> {
+pub(crate) fn listen(text: &str) -> Parsed<SocketAddr> {
     let text = text.trim();
     if let Ok(address) = SocketAddr::from_str(text) {
         return Ok(address);
@@ -34,7 +34,7 @@ pub(super) fn listen(text: &str) -> Parsed<SocketAddr> {
 }
 
 /// Like [`listen`], or `off`.
-pub(super) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
+pub(crate) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
     if text.trim() == "off" {
         return Ok(None);
     }
@@ -43,7 +43,7 @@ pub(super) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
 
 /// Where endpoints come from: `IP:port`, `[v6]:port`, `name:port` or `swarm://host:port?port=port`. Without
 /// a port it is `default_port`; if there is none either, that says how else to give one, for the message.
-pub(super) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
+pub(crate) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix(SWARM) {
         return swarm(text, rest, default_port);
@@ -126,7 +126,7 @@ fn endpoint_name(text: &str, host: &str) -> Parsed<String> {
 }
 
 /// A name server; without a port, 53.
-pub(super) fn name_server(text: &str) -> Parsed<SocketAddr> {
+pub(crate) fn name_server(text: &str) -> Parsed<SocketAddr> {
     let text = text.trim();
     SocketAddr::from_str(text)
         .ok()
@@ -138,7 +138,7 @@ pub(super) fn name_server(text: &str) -> Parsed<SocketAddr> {
 }
 
 /// A network, or one address; what is outside the mask is cut off.
-pub(super) fn network(text: &str) -> Parsed<IpNet> {
+pub(crate) fn network(text: &str) -> Parsed<IpNet> {
     let text = text.trim();
     IpNet::from_str(text).map(|network| network.trunc()).or_else(|_| bare_ip(text).map(IpNet::from)).map_err(|_| {
         format!("{text:?} is not a network: write it like \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.7\"")
@@ -146,7 +146,7 @@ pub(super) fn network(text: &str) -> Parsed<IpNet> {
 }
 
 /// A name to look up, without a final dot.
-pub(super) fn name_to_look_up(text: &str) -> Parsed<String> {
+pub(crate) fn name_to_look_up(text: &str) -> Parsed<String> {
     let text = text.trim();
     if bare_ip(text).is_ok() || SocketAddr::from_str(text).is_ok() {
         return Err(format!("{text:?} is an address: write the name that leads to it, such as \"www.example.com\""));
@@ -158,7 +158,7 @@ pub(super) fn name_to_look_up(text: &str) -> Parsed<String> {
 }
 
 /// The host of a route: a name, an address, `*.name`, or `*` for any.
-pub(super) fn host_match(text: &str) -> Parsed<HostMatch> {
+pub(crate) fn host_match(text: &str) -> Parsed<HostMatch> {
     if text == "*" {
         return Ok(HostMatch::Any);
     }
@@ -188,7 +188,7 @@ pub(super) fn host_match(text: &str) -> Parsed<HostMatch> {
 }
 
 /// [`HostMatch`] as [`host_match`] reads it.
-pub(super) fn render_host(host: &HostMatch) -> String {
+pub(crate) fn render_host(host: &HostMatch) -> String {
     match host {
         HostMatch::Any => "*".to_owned(),
         HostMatch::Exact(host) => host.clone(),
@@ -197,7 +197,7 @@ pub(super) fn render_host(host: &HostMatch) -> String {
 }
 
 /// A name in a self-signed certificate: a host name, `*.name` or an address.
-pub(super) fn server_name(text: &str) -> Parsed<String> {
+pub(crate) fn server_name(text: &str) -> Parsed<String> {
     let text = text.trim();
     if let Ok(address) = bare_ip(text) {
         return Ok(address.to_string());
@@ -234,7 +234,7 @@ fn host_name(text: &str) -> Option<String> {
 }
 
 /// How to reach a listener from its own machine: one that is on every address, by loopback.
-pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -5,13 +5,13 @@
 //! request time that it makes no sense. The file format lives in [`mod@file`], the command line in
 //! [`flags`]; both end here, and both fill in what they were not told from [`defaults`].
 
-mod address;
+pub(crate) mod address;
 pub mod defaults;
 pub mod file;
 pub mod flags;
 pub mod problem;
 pub mod token;
-mod value;
+pub(crate) mod value;
 
 #[cfg(test)]
 mod arbitrary;

@@ -6,12 +6,12 @@
 use std::{path::PathBuf, str::FromStr};
 
 use http::{HeaderValue, uri::PathAndQuery};
-pub(super) use settings::value::{Parsed, duration, duration_or_zero, name, number};
+pub(crate) use settings::value::{Parsed, duration, duration_or_zero, name, number};
 
 use super::{AccessLog, Balance, Expect};
 
 /// Bytes: a number alone or with one of the units B, KiB, MiB, GiB, kB, MB, GB.
-pub(super) fn size(text: &str) -> Parsed<u64> {
+pub(crate) fn size(text: &str) -> Parsed<u64> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
@@ -34,7 +34,7 @@ pub(super) fn size(text: &str) -> Parsed<u64> {
 }
 
 /// A size in the largest unit that gives a whole number.
-pub(super) fn render_size(bytes: u64) -> String {
+pub(crate) fn render_size(bytes: u64) -> String {
     for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
         if bytes != 0 && bytes.trailing_zeros() >= shift {
             return format!("{}{unit}", bytes >> shift);
@@ -44,10 +44,10 @@ pub(super) fn render_size(bytes: u64) -> String {
 }
 
 /// The most worker threads that can be asked for.
-pub(super) const MOST_WORKERS: usize = 1024;
+pub(crate) const MOST_WORKERS: usize = 1024;
 
 /// Yes or no, in the ways that environment variables say it.
-pub(super) fn boolean(text: &str) -> Parsed<bool> {
+pub(crate) fn boolean(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
@@ -56,11 +56,11 @@ pub(super) fn boolean(text: &str) -> Parsed<bool> {
 }
 
 /// Every [`Balance`] with its name.
-pub(super) const BALANCES: [(Balance, &str); 3] =
+pub(crate) const BALANCES: [(Balance, &str); 3] =
     [(Balance::RoundRobin, "round_robin"), (Balance::LeastRequests, "least_requests"), (Balance::Random, "random")];
 
 /// How a pool spreads its requests.
-pub(super) fn balance(text: &str) -> Parsed<Balance> {
+pub(crate) fn balance(text: &str) -> Parsed<Balance> {
     let found = BALANCES.iter().find(|(_, name)| *name == text.replace('-', "_"));
     found.map(|&(balance, _)| balance).ok_or_else(|| {
         format!("{text:?} is not a way to balance: write \"round_robin\", \"least_requests\" or \"random\"")
@@ -68,7 +68,7 @@ pub(super) fn balance(text: &str) -> Parsed<Balance> {
 }
 
 /// Which statuses are good: `any`, or codes and ranges with commas between them.
-pub(super) fn expect(text: &str) -> Parsed<Expect> {
+pub(crate) fn expect(text: &str) -> Parsed<Expect> {
     if text.trim() == "any" {
         return Ok(Expect::Any);
     }
@@ -86,7 +86,7 @@ fn statuses(text: &str, part: &str) -> Parsed<(u16, u16)> {
 }
 
 /// [`Expect`] as [`expect`] reads it.
-pub(super) fn render_expect(expect: &Expect) -> String {
+pub(crate) fn render_expect(expect: &Expect) -> String {
     let Expect::Statuses(statuses) = expect else { return "any".to_owned() };
     let part = |&(first, last): &(u16, u16)| {
         if first == last { first.to_string() } else { format!("{first}-{last}") }
@@ -95,7 +95,7 @@ pub(super) fn render_expect(expect: &Expect) -> String {
 }
 
 /// The target of a health check.
-pub(super) fn check_path(text: &str) -> Parsed<PathAndQuery> {
+pub(crate) fn check_path(text: &str) -> Parsed<PathAndQuery> {
     let wrong = || format!("{text:?} is not a path to ask for: write it from the first slash on, such as \"/readyz\"");
     if !text.starts_with('/') || text.contains('#') {
         return Err(wrong());
@@ -104,7 +104,7 @@ pub(super) fn check_path(text: &str) -> Parsed<PathAndQuery> {
 }
 
 /// The `Host` that a health check sends.
-pub(super) fn check_host(text: &str) -> Parsed<String> {
+pub(crate) fn check_host(text: &str) -> Parsed<String> {
     match HeaderValue::from_str(text) {
         Ok(_) if !text.is_empty() && !text.contains(['/', ' ', '\t']) && text.is_ascii() => Ok(text.to_owned()),
         _ => Err(format!("{text:?} is not a host: write a name or an address, such as \"www.example.com\"")),
@@ -112,7 +112,7 @@ pub(super) fn check_host(text: &str) -> Parsed<String> {
 }
 
 /// The path prefix of a route.
-pub(super) fn route_path(text: &str) -> Parsed<String> {
+pub(crate) fn route_path(text: &str) -> Parsed<String> {
     if let Some(prefix) = text.strip_suffix("/*") {
         let prefix = if prefix.is_empty() { "/" } else { prefix };
         return Err(format!("{text:?} needs no star: a path is a prefix already, write {prefix:?}"));
@@ -130,7 +130,7 @@ pub(super) fn route_path(text: &str) -> Parsed<String> {
 }
 
 /// Where the access log goes; a path is taken as it stands.
-pub(super) fn access_log(text: &str) -> Parsed<AccessLog> {
+pub(crate) fn access_log(text: &str) -> Parsed<AccessLog> {
     match text {
         "off" => Ok(AccessLog::Off),
         "stdout" => Ok(AccessLog::Stdout),
@@ -139,7 +139,7 @@ pub(super) fn access_log(text: &str) -> Parsed<AccessLog> {
 }
 
 /// The path of a file.
-pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+pub(crate) fn path(text: &str) -> Parsed<PathBuf> {
     if text.is_empty() || text.contains('\0') {
         return Err(format!("{text:?} is not the path of a file"));
     }

@@ -28,7 +28,7 @@ use super::{
     facts::{Address, Certificate, Contact, Ports},
     tls::Judge,
 };
-use crate::{config::flags::NameCheck, hops};
+use crate::{config::flags::NameCheck, proxy::max_forwards};
 
 /// Bytes of a head that are read at most; hyper's smallest buffer.
 const MAX_HEAD: usize = 8 * 1024;
@@ -137,8 +137,8 @@ impl Contacts {
             };
             let server = head.headers.get(SERVER).map(|server| String::from_utf8_lossy(server.as_bytes()).into_owned());
             let body = Limited::new(body, MAX_BODY).collect().await;
-            let is_ours = body.is_ok_and(|body| body.to_bytes() == hops::ITSELF.as_bytes());
-            if is_ours && server.as_deref() == Some(hops::SERVER) {
+            let is_ours = body.is_ok_and(|body| body.to_bytes() == max_forwards::ITSELF.as_bytes());
+            if is_ours && server.as_deref() == Some(max_forwards::SERVER) {
                 return Contact::Edge;
             }
             Contact::Other { status: head.status.as_u16(), server }

@@ -6,11 +6,12 @@
 //! JSON. Everything is asked at the same time and within one time-out each; what is shown does not depend on who
 //! answered first.
 //!
-//! An edge is known by its answer to `OPTIONS *` with `Max-Forwards: 0`; see [`crate::hops`]. That says which
+//! An edge is known by its answer to `OPTIONS *` with `Max-Forwards: 0`; see [`crate::proxy::max_forwards`]. That says which
 //! program answers. That it is one's own edge is what its certificate proves.
 
 pub mod contact;
 pub mod facts;
+pub mod flags;
 pub mod judge;
 pub mod report;
 mod resolve;
@@ -21,7 +22,7 @@ use std::{collections::BTreeSet, io, net::IpAddr, time::SystemTime};
 use tokio::{runtime::Builder, task::JoinSet};
 
 use self::{contact::Contacts, facts::Facts, report::Report, resolve::Resolver};
-use crate::{config::flags::NameCheck, upstream::discover::Known};
+use crate::{config::flags::NameCheck, upstream::discovery::Known};
 
 /// Addresses that are asked; a name with more is not one of edges.
 const MOST: usize = 256;

@@ -1,6 +1,6 @@
 //! Asking name servers for a name, with all that they say: aliases, TTLs, and how they fail.
 //!
-//! As in [`upstream::resolver`](crate::upstream::resolver), hickory-resolver does the protocol, a name is asked
+//! As in [`upstream::resolver`](crate::upstream::discovery::dns), hickory-resolver does the protocol, a name is asked
 //! as it is, and servers of one resolver are asked in their order, the next one only if the one before gave no
 //! answer.
 
@@ -23,7 +23,7 @@ use hickory_resolver::{
 use tokio::time::{Instant, timeout};
 
 use super::facts::{self, Alias, Answer, Outcome, Record};
-use crate::upstream::resolver::name_server;
+use crate::upstream::discovery::dns::name_server;
 
 /// Who is asked.
 pub(super) struct Resolver {

@@ -25,7 +25,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use x509_parser::parse_x509_certificate;
 
 use super::facts::{Certificate, Trust};
-use crate::tls::{STAND_IN, names, time};
+use crate::downstream::tls::{STAND_IN, names, time};
 
 /// Looks at certificates for one name.
 #[derive(Debug)]

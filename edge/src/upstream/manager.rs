@@ -18,11 +18,9 @@ use tokio::{
 
 use super::{
     Endpoint, PoolHandle,
+    discovery::{dns::Resolver, swarm::client::Client},
+    health::{probe, watch},
     members::{Members, Moment},
-    probe,
-    resolver::Resolver,
-    swarm::client::Client,
-    watch,
 };
 use crate::config::{self, Config, Dns, HealthCheck, Source, Swarm};
 

@@ -5,20 +5,13 @@
 //! the outcome of an attempt ([`Endpoint::succeeded`], [`Endpoint::failed`]), which the control thread
 //! reads when it likes.
 
+pub mod balance;
 pub mod connection;
-pub mod discover;
+pub mod discovery;
 pub mod health;
-pub mod idle;
 pub mod manager;
 mod members;
-mod origin;
-pub mod outlier;
 pub mod pool;
-pub mod probe;
-pub(crate) mod resolver;
-mod swarm;
-pub mod upload;
-mod watch;
 
 use std::{
     borrow::Cow,
@@ -35,7 +28,7 @@ use tokio::sync::Notify;
 
 use crate::{
     config,
-    stats::{Counter, EndpointStats, PerWorker, PoolStats},
+    observe::stats::{Counter, EndpointStats, PerWorker, PoolStats},
 };
 
 /// A pool for as long as its configuration lives: the published snapshot and the counters.

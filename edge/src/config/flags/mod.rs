@@ -7,9 +7,8 @@
 //!
 //! [`Settings::load`] makes the [`Config`](super::Config), again for each reload.
 
-mod cli;
-mod name_check;
-mod settings;
+pub(crate) mod cli;
+pub(crate) mod settings;
 
 #[cfg(test)]
 mod tests;
@@ -28,14 +27,12 @@ use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
 #[cfg(test)]
 pub(super) use self::cli::table;
 use self::cli::{Action, Cli, HealthcheckFlags};
-pub use self::{
-    name_check::{Lookup, NameCheck},
-    settings::Settings,
-};
+pub use self::settings::Settings;
 use super::{
     address, defaults, file,
     problem::{ConfigError, Place, Problem},
 };
+pub use crate::dns_check::flags::{Lookup, NameCheck};
 
 /// What the process was started for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +115,7 @@ impl Healthcheck {
 
 /// Which flags were given, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Given {
+pub(crate) struct Given {
     /// Flag without its dashes, to what whoever gave it knows it by: `--listen` or `EDGE_LISTEN`.
     flags: BTreeMap<String, String>,
     /// Variables that hardly differ from one of ours.
@@ -127,7 +124,7 @@ struct Given {
 
 impl Given {
     /// Something about a flag, whether it was given or not.
-    fn problem(&self, flag: &str, message: impl Into<String>) -> Problem {
+    pub(crate) fn problem(&self, flag: &str, message: impl Into<String>) -> Problem {
         let name = self.flags.get(flag).cloned().unwrap_or_else(|| format!("--{flag}"));
         Problem { place: Place::Flag(name), message: message.into() }
     }

@@ -26,8 +26,8 @@ const POOL: &str = "default";
 /// The flags of `edge run` and `edge check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    pub(super) flags: Flags,
-    pub(super) given: Given,
+    pub(crate) flags: Flags,
+    pub(crate) given: Given,
 }
 
 impl Settings {
@@ -227,21 +227,21 @@ impl Settings {
 }
 
 /// Reads values of flags and collects what is wrong with them.
-pub(super) struct Reader<'a> {
-    pub(super) given: &'a Given,
-    pub(super) problems: RefCell<Vec<Problem>>,
+pub(crate) struct Reader<'a> {
+    pub(crate) given: &'a Given,
+    pub(crate) problems: RefCell<Vec<Problem>>,
 }
 
 impl Reader<'_> {
-    pub(super) fn problem(&self, flag: &str, message: impl Into<String>) {
+    pub(crate) fn problem(&self, flag: &str, message: impl Into<String>) {
         self.problems.borrow_mut().push(self.given.problem(flag, message));
     }
 
-    pub(super) fn one<T>(&self, flag: &str, text: Option<&str>, read: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
+    pub(crate) fn one<T>(&self, flag: &str, text: Option<&str>, read: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
         read(text?.trim()).map_err(|message| self.problem(flag, message)).ok()
     }
 
-    pub(super) fn many<T>(&self, flag: &str, texts: &[String], read: impl Fn(&str) -> Parsed<T>) -> Vec<T> {
+    pub(crate) fn many<T>(&self, flag: &str, texts: &[String], read: impl Fn(&str) -> Parsed<T>) -> Vec<T> {
         items(texts).filter_map(|text| self.one(flag, Some(text), &read)).collect()
     }
 

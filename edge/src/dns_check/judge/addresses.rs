@@ -12,7 +12,7 @@ use crate::{
         facts::{Address, Certificate, Contact, Facts, Resolver, Trust},
         report::day,
     },
-    upstream::discover::Known,
+    upstream::discovery::Known,
 };
 
 /// A certificate that ends sooner is about to be forgotten: whoever renews them by program does so a month

@@ -8,7 +8,7 @@ use std::{
 use super::{Findings, listed};
 use crate::{
     dns_check::facts::{Answer, Facts, Outcome, Resolver},
-    upstream::discover::Known,
+    upstream::discovery::Known,
 };
 
 /// Seconds after which a change is everywhere. With more, taking a dead machine out of DNS helps few.

@@ -2,7 +2,7 @@
 //!
 //! Answers of name servers and swarms, outcomes of checks and failures of requests come in as plain calls; each
 //! one updates what is known and publishes a new snapshot if that makes a difference. No socket, no
-//! timer and no task here: those are in [`watch`](super::watch) and [`manager`](super::manager), which
+//! timer and no task here: those are in [`watch`](super::health::watch) and [`manager`](super::manager), which
 //! share one of these per pool on the control thread.
 
 use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
@@ -12,19 +12,23 @@ use tracing::{info, warn};
 
 use super::{
     Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot,
-    discover::{self, Answer, Decision, Known},
-    health::{Flip, Health, Verdict},
-    origin::Origin,
-    outlier::{self, Outlier, Standing},
+    discovery::{
+        self, Answer, Decision, Known,
+        source_state::Origin,
+        swarm::{self, Nodes},
+    },
+    health::{
+        Flip, Health, Verdict,
+        outlier::{self, Outlier, Standing},
+        probe::Outcome,
+    },
     pool,
-    probe::Outcome,
-    swarm::{self, Nodes},
 };
 use crate::config::{self, Source};
 
 /// Everything about one pool; see the module.
 #[derive(Debug)]
-pub(super) struct Members {
+pub(crate) struct Members {
     handle: Arc<PoolHandle>,
     workers: usize,
     sources: Vec<Origin>,
@@ -43,13 +47,13 @@ struct Member {
 
 /// A moment on both clocks: one to compute with, one to show to people.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    pub(super) tick: Instant,
-    pub(super) clock: SystemTime,
+pub(crate) struct Moment {
+    pub(crate) tick: Instant,
+    pub(crate) clock: SystemTime,
 }
 
 impl Moment {
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self { tick: Instant::now(), clock: SystemTime::now() }
     }
 }
@@ -57,7 +61,7 @@ impl Moment {
 impl Members {
     /// Sets a pool up and publishes its first snapshot. What `before`, the same pool before a reload,
     /// knows of addresses and sources that stay is taken over, counters and open connections included.
-    pub(super) fn new(config: &Arc<config::Pool>, workers: usize, before: Option<&Self>, now: Moment) -> Self {
+    pub(crate) fn new(config: &Arc<config::Pool>, workers: usize, before: Option<&Self>, now: Moment) -> Self {
         let mut handle = PoolHandle::new(Arc::clone(config), workers);
         let mut members = BTreeMap::new();
         if let Some(before) = before {
@@ -83,38 +87,38 @@ impl Members {
     }
 
     /// What workers and the admin listener see of it.
-    pub(super) fn handle(&self) -> &Arc<PoolHandle> {
+    pub(crate) fn handle(&self) -> &Arc<PoolHandle> {
         &self.handle
     }
 
     /// Notified when endpoints came or went.
-    pub(super) fn changed(&self) -> Rc<Notify> {
+    pub(crate) fn changed(&self) -> Rc<Notify> {
         Rc::clone(&self.changed)
     }
 
     /// The endpoints of the moment.
-    pub(super) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+    pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.members.values().map(|member| Arc::clone(&member.endpoint)).collect()
     }
 
     /// How the checks see an endpoint; `None` if it has left the pool.
-    pub(super) fn health(&self, endpoint: &Endpoint) -> Option<Health> {
+    pub(crate) fn health(&self, endpoint: &Endpoint) -> Option<Health> {
         self.member(endpoint).map(|member| member.health)
     }
 
     /// When the ejection of an endpoint is over; the outer `None` if it has left the pool.
-    pub(super) fn ejected_until(&self, endpoint: &Endpoint) -> Option<Option<Instant>> {
+    pub(crate) fn ejected_until(&self, endpoint: &Endpoint) -> Option<Option<Instant>> {
         self.member(endpoint).map(|member| member.outlier.until())
     }
 
     /// Takes in what the name servers said about the source at `index` of the configuration.
-    pub(super) fn answered(&mut self, index: usize, answer: &Answer, now: Moment) {
-        self.decided(index, |known| discover::decide(known, answer), now);
+    pub(crate) fn answered(&mut self, index: usize, answer: &Answer, now: Moment) {
+        self.decided(index, |known| discovery::decide(known, answer), now);
     }
 
     /// Takes in which nodes the swarm of the source at `index` of the configuration has, or why that is not
     /// known.
-    pub(super) fn listed(&mut self, index: usize, answer: &Result<Nodes, String>, now: Moment) {
+    pub(crate) fn listed(&mut self, index: usize, answer: &Result<Nodes, String>, now: Moment) {
         self.decided(index, |_| swarm::decide(answer), now);
     }
 
@@ -146,7 +150,7 @@ impl Members {
 
     /// Takes in the outcome of a check and returns how the checks see the endpoint now; `None` if it
     /// has left the pool.
-    pub(super) fn checked(&mut self, endpoint: &Endpoint, outcome: &Outcome, now: Moment) -> Option<Health> {
+    pub(crate) fn checked(&mut self, endpoint: &Endpoint, outcome: &Outcome, now: Moment) -> Option<Health> {
         let handle = Arc::clone(&self.handle);
         let check = handle.config.health.as_ref()?;
         let member = self.member_mut(endpoint)?;
@@ -188,7 +192,7 @@ impl Members {
     }
 
     /// Takes in that a real request failed: enough of them in a row eject the endpoint.
-    pub(super) fn failed(&mut self, endpoint: &Endpoint, now: Moment) {
+    pub(crate) fn failed(&mut self, endpoint: &Endpoint, now: Moment) {
         let handle = Arc::clone(&self.handle);
         let ejection = &handle.config.ejection;
         let failures = endpoint.failures_in_a_row();
@@ -210,7 +214,7 @@ impl Members {
 
     /// Takes in that the time of an ejection is over. With health checks the endpoint comes back when
     /// the next one passes, without them at once.
-    pub(super) fn served(&mut self, endpoint: &Endpoint, now: Moment) {
+    pub(crate) fn served(&mut self, endpoint: &Endpoint, now: Moment) {
         let checked = self.handle.config.health.is_some();
         let Some(member) = self.member_mut(endpoint) else { return };
         if checked {
@@ -345,4 +349,4 @@ impl Member {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -8,10 +8,12 @@ use super::*;
 use crate::{
     config::{Balance, HealthCheck, Pool, UpstreamTimeouts},
     upstream::{
-        discover::Failure,
-        health::tests::check,
-        outlier::tests::ejection,
-        probe::{self, Passed},
+        discovery::Failure,
+        health::{
+            outlier::tests::ejection,
+            probe::{self, Passed},
+            tests::check,
+        },
     },
 };
 

@@ -1,0 +1,94 @@
+//! The workers' threads, as seen from the control thread.
+
+use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
+
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    downstream::listener::Listening,
+    observe::access_log::AccessLog,
+    worker::{self, Order, Shared},
+};
+
+/// All workers of one edge. Dropping it has them end at once.
+#[derive(Debug)]
+pub struct Crew(Vec<Member>);
+
+#[derive(Debug)]
+struct Member {
+    orders: mpsc::UnboundedSender<Order>,
+    /// Resolves when the thread has ended, however it did.
+    ended: oneshot::Receiver<()>,
+}
+
+impl Crew {
+    /// Starts so many; each serves nobody until it is told to listen.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(workers: usize, shared: &Arc<Shared>, log: &AccessLog) -> io::Result<Self> {
+        let members = (0..workers).map(|index| {
+            let (orders, inbox) = mpsc::unbounded_channel();
+            let (alive, ended) = oneshot::channel();
+            let (shared, sink) = (Arc::clone(shared), log.sink(index));
+            let runtime = Builder::new_current_thread();
+            let work = move || {
+                let _alive: oneshot::Sender<()> = alive;
+                let mut runtime = runtime;
+                match runtime.enable_all().build_local(LocalOptions::default()) {
+                    Ok(runtime) => runtime.block_on(worker::run(index, shared, sink, inbox)),
+                    Err(error) => tracing::error!(worker = index, %error, "a worker cannot start"),
+                }
+            };
+            thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;
+            Ok(Member { orders, ended })
+        });
+        Ok(Self(members.collect::<io::Result<_>>()?))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Has each accept on one of `sockets`.
+    pub fn listen(&self, sockets: Vec<TcpListener>, listening: &Arc<Listening>) {
+        for (member, socket) in self.0.iter().zip(sockets) {
+            member.order(Order::Listen(socket, Arc::clone(listening)));
+        }
+    }
+
+    /// Has all stop accepting there.
+    pub fn unlisten(&self, listening: &Arc<Listening>) {
+        for member in &self.0 {
+            member.order(Order::Unlisten(Arc::clone(listening)));
+        }
+    }
+
+    /// Tells all to finish within `longest` and waits until they have.
+    pub async fn drain(self, longest: Duration) {
+        for member in &self.0 {
+            member.order(Order::Drain(longest));
+        }
+        // A little more than what the workers themselves keep to, for one that is stuck.
+        let end = Instant::now() + longest + Duration::from_secs(1);
+        for (index, member) in self.0.into_iter().enumerate() {
+            if timeout_at(end, member.ended).await.is_err() {
+                tracing::error!(worker = index, "a worker did not end");
+            }
+        }
+    }
+}
+
+impl Member {
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_err() {
+            tracing::error!("a worker has ended before its time");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! One client connection, from accept to close: TLS, protocol, requests, patience, drain.
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::{server::conn::http2 as server, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    downstream::{http1, http2, observed_stream::Meter, tunnel},
+    io::{deadline::Deadline, splice::Transport},
+    protocol::headers::Client,
+    worker::{
+        Admission, View, Worker,
+        client_activity::{Downstream, Phase},
+    },
+};
+
+/// What every HTTP/2 client sends first (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Streams that one client may reset before they are served, and those the edge may have to reset: above
+/// them the connection ends (CVE-2023-44487 "rapid reset", CVE-2025-8671 "MadeYouReset").
+const MAX_RESETS: usize = 50;
+/// How long and how much of an unread request body is taken in so that its sender reads the answer.
+const LINGER: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
+/// How long a drain leaves an HTTP/1 connection open on which no request is under way. One may be on the
+/// wire already, and closing without an answer would lose it; nothing announces a close but an answer.
+const LAST_CALL: Duration = Duration::from_secs(1);
+/// How long the answer to a head that took too long may take to go out.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// What a connection holds at most of an answer, or a stream of it on HTTP/2. Bytes.
+const BUFFER: usize = 64 * 1024;
+/// What an HTTP/2 client may send on a stream ahead of the endpoint's taking it. Bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// Serves one connection without TLS until it ends.
+///
+/// What is spawned here and in [`secure`] is all the memory of a connection, also while it is idle, so
+/// what only some need, or only for a while, is in a box.
+pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _admission: Admission) {
+    let view = worker.view();
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let client = Client::new(peer, false, &view.config().trusted_proxies);
+    let downstream = Rc::new(Downstream::new(client, &worker, Instant::now()));
+    let mut connection = http1::Connection::new(&worker, &downstream, stream);
+    match Box::pin(sniff(&worker, &view, &mut connection)).await {
+        Some(Protocol::Http1) => http1(&worker, &view, &downstream, &mut connection).await,
+        Some(Protocol::Http2) => {
+            let ahead = Bytes::copy_from_slice(connection.incoming.data());
+            Box::pin(http2(&worker, &view, &downstream, connection.stream, ahead)).await;
+        }
+        None => {}
+    }
+}
+
+/// Serves one connection with TLS until it ends. The client names the protocol in its handshake (ALPN,
+/// RFC 7301).
+pub async fn secure(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Arc<rustls::ServerConfig>,
+    _admission: Admission,
+) {
+    let view = worker.view();
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let client = Client::new(peer, true, &view.config().trusted_proxies);
+    let handshake = Box::pin(timeout(view.config().timeouts.handshake, TlsAcceptor::from(tls).accept(stream)));
+    let Ok(Ok(stream)) = handshake.await else {
+        worker.stats().handshake_failures.add(1);
+        return;
+    };
+    worker.stats().handshakes.add(1);
+    let downstream = Rc::new(Downstream::new(client, &worker, Instant::now()));
+    let stream = Box::new(stream);
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        Box::pin(http2(&worker, &view, &downstream, stream, Bytes::new())).await;
+    } else {
+        http1(&worker, &view, &downstream, &mut http1::Connection::new(&worker, &downstream, stream)).await;
+    }
+}
+
+/// What a client speaks.
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Without TLS the first bytes tell the protocol: h2c by prior knowledge, or HTTP/1. `None` when they do
+/// not come.
+async fn sniff(worker: &Worker, view: &View, connection: &mut http1::Connection<'_, TcpStream>) -> Option<Protocol> {
+    let sniffed = async {
+        loop {
+            let ahead = connection.incoming.data();
+            if ahead.starts_with(PREFACE) {
+                return Some(Protocol::Http2);
+            }
+            if !PREFACE.starts_with(ahead) {
+                return Some(Protocol::Http1);
+            }
+            connection.read().await.ok().filter(|count| *count > 0)?;
+        }
+    };
+    tokio::select! {
+        biased;
+        sniffed = timeout(view.config().timeouts.head, sniffed) => sniffed.ok()?,
+        () = async {
+            worker.drained().await;
+            sleep(LAST_CALL).await;
+        } => None,
+    }
+}
+
+async fn http1<S: Transport>(
+    worker: &Rc<Worker>,
+    view: &View,
+    downstream: &Rc<Downstream>,
+    connection: &mut http1::Connection<'_, S>,
+) {
+    let ended = drive(worker, view, downstream, &mut pin!(connection.serve()), |_| {}).await;
+    let http1::Connection { stream, incoming, .. } = connection;
+    match ended {
+        Ended::Closed(http1::End::Upgraded(upgraded)) => {
+            worker.stats().tunnels.add(1);
+            let stream = Meter::new(stream, Bytes::new(), Rc::clone(downstream));
+            let outcome = Box::pin(tunnel::tunnel(stream, incoming.data(), *upgraded, downstream)).await;
+            tracing::debug!(?outcome, "upgraded connection ended");
+            worker.stats().tunnels.sub(1);
+        }
+        Ended::Closed(http1::End::Closed) if incoming.is_empty() => {
+            // Best effort: whoever has gone needs no word of it.
+            let _outcome = Box::pin(timeout(GOODBYE, stream.shutdown())).await;
+        }
+        Ended::Closed(http1::End::Closed | http1::End::Unread) => Box::pin(linger(stream)).await,
+        Ended::Closed(http1::End::Cut) => {
+            if let Some(socket) = stream.socket() {
+                // Best effort: it is closed in any case.
+                let _outcome = socket.set_zero_linger();
+            }
+        }
+        // Not into the middle of an answer that the client is still to take.
+        Ended::Impatient(Phase::Head) if !downstream.is_blocked() => {
+            // Best effort: whoever dribbles its head may not read either.
+            let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            let _outcome = Box::pin(timeout(GOODBYE, stream.write_all(answer))).await;
+        }
+        Ended::Impatient(_) => {}
+    }
+}
+
+async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    worker: &Rc<Worker>,
+    view: &View,
+    downstream: &Rc<Downstream>,
+    stream: S,
+    ahead: Bytes,
+) {
+    downstream.multiplex();
+    let limits = &view.config().limits;
+    let service = {
+        let (worker, downstream) = (Rc::clone(worker), Rc::clone(downstream));
+        service_fn(move |request| {
+            let (worker, downstream) = (Rc::clone(&worker), Rc::clone(&downstream));
+            async move { http2::answer(&worker, &downstream, request).await }
+        })
+    };
+    let mut connection = server::Builder::new(SameThread)
+        .max_concurrent_streams(limits.max_streams)
+        .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .max_send_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(Meter::new(stream, ahead, Rc::clone(downstream))), service);
+    let ended = drive(worker, view, downstream, &mut connection, server::Connection::graceful_shutdown).await;
+    if let Ended::Impatient(_) = ended {
+        // GOAWAY may cross a new stream on its way, which is then served.
+        Pin::new(&mut connection).graceful_shutdown();
+        downstream.leave();
+        drive(worker, view, downstream, &mut connection, server::Connection::graceful_shutdown).await;
+    }
+}
+
+/// How a connection ended.
+enum Ended<T> {
+    /// By itself, well or badly.
+    Closed(T),
+    /// The client took too long in this phase.
+    Impatient(Phase),
+}
+
+/// Runs a connection until it ends, loses patience with it as [`Downstream::due`] says, and once the
+/// worker drains makes the request under way the last one, or the next if it comes at once.
+async fn drive<C: Future + Unpin>(
+    worker: &Rc<Worker>,
+    view: &View,
+    downstream: &Downstream,
+    connection: &mut C,
+    close_when_done: impl Fn(Pin<&mut C>),
+) -> Ended<C::Output> {
+    let timeouts = &view.config().timeouts;
+    let mut patience = Deadline::new(Instant::now());
+    let mut drained = Some(Box::pin(worker.drained()));
+    let mut watching = false;
+    let mut last_call = None;
+    std::future::poll_fn(|cx| {
+        worker.clock.tick();
+        // Bytes that have come before the drain are a request that will be answered: they are read first.
+        if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
+            return Poll::Ready(Ended::Closed(outcome));
+        }
+        // Polled once, it wakes this task; until then only the flag is looked at.
+        if (!watching || worker.is_draining())
+            && drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready())
+        {
+            drained = None;
+            last_call = Some(Box::pin(sleep(LAST_CALL)));
+        }
+        if last_call.as_mut().is_some_and(|over| !downstream.may_cross_a_request() || over.as_mut().poll(cx).is_ready())
+        {
+            last_call = None;
+            close_when_done(Pin::new(&mut *connection));
+            downstream.leave();
+            if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
+                return Poll::Ready(Ended::Closed(outcome));
+            }
+        }
+        watching = true;
+        loop {
+            match downstream.due(timeouts) {
+                Some(due) => patience.set(due),
+                None => patience.clear(),
+            }
+            ready!(patience.poll(cx));
+            if downstream.is_due(timeouts, Instant::now()) {
+                return Poll::Ready(Ended::Impatient(downstream.phase()));
+            }
+        }
+    })
+    .await
+}
+
+/// Takes in the rest of a request that was answered early: closing with bytes unread would reset the
+/// connection, and the reset may overtake the answer (RFC 9112 section 9.6).
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let (longest, most) = LINGER;
+    let mut buffer = vec![0; 16 * 1024];
+    let drain = async {
+        if stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut taken = 0;
+        while taken < most {
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => taken += count,
+            }
+        }
+    };
+    let _outcome = timeout(longest, drain).await;
+}
+
+/// Runs the streams of an HTTP/2 connection on the worker's own thread.
+#[derive(Clone, Copy, Debug)]
+struct SameThread;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for SameThread {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that a function returns.
+    fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Ten thousand idle connections are ten thousand of these: what only some need is in a box.
+    #[test]
+    fn a_connection_is_small() {
+        let plain = size(plain);
+        assert!(plain <= 704, "{plain} bytes");
+    }
+}

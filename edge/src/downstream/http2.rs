@@ -1,0 +1,413 @@
+//! Requests that came by HTTP/2: hyper speaks it, and between it and the edge's own HTTP/1 stand the two
+//! bodies here.
+
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    error::Error as StdError,
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::{
+    net::TcpStream,
+    task::{AbortHandle, spawn_local},
+};
+
+use crate::{
+    error::{Error, Kind, Retry},
+    protocol::{
+        h1::{
+            body::Reader,
+            chunked::Piece,
+            framing::Framing,
+            head::{self, Field, Target},
+        },
+        headers::{is_trailer, request::Survey, response::map, write_field},
+    },
+    proxy::{
+        attempt::{self, Asked, Outgoing},
+        request_record::Account,
+        respond,
+    },
+    upstream::connection::{
+        Connection, Head,
+        body_writer::{Source, Stopped},
+        pool::Lease,
+    },
+    worker::{Worker, client_activity::Downstream},
+};
+
+/// Answers one request; whatever goes wrong becomes an answer too.
+pub async fn answer(
+    worker: &Rc<Worker>,
+    downstream: &Rc<Downstream>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    worker.clock.tick();
+    let (head, incoming) = request.into_parts();
+    let (mut account, outgoing) = take(worker, downstream, &head, &incoming);
+    let mut source = RequestBody { incoming, piece: Bytes::new(), trailers: None };
+    let answer = match outgoing {
+        Ok(mut outgoing) => match send(worker, &mut outgoing, &mut source, &mut account).await {
+            Ok((response, lease)) => Ok((response, lease, outgoing)),
+            Err(error) => {
+                account.received(outgoing.upload.bytes());
+                outgoing.upload.give_back(&worker.idle.lender);
+                Err(error)
+            }
+        },
+        Err(error) => Err(error),
+    };
+    Ok(match answer {
+        Ok((response, lease, outgoing)) => {
+            account.answer(response.status().as_u16());
+            let worker = Rc::clone(worker);
+            let mut relay = Relay { worker, lease, outgoing, source, account, failed: None, reader: None };
+            if relay.is_complete() {
+                relay.finish();
+                response.map(|()| ResponseBody::Done)
+            } else {
+                response.map(|()| ResponseBody::Upstream(Shared::new(relay)))
+            }
+        }
+        Err(error) => {
+            tracing::debug!(kind = error.kind.label(), source = ?error.source, "request failed");
+            account.fail(error.kind);
+            let response = respond::response(error.kind);
+            account.answer(response.status().as_u16());
+            response.map(|text| ResponseBody::Own(text, Box::new(account)))
+        }
+    })
+}
+
+/// Sends a request on. A stream is a task of its own, for which nobody else looks at the clock.
+async fn send(
+    worker: &Rc<Worker>,
+    outgoing: &mut Outgoing,
+    source: &mut RequestBody,
+    account: &mut Account,
+) -> Result<(Response<()>, Lease), Error> {
+    let mut sending = pin!(attempt::send(worker, outgoing, source, account, response));
+    poll_fn(|cx| {
+        worker.clock.tick();
+        sending.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Takes a request in: from here on it is counted and logged.
+fn take(
+    worker: &Rc<Worker>,
+    downstream: &Rc<Downstream>,
+    head: &http::request::Parts,
+    incoming: &Incoming,
+) -> (Account, Result<Outgoing, Error>) {
+    let fields: Vec<Field<'_>> =
+        head.headers.iter().map(|(name, value)| Field { name: name.as_str(), value: value.as_bytes() }).collect();
+    let survey = Survey::of(&fields);
+    let none = Survey::default();
+    let target = Target {
+        authority: head.uri.authority().map(http::uri::Authority::as_str),
+        path_and_query: head.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str),
+    };
+    let framing = match survey.as_ref().ok().and_then(|survey| survey.lengths.announced()) {
+        _ if incoming.is_end_stream() => Framing::None,
+        Some(0) => Framing::None,
+        Some(length) => Framing::Length(length),
+        None => Framing::Chunked,
+    };
+    let asked = Asked {
+        method: head.method.as_str(),
+        target,
+        version: Version::HTTP_2,
+        fields: &fields,
+        survey: survey.as_ref().unwrap_or(&none),
+        framing,
+    };
+    let mut account = Account::begin(worker, downstream, &asked);
+    let view = worker.view();
+    let refused = if let Err(kind) = survey {
+        Some(kind)
+    } else if fields.len() > view.config().limits.max_headers {
+        // hyper bounds their bytes only.
+        Some(Kind::HeadTooLarge)
+    } else if head.method == http::Method::CONNECT || target.path_and_query.is_empty() {
+        Some(Kind::BadTarget)
+    } else if !head::is_path(head.method.as_str(), target.path_and_query) {
+        Some(Kind::BadRequest)
+    } else {
+        None
+    };
+    let outgoing = match refused {
+        Some(kind) => Err(Error::new(kind, Retry::Never)),
+        None => attempt::prepare(worker, &view, &downstream.client, &asked, &mut account),
+    };
+    (account, outgoing)
+}
+
+/// The head of an answer as hyper wants it.
+fn response(head: &Head<'_>) -> Response<()> {
+    // Copied once, and then all values share it; the parts are found in the copy again.
+    let bytes = Bytes::copy_from_slice(head.bytes);
+    let headers = head::response(&bytes, |parts| map(&bytes, parts.fields, head.survey, head.told()));
+    let mut response = Response::new(());
+    // Any three digits are a status to a parser, and to a map from 100 on.
+    *response.status_mut() = StatusCode::from_u16(head.parts.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    if let Ok(Some((headers, _))) = headers {
+        *response.headers_mut() = headers;
+    }
+    response
+}
+
+/// A request body on its way in.
+#[derive(Debug)]
+struct RequestBody {
+    incoming: Incoming,
+    /// What came and was not used yet.
+    piece: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+impl Source for RequestBody {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
+        while self.piece.is_empty() {
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                None => return Poll::Ready(Ok(None)),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.piece = data,
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                },
+                Some(Err(error)) => {
+                    return Poll::Ready(Err(Error::because(blame(&error), Retry::Never, error)));
+                }
+            }
+        }
+        Poll::Ready(Ok(Some(&self.piece)))
+    }
+
+    fn taken(&mut self, count: usize) {
+        self.piece.advance(count.min(self.piece.len()));
+    }
+
+    fn socket(&mut self) -> Option<&TcpStream> {
+        None
+    }
+
+    fn passed(&mut self, _count: usize) {}
+
+    fn trailers(&mut self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for (name, value) in self.trailers.take().iter().flatten() {
+            if is_trailer(name.as_str()) {
+                write_field(&mut lines, name.as_str(), value.as_bytes());
+            }
+        }
+        lines
+    }
+
+    fn poll_gone(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        // hyper drops the whole request then.
+        Poll::Pending
+    }
+}
+
+/// Whether a client that spoils its body has gone, or has sent what is none.
+fn blame(error: &hyper::Error) -> Kind {
+    let cause = StdError::source(error).and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    match cause {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Kind::BadRequest,
+        _ => Kind::ClientGone,
+    }
+}
+
+/// An answer on its way to the client.
+#[derive(Debug)]
+pub enum ResponseBody {
+    /// An endpoint's.
+    Upstream(Shared),
+    /// The edge's own words.
+    Own(Bytes, Box<Account>),
+    /// There is no more of it.
+    Done,
+}
+
+/// The body of an endpoint's answer, and what is still to come of the request's.
+#[derive(Debug)]
+pub struct Relay {
+    worker: Rc<Worker>,
+    lease: Lease,
+    outgoing: Outgoing,
+    source: RequestBody,
+    account: Account,
+    /// Why the client's body came to nothing.
+    failed: Option<Error>,
+    /// Who reads the answer, to be told of that.
+    reader: Option<Waker>,
+}
+
+/// A relay, and the task that goes on with the request's body if the answer came before its end: nobody
+/// asks for the answer while the client gives no window for it, and a client may do so only when all of its
+/// body is taken.
+#[derive(Debug)]
+pub struct Shared {
+    relay: Rc<RefCell<Relay>>,
+    uploading: Option<AbortHandle>,
+}
+
+impl Shared {
+    fn new(relay: Relay) -> Self {
+        let done = relay.outgoing.upload.is_done();
+        let relay = Rc::new(RefCell::new(relay));
+        let uploading = (!done).then(|| {
+            let relay = Rc::clone(&relay);
+            spawn_local(poll_fn(move |cx| relay.borrow_mut().poll_upload(cx))).abort_handle()
+        });
+        Self { relay, uploading }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(task) = &self.uploading {
+            task.abort();
+        }
+    }
+}
+
+impl Relay {
+    fn is_complete(&mut self) -> bool {
+        self.lease.connection().is_none_or(|connection| connection.body().is_done())
+    }
+
+    /// Bytes still to come, if that is known.
+    fn left(&self) -> Option<u64> {
+        self.lease.peek().and_then(Connection::left)
+    }
+
+    /// The whole answer is handed over.
+    fn finish(&mut self) {
+        self.lease.finish(self.outgoing.upload.is_done(), self.worker.clock.now());
+        self.outgoing.upload.give_back(&self.worker.idle.lender);
+        self.account.received(self.outgoing.upload.bytes());
+        self.account.complete();
+    }
+
+    /// Goes on with the request's body. Ready when no more of it is to be sent.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.worker.clock.tick();
+        let Some(connection) = self.lease.connection() else { return Poll::Ready(()) };
+        let polled = self.outgoing.upload.poll(cx, &mut self.source, &mut connection.stream, now);
+        self.account.received(self.outgoing.upload.bytes());
+        match ready!(polled) {
+            Ok(()) => {}
+            Err(Stopped::Client(error)) => {
+                self.failed = Some(error);
+                if let Some(reader) = self.reader.take() {
+                    reader.wake();
+                }
+            }
+            // The endpoint has answered and wants no more.
+            Err(Stopped::Endpoint(_)) => {
+                self.outgoing.upload.abandon();
+                connection.spoil();
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
+        let now = self.worker.clock.tick();
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if !self.outgoing.upload.is_done() {
+            self.reader = Some(cx.waker().clone());
+        }
+        let Some(connection) = self.lease.connection() else { return Poll::Ready(Ok(None)) };
+        loop {
+            match connection.next_piece()? {
+                Piece::Data(count) => {
+                    let data = Bytes::copy_from_slice(connection.data().get(..count).unwrap_or_default());
+                    connection.taken(count, now);
+                    self.account.sent(count as u64);
+                    return Poll::Ready(Ok(Some(Frame::data(data))));
+                }
+                Piece::End => return Poll::Ready(Ok(trailers(connection.body()).map(Frame::trailers))),
+                Piece::More => ready!(connection.poll_more(cx, &self.worker.idle.lender, now))?,
+            }
+        }
+    }
+}
+
+/// The trailers of a body that may be passed on.
+fn trailers(body: &Reader) -> Option<HeaderMap> {
+    if body.trailers().is_empty() {
+        return None;
+    }
+    let map = head::trailers(body.trailers(), |fields| {
+        let parts = |field: &Field<'_>| {
+            let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(field.value).ok()?))
+        };
+        fields.iter().filter(|field| is_trailer(field.name)).filter_map(parts).collect()
+    });
+    map.ok()
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut *self {
+            Self::Upstream(shared) => {
+                let mut relay = shared.relay.borrow_mut();
+                let polled = relay.poll(cx);
+                relay.account.owe(polled.is_ready());
+                let frame = ready!(polled);
+                match &frame {
+                    Ok(Some(frame)) if frame.is_data() && !relay.is_complete() => {}
+                    Ok(_) => {
+                        // Given back before the client has the last byte: the next request may need it.
+                        relay.finish();
+                        drop(relay);
+                        *self = Self::Done;
+                    }
+                    Err(error) => {
+                        relay.account.fail(error.kind);
+                        drop(relay);
+                        *self = Self::Done;
+                    }
+                }
+                Poll::Ready(frame.transpose())
+            }
+            Self::Own(text, account) => {
+                let text = std::mem::take(text);
+                account.sent(text.len() as u64);
+                *self = Self::Done;
+                Poll::Ready(Some(Ok(Frame::data(text))))
+            }
+            Self::Done => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Upstream(shared) => shared.relay.borrow().left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Own(text, _) => SizeHint::with_exact(text.len() as u64),
+            Self::Done => SizeHint::with_exact(0),
+        }
+    }
+}

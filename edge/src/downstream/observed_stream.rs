@@ -1,0 +1,83 @@
+//! A client's byte stream, watched: when something moved, and how much.
+
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{protocol::h1::coalesce, worker::client_activity::Downstream};
+
+/// A stream that tells [`Downstream`] what moves through it, with what was read ahead of it in front.
+#[derive(Debug)]
+pub struct Meter<S> {
+    /// Read already, to learn the protocol, and told of then.
+    ahead: Bytes,
+    stream: S,
+    downstream: Rc<Downstream>,
+}
+
+impl<S> Meter<S> {
+    /// Watches `stream`; `ahead` is what was read of it before.
+    pub fn new(stream: S, ahead: Bytes, downstream: Rc<Downstream>) -> Self {
+        Self { ahead, stream, downstream }
+    }
+
+    fn written(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.downstream.tick();
+        match &outcome {
+            Poll::Ready(Ok(count)) => self.downstream.wrote(*count),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.downstream.blocked(),
+        }
+        outcome
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Meter<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        if this.ahead.has_remaining() {
+            let count = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        this.downstream.tick();
+        this.downstream.read(buf.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Meter<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = coalesce::poll_write(&mut self.stream, cx, bufs);
+        self.written(outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

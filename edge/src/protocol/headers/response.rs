@@ -1,0 +1,244 @@
+//! A response's head: what it says to a proxy, and the head that goes to the client.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+
+use super::{Name, Options, write_field, write_framing, write_number};
+use crate::{
+    error::Kind,
+    protocol::h1::{
+        framing::{Framing, Lengths},
+        head::Field,
+    },
+};
+
+/// What the fields of a response say to a proxy, found in one pass.
+#[derive(Debug)]
+pub struct Survey<'a> {
+    /// What `Connection` asks for.
+    pub connection: Options,
+    /// What says where the body ends.
+    pub lengths: Lengths,
+    /// The first `Trailer`.
+    pub trailer: Option<&'a [u8]>,
+    dated: bool,
+}
+
+impl<'a> Survey<'a> {
+    /// Looks through the fields.
+    ///
+    /// # Errors
+    /// [`Kind::UpstreamInvalid`] when they contradict each other on the length.
+    pub fn of(fields: &[Field<'a>]) -> Result<Self, Kind> {
+        let (connection, lengths) = (Options::default(), Lengths::default());
+        let mut survey = Self { connection, lengths, trailer: None, dated: false };
+        for field in fields {
+            match Name::of(field.name.as_bytes()) {
+                Name::Connection => survey.connection.take(field.value),
+                Name::ContentLength => survey.lengths.content_length(field.value).map_err(|_| Kind::UpstreamInvalid)?,
+                Name::TransferEncoding => survey.lengths.transfer_encoding(field.value),
+                Name::Trailer => survey.trailer = survey.trailer.or(Some(field.value)),
+                Name::Date => survey.dated = true,
+                _ => {}
+            }
+        }
+        Ok(survey)
+    }
+
+    /// Whether the connection that it came on may carry another request.
+    #[must_use]
+    pub fn keeps_alive(&self, version: Version) -> bool {
+        let asked = version == Version::HTTP_11 || self.connection.keep_alive;
+        asked && !self.connection.close && !self.lengths.is_doubtful()
+    }
+}
+
+/// What goes to the client, but for the fields that are passed on.
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// From 100 to 999.
+    pub status: u16,
+    /// As received.
+    pub reason: &'a str,
+    /// How the body ends, as the head is to tell; here a length may be 0, and an answer to HEAD tells
+    /// the length of what it leaves out. `None` for a status that never has a body.
+    pub framing: Framing,
+    /// What `Connection` is to say.
+    pub persistence: Persistence,
+    /// Now, as `Date` has it, for an answer that has none (RFC 9110 section 6.6.1).
+    pub date: &'a str,
+}
+
+/// What an answer says about the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// Nothing: it stays, which HTTP/1.1 takes for granted.
+    Stays,
+    /// It stays, said to an HTTP/1.0 client.
+    KeepAlive,
+    /// It is closed behind the answer.
+    Close,
+    /// It changes its protocol behind the answer.
+    Upgrade,
+}
+
+/// Writes the head that goes to an HTTP/1 client. It says HTTP/1.1 whatever the client speaks: the
+/// version is what the sender can do (RFC 9110 section 2.5).
+pub fn write(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], survey: &Survey<'_>) {
+    write_status(out, line.status, line.reason);
+    for field in fields {
+        let keep = match Name::of(field.name.as_bytes()) {
+            Name::Connection | Name::ContentLength | Name::TransferEncoding | Name::HopByHop => false,
+            Name::Upgrade => line.persistence == Persistence::Upgrade,
+            Name::Trailer => line.framing == Framing::Chunked,
+            _ => true,
+        };
+        let named = line.persistence != Persistence::Upgrade && survey.connection.names(fields, field.name);
+        if keep && !named {
+            write_field(out, field.name, field.value);
+        }
+    }
+    if !survey.dated {
+        write_field(out, "date", line.date.as_bytes());
+    }
+    write_end(out, line.framing, line.persistence);
+}
+
+/// Writes the status line.
+pub fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    write_number(out, status.into());
+    out.push(b' ');
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes what says where the message and the connection end, and the empty line.
+pub fn write_end(out: &mut Vec<u8>, framing: Framing, persistence: Persistence) {
+    write_framing(out, framing);
+    out.extend_from_slice(match persistence {
+        Persistence::Stays => b"\r\n",
+        Persistence::KeepAlive => b"connection: keep-alive\r\n\r\n",
+        Persistence::Close => b"connection: close\r\n\r\n",
+        Persistence::Upgrade => b"connection: upgrade\r\n\r\n",
+    });
+}
+
+/// The fields that go to an HTTP/2 client; the values share `head`, which they were parsed from.
+#[must_use]
+pub fn map(head: &Bytes, fields: &[Field<'_>], survey: &Survey<'_>, framing: Framing) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(fields.len() + 1);
+    for field in fields {
+        let keep = match Name::of(field.name.as_bytes()) {
+            Name::Connection | Name::ContentLength | Name::TransferEncoding => false,
+            Name::HopByHop | Name::Upgrade => false,
+            _ => !survey.connection.names(fields, field.name),
+        };
+        // What the parser takes for a field, a map may not; such a one never was HTTP.
+        if keep
+            && let Ok(name) = HeaderName::from_bytes(field.name.as_bytes())
+            && let Ok(value) = HeaderValue::from_maybe_shared(head.slice_ref(field.value))
+        {
+            map.append(name, value);
+        }
+    }
+    if let Framing::Length(length) = framing {
+        map.insert(header::CONTENT_LENGTH, length.into());
+    }
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::fields, *};
+
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn written(pairs: &[(&str, &str)], framing: Framing, persistence: Persistence) -> Vec<String> {
+        let fields = fields(pairs);
+        let survey = Survey::of(&fields).unwrap();
+        let line = Line { status: 200, reason: "Fine", framing, persistence, date: DATE };
+        let mut out = Vec::new();
+        write(&mut out, &line, &fields, &survey);
+        let text = String::from_utf8(out).unwrap();
+        let head = text.strip_prefix("HTTP/1.1 200 Fine\r\n").unwrap().strip_suffix("\r\n\r\n").unwrap();
+        head.split("\r\n").map(str::to_owned).collect()
+    }
+
+    const PAIRS: [(&str, &str); 10] = [
+        ("Server", "theirs"),
+        ("Connection", "X-Theirs, close"),
+        ("X-Theirs", "1"),
+        ("Keep-Alive", "timeout=5"),
+        ("Proxy-Authenticate", "Basic"),
+        ("Upgrade", "h2c"),
+        ("Set-Cookie", "a=1"),
+        ("Set-Cookie", "b=2"),
+        ("Transfer-Encoding", "chunked"),
+        ("Trailer", "x-sum"),
+    ];
+
+    #[test]
+    fn what_concerns_one_hop_is_stripped_and_the_rest_kept_in_order() {
+        assert_eq!(
+            written(&PAIRS, Framing::Chunked, Persistence::Stays),
+            [
+                "Server: theirs",
+                "Set-Cookie: a=1",
+                "Set-Cookie: b=2",
+                "Trailer: x-sum",
+                "date: Sun, 06 Nov 1994 08:49:37 GMT",
+                "transfer-encoding: chunked",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_http_2_client_gets_the_same_fields() {
+        let bytes =
+            Bytes::from_static(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nConnection: x-b\r\nX-B: 2\r\nContent-Length: 5\r\n\r\n");
+        let map = crate::protocol::h1::head::response(&bytes, |head| {
+            let survey = Survey::of(head.fields).unwrap();
+            map(&bytes, head.fields, &survey, Framing::Length(5))
+        });
+        let map = map.unwrap().unwrap().0;
+        let fields: Vec<_> = map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(fields, [("x-a", "1"), ("content-length", "5")]);
+    }
+
+    #[test]
+    fn what_is_said_of_body_and_connection_is_the_edges_own() {
+        let pairs = [("date", "today"), ("content-length", "7"), ("connection", "close")];
+        for (framing, persistence, expected) in [
+            (Framing::Length(0), Persistence::Stays, &["date: today", "content-length: 0"][..]),
+            (
+                Framing::Length(9),
+                Persistence::KeepAlive,
+                &["date: today", "content-length: 9", "connection: keep-alive"],
+            ),
+            (Framing::None, Persistence::Stays, &["date: today"]),
+            (Framing::Close, Persistence::Close, &["date: today", "connection: close"]),
+        ] {
+            assert_eq!(written(&pairs, framing, persistence), expected);
+        }
+        let pairs = [("date", "x"), ("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-accept", "y")];
+        assert_eq!(
+            written(&pairs, Framing::None, Persistence::Upgrade),
+            ["date: x", "upgrade: websocket", "sec-websocket-accept: y", "connection: upgrade"]
+        );
+    }
+
+    #[test]
+    fn a_connection_is_kept_if_both_sides_say_so_and_the_end_is_beyond_doubt() {
+        for (pairs, version, expected) in [
+            (&[][..], Version::HTTP_11, true),
+            (&[], Version::HTTP_10, false),
+            (&[("connection", "keep-alive")], Version::HTTP_10, true),
+            (&[("connection", "Close")], Version::HTTP_11, false),
+            (&[("connection", "keep-alive, close")], Version::HTTP_11, false),
+            (&[("content-length", "5"), ("transfer-encoding", "chunked")], Version::HTTP_11, false),
+        ] {
+            assert_eq!(Survey::of(&fields(pairs)).unwrap().keeps_alive(version), expected, "{pairs:?}");
+        }
+    }
+}

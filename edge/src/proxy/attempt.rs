@@ -1,0 +1,345 @@
+//! A request's way through the edge: check, route, pick, send, perhaps send again. What it came in by,
+//! HTTP/1 or HTTP/2, is not known here.
+
+use std::{rc::Rc, sync::Arc, task::Poll, time::Duration};
+
+use http::Version;
+
+use crate::{
+    error::{Error, Kind, Retry},
+    observe::stats::class,
+    protocol::{
+        h1::{
+            framing::Framing,
+            head::{Field, Target},
+        },
+        headers::{
+            Client,
+            request::{Line, Survey, write},
+        },
+    },
+    proxy::{max_forwards, request_record::Account},
+    upstream::{
+        Endpoint,
+        connection::{
+            Connecting, Connection, Head, Slot,
+            body_writer::{Source, Stopped, Upload},
+            pool::Lease,
+        },
+    },
+    worker::{PoolView, View, Worker},
+};
+
+/// How often a request may pass an edge: more is a pool that leads back to one.
+const MAX_PASSES: usize = 10;
+/// How often a request that waits for its response looks whether its endpoint was found down.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a client asks for. Borrows from the head that was read.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Any method but CONNECT.
+    pub method: &'a str,
+    /// What it is about.
+    pub target: Target<'a>,
+    /// What the client speaks.
+    pub version: Version,
+    /// As they came.
+    pub fields: &'a [Field<'a>],
+    /// What they say to a proxy.
+    pub survey: &'a Survey<'a>,
+    /// How its body ends; never by [`Framing::Close`].
+    pub framing: Framing,
+}
+
+/// A request that may be sent.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Its bytes.
+    pub upload: Upload,
+    /// Where it goes.
+    pub pool: Rc<PoolView>,
+    /// The client asks to switch protocols.
+    upgrade: bool,
+    /// The response has no body.
+    to_head: bool,
+    /// It may be sent anew after an endpoint has seen it: only without a body, since one on its way is
+    /// not held back for it.
+    replayable: bool,
+}
+
+/// Checks a request, finds its pool, and makes the head that goes upstream.
+///
+/// # Errors
+/// Why it is not sent to anybody.
+pub fn prepare(
+    worker: &Worker,
+    view: &View,
+    client: &Client,
+    asked: &Asked<'_>,
+    account: &mut Account,
+) -> Result<Outgoing, Error> {
+    let &Asked { method, ref target, version, fields, survey, framing } = asked;
+    if survey.passes >= MAX_PASSES {
+        return Err(never(Kind::Loop));
+    }
+    let host = survey.host(target, version).map_err(never)?;
+    account.host(host);
+    let (left, limited);
+    let fields = match max_forwards::limit(method, fields) {
+        None => fields,
+        // Nobody here plays the mirror that TRACE asks for.
+        Some(0) => return Err(never(if method == "TRACE" { Kind::BadTarget } else { Kind::NoFurther })),
+        Some(limit) => {
+            left = (limit - 1).to_string();
+            limited = max_forwards::limited(fields, &left);
+            &limited
+        }
+    };
+    let routed = view.route(host.unwrap_or_default(), target.path());
+    let (route, pool) = routed.ok_or_else(|| never(Kind::NoRoute))?;
+    account.routed(pool);
+    if matches!((framing, route.max_body), (Framing::Length(length), Some(max)) if length > max) {
+        return Err(never(Kind::BodyTooLarge));
+    }
+    let upgrade = if framing == Framing::None { survey.upgrade(version) } else { None };
+    let mut head = worker.idle.lender.head();
+    let target = target.path_and_query;
+    let line = Line { method, target, received: version, host, upgrade, framing };
+    write(&mut head, &line, fields, survey, client);
+    let pause = view.config().timeouts.body_idle;
+    Ok(Outgoing {
+        upload: Upload::new(head, framing, route.max_body, pause, account.began()),
+        pool: Rc::clone(pool),
+        upgrade: upgrade.is_some(),
+        to_head: method == "HEAD",
+        replayable: framing == Framing::None && is_idempotent(method),
+    })
+}
+
+/// The attempt loop: sends the request until an endpoint answers, none is left, or it must not be sent
+/// again (RFC 9110 section 9.2.2). The head of the answer is shown to `look`.
+///
+/// # Errors
+/// Why there is no answer.
+pub async fn send<T>(
+    worker: &Rc<Worker>,
+    outgoing: &mut Outgoing,
+    source: &mut impl Source,
+    account: &mut Account,
+    mut look: impl FnMut(&Head<'_>) -> T,
+) -> Result<(T, Lease), Error> {
+    let Outgoing { upload, pool, upgrade, to_head, replayable } = outgoing;
+    let down = |endpoint: &Endpoint| *replayable && endpoint.is_down() && !pool.handle.snapshot.load().panic;
+    let mut tried = Tried::default();
+    loop {
+        let error = match connect(worker, pool, &mut tried, account).await {
+            Ok(mut lease) => {
+                let Some(connection) = lease.connection() else { return Err(never(Kind::NoEndpoint)) };
+                let mut seen = |head: &Head<'_>| (head.parts.status, look(head));
+                match exchange(worker, connection, upload, source, *to_head, down, &mut seen).await {
+                    // An end to HTTP that nobody has asked for.
+                    Ok((101, _)) if !*upgrade => return Err(never(Kind::UpstreamInvalid)),
+                    Ok((status, seen)) => {
+                        let endpoint = connection.endpoint();
+                        endpoint.succeeded();
+                        endpoint.stats.of(worker.index).responses[class(status)].add(1);
+                        return Ok((seen, lease));
+                    }
+                    Err(error) => {
+                        tried.failed(connection, &error, worker.index);
+                        let again = match error.retry {
+                            Retry::Unsent => true,
+                            Retry::IfIdempotent => *replayable || !upload.has_begun(),
+                            Retry::Never => false,
+                        };
+                        if !again {
+                            return Err(error);
+                        }
+                        upload.rewind();
+                        error
+                    }
+                }
+            }
+            Err(error) if error.retry == Retry::Unsent => error,
+            // Nobody is left: what the last one said is closer to the cause.
+            Err(error) => return Err(tried.last.unwrap_or(error)),
+        };
+        if tried.attempts >= pool.handle.config.attempts.get() {
+            return Err(error);
+        }
+        tried.last = Some(error);
+        account.retry();
+    }
+}
+
+/// Sends a request on a connection and waits for the head of the response.
+///
+/// `abandon` is asked about once a second whether to give up because the endpoint was found down.
+async fn exchange<T>(
+    worker: &Worker,
+    connection: &mut Connection,
+    upload: &mut Upload,
+    source: &mut impl Source,
+    to_head: bool,
+    abandon: impl Fn(&Endpoint) -> bool,
+    look: &mut impl FnMut(&Head<'_>) -> T,
+) -> Result<T, Error> {
+    let allowed = connection.pool().timeouts.response;
+    let began = worker.clock.now();
+    connection.wait_for_room(upload.has_body());
+    connection.deadline.set(began + allowed.min(LOOK_AGAIN));
+    std::future::poll_fn(|cx| {
+        let now = worker.clock.now();
+        match upload.poll(cx, source, &mut connection.stream, now) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => {
+                if source.poll_gone(cx).is_ready() {
+                    return Poll::Ready(Err(never(Kind::ClientGone)));
+                }
+            }
+            Poll::Ready(Err(Stopped::Client(error))) => return Poll::Ready(Err(error)),
+            Poll::Ready(Err(Stopped::Endpoint(error))) => {
+                if !upload.has_begun() {
+                    let error = Error::because(Kind::UpstreamClosed, Retry::Unsent, error);
+                    return Poll::Ready(Err(error));
+                }
+                // It may have answered before it closed.
+                upload.abandon();
+                connection.spoil();
+            }
+        }
+        if let Poll::Ready(head) = connection.poll_head(cx, &worker.idle.lender, to_head, look) {
+            connection.moved(now);
+            return Poll::Ready(head);
+        }
+        while connection.deadline.poll(cx).is_ready() {
+            // Anew, since whoever fires is not to be told that it is too early.
+            let now = worker.clock.tick();
+            let due = upload.endpoints_turn_since(began, now) + allowed;
+            if now >= due {
+                // An endpoint that is slow but not down would be as slow a second time.
+                return Poll::Ready(Err(never(Kind::ResponseTimeout)));
+            }
+            if abandon(connection.endpoint()) {
+                let why = "the endpoint was found down";
+                let error = Error::because(Kind::ResponseTimeout, Retry::IfIdempotent, why);
+                return Poll::Ready(Err(error));
+            }
+            connection.deadline.set((now + LOOK_AGAIN).min(due));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// What has been tried for one request.
+#[derive(Debug, Default)]
+struct Tried {
+    /// Ids of endpoints that failed it.
+    endpoints: Vec<u64>,
+    attempts: usize,
+    /// An idle connection turned out to be closed: from here on only new ones.
+    stale: bool,
+    /// Why the last attempt failed.
+    last: Option<Error>,
+}
+
+impl Tried {
+    /// Notes a failed exchange. On an idle connection it says nothing about the endpoint, which may
+    /// have closed it at its leisure, and it happens once at most, so it does not use up an attempt.
+    fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) {
+        let endpoint = connection.endpoint();
+        match error.kind {
+            Kind::ResponseTimeout => endpoint.stats.of(worker).timeouts.add(1),
+            Kind::UpstreamClosed | Kind::UpstreamInvalid => endpoint.stats.of(worker).resets.add(1),
+            // The client's doing.
+            _ => return,
+        }
+        if connection.is_reused() && error.kind == Kind::UpstreamClosed {
+            self.stale = true;
+            self.attempts = self.attempts.saturating_sub(1);
+        } else {
+            endpoint.failed();
+            self.endpoints.push(endpoint.id);
+        }
+    }
+}
+
+/// Picks an endpoint and gets a connection to it, idle or new.
+async fn connect(
+    worker: &Rc<Worker>,
+    pool: &PoolView,
+    tried: &mut Tried,
+    account: &mut Account,
+) -> Result<Lease, Error> {
+    tried.attempts += 1;
+    let connecting = match pick(worker, pool, tried)? {
+        Picked::Idle(connection) => {
+            account.attempt(connection.endpoint());
+            return Ok(Lease::new(connection, &worker.idle));
+        }
+        Picked::New(connecting) => connecting,
+    };
+    let endpoint = Arc::clone(connecting.endpoint());
+    let stats = endpoint.stats.of(worker.index);
+    account.attempt(&endpoint);
+    match connecting.open(&pool.handle.config).await {
+        Ok(connection) => {
+            stats.connections.add(1);
+            Ok(Lease::new(connection, &worker.idle))
+        }
+        Err(error) => {
+            stats.connect_failures.add(1);
+            endpoint.failed();
+            tried.endpoints.push(endpoint.id);
+            Err(error)
+        }
+    }
+}
+
+/// What [`pick`] found.
+enum Picked {
+    Idle(Box<Connection>),
+    New(Connecting),
+}
+
+/// Picks among the usable endpoints, and among the healthy ones first when the request failed before.
+fn pick(worker: &Rc<Worker>, pool: &PoolView, tried: &Tried) -> Result<Picked, Error> {
+    let snapshot = pool.handle.snapshot.load();
+    let untried = |endpoint: &Arc<Endpoint>| !tried.endpoints.contains(&endpoint.id);
+    let again = !tried.endpoints.is_empty();
+    let candidates =
+        if again && snapshot.healthy.iter().any(untried) { &snapshot.healthy[..] } else { snapshot.usable() };
+    let mut full: Vec<u64> = Vec::new();
+    loop {
+        let picked = pool.pick(
+            !again,
+            candidates.len(),
+            worker.random(),
+            |index| candidates[index].stats.of(worker.index).in_flight.value(),
+            |index| !untried(&candidates[index]) || full.contains(&candidates[index].id),
+        );
+        let Some(endpoint) = picked.map(|index| &candidates[index]) else {
+            return Err(never(if full.is_empty() { Kind::NoEndpoint } else { Kind::PoolFull }));
+        };
+        if !tried.stale
+            && let Some(connection) = worker.idle.take(endpoint.id)
+        {
+            return Ok(Picked::Idle(connection));
+        }
+        match Slot::take(endpoint, pool.handle.config.max_connections.get()) {
+            Some(slot) => return Ok(Picked::New(Connecting::new(slot, worker.index))),
+            None => full.push(endpoint.id),
+        }
+    }
+}
+
+fn never(kind: Kind) -> Error {
+    Error::new(kind, Retry::Never)
+}
+
+/// RFC 9110 section 9.2.2.
+fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+}

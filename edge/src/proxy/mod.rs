@@ -1,0 +1,6 @@
+//! A request's way through the edge, whatever protocol it came by: checks, route, attempts, response.
+
+pub mod attempt;
+pub mod max_forwards;
+pub mod request_record;
+pub mod respond;
