@@ -5,7 +5,7 @@ use std::time::Duration;
 use tests::cert::Authority;
 use tests::recorded::Recorded;
 use tests::smtp::Smtp;
-use watch::alert::desk::{Kind, Retry};
+use watch::alert::notifier::{Kind, Retry};
 
 use super::{Files, fails, firing, notice};
 use crate::watch::Watch;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use watch::alert::channel::{Sender, senders};
 use watch::alert::condition::Subject;
-use watch::alert::desk::{Failure, Item, Kind, Notice};
+use watch::alert::notifier::{Failure, Item, Kind, Notice};
 use watch::alert::{Settings, time};
 use watch::cluster_state::Severity;
 

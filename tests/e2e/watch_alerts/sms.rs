@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tests::receiver::{Answer, Receiver};
-use watch::alert::desk::Retry;
+use watch::alert::notifier::Retry;
 
 use super::{Files, fails, firing};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tests::cert::Authority;
 use tests::receiver::{Answer, Receiver};
-use watch::alert::desk::{Kind, Retry};
+use watch::alert::notifier::{Kind, Retry};
 
 use super::{Files, fails, firing, notice};
 

@@ -11,8 +11,8 @@ use tracing::{info, warn};
 
 use super::{
     channel::{Http, secrets},
-    desk::rank,
     metrics::{Metrics, Outcome},
+    position::rank,
     rules::is_stale,
     settings::Heartbeat,
     time,

@@ -1,18 +1,18 @@
 //! A word when something goes wrong, and one when it is over.
 //!
-//! Pictures come in; [`rules`] find what is wrong in each, the [`machine`] makes alerts of it that begin
-//! and end, the [`desk`] decides what this instance has to say of them and when, the [`ledger`] is how the
+//! Pictures come in; [`rules`] find what is wrong in each, the [`alert_states`] makes alerts of it that begin
+//! and end, the [`notifier`] decides what this instance has to say of them and when, the [`notification_log`] is how the
 //! instances know of each other's words, and the [`channel`]s carry them. All but the last two are pure;
 //! `run` puts them together. `docs/alerts.md` says what all of it is for.
 
+pub mod alert_states;
 pub mod channel;
 pub mod condition;
-pub mod desk;
 mod heartbeat;
-mod keeper;
-pub mod ledger;
-pub mod machine;
 mod metrics;
+pub mod notification_log;
+pub mod notifier;
+pub mod position;
 pub mod rule;
 pub mod rules;
 mod run;

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::{
     channel::senders,
     condition::Subject,
-    desk::{Item, Kind, Notice},
+    notifier::{Item, Kind, Notice},
     settings::Settings,
     time,
 };

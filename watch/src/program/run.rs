@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::{
     alert::{
         self, Settings,
-        ledger::{RedisStore, Store},
+        notification_log::{RedisStore, Store},
     },
     config::Config,
     edges,

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Trouble, http::reason, to_each};
 use crate::{
     alert::{
-        desk::{Kind, Notice},
+        notifier::{Kind, Notice},
         settings::{Mail, MailTls},
         text::{self, Context},
     },

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 pub use self::http::Http;
 pub(super) use self::http::secrets;
 use super::{
-    desk::{Failure, Notice, Retry},
+    notifier::{Failure, Notice, Retry},
     settings::{Channel, Kind, Settings},
     text::Context,
     time,

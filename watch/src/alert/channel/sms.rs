@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::{Http, Trouble, to_each};
 use crate::alert::{
-    desk::Notice,
+    notifier::Notice,
     settings::Sms,
     text::{self, Context},
 };

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     alert::{
-        desk::Notice,
+        notifier::Notice,
         settings::{Format, Webhook},
         text::{self, Context},
     },

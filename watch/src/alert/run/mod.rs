@@ -1,5 +1,6 @@
 //! Runs a desk: shows it cluster states, asks the ledger, sends what it says.
 
+mod log_worker;
 mod runner;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -12,9 +13,9 @@ use tracing::warn;
 use self::runner::Runner;
 use super::{
     channel::{Http, Senders, senders},
-    desk::{Failure, Job, Notice, Push},
-    ledger::{Ledger, Store, Told, Verdict},
     metrics::Metrics,
+    notification_log::{Ledger, Store, Told, Verdict},
+    notifier::{Failure, Job, Notice, Push},
     settings::Settings,
     time,
 };

@@ -9,15 +9,17 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Alerts, Clock, Control, Event};
+use super::{
+    Alerts, Clock, Control, Event,
+    log_worker::{self, Ask},
+};
 use crate::{
     alert::{
         channel::{Http, Sender, Senders},
-        desk::{Desk, Failure, Notice, Retry},
         heartbeat,
-        keeper::{self, Ask},
-        ledger::Ledger,
         metrics::{Metrics, Outcome},
+        notification_log::Ledger,
+        notifier::{Desk, Failure, Notice, Retry},
         settings::Settings,
         time::{self, millis},
     },
@@ -74,7 +76,7 @@ impl Runner {
         let (asks, asked) = mpsc::unbounded_channel();
         let (events_to, events) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(keeper::run(me.clone(), ledger, asked, events_to.clone(), metrics.clone()));
+        tasks.spawn(log_worker::run(me.clone(), ledger, asked, events_to.clone(), metrics.clone()));
         let mut runner = Self {
             desk,
             senders,

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    alert::{ledger::memory::Memory, time::millis},
+    alert::{notification_log::memory::Memory, time::millis},
     cluster_state::{AlertState, Node, NodeRole, NodeState, Source},
 };
 

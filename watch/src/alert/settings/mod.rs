@@ -20,7 +20,7 @@ pub use self::{
     secret::Secret,
 };
 use super::{
-    desk::{Delays, Line, Orders},
+    notifier::{Delays, Line, Orders},
     rule::Rules,
     silence::Silence,
     time::millis,

@@ -13,7 +13,7 @@ use super::{General, Settings, file};
 use crate::{
     alert::{
         condition::Subject,
-        desk::{Item, Kind, Notice},
+        notifier::{Item, Kind, Notice},
         rule::{Rule, Rules},
         text::{Context, document},
     },

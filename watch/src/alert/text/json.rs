@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     alert::{
-        desk::{Item, Kind, Notice},
-        ledger::Word,
+        notification_log::Word,
+        notifier::{Item, Kind, Notice},
         time::rfc3339,
     },
     cluster_state::{Millis, Severity},

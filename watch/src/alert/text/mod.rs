@@ -13,7 +13,7 @@ pub use self::{
     sms::sms,
 };
 use super::{
-    desk::{Item, Kind, Notice},
+    notifier::{Item, Kind, Notice},
     settings::General,
 };
 use crate::cluster_state::Severity;

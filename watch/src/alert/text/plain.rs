@@ -3,7 +3,7 @@
 use super::{Context, clean, headline, summary, word};
 use crate::{
     alert::{
-        desk::{Item, Kind, Notice},
+        notifier::{Item, Kind, Notice},
         time,
     },
     cluster_state::{Millis, Severity},

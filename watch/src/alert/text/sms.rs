@@ -1,7 +1,7 @@
 //! A message of at most 160 letters.
 
 use super::{Context, gsm, summary, word};
-use crate::alert::desk::Notice;
+use crate::alert::notifier::Notice;
 
 /// What goes into one message.
 const MOST: usize = 160;

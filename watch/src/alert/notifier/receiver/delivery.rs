@@ -3,8 +3,8 @@
 use super::{Failing, Failure, HOPELESS, Known, Retry, State};
 use crate::{
     alert::{
-        desk::{Kind, Notice, Push},
-        ledger::{Told, Word},
+        notification_log::{Told, Word},
+        notifier::{Kind, Notice, Push},
         rule::Rule,
         time::millis,
     },
@@ -13,7 +13,7 @@ use crate::{
 
 impl State {
     /// What came of a message.
-    pub(in crate::alert::desk) fn sent(&mut self, notice: &Notice, outcome: Result<(), Failure>, now: Millis) {
+    pub(in crate::alert::notifier) fn sent(&mut self, notice: &Notice, outcome: Result<(), Failure>, now: Millis) {
         self.is_busy = false;
         self.unclaimed.clear();
         let is_told = match &outcome {
@@ -71,7 +71,7 @@ impl State {
     }
 
     /// What the ledger should have of it. Also what it had once and may have lost.
-    pub(in crate::alert::desk) fn push(&self, name: &str, push: &mut Push, now: Millis) {
+    pub(in crate::alert::notifier) fn push(&self, name: &str, push: &mut Push, now: Millis) {
         for (fingerprint, known) in &self.known {
             let entry = (name.to_owned(), fingerprint.clone(), known.told.clone(), now - known.told.at);
             if known.is_ahead {
@@ -85,7 +85,7 @@ impl State {
     }
 
     /// The ledger has it.
-    pub(in crate::alert::desk) fn pushed(&mut self, push: &Push) {
+    pub(in crate::alert::notifier) fn pushed(&mut self, push: &Push) {
         for (channel, fingerprint, told, _) in &push.told {
             if *channel == self.line.name
                 && let Some(known) = self.known.get_mut(fingerprint)
@@ -102,7 +102,7 @@ impl State {
     }
 
     /// What the ledger says was announced, unless something newer is known.
-    pub(in crate::alert::desk) fn learn(&mut self, fingerprint: String, told: Told) {
+    pub(in crate::alert::notifier) fn learn(&mut self, fingerprint: String, told: Told) {
         match self.known.get(&fingerprint) {
             Some(known) if known.told.at >= told.at => {}
             // The same, seen through another clock.

@@ -5,13 +5,12 @@
 //! To say something takes three steps, and a step's outcome leads to the next: a [`Job`] is to be claimed
 //! in the ledger, a [`Notice`] is to be sent, and what was sent is to be written down ([`Push`]).
 //!
-//! The leader's instance does so at once. Each other one waits, by its [rank](rank()), for so long that it
+//! The leader's instance does so at once. Each other one waits, by its [rank](rank), for so long that it
 //! finds the matter done; so it acts only when those before it do not. While the ledger cannot be used they
 //! wait longer, and then say it: twice is better than not at all.
 
 mod group;
-mod line;
-mod rank;
+mod receiver;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -19,16 +18,16 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use self::line::State;
+use self::receiver::State;
 pub use self::{
     group::{Item, Job, Kind, Notice},
-    line::{Failure, Line, Retry},
-    rank::rank,
+    receiver::{Failure, Line, Retry},
 };
 use super::{
+    alert_states::{Machine, Phase},
     condition::Condition,
-    ledger::{Book, Told, Verdict, Word},
-    machine::{Machine, Phase},
+    notification_log::{Book, Told, Verdict, Word},
+    position::rank,
     rule::{Rule, Rules},
     rules::{Observation, Restarts, conditions},
     silence::Silence,

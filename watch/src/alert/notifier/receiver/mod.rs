@@ -1,6 +1,6 @@
 //! Pure: one channel's part of a desk.
 
-mod said;
+mod delivery;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     alert::{
-        ledger::{Told, Verdict, Want, Word, covers},
-        machine::{Alert, Phase},
+        alert_states::{Alert, Phase},
+        notification_log::{Told, Verdict, Want, Word, covers},
         rule::Rule,
     },
     cluster_state::{Millis, Severity},

@@ -3,12 +3,12 @@
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{info, warn};
 
-use super::{
-    desk::{Job, Push},
-    ledger::{Ledger, Told, Verdict},
+use super::super::{
     metrics::{Metrics, Outcome},
-    run::Event,
+    notification_log::{Ledger, Told, Verdict},
+    notifier::{Job, Push},
 };
+use super::Event;
 use crate::cluster_state::Millis;
 
 /// Something to ask the ledger.

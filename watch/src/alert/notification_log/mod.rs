@@ -3,13 +3,13 @@
 //! The [`Book`] is one small value. Whoever changes it reads it, decides, and writes it back if nobody else
 //! has meanwhile. Every use is bounded: an alert must not wait for the very machine that it is about.
 
-mod book;
+mod log;
 mod redis;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use self::{
-    book::{Ask, Book, Told, Verdict, Want, Word, covers},
+    log::{Ask, Book, Told, Verdict, Want, Word, covers},
     redis::RedisStore,
 };
 use crate::cluster_state::Millis;

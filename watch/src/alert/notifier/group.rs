@@ -3,7 +3,7 @@
 use crate::{
     alert::{
         condition::Subject,
-        ledger::{Ask, Book, Verdict, Want, Word},
+        notification_log::{Ask, Book, Verdict, Want, Word},
         rule::Rule,
     },
     cluster_state::{Millis, Severity},
