@@ -1,0 +1,209 @@
+//! The structure of the sources: which part of the edge may import which, and no circles of imports.
+//!
+//! [`imports`] reads the sources as tokens and finds what each file imports, by `use` and by paths in the code.
+//! [`order`] and [`circles`] find what must not be there. Test modules are left out: they may import anything.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod circles;
+mod imports;
+mod order;
+mod samples;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::circles::Circle;
+use crate::imports::Import;
+use crate::order::Order;
+
+/// The order of `edge/src`, from the top down: a part imports only what is in the layers below its own.
+const EDGE: Order<'_> = Order(&[
+    &["program"],
+    &["control"],
+    &["admin", "dns_check"],
+    &["downstream"],
+    &["proxy"],
+    &["worker"],
+    &["upstream"],
+    &["protocol", "observe", "route"],
+    &["config", "io"],
+    &["error"],
+]);
+
+/// Imports against that order that are still to go: from, to.
+const KNOWN_OFFENCES: &[(&str, &str)] = &[
+    ("edge/src/config/flags/mod.rs", "edge/src/dns_check/flags.rs"),
+    ("edge/src/worker/mod.rs", "edge/src/downstream/listener.rs"),
+];
+
+/// Files on circles that are still to be opened. A circle of other files, or of one more, is a new one.
+const KNOWN_CIRCLES: &[&str] = &[
+    "app/src/counter/commit/mod.rs",
+    "app/src/counter/embedded.rs",
+    "app/src/counter/mod.rs",
+    "app/src/counter/redis/config.rs",
+    "app/src/counter/redis/mod.rs",
+    "app/src/counter/redis/script.rs",
+    "app/src/counter/sentinel/mod.rs",
+    "app/src/counter/sentinel/session.rs",
+    "app/src/error.rs",
+    "app/src/metrics.rs",
+    "app/src/routes.rs",
+    "app/src/serve/activity.rs",
+    "app/src/serve/crowd.rs",
+    "app/src/serve/mod.rs",
+    "bench/scale/src/herd.rs",
+    "bench/scale/src/lib.rs",
+    "bench/scale/src/loss.rs",
+    "bench/scale/src/mesh.rs",
+    "bench/scale/src/paper.rs",
+    "bench/scale/src/spread.rs",
+    "bench/src/peers/caddy.rs",
+    "bench/src/peers/edge.rs",
+    "bench/src/peers/haproxy.rs",
+    "bench/src/peers/mod.rs",
+    "bench/src/peers/nginx.rs",
+    "bench/src/peers/pingora.rs",
+    "bench/src/peers/relay.rs",
+    "bench/src/report/mod.rs",
+    "bench/src/report/svg.rs",
+    "bench/src/rows/app.rs",
+    "bench/src/rows/bodies.rs",
+    "bench/src/rows/counts.rs",
+    "bench/src/rows/handshakes.rs",
+    "bench/src/rows/http2.rs",
+    "bench/src/rows/idle.rs",
+    "bench/src/rows/latency.rs",
+    "bench/src/rows/life.rs",
+    "bench/src/rows/mod.rs",
+    "bench/src/rows/run.rs",
+    "bench/src/rows/small.rs",
+    "bench/src/rows/table.rs",
+    "bench/src/rows/websocket.rs",
+    "edge/src/config/file/convert.rs",
+    "edge/src/config/file/pool.rs",
+    "edge/src/config/flags/mod.rs",
+    "edge/src/config/flags/settings.rs",
+    "edge/src/dns_check/flags.rs",
+    "edge/src/dns_check/judge/addresses.rs",
+    "edge/src/dns_check/judge/mod.rs",
+    "edge/src/dns_check/judge/names.rs",
+    "edge/src/dns_check/report/mod.rs",
+    "edge/src/downstream/connection.rs",
+    "edge/src/downstream/http1.rs",
+    "edge/src/downstream/http2.rs",
+    "edge/src/downstream/listener.rs",
+    "edge/src/downstream/observed_stream.rs",
+    "edge/src/downstream/tunnel.rs",
+    "edge/src/observe/access_log/line.rs",
+    "edge/src/observe/access_log/mod.rs",
+    "edge/src/observe/access_log/writer.rs",
+    "edge/src/proxy/attempt.rs",
+    "edge/src/proxy/request_record.rs",
+    "edge/src/worker/client_activity.rs",
+    "edge/src/worker/mod.rs",
+    "local/src/lib.rs",
+    "local/src/store.rs",
+    "settings/src/report.rs",
+    "settings/src/section.rs",
+    "tests/src/chaos/cluster/host.rs",
+    "tests/src/chaos/cluster/mod.rs",
+    "tests/src/chaos/cluster/probe.rs",
+    "tests/src/chaos/network/mod.rs",
+    "tests/src/chaos/network/relay.rs",
+    "tests/src/swarm/host.rs",
+    "tests/src/swarm/hub.rs",
+    "tests/src/swarm/kernel.rs",
+    "tests/src/swarm/mesh/mod.rs",
+    "tests/src/upstream/answer.rs",
+    "tests/src/upstream/mod.rs",
+    "watch/src/alert/channel/http.rs",
+    "watch/src/alert/channel/mail.rs",
+    "watch/src/alert/channel/mod.rs",
+    "watch/src/alert/channel/sms.rs",
+    "watch/src/alert/channel/webhook.rs",
+    "watch/src/alert/desk/line/mod.rs",
+    "watch/src/alert/desk/mod.rs",
+    "watch/src/alert/keeper.rs",
+    "watch/src/alert/rules/edges.rs",
+    "watch/src/alert/rules/mod.rs",
+    "watch/src/alert/rules/nodes.rs",
+    "watch/src/alert/rules/redis.rs",
+    "watch/src/alert/rules/services.rs",
+    "watch/src/alert/run/mod.rs",
+    "watch/src/alert/run/runner.rs",
+    "watch/src/alert/settings/file/channels.rs",
+    "watch/src/alert/settings/file/convert.rs",
+    "watch/src/alert/settings/file/files.rs",
+    "watch/src/alert/settings/file/kind.rs",
+    "watch/src/alert/settings/file/mod.rs",
+    "watch/src/alert/settings/mod.rs",
+    "watch/src/cluster_state/alerts.rs",
+    "watch/src/cluster_state/mod.rs",
+    "watch/src/cluster_state/services.rs",
+    "watch/src/cluster_state/system.rs",
+    "watch/src/config/error.rs",
+    "watch/src/config/mod.rs",
+    "watch/src/engine/convert/mod.rs",
+    "watch/src/engine/convert/nodes.rs",
+    "watch/src/engine/convert/services.rs",
+    "watch/src/engine/convert/tasks.rs",
+    "watch/src/hub/timeline/beside.rs",
+    "watch/src/hub/timeline/mod.rs",
+    "watch/src/hub/timeline/nodes.rs",
+    "watch/src/hub/timeline/services.rs",
+    "watch/src/hub/timeline/tasks.rs",
+    "watch/src/redis/links.rs",
+    "watch/src/redis/mod.rs",
+    "watch/src/redis/sentinel.rs",
+];
+
+/// The folders of all crates, from the repository's root.
+fn crates() -> Vec<PathBuf> {
+    let manifests = [1, 2].into_iter().flat_map(|depth| folders(repository(), depth));
+    let crates = manifests.filter(|folder| folder.join("Cargo.toml").is_file() && folder.join("src").is_dir());
+    crates.map(|folder| folder.strip_prefix(repository()).expect("it is inside").to_owned()).collect()
+}
+
+fn folders(of: &Path, depth: usize) -> Vec<PathBuf> {
+    if depth == 0 {
+        return vec![of.to_owned()];
+    }
+    let inner = fs::read_dir(of).into_iter().flatten().flatten().map(|entry| entry.path());
+    inner.filter(|path| path.is_dir()).flat_map(|path| folders(&path, depth - 1)).collect()
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the member is in the workspace's folder")
+}
+
+/// The imports of a crate's library and program, with paths from the repository's root.
+fn imports_of(name: &Path) -> Vec<Import> {
+    imports::of(repository(), &name.join("src"))
+}
+
+#[test]
+fn every_crate_is_found() {
+    let crates = crates();
+    for name in ["app", "edge", "tests", "watch", "bench", "bench/scale"] {
+        assert!(crates.contains(&PathBuf::from(name)), "{name} is not in {crates:?}");
+    }
+}
+
+#[test]
+fn each_part_of_the_edge_imports_only_what_is_below_it() {
+    let is_known = |import: &Import| KNOWN_OFFENCES.iter().any(|(from, to)| import.leads(from, to));
+    let imports: Vec<Import> = imports_of(Path::new("edge")).into_iter().filter(|import| !is_known(import)).collect();
+    let offences = EDGE.offences(Path::new("edge/src"), &imports);
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let circles = crates().into_iter().flat_map(|name| circles::find(&imports_of(&name)));
+    let is_known =
+        |circle: &Circle| circle.files.iter().all(|file| KNOWN_CIRCLES.iter().any(|known| file == Path::new(known)));
+    let new: Vec<_> = circles.filter(|circle| !is_known(circle)).map(|circle| circle.to_string()).collect();
+    assert!(new.is_empty(), "{}", new.join("\n"));
+}
