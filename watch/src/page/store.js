@@ -28,7 +28,7 @@ export class Store {
       for (const [id, entry] of Object.entries(entries)) this.put(name, id, entry);
     }
     for (const name of VALUES) this.set(name, state[name] ?? (name === "redis" ? null : {}));
-    this.timeline = picture.timeline ?? [];
+    this.timeline = state.timeline ?? [];
     this.changes.timeline = "all";
     if (!this.known) this.changes.first = true;
     this.known = true;
