@@ -7,6 +7,7 @@
   const format = await import("/format.js");
   const { hues } = await import("/colours.js");
   const model = await import("/model.js");
+  const { Parts } = await import("/parts.js");
   const { Store } = await import("/store.js");
 
   const report = [];
@@ -225,6 +226,29 @@
     const changes = store.taken();
     equal([changes.first, changes.nodes.size, [...changes.tasks], changes.redis], [false, 0, ["t"], false]);
     equal(store.ofService.size, 0);
+  });
+  await test("a part is drawn when what it needs changed, in the order of registration", () => {
+    const store = new Store();
+    const parts = new Parts();
+    let drawn = [];
+    const add = (name, ...needs) => parts.add({ needs, update: () => drawn.push(name) });
+    add("board", "nodes", "filter");
+    add("count", "redis");
+    add("events", "timeline");
+    const after = (change) => {
+      change();
+      drawn = [];
+      parts.draw({}, store.taken());
+      return drawn;
+    };
+    equal(after(() => {}), []);
+    equal(after(() => store.snapshot({ nodes: {} })), ["board", "count", "events"]);
+    equal(after(() => store.delta({ nodes: { a: {} } })), ["board"]);
+    equal(after(() => store.delta({ nodes: { a: {} } })), []);
+    equal(after(() => store.delta({ redis: { count: 1 }, tasks: { t: task({}) } })), ["count"]);
+    equal(after(() => store.delta({ timeline: [{ id: 1 }] })), ["events"]);
+    equal(after(() => store.mark("filter")), ["board"]);
+    equal(after(() => store.mark("clock")), []);
   });
   return report;
 })()

@@ -4,7 +4,8 @@ import { Clock } from "./clock.js";
 import { hues } from "./colours.js";
 import { Connection } from "./connection.js";
 import * as filters from "./filter.js";
-import { isMoving, stacks } from "./model.js";
+import { stacks } from "./model.js";
+import { Parts } from "./parts.js";
 import { Store } from "./store.js";
 import { Alerts } from "./view/alerts.js";
 import { Announcer } from "./view/announce.js";
@@ -35,21 +36,30 @@ const context = {
   },
 };
 
-const header = new Header();
-const alerts = new Alerts();
-const updates = new Updates();
-const board = new Board();
-const services = new Services();
-const redis = new Redis();
-const edges = new Edges();
-const timeline = new Timeline();
-const announcer = new Announcer();
-const controls = new Filters((fields) => choose(fields));
-const details = new Details({
+// What is computed from all services together comes first: the other parts read it.
+const parts = new Parts();
+parts.add({
+  needs: ["services"],
+  update() {
+    colours = hues([...store.services.values()].map((service) => service.name), colours);
+    context.stacks = stacks(store);
+  },
+});
+const header = parts.add(new Header());
+const board = parts.add(new Board());
+parts.add(new Services());
+parts.add(new Updates());
+parts.add(new Filters((fields) => choose(fields)));
+parts.add(new Redis());
+parts.add(new Edges());
+parts.add(new Alerts());
+parts.add(new Timeline());
+const details = parts.add(new Details({
   close: () => close(),
   filter: (fields) => choose({ service: "", node: "", state: "", q: "", ...fields }),
   open: (what) => choose({ open: what }),
-});
+}));
+const announcer = parts.add(new Announcer());
 theme();
 size();
 const dialog = help();
@@ -57,39 +67,12 @@ const dialog = help();
 // Drawing: at most once a frame, whatever comes in between.
 
 let frame;
-let refiltered = false;
 
 function redraw() {
-  frame ??= requestAnimationFrame(draw);
-}
-
-function draw() {
-  frame = undefined;
-  const changes = store.taken();
-  const all = refiltered || changes.first;
-  refiltered = false;
-  if (changes.services.size > 0) {
-    colours = hues([...store.services.values()].map((service) => service.name), colours);
-    context.stacks = stacks(store);
-  }
-  const swarm = changes.nodes.size + changes.services.size + changes.tasks.size > 0;
-  if (swarm || changes.source || changes.quorum || changes.first) header.update(context);
-  if (swarm || all) {
-    board.update(context, changes, all);
-    if (changes.services.size > 0 || [...store.services.values()].some(isMoving)) services.update(context);
-    updates.update(context);
-    if (changes.services.size + changes.nodes.size > 0 || all) controls.update(context);
-  }
-  if (changes.redis || changes.first) redis.update(context);
-  if (changes.edges.size > 0 || changes.nodes.size > 0) edges.update(context);
-  if (changes.alerts.size > 0) {
-    alerts.update(context);
-    if (!changes.first) announcer.alerts([...changes.alerts].map((id) => store.alerts.get(id)));
-  }
-  timeline.update(context, changes);
-  if (swarm || all || changes.edges.size > 0) details.update(context);
-  if (Array.isArray(changes.timeline)) announcer.events(changes.timeline);
-  header.tick(context);
+  frame ??= requestAnimationFrame(() => {
+    frame = undefined;
+    parts.draw(context, store.taken());
+  });
 }
 
 // Filters, kept in the address.
@@ -99,13 +82,13 @@ function choose(fields) {
   for (const [key, value] of Object.entries(fields)) if (value !== undefined) next[key] = value;
   context.filter = next;
   history.replaceState(null, "", filters.format(next) || location.pathname + location.search);
-  refiltered = true;
+  store.mark("filter");
   redraw();
 }
 
 addEventListener("hashchange", () => {
   context.filter = filters.parse(location.hash);
-  refiltered = true;
+  store.mark("filter");
   redraw();
 });
 
@@ -169,7 +152,10 @@ const connection = new Connection(new URL("/api/events", location.origin), {
   event(name, data) {
     if (name === "snapshot") store.snapshot(data);
     else if (name === "delta") store.delta(data);
-    else if (name === "beat") clock.beat(data.now);
+    else if (name === "beat") {
+      clock.beat(data.now);
+      store.mark("clock");
+    }
     redraw();
   },
   state(status) {
@@ -178,6 +164,7 @@ const connection = new Connection(new URL("/api/events", location.origin), {
     if (status.state === "waiting" && before === "live") announcer.say(`Connection lost: ${status.why}`);
     if (status.state === "live") before = "live";
     else if (status.state === "waiting" && before === "live") before = "lost";
+    store.mark("connection");
     redraw();
   },
 });
@@ -189,12 +176,5 @@ document.addEventListener("visibilitychange", () => {
 
 // What changes as time goes by.
 setInterval(() => {
-  if (document.hidden) return;
-  const now = clock.now();
-  board.tick(now);
-  alerts.tick(now);
-  redis.tick(now, context);
-  updates.update(context);
-  header.tick(context);
-  if (details.isOpen) details.update(context);
+  if (!document.hidden) parts.tick(context);
 }, 1000);

@@ -47,6 +47,7 @@ pub const ASSETS: &[Asset] = &[
     Asset { path: "/favicon.svg", content_type: SVG, body: include_str!("favicon.svg") },
     script("/theme.js", include_str!("theme.js")),
     script("/main.js", include_str!("main.js")),
+    script("/parts.js", include_str!("parts.js")),
     script("/store.js", include_str!("store.js")),
     script("/sse.js", include_str!("sse.js")),
     script("/connection.js", include_str!("connection.js")),

@@ -67,6 +67,11 @@ export class Store {
     this.changes[name] = true;
   }
 
+  // Notes a change outside the cluster state: of the "filter", the "connection" or the "clock".
+  mark(name) {
+    this.changes.page.add(name);
+  }
+
   // Ids of the tasks that belong to a service.
   tasksOf(service) {
     return this.ofService.get(service) ?? NONE;
@@ -86,13 +91,22 @@ export class Store {
   }
 }
 
-// Ids of what changed, and flags for the rest; `timeline` is undefined, the new events, or "all".
+// Ids of what changed, and flags for the rest; `timeline` is undefined, the new events, or "all"; `page` holds
+// the names given to `mark`.
 export class Changes {
   constructor() {
     for (const name of MAPS) this[name] = new Set();
     for (const name of VALUES) this[name] = false;
     this.timeline = undefined;
+    this.page = new Set();
     this.first = false;
+  }
+
+  // Whether the part of the state, or of the page, called `name` changed.
+  has(name) {
+    if (MAPS.includes(name)) return this[name].size > 0;
+    if (VALUES.includes(name)) return this[name];
+    return name === "timeline" ? this.timeline !== undefined : this.page.has(name);
   }
 }
 

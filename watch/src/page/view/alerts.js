@@ -8,6 +8,8 @@ import { element, icon, Keyed, setData, setHidden, setText } from "./dom.js";
 const FEW = 5;
 
 export class Alerts {
+  needs = ["alerts"];
+
   constructor() {
     this.root = document.getElementById("alerts");
     this.more = this.root.querySelector(".more");
@@ -33,8 +35,9 @@ export class Alerts {
     setText(this.more, this.all ? "Show fewer" : `Show ${found.length - FEW} more`);
   }
 
-  tick(now) {
-    for (const row of this.list.items.values()) row.tick(now);
+  tick({ now }) {
+    const at = now();
+    for (const row of this.list.items.values()) row.tick(at);
   }
 }
 

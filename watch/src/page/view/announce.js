@@ -7,10 +7,19 @@ const BETWEEN = 6_000;
 const FEW = 3;
 
 export class Announcer {
+  needs = ["alerts", "timeline"];
+
   constructor() {
     this.node = document.getElementById("live");
     this.waiting = [];
     this.count = 0;
+  }
+
+  // The first snapshot is there to be read, and is not announced.
+  update({ store }, changes) {
+    if (changes.first) return;
+    this.alerts([...changes.alerts].map((id) => store.alerts.get(id)));
+    if (Array.isArray(changes.timeline)) this.events(changes.timeline);
   }
 
   // Events of the time line; those that matter are told in full.

@@ -14,6 +14,8 @@ const DENSE_NODES = 24;
 const names = new Intl.Collator("en", { numeric: true });
 
 export class Board {
+  needs = ["nodes", "services", "tasks", "filter"];
+
   constructor() {
     this.root = document.getElementById("board");
     this.holder = this.root.querySelector(".columns");
@@ -38,9 +40,9 @@ export class Board {
     });
   }
 
-  // `all` when the filter changed: then every tile is looked at.
-  update(context, changes, all) {
+  update(context, changes) {
     const { store, filter } = context;
+    const all = changes.first || changes.has("filter");
     const match = matcher(filter, store);
     const touched = new Set();
     const ids = this.affected(context, changes, all);
@@ -206,7 +208,8 @@ export class Board {
     if (tile) tile.button.tabIndex = 0;
   }
 
-  tick(now) {
-    for (const column of this.onScreen) column.tick(now);
+  tick({ now }) {
+    const at = now();
+    for (const column of this.onScreen) column.tick(at);
   }
 }

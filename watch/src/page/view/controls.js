@@ -7,6 +7,8 @@ const names = new Intl.Collator("en", { numeric: true });
 const get = (id) => document.getElementById(id);
 
 export class Filters {
+  needs = ["services", "nodes", "filter"];
+
   // `set(fields)` is called with what somebody chose.
   constructor(set) {
     this.form = get("filters");

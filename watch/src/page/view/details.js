@@ -10,6 +10,8 @@ const EARLIER = 8;
 const KINDS = new Map(Object.entries({ task, node, service, edge }));
 
 export class Details {
+  needs = ["nodes", "services", "tasks", "edges", "filter"];
+
   // `act.close()`, `act.filter(fields)` and `act.open(what)` are what its buttons do.
   constructor(act) {
     this.act = act;
@@ -52,6 +54,10 @@ export class Details {
       this.write(parts);
     }
     parts.flatMap(textsOf).forEach((text, index) => setText(this.texts[index], text));
+  }
+
+  tick(context) {
+    if (this.isOpen) this.update(context);
   }
 
   write(parts) {

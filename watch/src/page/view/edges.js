@@ -7,6 +7,8 @@ const DAY = 86_400_000;
 const NEAR = 21 * DAY;
 
 export class Edges {
+  needs = ["edges", "nodes"];
+
   constructor() {
     this.root = document.getElementById("edges");
     this.list = new Keyed(this.root.querySelector(".edge-list"), (address) => new Edge(address));

@@ -8,6 +8,8 @@ import { setData, setHidden, setText } from "./dom.js";
 const OLD = 15_000;
 
 export class Header {
+  needs = ["nodes", "services", "tasks", "source", "quorum", "connection", "clock"];
+
   constructor() {
     const get = (id) => document.getElementById(id);
     this.nodes = get("total-nodes");
@@ -19,7 +21,12 @@ export class Header {
     this.status = { state: "connecting" };
   }
 
-  update({ store }) {
+  update(context) {
+    if (context.store.known) this.count(context.store);
+    this.tick(context);
+  }
+
+  count(store) {
     const { nodes, tasks, services } = totals(store);
     const { managers, reachable, lost } = store.quorum;
     total(this.nodes, nodes.ready, nodes.all);
@@ -28,7 +35,7 @@ export class Header {
     total(this.quorum, reachable ?? 0, managers ?? 0, lost);
     const short = tasks.running < tasks.desired || nodes.ready < nodes.all;
     const title = `${short ? "▲ " : ""}${nodes.ready}/${nodes.all} nodes, ${tasks.running}/${tasks.desired} tasks · watch`;
-    if (store.known && document.title !== title) document.title = title;
+    if (document.title !== title) document.title = title;
   }
 
   connected(status) {

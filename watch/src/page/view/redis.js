@@ -8,6 +8,8 @@ const SAMPLES = 60;
 const EVERY = 2_000;
 
 export class Redis {
+  needs = ["redis"];
+
   constructor() {
     this.count = document.getElementById("count");
     this.value = document.getElementById("count-value");
@@ -65,8 +67,10 @@ export class Redis {
   }
 
   // Visits a second, over the last two minutes.
-  tick(now, { store }) {
+  tick(context) {
+    const { store } = context;
     if (!store.redis) return;
+    const now = context.now();
     const { count } = store.redis;
     const last = this.samples.at(-1);
     if (count != null && (!last || now - last.now >= EVERY)) {

@@ -7,11 +7,15 @@ import { element, icon, Keyed, setData, setHidden, setStyle, setText } from "./d
 const names = new Intl.Collator("en", { numeric: true });
 
 export class Services {
+  needs = ["nodes", "services", "tasks", "filter"];
+
   constructor() {
     this.list = new Keyed(document.querySelector("#services tbody"), (id) => new Row(id));
   }
 
-  update(context) {
+  update(context, changes) {
+    // A task shows in a service's row only while the service is being updated.
+    if (!changes.has("services") && ![...context.store.services.values()].some(isMoving)) return;
     const services = [...context.store.services].sort(([, a], [, b]) => names.compare(a.name, b.name));
     this.list.show(services.map(([id, service]) => [id, { context, id, service }]));
   }

@@ -10,6 +10,8 @@ const MOST = 300;
 const PAUSE = 500;
 
 export class Timeline {
+  needs = ["timeline"];
+
   constructor() {
     this.list = document.getElementById("timeline");
     this.more = document.getElementById("timeline-more");

@@ -5,6 +5,8 @@ import { isMoving, isNews, isRollback, isStuck, progress } from "../model.js";
 import { element, icon, Keyed, setAttribute, setData, setHidden, setStyle, setText } from "./dom.js";
 
 export class Updates {
+  needs = ["nodes", "services", "tasks", "filter"];
+
   constructor() {
     this.root = document.getElementById("updates");
     this.list = new Keyed(this.root.querySelector("ul"), () => new Row());
@@ -17,6 +19,10 @@ export class Updates {
     news.sort(([, a], [, b]) => (b.update.started_at ?? 0) - (a.update.started_at ?? 0) || (a.name < b.name ? -1 : 1));
     setHidden(this.root, news.length === 0);
     this.list.show(news.map(([id, service]) => [id, { context, id, service, now }]));
+  }
+
+  tick(context) {
+    this.update(context);
   }
 }
 
