@@ -1,5 +1,7 @@
 //! What goes through a channel as one message.
 
+use std::time::Duration;
+
 use crate::{
     alert::{
         condition::Subject,
@@ -111,6 +113,26 @@ impl Notice {
         threads.dedup();
         threads
     }
+}
+
+/// Why a message was not sent, or not to all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// In words, without secrets.
+    pub error: String,
+    /// What to do.
+    pub retry: Retry,
+}
+
+/// What helps against a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Trying again, at the earliest after this time.
+    After(Duration),
+    /// Nothing but somebody who looks at it.
+    Hopeless,
+    /// Nothing more needs to be sent: some have got it.
+    Partial,
 }
 
 /// What is asked of the ledger to say this.

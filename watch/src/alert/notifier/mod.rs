@@ -9,7 +9,9 @@
 //! finds the matter done; so it acts only when those before it do not. While the ledger cannot be used they
 //! wait longer, and then say it: twice is better than not at all.
 
+mod config;
 mod group;
+mod log_sync;
 mod receiver;
 #[cfg(test)]
 mod simulation;
@@ -20,46 +22,19 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use self::receiver::State;
 pub use self::{
-    group::{Item, Job, Kind, Notice},
-    receiver::{Failure, Line, Retry},
+    config::{Delays, Line, Orders},
+    group::{Failure, Item, Job, Kind, Notice, Retry},
+    log_sync::Push,
 };
 use super::{
     alert_states::{Machine, Phase},
     condition::Condition,
-    notification_log::{Book, Told, Verdict, Word},
+    notification_log::{Told, Verdict, Word},
     position::rank,
-    rule::{Rule, Rules},
+    rule::Rule,
     rules::{Observation, Restarts, conditions},
-    silence::Silence,
 };
 use crate::cluster_state::{Alert, ClusterState, Millis, Severity};
-
-/// When the ledger is back, those behind the leader give it so long to write down what it has said.
-/// They also wait so long after each other when the ledger works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Delays {
-    /// What is found together is told together.
-    pub group_wait: Millis,
-    /// Between two messages of one rule that are not critical.
-    pub group_interval: Millis,
-    /// For each rank, when the ledger works.
-    pub takeover: Millis,
-    /// For each rank, when it does not.
-    pub blind: Millis,
-}
-
-/// What a desk goes by.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Orders {
-    /// The rules.
-    pub rules: Rules,
-    /// What nobody wants to hear.
-    pub silences: Vec<Silence>,
-    /// The channels.
-    pub lines: Vec<Line>,
-    /// How long to wait.
-    pub delays: Delays,
-}
 
 /// All that one instance knows of alerts and their announcement.
 #[derive(Debug)]
@@ -78,48 +53,6 @@ pub struct Desk {
     has_ledger: bool,
     /// For ids of notices.
     notices: u64,
-}
-
-/// What to write into the ledger, and to read from it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Push {
-    owner: String,
-    /// What was said and is not there yet, with how long ago that was.
-    told: Vec<(String, String, Told, Millis)>,
-    /// What should be there: a ledger may lose what it had.
-    known: Vec<(String, String, Told, Millis)>,
-    /// What is being said without a claim.
-    claimed: Vec<(String, String)>,
-    released: Vec<(String, String)>,
-    seen: Vec<String>,
-    /// When this was made.
-    at: Millis,
-}
-
-/// For so long the others are kept from what is being said without a claim.
-const HOLD: Millis = 20_000;
-
-impl Push {
-    /// Writes into `book`, and reads what it has: how long ago that was said stands in `at`.
-    pub fn apply(&self, book: &mut Book, now: Millis) -> Vec<(String, String, Told)> {
-        for (channel, fingerprint, told, age) in &self.told {
-            book.record(&self.owner, channel, fingerprint, Told { at: now - age, ..told.clone() });
-        }
-        for (channel, fingerprint, told, age) in &self.known {
-            book.remind(channel, fingerprint, Told { at: now - age, ..told.clone() });
-        }
-        for (channel, fingerprint) in &self.claimed {
-            book.hold(&self.owner, channel, fingerprint, HOLD, now);
-        }
-        for (channel, fingerprint) in &self.released {
-            book.release(&self.owner, channel, fingerprint);
-        }
-        book.see(&self.owner, self.seen.iter().map(String::as_str), now);
-        let age = |told: &Told| Told { at: now - told.at, ..told.clone() };
-        book.told()
-            .map(|(channel, fingerprint, told)| (channel.to_owned(), fingerprint.to_owned(), age(told)))
-            .collect()
-    }
 }
 
 impl Desk {
@@ -167,7 +100,7 @@ impl Desk {
         let mut found = conditions(cluster, &self.restarts, &self.orders.rules, now);
         self.failing(&mut found, now);
         let lines = &self.lines;
-        let keep = |fingerprint: &str| lines.values().any(|line| line.owes(fingerprint));
+        let keep = |fingerprint: &str| lines.values().any(|line| line.needs_notification(fingerprint));
         self.machine.observe(found, &self.orders.rules, &self.orders.silences, now, keep);
         self.compare(now);
     }
@@ -178,7 +111,7 @@ impl Desk {
             return;
         }
         for (name, state) in &self.lines {
-            let Some(error) = state.trouble(now) else { continue };
+            let Some(error) = state.error(now) else { continue };
             let what = format!("{name}@{}", if self.node.is_empty() { &self.me } else { &self.node });
             let severity = self.orders.rules.of(Rule::ChannelFailing).severity.unwrap_or(Severity::Critical);
             let summary = format!("messages cannot be sent by {name}: {error}");
@@ -192,7 +125,7 @@ impl Desk {
     fn compare(&mut self, now: Millis) {
         for state in self.lines.values_mut() {
             if !self.has_ledger {
-                state.settle();
+                state.discard_log_changes();
             }
             state.compare(self.machine.alerts(), now);
         }
@@ -225,12 +158,12 @@ impl Desk {
         let granted = match verdicts {
             Ok(verdicts) => {
                 self.ledger_since.get_or_insert(now);
-                line.judged(job, verdicts, now)
+                line.claimed(job, verdicts, now)
             }
             Err(()) => {
                 self.ledger_since = None;
                 let wait = i64::from(self.rank).saturating_mul(self.orders.delays.blind);
-                line.unjudged(job, wait, now)
+                line.unclaimed(job, wait, now)
             }
         };
         let id = format!("{}.{:x}.{}", self.me, now, self.notices);
@@ -259,7 +192,7 @@ impl Desk {
     /// Something was said that the ledger does not have yet.
     #[must_use]
     pub fn is_ahead(&self) -> bool {
-        self.lines.values().any(State::is_ahead)
+        self.lines.values().any(State::is_unlogged)
     }
 
     /// How long after its last use the ledger is to be used again. While there is something to say, whoever
@@ -271,7 +204,7 @@ impl Desk {
         const IDLE: Millis = 5000;
         if self.is_ahead() {
             AHEAD
-        } else if self.ledger_since.is_none() || self.lines.values().any(State::is_waiting) {
+        } else if self.ledger_since.is_none() || self.lines.values().any(State::has_pending) {
             WAITING
         } else {
             IDLE
@@ -282,11 +215,11 @@ impl Desk {
     #[must_use]
     pub fn push(&self, now: Millis) -> Push {
         let mut push = Push { owner: self.me.clone(), at: now, ..Push::default() };
-        for (name, state) in &self.lines {
-            state.push(name, &mut push, now);
+        for state in self.lines.values() {
+            state.push(&mut push, now);
         }
         // Only an end that somebody waits for can be held up.
-        let is_told = |fingerprint: &String| self.lines.values().any(|line| line.owes(fingerprint));
+        let is_told = |fingerprint: &String| self.lines.values().any(|line| line.needs_notification(fingerprint));
         let seen = self.machine.alerts().iter().filter(|(fingerprint, alert)| {
             alert.seen && matches!(alert.phase, Phase::Firing { .. }) && is_told(fingerprint)
         });
@@ -313,7 +246,7 @@ impl Desk {
             {
                 self.machine.adopt(condition, told.since);
             }
-            state.learn(fingerprint, told);
+            state.learn(&fingerprint, told);
         }
         self.compare(now);
     }

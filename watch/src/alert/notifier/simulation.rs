@@ -12,7 +12,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    alert::rule::Rule,
+    alert::{
+        notification_log::Book,
+        rule::{Rule, Rules},
+    },
     cluster_state::{Node, NodeRole, NodeState, Source},
 };
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::alert::{notification_log::Book, rule::Rules, silence::Silence};
 use crate::cluster_state::{
     Edge, Endpoint, Node, NodeRole, NodeState, Pool, Quorum, Redis, RedisServer, Role, Service, Source, Task, TaskState,
 };

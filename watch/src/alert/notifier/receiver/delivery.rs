@@ -1,121 +1,110 @@
-//! Pure: what was said through a channel, what came of trying to, and what the ledger has of it.
+//! Pure: what came of sending, and what the log has of it.
 
-use super::{Failing, Failure, HOPELESS, Known, Retry, State};
+use super::{
+    State,
+    entry::{Claim, Last},
+    failing::Failing,
+};
 use crate::{
     alert::{
         notification_log::{Told, Word},
-        notifier::{Kind, Notice, Push},
+        notifier::{
+            group::{Failure, Notice, Retry},
+            log_sync::Push,
+        },
         rule::Rule,
-        time::millis,
     },
     cluster_state::Millis,
 };
 
+/// The pause after a permanent failure, during which an operator may have removed its cause.
+const HOPELESS: Millis = 15 * 60_000;
+
 impl State {
-    /// What came of a message.
+    /// Takes the outcome of sending a notification.
     pub(in crate::alert::notifier) fn sent(&mut self, notice: &Notice, outcome: Result<(), Failure>, now: Millis) {
-        self.is_busy = false;
-        self.unclaimed.clear();
-        let is_told = match &outcome {
-            Ok(()) => true,
-            Err(failure) => failure.retry == Retry::Partial,
-        };
+        self.finish();
+        let retry = outcome.as_ref().err().map(|failure| failure.retry);
+        let is_sent = matches!(retry, None | Some(Retry::Partial));
         for item in &notice.items {
-            let fingerprint = item.fingerprint.clone();
-            if is_told {
-                self.wanted.remove(&fingerprint);
-                self.attempted.remove(&fingerprint);
-                let thread = item.thread.as_ref().unwrap_or(&notice.id).clone();
-                let told = Told {
+            let entry = self.entry(&item.fingerprint);
+            if is_sent {
+                entry.sent(Told {
                     word: notice.kind.word(),
                     at: now,
-                    thread,
+                    thread: item.thread.as_ref().unwrap_or(&notice.id).clone(),
                     rule: notice.rule.to_owned(),
                     severity: item.severity,
                     since: item.since,
                     summary: item.summary.clone(),
                     subject: item.subject.clone(),
-                };
-                self.known.insert(fingerprint, Known { told, is_ahead: true });
+                });
             } else {
-                if notice.kind != Kind::Resolved {
-                    self.attempted.insert(fingerprint.clone());
-                }
-                self.released.insert(fingerprint);
+                entry.failed(notice.kind);
+            }
+            if retry == Some(Retry::Hopeless) {
+                entry.not_before = Some(now + HOPELESS);
             }
         }
-        if let Some(rule) = Rule::named(notice.rule).filter(|_| is_told) {
-            self.said.insert(rule, now);
+        if let Some(rule) = Rule::named(notice.rule).filter(|_| is_sent) {
+            self.last_sent.insert(rule, now);
         }
         match outcome {
-            // What was only written down says nothing about the channel.
+            // A notification that was only logged says nothing about the receiver.
             Ok(()) if notice.silent => {}
             Ok(()) => self.failing = None,
-            Err(failure) => self.failed(notice, failure, now),
+            Err(failure) => self.failing = Some(Failing::after(self.failing.as_ref(), failure, now)),
         }
     }
 
-    fn failed(&mut self, notice: &Notice, failure: Failure, now: Millis) {
-        let times = self.failing.as_ref().map_or(0, |failing| failing.times) + 1;
-        let again = match failure.retry {
-            Retry::After(pause) => now.saturating_add(millis(pause)),
-            Retry::Partial => now,
-            Retry::Hopeless => {
-                let until = now + HOPELESS;
-                self.held.extend(notice.items.iter().map(|item| (item.fingerprint.clone(), until)));
-                now
+    /// Adds to `push` what the log should have, including what it had once and may have lost.
+    pub(in crate::alert::notifier) fn push(&self, push: &mut Push, now: Millis) {
+        let name = &self.line.name;
+        for (fingerprint, entry) in &self.entries {
+            if let Some(Last { told, is_logged }) = &entry.last {
+                let logged = (name.clone(), fingerprint.clone(), told.clone(), now - told.at);
+                if !is_logged {
+                    push.told.push(logged);
+                } else if told.word == Word::Firing {
+                    push.known.push(logged);
+                }
             }
-        };
-        let is_grave = !matches!(failure.retry, Retry::After(_));
-        self.failing = Some(Failing { error: failure.error, times, is_grave, last: now, again });
-    }
-
-    /// What the ledger should have of it. Also what it had once and may have lost.
-    pub(in crate::alert::notifier) fn push(&self, name: &str, push: &mut Push, now: Millis) {
-        for (fingerprint, known) in &self.known {
-            let entry = (name.to_owned(), fingerprint.clone(), known.told.clone(), now - known.told.at);
-            if known.is_ahead {
-                push.told.push(entry);
-            } else if known.told.word == Word::Firing {
-                push.known.push(entry);
+            match entry.claim {
+                Claim::UpToDate => {}
+                Claim::Missing => push.claimed.push((name.clone(), fingerprint.clone())),
+                Claim::Released => push.released.push((name.clone(), fingerprint.clone())),
             }
         }
-        push.claimed.extend(self.unclaimed.iter().map(|fingerprint| (name.to_owned(), fingerprint.clone())));
-        push.released.extend(self.released.iter().map(|fingerprint| (name.to_owned(), fingerprint.clone())));
     }
 
-    /// The ledger has it.
+    /// The log has taken `push`.
     pub(in crate::alert::notifier) fn pushed(&mut self, push: &Push) {
-        for (channel, fingerprint, told, _) in &push.told {
-            if *channel == self.line.name
-                && let Some(known) = self.known.get_mut(fingerprint)
-                && known.told == *told
-            {
-                known.is_ahead = false;
+        for (_, fingerprint, told, _) in push.told.iter().filter(|(channel, ..)| *channel == self.line.name) {
+            if let Some(entry) = self.entries.get_mut(fingerprint) {
+                entry.logged(told);
             }
         }
-        for (channel, fingerprint) in &push.released {
-            if *channel == self.line.name {
-                self.released.remove(fingerprint);
+        for (_, fingerprint) in push.released.iter().filter(|(channel, _)| *channel == self.line.name) {
+            if let Some(entry) = self.entries.get_mut(fingerprint).filter(|entry| entry.claim == Claim::Released) {
+                entry.claim = Claim::UpToDate;
             }
         }
     }
 
-    /// What the ledger says was announced, unless something newer is known.
-    pub(in crate::alert::notifier) fn learn(&mut self, fingerprint: String, told: Told) {
-        match self.known.get(&fingerprint) {
-            Some(known) if known.told.at >= told.at => {}
-            // The same, seen through another clock.
-            Some(known)
-                if known.told.thread == told.thread
-                    && known.told.word == told.word
-                    && !is_later(&told, &known.told) => {}
-            _ => drop(self.known.insert(fingerprint, Known { told, is_ahead: false })),
+    /// Takes over what the log says was sent.
+    pub(in crate::alert::notifier) fn learn(&mut self, fingerprint: &str, told: Told) {
+        self.entry(fingerprint).learn(told);
+    }
+
+    /// There is no log, so nothing has to be written to it.
+    pub(in crate::alert::notifier) fn discard_log_changes(&mut self) {
+        for entry in self.entries.values_mut() {
+            if entry.claim == Claim::Released {
+                entry.claim = Claim::UpToDate;
+            }
+            if let Some(last) = &mut entry.last {
+                last.is_logged = true;
+            }
         }
     }
-}
-
-/// Said again, not only read again.
-fn is_later(told: &Told, known: &Told) -> bool {
-    told.at - known.at > 10_000
 }

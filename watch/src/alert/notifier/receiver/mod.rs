@@ -1,197 +1,104 @@
-//! Pure: one channel's part of a desk.
+//! Pure: what one receiver should send, one notification at a time.
 
 mod delivery;
+mod entry;
+mod failing;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
+use std::collections::BTreeMap;
+
+use self::{
+    entry::{Claim, Entry, Pending},
+    failing::{Failing, times},
 };
-
 use super::{
-    Delays,
-    group::{Item, Job, Kind, Notice, ask},
+    config::{Delays, Line},
+    group::{Job, Kind, Notice, ask},
 };
 use crate::{
     alert::{
         alert_states::{Alert, Phase},
-        notification_log::{Told, Verdict, Want, Word, covers},
+        notification_log::{Told, Verdict, Want},
         rule::Rule,
     },
     cluster_state::{Millis, Severity},
 };
 
-/// A channel, as far as it matters here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line {
-    /// Its name.
-    pub name: String,
-    /// What matters less is not said through it.
-    pub minimum: Severity,
-    /// Whether it is told of ends.
-    pub resolved: bool,
-    /// What goes on for so long is told again.
-    pub repeat: Millis,
-}
-
-/// Why a message was not sent, or not to all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// In words, without secrets.
-    pub error: String,
-    /// What to do.
-    pub retry: Retry,
-}
-
-/// What helps against a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// Trying again, at the earliest after this time.
-    After(Duration),
-    /// Nothing but somebody who looks at it.
-    Hopeless,
-    /// Nothing more needs to be sent: some have got it.
-    Partial,
-}
-
-/// What the ledger says is done is looked at again after this time, if it still seems to be to do.
+/// The pause before an alert is looked at again that the log says is done but still seems pending.
 const DONE: Millis = 5000;
 
-/// What has no hope is tried again after so long: somebody may have looked at it.
-const HOPELESS: Millis = 15 * 60_000;
-
-/// While another one is about to say it, or the ledger is away, one looks again after this time.
+/// The longest pause while another instance holds the claim, and the pause while the log is unavailable.
 const AGAIN: Millis = 1000;
 
-/// So long after its last failure a channel that nobody needs counts as good again.
-const FAILED: Millis = 20 * 60_000;
-
-/// For so long it is remembered that an end was announced.
-const REMEMBERED: Millis = 60 * 60_000;
-
-/// What is known of one channel.
+/// What one receiver has sent and should send.
 #[derive(Debug, Default)]
 pub(super) struct State {
     line: Line,
-    /// What was announced through it, as far as this instance knows.
-    known: BTreeMap<String, Known>,
-    /// What there is to say, and since when.
-    wanted: BTreeMap<String, (Kind, Millis)>,
-    /// What is not to be tried before a time.
-    held: BTreeMap<String, Millis>,
-    /// What was to be said and could not be sent.
-    attempted: BTreeSet<String>,
-    /// What is being said without a claim, which is made up for as soon as the ledger is back.
-    unclaimed: BTreeSet<String>,
-    /// Claims to be given back.
-    released: BTreeSet<String>,
-    /// When something was said last, by rule.
-    said: BTreeMap<Rule, Millis>,
-    /// A job is under way.
+    /// By fingerprint.
+    entries: BTreeMap<String, Entry>,
+    /// When a notification of each rule was last sent.
+    last_sent: BTreeMap<Rule, Millis>,
+    /// A job is being claimed or sent.
     is_busy: bool,
     failing: Option<Failing>,
 }
 
-/// An alert of which there is something to say, and since when.
+/// An alert with a pending notification, and since when that has been pending.
 type Member<'a> = (&'a String, &'a Alert, Millis);
 
-#[derive(Debug)]
-struct Known {
-    told: Told,
-    /// The ledger does not have it.
-    is_ahead: bool,
-}
-
-#[derive(Debug)]
-struct Failing {
-    error: String,
-    /// In a row.
-    times: u32,
-    /// One is enough to tell.
-    is_grave: bool,
-    last: Millis,
-    again: Millis,
-}
-
 impl State {
+    /// The same state under another configuration, which may be what helps against failures.
     pub(super) fn with(mut self, line: Line) -> Self {
         self.line = line;
-        // New orders may be what helps.
-        self.held.clear();
+        self.entries.values_mut().for_each(|entry| entry.not_before = None);
         self.failing = None;
         self
     }
 
-    /// An end, or something that could not be told yet, is still to be said.
-    pub(super) fn owes(&self, fingerprint: &str) -> bool {
-        self.attempted.contains(fingerprint)
-            || self.known.get(fingerprint).is_some_and(|known| known.told.word == Word::Firing)
+    /// The end of the alert, or a notification that failed, must still be sent.
+    pub(super) fn needs_notification(&self, fingerprint: &str) -> bool {
+        self.entries.get(fingerprint).is_some_and(Entry::needs_notification)
     }
 
-    /// What is wrong with it.
-    pub(super) fn trouble(&self, now: Millis) -> Option<&str> {
-        let failing = self.failing.as_ref()?;
-        let is_lasting = failing.is_grave || failing.times > 1;
-        (is_lasting && now - failing.last < FAILED).then_some(&failing.error)
+    /// Why the receiver fails, if it does.
+    pub(super) fn error(&self, now: Millis) -> Option<&str> {
+        self.failing.as_ref()?.error(now)
     }
 
-    /// Finds what there is to say.
+    /// A notification is pending.
+    pub(super) fn has_pending(&self) -> bool {
+        self.entries.values().any(|entry| entry.pending.is_some())
+    }
+
+    /// The log lacks something that this receiver did.
+    pub(super) fn is_unlogged(&self) -> bool {
+        self.entries.values().any(Entry::is_unlogged)
+    }
+
+    /// How many notifications are remembered.
+    #[cfg(test)]
+    pub(super) fn remembers(&self) -> usize {
+        self.entries.values().filter(|entry| entry.last.is_some()).count()
+    }
+
+    /// Decides which notifications are pending.
     pub(super) fn compare(&mut self, alerts: &BTreeMap<String, Alert>, now: Millis) {
-        let mut wanted = BTreeMap::new();
-        for (fingerprint, alert) in alerts {
-            if let Some(kind) = self.wants(fingerprint, alert, now) {
-                let since = self.wanted.get(fingerprint).filter(|(before, _)| *before == kind);
-                wanted.insert(fingerprint.clone(), (kind, since.map_or(now, |(_, since)| *since)));
-            }
-        }
-        self.wanted = wanted;
-        self.held.retain(|fingerprint, until| *until > now && alerts.contains_key(fingerprint));
-        let (known, wanted) = (&self.known, &self.wanted);
-        self.attempted.retain(|fingerprint| match alerts.get(fingerprint).map(|alert| alert.phase) {
-            Some(Phase::Firing { .. }) => known.get(fingerprint).is_none_or(|known| known.told.word != Word::Firing),
-            Some(Phase::Resolved { .. }) => wanted.contains_key(fingerprint),
-            // What is back before its end could be told may go again.
-            Some(Phase::Pending) => true,
-            None => false,
+        let line = &self.line;
+        self.entries.retain(|fingerprint, entry| {
+            entry.update(alerts.get(fingerprint), line, now);
+            !entry.is_empty()
         });
-        self.known
-            .retain(|_, known| known.is_ahead || known.told.word == Word::Firing || now - known.told.at < REMEMBERED);
-    }
-
-    fn wants(&self, fingerprint: &str, alert: &Alert, now: Millis) -> Option<Kind> {
-        let condition = &alert.condition;
-        let told = self.known.get(fingerprint).map(|known| &known.told);
-        let accepts =
-            condition.severity >= self.line.minimum && condition.not_through.as_ref() != Some(&self.line.name);
-        match alert.phase {
-            Phase::Pending => None,
-            Phase::Firing { at, .. } => {
-                let to_be_told = accepts
-                    && alert.seen
-                    && alert.inhibited_by.is_none()
-                    && alert.silenced_until.is_none()
-                    && match told {
-                        None => true,
-                        Some(told) if told.word == Word::Resolved => !covers(told.at, at, now),
-                        Some(told) => {
-                            condition.severity > told.severity || self.is_due_again(condition.severity, told, now)
-                        }
-                    };
-                to_be_told.then_some(Kind::Firing)
+        for (fingerprint, alert) in alerts {
+            if !self.entries.contains_key(fingerprint) {
+                let mut entry = Entry::default();
+                entry.update(Some(alert), line, now);
+                if !entry.is_empty() {
+                    self.entries.insert(fingerprint.clone(), entry);
+                }
             }
-            Phase::Resolved { fired, .. } => match told {
-                Some(told) if told.word == Word::Firing => Some(Kind::Resolved),
-                Some(told) if covers(told.at, fired, now) => None,
-                _ => (accepts && self.attempted.contains(fingerprint)).then_some(Kind::Late),
-            },
         }
     }
 
-    fn is_due_again(&self, severity: Severity, told: &Told, now: Millis) -> bool {
-        // What is only good to know is good to know once.
-        severity > Severity::Info && now - told.at >= self.line.repeat
-    }
-
-    /// What is due, as one message's worth. `from` is when ranks begin to count at the earliest.
+    /// The next group that is due. Waiting for `rank_wait` begins at `from` at the earliest.
     pub(super) fn next(
         &mut self,
         alerts: &BTreeMap<String, Alert>,
@@ -200,24 +107,25 @@ impl State {
         from: Millis,
         now: Millis,
     ) -> Option<Job> {
-        if self.is_busy || self.failing.as_ref().is_some_and(|failing| failing.again > now) {
+        if self.is_busy || self.failing.as_ref().is_some_and(|failing| failing.is_paused(now)) {
             return None;
         }
         let mut groups: BTreeMap<(Kind, Rule), Vec<Member<'_>>> = BTreeMap::new();
-        for (fingerprint, (kind, since)) in &self.wanted {
+        for (fingerprint, entry) in &self.entries {
+            let Some(Pending { kind, since }) = entry.pending else { continue };
             let Some(alert) = alerts.get(fingerprint) else { continue };
-            let may_claim = self.held.get(fingerprint).is_none_or(|until| *until <= now)
-                && (*since).max(from).saturating_add(rank_wait) <= now;
+            let may_claim =
+                entry.not_before.is_none_or(|until| until <= now) && since.max(from).saturating_add(rank_wait) <= now;
             if may_claim {
-                groups.entry((*kind, alert.condition.rule)).or_default().push((fingerprint, alert, *since));
+                groups.entry((kind, alert.condition.rule)).or_default().push((fingerprint, alert, since));
             }
         }
         let is_due = |rule: Rule, members: &[Member<'_>]| {
             let first = members.iter().map(|(_, _, since)| since.saturating_add(delays.group_wait)).min();
             let is_critical = members.iter().any(|(_, alert, _)| alert.condition.severity == Severity::Critical);
-            let earliest = self.said.get(&rule).filter(|_| !is_critical);
+            let last = self.last_sent.get(&rule).filter(|_| !is_critical);
             first.is_some_and(|due| due <= now)
-                && earliest.is_none_or(|said| said.saturating_add(delays.group_interval) <= now)
+                && last.is_none_or(|last| last.saturating_add(delays.group_interval) <= now)
         };
         let ((kind, rule), members) = groups.into_iter().find(|((_, rule), members)| is_due(*rule, members))?;
         let repeat = self.line.repeat;
@@ -228,45 +136,50 @@ impl State {
             (Want { fingerprint: fingerprint.clone(), ask }, since)
         };
         let wants: Vec<_> = members.into_iter().map(want).collect();
-        // A claim that is made anew must not be given back.
         for (want, _) in &wants {
-            self.released.remove(&want.fingerprint);
+            // A new claim must not be released because an older one was to be.
+            self.entry(&want.fingerprint).claim = Claim::UpToDate;
         }
         self.is_busy = true;
         Some(Job { line: self.line.name.clone(), kind, rule, wants })
     }
 
-    /// What of a job may be said.
-    pub(super) fn judged(&mut self, job: &Job, verdicts: Vec<Verdict>, now: Millis) -> Vec<String> {
+    /// Takes the results of a claim, and returns the alerts that may be sent.
+    pub(super) fn claimed(&mut self, job: &Job, verdicts: Vec<Verdict>, now: Millis) -> Vec<String> {
         let mut granted = Vec::new();
-        for ((want, _), verdict) in job.wants.iter().zip(verdicts) {
-            let fingerprint = want.fingerprint.clone();
+        for ((Want { fingerprint, .. }, _), verdict) in job.wants.iter().zip(verdicts) {
+            let entry = self.entry(fingerprint);
             match verdict {
-                Verdict::Granted => granted.push(fingerprint),
+                Verdict::Granted => granted.push(fingerprint.clone()),
                 Verdict::Done(Some(told)) => {
-                    self.held.insert(fingerprint.clone(), now + DONE);
-                    self.learn(fingerprint, Told { at: now - told.at, ..*told });
+                    entry.not_before = Some(now + DONE);
+                    entry.learn(Told { at: now - told.at, ..*told });
                 }
-                // Nobody has announced what is over, so nobody waits for its end.
-                Verdict::Done(None) => drop(self.known.remove(&fingerprint)),
-                Verdict::Busy(left) => drop(self.held.insert(fingerprint, now + left.min(AGAIN))),
-                Verdict::Held => drop(self.held.insert(fingerprint, now + AGAIN)),
+                // The beginning was not announced, so the end need not be.
+                Verdict::Done(None) => entry.last = None,
+                Verdict::Busy(left) => entry.not_before = Some(now + left.min(AGAIN)),
+                Verdict::Held => entry.not_before = Some(now + AGAIN),
             }
         }
         granted
     }
 
-    /// What of a job is said without a claim: all that has waited for long enough.
-    pub(super) fn unjudged(&mut self, job: &Job, wait: Millis, now: Millis) -> Vec<String> {
-        let (ripe, green): (Vec<_>, Vec<_>) =
-            job.wants.iter().partition(|(_, since)| since.saturating_add(wait) <= now);
-        self.held.extend(green.into_iter().map(|(want, _)| (want.fingerprint.clone(), now + AGAIN)));
-        let ripe: Vec<_> = ripe.into_iter().map(|(want, _)| want.fingerprint.clone()).collect();
-        self.unclaimed.extend(ripe.iter().cloned());
-        ripe
+    /// Returns the alerts of a job to send without a claim: those that have waited for `wait`.
+    pub(super) fn unclaimed(&mut self, job: &Job, wait: Millis, now: Millis) -> Vec<String> {
+        let mut ready = Vec::new();
+        for (Want { fingerprint, .. }, since) in &job.wants {
+            let entry = self.entry(fingerprint);
+            if since.saturating_add(wait) <= now {
+                entry.claim = Claim::Missing;
+                ready.push(fingerprint.clone());
+            } else {
+                entry.not_before = Some(now + AGAIN);
+            }
+        }
+        ready
     }
 
-    /// The message that says it; without one, the job is over.
+    /// Makes a notification of the granted alerts that still need it. Without any, the job is over.
     pub(super) fn notice(
         &mut self,
         id: String,
@@ -276,63 +189,38 @@ impl State {
     ) -> Option<Notice> {
         let mut items = Vec::new();
         for fingerprint in granted {
-            let is_wanted = self.wanted.get(fingerprint).is_some_and(|(kind, _)| *kind == job.kind);
+            let entry = self.entry(fingerprint);
+            let is_pending = entry.pending.is_some_and(|pending| pending.kind == job.kind);
             match alerts.get(fingerprint) {
-                Some(alert) if is_wanted => items.push(self.item(fingerprint, alert)),
-                // Things have changed meanwhile.
-                _ => drop(self.released.insert(fingerprint.clone())),
+                Some(alert) if is_pending => items.push(entry.item(fingerprint, alert)),
+                // The alert has changed since it was claimed.
+                _ => entry.claim = Claim::Released,
             }
         }
         if items.is_empty() {
-            self.is_busy = false;
-            self.unclaimed.clear();
+            self.finish();
             return None;
         }
         let silent = job.kind == Kind::Resolved && !self.line.resolved;
-        let failures = self.failing.as_ref().map_or(0, |failing| failing.times);
+        let failures = times(self.failing.as_ref());
         Some(Notice { id, line: job.line.clone(), kind: job.kind, rule: job.rule.name(), items, silent, failures })
     }
 
-    fn item(&self, fingerprint: &str, alert: &Alert) -> Item {
-        let told = self.known.get(fingerprint).map(|known| &known.told);
-        let told = told.filter(|told| told.word == Word::Firing);
-        let is_over = matches!(alert.phase, Phase::Resolved { .. });
-        Item {
-            fingerprint: fingerprint.to_owned(),
-            // What ends is what was announced.
-            severity: told.filter(|_| is_over).map_or(alert.condition.severity, |told| told.severity),
-            summary: alert.condition.summary.clone(),
-            subject: alert.condition.subject.clone(),
-            since: alert.since,
-            ended: match alert.phase {
-                Phase::Resolved { at, .. } => Some(at),
-                Phase::Pending | Phase::Firing { .. } => None,
-            },
-            thread: told.map(|told| told.thread.clone()),
+    /// The job is over, and nothing is being sent any more.
+    fn finish(&mut self) {
+        self.is_busy = false;
+        for entry in self.entries.values_mut().filter(|entry| entry.claim == Claim::Missing) {
+            entry.claim = Claim::UpToDate;
         }
     }
 
-    /// There is something to say.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.wanted.is_empty()
-    }
-
-    /// Nobody keeps a ledger, so nothing has to be written down.
-    pub(super) fn settle(&mut self) {
-        self.released.clear();
-        self.known.values_mut().for_each(|known| known.is_ahead = false);
-    }
-
-    #[cfg(test)]
-    pub(super) fn remembers(&self) -> usize {
-        self.known.len()
-    }
-
-    pub(super) fn is_ahead(&self) -> bool {
-        !self.released.is_empty() || self.known.values().any(|known| known.is_ahead)
+    /// The state of one alert. `compare` removes entries that say nothing.
+    fn entry(&mut self, fingerprint: &str) -> &mut Entry {
+        self.entries.entry(fingerprint.to_owned()).or_default()
     }
 }
 
+/// When the alert began to fire.
 fn fired(alert: &Alert) -> Millis {
     match alert.phase {
         Phase::Firing { at, .. } => at,
