@@ -6,7 +6,10 @@ use http::{HeaderName, HeaderValue, Uri};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
 use rustls::pki_types::CertificateDer;
 
-use super::{Hint, Trouble};
+use super::{
+    tls,
+    trouble::{Hint, Trouble},
+};
 use crate::alert::{settings::Secret, text::clean};
 
 /// So much of an answer is read, for its reason.
@@ -25,7 +28,7 @@ impl Http {
     /// An authority's certificate cannot be used.
     pub fn new(authorities: &[CertificateDer<'static>]) -> Result<Self, String> {
         let client = Client::builder()
-            .tls_backend_preconfigured(super::tls(authorities)?)
+            .tls_backend_preconfigured(tls::config(authorities)?)
             .user_agent(concat!("watch/", env!("CARGO_PKG_VERSION")))
             // Messages and tokens go where they are meant to, or nowhere.
             .redirect(Policy::none())

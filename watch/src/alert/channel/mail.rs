@@ -17,7 +17,7 @@ use lettre::{
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Trouble, http::reason, to_each};
+use super::{http::reason, recipients::to_each, trouble::Trouble};
 use crate::{
     alert::{
         notifier::{Kind, Notice},

@@ -6,19 +6,24 @@
 
 mod http;
 mod mail;
+mod recipients;
 mod sms;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod trouble;
 mod webhook;
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::Instant;
 
 pub use self::http::Http;
 pub(super) use self::http::secrets;
+use self::{
+    recipients::until,
+    trouble::{Hint, Trouble},
+};
 use super::{
     notifier::{Failure, Notice, Retry},
     settings::{Channel, Kind, Settings},
@@ -35,43 +40,6 @@ const LONGEST: Duration = Duration::from_secs(5 * 60);
 
 /// What a server asks for is heard up to this.
 const ASKED: Duration = Duration::from_secs(60 * 60);
-
-/// Why something was not sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// In words, without secrets.
-    pub error: String,
-    /// What would help.
-    pub hint: Hint,
-}
-
-/// What would help against a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hint {
-    /// Trying again, at the earliest after the time that the server asks for.
-    Again(Option<Duration>),
-    /// Nothing but somebody who looks at it.
-    Hopeless,
-    /// Nothing more needs to be sent: some have got it.
-    Partial,
-}
-
-impl Trouble {
-    /// One that may pass.
-    fn passing(error: impl Into<String>) -> Self {
-        Self { error: error.into(), hint: Hint::Again(None) }
-    }
-
-    /// No answer yet, which may come or not.
-    fn late() -> Self {
-        Self::passing("not done in time")
-    }
-
-    /// One that will not.
-    fn lasting(error: impl Into<String>) -> Self {
-        Self { error: error.into(), hint: Hint::Hopeless }
-    }
-}
 
 /// One channel, ready to send.
 #[derive(Debug)]
@@ -153,64 +121,4 @@ impl Sender {
 fn pause(failures: u32, random: f64, asked: Option<Duration>) -> Duration {
     let pause = FIRST.saturating_mul(1 << failures.min(10)).min(LONGEST).mul_f64(0.8 + 0.4 * random);
     asked.map_or(pause, |asked| pause.max(asked.min(ASKED)))
-}
-
-/// One attempt, which ends at `end` at the latest.
-async fn until(end: Instant, attempt: impl Future<Output = Result<(), Trouble>>) -> Result<(), Trouble> {
-    timeout_at(end, attempt).await.unwrap_or_else(|_| Err(Trouble::late()))
-}
-
-/// Sends to each of several, until `end` at the latest. Once some have it, only the others are tried again, and
-/// no more than once: what everybody gets twice helps nobody.
-async fn to_each<T, F>(recipients: &[T], end: Instant, send: impl Fn(&T) -> F) -> Result<(), Trouble>
-where
-    F: Future<Output = Result<(), Trouble>>,
-{
-    const BREATH: Duration = Duration::from_secs(1);
-    let left = || end.saturating_duration_since(Instant::now());
-    // Half of the time, where somebody else may be left to be tried again.
-    let half = if recipients.len() > 1 { Instant::now() + left() / 2 } else { end };
-    let first = join_all(recipients.iter().map(|to| until(half, send(to)))).await;
-    let failed: Vec<_> = recipients.iter().zip(first).filter_map(|(to, result)| Some((to, result.err()?))).collect();
-    if failed.len() == recipients.len() {
-        // What may pass says more than what will not.
-        let worth = |trouble: &Trouble| matches!(trouble.hint, Hint::Again(_));
-        return match failed.into_iter().map(|(_, trouble)| trouble).max_by_key(worth) {
-            Some(trouble) => Err(trouble),
-            None => Ok(()),
-        };
-    }
-    if failed.iter().any(|(_, trouble)| trouble.hint != Hint::Hopeless) {
-        sleep(BREATH.min(left() / 4)).await;
-    }
-    let again = failed.into_iter().map(|(to, trouble)| {
-        let sending = (trouble.hint != Hint::Hopeless).then(|| send(to));
-        async move {
-            match sending {
-                Some(sending) => until(end, sending).await.err(),
-                None => Some(trouble),
-            }
-        }
-    });
-    let left: Vec<_> = join_all(again).await.into_iter().flatten().collect();
-    match left.first() {
-        None => Ok(()),
-        Some(trouble) => {
-            let error = format!("{} of {} did not get it: {}", left.len(), recipients.len(), trouble.error);
-            Err(Trouble { error, hint: Hint::Partial })
-        }
-    }
-}
-
-/// Trusts the system's authorities and some more.
-fn tls(authorities: &[CertificateDer<'static>]) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    // Without any, only connections without TLS work; each other one says that it knows no issuer.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for authority in authorities {
-        roots.add(authority.clone()).map_err(|error| format!("ca_file: {error}"))?;
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(config.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
 }

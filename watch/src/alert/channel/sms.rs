@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Http, Trouble, to_each};
+use super::{http::Http, recipients::to_each, trouble::Trouble};
 use crate::alert::{
     notifier::Notice,
     settings::Sms,

@@ -1,6 +1,8 @@
 use std::sync::Mutex;
 
-use super::*;
+use tokio::time::sleep;
+
+use super::{recipients::to_each, *};
 
 #[test]
 fn pauses_grow_to_a_bound_and_differ() {

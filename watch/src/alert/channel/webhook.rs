@@ -3,8 +3,8 @@
 use http::Uri;
 
 use super::{
-    Http, Trouble,
-    http::{field, secrets, words},
+    http::{Http, field, secrets, words},
+    trouble::Trouble,
 };
 use crate::{
     alert::{

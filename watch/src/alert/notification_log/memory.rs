@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Answer, LedgerError, Snapshot, Store};
+use super::store::{Answer, LedgerError, Snapshot, Store};
 use crate::alert::time::millis;
 
 /// Keeps the book in memory. Its clock is an hour ahead.

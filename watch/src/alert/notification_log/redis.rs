@@ -5,7 +5,7 @@ use std::{fmt, future::Future, pin::Pin};
 use redis::aio::MultiplexedConnection;
 use tokio::sync::Mutex;
 
-use super::{Answer, LedgerError, Snapshot, Store};
+use super::store::{Answer, LedgerError, Snapshot, Store};
 use crate::cluster_state::Millis;
 
 /// The book's key. Names what changes when its shape does.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Observation, lost, named};
+use super::{
+    lookup::{lost, named},
+    observation::Observation,
+};
 use crate::{
     alert::{
         condition::{Condition, Subject},
@@ -30,7 +33,7 @@ pub(super) fn conditions(cluster: &ClusterState, rules: &Rules, now: Millis, fou
             condition
         };
         if let Some(error) = &edge.error {
-            let severity = super::severity(none_answers, Severity::Critical, Severity::Warning);
+            let severity = if none_answers { Severity::Critical } else { Severity::Warning };
             let summary = format!("{name} does not answer: {error}");
             found.conditions.push(about(Condition::new(Rule::EdgeDown, id, severity, summary)));
         }
@@ -97,7 +100,7 @@ fn ending(what: &str, certificate: &Certificate, rules: &Rules, now: Millis) -> 
     if left >= millis(rules.certificate.warning) {
         return None;
     }
-    let severity = super::severity(left < millis(rules.certificate.critical), Severity::Critical, Severity::Warning);
+    let severity = if left < millis(rules.certificate.critical) { Severity::Critical } else { Severity::Warning };
     let end = crate::alert::time::date(certificate.not_after?);
     let summary = match left {
         ..0 => format!("the certificate for {what} ended on {end}: clients refuse it"),

@@ -5,43 +5,22 @@
 //! it stay as they are.
 
 mod edges;
+mod lookup;
 mod nodes;
+mod observation;
 mod redis;
 mod restarts;
 mod services;
 #[cfg(test)]
 mod tests;
 
-pub use self::restarts::{LONGEST_WINDOW, Restarts};
-use super::{
-    condition::{Condition, fingerprint},
-    rule::{Rule, Rules},
+pub use self::{
+    lookup::is_stale,
+    observation::Observation,
+    restarts::{LONGEST_WINDOW, Restarts},
 };
-use crate::cluster_state::{ClusterState, Millis, Node, NodeRole, NodeState, Severity};
-
-/// An engine that has not answered for so long does not know any more, whatever it says.
-const STALE: Millis = 45_000;
-
-/// What was found in one cluster state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observation {
-    /// What is wrong.
-    pub conditions: Vec<Condition>,
-    /// Beginnings of the fingerprints about which nothing is known.
-    pub unknown: Vec<String>,
-}
-
-impl Observation {
-    /// Whether the cluster state tells about this trouble at all.
-    #[must_use]
-    pub fn knows(&self, fingerprint: &str) -> bool {
-        !self.unknown.iter().any(|beginning| fingerprint.starts_with(beginning.as_str()))
-    }
-
-    fn unknown(&mut self, rule: Rule, what: &str) {
-        self.unknown.push(fingerprint(rule, what));
-    }
-}
+use super::rule::{Rule, Rules};
+use crate::cluster_state::{ClusterState, Millis};
 
 /// Everything that is wrong in `cluster`.
 #[must_use]
@@ -74,40 +53,4 @@ pub fn conditions(cluster: &ClusterState, restarts: &Restarts, rules: &Rules, no
         setting.enabled
     });
     found
-}
-
-/// The engine does not tell how things are now.
-#[must_use]
-pub fn is_stale(cluster: &ClusterState, now: Millis) -> bool {
-    let source = &cluster.source;
-    source.error.is_some() || source.at.is_none_or(|at| now - at > STALE)
-}
-
-/// Whether the swarm has lost a node. After a change of leaders the new one knows nothing of any node for
-/// a while; of one that the managers do not reach either it will hear nothing.
-fn is_lost(node: &Node) -> bool {
-    match node.state {
-        NodeState::Down | NodeState::Disconnected => true,
-        NodeState::Unknown => node.role == NodeRole::Manager && node.reachable == Some(false),
-        NodeState::Ready => false,
-    }
-}
-
-/// The fingerprints of the node's own alert, if it is lost: what explains trouble on it.
-fn lost(cluster: &ClusterState, node: &str) -> Option<String> {
-    cluster.nodes.get(node).filter(|node| is_lost(node)).map(|_| fingerprint(Rule::NodeDown, node))
-}
-
-/// A node's name for people.
-fn named(id: &str, node: &Node) -> String {
-    let name = if node.hostname.is_empty() { id } else { &node.hostname };
-    match &node.address {
-        Some(address) => format!("{name} ({address})"),
-        None => name.to_owned(),
-    }
-}
-
-/// `severity`, or `worse` where the second is so.
-fn severity(is_worse: bool, worse: Severity, severity: Severity) -> Severity {
-    if is_worse { worse } else { severity }
 }

@@ -1,6 +1,9 @@
 //! Nodes, managers, and whether the engine still answers.
 
-use super::{Observation, is_lost, named};
+use super::{
+    lookup::{is_lost, is_stale, named},
+    observation::Observation,
+};
 use crate::{
     alert::{
         condition::{Condition, Subject, fingerprint},
@@ -35,7 +38,7 @@ pub(super) fn conditions(cluster: &ClusterState, rules: &Rules, found: &mut Obse
 
 fn down(cluster: &ClusterState, id: &str, node: &Node) -> Condition {
     let drained = node.availability == Availability::Drain;
-    let severity = super::severity(drained, Severity::Warning, Severity::Critical);
+    let severity = if drained { Severity::Warning } else { Severity::Critical };
     let mut summary = format!("{} is down", named(id, node));
     if drained {
         summary.push_str(" (drained)");
@@ -88,7 +91,7 @@ fn at_risk(cluster: &ClusterState, found: &mut Observation) {
 /// Whether nothing can be changed any more. Also told by an engine that cannot tell anything else.
 pub(super) fn quorum_lost(cluster: &ClusterState, now: Millis, found: &mut Observation) {
     let quorum = cluster.quorum;
-    let is_stale = super::is_stale(cluster, now);
+    let is_stale = is_stale(cluster, now);
     if quorum.lost {
         let summary = if is_stale {
             // The last list of nodes is from before; and the other managers may be well.
@@ -136,7 +139,7 @@ fn disk(id: &str, node: &Node, rules: &Rules) -> Option<Condition> {
     if free >= rules.disk.warning {
         return None;
     }
-    let severity = super::severity(free < rules.disk.critical, Severity::Critical, Severity::Warning);
+    let severity = if free < rules.disk.critical { Severity::Critical } else { Severity::Warning };
     let summary = format!(
         "{}: {:.1} GiB of the disk's {:.1} GiB are free ({:.0} %)",
         named(id, node),

@@ -1,6 +1,6 @@
 //! The servers that keep the count.
 
-use super::Observation;
+use super::observation::Observation;
 use crate::{
     alert::{condition::Condition, rule::Rule},
     cluster_state::{ClusterState, Redis, Role, Severity},

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Observation, Restarts, lost};
+use super::{lookup::lost, observation::Observation, restarts::Restarts};
 use crate::{
     alert::{
         condition::{Condition, Subject},
@@ -51,7 +51,7 @@ fn below(id: &str, service: &Service, causes: Option<&BTreeSet<String>>) -> Opti
     if service.mode == Mode::Job || service.running >= service.desired {
         return None;
     }
-    let severity = super::severity(service.running == 0, Severity::Critical, Severity::Warning);
+    let severity = if service.running == 0 { Severity::Critical } else { Severity::Warning };
     let summary = format!("{}: {} of {} tasks run", service.name, service.running, service.desired);
     let mut condition = Condition::new(Rule::ServiceBelow, id, severity, summary);
     condition.causes = causes.into_iter().flatten().cloned().collect();

@@ -3,13 +3,15 @@
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{info, warn};
 
-use super::super::{
-    metrics::{Metrics, Outcome},
-    notification_log::{Ledger, Told, Verdict},
-    notifier::{Job, Push},
+use super::event::Event;
+use crate::{
+    alert::{
+        metrics::{Metrics, Outcome},
+        notification_log::{Ledger, Told, Verdict},
+        notifier::{Job, Push},
+    },
+    cluster_state::Millis,
 };
-use super::Event;
-use crate::cluster_state::Millis;
 
 /// Something to ask the ledger.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! Runs a desk: shows it cluster states, asks the ledger, sends what it says.
 
+mod event;
 mod log_worker;
 mod runner;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -10,35 +11,19 @@ use tokio::{
 };
 use tracing::warn;
 
-use self::runner::Runner;
+pub use self::event::Alerts;
+use self::{
+    event::{Clock, Control},
+    runner::Runner,
+};
 use super::{
-    channel::{Http, Senders, senders},
+    channel::{Http, senders},
     metrics::Metrics,
-    notification_log::{Ledger, Store, Told, Verdict},
-    notifier::{Failure, Job, Notice, Push},
+    notification_log::{Ledger, Store},
     settings::Settings,
     time,
 };
-use crate::cluster_state::{Alert, ClusterState, Millis};
-
-/// What time it is.
-type Clock = Box<dyn Fn() -> Millis + Send>;
-
-/// Alerts by fingerprint.
-pub type Alerts = Arc<BTreeMap<String, Alert>>;
-
-/// What the desk is told.
-#[derive(Debug)]
-pub(super) enum Event {
-    Claimed(Job, Result<Vec<Verdict>, String>),
-    Sent(Notice, Result<(), Failure>),
-    Synced(Push, Result<Vec<(String, String, Told)>, String>),
-}
-
-enum Control {
-    Reload(Box<Settings>, Senders, Http),
-    Stop(oneshot::Sender<()>),
-}
+use crate::cluster_state::ClusterState;
 
 /// Alerts that are looked after.
 #[derive(Debug)]

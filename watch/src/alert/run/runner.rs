@@ -10,7 +10,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    Alerts, Clock, Control, Event,
+    event::{Alerts, Clock, Control, Event},
     log_worker::{self, Ask},
 };
 use crate::{

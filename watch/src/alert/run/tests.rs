@@ -1,6 +1,6 @@
 //! The whole of it in a time of its own: real connections, a ledger in memory.
 
-use std::sync::Mutex;
+use std::{collections::BTreeMap, sync::Mutex};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,7 +11,7 @@ use tokio::{
 use super::*;
 use crate::{
     alert::{notification_log::memory::Memory, time::millis},
-    cluster_state::{AlertState, Node, NodeRole, NodeState, Source},
+    cluster_state::{AlertState, Millis, Node, NodeRole, NodeState, Source},
 };
 
 /// Takes messages and answers as it is told to.

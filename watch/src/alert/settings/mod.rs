@@ -1,6 +1,7 @@
 //! What alerts go by: rules, silences, channels. `watch.toml` holds it; `docs/alerts.md` has the reference.
 
 mod file;
+mod load;
 mod problem;
 #[cfg(test)]
 mod reference;
@@ -9,7 +10,7 @@ mod secret;
 mod tests;
 mod value;
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, Uri};
 use lettre::message::Mailbox;
@@ -201,26 +202,6 @@ pub struct Heartbeat {
 }
 
 impl Settings {
-    /// Reads a file, and those that it names.
-    ///
-    /// # Errors
-    /// It cannot be read, or says something that makes no sense; then all of it is told.
-    pub fn load(path: &Path) -> Result<Self, Problems> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(path, &text),
-            Err(source) => Err(Problems::Read { path: path.to_owned(), source }),
-        }
-    }
-
-    /// Reads the text of the file `path`, and the files that it names. Relative paths begin at the folder of
-    /// `path`.
-    ///
-    /// # Errors
-    /// All that is wrong with it.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
-        file::parse(path, text)
-    }
-
     /// As a desk needs it.
     #[must_use]
     pub fn orders(&self) -> Arc<Orders> {

@@ -4,9 +4,9 @@ use http::Uri;
 use serde_json::{Value, json};
 
 use super::{
-    Context, clean, headline,
+    context::Context,
     plain::{severity, when},
-    summary, word,
+    wording::{clean, headline, shorten, summary, word},
 };
 use crate::{
     alert::{
@@ -113,7 +113,7 @@ pub fn ntfy(context: &Context, notice: &Notice, url: &Uri, now: Millis) -> Optio
         "topic": topic,
         "title": format!("{}: {} {}", context.cluster, word(notice), notice.rule),
         // Longer ones become attachments.
-        "message": super::shorten(&lines.join("\n"), 1000),
+        "message": shorten(&lines.join("\n"), 1000),
         "priority": priority,
         "tags": [tag],
     });

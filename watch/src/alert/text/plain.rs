@@ -1,6 +1,9 @@
 //! Mail: a subject, and a text that one reads on a telephone at night.
 
-use super::{Context, clean, headline, summary, word};
+use super::{
+    context::Context,
+    wording::{clean, headline, summary, word},
+};
 use crate::{
     alert::{
         notifier::{Item, Kind, Notice},

@@ -1,6 +1,10 @@
 //! A message of at most 160 letters.
 
-use super::{Context, gsm, summary, word};
+use super::{
+    context::Context,
+    gsm,
+    wording::{summary, word},
+};
 use crate::alert::notifier::Notice;
 
 /// What goes into one message.

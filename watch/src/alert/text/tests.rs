@@ -1,7 +1,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::alert::condition::Subject;
+use crate::{
+    alert::{
+        condition::Subject,
+        notifier::{Item, Kind, Notice},
+    },
+    cluster_state::Severity,
+};
 
 const NOW: crate::cluster_state::Millis = 1_795_785_903_000;
 

@@ -1,0 +1,49 @@
+//! The words and lines that messages are made of.
+
+use crate::{
+    alert::notifier::{Item, Kind, Notice},
+    cluster_state::Severity,
+};
+
+/// The first word of a message.
+pub(super) fn word(notice: &Notice) -> &'static str {
+    match (notice.kind, notice.severity()) {
+        (Kind::Resolved | Kind::Late, _) => "RESOLVED",
+        (Kind::Firing, Severity::Critical) => "CRITICAL",
+        (Kind::Firing, Severity::Warning) => "WARNING",
+        (Kind::Firing, Severity::Info) => "INFO",
+    }
+}
+
+/// A message in one line.
+pub(super) fn headline(notice: &Notice) -> String {
+    let first = notice.items.iter().max_by_key(|item| item.severity).map(summary).unwrap_or_default();
+    match notice.items.len() {
+        0 | 1 => format!("{}: {first}", word(notice)),
+        many => format!("{} ({many}): {first}, and more", word(notice)),
+    }
+}
+
+/// One line of clean text: engines and programs put anything into their messages.
+pub(super) fn summary(item: &Item) -> String {
+    clean(&item.summary, 500)
+}
+
+/// `text` without control characters and line ends, at most so many characters of it.
+#[must_use]
+pub fn clean(text: &str, most: usize) -> String {
+    let words: Vec<_> =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    shorten(&words.join(" "), most)
+}
+
+/// At most so many characters, with an ellipsis where some are missing.
+pub(super) fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    // At the end of a word, if one is near.
+    let end = kept.rfind(' ').filter(|end| kept.len() - end < 20).unwrap_or(kept.len());
+    format!("{}\u{2026}", kept[..end].trim_end_matches([' ', ',', ';', ':']))
+}
