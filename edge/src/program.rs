@@ -36,6 +36,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(flags::Command::Check(settings)) => check(&settings),
         Ok(flags::Command::Healthcheck(healthcheck)) => ask(&healthcheck),
         Ok(flags::Command::Dns(lookup)) => look_up(&lookup),
+        Ok(flags::Command::Completions(completions)) => completions.print(flags::command()),
+        Ok(flags::Command::Man(man)) => man.write(flags::command()),
         Err(usage) => process::usage(&usage),
     }
 }

@@ -1,7 +1,8 @@
 //! What every program of this workspace does around its work: exit codes, last words, the log, signals,
-//! the limit of open files, the health check. For `main` only: these are the things that belong to a process and not to a library.
+//! the limit of open files, the health check, completions and manual pages. For `main` only: these are the things that belong to a process and not to a library.
 
 mod healthcheck;
+mod manual;
 mod stops;
 
 use std::{
@@ -17,7 +18,11 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-pub use self::{healthcheck::healthcheck, stops::Stops};
+pub use self::{
+    healthcheck::healthcheck,
+    manual::{Completions, Man},
+    stops::Stops,
+};
 
 /// The exit code of a program that cannot do its work.
 pub const CANNOT_RUN: u8 = 1;

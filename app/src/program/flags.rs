@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use process::{Completions, Man};
 
 /// Counts visits: every GET of / is answered with the number of the visit.
 ///
@@ -107,10 +108,14 @@ impl Flags {
     }
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
     /// Ask the app that listens on this machine whether it lives; exit with 0 if so, else 1.
     Healthcheck,
+    /// Print a script that completes commands and flags in a shell.
+    Completions(Completions),
+    /// Write the manual pages into a folder.
+    Man(Man),
 }
 
 #[cfg(test)]

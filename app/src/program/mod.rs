@@ -9,6 +9,7 @@ mod flags;
 
 use std::{ffi::OsString, io, process::ExitCode, time::Duration};
 
+use clap::CommandFactory;
 use process::{CANNOT_RUN, Stops, WRONG_SETTING};
 use tokio::{net::TcpListener, runtime::Runtime, time::timeout};
 use tracing::{error, info, warn};
@@ -30,12 +31,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(flags) => flags,
         Err(usage) => return process::usage(&usage),
     };
-    if let Some(Command::Healthcheck) = flags.command {
-        return match config::listen(&flags).map(process::healthcheck) {
-            Ok(Ok(())) => ExitCode::SUCCESS,
-            Ok(Err(error)) => fail(&error, CANNOT_RUN),
-            Err(error) => refuse(&error),
-        };
+    match &flags.command {
+        Some(Command::Healthcheck) => return healthcheck(&flags),
+        Some(Command::Completions(completions)) => return completions.print(Flags::command()),
+        Some(Command::Man(man)) => return man.write(Flags::command()),
+        None => {}
     }
     let config = match Config::parse(&flags, |path| std::fs::read(path)) {
         Ok(config) => config,
@@ -47,6 +47,15 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             error!(error = %chain(&*error), "cannot run");
             ExitCode::from(CANNOT_RUN)
         }
+    }
+}
+
+/// Asks the app of this machine whether it is alive.
+fn healthcheck(flags: &Flags) -> ExitCode {
+    match config::listen(flags).map(process::healthcheck) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => fail(&error, CANNOT_RUN),
+        Err(error) => refuse(&error),
     }
 }
 

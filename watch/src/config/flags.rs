@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use process::{Completions, Man};
 
 /// Shows the swarm on a live page, and tells somebody when a machine goes down.
 ///
@@ -119,7 +120,7 @@ impl Flags {
 }
 
 /// What to do instead of watching.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Look at all settings, and print what is in force; exit with 2 if one is wrong.
     Check,
@@ -127,6 +128,10 @@ pub enum Command {
     Healthcheck,
     /// Send a message through every channel of the configuration; exit with 1 if one does not take it.
     TestAlert,
+    /// Print a script that completes commands and flags in a shell.
+    Completions(Completions),
+    /// Write the manual pages into a folder.
+    Man(Man),
 }
 
 #[cfg(test)]

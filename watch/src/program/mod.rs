@@ -11,6 +11,7 @@ use std::{
     process::ExitCode,
 };
 
+use clap::CommandFactory;
 use process::{CANNOT_RUN, WRONG_SETTING};
 use tokio::runtime::Builder;
 
@@ -28,34 +29,50 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(flags) => flags,
         Err(usage) => return process::usage(&usage),
     };
-    if flags.command == Some(Command::Healthcheck) {
-        return match config::listen(&flags).map(process::healthcheck) {
-            Ok(Ok(())) => ExitCode::SUCCESS,
-            Ok(Err(error)) => fail(&error, CANNOT_RUN),
-            Err(error) => refuse(&error),
-        };
+    match &flags.command {
+        Some(Command::Healthcheck) => healthcheck(&flags),
+        Some(Command::Completions(completions)) => completions.print(Flags::command()),
+        Some(Command::Man(man)) => man.write(Flags::command()),
+        Some(Command::Check) => with_config(&flags, |config| check(&config)),
+        Some(Command::TestAlert) => with_config(&flags, |config| test_alert(&config.alerts)),
+        None => with_config(&flags, watch),
     }
-    let config = match Config::parse(&flags, |path| std::fs::read(path)) {
-        Ok(config) => config,
-        Err(error) => return refuse(&error),
-    };
-    match flags.command {
-        Some(Command::Check) => {
-            for warning in &config.alerts.warnings {
-                drop(writeln!(io::stderr(), "watch: warning: {warning}"));
-            }
-            // With stdout closed, the code must do.
-            drop(writeln!(io::stdout(), "{config}"));
-            ExitCode::SUCCESS
+}
+
+/// Does `work` with the settings in force, or reports what is wrong with them.
+fn with_config(flags: &Flags, work: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match Config::parse(flags, |path| std::fs::read(path)) {
+        Ok(config) => work(config),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn watch(config: Config) -> ExitCode {
+    match run::start(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %chain(&*error), "cannot run");
+            ExitCode::from(CANNOT_RUN)
         }
-        Some(Command::TestAlert) => test_alert(&config.alerts),
-        Some(Command::Healthcheck) | None => match run::start(config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                tracing::error!(error = %chain(&*error), "cannot run");
-                ExitCode::from(CANNOT_RUN)
-            }
-        },
+    }
+}
+
+/// Prints the settings in force.
+fn check(config: &Config) -> ExitCode {
+    for warning in &config.alerts.warnings {
+        drop(writeln!(io::stderr(), "watch: warning: {warning}"));
+    }
+    // If stdout is closed, the exit code is enough.
+    drop(writeln!(io::stdout(), "{config}"));
+    ExitCode::SUCCESS
+}
+
+/// Asks the watch of this machine whether it is alive.
+fn healthcheck(flags: &Flags) -> ExitCode {
+    match config::listen(flags).map(process::healthcheck) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => fail(&error, CANNOT_RUN),
+        Err(error) => refuse(&error),
     }
 }
 

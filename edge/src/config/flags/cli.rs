@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use process::{Completions, Man};
 
 /// How flags and variables go together, behind the examples of a command.
 macro_rules! after_help {
@@ -76,6 +77,18 @@ Examples:
 "
     ))]
     Dns(DnsFlags),
+    /// Print a script that completes commands and flags in a shell
+    #[command(after_help = "\
+Examples:
+  edge completions bash > /etc/bash_completion.d/edge
+  edge completions zsh > \"${fpath[1]}/_edge\"
+  edge completions fish > ~/.config/fish/completions/edge.fish")]
+    Completions(Completions),
+    /// Write the manual pages into a folder
+    #[command(after_help = "\
+Examples:
+  edge man /usr/local/share/man/man1")]
+    Man(Man),
 }
 
 /// As typed: what the texts mean is found out later, to tell all that is wrong with them at once.

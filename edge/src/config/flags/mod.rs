@@ -23,6 +23,7 @@ use std::{
 // The module below has the same name.
 use ::settings::nearest;
 use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
+use process::{Completions, Man};
 
 #[cfg(test)]
 pub(super) use self::cli::table;
@@ -45,6 +46,10 @@ pub enum Command {
     Healthcheck(Healthcheck),
     /// Find out whether a name leads to edges.
     Dns(Lookup),
+    /// Print a completion script.
+    Completions(Completions),
+    /// Write the manual pages.
+    Man(Man),
 }
 
 /// Reads the command line, whose first item is the name of the program, and the environment.
@@ -85,7 +90,15 @@ pub fn parse(
         Action::Check(flags) => Command::Check(Settings { flags, given }),
         Action::Healthcheck(flags) => Command::Healthcheck(Healthcheck { flags, given }),
         Action::Dns(flags) => Command::Dns(Lookup { flags, given }),
+        Action::Completions(completions) => Command::Completions(completions),
+        Action::Man(man) => Command::Man(man),
     })
+}
+
+/// The command line, for what is generated from it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Where the running edge can be asked.
