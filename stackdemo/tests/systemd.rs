@@ -1,0 +1,58 @@
+//! The unit `deploy/systemd/edge.service`, as systemd itself reads it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a test says what it could not check")]
+
+use std::{fs, process::Command};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_stackdemo");
+const UNIT: &str = include_str!("../../deploy/systemd/edge.service");
+/// Where the unit expects the edge.
+const INSTALLED: &str = "/usr/local/bin/edge";
+
+/// Runs `systemd-analyze` on the unit, changed to start the program that was built. Returns what it printed if it
+/// finds no fault, and `None` where the command is missing.
+fn analyze(arguments: &[&str], unit: &str) -> Option<Result<String, String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("edge.service");
+    fs::write(&file, unit.replace(INSTALLED, PROGRAM)).unwrap();
+    let output = match Command::new("systemd-analyze").args(arguments).arg(&file).env("MANPATH", ":").output() {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("NOT CHECKED by systemd-analyze: {error}");
+            return None;
+        }
+    };
+    let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    Some(if output.status.success() { Ok(printed) } else { Err(printed) })
+}
+
+#[test]
+fn systemd_accepts_the_unit() {
+    // The pages are installed by `edge man`, not by this test.
+    let verify = ["verify", "--man=no"];
+    let Some(verdict) = analyze(&verify, UNIT) else { return };
+    let printed = verdict.unwrap_or_else(|printed| panic!("{printed}"));
+    let complaints: Vec<_> = printed.lines().filter(|line| line.contains("edge.service")).collect();
+    assert!(complaints.is_empty(), "{complaints:#?}");
+
+    let broken = UNIT.replace("DynamicUser=yes", "DynamicUser=perhaps");
+    let printed = analyze(&verify, &broken).unwrap().unwrap_or_else(|printed| printed);
+    assert!(printed.contains("edge.service") && printed.contains("perhaps"), "{printed}");
+}
+
+#[test]
+fn the_unit_gives_the_edge_few_rights() {
+    // In tenths of a point of systemd's own measure of exposure, from 0 to 10.
+    let Some(verdict) = analyze(&["security", "--offline=true", "--no-pager", "--threshold=20"], UNIT) else { return };
+    verdict.unwrap_or_else(|printed| panic!("{printed}"));
+}
+
+#[test]
+fn the_unit_starts_a_command_that_the_edge_knows() {
+    let start = UNIT.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let arguments: Vec<_> = start.strip_prefix(INSTALLED).unwrap().split_whitespace().collect();
+    assert_eq!(arguments, ["run", "--config", "/etc/edge/edge.toml"]);
+    let help = Command::new(PROGRAM).args(["edge", "run", "--help"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&help.stdout).contains("--config"));
+}
