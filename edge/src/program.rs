@@ -51,7 +51,7 @@ fn run(settings: Settings) -> ExitCode {
         Ok(filter) => process::log_to_stderr(filter),
         Err(error) => return fail(&format!("--log: {error}"), WRONG_SETTING),
     }
-    let config = heed(loaded);
+    let config = log_warnings(loaded);
     // A client's connection and an endpoint's.
     process::raise_file_limit(config.limits.max_connections.get().saturating_mul(2));
     // Before anything is bound: a signal that comes early must not kill the process.
@@ -73,7 +73,7 @@ fn run(settings: Settings) -> ExitCode {
         tracing::info!(%address, "status page, metrics and health");
     }
     let (commands, inbox) = mpsc::unbounded_channel();
-    let watcher = thread::Builder::new().name("signals".into()).spawn(move || signals.obey(&settings, &commands));
+    let watcher = thread::Builder::new().name("signals".into()).spawn(move || signals.run(&settings, &commands));
     if let Err(error) = watcher {
         return fail(&format!("cannot start a thread: {error}"), CANNOT_RUN);
     }
@@ -101,13 +101,13 @@ impl Signals {
     }
 
     /// SIGHUP reloads, SIGTERM and SIGINT drain; a second one of those ends at once.
-    fn obey(self, settings: &Settings, commands: &mpsc::UnboundedSender<Command>) {
+    fn run(self, settings: &Settings, commands: &mpsc::UnboundedSender<Command>) {
         let Self { runtime, mut hangup, mut stops } = self;
         runtime.block_on(async {
             loop {
                 let command = tokio::select! {
                     _ = hangup.recv() => match settings.load() {
-                        Ok(loaded) => Command::Reload(Box::new(heed(loaded))),
+                        Ok(loaded) => Command::Reload(Box::new(log_warnings(loaded))),
                         Err(error) => Command::ReloadFailed(error.to_string()),
                     },
                     () = stops.next() => break,
@@ -129,7 +129,7 @@ fn check(settings: &Settings) -> ExitCode {
         Err(error) => return fail(&error, WRONG_SETTING),
     };
     process::log_to_stderr(EnvFilter::new("warn"));
-    let config = heed(loaded);
+    let config = log_warnings(loaded);
     if let Err(error) = control::check(&config) {
         return fail(&error, WRONG_SETTING);
     }
@@ -169,7 +169,7 @@ fn look_up(lookup: &Lookup) -> ExitCode {
 }
 
 /// Logs what is allowed but hardly meant.
-fn heed(loaded: Loaded) -> Config {
+fn log_warnings(loaded: Loaded) -> Config {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -100,13 +100,13 @@ impl View {
         let Some(check) = &pool.health else { return member.health };
         let before = member.state();
         match member.health.observe(passed, check) {
-            Some(Flip::Up) => member.endpoint.forgive(),
+            Some(Flip::Up) => member.endpoint.reset_failures(),
             Some(Flip::Down) => member.outlier.release(now),
             None => {}
         }
-        if passed && member.outlier.is_served() {
+        if passed && member.outlier.is_awaiting_check() {
             member.outlier.release(now);
-            member.endpoint.forgive();
+            member.endpoint.reset_failures();
         }
         let (health, after) = (member.health, member.state());
         self.changed(before, after);
@@ -136,7 +136,7 @@ impl View {
 
     /// The time of an ejection is over: the next check that passes ends it.
     pub fn served(&mut self, endpoint: usize) {
-        self.members[endpoint].outlier.serve();
+        self.members[endpoint].outlier.expire();
     }
 
     /// Who gets a request that those in `tried` have failed: as `forward::pick`, healthy ones first when it

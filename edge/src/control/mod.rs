@@ -29,7 +29,7 @@ use crate::{
         self, Config,
         token::{self, TokenError},
     },
-    control::workers::Crew,
+    control::workers::WorkerThreads,
     downstream::{
         listener::{self, BindError, Listening},
         tls::{TlsError, TlsListener},
@@ -170,11 +170,11 @@ impl Edge {
             let end = async { drop(ended.await) };
             tokio::task::spawn_local(admin::serve(listener, Arc::clone(&status), end));
         }
-        let crew = Crew::start(workers, &shared, &log).map_err(StartError::Thread)?;
-        let mut running = Running { shared, manager, crew, bound, log, status };
+        let workers = WorkerThreads::start(workers, &shared, &log).map_err(StartError::Thread)?;
+        let mut running = Running { shared, manager, workers, bound, log, status };
         running.find_endpoints(&commands).await;
         for bound in &mut running.bound {
-            bound.open(&running.crew);
+            bound.open(&running.workers);
         }
         running.show_listeners();
 
@@ -202,7 +202,7 @@ impl Edge {
 struct Running {
     shared: Arc<Shared>,
     manager: Manager,
-    crew: Crew,
+    workers: WorkerThreads,
     bound: Vec<Bound>,
     log: AccessLog,
     status: Arc<Admin>,
@@ -237,7 +237,7 @@ impl Running {
             let same = |bound: &Bound| bound.is_at(listener);
             match self.bound.iter().position(same) {
                 Some(index) => kept.push((index, listener, tls)),
-                None => new.push(Bound::new(listener, tls, self.crew.size())?),
+                None => new.push(Bound::new(listener, tls, self.workers.size())?),
             }
         }
         if config.access_log != old.config.access_log {
@@ -256,11 +256,11 @@ impl Running {
         let pools = self.manager.apply(&config);
         self.shared.snapshot.store(Arc::new(Snapshot::new(Arc::new(config), pools)));
         for mut bound in new {
-            bound.open(&self.crew);
+            bound.open(&self.workers);
             self.bound.push(bound);
         }
         for gone in before.into_iter().flatten() {
-            self.crew.unlisten(&gone.listening);
+            self.workers.unlisten(&gone.listening);
         }
         self.show_listeners();
         Ok(())
@@ -296,7 +296,7 @@ impl Running {
     async fn drain(self) {
         self.status.draining.store(true, Relaxed);
         let longest = self.shared.snapshot.load().config.drain;
-        self.crew.drain(longest).await;
+        self.workers.drain(longest).await;
         if let Err(error) = self.log.close(LOG_FLUSH) {
             tracing::warn!(%error, "the end of the access log is lost");
         }
@@ -336,8 +336,8 @@ impl Bound {
     }
 
     /// Hands the sockets to the workers.
-    fn open(&mut self, crew: &Crew) {
-        crew.listen(mem::take(&mut self.sockets), &self.listening);
+    fn open(&mut self, workers: &WorkerThreads) {
+        workers.listen(mem::take(&mut self.sockets), &self.listening);
     }
 }
 

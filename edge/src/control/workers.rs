@@ -11,28 +11,28 @@ use tokio::{
 use crate::{
     downstream::listener::Listening,
     observe::access_log::AccessLog,
-    worker::{self, Order, Shared},
+    worker::{self, Shared, WorkerCommand},
 };
 
 /// All workers of one edge. Dropping it has them end at once.
 #[derive(Debug)]
-pub struct Crew(Vec<Member>);
+pub struct WorkerThreads(Vec<Member>);
 
 #[derive(Debug)]
 struct Member {
-    orders: mpsc::UnboundedSender<Order>,
+    commands: mpsc::UnboundedSender<WorkerCommand>,
     /// Resolves when the thread has ended, however it did.
     ended: oneshot::Receiver<()>,
 }
 
-impl Crew {
+impl WorkerThreads {
     /// Starts so many; each serves nobody until it is told to listen.
     ///
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(workers: usize, shared: &Arc<Shared>, log: &AccessLog) -> io::Result<Self> {
         let members = (0..workers).map(|index| {
-            let (orders, inbox) = mpsc::unbounded_channel();
+            let (commands, inbox) = mpsc::unbounded_channel();
             let (alive, ended) = oneshot::channel();
             let (shared, sink) = (Arc::clone(shared), log.sink(index));
             let runtime = Builder::new_current_thread();
@@ -45,7 +45,7 @@ impl Crew {
                 }
             };
             thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;
-            Ok(Member { orders, ended })
+            Ok(Member { commands, ended })
         });
         Ok(Self(members.collect::<io::Result<_>>()?))
     }
@@ -59,21 +59,21 @@ impl Crew {
     /// Has each accept on one of `sockets`.
     pub fn listen(&self, sockets: Vec<TcpListener>, listening: &Arc<Listening>) {
         for (member, socket) in self.0.iter().zip(sockets) {
-            member.order(Order::Listen(socket, Arc::clone(listening)));
+            member.command(WorkerCommand::Listen(socket, Arc::clone(listening)));
         }
     }
 
     /// Has all stop accepting there.
     pub fn unlisten(&self, listening: &Arc<Listening>) {
         for member in &self.0 {
-            member.order(Order::Unlisten(Arc::clone(listening)));
+            member.command(WorkerCommand::Unlisten(Arc::clone(listening)));
         }
     }
 
     /// Tells all to finish within `longest` and waits until they have.
     pub async fn drain(self, longest: Duration) {
         for member in &self.0 {
-            member.order(Order::Drain(longest));
+            member.command(WorkerCommand::Drain(longest));
         }
         // A little more than what the workers themselves keep to, for one that is stuck.
         let end = Instant::now() + longest + Duration::from_secs(1);
@@ -86,8 +86,8 @@ impl Crew {
 }
 
 impl Member {
-    fn order(&self, order: Order) {
-        if self.orders.send(order).is_err() {
+    fn command(&self, command: WorkerCommand) {
+        if self.commands.send(command).is_err() {
             tracing::error!("a worker has ended before its time");
         }
     }

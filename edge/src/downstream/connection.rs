@@ -21,12 +21,12 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    downstream::{http1, http2, observed_stream::Meter, tunnel},
+    downstream::{http1, http2, observed_stream::ObservedStream, tunnel},
     io::{deadline::Deadline, splice::Transport},
     protocol::headers::Client,
     worker::{
         Admission, View, Worker,
-        client_activity::{Downstream, Phase},
+        client_activity::{ClientActivity, Phase},
     },
 };
 
@@ -36,12 +36,12 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// them the connection ends (CVE-2023-44487 "rapid reset", CVE-2025-8671 "MadeYouReset").
 const MAX_RESETS: usize = 50;
 /// How long and how much of an unread request body is taken in so that its sender reads the answer.
-const LINGER: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
+const LINGERING_CLOSE: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
 /// How long a drain leaves an HTTP/1 connection open on which no request is under way. One may be on the
 /// wire already, and closing without an answer would lose it; nothing announces a close but an answer.
-const LAST_CALL: Duration = Duration::from_secs(1);
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// How long the answer to a head that took too long may take to go out.
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What a connection holds at most of an answer, or a stream of it on HTTP/2. Bytes.
 const BUFFER: usize = 64 * 1024;
 /// What an HTTP/2 client may send on a stream ahead of the endpoint's taking it. Bytes.
@@ -57,13 +57,13 @@ pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _adm
         return;
     }
     let client = Client::new(peer, false, &view.config().trusted_proxies);
-    let downstream = Rc::new(Downstream::new(client, &worker, Instant::now()));
-    let mut connection = http1::Connection::new(&worker, &downstream, stream);
+    let activity = Rc::new(ClientActivity::new(client, &worker, Instant::now()));
+    let mut connection = http1::Connection::new(&worker, &activity, stream);
     match Box::pin(sniff(&worker, &view, &mut connection)).await {
-        Some(Protocol::Http1) => http1(&worker, &view, &downstream, &mut connection).await,
+        Some(Protocol::Http1) => http1(&worker, &view, &activity, &mut connection).await,
         Some(Protocol::Http2) => {
             let ahead = Bytes::copy_from_slice(connection.incoming.data());
-            Box::pin(http2(&worker, &view, &downstream, connection.stream, ahead)).await;
+            Box::pin(http2(&worker, &view, &activity, connection.stream, ahead)).await;
         }
         None => {}
     }
@@ -89,12 +89,12 @@ pub async fn secure(
         return;
     };
     worker.stats().handshakes.add(1);
-    let downstream = Rc::new(Downstream::new(client, &worker, Instant::now()));
+    let activity = Rc::new(ClientActivity::new(client, &worker, Instant::now()));
     let stream = Box::new(stream);
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        Box::pin(http2(&worker, &view, &downstream, stream, Bytes::new())).await;
+        Box::pin(http2(&worker, &view, &activity, stream, Bytes::new())).await;
     } else {
-        http1(&worker, &view, &downstream, &mut http1::Connection::new(&worker, &downstream, stream)).await;
+        http1(&worker, &view, &activity, &mut http1::Connection::new(&worker, &activity, stream)).await;
     }
 }
 
@@ -124,7 +124,7 @@ async fn sniff(worker: &Worker, view: &View, connection: &mut http1::Connection<
         sniffed = timeout(view.config().timeouts.head, sniffed) => sniffed.ok()?,
         () = async {
             worker.drained().await;
-            sleep(LAST_CALL).await;
+            sleep(DRAIN_GRACE).await;
         } => None,
     }
 }
@@ -132,22 +132,22 @@ async fn sniff(worker: &Worker, view: &View, connection: &mut http1::Connection<
 async fn http1<S: Transport>(
     worker: &Rc<Worker>,
     view: &View,
-    downstream: &Rc<Downstream>,
+    activity: &Rc<ClientActivity>,
     connection: &mut http1::Connection<'_, S>,
 ) {
-    let ended = drive(worker, view, downstream, &mut pin!(connection.serve()), |_| {}).await;
+    let ended = drive(worker, view, activity, &mut pin!(connection.serve()), |_| {}).await;
     let http1::Connection { stream, incoming, .. } = connection;
     match ended {
         Ended::Closed(http1::End::Upgraded(upgraded)) => {
             worker.stats().tunnels.add(1);
-            let stream = Meter::new(stream, Bytes::new(), Rc::clone(downstream));
-            let outcome = Box::pin(tunnel::tunnel(stream, incoming.data(), *upgraded, downstream)).await;
+            let stream = ObservedStream::new(stream, Bytes::new(), Rc::clone(activity));
+            let outcome = Box::pin(tunnel::tunnel(stream, incoming.data(), *upgraded, activity)).await;
             tracing::debug!(?outcome, "upgraded connection ended");
             worker.stats().tunnels.sub(1);
         }
         Ended::Closed(http1::End::Closed) if incoming.is_empty() => {
             // Best effort: whoever has gone needs no word of it.
-            let _outcome = Box::pin(timeout(GOODBYE, stream.shutdown())).await;
+            let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.shutdown())).await;
         }
         Ended::Closed(http1::End::Closed | http1::End::Unread) => Box::pin(linger(stream)).await,
         Ended::Closed(http1::End::Cut) => {
@@ -157,10 +157,10 @@ async fn http1<S: Transport>(
             }
         }
         // Not into the middle of an answer that the client is still to take.
-        Ended::Impatient(Phase::Head) if !downstream.is_blocked() => {
+        Ended::Impatient(Phase::Head) if !activity.is_blocked() => {
             // Best effort: whoever dribbles its head may not read either.
             let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-            let _outcome = Box::pin(timeout(GOODBYE, stream.write_all(answer))).await;
+            let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.write_all(answer))).await;
         }
         Ended::Impatient(_) => {}
     }
@@ -169,17 +169,17 @@ async fn http1<S: Transport>(
 async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     worker: &Rc<Worker>,
     view: &View,
-    downstream: &Rc<Downstream>,
+    activity: &Rc<ClientActivity>,
     stream: S,
     ahead: Bytes,
 ) {
-    downstream.multiplex();
+    activity.multiplex();
     let limits = &view.config().limits;
     let service = {
-        let (worker, downstream) = (Rc::clone(worker), Rc::clone(downstream));
+        let (worker, activity) = (Rc::clone(worker), Rc::clone(activity));
         service_fn(move |request| {
-            let (worker, downstream) = (Rc::clone(&worker), Rc::clone(&downstream));
-            async move { http2::answer(&worker, &downstream, request).await }
+            let (worker, activity) = (Rc::clone(&worker), Rc::clone(&activity));
+            async move { http2::answer(&worker, &activity, request).await }
         })
     };
     let mut connection = server::Builder::new(SameThread)
@@ -189,13 +189,13 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .max_local_error_reset_streams(MAX_RESETS)
         .initial_stream_window_size(STREAM_WINDOW)
         .max_send_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(Meter::new(stream, ahead, Rc::clone(downstream))), service);
-    let ended = drive(worker, view, downstream, &mut connection, server::Connection::graceful_shutdown).await;
+        .serve_connection(TokioIo::new(ObservedStream::new(stream, ahead, Rc::clone(activity))), service);
+    let ended = drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
     if let Ended::Impatient(_) = ended {
         // GOAWAY may cross a new stream on its way, which is then served.
         Pin::new(&mut connection).graceful_shutdown();
-        downstream.leave();
-        drive(worker, view, downstream, &mut connection, server::Connection::graceful_shutdown).await;
+        activity.leave();
+        drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
     }
 }
 
@@ -212,7 +212,7 @@ enum Ended<T> {
 async fn drive<C: Future + Unpin>(
     worker: &Rc<Worker>,
     view: &View,
-    downstream: &Downstream,
+    activity: &ClientActivity,
     connection: &mut C,
     close_when_done: impl Fn(Pin<&mut C>),
 ) -> Ended<C::Output> {
@@ -232,26 +232,25 @@ async fn drive<C: Future + Unpin>(
             && drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready())
         {
             drained = None;
-            last_call = Some(Box::pin(sleep(LAST_CALL)));
+            last_call = Some(Box::pin(sleep(DRAIN_GRACE)));
         }
-        if last_call.as_mut().is_some_and(|over| !downstream.may_cross_a_request() || over.as_mut().poll(cx).is_ready())
-        {
+        if last_call.as_mut().is_some_and(|over| !activity.may_cross_a_request() || over.as_mut().poll(cx).is_ready()) {
             last_call = None;
             close_when_done(Pin::new(&mut *connection));
-            downstream.leave();
+            activity.leave();
             if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
                 return Poll::Ready(Ended::Closed(outcome));
             }
         }
         watching = true;
         loop {
-            match downstream.due(timeouts) {
+            match activity.due(timeouts) {
                 Some(due) => patience.set(due),
                 None => patience.clear(),
             }
             ready!(patience.poll(cx));
-            if downstream.is_due(timeouts, Instant::now()) {
-                return Poll::Ready(Ended::Impatient(downstream.phase()));
+            if activity.is_due(timeouts, Instant::now()) {
+                return Poll::Ready(Ended::Impatient(activity.phase()));
             }
         }
     })
@@ -261,7 +260,7 @@ async fn drive<C: Future + Unpin>(
 /// Takes in the rest of a request that was answered early: closing with bytes unread would reset the
 /// connection, and the reset may overtake the answer (RFC 9112 section 9.6).
 async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
-    let (longest, most) = LINGER;
+    let (longest, most) = LINGERING_CLOSE;
     let mut buffer = vec![0; 16 * 1024];
     let drain = async {
         if stream.shutdown().await.is_err() {

@@ -23,24 +23,24 @@ use crate::{
         splice::{Pipe, Transport, WORTH_IT},
     },
     protocol::{
-        h1::{body::Reader, chunked::Piece, framing::Framing, head, write_buffer::Outbox},
+        h1::{body::Reader, chunked::BodyEvent, framing::Framing, head, write_buffer::WriteBuffer},
         headers::{
-            request::Survey,
+            request::HeaderSummary,
             response::{self, Persistence},
             write_trailers,
         },
     },
     proxy::{
-        attempt::{self, Asked, Outgoing},
-        request_record::Account,
+        attempt::{self, RequestHead, UpstreamRequest},
+        request_record::RequestRecord,
         respond,
     },
     upstream::connection::{
         self as upstream, Head, InFlight,
-        body_writer::{Source, Stopped},
-        pool::Lease,
+        body_writer::{BodySource, Stopped},
+        pool::PooledConnection,
     },
-    worker::{Worker, client_activity::Downstream},
+    worker::{Worker, client_activity::ClientActivity},
 };
 
 /// What a client is told that waits with its body (RFC 9110 section 10.1.1).
@@ -55,14 +55,14 @@ const LEFT_OVER: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Connection<'a, S> {
     worker: &'a Rc<Worker>,
-    downstream: &'a Rc<Downstream>,
+    activity: &'a Rc<ClientActivity>,
     /// To the client.
     pub stream: S,
     /// What came and was not used yet.
     pub incoming: Buffer,
     /// Of `incoming`, what was looked through for the end of a head.
     looked: usize,
-    outgoing: Outbox,
+    outgoing: WriteBuffer,
 }
 
 /// How a connection ends.
@@ -83,16 +83,16 @@ enum Turn {
     Left,
     Bad(Kind),
     /// In a box, like the answering of it: a connection that waits is to have no place for them.
-    Asked(Box<(Request, Outgoing)>),
+    Asked(Box<(Request, UpstreamRequest)>),
     Refused(Box<(Request, Error)>),
 }
 
 /// A request whose head was read.
 struct Request {
-    account: Account,
+    record: RequestRecord,
     body: Incoming,
     /// The client speaks HTTP/1.0.
-    old: bool,
+    is_http10: bool,
     to_head: bool,
     /// The client asks for the end of the connection, or its framing does.
     close: bool,
@@ -102,7 +102,7 @@ struct Request {
 struct Incoming {
     reader: Reader,
     /// What of [`CONTINUE`] is still to be sent before the body is awaited.
-    unsaid: &'static [u8],
+    pending_continue: &'static [u8],
     /// What the `Trailer` field announced.
     trailer: Option<Box<str>>,
 }
@@ -121,9 +121,9 @@ struct Answer {
 
 impl<'a, S: Transport> Connection<'a, S> {
     /// A connection that was just accepted.
-    pub fn new(worker: &'a Rc<Worker>, downstream: &'a Rc<Downstream>, stream: S) -> Self {
-        let (incoming, outgoing) = (Buffer::default(), Outbox::default());
-        Self { worker, downstream, stream, incoming, looked: 0, outgoing }
+    pub fn new(worker: &'a Rc<Worker>, activity: &'a Rc<ClientActivity>, stream: S) -> Self {
+        let (incoming, outgoing) = (Buffer::default(), WriteBuffer::default());
+        Self { worker, activity, stream, incoming, looked: 0, outgoing }
     }
 
     /// Reads what comes first; 0 is the end of the stream.
@@ -131,13 +131,14 @@ impl<'a, S: Transport> Connection<'a, S> {
     /// # Errors
     /// The stream's.
     pub async fn read(&mut self) -> io::Result<usize> {
-        let count = poll_fn(|cx| self.incoming.poll_fill(cx, &mut self.stream, &self.worker.idle.lender, SIZE)).await?;
-        self.downstream.read(count);
+        let count =
+            poll_fn(|cx| self.incoming.poll_fill(cx, &mut self.stream, &self.worker.connections.buffers, SIZE)).await?;
+        self.activity.read(count);
         Ok(count)
     }
 
     /// Answers requests until the connection ends. The caller bounds the waiting by what
-    /// [`Downstream`] says.
+    /// [`ClientActivity`] says.
     pub async fn serve(&mut self) -> End {
         loop {
             match self.next().await {
@@ -160,7 +161,7 @@ impl<'a, S: Transport> Connection<'a, S> {
                     }
                 }
             }
-            self.incoming.rest(&self.worker.idle.lender);
+            self.incoming.rest(&self.worker.connections.buffers);
         }
     }
 
@@ -168,7 +169,7 @@ impl<'a, S: Transport> Connection<'a, S> {
     async fn next(&mut self) -> Turn {
         let max = self.worker.view().config().limits.max_head;
         if !self.incoming.is_empty() {
-            self.downstream.head_begins();
+            self.activity.head_begins();
         }
         poll_fn(|cx| {
             loop {
@@ -180,12 +181,12 @@ impl<'a, S: Transport> Connection<'a, S> {
                     }
                 }
                 self.looked = self.incoming.data().len();
-                if self.looked == 0 && self.downstream.may_close() {
+                if self.looked == 0 && self.activity.may_close() {
                     return Poll::Ready(Turn::Left);
                 }
-                match ready!(self.incoming.poll_fill(cx, &mut self.stream, &self.worker.idle.lender, max)) {
+                match ready!(self.incoming.poll_fill(cx, &mut self.stream, &self.worker.connections.buffers, max)) {
                     Ok(0) => return Poll::Ready(Turn::Left),
-                    Ok(count) => self.downstream.read(count),
+                    Ok(count) => self.activity.read(count),
                     Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
                         return Poll::Ready(Turn::Bad(Kind::HeadTooLarge));
                     }
@@ -214,24 +215,26 @@ impl<'a, S: Transport> Connection<'a, S> {
     /// Takes a request in: from here on it is counted and logged.
     fn take(&self, request: &head::Request<'_>) -> Result<Turn, Kind> {
         let &head::Request { method, target, version, fields } = request;
-        let survey = Survey::of(fields)?;
-        let old = version == Version::HTTP_10;
-        let framing = survey.lengths.of_request(!old)?;
-        let asked = Asked { method, target, version, fields, survey: &survey, framing };
-        let mut account = Account::begin(self.worker, self.downstream, &asked);
+        let summary = HeaderSummary::of(fields)?;
+        let is_http10 = version == Version::HTTP_10;
+        let framing = summary.lengths.of_request(!is_http10)?;
+        let asked = RequestHead { method, target, version, fields, summary: &summary, framing };
+        let mut record = RequestRecord::begin(self.worker, self.activity, &asked);
         let view = self.worker.view();
-        let outgoing = attempt::prepare(self.worker, &view, &self.downstream.client, &asked, &mut account);
-        let says_continue = survey.expects_continue && !old && framing != Framing::None;
+        let outgoing = attempt::prepare(self.worker, &view, &self.activity.client, &asked, &mut record);
+        let says_continue = summary.expects_continue && !is_http10 && framing != Framing::None;
         let request = Request {
-            account,
+            record,
             body: Incoming {
                 reader: Reader::new(framing),
-                unsaid: if says_continue { CONTINUE } else { b"" },
-                trailer: announced(survey.trailer, framing),
+                pending_continue: if says_continue { CONTINUE } else { b"" },
+                trailer: announced(summary.trailer, framing),
             },
-            old,
+            is_http10,
             to_head: method == "HEAD",
-            close: survey.connection.close || survey.lengths.is_doubtful() || (old && !survey.connection.keep_alive),
+            close: summary.connection.close
+                || summary.lengths.is_doubtful()
+                || (is_http10 && !summary.connection.keep_alive),
         };
         Ok(match outgoing {
             Ok(outgoing) => Turn::Asked(Box::new((request, outgoing))),
@@ -240,40 +243,40 @@ impl<'a, S: Transport> Connection<'a, S> {
     }
 
     /// Answers one request. `None` if the next may come.
-    async fn answer(&mut self, mut asked: Box<(Request, Outgoing)>) -> Option<End> {
+    async fn answer(&mut self, mut asked: Box<(Request, UpstreamRequest)>) -> Option<End> {
         let (request, outgoing) = &mut *asked;
         self.begin_answer();
-        let Self { worker, downstream, stream, incoming, outgoing: outbox, .. } = &mut *self;
+        let Self { worker, activity, stream, incoming, outgoing: outbox, .. } = &mut *self;
         let look = |head: &Head<'_>| {
-            let close = request.close || downstream.is_leaving();
-            worker.clock.with_date(|date| write_head(outbox.bytes_mut(), head, request.old, close, date))
+            let close = request.close || activity.is_leaving();
+            worker.clock.with_date(|date| write_head(outbox.bytes_mut(), head, request.is_http10, close, date))
         };
-        let mut source = Client { worker, downstream, stream, incoming, body: &mut request.body };
-        let sent = attempt::send(worker, outgoing, &mut source, &mut request.account, look).await;
-        let (mut answer, mut lease) = match sent {
+        let mut source = Client { worker, activity, stream, incoming, body: &mut request.body };
+        let sent = attempt::send(worker, outgoing, &mut source, &mut request.record, look).await;
+        let (mut answer, mut pooled) = match sent {
             Ok(answered) => answered,
             Err(error) => {
-                request.account.received(outgoing.upload.bytes());
-                outgoing.upload.give_back(&worker.idle.lender);
+                request.record.received(outgoing.body.bytes());
+                outgoing.body.give_back(&worker.connections.buffers);
                 return Box::pin(self.refuse(request, &error)).await;
             }
         };
-        request.account.answer(answer.status);
+        request.record.answer(answer.status);
         if answer.status == 101 {
-            return Some(Box::pin(self.upgrade(*asked, lease)).await);
+            return Some(Box::pin(self.upgrade(*asked, pooled)).await);
         }
         let mut pipe = None;
-        let relayed = poll_fn(|cx| self.poll_relay(cx, request, outgoing, &mut answer, &mut lease, &mut pipe)).await;
+        let relayed = poll_fn(|cx| self.poll_relay(cx, request, outgoing, &mut answer, &mut pooled, &mut pipe)).await;
         if let Some(pipe) = pipe {
-            self.worker.idle.lender.give_pipe(pipe);
+            self.worker.connections.buffers.give_pipe(pipe);
         }
-        outgoing.upload.give_back(&self.worker.idle.lender);
+        outgoing.body.give_back(&self.worker.connections.buffers);
         if let Err(kind) = relayed {
             tracing::debug!(kind = kind.label(), "an answer was cut off");
-            request.account.fail(kind);
+            request.record.fail(kind);
             return Some(if answer.to_the_end { End::Cut } else { End::Closed });
         }
-        request.account.complete();
+        request.record.complete();
         self.end_answer();
         if !self.read_over(&mut request.body) {
             return Some(End::Unread);
@@ -286,21 +289,21 @@ impl<'a, S: Transport> Connection<'a, S> {
         &mut self,
         cx: &mut Context<'_>,
         request: &mut Request,
-        outgoing: &mut Outgoing,
+        outgoing: &mut UpstreamRequest,
         answer: &mut Answer,
-        lease: &mut Lease,
+        pooled: &mut PooledConnection,
         pipe: &mut Option<Pipe>,
     ) -> Poll<Result<(), Kind>> {
-        let Self { worker, downstream, stream, incoming, outgoing: outbox, .. } = self;
-        let Request { account, body, .. } = request;
+        let Self { worker, activity, stream, incoming, outgoing: outbox, .. } = self;
+        let Request { record, body, .. } = request;
         let now = worker.clock.now();
-        if let Some(connection) = lease.connection() {
-            let mut source = Client { worker, downstream, stream: &mut *stream, incoming, body };
-            match outgoing.upload.poll(cx, &mut source, &mut connection.stream, now) {
+        if let Some(connection) = pooled.connection() {
+            let mut source = Client { worker, activity, stream: &mut *stream, incoming, body };
+            match outgoing.body.poll(cx, &mut source, &mut connection.stream, now) {
                 Poll::Ready(Err(Stopped::Client(error))) => return Poll::Ready(Err(error.kind)),
                 // The endpoint has answered and wants no more.
                 Poll::Ready(Err(Stopped::Endpoint(_))) => {
-                    outgoing.upload.abandon();
+                    outgoing.body.abandon();
                     connection.spoil();
                 }
                 Poll::Ready(Ok(())) => {
@@ -310,47 +313,47 @@ impl<'a, S: Transport> Connection<'a, S> {
                 }
                 Poll::Pending => {}
             }
-            account.received(outgoing.upload.bytes());
+            record.received(outgoing.body.bytes());
         }
-        while let Some(connection) = lease.connection() {
+        while let Some(connection) = pooled.connection() {
             if let (Some(pipe), Some(socket)) = (&mut *pipe, stream.socket()) {
-                ready!(splice(cx, connection, pipe, socket, downstream, account, now))?;
+                ready!(splice(cx, connection, pipe, socket, activity, record, now))?;
             }
             match connection.next_piece() {
-                Ok(Piece::Data(count)) => {
+                Ok(BodyEvent::Data(count)) => {
                     let piece = connection.data().get(..count).unwrap_or_default();
                     let taken = outbox.poll_piece(cx, stream, piece, answer.chunked);
-                    tell(downstream, outbox, taken.is_pending());
+                    tell(activity, outbox, taken.is_pending());
                     let Ok(taken) = ready!(taken) else { return Poll::Ready(Err(Kind::ClientGone)) };
                     connection.taken(taken, now);
-                    account.sent(taken as u64);
+                    record.sent(taken as u64);
                 }
-                Ok(Piece::End) => {
+                Ok(BodyEvent::End) => {
                     if answer.chunked {
                         outbox.end_chunks(&trailers(connection.body(), answer.trailer.as_deref()));
                     }
                     // Given back before the client has the last byte: the next request may need it.
-                    lease.finish(outgoing.upload.is_done(), now);
+                    pooled.finish(outgoing.body.is_done(), now);
                 }
-                Ok(Piece::More) if answer.may_pipe && pipe.is_none() && is_long(connection, stream) => {
+                Ok(BodyEvent::More) if answer.may_pipe && pipe.is_none() && is_long(connection, stream) => {
                     // What was read is to be ahead of what the pipe brings.
                     let flushed = outbox.poll_flush(cx, stream);
-                    tell(downstream, outbox, flushed.is_pending());
+                    tell(activity, outbox, flushed.is_pending());
                     ready!(flushed).map_err(|_| Kind::ClientGone)?;
-                    *pipe = worker.idle.lender.pipe();
+                    *pipe = worker.connections.buffers.pipe();
                     answer.may_pipe = pipe.is_some();
                 }
-                Ok(Piece::More) => match connection.poll_more(cx, &worker.idle.lender, now) {
+                Ok(BodyEvent::More) => match connection.poll_more(cx, &worker.connections.buffers, now) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => {
                         // What came before is the client's.
                         let _sent = outbox.poll_flush(cx, stream);
-                        tell(downstream, outbox, false);
+                        tell(activity, outbox, false);
                         return Poll::Ready(Err(error.kind));
                     }
                     Poll::Pending => {
                         let flushed = outbox.poll_flush(cx, stream);
-                        tell(downstream, outbox, flushed.is_pending());
+                        tell(activity, outbox, flushed.is_pending());
                         return match flushed {
                             Poll::Ready(Err(_)) => Poll::Ready(Err(Kind::ClientGone)),
                             Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
@@ -361,23 +364,23 @@ impl<'a, S: Transport> Connection<'a, S> {
             }
         }
         let flushed = outbox.poll_flush(cx, stream);
-        tell(downstream, outbox, flushed.is_pending());
+        tell(activity, outbox, flushed.is_pending());
         flushed.map_err(|_| Kind::ClientGone)
     }
 
     /// Answers for the endpoint that did not. `None` if the next request may come.
     async fn refuse(&mut self, request: &mut Request, error: &Error) -> Option<End> {
         tracing::debug!(kind = error.kind.label(), source = ?error.source, "request failed");
-        request.account.fail(error.kind);
+        request.record.fail(error.kind);
         if error.kind == Kind::ClientGone {
             return Some(End::Closed);
         }
         let whole = self.read_over(&mut request.body);
-        let close = request.close || !whole || self.downstream.is_leaving();
+        let close = request.close || !whole || self.activity.is_leaving();
         self.begin_answer();
-        let sent = self.write_error(error.kind, request.to_head, persistence(request.old, close));
-        request.account.answer(respond::status(error.kind).as_u16());
-        request.account.sent(sent as u64);
+        let sent = self.write_error(error.kind, request.to_head, persistence(request.is_http10, close));
+        request.record.answer(respond::status(error.kind).as_u16());
+        request.record.sent(sent as u64);
         let flushed = self.flush().await;
         self.end_answer();
         match (flushed, whole) {
@@ -388,28 +391,28 @@ impl<'a, S: Transport> Connection<'a, S> {
     }
 
     /// Leaves HTTP behind: the head that says so goes out, and both streams are free.
-    async fn upgrade(&mut self, (request, outgoing): (Request, Outgoing), mut lease: Lease) -> End {
-        let mut account = request.account;
+    async fn upgrade(&mut self, (request, outgoing): (Request, UpstreamRequest), mut pooled: PooledConnection) -> End {
+        let mut record = request.record;
         if self.flush().await.is_err() {
-            account.fail(Kind::ClientGone);
+            record.fail(Kind::ClientGone);
             return End::Closed;
         }
-        account.complete();
+        record.complete();
         self.end_answer();
-        let Some(connection) = lease.release() else { return End::Closed };
+        let Some(connection) = pooled.release() else { return End::Closed };
         let in_flight = InFlight::new(connection.endpoint(), self.worker.index);
         let idle = outgoing.pool.handle.config.timeouts.tunnel_idle;
-        let (stream, ahead, slot) = connection.into_stream();
-        End::Upgraded(Box::new(Upgraded { far: Far { stream, ahead, slot, idle, in_flight }, account }))
+        let (stream, ahead, permit) = connection.into_stream();
+        End::Upgraded(Box::new(Upgraded { far: Far { stream, ahead, permit, idle, in_flight }, record }))
     }
 
     /// Reads over what is left of a request body, if it is here already and short. Whether it was.
     fn read_over(&mut self, body: &mut Incoming) -> bool {
-        let Self { worker, downstream, stream, incoming, .. } = self;
+        let Self { worker, activity, stream, incoming, .. } = self;
         let mut left = LEFT_OVER;
         // A client that was not told to send its body holds it back.
-        while left > 0 && body.unsaid.is_empty() {
-            let mut source = Client { worker, downstream, stream, incoming, body };
+        while left > 0 && body.pending_continue.is_empty() {
+            let mut source = Client { worker, activity, stream, incoming, body };
             // Nobody waits for more of it.
             match source.poll_piece(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(Some(piece))) => {
@@ -426,11 +429,11 @@ impl<'a, S: Transport> Connection<'a, S> {
 
     fn begin_answer(&mut self) {
         self.end_answer();
-        self.outgoing = Outbox::reuse(self.worker.idle.lender.head());
+        self.outgoing = WriteBuffer::reuse(self.worker.connections.buffers.head());
     }
 
     fn end_answer(&mut self) {
-        self.worker.idle.lender.give_head(std::mem::take(&mut self.outgoing).into_memory());
+        self.worker.connections.buffers.give_head(std::mem::take(&mut self.outgoing).into_memory());
     }
 
     fn write_error(&mut self, kind: Kind, to_head: bool, persistence: Persistence) -> usize {
@@ -441,7 +444,7 @@ impl<'a, S: Transport> Connection<'a, S> {
     async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|cx| {
             let flushed = self.outgoing.poll_flush(cx, &mut self.stream);
-            tell(self.downstream, &mut self.outgoing, flushed.is_pending());
+            tell(self.activity, &mut self.outgoing, flushed.is_pending());
             flushed
         })
         .await
@@ -459,19 +462,19 @@ fn splice(
     connection: &mut upstream::Connection,
     pipe: &mut Pipe,
     socket: &TcpStream,
-    downstream: &Downstream,
-    account: &mut Account,
+    activity: &ClientActivity,
+    record: &mut RequestRecord,
     now: Instant,
 ) -> Poll<Result<(), Kind>> {
     loop {
         while !pipe.is_empty() {
             let moved = pipe.poll_out(cx, socket);
             if moved.is_pending() {
-                downstream.blocked();
+                activity.blocked();
             }
             let count = ready!(moved).map_err(|_| Kind::ClientGone)?;
-            downstream.wrote(count);
-            account.sent(count as u64);
+            activity.wrote(count);
+            record.sent(count as u64);
             connection.moved(now);
         }
         if connection.left() == Some(0) {
@@ -482,34 +485,34 @@ fn splice(
 }
 
 /// Tells what went to the client, and whether it takes no more.
-fn tell(downstream: &Downstream, outbox: &mut Outbox, blocked: bool) {
+fn tell(activity: &ClientActivity, outbox: &mut WriteBuffer, blocked: bool) {
     let moved = outbox.take_moved();
     if moved > 0 {
-        downstream.wrote(moved);
+        activity.wrote(moved);
     }
     if blocked {
-        downstream.blocked();
+        activity.blocked();
     } else {
-        downstream.unblocked();
+        activity.unblocked();
     }
 }
 
 /// Writes the head of an answer for the client.
-fn write_head(out: &mut Vec<u8>, head: &Head<'_>, old: bool, close: bool, date: &str) -> Answer {
+fn write_head(out: &mut Vec<u8>, head: &Head<'_>, is_http10: bool, close: bool, date: &str) -> Answer {
     let status = head.parts.status;
     // Without chunks only the end of the connection is left.
-    let to_the_end = old && head.told() == Framing::Chunked;
+    let to_the_end = is_http10 && head.told() == Framing::Chunked;
     let (framing, close) = if to_the_end { (Framing::Close, true) } else { (head.told(), close) };
-    let persistence = if status == 101 { Persistence::Upgrade } else { persistence(old, close) };
+    let persistence = if status == 101 { Persistence::Upgrade } else { persistence(is_http10, close) };
     let line = response::Line { status, reason: head.parts.reason, framing, persistence, date };
-    response::write(out, &line, head.parts.fields, head.survey);
+    response::write(out, &line, head.parts.fields, head.summary);
     let chunked = framing == Framing::Chunked;
-    let trailer = announced(head.survey.trailer, framing);
+    let trailer = announced(head.summary.trailer, framing);
     Answer { status, chunked, may_pipe: !chunked, to_the_end, close, trailer }
 }
 
-fn persistence(old: bool, close: bool) -> Persistence {
-    match (old, close) {
+fn persistence(is_http10: bool, close: bool) -> Persistence {
+    match (is_http10, close) {
         (_, true) => Persistence::Close,
         (true, false) => Persistence::KeepAlive,
         (false, false) => Persistence::Stays,
@@ -537,37 +540,37 @@ fn trailers(body: &Reader, announced: Option<&str>) -> Vec<u8> {
 /// The client's side of a request under way.
 struct Client<'c, S> {
     worker: &'c Worker,
-    downstream: &'c Downstream,
+    activity: &'c ClientActivity,
     stream: &'c mut S,
     incoming: &'c mut Buffer,
     body: &'c mut Incoming,
 }
 
-impl<S: Transport> Source for Client<'_, S> {
+impl<S: Transport> BodySource for Client<'_, S> {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
         let gone = || Error::new(Kind::ClientGone, Retry::Never);
         loop {
             match self.body.reader.next(self.incoming) {
-                Ok(Piece::Data(count)) => {
-                    self.body.unsaid = b"";
+                Ok(BodyEvent::Data(count)) => {
+                    self.body.pending_continue = b"";
                     return Poll::Ready(Ok(self.incoming.data().get(..count)));
                 }
-                Ok(Piece::End) => return Poll::Ready(Ok(None)),
-                Ok(Piece::More) => {}
+                Ok(BodyEvent::End) => return Poll::Ready(Ok(None)),
+                Ok(BodyEvent::More) => {}
                 Err(_) => return Poll::Ready(Err(Error::new(Kind::BadRequest, Retry::Never))),
             }
-            if !self.body.unsaid.is_empty() {
-                let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, self.body.unsaid));
+            if !self.body.pending_continue.is_empty() {
+                let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, self.body.pending_continue));
                 let count = written.map_err(|_| gone())?;
-                self.downstream.wrote(count);
+                self.activity.wrote(count);
                 // Half of it would spoil the answer, and a client without room for so little reads nothing.
-                if count < self.body.unsaid.len() {
+                if count < self.body.pending_continue.len() {
                     return Poll::Ready(Err(gone()));
                 }
-                self.body.unsaid = b"";
+                self.body.pending_continue = b"";
             }
-            match ready!(self.incoming.poll_fill(cx, self.stream, &self.worker.idle.lender, SIZE)) {
-                Ok(count @ 1..) => self.downstream.read(count),
+            match ready!(self.incoming.poll_fill(cx, self.stream, &self.worker.connections.buffers, SIZE)) {
+                Ok(count @ 1..) => self.activity.read(count),
                 Ok(0) | Err(_) => return Poll::Ready(Err(gone())),
             }
         }
@@ -578,12 +581,12 @@ impl<S: Transport> Source for Client<'_, S> {
     }
 
     fn socket(&mut self) -> Option<&TcpStream> {
-        if self.incoming.is_empty() && self.body.unsaid.is_empty() { self.stream.socket() } else { None }
+        if self.incoming.is_empty() && self.body.pending_continue.is_empty() { self.stream.socket() } else { None }
     }
 
     fn passed(&mut self, count: usize) {
         self.body.reader.passed(count as u64);
-        self.downstream.read(count);
+        self.activity.read(count);
     }
 
     fn trailers(&mut self) -> Vec<u8> {
@@ -592,8 +595,8 @@ impl<S: Transport> Source for Client<'_, S> {
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.incoming.data().len() < PIPELINE {
-            match ready!(self.incoming.poll_fill(cx, self.stream, &self.worker.idle.lender, PIPELINE)) {
-                Ok(count @ 1..) => self.downstream.read(count),
+            match ready!(self.incoming.poll_fill(cx, self.stream, &self.worker.connections.buffers, PIPELINE)) {
+                Ok(count @ 1..) => self.activity.read(count),
                 Ok(0) | Err(_) => return Poll::Ready(()),
             }
         }

@@ -26,51 +26,51 @@ use crate::{
     protocol::{
         h1::{
             body::Reader,
-            chunked::Piece,
+            chunked::BodyEvent,
             framing::Framing,
             head::{self, Field, Target},
         },
-        headers::{is_trailer, request::Survey, response::map, write_field},
+        headers::{is_trailer, request::HeaderSummary, response::map, write_field},
     },
     proxy::{
-        attempt::{self, Asked, Outgoing},
-        request_record::Account,
+        attempt::{self, RequestHead, UpstreamRequest},
+        request_record::RequestRecord,
         respond,
     },
     upstream::connection::{
         Connection, Head,
-        body_writer::{Source, Stopped},
-        pool::Lease,
+        body_writer::{BodySource, Stopped},
+        pool::PooledConnection,
     },
-    worker::{Worker, client_activity::Downstream},
+    worker::{Worker, client_activity::ClientActivity},
 };
 
 /// Answers one request; whatever goes wrong becomes an answer too.
 pub async fn answer(
     worker: &Rc<Worker>,
-    downstream: &Rc<Downstream>,
+    activity: &Rc<ClientActivity>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     worker.clock.tick();
     let (head, incoming) = request.into_parts();
-    let (mut account, outgoing) = take(worker, downstream, &head, &incoming);
+    let (mut record, outgoing) = take(worker, activity, &head, &incoming);
     let mut source = RequestBody { incoming, piece: Bytes::new(), trailers: None };
     let answer = match outgoing {
-        Ok(mut outgoing) => match send(worker, &mut outgoing, &mut source, &mut account).await {
-            Ok((response, lease)) => Ok((response, lease, outgoing)),
+        Ok(mut outgoing) => match send(worker, &mut outgoing, &mut source, &mut record).await {
+            Ok((response, pooled)) => Ok((response, pooled, outgoing)),
             Err(error) => {
-                account.received(outgoing.upload.bytes());
-                outgoing.upload.give_back(&worker.idle.lender);
+                record.received(outgoing.body.bytes());
+                outgoing.body.give_back(&worker.connections.buffers);
                 Err(error)
             }
         },
         Err(error) => Err(error),
     };
     Ok(match answer {
-        Ok((response, lease, outgoing)) => {
-            account.answer(response.status().as_u16());
+        Ok((response, pooled, outgoing)) => {
+            record.answer(response.status().as_u16());
             let worker = Rc::clone(worker);
-            let mut relay = Relay { worker, lease, outgoing, source, account, failed: None, reader: None };
+            let mut relay = Relay { worker, pooled, outgoing, source, record, failed: None, reader: None };
             if relay.is_complete() {
                 relay.finish();
                 response.map(|()| ResponseBody::Done)
@@ -80,10 +80,10 @@ pub async fn answer(
         }
         Err(error) => {
             tracing::debug!(kind = error.kind.label(), source = ?error.source, "request failed");
-            account.fail(error.kind);
+            record.fail(error.kind);
             let response = respond::response(error.kind);
-            account.answer(response.status().as_u16());
-            response.map(|text| ResponseBody::Own(text, Box::new(account)))
+            record.answer(response.status().as_u16());
+            response.map(|text| ResponseBody::Own(text, Box::new(record)))
         }
     })
 }
@@ -91,11 +91,11 @@ pub async fn answer(
 /// Sends a request on. A stream is a task of its own, for which nobody else looks at the clock.
 async fn send(
     worker: &Rc<Worker>,
-    outgoing: &mut Outgoing,
+    outgoing: &mut UpstreamRequest,
     source: &mut RequestBody,
-    account: &mut Account,
-) -> Result<(Response<()>, Lease), Error> {
-    let mut sending = pin!(attempt::send(worker, outgoing, source, account, response));
+    record: &mut RequestRecord,
+) -> Result<(Response<()>, PooledConnection), Error> {
+    let mut sending = pin!(attempt::send(worker, outgoing, source, record, response));
     poll_fn(|cx| {
         worker.clock.tick();
         sending.as_mut().poll(cx)
@@ -106,35 +106,35 @@ async fn send(
 /// Takes a request in: from here on it is counted and logged.
 fn take(
     worker: &Rc<Worker>,
-    downstream: &Rc<Downstream>,
+    activity: &Rc<ClientActivity>,
     head: &http::request::Parts,
     incoming: &Incoming,
-) -> (Account, Result<Outgoing, Error>) {
+) -> (RequestRecord, Result<UpstreamRequest, Error>) {
     let fields: Vec<Field<'_>> =
         head.headers.iter().map(|(name, value)| Field { name: name.as_str(), value: value.as_bytes() }).collect();
-    let survey = Survey::of(&fields);
-    let none = Survey::default();
+    let summary = HeaderSummary::of(&fields);
+    let none = HeaderSummary::default();
     let target = Target {
         authority: head.uri.authority().map(http::uri::Authority::as_str),
         path_and_query: head.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str),
     };
-    let framing = match survey.as_ref().ok().and_then(|survey| survey.lengths.announced()) {
+    let framing = match summary.as_ref().ok().and_then(|summary| summary.lengths.announced()) {
         _ if incoming.is_end_stream() => Framing::None,
         Some(0) => Framing::None,
         Some(length) => Framing::Length(length),
         None => Framing::Chunked,
     };
-    let asked = Asked {
+    let asked = RequestHead {
         method: head.method.as_str(),
         target,
         version: Version::HTTP_2,
         fields: &fields,
-        survey: survey.as_ref().unwrap_or(&none),
+        summary: summary.as_ref().unwrap_or(&none),
         framing,
     };
-    let mut account = Account::begin(worker, downstream, &asked);
+    let mut record = RequestRecord::begin(worker, activity, &asked);
     let view = worker.view();
-    let refused = if let Err(kind) = survey {
+    let refused = if let Err(kind) = summary {
         Some(kind)
     } else if fields.len() > view.config().limits.max_headers {
         // hyper bounds their bytes only.
@@ -148,16 +148,16 @@ fn take(
     };
     let outgoing = match refused {
         Some(kind) => Err(Error::new(kind, Retry::Never)),
-        None => attempt::prepare(worker, &view, &downstream.client, &asked, &mut account),
+        None => attempt::prepare(worker, &view, &activity.client, &asked, &mut record),
     };
-    (account, outgoing)
+    (record, outgoing)
 }
 
 /// The head of an answer as hyper wants it.
 fn response(head: &Head<'_>) -> Response<()> {
     // Copied once, and then all values share it; the parts are found in the copy again.
     let bytes = Bytes::copy_from_slice(head.bytes);
-    let headers = head::response(&bytes, |parts| map(&bytes, parts.fields, head.survey, head.told()));
+    let headers = head::response(&bytes, |parts| map(&bytes, parts.fields, head.summary, head.told()));
     let mut response = Response::new(());
     // Any three digits are a status to a parser, and to a map from 100 on.
     *response.status_mut() = StatusCode::from_u16(head.parts.status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -176,7 +176,7 @@ struct RequestBody {
     trailers: Option<HeaderMap>,
 }
 
-impl Source for RequestBody {
+impl BodySource for RequestBody {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
         while self.piece.is_empty() {
             match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
@@ -234,7 +234,7 @@ pub enum ResponseBody {
     /// An endpoint's.
     Upstream(Shared),
     /// The edge's own words.
-    Own(Bytes, Box<Account>),
+    Own(Bytes, Box<RequestRecord>),
     /// There is no more of it.
     Done,
 }
@@ -243,10 +243,10 @@ pub enum ResponseBody {
 #[derive(Debug)]
 pub struct Relay {
     worker: Rc<Worker>,
-    lease: Lease,
-    outgoing: Outgoing,
+    pooled: PooledConnection,
+    outgoing: UpstreamRequest,
     source: RequestBody,
-    account: Account,
+    record: RequestRecord,
     /// Why the client's body came to nothing.
     failed: Option<Error>,
     /// Who reads the answer, to be told of that.
@@ -264,7 +264,7 @@ pub struct Shared {
 
 impl Shared {
     fn new(relay: Relay) -> Self {
-        let done = relay.outgoing.upload.is_done();
+        let done = relay.outgoing.body.is_done();
         let relay = Rc::new(RefCell::new(relay));
         let uploading = (!done).then(|| {
             let relay = Rc::clone(&relay);
@@ -284,28 +284,28 @@ impl Drop for Shared {
 
 impl Relay {
     fn is_complete(&mut self) -> bool {
-        self.lease.connection().is_none_or(|connection| connection.body().is_done())
+        self.pooled.connection().is_none_or(|connection| connection.body().is_done())
     }
 
     /// Bytes still to come, if that is known.
     fn left(&self) -> Option<u64> {
-        self.lease.peek().and_then(Connection::left)
+        self.pooled.peek().and_then(Connection::left)
     }
 
     /// The whole answer is handed over.
     fn finish(&mut self) {
-        self.lease.finish(self.outgoing.upload.is_done(), self.worker.clock.now());
-        self.outgoing.upload.give_back(&self.worker.idle.lender);
-        self.account.received(self.outgoing.upload.bytes());
-        self.account.complete();
+        self.pooled.finish(self.outgoing.body.is_done(), self.worker.clock.now());
+        self.outgoing.body.give_back(&self.worker.connections.buffers);
+        self.record.received(self.outgoing.body.bytes());
+        self.record.complete();
     }
 
     /// Goes on with the request's body. Ready when no more of it is to be sent.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = self.worker.clock.tick();
-        let Some(connection) = self.lease.connection() else { return Poll::Ready(()) };
-        let polled = self.outgoing.upload.poll(cx, &mut self.source, &mut connection.stream, now);
-        self.account.received(self.outgoing.upload.bytes());
+        let Some(connection) = self.pooled.connection() else { return Poll::Ready(()) };
+        let polled = self.outgoing.body.poll(cx, &mut self.source, &mut connection.stream, now);
+        self.record.received(self.outgoing.body.bytes());
         match ready!(polled) {
             Ok(()) => {}
             Err(Stopped::Client(error)) => {
@@ -316,7 +316,7 @@ impl Relay {
             }
             // The endpoint has answered and wants no more.
             Err(Stopped::Endpoint(_)) => {
-                self.outgoing.upload.abandon();
+                self.outgoing.body.abandon();
                 connection.spoil();
             }
         }
@@ -328,20 +328,20 @@ impl Relay {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
-        if !self.outgoing.upload.is_done() {
+        if !self.outgoing.body.is_done() {
             self.reader = Some(cx.waker().clone());
         }
-        let Some(connection) = self.lease.connection() else { return Poll::Ready(Ok(None)) };
+        let Some(connection) = self.pooled.connection() else { return Poll::Ready(Ok(None)) };
         loop {
             match connection.next_piece()? {
-                Piece::Data(count) => {
+                BodyEvent::Data(count) => {
                     let data = Bytes::copy_from_slice(connection.data().get(..count).unwrap_or_default());
                     connection.taken(count, now);
-                    self.account.sent(count as u64);
+                    self.record.sent(count as u64);
                     return Poll::Ready(Ok(Some(Frame::data(data))));
                 }
-                Piece::End => return Poll::Ready(Ok(trailers(connection.body()).map(Frame::trailers))),
-                Piece::More => ready!(connection.poll_more(cx, &self.worker.idle.lender, now))?,
+                BodyEvent::End => return Poll::Ready(Ok(trailers(connection.body()).map(Frame::trailers))),
+                BodyEvent::More => ready!(connection.poll_more(cx, &self.worker.connections.buffers, now))?,
             }
         }
     }
@@ -371,7 +371,7 @@ impl Body for ResponseBody {
             Self::Upstream(shared) => {
                 let mut relay = shared.relay.borrow_mut();
                 let polled = relay.poll(cx);
-                relay.account.owe(polled.is_ready());
+                relay.record.mark_pending(polled.is_ready());
                 let frame = ready!(polled);
                 match &frame {
                     Ok(Some(frame)) if frame.is_data() && !relay.is_complete() => {}
@@ -382,16 +382,16 @@ impl Body for ResponseBody {
                         *self = Self::Done;
                     }
                     Err(error) => {
-                        relay.account.fail(error.kind);
+                        relay.record.fail(error.kind);
                         drop(relay);
                         *self = Self::Done;
                     }
                 }
                 Poll::Ready(frame.transpose())
             }
-            Self::Own(text, account) => {
+            Self::Own(text, record) => {
                 let text = std::mem::take(text);
-                account.sent(text.len() as u64);
+                record.sent(text.len() as u64);
                 *self = Self::Done;
                 Poll::Ready(Some(Ok(Frame::data(text))))
             }

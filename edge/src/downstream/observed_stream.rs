@@ -10,35 +10,35 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{protocol::h1::coalesce, worker::client_activity::Downstream};
+use crate::{protocol::h1::coalesce, worker::client_activity::ClientActivity};
 
-/// A stream that tells [`Downstream`] what moves through it, with what was read ahead of it in front.
+/// A stream that tells [`ClientActivity`] what moves through it, with what was read ahead of it in front.
 #[derive(Debug)]
-pub struct Meter<S> {
+pub struct ObservedStream<S> {
     /// Read already, to learn the protocol, and told of then.
     ahead: Bytes,
     stream: S,
-    downstream: Rc<Downstream>,
+    activity: Rc<ClientActivity>,
 }
 
-impl<S> Meter<S> {
+impl<S> ObservedStream<S> {
     /// Watches `stream`; `ahead` is what was read of it before.
-    pub fn new(stream: S, ahead: Bytes, downstream: Rc<Downstream>) -> Self {
-        Self { ahead, stream, downstream }
+    pub fn new(stream: S, ahead: Bytes, activity: Rc<ClientActivity>) -> Self {
+        Self { ahead, stream, activity }
     }
 
     fn written(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.downstream.tick();
+        self.activity.tick();
         match &outcome {
-            Poll::Ready(Ok(count)) => self.downstream.wrote(*count),
+            Poll::Ready(Ok(count)) => self.activity.wrote(*count),
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.downstream.blocked(),
+            Poll::Pending => self.activity.blocked(),
         }
         outcome
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Meter<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -48,13 +48,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Meter<S> {
             return Poll::Ready(Ok(()));
         }
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        this.downstream.tick();
-        this.downstream.read(buf.filled().len() - before);
+        this.activity.tick();
+        this.activity.read(buf.filled().len() - before);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Meter<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.written(outcome)

@@ -10,9 +10,9 @@ use tokio::{
 
 use crate::{
     io::buffer::Buffer,
-    proxy::request_record::Account,
-    upstream::connection::{InFlight, Slot},
-    worker::client_activity::Downstream,
+    proxy::request_record::RequestRecord,
+    upstream::connection::{ConnectionPermit, InFlight},
+    worker::client_activity::ClientActivity,
 };
 
 /// What a client connection becomes after 101.
@@ -21,7 +21,7 @@ pub struct Upgraded {
     /// The endpoint's end.
     pub far: Far,
     /// The request that asked for it ends with it.
-    pub account: Account,
+    pub record: RequestRecord,
 }
 
 /// The endpoint's end of an upgraded connection.
@@ -32,7 +32,7 @@ pub struct Far {
     /// What the endpoint sent behind its 101.
     pub ahead: Buffer,
     /// Counts against the endpoint's connections while it lasts.
-    pub slot: Slot,
+    pub permit: ConnectionPermit,
     /// Silence in both directions that ends it.
     pub idle: Duration,
     /// Counts as a request under way, which `least_requests` goes by.
@@ -43,12 +43,12 @@ pub struct Far {
 ///
 /// # Errors
 /// Whatever ended it early; `TimedOut` for silence.
-pub async fn tunnel<S>(mut client: S, ahead: &[u8], upgraded: Upgraded, downstream: &Downstream) -> io::Result<()>
+pub async fn tunnel<S>(mut client: S, ahead: &[u8], upgraded: Upgraded, activity: &ClientActivity) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Upgraded { mut far, mut account } = upgraded;
-    let before = downstream.written();
+    let Upgraded { mut far, mut record } = upgraded;
+    let before = activity.written();
     let moving = async {
         client.write_all(far.ahead.data()).await?;
         far.stream.write_all(ahead).await?;
@@ -57,7 +57,7 @@ where
     // Whatever goes either way passes the client's stream, so watching that one is enough.
     let silence = async {
         loop {
-            let due = downstream.last_moved() + far.idle;
+            let due = activity.last_moved() + far.idle;
             if due <= Instant::now() {
                 return;
             }
@@ -68,6 +68,6 @@ where
         moved = moving => moved.map(|_counts| ()),
         () = silence => Err(io::ErrorKind::TimedOut.into()),
     };
-    account.sent(downstream.written() - before);
+    record.sent(activity.written() - before);
     outcome
 }

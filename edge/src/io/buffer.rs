@@ -26,13 +26,13 @@ const KEPT_HEADS: (usize, usize) = (256, 16 * 1024);
 
 /// Memory that a worker lends to its connections.
 #[derive(Debug, Default)]
-pub struct Lender {
+pub struct BufferPool {
     places: RefCell<Vec<Vec<u8>>>,
     heads: RefCell<Vec<Vec<u8>>>,
     pipes: RefCell<Vec<Pipe>>,
 }
 
-impl Lender {
+impl BufferPool {
     /// Memory to write a head into; empty.
     #[must_use]
     pub fn head(&self) -> Vec<u8> {
@@ -112,9 +112,9 @@ impl Buffer {
     }
 
     /// Gives its place back if nothing is in it.
-    pub fn rest(&mut self, lender: &Lender) {
+    pub fn rest(&mut self, buffers: &BufferPool) {
         if self.is_empty() && !self.place.is_empty() {
-            lender.give_place(std::mem::take(&mut self.place));
+            buffers.give_place(std::mem::take(&mut self.place));
         }
     }
 
@@ -127,7 +127,7 @@ impl Buffer {
         &mut self,
         cx: &mut Context<'_>,
         from: &mut S,
-        lender: &Lender,
+        buffers: &BufferPool,
         max: usize,
     ) -> Poll<io::Result<usize>> {
         let room = max.saturating_sub(self.end - self.start);
@@ -135,7 +135,7 @@ impl Buffer {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
         if self.place.is_empty() {
-            self.place = lender.place();
+            self.place = buffers.place();
         }
         if self.end == self.place.len() {
             self.make_room();
@@ -146,7 +146,7 @@ impl Buffer {
         match &outcome {
             Poll::Ready(Ok(count)) => self.end += count,
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.rest(lender),
+            Poll::Pending => self.rest(buffers),
         }
         outcome
     }
@@ -172,12 +172,12 @@ mod tests {
     #[tokio::test]
     async fn bytes_come_out_as_they_went_in_and_the_place_is_given_back() {
         let (mut near, mut far) = duplex(1 << 20);
-        let lender = Lender::default();
+        let buffers = BufferPool::default();
         let mut buffer = Buffer::with(b"first ");
         near.write_all(&[b'x'; 100_000]).await.unwrap();
         drop(near);
         let mut seen = Vec::new();
-        while poll_fn(|cx| buffer.poll_fill(cx, &mut far, &lender, 150_000)).await.unwrap() > 0 {
+        while poll_fn(|cx| buffer.poll_fill(cx, &mut far, &buffers, 150_000)).await.unwrap() > 0 {
             let used = buffer.data().len() / 2;
             seen.extend_from_slice(&buffer.data()[..used]);
             buffer.consume(used);
@@ -186,29 +186,29 @@ mod tests {
         assert_eq!(seen.len(), 100_006);
         assert!(seen.starts_with(b"first x"));
         buffer.consume(usize::MAX);
-        buffer.rest(&lender);
+        buffer.rest(&buffers);
         assert!(buffer.is_empty() && buffer.place.is_empty());
     }
 
     #[tokio::test]
     async fn no_more_is_read_than_allowed() {
         let (mut near, mut far) = duplex(1 << 20);
-        let lender = Lender::default();
+        let buffers = BufferPool::default();
         let mut buffer = Buffer::default();
         near.write_all(&[b'x'; 200_000]).await.unwrap();
         while buffer.data().len() < 150_000 {
-            poll_fn(|cx| buffer.poll_fill(cx, &mut far, &lender, 150_000)).await.unwrap();
+            poll_fn(|cx| buffer.poll_fill(cx, &mut far, &buffers, 150_000)).await.unwrap();
         }
         assert_eq!(buffer.data().len(), 150_000);
-        poll_fn(|cx| buffer.poll_fill(cx, &mut far, &lender, 150_000)).await.unwrap_err();
+        poll_fn(|cx| buffer.poll_fill(cx, &mut far, &buffers, 150_000)).await.unwrap_err();
     }
 
     #[tokio::test]
     async fn a_connection_that_waits_holds_no_place() {
         let (_near, mut far) = duplex(1000);
-        let (lender, mut buffer) = (Lender::default(), Buffer::default());
-        poll_fn(|cx| Poll::Ready(buffer.poll_fill(cx, &mut far, &lender, SIZE).is_pending())).await;
+        let (buffers, mut buffer) = (BufferPool::default(), Buffer::default());
+        poll_fn(|cx| Poll::Ready(buffer.poll_fill(cx, &mut far, &buffers, SIZE).is_pending())).await;
         assert!(buffer.place.is_empty());
-        assert_eq!(lender.places.borrow().len(), 1);
+        assert_eq!(buffers.places.borrow().len(), 1);
     }
 }

@@ -15,16 +15,16 @@ use crate::{
         },
         headers::{
             Client,
-            request::{Line, Survey, write},
+            request::{HeaderSummary, Line, write},
         },
     },
-    proxy::{max_forwards, request_record::Account},
+    proxy::{max_forwards, request_record::RequestRecord},
     upstream::{
         Endpoint,
         connection::{
-            Connecting, Connection, Head, Slot,
-            body_writer::{Source, Stopped, Upload},
-            pool::Lease,
+            Connecting, Connection, ConnectionPermit, Head,
+            body_writer::{BodySource, BodyWriter, Stopped},
+            pool::PooledConnection,
         },
     },
     worker::{PoolView, View, Worker},
@@ -37,7 +37,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a client asks for. Borrows from the head that was read.
 #[derive(Debug)]
-pub struct Asked<'a> {
+pub struct RequestHead<'a> {
     /// Any method but CONNECT.
     pub method: &'a str,
     /// What it is about.
@@ -47,16 +47,16 @@ pub struct Asked<'a> {
     /// As they came.
     pub fields: &'a [Field<'a>],
     /// What they say to a proxy.
-    pub survey: &'a Survey<'a>,
+    pub summary: &'a HeaderSummary<'a>,
     /// How its body ends; never by [`Framing::Close`].
     pub framing: Framing,
 }
 
 /// A request that may be sent.
 #[derive(Debug)]
-pub struct Outgoing {
+pub struct UpstreamRequest {
     /// Its bytes.
-    pub upload: Upload,
+    pub body: BodyWriter,
     /// Where it goes.
     pub pool: Rc<PoolView>,
     /// The client asks to switch protocols.
@@ -76,15 +76,15 @@ pub fn prepare(
     worker: &Worker,
     view: &View,
     client: &Client,
-    asked: &Asked<'_>,
-    account: &mut Account,
-) -> Result<Outgoing, Error> {
-    let &Asked { method, ref target, version, fields, survey, framing } = asked;
-    if survey.passes >= MAX_PASSES {
+    asked: &RequestHead<'_>,
+    record: &mut RequestRecord,
+) -> Result<UpstreamRequest, Error> {
+    let &RequestHead { method, ref target, version, fields, summary, framing } = asked;
+    if summary.passes >= MAX_PASSES {
         return Err(never(Kind::Loop));
     }
-    let host = survey.host(target, version).map_err(never)?;
-    account.host(host);
+    let host = summary.host(target, version).map_err(never)?;
+    record.host(host);
     let (left, limited);
     let fields = match max_forwards::limit(method, fields) {
         None => fields,
@@ -98,18 +98,18 @@ pub fn prepare(
     };
     let routed = view.route(host.unwrap_or_default(), target.path());
     let (route, pool) = routed.ok_or_else(|| never(Kind::NoRoute))?;
-    account.routed(pool);
+    record.routed(pool);
     if matches!((framing, route.max_body), (Framing::Length(length), Some(max)) if length > max) {
         return Err(never(Kind::BodyTooLarge));
     }
-    let upgrade = if framing == Framing::None { survey.upgrade(version) } else { None };
-    let mut head = worker.idle.lender.head();
+    let upgrade = if framing == Framing::None { summary.upgrade(version) } else { None };
+    let mut head = worker.connections.buffers.head();
     let target = target.path_and_query;
     let line = Line { method, target, received: version, host, upgrade, framing };
-    write(&mut head, &line, fields, survey, client);
+    write(&mut head, &line, fields, summary, client);
     let pause = view.config().timeouts.body_idle;
-    Ok(Outgoing {
-        upload: Upload::new(head, framing, route.max_body, pause, account.began()),
+    Ok(UpstreamRequest {
+        body: BodyWriter::new(head, framing, route.max_body, pause, record.began()),
         pool: Rc::clone(pool),
         upgrade: upgrade.is_some(),
         to_head: method == "HEAD",
@@ -124,39 +124,39 @@ pub fn prepare(
 /// Why there is no answer.
 pub async fn send<T>(
     worker: &Rc<Worker>,
-    outgoing: &mut Outgoing,
-    source: &mut impl Source,
-    account: &mut Account,
+    outgoing: &mut UpstreamRequest,
+    source: &mut impl BodySource,
+    record: &mut RequestRecord,
     mut look: impl FnMut(&Head<'_>) -> T,
-) -> Result<(T, Lease), Error> {
-    let Outgoing { upload, pool, upgrade, to_head, replayable } = outgoing;
+) -> Result<(T, PooledConnection), Error> {
+    let UpstreamRequest { body, pool, upgrade, to_head, replayable } = outgoing;
     let down = |endpoint: &Endpoint| *replayable && endpoint.is_down() && !pool.handle.snapshot.load().panic;
-    let mut tried = Tried::default();
+    let mut tried = RetryState::default();
     loop {
-        let error = match connect(worker, pool, &mut tried, account).await {
-            Ok(mut lease) => {
-                let Some(connection) = lease.connection() else { return Err(never(Kind::NoEndpoint)) };
+        let error = match connect(worker, pool, &mut tried, record).await {
+            Ok(mut pooled) => {
+                let Some(connection) = pooled.connection() else { return Err(never(Kind::NoEndpoint)) };
                 let mut seen = |head: &Head<'_>| (head.parts.status, look(head));
-                match exchange(worker, connection, upload, source, *to_head, down, &mut seen).await {
+                match exchange(worker, connection, body, source, *to_head, down, &mut seen).await {
                     // An end to HTTP that nobody has asked for.
                     Ok((101, _)) if !*upgrade => return Err(never(Kind::UpstreamInvalid)),
                     Ok((status, seen)) => {
                         let endpoint = connection.endpoint();
                         endpoint.succeeded();
                         endpoint.stats.of(worker.index).responses[class(status)].add(1);
-                        return Ok((seen, lease));
+                        return Ok((seen, pooled));
                     }
                     Err(error) => {
                         tried.failed(connection, &error, worker.index);
                         let again = match error.retry {
                             Retry::Unsent => true,
-                            Retry::IfIdempotent => *replayable || !upload.has_begun(),
+                            Retry::IfIdempotent => *replayable || !body.has_begun(),
                             Retry::Never => false,
                         };
                         if !again {
                             return Err(error);
                         }
-                        upload.rewind();
+                        body.rewind();
                         error
                     }
                 }
@@ -169,7 +169,7 @@ pub async fn send<T>(
             return Err(error);
         }
         tried.last = Some(error);
-        account.retry();
+        record.retry();
     }
 }
 
@@ -179,19 +179,19 @@ pub async fn send<T>(
 async fn exchange<T>(
     worker: &Worker,
     connection: &mut Connection,
-    upload: &mut Upload,
-    source: &mut impl Source,
+    body: &mut BodyWriter,
+    source: &mut impl BodySource,
     to_head: bool,
     abandon: impl Fn(&Endpoint) -> bool,
     look: &mut impl FnMut(&Head<'_>) -> T,
 ) -> Result<T, Error> {
     let allowed = connection.pool().timeouts.response;
     let began = worker.clock.now();
-    connection.wait_for_room(upload.has_body());
+    connection.wait_for_room(body.has_body());
     connection.deadline.set(began + allowed.min(LOOK_AGAIN));
     std::future::poll_fn(|cx| {
         let now = worker.clock.now();
-        match upload.poll(cx, source, &mut connection.stream, now) {
+        match body.poll(cx, source, &mut connection.stream, now) {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => {
                 if source.poll_gone(cx).is_ready() {
@@ -200,23 +200,23 @@ async fn exchange<T>(
             }
             Poll::Ready(Err(Stopped::Client(error))) => return Poll::Ready(Err(error)),
             Poll::Ready(Err(Stopped::Endpoint(error))) => {
-                if !upload.has_begun() {
+                if !body.has_begun() {
                     let error = Error::because(Kind::UpstreamClosed, Retry::Unsent, error);
                     return Poll::Ready(Err(error));
                 }
                 // It may have answered before it closed.
-                upload.abandon();
+                body.abandon();
                 connection.spoil();
             }
         }
-        if let Poll::Ready(head) = connection.poll_head(cx, &worker.idle.lender, to_head, look) {
+        if let Poll::Ready(head) = connection.poll_head(cx, &worker.connections.buffers, to_head, look) {
             connection.moved(now);
             return Poll::Ready(head);
         }
         while connection.deadline.poll(cx).is_ready() {
             // Anew, since whoever fires is not to be told that it is too early.
             let now = worker.clock.tick();
-            let due = upload.endpoints_turn_since(began, now) + allowed;
+            let due = body.endpoints_turn_since(began, now) + allowed;
             if now >= due {
                 // An endpoint that is slow but not down would be as slow a second time.
                 return Poll::Ready(Err(never(Kind::ResponseTimeout)));
@@ -235,7 +235,7 @@ async fn exchange<T>(
 
 /// What has been tried for one request.
 #[derive(Debug, Default)]
-struct Tried {
+struct RetryState {
     /// Ids of endpoints that failed it.
     endpoints: Vec<u64>,
     attempts: usize,
@@ -245,7 +245,7 @@ struct Tried {
     last: Option<Error>,
 }
 
-impl Tried {
+impl RetryState {
     /// Notes a failed exchange. On an idle connection it says nothing about the endpoint, which may
     /// have closed it at its leisure, and it happens once at most, so it does not use up an attempt.
     fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) {
@@ -270,24 +270,24 @@ impl Tried {
 async fn connect(
     worker: &Rc<Worker>,
     pool: &PoolView,
-    tried: &mut Tried,
-    account: &mut Account,
-) -> Result<Lease, Error> {
+    tried: &mut RetryState,
+    record: &mut RequestRecord,
+) -> Result<PooledConnection, Error> {
     tried.attempts += 1;
     let connecting = match pick(worker, pool, tried)? {
         Picked::Idle(connection) => {
-            account.attempt(connection.endpoint());
-            return Ok(Lease::new(connection, &worker.idle));
+            record.attempt(connection.endpoint());
+            return Ok(PooledConnection::new(connection, &worker.connections));
         }
         Picked::New(connecting) => connecting,
     };
     let endpoint = Arc::clone(connecting.endpoint());
     let stats = endpoint.stats.of(worker.index);
-    account.attempt(&endpoint);
+    record.attempt(&endpoint);
     match connecting.open(&pool.handle.config).await {
         Ok(connection) => {
             stats.connections.add(1);
-            Ok(Lease::new(connection, &worker.idle))
+            Ok(PooledConnection::new(connection, &worker.connections))
         }
         Err(error) => {
             stats.connect_failures.add(1);
@@ -305,7 +305,7 @@ enum Picked {
 }
 
 /// Picks among the usable endpoints, and among the healthy ones first when the request failed before.
-fn pick(worker: &Rc<Worker>, pool: &PoolView, tried: &Tried) -> Result<Picked, Error> {
+fn pick(worker: &Rc<Worker>, pool: &PoolView, tried: &RetryState) -> Result<Picked, Error> {
     let snapshot = pool.handle.snapshot.load();
     let untried = |endpoint: &Arc<Endpoint>| !tried.endpoints.contains(&endpoint.id);
     let again = !tried.endpoints.is_empty();
@@ -324,12 +324,12 @@ fn pick(worker: &Rc<Worker>, pool: &PoolView, tried: &Tried) -> Result<Picked, E
             return Err(never(if full.is_empty() { Kind::NoEndpoint } else { Kind::PoolFull }));
         };
         if !tried.stale
-            && let Some(connection) = worker.idle.take(endpoint.id)
+            && let Some(connection) = worker.connections.take(endpoint.id)
         {
             return Ok(Picked::Idle(connection));
         }
-        match Slot::take(endpoint, pool.handle.config.max_connections.get()) {
-            Some(slot) => return Ok(Picked::New(Connecting::new(slot, worker.index))),
+        match ConnectionPermit::take(endpoint, pool.handle.config.max_connections.get()) {
+            Some(permit) => return Ok(Picked::New(Connecting::new(permit, worker.index))),
             None => full.push(endpoint.id),
         }
     }

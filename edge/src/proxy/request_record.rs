@@ -12,16 +12,16 @@ use crate::{
         access_log,
         stats::{PoolStats, class},
     },
-    proxy::attempt::Asked,
+    proxy::attempt::RequestHead,
     upstream::Endpoint,
-    worker::{PoolView, Worker, client_activity::Downstream},
+    worker::{PoolView, Worker, client_activity::ClientActivity},
 };
 
 /// One request of a client, from its head being read to the last byte of the answer.
 #[derive(Debug)]
-pub struct Account {
+pub struct RequestRecord {
     worker: Rc<Worker>,
-    downstream: Rc<Downstream>,
+    activity: Rc<ClientActivity>,
     began: Instant,
     /// The pool it was routed to, once it was.
     pool: Option<Rc<PoolView>>,
@@ -41,26 +41,26 @@ pub struct Account {
     line: Option<access_log::Record>,
 }
 
-impl Account {
+impl RequestRecord {
     /// A request whose head was just read.
     #[must_use]
-    pub fn begin(worker: &Rc<Worker>, downstream: &Rc<Downstream>, asked: &Asked<'_>) -> Self {
-        let number = downstream.begin();
+    pub fn begin(worker: &Rc<Worker>, activity: &Rc<ClientActivity>, asked: &RequestHead<'_>) -> Self {
+        let number = activity.begin();
         match asked.version {
             Version::HTTP_2 => worker.stats().requests_h2.add(1),
             _ => worker.stats().requests_h1.add(1),
         }
         let began = worker.clock.now();
         let line = worker.log.is_on().then(|| access_log::Record {
-            client: downstream.client.address,
-            tls: downstream.client.tls,
+            client: activity.client.address,
+            tls: activity.client.tls,
             version: asked.version,
-            text: worker.log.text(asked.method, asked.target.path_and_query, asked.survey.user_agent),
+            text: worker.log.text(asked.method, asked.target.path_and_query, asked.summary.user_agent),
             ..access_log::Record::new(worker.clock.wall(began))
         });
         Self {
             worker: Rc::clone(worker),
-            downstream: Rc::clone(downstream),
+            activity: Rc::clone(activity),
             began,
             pool: None,
             status: None,
@@ -116,7 +116,7 @@ impl Account {
     /// The response head is at hand.
     pub fn answer(&mut self, status: u16) {
         let took = self.worker.clock.now() - self.began;
-        self.downstream.owe(self.number, true);
+        self.activity.mark_pending(self.number, true);
         self.status = Some(status);
         if let Some(stats) = self.pool_stats() {
             stats.responses[class(status)].add(1);
@@ -141,8 +141,8 @@ impl Account {
     }
 
     /// Whether the answer waits for the client now, or for its endpoint.
-    pub fn owe(&self, something: bool) {
-        self.downstream.owe(self.number, something);
+    pub fn mark_pending(&self, something: bool) {
+        self.activity.mark_pending(self.number, something);
     }
 
     /// Bytes of the response body went to the client's connection.
@@ -160,12 +160,12 @@ impl Account {
     }
 }
 
-impl Drop for Account {
+impl Drop for RequestRecord {
     fn drop(&mut self) {
         if !self.whole && self.error.is_none() {
             self.fail(Kind::ClientGone);
         }
-        self.downstream.end(self.number);
+        self.activity.end(self.number);
         let Some(mut line) = self.line.take() else { return };
         line.status = self.status.unwrap_or(0);
         line.error = self.error;

@@ -20,7 +20,7 @@ use super::{
     Endpoint, PoolHandle,
     discovery::{dns::Resolver, swarm::client::Client},
     health::{probe, watch},
-    members::{Members, Moment},
+    members::{Moment, PoolState},
 };
 use crate::config::{self, Config, Dns, HealthCheck, Source, Swarm};
 
@@ -42,7 +42,7 @@ pub struct Manager {
 #[derive(Debug)]
 struct Running {
     /// The only strong reference: the tasks hold weak ones.
-    members: Rc<RefCell<Members>>,
+    members: Rc<RefCell<PoolState>>,
     task: JoinHandle<()>,
 }
 
@@ -94,7 +94,7 @@ impl Manager {
         swarm: &Swarm,
     ) -> Running {
         let before = old.map(|old| old.members.borrow());
-        let members = Members::new(pool, self.workers, before.as_deref(), Moment::now());
+        let members = PoolState::new(pool, self.workers, before.as_deref(), Moment::now());
         let members = Rc::new(RefCell::new(members));
         let weak = Rc::downgrade(&members);
         let look_ups = look_ups(&weak, pool, resolver, swarm);
@@ -115,7 +115,7 @@ fn looks_up(pool: &config::Pool) -> bool {
 
 /// A task for each source of a pool that has no address of its own.
 fn look_ups(
-    pool: &Weak<RefCell<Members>>,
+    pool: &Weak<RefCell<PoolState>>,
     config: &config::Pool,
     resolver: &Rc<Resolver>,
     swarm: &Swarm,
@@ -141,7 +141,7 @@ fn look_ups(
 }
 
 /// The task of one pool: `_look_ups`, which end with it, and a task for each endpoint while it is in the pool.
-async fn run(pool: Weak<RefCell<Members>>, config: Arc<config::Pool>, _look_ups: JoinSet<()>, probes: Rc<Semaphore>) {
+async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _look_ups: JoinSet<()>, probes: Rc<Semaphore>) {
     let mut watches = Watches::default();
     loop {
         let Some((endpoints, changed)) =

@@ -218,7 +218,7 @@ impl Endpoint {
     }
 
     /// Forgets past failures, when an ejection ends.
-    pub fn forgive(&self) {
+    pub fn reset_failures(&self) {
         self.failures_in_a_row.store(0, Relaxed);
     }
 

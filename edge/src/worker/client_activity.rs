@@ -15,11 +15,11 @@ use tokio::time::Instant;
 use crate::{config::Timeouts, protocol::headers::Client, worker::Worker};
 
 /// How long a client has to close an HTTP/2 connection after GOAWAY, with nothing under way on it.
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is shared about one client connection. Lives on one worker's thread.
 #[derive(Debug)]
-pub struct Downstream {
+pub struct ClientActivity {
     /// Who is at the other end.
     pub client: Client,
     worker: Rc<Worker>,
@@ -41,13 +41,13 @@ pub struct Downstream {
     /// Several requests at a time: a byte then need not be the start of a request head.
     multiplexed: Cell<bool>,
     /// On HTTP/2, requests whose answer waits for the client, since when it does.
-    owed: RefCell<HashMap<u64, Instant>>,
-    /// Not after the earliest of `owed`.
-    owed_since: Cell<Instant>,
+    pending: RefCell<HashMap<u64, Instant>>,
+    /// Not after the earliest of `pending`.
+    pending_since: Cell<Instant>,
     /// The client was told to go.
     leaving: Cell<bool>,
     /// It could not be told in an answer that had begun: a request may be on its way behind that.
-    untold: Cell<bool>,
+    close_unannounced: Cell<bool>,
 }
 
 /// What a connection is doing.
@@ -61,7 +61,7 @@ pub enum Phase {
     Busy,
 }
 
-impl Downstream {
+impl ClientActivity {
     /// A connection that was just accepted: its first head has to come in time.
     #[must_use]
     pub fn new(client: Client, worker: &Rc<Worker>, now: Instant) -> Self {
@@ -77,10 +77,10 @@ impl Downstream {
             last_taken: Cell::new(now),
             written: Cell::new(0),
             multiplexed: Cell::new(false),
-            owed: RefCell::default(),
-            owed_since: Cell::new(now),
+            pending: RefCell::default(),
+            pending_since: Cell::new(now),
             leaving: Cell::new(false),
-            untold: Cell::new(false),
+            close_unannounced: Cell::new(false),
         }
     }
 
@@ -129,13 +129,13 @@ impl Downstream {
         }
         let since = self.since.get().max(self.last_taken.get());
         match self.phase.get() {
-            Phase::Idle if self.leaving.get() => Some(since + GOODBYE),
+            Phase::Idle if self.leaving.get() => Some(since + CLOSE_TIMEOUT),
             Phase::Idle => Some(since + timeouts.keep_alive),
             Phase::Head => Some(since + timeouts.head),
             // The connection may have room while the client gives none to what runs on it: one that
             // opens streams and no window would hold an endpoint's connection for each.
-            Phase::Busy if self.owed.borrow().is_empty() => None,
-            Phase::Busy => Some(self.owed_since.get() + timeouts.body_idle),
+            Phase::Busy if self.pending.borrow().is_empty() => None,
+            Phase::Busy => Some(self.pending_since.get() + timeouts.body_idle),
         }
     }
 
@@ -143,7 +143,7 @@ impl Downstream {
     #[must_use]
     pub fn is_due(&self, timeouts: &Timeouts, now: Instant) -> bool {
         // Looked through only when the time may have come, and not at every frame.
-        self.owed_since.set(self.owed.borrow().values().copied().min().unwrap_or(now));
+        self.pending_since.set(self.pending.borrow().values().copied().min().unwrap_or(now));
         self.due(timeouts).is_some_and(|due| due <= now)
     }
 
@@ -205,25 +205,25 @@ impl Downstream {
 
     /// A request has something for the client, or waits for its endpoint again. HTTP/1 asks for a body
     /// whenever the stream has room, so there [`blocked`](Self::blocked) tells enough.
-    pub fn owe(&self, request: u64, something: bool) {
+    pub fn mark_pending(&self, request: u64, something: bool) {
         if !self.multiplexed.get() {
             return;
         }
-        let mut owed = self.owed.borrow_mut();
+        let mut pending = self.pending.borrow_mut();
         if something {
             let now = self.worker.clock.now();
-            if owed.is_empty() {
-                self.owed_since.set(now);
+            if pending.is_empty() {
+                self.pending_since.set(now);
             }
-            owed.insert(request, now);
+            pending.insert(request, now);
         } else {
-            owed.remove(&request);
+            pending.remove(&request);
         }
     }
 
     /// A request ends.
     pub fn end(&self, request: u64) {
-        self.owe(request, false);
+        self.mark_pending(request, false);
         let left = self.requests.get().saturating_sub(1);
         self.requests.set(left);
         if left == 0 {
@@ -234,7 +234,7 @@ impl Downstream {
     /// The client was told to go; with nothing under way it has a moment to.
     pub fn leave(&self) {
         self.leaving.set(true);
-        self.untold.set(self.phase.get() == Phase::Busy);
+        self.close_unannounced.set(self.phase.get() == Phase::Busy);
         if self.phase.get() != Phase::Busy {
             self.enter(Phase::Idle, self.worker.clock.now());
         }
@@ -250,7 +250,7 @@ impl Downstream {
     /// did not say that it is the last, the client has a moment more.
     #[must_use]
     pub fn may_close(&self) -> bool {
-        self.leaving.get() && !self.untold.get()
+        self.leaving.get() && !self.close_unannounced.get()
     }
 
     fn enter(&self, phase: Phase, now: Instant) {

@@ -2,7 +2,7 @@
 //!
 //! What it shares with other threads is read-only ([`Snapshot`]), counted in its own cache lines
 //! ([`WorkerStats`]), or changes once per connection and not per request ([`Shared::open`]). The control
-//! thread speaks to it by [`Order`]s.
+//! thread speaks to it by [`WorkerCommand`]s.
 
 pub mod client_activity;
 pub mod heartbeat;
@@ -35,7 +35,7 @@ use crate::{
         access_log,
         stats::{PerWorker, WorkerStats},
     },
-    upstream::{PoolHandle, balance, connection::pool::Idle},
+    upstream::{PoolHandle, balance, connection::pool::ConnectionPool},
     worker::{heartbeat::Heartbeat, snapshot::Snapshot},
 };
 
@@ -57,7 +57,7 @@ pub struct Shared {
 
 /// What the control thread tells a worker.
 #[derive(Debug)]
-pub enum Order {
+pub enum WorkerCommand {
     /// Accept on this socket, which is this worker's own.
     Listen(std::net::TcpListener, Arc<Listening>),
     /// Accept no more there; connections that stand go on.
@@ -72,7 +72,7 @@ pub struct Worker {
     /// Its number, from 0.
     pub index: usize,
     /// Its idle upstream connections.
-    pub idle: Rc<Idle>,
+    pub connections: Rc<ConnectionPool>,
     /// What time it is for whatever runs on it.
     pub clock: Clock,
     /// Its way into the access log.
@@ -94,7 +94,7 @@ impl Worker {
         let view = View::new(shared.snapshot.load_full(), &mut random);
         Rc::new(Self {
             index,
-            idle: Rc::new(Idle::new(index)),
+            connections: Rc::new(ConnectionPool::new(index)),
             clock: Clock::new(),
             shared,
             view: RefCell::new(Rc::new(view)),
@@ -172,7 +172,7 @@ impl Worker {
         for pool in &view.pools {
             known.extend(pool.handle.snapshot.load().endpoints.iter().map(|endpoint| endpoint.id));
         }
-        self.idle.sweep(Instant::now(), |endpoint| known.contains(&endpoint));
+        self.connections.sweep(Instant::now(), |endpoint| known.contains(&endpoint));
     }
 }
 
@@ -253,23 +253,28 @@ impl PoolView {
 }
 
 /// What a worker's thread does, until told to drain or until the control thread is gone.
-pub async fn run(index: usize, shared: Arc<Shared>, log: access_log::Sink, mut orders: mpsc::UnboundedReceiver<Order>) {
+pub async fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    log: access_log::Sink,
+    mut commands: mpsc::UnboundedReceiver<WorkerCommand>,
+) {
     let worker = Worker::new(index, shared, log);
     let housekeeper = tokio::task::spawn_local(housekeep(Rc::clone(&worker)));
     // What an accept loop runs on until it is dropped.
     let mut accepting: HashMap<*const Listening, oneshot::Sender<Infallible>> = HashMap::new();
     let mut loops = JoinSet::new();
     let longest = loop {
-        match orders.recv().await {
-            Some(Order::Listen(socket, listening)) => {
+        match commands.recv().await {
+            Some(WorkerCommand::Listen(socket, listening)) => {
                 let (running, stop) = oneshot::channel();
                 accepting.insert(Arc::as_ptr(&listening), running);
                 loops.spawn_local(listener::accept(Rc::clone(&worker), socket, listening, stop));
             }
-            Some(Order::Unlisten(listening)) => {
+            Some(WorkerCommand::Unlisten(listening)) => {
                 accepting.remove(&Arc::as_ptr(&listening));
             }
-            Some(Order::Drain(longest)) => break longest,
+            Some(WorkerCommand::Drain(longest)) => break longest,
             None => break Duration::ZERO,
         }
     };

@@ -1,7 +1,7 @@
 //! A body as it comes, piece by piece, whatever says where it ends.
 
 use super::{
-    chunked::{Decoder, NotChunks, Piece},
+    chunked::{BodyEvent, Decoder, NotChunks},
     framing::Framing,
 };
 use crate::io::buffer::Buffer;
@@ -36,13 +36,13 @@ impl Reader {
     ///
     /// # Errors
     /// When it is not the chunked coding.
-    pub fn next(&mut self, buffer: &mut Buffer) -> Result<Piece, NotChunks> {
+    pub fn next(&mut self, buffer: &mut Buffer) -> Result<BodyEvent, NotChunks> {
         let here = buffer.data().len();
         match &mut self.0 {
-            Rest::Nothing => Ok(Piece::End),
-            Rest::Bytes(_) | Rest::ToTheEnd if here == 0 => Ok(Piece::More),
-            Rest::Bytes(left) => Ok(Piece::Data(usize::try_from(*left).map_or(here, |left| here.min(left)))),
-            Rest::ToTheEnd => Ok(Piece::Data(here)),
+            Rest::Nothing => Ok(BodyEvent::End),
+            Rest::Bytes(_) | Rest::ToTheEnd if here == 0 => Ok(BodyEvent::More),
+            Rest::Bytes(left) => Ok(BodyEvent::Data(usize::try_from(*left).map_or(here, |left| here.min(left)))),
+            Rest::ToTheEnd => Ok(BodyEvent::Data(here)),
             Rest::Chunks(decoder) => {
                 let (framing, piece) = decoder.next(buffer.data())?;
                 buffer.consume(framing);
@@ -112,12 +112,12 @@ mod tests {
     use super::*;
 
     /// Reads all that is there by pieces of at most three bytes.
-    fn read(framing: Framing, bytes: &[u8]) -> (String, Piece, String) {
+    fn read(framing: Framing, bytes: &[u8]) -> (String, BodyEvent, String) {
         let (mut reader, mut buffer) = (Reader::new(framing), Buffer::with(bytes));
         let mut data = Vec::new();
         loop {
             match reader.next(&mut buffer).unwrap() {
-                Piece::Data(count) => {
+                BodyEvent::Data(count) => {
                     let count = count.min(3);
                     data.extend_from_slice(&buffer.data()[..count]);
                     reader.taken(&mut buffer, count);
@@ -133,11 +133,11 @@ mod tests {
     #[test]
     fn a_body_ends_where_its_framing_says() {
         for (framing, bytes, data, end, rest) in [
-            (Framing::None, "next", "", Piece::End, "next"),
-            (Framing::Length(5), "12345next", "12345", Piece::End, "next"),
-            (Framing::Length(5), "1234", "1234", Piece::More, ""),
-            (Framing::Chunked, "5\r\n12345\r\n0\r\n\r\nnext", "12345", Piece::End, "next"),
-            (Framing::Close, "12345", "12345", Piece::More, ""),
+            (Framing::None, "next", "", BodyEvent::End, "next"),
+            (Framing::Length(5), "12345next", "12345", BodyEvent::End, "next"),
+            (Framing::Length(5), "1234", "1234", BodyEvent::More, ""),
+            (Framing::Chunked, "5\r\n12345\r\n0\r\n\r\nnext", "12345", BodyEvent::End, "next"),
+            (Framing::Close, "12345", "12345", BodyEvent::More, ""),
         ] {
             assert_eq!(read(framing, bytes.as_bytes()), (data.into(), end, rest.into()), "{framing:?} {bytes}");
         }

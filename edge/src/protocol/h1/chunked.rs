@@ -12,7 +12,7 @@ const MAX_DIGITS: u8 = 16;
 
 /// What comes next in a chunked body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum BodyEvent {
     /// So many bytes of the input are data. To be told with [`Decoder::taken`] how many were used.
     Data(usize),
     /// The input is used up.
@@ -58,20 +58,20 @@ enum State {
 
 impl Decoder {
     /// Reads on in `input`. Returns how much of it was framing, and what comes next; bytes of
-    /// [`Piece::Data`] come behind those.
+    /// [`BodyEvent::Data`] come behind those.
     ///
     /// # Errors
     /// When the input is not what the RFC says, to the letter: a bare LF is no line end here.
-    pub fn next(&mut self, input: &[u8]) -> Result<(usize, Piece), NotChunks> {
+    pub fn next(&mut self, input: &[u8]) -> Result<(usize, BodyEvent), NotChunks> {
         let mut at = 0;
         loop {
             if self.state == State::End {
-                return Ok((at, Piece::End));
+                return Ok((at, BodyEvent::End));
             }
-            let Some(&byte) = input.get(at) else { return Ok((at, Piece::More)) };
+            let Some(&byte) = input.get(at) else { return Ok((at, BodyEvent::More)) };
             if self.state == State::Data {
                 let rest = u64::try_from(input.len() - at).unwrap_or(u64::MAX);
-                return Ok((at, Piece::Data(usize::try_from(self.left.min(rest)).unwrap_or(usize::MAX))));
+                return Ok((at, BodyEvent::Data(usize::try_from(self.left.min(rest)).unwrap_or(usize::MAX))));
             }
             self.step(byte)?;
             at += 1;
@@ -201,15 +201,15 @@ mod tests {
                 let (framing, piece) = decoder.next(&body[at..seen])?;
                 at += framing;
                 match piece {
-                    Piece::Data(count) => {
+                    BodyEvent::Data(count) => {
                         // Not all at once, as when the other side takes less.
                         let count = count.div_ceil(2);
                         data.extend_from_slice(&body[at..at + count]);
                         decoder.taken(count);
                         at += count;
                     }
-                    Piece::More => break,
-                    Piece::End => return Ok(Some((data, decoder.trailers().to_vec(), body.len() - at))),
+                    BodyEvent::More => break,
+                    BodyEvent::End => return Ok(Some((data, decoder.trailers().to_vec(), body.len() - at))),
                 }
             }
         }

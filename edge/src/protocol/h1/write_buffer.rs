@@ -20,7 +20,7 @@ const FULL: usize = 16 * 1024;
 
 /// Bytes on their way to a stream.
 #[derive(Debug, Default)]
-pub struct Outbox {
+pub struct WriteBuffer {
     bytes: Vec<u8>,
     /// So many of them are written.
     written: usize,
@@ -30,7 +30,7 @@ pub struct Outbox {
     moved: usize,
 }
 
-impl Outbox {
+impl WriteBuffer {
     /// An empty one in the memory of an old one.
     #[must_use]
     pub fn reuse(mut bytes: Vec<u8>) -> Self {
@@ -173,7 +173,7 @@ mod tests {
             far.read_to_end(&mut all).await.unwrap();
             all
         });
-        let mut outbox = Outbox::default();
+        let mut outbox = WriteBuffer::default();
         outbox.bytes_mut().extend_from_slice(b"head ");
         let mut moved = 0;
         for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
@@ -212,13 +212,13 @@ mod tests {
                 let (framing, piece) = decoder.next(&chunks[at..]).unwrap();
                 at += framing;
                 match piece {
-                    chunked::Piece::Data(count) => {
+                    chunked::BodyEvent::Data(count) => {
                         data.extend_from_slice(&chunks[at..at + count]);
                         decoder.taken(count);
                         at += count;
                     }
-                    chunked::Piece::More => prop_assert!(false, "chunks without an end"),
-                    chunked::Piece::End => break,
+                    chunked::BodyEvent::More => prop_assert!(false, "chunks without an end"),
+                    chunked::BodyEvent::End => break,
                 }
             }
             prop_assert_eq!(data, pieces.concat());
@@ -229,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn a_head_and_a_small_body_are_one_write() {
         let (mut near, mut far) = duplex(10_000);
-        let mut outbox = Outbox::default();
+        let mut outbox = WriteBuffer::default();
         outbox.bytes_mut().extend_from_slice(b"head ");
         assert_eq!(poll_fn(|cx| outbox.poll_piece(cx, &mut near, b"body", false)).await.unwrap(), 4);
         assert!(!outbox.has_begun(), "it waits for more");

@@ -13,7 +13,7 @@ use crate::{
 
 /// What the fields of a request say to a proxy, found in one pass.
 #[derive(Debug, Default)]
-pub struct Survey<'a> {
+pub struct HeaderSummary<'a> {
     /// The only `Host`; `None` without one.
     host: Option<&'a [u8]>,
     hosts: usize,
@@ -34,32 +34,32 @@ pub struct Survey<'a> {
     cookies: usize,
 }
 
-impl<'a> Survey<'a> {
+impl<'a> HeaderSummary<'a> {
     /// Looks through the fields.
     ///
     /// # Errors
     /// [`Kind::BadRequest`] when they contradict each other on the length.
     pub fn of(fields: &[Field<'a>]) -> Result<Self, Kind> {
-        let mut survey = Self::default();
+        let mut summary = Self::default();
         for field in fields {
             match Name::of(field.name.as_bytes()) {
                 Name::Host => {
-                    survey.host = Some(field.value);
-                    survey.hosts += 1;
+                    summary.host = Some(field.value);
+                    summary.hosts += 1;
                 }
-                Name::Connection => survey.connection.take(field.value),
-                Name::ContentLength => survey.lengths.content_length(field.value).map_err(|_| Kind::BadRequest)?,
-                Name::TransferEncoding => survey.lengths.transfer_encoding(field.value),
-                Name::Expect => survey.expects_continue |= field.value.eq_ignore_ascii_case(b"100-continue"),
-                Name::Upgrade => survey.upgrade = survey.upgrade.or(Some(field.value)),
-                Name::UserAgent => survey.user_agent = survey.user_agent.or(Some(field.value)),
-                Name::Trailer => survey.trailer = survey.trailer.or(Some(field.value)),
-                Name::Via => survey.passes += tokens(field.value).filter(|hop| hop.ends_with(b" edge")).count(),
-                Name::Cookie => survey.cookies += 1,
+                Name::Connection => summary.connection.take(field.value),
+                Name::ContentLength => summary.lengths.content_length(field.value).map_err(|_| Kind::BadRequest)?,
+                Name::TransferEncoding => summary.lengths.transfer_encoding(field.value),
+                Name::Expect => summary.expects_continue |= field.value.eq_ignore_ascii_case(b"100-continue"),
+                Name::Upgrade => summary.upgrade = summary.upgrade.or(Some(field.value)),
+                Name::UserAgent => summary.user_agent = summary.user_agent.or(Some(field.value)),
+                Name::Trailer => summary.trailer = summary.trailer.or(Some(field.value)),
+                Name::Via => summary.passes += tokens(field.value).filter(|hop| hop.ends_with(b" edge")).count(),
+                Name::Cookie => summary.cookies += 1,
                 _ => {}
             }
         }
-        Ok(survey)
+        Ok(summary)
     }
 
     /// The host that the request is for: the only `Host`, or the authority of its target.
@@ -108,16 +108,16 @@ pub struct Line<'a> {
     pub target: &'a str,
     /// As received, for `Via`.
     pub received: Version,
-    /// What [`Survey::host`] found.
+    /// What [`HeaderSummary::host`] found.
     pub host: Option<&'a str>,
-    /// What [`Survey::upgrade`] found, for a request without a body.
+    /// What [`HeaderSummary::upgrade`] found, for a request without a body.
     pub upgrade: Option<&'a [u8]>,
     /// How the body ends; never [`Framing::Close`].
     pub framing: Framing,
 }
 
 /// Writes the head that goes upstream.
-pub fn write(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], survey: &Survey<'_>, client: &Client) {
+pub fn write(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], summary: &HeaderSummary<'_>, client: &Client) {
     out.extend_from_slice(line.method.as_bytes());
     out.push(b' ');
     out.extend_from_slice(line.target.as_bytes());
@@ -125,7 +125,7 @@ pub fn write(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], survey: &
     let host = line.host.unwrap_or_default().as_bytes();
     // HTTP/1.1 asks for the field, also where an HTTP/1.0 client left it out (RFC 9112 section 3.2).
     write_field(out, "host", host);
-    let join_cookies = line.received == Version::HTTP_2 && survey.cookies > 1;
+    let join_cookies = line.received == Version::HTTP_2 && summary.cookies > 1;
     for field in fields {
         let keep = match Name::of(field.name.as_bytes()) {
             // The body is not asked for before the upstream is connected, which is what `Expect` is for.
@@ -139,14 +139,14 @@ pub fn write(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], survey: &
             Name::Trailer => line.framing == Framing::Chunked,
             _ => true,
         };
-        if keep && !survey.connection.names(fields, field.name) {
+        if keep && !summary.connection.names(fields, field.name) {
             write_field(out, field.name, field.value);
         }
     }
     if join_cookies {
         write_cookies(out, fields);
     }
-    write_forwarded(out, line, fields, survey, client);
+    write_forwarded(out, line, fields, summary, client);
     // RFC 9110 section 7.6.3: the protocol it was received with, and who forwards it.
     out.extend_from_slice(match line.received {
         Version::HTTP_10 => b"via: 1.0 edge\r\n",
@@ -162,10 +162,16 @@ pub fn write(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], survey: &
 }
 
 /// Says who asked. What a client says about itself is kept from trusted ones only, and added to.
-fn write_forwarded(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], survey: &Survey<'_>, client: &Client) {
+fn write_forwarded(
+    out: &mut Vec<u8>,
+    line: &Line<'_>,
+    fields: &[Field<'_>],
+    summary: &HeaderSummary<'_>,
+    client: &Client,
+) {
     let said = |name: Name| {
         let said = move |field: &&Field<'_>| {
-            Name::of(field.name.as_bytes()) == name && !survey.connection.names(fields, field.name)
+            Name::of(field.name.as_bytes()) == name && !summary.connection.names(fields, field.name)
         };
         fields.iter().filter(said)
     };
@@ -215,7 +221,7 @@ mod tests {
     fn host_of(authority: Option<&str>, version: Version, hosts: &[&str]) -> Result<Option<String>, Kind> {
         let fields = fields(&hosts.iter().map(|host| ("host", *host)).collect::<Vec<_>>());
         let target = Target { authority, path_and_query: "/" };
-        let found = Survey::of(&fields).unwrap().host(&target, version)?;
+        let found = HeaderSummary::of(&fields).unwrap().host(&target, version)?;
         Ok(found.map(str::to_owned))
     }
 
@@ -231,10 +237,10 @@ mod tests {
         let trusted: Vec<_> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let client = Client::new(address.parse().unwrap(), false, &trusted);
         let fields = fields(pairs);
-        let survey = Survey::of(&fields).unwrap();
-        let line = Line { method: "GET", target: "/", received, host, upgrade: survey.upgrade(received), framing };
+        let summary = HeaderSummary::of(&fields).unwrap();
+        let line = Line { method: "GET", target: "/", received, host, upgrade: summary.upgrade(received), framing };
         let mut out = Vec::new();
-        write(&mut out, &line, &fields, &survey, &client);
+        write(&mut out, &line, &fields, &summary, &client);
         let text = String::from_utf8(out).unwrap();
         let head = text.strip_prefix("GET / HTTP/1.1\r\n").unwrap().strip_suffix("\r\n\r\n").unwrap();
         head.split("\r\n").map(str::to_owned).collect()
@@ -391,7 +397,7 @@ mod tests {
             ("upgrade", "websocket, H2C", Version::HTTP_11, None),
         ] {
             let fields = fields(&[("connection", connection), ("upgrade", upgrade)]);
-            let found = Survey::of(&fields).unwrap().upgrade(version);
+            let found = HeaderSummary::of(&fields).unwrap().upgrade(version);
             assert_eq!(found, expected.map(str::as_bytes), "{connection} {upgrade}");
         }
         let pairs = [("connection", "upgrade"), ("upgrade", "websocket")];
@@ -412,7 +418,7 @@ mod tests {
     #[test]
     fn passes_are_counted_over_all_via_fields() {
         let fields = fields(&[("via", "1.1 edge, 1.0 other"), ("Via", "2 edge,1.1 edge"), ("via", "1.1 edges")]);
-        assert_eq!(Survey::of(&fields).unwrap().passes, 3);
+        assert_eq!(HeaderSummary::of(&fields).unwrap().passes, 3);
     }
 
     proptest! {
@@ -427,7 +433,7 @@ mod tests {
             ),
         ) {
             let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            prop_assume!(Survey::of(&fields(&pairs)).is_ok());
+            prop_assume!(HeaderSummary::of(&fields(&pairs)).is_ok());
             let lines = forwarded(&pairs, "192.0.2.7:1", &[], Some("a.example"), Version::HTTP_11, Framing::None);
             let named = |name: &str| -> Vec<String> {
                 let is = |line: &&String| line.split(':').next().unwrap().replace('_', "-").eq_ignore_ascii_case(name);
@@ -465,13 +471,13 @@ mod tests {
             bytes.extend_from_slice(b"\r\n");
             let client = Client::new("192.0.2.7:1".parse().unwrap(), false, &[]);
             let written = head::request(&bytes, 100, |request| {
-                let survey = Survey::of(request.fields).ok()?;
-                let framing = survey.lengths.of_request(request.version == Version::HTTP_11).ok()?;
-                let host = survey.host(&request.target, request.version).ok()?;
+                let summary = HeaderSummary::of(request.fields).ok()?;
+                let framing = summary.lengths.of_request(request.version == Version::HTTP_11).ok()?;
+                let host = summary.host(&request.target, request.version).ok()?;
                 let (method, target, received) = (request.method, request.target.path_and_query, request.version);
-                let line = Line { method, target, received, host, upgrade: survey.upgrade(received), framing };
+                let line = Line { method, target, received, host, upgrade: summary.upgrade(received), framing };
                 let mut out = Vec::new();
-                write(&mut out, &line, request.fields, &survey, &client);
+                write(&mut out, &line, request.fields, &summary, &client);
                 Some((out, framing))
             });
             let Ok(Some((Some((out, framing)), _))) = written else { return Ok(()) };
@@ -479,10 +485,10 @@ mod tests {
             prop_assert_eq!(text.matches("\r\n\r\n").count(), 1, "{}", text);
             prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n', '\0']), "{}", text);
             let again = head::request(&out, 100, |request| {
-                let survey = Survey::of(request.fields).unwrap();
-                prop_assert_eq!(survey.hosts, 1);
-                prop_assert_eq!(survey.lengths.of_request(true), Ok(framing));
-                prop_assert!(!survey.lengths.is_doubtful());
+                let summary = HeaderSummary::of(request.fields).unwrap();
+                prop_assert_eq!(summary.hosts, 1);
+                prop_assert_eq!(summary.lengths.of_request(true), Ok(framing));
+                prop_assert!(!summary.lengths.is_doubtful());
                 Ok(())
             });
             let (checked, length) = again.unwrap().unwrap();

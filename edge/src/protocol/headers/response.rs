@@ -14,7 +14,7 @@ use crate::{
 
 /// What the fields of a response say to a proxy, found in one pass.
 #[derive(Debug)]
-pub struct Survey<'a> {
+pub struct HeaderSummary<'a> {
     /// What `Connection` asks for.
     pub connection: Options,
     /// What says where the body ends.
@@ -24,25 +24,27 @@ pub struct Survey<'a> {
     dated: bool,
 }
 
-impl<'a> Survey<'a> {
+impl<'a> HeaderSummary<'a> {
     /// Looks through the fields.
     ///
     /// # Errors
     /// [`Kind::UpstreamInvalid`] when they contradict each other on the length.
     pub fn of(fields: &[Field<'a>]) -> Result<Self, Kind> {
         let (connection, lengths) = (Options::default(), Lengths::default());
-        let mut survey = Self { connection, lengths, trailer: None, dated: false };
+        let mut summary = Self { connection, lengths, trailer: None, dated: false };
         for field in fields {
             match Name::of(field.name.as_bytes()) {
-                Name::Connection => survey.connection.take(field.value),
-                Name::ContentLength => survey.lengths.content_length(field.value).map_err(|_| Kind::UpstreamInvalid)?,
-                Name::TransferEncoding => survey.lengths.transfer_encoding(field.value),
-                Name::Trailer => survey.trailer = survey.trailer.or(Some(field.value)),
-                Name::Date => survey.dated = true,
+                Name::Connection => summary.connection.take(field.value),
+                Name::ContentLength => {
+                    summary.lengths.content_length(field.value).map_err(|_| Kind::UpstreamInvalid)?
+                }
+                Name::TransferEncoding => summary.lengths.transfer_encoding(field.value),
+                Name::Trailer => summary.trailer = summary.trailer.or(Some(field.value)),
+                Name::Date => summary.dated = true,
                 _ => {}
             }
         }
-        Ok(survey)
+        Ok(summary)
     }
 
     /// Whether the connection that it came on may carry another request.
@@ -84,7 +86,7 @@ pub enum Persistence {
 
 /// Writes the head that goes to an HTTP/1 client. It says HTTP/1.1 whatever the client speaks: the
 /// version is what the sender can do (RFC 9110 section 2.5).
-pub fn write(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], survey: &Survey<'_>) {
+pub fn write(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], summary: &HeaderSummary<'_>) {
     write_status(out, line.status, line.reason);
     for field in fields {
         let keep = match Name::of(field.name.as_bytes()) {
@@ -93,12 +95,12 @@ pub fn write(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], survey: &
             Name::Trailer => line.framing == Framing::Chunked,
             _ => true,
         };
-        let named = line.persistence != Persistence::Upgrade && survey.connection.names(fields, field.name);
+        let named = line.persistence != Persistence::Upgrade && summary.connection.names(fields, field.name);
         if keep && !named {
             write_field(out, field.name, field.value);
         }
     }
-    if !survey.dated {
+    if !summary.dated {
         write_field(out, "date", line.date.as_bytes());
     }
     write_end(out, line.framing, line.persistence);
@@ -126,13 +128,13 @@ pub fn write_end(out: &mut Vec<u8>, framing: Framing, persistence: Persistence) 
 
 /// The fields that go to an HTTP/2 client; the values share `head`, which they were parsed from.
 #[must_use]
-pub fn map(head: &Bytes, fields: &[Field<'_>], survey: &Survey<'_>, framing: Framing) -> HeaderMap {
+pub fn map(head: &Bytes, fields: &[Field<'_>], summary: &HeaderSummary<'_>, framing: Framing) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(fields.len() + 1);
     for field in fields {
         let keep = match Name::of(field.name.as_bytes()) {
             Name::Connection | Name::ContentLength | Name::TransferEncoding => false,
             Name::HopByHop | Name::Upgrade => false,
-            _ => !survey.connection.names(fields, field.name),
+            _ => !summary.connection.names(fields, field.name),
         };
         // What the parser takes for a field, a map may not; such a one never was HTTP.
         if keep
@@ -156,10 +158,10 @@ mod tests {
 
     fn written(pairs: &[(&str, &str)], framing: Framing, persistence: Persistence) -> Vec<String> {
         let fields = fields(pairs);
-        let survey = Survey::of(&fields).unwrap();
+        let summary = HeaderSummary::of(&fields).unwrap();
         let line = Line { status: 200, reason: "Fine", framing, persistence, date: DATE };
         let mut out = Vec::new();
-        write(&mut out, &line, &fields, &survey);
+        write(&mut out, &line, &fields, &summary);
         let text = String::from_utf8(out).unwrap();
         let head = text.strip_prefix("HTTP/1.1 200 Fine\r\n").unwrap().strip_suffix("\r\n\r\n").unwrap();
         head.split("\r\n").map(str::to_owned).collect()
@@ -198,8 +200,8 @@ mod tests {
         let bytes =
             Bytes::from_static(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nConnection: x-b\r\nX-B: 2\r\nContent-Length: 5\r\n\r\n");
         let map = crate::protocol::h1::head::response(&bytes, |head| {
-            let survey = Survey::of(head.fields).unwrap();
-            map(&bytes, head.fields, &survey, Framing::Length(5))
+            let summary = HeaderSummary::of(head.fields).unwrap();
+            map(&bytes, head.fields, &summary, Framing::Length(5))
         });
         let map = map.unwrap().unwrap().0;
         let fields: Vec<_> = map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
@@ -238,7 +240,7 @@ mod tests {
             (&[("connection", "keep-alive, close")], Version::HTTP_11, false),
             (&[("content-length", "5"), ("transfer-encoding", "chunked")], Version::HTTP_11, false),
         ] {
-            assert_eq!(Survey::of(&fields(pairs)).unwrap().keeps_alive(version), expected, "{pairs:?}");
+            assert_eq!(HeaderSummary::of(&fields(pairs)).unwrap().keeps_alive(version), expected, "{pairs:?}");
         }
     }
 }

@@ -16,14 +16,14 @@ use tokio::{
 use crate::{
     error::{Error, Kind, Retry},
     io::{
-        buffer::Lender,
+        buffer::BufferPool,
         splice::{Pipe, WORTH_IT},
     },
-    protocol::h1::{framing::Framing, write_buffer::Outbox},
+    protocol::h1::{framing::Framing, write_buffer::WriteBuffer},
 };
 
 /// Where a request body comes from.
-pub trait Source {
+pub trait BodySource {
     /// A piece of it, never an empty one; `None` at its end.
     ///
     /// # Errors
@@ -49,8 +49,8 @@ pub trait Source {
 
 /// A request on its way.
 #[derive(Debug)]
-pub struct Upload {
-    outbox: Outbox,
+pub struct BodyWriter {
+    outbox: WriteBuffer,
     body: Body,
     /// All of it is written, or no more of it will be.
     done: bool,
@@ -94,7 +94,7 @@ pub enum Stopped {
     Endpoint(io::Error),
 }
 
-impl Upload {
+impl BodyWriter {
     /// A request with this head. `max` is the largest body in bytes, `idle` the client's longest pause.
     #[must_use]
     pub fn new(head: Vec<u8>, framing: Framing, max: Option<u64>, idle: Duration, now: Instant) -> Self {
@@ -116,7 +116,7 @@ impl Upload {
             Framing::Length(length) => flow(length, true),
             Framing::Chunked | Framing::Close => flow(max.unwrap_or(u64::MAX), false),
         };
-        let mut outbox = Outbox::default();
+        let mut outbox = WriteBuffer::default();
         *outbox.bytes_mut() = head;
         Self { outbox, body, done: false, bytes: 0, last: now }
     }
@@ -168,13 +168,13 @@ impl Upload {
     }
 
     /// Gives its memory back.
-    pub fn give_back(&mut self, lender: &Lender) {
+    pub fn give_back(&mut self, buffers: &BufferPool) {
         if let Body::Some(flow) = &mut self.body
             && let Some(pipe) = flow.pipe.take()
         {
-            lender.give_pipe(pipe);
+            buffers.give_pipe(pipe);
         }
-        lender.give_head(std::mem::take(&mut self.outbox).into_memory());
+        buffers.give_head(std::mem::take(&mut self.outbox).into_memory());
     }
 
     /// Moves it on. Ready when all of it is written.
@@ -184,7 +184,7 @@ impl Upload {
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut impl Source,
+        source: &mut impl BodySource,
         to: &mut TcpStream,
         now: Instant,
     ) -> Poll<Result<(), Stopped>> {
@@ -208,8 +208,8 @@ impl Flow {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut impl Source,
-        outbox: &mut Outbox,
+        source: &mut impl BodySource,
+        outbox: &mut WriteBuffer,
         to: &mut TcpStream,
         bytes: &mut u64,
         last: &mut Instant,
@@ -269,7 +269,7 @@ impl Flow {
     fn splice(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut impl Source,
+        source: &mut impl BodySource,
         to: &TcpStream,
         bytes: &mut u64,
         last: &mut Instant,

@@ -24,18 +24,18 @@ use crate::{
     config,
     error::{Error, Kind, Retry},
     io::{
-        buffer::{Buffer, Lender, SIZE},
+        buffer::{Buffer, BufferPool, SIZE},
         deadline::Deadline,
         splice::Pipe,
     },
     protocol::{
         h1::{
             body::Reader,
-            chunked::Piece,
+            chunked::BodyEvent,
             framing::Framing,
             head::{self, is_complete},
         },
-        headers::response::Survey,
+        headers::response::HeaderSummary,
     },
 };
 
@@ -72,7 +72,7 @@ pub struct Connection {
     idle_since: Instant,
     /// It has carried a request before: a failure may mean no more than that it was closed while idle.
     reused: bool,
-    slot: Slot,
+    permit: ConnectionPermit,
 }
 
 /// The head of a response, while it is looked at.
@@ -83,7 +83,7 @@ pub struct Head<'a> {
     /// Its parts, which borrow from `bytes`.
     pub parts: &'a head::Response<'a>,
     /// What its fields say to a proxy.
-    pub survey: &'a Survey<'a>,
+    pub summary: &'a HeaderSummary<'a>,
     /// How the body behind it ends.
     pub framing: Framing,
     /// No body comes, whatever the fields say of one: the answer to HEAD.
@@ -97,7 +97,7 @@ impl Head<'_> {
     pub fn told(&self) -> Framing {
         match self.framing {
             _ if is_bodiless(self.parts.status) => Framing::None,
-            _ if self.to_head => self.survey.lengths.announced().map_or(Framing::None, Framing::Length),
+            _ if self.to_head => self.summary.lengths.announced().map_or(Framing::None, Framing::Length),
             Framing::None => Framing::Length(0),
             Framing::Length(length) => Framing::Length(length),
             Framing::Chunked | Framing::Close => Framing::Chunked,
@@ -119,9 +119,9 @@ fn is_bodiless(status: u16) -> bool {
 
 /// One of the connections that an endpoint may have; given back when dropped.
 #[derive(Debug)]
-pub struct Slot(Arc<Endpoint>);
+pub struct ConnectionPermit(Arc<Endpoint>);
 
-impl Slot {
+impl ConnectionPermit {
     /// Takes one unless `max` are taken.
     #[must_use]
     pub fn take(endpoint: &Arc<Endpoint>, max: usize) -> Option<Self> {
@@ -131,7 +131,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Relaxed);
     }
@@ -140,22 +140,22 @@ impl Drop for Slot {
 /// A connection on its way, counted as under way so that a slow endpoint looks as busy as it is.
 #[derive(Debug)]
 pub struct Connecting {
-    slot: Slot,
+    permit: ConnectionPermit,
     in_flight: InFlight,
 }
 
 impl Connecting {
-    /// About to connect to the endpoint that `slot` belongs to, for this worker.
+    /// About to connect to the endpoint that `permit` belongs to, for this worker.
     #[must_use]
-    pub fn new(slot: Slot, worker: usize) -> Self {
-        let in_flight = InFlight::new(&slot.0, worker);
-        Self { slot, in_flight }
+    pub fn new(permit: ConnectionPermit, worker: usize) -> Self {
+        let in_flight = InFlight::new(&permit.0, worker);
+        Self { permit, in_flight }
     }
 
     /// Where it goes.
     #[must_use]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.slot.0
+        &self.permit.0
     }
 
     /// Connects.
@@ -163,9 +163,9 @@ impl Connecting {
     /// # Errors
     /// [`Kind::Connect`] or [`Kind::ConnectTimeout`]; any request may go elsewhere then.
     pub async fn open(self, pool: &Arc<config::Pool>) -> Result<Box<Connection>, Error> {
-        let Self { slot, in_flight: _counted } = self;
+        let Self { permit, in_flight: _counted } = self;
         // Most requests open none: they are not to carry the place for it.
-        Box::pin(Connection::open(slot, pool)).await
+        Box::pin(Connection::open(permit, pool)).await
     }
 }
 
@@ -192,8 +192,8 @@ impl Drop for InFlight {
 }
 
 impl Connection {
-    async fn open(slot: Slot, pool: &Arc<config::Pool>) -> Result<Box<Self>, Error> {
-        let connecting = timeout(pool.timeouts.connect, TcpStream::connect(slot.0.address));
+    async fn open(permit: ConnectionPermit, pool: &Arc<config::Pool>) -> Result<Box<Self>, Error> {
+        let connecting = timeout(pool.timeouts.connect, TcpStream::connect(permit.0.address));
         let stream = match connecting.await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(Error::because(Kind::Connect, Retry::Unsent, error)),
@@ -216,14 +216,14 @@ impl Connection {
             opened: now,
             idle_since: now,
             reused: false,
-            slot,
+            permit,
         }))
     }
 
     /// Where it goes.
     #[must_use]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.slot.0
+        &self.permit.0
     }
 
     /// Whether it has carried a request before this one.
@@ -247,7 +247,7 @@ impl Connection {
     pub fn poll_head<T>(
         &mut self,
         cx: &mut Context<'_>,
-        lender: &Lender,
+        buffers: &BufferPool,
         to_head: bool,
         look: &mut impl FnMut(&Head<'_>) -> T,
     ) -> Poll<Result<T, Error>> {
@@ -270,7 +270,7 @@ impl Connection {
                 }
             }
             self.looked = self.incoming.data().len();
-            match ready!(self.incoming.poll_fill(cx, &mut self.stream, lender, MAX_HEAD)) {
+            match ready!(self.incoming.poll_fill(cx, &mut self.stream, buffers, MAX_HEAD)) {
                 Ok(1..) => {}
                 Ok(0) if self.incoming.is_empty() => {
                     return Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::IfIdempotent)));
@@ -293,11 +293,11 @@ impl Connection {
             if matches!(parts.status, 100 | 102..=199) {
                 return Ok(None);
             }
-            let survey = Survey::of(parts.fields)?;
+            let summary = HeaderSummary::of(parts.fields)?;
             let bodiless = to_head || is_bodiless(parts.status);
-            let framing = survey.lengths.of_response(bodiless, parts.version == Version::HTTP_11)?;
-            let keeps_alive = survey.keeps_alive(parts.version) && framing != Framing::Close && parts.status != 101;
-            let seen = look(&Head { bytes, parts, survey: &survey, framing, to_head });
+            let framing = summary.lengths.of_response(bodiless, parts.version == Version::HTTP_11)?;
+            let keeps_alive = summary.keeps_alive(parts.version) && framing != Framing::Close && parts.status != 101;
+            let seen = look(&Head { bytes, parts, summary: &summary, framing, to_head });
             Ok(Some((seen, framing, keeps_alive)))
         })?;
         let Some((seen, length)) = seen else { return Ok(Look::Incomplete) };
@@ -314,7 +314,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Kind::UpstreamInvalid`]
-    pub fn next_piece(&mut self) -> Result<Piece, Error> {
+    pub fn next_piece(&mut self) -> Result<BodyEvent, Error> {
         let broken = |_| Error::because(Kind::UpstreamClosed, Retry::Never, "chunks that are none");
         self.body.next(&mut self.incoming).map_err(broken)
     }
@@ -352,8 +352,8 @@ impl Connection {
     /// # Errors
     /// [`Kind::UpstreamClosed`] when it ends too early, [`Kind::ResponseTimeout`] when the endpoint
     /// pauses for too long.
-    pub fn poll_more(&mut self, cx: &mut Context<'_>, lender: &Lender, now: Instant) -> Poll<Result<(), Error>> {
-        match self.incoming.poll_fill(cx, &mut self.stream, lender, SIZE) {
+    pub fn poll_more(&mut self, cx: &mut Context<'_>, buffers: &BufferPool, now: Instant) -> Poll<Result<(), Error>> {
+        match self.incoming.poll_fill(cx, &mut self.stream, buffers, SIZE) {
             Poll::Ready(Ok(0)) if self.body.end_of_stream() => Poll::Ready(Ok(())),
             polled => self.came(cx, polled, now).map_ok(|_count| ()),
         }
@@ -399,9 +399,9 @@ impl Connection {
 
     /// After 101: the bare stream, what came behind the head, and the place it takes at its endpoint.
     #[must_use]
-    pub fn into_stream(mut self) -> (TcpStream, Buffer, Slot) {
+    pub fn into_stream(mut self) -> (TcpStream, Buffer, ConnectionPermit) {
         self.wait_for_room(true);
-        (self.stream, self.incoming, self.slot)
+        (self.stream, self.incoming, self.permit)
     }
 
     /// Whether another request can be sent on it once the response is complete.
@@ -430,11 +430,11 @@ impl Connection {
     }
 
     /// A request is complete; the next may come.
-    pub fn rest(&mut self, now: Instant, lender: &Lender) {
+    pub fn rest(&mut self, now: Instant, buffers: &BufferPool) {
         self.reused = true;
         self.interim = 0;
         self.idle_since = now;
-        self.incoming.rest(lender);
+        self.incoming.rest(buffers);
     }
 
     /// Whether what is sent from now on may wait for room in the endpoint's window: a body or a tunnel, each of which
@@ -449,9 +449,9 @@ impl Connection {
     }
 
     /// Its memory goes back, whatever is in it.
-    pub fn discard(&mut self, lender: &Lender) {
+    pub fn discard(&mut self, buffers: &BufferPool) {
         self.incoming.consume(usize::MAX);
-        self.incoming.rest(lender);
+        self.incoming.rest(buffers);
     }
 }
 

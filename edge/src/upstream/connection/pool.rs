@@ -14,22 +14,22 @@ use std::{
 use tokio::time::Instant;
 
 use super::Connection;
-use crate::io::buffer::Lender;
+use crate::io::buffer::BufferPool;
 
 /// A connection in use for one request, counted as under way.
 ///
 /// [`finish`](Self::finish) gives it back to the worker's idle ones if the exchange is complete. Whoever
 /// is dropped half way closes it instead: nobody else may use what is left on it.
 #[derive(Debug)]
-pub struct Lease {
+pub struct PooledConnection {
     connection: Option<Box<Connection>>,
-    home: Rc<Idle>,
+    home: Rc<ConnectionPool>,
 }
 
-impl Lease {
+impl PooledConnection {
     /// Takes a connection into use. It is counted as an attempt and as one under way.
     #[must_use]
-    pub fn new(connection: Box<Connection>, home: &Rc<Idle>) -> Self {
+    pub fn new(connection: Box<Connection>, home: &Rc<ConnectionPool>) -> Self {
         connection.endpoint().stats.of(home.worker).in_flight.add(1);
         Self { connection: Some(connection), home: Rc::clone(home) }
     }
@@ -49,10 +49,10 @@ impl Lease {
     pub fn finish(&mut self, sent: bool, now: Instant) {
         if let Some(mut connection) = self.release() {
             if sent && connection.is_reusable() && connection.is_young(now) && connection.is_open() {
-                connection.rest(now, &self.home.lender);
+                connection.rest(now, &self.home.buffers);
                 self.home.put(connection);
             } else {
-                connection.discard(&self.home.lender);
+                connection.discard(&self.home.buffers);
             }
         }
     }
@@ -65,7 +65,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         drop(self.release());
     }
@@ -73,10 +73,10 @@ impl Drop for Lease {
 
 /// The idle connections of one worker, by endpoint.
 #[derive(Debug)]
-pub struct Idle {
+pub struct ConnectionPool {
     worker: usize,
     /// Memory of this worker, which goes from connection to connection.
-    pub lender: Lender,
+    pub buffers: BufferPool,
     /// Most recently used last: it is taken first, and the others get old and go. Boxed, as it is in use,
     /// so that it is not moved.
     #[expect(clippy::vec_box, reason = "a connection in use is in the same box")]
@@ -104,11 +104,11 @@ impl Hasher for Numbers {
     }
 }
 
-impl Idle {
+impl ConnectionPool {
     /// None yet.
     #[must_use]
     pub fn new(worker: usize) -> Self {
-        Self { worker, lender: Lender::default(), by_endpoint: RefCell::default() }
+        Self { worker, buffers: BufferPool::default(), by_endpoint: RefCell::default() }
     }
 
     /// The youngest idle connection to an endpoint that can still be used.

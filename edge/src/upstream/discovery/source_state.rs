@@ -8,7 +8,7 @@ use crate::upstream::{SourceStats, SourceStatus};
 
 /// One source and what it gives.
 #[derive(Clone, Debug)]
-pub(crate) struct Origin {
+pub(crate) struct SourceState {
     pub(crate) source: Source,
     /// As configured: `host:port`, or `swarm://host:port?port=port`.
     pub(crate) label: Arc<str>,
@@ -20,7 +20,7 @@ pub(crate) struct Origin {
     pub(crate) stats: Arc<SourceStats>,
 }
 
-impl Origin {
+impl SourceState {
     /// Before anything was asked.
     pub(crate) fn new(source: Source, now: SystemTime) -> Self {
         let (addresses, resolved) = match &source {

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::Ejection;
+use crate::config;
 
 /// The ejections of one endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outlier {
-    term: Term,
+    ejection: Ejection,
     /// Ejections in a row; sets how long the next one lasts.
     row: u32,
     /// When the last one ended.
@@ -22,14 +22,14 @@ pub struct Outlier {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Term {
+enum Ejection {
     /// Not ejected.
     #[default]
     In,
     /// Ejected.
     Until(Instant),
     /// Ejected, the time is over: a check that passes lets it back in.
-    Served,
+    AwaitingCheck,
 }
 
 /// How a pool stands when one of its endpoints is to be ejected.
@@ -47,46 +47,46 @@ impl Outlier {
     /// Whether it is ejected.
     #[must_use]
     pub fn is_out(&self) -> bool {
-        self.term != Term::In
+        self.ejection != Ejection::In
     }
 
     /// When the present ejection's time is over, if that is still to come.
     #[must_use]
     pub fn until(&self) -> Option<Instant> {
-        match self.term {
-            Term::Until(until) => Some(until),
-            Term::In | Term::Served => None,
+        match self.ejection {
+            Ejection::Until(until) => Some(until),
+            Ejection::In | Ejection::AwaitingCheck => None,
         }
     }
 
     /// Whether it only waits for a check to pass.
     #[must_use]
-    pub fn is_served(&self) -> bool {
-        self.term == Term::Served
+    pub fn is_awaiting_check(&self) -> bool {
+        self.ejection == Ejection::AwaitingCheck
     }
 
     /// Ejects it and says for how long: `base` times the number of ejections in a row, at most `max`.
     /// That number falls by one for each `base` of good time since the last ejection.
-    pub fn eject(&mut self, ejection: &Ejection, now: Instant) -> Duration {
+    pub fn eject(&mut self, settings: &config::Ejection, now: Instant) -> Duration {
         let good_time = self.ended.map_or(Duration::ZERO, |ended| now.saturating_duration_since(ended));
-        let forgotten = good_time.as_nanos().checked_div(ejection.base.as_nanos()).unwrap_or(0);
+        let forgotten = good_time.as_nanos().checked_div(settings.base.as_nanos()).unwrap_or(0);
         self.row = self.row.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX)).saturating_add(1);
-        let term = ejection.base.saturating_mul(self.row).min(ejection.max);
-        self.term = Term::Until(now + term);
-        term
+        let duration = settings.base.saturating_mul(self.row).min(settings.max);
+        self.ejection = Ejection::Until(now + duration);
+        duration
     }
 
     /// Notes that the time is over: from now on the next check that passes ends the ejection.
-    pub fn serve(&mut self) {
+    pub fn expire(&mut self) {
         if self.is_out() {
-            self.term = Term::Served;
+            self.ejection = Ejection::AwaitingCheck;
         }
     }
 
     /// Ends an ejection.
     pub fn release(&mut self, now: Instant) {
         if self.is_out() {
-            self.term = Term::In;
+            self.ejection = Ejection::In;
             self.ended = Some(now);
         }
     }
@@ -94,24 +94,24 @@ impl Outlier {
 
 /// Whether that many failures in a row call for an ejection.
 #[must_use]
-pub fn is_due(ejection: &Ejection, failures: u32) -> bool {
-    ejection.consecutive_failures > 0 && failures >= ejection.consecutive_failures
+pub fn is_due(settings: &config::Ejection, failures: u32) -> bool {
+    settings.consecutive_failures > 0 && failures >= settings.consecutive_failures
 }
 
 /// Whether one more endpoint may be ejected: the share allows it, and it is not the last one that gets
 /// requests.
 #[must_use]
-pub fn may_eject(ejection: &Ejection, pool: Standing) -> bool {
-    pool.healthy > 1 && within_share(ejection, pool.total, pool.ejected + 1)
+pub fn may_eject(settings: &config::Ejection, pool: Standing) -> bool {
+    pool.healthy > 1 && within_share(settings, pool.total, pool.ejected + 1)
 }
 
 /// Whether `ejected` endpoints of `total` are no more than the share. One may always be out, so that
 /// ejection works in a small pool, unless the share is 0 or there is only one endpoint.
 #[must_use]
-pub fn within_share(ejection: &Ejection, total: usize, ejected: usize) -> bool {
+pub fn within_share(settings: &config::Ejection, total: usize, ejected: usize) -> bool {
     // A hundredth of an endpoint makes up for shares that have no exact binary form (0.29 of 100).
-    let allowed = total as f64 * ejection.max_share + 0.01;
-    ejected == 0 || (ejected < total && ejection.max_share > 0.0 && (ejected == 1 || ejected as f64 <= allowed))
+    let allowed = total as f64 * settings.max_share + 0.01;
+    ejected == 0 || (ejected < total && settings.max_share > 0.0 && (ejected == 1 || ejected as f64 <= allowed))
 }
 
 #[cfg(test)]
@@ -120,9 +120,9 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub(crate) fn ejection(consecutive_failures: u32, max_share: f64) -> Ejection {
+    pub(crate) fn ejection(consecutive_failures: u32, max_share: f64) -> config::Ejection {
         let (base, max) = (Duration::from_secs(5), Duration::from_secs(60));
-        Ejection { consecutive_failures, base, max, max_share }
+        config::Ejection { consecutive_failures, base, max, max_share }
     }
 
     #[test]
@@ -163,14 +163,14 @@ pub(crate) mod tests {
     fn ejections_in_a_row_grow_up_to_the_maximum() {
         let settings = ejection(5, 0.5);
         let (mut outlier, mut now) = (Outlier::default(), Instant::now());
-        let mut terms = Vec::new();
+        let mut durations = Vec::new();
         for _ in 0..14 {
-            let term = outlier.eject(&settings, now);
-            now += term;
+            let duration = outlier.eject(&settings, now);
+            now += duration;
             outlier.release(now);
-            terms.push(term.as_secs());
+            durations.push(duration.as_secs());
         }
-        assert_eq!(terms, [5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 60, 60]);
+        assert_eq!(durations, [5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 60, 60]);
     }
 
     #[test]
@@ -190,7 +190,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_base_of_zero_does_not_divide_by_zero() {
-        let settings = Ejection { base: Duration::ZERO, ..ejection(5, 0.5) };
+        let settings = config::Ejection { base: Duration::ZERO, ..ejection(5, 0.5) };
         assert_eq!(Outlier::default().eject(&settings, Instant::now()), Duration::ZERO);
     }
 
@@ -198,13 +198,13 @@ pub(crate) mod tests {
     fn the_time_of_an_ejection_comes_and_goes() {
         let now = Instant::now();
         let mut outlier = Outlier::default();
-        outlier.serve();
-        assert!(!outlier.is_out() && !outlier.is_served());
-        let term = outlier.eject(&ejection(5, 0.5), now);
-        assert_eq!(outlier.until(), Some(now + term));
-        outlier.serve();
-        assert!(outlier.is_out() && outlier.is_served() && outlier.until().is_none());
-        outlier.release(now + term);
+        outlier.expire();
+        assert!(!outlier.is_out() && !outlier.is_awaiting_check());
+        let duration = outlier.eject(&ejection(5, 0.5), now);
+        assert_eq!(outlier.until(), Some(now + duration));
+        outlier.expire();
+        assert!(outlier.is_out() && outlier.is_awaiting_check() && outlier.until().is_none());
+        outlier.release(now + duration);
         assert!(!outlier.is_out());
     }
 

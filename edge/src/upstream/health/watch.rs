@@ -25,13 +25,13 @@ use crate::upstream::{
         self, Answer,
         swarm::{self, Nodes},
     },
-    members::{Members, Moment},
+    members::{Moment, PoolState},
 };
 
 /// Asks for the source at `index` of the configuration, for as long as the pool lives. A question must
 /// come to an end by itself.
 pub(crate) async fn poll(
-    pool: Weak<RefCell<Members>>,
+    pool: Weak<RefCell<PoolState>>,
     index: usize,
     interval: Duration,
     question: impl AsyncFn() -> Answer,
@@ -48,7 +48,7 @@ pub(crate) async fn poll(
 /// Asks for the nodes of the swarm that is the source at `index` of the configuration, for as long as the pool
 /// lives. A question may be held for a while by whom it is put to, but must come to an end by itself.
 pub(crate) async fn follow(
-    pool: Weak<RefCell<Members>>,
+    pool: Weak<RefCell<PoolState>>,
     index: usize,
     mut question: impl AsyncFnMut() -> Result<Nodes, String>,
 ) {
@@ -67,7 +67,7 @@ pub(crate) async fn follow(
 /// Checks an endpoint and ejects it when real requests fail, for as long as it is in the pool. A probe
 /// must come to an end by itself.
 pub(crate) async fn watch(
-    pool: Weak<RefCell<Members>>,
+    pool: Weak<RefCell<PoolState>>,
     endpoint: Arc<Endpoint>,
     check: Option<HealthCheck>,
     probe: impl AsyncFn(&HealthCheck, &Endpoint) -> Outcome,
@@ -81,7 +81,7 @@ pub(crate) async fn watch(
     });
 }
 
-async fn judge_requests(pool: &Weak<RefCell<Members>>, endpoint: &Endpoint, hurry: &Notify) {
+async fn judge_requests(pool: &Weak<RefCell<PoolState>>, endpoint: &Endpoint, hurry: &Notify) {
     while let Some(until) = with(pool, |members| members.ejected_until(endpoint)) {
         let served = async {
             match until {
@@ -107,7 +107,7 @@ async fn judge_requests(pool: &Weak<RefCell<Members>>, endpoint: &Endpoint, hurr
 }
 
 async fn check_again_and_again(
-    pool: &Weak<RefCell<Members>>,
+    pool: &Weak<RefCell<PoolState>>,
     endpoint: &Endpoint,
     check: &HealthCheck,
     hurry: &Notify,
@@ -140,7 +140,7 @@ fn first_pause(check: &HealthCheck, health: &Health, chance: f64) -> Duration {
 }
 
 /// Calls into the pool if it still exists; no borrow outlives the call.
-fn with<T>(pool: &Weak<RefCell<Members>>, call: impl FnOnce(&mut Members) -> Option<T>) -> Option<T> {
+fn with<T>(pool: &Weak<RefCell<PoolState>>, call: impl FnOnce(&mut PoolState) -> Option<T>) -> Option<T> {
     let pool: Rc<_> = pool.upgrade()?;
     let mut members = pool.borrow_mut();
     call(&mut members)
@@ -165,7 +165,7 @@ mod tests {
 
     /// A pool of two whose first endpoint is watched.
     struct Bench {
-        pool: Rc<RefCell<Members>>,
+        pool: Rc<RefCell<PoolState>>,
         endpoint: Arc<Endpoint>,
         /// Whether probes pass.
         passes: Rc<Cell<bool>>,

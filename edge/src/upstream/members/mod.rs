@@ -14,7 +14,7 @@ use super::{
     Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot,
     discovery::{
         self, Answer, Decision, Known,
-        source_state::Origin,
+        source_state::SourceState,
         swarm::{self, Nodes},
     },
     health::{
@@ -28,10 +28,10 @@ use crate::config::{self, Source};
 
 /// Everything about one pool; see the module.
 #[derive(Debug)]
-pub(crate) struct Members {
+pub(crate) struct PoolState {
     handle: Arc<PoolHandle>,
     workers: usize,
-    sources: Vec<Origin>,
+    sources: Vec<SourceState>,
     members: BTreeMap<SocketAddr, Member>,
     /// Tells the pool's task that endpoints came or went.
     changed: Rc<Notify>,
@@ -58,7 +58,7 @@ impl Moment {
     }
 }
 
-impl Members {
+impl PoolState {
     /// Sets a pool up and publishes its first snapshot. What `before`, the same pool before a reload,
     /// knows of addresses and sources that stay is taken over, counters and open connections included.
     pub(crate) fn new(config: &Arc<config::Pool>, workers: usize, before: Option<&Self>, now: Moment) -> Self {
@@ -70,16 +70,16 @@ impl Members {
             handle.snapshot = arc_swap::ArcSwap::new(before.handle.snapshot.load_full());
             members.clone_from(&before.members);
         }
-        let known = |source: &Source| before?.sources.iter().find(|origin| origin.source == *source).cloned();
+        let known = |source: &Source| before?.sources.iter().find(|state| state.source == *source).cloned();
         let sources: Vec<_> = config
             .sources
             .iter()
-            .map(|source| known(source).unwrap_or_else(|| Origin::new(source.clone(), now.clock)))
+            .map(|source| known(source).unwrap_or_else(|| SourceState::new(source.clone(), now.clock)))
             .collect();
-        handle.sources = sources.iter().map(|origin| Arc::clone(&origin.stats)).collect();
+        handle.sources = sources.iter().map(|state| Arc::clone(&state.stats)).collect();
         let mut this = Self { handle: Arc::new(handle), workers, sources, members, changed: Rc::default() };
         if config.health.is_none() {
-            this.trust(now);
+            this.assume_healthy(now);
         }
         this.reconcile(now);
         this.publish();
@@ -124,24 +124,24 @@ impl Members {
 
     fn decided(&mut self, index: usize, decide: impl FnOnce(&Known) -> Decision, now: Moment) {
         let pool = &self.handle.config.name;
-        let Some(origin) = self.sources.get_mut(index) else { return };
-        let Decision { known, error } = decide(&origin.known);
-        origin.stats.questions.add(1);
-        match (&origin.error, &error) {
+        let Some(state) = self.sources.get_mut(index) else { return };
+        let Decision { known, error } = decide(&state.known);
+        state.stats.questions.add(1);
+        match (&state.error, &error) {
             (None, Some(error)) => {
-                warn!(pool, source = &*origin.label, error, kept = origin.addresses.len(), "source not known well");
+                warn!(pool, source = &*state.label, error, kept = state.addresses.len(), "source not known well");
             }
-            (Some(_), None) => info!(pool, source = &*origin.label, "source known well again"),
+            (Some(_), None) => info!(pool, source = &*state.label, "source known well again"),
             _ => {}
         }
         if error.is_some() {
-            origin.stats.failures.add(1);
+            state.stats.failures.add(1);
         }
-        origin.error = error;
+        state.error = error;
         if let Some(known) = known {
-            origin.resolved = Some(now.clock);
-            if known != origin.known {
-                origin.learn(known);
+            state.resolved = Some(now.clock);
+            if known != state.known {
+                state.learn(known);
                 self.reconcile(now);
             }
         }
@@ -161,14 +161,14 @@ impl Members {
         }
         match member.health.observe(outcome.is_ok(), check) {
             // Failures from before it was good again must not eject it.
-            Some(Flip::Up) => endpoint.forgive(),
+            Some(Flip::Up) => endpoint.reset_failures(),
             // From here on the checks alone decide when it comes back.
             Some(Flip::Down) => member.outlier.release(now.tick),
             None => {}
         }
-        if outcome.is_ok() && member.outlier.is_served() {
+        if outcome.is_ok() && member.outlier.is_awaiting_check() {
             member.outlier.release(now.tick);
-            endpoint.forgive();
+            endpoint.reset_failures();
         }
         let (health, state) = (member.health, member.state());
         // A check that contradicts the state says nothing of how the endpoint got there.
@@ -218,7 +218,7 @@ impl Members {
         let checked = self.handle.config.health.is_some();
         let Some(member) = self.member_mut(endpoint) else { return };
         if checked {
-            member.outlier.serve();
+            member.outlier.expire();
         } else {
             self.release(endpoint.address, now);
             self.publish();
@@ -226,12 +226,12 @@ impl Members {
     }
 
     /// Takes the word of nobody's checks any more, after a reload that turned them off.
-    fn trust(&mut self, now: Moment) {
+    fn assume_healthy(&mut self, now: Moment) {
         for member in self.members.values_mut() {
             let before = member.state();
             member.health = Health::trusted();
             // Nothing else would end it now.
-            if member.outlier.is_served() {
+            if member.outlier.is_awaiting_check() {
                 member.outlier.release(now.tick);
             }
             if member.state() != before {
@@ -244,7 +244,7 @@ impl Members {
     fn release(&mut self, address: SocketAddr, now: Moment) {
         let Some(member) = self.members.get_mut(&address) else { return };
         member.outlier.release(now.tick);
-        member.endpoint.forgive();
+        member.endpoint.reset_failures();
         member.note("its ejection is over", now.clock);
         info!(pool = self.handle.config.name, endpoint = %address, "endpoint is no longer ejected");
     }
@@ -252,7 +252,7 @@ impl Members {
     /// Makes the endpoints those that the sources name.
     fn reconcile(&mut self, now: Moment) {
         let present = self.members.iter().map(|(at, member)| (*at, Arc::clone(&member.endpoint.source))).collect();
-        let wanted = self.sources.iter().map(|origin| (&origin.label, &origin.addresses));
+        let wanted = self.sources.iter().map(|state| (&state.label, &state.addresses));
         let difference = pool::difference(&present, wanted);
         let pool = &self.handle.config.name;
         for address in &difference.gone {
@@ -299,7 +299,7 @@ impl Members {
         let endpoints: Vec<_> =
             self.members.values().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
         let sources =
-            self.sources.iter().map(|origin| origin.status(|address| self.members.contains_key(address))).collect();
+            self.sources.iter().map(|state| state.status(|address| self.members.contains_key(address))).collect();
         let new = pool::snapshot(&endpoints, self.handle.config.panic_threshold, sources);
         let old = self.handle.snapshot.load();
         if pool::is_same(&old, &new) {

@@ -45,8 +45,8 @@ pub(in crate::upstream) fn pool(sources: &[&str], health: Option<HealthCheck>) -
     })
 }
 
-pub(in crate::upstream) fn members(pool: &Arc<Pool>) -> Members {
-    Members::new(pool, 1, None, Moment::now())
+pub(in crate::upstream) fn members(pool: &Arc<Pool>) -> PoolState {
+    PoolState::new(pool, 1, None, Moment::now())
 }
 
 pub(in crate::upstream) fn good() -> Outcome {
@@ -66,16 +66,16 @@ fn fails() -> Answer {
     Answer { v4: Err(Failure::NoSuchName), v6: Err(Failure::NoSuchName) }
 }
 
-fn three() -> Members {
+fn three() -> PoolState {
     members(&pool(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"], Some(check(2, 3))))
 }
 
-fn snapshot(members: &Members) -> Arc<PoolSnapshot> {
+fn snapshot(members: &PoolState) -> Arc<PoolSnapshot> {
     members.handle().snapshot.load_full()
 }
 
 /// The last octets of those that requests go to.
-fn usable(members: &Members) -> Vec<u8> {
+fn usable(members: &PoolState) -> Vec<u8> {
     snapshot(members)
         .usable()
         .iter()
@@ -86,7 +86,7 @@ fn usable(members: &Members) -> Vec<u8> {
         .collect()
 }
 
-fn fail_requests(members: &mut Members, endpoint: &Endpoint, times: u32, now: Moment) {
+fn fail_requests(members: &mut PoolState, endpoint: &Endpoint, times: u32, now: Moment) {
     for _ in 0..times {
         endpoint.failed();
         members.failed(endpoint, now);
@@ -328,7 +328,7 @@ fn a_reload_keeps_what_is_known_of_what_stays() {
     }
     let mut settings = (*pool(&["web"], Some(check(9, 9)))).clone();
     settings.max_idle = 7;
-    let new = Members::new(&Arc::new(settings), 1, Some(&old), Moment::now());
+    let new = PoolState::new(&Arc::new(settings), 1, Some(&old), Moment::now());
     assert_eq!(usable(&new), [1]);
     assert!(Arc::ptr_eq(&new.endpoints()[0], &endpoints[0]) && Arc::ptr_eq(&new.endpoints()[1], &endpoints[1]));
     assert_eq!(new.endpoints().len(), 2, "the fixed address is no longer configured");
@@ -348,7 +348,7 @@ fn a_reload_that_turns_checks_off_trusts_every_endpoint_that_is_not_ejected() {
     old.served(&endpoints[0], Moment::now());
     assert_eq!(usable(&old), [2]);
     let sources = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];
-    let new = Members::new(&pool(&sources, None), 1, Some(&old), Moment::now());
+    let new = PoolState::new(&pool(&sources, None), 1, Some(&old), Moment::now());
     assert_eq!(usable(&new), [1, 2, 3]);
     assert_eq!(endpoints[2].status().state, EndpointState::Healthy);
 }
