@@ -11,7 +11,7 @@
 //!
 //! A worker's [`downstream::listener`] accepts the connection. [`downstream::connection`] does TLS and detects the
 //! protocol, [`downstream::http1`] or [`downstream::http2`] reads requests, and [`worker::client_activity`] knows
-//! when a client has taken too long. [`protocol::h1`] parses a head, [`proxy::attempt::prepare`] checks it, [`route`]
+//! when a client has taken too long. [`protocol::h1`] parses a head, [`proxy::prepare`] checks it, [`route`]
 //! names the pool, and [`protocol::headers`] writes the head that goes upstream. Then [`proxy::attempt::send`]:
 //! [`upstream::balance`] picks an endpoint of the newest [`upstream::PoolSnapshot`],
 //! [`upstream::connection::pool`] has a connection to it or [`upstream::connection`] opens one, and

@@ -31,7 +31,9 @@ use crate::{
         },
     },
     proxy::{
-        attempt::{self, RequestHead, UpstreamRequest},
+        attempt,
+        prepare::prepare,
+        request::{RequestHead, UpstreamRequest},
         request_record::RequestRecord,
         respond,
     },
@@ -221,7 +223,7 @@ impl<'a, S: Transport> Connection<'a, S> {
         let asked = RequestHead { method, target, version, fields, summary: &summary, framing };
         let mut record = RequestRecord::begin(self.worker, self.activity, &asked);
         let view = self.worker.view();
-        let outgoing = attempt::prepare(self.worker, &view, &self.activity.client, &asked, &mut record);
+        let outgoing = prepare(self.worker, &view, &self.activity.client, &asked, &mut record);
         let says_continue = summary.expects_continue && !is_http10 && framing != Framing::None;
         let request = Request {
             record,

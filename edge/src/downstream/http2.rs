@@ -33,7 +33,9 @@ use crate::{
         headers::{is_trailer, request::HeaderSummary, response::map, write_field},
     },
     proxy::{
-        attempt::{self, RequestHead, UpstreamRequest},
+        attempt,
+        prepare::prepare,
+        request::{RequestHead, UpstreamRequest},
         request_record::RequestRecord,
         respond,
     },
@@ -148,7 +150,7 @@ fn take(
     };
     let outgoing = match refused {
         Some(kind) => Err(Error::new(kind, Retry::Never)),
-        None => attempt::prepare(worker, &view, &activity.client, &asked, &mut record),
+        None => prepare(worker, &view, &activity.client, &asked, &mut record),
     };
     (record, outgoing)
 }

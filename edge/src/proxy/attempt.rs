@@ -1,24 +1,15 @@
-//! A request's way through the edge: check, route, pick, send, perhaps send again. What it came in by,
-//! HTTP/1 or HTTP/2, is not known here.
+//! The attempt loop: pick an endpoint, send the request, perhaps send it again. Whether the request came by
+//! HTTP/1 or HTTP/2 is not known here.
 
 use std::{rc::Rc, sync::Arc, task::Poll, time::Duration};
-
-use http::Version;
 
 use crate::{
     error::{Error, Kind, Retry},
     observe::stats::class,
-    protocol::{
-        h1::{
-            framing::Framing,
-            head::{Field, Target},
-        },
-        headers::{
-            Client,
-            request::{HeaderSummary, Line, write},
-        },
+    proxy::{
+        request::{UpstreamRequest, never},
+        request_record::RequestRecord,
     },
-    proxy::{max_forwards, request_record::RequestRecord},
     upstream::{
         Endpoint,
         connection::{
@@ -27,95 +18,11 @@ use crate::{
             pool::PooledConnection,
         },
     },
-    worker::{PoolView, View, Worker},
+    worker::{PoolView, Worker},
 };
 
-/// How often a request may pass an edge: more is a pool that leads back to one.
-const MAX_PASSES: usize = 10;
 /// How often a request that waits for its response looks whether its endpoint was found down.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// What a client asks for. Borrows from the head that was read.
-#[derive(Debug)]
-pub struct RequestHead<'a> {
-    /// Any method but CONNECT.
-    pub method: &'a str,
-    /// What it is about.
-    pub target: Target<'a>,
-    /// What the client speaks.
-    pub version: Version,
-    /// As they came.
-    pub fields: &'a [Field<'a>],
-    /// What they say to a proxy.
-    pub summary: &'a HeaderSummary<'a>,
-    /// How its body ends; never by [`Framing::Close`].
-    pub framing: Framing,
-}
-
-/// A request that may be sent.
-#[derive(Debug)]
-pub struct UpstreamRequest {
-    /// Its bytes.
-    pub body: BodyWriter,
-    /// Where it goes.
-    pub pool: Rc<PoolView>,
-    /// The client asks to switch protocols.
-    upgrade: bool,
-    /// The response has no body.
-    to_head: bool,
-    /// It may be sent anew after an endpoint has seen it: only without a body, since one on its way is
-    /// not held back for it.
-    replayable: bool,
-}
-
-/// Checks a request, finds its pool, and makes the head that goes upstream.
-///
-/// # Errors
-/// Why it is not sent to anybody.
-pub fn prepare(
-    worker: &Worker,
-    view: &View,
-    client: &Client,
-    asked: &RequestHead<'_>,
-    record: &mut RequestRecord,
-) -> Result<UpstreamRequest, Error> {
-    let &RequestHead { method, ref target, version, fields, summary, framing } = asked;
-    if summary.passes >= MAX_PASSES {
-        return Err(never(Kind::Loop));
-    }
-    let host = summary.host(target, version).map_err(never)?;
-    record.host(host);
-    let (left, limited);
-    let fields = match max_forwards::limit(method, fields) {
-        None => fields,
-        // Nobody here plays the mirror that TRACE asks for.
-        Some(0) => return Err(never(if method == "TRACE" { Kind::BadTarget } else { Kind::NoFurther })),
-        Some(limit) => {
-            left = (limit - 1).to_string();
-            limited = max_forwards::limited(fields, &left);
-            &limited
-        }
-    };
-    let routed = view.route(host.unwrap_or_default(), target.path());
-    let (route, pool) = routed.ok_or_else(|| never(Kind::NoRoute))?;
-    record.routed(pool);
-    if matches!((framing, route.max_body), (Framing::Length(length), Some(max)) if length > max) {
-        return Err(never(Kind::BodyTooLarge));
-    }
-    let upgrade = if framing == Framing::None { summary.upgrade(version) } else { None };
-    let mut head = worker.connections.buffers.head();
-    let target = target.path_and_query;
-    let line = Line { method, target, received: version, host, upgrade, framing };
-    write(&mut head, &line, fields, summary, client);
-    let pause = view.config().timeouts.body_idle;
-    Ok(UpstreamRequest {
-        body: BodyWriter::new(head, framing, route.max_body, pause, record.began()),
-        pool: Rc::clone(pool),
-        upgrade: upgrade.is_some(),
-        to_head: method == "HEAD",
-        replayable: framing == Framing::None && is_idempotent(method),
-    })
-}
 
 /// The attempt loop: sends the request until an endpoint answers, none is left, or it must not be sent
 /// again (RFC 9110 section 9.2.2). The head of the answer is shown to `look`.
@@ -333,13 +240,4 @@ fn pick(worker: &Rc<Worker>, pool: &PoolView, tried: &RetryState) -> Result<Pick
             None => full.push(endpoint.id),
         }
     }
-}
-
-fn never(kind: Kind) -> Error {
-    Error::new(kind, Retry::Never)
-}
-
-/// RFC 9110 section 9.2.2.
-fn is_idempotent(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }

@@ -2,5 +2,7 @@
 
 pub mod attempt;
 pub mod max_forwards;
+pub mod prepare;
+pub mod request;
 pub mod request_record;
 pub mod respond;

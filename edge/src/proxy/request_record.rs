@@ -12,7 +12,7 @@ use crate::{
         access_log,
         stats::{PoolStats, class},
     },
-    proxy::attempt::RequestHead,
+    proxy::request::RequestHead,
     upstream::Endpoint,
     worker::{PoolView, Worker, client_activity::ClientActivity},
 };
