@@ -18,7 +18,9 @@ COPY Cargo.toml Cargo.lock ./
 COPY app/Cargo.toml app/
 COPY edge/Cargo.toml edge/
 COPY local/Cargo.toml local/
+COPY net/Cargo.toml net/
 COPY process/Cargo.toml process/
+COPY redis-config/Cargo.toml redis-config/
 COPY settings/Cargo.toml settings/
 COPY stackdemo/Cargo.toml stackdemo/
 COPY tests/Cargo.toml tests/
@@ -38,11 +40,13 @@ RUN for manifest in */Cargo.toml; do \
 # touch cargo would take that build for current.
 COPY app/ app/
 COPY edge/ edge/
+COPY net/ net/
 COPY process/ process/
+COPY redis-config/ redis-config/
 COPY settings/ settings/
 COPY stackdemo/ stackdemo/
 COPY watch/ watch/
-RUN find app edge process settings stackdemo watch -name '*.rs' -exec touch {} + \
+RUN find app edge net process redis-config settings stackdemo watch -name '*.rs' -exec touch {} + \
     && target="$(rustc --version --verbose | sed -n 's/^host: //p')" \
     && cargo build --release --locked --package stackdemo --target "$target" \
     && mkdir /out && cp "target/$target/release/stackdemo" /out/ \

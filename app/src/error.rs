@@ -1,31 +1,20 @@
 //! What can go wrong with a request, and the one table from there to a status.
 
-use std::{fmt, sync::Arc};
-
 use axum::response::{IntoResponse, Response};
 use http::{
     HeaderValue, StatusCode,
     header::{CACHE_CONTROL, RETRY_AFTER},
 };
 
-use crate::counter::StoreError;
+use crate::counter::error::CounterError;
 
-/// Why a request is not answered as asked.
+/// Why a request is answered with an error.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// As many hits wait as may wait. This one was not counted.
-    #[error("too many visits at once")]
-    Busy,
-    /// The deadline passed before the store answered. Whether the hit was counted is unknown.
-    #[error("the store does not answer in time")]
-    Late,
-    /// The store failed, or is known to be down; its error tells whether the hit may be counted.
-    #[error("the store is unavailable")]
-    Store(#[source] Arc<StoreError>),
-    /// The counter is closed.
-    #[error("the counter is closed")]
-    Closed,
-    /// The process is about to stop and wants no more traffic.
+    /// The counter has no number for the visit, or does not count at all.
+    #[error(transparent)]
+    Counter(#[from] CounterError),
+    /// The process is about to stop and must get no more traffic.
     #[error("shutting down")]
     Draining,
     /// There is no such page.
@@ -41,10 +30,7 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Busy => "busy",
-            Self::Late => "late",
-            Self::Store(cause) => cause.reason(),
-            Self::Closed => "closed",
+            Self::Counter(cause) => cause.reason(),
             Self::Draining => "draining",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -53,26 +39,18 @@ impl Error {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Busy | Self::Late | Self::Store(_) | Self::Closed | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Counter(CounterError::Busy | CounterError::Late | CounterError::Store(_) | CounterError::Closed)
+            | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
-}
 
-impl IntoResponse for Error {
-    /// The status and one line of text. Visitors are not told the causes within.
-    fn into_response(self) -> Response {
-        self.response(self.to_string())
-    }
-}
-
-impl Error {
-    /// The status and what is wrong, for the operator's `curl`. The causes below are in the log:
-    /// whoever finds the port can ask this.
+    /// The status and the cause, for the operator's `curl`. The deeper causes stay in the log: any client
+    /// that can reach the port may ask this.
     pub(crate) fn explain(&self) -> Response {
         self.response(match self {
-            Self::Store(failure) => format!("{self}: {failure}"),
+            Self::Counter(CounterError::Store(failure)) => format!("{self}: {failure}"),
             other => other.to_string(),
         })
     }
@@ -91,50 +69,28 @@ impl Error {
     }
 }
 
-impl StoreError {
-    /// The reason as one short word for metrics.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Connect(_) => "connect",
-            Self::Silent => "silent",
-            Self::Lost(_) => "lost",
-            Self::Refused(_) => "refused",
-            Self::NotACount(_) => "not_a_count",
-            Self::Unconfirmed(_) => "unconfirmed",
-        }
+impl IntoResponse for Error {
+    /// The status and one line of text. Visitors do not see the causes.
+    fn into_response(self) -> Response {
+        self.response(self.to_string())
     }
-}
-
-/// Displays an error with all its causes: `this: because of this: because of that`.
-pub fn chain(error: &dyn std::error::Error) -> impl fmt::Display + '_ {
-    struct Chain<'a>(&'a dyn std::error::Error);
-    impl fmt::Display for Chain<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{}", self.0)?;
-            let mut cause = self.0.source();
-            while let Some(error) = cause {
-                write!(f, ": {error}")?;
-                cause = error.source();
-            }
-            Ok(())
-        }
-    }
-    Chain(error)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::counter::error::StoreError;
 
     #[test]
     fn every_error_has_a_status_and_the_temporary_ones_say_when_to_return() {
         let lost = StoreError::Lost("reset".into());
         let table = [
-            (Error::Busy, 503, "busy"),
-            (Error::Late, 503, "late"),
-            (Error::Store(Arc::new(lost)), 503, "lost"),
-            (Error::Closed, 503, "closed"),
+            (CounterError::Busy.into(), 503, "busy"),
+            (CounterError::Late.into(), 503, "late"),
+            (CounterError::Store(Arc::new(lost)).into(), 503, "lost"),
+            (CounterError::Closed.into(), 503, "closed"),
             (Error::Draining, 503, "draining"),
             (Error::NotFound, 404, "not_found"),
             (Error::MethodNotAllowed, 405, "method_not_allowed"),
@@ -146,11 +102,5 @@ mod tests {
             let temporary = response.headers().contains_key(RETRY_AFTER);
             assert_eq!(temporary, status == 503);
         }
-    }
-
-    #[test]
-    fn a_chain_names_every_cause() {
-        let error = Error::Store(Arc::new(StoreError::Refused("READONLY".into())));
-        assert_eq!(chain(&error).to_string(), "the store is unavailable: the store refuses to count: READONLY");
     }
 }

@@ -28,11 +28,13 @@
 pub mod counter;
 pub mod error;
 mod metrics;
+pub mod options;
 pub mod program;
 mod routes;
 pub mod serve;
 
-pub use counter::{Counter, Limits, OpenError, RedisConfig, StoreConfig};
+pub use counter::{Counter, CounterError, Limits, OpenError, RedisConfig, StoreConfig};
 pub use error::Error;
+pub use options::Options;
 pub use routes::App;
-pub use serve::{Options, serve};
+pub use serve::serve;

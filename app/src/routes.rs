@@ -38,10 +38,10 @@ use tokio::time::timeout;
 use tracing::{Level, debug, enabled};
 
 use crate::{
-    counter::Counter,
+    counter::{Counter, CounterError},
     error::Error,
     metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics},
-    serve::Options,
+    options::Options,
 };
 
 /// Every answer names the node that gave it.
@@ -153,7 +153,7 @@ async fn visit(State(app): State<Arc<Shared>>) -> Response {
         Ok(number) => page(number),
         Err(error) => {
             app.metrics.error(error.reason());
-            error.into_response()
+            Error::from(error).into_response()
         }
     }
 }
@@ -185,13 +185,13 @@ async fn readyz(State(app): State<Arc<Shared>>) -> Response {
     match timeout(BOUND, app.counter.ready()).await {
         Ok(Ok(())) if app.counter.is_degraded() => plain("ready, but degraded: numbers are less safe than asked for\n"),
         Ok(Ok(())) => plain("ready\n"),
-        Ok(Err(error)) => error.explain(),
-        Err(_elapsed) => Error::Late.explain(),
+        Ok(Err(error)) => Error::from(error).explain(),
+        Err(_elapsed) => Error::from(CounterError::Late).explain(),
     }
 }
 
 async fn metrics(State(app): State<Arc<Shared>>) -> Response {
-    match app.metrics.encode(&app.counter) {
+    match app.metrics.encode(app.counter.waiting()) {
         Ok(text) => ([(CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
         Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use app::{App, Counter, Error, Limits, Options, RedisConfig, StoreConfig, counter::StoreError};
+use app::{App, Counter, CounterError, Limits, Options, RedisConfig, StoreConfig, counter::StoreError};
 use support::wait_for;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -151,7 +151,7 @@ async fn opening_needs_no_redis_and_finds_it_when_it_comes() {
     let counter = server.counter();
     let asked = Instant::now();
     let result = counter.hit().await;
-    assert!(matches!(result, Err(Error::Store(_))), "{result:?}");
+    assert!(matches!(result, Err(CounterError::Store(_))), "{result:?}");
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     server.up();
     assert_eq!(recovered(&counter).await, 1);
@@ -180,7 +180,7 @@ async fn a_key_that_is_no_count_is_refused_and_left_alone() {
         server.cli(&["SET", "hits", value]);
         let counter = server.counter();
         let result = counter.hit().await;
-        let Err(Error::Store(error)) = result else { panic!("{result:?}") };
+        let Err(CounterError::Store(error)) = result else { panic!("{result:?}") };
         assert!(matches!(*error, StoreError::NotACount(_)), "{error}");
         assert!(error.to_string().contains(reason), "{error}");
         assert_eq!(server.cli(&["GET", "hits"]), value);
@@ -192,11 +192,11 @@ async fn a_key_that_is_no_count_is_refused_and_left_alone() {
     server.cli(&["LPUSH", "hits", "x"]);
     let counter = server.counter();
     let result = counter.hit().await;
-    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::NotACount(_))), "{result:?}");
+    assert!(matches!(&result, Err(CounterError::Store(e)) if matches!(**e, StoreError::NotACount(_))), "{result:?}");
     server.cli(&["SET", "hits", &(i64::MAX - 1).to_string()]);
     assert_eq!(recovered(&counter).await, i64::MAX.unsigned_abs());
     let result = counter.hit().await;
-    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::NotACount(_))), "{result:?}");
+    assert!(matches!(&result, Err(CounterError::Store(e)) if matches!(**e, StoreError::NotACount(_))), "{result:?}");
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn a_master_that_becomes_a_replica_is_down_until_it_is_master_again() {
     // Of a master that does not exist: it keeps its data and refuses writes.
     server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
     let result = counter.hit().await;
-    let Err(Error::Store(error)) = result else { panic!("{result:?}") };
+    let Err(CounterError::Store(error)) = result else { panic!("{result:?}") };
     assert!(matches!(*error, StoreError::Refused(_)), "{error}");
     assert_eq!(error.reason(), "refused");
     // A read would still succeed here; readiness must not.
@@ -245,9 +245,9 @@ async fn a_password_is_used_and_a_wrong_one_is_told_but_not_shown() {
     let counter_of = |password: &str| counter(&url(password), None);
     assert_eq!(counter_of("s3cret").hit().await.unwrap(), 1);
     let result = counter_of("wr0ng").hit().await;
-    let Err(Error::Store(error)) = result else { panic!("{result:?}") };
+    let Err(CounterError::Store(error)) = result else { panic!("{result:?}") };
     assert!(matches!(*error, StoreError::Refused(_)), "{error:?}");
-    let text = app::error::chain(&*error).to_string();
+    let text = process::chain(&*error).to_string();
     assert!(text.contains("WRONGPASS") || text.to_lowercase().contains("password"), "{text}");
     assert!(!text.contains("wr0ng"), "{text}");
 }
@@ -288,7 +288,7 @@ async fn tls_trusts_the_given_authority_and_no_other() {
     assert_eq!(trusting.hit().await.unwrap(), 1);
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let suspicious = counter(&url, Some(other.cert.pem().into_bytes()));
-    assert!(matches!(suspicious.hit().await, Err(Error::Store(_))));
+    assert!(matches!(suspicious.hit().await, Err(CounterError::Store(_))));
     assert_eq!(server.cli(&["GET", "hits"]), "1");
 }
 

@@ -8,10 +8,10 @@ use std::{
     process::ExitCode,
 };
 
-use app::{RedisConfig, StoreConfig, error::chain};
+use app::{RedisConfig, StoreConfig};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use local::{Options, Part, Stack};
-use process::{CANNOT_RUN, Stops, WRONG_SETTING};
+use process::{CANNOT_RUN, Stops, WRONG_SETTING, chain};
 use tracing_subscriber::EnvFilter;
 
 /// The folder below the user's state directory (XDG Base Directory Specification).

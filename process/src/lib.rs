@@ -1,6 +1,7 @@
 //! What every program of this workspace does around its work: exit codes, last words, the log, signals,
 //! the limit of open files, the health check, completions and manual pages. For `main` only: these are the things that belong to a process and not to a library.
 
+mod chain;
 mod healthcheck;
 mod manual;
 mod stops;
@@ -19,6 +20,7 @@ use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 pub use self::{
+    chain::chain,
     healthcheck::healthcheck,
     manual::{Completions, Man},
     stops::Stops,

@@ -1,24 +1,19 @@
-//! One GET over a connection of its own, with bounds on time and size: how the engine, the edges and the
-//! other instances are asked.
-//!
-//! A connection each time costs little at one question a second, and nothing that hung once is used again.
+//! One GET on a connection of its own, with a limit on the response: for requests to the engine, the edges and the
+//! other instances.
 
-use std::{error::Error as StdError, fmt, io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use net::client::{self, BodyError};
+use tokio::net::{TcpStream, UnixStream};
 
-/// Where somebody listens.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// On this machine.
+    /// A socket on this machine.
     Unix(PathBuf),
     /// A host, by name or address, and a port.
     Tcp(String, u16),
@@ -34,27 +29,24 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody listens there, or this process may not ask.
+    /// The server does not accept the connection, or this process may not use its socket.
     #[error("cannot connect to {0}")]
     Connect(Place, #[source] io::Error),
-    /// The connection broke, or what came is not HTTP.
+    /// The connection broke, or the response is not HTTP.
     #[error("the connection to {0} broke")]
     Http(Place, #[source] hyper::Error),
-    /// More than is taken.
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
-    /// The connection broke within the answer.
-    #[error("the answer is cut off")]
-    Body(#[source] Box<dyn StdError + Send + Sync>),
-    /// The question cannot be asked.
-    #[error("the request cannot be made")]
+    /// The response's body is too large or incomplete.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The request is malformed.
+    #[error("the request is malformed")]
     Request(#[source] http::Error),
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Its status.
@@ -63,48 +55,32 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Asks for `target`, a path with or without a query, and reads the whole answer of at most `limit` bytes.
-/// Dropping the future ends the connection; the caller has the deadline.
+/// Requests `target`, a path with or without a query, and reads the whole response of at most `limit` bytes.
+/// Dropping the future ends the connection; the caller bounds the time.
 ///
 /// # Errors
-/// There is no answer, or too much of it.
+/// There is no response, or it is too large.
 pub async fn get(place: &Place, target: &str, login: Option<&HeaderValue>, limit: usize) -> Result<Answer, Error> {
     let (head, body) = send(place, target, login).await?.into_parts();
-    let body = Limited::new(body, limit)
-        .collect()
-        .await
-        .map_err(|error| if error.is::<LengthLimitError>() { Error::TooLarge(limit) } else { Error::Body(error) })?;
-    Ok(Answer { status: head.status, body: body.to_bytes() })
+    Ok(Answer { status: head.status, body: client::read_body(body, limit).await? })
 }
 
-/// Asks, and leaves the body to the caller. Dropping the answer ends the connection.
+/// Requests `target`, and leaves the body to the caller. Dropping the response ends the connection.
 ///
 /// # Errors
-/// There is no answer.
+/// There is no response.
 pub async fn send(place: &Place, target: &str, login: Option<&HeaderValue>) -> Result<Response<Incoming>, Error> {
     let connect = |error| Error::Connect(place.clone(), error);
-    match place {
-        Place::Unix(path) => exchange(place, UnixStream::connect(path).await.map_err(connect)?, target, login).await,
+    let request = request(place, target, login).map_err(Error::Request)?;
+    let sent = match place {
+        Place::Unix(path) => client::send(UnixStream::connect(path).await.map_err(connect)?, request).await,
         Place::Tcp(host, port) => {
             let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(connect)?;
             stream.set_nodelay(true).map_err(connect)?;
-            exchange(place, stream, target, login).await
+            client::send(stream, request).await
         }
-    }
-}
-
-async fn exchange(
-    place: &Place,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    target: &str,
-    login: Option<&HeaderValue>,
-) -> Result<Response<Incoming>, Error> {
-    let broke = |error| Error::Http(place.clone(), error);
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke)?;
-    let request = request(place, target, login).map_err(Error::Request)?;
-    // It ends when the sender and the answer's body have been dropped. Its errors are the sender's, too.
-    tokio::spawn(async { drop(connection.await) });
-    sender.send_request(request).await.map_err(broke)
+    };
+    sent.map_err(|error| Error::Http(place.clone(), error))
 }
 
 fn request(place: &Place, target: &str, login: Option<&HeaderValue>) -> Result<Request<Empty<Bytes>>, http::Error> {
@@ -134,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers once with these bytes; also what it was asked.
+    /// A server that answers once with `answer`; also the request that it got.
     async fn server(answer: &'static str) -> (Place, tokio::task::JoinHandle<String>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -151,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_comes_whole_and_the_login_goes_along() {
+    async fn a_response_is_read_completely_and_the_login_is_sent() {
         let (place, asked) = server("HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno").await;
         let answer = get(&place, "/a?b=c", Some(&HeaderValue::from_static("Bearer x")), 2).await.unwrap();
         assert_eq!((answer.status.as_u16(), &answer.body[..]), (503, &b"no"[..]));
@@ -161,16 +137,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_beyond_the_limit_is_refused_with_and_without_a_length() {
+    async fn a_response_beyond_the_limit_is_refused_with_and_without_a_length() {
         let (place, _asked) = server("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc").await;
-        assert!(matches!(get(&place, "/", None, 2).await, Err(Error::TooLarge(2))));
+        assert!(matches!(get(&place, "/", None, 2).await, Err(Error::Body(BodyError::TooLarge(2)))));
         let (place, _asked) = server("HTTP/1.1 200 OK\r\n\r\nabc").await;
-        assert!(matches!(get(&place, "/", None, 2).await, Err(Error::TooLarge(2))));
+        assert!(matches!(get(&place, "/", None, 2).await, Err(Error::Body(BodyError::TooLarge(2)))));
     }
 
     #[tokio::test]
-    async fn an_answer_that_breaks_off_is_an_error() {
+    async fn a_response_that_breaks_off_is_an_error() {
         let (place, _asked) = server("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\na").await;
-        assert!(matches!(get(&place, "/", None, 9).await, Err(Error::Body(_))));
+        assert!(matches!(get(&place, "/", None, 9).await, Err(Error::Body(BodyError::Incomplete(_)))));
     }
 }

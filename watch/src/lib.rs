@@ -9,7 +9,6 @@ pub mod cluster_state;
 pub mod config;
 pub mod edges;
 pub mod engine;
-pub mod error;
 pub mod fetch;
 pub mod http;
 pub mod hub;

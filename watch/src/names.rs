@@ -73,6 +73,12 @@ impl Directory {
         Self { names, found: BTreeMap::new() }
     }
 
+    /// As [`Directory::new`], from hosts and ports.
+    #[must_use]
+    pub fn of_hosts(hosts: &[(String, u16)]) -> Self {
+        Self::new(hosts.iter().map(|(host, port)| Name { host: host.clone(), port: *port }).collect())
+    }
+
     /// The names.
     #[must_use]
     pub fn names(&self) -> &[Name] {

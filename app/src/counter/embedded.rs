@@ -12,7 +12,10 @@ use std::{
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{Addition, OpenError, Store, StoreError};
+use super::{
+    error::{OpenError, StoreError},
+    store::{Addition, Store},
+};
 
 const TABLE: TableDefinition<'_, &str, u64> = TableDefinition::new("count");
 const KEY: &str = "hits";

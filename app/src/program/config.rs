@@ -4,16 +4,17 @@ use std::{
     io,
     net::{AddrParseError, SocketAddr},
     num::{NonZeroUsize, ParseIntError},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
+use redis_config::SettingsError;
 use tracing_subscriber::{EnvFilter, filter};
 
 use super::flags::Flags;
 use crate::{
     Limits, Options, RedisConfig, StoreConfig,
-    counter::{Degraded, Durability, Login, RedisConfigError},
+    counter::{Degraded, Durability},
 };
 
 /// The count's file within the data folder.
@@ -23,13 +24,7 @@ const FILE: &str = "hits.redb";
 const LISTEN: &str = "--listen (APP_LISTEN)";
 const REDIS_URL: &str = "--redis-url (REDIS_URL)";
 const REDIS_URL_FILE: &str = "--redis-url-file (REDIS_URL_FILE)";
-const REDIS_CA_FILE: &str = "--redis-ca-file (REDIS_CA_FILE)";
 const REDIS_SENTINELS: &str = "--redis-sentinels (REDIS_SENTINELS)";
-const REDIS_MASTER: &str = "--redis-master (REDIS_MASTER)";
-const REDIS_USER_FILE: &str = "--redis-user-file (REDIS_USER_FILE)";
-const REDIS_PASSWORD_FILE: &str = "--redis-password-file (REDIS_PASSWORD_FILE)";
-const SENTINEL_USER_FILE: &str = "--sentinel-user-file (SENTINEL_USER_FILE)";
-const SENTINEL_PASSWORD_FILE: &str = "--sentinel-password-file (SENTINEL_PASSWORD_FILE)";
 const DURABILITY: &str = "--durability (APP_DURABILITY)";
 const DEGRADED: &str = "--degraded (APP_DEGRADED)";
 const DATA: &str = "--data (APP_DATA)";
@@ -83,14 +78,13 @@ pub(crate) fn listen(flags: &Flags) -> Result<SocketAddr, ConfigError> {
 }
 
 fn store(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<StoreConfig, ConfigError> {
-    let read = |setting, path: &Path| read(path).map_err(|error| ConfigError::Read(setting, path.to_owned(), error));
     let degraded = match flags.degraded.as_str() {
         "refuse" => Degraded::Refuse,
         "go-on" => Degraded::GoOn,
         other => return Err(ConfigError::Degraded(other.to_owned())),
     };
-    let redis = match (redis(flags, &read)?, &flags.data) {
-        (Some(redis), _) => redis.degraded(degraded),
+    let redis = match (redis_settings(flags).load(read)?, &flags.data) {
+        (Some(location), _) => RedisConfig::from(location).degraded(degraded),
         (None, None) => return Err(ConfigError::NoStore),
         (None, Some(folder)) if folder.is_empty() => return Err(ConfigError::EmptyData),
         (None, Some(folder)) => return Ok(StoreConfig::File(Path::new(folder).join(FILE))),
@@ -104,70 +98,18 @@ fn store(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<S
     }))
 }
 
-/// Reads the file that a setting names.
-type Read<'a> = &'a dyn Fn(&'static str, &Path) -> Result<Vec<u8>, ConfigError>;
-
-fn redis(flags: &Flags, read: Read<'_>) -> Result<Option<RedisConfig>, ConfigError> {
-    let logins = [
-        (REDIS_USER_FILE, &flags.redis_user_file),
-        (REDIS_PASSWORD_FILE, &flags.redis_password_file),
-        (SENTINEL_USER_FILE, &flags.sentinel_user_file),
-        (SENTINEL_PASSWORD_FILE, &flags.sentinel_password_file),
-    ];
-    if let Some(list) = &flags.redis_sentinels {
-        if flags.redis_url.is_some() || flags.redis_url_file.is_some() {
-            return Err(ConfigError::SentinelsAndUrl);
-        }
-        if flags.redis_ca_file.is_some() {
-            return Err(ConfigError::CaWithSentinels);
-        }
-        let mut secrets = logins.into_iter().map(|(setting, path)| match path {
-            None => Ok(None),
-            Some(path) => line(setting, &read(setting, path.as_ref())?).map(Some),
-        });
-        let mut next = || secrets.next().unwrap_or(Ok(None));
-        let redis = Login { user: next()?, password: next()? };
-        let sentinel = Login { user: next()?, password: next()? };
-        let config = RedisConfig::sentinels(list, &flags.redis_master, &redis, &sentinel);
-        return config.map(Some).map_err(|error| match error {
-            RedisConfigError::NoMaster => ConfigError::Redis(REDIS_MASTER, error),
-            _ => ConfigError::Redis(REDIS_SENTINELS, error),
-        });
+fn redis_settings(flags: &Flags) -> redis_config::Settings<'_> {
+    redis_config::Settings {
+        url: flags.redis_url.as_deref(),
+        url_file: flags.redis_url_file.as_deref().map(Path::new),
+        ca_file: flags.redis_ca_file.as_deref().map(Path::new),
+        sentinels: flags.redis_sentinels.as_deref(),
+        master: &flags.redis_master,
+        user_file: flags.redis_user_file.as_deref().map(Path::new),
+        password_file: flags.redis_password_file.as_deref().map(Path::new),
+        sentinel_user_file: flags.sentinel_user_file.as_deref().map(Path::new),
+        sentinel_password_file: flags.sentinel_password_file.as_deref().map(Path::new),
     }
-    if let Some((setting, _path)) = logins.into_iter().find(|(_setting, path)| path.is_some()) {
-        return Err(ConfigError::WithoutSentinels(setting));
-    }
-    let (setting, url) = match (&flags.redis_url, &flags.redis_url_file) {
-        (Some(_), Some(_)) => return Err(ConfigError::TwoUrls),
-        (Some(url), None) => (REDIS_URL, url.clone()),
-        (None, Some(path)) if path.to_string_lossy().contains("://") => return Err(ConfigError::UrlForFile),
-        (None, Some(path)) => {
-            let url = String::from_utf8_lossy(&read(REDIS_URL_FILE, path.as_ref())?).into_owned();
-            (REDIS_URL_FILE, url)
-        }
-        (None, None) if flags.redis_ca_file.is_some() => return Err(ConfigError::CaWithoutRedis),
-        (None, None) => return Ok(None),
-    };
-    let ca = match &flags.redis_ca_file {
-        None => None,
-        Some(path) => Some(read(REDIS_CA_FILE, path.as_ref())?),
-    };
-    RedisConfig::parse(url.trim(), ca).map(Some).map_err(|error| match error {
-        RedisConfigError::NoCertificate | RedisConfigError::Ca(_) | RedisConfigError::CaWithoutTls => {
-            ConfigError::Redis(REDIS_CA_FILE, error)
-        }
-        _ => ConfigError::Redis(setting, error),
-    })
-}
-
-/// The one line of a secret, without its end.
-fn line(setting: &'static str, bytes: &[u8]) -> Result<String, ConfigError> {
-    let text = str::from_utf8(bytes).map_err(|_| ConfigError::Secret(setting))?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() || text.contains(['\r', '\n']) {
-        return Err(ConfigError::Secret(setting));
-    }
-    Ok(text.to_owned())
 }
 
 fn duration(setting: &'static str, text: &str, longest: Duration) -> Result<Duration, ConfigError> {
@@ -202,37 +144,19 @@ fn log(flags: &Flags) -> Result<EnvFilter, ConfigError> {
 pub(crate) enum ConfigError {
     #[error("{LISTEN} is {0:?}: write an address and a port, such as 0.0.0.0:8000 or [::]:8000")]
     Listen(String, #[source] AddrParseError),
-    #[error("{REDIS_URL} and {REDIS_URL_FILE} are both set: unset one of them")]
-    TwoUrls,
-    /// Not repeated: it may hold a password.
-    #[error("{REDIS_URL_FILE} is a URL: name a file that holds it, or set {REDIS_URL} instead")]
-    UrlForFile,
+    #[error(transparent)]
+    Redis(#[from] SettingsError),
     #[error(
         "there is nowhere to count: set {REDIS_URL}, {REDIS_URL_FILE} or {REDIS_SENTINELS} for Redis, \
          or {DATA} for a file in that folder"
     )]
     NoStore,
-    #[error("{REDIS_SENTINELS} is set beside {REDIS_URL} or {REDIS_URL_FILE}: unset one of them")]
-    SentinelsAndUrl,
-    #[error("{REDIS_CA_FILE} cannot be used with {REDIS_SENTINELS}, which name servers without TLS: unset one of them")]
-    CaWithSentinels,
-    #[error("{0} is set without {REDIS_SENTINELS}: set that, or put the login into the URL")]
-    WithoutSentinels(&'static str),
-    /// Not repeated: it may be a password.
-    #[error("{0} names a file that holds no line of text, or several: write one")]
-    Secret(&'static str),
     #[error("{DURABILITY} is {0:?}: write local, replica or fsync")]
     Durability(String),
     #[error("{DEGRADED} is {0:?}: write refuse or go-on")]
     Degraded(String),
     #[error("{DATA} is empty: name a folder, such as ./data")]
     EmptyData,
-    #[error("{REDIS_CA_FILE} is set without {REDIS_URL} or {REDIS_URL_FILE}: set one, or unset it")]
-    CaWithoutRedis,
-    #[error("{0} names {1:?}, which cannot be read")]
-    Read(&'static str, PathBuf, #[source] io::Error),
-    #[error("{0} cannot be used")]
-    Redis(&'static str, #[source] RedisConfigError),
     #[error("{0} is {1:?}: write a time with its unit, such as 500ms, 2s or 1m")]
     Duration(&'static str, String, #[source] humantime::DurationError),
     #[error("{0} leaves no time to answer: write at least 1ms, usually 1.8s")]
@@ -364,7 +288,7 @@ mod tests {
         ];
         for (args, part) in table {
             let error = parse(args).unwrap_err();
-            let text = crate::error::chain(&error).to_string();
+            let text = process::chain(&error).to_string();
             assert!(text.contains(part), "{args:?}: {text}");
             assert!(!text.contains("s3cret"), "{text}");
         }

@@ -10,7 +10,7 @@ mod flags;
 use std::{ffi::OsString, io, process::ExitCode, time::Duration};
 
 use clap::CommandFactory;
-use process::{CANNOT_RUN, Stops, WRONG_SETTING};
+use process::{CANNOT_RUN, Stops, WRONG_SETTING, chain};
 use tokio::{net::TcpListener, runtime::Runtime, time::timeout};
 use tracing::{error, info, warn};
 
@@ -18,7 +18,7 @@ use self::{
     config::{Config, ConfigError},
     flags::{Command, Flags},
 };
-use crate::{App, Counter, StoreConfig, error::chain, serve};
+use crate::{App, Counter, StoreConfig, serve};
 
 /// How long a store may take to close at the end.
 const CLOSE: Duration = Duration::from_secs(2);

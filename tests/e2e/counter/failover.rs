@@ -175,7 +175,7 @@ async fn a_master_that_answers_readonly_is_left() {
 
 #[tokio::test]
 async fn without_replicas_visits_are_refused_with_the_reason_or_go_on_as_told() {
-    for (way, status, text) in [("refuse", 503, "no replica has what is counted"), ("go-on", 200, "degraded")] {
+    for (way, status, text) in [("refuse", 503, "no replica has acknowledged the count"), ("go-on", 200, "degraded")] {
         let mut group = Group::start_with(&["--min-replicas-to-write", "0"], "").await;
         group.settled().await;
         let replica = Replica::start(by(&group).env("APP_DEGRADED", way), ANY).await;

@@ -2,10 +2,11 @@
 
 use std::{io, net::AddrParseError, num::ParseIntError, path::PathBuf};
 
+use redis_config::SettingsError;
 use tracing_subscriber::filter;
 
-use super::{DISK, DOCKER, FRESH, LISTEN, MAX_CONNECTIONS, MAX_STREAMS, REDIS_SENTINELS, REDIS_URL, REDIS_URL_FILE};
-use crate::{alert::settings::Problems, http::AccessError, redis::ConfigError as RedisError};
+use super::{DISK, DOCKER, FRESH, LISTEN, MAX_CONNECTIONS, MAX_STREAMS};
+use crate::{alert::settings::Problems, http::AccessError};
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,15 +22,8 @@ pub enum ConfigError {
     Alerts(#[from] Problems),
     #[error("{DISK} is empty: name a folder, such as /")]
     EmptyDisk,
-    #[error("{REDIS_URL} and {REDIS_URL_FILE} are both set: unset one of them")]
-    TwoUrls,
-    /// Not repeated: it may hold a password.
-    #[error("{REDIS_URL_FILE} is a URL: name a file that holds it, or set {REDIS_URL} instead")]
-    UrlForFile,
-    #[error("{REDIS_SENTINELS} is set beside {REDIS_URL} or {REDIS_URL_FILE}: unset one of them")]
-    SentinelsAndUrl,
-    #[error("{0} is set without {REDIS_SENTINELS}: set that, or put the login into the URL")]
-    WithoutSentinels(&'static str),
+    #[error(transparent)]
+    Redis(#[from] SettingsError),
     /// Not repeated: it may be a password.
     #[error("{0} names a file that holds no line of text, or several: write one")]
     Secret(&'static str),
@@ -37,8 +31,6 @@ pub enum ConfigError {
     Access(&'static str, #[source] AccessError),
     #[error("{0} names {1:?}, which cannot be read")]
     Read(&'static str, PathBuf, #[source] io::Error),
-    #[error("{0} cannot be used")]
-    Redis(&'static str, #[source] RedisError),
     #[error("{0} is {1:?}: write a time with its unit, such as 500ms, 2s or 1m")]
     Duration(&'static str, String, #[source] humantime::DurationError),
     #[error("{0} is {1:?}, which is too long: write at most {2}")]

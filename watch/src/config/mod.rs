@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use redis_config::Location;
 use tracing_subscriber::EnvFilter;
 
 pub use self::{
@@ -23,7 +24,6 @@ use crate::{
     fetch::Place,
     http::{Access, Limits},
     names::Name,
-    redis::{self, ConfigError as RedisError, Login},
 };
 
 // The names of the settings, as errors tell them.
@@ -33,14 +33,6 @@ const FRESH: &str = "--fresh (WATCH_FRESH)";
 const EDGES: &str = "--edges (WATCH_EDGES)";
 const PEERS: &str = "--peers (WATCH_PEERS)";
 const DISK: &str = "--disk (WATCH_DISK)";
-const REDIS_URL: &str = "--redis-url (REDIS_URL)";
-const REDIS_URL_FILE: &str = "--redis-url-file (REDIS_URL_FILE)";
-const REDIS_SENTINELS: &str = "--redis-sentinels (REDIS_SENTINELS)";
-const REDIS_MASTER: &str = "--redis-master (REDIS_MASTER)";
-const REDIS_USER_FILE: &str = "--redis-user-file (REDIS_USER_FILE)";
-const REDIS_PASSWORD_FILE: &str = "--redis-password-file (REDIS_PASSWORD_FILE)";
-const SENTINEL_USER_FILE: &str = "--sentinel-user-file (SENTINEL_USER_FILE)";
-const SENTINEL_PASSWORD_FILE: &str = "--sentinel-password-file (SENTINEL_PASSWORD_FILE)";
 const PASSWORD_FILE: &str = "--password-file (WATCH_PASSWORD_FILE)";
 const TOKEN_FILE: &str = "--token-file (WATCH_TOKEN_FILE)";
 const MAX_CONNECTIONS: &str = "--max-connections (WATCH_MAX_CONNECTIONS)";
@@ -75,7 +67,7 @@ pub struct Config {
     /// A folder on the disk that is told about.
     pub disk: PathBuf,
     /// The count's servers, where there are some.
-    pub redis: Option<redis::Config>,
+    pub redis: Option<Location>,
     /// Who may look.
     pub access: Access,
     /// Bounds of the interface.
@@ -97,6 +89,7 @@ impl Config {
     /// # Errors
     /// A setting is wrong. The error names it, and what would be right.
     pub fn parse(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Self, ConfigError> {
+        let redis = redis_settings(flags).load(&read)?;
         let read = |setting, path: &Path| {
             let bytes = read(path).map_err(|error| ConfigError::Read(setting, path.to_owned(), error))?;
             String::from_utf8(bytes).map_err(|_| ConfigError::Secret(setting))
@@ -127,7 +120,7 @@ impl Config {
                 .unwrap_or_default(),
             alerts_file: flags.config.as_ref().map(PathBuf::from),
             disk: PathBuf::from(&flags.disk),
-            redis: redis(flags, &read)?,
+            redis,
             access: access(flags, &read)?,
             limits: Limits { streams, fresh },
             max_connections,
@@ -186,50 +179,18 @@ fn names(setting: &'static str, list: Option<&str>) -> Result<Vec<Name>, ConfigE
     Name::list(list.unwrap_or_default(), None).map_err(|wrong| ConfigError::Name(setting, wrong))
 }
 
-fn redis(flags: &Flags, read: Read<'_>) -> Result<Option<redis::Config>, ConfigError> {
-    let logins = [
-        (REDIS_USER_FILE, &flags.redis_user_file),
-        (REDIS_PASSWORD_FILE, &flags.redis_password_file),
-        (SENTINEL_USER_FILE, &flags.sentinel_user_file),
-        (SENTINEL_PASSWORD_FILE, &flags.sentinel_password_file),
-    ];
-    let has_url = flags.redis_url.is_some() || flags.redis_url_file.is_some();
-    let Some(list) = &flags.redis_sentinels else {
-        if let Some((setting, _path)) = logins.into_iter().find(|(_setting, path)| path.is_some()) {
-            return Err(ConfigError::WithoutSentinels(setting));
-        }
-        return redis_url(flags, read);
-    };
-    if has_url {
-        return Err(ConfigError::SentinelsAndUrl);
+fn redis_settings(flags: &Flags) -> redis_config::Settings<'_> {
+    redis_config::Settings {
+        url: flags.redis_url.as_deref(),
+        url_file: flags.redis_url_file.as_deref().map(Path::new),
+        ca_file: None,
+        sentinels: flags.redis_sentinels.as_deref(),
+        master: &flags.redis_master,
+        user_file: flags.redis_user_file.as_deref().map(Path::new),
+        password_file: flags.redis_password_file.as_deref().map(Path::new),
+        sentinel_user_file: flags.sentinel_user_file.as_deref().map(Path::new),
+        sentinel_password_file: flags.sentinel_password_file.as_deref().map(Path::new),
     }
-    let mut secrets = Vec::new();
-    for (setting, path) in logins {
-        secrets.push(match path {
-            None => None,
-            Some(path) => Some(line(setting, &read(setting, path.as_ref())?)?.to_owned()),
-        });
-    }
-    let mut secrets = secrets.into_iter().map(Option::unwrap_or_default).map(|text| (!text.is_empty()).then_some(text));
-    let mut next = || secrets.next().flatten();
-    let redis = Login { user: next(), password: next() };
-    let sentinel = Login { user: next(), password: next() };
-    let config = redis::Config::sentinels(list, &flags.redis_master, &redis, &sentinel);
-    config.map(Some).map_err(|error| match error {
-        RedisError::NoMaster => ConfigError::Redis(REDIS_MASTER, error),
-        _ => ConfigError::Redis(REDIS_SENTINELS, error),
-    })
-}
-
-fn redis_url(flags: &Flags, read: Read<'_>) -> Result<Option<redis::Config>, ConfigError> {
-    let (setting, url) = match (&flags.redis_url, &flags.redis_url_file) {
-        (Some(_), Some(_)) => return Err(ConfigError::TwoUrls),
-        (Some(url), None) => (REDIS_URL, url.clone()),
-        (None, Some(path)) if path.to_string_lossy().contains("://") => return Err(ConfigError::UrlForFile),
-        (None, Some(path)) => (REDIS_URL_FILE, read(REDIS_URL_FILE, path.as_ref())?),
-        (None, None) => return Ok(None),
-    };
-    redis::Config::url(url.trim()).map(Some).map_err(|error| ConfigError::Redis(setting, error))
 }
 
 fn access(flags: &Flags, read: Read<'_>) -> Result<Access, ConfigError> {

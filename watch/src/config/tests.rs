@@ -1,7 +1,7 @@
 use clap::{CommandFactory, FromArgMatches};
+use process::chain;
 
 use super::*;
-use crate::error::chain;
 
 /// Parses without this process's variables.
 fn parse(args: &[&str]) -> Result<Config, ConfigError> {
@@ -101,7 +101,7 @@ fn errors_name_the_setting_and_never_the_secret() {
         (&["--log=watch=loud"], "--log (LOG) is \"watch=loud\""),
     ];
     for (args, part) in table {
-        let text = chain(&parse(args).unwrap_err());
+        let text = chain(&parse(args).unwrap_err()).to_string();
         assert!(text.contains(part), "{args:?}: {text}");
         assert!(!text.contains("s3cret"), "{text}");
     }

@@ -16,6 +16,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
+use net::Backoff;
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -35,6 +36,9 @@ const RELAXED: u32 = 9;
 
 /// The longest pause, also while the engine fails.
 const LONGEST: Duration = Duration::from_secs(5);
+
+/// The pauses between attempts while the engine fails.
+const BACKOFF: Backoff = Backoff::new(PAUSE, LONGEST);
 
 /// Between an event and the question that it causes: what belongs together comes together.
 const GATHER: Duration = Duration::from_millis(50);
@@ -108,22 +112,22 @@ pub(crate) fn now() -> Millis {
 
 async fn run(place: Place, publish: watch::Sender<Observed>) {
     let mut memory = Memory::default();
-    let mut pause = PAUSE;
+    let mut failures = 0_u32;
     loop {
         let trouble = match Client::connect(&place).await {
             Ok(client) => {
                 publish.send_modify(|observed| observed.version = Some(client.version()));
                 let connected = || {
                     info!(engine = %place, api = client.version(), "connected to the engine");
-                    pause = PAUSE;
+                    failures = 0;
                 };
                 follow(&client, &mut memory, &publish, connected).await
             }
             Err(trouble) => trouble,
         };
         fail(&publish, trouble);
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST);
+        failures = failures.saturating_add(1);
+        sleep(BACKOFF.after(failures, 0.0)).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{error::Error as StdError, io};
 
 use bollard::errors::Error as BollardError;
+use net::client::BodyError;
 
 use crate::fetch;
 
@@ -72,8 +73,8 @@ impl From<fetch::Error> for Trouble {
         match error {
             fetch::Error::Connect(_, error) => Self::connect(&error),
             fetch::Error::Http(_, error) => Self::Gone(format!("the connection broke: {error}")),
-            fetch::Error::Body(error) => Self::Gone(format!("its answer is cut off: {error}")),
-            error @ (fetch::Error::TooLarge(_) | fetch::Error::Request(_)) => Self::odd(error),
+            fetch::Error::Body(BodyError::Incomplete(error)) => Self::Gone(format!("its answer is cut off: {error}")),
+            error @ (fetch::Error::Body(BodyError::TooLarge(_)) | fetch::Error::Request(_)) => Self::odd(error),
         }
     }
 }

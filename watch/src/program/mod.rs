@@ -12,13 +12,12 @@ use std::{
 };
 
 use clap::CommandFactory;
-use process::{CANNOT_RUN, WRONG_SETTING};
+use process::{CANNOT_RUN, WRONG_SETTING, chain};
 use tokio::runtime::Builder;
 
 use crate::{
     alert,
     config::{self, Command, Config, ConfigError, Flags},
-    error::chain,
 };
 
 /// Watches until a signal comes; the name of the program is the first of its arguments. Reads this process's

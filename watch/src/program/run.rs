@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 use process::Stops;
+use redis_config::Location;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, Runtime},
@@ -94,7 +95,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Where the instances keep what they have announced: beside the count.
-fn store(redis: &redis::Config) -> Arc<dyn Store> {
+fn store(redis: &Location) -> Arc<dyn Store> {
     let redis = redis.clone();
     Arc::new(RedisStore::new(move || {
         let redis = redis.clone();

@@ -7,16 +7,15 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use redis::{RedisError, aio::MultiplexedConnection};
+use redis::{Client, RedisError, aio::MultiplexedConnection};
+use redis_config::Location;
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval},
 };
 
 use super::{
-    Config,
-    config::Place,
-    connect,
+    connect::connect,
     info::{Replication, replication},
     links::Links,
     sentinel,
@@ -34,11 +33,11 @@ const PERIOD: Duration = Duration::from_secs(1);
 const KEY: &str = "hits";
 
 /// Looks until nobody wants to know any more.
-pub async fn run(config: Config, publish: watch::Sender<Option<Redis>>) {
+pub async fn run(location: Location, publish: watch::Sender<Option<Redis>>) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Redis::default();
-    let mut eyes = Eyes::new(&config.place);
+    let mut eyes = Eyes::new(&location);
     while !publish.is_closed() {
         ticks.tick().await;
         let mut seen = eyes.look().await;
@@ -66,28 +65,28 @@ pub async fn run(config: Config, publish: watch::Sender<Option<Redis>>) {
 
 /// What one round needs.
 enum Eyes {
-    Server { info: Box<redis::ConnectionInfo>, open: Option<MultiplexedConnection> },
+    Server { client: Box<Client>, open: Option<MultiplexedConnection> },
     Sentinels { directory: Directory, master: String, sentinels: Links, servers: Links },
 }
 
 impl Eyes {
-    fn new(place: &Place) -> Self {
-        match place {
-            Place::Server(info) => Self::Server { info: info.clone(), open: None },
-            Place::Sentinels { names, master, login, redis } => Self::Sentinels {
-                directory: Directory::new(names.clone()),
-                master: master.clone(),
-                sentinels: Links::new(login.clone()),
-                servers: Links::new(redis.clone()),
+    fn new(location: &Location) -> Self {
+        match location {
+            Location::Server(client) => Self::Server { client: client.clone(), open: None },
+            Location::Sentinels(sentinels) => Self::Sentinels {
+                directory: Directory::of_hosts(&sentinels.addresses),
+                master: sentinels.master.clone(),
+                sentinels: Links::new(sentinels.login.clone()),
+                servers: Links::new(sentinels.server_login.clone()),
             },
         }
     }
 
     async fn look(&mut self) -> Redis {
         match self {
-            Self::Server { info, open } => {
-                let address = info.addr().to_string();
-                match server(info, open).await {
+            Self::Server { client, open } => {
+                let address = client.get_connection_info().addr().to_string();
+                match server(client, open).await {
                     Ok((replication, count)) => one(address, &replication, count.as_deref()),
                     Err(error) => Redis {
                         servers: vec![RedisServer { address, role: Role::Master, ..RedisServer::default() }],
@@ -125,10 +124,10 @@ fn question() -> redis::Pipeline {
     questions
 }
 
-async fn server(info: &redis::ConnectionInfo, open: &mut Option<MultiplexedConnection>) -> Result<Told, RedisError> {
+async fn server(client: &Client, open: &mut Option<MultiplexedConnection>) -> Result<Told, RedisError> {
     let mut connection = match open.take() {
         Some(connection) => connection,
-        None => connect(info.clone()).await?,
+        None => connect(client).await?,
     };
     let (text, count): (String, Option<String>) = question().query_async(&mut connection).await?;
     *open = Some(connection);

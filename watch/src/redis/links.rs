@@ -5,22 +5,14 @@ use std::{
     net::SocketAddr,
 };
 
-use redis::{
-    ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError,
-    aio::MultiplexedConnection,
-};
+use redis::{FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, aio::MultiplexedConnection};
 
-use super::connect;
+use super::connect::connect;
 
 /// Connections by address. One that failed is made anew.
 pub(super) struct Links {
     login: RedisConnectionInfo,
     open: HashMap<SocketAddr, MultiplexedConnection>,
-}
-
-pub(super) fn info(address: SocketAddr, login: &RedisConnectionInfo) -> Result<ConnectionInfo, RedisError> {
-    let place = ConnectionAddr::Tcp(address.ip().to_string(), address.port());
-    Ok(place.into_connection_info()?.set_redis_settings(login.clone()))
 }
 
 impl Links {
@@ -58,7 +50,7 @@ impl Link {
     pub(super) async fn ask<T: FromRedisValue>(&mut self, question: &Pipeline) -> Result<T, RedisError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connect(info(self.address, &self.login)?).await?,
+            None => connect(&redis_config::client(self.address, &self.login)?).await?,
         };
         let answer = question.query_async(&mut connection).await;
         // One that was told no is as good as before, but there is no need to tell it from a broken one.

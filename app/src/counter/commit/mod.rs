@@ -1,46 +1,51 @@
-//! The task that owns the store: it sends one batch at a time and answers everybody in it.
+//! The task that owns the store: it sends one batch at a time and answers every hit in it.
 //!
-//! Its states are its lines: connect; while connected, wait for hits, send them, hand out the
-//! numbers; on a failure connect again. Where the store knows a batch by its sequence number, the one
-//! that was under way stays and is sent again until its hits' time is up; else everybody in it is told.
-//! The first attempt after a loss is immediate and hits wait for it, so that a store which merely
-//! restarted costs nothing. When that attempt fails, too, new hits are refused at once and attempts slow
-//! down.
+//! Its states are its lines: connect; while connected, wait for hits, send them, return the numbers; on a
+//! failure connect again. If the store recognizes a batch by its sequence number, the batch under way stays and
+//! is sent again until its hits expire; otherwise its hits fail.
+//!
+//! The first attempt after a loss is immediate and hits wait for it, so that a store which merely restarted
+//! costs nothing. If that attempt fails too, new hits are refused at once and attempts slow down.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use net::Backoff;
+use process::chain;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout_at},
 };
 use tracing::{info, warn};
 
-use super::{Addition, Ask, Batch, Health, Shared, Store, StoreError, Waiter};
-use crate::error::{Error, chain};
+use super::{
+    batch::{Ask, Batch},
+    error::{CounterError, StoreError},
+    queue::{Health, Queue, Waiter},
+    store::{Addition, Store},
+};
 
 /// The longest an attempt to connect may take.
-const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The longest pause between attempts to connect.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs until the counter is closed. `_end` is dropped last, after the store.
-pub(super) async fn run<S: Store>(store: S, shared: Arc<Shared>, _end: watch::Sender<()>) {
+pub(super) async fn run<S: Store>(store: S, queue: Arc<Queue>, _end: watch::Sender<()>) {
     let addition = Addition::PROBE;
-    let mut task = Committer { store, sent: Batch::new(), addition, failures: 0, shared };
+    let mut task = Committer { store, sent: Batch::new(), addition, failures: 0, queue };
     task.run().await;
     task.store.close().await;
 }
 
-/// How long to wait before the next attempt after so many failures in a row: nothing after the
-/// first, then 50 ms doubling up to 1 s. `jitter`, from 0 to 1, takes up to half of it away, so
-/// that replicas which lost one store together do not return together.
-fn backoff(failures: u32, jitter: f64) -> Duration {
-    let Some(doublings) = failures.checked_sub(2) else {
-        return Duration::ZERO;
-    };
-    let full = Duration::from_millis(50 << doublings.min(5)).min(MAX_PAUSE);
-    full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+/// The pauses from the second failure on. Jitter takes away up to half, so that replicas which lost one store
+/// together do not return together.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), MAX_PAUSE).jitter(1.0, 0.5);
+
+/// How long to wait before the next attempt after `failures` in a row: not at all after the first, then 50 ms
+/// doubling up to 1 s. `chance` is from 0 to 1.
+fn backoff(failures: u32, chance: f64) -> Duration {
+    BACKOFF.after(failures.saturating_sub(1), chance)
 }
 
 struct Committer<S> {
@@ -51,7 +56,7 @@ struct Committer<S> {
     addition: Addition,
     /// Failures since the store last counted, or last stayed up for a while.
     failures: u32,
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
 }
 
 impl<S> Drop for Committer<S> {
@@ -59,14 +64,14 @@ impl<S> Drop for Committer<S> {
     /// from now on.
     fn drop(&mut self) {
         let open = {
-            let mut state = self.shared.lock();
+            let mut state = self.queue.lock();
             state.closing = true;
             std::mem::replace(&mut state.open, Batch::new())
         };
-        self.shared.metrics.store_up.set(0);
+        self.queue.metrics.store_up.set(0);
         for mut batch in [std::mem::replace(&mut self.sent, Batch::new()), open] {
             for waiter in batch.drain() {
-                answer(waiter, Err(Error::Closed));
+                answer(waiter, Err(CounterError::Closed));
             }
         }
     }
@@ -79,9 +84,9 @@ impl<S: Store> Committer<S> {
             if self.closes_during(pause).await {
                 break;
             }
-            let limit = Instant::now() + CONNECT;
+            let limit = Instant::now() + CONNECT_TIMEOUT;
             let work = self.store.connect();
-            let failure = match bounded(work, &mut self.sent, &self.shared, limit).await {
+            let failure = match bounded(work, &mut self.sent, &self.queue, limit).await {
                 Some(Ok(())) => {
                     self.up();
                     let up_since = Instant::now();
@@ -108,13 +113,13 @@ impl<S: Store> Committer<S> {
                     return end;
                 }
             } else {
-                self.shared.metrics.repeated.inc();
+                self.queue.metrics.repeated.inc();
             }
             let start = Instant::now();
             // After it nobody listens.
             let limit = self.sent.last_expiry().unwrap_or(start);
             let work = self.store.add(self.addition);
-            match bounded(work, &mut self.sent, &self.shared, limit).await {
+            match bounded(work, &mut self.sent, &self.queue, limit).await {
                 Some(Ok(count)) => self.counted(self.addition.hits, count, start),
                 Some(Err(failure)) => return Some(failure),
                 None => return Some(self.store.late()),
@@ -127,7 +132,7 @@ impl<S: Store> Committer<S> {
     async fn gather(&mut self) -> Result<(), Option<StoreError>> {
         while self.sent.is_empty() {
             let (empty, closing) = {
-                let mut state = self.shared.lock();
+                let mut state = self.queue.lock();
                 state.idle = state.open.is_empty();
                 (state.idle, state.closing)
             };
@@ -138,14 +143,14 @@ impl<S: Store> Committer<S> {
                 tokio::select! {
                     biased;
                     failure = self.store.lost() => return Err(Some(failure)),
-                    () = self.shared.work.notified() => {}
+                    () = self.queue.work.notified() => {}
                 }
             }
             // Lets every task that can run now run first, the ones just given a number among
             // them. On a busy machine the batch so takes in all hits that are at the door, and the
             // store is asked less often; on an idle one this takes no time.
             tokio::task::yield_now().await;
-            std::mem::swap(&mut self.sent, &mut self.shared.lock().open);
+            std::mem::swap(&mut self.sent, &mut self.queue.lock().open);
             let hits = self.sent.seal(|waiter| !waiter.is_closed());
             self.addition = Addition { sequence: self.addition.sequence + 1, hits };
         }
@@ -155,13 +160,13 @@ impl<S: Store> Committer<S> {
     fn counted(&mut self, hits: u64, count: u64, start: Instant) {
         self.failures = 0;
         let now = Instant::now();
-        self.shared.lock().last_answer = Some(now);
+        self.queue.lock().last_answer = Some(now);
         let mut answered = 0;
         for (waiter, ask, number) in self.sent.number(count) {
             let reached = waiter.send(Ok(number)).is_ok();
             answered += u64::from(reached && ask == Ask::Hit);
         }
-        let metrics = &self.shared.metrics;
+        let metrics = &self.queue.metrics;
         metrics.hits.inc_by(answered);
         metrics.round_trip.observe((now - start).as_secs_f64());
         if hits > 0 {
@@ -173,22 +178,22 @@ impl<S: Store> Committer<S> {
 
     fn up(&self) {
         info!("the store is up");
-        self.shared.metrics.store_up.set(1);
-        self.shared.lock().health = Health::Up;
+        self.queue.metrics.store_up.set(1);
+        self.queue.lock().health = Health::Up;
     }
 
     fn failed(&mut self, failure: StoreError) {
         self.failures = self.failures.saturating_add(1);
-        self.shared.metrics.store_up.set(0);
+        self.queue.metrics.store_up.set(0);
         // A store that broke off may be back already. One that is silent has used up the patience
         // of those who wait, and one that refuses will refuse again.
         let may_be_back = self.failures == 1 && matches!(failure, StoreError::Lost(_));
-        let repeats = self.store.repeats(&failure);
+        let repeats = self.store.can_repeat(&failure);
         let failure = Arc::new(failure);
         let mut refused = Batch::new();
         let health = if may_be_back { Health::Starting } else { Health::Down(Arc::clone(&failure)) };
         let before = {
-            let mut state = self.shared.lock();
+            let mut state = self.queue.lock();
             if !may_be_back {
                 std::mem::swap(&mut refused, &mut state.open);
             }
@@ -200,25 +205,25 @@ impl<S: Store> Committer<S> {
         }
         if !repeats {
             for waiter in self.sent.drain() {
-                answer(waiter, Err(Error::Store(Arc::clone(&failure))));
+                answer(waiter, Err(CounterError::Store(Arc::clone(&failure))));
             }
         }
         for waiter in refused.drain() {
-            answer(waiter, Err(Error::Store(Arc::clone(&failure))));
+            answer(waiter, Err(CounterError::Store(Arc::clone(&failure))));
         }
     }
 
     /// Waits for `pause`, or until the store has news, and returns early with true when the counter
     /// closes. Whose time is up meanwhile is told so.
     async fn closes_during(&mut self, pause: Duration) -> bool {
-        let Self { store, sent, shared, .. } = self;
+        let Self { store, sent, queue, .. } = self;
         let pending = !sent.is_empty();
         let wait = async {
             let mut pause = pin!(sleep(pause));
             let mut news = pin!(store.news());
             loop {
                 {
-                    let state = shared.lock();
+                    let state = queue.lock();
                     // Hits that still wait for an attempt get it.
                     if state.closing && state.open.is_empty() && !pending {
                         return true;
@@ -228,11 +233,11 @@ impl<S: Store> Committer<S> {
                     biased;
                     () = &mut pause => return false,
                     () = &mut news => return false,
-                    () = shared.work.notified() => {}
+                    () = queue.work.notified() => {}
                 }
             }
         };
-        bounded(wait, sent, shared, Instant::now() + pause + MAX_PAUSE).await.unwrap_or(false)
+        bounded(wait, sent, queue, Instant::now() + pause + MAX_PAUSE).await.unwrap_or(false)
     }
 }
 
@@ -243,24 +248,24 @@ impl<S: Store> Committer<S> {
 async fn bounded<T>(
     work: impl Future<Output = T>,
     sent: &mut Batch<Waiter>,
-    shared: &Shared,
+    queue: &Queue,
     limit: Instant,
 ) -> Option<T> {
     let mut work = pin!(work);
     loop {
         let waits_longest = sent
             .next_expiry()
-            .or_else(|| shared.lock().open.next_expiry())
-            .unwrap_or_else(|| Instant::now() + shared.limits.deadline);
+            .or_else(|| queue.lock().open.next_expiry())
+            .unwrap_or_else(|| Instant::now() + queue.limits.deadline);
         if let Ok(done) = timeout_at(waits_longest.min(limit), work.as_mut()).await {
             return Some(done);
         }
         let now = Instant::now();
         for waiter in sent.expire(now) {
-            answer(waiter, Err(Error::Late));
+            answer(waiter, Err(CounterError::Late));
         }
-        for waiter in shared.lock().open.expire(now) {
-            answer(waiter, Err(Error::Late));
+        for waiter in queue.lock().open.expire(now) {
+            answer(waiter, Err(CounterError::Late));
         }
         if now >= limit {
             return None;
@@ -268,7 +273,7 @@ async fn bounded<T>(
     }
 }
 
-fn answer(waiter: Waiter, answer: Result<u64, Error>) {
+fn answer(waiter: Waiter, answer: Result<u64, CounterError>) {
     // Nobody is left to be told that the client went away first.
     drop(waiter.send(answer));
 }

@@ -9,10 +9,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{
-    counter::{Counter, Limits},
-    metrics::CounterMetrics,
-};
+use crate::counter::{Counter, Limits, metrics::CounterMetrics};
 
 /// What a call of the fake store is to do. Every call takes the next one from the script.
 enum Act {
@@ -109,7 +106,7 @@ impl Store for Fake {
         }
     }
 
-    fn repeats(&self, failure: &StoreError) -> bool {
+    fn can_repeat(&self, failure: &StoreError) -> bool {
         !matches!(failure, StoreError::Refused(_))
     }
 
@@ -130,7 +127,7 @@ impl Rig {
         self
     }
 
-    fn hit(&self) -> JoinHandle<(Result<u64, Error>, Instant)> {
+    fn hit(&self) -> JoinHandle<(Result<u64, CounterError>, Instant)> {
         let counter = self.counter.clone();
         tokio::spawn(async move { (counter.hit().await, Instant::now()) })
     }
@@ -216,11 +213,11 @@ async fn every_hit_is_answered_at_its_own_deadline_when_the_store_is_silent() {
     sleep(500 * MS).await;
     let waiting = rig.hit();
     let (result, at) = sent.await.unwrap();
-    assert!(matches!(result, Err(Error::Late)), "{result:?}");
+    assert!(matches!(result, Err(CounterError::Late)), "{result:?}");
     assert_eq!(at - start, Limits::default().deadline);
     // Nobody of the batch listens any more: the store is given up, and who waits is told.
     let (result, at) = waiting.await.unwrap();
-    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::Silent)));
+    assert!(matches!(&result, Err(CounterError::Store(e)) if matches!(**e, StoreError::Silent)));
     assert_eq!(at - start, Limits::default().deadline);
 }
 
@@ -236,10 +233,10 @@ async fn a_hit_that_waited_for_a_slow_round_trip_still_meets_its_deadline() {
     let third = rig.hit();
     assert_eq!(first.await.unwrap().0.unwrap(), 2);
     let (result, at) = second.await.unwrap();
-    assert!(matches!(result, Err(Error::Late)), "{result:?}");
+    assert!(matches!(result, Err(CounterError::Late)), "{result:?}");
     assert_eq!((at - start).as_millis(), 1810);
     let (result, at) = third.await.unwrap();
-    assert!(matches!(result, Err(Error::Late)), "{result:?}");
+    assert!(matches!(result, Err(CounterError::Late)), "{result:?}");
     assert_eq!((at - start).as_millis(), 2810);
 }
 
@@ -266,7 +263,7 @@ async fn a_batch_is_sent_again_until_its_hits_time_is_up_and_no_longer() {
     }
     let start = Instant::now();
     let (result, at) = rig.hit().await.unwrap();
-    assert!(matches!(result, Err(Error::Late)), "{result:?}");
+    assert!(matches!(result, Err(CounterError::Late)), "{result:?}");
     assert_eq!(at - start, Limits::default().deadline, "also during a pause");
 }
 
@@ -276,10 +273,10 @@ async fn a_batch_whose_hits_time_was_up_does_not_come_back() {
     rig.add(Act::Fail(100 * MS, lost())).connect(Act::Fail(100 * MS, refused()));
     let start = Instant::now();
     let (result, at) = rig.hit().await.unwrap();
-    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::Refused(_))), "{result:?}");
+    assert!(matches!(&result, Err(CounterError::Store(e)) if matches!(**e, StoreError::Refused(_))), "{result:?}");
     assert_eq!(at - start, 200 * MS, "a refusal is final");
     rig.connect(Act::Work(MS));
-    while rig.counter.hit().await.is_err_and(|error| matches!(error, Error::Store(_))) {
+    while rig.counter.hit().await.is_err_and(|error| matches!(error, CounterError::Store(_))) {
         rig.add(Act::Work(MS));
         sleep(MS).await;
     }
@@ -353,10 +350,10 @@ async fn a_bug_answers_who_waits_and_refuses_who_comes_later() {
     let second = rig.hit();
     assert_eq!(first.await.unwrap().0.unwrap(), 2);
     let (result, _) = second.await.unwrap();
-    assert!(matches!(result, Err(Error::Closed)), "{result:?}");
+    assert!(matches!(result, Err(CounterError::Closed)), "{result:?}");
     timeout(MS, rig.counter.ended()).await.unwrap();
     let later = timeout(MS, rig.counter.hit()).await.unwrap();
-    assert!(matches!(later, Err(Error::Closed)), "{later:?}");
+    assert!(matches!(later, Err(CounterError::Closed)), "{later:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -364,7 +361,7 @@ async fn a_deadline_beyond_all_measure_is_taken_for_the_longest() {
     let rig = Rig::up(Limits { deadline: Duration::MAX, ..Limits::default() }).await;
     rig.add(Act::Hang);
     let (start, (result, at)) = (Instant::now(), rig.hit().await.unwrap());
-    assert!(matches!(result, Err(Error::Late)), "{result:?}");
+    assert!(matches!(result, Err(CounterError::Late)), "{result:?}");
     assert_eq!(at - start, Limits::LONGEST);
 }
 
@@ -394,7 +391,7 @@ async fn a_refusal_fails_who_is_sent_and_who_waits() {
     let waiting = rig.hit();
     for hit in [sent, waiting] {
         let (result, _) = hit.await.unwrap();
-        assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::Refused(_))));
+        assert!(matches!(&result, Err(CounterError::Store(e)) if matches!(**e, StoreError::Refused(_))));
     }
     sleep(10 * MS).await;
     assert_eq!(rig.calls(), [Call::Add(1), Call::Connect]);
@@ -423,8 +420,8 @@ async fn a_silent_connect_is_given_up_after_a_second() {
     rig.connect(Act::Hang);
     let start = Instant::now();
     let (result, at) = rig.hit().await.unwrap();
-    assert!(matches!(&result, Err(Error::Store(e)) if matches!(**e, StoreError::Silent)));
-    assert_eq!(at - start, CONNECT);
+    assert!(matches!(&result, Err(CounterError::Store(e)) if matches!(**e, StoreError::Silent)));
+    assert_eq!(at - start, CONNECT_TIMEOUT);
 }
 
 #[tokio::test(start_paused = true)]
@@ -437,7 +434,7 @@ async fn one_hit_more_than_may_wait_is_refused_at_once() {
     sleep(10 * MS).await;
     let asked = Instant::now();
     let refused = rig.counter.hit().await;
-    assert!(matches!(refused, Err(Error::Busy)), "{refused:?}");
+    assert!(matches!(refused, Err(CounterError::Busy)), "{refused:?}");
     assert_eq!(asked.elapsed(), Duration::ZERO);
     assert_eq!(sent.await.unwrap().0.unwrap(), 2);
     for (hit, number) in waiting.into_iter().zip([3, 4]) {
@@ -457,7 +454,7 @@ async fn closing_answers_who_waits_and_refuses_who_comes_later() {
     assert_eq!(sent.await.unwrap().0.unwrap(), 2);
     assert_eq!(waiting.await.unwrap().0.unwrap(), 3);
     let later = rig.counter.hit().await;
-    assert!(matches!(later, Err(Error::Closed)), "{later:?}");
+    assert!(matches!(later, Err(CounterError::Closed)), "{later:?}");
     assert!(rig.adds.is_closed(), "the store is gone");
 }
 

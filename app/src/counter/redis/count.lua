@@ -1,14 +1,14 @@
 -- Counts a batch once, however often it is sent. Redis runs it as one step and replicates it as one.
 --
--- KEYS: the count; the record of the producer. ARGV: sequence of the batch, 0 for a probe, which has
--- no record; hits; lifetime of the record in ms; the least that the count can be.
--- Answers what it did and the count after it, as text: Lua's numbers are exact up to 2^53 only.
+-- KEYS: the count; the record of the producer. ARGV: the batch's sequence number, or 0 for a probe, which
+-- has no record; the hits; the lifetime of the record in ms; the minimum that the count can be.
+-- Returns what it did and the count after it, as text: Lua's numbers are exact up to 2^53 only.
 local sequence, hits, lifetime, floor = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
 if sequence ~= '0' then
     local record = redis.call('HMGET', KEYS[2], 'sequence', 'count')
     if record[1] == sequence then
-        -- A write, though nothing is new: WAIT waits for writes of its own connection only.
+        -- A write, though nothing changes: WAIT waits for writes of its own connection only.
         redis.call('PEXPIRE', KEYS[2], lifetime)
         return {'repeated', record[2]}
     end
@@ -21,10 +21,10 @@ local before = redis.call('GET', KEYS[1])
 if before and string.sub(before, 1, 1) == '-' then
     return {'negative', before}
 end
-local done = 'counted'
+local outcome = 'counted'
 if tonumber(before or '0') and tonumber(before or '0') < tonumber(floor) then
     redis.call('SET', KEYS[1], floor)
-    done = 'raised'
+    outcome = 'raised'
 end
 redis.call('INCRBY', KEYS[1], hits)
 local count = redis.call('GET', KEYS[1])
@@ -32,4 +32,4 @@ if sequence ~= '0' then
     redis.call('HSET', KEYS[2], 'sequence', sequence, 'count', count)
     redis.call('PEXPIRE', KEYS[2], lifetime)
 end
-return {done, count}
+return {outcome, count}

@@ -1,15 +1,15 @@
 //! The count in Redis: the key `hits`, a plain integer, so that the tutorial's program and this one
-//! can count side by side. docs/counting.md says what is promised and why it holds.
+//! can count side by side. docs/counting.md says what is guaranteed and why it holds.
 //!
-//! An addition is a script with a sequence number, which counts it once however often it is sent, and
-//! behind it, in the same write, `WAIT` for the replicas (`script`, `replicas`). With sentinels, they
-//! are asked last whether the master still is one (`super::sentinel`).
+//! An addition is a script with a sequence number, which counts it once however often it is sent,
+//! followed in the same write by a `WAIT` for the replicas (`script`, `replicas`). With sentinels, the
+//! last step asks them whether the master still is one (`super::sentinel`).
 //!
-//! The library's habits that matter here. Its connection is one socket with a task of its own; a
-//! command on it is never sent again, unlike with its cluster client. It keeps a connection after a
-//! time-out and after READONLY, which would leave a replica bound to a dead or demoted master: here
-//! every failure of any kind drops the connection. Losing the connection while it is idle is told
-//! by a push message, which needs RESP3, that is Redis 6 or later.
+//! Properties of the client library that matter here: its connection is one socket with a task of its
+//! own, and it never sends a command again, unlike its cluster client. It keeps a connection after a
+//! time-out and after READONLY, which would bind the counter to a dead or demoted master, so here
+//! any failure drops the connection. It reports the loss of an idle connection by a push message,
+//! which needs RESP3, that is Redis 6 or later.
 
 mod config;
 mod replicas;
@@ -18,52 +18,52 @@ mod script;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection};
+use redis_config::Location;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep},
 };
 use tracing::{error, info};
 
-pub(super) use self::config::tcp_settings;
-pub use self::config::{Degraded, Durability, Login, RedisConfig, RedisConfigError};
+pub use self::config::{Degraded, Durability, RedisConfig};
 use self::{
-    config::Place,
     replicas::Replicas,
-    script::{Done, Producer, not_connected, not_counted},
+    script::{Outcome, Producer, not_connected, not_counted},
 };
 use super::{
-    Addition, Doubt, Store, StoreError,
-    sentinel::{Sentinels, Verdict},
+    error::{StoreError, UnmetRequirement},
+    metrics::CounterMetrics,
+    sentinel::{MasterWatcher, Verdict},
+    store::{Addition, Store},
 };
-use crate::metrics::CounterMetrics;
 
-/// How long one `WAIT` may take; many fit into a visitor's patience.
+/// How long one `WAIT` may take; several fit into a hit's deadline.
 const WAIT: Duration = Duration::from_millis(150);
 
-/// The pause before sentinels that had doubts are asked again.
-const AGAIN: Duration = Duration::from_millis(20);
+/// The pause before sentinels that did not confirm the master are asked again.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection to one Redis, or the lack of it.
 pub(super) struct Redis {
     config: RedisConfig,
     metrics: CounterMetrics,
     producer: Producer,
-    /// Told from the first `connect` on, which has a runtime.
-    sentinels: Option<Sentinels>,
+    /// Set by the first `connect`, which has a runtime to start it on.
+    sentinels: Option<MasterWatcher>,
     link: Option<Link>,
-    /// The largest number that we told: the count cannot be less.
+    /// The largest number returned so far: the count cannot be less.
     floor: u64,
-    /// The master of the connection before.
+    /// The master that the previous connection led to.
     master: Option<SocketAddr>,
-    /// What a call that takes long is waiting for.
-    doubt: Option<Doubt>,
+    /// What the call under way is waiting for.
+    unmet: Option<UnmetRequirement>,
 }
 
 struct Link {
     commands: MultiplexedConnection,
-    /// Told by the library when the socket closes.
+    /// Notified by the library when the socket closes.
     closed: Arc<Notify>,
-    /// With sentinels: which master it leads to.
+    /// With sentinels: the master that it leads to.
     master: Option<SocketAddr>,
     digest: String,
     replicas: Replicas,
@@ -79,20 +79,20 @@ impl Redis {
             link: None,
             floor: 0,
             master: None,
-            doubt: None,
+            unmet: None,
         }
     }
 
-    /// Opens a connection and gets the script into the server.
+    /// Opens a connection and loads the script.
     async fn open(&mut self) -> Result<Link, StoreError> {
-        let (client, master) = match &self.config.place {
-            Place::Server(client) => (Arc::clone(client), None),
-            Place::Sentinels { directory, login } => {
-                let sentinels = self.sentinels.get_or_insert_with(|| Sentinels::watch(directory.clone()));
-                self.doubt = Some(Doubt::NoMaster);
-                let master = sentinels.master().await;
-                self.doubt = None;
-                (Arc::new(config::client_of(master, login).map_err(not_connected)?), Some(master))
+        let (client, master) = match &self.config.location {
+            Location::Server(client) => (client.as_ref().clone(), None),
+            Location::Sentinels(sentinels) => {
+                let watcher = self.sentinels.get_or_insert_with(|| MasterWatcher::start(sentinels.clone()));
+                self.unmet = Some(UnmetRequirement::Master);
+                let master = watcher.master().await;
+                self.unmet = None;
+                (redis_config::client(master, &sentinels.server_login).map_err(not_connected)?, Some(master))
             }
         };
         let closed = Arc::new(Notify::new());
@@ -124,18 +124,18 @@ impl Redis {
         Ok(Link { commands, closed, master, digest, replicas: Replicas::new() })
     }
 
-    /// Sends an addition and waits until it is counted and as safe as it has to be. Does not end while it
-    /// is not: the caller's patience does.
+    /// Sends an addition and waits until it is counted and as durable as configured. Until then it does not
+    /// return: the caller bounds it.
     async fn commit(&mut self, link: &mut Link, addition: Addition) -> Result<u64, StoreError> {
-        self.doubt = None;
+        self.unmet = None;
         let floor = if self.config.durability == Durability::Local { 0 } else { self.floor };
         let mut sent = self.send(link, Some(&link.digest.clone()), addition, floor).await?;
         if sent.counted.as_ref().is_err_and(script::is_missing) {
             sent = self.send(link, None, addition, floor).await?;
         }
-        let (done, count) = script::done(sent.counted.map_err(not_counted)?)?;
-        if done == Done::Raised {
-            error!(floor, count, "the count was below a number that was told: a loss beyond what is promised");
+        let (outcome, count) = script::outcome(sent.counted.map_err(not_counted)?)?;
+        if outcome == Outcome::Raised {
+            error!(floor, count, "the count was below a number that was returned: more was lost than is guaranteed");
             self.metrics.raised.inc();
         }
         let mut safe = true;
@@ -146,12 +146,12 @@ impl Redis {
                     safe = false;
                     break;
                 }
-                self.waits_for(Doubt::NoReplica);
+                self.wait_for(UnmetRequirement::Replica);
                 held = self.wait(link).query_async(&mut link.commands).await.map_err(not_counted)?;
             }
             safe &= self.confirm(link).await;
         }
-        self.doubt = None;
+        self.unmet = None;
         self.metrics.degraded.set(i64::from(!safe));
         if count < addition.hits {
             return Err(StoreError::NotACount(format!("it was below zero ({count})")));
@@ -160,7 +160,7 @@ impl Redis {
         Ok(count)
     }
 
-    /// One round trip: counts, and asks who has it.
+    /// Makes one round trip: counts, and asks where the count is held.
     async fn send(
         &self,
         link: &mut Link,
@@ -195,23 +195,23 @@ impl Redis {
         Ok(Sent { counted: next(), held: if waits { next() } else { Ok(Value::Nil) } })
     }
 
-    /// The command that waits until what this connection wrote is held where it has to be.
+    /// The command that waits until the writes of this connection are as durable as configured.
     fn wait(&self, link: &Link) -> Cmd {
-        let ask = if self.needs_replica() { link.replicas.ask() } else { 0 };
+        let required = if self.needs_replica() { link.replicas.required() } else { 0 };
         let time = u64::try_from(WAIT.as_millis()).unwrap_or(u64::MAX);
         if self.config.durability == Durability::Fsync {
-            redis::cmd("WAITAOF").arg(1).arg(ask).arg(time).to_owned()
+            redis::cmd("WAITAOF").arg(1).arg(required).arg(time).to_owned()
         } else {
-            redis::cmd("WAIT").arg(ask).arg(time).to_owned()
+            redis::cmd("WAIT").arg(required).arg(time).to_owned()
         }
     }
 
     /// Whether the answer to [`Redis::wait`] is enough.
     fn is_held(&self, link: &mut Link, answer: Value) -> Result<bool, StoreError> {
-        let odd = |error: redis::ParsingError| StoreError::Lost(error.into());
+        let malformed = |error: redis::ParsingError| StoreError::Lost(error.into());
         let (local, replicas): (u64, u64) = match self.config.durability {
-            Durability::Fsync => redis::from_redis_value(answer).map_err(odd)?,
-            Durability::Local | Durability::Replica => (1, redis::from_redis_value(answer).map_err(odd)?),
+            Durability::Fsync => redis::from_redis_value(answer).map_err(malformed)?,
+            Durability::Local | Durability::Replica => (1, redis::from_redis_value(answer).map_err(malformed)?),
         };
         link.replicas.acknowledged(replicas);
         self.metrics.replicas.set(i64::try_from(replicas).unwrap_or(i64::MAX));
@@ -222,50 +222,49 @@ impl Redis {
         match self.config.durability {
             Durability::Local => false,
             Durability::Replica => true,
-            Durability::Fsync => matches!(self.config.place, Place::Sentinels { .. }),
+            Durability::Fsync => matches!(self.config.location, Location::Sentinels(_)),
         }
     }
 
-    /// Asks the sentinels until they say that the master still is one, and returns true. False means to
-    /// go on without, which is only done when they cannot be asked, never when they name a doubt.
+    /// Asks the sentinels until they confirm that the master still is one, and returns true. Returns false to
+    /// go on unconfirmed, only if too few sentinels answer, never if they contradict the master.
     async fn confirm(&mut self, link: &Link) -> bool {
         let (Some(sentinels), Some(master)) = (&self.sentinels, link.master) else { return true };
         loop {
             match sentinels.confirm(master).await {
-                Verdict::Master => return true,
+                Verdict::Confirmed => return true,
                 Verdict::Unknown if self.config.degraded == Degraded::GoOn => return false,
                 Verdict::Unknown | Verdict::Doubtful => {}
             }
-            self.doubt = Some(Doubt::NoVote);
+            self.unmet = Some(UnmetRequirement::Votes);
             self.metrics.degraded.set(1);
-            sleep(AGAIN).await;
+            sleep(CONFIRM_PAUSE).await;
         }
     }
 
-    fn waits_for(&mut self, doubt: Doubt) {
-        self.doubt = Some(doubt);
+    fn wait_for(&mut self, unmet: UnmetRequirement) {
+        self.unmet = Some(unmet);
         self.metrics.degraded.set(1);
     }
 }
 
-/// `ROLE` of a master: the word, its offset, and of each online replica the address, port and offset.
+/// The answer to `ROLE` of a master: its role, its offset, and each online replica's address, port and offset.
 type Role = (String, u64, Vec<(String, u16, u64)>);
 
-/// What came back from one round trip.
+/// The answers of one round trip.
 struct Sent {
     counted: Result<Value, RedisError>,
     held: Result<Value, RedisError>,
 }
 
-/// A server that cannot do what `fsync` needs.
+/// A server that lacks what `fsync` needs.
 #[derive(Debug, thiserror::Error)]
-#[error("durability fsync needs WAITAOF, which Redis has from 7.2 on, and the right to use it")]
+#[error("durability fsync needs WAITAOF, which Redis has since 7.2, and the permission to use it")]
 struct NoWaitAof(#[source] RedisError);
 
 impl Store for Redis {
     async fn connect(&mut self) -> Result<(), StoreError> {
-        // Whatever the old connection still owes is of no interest, and must not be taken for an
-        // answer on the new one.
+        // An answer that the old connection still owes must not be mistaken for one on the new connection.
         self.link = None;
         let link = self.open().await?;
         self.link = Some(link);
@@ -273,7 +272,7 @@ impl Store for Redis {
     }
 
     async fn add(&mut self, addition: Addition) -> Result<u64, StoreError> {
-        // Taken, not borrowed: if this future is dropped or fails, the connection goes with it.
+        // Taken, not borrowed: if this future is dropped or fails, the connection is dropped with it.
         let Some(mut link) = self.link.take() else {
             return Err(StoreError::Connect("not connected".into()));
         };
@@ -308,13 +307,13 @@ impl Store for Redis {
     }
 
     fn late(&self) -> StoreError {
-        self.doubt.map_or(StoreError::Silent, StoreError::Unconfirmed)
+        self.unmet.map_or(StoreError::Silent, StoreError::Unconfirmed)
     }
 
-    fn repeats(&self, failure: &StoreError) -> bool {
+    fn can_repeat(&self, failure: &StoreError) -> bool {
         match failure {
             StoreError::Connect(_) | StoreError::Silent | StoreError::Lost(_) | StoreError::Unconfirmed(_) => true,
-            // With sentinels another server may not refuse.
+            // With sentinels, another server may accept it.
             StoreError::Refused(_) => self.sentinels.is_some(),
             StoreError::NotACount(_) => false,
         }
@@ -323,8 +322,8 @@ impl Store for Redis {
 
 const MOVED: &str = "the sentinels name another master";
 
-/// Returns when the sentinels name another master than the one of `link`; without sentinels never.
-fn moved(sentinels: &Option<Sentinels>, link: &Link) -> impl Future<Output = ()> + Send + 'static {
+/// Completes when the sentinels name another master than the one of `link`; without sentinels never.
+fn moved(sentinels: &Option<MasterWatcher>, link: &Link) -> impl Future<Output = ()> + Send + 'static {
     let moved = sentinels.as_ref().zip(link.master).map(|(sentinels, master)| sentinels.moved(master));
     async move {
         match moved {

@@ -1,52 +1,56 @@
 //! Pure: how many replicas an addition waits for.
 //!
-//! All that keep up, and at least one. One of two would not do: Sentinel chooses whom to promote by
-//! offsets that may be seconds old, so the one that has the write may lose to the one that has not.
-//! Waiting for a replica that hangs would cost every batch the time-out, so one that did not answer in
-//! time is left out until the next look, and by a look until it has caught up.
+//! It waits for all that keep up, and for at least one. One of two would not suffice: Sentinel chooses the
+//! replica to promote by offsets that may be seconds old, so it may promote the one that lacks the write.
+//! Waiting for a replica that hangs would cost every batch the time-out, so a replica that did not acknowledge
+//! in time is left out until the next look, and a look leaves it out until it has caught up.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often to look who keeps up.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often to look which replicas keep up.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What is known of one master's replicas.
 #[derive(Debug)]
 pub(super) struct Replicas {
-    ask: u64,
-    /// The master's offset at the last look: who keeps up has acknowledged it by the next one.
+    /// The number of acknowledgements to wait for.
+    required: u64,
+    /// The master's offset at the last look: a replica that keeps up has acknowledged it by the next look.
     offset: u64,
+    /// The time of the last look.
     looked: Option<Instant>,
 }
 
 impl Replicas {
-    /// Of a master that was not looked at yet.
+    /// The replicas of a master before the first look.
     pub(super) fn new() -> Self {
-        Self { ask: 1, offset: 0, looked: None }
+        Self { required: 1, offset: 0, looked: None }
     }
 
     /// Whether it is time to look.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.looked.is_none_or(|at| now.saturating_duration_since(at) >= LOOK)
+        self.looked.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_INTERVAL)
     }
 
-    /// What the master tells by `ROLE`: its own offset, and what each online replica acknowledged.
+    /// Takes in the master's answer to `ROLE`: its own offset, and what each online replica has acknowledged.
     pub(super) fn look(&mut self, offset: u64, acknowledged: &[u64], now: Instant) {
-        let up = acknowledged.iter().filter(|at| **at >= self.offset).count();
-        self.ask = u64::try_from(up).unwrap_or(1).max(1);
+        let current = acknowledged.iter().filter(|at| **at >= self.offset).count();
+        self.required = u64::try_from(current).unwrap_or(1).max(1);
         self.offset = offset;
         self.looked = Some(now);
     }
 
-    /// How many acknowledgements to wait for.
-    pub(super) fn ask(&self) -> u64 {
-        self.ask
+    /// The number of acknowledgements to wait for.
+    pub(super) fn required(&self) -> u64 {
+        self.required
     }
 
-    /// So many acknowledged in time. Fewer than asked: the next batches ask for no more.
+    /// Takes in that `count` replicas acknowledged in time. If fewer than required, the next batches require no
+    /// more than that.
     pub(super) fn acknowledged(&mut self, count: u64) {
-        self.ask = self.ask.min(count.max(1));
+        self.required = self.required.min(count.max(1));
     }
 }
 
@@ -57,51 +61,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_keep_up_are_waited_for_and_never_none() {
+    fn every_replica_that_keeps_up_is_required_and_at_least_one() {
         let now = Instant::now();
         let mut replicas = Replicas::new();
-        assert_eq!(replicas.ask(), 1);
+        assert_eq!(replicas.required(), 1);
         assert!(replicas.is_due(now));
         // The first look has nothing to compare with.
         replicas.look(100, &[90, 0], now);
-        assert_eq!(replicas.ask(), 2);
-        assert!(!replicas.is_due(now + LOOK / 2));
-        assert!(replicas.is_due(now + LOOK));
-        // The second has not moved.
-        replicas.look(200, &[200, 0], now + LOOK);
-        assert_eq!(replicas.ask(), 1);
-        replicas.look(300, &[], now + LOOK * 2);
-        assert_eq!(replicas.ask(), 1);
-        // Both again.
-        replicas.look(400, &[300, 310], now + LOOK * 3);
-        assert_eq!(replicas.ask(), 2);
+        assert_eq!(replicas.required(), 2);
+        assert!(!replicas.is_due(now + LOOK_INTERVAL / 2));
+        assert!(replicas.is_due(now + LOOK_INTERVAL));
+        // The second replica has not moved.
+        replicas.look(200, &[200, 0], now + LOOK_INTERVAL);
+        assert_eq!(replicas.required(), 1);
+        replicas.look(300, &[], now + LOOK_INTERVAL * 2);
+        assert_eq!(replicas.required(), 1);
+        // Both keep up again.
+        replicas.look(400, &[300, 310], now + LOOK_INTERVAL * 3);
+        assert_eq!(replicas.required(), 2);
     }
 
     #[test]
-    fn one_that_hangs_costs_one_time_out_until_the_next_look() {
+    fn a_replica_that_hangs_costs_one_time_out_until_the_next_look() {
         let now = Instant::now();
         let mut replicas = Replicas::new();
         replicas.look(100, &[100, 100], now);
         replicas.acknowledged(1);
-        assert_eq!(replicas.ask(), 1);
+        assert_eq!(replicas.required(), 1);
         replicas.acknowledged(0);
-        assert_eq!(replicas.ask(), 1, "none at all is never enough");
+        assert_eq!(replicas.required(), 1, "zero is never enough");
         replicas.acknowledged(2);
-        assert_eq!(replicas.ask(), 1, "only a look asks for more");
+        assert_eq!(replicas.required(), 1, "only a look raises it");
     }
 
     proptest! {
         #[test]
-        fn it_asks_for_at_least_one_and_at_most_all(
+        fn at_least_one_and_at_most_all_are_required(
             looks in proptest::collection::vec((0..1000_u64, proptest::collection::vec(0..1000_u64, 0..4), 0..4_u64), 1..20)
         ) {
             let now = Instant::now();
             let mut replicas = Replicas::new();
             for (offset, acknowledged, answered) in looks {
                 replicas.look(offset, &acknowledged, now);
-                prop_assert!(replicas.ask() >= 1 && replicas.ask() <= acknowledged.len().max(1) as u64);
+                prop_assert!(replicas.required() >= 1 && replicas.required() <= acknowledged.len().max(1) as u64);
                 replicas.acknowledged(answered);
-                prop_assert!(replicas.ask() >= 1 && replicas.ask() <= acknowledged.len().max(1) as u64);
+                prop_assert!(replicas.required() >= 1 && replicas.required() <= acknowledged.len().max(1) as u64);
             }
         }
     }

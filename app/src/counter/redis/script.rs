@@ -2,18 +2,21 @@
 
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
-use crate::counter::{Addition, Doubt, StoreError};
+use crate::counter::{
+    error::{StoreError, UnmetRequirement},
+    store::Addition,
+};
 
 /// The tutorial's key.
 const KEY: &str = "hits";
 
 const SCRIPT: &str = include_str!("count.lua");
 
-/// How long Redis remembers the last batch of a producer. Far longer than a batch is sent again, so that
-/// clocks may differ; short enough that the records of processes that are gone do not pile up.
+/// How long Redis remembers the last batch of a producer. Far longer than a batch is repeated, so that
+/// clocks may differ; short enough that the records of ended processes do not pile up.
 const LIFETIME_MS: u64 = 60 * 60 * 1000;
 
-/// Who sends batches: one counter of one process.
+/// The sender of batches: one counter of one process.
 #[derive(Debug)]
 pub(super) struct Producer {
     record: String,
@@ -25,15 +28,15 @@ impl Producer {
     }
 }
 
-/// Loads the script; the answer is its digest.
+/// The command that loads the script; its answer is the digest.
 pub(super) fn load() -> Cmd {
     let mut command = redis::cmd("SCRIPT");
     command.arg("LOAD").arg(SCRIPT);
     command
 }
 
-/// The script by its digest, or whole, which also loads it, without one. The count cannot be below
-/// `floor` before.
+/// The command that runs the script: by its digest, or without one by its text, which also loads it. The count
+/// is raised to `floor` first if it is below.
 pub(super) fn count(digest: Option<&str>, producer: &Producer, addition: Addition, floor: u64) -> Cmd {
     let mut command = match digest {
         Some(digest) => redis::cmd("EVALSHA").arg(digest).to_owned(),
@@ -46,42 +49,42 @@ pub(super) fn count(digest: Option<&str>, producer: &Producer, addition: Additio
 
 /// What the script did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Done {
+pub(super) enum Outcome {
     /// It counted.
     Counted,
     /// It had counted this batch before.
     Repeated,
-    /// It counted, after the count had been found below the floor.
+    /// It raised the count to the floor first, then counted.
     Raised,
 }
 
-/// Reads the script's answer: what it did and the count after the addition.
-pub(super) fn done(answer: Value) -> Result<(Done, u64), StoreError> {
-    let (done, text): (String, String) =
+/// Parses the script's answer: what it did and the count after the addition.
+pub(super) fn outcome(answer: Value) -> Result<(Outcome, u64), StoreError> {
+    let (outcome, text): (String, String) =
         redis::from_redis_value(answer).map_err(|error| StoreError::Lost(error.into()))?;
-    let done = match done.as_str() {
-        "counted" => Done::Counted,
-        "repeated" => Done::Repeated,
-        "raised" => Done::Raised,
+    let outcome = match outcome.as_str() {
+        "counted" => Outcome::Counted,
+        "repeated" => Outcome::Repeated,
+        "raised" => Outcome::Raised,
         "negative" => return Err(StoreError::NotACount(format!("it is below zero ({text})"))),
-        // A newer batch of ours was counted: nobody can have sent it but a second owner of our name.
-        _ => return Err(StoreError::Refused(format!("a batch after this one was counted ({done} {text})").into())),
+        // A newer batch was counted under our name: only a second producer of that name can have sent it.
+        _ => return Err(StoreError::Refused(format!("a later batch was counted already ({outcome} {text})").into())),
     };
     let count = text.parse().map_err(|_| StoreError::NotACount(text))?;
-    Ok((done, count))
+    Ok((outcome, count))
 }
 
-/// The script is not in the server's cache; it did nothing.
+/// Whether the script is not in the server's cache; it did nothing then.
 pub(super) fn is_missing(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-/// Too few replicas are connected for the server's `min-replicas-to-write`; nothing was counted.
-pub(super) fn lacks_replicas(error: &RedisError) -> bool {
+/// Whether too few replicas are connected for the server's `min-replicas-to-write`; nothing was counted then.
+fn lacks_replicas(error: &RedisError) -> bool {
     error.code() == Some("NOREPLICAS")
 }
 
-/// What it means that there is no connection.
+/// What an error while connecting means.
 pub(super) fn not_connected(error: RedisError) -> StoreError {
     match error.kind() {
         ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
@@ -91,11 +94,11 @@ pub(super) fn not_connected(error: RedisError) -> StoreError {
     }
 }
 
-/// What it means that an addition failed.
+/// What an error of an addition means.
 pub(super) fn not_counted(error: RedisError) -> StoreError {
     let detail = error.detail().unwrap_or_default();
     match error.kind() {
-        // The texts are those of Redis's own source; they have no codes of their own.
+        // The texts stand in Redis's source; these errors have no codes of their own.
         ErrorKind::Server(_) | ErrorKind::Extension
             if error.code() == Some("WRONGTYPE")
                 || detail.contains("WRONGTYPE")
@@ -104,7 +107,7 @@ pub(super) fn not_counted(error: RedisError) -> StoreError {
         {
             StoreError::NotACount(detail.to_owned())
         }
-        _ if lacks_replicas(&error) => StoreError::Unconfirmed(Doubt::NoReplica),
+        _ if lacks_replicas(&error) => StoreError::Unconfirmed(UnmetRequirement::Replica),
         ErrorKind::Server(_) | ErrorKind::Extension => StoreError::Refused(error.into()),
         _ => StoreError::Lost(error.into()),
     }

@@ -1,9 +1,9 @@
-//! Which Redis is the master, by its sentinels, and whether it still is.
+//! Which Redis is the master, according to its sentinels, and whether it still is.
 //!
 //! One task asks all sentinels in rounds, and at once when one of them pushes `+switch-master`. It
-//! publishes the master of the newest election, and what it learned for [`fence`], which decides before
-//! an acknowledgement. Names of sentinels are looked up again for as long as the task runs: in a swarm
-//! they get new addresses. The master's own address is one: nothing looks it up.
+//! publishes the master of the newest election, and feeds [`fence`], which decides before each
+//! acknowledgement. The task resolves the sentinels' names again in every round: in a swarm
+//! they get new addresses. The master is named by its address, so it is never resolved.
 
 mod fence;
 mod session;
@@ -16,7 +16,8 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use redis::{RedisConnectionInfo, RedisError};
+use redis::RedisError;
+use redis_config::Sentinels;
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -31,48 +32,42 @@ pub(super) use fence::Verdict;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest that one sentinel may take to connect, or to answer.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-/// Where the sentinels are, what their master is called, and how to log in to them.
-#[derive(Clone)]
-pub(super) struct Directory {
-    /// Host, which may stand for many addresses, and port.
-    pub(super) sentinels: Vec<(String, u16)>,
-    pub(super) master: String,
-    pub(super) login: RedisConnectionInfo,
-}
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A handle on the task. Dropping it ends the task.
-pub(super) struct Sentinels {
+pub(super) struct MasterWatcher {
     shared: Arc<Shared>,
+    /// The master that the task published last.
     master: watch::Receiver<Option<SocketAddr>>,
     task: JoinHandle<()>,
 }
 
 struct Shared {
-    directory: Directory,
-    /// Held for a few instructions at a time, never over an await.
+    sentinels: Sentinels,
+    /// Held for a few instructions at a time, never across an await.
     known: Mutex<Known>,
-    /// A sentinel has something to tell.
+    /// A sentinel pushed a message, or its connection ended.
     news: Arc<Notify>,
 }
 
+/// What the task has learned.
 struct Known {
     fence: Fence,
+    /// The open connections.
     sessions: HashMap<SocketAddr, Session>,
 }
 
-impl Sentinels {
+impl MasterWatcher {
     /// Starts the task on the current runtime.
-    pub(super) fn watch(directory: Directory) -> Self {
-        let known = Known { fence: Fence::new(directory.sentinels.len()), sessions: HashMap::new() };
-        let shared = Arc::new(Shared { directory, known: Mutex::new(known), news: Arc::new(Notify::new()) });
+    pub(super) fn start(sentinels: Sentinels) -> Self {
+        let known = Known { fence: Fence::new(sentinels.addresses.len()), sessions: HashMap::new() };
+        let shared = Arc::new(Shared { sentinels, known: Mutex::new(known), news: Arc::new(Notify::new()) });
         let (publish, master) = watch::channel(None);
         let task = tokio::spawn(rounds(Arc::clone(&shared), publish));
         Self { shared, master, task }
     }
 
-    /// The master, once any sentinel names one.
+    /// Waits until a sentinel names a master, and returns it.
     pub(super) async fn master(&mut self) -> SocketAddr {
         loop {
             if let Some(address) = *self.master.borrow_and_update() {
@@ -82,12 +77,12 @@ impl Sentinels {
         }
     }
 
-    /// Returns when the master is another than the last [`Sentinels::master`] told.
+    /// Completes when the master is another than [`MasterWatcher::master`] last returned.
     pub(super) async fn news(&mut self) {
         changed(&mut self.master).await;
     }
 
-    /// Returns when another than `master` is published.
+    /// Completes when the sentinels name another master than `master`.
     pub(super) fn moved(&self, master: SocketAddr) -> impl Future<Output = ()> + Send + 'static {
         let mut published = self.master.clone();
         async move {
@@ -97,30 +92,30 @@ impl Sentinels {
         }
     }
 
-    /// Asks the sentinels now whether a promotion of another than `master` may have begun. Returns with
-    /// the first answers that settle it, within half a second.
+    /// Asks the sentinels now whether the promotion of another than `master` may have begun. Returns as soon as
+    /// the answers suffice to confirm the master, and within half a second.
     pub(super) async fn confirm(&self, master: SocketAddr) -> Verdict {
-        let name = &self.shared.directory.master;
+        let name = &self.shared.sentinels.master;
         let sessions: Vec<Session> = self.shared.known().sessions.values().cloned().collect();
         let mut asked: FuturesUnordered<_> = sessions
             .iter()
-            .map(|session| async move { timeout(PATIENCE, session.answer(name, master)).await })
+            .map(|session| async move { timeout(TIMEOUT, session.answer(name, master)).await })
             .collect();
         let mut answers = Vec::new();
         while let Some(answer) = asked.next().await {
             let Ok(Ok(answer)) = answer else { continue };
-            // The same one by two addresses has one vote.
+            // A sentinel that has two addresses has one vote.
             answers.retain(|other: &fence::Answer| other.id != answer.id);
             answers.push(answer);
-            if self.shared.known().fence.verdict(master, &answers) == Verdict::Master {
-                return Verdict::Master;
+            if self.shared.known().fence.verdict(master, &answers) == Verdict::Confirmed {
+                return Verdict::Confirmed;
             }
         }
         self.shared.known().fence.verdict(master, &answers)
     }
 }
 
-impl Drop for Sentinels {
+impl Drop for MasterWatcher {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -128,12 +123,12 @@ impl Drop for Sentinels {
 
 impl Shared {
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Nothing under the lock panics half-way through a change.
+        // No code under the lock panics half-way through a change.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Waits for the next change, for ever when the task is gone.
+/// Waits for the next change, for ever if the task has ended.
 async fn changed(master: &mut watch::Receiver<Option<SocketAddr>>) {
     if master.changed().await.is_err() {
         std::future::pending::<()>().await;
@@ -144,19 +139,19 @@ async fn rounds(shared: Arc<Shared>, publish: watch::Sender<Option<SocketAddr>>)
     let mut addresses: HashMap<(String, u16), BTreeSet<SocketAddr>> = HashMap::new();
     let mut failing: HashMap<SocketAddr, String> = HashMap::new();
     loop {
-        look_up(&shared.directory.sentinels, &mut addresses).await;
+        look_up(&shared.sentinels.addresses, &mut addresses).await;
         round(&shared, addresses.values().flatten().copied().collect(), &mut failing, &publish).await;
-        // Its time-out is the usual case.
+        // A time-out is the usual case.
         let _pushed = timeout(PAUSE, shared.news.notified()).await;
     }
 }
 
-/// Looks up those that are no addresses. One that cannot be found keeps those it had.
+/// Resolves all names. A name that cannot be resolved keeps the addresses it had.
 async fn look_up(names: &[(String, u16)], addresses: &mut HashMap<(String, u16), BTreeSet<SocketAddr>>) {
     let mut found: FuturesUnordered<_> = names
         .iter()
         .map(|(host, port)| async move {
-            (host, *port, timeout(PATIENCE, tokio::net::lookup_host((host.as_str(), *port))).await)
+            (host, *port, timeout(TIMEOUT, tokio::net::lookup_host((host.as_str(), *port))).await)
         })
         .collect();
     while let Some((host, port, result)) = found.next().await {
@@ -166,20 +161,20 @@ async fn look_up(names: &[(String, u16)], addresses: &mut HashMap<(String, u16),
     }
 }
 
-/// Asks every sentinel once, all at the same time, and takes in what they said.
+/// Asks all sentinels concurrently, once each, and takes in their answers.
 async fn round(
     shared: &Shared,
     addresses: BTreeSet<SocketAddr>,
     failing: &mut HashMap<SocketAddr, String>,
     publish: &watch::Sender<Option<SocketAddr>>,
 ) {
-    let configured = shared.directory.sentinels.len();
+    let configured = shared.sentinels.addresses.len();
     let mut sessions = shared.known().sessions.clone();
     let mut asked: FuturesUnordered<_> = addresses
         .iter()
         .map(|address| {
             let session = sessions.remove(address).filter(|session| !session.is_closed());
-            async move { (*address, timeout(PATIENCE, ask(shared, *address, session)).await) }
+            async move { (*address, timeout(TIMEOUT, ask(shared, *address, session)).await) }
         })
         .collect();
     let mut views: Vec<fence::View> = Vec::new();
@@ -190,7 +185,7 @@ async fn round(
                 {
                     let mut known = shared.known();
                     known.sessions.insert(address, session);
-                    // The others may take their time.
+                    // The other sentinels may answer late.
                     known.fence.hear(&view);
                 }
                 views.push(view);
@@ -228,11 +223,11 @@ async fn ask(
     address: SocketAddr,
     session: Option<Session>,
 ) -> Result<(Session, fence::View), RedisError> {
-    let directory = &shared.directory;
+    let sentinels = &shared.sentinels;
     let session = match session {
         Some(session) => session,
-        None => Session::open(address, &directory.login, &shared.news).await?,
+        None => Session::open(address, &sentinels.login, &shared.news).await?,
     };
-    let view = session.view(&directory.master).await?;
+    let view = session.view(&sentinels.master).await?;
     Ok((session, view))
 }

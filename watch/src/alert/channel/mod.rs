@@ -16,6 +16,7 @@ mod webhook;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use net::Backoff;
 use tokio::time::Instant;
 
 pub use self::http::Http;
@@ -32,11 +33,8 @@ use super::{
 };
 use crate::cluster_state::Millis;
 
-/// The first pause after a failure; each next one is twice as long.
-const FIRST: Duration = Duration::from_secs(2);
-
-/// The longest pause.
-const LONGEST: Duration = Duration::from_secs(5 * 60);
+/// The pauses after failures: from 2 s up to 5 min. The jitter keeps instances from returning together.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(5 * 60)).jitter(0.8, 1.2);
 
 /// What a server asks for is heard up to this.
 const ASKED: Duration = Duration::from_secs(60 * 60);
@@ -116,9 +114,9 @@ impl Sender {
     }
 }
 
-/// How long to wait after so many failures in a row. `random` is from 0 to 1: instances do not come back
-/// at once.
+/// How long to wait after an attempt that failed and `failures` in a row before it. `random` is from 0 to 1.
+/// A server may ask for more, up to an hour.
 fn pause(failures: u32, random: f64, asked: Option<Duration>) -> Duration {
-    let pause = FIRST.saturating_mul(1 << failures.min(10)).min(LONGEST).mul_f64(0.8 + 0.4 * random);
+    let pause = BACKOFF.after(failures.saturating_add(1), random);
     asked.map_or(pause, |asked| pause.max(asked.min(ASKED)))
 }

@@ -1,5 +1,5 @@
-//! A connection that breaks when the other side leaves what it is sent unread for too long. Without this a
-//! browser that hangs would hold its place among those who watch.
+//! A stream whose writes fail when the peer has read nothing for too long. Without this a client that hangs
+//! would hold its connection, and its place within the limit.
 
 use std::{
     io,
@@ -13,20 +13,23 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-pub(super) struct Patient<T> {
+/// A stream with a time-out for writes.
+#[derive(Debug)]
+pub struct WriteTimeout<T> {
     inner: T,
     limit: Duration,
-    /// Runs while bytes wait to be taken.
+    /// Runs while a write is blocked.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<T> Patient<T> {
-    pub(super) fn new(inner: T, limit: Duration) -> Self {
+impl<T> WriteTimeout<T> {
+    /// Fails a write on `inner` that is blocked for `limit`.
+    pub fn new(inner: T, limit: Duration) -> Self {
         Self { inner, limit, waiting: None }
     }
 
-    /// Passes on what a write came to, and breaks off if that has been nothing for too long.
-    fn judge<R>(&mut self, poll: Poll<io::Result<R>>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
+    /// Passes on the result of a write, or fails if the write has been blocked for too long.
+    fn bound<R>(&mut self, poll: Poll<io::Result<R>>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
         if poll.is_ready() {
             self.waiting = None;
             return poll;
@@ -34,22 +37,22 @@ impl<T> Patient<T> {
         let limit = self.limit;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(waiting.as_mut().poll(cx));
-        // So that it is told again if it is asked again.
+        // So that a further poll fails again.
         waiting.as_mut().reset(Instant::now());
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")))
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for WriteTimeout<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buffer)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.judge(poll, cx)
+        self.bound(poll, cx)
     }
 
     fn poll_write_vectored(
@@ -58,7 +61,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
-        self.judge(poll, cx)
+        self.bound(poll, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -67,7 +70,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.inner).poll_flush(cx);
-        if poll.is_ready() { poll } else { self.judge(poll, cx) }
+        if poll.is_ready() { poll } else { self.bound(poll, cx) }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -84,20 +87,20 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
-    async fn who_reads_nothing_for_too_long_is_left() {
+    async fn a_peer_that_reads_nothing_for_too_long_fails_the_write() {
         let (near, _far) = duplex(4);
-        let mut patient = Patient::new(near, LIMIT);
-        patient.write_all(b"1234").await.unwrap();
+        let mut stream = WriteTimeout::new(near, LIMIT);
+        stream.write_all(b"1234").await.unwrap();
         let start = Instant::now();
-        let error = patient.write_all(b"5").await.unwrap_err();
+        let error = stream.write_all(b"5").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(start.elapsed().as_secs(), LIMIT.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_reads_slowly_but_reads_is_waited_for() {
+    async fn a_peer_that_reads_slowly_is_waited_for() {
         let (near, mut far) = duplex(4);
-        let mut patient = Patient::new(near, LIMIT);
+        let mut stream = WriteTimeout::new(near, LIMIT);
         let reader = tokio::spawn(async move {
             let mut all = Vec::new();
             loop {
@@ -109,8 +112,8 @@ mod tests {
                 all.push(byte[0]);
             }
         });
-        patient.write_all(b"123456789").await.unwrap();
-        drop(patient);
+        stream.write_all(b"123456789").await.unwrap();
+        drop(stream);
         assert_eq!(reader.await.unwrap(), b"123456789");
     }
 }

@@ -1,0 +1,229 @@
+//! Accepts connections, limits their number, and drains them at the end.
+//!
+//! What is spoken on a connection is the caller's part: [`serve`] gives it each stream with its [`Connection`],
+//! on which the caller notes requests and by which it is asked to close, and a [`Stop`] that says when to finish.
+
+mod activity;
+mod limiter;
+mod write_timeout;
+
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::sleep,
+};
+use tracing::{debug, warn};
+
+pub use self::{
+    activity::{Activity, ObservedStream, Phase, Request, Timeouts, expire},
+    limiter::{Connection, ConnectionLimiter, WhenBusy},
+    write_timeout::WriteTimeout,
+};
+use crate::backoff::Backoff;
+
+/// Between attempts to accept that fail, most likely for lack of file descriptors.
+const ACCEPT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
+
+/// Where connections come from: a [`TcpListener`], or a test.
+pub trait Listener {
+    /// A connection.
+    type Stream: Send + 'static;
+
+    /// Waits for the next connection.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        TcpListener::accept(self).await.map(|(stream, _address)| stream)
+    }
+}
+
+/// Tells a connection to finish.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<()>);
+
+impl Stop {
+    /// Completes when the connection is to finish.
+    pub async fn requested(&mut self) {
+        // An error means that the server was dropped, which asks for the same.
+        drop(self.0.changed().await);
+    }
+}
+
+/// The connections that are left after [`serve`].
+#[derive(Debug)]
+#[must_use = "connections are still open"]
+pub struct Draining(watch::Sender<()>);
+
+impl Draining {
+    /// Completes when every connection has ended.
+    pub async fn finished(self) {
+        // Every connection holds a receiver until it has ended.
+        self.0.closed().await;
+    }
+}
+
+/// Serves each connection of `listener` by a task that runs `handle`, until `stop` completes. Then the listener is
+/// closed and every connection's [`Stop`] is set; the result waits for the connections.
+///
+/// A failure to accept is logged and waited out.
+pub async fn serve<L, H, F>(
+    listener: L,
+    limiter: ConnectionLimiter,
+    stop: impl Future<Output = ()>,
+    handle: H,
+) -> Draining
+where
+    L: Listener,
+    H: Fn(L::Stream, Arc<Connection>, Stop) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (sender, receiver) = watch::channel(());
+    {
+        // Dropped at the end of the block, and the listener with it, before the connections are told to finish.
+        let mut accept = pin!(accept(listener, limiter, Stop(receiver), handle));
+        tokio::select! {
+            () = stop => {}
+            never = &mut accept => match never {},
+        }
+    }
+    sender.send_replace(());
+    Draining(sender)
+}
+
+async fn accept<L, H, F>(mut listener: L, mut limiter: ConnectionLimiter, stop: Stop, handle: H) -> Infallible
+where
+    L: Listener,
+    H: Fn(L::Stream, Arc<Connection>, Stop) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut failures = 0_u32;
+    loop {
+        match listener.accept().await {
+            Ok(stream) => {
+                failures = 0;
+                match limiter.admit().await {
+                    Some(connection) => drop(tokio::spawn(handle(stream, connection, stop.clone()))),
+                    None => debug!("closed a new connection: the maximum number of connections is open and busy"),
+                }
+            }
+            Err(error) if concerns_one_connection(&error) => {
+                debug!(%error, "a connection ended before it was accepted")
+            }
+            Err(error) => {
+                // The listener stays readable, so without a pause this would spin until a connection closes.
+                failures = failures.saturating_add(1);
+                let pause = ACCEPT_BACKOFF.after(failures, 0.0);
+                warn!(%error, ?pause, "cannot accept connections");
+                sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// Whether the connection was gone before it was accepted; the next one may be fine.
+#[must_use]
+pub fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::{
+        sync::{mpsc, oneshot},
+        time::{Instant, timeout},
+    };
+
+    use super::*;
+
+    /// Accepts what the test sends, and then nothing. Dropping it closes the channel.
+    struct Scripted(mpsc::Receiver<io::Result<u32>>);
+
+    impl Listener for Scripted {
+        type Stream = u32;
+
+        async fn accept(&mut self) -> io::Result<u32> {
+            match self.0.recv().await {
+                Some(accepted) => accepted,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn limiter() -> ConnectionLimiter {
+        ConnectionLimiter::new(10, WhenBusy::Refuse)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_to_accept_are_waited_out_with_growing_pauses_that_a_success_resets() {
+        let (script, listener) = mpsc::channel(10);
+        let exhausted = || io::Error::from_raw_os_error(24);
+        for accepted in [
+            Ok(1),
+            Err(io::ErrorKind::ConnectionAborted.into()),
+            Ok(2),
+            Err(exhausted()),
+            Err(exhausted()),
+            Ok(3),
+            Err(exhausted()),
+            Ok(4),
+        ] {
+            script.send(accepted).await.unwrap();
+        }
+        let start = Instant::now();
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&served);
+        let stop = sleep(Duration::from_secs(1));
+        let draining = serve(Scripted(listener), limiter(), stop, |stream, _connection, _stop| {
+            notes.lock().unwrap().push((stream, start.elapsed().as_millis()));
+            std::future::ready(())
+        });
+        draining.await.finished().await;
+        assert_eq!(*served.lock().unwrap(), [(1, 0), (2, 0), (3, 30), (4, 40)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_listener_closes_before_connections_are_told_to_finish_and_the_drain_waits_for_them() {
+        let (script, listener) = mpsc::channel(1);
+        script.send(Ok(1)).await.unwrap();
+        let (told, was_told) = oneshot::channel();
+        let told = Mutex::new(Some((told, script.clone())));
+        let stop = sleep(Duration::from_secs(1));
+        let start = Instant::now();
+        let draining = serve(Scripted(listener), limiter(), stop, |_stream, connection, mut stop| {
+            let (told, script) = told.lock().unwrap().take().unwrap();
+            async move {
+                stop.requested().await;
+                told.send((start.elapsed().as_secs(), script.is_closed())).unwrap();
+                sleep(Duration::from_secs(5)).await;
+                drop(connection);
+            }
+        })
+        .await;
+        assert!(script.is_closed());
+        draining.finished().await;
+        assert_eq!(was_told.await.unwrap(), (1, true));
+        assert_eq!(start.elapsed().as_secs(), 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_can_be_given_up() {
+        let (script, listener) = mpsc::channel(1);
+        script.send(Ok(1)).await.unwrap();
+        let stop = sleep(Duration::from_secs(1));
+        let draining = serve(Scripted(listener), limiter(), stop, |_stream, connection, stop| async move {
+            std::future::pending::<()>().await;
+            drop((connection, stop));
+        })
+        .await;
+        assert!(timeout(Duration::from_secs(5), draining.finished()).await.is_err());
+    }
+}

@@ -1,0 +1,216 @@
+//! The settings as flags and variables give them, and the files that they name.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    location::{Location, LocationError},
+    login::Login,
+};
+
+// The names of the settings, as errors show them. Every program that uses Redis has the same ones.
+const URL: &str = "--redis-url (REDIS_URL)";
+const URL_FILE: &str = "--redis-url-file (REDIS_URL_FILE)";
+const CA_FILE: &str = "--redis-ca-file (REDIS_CA_FILE)";
+const SENTINELS: &str = "--redis-sentinels (REDIS_SENTINELS)";
+const MASTER: &str = "--redis-master (REDIS_MASTER)";
+const USER_FILE: &str = "--redis-user-file (REDIS_USER_FILE)";
+const PASSWORD_FILE: &str = "--redis-password-file (REDIS_PASSWORD_FILE)";
+const SENTINEL_USER_FILE: &str = "--sentinel-user-file (SENTINEL_USER_FILE)";
+const SENTINEL_PASSWORD_FILE: &str = "--sentinel-password-file (SENTINEL_PASSWORD_FILE)";
+
+/// What the flags and variables say about Redis.
+#[derive(Clone, Copy, Default)]
+pub struct Settings<'a> {
+    /// `--redis-url`
+    pub url: Option<&'a str>,
+    /// `--redis-url-file`
+    pub url_file: Option<&'a Path>,
+    /// `--redis-ca-file`
+    pub ca_file: Option<&'a Path>,
+    /// `--redis-sentinels`
+    pub sentinels: Option<&'a str>,
+    /// `--redis-master`
+    pub master: &'a str,
+    /// `--redis-user-file`
+    pub user_file: Option<&'a Path>,
+    /// `--redis-password-file`
+    pub password_file: Option<&'a Path>,
+    /// `--sentinel-user-file`
+    pub sentinel_user_file: Option<&'a Path>,
+    /// `--sentinel-password-file`
+    pub sentinel_password_file: Option<&'a Path>,
+}
+
+impl Settings<'_> {
+    /// The Redis that the settings describe, or `None` if they describe none. `read` reads a file.
+    ///
+    /// # Errors
+    /// A setting is wrong, or contradicts another. The error names it and says what to write.
+    pub fn load(&self, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Option<Location>, SettingsError> {
+        let read =
+            |setting, path: &Path| read(path).map_err(|error| SettingsError::Read(setting, path.to_owned(), error));
+        if let Some(list) = self.sentinels {
+            return self.by_sentinels(list, &read).map(Some);
+        }
+        if let Some((setting, _path)) = self.login_files().into_iter().find(|(_setting, path)| path.is_some()) {
+            return Err(SettingsError::WithoutSentinels(setting));
+        }
+        self.by_url(&read)
+    }
+
+    fn by_sentinels(&self, list: &str, read: Read<'_>) -> Result<Location, SettingsError> {
+        if self.url.is_some() || self.url_file.is_some() {
+            return Err(SettingsError::SentinelsAndUrl);
+        }
+        if self.ca_file.is_some() {
+            return Err(SettingsError::CaWithSentinels);
+        }
+        let [user, password, sentinel_user, sentinel_password] =
+            self.login_files().map(|(setting, path)| path.map(|path| line(setting, &read(setting, path)?)).transpose());
+        let redis = Login { user: user?, password: password? };
+        let sentinel = Login { user: sentinel_user?, password: sentinel_password? };
+        Location::sentinels(list, self.master, &redis, &sentinel).map_err(|error| match error {
+            LocationError::NoMaster => SettingsError::Location(MASTER, error),
+            _ => SettingsError::Location(SENTINELS, error),
+        })
+    }
+
+    fn by_url(&self, read: Read<'_>) -> Result<Option<Location>, SettingsError> {
+        let (setting, url) = match (self.url, self.url_file) {
+            (Some(_), Some(_)) => return Err(SettingsError::TwoUrls),
+            (Some(url), None) => (URL, url.to_owned()),
+            (None, Some(path)) if path.to_string_lossy().contains("://") => return Err(SettingsError::UrlForFile),
+            (None, Some(path)) => (URL_FILE, String::from_utf8_lossy(&read(URL_FILE, path)?).into_owned()),
+            (None, None) if self.ca_file.is_some() => return Err(SettingsError::CaWithoutUrl),
+            (None, None) => return Ok(None),
+        };
+        let ca = self.ca_file.map(|path| read(CA_FILE, path)).transpose()?;
+        Location::url(url.trim(), ca).map(Some).map_err(|error| match error {
+            LocationError::NoCertificate | LocationError::Ca(_) | LocationError::CaWithoutTls => {
+                SettingsError::Location(CA_FILE, error)
+            }
+            _ => SettingsError::Location(setting, error),
+        })
+    }
+
+    /// The files that hold users and passwords, which only sentinels need: a URL holds its own.
+    fn login_files(&self) -> [(&'static str, Option<&Path>); 4] {
+        [
+            (USER_FILE, self.user_file),
+            (PASSWORD_FILE, self.password_file),
+            (SENTINEL_USER_FILE, self.sentinel_user_file),
+            (SENTINEL_PASSWORD_FILE, self.sentinel_password_file),
+        ]
+    }
+}
+
+/// Reads the file that a setting names.
+type Read<'a> = &'a dyn Fn(&'static str, &Path) -> Result<Vec<u8>, SettingsError>;
+
+/// The only line of a secret file, without its line end.
+fn line(setting: &'static str, bytes: &[u8]) -> Result<String, SettingsError> {
+    let text = str::from_utf8(bytes).map_err(|_| SettingsError::Secret(setting))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() || text.contains(['\r', '\n']) {
+        return Err(SettingsError::Secret(setting));
+    }
+    Ok(text.to_owned())
+}
+
+/// A setting that cannot be used, and what to write instead.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// There are two URLs.
+    #[error("{URL} and {URL_FILE} are both set: unset one of them")]
+    TwoUrls,
+    /// The setting that names a file holds the URL itself. Not repeated: it may hold a password.
+    #[error("{URL_FILE} is a URL: name a file that holds it, or set {URL} instead")]
+    UrlForFile,
+    /// There are a URL and sentinels.
+    #[error("{SENTINELS} is set beside {URL} or {URL_FILE}: unset one of them")]
+    SentinelsAndUrl,
+    /// Sentinels and the servers that they name are reached without TLS.
+    #[error("{CA_FILE} cannot be used with {SENTINELS}, which name servers without TLS: unset one of them")]
+    CaWithSentinels,
+    /// A login file is of no use without sentinels.
+    #[error("{0} is set without {SENTINELS}: set that, or put the login into the URL")]
+    WithoutSentinels(&'static str),
+    /// A certificate authority is of no use without a URL.
+    #[error("{CA_FILE} is set without {URL} or {URL_FILE}: set one, or unset it")]
+    CaWithoutUrl,
+    /// A secret file does not hold exactly one line. Not repeated: it may be a password.
+    #[error("{0} names a file that holds no line of text, or several: write one")]
+    Secret(&'static str),
+    /// A file cannot be read.
+    #[error("{0} names {1:?}, which cannot be read")]
+    Read(&'static str, PathBuf, #[source] io::Error),
+    /// The value of a setting is wrong.
+    #[error("{0} cannot be used")]
+    Location(&'static str, #[source] LocationError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &Path) -> io::Result<Vec<u8>> {
+        match path.to_str() {
+            Some("url") => Ok(b"redis://:s3cret@from-file\n".to_vec()),
+            Some("secret") => Ok(b"s3cret\r\n".to_vec()),
+            Some("lines") => Ok(b"s3cret\ns3cret\n".to_vec()),
+            Some("binary") => Ok(vec![0xff]),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn path(text: &str) -> Option<&Path> {
+        Some(Path::new(text))
+    }
+
+    const SENTINELS_OF_A: Settings<'_> = Settings {
+        url: None,
+        url_file: None,
+        ca_file: None,
+        sentinels: Some("a"),
+        master: "counter",
+        user_file: None,
+        password_file: None,
+        sentinel_user_file: None,
+        sentinel_password_file: None,
+    };
+
+    #[test]
+    fn a_url_comes_from_the_setting_or_from_a_file_and_none_is_no_error() {
+        let table = [
+            (Settings::default(), None),
+            (Settings { url: Some("redis://r"), ..Settings::default() }, Some("r:6379")),
+            (Settings { url_file: path("url"), ..Settings::default() }, Some("from-file:6379")),
+            (Settings { password_file: path("secret"), ..SENTINELS_OF_A }, Some("counter by a:26379")),
+        ];
+        for (settings, shown) in table {
+            let location = settings.load(read).unwrap().map(|location| location.to_string());
+            assert_eq!(location.as_deref(), shown);
+        }
+    }
+
+    #[test]
+    fn the_logins_of_servers_and_sentinels_stay_apart() {
+        let settings = Settings { user_file: path("secret"), sentinel_password_file: path("secret"), ..SENTINELS_OF_A };
+        let Some(Location::Sentinels(sentinels)) = settings.load(read).unwrap() else { panic!("no sentinels") };
+        assert_eq!((sentinels.server_login.username(), sentinels.server_login.password()), (Some("s3cret"), None));
+        assert_eq!((sentinels.login.username(), sentinels.login.password()), (None, Some("s3cret")));
+    }
+
+    #[test]
+    fn a_secret_file_holds_exactly_one_line() {
+        for file in ["lines", "binary"] {
+            let settings = Settings { password_file: path(file), ..SENTINELS_OF_A };
+            let error = settings.load(read).unwrap_err();
+            assert!(matches!(error, SettingsError::Secret(PASSWORD_FILE)), "{file}: {error}");
+            assert!(!format!("{error} {error:?}").contains("s3cret"));
+        }
+    }
+}
