@@ -1,11 +1,11 @@
-//! The hit counter: a port of the tutorial's page, which answers every visit with
+//! The hit counter: a port of the tutorial's program, which answers every visit with
 //! `Hello World! I have been seen N times.`
 //!
 //! # Life of a hit
 //!
-//! [`serve()`] accepts the connection and reads the request; `routes` finds that it is a visit;
-//! [`Counter::hit`] joins it to the batch that the next round trip to the store will count; its
-//! number comes back and becomes the page. [`error`] is the one table from failures to statuses.
+//! [`serve()`] accepts the connection and reads the request. `routes` recognizes a visit.
+//! [`Counter::hit`] adds it to the batch that the next round trip to the store will count. Its
+//! number comes back and becomes the page. [`error`] maps failures to statuses in one table.
 //!
 //! # Use
 //!
@@ -22,7 +22,7 @@
 //! # }
 //! ```
 //!
-//! Nothing here reads the environment, exits, or keeps a global: any number of apps can run in one
+//! No code here reads the environment, exits, or keeps a global: any number of apps can run in one
 //! process, on one counter or several. The one exception is [`program`], which is the whole process.
 
 pub mod counter;

@@ -1,4 +1,4 @@
-//! The program `app`; all of it is in [`app::program`].
+//! The program `app`; see [`app::program`].
 
 use std::{env, process::ExitCode};
 

@@ -1,17 +1,16 @@
-//! The pages: the visit, and what operators and probes ask.
+//! The pages: the visit, and those for operators and probes.
 //!
-//! Where this differs from the tutorial's Flask program, and why:
+//! Differences from the tutorial's Flask program, and why:
 //!
-//! - The page is `text/plain`; Flask says `text/html`. It holds no markup, and a client that sniffs
-//!   cannot be made to see any.
-//! - `cache-control: no-store`, where Flask says nothing: a cache that answers for us shows a number
-//!   twice and leaves visits uncounted.
-//! - `x-served-by` names the node, which the tutorial lets one see only in the visualizer.
+//! - The page is `text/plain`; Flask says `text/html`. It has no markup, and a client that sniffs content types
+//!   must not find any.
+//! - `cache-control: no-store`, where Flask sends nothing: a cache that answers for us would return a number
+//!   twice and leave visits uncounted.
+//! - `x-served-by` names the node, which the tutorial shows only in the visualizer.
 //! - Errors are 503 with a reason, where Flask's are an HTML page with status 500.
-//! - A visitor who goes away while waiting is counted; Flask counts those, too.
 //!
-//! The rest is alike: the text and its newline, HEAD is a visit without a body, OPTIONS tells the
-//! methods and counts nothing.
+//! The rest is alike: the text and its newline; HEAD is a visit without a body; OPTIONS lists the
+//! methods and counts nothing; a visit whose client disconnects while it waits is counted.
 
 use std::{
     fmt,
@@ -47,7 +46,7 @@ use crate::{
 /// Every answer names the node that gave it.
 const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 
-/// One replica: a counter with pages around it. Clones are the same replica.
+/// One replica: the pages on top of a counter. Clones are the same replica.
 #[derive(Clone, Debug)]
 pub struct App {
     router: TowerToHyperService<Router>,
@@ -55,8 +54,8 @@ pub struct App {
 }
 
 impl App {
-    /// `served_by` is the name of the node, for the header `x-served-by`; what cannot stand in a
-    /// header becomes `unknown`.
+    /// `served_by` is the name of the node for the header `x-served-by`; a name that is not a valid header
+    /// value becomes `unknown`.
     #[must_use]
     pub fn new(counter: Counter, served_by: &str, options: Options) -> Self {
         let shared = Arc::new(Shared {
@@ -107,7 +106,7 @@ impl App {
         response
     }
 
-    /// From now on `/readyz` says no, so that no new traffic is sent here.
+    /// Makes `/readyz` fail from now on, so that no new traffic is sent here.
     pub(crate) fn drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
     }
@@ -132,7 +131,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Counts a request as in flight for as long as it lives, however it ends.
+/// Counts a request as in flight until it is dropped, however the request ends.
 struct InFlight<'a>(&'a Metrics);
 
 impl<'a> InFlight<'a> {
@@ -170,20 +169,22 @@ fn plain(text: impl Into<Body>) -> Response {
     response
 }
 
-/// Whether the process lives. It must not ask the store: a supervisor kills what fails this.
+/// Whether the process is alive. It must not ask the store: a supervisor kills a process that fails this.
 async fn healthz() -> Response {
     plain("ok\n")
 }
 
-/// Whether traffic is welcome here.
+/// Whether this replica can serve traffic.
 async fn readyz(State(app): State<Arc<Shared>>) -> Response {
-    /// A prober waits about as long.
-    const BOUND: Duration = Duration::from_secs(1);
+    /// Shorter than the time-out of a usual prober.
+    const TIMEOUT: Duration = Duration::from_secs(1);
     if app.draining.load(Ordering::Relaxed) {
         return Error::Draining.explain();
     }
-    match timeout(BOUND, app.counter.ready()).await {
-        Ok(Ok(())) if app.counter.is_degraded() => plain("ready, but degraded: numbers are less safe than asked for\n"),
+    match timeout(TIMEOUT, app.counter.ready()).await {
+        Ok(Ok(())) if app.counter.is_degraded() => {
+            plain("ready, but degraded: numbers are less durable than configured\n")
+        }
         Ok(Ok(())) => plain("ready\n"),
         Ok(Err(error)) => Error::from(error).explain(),
         Err(_elapsed) => Error::from(CounterError::Late).explain(),
@@ -197,7 +198,7 @@ async fn metrics(State(app): State<Arc<Shared>>) -> Response {
     }
 }
 
-/// Flask answers OPTIONS for every page by itself.
+/// Answers OPTIONS as Flask does for every page.
 async fn methods() -> Response {
     let allowed = [Method::GET, Method::HEAD, Method::OPTIONS].map(|m| m.to_string());
     ([(ALLOW, allowed.join(", "))], ()).into_response()
@@ -238,7 +239,7 @@ mod tests {
         (App::new(counter, "node1", Options::default()), folder)
     }
 
-    /// A socket that nobody listens on.
+    /// An app whose Redis socket does not exist.
     fn without_store() -> (App, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("redis.sock");
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn options_and_wrong_methods_tell_what_is_allowed_and_count_nothing() {
+    async fn options_and_wrong_methods_list_what_is_allowed_and_count_nothing() {
         let (app, _folder) = in_file();
         for path in ["/", "/healthz", "/readyz", "/metrics"] {
             for (method, status) in [("OPTIONS", 200), ("POST", 405), ("DELETE", 405), ("BREW", 405)] {
@@ -317,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_its_store_the_app_lives_but_is_not_ready() {
+    async fn without_its_store_the_app_is_alive_but_not_ready() {
         let (app, _folder) = without_store();
         let visit = ask(&app, "GET", "/", "").await;
         assert_eq!((visit.status, visit.text.as_str()), (503, "the store is unavailable\n"));
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn metrics_tell_what_happened() {
+    async fn metrics_report_visits_and_errors() {
         let (app, _folder) = in_file();
         for _ in 0..3 {
             ask(&app, "GET", "/", "").await;

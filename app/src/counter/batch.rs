@@ -1,11 +1,11 @@
-//! The pure part of group commit: who waits, how many hits that makes, and who gets which number.
+//! The pure part of group commit: which waiters are in a batch, how many hits they are, and which number each gets.
 //!
 //! Hits that arrive while a round trip to the store is under way are counted together by the next
 //! one, as a database joins the transactions that wait for the same flush (DeWitt et al.,
-//! "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984). The load sets the
-//! size of a batch: nothing waits for a batch to fill.
+//! "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984). The load determines the
+//! size of a batch: no hit waits for a batch to fill.
 //!
-//! The same type is first the open batch, which hits join, and then the sent one.
+//! A batch is first open, for hits to join, and later sealed and sent.
 
 use std::collections::VecDeque;
 
@@ -14,14 +14,14 @@ use tokio::time::Instant;
 /// What an entry asks of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// Count one, and tell which number it is.
+    /// Count one, and return its number.
     Hit,
-    /// Count nothing: only learn whether the store answers.
+    /// Count nothing: only check that the store answers.
     Probe,
 }
 
 impl Ask {
-    /// What it adds to the count.
+    /// The amount that it adds to the count.
     fn amount(self) -> u64 {
         u64::from(self == Self::Hit)
     }
@@ -30,16 +30,16 @@ impl Ask {
 struct Entry<W> {
     waiter: W,
     ask: Ask,
-    /// When this waiter is answered with an error if it was not answered before.
+    /// When this waiter gets an error unless it was answered before.
     expires: Instant,
 }
 
 /// The waiters of one round trip, in order of arrival.
 ///
-/// All of them are given the same patience, so they also expire in this order.
+/// All of them have the same time-out, so they also expire in this order.
 pub(super) struct Batch<W> {
     entries: VecDeque<Entry<W>>,
-    /// How many of the entries are hits.
+    /// The number of entries that are hits.
     hits: u64,
 }
 
@@ -53,7 +53,7 @@ impl<W> Batch<W> {
         self.entries.push_back(Entry { waiter, ask, expires });
     }
 
-    /// Hits and probes that wait.
+    /// The number of hits and probes that wait.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -62,15 +62,15 @@ impl<W> Batch<W> {
         self.entries.is_empty()
     }
 
-    /// Forgets the waiters that have gone and returns how many hits remain: the amount to add.
+    /// Removes the waiters that no longer listen and returns the number of remaining hits: the amount to add.
     ///
-    /// From here on every hit of the batch is counted, whether its waiter stays or not.
-    pub(super) fn seal(&mut self, stays: impl Fn(&W) -> bool) -> u64 {
+    /// From here on every hit of the batch is counted, whether its waiter still listens or not.
+    pub(super) fn seal(&mut self, listens: impl Fn(&W) -> bool) -> u64 {
         let mut hits = 0;
         self.entries.retain(|entry| {
-            let stays = stays(&entry.waiter);
-            hits += if stays { entry.ask.amount() } else { 0 };
-            stays
+            let listens = listens(&entry.waiter);
+            hits += if listens { entry.ask.amount() } else { 0 };
+            listens
         });
         self.hits = hits;
         hits
@@ -86,8 +86,8 @@ impl<W> Batch<W> {
         self.entries.back().map(|entry| entry.expires)
     }
 
-    /// Takes out the waiters whose time is up at `now`. Their numbers stay theirs: nobody else
-    /// of a sealed batch gets one of them.
+    /// Removes and returns the waiters that have expired at `now`. No other waiter of a sealed batch gets their
+    /// numbers.
     pub(super) fn expire(&mut self, now: Instant) -> impl Iterator<Item = W> + '_ {
         let due = self.entries.partition_point(|entry| entry.expires <= now);
         self.entries.drain(..due).map(|entry| {
@@ -97,9 +97,9 @@ impl<W> Batch<W> {
     }
 
     /// Gives every waiter of a sealed batch its number, where `count` is the store's count after
-    /// the addition. A probe is told the count itself.
+    /// the addition. A probe gets the count itself.
     ///
-    /// The last hit gets `count`, the one before it `count - 1`, and so on. Those that expired
+    /// The last hit gets `count`, the one before it `count - 1`, and so on. Waiters that expired
     /// while the batch was under way stood in front, so the numbers of the rest are unchanged.
     pub(super) fn number(&mut self, count: u64) -> impl Iterator<Item = (W, Ask, u64)> + '_ {
         let mut number = count.saturating_sub(std::mem::take(&mut self.hits));
@@ -112,7 +112,7 @@ impl<W> Batch<W> {
         })
     }
 
-    /// Takes out every waiter, to be told that the store failed.
+    /// Removes and returns every waiter, to be answered with an error.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = W> + '_ {
         self.hits = 0;
         self.entries.drain(..).map(|entry| entry.waiter)
@@ -127,11 +127,11 @@ mod tests {
 
     use super::*;
 
-    /// What may happen to a counter, as far as batching is concerned.
+    /// What may happen to a counter, as far as batches are concerned.
     #[derive(Clone, Copy, Debug)]
     enum Event {
         Join(Ask),
-        /// The client of the n-th waiter goes away.
+        /// The client of the n-th waiter disconnects.
         Leave(usize),
         /// The store answers the sent batch, and the next one is sent.
         Answer,
@@ -153,16 +153,16 @@ mod tests {
         proptest::collection::vec(event, 0..200)
     }
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
     struct Client {
         ask: Ask,
-        stays: bool,
+        listens: bool,
         answer: Option<Result<u64, ()>>,
     }
 
     impl Client {
-        /// Fails when this client was answered before.
+        /// Panics if this client was answered before.
         fn answer(&mut self, answer: Result<u64, ()>) {
             assert_eq!(self.answer.replace(answer), None);
         }
@@ -184,19 +184,19 @@ mod tests {
         fn send(&mut self) {
             std::mem::swap(&mut self.open, &mut self.sent);
             let waiters = &self.waiters;
-            self.sent_hits = self.sent.seal(|id| waiters[*id].stays);
+            self.sent_hits = self.sent.seal(|id| waiters[*id].listens);
         }
 
         fn step(&mut self, event: Event) {
             match event {
                 Event::Join(ask) => {
-                    self.waiters.push(Client { ask, stays: true, answer: None });
+                    self.waiters.push(Client { ask, listens: true, answer: None });
                     let id = self.waiters.len() - 1;
-                    self.open.push(id, ask, self.now + PATIENCE);
+                    self.open.push(id, ask, self.now + TIMEOUT);
                 }
                 Event::Leave(id) => {
                     if let Some(waiter) = self.waiters.get_mut(id) {
-                        waiter.stays = false;
+                        waiter.listens = false;
                     }
                 }
                 Event::Answer => {
@@ -215,7 +215,7 @@ mod tests {
                     self.send();
                 }
                 Event::Pass(tenths) => {
-                    self.now += PATIENCE / 10 * u32::from(tenths);
+                    self.now += TIMEOUT / 10 * u32::from(tenths);
                     for batch in [&mut self.sent, &mut self.open] {
                         for id in batch.expire(self.now) {
                             self.waiters[id].answer(Err(()));
@@ -244,7 +244,7 @@ mod tests {
         for event in events {
             model.step(event);
         }
-        // Twice: what is sent, then what was still open.
+        // Twice: for the sent batch, then for the open one.
         model.step(Event::Answer);
         model.step(Event::Answer);
         model
@@ -252,7 +252,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_number_is_given_twice_and_later_hits_get_larger_ones(
+        fn no_number_is_returned_twice_and_later_hits_get_larger_ones(
             start in 0..1000_u64, events in events()
         ) {
             let numbers = run(start, events).numbers();
@@ -260,7 +260,7 @@ mod tests {
         }
 
         #[test]
-        fn numbers_come_from_what_the_store_counted(start in 0..1000_u64, events in events()) {
+        fn every_number_lies_within_what_the_store_counted(start in 0..1000_u64, events in events()) {
             let model = run(start, events);
             for number in model.numbers() {
                 prop_assert!(start < number && number <= start + model.counted);
@@ -281,15 +281,15 @@ mod tests {
         }
 
         #[test]
-        fn everybody_who_stays_is_answered_once(start in 0..1000_u64, events in events()) {
+        fn every_waiter_that_listens_is_answered_once(start in 0..1000_u64, events in events()) {
             let model = run(start, events);
             for client in &model.waiters {
-                prop_assert!(!client.stays || client.answer.is_some());
+                prop_assert!(!client.listens || client.answer.is_some());
             }
         }
 
         #[test]
-        fn who_left_before_the_batch_was_sent_is_not_counted(joins in 0..50_usize, left in 0..50_usize) {
+        fn a_client_that_left_before_the_batch_was_sent_is_not_counted(joins in 0..50_usize, left in 0..50_usize) {
             let mut batch = Batch::new();
             for id in 0..joins {
                 batch.push(id, Ask::Hit, Instant::now());
@@ -300,12 +300,12 @@ mod tests {
     }
 
     #[test]
-    fn a_hit_that_expired_on_the_way_keeps_its_number() {
+    fn a_hit_that_expired_after_the_batch_was_sent_keeps_its_number() {
         let now = Instant::now();
         let mut batch = Batch::new();
         batch.push("late", Ask::Hit, now);
-        batch.push("probe", Ask::Probe, now + PATIENCE);
-        batch.push("in time", Ask::Hit, now + PATIENCE);
+        batch.push("probe", Ask::Probe, now + TIMEOUT);
+        batch.push("in time", Ask::Hit, now + TIMEOUT);
         assert_eq!(batch.seal(|_| true), 2);
         assert_eq!(batch.expire(now).collect::<Vec<_>>(), ["late"]);
         assert_eq!(batch.number(7).collect::<Vec<_>>(), [("probe", Ask::Probe, 7), ("in time", Ask::Hit, 7)]);

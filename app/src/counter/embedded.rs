@@ -1,8 +1,8 @@
 //! The count in a file, for a machine without Redis: one table with one number, in redb.
 //!
-//! redb commits by writing a checksummed copy and flushing it to the disk before it switches over,
-//! so a count that was answered survives the loss of the process or of the power, and a torn write
-//! is found and undone when the file is opened next.
+//! redb commits by writing a checksummed copy and flushing it to the disk before it switches over.
+//! So a returned number survives a crash and a loss of power, and a torn write
+//! is found and rolled back when the file is next opened.
 
 use std::{
     fs::{self, File},
@@ -23,28 +23,28 @@ const KEY: &str = "hits";
 /// The largest count of Redis, so that a count can be moved there.
 const MAX: u64 = i64::MAX.unsigned_abs();
 
-/// One number needs no cache to speak of; redb's default is sized for databases.
+/// One number needs almost no cache; redb's default is sized for databases.
 const CACHE_BYTES: usize = 1 << 20;
 
 pub(super) struct Embedded {
     path: PathBuf,
-    /// `None` while a job has it, and after a failure: redb refuses to go on after an I/O error until
-    /// it is opened anew.
+    /// `None` while a job has it, and after a failure: after an I/O error redb refuses to go on until
+    /// it is reopened.
     database: Option<Database>,
-    /// What the disk is doing. It goes on when its caller gives up, and must end before the next.
+    /// The disk operation under way. It continues if its caller gives up, and must end before the next begins.
     job: Option<JoinHandle<Done>>,
 }
 
-/// How a job ended: with the database, when it is still of use.
+/// The result of a job, with the database if it is still usable.
 type Done = (Option<Database>, Result<u64, StoreError>);
 
 impl Embedded {
-    /// Opens the file, and makes it and its folder where they are missing.
+    /// Opens the file, and creates it and its folder if they are missing.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         Ok(Self { path: path.to_owned(), database: Some(open(path)?), job: None })
     }
 
-    /// Does what may block for as long as the disk takes.
+    /// Runs a job on a thread that may block.
     async fn run(&mut self, job: impl FnOnce() -> Done + Send + 'static) -> Result<u64, StoreError> {
         self.job = Some(spawn_blocking(job));
         self.finish().await
@@ -66,8 +66,8 @@ impl Embedded {
 
 impl Store for Embedded {
     async fn connect(&mut self) -> Result<(), StoreError> {
-        // A disk that is slower than our caller is patient would never get further than this. What
-        // became of an addition was told as unknown to those it was for; its success is the proof.
+        // With a disk that is slower than our caller's time-out, no attempt would get further than this. The
+        // addition's waiters were told that its outcome is unknown; its success proves that the store works.
         if self.job.is_some() && self.finish().await.is_ok() {
             return Ok(());
         }
@@ -100,7 +100,7 @@ impl Store for Embedded {
     }
 }
 
-/// Keeps the database after a success, and closes it, here where that may block, after a failure.
+/// Keeps the database after a success. After a failure closes it here, where that may block.
 fn done(database: Database, work: impl FnOnce(&Database) -> Result<u64, StoreError>) -> Done {
     let result = work(&database);
     (result.is_ok().then_some(database), result)
@@ -115,15 +115,15 @@ fn open(path: &Path) -> Result<Database, OpenError> {
         DatabaseError::DatabaseAlreadyOpen => OpenError::Locked(path.to_owned()),
         other => failed(other.into()),
     })?;
-    // The file's name must survive a loss of power as its content does, and so must its folders'.
+    // The names of the file and its folders must survive a loss of power, as its content does.
     for folder in touched {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| failed(e.into()))?;
     }
     Ok(database)
 }
 
-/// The folders that get a new name when `folder` is made and a file in it: itself and its ancestors,
-/// up to the first that is there already.
+/// The folders that get a new entry when `folder` and a file in it are created: itself and its ancestors,
+/// up to the first that already exists.
 fn touched(folder: &Path) -> Vec<PathBuf> {
     let mut touched = Vec::new();
     for folder in folder.ancestors() {
@@ -136,7 +136,7 @@ fn touched(folder: &Path) -> Vec<PathBuf> {
     touched
 }
 
-/// Adds `hits`, or only reads if there are none: a probe of an idle app is not worth a flush.
+/// Adds `hits`, or only reads if they are zero: a probe of an idle app is not worth a flush.
 fn add(database: &Database, hits: u64) -> Result<u64, StoreError> {
     if hits == 0 { read(database) } else { commit(database, hits) }
 }
@@ -148,7 +148,7 @@ fn read(database: &Database) -> Result<u64, StoreError> {
     Ok(table.get(KEY).map_err(|e| refused(e.into()))?.map_or(0, |count| count.value()))
 }
 
-/// Adds and commits. An error before the commit counted nothing.
+/// Adds and commits. After an error before the commit, nothing was counted.
 fn commit(database: &Database, hits: u64) -> Result<u64, StoreError> {
     let refused = |error: redb::Error| StoreError::Refused(error.into());
     let transaction = database.begin_write().map_err(|e| refused(e.into()))?;
@@ -175,25 +175,25 @@ mod tests {
     use super::*;
     use crate::counter::{Counter, Limits, StoreConfig};
 
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const HANG_GUARD: Duration = Duration::from_secs(30);
 
     fn counter(path: &Path) -> Counter {
         Counter::open(&StoreConfig::File(path.to_owned()), Limits::default()).unwrap()
     }
 
     #[tokio::test]
-    async fn counting_goes_on_after_reopening() {
+    async fn counting_resumes_after_reopening() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("made/on/the/way/hits.redb");
+        let path = folder.path().join("created/on/the/way/hits.redb");
         for expected in 1..=3 {
             let counter = counter(&path);
             assert_eq!(counter.hit().await.unwrap(), expected);
-            timeout(PATIENCE, counter.close()).await.unwrap();
+            timeout(HANG_GUARD, counter.close()).await.unwrap();
         }
     }
 
     #[tokio::test]
-    async fn clones_share_one_count_and_give_every_number_once() {
+    async fn clones_share_one_count_and_return_every_number_once() {
         let folder = tempfile::tempdir().unwrap();
         let counter = counter(&folder.path().join("hits.redb"));
         let mut hits = JoinSet::new();
@@ -201,7 +201,7 @@ mod tests {
             let replica = counter.clone();
             hits.spawn(async move { replica.hit().await.unwrap() });
         }
-        let mut numbers = timeout(PATIENCE, hits.join_all()).await.unwrap();
+        let mut numbers = timeout(HANG_GUARD, hits.join_all()).await.unwrap();
         numbers.sort_unstable();
         assert_eq!(numbers, (1..=200).collect::<Vec<_>>());
     }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_count_stops_at_the_largest_number_of_redis() {
+    fn the_count_stops_at_the_maximum_of_redis() {
         let folder = tempfile::tempdir().unwrap();
         let database = open(&folder.path().join("hits.redb")).unwrap();
         assert_eq!(commit(&database, MAX).unwrap(), MAX);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn every_folder_that_gets_a_new_name_is_flushed() {
+    fn every_folder_with_a_new_entry_is_flushed() {
         let folder = tempfile::tempdir().unwrap();
         let there = folder.path();
         assert_eq!(touched(there), [there]);
@@ -257,9 +257,9 @@ mod tests {
         assert_eq!(touched(Path::new("not-there")), [Path::new("not-there"), Path::new(".")]);
     }
 
-    /// Each attempt of the slow disk is given up long before it ends.
+    /// The caller gives up each attempt of the slow disk long before it ends.
     #[tokio::test]
-    async fn a_slow_disk_is_found_in_the_end() {
+    async fn a_slow_disk_connects_in_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hits.redb");
         let mut store = Embedded::open(&path).unwrap();
@@ -273,7 +273,7 @@ mod tests {
         assert!(timeout(Duration::from_millis(20), job).await.is_err());
         assert!(timeout(Duration::from_millis(20), store.connect()).await.is_err());
         finish.send(()).unwrap();
-        timeout(PATIENCE, store.connect()).await.unwrap().unwrap();
+        timeout(HANG_GUARD, store.connect()).await.unwrap().unwrap();
         assert_eq!(store.add(Addition { sequence: 1, hits: 1 }).await.unwrap(), 6);
         store.close().await;
         assert_eq!(read(&open(&path).unwrap()).unwrap(), 6, "it is closed");

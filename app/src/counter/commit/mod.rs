@@ -52,16 +52,15 @@ struct Committer<S> {
     store: S,
     /// The batch under way. Between connections, the one to be sent again.
     sent: Batch<Waiter>,
-    /// What `sent` asks of the store.
+    /// The addition that counts `sent`.
     addition: Addition,
-    /// Failures since the store last counted, or last stayed up for a while.
+    /// The number of failures since the store last counted, or last stayed up for a while.
     failures: u32,
     queue: Arc<Queue>,
 }
 
 impl<S> Drop for Committer<S> {
-    /// However the task ends, by a panic for one: nobody is left waiting, and nobody waits in vain
-    /// from now on.
+    /// However the task ends, also by a panic: every waiter is answered, and later hits are refused.
     fn drop(&mut self) {
         let open = {
             let mut state = self.queue.lock();
@@ -92,7 +91,7 @@ impl<S: Store> Committer<S> {
                     let up_since = Instant::now();
                     let Some(failure) = self.serve().await else { break };
                     if up_since.elapsed() >= MAX_PAUSE {
-                        // It was well: a Redis that closes idle connections is not a broken one.
+                        // The store worked: a Redis that closes idle connections has not failed.
                         self.failures = 0;
                     }
                     failure
@@ -104,19 +103,19 @@ impl<S: Store> Committer<S> {
         }
     }
 
-    /// Sends batches, first the one that is to be sent again, until the store fails, or returns `None`
+    /// Sends batches, beginning with the one to be sent again, until the store fails. Returns `None`
     /// when the counter closes.
     async fn serve(&mut self) -> Option<StoreError> {
         loop {
             if self.sent.is_empty() {
-                if let Err(end) = self.gather().await {
+                if let Err(end) = self.next_batch().await {
                     return end;
                 }
             } else {
                 self.queue.metrics.repeated.inc();
             }
             let start = Instant::now();
-            // After it nobody listens.
+            // After it no waiter listens.
             let limit = self.sent.last_expiry().unwrap_or(start);
             let work = self.store.add(self.addition);
             match bounded(work, &mut self.sent, &self.queue, limit).await {
@@ -127,9 +126,9 @@ impl<S: Store> Committer<S> {
         }
     }
 
-    /// Waits for hits and makes them the next batch. Fails when the store does, or without a reason when
+    /// Waits for hits and makes them the next batch. Fails with the store's error, or with `None` when
     /// the counter closes.
-    async fn gather(&mut self) -> Result<(), Option<StoreError>> {
+    async fn next_batch(&mut self) -> Result<(), Option<StoreError>> {
         while self.sent.is_empty() {
             let (empty, closing) = {
                 let mut state = self.queue.lock();
@@ -146,8 +145,8 @@ impl<S: Store> Committer<S> {
                     () = self.queue.work.notified() => {}
                 }
             }
-            // Lets every task that can run now run first, the ones just given a number among
-            // them. On a busy machine the batch so takes in all hits that are at the door, and the
+            // Lets every task that can run now run first, including those that just got a number.
+            // On a busy machine the batch so includes all hits that have arrived, and the
             // store is asked less often; on an idle one this takes no time.
             tokio::task::yield_now().await;
             std::mem::swap(&mut self.sent, &mut self.queue.lock().open);
@@ -185,8 +184,8 @@ impl<S: Store> Committer<S> {
     fn failed(&mut self, failure: StoreError) {
         self.failures = self.failures.saturating_add(1);
         self.queue.metrics.store_up.set(0);
-        // A store that broke off may be back already. One that is silent has used up the patience
-        // of those who wait, and one that refuses will refuse again.
+        // A store whose connection broke may be back already. A silent one has used up the waiters'
+        // time, and one that refuses will refuse again.
         let may_be_back = self.failures == 1 && matches!(failure, StoreError::Lost(_));
         let repeats = self.store.can_repeat(&failure);
         let failure = Arc::new(failure);
@@ -213,8 +212,8 @@ impl<S: Store> Committer<S> {
         }
     }
 
-    /// Waits for `pause`, or until the store has news, and returns early with true when the counter
-    /// closes. Whose time is up meanwhile is told so.
+    /// Waits for `pause`, or until the store has news. Returns true early when the counter closes. Waiters that
+    /// expire meanwhile get an error.
     async fn closes_during(&mut self, pause: Duration) -> bool {
         let Self { store, sent, queue, .. } = self;
         let pending = !sent.is_empty();
@@ -224,7 +223,7 @@ impl<S: Store> Committer<S> {
             loop {
                 {
                     let state = queue.lock();
-                    // Hits that still wait for an attempt get it.
+                    // Hits that still wait for an attempt get one.
                     if state.closing && state.open.is_empty() && !pending {
                         return true;
                     }
@@ -241,10 +240,10 @@ impl<S: Store> Committer<S> {
     }
 }
 
-/// Drives `work` until it is done or, with `None`, until `limit`. Meanwhile whoever's time is up,
-/// in the batch under way or in the open one, is told so.
+/// Drives `work` until it completes, or returns `None` at `limit`. Waiters of the batch under way and of the open
+/// one that expire meanwhile get an error.
 ///
-/// One timer for all: hits expire in order, and one that arrives later expires later.
+/// One timer suffices: hits expire in order, and one that arrives later expires later.
 async fn bounded<T>(
     work: impl Future<Output = T>,
     sent: &mut Batch<Waiter>,
@@ -253,11 +252,11 @@ async fn bounded<T>(
 ) -> Option<T> {
     let mut work = pin!(work);
     loop {
-        let waits_longest = sent
+        let first_expiry = sent
             .next_expiry()
             .or_else(|| queue.lock().open.next_expiry())
             .unwrap_or_else(|| Instant::now() + queue.limits.deadline);
-        if let Ok(done) = timeout_at(waits_longest.min(limit), work.as_mut()).await {
+        if let Ok(done) = timeout_at(first_expiry.min(limit), work.as_mut()).await {
             return Some(done);
         }
         let now = Instant::now();
@@ -274,7 +273,7 @@ async fn bounded<T>(
 }
 
 fn answer(waiter: Waiter, answer: Result<u64, CounterError>) {
-    // Nobody is left to be told that the client went away first.
+    // An error means that the client disconnected first.
     drop(waiter.send(answer));
 }
 
