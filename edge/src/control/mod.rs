@@ -3,6 +3,7 @@
 //!
 //! Everything that decides happens on the control thread; workers only carry out.
 
+pub mod worker_thread;
 pub mod workers;
 
 use std::{

@@ -9,9 +9,10 @@ use tokio::{
 };
 
 use crate::{
+    control::worker_thread::{self, WorkerCommand},
     downstream::listener::Listening,
     observe::access_log::AccessLog,
-    worker::{self, Shared, WorkerCommand},
+    worker::Shared,
 };
 
 /// All workers of one edge. Dropping it has them end at once.
@@ -40,7 +41,7 @@ impl WorkerThreads {
                 let _alive: oneshot::Sender<()> = alive;
                 let mut runtime = runtime;
                 match runtime.enable_all().build_local(LocalOptions::default()) {
-                    Ok(runtime) => runtime.block_on(worker::run(index, shared, sink, inbox)),
+                    Ok(runtime) => runtime.block_on(worker_thread::run(index, shared, sink, inbox)),
                     Err(error) => tracing::error!(worker = index, %error, "a worker cannot start"),
                 }
             };

@@ -1,21 +1,21 @@
-//! A worker's sign of life: a thread that is stuck stops giving it.
+//! A worker's heartbeat: a thread that is stuck stops recording it.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// When a worker last showed that it turns.
+/// When a worker last recorded a heartbeat, in milliseconds since the Unix epoch; 0 before the first.
 #[derive(Debug, Default)]
 pub struct Heartbeat(AtomicU64);
 
 impl Heartbeat {
-    /// The worker turns.
+    /// Records a heartbeat at `now`.
     pub fn beat(&self, now: SystemTime) {
         self.0.store(millis(now), Relaxed);
     }
 
-    /// How long ago it last did; `None` before the first time.
+    /// The time since the last heartbeat; `None` before the first.
     #[must_use]
     pub fn age(&self, now: SystemTime) -> Option<Duration> {
         match self.0.load(Relaxed) {

@@ -1,95 +1,78 @@
-//! A worker: one thread, one runtime, its own listeners, its own connections both ways.
+//! The context of a worker: what the tasks on one worker's thread share. The thread itself runs in
+//! [`crate::control::worker_thread`]; nothing here serves a connection.
 //!
-//! What it shares with other threads is read-only ([`Snapshot`]), counted in its own cache lines
-//! ([`WorkerStats`]), or changes once per connection and not per request ([`Shared::open`]). The control
-//! thread speaks to it by [`WorkerCommand`]s.
+//! Other threads share three kinds of state with a worker: read-only values ([`Snapshot`]), counters in cache lines
+//! of their own ([`WorkerStats`]), and [`Shared::open`], which changes once per connection and not per request.
 
 pub mod client_activity;
 pub mod heartbeat;
 pub mod snapshot;
+pub mod view;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, HashSet},
-    convert::Infallible,
+    collections::HashSet,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use arc_swap::ArcSwap;
-use tokio::{
-    sync::{Notify, mpsc, oneshot},
-    task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, timeout},
-};
+use tokio::{sync::Notify, time::Instant};
 
+pub use self::view::{PoolView, View};
 use crate::{
-    config::{Config, Route},
-    downstream::listener::{self, Listening},
     io::clock::Clock,
     observe::{
         access_log,
         stats::{PerWorker, WorkerStats},
     },
-    upstream::{PoolHandle, balance, connection::pool::ConnectionPool},
+    upstream::connection::pool::ConnectionPool,
     worker::{heartbeat::Heartbeat, snapshot::Snapshot},
 };
 
-/// How often idle connections are looked through and the heart beats.
-const SWEEP: Duration = Duration::from_secs(1);
-
-/// What all threads of one edge share.
+/// The state that all threads of one edge share.
 #[derive(Debug)]
 pub struct Shared {
-    /// What requests go by. Written by the control thread only.
+    /// The configuration and pools that requests use. Written by the control thread only.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// One copy for each worker.
     pub stats: Arc<PerWorker<WorkerStats>>,
-    /// Each worker's sign of life.
+    /// Each worker's heartbeat.
     pub heartbeats: Arc<PerWorker<Heartbeat>>,
     /// Open client connections over all workers.
     pub open: AtomicUsize,
 }
 
-/// What the control thread tells a worker.
-#[derive(Debug)]
-pub enum WorkerCommand {
-    /// Accept on this socket, which is this worker's own.
-    Listen(std::net::TcpListener, Arc<Listening>),
-    /// Accept no more there; connections that stand go on.
-    Unlisten(Arc<Listening>),
-    /// Accept no more anywhere and end when the last connection has ended, or after so long.
-    Drain(Duration),
-}
-
-/// What the tasks of one worker share. Never leaves its thread.
+/// The state that the tasks of one worker share. Never leaves its thread.
 #[derive(Debug)]
 pub struct Worker {
-    /// Its number, from 0.
+    /// The worker's number, from 0.
     pub index: usize,
-    /// Its idle upstream connections.
+    /// Idle upstream connections, and the buffers that connections use.
     pub connections: Rc<ConnectionPool>,
-    /// What time it is for whatever runs on it.
+    /// The clock that all its tasks read.
     pub clock: Clock,
-    /// Its way into the access log.
+    /// The worker's sink into the access log.
     pub log: access_log::Sink,
     shared: Arc<Shared>,
     view: RefCell<Rc<View>>,
     random: RefCell<fastrand::Rng>,
     draining: Cell<bool>,
     drain: Notify,
-    /// Client connections of this worker that stand.
+    /// Open client connections of this worker.
     open: Cell<usize>,
-    /// Told when the last of them has gone.
+    /// Notified when the last of them closes.
     empty: Notify,
 }
 
 impl Worker {
-    fn new(index: usize, shared: Arc<Shared>, log: access_log::Sink) -> Rc<Self> {
+    /// Creates the context of worker `index`, on its own thread.
+    #[must_use]
+    pub fn new(index: usize, shared: Arc<Shared>, log: access_log::Sink) -> Rc<Self> {
         let mut random = fastrand::Rng::new();
         let view = View::new(shared.snapshot.load_full(), &mut random);
         Rc::new(Self {
@@ -107,36 +90,43 @@ impl Worker {
         })
     }
 
-    /// Its counters.
+    /// The worker's counters.
     #[must_use]
     pub fn stats(&self) -> &WorkerStats {
         self.shared.stats.of(self.index)
     }
 
-    /// The newest snapshot, with this worker's place in each pool.
+    /// The newest snapshot, with this worker's position in each pool.
     #[must_use]
     pub fn view(&self) -> Rc<View> {
         let newest = self.shared.snapshot.load();
-        if !Arc::ptr_eq(&newest, &self.view.borrow().snapshot) {
+        if !self.view.borrow().is_of(&newest) {
             let view = View::new(Arc::clone(&newest), &mut self.random.borrow_mut());
             *self.view.borrow_mut() = Rc::new(view);
         }
         Rc::clone(&self.view.borrow())
     }
 
-    /// A random number.
+    /// Returns a random number.
     #[must_use]
     pub fn random(&self) -> u64 {
         self.random.borrow_mut().u64(..)
     }
 
-    /// Whether connections are to end when they can.
+    /// Makes every connection close as soon as it can.
+    pub fn drain(&self) {
+        // The flag first: a task that sees it without having waited must not wait.
+        self.draining.set(true);
+        self.drain.notify_waiters();
+    }
+
+    /// Whether connections must close as soon as they can.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.get()
     }
 
-    /// Resolves when connections are to end when they can.
+    /// Resolves when connections must close as soon as they can.
     pub async fn drained(&self) {
         let drain = self.drain.notified();
         if !self.is_draining() {
@@ -144,7 +134,9 @@ impl Worker {
         }
     }
 
-    /// Makes room for one more client connection, unless there are as many as allowed.
+    /// Counts one more client connection, or returns `None` at [`max_connections`] over all workers.
+    ///
+    /// [`max_connections`]: crate::config::Limits::max_connections
     #[must_use]
     pub fn admit(self: &Rc<Self>) -> Option<Admission> {
         let max = self.shared.snapshot.load().config.limits.max_connections.get();
@@ -159,24 +151,34 @@ impl Worker {
         Some(Admission(Rc::clone(self)))
     }
 
-    /// Resolves when no client connection is left.
-    async fn emptied(&self) {
+    /// Open client connections of this worker.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.get()
+    }
+
+    /// Resolves when no client connection is open.
+    pub async fn emptied(&self) {
         while self.open.get() > 0 {
             self.empty.notified().await;
         }
     }
 
-    fn sweep(&self) {
+    /// Records a heartbeat, reads the wall clock, and closes idle upstream connections that are too old or whose
+    /// endpoint is gone. Called about once a second.
+    pub fn housekeep(&self) {
+        self.clock.set();
+        self.shared.heartbeats.of(self.index).beat(SystemTime::now());
         let view = self.view();
         let mut known = HashSet::new();
-        for pool in &view.pools {
+        for pool in view.pools() {
             known.extend(pool.handle.snapshot.load().endpoints.iter().map(|endpoint| endpoint.id));
         }
         self.connections.sweep(Instant::now(), |endpoint| known.contains(&endpoint));
     }
 }
 
-/// A client connection that was let in; leaves when dropped.
+/// The permit of one open client connection; dropping it makes room for another.
 #[derive(Debug)]
 pub struct Admission(Rc<Worker>);
 
@@ -189,112 +191,5 @@ impl Drop for Admission {
         if worker.open.get() == 0 {
             worker.empty.notify_waiters();
         }
-    }
-}
-
-/// A snapshot with one worker's place in each of its pools.
-#[derive(Debug)]
-pub struct View {
-    snapshot: Arc<Snapshot>,
-    pools: Vec<Rc<PoolView>>,
-}
-
-/// A pool with one worker's place in it.
-#[derive(Debug)]
-pub struct PoolView {
-    /// The pool itself.
-    pub handle: Arc<PoolHandle>,
-    /// Its name, for the access log.
-    pub name: Arc<str>,
-    /// Whose turn it is; starts at random so that workers do not march in step.
-    cursor: Cell<usize>,
-}
-
-impl View {
-    fn new(snapshot: Arc<Snapshot>, random: &mut fastrand::Rng) -> Self {
-        let pools = snapshot.pools.iter();
-        let pools = pools.map(|handle| {
-            let cursor = Cell::new(random.usize(..1 << 16));
-            Rc::new(PoolView { handle: Arc::clone(handle), name: handle.config.name.as_str().into(), cursor })
-        });
-        Self { pools: pools.collect(), snapshot }
-    }
-
-    /// The configuration in force.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.snapshot.config
-    }
-
-    /// Where a request goes.
-    #[must_use]
-    pub fn route(&self, host: &str, path: &str) -> Option<(&Route, &Rc<PoolView>)> {
-        let route = self.snapshot.routes.find(host, path)?;
-        Some((route, self.pools.get(route.pool)?))
-    }
-}
-
-impl PoolView {
-    /// Picks one of `count` candidates by the pool's policy; see [`balance::pick`]. Only a `first` attempt takes a turn.
-    pub fn pick(
-        &self,
-        first: bool,
-        count: usize,
-        random: u64,
-        load: impl Fn(usize) -> u64,
-        tried: impl Fn(usize) -> bool,
-    ) -> Option<usize> {
-        let mut cursor = self.cursor.get();
-        let turn = first.then_some(&mut cursor);
-        let picked = balance::pick(self.handle.config.balance, count, turn, random, load, tried);
-        self.cursor.set(cursor);
-        picked
-    }
-}
-
-/// What a worker's thread does, until told to drain or until the control thread is gone.
-pub async fn run(
-    index: usize,
-    shared: Arc<Shared>,
-    log: access_log::Sink,
-    mut commands: mpsc::UnboundedReceiver<WorkerCommand>,
-) {
-    let worker = Worker::new(index, shared, log);
-    let housekeeper = tokio::task::spawn_local(housekeep(Rc::clone(&worker)));
-    // What an accept loop runs on until it is dropped.
-    let mut accepting: HashMap<*const Listening, oneshot::Sender<Infallible>> = HashMap::new();
-    let mut loops = JoinSet::new();
-    let longest = loop {
-        match commands.recv().await {
-            Some(WorkerCommand::Listen(socket, listening)) => {
-                let (running, stop) = oneshot::channel();
-                accepting.insert(Arc::as_ptr(&listening), running);
-                loops.spawn_local(listener::accept(Rc::clone(&worker), socket, listening, stop));
-            }
-            Some(WorkerCommand::Unlisten(listening)) => {
-                accepting.remove(&Arc::as_ptr(&listening));
-            }
-            Some(WorkerCommand::Drain(longest)) => break longest,
-            None => break Duration::ZERO,
-        }
-    };
-    // The flag first: an accept loop ends by itself after it has taken in what waits for it.
-    worker.draining.set(true);
-    worker.drain.notify_waiters();
-    while loops.join_next().await.is_some() {}
-    if timeout(longest, worker.emptied()).await.is_err() {
-        tracing::warn!(worker = index, open = worker.open.get(), "connections were cut off at the end of the drain");
-    }
-    housekeeper.abort();
-}
-
-async fn housekeep(worker: Rc<Worker>) {
-    let mut tick = interval(SWEEP);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        worker.clock.set();
-        worker.shared.heartbeats.of(worker.index).beat(SystemTime::now());
-        worker.sweep();
     }
 }

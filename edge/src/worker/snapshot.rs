@@ -1,23 +1,23 @@
-//! What the workers go by: one immutable value, replaced as a whole by the control thread.
+//! The snapshot that workers read: one immutable value, which the control thread replaces as a whole.
 
 use std::sync::Arc;
 
 use crate::{config::Config, route::RouteTable, upstream::PoolHandle};
 
-/// The configuration in force with its routes and pools. A reload publishes a new one; a request holds
-/// on to the one it began with.
+/// The configuration in force with its routes and pools. A reload publishes a new one; a request keeps the one it
+/// started with.
 #[derive(Debug)]
 pub struct Snapshot {
     /// As configured.
     pub config: Arc<Config>,
-    /// The routes, arranged for look-up.
+    /// The routes, arranged for lookup.
     pub routes: RouteTable,
     /// The pools, in the order of the configuration: a route's `pool` is an index here.
     pub pools: Vec<Arc<PoolHandle>>,
 }
 
 impl Snapshot {
-    /// Puts a configuration and its pools together.
+    /// Creates the snapshot of a configuration and its pools.
     #[must_use]
     pub fn new(config: Arc<Config>, pools: Vec<Arc<PoolHandle>>) -> Self {
         Self { routes: RouteTable::new(&config.routes), config, pools }

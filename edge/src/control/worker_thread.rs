@@ -1,0 +1,73 @@
+//! One worker's thread: it accepts, serves, keeps house and drains as the control thread commands.
+
+use std::{collections::HashMap, convert::Infallible, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{
+    downstream::listener::{self, Listening},
+    observe::access_log,
+    worker::{Shared, Worker},
+};
+
+/// The interval between two rounds of [`Worker::housekeep`].
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// A command from the control thread to a worker.
+#[derive(Debug)]
+pub enum WorkerCommand {
+    /// Accept on this socket, which belongs to this worker alone.
+    Listen(TcpListener, Arc<Listening>),
+    /// Stop accepting there; open connections stay.
+    Unlisten(Arc<Listening>),
+    /// Stop accepting everywhere, and end when the last connection closes, at the latest after this duration.
+    Drain(Duration),
+}
+
+/// Runs a worker until it is told to drain, or until the control thread is gone.
+pub async fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    log: access_log::Sink,
+    mut commands: mpsc::UnboundedReceiver<WorkerCommand>,
+) {
+    let worker = Worker::new(index, shared, log);
+    let housekeeper = tokio::task::spawn_local(housekeep(Rc::clone(&worker)));
+    // An accept loop runs until its sender is dropped.
+    let mut accepting: HashMap<*const Listening, oneshot::Sender<Infallible>> = HashMap::new();
+    let mut loops = JoinSet::new();
+    let longest = loop {
+        match commands.recv().await {
+            Some(WorkerCommand::Listen(socket, listening)) => {
+                let (running, stop) = oneshot::channel();
+                accepting.insert(Arc::as_ptr(&listening), running);
+                loops.spawn_local(listener::accept(Rc::clone(&worker), socket, listening, stop));
+            }
+            Some(WorkerCommand::Unlisten(listening)) => {
+                accepting.remove(&Arc::as_ptr(&listening));
+            }
+            Some(WorkerCommand::Drain(longest)) => break longest,
+            None => break Duration::ZERO,
+        }
+    };
+    // An accept loop ends by itself, after it has accepted every connection that waits.
+    worker.drain();
+    while loops.join_next().await.is_some() {}
+    if timeout(longest, worker.emptied()).await.is_err() {
+        tracing::warn!(worker = index, open = worker.open(), "connections were cut off at the end of the drain");
+    }
+    housekeeper.abort();
+}
+
+async fn housekeep(worker: Rc<Worker>) {
+    let mut tick = interval(HOUSEKEEPING);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        worker.housekeep();
+    }
+}
