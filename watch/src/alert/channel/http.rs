@@ -7,8 +7,8 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Po
 use rustls::pki_types::CertificateDer;
 
 use super::{
+    send_error::{Hint, Trouble},
     tls,
-    trouble::{Hint, Trouble},
 };
 use crate::alert::{settings::Secret, text::clean};
 

@@ -17,7 +17,7 @@ use lettre::{
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 
-use super::{http::reason, recipients::to_each, trouble::Trouble};
+use super::{http::reason, recipients::to_each, send_error::Trouble};
 use crate::{
     alert::{
         notifier::{Kind, Notice},

@@ -7,11 +7,11 @@
 mod http;
 mod mail;
 mod recipients;
+mod send_error;
 mod sms;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod trouble;
 mod webhook;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ pub use self::http::Http;
 pub(super) use self::http::secrets;
 use self::{
     recipients::until,
-    trouble::{Hint, Trouble},
+    send_error::{Hint, Trouble},
 };
 use super::{
     notifier::{Failure, Notice, Retry},

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::trouble::{Hint, Trouble};
+use super::send_error::{Hint, Trouble};
 
 /// One attempt, which ends at `end` at the latest.
 pub(super) async fn until(end: Instant, attempt: impl Future<Output = Result<(), Trouble>>) -> Result<(), Trouble> {

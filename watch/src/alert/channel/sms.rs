@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{http::Http, recipients::to_each, trouble::Trouble};
+use super::{http::Http, recipients::to_each, send_error::Trouble};
 use crate::alert::{
     notifier::Notice,
     settings::Sms,

@@ -4,7 +4,7 @@ use http::Uri;
 
 use super::{
     http::{Http, field, secrets, words},
-    trouble::Trouble,
+    send_error::Trouble,
 };
 use crate::{
     alert::{

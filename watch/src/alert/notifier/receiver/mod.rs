@@ -1,13 +1,13 @@
 //! Pure: what one receiver should send, one notification at a time.
 
 mod delivery;
-mod entry;
 mod failing;
+mod outcome;
 
 use std::collections::BTreeMap;
 
 use self::{
-    entry::{Claim, Entry, Pending},
+    delivery::{Claim, Entry, Pending},
     failing::{Failing, times},
 };
 use super::{
