@@ -13,8 +13,8 @@ use tests::smtp::Smtp;
 use tests::wait::{SOON, eventually, throughout};
 use tokio::sync::watch as latest;
 use tokio::task::JoinSet;
-use watch::alert::notification_log::{Ask, Ledger, RedisStore, Store, Verdict, Want};
-use watch::alert::notifier::{Job, Kind};
+use watch::alert::notification_log::{Announcement, ClaimRequest, ClaimResult, RedisStore, SharedLog, Store};
+use watch::alert::notifier::{AlertGroup, Kind};
 use watch::alert::rule::Rule;
 use watch::alert::{Running, Settings, start, time};
 use watch::cluster_state::{AlertState, ClusterState, Node, NodeRole, NodeState, Quorum, Severity, Source};
@@ -90,7 +90,7 @@ impl Instances {
         self.swarm.send_modify(|swarm| swarm.down.clear());
     }
 
-    /// Every instance knows the ledger.
+    /// Every instance knows the log.
     async fn settled(&self) {
         let used = |running: &Running| {
             let mut registry = prometheus_client::registry::Registry::default();
@@ -99,7 +99,7 @@ impl Instances {
             prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
             text.contains("alert_ledger_uses_total{outcome=\"sent\"}")
         };
-        eventually("a first look into the ledger", SOON, async || self.running.values().all(used)).await;
+        eventually("a first look into the log", SOON, async || self.running.values().all(used)).await;
     }
 }
 
@@ -283,24 +283,30 @@ async fn of_many_who_claim_the_same_one_gets_it() {
     let store = plain(&redis);
     let mut claims = JoinSet::new();
     for number in 0..20 {
-        let ledger = Ledger::new(Some(store()));
+        let log = SharedLog::new(Some(store()));
         claims.spawn(async move {
-            let ask = Ask::Firing { age: 0, severity: Severity::Critical, repeat: None };
-            let want = Want { fingerprint: "node_down/n1".into(), ask };
-            let job = Job { line: "mail".into(), kind: Kind::Firing, rule: Rule::NodeDown, wants: vec![(want, 0)] };
-            ledger.update(|book, now| job.claim(&format!("i{number}"), book, 20_000, now)).await
+            let announcement = Announcement::Firing { age: 0, severity: Severity::Critical, repeat: None };
+            let request = ClaimRequest { fingerprint: "node_down/n1".into(), announcement };
+            let group = AlertGroup {
+                receiver: "mail".into(),
+                kind: Kind::Firing,
+                rule: Rule::NodeDown,
+                requests: vec![(request, 0)],
+            };
+            log.update(|log, now| group.claim(&format!("i{number}"), log, 20_000, now)).await
         });
     }
-    let verdicts: Vec<_> = claims.join_all().await;
-    let granted = verdicts.iter().filter(|verdict| matches!(verdict, Ok(all) if all[0] == Verdict::Granted)).count();
+    let results: Vec<_> = claims.join_all().await;
+    let granted = results.iter().filter(|result| matches!(result, Ok(all) if all[0] == ClaimResult::Granted)).count();
     // Who was too slow again and again knows nothing, and nobody else was granted it.
-    assert_eq!(granted, 1, "{verdicts:?}");
+    assert_eq!(granted, 1, "{results:?}");
     assert!(
-        verdicts.iter().filter(|verdict| matches!(verdict, Ok(all) if matches!(all[0], Verdict::Busy(_)))).count() > 5
+        results.iter().filter(|result| matches!(result, Ok(all) if matches!(all[0], ClaimResult::Taken(_)))).count()
+            > 5
     );
 }
 
-/// What docs/alerts.md says that the ledger's user of Redis needs.
+/// What docs/alerts.md says that the log's user of Redis needs.
 const RIGHTS: &str = "~watch:alerts:1 +time +hmget +eval +hget +hset +pexpire";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -311,24 +317,29 @@ async fn a_user_with_the_documented_rights_can_keep_the_ledger_and_needs_all_of_
     assert!(docs.contains(&format!("`{RIGHTS}`")), "docs/alerts.md does not say {RIGHTS}");
     let mut allow = async |rights: &[&str]| {
         let mut user = redis::cmd("ACL");
-        user.arg("SETUSER").arg("ledger").arg("reset").arg("on").arg(">geheim").arg(rights);
+        user.arg("SETUSER").arg("log").arg("reset").arg("on").arg(">geheim").arg(rights);
         user.query_async::<()>(&mut master).await.unwrap();
     };
-    let url = redis.url().replace("redis://", "redis://ledger:geheim@");
+    let url = redis.url().replace("redis://", "redis://log:geheim@");
     let mut number = 0;
     let mut used = async || {
         number += 1;
         let url = url.clone();
-        let ledger = Ledger::new(Some(Arc::new(RedisStore::new(move || connect(url.clone())))));
-        let ask = Ask::Firing { age: 0, severity: Severity::Critical, repeat: None };
-        let want = Want { fingerprint: format!("node_down/n{number}"), ask };
-        let job = Job { line: "mail".into(), kind: Kind::Firing, rule: Rule::NodeDown, wants: vec![(want, 0)] };
-        ledger.update(|book, now| job.claim("i", book, 20_000, now)).await.map_err(|error| error.to_string())
+        let log = SharedLog::new(Some(Arc::new(RedisStore::new(move || connect(url.clone())))));
+        let announcement = Announcement::Firing { age: 0, severity: Severity::Critical, repeat: None };
+        let request = ClaimRequest { fingerprint: format!("node_down/n{number}"), announcement };
+        let group = AlertGroup {
+            receiver: "mail".into(),
+            kind: Kind::Firing,
+            rule: Rule::NodeDown,
+            requests: vec![(request, 0)],
+        };
+        log.update(|log, now| group.claim("i", log, 20_000, now)).await.map_err(|error| error.to_string())
     };
     let rights: Vec<&str> = RIGHTS.split(' ').collect();
     allow(&rights).await;
-    assert_eq!(used().await, Ok(vec![Verdict::Granted]));
-    assert_eq!(used().await, Ok(vec![Verdict::Granted]), "over what is there");
+    assert_eq!(used().await, Ok(vec![ClaimResult::Granted]));
+    assert_eq!(used().await, Ok(vec![ClaimResult::Granted]), "over what is there");
     for missing in &rights {
         let fewer: Vec<&str> = rights.iter().copied().filter(|right| right != missing).collect();
         allow(&fewer).await;

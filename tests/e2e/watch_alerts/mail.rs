@@ -7,7 +7,7 @@ use tests::recorded::Recorded;
 use tests::smtp::Smtp;
 use watch::alert::notifier::{Kind, Retry};
 
-use super::{Files, fails, firing, notice};
+use super::{Files, fails, firing, notification};
 use crate::watch::Watch;
 
 const FROM: &str = "from = \"Watch <watch@example.com>\"\n";
@@ -33,8 +33,8 @@ async fn a_mail_comes_by_starttls_from_who_is_logged_in_and_its_end_answers_it()
     let certificate = authority.issue("mail", &["localhost"]);
     let server = Smtp::plan().tls(&certificate.combined_file).login("watch", "geheim").start().await;
     let sender = files(&authority).sender(&text(server.port(), &format!("{TO}{LOGIN}")));
-    sender.send(&notice("i.1.0", Kind::Firing, None)).await.unwrap();
-    sender.send(&notice("i.2.1", Kind::Resolved, Some("i.1.0"))).await.unwrap();
+    sender.send(&notification("i.1.0", Kind::Firing, None)).await.unwrap();
+    sender.send(&notification("i.2.1", Kind::Resolved, Some("i.1.0"))).await.unwrap();
 
     let mails = server.taken(2).await;
     let (first, second) = (&mails[0], &mails[1]);
@@ -77,7 +77,7 @@ async fn a_wrong_password_is_hopeless_and_not_shown() {
     let wrong = "user = \"watch\"\npassword_file = \"wrong\"\n";
     let sender = files(&authority).sender(&text(server.port(), &format!("{TO}{wrong}")));
     let failure = fails(&sender, &["falsch", "ZmFsc2No"]).await;
-    assert_eq!(failure.retry, Retry::Hopeless, "{failure:?}");
+    assert_eq!(failure.retry, Retry::Permanent, "{failure:?}");
     assert!(failure.error.contains("535"), "{failure:?}");
 }
 
@@ -86,7 +86,7 @@ async fn nothing_is_sent_in_the_clear_or_to_somebody_else_unless_that_was_asked_
     let authority = Authority::new();
     let server = Smtp::plan().start().await;
     let sender = files(&authority).sender(&text(server.port(), TO));
-    assert_eq!(fails(&sender, &[]).await.retry, Retry::Hopeless);
+    assert_eq!(fails(&sender, &[]).await.retry, Retry::Permanent);
 
     let (other, certificate) = (Authority::new(), authority.issue("mail", &["localhost"]));
     let secured = Smtp::plan().tls(&certificate.combined_file).start().await;
@@ -118,7 +118,7 @@ async fn a_recipient_whom_the_server_refuses_keeps_nobody_else_in_the_dark() {
     got.sort();
     assert_eq!(got, ["a@example.com", "b@example.com"]);
     let sender = files.sender(&text(server.port(), &to("\"refused@example.com\"")));
-    assert_eq!(fails(&sender, &[]).await.retry, Retry::Hopeless);
+    assert_eq!(fails(&sender, &[]).await.retry, Retry::Permanent);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use watch::alert::channel::{Sender, senders};
 use watch::alert::condition::Subject;
-use watch::alert::notifier::{Failure, Item, Kind, Notice};
+use watch::alert::notifier::{Failure, Item, Kind, Notification};
 use watch::alert::{Settings, time};
 use watch::cluster_state::Severity;
 
@@ -53,7 +53,7 @@ impl Files {
     }
 }
 
-fn notice(id: &str, kind: Kind, thread: Option<&str>) -> Notice {
+fn notification(id: &str, kind: Kind, thread: Option<&str>) -> Notification {
     let now = time::now();
     let item = Item {
         fingerprint: "node_down/n2".into(),
@@ -64,12 +64,20 @@ fn notice(id: &str, kind: Kind, thread: Option<&str>) -> Notice {
         ended: (kind != Kind::Firing).then_some(now),
         thread: thread.map(Into::into),
     };
-    Notice { id: id.into(), line: "x".into(), kind, rule: "node_down", items: vec![item], silent: false, failures: 0 }
+    Notification {
+        id: id.into(),
+        receiver: "x".into(),
+        kind,
+        rule: "node_down",
+        items: vec![item],
+        silent: false,
+        failures: 0,
+    }
 }
 
 /// One that begins.
-fn firing() -> Notice {
-    notice("n.1.0", Kind::Firing, None)
+fn firing() -> Notification {
+    notification("n.1.0", Kind::Firing, None)
 }
 
 /// Sending fails, and nothing of the failure shows these.

@@ -44,7 +44,7 @@ async fn what_the_service_refuses_is_hopeless_and_its_own_trouble_is_not() {
     let sender = files().sender(&text(&receiver, "\"+33612345678\""));
     receiver.answer(PATH, Answer::status(401).body("{\"message\": \"Authenticate, not with 0123456789abcdef\"}"));
     let failure = fails(&sender, &["0123456789abcdef", "QUMwMTow"]).await;
-    assert_eq!(failure.retry, Retry::Hopeless);
+    assert_eq!(failure.retry, Retry::Permanent);
     assert!(failure.error.contains("401") && failure.error.contains("(secret)"), "{failure:?}");
     receiver.answer(PATH, Answer::status(500));
     assert!(matches!(fails(&sender, &[]).await.retry, Retry::After(_)));

@@ -7,7 +7,7 @@ use tests::cert::Authority;
 use tests::receiver::{Answer, Receiver};
 use watch::alert::notifier::{Kind, Retry};
 
-use super::{Files, fails, firing, notice};
+use super::{Files, fails, firing, notification};
 
 fn text(format: &str, url: &str, more: &str) -> String {
     format!("[[webhook]]\nformat = \"{format}\"\nurl = \"{url}\"\n{more}")
@@ -33,7 +33,7 @@ async fn each_format_goes_where_its_receiver_expects_it() {
     }
     let sender = files.sender(&text("alertmanager", &receiver.url("/am"), ""));
     sender.send(&firing()).await.unwrap();
-    sender.send(&notice("i", Kind::Resolved, None)).await.unwrap();
+    sender.send(&notification("i", Kind::Resolved, None)).await.unwrap();
     let requests = receiver.taken("/am/api/v2/alerts", 2).await;
     let alerts: Vec<Value> = requests.iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect();
     assert_eq!(alerts[0][0]["labels"], alerts[1][0]["labels"]);
@@ -46,7 +46,7 @@ async fn answers_say_whether_to_try_again_and_errors_hide_the_address() {
     let token = "T0SECRET/B0SECRET";
     let path = format!("/services/{token}");
     let sender = Files::new().sender(&text("slack", &receiver.url(&path), "timeout = \"1s\""));
-    for (answer, hopeless) in [
+    for (answer, permanent) in [
         (Answer::status(404).body(&format!("no {path} here")), true),
         (Answer::status(400), true),
         (Answer::status(302).field("location", "http://localhost:1/elsewhere"), true),
@@ -57,7 +57,7 @@ async fn answers_say_whether_to_try_again_and_errors_hide_the_address() {
     ] {
         receiver.answer(&path, answer);
         let failure = fails(&sender, &[token, "T0SECRET", "B0SECRET"]).await;
-        assert_eq!(failure.retry == Retry::Hopeless, hopeless, "{failure:?}");
+        assert_eq!(failure.retry == Retry::Permanent, permanent, "{failure:?}");
     }
     receiver.answer(&path, Answer::status(204));
     sender.send(&firing()).await.unwrap();

@@ -17,22 +17,22 @@ use super::{
 use crate::cluster_state::{self, AlertState, Millis, Severity};
 
 /// For so long an alert that is over is shown.
-const SHOWN: Millis = 10 * 60_000;
+const RESOLVED_RETENTION: Millis = 10 * 60_000;
 
 /// What has an explanation is not told for so much longer than the explanation: what a lost node took with
 /// it comes back later than the node.
-pub const LINGER: Millis = 2 * 60_000;
+pub const INHIBIT_LINGER: Millis = 2 * 60_000;
 
 /// What begins so much later than a cause has another one. What a node takes with it goes wrong as soon as the
 /// swarm misses it, and what is placed elsewhere instead may have to pull its image first; but an old task of a
 /// service names the lost node for as long as that is lost.
-pub const EXPLAINS: Millis = 5 * 60_000;
+pub const INHIBIT_WINDOW: Millis = 5 * 60_000;
 
 /// What fires again so soon after its end has come back.
-const FLAP: Millis = 30 * 60_000;
+const FLAP_WINDOW: Millis = 30 * 60_000;
 
 /// Nothing has to be right for longer, unless its rule says so.
-const CALM: Millis = 10 * 60_000;
+const MAX_RESOLVE_AFTER: Millis = 10 * 60_000;
 
 /// How far an alert is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,14 +75,14 @@ pub struct Alert {
     /// When it last became wrong: what comes and goes explains anew what comes with it.
     began: Millis,
     /// Since when it matters so much: what grows worse later may have another cause.
-    matters: Millis,
+    severity_since: Millis,
     /// It was over when it came back; kept until it fires, because its end may still have to be told.
-    before: Option<Before>,
+    previous_end: Option<PreviousEnd>,
 }
 
 /// The end of what is pending again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Before {
+struct PreviousEnd {
     since: Millis,
     fired: Millis,
     at: Millis,
@@ -99,28 +99,28 @@ impl Alert {
             inhibited_by: None,
             silenced_until: None,
             began: since,
-            matters: since,
-            before: None,
+            severity_since: since,
+            previous_end: None,
         }
     }
 
-    /// It is pending no more. If it was over before, it is again.
-    fn recede(&mut self) -> bool {
-        let Some(Before { since, fired, at }) = self.before.take() else { return false };
+    /// It is pending no more. If it was over previous_end, it is again.
+    fn restore_end(&mut self) -> bool {
+        let Some(PreviousEnd { since, fired, at }) = self.previous_end.take() else { return false };
         (self.since, self.phase) = (since, Phase::Resolved { fired, at });
         true
     }
 
     /// Whether it explains what matters so much since `since`.
-    fn explains(&self, since: Millis, severity: Severity, now: Millis) -> bool {
+    fn inhibits(&self, since: Millis, severity: Severity, now: Millis) -> bool {
         let lasts = match self.phase {
             // It decides first.
             Phase::Pending => self.seen,
             Phase::Firing { .. } => true,
-            Phase::Resolved { at, .. } => now - at < LINGER,
+            Phase::Resolved { at, .. } => now - at < INHIBIT_LINGER,
         };
         // Who is told only of what matters more would hear of neither.
-        lasts && severity <= self.condition.severity && since <= self.began.saturating_add(EXPLAINS)
+        lasts && severity <= self.condition.severity && since <= self.began.saturating_add(INHIBIT_WINDOW)
     }
 
     fn state(&self) -> AlertState {
@@ -158,12 +158,12 @@ struct Flaps {
 
 /// All alerts of one instance.
 #[derive(Clone, Debug, Default)]
-pub struct Machine {
+pub struct AlertStates {
     alerts: BTreeMap<String, Alert>,
     flaps: BTreeMap<String, Flaps>,
 }
 
-impl Machine {
+impl AlertStates {
     /// The alerts by fingerprint.
     #[must_use]
     pub fn alerts(&self) -> &BTreeMap<String, Alert> {
@@ -184,24 +184,24 @@ impl Machine {
         }
         let unknown = Observation { unknown: observation.unknown, conditions: Vec::new() };
         for condition in observation.conditions {
-            self.see(condition, now);
+            self.record(condition, now);
         }
         self.alerts.retain(|fingerprint, alert| {
             alert.seen
                 || match &mut alert.phase {
-                    Phase::Pending => !unknown.knows(fingerprint) || keep(fingerprint) && alert.recede(),
+                    Phase::Pending => !unknown.knows(fingerprint) || keep(fingerprint) && alert.restore_end(),
                     Phase::Firing { clear, .. } => {
                         *clear = unknown.knows(fingerprint).then(|| clear.unwrap_or(now));
                         true
                     }
-                    Phase::Resolved { at, .. } => now - *at < SHOWN || keep(fingerprint),
+                    Phase::Resolved { at, .. } => now - *at < RESOLVED_RETENTION || keep(fingerprint),
                 }
         });
         self.advance(rules, now);
-        self.judge(silences, now);
+        self.inhibit(silences, now);
     }
 
-    fn see(&mut self, condition: Condition, now: Millis) {
+    fn record(&mut self, condition: Condition, now: Millis) {
         if let Some(alert) = self.alerts.get_mut(&condition.fingerprint)
             && !matches!(alert.phase, Phase::Resolved { .. })
         {
@@ -211,7 +211,7 @@ impl Machine {
                 alert.began = now;
             }
             if condition.severity > alert.condition.severity {
-                alert.matters = now;
+                alert.severity_since = now;
             }
             alert.seen = true;
             alert.causes.extend(condition.causes.iter().cloned());
@@ -219,32 +219,32 @@ impl Machine {
             return;
         }
         let fingerprint = condition.fingerprint.clone();
-        let before = self.alerts.get(&fingerprint).and_then(|alert| match alert.phase {
-            Phase::Resolved { fired, at } => Some(Before { since: alert.since, fired, at }),
+        let previous_end = self.alerts.get(&fingerprint).and_then(|alert| match alert.phase {
+            Phase::Resolved { fired, at } => Some(PreviousEnd { since: alert.since, fired, at }),
             Phase::Pending | Phase::Firing { .. } => None,
         });
-        let alert = Alert { seen: true, before, ..Alert::new(condition, Phase::Pending, now) };
+        let alert = Alert { seen: true, previous_end, ..Alert::new(condition, Phase::Pending, now) };
         self.alerts.insert(fingerprint, alert);
     }
 
     fn advance(&mut self, rules: &Rules, now: Millis) {
         for (fingerprint, alert) in &mut self.alerts {
-            let patience = rules.of(alert.condition.rule).patience;
+            let timing = rules.of(alert.condition.rule).timing;
             match alert.phase {
                 Phase::Pending => {
-                    let wait = millis(patience.wait).saturating_add(alert.condition.extra_wait);
+                    let wait = millis(timing.wait).saturating_add(alert.condition.extra_wait);
                     if alert.seen && now - alert.since >= wait {
                         alert.phase = Phase::Firing { at: now, clear: None };
-                        alert.before = None;
+                        alert.previous_end = None;
                         let flaps = self.flaps.entry(fingerprint.clone()).or_default();
-                        let is_back = flaps.resolved > 0 && now - flaps.resolved < FLAP;
+                        let is_back = flaps.resolved > 0 && now - flaps.resolved < FLAP_WINDOW;
                         flaps.times = if is_back { flaps.times + 1 } else { 0 };
                     }
                 }
                 Phase::Firing { at: fired, clear: Some(clear) } => {
                     let flaps = self.flaps.entry(fingerprint.clone()).or_default();
-                    let least = millis(patience.resolve_after);
-                    let wait = least.saturating_mul(1 << flaps.times.min(20)).min(CALM).max(least);
+                    let least = millis(timing.resolve_after);
+                    let wait = least.saturating_mul(1 << flaps.times.min(20)).min(MAX_RESOLVE_AFTER).max(least);
                     if now - clear >= wait {
                         alert.phase = Phase::Resolved { fired, at: now };
                         flaps.resolved = now;
@@ -254,18 +254,18 @@ impl Machine {
             }
         }
         let alerts = &self.alerts;
-        self.flaps.retain(|fingerprint, flaps| alerts.contains_key(fingerprint) || now - flaps.resolved < FLAP);
+        self.flaps.retain(|fingerprint, flaps| alerts.contains_key(fingerprint) || now - flaps.resolved < FLAP_WINDOW);
     }
 
     /// Who needs to be told.
-    fn judge(&mut self, silences: &[Silence], now: Millis) {
+    fn inhibit(&mut self, silences: &[Silence], now: Millis) {
         // One that fires says more than one that may yet.
         let is_firing =
             |cause: &&String| self.alerts.get(*cause).is_some_and(|cause| matches!(cause.phase, Phase::Firing { .. }));
         let explanation = |alert: &Alert| {
             let explains = |cause: &&String| {
                 let cause = self.alerts.get(*cause);
-                cause.is_some_and(|cause| cause.explains(alert.matters, alert.condition.severity, now))
+                cause.is_some_and(|cause| cause.inhibits(alert.severity_since, alert.condition.severity, now))
             };
             let mut explaining = alert.causes.iter().filter(explains);
             explaining.clone().find(is_firing).or_else(|| explaining.next()).cloned()
@@ -284,12 +284,12 @@ impl Machine {
         let adopted = Alert::new(condition, Phase::Firing { at: since, clear: None }, since);
         match self.alerts.get_mut(&fingerprint) {
             None => drop(self.alerts.insert(fingerprint, adopted)),
-            // It has been told already, so it needs no more patience.
+            // It has been told already, so it needs no more timing.
             Some(alert) if alert.phase == Phase::Pending => {
                 alert.phase = adopted.phase;
                 alert.since = alert.since.min(since);
                 alert.began = alert.began.min(since);
-                alert.before = None;
+                alert.previous_end = None;
             }
             Some(_) => {}
         }

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::{
     channel::{Http, secrets},
     metrics::{Metrics, Outcome},
-    position::rank,
+    position::position,
     rules::is_stale,
     settings::Heartbeat,
     time,
@@ -61,7 +61,7 @@ pub(super) async fn run(
 fn is_mine(states: &watch::Receiver<Arc<ClusterState>>) -> bool {
     let cluster = states.borrow();
     let now = time::now();
-    !is_stale(&cluster, now) && rank(&cluster, now) == 0
+    !is_stale(&cluster, now) && position(&cluster, now) == 0
 }
 
 async fn beat(heartbeat: &Heartbeat, http: &Http) -> Result<(), String> {
@@ -69,7 +69,7 @@ async fn beat(heartbeat: &Heartbeat, http: &Http) -> Result<(), String> {
     let hidden = secrets(url);
     let sending = Http::send(http.ping(url, heartbeat.post), url, &hidden);
     match timeout(heartbeat.timeout, sending).await {
-        Ok(sent) => sent.map_err(|trouble| trouble.error),
+        Ok(sent) => sent.map_err(|error| error.error),
         Err(_) => Err(format!("no answer within {}", humantime::format_duration(heartbeat.timeout))),
     }
 }

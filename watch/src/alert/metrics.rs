@@ -12,7 +12,7 @@ pub struct Metrics {
     notifications: Family<Sent, Counter>,
     alerts: Family<InState, Gauge>,
     heartbeats: Family<Beat, Counter>,
-    ledger: Family<Beat, Counter>,
+    log: Family<Beat, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,7 +47,7 @@ impl Metrics {
         registry.register("alert_notifications", "Messages by channel, and what came of each attempt", notifications);
         registry.register("alerts", "Alerts by state, as this instance sees them", self.alerts.clone());
         registry.register("alert_heartbeats", "Heartbeats, and what came of each", self.heartbeats.clone());
-        registry.register("alert_ledger_uses", "Uses of the ledger, and what came of each", self.ledger.clone());
+        registry.register("alert_ledger_uses", "Uses of the ledger, and what came of each", self.log.clone());
     }
 
     pub(super) fn notification(&self, channel: &str, outcome: Outcome) {
@@ -58,8 +58,8 @@ impl Metrics {
         self.heartbeats.get_or_create(&Beat { outcome }).inc();
     }
 
-    pub(super) fn ledger(&self, outcome: Outcome) {
-        self.ledger.get_or_create(&Beat { outcome }).inc();
+    pub(super) fn log(&self, outcome: Outcome) {
+        self.log.get_or_create(&Beat { outcome }).inc();
     }
 
     pub(super) fn alerts(&self, state: &'static str, count: usize) {

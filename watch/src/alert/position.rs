@@ -8,7 +8,7 @@ use crate::{
 /// How many instances come before this one: none before the leader's, then in the order of the nodes' ids.
 /// An engine that does not answer cannot say who leads; then only the order counts.
 #[must_use]
-pub fn rank(cluster: &ClusterState, now: Millis) -> u32 {
+pub fn position(cluster: &ClusterState, now: Millis) -> u32 {
     let source = &cluster.source;
     let is_known = !is_stale(cluster, now);
     if is_known && source.leader {
@@ -42,11 +42,11 @@ mod tests {
 
     #[test]
     fn the_leader_comes_first_and_the_others_by_their_ids() {
-        let ranks =
-            |leader, unreachable: &[&str]| ["a", "b", "c"].map(|me| rank(&cluster(me, leader, unreachable), 1000));
-        assert_eq!(ranks(Some("b"), &[]), [1, 0, 2]);
-        assert_eq!(ranks(Some("c"), &["a"])[1..], [1, 0]);
-        assert_eq!(ranks(None, &[]), [0, 1, 2]);
+        let positions =
+            |leader, unreachable: &[&str]| ["a", "b", "c"].map(|me| position(&cluster(me, leader, unreachable), 1000));
+        assert_eq!(positions(Some("b"), &[]), [1, 0, 2]);
+        assert_eq!(positions(Some("c"), &["a"])[1..], [1, 0]);
+        assert_eq!(positions(None, &[]), [0, 1, 2]);
     }
 
     #[test]
@@ -54,7 +54,7 @@ mod tests {
         for me in ["a", "b", "c"] {
             let mut cluster = cluster(me, Some("c"), &[]);
             cluster.source.error = Some("no quorum".into());
-            assert_eq!(rank(&cluster, 1000), u32::from(me.as_bytes()[0] - b'a'));
+            assert_eq!(position(&cluster, 1000), u32::from(me.as_bytes()[0] - b'a'));
         }
     }
 }

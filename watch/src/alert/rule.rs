@@ -78,7 +78,7 @@ impl Rule {
 
     /// When it holds, in one sentence.
     #[must_use]
-    pub fn meaning(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::QuorumLost => "Too few managers are reachable: nothing in the swarm can be changed",
             Self::NodeDown => "The swarm does not hear a node any more",
@@ -101,7 +101,7 @@ impl Rule {
 
     /// How much it matters, unless the file says otherwise.
     #[must_use]
-    pub fn matters(self) -> &'static str {
+    pub fn default_severity(self) -> &'static str {
         match self {
             Self::NodeDown => "critical; warning if it is drained",
             Self::EdgeDown => "warning; critical if none answers",
@@ -116,9 +116,9 @@ impl Rule {
         }
     }
 
-    /// The patience it begins with.
+    /// The timing it begins with.
     #[must_use]
-    pub fn patience(self) -> Patience {
+    pub fn timing(self) -> Timing {
         let (wait, resolve_after) = match self {
             // The swarm itself takes some 15 s to call a node down, and half a minute is promised.
             Self::NodeDown => (3, 10),
@@ -140,7 +140,7 @@ impl Rule {
             Self::PictureStale => (30, 10),
             Self::ChannelFailing => (0, 30),
         };
-        Patience { wait: Duration::from_secs(wait), resolve_after: Duration::from_secs(resolve_after) }
+        Timing { wait: Duration::from_secs(wait), resolve_after: Duration::from_secs(resolve_after) }
     }
 }
 
@@ -152,7 +152,7 @@ impl fmt::Display for Rule {
 
 /// How long things have to be so before they count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timing {
     /// Wrong for so long before it is told; `for` in the file.
     pub wait: Duration,
     /// Right again for so long before it is over.
@@ -167,7 +167,7 @@ pub struct Setting {
     /// How much it matters; `None` leaves it to the rule.
     pub severity: Option<Severity>,
     /// How patient it is.
-    pub patience: Patience,
+    pub timing: Timing,
 }
 
 /// All rules as they are configured.
@@ -178,9 +178,9 @@ pub struct Rules {
     /// What counts as a crash loop.
     pub crash_loop: CrashLoop,
     /// Time left of a certificate.
-    pub certificate: Levels<Duration>,
+    pub certificate: Thresholds<Duration>,
     /// Free share of a disk.
-    pub disk: Levels<f64>,
+    pub disk: Thresholds<f64>,
     /// For how long a roll-back that is over is worth telling.
     pub rollback_recent: Duration,
 }
@@ -196,7 +196,7 @@ pub struct CrashLoop {
 
 /// From where on something matters, and matters much.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Levels<T> {
+pub struct Thresholds<T> {
     /// Below it is a warning.
     pub warning: T,
     /// Below it is critical.
@@ -208,10 +208,10 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            settings: Rule::ALL.map(|rule| Setting { enabled: true, severity: None, patience: rule.patience() }),
+            settings: Rule::ALL.map(|rule| Setting { enabled: true, severity: None, timing: rule.timing() }),
             crash_loop: CrashLoop { restarts: 3, window: Duration::from_secs(10 * 60) },
-            certificate: Levels { warning: 14 * DAY, critical: 3 * DAY },
-            disk: Levels { warning: 0.10, critical: 0.05 },
+            certificate: Thresholds { warning: 14 * DAY, critical: 3 * DAY },
+            disk: Thresholds { warning: 0.10, critical: 0.05 },
             rollback_recent: Duration::from_secs(60 * 60),
         }
     }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::{
     channel::senders,
     condition::Subject,
-    notifier::{Item, Kind, Notice},
+    notifier::{Item, Kind, Notification},
     settings::Settings,
     time,
 };
@@ -59,16 +59,16 @@ pub async fn test(settings: &Settings) -> Result<Report, String> {
             ended: None,
             thread: None,
         };
-        let notice = Notice {
+        let notification = Notification {
             id: format!("test.{:x}.{:08x}", now, fastrand::u32(..)),
-            line: sender.name().to_owned(),
+            receiver: sender.name().to_owned(),
             kind: Kind::Firing,
             rule: "watch_test",
             items: vec![item],
             silent: false,
             failures: 0,
         };
-        (sender.name().to_owned(), sender.send(&notice).await.map_err(|failure| failure.error))
+        (sender.name().to_owned(), sender.send(&notification).await.map_err(|failure| failure.error))
     });
     Ok(Report { outcomes: join_all(sending).await })
 }

@@ -9,9 +9,9 @@ fn condition(rule: Rule, what: &str) -> Condition {
     Condition::new(rule, what, Severity::Critical, "wrong")
 }
 
-/// A machine whose time goes on second by second.
+/// A states whose time goes on second by second.
 struct Run {
-    machine: Machine,
+    states: AlertStates,
     rules: Rules,
     now: Millis,
 }
@@ -19,9 +19,9 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let mut rules = Rules::default();
-        rules.of_mut(Rule::NodeDown).patience.wait = Duration::from_secs(3);
-        rules.of_mut(Rule::NodeDown).patience.resolve_after = Duration::from_secs(10);
-        Self { machine: Machine::default(), rules, now: 1_000_000 }
+        rules.of_mut(Rule::NodeDown).timing.wait = Duration::from_secs(3);
+        rules.of_mut(Rule::NodeDown).timing.resolve_after = Duration::from_secs(10);
+        Self { states: AlertStates::default(), rules, now: 1_000_000 }
     }
 
     /// So many seconds of cluster states that show this.
@@ -32,16 +32,16 @@ impl Run {
                 conditions: conditions.to_vec(),
                 unknown: unknown.iter().map(ToString::to_string).collect(),
             };
-            self.machine.observe(observation, &self.rules, &[], self.now, |_| false);
+            self.states.observe(observation, &self.rules, &[], self.now, |_| false);
         }
     }
 
     fn phase(&self, fingerprint: &str) -> Option<Phase> {
-        self.machine.alerts().get(fingerprint).map(|alert| alert.phase)
+        self.states.alerts().get(fingerprint).map(|alert| alert.phase)
     }
 
     fn state(&self, fingerprint: &str) -> Option<AlertState> {
-        self.machine.alerts().get(fingerprint).map(Alert::state)
+        self.states.alerts().get(fingerprint).map(Alert::state)
     }
 }
 
@@ -67,7 +67,7 @@ fn what_is_right_for_a_while_is_over_and_shown_for_a_while() {
     assert_eq!(run.state(DOWN), Some(AlertState::Firing));
     run.show(&[], &[], 1);
     assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
-    run.show(&[], &[], SHOWN / SECOND - 1);
+    run.show(&[], &[], RESOLVED_RETENTION / SECOND - 1);
     assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
     run.show(&[], &[], 1);
     assert_eq!(run.state(DOWN), None);
@@ -111,7 +111,7 @@ fn what_comes_and_goes_becomes_one_alert() {
     // Twice it began and once it ended; then it was never right for long enough.
     assert!(changes <= 4, "{changes}");
     assert_eq!(run.state(DOWN), Some(AlertState::Firing));
-    run.show(&[], &[], CALM / SECOND);
+    run.show(&[], &[], MAX_RESOLVE_AFTER / SECOND);
     assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
 }
 
@@ -122,7 +122,7 @@ fn what_is_explained_is_inhibited_while_the_explanation_lasts_and_a_while_after(
     let mut below = condition(Rule::ServiceBelow, "s1");
     below.causes = vec![DOWN.to_owned()];
     run.show(&[below.clone(), down.clone()], &[], 1);
-    let inhibited = |run: &Run| run.machine.alerts()["service_below/s1"].inhibited_by.clone();
+    let inhibited = |run: &Run| run.states.alerts()["service_below/s1"].inhibited_by.clone();
     // A cause that is only pending decides first.
     assert_eq!(inhibited(&run).as_deref(), Some(DOWN));
     run.show(&[below.clone(), down], &[], 70);
@@ -131,7 +131,7 @@ fn what_is_explained_is_inhibited_while_the_explanation_lasts_and_a_while_after(
     below.causes.clear();
     run.show(&[below.clone()], &[], 11);
     assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
-    run.show(&[below.clone()], &[], LINGER / SECOND - 1);
+    run.show(&[below.clone()], &[], INHIBIT_LINGER / SECOND - 1);
     assert_eq!(inhibited(&run).as_deref(), Some(DOWN));
     run.show(&[below], &[], 1);
     assert_eq!(inhibited(&run), None);
@@ -141,26 +141,26 @@ fn what_is_explained_is_inhibited_while_the_explanation_lasts_and_a_while_after(
 #[test]
 fn what_another_instance_announced_goes_on_or_ends_here() {
     let mut run = Run::new();
-    run.machine.adopt(condition(Rule::NodeDown, "n1"), 5);
-    run.machine.adopt(condition(Rule::NodeDown, "n2"), 5);
+    run.states.adopt(condition(Rule::NodeDown, "n1"), 5);
+    run.states.adopt(condition(Rule::NodeDown, "n2"), 5);
     run.show(&[condition(Rule::NodeDown, "n2")], &[], 11);
     assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
     assert_eq!(run.phase("node_down/n2"), Some(Phase::Firing { at: 5, clear: None }));
     // What is pending here fires: it was told already.
     let mut run = Run::new();
     run.show(&[condition(Rule::NodeDown, "n1")], &[], 1);
-    run.machine.adopt(condition(Rule::NodeDown, "n1"), 5);
+    run.states.adopt(condition(Rule::NodeDown, "n1"), 5);
     assert_eq!(run.state(DOWN), Some(AlertState::Firing));
-    assert_eq!(run.machine.alerts()[DOWN].since, 5);
+    assert_eq!(run.states.alerts()[DOWN].since, 5);
 }
 
 #[test]
-fn an_alert_that_somebody_must_still_be_told_of_is_kept() {
+fn an_alert_that_somebody_must_still_be_told_of_is_configured() {
     let mut run = Run::new();
     run.show(&[condition(Rule::NodeDown, "n1")], &[], 4);
     run.show(&[], &[], 11);
-    run.now += 2 * SHOWN;
-    run.machine.observe(Observation::default(), &run.rules, &[], run.now, |fingerprint| fingerprint == DOWN);
+    run.now += 2 * RESOLVED_RETENTION;
+    run.states.observe(Observation::default(), &run.rules, &[], run.now, |fingerprint| fingerprint == DOWN);
     assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
 }
 
@@ -173,9 +173,9 @@ fn a_cause_explains_what_begins_soon_after_it_and_not_what_goes_wrong_hours_late
         below.causes = vec![DOWN.to_owned()];
         below
     };
-    let inhibited = |run: &Run, alert: &str| run.machine.alerts()[alert].inhibited_by.is_some();
+    let inhibited = |run: &Run, alert: &str| run.states.alerts()[alert].inhibited_by.is_some();
     run.show(std::slice::from_ref(&down), &[], 1);
-    run.show(std::slice::from_ref(&down), &[], EXPLAINS / SECOND - 1);
+    run.show(std::slice::from_ref(&down), &[], INHIBIT_WINDOW / SECOND - 1);
     run.show(&[down.clone(), below("soon")], &[], 1);
     run.show(&[down.clone(), below("soon"), below("late")], &[], 3600);
     assert!(inhibited(&run, "service_below/soon"));
@@ -201,7 +201,7 @@ fn a_cause_explains_nothing_that_matters_more_than_itself() {
     drained.severity = Severity::Warning;
     let mut below = condition(Rule::ServiceBelow, "s1");
     below.causes = vec![DOWN.to_owned()];
-    let inhibited = |run: &Run| run.machine.alerts()["service_below/s1"].inhibited_by.is_some();
+    let inhibited = |run: &Run| run.states.alerts()["service_below/s1"].inhibited_by.is_some();
     run.show(&[drained.clone(), below.clone()], &[], 70);
     assert!(!inhibited(&run));
     below.severity = Severity::Warning;
@@ -215,16 +215,16 @@ fn what_is_back_for_a_moment_before_its_end_was_told_is_over_again() {
     let down = [condition(Rule::NodeDown, "n1")];
     run.show(&down, &[], 4);
     run.show(&[], &[], 11);
-    let (over, since) = (run.phase(DOWN), run.machine.alerts()[DOWN].since);
+    let (over, since) = (run.phase(DOWN), run.states.alerts()[DOWN].since);
     assert!(matches!(over, Some(Phase::Resolved { .. })), "{over:?}");
     run.show(&down, &[], 1);
     assert_eq!(run.phase(DOWN), Some(Phase::Pending));
     let gone = |run: &mut Run, owed: bool| {
         run.now += SECOND;
-        run.machine.observe(Observation::default(), &run.rules, &[], run.now, |_| owed);
+        run.states.observe(Observation::default(), &run.rules, &[], run.now, |_| owed);
     };
     gone(&mut run, true);
-    assert_eq!((run.phase(DOWN), run.machine.alerts()[DOWN].since), (over, since));
+    assert_eq!((run.phase(DOWN), run.states.alerts()[DOWN].since), (over, since));
     run.show(&down, &[], 1);
     gone(&mut run, false);
     assert_eq!(run.phase(DOWN), None);

@@ -7,7 +7,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Po
 use rustls::pki_types::CertificateDer;
 
 use super::{
-    send_error::{Hint, Trouble},
+    send_error::{RetryHint, SendError},
     tls,
 };
 use crate::alert::{settings::Secret, text::clean};
@@ -50,20 +50,20 @@ impl Http {
     }
 
     /// Sends `request` to `url`. What is secret of it is in no error.
-    pub(in crate::alert) async fn send(request: RequestBuilder, url: &str, secrets: &[&str]) -> Result<(), Trouble> {
+    pub(in crate::alert) async fn send(request: RequestBuilder, url: &str, secrets: &[&str]) -> Result<(), SendError> {
         let host = url.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
         let host = host.unwrap_or_else(|| "the server".to_owned());
         match request.send().await {
             Ok(response) => answered(&host, response, secrets).await,
             Err(error) => {
                 let error = format!("{host}: {}", causes(&error.without_url()));
-                Err(Trouble::passing(clean(&redacted(&error, secrets), 300)))
+                Err(SendError::transient(clean(&redacted(&error, secrets), 300)))
             }
         }
     }
 }
 
-async fn answered(host: &str, response: Response, secrets: &[&str]) -> Result<(), Trouble> {
+async fn answered(host: &str, response: Response, secrets: &[&str]) -> Result<(), SendError> {
     let status = response.status();
     if status.is_success() {
         return Ok(());
@@ -75,9 +75,9 @@ async fn answered(host: &str, response: Response, secrets: &[&str]) -> Result<()
     let error = format!("{host} answered {status}{}{body}", if body.is_empty() { "" } else { ": " });
     let passes = status.is_server_error()
         || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
-    let hint = if passes { Hint::Again(asked) } else { Hint::Hopeless };
+    let hint = if passes { RetryHint::Again(asked) } else { RetryHint::Permanent };
     let error = if status.is_redirection() { format!("{error}, and redirects are not followed") } else { error };
-    Err(Trouble { error, hint })
+    Err(SendError { error, hint })
 }
 
 /// The beginning of an answer's body.

@@ -17,10 +17,10 @@ use lettre::{
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 
-use super::{http::reason, recipients::to_each, send_error::Trouble};
+use super::{http::reason, recipients::to_each, send_error::SendError};
 use crate::{
     alert::{
-        notifier::{Kind, Notice},
+        notifier::{Kind, Notification},
         settings::{Mail, MailTls},
         text::{self, Context},
     },
@@ -35,7 +35,7 @@ pub(super) struct Mailer {
 
 impl Mailer {
     pub(super) fn new(mail: &Mail, authorities: &[CertificateDer<'static>], timeout: Duration) -> Result<Self, String> {
-        let told = |error: Error| format!("mail: {}", reason(&error));
+        let failed = |error: Error| format!("mail: {}", reason(&error));
         let parameters = || {
             let mut parameters = TlsParameters::builder(mail.host.clone());
             for authority in authorities {
@@ -44,8 +44,8 @@ impl Mailer {
             parameters.build_rustls()
         };
         let tls = match mail.tls {
-            MailTls::Starttls => Tls::Required(parameters().map_err(told)?),
-            MailTls::Tls => Tls::Wrapper(parameters().map_err(told)?),
+            MailTls::Starttls => Tls::Required(parameters().map_err(failed)?),
+            MailTls::Tls => Tls::Wrapper(parameters().map_err(failed)?),
             MailTls::None => Tls::None,
         };
         // Dangerous only without TLS, which has to be asked for.
@@ -66,39 +66,44 @@ impl Mailer {
         &self,
         mail: &Mail,
         context: &Context,
-        notice: &Notice,
+        notification: &Notification,
         now: Millis,
         end: Instant,
-    ) -> Result<(), Trouble> {
-        let message = message(mail, context, notice, now)?;
+    ) -> Result<(), SendError> {
+        let message = message(mail, context, notification, now)?;
         match timeout_at(end, self.transport.send(message.clone())).await {
-            Err(_) => return Err(Trouble::late()),
+            Err(_) => return Err(SendError::timed_out()),
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) if error.is_permanent() && mail.to.len() > 1 => {}
-            Ok(Err(error)) => return Err(trouble(mail, &error)),
+            Ok(Err(error)) => return Err(send_error(mail, &error)),
         }
         let bytes = message.formatted();
         to_each(&mail.to, end, |to| {
             let envelope = Envelope::new(Some(mail.from.email.clone()), vec![to.email.clone()]);
             let bytes = &bytes;
             async move {
-                let envelope = envelope.map_err(|error| Trouble::lasting(error.to_string()))?;
+                let envelope = envelope.map_err(|error| SendError::permanent(error.to_string()))?;
                 let sent = self.transport.send_raw(&envelope, bytes).await;
-                sent.map(drop).map_err(|error| trouble(mail, &error))
+                sent.map(drop).map_err(|error| send_error(mail, &error))
             }
         })
         .await
     }
 }
 
-fn trouble(mail: &Mail, error: &Error) -> Trouble {
+fn send_error(mail: &Mail, error: &Error) -> SendError {
     let text = format!("{}:{}: {}", mail.host, mail.port, reason(error));
     // What a server refuses for good, or cannot do.
-    if error.is_permanent() || error.is_client() { Trouble::lasting(text) } else { Trouble::passing(text) }
+    if error.is_permanent() || error.is_client() { SendError::permanent(text) } else { SendError::transient(text) }
 }
 
 /// The message as it is sent.
-pub(super) fn message(mail: &Mail, context: &Context, notice: &Notice, now: Millis) -> Result<Message, Trouble> {
+pub(super) fn message(
+    mail: &Mail,
+    context: &Context,
+    notification: &Notification,
+    now: Millis,
+) -> Result<Message, SendError> {
     let domain = mail.from.email.domain();
     let id = |id: &str| format!("<{id}@{domain}>");
     let mut message = Message::builder().from(mail.from.clone());
@@ -106,22 +111,22 @@ pub(super) fn message(mail: &Mail, context: &Context, notice: &Notice, now: Mill
         message = message.to(to.clone());
     }
     message = message
-        .subject(text::subject(&mail.subject_prefix, notice))
-        .message_id(Some(id(&notice.id)))
+        .subject(text::subject(&mail.subject_prefix, notification))
+        .message_id(Some(id(&notification.id)))
         // RFC 3834: no out-of-office replies.
         .raw_header(field("Auto-Submitted", "auto-generated"));
     // An end, or a repetition, answers the beginning.
-    let threads: Vec<_> = notice.threads().into_iter().map(id).collect();
+    let threads: Vec<_> = notification.threads().into_iter().map(id).collect();
     if let Some(first) = threads.first() {
         message = message.in_reply_to(first.clone()).references(threads.join(" "));
     }
-    if notice.kind == Kind::Firing && notice.severity() == crate::cluster_state::Severity::Critical {
+    if notification.kind == Kind::Firing && notification.severity() == crate::cluster_state::Severity::Critical {
         message = message.raw_header(field("Importance", "high"));
     }
     message
         .header(ContentType::TEXT_PLAIN)
-        .body(text::body(context, notice, now))
-        .map_err(|error| Trouble::lasting(error.to_string()))
+        .body(text::body(context, notification, now))
+        .map_err(|error| SendError::permanent(error.to_string()))
 }
 
 fn field(name: &'static str, value: &str) -> HeaderValue {

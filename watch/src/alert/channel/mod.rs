@@ -1,5 +1,5 @@
 //! What carries messages: mail, SMS, webhooks. Each attempt is bounded, and says what would help against its
-//! failure; the desk decides whether and when to try again.
+//! failure; the notifier decides whether and when to try again.
 //!
 //! Of several recipients each has a bound of its own, within that of the whole: one who cannot be reached must
 //! not hide that the others have the message, or they would get it again and again.
@@ -23,10 +23,10 @@ pub use self::http::Http;
 pub(super) use self::http::secrets;
 use self::{
     recipients::until,
-    send_error::{Hint, Trouble},
+    send_error::{RetryHint, SendError},
 };
 use super::{
-    notifier::{Failure, Notice, Retry},
+    notifier::{Failure, Notification, Retry},
     settings::{Channel, Kind, Settings},
     text::Context,
     time,
@@ -44,11 +44,11 @@ const ASKED: Duration = Duration::from_secs(60 * 60);
 pub struct Sender {
     channel: Channel,
     context: Context,
-    way: Way,
+    transport: Transport,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Transport {
     Mail(Box<mail::Mailer>),
     Sms(Http),
     Webhook(Http),
@@ -64,14 +64,14 @@ pub type Senders = BTreeMap<String, Arc<Sender>>;
 pub fn senders(settings: &Settings) -> Result<Senders, String> {
     let http = Http::new(&settings.general.authorities)?;
     let sender = |channel: &Channel| {
-        let way = match &channel.kind {
+        let transport = match &channel.kind {
             Kind::Mail(mail) => {
-                Way::Mail(Box::new(mail::Mailer::new(mail, &settings.general.authorities, channel.timeout)?))
+                Transport::Mail(Box::new(mail::Mailer::new(mail, &settings.general.authorities, channel.timeout)?))
             }
-            Kind::Sms(_) => Way::Sms(http.clone()),
-            Kind::Webhook(_) => Way::Webhook(http.clone()),
+            Kind::Sms(_) => Transport::Sms(http.clone()),
+            Kind::Webhook(_) => Transport::Webhook(http.clone()),
         };
-        let sender = Sender { channel: channel.clone(), context: (&settings.general).into(), way };
+        let sender = Sender { channel: channel.clone(), context: (&settings.general).into(), transport };
         Ok((channel.name.clone(), Arc::new(sender)))
     };
     settings.channels.iter().map(sender).collect()
@@ -88,25 +88,27 @@ impl Sender {
     ///
     /// # Errors
     /// It was not sent, or not to all, or nobody knows.
-    pub async fn send(&self, notice: &Notice) -> Result<(), Failure> {
+    pub async fn send(&self, notification: &Notification) -> Result<(), Failure> {
         let end = Instant::now() + self.channel.timeout;
-        self.try_send(notice, time::now(), end).await.map_err(|trouble| Failure {
-            retry: match trouble.hint {
-                Hint::Again(asked) => Retry::After(pause(notice.failures, fastrand::f64(), asked)),
-                Hint::Hopeless => Retry::Hopeless,
-                Hint::Partial => Retry::Partial,
+        self.try_send(notification, time::now(), end).await.map_err(|error| Failure {
+            retry: match error.hint {
+                RetryHint::Again(asked) => Retry::After(pause(notification.failures, fastrand::f64(), asked)),
+                RetryHint::Permanent => Retry::Permanent,
+                RetryHint::Partial => Retry::Partial,
             },
-            error: trouble.error,
+            error: error.error,
         })
     }
 
-    async fn try_send(&self, notice: &Notice, now: Millis, end: Instant) -> Result<(), Trouble> {
-        match (&self.way, &self.channel.kind) {
-            (Way::Mail(mailer), Kind::Mail(mail)) => mailer.send(mail, &self.context, notice, now, end).await,
-            (Way::Sms(http), Kind::Sms(sms)) => sms::send(http, sms, &self.context, notice, end).await,
-            (Way::Webhook(http), Kind::Webhook(webhook)) => {
+    async fn try_send(&self, notification: &Notification, now: Millis, end: Instant) -> Result<(), SendError> {
+        match (&self.transport, &self.channel.kind) {
+            (Transport::Mail(mailer), Kind::Mail(mail)) => {
+                mailer.send(mail, &self.context, notification, now, end).await
+            }
+            (Transport::Sms(http), Kind::Sms(sms)) => sms::send(http, sms, &self.context, notification, end).await,
+            (Transport::Webhook(http), Kind::Webhook(webhook)) => {
                 let repeat = time::millis(self.channel.repeat);
-                until(end, webhook::send(http, webhook, &self.context, notice, repeat, now)).await
+                until(end, webhook::send(http, webhook, &self.context, notification, repeat, now)).await
             }
             // They are made of each other.
             _ => Ok(()),

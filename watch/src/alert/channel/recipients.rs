@@ -5,18 +5,18 @@ use std::{future::Future, time::Duration};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::send_error::{Hint, Trouble};
+use super::send_error::{RetryHint, SendError};
 
 /// One attempt, which ends at `end` at the latest.
-pub(super) async fn until(end: Instant, attempt: impl Future<Output = Result<(), Trouble>>) -> Result<(), Trouble> {
-    timeout_at(end, attempt).await.unwrap_or_else(|_| Err(Trouble::late()))
+pub(super) async fn until(end: Instant, attempt: impl Future<Output = Result<(), SendError>>) -> Result<(), SendError> {
+    timeout_at(end, attempt).await.unwrap_or_else(|_| Err(SendError::timed_out()))
 }
 
 /// Sends to each of several, until `end` at the latest. Once some have it, only the others are tried again, and
 /// no more than once: what everybody gets twice helps nobody.
-pub(super) async fn to_each<T, F>(recipients: &[T], end: Instant, send: impl Fn(&T) -> F) -> Result<(), Trouble>
+pub(super) async fn to_each<T, F>(recipients: &[T], end: Instant, send: impl Fn(&T) -> F) -> Result<(), SendError>
 where
-    F: Future<Output = Result<(), Trouble>>,
+    F: Future<Output = Result<(), SendError>>,
 {
     const BREATH: Duration = Duration::from_secs(1);
     let left = || end.saturating_duration_since(Instant::now());
@@ -26,30 +26,30 @@ where
     let failed: Vec<_> = recipients.iter().zip(first).filter_map(|(to, result)| Some((to, result.err()?))).collect();
     if failed.len() == recipients.len() {
         // What may pass says more than what will not.
-        let worth = |trouble: &Trouble| matches!(trouble.hint, Hint::Again(_));
-        return match failed.into_iter().map(|(_, trouble)| trouble).max_by_key(worth) {
-            Some(trouble) => Err(trouble),
+        let worth = |error: &SendError| matches!(error.hint, RetryHint::Again(_));
+        return match failed.into_iter().map(|(_, error)| error).max_by_key(worth) {
+            Some(error) => Err(error),
             None => Ok(()),
         };
     }
-    if failed.iter().any(|(_, trouble)| trouble.hint != Hint::Hopeless) {
+    if failed.iter().any(|(_, error)| error.hint != RetryHint::Permanent) {
         sleep(BREATH.min(left() / 4)).await;
     }
-    let again = failed.into_iter().map(|(to, trouble)| {
-        let sending = (trouble.hint != Hint::Hopeless).then(|| send(to));
+    let again = failed.into_iter().map(|(to, error)| {
+        let sending = (error.hint != RetryHint::Permanent).then(|| send(to));
         async move {
             match sending {
                 Some(sending) => until(end, sending).await.err(),
-                None => Some(trouble),
+                None => Some(error),
             }
         }
     });
     let left: Vec<_> = join_all(again).await.into_iter().flatten().collect();
     match left.first() {
         None => Ok(()),
-        Some(trouble) => {
-            let error = format!("{} of {} did not get it: {}", left.len(), recipients.len(), trouble.error);
-            Err(Trouble { error, hint: Hint::Partial })
+        Some(error) => {
+            let error = format!("{} of {} did not get it: {}", left.len(), recipients.len(), error.error);
+            Err(SendError { error, hint: RetryHint::Partial })
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use tokio::time::Instant;
 
-use super::{http::Http, recipients::to_each, send_error::Trouble};
+use super::{http::Http, recipients::to_each, send_error::SendError};
 use crate::alert::{
-    notifier::Notice,
+    notifier::Notification,
     settings::Sms,
     text::{self, Context},
 };
@@ -13,10 +13,10 @@ pub(super) async fn send(
     http: &Http,
     sms: &Sms,
     context: &Context,
-    notice: &Notice,
+    notification: &Notification,
     end: Instant,
-) -> Result<(), Trouble> {
-    let text = text::sms(context, notice);
+) -> Result<(), SendError> {
+    let text = text::sms(context, notification);
     let base = sms.base.to_string();
     let url = format!("{}/2010-04-01/Accounts/{}/Messages.json", base.trim_end_matches('/'), sms.account);
     to_each(&sms.to, end, |to| {

@@ -18,7 +18,7 @@ fn pauses_grow_to_a_bound_and_differ() {
 }
 
 /// Sends to `a`, `b` and `c`, who fail so often and so.
-async fn send(fail: &[(&str, usize, Hint)]) -> (Result<(), Trouble>, Vec<String>) {
+async fn send(fail: &[(&str, usize, RetryHint)]) -> (Result<(), SendError>, Vec<String>) {
     let tries = Mutex::new(Vec::new());
     let end = Instant::now() + Duration::from_secs(10);
     let sent = to_each(&["a", "b", "c"], end, |to| {
@@ -26,7 +26,7 @@ async fn send(fail: &[(&str, usize, Hint)]) -> (Result<(), Trouble>, Vec<String>
         tries.lock().unwrap().push((*to).to_owned());
         let failing = fail.iter().find(|(who, times, _)| who == to && before < *times);
         let result = match failing {
-            Some((_, _, hint)) => Err(Trouble { error: format!("{to} failed"), hint: *hint }),
+            Some((_, _, hint)) => Err(SendError { error: format!("{to} failed"), hint: *hint }),
             None => Ok(()),
         };
         async move { result }
@@ -38,24 +38,24 @@ async fn send(fail: &[(&str, usize, Hint)]) -> (Result<(), Trouble>, Vec<String>
 #[tokio::test(start_paused = true)]
 async fn who_did_not_get_it_is_tried_again_and_nobody_else() {
     assert_eq!(send(&[]).await, (Ok(()), ["a", "b", "c"].map(Into::into).into()));
-    let again = Hint::Again(None);
+    let again = RetryHint::Again(None);
     assert_eq!(send(&[("b", 1, again)]).await, (Ok(()), ["a", "b", "c", "b"].map(Into::into).into()));
     let (sent, tries) = send(&[("b", 9, again)]).await;
-    assert_eq!(sent, Err(Trouble { error: "1 of 3 did not get it: b failed".into(), hint: Hint::Partial }));
+    assert_eq!(sent, Err(SendError { error: "1 of 3 did not get it: b failed".into(), hint: RetryHint::Partial }));
     assert_eq!(tries, ["a", "b", "c", "b"]);
-    let (sent, tries) = send(&[("b", 9, Hint::Hopeless), ("c", 1, again)]).await;
-    assert_eq!(sent.unwrap_err().hint, Hint::Partial);
+    let (sent, tries) = send(&[("b", 9, RetryHint::Permanent), ("c", 1, again)]).await;
+    assert_eq!(sent.unwrap_err().hint, RetryHint::Partial);
     assert_eq!(tries, ["a", "b", "c", "c"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_nobody_got_it_there_is_hope_as_long_as_one_has() {
-    let (hopeless, again) = (Hint::Hopeless, Hint::Again(Some(Duration::from_secs(7))));
-    let (sent, tries) = send(&[("a", 9, hopeless), ("b", 9, again), ("c", 9, hopeless)]).await;
-    assert_eq!(sent, Err(Trouble { error: "b failed".into(), hint: again }));
+    let (permanent, again) = (RetryHint::Permanent, RetryHint::Again(Some(Duration::from_secs(7))));
+    let (sent, tries) = send(&[("a", 9, permanent), ("b", 9, again), ("c", 9, permanent)]).await;
+    assert_eq!(sent, Err(SendError { error: "b failed".into(), hint: again }));
     assert_eq!(tries.len(), 3);
-    let (sent, _) = send(&[("a", 9, hopeless), ("b", 9, hopeless), ("c", 9, hopeless)]).await;
-    assert_eq!(sent.unwrap_err().hint, hopeless);
+    let (sent, _) = send(&[("a", 9, permanent), ("b", 9, permanent), ("c", 9, permanent)]).await;
+    assert_eq!(sent.unwrap_err().hint, permanent);
 }
 
 #[test]
@@ -78,9 +78,9 @@ async fn one_who_cannot_be_reached_in_time_does_not_hide_that_the_others_have_it
             let hangs = *to == "hangs";
             async move { if hangs { std::future::pending().await } else { Ok(()) } }
         });
-        let trouble = sent.await.unwrap_err();
-        assert_eq!(trouble.hint, Hint::Partial);
-        assert_eq!(trouble.error, "1 of 3 did not get it: not done in time");
+        let error = sent.await.unwrap_err();
+        assert_eq!(error.hint, RetryHint::Partial);
+        assert_eq!(error.error, "1 of 3 did not get it: not done in time");
         assert_eq!(tries.into_inner().unwrap(), ["a", "hangs", "c", "hangs"]);
         assert!(begun.elapsed() <= timeout + Duration::from_millis(1), "{:?}", begun.elapsed());
     }

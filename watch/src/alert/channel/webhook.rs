@@ -4,11 +4,11 @@ use http::Uri;
 
 use super::{
     http::{Http, field, secrets, words},
-    send_error::Trouble,
+    send_error::SendError,
 };
 use crate::{
     alert::{
-        notifier::Notice,
+        notifier::Notification,
         settings::{Format, Webhook},
         text::{self, Context},
     },
@@ -22,19 +22,21 @@ pub(super) async fn send(
     http: &Http,
     webhook: &Webhook,
     context: &Context,
-    notice: &Notice,
+    notification: &Notification,
     repeat: Millis,
     now: Millis,
-) -> Result<(), Trouble> {
+) -> Result<(), SendError> {
     let given = webhook.url.expose();
     let (url, body) = match webhook.format {
-        Format::Json => (given.to_owned(), text::document(context, notice, now)),
-        Format::Slack => (given.to_owned(), text::slack(context, notice, now)),
-        Format::Alertmanager => (alerts(given), text::alertmanager(context, notice, repeat, now)),
+        Format::Json => (given.to_owned(), text::document(context, notification, now)),
+        Format::Slack => (given.to_owned(), text::slack(context, notification, now)),
+        Format::Alertmanager => (alerts(given), text::alertmanager(context, notification, repeat, now)),
         Format::Ntfy => {
             let uri: Option<Uri> = given.parse().ok();
-            let post = uri.and_then(|uri| text::ntfy(context, notice, &uri, now));
-            post.ok_or_else(|| Trouble::lasting("the address has no topic at its end, as in https://ntfy.sh/topic"))?
+            let post = uri.and_then(|uri| text::ntfy(context, notification, &uri, now));
+            post.ok_or_else(|| {
+                SendError::permanent("the address has no topic at its end, as in https://ntfy.sh/topic")
+            })?
         }
     };
     let mut request = http.post(&url).json(&body);

@@ -1,4 +1,4 @@
-//! A keeper of the book for tests, which can be down and slow.
+//! A keeper of the log for tests, which can be down and slow.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,10 +7,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::store::{Answer, LedgerError, Snapshot, Store};
+use super::store::{Answer, LogError, Snapshot, Store};
 use crate::alert::time::millis;
 
-/// Keeps the book in memory. Its clock is an hour ahead.
+/// Keeps the log in memory. Its clock is an hour ahead.
 #[derive(Debug)]
 pub(in crate::alert) struct Memory {
     kept: Mutex<Kept>,
@@ -42,13 +42,13 @@ impl Memory {
         self.kept().delay = delay;
     }
 
-    async fn wait(&self) -> Result<(), LedgerError> {
+    async fn wait(&self) -> Result<(), LogError> {
         let (is_down, delay) = {
             let kept = self.kept();
             (kept.is_down, kept.delay)
         };
         tokio::time::sleep(delay).await;
-        if is_down { Err(LedgerError::Store("down".to_owned())) } else { Ok(()) }
+        if is_down { Err(LogError::Store("down".to_owned())) } else { Ok(()) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, future::Future, pin::Pin};
 use redis::aio::MultiplexedConnection;
 use tokio::sync::Mutex;
 
-use super::store::{Answer, LedgerError, Snapshot, Store};
+use super::store::{Answer, LogError, Snapshot, Store};
 use crate::cluster_state::Millis;
 
 /// The book's key. Names what changes when its shape does.
@@ -22,7 +22,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1
 ";
 
-type Connecting = Pin<Box<dyn Future<Output = Result<MultiplexedConnection, LedgerError>> + Send>>;
+type Connecting = Pin<Box<dyn Future<Output = Result<MultiplexedConnection, LogError>> + Send>>;
 
 /// Keeps the book in the Redis that a function connects to.
 pub struct RedisStore {
@@ -42,12 +42,12 @@ impl RedisStore {
     {
         let connect = move || -> Connecting {
             let connecting = connect();
-            Box::pin(async move { connecting.await.map_err(|error| LedgerError::Store(error.to_string())) })
+            Box::pin(async move { connecting.await.map_err(|error| LogError::Store(error.to_string())) })
         };
         Self { connect: Box::new(connect), connection: Mutex::new(None) }
     }
 
-    async fn connection(&self) -> Result<MultiplexedConnection, LedgerError> {
+    async fn connection(&self) -> Result<MultiplexedConnection, LogError> {
         // Taken out: if the caller gives up on it, the next one begins anew.
         match self.connection.lock().await.take() {
             Some(connection) => Ok(connection),
@@ -61,8 +61,8 @@ impl RedisStore {
     }
 }
 
-fn failed(error: &redis::RedisError) -> LedgerError {
-    LedgerError::Store(error.to_string())
+fn failed(error: &redis::RedisError) -> LogError {
+    LogError::Store(error.to_string())
 }
 
 impl Store for RedisStore {

@@ -5,15 +5,15 @@ use crate::{
     cluster_state::{Millis, Severity},
 };
 
-/// What a desk goes by.
+/// What a notifier goes by.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Orders {
+pub struct NotifierConfig {
     /// The rules.
     pub rules: Rules,
     /// The silences.
     pub silences: Vec<Silence>,
     /// The receivers, one for each channel.
-    pub lines: Vec<Line>,
+    pub receivers: Vec<Receiver>,
     /// How long to wait.
     pub delays: Delays,
 }
@@ -28,12 +28,12 @@ pub struct Delays {
     /// For each instance before this one, while the log is available.
     pub takeover: Millis,
     /// For each instance before this one, while it is not.
-    pub blind: Millis,
+    pub takeover_blind: Millis,
 }
 
 /// What is sent to one channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line {
+pub struct Receiver {
     /// The channel's name.
     pub name: String,
     /// The lowest severity to send.

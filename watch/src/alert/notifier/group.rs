@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     alert::{
         condition::Subject,
-        notification_log::{Ask, Book, Verdict, Want, Word},
+        notification_log::{Announcement, ClaimRequest, ClaimResult, NotificationLog, Status},
         rule::Rule,
     },
     cluster_state::{Millis, Severity},
@@ -18,62 +18,62 @@ pub enum Kind {
     Firing,
     /// They are over.
     Resolved,
-    /// They were wrong and are over, and nobody could be told before.
+    /// They were wrong and are over, and nobody could be entry before.
     Late,
 }
 
 impl Kind {
-    /// What stands in the ledger afterwards.
+    /// What stands in the log afterwards.
     #[must_use]
-    pub fn word(self) -> Word {
+    pub fn status(self) -> Status {
         match self {
-            Self::Firing => Word::Firing,
-            Self::Resolved | Self::Late => Word::Resolved,
+            Self::Firing => Status::Firing,
+            Self::Resolved | Self::Late => Status::Resolved,
         }
     }
 }
 
-/// Something to be claimed in the ledger.
+/// Something to be claimed in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
+pub struct AlertGroup {
     /// The channel's name.
-    pub line: String,
+    pub receiver: String,
     /// What is to be said.
     pub kind: Kind,
     /// The rule that all of it is about.
     pub rule: Rule,
     /// Of which alerts, with since when it is due to be said.
-    pub wants: Vec<(Want, Millis)>,
+    pub requests: Vec<(ClaimRequest, Millis)>,
 }
 
-impl Job {
-    /// Claims it in `book` for `owner`. In what was said before, `at` is how long ago that was.
-    pub fn claim(&self, owner: &str, book: &mut Book, lifetime: Millis, now: Millis) -> Vec<Verdict> {
-        let wants: Vec<_> = self.wants.iter().map(|(want, _)| want.clone()).collect();
-        let mut verdicts = book.claim(owner, &self.line, &wants, lifetime, now);
-        for verdict in &mut verdicts {
-            if let Verdict::Done(Some(told)) = verdict {
-                told.at = now - told.at;
+impl AlertGroup {
+    /// Claims it in `log` for `owner`. In what was said before, `at` is how long ago that was.
+    pub fn claim(&self, owner: &str, log: &mut NotificationLog, lifetime: Millis, now: Millis) -> Vec<ClaimResult> {
+        let requests: Vec<_> = self.requests.iter().map(|(request, _)| request.clone()).collect();
+        let mut results = log.claim(owner, &self.receiver, &requests, lifetime, now);
+        for result in &mut results {
+            if let ClaimResult::AlreadySent(Some(entry)) = result {
+                entry.at = now - entry.at;
             }
         }
-        verdicts
+        results
     }
 }
 
 /// A message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct Notification {
     /// Unique.
     pub id: String,
     /// The channel's name.
-    pub line: String,
+    pub receiver: String,
     /// What it says.
     pub kind: Kind,
     /// Name of the rule that found it.
     pub rule: &'static str,
     /// The alerts; at least one.
     pub items: Vec<Item>,
-    /// Only to be written down: the channel does not want to hear of it.
+    /// Only to be written down: the channel does not request to hear of it.
     pub silent: bool,
     /// So often in a row the channel has failed before.
     pub failures: u32,
@@ -98,7 +98,7 @@ pub struct Item {
     pub thread: Option<String>,
 }
 
-impl Notice {
+impl Notification {
     /// How much the worst of it matters.
     #[must_use]
     pub fn severity(&self) -> Severity {
@@ -130,16 +130,22 @@ pub enum Retry {
     /// Trying again, at the earliest after this time.
     After(Duration),
     /// Nothing but somebody who looks at it.
-    Hopeless,
+    Permanent,
     /// Nothing more needs to be sent: some have got it.
     Partial,
 }
 
-/// What is asked of the ledger to say this.
-pub(super) fn ask(kind: Kind, fired: Millis, severity: Severity, repeat: Option<Millis>, now: Millis) -> Ask {
+/// What is asked of the log to say this.
+pub(super) fn announcement(
+    kind: Kind,
+    fired: Millis,
+    severity: Severity,
+    repeat: Option<Millis>,
+    now: Millis,
+) -> Announcement {
     match kind {
-        Kind::Firing => Ask::Firing { age: now - fired, severity, repeat },
-        Kind::Late => Ask::Firing { age: now - fired, severity: Severity::Info, repeat: None },
-        Kind::Resolved => Ask::Resolved,
+        Kind::Firing => Announcement::Firing { age: now - fired, severity, repeat },
+        Kind::Late => Announcement::Firing { age: now - fired, severity: Severity::Info, repeat: None },
+        Kind::Resolved => Announcement::Resolved,
     }
 }

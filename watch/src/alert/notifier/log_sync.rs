@@ -1,7 +1,7 @@
 //! What an instance writes to the log, and reads from it, in one update.
 
 use crate::{
-    alert::notification_log::{Book, Told},
+    alert::notification_log::{LogEntry, NotificationLog},
     cluster_state::Millis,
 };
 
@@ -10,13 +10,13 @@ const HOLD: Millis = 20_000;
 
 /// What to write to the log. Notifications carry their age, since the log has its own clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Push {
+pub struct LogSync {
     /// The instance.
     pub(super) owner: String,
     /// Notifications that the log does not have yet: receiver, fingerprint, entry and age.
-    pub(super) told: Vec<(String, String, Told, Millis)>,
+    pub(super) unlogged: Vec<(String, String, LogEntry, Millis)>,
     /// Notifications that the log should have, but may have lost.
-    pub(super) known: Vec<(String, String, Told, Millis)>,
+    pub(super) logged: Vec<(String, String, LogEntry, Millis)>,
     /// Alerts that are being sent without a claim: receiver and fingerprint.
     pub(super) claimed: Vec<(String, String)>,
     /// Claims that are no longer needed.
@@ -27,25 +27,25 @@ pub struct Push {
     pub(super) at: Millis,
 }
 
-impl Push {
-    /// Writes to `book`, and returns what it has: receiver, fingerprint and entry, whose `at` is its age.
-    pub fn apply(&self, book: &mut Book, now: Millis) -> Vec<(String, String, Told)> {
-        for (channel, fingerprint, told, age) in &self.told {
-            book.record(&self.owner, channel, fingerprint, Told { at: now - age, ..told.clone() });
+impl LogSync {
+    /// Writes to `log`, and returns what it has: receiver, fingerprint and entry, whose `at` is its age.
+    pub fn apply(&self, log: &mut NotificationLog, now: Millis) -> Vec<(String, String, LogEntry)> {
+        for (receiver, fingerprint, entry, age) in &self.unlogged {
+            log.record(&self.owner, receiver, fingerprint, LogEntry { at: now - age, ..entry.clone() });
         }
-        for (channel, fingerprint, told, age) in &self.known {
-            book.remind(channel, fingerprint, Told { at: now - age, ..told.clone() });
+        for (receiver, fingerprint, entry, age) in &self.logged {
+            log.restore(receiver, fingerprint, LogEntry { at: now - age, ..entry.clone() });
         }
-        for (channel, fingerprint) in &self.claimed {
-            book.hold(&self.owner, channel, fingerprint, HOLD, now);
+        for (receiver, fingerprint) in &self.claimed {
+            log.claim_if_free(&self.owner, receiver, fingerprint, HOLD, now);
         }
-        for (channel, fingerprint) in &self.released {
-            book.release(&self.owner, channel, fingerprint);
+        for (receiver, fingerprint) in &self.released {
+            log.release(&self.owner, receiver, fingerprint);
         }
-        book.see(&self.owner, self.seen.iter().map(String::as_str), now);
-        let age = |told: &Told| Told { at: now - told.at, ..told.clone() };
-        book.told()
-            .map(|(channel, fingerprint, told)| (channel.to_owned(), fingerprint.to_owned(), age(told)))
+        log.record_seen(&self.owner, self.seen.iter().map(String::as_str), now);
+        let age = |entry: &LogEntry| LogEntry { at: now - entry.at, ..entry.clone() };
+        log.entries()
+            .map(|(receiver, fingerprint, entry)| (receiver.to_owned(), fingerprint.to_owned(), age(entry)))
             .collect()
     }
 }

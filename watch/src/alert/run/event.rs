@@ -1,4 +1,4 @@
-//! What the runner is told, and what it publishes.
+//! What the runner is entry, and what it publishes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use crate::{
     alert::{
         channel::{Http, Senders},
-        notification_log::{Told, Verdict},
-        notifier::{Failure, Job, Notice, Push},
+        notification_log::{ClaimResult, LogEntry},
+        notifier::{AlertGroup, Failure, LogSync, Notification},
         settings::Settings,
     },
     cluster_state::{Alert, Millis},
@@ -20,12 +20,12 @@ pub(super) type Clock = Box<dyn Fn() -> Millis + Send>;
 /// Alerts by fingerprint.
 pub type Alerts = Arc<BTreeMap<String, Alert>>;
 
-/// What the desk is told.
+/// What the notifier is entry.
 #[derive(Debug)]
 pub(super) enum Event {
-    Claimed(Job, Result<Vec<Verdict>, String>),
-    Sent(Notice, Result<(), Failure>),
-    Synced(Push, Result<Vec<(String, String, Told)>, String>),
+    Claimed(AlertGroup, Result<Vec<ClaimResult>, String>),
+    Sent(Notification, Result<(), Failure>),
+    Synced(LogSync, Result<Vec<(String, String, LogEntry)>, String>),
 }
 
 pub(super) enum Control {

@@ -1,4 +1,4 @@
-//! Asks the ledger, one thing after the other, and in the order in which it was wanted.
+//! Asks the log, one thing after the other, and in the order in which it was wanted.
 
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{info, warn};
@@ -7,40 +7,40 @@ use super::event::Event;
 use crate::{
     alert::{
         metrics::{Metrics, Outcome},
-        notification_log::{Ledger, Told, Verdict},
-        notifier::{Job, Push},
+        notification_log::{ClaimResult, LogEntry, SharedLog},
+        notifier::{AlertGroup, LogSync},
     },
     cluster_state::Millis,
 };
 
-/// Something to ask the ledger.
+/// Something to request the log.
 #[derive(Debug)]
-pub(super) enum Ask {
-    Claim { job: Job, lifetime: Millis },
-    Sync(Push),
+pub(super) enum LogRequest {
+    Claim { group: AlertGroup, lifetime: Millis },
+    Sync(LogSync),
 }
 
 /// Asks for as long as somebody wants to.
 pub(super) async fn run(
-    me: String,
-    ledger: Ledger,
-    mut asks: mpsc::UnboundedReceiver<(Ask, Instant)>,
+    instance: String,
+    log: SharedLog,
+    mut requests: mpsc::UnboundedReceiver<(LogRequest, Instant)>,
     events: mpsc::UnboundedSender<Event>,
     metrics: Metrics,
 ) {
     let mut failed: Option<Instant> = None;
     let mut is_away = false;
-    while let Some((ask, since)) = asks.recv().await {
+    while let Some((request, since)) = requests.recv().await {
         // What was waiting behind a failure has waited for long enough.
         let is_late = failed.is_some_and(|failed| failed > since);
-        let event = match ask {
-            Ask::Claim { job, lifetime } => {
-                let verdicts = claim(&me, &ledger, &job, lifetime, is_late).await;
-                Event::Claimed(job, verdicts)
+        let event = match request {
+            LogRequest::Claim { group, lifetime } => {
+                let results = claim(&instance, &log, &group, lifetime, is_late).await;
+                Event::Claimed(group, results)
             }
-            Ask::Sync(push) => {
-                let told = sync(&ledger, &push, is_late).await;
-                Event::Synced(push, told)
+            LogRequest::Sync(sync) => {
+                let entry = exchange(&log, &sync, is_late).await;
+                Event::Synced(sync, entry)
             }
         };
         let error = match &event {
@@ -50,19 +50,19 @@ pub(super) async fn run(
         };
         match error {
             None => {
-                metrics.ledger(Outcome::sent);
+                metrics.log(Outcome::sent);
                 failed = None;
                 if std::mem::take(&mut is_away) {
-                    info!("the ledger of alerts answers again");
+                    info!("the log of alerts answers again");
                 }
             }
             Some(error) => {
-                metrics.ledger(Outcome::failed);
+                metrics.log(Outcome::failed);
                 if !is_late {
                     failed = Some(Instant::now());
                 }
                 if !std::mem::replace(&mut is_away, true) {
-                    warn!(error, "the ledger of alerts cannot be used: instances may announce the same twice");
+                    warn!(error, "the log of alerts cannot be used: instances may announce the same twice");
                 }
             }
         }
@@ -72,17 +72,23 @@ pub(super) async fn run(
     }
 }
 
-async fn claim(me: &str, ledger: &Ledger, job: &Job, lifetime: Millis, is_late: bool) -> Result<Vec<Verdict>, String> {
+async fn claim(
+    instance: &str,
+    log: &SharedLog,
+    group: &AlertGroup,
+    lifetime: Millis,
+    is_late: bool,
+) -> Result<Vec<ClaimResult>, String> {
     if is_late {
         return Err("it did not answer a moment ago".to_owned());
     }
-    let claimed = ledger.update(|book, now| job.claim(me, book, lifetime, now)).await;
+    let claimed = log.update(|log, now| group.claim(instance, log, lifetime, now)).await;
     claimed.map_err(|error| error.to_string())
 }
 
-async fn sync(ledger: &Ledger, push: &Push, is_late: bool) -> Result<Vec<(String, String, Told)>, String> {
+async fn exchange(log: &SharedLog, sync: &LogSync, is_late: bool) -> Result<Vec<(String, String, LogEntry)>, String> {
     if is_late {
         return Err("it did not answer a moment ago".to_owned());
     }
-    ledger.update(|book, now| push.apply(book, now)).await.map_err(|error| error.to_string())
+    log.update(|log, now| sync.apply(log, now)).await.map_err(|error| error.to_string())
 }

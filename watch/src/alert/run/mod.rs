@@ -1,4 +1,4 @@
-//! Runs a desk: shows it cluster states, asks the ledger, sends what it says.
+//! Runs a notifier: shows it cluster states, requests the log, sends what it says.
 
 mod event;
 mod log_worker;
@@ -19,7 +19,7 @@ use self::{
 use super::{
     channel::{Http, senders},
     metrics::Metrics,
-    notification_log::{Ledger, Store},
+    notification_log::{SharedLog, Store},
     settings::Settings,
     time,
 };
@@ -58,7 +58,7 @@ fn start_with(
     let metrics = Metrics::default();
     let (shown, alerts) = watch::channel(Alerts::default());
     let (control, controls) = mpsc::unbounded_channel();
-    let runner = Runner::new(settings, senders, http, states, Ledger::new(store), metrics.clone(), shown, clock);
+    let runner = Runner::new(settings, senders, http, states, SharedLog::new(store), metrics.clone(), shown, clock);
     let task = tokio::spawn(runner.run(controls));
     Ok(Running { alerts, control, metrics, task })
 }

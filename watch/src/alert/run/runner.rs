@@ -1,4 +1,4 @@
-//! The loop around a desk.
+//! The loop around a notifier.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,15 +11,15 @@ use tracing::{info, warn};
 
 use super::{
     event::{Alerts, Clock, Control, Event},
-    log_worker::{self, Ask},
+    log_worker::{self, LogRequest},
 };
 use crate::{
     alert::{
         channel::{Http, Sender, Senders},
         heartbeat,
         metrics::{Metrics, Outcome},
-        notification_log::Ledger,
-        notifier::{Desk, Failure, Notice, Retry},
+        notification_log::SharedLog,
+        notifier::{Failure, Notification, Notifier, Retry},
         settings::Settings,
         time::{self, millis},
     },
@@ -37,10 +37,10 @@ const SLACK: Duration = Duration::from_secs(10);
 
 /// All that one instance needs to look after alerts.
 pub(super) struct Runner {
-    desk: Desk,
+    notifier: Notifier,
     senders: Senders,
     states: watch::Receiver<Arc<ClusterState>>,
-    asks: mpsc::UnboundedSender<(Ask, Instant)>,
+    requests: mpsc::UnboundedSender<(LogRequest, Instant)>,
     events: mpsc::UnboundedReceiver<Event>,
     events_to: mpsc::UnboundedSender<Event>,
     shown: watch::Sender<Alerts>,
@@ -65,23 +65,23 @@ impl Runner {
         senders: Senders,
         http: Http,
         states: watch::Receiver<Arc<ClusterState>>,
-        ledger: Ledger,
+        log: SharedLog,
         metrics: Metrics,
         shown: watch::Sender<Alerts>,
         clock: Clock,
     ) -> Self {
-        let me = format!("{:012x}", fastrand::u64(..1 << 48));
-        let desk = Desk::new(&me, settings.orders());
-        let desk = if ledger.is_kept() { desk } else { desk.without_ledger() };
-        let (asks, asked) = mpsc::unbounded_channel();
+        let instance = format!("{:012x}", fastrand::u64(..1 << 48));
+        let notifier = Notifier::new(&instance, settings.notifier_config());
+        let notifier = if log.is_configured() { notifier } else { notifier.without_log() };
+        let (requests, requested) = mpsc::unbounded_channel();
         let (events_to, events) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(log_worker::run(me.clone(), ledger, asked, events_to.clone(), metrics.clone()));
+        tasks.spawn(log_worker::run(instance.clone(), log, requested, events_to.clone(), metrics.clone()));
         let mut runner = Self {
-            desk,
+            notifier,
             senders,
             states,
-            asks,
+            requests,
             events,
             events_to,
             shown,
@@ -99,7 +99,7 @@ impl Runner {
         runner
     }
 
-    /// Goes by these settings in all but the desk.
+    /// Goes by these settings in all but the notifier.
     fn follow(&mut self, settings: Settings, http: Http) {
         let longest = settings.channels.iter().map(|channel| channel.timeout).max().unwrap_or_default();
         self.lifetime = millis(longest + SLACK);
@@ -121,13 +121,13 @@ impl Runner {
                 Some(event) = self.events.recv() => self.take(event),
                 control = controls.recv() => match control {
                     Some(Control::Reload(settings, senders, http)) => {
-                        self.desk.replace(settings.orders());
+                        self.notifier.replace(settings.notifier_config());
                         self.senders = senders;
                         self.follow(*settings, http);
                     }
                     Some(Control::Stop(done)) => {
                         self.finish().await;
-                        // Whoever asked may have gone.
+                        // Whoever requested may have gone.
                         done.send(()).unwrap_or(());
                         return;
                     }
@@ -143,14 +143,17 @@ impl Runner {
         if is_new || self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
             self.looked = Some(Instant::now());
             let cluster = self.states.borrow_and_update().clone();
-            self.desk.observe(&cluster, now);
+            self.notifier.observe(&cluster, now);
             self.show();
         }
-        for job in self.desk.next(now) {
-            self.ask(Ask::Claim { job, lifetime: self.lifetime });
+        for group in self.notifier.next(now) {
+            self.request(LogRequest::Claim { group, lifetime: self.lifetime });
         }
-        let pause = time::duration(self.desk.pause());
-        if self.desk.has_lines() && !self.is_syncing && self.synced.is_none_or(|synced| synced.elapsed() >= pause) {
+        let pause = time::duration(self.notifier.pause());
+        if self.notifier.has_receivers()
+            && !self.is_syncing
+            && self.synced.is_none_or(|synced| synced.elapsed() >= pause)
+        {
             self.sync(now);
         }
     }
@@ -158,17 +161,17 @@ impl Runner {
     fn sync(&mut self, now: Millis) {
         self.is_syncing = true;
         self.synced = Some(Instant::now());
-        self.ask(Ask::Sync(self.desk.push(now)));
+        self.request(LogRequest::Sync(self.notifier.log_sync(now)));
     }
 
-    fn ask(&self, ask: Ask) {
+    fn request(&self, request: LogRequest) {
         // The keeper ends with this.
-        drop(self.asks.send((ask, Instant::now())));
+        drop(self.requests.send((request, Instant::now())));
     }
 
     /// Publishes what the page shows.
     fn show(&self) {
-        let alerts = self.desk.alerts();
+        let alerts = self.notifier.alerts();
         let count = |state| alerts.values().filter(|alert| alert.state == state).count();
         self.metrics.alerts("pending", count(AlertState::Pending));
         self.metrics.alerts("firing", count(AlertState::Firing));
@@ -184,49 +187,49 @@ impl Runner {
     fn take(&mut self, event: Event) {
         let now = (self.clock)();
         match event {
-            Event::Claimed(job, verdicts) => {
-                if let Some(notice) = self.desk.claimed(&job, verdicts.map_err(drop), now) {
-                    self.send(notice);
+            Event::Claimed(group, results) => {
+                if let Some(notification) = self.notifier.claimed(&group, results.map_err(drop), now) {
+                    self.send(notification);
                 }
             }
-            Event::Sent(notice, outcome) => {
+            Event::Sent(notification, outcome) => {
                 self.sending = self.sending.saturating_sub(1);
-                self.sent(&notice, &outcome);
-                self.desk.sent(&notice, outcome, now);
+                self.sent(&notification, &outcome);
+                self.notifier.sent(&notification, outcome, now);
                 if !self.is_syncing {
                     self.sync(now);
                 }
             }
-            Event::Synced(push, told) => {
+            Event::Synced(sync, entry) => {
                 self.is_syncing = false;
-                self.desk.synced(&push, told.map_err(drop), now);
+                self.notifier.synced(&sync, entry.map_err(drop), now);
             }
         }
     }
 
-    fn send(&mut self, notice: Notice) {
+    fn send(&mut self, notification: Notification) {
         self.sending += 1;
-        let sender = self.senders.get(&notice.line).filter(|_| !notice.silent).cloned();
+        let sender = self.senders.get(&notification.receiver).filter(|_| !notification.silent).cloned();
         let events = self.events_to.clone();
         self.tasks.spawn(async move {
             let outcome = match sender {
-                Some(sender) => attempt(sender, notice.clone()).await,
+                Some(sender) => attempt(sender, notification.clone()).await,
                 None => Ok(()),
             };
             // Without a runner nobody wants to know.
-            drop(events.send(Event::Sent(notice, outcome)));
+            drop(events.send(Event::Sent(notification, outcome)));
         });
         while self.tasks.try_join_next().is_some() {}
     }
 
-    fn sent(&self, notice: &Notice, outcome: &Result<(), Failure>) {
-        if notice.silent {
+    fn sent(&self, notification: &Notification, outcome: &Result<(), Failure>) {
+        if notification.silent {
             return;
         }
-        let (channel, rule, alerts) = (&notice.line, notice.rule, notice.items.len());
+        let (channel, rule, alerts) = (&notification.receiver, notification.rule, notification.items.len());
         let what = match outcome {
             Ok(()) => {
-                info!(channel, rule, alerts, kind = ?notice.kind, id = notice.id, "a message was sent");
+                info!(channel, rule, alerts, kind = ?notification.kind, id = notification.id, "a message was sent");
                 Outcome::sent
             }
             Err(Failure { error, retry }) => {
@@ -251,7 +254,7 @@ impl Runner {
         loop {
             tokio::select! {
                 event = self.events.recv() => match event {
-                    Some(Event::Synced(..)) if !self.desk.is_ahead() => return,
+                    Some(Event::Synced(..)) if !self.notifier.is_ahead() => return,
                     Some(Event::Claimed(..)) => {}
                     Some(event) => self.take(event),
                     None => return,
@@ -263,8 +266,8 @@ impl Runner {
 }
 
 /// Sends in a task of its own, so that a bug there is a failure and not silence.
-async fn attempt(sender: Arc<Sender>, notice: Notice) -> Result<(), Failure> {
-    let sending = tokio::spawn(async move { sender.send(&notice).await });
+async fn attempt(sender: Arc<Sender>, notification: Notification) -> Result<(), Failure> {
+    let sending = tokio::spawn(async move { sender.send(&notification).await });
     sending
         .await
         .unwrap_or_else(|error| Err(Failure { error: error.to_string(), retry: Retry::After(Duration::from_secs(60)) }))

@@ -1,4 +1,4 @@
-//! The whole of it in a time of its own: real connections, a ledger in memory.
+//! The whole of it in a time of its own: real connections, a log in memory.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -14,7 +14,7 @@ use crate::{
     cluster_state::{AlertState, Millis, Node, NodeRole, NodeState, Source},
 };
 
-/// Takes messages and answers as it is told to.
+/// Takes messages and answers as it is entry to.
 #[derive(Clone)]
 struct Receiver {
     messages: Arc<Mutex<Vec<serde_json::Value>>>,
@@ -64,7 +64,7 @@ impl Receiver {
     }
 
     /// What was said, as `STATUS RULE`.
-    fn said(&self) -> Vec<String> {
+    fn received(&self) -> Vec<String> {
         let messages = self.messages.lock().unwrap();
         messages.iter().map(|m| format!("{} {}", m["status"].as_str().unwrap(), m["rule"].as_str().unwrap())).collect()
     }
@@ -89,7 +89,7 @@ fn state(node: &str, down: bool, now: Millis) -> Arc<ClusterState> {
     Arc::new(ClusterState { source, nodes, ..ClusterState::default() })
 }
 
-fn ledger() -> Arc<dyn Store> {
+fn log() -> Arc<dyn Store> {
     Arc::new(Memory::new())
 }
 
@@ -147,30 +147,30 @@ async fn breathe() {
 #[tokio::test(start_paused = true)]
 async fn three_instances_say_each_thing_once() {
     let receiver = Receiver::start().await;
-    let cluster = Cluster::start(&receiver.settings(), &ledger());
+    let cluster = Cluster::start(&receiver.settings(), &log());
     cluster.show(false, 5).await;
     cluster.show(true, 40).await;
-    assert_eq!(receiver.said(), ["firing node_down"]);
+    assert_eq!(receiver.received(), ["firing node_down"]);
     assert_eq!(cluster.running[2].alerts().borrow()["node_down/w"].state, AlertState::Firing);
     cluster.show(false, 60).await;
-    assert_eq!(receiver.said(), ["firing node_down", "resolved node_down"]);
+    assert_eq!(receiver.received(), ["firing node_down", "resolved node_down"]);
     cluster.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn while_the_ledger_is_away_the_leader_speaks_at_once_and_once_it_is_back_for_all() {
     let receiver = Receiver::start().await;
-    let ledger = Arc::new(Memory::new());
-    let cluster = Cluster::start(&receiver.settings(), &(ledger.clone() as Arc<dyn Store>));
+    let log = Arc::new(Memory::new());
+    let cluster = Cluster::start(&receiver.settings(), &(log.clone() as Arc<dyn Store>));
     cluster.show(false, 5).await;
     // It answers nothing, as after the loss of the master's node, and a failover takes its time.
-    ledger.delay(Duration::from_secs(60));
+    log.delay(Duration::from_secs(60));
     cluster.show(true, 10).await;
-    assert_eq!(receiver.said(), ["firing node_down"]);
-    ledger.delay(Duration::ZERO);
+    assert_eq!(receiver.received(), ["firing node_down"]);
+    log.delay(Duration::ZERO);
     cluster.show(true, 40).await;
-    assert_eq!(receiver.said(), ["firing node_down"]);
-    ledger.down(true);
+    assert_eq!(receiver.received(), ["firing node_down"]);
+    log.down(true);
     cluster.show(true, 1).await;
     cluster.stop().await;
 }
@@ -178,27 +178,27 @@ async fn while_the_ledger_is_away_the_leader_speaks_at_once_and_once_it_is_back_
 #[tokio::test(start_paused = true)]
 async fn others_speak_when_the_leader_does_not() {
     let receiver = Receiver::start().await;
-    let mut cluster = Cluster::start(&receiver.settings(), &ledger());
+    let mut cluster = Cluster::start(&receiver.settings(), &log());
     cluster.show(false, 5).await;
     cluster.running.remove(0).task.abort();
     cluster.show(true, 8).await;
-    assert_eq!(receiver.said(), [""; 0]);
+    assert_eq!(receiver.received(), [""; 0]);
     cluster.show(true, 10).await;
-    assert_eq!(receiver.said(), ["firing node_down"]);
+    assert_eq!(receiver.received(), ["firing node_down"]);
     cluster.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_an_instance_announced_that_is_gone_is_resolved_by_another() {
     let receiver = Receiver::start().await;
-    let store = ledger();
+    let store = log();
     let cluster = Cluster::start(&receiver.settings(), &store);
     cluster.show(true, 20).await;
     cluster.stop().await;
     // None of these has ever seen it.
     let cluster = Cluster::start(&receiver.settings(), &store);
     cluster.show(false, 60).await;
-    assert_eq!(receiver.said(), ["firing node_down", "resolved node_down"]);
+    assert_eq!(receiver.received(), ["firing node_down", "resolved node_down"]);
     cluster.stop().await;
 }
 
@@ -212,24 +212,24 @@ async fn a_message_that_was_not_taken_is_sent_again_and_the_failure_is_told_else
     );
     let settings = Settings::parse(std::path::Path::new("watch.toml"), &text).unwrap();
     *receiver.status.lock().unwrap() = 503;
-    let cluster = Cluster::start(&settings, &ledger());
+    let cluster = Cluster::start(&settings, &log());
     cluster.show(true, 30).await;
-    assert_eq!(receiver.said(), [""; 0]);
-    let said = other.said();
+    assert_eq!(receiver.received(), [""; 0]);
+    let said = other.received();
     assert_eq!(said[0], "firing node_down");
     assert!(said[1..].iter().all(|word| word == "firing channel_failing") && said.len() > 1, "{said:?}");
     let summary = other.messages.lock().unwrap()[1]["summary"].to_string();
     assert!(summary.contains("messages cannot be sent by first") && summary.contains("503"), "{summary}");
     *receiver.status.lock().unwrap() = 200;
     cluster.show(true, 60).await;
-    assert_eq!(receiver.said(), ["firing node_down"]);
+    assert_eq!(receiver.received(), ["firing node_down"]);
     cluster.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn new_settings_count_from_then_on() {
     let (receiver, other) = (Receiver::start().await, Receiver::start().await);
-    let cluster = Cluster::start(&receiver.settings(), &ledger());
+    let cluster = Cluster::start(&receiver.settings(), &log());
     cluster.show(true, 15).await;
     let mut settings = other.settings();
     settings.channels[0].name = "other".into();
@@ -237,9 +237,9 @@ async fn new_settings_count_from_then_on() {
         running.reload(settings.clone()).unwrap();
     }
     cluster.show(true, 15).await;
-    // A channel that was told nothing yet is told what is wrong.
-    assert_eq!((receiver.said().len(), other.said()), (1, vec!["firing node_down".to_owned()]));
+    // A channel that was entry nothing yet is entry what is wrong.
+    assert_eq!((receiver.received().len(), other.received()), (1, vec!["firing node_down".to_owned()]));
     cluster.show(false, 60).await;
-    assert_eq!((receiver.said().len(), other.said().len()), (1, 2));
+    assert_eq!((receiver.received().len(), other.received().len()), (1, 2));
     cluster.stop().await;
 }

@@ -21,7 +21,7 @@ pub use self::{
     secret::Secret,
 };
 use super::{
-    notifier::{Delays, Line, Orders},
+    notifier::{Delays, NotifierConfig, Receiver},
     rule::Rules,
     silence::Silence,
     time::millis,
@@ -202,24 +202,24 @@ pub struct Heartbeat {
 }
 
 impl Settings {
-    /// As a desk needs it.
+    /// As a notifier needs it.
     #[must_use]
-    pub fn orders(&self) -> Arc<Orders> {
-        let line = |channel: &Channel| Line {
+    pub fn notifier_config(&self) -> Arc<NotifierConfig> {
+        let receiver = |channel: &Channel| Receiver {
             name: channel.name.clone(),
             minimum: channel.severity,
             resolved: channel.resolved,
             repeat: millis(channel.repeat),
         };
-        Arc::new(Orders {
+        Arc::new(NotifierConfig {
             rules: self.rules.clone(),
             silences: self.silences.clone(),
-            lines: self.channels.iter().map(line).collect(),
+            receivers: self.channels.iter().map(receiver).collect(),
             delays: Delays {
                 group_wait: millis(self.general.group_wait),
                 group_interval: millis(self.general.group_interval),
                 takeover: millis(self.general.takeover),
-                blind: millis(self.general.takeover_blind),
+                takeover_blind: millis(self.general.takeover_blind),
             },
         })
     }

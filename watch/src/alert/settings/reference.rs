@@ -13,7 +13,7 @@ use super::{General, Settings, file};
 use crate::{
     alert::{
         condition::Subject,
-        notifier::{Item, Kind, Notice},
+        notifier::{Item, Kind, Notification},
         rule::{Rule, Rules},
         text::{Context, document},
     },
@@ -140,9 +140,10 @@ fn docs() -> String {
 fn the_table_of_rules_is_that_of_the_code() {
     let mut table = String::new();
     for rule in Rule::ALL {
-        let patience = rule.patience();
-        let (wait, over) = (written(patience.wait), written(patience.resolve_after));
-        writeln!(table, "| `{rule}` | {} | {} | {wait} | {over} |", rule.meaning(), rule.matters()).unwrap();
+        let timing = rule.timing();
+        let (wait, over) = (written(timing.wait), written(timing.resolve_after));
+        writeln!(table, "| `{rule}` | {} | {} | {wait} | {over} |", rule.description(), rule.default_severity())
+            .unwrap();
     }
     let docs = docs();
     let start = docs.find(RULES[0]).expect("there is a table of rules") + RULES[0].len();
@@ -196,9 +197,9 @@ fn the_json_is_that_of_the_code() {
         ended: None,
         thread: None,
     };
-    let notice = Notice {
+    let notification = Notification {
         id: "3f9c2a71b0de.19f1c2b3a45.0".into(),
-        line: "json".into(),
+        receiver: "json".into(),
         kind: Kind::Firing,
         rule: "node_down",
         items: vec![item],
@@ -206,7 +207,7 @@ fn the_json_is_that_of_the_code() {
         failures: 0,
     };
     let context = Context { cluster: "stackdemo".into(), link: Some("http://10.10.25.165:8080/".into()) };
-    assert_eq!(document(&context, &notice, 1_795_785_903_000), documented);
+    assert_eq!(document(&context, &notification, 1_795_785_903_000), documented);
 }
 
 /// The TOML block, which has every section.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::alert::rule::{Levels, Rule};
+use crate::alert::rule::{Rule, Thresholds};
 
 /// A folder with a file of secrets.
 fn folder() -> TempDir {
@@ -40,7 +40,7 @@ fn settings(text: &str) -> Settings {
     parse(&folder(), text).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn told(text: &str) -> String {
+fn problems(text: &str) -> String {
     parse(&folder(), text).unwrap_err()
 }
 
@@ -115,11 +115,11 @@ fn everything_that_can_be_said_is_understood() {
     );
     assert_eq!(settings.general.cluster, "stackdemo");
     let node_down = settings.rules.of(Rule::NodeDown);
-    assert_eq!(node_down.patience.wait, Duration::from_secs(1));
+    assert_eq!(node_down.timing.wait, Duration::from_secs(1));
     assert_eq!((node_down.severity, node_down.enabled), (Some(Severity::Warning), true));
     assert!(!settings.rules.of(Rule::SelfSigned).enabled);
     assert_eq!(settings.rules.crash_loop.restarts, 5);
-    assert_eq!(settings.rules.disk, Levels { warning: 0.2, critical: 0.05 });
+    assert_eq!(settings.rules.disk, Thresholds { warning: 0.2, critical: 0.05 });
     // A default never contradicts what is written.
     assert_eq!(settings.rules.certificate.warning, settings.rules.certificate.critical);
     assert_eq!(settings.silences[0].until, settings.silences[1].until);
@@ -153,7 +153,7 @@ fn everything_that_can_be_said_is_understood() {
 
 #[test]
 fn all_mistakes_are_told_at_once_with_place_and_fix() {
-    insta::assert_snapshot!(told(r#"
+    insta::assert_snapshot!(problems(r#"
 cluster = "x"
 [alert]
 [alerts]
@@ -237,13 +237,15 @@ url = "http://user:password@example.com/"
 
 #[test]
 fn a_mistake_in_the_syntax_is_told_with_its_place() {
-    insta::assert_snapshot!(told("[alerts]\ncluster = stackdemo\n"), @"watch.toml:2:11: not TOML: string values must be quoted, expected literal string");
+    insta::assert_snapshot!(problems("[alerts]\ncluster = stackdemo\n"), @"watch.toml:2:11: not TOML: string values must be quoted, expected literal string");
 }
 
 #[test]
 fn a_password_needs_a_user_and_tls() {
     let mail = |more: &str| {
-        told(&format!("[mail]\nhost = \"a\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"\npassword_file = \"password\"\n{more}"))
+        problems(&format!(
+            "[mail]\nhost = \"a\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"\npassword_file = \"password\"\n{more}"
+        ))
     };
     insta::assert_snapshot!(mail(""), @r#"watch.toml:5:17: mail.password_file: needs somebody whose password it is: add user = "watch""#);
     insta::assert_snapshot!(mail("user = \"x\"\ntls = \"none\""), @r#"watch.toml:7:7: mail.tls: "none" would send the password in the clear: write "starttls" or "tls""#);
@@ -251,7 +253,7 @@ fn a_password_needs_a_user_and_tls() {
 
 #[test]
 fn two_channels_need_two_names() {
-    insta::assert_snapshot!(told("webhook = [{ format = \"json\", url = \"http://a\" }, { format = \"json\", url = \"http://b\" }]"), @r#"watch.toml:1:51: webhook.name: another channel is named "json": add name = "json-2""#);
+    insta::assert_snapshot!(problems("webhook = [{ format = \"json\", url = \"http://a\" }, { format = \"json\", url = \"http://b\" }]"), @r#"watch.toml:1:51: webhook.name: another channel is named "json": add name = "json-2""#);
 }
 
 #[test]
@@ -272,7 +274,8 @@ fn what_has_no_effect_or_is_open_to_all_is_a_warning() {
 #[test]
 fn a_file_that_may_not_be_read_says_who_may_not() {
     // Whoever runs tests as root may read everything; the message is made of the error alone.
-    let missing = told("[sms]\naccount = \"AC1\"\ntoken_file = \"nowhere\"\nfrom = \"Watch\"\nto = \"+33612345678\"");
+    let missing =
+        problems("[sms]\naccount = \"AC1\"\ntoken_file = \"nowhere\"\nfrom = \"Watch\"\nto = \"+33612345678\"");
     insta::assert_snapshot!(missing, @"watch.toml:3:14: sms.token_file: nowhere: there is no such file");
     let error = Settings::load(&PathBuf::from("/nowhere/watch.toml")).unwrap_err();
     insta::assert_snapshot!(error, @"/nowhere/watch.toml: cannot be read: No such file or directory (os error 2)");

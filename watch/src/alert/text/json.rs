@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     alert::{
-        notification_log::Word,
-        notifier::{Item, Kind, Notice},
+        notification_log::Status,
+        notifier::{Item, Kind, Notification},
         time::rfc3339,
     },
     cluster_state::{Millis, Severity},
@@ -20,7 +20,7 @@ use crate::{
 /// This program's own: every field is there, `null` where there is nothing. Fields are added, never renamed
 /// or removed.
 #[must_use]
-pub fn document(context: &Context, notice: &Notice, now: Millis) -> Value {
+pub fn document(context: &Context, notification: &Notification, now: Millis) -> Value {
     let named = |id: &Option<String>, name: &Option<String>| {
         id.as_ref().map(|id| json!({ "id": id, "name": name.as_ref().unwrap_or(id) }))
     };
@@ -38,46 +38,46 @@ pub fn document(context: &Context, notice: &Notice, now: Millis) -> Value {
     };
     json!({
         "version": 1,
-        "id": notice.id,
-        "status": status(notice.kind),
-        "late": notice.kind == Kind::Late,
-        "rule": notice.rule,
-        "severity": severity(notice.severity()),
-        "summary": clean(&headline(notice), 300),
+        "id": notification.id,
+        "status": status(notification.kind),
+        "late": notification.kind == Kind::Late,
+        "rule": notification.rule,
+        "severity": severity(notification.severity()),
+        "summary": clean(&headline(notification), 300),
         "cluster": context.cluster,
         "link": context.link,
         "sent_at": rfc3339(now),
-        "alerts": notice.items.iter().map(alert).collect::<Vec<_>>(),
+        "alerts": notification.items.iter().map(alert).collect::<Vec<_>>(),
     })
 }
 
 fn status(kind: Kind) -> &'static str {
-    match kind.word() {
-        Word::Firing => "firing",
-        Word::Resolved => "resolved",
+    match kind.status() {
+        Status::Firing => "firing",
+        Status::Resolved => "resolved",
     }
 }
 
 /// For Slack: <https://api.slack.com/messaging/webhooks>.
 #[must_use]
-pub fn slack(context: &Context, notice: &Notice, now: Millis) -> Value {
-    let color = match (notice.kind, notice.severity()) {
+pub fn slack(context: &Context, notification: &Notification, now: Millis) -> Value {
+    let color = match (notification.kind, notification.severity()) {
         (Kind::Resolved | Kind::Late, _) => "#2eb886",
         (Kind::Firing, Severity::Critical) => "#d00000",
         (Kind::Firing, Severity::Warning) => "#daa038",
         (Kind::Firing, Severity::Info) => "#439fe0",
     };
     let line = |item: &Item| format!("{}\n_{}_", escaped(&summary(item)), escaped(&when(item, now)));
-    let mut lines: Vec<_> = notice.items.iter().take(20).map(line).collect();
-    if notice.items.len() > lines.len() {
-        lines.push(format!("and {} more", notice.items.len() - lines.len()));
+    let mut lines: Vec<_> = notification.items.iter().take(20).map(line).collect();
+    if notification.items.len() > lines.len() {
+        lines.push(format!("and {} more", notification.items.len() - lines.len()));
     }
-    let headline = clean(&headline(notice), 150);
+    let headline = clean(&headline(notification), 150);
     let text = escaped(&format!("[{}] {headline}", context.cluster));
     let mut attachment = json!({
         "color": color,
         "fallback": headline,
-        "title": format!("{} \u{b7} {} \u{b7} {}", context.cluster, word(notice), notice.rule),
+        "title": format!("{} \u{b7} {} \u{b7} {}", context.cluster, word(notification), notification.rule),
         "text": lines.join("\n"),
         "mrkdwn_in": ["text"],
         "ts": now / 1000,
@@ -96,22 +96,23 @@ fn escaped(text: &str) -> String {
 /// For ntfy: where to post, and what. The topic is the end of the address, and goes into the message:
 /// <https://docs.ntfy.sh/publish/#publish-as-json>.
 #[must_use]
-pub fn ntfy(context: &Context, notice: &Notice, url: &Uri, now: Millis) -> Option<(String, Value)> {
+pub fn ntfy(context: &Context, notification: &Notification, url: &Uri, now: Millis) -> Option<(String, Value)> {
     let path = url.path().trim_end_matches('/');
     let (root, topic) = path.rsplit_once('/')?;
     if topic.is_empty() {
         return None;
     }
-    let (priority, tag) = match (notice.kind, notice.severity()) {
+    let (priority, tag) = match (notification.kind, notification.severity()) {
         (Kind::Resolved | Kind::Late, _) => (3, "white_check_mark"),
         (Kind::Firing, Severity::Critical) => (5, "rotating_light"),
         (Kind::Firing, Severity::Warning) => (4, "warning"),
         (Kind::Firing, Severity::Info) => (2, "information_source"),
     };
-    let lines: Vec<_> = notice.items.iter().map(|item| format!("{}\n({})", summary(item), when(item, now))).collect();
+    let lines: Vec<_> =
+        notification.items.iter().map(|item| format!("{}\n({})", summary(item), when(item, now))).collect();
     let mut message = json!({
         "topic": topic,
-        "title": format!("{}: {} {}", context.cluster, word(notice), notice.rule),
+        "title": format!("{}: {} {}", context.cluster, word(notification), notification.rule),
         // Longer ones become attachments.
         "message": shorten(&lines.join("\n"), 1000),
         "priority": priority,
@@ -127,10 +128,10 @@ pub fn ntfy(context: &Context, notice: &Notice, url: &Uri, now: Millis) -> Optio
 /// For Alertmanager: `POST /api/v2/alerts`. It takes an alert for over that it has not heard of until
 /// `repeat` has passed a few times.
 #[must_use]
-pub fn alertmanager(context: &Context, notice: &Notice, repeat: Millis, now: Millis) -> Value {
+pub fn alertmanager(context: &Context, notification: &Notification, repeat: Millis, now: Millis) -> Value {
     let alert = |item: &Item| {
         let mut labels = json!({
-            "alertname": notice.rule,
+            "alertname": notification.rule,
             "severity": severity(item.severity),
             "cluster": context.cluster,
             "fingerprint": item.fingerprint,
@@ -150,5 +151,5 @@ pub fn alertmanager(context: &Context, notice: &Notice, repeat: Millis, now: Mil
             "generatorURL": context.link.clone().unwrap_or_default(),
         })
     };
-    Value::Array(notice.items.iter().map(alert).collect())
+    Value::Array(notification.items.iter().map(alert).collect())
 }

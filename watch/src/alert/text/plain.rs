@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     alert::{
-        notifier::{Item, Kind, Notice},
+        notifier::{Item, Kind, Notification},
         time,
     },
     cluster_state::{Millis, Severity},
@@ -14,31 +14,31 @@ use crate::{
 
 /// The subject of a mail.
 #[must_use]
-pub fn subject(prefix: &str, notice: &Notice) -> String {
-    format!("{prefix}{}", clean(&headline(notice), 150))
+pub fn subject(prefix: &str, notification: &Notification) -> String {
+    format!("{prefix}{}", clean(&headline(notification), 150))
 }
 
 /// Its text.
 #[must_use]
-pub fn body(context: &Context, notice: &Notice, now: Millis) -> String {
+pub fn body(context: &Context, notification: &Notification, now: Millis) -> String {
     let mut text = String::new();
-    for item in &notice.items {
-        text.push_str(&format!("{}: {}\n", word_of(notice, item), summary(item)));
+    for item in &notification.items {
+        text.push_str(&format!("{}: {}\n", word_of(notification, item), summary(item)));
         text.push_str(&format!("    {}\n", when(item, now)));
     }
     text.push('\n');
-    if notice.kind == Kind::Late {
+    if notification.kind == Kind::Late {
         text.push_str("This could not be sent while it was so.\n\n");
     }
     if let Some(link) = &context.link {
         text.push_str(&format!("{link}\n\n"));
     }
-    text.push_str(&format!("Swarm: {}\nRule: {}\n", context.cluster, notice.rule));
+    text.push_str(&format!("Swarm: {}\nRule: {}\n", context.cluster, notification.rule));
     text
 }
 
-fn word_of(notice: &Notice, item: &Item) -> &'static str {
-    word(&Notice { items: vec![Item { severity: item.severity, ..item.clone() }], ..notice.clone() })
+fn word_of(notification: &Notification, item: &Item) -> &'static str {
+    word(&Notification { items: vec![Item { severity: item.severity, ..item.clone() }], ..notification.clone() })
 }
 
 /// Since when it is so, or how long it was.

@@ -5,7 +5,7 @@ use super::{
     gsm,
     wording::{summary, word},
 };
-use crate::alert::notifier::Notice;
+use crate::alert::notifier::Notification;
 
 /// What goes into one message.
 const MOST: usize = 160;
@@ -15,12 +15,12 @@ const NAME: usize = 20;
 
 /// The text of an SMS.
 #[must_use]
-pub fn sms(context: &Context, notice: &Notice) -> String {
+pub fn sms(context: &Context, notification: &Notification) -> String {
     let cluster: String = gsm::spell(&context.cluster).chars().take(NAME).collect();
-    let summaries: Vec<_> = notice.items.iter().map(|item| gsm::spell(&summary(item))).collect();
+    let summaries: Vec<_> = notification.items.iter().map(|item| gsm::spell(&summary(item))).collect();
     let begin = match summaries.len() {
-        0 | 1 => format!("{cluster} {}: ", word(notice)),
-        many => format!("{cluster} {} ({many}): ", word(notice)),
+        0 | 1 => format!("{cluster} {}: ", word(notification)),
+        many => format!("{cluster} {} ({many}): ", word(notification)),
     };
     cut(&format!("{begin}{}", summaries.join("; ")))
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     alert::{
         condition::Subject,
-        notifier::{Item, Kind, Notice},
+        notifier::{Item, Kind, Notification},
     },
     cluster_state::Severity,
 };
@@ -27,11 +27,19 @@ fn item(summary: &str) -> Item {
     }
 }
 
-fn notice(kind: Kind, mut items: Vec<Item>) -> Notice {
+fn notification(kind: Kind, mut items: Vec<Item>) -> Notification {
     for item in &mut items {
         item.ended = (kind != Kind::Firing).then_some(NOW - 5000);
     }
-    Notice { id: "i.1.0".into(), line: "mail".into(), kind, rule: "node_down", items, silent: false, failures: 0 }
+    Notification {
+        id: "i.1.0".into(),
+        receiver: "mail".into(),
+        kind,
+        rule: "node_down",
+        items,
+        silent: false,
+        failures: 0,
+    }
 }
 
 const DOWN: &str = "serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and \
@@ -39,7 +47,7 @@ const DOWN: &str = "serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 
 
 #[test]
 fn mail_says_what_since_when_and_where_to_look() {
-    let one = notice(Kind::Firing, vec![item(DOWN)]);
+    let one = notification(Kind::Firing, vec![item(DOWN)]);
     insta::assert_snapshot!(subject("[stackdemo] ", &one), @"[stackdemo] CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and nothing can be changed");
     insta::assert_snapshot!(body(&context(), &one, NOW), @"
     CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and nothing can be changed
@@ -52,7 +60,7 @@ fn mail_says_what_since_when_and_where_to_look() {
     ");
     let mut warning = item("serveur19 is down (drained)");
     warning.severity = Severity::Warning;
-    let two = notice(Kind::Firing, vec![warning, item("serveur18 is down")]);
+    let two = notification(Kind::Firing, vec![warning, item("serveur18 is down")]);
     insta::assert_snapshot!(subject("", &two), @"CRITICAL (2): serveur18 is down, and more");
     insta::assert_snapshot!(body(&Context::default(), &two, NOW), @"
     WARNING: serveur19 is down (drained)
@@ -63,7 +71,7 @@ fn mail_says_what_since_when_and_where_to_look() {
     Swarm: 
     Rule: node_down
     ");
-    let over = notice(Kind::Resolved, vec![item(DOWN)]);
+    let over = notification(Kind::Resolved, vec![item(DOWN)]);
     insta::assert_snapshot!(body(&context(), &over, NOW), @"
     RESOLVED: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and nothing can be changed
         from 2026-11-27 13:24:43 UTC to 2026-11-27 13:24:58 UTC, 15 s
@@ -73,7 +81,7 @@ fn mail_says_what_since_when_and_where_to_look() {
     Swarm: stackdemo
     Rule: node_down
     ");
-    let late = notice(Kind::Late, vec![item("serveur18 is down")]);
+    let late = notification(Kind::Late, vec![item("serveur18 is down")]);
     insta::assert_snapshot!(body(&context(), &late, NOW), @"
     RESOLVED: serveur18 is down
         from 2026-11-27 13:24:43 UTC to 2026-11-27 13:24:58 UTC, 15 s
@@ -89,22 +97,22 @@ fn mail_says_what_since_when_and_where_to_look() {
 
 #[test]
 fn what_engines_say_cannot_break_a_line() {
-    let odd = notice(Kind::Firing, vec![item("a\r\nBcc: all@example.com\u{7} \t b\u{2028}c")]);
+    let odd = notification(Kind::Firing, vec![item("a\r\nBcc: all@example.com\u{7} \t b\u{2028}c")]);
     assert_eq!(subject("", &odd), "CRITICAL: a Bcc: all@example.com b c");
     assert!(!sms(&context(), &odd).contains('\n'));
 }
 
 #[test]
 fn an_sms_is_short_and_in_its_alphabet() {
-    insta::assert_snapshot!(sms(&context(), &notice(Kind::Firing, vec![item(DOWN)])), @"stackdemo CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and nothing can be changed");
-    insta::assert_snapshot!(sms(&context(), &notice(Kind::Resolved, vec![item("a"), item("b")])), @"stackdemo RESOLVED (2): a; b");
-    let odd = notice(Kind::Firing, vec![item("d\u{ee}ner \u{2013} caf\u{e9} \u{201c}x\u{201d} \u{1f600} {y}")]);
+    insta::assert_snapshot!(sms(&context(), &notification(Kind::Firing, vec![item(DOWN)])), @"stackdemo CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and nothing can be changed");
+    insta::assert_snapshot!(sms(&context(), &notification(Kind::Resolved, vec![item("a"), item("b")])), @"stackdemo RESOLVED (2): a; b");
+    let odd = notification(Kind::Firing, vec![item("d\u{ee}ner \u{2013} caf\u{e9} \u{201c}x\u{201d} \u{1f600} {y}")]);
     insta::assert_snapshot!(sms(&context(), &odd), @r#"stackdemo CRITICAL: diner - café "x" ? {y}"#);
 }
 
 #[test]
 fn webhooks_get_what_they_understand() {
-    let down = notice(Kind::Firing, vec![item("serveur18 <10.10.25.166> is down & out")]);
+    let down = notification(Kind::Firing, vec![item("serveur18 <10.10.25.166> is down & out")]);
     insta::assert_snapshot!(serde_json::to_string_pretty(&document(&context(), &down, NOW)).unwrap(), @r#"
     {
       "alerts": [
@@ -189,7 +197,7 @@ fn webhooks_get_what_they_understand() {
       }
     ]
     "#);
-    let over = alertmanager(&context(), &notice(Kind::Resolved, vec![item("x")]), 60_000, NOW);
+    let over = alertmanager(&context(), &notification(Kind::Resolved, vec![item("x")]), 60_000, NOW);
     assert_eq!(over[0]["endsAt"], "2026-11-27T13:24:58Z");
 }
 
@@ -197,7 +205,7 @@ proptest! {
     #[test]
     fn an_sms_is_one_message_whatever_it_says(summaries in prop::collection::vec(".{0,400}", 1..5), cluster in ".{0,40}") {
         let items = summaries.iter().map(|summary| item(summary)).collect();
-        let text = sms(&Context { cluster, link: None }, &notice(Kind::Firing, items));
+        let text = sms(&Context { cluster, link: None }, &notification(Kind::Firing, items));
         let length: Option<usize> = text.chars().map(gsm::length).sum();
         prop_assert!(length.is_some_and(|length| length <= 160), "{length:?} {text:?}");
     }

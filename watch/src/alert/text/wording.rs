@@ -1,13 +1,13 @@
 //! The words and lines that messages are made of.
 
 use crate::{
-    alert::notifier::{Item, Kind, Notice},
+    alert::notifier::{Item, Kind, Notification},
     cluster_state::Severity,
 };
 
 /// The first word of a message.
-pub(super) fn word(notice: &Notice) -> &'static str {
-    match (notice.kind, notice.severity()) {
+pub(super) fn word(notification: &Notification) -> &'static str {
+    match (notification.kind, notification.severity()) {
         (Kind::Resolved | Kind::Late, _) => "RESOLVED",
         (Kind::Firing, Severity::Critical) => "CRITICAL",
         (Kind::Firing, Severity::Warning) => "WARNING",
@@ -16,11 +16,11 @@ pub(super) fn word(notice: &Notice) -> &'static str {
 }
 
 /// A message in one line.
-pub(super) fn headline(notice: &Notice) -> String {
-    let first = notice.items.iter().max_by_key(|item| item.severity).map(summary).unwrap_or_default();
-    match notice.items.len() {
-        0 | 1 => format!("{}: {first}", word(notice)),
-        many => format!("{} ({many}): {first}, and more", word(notice)),
+pub(super) fn headline(notification: &Notification) -> String {
+    let first = notification.items.iter().max_by_key(|item| item.severity).map(summary).unwrap_or_default();
+    match notification.items.len() {
+        0 | 1 => format!("{}: {first}", word(notification)),
+        many => format!("{} ({many}): {first}, and more", word(notification)),
     }
 }
 

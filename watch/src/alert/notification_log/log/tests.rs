@@ -2,9 +2,9 @@ use super::*;
 
 const NOW: Millis = 10_000_000;
 
-fn told(word: Word, at: Millis, severity: Severity) -> Told {
-    Told {
-        word,
+fn entry(status: Status, at: Millis, severity: Severity) -> LogEntry {
+    LogEntry {
+        status,
         at,
         thread: "m1".into(),
         rule: "node_down".into(),
@@ -15,137 +15,138 @@ fn told(word: Word, at: Millis, severity: Severity) -> Told {
     }
 }
 
-fn firing(age: Millis) -> Ask {
-    Ask::Firing { age, severity: Severity::Warning, repeat: Some(60_000) }
+fn firing(age: Millis) -> Announcement {
+    Announcement::Firing { age, severity: Severity::Warning, repeat: Some(60_000) }
 }
 
-/// What `owner` gets when it asks at a time.
-fn ask(book: &mut Book, owner: &str, ask: Ask, now: Millis) -> Verdict {
-    let want = Want { fingerprint: "x".into(), ask };
-    book.claim(owner, "mail", &[want], 20_000, now).remove(0)
+/// Claims one alert for `owner`.
+fn claim(log: &mut NotificationLog, owner: &str, announcement: Announcement, now: Millis) -> ClaimResult {
+    let request = ClaimRequest { fingerprint: "x".into(), announcement };
+    log.claim(owner, "mail", &[request], 20_000, now).remove(0)
 }
 
 #[test]
 fn one_gets_the_claim_until_it_runs_out_or_is_given_back() {
-    let mut book = Book::default();
-    assert_eq!(ask(&mut book, "a", firing(0), NOW), Verdict::Granted);
-    assert_eq!(ask(&mut book, "b", firing(0), NOW + 5000), Verdict::Busy(15_000));
-    assert_eq!(ask(&mut book, "a", firing(0), NOW + 5000), Verdict::Granted);
-    assert_eq!(ask(&mut book, "b", firing(0), NOW + 25_000), Verdict::Granted);
-    book.release("a", "mail", "x");
-    assert_eq!(ask(&mut book, "a", firing(0), NOW + 26_000), Verdict::Busy(19_000));
-    book.release("b", "mail", "x");
-    assert_eq!(book, Book::default());
+    let mut log = NotificationLog::default();
+    assert_eq!(claim(&mut log, "a", firing(0), NOW), ClaimResult::Granted);
+    assert_eq!(claim(&mut log, "b", firing(0), NOW + 5000), ClaimResult::Taken(15_000));
+    assert_eq!(claim(&mut log, "a", firing(0), NOW + 5000), ClaimResult::Granted);
+    assert_eq!(claim(&mut log, "b", firing(0), NOW + 25_000), ClaimResult::Granted);
+    log.release("a", "mail", "x");
+    assert_eq!(claim(&mut log, "a", firing(0), NOW + 26_000), ClaimResult::Taken(19_000));
+    log.release("b", "mail", "x");
+    assert_eq!(log, NotificationLog::default());
 }
 
 #[test]
 fn channels_do_not_know_of_each_other() {
-    let mut book = Book::default();
-    assert_eq!(ask(&mut book, "a", firing(0), NOW), Verdict::Granted);
-    let want = Want { fingerprint: "x".into(), ask: firing(0) };
-    assert_eq!(book.claim("b", "sms", &[want], 20_000, NOW), [Verdict::Granted]);
+    let mut log = NotificationLog::default();
+    assert_eq!(claim(&mut log, "a", firing(0), NOW), ClaimResult::Granted);
+    let request = ClaimRequest { fingerprint: "x".into(), announcement: firing(0) };
+    assert_eq!(log.claim("b", "sms", &[request], 20_000, NOW), [ClaimResult::Granted]);
 }
 
 #[test]
 fn what_was_announced_is_announced_again_only_when_it_matters_more_or_lasts() {
-    let mut book = Book::default();
-    let first = told(Word::Firing, NOW, Severity::Warning);
-    book.record("a", "mail", "x", first.clone());
-    assert_eq!(ask(&mut book, "b", firing(0), NOW + 59_999), Verdict::Done(Some(Box::new(first))));
-    assert_eq!(ask(&mut book, "b", firing(0), NOW + 60_000), Verdict::Granted);
-    let worse = Ask::Firing { age: 0, severity: Severity::Critical, repeat: None };
-    assert_eq!(ask(&mut book, "b", worse, NOW + 1), Verdict::Granted);
+    let mut log = NotificationLog::default();
+    let first = entry(Status::Firing, NOW, Severity::Warning);
+    log.record("a", "mail", "x", first.clone());
+    assert_eq!(claim(&mut log, "b", firing(0), NOW + 59_999), ClaimResult::AlreadySent(Some(Box::new(first))));
+    assert_eq!(claim(&mut log, "b", firing(0), NOW + 60_000), ClaimResult::Granted);
+    let worse = Announcement::Firing { age: 0, severity: Severity::Critical, repeat: None };
+    assert_eq!(claim(&mut log, "b", worse, NOW + 1), ClaimResult::Granted);
 }
 
 #[test]
 fn an_end_is_announced_once_and_only_after_a_beginning() {
-    let mut book = Book::default();
-    assert_eq!(ask(&mut book, "a", Ask::Resolved, NOW), Verdict::Done(None));
-    book.record("a", "mail", "x", told(Word::Firing, NOW, Severity::Warning));
-    assert_eq!(ask(&mut book, "b", Ask::Resolved, NOW + 100), Verdict::Granted);
-    let end = told(Word::Resolved, NOW + 200, Severity::Warning);
-    book.record("b", "mail", "x", end.clone());
-    assert_eq!(ask(&mut book, "a", Ask::Resolved, NOW + 300), Verdict::Done(Some(Box::new(end))));
+    let mut log = NotificationLog::default();
+    assert_eq!(claim(&mut log, "a", Announcement::Resolved, NOW), ClaimResult::AlreadySent(None));
+    log.record("a", "mail", "x", entry(Status::Firing, NOW, Severity::Warning));
+    assert_eq!(claim(&mut log, "b", Announcement::Resolved, NOW + 100), ClaimResult::Granted);
+    let end = entry(Status::Resolved, NOW + 200, Severity::Warning);
+    log.record("b", "mail", "x", end.clone());
+    assert_eq!(claim(&mut log, "a", Announcement::Resolved, NOW + 300), ClaimResult::AlreadySent(Some(Box::new(end))));
 }
 
 #[test]
 fn an_end_waits_while_somebody_else_still_sees_the_trouble() {
-    let mut book = Book::default();
-    book.record("a", "mail", "x", told(Word::Firing, NOW, Severity::Warning));
-    book.see("b", ["x"], NOW);
-    assert_eq!(ask(&mut book, "b", Ask::Resolved, NOW), Verdict::Granted);
-    book.release("b", "mail", "x");
-    assert_eq!(ask(&mut book, "a", Ask::Resolved, NOW + 14_999), Verdict::Held);
-    assert_eq!(ask(&mut book, "a", Ask::Resolved, NOW + 15_000), Verdict::Granted);
-    book.release("a", "mail", "x");
-    book.see("b", ["x"], NOW + 16_000);
-    book.see("b", [], NOW + 17_000);
-    assert_eq!(ask(&mut book, "a", Ask::Resolved, NOW + 17_001), Verdict::Granted);
+    let mut log = NotificationLog::default();
+    log.record("a", "mail", "x", entry(Status::Firing, NOW, Severity::Warning));
+    log.record_seen("b", ["x"], NOW);
+    assert_eq!(claim(&mut log, "b", Announcement::Resolved, NOW), ClaimResult::Granted);
+    log.release("b", "mail", "x");
+    assert_eq!(claim(&mut log, "a", Announcement::Resolved, NOW + 14_999), ClaimResult::StillFiring);
+    assert_eq!(claim(&mut log, "a", Announcement::Resolved, NOW + 15_000), ClaimResult::Granted);
+    log.release("a", "mail", "x");
+    log.record_seen("b", ["x"], NOW + 16_000);
+    log.record_seen("b", [], NOW + 17_000);
+    assert_eq!(claim(&mut log, "a", Announcement::Resolved, NOW + 17_001), ClaimResult::Granted);
 }
 
 #[test]
 fn an_end_covers_what_began_before_it_but_not_for_ever() {
-    let mut book = Book::default();
-    book.record("a", "mail", "x", told(Word::Resolved, NOW, Severity::Warning));
+    let mut log = NotificationLog::default();
+    log.record("a", "mail", "x", entry(Status::Resolved, NOW, Severity::Warning));
     // A cluster state that lags still shows what is over.
-    assert!(matches!(ask(&mut book, "b", firing(5000), NOW + 2000), Verdict::Done(Some(_))));
-    assert_eq!(ask(&mut book, "b", firing(1000), NOW + 2000), Verdict::Granted);
-    book.release("b", "mail", "x");
-    assert_eq!(ask(&mut book, "b", firing(100_000), NOW + 60_000), Verdict::Granted);
+    assert!(matches!(claim(&mut log, "b", firing(5000), NOW + 2000), ClaimResult::AlreadySent(Some(_))));
+    assert_eq!(claim(&mut log, "b", firing(1000), NOW + 2000), ClaimResult::Granted);
+    log.release("b", "mail", "x");
+    assert_eq!(claim(&mut log, "b", firing(100_000), NOW + 60_000), ClaimResult::Granted);
 }
 
 #[test]
 fn the_newer_word_stays() {
-    let mut book = Book::default();
-    book.record("a", "mail", "x", told(Word::Resolved, NOW, Severity::Warning));
-    book.record("b", "mail", "x", told(Word::Firing, NOW - 1, Severity::Warning));
-    book.remind("mail", "x", told(Word::Firing, NOW + 1, Severity::Warning));
-    let told: Vec<_> = book.told().map(|(channel, fingerprint, told)| (channel, fingerprint, told.word)).collect();
-    assert_eq!(told, [("mail", "x", Word::Resolved)]);
+    let mut log = NotificationLog::default();
+    log.record("a", "mail", "x", entry(Status::Resolved, NOW, Severity::Warning));
+    log.record("b", "mail", "x", entry(Status::Firing, NOW - 1, Severity::Warning));
+    log.restore("mail", "x", entry(Status::Firing, NOW + 1, Severity::Warning));
+    let entry: Vec<_> =
+        log.entries().map(|(channel, fingerprint, entry)| (channel, fingerprint, entry.status)).collect();
+    assert_eq!(entry, [("mail", "x", Status::Resolved)]);
 }
 
 #[test]
 fn what_matters_no_more_is_forgotten() {
-    let mut book = Book::default();
-    book.record("a", "mail", "over", told(Word::Resolved, NOW, Severity::Warning));
-    book.record("a", "mail", "lasts", told(Word::Firing, NOW, Severity::Warning));
-    book.claim("a", "mail", &[Want { fingerprint: "claimed".into(), ask: firing(0) }], 20_000, NOW);
-    book.see("a", ["lasts"], NOW);
-    book.prune(NOW + REMEMBERED);
-    let left: Vec<_> = book.told().map(|(_, fingerprint, _)| fingerprint).collect();
+    let mut log = NotificationLog::default();
+    log.record("a", "mail", "over", entry(Status::Resolved, NOW, Severity::Warning));
+    log.record("a", "mail", "lasts", entry(Status::Firing, NOW, Severity::Warning));
+    log.claim("a", "mail", &[ClaimRequest { fingerprint: "claimed".into(), announcement: firing(0) }], 20_000, NOW);
+    log.record_seen("a", ["lasts"], NOW);
+    log.prune(NOW + RESOLVED_RETENTION);
+    let left: Vec<_> = log.entries().map(|(_, fingerprint, _)| fingerprint).collect();
     assert_eq!(left, ["lasts"]);
-    book.prune(NOW + FORGOTTEN);
-    assert_eq!(book, Book::default());
+    log.prune(NOW + FIRING_RETENTION);
+    assert_eq!(log, NotificationLog::default());
 }
 
 #[test]
 fn it_does_not_grow_without_end() {
-    let mut book = Book::default();
-    for number in 0..MOST as i64 + 5 {
-        book.record("a", "mail", &format!("f{number}"), told(Word::Firing, NOW + number, Severity::Warning));
+    let mut log = NotificationLog::default();
+    for number in 0..MAX_ENTRIES as i64 + 5 {
+        log.record("a", "mail", &format!("f{number}"), entry(Status::Firing, NOW + number, Severity::Warning));
     }
-    book.prune(NOW + 10_000);
-    let left: Vec<_> = book.told().map(|(_, fingerprint, _)| fingerprint).collect();
-    assert_eq!(left.len(), MOST);
+    log.prune(NOW + 10_000);
+    let left: Vec<_> = log.entries().map(|(_, fingerprint, _)| fingerprint).collect();
+    assert_eq!(left.len(), MAX_ENTRIES);
     assert!(!left.contains(&"f4") && left.contains(&"f5"));
 }
 
 #[test]
 fn what_a_clock_that_was_ahead_has_written_holds_nobody_up() {
-    let mut book = Book::default();
+    let mut log = NotificationLog::default();
     let ahead = NOW + 3_600_000;
-    ask(&mut book, "a", firing(0), ahead);
-    let want = Want { fingerprint: "y".into(), ask: firing(0) };
-    book.claim("a", "mail", &[want], 20_000, NOW);
-    book.record("a", "mail", "z", told(Word::Firing, ahead, Severity::Warning));
-    book.see("b", ["z"], ahead);
-    book.settle(NOW);
-    assert_eq!(ask(&mut book, "b", firing(0), NOW), Verdict::Granted);
-    let want = |fingerprint: &str, ask| [Want { fingerprint: fingerprint.into(), ask }];
+    claim(&mut log, "a", firing(0), ahead);
+    let request = ClaimRequest { fingerprint: "y".into(), announcement: firing(0) };
+    log.claim("a", "mail", &[request], 20_000, NOW);
+    log.record("a", "mail", "z", entry(Status::Firing, ahead, Severity::Warning));
+    log.record_seen("b", ["z"], ahead);
+    log.clamp_times(NOW);
+    assert_eq!(claim(&mut log, "b", firing(0), NOW), ClaimResult::Granted);
+    let request = |fingerprint: &str, announcement| [ClaimRequest { fingerprint: fingerprint.into(), announcement }];
     // Claims of this time stay.
-    assert_eq!(book.claim("b", "mail", &want("y", firing(0)), 20_000, NOW), [Verdict::Busy(20_000)]);
-    assert_eq!(book.claim("a", "mail", &want("z", Ask::Resolved), 20_000, NOW), [Verdict::Granted]);
+    assert_eq!(log.claim("b", "mail", &request("y", firing(0)), 20_000, NOW), [ClaimResult::Taken(20_000)]);
+    assert_eq!(log.claim("a", "mail", &request("z", Announcement::Resolved), 20_000, NOW), [ClaimResult::Granted]);
     // What is said now is newer than what seemed to be said later.
-    book.record("a", "mail", "z", told(Word::Resolved, NOW, Severity::Warning));
-    assert!(book.told().any(|(_, fingerprint, told)| (fingerprint, told.word) == ("z", Word::Resolved)));
+    log.record("a", "mail", "z", entry(Status::Resolved, NOW, Severity::Warning));
+    assert!(log.entries().any(|(_, fingerprint, entry)| (fingerprint, entry.status) == ("z", Status::Resolved)));
 }

@@ -6,9 +6,9 @@
 use crate::{
     alert::{
         alert_states::{Alert, Phase},
-        notification_log::{Told, Word, covers},
+        notification_log::{LogEntry, Status, covers},
         notifier::{
-            config::Line,
+            config::Receiver,
             group::{Item, Kind},
         },
     },
@@ -16,14 +16,14 @@ use crate::{
 };
 
 /// How long an announced end is remembered.
-const REMEMBERED: Millis = 60 * 60_000;
+const RESOLVED_RETENTION: Millis = 60 * 60_000;
 
-/// Two log entries whose times differ by less are the same one, read through different clocks.
+/// Two log deliveries whose times differ by less are the same one, read through different clocks.
 const CLOCK_TOLERANCE: Millis = 10_000;
 
-/// What a receiver knows of one alert. An entry in its default state says nothing and is removed.
+/// What a receiver knows of one alert. An delivery in its default state says nothing and is removed.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Entry {
+pub(super) struct Delivery {
     /// The last notification, as far as this instance knows.
     pub(super) last: Option<Last>,
     /// The notification to send next.
@@ -39,7 +39,7 @@ pub(super) struct Entry {
 /// The last notification of an alert.
 #[derive(Debug, PartialEq)]
 pub(super) struct Last {
-    pub(super) told: Told,
+    pub(super) entry: LogEntry,
     /// The log has it.
     pub(super) is_logged: bool,
 }
@@ -64,10 +64,10 @@ pub(super) enum Claim {
     Released,
 }
 
-impl Entry {
+impl Delivery {
     /// Decides what to send next. `alert` is `None` when it no longer exists.
-    pub(super) fn update(&mut self, alert: Option<&Alert>, line: &Line, now: Millis) {
-        let kind = alert.and_then(|alert| self.next_kind(alert, line, now));
+    pub(super) fn update(&mut self, alert: Option<&Alert>, receiver: &Receiver, now: Millis) {
+        let kind = alert.and_then(|alert| self.next_kind(alert, receiver, now));
         self.pending = kind.map(|kind| match self.pending {
             Some(pending) if pending.kind == kind => pending,
             _ => Pending { kind, since: now },
@@ -81,34 +81,34 @@ impl Entry {
             None => false,
         };
         self.last.take_if(|last| {
-            let is_old = last.told.word == Word::Resolved && now - last.told.at >= REMEMBERED;
+            let is_old = last.entry.status == Status::Resolved && now - last.entry.at >= RESOLVED_RETENTION;
             last.is_logged && is_old
         });
     }
 
-    fn next_kind(&self, alert: &Alert, line: &Line, now: Millis) -> Option<Kind> {
+    fn next_kind(&self, alert: &Alert, receiver: &Receiver, now: Millis) -> Option<Kind> {
         let condition = &alert.condition;
-        let told = self.last.as_ref().map(|last| &last.told);
-        let accepts = condition.severity >= line.minimum && condition.not_through.as_ref() != Some(&line.name);
+        let entry = self.last.as_ref().map(|last| &last.entry);
+        let accepts = condition.severity >= receiver.minimum && condition.not_through.as_ref() != Some(&receiver.name);
         match alert.phase {
             Phase::Pending => None,
             Phase::Firing { at, .. } => {
-                let is_new = match told {
+                let is_new = match entry {
                     None => true,
-                    Some(told) if told.word == Word::Resolved => !covers(told.at, at, now),
-                    Some(told) => {
+                    Some(entry) if entry.status == Status::Resolved => !covers(entry.at, at, now),
+                    Some(entry) => {
                         let severity = condition.severity;
                         // An informational alert is not repeated.
-                        let repeats = severity > Severity::Info && now - told.at >= line.repeat;
-                        severity > told.severity || repeats
+                        let repeats = severity > Severity::Info && now - entry.at >= receiver.repeat;
+                        severity > entry.severity || repeats
                     }
                 };
                 let is_suppressed = alert.inhibited_by.is_some() || alert.silenced_until.is_some();
                 (accepts && alert.seen && !is_suppressed && is_new).then_some(Kind::Firing)
             }
-            Phase::Resolved { fired, .. } => match told {
-                Some(told) if told.word == Word::Firing => Some(Kind::Resolved),
-                Some(told) if covers(told.at, fired, now) => None,
+            Phase::Resolved { fired, .. } => match entry {
+                Some(entry) if entry.status == Status::Firing => Some(Kind::Resolved),
+                Some(entry) if covers(entry.at, fired, now) => None,
                 _ => (accepts && self.has_failed).then_some(Kind::Late),
             },
         }
@@ -116,7 +116,7 @@ impl Entry {
 
     /// The alert was announced, and its end was not.
     pub(super) fn is_announced(&self) -> bool {
-        self.last.as_ref().is_some_and(|last| last.told.word == Word::Firing)
+        self.last.as_ref().is_some_and(|last| last.entry.status == Status::Firing)
     }
 
     /// A notification is still needed: that of the end, or one that failed.
@@ -125,7 +125,7 @@ impl Entry {
     }
 
     /// The log lacks something about this alert.
-    pub(super) fn is_unlogged(&self) -> bool {
+    pub(super) fn has_unlogged(&self) -> bool {
         self.claim == Claim::Released || self.last.as_ref().is_some_and(|last| !last.is_logged)
     }
 
@@ -135,10 +135,10 @@ impl Entry {
     }
 
     /// A notification was sent.
-    pub(super) fn sent(&mut self, told: Told) {
+    pub(super) fn sent(&mut self, entry: LogEntry) {
         self.pending = None;
         self.has_failed = false;
-        self.last = Some(Last { told, is_logged: false });
+        self.last = Some(Last { entry, is_logged: false });
     }
 
     /// A notification could not be sent.
@@ -147,27 +147,27 @@ impl Entry {
         self.claim = Claim::Released;
     }
 
-    /// The log has `told`.
-    pub(super) fn logged(&mut self, told: &Told) {
-        if let Some(last) = self.last.as_mut().filter(|last| last.told == *told) {
+    /// The log has `entry`.
+    pub(super) fn logged(&mut self, entry: &LogEntry) {
+        if let Some(last) = self.last.as_mut().filter(|last| last.entry == *entry) {
             last.is_logged = true;
         }
     }
 
     /// Takes over what the log says was sent, unless this instance knows something newer.
-    pub(super) fn learn(&mut self, told: Told) {
-        let is_known = self.last.as_ref().is_some_and(|Last { told: known, .. }| {
-            let is_same = known.thread == told.thread && known.word == told.word;
-            known.at >= told.at || is_same && told.at - known.at <= CLOCK_TOLERANCE
+    pub(super) fn learn(&mut self, entry: LogEntry) {
+        let is_known = self.last.as_ref().is_some_and(|Last { entry: known, .. }| {
+            let is_same = known.thread == entry.thread && known.status == entry.status;
+            known.at >= entry.at || is_same && entry.at - known.at <= CLOCK_TOLERANCE
         });
         if !is_known {
-            self.last = Some(Last { told, is_logged: true });
+            self.last = Some(Last { entry, is_logged: true });
         }
     }
 
     /// The alert as part of a message.
     pub(super) fn item(&self, fingerprint: &str, alert: &Alert) -> Item {
-        let begun = self.last.as_ref().map(|last| &last.told).filter(|told| told.word == Word::Firing);
+        let begun = self.last.as_ref().map(|last| &last.entry).filter(|entry| entry.status == Status::Firing);
         let ended = match alert.phase {
             Phase::Resolved { at, .. } => Some(at),
             Phase::Pending | Phase::Firing { .. } => None,
@@ -175,12 +175,12 @@ impl Entry {
         Item {
             fingerprint: fingerprint.to_owned(),
             // The end has the severity that was announced.
-            severity: begun.filter(|_| ended.is_some()).map_or(alert.condition.severity, |told| told.severity),
+            severity: begun.filter(|_| ended.is_some()).map_or(alert.condition.severity, |entry| entry.severity),
             summary: alert.condition.summary.clone(),
             subject: alert.condition.subject.clone(),
             since: alert.since,
             ended,
-            thread: begun.map(|told| told.thread.clone()),
+            thread: begun.map(|entry| entry.thread.clone()),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How long after its last failure an unused receiver counts as working again.
-const FAILED: Millis = 20 * 60_000;
+const FAILURE_TIMEOUT: Millis = 20 * 60_000;
 
 /// The failures of a receiver since its last success.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Failing {
     pub(super) fn after(before: Option<&Self>, failure: Failure, now: Millis) -> Self {
         let pause = match failure.retry {
             Retry::After(pause) => pause,
-            Retry::Partial | Retry::Hopeless => Duration::ZERO,
+            Retry::Partial | Retry::Permanent => Duration::ZERO,
         };
         Self {
             error: failure.error,
@@ -50,7 +50,7 @@ impl Failing {
     /// The error, if it is worth an alert.
     pub(super) fn error(&self, now: Millis) -> Option<&str> {
         let is_lasting = self.is_grave || self.times > 1;
-        (is_lasting && now - self.last < FAILED).then_some(&self.error)
+        (is_lasting && now - self.last < FAILURE_TIMEOUT).then_some(&self.error)
     }
 }
 

@@ -1,16 +1,16 @@
 //! Pure: what came of sending, and what the log has of it.
 
 use super::{
-    State,
+    ReceiverState,
     delivery::{Claim, Last},
     failing::Failing,
 };
 use crate::{
     alert::{
-        notification_log::{Told, Word},
+        notification_log::{LogEntry, Status},
         notifier::{
-            group::{Failure, Notice, Retry},
-            log_sync::Push,
+            group::{Failure, Notification, Retry},
+            log_sync::LogSync,
         },
         rule::Rule,
     },
@@ -18,91 +18,98 @@ use crate::{
 };
 
 /// The pause after a permanent failure, during which an operator may have removed its cause.
-const HOPELESS: Millis = 15 * 60_000;
+const PERMANENT_RETRY: Millis = 15 * 60_000;
 
-impl State {
+impl ReceiverState {
     /// Takes the outcome of sending a notification.
-    pub(in crate::alert::notifier) fn sent(&mut self, notice: &Notice, outcome: Result<(), Failure>, now: Millis) {
+    pub(in crate::alert::notifier) fn sent(
+        &mut self,
+        notification: &Notification,
+        outcome: Result<(), Failure>,
+        now: Millis,
+    ) {
         self.finish();
         let retry = outcome.as_ref().err().map(|failure| failure.retry);
         let is_sent = matches!(retry, None | Some(Retry::Partial));
-        for item in &notice.items {
-            let entry = self.entry(&item.fingerprint);
+        for item in &notification.items {
+            let delivery = self.delivery(&item.fingerprint);
             if is_sent {
-                entry.sent(Told {
-                    word: notice.kind.word(),
+                delivery.sent(LogEntry {
+                    status: notification.kind.status(),
                     at: now,
-                    thread: item.thread.as_ref().unwrap_or(&notice.id).clone(),
-                    rule: notice.rule.to_owned(),
+                    thread: item.thread.as_ref().unwrap_or(&notification.id).clone(),
+                    rule: notification.rule.to_owned(),
                     severity: item.severity,
                     since: item.since,
                     summary: item.summary.clone(),
                     subject: item.subject.clone(),
                 });
             } else {
-                entry.failed(notice.kind);
+                delivery.failed(notification.kind);
             }
-            if retry == Some(Retry::Hopeless) {
-                entry.not_before = Some(now + HOPELESS);
+            if retry == Some(Retry::Permanent) {
+                delivery.not_before = Some(now + PERMANENT_RETRY);
             }
         }
-        if let Some(rule) = Rule::named(notice.rule).filter(|_| is_sent) {
+        if let Some(rule) = Rule::named(notification.rule).filter(|_| is_sent) {
             self.last_sent.insert(rule, now);
         }
         match outcome {
             // A notification that was only logged says nothing about the receiver.
-            Ok(()) if notice.silent => {}
+            Ok(()) if notification.silent => {}
             Ok(()) => self.failing = None,
             Err(failure) => self.failing = Some(Failing::after(self.failing.as_ref(), failure, now)),
         }
     }
 
-    /// Adds to `push` what the log should have, including what it had once and may have lost.
-    pub(in crate::alert::notifier) fn push(&self, push: &mut Push, now: Millis) {
-        let name = &self.line.name;
-        for (fingerprint, entry) in &self.entries {
-            if let Some(Last { told, is_logged }) = &entry.last {
-                let logged = (name.clone(), fingerprint.clone(), told.clone(), now - told.at);
+    /// Adds to `sync` what the log should have, including what it had once and may have lost.
+    pub(in crate::alert::notifier) fn add_to(&self, sync: &mut LogSync, now: Millis) {
+        let name = &self.receiver.name;
+        for (fingerprint, delivery) in &self.deliveries {
+            if let Some(Last { entry, is_logged }) = &delivery.last {
+                let logged = (name.clone(), fingerprint.clone(), entry.clone(), now - entry.at);
                 if !is_logged {
-                    push.told.push(logged);
-                } else if told.word == Word::Firing {
-                    push.known.push(logged);
+                    sync.unlogged.push(logged);
+                } else if entry.status == Status::Firing {
+                    sync.logged.push(logged);
                 }
             }
-            match entry.claim {
+            match delivery.claim {
                 Claim::UpToDate => {}
-                Claim::Missing => push.claimed.push((name.clone(), fingerprint.clone())),
-                Claim::Released => push.released.push((name.clone(), fingerprint.clone())),
+                Claim::Missing => sync.claimed.push((name.clone(), fingerprint.clone())),
+                Claim::Released => sync.released.push((name.clone(), fingerprint.clone())),
             }
         }
     }
 
-    /// The log has taken `push`.
-    pub(in crate::alert::notifier) fn pushed(&mut self, push: &Push) {
-        for (_, fingerprint, told, _) in push.told.iter().filter(|(channel, ..)| *channel == self.line.name) {
-            if let Some(entry) = self.entries.get_mut(fingerprint) {
-                entry.logged(told);
+    /// The log has taken `sync`.
+    pub(in crate::alert::notifier) fn log_synced(&mut self, sync: &LogSync) {
+        for (_, fingerprint, entry, _) in sync.unlogged.iter().filter(|(channel, ..)| *channel == self.receiver.name) {
+            if let Some(delivery) = self.deliveries.get_mut(fingerprint) {
+                delivery.logged(entry);
             }
         }
-        for (_, fingerprint) in push.released.iter().filter(|(channel, _)| *channel == self.line.name) {
-            if let Some(entry) = self.entries.get_mut(fingerprint).filter(|entry| entry.claim == Claim::Released) {
-                entry.claim = Claim::UpToDate;
+        for (_, fingerprint) in sync.released.iter().filter(|(channel, _)| *channel == self.receiver.name) {
+            if let Some(delivery) =
+                self.deliveries.get_mut(fingerprint).filter(|delivery| delivery.claim == Claim::Released)
+            {
+                delivery.claim = Claim::UpToDate;
             }
         }
     }
 
     /// Takes over what the log says was sent.
-    pub(in crate::alert::notifier) fn learn(&mut self, fingerprint: &str, told: Told) {
-        self.entry(fingerprint).learn(told);
+    pub(in crate::alert::notifier) fn learn(&mut self, fingerprint: &str, entry: LogEntry) {
+        self.delivery(fingerprint).learn(entry);
     }
 
     /// There is no log, so nothing has to be written to it.
     pub(in crate::alert::notifier) fn discard_log_changes(&mut self) {
-        for entry in self.entries.values_mut() {
-            if entry.claim == Claim::Released {
-                entry.claim = Claim::UpToDate;
+        for delivery in self.deliveries.values_mut() {
+            if delivery.claim == Claim::Released {
+                delivery.claim = Claim::UpToDate;
             }
-            if let Some(last) = &mut entry.last {
+            if let Some(last) = &mut delivery.last {
                 last.is_logged = true;
             }
         }

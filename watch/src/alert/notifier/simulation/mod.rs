@@ -1,4 +1,4 @@
-//! Three instances, one ledger and two channels, in a time of their own: whatever goes wrong, everything is
+//! Three instances, one log and two channels, in a time of their own: whatever goes wrong, everything is
 //! announced, and once when nothing does.
 
 mod plan;
@@ -16,7 +16,7 @@ use self::plan::{Plan, Span, World, within};
 use super::*;
 use crate::{
     alert::{
-        notification_log::Book,
+        notification_log::NotificationLog,
         rule::{Rule, Rules},
     },
     cluster_state::{Node, NodeRole, NodeState, Source},
@@ -25,17 +25,17 @@ use crate::{
 const STEP: Millis = 50;
 const OBSERVE: Millis = 500;
 const CLAIM: Millis = 20_000;
-/// Trouble and faults begin and end before; then all is well and everything has to come to its end.
+/// SendError and faults begin and end before; then all is well and everything has to come to its end.
 const ACTIVE: Millis = 400_000;
 const END: Millis = 700_000;
 const INSTANCES: [&str; 3] = ["a", "b", "c"];
-const LINES: [&str; 2] = ["mail", "sms"];
+const RECEIVERS: [&str; 2] = ["mail", "sms"];
 
 /// Something under way.
 enum Step {
-    Claim(Job),
-    Send(Notice),
-    Sync(Push),
+    Claim(AlertGroup),
+    Send(Notification),
+    Sync(LogSync),
 }
 
 struct Pending {
@@ -45,7 +45,7 @@ struct Pending {
     index: usize,
     life: u32,
     step: Step,
-    /// The ledger was away when it was asked.
+    /// The log was away when it was asked.
     fails: bool,
 }
 
@@ -56,7 +56,7 @@ impl Pending {
 }
 
 struct Instance {
-    desk: Desk,
+    notifier: Notifier,
     life: u32,
     synced: Millis,
     is_syncing: bool,
@@ -66,13 +66,13 @@ struct Instance {
 #[derive(Clone, Debug)]
 struct Message {
     at: Millis,
-    line: String,
-    word: Word,
+    receiver: String,
+    status: Status,
     kind: Kind,
     fingerprints: Vec<String>,
     /// Who sent it, in which life.
     sender: (usize, u32),
-    /// The ledger has it. What somebody sent who died before is not known to anybody.
+    /// The log has it. What somebody sent who died before is not known to anybody.
     is_recorded: bool,
 }
 
@@ -80,23 +80,24 @@ struct Simulation {
     world: World,
     plan: Plan,
     rng: Rng,
-    orders: Arc<Orders>,
+    config: Arc<NotifierConfig>,
     instances: Vec<Instance>,
-    book: Book,
+    log: NotificationLog,
     steps: Vec<Pending>,
     messages: Vec<Message>,
 }
 
-fn orders() -> Orders {
-    let line = |name: &str| Line { name: name.to_owned(), minimum: Severity::Warning, resolved: true, repeat: END };
+fn config() -> NotifierConfig {
+    let receiver =
+        |name: &str| Receiver { name: name.to_owned(), minimum: Severity::Warning, resolved: true, repeat: END };
     let mut rules = Rules::default();
-    // It has its own tests, and its messages would have to be told from the others.
+    // It has its own tests, and its messages would have to be entry from the others.
     rules.of_mut(Rule::ChannelFailing).enabled = false;
-    Orders {
+    NotifierConfig {
         rules,
         silences: Vec::new(),
-        lines: LINES.iter().map(|name| line(name)).collect(),
-        delays: Delays { group_wait: 2000, group_interval: 60_000, takeover: 5000, blind: 15_000 },
+        receivers: RECEIVERS.iter().map(|name| receiver(name)).collect(),
+        delays: Delays { group_wait: 2000, group_interval: 60_000, takeover: 5000, takeover_blind: 15_000 },
     }
 }
 
@@ -104,17 +105,21 @@ impl Simulation {
     fn run(world: World, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let plan = Plan::new(world, &mut rng);
-        let orders = Arc::new(orders());
-        let instance =
-            |name: &str| Instance { desk: Desk::new(name, orders.clone()), life: 0, synced: -END, is_syncing: false };
+        let config = Arc::new(config());
+        let instance = |name: &str| Instance {
+            notifier: Notifier::new(name, config.clone()),
+            life: 0,
+            synced: -END,
+            is_syncing: false,
+        };
         let instances = INSTANCES.iter().map(|name| instance(name)).collect();
         let mut simulation = Self {
             world,
             plan,
             rng,
-            orders,
+            config,
             instances,
-            book: Book::default(),
+            log: NotificationLog::default(),
             steps: Vec::new(),
             messages: Vec::new(),
         };
@@ -126,28 +131,28 @@ impl Simulation {
 
     fn step(&mut self, now: Millis) {
         if self.plan.ledger_lost.iter().any(|at| (*at..at + STEP).contains(&now)) {
-            self.book = Book::default();
+            self.log = NotificationLog::default();
         }
         for (index, name) in INSTANCES.iter().enumerate() {
             if within(&self.plan.dead[index], now) {
                 let instance = &mut self.instances[index];
-                instance.desk = Desk::new(&format!("{name}{}", instance.life), self.orders.clone());
+                instance.notifier = Notifier::new(&format!("{name}{}", instance.life), self.config.clone());
                 instance.life += 1;
                 instance.is_syncing = false;
                 continue;
             }
             if now % OBSERVE == 0 {
-                self.instances[index].desk.observe(&self.plan.cluster(index, now), now);
-                for job in self.instances[index].desk.next(now) {
-                    self.begin(index, now, Step::Claim(job));
+                self.instances[index].notifier.observe(&self.plan.cluster(index, now), now);
+                for group in self.instances[index].notifier.next(now) {
+                    self.begin(index, now, Step::Claim(group));
                 }
             }
             let instance = &mut self.instances[index];
-            if !instance.is_syncing && now - instance.synced >= instance.desk.pause() {
+            if !instance.is_syncing && now - instance.synced >= instance.notifier.pause() {
                 instance.is_syncing = true;
                 instance.synced = now;
-                let push = instance.desk.push(now);
-                self.begin(index, now, Step::Sync(push));
+                let sync = instance.notifier.log_sync(now);
+                self.begin(index, now, Step::Sync(sync));
             }
         }
         // Whatever ends may end others with it, but begins none that ends at once.
@@ -165,7 +170,7 @@ impl Simulation {
     fn begin(&mut self, index: usize, now: Millis, step: Step) {
         let mut pending = Pending { at: now, index, life: self.instances[index].life, step, fails: false };
         if pending.is_of_ledger() {
-            // An instance asks the ledger one thing after the other.
+            // An instance asks the log one thing after the other.
             let last = self.steps.iter().filter(|other| other.index == index && other.is_of_ledger());
             let from = last.map(|other| other.at).max().unwrap_or(now).max(now);
             pending.fails = within(&self.plan.ledger_down, from);
@@ -178,7 +183,7 @@ impl Simulation {
 
     fn end(&mut self, pending: Pending, now: Millis) {
         let Pending { index, step, fails, .. } = pending;
-        // The ledger's own clock.
+        // The log's own clock.
         let there = now + 7_000_000;
         let fails = fails || within(&self.plan.ledger_down, now);
         let is_lost = self.world == World::Cruel && now < ACTIVE && self.rng.u8(0..20) == 0;
@@ -189,31 +194,31 @@ impl Simulation {
             }
         }
         match step {
-            Step::Claim(job) => {
-                let owner = self.instances[index].desk.me.clone();
-                let verdicts = if fails {
+            Step::Claim(group) => {
+                let owner = self.instances[index].notifier.instance.clone();
+                let results = if fails {
                     Err(())
                 } else {
-                    let verdicts = job.claim(&owner, &mut self.book, CLAIM, there);
-                    self.book.prune(there);
-                    if is_lost { Err(()) } else { Ok(verdicts) }
+                    let results = group.claim(&owner, &mut self.log, CLAIM, there);
+                    self.log.prune(there);
+                    if is_lost { Err(()) } else { Ok(results) }
                 };
-                if let Some(notice) = self.instances[index].desk.claimed(&job, verdicts, now) {
-                    self.begin(index, now, Step::Send(notice));
+                if let Some(notification) = self.instances[index].notifier.claimed(&group, results, now) {
+                    self.begin(index, now, Step::Send(notification));
                 }
             }
-            Step::Send(notice) => {
-                let channel = LINES.iter().position(|line| *line == notice.line).unwrap();
+            Step::Send(notification) => {
+                let channel = RECEIVERS.iter().position(|receiver| *receiver == notification.receiver).unwrap();
                 let outcome = if within(&self.plan.channel_down[channel], now) {
-                    let pause = Duration::from_secs(1 << notice.failures.min(5));
+                    let pause = Duration::from_secs(1 << notification.failures.min(5));
                     Err(Failure { error: "down".to_owned(), retry: Retry::After(pause) })
                 } else {
                     self.messages.push(Message {
                         at: now,
-                        line: notice.line.clone(),
-                        word: notice.kind.word(),
-                        kind: notice.kind,
-                        fingerprints: notice.items.iter().map(|item| item.fingerprint.clone()).collect(),
+                        receiver: notification.receiver.clone(),
+                        status: notification.kind.status(),
+                        kind: notification.kind,
+                        fingerprints: notification.items.iter().map(|item| item.fingerprint.clone()).collect(),
                         sender: (index, self.instances[index].life),
                         is_recorded: false,
                     });
@@ -223,67 +228,67 @@ impl Simulation {
                 if self.world == World::Cruel && now < ACTIVE && self.rng.u8(0..20) == 0 {
                     self.plan.dead[index].push((now, now + 3000));
                 }
-                self.instances[index].desk.sent(&notice, outcome, now);
+                self.instances[index].notifier.sent(&notification, outcome, now);
             }
-            Step::Sync(push) => {
-                let told = if fails {
+            Step::Sync(sync) => {
+                let entry = if fails {
                     Err(())
                 } else {
-                    let told = push.apply(&mut self.book, there);
-                    self.book.prune(there);
-                    if is_lost { Err(()) } else { Ok(told) }
+                    let entry = sync.apply(&mut self.log, there);
+                    self.log.prune(there);
+                    if is_lost { Err(()) } else { Ok(entry) }
                 };
                 let instance = &mut self.instances[index];
                 instance.is_syncing = false;
-                if told.is_ok() {
+                if entry.is_ok() {
                     let own =
-                        |message: &&mut Message| message.sender == (index, instance.life) && message.at <= push.at;
+                        |message: &&mut Message| message.sender == (index, instance.life) && message.at <= sync.at;
                     self.messages.iter_mut().filter(own).for_each(|message| message.is_recorded = true);
                 }
-                instance.desk.synced(&push, told, now);
+                instance.notifier.synced(&sync, entry, now);
             }
         }
     }
 
     /// The messages about one node through one channel.
-    fn about(&self, line: &str, node: &str) -> Vec<&Message> {
+    fn about(&self, receiver: &str, node: &str) -> Vec<&Message> {
         let fingerprint = format!("node_down/{node}");
-        let about = |message: &&Message| message.line == line && message.fingerprints.contains(&fingerprint);
+        let about = |message: &&Message| message.receiver == receiver && message.fingerprints.contains(&fingerprint);
         self.messages.iter().filter(about).collect()
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
         for (node, spans) in &self.plan.troubles {
-            for line in LINES {
-                let about = self.about(line, node);
+            for receiver in RECEIVERS {
+                let about = self.about(receiver, node);
                 let words: Vec<_> = about.iter().map(|message| (message.at, message.kind)).collect();
                 prop_assert!(
                     about.first().is_none_or(|first| first.kind != Kind::Resolved),
-                    "an end without a beginning: {node} {line} {words:?}"
+                    "an end without a beginning: {node} {receiver} {words:?}"
                 );
                 prop_assert!(
-                    about.last().is_none_or(|last| last.word == Word::Resolved || !last.is_recorded),
-                    "never resolved: {node} {line} {words:?}"
+                    about.last().is_none_or(|last| last.status == Status::Resolved || !last.is_recorded),
+                    "never resolved: {node} {receiver} {words:?}"
                 );
                 if self.world != World::Cruel {
-                    let alternate = about.windows(2).all(|pair| pair[0].word != pair[1].word);
-                    prop_assert!(alternate, "twice: {node} {line} {words:?} {spans:?}");
+                    let alternate = about.windows(2).all(|pair| pair[0].status != pair[1].status);
+                    prop_assert!(alternate, "twice: {node} {receiver} {words:?} {spans:?}");
                 }
-                self.check_told(node, line, spans, &about)?;
+                self.check_told(node, receiver, spans, &about)?;
             }
         }
         for instance in &self.instances {
-            let left: BTreeSet<_> = instance.desk.alerts().into_keys().collect();
-            prop_assert!(!instance.desk.is_ahead(), "still something to write down; {left:?}");
+            let left: BTreeSet<_> = instance.notifier.alerts().into_keys().collect();
+            prop_assert!(!instance.notifier.is_ahead(), "still something to write down; {left:?}");
         }
         Ok(())
     }
 
-    /// Whatever lasted was told, in time where nothing went wrong.
-    fn check_told(&self, node: &str, line: &str, spans: &[Span], about: &[&Message]) -> Result<(), TestCaseError> {
+    /// Whatever lasted was entry, in time where nothing went wrong.
+    fn check_told(&self, node: &str, receiver: &str, spans: &[Span], about: &[&Message]) -> Result<(), TestCaseError> {
         for &(from, until) in spans {
             let (longer, within) = match self.world {
-                // Patience, grouping, looks, a lag, a claim and a message, and one before it.
+                // Timing, grouping, looks, a lag, a claim and a message, and one before it.
                 World::Kind => (8000, 3000 + 2000 + 1500 + 1500 + 2 * (600 + 2000)),
                 // And what it takes to find out that nobody answers.
                 World::Failover => (8000, 3000 + 2000 + 1500 + 1500 + 2 * (3600 + 2000)),
@@ -293,16 +298,16 @@ impl Simulation {
             if until - from < longer {
                 continue;
             }
-            // Told at the time, or known already from a trouble just before, which is then not over.
-            // An end that nobody knows to have been told leaves it known, too.
+            // LogEntry at the time, or known already from a trouble just before, which is then not over.
+            // An end that nobody knows to have been entry leaves it known, too.
             let last = about.iter().rfind(|message| message.at <= from);
-            let known = last.is_some_and(|last| last.word == Word::Firing || !last.is_recorded);
-            let told = about.iter().any(|message| {
+            let known = last.is_some_and(|last| last.status == Status::Firing || !last.is_recorded);
+            let entry = about.iter().any(|message| {
                 (from..from + within).contains(&message.at)
-                    && (message.word == Word::Firing || message.kind == Kind::Late)
+                    && (message.status == Status::Firing || message.kind == Kind::Late)
             });
             let words: Vec<_> = about.iter().map(|message| (message.at, message.kind)).collect();
-            prop_assert!(known || told, "not told: {node} {line} {from}..{until} {words:?}");
+            prop_assert!(known || entry, "not entry: {node} {receiver} {from}..{until} {words:?}");
         }
         Ok(())
     }

@@ -7,9 +7,9 @@ use super::*;
 pub(super) enum World {
     /// Nothing; leaders change.
     Kind,
-    /// The ledger is away for a few seconds, again and again.
+    /// The log is away for a few seconds, again and again.
     Failover,
-    /// Instances die and come back with nothing, also between a message and its record; the ledger is away,
+    /// Instances die and come back with nothing, also between a message and its record; the log is away,
     /// its answers are lost, it forgets; channels fail.
     Cruel,
 }
@@ -51,7 +51,7 @@ impl Plan {
         };
         let troubles = [trouble("w1"), trouble("w2"), trouble("w3")].into();
         let mut leaders = vec![(0, rng.usize(0..3))];
-        // A new one that cannot ask the ledger says again what the old one has said.
+        // A new one that cannot announcement the log says again what the old one has said.
         let changes = if world == World::Failover { 0 } else { rng.usize(0..4) };
         leaders.extend((0..changes).map(|_| (rng.i64(0..ACTIVE), rng.usize(0..3))));
         leaders.sort_unstable();

@@ -2,43 +2,43 @@ mod failures;
 mod node_loss;
 
 use super::*;
-use crate::alert::{notification_log::Book, rule::Rules, silence::Silence};
+use crate::alert::{notification_log::NotificationLog, rule::Rules, silence::Silence};
 use crate::cluster_state::{Node, NodeState, Source};
 
 const SECOND: Millis = 1000;
 const MINUTE: Millis = 60_000;
 
-/// A desk, with a ledger that always answers and channels that do as they are told.
-struct Office {
-    desk: Desk,
-    book: Book,
+/// A notifier, with a log that always answers and channels that do as they are told.
+struct Harness {
+    notifier: Notifier,
+    log: NotificationLog,
     now: Millis,
-    orders: Orders,
+    config: NotifierConfig,
     /// What the next attempts of a channel come to.
     outcome: BTreeMap<String, Failure>,
-    sent: Vec<Notice>,
+    sent: Vec<Notification>,
 }
 
-fn line(name: &str, minimum: Severity) -> Line {
-    Line { name: name.into(), minimum, resolved: true, repeat: 10 * MINUTE }
+fn receiver(name: &str, minimum: Severity) -> Receiver {
+    Receiver { name: name.into(), minimum, resolved: true, repeat: 10 * MINUTE }
 }
 
-impl Office {
-    fn new(lines: Vec<Line>) -> Self {
-        let delays = Delays { group_wait: 2000, group_interval: MINUTE, takeover: 5000, blind: 15_000 };
-        let orders = Orders { rules: Rules::default(), silences: Vec::new(), lines, delays };
+impl Harness {
+    fn new(receivers: Vec<Receiver>) -> Self {
+        let delays = Delays { group_wait: 2000, group_interval: MINUTE, takeover: 5000, takeover_blind: 15_000 };
+        let config = NotifierConfig { rules: Rules::default(), silences: Vec::new(), receivers, delays };
         Self {
-            desk: Desk::new("i", Arc::new(orders.clone())),
-            book: Book::default(),
+            notifier: Notifier::new("i", Arc::new(config.clone())),
+            log: NotificationLog::default(),
             now: 1_000_000,
-            orders,
+            config,
             outcome: BTreeMap::new(),
             sent: Vec::new(),
         }
     }
 
     fn replace(&mut self) {
-        self.desk.replace(Arc::new(self.orders.clone()));
+        self.notifier.replace(Arc::new(self.config.clone()));
     }
 
     /// So many seconds, in which these nodes are down, drained or not.
@@ -62,27 +62,36 @@ impl Office {
     /// What comes of one cluster state.
     fn look(&mut self, cluster: &ClusterState) {
         {
-            self.desk.observe(cluster, self.now);
-            for job in self.desk.next(self.now) {
-                let verdicts = job.claim("i", &mut self.book, 20_000, self.now);
-                if let Some(notice) = self.desk.claimed(&job, Ok(verdicts), self.now) {
-                    let outcome = self.outcome.get(&notice.line).cloned().map_or(Ok(()), Err);
-                    self.desk.sent(&notice, outcome.clone(), self.now);
+            self.notifier.observe(cluster, self.now);
+            for group in self.notifier.next(self.now) {
+                let results = group.claim("i", &mut self.log, 20_000, self.now);
+                if let Some(notification) = self.notifier.claimed(&group, Ok(results), self.now) {
+                    let outcome = self.outcome.get(&notification.receiver).cloned().map_or(Ok(()), Err);
+                    self.notifier.sent(&notification, outcome.clone(), self.now);
                     if outcome.is_ok() {
-                        self.sent.push(notice);
+                        self.sent.push(notification);
                     }
                 }
             }
-            let push = self.desk.push(self.now);
-            let told = push.apply(&mut self.book, self.now);
-            self.desk.synced(&push, Ok(told), self.now);
+            let sync = self.notifier.log_sync(self.now);
+            let told = sync.apply(&mut self.log, self.now);
+            self.notifier.synced(&sync, Ok(told), self.now);
         }
     }
 
     /// What was said since the last time, as `CHANNEL KIND RULE COUNT`.
-    fn said(&mut self) -> Vec<String> {
-        let said = self.sent.drain(..).filter(|notice| !notice.silent);
-        said.map(|notice| format!("{} {:?} {} {}", notice.line, notice.kind, notice.rule, notice.items.len())).collect()
+    fn take_sent(&mut self) -> Vec<String> {
+        let said = self.sent.drain(..).filter(|notification| !notification.silent);
+        said.map(|notification| {
+            format!(
+                "{} {:?} {} {}",
+                notification.receiver,
+                notification.kind,
+                notification.rule,
+                notification.items.len()
+            )
+        })
+        .collect()
     }
 }
 
@@ -90,116 +99,116 @@ const NOTHING: [&str; 0] = [];
 
 #[test]
 fn what_fires_together_is_one_message_and_so_is_its_end() {
-    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
-    office.show(&[("a", false), ("b", false)], 4);
-    office.show(&[("a", false), ("b", false), ("c", false)], 1);
-    assert_eq!(office.said(), NOTHING);
-    office.show(&[("a", false), ("b", false), ("c", false)], 10);
+    let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
+    harness.show(&[("a", false), ("b", false)], 4);
+    harness.show(&[("a", false), ("b", false), ("c", false)], 1);
+    assert_eq!(harness.take_sent(), NOTHING);
+    harness.show(&[("a", false), ("b", false), ("c", false)], 10);
     // The third was not down for long enough when the message went.
-    assert_eq!(office.said(), ["mail Firing node_down 2", "mail Firing node_down 1"]);
-    office.show(&[], 20);
-    assert_eq!(office.said(), ["mail Resolved node_down 3"]);
+    assert_eq!(harness.take_sent(), ["mail Firing node_down 2", "mail Firing node_down 1"]);
+    harness.show(&[], 20);
+    assert_eq!(harness.take_sent(), ["mail Resolved node_down 3"]);
 }
 
 #[test]
 fn warnings_of_one_rule_keep_a_distance_and_critical_ones_do_not() {
-    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
-    office.show(&[("a", true)], 10);
-    office.show(&[("a", true), ("b", true)], 45);
-    assert_eq!(office.said(), ["mail Firing node_down 1"]);
-    office.show(&[("a", true), ("b", true)], 15);
-    assert_eq!(office.said(), ["mail Firing node_down 1"]);
-    office.show(&[("a", true), ("b", true), ("c", false)], 10);
-    assert_eq!(office.said(), ["mail Firing node_down 1"]);
+    let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
+    harness.show(&[("a", true)], 10);
+    harness.show(&[("a", true), ("b", true)], 45);
+    assert_eq!(harness.take_sent(), ["mail Firing node_down 1"]);
+    harness.show(&[("a", true), ("b", true)], 15);
+    assert_eq!(harness.take_sent(), ["mail Firing node_down 1"]);
+    harness.show(&[("a", true), ("b", true), ("c", false)], 10);
+    assert_eq!(harness.take_sent(), ["mail Firing node_down 1"]);
 }
 
 #[test]
 fn a_channel_hears_what_matters_enough_and_again_when_it_matters_more() {
-    let mut office = Office::new(vec![line("mail", Severity::Warning), line("sms", Severity::Critical)]);
-    office.show(&[("a", true)], 10);
-    assert_eq!(office.said(), ["mail Firing node_down 1"]);
-    office.show(&[("a", false)], 10);
-    assert_eq!(office.said(), ["mail Firing node_down 1", "sms Firing node_down 1"]);
-    office.show(&[], 20);
-    assert_eq!(office.said(), ["mail Resolved node_down 1", "sms Resolved node_down 1"]);
+    let mut harness = Harness::new(vec![receiver("mail", Severity::Warning), receiver("sms", Severity::Critical)]);
+    harness.show(&[("a", true)], 10);
+    assert_eq!(harness.take_sent(), ["mail Firing node_down 1"]);
+    harness.show(&[("a", false)], 10);
+    assert_eq!(harness.take_sent(), ["mail Firing node_down 1", "sms Firing node_down 1"]);
+    harness.show(&[], 20);
+    assert_eq!(harness.take_sent(), ["mail Resolved node_down 1", "sms Resolved node_down 1"]);
 }
 
 #[test]
 fn what_goes_on_is_told_again_and_what_is_good_to_know_is_not() {
-    let mut office = Office::new(vec![line("mail", Severity::Info)]);
-    office.show(&[("a", false)], 10);
-    let first = office.sent[0].id.clone();
-    office.show(&[("a", false)], 10 * 60);
-    assert_eq!(office.sent[1].items[0].thread.as_ref(), Some(&first), "a repetition answers the beginning");
-    assert_eq!(office.said(), ["mail Firing node_down 1", "mail Firing node_down 1"]);
-    office.show(&[], 20);
-    office.said();
-    office.orders.rules.of_mut(Rule::NodeDown).severity = Some(Severity::Info);
-    office.replace();
-    office.show(&[("b", false)], 30 * 60);
-    assert_eq!(office.said(), ["mail Firing node_down 1"]);
+    let mut harness = Harness::new(vec![receiver("mail", Severity::Info)]);
+    harness.show(&[("a", false)], 10);
+    let first = harness.sent[0].id.clone();
+    harness.show(&[("a", false)], 10 * 60);
+    assert_eq!(harness.sent[1].items[0].thread.as_ref(), Some(&first), "a repetition answers the beginning");
+    assert_eq!(harness.take_sent(), ["mail Firing node_down 1", "mail Firing node_down 1"]);
+    harness.show(&[], 20);
+    harness.take_sent();
+    harness.config.rules.of_mut(Rule::NodeDown).severity = Some(Severity::Info);
+    harness.replace();
+    harness.show(&[("b", false)], 30 * 60);
+    assert_eq!(harness.take_sent(), ["mail Firing node_down 1"]);
 }
 
 #[test]
 fn nobody_is_told_what_is_silenced_but_of_the_end_of_what_was_told() {
-    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
-    office.show(&[("a", false)], 10);
-    office.said();
+    let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
+    harness.show(&[("a", false)], 10);
+    harness.take_sent();
     let silence = |node: &str, until| Silence { node: Some(node.into()), until, ..Silence::default() };
-    office.orders.silences = vec![silence("*", office.now + 60 * SECOND)];
-    office.replace();
-    office.show(&[("a", false), ("b", false)], 20);
-    assert_eq!(office.said(), NOTHING);
-    assert!(office.desk.alerts()["node_down/b"].silenced_until.is_some());
-    office.show(&[("b", false)], 20);
-    assert_eq!(office.said(), ["mail Resolved node_down 1"]);
-    office.show(&[("b", false)], 25);
-    assert_eq!(office.said(), ["mail Firing node_down 1"]);
+    harness.config.silences = vec![silence("*", harness.now + 60 * SECOND)];
+    harness.replace();
+    harness.show(&[("a", false), ("b", false)], 20);
+    assert_eq!(harness.take_sent(), NOTHING);
+    assert!(harness.notifier.alerts()["node_down/b"].silenced_until.is_some());
+    harness.show(&[("b", false)], 20);
+    assert_eq!(harness.take_sent(), ["mail Resolved node_down 1"]);
+    harness.show(&[("b", false)], 25);
+    assert_eq!(harness.take_sent(), ["mail Firing node_down 1"]);
 }
 
 #[test]
 fn a_channel_that_wants_no_ends_hears_of_the_next_beginning() {
-    let mut office = Office::new(vec![Line { resolved: false, ..line("sms", Severity::Warning) }]);
+    let mut harness = Harness::new(vec![Receiver { resolved: false, ..receiver("sms", Severity::Warning) }]);
     for _ in 0..3 {
-        office.show(&[("a", false)], 10);
-        assert_eq!(office.said(), ["sms Firing node_down 1"]);
-        office.show(&[], 120);
-        assert_eq!(office.said(), NOTHING);
+        harness.show(&[("a", false)], 10);
+        assert_eq!(harness.take_sent(), ["sms Firing node_down 1"]);
+        harness.show(&[], 120);
+        assert_eq!(harness.take_sent(), NOTHING);
     }
 }
 
 #[test]
 fn what_lasts_shorter_than_it_takes_to_group_is_not_told() {
-    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
-    office.show(&[("a", false)], 5);
-    office.show(&[], 60);
-    assert_eq!(office.said(), NOTHING);
+    let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
+    harness.show(&[("a", false)], 5);
+    harness.show(&[], 60);
+    assert_eq!(harness.take_sent(), NOTHING);
 }
 
 #[test]
 fn without_a_ledger_nothing_waits_to_be_written_down() {
-    let mut office = Office::new(vec![line("mail", Severity::Warning)]);
-    let mut desk = Desk::new("i", Arc::new(office.orders.clone())).without_ledger();
+    let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
+    let mut notifier = Notifier::new("i", Arc::new(harness.config.clone())).without_log();
     let mut said = 0;
     for second in 0..2 * 3600 {
-        office.now += SECOND;
-        let source = Source { node: "m".into(), leader: true, at: Some(office.now), ..Source::default() };
+        harness.now += SECOND;
+        let source = Source { node: "m".into(), leader: true, at: Some(harness.now), ..Source::default() };
         let mut cluster = ClusterState { source, ..ClusterState::default() };
         // Another node each minute.
         if second % 60 < 20 {
             let name = format!("n{}", second / 60);
             cluster.nodes.insert(name, Node { state: NodeState::Down, ..Node::default() });
         }
-        desk.observe(&cluster, office.now);
-        for job in desk.next(office.now) {
-            if let Some(notice) = desk.claimed(&job, Err(()), office.now) {
-                desk.sent(&notice, Ok(()), office.now);
+        notifier.observe(&cluster, harness.now);
+        for group in notifier.next(harness.now) {
+            if let Some(notification) = notifier.claimed(&group, Err(()), harness.now) {
+                notifier.sent(&notification, Ok(()), harness.now);
                 said += 1;
             }
         }
-        assert!(!desk.is_ahead());
+        assert!(!notifier.is_ahead());
     }
     assert_eq!(said, 240);
     // Ends are remembered for an hour.
-    assert!(desk.lines["mail"].remembers() <= 61, "{}", desk.lines["mail"].remembers());
+    assert!(notifier.receivers["mail"].remembers() <= 61, "{}", notifier.receivers["mail"].remembers());
 }

@@ -102,13 +102,13 @@ fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Clus
 #[test]
 fn a_node_that_dies_with_all_that_was_on_it_is_one_message_and_its_return_another() {
     for leader in [false, true] {
-        let mut office = Office::new(vec![line("mail", Severity::Warning)]);
+        let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
         let mut told = Vec::new();
         const BACK: i64 = 400;
         for second in -10..BACK + 600 {
-            office.now += SECOND;
-            office.look(&story(1, leader, second, BACK, office.now));
-            told.extend(office.said().into_iter().map(|word| (second, word)));
+            harness.now += SECOND;
+            harness.look(&story(1, leader, second, BACK, harness.now));
+            told.extend(harness.take_sent().into_iter().map(|word| (second, word)));
         }
         let words: Vec<_> = told.iter().map(|(_, word)| word.as_str()).collect();
         assert_eq!(words, ["mail Firing node_down 1", "mail Resolved node_down 1"], "{told:?}");

@@ -12,7 +12,7 @@ fn edges_have_to_answer_and_to_have_somebody_to_send_requests_to() {
     ]
     .into();
     assert_eq!(
-        told(&cluster),
+        described(&cluster),
         [
             "edge_pool/n2/web critical: the edge on serveur18 (10.10.25.165): its pool web has nobody to send requests to (3 \
          endpoints known)",
@@ -24,7 +24,7 @@ fn edges_have_to_answer_and_to_have_somebody_to_send_requests_to() {
     cluster.edges.remove("10.0.1.4:9901");
     let observation = observe(&cluster);
     assert_eq!(
-        told(&cluster),
+        described(&cluster),
         ["edge_down/n2 warning: the edge on serveur18 (10.10.25.165) does not answer: connection refused"]
     );
     // What it said last is neither so nor not so any more.
@@ -49,7 +49,7 @@ fn certificates_are_told_before_they_end_and_stand_ins_for_what_they_are() {
         // The same one, not renewed here.
         other.certificates = vec![Certificate { not_after: Some(NOW + 100 * DAY), ..certificate }];
         cluster.edges = [("a".into(), other), ("b".into(), edge)].into();
-        told(&cluster).join("")
+        described(&cluster).join("")
     };
     assert_eq!(with(15, false), "");
     assert_eq!(

@@ -11,7 +11,7 @@ fn an_engine_that_does_not_answer_makes_nothing_wrong_or_right() {
     cluster.source.at = Some(NOW - 7000);
     let observation = observe(&cluster);
     assert_eq!(
-        told(&cluster),
+        described(&cluster),
         [
             "picture_stale/n1 warning: no picture of the swarm from the engine of serveur17 (10.10.25.165) since 2026-11-27 \
          13:24:56 utc: rpc error: deadline exceeded"
@@ -70,7 +70,7 @@ fn a_node_that_may_be_cut_off_says_nothing_of_redis_and_edges() {
     cluster.redis = Some(Redis { sentinels_up: 0, ..redis(&[master]) });
     let gone = Edge { error: Some("no route to host".into()), ..edge(Some("n2"), 0, true) };
     cluster.edges = [("10.0.1.3:9901".into(), gone)].into();
-    assert_eq!(told(&cluster).len(), 2);
+    assert_eq!(described(&cluster).len(), 2);
     cluster.source.error = Some("no leader".into());
     let observation = observe(&cluster);
     assert_eq!(observation.conditions.iter().map(|c| c.rule).collect::<Vec<_>>(), [Rule::PictureStale]);

@@ -63,7 +63,7 @@ fn observe(cluster: &ClusterState) -> Observation {
 }
 
 /// Fingerprint, severity and sentence of each condition.
-fn told(cluster: &ClusterState) -> Vec<String> {
+fn described(cluster: &ClusterState) -> Vec<String> {
     let conditions = observe(cluster).conditions;
     let line = |c: &Condition| format!("{} {:?}: {}", c.fingerprint, c.severity, c.summary).to_lowercase();
     conditions.iter().map(line).collect()
@@ -103,7 +103,7 @@ fn nothing_is_wrong_where_all_is_well() {
     assert_eq!(observe(&well()), Observation::default());
     // A cluster state without quorum told, Redis or edges is not wrong either.
     let empty = ClusterState { source: Source { at: Some(NOW), ..Source::default() }, ..ClusterState::default() };
-    assert_eq!(told(&empty), [""; 0]);
+    assert_eq!(described(&empty), [""; 0]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn a_node_that_is_down_says_what_it_means_for_the_quorum() {
     node(&mut cluster, "n2").reachable = Some(false);
     node(&mut cluster, "n2").message = Some("heartbeat failure".into());
     assert_eq!(
-        told(&cluster),
+        described(&cluster),
         [
             "node_down/n2 critical: serveur18 (10.10.25.165) is down: heartbeat failure; 2 of 3 managers are left, one more \
          lost and nothing can be changed",
@@ -30,7 +30,7 @@ fn a_node_that_is_down_says_what_it_means_for_the_quorum() {
 fn a_drained_node_is_not_down_and_matters_less_when_it_is() {
     let mut cluster = well();
     node(&mut cluster, "n2").availability = Availability::Drain;
-    assert_eq!(told(&cluster), [""; 0]);
+    assert_eq!(described(&cluster), [""; 0]);
     node(&mut cluster, "n2").state = NodeState::Down;
     let down = one(&cluster);
     assert_eq!((down.fingerprint.as_str(), down.severity), ("node_down/n2", Severity::Warning));
@@ -42,7 +42,7 @@ fn after_a_change_of_leaders_only_an_unreachable_manager_counts_as_down() {
     for id in ["n1", "n2", "n3"] {
         node(&mut cluster, id).state = NodeState::Unknown;
     }
-    assert_eq!(told(&cluster), [""; 0]);
+    assert_eq!(described(&cluster), [""; 0]);
     node(&mut cluster, "n1").reachable = Some(false);
     let found = observe(&cluster).conditions;
     assert_eq!(found[0].fingerprint, "node_down/n1");
@@ -55,7 +55,7 @@ fn quorum_is_at_risk_where_one_more_loss_loses_it() {
     {
         let mut cluster = well();
         cluster.quorum = Quorum { managers, reachable, lost: false };
-        assert_eq!(!told(&cluster).is_empty(), at_risk, "{reachable} of {managers}");
+        assert_eq!(!described(&cluster).is_empty(), at_risk, "{reachable} of {managers}");
     }
 }
 
@@ -64,7 +64,7 @@ fn disks_are_told_when_little_is_free() {
     let mut cluster = well();
     let mut with = |free: u64, total: u64| {
         node(&mut cluster, "n1").disk = Some(Disk { total_bytes: total << 30, free_bytes: free << 30 });
-        told(&cluster).join("")
+        described(&cluster).join("")
     };
     assert_eq!(with(10, 100), "");
     assert_eq!(

@@ -7,7 +7,7 @@ fn redis_needs_a_master_and_a_replica() {
     let mut cluster = well();
     let mut with = |redis| {
         cluster.redis = Some(redis);
-        told(&cluster).join("")
+        described(&cluster).join("")
     };
     let (master, replica) = (("redis-1:6379", Role::Master, true), ("redis-2:6379", Role::Replica, true));
     let gone = ("redis-3:6379", Role::Replica, false);

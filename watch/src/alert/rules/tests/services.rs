@@ -19,7 +19,7 @@ fn a_service_below_its_replicas_names_the_lost_nodes_that_explain_it() {
     let below = observe(&cluster).conditions.remove(1);
     assert_eq!((below.severity, below.extra_wait), (Severity::Critical, 5 * MINUTE));
     cluster.services.get_mut("web").unwrap().mode = Mode::Job;
-    assert_eq!(told(&cluster).len(), 1);
+    assert_eq!(described(&cluster).len(), 1);
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn updates_that_failed_are_told_and_a_roll_back_that_is_over_for_an_hour() {
     let mut with = |state, completed_at| {
         let update = Update { state, message: "task failure".into(), completed_at, ..Update::default() };
         cluster.services.get_mut("web").unwrap().update = Some(update);
-        told(&cluster).join("")
+        described(&cluster).join("")
     };
     assert_eq!(
         with(UpdateState::Paused, None),
@@ -51,7 +51,7 @@ fn tasks_that_end_again_and_again_in_one_place_are_a_crash_loop() {
             ..task("web", slot, "n1", state)
         };
         cluster.tasks.insert(id.into(), task);
-        told(&cluster)
+        described(&cluster)
     };
     assert_eq!(ended("e1", 1, TaskState::Failed, 9 * MINUTE), [""; 0]);
     assert_eq!(ended("e2", 1, TaskState::Failed, 11 * MINUTE), [""; 0]);

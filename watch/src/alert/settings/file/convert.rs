@@ -10,7 +10,7 @@ use settings::{Kind, Section};
 
 use super::{channels, files, kind};
 use crate::alert::{
-    rule::{Levels, Rule, Rules},
+    rule::{Rule, Rules, Thresholds},
     rules::LONGEST_WINDOW,
     settings::{General, Settings, value},
     silence::Silence,
@@ -62,9 +62,9 @@ fn rule(section: &mut Section<'_>, rule: Rule, rules: &mut Rules) {
     let setting = rules.of_mut(rule);
     setting.enabled = section.get("enabled", &kind::BOOLEAN).unwrap_or(setting.enabled);
     setting.severity = section.get("severity", &kind::SEVERITY);
-    let patience = &mut setting.patience;
-    patience.wait = section.get("for", &kind::DURATION_OR_ZERO).unwrap_or(patience.wait);
-    patience.resolve_after = section.get("resolve_after", &kind::DURATION_OR_ZERO).unwrap_or(patience.resolve_after);
+    let timing = &mut setting.timing;
+    timing.wait = section.get("for", &kind::DURATION_OR_ZERO).unwrap_or(timing.wait);
+    timing.resolve_after = section.get("resolve_after", &kind::DURATION_OR_ZERO).unwrap_or(timing.resolve_after);
     match rule {
         Rule::CrashLoop => {
             let limit = &mut rules.crash_loop;
@@ -74,8 +74,8 @@ fn rule(section: &mut Section<'_>, rule: Rule, rules: &mut Rules) {
                 section.problem("window", "is too long: write at most \"1day\"");
             }
         }
-        Rule::Certificate => rules.certificate = levels(section, &kind::DURATION_OR_ZERO, rules.certificate),
-        Rule::Disk => rules.disk = levels(section, &kind::SHARE, rules.disk),
+        Rule::Certificate => rules.certificate = thresholds(section, &kind::DURATION_OR_ZERO, rules.certificate),
+        Rule::Disk => rules.disk = thresholds(section, &kind::SHARE, rules.disk),
         Rule::UpdateFailed => {
             rules.rollback_recent = section.get("recent", &kind::DURATION).unwrap_or(rules.rollback_recent);
         }
@@ -84,23 +84,27 @@ fn rule(section: &mut Section<'_>, rule: Rule, rules: &mut Rules) {
 }
 
 /// From where on something is a warning, and critical.
-fn levels<T: Copy + PartialOrd>(section: &mut Section<'_>, kind: &Kind<T>, default: Levels<T>) -> Levels<T> {
+fn thresholds<T: Copy + PartialOrd>(
+    section: &mut Section<'_>,
+    kind: &Kind<T>,
+    default: Thresholds<T>,
+) -> Thresholds<T> {
     let (warning, critical) = (section.get("warning", kind), section.get("critical", kind));
     // A default never contradicts what is written.
     let lower = |a: T, b: T| if b < a { b } else { a };
-    let levels = match (warning, critical) {
-        (Some(warning), None) => Levels { warning, critical: lower(default.critical, warning) },
+    let thresholds = match (warning, critical) {
+        (Some(warning), None) => Thresholds { warning, critical: lower(default.critical, warning) },
         (None, Some(critical)) => {
-            Levels { warning: if critical > default.warning { critical } else { default.warning }, critical }
+            Thresholds { warning: if critical > default.warning { critical } else { default.warning }, critical }
         }
         (warning, critical) => {
-            Levels { warning: warning.unwrap_or(default.warning), critical: critical.unwrap_or(default.critical) }
+            Thresholds { warning: warning.unwrap_or(default.warning), critical: critical.unwrap_or(default.critical) }
         }
     };
-    if levels.critical > levels.warning {
+    if thresholds.critical > thresholds.warning {
         section.problem("critical", "is above warning, so that nothing would be a warning: write at most that");
     }
-    levels
+    thresholds
 }
 
 fn silence(section: &mut Section<'_>) -> Silence {
