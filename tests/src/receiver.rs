@@ -1,4 +1,4 @@
-//! A real HTTP server that keeps what it is sent and answers as a test tells it: the other end of webhooks.
+//! A real HTTP server that records requests and answers as a test configures it: the peer of webhooks.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,22 +22,22 @@ use tokio_rustls::TlsAcceptor;
 use crate::cert::Certificate;
 use crate::wait::{SOON, eventually, pause};
 
-/// One request, as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// When it came.
+    /// When it was received.
     pub at: SystemTime,
     /// Its method.
     pub method: Method,
     /// Path and query.
     pub target: String,
-    /// Its fields.
+    /// Its header fields.
     pub headers: HeaderMap,
     /// Its body.
     pub body: String,
 }
 
-/// How to answer.
+/// A configured response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     status: StatusCode,
@@ -47,31 +47,31 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// This status and no body.
+    /// Responds with `status` and no body.
     ///
     /// # Panics
-    /// When there is no such status.
+    /// If there is no such status.
     #[must_use]
     pub fn status(status: u16) -> Self {
         let status = StatusCode::from_u16(status).expect("a status");
         Self { status, headers: Vec::new(), body: String::new(), after: Duration::ZERO }
     }
 
-    /// With a field.
+    /// Adds a header field.
     #[must_use]
     pub fn field(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
     }
 
-    /// With a body.
+    /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: &str) -> Self {
         body.clone_into(&mut self.body);
         self
     }
 
-    /// After a while.
+    /// Responds after `time`.
     #[must_use]
     pub fn after(mut self, time: Duration) -> Self {
         self.after = time;
@@ -85,30 +85,30 @@ pub struct Receiver {
     address: SocketAddr,
     scheme: &'static str,
     state: Arc<State>,
-    /// Ends with this.
+    /// Ends when the server is dropped.
     _task: JoinSet<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     received: Mutex<Vec<Received>>,
-    /// By path; the rest is answered with 200.
+    /// By path; the response to other paths is 200.
     answers: Mutex<HashMap<String, Answer>>,
 }
 
 impl Receiver {
-    /// Without TLS, on a port of its own.
+    /// Starts a server without TLS on a free port.
     ///
     /// # Panics
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub async fn start() -> Self {
         Self::start_with(None).await
     }
 
-    /// With TLS and this certificate.
+    /// Starts a server with TLS and this certificate.
     ///
     /// # Panics
-    /// When no port can be bound or the certificate makes no sense.
+    /// If no port can be bound or the certificate is invalid.
     pub async fn start_tls(certificate: &Certificate) -> Self {
         let chain = CertificateDer::pem_file_iter(&certificate.certificate_file).expect("a file");
         let chain: Result<Vec<_>, _> = chain.collect();
@@ -132,28 +132,28 @@ impl Receiver {
         Self { address, scheme, state, _task: task }
     }
 
-    /// Its address with `path` behind.
+    /// Returns the URL of `path`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}://localhost:{}{path}", self.scheme, self.address.port())
     }
 
-    /// Answers requests for `path` so from now on.
+    /// Sets the response to requests for `path`.
     pub fn answer(&self, path: &str, answer: Answer) {
         lock(&self.state.answers).insert(path.to_owned(), answer);
     }
 
-    /// All that has come for `path`.
+    /// Returns the requests received for `path`.
     #[must_use]
     pub fn received(&self, path: &str) -> Vec<Received> {
         let all = lock(&self.state.received);
         all.iter().filter(|request| request.target.split('?').next() == Some(path)).cloned().collect()
     }
 
-    /// Waits until so many have come for `path`.
+    /// Waits for `count` requests for `path`.
     ///
     /// # Panics
-    /// When they do not within [`SOON`].
+    /// If they do not arrive within [`SOON`].
     pub async fn taken(&self, path: &str, count: usize) -> Vec<Received> {
         eventually(&format!("{count} requests for {path}"), SOON, async || self.received(path).len() >= count).await;
         self.received(path)
@@ -167,7 +167,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<Stat
         connections.spawn(async move {
             match tls {
                 None => serve(stream, state).await,
-                // A client that does not trust us says so here.
+                // The handshake fails if the client does not trust the certificate.
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
                         serve(stream, state).await;
@@ -180,7 +180,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<Stat
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, state: Arc<State>) {
     let service = service_fn(|request| answer(request, state.clone()));
-    // A client may go whenever it likes.
+    // A client may close the connection at any time.
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.unwrap_or(());
 }
 

@@ -1,4 +1,4 @@
-//! A real mail server, with STARTTLS and authentication, whose mail a test can read.
+//! A real mail server with STARTTLS and authentication. Tests can read the mail it receives.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -9,25 +9,25 @@ use crate::process::{Plan, Process};
 use crate::wait::{SOON, eventually};
 use crate::{port, python};
 
-/// One message, as it came.
+/// A message as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
-    /// When it came.
+    /// When it was received.
     pub at: SystemTime,
-    /// Who sent it, by the envelope.
+    /// The sender in the envelope.
     pub from: String,
-    /// Who gets it, by the envelope.
+    /// The recipients in the envelope.
     pub to: Vec<String>,
-    /// It came by TLS.
+    /// It was sent over TLS.
     pub tls: bool,
-    /// Who had logged in.
+    /// The user that logged in.
     pub user: Option<String>,
-    /// Head and body.
+    /// Header and body.
     pub message: String,
 }
 
 impl Mail {
-    /// The value of a field of the head, unfolded.
+    /// Returns the unfolded value of a header field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<String> {
         let head = self.message.split("\r\n\r\n").next().unwrap_or_default().replace("\r\n ", " ");
@@ -36,14 +36,14 @@ impl Mail {
     }
 }
 
-/// How it is to be started.
+/// How to start the server.
 #[derive(Debug)]
 pub struct Setup {
     plan: Plan,
     port: u16,
 }
 
-/// The server. Dropping it ends it.
+/// The server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Smtp {
     port: u16,
@@ -51,23 +51,23 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// On a port of its own; without TLS, to anybody.
+    /// Configures a server on a free port, without TLS or login.
     #[must_use]
     pub fn plan() -> Setup {
         let port = port::free();
         Setup { plan: python::program("smtp", "server.py").env("PORT", port.to_string()), port }
     }
 
-    /// The port on 127.0.0.1.
+    /// Returns the port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// All that it has taken.
+    /// Returns the mail received.
     ///
     /// # Panics
-    /// Never: it writes what it has taken.
+    /// If the server prints malformed JSON, which it does not.
     #[must_use]
     pub fn mails(&self) -> Vec<Mail> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -89,10 +89,10 @@ impl Smtp {
             .collect()
     }
 
-    /// Waits until it has taken so many.
+    /// Waits until the server has received `count` messages.
     ///
     /// # Panics
-    /// When it does not within [`SOON`].
+    /// If it does not within [`SOON`].
     pub async fn taken(&self, count: usize) -> Vec<Mail> {
         eventually(&format!("{count} mails"), SOON, async || self.mails().len() >= count).await;
         self.mails()
@@ -100,38 +100,38 @@ impl Smtp {
 }
 
 impl Setup {
-    /// With STARTTLS, and this certificate and key.
+    /// Enables STARTTLS with this certificate and key.
     #[must_use]
     pub fn tls(mut self, certificate: &Path) -> Self {
         self.plan = self.plan.env("CERTIFICATE", certificate);
         self
     }
 
-    /// With TLS from the first byte on, and this certificate and key.
+    /// Enables implicit TLS with this certificate and key.
     #[must_use]
     pub fn implicit_tls(mut self, certificate: &Path) -> Self {
         self.plan = self.plan.env("CERTIFICATE", certificate).env("IMPLICIT", "1");
         self
     }
 
-    /// Only for who logs in.
+    /// Requires a login.
     #[must_use]
     pub fn login(mut self, user: &str, password: &str) -> Self {
         self.plan = self.plan.env("USER", user).env("PASSWORD", password);
         self
     }
 
-    /// Refuses the first so many messages for now.
+    /// Refuses the first `times` messages temporarily.
     #[must_use]
     pub fn busy(mut self, times: u32) -> Self {
         self.plan = self.plan.env("BUSY", times.to_string());
         self
     }
 
-    /// Starts it.
+    /// Starts the server.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub async fn start(self) -> Smtp {
         let mut process = self.plan.start();
         process.line("listening").await;

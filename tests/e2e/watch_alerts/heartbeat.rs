@@ -1,10 +1,10 @@
-//! The word to somebody outside that all is well.
+//! The heartbeat to a monitor outside the swarm.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tests::receiver::{Answer, Receiver};
-use tests::wait::{eventually, throughout};
+use tests::wait::{SOON, eventually, throughout};
 use tokio::sync::watch as latest;
 use watch::alert::{start, time};
 use watch::cluster_state::{ClusterState, Source};
@@ -15,7 +15,7 @@ fn cluster(leader: bool, error: Option<&str>) -> Arc<ClusterState> {
     let source =
         Source { node: "n1".into(), leader, at: Some(time::now()), error: error.map(Into::into), ..Source::default() };
     let mut cluster = ClusterState { source, ..ClusterState::default() };
-    // Somebody else who leads.
+    // Another manager that leads.
     let node = watch::cluster_state::Node {
         role: watch::cluster_state::NodeRole::Manager,
         leader: true,
@@ -26,7 +26,7 @@ fn cluster(leader: bool, error: Option<&str>) -> Arc<ClusterState> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_leaders_instance_beats_and_only_while_its_engine_answers() {
+async fn only_the_leaders_instance_sends_heartbeats_and_only_while_its_engine_answers() {
     let receiver = Receiver::start().await;
     let path = "/ping/secret-token";
     let text = format!("[heartbeat]\nurl = \"{}\"\ninterval = \"1s\"\nmethod = \"POST\"", receiver.url(path));
@@ -37,13 +37,13 @@ async fn only_the_leaders_instance_beats_and_only_while_its_engine_answers() {
 
     for other in [cluster(false, None), cluster(true, Some("no quorum"))] {
         states.send_replace(other);
-        // One may be under way, and two would be heard meanwhile.
+        // One may be in flight; within this time a second one would arrive.
         let before = beats();
-        throughout("silence", Duration::from_millis(2500), async || beats() <= before + 1).await;
+        throughout("no heartbeat", Duration::from_millis(2500), async || beats() <= before + 1).await;
     }
     states.send_replace(cluster(true, None));
     let before = beats();
     receiver.answer(path, Answer::status(500));
-    eventually("another beat", Duration::from_secs(10), async || beats() > before + 1).await;
+    eventually("another heartbeat", SOON, async || beats() > before + 1).await;
     running.stop(Duration::from_secs(5)).await;
 }

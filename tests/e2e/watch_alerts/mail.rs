@@ -1,4 +1,4 @@
-//! Mail, taken by a real server.
+//! Mail, received by a real server.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn text(port: u16, more: &str) -> String {
     )
 }
 
-/// The authority's own certificate as a file.
+/// A folder with the authority's certificate and passwords.
 fn files(authority: &Authority) -> Files {
     let ca = authority.write_certificate("ca.pem");
     Files::new().copy("ca.pem", &ca).with("password", "geheim\n").with("wrong", "falsch\n")
@@ -28,7 +28,7 @@ fn files(authority: &Authority) -> Files {
 const LOGIN: &str = "user = \"watch\"\npassword_file = \"password\"\n";
 
 #[tokio::test]
-async fn a_mail_comes_by_starttls_from_who_is_logged_in_and_its_end_answers_it() {
+async fn mail_is_sent_over_starttls_with_a_login_and_the_end_replies_to_the_beginning() {
     let authority = Authority::new();
     let certificate = authority.issue("mail", &["localhost"]);
     let server = Smtp::plan().tls(&certificate.combined_file).login("watch", "geheim").start().await;
@@ -60,7 +60,7 @@ async fn a_mail_comes_by_starttls_from_who_is_logged_in_and_its_end_answers_it()
 }
 
 #[tokio::test]
-async fn a_mail_comes_by_tls_from_the_first_byte_on() {
+async fn mail_is_sent_over_implicit_tls() {
     let authority = Authority::new();
     let certificate = authority.issue("mail", &["localhost"]);
     let server = Smtp::plan().implicit_tls(&certificate.combined_file).login("watch", "geheim").start().await;
@@ -70,7 +70,7 @@ async fn a_mail_comes_by_tls_from_the_first_byte_on() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_hopeless_and_not_shown() {
+async fn a_wrong_password_is_a_permanent_failure_and_is_not_shown() {
     let authority = Authority::new();
     let certificate = authority.issue("mail", &["localhost"]);
     let server = Smtp::plan().tls(&certificate.combined_file).login("watch", "geheim").start().await;
@@ -82,7 +82,7 @@ async fn a_wrong_password_is_hopeless_and_not_shown() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_in_the_clear_or_to_somebody_else_unless_that_was_asked_for() {
+async fn nothing_is_sent_in_the_clear_or_to_another_server_unless_configured() {
     let authority = Authority::new();
     let server = Smtp::plan().start().await;
     let sender = files(&authority).sender(&text(server.port(), TO));
@@ -105,7 +105,7 @@ async fn nothing_is_sent_in_the_clear_or_to_somebody_else_unless_that_was_asked_
 }
 
 #[tokio::test]
-async fn a_recipient_whom_the_server_refuses_keeps_nobody_else_in_the_dark() {
+async fn a_refused_recipient_does_not_affect_the_others() {
     let server = Smtp::plan().start().await;
     let to = |list: &str| format!("tls = \"none\"\nto = {list}");
     let files = files(&Authority::new());
@@ -122,14 +122,14 @@ async fn a_recipient_whom_the_server_refuses_keeps_nobody_else_in_the_dark() {
 }
 
 #[tokio::test]
-async fn what_a_server_refuses_for_now_may_be_sent_again() {
+async fn a_temporary_refusal_may_be_retried() {
     let server = Smtp::plan().busy(1).start().await;
     let sender = files(&Authority::new()).sender(&text(server.port(), &format!("{TO}tls = \"none\"")));
     let failure = fails(&sender, &[]).await;
     assert!(matches!(failure.retry, Retry::After(pause) if pause < Duration::from_secs(3)), "{failure:?}");
     sender.send(&firing()).await.unwrap();
     assert_eq!(server.taken(1).await.len(), 1);
-    // Nobody there is no reason to give up either.
+    // A server that is down may be retried as well.
     let port = server.port();
     drop(server);
     let sender = files(&Authority::new()).sender(&text(port, &format!("{TO}tls = \"none\"")));
@@ -137,7 +137,7 @@ async fn what_a_server_refuses_for_now_may_be_sent_again() {
 }
 
 #[tokio::test]
-async fn no_log_however_long_holds_the_password() {
+async fn the_password_is_in_no_log_at_any_level() {
     let authority = Authority::new();
     let certificate = authority.issue("mail", &["localhost"]);
     let server = Smtp::plan().tls(&certificate.combined_file).login("watch", "geheim").start().await;
@@ -147,8 +147,8 @@ async fn no_log_however_long_holds_the_password() {
     let watch = Watch::start(&engine.url(), &["--log", "trace", "--config", config.to_str().unwrap()]).await;
     assert_eq!(server.taken(1).await[0].user.as_deref(), Some("watch"));
     let lines = watch.process.lines();
-    assert!(lines.iter().any(|line| line.contains("TRACE")), "the log is not as long as it can be");
-    // As it is, and as SMTP's PLAIN and LOGIN have it.
+    assert!(lines.iter().any(|line| line.contains("TRACE")), "the log has no trace lines");
+    // Plain, and as encoded by SMTP's PLAIN and LOGIN.
     for secret in ["geheim", "AHdhdGNoAGdlaGVpbQ", "Z2VoZWlt"] {
         let shown: Vec<_> = lines.iter().filter(|line| line.contains(secret)).collect();
         assert!(shown.is_empty(), "{shown:?}");

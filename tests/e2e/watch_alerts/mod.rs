@@ -1,4 +1,4 @@
-//! Alerts on their way to real peers: a mail server, HTTP servers, Redis.
+//! Alerts sent to real peers: a mail server, HTTP servers, Redis.
 
 mod heartbeat;
 mod instances;
@@ -18,7 +18,7 @@ use watch::alert::notifier::{Failure, Item, Kind, Notification};
 use watch::alert::{Settings, time};
 use watch::cluster_state::Severity;
 
-/// Settings with the files that they name.
+/// A folder for settings and the files that they name.
 struct Files {
     folder: TempDir,
 }
@@ -28,13 +28,13 @@ impl Files {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    /// Adds a file, whose name is then a path for the settings.
+    /// Adds a file. Settings can refer to it by name.
     fn with(self, name: &str, text: &str) -> Self {
         fs::write(self.folder.path().join(name), text).unwrap();
         self
     }
 
-    /// The same with a copy of a file.
+    /// Adds a copy of a file.
     fn copy(self, name: &str, from: &Path) -> Self {
         fs::copy(from, self.folder.path().join(name)).unwrap();
         self
@@ -45,7 +45,7 @@ impl Files {
         Settings::parse(&path, text).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
-    /// The only channel of these settings.
+    /// Creates the only channel of these settings.
     fn sender(&self, text: &str) -> Arc<Sender> {
         let senders = senders(&self.settings(text)).unwrap();
         assert_eq!(senders.len(), 1);
@@ -75,12 +75,12 @@ fn notification(id: &str, kind: Kind, thread: Option<&str>) -> Notification {
     }
 }
 
-/// One that begins.
+/// An alert that begins.
 fn firing() -> Notification {
     notification("n.1.0", Kind::Firing, None)
 }
 
-/// Sending fails, and nothing of the failure shows these.
+/// Checks that sending fails, and that the failure contains none of the secrets.
 async fn fails(sender: &Sender, secrets: &[&str]) -> Failure {
     let failure = sender.send(&firing()).await.unwrap_err();
     for secret in secrets {

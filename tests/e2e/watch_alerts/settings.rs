@@ -1,11 +1,11 @@
-//! `watch test-alert`: what it sends, and what it says.
+//! `watch test-alert`: what it sends and reports.
 
 use tests::receiver::{Answer, Receiver};
 
 use super::Files;
 
 #[tokio::test]
-async fn a_test_goes_through_every_channel_and_says_how_it_went() {
+async fn a_test_message_is_sent_through_every_channel_and_each_outcome_reported() {
     let receiver = Receiver::start().await;
     let (good, bad) = (receiver.url("/good"), receiver.url("/bad"));
     receiver.answer("/bad", Answer::status(403));
@@ -15,8 +15,8 @@ async fn a_test_goes_through_every_channel_and_says_how_it_went() {
     );
     let report = watch::alert::test(&Files::new().settings(&text)).await.unwrap();
     assert!(!report.is_good());
-    let said = report.to_string();
-    assert!(said.contains("json: sent\n") && said.contains("slack: not sent: localhost:"), "{said}");
+    let shown = report.to_string();
+    assert!(shown.contains("json: sent\n") && shown.contains("slack: not sent: localhost:"), "{shown}");
     assert!(receiver.received("/good")[0].body.contains("this is a test, nothing is wrong"));
 
     receiver.answer("/bad", Answer::status(200));

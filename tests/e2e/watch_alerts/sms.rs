@@ -1,4 +1,4 @@
-//! SMS, by a server that speaks the form API.
+//! SMS, received by a server with the form API.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn each_number_gets_the_message_from_the_account() {
 }
 
 #[tokio::test]
-async fn what_the_service_refuses_is_hopeless_and_its_own_trouble_is_not() {
+async fn a_refusal_is_permanent_and_a_server_error_is_not() {
     let receiver = Receiver::start().await;
     let sender = files().sender(&text(&receiver, "\"+33612345678\""));
     receiver.answer(PATH, Answer::status(401).body("{\"message\": \"Authenticate, not with 0123456789abcdef\"}"));
@@ -53,7 +53,7 @@ async fn what_the_service_refuses_is_hopeless_and_its_own_trouble_is_not() {
 }
 
 #[tokio::test]
-async fn a_name_that_begins_like_a_messaging_service_is_a_name() {
+async fn a_sender_name_that_begins_like_a_messaging_service_id_is_a_name() {
     let receiver = Receiver::start().await;
     receiver.answer(PATH, Answer::status(201));
     let service = format!("MG{}", "0".repeat(32));

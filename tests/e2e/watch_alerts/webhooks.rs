@@ -1,4 +1,4 @@
-//! Webhooks, taken by a real HTTP server.
+//! Webhooks, received by a real HTTP server.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn text(format: &str, url: &str, more: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_format_goes_where_its_receiver_expects_it() {
+async fn each_format_is_posted_where_its_service_expects_it() {
     let receiver = Receiver::start().await;
     let files = Files::new().with("bearer", "Bearer abcdefgh\n");
     for (format, path, at, key) in [
@@ -41,7 +41,7 @@ async fn each_format_goes_where_its_receiver_expects_it() {
 }
 
 #[tokio::test]
-async fn answers_say_whether_to_try_again_and_errors_hide_the_address() {
+async fn responses_decide_whether_to_retry_and_errors_hide_the_address() {
     let receiver = Receiver::start().await;
     let token = "T0SECRET/B0SECRET";
     let path = format!("/services/{token}");
@@ -68,12 +68,12 @@ async fn answers_say_whether_to_try_again_and_errors_hide_the_address() {
 }
 
 #[tokio::test]
-async fn a_token_is_in_no_error_wherever_the_answer_repeats_it_and_is_cut_off() {
+async fn an_error_contains_no_token_wherever_the_response_that_repeats_it_is_cut_off() {
     let receiver = Receiver::start().await;
     let files = Files::new().with("bearer", "Bearer tk_0123456789abcdef\n");
     let headers = "header_files = { Authorization = \"bearer\" }";
     let sender = files.sender(&text("json", &receiver.url("/hook"), headers));
-    // Wherever it ends, of which nothing would be left to be found.
+    // Each length cuts the response off at another place in the token.
     for length in [0, 180, 186, 192, 198] {
         let body = format!("{} tk_0123456789abcdef", "x".repeat(length));
         receiver.answer("/hook", Answer::status(401).body(&body));
@@ -83,7 +83,7 @@ async fn a_token_is_in_no_error_wherever_the_answer_repeats_it_and_is_cut_off() 
 }
 
 #[tokio::test]
-async fn certificates_are_checked_against_the_authorities_that_were_given() {
+async fn certificates_are_checked_against_the_configured_authorities() {
     let (authority, other) = (Authority::new(), Authority::new());
     let receiver = Receiver::start_tls(&authority.issue("hook", &["localhost"])).await;
     let sender = |authority: &Authority| {
