@@ -1,9 +1,9 @@
-//! Pure: from what is wrong in one cluster state to alerts that begin and end.
+//! Pure: turns the conditions of cluster states into alerts that begin and end.
 //!
-//! An alert is pending until it has been so for its rule's time, fires until it has been right for
-//! another, and is then resolved. Where a cluster state does not tell, nothing begins and nothing ends. What
-//! comes back soon after its end has to be right for twice as long the next time, so that trouble that
-//! comes and goes is one alert.
+//! An alert is pending until its condition has held for its rule's `for`, fires until the condition has been
+//! absent for the rule's `resolve_after`, and is then resolved. While a condition is unknown, its alert neither
+//! begins nor ends. An alert that fires again soon after its end must be clear for twice as long the next time,
+//! so that a flapping condition is one alert.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,71 +16,71 @@ use super::{
 };
 use crate::cluster_state::{self, AlertState, Millis, Severity};
 
-/// For so long an alert that is over is shown.
+/// How long a resolved alert is shown.
 const RESOLVED_RETENTION: Millis = 10 * 60_000;
 
-/// What has an explanation is not told for so much longer than the explanation: what a lost node took with
-/// it comes back later than the node.
+/// How much longer than its cause an alert stays inhibited: what a lost node took with it recovers later than the
+/// node.
 pub const INHIBIT_LINGER: Millis = 2 * 60_000;
 
-/// What begins so much later than a cause has another one. What a node takes with it goes wrong as soon as the
-/// swarm misses it, and what is placed elsewhere instead may have to pull its image first; but an old task of a
-/// service names the lost node for as long as that is lost.
+/// An alert that begins this much later than a possible cause is not inhibited by it. What a lost node takes with
+/// it fails as soon as the swarm notices the loss, or somewhat later if a task that replaces it has to pull its
+/// image. But an old task of a service names the lost node for as long as the node is lost.
 pub const INHIBIT_WINDOW: Millis = 5 * 60_000;
 
-/// What fires again so soon after its end has come back.
+/// An alert that fires again within this time after its end is flapping.
 const FLAP_WINDOW: Millis = 30 * 60_000;
 
-/// Nothing has to be right for longer, unless its rule says so.
+/// The longest time that a flapping alert must be clear, unless its rule demands more.
 const MAX_RESOLVE_AFTER: Millis = 10 * 60_000;
 
-/// How far an alert is.
+/// The phase of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Not for long enough yet.
+    /// The condition has not held for long enough.
     Pending,
-    /// For long enough.
+    /// The condition has held for long enough.
     Firing {
-        /// Since when.
+        /// Since when the alert has been firing.
         at: Millis,
-        /// Since when it is right again, if it is.
+        /// Since when the condition has been absent, if it is.
         clear: Option<Millis>,
     },
-    /// Over.
+    /// The alert has ended.
     Resolved {
-        /// Since when it fired.
+        /// Since when it was firing.
         fired: Millis,
         /// When it ended.
         at: Millis,
     },
 }
 
-/// Something that is wrong, or was.
+/// A condition over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// What is wrong, as it was last seen.
+    /// The condition as it was last seen.
     pub condition: Condition,
-    /// How far it is.
+    /// The alert's phase.
     pub phase: Phase,
-    /// Since when it is wrong.
+    /// Since when the condition has held.
     pub since: Millis,
-    /// It is wrong in the newest cluster state.
+    /// The condition holds in the newest cluster state.
     pub seen: bool,
-    /// What explains it, so that nobody needs to be told.
+    /// The fingerprint of the alert that inhibits this one.
     pub inhibited_by: Option<String>,
-    /// Nobody wants to be told until then.
+    /// No notification is sent until this time.
     pub silenced_until: Option<Millis>,
-    /// All that explained it since it began.
+    /// All possible causes since the alert began.
     causes: BTreeSet<String>,
-    /// When it last became wrong: what comes and goes explains anew what comes with it.
+    /// When the condition last began to hold: a flapping alert inhibits again what fails together with it.
     began: Millis,
-    /// Since when it matters so much: what grows worse later may have another cause.
+    /// Since when the alert has had its severity: a later increase may have another cause.
     severity_since: Millis,
-    /// It was over when it came back; kept until it fires, because its end may still have to be told.
+    /// The end of the alert before it came back, kept until it fires because that end may still have to be sent.
     previous_end: Option<PreviousEnd>,
 }
 
-/// The end of what is pending again.
+/// The end of an alert that is pending again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PreviousEnd {
     since: Millis,
@@ -104,22 +104,22 @@ impl Alert {
         }
     }
 
-    /// It is pending no more. If it was over previous_end, it is again.
+    /// Restores the end of an alert that came back and is no longer pending. Returns whether there was one.
     fn restore_end(&mut self) -> bool {
         let Some(PreviousEnd { since, fired, at }) = self.previous_end.take() else { return false };
         (self.since, self.phase) = (since, Phase::Resolved { fired, at });
         true
     }
 
-    /// Whether it explains what matters so much since `since`.
+    /// Whether this alert inhibits one that has had `severity` since `since`.
     fn inhibits(&self, since: Millis, severity: Severity, now: Millis) -> bool {
         let lasts = match self.phase {
-            // It decides first.
+            // A pending cause inhibits until it is decided.
             Phase::Pending => self.seen,
             Phase::Firing { .. } => true,
             Phase::Resolved { at, .. } => now - at < INHIBIT_LINGER,
         };
-        // Who is told only of what matters more would hear of neither.
+        // A receiver with a higher minimum severity would otherwise get neither of the two alerts.
         lasts && severity <= self.condition.severity && since <= self.began.saturating_add(INHIBIT_WINDOW)
     }
 
@@ -131,7 +131,7 @@ impl Alert {
         }
     }
 
-    /// As the page shows it.
+    /// Returns the alert as the page shows it.
     #[must_use]
     pub fn shown(&self) -> cluster_state::Alert {
         cluster_state::Alert {
@@ -164,13 +164,13 @@ pub struct AlertStates {
 }
 
 impl AlertStates {
-    /// The alerts by fingerprint.
+    /// Returns the alerts by fingerprint.
     #[must_use]
     pub fn alerts(&self) -> &BTreeMap<String, Alert> {
         &self.alerts
     }
 
-    /// Goes on by what one cluster state shows. Alerts that are over stay while `keep` says so.
+    /// Takes in what was found in one cluster state. A resolved alert stays while `keep` returns true.
     pub fn observe(
         &mut self,
         observation: Observation,
@@ -257,9 +257,9 @@ impl AlertStates {
         self.flaps.retain(|fingerprint, flaps| alerts.contains_key(fingerprint) || now - flaps.resolved < FLAP_WINDOW);
     }
 
-    /// Who needs to be told.
+    /// Decides which alerts are inhibited and silenced.
     fn inhibit(&mut self, silences: &[Silence], now: Millis) {
-        // One that fires says more than one that may yet.
+        // A firing cause is a better explanation than a pending one.
         let is_firing =
             |cause: &&String| self.alerts.get(*cause).is_some_and(|cause| matches!(cause.phase, Phase::Firing { .. }));
         let explanation = |alert: &Alert| {
@@ -277,14 +277,14 @@ impl AlertStates {
         }
     }
 
-    /// Takes over an alert that another instance has announced and that is not known here. Unless a
-    /// cluster state shows it, it is on its way to its end.
+    /// Takes over an alert that another instance announced and this one does not know. Unless a cluster state
+    /// shows its condition, it will be resolved.
     pub fn adopt(&mut self, condition: Condition, since: Millis) {
         let fingerprint = condition.fingerprint.clone();
         let adopted = Alert::new(condition, Phase::Firing { at: since, clear: None }, since);
         match self.alerts.get_mut(&fingerprint) {
             None => drop(self.alerts.insert(fingerprint, adopted)),
-            // It has been told already, so it needs no more timing.
+            // The alert was announced already, so it need not wait any longer.
             Some(alert) if alert.phase == Phase::Pending => {
                 alert.phase = adopted.phase;
                 alert.since = alert.since.min(since);

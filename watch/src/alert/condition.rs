@@ -1,32 +1,32 @@
-//! What a rule found wrong in one cluster state.
+//! What a rule finds wrong in one cluster state.
 
 use serde::{Deserialize, Serialize};
 
 use super::rule::Rule;
 use crate::cluster_state::Severity;
 
-/// Something that is wrong at this moment.
+/// Something that is wrong now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// The rule that found it.
     pub rule: Rule,
-    /// The same for the same trouble, whoever sees it and whenever: `RULE/WHAT`.
+    /// Identifies the condition, the same on every instance and at any time: `RULE/WHAT`.
     pub fingerprint: String,
-    /// How much it matters.
+    /// Its severity.
     pub severity: Severity,
     /// One sentence.
     pub summary: String,
-    /// What it is about.
+    /// What the condition is about.
     pub subject: Subject,
-    /// Fingerprints of what explains it. While one of them is told, this is not.
+    /// Fingerprints of possible causes. While one of them fires, this condition's alert is inhibited.
     pub causes: Vec<String>,
-    /// So much longer than the rule's own time it has to be so, in milliseconds.
+    /// How much longer than its rule's `for` the condition must hold, in milliseconds.
     pub extra_wait: i64,
-    /// A channel that cannot be used to tell it.
+    /// A channel that cannot be used to announce it.
     pub not_through: Option<String>,
 }
 
-/// What something is about; ids are the engine's, names are for people.
+/// What a condition is about. Ids are the engine's; names are for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Subject {
@@ -45,7 +45,7 @@ pub struct Subject {
 }
 
 impl Condition {
-    /// Something wrong with `what`, which is unique within the rule.
+    /// Creates a condition about `what`, which is unique within the rule.
     #[must_use]
     pub fn new(rule: Rule, what: &str, severity: Severity, summary: impl Into<String>) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl Condition {
     }
 }
 
-/// The name of one trouble.
+/// Returns the fingerprint of a condition.
 #[must_use]
 pub fn fingerprint(rule: Rule, what: &str) -> String {
     format!("{rule}/{what}")

@@ -1,5 +1,5 @@
-//! A word to somebody outside, again and again, while all is so well that alerts would be sent. Whoever
-//! hears nothing any more raises the alarm: about the loss of all machines nobody inside can tell.
+//! Regular requests to a monitor outside the swarm, for as long as alerts would be sent. The monitor raises the
+//! alarm when the requests stop, since the loss of all machines cannot be announced from inside.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,10 +19,10 @@ use super::{
 };
 use crate::cluster_state::ClusterState;
 
-/// After a failure one does not wait for longer.
+/// The longest pause after a failure.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Beats for ever.
+/// Sends heartbeats forever.
 pub(super) async fn run(
     heartbeat: Heartbeat,
     http: Http,
@@ -57,7 +57,7 @@ pub(super) async fn run(
     }
 }
 
-/// The leader's instance beats, as long as its engine answers.
+/// Only the leader's instance sends heartbeats, and only while its engine answers.
 fn is_mine(states: &watch::Receiver<Arc<ClusterState>>) -> bool {
     let cluster = states.borrow();
     let now = time::now();

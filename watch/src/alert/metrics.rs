@@ -1,4 +1,4 @@
-//! What `/metrics` tells of alerts.
+//! The metrics of alerts.
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
@@ -26,7 +26,7 @@ struct Beat {
     outcome: Outcome,
 }
 
-/// What came of something.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the labels' values, as they are written")]
 pub(super) enum Outcome {
@@ -41,7 +41,7 @@ struct InState {
 }
 
 impl Metrics {
-    /// Adds all of it to `registry`.
+    /// Registers all metrics with `registry`.
     pub fn register(&self, registry: &mut Registry) {
         let notifications = self.notifications.clone();
         registry.register("alert_notifications", "Messages by channel, and what came of each attempt", notifications);

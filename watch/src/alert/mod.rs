@@ -1,9 +1,9 @@
-//! A word when something goes wrong, and one when it is over.
+//! Alerts: finds what is wrong and notifies people when it begins and when it ends.
 //!
-//! Pictures come in; [`rules`] find what is wrong in each, the [`alert_states`] makes alerts of it that begin
-//! and end, the [`notifier`] decides what this instance has to say of them and when, the [`notification_log`] is how the
-//! instances know of each other's words, and the [`channel`]s carry them. All but the last two are pure;
-//! `run` puts them together. `docs/alerts.md` says what all of it is for.
+//! The [`rules`] find what is wrong in each cluster state. The [`alert_states`] turn that into alerts that begin
+//! and end. The [`notifier`] decides which of them this instance should announce, and when. Through the
+//! [`notification_log`] the instances know what the others have sent, and the [`channel`]s send it. All but the
+//! last two are pure; `run` puts them together. `docs/alerts.md` describes all of it for users.
 
 pub mod alert_states;
 pub mod channel;

@@ -1,12 +1,12 @@
-//! Pure: who speaks first.
+//! Pure: in which order the instances act.
 
 use crate::{
     alert::rules::is_stale,
     cluster_state::{ClusterState, Millis, NodeRole},
 };
 
-/// How many instances come before this one: none before the leader's, then in the order of the nodes' ids.
-/// An engine that does not answer cannot say who leads; then only the order counts.
+/// Returns how many instances act before this one: none before the leader's, and the others in the order of their
+/// nodes' ids. An engine that does not answer cannot tell which node leads; then only the order of ids counts.
 #[must_use]
 pub fn position(cluster: &ClusterState, now: Millis) -> u32 {
     let source = &cluster.source;
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_does_not_answer_says_nothing_about_the_leader() {
+    fn an_engine_that_does_not_answer_does_not_know_the_leader() {
         for me in ["a", "b", "c"] {
             let mut cluster = cluster(me, Some("c"), &[]);
             cluster.source.error = Some("no quorum".into());

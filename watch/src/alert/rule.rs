@@ -1,10 +1,10 @@
-//! The rules by name, and how patient each is.
+//! The rules by name, with their defaults.
 
 use std::{fmt, time::Duration};
 
 use crate::cluster_state::Severity;
 
-/// What can be wrong. The order is that of the reference and of what is told first.
+/// What can be wrong, in the order of the reference and of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "`meaning` says it, and the reference with it")]
 pub enum Rule {
@@ -27,7 +27,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// All of them.
+    /// All rules.
     pub const ALL: [Self; 16] = [
         Self::QuorumLost,
         Self::NodeDown,
@@ -47,7 +47,7 @@ impl Rule {
         Self::ChannelFailing,
     ];
 
-    /// As the file, the messages and the metrics have it.
+    /// Returns the rule's name in the file, in messages and in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -70,13 +70,13 @@ impl Rule {
         }
     }
 
-    /// The rule of that name.
+    /// Returns the rule of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|rule| rule.name() == name)
     }
 
-    /// When it holds, in one sentence.
+    /// Describes in one sentence when the rule holds.
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
@@ -99,7 +99,7 @@ impl Rule {
         }
     }
 
-    /// How much it matters, unless the file says otherwise.
+    /// Describes the default severity.
     #[must_use]
     pub fn default_severity(self) -> &'static str {
         match self {
@@ -116,22 +116,22 @@ impl Rule {
         }
     }
 
-    /// The timing it begins with.
+    /// Returns the default timing.
     #[must_use]
     pub fn timing(self) -> Timing {
         let (wait, resolve_after) = match self {
-            // The swarm itself takes some 15 s to call a node down, and half a minute is promised.
+            // The swarm takes about 15 s to call a node down, and an alert is promised within 30 s.
             Self::NodeDown => (3, 10),
-            // When a leader dies there is none for 10 to 20 s, longer if votes are split; until then it looks
-            // the same.
+            // After the loss of a leader there is none for 10 to 20 s, longer if votes are split. Until then the
+            // swarm looks the same.
             Self::QuorumLost => (45, 10),
-            // Longer than the swarm takes to call the node down, which says more.
+            // Longer than the swarm takes to call the node down, which is the better alert.
             Self::ManagerUnreachable => (20, 15),
             Self::QuorumAtRisk => (30, 15),
-            // A failover takes less, and so do the replicas that are not ready meanwhile.
+            // A failover takes less, and so does the time without ready replicas during it.
             Self::RedisMaster => (20, 10),
             Self::RedisReplica | Self::EdgePool => (30, 15),
-            // Longer than it takes until its node is down, also when that was the leader's.
+            // Longer than it takes until the node is down, even if it was the leader's.
             Self::EdgeDown | Self::ServiceBelow => (60, 15),
             Self::UpdateFailed => (0, 15),
             Self::CrashLoop => (0, 60),
@@ -150,56 +150,56 @@ impl fmt::Display for Rule {
     }
 }
 
-/// How long things have to be so before they count.
+/// How long a condition must hold, and be absent, before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// Wrong for so long before it is told; `for` in the file.
+    /// How long it must hold before the alert fires; `for` in the file.
     pub wait: Duration,
-    /// Right again for so long before it is over.
+    /// How long it must be absent before the alert is resolved.
     pub resolve_after: Duration,
 }
 
-/// One rule as it is configured.
+/// The configuration of one rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Whether it is looked at.
+    /// Whether the rule is evaluated.
     pub enabled: bool,
-    /// How much it matters; `None` leaves it to the rule.
+    /// The severity; `None` uses the rule's own.
     pub severity: Option<Severity>,
-    /// How patient it is.
+    /// The rule's timing.
     pub timing: Timing,
 }
 
-/// All rules as they are configured.
+/// The configuration of all rules.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
     /// In the order of [`Rule::ALL`].
     settings: [Setting; Rule::ALL.len()],
     /// What counts as a crash loop.
     pub crash_loop: CrashLoop,
-    /// Time left of a certificate.
+    /// Remaining lifetime of a certificate.
     pub certificate: Thresholds<Duration>,
     /// Free share of a disk.
     pub disk: Thresholds<f64>,
-    /// For how long a roll-back that is over is worth telling.
+    /// How long a completed roll-back is reported.
     pub rollback_recent: Duration,
 }
 
 /// What counts as a crash loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrashLoop {
-    /// So many tasks ended by themselves, one after the other in one place,
+    /// This many tasks in the same slot that ended by themselves
     pub restarts: u32,
     /// within this time.
     pub window: Duration,
 }
 
-/// From where on something matters, and matters much.
+/// Limits below which a value is reported.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds<T> {
-    /// Below it is a warning.
+    /// A value below this is a warning.
     pub warning: T,
-    /// Below it is critical.
+    /// A value below this is critical.
     pub critical: T,
 }
 
@@ -218,13 +218,13 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// How `rule` is configured.
+    /// Returns the configuration of `rule`.
     #[must_use]
     pub fn of(&self, rule: Rule) -> &Setting {
         &self.settings[rule as usize]
     }
 
-    /// The same, to be changed.
+    /// Returns the configuration of `rule` for changes.
     pub fn of_mut(&mut self, rule: Rule) -> &mut Setting {
         &mut self.settings[rule as usize]
     }

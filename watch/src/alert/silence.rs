@@ -1,23 +1,22 @@
-//! Pure: what nobody wants to hear for a while.
+//! Pure: alerts that are muted for some time.
 
 use super::condition::Condition;
 use crate::cluster_state::Millis;
 
-/// Alerts about which nobody is told until a time. All that is given has to match; `*` stands for any
-/// text.
+/// Mutes alerts until a time. All patterns that are given must match; `*` matches any text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Silence {
-    /// The rule's name.
+    /// Pattern for the rule's name.
     pub rule: Option<String>,
-    /// The node's name or id.
+    /// Pattern for the node's name or id.
     pub node: Option<String>,
-    /// The service's name or id.
+    /// Pattern for the service's name or id.
     pub service: Option<String>,
-    /// The task's name or id.
+    /// Pattern for the task's name or id.
     pub task: Option<String>,
-    /// When it ends.
+    /// When the silence ends.
     pub until: Millis,
-    /// Why, for whoever reads the file.
+    /// The reason, for readers of the file.
     pub comment: Option<String>,
 }
 
@@ -35,14 +34,14 @@ impl Silence {
     }
 }
 
-/// Until when nobody is told of it; `None` if it is not silenced.
+/// Returns until when a condition is silenced; `None` if it is not.
 #[must_use]
 pub fn until(silences: &[Silence], condition: &Condition, now: Millis) -> Option<Millis> {
     let running = silences.iter().filter(|silence| silence.until > now);
     running.filter(|silence| silence.covers(condition)).map(|silence| silence.until).max()
 }
 
-/// Whether `text` is as `pattern` says, with `*` for any text.
+/// Whether `text` matches `pattern`, in which `*` matches any text.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
@@ -72,7 +71,7 @@ mod tests {
     };
 
     #[test]
-    fn a_star_stands_for_any_text() {
+    fn a_star_matches_any_text() {
         for (pattern, text, expected) in [
             ("node_down", "node_down", true),
             ("node_down", "node_down2", false),
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_ends_and_covers_what_all_its_words_match() {
+    fn a_silence_ends_and_needs_all_its_patterns_to_match() {
         let mut condition = Condition::new(Rule::NodeDown, "n2", Severity::Critical, "");
         condition.subject =
             Subject { node: Some("n2".into()), node_name: Some("serveur18".into()), ..Subject::default() };
@@ -99,7 +98,7 @@ mod tests {
         assert_eq!(until(&[node("serveur17", 10)], &condition, 9), None);
         let other = Silence { rule: Some("disk".into()), ..node("serveur18", 10) };
         assert_eq!(until(&[other], &condition, 9), None);
-        // What is about no service is not silenced by one.
+        // A pattern for services does not match an alert about no service.
         let service = Silence { service: Some("*".into()), until: 10, ..Silence::default() };
         assert_eq!(until(&[service], &condition, 9), None);
     }

@@ -1,4 +1,4 @@
-//! `watch test-alert`: one message through every channel.
+//! `watch test-alert`: sends one message through every channel.
 
 use std::fmt;
 
@@ -13,14 +13,14 @@ use super::{
 };
 use crate::cluster_state::Severity;
 
-/// How it went, channel by channel.
+/// The outcome for each channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     outcomes: Vec<(String, Result<(), String>)>,
 }
 
 impl Report {
-    /// Every channel took its message, and there is one.
+    /// There is a channel, and every channel has sent its message.
     #[must_use]
     pub fn is_good(&self) -> bool {
         !self.outcomes.is_empty() && self.outcomes.iter().all(|(_, outcome)| outcome.is_ok())
@@ -42,7 +42,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Sends a message through every channel, whatever it is configured to be told of, once.
+/// Sends one message through every channel, whatever its minimum severity.
 ///
 /// # Errors
 /// A channel cannot be used as it is configured.

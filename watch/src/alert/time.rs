@@ -1,57 +1,57 @@
-//! Points in time as people and other programs read them.
+//! Formats of points in time, for people and for other programs.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cluster_state::Millis;
 
-/// This moment.
+/// Returns the current time.
 #[must_use]
 pub fn now() -> Millis {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 
-/// A duration in milliseconds.
+/// Converts a duration to milliseconds.
 #[must_use]
 pub fn millis(duration: Duration) -> Millis {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Milliseconds as a duration; none for those below zero.
+/// Converts milliseconds to a duration; negative ones are zero.
 #[must_use]
 pub fn duration(millis: Millis) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 fn system(at: Millis) -> SystemTime {
-    // Past the year 9999 no format has a name for it.
+    // No format can express a year after 9999.
     UNIX_EPOCH + duration(at.clamp(0, 253_402_300_799_000))
 }
 
-/// As RFC 3339 has it: `2026-11-27T13:25:03Z`.
+/// Formats a time by RFC 3339: `2026-11-27T13:25:03Z`.
 #[must_use]
 pub fn rfc3339(at: Millis) -> String {
     humantime::format_rfc3339_seconds(system(at)).to_string()
 }
 
-/// For people: `2026-11-27 13:25:03 UTC`.
+/// Formats a time for people: `2026-11-27 13:25:03 UTC`.
 #[must_use]
 pub fn moment(at: Millis) -> String {
     format!("{} UTC", rfc3339(at).trim_end_matches('Z').replace('T', " "))
 }
 
-/// The day alone: `2026-11-27`.
+/// Formats the day: `2026-11-27`.
 #[must_use]
 pub fn date(at: Millis) -> String {
     rfc3339(at).chars().take(10).collect()
 }
 
-/// For people, short: `13:25 UTC`.
+/// Formats the time of day: `13:25 UTC`.
 #[must_use]
 pub fn clock(at: Millis) -> String {
     format!("{} UTC", rfc3339(at).chars().skip(11).take(5).collect::<String>())
 }
 
-/// How long it was, for people: `2 min`, `3 h 20 min`.
+/// Formats a duration for people: `2 min`, `3 h 20 min`.
 #[must_use]
 pub fn span(millis: Millis) -> String {
     let seconds = millis.max(0) / 1000;
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_for_those_who_read_them() {
+    fn times_are_formatted_for_people_and_programs() {
         let at = 1_795_785_903_000;
         assert_eq!(rfc3339(at), "2026-11-27T13:25:03Z");
         assert_eq!(moment(at), "2026-11-27 13:25:03 UTC");

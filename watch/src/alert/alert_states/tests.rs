@@ -9,7 +9,7 @@ fn condition(rule: Rule, what: &str) -> Condition {
     Condition::new(rule, what, Severity::Critical, "wrong")
 }
 
-/// A states whose time goes on second by second.
+/// Alert states over time, in steps of a second.
 struct Run {
     states: AlertStates,
     rules: Rules,
@@ -24,7 +24,7 @@ impl Run {
         Self { states: AlertStates::default(), rules, now: 1_000_000 }
     }
 
-    /// So many seconds of cluster states that show this.
+    /// Observes these conditions for some seconds.
     fn show(&mut self, conditions: &[Condition], unknown: &[&str], seconds: i64) {
         for _ in 0..seconds {
             self.now += SECOND;
@@ -48,7 +48,7 @@ impl Run {
 const DOWN: &str = "node_down/n1";
 
 #[test]
-fn what_lasts_fires_and_what_does_not_is_forgotten() {
+fn a_lasting_condition_fires_and_a_short_one_is_dropped() {
     let mut run = Run::new();
     let down = [condition(Rule::NodeDown, "n1")];
     run.show(&down, &[], 3);
@@ -60,7 +60,7 @@ fn what_lasts_fires_and_what_does_not_is_forgotten() {
 }
 
 #[test]
-fn what_is_right_for_a_while_is_over_and_shown_for_a_while() {
+fn a_condition_absent_for_long_enough_is_resolved_and_shown_for_a_while() {
     let mut run = Run::new();
     run.show(&[condition(Rule::NodeDown, "n1")], &[], 4);
     run.show(&[], &[], 10);
@@ -74,7 +74,7 @@ fn what_is_right_for_a_while_is_over_and_shown_for_a_while() {
 }
 
 #[test]
-fn what_is_not_known_neither_begins_nor_ends() {
+fn an_unknown_condition_neither_begins_nor_ends_an_alert() {
     let mut run = Run::new();
     let down = [condition(Rule::NodeDown, "n1")];
     run.show(&down, &[], 2);
@@ -84,7 +84,7 @@ fn what_is_not_known_neither_begins_nor_ends() {
     assert_eq!(run.state(DOWN), Some(AlertState::Firing));
     run.show(&[], &["node_down/"], 600);
     assert_eq!(run.state(DOWN), Some(AlertState::Firing));
-    // Its end begins with what is known again.
+    // The time until the end starts over when the state is known again.
     run.show(&[], &[], 9);
     run.show(&[], &["node_down/"], 1);
     run.show(&[], &[], 10);
@@ -94,7 +94,7 @@ fn what_is_not_known_neither_begins_nor_ends() {
 }
 
 #[test]
-fn what_comes_and_goes_becomes_one_alert() {
+fn a_flapping_condition_becomes_one_alert() {
     let mut run = Run::new();
     let down = [condition(Rule::NodeDown, "n1")];
     let mut changes = 0;
@@ -108,7 +108,7 @@ fn what_comes_and_goes_becomes_one_alert() {
             before = state;
         }
     }
-    // Twice it began and once it ended; then it was never right for long enough.
+    // It began and ended once and began again; after that it was never clear for long enough.
     assert!(changes <= 4, "{changes}");
     assert_eq!(run.state(DOWN), Some(AlertState::Firing));
     run.show(&[], &[], MAX_RESOLVE_AFTER / SECOND);
@@ -116,14 +116,14 @@ fn what_comes_and_goes_becomes_one_alert() {
 }
 
 #[test]
-fn what_is_explained_is_inhibited_while_the_explanation_lasts_and_a_while_after() {
+fn an_alert_is_inhibited_while_its_cause_lasts_and_a_while_after() {
     let mut run = Run::new();
     let down = condition(Rule::NodeDown, "n1");
     let mut below = condition(Rule::ServiceBelow, "s1");
     below.causes = vec![DOWN.to_owned()];
     run.show(&[below.clone(), down.clone()], &[], 1);
     let inhibited = |run: &Run| run.states.alerts()["service_below/s1"].inhibited_by.clone();
-    // A cause that is only pending decides first.
+    // A cause that is only pending inhibits until it is decided.
     assert_eq!(inhibited(&run).as_deref(), Some(DOWN));
     run.show(&[below.clone(), down], &[], 70);
     assert_eq!(inhibited(&run).as_deref(), Some(DOWN));
@@ -139,14 +139,14 @@ fn what_is_explained_is_inhibited_while_the_explanation_lasts_and_a_while_after(
 }
 
 #[test]
-fn what_another_instance_announced_goes_on_or_ends_here() {
+fn an_adopted_alert_continues_or_is_resolved() {
     let mut run = Run::new();
     run.states.adopt(condition(Rule::NodeDown, "n1"), 5);
     run.states.adopt(condition(Rule::NodeDown, "n2"), 5);
     run.show(&[condition(Rule::NodeDown, "n2")], &[], 11);
     assert_eq!(run.state(DOWN), Some(AlertState::Resolved));
     assert_eq!(run.phase("node_down/n2"), Some(Phase::Firing { at: 5, clear: None }));
-    // What is pending here fires: it was told already.
+    // A pending alert fires, since it was announced already.
     let mut run = Run::new();
     run.show(&[condition(Rule::NodeDown, "n1")], &[], 1);
     run.states.adopt(condition(Rule::NodeDown, "n1"), 5);
@@ -155,7 +155,7 @@ fn what_another_instance_announced_goes_on_or_ends_here() {
 }
 
 #[test]
-fn an_alert_that_somebody_must_still_be_told_of_is_configured() {
+fn an_alert_that_still_needs_a_notification_is_kept() {
     let mut run = Run::new();
     run.show(&[condition(Rule::NodeDown, "n1")], &[], 4);
     run.show(&[], &[], 11);
@@ -165,7 +165,7 @@ fn an_alert_that_somebody_must_still_be_told_of_is_configured() {
 }
 
 #[test]
-fn a_cause_explains_what_begins_soon_after_it_and_not_what_goes_wrong_hours_later() {
+fn a_cause_inhibits_what_begins_soon_after_it_and_not_hours_later() {
     let mut run = Run::new();
     let down = condition(Rule::NodeDown, "n1");
     let below = |service: &str| {
@@ -180,14 +180,14 @@ fn a_cause_explains_what_begins_soon_after_it_and_not_what_goes_wrong_hours_late
     run.show(&[down.clone(), below("soon"), below("late")], &[], 3600);
     assert!(inhibited(&run, "service_below/soon"));
     assert!(!inhibited(&run, "service_below/late"));
-    // Nor does it explain what grows worse hours later.
+    // Nor does it inhibit an alert whose severity increases hours later.
     let mut worse = below("soon");
     worse.severity = Severity::Warning;
     run.show(&[down.clone(), worse], &[], 1);
     assert!(inhibited(&run, "service_below/soon"));
     run.show(&[down.clone(), below("soon")], &[], 1);
     assert!(!inhibited(&run, "service_below/soon"));
-    // What comes and goes takes things with it each time.
+    // A flapping cause inhibits again what fails with it.
     run.show(&[], &[], 5);
     run.show(&[down, below("again")], &[], 1);
     assert_eq!(run.state(DOWN), Some(AlertState::Firing));
@@ -195,7 +195,7 @@ fn a_cause_explains_what_begins_soon_after_it_and_not_what_goes_wrong_hours_late
 }
 
 #[test]
-fn a_cause_explains_nothing_that_matters_more_than_itself() {
+fn a_cause_does_not_inhibit_a_higher_severity() {
     let mut run = Run::new();
     let mut drained = condition(Rule::NodeDown, "n1");
     drained.severity = Severity::Warning;
@@ -210,7 +210,7 @@ fn a_cause_explains_nothing_that_matters_more_than_itself() {
 }
 
 #[test]
-fn what_is_back_for_a_moment_before_its_end_was_told_is_over_again() {
+fn an_alert_that_comes_back_briefly_keeps_its_unsent_end() {
     let mut run = Run::new();
     let down = [condition(Rule::NodeDown, "n1")];
     run.show(&down, &[], 4);

@@ -1,4 +1,4 @@
-//! One request, and what its answer means.
+//! One HTTP request, and what its response means.
 
 use std::time::Duration;
 
@@ -12,44 +12,44 @@ use super::{
 };
 use crate::alert::{settings::Secret, text::clean};
 
-/// So much of an answer is read, for its reason.
+/// How many bytes of a response are read to find its reason.
 const READ: usize = 4096;
 
-/// Sends requests, and shows no secrets when they fail.
+/// Sends requests, and hides secrets when they fail.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
 }
 
 impl Http {
-    /// One that trusts these authorities besides the system's.
+    /// Creates a client that trusts these authorities besides the system's.
     ///
     /// # Errors
-    /// An authority's certificate cannot be used.
+    /// The certificate of an authority cannot be used.
     pub fn new(authorities: &[CertificateDer<'static>]) -> Result<Self, String> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls::config(authorities)?)
             .user_agent(concat!("watch/", env!("CARGO_PKG_VERSION")))
-            // Messages and tokens go where they are meant to, or nowhere.
+            // Messages and tokens must not be sent to another address.
             .redirect(Policy::none())
-            // Each is on its own: an idle connection may be to a machine that is gone.
+            // Connections are not reused: an idle one may lead to a machine that is gone.
             .pool_max_idle_per_host(0)
             .connect_timeout(Duration::from_secs(5))
             .build();
         Ok(Self { client: client.map_err(|error| error.without_url().to_string())? })
     }
 
-    /// A POST, to be finished by the caller.
+    /// Creates a POST for the caller to complete.
     pub(super) fn post(&self, url: &str) -> RequestBuilder {
         self.client.post(url)
     }
 
-    /// A GET or a POST without a body.
+    /// Creates a GET or POST without a body.
     pub(in crate::alert) fn ping(&self, url: &str, post: bool) -> RequestBuilder {
         if post { self.client.post(url).body("") } else { self.client.get(url) }
     }
 
-    /// Sends `request` to `url`. What is secret of it is in no error.
+    /// Sends `request` to `url`. Errors contain none of the secrets.
     pub(in crate::alert) async fn send(request: RequestBuilder, url: &str, secrets: &[&str]) -> Result<(), SendError> {
         let host = url.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
         let host = host.unwrap_or_else(|| "the server".to_owned());
@@ -70,7 +70,7 @@ async fn answered(host: &str, response: Response, secrets: &[&str]) -> Result<()
     }
     let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let asked = asked.map(Duration::from_secs);
-    // In this order: of a secret that is cut off, the rest would not be found.
+    // In this order, since a secret that was cut off would not be found.
     let body = clean(&redacted(&start(response).await, secrets), 200);
     let error = format!("{host} answered {status}{}{body}", if body.is_empty() { "" } else { ": " });
     let passes = status.is_server_error()
@@ -80,7 +80,7 @@ async fn answered(host: &str, response: Response, secrets: &[&str]) -> Result<()
     Err(SendError { error, hint })
 }
 
-/// The beginning of an answer's body.
+/// Reads the beginning of a response's body.
 async fn start(mut response: Response) -> String {
     let mut bytes = Vec::new();
     while bytes.len() < READ {
@@ -93,12 +93,12 @@ async fn start(mut response: Response) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// An error with its causes, as a short line.
+/// Returns an error and its causes as a short line.
 pub(super) fn reason(error: &dyn std::error::Error) -> String {
     clean(&causes(error), 300)
 }
 
-/// An error with its causes, without what only repeats.
+/// Returns an error and its causes without repetitions.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -113,27 +113,27 @@ fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// `text` without the secrets, which a server may repeat.
+/// Replaces the secrets in `text`, which a server may have repeated.
 pub(super) fn redacted(text: &str, secrets: &[&str]) -> String {
     let mut secrets: Vec<_> = secrets.iter().filter(|secret| secret.len() > 3).collect();
-    // One may be a part of another.
+    // A secret may be a part of another.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret, "(secret)"))
 }
 
-/// A field of a request that nobody logs.
+/// Creates a header field that is not logged.
 pub(super) fn field(name: &HeaderName, value: &Secret) -> Option<(HeaderName, HeaderValue)> {
     let mut value = HeaderValue::from_str(value.expose()).ok()?;
     value.set_sensitive(true);
     Some((name.clone(), value))
 }
 
-/// What of a field's value may be a secret: all of it, and its words, as in `Bearer TOKEN`.
+/// Returns what may be secret in a field's value: all of it, and its words, as in `Bearer TOKEN`.
 pub(super) fn words(value: &Secret) -> impl Iterator<Item = &str> {
     std::iter::once(value.expose()).chain(value.expose().split_whitespace())
 }
 
-/// What of an address may be a secret: all behind the host.
+/// Returns what may be secret in a URL: everything after the host.
 pub(in crate::alert) fn secrets(url: &str) -> Vec<&str> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = rest.find('/').map(|at| &rest[at..]).unwrap_or_default();

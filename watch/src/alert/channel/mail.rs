@@ -1,5 +1,5 @@
-//! Mail by SMTP. One message to all; if the server refuses one of them, one to each, so that a wrong address
-//! keeps nobody else in the dark.
+//! Mail over SMTP. One message goes to all recipients. If the server refuses a recipient, each gets a message of
+//! its own, so that one wrong address does not affect the others.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::{
     cluster_state::Millis,
 };
 
-/// A mail server, ready to be used.
+/// A mail server, ready to use.
 #[derive(Debug)]
 pub(super) struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -48,7 +48,7 @@ impl Mailer {
             MailTls::Tls => Tls::Wrapper(parameters().map_err(failed)?),
             MailTls::None => Tls::None,
         };
-        // Dangerous only without TLS, which has to be asked for.
+        // "Dangerous" refers to connections without TLS, which have to be configured explicitly.
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&mail.host)
             .port(mail.port)
             .tls(tls)
@@ -93,11 +93,11 @@ impl Mailer {
 
 fn send_error(mail: &Mail, error: &Error) -> SendError {
     let text = format!("{}:{}: {}", mail.host, mail.port, reason(error));
-    // What a server refuses for good, or cannot do.
+    // The server refuses the message permanently, or lacks a feature.
     if error.is_permanent() || error.is_client() { SendError::permanent(text) } else { SendError::transient(text) }
 }
 
-/// The message as it is sent.
+/// Creates the message to send.
 pub(super) fn message(
     mail: &Mail,
     context: &Context,
@@ -113,9 +113,9 @@ pub(super) fn message(
     message = message
         .subject(text::subject(&mail.subject_prefix, notification))
         .message_id(Some(id(&notification.id)))
-        // RFC 3834: no out-of-office replies.
+        // RFC 3834: prevents out-of-office replies.
         .raw_header(field("Auto-Submitted", "auto-generated"));
-    // An end, or a repetition, answers the beginning.
+    // An end or a repetition replies to the beginning.
     let threads: Vec<_> = notification.threads().into_iter().map(id).collect();
     if let Some(first) = threads.first() {
         message = message.in_reply_to(first.clone()).references(threads.join(" "));

@@ -1,7 +1,7 @@
-//! What carries messages: mail, SMS, webhooks. Each attempt is bounded, and says what would help against its
-//! failure; the notifier decides whether and when to try again.
+//! The channels that carry messages: mail, SMS, webhooks. Each attempt has a time limit and returns how to retry
+//! after a failure; the notifier decides whether and when to.
 //!
-//! Of several recipients each has a bound of its own, within that of the whole: one who cannot be reached must
+//! Each recipient of a message has its own time limit within that of the message. An unreachable recipient must
 //! not hide that the others have the message, or they would get it again and again.
 
 mod http;
@@ -36,8 +36,8 @@ use crate::cluster_state::Millis;
 /// The pauses after failures: from 2 s up to 5 min. The jitter keeps instances from returning together.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(5 * 60)).jitter(0.8, 1.2);
 
-/// What a server asks for is heard up to this.
-const ASKED: Duration = Duration::from_secs(60 * 60);
+/// The longest pause that a server may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// One channel, ready to send.
 #[derive(Debug)]
@@ -57,10 +57,10 @@ enum Transport {
 /// All channels by name.
 pub type Senders = BTreeMap<String, Arc<Sender>>;
 
-/// Makes the channels ready.
+/// Prepares the channels.
 ///
 /// # Errors
-/// One of them cannot be used as it is configured.
+/// A channel cannot be used as it is configured.
 pub fn senders(settings: &Settings) -> Result<Senders, String> {
     let http = Http::new(&settings.general.authorities)?;
     let sender = |channel: &Channel| {
@@ -78,16 +78,16 @@ pub fn senders(settings: &Settings) -> Result<Senders, String> {
 }
 
 impl Sender {
-    /// Its name.
+    /// Returns the channel's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.channel.name
     }
 
-    /// Sends one message, once.
+    /// Attempts once to send a message.
     ///
     /// # Errors
-    /// It was not sent, or not to all, or nobody knows.
+    /// The message was not sent, not to all recipients, or the outcome is unknown.
     pub async fn send(&self, notification: &Notification) -> Result<(), Failure> {
         let end = Instant::now() + self.channel.timeout;
         self.try_send(notification, time::now(), end).await.map_err(|error| Failure {
@@ -110,15 +110,15 @@ impl Sender {
                 let repeat = time::millis(self.channel.repeat);
                 until(end, webhook::send(http, webhook, &self.context, notification, repeat, now)).await
             }
-            // They are made of each other.
+            // `senders` creates a transport of the channel's own kind.
             _ => Ok(()),
         }
     }
 }
 
-/// How long to wait after an attempt that failed and `failures` in a row before it. `random` is from 0 to 1.
-/// A server may ask for more, up to an hour.
+/// Returns how long to pause after an attempt that failed and `failures` in a row before it. `random` is from 0 to 1.
+/// A server may ask for a longer pause, up to [`MAX_RETRY_AFTER`].
 fn pause(failures: u32, random: f64, asked: Option<Duration>) -> Duration {
     let pause = BACKOFF.after(failures.saturating_add(1), random);
-    asked.map_or(pause, |asked| pause.max(asked.min(ASKED)))
+    asked.map_or(pause, |asked| pause.max(asked.min(MAX_RETRY_AFTER)))
 }

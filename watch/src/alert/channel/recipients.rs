@@ -1,4 +1,4 @@
-//! Sends to several recipients within a bound.
+//! Sends to several recipients within a time limit.
 
 use std::{future::Future, time::Duration};
 
@@ -7,25 +7,25 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::send_error::{RetryHint, SendError};
 
-/// One attempt, which ends at `end` at the latest.
+/// Makes one attempt, which ends at `end` at the latest.
 pub(super) async fn until(end: Instant, attempt: impl Future<Output = Result<(), SendError>>) -> Result<(), SendError> {
     timeout_at(end, attempt).await.unwrap_or_else(|_| Err(SendError::timed_out()))
 }
 
-/// Sends to each of several, until `end` at the latest. Once some have it, only the others are tried again, and
-/// no more than once: what everybody gets twice helps nobody.
+/// Sends to each recipient, until `end` at the latest. Once some have the message, only the others are retried,
+/// and only once: sending it to all again would produce duplicates.
 pub(super) async fn to_each<T, F>(recipients: &[T], end: Instant, send: impl Fn(&T) -> F) -> Result<(), SendError>
 where
     F: Future<Output = Result<(), SendError>>,
 {
     const BREATH: Duration = Duration::from_secs(1);
     let left = || end.saturating_duration_since(Instant::now());
-    // Half of the time, where somebody else may be left to be tried again.
+    // Half of the time, so that some is left to retry a recipient.
     let half = if recipients.len() > 1 { Instant::now() + left() / 2 } else { end };
     let first = join_all(recipients.iter().map(|to| until(half, send(to)))).await;
     let failed: Vec<_> = recipients.iter().zip(first).filter_map(|(to, result)| Some((to, result.err()?))).collect();
     if failed.len() == recipients.len() {
-        // What may pass says more than what will not.
+        // A transient error is returned before a permanent one, so that all are retried.
         let worth = |error: &SendError| matches!(error.hint, RetryHint::Again(_));
         return match failed.into_iter().map(|(_, error)| error).max_by_key(worth) {
             Some(error) => Err(error),

@@ -2,38 +2,38 @@
 
 use std::time::Duration;
 
-/// Why something was not sent.
+/// Why a message was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::alert) struct SendError {
     /// In words, without secrets.
     pub error: String,
-    /// What would help.
+    /// How to retry.
     pub hint: RetryHint,
 }
 
-/// What would help against a failure.
+/// How to retry after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::alert) enum RetryHint {
-    /// Trying again, at the earliest after the time that the server asks for.
+    /// Retry, at the earliest after the time that the server asks for.
     Again(Option<Duration>),
-    /// Nothing but somebody who looks at it.
+    /// Do not retry soon: only an operator can fix the cause.
     Permanent,
-    /// Nothing more needs to be sent: some have got it.
+    /// Do not retry: some recipients have the message.
     Partial,
 }
 
 impl SendError {
-    /// One that may pass.
+    /// Creates an error that may pass.
     pub(super) fn transient(error: impl Into<String>) -> Self {
         Self { error: error.into(), hint: RetryHint::Again(None) }
     }
 
-    /// No answer yet, which may come or not.
+    /// Creates the error of a missing response, which may still come.
     pub(super) fn timed_out() -> Self {
         Self::transient("not done in time")
     }
 
-    /// One that will not.
+    /// Creates an error that will not pass.
     pub(super) fn permanent(error: impl Into<String>) -> Self {
         Self { error: error.into(), hint: RetryHint::Permanent }
     }

@@ -1,4 +1,4 @@
-//! SMS, by the form API that Twilio has and others copy: one request for each number, 201 when it is taken.
+//! SMS through the form API of Twilio, which others copy: one request for each number, answered with 201.
 
 use tokio::time::Instant;
 

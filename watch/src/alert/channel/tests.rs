@@ -5,19 +5,19 @@ use tokio::time::sleep;
 use super::{recipients::to_each, *};
 
 #[test]
-fn pauses_grow_to_a_bound_and_differ() {
+fn pauses_grow_to_a_limit_and_vary() {
     let seconds =
         |failures, random, asked: Option<u64>| pause(failures, random, asked.map(Duration::from_secs)).as_secs_f64();
     assert_eq!(seconds(0, 0.5, None), 2.0);
     assert_eq!((seconds(1, 0.0, None), seconds(1, 1.0, None)), (3.2, 4.8));
     assert_eq!(seconds(100, 0.5, None), 300.0);
-    // What the server asks for counts if it is longer, and not absurd.
+    // A longer pause that the server asks for counts, up to a limit.
     assert_eq!(seconds(0, 0.5, Some(30)), 30.0);
     assert_eq!(seconds(5, 0.5, Some(1)), 64.0);
     assert_eq!(seconds(0, 0.5, Some(1_000_000)), 3600.0);
 }
 
-/// Sends to `a`, `b` and `c`, who fail so often and so.
+/// Sends to `a`, `b` and `c`. Each of `fail` fails as many times, with this hint.
 async fn send(fail: &[(&str, usize, RetryHint)]) -> (Result<(), SendError>, Vec<String>) {
     let tries = Mutex::new(Vec::new());
     let end = Instant::now() + Duration::from_secs(10);
@@ -36,7 +36,7 @@ async fn send(fail: &[(&str, usize, RetryHint)]) -> (Result<(), SendError>, Vec<
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_did_not_get_it_is_tried_again_and_nobody_else() {
+async fn only_recipients_that_failed_are_retried() {
     assert_eq!(send(&[]).await, (Ok(()), ["a", "b", "c"].map(Into::into).into()));
     let again = RetryHint::Again(None);
     assert_eq!(send(&[("b", 1, again)]).await, (Ok(()), ["a", "b", "c", "b"].map(Into::into).into()));
@@ -49,7 +49,7 @@ async fn who_did_not_get_it_is_tried_again_and_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nobody_got_it_there_is_hope_as_long_as_one_has() {
+async fn a_failure_for_all_is_transient_if_one_of_them_is() {
     let (permanent, again) = (RetryHint::Permanent, RetryHint::Again(Some(Duration::from_secs(7))));
     let (sent, tries) = send(&[("a", 9, permanent), ("b", 9, again), ("c", 9, permanent)]).await;
     assert_eq!(sent, Err(SendError { error: "b failed".into(), hint: again }));
@@ -59,7 +59,7 @@ async fn where_nobody_got_it_there_is_hope_as_long_as_one_has() {
 }
 
 #[test]
-fn of_an_address_only_the_host_is_no_secret() {
+fn everything_in_an_address_but_the_host_is_secret() {
     let url = "https://hooks.example.com/services/T0000000/B1?key=0123456789";
     let hidden = secrets(url);
     for secret in [url, "/services/T0000000/B1?key=0123456789", "T0000000", "0123456789"] {
@@ -69,7 +69,7 @@ fn of_an_address_only_the_host_is_no_secret() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_cannot_be_reached_in_time_does_not_hide_that_the_others_have_it() {
+async fn an_unreachable_recipient_does_not_hide_that_the_others_have_the_message() {
     for seconds in [1, 10] {
         let (begun, timeout) = (Instant::now(), Duration::from_secs(seconds));
         let tries = Mutex::new(Vec::new());
@@ -87,7 +87,7 @@ async fn one_who_cannot_be_reached_in_time_does_not_hide_that_the_others_have_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_single_recipient_has_all_the_time() {
+async fn a_single_recipient_gets_the_whole_time() {
     let begun = Instant::now();
     let send = |_: &&str| async {
         sleep(Duration::from_secs(9)).await;
@@ -97,7 +97,7 @@ async fn a_single_recipient_has_all_the_time() {
 }
 
 #[test]
-fn a_secret_is_hidden_though_it_is_a_part_of_another_or_of_a_fields_value() {
+fn a_secret_within_another_or_within_a_header_value_is_hidden() {
     let value = crate::alert::settings::Secret::new("Bearer tk_abc");
     let hidden: Vec<_> = http::words(&value).chain(["tk_abcdef"]).collect();
     let text = http::redacted("not for tk_abc, nor tk_abcdef, nor Bearer tk_abc", &hidden);
@@ -105,7 +105,7 @@ fn a_secret_is_hidden_though_it_is_a_part_of_another_or_of_a_fields_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_hangs_once_has_time_left_for_another_attempt() {
+async fn a_recipient_that_hangs_once_gets_another_attempt() {
     let hung = Mutex::new(false);
     let sent = to_each(&["a", "hangs"], Instant::now() + Duration::from_secs(2), |to| {
         let hangs = *to == "hangs" && !std::mem::replace(&mut *hung.lock().unwrap(), true);

@@ -1,13 +1,13 @@
-//! TLS to servers that take messages.
+//! TLS to the servers that messages are sent to.
 
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 
-/// Trusts the system's authorities and some more.
+/// Creates a configuration that trusts the system's authorities and `authorities`.
 pub(super) fn config(authorities: &[CertificateDer<'static>]) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
-    // Without any, only connections without TLS work; each other one says that it knows no issuer.
+    // Without any, only connections without TLS work; others fail with an unknown issuer.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     for authority in authorities {
         roots.add(authority.clone()).map_err(|error| format!("ca_file: {error}"))?;

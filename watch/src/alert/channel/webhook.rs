@@ -1,4 +1,4 @@
-//! Webhooks: one POST, in the format that the receiver understands.
+//! Webhooks: one POST in the format of the service.
 
 use http::Uri;
 
@@ -15,7 +15,7 @@ use crate::{
     cluster_state::Millis,
 };
 
-/// Where Alertmanager takes alerts.
+/// The path of Alertmanager's API for alerts.
 const ALERTS: &str = "/api/v2/alerts";
 
 pub(super) async fn send(

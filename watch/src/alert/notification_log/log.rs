@@ -1,11 +1,11 @@
-//! Pure: what was announced through which channel, and who is about to.
+//! Pure: what was announced through which channel, and which instance is about to announce something.
 //!
-//! All instances share one log. Whoever requests to send something claims it first; a claim runs out, so
-//! that a claimant who dies does not silence the others. What was sent is written down with the alert
-//! itself: its end may be announced by an instance that never saw its beginning.
+//! All instances share one log. An instance claims a notification before it sends it. A claim expires, so that a
+//! claimant that dies does not silence the others. An entry holds the alert itself, since its end may be
+//! announced by an instance that never saw its beginning.
 //!
-//! Times are those of the log's keeper, so that instances need no common clock: they say and are entry how
-//! long ago something was.
+//! Times are those of the store's clock, so that the instances need no common clock: they exchange ages with the
+//! log.
 
 use std::collections::BTreeMap;
 
@@ -16,31 +16,32 @@ use crate::{
     cluster_state::{Millis, Severity},
 };
 
-/// An end is not announced while another instance has seen the trouble so lately.
+/// An end is not announced while another instance has seen the alert firing within this time.
 const SEEN_TIMEOUT: Millis = 15_000;
 
-/// An end that was announced covers what began before, for so long: cluster states differ by a few seconds.
+/// An announced end covers a beginning before it for this long, since the cluster states of two instances differ
+/// by a few seconds.
 const COVER_WINDOW: Millis = 60_000;
 
-/// For so long it is remembered that the end of something was announced.
+/// How long an announced end is remembered.
 const RESOLVED_RETENTION: Millis = 60 * 60_000;
 
-/// What nobody has seen for so long is forgotten.
+/// How long an announced beginning is remembered while no instance sees the alert.
 const FIRING_RETENTION: Millis = 30 * 24 * 60 * 60_000;
 
-/// No claim lasts for longer: sending may take a minute, and a claim outlives that by some seconds.
+/// The longest lifetime of a claim: sending takes at most a minute, and a claim outlives that by some seconds.
 const MAX_CLAIM: Millis = 2 * 60_000;
 
-/// The most slots of a channel; of more, the oldest go.
+/// The most entries of a channel. The oldest are dropped first.
 const MAX_ENTRIES: usize = 5_000;
 
-/// The log.
+/// The notifications of all instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NotificationLog {
     /// By channel and fingerprint.
     channels: BTreeMap<String, BTreeMap<String, Slot>>,
-    /// By fingerprint, which instance saw the trouble when.
+    /// By fingerprint, which instance saw the alert firing, and when.
     seen: BTreeMap<String, BTreeMap<String, Millis>>,
 }
 
@@ -59,80 +60,80 @@ struct Claim {
     until: Millis,
 }
 
-/// What was announced last.
+/// The last notification of an alert in a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEntry {
-    /// Whether it was said to be wrong or to be over.
+    /// Whether it announced the beginning or the end.
     #[serde(rename = "word")]
     pub status: Status,
-    /// When it was said.
+    /// When it was sent.
     pub at: Millis,
-    /// The message that its beginning was announced with.
+    /// The id of the message that announced the beginning.
     pub thread: String,
-    /// Name of its rule.
+    /// The name of the alert's rule.
     pub rule: String,
-    /// How much it was said to matter.
+    /// The severity that was announced.
     pub severity: Severity,
-    /// Since when it was wrong, by the clock of whoever said so.
+    /// Since when the condition has held, by the clock of the instance that sent the notification.
     pub since: Millis,
     /// One sentence.
     pub summary: String,
-    /// What it is about.
+    /// What the alert is about.
     #[serde(default)]
     pub subject: Subject,
 }
 
-/// What is said of an alert.
+/// What a notification says about an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It is wrong.
+    /// It is firing.
     Firing,
-    /// It is over.
+    /// It has ended.
     Resolved,
 }
 
-/// What somebody requests to announce.
+/// Asks to announce something about an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRequest {
-    /// Of which alert.
+    /// Identifies the alert.
     pub fingerprint: String,
-    /// What of it.
+    /// What to announce.
     pub announcement: Announcement,
 }
 
-/// What somebody requests to say of an alert.
+/// What to announce about an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Announcement {
-    /// That it is wrong.
+    /// It is firing.
     Firing {
-        /// For so long it has been firing.
+        /// How long it has been firing.
         age: Millis,
-        /// How much it matters.
+        /// Its severity.
         severity: Severity,
-        /// Again, if the last time is so long ago.
+        /// Announce it again if the last notification is at least this old.
         repeat: Option<Millis>,
     },
-    /// That it is over.
+    /// It has ended.
     Resolved,
 }
 
-/// What came of a [`ClaimRequest`].
+/// The result of a [`ClaimRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimResult {
-    /// It is the claimant's to say.
+    /// The claimant may announce it.
     Granted,
-    /// It was said, or must not be.
+    /// It was announced, or must not be.
     AlreadySent(Option<Box<LogEntry>>),
-    /// Somebody else is about to say it, and has so much time left.
+    /// Another instance holds the claim, which expires after this time.
     Taken(Millis),
-    /// It is not over for everybody.
+    /// Another instance still sees the alert firing.
     StillFiring,
 }
 
 impl NotificationLog {
-    /// Makes it a log of this time. Another Redis that has become master has a clock of its own, and if that is
-    /// behind, what the log says of the time to come would hold everybody up.
+    /// Removes times in the future. A Redis that has become master has its own clock; if that is behind, entries
+    /// from the future would block every claim.
     pub fn clamp_times(&mut self, now: Millis) {
         for instances in self.seen.values_mut() {
             instances.retain(|_, at| *at <= now);
@@ -145,7 +146,7 @@ impl NotificationLog {
         }
     }
 
-    /// Reserves for `owner` what may be said through `channel`, one answer for each request.
+    /// Claims alerts for `owner` in `channel`, and returns one result for each request.
     pub fn claim(
         &mut self,
         owner: &str,
@@ -175,7 +176,7 @@ impl NotificationLog {
         requests.iter().map(decide).collect()
     }
 
-    /// Reserves for `owner` what he is saying already.
+    /// Claims an alert that `owner` is already sending, unless another claim is valid.
     pub fn claim_if_free(&mut self, owner: &str, channel: &str, fingerprint: &str, lifetime: Millis, now: Millis) {
         let slots = self.channels.entry(channel.to_owned()).or_default();
         let claim = &mut slots.entry(fingerprint.to_owned()).or_default().claim;
@@ -184,7 +185,7 @@ impl NotificationLog {
         }
     }
 
-    /// Gives back what `owner` has claimed and not said.
+    /// Releases a claim of `owner`.
     pub fn release(&mut self, owner: &str, channel: &str, fingerprint: &str) {
         let Some(slots) = self.channels.get_mut(channel) else { return };
         let Some(slot) = slots.get_mut(fingerprint) else { return };
@@ -199,7 +200,7 @@ impl NotificationLog {
         }
     }
 
-    /// Writes down what was said, unless something newer is there. Whoever said it needs its claim no more.
+    /// Adds an entry unless there is a newer one, and releases the claim of `owner`.
     pub fn record(&mut self, owner: &str, channel: &str, fingerprint: &str, entry: LogEntry) {
         let slots = self.channels.entry(channel.to_owned()).or_default();
         let slot = slots.entry(fingerprint.to_owned()).or_default();
@@ -211,13 +212,13 @@ impl NotificationLog {
         }
     }
 
-    /// Writes down what was said if nothing is known of it.
+    /// Adds an entry if there is none.
     pub fn restore(&mut self, channel: &str, fingerprint: &str, entry: LogEntry) {
         let slots = self.channels.entry(channel.to_owned()).or_default();
         slots.entry(fingerprint.to_owned()).or_default().entry.get_or_insert(entry);
     }
 
-    /// `instance` sees these at present, and no others.
+    /// Replaces the alerts that `instance` sees firing.
     pub fn record_seen<'a>(&mut self, instance: &str, fingerprints: impl IntoIterator<Item = &'a str>, now: Millis) {
         for instances in self.seen.values_mut() {
             instances.remove(instance);
@@ -227,7 +228,7 @@ impl NotificationLog {
         }
     }
 
-    /// What was said, by channel and fingerprint.
+    /// Returns all entries by channel and fingerprint.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &str, &LogEntry)> {
         self.channels
             .iter()
@@ -237,7 +238,7 @@ impl NotificationLog {
             })
     }
 
-    /// Forgets what matters no more.
+    /// Removes what has expired.
     pub fn prune(&mut self, now: Millis) {
         self.seen.retain(|_, instances| {
             instances.retain(|_, at| now - *at < SEEN_TIMEOUT);
@@ -268,7 +269,7 @@ impl NotificationLog {
     }
 }
 
-/// Whether this may be said after what was said last.
+/// Whether `announcement` is still needed after the last notification.
 fn allowed(entry: Option<&LogEntry>, announcement: Announcement, now: Millis) -> bool {
     match (announcement, entry.map(|entry| (entry, entry.status))) {
         (Announcement::Firing { .. }, None) | (Announcement::Resolved, Some((_, Status::Firing))) => true,
@@ -280,7 +281,7 @@ fn allowed(entry: Option<&LogEntry>, announcement: Announcement, now: Millis) ->
     }
 }
 
-/// Whether an end announced `at` this time was that of an alert that began `fired`.
+/// Whether an end announced at `at` is that of an alert that began to fire at `fired`.
 #[must_use]
 pub fn covers(at: Millis, fired: Millis, now: Millis) -> bool {
     at > fired && now - at < COVER_WINDOW

@@ -1,4 +1,4 @@
-//! A keeper of the log for tests, which can be down and slow.
+//! A store for tests, which can fail and be slow.
 
 use std::{
     sync::{Mutex, PoisonError},

@@ -1,7 +1,8 @@
 //! What the instances have announced, kept where all of them can see it.
 //!
-//! The [`NotificationLog`] is one small value. Whoever changes it reads it, decides, and writes it back if nobody else
-//! has meanwhile. Every use is bounded: an alert must not wait for the very machine that it is about.
+//! The [`NotificationLog`] is one small value. An instance reads it, decides, and writes it back if no other
+//! instance has written meanwhile. Every use has a time limit, since an alert must not wait for the machine that
+//! it is about.
 
 mod log;
 mod redis;
@@ -18,29 +19,29 @@ pub use self::{
 };
 use crate::cluster_state::Millis;
 
-/// The log, wherever it is kept.
+/// The log that the instances share, wherever it is stored.
 #[derive(Clone, Debug, Default)]
 pub struct SharedLog {
     store: Option<Arc<dyn Store>>,
 }
 
 impl SharedLog {
-    /// The one that `store` keeps; with none, every use fails.
+    /// Creates a log in `store`. Without a store every update fails.
     #[must_use]
     pub fn new(store: Option<Arc<dyn Store>>) -> Self {
         Self { store }
     }
 
-    /// Somebody keeps it.
+    /// A store is configured.
     #[must_use]
     pub fn is_configured(&self) -> bool {
         self.store.is_some()
     }
 
-    /// Changes the log. `change` may be called several times, and only the last result counts.
+    /// Updates the log. `change` may be called several times; only its last result counts.
     ///
     /// # Errors
-    /// The log cannot be read or written now. Whether it was written is then unknown.
+    /// The log cannot be read or written now. It is then unknown whether it was written.
     pub async fn update<T>(&self, change: impl FnMut(&mut NotificationLog, Millis) -> T) -> Result<T, LogError> {
         let store = self.store.as_ref().ok_or(LogError::None)?;
         let changed = tokio::time::timeout(UPDATE_TIMEOUT, try_update(store.as_ref(), change));
@@ -55,8 +56,8 @@ async fn try_update<T>(
     const MAX_ATTEMPTS: u32 = 8;
     for attempt in 0..MAX_ATTEMPTS {
         let Snapshot { version, text, now } = store.load().await?;
-        // One that cannot be read is from another version of this program, or damaged; nothing is lost but
-        // what was announced.
+        // A text that cannot be parsed was written by another version of this program, or is damaged. Only the
+        // record of what was announced is lost.
         let before: NotificationLog = serde_json::from_str(&text).unwrap_or_default();
         let mut log = before.clone();
         log.clamp_times(now);

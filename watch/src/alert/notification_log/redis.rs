@@ -1,4 +1,4 @@
-//! The book in Redis: one hash with its text and its version.
+//! The log in Redis: one hash with its text and its version.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -8,10 +8,10 @@ use tokio::sync::Mutex;
 use super::store::{Answer, LogError, Snapshot, Store};
 use crate::cluster_state::Millis;
 
-/// The book's key. Names what changes when its shape does.
+/// The log's key. It changes when the format of the text does.
 const KEY: &str = "watch:alerts:1";
 
-/// Longer than anything in it is remembered.
+/// Longer than the log remembers anything.
 const EXPIRES: Millis = 60 * 24 * 60 * 60_000;
 
 /// Writes only over the version that was read.
@@ -24,16 +24,16 @@ return 1
 
 type Connecting = Pin<Box<dyn Future<Output = Result<MultiplexedConnection, LogError>> + Send>>;
 
-/// Keeps the book in the Redis that a function connects to.
+/// Stores the log in the Redis that a function connects to.
 pub struct RedisStore {
     connect: Box<dyn Fn() -> Connecting + Send + Sync>,
-    /// The last one that answered.
+    /// The last connection that worked.
     connection: Mutex<Option<MultiplexedConnection>>,
 }
 
 impl RedisStore {
-    /// `connect` gives a connection to the present master. It is asked again after each failure, so that a
-    /// new master is found.
+    /// Creates a store. `connect` returns a connection to the current master. It is called again after each
+    /// failure, so that a new master is found.
     pub fn new<C, F, E>(connect: C) -> Self
     where
         C: Fn() -> F + Send + Sync + 'static,
@@ -48,14 +48,14 @@ impl RedisStore {
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection, LogError> {
-        // Taken out: if the caller gives up on it, the next one begins anew.
+        // Taken out, so that the next use begins with a new connection if the caller gives up on this one.
         match self.connection.lock().await.take() {
             Some(connection) => Ok(connection),
             None => (self.connect)().await,
         }
     }
 
-    /// Puts back a connection that is good for more.
+    /// Keeps a connection that still works.
     async fn keep(&self, connection: MultiplexedConnection) {
         *self.connection.lock().await = Some(connection);
     }
@@ -87,7 +87,7 @@ impl Store for RedisStore {
         let version = version.to_owned();
         Box::pin(async move {
             let mut connection = self.connection().await?;
-            // Never one that was there before, also after a loss of data.
+            // Unique, even after a loss of data.
             let next = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
             let mut swap = redis::cmd("EVAL");
             swap.arg(SWAP).arg(1).arg(KEY).arg(version).arg(next).arg(text).arg(EXPIRES);

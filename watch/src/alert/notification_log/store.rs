@@ -1,48 +1,48 @@
-//! Where the log is kept.
+//! Where the log is stored.
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use crate::cluster_state::Millis;
 
-/// For reading, deciding and writing together. Longer, and the leader goes on without it.
+/// The time limit for reading, deciding and writing together. After it the leader goes on without the log.
 pub(super) const UPDATE_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// What a store's method gives back.
+/// The future that a store's method returns.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, LogError>> + Send + 'a>>;
 
-/// Where the log is kept.
+/// Where the log is stored.
 pub trait Store: fmt::Debug + Send + Sync {
-    /// Reads it.
+    /// Reads the log.
     fn load(&self) -> Answer<'_, Snapshot>;
 
-    /// Writes it, if it still has this version; says whether it had.
+    /// Writes the log if it still has this version, and returns whether it had.
     fn swap(&self, version: &str, text: String) -> Answer<'_, bool>;
 }
 
-/// The log at one moment.
+/// The log as it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Another one after each change; empty where there is no log yet.
+    /// Changes with every write; empty if there is no log yet.
     pub version: String,
-    /// The log as JSON; empty where there is none yet.
+    /// The log as JSON; empty if there is no log yet.
     pub text: String,
-    /// What the keeper's clock says.
+    /// The time by the store's clock.
     pub now: Millis,
 }
 
-/// Why the log cannot be used.
+/// Why the log is unavailable.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// Nobody keeps one.
+    /// No store is configured.
     #[error("no Redis is configured")]
     None,
-    /// No answer in time.
+    /// The time limit has passed.
     #[error("no answer within {UPDATE_TIMEOUT:?}")]
     TimedOut,
-    /// Others write all the time.
+    /// Other instances kept writing.
     #[error("others were faster, again and again")]
     Contended,
-    /// Redis says something else.
+    /// The store failed.
     #[error("{0}")]
     Store(String),
 }

@@ -1,11 +1,11 @@
-//! What a notifier goes by.
+//! The configuration of a notifier.
 
 use crate::{
     alert::{rule::Rules, silence::Silence},
     cluster_state::{Millis, Severity},
 };
 
-/// What a notifier goes by.
+/// The configuration of a notifier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NotifierConfig {
     /// The rules.

@@ -1,4 +1,4 @@
-//! What goes through a channel as one message.
+//! Alerts that are claimed and sent together, as one message.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::{
     cluster_state::{Millis, Severity},
 };
 
-/// What a message says of its alerts.
+/// What a message says about its alerts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// They are wrong.
+    /// They are firing.
     Firing,
-    /// They are over.
+    /// They have ended.
     Resolved,
-    /// They were wrong and are over, and nobody could be entry before.
+    /// They fired and ended before a message could be sent.
     Late,
 }
 
 impl Kind {
-    /// What stands in the log afterwards.
+    /// The status that the log has after the message was sent.
     #[must_use]
     pub fn status(self) -> Status {
         match self {
@@ -33,21 +33,21 @@ impl Kind {
     }
 }
 
-/// Something to be claimed in the log.
+/// Alerts of one rule to claim in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertGroup {
     /// The channel's name.
     pub receiver: String,
-    /// What is to be said.
+    /// What to announce.
     pub kind: Kind,
-    /// The rule that all of it is about.
+    /// The rule that found all of them.
     pub rule: Rule,
-    /// Of which alerts, with since when it is due to be said.
+    /// The alerts, each with the time since when it has been pending.
     pub requests: Vec<(ClaimRequest, Millis)>,
 }
 
 impl AlertGroup {
-    /// Claims it in `log` for `owner`. In what was said before, `at` is how long ago that was.
+    /// Claims the alerts in `log` for `owner`. In entries that are returned, `at` is their age.
     pub fn claim(&self, owner: &str, log: &mut NotificationLog, lifetime: Millis, now: Millis) -> Vec<ClaimResult> {
         let requests: Vec<_> = self.requests.iter().map(|(request, _)| request.clone()).collect();
         let mut results = log.claim(owner, &self.receiver, &requests, lifetime, now);
@@ -60,52 +60,52 @@ impl AlertGroup {
     }
 }
 
-/// A message to be sent.
+/// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
     /// Unique.
     pub id: String,
     /// The channel's name.
     pub receiver: String,
-    /// What it says.
+    /// What the message says.
     pub kind: Kind,
-    /// Name of the rule that found it.
+    /// The name of the rule that found the alerts.
     pub rule: &'static str,
     /// The alerts; at least one.
     pub items: Vec<Item>,
-    /// Only to be written down: the channel does not request to hear of it.
+    /// The message is only logged, since the channel does not send ends.
     pub silent: bool,
-    /// So often in a row the channel has failed before.
+    /// How many times in a row the channel failed before.
     pub failures: u32,
 }
 
 /// One alert of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Which.
+    /// Identifies the alert.
     pub fingerprint: String,
-    /// How much it matters.
+    /// Its severity.
     pub severity: Severity,
     /// One sentence.
     pub summary: String,
-    /// What it is about.
+    /// What the alert is about.
     pub subject: Subject,
-    /// Since when it is wrong.
+    /// Since when the condition has held.
     pub since: Millis,
-    /// When it was over.
+    /// When the alert ended.
     pub ended: Option<Millis>,
-    /// The message that announced its beginning.
+    /// The id of the message that announced its beginning.
     pub thread: Option<String>,
 }
 
 impl Notification {
-    /// How much the worst of it matters.
+    /// Returns the highest severity of the alerts.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.items.iter().map(|item| item.severity).max().unwrap_or_default()
     }
 
-    /// The messages that it answers.
+    /// Returns the ids of the messages that this one replies to.
     #[must_use]
     pub fn threads(&self) -> Vec<&str> {
         let mut threads: Vec<_> = self.items.iter().filter_map(|item| item.thread.as_deref()).collect();
@@ -115,27 +115,27 @@ impl Notification {
     }
 }
 
-/// Why a message was not sent, or not to all.
+/// Why a message was not sent, or not to all recipients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// In words, without secrets.
     pub error: String,
-    /// What to do.
+    /// When to retry.
     pub retry: Retry,
 }
 
-/// What helps against a failure.
+/// When to retry after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Trying again, at the earliest after this time.
+    /// Retry, at the earliest after this time.
     After(Duration),
-    /// Nothing but somebody who looks at it.
+    /// Do not retry soon: only an operator can fix the cause.
     Permanent,
-    /// Nothing more needs to be sent: some have got it.
+    /// Do not retry: some recipients have the message.
     Partial,
 }
 
-/// What is asked of the log to say this.
+/// Returns what to claim in the log in order to send an alert.
 pub(super) fn announcement(
     kind: Kind,
     fired: Millis,

@@ -1,13 +1,13 @@
-//! Pure: what one instance has to say, when, through which channel.
+//! Pure: what one instance should send, when, and through which channel.
 //!
-//! Nothing is queued. Each channel compares what its instance sees with what was announced, and the
-//! difference is what there is to say; it grows no larger than the alerts do, whatever a channel's outage.
-//! To say something takes three steps, and a step's outcome leads to the next: a [`AlertGroup`] is to be claimed
-//! in the log, a [`Notification`] is to be sent, and what was sent is to be written down ([`LogSync`]).
+//! Nothing is queued. Each receiver compares the alerts that its instance sees with those that were announced,
+//! and sends the difference. That difference is never larger than the number of alerts, however long a channel is
+//! down. A notification takes three steps, each of which follows from the outcome of the one before: an
+//! [`AlertGroup`] is claimed in the log, a [`Notification`] is sent, and a [`LogSync`] writes down what was sent.
 //!
-//! The leader's instance does so at once. Each other one waits, by its [position](position), for so long that it
-//! finds the matter done; so it acts only when those before it do not. While the log cannot be used they
-//! wait longer, and then say it: twice is better than not at all.
+//! The leader's instance acts at once. Every other instance waits according to its [position](position), long
+//! enough to find the notification already sent, so it acts only if those before it do not. While the log is
+//! unavailable the instances wait longer and then send without it: a duplicate is better than no notification.
 
 mod config;
 mod group;
@@ -36,27 +36,27 @@ use super::{
 };
 use crate::cluster_state::{Alert, ClusterState, Millis, Severity};
 
-/// All that one instance knows of alerts and their announcement.
+/// The alerts of one instance, and what it has announced of them.
 #[derive(Debug)]
 pub struct Notifier {
     config: Arc<NotifierConfig>,
     states: AlertStates,
     restarts: Restarts,
     receivers: BTreeMap<String, ReceiverState>,
-    /// The instance, and its node.
+    /// The name of the instance, and the node it runs on.
     instance: String,
     node: String,
     position: u32,
-    /// Since when the log answers; `None` while it does not.
+    /// Since when the log has been available; `None` while it is not.
     log_available_since: Option<Millis>,
-    /// There is one.
+    /// A log is configured.
     has_log: bool,
-    /// For ids of notification_count.
+    /// Makes the ids of notifications unique.
     notification_count: u64,
 }
 
 impl Notifier {
-    /// That of the instance `instance`, with nothing known yet.
+    /// Creates the notifier of `instance`, which knows nothing yet.
     #[must_use]
     pub fn new(instance: &str, config: Arc<NotifierConfig>) -> Self {
         let mut notifier = Self {
@@ -75,14 +75,14 @@ impl Notifier {
         notifier
     }
 
-    /// There will never be a log to write to.
+    /// Runs without a log.
     #[must_use]
     pub fn without_log(mut self) -> Self {
         self.has_log = false;
         self
     }
 
-    /// Goes on by other config. What is known of channels that stay is kept.
+    /// Replaces the configuration. Receivers that remain keep their state.
     pub fn replace(&mut self, config: Arc<NotifierConfig>) {
         let mut before = std::mem::take(&mut self.receivers);
         for receiver in &config.receivers {
@@ -92,7 +92,7 @@ impl Notifier {
         self.config = config;
     }
 
-    /// Takes in what a cluster state shows.
+    /// Takes in a cluster state.
     pub fn observe(&mut self, cluster: &ClusterState, now: Millis) {
         self.position = position(cluster, now);
         self.node.clone_from(&cluster.source.node);
@@ -105,7 +105,7 @@ impl Notifier {
         self.update_pending(now);
     }
 
-    /// What is wrong with the channels themselves.
+    /// Adds a condition for each channel that fails.
     fn add_failing_channels(&self, found: &mut Observation, now: Millis) {
         if !self.config.rules.of(Rule::ChannelFailing).enabled {
             return;
@@ -131,19 +131,19 @@ impl Notifier {
         }
     }
 
-    /// The alerts as the page shows them.
+    /// Returns the alerts as the page shows them.
     #[must_use]
     pub fn alerts(&self) -> BTreeMap<String, Alert> {
         let alerts = self.states.alerts().iter();
         alerts.map(|(fingerprint, alert)| (fingerprint.clone(), alert.shown())).collect()
     }
 
-    /// What is to be claimed now; the outcome goes to [`claimed`](Self::claimed).
+    /// Returns the groups to claim now. Pass the outcome to [`claimed`](Self::claimed).
     pub fn next(&mut self, now: Millis) -> Vec<AlertGroup> {
         let (delays, position) = (self.config.delays, i64::from(self.position));
         let (position_wait, from) = match self.log_available_since {
             _ if position == 0 => (0, Millis::MIN),
-            // Those behind the leader give it time to write down what it said while nobody could.
+            // The others give the leader time to log what it sent while the log was unavailable.
             Some(since) => (position.saturating_mul(delays.takeover), since),
             None => (position.saturating_mul(delays.takeover_blind), Millis::MIN),
         };
@@ -154,8 +154,8 @@ impl Notifier {
             .collect()
     }
 
-    /// What came of a claim, `Err` if the log cannot be used. Gives what is to be sent, the outcome of
-    /// which goes to [`sent`](Self::sent).
+    /// Takes the result of a claim, `Err` if the log is unavailable, and returns the notification to send. Pass
+    /// its outcome to [`sent`](Self::sent).
     pub fn claimed(
         &mut self,
         group: &AlertGroup,
@@ -183,7 +183,7 @@ impl Notifier {
         notification
     }
 
-    /// What came of a notification.
+    /// Takes the outcome of sending a notification.
     pub fn sent(&mut self, notification: &Notification, outcome: Result<(), Failure>, now: Millis) {
         if let Some(receiver) = self.receivers.get_mut(&notification.receiver) {
             receiver.sent(notification, outcome, now);
@@ -191,20 +191,20 @@ impl Notifier {
         self.update_pending(now);
     }
 
-    /// There is a channel to say something through.
+    /// At least one receiver is configured.
     #[must_use]
     pub fn has_receivers(&self) -> bool {
         !self.receivers.is_empty()
     }
 
-    /// Something was said that the log does not have yet.
+    /// The log lacks something that this instance sent.
     #[must_use]
     pub fn is_ahead(&self) -> bool {
         self.receivers.values().any(ReceiverState::has_unlogged)
     }
 
-    /// How long after its last use the log is to be used again. While there is something to say, whoever
-    /// waits for his turn looks whether it has been said, and whether he would know.
+    /// Returns how long to wait between two uses of the log. While a notification is pending, an instance that
+    /// waits for its turn checks often whether it was sent and whether the log is available.
     #[must_use]
     pub fn pause(&self) -> Millis {
         const AHEAD: Millis = 500;
@@ -219,14 +219,14 @@ impl Notifier {
         }
     }
 
-    /// What the log should have; the outcome goes to [`synced`](Self::synced).
+    /// Returns what to write to the log. Pass the outcome to [`synced`](Self::synced).
     #[must_use]
     pub fn log_sync(&self, now: Millis) -> LogSync {
         let mut sync = LogSync { owner: self.instance.clone(), at: now, ..LogSync::default() };
         for state in self.receivers.values() {
             state.add_to(&mut sync, now);
         }
-        // Only an end that somebody waits for can be held up.
+        // Only ends that are still to be announced can be delayed by what this instance sees.
         let is_told =
             |fingerprint: &String| self.receivers.values().any(|receiver| receiver.needs_notification(fingerprint));
         let seen = self.states.alerts().iter().filter(|(fingerprint, alert)| {
@@ -236,7 +236,7 @@ impl Notifier {
         sync
     }
 
-    /// What the log has, `Err` if it cannot be used.
+    /// Takes the entries of the log, `Err` if it is unavailable.
     pub fn synced(&mut self, sync: &LogSync, result: Result<Vec<(String, String, LogEntry)>, ()>, now: Millis) {
         let Ok(entry) = result else {
             self.log_available_since = None;
@@ -261,7 +261,7 @@ impl Notifier {
     }
 }
 
-/// What another instance has announced.
+/// Restores the condition of an alert that another instance announced.
 fn recalled(fingerprint: &str, entry: &LogEntry) -> Option<Condition> {
     let mut condition = Condition::new(Rule::named(&entry.rule)?, "", entry.severity, entry.summary.clone());
     fingerprint.clone_into(&mut condition.fingerprint);

@@ -1,4 +1,4 @@
-//! The edges: whether they answer, whom they have to send requests to, what they show to clients.
+//! Edges: whether they answer, their pools, and the certificates they present.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub(super) fn conditions(cluster: &ClusterState, rules: &Rules, now: Millis, fou
             found.conditions.push(about(Condition::new(Rule::EdgeDown, id, severity, summary)));
         }
         if edge.error.is_some() || edge.at.is_none() {
-            // What it said last is not known to be so any more.
+            // What the edge reported last may no longer be true.
             found.unknown(Rule::EdgePool, &format!("{id}/"));
             all_known = false;
             continue;
@@ -84,14 +84,14 @@ fn trouble(edge: &str, id: &str, pool: &Pool) -> Option<Condition> {
     Some(Condition::new(Rule::EdgePool, &format!("{id}/{}", pool.name), severity, summary))
 }
 
-/// The same certificate on all edges is one trouble.
+/// The same certificate on several edges is one condition.
 fn what(certificate: &Certificate) -> String {
     certificate.names.join(",")
 }
 
 fn ending(what: &str, certificate: &Certificate, rules: &Rules, now: Millis) -> Option<Condition> {
     if certificate.self_signed {
-        // It is made anew at each start, so its end does not matter.
+        // A self-signed certificate is created at each start, so its end does not matter.
         let summary = format!("clients are shown a certificate for {what} that the edge made itself for lack of one");
         return Some(Condition::new(Rule::SelfSigned, what, Severity::Info, summary));
     }

@@ -1,22 +1,22 @@
-//! What several rules ask of a cluster state.
+//! What several rules look up in a cluster state.
 
 use crate::{
     alert::{condition::fingerprint, rule::Rule},
     cluster_state::{ClusterState, Millis, Node, NodeRole, NodeState},
 };
 
-/// An engine that has not answered for so long does not know any more, whatever it says.
+/// An engine that has not answered for this long no longer knows the state of the swarm.
 const STALE: Millis = 45_000;
 
-/// The engine does not tell how things are now.
+/// The engine does not report the current state.
 #[must_use]
 pub fn is_stale(cluster: &ClusterState, now: Millis) -> bool {
     let source = &cluster.source;
     source.error.is_some() || source.at.is_none_or(|at| now - at > STALE)
 }
 
-/// Whether the swarm has lost a node. After a change of leaders the new one knows nothing of any node for
-/// a while; of one that the managers do not reach either it will hear nothing.
+/// Whether the swarm has lost a node. After a change of leaders the new leader knows the state of no node for a
+/// while. It will never hear of a manager that the others do not reach either.
 pub(super) fn is_lost(node: &Node) -> bool {
     match node.state {
         NodeState::Down | NodeState::Disconnected => true,
@@ -25,12 +25,12 @@ pub(super) fn is_lost(node: &Node) -> bool {
     }
 }
 
-/// The fingerprints of the node's own alert, if it is lost: what explains trouble on it.
+/// Returns the fingerprint of the node's own alert if the node is lost: the cause of failures on it.
 pub(super) fn lost(cluster: &ClusterState, node: &str) -> Option<String> {
     cluster.nodes.get(node).filter(|node| is_lost(node)).map(|_| fingerprint(Rule::NodeDown, node))
 }
 
-/// A node's name for people.
+/// Returns a node's name for people.
 pub(super) fn named(id: &str, node: &Node) -> String {
     let name = if node.hostname.is_empty() { id } else { &node.hostname };
     match &node.address {

@@ -1,8 +1,8 @@
-//! Pure: what is wrong in a cluster state.
+//! Pure: finds what is wrong in a cluster state.
 //!
-//! Every instance finds the same trouble under the same fingerprint, whichever engine it asks. What a
-//! cluster state does not tell is neither wrong nor right: [`Observation::unknown`] names it, and alerts about
-//! it stay as they are.
+//! Every instance finds the same condition under the same fingerprint, whichever engine it asks. What a cluster
+//! state does not contain is neither wrong nor right: [`Observation::unknown`] names it, and alerts about it do
+//! not change.
 
 mod edges;
 mod lookup;
@@ -22,7 +22,7 @@ pub use self::{
 use super::rule::{Rule, Rules};
 use crate::cluster_state::{ClusterState, Millis};
 
-/// Everything that is wrong in `cluster`.
+/// Returns everything that is wrong in `cluster`.
 #[must_use]
 pub fn conditions(cluster: &ClusterState, restarts: &Restarts, rules: &Rules, now: Millis) -> Observation {
     let mut found = Observation::default();
@@ -34,8 +34,8 @@ pub fn conditions(cluster: &ClusterState, restarts: &Restarts, rules: &Rules, no
         for rule in [NodeDown, ManagerUnreachable, QuorumAtRisk, ServiceBelow, UpdateFailed, CrashLoop, Disk] {
             found.unknown(rule, "");
         }
-        // A node that is cut off reaches neither Redis nor edges, and takes itself for all that is left. Who is
-        // not cut off tells of them; if nobody is, the lost quorum is what has to be told.
+        // A node that is cut off reaches neither Redis nor edges, and would report them all as lost. The other
+        // instances report on them; if every node is cut off, the lost quorum is the alert to send.
         for rule in [RedisMaster, RedisReplica, EdgePool, EdgeDown, Certificate, SelfSigned] {
             found.unknown(rule, "");
         }

@@ -1,4 +1,4 @@
-//! Nodes, managers, and whether the engine still answers.
+//! Nodes, managers, and whether the engine answers.
 
 use super::{
     lookup::{is_lost, is_stale, named},
@@ -13,7 +13,7 @@ use crate::{
     cluster_state::{Availability, ClusterState, Millis, Node, NodeRole, Quorum, Severity},
 };
 
-/// What is wrong with nodes and quorum, in a cluster state that is fresh.
+/// Adds the conditions of nodes and quorum in a fresh cluster state.
 pub(super) fn conditions(cluster: &ClusterState, rules: &Rules, found: &mut Observation) {
     for (id, node) in &cluster.nodes {
         let about = |mut condition: Condition| {
@@ -27,7 +27,7 @@ pub(super) fn conditions(cluster: &ClusterState, rules: &Rules, found: &mut Obse
         if node.role == NodeRole::Manager && node.reachable == Some(false) {
             let summary = format!("{}: the other managers do not reach it{}", named(id, node), left(cluster));
             let mut condition = Condition::new(Rule::ManagerUnreachable, id, Severity::Warning, summary);
-            // While it is down it is not told, but not over either.
+            // Inhibits the alert while the node is down, but does not resolve it.
             condition.causes = vec![fingerprint(Rule::NodeDown, id)];
             found.conditions.push(about(condition));
         }
@@ -53,7 +53,7 @@ fn down(cluster: &ClusterState, id: &str, node: &Node) -> Condition {
     Condition::new(Rule::NodeDown, id, severity, summary)
 }
 
-/// What a manager's loss means, as the end of a sentence.
+/// Describes what the loss of a manager means, as the end of a sentence.
 fn left(cluster: &ClusterState) -> String {
     let quorum = cluster.quorum;
     let mut text = format!("; {} of {} managers are left", quorum.reachable, quorum.managers);
@@ -80,7 +80,7 @@ fn at_risk(cluster: &ClusterState, found: &mut Observation) {
         quorum.reachable, quorum.managers
     );
     let mut condition = Condition::new(Rule::QuorumAtRisk, "swarm", Severity::Warning, summary);
-    // A manager that is gone says so itself, and what it means for the quorum.
+    // The alert about a lost manager describes what the loss means for the quorum.
     let gone = cluster.nodes.iter().filter(|(_, node)| node.role == NodeRole::Manager);
     let gone = gone.filter(|(_, node)| is_lost(node) || node.reachable == Some(false));
     condition.causes =
@@ -88,13 +88,13 @@ fn at_risk(cluster: &ClusterState, found: &mut Observation) {
     found.conditions.push(condition);
 }
 
-/// Whether nothing can be changed any more. Also told by an engine that cannot tell anything else.
+/// Adds the condition of a lost quorum, which even an engine without a leader can report.
 pub(super) fn quorum_lost(cluster: &ClusterState, now: Millis, found: &mut Observation) {
     let quorum = cluster.quorum;
     let is_stale = is_stale(cluster, now);
     if quorum.lost {
         let summary = if is_stale {
-            // The last list of nodes is from before; and the other managers may be well.
+            // The last list of nodes is outdated, and the other managers may be healthy.
             let name = source(cluster);
             format!("the engine of {name} finds no leader: the quorum is lost, or this node is cut off")
         } else {
@@ -109,13 +109,13 @@ pub(super) fn quorum_lost(cluster: &ClusterState, now: Millis, found: &mut Obser
     }
 }
 
-/// The node of this instance, for people.
+/// Returns the name of this instance's node for people.
 fn source(cluster: &ClusterState) -> String {
     let id = &cluster.source.node;
     cluster.nodes.get(id).map_or_else(|| "an unknown node".to_owned(), |node| named(id, node))
 }
 
-/// The engine of this instance gives no newer cluster state.
+/// Adds the condition of an engine that reports no newer cluster state.
 pub(super) fn stale(cluster: &ClusterState, found: &mut Observation) {
     let source = &cluster.source;
     let node = cluster.nodes.get(&source.node);

@@ -10,12 +10,12 @@ use crate::alert::{
 pub struct Observation {
     /// What is wrong.
     pub conditions: Vec<Condition>,
-    /// Beginnings of the fingerprints about which nothing is known.
+    /// Prefixes of the fingerprints whose state is unknown.
     pub unknown: Vec<String>,
 }
 
 impl Observation {
-    /// Whether the cluster state tells about this trouble at all.
+    /// Whether the cluster state contains what this fingerprint is about.
     #[must_use]
     pub fn knows(&self, fingerprint: &str) -> bool {
         !self.unknown.iter().any(|beginning| fingerprint.starts_with(beginning.as_str()))

@@ -1,4 +1,4 @@
-//! The servers that keep the count.
+//! The Redis servers of the counter.
 
 use super::observation::Observation;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 
 pub(super) fn conditions(cluster: &ClusterState, found: &mut Observation) {
     let Some(redis) = &cluster.redis else { return };
-    // Nobody was asked yet.
+    // Redis has not been asked yet.
     if redis.at.is_none() && redis.error.is_none() {
         found.unknown(Rule::RedisMaster, "");
         found.unknown(Rule::RedisReplica, "");
@@ -16,7 +16,7 @@ pub(super) fn conditions(cluster: &ClusterState, found: &mut Observation) {
     }
     if let Some(summary) = no_master(redis) {
         found.conditions.push(Condition::new(Rule::RedisMaster, "count", Severity::Critical, summary));
-        // Who its replicas are, only a master knows.
+        // Only a master knows its replicas.
         found.unknown(Rule::RedisReplica, "");
     } else if redis.sentinels > 0 && !has_replica(redis) {
         let master = redis.master.as_deref().unwrap_or("the master");

@@ -1,7 +1,7 @@
-//! How often tasks have ended by themselves, place by place.
+//! How often tasks have ended by themselves, by slot.
 //!
-//! The engine keeps only a few tasks of each place, so what it showed once is remembered here. What it
-//! still shows is enough for a start: an instance that has just come up finds the same loops.
+//! The engine keeps only a few tasks of each slot, so this remembers what it showed. What it still shows is
+//! enough after a start: a new instance finds the same crash loops.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,22 +13,22 @@ use crate::{
     cluster_state::{ClusterState, Millis, Mode, Task, TaskState},
 };
 
-/// No configured window is longer.
+/// The longest window that can be configured.
 pub const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
 const LONGEST: Millis = 24 * 60 * 60_000;
 
-/// So many are remembered of each place.
+/// The most ends that are remembered of each slot.
 const MOST: usize = 100;
 
-/// The tasks that ended, by place, with the time of their end; the oldest first.
+/// The tasks that ended, by slot, with the time of their end; the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restarts {
     places: BTreeMap<String, BTreeSet<(Millis, String)>>,
 }
 
 impl Restarts {
-    /// Takes in what a cluster state shows, and forgets what is too old to matter.
+    /// Takes in a cluster state, and forgets what is too old.
     pub fn observe(&mut self, cluster: &ClusterState, now: Millis) {
         for (id, task) in &cluster.tasks {
             let Some(at) = ended(cluster, task) else { continue };
@@ -36,7 +36,7 @@ impl Restarts {
                 continue;
             }
             let place = self.places.entry(place(task)).or_default();
-            // Its end is told more exactly later, perhaps.
+            // The engine may report the time of the end more exactly later.
             place.retain(|(_, other)| other != id);
             place.insert((at, id.clone()));
             while place.len() > MOST {
@@ -49,7 +49,7 @@ impl Restarts {
         });
     }
 
-    /// The places where tasks do not stay, with those that ended lately.
+    /// Returns the slots with a crash loop, and the tasks that ended in each within the window.
     pub(super) fn loops(&self, limit: CrashLoop, now: Millis) -> impl Iterator<Item = (&str, Vec<&(Millis, String)>)> {
         let window = i64::try_from(limit.window.as_millis()).unwrap_or(LONGEST);
         let enough = usize::try_from(limit.restarts).unwrap_or(usize::MAX);
@@ -60,18 +60,18 @@ impl Restarts {
     }
 }
 
-/// When a task ended by itself. One that was shut down, or was on a node that is lost, did not.
+/// Returns when a task ended by itself. A task that was shut down, or was on a lost node, did not.
 fn ended(cluster: &ClusterState, task: &Task) -> Option<Millis> {
     let by_itself = match task.state {
         TaskState::Failed | TaskState::Rejected => true,
-        // Only a job is meant to end well.
+        // Only a job is supposed to complete.
         TaskState::Complete => cluster.services.get(&task.service).is_some_and(|service| service.mode != Mode::Job),
         _ => false,
     };
     task.since.filter(|_| by_itself)
 }
 
-/// Service and slot, or node.
+/// Returns the service and its slot, or its node.
 fn place(task: &Task) -> String {
     match (task.slot, &task.node) {
         (Some(slot), _) if slot > 0 => format!("{}.{slot}", task.service),

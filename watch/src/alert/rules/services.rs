@@ -1,4 +1,4 @@
-//! Services, their updates, and tasks that do not stay.
+//! Services, their updates, and crash loops.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::{
     cluster_state::{ClusterState, Millis, Mode, Service, Severity, Update, UpdateState},
 };
 
-/// A service that is being updated may be below its replicas for so much longer.
+/// How much longer a service may be below its replicas while it is being updated.
 const UPDATE: Millis = 5 * 60_000;
 
 pub(super) fn conditions(
@@ -36,7 +36,7 @@ pub(super) fn conditions(
     crash_loops(cluster, restarts, rules, now, found);
 }
 
-/// By service, the alerts of the lost nodes that its tasks were or are on.
+/// Returns by service the alerts of the lost nodes that its tasks were or are on.
 fn causes(cluster: &ClusterState) -> BTreeMap<&str, BTreeSet<String>> {
     let mut causes: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for task in cluster.tasks.values() {
@@ -87,7 +87,7 @@ fn failed(id: &str, service: &Service, update: &Update, rules: &Rules, now: Mill
 
 fn crash_loops(cluster: &ClusterState, restarts: &Restarts, rules: &Rules, now: Millis, found: &mut Observation) {
     for (place, ended) in restarts.loops(rules.crash_loop, now) {
-        // The newest one says best what is wrong.
+        // The newest task best shows what is wrong.
         let newest = ended.last().and_then(|(_, id)| Some((id, cluster.tasks.get(id)?)));
         let Some((id, task)) = newest else { continue };
         let Some(service) = cluster.services.get(&task.service) else { continue };

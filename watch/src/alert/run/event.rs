@@ -1,4 +1,4 @@
-//! What the runner is entry, and what it publishes.
+//! What the runner receives and publishes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,13 +14,13 @@ use crate::{
     cluster_state::{Alert, Millis},
 };
 
-/// What time it is.
+/// Returns the current time.
 pub(super) type Clock = Box<dyn Fn() -> Millis + Send>;
 
 /// Alerts by fingerprint.
 pub type Alerts = Arc<BTreeMap<String, Alert>>;
 
-/// What the notifier is entry.
+/// The outcome of something that the notifier asked for.
 #[derive(Debug)]
 pub(super) enum Event {
     Claimed(AlertGroup, Result<Vec<ClaimResult>, String>),

@@ -1,4 +1,4 @@
-//! Asks the log, one thing after the other, and in the order in which it was wanted.
+//! Uses the log for the runner, one request after the other in their order.
 
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{info, warn};
@@ -13,14 +13,14 @@ use crate::{
     cluster_state::Millis,
 };
 
-/// Something to request the log.
+/// A request to the log.
 #[derive(Debug)]
 pub(super) enum LogRequest {
     Claim { group: AlertGroup, lifetime: Millis },
     Sync(LogSync),
 }
 
-/// Asks for as long as somebody wants to.
+/// Serves requests until the runner ends.
 pub(super) async fn run(
     instance: String,
     log: SharedLog,
@@ -31,7 +31,7 @@ pub(super) async fn run(
     let mut failed: Option<Instant> = None;
     let mut is_away = false;
     while let Some((request, since)) = requests.recv().await {
-        // What was waiting behind a failure has waited for long enough.
+        // A request that waited behind a failure has waited for long enough.
         let is_late = failed.is_some_and(|failed| failed > since);
         let event = match request {
             LogRequest::Claim { group, lifetime } => {

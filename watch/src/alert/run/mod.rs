@@ -1,4 +1,4 @@
-//! Runs a notifier: shows it cluster states, requests the log, sends what it says.
+//! Runs a notifier: passes it cluster states, uses the log, and sends its notifications.
 
 mod event;
 mod log_worker;
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::cluster_state::ClusterState;
 
-/// Alerts that are looked after.
+/// A running notifier.
 #[derive(Debug)]
 pub struct Running {
     alerts: watch::Receiver<Alerts>,
@@ -34,8 +34,8 @@ pub struct Running {
     task: JoinHandle<()>,
 }
 
-/// Looks after alerts by what the cluster states show, from now on. `store` keeps what the instances know of each
-/// other; without one, each announces by itself.
+/// Starts to evaluate cluster states and to send notifications. `store` keeps the log that the instances share;
+/// without one, each instance sends everything.
 ///
 /// # Errors
 /// A channel cannot be used as it is configured.
@@ -64,31 +64,31 @@ fn start_with(
 }
 
 impl Running {
-    /// The alerts as the page shows them.
+    /// Returns the alerts as the page shows them.
     #[must_use]
     pub fn alerts(&self) -> watch::Receiver<Alerts> {
         self.alerts.clone()
     }
 
-    /// For `/metrics`.
+    /// Returns the metrics for `/metrics`.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Goes on by other settings.
+    /// Replaces the settings.
     ///
     /// # Errors
-    /// A channel cannot be used as it is configured; then nothing changes.
+    /// A channel cannot be used as it is configured. The old settings then remain.
     pub fn reload(&self, settings: Settings) -> Result<(), String> {
         let senders = senders(&settings)?;
         let http = Http::new(&settings.general.authorities)?;
-        // It runs as long as it is not stopped, and that takes it by value.
+        // The runner ends only through `stop`, which takes `self` by value.
         drop(self.control.send(Control::Reload(Box::new(settings), senders, http)));
         Ok(())
     }
 
-    /// Ends. What is being sent is finished, within `bound`.
+    /// Stops. Messages that are being sent may finish within `bound`.
     pub async fn stop(self, bound: Duration) {
         let (done, ended) = oneshot::channel();
         drop(self.control.send(Control::Stop(done)));

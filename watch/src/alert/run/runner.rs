@@ -26,16 +26,16 @@ use crate::{
     cluster_state::{AlertState, ClusterState, Millis},
 };
 
-/// How often there is a look at what is due.
+/// How often the notifier is asked what is due.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A cluster state that does not change is looked at again after this: time passes.
+/// How often a cluster state that does not change is evaluated again, since time passes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A claim lasts so much longer than sending may.
+/// How much longer than the longest send a claim lasts.
 const SLACK: Duration = Duration::from_secs(10);
 
-/// All that one instance needs to look after alerts.
+/// What one instance needs to evaluate alerts and send notifications.
 pub(super) struct Runner {
     notifier: Notifier,
     senders: Senders,
@@ -48,12 +48,12 @@ pub(super) struct Runner {
     clock: Clock,
     /// How long a claim lasts.
     lifetime: Millis,
-    /// Messages under way.
+    /// The number of messages being sent.
     sending: usize,
     is_syncing: bool,
     synced: Option<Instant>,
     looked: Option<Instant>,
-    /// They end with the runner.
+    /// The tasks end with the runner.
     tasks: JoinSet<()>,
     heartbeat: Option<tokio::task::AbortHandle>,
 }
@@ -99,7 +99,7 @@ impl Runner {
         runner
     }
 
-    /// Goes by these settings in all but the notifier.
+    /// Applies settings to everything but the notifier.
     fn follow(&mut self, settings: Settings, http: Http) {
         let longest = settings.channels.iter().map(|channel| channel.timeout).max().unwrap_or_default();
         self.lifetime = millis(longest + SLACK);
@@ -127,7 +127,7 @@ impl Runner {
                     }
                     Some(Control::Stop(done)) => {
                         self.finish().await;
-                        // Whoever requested may have gone.
+                        // The caller may no longer be waiting.
                         done.send(()).unwrap_or(());
                         return;
                     }
@@ -165,11 +165,11 @@ impl Runner {
     }
 
     fn request(&self, request: LogRequest) {
-        // The keeper ends with this.
+        // The worker ends with this sender.
         drop(self.requests.send((request, Instant::now())));
     }
 
-    /// Publishes what the page shows.
+    /// Publishes the alerts for the page.
     fn show(&self) {
         let alerts = self.notifier.alerts();
         let count = |state| alerts.values().filter(|alert| alert.state == state).count();
@@ -216,7 +216,7 @@ impl Runner {
                 Some(sender) => attempt(sender, notification.clone()).await,
                 None => Ok(()),
             };
-            // Without a runner nobody wants to know.
+            // This fails only when the runner has ended.
             drop(events.send(Event::Sent(notification, outcome)));
         });
         while self.tasks.try_join_next().is_some() {}
@@ -240,11 +240,11 @@ impl Runner {
         self.metrics.notification(channel, what);
     }
 
-    /// Waits for what is being sent, and writes it down. Whoever waits for this has a bound.
+    /// Waits for messages that are being sent, and logs them. The caller limits the time.
     async fn finish(&mut self) {
         while self.sending > 0 {
             match self.events.recv().await {
-                // What is claimed is not sent any more: its claim runs out, or is given back.
+                // A claimed group is not sent any more: its claim expires or is released.
                 Some(Event::Claimed(..)) | None => {}
                 Some(event) => self.take(event),
             }
@@ -265,7 +265,7 @@ impl Runner {
     }
 }
 
-/// Sends in a task of its own, so that a bug there is a failure and not silence.
+/// Sends in a task of its own, so that a panic there is reported as a failure.
 async fn attempt(sender: Arc<Sender>, notification: Notification) -> Result<(), Failure> {
     let sending = tokio::spawn(async move { sender.send(&notification).await });
     sending

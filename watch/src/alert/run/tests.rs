@@ -1,4 +1,4 @@
-//! The whole of it in a time of its own: real connections, a log in memory.
+//! Tests everything together over virtual time, with real connections and a log in memory.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -14,7 +14,7 @@ use crate::{
     cluster_state::{AlertState, Millis, Node, NodeRole, NodeState, Source},
 };
 
-/// Takes messages and answers as it is entry to.
+/// Receives messages and responds with a configured status.
 #[derive(Clone)]
 struct Receiver {
     messages: Arc<Mutex<Vec<serde_json::Value>>>,
@@ -63,14 +63,14 @@ impl Receiver {
         Settings::parse(std::path::Path::new("watch.toml"), &text).unwrap()
     }
 
-    /// What was said, as `STATUS RULE`.
+    /// Returns the messages received, as `STATUS RULE`.
     fn received(&self) -> Vec<String> {
         let messages = self.messages.lock().unwrap();
         messages.iter().map(|m| format!("{} {}", m["status"].as_str().unwrap(), m["rule"].as_str().unwrap())).collect()
     }
 }
 
-/// The swarm as the instance on `node` sees it, `a` leading.
+/// The swarm as the instance on `node` sees it. `a` leads.
 fn state(node: &str, down: bool, now: Millis) -> Arc<ClusterState> {
     let manager = |id: &str| Node {
         hostname: id.into(),
@@ -114,14 +114,14 @@ impl Cluster {
         cluster
     }
 
-    /// So many seconds go by, in which every engine shows this.
+    /// Shows this to every instance for some seconds.
     async fn show(&self, down: bool, seconds: u64) {
         for _ in 0..seconds {
             let now = BEGAN + millis(self.began.elapsed());
             for (sender, node) in self.states.iter().zip(["a", "b", "c"]) {
                 sender.send_replace(state(node, down, now));
             }
-            // In steps, since real connections need moments in which paused time does not run ahead.
+            // In steps, since real connections make progress only while virtual time stands still.
             for _ in 0..20 {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 breathe().await;
@@ -136,7 +136,7 @@ impl Cluster {
     }
 }
 
-/// Lets the kernel and other tasks get on, without time.
+/// Lets the kernel and other tasks make progress without advancing time.
 async fn breathe() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
@@ -145,7 +145,7 @@ async fn breathe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn three_instances_say_each_thing_once() {
+async fn three_instances_send_each_message_once() {
     let receiver = Receiver::start().await;
     let cluster = Cluster::start(&receiver.settings(), &log());
     cluster.show(false, 5).await;
@@ -158,12 +158,12 @@ async fn three_instances_say_each_thing_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_ledger_is_away_the_leader_speaks_at_once_and_once_it_is_back_for_all() {
+async fn without_the_log_the_leader_sends_at_once_and_the_others_do_not_repeat_it() {
     let receiver = Receiver::start().await;
     let log = Arc::new(Memory::new());
     let cluster = Cluster::start(&receiver.settings(), &(log.clone() as Arc<dyn Store>));
     cluster.show(false, 5).await;
-    // It answers nothing, as after the loss of the master's node, and a failover takes its time.
+    // It does not respond, as after the loss of the master's node, until a failover is done.
     log.delay(Duration::from_secs(60));
     cluster.show(true, 10).await;
     assert_eq!(receiver.received(), ["firing node_down"]);
@@ -176,7 +176,7 @@ async fn while_the_ledger_is_away_the_leader_speaks_at_once_and_once_it_is_back_
 }
 
 #[tokio::test(start_paused = true)]
-async fn others_speak_when_the_leader_does_not() {
+async fn others_take_over_when_the_leader_does_not_send() {
     let receiver = Receiver::start().await;
     let mut cluster = Cluster::start(&receiver.settings(), &log());
     cluster.show(false, 5).await;
@@ -189,13 +189,13 @@ async fn others_speak_when_the_leader_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_instance_announced_that_is_gone_is_resolved_by_another() {
+async fn an_alert_of_an_instance_that_is_gone_is_resolved_by_another() {
     let receiver = Receiver::start().await;
     let store = log();
     let cluster = Cluster::start(&receiver.settings(), &store);
     cluster.show(true, 20).await;
     cluster.stop().await;
-    // None of these has ever seen it.
+    // None of these has ever seen the alert.
     let cluster = Cluster::start(&receiver.settings(), &store);
     cluster.show(false, 60).await;
     assert_eq!(receiver.received(), ["firing node_down", "resolved node_down"]);
@@ -203,7 +203,7 @@ async fn what_an_instance_announced_that_is_gone_is_resolved_by_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_was_not_taken_is_sent_again_and_the_failure_is_told_elsewhere() {
+async fn a_refused_message_is_sent_again_and_the_failure_announced_through_another_channel() {
     let (receiver, other) = (Receiver::start().await, Receiver::start().await);
     let text = format!(
         "[[webhook]]\nformat = \"json\"\nname = \"first\"\nurl = \"http://127.0.0.1:{}/\"\n\
@@ -227,7 +227,7 @@ async fn a_message_that_was_not_taken_is_sent_again_and_the_failure_is_told_else
 }
 
 #[tokio::test(start_paused = true)]
-async fn new_settings_count_from_then_on() {
+async fn new_settings_apply_after_a_reload() {
     let (receiver, other) = (Receiver::start().await, Receiver::start().await);
     let cluster = Cluster::start(&receiver.settings(), &log());
     cluster.show(true, 15).await;
@@ -237,7 +237,7 @@ async fn new_settings_count_from_then_on() {
         running.reload(settings.clone()).unwrap();
     }
     cluster.show(true, 15).await;
-    // A channel that was entry nothing yet is entry what is wrong.
+    // A new channel is sent what is firing.
     assert_eq!((receiver.received().len(), other.received()), (1, vec!["firing node_down".to_owned()]));
     cluster.show(false, 60).await;
     assert_eq!((receiver.received().len(), other.received().len()), (1, 2));

@@ -5,10 +5,10 @@ use std::{fs, path::Path};
 use super::{Settings, file, problem::Problems};
 
 impl Settings {
-    /// Reads a file, and those that it names.
+    /// Reads a file, and the files that it names.
     ///
     /// # Errors
-    /// It cannot be read, or says something that makes no sense; then all of it is told.
+    /// The file cannot be read, or is invalid. The error then lists all problems.
     pub fn load(path: &Path) -> Result<Self, Problems> {
         match fs::read_to_string(path) {
             Ok(text) => Self::parse(path, &text),
@@ -16,11 +16,11 @@ impl Settings {
         }
     }
 
-    /// Reads the text of the file `path`, and the files that it names. Relative paths begin at the folder of
-    /// `path`.
+    /// Parses the text of the file `path`, and reads the files that it names. Relative paths start at the folder
+    /// of `path`.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// Lists all problems.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
         file::parse(path, text)
     }

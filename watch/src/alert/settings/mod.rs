@@ -1,4 +1,5 @@
-//! What alerts go by: rules, silences, channels. `watch.toml` holds it; `docs/alerts.md` has the reference.
+//! The settings of alerts: rules, silences and channels. They are in `watch.toml`; `docs/alerts.md` has the
+//! reference.
 
 mod file;
 mod load;
@@ -28,41 +29,41 @@ use super::{
 };
 use crate::cluster_state::Severity;
 
-/// All that alerts go by.
+/// The settings of alerts.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// What all messages have in common.
     pub general: General,
     /// The rules.
     pub rules: Rules,
-    /// What nobody wants to hear for a while.
+    /// The silences.
     pub silences: Vec<Silence>,
-    /// Where messages go; with none, alerts are on the page alone.
+    /// Where messages are sent. Without channels, alerts are shown on the page only.
     pub channels: Vec<Channel>,
-    /// Whom to tell that all of this still works.
+    /// The monitor to send heartbeats to.
     pub heartbeat: Option<Heartbeat>,
-    /// What is allowed but hardly meant.
+    /// What is valid but probably a mistake.
     pub warnings: Vec<Problem>,
 }
 
 /// What all messages have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct General {
-    /// What the swarm is called.
+    /// The name of the swarm.
     pub cluster: String,
-    /// Where the page is.
+    /// The address of the page.
     pub link: Option<String>,
-    /// What is found together is told together.
+    /// Alerts that begin within this time are sent together.
     pub group_wait: Duration,
     /// Between two messages of one rule, unless one is critical.
     pub group_interval: Duration,
-    /// What goes on for so long is told again.
+    /// An alert that is still firing is sent again after this time.
     pub repeat: Duration,
-    /// How long an instance waits for the one before it.
+    /// How long an instance waits for each one before it.
     pub takeover: Duration,
-    /// The same while none can see what the others have sent.
+    /// The same while the notification log is unavailable.
     pub takeover_blind: Duration,
-    /// Authorities to be trusted besides the system's.
+    /// Authorities to trust besides the system's.
     pub authorities: Vec<CertificateDer<'static>>,
 }
 
@@ -81,106 +82,106 @@ impl Default for General {
     }
 }
 
-/// Where messages go.
+/// Where messages are sent.
 #[derive(Clone, Debug)]
 pub struct Channel {
-    /// Its name in messages and metrics; unique.
+    /// Its unique name in messages and metrics.
     pub name: String,
-    /// What matters less does not go there.
+    /// The lowest severity to send.
     pub severity: Severity,
-    /// Whether ends go there.
+    /// Whether ends are sent.
     pub resolved: bool,
-    /// What goes on for so long is told again.
+    /// An alert that is still firing is sent again after this time.
     pub repeat: Duration,
-    /// How long sending may take.
+    /// The time limit for sending a message.
     pub timeout: Duration,
-    /// How it is reached.
+    /// The kind of the channel.
     pub kind: Kind,
 }
 
-/// How a channel is reached.
+/// The kind of a channel.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// By SMTP.
+    /// SMTP.
     Mail(Mail),
-    /// By a form, as Twilio has it.
+    /// A form API like Twilio's.
     Sms(Sms),
-    /// By a POST.
+    /// A POST.
     Webhook(Webhook),
 }
 
-/// A mail server and who gets mail.
+/// A mail server, and the addresses of mail.
 #[derive(Clone, Debug)]
 pub struct Mail {
-    /// The server's name.
+    /// The server's host name.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// How the connection is protected.
+    /// How the connection is secured.
     pub tls: MailTls,
-    /// What it is greeted with.
+    /// The name in the SMTP greeting.
     pub hello: Option<String>,
-    /// Who logs in.
+    /// The user and password.
     pub login: Option<(String, Secret)>,
-    /// Who writes.
+    /// The sender.
     pub from: Mailbox,
-    /// Who reads.
+    /// The recipients.
     pub to: Vec<Mailbox>,
-    /// What each subject begins with.
+    /// The prefix of each subject.
     pub subject_prefix: String,
 }
 
-/// How a connection to a mail server is protected.
+/// How a connection to a mail server is secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailTls {
-    /// It begins in the clear and must change to TLS.
+    /// STARTTLS, which is required.
     Starttls,
-    /// It begins with TLS.
+    /// Implicit TLS.
     Tls,
-    /// Not at all.
+    /// No TLS.
     None,
 }
 
-/// An account of an SMS service.
+/// An account at an SMS service.
 #[derive(Clone, Debug)]
 pub struct Sms {
-    /// Where the API is.
+    /// The base address of the API.
     pub base: Uri,
-    /// The account.
+    /// The account's id.
     pub account: String,
-    /// Its token.
+    /// The account's token.
     pub token: Secret,
-    /// The number, or service, that sends.
+    /// The number, name or messaging service that sends.
     pub from: String,
-    /// The numbers that receive.
+    /// The numbers of the recipients.
     pub to: Vec<String>,
 }
 
 impl Sms {
-    /// A messaging service sends, and chooses the number.
+    /// The sender is a messaging service, which chooses the number.
     #[must_use]
     pub fn is_service(&self) -> bool {
         value::is_service(&self.from)
     }
 }
 
-/// A place that takes POSTs.
+/// A service that receives POSTs.
 #[derive(Clone, Debug)]
 pub struct Webhook {
-    /// What it understands.
+    /// The format of the body.
     pub format: Format,
-    /// Where it is. Many hold a token.
+    /// The address. Many contain a token.
     pub url: Secret,
-    /// Further fields of the request.
+    /// Additional header fields.
     pub headers: Vec<(HeaderName, Secret)>,
 }
 
-/// What a webhook understands.
+/// The format of a webhook's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// This program's own JSON.
     Json,
-    /// Slack's incoming webhooks, and whoever takes the same.
+    /// Slack's incoming webhooks, and compatible services.
     Slack,
     /// ntfy's topics.
     Ntfy,
@@ -188,21 +189,21 @@ pub enum Format {
     Alertmanager,
 }
 
-/// Whom to tell that all of this still works: the one who raises the alarm when he hears nothing.
+/// A monitor that raises the alarm when it receives no heartbeats.
 #[derive(Clone, Debug)]
 pub struct Heartbeat {
-    /// Where.
+    /// The address.
     pub url: Secret,
-    /// How often.
+    /// The time between two heartbeats.
     pub interval: Duration,
-    /// By POST instead of GET.
+    /// Uses POST instead of GET.
     pub post: bool,
-    /// How long it may take.
+    /// The time limit for one heartbeat.
     pub timeout: Duration,
 }
 
 impl Settings {
-    /// As a notifier needs it.
+    /// Returns the configuration of a notifier.
     #[must_use]
     pub fn notifier_config(&self) -> Arc<NotifierConfig> {
         let receiver = |channel: &Channel| Receiver {

@@ -1,6 +1,5 @@
-//! Keeps `docs/alerts.md` and `deploy/watch.toml` true: keys, kinds, defaults and rules are compared with the
-//! code, and every file in them is parsed. `UPDATE_DOCS=1 cargo test -p watch reference` writes the table of
-//! rules anew.
+//! Checks `docs/alerts.md` and `deploy/watch.toml`: compares keys, kinds, defaults and rules with the code, and
+//! parses every file in them. `UPDATE_DOCS=1 cargo test -p watch reference` updates the table of rules.
 
 use std::{collections::BTreeMap, env, fmt::Write, fs, path::Path, time::Duration};
 
@@ -28,7 +27,7 @@ const RULES: [&str; 2] = [
     "\nA service below",
 ];
 
-/// Defaults that depend on something, or are the absence of a value.
+/// Defaults that depend on other values, or that are the absence of a value.
 const IN_WORDS: [(&str, &str); 38] = [
     ("alerts.link", "none"),
     ("alerts.ca_file", "none"),
@@ -70,9 +69,9 @@ const IN_WORDS: [(&str, &str); 38] = [
     ("mail.resolved", "`true`"),
 ];
 
-/// The values of keys with a fixed default, as the code has them.
+/// Returns the values of keys with a fixed default.
 fn defaults() -> BTreeMap<&'static str, String> {
-    // Where nothing is said but what is required.
+    // With the required keys only.
     let least = settings(
         "mail = { host = \"a\", from = \"a@b.c\", to = \"a@b.c\" }\n\
          sms = { account = \"A\", token_file = \"/run/secrets/x\", from = \"x\", to = \"+33612345678\" }\n\
@@ -114,7 +113,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
     defaults
 }
 
-/// The settings of `text`, whose secrets are there.
+/// Parses `text` with all its secrets present.
 fn settings(text: &str) -> Settings {
     with_secrets(text, |path, text| Settings::parse(path, text).unwrap_or_else(|error| panic!("{error}\n{text}")))
 }
@@ -169,12 +168,12 @@ fn the_example_is_a_configuration_with_every_channel() {
 }
 
 #[test]
-fn what_is_deployed_sends_nothing_and_all_of_it_once_it_is_asked_for() {
+fn the_deployed_file_sends_nothing_until_its_sections_are_uncommented() {
     let text = fs::read_to_string(DEPLOYED).unwrap();
     let nothing = settings(&text);
     assert!(nothing.channels.is_empty() && nothing.heartbeat.is_none());
     assert_eq!(nothing.warnings, []);
-    // Prose has a space after the sign.
+    // Prose has a space after the number sign.
     let asked = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned();
     let all = settings(&text.lines().map(asked).collect::<Vec<_>>().join("\n"));
     let names: Vec<_> = all.channels.iter().map(|channel| channel.name.as_str()).collect();
@@ -210,12 +209,12 @@ fn the_json_is_that_of_the_code() {
     assert_eq!(document(&context, &notification, 1_795_785_903_000), documented);
 }
 
-/// The TOML block, which has every section.
+/// Returns the TOML block, which has every section.
 fn example(docs: &str) -> String {
     blocks(docs, "toml").next().unwrap().to_owned()
 }
 
-/// The same as the code says. `example` has every section.
+/// Returns the keys that the code knows. `example` has every section.
 fn known(example: &str) -> Keys {
     let defaults = defaults();
     let default = |path: &str| match IN_WORDS.iter().find(|(key, _)| *key == path) {

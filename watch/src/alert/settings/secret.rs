@@ -1,19 +1,19 @@
-//! What must not be shown.
+//! Values that must not be shown.
 
 use std::fmt;
 
-/// A password, a token, or an address that holds one. It is not in logs, errors or debug output.
+/// A password, a token, or an address that contains one. It does not appear in logs, errors or debug output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides a text.
+    /// Wraps a text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for whom it is meant.
+    /// Returns the text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::alert::rule::{Rule, Thresholds};
 
-/// A folder with a file of secrets.
+/// Creates a folder with secrets.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in [
@@ -45,7 +45,7 @@ fn problems(text: &str) -> String {
 }
 
 #[test]
-fn without_a_word_alerts_are_on_the_page_alone() {
+fn an_empty_file_means_alerts_on_the_page_only() {
     let settings = settings("");
     assert!(settings.channels.is_empty() && settings.heartbeat.is_none() && settings.silences.is_empty());
     assert_eq!(settings.general, General::default());
@@ -53,7 +53,7 @@ fn without_a_word_alerts_are_on_the_page_alone() {
 }
 
 #[test]
-fn everything_that_can_be_said_is_understood() {
+fn all_keys_are_parsed() {
     let settings = settings(
         r#"
         [alerts]
@@ -120,7 +120,7 @@ fn everything_that_can_be_said_is_understood() {
     assert!(!settings.rules.of(Rule::SelfSigned).enabled);
     assert_eq!(settings.rules.crash_loop.restarts, 5);
     assert_eq!(settings.rules.disk, Thresholds { warning: 0.2, critical: 0.05 });
-    // A default never contradicts what is written.
+    // A default never contradicts a configured value.
     assert_eq!(settings.rules.certificate.warning, settings.rules.certificate.critical);
     assert_eq!(settings.silences[0].until, settings.silences[1].until);
 
@@ -152,7 +152,7 @@ fn everything_that_can_be_said_is_understood() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_with_place_and_fix() {
+fn all_mistakes_are_reported_at_once_with_place_and_fix() {
     insta::assert_snapshot!(problems(r#"
 cluster = "x"
 [alert]
@@ -236,7 +236,7 @@ url = "http://user:password@example.com/"
 }
 
 #[test]
-fn a_mistake_in_the_syntax_is_told_with_its_place() {
+fn a_syntax_error_is_reported_with_its_place() {
     insta::assert_snapshot!(problems("[alerts]\ncluster = stackdemo\n"), @"watch.toml:2:11: not TOML: string values must be quoted, expected literal string");
 }
 
@@ -252,12 +252,12 @@ fn a_password_needs_a_user_and_tls() {
 }
 
 #[test]
-fn two_channels_need_two_names() {
+fn channel_names_are_unique() {
     insta::assert_snapshot!(problems("webhook = [{ format = \"json\", url = \"http://a\" }, { format = \"json\", url = \"http://b\" }]"), @r#"watch.toml:1:51: webhook.name: another channel is named "json": add name = "json-2""#);
 }
 
 #[test]
-fn what_has_no_effect_or_is_open_to_all_is_a_warning() {
+fn a_setting_without_effect_or_a_readable_secret_is_a_warning() {
     let folder = folder();
     let path = folder.path().join("hook");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
@@ -272,8 +272,8 @@ fn what_has_no_effect_or_is_open_to_all_is_a_warning() {
 }
 
 #[test]
-fn a_file_that_may_not_be_read_says_who_may_not() {
-    // Whoever runs tests as root may read everything; the message is made of the error alone.
+fn an_unreadable_file_is_reported_with_its_path() {
+    // Root can read every file, so this tests the message only.
     let missing =
         problems("[sms]\naccount = \"AC1\"\ntoken_file = \"nowhere\"\nfrom = \"Watch\"\nto = \"+33612345678\"");
     insta::assert_snapshot!(missing, @"watch.toml:3:14: sms.token_file: nowhere: there is no such file");
@@ -282,7 +282,7 @@ fn a_file_that_may_not_be_read_says_who_may_not() {
 }
 
 #[test]
-fn moments_have_a_zone() {
+fn a_point_in_time_needs_a_zone() {
     for (text, good) in [
         ("2026-12-24T18:00:00Z", true),
         ("2026-12-24T18:00:00-05:30", true),
@@ -298,7 +298,7 @@ fn moments_have_a_zone() {
 proptest! {
     #[test]
     fn no_text_panics(text: String) {
-        // The result does not matter, only that there is one.
+        // Any result is fine, as long as there is one.
         drop(Settings::parse(Path::new("/nowhere/watch.toml"), &text));
     }
 

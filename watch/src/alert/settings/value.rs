@@ -1,6 +1,5 @@
-//! Single settings as people write them. Each function takes the text and gives the typed value, or says
-//! what is wrong with it and what would be right. Those that say the same in every file are in
-//! [`settings::value`].
+//! Parses single values. Each function returns the typed value, or an error that says what is wrong and what
+//! would be right. Those that all files share are in [`settings::value`].
 
 use http::{HeaderName, Uri};
 use lettre::message::Mailbox;
@@ -12,7 +11,7 @@ use crate::{
     cluster_state::{Millis, Severity},
 };
 
-/// How much something matters.
+/// Parses a severity.
 pub(super) fn severity(text: &str) -> Parsed<Severity> {
     match text {
         "info" => Ok(Severity::Info),
@@ -22,7 +21,7 @@ pub(super) fn severity(text: &str) -> Parsed<Severity> {
     }
 }
 
-/// A point in time, with its distance from UTC.
+/// Parses a point in time with its offset from UTC.
 pub(super) fn moment(at: &Datetime) -> Parsed<Millis> {
     let wrong = || format!("{at} is not a moment: write date, time and zone, such as 2026-12-24T18:00:00+01:00");
     let (Some(date), Some(time), Some(offset)) = (at.date, at.time, at.offset) else { return Err(wrong()) };
@@ -38,7 +37,7 @@ pub(super) fn moment(at: &Datetime) -> Parsed<Millis> {
     Ok(crate::alert::time::millis(since) - minutes * 60_000)
 }
 
-/// Where to send HTTP requests to. The text may be a secret, so it is not repeated.
+/// Parses the address of an HTTP server. The text may be a secret, so errors do not repeat it.
 pub(super) fn url(text: &str) -> Parsed<Uri> {
     let wrong =
         || "is not an address: write it with scheme and host, such as \"https://hooks.example.com/T0/x\"".to_owned();
@@ -52,14 +51,14 @@ pub(super) fn url(text: &str) -> Parsed<Uri> {
     if is_http && has_host { Ok(uri) } else { Err(wrong()) }
 }
 
-/// A mail address, with a name or without.
+/// Parses a mail address, with a name or without.
 pub(super) fn mailbox(text: &str) -> Parsed<Mailbox> {
     text.parse().map_err(|_| {
         format!("{text:?} is not a mail address: write \"ops@example.com\" or \"Watch <watch@example.com>\"")
     })
 }
 
-/// A telephone number.
+/// Parses a telephone number.
 pub(super) fn telephone(text: &str) -> Parsed<String> {
     let digits = text.strip_prefix('+').unwrap_or_default();
     let is_number = (6..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -70,7 +69,7 @@ pub(super) fn telephone(text: &str) -> Parsed<String> {
     }
 }
 
-/// Who sends an SMS: a number, a name of at most eleven letters, or a messaging service.
+/// Parses the sender of an SMS: a number, a name of at most eleven letters, or a messaging service.
 pub(super) fn sender(text: &str) -> Parsed<String> {
     let is_name =
         (1..=11).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ');
@@ -82,17 +81,17 @@ pub(super) fn sender(text: &str) -> Parsed<String> {
     ))
 }
 
-/// Whether it is the id of a messaging service. A name may begin with the same letters.
+/// Whether a text is the id of a messaging service. A name may begin with the same letters.
 pub(super) fn is_service(text: &str) -> bool {
     text.len() == 34 && text.starts_with("MG") && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Whether something stands at the end of an address's path, as ntfy's topics do.
+/// Whether the path of an address ends with a topic, as ntfy's do.
 pub(super) fn has_topic(uri: &Uri) -> bool {
     uri.path().trim_end_matches('/').rsplit_once('/').is_some_and(|(_, topic)| !topic.is_empty())
 }
 
-/// An account of an SMS service.
+/// Parses the account at an SMS service.
 pub(super) fn account(text: &str) -> Parsed<String> {
     // It becomes part of a path.
     if (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -101,7 +100,7 @@ pub(super) fn account(text: &str) -> Parsed<String> {
     Err(format!("{text:?} is not an account: write letters and digits alone, such as \"AC0123456789abcdef\""))
 }
 
-/// A host without its port.
+/// Parses a host without a port.
 pub(super) fn host(text: &str) -> Parsed<String> {
     let is_host = !text.is_empty()
         && text.len() < 256
@@ -114,7 +113,7 @@ pub(super) fn host(text: &str) -> Parsed<String> {
     ))
 }
 
-/// The name of a header field that may be added.
+/// Parses the name of a header field that may be set.
 pub(super) fn header(text: &str) -> Parsed<HeaderName> {
     let name = text.parse::<HeaderName>().map_err(|_| format!("{text:?} is not the name of a header field"))?;
     let ours =
@@ -122,7 +121,7 @@ pub(super) fn header(text: &str) -> Parsed<HeaderName> {
     if ours.contains(&name) { Err(format!("{text:?} cannot be set: it follows from the request")) } else { Ok(name) }
 }
 
-/// The name of a rule, which may hold stars.
+/// Parses the name of a rule, which may contain stars.
 pub(super) fn rule_pattern(text: &str) -> Parsed<String> {
     if text.contains('*') || Rule::named(text).is_some() {
         return Ok(text.to_owned());
@@ -130,7 +129,7 @@ pub(super) fn rule_pattern(text: &str) -> Parsed<String> {
     Err(format!("no rule is named {text:?}; {}", other_rule(text)))
 }
 
-/// What to write instead of a rule that there is not.
+/// Suggests a rule instead of an unknown one.
 pub(super) fn other_rule(text: &str) -> String {
     let names = Rule::ALL.map(Rule::name);
     match settings::nearest(text, names) {

@@ -5,9 +5,9 @@ use crate::alert::settings::General;
 /// What all messages have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
-    /// What the swarm is called.
+    /// The name of the swarm.
     pub cluster: String,
-    /// Where the page is.
+    /// The address of the page.
     pub link: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! The alphabet of short messages (3GPP TS 23.038). A text within it has 160 letters, with anything else
-//! in it 70.
+//! The GSM alphabet of short messages (3GPP TS 23.038). A message has room for 160 letters of it, or for 70 if it
+//! contains any other letter.
 
 /// Letters that count once.
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
@@ -7,7 +7,7 @@ const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ
 /// Letters that count twice.
 const EXTENDED: &str = "^{}\\[~]|€";
 
-/// How much a letter counts; `None` for one that is not in the alphabet.
+/// Returns how much a letter counts; `None` if it is not in the alphabet.
 pub(super) fn length(letter: char) -> Option<usize> {
     if BASIC.contains(letter) {
         Some(1)
@@ -18,7 +18,7 @@ pub(super) fn length(letter: char) -> Option<usize> {
     }
 }
 
-/// The same text in letters of the alphabet.
+/// Spells a text in letters of the alphabet.
 pub(super) fn spell(text: &str) -> String {
     text.chars().flat_map(|letter| spelt(letter).chars().collect::<Vec<_>>()).collect()
 }

@@ -1,4 +1,4 @@
-//! What webhooks are sent.
+//! The bodies of webhooks.
 
 use http::Uri;
 use serde_json::{Value, json};
@@ -17,8 +17,8 @@ use crate::{
     cluster_state::{Millis, Severity},
 };
 
-/// This program's own: every field is there, `null` where there is nothing. Fields are added, never renamed
-/// or removed.
+/// This program's own format. Every field is always present, `null` if it has no value. Fields are added, never
+/// renamed or removed.
 #[must_use]
 pub fn document(context: &Context, notification: &Notification, now: Millis) -> Value {
     let named = |id: &Option<String>, name: &Option<String>| {
@@ -88,13 +88,13 @@ pub fn slack(context: &Context, notification: &Notification, now: Millis) -> Val
     json!({ "text": text, "attachments": [attachment] })
 }
 
-/// Slack's three special characters.
+/// Escapes Slack's three special characters.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// For ntfy: where to post, and what. The topic is the end of the address, and goes into the message:
-/// <https://docs.ntfy.sh/publish/#publish-as-json>.
+/// For ntfy: the address to post to, and the body. The topic is the last part of the configured address and goes
+/// into the body: <https://docs.ntfy.sh/publish/#publish-as-json>.
 #[must_use]
 pub fn ntfy(context: &Context, notification: &Notification, url: &Uri, now: Millis) -> Option<(String, Value)> {
     let path = url.path().trim_end_matches('/');
@@ -113,7 +113,7 @@ pub fn ntfy(context: &Context, notification: &Notification, url: &Uri, now: Mill
     let mut message = json!({
         "topic": topic,
         "title": format!("{}: {} {}", context.cluster, word(notification), notification.rule),
-        // Longer ones become attachments.
+        // ntfy turns longer ones into attachments.
         "message": shorten(&lines.join("\n"), 1000),
         "priority": priority,
         "tags": [tag],
@@ -125,8 +125,8 @@ pub fn ntfy(context: &Context, notification: &Notification, url: &Uri, now: Mill
     Some((format!("{}://{}{root}/{query}", url.scheme_str()?, url.authority()?), message))
 }
 
-/// For Alertmanager: `POST /api/v2/alerts`. It takes an alert for over that it has not heard of until
-/// `repeat` has passed a few times.
+/// For Alertmanager: `POST /api/v2/alerts`. Alertmanager resolves an alert at its `endsAt`, which is a few times
+/// `repeat` ahead unless the alert is sent again.
 #[must_use]
 pub fn alertmanager(context: &Context, notification: &Notification, repeat: Millis, now: Millis) -> Value {
     let alert = |item: &Item| {

@@ -1,4 +1,4 @@
-//! Pure: what messages say.
+//! Pure: the text of messages.
 
 mod context;
 mod gsm;

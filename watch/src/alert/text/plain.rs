@@ -1,4 +1,4 @@
-//! Mail: a subject, and a text that one reads on a telephone at night.
+//! Mail: a subject and a body, short enough to read on a telephone at night.
 
 use super::{
     context::Context,
@@ -12,13 +12,13 @@ use crate::{
     cluster_state::{Millis, Severity},
 };
 
-/// The subject of a mail.
+/// Returns the subject of a mail.
 #[must_use]
 pub fn subject(prefix: &str, notification: &Notification) -> String {
     format!("{prefix}{}", clean(&headline(notification), 150))
 }
 
-/// Its text.
+/// Returns the body of a mail.
 #[must_use]
 pub fn body(context: &Context, notification: &Notification, now: Millis) -> String {
     let mut text = String::new();
@@ -41,7 +41,7 @@ fn word_of(notification: &Notification, item: &Item) -> &'static str {
     word(&Notification { items: vec![Item { severity: item.severity, ..item.clone() }], ..notification.clone() })
 }
 
-/// Since when it is so, or how long it was.
+/// Describes since when an alert fires, or how long it did.
 pub(super) fn when(item: &Item, now: Millis) -> String {
     match item.ended {
         Some(ended) => {
@@ -51,7 +51,7 @@ pub(super) fn when(item: &Item, now: Millis) -> String {
     }
 }
 
-/// How much it matters, as other programs write it.
+/// Returns a severity as other programs write it.
 pub(super) fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "info",

@@ -1,4 +1,4 @@
-//! A message of at most 160 letters.
+//! An SMS of at most 160 letters.
 
 use super::{
     context::Context,
@@ -7,13 +7,13 @@ use super::{
 };
 use crate::alert::notifier::Notification;
 
-/// What goes into one message.
+/// The length of one message.
 const MOST: usize = 160;
 
-/// A name that is longer would leave no room.
+/// The most letters of the swarm's name, so that there is room for the rest.
 const NAME: usize = 20;
 
-/// The text of an SMS.
+/// Returns the text of an SMS.
 #[must_use]
 pub fn sms(context: &Context, notification: &Notification) -> String {
     let cluster: String = gsm::spell(&context.cluster).chars().take(NAME).collect();
@@ -25,7 +25,7 @@ pub fn sms(context: &Context, notification: &Notification) -> String {
     cut(&format!("{begin}{}", summaries.join("; ")))
 }
 
-/// As much of `text` as there is room for.
+/// Shortens `text` to one message.
 fn cut(text: &str) -> String {
     let count = |text: &str| text.chars().map(|letter| gsm::length(letter).unwrap_or(1)).sum::<usize>();
     if count(text) <= MOST {

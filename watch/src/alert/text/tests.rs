@@ -46,7 +46,7 @@ const DOWN: &str = "serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 
                     nothing can be changed";
 
 #[test]
-fn mail_says_what_since_when_and_where_to_look() {
+fn mail_has_the_summary_the_time_and_a_link() {
     let one = notification(Kind::Firing, vec![item(DOWN)]);
     insta::assert_snapshot!(subject("[stackdemo] ", &one), @"[stackdemo] CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and nothing can be changed");
     insta::assert_snapshot!(body(&context(), &one, NOW), @"
@@ -96,14 +96,14 @@ fn mail_says_what_since_when_and_where_to_look() {
 }
 
 #[test]
-fn what_engines_say_cannot_break_a_line() {
+fn messages_of_engines_cannot_break_a_line() {
     let odd = notification(Kind::Firing, vec![item("a\r\nBcc: all@example.com\u{7} \t b\u{2028}c")]);
     assert_eq!(subject("", &odd), "CRITICAL: a Bcc: all@example.com b c");
     assert!(!sms(&context(), &odd).contains('\n'));
 }
 
 #[test]
-fn an_sms_is_short_and_in_its_alphabet() {
+fn an_sms_is_short_and_in_the_gsm_alphabet() {
     insta::assert_snapshot!(sms(&context(), &notification(Kind::Firing, vec![item(DOWN)])), @"stackdemo CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and nothing can be changed");
     insta::assert_snapshot!(sms(&context(), &notification(Kind::Resolved, vec![item("a"), item("b")])), @"stackdemo RESOLVED (2): a; b");
     let odd = notification(Kind::Firing, vec![item("d\u{ee}ner \u{2013} caf\u{e9} \u{201c}x\u{201d} \u{1f600} {y}")]);
@@ -111,7 +111,7 @@ fn an_sms_is_short_and_in_its_alphabet() {
 }
 
 #[test]
-fn webhooks_get_what_they_understand() {
+fn webhooks_have_the_format_of_their_service() {
     let down = notification(Kind::Firing, vec![item("serveur18 <10.10.25.166> is down & out")]);
     insta::assert_snapshot!(serde_json::to_string_pretty(&document(&context(), &down, NOW)).unwrap(), @r#"
     {
@@ -203,7 +203,7 @@ fn webhooks_get_what_they_understand() {
 
 proptest! {
     #[test]
-    fn an_sms_is_one_message_whatever_it_says(summaries in prop::collection::vec(".{0,400}", 1..5), cluster in ".{0,40}") {
+    fn an_sms_always_fits_one_message(summaries in prop::collection::vec(".{0,400}", 1..5), cluster in ".{0,40}") {
         let items = summaries.iter().map(|summary| item(summary)).collect();
         let text = sms(&Context { cluster, link: None }, &notification(Kind::Firing, items));
         let length: Option<usize> = text.chars().map(gsm::length).sum();
@@ -211,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn a_clean_text_is_one_line_of_its_length(text in ".{0,300}", most in 1..200_usize) {
+    fn a_clean_text_is_one_line_within_the_limit(text in ".{0,300}", most in 1..200_usize) {
         let clean = clean(&text, most);
         prop_assert!(clean.chars().count() <= most);
         prop_assert!(!clean.chars().any(char::is_control));

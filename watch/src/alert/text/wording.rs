@@ -5,7 +5,7 @@ use crate::{
     cluster_state::Severity,
 };
 
-/// The first word of a message.
+/// Returns the first word of a message.
 pub(super) fn word(notification: &Notification) -> &'static str {
     match (notification.kind, notification.severity()) {
         (Kind::Resolved | Kind::Late, _) => "RESOLVED",
@@ -15,7 +15,7 @@ pub(super) fn word(notification: &Notification) -> &'static str {
     }
 }
 
-/// A message in one line.
+/// Summarizes a message in one line.
 pub(super) fn headline(notification: &Notification) -> String {
     let first = notification.items.iter().max_by_key(|item| item.severity).map(summary).unwrap_or_default();
     match notification.items.len() {
@@ -24,12 +24,12 @@ pub(super) fn headline(notification: &Notification) -> String {
     }
 }
 
-/// One line of clean text: engines and programs put anything into their messages.
+/// Returns an alert's summary as one clean line: the messages of engines and programs may contain anything.
 pub(super) fn summary(item: &Item) -> String {
     clean(&item.summary, 500)
 }
 
-/// `text` without control characters and line ends, at most so many characters of it.
+/// Returns `text` without control characters and line ends, at most `most` characters of it.
 #[must_use]
 pub fn clean(text: &str, most: usize) -> String {
     let words: Vec<_> =
@@ -37,7 +37,7 @@ pub fn clean(text: &str, most: usize) -> String {
     shorten(&words.join(" "), most)
 }
 
-/// At most so many characters, with an ellipsis where some are missing.
+/// Shortens `text` to `most` characters, with an ellipsis if some are missing.
 pub(super) fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();

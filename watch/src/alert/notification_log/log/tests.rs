@@ -26,7 +26,7 @@ fn claim(log: &mut NotificationLog, owner: &str, announcement: Announcement, now
 }
 
 #[test]
-fn one_gets_the_claim_until_it_runs_out_or_is_given_back() {
+fn a_claim_is_exclusive_until_it_expires_or_is_released() {
     let mut log = NotificationLog::default();
     assert_eq!(claim(&mut log, "a", firing(0), NOW), ClaimResult::Granted);
     assert_eq!(claim(&mut log, "b", firing(0), NOW + 5000), ClaimResult::Taken(15_000));
@@ -39,7 +39,7 @@ fn one_gets_the_claim_until_it_runs_out_or_is_given_back() {
 }
 
 #[test]
-fn channels_do_not_know_of_each_other() {
+fn channels_are_independent() {
     let mut log = NotificationLog::default();
     assert_eq!(claim(&mut log, "a", firing(0), NOW), ClaimResult::Granted);
     let request = ClaimRequest { fingerprint: "x".into(), announcement: firing(0) };
@@ -47,7 +47,7 @@ fn channels_do_not_know_of_each_other() {
 }
 
 #[test]
-fn what_was_announced_is_announced_again_only_when_it_matters_more_or_lasts() {
+fn an_alert_is_announced_again_only_at_a_higher_severity_or_after_the_repeat_time() {
     let mut log = NotificationLog::default();
     let first = entry(Status::Firing, NOW, Severity::Warning);
     log.record("a", "mail", "x", first.clone());
@@ -69,7 +69,7 @@ fn an_end_is_announced_once_and_only_after_a_beginning() {
 }
 
 #[test]
-fn an_end_waits_while_somebody_else_still_sees_the_trouble() {
+fn an_end_waits_while_another_instance_still_sees_the_alert() {
     let mut log = NotificationLog::default();
     log.record("a", "mail", "x", entry(Status::Firing, NOW, Severity::Warning));
     log.record_seen("b", ["x"], NOW);
@@ -84,10 +84,10 @@ fn an_end_waits_while_somebody_else_still_sees_the_trouble() {
 }
 
 #[test]
-fn an_end_covers_what_began_before_it_but_not_for_ever() {
+fn an_end_covers_a_beginning_before_it_for_a_limited_time() {
     let mut log = NotificationLog::default();
     log.record("a", "mail", "x", entry(Status::Resolved, NOW, Severity::Warning));
-    // A cluster state that lags still shows what is over.
+    // An outdated cluster state still shows an alert that has ended.
     assert!(matches!(claim(&mut log, "b", firing(5000), NOW + 2000), ClaimResult::AlreadySent(Some(_))));
     assert_eq!(claim(&mut log, "b", firing(1000), NOW + 2000), ClaimResult::Granted);
     log.release("b", "mail", "x");
@@ -95,7 +95,7 @@ fn an_end_covers_what_began_before_it_but_not_for_ever() {
 }
 
 #[test]
-fn the_newer_word_stays() {
+fn the_newer_entry_is_kept() {
     let mut log = NotificationLog::default();
     log.record("a", "mail", "x", entry(Status::Resolved, NOW, Severity::Warning));
     log.record("b", "mail", "x", entry(Status::Firing, NOW - 1, Severity::Warning));
@@ -106,7 +106,7 @@ fn the_newer_word_stays() {
 }
 
 #[test]
-fn what_matters_no_more_is_forgotten() {
+fn expired_entries_are_pruned() {
     let mut log = NotificationLog::default();
     log.record("a", "mail", "over", entry(Status::Resolved, NOW, Severity::Warning));
     log.record("a", "mail", "lasts", entry(Status::Firing, NOW, Severity::Warning));
@@ -120,7 +120,7 @@ fn what_matters_no_more_is_forgotten() {
 }
 
 #[test]
-fn it_does_not_grow_without_end() {
+fn the_log_is_bounded() {
     let mut log = NotificationLog::default();
     for number in 0..MAX_ENTRIES as i64 + 5 {
         log.record("a", "mail", &format!("f{number}"), entry(Status::Firing, NOW + number, Severity::Warning));
@@ -132,7 +132,7 @@ fn it_does_not_grow_without_end() {
 }
 
 #[test]
-fn what_a_clock_that_was_ahead_has_written_holds_nobody_up() {
+fn entries_of_a_clock_that_was_ahead_do_not_block_claims() {
     let mut log = NotificationLog::default();
     let ahead = NOW + 3_600_000;
     claim(&mut log, "a", firing(0), ahead);
@@ -143,10 +143,10 @@ fn what_a_clock_that_was_ahead_has_written_holds_nobody_up() {
     log.clamp_times(NOW);
     assert_eq!(claim(&mut log, "b", firing(0), NOW), ClaimResult::Granted);
     let request = |fingerprint: &str, announcement| [ClaimRequest { fingerprint: fingerprint.into(), announcement }];
-    // Claims of this time stay.
+    // Claims made at the current time remain.
     assert_eq!(log.claim("b", "mail", &request("y", firing(0)), 20_000, NOW), [ClaimResult::Taken(20_000)]);
     assert_eq!(log.claim("a", "mail", &request("z", Announcement::Resolved), 20_000, NOW), [ClaimResult::Granted]);
-    // What is said now is newer than what seemed to be said later.
+    // A new entry replaces one that seemed to be from the future.
     log.record("a", "mail", "z", entry(Status::Resolved, NOW, Severity::Warning));
     assert!(log.entries().any(|(_, fingerprint, entry)| (fingerprint, entry.status) == ("z", Status::Resolved)));
 }

@@ -1,5 +1,5 @@
-//! Three instances, one log and two channels, in a time of their own: whatever goes wrong, everything is
-//! announced, and once when nothing does.
+//! Simulates three instances, one log and two channels over virtual time. Whatever fails, every alert is
+//! announced, and exactly once if nothing fails.
 
 mod plan;
 
@@ -25,13 +25,13 @@ use crate::{
 const STEP: Millis = 50;
 const OBSERVE: Millis = 500;
 const CLAIM: Millis = 20_000;
-/// SendError and faults begin and end before; then all is well and everything has to come to its end.
+/// Alerts and faults begin and end before this time. After it, everything must settle.
 const ACTIVE: Millis = 400_000;
 const END: Millis = 700_000;
 const INSTANCES: [&str; 3] = ["a", "b", "c"];
 const RECEIVERS: [&str; 2] = ["mail", "sms"];
 
-/// Something under way.
+/// An operation in progress.
 enum Step {
     Claim(AlertGroup),
     Send(Notification),
@@ -39,13 +39,13 @@ enum Step {
 }
 
 struct Pending {
-    /// When it ends.
+    /// When it completes.
     at: Millis,
-    /// Whose, in which life.
+    /// The instance, and its life.
     index: usize,
     life: u32,
     step: Step,
-    /// The log was away when it was asked.
+    /// The log was unavailable when the operation began.
     fails: bool,
 }
 
@@ -62,7 +62,7 @@ struct Instance {
     is_syncing: bool,
 }
 
-/// One message that came out of a channel.
+/// A message that a channel has sent.
 #[derive(Clone, Debug)]
 struct Message {
     at: Millis,
@@ -70,9 +70,9 @@ struct Message {
     status: Status,
     kind: Kind,
     fingerprints: Vec<String>,
-    /// Who sent it, in which life.
+    /// The sending instance, and its life.
     sender: (usize, u32),
-    /// The log has it. What somebody sent who died before is not known to anybody.
+    /// The log has it. No instance knows what was sent by one that died before it was logged.
     is_recorded: bool,
 }
 
@@ -91,7 +91,7 @@ fn config() -> NotifierConfig {
     let receiver =
         |name: &str| Receiver { name: name.to_owned(), minimum: Severity::Warning, resolved: true, repeat: END };
     let mut rules = Rules::default();
-    // It has its own tests, and its messages would have to be entry from the others.
+    // It has tests of its own, and its messages would mix with the others.
     rules.of_mut(Rule::ChannelFailing).enabled = false;
     NotifierConfig {
         rules,
@@ -155,12 +155,12 @@ impl Simulation {
                 self.begin(index, now, Step::Sync(sync));
             }
         }
-        // Whatever ends may end others with it, but begins none that ends at once.
+        // A step that completes may make others complete, but starts none that completes at once.
         while let Some(next) =
             self.steps.iter().enumerate().filter(|(_, step)| step.at <= now).min_by_key(|(_, step)| step.at)
         {
             let pending = self.steps.remove(next.0);
-            // What the dead have sent before has left already, or never will.
+            // What a dead instance sent before has left already, or never will.
             if self.instances[pending.index].life == pending.life {
                 self.end(pending, now);
             }
@@ -170,7 +170,7 @@ impl Simulation {
     fn begin(&mut self, index: usize, now: Millis, step: Step) {
         let mut pending = Pending { at: now, index, life: self.instances[index].life, step, fails: false };
         if pending.is_of_ledger() {
-            // An instance asks the log one thing after the other.
+            // An instance uses the log for one request after the other.
             let last = self.steps.iter().filter(|other| other.index == index && other.is_of_ledger());
             let from = last.map(|other| other.at).max().unwrap_or(now).max(now);
             pending.fails = within(&self.plan.ledger_down, from);
@@ -183,7 +183,7 @@ impl Simulation {
 
     fn end(&mut self, pending: Pending, now: Millis) {
         let Pending { index, step, fails, .. } = pending;
-        // The log's own clock.
+        // The log has its own clock.
         let there = now + 7_000_000;
         let fails = fails || within(&self.plan.ledger_down, now);
         let is_lost = self.world == World::Cruel && now < ACTIVE && self.rng.u8(0..20) == 0;
@@ -224,7 +224,7 @@ impl Simulation {
                     });
                     Ok(())
                 };
-                // Sent, and dead before it could be written down.
+                // The instance dies after sending and before logging.
                 if self.world == World::Cruel && now < ACTIVE && self.rng.u8(0..20) == 0 {
                     self.plan.dead[index].push((now, now + 3000));
                 }
@@ -250,7 +250,7 @@ impl Simulation {
         }
     }
 
-    /// The messages about one node through one channel.
+    /// Returns the messages about one node through one channel.
     fn about(&self, receiver: &str, node: &str) -> Vec<&Message> {
         let fingerprint = format!("node_down/{node}");
         let about = |message: &&Message| message.receiver == receiver && message.fingerprints.contains(&fingerprint);
@@ -284,22 +284,22 @@ impl Simulation {
         Ok(())
     }
 
-    /// Whatever lasted was entry, in time where nothing went wrong.
+    /// Checks that every lasting alert was announced, and in time if nothing failed.
     fn check_told(&self, node: &str, receiver: &str, spans: &[Span], about: &[&Message]) -> Result<(), TestCaseError> {
         for &(from, until) in spans {
             let (longer, within) = match self.world {
-                // Timing, grouping, looks, a lag, a claim and a message, and one before it.
+                // `for`, grouping, observation, lag, a claim and a message, and one message before it.
                 World::Kind => (8000, 3000 + 2000 + 1500 + 1500 + 2 * (600 + 2000)),
-                // And what it takes to find out that nobody answers.
+                // And the time until the log is known to be unavailable.
                 World::Failover => (8000, 3000 + 2000 + 1500 + 1500 + 2 * (3600 + 2000)),
-                // Also all that can be away, one after the other, and a claim of somebody who died.
+                // And all outages one after the other, and the claim of an instance that died.
                 World::Cruel => (100_000, 300_000),
             };
             if until - from < longer {
                 continue;
             }
-            // LogEntry at the time, or known already from a trouble just before, which is then not over.
-            // An end that nobody knows to have been entry leaves it known, too.
+            // Announced in time, or known from an alert just before, whose end was then not announced. An end
+            // whose message no instance knows of leaves the alert announced, too.
             let last = about.iter().rfind(|message| message.at <= from);
             let known = last.is_some_and(|last| last.status == Status::Firing || !last.is_recorded);
             let entry = about.iter().any(|message| {
@@ -317,17 +317,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 0, ..ProptestConfig::default() })]
 
     #[test]
-    fn everything_is_announced_once_while_nothing_goes_wrong(seed: u64) {
+    fn everything_is_announced_once_while_nothing_fails(seed: u64) {
         Simulation::run(World::Kind, seed).check()?;
     }
 
     #[test]
-    fn a_failover_of_the_ledger_delays_little_and_doubles_nothing(seed: u64) {
+    fn a_failover_of_the_log_delays_little_and_causes_no_duplicates(seed: u64) {
         Simulation::run(World::Failover, seed).check()?;
     }
 
     #[test]
-    fn everything_is_announced_whatever_goes_wrong(seed: u64) {
+    fn everything_is_announced_whatever_fails(seed: u64) {
         Simulation::run(World::Cruel, seed).check()?;
     }
 }

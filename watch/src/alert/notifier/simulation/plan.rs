@@ -1,16 +1,16 @@
-//! What happens in a simulation, and what goes wrong.
+//! What happens in a simulation, and what fails.
 
 use super::*;
 
-/// What may go wrong besides the trouble itself.
+/// What may fail besides the nodes that alerts are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum World {
     /// Nothing; leaders change.
     Kind,
-    /// The log is away for a few seconds, again and again.
+    /// The log is unavailable for a few seconds, again and again.
     Failover,
-    /// Instances die and come back with nothing, also between a message and its record; the log is away,
-    /// its answers are lost, it forgets; channels fail.
+    /// Instances die and restart with no state, also between a message and its entry in the log. The log is
+    /// unavailable, loses responses and data. Channels fail.
     Cruel,
 }
 
@@ -23,9 +23,9 @@ pub(super) fn within(spans: &[Span], now: Millis) -> bool {
 
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// By node.
+    /// When nodes are down, by node.
     pub(super) troubles: BTreeMap<String, Vec<Span>>,
-    /// Since when who leads.
+    /// The leaders, each with the time since when it leads.
     pub(super) leaders: Vec<(Millis, usize)>,
     pub(super) dead: [Vec<Span>; 3],
     pub(super) ledger_down: Vec<Span>,
@@ -51,14 +51,14 @@ impl Plan {
         };
         let troubles = [trouble("w1"), trouble("w2"), trouble("w3")].into();
         let mut leaders = vec![(0, rng.usize(0..3))];
-        // A new one that cannot announcement the log says again what the old one has said.
+        // A new leader that cannot use the log would repeat what the old one sent.
         let changes = if world == World::Failover { 0 } else { rng.usize(0..4) };
         leaders.extend((0..changes).map(|_| (rng.i64(0..ACTIVE), rng.usize(0..3))));
         leaders.sort_unstable();
         let cruel = usize::from(world == World::Cruel);
         let ledger_down = match world {
             World::Kind => Vec::new(),
-            // Shorter than the others wait, and so far from each other that they can wait in between.
+            // Shorter than the others wait, and far enough apart that they can wait in between.
             World::Failover => {
                 let span = |number: Millis| {
                     let at = number * 40_000 + rng.i64(0..20_000);
@@ -69,7 +69,7 @@ impl Plan {
             World::Cruel => spans(rng, 4, 60_000),
         };
         let mut deaths = || {
-            // Not all at once: there must be somebody to tell.
+            // Not all at once, so that an instance remains.
             let third = rng.i64(0..3) * ACTIVE / 3;
             let from = third + rng.i64(0..ACTIVE / 6);
             let dies = cruel == 1 && rng.bool();
@@ -87,7 +87,7 @@ impl Plan {
         }
     }
 
-    /// What the instance's engine says.
+    /// Returns what the instance's engine reports.
     pub(super) fn cluster(&self, instance: usize, now: Millis) -> ClusterState {
         let seen = now - self.lag[instance];
         let (_, leader) = *self.leaders.iter().rev().find(|(since, _)| *since <= seen).unwrap_or(&self.leaders[0]);

@@ -9,7 +9,7 @@ fn fails(retry: Retry) -> Failure {
 }
 
 #[test]
-fn a_failure_is_told_through_the_others_and_its_end_too() {
+fn a_failing_channel_is_announced_through_the_others_and_so_is_its_recovery() {
     let mut harness = Harness::new(vec![receiver("mail", Severity::Warning), receiver("sms", Severity::Warning)]);
     harness.outcome.insert("mail".into(), fails(Retry::After(Duration::from_secs(3))));
     harness.show(&[("a", false)], 20);
@@ -22,7 +22,7 @@ fn a_failure_is_told_through_the_others_and_its_end_too() {
 }
 
 #[test]
-fn what_was_over_before_it_could_be_told_is_told_as_such() {
+fn an_alert_that_ended_before_it_could_be_sent_is_sent_late() {
     let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
     harness.outcome.insert("mail".into(), fails(Retry::After(Duration::from_secs(3))));
     harness.show(&[("a", false)], 20);
@@ -35,7 +35,7 @@ fn what_was_over_before_it_could_be_told_is_told_as_such() {
 }
 
 #[test]
-fn what_is_hopeless_is_left_alone_for_a_while() {
+fn a_permanent_failure_is_retried_much_later() {
     let mut harness = Harness::new(vec![receiver("sms", Severity::Warning)]);
     harness.outcome.insert("sms".into(), fails(Retry::Permanent));
     harness.show(&[("a", false)], 10);
@@ -44,7 +44,7 @@ fn what_is_hopeless_is_left_alone_for_a_while() {
     assert_eq!(harness.take_sent(), NOTHING);
     harness.show(&[("a", false)], 60);
     assert_eq!(harness.take_sent(), ["sms Firing node_down 1"]);
-    // New config may be what helps.
+    // A new configuration may fix the cause.
     harness.outcome.insert("sms".into(), fails(Retry::Permanent));
     harness.show(&[("a", false), ("b", false)], 10);
     harness.outcome.clear();
@@ -54,7 +54,7 @@ fn what_is_hopeless_is_left_alone_for_a_while() {
 }
 
 #[test]
-fn what_some_have_got_is_not_sent_again() {
+fn a_partly_sent_message_is_not_sent_again() {
     let mut harness = Harness::new(vec![receiver("sms", Severity::Warning), receiver("mail", Severity::Warning)]);
     harness.outcome.insert("sms".into(), fails(Retry::Partial));
     harness.show(&[("a", false)], 10);
@@ -68,7 +68,7 @@ fn what_some_have_got_is_not_sent_again() {
 }
 
 #[test]
-fn an_end_that_nobody_could_be_told_is_told_though_the_trouble_came_back_for_a_moment() {
+fn an_unsent_end_is_sent_after_the_alert_came_back_briefly() {
     let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
     harness.show(&[("a", false)], 10);
     assert_eq!(harness.take_sent(), ["mail Firing node_down 1"]);
@@ -78,7 +78,7 @@ fn an_end_that_nobody_could_be_told_is_told_though_the_trouble_came_back_for_a_m
     harness.outcome.clear();
     harness.show(&[], 20);
     assert_eq!(harness.take_sent(), ["mail Resolved node_down 1"]);
-    // The same where even its beginning could not be told.
+    // The same if even the beginning could not be sent.
     harness.outcome.insert("mail".into(), fails(Retry::After(Duration::from_secs(3))));
     harness.show(&[("b", false)], 20);
     harness.show(&[], 20);

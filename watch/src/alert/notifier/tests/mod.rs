@@ -8,13 +8,13 @@ use crate::cluster_state::{Node, NodeState, Source};
 const SECOND: Millis = 1000;
 const MINUTE: Millis = 60_000;
 
-/// A notifier, with a log that always answers and channels that do as they are told.
+/// A notifier whose log is always available and whose channels behave as configured.
 struct Harness {
     notifier: Notifier,
     log: NotificationLog,
     now: Millis,
     config: NotifierConfig,
-    /// What the next attempts of a channel come to.
+    /// The outcome of a channel's next attempts; success by default.
     outcome: BTreeMap<String, Failure>,
     sent: Vec<Notification>,
 }
@@ -41,7 +41,7 @@ impl Harness {
         self.notifier.replace(Arc::new(self.config.clone()));
     }
 
-    /// So many seconds, in which these nodes are down, drained or not.
+    /// Observes for some seconds that these nodes are down, drained or not.
     fn show(&mut self, down: &[(&str, bool)], seconds: i64) {
         for _ in 0..seconds {
             self.now += SECOND;
@@ -59,7 +59,7 @@ impl Harness {
         }
     }
 
-    /// What comes of one cluster state.
+    /// Observes one cluster state, and sends what is due.
     fn look(&mut self, cluster: &ClusterState) {
         {
             self.notifier.observe(cluster, self.now);
@@ -79,7 +79,7 @@ impl Harness {
         }
     }
 
-    /// What was said since the last time, as `CHANNEL KIND RULE COUNT`.
+    /// Returns what was sent since the last call, as `CHANNEL KIND RULE COUNT`.
     fn take_sent(&mut self) -> Vec<String> {
         let said = self.sent.drain(..).filter(|notification| !notification.silent);
         said.map(|notification| {
@@ -98,20 +98,20 @@ impl Harness {
 const NOTHING: [&str; 0] = [];
 
 #[test]
-fn what_fires_together_is_one_message_and_so_is_its_end() {
+fn alerts_that_fire_together_are_one_message_and_so_is_their_end() {
     let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
     harness.show(&[("a", false), ("b", false)], 4);
     harness.show(&[("a", false), ("b", false), ("c", false)], 1);
     assert_eq!(harness.take_sent(), NOTHING);
     harness.show(&[("a", false), ("b", false), ("c", false)], 10);
-    // The third was not down for long enough when the message went.
+    // The third node was not down for long enough when the first message was sent.
     assert_eq!(harness.take_sent(), ["mail Firing node_down 2", "mail Firing node_down 1"]);
     harness.show(&[], 20);
     assert_eq!(harness.take_sent(), ["mail Resolved node_down 3"]);
 }
 
 #[test]
-fn warnings_of_one_rule_keep_a_distance_and_critical_ones_do_not() {
+fn warnings_of_one_rule_are_spaced_and_critical_alerts_are_not() {
     let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
     harness.show(&[("a", true)], 10);
     harness.show(&[("a", true), ("b", true)], 45);
@@ -123,7 +123,7 @@ fn warnings_of_one_rule_keep_a_distance_and_critical_ones_do_not() {
 }
 
 #[test]
-fn a_channel_hears_what_matters_enough_and_again_when_it_matters_more() {
+fn a_channel_gets_its_minimum_severity_and_again_when_the_severity_increases() {
     let mut harness = Harness::new(vec![receiver("mail", Severity::Warning), receiver("sms", Severity::Critical)]);
     harness.show(&[("a", true)], 10);
     assert_eq!(harness.take_sent(), ["mail Firing node_down 1"]);
@@ -134,7 +134,7 @@ fn a_channel_hears_what_matters_enough_and_again_when_it_matters_more() {
 }
 
 #[test]
-fn what_goes_on_is_told_again_and_what_is_good_to_know_is_not() {
+fn a_firing_alert_is_repeated_unless_it_is_informational() {
     let mut harness = Harness::new(vec![receiver("mail", Severity::Info)]);
     harness.show(&[("a", false)], 10);
     let first = harness.sent[0].id.clone();
@@ -150,7 +150,7 @@ fn what_goes_on_is_told_again_and_what_is_good_to_know_is_not() {
 }
 
 #[test]
-fn nobody_is_told_what_is_silenced_but_of_the_end_of_what_was_told() {
+fn a_silenced_alert_is_not_sent_but_the_end_of_an_announced_one_is() {
     let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
     harness.show(&[("a", false)], 10);
     harness.take_sent();
@@ -167,7 +167,7 @@ fn nobody_is_told_what_is_silenced_but_of_the_end_of_what_was_told() {
 }
 
 #[test]
-fn a_channel_that_wants_no_ends_hears_of_the_next_beginning() {
+fn a_channel_without_ends_gets_the_next_beginning() {
     let mut harness = Harness::new(vec![Receiver { resolved: false, ..receiver("sms", Severity::Warning) }]);
     for _ in 0..3 {
         harness.show(&[("a", false)], 10);
@@ -178,7 +178,7 @@ fn a_channel_that_wants_no_ends_hears_of_the_next_beginning() {
 }
 
 #[test]
-fn what_lasts_shorter_than_it_takes_to_group_is_not_told() {
+fn an_alert_that_ends_within_the_group_wait_is_not_sent() {
     let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
     harness.show(&[("a", false)], 5);
     harness.show(&[], 60);
@@ -186,7 +186,7 @@ fn what_lasts_shorter_than_it_takes_to_group_is_not_told() {
 }
 
 #[test]
-fn without_a_ledger_nothing_waits_to_be_written_down() {
+fn without_a_log_nothing_stays_unlogged() {
     let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
     let mut notifier = Notifier::new("i", Arc::new(harness.config.clone())).without_log();
     let mut said = 0;

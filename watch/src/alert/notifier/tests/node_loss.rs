@@ -5,8 +5,8 @@ use crate::cluster_state::{
     Edge, Endpoint, NodeRole, Pool, Quorum, Redis, RedisServer, Role, Service, Task, TaskState,
 };
 
-/// The stack, on three managers, at a second after the node `gone` died, until it is `back`. `leader` says
-/// whether that one led; then the swarm takes a while to say anything.
+/// Returns the stack on three managers, `second` seconds after the node `gone` was lost; it returns at second
+/// `back`. If it was the `leader`, the swarm takes longer to report anything.
 fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> ClusterState {
     let is_away = second < back;
     let is_known = second >= if leader { 55 } else { 15 } && is_away;
@@ -21,11 +21,11 @@ fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Clus
         let is_gone = index == gone && is_away;
         let state = match () {
             () if is_gone && is_known => NodeState::Down,
-            // The new leader knows nobody yet.
+            // The new leader does not know the state of the nodes yet.
             () if leader && (21..25).contains(&second) || is_gone && leader && second >= 21 => NodeState::Unknown,
             () => NodeState::Ready,
         };
-        // It is reached a little after it is heard.
+        // It becomes reachable a little after it is ready.
         let reachable = !(index == gone && (4..back + 5).contains(&second));
         let name = format!("n{index}");
         (
@@ -40,7 +40,7 @@ fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Clus
             },
         )
     };
-    // Its Redis was the master, and takes its time when it is back.
+    // Its Redis was the master, and takes a while to return.
     let redis = |index: usize| {
         let up = index != gone || !(1..back + 40).contains(&second);
         let is_master = index == if second < 8 { gone } else { (gone + 1) % 3 };
@@ -53,7 +53,7 @@ fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Clus
     };
     let edge = |index: usize| {
         let is_gone = index == gone && (1..back + 20).contains(&second);
-        // No replica counts while there is no master.
+        // The application's replicas are not ready while there is no master.
         let usable = if (2..14).contains(&second) { 0 } else { 3 };
         let endpoints = vec![Endpoint { usable: usable > 0, ..Endpoint::default() }; 3];
         let pool = Pool { name: "web".into(), panic: usable == 0, usable, endpoints };
@@ -100,7 +100,7 @@ fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Clus
 }
 
 #[test]
-fn a_node_that_dies_with_all_that_was_on_it_is_one_message_and_its_return_another() {
+fn the_loss_of_a_node_and_everything_on_it_is_one_message_and_its_return_another() {
     for leader in [false, true] {
         let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
         let mut told = Vec::new();

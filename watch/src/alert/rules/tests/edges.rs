@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn edges_have_to_answer_and_to_have_somebody_to_send_requests_to() {
+fn edges_that_do_not_answer_or_have_no_usable_endpoint_are_reported() {
     let mut cluster = well();
     cluster.edges = [
         ("10.0.1.2:9901".into(), edge(Some("n1"), 3, false)),
@@ -27,7 +27,7 @@ fn edges_have_to_answer_and_to_have_somebody_to_send_requests_to() {
         described(&cluster),
         ["edge_down/n2 warning: the edge on serveur18 (10.10.25.165) does not answer: connection refused"]
     );
-    // What it said last is neither so nor not so any more.
+    // What the edge reported last is unknown now.
     assert!(!observation.knows("edge_pool/n2/web") && observation.knows("edge_pool/n1/web"));
     assert!(!observation.knows("certificate/www"));
     node(&mut cluster, "n2").state = NodeState::Down;
@@ -38,7 +38,7 @@ fn edges_have_to_answer_and_to_have_somebody_to_send_requests_to() {
 }
 
 #[test]
-fn certificates_are_told_before_they_end_and_stand_ins_for_what_they_are() {
+fn expiring_and_self_signed_certificates_are_reported() {
     let mut cluster = well();
     let mut with = |days: i64, self_signed| {
         let certificate =
@@ -46,7 +46,7 @@ fn certificates_are_told_before_they_end_and_stand_ins_for_what_they_are() {
         let mut edge = edge(Some("n1"), 3, false);
         edge.certificates = vec![certificate.clone()];
         let mut other = edge.clone();
-        // The same one, not renewed here.
+        // The same certificate, not renewed on this edge.
         other.certificates = vec![Certificate { not_after: Some(NOW + 100 * DAY), ..certificate }];
         cluster.edges = [("a".into(), other), ("b".into(), edge)].into();
         described(&cluster).join("")

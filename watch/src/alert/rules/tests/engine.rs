@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_engine_that_does_not_answer_makes_nothing_wrong_or_right() {
+fn an_engine_that_does_not_answer_leaves_conditions_unknown() {
     let mut cluster = well();
     node(&mut cluster, "n2").state = NodeState::Down;
     cluster.services.get_mut("web").unwrap().running = 0;
@@ -23,7 +23,7 @@ fn an_engine_that_does_not_answer_makes_nothing_wrong_or_right() {
     for fingerprint in ["picture_stale/n1", "channel_failing/mail@n1"] {
         assert!(observation.knows(fingerprint), "{fingerprint}");
     }
-    // It also may have stopped to say anything, or never have begun.
+    // It may also have stopped reporting, or never have begun.
     cluster.source.error = None;
     cluster.source.at = Some(NOW - 50_000);
     assert_eq!(one(&cluster).rule, Rule::PictureStale);
@@ -32,7 +32,7 @@ fn an_engine_that_does_not_answer_makes_nothing_wrong_or_right() {
 }
 
 #[test]
-fn a_lost_quorum_is_told_by_an_engine_that_cannot_tell_more_and_explains_why_not() {
+fn a_lost_quorum_is_reported_without_a_fresh_cluster_state_and_is_the_cause_of_that() {
     let mut cluster = well();
     cluster.quorum = Quorum { managers: 3, reachable: 1, lost: true };
     cluster.source.error = Some("no quorum".into());
@@ -43,7 +43,7 @@ fn a_lost_quorum_is_told_by_an_engine_that_cannot_tell_more_and_explains_why_not
 }
 
 #[test]
-fn a_lost_quorum_is_told_in_numbers_by_who_knows_them_and_else_as_what_one_engine_sees() {
+fn a_lost_quorum_has_numbers_only_if_the_engine_knows_them() {
     let mut cluster = well();
     cluster.quorum = Quorum { managers: 3, reachable: 1, lost: true };
     let summary = |cluster: &ClusterState| {
@@ -54,7 +54,7 @@ fn a_lost_quorum_is_told_in_numbers_by_who_knows_them_and_else_as_what_one_engin
         summary(&cluster),
         "the swarm has lost its quorum: 1 of 3 managers are reachable, nothing can be changed"
     );
-    // The last list of nodes is from when all was well.
+    // The last list of nodes is from before the loss.
     cluster.quorum = Quorum { managers: 3, reachable: 3, lost: true };
     cluster.source.error = Some("no leader".into());
     assert_eq!(
@@ -64,7 +64,7 @@ fn a_lost_quorum_is_told_in_numbers_by_who_knows_them_and_else_as_what_one_engin
 }
 
 #[test]
-fn a_node_that_may_be_cut_off_says_nothing_of_redis_and_edges() {
+fn a_node_that_may_be_cut_off_reports_nothing_about_redis_and_edges() {
     let mut cluster = well();
     let master = ("redis-1:6379", Role::Master, false);
     cluster.redis = Some(Redis { sentinels_up: 0, ..redis(&[master]) });

@@ -39,7 +39,7 @@ fn task(service: &str, slot: u64, node: &str, state: TaskState) -> Task {
     }
 }
 
-/// Three managers and a service, all well.
+/// Three managers and a service, all healthy.
 fn well() -> ClusterState {
     let service = Service { name: "stackdemo_web".into(), desired: 2, running: 2, ..Service::default() };
     ClusterState {
@@ -62,7 +62,7 @@ fn observe(cluster: &ClusterState) -> Observation {
     conditions(cluster, &restarts, &Rules::default(), NOW)
 }
 
-/// Fingerprint, severity and sentence of each condition.
+/// Returns fingerprint, severity and summary of each condition.
 fn described(cluster: &ClusterState) -> Vec<String> {
     let conditions = observe(cluster).conditions;
     let line = |c: &Condition| format!("{} {:?}: {}", c.fingerprint, c.severity, c.summary).to_lowercase();
@@ -99,15 +99,15 @@ fn edge(node: Option<&str>, usable: u32, panic: bool) -> Edge {
 }
 
 #[test]
-fn nothing_is_wrong_where_all_is_well() {
+fn a_healthy_cluster_has_no_conditions() {
     assert_eq!(observe(&well()), Observation::default());
-    // A cluster state without quorum told, Redis or edges is not wrong either.
+    // A cluster state without quorum, Redis or edges is healthy, too.
     let empty = ClusterState { source: Source { at: Some(NOW), ..Source::default() }, ..ClusterState::default() };
     assert_eq!(described(&empty), [""; 0]);
 }
 
 #[test]
-fn a_rule_may_be_off_or_matter_otherwise() {
+fn a_rule_may_be_disabled_or_have_another_severity() {
     let mut cluster = well();
     node(&mut cluster, "n2").state = NodeState::Down;
     let mut rules = Rules::default();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_node_that_is_down_says_what_it_means_for_the_quorum() {
+fn a_node_that_is_down_describes_the_effect_on_the_quorum() {
     let mut cluster = well();
     cluster.quorum.reachable = 2;
     node(&mut cluster, "n2").state = NodeState::Down;
@@ -27,7 +27,7 @@ fn a_node_that_is_down_says_what_it_means_for_the_quorum() {
 }
 
 #[test]
-fn a_drained_node_is_not_down_and_matters_less_when_it_is() {
+fn a_drained_node_is_not_down_and_only_a_warning_when_it_is() {
     let mut cluster = well();
     node(&mut cluster, "n2").availability = Availability::Drain;
     assert_eq!(described(&cluster), [""; 0]);
@@ -60,7 +60,7 @@ fn quorum_is_at_risk_where_one_more_loss_loses_it() {
 }
 
 #[test]
-fn disks_are_told_when_little_is_free() {
+fn a_disk_is_reported_when_little_is_free() {
     let mut cluster = well();
     let mut with = |free: u64, total: u64| {
         node(&mut cluster, "n1").disk = Some(Disk { total_bytes: total << 30, free_bytes: free << 30 });

@@ -22,9 +22,9 @@ fn redis_needs_a_master_and_a_replica() {
         "redis_master/count critical: no redis is master: sentinels disagree"
     );
     assert!(with(Redis { sentinels_up: 0, ..redis(&[master, replica]) }).contains("none of 3 sentinels answers"));
-    // A single one without sentinels is a decision.
+    // A single server without sentinels is a decision.
     assert_eq!(with(Redis { sentinels: 0, sentinels_up: 0, ..redis(&[master]) }), "");
-    // Nobody was asked yet.
+    // Redis has not been asked yet.
     cluster.redis = Some(Redis::default());
     let observation = observe(&cluster);
     assert_eq!(observation.conditions, []);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_service_below_its_replicas_names_the_lost_nodes_that_explain_it() {
+fn a_service_below_its_replicas_names_lost_nodes_as_causes() {
     let mut cluster = well();
     cluster.services.get_mut("web").unwrap().running = 1;
     let below = one(&cluster);
@@ -23,7 +23,7 @@ fn a_service_below_its_replicas_names_the_lost_nodes_that_explain_it() {
 }
 
 #[test]
-fn updates_that_failed_are_told_and_a_roll_back_that_is_over_for_an_hour() {
+fn failed_updates_are_reported_and_completed_roll_backs_for_an_hour() {
     let mut cluster = well();
     let mut with = |state, completed_at| {
         let update = Update { state, message: "task failure".into(), completed_at, ..Update::default() };
@@ -42,7 +42,7 @@ fn updates_that_failed_are_told_and_a_roll_back_that_is_over_for_an_hour() {
 }
 
 #[test]
-fn tasks_that_end_again_and_again_in_one_place_are_a_crash_loop() {
+fn tasks_that_keep_ending_in_one_slot_are_a_crash_loop() {
     let mut cluster = well();
     let mut ended = |id: &str, slot, state, age| {
         let task = Task {
@@ -56,7 +56,7 @@ fn tasks_that_end_again_and_again_in_one_place_are_a_crash_loop() {
     assert_eq!(ended("e1", 1, TaskState::Failed, 9 * MINUTE), [""; 0]);
     assert_eq!(ended("e2", 1, TaskState::Failed, 11 * MINUTE), [""; 0]);
     assert_eq!(ended("e3", 2, TaskState::Failed, MINUTE), [""; 0]);
-    // An update shuts tasks down; they do not end by themselves.
+    // Tasks that an update shuts down do not end by themselves.
     assert_eq!(ended("e4", 1, TaskState::Shutdown, MINUTE), [""; 0]);
     assert_eq!(ended("e5", 1, TaskState::Complete, 2 * MINUTE), [""; 0]);
     assert_eq!(
@@ -69,7 +69,7 @@ fn tasks_that_end_again_and_again_in_one_place_are_a_crash_loop() {
 }
 
 #[test]
-fn a_crash_loop_is_found_though_the_engine_forgets_its_tasks() {
+fn a_crash_loop_is_found_after_the_engine_forgot_its_tasks() {
     let mut restarts = Restarts::default();
     let mut cluster = well();
     for (number, at) in [NOW - 3 * MINUTE, NOW - 2 * MINUTE, NOW - MINUTE].into_iter().enumerate() {
@@ -81,6 +81,6 @@ fn a_crash_loop_is_found_though_the_engine_forgets_its_tasks() {
     let found = |now| conditions(&cluster, &restarts, &Rules::default(), now).conditions;
     let fresh = |now| found(now).iter().any(|condition| condition.rule == Rule::CrashLoop);
     assert!(fresh(NOW));
-    // The cluster state is from then, so that only the window moves.
+    // The cluster state does not change, so only the window moves.
     assert_eq!(restarts.loops(Rules::default().crash_loop, NOW + 8 * MINUTE).count(), 0);
 }

@@ -1,4 +1,4 @@
-//! The channels, and the heartbeat.
+//! The channels and the heartbeat.
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
@@ -11,13 +11,13 @@ use crate::{
     cluster_state::Severity,
 };
 
-/// How long a message may take, where nothing is said. Claims in the ledger outlive it.
+/// The default time limit for a message. Claims in the notification log outlive it.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where SMS go, where nothing is said.
+/// The default SMS service.
 const TWILIO: &str = "https://api.twilio.com";
 
-/// What a channel begins with.
+/// A channel's defaults.
 struct Defaults {
     severity: Severity,
     repeat: Duration,
@@ -92,7 +92,7 @@ fn mail(section: &mut Section<'_>, general: &General, folder: &Path) -> Option<C
     let subject_prefix = subject_prefix.unwrap_or_else(|| format!("[{}] ", general.cluster));
     let defaults = Defaults { severity: Severity::Warning, repeat: general.repeat };
     let login = user.zip(password);
-    // All keys are read before anything may be missing, so that none of them seems unknown.
+    // All keys are read before this can return, so that none of them is reported as unknown.
     let common = channel(section, "mail", &defaults);
     let mail = Mail { host: host?, port, tls, hello, login, from: from?, to, subject_prefix };
     Some(common.with(Kind::Mail(mail)))
@@ -126,7 +126,7 @@ fn webhook(section: &mut Section<'_>, general: &General, folder: &Path) -> Optio
     }
     let headers = headers(section, folder);
     let repeat = match format {
-        // It forgets what it does not hear of again, and decides by itself what to tell.
+        // Alertmanager forgets alerts that are not repeated, and decides by itself what to send.
         Some(Format::Alertmanager) => Duration::from_secs(60),
         _ => general.repeat,
     };
@@ -141,7 +141,7 @@ fn webhook(section: &mut Section<'_>, general: &General, folder: &Path) -> Optio
     Some(common.with(Kind::Webhook(Webhook { format: format?, url: url?, headers })))
 }
 
-/// An address that is written down, or one in a file because it holds a secret.
+/// Reads an address from its key, or from a file if it contains a secret.
 fn url(section: &mut Section<'_>, folder: &Path) -> Option<Secret> {
     let plain = section.get("url", &kind::URL);
     let secret = files::secret(section, "url_file", folder);
@@ -158,7 +158,7 @@ fn url(section: &mut Section<'_>, folder: &Path) -> Option<Secret> {
     plain.map(Secret::new).or(secret)
 }
 
-/// Fields of the request, each from a file.
+/// Reads additional header fields, each from a file.
 fn headers(section: &mut Section<'_>, folder: &Path) -> Vec<(HeaderName, Secret)> {
     let mut headers = Vec::new();
     for (name, path) in section.texts("header_files") {

@@ -1,7 +1,6 @@
-//! Puts the settings together from the sections of the file.
+//! Builds the settings from the sections of the file.
 //!
-//! After a problem it goes on with a default; the result is thrown away then, it only serves to find the
-//! other problems.
+//! After a problem it continues with a default to find the remaining problems; the result is then discarded.
 
 use std::path::Path;
 
@@ -16,7 +15,7 @@ use crate::alert::{
     silence::Silence,
 };
 
-/// The whole file. Relative paths begin at `folder`.
+/// Builds the settings from the whole file. Relative paths start at `folder`.
 pub(super) fn settings(root: &mut Section<'_>, folder: &Path) -> Settings {
     let general = root.table("alerts", |section| general(section, folder));
     let mut rules = Rules::default();
@@ -83,14 +82,14 @@ fn rule(section: &mut Section<'_>, rule: Rule, rules: &mut Rules) {
     }
 }
 
-/// From where on something is a warning, and critical.
+/// Reads the limits for a warning and for a critical alert.
 fn thresholds<T: Copy + PartialOrd>(
     section: &mut Section<'_>,
     kind: &Kind<T>,
     default: Thresholds<T>,
 ) -> Thresholds<T> {
     let (warning, critical) = (section.get("warning", kind), section.get("critical", kind));
-    // A default never contradicts what is written.
+    // A default never contradicts a configured value.
     let lower = |a: T, b: T| if b < a { b } else { a };
     let thresholds = match (warning, critical) {
         (Some(warning), None) => Thresholds { warning, critical: lower(default.critical, warning) },

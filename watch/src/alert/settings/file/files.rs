@@ -1,4 +1,4 @@
-//! Files that the file names, most of which hold secrets.
+//! Files that the settings name, most of which contain secrets.
 
 use std::{
     fs::File,
@@ -12,10 +12,10 @@ use settings::Section;
 use super::kind;
 use crate::alert::settings::Secret;
 
-/// No password, token or list of certificates is longer.
+/// The size limit of a password, token or list of certificates.
 const MOST: u64 = 1 << 20;
 
-/// The text of the file under `key`; what is wrong with it is reported.
+/// Reads the text of the file under `key`, and reports what is wrong with it.
 pub(super) fn text(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<String> {
     let path = folder.join(section.get(key, &kind::FILE)?);
     match read(&path) {
@@ -27,7 +27,7 @@ pub(super) fn text(section: &mut Section<'_>, key: &'static str, folder: &Path) 
     }
 }
 
-/// The secret in the file under `key`: its text without white space at the end.
+/// Reads the secret in the file under `key`: its text without trailing white space.
 pub(super) fn secret(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<Secret> {
     let path = folder.join(section.get(key, &kind::FILE)?);
     match at(&path) {
@@ -44,12 +44,12 @@ pub(super) fn secret(section: &mut Section<'_>, key: &'static str, folder: &Path
     }
 }
 
-/// What others can read is hardly a secret.
+/// Returns the warning about a secret that other users can read.
 pub(super) fn others_read(path: &Path) -> String {
     format!("{}: every user of this machine can read it: chmod o-r", path.display())
 }
 
-/// The secret in a file, and whether others can read it; or what is wrong.
+/// Returns the secret in a file, and whether other users can read it; or what is wrong.
 pub(super) fn at(path: &Path) -> Result<(Secret, bool), String> {
     let (text, mode) = read(path).map_err(|error| unreadable(path, &error))?;
     let text = text.trim_end();
@@ -59,7 +59,7 @@ pub(super) fn at(path: &Path) -> Result<(Secret, bool), String> {
     if text.chars().any(char::is_control) {
         return Err(format!("{}: holds more than one line of text", path.display()));
     }
-    // The engine's own folder is open to all, and nobody else is in a container.
+    // The engine's own folder is readable for all, but a container has no other users.
     let others = mode & 0o004 != 0 && !path.starts_with("/run/secrets");
     Ok((Secret::new(text), others))
 }

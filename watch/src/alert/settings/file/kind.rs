@@ -1,4 +1,4 @@
-//! The kinds of values that the keys of this file have, besides those of every file.
+//! The kinds of values in this file, besides those that all files share.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,21 +13,21 @@ use crate::{
     cluster_state::{Millis, Severity},
 };
 
-/// How long between messages about the same.
+/// The time between messages about the same alert.
 pub(super) const REPEAT: Kind<Duration> = Kind {
     name: "duration",
     example: "\"4h\"",
     read: |v| v.as_str().map(|text| value::duration_between(text, Duration::from_secs(10), value::LONGEST)),
 };
 
-/// How often.
+/// The time between heartbeats.
 pub(super) const INTERVAL: Kind<Duration> = Kind {
     name: "duration",
     example: "\"1min\"",
     read: |v| v.as_str().map(|text| value::duration_between(text, Duration::from_secs(1), value::LONGEST)),
 };
 
-/// How long sending may take.
+/// The time limit for sending.
 pub(super) const TIMEOUT: Kind<Duration> = Kind {
     name: "duration",
     example: "\"10s\"",
@@ -58,7 +58,7 @@ pub(super) const MOMENT: Kind<Millis> = Kind {
 pub(super) const TEXT: Kind<String> =
     Kind { name: "text", example: "\"stackdemo\"", read: |v| v.as_str().map(value::line) };
 
-/// Also an empty one.
+/// May be empty.
 pub(super) const PREFIX: Kind<String> = Kind {
     name: "text",
     example: "\"[swarm] \"",
@@ -83,7 +83,7 @@ pub(super) const FILE: Kind<PathBuf> = Kind {
     read: |v| v.as_str().map(|text| value::line(text).map(PathBuf::from)),
 };
 
-/// A part of the address that no secret is in.
+/// Not a secret, so it may be shown.
 pub(super) const BASE: Kind<Uri> =
     Kind { name: "address", example: "\"https://api.twilio.com\"", read: |v| v.as_str().map(value::url) };
 

@@ -1,7 +1,7 @@
-//! `watch.toml`: text in, [`Settings`] out.
+//! Parses `watch.toml` to [`Settings`].
 //!
-//! [`settings`] reads it key by key through the `kind`s of values, `convert` and `channels` put the settings
-//! together. Reading goes on after a mistake, so that one run tells all of them.
+//! [`settings`] reads it key by key with the `kind`s of values; `convert` and `channels` build the settings.
+//! Parsing continues after a mistake, so that one run reports all of them.
 
 mod channels;
 mod convert;
@@ -14,7 +14,7 @@ use settings::Report;
 
 use super::{Problems, Settings};
 
-/// Reads the text of `path`.
+/// Parses the text of `path`.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, Problems> {
     let report = Report::new(text, path);
     parse_with(&report, path)
@@ -26,7 +26,7 @@ fn parse_with(report: &Report<'_>, path: &Path) -> Result<Settings, Problems> {
     read.map(|(settings, warnings)| Settings { warnings, ..settings }).map_err(Problems::Invalid)
 }
 
-/// Every key that may be written in the sections that `text` has, in full, with the kind of its value.
+/// Returns every key that is allowed in the sections of `text`, with the kind of its value.
 #[cfg(test)]
 pub(super) fn keys(path: &Path, text: &str) -> Vec<(String, String)> {
     let report = Report::new(text, path);
