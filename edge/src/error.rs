@@ -1,11 +1,11 @@
 //! What can go wrong with one request.
 //!
-//! Whose fault it is and whether another endpoint may be tried are data in the error, decided where it
-//! happens; what the client is told is decided in one place, [`crate::proxy::respond`].
+//! An [`Error`] carries which side caused it and whether another endpoint may be tried, both decided where it happens.
+//! [`crate::proxy::respond`] alone decides the response to the client.
 
 use std::error::Error as StdError;
 
-/// A request that the edge could not forward, or an attempt at it.
+/// A request that the edge could not forward, or a failed attempt at it.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", kind.label())]
 pub struct Error {
@@ -18,155 +18,112 @@ pub struct Error {
     pub source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// Whether the same request may be sent again (RFC 9110 section 9.2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// The endpoint has seen nothing of it: any request may.
-    Unsent,
-    /// The endpoint may have acted on it: idempotent requests may.
-    IfIdempotent,
-    /// Never: the answer has begun, or it was the client's fault.
-    Never,
-}
-
-/// What happened, finely enough for metrics and for the status table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `Host` missing, twice, malformed, or different from the authority of the target.
-    BadHost,
-    /// A target that cannot be forwarded, CONNECT among them.
-    BadTarget,
-    /// A request that HTTP forbids.
-    BadRequest,
-    /// More header fields, or more bytes of them, than allowed.
-    HeadTooLarge,
-    /// The request has passed an edge too often: a pool leads back to one.
-    Loop,
-    /// No route matches.
-    NoRoute,
-    /// The body is larger than the route allows.
-    BodyTooLarge,
-    /// The client stopped sending its body.
-    BodyTimeout,
-    /// The client went away before its answer.
-    ClientGone,
-    /// No endpoint of the pool can be used.
-    NoEndpoint,
-    /// Every usable endpoint has as many connections as allowed.
-    PoolFull,
-    /// The endpoint refused the connection or could not be reached.
-    Connect,
-    /// The endpoint did not accept a connection in time.
-    ConnectTimeout,
-    /// The endpoint closed or reset before it answered.
-    UpstreamClosed,
-    /// The endpoint's answer is not HTTP.
-    UpstreamInvalid,
-    /// The endpoint did not answer in time.
-    ResponseTimeout,
-    /// A target that is longer than any server takes.
-    TargetTooLong,
-    /// No error: the client asked for the edge itself; see [`crate::proxy::max_forwards`].
-    NoFurther,
-}
-
-impl Kind {
-    /// How many kinds there are.
-    pub const COUNT: usize = 18;
-
-    /// All of them, in the order that counters are kept in.
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::BadHost,
-        Self::BadTarget,
-        Self::BadRequest,
-        Self::HeadTooLarge,
-        Self::Loop,
-        Self::NoRoute,
-        Self::BodyTooLarge,
-        Self::BodyTimeout,
-        Self::ClientGone,
-        Self::NoEndpoint,
-        Self::PoolFull,
-        Self::Connect,
-        Self::ConnectTimeout,
-        Self::UpstreamClosed,
-        Self::UpstreamInvalid,
-        Self::ResponseTimeout,
-        Self::TargetTooLong,
-        Self::NoFurther,
-    ];
-
-    /// Its name in metrics and logs.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::BadHost => "bad_host",
-            Self::BadTarget => "bad_target",
-            Self::BadRequest => "bad_request",
-            Self::HeadTooLarge => "head_too_large",
-            Self::Loop => "loop",
-            Self::NoRoute => "no_route",
-            Self::BodyTooLarge => "body_too_large",
-            Self::BodyTimeout => "body_timeout",
-            Self::ClientGone => "client_gone",
-            Self::NoEndpoint => "no_endpoint",
-            Self::PoolFull => "pool_full",
-            Self::Connect => "connect_failed",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::UpstreamClosed => "upstream_closed",
-            Self::UpstreamInvalid => "upstream_invalid",
-            Self::ResponseTimeout => "response_timeout",
-            Self::TargetTooLong => "target_too_long",
-            Self::NoFurther => "max_forwards",
-        }
-    }
-
-    /// Whose fault it is.
-    #[must_use]
-    pub const fn side(self) -> Side {
-        match self {
-            Self::BadHost
-            | Self::BadTarget
-            | Self::BadRequest
-            | Self::HeadTooLarge
-            | Self::TargetTooLong
-            | Self::NoRoute
-            | Self::BodyTooLarge
-            | Self::BodyTimeout
-            | Self::ClientGone => Side::Downstream,
-            Self::Loop | Self::NoEndpoint | Self::PoolFull | Self::NoFurther => Side::Edge,
-            Self::Connect
-            | Self::ConnectTimeout
-            | Self::UpstreamClosed
-            | Self::UpstreamInvalid
-            | Self::ResponseTimeout => Side::Upstream,
-        }
-    }
-}
-
-/// Whose fault an error is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The client's.
-    Downstream,
-    /// Ours: the edge has nobody to ask.
-    Edge,
-    /// The endpoint's.
-    Upstream,
-}
-
 impl Error {
-    /// An error without an underlying one.
+    /// Creates an error without an underlying one.
     #[must_use]
     pub fn new(kind: Kind, retry: Retry) -> Self {
         Self { kind, retry, source: None }
     }
 
-    /// An error with its cause.
+    /// Creates an error with its cause.
     #[must_use]
     pub fn because(kind: Kind, retry: Retry, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { kind, retry, source: Some(source.into()) }
     }
+}
+
+/// Whether the same request may be sent again (RFC 9110 section 9.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The endpoint received nothing of it: any request may be sent again.
+    Unsent,
+    /// The endpoint may have acted on it: idempotent requests may be sent again.
+    IfIdempotent,
+    /// Never: the response has begun, or the client is at fault.
+    Never,
+}
+
+/// The side that caused an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client.
+    Downstream,
+    /// The edge: it has no endpoint to send to.
+    Edge,
+    /// The endpoint.
+    Upstream,
+}
+
+/// Defines [`Kind`] together with its list, its count, its labels and its sides.
+macro_rules! kinds {
+    ($($(#[$doc:meta])+ $name:ident, $label:literal, $side:ident;)+) => {
+        /// What happened, in the detail that metrics and the status table need.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Kind {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl Kind {
+            /// The number of kinds.
+            pub const COUNT: usize = [$($label),+].len();
+
+            /// Every kind; `kind as usize` is its index here and in arrays of counters.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$name),+];
+
+            /// The name in metrics and logs.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)+
+                }
+            }
+
+            /// The side that caused it.
+            #[must_use]
+            pub const fn side(self) -> Side {
+                match self {
+                    $(Self::$name => Side::$side,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// `Host` is missing, duplicated, malformed, or differs from the authority of the target.
+    BadHost, "bad_host", Downstream;
+    /// The target cannot be forwarded; CONNECT is one such.
+    BadTarget, "bad_target", Downstream;
+    /// HTTP forbids the request.
+    BadRequest, "bad_request", Downstream;
+    /// The head has more header fields, or more bytes, than allowed.
+    HeadTooLarge, "head_too_large", Downstream;
+    /// The request passed an edge too often: a pool leads back to one.
+    Loop, "loop", Edge;
+    /// No route matches.
+    NoRoute, "no_route", Downstream;
+    /// The body is larger than the route allows.
+    BodyTooLarge, "body_too_large", Downstream;
+    /// The client stopped sending its body.
+    BodyTimeout, "body_timeout", Downstream;
+    /// The client disconnected before the end of the response.
+    ClientGone, "client_gone", Downstream;
+    /// No endpoint of the pool can be used.
+    NoEndpoint, "no_endpoint", Edge;
+    /// Every usable endpoint has as many connections as allowed.
+    PoolFull, "pool_full", Edge;
+    /// The endpoint refused the connection or could not be reached.
+    Connect, "connect_failed", Upstream;
+    /// The endpoint did not accept a connection in time.
+    ConnectTimeout, "connect_timeout", Upstream;
+    /// The endpoint closed or reset the connection before its response was complete.
+    UpstreamClosed, "upstream_closed", Upstream;
+    /// The endpoint's response is not HTTP.
+    UpstreamInvalid, "upstream_invalid", Upstream;
+    /// The endpoint did not respond in time.
+    ResponseTimeout, "response_timeout", Upstream;
+    /// The target is longer than any server accepts.
+    TargetTooLong, "target_too_long", Downstream;
 }
 
 #[cfg(test)]

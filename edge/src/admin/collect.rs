@@ -18,6 +18,7 @@ use crate::{
     downstream::tls::CertificateInfo,
     error::Kind,
     observe::stats::{Counter, EndpointStats, PerWorker, PoolStats, WorkerStats},
+    proxy::respond::LocalReply,
     upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot, SourceStats, SourceStatus},
     worker::snapshot::Snapshot,
 };
@@ -69,6 +70,10 @@ impl Status {
                     kind: kind.label(),
                     count: admin.workers.sum(|worker| worker.errors[kind as usize].value()),
                 })
+                .chain([ErrorCount {
+                    kind: LocalReply::MaxForwards.label(),
+                    count: admin.workers.sum(|worker| worker.max_forwards.value()),
+                }])
                 .collect(),
             access_log: AccessLogStatus {
                 written: admin.access_log.written.value(),

@@ -32,10 +32,10 @@ use crate::{
     },
     proxy::{
         attempt,
-        prepare::prepare,
+        prepare::{Prepared, prepare},
         request::{RequestHead, UpstreamRequest},
         request_record::RequestRecord,
-        respond,
+        respond::LocalReply,
     },
     upstream::connection::{
         self as upstream, Head, InFlight,
@@ -86,7 +86,7 @@ enum Turn {
     Bad(Kind),
     /// In a box, like the answering of it: a connection that waits is to have no place for them.
     Asked(Box<(Request, UpstreamRequest)>),
-    Refused(Box<(Request, Error)>),
+    Reply(Box<(Request, LocalReply)>),
 }
 
 /// A request whose head was read.
@@ -148,7 +148,7 @@ impl<'a, S: Transport> Connection<'a, S> {
                 Turn::Bad(kind) => {
                     self.worker.stats().bad_heads.add(1);
                     self.begin_answer();
-                    self.write_error(kind, false, Persistence::Close);
+                    self.write_reply(LocalReply::Error(kind), false, Persistence::Close);
                     return if self.flush().await.is_ok() { End::Unread } else { End::Closed };
                 }
                 Turn::Asked(asked) => {
@@ -156,9 +156,9 @@ impl<'a, S: Transport> Connection<'a, S> {
                         return end;
                     }
                 }
-                Turn::Refused(mut refused) => {
-                    let (request, error) = &mut *refused;
-                    if let Some(end) = Box::pin(self.refuse(request, error)).await {
+                Turn::Reply(mut answered) => {
+                    let (request, reply) = &mut *answered;
+                    if let Some(end) = Box::pin(self.reply(request, *reply)).await {
                         return end;
                     }
                 }
@@ -239,8 +239,9 @@ impl<'a, S: Transport> Connection<'a, S> {
                 || (is_http10 && !summary.connection.keep_alive),
         };
         Ok(match outgoing {
-            Ok(outgoing) => Turn::Asked(Box::new((request, outgoing))),
-            Err(error) => Turn::Refused(Box::new((request, error))),
+            Ok(Prepared::Forward(outgoing)) => Turn::Asked(Box::new((request, outgoing))),
+            Ok(Prepared::Reply(reply)) => Turn::Reply(Box::new((request, reply))),
+            Err(error) => Turn::Reply(Box::new((request, LocalReply::to(&error)))),
         })
     }
 
@@ -260,7 +261,7 @@ impl<'a, S: Transport> Connection<'a, S> {
             Err(error) => {
                 request.record.received(outgoing.body.bytes());
                 outgoing.body.give_back(&worker.connections.buffers);
-                return Box::pin(self.refuse(request, &error)).await;
+                return Box::pin(self.reply(request, LocalReply::to(&error))).await;
             }
         };
         request.record.answer(answer.status);
@@ -370,18 +371,17 @@ impl<'a, S: Transport> Connection<'a, S> {
         flushed.map_err(|_| Kind::ClientGone)
     }
 
-    /// Answers for the endpoint that did not. `None` if the next request may come.
-    async fn refuse(&mut self, request: &mut Request, error: &Error) -> Option<End> {
-        tracing::debug!(kind = error.kind.label(), source = ?error.source, "request failed");
-        request.record.fail(error.kind);
-        if error.kind == Kind::ClientGone {
+    /// Answers without an endpoint. Returns `None` if the next request may follow.
+    async fn reply(&mut self, request: &mut Request, reply: LocalReply) -> Option<End> {
+        request.record.reply(reply);
+        if reply == LocalReply::Error(Kind::ClientGone) {
             return Some(End::Closed);
         }
         let whole = self.read_over(&mut request.body);
         let close = request.close || !whole || self.activity.is_leaving();
         self.begin_answer();
-        let sent = self.write_error(error.kind, request.to_head, persistence(request.is_http10, close));
-        request.record.answer(respond::status(error.kind).as_u16());
+        let sent = self.write_reply(reply, request.to_head, persistence(request.is_http10, close));
+        request.record.answer(reply.status().as_u16());
         request.record.sent(sent as u64);
         let flushed = self.flush().await;
         self.end_answer();
@@ -438,9 +438,9 @@ impl<'a, S: Transport> Connection<'a, S> {
         self.worker.connections.buffers.give_head(std::mem::take(&mut self.outgoing).into_memory());
     }
 
-    fn write_error(&mut self, kind: Kind, to_head: bool, persistence: Persistence) -> usize {
+    fn write_reply(&mut self, reply: LocalReply, to_head: bool, persistence: Persistence) -> usize {
         let out = self.outgoing.bytes_mut();
-        self.worker.clock.with_date(|date| respond::write(out, kind, to_head, persistence, date))
+        self.worker.clock.with_date(|date| reply.write(out, to_head, persistence, date))
     }
 
     async fn flush(&mut self) -> io::Result<()> {

@@ -34,10 +34,10 @@ use crate::{
     },
     proxy::{
         attempt,
-        prepare::prepare,
+        prepare::{Prepared, prepare},
         request::{RequestHead, UpstreamRequest},
         request_record::RequestRecord,
-        respond,
+        respond::LocalReply,
     },
     upstream::connection::{
         Connection, Head,
@@ -58,15 +58,16 @@ pub async fn answer(
     let (mut record, outgoing) = take(worker, activity, &head, &incoming);
     let mut source = RequestBody { incoming, piece: Bytes::new(), trailers: None };
     let answer = match outgoing {
-        Ok(mut outgoing) => match send(worker, &mut outgoing, &mut source, &mut record).await {
+        Ok(Prepared::Reply(reply)) => Err(reply),
+        Ok(Prepared::Forward(mut outgoing)) => match send(worker, &mut outgoing, &mut source, &mut record).await {
             Ok((response, pooled)) => Ok((response, pooled, outgoing)),
             Err(error) => {
                 record.received(outgoing.body.bytes());
                 outgoing.body.give_back(&worker.connections.buffers);
-                Err(error)
+                Err(LocalReply::to(&error))
             }
         },
-        Err(error) => Err(error),
+        Err(error) => Err(LocalReply::to(&error)),
     };
     Ok(match answer {
         Ok((response, pooled, outgoing)) => {
@@ -80,10 +81,9 @@ pub async fn answer(
                 response.map(|()| ResponseBody::Upstream(Shared::new(relay)))
             }
         }
-        Err(error) => {
-            tracing::debug!(kind = error.kind.label(), source = ?error.source, "request failed");
-            record.fail(error.kind);
-            let response = respond::response(error.kind);
+        Err(reply) => {
+            record.reply(reply);
+            let response = reply.response();
             record.answer(response.status().as_u16());
             response.map(|text| ResponseBody::Own(text, Box::new(record)))
         }
@@ -111,7 +111,7 @@ fn take(
     activity: &Rc<ClientActivity>,
     head: &http::request::Parts,
     incoming: &Incoming,
-) -> (RequestRecord, Result<UpstreamRequest, Error>) {
+) -> (RequestRecord, Result<Prepared, Error>) {
     let fields: Vec<Field<'_>> =
         head.headers.iter().map(|(name, value)| Field { name: name.as_str(), value: value.as_bytes() }).collect();
     let summary = HeaderSummary::of(&fields);

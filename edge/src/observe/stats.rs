@@ -151,8 +151,10 @@ pub struct WorkerStats {
     pub requests_h1: Counter,
     /// Requests over HTTP/2.
     pub requests_h2: Counter,
-    /// Requests that the edge answered itself, by the order of [`crate::error::Kind::ALL`].
+    /// Requests that failed, indexed by `kind as usize` of [`crate::error::Kind`].
     pub errors: [Counter; crate::error::Kind::COUNT],
+    /// `OPTIONS` requests with `Max-Forwards: 0`, which the edge answered itself.
+    pub max_forwards: Counter,
     /// Connections ended by something that is not HTTP, or by a head that is too large.
     pub bad_heads: Counter,
     /// Upgraded connections under way: a gauge.

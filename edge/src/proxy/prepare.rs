@@ -15,6 +15,7 @@ use crate::{
         max_forwards,
         request::{RequestHead, UpstreamRequest, never},
         request_record::RequestRecord,
+        respond::LocalReply,
     },
     upstream::connection::body_writer::BodyWriter,
     worker::{View, Worker},
@@ -23,17 +24,26 @@ use crate::{
 /// How often a request may pass an edge: more is a pool that leads back to one.
 const MAX_PASSES: usize = 10;
 
-/// Checks a request, finds its pool, and makes the head that goes upstream.
+/// What to do with a request.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Send it to an endpoint.
+    Forward(UpstreamRequest),
+    /// Answer it here.
+    Reply(LocalReply),
+}
+
+/// Checks a request, finds its pool, and writes the head that goes upstream.
 ///
 /// # Errors
-/// Why it is not sent to anybody.
+/// Why no endpoint may get the request.
 pub fn prepare(
     worker: &Worker,
     view: &View,
     client: &Client,
     asked: &RequestHead<'_>,
     record: &mut RequestRecord,
-) -> Result<UpstreamRequest, Error> {
+) -> Result<Prepared, Error> {
     let &RequestHead { method, ref target, version, fields, summary, framing } = asked;
     if summary.passes >= MAX_PASSES {
         return Err(never(Kind::Loop));
@@ -43,8 +53,9 @@ pub fn prepare(
     let (left, limited);
     let fields = match max_forwards::limit(method, fields) {
         None => fields,
-        // Nobody here plays the mirror that TRACE asks for.
-        Some(0) => return Err(never(if method == "TRACE" { Kind::BadTarget } else { Kind::NoFurther })),
+        // The edge echoes no request, which is what TRACE asks for.
+        Some(0) if method == "TRACE" => return Err(never(Kind::BadTarget)),
+        Some(0) => return Ok(Prepared::Reply(LocalReply::MaxForwards)),
         Some(limit) => {
             left = (limit - 1).to_string();
             limited = max_forwards::limited(fields, &left);
@@ -63,13 +74,13 @@ pub fn prepare(
     let line = Line { method, target, received: version, host, upgrade, framing };
     write(&mut head, &line, fields, summary, client);
     let pause = view.config().timeouts.body_idle;
-    Ok(UpstreamRequest {
+    Ok(Prepared::Forward(UpstreamRequest {
         body: BodyWriter::new(head, framing, route.max_body, pause, record.began()),
         pool: Rc::clone(pool),
         upgrade: upgrade.is_some(),
         to_head: method == "HEAD",
         replayable: framing == Framing::None && is_idempotent(method),
-    })
+    }))
 }
 
 /// RFC 9110 section 9.2.2.

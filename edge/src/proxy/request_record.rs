@@ -12,7 +12,7 @@ use crate::{
         access_log,
         stats::{PoolStats, class},
     },
-    proxy::request::RequestHead,
+    proxy::{request::RequestHead, respond::LocalReply},
     upstream::Endpoint,
     worker::{PoolView, Worker, client_activity::ClientActivity},
 };
@@ -27,8 +27,8 @@ pub struct RequestRecord {
     pool: Option<Rc<PoolView>>,
     /// What the client was told, once it was.
     status: Option<u16>,
-    /// What went wrong, if anything did.
-    error: Option<Kind>,
+    /// The label of what went wrong, or of the edge's own reply.
+    error: Option<&'static str>,
     /// Bytes of the response body so far.
     sent: u64,
     /// Bytes of the request body so far.
@@ -129,7 +129,7 @@ impl RequestRecord {
 
     /// Something went wrong, at the edge or in the middle of a body.
     pub fn fail(&mut self, kind: Kind) {
-        self.error = Some(kind);
+        self.error = Some(kind.label());
         if let Some(counter) = self.worker.stats().errors.get(kind as usize) {
             counter.add(1);
         }
@@ -137,6 +137,17 @@ impl RequestRecord {
             && let Some(stats) = self.pool_stats()
         {
             stats.no_endpoint.add(1);
+        }
+    }
+
+    /// The edge answers the request itself.
+    pub fn reply(&mut self, reply: LocalReply) {
+        match reply {
+            LocalReply::Error(kind) => self.fail(kind),
+            LocalReply::MaxForwards => {
+                self.error = Some(reply.label());
+                self.worker.stats().max_forwards.add(1);
+            }
         }
     }
 

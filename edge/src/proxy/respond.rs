@@ -1,10 +1,10 @@
-//! The one table from what went wrong to what the client is told, when the edge answers by itself.
+//! Responses that the edge makes itself: the one table from an error to a status, a text and fields.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    error::Kind,
+    error::{Error, Kind},
     protocol::{
         h1::framing::Framing,
         headers::{
@@ -18,12 +18,94 @@ use crate::{
 /// How long a client is asked to wait after a 503, in seconds: about what a health check needs.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// The status for each kind of error (RFC 9110 section 15). No arm catches the rest: a new kind has to
-/// be placed here.
-#[must_use]
-pub const fn status(kind: Kind) -> StatusCode {
+/// A response without an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalReply {
+    /// The request failed.
+    Error(Kind),
+    /// The client asked the edge itself; see [`max_forwards`].
+    MaxForwards,
+}
+
+impl LocalReply {
+    /// The reply to a request that failed. Logs the cause, which the reply omits.
+    #[must_use]
+    pub fn to(error: &Error) -> Self {
+        tracing::debug!(kind = error.kind.label(), source = ?error.source, "request failed");
+        Self::Error(error.kind)
+    }
+
+    /// The name in metrics and logs.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Error(kind) => kind.label(),
+            Self::MaxForwards => "max_forwards",
+        }
+    }
+
+    /// The status.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Error(kind) => status(kind),
+            Self::MaxForwards => StatusCode::OK,
+        }
+    }
+
+    /// Returns the response for an HTTP/2 client.
+    ///
+    /// Its text names no address, no pool and no underlying error: those are in the log.
+    #[must_use]
+    pub fn response(self) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::from_static(self.text().as_bytes()));
+        *response.status_mut() = self.status();
+        response.headers_mut().extend(self.fields());
+        response
+    }
+
+    /// Writes the same response for an HTTP/1 client, without the body if the request is HEAD. Returns the length of
+    /// the body in bytes.
+    pub fn write(self, out: &mut Vec<u8>, to_head: bool, persistence: Persistence, date: &str) -> usize {
+        let (status, text) = (self.status(), self.text());
+        write_status(out, status.as_u16(), status.canonical_reason().unwrap_or_default());
+        for (name, value) in self.fields() {
+            write_field(out, name.as_str(), value.as_bytes());
+        }
+        write_field(out, "date", date.as_bytes());
+        write_end(out, Framing::Length(text.len() as u64), persistence);
+        if to_head {
+            return 0;
+        }
+        out.extend_from_slice(text.as_bytes());
+        text.len()
+    }
+
+    /// The fields, except those about the body and the connection.
+    fn fields(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let always = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        let unavailable = self.status() == StatusCode::SERVICE_UNAVAILABLE;
+        let retry_after = unavailable.then_some((header::RETRY_AFTER, RETRY_AFTER));
+        let server = self == Self::MaxForwards;
+        let server = server.then_some((header::SERVER, HeaderValue::from_static(max_forwards::SERVER)));
+        always.into_iter().chain(retry_after).chain(server)
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Error(kind) => text(kind),
+            Self::MaxForwards => max_forwards::ITSELF,
+        }
+    }
+}
+
+/// The status for each kind of error (RFC 9110 section 15). There is no catch-all arm, so a new kind must be added
+/// here.
+const fn status(kind: Kind) -> StatusCode {
     match kind {
-        Kind::NoFurther => StatusCode::OK,
         Kind::BadHost | Kind::BadRequest => StatusCode::BAD_REQUEST,
         Kind::BadTarget => StatusCode::NOT_IMPLEMENTED,
         Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -31,58 +113,17 @@ pub const fn status(kind: Kind) -> StatusCode {
         Kind::Loop => StatusCode::LOOP_DETECTED,
         Kind::NoRoute => StatusCode::NOT_FOUND,
         Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        // 408 even if nobody is left to read it: the access log says what happened.
+        // 408 even if the client is gone: the access log states what happened.
         Kind::BodyTimeout | Kind::ClientGone => StatusCode::REQUEST_TIMEOUT,
-        // Nobody answers at all, so coming back later may help: 503, as HAProxy and Envoy say, not 502.
+        // No server is reachable, so a later attempt may succeed: 503, as HAProxy and Envoy respond, not 502.
         Kind::NoEndpoint | Kind::PoolFull | Kind::Connect => StatusCode::SERVICE_UNAVAILABLE,
         Kind::UpstreamClosed | Kind::UpstreamInvalid => StatusCode::BAD_GATEWAY,
         Kind::ConnectTimeout | Kind::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
     }
 }
 
-/// The fields of the answer for an error, but for those about its body and its connection.
-fn fields(kind: Kind) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let retry_after = (status(kind) == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, RETRY_AFTER));
-    let always = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    let server = (kind == Kind::NoFurther).then_some((header::SERVER, HeaderValue::from_static(max_forwards::SERVER)));
-    always.into_iter().chain(retry_after).chain(server)
-}
-
-/// The whole answer for an error, to an HTTP/2 client. Says what happened in the edge's own words and
-/// nothing of addresses, names of pools or underlying errors: those are in the log.
-#[must_use]
-pub fn response(kind: Kind) -> Response<Bytes> {
-    let status = status(kind);
-    let mut response = Response::new(Bytes::from_static(text(kind).as_bytes()));
-    *response.status_mut() = status;
-    response.headers_mut().extend(fields(kind));
-    response
-}
-
-/// The same for an HTTP/1 client, written out; an answer to HEAD has no body. Returns the length of the
-/// body.
-pub fn write(out: &mut Vec<u8>, kind: Kind, to_head: bool, persistence: Persistence, date: &str) -> usize {
-    let status = status(kind);
-    let text = text(kind);
-    write_status(out, status.as_u16(), status.canonical_reason().unwrap_or_default());
-    for (name, value) in fields(kind) {
-        write_field(out, name.as_str(), value.as_bytes());
-    }
-    write_field(out, "date", date.as_bytes());
-    write_end(out, Framing::Length(text.len() as u64), persistence);
-    if to_head {
-        return 0;
-    }
-    out.extend_from_slice(text.as_bytes());
-    text.len()
-}
-
 const fn text(kind: Kind) -> &'static str {
     match kind {
-        Kind::NoFurther => max_forwards::ITSELF,
         Kind::BadHost => "400: the Host header is missing, repeated or wrong\n",
         Kind::BadTarget => "501: this kind of request target is not served here\n",
         Kind::BadRequest => "400: not a valid HTTP request\n",
@@ -109,35 +150,39 @@ mod tests {
     use crate::error::Side;
 
     #[test]
-    fn the_status_says_whose_fault_it_is() {
+    fn the_status_shows_the_side_at_fault() {
+        assert_eq!(LocalReply::MaxForwards.status(), StatusCode::OK);
         for kind in Kind::ALL {
-            let status = status(kind);
+            let status = LocalReply::Error(kind).status();
             match kind.side() {
                 Side::Downstream => assert!(status.is_client_error() || kind == Kind::BadTarget, "{kind:?}"),
-                Side::Edge if kind == Kind::NoFurther => assert_eq!(status, StatusCode::OK),
                 Side::Edge | Side::Upstream => assert!(status.is_server_error(), "{kind:?}"),
             }
         }
     }
 
+    fn replies() -> impl Iterator<Item = LocalReply> {
+        Kind::ALL.into_iter().map(LocalReply::Error).chain([LocalReply::MaxForwards])
+    }
+
     #[test]
-    fn the_text_begins_with_the_status_and_only_503_says_when_to_come_back() {
-        for kind in Kind::ALL {
-            let response = response(kind);
-            assert!(text(kind).starts_with(response.status().as_str()), "{kind:?}");
+    fn the_text_begins_with_the_status_and_only_503_has_retry_after() {
+        for reply in replies() {
+            let response = reply.response();
+            assert!(reply.text().starts_with(response.status().as_str()), "{reply:?}");
             let retry_after = response.headers().contains_key(header::RETRY_AFTER);
-            assert_eq!(retry_after, response.status() == StatusCode::SERVICE_UNAVAILABLE, "{kind:?}");
+            assert_eq!(retry_after, response.status() == StatusCode::SERVICE_UNAVAILABLE, "{reply:?}");
         }
     }
 
     #[test]
-    fn both_protocols_are_told_the_same() {
-        for kind in Kind::ALL {
+    fn both_protocols_get_the_same_response() {
+        for reply in replies() {
             let mut out = Vec::new();
-            let sent = write(&mut out, kind, false, Persistence::Close, "today");
+            let sent = reply.write(&mut out, false, Persistence::Close, "today");
             let text = String::from_utf8(out).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            let response = response(kind);
+            let response = reply.response();
             assert_eq!((body.as_bytes(), body.len()), (&response.body()[..], sent));
             assert!(head.starts_with(&format!("HTTP/1.1 {} ", response.status().as_str())), "{head}");
             for (name, value) in response.headers() {
@@ -148,9 +193,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_head_tells_the_length_only() {
+    fn the_response_to_head_has_the_length_and_no_body() {
         let mut out = Vec::new();
-        assert_eq!(write(&mut out, Kind::NoRoute, true, Persistence::Stays, "today"), 0);
+        assert_eq!(LocalReply::Error(Kind::NoRoute).write(&mut out, true, Persistence::Stays, "today"), 0);
         assert!(out.ends_with(b"\r\ncontent-length: 39\r\n\r\n"), "{}", String::from_utf8_lossy(&out));
     }
 }

@@ -64,7 +64,7 @@ impl Format {
         }
         out.push_str(r#","attempts":"#);
         number(out, record.attempts.into());
-        field(out, r#","error":"#, record.error.map(|error| error.label().as_bytes()));
+        field(out, r#","error":"#, record.error.map(str::as_bytes));
         field(out, r#","user_agent":"#, text.user_agent());
         out.push_str("}\n");
     }

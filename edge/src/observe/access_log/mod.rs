@@ -36,7 +36,6 @@ pub use self::text::Text;
 use super::access_log::writer::{Command, Writer};
 use crate::{
     config,
-    error::Kind,
     observe::stats::{Counter, PerWorker, WorkerStats},
 };
 
@@ -81,7 +80,7 @@ pub struct Record {
     /// How often the request was sent to an endpoint.
     pub attempts: u8,
     /// Why the edge answered by itself, or cut the answer short.
-    pub error: Option<Kind>,
+    pub error: Option<&'static str>,
 }
 
 impl Record {

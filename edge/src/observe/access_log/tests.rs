@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
+use crate::error::Kind;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -96,7 +97,7 @@ fn a_line_has_all_that_is_known() {
 fn a_line_has_the_same_keys_when_nothing_is_known() {
     let empty =
         Record { text: Text::new(Vec::new(), "GET", "/", None), pool: None, endpoint: None, attempts: 0, ..record() };
-    let full = Record { error: Some(Kind::Connect), ..record() };
+    let full = Record { error: Some(Kind::Connect.label()), ..record() };
     let keys = |record| parse(&line_of(record)).as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&empty), keys(&full));
     assert_eq!(parse(&line_of(&empty))["endpoint"], Value::Null);

@@ -36,7 +36,7 @@ impl<'a> HeaderSummary<'a> {
             match Name::of(field.name.as_bytes()) {
                 Name::Connection => summary.connection.take(field.value),
                 Name::ContentLength => {
-                    summary.lengths.content_length(field.value).map_err(|_| Kind::UpstreamInvalid)?
+                    summary.lengths.content_length(field.value).map_err(|_| Kind::UpstreamInvalid)?;
                 }
                 Name::TransferEncoding => summary.lengths.transfer_encoding(field.value),
                 Name::Trailer => summary.trailer = summary.trailer.or(Some(field.value)),
