@@ -113,7 +113,7 @@ async fn a_refused_recipient_does_not_affect_the_others() {
         files.sender(&text(server.port(), &to("[\"refused@example.com\", \"a@example.com\", \"b@example.com\"]")));
     let failure = fails(&sender, &[]).await;
     assert_eq!(failure.retry, Retry::Partial);
-    assert!(failure.error.contains("1 of 3 did not get it") && failure.error.contains("550"), "{failure:?}");
+    assert!(failure.error.contains("1 of 3 recipients failed") && failure.error.contains("550"), "{failure:?}");
     let mut got: Vec<_> = server.taken(2).await.into_iter().flat_map(|mail| mail.to).collect();
     got.sort();
     assert_eq!(got, ["a@example.com", "b@example.com"]);

@@ -20,7 +20,7 @@ use super::{
 use crate::cluster_state::ClusterState;
 
 /// The longest pause after a failure.
-const AGAIN: Duration = Duration::from_secs(10);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 /// Sends heartbeats forever.
 pub(super) async fn run(
@@ -41,16 +41,16 @@ pub(super) async fn run(
             Ok(()) => {
                 metrics.heartbeat(Outcome::sent);
                 if std::mem::take(&mut is_failing) {
-                    info!("the heartbeat is heard again");
+                    info!("heartbeats are accepted again");
                 }
             }
             Err(error) => {
                 metrics.heartbeat(Outcome::failed);
                 if !std::mem::replace(&mut is_failing, true) {
-                    warn!(error, "the heartbeat is not heard");
+                    warn!(error, "a heartbeat failed");
                 }
-                if AGAIN < heartbeat.interval {
-                    ticks.reset_after(AGAIN);
+                if MAX_RETRY_PAUSE < heartbeat.interval {
+                    ticks.reset_after(MAX_RETRY_PAUSE);
                 }
             }
         }

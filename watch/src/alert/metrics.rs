@@ -44,10 +44,10 @@ impl Metrics {
     /// Registers all metrics with `registry`.
     pub fn register(&self, registry: &mut Registry) {
         let notifications = self.notifications.clone();
-        registry.register("alert_notifications", "Messages by channel, and what came of each attempt", notifications);
+        registry.register("alert_notifications", "Attempts to send a message, by channel and outcome", notifications);
         registry.register("alerts", "Alerts by state, as this instance sees them", self.alerts.clone());
-        registry.register("alert_heartbeats", "Heartbeats, and what came of each", self.heartbeats.clone());
-        registry.register("alert_ledger_uses", "Uses of the ledger, and what came of each", self.log.clone());
+        registry.register("alert_heartbeats", "Heartbeats by outcome", self.heartbeats.clone());
+        registry.register("alert_ledger_uses", "Uses of the notification log by outcome", self.log.clone());
     }
 
     pub(super) fn notification(&self, channel: &str, outcome: Outcome) {

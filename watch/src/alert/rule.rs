@@ -6,7 +6,7 @@ use crate::cluster_state::Severity;
 
 /// What can be wrong, in the order of the reference and of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "`meaning` says it, and the reference with it")]
+#[expect(missing_docs, reason = "`description` documents them, for the reference as well")]
 pub enum Rule {
     QuorumLost,
     NodeDown,
@@ -81,21 +81,21 @@ impl Rule {
     pub fn description(self) -> &'static str {
         match self {
             Self::QuorumLost => "Too few managers are reachable: nothing in the swarm can be changed",
-            Self::NodeDown => "The swarm does not hear a node any more",
-            Self::ManagerUnreachable => "The other managers do not reach a manager",
-            Self::QuorumAtRisk => "One more manager lost, and quorum is lost",
-            Self::RedisMaster => "No Redis is master, or no sentinel says which",
-            Self::RedisReplica => "The master has no replica, so that it takes no writes",
-            Self::EdgePool => "A pool of an edge is empty or in panic",
+            Self::NodeDown => "The swarm no longer hears from a node",
+            Self::ManagerUnreachable => "The other managers cannot reach a manager",
+            Self::QuorumAtRisk => "Losing one more manager would lose the quorum",
+            Self::RedisMaster => "No Redis is master, or no sentinel answers",
+            Self::RedisReplica => "The master has no replica, so it accepts no writes",
+            Self::EdgePool => "A pool of an edge has no usable endpoint or is in panic",
             Self::EdgeDown => "An edge does not answer",
-            Self::ServiceBelow => "Fewer tasks of a service run than should",
+            Self::ServiceBelow => "A service runs fewer tasks than desired",
             Self::UpdateFailed => "An update of a service was paused or rolled back",
-            Self::CrashLoop => "A task ends again and again",
+            Self::CrashLoop => "Tasks keep ending in the same slot",
             Self::Disk => "A node's disk is almost full",
-            Self::Certificate => "A certificate ends soon",
-            Self::SelfSigned => "An edge shows a certificate that it made itself",
-            Self::PictureStale => "The engine gives this instance no newer picture",
-            Self::ChannelFailing => "Messages cannot be sent through a channel; told through the others",
+            Self::Certificate => "A certificate expires soon",
+            Self::SelfSigned => "An edge presents a self-signed certificate",
+            Self::PictureStale => "The engine reports no newer cluster state to this instance",
+            Self::ChannelFailing => "Messages cannot be sent through a channel; announced through the others",
         }
     }
 
@@ -106,7 +106,7 @@ impl Rule {
             Self::NodeDown => "critical; warning if it is drained",
             Self::EdgeDown => "warning; critical if none answers",
             Self::ServiceBelow => "warning; critical if none runs",
-            Self::UpdateFailed => "critical while it is paused; warning",
+            Self::UpdateFailed => "critical while paused; otherwise warning",
             Self::Disk | Self::Certificate => "warning; critical below a second limit",
             Self::ManagerUnreachable | Self::QuorumAtRisk | Self::CrashLoop | Self::PictureStale => "warning",
             Self::SelfSigned => "info",

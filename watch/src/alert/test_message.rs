@@ -30,7 +30,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.outcomes.is_empty() {
-            return f.write_str("no channel is configured: alerts are on the page alone\n");
+            return f.write_str("no channel is configured: alerts are shown on the page only\n");
         }
         for (channel, outcome) in &self.outcomes {
             match outcome {

@@ -219,9 +219,9 @@ fn an_alert_that_comes_back_briefly_keeps_its_unsent_end() {
     assert!(matches!(over, Some(Phase::Resolved { .. })), "{over:?}");
     run.show(&down, &[], 1);
     assert_eq!(run.phase(DOWN), Some(Phase::Pending));
-    let gone = |run: &mut Run, owed: bool| {
+    let gone = |run: &mut Run, keep: bool| {
         run.now += SECOND;
-        run.states.observe(Observation::default(), &run.rules, &[], run.now, |_| owed);
+        run.states.observe(Observation::default(), &run.rules, &[], run.now, |_| keep);
     };
     gone(&mut run, true);
     assert_eq!((run.phase(DOWN), run.states.alerts()[DOWN].since), (over, since));

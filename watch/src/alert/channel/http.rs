@@ -13,7 +13,7 @@ use super::{
 use crate::alert::{settings::Secret, text::clean};
 
 /// How many bytes of a response are read to find its reason.
-const READ: usize = 4096;
+const MAX_READ: usize = 4096;
 
 /// Sends requests, and hides secrets when they fail.
 #[derive(Clone, Debug)]
@@ -83,13 +83,13 @@ async fn answered(host: &str, response: Response, secrets: &[&str]) -> Result<()
 /// Reads the beginning of a response's body.
 async fn start(mut response: Response) -> String {
     let mut bytes = Vec::new();
-    while bytes.len() < READ {
+    while bytes.len() < MAX_READ {
         match response.chunk().await {
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
             Ok(None) | Err(_) => break,
         }
     }
-    bytes.truncate(READ);
+    bytes.truncate(MAX_READ);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

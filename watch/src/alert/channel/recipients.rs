@@ -48,7 +48,7 @@ where
     match left.first() {
         None => Ok(()),
         Some(error) => {
-            let error = format!("{} of {} did not get it: {}", left.len(), recipients.len(), error.error);
+            let error = format!("{} of {} recipients failed: {}", left.len(), recipients.len(), error.error);
             Err(SendError { error, hint: RetryHint::Partial })
         }
     }

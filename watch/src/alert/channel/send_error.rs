@@ -30,7 +30,7 @@ impl SendError {
 
     /// Creates the error of a missing response, which may still come.
     pub(super) fn timed_out() -> Self {
-        Self::transient("not done in time")
+        Self::transient("timed out")
     }
 
     /// Creates an error that will not pass.

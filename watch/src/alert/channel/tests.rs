@@ -24,7 +24,7 @@ async fn send(fail: &[(&str, usize, RetryHint)]) -> (Result<(), SendError>, Vec<
     let sent = to_each(&["a", "b", "c"], end, |to| {
         let before = tries.lock().unwrap().iter().filter(|other| *other == to).count();
         tries.lock().unwrap().push((*to).to_owned());
-        let failing = fail.iter().find(|(who, times, _)| who == to && before < *times);
+        let failing = fail.iter().find(|(name, times, _)| name == to && before < *times);
         let result = match failing {
             Some((_, _, hint)) => Err(SendError { error: format!("{to} failed"), hint: *hint }),
             None => Ok(()),
@@ -41,7 +41,7 @@ async fn only_recipients_that_failed_are_retried() {
     let again = RetryHint::Again(None);
     assert_eq!(send(&[("b", 1, again)]).await, (Ok(()), ["a", "b", "c", "b"].map(Into::into).into()));
     let (sent, tries) = send(&[("b", 9, again)]).await;
-    assert_eq!(sent, Err(SendError { error: "1 of 3 did not get it: b failed".into(), hint: RetryHint::Partial }));
+    assert_eq!(sent, Err(SendError { error: "1 of 3 recipients failed: b failed".into(), hint: RetryHint::Partial }));
     assert_eq!(tries, ["a", "b", "c", "b"]);
     let (sent, tries) = send(&[("b", 9, RetryHint::Permanent), ("c", 1, again)]).await;
     assert_eq!(sent.unwrap_err().hint, RetryHint::Partial);
@@ -80,7 +80,7 @@ async fn an_unreachable_recipient_does_not_hide_that_the_others_have_the_message
         });
         let error = sent.await.unwrap_err();
         assert_eq!(error.hint, RetryHint::Partial);
-        assert_eq!(error.error, "1 of 3 did not get it: not done in time");
+        assert_eq!(error.error, "1 of 3 recipients failed: timed out");
         assert_eq!(tries.into_inner().unwrap(), ["a", "hangs", "c", "hangs"]);
         assert!(begun.elapsed() <= timeout + Duration::from_millis(1), "{:?}", begun.elapsed());
     }

@@ -40,7 +40,7 @@ pub enum LogError {
     #[error("no answer within {UPDATE_TIMEOUT:?}")]
     TimedOut,
     /// Other instances kept writing.
-    #[error("others were faster, again and again")]
+    #[error("other instances kept writing")]
     Contended,
     /// The store failed.
     #[error("{0}")]

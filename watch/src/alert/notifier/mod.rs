@@ -114,7 +114,7 @@ impl Notifier {
             let Some(error) = state.error(now) else { continue };
             let what = format!("{name}@{}", if self.node.is_empty() { &self.instance } else { &self.node });
             let severity = self.config.rules.of(Rule::ChannelFailing).severity.unwrap_or(Severity::Critical);
-            let summary = format!("messages cannot be sent by {name}: {error}");
+            let summary = format!("messages cannot be sent through {name}: {error}");
             let mut condition = Condition::new(Rule::ChannelFailing, &what, severity, summary);
             condition.not_through = Some(name.clone());
             condition.subject.node = Some(self.node.clone()).filter(|node| !node.is_empty());
@@ -227,10 +227,10 @@ impl Notifier {
             state.add_to(&mut sync, now);
         }
         // Only ends that are still to be announced can be delayed by what this instance sees.
-        let is_told =
+        let is_announced =
             |fingerprint: &String| self.receivers.values().any(|receiver| receiver.needs_notification(fingerprint));
         let seen = self.states.alerts().iter().filter(|(fingerprint, alert)| {
-            alert.seen && matches!(alert.phase, Phase::Firing { .. }) && is_told(fingerprint)
+            alert.seen && matches!(alert.phase, Phase::Firing { .. }) && is_announced(fingerprint)
         });
         sync.seen = seen.map(|(fingerprint, _)| fingerprint.clone()).collect();
         sync

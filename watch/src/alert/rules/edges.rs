@@ -43,7 +43,7 @@ pub(super) fn conditions(cluster: &ClusterState, rules: &Rules, now: Millis, fou
             all_known = false;
             continue;
         }
-        found.conditions.extend(edge.pools.iter().filter_map(|pool| trouble(&name, id, pool)).map(about));
+        found.conditions.extend(edge.pools.iter().filter_map(|pool| pool_condition(&name, id, pool)).map(about));
         for certificate in &edge.certificates {
             let earliest = certificates.entry(what(certificate)).or_insert(certificate);
             if certificate.not_after < earliest.not_after {
@@ -52,7 +52,7 @@ pub(super) fn conditions(cluster: &ClusterState, rules: &Rules, now: Millis, fou
         }
     }
     for (what, certificate) in certificates {
-        found.conditions.extend(ending(&what, certificate, rules, now));
+        found.conditions.extend(certificate_condition(&what, certificate, rules, now));
     }
     if !all_known {
         found.unknown(Rule::Certificate, "");
@@ -67,16 +67,13 @@ fn name(cluster: &ClusterState, address: &str, edge: &Edge) -> String {
     }
 }
 
-fn trouble(edge: &str, id: &str, pool: &Pool) -> Option<Condition> {
+fn pool_condition(edge: &str, id: &str, pool: &Pool) -> Option<Condition> {
     let all = pool.endpoints.len();
     let (severity, what) = if pool.usable == 0 {
-        (Severity::Critical, format!("has nobody to send requests to ({all} endpoints known)"))
+        (Severity::Critical, format!("has no usable endpoint ({all} known)"))
     } else if pool.panic {
         let usable = pool.endpoints.iter().filter(|endpoint| endpoint.usable).count();
-        (
-            Severity::Critical,
-            format!("is in panic: too few of {all} endpoints are healthy, so that all are used ({usable})"),
-        )
+        (Severity::Critical, format!("is in panic: too few of {all} endpoints are healthy, so all are used ({usable})"))
     } else {
         return None;
     };
@@ -89,10 +86,10 @@ fn what(certificate: &Certificate) -> String {
     certificate.names.join(",")
 }
 
-fn ending(what: &str, certificate: &Certificate, rules: &Rules, now: Millis) -> Option<Condition> {
+fn certificate_condition(what: &str, certificate: &Certificate, rules: &Rules, now: Millis) -> Option<Condition> {
     if certificate.self_signed {
         // A self-signed certificate is created at each start, so its end does not matter.
-        let summary = format!("clients are shown a certificate for {what} that the edge made itself for lack of one");
+        let summary = format!("the edge presents a self-signed certificate for {what}, since none is configured");
         return Some(Condition::new(Rule::SelfSigned, what, Severity::Info, summary));
     }
     let left = certificate.not_after? - now;
@@ -103,8 +100,8 @@ fn ending(what: &str, certificate: &Certificate, rules: &Rules, now: Millis) -> 
     let severity = if left < millis(rules.certificate.critical) { Severity::Critical } else { Severity::Warning };
     let end = crate::alert::time::date(certificate.not_after?);
     let summary = match left {
-        ..0 => format!("the certificate for {what} ended on {end}: clients refuse it"),
-        _ => format!("the certificate for {what} ends on {end}"),
+        ..0 => format!("the certificate for {what} expired on {end}: clients refuse it"),
+        _ => format!("the certificate for {what} expires on {end}"),
     };
     Some(Condition::new(Rule::Certificate, what, severity, summary))
 }

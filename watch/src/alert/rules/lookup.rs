@@ -16,7 +16,7 @@ pub fn is_stale(cluster: &ClusterState, now: Millis) -> bool {
 }
 
 /// Whether the swarm has lost a node. After a change of leaders the new leader knows the state of no node for a
-/// while. It will never hear of a manager that the others do not reach either.
+/// while. It will never hear of a manager that the others cannot reach either.
 pub(super) fn is_lost(node: &Node) -> bool {
     match node.state {
         NodeState::Down | NodeState::Disconnected => true,

@@ -25,7 +25,7 @@ pub(super) fn conditions(cluster: &ClusterState, rules: &Rules, found: &mut Obse
             found.conditions.push(about(down(cluster, id, node)));
         }
         if node.role == NodeRole::Manager && node.reachable == Some(false) {
-            let summary = format!("{}: the other managers do not reach it{}", named(id, node), left(cluster));
+            let summary = format!("{}: the other managers cannot reach it{}", named(id, node), left(cluster));
             let mut condition = Condition::new(Rule::ManagerUnreachable, id, Severity::Warning, summary);
             // Inhibits the alert while the node is down, but does not resolve it.
             condition.causes = vec![fingerprint(Rule::NodeDown, id)];
@@ -58,7 +58,7 @@ fn left(cluster: &ClusterState) -> String {
     let quorum = cluster.quorum;
     let mut text = format!("; {} of {} managers are left", quorum.reachable, quorum.managers);
     if is_at_risk(cluster) {
-        text.push_str(", one more lost and nothing can be changed");
+        text.push_str(", one more loss would lose the quorum");
     }
     text
 }
@@ -76,7 +76,7 @@ fn at_risk(cluster: &ClusterState, found: &mut Observation) {
     }
     let quorum = cluster.quorum;
     let summary = format!(
-        "{} of {} managers are reachable: one more lost and nothing can be changed",
+        "{} of {} managers are reachable: one more loss would lose the quorum",
         quorum.reachable, quorum.managers
     );
     let mut condition = Condition::new(Rule::QuorumAtRisk, "swarm", Severity::Warning, summary);
@@ -122,7 +122,7 @@ pub(super) fn stale(cluster: &ClusterState, found: &mut Observation) {
     let name = self::source(cluster);
     let since = source.at.map_or_else(|| "the start".to_owned(), time::moment);
     let why = source.error.as_deref().unwrap_or("it does not answer");
-    let summary = format!("no picture of the swarm from the engine of {name} since {since}: {why}");
+    let summary = format!("the engine of {name} has reported no cluster state since {since}: {why}");
     let what = if source.node.is_empty() { &source.instance } else { &source.node };
     let mut condition = Condition::new(Rule::PictureStale, what, Severity::Warning, summary);
     condition.causes = vec![fingerprint(Rule::QuorumLost, "swarm")];

@@ -20,14 +20,15 @@ pub(super) fn conditions(cluster: &ClusterState, found: &mut Observation) {
         found.unknown(Rule::RedisReplica, "");
     } else if redis.sentinels > 0 && !has_replica(redis) {
         let master = redis.master.as_deref().unwrap_or("the master");
-        let summary = format!("no replica follows {master}: it takes no writes, and the count is in one place only");
+        let summary =
+            format!("no replica follows {master}: it accepts no writes, and only one copy of the count remains");
         found.conditions.push(Condition::new(Rule::RedisReplica, "count", Severity::Critical, summary));
     }
 }
 
 fn no_master(redis: &Redis) -> Option<String> {
     if redis.sentinels > 0 && redis.sentinels_up == 0 {
-        return Some(format!("none of {} sentinels answers: nobody says which Redis is master", redis.sentinels));
+        return Some(format!("none of {} sentinels answers: the master is unknown", redis.sentinels));
     }
     let why = || redis.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
     let Some(master) = &redis.master else { return Some(format!("no Redis is master{}", why())) };

@@ -19,12 +19,12 @@ pub const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 const LONGEST: Millis = 24 * 60 * 60_000;
 
 /// The most ends that are remembered of each slot.
-const MOST: usize = 100;
+const MAX_ENDS: usize = 100;
 
 /// The tasks that ended, by slot, with the time of their end; the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restarts {
-    places: BTreeMap<String, BTreeSet<(Millis, String)>>,
+    slots: BTreeMap<String, BTreeSet<(Millis, String)>>,
 }
 
 impl Restarts {
@@ -35,15 +35,15 @@ impl Restarts {
             if now - at > LONGEST {
                 continue;
             }
-            let place = self.places.entry(place(task)).or_default();
+            let slot = self.slots.entry(slot(task)).or_default();
             // The engine may report the time of the end more exactly later.
-            place.retain(|(_, other)| other != id);
-            place.insert((at, id.clone()));
-            while place.len() > MOST {
-                place.pop_first();
+            slot.retain(|(_, other)| other != id);
+            slot.insert((at, id.clone()));
+            while slot.len() > MAX_ENDS {
+                slot.pop_first();
             }
         }
-        self.places.retain(|_, ended| {
+        self.slots.retain(|_, ended| {
             ended.retain(|(at, _)| now - *at <= LONGEST);
             !ended.is_empty()
         });
@@ -53,9 +53,9 @@ impl Restarts {
     pub(super) fn loops(&self, limit: CrashLoop, now: Millis) -> impl Iterator<Item = (&str, Vec<&(Millis, String)>)> {
         let window = i64::try_from(limit.window.as_millis()).unwrap_or(LONGEST);
         let enough = usize::try_from(limit.restarts).unwrap_or(usize::MAX);
-        self.places.iter().filter_map(move |(place, ended)| {
-            let lately: Vec<_> = ended.iter().filter(|(at, _)| now - *at <= window).collect();
-            (lately.len() >= enough).then_some((place.as_str(), lately))
+        self.slots.iter().filter_map(move |(slot, ended)| {
+            let recent: Vec<_> = ended.iter().filter(|(at, _)| now - *at <= window).collect();
+            (recent.len() >= enough).then_some((slot.as_str(), recent))
         })
     }
 }
@@ -72,7 +72,7 @@ fn ended(cluster: &ClusterState, task: &Task) -> Option<Millis> {
 }
 
 /// Returns the service and its slot, or its node.
-fn place(task: &Task) -> String {
+fn slot(task: &Task) -> String {
     match (task.slot, &task.node) {
         (Some(slot), _) if slot > 0 => format!("{}.{slot}", task.service),
         (_, Some(node)) => format!("{}.{node}", task.service),

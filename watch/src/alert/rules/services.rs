@@ -67,7 +67,7 @@ fn failed(id: &str, service: &Service, update: &Update, rules: &Rules, now: Mill
     let (severity, what) = match update.state {
         UpdateState::Paused => (Severity::Critical, "the update failed and is paused"),
         UpdateState::RollbackPaused => {
-            (Severity::Critical, "the update failed, and so did the way back, which is paused")
+            (Severity::Critical, "the update failed, and so did its roll-back, which is paused")
         }
         UpdateState::RollbackStarted => (Severity::Warning, "the update failed and is being rolled back"),
         UpdateState::RollbackCompleted if update.completed_at.is_none_or(|at| now - at < recent) => {
@@ -86,7 +86,7 @@ fn failed(id: &str, service: &Service, update: &Update, rules: &Rules, now: Mill
 }
 
 fn crash_loops(cluster: &ClusterState, restarts: &Restarts, rules: &Rules, now: Millis, found: &mut Observation) {
-    for (place, ended) in restarts.loops(rules.crash_loop, now) {
+    for (slot, ended) in restarts.loops(rules.crash_loop, now) {
         // The newest task best shows what is wrong.
         let newest = ended.last().and_then(|(_, id)| Some((id, cluster.tasks.get(id)?)));
         let Some((id, task)) = newest else { continue };
@@ -98,7 +98,7 @@ fn crash_loops(cluster: &ClusterState, restarts: &Restarts, rules: &Rules, now: 
             summary.push_str(": ");
             summary.push_str(why);
         }
-        let mut condition = Condition::new(Rule::CrashLoop, place, Severity::Warning, summary);
+        let mut condition = Condition::new(Rule::CrashLoop, slot, Severity::Warning, summary);
         condition.subject = Subject {
             node_name: task.node.as_ref().and_then(|node| cluster.nodes.get(node)).map(|node| node.hostname.clone()),
             node: task.node.clone(),

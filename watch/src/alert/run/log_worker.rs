@@ -39,8 +39,8 @@ pub(super) async fn run(
                 Event::Claimed(group, results)
             }
             LogRequest::Sync(sync) => {
-                let entry = exchange(&log, &sync, is_late).await;
-                Event::Synced(sync, entry)
+                let entries = exchange(&log, &sync, is_late).await;
+                Event::Synced(sync, entries)
             }
         };
         let error = match &event {
@@ -53,7 +53,7 @@ pub(super) async fn run(
                 metrics.log(Outcome::sent);
                 failed = None;
                 if std::mem::take(&mut is_away) {
-                    info!("the log of alerts answers again");
+                    info!("the notification log is available again");
                 }
             }
             Some(error) => {
@@ -62,7 +62,7 @@ pub(super) async fn run(
                     failed = Some(Instant::now());
                 }
                 if !std::mem::replace(&mut is_away, true) {
-                    warn!(error, "the log of alerts cannot be used: instances may announce the same twice");
+                    warn!(error, "the notification log is unavailable: instances may send duplicates");
                 }
             }
         }
@@ -80,7 +80,7 @@ async fn claim(
     is_late: bool,
 ) -> Result<Vec<ClaimResult>, String> {
     if is_late {
-        return Err("it did not answer a moment ago".to_owned());
+        return Err("it did not answer the previous request".to_owned());
     }
     let claimed = log.update(|log, now| group.claim(instance, log, lifetime, now)).await;
     claimed.map_err(|error| error.to_string())
@@ -88,7 +88,7 @@ async fn claim(
 
 async fn exchange(log: &SharedLog, sync: &LogSync, is_late: bool) -> Result<Vec<(String, String, LogEntry)>, String> {
     if is_late {
-        return Err("it did not answer a moment ago".to_owned());
+        return Err("it did not answer the previous request".to_owned());
     }
     log.update(|log, now| sync.apply(log, now)).await.map_err(|error| error.to_string())
 }

@@ -93,7 +93,7 @@ impl Running {
         let (done, ended) = oneshot::channel();
         drop(self.control.send(Control::Stop(done)));
         if tokio::time::timeout(bound, ended).await.is_err() {
-            warn!("messages were under way that are cut off; another instance sends them again");
+            warn!("messages that were being sent are cut off; another instance sends them again");
         }
         self.task.abort();
     }

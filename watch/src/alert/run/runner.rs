@@ -30,10 +30,10 @@ use crate::{
 const TICK: Duration = Duration::from_millis(250);
 
 /// How often a cluster state that does not change is evaluated again, since time passes.
-const LOOK: Duration = Duration::from_secs(1);
+const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How much longer than the longest send a claim lasts.
-const SLACK: Duration = Duration::from_secs(10);
+const CLAIM_MARGIN: Duration = Duration::from_secs(10);
 
 /// What one instance needs to evaluate alerts and send notifications.
 pub(super) struct Runner {
@@ -52,7 +52,7 @@ pub(super) struct Runner {
     sending: usize,
     is_syncing: bool,
     synced: Option<Instant>,
-    looked: Option<Instant>,
+    observed: Option<Instant>,
     /// The tasks end with the runner.
     tasks: JoinSet<()>,
     heartbeat: Option<tokio::task::AbortHandle>,
@@ -91,7 +91,7 @@ impl Runner {
             sending: 0,
             is_syncing: false,
             synced: None,
-            looked: None,
+            observed: None,
             tasks,
             heartbeat: None,
         };
@@ -102,7 +102,7 @@ impl Runner {
     /// Applies settings to everything but the notifier.
     fn follow(&mut self, settings: Settings, http: Http) {
         let longest = settings.channels.iter().map(|channel| channel.timeout).max().unwrap_or_default();
-        self.lifetime = millis(longest + SLACK);
+        self.lifetime = millis(longest + CLAIM_MARGIN);
         if let Some(before) = self.heartbeat.take() {
             before.abort();
         }
@@ -140,8 +140,8 @@ impl Runner {
     fn tick(&mut self) {
         let now = (self.clock)();
         let is_new = self.states.has_changed().unwrap_or(false);
-        if is_new || self.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
-            self.looked = Some(Instant::now());
+        if is_new || self.observed.is_none_or(|observed| observed.elapsed() >= OBSERVE_INTERVAL) {
+            self.observed = Some(Instant::now());
             let cluster = self.states.borrow_and_update().clone();
             self.notifier.observe(&cluster, now);
             self.show();
@@ -200,9 +200,9 @@ impl Runner {
                     self.sync(now);
                 }
             }
-            Event::Synced(sync, entry) => {
+            Event::Synced(sync, entries) => {
                 self.is_syncing = false;
-                self.notifier.synced(&sync, entry.map_err(drop), now);
+                self.notifier.synced(&sync, entries.map_err(drop), now);
             }
         }
     }
@@ -229,11 +229,11 @@ impl Runner {
         let (channel, rule, alerts) = (&notification.receiver, notification.rule, notification.items.len());
         let what = match outcome {
             Ok(()) => {
-                info!(channel, rule, alerts, kind = ?notification.kind, id = notification.id, "a message was sent");
+                info!(channel, rule, alerts, kind = ?notification.kind, id = notification.id, "message sent");
                 Outcome::sent
             }
             Err(Failure { error, retry }) => {
-                warn!(channel, rule, alerts, error, ?retry, "a message was not sent");
+                warn!(channel, rule, alerts, error, ?retry, "message not sent");
                 if *retry == Retry::Partial { Outcome::partly } else { Outcome::failed }
             }
         };

@@ -215,11 +215,12 @@ async fn a_refused_message_is_sent_again_and_the_failure_announced_through_anoth
     let cluster = Cluster::start(&settings, &log());
     cluster.show(true, 30).await;
     assert_eq!(receiver.received(), [""; 0]);
-    let said = other.received();
-    assert_eq!(said[0], "firing node_down");
-    assert!(said[1..].iter().all(|word| word == "firing channel_failing") && said.len() > 1, "{said:?}");
+    let messages = other.received();
+    assert_eq!(messages[0], "firing node_down");
+    assert!(messages[1..].iter().all(|message| message == "firing channel_failing"), "{messages:?}");
+    assert!(messages.len() > 1, "{messages:?}");
     let summary = other.messages.lock().unwrap()[1]["summary"].to_string();
-    assert!(summary.contains("messages cannot be sent by first") && summary.contains("503"), "{summary}");
+    assert!(summary.contains("messages cannot be sent through first") && summary.contains("503"), "{summary}");
     *receiver.status.lock().unwrap() = 200;
     cluster.show(true, 60).await;
     assert_eq!(receiver.received(), ["firing node_down"]);

@@ -202,36 +202,36 @@ url = "http://user:password@example.com/"
     watch.toml:5:1: alerts.groupwait: there is no such key; did you mean "group_wait"?
     watch.toml:6:10: alerts.repeat: "1s" is out of range: write a duration from "10s" to "365days"
     watch.toml:7:8: alerts.link: is not an address: write it with scheme and host, such as "https://hooks.example.com/T0/x"
-    watch.toml:8:11: alerts.ca_file: holds no certificates: it has to be a PEM file
+    watch.toml:8:11: alerts.ca_file: contains no certificates: write the path of a PEM file
     watch.toml:9:7: rule.node_dwon: there is no such rule; did you mean "node_down"?
-    watch.toml:10:7: rule.something: there is no such rule; there are: quorum_lost, node_down, manager_unreachable, quorum_at_risk, redis_master, redis_replica, edge_pool, edge_down, service_below, update_failed, crash_loop, disk, certificate, self_signed, picture_stale, channel_failing
+    watch.toml:10:7: rule.something: there is no such rule; the rules are: quorum_lost, node_down, manager_unreachable, quorum_at_risk, redis_master, redis_replica, edge_pool, edge_down, service_below, update_failed, crash_loop, disk, certificate, self_signed, picture_stale, channel_failing
     watch.toml:12:11: rule.disk.warning: 5 is not a share: write a number from 0.0 (none) to 1.0 (all)
     watch.toml:13:1: rule.disk.restarts: there is no such key; this section has: enabled, severity, for, resolve_after, warning, critical
-    watch.toml:16:12: rule.certificate.critical: is above warning, so that nothing would be a warning: write at most that
-    watch.toml:17:1: silence: says nothing about what is silenced: add rule, node, service or task; rule = "*" is all
-    watch.toml:18:9: silence.until: 2026-12-24 is not a moment: write date, time and zone, such as 2026-12-24T18:00:00+01:00
+    watch.toml:16:12: rule.certificate.critical: is above warning, so nothing would be a warning: write at most the same value
+    watch.toml:17:1: silence: does not say what it silences: add rule, node, service or task; rule = "*" silences everything
+    watch.toml:18:9: silence.until: 2026-12-24 is not a point in time: write date, time and zone, such as 2026-12-24T18:00:00+01:00
     watch.toml:19:1: silence.until: is missing: add until = 2026-12-24T18:00:00+01:00
     watch.toml:20:8: silence.rule: no rule is named "nod_down"; did you mean "node_down"?
     watch.toml:21:1: mail.to: is missing: add to = "ops@example.com"
-    watch.toml:22:8: mail.host: "smtp.example.com:25" is not a host: write only its name, such as "smtp.example.com"; the port is a key of its own
-    watch.toml:23:7: mail.tls: "ssl" is not a protection: write "starttls", "tls" or "none"
+    watch.toml:22:8: mail.host: "smtp.example.com:25" is not a host: write only its name, such as "smtp.example.com"; the port is a separate key
+    watch.toml:23:7: mail.tls: "ssl" is not a TLS mode: write "starttls", "tls" or "none"
     watch.toml:24:8: mail.user: needs a password: add password_file = "/run/secrets/smtp"
     watch.toml:25:8: mail.from: "watch" is not a mail address: write "ops@example.com" or "Watch <watch@example.com>"
-    watch.toml:27:11: sms.account: "AC 1" is not an account: write letters and digits alone, such as "AC0123456789abcdef"
+    watch.toml:27:11: sms.account: "AC 1" is not an account: write only letters and digits, such as "AC0123456789abcdef"
     watch.toml:28:14: sms.token_file: nowhere: there is no such file
-    watch.toml:29:8: sms.from: "my very long name" cannot send: write a number like "+33612345678", or a name of at most 11 letters and digits
+    watch.toml:29:8: sms.from: "my very long name" is not a sender: write a number like "+33612345678", or a name of at most 11 letters and digits
     watch.toml:30:7: sms.to: "0612345678" is not a number: write it like "+33612345678"
     watch.toml:30:21: sms.to: expected number, found integer: write it like "+33612345678"
     watch.toml:32:10: webhook.format: "teams" is not a format: write "json", "slack", "ntfy" or "alertmanager"
     watch.toml:33:7: webhook.url: is not an address: write it with scheme and host, such as "https://hooks.example.com/T0/x"
-    watch.toml:34:12: webhook.url_file: is there beside url: take one of them out
-    watch.toml:37:12: webhook.url_file: what is in it is not an address: write it with scheme and host, such as "https://hooks.example.com/T0/x"
-    watch.toml:38:18: webhook.header_files.Host: "Host" cannot be set: it follows from the request
+    watch.toml:34:12: webhook.url_file: is given beside url: remove one of them
+    watch.toml:37:12: webhook.url_file: its content is not an address: write it with scheme and host, such as "https://hooks.example.com/T0/x"
+    watch.toml:38:18: webhook.header_files.Host: "Host" cannot be set: the request determines it
     watch.toml:38:45: webhook.header_files.X-A: empty: is empty
-    watch.toml:38:62: webhook.header_files.X-B: lines: holds more than one line of text
+    watch.toml:38:62: webhook.header_files.X-B: lines: contains more than one line
     watch.toml:39:1: webhook.url: is missing: add url = "https://ntfy.sh/topic", or url_file
     watch.toml:42:12: heartbeat.interval: "10ms" is out of range: write a duration from "1s" to "365days"
-    watch.toml:43:7: heartbeat.url: holds a login, which would be sent in the clear: give it as an Authorization header
+    watch.toml:43:7: heartbeat.url: contains a login, which would be sent in the clear: use an Authorization header instead
     "#);
 }
 
@@ -247,7 +247,7 @@ fn a_password_needs_a_user_and_tls() {
             "[mail]\nhost = \"a\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"\npassword_file = \"password\"\n{more}"
         ))
     };
-    insta::assert_snapshot!(mail(""), @r#"watch.toml:5:17: mail.password_file: needs somebody whose password it is: add user = "watch""#);
+    insta::assert_snapshot!(mail(""), @r#"watch.toml:5:17: mail.password_file: has no user: add user = "watch""#);
     insta::assert_snapshot!(mail("user = \"x\"\ntls = \"none\""), @r#"watch.toml:7:7: mail.tls: "none" would send the password in the clear: write "starttls" or "tls""#);
 }
 
@@ -266,7 +266,7 @@ fn a_setting_without_effect_or_a_readable_secret_is_a_warning() {
     let warnings = parse(&folder, text).unwrap().warnings;
     let warnings = warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(warnings.replace(&format!("{}/", folder.path().display()), ""), @"
-    watch.toml:3:9: silence.until: is over: the silence has no effect any more
+    watch.toml:3:9: silence.until: is in the past: the silence has no effect
     watch.toml:6:12: webhook.url_file: hook: every user of this machine can read it: chmod o-r
     ");
 }

@@ -23,7 +23,7 @@ pub(super) fn severity(text: &str) -> Parsed<Severity> {
 
 /// Parses a point in time with its offset from UTC.
 pub(super) fn moment(at: &Datetime) -> Parsed<Millis> {
-    let wrong = || format!("{at} is not a moment: write date, time and zone, such as 2026-12-24T18:00:00+01:00");
+    let wrong = || format!("{at} is not a point in time: write date, time and zone, such as 2026-12-24T18:00:00+01:00");
     let (Some(date), Some(time), Some(offset)) = (at.date, at.time, at.offset) else { return Err(wrong()) };
     let minutes = match offset {
         Offset::Z => 0,
@@ -46,7 +46,9 @@ pub(super) fn url(text: &str) -> Parsed<Uri> {
     let has_host = uri.host().is_some_and(|host| !host.is_empty());
     let has_login = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
     if has_login {
-        return Err("holds a login, which would be sent in the clear: give it as an Authorization header".to_owned());
+        return Err(
+            "contains a login, which would be sent in the clear: use an Authorization header instead".to_owned()
+        );
     }
     if is_http && has_host { Ok(uri) } else { Err(wrong()) }
 }
@@ -77,7 +79,7 @@ pub(super) fn sender(text: &str) -> Parsed<String> {
         return Ok(text.to_owned());
     }
     Err(format!(
-        "{text:?} cannot send: write a number like \"+33612345678\", or a name of at most 11 letters and digits"
+        "{text:?} is not a sender: write a number like \"+33612345678\", or a name of at most 11 letters and digits"
     ))
 }
 
@@ -97,7 +99,7 @@ pub(super) fn account(text: &str) -> Parsed<String> {
     if (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Ok(text.to_owned());
     }
-    Err(format!("{text:?} is not an account: write letters and digits alone, such as \"AC0123456789abcdef\""))
+    Err(format!("{text:?} is not an account: write only letters and digits, such as \"AC0123456789abcdef\""))
 }
 
 /// Parses a host without a port.
@@ -109,7 +111,7 @@ pub(super) fn host(text: &str) -> Parsed<String> {
         return Ok(text.to_owned());
     }
     Err(format!(
-        "{text:?} is not a host: write only its name, such as \"smtp.example.com\"; the port is a key of its own"
+        "{text:?} is not a host: write only its name, such as \"smtp.example.com\"; the port is a separate key"
     ))
 }
 
@@ -118,7 +120,7 @@ pub(super) fn header(text: &str) -> Parsed<HeaderName> {
     let name = text.parse::<HeaderName>().map_err(|_| format!("{text:?} is not the name of a header field"))?;
     let ours =
         [http::header::HOST, http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING, http::header::CONNECTION];
-    if ours.contains(&name) { Err(format!("{text:?} cannot be set: it follows from the request")) } else { Ok(name) }
+    if ours.contains(&name) { Err(format!("{text:?} cannot be set: the request determines it")) } else { Ok(name) }
 }
 
 /// Parses the name of a rule, which may contain stars.
@@ -134,6 +136,6 @@ pub(super) fn other_rule(text: &str) -> String {
     let names = Rule::ALL.map(Rule::name);
     match settings::nearest(text, names) {
         Some(meant) => format!("did you mean {meant:?}?"),
-        None => format!("there are: {}", names.join(", ")),
+        None => format!("the rules are: {}", names.join(", ")),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     context::Context,
     plain::{severity, when},
-    wording::{clean, headline, shorten, summary, word},
+    wording::{clean, headline, label, shorten, summary},
 };
 use crate::{
     alert::{
@@ -77,7 +77,7 @@ pub fn slack(context: &Context, notification: &Notification, now: Millis) -> Val
     let mut attachment = json!({
         "color": color,
         "fallback": headline,
-        "title": format!("{} \u{b7} {} \u{b7} {}", context.cluster, word(notification), notification.rule),
+        "title": format!("{} \u{b7} {} \u{b7} {}", context.cluster, label(notification), notification.rule),
         "text": lines.join("\n"),
         "mrkdwn_in": ["text"],
         "ts": now / 1000,
@@ -112,7 +112,7 @@ pub fn ntfy(context: &Context, notification: &Notification, url: &Uri, now: Mill
         notification.items.iter().map(|item| format!("{}\n({})", summary(item), when(item, now))).collect();
     let mut message = json!({
         "topic": topic,
-        "title": format!("{}: {} {}", context.cluster, word(notification), notification.rule),
+        "title": format!("{}: {} {}", context.cluster, label(notification), notification.rule),
         // ntfy turns longer ones into attachments.
         "message": shorten(&lines.join("\n"), 1000),
         "priority": priority,

@@ -2,7 +2,7 @@
 
 use super::{
     context::Context,
-    wording::{clean, headline, summary, word},
+    wording::{clean, headline, label, summary},
 };
 use crate::{
     alert::{
@@ -23,12 +23,12 @@ pub fn subject(prefix: &str, notification: &Notification) -> String {
 pub fn body(context: &Context, notification: &Notification, now: Millis) -> String {
     let mut text = String::new();
     for item in &notification.items {
-        text.push_str(&format!("{}: {}\n", word_of(notification, item), summary(item)));
+        text.push_str(&format!("{}: {}\n", label_of(notification, item), summary(item)));
         text.push_str(&format!("    {}\n", when(item, now)));
     }
     text.push('\n');
     if notification.kind == Kind::Late {
-        text.push_str("This could not be sent while it was so.\n\n");
+        text.push_str("This alert could not be sent while it was firing.\n\n");
     }
     if let Some(link) = &context.link {
         text.push_str(&format!("{link}\n\n"));
@@ -37,8 +37,8 @@ pub fn body(context: &Context, notification: &Notification, now: Millis) -> Stri
     text
 }
 
-fn word_of(notification: &Notification, item: &Item) -> &'static str {
-    word(&Notification { items: vec![Item { severity: item.severity, ..item.clone() }], ..notification.clone() })
+fn label_of(notification: &Notification, item: &Item) -> &'static str {
+    label(&Notification { items: vec![Item { severity: item.severity, ..item.clone() }], ..notification.clone() })
 }
 
 /// Describes since when an alert fires, or how long it did.

@@ -3,24 +3,24 @@
 use super::{
     context::Context,
     gsm,
-    wording::{summary, word},
+    wording::{label, summary},
 };
 use crate::alert::notifier::Notification;
 
 /// The length of one message.
-const MOST: usize = 160;
+const MAX_LENGTH: usize = 160;
 
 /// The most letters of the swarm's name, so that there is room for the rest.
-const NAME: usize = 20;
+const MAX_NAME: usize = 20;
 
 /// Returns the text of an SMS.
 #[must_use]
 pub fn sms(context: &Context, notification: &Notification) -> String {
-    let cluster: String = gsm::spell(&context.cluster).chars().take(NAME).collect();
+    let cluster: String = gsm::spell(&context.cluster).chars().take(MAX_NAME).collect();
     let summaries: Vec<_> = notification.items.iter().map(|item| gsm::spell(&summary(item))).collect();
     let begin = match summaries.len() {
-        0 | 1 => format!("{cluster} {}: ", word(notification)),
-        many => format!("{cluster} {} ({many}): ", word(notification)),
+        0 | 1 => format!("{cluster} {}: ", label(notification)),
+        many => format!("{cluster} {} ({many}): ", label(notification)),
     };
     cut(&format!("{begin}{}", summaries.join("; ")))
 }
@@ -28,10 +28,10 @@ pub fn sms(context: &Context, notification: &Notification) -> String {
 /// Shortens `text` to one message.
 fn cut(text: &str) -> String {
     let count = |text: &str| text.chars().map(|letter| gsm::length(letter).unwrap_or(1)).sum::<usize>();
-    if count(text) <= MOST {
+    if count(text) <= MAX_LENGTH {
         return text.to_owned();
     }
-    let mut left = MOST - "...".len();
+    let mut left = MAX_LENGTH - "...".len();
     let fits = |letter: &char| {
         let length = gsm::length(*letter).unwrap_or(1);
         let fits = length <= left;

@@ -42,15 +42,15 @@ fn notification(kind: Kind, mut items: Vec<Item>) -> Notification {
     }
 }
 
-const DOWN: &str = "serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and \
-                    nothing can be changed";
+const DOWN: &str = "serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more loss would lose the \
+                    quorum";
 
 #[test]
 fn mail_has_the_summary_the_time_and_a_link() {
     let one = notification(Kind::Firing, vec![item(DOWN)]);
-    insta::assert_snapshot!(subject("[stackdemo] ", &one), @"[stackdemo] CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and nothing can be changed");
+    insta::assert_snapshot!(subject("[stackdemo] ", &one), @"[stackdemo] CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more loss would lose the quorum");
     insta::assert_snapshot!(body(&context(), &one, NOW), @"
-    CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and nothing can be changed
+    CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more loss would lose the quorum
         since 2026-11-27 13:24:43 UTC, 20 s ago
 
     http://10.10.25.165:8080/
@@ -73,7 +73,7 @@ fn mail_has_the_summary_the_time_and_a_link() {
     ");
     let over = notification(Kind::Resolved, vec![item(DOWN)]);
     insta::assert_snapshot!(body(&context(), &over, NOW), @"
-    RESOLVED: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and nothing can be changed
+    RESOLVED: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more loss would lose the quorum
         from 2026-11-27 13:24:43 UTC to 2026-11-27 13:24:58 UTC, 15 s
 
     http://10.10.25.165:8080/
@@ -86,7 +86,7 @@ fn mail_has_the_summary_the_time_and_a_link() {
     RESOLVED: serveur18 is down
         from 2026-11-27 13:24:43 UTC to 2026-11-27 13:24:58 UTC, 15 s
 
-    This could not be sent while it was so.
+    This alert could not be sent while it was firing.
 
     http://10.10.25.165:8080/
 
@@ -104,7 +104,7 @@ fn messages_of_engines_cannot_break_a_line() {
 
 #[test]
 fn an_sms_is_short_and_in_the_gsm_alphabet() {
-    insta::assert_snapshot!(sms(&context(), &notification(Kind::Firing, vec![item(DOWN)])), @"stackdemo CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more lost and nothing can be changed");
+    insta::assert_snapshot!(sms(&context(), &notification(Kind::Firing, vec![item(DOWN)])), @"stackdemo CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more loss would lose the quorum");
     insta::assert_snapshot!(sms(&context(), &notification(Kind::Resolved, vec![item("a"), item("b")])), @"stackdemo RESOLVED (2): a; b");
     let odd = notification(Kind::Firing, vec![item("d\u{ee}ner \u{2013} caf\u{e9} \u{201c}x\u{201d} \u{1f600} {y}")]);
     insta::assert_snapshot!(sms(&context(), &odd), @r#"stackdemo CRITICAL: diner - café "x" ? {y}"#);

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Returns the first word of a message.
-pub(super) fn word(notification: &Notification) -> &'static str {
+pub(super) fn label(notification: &Notification) -> &'static str {
     match (notification.kind, notification.severity()) {
         (Kind::Resolved | Kind::Late, _) => "RESOLVED",
         (Kind::Firing, Severity::Critical) => "CRITICAL",
@@ -19,8 +19,8 @@ pub(super) fn word(notification: &Notification) -> &'static str {
 pub(super) fn headline(notification: &Notification) -> String {
     let first = notification.items.iter().max_by_key(|item| item.severity).map(summary).unwrap_or_default();
     match notification.items.len() {
-        0 | 1 => format!("{}: {first}", word(notification)),
-        many => format!("{} ({many}): {first}, and more", word(notification)),
+        0 | 1 => format!("{}: {first}", label(notification)),
+        many => format!("{} ({many}): {first}, and more", label(notification)),
     }
 }
 

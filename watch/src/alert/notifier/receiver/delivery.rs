@@ -21,7 +21,7 @@ const RESOLVED_RETENTION: Millis = 60 * 60_000;
 /// Two log deliveries whose times differ by less are the same one, read through different clocks.
 const CLOCK_TOLERANCE: Millis = 10_000;
 
-/// What a receiver knows of one alert. An delivery in its default state says nothing and is removed.
+/// What a receiver knows about one alert. An empty one is removed.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Delivery {
     /// The last notification, as far as this instance knows.
@@ -32,7 +32,7 @@ pub(super) struct Delivery {
     pub(super) not_before: Option<Millis>,
     /// A notification of the beginning failed. If the alert ends before one succeeds, the end is still worth sending.
     pub(super) has_failed: bool,
-    /// What the log does not yet know of this instance's claim.
+    /// How this instance's claim in the log has to change.
     pub(super) claim: Claim,
 }
 
@@ -52,10 +52,10 @@ pub(super) struct Pending {
     pub(super) since: Millis,
 }
 
-/// What to tell the log of a claim.
+/// How a claim in the log has to change.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Claim {
-    /// Nothing.
+    /// Not at all.
     #[default]
     UpToDate,
     /// The alert is being sent without a claim, which must be made as soon as the log is available.
@@ -154,7 +154,7 @@ impl Delivery {
         }
     }
 
-    /// Takes over what the log says was sent, unless this instance knows something newer.
+    /// Takes over an entry of the log, unless this instance knows something newer.
     pub(super) fn learn(&mut self, entry: LogEntry) {
         let is_known = self.last.as_ref().is_some_and(|Last { entry: known, .. }| {
             let is_same = known.thread == entry.thread && known.status == entry.status;

@@ -23,7 +23,7 @@ use crate::{
     cluster_state::{Millis, Severity},
 };
 
-/// The pause before an alert is looked at again that the log says is done but still seems pending.
+/// The pause before an alert is tried again that was already sent according to the log, but still seems pending.
 const RECHECK: Millis = 5000;
 
 /// The longest pause while another instance holds the claim, and the pause while the log is unavailable.
@@ -222,7 +222,7 @@ impl ReceiverState {
         }
     }
 
-    /// The state of one alert. `update_pending` removes deliveries that say nothing.
+    /// The state of one alert. `update_pending` removes empty ones.
     fn delivery(&mut self, fingerprint: &str) -> &mut Delivery {
         self.deliveries.entry(fingerprint.to_owned()).or_default()
     }

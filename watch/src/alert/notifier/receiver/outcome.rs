@@ -55,7 +55,7 @@ impl ReceiverState {
             self.last_sent.insert(rule, now);
         }
         match outcome {
-            // A notification that was only logged says nothing about the receiver.
+            // A notification that was only logged does not test the receiver.
             Ok(()) if notification.silent => {}
             Ok(()) => self.failing = None,
             Err(failure) => self.failing = Some(Failing::after(self.failing.as_ref(), failure, now)),
@@ -98,7 +98,7 @@ impl ReceiverState {
         }
     }
 
-    /// Takes over what the log says was sent.
+    /// Takes over an entry of the log.
     pub(in crate::alert::notifier) fn learn(&mut self, fingerprint: &str, entry: LogEntry) {
         self.delivery(fingerprint).learn(entry);
     }

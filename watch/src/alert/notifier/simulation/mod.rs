@@ -50,7 +50,7 @@ struct Pending {
 }
 
 impl Pending {
-    fn is_of_ledger(&self) -> bool {
+    fn uses_log(&self) -> bool {
         !matches!(self.step, Step::Send(_))
     }
 }
@@ -130,7 +130,7 @@ impl Simulation {
     }
 
     fn step(&mut self, now: Millis) {
-        if self.plan.ledger_lost.iter().any(|at| (*at..at + STEP).contains(&now)) {
+        if self.plan.log_lost.iter().any(|at| (*at..at + STEP).contains(&now)) {
             self.log = NotificationLog::default();
         }
         for (index, name) in INSTANCES.iter().enumerate() {
@@ -169,11 +169,11 @@ impl Simulation {
 
     fn begin(&mut self, index: usize, now: Millis, step: Step) {
         let mut pending = Pending { at: now, index, life: self.instances[index].life, step, fails: false };
-        if pending.is_of_ledger() {
+        if pending.uses_log() {
             // An instance uses the log for one request after the other.
-            let last = self.steps.iter().filter(|other| other.index == index && other.is_of_ledger());
+            let last = self.steps.iter().filter(|other| other.index == index && other.uses_log());
             let from = last.map(|other| other.at).max().unwrap_or(now).max(now);
-            pending.fails = within(&self.plan.ledger_down, from);
+            pending.fails = within(&self.plan.log_down, from);
             pending.at = from + if pending.fails { 1500 } else { self.rng.i64(10..300) };
         } else {
             pending.at = now + self.rng.i64(50..2000);
@@ -185,11 +185,11 @@ impl Simulation {
         let Pending { index, step, fails, .. } = pending;
         // The log has its own clock.
         let there = now + 7_000_000;
-        let fails = fails || within(&self.plan.ledger_down, now);
-        let is_lost = self.world == World::Cruel && now < ACTIVE && self.rng.u8(0..20) == 0;
+        let fails = fails || within(&self.plan.log_down, now);
+        let is_lost = self.world == World::Hostile && now < ACTIVE && self.rng.u8(0..20) == 0;
         if fails && !matches!(step, Step::Send(_)) {
             // What waits behind a failure has waited for long enough.
-            for other in self.steps.iter_mut().filter(|other| other.index == index && other.is_of_ledger()) {
+            for other in self.steps.iter_mut().filter(|other| other.index == index && other.uses_log()) {
                 (other.at, other.fails) = (now, true);
             }
         }
@@ -225,27 +225,27 @@ impl Simulation {
                     Ok(())
                 };
                 // The instance dies after sending and before logging.
-                if self.world == World::Cruel && now < ACTIVE && self.rng.u8(0..20) == 0 {
+                if self.world == World::Hostile && now < ACTIVE && self.rng.u8(0..20) == 0 {
                     self.plan.dead[index].push((now, now + 3000));
                 }
                 self.instances[index].notifier.sent(&notification, outcome, now);
             }
             Step::Sync(sync) => {
-                let entry = if fails {
+                let entries = if fails {
                     Err(())
                 } else {
-                    let entry = sync.apply(&mut self.log, there);
+                    let entries = sync.apply(&mut self.log, there);
                     self.log.prune(there);
-                    if is_lost { Err(()) } else { Ok(entry) }
+                    if is_lost { Err(()) } else { Ok(entries) }
                 };
                 let instance = &mut self.instances[index];
                 instance.is_syncing = false;
-                if entry.is_ok() {
+                if entries.is_ok() {
                     let own =
                         |message: &&mut Message| message.sender == (index, instance.life) && message.at <= sync.at;
                     self.messages.iter_mut().filter(own).for_each(|message| message.is_recorded = true);
                 }
-                instance.notifier.synced(&sync, entry, now);
+                instance.notifier.synced(&sync, entries, now);
             }
         }
     }
@@ -258,23 +258,23 @@ impl Simulation {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        for (node, spans) in &self.plan.troubles {
+        for (node, spans) in &self.plan.outages {
             for receiver in RECEIVERS {
                 let about = self.about(receiver, node);
-                let words: Vec<_> = about.iter().map(|message| (message.at, message.kind)).collect();
+                let messages: Vec<_> = about.iter().map(|message| (message.at, message.kind)).collect();
                 prop_assert!(
                     about.first().is_none_or(|first| first.kind != Kind::Resolved),
-                    "an end without a beginning: {node} {receiver} {words:?}"
+                    "an end without a beginning: {node} {receiver} {messages:?}"
                 );
                 prop_assert!(
                     about.last().is_none_or(|last| last.status == Status::Resolved || !last.is_recorded),
-                    "never resolved: {node} {receiver} {words:?}"
+                    "never resolved: {node} {receiver} {messages:?}"
                 );
-                if self.world != World::Cruel {
+                if self.world != World::Hostile {
                     let alternate = about.windows(2).all(|pair| pair[0].status != pair[1].status);
-                    prop_assert!(alternate, "twice: {node} {receiver} {words:?} {spans:?}");
+                    prop_assert!(alternate, "twice: {node} {receiver} {messages:?} {spans:?}");
                 }
-                self.check_told(node, receiver, spans, &about)?;
+                self.check_announced(node, receiver, spans, &about)?;
             }
         }
         for instance in &self.instances {
@@ -285,15 +285,21 @@ impl Simulation {
     }
 
     /// Checks that every lasting alert was announced, and in time if nothing failed.
-    fn check_told(&self, node: &str, receiver: &str, spans: &[Span], about: &[&Message]) -> Result<(), TestCaseError> {
+    fn check_announced(
+        &self,
+        node: &str,
+        receiver: &str,
+        spans: &[Span],
+        about: &[&Message],
+    ) -> Result<(), TestCaseError> {
         for &(from, until) in spans {
             let (longer, within) = match self.world {
                 // `for`, grouping, observation, lag, a claim and a message, and one message before it.
-                World::Kind => (8000, 3000 + 2000 + 1500 + 1500 + 2 * (600 + 2000)),
+                World::Healthy => (8000, 3000 + 2000 + 1500 + 1500 + 2 * (600 + 2000)),
                 // And the time until the log is known to be unavailable.
                 World::Failover => (8000, 3000 + 2000 + 1500 + 1500 + 2 * (3600 + 2000)),
                 // And all outages one after the other, and the claim of an instance that died.
-                World::Cruel => (100_000, 300_000),
+                World::Hostile => (100_000, 300_000),
             };
             if until - from < longer {
                 continue;
@@ -302,12 +308,12 @@ impl Simulation {
             // whose message no instance knows of leaves the alert announced, too.
             let last = about.iter().rfind(|message| message.at <= from);
             let known = last.is_some_and(|last| last.status == Status::Firing || !last.is_recorded);
-            let entry = about.iter().any(|message| {
+            let announced = about.iter().any(|message| {
                 (from..from + within).contains(&message.at)
                     && (message.status == Status::Firing || message.kind == Kind::Late)
             });
-            let words: Vec<_> = about.iter().map(|message| (message.at, message.kind)).collect();
-            prop_assert!(known || entry, "not entry: {node} {receiver} {from}..{until} {words:?}");
+            let messages: Vec<_> = about.iter().map(|message| (message.at, message.kind)).collect();
+            prop_assert!(known || announced, "not announced: {node} {receiver} {from}..{until} {messages:?}");
         }
         Ok(())
     }
@@ -318,7 +324,7 @@ proptest! {
 
     #[test]
     fn everything_is_announced_once_while_nothing_fails(seed: u64) {
-        Simulation::run(World::Kind, seed).check()?;
+        Simulation::run(World::Healthy, seed).check()?;
     }
 
     #[test]
@@ -328,6 +334,6 @@ proptest! {
 
     #[test]
     fn everything_is_announced_whatever_fails(seed: u64) {
-        Simulation::run(World::Cruel, seed).check()?;
+        Simulation::run(World::Hostile, seed).check()?;
     }
 }

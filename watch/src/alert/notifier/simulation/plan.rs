@@ -6,12 +6,12 @@ use super::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum World {
     /// Nothing; leaders change.
-    Kind,
+    Healthy,
     /// The log is unavailable for a few seconds, again and again.
     Failover,
     /// Instances die and restart with no state, also between a message and its entry in the log. The log is
     /// unavailable, loses responses and data. Channels fail.
-    Cruel,
+    Hostile,
 }
 
 /// From, until.
@@ -24,12 +24,12 @@ pub(super) fn within(spans: &[Span], now: Millis) -> bool {
 #[derive(Debug)]
 pub(super) struct Plan {
     /// When nodes are down, by node.
-    pub(super) troubles: BTreeMap<String, Vec<Span>>,
+    pub(super) outages: BTreeMap<String, Vec<Span>>,
     /// The leaders, each with the time since when it leads.
     pub(super) leaders: Vec<(Millis, usize)>,
     pub(super) dead: [Vec<Span>; 3],
-    pub(super) ledger_down: Vec<Span>,
-    pub(super) ledger_lost: Vec<Millis>,
+    pub(super) log_down: Vec<Span>,
+    pub(super) log_lost: Vec<Millis>,
     pub(super) channel_down: [Vec<Span>; 2],
     pub(super) lag: [Millis; 3],
 }
@@ -44,20 +44,20 @@ impl Plan {
             let count = rng.usize(0..=most);
             (0..count).map(|_| span(rng, longest)).collect::<Vec<_>>()
         };
-        let mut trouble = |name: &str| {
+        let mut outage = |name: &str| {
             let mut all = spans(rng, 3, 150_000);
             all.push(span(rng, 150_000));
             (name.to_owned(), all)
         };
-        let troubles = [trouble("w1"), trouble("w2"), trouble("w3")].into();
+        let outages = [outage("w1"), outage("w2"), outage("w3")].into();
         let mut leaders = vec![(0, rng.usize(0..3))];
         // A new leader that cannot use the log would repeat what the old one sent.
         let changes = if world == World::Failover { 0 } else { rng.usize(0..4) };
         leaders.extend((0..changes).map(|_| (rng.i64(0..ACTIVE), rng.usize(0..3))));
         leaders.sort_unstable();
-        let cruel = usize::from(world == World::Cruel);
-        let ledger_down = match world {
-            World::Kind => Vec::new(),
+        let hostile = usize::from(world == World::Hostile);
+        let log_down = match world {
+            World::Healthy => Vec::new(),
             // Shorter than the others wait, and far enough apart that they can wait in between.
             World::Failover => {
                 let span = |number: Millis| {
@@ -66,23 +66,23 @@ impl Plan {
                 };
                 (0..10).map(span).collect()
             }
-            World::Cruel => spans(rng, 4, 60_000),
+            World::Hostile => spans(rng, 4, 60_000),
         };
         let mut deaths = || {
             // Not all at once, so that an instance remains.
             let third = rng.i64(0..3) * ACTIVE / 3;
             let from = third + rng.i64(0..ACTIVE / 6);
-            let dies = cruel == 1 && rng.bool();
+            let dies = hostile == 1 && rng.bool();
             dies.then(|| (from, from + rng.i64(500..ACTIVE / 6))).into_iter().collect()
         };
         let dead = [deaths(), deaths(), deaths()];
         Self {
-            troubles,
+            outages,
             leaders,
             dead,
-            ledger_down,
-            ledger_lost: spans(rng, cruel, 2000).into_iter().map(|(at, _)| at).collect(),
-            channel_down: [spans(rng, 2 * cruel, 60_000), spans(rng, 2 * cruel, 60_000)],
+            log_down,
+            log_lost: spans(rng, hostile, 2000).into_iter().map(|(at, _)| at).collect(),
+            channel_down: [spans(rng, 2 * hostile, 60_000), spans(rng, 2 * hostile, 60_000)],
             lag: [0; 3].map(|_| rng.i64(0..1500)),
         }
     }
@@ -112,7 +112,7 @@ impl Plan {
                 at: Some(now),
                 ..Source::default()
             },
-            nodes: INSTANCES.iter().enumerate().map(manager).chain(self.troubles.iter().map(worker)).collect(),
+            nodes: INSTANCES.iter().enumerate().map(manager).chain(self.outages.iter().map(worker)).collect(),
             ..ClusterState::default()
         }
     }

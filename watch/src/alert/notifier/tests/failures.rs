@@ -15,7 +15,7 @@ fn a_failing_channel_is_announced_through_the_others_and_so_is_its_recovery() {
     harness.show(&[("a", false)], 20);
     assert_eq!(harness.take_sent(), ["sms Firing node_down 1", "sms Firing channel_failing 1"]);
     let shown = harness.notifier.alerts();
-    assert_eq!(shown["channel_failing/mail@m"].summary, "messages cannot be sent by mail: no route");
+    assert_eq!(shown["channel_failing/mail@m"].summary, "messages cannot be sent through mail: no route");
     harness.outcome.clear();
     harness.show(&[("a", false)], 60);
     assert_eq!(harness.take_sent(), ["mail Firing node_down 1", "sms Resolved channel_failing 1"]);
@@ -60,9 +60,9 @@ fn a_partly_sent_message_is_not_sent_again() {
     harness.show(&[("a", false)], 10);
     harness.outcome.clear();
     harness.show(&[("a", false)], 60);
-    let said = harness.take_sent();
-    assert!(said.iter().all(|word| !word.starts_with("sms Firing node_down")), "{said:?}");
-    assert!(said.contains(&"mail Firing channel_failing 1".to_owned()), "{said:?}");
+    let sent = harness.take_sent();
+    assert!(sent.iter().all(|message| !message.starts_with("sms Firing node_down")), "{sent:?}");
+    assert!(sent.contains(&"mail Firing channel_failing 1".to_owned()), "{sent:?}");
     harness.show(&[], 20);
     assert!(harness.take_sent().contains(&"sms Resolved node_down 1".to_owned()));
 }

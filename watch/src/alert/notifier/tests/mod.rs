@@ -74,15 +74,15 @@ impl Harness {
                 }
             }
             let sync = self.notifier.log_sync(self.now);
-            let told = sync.apply(&mut self.log, self.now);
-            self.notifier.synced(&sync, Ok(told), self.now);
+            let entries = sync.apply(&mut self.log, self.now);
+            self.notifier.synced(&sync, Ok(entries), self.now);
         }
     }
 
     /// Returns what was sent since the last call, as `CHANNEL KIND RULE COUNT`.
     fn take_sent(&mut self) -> Vec<String> {
-        let said = self.sent.drain(..).filter(|notification| !notification.silent);
-        said.map(|notification| {
+        let sent = self.sent.drain(..).filter(|notification| !notification.silent);
+        sent.map(|notification| {
             format!(
                 "{} {:?} {} {}",
                 notification.receiver,
@@ -189,7 +189,7 @@ fn an_alert_that_ends_within_the_group_wait_is_not_sent() {
 fn without_a_log_nothing_stays_unlogged() {
     let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
     let mut notifier = Notifier::new("i", Arc::new(harness.config.clone())).without_log();
-    let mut said = 0;
+    let mut sent = 0;
     for second in 0..2 * 3600 {
         harness.now += SECOND;
         let source = Source { node: "m".into(), leader: true, at: Some(harness.now), ..Source::default() };
@@ -203,12 +203,12 @@ fn without_a_log_nothing_stays_unlogged() {
         for group in notifier.next(harness.now) {
             if let Some(notification) = notifier.claimed(&group, Err(()), harness.now) {
                 notifier.sent(&notification, Ok(()), harness.now);
-                said += 1;
+                sent += 1;
             }
         }
         assert!(!notifier.is_ahead());
     }
-    assert_eq!(said, 240);
+    assert_eq!(sent, 240);
     // Ends are remembered for an hour.
     assert!(notifier.receivers["mail"].remembers() <= 61, "{}", notifier.receivers["mail"].remembers());
 }

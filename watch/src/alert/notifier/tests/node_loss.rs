@@ -103,16 +103,16 @@ fn story(gone: usize, leader: bool, second: i64, back: i64, now: Millis) -> Clus
 fn the_loss_of_a_node_and_everything_on_it_is_one_message_and_its_return_another() {
     for leader in [false, true] {
         let mut harness = Harness::new(vec![receiver("mail", Severity::Warning)]);
-        let mut told = Vec::new();
+        let mut sent = Vec::new();
         const BACK: i64 = 400;
         for second in -10..BACK + 600 {
             harness.now += SECOND;
             harness.look(&story(1, leader, second, BACK, harness.now));
-            told.extend(harness.take_sent().into_iter().map(|word| (second, word)));
+            sent.extend(harness.take_sent().into_iter().map(|message| (second, message)));
         }
-        let words: Vec<_> = told.iter().map(|(_, word)| word.as_str()).collect();
-        assert_eq!(words, ["mail Firing node_down 1", "mail Resolved node_down 1"], "{told:?}");
-        assert!(told[0].0 <= 28, "{told:?}");
-        assert!((BACK..BACK + 20).contains(&told[1].0), "{told:?}");
+        let messages: Vec<_> = sent.iter().map(|(_, message)| message.as_str()).collect();
+        assert_eq!(messages, ["mail Firing node_down 1", "mail Resolved node_down 1"], "{sent:?}");
+        assert!(sent[0].0 <= 28, "{sent:?}");
+        assert!((BACK..BACK + 20).contains(&sent[1].0), "{sent:?}");
     }
 }

@@ -14,10 +14,9 @@ fn edges_that_do_not_answer_or_have_no_usable_endpoint_are_reported() {
     assert_eq!(
         described(&cluster),
         [
-            "edge_pool/n2/web critical: the edge on serveur18 (10.10.25.165): its pool web has nobody to send requests to (3 \
-         endpoints known)",
+            "edge_pool/n2/web critical: the edge on serveur18 (10.10.25.165): its pool web has no usable endpoint (3 known)",
             "edge_pool/10.0.1.4:9901/web critical: the edge 10.0.1.4:9901: its pool web is in panic: too few of 3 endpoints \
-         are healthy, so that all are used (3)",
+         are healthy, so all are used (3)",
         ]
     );
     cluster.edges.get_mut("10.0.1.3:9901").unwrap().error = Some("connection refused".into());
@@ -54,9 +53,9 @@ fn expiring_and_self_signed_certificates_are_reported() {
     assert_eq!(with(15, false), "");
     assert_eq!(
         with(13, false),
-        "certificate/www.example.com warning: the certificate for www.example.com ends on 2026-12-10"
+        "certificate/www.example.com warning: the certificate for www.example.com expires on 2026-12-10"
     );
     assert!(with(2, false).starts_with("certificate/www.example.com critical"));
-    assert!(with(-1, false).contains("ended on 2026-11-26"));
+    assert!(with(-1, false).contains("expired on 2026-11-26"));
     assert!(with(1, true).starts_with("self_signed/www.example.com info"));
 }

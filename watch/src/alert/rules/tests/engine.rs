@@ -13,7 +13,7 @@ fn an_engine_that_does_not_answer_leaves_conditions_unknown() {
     assert_eq!(
         described(&cluster),
         [
-            "picture_stale/n1 warning: no picture of the swarm from the engine of serveur17 (10.10.25.165) since 2026-11-27 \
+            "picture_stale/n1 warning: the engine of serveur17 (10.10.25.165) has reported no cluster state since 2026-11-27 \
          13:24:56 utc: rpc error: deadline exceeded"
         ]
     );

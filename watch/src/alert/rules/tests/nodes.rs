@@ -13,10 +13,10 @@ fn a_node_that_is_down_describes_the_effect_on_the_quorum() {
         described(&cluster),
         [
             "node_down/n2 critical: serveur18 (10.10.25.165) is down: heartbeat failure; 2 of 3 managers are left, one more \
-         lost and nothing can be changed",
-            "manager_unreachable/n2 warning: serveur18 (10.10.25.165): the other managers do not reach it; 2 of 3 managers \
-         are left, one more lost and nothing can be changed",
-            "quorum_at_risk/swarm warning: 2 of 3 managers are reachable: one more lost and nothing can be changed",
+         loss would lose the quorum",
+            "manager_unreachable/n2 warning: serveur18 (10.10.25.165): the other managers cannot reach it; 2 of 3 managers \
+         are left, one more loss would lose the quorum",
+            "quorum_at_risk/swarm warning: 2 of 3 managers are reachable: one more loss would lose the quorum",
         ]
     );
     let found = observe(&cluster).conditions;

@@ -82,7 +82,7 @@ fn mail(section: &mut Section<'_>, general: &General, folder: &Path) -> Option<C
     if has_user && !has_password {
         section.problem("user", "needs a password: add password_file = \"/run/secrets/smtp\"");
     } else if has_password && !has_user {
-        section.problem("password_file", "needs somebody whose password it is: add user = \"watch\"");
+        section.problem("password_file", "has no user: add user = \"watch\"");
     } else if has_user && tls == MailTls::None {
         section.problem("tls", "\"none\" would send the password in the clear: write \"starttls\" or \"tls\"");
     }
@@ -146,14 +146,14 @@ fn url(section: &mut Section<'_>, folder: &Path) -> Option<Secret> {
     let plain = section.get("url", &kind::URL);
     let secret = files::secret(section, "url_file", folder);
     match (section.has("url"), section.has("url_file")) {
-        (true, true) => section.problem("url_file", "is there beside url: take one of them out"),
+        (true, true) => section.problem("url_file", "is given beside url: remove one of them"),
         (false, false) => {
             section.problem("url", format!("is missing: add url = {}, or url_file", kind::URL.example));
         }
         _ => {}
     }
     if let Some(Err(message)) = secret.as_ref().map(|secret| value::url(secret.expose())) {
-        section.problem("url_file", format!("what is in it {message}"));
+        section.problem("url_file", format!("its content {message}"));
     }
     plain.map(Secret::new).or(secret)
 }
@@ -173,7 +173,7 @@ fn headers(section: &mut Section<'_>, folder: &Path) -> Vec<(HeaderName, Secret)
         let path_of = folder.join(path.get_ref());
         match files::at(&path_of) {
             Ok((secret, _)) if HeaderValue::from_str(secret.expose()).is_err() => {
-                let message = format!("{}: holds what cannot stand in a header field", path_of.display());
+                let message = format!("{}: contains characters that a header field cannot have", path_of.display());
                 section.problem_at(&path.span(), &key, message);
             }
             Ok((secret, others)) => {

@@ -51,7 +51,7 @@ fn authorities(section: &mut Section<'_>, folder: &Path) -> Vec<CertificateDer<'
     match certificates {
         Ok(certificates) if !certificates.is_empty() => certificates,
         _ => {
-            section.problem("ca_file", "holds no certificates: it has to be a PEM file");
+            section.problem("ca_file", "contains no certificates: write the path of a PEM file");
             Vec::new()
         }
     }
@@ -101,7 +101,7 @@ fn thresholds<T: Copy + PartialOrd>(
         }
     };
     if thresholds.critical > thresholds.warning {
-        section.problem("critical", "is above warning, so that nothing would be a warning: write at most that");
+        section.problem("critical", "is above warning, so nothing would be a warning: write at most the same value");
     }
     thresholds
 }
@@ -116,11 +116,13 @@ fn silence(section: &mut Section<'_>) -> Silence {
         comment: section.get("comment", &kind::TEXT),
     };
     if !["rule", "node", "service", "task"].into_iter().any(|key| section.has(key)) {
-        section
-            .problem("", "says nothing about what is silenced: add rule, node, service or task; rule = \"*\" is all");
+        section.problem(
+            "",
+            "does not say what it silences: add rule, node, service or task; rule = \"*\" silences everything",
+        );
     }
     if section.has("until") && silence.until != 0 && silence.until <= crate::alert::time::now() {
-        section.warning("until", "is over: the silence has no effect any more");
+        section.warning("until", "is in the past: the silence has no effect");
     }
     silence
 }

@@ -13,7 +13,7 @@ use super::kind;
 use crate::alert::settings::Secret;
 
 /// The size limit of a password, token or list of certificates.
-const MOST: u64 = 1 << 20;
+const MAX_SIZE: u64 = 1 << 20;
 
 /// Reads the text of the file under `key`, and reports what is wrong with it.
 pub(super) fn text(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<String> {
@@ -57,7 +57,7 @@ pub(super) fn at(path: &Path) -> Result<(Secret, bool), String> {
         return Err(format!("{}: is empty", path.display()));
     }
     if text.chars().any(char::is_control) {
-        return Err(format!("{}: holds more than one line of text", path.display()));
+        return Err(format!("{}: contains more than one line", path.display()));
     }
     // The engine's own folder is readable for all, but a container has no other users.
     let others = mode & 0o004 != 0 && !path.starts_with("/run/secrets");
@@ -68,8 +68,8 @@ fn read(path: &Path) -> io::Result<(String, u32)> {
     let file = File::open(path)?;
     let mode = file.metadata()?.permissions().mode();
     let mut text = String::new();
-    let length = file.take(MOST + 1).read_to_string(&mut text)?;
-    if length as u64 > MOST {
+    let length = file.take(MAX_SIZE + 1).read_to_string(&mut text)?;
+    if length as u64 > MAX_SIZE {
         return Err(io::Error::other("is longer than 1 MiB"));
     }
     Ok((text, mode))
@@ -81,7 +81,7 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
         io::ErrorKind::NotFound => format!("{path}: there is no such file"),
         io::ErrorKind::PermissionDenied => {
             let user = rustix::process::geteuid().as_raw();
-            format!("{path}: user {user}, which this runs as, may not read it: give it to that user, or chmod o+r")
+            format!("{path}: user {user}, as which this program runs, may not read it: change its owner, or chmod o+r")
         }
         _ => format!("{path}: cannot be read: {error}"),
     }

@@ -42,15 +42,15 @@ pub(super) const RESTARTS: Kind<u32> = Kind { name: "count", example: "3", read:
 pub(super) const PORT: Kind<u16> = Kind { name: "port", example: "587", read: |v| whole(v, 1, u16::MAX) };
 
 pub(super) const MOMENT: Kind<Millis> = Kind {
-    name: "moment",
+    name: "time",
     example: "2026-12-24T18:00:00+01:00",
     read: |v| match v {
         DeValue::Datetime(at) => Some(value::moment(at)),
         _ => v.as_str().map(|text| match text.parse() {
             Ok(at) => value::moment(&at),
-            Err(_) => {
-                Err(format!("{text:?} is not a moment: write date, time and zone, such as 2026-12-24T18:00:00+01:00"))
-            }
+            Err(_) => Err(format!(
+                "{text:?} is not a point in time: write date, time and zone, such as 2026-12-24T18:00:00+01:00"
+            )),
         }),
     },
 };
@@ -103,14 +103,14 @@ pub(super) const SENDER: Kind<String> =
     Kind { name: "number or name", example: "\"+33612345678\"", read: |v| v.as_str().map(value::sender) };
 
 pub(super) const TLS: Kind<MailTls> = Kind {
-    name: "protection",
+    name: "TLS mode",
     example: "\"starttls\"",
     read: |v| {
         v.as_str().map(|text| match text {
             "starttls" => Ok(MailTls::Starttls),
             "tls" => Ok(MailTls::Tls),
             "none" => Ok(MailTls::None),
-            _ => Err(format!("{text:?} is not a protection: write \"starttls\", \"tls\" or \"none\"")),
+            _ => Err(format!("{text:?} is not a TLS mode: write \"starttls\", \"tls\" or \"none\"")),
         })
     },
 };
