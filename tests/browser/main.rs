@@ -11,7 +11,7 @@ mod clusters;
 mod controls;
 mod details;
 mod logic;
-mod shots;
+mod screenshots;
 mod speed;
 
 use tests::browser::{Browser, Page};

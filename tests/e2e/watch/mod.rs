@@ -1,7 +1,7 @@
 //! The swarm's page as a program: in front of a real engine, and of one that answers what real ones did.
 
 mod access;
-mod beside;
+mod collectors;
 mod engine;
 mod program;
 mod stream;

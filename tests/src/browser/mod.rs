@@ -5,13 +5,13 @@
 //! stable ones; <https://chromedevtools.github.io/devtools-protocol/tot/>.
 
 pub mod axe;
-mod link;
+mod devtools;
 mod page;
 
 use serde_json::json;
 use tempfile::TempDir;
 
-use self::link::Link;
+use self::devtools::Link;
 pub use self::page::{Page, Screen};
 use crate::process::Process;
 

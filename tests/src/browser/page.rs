@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::link::Link;
+use super::devtools::Link;
 use crate::wait::{SOON, try_eventually};
 
 /// A screen's size in CSS pixels.

@@ -22,8 +22,8 @@ pub use self::{
 use crate::{
     alert,
     fetch::Place,
+    host_port::Name,
     http::{Access, Limits},
-    names::Name,
 };
 
 // The names of the settings, as errors tell them.

@@ -20,7 +20,7 @@ use crate::{
     cluster_state::{Edge, Millis},
     engine::{self, Swarm},
     fetch::{self, Place},
-    names::{Directory, Name},
+    host_port::{Directory, Name},
 };
 
 /// How often each edge is asked.

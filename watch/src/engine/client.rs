@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::{
-    trouble::Trouble,
+    error::Trouble,
     wire::{self, Info, Node, Refusal, Service, Task},
 };
 use crate::fetch::{self, Place};

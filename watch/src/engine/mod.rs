@@ -6,7 +6,7 @@
 
 mod client;
 mod convert;
-mod trouble;
+mod error;
 mod wire;
 
 use std::{
@@ -25,7 +25,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use self::{client::Client, convert::Memory};
-pub use self::{convert::Swarm, trouble::Trouble};
+pub use self::{convert::Swarm, error::Trouble};
 use crate::{cluster_state::Millis, fetch::Place};
 
 /// The pause between two questions about everything.

@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::answer::{Response, text};
+use super::response::{Response, text};
 
 /// What must be in `Authorization`. Never displayed.
 #[derive(Clone, Default)]

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     Web,
-    answer::{self, Response},
+    response::{self, Response},
 };
 use crate::{
     engine,
@@ -28,11 +28,11 @@ const BEAT: Duration = Duration::from_secs(5);
 impl Web {
     pub(super) fn events<B>(&self, request: &Request<B>) -> Response {
         if self.is_stopping() {
-            return answer::later("stopping\n");
+            return response::later("stopping\n");
         }
         let Ok(permit) = self.streams.clone().try_acquire_owned() else {
             Metrics::turn_away(&self.metrics);
-            return answer::later("as many are watching as may at once\n");
+            return response::later("as many are watching as may at once\n");
         };
         let known = request.headers().get("last-event-id").and_then(|id| version(id, self.feed.instance()));
         let known = known.filter(|version| *version <= self.feed.now().number);
@@ -49,7 +49,7 @@ impl Web {
             _counted: Metrics::streaming(&self.metrics),
         };
         let mut response = if request.method() == Method::HEAD {
-            answer::text(StatusCode::OK, "")
+            response::text(StatusCode::OK, "")
         } else {
             let frames = stream::unfold(reader, |mut reader| async move {
                 let frame = reader.next().await?;

@@ -3,11 +3,11 @@
 //! Paths are compared as they come, byte by byte: nothing is decoded or joined, and what is not in the
 //! table is not there. No path leads to the engine: handlers see the [`Feed`] and nothing else.
 
-mod answer;
 mod auth;
 mod events;
 mod local;
 mod nodes;
+mod response;
 #[cfg(test)]
 mod tests;
 
@@ -17,9 +17,9 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use tokio::sync::{Semaphore, watch};
 
 pub use self::{
-    answer::{Body, Response},
     auth::{Access, AccessError},
     local::{Local, Told},
+    response::{Body, Response},
 };
 use crate::{hub::Feed, metrics::Metrics, page};
 
@@ -98,21 +98,21 @@ impl Web {
             return self.access.challenge();
         }
         if !is_known {
-            return answer::text(StatusCode::NOT_FOUND, "not found\n");
+            return response::text(StatusCode::NOT_FOUND, "not found\n");
         }
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            let mut response = response::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
         match (path, asset) {
-            (_, Some(asset)) => answer::asset(request, asset),
+            (_, Some(asset)) => response::asset(request, asset),
             ("/api/swarm", _) => self.swarm(request),
             ("/api/events", _) => self.events(request),
             ("/api/nodes", _) => self.nodes(request).await,
-            ("/api/local", _) => answer::json(self.local.json(&self.feed)),
+            ("/api/local", _) => response::json(self.local.json(&self.feed)),
             ("/metrics", _) => self.metrics(),
-            ("/healthz", _) => answer::text(StatusCode::OK, "alive\n"),
+            ("/healthz", _) => response::text(StatusCode::OK, "alive\n"),
             _ => self.readiness(),
         }
     }
@@ -120,30 +120,30 @@ impl Web {
     fn swarm<B>(&self, request: &Request<B>) -> Response {
         let version = self.feed.now();
         let tag = format!("\"{}-{}\"", self.feed.instance(), version.number);
-        answer::tagged(request, &tag, || version.json())
+        response::tagged(request, &tag, || version.json())
     }
 
     fn metrics(&self) -> Response {
         match self.metrics.encode(&self.feed) {
-            Ok(text) => answer::typed(StatusCode::OK, Metrics::CONTENT_TYPE, text.into()),
+            Ok(text) => response::typed(StatusCode::OK, Metrics::CONTENT_TYPE, text.into()),
             Err(error) => {
                 tracing::error!(%error, "metrics cannot be written");
-                answer::text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n")
+                response::text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n")
             }
         }
     }
 
     fn readiness(&self) -> Response {
         if self.is_stopping() {
-            return answer::later("stopping\n");
+            return response::later("stopping\n");
         }
         if self.feed.is_fresh(self.limits.fresh) {
-            return answer::text(StatusCode::OK, "ready\n");
+            return response::text(StatusCode::OK, "ready\n");
         }
         let cluster = &self.feed.now().state;
         match &cluster.source.error {
-            Some(error) => answer::later(format!("no new picture: {error}\n")),
-            None => answer::later("no picture yet\n"),
+            Some(error) => response::later(format!("no new picture: {error}\n")),
+            None => response::later("no picture yet\n"),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Web,
-    answer::{self, Response, later, tagged},
+    response::{self, Response, later, tagged},
 };
 use crate::cluster_state::ClusterState;
 
@@ -52,7 +52,7 @@ fn fnv(bytes: &[u8]) -> u64 {
 impl Web {
     pub(super) async fn nodes<B>(&self, request: &Request<B>) -> Response {
         let Some(wait) = wait(request.uri().query()) else {
-            return answer::text(http::StatusCode::BAD_REQUEST, "wait is a number of seconds, at most 30\n");
+            return response::text(http::StatusCode::BAD_REQUEST, "wait is a number of seconds, at most 30\n");
         };
         let end = Instant::now() + wait;
         let mut versions = self.feed.versions();
@@ -65,7 +65,7 @@ impl Web {
             }
             let (version, body) = nodes(&versions.borrow_and_update().state);
             let tag = format!("\"{version}\"");
-            if !answer::matches(request, &tag) || Instant::now() >= end {
+            if !response::matches(request, &tag) || Instant::now() >= end {
                 return tagged(request, &tag, || body);
             }
             if permit.is_none() {

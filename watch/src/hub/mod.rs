@@ -1,7 +1,7 @@
 //! Puts the cluster state together from what the collectors know, and publishes each change of it.
 
+mod deferrable;
 mod feed;
-mod stamps;
 mod timeline;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -62,7 +62,7 @@ pub async fn run(mut inputs: Inputs, feed: Arc<Feed>, metrics: Arc<Metrics>) {
         let surplus = cluster.timeline.len().saturating_sub(ClusterState::TIMELINE);
         cluster.timeline.drain(..surplus);
         let is_due = published.is_none_or(|at| at.elapsed() >= STAMPS);
-        if (is_due || !stamps::differ_only(&before, &cluster)) && feed.publish(cluster) {
+        if (is_due || !deferrable::differ_only(&before, &cluster)) && feed.publish(cluster) {
             published = Some(Instant::now());
         }
         tokio::select! {

@@ -13,9 +13,9 @@ use tracing::debug;
 use crate::{
     cluster_state::Disk,
     fetch::{self, Place},
+    host_port::{Directory, Name},
     http::{Local, Told},
     hub::Feed,
-    names::{Directory, Name},
 };
 
 /// How often they are asked.

@@ -16,14 +16,14 @@ use tokio::{
 
 use super::{
     connect::connect,
+    connections::Links,
     info::{Replication, replication},
-    links::Links,
     sentinel,
 };
 use crate::{
     cluster_state::{Redis, RedisServer, Role},
     engine,
-    names::Directory,
+    host_port::Directory,
 };
 
 /// How often: the count on the page is to be seen counting.

@@ -5,16 +5,16 @@
 
 mod collect;
 mod connect;
+mod connections;
 mod info;
-mod links;
 mod sentinel;
 
 use redis::{RedisError, aio::MultiplexedConnection};
 use redis_config::Location;
 
 pub use self::collect::run;
-use self::{connect::connect, links::Links};
-use crate::names::Directory;
+use self::{connect::connect, connections::Links};
+use crate::host_port::Directory;
 
 /// Why there is no master to be had.
 #[derive(Debug, thiserror::Error)]

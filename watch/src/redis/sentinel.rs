@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use redis::RedisError;
 use tracing::debug;
 
-use super::links::{Link, Links};
+use super::connections::{Link, Links};
 
 /// What one sentinel knows.
 #[derive(Clone, Debug, PartialEq, Eq)]

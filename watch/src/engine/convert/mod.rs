@@ -2,7 +2,7 @@
 
 mod image;
 mod nodes;
-mod places;
+mod restarts;
 mod services;
 mod tasks;
 #[cfg(test)]
@@ -14,7 +14,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use self::places::Places;
+use self::restarts::Places;
 use super::client::Lists;
 use crate::cluster_state::{Millis, Node, Quorum, Service, Task};
 

@@ -1,6 +1,6 @@
 //! What happened between two cluster states. Pure.
 
-mod beside;
+mod edges;
 mod nodes;
 mod services;
 mod tasks;
@@ -23,8 +23,8 @@ pub(super) fn events_between(before: &ClusterState, after: &ClusterState, now: M
         services::events(before, after, &mut events);
         tasks::events(before, after, &mut events);
     }
-    beside::redis(before, after, &mut events);
-    beside::edges(before, after, &mut events);
+    edges::redis(before, after, &mut events);
+    edges::edges(before, after, &mut events);
     // The most important first, in case there are too many.
     events.sort_by_key(|event| std::cmp::Reverse(event.severity));
     let surplus = events.len().saturating_sub(MOST);
