@@ -284,11 +284,11 @@ async fn whatever_the_state_says_is_text() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swarm_that_nobody_has_told_of_yet_is_not_one_without_nodes() {
     let mut cluster = ClusterState::default();
-    cluster.source.error = Some("the engine is not there: nobody listens".to_owned());
+    cluster.source.error = Some("the engine is unreachable: connection refused".to_owned());
     let stage = Stage::start(cluster).await;
     let browser = Browser::start().await;
     let page = browser.page().await;
     page.open(&stage.url()).await;
-    page.until("document.body.innerText.includes('There is no picture yet: the engine is not there')").await;
+    page.until("document.body.innerText.includes('There is no picture yet: the engine is unreachable')").await;
     assert_eq!(page.text("#empty").await, "Waiting for the first picture.");
 }

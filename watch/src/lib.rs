@@ -1,10 +1,11 @@
-//! The swarm on one live page, in place of the tutorial's visualizer, and a word when a machine goes down.
+//! The swarm on one live page, in place of the tutorial's visualizer, and alerts when a node goes down.
 //!
-//! Everything that is known at one moment is a [`cluster_state::ClusterState`]: a plain value, made from what the
-//! engine, Redis and the edges answer. The page, the API, the metrics and the alerts' rules read cluster states
-//! and nothing else; what is not in its types cannot leave this process.
+//! Everything known about the cluster is one plain value, a [`cluster_state::ClusterState`], assembled from the
+//! responses of the engine, Redis and the edges. The page, the API, the metrics and the alert rules read cluster
+//! states and nothing else, so data without a field there cannot leave this process.
 
 pub mod alert;
+pub mod clock;
 pub mod cluster_state;
 pub mod config;
 pub mod edges;
@@ -18,4 +19,5 @@ pub mod page;
 pub mod peers;
 pub mod program;
 pub mod redis;
+pub mod resolver;
 pub mod serve;

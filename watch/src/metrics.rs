@@ -1,4 +1,4 @@
-//! What is measured, for Prometheus. What is in the cluster state is read from it when somebody asks.
+//! Metrics for Prometheus. Values of the cluster state are read from it when they are scraped.
 
 use std::sync::{
     Arc,
@@ -19,20 +19,19 @@ use prometheus_client::{
 };
 
 use crate::{
+    clock,
     cluster_state::{ClusterState, NodeState, Role},
-    engine,
-    hub::Feed,
 };
 
-/// Of one instance.
+/// The metrics of one instance.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    answers: Family<StatusLabel, Counter>,
-    turned_away: Counter,
+    responses: Family<StatusLabel, Counter>,
+    refused_streams: Counter,
     streams: AtomicI64,
     engine_failures: AtomicU64,
-    /// Of other parts, each with its own names.
-    others: std::sync::Mutex<Registry>,
+    /// Metrics that other modules registered.
+    registered: std::sync::Mutex<Registry>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -40,99 +39,106 @@ struct StatusLabel {
     status: u16,
 }
 
-/// One more of something until it is dropped.
+/// Counts an open stream until it is dropped.
 #[derive(Debug)]
-pub struct Gauged(Arc<Metrics>);
+pub struct OpenStream(Arc<Metrics>);
 
-impl Drop for Gauged {
+impl Drop for OpenStream {
     fn drop(&mut self) {
         self.0.streams.fetch_sub(1, Relaxed);
     }
 }
 
 impl Metrics {
-    /// The type of what [`Metrics::encode`] writes.
+    /// Media type of the text that [`Metrics::encode`] returns.
     pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-    pub(crate) fn answered(&self, status: StatusCode) {
-        self.answers.get_or_create(&StatusLabel { status: status.as_u16() }).inc();
+    pub(crate) fn count_response(&self, status: StatusCode) {
+        self.responses.get_or_create(&StatusLabel { status: status.as_u16() }).inc();
     }
 
-    pub(crate) fn turn_away(metrics: &Arc<Self>) {
-        metrics.turned_away.inc();
+    pub(crate) fn count_refused_stream(&self) {
+        self.refused_streams.inc();
     }
 
-    pub(crate) fn streaming(metrics: &Arc<Self>) -> Gauged {
+    pub(crate) fn open_stream(metrics: &Arc<Self>) -> OpenStream {
         metrics.streams.fetch_add(1, Relaxed);
-        Gauged(metrics.clone())
+        OpenStream(metrics.clone())
     }
 
-    pub(crate) fn engine_failures(&self, failures: u64) {
+    pub(crate) fn set_engine_failures(&self, failures: u64) {
         self.engine_failures.store(failures, Relaxed);
     }
 
-    /// Has another part of the program register what it measures. Names get `watch_` in front.
+    /// Registers the metrics of another module. Their names get the prefix `watch_`.
     pub fn register(&self, register: impl FnOnce(&mut Registry)) {
-        let mut others = self.others.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        register(others.sub_registry_with_prefix("watch"));
+        let mut registered = self.registered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        register(registered.sub_registry_with_prefix("watch"));
     }
 
-    /// Everything, in the text format of OpenMetrics.
+    /// Encodes all metrics, with those of `state`, in the text format of OpenMetrics.
     ///
     /// # Errors
-    /// A metric cannot be written as text.
-    pub fn encode(&self, feed: &Feed) -> Result<String, std::fmt::Error> {
+    /// A metric cannot be encoded.
+    pub fn encode(&self, state: Arc<ClusterState>) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("watch");
-        registry.register("answers", "HTTP requests answered, by status", self.answers.clone());
-        registry.register("streams_refused", "Streams of events refused: too many", self.turned_away.clone());
-        registry.register("streams", "Streams of events under way", ConstGauge::new(self.streams.load(Relaxed)));
+        registry.register("answers", "HTTP responses by status", self.responses.clone());
+        registry.register(
+            "streams_refused",
+            "Event streams refused because of the limit",
+            self.refused_streams.clone(),
+        );
+        registry.register("streams", "Open event streams", ConstGauge::new(self.streams.load(Relaxed)));
         let failures = ConstCounter::new(self.engine_failures.load(Relaxed));
-        registry.register("engine_failures", "Questions to the engine that failed", failures);
-        registry.register_collector(Box::new(Shown(feed.now().state.clone())));
+        registry.register("engine_failures", "Failed polls of the engine", failures);
+        registry.register_collector(Box::new(StateCollector(state)));
         let mut all = String::new();
         text::encode_registry(&mut all, &registry)?;
-        let others = self.others.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        text::encode_registry(&mut all, &others)?;
+        let registered = self.registered.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        text::encode_registry(&mut all, &registered)?;
         text::encode_eof(&mut all)?;
         Ok(all)
     }
 }
 
-/// What a cluster state shows.
+/// Collects the metrics of a cluster state.
 #[derive(Debug)]
-struct Shown(Arc<ClusterState>);
+struct StateCollector(Arc<ClusterState>);
 
-impl Collector for Shown {
+impl Collector for StateCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let cluster = &*self.0;
-        let now = engine::now();
-        let mut one = |name: &str, help: &str, value: f64| {
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        let now = clock::now();
+        let mut gauge = |name: &str, help: &str, value: f64| {
+            ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
         };
         if let Some(at) = cluster.source.at {
-            // Milliseconds in a double: exact for longer than anybody runs this.
+            // Exact in a double.
             let age = u32::try_from(now.saturating_sub(at).max(0)).unwrap_or(u32::MAX);
-            one("picture_age_seconds", "Since the engine answered, to some seconds", f64::from(age) / 1000.0)?;
+            gauge(
+                "picture_age_seconds",
+                "Seconds since the engine last answered, give or take a few",
+                f64::from(age) / 1000.0,
+            )?;
         }
-        one("engine_up", "Whether the engine answers", truth(cluster.source.error.is_none()))?;
-        one("leader", "Whether this instance's node leads", truth(cluster.source.leader))?;
-        one("managers", "Managers", f64::from(cluster.quorum.managers))?;
-        one("managers_reachable", "Managers that are reachable", f64::from(cluster.quorum.reachable))?;
-        one("quorum_lost", "Whether the managers can decide nothing", truth(cluster.quorum.lost))?;
+        gauge("engine_up", "Whether the engine answers", flag(cluster.source.error.is_none()))?;
+        gauge("leader", "Whether this instance's node is the leader", flag(cluster.source.leader))?;
+        gauge("managers", "Managers", f64::from(cluster.quorum.managers))?;
+        gauge("managers_reachable", "Reachable managers", f64::from(cluster.quorum.reachable))?;
+        gauge("quorum_lost", "Whether the managers have lost their quorum", flag(cluster.quorum.lost))?;
         if let Some(redis) = &cluster.redis {
             let up = redis.servers.iter().filter(|server| server.up).count();
-            one("redis_up", "Redis servers that are up", count(up))?;
+            gauge("redis_up", "Redis servers that are up", count(up))?;
             let masters = redis.servers.iter().filter(|server| server.up && server.role == Role::Master);
-            one("redis_masters", "Redis servers that are up and master", count(masters.count()))?;
-            one("sentinels_up", "Sentinels that answer", f64::from(redis.sentinels_up))?;
+            gauge("redis_masters", "Redis servers that are up and masters", count(masters.count()))?;
+            gauge("sentinels_up", "Sentinels that answer", f64::from(redis.sentinels_up))?;
         }
         if !cluster.edges.is_empty() {
-            one("edges", "Edges that are known", count(cluster.edges.len()))?;
+            gauge("edges", "Known edges", count(cluster.edges.len()))?;
             let ready = cluster.edges.values().filter(|edge| edge.ready).count();
-            one("edges_ready", "Edges that serve", count(ready))?;
+            gauge("edges_ready", "Edges that are ready", count(ready))?;
             let panics = cluster.edges.values().flat_map(|edge| &edge.pools).filter(|pool| pool.panic).count();
-            one("edge_pools_in_panic", "Pools of edges with too few healthy endpoints", count(panics))?;
+            gauge("edge_pools_in_panic", "Pools of edges in panic mode", count(panics))?;
         }
         let nodes = [
             ("ready", NodeState::Ready),
@@ -147,9 +153,9 @@ impl Collector for Shown {
         labelled(&mut encoder, "nodes", "Nodes by state", nodes)?;
         let services = || cluster.services.values();
         let running = services().map(|service| ([("service", service.name.clone())], f64::from(service.running)));
-        labelled(&mut encoder, "service_tasks_running", "Tasks that run", running)?;
+        labelled(&mut encoder, "service_tasks_running", "Running tasks", running)?;
         let desired = services().map(|service| ([("service", service.name.clone())], f64::from(service.desired)));
-        labelled(&mut encoder, "service_tasks_desired", "Tasks that should run", desired)
+        labelled(&mut encoder, "service_tasks_desired", "Desired tasks", desired)
     }
 }
 
@@ -166,7 +172,7 @@ fn labelled(
     Ok(())
 }
 
-fn truth(is: bool) -> f64 {
+fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 

@@ -48,7 +48,7 @@ async fn the_master_the_lag_and_the_count_are_told_also_after_a_failover() {
         })
         .await;
     assert_eq!(cluster["redis"]["count"], 42);
-    let told = |event: &serde_json::Value| event["text"].as_str().unwrap().contains("is the master now");
+    let told = |event: &serde_json::Value| event["text"].as_str().unwrap().contains("is now the master");
     assert!(cluster["timeline"].as_array().unwrap().iter().any(told), "{}", cluster["timeline"]);
     for sentinel in &mut group.sentinels {
         sentinel.kill();

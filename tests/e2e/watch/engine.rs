@@ -37,7 +37,7 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
 
     // Before there is a swarm.
     let cluster = watch.until("that there is no swarm", |cluster| cluster["source"]["error"].is_string()).await;
-    assert_eq!(cluster["source"]["error"], "this engine is no manager of a swarm");
+    assert_eq!(cluster["source"]["error"], "this engine is not a swarm manager");
     assert_eq!(watch.get("/api/nodes").await.status, 503);
     engine.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1"]);
     let cluster = watch.until("a swarm", |cluster| cluster["source"]["error"].is_null()).await;
@@ -150,7 +150,7 @@ async fn outages(engine: &mut Dockerd, watch: &Watch) {
     engine.kill();
     let gone = watch.until("its end", |cluster| cluster["source"]["error"].is_string()).await;
     let error = gone["source"]["error"].as_str().unwrap();
-    assert!(error.starts_with("the engine is not there: "), "{error}");
+    assert!(error.starts_with("the engine is unreachable: "), "{error}");
     assert!(runs(&gone, "web", 3), "the last good picture stays");
     engine.restart().await;
     let ready = async || (watch.get("/readyz").await.status == 200).then_some(());
@@ -158,7 +158,7 @@ async fn outages(engine: &mut Dockerd, watch: &Watch) {
     let told = async || {
         let cluster = watch.cluster().await;
         let events = cluster["timeline"].as_array().unwrap();
-        events.iter().any(|event| event["text"] == "the engine tells of the swarm again")
+        events.iter().any(|event| event["text"] == "the engine reports the state of the swarm again")
     };
     eventually("that it is told", SOON, told).await;
     eventually("tasks again", SOON * 3, async || runs(&watch.cluster().await, "web", 3)).await;

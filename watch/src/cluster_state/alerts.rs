@@ -1,43 +1,44 @@
-//! What is wrong at present, as the alerts' rules see it.
+//! Alerts, as the rules and the notifier see them.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, Severity};
+use super::events::Severity;
+use crate::clock::Millis;
 
-/// Something that is wrong, or was a moment ago.
+/// A problem that a rule found, or that was resolved a moment ago.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Name of the rule that found it.
+    /// Name of the rule.
     pub rule: String,
-    /// How much it matters.
+    /// Severity.
     pub severity: Severity,
-    /// How far it is.
+    /// Lifecycle state.
     pub state: AlertState,
-    /// Since when it is wrong.
+    /// When the problem began.
     pub since: Millis,
-    /// One sentence.
+    /// The problem in one sentence.
     pub summary: String,
-    /// The node that it is about.
+    /// Id of the affected node.
     pub node: Option<String>,
-    /// The service that it is about.
+    /// Id of the affected service.
     pub service: Option<String>,
-    /// The task that it is about.
+    /// Id of the affected task.
     pub task: Option<String>,
-    /// Nobody is told until then.
+    /// End of the silence that matches it: no notification is sent before.
     pub silenced_until: Option<Millis>,
-    /// Nobody is told, since this alert's cause is told already.
+    /// The alert that inhibits its notifications, because it is the cause.
     pub inhibited_by: Option<String>,
 }
 
-/// How far an alert is.
+/// Lifecycle state of an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
-    /// Not for long enough yet.
+    /// The problem has not lasted for the rule's `for` yet.
     #[default]
     Pending,
-    /// For long enough.
+    /// The problem has lasted for the rule's `for`.
     Firing,
-    /// Over, but shown for a while.
+    /// The problem is over; the alert stays visible for a while.
     Resolved,
 }

@@ -1,7 +1,7 @@
-//! What changed from one cluster state to the next: what the live page is sent.
+//! The difference between two cluster states, which the live page receives.
 //!
-//! A map holds new and changed entries whole, and `null` for those that are gone; other fields are there
-//! only when they changed. [`Delta::apply`] on the cluster state before gives the cluster state after.
+//! A map holds new and changed entries as a whole, and `null` for removed ones; other fields are present only
+//! if they changed. [`Delta::apply`] on the earlier state yields the later one.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Alert, ClusterState, Edge, Event, Node, Quorum, Redis, Service, Source, Task};
 
-/// Entries by id: new and changed ones, and `None` for those that are gone.
+/// Entries by id: new and changed ones, and `None` for removed ones.
 pub type Changes<T> = BTreeMap<String, Option<T>>;
 
-/// What changed.
+/// The difference between two cluster states.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields of ClusterState, which says what they are")]
+#[expect(missing_docs, reason = "the fields of ClusterState, documented there")]
 pub struct Delta {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source: Option<Source>,
@@ -26,25 +26,25 @@ pub struct Delta {
     pub services: Changes<Service>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub tasks: Changes<Task>,
-    /// The inner `None`, JSON's `null`, when there is none any more.
+    /// The inner `None`, `null` in JSON, means that Redis is no longer configured.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "present")]
     pub redis: Option<Option<Redis>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub edges: Changes<Edge>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub alerts: Changes<Alert>,
-    /// Only the new events.
+    /// New events only.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub timeline: Vec<Event>,
 }
 
-/// A field that is there is `Some`, also when it is `null`.
+/// Maps a field that is present to `Some`, even if it is `null`.
 fn present<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Option<Redis>>, D::Error> {
     Option::deserialize(input).map(Some)
 }
 
 impl Delta {
-    /// What leads from one cluster state to the other.
+    /// Computes the difference that leads from `before` to `after`.
     #[must_use]
     pub fn between(before: &ClusterState, after: &ClusterState) -> Self {
         let newest = before.timeline.last().map_or(0, |event| event.id);
@@ -61,13 +61,13 @@ impl Delta {
         }
     }
 
-    /// Nothing changed.
+    /// Whether nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Makes the cluster state before into the cluster state after.
+    /// Turns the earlier state into the later one.
     pub fn apply(self, cluster: &mut ClusterState) {
         if let Some(source) = self.source {
             cluster.source = source;
@@ -123,7 +123,7 @@ mod tests {
         })
     }
 
-    /// Few ids and few values, so that cluster states share entries.
+    /// Uses few ids and few values, so that states share entries.
     fn cluster() -> impl Strategy<Value = ClusterState> {
         (
             btree_map("[abc]", node(), 0..3),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn only_new_events_are_sent_and_old_ones_make_room() {
+    fn a_delta_holds_only_new_events_and_apply_drops_the_oldest() {
         let event = |id| Event { id, ..Event::default() };
         let mut before = ClusterState {
             timeline: (1..=ClusterState::TIMELINE as u64).map(event).collect(),

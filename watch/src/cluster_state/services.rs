@@ -2,129 +2,129 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Millis;
+use crate::clock::Millis;
 
-/// What should run.
+/// A service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// Its name, with the stack's in front.
+    /// Name, prefixed with the name of its stack.
     pub name: String,
-    /// The stack that it belongs to.
+    /// Name of its stack.
     pub stack: Option<String>,
-    /// How many tasks it should have.
+    /// Scheduling mode.
     pub mode: Mode,
-    /// Tasks that should run at present: the replicas, or one for each node that fits.
+    /// Number of tasks that should run now: the replicas, or one for each eligible node.
     pub desired: u32,
-    /// Tasks that run.
+    /// Number of running tasks.
     pub running: u32,
-    /// What its tasks are to run.
+    /// Image of its current specification.
     pub image: Image,
-    /// Ports that clients use, ascending.
+    /// Published ports, in ascending order.
     pub ports: Vec<u16>,
-    /// The last update or roll-back; `None` if there never was one.
+    /// The last update or rollback; `None` if there never was one.
     pub update: Option<Update>,
-    /// When it was last changed.
+    /// When its specification last changed.
     pub updated_at: Option<Millis>,
 }
 
-/// How many tasks a service should have.
+/// Scheduling mode of a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// So many, wherever there is room.
+    /// A given number of tasks, on any nodes.
     #[default]
     Replicated,
-    /// One on each node.
+    /// One task on each node.
     Global,
-    /// So many that end by themselves.
+    /// Tasks that run to completion.
     Job,
 }
 
-/// An image's name, taken apart.
+/// The parts of an image's name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// Registry and path, without tag and digest.
     pub name: String,
-    /// The tag; `latest` where none is named and there is no digest.
+    /// Tag; `latest` if there is neither a tag nor a digest.
     pub tag: Option<String>,
-    /// The first twelve hexadecimal digits of the digest.
+    /// First twelve hexadecimal digits of the digest.
     pub digest: Option<String>,
 }
 
-/// An update or a roll-back of a service.
+/// An update or rollback of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update {
-    /// How far it is.
+    /// Progress.
     pub state: UpdateState,
-    /// What the engine says about it.
+    /// The engine's message about it.
     pub message: String,
-    /// When it began.
+    /// When it started.
     pub started_at: Option<Millis>,
-    /// When it ended.
+    /// When it completed.
     pub completed_at: Option<Millis>,
 }
 
-/// How far an update is.
+/// Progress of an update.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpdateState {
-    /// A state that this program does not know.
+    /// A state this version does not know.
     #[default]
     Unknown,
     /// Tasks are being replaced.
     Updating,
-    /// It failed, and waits for somebody.
+    /// The update failed and waits for an operator.
     Paused,
-    /// All are new.
+    /// All tasks are replaced.
     Completed,
-    /// It failed, and the old ones come back.
+    /// The update failed, and the tasks are being rolled back.
     RollbackStarted,
-    /// The way back failed, and waits for somebody.
+    /// The rollback failed and waits for an operator.
     RollbackPaused,
-    /// All are as before.
+    /// All tasks are rolled back.
     RollbackCompleted,
 }
 
-/// One container that runs, will run or has run.
+/// A task: a container that will run, runs or has run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// `SERVICE.SLOT`, or `SERVICE.NODE` for one of a global service.
+    /// `SERVICE.SLOT`, or `SERVICE.NODE` for a global service.
     pub name: String,
     /// Id of its service.
     pub service: String,
-    /// Its number among the replicas; `None` for a global service.
+    /// Slot number among the replicas; `None` for a global service.
     pub slot: Option<u64>,
-    /// Id of its node; `None` until it has one.
+    /// Id of its node; `None` until it is assigned.
     pub node: Option<String>,
-    /// What it does.
+    /// Current state.
     pub state: TaskState,
-    /// What it should do: `running` or `shutdown`, mostly.
+    /// Desired state, usually `running` or `shutdown`.
     pub desired: TaskState,
-    /// Whether it passes its health check.
+    /// Result of its health check.
     pub health: Health,
-    /// What it runs.
+    /// Image.
     pub image: Image,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Option<Millis>,
-    /// Since when it is in its state.
+    /// When it entered its current state.
     pub since: Option<Millis>,
-    /// How many earlier tasks in its place ended by themselves, as far as the engine remembers and this
+    /// Number of earlier tasks in its slot that ended by themselves, as far as the engine remembers and this
     /// process has seen.
     pub restarts: u32,
-    /// What the engine says about its state.
+    /// The engine's message about its state.
     pub message: Option<String>,
-    /// Why it ended or cannot start.
+    /// Why it failed or cannot start.
     pub error: Option<String>,
-    /// How its program ended.
+    /// Exit code of its program.
     pub exit_code: Option<i64>,
 }
 
-/// A task's state, in the order in which it goes through them.
+/// State of a task, in the order of its lifecycle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(
     missing_docs,
-    reason = "the engine's own words: docs.docker.com/engine/swarm/how-swarm-mode-works/swarm-task-states"
+    reason = "defined by the engine: docs.docker.com/engine/swarm/how-swarm-mode-works/swarm-task-states"
 )]
 pub enum TaskState {
     #[default]
@@ -146,18 +146,18 @@ pub enum TaskState {
     Orphaned,
 }
 
-/// Whether a task passes its health check, as its state tells: the engine calls a task `running` when
-/// its check has passed for the first time, and ends it when it fails.
+/// Health of a task, derived from its state: the engine reports a task as `running` once its check has passed
+/// for the first time, and ends it when the check fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
-    /// It has no check, or does not run.
+    /// No check is configured, or the task does not run.
     #[default]
     None,
-    /// Not yet passed.
+    /// The check has not passed yet.
     Starting,
-    /// Passed.
+    /// The check passes.
     Healthy,
-    /// Ended because it failed.
+    /// The check failed, and the task ended.
     Unhealthy,
 }

@@ -1,108 +1,108 @@
-//! What stands beside the swarm: the count's servers and the edges.
+//! The counter's Redis servers, and the edges.
 
 use serde::{Deserialize, Serialize};
 
-use super::Millis;
+use crate::clock::Millis;
 
-/// The servers that keep the count.
+/// The Redis servers that store the count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redis {
-    /// When somebody last answered.
+    /// When a server or a sentinel last answered.
     pub at: Option<Millis>,
-    /// The number last told; `None` if it cannot be read, or nobody has visited yet.
+    /// The count last read; `None` if it cannot be read or does not exist yet.
     pub count: Option<u64>,
-    /// Address of the master that the sentinels agree on.
+    /// Address of the master named by the sentinels.
     pub master: Option<String>,
-    /// Sentinels that are asked.
+    /// Number of configured sentinels.
     pub sentinels: u32,
-    /// Of these, those that answer.
+    /// Number of sentinels that answer.
     pub sentinels_up: u32,
     /// Master and replicas, ordered by address.
     pub servers: Vec<RedisServer>,
-    /// Why something is not known.
+    /// Why the data is incomplete.
     pub error: Option<String>,
 }
 
-/// One Redis.
+/// One Redis server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RedisServer {
     /// Host and port.
     pub address: String,
-    /// What it is.
+    /// Replication role.
     pub role: Role,
-    /// It answers, and a replica hears its master.
+    /// Whether it answers and, for a replica, is connected to its master.
     pub up: bool,
-    /// Bytes that it is behind the master.
+    /// Replication lag in bytes.
     pub lag_bytes: Option<u64>,
 }
 
-/// What a Redis is.
+/// Replication role of a Redis server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Copies the master.
+    /// Replicates the master.
     #[default]
     Replica,
-    /// Takes the writes.
+    /// Accepts writes.
     Master,
 }
 
 /// One edge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
-    /// Id of the node it runs on, where known.
+    /// Id of the node it runs on, if known.
     pub node: Option<String>,
     /// When it last answered.
     pub at: Option<Millis>,
-    /// It serves.
+    /// Whether it is ready to serve.
     pub ready: bool,
-    /// Why it does not.
+    /// Why it is not ready.
     pub reasons: Vec<String>,
-    /// Its version.
+    /// Version.
     pub version: Option<String>,
-    /// Requests since its start.
+    /// Number of requests since its start.
     pub requests: u64,
-    /// Where it sends them.
+    /// Upstream pools.
     pub pools: Vec<Pool>,
-    /// What it shows to clients.
+    /// TLS certificates.
     pub certificates: Vec<Certificate>,
-    /// Why it does not answer.
+    /// Why its status cannot be read.
     pub error: Option<String>,
 }
 
-/// One pool of an edge.
+/// An upstream pool of an edge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Too few are healthy, so all are used.
+    /// Whether the pool is in panic mode: too few endpoints are healthy, so all are used.
     pub panic: bool,
-    /// How many endpoints get requests.
+    /// Number of endpoints that receive requests.
     pub usable: u32,
-    /// Who they are, ordered by address.
+    /// Endpoints, ordered by address.
     pub endpoints: Vec<Endpoint>,
 }
 
-/// One endpoint of a pool.
+/// An endpoint of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Address and port.
     pub address: String,
-    /// The edge's word for how it is: `healthy`, `unhealthy`, `ejected` and so on.
+    /// The edge's name for its state: `healthy`, `unhealthy`, `ejected` and so on.
     pub state: String,
-    /// It gets requests.
+    /// Whether it receives requests.
     pub usable: bool,
-    /// Why not.
+    /// Why it receives none.
     pub reason: Option<String>,
 }
 
-/// One certificate of an edge.
+/// A TLS certificate of an edge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
-    /// What it is good for.
+    /// Names it is valid for.
     pub names: Vec<String>,
-    /// When it ends.
+    /// When it expires.
     pub not_after: Option<Millis>,
-    /// The edge made it for lack of one.
+    /// Whether the edge generated it because none is configured.
     pub self_signed: bool,
 }

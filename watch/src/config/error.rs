@@ -1,16 +1,16 @@
-//! What can be wrong with a setting, and what would be right.
+//! Errors of settings.
 
 use std::{io, net::AddrParseError, num::ParseIntError, path::PathBuf};
 
 use redis_config::SettingsError;
 use tracing_subscriber::filter;
 
-use super::{DISK, DOCKER, FRESH, LISTEN, MAX_CONNECTIONS, MAX_STREAMS};
+use super::setting::{DISK, DOCKER, FRESH, LISTEN, MAX_CONNECTIONS, MAX_STREAMS};
 use crate::{alert::settings::Problems, http::AccessError};
 
-/// A setting that cannot be used.
+/// Why a setting is invalid.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each says what it is")]
+#[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum ConfigError {
     #[error("{LISTEN} is {0:?}: write an address and a port, such as 0.0.0.0:8080 or [::]:8080")]
     Listen(String, #[source] AddrParseError),
@@ -24,24 +24,26 @@ pub enum ConfigError {
     EmptyDisk,
     #[error(transparent)]
     Redis(#[from] SettingsError),
-    /// Not repeated: it may be a password.
-    #[error("{0} names a file that holds no line of text, or several: write one")]
+    /// The content is not shown: it may be a password.
+    #[error("{0} names a file that must contain exactly one line of text")]
     Secret(&'static str),
     #[error("{0} names a file that cannot be used")]
     Access(&'static str, #[source] AccessError),
     #[error("{0} names {1:?}, which cannot be read")]
     Read(&'static str, PathBuf, #[source] io::Error),
-    #[error("{0} is {1:?}: write a time with its unit, such as 500ms, 2s or 1m")]
+    #[error("{0} is {1:?}: write a duration with its unit, such as 500ms, 2s or 1m")]
     Duration(&'static str, String, #[source] humantime::DurationError),
     #[error("{0} is {1:?}, which is too long: write at most {2}")]
     TooLong(&'static str, String, humantime::FormattedDuration),
-    #[error("{FRESH} is {0:?}, which is too short, since the engine is asked each second: write at least 2s")]
+    #[error("{FRESH} is {0:?}, which is too short, because the engine is polled each second: write at least 2s")]
     TooFresh(String),
     #[error("{0} is {1:?}: write a number")]
     Number(&'static str, String, #[source] ParseIntError),
     #[error("{0} is {1}: write a number from 1 to {2}")]
     OutOfRange(&'static str, usize, usize),
-    #[error("{MAX_STREAMS} is {0}, which leaves no room for others: write less than half of {MAX_CONNECTIONS}, {1}")]
+    #[error(
+        "{MAX_STREAMS} is {0}, which leaves no room for other connections: write less than half of {MAX_CONNECTIONS}, {1}"
+    )]
     Streams(usize, usize),
     #[error("{0} is {1:?}: write a level (error, warn, info, debug, trace) or watch=debug,info")]
     Log(&'static str, String, #[source] filter::ParseError),

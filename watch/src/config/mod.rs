@@ -1,7 +1,8 @@
-//! The configuration, parsed once: what is in a [`Config`] can be used.
+//! The configuration, parsed and validated once.
 
 mod error;
 mod flags;
+mod setting;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::{
 use redis_config::Location;
 use tracing_subscriber::EnvFilter;
 
+use self::setting::{EDGES, FRESH, GRACE, MAX_CONNECTIONS, MAX_STREAMS, PASSWORD_FILE, PEERS, TOKEN_FILE};
 pub use self::{
     error::ConfigError,
     flags::{Command, Flags},
@@ -22,72 +24,59 @@ pub use self::{
 use crate::{
     alert,
     fetch::Place,
-    host_port::Name,
+    host_port::HostPort,
     http::{Access, Limits},
 };
 
-// The names of the settings, as errors tell them.
-const LISTEN: &str = "--listen (WATCH_LISTEN)";
-const DOCKER: &str = "--docker (DOCKER_HOST)";
-const FRESH: &str = "--fresh (WATCH_FRESH)";
-const EDGES: &str = "--edges (WATCH_EDGES)";
-const PEERS: &str = "--peers (WATCH_PEERS)";
-const DISK: &str = "--disk (WATCH_DISK)";
-const PASSWORD_FILE: &str = "--password-file (WATCH_PASSWORD_FILE)";
-const TOKEN_FILE: &str = "--token-file (WATCH_TOKEN_FILE)";
-const MAX_CONNECTIONS: &str = "--max-connections (WATCH_MAX_CONNECTIONS)";
-const MAX_STREAMS: &str = "--max-streams (WATCH_MAX_STREAMS)";
-const GRACE: &str = "--grace (WATCH_GRACE)";
+/// Maximum grace period; orchestrators kill a process long before.
+const MAX_GRACE: Duration = Duration::from_secs(60 * 60);
 
-/// The longest that a stop may be told to take; orchestrators kill long before.
-const LONGEST_STOP: Duration = Duration::from_secs(60 * 60);
+/// Bounds of `--fresh`: the engine is polled each second, and less often while its responses take long.
+const MIN_FRESH: Duration = Duration::from_secs(2);
+const MAX_FRESH: Duration = Duration::from_secs(10 * 60);
 
-/// Bounds of what counts as fresh: the engine is asked each second, and more rarely while that takes long.
-const FRESHEST: Duration = Duration::from_secs(2);
-const STALEST: Duration = Duration::from_secs(10 * 60);
+/// Maximum of `--max-connections`: the default limit of open files per process in the kernel.
+const MAX_NUMBER: usize = 1_000_000;
 
-/// As many as a kernel allows a process to have open, by default.
-const MOST_CONNECTIONS: usize = 1_000_000;
-
-/// All that the process needs to know.
+/// The configuration of the process.
 #[derive(Debug)]
 pub struct Config {
-    /// Where the page is.
+    /// Address of the page.
     pub listen: SocketAddr,
-    /// The engine.
+    /// Address of the engine.
     pub engine: Place,
-    /// The edges' status pages.
-    pub edges: Vec<Name>,
-    /// The other instances.
-    pub peers: Vec<Name>,
-    /// What is told to whom.
+    /// Status pages of the edges.
+    pub edges: Vec<HostPort>,
+    /// Other instances.
+    pub peers: Vec<HostPort>,
+    /// Alert settings.
     pub alerts: alert::Settings,
-    /// The file that says so, to be read again.
+    /// The file with the alert settings, which SIGHUP reloads.
     pub alerts_file: Option<PathBuf>,
-    /// A folder on the disk that is told about.
+    /// A folder on the file system to report.
     pub disk: PathBuf,
-    /// The count's servers, where there are some.
+    /// The counter's Redis, if configured.
     pub redis: Option<Location>,
-    /// Who may look.
+    /// Access control.
     pub access: Access,
-    /// Bounds of the interface.
+    /// Limits of the HTTP interface.
     pub limits: Limits,
-    /// Connections at once.
+    /// Maximum number of open connections.
     pub max_connections: usize,
-    /// How long answers may take at the end.
+    /// Grace period for responses in progress at shutdown.
     pub grace: Duration,
-    /// What to log.
+    /// Log filter.
     pub log: EnvFilter,
 }
 
-/// Reads the file that a setting names.
+/// Reads the file named by a setting.
 type Read<'a> = &'a dyn Fn(&'static str, &Path) -> Result<String, ConfigError>;
 
 impl Config {
-    /// Parses `flags`; `read` reads the files that they name.
+    /// Parses `flags`; `read` reads the files they name.
     ///
     /// # Errors
-    /// A setting is wrong. The error names it, and what would be right.
+    /// A setting is invalid. The error names it and says what would be valid.
     pub fn parse(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Self, ConfigError> {
         let redis = redis_settings(flags).load(&read)?;
         let read = |setting, path: &Path| {
@@ -96,12 +85,12 @@ impl Config {
         };
         let max_connections = number(MAX_CONNECTIONS, &flags.max_connections)?;
         let streams = number(MAX_STREAMS, &flags.max_streams)?;
-        // A stream, a wait, and somebody who asks whether all is well.
+        // Each page may hold a stream and a wait; one more connection is needed for probes.
         if streams.saturating_mul(2) >= max_connections {
             return Err(ConfigError::Streams(streams, max_connections));
         }
-        let fresh = duration(FRESH, &flags.fresh, STALEST)?;
-        if fresh < FRESHEST {
+        let fresh = duration(FRESH, &flags.fresh, MAX_FRESH)?;
+        if fresh < MIN_FRESH {
             return Err(ConfigError::TooFresh(flags.fresh.clone()));
         }
         if flags.disk.is_empty() {
@@ -110,8 +99,8 @@ impl Config {
         Ok(Self {
             listen: listen(flags)?,
             engine: engine(&flags.docker)?,
-            edges: names(EDGES, flags.edges.as_deref())?,
-            peers: names(PEERS, flags.peers.as_deref())?,
+            edges: hosts(EDGES, flags.edges.as_deref())?,
+            peers: hosts(PEERS, flags.peers.as_deref())?,
             alerts: flags
                 .config
                 .as_ref()
@@ -124,16 +113,16 @@ impl Config {
             access: access(flags, &read)?,
             limits: Limits { streams, fresh },
             max_connections,
-            grace: duration(GRACE, &flags.grace, LONGEST_STOP)?,
+            grace: duration(GRACE, &flags.grace, MAX_GRACE)?,
             log: log(flags)?,
         })
     }
 }
 
-/// What is in force, a line for each; without secrets.
+/// The settings in effect, one per line, without secrets.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |names: &[Name]| match names {
+        let list = |names: &[HostPort]| match names {
             [] => "none".to_owned(),
             names => names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
@@ -145,21 +134,21 @@ impl fmt::Display for Config {
         writeln!(f, "other instances  {}", list(&self.peers))?;
         let channels: Vec<_> = self.alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
         match channels.as_slice() {
-            [] => writeln!(f, "alerts           on the page alone")?,
+            [] => writeln!(f, "alerts           on the page only")?,
             channels => writeln!(f, "alerts           on the page, {}", channels.join(", "))?,
         }
         writeln!(f, "disk             {}", self.disk.display())?;
-        writeln!(f, "who may look     {}", self.access)?;
+        writeln!(f, "access           {}", self.access)?;
         writeln!(f, "connections      {}", self.max_connections)?;
         writeln!(f, "streams          {}", self.limits.streams)?;
         write!(f, "grace            {}", humantime::format_duration(self.grace))
     }
 }
 
-/// The address to listen on: all that the health check needs.
+/// Parses the address to listen on, the only setting that the health check needs.
 ///
 /// # Errors
-/// It is none.
+/// It is not an address with a port.
 pub fn listen(flags: &Flags) -> Result<SocketAddr, ConfigError> {
     let listen = &flags.listen;
     listen.parse().map_err(|error| ConfigError::Listen(listen.clone(), error))
@@ -171,12 +160,12 @@ fn engine(url: &str) -> Result<Place, ConfigError> {
         return if path.starts_with('/') { Ok(Place::Unix(path.into())) } else { Err(wrong()) };
     }
     let rest = url.strip_prefix("tcp://").or_else(|| url.strip_prefix("http://")).ok_or_else(wrong)?;
-    let name = Name::parse(rest.trim_end_matches('/'), None).ok_or_else(wrong)?;
-    Ok(Place::Tcp(name.host, name.port))
+    let host = HostPort::parse(rest.trim_end_matches('/'), None).ok_or_else(wrong)?;
+    Ok(Place::Tcp(host.host, host.port))
 }
 
-fn names(setting: &'static str, list: Option<&str>) -> Result<Vec<Name>, ConfigError> {
-    Name::list(list.unwrap_or_default(), None).map_err(|wrong| ConfigError::Name(setting, wrong))
+fn hosts(setting: &'static str, list: Option<&str>) -> Result<Vec<HostPort>, ConfigError> {
+    HostPort::list(list.unwrap_or_default(), None).map_err(|wrong| ConfigError::Name(setting, wrong))
 }
 
 fn redis_settings(flags: &Flags) -> redis_config::Settings<'_> {
@@ -207,17 +196,17 @@ fn access(flags: &Flags, read: Read<'_>) -> Result<Access, ConfigError> {
     Ok(access)
 }
 
-/// The one line of a secret, without its end.
+/// Returns the only line of a secret, without its line break.
 fn line<'a>(setting: &'static str, text: &'a str) -> Result<&'a str, ConfigError> {
     let line = text.trim_end_matches(['\r', '\n']);
     if line.is_empty() || line.contains(['\r', '\n']) { Err(ConfigError::Secret(setting)) } else { Ok(line) }
 }
 
-fn duration(setting: &'static str, text: &str, longest: Duration) -> Result<Duration, ConfigError> {
+fn duration(setting: &'static str, text: &str, max: Duration) -> Result<Duration, ConfigError> {
     let duration = humantime::parse_duration(text);
     let duration = duration.map_err(|error| ConfigError::Duration(setting, text.to_owned(), error))?;
-    if duration > longest {
-        return Err(ConfigError::TooLong(setting, text.to_owned(), humantime::format_duration(longest)));
+    if duration > max {
+        return Err(ConfigError::TooLong(setting, text.to_owned(), humantime::format_duration(max)));
     }
     Ok(duration)
 }
@@ -225,8 +214,8 @@ fn duration(setting: &'static str, text: &str, longest: Duration) -> Result<Dura
 fn number(setting: &'static str, text: &str) -> Result<usize, ConfigError> {
     let number: usize = text.parse().map_err(|error| ConfigError::Number(setting, text.to_owned(), error))?;
     match number {
-        1..=MOST_CONNECTIONS => Ok(number),
-        _ => Err(ConfigError::OutOfRange(setting, number, MOST_CONNECTIONS)),
+        1..=MAX_NUMBER => Ok(number),
+        _ => Err(ConfigError::OutOfRange(setting, number, MAX_NUMBER)),
     }
 }
 

@@ -3,7 +3,7 @@ use process::chain;
 
 use super::*;
 
-/// Parses without this process's variables.
+/// Parses without the environment of this process.
 fn parse(args: &[&str]) -> Result<Config, ConfigError> {
     let command = Flags::command().mut_args(|arg| arg.env(None));
     let matches = command.try_get_matches_from(["watch"].iter().chain(args));
@@ -19,7 +19,7 @@ fn parse(args: &[&str]) -> Result<Config, ConfigError> {
 }
 
 #[test]
-fn what_is_in_force_is_displayed_without_secrets() {
+fn settings_are_displayed_without_secrets() {
     insta::assert_snapshot!(parse(&[]).unwrap().to_string(), @r"
     page             http://0.0.0.0:8080
     engine           unix:///var/run/docker.sock
@@ -27,9 +27,9 @@ fn what_is_in_force_is_displayed_without_secrets() {
     redis            none
     edges            none
     other instances  none
-    alerts           on the page alone
+    alerts           on the page only
     disk             /
-    who may look     anybody
+    access           everyone
     connections      512
     streams          128
     grace            5s
@@ -56,9 +56,9 @@ fn what_is_in_force_is_displayed_without_secrets() {
     redis            counter by a:1,b:26379
     edges            tasks.edge:9901, 10.0.0.2:9901
     other instances  tasks.watch:8080
-    alerts           on the page alone
+    alerts           on the page only
     disk             /var/lib/docker
-    who may look     who knows the password or the token
+    access           clients with the password or the token
     connections      20
     streams          9
     grace            1s
@@ -75,7 +75,7 @@ fn errors_name_the_setting_and_never_the_secret() {
         (&["--docker=ssh://engine"], "--docker (DOCKER_HOST) is"),
         (&["--fresh=1s"], "--fresh (WATCH_FRESH) is \"1s\", which is too short"),
         (&["--fresh=11m"], "--fresh (WATCH_FRESH) is \"11m\", which is too long: write at most 10m"),
-        (&["--fresh=soon"], "--fresh (WATCH_FRESH) is \"soon\": write a time with its unit"),
+        (&["--fresh=soon"], "--fresh (WATCH_FRESH) is \"soon\": write a duration with its unit"),
         (&["--edges=tasks.edge"], "--edges (WATCH_EDGES) has \"tasks.edge\": write host:port"),
         (&["--peers=http://a:1"], "--peers (WATCH_PEERS) has \"http://a:1\""),
         (&["--disk="], "--disk (WATCH_DISK) is empty"),
@@ -84,15 +84,18 @@ fn errors_name_the_setting_and_never_the_secret() {
         (&["--redis-url=redis://r", "--redis-url-file=url"], "are both set"),
         (&["--redis-url-file=redis://:s3cret@redis"], "--redis-url-file (REDIS_URL_FILE) is a URL"),
         (&["--redis-url-file=gone"], "--redis-url-file (REDIS_URL_FILE) names \"gone\", which cannot be read"),
-        (&["--redis-sentinels=a", "--redis-url=redis://r"], "--redis-sentinels (REDIS_SENTINELS) is set beside"),
+        (&["--redis-sentinels=a", "--redis-url=redis://r"], "--redis-sentinels (REDIS_SENTINELS) is set together with"),
         (&["--redis-sentinels=a:x"], "--redis-sentinels (REDIS_SENTINELS) cannot be used: \"a:x\" is no sentinel"),
         (&["--redis-sentinels=a", "--redis-master="], "--redis-master (REDIS_MASTER) cannot be used: it is empty"),
         (&["--redis-sentinels=a", "--redis-password-file=lines"], "--redis-password-file (REDIS_PASSWORD_FILE) names"),
         (&["--redis-sentinels=a", "--sentinel-user-file=gone"], "--sentinel-user-file (SENTINEL_USER_FILE) names"),
         (&["--redis-url=redis://r", "--redis-user-file=secret"], "--redis-user-file (REDIS_USER_FILE) is set without"),
         (&["--password-file=secret"], "--password-file (WATCH_PASSWORD_FILE) names a file that cannot be used"),
-        (&["--password-file=lines"], "--password-file (WATCH_PASSWORD_FILE) names a file that holds no line"),
-        (&["--token-file=binary"], "--token-file (WATCH_TOKEN_FILE) names a file that holds no line"),
+        (
+            &["--password-file=lines"],
+            "--password-file (WATCH_PASSWORD_FILE) names a file that must contain exactly one line",
+        ),
+        (&["--token-file=binary"], "--token-file (WATCH_TOKEN_FILE) names a file that must contain exactly one line"),
         (&["--max-connections=0"], "--max-connections (WATCH_MAX_CONNECTIONS) is 0: write a number from 1"),
         (&["--max-connections=many"], "--max-connections (WATCH_MAX_CONNECTIONS) is \"many\": write a number"),
         (&["--max-connections=256"], "--max-streams (WATCH_MAX_STREAMS) is 128, which leaves no room"),
@@ -108,7 +111,7 @@ fn errors_name_the_setting_and_never_the_secret() {
 }
 
 #[test]
-fn a_url_may_come_from_a_file() {
+fn the_redis_url_may_come_from_a_file() {
     let config = parse(&["--redis-url-file=url"]).unwrap();
     assert_eq!(config.redis.unwrap().to_string(), "from-file:6379");
 }

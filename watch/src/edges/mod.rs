@@ -1,4 +1,4 @@
-//! The edges, each asked for its status by its address.
+//! Polls the status of each edge.
 
 mod status;
 
@@ -17,39 +17,41 @@ use tokio::{
 
 use self::status::Status;
 use crate::{
-    cluster_state::{Edge, Millis},
-    engine::{self, Swarm},
+    clock::{self, Millis},
+    cluster_state::Edge,
+    engine::Swarm,
     fetch::{self, Place},
-    host_port::{Directory, Name},
+    host_port::HostPort,
+    resolver::Resolver,
 };
 
-/// How often each edge is asked.
-const PERIOD: Duration = Duration::from_secs(2);
+/// Polling interval.
+const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The longest that one may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit for one poll.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The largest status that is read.
-const LIMIT: usize = 2 << 20;
+/// Largest response accepted.
+const MAX_RESPONSE_BYTES: usize = 2 << 20;
 
-/// How many are asked at the same time.
-const AT_ONCE: usize = 16;
+/// Maximum number of concurrent polls.
+const CONCURRENCY: usize = 16;
 
-/// What is known of one edge.
+/// The last known state of one edge.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct Observed {
     ip: IpAddr,
-    /// The last good answer.
+    /// The last valid status.
     status: Option<Status>,
     at: Option<Millis>,
-    /// Why there is no newer one.
+    /// Why the last poll failed.
     error: Option<String>,
 }
 
-impl Seen {
-    /// The edge on its node of `swarm`.
+impl Observed {
+    /// Returns the edge, with its node in `swarm`.
     #[must_use]
-    pub fn edge(&self, swarm: &Swarm) -> Edge {
+    pub fn on(&self, swarm: &Swarm) -> Edge {
         let status = self.status.as_ref();
         let by_name = status.and_then(|status| status.hostname.as_ref()).and_then(|hostname| {
             swarm.nodes.iter().find(|(_id, node)| node.hostname == *hostname).map(|(id, _node)| id.clone())
@@ -58,54 +60,55 @@ impl Seen {
         Edge {
             node: by_name.or_else(|| swarm.addresses.get(&self.ip).cloned()),
             at: self.at,
-            // One that does not answer is not known to serve.
+            // An edge that does not answer is not ready.
             ready: edge.ready && self.error.is_none(),
             error: self.error.clone(),
             ..edge
         }
     }
 
-    fn take(&mut self, answer: Result<Status, String>) {
-        match answer {
-            Ok(status) => (self.status, self.at, self.error) = (Some(status), Some(engine::now()), None),
+    fn update(&mut self, result: Result<Status, String>) {
+        match result {
+            Ok(status) => (self.status, self.at, self.error) = (Some(status), Some(clock::now()), None),
             Err(error) => self.error = Some(error),
         }
     }
 }
 
-/// Asks the edges that `names` stand for until nobody wants to know any more.
-pub async fn run(names: Vec<Name>, publish: watch::Sender<BTreeMap<String, Seen>>) {
-    let mut directory = Directory::new(names);
-    let mut ticks = interval(PERIOD);
+/// Polls the edges at all addresses of `hosts` until all receivers are dropped.
+pub async fn run(hosts: Vec<HostPort>, publish: watch::Sender<BTreeMap<String, Observed>>) {
+    let mut resolver = Resolver::new(hosts);
+    let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut edges: BTreeMap<SocketAddr, Seen> = BTreeMap::new();
+    let mut edges: BTreeMap<SocketAddr, Observed> = BTreeMap::new();
     while !publish.is_closed() {
         ticks.tick().await;
-        let addresses: BTreeSet<SocketAddr> = directory.look_up().await;
-        edges.retain(|address, _seen| addresses.contains(address));
-        let asked = addresses.into_iter().map(|address| async move { (address, ask(address).await) });
-        let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
-        while let Some((address, answer)) = answers.next().await {
-            let unseen = Seen { ip: address.ip(), status: None, at: None, error: None };
-            edges.entry(address).or_insert(unseen).take(answer);
+        let addresses: BTreeSet<SocketAddr> = resolver.resolve().await;
+        edges.retain(|address, _edge| addresses.contains(address));
+        let polls = addresses.into_iter().map(|address| async move { (address, poll(address).await) });
+        let mut results = stream::iter(polls).buffer_unordered(CONCURRENCY);
+        while let Some((address, result)) = results.next().await {
+            let unknown = Observed { ip: address.ip(), status: None, at: None, error: None };
+            edges.entry(address).or_insert(unknown).update(result);
         }
-        let shown: BTreeMap<_, _> = edges.iter().map(|(address, seen)| (address.to_string(), seen.clone())).collect();
+        let observed: BTreeMap<_, _> =
+            edges.iter().map(|(address, edge)| (address.to_string(), edge.clone())).collect();
         publish.send_if_modified(|before| {
-            let is_news = *before != shown;
-            *before = shown;
-            is_news
+            let is_changed = *before != observed;
+            *before = observed;
+            is_changed
         });
     }
 }
 
-async fn ask(address: SocketAddr) -> Result<Status, String> {
+async fn poll(address: SocketAddr) -> Result<Status, String> {
     let place = Place::Tcp(address.ip().to_string(), address.port());
-    match timeout(PATIENCE, fetch::get(&place, "/status.json", None, LIMIT)).await {
+    match timeout(TIMEOUT, fetch::get(&place, "/status.json", None, MAX_RESPONSE_BYTES)).await {
         Err(_elapsed) => Err("no answer in time".to_owned()),
         Ok(Err(error)) => Err(error.to_string()),
         Ok(Ok(answer)) if answer.status == StatusCode::OK => {
-            serde_json::from_slice(&answer.body).map_err(|error| format!("its status cannot be read: {error}"))
+            serde_json::from_slice(&answer.body).map_err(|error| format!("its status cannot be parsed: {error}"))
         }
-        Ok(Ok(answer)) => Err(format!("answers {}", answer.status)),
+        Ok(Ok(answer)) => Err(format!("it returned status {}", answer.status)),
     }
 }

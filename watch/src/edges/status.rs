@@ -1,16 +1,19 @@
-//! What is read of an edge's `/status.json`. Its fields are stable; unknown ones are skipped.
+//! The fields that are read from an edge's `/status.json`. They are stable; unknown fields are skipped.
 
 use std::time::UNIX_EPOCH;
 
 use serde::Deserialize;
 
-use crate::cluster_state::{Certificate, Edge, Endpoint, Millis, Pool};
+use crate::{
+    clock::Millis,
+    cluster_state::{Certificate, Edge, Endpoint, Pool},
+};
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
     version: Option<String>,
-    /// Of its machine, where the edge tells.
+    /// Host name of its machine, if the edge reports it.
     pub(super) hostname: Option<String>,
     ready: bool,
     reasons: Vec<String>,
@@ -59,15 +62,15 @@ struct Worker {
 }
 
 impl Status {
-    /// As the cluster state has it, without what is not the edge's own to tell.
+    /// Converts the status, without the fields that the edge itself does not know.
     pub(super) fn edge(&self) -> Edge {
         let certificates = self.listeners.iter().flat_map(|listener| listener.certificates.iter().flatten());
         let mut certificates: Vec<Certificate> = certificates.map(CertificateStatus::certificate).collect();
-        // Listeners share them, mostly.
-        let mut told: Vec<Certificate> = Vec::new();
+        // Listeners usually share certificates.
+        let mut seen: Vec<Certificate> = Vec::new();
         certificates.retain(|certificate| {
-            let is_new = !told.contains(certificate);
-            told.push(certificate.clone());
+            let is_new = !seen.contains(certificate);
+            seen.push(certificate.clone());
             is_new
         });
         Edge {
@@ -110,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_becomes_the_states_edge() {
+    fn a_status_is_converted_without_duplicate_certificates() {
         let status: Status = serde_json::from_str(
             r#"{
             "version": "0.1.0", "now": "2026-01-01T00:00:00.000Z", "ready": false, "reasons": ["why"],

@@ -1,9 +1,9 @@
-//! The questions that are asked of the engine, and no others.
+//! Client of the engine's API, restricted to the requests that this program makes.
 //!
-//! [`bollard`] agrees on the API's version and reads the stream of events, over connections of ours; the
-//! lists are asked for through the same door and read by [`wire`], for the reasons that stand there and
-//! because `bollard` takes answers of any size and writes them whole into its debug log. What passes the door
-//! is a GET of a path in [`ASKED`].
+//! [`bollard`] negotiates the API version and reads the stream of events, over our own connections. The lists
+//! use the same connections but are parsed by [`wire`], for the reasons given there and because `bollard`
+//! accepts responses of any size and writes them to its debug log. Only GET requests for a path in
+//! [`ALLOWED_PATHS`] are sent.
 
 use std::{collections::HashMap, io, time::Duration};
 
@@ -19,21 +19,21 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::{
-    error::Trouble,
-    wire::{self, Info, Node, Refusal, Service, Task},
+    error::EngineError,
+    wire::{self, ErrorBody, Info, Node, Service, Task},
 };
 use crate::fetch::{self, Place};
 
-/// All that is ever asked, below the version.
-const ASKED: [&str; 6] = ["/events", "/info", "/nodes", "/services", "/tasks", "/version"];
+/// The paths that may be requested, without the version prefix.
+const ALLOWED_PATHS: [&str; 6] = ["/events", "/info", "/nodes", "/services", "/tasks", "/version"];
 
-/// The longest that the engine may take for one answer.
-pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+/// Time limit for one response of the engine.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The largest answer that is read: several thousand tasks.
-const LIMIT: usize = 64 << 20;
+/// Largest response accepted: enough for several thousand tasks.
+const MAX_RESPONSE_BYTES: usize = 64 << 20;
 
-/// The engine, and the version of its API that both sides know.
+/// A connection target, and the negotiated API version.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     docker: Docker,
@@ -41,78 +41,78 @@ pub(super) struct Client {
     version: ClientVersion,
 }
 
-/// All lists of one moment.
+/// The lists of one poll.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lists {
     pub(super) nodes: Vec<Node>,
     pub(super) services: Vec<Service>,
     pub(super) tasks: Vec<Task>,
-    /// Entries that could not be read.
-    pub(super) lost: usize,
+    /// Number of entries that cannot be parsed.
+    pub(super) unreadable: usize,
 }
 
 impl Client {
-    /// Asks the engine which versions it knows.
-    pub(super) async fn connect(place: &Place) -> Result<Self, Trouble> {
-        // With the newest version that bollard knows; the engine's own, if that is older, is agreed on.
-        let asked = timeout(DEADLINE, docker(place, None)?.negotiate_version()).await;
-        let version = asked.map_err(|_elapsed| Trouble::Slow)??.client_version();
+    /// Negotiates the API version with the engine.
+    pub(super) async fn connect(place: &Place) -> Result<Self, EngineError> {
+        // Starts from the newest version that bollard knows, and falls back to the engine's if that is older.
+        let negotiated = timeout(TIMEOUT, docker(place, None)?.negotiate_version()).await;
+        let version = negotiated.map_err(|_elapsed| EngineError::Timeout)??.client_version();
         Ok(Self { docker: docker(place, Some(version))?, place: place.clone(), version })
     }
 
-    /// As `1.41`.
+    /// The API version, such as `1.41`.
     pub(super) fn version(&self) -> String {
         format!("{}.{}", self.version.major_version, self.version.minor_version)
     }
 
-    /// About this engine.
-    pub(super) async fn info(&self) -> Result<Info, Trouble> {
+    /// Returns information about the engine.
+    pub(super) async fn info(&self) -> Result<Info, EngineError> {
         let body = self.get("/info").await?;
-        serde_json::from_slice(&body).map_err(Trouble::odd)
+        serde_json::from_slice(&body).map_err(EngineError::malformed)
     }
 
-    /// Nodes, services and tasks.
-    pub(super) async fn lists(&self) -> Result<Lists, Trouble> {
+    /// Returns nodes, services and tasks.
+    pub(super) async fn lists(&self) -> Result<Lists, EngineError> {
         let (nodes, services, tasks) =
             tokio::try_join!(self.list("/nodes"), self.list("/services"), self.list("/tasks"))?;
-        let lost = nodes.1 + services.1 + tasks.1;
-        Ok(Lists { nodes: nodes.0, services: services.0, tasks: tasks.0, lost })
+        let unreadable = nodes.1 + services.1 + tasks.1;
+        Ok(Lists { nodes: nodes.0, services: services.0, tasks: tasks.0, unreadable })
     }
 
-    /// Tells when a node or a service changed, until the engine goes away.
-    pub(super) fn events(&self) -> impl Stream<Item = Result<EventMessage, Trouble>> + Send + use<> {
+    /// Streams events of nodes and services until the connection ends.
+    pub(super) fn events(&self) -> impl Stream<Item = Result<EventMessage, EngineError>> + Send + use<> {
         let kinds = HashMap::from([("type", vec!["node", "service"]), ("scope", vec!["swarm"])]);
         let options = EventsOptionsBuilder::default().filters(&kinds).build();
-        self.docker.events(Some(options)).map_err(Trouble::from)
+        self.docker.events(Some(options)).map_err(EngineError::from)
     }
 
-    async fn list<T: DeserializeOwned>(&self, path: &'static str) -> Result<(Vec<T>, usize), Trouble> {
-        wire::list(&self.get(path).await?).map_err(Trouble::odd)
+    async fn list<T: DeserializeOwned>(&self, path: &'static str) -> Result<(Vec<T>, usize), EngineError> {
+        wire::list(&self.get(path).await?).map_err(EngineError::malformed)
     }
 
-    async fn get(&self, path: &'static str) -> Result<Bytes, Trouble> {
+    async fn get(&self, path: &'static str) -> Result<Bytes, EngineError> {
         let target = format!("/v{}{path}", self.version());
-        let answer = timeout(DEADLINE, fetch::get(&self.place, &target, None, LIMIT)).await;
-        let answer = answer.map_err(|_elapsed| Trouble::Slow)??;
+        let answer = timeout(TIMEOUT, fetch::get(&self.place, &target, None, MAX_RESPONSE_BYTES)).await;
+        let answer = answer.map_err(|_elapsed| EngineError::Timeout)??;
         if answer.status == StatusCode::OK {
             return Ok(answer.body);
         }
-        let said: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
-        Err(Trouble::refused(answer.status.as_u16(), &said.message))
+        let body: ErrorBody = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Err(EngineError::from_status(answer.status.as_u16(), &body.message))
     }
 }
 
-/// The library over our connections. Before a version is agreed on, requests name none.
+/// Returns a bollard client over our own connections. Until a version is negotiated, requests carry none.
 fn docker(place: &Place, version: Option<ClientVersion>) -> Result<Docker, BollardError> {
     let place = place.clone();
-    let transport = move |request: BollardRequest| pass(place.clone(), target(&request, version));
-    // Only the path of its addresses matters. Its time-out is for the head of an answer.
+    let transport = move |request: BollardRequest| send(place.clone(), target(&request, version));
+    // Only the path of the URLs matters. The time-out applies to the head of a response.
     let newest = version.unwrap_or(*API_DEFAULT_VERSION);
-    Docker::connect_with_custom_transport(transport, Some("http://engine"), DEADLINE.as_secs(), &newest)
+    Docker::connect_with_custom_transport(transport, Some("http://engine"), TIMEOUT.as_secs(), &newest)
 }
 
-/// Passes a question on, if it is one that is asked here.
-async fn pass(place: Place, target: Option<String>) -> Result<Response<Incoming>, BollardError> {
+/// Sends a request if it is allowed.
+async fn send(place: Place, target: Option<String>) -> Result<Response<Incoming>, BollardError> {
     let target = target.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
     fetch::send(&place, &target, None).await.map_err(|error| match error {
         fetch::Error::Http(_, error) => error.into(),
@@ -121,10 +121,10 @@ async fn pass(place: Place, target: Option<String>) -> Result<Response<Incoming>
     })
 }
 
-/// What to ask the engine for; `None` if it is not to be asked that.
+/// The request target; `None` if the request is not allowed.
 fn target<B>(request: &http::Request<B>, version: Option<ClientVersion>) -> Option<String> {
     let uri = request.uri();
-    if request.method() != Method::GET || !ASKED.contains(&uri.path()) {
+    if request.method() != Method::GET || !ALLOWED_PATHS.contains(&uri.path()) {
         return None;
     }
     let version = version.map(|version| format!("/v{version}")).unwrap_or_default();
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_asked_here_passes_and_names_the_version() {
+    fn only_allowed_requests_are_sent_and_they_carry_the_version() {
         let version = ClientVersion { major_version: 1, minor_version: 41 };
         let request = |method, uri: &str| Request::builder().method(method).uri(uri).body(()).unwrap();
         let get = |uri: &str| target(&request("GET", uri), Some(version));

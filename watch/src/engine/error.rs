@@ -1,4 +1,4 @@
-//! Why the engine told nothing, in a sentence for the page.
+//! Why polling the engine failed, in a sentence for the page.
 
 use std::{error::Error as StdError, io};
 
@@ -7,39 +7,39 @@ use net::client::BodyError;
 
 use crate::fetch;
 
-/// What went wrong with a question to the engine.
+/// An error of a request to the engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// Nobody listens.
-    #[error("the engine is not there: {0}")]
-    Gone(String),
-    /// It has not answered in time.
+pub enum EngineError {
+    /// The connection cannot be opened, or broke.
+    #[error("the engine is unreachable: {0}")]
+    Unreachable(String),
+    /// It did not answer in time.
     #[error("the engine does not answer in time")]
-    Slow,
-    /// The socket belongs to somebody else.
-    #[error("this process may not ask the engine: give its user, or group, access to the socket")]
-    Denied,
-    /// Too few managers are there to decide anything.
+    Timeout,
+    /// This process has no access to the socket.
+    #[error("access to the engine is denied: give this process's user or group access to the socket")]
+    PermissionDenied,
+    /// Fewer than a majority of the managers are reachable.
     #[error("the swarm has no leader: too few managers are reachable")]
     NoQuorum,
-    /// The engine can tell nothing of the swarm.
-    #[error("this engine is no manager of a swarm")]
+    /// The engine is not a manager, so it cannot list anything.
+    #[error("this engine is not a swarm manager")]
     NotManager,
-    /// After a restart, with autolock.
-    #[error("the swarm is locked: docker swarm unlock")]
+    /// The manager restarted with autolock enabled.
+    #[error("the swarm is locked: run `docker swarm unlock`")]
     Locked,
-    /// Anything else that it said.
-    #[error("the engine answers {0}: {1}")]
-    Refused(u16, String),
-    /// What it said makes no sense.
-    #[error("the engine's answer cannot be read: {0}")]
-    Odd(String),
+    /// Any other error status, with its message.
+    #[error("the engine returned status {0}: {1}")]
+    Status(u16, String),
+    /// The response cannot be parsed.
+    #[error("the engine's response cannot be parsed: {0}")]
+    Malformed(String),
 }
 
-impl Trouble {
-    /// What an answer that is not 200 means. The texts are swarmkit's and the engine's own; they have been
-    /// the same since 1.12.
-    pub(super) fn refused(status: u16, message: &str) -> Self {
+impl EngineError {
+    /// Classifies a status other than 200. The messages are swarmkit's and the engine's; they have not changed
+    /// since 1.12.
+    pub(super) fn from_status(status: u16, message: &str) -> Self {
         let has = |part| message.contains(part);
         if has("does not have a leader") || has("no elected primary cluster manager") || has("lost quorum") {
             Self::NoQuorum
@@ -48,45 +48,49 @@ impl Trouble {
         } else if has("needs to be unlocked") {
             Self::Locked
         } else if has("DeadlineExceeded") || has("deadline exceeded") {
-            Self::Slow
+            Self::Timeout
         } else {
-            Self::Refused(status, message.chars().take(300).collect())
+            Self::Status(status, message.chars().take(300).collect())
         }
     }
 
-    pub(super) fn odd(error: impl StdError) -> Self {
-        Self::Odd(error.to_string())
+    pub(super) fn malformed(error: impl StdError) -> Self {
+        Self::Malformed(error.to_string())
     }
 
     fn connect(error: &io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::PermissionDenied => Self::Denied,
-            io::ErrorKind::NotFound => Self::Gone("its socket does not exist".to_owned()),
-            io::ErrorKind::ConnectionRefused => Self::Gone("nobody listens".to_owned()),
-            _ => Self::Gone(error.to_string()),
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied,
+            io::ErrorKind::NotFound => Self::Unreachable("its socket does not exist".to_owned()),
+            io::ErrorKind::ConnectionRefused => Self::Unreachable("connection refused".to_owned()),
+            _ => Self::Unreachable(error.to_string()),
         }
     }
 }
 
-impl From<fetch::Error> for Trouble {
+impl From<fetch::Error> for EngineError {
     fn from(error: fetch::Error) -> Self {
         match error {
             fetch::Error::Connect(_, error) => Self::connect(&error),
-            fetch::Error::Http(_, error) => Self::Gone(format!("the connection broke: {error}")),
-            fetch::Error::Body(BodyError::Incomplete(error)) => Self::Gone(format!("its answer is cut off: {error}")),
-            error @ (fetch::Error::Body(BodyError::TooLarge(_)) | fetch::Error::Request(_)) => Self::odd(error),
+            fetch::Error::Http(_, error) => Self::Unreachable(format!("the connection broke: {error}")),
+            fetch::Error::Body(BodyError::Incomplete(error)) => {
+                Self::Unreachable(format!("its response is truncated: {error}"))
+            }
+            error @ (fetch::Error::Body(BodyError::TooLarge(_)) | fetch::Error::Request(_)) => Self::malformed(error),
         }
     }
 }
 
-impl From<BollardError> for Trouble {
+impl From<BollardError> for EngineError {
     fn from(error: BollardError) -> Self {
         match error {
-            BollardError::DockerResponseServerError { status_code, message } => Self::refused(status_code, &message),
-            BollardError::RequestTimeoutError => Self::Slow,
+            BollardError::DockerResponseServerError { status_code, message } => {
+                Self::from_status(status_code, &message)
+            }
+            BollardError::RequestTimeoutError => Self::Timeout,
             BollardError::IOError { err } => Self::connect(&err),
-            BollardError::HyperResponseError { err } => Self::Gone(format!("the connection broke: {err}")),
-            error => Self::odd(error),
+            BollardError::HyperResponseError { err } => Self::Unreachable(format!("the connection broke: {err}")),
+            error => Self::malformed(error),
         }
     }
 }
@@ -96,37 +100,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_engine_says_is_recognised() {
+    fn messages_of_the_engine_are_classified() {
         let table = [
             (
                 500,
                 "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few \
                  managers are online. Make sure more than half of the managers are online.",
-                Trouble::NoQuorum,
+                EngineError::NoQuorum,
             ),
             (
                 503,
                 "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this \
                  node to swarm and try again.",
-                Trouble::NotManager,
+                EngineError::NotManager,
             ),
             (
                 503,
                 "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. \
                  Please run this command on a manager node or promote the current node to a manager.",
-                Trouble::NotManager,
+                EngineError::NotManager,
             ),
             (
                 503,
                 "Swarm is encrypted and needs to be unlocked before it can be used. Please use \"docker swarm \
                  unlock\" to unlock it.",
-                Trouble::Locked,
+                EngineError::Locked,
             ),
-            (500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded", Trouble::Slow),
-            (404, "page not found", Trouble::Refused(404, "page not found".to_owned())),
+            (500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded", EngineError::Timeout),
+            (404, "page not found", EngineError::Status(404, "page not found".to_owned())),
         ];
-        for (status, message, trouble) in table {
-            assert_eq!(Trouble::refused(status, message), trouble, "{message}");
+        for (status, message, expected) in table {
+            assert_eq!(EngineError::from_status(status, message), expected, "{message}");
         }
     }
 }

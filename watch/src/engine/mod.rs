@@ -1,19 +1,15 @@
-//! What the engine knows of the swarm: asked for again and again, and at once when it tells of a change.
+//! Polls the engine for the state of the swarm, and immediately after it reports a change.
 //!
-//! The engine has events of nodes and services but none of tasks, so tasks are asked for about each second;
-//! less often where an answer takes long, so that the engine spends at most a tenth of its time on us. While
-//! it fails, what it told last stays, and it is asked at growing intervals.
+//! The engine emits events for nodes and services but not for tasks, so everything is polled about once a
+//! second. The interval grows with the time that the responses take, so that the engine spends at most a tenth
+//! of its time on this process. While polling fails, the last state is kept and retries back off.
 
 mod client;
 mod convert;
 mod error;
 mod wire;
 
-use std::{
-    pin::pin,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use net::Backoff;
@@ -24,60 +20,63 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use self::{client::Client, convert::Memory};
-pub use self::{convert::Swarm, error::Trouble};
-use crate::{cluster_state::Millis, fetch::Place};
+use self::{client::Client, convert::Converter};
+pub use self::{convert::Swarm, error::EngineError};
+use crate::{
+    clock::{Millis, now},
+    fetch::Place,
+};
 
-/// The pause between two questions about everything.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The shortest pause between two polls.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
 
-/// At least this many times as long as the answers took.
-const RELAXED: u32 = 9;
+/// The longest pause between two polls, also while polling fails.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// The longest pause, also while the engine fails.
-const LONGEST: Duration = Duration::from_secs(5);
+/// Pauses between connection attempts while polling fails.
+const BACKOFF: Backoff = Backoff::new(MIN_PAUSE, MAX_PAUSE);
 
-/// The pauses between attempts while the engine fails.
-const BACKOFF: Backoff = Backoff::new(PAUSE, LONGEST);
+/// How many times longer the pause is than the poll before it.
+const PAUSE_FACTOR: u32 = 9;
 
-/// Between an event and the question that it causes: what belongs together comes together.
-const GATHER: Duration = Duration::from_millis(50);
+/// Delay between an event and the poll that it triggers: events that belong together arrive together.
+const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// How long an engine that answers no lists has to say why.
-const DIAGNOSIS: Duration = Duration::from_secs(1);
+/// How long an engine that did not list anything may take to report why.
+const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often the engine is asked about itself.
-const ABOUT: Duration = Duration::from_secs(30);
+const INFO_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What is known of the engine's swarm.
+/// What the engine reported about the swarm.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// Id of the node that the engine is; empty until it has told.
+    /// Id of the engine's node; empty until the engine has reported it.
     pub node: String,
-    /// The last good answers.
+    /// The last swarm that was polled successfully.
     pub swarm: Arc<Swarm>,
-    /// When they came.
+    /// When that poll completed.
     pub at: Option<Millis>,
-    /// The same by the clock that does not jump.
+    /// The same instant on the monotonic clock.
     pub fresh: Option<Instant>,
-    /// What has been wrong since.
-    pub trouble: Option<Failing>,
-    /// Questions that failed.
+    /// Why polling fails now.
+    pub failure: Option<Failure>,
+    /// Number of failed polls.
     pub failures: u64,
-    /// Version of the API that was agreed on.
+    /// The negotiated API version.
     pub version: Option<String>,
 }
 
-/// What is wrong, and since when.
+/// An ongoing failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failing {
-    /// What.
-    pub trouble: Trouble,
-    /// Since when.
+pub struct Failure {
+    /// The latest error.
+    pub error: EngineError,
+    /// When the first poll failed.
     pub since: Millis,
 }
 
-/// A handle on the task that asks. Dropping it ends the task.
+/// A handle to the polling task. Dropping it ends the task.
 #[derive(Debug)]
 pub struct Engine {
     observed: watch::Receiver<Observed>,
@@ -85,14 +84,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts to ask the engine at `place`, on the current runtime.
+    /// Starts to poll the engine at `place`, on the current runtime.
     #[must_use]
     pub fn start(place: Place) -> Self {
         let (publish, observed) = watch::channel(Observed::default());
         Self { observed, task: tokio::spawn(run(place, publish)) }
     }
 
-    /// What is known, from now on.
+    /// Returns a receiver of what the engine reports.
     #[must_use]
     pub fn observed(&self) -> watch::Receiver<Observed> {
         self.observed.clone()
@@ -105,87 +104,82 @@ impl Drop for Engine {
     }
 }
 
-/// Milliseconds since 1970.
-pub(crate) fn now() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|age| age.as_millis().try_into().ok()).unwrap_or(0)
-}
-
 async fn run(place: Place, publish: watch::Sender<Observed>) {
-    let mut memory = Memory::default();
+    let mut converter = Converter::default();
     let mut failures = 0_u32;
     loop {
-        let trouble = match Client::connect(&place).await {
+        let error = match Client::connect(&place).await {
             Ok(client) => {
                 publish.send_modify(|observed| observed.version = Some(client.version()));
                 let connected = || {
                     info!(engine = %place, api = client.version(), "connected to the engine");
                     failures = 0;
                 };
-                follow(&client, &mut memory, &publish, connected).await
+                poll(&client, &mut converter, &publish, connected).await
             }
-            Err(trouble) => trouble,
+            Err(error) => error,
         };
-        fail(&publish, trouble);
+        fail(&publish, error);
         failures = failures.saturating_add(1);
         sleep(BACKOFF.after(failures, 0.0)).await;
     }
 }
 
-/// Notes what is wrong. What is known stays as it is.
-fn fail(publish: &watch::Sender<Observed>, trouble: Trouble) {
+/// Publishes a failure. The last known swarm stays.
+fn fail(publish: &watch::Sender<Observed>, error: EngineError) {
     publish.send_modify(|observed| {
         observed.failures += 1;
-        let before = observed.trouble.take();
-        if before.as_ref().map(|failing| &failing.trouble) != Some(&trouble) {
-            warn!(%trouble, "nothing new of the swarm");
+        let before = observed.failure.take();
+        if before.as_ref().map(|failure| &failure.error) != Some(&error) {
+            warn!(%error, "cannot update the state of the swarm");
         }
-        let since = before.map_or_else(now, |failing| failing.since);
-        observed.trouble = Some(Failing { trouble, since });
+        let since = before.map_or_else(now, |failure| failure.since);
+        observed.failure = Some(Failure { error, since });
     });
 }
 
-/// Asks until something goes wrong, and returns that. `connected` is called at the first good answer: an engine
-/// may tell its version and nothing else.
-async fn follow(
+/// Polls until an error occurs, and returns the error. Calls `connected` after the first successful poll: an
+/// engine may report its version and then fail every other request.
+async fn poll(
     client: &Client,
-    memory: &mut Memory,
+    converter: &mut Converter,
     publish: &watch::Sender<Observed>,
     connected: impl FnOnce(),
-) -> Trouble {
+) -> EngineError {
     let mut connected = Some(connected);
-    let news = Arc::new(Notify::new());
-    let _listening = Listening(tokio::spawn(listen(client.clone(), news.clone())));
-    let mut asked_about: Option<Instant> = None;
-    let mut lost = 0;
+    let changed = Arc::new(Notify::new());
+    let _listening = AbortOnDrop(tokio::spawn(listen(client.clone(), changed.clone())));
+    let mut last_info: Option<Instant> = None;
+    let mut unreadable = 0;
     loop {
         let start = Instant::now();
-        if asked_about.is_none_or(|asked| asked.elapsed() >= ABOUT) {
-            match about(client).await {
+        if last_info.is_none_or(|at| at.elapsed() >= INFO_INTERVAL) {
+            match own_node(client).await {
                 Ok(node) => publish.send_if_modified(|observed| {
-                    let is_news = observed.node != node;
+                    let is_changed = observed.node != node;
                     observed.node = node;
-                    is_news
+                    is_changed
                 }),
-                Err(trouble) => return trouble,
+                Err(error) => return error,
             };
-            asked_about = Some(start);
+            last_info = Some(start);
         }
         match client.lists().await {
             Ok(lists) => {
-                if lists.lost != lost {
-                    lost = lists.lost;
-                    warn!(entries = lost, "entries of the engine's lists cannot be read, and are left out");
+                if lists.unreadable != unreadable {
+                    unreadable = lists.unreadable;
+                    warn!(entries = unreadable, "entries of the engine's lists cannot be parsed and are skipped");
                 }
                 if let Some(connected) = connected.take() {
                     connected();
                 }
                 let at = now();
-                let swarm = memory.swarm(&lists, at);
+                let swarm = converter.swarm(&lists, at);
                 publish.send_modify(|observed| {
-                    if observed.trouble.take().is_some() {
-                        info!("the engine tells of the swarm again");
+                    if observed.failure.take().is_some() {
+                        info!("the engine reports the state of the swarm again");
                     }
-                    // Most answers are like the one before; then what was made of that stays the same.
+                    // Most polls change nothing; then the previous allocation is kept.
                     if *observed.swarm != swarm {
                         observed.swarm = Arc::new(swarm);
                     }
@@ -193,65 +187,64 @@ async fn follow(
                     observed.fresh = Some(Instant::now());
                 });
             }
-            // It may know why: without a quorum lists hang, and this does not.
-            Err(Trouble::Slow) => return explain(client).await,
-            Err(trouble) => return trouble,
+            // Without a quorum, lists time out while /info still answers with the reason.
+            Err(EngineError::Timeout) => return explain_timeout(client).await,
+            Err(error) => return error,
         }
-        let pause = (start.elapsed() * RELAXED).clamp(PAUSE, LONGEST);
-        // Its time-out is the usual case.
-        if timeout(pause, news.notified()).await.is_ok() {
-            sleep(GATHER).await;
+        let pause = (start.elapsed() * PAUSE_FACTOR).clamp(MIN_PAUSE, MAX_PAUSE);
+        // The time-out is the usual case.
+        if timeout(pause, changed.notified()).await.is_ok() {
+            sleep(DEBOUNCE).await;
         }
     }
 }
 
-/// Why lists take so long, if the engine knows.
-async fn explain(client: &Client) -> Trouble {
-    match timeout(DIAGNOSIS, about(client)).await {
-        Ok(Err(trouble)) => trouble,
-        Ok(Ok(_)) | Err(_) => Trouble::Slow,
+/// Returns the reason for a time-out of the lists, if the engine knows it.
+async fn explain_timeout(client: &Client) -> EngineError {
+    match timeout(DIAGNOSIS_TIMEOUT, own_node(client)).await {
+        Ok(Err(error)) => error,
+        Ok(Ok(_)) | Err(_) => EngineError::Timeout,
     }
 }
 
-/// The node that the engine is.
-async fn about(client: &Client) -> Result<String, Trouble> {
+/// Returns the id of the engine's own node.
+async fn own_node(client: &Client) -> Result<String, EngineError> {
     let swarm = client.info().await?.swarm;
     if let Some(error) = swarm.error.filter(|error| !error.is_empty()) {
-        return Err(Trouble::refused(500, &error));
+        return Err(EngineError::from_status(500, &error));
     }
     match swarm.local_node_state.as_str() {
-        "locked" => Err(Trouble::Locked),
+        "locked" => Err(EngineError::Locked),
         _ if swarm.control_available => Ok(swarm.node_id),
-        _ => Err(Trouble::NotManager),
+        _ => Err(EngineError::NotManager),
     }
 }
 
-struct Listening(JoinHandle<()>);
+struct AbortOnDrop(JoinHandle<()>);
 
-impl Drop for Listening {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// Gives notice of events, for as long as it is not ended. Without events, everything is only asked for
-/// a little later.
-async fn listen(client: Client, news: Arc<Notify>) {
+/// Signals each event until it is aborted. Without events, changes are only noticed by the next poll.
+async fn listen(client: Client, changed: Arc<Notify>) {
     loop {
         let mut events = pin!(client.events());
         loop {
             match events.next().await {
                 Some(Ok(event)) => {
-                    debug!(kind = ?event.typ, action = event.action, "the engine tells of a change");
-                    news.notify_one();
+                    debug!(kind = ?event.typ, action = event.action, "the engine reported a change");
+                    changed.notify_one();
                 }
-                Some(Err(trouble)) => {
-                    debug!(%trouble, "no events");
+                Some(Err(error)) => {
+                    debug!(%error, "the stream of events failed");
                     break;
                 }
                 None => break,
             }
         }
-        sleep(LONGEST).await;
+        sleep(MAX_PAUSE).await;
     }
 }

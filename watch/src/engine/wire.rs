@@ -1,25 +1,24 @@
-//! What is read of the engine's answers: the allow-list on the way in.
+//! The fields that are read from the engine's responses: an allow-list at the input.
 //!
-//! A field that is not here is skipped by the parser, so that environment, arguments, secrets and labels
-//! of a service never become a value in this process. Words of which newer engines may have more are
-//! text, and an entry that cannot be read is left out: `bollard`'s own models have closed enumerations, down
-//! to the types of mounts, and one unknown word would lose the whole list. They also have no
-//! `NetworksAttachments`.
+//! The parser skips every other field, so environment, arguments, secrets and labels of a service never become
+//! values in this process. Enumerations that newer engines may extend are kept as text, and an entry that
+//! cannot be parsed is skipped. `bollard`'s own models have closed enumerations, down to the types of mounts,
+//! so that one unknown value would lose the whole list. They also lack `NetworksAttachments`.
 //!
-//! Names are those of the Docker Engine API, "Nodes", "Services", "Tasks" and "System".
+//! Names follow the Docker Engine API, sections "Nodes", "Services", "Tasks" and "System".
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-/// The entries of a list that can be read, and how many cannot.
+/// Parses a list; returns its entries and the number of entries that cannot be parsed.
 pub(super) fn list<T: DeserializeOwned>(body: &[u8]) -> Result<(Vec<T>, usize), serde_json::Error> {
     let Some(entries) = serde_json::from_slice::<Option<Vec<&RawValue>>>(body)? else { return Ok((Vec::new(), 0)) };
     let all = entries.len();
     let read: Vec<T> = entries.into_iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect();
-    let lost = all - read.len();
-    Ok((read, lost))
+    let unreadable = all - read.len();
+    Ok((read, unreadable))
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -110,7 +109,7 @@ pub(super) struct ServiceSpec {
     pub(super) mode: ServiceMode,
 }
 
-/// One label, which `docker stack deploy` sets.
+/// The one label that is read; `docker stack deploy` sets it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ServiceLabels {
@@ -133,7 +132,7 @@ pub(super) struct Replicated {
     pub(super) replicas: Option<u64>,
 }
 
-/// An object of which only matters that it is there.
+/// An object of which only the presence matters.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Present {}
@@ -186,7 +185,7 @@ pub(super) struct TaskSpec {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct ContainerSpec {
     pub(super) image: String,
-    /// The engine's word; its documentation says `HealthCheck`.
+    /// The engine's spelling; its documentation has `HealthCheck`.
     #[serde(alias = "HealthCheck")]
     pub(super) healthcheck: Option<HealthCheck>,
 }
@@ -197,7 +196,7 @@ pub(super) struct HealthCheck {
     pub(super) test: Option<Vec<TestWord>>,
 }
 
-/// A word of a check's command, of which only `NONE` is of interest: the others may hold a password.
+/// An argument of a check's command. Only `NONE` matters; the others may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TestWord {
     None,
@@ -212,8 +211,8 @@ impl<'de> Deserialize<'de> for TestWord {
 }
 
 impl HealthCheck {
-    /// Whether it checks anything.
-    pub(super) fn is_one(&self) -> bool {
+    /// Whether a check is configured.
+    pub(super) fn is_enabled(&self) -> bool {
         self.test.as_ref().and_then(|words| words.first()).is_some_and(|first| *first == TestWord::Other)
     }
 }
@@ -241,10 +240,10 @@ pub(super) struct Attachment {
 }
 
 impl Task {
-    /// Its addresses on overlay networks.
+    /// The task's addresses on overlay networks.
     pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let attachments = self.networks_attachments.iter().flatten();
-        // Written with the network's prefix length.
+        // Addresses carry the prefix length of the network.
         let texts = attachments.flat_map(|attachment| attachment.addresses.iter().flatten());
         texts.filter_map(|text| text.split('/').next()?.parse().ok())
     }
@@ -266,10 +265,10 @@ pub(super) struct SwarmInfo {
     pub(super) error: Option<String>,
 }
 
-/// What an engine says when it says no.
+/// The body of an error response.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Refusal {
+pub(super) struct ErrorBody {
     pub(super) message: String,
 }
 
@@ -278,15 +277,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_that_cannot_be_read_does_not_lose_the_others() {
+    fn an_unreadable_entry_does_not_lose_the_others() {
         let body = br#"[{"ID":"a"},{"ID":7},{"ID":"b","Unknown":{"new":[1]},"Status":{"State":"levitating"}}]"#;
-        let (tasks, lost) = list::<Task>(body).unwrap();
-        assert_eq!((tasks.len(), lost), (2, 1));
+        let (tasks, unreadable) = list::<Task>(body).unwrap();
+        assert_eq!((tasks.len(), unreadable), (2, 1));
         assert_eq!(tasks[1].status.state, "levitating");
     }
 
     #[test]
-    fn an_empty_list_may_be_null_and_anything_else_is_an_error() {
+    fn an_empty_list_may_be_null_and_other_values_are_errors() {
         assert_eq!(list::<Task>(b"null").unwrap().0.len(), 0);
         assert_eq!(list::<Task>(b"[]").unwrap().0.len(), 0);
         list::<Task>(br#"{"message":"no"}"#).unwrap_err();
@@ -294,15 +293,15 @@ mod tests {
     }
 
     #[test]
-    fn no_check_and_the_check_none_are_no_check() {
-        for (text, is_one) in [
+    fn a_missing_check_and_the_check_none_are_disabled() {
+        for (text, is_enabled) in [
             (r#"{}"#, false),
             (r#"{"Test":[]}"#, false),
             (r#"{"Test":["NONE"]}"#, false),
             (r#"{"Test":["CMD","/app","--password","s3cret"]}"#, true),
         ] {
             let check: HealthCheck = serde_json::from_str(text).unwrap();
-            assert_eq!(check.is_one(), is_one, "{text}");
+            assert_eq!(check.is_enabled(), is_enabled, "{text}");
             assert!(!format!("{check:?}").contains("s3cret"));
         }
     }

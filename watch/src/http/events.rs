@@ -1,4 +1,5 @@
-//! `/api/events`: a whole cluster state, then what changes, as server-sent events (WHATWG HTML, section 9.2).
+//! `/api/events`: a snapshot of the cluster state and then its changes, as server-sent events (WHATWG HTML,
+//! section 9.2).
 
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
@@ -13,40 +14,40 @@ use tokio::{
 };
 
 use super::{
-    Web,
     response::{self, Response},
+    web::Web,
 };
 use crate::{
-    engine,
+    clock,
     hub::{Feed, Version},
-    metrics::{Gauged, Metrics},
+    metrics::{Metrics, OpenStream},
 };
 
-/// How often something is sent, whether there is news or not.
-const BEAT: Duration = Duration::from_secs(5);
+/// Interval of the `beat` events, which keep the connection alive.
+const BEAT_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Web {
     pub(super) fn events<B>(&self, request: &Request<B>) -> Response {
         if self.is_stopping() {
-            return response::later("stopping\n");
+            return response::unavailable("stopping\n");
         }
         let Ok(permit) = self.streams.clone().try_acquire_owned() else {
-            Metrics::turn_away(&self.metrics);
-            return response::later("as many are watching as may at once\n");
+            self.metrics.count_refused_stream();
+            return response::unavailable("the maximum number of event streams is open\n");
         };
         let known = request.headers().get("last-event-id").and_then(|id| version(id, self.feed.instance()));
         let known = known.filter(|version| *version <= self.feed.now().number);
-        let mut beats = interval(BEAT);
+        let mut beats = interval(BEAT_INTERVAL);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let reader = Reader {
             feed: self.feed.clone(),
             versions: self.feed.versions(),
             stopping: self.stopping.subscribe(),
             beats,
-            has: known,
+            sent: known,
             frames: VecDeque::from([Bytes::from_static(b"retry: 1000\n\n")]),
             _permit: permit,
-            _counted: Metrics::streaming(&self.metrics),
+            _counted: Metrics::open_stream(&self.metrics),
         };
         let mut response = if request.method() == Method::HEAD {
             response::text(StatusCode::OK, "")
@@ -59,33 +60,33 @@ impl Web {
         };
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        // nginx would otherwise gather what is sent.
+        // Disables buffering in nginx.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
         response
     }
 }
 
-/// The version that an id of this process stands for.
+/// Parses an event id of this process into its version.
 fn version(id: &HeaderValue, instance: &str) -> Option<u64> {
     id.to_str().ok()?.strip_prefix(instance)?.strip_prefix('-')?.parse().ok()
 }
 
-/// One client, and what it has.
+/// One stream, and the version that its client has.
 struct Reader {
     feed: Arc<Feed>,
     versions: watch::Receiver<Arc<Version>>,
     stopping: watch::Receiver<bool>,
     beats: Interval,
-    /// The version of the cluster state that it has, once it has one.
-    has: Option<u64>,
-    /// To be sent next. Filled only when it is empty, so that it holds what one client was behind.
+    /// The version last sent; `None` before the first snapshot.
+    sent: Option<u64>,
+    /// Frames to send next. Filled only when empty, so it is bounded by what one client missed.
     frames: VecDeque<Bytes>,
     _permit: OwnedSemaphorePermit,
-    _counted: Gauged,
+    _counted: OpenStream,
 }
 
 impl Reader {
-    /// What to send next; `None` ends the stream.
+    /// Returns the next frame; `None` ends the stream.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if *self.stopping.borrow_and_update() {
@@ -95,8 +96,8 @@ impl Reader {
                 return Some(frame);
             }
             let newest = self.versions.borrow_and_update().clone();
-            // It may have a delta that leads to a cluster state which is about to be published.
-            if self.has.is_none_or(|has| has < newest.number) {
+            // The client may be ahead: a delta is available slightly before its version is published.
+            if self.sent.is_none_or(|sent| sent < newest.number) {
                 self.catch_up(&newest);
                 continue;
             }
@@ -104,7 +105,7 @@ impl Reader {
                 changed = self.versions.changed() => changed.ok()?,
                 changed = self.stopping.changed() => changed.ok()?,
                 _ = self.beats.tick() => {
-                    return Some(Bytes::from(format!("event: beat\ndata: {{\"now\":{}}}\n\n", engine::now())));
+                    return Some(Bytes::from(format!("event: beat\ndata: {{\"now\":{}}}\n\n", clock::now())));
                 }
             }
         }
@@ -112,20 +113,20 @@ impl Reader {
 
     fn catch_up(&mut self, newest: &Version) {
         let instance = self.feed.instance();
-        match self.has.and_then(|version| self.feed.since(version)).filter(|deltas| !deltas.is_empty()) {
+        match self.sent.and_then(|version| self.feed.since(version)).filter(|deltas| !deltas.is_empty()) {
             Some(deltas) => {
-                self.has = deltas.last().map(|delta| delta.version);
+                self.sent = deltas.last().map(|delta| delta.version);
                 self.frames.extend(deltas.iter().map(|delta| frame(instance, delta.version, "delta", &delta.json)));
             }
             None => {
-                self.has = Some(newest.number);
+                self.sent = Some(newest.number);
                 self.frames.push_back(frame(instance, newest.number, "snapshot", &newest.json()));
             }
         }
     }
 }
 
-/// JSON has no line ends of its own.
+/// Formats an event. The JSON contains no line breaks.
 fn frame(instance: &str, version: u64, event: &str, json: &[u8]) -> Bytes {
     let head = format!("id: {instance}-{version}\nevent: {event}\ndata: ");
     [head.as_bytes(), json, b"\n\n"].concat().into()
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_id_of_this_process_is_known() {
+    fn only_event_ids_of_this_process_are_accepted() {
         for (id, expected) in
             [("abc-7", Some(7)), ("abc-", None), ("abc7", None), ("abd-7", None), ("abc-x", None), ("", None)]
         {

@@ -1,48 +1,51 @@
-//! `/api/local`: what only this instance knows of its node. Instances ask each other for it.
+//! `/api/local`: what only this instance knows about its node. Instances request it from each other.
 
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{cluster_state::Disk, hub::Feed};
+use crate::cluster_state::{ClusterState, Disk};
 
-/// Where to look.
+/// What to report about this node.
 #[derive(Clone, Debug)]
-pub struct Local {
-    /// A folder on the disk that is told about.
+pub struct LocalNode {
+    /// A folder on the file system to report.
     pub disk: PathBuf,
 }
 
-/// What is told.
+/// The body of `/api/local`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
-    /// This process.
+pub struct LocalStatus {
+    /// Id of this process.
     pub instance: String,
-    /// Id of its node; empty until the engine has told.
+    /// Id of its node; empty until the engine has reported it.
     pub node: String,
-    /// Room on its disk; `None` if that is not known.
+    /// Disk space of the node; `None` if unknown.
     pub disk: Option<Disk>,
 }
 
-impl Local {
-    pub(super) fn json(&self, feed: &Feed) -> Bytes {
-        serde_json::to_vec(&self.told(feed)).unwrap_or_default().into()
+impl LocalNode {
+    pub(super) fn json(&self, cluster: &ClusterState) -> Bytes {
+        serde_json::to_vec(&self.status(cluster)).unwrap_or_default().into()
     }
 
-    /// What this instance knows.
+    /// Returns what this instance knows about its node.
     #[must_use]
-    pub fn told(&self, feed: &Feed) -> Told {
-        let cluster = &feed.now().state;
-        Told { instance: cluster.source.instance.clone(), node: cluster.source.node.clone(), disk: disk(&self.disk) }
+    pub fn status(&self, cluster: &ClusterState) -> LocalStatus {
+        LocalStatus {
+            instance: cluster.source.instance.clone(),
+            node: cluster.source.node.clone(),
+            disk: disk(&self.disk),
+        }
     }
 }
 
-/// Room on the file system of `path`. Within a container the root is on the disk of the engine's images and
+/// Space of the file system of `path`. In a container, the root is on the disk of the engine's images and
 /// volumes.
 fn disk(path: &Path) -> Option<Disk> {
-    let room = rustix::fs::statvfs(path).ok()?;
-    // What only root may fill up does not count as free.
-    let bytes = |blocks: u64| blocks.saturating_mul(room.f_frsize);
-    (room.f_blocks > 0).then(|| Disk { total_bytes: bytes(room.f_blocks), free_bytes: bytes(room.f_bavail) })
+    let stats = rustix::fs::statvfs(path).ok()?;
+    // Space reserved for root does not count as free.
+    let bytes = |blocks: u64| blocks.saturating_mul(stats.f_frsize);
+    (stats.f_blocks > 0).then(|| Disk { total_bytes: bytes(stats.f_blocks), free_bytes: bytes(stats.f_bavail) })
 }

@@ -1,90 +1,42 @@
-//! Which request gets which answer.
+//! The HTTP interface: the page, the API, metrics and probes.
 //!
-//! Paths are compared as they come, byte by byte: nothing is decoded or joined, and what is not in the
-//! table is not there. No path leads to the engine: handlers see the [`Feed`] and nothing else.
+//! Paths are compared byte by byte, without decoding or joining; a path that is not in the table does not exist.
+//! No path leads to the engine: handlers only see the [`Feed`](crate::hub::Feed).
 
-mod auth;
+mod access;
 mod events;
 mod local;
 mod nodes;
 mod response;
 #[cfg(test)]
 mod tests;
-
-use std::{sync::Arc, time::Duration};
+mod web;
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use tokio::sync::{Semaphore, watch};
 
 pub use self::{
-    auth::{Access, AccessError},
-    local::{Local, Told},
+    access::{Access, AccessError},
+    local::{LocalNode, LocalStatus},
     response::{Body, Response},
+    web::{Limits, Web},
 };
-use crate::{hub::Feed, metrics::Metrics, page};
-
-/// Bounds of the HTTP interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Streams of events at once, and as many who wait for a change of the nodes.
-    pub streams: usize,
-    /// How old the engine's last answer may be for this instance to count as ready.
-    pub fresh: Duration,
-}
-
-/// What the HTTP interface is made of.
-#[derive(Debug)]
-pub struct Web {
-    feed: Arc<Feed>,
-    metrics: Arc<Metrics>,
-    access: Access,
-    limits: Limits,
-    local: Local,
-    streams: Arc<Semaphore>,
-    waits: Arc<Semaphore>,
-    /// Ends streams and waits.
-    stopping: watch::Sender<bool>,
-}
+use crate::{metrics::Metrics, page};
 
 impl Web {
-    /// An interface to what `feed` publishes.
-    #[must_use]
-    pub fn new(feed: Arc<Feed>, metrics: Arc<Metrics>, access: Access, limits: Limits, local: Local) -> Self {
-        Self {
-            feed,
-            metrics,
-            access,
-            limits,
-            local,
-            streams: Arc::new(Semaphore::new(limits.streams)),
-            waits: Arc::new(Semaphore::new(limits.streams)),
-            stopping: watch::Sender::new(false),
-        }
-    }
-
-    /// From now on this instance is not ready; streams and waits end.
-    pub fn stop(&self) {
-        self.stopping.send_replace(true);
-    }
-
-    fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
-    }
-
-    /// Answers one request; its body is of no interest.
+    /// Responds to a request; its body is ignored.
     pub async fn respond<B>(&self, request: &Request<B>) -> Response {
-        let mut response = self.answer(request).await;
+        let mut response = self.route(request).await;
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY));
         headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        self.metrics.answered(response.status());
+        self.metrics.count_response(response.status());
         response
     }
 
-    async fn answer<B>(&self, request: &Request<B>) -> Response {
+    async fn route<B>(&self, request: &Request<B>) -> Response {
         let path = request.uri().path();
         let asset = page::asset(path);
         let is_known = asset.is_some()
@@ -92,9 +44,9 @@ impl Web {
                 path,
                 "/api/swarm" | "/api/events" | "/api/nodes" | "/api/local" | "/metrics" | "/healthz" | "/readyz"
             );
-        let is_open = matches!(path, "/healthz" | "/readyz");
-        // Before anything is told, even which paths there are.
-        if !is_open && !self.access.allows(request.headers()) {
+        let is_public = matches!(path, "/healthz" | "/readyz");
+        // Checked first, so that a stranger does not learn which paths exist.
+        if !is_public && !self.access.allows(request.headers()) {
             return self.access.challenge();
         }
         if !is_known {
@@ -110,7 +62,7 @@ impl Web {
             ("/api/swarm", _) => self.swarm(request),
             ("/api/events", _) => self.events(request),
             ("/api/nodes", _) => self.nodes(request).await,
-            ("/api/local", _) => response::json(self.local.json(&self.feed)),
+            ("/api/local", _) => response::json(self.local.json(&self.feed.now().state)),
             ("/metrics", _) => self.metrics(),
             ("/healthz", _) => response::text(StatusCode::OK, "alive\n"),
             _ => self.readiness(),
@@ -124,26 +76,26 @@ impl Web {
     }
 
     fn metrics(&self) -> Response {
-        match self.metrics.encode(&self.feed) {
+        match self.metrics.encode(self.feed.now().state.clone()) {
             Ok(text) => response::typed(StatusCode::OK, Metrics::CONTENT_TYPE, text.into()),
             Err(error) => {
-                tracing::error!(%error, "metrics cannot be written");
-                response::text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n")
+                tracing::error!(%error, "metrics cannot be encoded");
+                response::text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be encoded\n")
             }
         }
     }
 
     fn readiness(&self) -> Response {
         if self.is_stopping() {
-            return response::later("stopping\n");
+            return response::unavailable("stopping\n");
         }
         if self.feed.is_fresh(self.limits.fresh) {
             return response::text(StatusCode::OK, "ready\n");
         }
         let cluster = &self.feed.now().state;
         match &cluster.source.error {
-            Some(error) => response::later(format!("no new picture: {error}\n")),
-            None => response::later("no picture yet\n"),
+            Some(error) => response::unavailable(format!("the cluster state is outdated: {error}\n")),
+            None => response::unavailable("there is no cluster state yet\n"),
         }
     }
 }

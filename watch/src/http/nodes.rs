@@ -1,5 +1,5 @@
-//! `/api/nodes`: the swarm's nodes, for who sends visitors to them. Who asks with the tag of what it has, and
-//! `wait`, is answered when that changes.
+//! `/api/nodes`: the swarm's nodes, for load balancers in front of them. A request with the tag of the known
+//! version and `wait` is a long poll: the response comes when the version changes.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Web,
-    response::{self, Response, later, tagged},
+    response::{self, Response, tagged, unavailable},
+    web::Web,
 };
 use crate::cluster_state::ClusterState;
 
-/// The longest wait for a change.
-const LONGEST: Duration = Duration::from_secs(30);
+/// Longest wait for a change.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Serialize)]
 struct Nodes<'a> {
@@ -30,8 +30,8 @@ struct Entry<'a> {
     ready: bool,
 }
 
-/// The answer and its version, which stands for its content: every instance has the same for the same
-/// nodes.
+/// Returns the body and its version, a hash of the content: every instance computes the same version for the
+/// same nodes.
 fn nodes(cluster: &ClusterState) -> (String, Bytes) {
     let known = cluster.nodes.values().filter_map(|node| Some((node.address.as_deref()?, node)));
     let entries = known.map(|(address, node)| Entry { address, hostname: &node.hostname, ready: node.is_ready() });
@@ -52,16 +52,16 @@ fn fnv(bytes: &[u8]) -> u64 {
 impl Web {
     pub(super) async fn nodes<B>(&self, request: &Request<B>) -> Response {
         let Some(wait) = wait(request.uri().query()) else {
-            return response::text(http::StatusCode::BAD_REQUEST, "wait is a number of seconds, at most 30\n");
+            return response::text(http::StatusCode::BAD_REQUEST, "wait must be a number of seconds, at most 30\n");
         };
         let end = Instant::now() + wait;
         let mut versions = self.feed.versions();
         let mut stopping = self.stopping.subscribe();
         let mut permit = None;
         loop {
-            // Without news for some time there may have been some that we have not heard of.
+            // Without a recent response of the engine, a change may have been missed.
             if !self.feed.is_fresh(self.limits.fresh) || *stopping.borrow() {
-                return later("nothing new is known of the nodes\n");
+                return unavailable("the state of the nodes is outdated\n");
             }
             let (version, body) = nodes(&versions.borrow_and_update().state);
             let tag = format!("\"{version}\"");
@@ -78,16 +78,16 @@ impl Web {
                 tokio::select! {
                     _ = versions.changed() => {}
                     _ = stopping.changed() => {}
-                    () = self.stale() => {}
+                    () = self.outdated() => {}
                 }
             };
-            // Its end is looked at above.
+            // The loop checks the deadline.
             let _elapsed = timeout_at(end, change).await;
         }
     }
 
-    /// Returns when the engine has not answered for too long.
-    async fn stale(&self) {
+    /// Completes when the engine's last response is too old.
+    async fn outdated(&self) {
         let mut fresh = self.feed.freshness();
         loop {
             let Some(at) = *fresh.borrow_and_update() else { return };
@@ -99,13 +99,13 @@ impl Web {
     }
 }
 
-/// How long to wait; `None` if that cannot be read.
+/// Parses the time to wait; `None` if it is malformed or too long.
 fn wait(query: Option<&str>) -> Option<Duration> {
     let Some(query) = query else { return Some(Duration::ZERO) };
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     match pairs.filter(|(name, _value)| *name == "wait").map(|(_name, value)| value).next_back() {
         None => Some(Duration::ZERO),
-        Some(value) => value.parse().ok().map(Duration::from_secs).filter(|wait| *wait <= LONGEST),
+        Some(value) => value.parse().ok().map(Duration::from_secs).filter(|wait| *wait <= MAX_WAIT),
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     use crate::cluster_state::{Availability, Node, NodeState};
 
     #[test]
-    fn nodes_with_an_address_are_listed_in_one_order_with_one_version() {
+    fn nodes_with_an_address_are_listed_in_a_fixed_order_with_a_version() {
         let node = |hostname: &str, address: Option<&str>, state, availability| Node {
             hostname: hostname.to_owned(),
             address: address.map(str::to_owned),
@@ -143,13 +143,13 @@ mod tests {
         );
         assert_eq!(body, expected);
         cluster.nodes.get_mut("z").unwrap().leader = true;
-        assert_eq!(nodes(&cluster).0, version, "what is not told does not count");
+        assert_eq!(nodes(&cluster).0, version, "fields that are not listed do not change the version");
         cluster.nodes.get_mut("z").unwrap().state = NodeState::Down;
         assert_ne!(nodes(&cluster).0, version);
     }
 
     #[test]
-    fn after_a_change_of_leaders_nodes_stay_ready_unless_the_managers_do_not_reach_them() {
+    fn after_a_leader_change_nodes_stay_ready_unless_the_managers_cannot_reach_them() {
         let ready =
             |state, reachable, availability| Node { state, reachable, availability, ..Node::default() }.is_ready();
         for (reachable, expected) in [(None, true), (Some(true), true), (Some(false), false)] {

@@ -1,4 +1,4 @@
-//! How answers are made.
+//! Construction of responses.
 
 use std::convert::Infallible;
 
@@ -8,10 +8,10 @@ use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 
 use crate::page::Asset;
 
-/// A body of ours.
+/// Body of a response.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// An answer of ours.
+/// A response of the HTTP interface.
 pub type Response = http::Response<Body>;
 
 pub(super) fn full(bytes: Bytes) -> Body {
@@ -33,14 +33,14 @@ pub(super) fn json(bytes: Bytes) -> Response {
     typed(StatusCode::OK, "application/json", bytes)
 }
 
-/// 503 with the hint to come back soon.
-pub(super) fn later(why: impl Into<Bytes>) -> Response {
+/// Returns 503 with the advice to retry soon.
+pub(super) fn unavailable(why: impl Into<Bytes>) -> Response {
     let mut response = text(StatusCode::SERVICE_UNAVAILABLE, why);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 
-/// JSON with an entity tag, or 304 for who has it already.
+/// Returns JSON with an entity tag, or 304 if the client has it already.
 pub(super) fn tagged<B>(request: &Request<B>, tag: &str, body: impl FnOnce() -> Bytes) -> Response {
     let mut response = if matches(request, tag) { not_modified() } else { json(body()) };
     set_tag(&mut response, tag);
@@ -55,7 +55,7 @@ pub(super) fn asset<B>(request: &Request<B>, asset: &Asset) -> Response {
         typed(StatusCode::OK, asset.content_type, Bytes::from_static(asset.body.as_bytes()))
     };
     set_tag(&mut response, &tag);
-    // Asked for each time, so that a new program's page is never mixed with an old one's.
+    // Revalidated each time, so that files of different versions of the program are never mixed.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
@@ -72,7 +72,7 @@ fn set_tag(response: &mut Response, tag: &str) {
     }
 }
 
-/// Whether the client says that it has what `tag` stands for. RFC 9110 section 13.1.2.
+/// Whether `If-None-Match` contains `tag` (RFC 9110, section 13.1.2).
 pub(super) fn matches<B>(request: &Request<B>, tag: &str) -> bool {
     let values = request.headers().get_all(header::IF_NONE_MATCH).iter();
     let texts = values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));

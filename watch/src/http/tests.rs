@@ -1,4 +1,4 @@
-//! The interface without sockets: a request in, an answer out. Time is paused where it matters.
+//! Tests of the HTTP interface without sockets.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use http::{HeaderName, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use super::{Access, Limits, Local, Response, Web};
+use super::{Access, Limits, LocalNode, LocalStatus, Response, Web};
 use crate::{
     cluster_state::{ClusterState, Delta, Node, NodeState},
     hub::Feed,
@@ -18,13 +18,13 @@ const FRESH: Duration = Duration::from_secs(10);
 const PATHS: [&str; 8] =
     ["/", "/api/swarm", "/api/events", "/api/nodes", "/api/local", "/metrics", "/healthz", "/readyz"];
 
-/// An interface with its feed, on which the engine has just answered with one node.
+/// Returns an interface and its feed, with one node and a fresh response of the engine.
 fn web(access: Access, streams: usize) -> (Arc<Web>, Arc<Feed>) {
     let feed = Arc::new(Feed::new("abc".to_owned()));
     feed.set_fresh(Some(Instant::now()));
     feed.publish(cluster(NodeState::Ready));
     let limits = Limits { streams, fresh: FRESH };
-    let web = Web::new(feed.clone(), Arc::default(), access, limits, Local { disk: "/".into() });
+    let web = Web::new(feed.clone(), Arc::default(), access, limits, LocalNode { disk: "/".into() });
     (Arc::new(web), feed)
 }
 
@@ -53,7 +53,7 @@ async fn text(response: Response) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-/// The next event of a stream, as name, id and data.
+/// Returns the next event of a stream: name, id and data.
 async fn event(response: &mut Response) -> Option<(String, String, String)> {
     loop {
         let frame: Bytes = response.body_mut().frame().await?.unwrap().into_data().unwrap();
@@ -70,7 +70,7 @@ async fn event(response: &mut Response) -> Option<(String, String, String)> {
 }
 
 #[tokio::test]
-async fn every_answer_has_the_headers_that_bind_a_browser() {
+async fn every_response_has_the_security_headers() {
     let (web, _feed) = web(Access::default(), 4);
     for path in PATHS.into_iter().chain(["/nowhere"]) {
         let response = get(&web, path, &[]).await;
@@ -83,7 +83,7 @@ async fn every_answer_has_the_headers_that_bind_a_browser() {
 }
 
 #[tokio::test]
-async fn only_get_and_head_of_what_is_there_are_answered() {
+async fn only_get_and_head_of_existing_paths_are_allowed() {
     let (web, _feed) = web(Access::default(), 4);
     for path in PATHS {
         for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "PROPFIND"] {
@@ -100,14 +100,14 @@ async fn only_get_and_head_of_what_is_there_are_answered() {
 }
 
 #[tokio::test]
-async fn a_secret_covers_all_but_what_orchestrators_ask() {
+async fn a_secret_protects_everything_except_the_probes() {
     let (web, _feed) = web(Access::default().token("t0ken").unwrap(), 4);
     for path in PATHS.into_iter().chain(["/nowhere"]) {
-        let is_open = ["/healthz", "/readyz"].contains(&path);
-        let expected = if is_open { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+        let is_public = ["/healthz", "/readyz"].contains(&path);
+        let expected = if is_public { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
         let response = get(&web, path, &[]).await;
         assert_eq!(response.status(), expected, "{path}");
-        assert_eq!(response.headers().contains_key(header::WWW_AUTHENTICATE), !is_open, "{path}");
+        assert_eq!(response.headers().contains_key(header::WWW_AUTHENTICATE), !is_public, "{path}");
         let response = get(&web, path, &[(header::AUTHORIZATION, "Bearer t0ken")]).await;
         let expected = if path == "/nowhere" { StatusCode::NOT_FOUND } else { StatusCode::OK };
         assert_eq!(response.status(), expected, "{path}");
@@ -115,7 +115,7 @@ async fn a_secret_covers_all_but_what_orchestrators_ask() {
 }
 
 #[tokio::test]
-async fn a_state_is_sent_once_to_a_client_that_has_it() {
+async fn a_known_state_is_not_sent_again() {
     let (web, feed) = web(Access::default(), 4);
     let response = get(&web, "/api/swarm", &[]).await;
     let tag = response.headers()[header::ETAG].to_str().unwrap().to_owned();
@@ -129,7 +129,7 @@ async fn a_state_is_sent_once_to_a_client_that_has_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_has_a_snapshot_then_what_changes_and_beats_between() {
+async fn a_stream_sends_a_snapshot_then_deltas_and_beats() {
     let (web, feed) = web(Access::default(), 4);
     let mut stream = get(&web, "/api/events", &[]).await;
     assert_eq!(stream.headers()[header::CONTENT_TYPE], "text/event-stream");
@@ -152,12 +152,12 @@ async fn a_stream_has_a_snapshot_then_what_changes_and_beats_between() {
     assert_eq!(cluster, *feed.now().state);
 
     web.stop();
-    assert_eq!(event(&mut stream).await, None, "a drain ends streams");
+    assert_eq!(event(&mut stream).await, None, "stopping ends streams");
     assert_eq!(get(&web, "/api/events", &[]).await.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_back_gets_what_it_missed_if_that_is_still_known() {
+async fn a_reconnecting_client_receives_the_missed_deltas_if_they_are_kept() {
     let (web, feed) = web(Access::default(), 9);
     feed.publish(cluster(NodeState::Down));
     feed.publish(cluster(NodeState::Ready));
@@ -178,25 +178,25 @@ async fn who_comes_back_gets_what_it_missed_if_that_is_still_known() {
         feed.publish(cluster(if number % 2 == 0 { NodeState::Down } else { NodeState::Ready }));
     }
     let mut stream = get(&web, "/api/events", &[(last, "abc-1")]).await;
-    assert_eq!(event(&mut stream).await.unwrap().0, "snapshot", "too long ago");
+    assert_eq!(event(&mut stream).await.unwrap().0, "snapshot", "the deltas are no longer kept");
 }
 
 #[tokio::test]
-async fn streams_beyond_the_limit_are_turned_away_until_one_ends() {
+async fn streams_beyond_the_limit_are_refused_until_one_ends() {
     let (web, _feed) = web(Access::default(), 2);
     let first = get(&web, "/api/events", &[]).await;
     let _second = get(&web, "/api/events", &[]).await;
     let third = get(&web, "/api/events", &[]).await;
     assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(third.headers().contains_key(header::RETRY_AFTER));
-    assert_eq!(get(&web, "/readyz", &[]).await.status(), StatusCode::OK, "others are not concerned");
+    assert_eq!(get(&web, "/readyz", &[]).await.status(), StatusCode::OK, "other paths still respond");
     drop(first);
     assert_eq!(get(&web, "/api/events", &[]).await.status(), StatusCode::OK);
     assert!(text(get(&web, "/metrics", &[]).await).await.contains("\nwatch_streams_refused_total 1\n"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_gets_one_snapshot_in_place_of_forgotten_deltas() {
+async fn a_slow_reader_receives_a_snapshot_instead_of_dropped_deltas() {
     let (web, feed) = web(Access::default(), 2);
     let mut stream = get(&web, "/api/events", &[]).await;
     assert_eq!(event(&mut stream).await.unwrap().0, "snapshot");
@@ -208,7 +208,7 @@ async fn a_slow_reader_gets_one_snapshot_in_place_of_forgotten_deltas() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nodes_are_told_when_they_change_and_in_any_case_in_the_end() {
+async fn a_long_poll_of_nodes_returns_on_a_change_or_at_its_deadline() {
     let (web, feed) = web(Access::default(), 4);
     let response = get(&web, "/api/nodes?wait=30", &[]).await;
     let tag = response.headers()[header::ETAG].to_str().unwrap().to_owned();
@@ -244,27 +244,27 @@ async fn nodes_are_told_when_they_change_and_in_any_case_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nodes_that_nobody_has_heard_of_lately_are_not_told() {
+async fn outdated_nodes_are_not_served() {
     let (web, feed) = web(Access::default(), 4);
     let tag = get(&web, "/api/nodes", &[]).await.headers()[header::ETAG].to_str().unwrap().to_owned();
-    // Also to who waits.
+    // Nor to a client that waits.
     let start = Instant::now();
     let response = get(&web, "/api/nodes?wait=30", &[(header::IF_NONE_MATCH, &tag)]).await;
     assert_eq!((response.status(), start.elapsed().as_secs()), (StatusCode::SERVICE_UNAVAILABLE, FRESH.as_secs()));
     assert!(response.headers().contains_key(header::RETRY_AFTER));
     assert_eq!(get(&web, "/readyz", &[]).await.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(get(&web, "/healthz", &[]).await.status(), StatusCode::OK, "the engine is not our life");
-    assert_eq!(get(&web, "/api/swarm", &[]).await.status(), StatusCode::OK, "what was known stays");
+    assert_eq!(get(&web, "/healthz", &[]).await.status(), StatusCode::OK, "liveness does not depend on the engine");
+    assert_eq!(get(&web, "/api/swarm", &[]).await.status(), StatusCode::OK, "the last state stays available");
     feed.set_fresh(Some(Instant::now()));
     assert_eq!(get(&web, "/api/nodes", &[]).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn an_instance_tells_of_its_own_node_and_disk() {
+async fn an_instance_reports_its_own_node_and_disk() {
     let (web, _feed) = web(Access::default(), 4);
-    let told: super::Told = serde_json::from_str(&text(get(&web, "/api/local", &[]).await).await).unwrap();
-    assert_eq!((told.instance.as_str(), told.node.as_str()), ("abc", "n"));
-    let disk = told.disk.unwrap();
+    let status: LocalStatus = serde_json::from_str(&text(get(&web, "/api/local", &[]).await).await).unwrap();
+    assert_eq!((status.instance.as_str(), status.node.as_str()), ("abc", "n"));
+    let disk = status.disk.unwrap();
     assert!(disk.total_bytes > 0 && disk.free_bytes <= disk.total_bytes, "{disk:?}");
 }
 

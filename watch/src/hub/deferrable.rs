@@ -1,10 +1,10 @@
-//! Which changes can wait: those that come with every answer, whatever it says. Pure.
+//! Which changes can be deferred: those that every poll brings. Pure.
 
 use crate::cluster_state::{ClusterState, Delta, Edge, Redis};
 
-/// Nothing changed from one cluster state to the other but when things were last heard of, how many requests an
-/// edge has had, how far a replica is behind and how full a disk is.
-pub(super) fn differ_only(before: &ClusterState, after: &ClusterState) -> bool {
+/// Whether the states differ only in times of the last response, request counts of edges, replication lag and
+/// free disk space.
+pub(super) fn is_deferrable(before: &ClusterState, after: &ClusterState) -> bool {
     let delta = Delta::between(before, after);
     let source = delta.source.as_ref().is_none_or(|source| {
         let mut source = source.clone();
@@ -31,7 +31,7 @@ pub(super) fn differ_only(before: &ClusterState, after: &ClusterState) -> bool {
     source && nodes && redis && edges && rest.is_empty()
 }
 
-/// Makes a change of a value none. That there is one, or none any more, is news.
+/// Reverts a change of a value; a value that appears or disappears is not deferrable.
 fn ignore<T: Copy>(after: &mut Option<T>, before: Option<T>) {
     if after.is_some() && before.is_some() {
         *after = before;
@@ -71,13 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn stamps_can_wait_and_everything_else_cannot() {
+    fn only_times_counts_lag_and_free_space_are_deferrable() {
         let before = cluster();
         let changed = |change: fn(&mut ClusterState)| {
             let mut after = cluster();
             change(&mut after);
             assert_ne!(before, after);
-            differ_only(&before, &after)
+            is_deferrable(&before, &after)
         };
         assert!(changed(|p| p.source.at = Some(2)));
         assert!(changed(|p| p.nodes.get_mut("a").unwrap().disk.as_mut().unwrap().free_bytes = 4));
@@ -95,6 +95,6 @@ mod tests {
         assert!(!changed(|p| p.timeline.push(Event { id: 1, ..Event::default() })));
         let mut first = cluster();
         first.source.at = None;
-        assert!(!differ_only(&first, &before));
+        assert!(!is_deferrable(&first, &before));
     }
 }

@@ -1,8 +1,8 @@
-//! The newest cluster state, and how the last ones became it.
+//! The newest cluster state, and the last deltas that led to it.
 //!
-//! What is sent to many is made once: the JSON of a cluster state when somebody first asks for it, that of a
-//! delta when it comes about. Nothing is queued for anybody: who reads slowly gets the deltas that are still
-//! there or a whole cluster state, so that a reader costs the same however slow it is.
+//! JSON is serialized once for all readers: a cluster state when it is first requested, a delta when it is
+//! published. No reader has a queue of its own. A slow reader receives the deltas that are still kept, or a whole
+//! cluster state, so its cost does not depend on its speed.
 
 use std::{
     collections::VecDeque,
@@ -17,14 +17,14 @@ use tokio::{
 
 use crate::cluster_state::{ClusterState, Delta};
 
-/// How many deltas are kept at most, and how many bytes of them.
-const KEPT: usize = 300;
-const KEPT_BYTES: usize = 8 << 20;
+/// Maximum number of deltas kept, and of their bytes.
+const MAX_DELTAS: usize = 300;
+const MAX_DELTA_BYTES: usize = 8 << 20;
 
-/// One cluster state with its number.
+/// A cluster state with its version number.
 #[derive(Debug, Default)]
 pub struct Version {
-    /// From 0, the empty cluster state at the start.
+    /// Version number; 0 is the empty cluster state at the start.
     pub number: u64,
     /// The cluster state.
     pub state: Arc<ClusterState>,
@@ -32,33 +32,33 @@ pub struct Version {
 }
 
 impl Version {
-    /// The cluster state as JSON.
+    /// Returns the cluster state as JSON.
     #[must_use]
     pub fn json(&self) -> Bytes {
-        // Maps with text as keys and plain values: there is nothing that cannot be written.
+        // Maps with text keys and plain values always serialize.
         let json = || serde_json::to_vec(&*self.state).unwrap_or_default().into();
         self.json.get_or_init(json).clone()
     }
 }
 
-/// What led to a cluster state from the one before.
+/// The delta between two successive versions.
 #[derive(Clone, Debug)]
 pub struct VersionDelta {
-    /// Of the cluster state that it leads to.
+    /// Number of the version that it leads to.
     pub version: u64,
     /// The delta as JSON.
     pub json: Bytes,
 }
 
-/// What is published, for those who read it.
+/// Publishes versions to readers.
 #[derive(Debug)]
 pub struct Feed {
     instance: String,
     versions: watch::Sender<Arc<Version>>,
     states: watch::Sender<Arc<ClusterState>>,
-    /// When the engine last answered.
+    /// When the engine last answered; more recent than the published state if changes were deferred.
     fresh: watch::Sender<Option<Instant>>,
-    /// Held for a few instructions at a time, never over an await.
+    /// Locked for a few instructions, never across an await.
     history: Mutex<History>,
 }
 
@@ -69,7 +69,7 @@ struct History {
 }
 
 impl Feed {
-    /// An empty cluster state of the process called `instance`.
+    /// Creates a feed with an empty cluster state of the process `instance`.
     #[must_use]
     pub fn new(instance: String) -> Self {
         let mut cluster = ClusterState::default();
@@ -84,37 +84,37 @@ impl Feed {
         }
     }
 
-    /// What this process is called.
+    /// The id of this process.
     #[must_use]
     pub fn instance(&self) -> &str {
         &self.instance
     }
 
-    /// The newest cluster state.
+    /// Returns the newest version.
     #[must_use]
     pub fn now(&self) -> Arc<Version> {
         self.versions.borrow().clone()
     }
 
-    /// The newest cluster state, and each that follows if it is looked at in time.
+    /// Returns a receiver of the newest version; it may skip versions.
     #[must_use]
     pub fn versions(&self) -> watch::Receiver<Arc<Version>> {
         self.versions.subscribe()
     }
 
-    /// The same without numbers, for the alerts' rules.
+    /// Returns a receiver of the newest cluster state, for the alert rules.
     #[must_use]
     pub fn states(&self) -> watch::Receiver<Arc<ClusterState>> {
         self.states.subscribe()
     }
 
-    /// Whether the engine has answered within `limit`. A cluster state's own stamp may lag behind.
+    /// Whether the engine answered within `limit`. The time in the published state may lag behind.
     #[must_use]
     pub fn is_fresh(&self, limit: Duration) -> bool {
         self.fresh.borrow().is_some_and(|at| at.elapsed() <= limit)
     }
 
-    /// Each time that the engine has answered.
+    /// Returns a receiver of the time of the engine's last response.
     pub(crate) fn freshness(&self) -> watch::Receiver<Option<Instant>> {
         self.fresh.subscribe()
     }
@@ -123,7 +123,7 @@ impl Feed {
         self.fresh.send_if_modified(|fresh| std::mem::replace(fresh, at) != at);
     }
 
-    /// The deltas that lead from `version` to the newest cluster state; `None` if they are not known any more.
+    /// Returns the deltas that lead from `version` to the newest version; `None` if they are no longer kept.
     #[must_use]
     pub fn since(&self, version: u64) -> Option<Vec<VersionDelta>> {
         let history = self.history();
@@ -135,7 +135,7 @@ impl Feed {
         Some(history.kept.range(first..).cloned().collect())
     }
 
-    /// Publishes `cluster` if it differs from the newest one, and tells whether it does.
+    /// Publishes `cluster` if it differs from the newest state, and returns whether it does.
     pub(crate) fn publish(&self, cluster: ClusterState) -> bool {
         let before = self.now();
         let delta = Delta::between(&before.state, &cluster);
@@ -155,7 +155,7 @@ impl Feed {
     }
 
     fn history(&self) -> MutexGuard<'_, History> {
-        // Nothing under the lock panics half-way through a change.
+        // No code under the lock panics in the middle of a change.
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -164,7 +164,7 @@ impl History {
     fn push(&mut self, delta: VersionDelta) {
         self.bytes += delta.json.len();
         self.kept.push_back(delta);
-        while self.kept.len() > KEPT || self.bytes > KEPT_BYTES {
+        while self.kept.len() > MAX_DELTAS || self.bytes > MAX_DELTA_BYTES {
             let Some(oldest) = self.kept.pop_front() else { return };
             self.bytes -= oldest.json.len();
         }
@@ -198,16 +198,16 @@ mod tests {
             }
             assert_eq!(cluster, *feed.now().state);
         }
-        assert!(feed.since(6).is_none(), "not of this process");
+        assert!(feed.since(6).is_none(), "a version of another process");
     }
 
     #[test]
-    fn old_deltas_make_room_by_number_and_by_size() {
+    fn old_deltas_are_dropped_by_count_and_by_size() {
         let feed = Feed::new("i".to_owned());
-        for number in 1..=2 * u32::try_from(KEPT).unwrap() {
+        for number in 1..=2 * u32::try_from(MAX_DELTAS).unwrap() {
             feed.publish(cluster(number));
         }
-        assert_eq!(feed.history().kept.len(), KEPT);
+        assert_eq!(feed.history().kept.len(), MAX_DELTAS);
         assert!(feed.since(1).is_none());
         assert_eq!(feed.since(feed.now().number - 1).unwrap().len(), 1);
 

@@ -1,4 +1,4 @@
-//! Puts the cluster state together from what the collectors know, and publishes each change of it.
+//! Assembles the cluster state from the collectors' results and publishes each change.
 
 mod deferrable;
 mod feed;
@@ -13,33 +13,34 @@ use tokio::{
 
 pub use self::feed::{Feed, Version, VersionDelta};
 use crate::{
+    clock,
     cluster_state::{Alert, ClusterState, Disk, Redis, Source},
     edges, engine,
     metrics::Metrics,
 };
 
-/// How often a cluster state is published in which nothing but stamps and counts has changed.
-const STAMPS: Duration = Duration::from_secs(5);
+/// How often a cluster state is published that differs only in deferrable fields.
+const DEFERRED_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often what was held back is looked at again.
+/// How often a deferred change is reconsidered.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Where the parts of a cluster state come from. Each has a pace of its own, and one that hangs delays none.
+/// The sources of a cluster state. Each updates at its own interval, and one that hangs delays no other.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     /// Nodes, services and tasks.
     pub engine: watch::Receiver<engine::Observed>,
-    /// The count's servers, `None` without.
+    /// The counter's Redis servers; `None` if not configured.
     pub redis: watch::Receiver<Option<Redis>>,
-    /// The edges by address.
-    pub edges: watch::Receiver<BTreeMap<String, edges::Seen>>,
-    /// Room on disks, by node id.
+    /// Edges by address.
+    pub edges: watch::Receiver<BTreeMap<String, edges::Observed>>,
+    /// Disk space by node id.
     pub disks: watch::Receiver<BTreeMap<String, Disk>>,
-    /// What the alerts' rules have found.
+    /// Alerts by fingerprint.
     pub alerts: watch::Receiver<Arc<BTreeMap<String, Alert>>>,
 }
 
-/// Publishes on `feed`, for ever.
+/// Publishes on `feed`, forever.
 pub async fn run(mut inputs: Inputs, feed: Arc<Feed>, metrics: Arc<Metrics>) {
     let mut tick = interval(TICK);
     let mut ids = 0;
@@ -50,10 +51,10 @@ pub async fn run(mut inputs: Inputs, feed: Arc<Feed>, metrics: Arc<Metrics>) {
         {
             let observed = inputs.engine.borrow();
             feed.set_fresh(observed.fresh);
-            metrics.engine_failures(observed.failures);
+            metrics.set_engine_failures(observed.failures);
         }
         cluster.timeline = before.timeline.clone();
-        let now = engine::now();
+        let now = clock::now();
         for mut event in timeline::events_between(&before, &cluster, now) {
             ids += 1;
             event.id = ids;
@@ -61,8 +62,8 @@ pub async fn run(mut inputs: Inputs, feed: Arc<Feed>, metrics: Arc<Metrics>) {
         }
         let surplus = cluster.timeline.len().saturating_sub(ClusterState::TIMELINE);
         cluster.timeline.drain(..surplus);
-        let is_due = published.is_none_or(|at| at.elapsed() >= STAMPS);
-        if (is_due || !deferrable::differ_only(&before, &cluster)) && feed.publish(cluster) {
+        let is_due = published.is_none_or(|at| at.elapsed() >= DEFERRED_INTERVAL);
+        if (is_due || !deferrable::is_deferrable(&before, &cluster)) && feed.publish(cluster) {
             published = Some(Instant::now());
         }
         tokio::select! {
@@ -76,7 +77,7 @@ pub async fn run(mut inputs: Inputs, feed: Arc<Feed>, metrics: Arc<Metrics>) {
     }
 }
 
-/// The newest of everything; without a time line.
+/// Assembles the newest data, without a time line.
 fn assemble(inputs: &mut Inputs, feed: &Feed) -> ClusterState {
     let observed = inputs.engine.borrow_and_update().clone();
     let swarm = &observed.swarm;
@@ -86,7 +87,7 @@ fn assemble(inputs: &mut Inputs, feed: &Feed) -> ClusterState {
             node.disk = Some(*disk);
         }
     }
-    let no_quorum = observed.trouble.as_ref().is_some_and(|failing| failing.trouble == engine::Trouble::NoQuorum);
+    let no_quorum = observed.failure.as_ref().is_some_and(|failure| failure.error == engine::EngineError::NoQuorum);
     let mut quorum = swarm.quorum;
     quorum.lost |= no_quorum;
     let edges = inputs.edges.borrow_and_update();
@@ -96,12 +97,12 @@ fn assemble(inputs: &mut Inputs, feed: &Feed) -> ClusterState {
             leader: nodes.get(&observed.node).is_some_and(|node| node.leader) && !no_quorum,
             node: observed.node,
             at: observed.at,
-            error: observed.trouble.as_ref().map(|failing| failing.trouble.to_string()),
-            failing_since: observed.trouble.as_ref().map(|failing| failing.since),
+            error: observed.failure.as_ref().map(|failure| failure.error.to_string()),
+            failing_since: observed.failure.as_ref().map(|failure| failure.since),
         },
         quorum,
         redis: inputs.redis.borrow_and_update().clone(),
-        edges: edges.iter().map(|(address, seen)| (address.clone(), seen.edge(swarm))).collect(),
+        edges: edges.iter().map(|(address, edge)| (address.clone(), edge.on(swarm))).collect(),
         alerts: inputs.alerts.borrow_and_update().as_ref().clone(),
         services: swarm.services.clone(),
         tasks: swarm.tasks.clone(),

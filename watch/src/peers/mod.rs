@@ -1,4 +1,4 @@
-//! The other instances, each asked for what only it knows of its node.
+//! Polls the other instances for what only they know about their nodes.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -13,36 +13,37 @@ use tracing::debug;
 use crate::{
     cluster_state::Disk,
     fetch::{self, Place},
-    host_port::{Directory, Name},
-    http::{Local, Told},
+    host_port::HostPort,
+    http::{LocalNode, LocalStatus},
     hub::Feed,
+    resolver::Resolver,
 };
 
-/// How often they are asked.
-const PERIOD: Duration = Duration::from_secs(10);
+/// Polling interval.
+const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The longest that one may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit for one poll.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Far more than is told.
-const LIMIT: usize = 16 << 10;
+/// Largest response accepted, far above the usual size.
+const MAX_RESPONSE_BYTES: usize = 16 << 10;
 
-/// How many are asked at the same time.
-const AT_ONCE: usize = 16;
+/// Maximum number of concurrent polls.
+const CONCURRENCY: usize = 16;
 
-/// For how long what a node has told counts.
-const KEPT: Duration = Duration::from_secs(60);
+/// How long a report of a node stays valid.
+const MAX_AGE: Duration = Duration::from_secs(60);
 
-/// Asks until nobody wants to know any more. What this instance itself knows needs no question.
+/// Polls the other instances until all receivers are dropped, and adds what this instance knows itself.
 pub async fn run(
-    names: Vec<Name>,
+    hosts: Vec<HostPort>,
     login: Option<HeaderValue>,
-    local: Local,
+    local: LocalNode,
     feed: std::sync::Arc<Feed>,
     publish: watch::Sender<BTreeMap<String, Disk>>,
 ) {
-    let mut directory = Directory::new(names);
-    let mut ticks = interval(PERIOD);
+    let mut resolver = Resolver::new(hosts);
+    let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut disks: BTreeMap<String, (Disk, Instant)> = BTreeMap::new();
     let mut versions = feed.versions();
@@ -50,40 +51,40 @@ pub async fn run(
     while !publish.is_closed() {
         tokio::select! {
             _ = ticks.tick() => {}
-            // This instance's node is told of as soon as it is known.
+            // Publishes this instance's node as soon as its id is known.
             _ = versions.wait_for(|version| !version.state.source.node.is_empty()), if !is_identified => {
                 is_identified = true;
             }
         }
-        let own = local.told(&feed);
-        let asked = directory.look_up().await.into_iter().map(|address| ask(address, login.as_ref()));
-        let answers: Vec<Option<Told>> = stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
-        for told in answers.into_iter().flatten().chain([own]) {
-            if let Some(disk) = told.disk.filter(|_disk| !told.node.is_empty()) {
-                disks.insert(told.node, (disk, Instant::now()));
+        let own = local.status(&feed.now().state);
+        let polls = resolver.resolve().await.into_iter().map(|address| poll(address, login.as_ref()));
+        let reports: Vec<Option<LocalStatus>> = stream::iter(polls).buffer_unordered(CONCURRENCY).collect().await;
+        for report in reports.into_iter().flatten().chain([own]) {
+            if let Some(disk) = report.disk.filter(|_disk| !report.node.is_empty()) {
+                disks.insert(report.node, (disk, Instant::now()));
             }
         }
-        disks.retain(|_node, (_disk, at)| at.elapsed() < KEPT);
-        let shown: BTreeMap<_, _> = disks.iter().map(|(node, (disk, _at))| (node.clone(), *disk)).collect();
+        disks.retain(|_node, (_disk, at)| at.elapsed() < MAX_AGE);
+        let published: BTreeMap<_, _> = disks.iter().map(|(node, (disk, _at))| (node.clone(), *disk)).collect();
         publish.send_if_modified(|before| {
-            let is_news = *before != shown;
-            *before = shown;
-            is_news
+            let is_changed = *before != published;
+            *before = published;
+            is_changed
         });
     }
 }
 
-async fn ask(address: SocketAddr, login: Option<&HeaderValue>) -> Option<Told> {
+async fn poll(address: SocketAddr, login: Option<&HeaderValue>) -> Option<LocalStatus> {
     let place = Place::Tcp(address.ip().to_string(), address.port());
-    let answer = timeout(PATIENCE, fetch::get(&place, "/api/local", login, LIMIT)).await;
+    let answer = timeout(TIMEOUT, fetch::get(&place, "/api/local", login, MAX_RESPONSE_BYTES)).await;
     match answer {
         Ok(Ok(answer)) if answer.status == StatusCode::OK => serde_json::from_slice(&answer.body).ok(),
         Ok(Ok(answer)) => {
-            debug!(%address, status = %answer.status, "another instance tells nothing of its node");
+            debug!(%address, status = %answer.status, "another instance does not report its node");
             None
         }
         Ok(Err(error)) => {
-            debug!(%address, %error, "another instance tells nothing of its node");
+            debug!(%address, %error, "another instance does not report its node");
             None
         }
         Err(_elapsed) => None,

@@ -1,7 +1,7 @@
-//! The process: what it is told, its log, signals and exit code.
+//! The process: arguments, log, signals and exit code.
 //!
-//! Exit codes: 0 after a signal and a drain; 1 when it cannot run, or gets a second signal; 2 when a setting
-//! is wrong, before anything is opened.
+//! Exit codes: 0 after a signal and a graceful shutdown; 1 if it cannot run or receives a second signal; 2 if a
+//! setting is invalid, before anything is opened.
 
 mod run;
 
@@ -20,8 +20,8 @@ use crate::{
     config::{self, Command, Config, ConfigError, Flags},
 };
 
-/// Watches until a signal comes; the name of the program is the first of its arguments. Reads this process's
-/// variables, and takes its log, panics and signals over.
+/// Runs the program until a signal arrives; the first argument is the name of the program. Reads the environment
+/// and takes over the log, panics and signals of this process.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let flags = match Flags::of_process(arguments) {
@@ -38,10 +38,10 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Does `work` with the settings in force, or reports what is wrong with them.
-fn with_config(flags: &Flags, work: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+/// Calls `run` with the configuration, or reports why it is invalid.
+fn with_config(flags: &Flags, run: impl FnOnce(Config) -> ExitCode) -> ExitCode {
     match Config::parse(flags, |path| std::fs::read(path)) {
-        Ok(config) => work(config),
+        Ok(config) => run(config),
         Err(error) => refuse(&error),
     }
 }
@@ -56,7 +56,7 @@ fn watch(config: Config) -> ExitCode {
     }
 }
 
-/// Prints the settings in force.
+/// Prints the settings in effect.
 fn check(config: &Config) -> ExitCode {
     for warning in &config.alerts.warnings {
         drop(writeln!(io::stderr(), "watch: warning: {warning}"));
@@ -66,7 +66,7 @@ fn check(config: &Config) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Asks the watch of this machine whether it is alive.
+/// Asks the watch on this machine whether it is alive.
 fn healthcheck(flags: &Flags) -> ExitCode {
     match config::listen(flags).map(process::healthcheck) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -75,7 +75,7 @@ fn healthcheck(flags: &Flags) -> ExitCode {
     }
 }
 
-/// Sends a message through every channel, and tells how each went.
+/// Sends a test message through every channel and prints the results.
 fn test_alert(settings: &alert::Settings) -> ExitCode {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -94,7 +94,7 @@ fn refuse(error: &ConfigError) -> ExitCode {
     fail(error, WRONG_SETTING)
 }
 
-/// Tells what is wrong before there are logs.
+/// Reports an error before logging is set up.
 fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
     process::fail("watch", &chain(error), code)
 }

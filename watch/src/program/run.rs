@@ -1,4 +1,4 @@
-//! Starts every part, and ends them when it is asked to.
+//! Starts every module, and stops them after a signal.
 
 use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
@@ -20,26 +20,26 @@ use crate::{
     config::Config,
     edges,
     engine::Engine,
-    http::{Local, Web},
+    http::{LocalNode, Web},
     hub::{self, Feed, Inputs},
     metrics::Metrics,
     peers, redis, serve,
 };
 
-/// How long what is still under way may take to end with the process.
-const CLOSE: Duration = Duration::from_secs(2);
+/// Time limit for ending background work at shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     process::raise_file_limit(config.max_connections);
     let runtime = runtime()?;
-    let done = runtime.block_on(run(config));
-    // A look-up that hangs must not keep the process.
-    runtime.shutdown_timeout(CLOSE);
-    done
+    let result = runtime.block_on(run(config));
+    // A name look-up that hangs must not keep the process alive.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    result
 }
 
 fn runtime() -> io::Result<Runtime> {
-    // It looks at a small swarm once a second: more threads would only wait.
+    // Polling a swarm once a second does not need more threads.
     Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
@@ -47,7 +47,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let Config { listen, engine, edges, peers, alerts, alerts_file, disk, redis, access, limits, .. } = config;
     let Config { max_connections, grace, log, .. } = config;
     process::log_to_stderr(log);
-    heed(&alerts);
+    log_warnings(&alerts);
     let mut stops = Stops::watch()?;
     let mut hangups = signal(SignalKind::hangup())?;
     let listener = TcpListener::bind(listen).await.map_err(|error| CannotListen(listen, error))?;
@@ -56,20 +56,20 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
 
     let feed = Arc::new(Feed::new(instance()));
     let metrics = Arc::new(Metrics::default());
-    let local = Local { disk };
+    let local = LocalNode { disk };
     let engine = Engine::start(engine);
     let alerts = alert::start(alerts, feed.states(), redis.as_ref().map(store)).map_err(CannotAlert)?;
     metrics.register(|registry| alerts.metrics().register(registry));
-    let (redis_seen, redis_input) = watch::channel(None);
+    let (redis_output, redis_input) = watch::channel(None);
     if let Some(redis) = redis {
-        tokio::spawn(redis::run(redis, redis_seen));
+        tokio::spawn(redis::run(redis, redis_output));
     }
-    let (edges_seen, edges_input) = watch::channel(BTreeMap::new());
+    let (edges_output, edges_input) = watch::channel(BTreeMap::new());
     if !edges.is_empty() {
-        tokio::spawn(edges::run(edges, edges_seen));
+        tokio::spawn(edges::run(edges, edges_output));
     }
-    let (disks_seen, disks_input) = watch::channel(BTreeMap::new());
-    tokio::spawn(peers::run(peers, access.credentials(), local.clone(), feed.clone(), disks_seen));
+    let (disks_output, disks_input) = watch::channel(BTreeMap::new());
+    tokio::spawn(peers::run(peers, access.credentials(), local.clone(), feed.clone(), disks_output));
     let inputs = Inputs {
         engine: engine.observed(),
         redis: redis_input,
@@ -90,11 +90,11 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         tokio::spawn(stops.exit_on_next());
     })
     .await;
-    alerts.stop(CLOSE).await;
+    alerts.stop(SHUTDOWN_TIMEOUT).await;
     Ok(())
 }
 
-/// Where the instances keep what they have announced: beside the count.
+/// The store of sent notifications, shared by all instances: the counter's Redis.
 fn store(redis: &Location) -> Arc<dyn Store> {
     let redis = redis.clone();
     Arc::new(RedisStore::new(move || {
@@ -103,31 +103,31 @@ fn store(redis: &Location) -> Arc<dyn Store> {
     }))
 }
 
-/// Goes by the file as it is now, or as before if that makes no sense.
+/// Reloads the alert settings, or keeps the current ones if the file is invalid.
 fn reload(alerts: &alert::Running, file: Option<&Path>) {
     let Some(file) = file else {
-        warn!("there is no file of alerts to be read again: none was named at the start");
+        warn!("cannot reload alert settings: no file was given at start");
         return;
     };
     let loaded = Settings::load(file).map_err(|problems| problems.to_string());
     let reloaded = loaded.and_then(|settings| {
-        heed(&settings);
+        log_warnings(&settings);
         alerts.reload(settings)
     });
     match reloaded {
-        Ok(()) => info!(file = %file.display(), "alerts go by the file as it is now"),
-        Err(error) => warn!(error, "alerts go on as before"),
+        Ok(()) => info!(file = %file.display(), "reloaded alert settings"),
+        Err(error) => warn!(error, "cannot reload alert settings; keeping the current ones"),
     }
 }
 
-/// Logs what is allowed but hardly meant.
-fn heed(settings: &Settings) {
+/// Logs settings that are valid but probably not intended.
+fn log_warnings(settings: &Settings) {
     for warning in &settings.warnings {
         warn!("{warning}");
     }
 }
 
-/// A name for this process that no other has.
+/// Returns a unique id for this process.
 fn instance() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
@@ -137,5 +137,5 @@ fn instance() -> String {
 struct CannotAlert(String);
 
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {0}; another address can be set by --listen (WATCH_LISTEN)")]
+#[error("cannot listen on {0}: set another address with --listen (WATCH_LISTEN)")]
 struct CannotListen(std::net::SocketAddr, #[source] io::Error);

@@ -1,4 +1,4 @@
-//! Looks at all servers again and again.
+//! Polls all servers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,78 +16,78 @@ use tokio::{
 
 use super::{
     connect::connect,
-    connections::Links,
+    connections::Connections,
     info::{Replication, replication},
     sentinel,
 };
 use crate::{
+    clock,
     cluster_state::{Redis, RedisServer, Role},
-    engine,
-    host_port::Directory,
+    resolver::Resolver,
 };
 
-/// How often: the count on the page is to be seen counting.
-const PERIOD: Duration = Duration::from_secs(1);
+/// Polling interval, short enough for the count on the page to look live.
+const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The counter's key, which is the tutorial's.
+/// Key of the counter, as in the tutorial.
 const KEY: &str = "hits";
 
-/// Looks until nobody wants to know any more.
+/// Polls until all receivers are dropped.
 pub async fn run(location: Location, publish: watch::Sender<Option<Redis>>) {
-    let mut ticks = interval(PERIOD);
+    let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Redis::default();
-    let mut eyes = Eyes::new(&location);
+    let mut poller = Poller::new(&location);
     while !publish.is_closed() {
         ticks.tick().await;
-        let mut seen = eyes.look().await;
-        if seen.servers.iter().any(|server| server.up) || seen.sentinels_up > 0 {
-            seen.at = Some(engine::now());
+        let mut state = poller.poll().await;
+        if state.servers.iter().any(|server| server.up) || state.sentinels_up > 0 {
+            state.at = Some(clock::now());
         } else {
-            // What was known last, with the age that it has.
-            seen.at = last.at;
+            // The last known state keeps its time.
+            state.at = last.at;
         }
-        if seen.count.is_none() {
-            seen.count = last.count;
+        if state.count.is_none() {
+            state.count = last.count;
         }
-        if seen.servers.is_empty() {
-            seen.servers.clone_from(&last.servers);
-            seen.servers.iter_mut().for_each(|server| server.up = false);
+        if state.servers.is_empty() {
+            state.servers.clone_from(&last.servers);
+            state.servers.iter_mut().for_each(|server| server.up = false);
         }
-        last = seen.clone();
+        last = state.clone();
         publish.send_if_modified(|before| {
-            let is_news = before.as_ref() != Some(&seen);
-            *before = Some(seen);
-            is_news
+            let is_changed = before.as_ref() != Some(&state);
+            *before = Some(state);
+            is_changed
         });
     }
 }
 
-/// What one round needs.
-enum Eyes {
+/// The target of the polls, with its open connections.
+enum Poller {
     Server { client: Box<Client>, open: Option<MultiplexedConnection> },
-    Sentinels { directory: Directory, master: String, sentinels: Links, servers: Links },
+    Sentinels { resolver: Resolver, master: String, sentinels: Connections, servers: Connections },
 }
 
-impl Eyes {
+impl Poller {
     fn new(location: &Location) -> Self {
         match location {
             Location::Server(client) => Self::Server { client: client.clone(), open: None },
             Location::Sentinels(sentinels) => Self::Sentinels {
-                directory: Directory::of_hosts(&sentinels.addresses),
+                resolver: Resolver::of_hosts(&sentinels.addresses),
                 master: sentinels.master.clone(),
-                sentinels: Links::new(sentinels.login.clone()),
-                servers: Links::new(sentinels.server_login.clone()),
+                sentinels: Connections::new(sentinels.login.clone()),
+                servers: Connections::new(sentinels.server_login.clone()),
             },
         }
     }
 
-    async fn look(&mut self) -> Redis {
+    async fn poll(&mut self) -> Redis {
         match self {
             Self::Server { client, open } => {
                 let address = client.get_connection_info().addr().to_string();
                 match server(client, open).await {
-                    Ok((replication, count)) => one(address, &replication, count.as_deref()),
+                    Ok((replication, count)) => standalone(address, &replication, count.as_deref()),
                     Err(error) => Redis {
                         servers: vec![RedisServer { address, role: Role::Master, ..RedisServer::default() }],
                         error: Some(error.to_string()),
@@ -95,16 +95,16 @@ impl Eyes {
                     },
                 }
             }
-            Self::Sentinels { directory, master, sentinels, servers } => {
-                let addresses = directory.look_up().await;
-                let asked = addresses.len().max(directory.names().len());
-                let views = sentinel::ask(sentinels, &addresses, master).await;
+            Self::Sentinels { resolver, master, sentinels, servers } => {
+                let addresses = resolver.resolve().await;
+                let configured = addresses.len().max(resolver.hosts().len());
+                let views = sentinel::poll(sentinels, &addresses, master).await;
                 let named = sentinel::master(&views);
                 let known: BTreeSet<SocketAddr> =
                     views.iter().flat_map(|view| view.replicas.iter().chain([&view.master])).copied().collect();
-                let told = ask(servers, &known).await;
-                let mut redis = many(named, &known, &told);
-                redis.sentinels = u32::try_from(asked).unwrap_or(u32::MAX);
+                let replies = poll(servers, &known).await;
+                let mut redis = replicated(named, &known, &replies);
+                redis.sentinels = u32::try_from(configured).unwrap_or(u32::MAX);
                 redis.sentinels_up = u32::try_from(views.len()).unwrap_or(u32::MAX);
                 if views.is_empty() {
                     redis.error = Some("no sentinel answers".to_owned());
@@ -115,41 +115,44 @@ impl Eyes {
     }
 }
 
-/// What one server says, and the count as it stands there.
-type Told = (Replication, Option<String>);
+/// The replication state of one server, and its copy of the count.
+type Reply = (Replication, Option<String>);
 
-fn question() -> redis::Pipeline {
-    let mut questions = redis::pipe();
-    questions.cmd("INFO").arg("replication").cmd("GET").arg(KEY);
-    questions
+fn commands() -> redis::Pipeline {
+    let mut commands = redis::pipe();
+    commands.cmd("INFO").arg("replication").cmd("GET").arg(KEY);
+    commands
 }
 
-async fn server(client: &Client, open: &mut Option<MultiplexedConnection>) -> Result<Told, RedisError> {
+async fn server(client: &Client, open: &mut Option<MultiplexedConnection>) -> Result<Reply, RedisError> {
     let mut connection = match open.take() {
         Some(connection) => connection,
         None => connect(client).await?,
     };
-    let (text, count): (String, Option<String>) = question().query_async(&mut connection).await?;
+    let (text, count): (String, Option<String>) = commands().query_async(&mut connection).await?;
     *open = Some(connection);
     Ok((replication(&text), count))
 }
 
-async fn ask(links: &mut Links, addresses: &BTreeSet<SocketAddr>) -> BTreeMap<SocketAddr, Result<Told, String>> {
-    let asked = links.take(addresses).into_iter().map(|mut link| async {
-        let told: Result<(String, Option<String>), _> = link.ask(&question()).await;
-        (link, told)
+async fn poll(
+    connections: &mut Connections,
+    addresses: &BTreeSet<SocketAddr>,
+) -> BTreeMap<SocketAddr, Result<Reply, String>> {
+    let polls = connections.take(addresses).into_iter().map(|mut connection| async {
+        let reply: Result<(String, Option<String>), _> = connection.query(&commands()).await;
+        (connection, reply)
     });
     let mut all = BTreeMap::new();
-    for (link, told) in join_all(asked).await {
-        let told = told.map(|(text, count)| (replication(&text), count));
-        all.insert(link.address, told.map_err(|error| error.to_string()));
-        links.put(link);
+    for (connection, reply) in join_all(polls).await {
+        let reply = reply.map(|(text, count)| (replication(&text), count));
+        all.insert(connection.address, reply.map_err(|error| error.to_string()));
+        connections.put(connection);
     }
     all
 }
 
-/// A server without sentinels, and the replicas that it tells of.
-fn one(address: String, replication: &Replication, count: Option<&str>) -> Redis {
+/// Converts the reply of a server without sentinels, which also lists its replicas.
+fn standalone(address: String, replication: &Replication, count: Option<&str>) -> Redis {
     let own = RedisServer {
         address: address.clone(),
         role: replication.role,
@@ -160,7 +163,7 @@ fn one(address: String, replication: &Replication, count: Option<&str>) -> Redis
         address: replica.address.to_string(),
         role: Role::Replica,
         up: replica.online,
-        lag_bytes: behind(replication.offset, replica.offset),
+        lag_bytes: lag(replication.offset, replica.offset),
     });
     let mut servers: Vec<RedisServer> = replicas.chain([own]).collect();
     servers.sort_by(|a, b| a.address.cmp(&b.address));
@@ -172,27 +175,28 @@ fn one(address: String, replication: &Replication, count: Option<&str>) -> Redis
     }
 }
 
-/// The servers that the sentinels know. The master that they name is one only if it says so, too.
-fn many(
+/// Converts the replies of the servers that the sentinels know. The named master counts as up only if it reports
+/// the role itself.
+fn replicated(
     named: Option<SocketAddr>,
     known: &BTreeSet<SocketAddr>,
-    told: &BTreeMap<SocketAddr, Result<Told, String>>,
+    replies: &BTreeMap<SocketAddr, Result<Reply, String>>,
 ) -> Redis {
-    let of = |address: &SocketAddr| told.get(address).and_then(|told| told.as_ref().ok());
-    let master = named.and_then(|address| of(&address)).filter(|(replication, _)| replication.role == Role::Master);
+    let reply = |address: &SocketAddr| replies.get(address).and_then(|reply| reply.as_ref().ok());
+    let master = named.and_then(|address| reply(&address)).filter(|(replication, _)| replication.role == Role::Master);
     let offset = master.and_then(|(replication, _count)| replication.offset);
     let servers = known.iter().map(|address| {
         let role = if Some(*address) == named { Role::Master } else { Role::Replica };
-        let told = of(address).map(|(replication, _count)| replication);
-        let up = told.is_some_and(|told| told.role == role && (role == Role::Master || told.linked));
-        let lag_bytes = told.filter(|_| role == Role::Replica && up).and_then(|told| behind(offset, told.offset));
+        let state = reply(address).map(|(replication, _count)| replication);
+        let up = state.is_some_and(|state| state.role == role && (role == Role::Master || state.linked));
+        let lag_bytes = state.filter(|_| role == Role::Replica && up).and_then(|state| lag(offset, state.offset));
         RedisServer { address: address.to_string(), role, up, lag_bytes }
     });
-    let error = match (named, named.and_then(|address| told.get(&address))) {
+    let error = match (named, named.and_then(|address| replies.get(&address))) {
         (None, _) => Some("the sentinels name no master".to_owned()),
         (Some(address), Some(Err(error))) => Some(format!("{address}: {error}")),
         (Some(address), Some(Ok((replication, _)))) if replication.role != Role::Master => {
-            Some(format!("{address} is named as the master and is none: a failover is under way"))
+            Some(format!("the sentinels name {address}, which is not a master: a failover is in progress"))
         }
         _ => None,
     };
@@ -205,7 +209,7 @@ fn many(
     }
 }
 
-fn behind(master: Option<u64>, replica: Option<u64>) -> Option<u64> {
+fn lag(master: Option<u64>, replica: Option<u64>) -> Option<u64> {
     Some(master?.saturating_sub(replica?))
 }
 
@@ -217,20 +221,20 @@ mod tests {
         ([127, 0, 0, 1], port).into()
     }
 
-    fn told(role: Role, linked: bool, offset: u64) -> Result<Told, String> {
+    fn reply(role: Role, linked: bool, offset: u64) -> Result<Reply, String> {
         let replication = Replication { role, linked, offset: Some(offset), replicas: Vec::new() };
         Ok((replication, Some("42".to_owned())))
     }
 
     #[test]
-    fn master_replicas_and_their_lag_are_told() {
+    fn master_replicas_and_their_lag_are_reported() {
         let known = BTreeSet::from([address(1), address(2), address(3)]);
-        let told = BTreeMap::from([
-            (address(1), told(Role::Replica, true, 90)),
-            (address(2), told(Role::Master, false, 100)),
+        let replies = BTreeMap::from([
+            (address(1), reply(Role::Replica, true, 90)),
+            (address(2), reply(Role::Master, false, 100)),
             (address(3), Err("refused".to_owned())),
         ]);
-        let redis = many(Some(address(2)), &known, &told);
+        let redis = replicated(Some(address(2)), &known, &replies);
         assert_eq!((redis.count, redis.master.as_deref()), (Some(42), Some("127.0.0.1:2")));
         let servers: Vec<_> = redis.servers.iter().map(|s| (s.role, s.up, s.lag_bytes)).collect();
         let expected = [(Role::Replica, true, Some(10)), (Role::Master, true, None), (Role::Replica, false, None)];
@@ -239,10 +243,10 @@ mod tests {
     }
 
     #[test]
-    fn a_master_that_is_none_is_not_up_and_has_no_count() {
+    fn a_named_master_with_another_role_is_down_and_has_no_count() {
         let known = BTreeSet::from([address(1)]);
-        let told = BTreeMap::from([(address(1), told(Role::Replica, true, 9))]);
-        let redis = many(Some(address(1)), &known, &told);
+        let replies = BTreeMap::from([(address(1), reply(Role::Replica, true, 9))]);
+        let redis = replicated(Some(address(1)), &known, &replies);
         assert_eq!((redis.count, redis.servers[0].up), (None, false));
         assert!(redis.error.unwrap().contains("failover"));
     }

@@ -1,13 +1,13 @@
-//! Connections with time-outs.
+//! Opening of connections.
 
 use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, Client, RedisError, aio::MultiplexedConnection};
 
-/// The longest that connecting, or one answer, may take.
+/// Time limit for a connection attempt and for a response.
 const TIMEOUT: Duration = Duration::from_millis(800);
 
-/// Connects. Every command on the connection has the same time-out as connecting, 800 ms.
+/// Opens a connection with [`TIMEOUT`].
 pub(super) async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
     let timeouts =
         AsyncConnectionConfig::new().set_connection_timeout(Some(TIMEOUT)).set_response_timeout(Some(TIMEOUT));

@@ -1,4 +1,4 @@
-//! Connections that are kept from one round to the next.
+//! Connections that are kept between polls.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -9,54 +9,55 @@ use redis::{FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, aio::Mult
 
 use super::connect::connect;
 
-/// Connections by address. One that failed is made anew.
-pub(super) struct Links {
+/// Connections by address. A failed connection is replaced.
+pub(super) struct Connections {
     login: RedisConnectionInfo,
     open: HashMap<SocketAddr, MultiplexedConnection>,
 }
 
-impl Links {
+impl Connections {
     pub(super) fn new(login: RedisConnectionInfo) -> Self {
         Self { login, open: HashMap::new() }
     }
 
-    /// Takes out the connections to `addresses`, old and to be made, and forgets the others.
-    pub(super) fn take(&mut self, addresses: &BTreeSet<SocketAddr>) -> Vec<Link> {
+    /// Takes the connections to `addresses`, open or not, and drops the others.
+    pub(super) fn take(&mut self, addresses: &BTreeSet<SocketAddr>) -> Vec<Connection> {
         let mut open = std::mem::take(&mut self.open);
-        let link = |address: &SocketAddr| Link {
+        let connection = |address: &SocketAddr| Connection {
             address: *address,
             login: self.login.clone(),
-            connection: open.remove(address),
+            open: open.remove(address),
         };
-        addresses.iter().map(link).collect()
+        addresses.iter().map(connection).collect()
     }
 
-    pub(super) fn put(&mut self, link: Link) {
-        if let Some(connection) = link.connection {
-            self.open.insert(link.address, connection);
+    /// Puts a connection back.
+    pub(super) fn put(&mut self, connection: Connection) {
+        if let Some(open) = connection.open {
+            self.open.insert(connection.address, open);
         }
     }
 }
 
-/// A connection to one address, if there is one already.
-pub(super) struct Link {
+/// A connection to one address, which is opened when needed.
+pub(super) struct Connection {
     pub(super) address: SocketAddr,
     login: RedisConnectionInfo,
-    connection: Option<MultiplexedConnection>,
+    open: Option<MultiplexedConnection>,
 }
 
-impl Link {
-    /// Asks, in a new connection if there is none yet.
-    pub(super) async fn ask<T: FromRedisValue>(&mut self, question: &Pipeline) -> Result<T, RedisError> {
-        let mut connection = match self.connection.take() {
+impl Connection {
+    /// Sends commands, over a new connection if none is open.
+    pub(super) async fn query<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, RedisError> {
+        let mut connection = match self.open.take() {
             Some(connection) => connection,
             None => connect(&redis_config::client(self.address, &self.login)?).await?,
         };
-        let answer = question.query_async(&mut connection).await;
-        // One that was told no is as good as before, but there is no need to tell it from a broken one.
-        if answer.is_ok() {
-            self.connection = Some(connection);
+        let response = commands.query_async(&mut connection).await;
+        // After an error reply the connection is still usable, but it is not worth telling apart from a broken one.
+        if response.is_ok() {
+            self.open = Some(connection);
         }
-        answer
+        response
     }
 }

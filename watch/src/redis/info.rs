@@ -1,22 +1,22 @@
-//! What `INFO replication` says. Pure.
+//! Parsing of `INFO replication`. Pure.
 
 use std::{collections::HashMap, net::SocketAddr};
 
 use crate::cluster_state::Role;
 
-/// What a server says of itself.
+/// The replication state of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Replication {
     pub(super) role: Role,
-    /// A replica hears its master.
+    /// Whether a replica is connected to its master.
     pub(super) linked: bool,
-    /// A master's own, or how far a replica is.
+    /// Replication offset.
     pub(super) offset: Option<u64>,
-    /// The replicas that a master knows.
+    /// Replicas of a master.
     pub(super) replicas: Vec<Replica>,
 }
 
-/// A replica as its master sees it.
+/// A replica as reported by its master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Replica {
     pub(super) address: SocketAddr,
@@ -24,7 +24,7 @@ pub(super) struct Replica {
     pub(super) offset: Option<u64>,
 }
 
-/// Reads the lines `name:value`.
+/// Parses the lines `name:value`.
 pub(super) fn replication(text: &str) -> Replication {
     let fields: HashMap<&str, &str> = text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
     let number = |name| fields.get(name).and_then(|text: &&str| text.parse().ok());
@@ -33,7 +33,7 @@ pub(super) fn replication(text: &str) -> Replication {
         return Replication { role: Role::Replica, linked, offset: number("slave_repl_offset"), replicas: Vec::new() };
     }
     let count: usize = number("connected_slaves").and_then(|count| count.try_into().ok()).unwrap_or(0);
-    // So that a number that makes no sense costs nothing.
+    // Bounds the work for an absurd number.
     let lines = (0..count.min(fields.len())).filter_map(|index| fields.get(format!("slave{index}").as_str()));
     Replication {
         role: Role::Master,
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn master_and_replica_are_read() {
+    fn master_and_replica_are_parsed() {
         let text = "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n\
                     slave0:ip=127.0.0.1,port=7001,state=online,offset=140,lag=0\r\n\
                     slave1:ip=127.0.0.1,port=7002,state=wait_bgsave,offset=0,lag=0\r\n\

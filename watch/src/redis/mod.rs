@@ -1,7 +1,6 @@
-//! The count's servers: which is the master, who follows it, and what the count is.
+//! The counter's Redis servers: their roles, the replication lag and the count.
 //!
-//! [`Location`] says where they are, [`master`] connects to the one that may be written to, [`run`] looks at all
-//! of them again and again.
+//! [`Location`] says where they are, [`master`] connects to the writable one, and [`run`] polls all of them.
 
 mod collect;
 mod connect;
@@ -13,34 +12,34 @@ use redis::{RedisError, aio::MultiplexedConnection};
 use redis_config::Location;
 
 pub use self::collect::run;
-use self::{connect::connect, connections::Links};
-use crate::host_port::Directory;
+use self::{connect::connect, connections::Connections};
+use crate::resolver::Resolver;
 
-/// Why there is no master to be had.
+/// Why the master cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No sentinel knows one, or none answers.
+    /// No sentinel names a master, or none answers.
     #[error("no sentinel names a master")]
     NoMaster,
-    /// It does not answer, or says no.
+    /// The master does not answer, or refuses a command.
     #[error("the master at {0} cannot be used")]
     Master(String, #[source] RedisError),
-    /// Who was named is none: a failover is under way.
-    #[error("{0} is no master")]
+    /// The named server is not a master: a failover is in progress.
+    #[error("{0} is not a master")]
     NotMaster(String),
 }
 
-/// Connects to the current master. Each answer on the connection takes at most 800 ms.
+/// Connects to the current master. Commands on the connection time out after 800 ms.
 ///
 /// # Errors
-/// There is none, or it does not answer.
+/// No master is known, or it cannot be used.
 pub async fn master(location: &Location) -> Result<MultiplexedConnection, Error> {
     let (address, client) = match location {
         Location::Server(client) => (client.get_connection_info().addr().to_string(), client.as_ref().clone()),
         Location::Sentinels(sentinels) => {
-            let mut links = Links::new(sentinels.login.clone());
-            let mut directory = Directory::of_hosts(&sentinels.addresses);
-            let views = sentinel::ask(&mut links, &directory.look_up().await, &sentinels.master).await;
+            let mut connections = Connections::new(sentinels.login.clone());
+            let mut resolver = Resolver::of_hosts(&sentinels.addresses);
+            let views = sentinel::poll(&mut connections, &resolver.resolve().await, &sentinels.master).await;
             let address = sentinel::master(&views).ok_or(Error::NoMaster)?;
             let client = redis_config::client(address, &sentinels.server_login);
             (address.to_string(), client.map_err(|error| Error::Master(address.to_string(), error))?)

@@ -1,17 +1,17 @@
-//! An image's name, taken apart.
+//! Parsing of image names.
 
 use crate::cluster_state::Image;
 
-/// How many digits of a digest are told.
+/// Number of digits kept of a digest.
 const DIGITS: usize = 12;
 
-/// Takes `registry:5000/path/name:tag@sha256:digest` apart.
+/// Parses `registry:5000/path/name:tag@sha256:digest`.
 pub(super) fn image(text: &str) -> Image {
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
         None => (text, None),
     };
-    // A colon in front of the last slash is that of the registry's port.
+    // A colon before the last slash belongs to the port of the registry.
     let name_begins = rest.rfind('/').map_or(0, |slash| slash + 1);
     let colon = rest.get(name_begins..).and_then(|name| name.find(':')).map(|at| name_begins + at);
     let (name, tag) = match colon {
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_tag_and_digest_are_told_apart() {
+    fn name_tag_and_digest_are_parsed() {
         let digest = "sha256:0123456789abcdef0123";
         let table = [
             ("redis", "redis", Some("latest"), None),

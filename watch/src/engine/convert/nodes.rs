@@ -2,10 +2,16 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use super::{super::wire, millis, words};
-use crate::cluster_state::{Availability, Millis, Node, NodeRole, NodeState, Quorum};
+use super::{
+    super::wire,
+    field::{message, millis},
+};
+use crate::{
+    clock::Millis,
+    cluster_state::{Availability, Node, NodeRole, NodeState, Quorum},
+};
 
-/// A node's state and since when it is in it.
+/// A node's state and when the node entered it.
 pub(super) type Since = (NodeState, Option<Millis>);
 
 pub(super) fn nodes(list: &[wire::Node], since: &mut BTreeMap<String, Since>, now: Millis) -> BTreeMap<String, Node> {
@@ -17,7 +23,7 @@ pub(super) fn nodes(list: &[wire::Node], since: &mut BTreeMap<String, Since>, no
             let since = match since.get(&entry.id) {
                 Some((before, since)) if *before == state => *since,
                 Some(_) => Some(now),
-                // The engine writes the node down when its state changes, so it has not been longer.
+                // A state change updates the node, so the state is not older than that.
                 None => millis(entry.updated_at.as_ref()),
             };
             (entry.id.clone(), node(entry, state, since))
@@ -42,9 +48,9 @@ fn node(entry: &wire::Node, state: NodeState, since: Option<Millis>) -> Node {
             "drain" => Availability::Drain,
             _ => Availability::Active,
         },
-        message: words(entry.status.message.as_ref()),
+        message: message(entry.status.message.as_ref()),
         since,
-        engine: description.and_then(|description| words(description.engine.engine_version.as_ref())),
+        engine: description.and_then(|description| message(description.engine.engine_version.as_ref())),
         platform: description
             .map(|description| &description.platform)
             .filter(|platform| !platform.os.is_empty())
@@ -55,8 +61,8 @@ fn node(entry: &wire::Node, state: NodeState, since: Option<Millis>) -> Node {
     }
 }
 
-fn state(word: &str) -> NodeState {
-    match word {
+fn state(text: &str) -> NodeState {
+    match text {
         "ready" => NodeState::Ready,
         "down" => NodeState::Down,
         "disconnected" => NodeState::Disconnected,
@@ -64,14 +70,14 @@ fn state(word: &str) -> NodeState {
     }
 }
 
-/// The leader sees itself at 0.0.0.0, where its managers' address helps.
+/// The leader reports itself as 0.0.0.0; its address as a manager is used instead.
 fn address(entry: &wire::Node) -> Option<String> {
-    let seen = entry.status.addr.as_deref().and_then(usable);
-    let managers = || entry.manager_status.as_ref()?.addr.as_deref().and_then(usable);
-    seen.or_else(managers).map(|address| address.to_string())
+    let own = entry.status.addr.as_deref().and_then(usable);
+    let manager = || entry.manager_status.as_ref()?.addr.as_deref().and_then(usable);
+    own.or_else(manager).map(|address| address.to_string())
 }
 
-/// An address with or without a port that others can use.
+/// Parses an address with or without a port; `None` for an unspecified address.
 fn usable(text: &str) -> Option<IpAddr> {
     let address = text.parse().ok().or_else(|| text.parse().ok().map(|socket: std::net::SocketAddr| socket.ip()))?;
     (!address.is_unspecified()).then_some(address)

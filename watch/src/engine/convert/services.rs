@@ -1,18 +1,22 @@
-//! Services, and how many of their tasks run.
+//! Services, and the number of their running tasks.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{super::wire, image::image, millis, words};
+use super::{
+    super::wire,
+    field::{message, millis},
+    image::image,
+};
 use crate::cluster_state::{Mode, Service, Task, TaskState, Update, UpdateState};
 
 pub(super) fn services(list: &[wire::Service], tasks: &BTreeMap<String, Task>) -> BTreeMap<String, Service> {
-    let mut of: HashMap<&str, Vec<&Task>> = HashMap::new();
+    let mut by_service: HashMap<&str, Vec<&Task>> = HashMap::new();
     for task in tasks.values() {
-        of.entry(&task.service).or_default().push(task);
+        by_service.entry(&task.service).or_default().push(task);
     }
     let entries = list.iter().filter(|entry| !entry.id.is_empty());
     let services = entries.map(|entry| {
-        let tasks = of.get(entry.id.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let tasks = by_service.get(entry.id.as_str()).map(Vec::as_slice).unwrap_or_default();
         (entry.id.clone(), service(entry, tasks))
     });
     services.collect()
@@ -31,7 +35,7 @@ fn service(entry: &wire::Service, tasks: &[&Task]) -> Service {
     let running = tasks.iter().filter(|task| task.state == TaskState::Running && is_wanted(task, mode)).count();
     Service {
         name: spec.name.clone(),
-        stack: spec.labels.as_ref().and_then(|labels| words(labels.stack.as_ref())),
+        stack: spec.labels.as_ref().and_then(|labels| message(labels.stack.as_ref())),
         mode,
         desired: replicas.map_or(number(desired), |replicas| u32::try_from(replicas).unwrap_or(u32::MAX)),
         running: number(running),
@@ -56,7 +60,8 @@ fn mode(mode: &wire::ServiceMode) -> Mode {
     }
 }
 
-/// Whether the engine wants it to run at present. A job's task is to be complete, and is wanted until then.
+/// Whether the engine wants the task to run now. The desired state of a job's task is `complete`; it is wanted
+/// until then.
 fn is_wanted(task: &Task, mode: Mode) -> bool {
     match mode {
         Mode::Job => task.desired == TaskState::Complete && task.state < TaskState::Complete,
@@ -64,7 +69,7 @@ fn is_wanted(task: &Task, mode: Mode) -> bool {
     }
 }
 
-/// An empty state is how the engine says that there never was one.
+/// Converts an update; the engine reports an empty state if there never was one.
 fn update(entry: &wire::UpdateStatus) -> Option<Update> {
     let state = match entry.state.as_str() {
         "" => return None,
@@ -78,7 +83,7 @@ fn update(entry: &wire::UpdateStatus) -> Option<Update> {
     };
     Some(Update {
         state,
-        message: words(Some(&entry.message)).unwrap_or_default(),
+        message: message(Some(&entry.message)).unwrap_or_default(),
         started_at: millis(entry.started_at.as_ref()),
         completed_at: millis(entry.completed_at.as_ref()),
     })

@@ -1,17 +1,21 @@
-//! Tasks.
+//! Tasks and their addresses.
 
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
 };
 
-use super::{super::wire, image::image, millis, words};
+use super::{
+    super::wire,
+    field::{message, millis},
+    image::image,
+};
 use crate::cluster_state::{Health, Node, Task, TaskState};
 
-/// How much of an id is told in place of a name that is not known.
-const SHORT: usize = 12;
+/// Length of an id that stands in for an unknown name.
+const SHORT_ID: usize = 12;
 
-/// `names` are those of the services.
+/// Converts tasks; `names` maps ids of services to their names.
 pub(super) fn tasks(
     list: &[wire::Task],
     names: &HashMap<String, String>,
@@ -19,7 +23,7 @@ pub(super) fn tasks(
 ) -> BTreeMap<String, Task> {
     let entries = list.iter().filter(|entry| !entry.id.is_empty());
     let tasks = entries.map(|entry| {
-        let short = || entry.service_id.get(..SHORT).unwrap_or(&entry.service_id);
+        let short = || entry.service_id.get(..SHORT_ID).unwrap_or(&entry.service_id);
         let service = names.get(&entry.service_id).map_or_else(short, String::as_str);
         let hostname = nodes.get(&entry.node_id).map(|node| node.hostname.as_str());
         (entry.id.clone(), task(entry, service, hostname.unwrap_or(&entry.node_id)))
@@ -30,13 +34,13 @@ pub(super) fn tasks(
 fn task(entry: &wire::Task, service: &str, hostname: &str) -> Task {
     let status = &entry.status;
     let state = state(&status.state);
-    // The engine leaves a number of zero away: there are none.
+    // Slots start at 1; the engine omits a zero.
     let slot = entry.slot.filter(|slot| *slot > 0);
     let container = entry.spec.container_spec.as_ref();
     let ended = state >= TaskState::Complete;
-    let error = words(status.err.as_ref());
+    let error = message(status.err.as_ref());
     let is_checked =
-        container.and_then(|container| container.healthcheck.as_ref()).is_some_and(wire::HealthCheck::is_one);
+        container.and_then(|container| container.healthcheck.as_ref()).is_some_and(wire::HealthCheck::is_enabled);
     Task {
         name: match slot {
             Some(slot) => format!("{service}.{slot}"),
@@ -52,15 +56,15 @@ fn task(entry: &wire::Task, service: &str, hostname: &str) -> Task {
         created_at: millis(entry.created_at.as_ref()),
         since: millis(status.timestamp.as_ref()),
         restarts: 0,
-        message: words(status.message.as_ref()),
+        message: message(status.message.as_ref()),
         error,
-        // The engine has one of zero from the start.
+        // The engine reports an exit code of zero from the start.
         exit_code: status.container_status.as_ref().filter(|_| ended).and_then(|status| status.exit_code),
     }
 }
 
-pub(super) fn state(word: &str) -> TaskState {
-    match word {
+pub(super) fn state(text: &str) -> TaskState {
+    match text {
         "new" => TaskState::New,
         "allocated" => TaskState::Allocated,
         "pending" => TaskState::Pending,
@@ -80,7 +84,7 @@ pub(super) fn state(word: &str) -> TaskState {
     }
 }
 
-/// A check that is the image's own is not told by the engine, but its failure is.
+/// The engine does not report a check defined by the image, but it reports its failure.
 fn health(state: TaskState, is_checked: bool, error: Option<&str>) -> Health {
     match state {
         TaskState::Running if is_checked => Health::Healthy,
@@ -90,7 +94,7 @@ fn health(state: TaskState, is_checked: bool, error: Option<&str>) -> Health {
     }
 }
 
-/// Which node an address of a running task is on. An address of a task that has ended may be another's.
+/// Node id by address of a running task. Another task may reuse the address of a task that has ended.
 pub(super) fn addresses(list: &[wire::Task]) -> HashMap<IpAddr, String> {
     let running = list.iter().filter(|entry| state(&entry.status.state) == TaskState::Running);
     running

@@ -1,4 +1,4 @@
-//! Against what real engines answered.
+//! Tests with recorded responses of real engines.
 
 use std::fmt::Write;
 
@@ -28,13 +28,13 @@ const DOWN: [&str; 3] = [
 ];
 
 fn lists([nodes, services, tasks]: [&str; 3]) -> Lists {
-    let (nodes, lost_nodes) = wire::list(nodes.as_bytes()).unwrap();
-    let (services, lost_services) = wire::list(services.as_bytes()).unwrap();
-    let (tasks, lost_tasks) = wire::list(tasks.as_bytes()).unwrap();
-    Lists { nodes, services, tasks, lost: lost_nodes + lost_services + lost_tasks }
+    let (nodes, unreadable_nodes) = wire::list(nodes.as_bytes()).unwrap();
+    let (services, unreadable_services) = wire::list(services.as_bytes()).unwrap();
+    let (tasks, unreadable_tasks) = wire::list(tasks.as_bytes()).unwrap();
+    Lists { nodes, services, tasks, unreadable: unreadable_nodes + unreadable_services + unreadable_tasks }
 }
 
-/// In a form that people compare.
+/// Renders a swarm for review in snapshots.
 fn shown(swarm: &Swarm) -> String {
     let mut text = String::new();
     let quorum = swarm.quorum;
@@ -70,60 +70,60 @@ fn shown(swarm: &Swarm) -> String {
 
 #[test]
 fn a_stack_in_steady_state() {
-    insta::assert_snapshot!(shown(&Memory::default().swarm(&lists(STEADY), 7)));
+    insta::assert_snapshot!(shown(&Converter::default().swarm(&lists(STEADY), 7)));
 }
 
 #[test]
 fn a_stack_that_is_being_updated() {
-    insta::assert_snapshot!(shown(&Memory::default().swarm(&lists(UPDATING), 7)));
+    insta::assert_snapshot!(shown(&Converter::default().swarm(&lists(UPDATING), 7)));
 }
 
 #[test]
 fn a_stack_after_a_machine_went_down() {
-    insta::assert_snapshot!(shown(&Memory::default().swarm(&lists(DOWN), 7)));
+    insta::assert_snapshot!(shown(&Converter::default().swarm(&lists(DOWN), 7)));
 }
 
 #[test]
-fn nothing_that_may_be_secret_passes() {
+fn secrets_are_not_passed_on() {
     for recorded in [STEADY, UPDATING, DOWN] {
-        assert!(recorded.iter().all(|text| text.contains("s3cret")), "the recording has secrets");
+        assert!(recorded.iter().all(|text| text.contains("s3cret")), "the recording contains secrets");
         let lists = lists(recorded);
-        assert_eq!(lists.lost, 0);
-        assert!(!format!("{lists:?}").contains("s3cret"), "none is even read");
-        let swarm = Memory::default().swarm(&lists, 7);
+        assert_eq!(lists.unreadable, 0);
+        assert!(!format!("{lists:?}").contains("s3cret"), "the parser skips secrets");
+        let swarm = Converter::default().swarm(&lists, 7);
         let json = serde_json::to_string(&(&swarm.nodes, &swarm.services, &swarm.tasks)).unwrap();
         assert!(!json.contains("s3cret") && json.len() > 1000);
     }
 }
 
 #[test]
-fn a_node_is_in_its_state_since_it_was_seen_to_change() {
-    let mut memory = Memory::default();
-    let first = memory.swarm(&lists(STEADY), 1_000);
+fn a_node_is_in_its_state_since_the_observed_change() {
+    let mut converter = Converter::default();
+    let first = converter.swarm(&lists(STEADY), 1_000);
     let updated: Vec<_> = first.nodes.values().map(|node| node.since).collect();
     assert!(updated.iter().all(|since| since.is_some_and(|since| since > 1_700_000_000_000)), "{updated:?}");
-    let second = memory.swarm(&lists(DOWN), 9_000);
+    let second = converter.swarm(&lists(DOWN), 9_000);
     for (id, node) in &second.nodes {
         let expected = if node.state == NodeState::Down { Some(9_000) } else { first.nodes[id].since };
         assert_eq!(node.since, expected, "{}", node.hostname);
     }
-    assert_eq!(memory.swarm(&lists(DOWN), 10_000).nodes, second.nodes, "and stays so");
+    assert_eq!(converter.swarm(&lists(DOWN), 10_000).nodes, second.nodes, "an unchanged state keeps its start");
 }
 
 #[test]
-fn tasks_of_a_service_that_is_gone_keep_its_name() {
-    let mut memory = Memory::default();
+fn tasks_of_a_removed_service_keep_its_name() {
+    let mut converter = Converter::default();
     let [nodes, _services, tasks] = STEADY;
-    memory.swarm(&lists(STEADY), 7);
-    let swarm = memory.swarm(&lists([nodes, "[]", tasks]), 8);
+    converter.swarm(&lists(STEADY), 7);
+    let swarm = converter.swarm(&lists([nodes, "[]", tasks]), 8);
     assert!(swarm.tasks.values().any(|task| task.name == "shop_web.1"));
-    memory.swarm(&Lists::default(), 9);
-    assert!(memory.names.is_empty(), "and are forgotten with them");
+    converter.swarm(&Lists::default(), 9);
+    assert!(converter.names.is_empty(), "names are forgotten together with the tasks");
 }
 
 #[test]
-fn the_addresses_of_running_tasks_lead_to_their_nodes() {
-    let swarm = Memory::default().swarm(&lists(STEADY), 7);
+fn addresses_of_running_tasks_map_to_their_nodes() {
+    let swarm = Converter::default().swarm(&lists(STEADY), 7);
     let agents = swarm.services.iter().find(|(_id, service)| service.mode == Mode::Global).unwrap().0;
     let on = |node: &String| swarm.addresses.values().filter(|of| *of == node).count();
     for task in swarm.tasks.values().filter(|task| task.service == *agents) {
@@ -134,12 +134,12 @@ fn the_addresses_of_running_tasks_lead_to_their_nodes() {
 }
 
 #[test]
-fn a_leader_that_sees_itself_nowhere_has_its_managers_address() {
+fn a_leader_with_an_unspecified_address_has_its_manager_address() {
     let node = |status: &str, manager: &str| {
         let node = json!([{"ID": "a", "Status": {"State": "ready", "Addr": status},
             "ManagerStatus": {"Leader": true, "Reachability": "reachable", "Addr": manager}}]);
         let lists = Lists { nodes: wire::list(node.to_string().as_bytes()).unwrap().0, ..Lists::default() };
-        Memory::default().swarm(&lists, 7).nodes["a"].address.clone()
+        Converter::default().swarm(&lists, 7).nodes["a"].address.clone()
     };
     assert_eq!(node("0.0.0.0", "10.0.0.5:2377").as_deref(), Some("10.0.0.5"));
     assert_eq!(node("::", "[fd00::5]:2377").as_deref(), Some("fd00::5"));
@@ -149,7 +149,7 @@ fn a_leader_that_sees_itself_nowhere_has_its_managers_address() {
 }
 
 #[test]
-fn words_of_newer_engines_are_unknown_and_nothing_else_is_lost() {
+fn unknown_states_of_newer_engines_lose_nothing_else() {
     let [nodes, services, tasks] = STEADY.map(|text| {
         text.replace("\"running\"", "\"levitating\"")
             .replace("\"State\":\"ready\"", "\"State\":\"dreaming\"")
@@ -157,14 +157,14 @@ fn words_of_newer_engines_are_unknown_and_nothing_else_is_lost() {
             .replace("\"Isolation\":\"default\"", "\"Isolation\":\"perfect\"")
     });
     let lists = lists([&nodes, &services, &tasks]);
-    assert_eq!(lists.lost, 0);
-    let swarm = Memory::default().swarm(&lists, 7);
+    assert_eq!(lists.unreadable, 0);
+    let swarm = Converter::default().swarm(&lists, 7);
     assert!(swarm.nodes.values().all(|node| node.state == NodeState::Unknown && node.reachable == Some(false)));
     assert!(swarm.tasks.values().any(|task| task.state == TaskState::Unknown));
     assert_eq!(swarm.services.len(), 3);
 }
 
-/// JSON as it might come, with names that mean something.
+/// Arbitrary JSON with known field names.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -213,21 +213,21 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn whatever_an_engine_answers_makes_a_state(
+    fn any_response_converts_to_a_swarm(
         nodes in prop::collection::vec(any_json(), 0..4),
         services in prop::collection::vec(any_json(), 0..4),
         tasks in prop::collection::vec(any_json(), 0..6),
     ) {
         let texts = [nodes, services, tasks].map(|list| Value::from(list).to_string());
         let lists = lists(texts.each_ref().map(String::as_str));
-        let mut memory = Memory::default();
-        let swarm = memory.swarm(&lists, 7);
+        let mut converter = Converter::default();
+        let swarm = converter.swarm(&lists, 7);
         for service in swarm.services.values() {
             prop_assert!(usize::try_from(service.running).unwrap() <= swarm.tasks.len());
         }
         prop_assert!(swarm.quorum.reachable <= swarm.quorum.managers);
         prop_assert!(!swarm.nodes.contains_key("") && !swarm.tasks.contains_key("") && !swarm.services.contains_key(""));
-        // The same lists are the same swarm.
-        prop_assert_eq!(memory.swarm(&lists, 9), swarm);
+        // Equal lists convert to equal swarms.
+        prop_assert_eq!(converter.swarm(&lists, 9), swarm);
     }
 }

@@ -1,37 +1,9 @@
-//! What stands beside the swarm: the count's servers and the edges.
+//! Changes of the edges and their pools.
 
-use super::event;
-use crate::cluster_state::{ClusterState, Edge, Event, Redis, Severity};
+use super::event::event;
+use crate::cluster_state::{ClusterState, Edge, Event, Severity};
 
-pub(super) fn redis(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
-    let (Some(before), Some(after)) = (&before.redis, &after.redis) else { return };
-    match (&before.master, &after.master) {
-        (Some(old), Some(new)) if old != new => {
-            events.push(event(Severity::Warning, format!("Redis: {new} is the master now, and {old} was")));
-        }
-        (Some(old), None) => {
-            events.push(event(Severity::Critical, format!("Redis: no master is known; the last was {old}")));
-        }
-        // Not at the start.
-        (None, Some(new)) if before.at.is_some() => {
-            events.push(event(Severity::Info, format!("Redis: {new} is the master")));
-        }
-        _ => {}
-    }
-    let down = |redis: &Redis| {
-        redis.servers.iter().filter(|server| !server.up).map(|server| server.address.clone()).collect::<Vec<_>>()
-    };
-    let (was, is) = (down(before), down(after));
-    let known = |redis: &Redis, address: &str| redis.servers.iter().any(|server| server.address == address);
-    for address in is.iter().filter(|address| !was.contains(address) && known(before, address)) {
-        events.push(event(Severity::Warning, format!("Redis: {address} is down")));
-    }
-    for address in was.iter().filter(|address| !is.contains(address) && known(after, address)) {
-        events.push(event(Severity::Info, format!("Redis: {address} is up again")));
-    }
-}
-
-pub(super) fn edges(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
+pub(super) fn events(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
     for (address, edge) in &after.edges {
         let Some(before) = before.edges.get(address) else { continue };
         for (severity, what) in changes(before, edge) {
@@ -61,14 +33,14 @@ fn changes(before: &Edge, after: &Edge) -> Vec<(Severity, String)> {
         match (before.panic, pool.panic) {
             (false, true) => found.push((
                 Severity::Critical,
-                format!("sends to all endpoints of {name}, since too few are healthy (panic)"),
+                format!("is in panic mode for {name}: too few endpoints are healthy, so it uses all of them"),
             )),
-            (true, false) => found.push((Severity::Info, format!("has healthy endpoints of {name} again"))),
+            (true, false) => found.push((Severity::Info, format!("has enough healthy endpoints for {name} again"))),
             _ => {}
         }
         match (before.usable, pool.usable) {
-            (1.., 0) => found.push((Severity::Critical, format!("has no usable endpoint of {name} left"))),
-            (0, 1..) => found.push((Severity::Info, format!("has usable endpoints of {name} again"))),
+            (1.., 0) => found.push((Severity::Critical, format!("has no usable endpoint left for {name}"))),
+            (0, 1..) => found.push((Severity::Info, format!("has usable endpoints for {name} again"))),
             _ => {}
         }
     }

@@ -1,35 +1,38 @@
-//! What happened between two cluster states. Pure.
+//! Derives events from the difference between two cluster states. Pure.
 
 mod edges;
+mod event;
 mod nodes;
+mod redis;
 mod services;
 mod tasks;
 #[cfg(test)]
 mod tests;
 
+use self::event::event;
 use crate::cluster_state::{ClusterState, Event, Millis, Severity};
 
-/// The most that one step is told as; what is beyond is counted. A node with a hundred tasks goes down in
-/// one step.
-const MOST: usize = 30;
+/// Maximum number of events of one update; the remaining ones are only counted. A node with a hundred tasks may
+/// go down in one update.
+const MAX_EVENTS: usize = 30;
 
-/// What happened from `before` to `after`, as seen at `now`. Events have no id yet.
+/// Returns the events that lead from `before` to `after`, noticed at `now`. They have no ids yet.
 pub(super) fn events_between(before: &ClusterState, after: &ClusterState, now: Millis) -> Vec<Event> {
     let mut events = Vec::new();
     source(before, after, &mut events);
-    // At the start everything is new, and nothing of it has happened now.
+    // At the start everything is new, but nothing has just happened.
     if before.source.at.is_some() {
         nodes::events(before, after, &mut events);
         services::events(before, after, &mut events);
         tasks::events(before, after, &mut events);
     }
-    edges::redis(before, after, &mut events);
-    edges::edges(before, after, &mut events);
-    // The most important first, in case there are too many.
+    redis::events(before, after, &mut events);
+    edges::events(before, after, &mut events);
+    // The most severe first, in case there are too many.
     events.sort_by_key(|event| std::cmp::Reverse(event.severity));
-    let surplus = events.len().saturating_sub(MOST);
+    let surplus = events.len().saturating_sub(MAX_EVENTS);
     if surplus > 0 {
-        events.truncate(MOST);
+        events.truncate(MAX_EVENTS);
         let severity = Severity::Info;
         events.push(Event { severity, text: format!("and {surplus} more changes at once"), ..Event::default() });
     }
@@ -39,18 +42,18 @@ pub(super) fn events_between(before: &ClusterState, after: &ClusterState, now: M
     events
 }
 
-fn event(severity: Severity, text: String) -> Event {
-    Event { severity, text, ..Event::default() }
-}
-
-/// The engine itself, and the managers' consensus.
+/// Adds events of the engine and of the managers' consensus.
 fn source(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
     match (&before.source.error, &after.source.error) {
-        (None, Some(error)) => events.push(event(Severity::Critical, format!("nothing new of the swarm: {error}"))),
-        (Some(before), Some(after)) if before != after => {
-            events.push(event(Severity::Critical, format!("still nothing new of the swarm: {after}")));
+        (None, Some(error)) => {
+            events.push(event(Severity::Critical, format!("cannot update the state of the swarm: {error}")));
         }
-        (Some(_), None) => events.push(event(Severity::Info, "the engine tells of the swarm again".to_owned())),
+        (Some(before), Some(after)) if before != after => {
+            events.push(event(Severity::Critical, format!("still cannot update the state of the swarm: {after}")));
+        }
+        (Some(_), None) => {
+            events.push(event(Severity::Info, "the engine reports the state of the swarm again".to_owned()));
+        }
         _ => {}
     }
     match (before.quorum.lost, after.quorum.lost) {

@@ -1,6 +1,6 @@
-//! Nodes that come, go, change, and lead.
+//! Changes of nodes and of the leader.
 
-use super::event;
+use super::event::{event, node_name};
 use crate::cluster_state::{Availability, ClusterState, Event, Node, NodeRole, NodeState, Severity};
 
 pub(super) fn events(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
@@ -9,21 +9,17 @@ pub(super) fn events(before: &ClusterState, after: &ClusterState, events: &mut V
             None => vec![(Severity::Info, "joined the swarm".to_owned())],
             Some(before) => changes(before, node),
         };
-        let name = name(id, node);
+        let name = node_name(id, node);
         events.extend(found.into_iter().map(|(severity, what)| about(id, severity, format!("{name} {what}"))));
     }
     for (id, node) in before.nodes.iter().filter(|(id, _node)| !after.nodes.contains_key(*id)) {
-        events.push(about(id, Severity::Warning, format!("{} was removed from the swarm", name(id, node))));
+        events.push(about(id, Severity::Warning, format!("{} was removed from the swarm", node_name(id, node))));
     }
     leader(before, after, events);
 }
 
 fn about(id: &str, severity: Severity, text: String) -> Event {
     Event { node: Some(id.to_owned()), ..event(severity, text) }
-}
-
-pub(super) fn name<'a>(id: &'a str, node: &'a Node) -> &'a str {
-    if node.hostname.is_empty() { id } else { &node.hostname }
 }
 
 fn changes(before: &Node, after: &Node) -> Vec<(Severity, String)> {
@@ -39,15 +35,15 @@ fn changes(before: &Node, after: &Node) -> Vec<(Severity, String)> {
     }
     if before.availability != after.availability {
         found.push(match after.availability {
-            Availability::Active => (Severity::Info, "gets tasks again".to_owned()),
-            Availability::Pause => (Severity::Info, "is paused: it gets no new tasks".to_owned()),
-            Availability::Drain => (Severity::Info, "is drained: its tasks move elsewhere".to_owned()),
+            Availability::Active => (Severity::Info, "receives tasks again".to_owned()),
+            Availability::Pause => (Severity::Info, "is paused: it receives no new tasks".to_owned()),
+            Availability::Drain => (Severity::Info, "is drained: its tasks move to other nodes".to_owned()),
         });
     }
     if before.role != after.role {
         found.push(match after.role {
-            NodeRole::Manager => (Severity::Info, "is a manager now".to_owned()),
-            NodeRole::Worker => (Severity::Info, "is a worker now".to_owned()),
+            NodeRole::Manager => (Severity::Info, "is now a manager".to_owned()),
+            NodeRole::Worker => (Severity::Info, "is now a worker".to_owned()),
         });
     }
     match (before.reachable, after.reachable) {
@@ -62,23 +58,27 @@ fn changes(before: &Node, after: &Node) -> Vec<(Severity, String)> {
     if let (Some(before), Some(after)) = (&before.engine, &after.engine)
         && before != after
     {
-        found.push((Severity::Info, format!("runs engine {after}, and ran {before}")));
+        found.push((Severity::Info, format!("now runs engine {after} (was {before})")));
     }
     found
 }
 
-/// Told once, of the new one.
+/// Adds one event for a change of the leader, about the new leader.
 fn leader(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
     let leader = |cluster: &ClusterState| {
         let found = cluster.nodes.iter().find(|(_id, node)| node.leader);
-        found.map(|(id, node)| (id.clone(), name(id, node).to_owned()))
+        found.map(|(id, node)| (id.clone(), node_name(id, node).to_owned()))
     };
     match (leader(before), leader(after)) {
         (before, Some((id, name))) if before.as_ref().map(|(id, _name)| id) != Some(&id) => {
-            events.push(about(&id, Severity::Warning, format!("{name} leads the managers now")));
+            events.push(about(&id, Severity::Warning, format!("{name} is now the leader")));
         }
         (Some((id, name)), None) => {
-            events.push(about(&id, Severity::Warning, format!("{name} leads the managers no more, and nobody does")));
+            events.push(about(
+                &id,
+                Severity::Warning,
+                format!("{name} is no longer the leader, and there is no other"),
+            ));
         }
         _ => {}
     }

@@ -1,6 +1,6 @@
-//! Services that come, go, are scaled and updated.
+//! Changes of services and their updates.
 
-use super::event;
+use super::event::event;
 use crate::cluster_state::{ClusterState, Event, Image, Mode, Service, Severity, Update, UpdateState};
 
 pub(super) fn events(before: &ClusterState, after: &ClusterState, events: &mut Vec<Event>) {
@@ -38,18 +38,20 @@ fn changes(before: &Service, after: &Service, found: &mut Vec<(Severity, String)
         found.push(match update.state {
             UpdateState::Updating => (Severity::Info, "is being updated".to_owned()),
             UpdateState::Completed => (Severity::Info, "is updated".to_owned()),
-            UpdateState::Paused => (Severity::Critical, format!("is half updated, and waits for somebody{message}")),
-            UpdateState::RollbackStarted => (Severity::Warning, format!("is rolled back{message}")),
-            UpdateState::RollbackCompleted => (Severity::Warning, "is as it was before the update".to_owned()),
-            UpdateState::RollbackPaused => {
-                (Severity::Critical, format!("is half rolled back, and waits for somebody{message}"))
+            UpdateState::Paused => {
+                (Severity::Critical, format!("has a paused update that waits for an operator{message}"))
             }
-            UpdateState::Unknown => (Severity::Warning, format!("is in an unknown state of an update{message}")),
+            UpdateState::RollbackStarted => (Severity::Warning, format!("is being rolled back{message}")),
+            UpdateState::RollbackCompleted => (Severity::Warning, "is rolled back".to_owned()),
+            UpdateState::RollbackPaused => {
+                (Severity::Critical, format!("has a paused rollback that waits for an operator{message}"))
+            }
+            UpdateState::Unknown => (Severity::Warning, format!("has an update in an unknown state{message}")),
         });
     }
 }
 
-/// What tells two images of one service apart.
+/// The name, tag and digest of an image.
 fn tag(image: &Image) -> String {
     let digest = image.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
     match &image.tag {

@@ -51,8 +51,8 @@ fn node<'a>(cluster: &'a mut ClusterState, id: &str) -> &'a mut Node {
     cluster.nodes.get_mut(id).unwrap()
 }
 
-/// What is told of a change, and how much it matters.
-fn told(change: impl FnOnce(&mut ClusterState)) -> Vec<(Severity, String)> {
+/// The events of a change: severity and text.
+fn events_of(change: impl FnOnce(&mut ClusterState)) -> Vec<(Severity, String)> {
     let before = cluster();
     let mut after = cluster();
     change(&mut after);
@@ -64,7 +64,7 @@ fn told(change: impl FnOnce(&mut ClusterState)) -> Vec<(Severity, String)> {
 #[test]
 fn nodes() {
     use Severity::{Critical, Info, Warning};
-    let down = told(|p| {
+    let down = events_of(|p| {
         node(p, "n2").state = NodeState::Down;
         node(p, "n2").message = Some("heartbeat failure".to_owned());
         node(p, "n2").reachable = Some(false);
@@ -74,29 +74,29 @@ fn nodes() {
         (Critical, "two cannot be reached by the other managers".to_owned()),
     ];
     assert_eq!(down, expected);
-    let drained = told(|p| node(p, "n2").availability = Availability::Drain);
-    assert_eq!(drained, [(Info, "two is drained: its tasks move elsewhere".to_owned())]);
-    let led = told(|p| {
+    let drained = events_of(|p| node(p, "n2").availability = Availability::Drain);
+    assert_eq!(drained, [(Info, "two is drained: its tasks move to other nodes".to_owned())]);
+    let led = events_of(|p| {
         node(p, "n1").leader = false;
         node(p, "n2").leader = true;
     });
-    assert_eq!(led, [(Warning, "two leads the managers now".to_owned())]);
-    let nobody = told(|p| node(p, "n1").leader = false);
-    assert_eq!(nobody, [(Warning, "one leads the managers no more, and nobody does".to_owned())]);
-    let removed = told(|p| drop(p.nodes.remove("n2")));
+    assert_eq!(led, [(Warning, "two is now the leader".to_owned())]);
+    let nobody = events_of(|p| node(p, "n1").leader = false);
+    assert_eq!(nobody, [(Warning, "one is no longer the leader, and there is no other".to_owned())]);
+    let removed = events_of(|p| drop(p.nodes.remove("n2")));
     assert_eq!(removed, [(Warning, "two was removed from the swarm".to_owned())]);
-    let joined = told(|p| drop(p.nodes.insert("n3".to_owned(), Node::default())));
+    let joined = events_of(|p| drop(p.nodes.insert("n3".to_owned(), Node::default())));
     assert_eq!(joined, [(Info, "n3 joined the swarm".to_owned())]);
 }
 
 #[test]
 fn services_and_their_updates() {
     use Severity::{Critical, Info, Warning};
-    let service = |change: fn(&mut Service)| told(|p| change(p.services.get_mut("s").unwrap()));
+    let service = |change: fn(&mut Service)| events_of(|p| change(p.services.get_mut("s").unwrap()));
     assert_eq!(service(|s| s.desired = 3), [(Info, "web is scaled from 1 to 3".to_owned())]);
-    assert_eq!(service(|s| s.running = 0), [], "its tasks are told of");
+    assert_eq!(service(|s| s.running = 0), [], "events of its tasks say so");
     let update = |state| Some(Update { state, message: "why".to_owned(), ..Update::default() });
-    let begun = told(|p| {
+    let begun = events_of(|p| {
         let service = p.services.get_mut("s").unwrap();
         service.image.tag = Some("2".to_owned());
         service.update = update(UpdateState::Updating);
@@ -105,49 +105,49 @@ fn services_and_their_updates() {
     assert_eq!(begun, expected);
     for (state, severity, text) in [
         (UpdateState::Completed, Info, "web is updated"),
-        (UpdateState::Paused, Critical, "web is half updated, and waits for somebody: why"),
-        (UpdateState::RollbackStarted, Warning, "web is rolled back: why"),
-        (UpdateState::RollbackCompleted, Warning, "web is as it was before the update"),
-        (UpdateState::RollbackPaused, Critical, "web is half rolled back, and waits for somebody: why"),
+        (UpdateState::Paused, Critical, "web has a paused update that waits for an operator: why"),
+        (UpdateState::RollbackStarted, Warning, "web is being rolled back: why"),
+        (UpdateState::RollbackCompleted, Warning, "web is rolled back"),
+        (UpdateState::RollbackPaused, Critical, "web has a paused rollback that waits for an operator: why"),
     ] {
-        let told = told(|p| p.services.get_mut("s").unwrap().update = update(state));
-        assert_eq!(told, [(severity, text.to_owned())]);
+        let events = events_of(|p| p.services.get_mut("s").unwrap().update = update(state));
+        assert_eq!(events, [(severity, text.to_owned())]);
     }
 }
 
 #[test]
 fn tasks() {
     use Severity::{Info, Warning};
-    let failed = told(|p| {
+    let failed = events_of(|p| {
         let task = p.tasks.get_mut("t1").unwrap();
         task.state = TaskState::Failed;
         task.error = Some("task: non-zero exit (3)".to_owned());
     });
     assert_eq!(failed, [(Warning, "web.1 failed: task: non-zero exit (3)".to_owned())]);
-    let elsewhere = told(|p| drop(p.tasks.insert("t2".to_owned(), task(TaskState::Running, "n2", 2))));
-    assert_eq!(elsewhere, [(Info, "web.1 runs on two now, and ran on one".to_owned())]);
-    let here = told(|p| drop(p.tasks.insert("t2".to_owned(), task(TaskState::Running, "n1", 2))));
-    assert_eq!(here, [], "a task that is replaced where it was is nothing new");
-    let stopped = told(|p| p.tasks.get_mut("t1").unwrap().state = TaskState::Shutdown);
-    assert_eq!(stopped, [], "somebody wanted that");
+    let elsewhere = events_of(|p| drop(p.tasks.insert("t2".to_owned(), task(TaskState::Running, "n2", 2))));
+    assert_eq!(elsewhere, [(Info, "web.1 now runs on two (was on one)".to_owned())]);
+    let here = events_of(|p| drop(p.tasks.insert("t2".to_owned(), task(TaskState::Running, "n1", 2))));
+    assert_eq!(here, [], "a task replaced on the same node is no event");
+    let stopped = events_of(|p| p.tasks.get_mut("t1").unwrap().state = TaskState::Shutdown);
+    assert_eq!(stopped, [], "an operator stopped it");
 }
 
 #[test]
 fn redis_and_edges() {
     use Severity::{Critical, Warning};
-    let redis = |change: fn(&mut Redis)| told(|p| change(p.redis.as_mut().unwrap()));
+    let redis = |change: fn(&mut Redis)| events_of(|p| change(p.redis.as_mut().unwrap()));
     let moved = redis(|r| r.master = Some("b:1".to_owned()));
-    assert_eq!(moved, [(Warning, "Redis: b:1 is the master now, and a:1 was".to_owned())]);
+    assert_eq!(moved, [(Warning, "Redis: b:1 is now the master (was a:1)".to_owned())]);
     let gone = redis(|r| r.master = None);
-    assert_eq!(gone, [(Critical, "Redis: no master is known; the last was a:1".to_owned())]);
+    assert_eq!(gone, [(Critical, "Redis: there is no known master (was a:1)".to_owned())]);
     assert_eq!(redis(|r| r.servers[1].up = false), [(Warning, "Redis: b:1 is down".to_owned())]);
     assert_eq!(redis(|r| r.count = Some(9)), []);
-    let edge = |change: fn(&mut Edge)| told(|p| change(p.edges.get_mut("10.0.0.1:9901").unwrap()));
+    let edge = |change: fn(&mut Edge)| events_of(|p| change(p.edges.get_mut("10.0.0.1:9901").unwrap()));
     let panic = edge(|e| e.pools[0].panic = true);
-    let text = "edge 10.0.0.1:9901 sends to all endpoints of web, since too few are healthy (panic)";
+    let text = "edge 10.0.0.1:9901 is in panic mode for web: too few endpoints are healthy, so it uses all of them";
     assert_eq!(panic, [(Critical, text.to_owned())]);
     let empty = edge(|e| e.pools[0].usable = 0);
-    assert_eq!(empty, [(Critical, "edge 10.0.0.1:9901 has no usable endpoint of web left".to_owned())]);
+    assert_eq!(empty, [(Critical, "edge 10.0.0.1:9901 has no usable endpoint left for web".to_owned())]);
     let silent = edge(|e| (e.ready, e.error) = (false, Some("refused".to_owned())));
     assert_eq!(silent, [(Warning, "edge 10.0.0.1:9901 does not answer: refused".to_owned())]);
 }
@@ -155,12 +155,12 @@ fn redis_and_edges() {
 #[test]
 fn the_engine_and_the_quorum() {
     use Severity::{Critical, Info};
-    let lost = told(|p| {
+    let lost = events_of(|p| {
         p.source.error = Some("gone".to_owned());
         p.quorum.lost = true;
     });
     let expected = [
-        (Critical, "nothing new of the swarm: gone".to_owned()),
+        (Critical, "cannot update the state of the swarm: gone".to_owned()),
         (Critical, "the managers have lost their quorum".to_owned()),
     ];
     assert_eq!(lost, expected);
@@ -171,7 +171,7 @@ fn the_engine_and_the_quorum() {
 }
 
 #[test]
-fn the_start_is_no_event_and_a_flood_is_counted() {
+fn the_start_causes_no_events_and_a_flood_is_summarized() {
     assert_eq!(events_between(&ClusterState::default(), &cluster(), 7), []);
     let before = cluster();
     let mut after = cluster();
@@ -180,9 +180,9 @@ fn the_start_is_no_event_and_a_flood_is_counted() {
     }
     node(&mut after, "n2").state = NodeState::Down;
     let events = events_between(&before, &after, 7);
-    assert_eq!(events.len(), MOST + 1);
-    assert_eq!(events[0].severity, Severity::Critical, "the most important first");
-    assert_eq!(events[MOST].text, "and 71 more changes at once");
+    assert_eq!(events.len(), MAX_EVENTS + 1);
+    assert_eq!(events[0].severity, Severity::Critical, "the most severe first");
+    assert_eq!(events[MAX_EVENTS].text, "and 71 more changes at once");
 }
 
 fn any_cluster() -> impl Strategy<Value = ClusterState> {
@@ -206,14 +206,14 @@ fn any_cluster() -> impl Strategy<Value = ClusterState> {
 
 proptest! {
     #[test]
-    fn nothing_happens_between_a_state_and_itself(cluster in any_cluster()) {
+    fn equal_states_cause_no_events(cluster in any_cluster()) {
         prop_assert_eq!(events_between(&cluster, &cluster, 7), []);
     }
 
     #[test]
-    fn whatever_happens_is_bounded_and_tells_of_what_was_or_is_there(before in any_cluster(), after in any_cluster()) {
+    fn events_are_bounded_and_refer_to_known_nodes(before in any_cluster(), after in any_cluster()) {
         let events = events_between(&before, &after, 7);
-        prop_assert!(events.len() <= MOST + 1);
+        prop_assert!(events.len() <= MAX_EVENTS + 1);
         for event in &events {
             prop_assert!(!event.text.is_empty());
             if let Some(node) = &event.node {

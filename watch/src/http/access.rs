@@ -1,4 +1,4 @@
-//! Who may look: nobody in particular by default, or who knows a password or a token.
+//! Access control: open by default, or restricted to clients with a password or a token.
 
 use std::fmt;
 
@@ -8,31 +8,31 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::response::{Response, text};
 
-/// What must be in `Authorization`. Never displayed.
+/// The accepted values of `Authorization`. Never displayed.
 #[derive(Clone, Default)]
 pub struct Access {
-    /// Whole values of the header.
+    /// Complete values of the header.
     accepted: Vec<HeaderValue>,
-    /// Whether a password is one of them, for which a browser can ask.
+    /// Whether one of them is a password, which a browser can ask for.
     has_password: bool,
 }
 
 /// Why a secret cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
-    /// It is not in the form that is meant.
+    /// The password file is malformed.
     #[error("write one line with the user, a colon and the password, without control characters")]
     Password,
-    /// It is not in the form that is meant.
+    /// The token file is malformed.
     #[error("write one line with a token of letters, digits and the characters -._~+/=")]
     Token,
 }
 
 impl Access {
-    /// Lets in who sends `user:password`, as browsers do after they have asked for them (RFC 7617).
+    /// Accepts `user:password` in the Basic scheme (RFC 7617), which browsers ask for.
     ///
     /// # Errors
-    /// There is no colon, or something that cannot be sent.
+    /// The user, the colon or the password is missing, or a character cannot be sent.
     pub fn password(mut self, pair: &str) -> Result<Self, AccessError> {
         let is_pair = pair.split_once(':').is_some_and(|(user, password)| !user.is_empty() && !password.is_empty());
         if !is_pair || pair.chars().any(char::is_control) {
@@ -44,10 +44,10 @@ impl Access {
         Ok(self)
     }
 
-    /// Lets in who sends `token`, as programs do (RFC 6750).
+    /// Accepts `token` in the Bearer scheme (RFC 6750), which programs send.
     ///
     /// # Errors
-    /// It is empty, or has characters that no token has.
+    /// The token is empty or contains a character that is not allowed.
     pub fn token(mut self, token: &str) -> Result<Self, AccessError> {
         let is_token = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
         if token.is_empty() || !token.chars().all(is_token) {
@@ -58,13 +58,13 @@ impl Access {
         Ok(self)
     }
 
-    /// Whether anything is asked for.
+    /// Whether everyone has access.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.accepted.is_empty()
     }
 
-    /// What another instance with the same settings is to be sent.
+    /// Returns the credentials for another instance with the same settings.
     #[must_use]
     pub fn credentials(&self) -> Option<HeaderValue> {
         self.accepted.first().cloned().map(|mut value| {
@@ -79,36 +79,37 @@ impl Access {
         }
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return false };
-        let Some(value) = with_usual_scheme(value) else { return false };
-        // All of them, and all of each: how long it takes tells nothing but lengths.
-        let fits = |accepted: &HeaderValue| accepted.as_bytes().ct_eq(&value);
-        self.accepted.iter().map(fits).fold(Choice::from(0), |any, one| any | one).into()
+        let Some(value) = with_canonical_scheme(value) else { return false };
+        // Every value is compared completely, so the time reveals only lengths.
+        let matches = |accepted: &HeaderValue| accepted.as_bytes().ct_eq(&value);
+        self.accepted.iter().map(matches).fold(Choice::from(0), |any, one| any | one).into()
     }
 
     pub(super) fn challenge(&self) -> Response {
-        let mut response = text(StatusCode::UNAUTHORIZED, "a password or a token is needed\n");
+        let mut response = text(StatusCode::UNAUTHORIZED, "a password or a token is required\n");
         let scheme = if self.has_password { "Basic realm=\"watch\", charset=\"UTF-8\"" } else { "Bearer" };
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         response
     }
 }
 
-/// The value with its scheme written as here: its case does not matter.
-fn with_usual_scheme(value: &HeaderValue) -> Option<Vec<u8>> {
+/// Returns the value with the canonical spelling of its scheme, which is case-insensitive.
+fn with_canonical_scheme(value: &HeaderValue) -> Option<Vec<u8>> {
     let bytes = value.as_bytes();
     let space = bytes.iter().position(|byte| *byte == b' ')?;
     let (scheme, rest) = bytes.split_at(space);
-    let usual = [&b"Basic"[..], b"Bearer"].into_iter().find(|usual| usual.eq_ignore_ascii_case(scheme))?;
-    Some([usual, rest].concat())
+    let canonical =
+        [&b"Basic"[..], b"Bearer"].into_iter().find(|scheme_name| scheme_name.eq_ignore_ascii_case(scheme))?;
+    Some([canonical, rest].concat())
 }
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.is_open(), self.has_password) {
-            (true, _) => "anybody",
-            (false, true) if self.accepted.len() > 1 => "who knows the password or the token",
-            (false, true) => "who knows the password",
-            (false, false) => "who knows the token",
+            (true, _) => "everyone",
+            (false, true) if self.accepted.len() > 1 => "clients with the password or the token",
+            (false, true) => "clients with the password",
+            (false, false) => "clients with the token",
         })
     }
 }
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn who_knows_a_secret_gets_in_and_nobody_else() {
+    fn only_clients_with_a_secret_have_access() {
         let access = Access::default().password("ops:s3cret").unwrap().token("t0ken").unwrap();
         for good in ["Basic b3BzOnMzY3JldA==", "basic b3BzOnMzY3JldA==", "Bearer t0ken", "BEARER t0ken"] {
             assert!(allows(&access, &[good]), "{good}");
@@ -141,12 +142,12 @@ mod tests {
             assert!(!allows(&access, &[bad]), "{bad}");
         }
         assert!(!allows(&access, &[]));
-        assert!(!allows(&access, &["Bearer t0ken", "Bearer t0ken"]), "two are one too many");
+        assert!(!allows(&access, &["Bearer t0ken", "Bearer t0ken"]), "two values are rejected");
         assert!(allows(&Access::default(), &[]));
     }
 
     #[test]
-    fn a_browser_is_asked_for_a_password_where_there_is_one() {
+    fn a_browser_is_asked_for_a_password_if_one_is_configured() {
         let challenge = |access: Access| {
             let response = access.challenge();
             response.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().to_owned()
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_cannot_be_sent_are_refused_and_none_is_displayed() {
+    fn malformed_secrets_are_rejected_and_no_secret_is_displayed() {
         for pair in ["", "ops", "ops:", ":s3cret", "ops:a\nb"] {
             assert_eq!(Access::default().password(pair).unwrap_err(), AccessError::Password, "{pair:?}");
         }
