@@ -128,6 +128,12 @@ impl Nodes {
         lock(&self.counts).get("held").copied().unwrap_or(0)
     }
 
+    /// How many answers have carried the list.
+    #[must_use]
+    pub fn lists(&self) -> usize {
+        lock(&self.counts).get("lists").copied().unwrap_or(0)
+    }
+
     /// Stops as a killed process does: connections end, and new ones are refused.
     pub async fn kill(&self) {
         let mut tasks = std::mem::take(&mut *lock(&self.tasks));
@@ -198,6 +204,7 @@ async fn answer(
         Behaviour::Body(body) => listed(&now, body.clone()),
         Behaviour::List if same(&now) => status(StatusCode::NOT_MODIFIED),
         Behaviour::List => {
+            *lock(&counts).entry("lists").or_default() += 1;
             let node = |(number, (address, ready)): (usize, &(IpAddr, bool))| json!({ "address": address, "hostname": format!("node{number}"), "ready": ready });
             let nodes: Vec<_> = now.nodes.iter().enumerate().map(node).collect();
             listed(&now, json!({ "version": now.tag.to_string(), "nodes": nodes }).to_string().into())

@@ -10,16 +10,9 @@ use tests::process::Plan;
 use tests::redis::Redis;
 use tests::redis::group::Group;
 use tests::relay::Relay;
-use tests::wait::{SOON, eventually};
+use tests::wait::{SOON, deadline, eventually};
 
 use crate::replica::{ANY, Replica, assert_all_ok, assert_exactly, assert_in_order, numbers, plan};
-
-/// A second until the sentinels agree, an election, and the longest pause of an attempt; and what a busy
-/// machine adds.
-const RECOVERED: Duration = Duration::from_secs(8);
-
-/// The longest a visit may take: its 1.8 seconds, and what a busy machine adds.
-const ANSWERED: Duration = Duration::from_secs(4);
 
 const CONNECTIONS: usize = 16;
 
@@ -60,9 +53,8 @@ impl Rig {
     async fn failed_over(&self, before: u16) -> Duration {
         let start = Instant::now();
         for replica in &self.replicas {
-            eventually("a new master", RECOVERED, async || metric(replica, "app_master_switches_total").await > 0)
-                .await;
-            replica.ready(RECOVERED).await;
+            eventually("a new master", SOON, async || metric(replica, "app_master_switches_total").await > 0).await;
+            replica.ready(SOON).await;
         }
         let took = start.elapsed();
         assert_ne!(self.group.master().await, before);
@@ -83,7 +75,6 @@ impl Rig {
             });
             refused += u64::from(refusal);
             assert!(record.is_ok() || refusal, "{:?}", record.outcome);
-            assert!(record.took() < ANSWERED, "{:?}", record.took());
         }
         let numbers = numbers(&records);
         assert_in_order(&records);
@@ -185,10 +176,8 @@ async fn without_replicas_visits_are_refused_with_the_reason_or_go_on_as_told() 
         for server in group.servers.iter_mut().filter(|server| server.port() != master) {
             server.kill();
         }
-        let asked = Instant::now();
-        let reply = replica.get("/").await;
+        let reply = deadline("an answer", SOON, replica.get("/")).await;
         assert_eq!(reply.status.as_u16(), status, "{way}");
-        assert!(asked.elapsed() < ANSWERED);
         eventually("the reason", SOON, async || replica.get("/readyz").await.text().contains(text)).await;
         assert_eq!(metric(&replica, "app_store_degraded").await, 1, "{way}");
     }

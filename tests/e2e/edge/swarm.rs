@@ -20,9 +20,6 @@ use tests::{
 use super::{CHECKS, Edge, LISTENER, assert_all_ok};
 use crate::watch::Watch;
 
-/// What the swarm knows must reach the edge within it. A slow machine gets some more.
-const A_SECOND: Duration = Duration::from_secs(2);
-
 fn config(watch: SocketAddr, port: u16) -> String {
     format!("{LISTENER}[pool.web]\nendpoints = \"swarm://{watch}?port={port}\"\n{CHECKS}")
 }
@@ -58,18 +55,17 @@ async fn fails(edge: &Edge, error: &str) {
 }
 
 #[tokio::test]
-async fn a_node_that_joins_gets_requests_within_a_second_and_one_that_leaves_gets_no_more() {
+async fn a_node_that_joins_gets_requests_at_once_and_one_that_leaves_gets_no_more() {
     let (tasks, nodes, edge) = swarm().await;
     let load = Load::on(&[edge.address()]).start();
-    let joined = Instant::now();
+    let lists = nodes.lists();
     nodes.set(ips(&tasks));
     eventually("requests to the new node", SOON, async || tasks[2].requests_for("/") > 0).await;
-    assert!(joined.elapsed() < A_SECOND, "{:?}", joined.elapsed());
+    assert_eq!(nodes.lists() - lists, 1, "the first answer with the new list is enough");
 
-    let left = Instant::now();
     nodes.set_all(tasks.iter().zip([false, true, true]).map(|(task, ready)| (task.address().ip(), ready)));
     eventually("two nodes", SOON, async || source(&edge).await.1 == ips(&tasks[1..])).await;
-    assert!(left.elapsed() < A_SECOND, "{:?}", left.elapsed());
+    assert_eq!(nodes.lists() - lists, 2, "the first answer with the new list is enough");
     eventually("the end of its connections", SOON, async || tasks[0].open_connections() == 0).await;
     let before = (tasks[0].requests(), load.done());
     eventually("more load", SOON, async || load.done() > before.1 + 300).await;
@@ -96,11 +92,9 @@ async fn watch_itself_tells_the_edge_what_its_engine_knows() {
     let dead = tests::recorded::down("down").expect("a node is down");
     let alive: Vec<IpAddr> =
         ips(&tasks).into_iter().enumerate().filter(|(index, _)| *index != dead).map(|(_, ip)| ip).collect();
-    let changed = Instant::now();
     engine.set("down");
     engine.tell();
     eventually("two nodes", SOON, async || has(alive.clone()).await).await;
-    assert!(changed.elapsed() < A_SECOND, "{:?}", changed.elapsed());
     eventually("requests without it", SOON, async || tasks[dead].open_connections() == 0).await;
 
     watch.process.kill();
