@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use rustix::process::Pid;
-use tests::chaos::network::{Kind, Link, Network};
+use tests::chaos::network::{Kind, Network};
 use tests::port;
 use tests::redis::Redis;
+use tests::relay::{Link, Relay};
 use tests::wait::{SOON, deadline};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,7 +19,7 @@ struct Rig {
     _redis: Redis,
     network: Network,
     port: u16,
-    _relay: tests::chaos::network::Relay,
+    _relay: Relay,
 }
 
 impl Rig {

@@ -9,7 +9,7 @@ use tests::client::load::{Load, Record, Running};
 use tests::process::Plan;
 use tests::redis::Redis;
 use tests::redis::group::Group;
-use tests::relay::Relay;
+use tests::relay::{Relay, Wire};
 use tests::wait::{SOON, deadline, eventually};
 
 use crate::replica::{ANY, Replica, assert_all_ok, assert_exactly, assert_in_order, numbers, plan};
@@ -205,14 +205,15 @@ async fn without_most_sentinels_nothing_is_told() {
 #[tokio::test]
 async fn an_answer_that_is_lost_is_asked_for_again_and_counted_once() {
     let redis = Redis::start().await;
-    let relay = Relay::start(([127, 0, 0, 1], redis.port()).into()).await;
+    let wire = Wire::new();
+    let relay = Relay::start(([127, 0, 0, 1], redis.port()).into(), &wire).await;
     let replica = Replica::start(plan(&["--redis-url", &format!("redis://{}", relay.address())]), ANY).await;
     replica.ready(SOON).await;
     for expected in 1..=10 {
-        relay.lose_next_answer();
+        wire.lose_next_reply();
         assert_eq!(replica.visit().await, expected);
     }
-    assert_eq!(relay.lost(), 10);
+    assert_eq!(wire.lost(), 10);
     assert_eq!(redis.number("hits").await, 10);
     assert_eq!(metric(&replica, "app_batches_repeated_total").await, 10);
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::cluster::{Cluster, NotWhole};
-use super::network::{HOSTS, Kind, Link};
+use super::network::{HOSTS, Kind};
 use super::plan::{Cut, Fault, Return, Victim};
+use crate::relay::Link;
 use crate::wait::{pause, try_eventually};
 
 /// How long a promotion is waited for. It comes in two seconds, unless the sentinels have to vote again.

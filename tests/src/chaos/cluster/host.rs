@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use super::MASTER;
 use super::probe::Probe;
-use crate::chaos::network::{HOSTS, Kind, Network, Relay};
+use crate::chaos::network::{HOSTS, Kind, Network};
 use crate::port;
 use crate::process::Process;
+use crate::relay::Relay;
 use crate::wait::{SOON, eventually};
 
 /// How to start a counter. It gets `--listen` with an address besides, and in `REDIS_SENTINELS` and

@@ -5,18 +5,15 @@
 //! which two hosts the connection is. A host reaches itself through a relay, too, which is never cut.
 
 mod owner;
-mod relay;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use rustix::process::Pid;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
 
-pub use relay::Relay;
+use crate::relay::{Link, Relay, Wire};
 
 /// How many hosts there are: the fewest that outlive the loss of any one.
 pub const HOSTS: usize = 3;
@@ -32,42 +29,20 @@ pub enum Kind {
     App,
 }
 
-/// How the connections between two hosts are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// As usual.
-    Open,
-    /// Everything takes this long in each direction, at least.
-    Slow(Duration),
-    /// Nothing passes, and nobody is told.
-    Silent,
-    /// What is open is reset, and what is new, too.
-    Reset,
-}
-
 /// The links between all hosts. Clones are the same network.
 #[derive(Clone, Debug)]
 pub struct Network {
     shared: Arc<Shared>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct State {
-    link: Link,
-    /// How many times all was reset, so that nobody misses a short one.
-    resets: u64,
-}
-
-const OPEN: State = State { link: Link::Open, resets: 0 };
-
 #[derive(Debug)]
 struct Shared {
     /// By the sum of the two hosts less one: with three, each pair has a sum of its own.
-    links: [watch::Sender<State>; HOSTS],
+    links: [Wire; HOSTS],
     /// The link of a host with itself.
-    inner: watch::Sender<State>,
-    /// Of which host's Redis the answers to counters are lost.
-    mute: watch::Sender<Option<usize>>,
+    inner: Wire,
+    /// By host: what happens to the replies of its Redis to counters.
+    replies: [Wire; HOSTS],
     /// The processes that may connect.
     processes: Mutex<Vec<(i32, (usize, Kind))>>,
     /// A thread for the relays alone: when clients keep the others busy, no host must look dead for it.
@@ -92,9 +67,9 @@ impl Network {
         Self {
             shared: Arc::new(Shared {
                 thread: Some(thread),
-                links: std::array::from_fn(|_| watch::Sender::new(OPEN)),
-                inner: watch::Sender::new(OPEN),
-                mute: watch::Sender::new(None),
+                links: std::array::from_fn(|_| Wire::new()),
+                inner: Wire::new(),
+                replies: std::array::from_fn(|_| Wire::new()),
                 processes: Mutex::default(),
             }),
         }
@@ -110,16 +85,15 @@ impl Network {
     /// Changes the link between two different hosts.
     pub fn set(&self, a: usize, b: usize, link: Link) {
         assert_ne!(a, b, "a host is not cut off from itself");
-        self.shared.links[a + b - 1].send_modify(|state| {
-            state.link = link;
-            state.resets += u64::from(link == Link::Reset);
-        });
+        self.shared.links[a + b - 1].set(link);
     }
 
-    /// From now on what the Redis of `host` answers to counters is lost. `None` ends that and resets the
-    /// connections that lost something.
+    /// Loses what the Redis of `host` replies to counters from now on. `None` ends that and resets the connections
+    /// that lost something.
     pub fn mute(&self, host: Option<usize>) {
-        self.shared.mute.send_replace(host);
+        for (of, replies) in self.shared.replies.iter().enumerate() {
+            if host == Some(of) { replies.lose_replies() } else { replies.deliver_replies() }
+        }
     }
 
     /// Starts the relay from `listen` to `host`'s server at the port `to`.
@@ -135,18 +109,22 @@ impl Network {
             TcpListener::from_std(listener)
         });
         let listener = listener.expect("a free port");
-        let relay = Relay::start(self.clone(), listener, (host, kind), SocketAddr::from((Ipv4Addr::LOCALHOST, to)));
+        let network = self.clone();
+        let relay = Relay::on(listener, SocketAddr::from((Ipv4Addr::LOCALHOST, to)), move |client, relay| {
+            let network = network.clone();
+            async move { network.wire(client, relay, (host, kind)).await }
+        });
         drop(entered);
         relay
     }
 
-    fn link(&self, a: usize, b: usize) -> watch::Receiver<State> {
-        let link = if a == b { &self.shared.inner } else { &self.shared.links[a + b - 1] };
-        link.subscribe()
-    }
-
-    fn muted(&self) -> watch::Receiver<Option<usize>> {
-        self.shared.mute.subscribe()
+    /// The wire of a connection to `host`'s server, by whose process has its other end.
+    async fn wire(&self, client: SocketAddr, relay: SocketAddr, (host, kind): (usize, Kind)) -> Option<Wire> {
+        let (source, whose) = self.owner(client, relay).await?;
+        let shared = &self.shared;
+        let link = if source == host { &shared.inner } else { &shared.links[source + host - 1] };
+        let is_count = whose == Kind::App && kind == Kind::Redis;
+        Some(if is_count { link.with_replies_of(&shared.replies[host]) } else { link.clone() })
     }
 
     /// Whose process has the other end of a connection with these addresses.
