@@ -8,8 +8,8 @@ WORKDIR /build
 # A static glibc: the result runs on an empty root. Since glibc 2.34 its resolver needs no library at run
 # time for what a container has, /etc/hosts and DNS. The image is for running: symbols stay behind.
 ENV RUSTFLAGS="-C target-feature=+crt-static" \
-    CARGO_PROFILE_RELEASE_DEBUG=none \
-    CARGO_PROFILE_RELEASE_STRIP=symbols
+    CARGO_PROFILE_DIST_DEBUG=none \
+    CARGO_PROFILE_DIST_STRIP=symbols
 
 # The dependencies in a layer of their own, rebuilt only when a manifest or the lock file changes: they
 # are built with empty sources in place of ours. Naming the target, even though it is the host, keeps
@@ -32,7 +32,7 @@ RUN for manifest in */Cargo.toml; do \
         done; \
     done \
     && echo 'fn main() {}' > stackdemo/src/main.rs \
-    && cargo build --release --locked --package stackdemo \
+    && cargo build --profile dist --locked --package stackdemo \
         --target "$(rustc --version --verbose | sed -n 's/^host: //p')" \
     && rm -r stackdemo/src
 
@@ -48,8 +48,8 @@ COPY stackdemo/ stackdemo/
 COPY watch/ watch/
 RUN find app edge net process redis-config settings stackdemo watch -name '*.rs' -exec touch {} + \
     && target="$(rustc --version --verbose | sed -n 's/^host: //p')" \
-    && cargo build --release --locked --package stackdemo --target "$target" \
-    && mkdir /out && cp "target/$target/release/stackdemo" /out/ \
+    && cargo build --profile dist --locked --package stackdemo --target "$target" \
+    && mkdir /out && cp "target/$target/dist/stackdemo" /out/ \
     && for role in app edge watch; do ln -s stackdemo "/out/$role" || exit 1; done
 
 FROM scratch
