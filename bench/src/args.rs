@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "bench", args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// Rows to measure, or groups of them such as "tls" and "app"; all when none is named.
+    /// Rows to measure, or groups of them such as "tls" and "app"; all if none is named.
     #[arg(value_name = "ROW")]
     pub(crate) rows: Vec<String>,
 
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) list: bool,
 
-    /// How often each peer is measured. The median of the rounds counts.
+    /// How often each peer is measured. The table shows the median of the rounds.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=99))]
     pub(crate) rounds: u32,
 
@@ -67,16 +67,16 @@ pub(crate) struct Args {
     pub(crate) command: Option<Command>,
 }
 
-/// What this program also is, for itself.
+/// The other programs in this binary, which the benchmark starts itself.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The bare relay: the floor that no proxy gets under.
+    /// The bare relay: the floor that no proxy can reach.
     #[command(hide = true)]
     Relay(Relay),
-    /// The counter's floor: answers without counting.
+    /// The counter's floor: a page that does not count.
     #[command(hide = true)]
     Constant(Page),
-    /// A counter as one writes it first: an INCR for each request.
+    /// The obvious counter: an INCR for each request.
     #[command(hide = true)]
     Naive(Page),
 }

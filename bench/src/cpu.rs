@@ -1,4 +1,4 @@
-//! What a process has used, all its threads and children with it, as the kernel accounts for it.
+//! What a process, its threads and its children have used, as the kernel accounts for it.
 
 use std::{fs, io, path::Path};
 
@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 
 /// CPU time of a process, its threads and its children, in nanoseconds.
 ///
-/// From `/proc/PID/task/*/schedstat`: exact, where `stat` counts in hundredths of a second. A thread that
-/// ends takes its time with it, which no peer's workers do while they are loaded.
+/// From `/proc/PID/task/*/schedstat`: exact, where `stat` counts in hundredths of a second. The time of
+/// a thread that ends is lost, but no peer's workers end under load.
 pub(crate) fn time(pid: u32) -> Result<u64> {
     let mut sum = 0;
     for pid in family(pid) {
@@ -28,7 +28,7 @@ fn threads(pid: u32) -> Result<u64> {
     Ok(sum)
 }
 
-/// Proportional set size of a process and its children, in bytes: pages that several share count once.
+/// Proportional set size of a process and its children, in bytes: shared pages count once.
 pub(crate) fn memory(pid: u32) -> Result<u64> {
     let mut sum = 0;
     for pid in family(pid) {
@@ -40,7 +40,7 @@ pub(crate) fn memory(pid: u32) -> Result<u64> {
     Ok(sum)
 }
 
-/// The process and all below it.
+/// The process and its descendants.
 pub(crate) fn family(pid: u32) -> Vec<u32> {
     let mut all = vec![pid];
     let mut next = 0;
@@ -55,7 +55,7 @@ pub(crate) fn family(pid: u32) -> Vec<u32> {
     all
 }
 
-/// The file's text, or `None` when its thread has ended.
+/// The text of the file, or `None` if its thread has ended.
 fn present(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),

@@ -1,4 +1,4 @@
-//! What the figures were measured on, and what was measured.
+//! The machine that the figures are from, and the versions of the programs.
 
 use std::{fs, path::Path, process::Command};
 
@@ -14,7 +14,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Looks. What cannot be found out is "unknown".
+    /// Reads them. What cannot be read is "unknown".
     pub(crate) fn new(cores: usize, edge: &Path) -> Self {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
@@ -35,10 +35,10 @@ impl Machine {
     }
 }
 
-/// As in this workspace's lock file.
+/// The version in this workspace's lock file.
 const PINGORA: &str = "0.9.1";
 
-/// The first word with a digit in front of what a program says of itself.
+/// The first word that starts with a digit in a program's own description.
 fn version(program: &Path, arguments: &[&str]) -> String {
     let Ok(output) = Command::new(program).args(arguments).output() else { return "missing".to_owned() };
     let text = [output.stdout, output.stderr].concat();

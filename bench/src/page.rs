@@ -7,12 +7,12 @@ use tokio::{net::TcpListener, runtime};
 
 use crate::{args::Page, port};
 
-/// Answers the same to everyone.
+/// Returns the same page to every request.
 pub(crate) fn constant(page: &Page) -> Result<()> {
     serve(page, async || Ok(Router::new().route("/", get(async || "Hello World! I have been seen 1000 times.\n"))))
 }
 
-/// Asks Redis for each number, over one connection that all requests share.
+/// Increments in Redis for each request, over one connection that all requests share.
 pub(crate) fn naive(page: &Page) -> Result<()> {
     let url = page.redis.as_deref().context("--redis is missing")?;
     serve(page, async || {

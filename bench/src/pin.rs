@@ -1,4 +1,4 @@
-//! Which core does what: the proxy has one, load and upstream have the other.
+//! Which core runs what: the proxy has one, load and upstream have the other.
 
 use anyhow::Result;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -10,23 +10,23 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// Finds out.
+    /// Reads them from the kernel.
     pub(crate) fn new() -> Result<Self> {
         let set = sched_getaffinity(None)?;
         Ok(Self { all: (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect() })
     }
 
-    /// How many there are.
+    /// Their number.
     pub(crate) fn count(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether proxy and load have a core each.
+    /// Whether proxy and load have separate cores.
     pub(crate) fn apart(&self) -> bool {
         self.all.len() > 1
     }
 
-    /// The core of a proxy with one worker, as `taskset` wants it.
+    /// The core of a proxy with one worker, in the form of `taskset`.
     pub(crate) fn proxy(&self) -> String {
         self.all.first().map_or_else(|| "0".to_owned(), ToString::to_string)
     }
@@ -41,7 +41,7 @@ impl Cores {
         self.all.get(1).or(self.all.first()).map_or_else(|| "0".to_owned(), ToString::to_string)
     }
 
-    /// Puts the calling thread, and those it starts from now on, on the load's core.
+    /// Pins the calling thread, and those that it starts from now on, to the load's core.
     pub(crate) fn pin_load(&self) -> Result<()> {
         let mut set = CpuSet::new();
         set.set(self.all.get(1).or(self.all.first()).copied().unwrap_or(0));

@@ -1,4 +1,4 @@
-//! Processes that the comparison starts, pins, and always ends.
+//! The processes that the benchmark starts, pins, and always ends.
 
 use std::{
     fs::File,
@@ -14,10 +14,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cpu;
 
-/// Who runs right now. Read when the comparison is interrupted.
+/// The ids of running processes. Read when the benchmark is interrupted.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// A running process. Dropping it ends it and waits until it is gone.
+/// A running process. Dropping it ends the process and waits for its exit.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: String,
@@ -28,8 +28,8 @@ impl Process {
     /// Starts `command` on the cores `cpus`, its output going to the file `log`.
     pub(crate) fn start(name: &str, cpus: &str, command: &Command, log: &Path) -> Result<Self> {
         let output = File::create(log)?;
-        // Both replace themselves by the program, so that the process id is its own. If the comparison is
-        // killed, the kernel asks the program to end.
+        // Both replace themselves with the program, so the process id is its own. If the benchmark is
+        // killed, the kernel sends the program SIGTERM.
         let mut wrapped = Command::new("setpriv");
         wrapped.args(["--pdeathsig", "TERM", "taskset", "--cpu-list", cpus]);
         wrapped.arg(command.get_program()).args(command.get_args());
@@ -61,7 +61,7 @@ impl Process {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it ends by itself.
     pub(crate) fn exit(&mut self, within: Duration) -> Result<()> {
         let deadline = Instant::now() + within;
         while self.child.try_wait()?.is_none() {
@@ -95,7 +95,7 @@ impl Drop for Process {
     }
 }
 
-/// Ends all that runs, for a comparison that is interrupted.
+/// Ends all running processes, for a benchmark that is interrupted.
 pub(crate) fn end_all() {
     running(|all| {
         for pid in all.iter() {

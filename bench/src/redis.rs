@@ -13,19 +13,19 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{peers::Ground, port, process::Process};
 
-/// Commands that are not of anybody's hits.
+/// Commands that no hit causes.
 const OURS: [&str; 6] = ["info", "ping", "replconf", "publish", "psync", "subscribe"];
 
-/// One server.
+/// A server.
 #[derive(Debug)]
 pub(crate) struct Redis {
     pub(crate) port: u16,
-    /// Held for its end.
+    /// Held until the benchmark ends it.
     _process: Process,
 }
 
 impl Redis {
-    /// Starts one with `options` and waits until it answers.
+    /// Starts one with `options` and waits until it responds.
     pub(crate) fn start(ground: &Ground, options: &[&str]) -> Result<Self> {
         let port = port::free()?;
         let directory = ground.files.path().join(format!("redis-{port}"));
@@ -64,15 +64,15 @@ impl Redis {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) master: Redis,
-    /// Held for their end.
+    /// Held until the benchmark ends them.
     _replicas: [Redis; 2],
     sentinels: Vec<Redis>,
 }
 
 impl Cluster {
-    /// Starts all and waits until they know each other.
+    /// Starts all of them and waits until they know each other.
     pub(crate) fn start(ground: &Ground) -> Result<Self> {
-        // As the stack has it, but for the disk: the page waits for a replica.
+        // As in the stack, except for the disk: the page waits for a replica.
         let durable = ["--appendonly", "yes", "--repl-diskless-sync-delay", "0"];
         let fence = ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"];
         let options = [&durable[..], &fence].concat();
@@ -86,7 +86,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The sentinels, as `--redis-sentinels` wants them.
+    /// The sentinels, in the form of `--redis-sentinels`.
     pub(crate) fn sentinels(&self) -> String {
         self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect::<Vec<_>>().join(",")
     }
@@ -114,7 +114,7 @@ fn sentinel(ground: &Ground, master: u16) -> Result<Redis> {
     let directory = ground.files.path().join(format!("sentinel-{port}"));
     fs::create_dir(&directory)?;
     let file = directory.join("sentinel.conf");
-    // Patient: a machine under load is no reason to elect another master.
+    // Long: a machine under load is no reason to elect another master.
     let text = format!(
         "bind 127.0.0.1\nport {port}\nsentinel monitor counter 127.0.0.1 {master} 2\n\
          sentinel down-after-milliseconds counter 10000\n",

@@ -1,5 +1,5 @@
-//! The floor: a TCP relay that knows nothing of HTTP. One runtime a thread, a connection upstream for each
-//! downstream; a small request costs two reads and two writes, which no proxy can do without.
+//! The floor: a TCP relay that knows no HTTP. It has one runtime per thread and one upstream connection for each
+//! downstream one. A small request costs two reads and two writes, which no proxy can avoid.
 
 use std::{
     net::{SocketAddr, SocketAddrV4},
@@ -44,7 +44,7 @@ fn worker(address: SocketAddrV4, to: &[SocketAddr]) -> Result<()> {
     })
 }
 
-/// In lockstep: a request, then its answer. Enough for messages that come in one piece.
+/// In lockstep: a request, then its response. Enough for messages that arrive in one read.
 async fn relay(mut downstream: TcpStream, to: SocketAddr) -> std::io::Result<()> {
     let mut upstream = TcpStream::connect(to).await?;
     downstream.set_nodelay(true)?;

@@ -1,4 +1,4 @@
-//! Takes log lines over TCP and throws them away, but counts them: HAProxy has no log to a file.
+//! Receives log lines over TCP, counts them and discards them: HAProxy cannot log to a file.
 
 use std::{
     io::Read,
@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Result;
 
-/// Where a log may be sent.
+/// A receiver of log lines.
 #[derive(Debug)]
 pub(crate) struct Sink {
     address: SocketAddr,
@@ -44,7 +44,7 @@ impl Sink {
         self.address
     }
 
-    /// Lines that have come so far.
+    /// Lines received so far.
     pub(crate) fn lines(&self) -> u64 {
         self.lines.load(Relaxed)
     }

@@ -1,8 +1,8 @@
-//! The endpoint behind every proxy: one thread on the load's core, on all loopback addresses, that answers
-//! with constants as fast as one can.
+//! The endpoint behind every proxy: one thread on the load's core, on all loopback addresses, that responds
+//! with constants as fast as possible.
 //!
 //! `GET /` and any other path: 64 bytes. `GET /bytes/N`: N bytes. A request with a body: the body is read,
-//! then the 64 bytes. An upgrade: WebSocket frames come back as they came, unmasked.
+//! then the 64 bytes. An upgrade: WebSocket frames are echoed, unmasked.
 
 use std::{
     collections::HashMap,
@@ -42,12 +42,12 @@ impl Upstream {
         Ok(Self { port })
     }
 
-    /// Three addresses of it, as a small pool has.
+    /// Three of its addresses, for a small pool.
     pub(crate) fn three(&self) -> Vec<SocketAddr> {
         (1..=3).map(|last| (Ipv4Addr::new(127, 0, 0, last), self.port).into()).collect()
     }
 
-    /// `count` addresses of it, each another endpoint to a proxy.
+    /// `count` of its addresses, each a separate endpoint for a proxy.
     pub(crate) fn many(&self, count: u16) -> Vec<SocketAddr> {
         let address = |n: u16| Ipv4Addr::new(127, 1, (n / 250) as u8, (n % 250 + 1) as u8);
         (0..count).map(|n| (address(n), self.port).into()).collect()
@@ -57,7 +57,7 @@ impl Upstream {
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
-    /// What has come of a head, or of a frame after an upgrade.
+    /// The received part of a head, or of a frame after an upgrade.
     partial: Vec<u8>,
     state: State,
 }
@@ -65,9 +65,9 @@ struct Connection {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Head,
-    /// Body bytes that are still to come.
+    /// Body bytes still to receive.
     Upload(u64),
-    /// Body bytes that are still to go.
+    /// Body bytes still to send.
     Download(u64),
     Frames,
 }
@@ -109,7 +109,7 @@ fn serve(listener: &TcpListener) -> Result<()> {
 }
 
 impl Connection {
-    /// Does all that can be done now. An error ends the connection, as does its orderly end.
+    /// Does all work that is possible now. An error closes the connection, as does its orderly end.
     fn advance(&mut self, buffer: &mut [u8], zeros: &[u8]) -> std::io::Result<()> {
         loop {
             if let State::Download(left) = &mut self.state {
@@ -131,8 +131,8 @@ impl Connection {
             };
             let full = length == buffer.len();
             self.take(&buffer[..length])?;
-            // The poller tells when more comes, and what filled less than the buffer was all. But an end that
-            // has come with it is told only once; whoever answers then notices by writing.
+            // The poller reports further bytes, and a read that did not fill the buffer was complete. But an end that
+            // arrived together with it is reported only once; the next write then notices it.
             if !full && !matches!(self.state, State::Download(_)) {
                 return Ok(());
             }
@@ -158,7 +158,7 @@ impl Connection {
                 self.stream.write_all(&answers)
             }
             State::Head | State::Download(_) => {
-                // Nearly always a whole head in one piece, and nothing behind it.
+                // Nearly always a complete head in one read, with nothing after it.
                 if self.partial.is_empty()
                     && let Some(length) = head_length(bytes)
                 {

@@ -1,5 +1,5 @@
-//! A proxy made of Pingora as its guide shows it, with the same task as the others: keep-alive on both sides,
-//! forwarding fields, a line of JSON for each request, endpoints checked every two seconds, metrics.
+//! A proxy built with Pingora as its guide shows, with the same task as the others: keep-alive on both sides,
+//! forwarding header fields, a line of JSON for each request, endpoints checked every two seconds, metrics.
 //!
 //! `pingora-proxy-peer LISTEN ADMIN THREADS IDLE LOG ENDPOINT[,ENDPOINT...]`
 
@@ -23,7 +23,7 @@ use pingora::{
 };
 use prometheus::{Histogram, IntCounterVec, TextEncoder, register_histogram, register_int_counter_vec};
 
-/// What a connection may take to be made, and an answer to come.
+/// Timeouts for a connection and for a response.
 const CONNECT: Duration = Duration::from_secs(1);
 const READ: Duration = Duration::from_secs(30);
 
@@ -148,7 +148,7 @@ fn main() -> std::result::Result<(), Box<dyn StdError>> {
     server.run_forever();
 }
 
-/// Writes the log once a second, if it does not fill by itself.
+/// Writes the log once a second, if its buffer does not fill before.
 fn flush(log: Log) {
     thread::spawn(move || {
         loop {
@@ -158,7 +158,7 @@ fn flush(log: Log) {
     });
 }
 
-/// Tells the metrics to whoever connects.
+/// Sends the metrics to every client that connects.
 fn metrics(listener: TcpListener) {
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {

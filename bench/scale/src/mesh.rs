@@ -1,4 +1,4 @@
-//! Through the mesh instead of to the replicas: what a dead machine does behind every node's port.
+//! Through the mesh instead of to the replicas: the effect of a dead machine behind every node's port.
 
 use crate::{
     SEED, Size,
@@ -6,16 +6,16 @@ use crate::{
     world::{Fate, SECOND, Tally, Time, World},
 };
 
-/// How long the swarm takes to find a machine dead: its heartbeats have a grace of some 15 s.
+/// How long the swarm takes to find a dead machine: its heartbeats have a grace period of some 15 s.
 const SWARM: Time = 20 * SECOND;
 const SETTLE: Time = 5 * SECOND;
-/// Longer than the longest wait for an answer.
+/// Longer than the longest wait for a response.
 const AFTER: Time = 40 * SECOND;
 
-/// What happened until the swarm knew.
+/// What happened until the swarm noticed.
 struct Seen {
     tally: Tally,
-    /// Pairs of an edge and a living endpoint that was out of use for a while, of all such pairs.
+    /// Pairs of an edge and a living endpoint that was unused for a while, as a share of all such pairs.
     wronged: f64,
 }
 
@@ -32,7 +32,7 @@ fn seen(mut world: World, dead: usize, endpoints: usize) -> Seen {
             }
         }
     }
-    // The swarm knows; who waits still gets his answer or gives up.
+    // The swarm has noticed; requests that wait are still answered or given up.
     world.unstrand();
     world.unload();
     world.run(AFTER);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::TABLES;
 
-/// The page with its tables made anew: each stands after a line `<!-- scale: NAME -->` and ends with an empty one.
+/// The page with its tables rewritten: each stands after a line `<!-- scale: NAME -->` and ends with an empty one.
 ///
 /// # Errors
 /// A name that no table has, or a table that is not in the page.
@@ -19,7 +19,7 @@ pub fn with_tables(page: &str) -> Result<String, String> {
         let table = TABLES.iter().find(|(known, _)| *known == name);
         let (name, make) = table.ok_or_else(|| format!("no table is called {name}"))?;
         missing.retain(|other| other != name);
-        // To a String it cannot fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", make());
         lines.by_ref().find(|line| line.is_empty());
     }

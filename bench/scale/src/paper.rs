@@ -1,4 +1,4 @@
-//! What a formula tells: traffic, connections, memory and addresses at rest, and the count's one master.
+//! What formulas give: traffic, connections, memory and addresses at rest, and the count's one master.
 
 use edge::config::{Dns, HealthCheck};
 
@@ -16,17 +16,17 @@ pub const CHECK_EDGE: f64 = 95.0;
 pub const CHECK_REPLICA: f64 = 67.0;
 /// Bytes of an edge's memory for an idle connection: the row `idle-plain` of bench/results.
 const CONNECTION: f64 = 1967.0;
-/// Batches that one master counts a second: `bench/scale/measure-count`, on a busy machine.
+/// Batches per second that one master counts: `bench/scale/measure-count`, on a busy machine.
 const BATCHES: f64 = 4_000.0;
 /// How often each replica of the counter asks each sentinel: `PAUSE` of `app/src/counter/sentinel`, three commands.
 const ROUNDS: f64 = 3.0 / 0.25;
-/// Addresses of a /24 for others than its router.
+/// Addresses of a /24 without its router's.
 const SUBNET: usize = 253;
-/// Bytes of an edge's `/status.json`, measured with 6 and with 600 endpoints: what it has without any, and for each.
+/// Bytes of an edge's `/status.json`, measured with 6 and with 600 endpoints: without any endpoint, and for each.
 const STATUS: (f64, f64) = (2771.0, 902.0);
 /// Instances of watch, one on each manager, and how often each asks every edge: `PERIOD` of `watch/src/edges`.
 const WATCHES: f64 = 3.0 / 2.0;
-/// What a question over UDP allows its answer, as the edge's resolver asks.
+/// The largest response over UDP that the edge's resolver allows.
 const UDP: usize = 1232;
 
 /// Of `tasks.web`, with its question and the sign of EDNS; one A record each.
@@ -40,7 +40,7 @@ fn addresses(used: usize) -> String {
     if used > SUBNET { format!("**{used}**") } else { used.to_string() }
 }
 
-/// What it takes to do nothing.
+/// The cost of an idle system.
 #[must_use]
 pub fn rest() -> String {
     let interval = HealthCheck::default().interval.as_secs_f64();
@@ -76,7 +76,7 @@ pub fn rest() -> String {
         number(WATCHES * size.edges as f64 * status / 1e6)
     });
     row("addresses on `front`, 253 in a /24", &|size| {
-        // web, edge and watch on three managers; the virtual ones of these three.
+        // web, edge and watch on three managers; the virtual addresses of these three.
         addresses(size.replicas() + size.edges + 3 + size.nodes + 3)
     });
     row("on `back`", &|size| addresses(size.replicas() + 3 + 3 + 3 + size.nodes + 8));

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use edge::{upstream::balance, config::Balance};
+use edge::{config::Balance, upstream::balance};
 use fastrand::Rng;
 
 use crate::{SEED, Size, table::Table, world::Time};

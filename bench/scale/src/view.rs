@@ -1,11 +1,21 @@
-//! What one edge knows of its endpoints, decided by the edge's own code.
+//! What one edge knows of its endpoints, as the edge's own code decides it.
 //!
 //! The calls and their order are those of `edge/src/upstream/members/mod.rs`, which shares its pool between
-//! tasks and publishes it to workers; here nothing runs beside anything else.
+//! tasks and publishes it to workers; here nothing runs concurrently.
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
-use edge::{upstream::{balance, Endpoint, EndpointState, PoolSnapshot, pool, health::{Flip, Health, Verdict, outlier::{self, Outlier, Standing}}}, config::Pool};
+use edge::{
+    config::Pool,
+    upstream::{
+        Endpoint, EndpointState, PoolSnapshot, balance,
+        health::{
+            Flip, Health, Verdict,
+            outlier::{self, Outlier, Standing},
+        },
+        pool,
+    },
+};
 use tokio::time::Instant;
 
 /// The endpoints of one edge and what it picks from.
@@ -14,7 +24,7 @@ pub struct View {
     members: Vec<Member>,
     /// How many are healthy, unchecked, and neither.
     counts: [usize; 3],
-    /// Made anew by the next pick after a change; nobody else needs all of it.
+    /// Rebuilt by the next pick after a change, the only place that needs all of it.
     snapshot: Option<PoolSnapshot>,
     by_id: HashMap<u64, usize>,
     cursor: usize,
@@ -49,7 +59,7 @@ impl Member {
 }
 
 impl View {
-    /// `count` endpoints that nothing is known of yet. `cursor` is where round robin begins.
+    /// `count` endpoints of unknown state. `cursor` is where round robin begins.
     #[must_use]
     pub fn new(count: usize, cursor: usize) -> Self {
         let member = |index: usize| {
@@ -63,13 +73,13 @@ impl View {
         Self { counts: [0, members.len(), 0], members, snapshot: None, by_id, cursor }
     }
 
-    /// How the checks see it.
+    /// Its state by the checks.
     #[must_use]
     pub fn health(&self, endpoint: usize) -> Health {
         self.members[endpoint].health
     }
 
-    /// Whether too few are healthy, as `pool::snapshot` has it.
+    /// Whether too few are healthy, as in `pool::snapshot`.
     #[must_use]
     pub fn is_panic(&self, pool: &Pool) -> bool {
         let [healthy, unchecked, bad] = self.counts;
@@ -88,13 +98,13 @@ impl View {
         self.is_panic(pool) || self.members[endpoint].state() == EndpointState::Healthy
     }
 
-    /// When its ejection is over.
+    /// When its ejection ends.
     #[must_use]
     pub fn ejected_until(&self, endpoint: usize) -> Option<Instant> {
         self.members[endpoint].outlier.until()
     }
 
-    /// A check has ended; the answer is how the checks see the endpoint now.
+    /// A check has ended. Returns the endpoint's state by the checks.
     pub fn checked(&mut self, endpoint: usize, passed: bool, pool: &Pool, now: Instant) -> Health {
         let member = &mut self.members[endpoint];
         let Some(check) = &pool.health else { return member.health };
@@ -113,12 +123,12 @@ impl View {
         health
     }
 
-    /// A request got its answer there.
+    /// A request succeeded there.
     pub fn succeeded(&self, endpoint: usize) {
         self.members[endpoint].endpoint.succeeded();
     }
 
-    /// A request failed there; whether that ejected the endpoint.
+    /// A request failed there. Returns whether that ejected the endpoint.
     pub fn failed(&mut self, endpoint: usize, pool: &Pool, now: Instant) -> bool {
         let standing = self.standing();
         let member = &mut self.members[endpoint];
@@ -134,13 +144,13 @@ impl View {
         true
     }
 
-    /// The time of an ejection is over: the next check that passes ends it.
+    /// The time of an ejection has passed: the next good check ends it.
     pub fn served(&mut self, endpoint: usize) {
         self.members[endpoint].outlier.expire();
     }
 
-    /// Who gets a request that those in `tried` have failed: as `forward::pick`, healthy ones first when it
-    /// failed before.
+    /// The endpoint for a request that failed at those in `tried`: as in the edge's `proxy::attempt`, healthy ones first
+    /// after a failure.
     pub fn pick(&mut self, tried: &[usize], random: u64, pool: &Pool) -> Option<usize> {
         let Self { members, snapshot, by_id, cursor, .. } = self;
         let snapshot = snapshot.get_or_insert_with(|| {
@@ -186,7 +196,7 @@ mod tests {
     use super::*;
     use crate::world;
 
-    /// What is counted here is what the edge itself would find.
+    /// The counts here are what the edge itself would find.
     #[test]
     fn panic_is_that_of_the_snapshot() {
         let (pool, now) = (world::pool(), Instant::now());

@@ -1,13 +1,13 @@
-//! Edges, endpoints and the network between them, with a queue of events in place of time.
+//! Edges, endpoints and the network between them, with a queue of events instead of time.
 //!
 //! Checks are timed as `edge/src/upstream/health/watch.rs` does, requests sent again as `edge/src/proxy/attempt.rs` does.
-//! Two kinds of death: a machine that is gone answers nothing, so that connecting runs into its time-out and a
-//! request on an idle connection waits, until the checks have failed or nobody has acknowledged it for too long; a
-//! process that is gone is refused at once. An edge keeps one idle connection to each endpoint: after a death it is
-//! in the way of one request.
+//! Two kinds of death: a dead machine is silent, so connecting times out and a request on an idle connection
+//! waits until the checks have failed or `unacknowledged` has passed; connections to a dead
+//! process are refused at once. An edge keeps one idle connection to each endpoint: after a death it
+//! fails one request.
 //!
 //! Behind a mesh an endpoint is a node, and a connection to a living node may lead to a dead one, until the swarm
-//! knows of it: [`World::strand`].
+//! notices: [`World::strand`].
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
@@ -25,49 +25,49 @@ pub type Time = u64;
 
 /// One second.
 pub const SECOND: Time = 1_000_000;
-/// To an endpoint and back.
+/// The round trip to an endpoint.
 const ROUND_TRIP: Time = 1_000;
 /// `LOOK_AGAIN` of `edge/src/proxy/attempt.rs`.
 const LOOK_AGAIN: Time = SECOND;
 
-/// What an endpoint does.
+/// The state of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It answers.
+    /// It responds.
     Alive,
-    /// It answers requests, and its checks that it should get none.
+    /// It serves requests, but fails its checks.
     Unready,
-    /// Its machine is gone: silence.
+    /// Its machine is dead: it is silent.
     Silent,
-    /// Its process is gone: connections are refused.
+    /// Its process is dead: connections are refused.
     Refused,
 }
 
 /// What happened to requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
-    /// Requests that have come.
+    /// Requests that arrived.
     pub requests: u64,
-    /// Those that were sent to an endpoint that did not answer.
+    /// Those sent to an endpoint that did not respond.
     pub met: u64,
-    /// Those that nobody answered.
+    /// Those without a response.
     pub failed: u64,
-    /// The longest time from coming to an answer or to giving up.
+    /// The longest time from arrival to a response or to giving up.
     pub longest: Time,
 }
 
-/// Everything.
+/// The simulation.
 #[derive(Debug)]
 pub struct World {
     /// The settings of every edge's pool.
     pub pool: Pool,
-    /// What happened to requests since it was last taken.
+    /// What happened to requests since it was last read.
     pub tally: Tally,
-    /// When checks were sent, with edge and endpoint, if anybody wants to know.
+    /// When checks were sent, with edge and endpoint, if they are recorded.
     pub checks: Option<Vec<(Time, usize, usize)>>,
     edges: Vec<Edge>,
     fates: Vec<Fate>,
-    /// How likely a new connection to a living endpoint leads to a dead replica behind it.
+    /// The probability that a new connection to a living endpoint leads to a dead replica behind it.
     stray: f64,
     requests: Vec<Request>,
     free: Vec<usize>,
@@ -93,7 +93,7 @@ enum Idle {
     #[default]
     None,
     Good,
-    /// Nobody is at its other end any more.
+    /// Its peer is dead.
     Dead,
 }
 
@@ -102,7 +102,7 @@ enum Idle {
 struct Check {
     due: Time,
     last: Option<Time>,
-    /// The one that counts of those in the queue.
+    /// The valid one of those in the queue.
     ticket: u64,
     running: bool,
     hurry: bool,
@@ -114,7 +114,7 @@ struct Request {
     born: Time,
     attempts: usize,
     tried: Vec<usize>,
-    /// An idle connection led nowhere: from here on only new ones.
+    /// An idle connection was dead: from here on only new ones.
     stale: bool,
     met: bool,
 }
@@ -142,7 +142,7 @@ pub fn micros(duration: Duration) -> Time {
 }
 
 impl World {
-    /// Edges that start all at once and find all endpoints alive.
+    /// Edges that start at the same time and find all endpoints alive.
     #[must_use]
     pub fn new(edges: usize, endpoints: usize, seed: u64) -> Self {
         let (pool, mut rng) = (pool(), Rng::with_seed(seed));
@@ -176,7 +176,7 @@ impl World {
         this
     }
 
-    /// What an endpoint does from now on.
+    /// Sets the state of an endpoint.
     pub fn set(&mut self, endpoint: usize, fate: Fate) {
         self.fates[endpoint] = fate;
         if fate == Fate::Silent {
@@ -184,8 +184,8 @@ impl World {
         }
     }
 
-    /// From now on this share of connections to living endpoints leads to replicas that do not answer, also of
-    /// those that are open.
+    /// From now on this share of connections to living endpoints, open ones included, leads to replicas that do not
+    /// respond.
     pub fn strand(&mut self, share: f64) {
         self.stray = share;
         for idle in self.edges.iter_mut().flat_map(|edge| &mut edge.idle) {
@@ -195,17 +195,17 @@ impl World {
         }
     }
 
-    /// From now on connections lead to replicas that answer.
+    /// From now on connections lead to replicas that respond.
     pub fn unstrand(&mut self) {
         self.stray = 0.0;
     }
 
-    /// Lets no more requests come.
+    /// Stops the arrival of requests.
     pub fn unload(&mut self) {
         self.pause = f64::INFINITY;
     }
 
-    /// Lets requests come at this rate, in all.
+    /// Sets the total rate of requests.
     pub fn load(&mut self, per_second: f64) {
         self.pause = SECOND as f64 * self.edges.len() as f64 / per_second;
         for edge in 0..self.edges.len() {
@@ -213,13 +213,13 @@ impl World {
         }
     }
 
-    /// Lets time pass.
+    /// Advances time.
     pub fn run(&mut self, duration: Time) {
         self.run_until(self.now + duration, |_, _| false);
     }
 
-    /// Lets time pass until something is so, asked after each check and each failure of an edge; how long that
-    /// took.
+    /// Advances time until a condition holds, which is tested after each check and each failure of an edge. Returns the
+    /// time it took.
     pub fn run_until(&mut self, end: Time, mut done: impl FnMut(&Self, usize) -> bool) -> Option<Time> {
         let began = self.now;
         while let Some(Reverse((at, _, event))) = self.queue.peek().copied().filter(|first| first.0.0 <= end) {
@@ -239,7 +239,7 @@ impl World {
         None
     }
 
-    /// The moment.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> Time {
         self.now

@@ -1,4 +1,4 @@
-//! As much as the proxy can take: every connection asks again as soon as it has its answer.
+//! The highest load that the proxy can take: every connection sends its next request as soon as it has the response.
 
 use std::time::{Duration, Instant};
 
@@ -7,22 +7,22 @@ use hdrhistogram::Histogram;
 
 use super::fleet::{Fleet, Question};
 
-/// How long, and what before it.
+/// The length of a window, and of the warm-up before it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) warm_up: Duration,
     pub(crate) length: Duration,
 }
 
-/// What came of a window.
+/// The outcome of a window.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
-    /// Answers that completed.
+    /// Complete responses.
     pub(crate) answers: u64,
-    /// Bytes both ways.
+    /// Bytes in both directions.
     pub(crate) bytes: u64,
     pub(crate) elapsed: Duration,
-    /// By how much the probe grew.
+    /// Growth of the probe.
     pub(crate) probe: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Many keep-alive connections on one thread, each with at most one request under way.
+//! Many keep-alive connections on one thread, each with at most one outstanding request.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -10,22 +10,22 @@ use anyhow::{Context, Result, bail};
 
 use super::{poller::Poller, reply::Reply};
 
-/// One piece of an upload.
+/// One write of an upload.
 const PIECE: usize = 256 * 1024;
 
-/// What is sent on a connection each time.
+/// The request that is sent on each connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     /// The head, or a whole frame.
     head: Vec<u8>,
     /// Bytes of body after it.
     body: u64,
-    /// Length of the answer; `None` when its HTTP head tells.
+    /// Length of the response; `None` if its HTTP head says so.
     answer: Option<u64>,
 }
 
 impl Question {
-    /// `GET` of a path, with the fields that a usual client sends.
+    /// `GET` of a path, with the header fields of a typical client.
     pub(crate) fn get(path: &str) -> Self {
         Self::http(&format!("GET {path} HTTP/1.1\r\n{FIELDS}\r\n"), 0)
     }
@@ -40,7 +40,7 @@ impl Question {
         Self { head: head.into(), body, answer: None }
     }
 
-    /// Bytes that are answered with a known number of others.
+    /// Bytes to which the response is a known number of bytes.
     pub(crate) fn raw(bytes: Vec<u8>, answer: u64) -> Self {
         Self { head: bytes, body: 0, answer: Some(answer) }
     }
@@ -50,19 +50,19 @@ impl Question {
     }
 }
 
-/// What curl sends, and a name.
+/// What curl sends, and a host name.
 const FIELDS: &str = "host: www.example.com\r\nuser-agent: bench/1.0\r\naccept: */*\r\n";
 
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
     reply: Reply,
-    /// Bytes of the question's head that have gone; all of it unless the socket was full.
+    /// Bytes of the request head that were sent; all of them unless the socket was full.
     head_sent: usize,
     body_left: u64,
-    /// Whether an answer is awaited.
+    /// Whether a response is outstanding.
     busy: bool,
-    /// When the request under way was due.
+    /// When the outstanding request was due.
     due: Instant,
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct Fleet {
     ready: Vec<u64>,
     buffer: Vec<u8>,
     zeros: Vec<u8>,
-    /// Bytes of bodies, heads and frames, both ways.
+    /// Bytes of bodies, heads and frames, in both directions.
     moved: u64,
 }
 
@@ -100,7 +100,7 @@ impl Fleet {
         self.connections.len()
     }
 
-    /// Bytes that have gone and come so far.
+    /// Bytes sent and received so far.
     pub(crate) fn moved(&self) -> u64 {
         self.moved
     }
@@ -110,7 +110,7 @@ impl Fleet {
         self.connections[index].due
     }
 
-    /// Sends a question on a connection that awaits no answer.
+    /// Sends a request on a connection without an outstanding one.
     pub(crate) fn ask(&mut self, index: usize, question: &Question, due: Instant) -> Result<()> {
         let connection = &mut self.connections[index];
         connection.reply = question.reply();
@@ -122,7 +122,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits, at most `timeout`, and adds to `done` the connections whose answer is complete.
+    /// Waits, at most `timeout`, and adds to `done` the connections whose response is complete.
     pub(crate) fn turn(&mut self, question: &Question, timeout: Option<Duration>, done: &mut Vec<usize>) -> Result<()> {
         self.poller.wait(timeout, &mut self.ready)?;
         for &token in &self.ready {
@@ -136,7 +136,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// One question on each connection, and all answers.
+    /// Sends one request on each connection, and waits for all responses.
     pub(crate) fn once(&mut self, question: &Question) -> Result<()> {
         for index in 0..self.len() {
             self.ask(index, question, Instant::now())?;
@@ -155,7 +155,7 @@ impl Fleet {
 }
 
 impl Connection {
-    /// Sends what the socket takes.
+    /// Sends as much as the socket accepts.
     fn send(&mut self, question: &Question, zeros: &[u8]) -> Result<u64> {
         let mut moved = 0;
         while self.busy {
@@ -180,7 +180,7 @@ impl Connection {
         Ok(moved)
     }
 
-    /// Reads what there is; `true` when that completes the answer.
+    /// Reads what is available; `true` when that completes the response.
     fn receive(&mut self, buffer: &mut [u8], moved: &mut u64) -> Result<bool> {
         loop {
             let length = match self.stream.read(buffer) {

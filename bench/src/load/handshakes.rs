@@ -27,7 +27,7 @@ use crate::tls::Certificate;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: www.example.com\r\nuser-agent: bench/1.0\r\naccept: */*\r\n\r\n";
 
-/// Whether a client comes back with the ticket that it was given.
+/// Whether a client resumes with the ticket it received.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Resumption {
     Never,
@@ -59,7 +59,7 @@ impl Client {
         Ok(Self { config: Arc::new(config), name: ServerName::try_from("www.example.com")? })
     }
 
-    /// One handshake, waited for until the server has sent a ticket and so has done its part. Returns whether
+    /// One handshake, until the server has sent a ticket and so has finished its part. Returns whether
     /// it was a resumption.
     fn handshake(&self, target: SocketAddr) -> Result<bool> {
         let (mut tls, mut stream) = self.connect(target)?;
@@ -75,7 +75,7 @@ impl Client {
         Ok(resumed)
     }
 
-    /// A handshake, a request and its answer. Only the socket is kept: this side's memory is not measured.
+    /// A handshake, a request and its response. Keeps only the socket: this side's memory is not measured.
     pub(crate) fn request(&self, target: SocketAddr) -> Result<TcpStream> {
         let (mut tls, mut stream) = self.connect(target)?;
         tls.writer().write_all(REQUEST)?;
@@ -110,7 +110,7 @@ impl Client {
     }
 }
 
-/// Handshakes one after the other in `clients` threads. `probe` is read at the window's beginning and end.
+/// Consecutive handshakes in `clients` threads. `probe` is read at the window's beginning and end.
 pub(crate) fn run(
     client: &[Client],
     target: SocketAddr,

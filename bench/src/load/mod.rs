@@ -1,4 +1,4 @@
-//! Load: everything a proxy is sent, and what came of it.
+//! The load: everything that is sent to a proxy, and the outcome.
 
 pub(crate) mod closed;
 pub(crate) mod fleet;

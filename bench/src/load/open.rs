@@ -1,5 +1,5 @@
-//! A constant rate, whatever the proxy does. Latency counts from when a request should have been sent, so
-//! that a proxy which stalls pays for all that would have come meanwhile ("coordinated omission").
+//! A constant rate, whatever the proxy does. Latency is measured from when a request should have been
+//! sent, so a proxy that stalls pays for every request of that time ("coordinated omission").
 
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use super::{
     fleet::{Fleet, Question},
 };
 
-/// Sends `rate` requests a second for the window, each on the connection that has rested longest. Latencies
+/// Sends `rate` requests a second for the window, each on the connection that has been idle longest. Latencies
 /// are in nanoseconds. `at_half` runs once, in the middle of the window.
 pub(crate) fn run(
     fleet: &mut Fleet,
@@ -47,7 +47,7 @@ pub(crate) fn run(
         {
             act()?;
         }
-        // While all connections are busy, only an answer helps.
+        // While all connections are busy, only a response frees one.
         let timeout =
             if idle.is_empty() || next >= end { Duration::from_secs(1) } else { next.saturating_duration_since(now) };
         fleet.turn(question, Some(timeout), &mut done)?;

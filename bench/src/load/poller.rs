@@ -1,4 +1,4 @@
-//! epoll, edge-triggered, with nothing around it: what the load costs, the proxy does not get.
+//! epoll, edge-triggered, without a runtime: CPU that the load uses is not available to the proxy.
 
 use std::{fmt, os::fd::AsFd, time::Duration};
 
@@ -21,13 +21,13 @@ impl Poller {
         Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, events: Vec::with_capacity(1024) })
     }
 
-    /// Watches a socket until it is closed. Its events are told as `token`.
+    /// Watches a socket until it is closed. Its events carry `token`.
     pub(crate) fn add(&self, socket: impl AsFd, token: u64) -> Result<()> {
         let what = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         Ok(epoll::add(&self.epoll, socket, epoll::EventData::new_u64(token), what)?)
     }
 
-    /// Waits for events, at most `timeout`, and puts their tokens into `ready` in place of what is there.
+    /// Waits for events, at most `timeout`, and replaces the content of `ready` with their tokens.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<u64>) -> Result<()> {
         let timeout = timeout.map(Timespec::try_from).transpose()?;
         self.events.clear();

@@ -1,13 +1,13 @@
-//! Where one answer ends.
+//! Where a response ends.
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// What is expected, and what of it has come.
+/// What is expected, and how much of it has arrived.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
-    /// The head so far, as long as it is not whole.
+    /// The head so far, while it is incomplete.
     head: Vec<u8>,
-    /// Bytes still to come, once that is known.
+    /// Remaining bytes, once they are known.
     left: Option<u64>,
 }
 
@@ -17,12 +17,12 @@ impl Reply {
         Self::default()
     }
 
-    /// As many bytes as these.
+    /// This number of bytes.
     pub(crate) fn bytes(length: u64) -> Self {
         Self { head: Vec::new(), left: Some(length) }
     }
 
-    /// Takes what has been read; `true` when the answer is complete.
+    /// Takes the bytes that were read; `true` when the response is complete.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<bool> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(bytes.len() as u64).context("more bytes than the answer has")?;
@@ -48,7 +48,7 @@ impl Reply {
     }
 }
 
-/// Lengths of the head and of the body, when the head is whole.
+/// Lengths of the head and of the body, if the head is complete.
 fn head(bytes: &[u8]) -> Result<Option<(usize, u64)>> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);

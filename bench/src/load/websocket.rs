@@ -1,4 +1,4 @@
-//! As much of WebSocket (RFC 6455) as a conversation in small text frames takes.
+//! The part of WebSocket (RFC 6455) that an exchange of small text frames needs.
 
 use super::fleet::Question;
 
@@ -17,7 +17,7 @@ pub(crate) fn upgrade() -> Question {
     )
 }
 
-/// A text frame of `size` bytes, at most 125, as clients send it: masked. It is answered without the mask.
+/// A text frame of `size` bytes, at most 125, as clients send it: masked. The reply has no mask.
 pub(crate) fn message(size: u8) -> Question {
     let size = size.min(125);
     let mut frame = vec![0x81, 0x80 | size];

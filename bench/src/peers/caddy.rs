@@ -1,4 +1,4 @@
-//! Caddy, by a Caddyfile. `GOMAXPROCS` is its number of workers.
+//! Caddy, with a Caddyfile. `GOMAXPROCS` is its number of workers.
 
 use std::process::Command;
 

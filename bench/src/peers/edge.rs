@@ -1,4 +1,4 @@
-//! The edge, by a configuration file.
+//! The edge, with a configuration file.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! HAProxy. It logs to no file; a ring buffer that is forwarded over TCP is the cheapest of what it has, and
-//! costs it a copy instead of a system call a request.
+//! HAProxy. It cannot log to a file; a ring buffer that is forwarded over TCP is its cheapest log, and costs a copy
+//! instead of a system call for each request.
 
 use std::process::Command;
 

@@ -32,7 +32,7 @@ use crate::{
     tls::Certificate,
 };
 
-/// Connections that a proxy may keep idle to each endpoint, for those that have to be told.
+/// Idle connections that a proxy may keep to each endpoint, for proxies that have such a setting.
 const IDLE: usize = 1024;
 
 /// A proxy, or a counter.
@@ -76,7 +76,7 @@ impl Peer {
     }
 }
 
-/// What a proxy is to do.
+/// The task of a proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup<'a> {
     pub(crate) endpoints: Vec<SocketAddr>,
@@ -84,7 +84,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) workers: usize,
     /// TLS with this certificate instead of plain HTTP.
     pub(crate) certificate: Option<&'a Certificate>,
-    /// Whether bodies are large, so that moving them inside the kernel pays.
+    /// Whether bodies are large, so that splicing them inside the kernel pays.
     pub(crate) splice: bool,
     /// Whether endpoints are checked.
     pub(crate) health: bool,
@@ -97,7 +97,7 @@ impl Setup<'_> {
     }
 }
 
-/// What there is to run proxies with.
+/// What all proxies of a run share.
 #[derive(Debug)]
 pub(crate) struct Ground {
     pub(crate) cores: Cores,
@@ -109,7 +109,7 @@ pub(crate) struct Ground {
     pub(crate) root: PathBuf,
     /// Where HAProxy's log goes.
     pub(crate) sink: Sink,
-    /// All that this run writes.
+    /// The files of this run.
     pub(crate) files: TempDir,
 }
 
@@ -118,7 +118,7 @@ pub(crate) struct Ground {
 struct Start<'a> {
     ground: &'a Ground,
     setup: &'a Setup<'a>,
-    /// Of this start alone.
+    /// The folder of this start.
     directory: &'a Path,
     listen: SocketAddr,
     /// For metrics.
@@ -144,7 +144,7 @@ impl Start<'_> {
     }
 }
 
-/// A running proxy. Dropping it ends it and removes its files.
+/// A running proxy. Dropping it ends the process and removes its files.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) peer: Peer,
@@ -183,7 +183,7 @@ impl Proxy {
         Ok(Self { peer, process, address, directory })
     }
 
-    /// What it wrote to its terminal.
+    /// Its output.
     pub(crate) fn output(&self) -> String {
         fs::read_to_string(self.directory.path().join("output.txt")).unwrap_or_default()
     }
@@ -193,7 +193,7 @@ impl Proxy {
         self.directory.path()
     }
 
-    /// Waits until it answers; with TLS, until it accepts.
+    /// Waits until it responds; with TLS, until it accepts connections.
     pub(crate) fn ready(&mut self, setup: &Setup<'_>) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {

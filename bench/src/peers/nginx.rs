@@ -1,4 +1,4 @@
-//! nginx, the open-source one: it checks endpoints only by the requests it sends them.
+//! nginx, the open-source version: it checks endpoints only by the requests that it forwards.
 
 use std::process::Command;
 

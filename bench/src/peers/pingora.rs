@@ -1,4 +1,4 @@
-//! A proxy of Pingora, in `bench/pingora`: a library has no program of its own.
+//! A proxy built with Pingora, in `bench/pingora`, since Pingora is a library.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! What was measured, as a table, as JSON and as a picture.
+//! The figures as a table, as JSON and as a picture.
 
 mod svg;
 
@@ -24,7 +24,7 @@ pub(crate) struct Line {
     pub(crate) peer: String,
     pub(crate) ours: Spread,
     pub(crate) theirs: Spread,
-    /// Ours by theirs, of each round.
+    /// Ours divided by theirs, for each round.
     pub(crate) ratio: Spread,
     /// Such as "<= 0.85".
     pub(crate) aim: Option<String>,
@@ -79,7 +79,7 @@ pub(crate) struct Report {
     rounds: u32,
     seconds: f64,
     lines: Vec<Line>,
-    /// Row, peer, and why there is no figure.
+    /// Row, peer, and the reason for the missing figure.
     missing: Vec<(String, String, String)>,
 }
 
@@ -92,7 +92,7 @@ impl Report {
         self.lines.push(line);
     }
 
-    /// Notes that there is no figure.
+    /// Records that a figure is missing.
     pub(crate) fn fail(&mut self, row: &Row, peer: Peer, why: &str) {
         self.missing.push((row.name.to_owned(), peer.name().to_owned(), why.to_owned()));
     }
@@ -144,7 +144,7 @@ fn met(met: Option<bool>) -> &'static str {
     }
 }
 
-/// With as many digits as tell something.
+/// With the significant digits only.
 fn number(value: f64) -> String {
     match value.abs() {
         1000.0.. => format!("{value:.0}"),

@@ -1,6 +1,6 @@
 //! The ratios as a picture: how many times better or worse than each peer, on a logarithmic scale.
 //!
-//! Right of the line is better, whichever way a figure counts. It is drawn to be read on light and on dark.
+//! Right of the line is better, whichever direction a figure counts. It is readable on light and on dark backgrounds.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ const LEFT: f64 = 330.0;
 const WIDTH: f64 = 900.0;
 const STEP: f64 = 18.0;
 const TOP: f64 = 46.0;
-/// Ratios at the picture's edges.
+/// Ratios at the left and right end of the picture.
 const WORST: f64 = 0.25;
 const BEST: f64 = 16.0;
 
@@ -67,7 +67,7 @@ fn bar(svg: &mut String, top: f64, of: &Line, aim: Aim) {
     text(svg, "v", end.max(one).max(low).max(high).max(x(bound)) + 5.0, middle + 4.0, &value);
 }
 
-/// Where a ratio is; what is beyond the edges is at them.
+/// The position of a ratio, clamped to the ends.
 fn x(ratio: f64) -> f64 {
     let part = (ratio.clamp(WORST, BEST) / WORST).ln() / (BEST / WORST).ln();
     LEFT + part * (WIDTH - LEFT - 50.0)

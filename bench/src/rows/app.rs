@@ -1,4 +1,4 @@
-//! The counter beside others that answer the same page, each on one core. Redis is on the load's core.
+//! The counter beside others that serve the same page, each on one core. Redis is on the load's core.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -25,7 +25,7 @@ use crate::{
 
 const CONNECTIONS: usize = 256;
 
-/// Requests a second, median and p99 in microseconds, Redis commands a request.
+/// Requests per second, median and p99 in microseconds, Redis commands per request.
 pub(super) fn sample(bench: &Bench, peer: Peer) -> Result<Vec<f64>> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()?));
     let command = command(bench, peer, address)?;
@@ -69,7 +69,7 @@ fn command(bench: &Bench, peer: Peer, address: SocketAddr) -> Result<Command> {
         Peer::Naive => itself("naive")?,
         Peer::Flask => {
             let mut command = Command::new(ground.python.as_ref().context("no --python is given")?);
-            // Threads, because its plain workers know no keep-alive.
+            // Threads, because its plain workers have no keep-alive.
             command.args(["-m", "gunicorn", "--worker-class", "gthread", "--workers", "1", "--threads", "16"]);
             command.args(["--keep-alive", "300", "--log-level", "warning", "--bind", &listen, "--chdir"]);
             command.arg(ground.root.join("tests/fixtures/flask")).arg("app:app");
@@ -111,7 +111,7 @@ fn cluster(bench: &Bench) -> Result<&Cluster> {
     bench.cluster.get().context("no cluster")
 }
 
-/// Waits until it answers with a number.
+/// Waits until it responds with a number.
 fn ready(process: &mut Process, address: SocketAddr) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {

@@ -1,4 +1,4 @@
-//! Large bodies, both ways.
+//! Large bodies, in both directions.
 
 use anyhow::Result;
 
@@ -11,12 +11,12 @@ use crate::{
     peers::{Peer, Proxy, Setup},
 };
 
-/// CPU milliseconds for a GiB of answers.
+/// CPU milliseconds per GiB of responses.
 pub(super) fn down(bench: &Bench, peer: Peer, size: u64, connections: usize) -> Result<Vec<f64>> {
     sample(bench, peer, &Question::get(&format!("/bytes/{size}")), connections)
 }
 
-/// CPU milliseconds for a GiB of uploads.
+/// CPU milliseconds per GiB of uploads.
 pub(super) fn up(bench: &Bench, peer: Peer, size: u64, connections: usize) -> Result<Vec<f64>> {
     sample(bench, peer, &Question::post(size), connections)
 }

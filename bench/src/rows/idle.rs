@@ -1,4 +1,4 @@
-//! What a connection costs that says nothing.
+//! The cost of an idle connection.
 
 use std::{thread, time::Duration};
 
@@ -38,7 +38,7 @@ pub(super) fn tls(bench: &Bench, peer: Peer) -> Result<Vec<f64>> {
     let setup = Setup { certificate: Some(&certificate), ..Setup::plain(bench.upstream.three()) };
     let proxy = Proxy::start(&bench.ground, peer, &setup)?;
     let client = Client::new(&certificate, Resumption::Never)?;
-    // The first one brings what is made once.
+    // The first one pays for what is allocated once.
     let first = client.request(proxy.address)?;
     let before = settled(&proxy)?;
     let mut open = Vec::with_capacity(CONNECTIONS);

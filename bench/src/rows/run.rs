@@ -104,7 +104,7 @@ impl Bench {
         })
     }
 
-    /// Whether a proxy did all that it was to do: the access log above all.
+    /// Whether a proxy did all of its task, the access log above all.
     pub(crate) fn check(&self, proxy: &Proxy) -> Result<()> {
         if proxy.peer == Peer::Haproxy {
             ensure!(self.ground.sink.lines() > 0, "HAProxy's log lines do not arrive");
@@ -122,16 +122,16 @@ impl Bench {
     }
 }
 
-/// As many open files as are allowed, for this process and those that it starts.
+/// Raises the limit of open files to the maximum, for this process and its children.
 fn many_files() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
 }
 
-/// A peer that fails is a line of the table, not the end of it.
+/// A peer that fails is a line of the table; the run continues.
 fn measure(bench: &Bench, row: &Row, peers: &[Peer], report: &mut Report) {
     let mut failed: Vec<(Peer, String)> = Vec::new();
-    // For each peer the edge's and its own figures, a pair for each round.
+    // For each peer, the edge's figures and its own: one pair per round.
     let mut figures: Vec<Vec<(Vec<f64>, Vec<f64>)>> = vec![Vec::new(); peers.len()];
     let rounds = if row.once { 1 } else { bench.rounds };
     for round in 1..=rounds {
@@ -183,7 +183,7 @@ fn line(row: &Row, metric: &Metric, peer: Peer, at: usize, pairs: &[(Vec<f64>, V
     ))
 }
 
-/// Ends the proxies and removes the files when the comparison is interrupted.
+/// Ends the proxies and removes the files when the benchmark is interrupted.
 fn end_on_interrupt(files: PathBuf) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (interrupt, terminate) = {

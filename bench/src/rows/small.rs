@@ -11,21 +11,21 @@ use crate::{
     peers::{Peer, Proxy, Setup},
 };
 
-/// CPU microseconds a request, and requests a second.
+/// CPU microseconds per request, and requests per second.
 pub(super) fn cost(bench: &Bench, peer: Peer, connections: usize) -> Result<Vec<f64>> {
     let outcome = load(bench, peer, &Setup::plain(bench.upstream.three()), connections)?;
     Ok(vec![microseconds(&outcome), rate(&outcome)])
 }
 
-/// Requests a second, and requests a second of CPU.
+/// Requests per second, and requests per second of CPU.
 pub(super) fn throughput(bench: &Bench, peer: Peer, workers: usize) -> Result<Vec<f64>> {
     let setup = Setup { workers, ..Setup::plain(bench.upstream.three()) };
     let outcome = load(bench, peer, &setup, 256)?;
     Ok(vec![rate(&outcome), 1e6 / microseconds(&outcome)])
 }
 
-/// CPU microseconds a request of the edge with a pool of `count` endpoints. They are not checked: what checks
-/// cost depends on the time, not on requests. With as many clients as endpoints, both pools have about as many
+/// CPU microseconds per request of the edge with a pool of `count` endpoints. They are not checked: the cost of
+/// checks depends on time, not on requests. With as many clients as endpoints, both pools have about as many
 /// connections: those of a few clients to a thousand endpoints would be colder, whoever picks them.
 pub(super) fn endpoints(bench: &Bench, count: u16) -> Result<Vec<f64>> {
     let setup = Setup { health: false, ..Setup::plain(bench.upstream.many(count)) };
@@ -33,7 +33,7 @@ pub(super) fn endpoints(bench: &Bench, count: u16) -> Result<Vec<f64>> {
     Ok(vec![microseconds(&outcome)])
 }
 
-/// The highest rate that HAProxy reaches with one worker, in requests a second.
+/// The highest rate that HAProxy reaches with one worker, in requests per second.
 pub(super) fn haproxy_rate(bench: &Bench) -> Result<f64> {
     Ok(rate(&load(bench, Peer::Haproxy, &Setup::plain(bench.upstream.three()), 64)?))
 }

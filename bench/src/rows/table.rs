@@ -1,4 +1,4 @@
-//! All rows and what is aimed at.
+//! All rows and their aims.
 
 use super::{
     Aim::{AtLeast, AtMost},
@@ -42,7 +42,7 @@ pub(super) const ALL: &[Row] = &[
         name: "throughput-2",
         title: "HTTP/1.1, small GET, two workers that share two cores with the load",
         peers: SERIOUS,
-        // The load takes its part of both cores, the same for everyone: that dilutes requests/s.
+        // The load uses part of both cores, the same for every peer: that dilutes requests/s.
         metrics: &[Metric { name: "requests/s", aims: &[] }, Metric { name: "requests/CPU s", aims: AT_LEAST_1_2 }],
         sample: |bench, peer, _| small::throughput(bench, peer, 2),
         ..ROW
@@ -105,7 +105,7 @@ pub(super) const ALL: &[Row] = &[
     },
     Row {
         name: "tls-resumed",
-        // The certificate has no part in it.
+        // The certificate is not used.
         title: "TLS 1.3, resumed handshakes",
         sample: |bench, peer, _| handshakes::sample(bench, peer, Kind::EcdsaP256, Resumption::Always),
         ..TLS
@@ -219,10 +219,10 @@ const COUNTER: Row = Row {
     ..ROW
 };
 
-/// In the order that they are told.
+/// In the order of the report.
 const EVERY: &[Peer] = &[Haproxy, Nginx, Relay, Pingora, Caddy];
 
-/// Those that come close.
+/// The closest ones.
 const SERIOUS: &[Peer] = &[Haproxy, Nginx];
 
 const AT_LEAST_1_2: &[(Peer, super::Aim)] = &[(Haproxy, AtLeast(1.2)), (Nginx, AtLeast(1.2))];
