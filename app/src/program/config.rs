@@ -1,4 +1,4 @@
-//! The configuration, parsed once: what is in a [`Config`] can be used.
+//! The configuration, parsed once: every value of a [`Config`] is valid.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ use crate::{
 /// The count's file within the data folder.
 const FILE: &str = "hits.redb";
 
-// The names of the settings, as errors tell them.
+// The names of the settings, as errors show them.
 const LISTEN: &str = "--listen (APP_LISTEN)";
 const REDIS_URL: &str = "--redis-url (REDIS_URL)";
 const REDIS_URL_FILE: &str = "--redis-url-file (REDIS_URL_FILE)";
@@ -33,13 +33,13 @@ const DRAIN_DELAY: &str = "--drain-delay (APP_DRAIN_DELAY)";
 const GRACE: &str = "--grace (APP_GRACE)";
 const MAX_CONNECTIONS: &str = "--max-connections (APP_MAX_CONNECTIONS)";
 
-/// The longest that a stop may be told to take; orchestrators kill long before.
+/// The longest that a stop may take; orchestrators kill long before.
 const LONGEST_STOP: Duration = Duration::from_secs(60 * 60);
 
-/// As many as a kernel allows a process to have open, by default.
+/// The maximum number of files that a kernel allows a process to have open, by default.
 const MOST_CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_000_000 - 1);
 
-/// All that the process needs to know.
+/// The configuration of the process.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
@@ -50,9 +50,9 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Parses `flags`; `read` reads the files that they name.
+    /// Parses `flags`; `read` reads a file that they name.
     pub(crate) fn parse(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Self, ConfigError> {
-        let deadline = duration(DEADLINE, &flags.deadline, Limits::LONGEST)?;
+        let deadline = duration(DEADLINE, &flags.process.deadline, Limits::LONGEST)?;
         if deadline.is_zero() {
             return Err(ConfigError::NoTime(DEADLINE));
         }
@@ -62,8 +62,8 @@ impl Config {
             limits: Limits { deadline, ..Limits::default() },
             options: Options {
                 max_connections: max_connections(flags)?,
-                drain_delay: duration(DRAIN_DELAY, &flags.drain_delay, LONGEST_STOP)?,
-                grace: duration(GRACE, &flags.grace, LONGEST_STOP)?,
+                drain_delay: duration(DRAIN_DELAY, &flags.process.drain_delay, LONGEST_STOP)?,
+                grace: duration(GRACE, &flags.process.grace, LONGEST_STOP)?,
                 ..Options::default()
             },
             log: log(flags)?,
@@ -78,18 +78,18 @@ pub(crate) fn listen(flags: &Flags) -> Result<SocketAddr, ConfigError> {
 }
 
 fn store(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<StoreConfig, ConfigError> {
-    let degraded = match flags.degraded.as_str() {
+    let degraded = match flags.store.degraded.as_str() {
         "refuse" => Degraded::Refuse,
         "go-on" => Degraded::GoOn,
         other => return Err(ConfigError::Degraded(other.to_owned())),
     };
-    let redis = match (redis_settings(flags).load(read)?, &flags.data) {
+    let redis = match (redis_settings(flags).load(read)?, &flags.store.data) {
         (Some(location), _) => RedisConfig::from(location).degraded(degraded),
         (None, None) => return Err(ConfigError::NoStore),
         (None, Some(folder)) if folder.is_empty() => return Err(ConfigError::EmptyData),
         (None, Some(folder)) => return Ok(StoreConfig::File(Path::new(folder).join(FILE))),
     };
-    Ok(StoreConfig::Redis(match flags.durability.as_deref() {
+    Ok(StoreConfig::Redis(match flags.store.durability.as_deref() {
         None => redis,
         Some("local") => redis.durability(Durability::Local),
         Some("replica") => redis.durability(Durability::Replica),
@@ -100,15 +100,15 @@ fn store(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<S
 
 fn redis_settings(flags: &Flags) -> redis_config::Settings<'_> {
     redis_config::Settings {
-        url: flags.redis_url.as_deref(),
-        url_file: flags.redis_url_file.as_deref().map(Path::new),
-        ca_file: flags.redis_ca_file.as_deref().map(Path::new),
-        sentinels: flags.redis_sentinels.as_deref(),
-        master: &flags.redis_master,
-        user_file: flags.redis_user_file.as_deref().map(Path::new),
-        password_file: flags.redis_password_file.as_deref().map(Path::new),
-        sentinel_user_file: flags.sentinel_user_file.as_deref().map(Path::new),
-        sentinel_password_file: flags.sentinel_password_file.as_deref().map(Path::new),
+        url: flags.store.redis_url.as_deref(),
+        url_file: flags.store.redis_url_file.as_deref().map(Path::new),
+        ca_file: flags.store.redis_ca_file.as_deref().map(Path::new),
+        sentinels: flags.store.redis_sentinels.as_deref(),
+        master: &flags.store.redis_master,
+        user_file: flags.store.redis_user_file.as_deref().map(Path::new),
+        password_file: flags.store.redis_password_file.as_deref().map(Path::new),
+        sentinel_user_file: flags.store.sentinel_user_file.as_deref().map(Path::new),
+        sentinel_password_file: flags.store.sentinel_password_file.as_deref().map(Path::new),
     }
 }
 
@@ -122,7 +122,7 @@ fn duration(setting: &'static str, text: &str, longest: Duration) -> Result<Dura
 }
 
 fn max_connections(flags: &Flags) -> Result<NonZeroUsize, ConfigError> {
-    let text = &flags.max_connections;
+    let text = &flags.process.max_connections;
     let number: NonZeroUsize = text.parse().map_err(|error| ConfigError::Connections(text.clone(), error))?;
     if number > MOST_CONNECTIONS {
         return Err(ConfigError::TooManyConnections(number));
@@ -131,7 +131,7 @@ fn max_connections(flags: &Flags) -> Result<NonZeroUsize, ConfigError> {
 }
 
 fn log(flags: &Flags) -> Result<EnvFilter, ConfigError> {
-    let (setting, text) = match (&flags.log, &flags.rust_log) {
+    let (setting, text) = match (&flags.process.log, &flags.process.rust_log) {
         (Some(text), _) => ("--log (LOG)", text.as_str()),
         (None, Some(text)) => ("RUST_LOG", text.as_str()),
         (None, None) => ("", "info"),
@@ -139,7 +139,7 @@ fn log(flags: &Flags) -> Result<EnvFilter, ConfigError> {
     EnvFilter::try_new(text).map_err(|error| ConfigError::Log(setting, text.to_owned(), error))
 }
 
-/// A setting that cannot be used, and what would be right.
+/// A setting that cannot be used, and what to write instead.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("{LISTEN} is {0:?}: write an address and a port, such as 0.0.0.0:8000 or [::]:8000")]
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_taken_over() {
+    fn values_are_used() {
         let args = [
             "--data=d",
             "--listen=[::1]:81",

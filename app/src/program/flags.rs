@@ -1,99 +1,123 @@
-//! The flags and variables as the user writes them. [`super::config`] makes sense of them.
+//! The flags and variables as the user writes them; their comments are the help texts. [`super::config`] parses
+//! the values.
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use process::{Completions, Man};
 
-/// Counts visits: every GET of / is answered with the number of the visit.
-///
-/// The count is kept in Redis when a URL is given, else in a file in the data folder. A flag wins
-/// over its variable, and a variable that is empty counts as not set.
+/// Behind the flags.
+const AFTER_HELP: &str = "\
+Examples:
+  app --data ./data
+  app --redis-url redis://127.0.0.1:6379
+  app --redis-sentinels tasks.sentinel:26379 --durability replica
+  app healthcheck --listen :8000
+
+Every flag is also a variable: APP_ and its name in capitals, so --max-connections is APP_MAX_CONNECTIONS;
+without APP_ for Redis, the sentinels and the log: REDIS_URL, SENTINEL_USER_FILE, LOG.
+A flag wins over its variable; an empty variable counts as not set.";
+
+/// A hit counter: answers every GET of / with the number of the visit.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "app", version)]
+#[command(name = "app", version, after_help = AFTER_HELP)]
 pub(crate) struct Flags {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// The address and port to listen on.
-    #[arg(long, env = "APP_LISTEN", value_name = "IP:PORT", default_value = "0.0.0.0:8000", global = true)]
+    /// Serve HTTP here: IP:port
+    #[arg(
+        long,
+        env = "APP_LISTEN",
+        hide_env = true,
+        value_name = "ADDR",
+        default_value = "0.0.0.0:8000",
+        global = true
+    )]
     pub(crate) listen: String,
 
-    /// Redis to count in: redis://, rediss:// or redis+unix://. Put a URL with a password into a
-    /// file instead, since flags are seen by everybody on the machine.
-    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
-    pub(crate) redis_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: Store,
 
-    /// A file that holds the URL of Redis, such as a secret of the swarm.
-    #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE", hide_env_values = true)]
-    pub(crate) redis_url_file: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) process: Process,
+}
 
-    /// A file with the certificate authority, in PEM, that signed the certificate of a rediss://
-    /// server. Without it the system's authorities are trusted.
-    #[arg(long, env = "REDIS_CA_FILE", value_name = "FILE")]
-    pub(crate) redis_ca_file: Option<OsString>,
-
-    /// The sentinels of a replicated Redis: HOST:PORT,HOST:PORT,... They name the master to count in,
-    /// also after it was lost. A host may stand for several addresses.
-    #[arg(long, env = "REDIS_SENTINELS", value_name = "LIST")]
-    pub(crate) redis_sentinels: Option<String>,
-
-    /// What the sentinels call the master.
-    #[arg(long, env = "REDIS_MASTER", value_name = "NAME", default_value = "counter")]
-    pub(crate) redis_master: String,
-
-    /// With sentinels: a file with the user to log in to Redis as.
-    #[arg(long, env = "REDIS_USER_FILE", value_name = "FILE")]
-    pub(crate) redis_user_file: Option<OsString>,
-
-    /// With sentinels: a file with the password of Redis.
-    #[arg(long, env = "REDIS_PASSWORD_FILE", value_name = "FILE")]
-    pub(crate) redis_password_file: Option<OsString>,
-
-    /// A file with the user to log in to the sentinels as.
-    #[arg(long, env = "SENTINEL_USER_FILE", value_name = "FILE")]
-    pub(crate) sentinel_user_file: Option<OsString>,
-
-    /// A file with the password of the sentinels.
-    #[arg(long, env = "SENTINEL_PASSWORD_FILE", value_name = "FILE")]
-    pub(crate) sentinel_password_file: Option<OsString>,
-
-    /// When a number is told: local (Redis has counted), replica (its replicas have, too) or fsync (it
-    /// is on their disks, too; Redis 7.2). Without it: replica with sentinels, else local.
-    #[arg(long, env = "APP_DURABILITY", value_name = "LEVEL")]
-    pub(crate) durability: Option<String>,
-
-    /// What to do while no replica is left, or too few sentinels: refuse, or go-on with numbers that
-    /// the loss of one more machine may take back.
-    #[arg(long, env = "APP_DEGRADED", value_name = "WAY", default_value = "refuse")]
-    pub(crate) degraded: String,
-
-    /// The folder for the file hits.redb, where the count is kept when no Redis is given.
-    #[arg(long, env = "APP_DATA", value_name = "DIR")]
+/// Where the count is kept, and when a number is returned.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Where the count is kept")]
+pub(crate) struct Store {
+    /// Folder of the file hits.redb, where the count is kept without Redis
+    #[arg(long, env = "APP_DATA", hide_env = true, value_name = "DIR")]
     pub(crate) data: Option<OsString>,
 
-    /// The longest a visit waits for its number before it is answered 503. At most 60s.
-    #[arg(long, env = "APP_DEADLINE", value_name = "TIME", default_value = "1.8s")]
+    /// Redis: redis://, rediss:// or redis+unix://; put a URL with a password into a file instead, since flags are visible on the whole machine
+    #[arg(long, env = "REDIS_URL", hide_env = true, value_name = "URL")]
+    pub(crate) redis_url: Option<String>,
+
+    /// File that holds the URL of Redis, such as a secret of the swarm
+    #[arg(long, env = "REDIS_URL_FILE", hide_env = true, value_name = "FILE")]
+    pub(crate) redis_url_file: Option<OsString>,
+
+    /// Certificate authority of a rediss:// server, PEM [default: the system's]
+    #[arg(long, env = "REDIS_CA_FILE", hide_env = true, value_name = "FILE")]
+    pub(crate) redis_ca_file: Option<OsString>,
+
+    /// Sentinels that name the master, with commas between: host:port; a host stands for all its addresses
+    #[arg(long, env = "REDIS_SENTINELS", hide_env = true, value_name = "ADDR")]
+    pub(crate) redis_sentinels: Option<String>,
+
+    /// Name of the master in the sentinels' configuration
+    #[arg(long, env = "REDIS_MASTER", hide_env = true, value_name = "NAME", default_value = "counter")]
+    pub(crate) redis_master: String,
+
+    /// With sentinels: file with the user of Redis
+    #[arg(long, env = "REDIS_USER_FILE", hide_env = true, value_name = "FILE")]
+    pub(crate) redis_user_file: Option<OsString>,
+
+    /// With sentinels: file with the password of Redis
+    #[arg(long, env = "REDIS_PASSWORD_FILE", hide_env = true, value_name = "FILE")]
+    pub(crate) redis_password_file: Option<OsString>,
+
+    /// File with the user of the sentinels
+    #[arg(long, env = "SENTINEL_USER_FILE", hide_env = true, value_name = "FILE")]
+    pub(crate) sentinel_user_file: Option<OsString>,
+
+    /// File with the password of the sentinels
+    #[arg(long, env = "SENTINEL_PASSWORD_FILE", hide_env = true, value_name = "FILE")]
+    pub(crate) sentinel_password_file: Option<OsString>,
+
+    /// When to return a number: local (Redis has counted), replica (its replicas, too) or fsync (their disks, too; Redis 7.2) [default: replica with sentinels, else local]
+    #[arg(long, env = "APP_DURABILITY", hide_env = true, value_name = "LEVEL")]
+    pub(crate) durability: Option<String>,
+
+    /// Without a replica or enough sentinels: refuse, or go-on with numbers that the loss of one more machine may roll back
+    #[arg(long, env = "APP_DEGRADED", hide_env = true, value_name = "WAY", default_value = "refuse")]
+    pub(crate) degraded: String,
+}
+
+/// How the process serves and stops.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "The process")]
+pub(crate) struct Process {
+    /// Longest wait of a visit for its number, before it is answered 503; at most 60s
+    #[arg(long, env = "APP_DEADLINE", hide_env = true, value_name = "DURATION", default_value = "1.8s")]
     pub(crate) deadline: String,
 
-    /// After SIGTERM: how long to go on accepting connections while /readyz already fails.
-    ///
-    /// A swarm stops sending traffic two seconds before SIGTERM, so it needs none. Where traffic
-    /// is steered by /readyz alone, use more than the prober needs to notice. At most 1h.
-    #[arg(long, env = "APP_DRAIN_DELAY", value_name = "TIME", default_value = "0s")]
+    /// How long to go on accepting after SIGTERM, while /readyz fails; at most 1h. A swarm needs none; where /readyz alone steers the traffic, use more than the prober needs to notice
+    #[arg(long, env = "APP_DRAIN_DELAY", hide_env = true, value_name = "DURATION", default_value = "0s")]
     pub(crate) drain_delay: String,
 
-    /// After the drain delay: how long open requests may take to finish. At most 1h.
-    #[arg(long, env = "APP_GRACE", value_name = "TIME", default_value = "10s")]
+    /// How long open requests may take to finish after that; at most 1h
+    #[arg(long, env = "APP_GRACE", hide_env = true, value_name = "DURATION", default_value = "10s")]
     pub(crate) grace: String,
 
-    /// Connections open at once. One more takes the place of the one that was idle for longest.
-    #[arg(long, env = "APP_MAX_CONNECTIONS", value_name = "NUMBER", default_value = "2048")]
+    /// Open connections at most; one more closes the one that has been idle for longest
+    #[arg(long, env = "APP_MAX_CONNECTIONS", hide_env = true, value_name = "NUMBER", default_value = "2048")]
     pub(crate) max_connections: String,
 
-    /// What to log, such as info, debug or app=debug,info. One line per request at debug. Also
-    /// read from RUST_LOG.
-    #[arg(long, env = "LOG", value_name = "FILTER")]
+    /// What to log: a level, or a filter such as app=debug,info; one line per request at debug [default: info]
+    #[arg(long, env = "LOG", hide_env = true, value_name = "FILTER")]
     pub(crate) log: Option<String>,
 
     #[arg(long, env = "RUST_LOG", hide = true)]
@@ -110,11 +134,11 @@ impl Flags {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Ask the app that listens on this machine whether it lives; exit with 0 if so, else 1.
+    /// Ask the app on this machine whether it is alive; exit code 0 if it is
     Healthcheck,
-    /// Print a script that completes commands and flags in a shell.
+    /// Print a script that completes commands and flags in a shell
     Completions(Completions),
-    /// Write the manual pages into a folder.
+    /// Write the manual pages into a folder
     Man(Man),
 }
 
