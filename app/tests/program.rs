@@ -7,25 +7,23 @@ mod support;
 use std::{
     io::{BufReader, Read, Write},
     process::Stdio,
-    time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
 use support::{Program, command, connect, receive, send, wait_for};
 
 #[test]
-fn a_signal_ends_it_well_and_idle_connections_do_not_delay_it() {
+fn a_signal_ends_it_with_0_and_idle_connections_do_not_delay_it() {
     for signal in [Signal::TERM, Signal::INT] {
         let folder = tempfile::tempdir().unwrap();
-        let mut program = Program::in_folder(folder.path());
+        // If idle connections delayed the end, it would take an hour, and the wait below would give up.
+        let mut program = Program::start(&["--data", folder.path().to_str().unwrap(), "--grace", "1h"]);
         let mut idle = BufReader::new(connect(program.address));
         send(idle.get_mut(), "/", "");
         assert_eq!(receive(&mut idle).number(), 1);
         let mut fresh = connect(program.address);
-        let start = Instant::now();
         program.signal(signal);
         assert_eq!(program.wait().code(), Some(0));
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert_eq!(idle.read(&mut [0]).unwrap(), 0);
         assert_eq!(fresh.read(&mut [0]).unwrap(), 0);
     }
@@ -90,16 +88,16 @@ fn a_second_process_on_the_same_file_says_so_and_exits_with_1() {
 }
 
 #[test]
-fn a_large_body_is_neither_read_nor_in_the_way() {
+fn a_large_body_is_not_read_and_does_not_block_the_answer() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::in_folder(folder.path());
-    // A small one that is there as a whole, after which the connection is still of use.
+    // A small body that arrives completely; the connection stays usable.
     let mut stream = BufReader::new(connect(program.address));
     stream.get_mut().write_all(b"GET / HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\n12345").unwrap();
     assert_eq!(receive(&mut stream).number(), 1);
     send(stream.get_mut(), "/", "");
     assert_eq!(receive(&mut stream).number(), 2);
-    // A large one, which is answered before it comes.
+    // A large body, which is answered before it arrives.
     let mut stream = BufReader::new(connect(program.address));
     send(stream.get_mut(), "/", "content-length: 1000000000\r\n");
     assert_eq!(receive(&mut stream).number(), 3);

@@ -1,4 +1,4 @@
-//! Against a real Redis: counting together, failing in time, and coming back.
+//! Against a real Redis: counting together, failing, and recovering.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -8,15 +8,15 @@ use std::{
     fs,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use app::{App, Counter, CounterError, Limits, Options, RedisConfig, StoreConfig, counter::StoreError};
 use support::wait_for;
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
-/// A `redis-server` on a socket in a folder of its own, which it keeps over restarts.
+/// A `redis-server` on a socket in a folder of its own, which it keeps across restarts.
 struct Server {
     folder: TempDir,
     child: Option<Child>,
@@ -53,7 +53,7 @@ impl Server {
         wait_for("Redis", || (self.cli(&["PING"]) == "PONG").then_some(()));
     }
 
-    /// Ends it at once, as a crash does.
+    /// Kills it, like a crash.
     fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -96,23 +96,22 @@ fn counter(url: &str, ca: Option<Vec<u8>>) -> Counter {
     Counter::open(&StoreConfig::Redis(config), Limits::default()).unwrap()
 }
 
-/// Hits until one succeeds. The failures before must each be in time.
+/// Hits until one succeeds. The tests in paused time check that each is answered within its deadline; here the
+/// time-out only guards against a hang.
 async fn recovered(counter: &Counter) -> u64 {
-    let start = Instant::now();
-    loop {
-        let asked = Instant::now();
-        let result = counter.hit().await;
-        assert!(asked.elapsed() < Duration::from_millis(2500), "{:?}", asked.elapsed());
-        match result {
-            Ok(number) => return number,
-            Err(_) => assert!(start.elapsed() < support::PATIENCE),
+    let hits = async {
+        loop {
+            if let Ok(number) = counter.hit().await {
+                return number;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    };
+    timeout(support::HANG_GUARD, hits).await.expect("a hit that succeeds")
 }
 
 #[tokio::test]
-async fn it_counts_where_the_original_counts() {
+async fn it_counts_under_the_key_of_the_original() {
     let server = Server::start();
     let counter = server.counter();
     assert_eq!(counter.hit().await.unwrap(), 1);
@@ -122,7 +121,7 @@ async fn it_counts_where_the_original_counts() {
 }
 
 #[tokio::test]
-async fn replicas_give_every_number_once_and_skip_none() {
+async fn replicas_return_every_number_once_and_skip_none() {
     let server = Server::start();
     let mut hits = JoinSet::new();
     for _ in 0..3 {
@@ -145,31 +144,31 @@ async fn replicas_give_every_number_once_and_skip_none() {
 }
 
 #[tokio::test]
-async fn opening_needs_no_redis_and_finds_it_when_it_comes() {
+async fn opening_needs_no_redis_and_finds_it_when_it_starts() {
     let mut server = Server::start();
     server.kill();
     let counter = server.counter();
-    let asked = Instant::now();
-    let result = counter.hit().await;
+    // The attempt to connect fails the hit, not its deadline, which would be `Late`.
+    let result = timeout(support::HANG_GUARD, counter.hit()).await.expect("an answer");
     assert!(matches!(result, Err(CounterError::Store(_))), "{result:?}");
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     server.up();
     assert_eq!(recovered(&counter).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_restarts_while_nobody_visits_costs_nothing() {
+async fn a_redis_that_restarts_between_visits_fails_none() {
     let mut server = Server::start();
     let counter = server.counter();
     assert_eq!(counter.hit().await.unwrap(), 1);
     server.kill();
     server.up();
-    // Noticed without a visit.
-    let start = Instant::now();
-    while counter.ready().await.is_err() {
-        assert!(start.elapsed() < support::PATIENCE);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    // The counter notices without a visit.
+    let ready = async {
+        while counter.ready().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(support::HANG_GUARD, ready).await.expect("readiness");
     assert_eq!(counter.hit().await.unwrap(), 2);
 }
 
@@ -204,7 +203,7 @@ async fn a_master_that_becomes_a_replica_is_down_until_it_is_master_again() {
     let server = Server::start();
     let counter = server.counter();
     assert_eq!(counter.hit().await.unwrap(), 1);
-    // Of a master that does not exist: it keeps its data and refuses writes.
+    // A replica of a master that does not exist: it keeps its data and refuses writes.
     server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
     let result = counter.hit().await;
     let Err(CounterError::Store(error)) = result else { panic!("{result:?}") };
@@ -217,7 +216,7 @@ async fn a_master_that_becomes_a_replica_is_down_until_it_is_master_again() {
 }
 
 #[tokio::test]
-async fn a_password_is_used_and_a_wrong_one_is_told_but_not_shown() {
+async fn a_password_is_used_and_a_wrong_one_is_reported_but_not_shown() {
     let server = Server::with(&[
         "--user",
         "default",
@@ -287,8 +286,8 @@ async fn tls_trusts_the_given_authority_and_no_other() {
     let trusting = counter(&url, Some(ca_pem.into_bytes()));
     assert_eq!(trusting.hit().await.unwrap(), 1);
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let suspicious = counter(&url, Some(other.cert.pem().into_bytes()));
-    assert!(matches!(suspicious.hit().await, Err(CounterError::Store(_))));
+    let distrusting = counter(&url, Some(other.cert.pem().into_bytes()));
+    assert!(matches!(distrusting.hit().await, Err(CounterError::Store(_))));
     assert_eq!(server.cli(&["GET", "hits"]), "1");
 }
 
@@ -321,6 +320,6 @@ async fn apps_of_one_process_serve_one_redis() {
         assert!(answer.head.contains(&name), "{}", answer.head);
     }
     stop.send_replace(());
-    let ended = tokio::time::timeout(support::PATIENCE, apps.join_all()).await;
+    let ended = timeout(support::HANG_GUARD, apps.join_all()).await;
     assert!(ended.unwrap().iter().all(Result::is_ok));
 }

@@ -40,7 +40,7 @@ impl Served {
     }
 }
 
-/// Whether the other side has closed the connection.
+/// Whether the peer has closed the connection.
 fn is_closed(mut stream: &std::net::TcpStream) -> bool {
     stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     match stream.read(&mut [0; 1]) {
@@ -52,7 +52,7 @@ fn is_closed(mut stream: &std::net::TcpStream) -> bool {
 const SHORT: Duration = Duration::from_millis(100);
 
 #[test]
-fn a_header_that_does_not_come_closes_the_connection() {
+fn a_header_that_does_not_arrive_closes_the_connection() {
     let served = Served::in_file(Options { header_timeout: SHORT, ..Options::default() });
     let silent = connect(served.address);
     let mut slow = connect(served.address);
@@ -75,7 +75,7 @@ fn an_idle_connection_outlives_the_header_timeout_but_not_its_own() {
 }
 
 #[test]
-fn one_connection_too_many_takes_the_place_of_the_one_idle_for_longest() {
+fn one_connection_too_many_closes_the_one_idle_for_longest() {
     let two = NonZeroUsize::new(2).unwrap();
     let served = Served::in_file(Options { max_connections: two, ..Options::default() });
     let mut idle = Vec::new();
@@ -85,9 +85,9 @@ fn one_connection_too_many_takes_the_place_of_the_one_idle_for_longest() {
         assert_eq!(receive(&mut stream).number(), number);
         idle.push(stream);
     }
-    // As the health check comes.
+    // Like the health check.
     assert_eq!(get(served.address, "/healthz").status, 200);
-    assert_eq!(idle[0].read(&mut [0]).unwrap(), 0, "it left");
+    assert_eq!(idle[0].read(&mut [0]).unwrap(), 0, "it was closed");
     send(idle[1].get_mut(), "/", "");
     assert_eq!(receive(&mut idle[1]).number(), 3, "it stayed");
 }
@@ -95,16 +95,16 @@ fn one_connection_too_many_takes_the_place_of_the_one_idle_for_longest() {
 #[test]
 fn connections_that_send_nothing_do_not_keep_others_out() {
     let two = NonZeroUsize::new(2).unwrap();
-    let served = Served::in_file(Options { max_connections: two, ..Options::default() });
+    // So long that a silent connection makes room only because it is asked to.
+    let header_timeout = Duration::from_secs(60 * 60);
+    let served = Served::in_file(Options { max_connections: two, header_timeout, ..Options::default() });
     let silent: Vec<_> = (0..10).map(|_| connect(served.address)).collect();
-    let start = Instant::now();
     assert_eq!(get(served.address, "/healthz").status, 200);
-    assert!(start.elapsed() < Options::default().header_timeout, "{:?}", start.elapsed());
     drop(silent);
 }
 
 #[test]
-fn a_client_that_has_no_more_to_say_is_answered() {
+fn a_client_that_closes_its_sending_side_is_answered() {
     let served = Served::in_file(Options::default());
     for (number, request) in [(1, "GET / HTTP/1.0\r\n\r\n"), (2, "GET / HTTP/1.1\r\nhost: test\r\n\r\n")] {
         let mut stream = connect(served.address);

@@ -1,4 +1,4 @@
-//! What the tests of the whole need: the program itself, and a client for it.
+//! What the integration tests share: the program, and a client for it.
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
 use std::{
@@ -11,17 +11,17 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The longest any wait of a test may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest that any wait of a test may take. It only guards against a hang, and decides no test.
+pub(crate) const HANG_GUARD: Duration = Duration::from_secs(30);
 
-/// Waits until `done` gives something.
+/// Waits until `done` returns a value.
 pub(crate) fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = done() {
             return value;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(start.elapsed() < HANG_GUARD, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -52,7 +52,7 @@ impl Program {
                 break rest.split('"').next().unwrap().parse().unwrap();
             }
         };
-        // Goes on reading, so that the program never waits for us.
+        // Reads on, so that the program never blocks on its log.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Self { child, address }
     }
@@ -119,17 +119,17 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
 
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(HANG_GUARD)).unwrap();
     stream
 }
 
 /// Sends a GET with these further header lines.
 pub(crate) fn send(stream: &mut TcpStream, path: &str, headers: &str) {
-    // In one piece: who refuses it may have closed before a second one.
+    // In one write: a server that refuses it may have closed before a second one.
     stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n").as_bytes()).unwrap();
 }
 
-/// Reads one answer of a connection that stays open.
+/// Reads one answer from a connection that stays open.
 pub(crate) fn receive(stream: &mut BufReader<TcpStream>) -> Answer {
     let mut text = String::new();
     while !text.ends_with("\r\n\r\n") {
