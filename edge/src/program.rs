@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use process::{CANNOT_RUN, Stops, WRONG_SETTING};
+use process::{CANNOT_RUN, StopSignals, WRONG_SETTING};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -87,7 +87,7 @@ fn run(settings: Settings) -> ExitCode {
 struct Signals {
     runtime: Runtime,
     hangup: Signal,
-    stops: Stops,
+    stops: StopSignals,
 }
 
 impl Signals {
@@ -95,7 +95,7 @@ impl Signals {
     fn watch() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let inside = runtime.enter();
-        let (hangup, stops) = (signal(SignalKind::hangup())?, Stops::watch()?);
+        let (hangup, stops) = (signal(SignalKind::hangup())?, StopSignals::listen()?);
         drop(inside);
         Ok(Self { runtime, hangup, stops })
     }

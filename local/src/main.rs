@@ -11,7 +11,7 @@ use std::{
 use app::{RedisConfig, StoreConfig};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use local::{Options, Part, Stack};
-use process::{CANNOT_RUN, Stops, WRONG_SETTING, chain};
+use process::{CANNOT_RUN, StopSignals, WRONG_SETTING, chain};
 use tracing_subscriber::EnvFilter;
 
 /// The folder below the user's state directory (XDG Base Directory Specification).
@@ -73,7 +73,7 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let stack = Stack::start(options)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut stops = Stops::watch()?;
+        let mut stops = StopSignals::listen()?;
         // Once signals are taken care of, so that whoever waits for the table may send one.
         tell(&table(&stack, &options.store));
         let broken = tokio::select! {

@@ -1,10 +1,13 @@
-//! What every program of this workspace does around its work: exit codes, last words, the log, signals,
-//! the limit of open files, the health check, completions and manual pages. For `main` only: these are the things that belong to a process and not to a library.
+//! What every program of this workspace does around its work: exit codes, the last error message, the log,
+//! signals, the limit of open files, the health check, completions and manual pages.
+//!
+//! Only a program's `main` uses it, since these belong to a process and not to a library. [`chain`] is the
+//! exception.
 
 mod chain;
 mod healthcheck;
 mod manual;
-mod stops;
+mod stop_signals;
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -23,30 +26,30 @@ pub use self::{
     chain::chain,
     healthcheck::healthcheck,
     manual::{Completions, Man},
-    stops::Stops,
+    stop_signals::StopSignals,
 };
 
-/// The exit code of a program that cannot do its work.
+/// The exit code of a program that cannot start or go on.
 pub const CANNOT_RUN: u8 = 1;
-/// The exit code for a wrong flag, variable or file, before anything was opened. As clap has it.
+/// The exit code for a wrong flag, variable or file, before anything was opened. clap uses the same.
 pub const WRONG_SETTING: u8 = 2;
 
-/// Tells on stderr, after the program's name, why it ends. For before there is a log.
+/// Writes the program's name and `why` to stderr and returns the exit code. For errors before there is a log.
 pub fn fail(program: &str, why: &dyn Display, code: u8) -> ExitCode {
-    // With stderr closed, the code must do.
+    // If stderr is closed, the code must suffice.
     drop(writeln!(io::stderr(), "{program}: {why}"));
     ExitCode::from(code)
 }
 
-/// Ends on what clap has to say: wrong usage, but also `--help` and `--version`.
+/// Prints clap's message, which is an error, or the answer to `--help` or `--version`, and returns its exit code.
 #[must_use]
-pub fn usage(said: &clap::Error) -> ExitCode {
-    drop(said.print());
-    u8::try_from(said.exit_code()).map_or(ExitCode::from(WRONG_SETTING), ExitCode::from)
+pub fn usage(message: &clap::Error) -> ExitCode {
+    drop(message.print());
+    u8::try_from(message.exit_code()).map_or(ExitCode::from(WRONG_SETTING), ExitCode::from)
 }
 
-/// Takes an empty variable for one that is not set, as compose files leave it: `NAME: ${NAME:-}`. For a
-/// command before it parses.
+/// Makes `command` ignore empty variables, which compose files leave for unset ones: `NAME: ${NAME:-}`. Apply it
+/// before parsing.
 #[must_use]
 pub fn without_empty_variables(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| match arg.get_env().and_then(std::env::var_os) {
@@ -55,8 +58,7 @@ pub fn without_empty_variables(command: clap::Command) -> clap::Command {
     })
 }
 
-/// Starts the log on stderr: text for a person at a terminal, JSON for whatever else collects it. Panics
-/// are logged, too.
+/// Starts the log on stderr: text at a terminal, JSON elsewhere. Panics are logged, too.
 pub fn log_to_stderr(filter: EnvFilter) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     if io::stderr().is_terminal() {
@@ -71,7 +73,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = thread::current();
     let backtrace = Backtrace::capture();
-    // Only with RUST_BACKTRACE, as always.
+    // Present only with RUST_BACKTRACE, as usual.
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
     tracing::error!(
         location,
@@ -82,10 +84,10 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     );
 }
 
-/// Allows as many open files as `wanted` and the process's own few; container engines start processes
-/// with 1024. Warns where that is not allowed.
+/// Raises the limit of open files to `wanted` plus those that the process itself needs; container engines start
+/// processes with 1024. Warns if the system does not allow it.
 pub fn raise_file_limit(wanted: usize) {
-    // Listeners, logs, the runtimes and the like.
+    // Listeners, logs, runtimes and so on.
     const OTHERS: u64 = 256;
     let wanted = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_add(OTHERS);
     let mut limit = getrlimit(Resource::Nofile);
@@ -95,7 +97,7 @@ pub fn raise_file_limit(wanted: usize) {
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         warn!(%error, current, wanted, "cannot raise the limit of open files");
     } else if allowed < wanted {
-        warn!(allowed, wanted, "few open files are allowed: connections may be refused");
+        warn!(allowed, wanted, "the limit of open files is low: connections may be refused");
     }
 }
 
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_logged_with_its_place_and_reason() {
+    fn a_panic_is_logged_with_its_location_and_reason() {
         let written = Written::default();
         let writer = written.clone();
         let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_is_not_set_and_others_are() {
+    fn an_empty_variable_counts_as_not_set_and_others_as_set() {
         // Cargo sets these two for its tests; the crate has no homepage.
         let arg = |name| Arg::new(name).long(name).env(name).default_value("default");
         let command = Command::new("test").args(["CARGO_PKG_HOMEPAGE", "CARGO_PKG_NAME"].map(arg));

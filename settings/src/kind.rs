@@ -1,5 +1,5 @@
-//! The kinds of values a key can have: which TOML type, and how it becomes a typed one. Here are those that
-//! mean the same in every file.
+//! The kinds of values that a key can have: the TOML type, and how it becomes a typed value. Programs add
+//! their own.
 
 use std::{fmt::Display, time::Duration};
 
@@ -10,11 +10,11 @@ use crate::value::{self, Parsed};
 /// One kind of value.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind<T> {
-    /// What the reference calls it.
+    /// Its name in the reference.
     pub name: &'static str,
-    /// How it is written in TOML.
+    /// An example in TOML.
     pub example: &'static str,
-    /// Reads it; `None` if the TOML type is not one that can hold it.
+    /// Converts a value; `None` if the value has another TOML type.
     pub read: fn(&DeValue<'_>) -> Option<Parsed<T>>,
 }
 
@@ -26,10 +26,10 @@ pub const DURATION: Kind<Duration> =
 pub const DURATION_OR_ZERO: Kind<Duration> =
     Kind { name: "duration", example: "\"30s\"", read: |v| v.as_str().map(value::duration_or_zero) };
 
-/// Yes or no.
+/// True or false.
 pub const BOOLEAN: Kind<bool> = Kind { name: "boolean", example: "true", read: |v| v.as_bool().map(Ok) };
 
-/// A share of a whole.
+/// A share, from 0.0 to 1.0.
 pub const SHARE: Kind<f64> = Kind {
     name: "share",
     example: "0.5",
@@ -40,7 +40,7 @@ pub const SHARE: Kind<f64> = Kind {
     },
 };
 
-/// A whole number from `least` to `most`, for a kind with such bounds.
+/// Converts a whole number from `least` to `most`: the `read` of a kind with these bounds.
 pub fn whole<T>(value: &DeValue<'_>, least: T, most: T) -> Option<Parsed<T>>
 where
     T: TryFrom<u64> + Copy + PartialOrd + Display,

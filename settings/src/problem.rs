@@ -1,14 +1,14 @@
-//! What is wrong with a setting, told so that it can be put right at once: where, what, and what to write
+//! A problem with a setting, reported so that it can be fixed at once: where, what, and what to write
 //! instead.
 
 use std::fmt;
 
-/// One thing that is wrong, or odd.
+/// One error, or one warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it is written.
+    /// Where the setting is written.
     pub place: Place,
-    /// What is wrong and what would be right.
+    /// What is wrong and what to write instead.
     pub message: String,
 }
 
@@ -17,7 +17,7 @@ pub struct Problem {
 pub enum Place {
     /// In a configuration file.
     File {
-        /// The file, as it was named to the program.
+        /// The file's path as the program got it.
         file: String,
         /// Line, from 1.
         line: usize,
@@ -48,7 +48,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Problems, one to a line.
+/// Displays problems, one per line.
 #[derive(Debug)]
 pub struct Lines<'a>(pub &'a [Problem]);
 
@@ -64,15 +64,15 @@ impl fmt::Display for Lines<'_> {
     }
 }
 
-/// The one of `known` that was most likely meant by `word`; none if nothing comes near.
+/// The word of `known` that `word` most likely misspells; `None` if none is similar.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A typing slip costs one or two edits; in a short word two edits make another word.
-    let slips = if word.chars().count() <= 4 { 1 } else { 2 };
+    // A misspelling takes one or two edits; in a short word two edits make another word.
+    let most = if word.chars().count() <= 4 { 1 } else { 2 };
     known
         .into_iter()
         .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
-        .filter(|&(distance, _)| distance <= slips)
+        .filter(|&(distance, _)| distance <= most)
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn a_slip_is_recognised_and_another_word_is_not() {
+    fn a_misspelling_is_recognized_and_another_word_is_not() {
         let known = ["web", "api", "interval", "timeout"];
         for (word, meant) in [
             ("wbe", Some("web")),

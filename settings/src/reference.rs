@@ -1,23 +1,22 @@
-//! What keeps a reference of all keys true: its tables are read and compared with the keys of the code. For
-//! the tests of those whose file it is.
+//! Compares the documentation of a settings file with the keys that the code reads. For the tests of the programs.
 
 use std::collections::BTreeMap;
 
-/// Each key in full, with kind and default.
+/// Each key with its sections, with its kind and default.
 pub type Keys = BTreeMap<String, (String, String)>;
 
-/// The blocks of code in `language`.
+/// The code blocks of `docs` in `language`.
 pub fn blocks<'a>(docs: &'a str, language: &str) -> impl Iterator<Item = &'a str> {
     let fence = format!("```{language}\n");
     let starts: Vec<_> = docs.match_indices(&fence).map(|(start, _)| start + fence.len()).collect();
     starts.into_iter().map(|start| docs[start..].split("```").next().unwrap_or_default())
 }
 
-/// The keys as the tables of `docs` have them: one row for each, key, kind, default and meaning, under a
-/// heading of the third level for each section.
+/// Parses the keys from the tables of `docs`: one row per key, with key, kind, default and meaning, under a
+/// third-level heading per section.
 ///
 /// # Errors
-/// A row that is none, or is there twice.
+/// A row is malformed, or stands there twice.
 pub fn documented(docs: &str) -> Result<Keys, String> {
     let mut section = None;
     let mut keys = Keys::new();
@@ -43,16 +42,16 @@ pub fn documented(docs: &str) -> Result<Keys, String> {
     Ok(keys)
 }
 
-/// Whether the documentation says what the code does.
+/// Checks that the documentation agrees with the code.
 ///
 /// # Errors
-/// What it has to say instead.
+/// What the documentation must say instead.
 pub fn compare(documented: &Keys, known: &Keys) -> Result<(), String> {
     let wrong = known.iter().filter(|(key, row)| documented.get(*key) != Some(row));
     let wrong: Vec<_> = wrong.map(|(key, (kind, default))| format!("{key} | {kind} | {default}")).collect();
     if !wrong.is_empty() {
         return Err(format!("should be:\n{}", wrong.join("\n")));
     }
-    let gone: Vec<_> = documented.keys().filter(|key| !known.contains_key(*key)).collect();
-    if gone.is_empty() { Ok(()) } else { Err(format!("there are no such keys: {gone:?}")) }
+    let unknown: Vec<_> = documented.keys().filter(|key| !known.contains_key(*key)).collect();
+    if unknown.is_empty() { Ok(()) } else { Err(format!("there are no such keys: {unknown:?}")) }
 }

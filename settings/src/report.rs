@@ -1,4 +1,4 @@
-//! Collects what is wrong with a file, with positions, until all of it is read.
+//! Collects the problems of a file, with their positions, until the whole file is read.
 
 use std::{cell::RefCell, ops::Range, path::Path};
 
@@ -9,16 +9,16 @@ use crate::{
     section::Section,
 };
 
-/// What is known to be wrong so far.
+/// The problems found so far.
 #[derive(Debug)]
 pub struct Report<'t> {
     text: &'t str,
     file: String,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
-    /// Keys that nobody asked for, told at the end: where they would belong is known only then.
+    /// Keys that no section reads. Reported at the end: the sections that they may belong to are known only then.
     unknown: RefCell<Vec<Unknown>>,
-    /// Every key that may be written in the sections of this file, in full, with the kind of its value.
+    /// Every key that the sections of this file read, with its sections and the kind of its value.
     asked: RefCell<Vec<(String, String)>>,
 }
 
@@ -30,7 +30,7 @@ struct Unknown {
 }
 
 impl<'t> Report<'t> {
-    /// An empty report on `text`, which is in the file `path`.
+    /// An empty report on `text`, the content of the file `path`.
     #[must_use]
     pub fn new(text: &'t str, path: &Path) -> Self {
         Self {
@@ -43,18 +43,17 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// Reads all of the text. With the value come the warnings, and without it the problems; both in the
-    /// order of the text.
+    /// Reads the whole text. Returns the value with the warnings, in the order of the text.
     ///
     /// # Errors
-    /// All that is wrong with the text; if it is not TOML, only that.
+    /// All problems of the text, in its order; if it is not TOML, only the syntax errors.
     pub fn read<T>(&self, read: impl FnOnce(&mut Section<'_>) -> T) -> Result<(T, Vec<Problem>), Vec<Problem>> {
         let (document, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
             self.syntax_error(error);
         }
         if !errors.is_empty() {
-            // What follows from a misread line would only hide it.
+            // Problems that follow from a misread line would only hide it.
             return Err(self.finish().0);
         }
         let value = Section::root(self, document.get_ref()).read(read);
@@ -62,40 +61,40 @@ impl<'t> Report<'t> {
         if problems.is_empty() { Ok((value, warnings)) } else { Err(problems) }
     }
 
-    /// Reads some of the text, whatever else is wrong with it.
+    /// Reads a part of the text and ignores the problems of the rest.
     ///
     /// # Errors
-    /// What is wrong with what `read` asked for.
-    pub fn glance<T>(&self, read: impl FnOnce(&mut Section<'_>) -> T) -> Result<T, Vec<Problem>> {
+    /// The problems of what `read` reads.
+    pub fn read_part<T>(&self, read: impl FnOnce(&mut Section<'_>) -> T) -> Result<T, Vec<Problem>> {
         let (document, _) = DeTable::parse_recoverable(self.text);
         let value = read(&mut Section::root(self, document.get_ref()));
         let (problems, _) = self.finish();
         if problems.is_empty() { Ok(value) } else { Err(problems) }
     }
 
-    /// Something wrong at these bytes of the text.
+    /// Reports a problem at these bytes of the text.
     pub(crate) fn problem(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         self.problems.borrow_mut().push(Problem { place: self.place(span, key), message: message.into() });
     }
 
-    /// Something odd at these bytes of the text.
+    /// Reports a warning at these bytes of the text.
     pub(crate) fn warning(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         self.warnings.borrow_mut().push(Problem { place: self.place(span, key), message: message.into() });
     }
 
-    /// What the TOML parser says.
+    /// Reports an error of the TOML parser.
     fn syntax_error(&self, error: &toml::de::Error) {
         let span = error.span().unwrap_or(self.text.len()..self.text.len());
         self.problem(&span, "", format!("not TOML: {}", error.message()));
     }
 
-    /// A key that nobody asked for.
+    /// Notes a key that no section reads.
     pub(crate) fn unknown(&self, span: &Range<usize>, section: &str, key: &str) {
         let place = self.place(span, &join(section, key));
         self.unknown.borrow_mut().push(Unknown { place, section: section.to_owned(), key: key.to_owned() });
     }
 
-    /// A key that may be written.
+    /// Notes a key that a section reads.
     pub(crate) fn asked(&self, section: &str, key: &str, kind: &str) {
         self.asked.borrow_mut().push((join(section, key), kind.to_owned()));
     }
@@ -115,9 +114,8 @@ impl<'t> Report<'t> {
         (problems, warnings)
     }
 
-    /// Every key that may be written in the sections of this file, in full, with the kind of its value.
-    ///
-    /// Only of use to whoever compares the documentation with the code.
+    /// Every key that the sections of this file read, with its sections and the kind of its value. For comparing
+    /// the documentation with the code.
     #[must_use]
     pub fn keys(&self) -> Vec<(String, String)> {
         self.asked.borrow().clone()
@@ -157,7 +155,7 @@ impl<'t> Report<'t> {
     }
 }
 
-/// `key` behind the path of its section; an empty one is the section itself.
+/// `key` after the path of its section; an empty key stands for the section itself.
 pub(crate) fn join(section: &str, key: &str) -> String {
     match (section, key) {
         ("", key) => key.to_owned(),

@@ -1,7 +1,7 @@
 //! Reads one table of the file, key by key.
 //!
-//! What is asked for is what may be written: every other key is reported when the section ends. A value
-//! that cannot be read is reported and then missing, so callers go on with the default.
+//! The keys that are read are the keys that the section may have: every other key is reported when the section
+//! ends. A value that cannot be converted is reported and then treated as missing, so callers go on with the default.
 
 use std::{borrow::Cow, ops::Range, slice};
 
@@ -22,7 +22,7 @@ type Entry<'r> = (&'r Spanned<Cow<'r, str>>, &'r Spanned<DeValue<'r>>);
 #[derive(Debug)]
 pub struct Section<'r> {
     report: &'r Report<'r>,
-    /// Its name in full, such as `pool.web.health`; empty for the top of the file.
+    /// Its name with its parents, such as `pool.web.health`; empty for the top of the file.
     path: String,
     /// Where it is written.
     span: Range<usize>,
@@ -36,7 +36,7 @@ impl<'r> Section<'r> {
         Self { report, path: String::new(), span: 0..0, table: Some(table), asked: Vec::new() }
     }
 
-    /// Reads the section to its end and reports the keys that were not asked for.
+    /// Reads the section and reports the keys that `read` did not read.
     pub(crate) fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let value = read(&mut self);
         for key in self.table.into_iter().flat_map(|table| table.keys()) {
@@ -47,13 +47,13 @@ impl<'r> Section<'r> {
         value
     }
 
-    /// The value of a key; `None` if it is not there or cannot be read.
+    /// The value of a key; `None` if the key is missing or its value cannot be converted.
     pub fn get<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
         let value = self.ask(key, kind.name)?;
         self.convert(key, value, kind)
     }
 
-    /// The values of a key that holds one or several, with their places. An empty list counts as a
+    /// The values of a key that holds one value or a list, with their places. An empty list counts as a
     /// missing key.
     pub fn list<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<Vec<Spanned<T>>> {
         let value = self.ask(key, &format!("{} or list", kind.name))?;
@@ -66,36 +66,36 @@ impl<'r> Section<'r> {
         if items.is_empty() { None } else { Some(items.into_iter().flatten().collect()) }
     }
 
-    /// Like [`get`](Self::get) for a key that has no default: reports if it is not there.
+    /// Like [`get`](Self::get) for a key without a default: reports it if it is missing.
     pub fn required<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
         self.report_missing(key, kind);
         self.get(key, kind)
     }
 
-    /// Like [`list`](Self::list) for a key that has no default; empty if it is not there.
+    /// Like [`list`](Self::list) for a key without a default; empty if it is missing.
     pub fn required_list<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Vec<Spanned<T>> {
         self.report_missing(key, kind);
         self.list(key, kind).unwrap_or_default()
     }
 
-    /// Whether a key is there, readable or not.
+    /// Whether the section has the key, with a valid value or not.
     pub fn has(&self, key: &str) -> bool {
         self.find(key).is_some_and(|(_, value)| value.get_ref().as_array().is_none_or(|items| !items.is_empty()))
     }
 
-    /// Reads the table under a key; if there is none, an empty one.
+    /// Reads the table under a key, or an empty one if the key is missing.
     pub fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> T {
         let value = self.ask(key, "section");
         self.sub(key, value).read(read)
     }
 
-    /// Reads the table under a key, if it is there.
+    /// Reads the table under a key, if the key is present.
     pub fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> Option<T> {
         let value = self.ask(key, "section")?;
         Some(self.sub(key, Some(value)).read(read))
     }
 
-    /// Reads the table under a key; `false` there means `None`, and `true` an empty table.
+    /// Reads the table under a key; `false` instead of a table means `None`, and `true` an empty table.
     pub fn switch<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> Option<T> {
         let value = self.ask(key, "section or boolean");
         match value.and_then(|value| (BOOLEAN.read)(value.get_ref())) {
@@ -117,8 +117,7 @@ impl<'r> Section<'r> {
         values.iter().map(|value| self.sub(key, Some(value)).read(&mut read)).collect()
     }
 
-    /// Reads every table under a key by its own name, in the order of the file. `read` may say that there
-    /// is no such name.
+    /// Reads every table under a key by its own name, in the order of the file. `read` may refuse a name.
     pub fn named<T>(
         &mut self,
         key: &'static str,
@@ -156,27 +155,27 @@ impl<'r> Section<'r> {
         section.entries().into_iter().filter_map(text).collect()
     }
 
-    /// Something is wrong with a key; if it is not there, with the section.
+    /// Reports a problem with a key; if the key is missing, at the section.
     pub fn problem(&self, key: &str, message: impl Into<String>) {
         self.problem_at(&self.span_of(key), key, message);
     }
 
-    /// Something is wrong at a place of a key's value.
+    /// Reports a problem at a place in a key's value.
     pub fn problem_at(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         self.report.problem(span, &join(&self.path, key), message);
     }
 
-    /// Something is odd about a key.
+    /// Reports a warning about a key.
     pub fn warning(&self, key: &str, message: impl Into<String>) {
         self.warning_at(&self.span_of(key), key, message);
     }
 
-    /// Something is odd at a place of a key's value.
+    /// Reports a warning at a place in a key's value.
     pub fn warning_at(&self, span: &Range<usize>, key: &str, message: impl Into<String>) {
         self.report.warning(span, &join(&self.path, key), message);
     }
 
-    /// Where the value of a key is; if it is not there, where the section is.
+    /// Where the value of a key is; if the key is missing, where the section is.
     pub fn span_of(&self, key: &str) -> Range<usize> {
         self.find(key).map_or_else(|| self.span.clone(), |(_, value)| value.span())
     }
@@ -207,7 +206,7 @@ impl<'r> Section<'r> {
         self.table?.get_key_value(key)
     }
 
-    /// What is in the section, in the order of the file.
+    /// The entries of the section in the order of the file.
     fn entries(&self) -> Vec<Entry<'r>> {
         let mut entries: Vec<_> = self.table.into_iter().flat_map(DeTable::iter).collect();
         // The parser sorts them by name.
@@ -223,7 +222,7 @@ impl<'r> Section<'r> {
         read.map_err(|message| self.problem_at(&value.span(), key, message)).ok()
     }
 
-    /// The section under `key`; one that is not a table is reported and read as if it were empty.
+    /// The section under `key`; a value that is not a table is reported and read as an empty one.
     fn sub(&self, key: &str, value: Option<&'r Spanned<DeValue<'r>>>) -> Section<'r> {
         let path = join(&self.path, key);
         let span = value.map_or_else(|| self.span.clone(), Spanned::span);
@@ -236,13 +235,13 @@ impl<'r> Section<'r> {
     }
 }
 
-/// Values without their places.
+/// The values without their places.
 #[must_use]
 pub fn into_values<T>(items: Vec<Spanned<T>>) -> Vec<T> {
     items.into_iter().map(Spanned::into_inner).collect()
 }
 
-/// A name as a key is written: in quotes unless it is a bare key.
+/// A name as TOML writes it as a key: in quotes unless it is a bare key.
 fn quoted(name: &str) -> Cow<'_, str> {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if !name.is_empty() && name.bytes().all(is_bare) { name.into() } else { format!("{name:?}").into() }

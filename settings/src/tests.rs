@@ -1,4 +1,4 @@
-//! How a file is read and what is told of it, with a file of a garden.
+//! How a file is read and its problems are reported, using the settings of a garden.
 
 use std::{path::Path, time::Duration};
 
@@ -14,12 +14,12 @@ use crate::{
 const BEDS: Kind<u16> = Kind { name: "count", example: "3", read: |v| whole(v, 1, 12) };
 const PLANT: Kind<String> = Kind { name: "text", example: "\"rose\"", read: |v| v.as_str().map(value::line) };
 
-/// What was read, to be compared.
+/// The values read, for comparison.
 #[derive(Debug, Default, PartialEq)]
 struct Garden {
     beds: Option<u16>,
     sun: Option<f64>,
-    /// With the lines that they are in.
+    /// With the lines that they stand on.
     plants: Vec<(String, usize)>,
     water: Option<Option<Duration>>,
     gates: Vec<Option<bool>>,
@@ -57,7 +57,7 @@ fn read(text: &str) -> Result<(Garden, Vec<Problem>), Vec<Problem>> {
     Report::new(text, Path::new("garden.toml")).read(garden)
 }
 
-/// All that is wrong with `text`.
+/// All problems of `text`.
 fn wrong(text: &str) -> String {
     Lines(&read(text).unwrap_err()).to_string()
 }
@@ -92,7 +92,7 @@ fn one_text_is_a_list_and_a_switch_can_be_off() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once_with_place_and_fix() {
+fn all_problems_are_reported_at_once_with_place_and_fix() {
     let text = "bedz = 1\nsun = \"much\"\nplants = []\nlocked = true\ncellar = 1\nwater = 5\n\
                 [[gate]]\n[person.\"my aunt\"]\nbeds = 13\n[person.snail]\nspeed = 0\n[notes]\n'ä' = 1";
     insta::assert_snapshot!(wrong(text), @r#"
@@ -112,17 +112,17 @@ fn all_that_is_wrong_is_told_at_once_with_place_and_fix() {
 #[test]
 fn a_syntax_error_hides_what_follows_from_it() {
     let text = "bedz = 1\nsun = ";
-    let told = wrong(text);
-    assert!(told.starts_with("garden.toml:2:7: not TOML: "), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
+    let problems = wrong(text);
+    assert!(problems.starts_with("garden.toml:2:7: not TOML: "), "{problems}");
+    assert_eq!(problems.lines().count(), 1, "{problems}");
 }
 
 #[test]
-fn a_glance_sees_one_key_alone() {
+fn reading_a_part_ignores_problems_elsewhere() {
     let text = "sun = 0.5\nbeds = 99\n[broken";
     let report = || Report::new(text, Path::new("garden.toml"));
-    assert_eq!(report().glance(|root| root.get("sun", &SHARE)), Ok(Some(0.5)));
-    let problems = report().glance(|root| root.get("beds", &BEDS)).unwrap_err();
+    assert_eq!(report().read_part(|root| root.get("sun", &SHARE)), Ok(Some(0.5)));
+    let problems = report().read_part(|root| root.get("beds", &BEDS)).unwrap_err();
     assert_eq!(
         Lines(&problems).to_string(),
         "garden.toml:2:8: beds: 99 is not allowed here: write a whole number from 1 to 12"
@@ -130,7 +130,7 @@ fn a_glance_sees_one_key_alone() {
 }
 
 #[test]
-fn a_reference_is_compared_with_the_keys_that_were_asked_for() {
+fn a_reference_is_compared_with_the_keys_that_the_code_reads() {
     let text = "beds = 1\nplants = \"ivy\"";
     let report = Report::new(text, Path::new("garden.toml"));
     report.read(garden).unwrap();

@@ -1,12 +1,12 @@
-//! Single settings as people write them. Each function takes the text and gives the typed value, or says
-//! what is wrong with it and what would be right.
+//! Single values as users write them. Each function parses a text into a typed value, or says
+//! what is wrong with it and what to write instead.
 
 use std::{fmt, str::FromStr, time::Duration};
 
-/// What came of a text; the error is a sentence for whoever wrote it.
+/// The result of parsing; the error is a sentence for the user.
 pub type Parsed<T> = Result<T, String>;
 
-/// No setting is sensibly longer, and adding it to a point in time cannot overflow.
+/// The longest duration of any setting: none needs more, and adding it to a point in time cannot overflow.
 pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A duration above zero.
@@ -29,7 +29,7 @@ pub fn duration_or_zero(text: &str) -> Parsed<Duration> {
     Ok(duration)
 }
 
-/// A duration that is neither too short nor too long.
+/// A duration within bounds.
 pub fn duration_between(text: &str, least: Duration, most: Duration) -> Parsed<Duration> {
     let duration = duration(text)?;
     if (least..=most).contains(&duration) {
@@ -39,7 +39,7 @@ pub fn duration_between(text: &str, least: Duration, most: Duration) -> Parsed<D
     Err(format!("{text:?} is out of range: write a duration from \"{least}\" to \"{most}\""))
 }
 
-/// A duration as one writes it.
+/// A duration as a user writes it.
 #[must_use]
 pub fn written(duration: Duration) -> String {
     const DAY: u64 = 24 * 60 * 60;
@@ -71,7 +71,7 @@ pub fn share(text: &str) -> Parsed<f64> {
         .ok_or_else(|| format!("{text} is not a share: write a number from 0.0 (none) to 1.0 (all)"))
 }
 
-/// A name that is part of keys, messages and metrics; `what` it names.
+/// A name that becomes part of keys, messages and metrics; `what` is the thing named, for the error.
 pub fn name(text: &str, what: &str) -> Parsed<String> {
     let is_name = (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_bounds_is_told_with_the_bounds() {
+    fn a_value_out_of_bounds_is_reported_with_the_bounds() {
         let (least, most) = (Duration::from_secs(10), LONGEST);
         assert_eq!(duration_between("10s", least, most), Ok(least));
         insta::assert_snapshot!(duration_between("9s", least, most).unwrap_err(), @r#""9s" is out of range: write a duration from "10s" to "365days""#);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_from_none_to_all() {
+    fn shares_are_from_0_to_1() {
         for (text, part) in [("0", 0.0), ("-0.0", 0.0), ("0.25", 0.25), ("1.0", 1.0)] {
             assert_eq!(share(text), Ok(part), "{text}");
         }
@@ -136,7 +136,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text: String) {
-            // The results do not matter, only that there are some.
+            // The results do not matter, only that no call panics.
             let results = [
                 duration(&text).is_ok(), number(&text, 10, 0, u8::MAX).is_ok(), share(&text).is_ok(),
                 name(&text, "it").is_ok(), line(&text).is_ok(),

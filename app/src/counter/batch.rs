@@ -11,16 +11,16 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-/// What an entry asks of the store.
+/// What a waiter wants of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(super) enum Kind {
     /// Count one, and return its number.
     Hit,
     /// Count nothing: only check that the store answers.
     Probe,
 }
 
-impl Ask {
+impl Kind {
     /// The amount that it adds to the count.
     fn amount(self) -> u64 {
         u64::from(self == Self::Hit)
@@ -29,7 +29,7 @@ impl Ask {
 
 struct Entry<W> {
     waiter: W,
-    ask: Ask,
+    kind: Kind,
     /// When this waiter gets an error unless it was answered before.
     expires: Instant,
 }
@@ -48,9 +48,9 @@ impl<W> Batch<W> {
         Self { entries: VecDeque::new(), hits: 0 }
     }
 
-    pub(super) fn push(&mut self, waiter: W, ask: Ask, expires: Instant) {
-        self.hits += ask.amount();
-        self.entries.push_back(Entry { waiter, ask, expires });
+    pub(super) fn push(&mut self, waiter: W, kind: Kind, expires: Instant) {
+        self.hits += kind.amount();
+        self.entries.push_back(Entry { waiter, kind, expires });
     }
 
     /// The number of hits and probes that wait.
@@ -69,7 +69,7 @@ impl<W> Batch<W> {
         let mut hits = 0;
         self.entries.retain(|entry| {
             let listens = listens(&entry.waiter);
-            hits += if listens { entry.ask.amount() } else { 0 };
+            hits += if listens { entry.kind.amount() } else { 0 };
             listens
         });
         self.hits = hits;
@@ -91,7 +91,7 @@ impl<W> Batch<W> {
     pub(super) fn expire(&mut self, now: Instant) -> impl Iterator<Item = W> + '_ {
         let due = self.entries.partition_point(|entry| entry.expires <= now);
         self.entries.drain(..due).map(|entry| {
-            self.hits -= entry.ask.amount();
+            self.hits -= entry.kind.amount();
             entry.waiter
         })
     }
@@ -101,14 +101,14 @@ impl<W> Batch<W> {
     ///
     /// The last hit gets `count`, the one before it `count - 1`, and so on. Waiters that expired
     /// while the batch was under way stood in front, so the numbers of the rest are unchanged.
-    pub(super) fn number(&mut self, count: u64) -> impl Iterator<Item = (W, Ask, u64)> + '_ {
+    pub(super) fn number(&mut self, count: u64) -> impl Iterator<Item = (W, Kind, u64)> + '_ {
         let mut number = count.saturating_sub(std::mem::take(&mut self.hits));
-        self.entries.drain(..).map(move |entry| match entry.ask {
-            Ask::Hit => {
+        self.entries.drain(..).map(move |entry| match entry.kind {
+            Kind::Hit => {
                 number += 1;
-                (entry.waiter, entry.ask, number)
+                (entry.waiter, entry.kind, number)
             }
-            Ask::Probe => (entry.waiter, entry.ask, count),
+            Kind::Probe => (entry.waiter, entry.kind, count),
         })
     }
 
@@ -130,7 +130,7 @@ mod tests {
     /// What may happen to a counter, as far as batches are concerned.
     #[derive(Clone, Copy, Debug)]
     enum Event {
-        Join(Ask),
+        Join(Kind),
         /// The client of the n-th waiter disconnects.
         Leave(usize),
         /// The store answers the sent batch, and the next one is sent.
@@ -143,8 +143,8 @@ mod tests {
 
     fn events() -> impl Strategy<Value = Vec<Event>> {
         let event = prop_oneof![
-            6 => Just(Event::Join(Ask::Hit)),
-            1 => Just(Event::Join(Ask::Probe)),
+            6 => Just(Event::Join(Kind::Hit)),
+            1 => Just(Event::Join(Kind::Probe)),
             1 => (0..20_usize).prop_map(Event::Leave),
             2 => Just(Event::Answer),
             1 => Just(Event::Fail),
@@ -156,7 +156,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(10);
 
     struct Client {
-        ask: Ask,
+        kind: Kind,
         listens: bool,
         answer: Option<Result<u64, ()>>,
     }
@@ -189,10 +189,10 @@ mod tests {
 
         fn step(&mut self, event: Event) {
             match event {
-                Event::Join(ask) => {
-                    self.waiters.push(Client { ask, listens: true, answer: None });
+                Event::Join(kind) => {
+                    self.waiters.push(Client { kind, listens: true, answer: None });
                     let id = self.waiters.len() - 1;
-                    self.open.push(id, ask, self.now + TIMEOUT);
+                    self.open.push(id, kind, self.now + TIMEOUT);
                 }
                 Event::Leave(id) => {
                     if let Some(waiter) = self.waiters.get_mut(id) {
@@ -202,8 +202,8 @@ mod tests {
                 Event::Answer => {
                     self.count += self.sent_hits;
                     self.counted += self.sent_hits;
-                    for (id, ask, number) in self.sent.number(self.count) {
-                        assert_eq!(self.waiters[id].ask, ask);
+                    for (id, kind, number) in self.sent.number(self.count) {
+                        assert_eq!(self.waiters[id].kind, kind);
                         self.waiters[id].answer(Ok(number));
                     }
                     self.send();
@@ -226,7 +226,7 @@ mod tests {
         }
 
         fn numbers(&self) -> Vec<u64> {
-            let hits = self.waiters.iter().filter(|w| w.ask == Ask::Hit);
+            let hits = self.waiters.iter().filter(|w| w.kind == Kind::Hit);
             hits.filter_map(|w| w.answer.and_then(Result::ok)).collect()
         }
     }
@@ -292,7 +292,7 @@ mod tests {
         fn a_client_that_left_before_the_batch_was_sent_is_not_counted(joins in 0..50_usize, left in 0..50_usize) {
             let mut batch = Batch::new();
             for id in 0..joins {
-                batch.push(id, Ask::Hit, Instant::now());
+                batch.push(id, Kind::Hit, Instant::now());
             }
             let hits = batch.seal(|id| *id >= left);
             prop_assert_eq!(hits, joins.saturating_sub(left) as u64);
@@ -303,11 +303,11 @@ mod tests {
     fn a_hit_that_expired_after_the_batch_was_sent_keeps_its_number() {
         let now = Instant::now();
         let mut batch = Batch::new();
-        batch.push("late", Ask::Hit, now);
-        batch.push("probe", Ask::Probe, now + TIMEOUT);
-        batch.push("in time", Ask::Hit, now + TIMEOUT);
+        batch.push("late", Kind::Hit, now);
+        batch.push("probe", Kind::Probe, now + TIMEOUT);
+        batch.push("in time", Kind::Hit, now + TIMEOUT);
         assert_eq!(batch.seal(|_| true), 2);
         assert_eq!(batch.expire(now).collect::<Vec<_>>(), ["late"]);
-        assert_eq!(batch.number(7).collect::<Vec<_>>(), [("probe", Ask::Probe, 7), ("in time", Ask::Hit, 7)]);
+        assert_eq!(batch.number(7).collect::<Vec<_>>(), [("probe", Kind::Probe, 7), ("in time", Kind::Hit, 7)]);
     }
 }

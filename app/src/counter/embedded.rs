@@ -87,7 +87,7 @@ impl Store for Embedded {
         }
     }
 
-    async fn lost(&mut self) -> StoreError {
+    async fn disconnected(&mut self) -> StoreError {
         std::future::pending().await
     }
 

@@ -30,7 +30,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use self::{batch::Ask, metrics::CounterMetrics, queue::Queue, store::Store};
+use self::{batch::Kind, metrics::CounterMetrics, queue::Queue, store::Store};
 pub use self::{
     error::{CounterError, OpenError, StoreError, UnmetRequirement},
     limits::Limits,
@@ -85,7 +85,7 @@ impl Counter {
     /// # Errors
     /// See [`CounterError`]; all of them arrive within [`Limits::deadline`].
     pub async fn hit(&self) -> Result<u64, CounterError> {
-        self.ask(Ask::Hit).await
+        self.request(Kind::Hit).await
     }
 
     /// Succeeds when the store has answered within the last five seconds and nothing has failed
@@ -106,7 +106,7 @@ impl Counter {
         if last_answer.is_some_and(|at| at.elapsed() < FRESH) {
             return Ok(());
         }
-        self.ask(Ask::Probe).await.map(|_count| ())
+        self.request(Kind::Probe).await.map(|_count| ())
     }
 
     /// The number of hits and probes that wait to be sent.
@@ -141,8 +141,8 @@ impl Counter {
         &self.handle.queue.metrics
     }
 
-    async fn ask(&self, ask: Ask) -> Result<u64, CounterError> {
-        let answer = self.handle.queue.join(ask)?;
+    async fn request(&self, kind: Kind) -> Result<u64, CounterError> {
+        let answer = self.handle.queue.join(kind)?;
         // The task answers every hit before it ends, unless its runtime was shut down.
         answer.await.unwrap_or(Err(CounterError::Closed))
     }

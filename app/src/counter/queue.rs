@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    batch::{Ask, Batch},
+    batch::{Batch, Kind},
     error::{CounterError, StoreError},
     limits::Limits,
     metrics::CounterMetrics,
@@ -74,7 +74,7 @@ impl Queue {
     }
 
     /// Adds a hit or a probe to the open batch. The receiver gets its number.
-    pub(super) fn join(&self, ask: Ask) -> Result<oneshot::Receiver<Result<u64, CounterError>>, CounterError> {
+    pub(super) fn join(&self, kind: Kind) -> Result<oneshot::Receiver<Result<u64, CounterError>>, CounterError> {
         let (waiter, answer) = oneshot::channel();
         let wake = {
             let mut state = self.lock();
@@ -89,7 +89,7 @@ impl Queue {
             }
             // Read under the lock, so that the batch is in order of expiry.
             let expires = Instant::now() + self.limits.deadline;
-            state.open.push(waiter, ask, expires);
+            state.open.push(waiter, kind, expires);
             std::mem::take(&mut state.idle)
         };
         if wake {

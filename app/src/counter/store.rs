@@ -36,17 +36,17 @@ pub(super) trait Store: Send + 'static {
     }
 
     /// Completes when there is a reason to try again at once.
-    fn news(&mut self) -> impl Future<Output = ()> + Send {
+    fn retry_hint(&mut self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }
 
     /// What a call was waiting for that was dropped because it took too long.
-    fn late(&self) -> StoreError {
+    fn timeout_error(&self) -> StoreError {
         StoreError::Silent
     }
 
     /// Completes when the connection breaks while no call is under way.
-    fn lost(&mut self) -> impl Future<Output = StoreError> + Send;
+    fn disconnected(&mut self) -> impl Future<Output = StoreError> + Send;
 
     /// Releases what would block when dropped. It is the last call.
     fn close(&mut self) -> impl Future<Output = ()> + Send {

@@ -1,8 +1,8 @@
-//! The process around the hit counter: flags and variables, logs, signals and the exit code. The program
-//! `app` is this and nothing else, and the image's program has it as one of its roles.
+//! The process around the hit counter: flags and variables, logs, signals and the exit code. It is the whole
+//! program `app`, and one role of the image's program.
 //!
-//! Exit codes: 0 after a signal and a drain; 1 when it cannot run, cannot go on, or gets a second signal; 2 when a setting is wrong, before
-//! anything is opened.
+//! Exit codes: 0 after a signal and a drain; 1 if it cannot start or go on, or gets a second signal; 2 if a
+//! setting is wrong, before anything is opened.
 
 mod config;
 mod flags;
@@ -10,7 +10,7 @@ mod flags;
 use std::{ffi::OsString, io, process::ExitCode, time::Duration};
 
 use clap::CommandFactory;
-use process::{CANNOT_RUN, Stops, WRONG_SETTING, chain};
+use process::{CANNOT_RUN, StopSignals, WRONG_SETTING, chain};
 use tokio::{net::TcpListener, runtime::Runtime, time::timeout};
 use tracing::{error, info, warn};
 
@@ -20,11 +20,11 @@ use self::{
 };
 use crate::{App, Counter, StoreConfig, serve};
 
-/// How long a store may take to close at the end.
-const CLOSE: Duration = Duration::from_secs(2);
+/// How long the store may take to close at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Counts until a signal comes; the name of the program is the first of its arguments. Reads this process's
-/// variables, and takes its log, panics and signals over.
+/// Counts until a signal arrives. The first argument is the program's name. Reads this process's
+/// variables, and takes over its log, panics and signals.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let flags = match Flags::of_process(arguments) {
@@ -50,7 +50,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Asks the app of this machine whether it is alive.
+/// Asks the app on this machine whether it is alive.
 fn healthcheck(flags: &Flags) -> ExitCode {
     match config::listen(flags).map(process::healthcheck) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -63,7 +63,7 @@ fn refuse(error: &ConfigError) -> ExitCode {
     fail(error, WRONG_SETTING)
 }
 
-/// Tells what is wrong before there are logs.
+/// Reports an error before there is a log.
 fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
     process::fail("app", &chain(error), code)
 }
@@ -74,7 +74,7 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     process::raise_file_limit(options.max_connections.get());
     let runtime = Runtime::new()?;
     let done = runtime.block_on(async {
-        let mut stops = Stops::watch()?;
+        let mut stops = StopSignals::listen()?;
         let counter = Counter::open(&store, limits)?;
         let node = rustix::system::uname();
         let app = App::new(counter.clone(), &node.nodename().to_string_lossy(), options);
@@ -84,27 +84,27 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
             StoreConfig::Redis(redis) => info!(%address, %redis, "listening"),
             StoreConfig::File(file) => info!(%address, file = %file.display(), "listening"),
         }
-        let mut asked = false;
+        let mut stopped_by_signal = false;
         serve(listener, app, async {
             tokio::select! {
                 () = stops.next() => {
-                    asked = true;
+                    stopped_by_signal = true;
                     tokio::spawn(stops.exit_on_next());
                 }
                 () = counter.ended() => {}
             }
         })
         .await?;
-        if !asked {
+        if !stopped_by_signal {
             return Err(CounterFailed.into());
         }
-        if timeout(CLOSE, counter.close()).await.is_err() {
-            warn!("the store does not close in time");
+        if timeout(CLOSE_TIMEOUT, counter.close()).await.is_err() {
+            warn!("the store did not close in time");
         }
         Ok(())
     });
-    // A look-up or a flush that hangs must not keep the process.
-    runtime.shutdown_timeout(CLOSE);
+    // A look-up or a flush that hangs must not keep the process alive.
+    runtime.shutdown_timeout(CLOSE_TIMEOUT);
     done
 }
 
@@ -112,7 +112,7 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
 #[error("cannot listen on {0}; another address can be set by --listen (APP_LISTEN)")]
 struct CannotListen(std::net::SocketAddr, #[source] io::Error);
 
-/// A bug, of which a panic in the log says more. A new process counts on where this one ended.
+/// A bug; the log has the panic. A new process resumes the count.
 #[derive(Debug, thiserror::Error)]
 #[error("the counter has failed")]
 struct CounterFailed;

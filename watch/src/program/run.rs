@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
-use process::Stops;
+use process::StopSignals;
 use redis_config::Location;
 use tokio::{
     net::TcpListener,
@@ -48,7 +48,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let Config { max_connections, grace, log, .. } = config;
     process::log_to_stderr(log);
     log_warnings(&alerts);
-    let mut stops = Stops::watch()?;
+    let mut stops = StopSignals::listen()?;
     let mut hangups = signal(SignalKind::hangup())?;
     let listener = TcpListener::bind(listen).await.map_err(|error| CannotListen(listen, error))?;
     let address = listener.local_addr()?;

@@ -18,7 +18,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    batch::{Ask, Batch},
+    batch::{Batch, Kind},
     error::{CounterError, StoreError},
     queue::{Health, Queue, Waiter},
     store::{Addition, Store},
@@ -97,7 +97,7 @@ impl<S: Store> Committer<S> {
                     failure
                 }
                 Some(Err(failure)) => failure,
-                None => self.store.late(),
+                None => self.store.timeout_error(),
             };
             self.failed(failure);
         }
@@ -121,7 +121,7 @@ impl<S: Store> Committer<S> {
             match bounded(work, &mut self.sent, &self.queue, limit).await {
                 Some(Ok(count)) => self.counted(self.addition.hits, count, start),
                 Some(Err(failure)) => return Some(failure),
-                None => return Some(self.store.late()),
+                None => return Some(self.store.timeout_error()),
             }
         }
     }
@@ -141,7 +141,7 @@ impl<S: Store> Committer<S> {
                 }
                 tokio::select! {
                     biased;
-                    failure = self.store.lost() => return Err(Some(failure)),
+                    failure = self.store.disconnected() => return Err(Some(failure)),
                     () = self.queue.work.notified() => {}
                 }
             }
@@ -161,9 +161,9 @@ impl<S: Store> Committer<S> {
         let now = Instant::now();
         self.queue.lock().last_answer = Some(now);
         let mut answered = 0;
-        for (waiter, ask, number) in self.sent.number(count) {
+        for (waiter, kind, number) in self.sent.number(count) {
             let reached = waiter.send(Ok(number)).is_ok();
-            answered += u64::from(reached && ask == Ask::Hit);
+            answered += u64::from(reached && kind == Kind::Hit);
         }
         let metrics = &self.queue.metrics;
         metrics.hits.inc_by(answered);
@@ -212,14 +212,14 @@ impl<S: Store> Committer<S> {
         }
     }
 
-    /// Waits for `pause`, or until the store has news. Returns true early when the counter closes. Waiters that
+    /// Waits for `pause`, or until the store has a reason to retry. Returns true early when the counter closes. Waiters that
     /// expire meanwhile get an error.
     async fn closes_during(&mut self, pause: Duration) -> bool {
         let Self { store, sent, queue, .. } = self;
         let pending = !sent.is_empty();
         let wait = async {
             let mut pause = pin!(sleep(pause));
-            let mut news = pin!(store.news());
+            let mut hint = pin!(store.retry_hint());
             loop {
                 {
                     let state = queue.lock();
@@ -231,7 +231,7 @@ impl<S: Store> Committer<S> {
                 tokio::select! {
                     biased;
                     () = &mut pause => return false,
-                    () = &mut news => return false,
+                    () = &mut hint => return false,
                     () = queue.work.notified() => {}
                 }
             }

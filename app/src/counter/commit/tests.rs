@@ -1,4 +1,4 @@
-//! The task against a store that does as it is told, in paused time.
+//! The task against a scripted store, in paused time.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::{
 use super::*;
 use crate::counter::{Counter, Limits, metrics::CounterMetrics};
 
-/// What a call of the fake store is to do. Every call takes the next one from the script.
+/// What a call of the fake store does. Every call takes the next act from its script.
 enum Act {
     /// Answer properly after this time.
     Work(Duration),
@@ -19,7 +19,7 @@ enum Act {
     Fail(Duration, StoreError),
     /// Never answer.
     Hang,
-    /// A bug.
+    /// Panic, like a bug.
     Panic,
 }
 
@@ -29,10 +29,10 @@ enum Call {
     Add(u64),
 }
 
-/// A store whose connecting and adding follow two scripts, and which notes its calls.
+/// A store whose `connect` and `add` follow two scripts, and which records its calls.
 struct Fake {
     count: u64,
-    /// Knows the last batch, and the count after it.
+    /// The last batch's sequence number, and the count after it.
     last: Option<(u64, u64)>,
     connects: mpsc::UnboundedReceiver<Act>,
     adds: mpsc::UnboundedReceiver<Act>,
@@ -41,7 +41,7 @@ struct Fake {
     breaks: Arc<Notify>,
 }
 
-/// The other side of a [`Fake`]: its scripts, its notes, and the counter on top.
+/// A counter on a [`Fake`], with the fake's scripts and its record of calls.
 struct Rig {
     counter: Counter,
     connects: mpsc::UnboundedSender<Act>,
@@ -79,7 +79,7 @@ async fn act(script: &mut mpsc::UnboundedReceiver<Act>) -> Result<(), StoreError
             sleep(time).await;
             Err(error)
         }
-        Some(Act::Panic) => panic!("as told"),
+        Some(Act::Panic) => panic!("as scripted"),
         Some(Act::Hang) | None => std::future::pending().await,
     }
 }
@@ -110,7 +110,7 @@ impl Store for Fake {
         !matches!(failure, StoreError::Refused(_))
     }
 
-    async fn lost(&mut self) -> StoreError {
+    async fn disconnected(&mut self) -> StoreError {
         self.breaks.notified().await;
         lost()
     }
@@ -136,7 +136,7 @@ impl Rig {
         std::mem::take(&mut self.calls.lock().unwrap())
     }
 
-    /// Has the store up and everything before forgotten.
+    /// A rig whose store is up and whose calls so far are cleared.
     async fn up(limits: Limits) -> Self {
         let rig = rig(limits);
         rig.connect(Act::Work(MS)).add(Act::Work(MS));
@@ -155,7 +155,7 @@ fn refused() -> StoreError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hits_that_come_during_a_round_trip_share_the_next() {
+async fn hits_that_arrive_during_a_round_trip_share_the_next() {
     let rig = Rig::up(Limits::default()).await;
     rig.add(Act::Work(100 * MS)).add(Act::Work(100 * MS));
     let first = rig.hit();
@@ -171,7 +171,7 @@ async fn hits_that_come_during_a_round_trip_share_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_goes_before_its_batch_is_sent_is_not_counted() {
+async fn a_client_that_leaves_before_its_batch_is_sent_is_not_counted() {
     let rig = Rig::up(Limits::default()).await;
     rig.add(Act::Work(100 * MS)).add(Act::Work(100 * MS));
     let first = rig.hit();
@@ -197,7 +197,7 @@ async fn probes_share_one_round_trip_and_count_nothing() {
     for probe in probes {
         probe.await.unwrap().unwrap();
     }
-    // Fresh enough not to ask again.
+    // The last answer is recent enough to send no further probe.
     rig.counter.ready().await.unwrap();
     assert_eq!(rig.calls(), [Call::Connect, Call::Add(0)]);
     rig.add(Act::Work(MS));
@@ -215,7 +215,7 @@ async fn every_hit_is_answered_at_its_own_deadline_when_the_store_is_silent() {
     let (result, at) = sent.await.unwrap();
     assert!(matches!(result, Err(CounterError::Late)), "{result:?}");
     assert_eq!(at - start, Limits::default().deadline);
-    // Nobody of the batch listens any more: the store is given up, and who waits is told.
+    // No hit of the batch listens any more: the store counts as failed, and the waiting hits get an error.
     let (result, at) = waiting.await.unwrap();
     assert!(matches!(&result, Err(CounterError::Store(e)) if matches!(**e, StoreError::Silent)));
     assert_eq!(at - start, Limits::default().deadline);
@@ -255,7 +255,7 @@ async fn a_batch_whose_answer_is_lost_is_sent_again_and_counted_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_sent_again_until_its_hits_time_is_up_and_no_longer() {
+async fn a_batch_is_sent_again_until_its_hits_expire_and_no_longer() {
     let rig = Rig::up(Limits::default()).await;
     rig.add(Act::Fail(100 * MS, lost()));
     for _ in 0..100 {
@@ -268,7 +268,7 @@ async fn a_batch_is_sent_again_until_its_hits_time_is_up_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_whose_hits_time_was_up_does_not_come_back() {
+async fn a_batch_whose_hits_have_expired_is_not_sent_again() {
     let rig = Rig::up(Limits::default()).await;
     rig.add(Act::Fail(100 * MS, lost())).connect(Act::Fail(100 * MS, refused()));
     let start = Instant::now();
@@ -302,7 +302,7 @@ async fn while_the_store_is_down_hits_fail_at_once_and_attempts_slow_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_back_is_found_within_the_longest_pause() {
+async fn a_store_that_has_recovered_is_found_within_the_longest_pause() {
     const FAILURES: usize = 10;
     let rig = rig(Limits::default());
     for _ in 0..FAILURES {
@@ -320,7 +320,7 @@ async fn a_store_that_is_back_is_found_within_the_longest_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_connections_that_are_closed_every_second_are_no_outage() {
+async fn idle_connections_that_the_store_closes_every_second_are_no_outage() {
     let rig = Rig::up(Limits::default()).await;
     for _ in 0..20 {
         sleep(MAX_PAUSE).await;
@@ -342,7 +342,7 @@ async fn idle_connections_that_are_closed_every_second_are_no_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bug_answers_who_waits_and_refuses_who_comes_later() {
+async fn a_panic_answers_waiting_hits_and_refuses_later_ones() {
     let rig = Rig::up(Limits::default()).await;
     rig.add(Act::Work(100 * MS)).add(Act::Panic);
     let first = rig.hit();
@@ -357,7 +357,7 @@ async fn a_bug_answers_who_waits_and_refuses_who_comes_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_beyond_all_measure_is_taken_for_the_longest() {
+async fn a_deadline_beyond_the_longest_is_capped() {
     let rig = Rig::up(Limits { deadline: Duration::MAX, ..Limits::default() }).await;
     rig.add(Act::Hang);
     let (start, (result, at)) = (Instant::now(), rig.hit().await.unwrap());
@@ -383,7 +383,7 @@ async fn probes_ask_every_five_seconds_and_again_after_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_fails_who_is_sent_and_who_waits() {
+async fn a_refusal_fails_the_sent_and_the_waiting_hits() {
     let rig = Rig::up(Limits::default()).await;
     rig.add(Act::Fail(100 * MS, refused())).connect(Act::Hang);
     let sent = rig.hit();
@@ -398,7 +398,7 @@ async fn a_refusal_fails_who_is_sent_and_who_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_breaks_at_every_addition_is_not_hammered() {
+async fn a_store_that_breaks_at_every_addition_is_retried_slowly() {
     let rig = Rig::up(Limits::default()).await;
     for _ in 0..1000 {
         rig.connect(Act::Work(Duration::ZERO)).add(Act::Fail(Duration::ZERO, lost()));
@@ -443,7 +443,7 @@ async fn one_hit_more_than_may_wait_is_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_answers_who_waits_and_refuses_who_comes_later() {
+async fn closing_answers_waiting_hits_and_refuses_later_ones() {
     let rig = Rig::up(Limits::default()).await;
     rig.add(Act::Work(100 * MS)).add(Act::Work(100 * MS));
     let sent = rig.hit();

@@ -291,7 +291,7 @@ impl Store for Redis {
         Ok(count)
     }
 
-    async fn lost(&mut self) -> StoreError {
+    async fn disconnected(&mut self) -> StoreError {
         let Some(link) = &self.link else { return StoreError::Lost("not connected".into()) };
         tokio::select! {
             () = link.closed.notified() => StoreError::Lost("closed by Redis".into()),
@@ -299,14 +299,14 @@ impl Store for Redis {
         }
     }
 
-    async fn news(&mut self) {
+    async fn retry_hint(&mut self) {
         match &mut self.sentinels {
-            Some(sentinels) => sentinels.news().await,
+            Some(sentinels) => sentinels.changed().await,
             None => std::future::pending().await,
         }
     }
 
-    fn late(&self) -> StoreError {
+    fn timeout_error(&self) -> StoreError {
         self.unmet.map_or(StoreError::Silent, StoreError::Unconfirmed)
     }
 

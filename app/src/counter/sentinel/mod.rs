@@ -47,7 +47,7 @@ struct Shared {
     /// Held for a few instructions at a time, never across an await.
     known: Mutex<Known>,
     /// A sentinel pushed a message, or its connection ended.
-    news: Arc<Notify>,
+    pushed: Arc<Notify>,
 }
 
 /// What the task has learned.
@@ -61,7 +61,7 @@ impl MasterWatcher {
     /// Starts the task on the current runtime.
     pub(super) fn start(sentinels: Sentinels) -> Self {
         let known = Known { fence: Fence::new(sentinels.addresses.len()), sessions: HashMap::new() };
-        let shared = Arc::new(Shared { sentinels, known: Mutex::new(known), news: Arc::new(Notify::new()) });
+        let shared = Arc::new(Shared { sentinels, known: Mutex::new(known), pushed: Arc::new(Notify::new()) });
         let (publish, master) = watch::channel(None);
         let task = tokio::spawn(rounds(Arc::clone(&shared), publish));
         Self { shared, master, task }
@@ -78,7 +78,7 @@ impl MasterWatcher {
     }
 
     /// Completes when the master is another than [`MasterWatcher::master`] last returned.
-    pub(super) async fn news(&mut self) {
+    pub(super) async fn changed(&mut self) {
         changed(&mut self.master).await;
     }
 
@@ -142,7 +142,7 @@ async fn rounds(shared: Arc<Shared>, publish: watch::Sender<Option<SocketAddr>>)
         look_up(&shared.sentinels.addresses, &mut addresses).await;
         round(&shared, addresses.values().flatten().copied().collect(), &mut failing, &publish).await;
         // A time-out is the usual case.
-        let _pushed = timeout(PAUSE, shared.news.notified()).await;
+        let _pushed = timeout(PAUSE, shared.pushed.notified()).await;
     }
 }
 
@@ -212,8 +212,8 @@ async fn round(
 
 fn publish_master(shared: &Shared, publish: &watch::Sender<Option<SocketAddr>>) {
     let Some(master) = shared.known().fence.master() else { return };
-    let news = publish.send_if_modified(|published| published.replace(master) != Some(master));
-    if news {
+    let changed = publish.send_if_modified(|published| published.replace(master) != Some(master));
+    if changed {
         info!(%master, "the sentinels name a master");
     }
 }
@@ -226,7 +226,7 @@ async fn ask(
     let sentinels = &shared.sentinels;
     let session = match session {
         Some(session) => session,
-        None => Session::open(address, &sentinels.login, &shared.news).await?,
+        None => Session::open(address, &sentinels.login, &shared.pushed).await?,
     };
     let view = session.view(&sentinels.master).await?;
     Ok((session, view))

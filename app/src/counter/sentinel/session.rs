@@ -32,14 +32,14 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects. From then on, a new master and the end of the connection notify `news`.
+    /// Connects. From then on, a new master and the end of the connection notify `pushed`.
     pub(super) async fn open(
         address: SocketAddr,
         login: &RedisConnectionInfo,
-        news: &Arc<Notify>,
+        pushed: &Arc<Notify>,
     ) -> Result<Self, RedisError> {
         let closed = Arc::new(AtomicBool::new(false));
-        let (ended, news) = (Arc::clone(&closed), Arc::clone(news));
+        let (ended, pushed) = (Arc::clone(&closed), Arc::clone(pushed));
         let config = AsyncConnectionConfig::new()
             // The caller bounds every call itself.
             .set_connection_timeout(None)
@@ -49,7 +49,7 @@ impl Session {
                     ended.store(true, Ordering::Relaxed);
                 }
                 if matches!(push.kind, PushKind::Disconnection | PushKind::Message) {
-                    news.notify_one();
+                    pushed.notify_one();
                 }
                 Ok::<(), io::Error>(())
             });

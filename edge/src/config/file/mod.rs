@@ -57,7 +57,7 @@ fn parse_with(report: &Report<'_>, folder: &Path) -> Result<Loaded, ConfigError>
 pub fn admin(path: &Path) -> Result<Option<SocketAddr>, ConfigError> {
     let text = read(path)?;
     let report = Report::new(&text, path);
-    let admin = report.glance(|root| root.get("admin", &kind::ADMIN)).map_err(ConfigError::Invalid)?;
+    let admin = report.read_part(|root| root.get("admin", &kind::ADMIN)).map_err(ConfigError::Invalid)?;
     Ok(admin.unwrap_or(Some(defaults::ADMIN)))
 }
 
