@@ -4,7 +4,7 @@
 //! never used again. The caller connects, so that it decides how, and bounds the whole by a time-out: dropping
 //! the future closes the connection.
 
-use std::pin::pin;
+use std::{io, net::SocketAddr, pin::pin};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -14,10 +14,28 @@ use hyper::{
     client::conn::http1::{Builder, Connection, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 /// The maximum size of a response's head in [`exchange`], in bytes; hyper's smallest buffer.
 const MAX_HEAD: usize = 8 * 1024;
+
+/// Connects to `address`, but not to itself: if no process listens on a port of this host, the system may choose
+/// that port as the one to connect from (RFC 9293 section 3.5, simultaneous open). The connection is then refused.
+///
+/// # Errors
+/// The connection is refused, or fails.
+pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    if stream.local_addr()? == address {
+        // A reset leaves the port free for its owner.
+        stream.set_zero_linger()?;
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(stream)
+}
 
 /// Sends `request` on `stream` and passes the response to `read`, which may read its body or leave it unread.
 /// Spawns no task, and accepts a head of at most 8 KiB.

@@ -12,12 +12,12 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Uri, Version,
+    HeaderValue, Method, Request, Response, Uri, Version,
     header::{CONNECTION, HOST, MAX_FORWARDS, SERVER, USER_AGENT},
 };
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use net::client;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -29,9 +29,6 @@ use super::{
     tls::Judge,
 };
 use crate::{config::flags::NameCheck, proxy::max_forwards};
-
-/// Bytes of a head that are read at most; hyper's smallest buffer.
-const MAX_HEAD: usize = 8 * 1024;
 
 /// Bytes of a body that are read at most: far more than an edge sends.
 const MAX_BODY: usize = 4 * 1024;
@@ -106,19 +103,11 @@ impl Contacts {
     }
 
     async fn connect(&self, address: SocketAddr) -> Result<TcpStream, Contact> {
-        let connecting = timeout(self.timeout, TcpStream::connect(address)).await;
-        let stream =
-            connecting.map_err(|_| Contact::Timeout(self.timeout))?.map_err(|error| failed(&error, self.timeout))?;
-        // On one host, a port that nobody listens on may be drawn as the port to connect from.
-        if stream.local_addr().is_ok_and(|own| own == address) { Err(Contact::Refused) } else { Ok(stream) }
+        let connecting = timeout(self.timeout, client::connect(address)).await;
+        connecting.map_err(|_| Contact::Timeout(self.timeout))?.map_err(|error| failed(&error, self.timeout))
     }
 
     async fn identify(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Contact {
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(MAX_HEAD);
-        let Ok((mut sender, connection)) = builder.handshake(TokioIo::new(stream)).await else {
-            return Contact::Closed;
-        };
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.method_mut() = Method::OPTIONS;
         *request.uri_mut() = Uri::from_static("*");
@@ -130,23 +119,20 @@ impl Contacts {
             (CONNECTION, HeaderValue::from_static("close")),
         ];
         request.headers_mut().extend(fields);
-        let mut exchange = std::pin::pin!(async move {
-            let (head, body) = match sender.send_request(request).await {
-                Ok(response) => response.into_parts(),
-                Err(error) => return if error.is_parse() { Contact::NotHttp } else { Contact::Closed },
-            };
+        let identify = async |response: Response<Incoming>| {
+            let (head, body) = response.into_parts();
             let server = head.headers.get(SERVER).map(|server| String::from_utf8_lossy(server.as_bytes()).into_owned());
-            let body = Limited::new(body, MAX_BODY).collect().await;
-            let is_ours = body.is_ok_and(|body| body.to_bytes() == max_forwards::ITSELF.as_bytes());
+            let is_ours =
+                client::read_body(body, MAX_BODY).await.is_ok_and(|body| body == max_forwards::ITSELF.as_bytes());
             if is_ours && server.as_deref() == Some(max_forwards::SERVER) {
                 return Contact::Edge;
             }
             Contact::Other { status: head.status.as_u16(), server }
-        });
-        tokio::select! {
-            contact = &mut exchange => contact,
-            // An error of the connection reaches the answer as well.
-            _ = connection => exchange.await,
+        };
+        match client::exchange(stream, request, identify).await {
+            Ok(contact) => contact,
+            Err(error) if error.is_parse() => Contact::NotHttp,
+            Err(_closed) => Contact::Closed,
         }
     }
 }

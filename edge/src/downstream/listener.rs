@@ -3,6 +3,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
+use net::server::concerns_one_connection;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -125,7 +126,7 @@ pub async fn accept(
                 failing = false;
                 serve(&worker, &listening, stream, peer);
             }
-            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 worker.stats().accept_errors.add(1);
                 // Once, not twenty times a second while it lasts: the counter goes on.
@@ -165,18 +166,10 @@ fn take_the_rest(worker: &Rc<Worker>, listening: &Arc<Listening>, socket: TcpLis
                 serve(worker, listening, TcpStream::from_std(stream)?, peer);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) if concerns_one_connection(&error) => {}
             Err(error) => return Err(error),
         }
     }
-}
-
-/// The connection was gone before it was accepted; the next one may be fine.
-fn is_about_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
-    )
 }
 
 #[cfg(test)]

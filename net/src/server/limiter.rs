@@ -52,7 +52,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Completes when the connection is to make room: at once, or after the answer that is under way.
+    /// Completes when the connection must make room: at once, or after the answer that is under way.
     pub async fn close_requested(&self) {
         self.close.notified().await;
     }

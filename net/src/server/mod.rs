@@ -43,12 +43,12 @@ impl Listener for TcpListener {
     }
 }
 
-/// Tells a connection to finish.
+/// Asks a connection to finish.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<()>);
 
 impl Stop {
-    /// Completes when the connection is to finish.
+    /// Completes when the connection must finish.
     pub async fn requested(&mut self) {
         // An error means that the server was dropped, which asks for the same.
         drop(self.0.changed().await);
@@ -85,7 +85,7 @@ where
 {
     let (sender, receiver) = watch::channel(());
     {
-        // Dropped at the end of the block, and the listener with it, before the connections are told to finish.
+        // Dropped at the end of the block, and the listener with it, before the connections are asked to finish.
         let mut accept = pin!(accept(listener, limiter, Stop(receiver), handle));
         tokio::select! {
             () = stop => {}
@@ -191,18 +191,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_listener_closes_before_connections_are_told_to_finish_and_the_drain_waits_for_them() {
+    async fn the_listener_closes_before_connections_are_asked_to_finish_and_the_drain_waits_for_them() {
         let (script, listener) = mpsc::channel(1);
         script.send(Ok(1)).await.unwrap();
-        let (told, was_told) = oneshot::channel();
-        let told = Mutex::new(Some((told, script.clone())));
+        let (asked, was_asked) = oneshot::channel();
+        let asked = Mutex::new(Some((asked, script.clone())));
         let stop = sleep(Duration::from_secs(1));
         let start = Instant::now();
         let draining = serve(Scripted(listener), limiter(), stop, |_stream, connection, mut stop| {
-            let (told, script) = told.lock().unwrap().take().unwrap();
+            let (asked, script) = asked.lock().unwrap().take().unwrap();
             async move {
                 stop.requested().await;
-                told.send((start.elapsed().as_secs(), script.is_closed())).unwrap();
+                asked.send((start.elapsed().as_secs(), script.is_closed())).unwrap();
                 sleep(Duration::from_secs(5)).await;
                 drop(connection);
             }
@@ -210,7 +210,7 @@ mod tests {
         .await;
         assert!(script.is_closed());
         draining.finished().await;
-        assert_eq!(was_told.await.unwrap(), (1, true));
+        assert_eq!(was_asked.await.unwrap(), (1, true));
         assert_eq!(start.elapsed().as_secs(), 6);
     }
 

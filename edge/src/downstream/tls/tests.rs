@@ -5,16 +5,12 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use net::tls::AnyCertificate;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, HandshakeKind, RootCertStore, ServerConnection, SignatureScheme,
-    SupportedProtocolVersion,
-    client::{
-        ClientConnection, Resumption,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    ClientConfig, HandshakeKind, RootCertStore, ServerConnection, SignatureScheme, SupportedProtocolVersion,
+    client::{ClientConnection, Resumption},
+    pki_types::{CertificateDer, ServerName},
 };
 
 use super::*;
@@ -77,54 +73,11 @@ fn client_with(versions: &[&'static SupportedProtocolVersion], schemes: &[Signat
         .with_protocol_versions(versions)
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Any { provider, schemes: schemes.to_vec() }))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(provider).with_schemes(schemes)))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
     config.resumption = Resumption::in_memory_sessions(16);
     Arc::new(config)
-}
-
-#[derive(Debug)]
-struct Any {
-    provider: Arc<CryptoProvider>,
-    schemes: Vec<SignatureScheme>,
-}
-
-impl ServerCertVerifier for Any {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.schemes.clone()
-    }
 }
 
 fn issue(names: &[&str]) -> (String, String) {

@@ -5,13 +5,12 @@
 //! ever. It is closed with a reset (`SO_LINGER` 0), as HAProxy does: checks would otherwise leave
 //! thousands of sockets in TIME_WAIT here, and a mesh that tracks connections forgets it at once.
 
-use std::{fmt, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{fmt, io, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use net::client;
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::config::{Expect, HealthCheck};
@@ -60,9 +59,6 @@ impl fmt::Display for Passed {
     }
 }
 
-/// Bytes of an answer's head that are read at most; hyper's smallest buffer.
-const MAX_HEAD: usize = 8 * 1024;
-
 /// Checks the endpoint at `address` once, within the time-out of the check. `source` is what `Host`
 /// says unless the configuration has another one.
 ///
@@ -93,13 +89,8 @@ pub fn judge(status: StatusCode, expect: &Expect) -> Outcome {
 
 /// Connects for one question; closing resets.
 pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+    let stream = client::connect(address).await?;
     stream.set_zero_linger()?;
-    // On one host, a port that nobody listens on may be drawn as the port to connect from. The
-    // connection then leads to itself (RFC 9293 section 3.5, simultaneous open).
-    if stream.local_addr()? == address {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
     Ok(stream)
 }
 
@@ -116,16 +107,7 @@ fn request(check: &HealthCheck, source: &str) -> Result<Option<Request<Empty<Byt
 
 /// Sends the question and reads the head of the answer; the body is left unread.
 async fn ask(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<StatusCode, Failure> {
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(MAX_HEAD);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(failure)?;
-    let mut answer = pin!(sender.send_request(request));
-    let answer = tokio::select! {
-        answer = &mut answer => answer,
-        // An error of the connection reaches the answer as well.
-        _ = connection => answer.await,
-    };
-    answer.map(|answer| answer.status()).map_err(failure)
+    client::exchange(stream, request, async |response| response.status()).await.map_err(failure)
 }
 
 fn failure(error: hyper::Error) -> Failure {

@@ -6,16 +6,16 @@
 //! own, as a health check has: one every few seconds costs nothing, and a virtual address in front of them
 //! may choose anew.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, pin::pin, rc::Rc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, StatusCode,
+    HeaderValue, Request, Response, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONNECTION, ETAG, HOST, IF_NONE_MATCH, USER_AGENT},
 };
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use net::client::{self, BodyError};
 use tokio::time::timeout;
 
 use super::{Failure, MAX_BODY, Nodes, read, turns};
@@ -40,9 +40,6 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// Servers that one question is brought before.
 const MOST: usize = 8;
-
-/// Bytes of an answer's head that are read at most; hyper's smallest buffer.
-const MAX_HEAD: usize = 8 * 1024;
 
 /// Asks for the nodes of one swarm.
 pub(in crate::upstream) struct Client {
@@ -117,34 +114,25 @@ impl Client {
         let last = self.last.as_ref().filter(|last| last.server == server);
         let tag = last.and_then(|last| last.tag.as_ref());
         let stream = timeout(CONNECT, probe::connect(server)).await.map_err(|_| Failure::Timeout(CONNECT))?;
-        let stream = TokioIo::new(stream.map_err(|error| Failure::Connect(error.kind()))?);
+        let stream = stream.map_err(|error| Failure::Connect(error.kind()))?;
         let patience = if tag.is_some() { HOLD + ANSWER } else { ANSWER };
+        let request = self.question(tag, token)?;
         let exchange = async {
-            let (mut sender, connection) = http1::Builder::new()
-                .max_buf_size(MAX_HEAD)
-                .handshake(stream)
-                .await
-                .map_err(|error| failure(&error))?;
-            let request = self.question(tag, token)?;
-            let mut exchange = pin!(async move {
-                let (head, body) = sender.send_request(request).await.map_err(|error| failure(&error))?.into_parts();
+            let receive = async |response: Response<Incoming>| {
+                let (head, body) = response.into_parts();
                 match head.status {
                     StatusCode::OK => {
-                        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| {
-                            if error.is::<LengthLimitError>() { Failure::TooLarge } else { Failure::Closed }
+                        let body = client::read_body(body, MAX_BODY).await.map_err(|error| match error {
+                            BodyError::TooLarge(_) => Failure::TooLarge,
+                            BodyError::Incomplete(_) => Failure::Closed,
                         })?;
-                        let nodes = read(&body.to_bytes())?;
-                        Ok(Some((head.headers.get(ETAG).cloned(), nodes)))
+                        Ok(Some((head.headers.get(ETAG).cloned(), read(&body)?)))
                     }
                     StatusCode::NOT_MODIFIED if tag.is_some() => Ok(None),
                     status => Err(Failure::of(status)),
                 }
-            });
-            tokio::select! {
-                answer = &mut exchange => answer,
-                // An error of the connection reaches the answer as well.
-                _ = connection => exchange.await,
-            }
+            };
+            client::exchange(stream, request, receive).await.map_err(|error| failure(&error))?
         };
         match (timeout(patience, exchange).await.map_err(|_| Failure::Timeout(patience))??, last) {
             (Some((tag, nodes)), _) => Ok(Last { server, tag, nodes }),

@@ -23,6 +23,7 @@ use std::{
 };
 
 use http::StatusCode;
+use net::Backoff;
 use serde::Deserialize;
 
 use super::{Decision, Known};
@@ -37,8 +38,11 @@ const LEAST: Duration = Duration::from_millis(400);
 /// The first pause after a failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// No pause is longer. A swarm that has lost all its watches for hours is found again within it.
+/// The longest pause. A swarm that has lost all its watches for hours is found again within it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// The pauses after failures; the jitter keeps edges from asking in step.
+const BACKOFF: Backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).jitter(0.5, 1.0);
 
 /// The nodes that requests may go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,9 +150,7 @@ pub(crate) fn decide(answer: &Result<Nodes, String>) -> Decision {
 /// question that took `took`. `chance` is drawn anew from 0.0 to 1.0 each time, so that edges do not march
 /// in step.
 pub(crate) fn pause(failures: u32, took: Duration, chance: f64) -> Duration {
-    let Some(doublings) = failures.checked_sub(1) else { return LEAST.saturating_sub(took) };
-    let full = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_PAUSE);
-    full.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0))
+    if failures == 0 { LEAST.saturating_sub(took) } else { BACKOFF.after(failures, chance) }
 }
 
 /// Whom to ask, in turn: the one that answered last, or one drawn by `chance`, and from there on all round.
