@@ -1,0 +1,5 @@
+//! HTTP/1 connections of clients.
+
+mod connection;
+
+pub use self::connection::{Connection, End};
