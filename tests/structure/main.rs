@@ -32,9 +32,7 @@ const EDGE: Order<'_> = Order(&[
 ]);
 
 /// Imports against that order that are still to go: from, to.
-const KNOWN_OFFENCES: &[(&str, &str)] = &[
-    ("edge/src/config/flags/mod.rs", "edge/src/dns_check/flags.rs"),
-];
+const KNOWN_OFFENCES: &[(&str, &str)] = &[("edge/src/config/flags/mod.rs", "edge/src/dns_check/flags.rs")];
 
 /// Files on circles that are still to be opened. A circle of other files, or of one more, is a new one.
 const KNOWN_CIRCLES: &[&str] = &[

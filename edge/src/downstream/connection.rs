@@ -1,4 +1,4 @@
-//! One client connection, from accept to close: TLS, protocol, requests, patience, drain.
+//! One client connection, from accept to close: TLS, protocol, requests, timeouts, drain.
 
 use std::{
     future::Future,
@@ -32,25 +32,26 @@ use crate::{
 
 /// What every HTTP/2 client sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Streams that one client may reset before they are served, and those the edge may have to reset: above
-/// them the connection ends (CVE-2023-44487 "rapid reset", CVE-2025-8671 "MadeYouReset").
+/// Streams that a client may reset before they are served, and streams that a client may make the edge reset; above
+/// either the connection ends (CVE-2023-44487 "rapid reset", CVE-2025-8671 "MadeYouReset").
 const MAX_RESETS: usize = 50;
-/// How long and how much of an unread request body is taken in so that its sender reads the answer.
+/// For how long, and up to how many bytes, the edge reads the rest of a request body before it closes, so that the
+/// client reads the response.
 const LINGERING_CLOSE: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
-/// How long a drain leaves an HTTP/1 connection open on which no request is under way. One may be on the
-/// wire already, and closing without an answer would lose it; nothing announces a close but an answer.
+/// How long a drain keeps an HTTP/1 connection open with no request under way. A request may already be on the wire,
+/// and closing would lose it: only a response can announce the close.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
-/// How long the answer to a head that took too long may take to go out.
+/// The timeout for writing 408 and for shutting a connection down.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// What a connection holds at most of an answer, or a stream of it on HTTP/2. Bytes.
+/// How much of a response an HTTP/2 stream buffers. Bytes.
 const BUFFER: usize = 64 * 1024;
-/// What an HTTP/2 client may send on a stream ahead of the endpoint's taking it. Bytes.
+/// How much an HTTP/2 client may send on a stream before the endpoint accepts it. Bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// Serves one connection without TLS until it ends.
 ///
-/// What is spawned here and in [`secure`] is all the memory of a connection, also while it is idle, so
-/// what only some need, or only for a while, is in a box.
+/// The futures spawned here and in [`secure`] are all the memory of a connection, also while it is idle, so whatever
+/// only some connections need, or need only for a while, is boxed.
 pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _admission: Admission) {
     let view = worker.view();
     if stream.set_nodelay(true).is_err() {
@@ -69,8 +70,7 @@ pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _adm
     }
 }
 
-/// Serves one connection with TLS until it ends. The client names the protocol in its handshake (ALPN,
-/// RFC 7301).
+/// Serves one connection with TLS until it ends. The client chooses the protocol in its handshake (ALPN, RFC 7301).
 pub async fn secure(
     worker: Rc<Worker>,
     stream: TcpStream,
@@ -98,14 +98,14 @@ pub async fn secure(
     }
 }
 
-/// What a client speaks.
+/// The protocol of a client connection.
 enum Protocol {
     Http1,
     Http2,
 }
 
-/// Without TLS the first bytes tell the protocol: h2c by prior knowledge, or HTTP/1. `None` when they do
-/// not come.
+/// Detects the protocol without TLS by the first bytes: h2c by prior knowledge, or HTTP/1. `None` if they do not
+/// arrive in time.
 async fn sniff(worker: &Worker, view: &View, connection: &mut http1::Connection<'_, TcpStream>) -> Option<Protocol> {
     let sniffed = async {
         loop {
@@ -146,23 +146,23 @@ async fn http1<S: Transport>(
             worker.stats().tunnels.sub(1);
         }
         Ended::Closed(http1::End::Closed) if incoming.is_empty() => {
-            // Best effort: whoever has gone needs no word of it.
+            // Best effort: the client may be gone.
             let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.shutdown())).await;
         }
         Ended::Closed(http1::End::Closed | http1::End::Unread) => Box::pin(linger(stream)).await,
         Ended::Closed(http1::End::Cut) => {
             if let Some(socket) = stream.socket() {
-                // Best effort: it is closed in any case.
+                // Best effort: the connection closes in any case.
                 let _outcome = socket.set_zero_linger();
             }
         }
-        // Not into the middle of an answer that the client is still to take.
-        Ended::Impatient(Phase::Head) if !activity.is_blocked() => {
-            // Best effort: whoever dribbles its head may not read either.
-            let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-            let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.write_all(answer))).await;
+        // Not into the middle of a response that is still being sent.
+        Ended::TimedOut(Phase::Head { .. }) if !activity.is_blocked() => {
+            // Best effort: a client that sends its head slowly may not read either.
+            let response = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.write_all(response))).await;
         }
-        Ended::Impatient(_) => {}
+        Ended::TimedOut(_) => {}
     }
 }
 
@@ -191,24 +191,24 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .max_send_buf_size(BUFFER)
         .serve_connection(TokioIo::new(ObservedStream::new(stream, ahead, Rc::clone(activity))), service);
     let ended = drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
-    if let Ended::Impatient(_) = ended {
-        // GOAWAY may cross a new stream on its way, which is then served.
+    if let Ended::TimedOut(_) = ended {
+        // GOAWAY may race a new stream, which is then served.
         Pin::new(&mut connection).graceful_shutdown();
-        activity.leave();
+        activity.start_closing();
         drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
     }
 }
 
 /// How a connection ended.
 enum Ended<T> {
-    /// By itself, well or badly.
+    /// Its future completed.
     Closed(T),
-    /// The client took too long in this phase.
-    Impatient(Phase),
+    /// The client timed out in this phase.
+    TimedOut(Phase),
 }
 
-/// Runs a connection until it ends, loses patience with it as [`Downstream::due`] says, and once the
-/// worker drains makes the request under way the last one, or the next if it comes at once.
+/// Runs a connection until it ends or times out by [`ClientActivity::due`]. Once the worker drains, the request under
+/// way is the last, or the next one if it arrives within [`DRAIN_GRACE`].
 async fn drive<C: Future + Unpin>(
     worker: &Rc<Worker>,
     view: &View,
@@ -217,60 +217,61 @@ async fn drive<C: Future + Unpin>(
     close_when_done: impl Fn(Pin<&mut C>),
 ) -> Ended<C::Output> {
     let timeouts = &view.config().timeouts;
-    let mut patience = Deadline::new(Instant::now());
+    let mut deadline = Deadline::new(Instant::now());
     let mut drained = Some(Box::pin(worker.drained()));
-    let mut watching = false;
-    let mut last_call = None;
+    let mut registered = false;
+    let mut grace = None;
     std::future::poll_fn(|cx| {
         worker.clock.tick();
-        // Bytes that have come before the drain are a request that will be answered: they are read first.
+        // Bytes that arrived before the drain are a request that will be answered: they are read first.
         if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
             return Poll::Ready(Ended::Closed(outcome));
         }
-        // Polled once, it wakes this task; until then only the flag is looked at.
-        if (!watching || worker.is_draining())
+        // One poll registers this task for the wake-up; from then on the flag is enough.
+        if (!registered || worker.is_draining())
             && drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready())
         {
             drained = None;
-            last_call = Some(Box::pin(sleep(DRAIN_GRACE)));
+            grace = Some(Box::pin(sleep(DRAIN_GRACE)));
         }
-        if last_call.as_mut().is_some_and(|over| !activity.may_cross_a_request() || over.as_mut().poll(cx).is_ready()) {
-            last_call = None;
+        if grace.as_mut().is_some_and(|over| !activity.close_may_race_a_request() || over.as_mut().poll(cx).is_ready())
+        {
+            grace = None;
             close_when_done(Pin::new(&mut *connection));
-            activity.leave();
+            activity.start_closing();
             if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
                 return Poll::Ready(Ended::Closed(outcome));
             }
         }
-        watching = true;
+        registered = true;
         loop {
             match activity.due(timeouts) {
-                Some(due) => patience.set(due),
-                None => patience.clear(),
+                Some(due) => deadline.set(due),
+                None => deadline.clear(),
             }
-            ready!(patience.poll(cx));
+            ready!(deadline.poll(cx));
             if activity.is_due(timeouts, Instant::now()) {
-                return Poll::Ready(Ended::Impatient(activity.phase()));
+                return Poll::Ready(Ended::TimedOut(activity.phase()));
             }
         }
     })
     .await
 }
 
-/// Takes in the rest of a request that was answered early: closing with bytes unread would reset the
-/// connection, and the reset may overtake the answer (RFC 9112 section 9.6).
+/// Reads and discards the rest of a request that was answered early: closing with unread bytes would reset the
+/// connection, and the reset may overtake the response (RFC 9112 section 9.6).
 async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
-    let (longest, most) = LINGERING_CLOSE;
+    let (longest, max) = LINGERING_CLOSE;
     let mut buffer = vec![0; 16 * 1024];
     let drain = async {
         if stream.shutdown().await.is_err() {
             return;
         }
-        let mut taken = 0;
-        while taken < most {
+        let mut discarded = 0;
+        while discarded < max {
             match stream.read(&mut buffer).await {
                 Ok(0) | Err(_) => return,
-                Ok(count) => taken += count,
+                Ok(count) => discarded += count,
             }
         }
     };
@@ -291,12 +292,12 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for SameThread {
 mod tests {
     use super::*;
 
-    /// The size of the future that a function returns.
+    /// Returns the size of the future that a function returns.
     fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
         size_of::<F>()
     }
 
-    /// Ten thousand idle connections are ten thousand of these: what only some need is in a box.
+    /// Ten thousand idle connections hold ten thousand of these.
     #[test]
     fn a_connection_is_small() {
         let plain = size(plain);

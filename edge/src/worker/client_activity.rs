@@ -1,116 +1,82 @@
-//! One client connection as seen by all who deal with it: who it is, what it is doing, since when.
+//! One client connection as its tasks share it: the client, what it is doing, and how much it has exchanged.
 //!
-//! The stream ([`crate::downstream::observed_stream`]), the requests ([`crate::proxy::request_record`]) and the driver ([`crate::downstream::connection`])
-//! each tell their part here; the driver asks when to lose patience.
+//! The stream ([`crate::downstream::observed_stream`]) and the requests ([`crate::proxy::request_record`]) report here;
+//! the driver ([`crate::downstream::connection`]) asks when the client times out.
 
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     rc::Rc,
-    time::Duration,
 };
 
 use tokio::time::Instant;
 
+pub use super::client_state::Phase;
+use super::client_state::{self, ClientState, Closing};
 use crate::{config::Timeouts, protocol::headers::Client, worker::Worker};
 
-/// How long a client has to close an HTTP/2 connection after GOAWAY, with nothing under way on it.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// What is shared about one client connection. Lives on one worker's thread.
+/// What the tasks of one client connection share. Never leaves its worker's thread.
 #[derive(Debug)]
 pub struct ClientActivity {
-    /// Who is at the other end.
+    /// The client.
     pub client: Client,
     worker: Rc<Worker>,
-    phase: Cell<Phase>,
-    /// When the phase began.
-    since: Cell<Instant>,
-    /// Requests under way; more than one only on HTTP/2.
-    requests: Cell<usize>,
-    /// Numbers the requests.
-    begun: Cell<u64>,
-    /// Since when the client has not taken what was ready for it.
-    blocked_since: Cell<Option<Instant>>,
-    /// When anything last moved, either way.
+    state: Cell<ClientState>,
+    /// HTTP/2: several requests at a time, so a byte need not be the start of a request head.
+    multiplexed: Cell<bool>,
+    /// The number of the next request.
+    next_request: Cell<u64>,
+    /// HTTP/2: the requests whose response waits for the client, and since when.
+    pending: RefCell<HashMap<u64, Instant>>,
+    /// When a byte last moved in either direction.
     last_moved: Cell<Instant>,
-    /// When the client last took something.
-    last_taken: Cell<Instant>,
     /// Bytes written to the client.
     written: Cell<u64>,
-    /// Several requests at a time: a byte then need not be the start of a request head.
-    multiplexed: Cell<bool>,
-    /// On HTTP/2, requests whose answer waits for the client, since when it does.
-    pending: RefCell<HashMap<u64, Instant>>,
-    /// Not after the earliest of `pending`.
-    pending_since: Cell<Instant>,
-    /// The client was told to go.
-    leaving: Cell<bool>,
-    /// It could not be told in an answer that had begun: a request may be on its way behind that.
-    close_unannounced: Cell<bool>,
-}
-
-/// What a connection is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Nothing, between two requests.
-    Idle,
-    /// A request head has begun.
-    Head,
-    /// A request is under way.
-    Busy,
 }
 
 impl ClientActivity {
-    /// A connection that was just accepted: its first head has to come in time.
+    /// A connection that was just accepted: the time for its first head begins.
     #[must_use]
     pub fn new(client: Client, worker: &Rc<Worker>, now: Instant) -> Self {
         Self {
             client,
             worker: Rc::clone(worker),
-            phase: Cell::new(Phase::Head),
-            since: Cell::new(now),
-            requests: Cell::new(0),
-            begun: Cell::new(0),
-            blocked_since: Cell::new(None),
-            last_moved: Cell::new(now),
-            last_taken: Cell::new(now),
-            written: Cell::new(0),
+            state: Cell::new(ClientState::new(now)),
             multiplexed: Cell::new(false),
+            next_request: Cell::new(0),
             pending: RefCell::default(),
-            pending_since: Cell::new(now),
-            leaving: Cell::new(false),
-            close_unannounced: Cell::new(false),
+            last_moved: Cell::new(now),
+            written: Cell::new(0),
         }
     }
 
-    /// It carries several requests at a time.
+    /// The connection carries several requests at a time.
     pub fn multiplex(&self) {
         self.multiplexed.set(true);
     }
 
-    /// What it is doing.
+    /// What the connection is doing.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.phase.get()
+        self.state.get().phase
     }
 
-    /// Whether closing now may cross a request on its way; HTTP/2 says with GOAWAY which it has not seen.
+    /// Whether closing now may race a request of the client. HTTP/2 names in GOAWAY the last request it has seen.
     #[must_use]
-    pub fn may_cross_a_request(&self) -> bool {
-        !self.multiplexed.get() && self.phase.get() != Phase::Busy
+    pub fn close_may_race_a_request(&self) -> bool {
+        !self.multiplexed.get() && !self.state.get().is_busy()
     }
 
-    /// When anything last moved, either way.
+    /// When a byte last moved in either direction.
     #[must_use]
     pub fn last_moved(&self) -> Instant {
         self.last_moved.get()
     }
 
-    /// Whether something is ready that the client does not take.
+    /// Whether the client does not accept bytes that are ready for it.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
-        self.blocked_since.get().is_some()
+        self.state.get().blocked_since.is_some()
     }
 
     /// Bytes written to the client so far.
@@ -119,40 +85,28 @@ impl ClientActivity {
         self.written.get()
     }
 
-    /// When patience with the client may end, as things stand; `None` while the edge waits for an
-    /// endpoint. [`is_due`](Self::is_due) tells for certain.
+    /// Returns when the connection times out at the earliest, as things stand; `None` while the edge waits for an
+    /// endpoint. [`is_due`](Self::is_due) is exact.
     #[must_use]
     pub fn due(&self, timeouts: &Timeouts) -> Option<Instant> {
-        if let Some(since) = self.blocked_since.get() {
-            // Also between two requests: the end of an answer may still be on its way.
-            return Some(since + timeouts.body_idle);
-        }
-        let since = self.since.get().max(self.last_taken.get());
-        match self.phase.get() {
-            Phase::Idle if self.leaving.get() => Some(since + CLOSE_TIMEOUT),
-            Phase::Idle => Some(since + timeouts.keep_alive),
-            Phase::Head => Some(since + timeouts.head),
-            // The connection may have room while the client gives none to what runs on it: one that
-            // opens streams and no window would hold an endpoint's connection for each.
-            Phase::Busy if self.pending.borrow().is_empty() => None,
-            Phase::Busy => Some(self.pending_since.get() + timeouts.body_idle),
-        }
+        client_state::due(&self.state.get(), timeouts)
     }
 
-    /// Whether patience has ended.
+    /// Whether the connection has timed out.
     #[must_use]
     pub fn is_due(&self, timeouts: &Timeouts, now: Instant) -> bool {
-        // Looked through only when the time may have come, and not at every frame.
-        self.pending_since.set(self.pending.borrow().values().copied().min().unwrap_or(now));
+        // The earliest is searched only when the connection may have timed out, not for every frame.
+        let earliest = self.pending.borrow().values().copied().min();
+        self.update(|state| state.pending(earliest));
         self.due(timeouts).is_some_and(|due| due <= now)
     }
 
-    /// Looks at the clock, for whoever is not polled by the driver of an HTTP/1 connection.
+    /// Reads the clock, for a task that the driver of an HTTP/1 connection does not poll.
     pub fn tick(&self) {
         self.worker.clock.tick();
     }
 
-    /// Bytes came from the client.
+    /// Bytes arrived from the client.
     pub fn read(&self, bytes: usize) {
         if bytes == 0 {
             return;
@@ -162,99 +116,84 @@ impl ClientActivity {
         self.head_begins();
     }
 
-    /// A request head has begun, if none had: with bytes that come, or with some that had come behind
-    /// the request before.
+    /// A request head has begun, unless one had: with bytes that arrive, or with bytes that arrived behind the request
+    /// before.
     pub fn head_begins(&self) {
-        if self.phase.get() == Phase::Idle && !self.multiplexed.get() {
-            self.enter(Phase::Head, self.worker.clock.now());
+        if !self.multiplexed.get() {
+            self.update(|state| state.head_begun(self.worker.clock.now()));
         }
     }
 
-    /// Bytes went to the client.
+    /// Bytes were written to the client.
     pub fn wrote(&self, bytes: usize) {
         self.worker.stats().bytes_out.add(bytes as u64);
         self.written.set(self.written.get().saturating_add(bytes as u64));
         let now = self.worker.clock.now();
         self.last_moved.set(now);
-        self.last_taken.set(now);
-        self.blocked_since.set(None);
+        self.update(|state| state.accepted(now));
     }
 
-    /// The client takes no more bytes for now.
+    /// The client accepts no more bytes for now.
     pub fn blocked(&self) {
-        if self.blocked_since.get().is_none() {
-            self.blocked_since.set(Some(self.worker.clock.now()));
-        }
+        self.update(|state| state.blocked(self.worker.clock.now()));
     }
 
-    /// The client has room again, or all that was ready is on its way: TLS may have held it back.
+    /// The client has room again, or everything is sent: TLS may have held some of it back.
     pub fn unblocked(&self) {
-        if self.blocked_since.take().is_some() {
-            self.last_taken.set(self.worker.clock.now());
-        }
+        self.update(|state| state.unblocked(self.worker.clock.now()));
     }
 
-    /// A request begins; the number is its own on this connection.
+    /// A request begins. Returns its number on this connection.
     pub fn begin(&self) -> u64 {
-        self.requests.set(self.requests.get() + 1);
-        self.phase.set(Phase::Busy);
-        let number = self.begun.get();
-        self.begun.set(number.wrapping_add(1));
+        self.update(ClientState::request_begun);
+        let number = self.next_request.get();
+        self.next_request.set(number.wrapping_add(1));
         number
     }
 
-    /// A request has something for the client, or waits for its endpoint again. HTTP/1 asks for a body
-    /// whenever the stream has room, so there [`blocked`](Self::blocked) tells enough.
-    pub fn mark_pending(&self, request: u64, something: bool) {
+    /// A response waits for the client (`is_pending`), or for its endpoint. Ignored on HTTP/1, which asks for a body
+    /// whenever the stream has room, so that [`blocked`](Self::blocked) says enough.
+    pub fn mark_pending(&self, request: u64, is_pending: bool) {
         if !self.multiplexed.get() {
             return;
         }
         let mut pending = self.pending.borrow_mut();
-        if something {
+        if is_pending {
             let now = self.worker.clock.now();
             if pending.is_empty() {
-                self.pending_since.set(now);
+                self.update(|state| state.pending(Some(now)));
             }
             pending.insert(request, now);
-        } else {
-            pending.remove(&request);
+        } else if pending.remove(&request).is_some() && pending.is_empty() {
+            self.update(|state| state.pending(None));
         }
     }
 
     /// A request ends.
     pub fn end(&self, request: u64) {
         self.mark_pending(request, false);
-        let left = self.requests.get().saturating_sub(1);
-        self.requests.set(left);
-        if left == 0 {
-            self.enter(Phase::Idle, self.worker.clock.now());
-        }
+        self.update(|state| state.request_ended(self.worker.clock.now()));
     }
 
-    /// The client was told to go; with nothing under way it has a moment to.
-    pub fn leave(&self) {
-        self.leaving.set(true);
-        self.close_unannounced.set(self.phase.get() == Phase::Busy);
-        if self.phase.get() != Phase::Busy {
-            self.enter(Phase::Idle, self.worker.clock.now());
-        }
+    /// The edge closes the connection after the request under way.
+    pub fn start_closing(&self) {
+        self.update(|state| state.closing(self.worker.clock.now()));
     }
 
     /// Whether the request under way is the last.
     #[must_use]
-    pub fn is_leaving(&self) -> bool {
-        self.leaving.get()
+    pub fn is_closing(&self) -> bool {
+        self.state.get().closing != Closing::No
     }
 
-    /// Whether an HTTP/1 connection on which nothing is under way may be closed now. Behind an answer that
-    /// did not say that it is the last, the client has a moment more.
+    /// Whether an HTTP/1 connection with no request under way may be closed now. After a response that did not announce
+    /// the close, the client has some more time.
     #[must_use]
     pub fn may_close(&self) -> bool {
-        self.leaving.get() && !self.close_unannounced.get()
+        self.state.get().closing == Closing::Announced
     }
 
-    fn enter(&self, phase: Phase, now: Instant) {
-        self.phase.set(phase);
-        self.since.set(now);
+    fn update(&self, change: impl FnOnce(ClientState) -> ClientState) {
+        self.state.set(change(self.state.get()));
     }
 }

@@ -5,6 +5,7 @@
 //! of their own ([`WorkerStats`]), and [`Shared::open`], which changes once per connection and not per request.
 
 pub mod client_activity;
+pub mod client_state;
 pub mod heartbeat;
 pub mod snapshot;
 pub mod view;

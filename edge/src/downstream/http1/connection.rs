@@ -251,7 +251,7 @@ impl<'a, S: Transport> Connection<'a, S> {
         self.begin_answer();
         let Self { worker, activity, stream, incoming, outgoing: outbox, .. } = &mut *self;
         let look = |head: &Head<'_>| {
-            let close = request.close || activity.is_leaving();
+            let close = request.close || activity.is_closing();
             worker.clock.with_date(|date| write_head(outbox.bytes_mut(), head, request.is_http10, close, date))
         };
         let mut source = Client { worker, activity, stream, incoming, body: &mut request.body };
@@ -378,7 +378,7 @@ impl<'a, S: Transport> Connection<'a, S> {
             return Some(End::Closed);
         }
         let whole = self.read_over(&mut request.body);
-        let close = request.close || !whole || self.activity.is_leaving();
+        let close = request.close || !whole || self.activity.is_closing();
         self.begin_answer();
         let sent = self.write_reply(reply, request.to_head, persistence(request.is_http10, close));
         request.record.answer(reply.status().as_u16());
