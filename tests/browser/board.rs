@@ -289,6 +289,6 @@ async fn a_swarm_that_nobody_has_told_of_yet_is_not_one_without_nodes() {
     let browser = Browser::start().await;
     let page = browser.page().await;
     page.open(&stage.url()).await;
-    page.until("document.body.innerText.includes('There is no picture yet: the engine is unreachable')").await;
-    assert_eq!(page.text("#empty").await, "Waiting for the first picture.");
+    page.until("document.body.innerText.includes('There is no data yet: the engine is unreachable')").await;
+    assert_eq!(page.text("#empty").await, "Waiting for the first update.");
 }

@@ -136,7 +136,7 @@ async fn what_the_engine_says_is_on_the_page_and_follows_it() {
     page.until("document.querySelector(\".tile[data-task='after']\")?.innerText.includes('non-zero exit (1)')").await;
     assert!(page.text(&tile("after")).await.contains("↻ 1"));
     page.click(&tile("after")).await;
-    page.until("document.querySelector('#details').innerText.includes('In its place before')").await;
+    page.until("document.querySelector('#details').innerText.includes('Earlier in this slot')").await;
 
     // Nothing of what the engine holds beyond that has come along.
     let all = client::get(chain.listen, "/api/swarm").await.unwrap().text();
@@ -154,7 +154,7 @@ async fn it_connects_again_by_itself_when_watch_was_away() {
     chain.watch.kill();
     eventually("offline", SOON, async || chain.connection().await.contains("offline, again in")).await;
     let banner = chain.page.text("#stale").await;
-    assert!(banner.starts_with("The picture is") && banner.contains("old: "), "{banner}");
+    assert!(banner.starts_with("The data is") && banner.contains("old: "), "{banner}");
     assert_eq!(chain.page.visible(".tile").await, 12, "what was known stays");
     chain.manager.change(|swarm| swarm.hear(1, false));
     chain.watch = watch(&chain.manager, chain.listen).await;
@@ -216,7 +216,7 @@ async fn a_swarm_without_quorum_is_shown_as_it_last_was_with_its_age() {
     chain.manager.change(|swarm| swarm.refusal = Some(why.to_owned()));
     page.until("document.querySelector('#connection').dataset.state === 'stale'").await;
     let banner = page.text("#stale").await;
-    assert!(banner.starts_with("The picture is") && banner.contains("since"), "{banner}");
+    assert!(banner.starts_with("The data is") && banner.contains("since"), "{banner}");
     assert_eq!(page.visible(".tile").await, 12);
     page.until("/[4-9]\\s+s old/.test(document.querySelector('#connection').innerText)").await;
     // Also for somebody who comes only now.

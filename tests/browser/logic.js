@@ -115,7 +115,7 @@
   });
   await test("who may not see the page is not asked for again and again", async () => {
     const { last } = await connected([() => new Response("", { status: 401 })], (states) => states.at(-1).state === "refused");
-    equal(last.why, "not signed in: load the page again");
+    equal(last.why, "not signed in: reload the page");
   });
   await test("half of a picture is none", async () => {
     const { asked, got } = await connected([
@@ -225,7 +225,7 @@
     store.snapshot(JSON.parse(JSON.stringify({ ...state, tasks: {} })));
     const changes = store.taken();
     equal([changes.first, changes.nodes.size, [...changes.tasks], changes.redis], [false, 0, ["t"], false]);
-    equal(store.ofService.size, 0);
+    equal(store.byService.size, 0);
   });
   await test("a part is drawn when what it needs changed, in the order of registration", () => {
     const store = new Store();

@@ -60,7 +60,7 @@ async fn deltas_lead_the_pages_store_to_the_same_state_as_the_servers() {
                     .map((name) => [name, Object.fromEntries(store[name])]));
                 const index = (ids) => Object.fromEntries([...ids].map(([key, set]) => [key, [...set].sort()]));
                 return {{ ...maps, source: store.source, quorum: store.quorum, redis: store.redis,
-                    timeline: store.timeline, ofService: index(store.ofService) }};
+                    timeline: store.timeline, byService: index(store.byService) }};
             }};
             store.snapshot({});
             const seen = [plain()];
@@ -77,8 +77,8 @@ async fn deltas_lead_the_pages_store_to_the_same_state_as_the_servers() {
             of_service.entry(&task.service).or_default().push(id);
         }
         let mut expected = json!(cluster);
-        expected["ofService"] = json!(of_service);
-        assert_eq!(seen[index], expected, "picture {index} of seed {seed}");
+        expected["byService"] = json!(of_service);
+        assert_eq!(seen[index], expected, "state {index} of seed {seed}");
     }
     show.end();
 }

@@ -1,136 +1,148 @@
-//! The flags and variables as the user writes them. [`super::Config`] makes sense of them.
+//! The flags and variables as the user writes them; their comments are the help texts. [`super::Config`] parses
+//! the values.
 
 use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use process::{Completions, Man};
 
-/// Shows the swarm on a live page, and tells somebody when a machine goes down.
-///
-/// It reads what a manager's engine knows of nodes, services and tasks, and never changes anything. A flag
-/// wins over its variable, and a variable that is empty counts as not set.
+/// Behind the flags.
+const AFTER_HELP: &str = "\
+Examples:
+  watch
+  watch --redis-sentinels tasks.sentinel:26379 --edges tasks.edge:9901 --peers tasks.watch:8080
+  watch check --config watch.toml
+
+Every flag is also a variable: WATCH_ and its name in capitals, so --max-streams is WATCH_MAX_STREAMS;
+without WATCH_ for Redis, the sentinels and the log: REDIS_URL, SENTINEL_USER_FILE, LOG. --docker is DOCKER_HOST.
+A flag wins over its variable; an empty variable counts as not set.";
+
+const PAGE: &str = "The page and the API";
+const SOURCES: &str = "What it polls";
+const REDIS: &str = "The counter's Redis";
+const ALERTS: &str = "Alerts";
+const PROCESS: &str = "The process";
+
+/// The swarm on a live page, and alerts when a node goes down.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "watch", version)]
+#[command(name = "watch", version, after_help = AFTER_HELP)]
 pub struct Flags {
-    /// What to do; without one, to watch.
+    /// What to do; without a command, watch
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// The address and port of the page.
-    #[arg(long, env = "WATCH_LISTEN", value_name = "IP:PORT", default_value = "0.0.0.0:8080", global = true)]
+    /// Serve the page here: IP:port
+    #[arg(long, env = "WATCH_LISTEN", hide_env = true, value_name = "ADDR", default_value = "0.0.0.0:8080", help_heading = PAGE, global = true)]
     pub listen: String,
 
-    /// The engine of this machine: unix:///path/to/socket or tcp://host:port. It must be a manager's.
-    #[arg(long, env = "DOCKER_HOST", value_name = "URL", default_value = "unix:///var/run/docker.sock", global = true)]
-    pub docker: String,
-
-    /// How old the engine's last answer may be for this instance to be ready and to tell nodes. At
-    /// least 2s, at most 10m.
-    #[arg(long, env = "WATCH_FRESH", value_name = "TIME", default_value = "10s", global = true)]
-    pub fresh: String,
-
-    /// The edges' status pages: HOST:PORT,HOST:PORT,... A host may stand for several addresses.
-    #[arg(long, env = "WATCH_EDGES", value_name = "LIST", global = true)]
-    pub edges: Option<String>,
-
-    /// The other instances, who tell how full their nodes' disks are: HOST:PORT,... as --edges.
-    #[arg(long, env = "WATCH_PEERS", value_name = "LIST", global = true)]
-    pub peers: Option<String>,
-
-    /// What is told to whom: mail, SMS, webhooks, silences. Without it alerts are on the page alone. SIGHUP
-    /// reads it again.
-    #[arg(long, env = "WATCH_CONFIG", value_name = "FILE", global = true)]
-    pub config: Option<OsString>,
-
-    /// A folder on the disk whose free room is told.
-    #[arg(long, env = "WATCH_DISK", value_name = "DIR", default_value = "/", global = true)]
-    pub disk: OsString,
-
-    /// The Redis that counts: redis://, rediss:// or redis+unix://. Put a URL with a password into
-    /// a file instead.
-    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true, global = true)]
-    pub redis_url: Option<String>,
-
-    /// A file that holds the URL of Redis, such as a secret of the swarm.
-    #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE", hide_env_values = true, global = true)]
-    pub redis_url_file: Option<OsString>,
-
-    /// The sentinels of a replicated Redis: HOST:PORT,HOST:PORT,...
-    #[arg(long, env = "REDIS_SENTINELS", value_name = "LIST", global = true)]
-    pub redis_sentinels: Option<String>,
-
-    /// What the sentinels call the master.
-    #[arg(long, env = "REDIS_MASTER", value_name = "NAME", default_value = "counter", global = true)]
-    pub redis_master: String,
-
-    /// With sentinels: a file with the user to log in to Redis as.
-    #[arg(long, env = "REDIS_USER_FILE", value_name = "FILE", global = true)]
-    pub redis_user_file: Option<OsString>,
-
-    /// With sentinels: a file with the password of Redis.
-    #[arg(long, env = "REDIS_PASSWORD_FILE", value_name = "FILE", global = true)]
-    pub redis_password_file: Option<OsString>,
-
-    /// A file with the user to log in to the sentinels as.
-    #[arg(long, env = "SENTINEL_USER_FILE", value_name = "FILE", global = true)]
-    pub sentinel_user_file: Option<OsString>,
-
-    /// A file with the password of the sentinels.
-    #[arg(long, env = "SENTINEL_PASSWORD_FILE", value_name = "FILE", global = true)]
-    pub sentinel_password_file: Option<OsString>,
-
-    /// A file with USER:PASSWORD, for which a browser then asks whoever wants to see the page.
-    #[arg(long, env = "WATCH_PASSWORD_FILE", value_name = "FILE", global = true)]
+    /// File with USER:PASSWORD, which browsers then ask for
+    #[arg(long, env = "WATCH_PASSWORD_FILE", hide_env = true, value_name = "FILE", help_heading = PAGE, global = true)]
     pub password_file: Option<OsString>,
 
-    /// A file with a token that programs send instead: Authorization: Bearer TOKEN.
-    #[arg(long, env = "WATCH_TOKEN_FILE", value_name = "FILE", global = true)]
+    /// File with a token that programs send instead: Authorization: Bearer TOKEN
+    #[arg(long, env = "WATCH_TOKEN_FILE", hide_env = true, value_name = "FILE", help_heading = PAGE, global = true)]
     pub token_file: Option<OsString>,
 
-    /// Connections open at once. One more takes the place of the one that was idle for longest.
-    #[arg(long, env = "WATCH_MAX_CONNECTIONS", value_name = "NUMBER", default_value = "512", global = true)]
+    /// Maximum age of the engine's last response for this instance to be ready and to serve nodes, 2s to 10m
+    #[arg(long, env = "WATCH_FRESH", hide_env = true, value_name = "TIME", default_value = "10s", help_heading = PAGE, global = true)]
+    pub fresh: String,
+
+    /// Maximum number of open connections; one more replaces the one idle for longest
+    #[arg(long, env = "WATCH_MAX_CONNECTIONS", hide_env = true, value_name = "NUMBER", default_value = "512", help_heading = PAGE, global = true)]
     pub max_connections: String,
 
-    /// Pages that are open at once; as many may wait for a change of the nodes.
-    #[arg(long, env = "WATCH_MAX_STREAMS", value_name = "NUMBER", default_value = "128", global = true)]
+    /// Maximum number of open pages, and of clients that wait for a change of the nodes
+    #[arg(long, env = "WATCH_MAX_STREAMS", hide_env = true, value_name = "NUMBER", default_value = "128", help_heading = PAGE, global = true)]
     pub max_streams: String,
 
-    /// After SIGTERM: how long answers that are under way may take to finish. At most 1h.
-    #[arg(long, env = "WATCH_GRACE", value_name = "TIME", default_value = "5s", global = true)]
+    /// Engine of this machine, which must be a manager: unix:///path/to/socket or tcp://host:port
+    #[arg(long, env = "DOCKER_HOST", hide_env = true, value_name = "URL", default_value = "unix:///var/run/docker.sock", help_heading = SOURCES, global = true)]
+    pub docker: String,
+
+    /// Status pages of the edges, with commas between: host:port; a host stands for all its addresses
+    #[arg(long, env = "WATCH_EDGES", hide_env = true, value_name = "ADDR", help_heading = SOURCES, global = true)]
+    pub edges: Option<String>,
+
+    /// Other instances, which report the disk space of their nodes, with commas between: host:port
+    #[arg(long, env = "WATCH_PEERS", hide_env = true, value_name = "ADDR", help_heading = SOURCES, global = true)]
+    pub peers: Option<String>,
+
+    /// Folder on the file system whose free space is reported
+    #[arg(long, env = "WATCH_DISK", hide_env = true, value_name = "DIR", default_value = "/", help_heading = SOURCES, global = true)]
+    pub disk: OsString,
+
+    /// Redis: redis://, rediss:// or redis+unix://; put a URL with a password into a file instead, since flags are visible on the whole machine
+    #[arg(long, env = "REDIS_URL", hide_env = true, value_name = "URL", help_heading = REDIS, global = true)]
+    pub redis_url: Option<String>,
+
+    /// File that holds the URL of Redis, such as a secret of the swarm
+    #[arg(long, env = "REDIS_URL_FILE", hide_env = true, value_name = "FILE", help_heading = REDIS, global = true)]
+    pub redis_url_file: Option<OsString>,
+
+    /// Sentinels that name the master, with commas between: host:port; a host stands for all its addresses
+    #[arg(long, env = "REDIS_SENTINELS", hide_env = true, value_name = "ADDR", help_heading = REDIS, global = true)]
+    pub redis_sentinels: Option<String>,
+
+    /// Name of the master in the sentinels' configuration
+    #[arg(long, env = "REDIS_MASTER", hide_env = true, value_name = "NAME", default_value = "counter", help_heading = REDIS, global = true)]
+    pub redis_master: String,
+
+    /// With sentinels: file with the user of Redis
+    #[arg(long, env = "REDIS_USER_FILE", hide_env = true, value_name = "FILE", help_heading = REDIS, global = true)]
+    pub redis_user_file: Option<OsString>,
+
+    /// With sentinels: file with the password of Redis
+    #[arg(long, env = "REDIS_PASSWORD_FILE", hide_env = true, value_name = "FILE", help_heading = REDIS, global = true)]
+    pub redis_password_file: Option<OsString>,
+
+    /// File with the user of the sentinels
+    #[arg(long, env = "SENTINEL_USER_FILE", hide_env = true, value_name = "FILE", help_heading = REDIS, global = true)]
+    pub sentinel_user_file: Option<OsString>,
+
+    /// File with the password of the sentinels
+    #[arg(long, env = "SENTINEL_PASSWORD_FILE", hide_env = true, value_name = "FILE", help_heading = REDIS, global = true)]
+    pub sentinel_password_file: Option<OsString>,
+
+    /// File with alerts, channels and silences; SIGHUP reloads it [default: alerts on the page only]
+    #[arg(long, env = "WATCH_CONFIG", hide_env = true, value_name = "FILE", help_heading = ALERTS, global = true)]
+    pub config: Option<OsString>,
+
+    /// After SIGTERM, how long responses in progress may take, at most 1h
+    #[arg(long, env = "WATCH_GRACE", hide_env = true, value_name = "TIME", default_value = "5s", help_heading = PROCESS, global = true)]
     pub grace: String,
 
-    /// What to log, such as info, debug or watch=debug,info. Also read from RUST_LOG.
-    #[arg(long, env = "LOG", value_name = "FILTER", global = true)]
+    /// What to log, such as info, debug or watch=debug,info; also read from RUST_LOG [default: info]
+    #[arg(long, env = "LOG", hide_env = true, value_name = "FILTER", help_heading = PROCESS, global = true)]
     pub log: Option<String>,
 
-    /// Read after `log`.
+    /// Read after `log`
     #[arg(long, env = "RUST_LOG", hide = true, global = true)]
     pub rust_log: Option<String>,
 }
 
 impl Flags {
-    /// Parses the arguments, of which the first is the program's name, and this process's variables.
+    /// Parses the arguments, of which the first is the program's name, and the environment.
     ///
     /// # Errors
-    /// They are not understood, or ask for help.
+    /// The usage is wrong, or the arguments ask for help.
     pub fn of_process(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
         let command = process::without_empty_variables(Self::command());
         Self::from_arg_matches(&command.try_get_matches_from(arguments)?)
     }
 }
 
-/// What to do instead of watching.
+/// A command other than watching.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Look at all settings, and print what is in force; exit with 2 if one is wrong.
+    /// Check all settings and print those in effect; exit code 2 if one is invalid
     Check,
-    /// Ask the watch of this machine whether it lives; exit with 0 if so, else 1.
+    /// Ask the watch on this machine whether it is alive; exit code 0 if it is, else 1
     Healthcheck,
-    /// Send a message through every channel of the configuration; exit with 1 if one does not take it.
+    /// Send a test message through every channel; exit code 1 if one fails
     TestAlert,
-    /// Print a script that completes commands and flags in a shell.
+    /// Print a script that completes commands and flags in a shell
     Completions(Completions),
-    /// Write the manual pages into a folder.
+    /// Write the manual pages into a folder
     Man(Man),
 }
 
@@ -154,7 +166,7 @@ mod tests {
         }
         for command in command.get_subcommands() {
             let line = format!("watch {}", command.get_name());
-            assert!(docs.contains(&line), "docs/watch.md does not say what `{line}` is");
+            assert!(docs.contains(&line), "docs/watch.md does not describe `{line}`");
         }
     }
 }

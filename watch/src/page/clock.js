@@ -1,6 +1,6 @@
-// The server's time, told from its beats: ages are right also where the browser's clock is not.
+// The server's time, derived from its beats, so that ages are right even if the browser's clock is wrong.
 
-const KEPT = 8;
+const SAMPLES = 8;
 
 export class Clock {
   constructor(local = () => Date.now()) {
@@ -9,16 +9,16 @@ export class Clock {
     this.offset = 0;
   }
 
-  // A beat says what time it was when it was sent. The way here only makes it older, so the beat that was
-  // the fastest of the last few is the most exact.
+  // A beat carries the time at which it was sent. Delay only makes it older, so the fastest of the last few beats
+  // is the most accurate.
   beat(now) {
     if (!Number.isFinite(now)) return;
     this.offsets.push(now - this.local());
-    if (this.offsets.length > KEPT) this.offsets.shift();
+    if (this.offsets.length > SAMPLES) this.offsets.shift();
     this.offset = Math.max(...this.offsets);
   }
 
-  // The browser's clock may have been set since.
+  // Called when the browser's clock may have been changed.
   reset() {
     this.offsets = [];
   }

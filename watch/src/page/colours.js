@@ -1,5 +1,5 @@
-// One colour a service: its name decides the hue. Names that would get the same one are moved on to the
-// next that is free, so that services that stand side by side differ.
+// One hue per service, derived from its name. On a collision the next free hue is used, so that services side by
+// side differ.
 
 const HUES = 18;
 
@@ -13,7 +13,7 @@ export function hash(text) {
   return value >>> 0;
 }
 
-// Hues in degrees, by name. Those `before` stay as they are.
+// Returns hues in degrees by name. Names in `before` keep theirs.
 export function hues(names, before = new Map()) {
   const given = new Map();
   const taken = new Set();
@@ -27,7 +27,7 @@ export function hues(names, before = new Map()) {
   for (const name of sorted) {
     if (given.has(name)) continue;
     let slot = hash(name) % HUES;
-    // Seven is prime to eighteen, so that every slot is tried, and the next one tried looks different.
+    // Seven and eighteen are coprime, so every slot is tried, and successive slots look different.
     for (let tries = 0; tries < HUES && taken.has(slot); tries += 1) slot = (slot + 7) % HUES;
     take(name, slot);
   }

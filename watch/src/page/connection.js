@@ -1,4 +1,4 @@
-// The stream of events: opened again, by itself, whenever it ends or falls silent.
+// The event stream, which reconnects whenever it ends or falls silent.
 
 import { parser } from "./sse.js";
 
@@ -7,15 +7,15 @@ const SILENCE = 12_000;
 const FIRST = 1_000;
 const LONGEST = 15_000;
 
-// How long to wait before the given try, the first being 0: twice as long each time, and a little by
-// chance, so that a thousand pages do not come back at one moment.
+// Returns the delay before the given attempt, counted from 0: it doubles each time, with jitter so that a thousand
+// pages do not reconnect simultaneously.
 export function backoff(tries, first, random) {
   return Math.min(LONGEST, first * 2 ** Math.min(tries, 10)) * (0.7 + 0.6 * random);
 }
 
 export class Connection {
-  // `on.event(name, data)` is told each event, `on.state({ state, why, until })` each change: "connecting",
-  // "live", "waiting" until a moment of the local clock, or "refused", after which nothing is tried.
+  // Calls `on.event(name, data)` for each event and `on.state({ state, why, until })` for each change: "connecting",
+  // "live", "waiting" until a time of the local clock, or "refused", after which it does not reconnect.
   constructor(url, on, { fetch = globalThis.fetch.bind(globalThis), random = Math.random } = {}) {
     Object.assign(this, { url, on, fetch, random });
     this.last = undefined;
@@ -27,7 +27,7 @@ export class Connection {
     this.connect();
   }
 
-  // Now, not when the wait is over: the network is back, or somebody looks at the page again.
+  // Reconnects without waiting: the network is back, or the page became visible.
   hurry() {
     if (this.timer === undefined) return;
     clearTimeout(this.timer);
@@ -42,18 +42,18 @@ export class Connection {
     try {
       const answer = await this.open();
       if (answer.status === 401 || answer.status === 403) {
-        this.on.state({ state: "refused", why: "not signed in: load the page again" });
+        this.on.state({ state: "refused", why: "not signed in: reload the page" });
         return;
       }
       if (answer.ok) {
         await this.read(answer.body);
       } else {
-        why = answer.status === 503 ? "the server is busy" : `the server answers ${answer.status}`;
+        why = answer.status === 503 ? "the server is busy" : `the server returned ${answer.status}`;
         after = (Number(answer.headers.get("retry-after")) || 0) * 1000;
         answer.body?.cancel();
       }
     } catch (error) {
-      why = error === SILENT ? "the server fell silent" : "no answer from the server";
+      why = error === SILENT ? "the server fell silent" : "no response from the server";
     } finally {
       clearTimeout(this.watchdog);
     }
@@ -88,7 +88,7 @@ export class Connection {
     try {
       value = JSON.parse(data);
     } catch {
-      // Half of a picture is none: begin again with a whole one.
+      // A truncated event: start again from a snapshot.
       this.last = undefined;
       this.abort.abort();
       return;
@@ -98,7 +98,7 @@ export class Connection {
     this.on.event(event, value);
   }
 
-  // Something came: the silence begins anew.
+  // Restarts the watchdog after data arrived.
   heard() {
     clearTimeout(this.watchdog);
     const { abort } = this;

@@ -1,8 +1,8 @@
-// Which tasks are shown, as it stands after the address's `#`: a view can be kept and sent to others.
+// The filter of tasks, stored in the fragment of the address so that a view can be bookmarked and shared.
 
 import { isPast, kind } from "./model.js";
 
-// The choices for a task's state, and what they let pass.
+// The choices for a task's state, and the tasks they match.
 export const STATES = {
   running: (task) => kind(task) === "running",
   starting: (task) => ["starting", "waiting"].includes(kind(task)),
@@ -10,7 +10,7 @@ export const STATES = {
   stopped: (task) => isPast(task),
 };
 
-// What needs a look: failed, failing, not placed, or to be stopped and still there.
+// Tasks that need attention: failed, failing, not placed, or not stopping.
 function isTrouble(task) {
   return (
     ["failed", "waiting", "unknown"].includes(kind(task)) ||
@@ -40,17 +40,17 @@ export function format(filter) {
   return text ? `#${text}` : "";
 }
 
-// Whether it hides any task that runs.
+// Whether the filter hides any running task.
 export const isActive = (filter) => Boolean(filter.service || filter.node || filter.state || filter.q.trim());
 
-// Words that must all be found.
+// Search terms, all of which must match.
 export const terms = (filter) => filter.q.toLowerCase().split(/\s+/).filter(Boolean);
 
-// A function that tells of a task's id whether it is shown.
+// Returns a predicate over ids of tasks.
 export function matcher(filter, store) {
   const words = terms(filter);
   const state = Object.hasOwn(STATES, filter.state) ? STATES[filter.state] : undefined;
-  // Who asks for what has failed wants what has been replaced as well.
+  // A filter for failures also shows the tasks that were replaced.
   const past = filter.stopped || filter.state === "stopped" || filter.state === "trouble";
   return (id) => {
     const task = store.tasks.get(id);
@@ -67,7 +67,7 @@ export function matcher(filter, store) {
   };
 }
 
-// Whether a node's column is shown though none of its tasks are.
+// Whether a node's column is shown even if none of its tasks are.
 export function matchesNode(filter, id, node) {
   if (filter.node) return node.hostname === filter.node || id === filter.node;
   if (filter.service || filter.state) return false;

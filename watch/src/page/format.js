@@ -1,4 +1,4 @@
-// Values as people read them. Units stand after a space that does not break.
+// Formatting of values for readers. Units follow a non-breaking space.
 
 const SPACE = "\u00a0";
 const count = new Intl.NumberFormat("en");
@@ -14,7 +14,7 @@ const STEPS = [
   [1, "s"],
 ];
 
-// How long, in one unit, which is what fits on a tile: "42 s", "3 h".
+// A duration in one unit, short enough for a tile: "42 s", "3 h".
 export function duration(millis) {
   const seconds = Math.max(0, Math.floor(millis / 1000));
   for (const [step, unit] of STEPS) {
@@ -23,7 +23,7 @@ export function duration(millis) {
   return `0${SPACE}s`;
 }
 
-// How long, in two units: "3 h 12 min".
+// A duration in two units: "3 h 12 min".
 export function span(millis) {
   const seconds = Math.max(0, Math.floor(millis / 1000));
   const first = STEPS.findIndex(([step]) => seconds >= step);
@@ -37,13 +37,13 @@ export function span(millis) {
 
 const two = (value) => String(value).padStart(2, "0");
 
-// The time of day on the reader's clock.
+// The time of day in the reader's time zone.
 export function time(millis) {
   const at = new Date(millis);
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
-// With the day where that is not today.
+// The time of day, with the date unless it is today.
 export function moment(millis, now) {
   const at = new Date(millis);
   const today = new Date(now);
@@ -85,7 +85,7 @@ export function cpus(nano) {
   return `${whole}${SPACE}CPU${whole === 1 ? "" : "s"}`;
 }
 
-// A tag, or the digest where there is none.
+// The tag, or the digest if there is none.
 export function tag(image) {
   if (!image) return "–";
   return image.tag ?? (image.digest ? image.digest.slice(0, 7) : "latest");
@@ -96,7 +96,7 @@ export function image(image) {
   return image.name + (image.tag ? `:${image.tag}` : "") + (image.digest ? `@${image.digest}` : "");
 }
 
-// From one image to another, as short as tells them apart.
+// The change from one image to another, as short as distinguishes them.
 export function change(from, to) {
   if (from && to && tag(from) === tag(to) && from.digest !== to.digest) {
     const short = (image) => (image.digest ? image.digest.slice(0, 7) : tag(image));
@@ -105,5 +105,5 @@ export function change(from, to) {
   return `${tag(from)} → ${tag(to)}`;
 }
 
-// An enum's word: "rollback_started" is "rollback started".
+// The text of an enum value: "rollback_started" is "rollback started".
 export const words = (value) => String(value ?? "unknown").replaceAll("_", " ");

@@ -1,4 +1,4 @@
-// Ties the page together: the stream fills the store, and once a frame what changed is drawn.
+// Ties the page together: the stream fills the store, and changes are drawn once a frame.
 
 import { Clock } from "./clock.js";
 import { hues } from "./colours.js";
@@ -24,7 +24,7 @@ const clock = new Clock();
 const store = new Store();
 let colours = new Map();
 
-// What every part of the page is given.
+// What every part of the page receives.
 const context = {
   store,
   filter: filters.parse(location.hash),
@@ -36,7 +36,7 @@ const context = {
   },
 };
 
-// What is computed from all services together comes first: the other parts read it.
+// Values computed from all services come first: the other parts read them.
 const parts = new Parts();
 parts.add({
   needs: ["services"],
@@ -64,18 +64,20 @@ theme();
 size();
 const dialog = help();
 
-// Drawing: at most once a frame, whatever comes in between.
+// Drawing, at most once a frame.
 
 let frame;
 
 function redraw() {
-  frame ??= requestAnimationFrame(() => {
-    frame = undefined;
-    parts.draw(context, store.taken());
-  });
+  frame ??= requestAnimationFrame(draw);
 }
 
-// Filters, kept in the address.
+function draw() {
+  frame = undefined;
+  parts.draw(context, store.taken());
+}
+
+// The filter, kept in the address.
 
 function choose(fields) {
   const next = { ...context.filter };
@@ -92,7 +94,7 @@ addEventListener("hashchange", () => {
   redraw();
 });
 
-// The details: by a click on a tile or a name; where they came from is where the focus goes back to.
+// The details, opened by a click on a tile or a name, to which the focus returns.
 
 let opener;
 
@@ -107,7 +109,7 @@ document.addEventListener("click", (event) => {
   }
   opener = button;
   choose({ open: what });
-  // By the keyboard: on to the panel.
+  // A click by keyboard moves the focus to the panel.
   if (event.detail === 0) requestAnimationFrame(() => details.focus());
 });
 
@@ -119,7 +121,7 @@ function close() {
   (opener?.isConnected ? opener : tile)?.focus();
 }
 
-// What stands after the `#` is the filter's: the link to the board does not go there.
+// The fragment belongs to the filter, so the link to the board must not change it.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   (board.tiles.get(board.focus)?.button ?? board.root).focus();
@@ -147,7 +149,7 @@ listen(board, {
 
 let before;
 
-// Of the origin: a relative address would inherit the password of a page opened as user:password@host, which fetch refuses.
+// An absolute URL: a relative one would inherit the password of a page opened as user:password@host, which fetch rejects.
 const connection = new Connection(new URL("/api/events", location.origin), {
   event(name, data) {
     if (name === "snapshot") store.snapshot(data);
@@ -174,7 +176,7 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) connection.hurry();
 });
 
-// What changes as time goes by.
+// What changes as time passes.
 setInterval(() => {
   if (!document.hidden) parts.tick(context);
 }, 1000);

@@ -1,31 +1,31 @@
-//! The live page: its files, which are part of the program.
+//! The live page: its files, embedded in the program.
 //!
-//! There is no build step and nothing comes from elsewhere: what a browser gets is what stands in this
-//! folder. `main.js` ties it together. `store.js`, `sse.js`, `filter.js`, `model.js`, `format.js`,
-//! `clock.js` and `colours.js` decide and know no document; `connection.js` keeps the stream of events; the
-//! modules in `view/` write the document, each its own part of it, and only as text.
+//! There is no build step and no external resource: a browser receives the files of this folder. `main.js` ties
+//! them together, and `parts.js` draws the parts of the page whose data changed. `store.js`, `sse.js`,
+//! `filter.js`, `model.js`, `format.js`, `clock.js` and `colours.js` are logic without a document; `connection.js`
+//! maintains the event stream. Each module in `view/` writes its own part of the document, and only as text.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// What a browser must not do on this page: run or load anything that is not one of the files here, talk
-/// to another host, be put into another page, or make markup of text.
+/// Forbids loading or running anything but the files here, connecting to other hosts, embedding in another page,
+/// and turning text into markup.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// One file of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asset {
-    /// Where it is served, with the slash in front.
+    /// Path, with a leading slash.
     pub path: &'static str,
-    /// What it is.
+    /// Media type.
     pub content_type: &'static str,
-    /// All of it.
+    /// Content.
     pub body: &'static str,
 }
 
 impl Asset {
-    /// Its entity tag, with the quotation marks: it changes with the content, and is meant for
-    /// `Cache-Control: no-cache`, so that a new program's page is never mixed with an old one's.
+    /// Returns the entity tag, with quotation marks. It changes with the content, and is used with
+    /// `Cache-Control: no-cache`, so that files of different versions of the program are never mixed.
     #[must_use]
     pub fn etag(&self) -> String {
         let mut hasher = DefaultHasher::new();
@@ -34,7 +34,7 @@ impl Asset {
     }
 }
 
-/// The file that is served at `path`; `/` is the page itself.
+/// Returns the file served at `path`; `/` is the page itself.
 #[must_use]
 pub fn asset(path: &str) -> Option<&'static Asset> {
     ASSETS.iter().find(|asset| asset.path == path)

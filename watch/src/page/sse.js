@@ -1,10 +1,9 @@
-// Server-sent events (HTML standard, section 9.2.6) out of text as it arrives in pieces.
+// A parser of server-sent events (HTML standard, section 9.2.6) that arrive in chunks of text.
 //
-// The browser's own EventSource gives up on a 503, cannot say when to come back, and does not tell a
-// status: hence a reader of our own.
+// The browser's EventSource gives up on a 503, ignores Retry-After, and does not expose the status.
 
-// Gives a function that takes the next piece; `emit` is called with { event, data, id, retry } for each
-// event that is complete.
+// Returns a function that takes the next chunk; `emit` is called with { event, data, id, retry } for each complete
+// event.
 export function parser(emit) {
   let rest = "";
   let started = false;
@@ -31,11 +30,11 @@ export function parser(emit) {
     else if (field === "data") data.push(value);
     else if (field === "id" && !value.includes("\0")) id = value;
     else if (field === "retry" && /^\d+$/.test(value)) retry = Number(value);
-    // Anything else, such as a comment, which begins with the colon, is no field.
+    // Other lines, such as comments, which begin with a colon, are ignored.
   };
 
-  return (piece) => {
-    let text = rest + piece;
+  return (chunk) => {
+    let text = rest + chunk;
     if (!started && text.length > 0) {
       started = true;
       if (text.startsWith("\uFEFF")) text = text.slice(1);

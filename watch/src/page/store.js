@@ -1,26 +1,26 @@
-// The picture that the page holds, and what changed in it since it was last drawn.
+// The cluster state on the page, and its changes since it was last drawn.
 
 const MAPS = ["nodes", "services", "tasks", "edges", "alerts"];
 const VALUES = ["source", "quorum", "redis"];
-// As many as the server keeps.
+// The same number as on the server.
 const TIMELINE = 300;
 
 export class Store {
   constructor() {
-    // Whether there ever was a picture.
+    // Whether a snapshot was received.
     this.known = false;
     for (const name of MAPS) this[name] = new Map();
     this.source = {};
     this.quorum = {};
     this.redis = null;
     this.timeline = [];
-    // Ids of tasks: of one service, and of one place, which is a slot, or a node for a global service.
-    this.ofService = new Map();
-    this.ofPlace = new Map();
+    // Ids of tasks by service, and by slot; for a global service the node is the slot.
+    this.byService = new Map();
+    this.bySlot = new Map();
     this.changes = new Changes();
   }
 
-  // A whole picture in place of what was there. Entries that did not change are not marked.
+  // Replaces the state. Entries that did not change are not marked.
   snapshot(state) {
     for (const name of MAPS) {
       const entries = state[name] ?? {};
@@ -34,7 +34,7 @@ export class Store {
     this.known = true;
   }
 
-  // What changed since: an entry replaces, null removes, what is not there stays.
+  // Applies a delta: an entry replaces, null removes, an absent entry stays.
   delta(delta) {
     for (const name of MAPS) {
       for (const [id, entry] of Object.entries(delta[name] ?? {})) this.put(name, id, entry);
@@ -56,8 +56,8 @@ export class Store {
     else entries.set(id, entry);
     this.changes[name].add(id);
     if (name === "tasks") {
-      index(this.ofService, before?.service, entry?.service, id);
-      index(this.ofPlace, before && place(before), entry && place(entry), id);
+      index(this.byService, before?.service, entry?.service, id);
+      index(this.bySlot, before && slot(before), entry && slot(entry), id);
     }
   }
 
@@ -72,18 +72,18 @@ export class Store {
     this.changes.page.add(name);
   }
 
-  // Ids of the tasks that belong to a service.
+  // Ids of the tasks of a service.
   tasksOf(service) {
-    return this.ofService.get(service) ?? NONE;
+    return this.byService.get(service) ?? NONE;
   }
 
-  // Tasks in the same place as this one, itself among them, the newest first.
+  // Tasks of the same slot, including this one, newest first.
   historyOf(task) {
-    const ids = this.ofPlace.get(place(task)) ?? NONE;
+    const ids = this.bySlot.get(slot(task)) ?? NONE;
     return [...ids].map((id) => [id, this.tasks.get(id)]).sort(([, a], [, b]) => age(b) - age(a));
   }
 
-  // What changed since this was last called.
+  // Returns the changes since the last call.
   taken() {
     const changes = this.changes;
     this.changes = new Changes();
@@ -110,7 +110,7 @@ export class Changes {
   }
 }
 
-export const place = (task) => `${task.service}/${task.slot ?? `@${task.node}`}`;
+export const slot = (task) => `${task.service}/${task.slot ?? `@${task.node}`}`;
 
 const NONE = new Set();
 const age = (task) => task.created_at ?? 0;
@@ -128,7 +128,7 @@ function index(ids, before, after, id) {
   }
 }
 
-// Equal as JSON is: the same fields with the same values.
+// Deep equality of JSON values.
 export function same(a, b) {
   if (a === b) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;

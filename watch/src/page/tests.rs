@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 
-/// The files of the page that stand in this folder, as paths.
+/// The paths of the files in this folder.
 fn files() -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page");
     let names = |folder: &Path, prefix: &str| {
@@ -15,13 +15,13 @@ fn files() -> BTreeSet<String> {
     names(&folder, "/").into_iter().chain(names(&folder.join("view"), "/view/")).collect()
 }
 
-/// The texts between `start` and `end` in `text`.
+/// Returns the texts between `start` and `end`.
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Vec<&'a str> {
     text.split(start).skip(1).filter_map(|rest| rest.split(end).next()).collect()
 }
 
 #[test]
-fn every_file_in_the_folder_is_served_and_no_other() {
+fn exactly_the_files_of_the_folder_are_served() {
     let served: BTreeSet<String> = ASSETS
         .iter()
         .map(|asset| if asset.path == "/" { "/index.html".to_owned() } else { asset.path.to_owned() })
@@ -34,7 +34,7 @@ fn every_file_in_the_folder_is_served_and_no_other() {
 }
 
 #[test]
-fn whatever_a_file_names_is_served() {
+fn every_referenced_file_is_served() {
     let page = asset("/").unwrap().body;
     for path in between(page, "href=\"", "\"").into_iter().chain(between(page, "src=\"", "\"")) {
         assert!(path.starts_with('#') || path == "/api/swarm" || asset(path).is_some(), "{path}");
@@ -52,14 +52,14 @@ fn whatever_a_file_names_is_served() {
 }
 
 #[test]
-fn nothing_comes_from_elsewhere_and_nothing_stands_in_line() {
+fn there_are_no_external_resources_and_no_inline_code() {
     for file in ASSETS {
-        // A namespace is a name, and is not fetched.
+        // A namespace is not fetched.
         let text = file.body.replace("http://www.w3.org/2000/svg", "");
         for outside in ["http://", "https://", "\"//", "'//", "(//", "@import", "url(", "data:text", "eval("] {
             assert!(!text.contains(outside), "{}: {outside}", file.path);
         }
-        // Text is only ever made into text.
+        // Data never becomes markup.
         for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "setHTML", "DOMParser"] {
             assert!(!text.contains(markup), "{}: {markup}", file.path);
         }
@@ -82,7 +82,7 @@ fn the_page_stays_small() {
 }
 
 #[test]
-fn a_tag_changes_with_the_content_alone() {
+fn a_tag_depends_on_the_content_only() {
     let file = Asset { path: "/", content_type: HTML, body: "one" };
     assert_eq!(file.etag(), Asset { path: "/x", content_type: CSS, body: "one" }.etag());
     assert_ne!(file.etag(), Asset { body: "two", ..file }.etag());

@@ -1,9 +1,9 @@
-// Before the first paint, so that a page that is to be dark does not flash: a classic script in the head.
+// A classic script in the head, which runs before the first paint so that a dark page does not flash.
 try {
   for (const name of ["theme", "size"]) {
     const value = localStorage.getItem(`watch.${name}`);
     if (value) document.documentElement.dataset[name] = value;
   }
 } catch {
-  // No storage for this page: the system's settings hold.
+  // Storage is not available; the system's settings apply.
 }

@@ -1,10 +1,10 @@
-// What is wrong, the worst first.
+// Alerts, worst first.
 
 import { moment, span } from "../format.js";
 import { alerts } from "../model.js";
 import { element, icon, Keyed, setData, setHidden, setText } from "./dom.js";
 
-// So many are shown before one asks for the rest.
+// Number of alerts shown until the reader asks for the rest.
 const FEW = 5;
 
 export class Alerts {
@@ -45,7 +45,7 @@ class Row {
   constructor() {
     this.icon = icon("warning");
     this.severity = element("b", "severity");
-    // Leads to what it is about.
+    // Opens the details of the affected task, node or service.
     this.summary = element("button", "summary");
     this.summary.type = "button";
     this.note = element("span", "note");
@@ -70,9 +70,9 @@ class Row {
   tick(now) {
     const { state, since, silenced_until: until, inhibited_by: cause, rule } = this.alert;
     const parts = [rule];
-    if (state === "pending") parts.push("not for long enough to tell anybody");
+    if (state === "pending") parts.push("not long enough to notify");
     if (until > now) parts.push(`silenced until ${moment(until, now)}`);
-    if (cause) parts.push(`part of: ${cause}`);
+    if (cause) parts.push(`inhibited by ${cause}`);
     if (state !== "resolved") parts.push(`for ${span(now - since)}`);
     setText(this.note, parts.filter(Boolean).join(" · "));
   }

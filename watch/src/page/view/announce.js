@@ -1,9 +1,9 @@
-// What a screen reader is told while the page changes: seldom, and in sum.
+// Announcements for screen readers while the page changes, rate-limited and summarized.
 
 import { plural } from "../format.js";
 import { setText } from "./dom.js";
 
-const BETWEEN = 6_000;
+const INTERVAL = 6_000;
 const FEW = 3;
 
 export class Announcer {
@@ -15,14 +15,14 @@ export class Announcer {
     this.count = 0;
   }
 
-  // The first snapshot is there to be read, and is not announced.
+  // The first snapshot is not announced.
   update({ store }, changes) {
     if (changes.first) return;
     this.alerts([...changes.alerts].map((id) => store.alerts.get(id)));
     if (Array.isArray(changes.timeline)) this.events(changes.timeline);
   }
 
-  // Events of the time line; those that matter are told in full.
+  // Events of the time line; warnings and critical ones are announced in full.
   events(events) {
     for (const event of events) {
       if (event.severity === "info") this.count += 1;
@@ -31,7 +31,7 @@ export class Announcer {
     this.later();
   }
 
-  // Alerts that are new or changed: told when they fire, and when that is over.
+  // New or changed alerts: announced when they fire and when they are resolved.
   alerts(alerts) {
     for (const alert of alerts) {
       if (!alert || alert.inhibited_by || alert.state === "pending") continue;
@@ -48,17 +48,17 @@ export class Announcer {
   later() {
     if (this.timer !== undefined || this.waiting.length + this.count === 0) return;
     const since = performance.now() - (this.last ?? -Infinity);
-    this.timer = setTimeout(() => this.tell(), Math.max(500, BETWEEN - since));
+    this.timer = setTimeout(() => this.announce(), Math.max(500, INTERVAL - since));
   }
 
-  tell() {
+  announce() {
     this.timer = undefined;
     this.last = performance.now();
     const texts = this.waiting.slice(-FEW);
     const more = this.waiting.length - texts.length + this.count;
     if (more > 0) texts.push(`${plural(more, texts.length > 0 ? "other change" : "change")}`);
     const text = `${texts.join(". ")}.`;
-    // The same words once more are told once more only if they differ.
+    // A live region announces a repeated text only if it differs.
     setText(this.node, this.node.textContent === text ? `${text}\u00a0` : text);
     this.waiting = [];
     this.count = 0;

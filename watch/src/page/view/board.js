@@ -1,4 +1,4 @@
-// The nodes and their tasks. Of a change only the tiles and columns that it touches are looked at.
+// The nodes and their tasks. A change updates only the affected tiles and columns.
 
 import { isActive, matcher, matchesNode } from "../filter.js";
 import { number, plural } from "../format.js";
@@ -7,7 +7,7 @@ import { Column, NOWHERE } from "./column.js";
 import { place, setData, setHidden, setStyle, setText } from "./dom.js";
 import { Tile } from "./tile.js";
 
-// Above so many tasks or nodes a tile is one line.
+// With more tasks or nodes than this, a tile is one line.
 const DENSE_TASKS = 300;
 const DENSE_NODES = 24;
 
@@ -23,7 +23,7 @@ export class Board {
     this.shown = document.getElementById("shown");
     this.columns = new Map();
     this.tiles = new Map();
-    // Which column a tile is in.
+    // Id of the column of each tile.
     this.at = new Map();
     this.focus = undefined;
     this.onScreen = new Set();
@@ -57,14 +57,14 @@ export class Board {
       setHidden(column.root, column.tiles.size === 0 && (node ? narrow && !matchesNode(filter, id, node) : true));
     }
     this.sum(context, narrow);
-    // Only what comes later is seen to come.
+    // Only later changes are animated.
     if (!this.settled && store.known) {
       this.settled = true;
       requestAnimationFrame(() => setData(this.root, "settled", ""));
     }
   }
 
-  // Tiles that may look different: their task, its service, or one beside it changed.
+  // Ids of tiles that may change: their task, its service, or a task of the same slot changed.
   affected({ store, stacks }, changes, all) {
     if (all || this.stacks !== stacks) {
       this.stacks = stacks;
@@ -74,13 +74,13 @@ export class Board {
     for (const service of changes.services) for (const id of store.tasksOf(service)) ids.add(id);
     for (const id of changes.tasks) {
       const task = store.tasks.get(id);
-      // Another task's error is told on its successor.
+      // A task's error is shown on its successor.
       if (task) for (const [other] of store.historyOf(task)) ids.add(other);
     }
     return ids;
   }
 
-  // Shows a node, or takes its column away; gives the tasks that go to another column by that.
+  // Shows or removes the column of a node; returns the tasks that move to another column.
   node(context, id, touched) {
     const node = context.store.nodes.get(id);
     const column = this.columns.get(id);
@@ -144,14 +144,14 @@ export class Board {
     this.tiles.delete(id);
     this.at.delete(id);
     if (this.focus === id) this.focus = undefined;
-    // Whoever stood on it stands on its neighbour, not at the top of the page.
+    // The focus moves to the neighbour, not to the top of the page.
     if (focused && column) {
       const next = column.order[Math.min(index, column.order.length - 1)];
       if (next !== undefined) this.tiles.get(next)?.button.focus({ preventScroll: true });
     }
   }
 
-  // Columns in the order of the nodes' names; those without a node first, since they wait for somebody.
+  // Sorts columns by the names of the nodes; the column of tasks without a node comes first, since it needs attention.
   arrange(store) {
     const order = [...this.columns.values()].sort((a, b) => {
       if (a.id === NOWHERE || b.id === NOWHERE) return a.id === NOWHERE ? -1 : 1;
@@ -166,7 +166,7 @@ export class Board {
     this.order = order;
   }
 
-  // Tasks a column would have without the filter.
+  // Number of tasks in each column without the filter.
   count(store, filter) {
     const totals = new Map();
     for (const task of store.tasks.values()) {
@@ -182,13 +182,13 @@ export class Board {
     const dense = this.tiles.size > DENSE_TASKS || store.nodes.size > DENSE_NODES;
     setData(this.root, "dense", dense ? "" : null);
     setHidden(this.empty, store.known && store.nodes.size > 0);
-    // Before the engine's first answer nobody knows whether there are any.
+    // Before the engine's first response, the number of nodes is unknown.
     if (store.known && store.source.at != null) setText(this.empty, "The swarm has no nodes.");
     const visible = [...this.columns.values()].filter((column) => !column.root.hidden).length;
-    // A few columns do not spread over all of a wall.
+    // A few columns do not fill a wide screen.
     setStyle(this.holder, "--shown", String(visible));
     setText(this.shown, narrow ? `${number(this.tiles.size)} of ${plural(this.total, "task")} on ${plural(visible, "node")}` : "");
-    // One tile of all can be reached by Tab.
+    // Exactly one tile is reachable by Tab.
     if (this.focus === undefined || !this.tiles.has(this.focus)) {
       const column = this.visible()[0];
       if (column) this.reach(column.order[0]);
@@ -199,7 +199,7 @@ export class Board {
     return (this.order ?? []).filter((column) => !column.root.hidden && column.order.length > 0);
   }
 
-  // Makes a tile the one that Tab goes to.
+  // Makes a tile the one reachable by Tab.
   reach(id) {
     const before = this.tiles.get(this.focus);
     if (before) before.button.tabIndex = -1;

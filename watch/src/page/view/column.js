@@ -1,10 +1,10 @@
-// One node with its tasks, or those that have no node yet.
+// A node with its tasks, or the tasks that have no node yet.
 
 import { bytes, cpus, memory, moment, plural, span } from "../format.js";
 import { isGone } from "../model.js";
 import { element, icon, place, setData, setHidden, setStyle, setText } from "./dom.js";
 
-// The column of tasks that have no node.
+// Id of the column of tasks that have no node.
 export const NOWHERE = "";
 
 let columns = 0;
@@ -56,7 +56,7 @@ export class Column {
     }
   }
 
-  // What the node says of itself.
+  // Updates the description of the node.
   describe(node, now) {
     this.node = node;
     setText(this.open, node.hostname || this.id);
@@ -93,7 +93,7 @@ export class Column {
     this.tick(now);
   }
 
-  // Texts that change by themselves as time goes by.
+  // Updates texts that change as time passes.
   tick(now) {
     for (const tile of this.tiles.values()) tile.tick(now);
     const { node } = this;
@@ -104,7 +104,7 @@ export class Column {
     setText(this.words, node.state + since + (node.message && node.state !== "ready" ? `: ${node.message}` : ""));
   }
 
-  // Puts a tile where its key belongs.
+  // Inserts a tile in the order of the keys.
   put(tile, key) {
     const { id } = tile;
     if (this.tiles.has(id)) {
@@ -125,14 +125,14 @@ export class Column {
     place(this.list, tile.root, after === undefined ? null : this.tiles.get(after).root);
   }
 
-  // Takes a tile out of the column's book, but leaves its element for another column to take over.
+  // Forgets a tile, but leaves its element for another column.
   forget(id) {
     if (!this.tiles.delete(id)) return;
     this.keys.delete(id);
     this.order.splice(this.order.indexOf(id), 1);
   }
 
-  // After tiles came or went.
+  // Updates the counts after tiles were added or removed.
   sum(total) {
     const shown = this.tiles.size;
     setText(this.size, shown === total || total === undefined ? plural(shown, "task") : `${shown} of ${total}`);

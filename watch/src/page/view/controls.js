@@ -1,4 +1,4 @@
-// What a reader sets: filters, theme and size of type, the help.
+// Controls: filters, theme, type size and help.
 
 import { isActive, NOTHING } from "../filter.js";
 import { setAttribute, setHidden, setText } from "./dom.js";
@@ -9,7 +9,7 @@ const get = (id) => document.getElementById(id);
 export class Filters {
   needs = ["services", "nodes", "filter"];
 
-  // `set(fields)` is called with what somebody chose.
+  // `set(fields)` is called with the choice.
   constructor(set) {
     this.form = get("filters");
     this.q = get("search");
@@ -32,7 +32,7 @@ export class Filters {
     });
   }
 
-  // Offers what there is, and what is chosen though it is not there.
+  // Offers the existing values, and the chosen one even if it does not exist.
   update({ store, filter }) {
     options(this.service, [...store.services.values()].map((service) => service.name), filter.service);
     options(this.node, [...store.nodes].map(([id, node]) => node.hostname || id), filter.node);
@@ -55,7 +55,7 @@ function options(select, values, chosen) {
 
 const THEMES = ["", "light", "dark"];
 
-// Light, dark, or as the system is.
+// Cycles between the light and dark themes and the system's.
 export function theme() {
   const button = get("theme");
   const root = document.documentElement;
@@ -73,7 +73,7 @@ export function theme() {
   show();
 }
 
-// Large type, for a screen on the wall.
+// Large type for wall screens.
 export function size() {
   const button = get("size");
   const show = () => setAttribute(button, "aria-pressed", String(document.documentElement.dataset.size === "large"));
@@ -92,14 +92,14 @@ function keep(name, value) {
     if (value) localStorage.setItem(`watch.${name}`, value);
     else localStorage.removeItem(`watch.${name}`);
   } catch {
-    // It holds until the page is closed.
+    // The choice lasts until the page is closed.
   }
 }
 
 export function help() {
   const dialog = get("help");
   get("help-open").addEventListener("click", () => dialog.showModal());
-  // A click beside it.
+  // A click outside closes the dialog.
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
   });

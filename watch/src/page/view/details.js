@@ -1,4 +1,4 @@
-// All that is known of one task, node, service or edge, in a panel at the side.
+// The details of a task, node, service or edge, in a side panel.
 
 import { bytes, cpus, image, memory, moment, number, plural, span, words } from "../format.js";
 import { kind, progress, wanted } from "../model.js";
@@ -6,13 +6,13 @@ import { element, icon, setData, setHidden, setText } from "./dom.js";
 
 const EARLIER = 8;
 
-// By what stands before the colon. A map: an address may say anything there, such as `__proto__`.
+// By the prefix before the colon. A map, because the address may contain any prefix, such as `__proto__`.
 const KINDS = new Map(Object.entries({ task, node, service, edge }));
 
 export class Details {
   needs = ["nodes", "services", "tasks", "edges", "filter"];
 
-  // `act.close()`, `act.filter(fields)` and `act.open(what)` are what its buttons do.
+  // The buttons call `act.close()`, `act.filter(fields)` and `act.open(what)`.
   constructor(act) {
     this.act = act;
     this.root = document.getElementById("details");
@@ -31,7 +31,7 @@ export class Details {
     return !this.root.hidden;
   }
 
-  // Shows what `open` names, such as "task:ID"; nothing when that is empty.
+  // Shows the entry named by the filter's `open`, such as "task:ID"; hides the panel if it is empty.
   update(context) {
     const { open } = context.filter;
     setHidden(this.root, !open);
@@ -45,9 +45,9 @@ export class Details {
     const found = KINDS.get(what)?.(context, id);
     setText(this.kind, what);
     setText(this.title, found?.title ?? "Gone");
-    const parts = found?.parts ?? [{ text: "It is not in the picture any more." }];
-    // Texts, some of which are ages, change in place. Only when rows come or go, or lead elsewhere, are they
-    // written anew: a selection, a click half done and the focus stay.
+    const parts = found?.parts ?? [{ text: "It no longer exists." }];
+    // Texts such as ages change in place. The rows are rebuilt only when they or their links change, so a
+    // selection, a click in progress and the focus survive.
     const shape = JSON.stringify([open, parts.map(shapeOf)]);
     if (this.drawn !== shape) {
       this.drawn = shape;
@@ -87,7 +87,7 @@ function shapeOf(part) {
   return part.buttons ?? [part.mood];
 }
 
-// These texts, in the order in which `draw` adds the elements that hold them.
+// The texts of a part, in the order in which `draw` adds their elements.
 function textsOf(part) {
   if (part.rows) return part.rows.map(([, value]) => value);
   if (part.list) return part.list.flatMap(({ text, note }) => [text, note]);
@@ -129,7 +129,7 @@ function draw(part, texts) {
   return holder("p", part.mood ?? "");
 }
 
-// Rows without a value are left out: what is not known is not told.
+// Rows; those without a value are omitted.
 const rows = (...all) => ({ rows: all.filter(([, value]) => value != null && value !== "" && value !== false) });
 
 const when = (at, now) => (at == null ? null : `${moment(at, now)}, ${span(now - at)} ago`);
@@ -154,14 +154,14 @@ function task(context, id) {
         ["Service", service?.name ?? entry.service, null, service && `service:${entry.service}`],
         ["Node", home?.hostname ?? entry.node ?? "none yet", null, home && `node:${entry.node}`],
         ["Image", image(entry.image)],
-        ["Made", when(entry.created_at, now)],
+        ["Created", when(entry.created_at, now)],
         ["Restarts", number(entry.restarts)],
         ["Message", entry.message],
         ["Exit code", entry.exit_code == null ? null : String(entry.exit_code)],
         ["Id", id],
       ),
       earlier.length > 0 ? {
-        heading: "In its place before",
+        heading: "Earlier in this slot",
         list: earlier.slice(0, EARLIER).map(([other, past]) => ({
           sign: kind(past),
           text: `${past.state}${past.node && past.node !== entry.node ? ` on ${store.nodes.get(past.node)?.hostname ?? past.node}` : ""}`,
@@ -261,7 +261,7 @@ function edge(context, address) {
         ["Node", home?.hostname, null, home && `node:${entry.node}`],
         ["Version", entry.version],
         ["Requests", number(entry.requests)],
-        ["Heard", when(entry.at, now)],
+        ["Last response", when(entry.at, now)],
       ),
       ...entry.pools.map((pool) => ({
         heading: `Pool ${pool.name}${pool.panic ? ", in panic" : ""}`,

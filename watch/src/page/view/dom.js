@@ -1,4 +1,4 @@
-// The document, changed only where it differs, and only as text: nothing here makes markup of data.
+// Helpers that change the document only where it differs, and only as text: data never becomes markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -16,7 +16,7 @@ export function svg(tag, attributes = {}) {
   return made;
 }
 
-// A sign drawn by the style sheet. What it says stands beside it as text.
+// An icon drawn by the style sheet. Its meaning is next to it as text.
 export function icon(name) {
   const made = element("i", "icon");
   made.dataset.icon = name;
@@ -24,7 +24,7 @@ export function icon(name) {
   return made;
 }
 
-// Text that only screen readers tell.
+// Text for screen readers only.
 export const unseen = (text) => element("span", "unseen", text);
 
 export function setText(node, text) {
@@ -53,7 +53,7 @@ export function setStyle(node, name, value) {
   if (node.style.getPropertyValue(name) !== value) node.style.setProperty(name, value);
 }
 
-// Puts a node at its place. A node that is moved keeps the focus.
+// Inserts a node before another. A moved node keeps the focus.
 export function place(parent, node, before) {
   if (node.parentNode === parent && node.nextSibling === before) return;
   const focused = document.activeElement;
@@ -62,8 +62,8 @@ export function place(parent, node, before) {
   if (holds) focused.focus({ preventScroll: true });
 }
 
-// Children of `parent` for `entries` of [key, value], in this order. They are kept by key: `make(key)` gives
-// an object with `root`, and `update(value, key)` is called on it.
+// Children of `parent` for `entries` of [key, value], in this order. They are reused by key: `make(key)` returns an
+// object with `root`, whose `update(value, key)` is called.
 export class Keyed {
   constructor(parent, make) {
     this.parent = parent;
@@ -94,5 +94,5 @@ export class Keyed {
   }
 }
 
-// Whether the reader wants nothing to move.
+// Whether the reader prefers reduced motion.
 export const isStill = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

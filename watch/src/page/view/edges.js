@@ -1,4 +1,4 @@
-// The edges: where they send requests, and what they show to clients.
+// The edges with their upstream pools and certificates.
 
 import { date, duration, number, span } from "../format.js";
 import { element, icon, Keyed, setData, setHidden, setText } from "./dom.js";
@@ -43,13 +43,13 @@ class Edge {
     setText(this.name, node ?? address);
     const rate = this.rate(edge);
     setText(this.facts, [
-      edge.ready ? "serves" : "does not serve",
+      edge.ready ? "ready" : "not ready",
       edge.version,
       `${number(edge.requests)} requests`,
       rate,
     ].filter(Boolean).join(" · "));
     const problem = edge.error ?? edge.reasons.join(", ");
-    const old = edge.error && edge.at != null ? `, last heard ${span(now - edge.at)} ago` : "";
+    const old = edge.error && edge.at != null ? `, last response ${span(now - edge.at)} ago` : "";
     setText(this.problem, problem + old);
     setHidden(this.problem, !problem);
     this.pools.show(edge.pools.map((pool) => [pool.name, pool]));
@@ -58,7 +58,7 @@ class Edge {
     ]));
   }
 
-  // Requests a second since it was last heard of.
+  // Requests per second since the previous response.
   rate(edge) {
     const before = this.before;
     if (edge.at != null && edge.at !== before?.at) this.before = { at: edge.at, requests: edge.requests };
@@ -90,7 +90,7 @@ class Pool {
   }
 }
 
-// The port that all endpoints have, such as ":8000": told once.
+// The port that all endpoints share, such as ":8000"; shown once.
 function common(endpoints) {
   const port = endpoints[0]?.address.match(/:\d+$/)?.[0];
   return port && endpoints.every((endpoint) => endpoint.address.endsWith(port)) ? port : undefined;

@@ -1,10 +1,10 @@
-// The top of the page: totals, and whether what is seen is what is.
+// The header: totals, and whether the data is current.
 
 import { moment, number, span } from "../format.js";
 import { totals } from "../model.js";
 import { setData, setHidden, setText } from "./dom.js";
 
-// The engine's answers are stamped every few seconds while nothing changes.
+// While nothing changes, the time of the engine's last response is published every few seconds.
 const OLD = 15_000;
 
 export class Header {
@@ -42,7 +42,7 @@ export class Header {
     this.status = status;
   }
 
-  // The age of what is seen: of the last answer that the engine gave, on the server's clock.
+  // Updates the age of the data: the time since the engine's last response, by the server's clock.
   tick({ store, now }) {
     const { state, why, until } = this.status;
     const at = store.source.at;
@@ -51,19 +51,19 @@ export class Header {
     let label = { connecting: "connecting", refused: "refused", live: "live" }[state];
     if (state === "waiting") label = `offline, again in ${left}\u00a0s`;
     const old = state === "live" && store.known && (store.source.error || (age !== null && age > OLD));
-    if (old) label = age === null ? "no picture" : `${span(age)} old`;
+    if (old) label = age === null ? "no data" : `${span(age)} old`;
     else if (state === "live" && age !== null) label += ` · ${span(age)}`;
     setData(this.connection, "state", old ? "stale" : state);
     setText(this.connection.lastElementChild, label);
     setData(document.documentElement, "stale", state !== "live" && store.known ? "offline" : old ? "engine" : null);
 
     let text = "";
-    const seen = age === null ? "There is no picture yet" : `The picture is ${span(age)} old`;
+    const seen = age === null ? "There is no data yet" : `The data is ${span(age)} old`;
     if (state === "waiting" || state === "refused" || (state === "connecting" && this.lost)) {
       if (state !== "connecting") this.lost = why;
-      text = `${store.known ? seen : "There is no picture yet"}: ${this.lost}.`;
+      text = `${store.known ? seen : "There is no data yet"}: ${this.lost}.`;
     } else if (old) {
-      text = `${seen}: ${store.source.error ?? "the engine has not answered since"}`;
+      text = `${seen}: ${store.source.error ?? "the engine has not responded since"}`;
       if (store.source.failing_since != null) text += `, since ${moment(store.source.failing_since, now())}`;
       text += ".";
     }

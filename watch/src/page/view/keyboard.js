@@ -1,8 +1,8 @@
-// Keys: from tile to tile, search, help, and the way back.
+// Keyboard control: moving between tiles, search, help and closing.
 
 const ARROWS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
 
-// `act.search()`, `act.help()` and `act.escape()`, which tells whether there was something to leave.
+// Calls `act.search()`, `act.help()` and `act.escape()`, which returns whether it closed or cleared something.
 export function listen(board, act) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || document.querySelector("dialog[open]")) return;
@@ -21,7 +21,7 @@ export function listen(board, act) {
   });
 }
 
-// Goes from the tile of `id` to the one that `key` points at.
+// Moves the focus from the tile of `id` in the direction of `key`.
 function move(board, id, key) {
   const columns = board.visible();
   const at = columns.findIndex((column) => column.tiles.has(id));
@@ -34,20 +34,20 @@ function move(board, id, key) {
   else if (!Object.hasOwn(ARROWS, key)) return false;
   else {
     const [across, down] = ARROWS[key];
-    if (across !== 0) next = besides(columns[at + across]?.order, index);
+    if (across !== 0) next = adjacent(columns[at + across]?.order, index);
     else next = order[index + down] ?? beyond(columns, at, down);
   }
   if (next !== undefined) board.tiles.get(next).button.focus();
   return true;
 }
 
-const besides = (order, index) => order?.[Math.min(index, order.length - 1)];
+const adjacent = (order, index) => order?.[Math.min(index, order.length - 1)];
 
-// Columns stand in rows: past the last tile comes the column below, past the first the one above.
+// Columns are laid out in rows: after the last tile comes the column below, before the first the one above.
 function beyond(columns, at, down) {
   const { left, top } = columns[at].root.getBoundingClientRect();
-  const step = down > 0 ? columns.slice(at + 1) : columns.slice(0, at).reverse();
-  const next = step.find((column) => {
+  const candidates = down > 0 ? columns.slice(at + 1) : columns.slice(0, at).reverse();
+  const next = candidates.find((column) => {
     const box = column.root.getBoundingClientRect();
     return Math.abs(box.left - left) < 2 && Math.abs(box.top - top) > 2;
   });

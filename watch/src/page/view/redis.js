@@ -1,4 +1,4 @@
-// The count, live, and the servers that keep it.
+// The live count, and the Redis servers that store it.
 
 import { bytes, number, span } from "../format.js";
 import { element, icon, isStill, Keyed, setAttribute, setData, setHidden, setStyle, setText } from "./dom.js";
@@ -39,7 +39,7 @@ export class Redis {
     setHidden(this.note, !problem);
   }
 
-  // The number runs to its new value. Nobody is told each step: it is not in a live region.
+  // Animates the number to its new value. It is not in a live region, so screen readers do not announce each step.
   show(count) {
     if (count === this.target) return;
     const from = this.drawn ?? count;
@@ -62,11 +62,11 @@ export class Redis {
     this.drawn = count;
     const text = number(count);
     setText(this.value, text);
-    // It is as large as it fits.
+    // The font size depends on the length.
     setStyle(this.value.parentNode, "--length", String(Math.max(7, text.length)));
   }
 
-  // Visits a second, over the last two minutes.
+  // Samples visits per second over the last two minutes.
   tick(context) {
     const { store } = context;
     if (!store.redis) return;
@@ -79,7 +79,7 @@ export class Redis {
       this.plot();
     }
     const old = store.redis.at == null ? null : now - store.redis.at;
-    setText(this.rate, old !== null && old > 30_000 ? `told ${span(old)} ago` : this.speed());
+    setText(this.rate, old !== null && old > 30_000 ? `last updated ${span(old)} ago` : this.speed());
   }
 
   speed() {
@@ -87,13 +87,13 @@ export class Redis {
     if (recent.length < 2) return "";
     const [first, last] = [recent[0], recent.at(-1)];
     const rate = Math.max(0, (last.count - first.count) / ((last.now - first.now) / 1000));
-    return rate === 0 ? "no visits just now" : `${rate < 10 ? rate.toFixed(1) : number(Math.round(rate))} a second`;
+    return rate === 0 ? "no visits now" : `${rate < 10 ? rate.toFixed(1) : number(Math.round(rate))} a second`;
   }
 
   plot() {
     const rates = this.samples.slice(1).map((sample, index) => Math.max(0, sample.count - this.samples[index].count));
     const top = Math.max(...rates, 1);
-    // A page that was opened just now has little to show, and shows it wide.
+    // A page opened recently has few samples, and shows them wide.
     const step = 120 / Math.max(rates.length - 1, 9);
     const points = rates.map((rate, index) => {
       const x = 120 - (rates.length - 1 - index) * step;
@@ -124,9 +124,9 @@ class Server {
     setText(this.role, server.role);
     setText(this.address, server.address);
     let lag = "";
-    if (!server.up) lag = leads ? "does not answer" : "not in step";
-    else if (leads) lag = master && master !== server.address ? "not the sentinels' choice" : "";
-    else if (server.lag_bytes != null) lag = server.lag_bytes === 0 ? "in step" : `${bytes(server.lag_bytes)} behind`;
+    if (!server.up) lag = leads ? "does not answer" : "not in sync";
+    else if (leads) lag = master && master !== server.address ? "not the master of the sentinels" : "";
+    else if (server.lag_bytes != null) lag = server.lag_bytes === 0 ? "in sync" : `${bytes(server.lag_bytes)} behind`;
     setText(this.lag, lag);
     setData(this.lag, "mood", !server.up ? "bad" : null);
   }

@@ -1,4 +1,4 @@
-// What should run, and how much of it does.
+// Services, with their desired and running tasks.
 
 import { tag } from "../format.js";
 import { isMoving, isRollback, isShort, isStuck, progress, shortName } from "../model.js";
@@ -14,7 +14,7 @@ export class Services {
   }
 
   update(context, changes) {
-    // A task shows in a service's row only while the service is being updated.
+    // Tasks affect a service's row only while the service is being updated.
     if (!changes.has("services") && ![...context.store.services.values()].some(isMoving)) return;
     const services = [...context.store.services].sort(([, a], [, b]) => names.compare(a.name, b.name));
     this.list.show(services.map(([id, service]) => [id, { context, id, service }]));

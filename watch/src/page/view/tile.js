@@ -1,4 +1,4 @@
-// One task.
+// The tile of a task.
 
 import { change, duration, tag } from "../format.js";
 import { isMoving, isPast, isStuck, kind, lastError, sameImage, shortName, suffix, wanted } from "../model.js";
@@ -33,7 +33,7 @@ export class Tile {
     this.changed = undefined;
   }
 
-  // Where it stands in its column.
+  // Sort key within its column.
   static key(store, id) {
     const task = store.tasks.get(id);
     const service = store.services.get(task.service)?.name ?? task.name;
@@ -59,7 +59,7 @@ export class Tile {
     setStyle(this.button, "--hue", String(context.hue(task.service)));
     setText(this.health, HEALTH[task.health] ?? "");
     setData(this.health, "health", task.health);
-    // Of one that comes or goes the state says enough.
+    // While a task starts or stops, its state says enough.
     setHidden(this.health, !HEALTH[task.health] || (target !== null && task.health !== "unhealthy"));
     setText(this.restarts, `↻\u202f${task.restarts}`);
     if (task.restarts > 0 && !this.restartsNote) {
@@ -75,7 +75,7 @@ export class Tile {
     setAttribute(this.button, "aria-current", context.opened === this.id ? "true" : null);
     this.since = task.since ?? task.created_at;
     this.tick(context.now());
-    // A state that is new on the page is seen to be new.
+    // Highlights a change of state.
     if (this.shown !== undefined && this.shown !== task.state) this.flash();
     this.shown = task.state;
   }
@@ -89,7 +89,7 @@ export class Tile {
   }
 
   flash() {
-    // Two names of one animation: to change the name starts it anew.
+    // Alternates between two names of one animation, since a change of the name restarts it.
     setData(this.button, "flash", this.button.dataset.flash === "a" ? "b" : "a");
   }
 }

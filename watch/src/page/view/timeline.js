@@ -1,12 +1,12 @@
-// What happened, the newest first.
+// The time line, newest first.
 
 import { moment } from "../format.js";
 import { element, icon, setData, setHidden, setText } from "./dom.js";
 
-// As many as are looked at; the others on demand, since each that comes moves all that are there.
+// Number of events shown; the others on demand, since each new event moves all that are shown.
 const FEW = 50;
 const MOST = 300;
-// Nobody reads faster: what comes in a crowd is shown together.
+// Events that arrive within this time are shown together.
 const PAUSE = 500;
 
 export class Timeline {
@@ -21,7 +21,7 @@ export class Timeline {
       this.most = this.most === FEW ? MOST : FEW;
       this.fill(this.context);
     });
-    // Noted when it happens: to ask while drawing would lay out the page once more.
+    // Recorded on scroll: reading it while drawing would force another layout.
     this.scrolled = false;
     this.list.addEventListener("scroll", () => {
       this.scrolled = this.list.scrollTop > 0;
@@ -51,10 +51,10 @@ export class Timeline {
     this.last = performance.now();
     const events = this.waiting.splice(0).slice(-this.most);
     this.list.querySelector(".none")?.remove();
-    // Whoever has scrolled down reads on where they are.
+    // A reader who has scrolled down keeps their position.
     const before = this.scrolled ? this.list.scrollHeight : 0;
     const rows = events.map((event) => row(event, this.context.now())).reverse();
-    // What comes by itself is seen to come.
+    // Highlights a single new event.
     if (rows.length === 1) rows[0].dataset.fresh = "";
     this.list.prepend(...rows);
     while (this.list.childElementCount > this.most) this.list.lastElementChild.remove();

@@ -1,7 +1,7 @@
-// Rolling updates and roll-backs as they move.
+// Rolling updates and rollbacks in progress.
 
 import { span } from "../format.js";
-import { isMoving, isNews, isRollback, isStuck, progress } from "../model.js";
+import { isMoving, isRecentUpdate, isRollback, isStuck, progress } from "../model.js";
 import { element, icon, Keyed, setAttribute, setData, setHidden, setStyle, setText } from "./dom.js";
 
 export class Updates {
@@ -15,10 +15,10 @@ export class Updates {
   update(context) {
     const { store } = context;
     const now = context.now();
-    const news = [...store.services].filter(([, service]) => isNews(service, now));
-    news.sort(([, a], [, b]) => (b.update.started_at ?? 0) - (a.update.started_at ?? 0) || (a.name < b.name ? -1 : 1));
-    setHidden(this.root, news.length === 0);
-    this.list.show(news.map(([id, service]) => [id, { context, id, service, now }]));
+    const recent = [...store.services].filter(([, service]) => isRecentUpdate(service, now));
+    recent.sort(([, a], [, b]) => (b.update.started_at ?? 0) - (a.update.started_at ?? 0) || (a.name < b.name ? -1 : 1));
+    setHidden(this.root, recent.length === 0);
+    this.list.show(recent.map(([id, service]) => [id, { context, id, service, now }]));
   }
 
   tick(context) {
@@ -71,6 +71,6 @@ const WHAT = {
   paused: "update paused",
   completed: "updated",
   rollback_started: "is being rolled back",
-  rollback_paused: "roll-back paused",
+  rollback_paused: "rollback paused",
   rollback_completed: "rolled back",
 };
