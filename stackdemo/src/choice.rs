@@ -1,8 +1,8 @@
-//! Which role the arguments ask for.
+//! Selects the role named by the arguments.
 
 use std::{ffi::OsString, path::Path};
 
-/// The one of `roles` that is asked for, and its own arguments: its name and what is meant for it.
+/// Returns the selected one of `roles`, and its own arguments, which start with its name.
 pub(crate) fn of<T: Copy>(
     roles: &[(&'static str, T)],
     mut arguments: Vec<OsString>,
@@ -19,7 +19,7 @@ pub(crate) fn of<T: Copy>(
     Ok((role, arguments))
 }
 
-/// Neither the program's name nor the first argument is a role.
+/// The error if neither the program's name nor the first argument is a role.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unknown {
     first: Option<OsString>,
@@ -52,20 +52,20 @@ mod tests {
     }
 
     #[test]
-    fn the_name_it_is_called_by_is_the_role_wherever_the_file_lies() {
+    fn the_name_of_the_file_selects_the_role_in_any_folder() {
         assert_eq!(chosen(&["app"]), role(1, &["app"]));
         assert_eq!(chosen(&["/edge", "run"]), role(2, &["/edge", "run"]));
         assert_eq!(chosen(&["../bin/edge", "app"]), role(2, &["../bin/edge", "app"]));
     }
 
     #[test]
-    fn by_another_name_the_first_argument_is_the_role_and_its_name() {
+    fn under_another_name_the_first_argument_selects_the_role() {
         assert_eq!(chosen(&["/stackdemo", "edge", "run"]), role(2, &["edge", "run"]));
         assert_eq!(chosen(&["edges", "app"]), role(1, &["app"]));
     }
 
     #[test]
-    fn what_is_no_role_is_told_beside_those_that_are() {
+    fn an_unknown_role_is_reported_with_the_known_ones() {
         for (arguments, start) in [
             (&["stackdemo", "apps"][..], "there is no role \"apps\": "),
             (&["stackdemo", "--help"], "there is no role \"--help\": "),

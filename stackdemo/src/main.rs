@@ -1,6 +1,6 @@
-//! All programs of the image in one file, which holds what they share only once: the runtime, TLS, HTTP, the
-//! log. It plays the role of whatever name it is called by, so `/app`, `/edge` and `/watch` are links to it.
-//! Called by another name, it takes the role's from its first argument.
+//! All programs of the image in one executable, which contains their shared code only once: the runtime, TLS, HTTP, the
+//! log. The name it is called by selects the program, so `/app`, `/edge` and `/watch` are links to it. Called by another
+//! name, it takes the program from its first argument.
 
 mod choice;
 
@@ -8,7 +8,7 @@ use std::{env, ffi::OsString, process::ExitCode};
 
 use process::WRONG_SETTING;
 
-/// A program: its name, and what does its work, given its arguments, of which the first is the name.
+/// A program: its name and its main function, which takes the arguments; the first one is the name.
 type Role = (&'static str, fn(Vec<OsString>) -> ExitCode);
 
 const ROLES: [Role; 3] = [("app", app::program::main), ("edge", edge::program::main), ("watch", watch::program::main)];

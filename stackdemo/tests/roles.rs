@@ -1,4 +1,4 @@
-//! The one program of the image, called as the image's links call it.
+//! The program of the image, called through its links.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_stackdemo");
 const ROLES: [&str; 3] = ["app", "edge", "watch"];
 
 fn run(program: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
-    // Without the variables of whoever runs the tests.
+    // Without the environment of the test run.
     let Output { status, stdout, stderr } = Command::new(program)
         .args(arguments)
         .env_clear()
@@ -22,7 +22,7 @@ fn run(program: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn a_link_plays_the_role_of_its_name() {
+fn a_link_selects_the_role_of_its_name() {
     let folder = tempfile::tempdir().unwrap();
     for role in ROLES {
         let link = folder.path().join(role);
@@ -33,7 +33,7 @@ fn a_link_plays_the_role_of_its_name() {
 }
 
 #[test]
-fn the_first_argument_names_the_role_of_a_program_that_is_called_otherwise() {
+fn the_first_argument_selects_the_role_of_a_program_with_another_name() {
     for role in ROLES {
         let version = format!("{role} {}\n", env!("CARGO_PKG_VERSION"));
         assert_eq!(run(Path::new(PROGRAM), &[role, "--version"]), (Some(0), version, String::new()));
@@ -41,7 +41,7 @@ fn the_first_argument_names_the_role_of_a_program_that_is_called_otherwise() {
 }
 
 #[test]
-fn wrong_usage_is_told_by_the_role_either_way() {
+fn wrong_usage_is_reported_by_the_role_in_both_cases() {
     let folder = tempfile::tempdir().unwrap();
     for role in ROLES {
         let usage = format!("Usage: {role} ");

@@ -1,4 +1,4 @@
-//! For everybody: axe in both themes and in every state of the page.
+//! Accessibility: axe in both themes and in every state of the page.
 
 use tests::browser::{Browser, Screen, axe};
 use tests::stage::Stage;
@@ -10,23 +10,23 @@ use crate::clusters;
 async fn axe_has_no_serious_findings_in_any_state_light_or_dark() {
     let axe = axe::script();
     let calm = clusters::tutorial();
-    let mut trouble = calm.clone();
-    clusters::node_down(&mut trouble);
-    clusters::rolling(&mut trouble, "1.5.0", UpdateState::Paused);
-    let edge = trouble.edges.values_mut().next().unwrap();
+    let mut failing = calm.clone();
+    clusters::node_down(&mut failing);
+    clusters::rolling(&mut failing, "1.5.0", UpdateState::Paused);
+    let edge = failing.edges.values_mut().next().unwrap();
     edge.ready = false;
     edge.reasons = vec!["no endpoint is healthy".to_owned()];
     edge.pools[0].panic = true;
     edge.pools[0].endpoints[0].usable = false;
-    trouble.redis.as_mut().unwrap().servers[1].up = false;
-    trouble.source.error = Some("the swarm has no leader".to_owned());
-    trouble.source.at = trouble.source.at.map(|at| at - 40_000);
+    failing.redis.as_mut().unwrap().servers[1].up = false;
+    failing.source.error = Some("the swarm has no leader".to_owned());
+    failing.source.at = failing.source.at.map(|at| at - 40_000);
     let many = clusters::swarm(30, 600);
     let states = [
         ("calm", &calm, Screen::DESK, ""),
-        ("trouble", &trouble, Screen::DESK, ""),
-        ("trouble, all tasks, details", &trouble, Screen::DESK, "#stopped=1&open=task:task00009"),
-        ("a node's details on a phone", &trouble, Screen::PHONE, "#open=node:node2"),
+        ("failing", &failing, Screen::DESK, ""),
+        ("failing, all tasks, details", &failing, Screen::DESK, "#stopped=1&open=task:task00009"),
+        ("a node's details on a phone", &failing, Screen::PHONE, "#open=node:node2"),
         ("nothing found", &calm, Screen::PHONE, "#q=nothing"),
         ("help", &calm, Screen::DESK, "#help"),
         ("many", &many, Screen::WALL, "#state=running"),
@@ -39,7 +39,7 @@ async fn axe_has_no_serious_findings_in_any_state_light_or_dark() {
             let page = browser.page().await;
             page.screen(screen).await;
             page.system(&[("prefers-color-scheme", theme), ("prefers-reduced-motion", "reduce")]).await;
-            // axe makes markup for itself, which the page's own policy refuses.
+            // axe creates markup, which the page's policy forbids.
             page.call("Page.setBypassCSP", serde_json::json!({ "enabled": true })).await;
             page.open(&format!("{}{hash}", stage.url())).await;
             page.until("document.querySelector('[data-settled]')").await;

@@ -1,4 +1,4 @@
-//! The nodes and their tasks, as they change.
+//! The nodes and their tasks as they change.
 
 use tests::browser::Browser;
 use tests::stage::{Stage, now};
@@ -7,7 +7,7 @@ use watch::cluster_state::{Alert, AlertState, Availability, ClusterState, Severi
 use crate::{Show, clusters, column, tile};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_node_is_a_column_with_its_facts_and_a_tile_for_each_of_its_tasks() {
+async fn each_node_is_a_column_with_its_facts_and_a_tile_for_each_task() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     for node in 0..3 {
@@ -36,7 +36,7 @@ async fn every_node_is_a_column_with_its_facts_and_a_tile_for_each_of_its_tasks(
     for fact in ["web.1", "1.4.2", "running", "healthy", "h"] {
         assert!(task.contains(fact), "no {fact:?} in {task}");
     }
-    // One colour a service, the same on every node, and another for each.
+    // Each service has its own colour, the same on every node.
     let hues = page
         .evaluate(
             "[...document.querySelectorAll('.tile')].map((tile) =>
@@ -56,10 +56,10 @@ async fn every_node_is_a_column_with_its_facts_and_a_tile_for_each_of_its_tasks(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tiles_come_change_move_and_go_and_the_focus_stays_where_it_was() {
+async fn tiles_appear_change_move_and_disappear_without_losing_the_focus() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    // The very same element, so that whatever a reader has of it stays.
+    // The element is reused, so selection and focus stay.
     page.evaluate("document.querySelector(\".tile[data-task='task00009']\").focus()").await;
     page.evaluate("window.mine = document.activeElement").await;
     show.stage.change(|cluster| {
@@ -81,14 +81,14 @@ async fn tiles_come_change_move_and_go_and_the_focus_stays_where_it_was() {
     let moved = page.text(&format!("{} {}", column(1), tile("task00009"))).await;
     assert!(moved.contains("starting → running") && moved.contains("↻ 3"), "{moved}");
     assert!(page.evaluate("document.activeElement === window.mine && mine.isConnected").await == true);
-    // In order of names and numbers.
+    // Ordered by name and slot.
     let names = page
         .evaluate(
             "[...document.querySelectorAll(\".column[data-column='node1'] .name\")].map((name) => name.textContent)",
         )
         .await;
     assert_eq!(names, serde_json::json!(["edge", "redis.2", "watch", "web.1", "web.2", "web.4"]));
-    // Where the focused tile goes away, its neighbour has the focus, not the top of the page.
+    // When the focused tile disappears, the focus moves to its neighbour, not to the top of the page.
     show.stage.change(|cluster| drop(cluster.tasks.remove("task00009")));
     page.until("!mine.isConnected").await;
     assert_eq!(page.evaluate("document.activeElement.dataset.task").await, "task00010");
@@ -96,7 +96,7 @@ async fn tiles_come_change_move_and_go_and_the_focus_stays_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_is_down_stays_grey_with_since_when_and_comes_back() {
+async fn a_node_that_is_down_stays_greyed_out_with_its_age_until_it_returns() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     let before = clusters::tutorial();
@@ -111,7 +111,7 @@ async fn a_node_that_is_down_stays_grey_with_since_when_and_comes_back() {
     assert!(page.text("#alerts").await.contains("serveur19 (10.10.25.167) is down"));
     assert!(page.text(".totals").await.contains("2/3"));
     assert!(page.text("#timeline").await.contains("serveur19 is down"));
-    // Its replicas are on the others meanwhile.
+    // Meanwhile its replicas run on the other nodes.
     assert_eq!(page.visible(&format!("{} .tile", column(1))).await, 6);
     show.stage.change(|cluster| {
         cluster.nodes = before.nodes.clone();
@@ -125,7 +125,7 @@ async fn a_node_that_is_down_stays_grey_with_since_when_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_update_and_a_roll_back_are_seen_as_they_move() {
+async fn the_progress_of_updates_and_rollbacks_is_shown() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     show.stage.change(|cluster| clusters::rolling(cluster, "1.5.0", UpdateState::Updating));
@@ -136,7 +136,7 @@ async fn an_update_and_a_roll_back_are_seen_as_they_move() {
     }
     let bar = "document.querySelector('#updates [role=progressbar]').getAttribute('aria-valuenow')";
     assert_eq!(page.evaluate(bar).await, "1");
-    // The old task says where it is going, the new one what it is.
+    // The old task shows the change of version, the new one its version.
     assert!(page.text(&tile("task00011")).await.contains("1.4.2 → 1.5.0"));
     assert!(page.text(&tile("new0")).await.contains("1.5.0"));
     assert!(page.text("#services").await.contains("updating"));
@@ -146,7 +146,7 @@ async fn an_update_and_a_roll_back_are_seen_as_they_move() {
         cluster.services.get_mut(&id).unwrap().running += 1;
     });
     page.until("document.querySelector('#updates [role=progressbar]').getAttribute('aria-valuenow') === '2'").await;
-    // The way back: the service wants the old image again.
+    // Rollback: the service specifies the old image again.
     show.stage.change(|cluster| {
         let id = cluster.tasks["new1"].service.clone();
         let service = cluster.services.get_mut(&id).unwrap();
@@ -167,7 +167,7 @@ async fn an_update_and_a_roll_back_are_seen_as_they_move() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tasks_without_a_node_have_a_column_of_their_own_and_old_ones_are_shown_on_demand() {
+async fn unassigned_tasks_have_their_own_column_and_past_tasks_are_shown_on_demand() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     show.stage.change(|cluster| {
@@ -187,7 +187,7 @@ async fn tasks_without_a_node_have_a_column_of_their_own_and_old_ones_are_shown_
     page.until("document.querySelector('.nowhere .tile')").await;
     let text = page.text(".nowhere").await;
     assert!(text.contains("No node yet") && text.contains("web.9") && text.contains("insufficient memory"), "{text}");
-    // What has failed and was replaced is told by its successor.
+    // The successor of a failed task shows its error.
     assert_eq!(page.visible(&tile("failed")).await, 0);
     assert!(page.text(&tile("task00009")).await.contains("before: task: non-zero exit (137)"));
     page.click("#filter-stopped").await;
@@ -196,7 +196,7 @@ async fn tasks_without_a_node_have_a_column_of_their_own_and_old_ones_are_shown_
     show.stage.change(|cluster| cluster.tasks.get_mut("pending").unwrap().node = Some("node2".to_owned()));
     page.until("document.querySelector(\".column[data-column='node2'] .tile[data-task='pending']\")").await;
     assert_eq!(page.visible(".nowhere").await, 0);
-    // A node that is removed for good takes its column along, but not the tasks.
+    // Removing a node removes its column, but not its tasks.
     show.stage.change(|cluster| drop(cluster.nodes.remove("node2")));
     page.until("document.querySelector('.nowhere .tile') && !document.querySelector(\".column[data-column='node2']\")")
         .await;
@@ -205,7 +205,7 @@ async fn tasks_without_a_node_have_a_column_of_their_own_and_old_ones_are_shown_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn availability_redis_edges_and_services_are_told() {
+async fn availability_redis_edges_and_services_are_shown() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     assert!(page.text("#redis").await.contains("3 of 3 sentinels answer"));
@@ -244,7 +244,7 @@ async fn availability_redis_edges_and_services_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_the_state_says_is_text() {
+async fn data_is_shown_as_text_only() {
     let mut cluster = clusters::tutorial();
     let evil = "<img src=/x onerror=\"window.pwned=1\"><script>window.pwned=2</script>".to_owned();
     cluster.nodes.get_mut("node0").unwrap().hostname = evil.clone();
@@ -276,13 +276,13 @@ async fn whatever_the_state_says_is_text() {
     assert!(page.text(&column(0)).await.contains("<img src=/x"));
     assert_eq!(page.evaluate("document.querySelectorAll('img, body script').length").await, 0);
     assert!(page.evaluate("window.pwned").await.is_null());
-    // And the second line of defence holds: markup out of text is refused.
+    // The second line of defence: turning text into markup is rejected.
     let refused = "(() => { try { document.body.innerHTML = '<p>'; return false } catch { return true } })()";
     assert_eq!(page.evaluate(refused).await, true);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_swarm_that_nobody_has_told_of_yet_is_not_one_without_nodes() {
+async fn an_unknown_swarm_is_not_shown_as_one_without_nodes() {
     let mut cluster = ClusterState::default();
     cluster.source.error = Some("the engine is unreachable: connection refused".to_owned());
     let stage = Stage::start(cluster).await;

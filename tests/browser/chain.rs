@@ -16,7 +16,7 @@ use crate::{column, tile};
 /// The tutorial's services, with the tasks of each.
 const SERVICES: [(&str, usize); 4] = [("edge", 3), ("redis", 3), ("watch", 3), ("web", 3)];
 
-/// All three of them.
+/// An engine, `watch` and the page.
 struct Chain {
     manager: Manager,
     listen: SocketAddr,
@@ -47,7 +47,7 @@ impl Chain {
 
     fn end(self) {
         assert_eq!(self.page.problems(), Vec::<String>::new());
-        // Nobody can have anything but lists, whatever the page did.
+        // The engine only received allowed requests.
         let allowed =
             ["/version", "/info", "/nodes", "/services", "/tasks", "/events"].map(|path| format!("GET {path}"));
         let others: Vec<String> = self.manager.asked().into_iter().filter(|asked| !allowed.contains(asked)).collect();
@@ -69,7 +69,7 @@ async fn watch_with(manager: &Manager, listen: SocketAddr, arguments: &[&str]) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_engine_says_is_on_the_page_and_follows_it() {
+async fn the_page_follows_the_engine() {
     let chain = Chain::of(Swarm::new(3, &SERVICES)).await;
     let page = &chain.page;
     assert_eq!(page.visible(".column").await, 3);
@@ -80,7 +80,7 @@ async fn what_the_engine_says_is_on_the_page_and_follows_it() {
     }
     page.evaluate("document.querySelector(\".tile[data-task='task3x0']\").focus()").await;
 
-    // A node goes down: it stays, greyed, and its tasks start elsewhere.
+    // A node goes down: it stays, greyed out, and its tasks start on other nodes.
     chain.manager.change(|swarm| {
         swarm.hear(2, false);
         let lost: Vec<String> =
@@ -97,7 +97,7 @@ async fn what_the_engine_says_is_on_the_page_and_follows_it() {
     assert_eq!(page.evaluate("document.activeElement.dataset.task").await, "task3x0", "the focus stays");
     assert!(page.text(".totals").await.contains("2/3"));
 
-    // It comes back.
+    // The node returns.
     chain.manager.change(|swarm| {
         swarm.hear(2, true);
         swarm.tasks.retain(|id, task| task["DesiredState"] == "running" || id.ends_with("again"));
@@ -112,7 +112,7 @@ async fn what_the_engine_says_is_on_the_page_and_follows_it() {
     assert_eq!(page.visible(&format!("{} .tile", column(2))).await, 0);
     assert_eq!(page.visible(".tile").await, 12);
 
-    // An update moves from one tag to another.
+    // An update changes the tag.
     chain.manager.change(|swarm| {
         let service = swarm.services.get_mut("service3").unwrap();
         service["Spec"]["TaskTemplate"] = template("web", "2.0");
@@ -124,7 +124,7 @@ async fn what_the_engine_says_is_on_the_page_and_follows_it() {
     page.until("document.querySelector('#updates .change')?.textContent === '1.0 → 2.0'").await;
     assert!(page.text("#updates").await.contains("1 of 3"));
 
-    // A task crashes: what it said is on the tile of its successor, and in the details.
+    // A task crashes: its successor's tile and details show its error.
     chain.manager.change(|swarm| {
         let mut new = swarm.tasks["task0x0"].clone();
         swarm.set_state("task0x0", "failed", "task: non-zero exit (1)");
@@ -138,7 +138,7 @@ async fn what_the_engine_says_is_on_the_page_and_follows_it() {
     page.click(&tile("after")).await;
     page.until("document.querySelector('#details').innerText.includes('Earlier in this slot')").await;
 
-    // Nothing of what the engine holds beyond that has come along.
+    // No other data of the engine reaches the page.
     let all = client::get(chain.listen, "/api/swarm").await.unwrap().text();
     assert!(all.contains("serveur3") && !all.contains(SECRET));
     let page_text = page.evaluate("document.documentElement.outerHTML").await;
@@ -147,7 +147,7 @@ async fn what_the_engine_says_is_on_the_page_and_follows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_connects_again_by_itself_when_watch_was_away() {
+async fn the_page_reconnects_after_watch_was_down() {
     let mut chain = Chain::of(Swarm::new(3, &SERVICES)).await;
     eventually("live", SOON, async || chain.connection().await.starts_with("live")).await;
     chain.page.evaluate("window.mine = document.querySelector('.tile')").await;
@@ -155,18 +155,18 @@ async fn it_connects_again_by_itself_when_watch_was_away() {
     eventually("offline", SOON, async || chain.connection().await.contains("offline, again in")).await;
     let banner = chain.page.text("#stale").await;
     assert!(banner.starts_with("The data is") && banner.contains("old: "), "{banner}");
-    assert_eq!(chain.page.visible(".tile").await, 12, "what was known stays");
+    assert_eq!(chain.page.visible(".tile").await, 12, "the last state stays visible");
     chain.manager.change(|swarm| swarm.hear(1, false));
     chain.watch = watch(&chain.manager, chain.listen).await;
     eventually("live again", SOON, async || chain.connection().await.starts_with("live")).await;
     chain.page.until("document.querySelector('.column[data-gone]')").await;
     assert_eq!(chain.page.visible("#stale").await, 0);
-    assert_eq!(chain.page.evaluate("mine.isConnected").await, true, "nothing was drawn anew that is the same");
+    assert_eq!(chain.page.evaluate("mine.isConnected").await, true, "unchanged elements are reused");
     chain.end();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_opens_the_page_and_its_stream_again_and_again() {
+async fn a_password_gives_access_to_the_page_and_its_stream_after_reconnects() {
     let (manager, browser) = tokio::join!(Manager::start(Swarm::new(3, &SERVICES)), Browser::start());
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
     let folder = tempfile::tempdir().unwrap();
@@ -186,7 +186,7 @@ async fn a_password_opens_the_page_and_its_stream_again_and_again() {
     page.open(&format!("http://ops:correct%20horse@{listen}/")).await;
     page.until("document.querySelectorAll('[data-settled] .tile').length === 12").await;
     page.until("document.querySelector('#connection').dataset.state === 'live'").await;
-    // The browser signs in by itself when the stream is opened again.
+    // The browser sends the password again when the stream reconnects.
     watch.kill();
     page.until("document.querySelector('#connection').innerText.includes('offline')").await;
     manager.change(|swarm| swarm.hear(1, false));
@@ -196,10 +196,10 @@ async fn a_password_opens_the_page_and_its_stream_again_and_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watch_that_falls_silent_is_left_and_found_again() {
+async fn the_page_reconnects_after_watch_fell_silent() {
     let mut chain = Chain::of(Swarm::new(3, &SERVICES)).await;
     eventually("live", SOON, async || chain.connection().await.starts_with("live")).await;
-    // Every connection stays open, and nothing comes: only the beats that are missing tell.
+    // Connections stay open and nothing arrives: only the missing beats reveal it.
     chain.watch.freeze();
     eventually("offline", Duration::from_secs(40), async || chain.connection().await.contains("offline")).await;
     assert!(chain.page.text("#stale").await.contains("the server fell silent"));
@@ -209,7 +209,7 @@ async fn a_watch_that_falls_silent_is_left_and_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_swarm_without_quorum_is_shown_as_it_last_was_with_its_age() {
+async fn without_a_quorum_the_last_state_is_shown_with_its_age() {
     let chain = Chain::of(Swarm::new(3, &SERVICES)).await;
     let page = &chain.page;
     let why = "rpc error: code = Unknown desc = The swarm does not have a leader.";
@@ -219,7 +219,7 @@ async fn a_swarm_without_quorum_is_shown_as_it_last_was_with_its_age() {
     assert!(banner.starts_with("The data is") && banner.contains("since"), "{banner}");
     assert_eq!(page.visible(".tile").await, 12);
     page.until("/[4-9]\\s+s old/.test(document.querySelector('#connection').innerText)").await;
-    // Also for somebody who comes only now.
+    // A page opened now shows the same.
     let late = chain.browser.page().await;
     late.open(&format!("http://{}/", chain.listen)).await;
     late.until(
@@ -233,7 +233,7 @@ async fn a_swarm_without_quorum_is_shown_as_it_last_was_with_its_age() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_nodes_and_two_thousand_tasks_come_through() {
+async fn a_hundred_nodes_and_two_thousand_tasks_are_shown() {
     let services: Vec<(String, usize)> = (0..20).map(|number| (format!("service{number}"), 100)).collect();
     let services: Vec<(&str, usize)> = services.iter().map(|(name, tasks)| (name.as_str(), *tasks)).collect();
     let chain = Chain::of(Swarm::new(100, &services)).await;

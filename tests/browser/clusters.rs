@@ -1,4 +1,4 @@
-//! Cluster states, as large as a test wants them.
+//! Cluster states of any size.
 
 use tests::stage::now;
 use watch::cluster_state::{
@@ -60,7 +60,7 @@ fn endpoint(address: &str) -> Endpoint {
     Endpoint { address: address.to_owned(), state: "healthy".to_owned(), usable: true, reason: None }
 }
 
-/// So many nodes, and so many tasks of the stack's services in turn on them.
+/// A swarm of `nodes` nodes, with `tasks` tasks of the stack's services distributed over them.
 pub(crate) fn swarm(nodes: usize, tasks: usize) -> ClusterState {
     let at = now();
     let mut cluster = ClusterState {
@@ -114,7 +114,7 @@ pub(crate) fn swarm(nodes: usize, tasks: usize) -> ClusterState {
     for index in 0..tasks {
         let round = index / nodes / services.len();
         let number = index / nodes % services.len();
-        // One task a node is enough of a global service: the last one gets the others.
+        // A global service has one task per node; the last service receives the remaining ones.
         let number = if round > 0 && services[number].1 == Mode::Global { services.len() - 1 } else { number };
         let (name, mode) = services[number];
         let node = index % nodes;
@@ -187,7 +187,7 @@ pub(crate) fn event(id: u64, at: Millis, severity: Severity, text: &str) -> Even
     Event { id, at, severity, text: text.to_owned(), ..Event::default() }
 }
 
-/// The third node goes down, and what it had starts on the others.
+/// Takes the third node down; its tasks start on the others.
 pub(crate) fn node_down(cluster: &mut ClusterState) {
     let at = now();
     let node = cluster.nodes.get_mut("node2").unwrap();
@@ -264,7 +264,7 @@ pub(crate) fn node_down(cluster: &mut ClusterState) {
     cluster.timeline.push(event(next + 2, at - 6_000, Severity::Info, "stackdemo_web.3 starts on serveur17"));
 }
 
-/// The service `web` is at its second of three tasks on the way to a new version.
+/// Updates the service `web` to version `to`, with the second of three tasks in progress.
 pub(crate) fn rolling(cluster: &mut ClusterState, to: &str, state: UpdateState) {
     let at = now();
     let (id, service) =

@@ -1,4 +1,4 @@
-//! What a reader does: filters, keys, theme; and on which screens.
+//! Filters, keyboard, theme and screen sizes.
 
 use serde_json::json;
 use tests::browser::Screen;
@@ -9,7 +9,7 @@ use watch::cluster_state::{Alert, Severity, TaskState};
 use crate::{Show, clusters, column, tile};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_narrow_the_board_and_stand_in_the_address() {
+async fn filters_narrow_the_board_and_are_kept_in_the_address() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     page.press(&["/"]).await;
@@ -34,7 +34,7 @@ async fn filters_narrow_the_board_and_stand_in_the_address() {
     choose("filter-node", "serveur19").await;
     page.until("document.querySelectorAll('.tile').length === 1").await;
     assert_eq!(page.evaluate("location.hash").await, "#service=stackdemo_redis&node=serveur19");
-    // Whoever is sent the address sees the same.
+    // The address reproduces the view.
     page.evaluate("window.old = true; location.reload()").await;
     page.until("!window.old && document.querySelectorAll('.tile').length === 1").await;
     assert_eq!(page.evaluate("document.getElementById('filter-node').value").await, "serveur19");
@@ -48,23 +48,23 @@ async fn filters_narrow_the_board_and_stand_in_the_address() {
         task.state = TaskState::Failed;
         task.error = Some("exit 1".to_owned());
     });
-    // Live, under the filter as well.
+    // Updates also appear under the filter.
     page.until("document.querySelectorAll('.tile').length === 1").await;
     assert!(page.text(&tile("task00003")).await.contains("failed → running"));
     show.end();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_keyboard_reaches_every_tile_its_details_and_the_way_back() {
+async fn the_keyboard_reaches_every_tile_and_its_details_and_returns() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     let at = async || page.evaluate("document.activeElement.dataset.task ?? document.activeElement.id").await;
-    // The first stop of all leads past what stands above the nodes, and leaves the filter alone.
+    // The first link skips to the nodes and does not change the filter.
     page.evaluate("document.querySelector('.skip').focus()").await;
     page.press(&["Enter"]).await;
     assert_eq!(at().await, "task00000");
     assert_eq!(page.evaluate("location.hash").await, "");
-    // One stop for Tab among the tiles, whatever their number.
+    // Exactly one tile is reachable by Tab.
     assert_eq!(page.evaluate("document.querySelectorAll('.tile[tabindex=\"0\"]').length").await, 1);
     page.evaluate("document.querySelector('.tile[tabindex=\"0\"]').focus()").await;
     assert_eq!(at().await, "task00000");
@@ -77,7 +77,7 @@ async fn the_keyboard_reaches_every_tile_its_details_and_the_way_back() {
     page.press(&["ArrowRight", "ArrowRight", "Home"]).await;
     assert_eq!(at().await, "task00002");
     page.press(&["ArrowLeft", "ArrowUp"]).await;
-    assert_eq!(at().await, "task00001", "the first tile of a column is its end");
+    assert_eq!(at().await, "task00001", "there is no tile above the first one of a column");
     assert_eq!(page.evaluate("document.querySelectorAll('.tile[tabindex=\"0\"]').length").await, 1);
 
     page.press(&["Enter"]).await;
@@ -87,13 +87,13 @@ async fn the_keyboard_reaches_every_tile_its_details_and_the_way_back() {
         assert!(text.contains(fact), "no {fact:?} in {text}");
     }
     assert_eq!(page.evaluate("location.hash").await, "#open=task%3Atask00001");
-    // They are live, and the focus stays in them.
+    // The details update while they keep the focus.
     show.stage.change(|cluster| cluster.tasks.get_mut("task00001").unwrap().restarts = 7);
     page.until("document.querySelector('#details').innerText.includes('7')").await;
     assert_eq!(at().await, "details-title");
     page.press(&["Escape"]).await;
     page.until("document.querySelector('#details').hidden").await;
-    assert_eq!(at().await, "task00001", "the focus goes back to where it came from");
+    assert_eq!(at().await, "task00001", "the focus returns to the tile");
 
     page.press(&["?"]).await;
     page.until("document.querySelector('#help').open").await;
@@ -104,12 +104,12 @@ async fn the_keyboard_reaches_every_tile_its_details_and_the_way_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
+async fn a_click_opens_and_closes_the_details_of_tasks_nodes_services_and_edges() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     page.click(&tile("task00009")).await;
     page.until("document.querySelector('#details-title').textContent === 'stackdemo_web.1'").await;
-    // From the panel to the node, and to only its tasks.
+    // The panel links to the node, and filters for its tasks.
     page.click("#details [data-open='node:node0']").await;
     page.until("document.querySelector('#details-title').textContent === 'serveur17'").await;
     page.click("#details .buttons button").await;
@@ -123,7 +123,7 @@ async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
     page.until("document.querySelector('#details').innerText.includes('10.10.25.166:8000')").await;
     page.click("#edges .edge-name").await;
     page.until("document.querySelector('#details').hidden").await;
-    // From an alert to what it is about.
+    // An alert links to the affected node.
     show.stage.change(|cluster| {
         let alert =
             Alert { summary: "serveur18 is down".to_owned(), node: Some("node1".to_owned()), ..Alert::default() };
@@ -134,7 +134,7 @@ async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
     page.until("document.querySelector('#details-title').textContent === 'serveur18'").await;
     page.click("#details .close").await;
     page.until("document.querySelector('#details').hidden").await;
-    // What is open and goes away says so.
+    // The details of a removed task say so.
     page.click("#filter-clear").await;
     page.click(&tile("task00009")).await;
     show.stage.change(|cluster| drop(cluster.tasks.remove("task00009")));
@@ -143,7 +143,7 @@ async fn a_click_shows_and_hides_details_of_tasks_nodes_services_and_edges() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_theme_is_the_systems_until_one_is_chosen_which_is_then_kept() {
+async fn the_theme_follows_the_system_until_the_reader_chooses_one() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     let luminance = async || {
@@ -165,7 +165,7 @@ async fn the_theme_is_the_systems_until_one_is_chosen_which_is_then_kept() {
     assert!(luminance().await > 220, "light was chosen");
     page.evaluate("window.old = true; location.reload()").await;
     page.until("!window.old && document.querySelector('.tile')").await;
-    assert!(luminance().await > 220, "and is kept");
+    assert!(luminance().await > 220, "the choice is kept");
     page.click("#theme").await;
     assert_eq!(page.evaluate("localStorage.getItem('watch.theme')").await, "dark");
     page.click("#theme").await;
@@ -178,11 +178,11 @@ async fn the_theme_is_the_systems_until_one_is_chosen_which_is_then_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_wants_no_motion_gets_none() {
+async fn reduced_motion_is_respected() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     let moving = "document.getAnimations().length";
-    assert!(page.evaluate(moving).await.as_u64() > Some(0), "otherwise there is some");
+    assert!(page.evaluate(moving).await.as_u64() > Some(0), "there is motion by default");
     page.system(&[("prefers-reduced-motion", "reduce")]).await;
     page.until("document.getAnimations().length === 0").await;
     page.evaluate(
@@ -201,7 +201,7 @@ async fn who_wants_no_motion_gets_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_fits_every_screen_from_a_narrow_phone_to_a_wall() {
+async fn the_page_fits_screens_from_a_narrow_phone_to_a_wall() {
     let mut cluster = clusters::tutorial();
     clusters::node_down(&mut cluster);
     let show = Show::of(cluster).await;
@@ -219,7 +219,7 @@ async fn it_fits_every_screen_from_a_narrow_phone_to_a_wall() {
         for large in [false, true] {
             page.evaluate(&format!("document.documentElement.dataset.size = '{}'", if large { "large" } else { "" }))
                 .await;
-            // Not `innerWidth`, which grows on a phone with what is too wide.
+            // Not `innerWidth`, which on a phone grows with content that is too wide.
             let wide = page
                 .evaluate(&format!(
                     "[...document.querySelectorAll('body *')].filter((node) => node.checkVisibility()
@@ -233,7 +233,7 @@ async fn it_fits_every_screen_from_a_narrow_phone_to_a_wall() {
             assert!(width.as_u64() <= Some(u64::from(screen.width)), "{screen:?}: {width}");
         }
     }
-    // A phone has one column, and targets for fingers.
+    // A phone has one column, and touch targets.
     page.screen(Screen::NARROW).await;
     page.evaluate("delete document.documentElement.dataset.size").await;
     let lefts =
@@ -241,7 +241,7 @@ async fn it_fits_every_screen_from_a_narrow_phone_to_a_wall() {
     assert_eq!(page.evaluate(lefts).await, 1);
     let low = "Math.min(...[...document.querySelectorAll('.tile')].map((node) => node.getBoundingClientRect().height))";
     assert!(page.evaluate(low).await.as_f64() >= Some(44.0));
-    // A screen on the wall has one row of nodes, in larger type.
+    // A wall screen has one row of nodes, in larger type.
     page.screen(Screen { width: 3840, height: 2160 }).await;
     let tops =
         "new Set([...document.querySelectorAll('.column')].map((node) => node.getBoundingClientRect().top)).size";
@@ -250,11 +250,11 @@ async fn it_fits_every_screen_from_a_narrow_phone_to_a_wall() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
+async fn announcements_for_screen_readers_are_rate_limited_and_summarized() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     page.evaluate(
-        "window.told = []; new MutationObserver(() => told.push(document.querySelector('#live').textContent))
+        "window.announced = []; new MutationObserver(() => announced.push(document.querySelector('#live').textContent))
             .observe(document.querySelector('#live'), { childList: true, characterData: true, subtree: true })",
     )
     .await;
@@ -265,22 +265,22 @@ async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
             cluster.timeline.push(clusters::event(100 + u64::from(round), now(), severity, &format!("event {round}")));
             cluster.tasks.get_mut("task00000").unwrap().restarts = round + 1;
         });
-        // One after the other, each on the page before the next.
+        // Each change is on the page before the next.
         page.until(&format!("document.querySelector('.restarts').textContent.endsWith('\u{202f}{}')", round + 1)).await;
     }
-    // Every one of them is told or counted.
-    let count = "told.reduce((sum, text) => sum + text.includes('event 7')
+    // Every change is announced or counted.
+    let count = "announced.reduce((sum, text) => sum + text.includes('event 7')
         + Number(/(\\d+)\\s(?:other )?changes?/.exec(text)?.[1] ?? 0), 0) === 80";
     page.until(count).await;
-    let told = page.evaluate("told").await;
+    let announced = page.evaluate("announced").await;
     let most = 1 + begun.elapsed().as_secs() / 6;
-    assert!(told.as_array().unwrap().len() as u64 <= most, "more than {most}: {told}");
-    // For the eye, too, the time line shows the newest, and the others on demand.
+    assert!(announced.as_array().unwrap().len() as u64 <= most, "more than {most}: {announced}");
+    // The time line shows the newest events, and the others on demand.
     assert_eq!(page.visible("#timeline li").await, 50);
     page.click("#timeline-more").await;
     page.until("document.querySelectorAll('#timeline li').length === 83").await;
     assert!(page.text("#timeline li").await.contains("event 79"));
-    // Nothing else that changes all the time is told.
+    // There are no other live regions.
     let live = page
         .evaluate("[...document.querySelectorAll('[aria-live]:not([aria-live=off]), [role=status], [role=alert]')].map((node) => node.id)")
         .await;
@@ -289,7 +289,7 @@ async fn a_screen_reader_is_told_what_matters_seldom_and_in_sum() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_wrong_in_the_browser_does_not_make_ages_wrong() {
+async fn a_wrong_clock_in_the_browser_does_not_affect_ages() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     // The reader's clock is a day behind.

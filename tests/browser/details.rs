@@ -1,11 +1,11 @@
-//! The panel with all that is known of one thing.
+//! The panel with the details of a task, node, service or edge.
 
 use tests::stage::now;
 
 use crate::{Show, clusters, tile};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn details_change_in_place_so_that_focus_and_selection_stay() {
+async fn details_change_in_place_and_keep_focus_and_selection() {
     let mut cluster = clusters::tutorial();
     cluster.tasks.get_mut("task00009").unwrap().since = Some(now() - 5_000);
     let show = Show::of(cluster).await;
@@ -25,14 +25,14 @@ async fn details_change_in_place_so_that_focus_and_selection_stay() {
     let stays = "link.isConnected && document.activeElement === link && getSelection().toString() === selected
         && selected.length > 5";
     assert_eq!(page.evaluate(stays).await, true);
-    // Its age goes on second by second.
+    // The age is updated every second.
     page.until("row('For').textContent !== age").await;
     assert_eq!(page.evaluate(stays).await, true);
-    // Another value, too, stands where the one before stood.
+    // A changed value is updated in place.
     show.stage.change(|cluster| cluster.tasks.get_mut("task00009").unwrap().restarts = 7);
     page.until("row('Restarts').textContent === '7'").await;
     assert_eq!(page.evaluate(stays).await, true);
-    // A new row writes all of them anew, and the focus is on the same thing.
+    // A new row rebuilds all rows, and the focus stays on the same link.
     show.stage.change(|cluster| {
         cluster.tasks.get_mut("task00009").unwrap().exit_code = Some(3);
         cluster.nodes.get_mut("node0").unwrap().hostname = "renamed".to_owned();
@@ -44,7 +44,7 @@ async fn details_change_in_place_so_that_focus_and_selection_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_names_what_every_object_has_is_drawn_like_any_other() {
+async fn an_address_with_the_name_of_an_object_property_is_handled_like_any_other() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     for word in ["__proto__", "constructor", "toString"] {

@@ -1,4 +1,4 @@
-// Tests of the page's pure modules, run in the page; gives [{ name, failed }].
+// Tests of the page's pure modules, run in the page; returns [{ name, failed }].
 (async () => {
   const sse = await import("/sse.js");
   const { Clock } = await import("/clock.js");
@@ -38,13 +38,13 @@
     { event: "message", data: "", id: "a-1" },
     { event: "message", data: "last", id: "2" },
   ];
-  await test("a stream is read as the standard says", () => equal(events([stream]), wanted));
-  await test("wherever it is cut", () => {
+  await test("a stream is parsed as the standard requires", () => equal(events([stream]), wanted));
+  await test("a stream is parsed wherever it is split", () => {
     for (let cut = 0; cut <= stream.length; cut += 1) equal(events([stream.slice(0, cut), stream.slice(cut)]), wanted);
     equal(events([...stream]), wanted);
   });
 
-  await test("the clock follows the beat that came the fastest", () => {
+  await test("the clock follows the fastest beat", () => {
     let local = 1_000;
     const clock = new Clock(() => local);
     equal(clock.now(), 1_000);
@@ -61,7 +61,7 @@
     equal(clock.now(), local - 100);
   });
 
-  await test("waits grow, vary and have an end", () => {
+  await test("the backoff grows, varies and is bounded", () => {
     equal([0, 1, 2, 3, 9, 99].map((tries) => backoff(tries, 1_000, 0.5)), [1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
     equal(backoff(0, 1_000, 0), 700);
   });
@@ -96,7 +96,7 @@
   };
   const stop = (states) => states.filter(({ state }) => state === "connecting").length > 1;
 
-  await test("it comes again by itself, and says what it has", async () => {
+  await test("it reconnects with the id of the last event", async () => {
     const { asked, got, states } = await connected([
       () => new Response("retry: 100\nid: i-7\nevent: snapshot\ndata: {\"a\":1}\n\n"),
       () => new Response("event: beat\ndata: {\"now\":1}\n\n"),
@@ -106,18 +106,18 @@
     equal(got[0], ["snapshot", { a: 1 }]);
     equal(states.slice(0, 4), ["connecting", "live", "waiting", "connecting"]);
   });
-  await test("a busy server says when to come again", async () => {
+  await test("retry-after of a busy server is honoured", async () => {
     const { last } = await connected([() => new Response("", { status: 503, headers: { "retry-after": "9" } })],
       (states) => states.at(-1).state === "waiting");
     equal(last.why, "the server is busy");
     const wait = last.until - Date.now();
     if (wait < 8_500 || wait > 9_100) throw new Error(`${wait}`);
   });
-  await test("who may not see the page is not asked for again and again", async () => {
+  await test("it does not reconnect without access", async () => {
     const { last } = await connected([() => new Response("", { status: 401 })], (states) => states.at(-1).state === "refused");
     equal(last.why, "not signed in: reload the page");
   });
-  await test("half of a picture is none", async () => {
+  await test("a truncated event starts again from a snapshot", async () => {
     const { asked, got } = await connected([
       () => new Response("retry: 100\nid: i-7\nevent: snapshot\ndata: {\"a\":\n\n"),
     ], (states) => stop(states));
@@ -125,7 +125,7 @@
     equal(asked[1], undefined);
   });
 
-  await test("a filter comes back from the address as it went", () => {
+  await test("a filter survives the address", () => {
     for (const fields of [
       {}, { service: "a b&c=d", node: "ü#", state: "trouble", q: "x  y+z", open: "task:1:2", stopped: true }, { stopped: true },
     ]) {
@@ -154,7 +154,7 @@
     equal(plain(format.plural(1, "task")), "1 task");
     equal(plain(format.plural(2000, "task")), "2,000 tasks");
   });
-  await test("images differ by tag, or by digest where the tag is one", () => {
+  await test("images differ by tag, or by digest if the tags are equal", () => {
     const image = (tag, digest) => ({ name: "r/a", tag, digest });
     equal(format.change(image("1", null), image("2", null)), "1 → 2");
     equal(format.change(image("l", "aaaaaaaaaaaa"), image("l", "bbbbbbbbbbbb")), "aaaaaaa → bbbbbbb");
@@ -163,7 +163,7 @@
     equal(model.sameImage(image("1", "aa"), image("1", "bb")), false);
   });
 
-  await test("services get hues that differ, and keep them", () => {
+  await test("services get different hues and keep them", () => {
     const names = ["edge", "web", "redis", "watch", "sentinel-1", "sentinel-2", "api", "mail"];
     const first = hues(names);
     equal(new Set(first.values()).size, names.length);
@@ -177,7 +177,7 @@
     name: "a.1", service: "s", slot: 1, node: "n", state: "running", desired: "running", health: "none",
     image: { name: "a", tag: "1", digest: null }, created_at: 1, since: 1, restarts: 0, error: null, ...fields,
   });
-  await test("states are one of six kinds, and past or not", () => {
+  await test("states map to kinds, and past or not", () => {
     const kinds = {
       new: "waiting", pending: "waiting", assigned: "starting", preparing: "starting", running: "running",
       complete: "stopped", shutdown: "stopped", failed: "failed", rejected: "failed", orphaned: "stopped", unknown: "unknown",
@@ -189,7 +189,7 @@
     equal(model.wanted(task({ state: "running", desired: "complete" })), null);
     equal(model.wanted(task({ state: "running", desired: "shutdown" })), "shutdown");
   });
-  await test("an update's progress counts what runs as the service says", () => {
+  await test("the progress of an update counts tasks that match the service", () => {
     const store = new Store();
     const service = { name: "a", desired: 3, running: 3, image: { name: "a", tag: "2", digest: null }, update: { state: "updating", started_at: 50 } };
     const fresh = { image: service.image, created_at: 60 };
@@ -205,7 +205,7 @@
     store.snapshot({ services: { s: service }, tasks: { a: task({ image: tag, created_at: 10 }), b: task({ slot: 2, image: tag, created_at: 60 }) } });
     equal(model.progress(store, "s"), { done: 1, total: 3, change: null });
   });
-  await test("an error is told by whoever came after", () => {
+  await test("a successor shows the error of the task before", () => {
     const store = new Store();
     store.snapshot({ tasks: {
       old: task({ state: "failed", desired: "shutdown", error: "first", created_at: 1 }),

@@ -1,4 +1,4 @@
-//! The page's modules that know no document, with the engine of JavaScript that will run them.
+//! The page's modules without a document, in the browser's JavaScript engine.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use watch::cluster_state::{ClusterState, Delta, Event, Node, NodeState, Redis, S
 use crate::Show;
 use crate::clusters;
 
-/// Small cluster states that share entries, by chance.
+/// A small random cluster state that shares entries with `before`.
 fn cluster(random: &mut fastrand::Rng, before: &ClusterState) -> ClusterState {
     fn map<T>(random: &mut fastrand::Rng, make: impl Fn(u8) -> T) -> BTreeMap<String, T> {
         (0..5)
@@ -41,7 +41,7 @@ fn cluster(random: &mut fastrand::Rng, before: &ClusterState) -> ClusterState {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deltas_lead_the_pages_store_to_the_same_state_as_the_servers() {
+async fn deltas_lead_the_store_of_the_page_to_the_state_of_the_server() {
     let show = Show::of(clusters::tutorial()).await;
     let mut random = fastrand::Rng::new();
     let seed = random.get_seed();
@@ -84,7 +84,7 @@ async fn deltas_lead_the_pages_store_to_the_same_state_as_the_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_modules_do_what_they_say() {
+async fn the_modules_pass_their_own_tests() {
     let stage = Stage::start(ClusterState::default()).await;
     let browser = Browser::start().await;
     let page = browser.page().await;

@@ -1,8 +1,8 @@
-//! The live page in a real browser: what a reader sees and does. Most tests show it cluster states of their own
-//! ([`tests::stage`]); those in [`chain`] have the whole chain, from an engine through `watch`.
+//! The live page in a real browser. Most tests serve it their own cluster states ([`tests::stage`]); those in
+//! [`chain`] run the whole chain, from an engine through `watch`.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(clippy::print_stdout, reason = "a measurement is there to be read")]
+#![allow(clippy::print_stdout, reason = "measurements are printed")]
 
 mod access;
 mod board;
@@ -18,7 +18,7 @@ use tests::browser::{Browser, Page};
 use tests::stage::Stage;
 use watch::cluster_state::ClusterState;
 
-/// A cluster state on the page in a browser.
+/// A cluster state shown on the page in a browser.
 struct Show {
     stage: Stage,
     page: Page,
@@ -34,7 +34,7 @@ impl Show {
         Self { stage, page, _browser: browser }
     }
 
-    /// Nothing went wrong meanwhile, and nobody else was asked for anything.
+    /// Asserts that the page reported no problem and sent no request to another server.
     fn end(self) {
         assert_eq!(self.page.problems(), Vec::<String>::new());
         let url = self.stage.url();
@@ -43,12 +43,12 @@ impl Show {
     }
 }
 
-/// The column of a node, as a selector.
+/// Selector of the column of a node.
 fn column(node: usize) -> String {
     format!(".column[data-column='node{node}']")
 }
 
-/// The tile of a task, as a selector.
+/// Selector of the tile of a task.
 fn tile(task: &str) -> String {
     format!(".tile[data-task='{task}']")
 }

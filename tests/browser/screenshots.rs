@@ -1,5 +1,4 @@
-//! Pictures of the page for the eye, and for the README. Not a test of its own: `--ignored`, with a folder in
-//! `SHOTS`.
+//! Screenshots of the page for the documentation. Not a test: run it with `--ignored` and a folder in `SHOTS`.
 
 use std::path::PathBuf;
 
@@ -10,7 +9,7 @@ use watch::cluster_state::{ClusterState, UpdateState};
 use crate::clusters;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "writes pictures into the folder that the environment variable SHOTS names"]
+#[ignore = "writes screenshots into the folder named by the environment variable SHOTS"]
 async fn screenshots() {
     let folder = PathBuf::from(std::env::var_os("SHOTS").expect("SHOTS"));
     let down = |cluster: &mut ClusterState| clusters::node_down(cluster);
@@ -45,7 +44,7 @@ async fn screenshots() {
         page.open(&stage.url()).await;
         page.until("document.querySelector('.tile')").await;
         if cluster.redis.is_some() {
-            // Some visits, so that there is a line to see.
+            // Some visits, so that the chart shows a line.
             for round in 0..std::env::var("ROUNDS").map_or(2, |rounds| rounds.parse().unwrap()) {
                 stage.change(|cluster| {
                     let redis = cluster.redis.as_mut().unwrap();

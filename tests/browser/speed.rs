@@ -1,6 +1,7 @@
-//! A hundred nodes and two thousand tasks, and fifty changes a second: what a frame costs.
+//! The cost of a frame with a hundred nodes, two thousand tasks and fifty changes a second.
 //!
-//! Figures depend on the machine, so the bounds are wide: they find what has become slower by an order.
+//! Only CPU time of the page's thread has bounds, and wide ones: they detect a slowdown by an order of magnitude. Wall
+//! clock times are only printed.
 //! `cargo test -p tests --test browser speed -- --nocapture` prints them.
 
 #![expect(clippy::print_stdout, reason = "the figures")]
@@ -16,7 +17,7 @@ use watch::cluster_state::{Health, Severity, TaskState};
 
 use crate::{Show, clusters};
 
-/// Measures each frame's work, what takes longer than 50 ms, and how far apart frames are while it scrolls.
+/// Records the work of each frame, tasks longer than 50 ms, and the intervals between frames while scrolling.
 const PROBE: &str = "
     window.probe = { batches: [], long: [], gaps: [] };
     const ask = window.requestAnimationFrame.bind(window);
@@ -59,7 +60,7 @@ async fn a_hundred_nodes_and_fifty_changes_a_second_do_not_stutter() {
     let show = Show::of(clusters::swarm(100, 2000)).await;
     let page = &show.page;
     page.screen(Screen::DESK).await;
-    // In time that the page's thread had, whatever else the machine does.
+    // CPU time of the page's thread, which does not depend on other load.
     page.call("Performance.disable", json!({})).await;
     page.call("Performance.enable", json!({ "timeDomain": "threadTicks" })).await;
     page.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": PROBE })).await;
@@ -67,16 +68,17 @@ async fn a_hundred_nodes_and_fifty_changes_a_second_do_not_stutter() {
     page.until("document.querySelectorAll('.tile').length === 2000 && document.querySelector('[data-settled]')").await;
     let first = page.evaluate("Math.max(...probe.batches)").await;
     println!("first drawing of 100 nodes and 2000 tasks: {:.0} ms of script", first.as_f64().unwrap_or_default());
-    let still = phase(&show, "nobody scrolls", pause(Duration::from_secs(6))).await;
-    // At a brisk pace: the whole page in some four seconds, at sixty frames a second.
+    let still = phase(&show, "without scrolling", pause(Duration::from_secs(6))).await;
+    // The whole page in about four seconds, at sixty frames a second.
     let rolling =
-        phase(&show, "it scrolls by 50 pixels a frame", async { drop(page.evaluate("roll(300, 50)").await) }).await;
+        phase(&show, "scrolling by 50 pixels a frame", async { drop(page.evaluate("roll(300, 50)").await) }).await;
     assert!(still < 25.0, "{still:.1} ms of the page's thread for a frame");
     assert!(rolling < 60.0, "{rolling:.1} ms of the page's thread for a frame while it scrolls");
     show.end();
 }
 
-/// Fifty changes a second until `end`; tells, and gives the page's thread's milliseconds for a frame.
+/// Applies fifty changes a second until `end`; prints figures and returns the CPU time of the page's thread per frame,
+/// in milliseconds.
 async fn phase(show: &Show, name: &str, end: impl Future<Output = ()>) -> f64 {
     let page = &show.page;
     page.evaluate("Object.assign(probe, { batches: [], long: [], gaps: [] }); 0").await;

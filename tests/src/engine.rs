@@ -1,9 +1,9 @@
-//! An engine that only records: the Docker client's `stack deploy` is run against it, so that a test
-//! sees what a swarm would really be told.
+//! An engine that only records requests: tests run the Docker client's `stack deploy` against it to see what a swarm
+//! would receive.
 //!
-//! The client drops some options of a stack file without a word, warns about others, and rewrites the
-//! rest; which ones depends on its version. What it sends to the engine is the truth. The requests are
-//! those of the Docker Engine API, "Services", "Networks", "Secrets" and "Configs".
+//! The client silently drops some options of a stack file, warns about others, and rewrites the rest, depending on its
+//! version, so only its requests are reliable. They follow the Docker Engine API, "Services", "Networks", "Secrets"
+//! and "Configs".
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,11 +24,10 @@ use tokio::task::JoinHandle;
 
 use crate::client::{Body, full};
 
-/// The newest API that it claims to speak: enough for clients that refuse anything older. Older clients
-/// use their own.
+/// The API version reported to clients: new enough for clients that reject older ones. Older clients use their own.
 const API_VERSION: &str = "1.44";
 
-/// An engine on a port of 127.0.0.1 that says it is a swarm manager. Dropping it stops it.
+/// An engine on a port of 127.0.0.1 that reports to be a swarm manager. Dropping it stops it.
 #[derive(Debug)]
 pub struct Engine {
     address: SocketAddr,
@@ -36,7 +35,7 @@ pub struct Engine {
     server: JoinHandle<()>,
 }
 
-/// What the client asked the engine to create: the requests' bodies by name.
+/// Bodies of the create requests, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Created {
     /// Bodies of `POST /services/create`.
@@ -62,10 +61,10 @@ impl Created {
 }
 
 impl Engine {
-    /// Starts an engine that has nothing yet.
+    /// Starts an engine without any objects.
     ///
     /// # Panics
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
@@ -73,11 +72,10 @@ impl Engine {
         Self { address, created: created.clone(), server: tokio::spawn(serve(listener, created)) }
     }
 
-    /// Runs `docker stack deploy` of `file` as the stack `stack`, with `variables` and nothing else of
-    /// the environment to fill in.
+    /// Runs `docker stack deploy` of `file` as the stack `stack`, with only `variables` in the environment.
     ///
     /// # Panics
-    /// When there is no Docker client.
+    /// If there is no Docker client.
     pub async fn deploy(&self, file: &Path, stack: &str, variables: &[(&str, &str)]) -> Output {
         let home = tempfile::tempdir().expect("an empty home");
         let help = docker(home.path()).args(["stack", "deploy", "--help"]).output().await;
@@ -89,7 +87,7 @@ impl Engine {
             "--resolve-image",
             "never",
         ]);
-        // Newer clients wait for the tasks to run, which here never do.
+        // Newer clients wait for the tasks to run, which they never do here.
         if String::from_utf8_lossy(&help).contains("--detach") {
             client.arg("--detach=true");
         }
@@ -97,7 +95,7 @@ impl Engine {
         client.output().await.expect("a Docker client")
     }
 
-    /// What was created so far.
+    /// Returns the objects created so far.
     #[must_use]
     pub fn created(&self) -> Created {
         self.created.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -110,7 +108,7 @@ impl Drop for Engine {
     }
 }
 
-/// The client without the machine's own settings, contexts and credentials.
+/// The client without the settings, contexts and credentials of this machine.
 fn docker(home: &Path) -> Command {
     let mut command = Command::new("docker");
     command
@@ -134,7 +132,7 @@ async fn serve(listener: TcpListener, created: Arc<Mutex<Created>>) {
 async fn answer(request: Request<Incoming>, created: Arc<Mutex<Created>>) -> Result<Response<Body>, hyper::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    // Most paths begin with the version: /v1.41/services/create.
+    // Most paths start with the version: /v1.41/services/create.
     let path: Vec<&str> =
         head.uri.path().split('/').filter(|part| !part.is_empty() && !part.starts_with("v1.")).collect();
     let mut created = created.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,14 +162,14 @@ async fn answer(request: Request<Incoming>, created: Arc<Mutex<Created>>) -> Res
     Ok(response)
 }
 
-/// Keeps `object`; its name serves as its id.
+/// Stores `object`, with its name as its id.
 fn create(objects: &mut BTreeMap<String, Value>, object: Value) -> Value {
     let name = object["Name"].as_str().unwrap_or_default().to_owned();
     objects.insert(name.clone(), object);
     json!({ "ID": name, "Id": name })
 }
 
-/// Everything there is, whatever the filter: the client looks for what it has just created.
+/// Lists all objects and ignores filters: the client searches for what it has just created.
 fn list(objects: &BTreeMap<String, Value>) -> Value {
     objects.iter().map(|(name, object)| json!({ "ID": name, "Id": name, "Name": name, "Spec": object })).collect()
 }

@@ -1,8 +1,7 @@
-//! A manager's engine whose swarm a test changes: it answers, on a Unix socket as the real one does, what
-//! `watch` asks, in the words of the Docker Engine API ("Nodes", "Services", "Tasks", "System").
+//! The engine of a manager, whose swarm a test changes. It serves the requests of `watch` on a Unix socket, in the format
+//! of the Docker Engine API ("Nodes", "Services", "Tasks", "System").
 //!
-//! Its answers are as long as the real ones' in what matters: beside the fields that are shown stand those
-//! that must not be, such as environment and labels.
+//! Its responses also contain fields that must not be passed on, such as environment and labels.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,13 +23,13 @@ use tokio::task::JoinHandle;
 
 use crate::client::{self, Body, full};
 
-/// The engine of the tutorial's distribution.
+/// Engine version of the tutorial's distribution.
 const API_VERSION: &str = "1.41";
 
-/// A secret in every answer. It must not be seen behind `watch`.
+/// A secret in every response, which `watch` must not pass on.
 pub const SECRET: &str = "not-for-your-eyes";
 
-/// An engine on a socket of its own. Dropping it stops it.
+/// An engine on its own socket. Dropping it stops it.
 #[derive(Debug)]
 pub struct Manager {
     folder: TempDir,
@@ -38,7 +37,7 @@ pub struct Manager {
     server: JoinHandle<()>,
 }
 
-/// What the engine answers: objects by id, as the API has them.
+/// The objects of the engine by id, in the format of the API.
 #[derive(Clone, Debug, Default)]
 pub struct Swarm {
     /// `/nodes`.
@@ -47,7 +46,7 @@ pub struct Swarm {
     pub services: BTreeMap<String, Value>,
     /// `/tasks`.
     pub tasks: BTreeMap<String, Value>,
-    /// A refusal of every list, such as for want of a quorum.
+    /// Error message for every list, such as for a lost quorum.
     pub refusal: Option<String>,
 }
 
@@ -59,10 +58,10 @@ struct Shared {
 }
 
 impl Manager {
-    /// Starts an engine with this swarm, whose node `node0` it is.
+    /// Starts an engine as node `node0` of this swarm.
     ///
     /// # Panics
-    /// When there is no place for a socket.
+    /// If the socket cannot be created.
     pub async fn start(swarm: Swarm) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the socket");
         let listener = UnixListener::bind(folder.path().join("docker.sock")).expect("a socket");
@@ -71,7 +70,7 @@ impl Manager {
         Self { folder, shared: shared.clone(), server: tokio::spawn(serve(listener, shared)) }
     }
 
-    /// Its address, as `DOCKER_HOST` has it.
+    /// Returns its address in the format of `DOCKER_HOST`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("unix://{}", self.socket().display())
@@ -81,18 +80,18 @@ impl Manager {
         self.folder.path().join("docker.sock")
     }
 
-    /// Changes the swarm, and tells those who listen for events.
+    /// Changes the swarm, and sends an event.
     pub fn change(&self, change: impl FnOnce(&mut Swarm)) {
         change(&mut lock(&self.shared.swarm));
         let event = json!({
             "Type": "node", "Action": "update", "scope": "swarm",
             "Actor": { "ID": "node0", "Attributes": {} }, "time": 1, "timeNano": 1,
         });
-        // An error says that nobody listens.
+        // An error means that no client listens.
         let _listeners = self.shared.events.send(format!("{event}\n").into());
     }
 
-    /// Method and path of all that was ever asked, without the version.
+    /// Returns method and path of all requests, without the version.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
         lock(&self.shared.asked).clone()
@@ -106,7 +105,7 @@ impl Drop for Manager {
 }
 
 impl Swarm {
-    /// So many nodes, three managers among them, and the replicas of services in turn on them.
+    /// A swarm of `nodes` nodes, three of them managers, with the replicas of services distributed over them.
     #[must_use]
     pub fn new(nodes: usize, services: &[(&str, usize)]) -> Self {
         let mut swarm = Self::default();
@@ -131,7 +130,7 @@ impl Swarm {
         }
     }
 
-    /// A task goes to another node, as tasks do: the old one is to stop, and a new one starts.
+    /// Moves a task to another node: the old task gets the desired state shutdown, and a new one starts.
     pub fn move_task(&mut self, id: &str, node: usize) -> String {
         let new = format!("{id}again");
         let Some(mut task) = self.tasks.get(id).cloned() else { return new };
@@ -205,7 +204,7 @@ fn task(id: &str, number: usize, name: &str, slot: usize, node: usize) -> Value 
     })
 }
 
-/// What a task is made of, with all that must not be told of it.
+/// A task template, with fields that must not be passed on.
 #[must_use]
 pub fn template(name: &str, tag: &str) -> Value {
     json!({
@@ -233,7 +232,7 @@ async fn serve(listener: UnixListener, shared: Arc<Shared>) {
 
 fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
     let path = request.uri().path();
-    // Most paths begin with the version: /v1.41/nodes.
+    // Most paths start with the version: /v1.41/nodes.
     let path = path.strip_prefix("/v1.").and_then(|rest| rest.find('/').map(|at| &rest[at..])).unwrap_or(path);
     lock(&shared.asked).push(format!("{} {path}", request.method()));
     let swarm = lock(&shared.swarm).clone();

@@ -1,9 +1,8 @@
-//! A real HTTP server that knows the nodes of a swarm, as `watch` does, and whose list a test changes while it
-//! runs.
+//! An HTTP server that serves the nodes of a swarm, as `watch` does, and whose list a test changes while it runs.
 //!
-//! `GET /api/nodes` is answered by the list and an `ETag`. A question with that tag and `?wait=SECONDS` is held
-//! until the list is another one; that is a 304 if it never is. Tags are numbers that every server begins anew,
-//! so two servers use the same ones for different lists.
+//! `GET /api/nodes` returns the list and an `ETag`. A request with that tag and `?wait=SECONDS` is held until the list
+//! changes; it returns 304 if the list does not change. Tags are numbers that every server starts anew, so two servers
+//! use the same tags for different lists.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,23 +25,23 @@ use tokio::task::JoinSet;
 use crate::port;
 use crate::wait::{SOON, eventually_some};
 
-/// No question is held for longer.
+/// The longest time a request is held.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// What is done with a question.
+/// How requests are handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// As described.
+    /// As described in the module.
     List,
-    /// This status with an empty body; 503 is that of a watch that has no cluster state itself.
+    /// Returns this status with an empty body; 503 is the status of a watch without a current cluster state.
     Status(u16),
-    /// 200 with a tag and this body.
+    /// Returns 200 with a tag and this body.
     Body(Bytes),
-    /// No answer, ever.
+    /// Never responds.
     Silence,
 }
 
-/// What a server knows and does.
+/// The state of a server.
 #[derive(Clone, Debug)]
 struct State {
     tag: u64,
@@ -51,7 +50,7 @@ struct State {
     token: Option<String>,
 }
 
-/// A server of its own port. Dropping it stops it.
+/// A server on its own port. Dropping it stops it.
 #[derive(Debug)]
 pub struct Nodes {
     address: SocketAddr,
@@ -61,18 +60,18 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Starts a server on 127.0.0.1 that knows no node.
+    /// Starts a server on 127.0.0.1 with an empty list.
     ///
     /// # Panics
-    /// When its port cannot be bound.
+    /// If its port cannot be bound.
     pub async fn start() -> Self {
         Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()))).await
     }
 
-    /// Starts a server at `address`, whose port is not zero: [`port::free`] gives one.
+    /// Starts a server at `address`, whose port must not be zero: use [`port::free`].
     ///
     /// # Panics
-    /// When it cannot be bound.
+    /// If it cannot be bound.
     pub async fn start_at(address: SocketAddr) -> Self {
         let state = State { tag: 1, nodes: Vec::new(), behaviour: Behaviour::List, token: None };
         let nodes = Self { address, state: watch::Sender::new(state), counts: Arc::default(), tasks: Mutex::default() };
@@ -80,18 +79,18 @@ impl Nodes {
         nodes
     }
 
-    /// The server's address. It stays the same across [`restart`](Self::restart).
+    /// Returns the address, which stays the same across [`restart`](Self::restart).
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Replaces the list by nodes that are ready. Whoever waits is told at once.
+    /// Replaces the list with ready nodes. Held requests return immediately.
     pub fn set(&self, ready: impl IntoIterator<Item = IpAddr>) {
         self.set_all(ready.into_iter().map(|address| (address, true)));
     }
 
-    /// Replaces the list: addresses, and whether each is ready.
+    /// Replaces the list with addresses and their readiness.
     pub fn set_all(&self, nodes: impl IntoIterator<Item = (IpAddr, bool)>) {
         self.state.send_modify(|state| {
             state.nodes = nodes.into_iter().collect();
@@ -99,16 +98,16 @@ impl Nodes {
         });
     }
 
-    /// Sets what is done with questions, held ones too.
+    /// Sets how requests are handled, including held ones.
     pub fn behave(&self, behaviour: Behaviour) {
         self.state.send_modify(|state| {
             state.behaviour = behaviour;
-            // Whoever waited for another list is asked to come again.
+            // Held requests return and must be repeated.
             state.tag += 1;
         });
     }
 
-    /// From now on answers 401 to whoever does not show this token.
+    /// Requires this token; other requests receive 401.
     pub fn require(&self, token: &str) {
         self.state.send_modify(|state| {
             state.token = Some(token.to_owned());
@@ -116,37 +115,37 @@ impl Nodes {
         });
     }
 
-    /// How many questions have come in.
+    /// Returns the number of requests received.
     #[must_use]
     pub fn questions(&self) -> usize {
         lock(&self.counts).get("all").copied().unwrap_or(0)
     }
 
-    /// How many questions have been held until something was different or their time was over.
+    /// Returns the number of requests that were held until a change or their deadline.
     #[must_use]
     pub fn held(&self) -> usize {
         lock(&self.counts).get("held").copied().unwrap_or(0)
     }
 
-    /// How many answers have carried the list.
+    /// Returns the number of responses that contained the list.
     #[must_use]
     pub fn lists(&self) -> usize {
         lock(&self.counts).get("lists").copied().unwrap_or(0)
     }
 
-    /// Stops as a killed process does: connections end, and new ones are refused.
+    /// Stops like a killed process: connections end, and new ones are refused.
     pub async fn kill(&self) {
         let mut tasks = std::mem::take(&mut *lock(&self.tasks));
         tasks.shutdown().await;
     }
 
-    /// Starts again on the same port, killing first what still runs.
+    /// Restarts on the same port.
     ///
     /// # Panics
-    /// When the port cannot be bound.
+    /// If the port cannot be bound.
     pub async fn restart(&self) {
         self.kill().await;
-        // A process that another test starts holds copies of all our sockets until it runs its program.
+        // A process started by another test holds copies of all our sockets until it executes its program.
         let listener = eventually_some("a free port", SOON, async || TcpListener::bind(self.address).await.ok()).await;
         lock(&self.tasks).spawn(accept(listener, self.state.subscribe(), Arc::clone(&self.counts)));
     }
@@ -170,7 +169,7 @@ async fn accept(listener: TcpListener, state: watch::Receiver<State>, counts: Co
 
 async fn serve(stream: TcpStream, state: watch::Receiver<State>, counts: Counts) {
     let service = service_fn(|request| answer(request, state.clone(), Arc::clone(&counts)));
-    // A client that goes away is its own affair.
+    // The client may disconnect.
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.unwrap_or(());
 }
 
@@ -194,7 +193,7 @@ async fn answer(
     if let Some(seconds) = wait.filter(|_| same(&now) && now.behaviour == Behaviour::List) {
         *lock(&counts).entry("held").or_default() += 1;
         let wait = Duration::from_secs(seconds).min(LONGEST_WAIT);
-        // Time that is over is the answer "nothing is different" below.
+        // A time-out leads to 304 below.
         drop(tokio::time::timeout(wait, state.wait_for(|state| !same(state))).await);
     }
     let now = state.borrow().clone();

@@ -1,7 +1,7 @@
-//! The commands of `docs/deploy.md`, so that what is tested is what an operator copies.
+//! Extracts the commands of `docs/deploy.md`, so that tests run what an operator copies.
 //!
-//! A block of them is fenced as `sh` and says on the line before what it is called and where it runs:
-//! `<!-- run: NAME on HOST -->`. Its own first line says that to the reader.
+//! A block of commands is fenced as `sh`. The line before it names the block and the host: `<!-- run: NAME on HOST -->`.
+//! Its first line says the same to the reader.
 
 use std::fmt;
 
@@ -10,26 +10,26 @@ use std::fmt;
 pub enum Host {
     /// One node of the swarm.
     Node(String),
-    /// Every node, one after the other.
+    /// Every node in turn.
     All,
-    /// A machine outside it that has the repository and curl.
+    /// A machine outside the swarm that has the repository and curl.
     Workstation,
 }
 
-/// Commands that are copied together.
+/// Commands that an operator copies together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Its name in the page.
+    /// Name in the page.
     pub name: String,
     /// Where it runs.
     pub host: Host,
-    /// For `bash -euo pipefail`.
+    /// Script for `bash -euo pipefail`.
     pub script: String,
-    /// The page's line on which its name stands.
+    /// Number of the line with the name.
     pub line: usize,
 }
 
-/// What is wrong with a page.
+/// Why a page is malformed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct Problem {
@@ -38,7 +38,7 @@ pub struct Problem {
 }
 
 impl Host {
-    /// The nodes that a page may name.
+    /// Returns the nodes that a page may name.
     pub const NODES: [&str; 3] = ["serveur17", "serveur18", "serveur19"];
 
     fn parse(text: &str) -> Option<Self> {
@@ -61,10 +61,10 @@ impl fmt::Display for Host {
     }
 }
 
-/// The blocks of a page in their order.
+/// Returns the blocks of a page in order.
 ///
 /// # Errors
-/// The first thing that would let a block go untested, or somewhere else than the reader is told.
+/// The first problem that would leave a block untested, or run it on another host than the reader.
 pub fn blocks(page: &str) -> Result<Vec<Block>, Problem> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut announced: Option<(String, Host)> = None;
@@ -93,7 +93,7 @@ pub fn blocks(page: &str) -> Result<Vec<Block>, Problem> {
                 return Err(problem("no line <!-- run: NAME on HOST --> before it".to_owned()));
             }
             (_, Some((name, _))) => return Err(problem(format!("no block of sh follows the line that names {name}"))),
-            // Not commands.
+            // Not a block of commands.
             (Some(_), None) => drop(fenced(&mut lines)),
             (None, None) => {}
         }

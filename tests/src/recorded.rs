@@ -1,7 +1,7 @@
-//! An engine that answers what three real ones once did, and keeps what it was asked.
+//! An engine that replays recorded responses of three real ones, and records the requests it receives.
 //!
-//! What they answered is in `watch/tests/engine`: with a stack in `steady` state, while it was `updating`, after
-//! one of the machines went `down`, and while there was no leader (`lost`).
+//! The responses are in `watch/tests/engine`: with a stack in `steady` state, while it was `updating`, after
+//! one of the nodes went `down`, and while there was no leader (`lost`).
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -29,7 +29,7 @@ pub struct Recorded {
 #[derive(Debug)]
 struct State {
     inner: Mutex<Inner>,
-    /// An event for each client that listens.
+    /// Sends an event to each client that listens.
     event: Notify,
 }
 
@@ -37,16 +37,16 @@ struct State {
 struct Inner {
     situation: String,
     node: Option<String>,
-    /// Addresses as they were recorded, and as they are told.
+    /// Recorded addresses and their replacements.
     addresses: Vec<(IpAddr, IpAddr)>,
     asked: Vec<(String, String)>,
 }
 
 impl Recorded {
-    /// Starts one that answers as in `situation`.
+    /// Starts an engine that responds as in `situation`.
     ///
     /// # Panics
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub async fn start(situation: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
@@ -55,26 +55,26 @@ impl Recorded {
         Self { address, state: state.clone(), server: tokio::spawn(serve(listener, state)) }
     }
 
-    /// As `--docker` has it.
+    /// Returns its URL for `--docker`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("tcp://{}", self.address)
     }
 
-    /// From now on answers as in `situation`; nobody is told.
+    /// Switches to `situation` without an event.
     pub fn set(&self, situation: &str) {
         situation.clone_into(&mut self.state.inner().situation);
     }
 
-    /// From now on is the node `id`.
+    /// Changes its own node to `id`.
     pub fn set_node(&self, id: &str) {
         self.state.inner().node = Some(id.to_owned());
     }
 
-    /// From now on its nodes have these addresses, in the order of [`nodes`].
+    /// Changes the addresses of its nodes, in the order of [`nodes`].
     ///
     /// # Panics
-    /// When nothing was recorded.
+    /// If there is no recording.
     pub fn set_addresses(&self, addresses: impl IntoIterator<Item = IpAddr>) {
         let recorded = recorded_nodes("steady").into_iter().map(|node| {
             node["Status"]["Addr"].as_str().and_then(|address| address.parse().ok()).expect("a node's address")
@@ -82,12 +82,12 @@ impl Recorded {
         self.state.inner().addresses = recorded.zip(addresses).collect();
     }
 
-    /// Tells those who listen that something has changed.
+    /// Sends an event to all clients that listen.
     pub fn tell(&self) {
         self.state.event.notify_waiters();
     }
 
-    /// What it was asked so far: methods and targets.
+    /// Returns the methods and targets of the requests so far.
     #[must_use]
     pub fn asked(&self) -> Vec<(String, String)> {
         self.state.inner().asked.clone()
@@ -106,20 +106,20 @@ impl State {
     }
 }
 
-/// The ids of the nodes in `situation`.
+/// Returns the ids of the nodes in `situation`.
 ///
 /// # Panics
-/// When there is no such situation.
+/// If there is no such situation.
 #[must_use]
 pub fn nodes(situation: &str) -> Vec<String> {
     let nodes = recorded_nodes(situation);
     nodes.iter().filter_map(|node| node["ID"].as_str()).map(str::to_owned).collect()
 }
 
-/// The place of the first node among [`nodes`] that is down in `situation`.
+/// Returns the index in [`nodes`] of the first node that is down in `situation`.
 ///
 /// # Panics
-/// When there is no such situation.
+/// If there is no such situation.
 #[must_use]
 pub fn down(situation: &str) -> Option<usize> {
     recorded_nodes(situation).iter().position(|node| node["Status"]["State"] == "down")
@@ -129,7 +129,7 @@ fn recorded_nodes(situation: &str) -> Vec<serde_json::Value> {
     recorded(situation, "nodes").and_then(|text| serde_json::from_str(&text).ok()).expect("recorded nodes")
 }
 
-/// What was recorded.
+/// Returns a recorded response.
 fn recorded(situation: &str, name: &str) -> Option<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../watch/tests/engine");
     std::fs::read_to_string(folder.join(situation).join(format!("{name}.json"))).ok()
@@ -154,13 +154,13 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     let path = request.uri().path();
     let name = path.rsplit('/').next().unwrap_or_default();
     if name == "events" {
-        // Each event ends its answer, as an engine that is restarted does; who wants more asks again.
+        // Each event ends the response, as a restarting engine would; clients request it again.
         state.event.notified().await;
         let event = r#"{"Type":"node","Action":"update","Actor":{"ID":"a","Attributes":{}},"scope":"swarm"}"#;
         return Ok(Response::new(full(format!("{event}\n"))));
     }
     let is_list = ["nodes", "services", "tasks"].contains(&name);
-    // Without a leader all lists are refused in the same words.
+    // Without a leader all lists fail with the same message.
     let (status, body) = match (situation.as_str(), name) {
         ("lost", _) if is_list => (StatusCode::INTERNAL_SERVER_ERROR, recorded("lost", "nodes")),
         (_, "version") => (StatusCode::OK, recorded("steady", "version")),
@@ -172,7 +172,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
         return Ok(response);
     };
     if let (Some(node), "info") = (node, name) {
-        let mut info: serde_json::Value = serde_json::from_str(&body).expect("what was recorded is JSON");
+        let mut info: serde_json::Value = serde_json::from_str(&body).expect("the recording is JSON");
         info["Swarm"]["NodeID"] = node.into();
         body = info.to_string();
     }

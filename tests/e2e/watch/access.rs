@@ -1,4 +1,4 @@
-//! What reaches the engine, and what leaves it.
+//! Which requests reach the engine, and which data leaves `watch`.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::Watch;
 
 const ASKED: [&str; 6] = ["events", "info", "nodes", "services", "tasks", "version"];
 
-/// What the engine was asked for, without the version and the query; fails on what it must never be.
+/// Returns the paths requested from the engine, without version and query; fails on a forbidden one.
 fn asked(engine: &Recorded) -> BTreeSet<String> {
     let paths = engine.asked().into_iter().map(|(method, target)| {
         assert_eq!(method, "GET", "{target}");
@@ -27,7 +27,7 @@ fn asked(engine: &Recorded) -> BTreeSet<String> {
 async fn no_path_and_no_method_leads_to_the_engine() {
     let engine = Recorded::start("steady").await;
     let watch = Watch::start(&engine.url(), &[]).await;
-    watch.until("a picture", |cluster| !cluster["source"]["at"].is_null()).await;
+    watch.until("a cluster state", |cluster| !cluster["source"]["at"].is_null()).await;
     let paths = [
         "/containers/json",
         "/v1.41/containers/json",
@@ -65,11 +65,11 @@ async fn no_path_and_no_method_leads_to_the_engine() {
                 _ if known => &["405"],
                 _ => &["404", "400"],
             };
-            // What is no request target at all is not answered but closed.
+            // An invalid request target may be closed without a response.
             assert!(answer.is_empty() || expected.contains(&status.as_str()), "{method} {path}: {answer}");
         }
     }
-    // As a proxy, with the engine's path in every place where a header might put it.
+    // The engine's path in headers that proxies interpret.
     let mut connection = Connection::http1(watch.address).await.unwrap();
     for (name, value) in [
         ("x-original-url", "/containers/json"),
@@ -87,10 +87,10 @@ async fn no_path_and_no_method_leads_to_the_engine() {
 }
 
 #[tokio::test]
-async fn no_answer_holds_what_may_be_secret() {
+async fn no_response_contains_secrets() {
     let engine = Recorded::start("steady").await;
     let watch = Watch::start(&engine.url(), &["--log", "trace"]).await;
-    watch.until("a picture", |cluster| !cluster["source"]["at"].is_null()).await;
+    watch.until("a cluster state", |cluster| !cluster["source"]["at"].is_null()).await;
     for situation in ["updating", "down", "steady"] {
         engine.set(situation);
         let update = match situation {
@@ -113,5 +113,5 @@ async fn no_answer_holds_what_may_be_secret() {
     assert!(stream.data.to_string().contains("shop_web"));
     assert!(!stream.data.to_string().contains("s3cret"));
     let log = watch.process.lines();
-    assert!(log.len() > 10 && !log.iter().any(|line| line.contains("s3cret")), "the log, too, at its most talkative");
+    assert!(log.len() > 10 && !log.iter().any(|line| line.contains("s3cret")), "not even in the trace log");
 }

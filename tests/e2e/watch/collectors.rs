@@ -1,4 +1,4 @@
-//! What stands beside the swarm: a real replicated Redis, real edges, other instances.
+//! The other sources: a real replicated Redis, real edges, other instances.
 
 use redis::AsyncCommands;
 use serde_json::json;
@@ -12,7 +12,7 @@ use tests::wait::{SOON, eventually};
 use super::{Watch, entries};
 
 #[tokio::test]
-async fn the_master_the_lag_and_the_count_are_told_also_after_a_failover() {
+async fn the_master_the_lag_and_the_count_are_reported_also_after_a_failover() {
     let engine = Recorded::start("steady").await;
     let mut group = Group::start().await;
     group.settled().await;
@@ -48,8 +48,8 @@ async fn the_master_the_lag_and_the_count_are_told_also_after_a_failover() {
         })
         .await;
     assert_eq!(cluster["redis"]["count"], 42);
-    let told = |event: &serde_json::Value| event["text"].as_str().unwrap().contains("is now the master");
-    assert!(cluster["timeline"].as_array().unwrap().iter().any(told), "{}", cluster["timeline"]);
+    let is_failover = |event: &serde_json::Value| event["text"].as_str().unwrap().contains("is now the master");
+    assert!(cluster["timeline"].as_array().unwrap().iter().any(is_failover), "{}", cluster["timeline"]);
     for sentinel in &mut group.sentinels {
         sentinel.kill();
     }
@@ -60,7 +60,7 @@ async fn the_master_the_lag_and_the_count_are_told_also_after_a_failover() {
 }
 
 #[tokio::test]
-async fn edges_are_told_with_their_pools_and_one_that_dies_says_so() {
+async fn edges_are_reported_with_their_pools_and_a_dead_edge_with_its_error() {
     let engine = Recorded::start("steady").await;
     let upstream = Upstream::start().await;
     let admin = format!("127.0.0.1:{}", port::free());
@@ -89,7 +89,7 @@ async fn edges_are_told_with_their_pools_and_one_that_dies_says_so() {
 }
 
 #[tokio::test]
-async fn instances_tell_each_other_how_full_their_disks_are() {
+async fn instances_report_their_disk_space_to_each_other() {
     let (first, second) = (Recorded::start("steady").await, Recorded::start("steady").await);
     let nodes = tests::recorded::nodes("steady");
     first.set_node(&nodes[0]);
@@ -98,15 +98,15 @@ async fn instances_tell_each_other_how_full_their_disks_are() {
     let token = folder.path().join("token");
     std::fs::write(&token, "t0ken").unwrap();
     let closed = Watch::start(&second.url(), &["--token-file", token.to_str().unwrap()]).await;
-    eventually("a picture", SOON, async || closed.get("/readyz").await.status == 200).await;
+    eventually("a cluster state", SOON, async || closed.get("/readyz").await.status == 200).await;
     let watch = Watch::start(&first.url(), &["--peers", &closed.address.to_string()]).await;
-    // Without the token only its own is told.
+    // Without the token, an instance only knows its own disk.
     let cluster = watch.until("its own disk", |cluster| cluster["nodes"][&nodes[0]]["disk"].is_object()).await;
     assert!(cluster["nodes"][&nodes[1]]["disk"].is_null(), "{cluster}");
     drop((watch, closed));
 
     let open = Watch::start(&second.url(), &[]).await;
-    eventually("a picture", SOON, async || open.get("/readyz").await.status == 200).await;
+    eventually("a cluster state", SOON, async || open.get("/readyz").await.status == 200).await;
     let watch = Watch::start(&first.url(), &["--peers", &open.address.to_string()]).await;
     let both = |cluster: &serde_json::Value| {
         entries(cluster, "nodes").filter(|node| node["disk"]["total_bytes"].as_u64() > Some(0)).count() == 2

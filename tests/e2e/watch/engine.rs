@@ -1,4 +1,4 @@
-//! In front of a real engine with a swarm of one node, which is changed, frozen, killed and started again.
+//! A real engine with a swarm of one node, which is changed, frozen, killed and restarted.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tests::wait::{SOON, eventually, eventually_some};
 use super::stream::Stream;
 use super::{Watch, entries, entry};
 
-/// An engine, or `None` with the reason in the test's output.
+/// Starts an engine; `None` with the reason in the test's output if that is not possible.
 #[expect(clippy::print_stderr, reason = "nobody else says that nothing was tested")]
 async fn engine() -> Option<Dockerd> {
     if let Some(why) = dockerd::missing() {
@@ -31,11 +31,11 @@ fn runs(cluster: &Value, name: &str, tasks: u64) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_real_engine_does_is_shown_as_it_happens() {
+async fn changes_of_a_real_engine_are_shown() {
     let Some(mut engine) = engine().await else { return };
     let watch = Watch::start(&engine.url(), &["--fresh", "3s"]).await;
 
-    // Before there is a swarm.
+    // There is no swarm yet.
     let cluster = watch.until("that there is no swarm", |cluster| cluster["source"]["error"].is_string()).await;
     assert_eq!(cluster["source"]["error"], "this engine is not a swarm manager");
     assert_eq!(watch.get("/api/nodes").await.status, 503);
@@ -47,7 +47,7 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
     assert_eq!(cluster["source"]["leader"], true);
     assert_eq!(cluster["quorum"], json!({"managers": 1, "reachable": 1, "lost": false}));
 
-    // A service, with something secret wherever there is room for it.
+    // A service with a secret in every field that may hold one.
     let folder = tempfile::tempdir().unwrap();
     let program = dockerd::program(folder.path());
     for image in ["tiny:1", "tiny:2"] {
@@ -56,7 +56,7 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
     let mut stream = Stream::open(watch.address, None).await;
     stream.until("snapshot").await;
     let create = ["service", "create", "--quiet", "--detach", "--no-resolve-image", "--restart-delay", "500ms"];
-    // The program heeds no signal, and an update is to be short.
+    // The program ignores signals, and the update should be short.
     let web = [
         "--stop-grace-period",
         "1s",
@@ -82,7 +82,7 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
     };
     assert_eq!(created, "web was created");
 
-    // More of them, another image, and one that cannot run.
+    // More replicas, another image, and a service that cannot run.
     engine.docker(&["service", "scale", "--detach", "web=3"]);
     watch.until("three tasks", |cluster| runs(cluster, "web", 3)).await;
     let _ =
@@ -108,7 +108,7 @@ async fn what_a_real_engine_does_is_shown_as_it_happens() {
     outages(&mut engine, &watch).await;
 }
 
-/// Who waits for the nodes is told within a second.
+/// A long poll of the nodes returns within a second.
 #[expect(clippy::print_stderr, reason = "a figure for the documentation")]
 async fn drain(engine: &Dockerd, watch: &Watch) {
     let nodes = watch.get("/api/nodes").await;
@@ -132,12 +132,12 @@ async fn drain(engine: &Dockerd, watch: &Watch) {
     watch.until("tasks again", |cluster| runs(cluster, "web", 3)).await;
 }
 
-/// An engine that hangs, one that is gone, and one that is back.
+/// The engine hangs, stops and restarts.
 async fn outages(engine: &mut Dockerd, watch: &Watch) {
     engine.freeze();
     let stale = watch.until("that it hangs", |cluster| cluster["source"]["error"].is_string()).await;
     assert_eq!(stale["source"]["error"], "the engine does not answer in time");
-    assert!(runs(&stale, "web", 3), "the last good picture stays");
+    assert!(runs(&stale, "web", 3), "the last state stays");
     let age = |cluster: &Value| {
         cluster["source"]["failing_since"].as_i64().unwrap() - cluster["source"]["at"].as_i64().unwrap()
     };
@@ -151,7 +151,7 @@ async fn outages(engine: &mut Dockerd, watch: &Watch) {
     let gone = watch.until("its end", |cluster| cluster["source"]["error"].is_string()).await;
     let error = gone["source"]["error"].as_str().unwrap();
     assert!(error.starts_with("the engine is unreachable: "), "{error}");
-    assert!(runs(&gone, "web", 3), "the last good picture stays");
+    assert!(runs(&gone, "web", 3), "the last state stays");
     engine.restart().await;
     let ready = async || (watch.get("/readyz").await.status == 200).then_some(());
     eventually_some("that it is ready", SOON * 3, ready).await;

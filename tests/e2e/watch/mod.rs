@@ -1,4 +1,4 @@
-//! The swarm's page as a program: in front of a real engine, and of one that answers what real ones did.
+//! The program `watch`, with a real engine and with recorded responses of one.
 
 mod access;
 mod collectors;
@@ -21,7 +21,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// On a free port, in front of the engine at `docker`.
+    /// Starts it on a free port, with the engine at `docker`.
     pub(crate) async fn start(docker: &str, arguments: &[&str]) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
         let mut process = plan(docker, address).args(arguments).start();
@@ -47,12 +47,12 @@ fn plan(docker: &str, address: SocketAddr) -> Plan {
     Process::ours("watch").args(["--docker", docker, "--listen", &address.to_string()])
 }
 
-/// The entries of a map of the cluster state.
+/// Returns the entries of a map of the cluster state.
 fn entries<'a>(cluster: &'a Value, map: &str) -> impl Iterator<Item = &'a Value> {
     cluster[map].as_object().into_iter().flat_map(|map| map.values())
 }
 
-/// The one entry of a map whose field is `value`.
+/// Returns the entry of a map whose field is `value`.
 fn entry<'a>(cluster: &'a Value, map: &str, field: &str, value: &str) -> &'a Value {
     entries(cluster, map).find(|entry| entry[field] == value).unwrap_or(&Value::Null)
 }

@@ -20,7 +20,7 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn a_wrong_setting_exits_with_2_and_names_it() {
+fn an_invalid_setting_exits_with_2_and_is_named() {
     let table: [(&[&str], &str); 5] = [
         (&["--listen", "8080"], "--listen (WATCH_LISTEN)"),
         (&["--docker", "engine"], "--docker (DOCKER_HOST)"),
@@ -39,7 +39,7 @@ fn a_wrong_setting_exits_with_2_and_names_it() {
 }
 
 #[test]
-fn check_prints_what_is_in_force_and_an_empty_variable_is_not_set() {
+fn check_prints_the_settings_and_ignores_empty_variables() {
     let output = run(&["check"], &[("WATCH_EDGES", "tasks.edge:9901"), ("DOCKER_HOST", ""), ("REDIS_URL", "")]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{text}");
@@ -49,7 +49,7 @@ fn check_prints_what_is_in_force_and_an_empty_variable_is_not_set() {
 }
 
 #[tokio::test]
-async fn a_signal_ends_streams_and_waits_and_then_the_program() {
+async fn a_signal_ends_streams_and_waits_then_the_program() {
     let engine = Recorded::start("steady").await;
     for signal in [Signal::TERM, Signal::INT] {
         let mut watch = Watch::start(&engine.url(), &["--grace", "15s"]).await;
@@ -57,23 +57,26 @@ async fn a_signal_ends_streams_and_waits_and_then_the_program() {
         stream.until("snapshot").await;
         watch.process.signal(signal);
         assert_eq!(watch.process.exit(SOON).await.code(), Some(0), "{:?}", watch.process.lines());
-        assert!(!watch.process.lines().iter().any(|line| line.contains("grace period")), "it waited for nobody");
+        assert!(
+            !watch.process.lines().iter().any(|line| line.contains("grace period")),
+            "no connection delayed the end"
+        );
     }
 }
 
 #[tokio::test]
-async fn the_health_check_asks_whether_it_lives() {
+async fn the_health_check_reports_liveness() {
     let engine = Recorded::start("lost").await;
     let watch = Watch::start(&engine.url(), &[]).await;
     let listen = watch.address.to_string();
     let check = || run(&["healthcheck", "--listen", &listen], &[]).status.code();
-    assert_eq!(check(), Some(0), "the engine is not its life");
+    assert_eq!(check(), Some(0), "liveness does not depend on the engine");
     drop(watch);
     assert_eq!(check(), Some(1));
 }
 
 #[tokio::test]
-async fn a_secret_is_read_from_a_file_and_asked_for() {
+async fn a_secret_from_a_file_is_required() {
     let engine = Recorded::start("steady").await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
@@ -91,7 +94,7 @@ async fn a_secret_is_read_from_a_file_and_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused_and_idle_connections_make_room() {
+async fn large_requests_are_refused_and_idle_connections_make_room() {
     let engine = Recorded::start("steady").await;
     let watch = Watch::start(&engine.url(), &["--max-connections", "8", "--max-streams", "2"]).await;
     let large = format!("GET /healthz HTTP/1.1\r\nHost: a\r\nx: {}\r\n\r\n", "y".repeat(20_000));
@@ -119,13 +122,13 @@ async fn stream_status(address: SocketAddr) -> String {
 }
 
 #[tokio::test]
-async fn an_engine_that_tells_its_version_and_no_lists_is_not_connected_to_and_asked_more_and_more_seldom() {
+async fn an_engine_without_lists_is_not_connected_and_polled_with_backoff() {
     let engine = Recorded::start("lost").await;
     let begun = Instant::now();
     let mut watch = Watch::start(&engine.url(), &[]).await;
     let asked = || engine.asked().iter().filter(|(_, target)| target.ends_with("/version")).count();
     eventually("four attempts", SOON, async || asked() >= 4).await;
-    // Pauses of one, two and four seconds.
+    // Delays of one, two and four seconds.
     assert!(begun.elapsed() >= Duration::from_secs(7), "{:?}", begun.elapsed());
     assert!(!watch.process.lines().iter().any(|line| line.contains("connected to the engine")));
     engine.set("steady");

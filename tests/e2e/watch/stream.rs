@@ -1,4 +1,4 @@
-//! The stream of events over a real connection.
+//! The event stream over a real connection.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tests::wait::{SOON, eventually};
 
 use super::{Watch, entries, entry};
 
-/// What is read of a stream.
+/// A client of the event stream.
 pub(super) struct Stream {
     connection: Raw,
 }
@@ -25,14 +25,14 @@ impl Stream {
     pub(super) async fn open(address: SocketAddr, last: Option<&str>) -> Self {
         let mut connection = Raw::open(address).await;
         let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        // HTTP/1.0, so that the body comes as it is.
+        // HTTP/1.0, so that the body is not chunked.
         connection.send(format!("GET /api/events HTTP/1.0\r\nHost: watch\r\n{last}\r\n").as_bytes()).await;
         let head = connection.until("\r\n\r\n").await;
         assert!(head.contains(" 200 ") && head.contains("text/event-stream"), "{head}");
         Self { connection }
     }
 
-    /// The next event called `name`; others are passed over.
+    /// Returns the next event called `name`, skipping others.
     pub(super) async fn until(&mut self, name: &str) -> Event {
         loop {
             let event = self.connection.until("\n\n").await;
@@ -48,10 +48,10 @@ impl Stream {
 }
 
 #[tokio::test]
-async fn a_change_is_told_at_once_and_who_was_away_gets_what_it_missed() {
+async fn changes_are_sent_immediately_and_missed_ones_after_a_reconnect() {
     let engine = Recorded::start("steady").await;
     let watch = Watch::start(&engine.url(), &[]).await;
-    watch.until("a picture", |cluster| entries(cluster, "tasks").count() > 5).await;
+    watch.until("a cluster state", |cluster| entries(cluster, "tasks").count() > 5).await;
     let mut stream = Stream::open(watch.address, None).await;
     let snapshot = stream.until("snapshot").await;
     assert_eq!(entries(&snapshot.data, "nodes").count(), 3);
@@ -83,10 +83,10 @@ async fn a_change_is_told_at_once_and_who_was_away_gets_what_it_missed() {
 }
 
 #[tokio::test]
-async fn without_a_quorum_the_last_state_stays_and_says_so() {
+async fn without_a_quorum_the_last_state_stays_with_the_error() {
     let engine = Recorded::start("steady").await;
     let watch = Watch::start(&engine.url(), &["--fresh", "2s"]).await;
-    let before = watch.until("a picture", |cluster| entries(cluster, "tasks").count() > 5).await;
+    let before = watch.until("a cluster state", |cluster| entries(cluster, "tasks").count() > 5).await;
     assert_eq!(watch.get("/readyz").await.status, 200);
     engine.set("lost");
     let lost = watch.until("the loss", |cluster| cluster["quorum"]["lost"] == true).await;
@@ -101,7 +101,7 @@ async fn without_a_quorum_the_last_state_stays_and_says_so() {
     assert_eq!(watch.get("/api/nodes").await.status, 503);
     assert_eq!(watch.get("/healthz").await.status, 200);
     engine.set("steady");
-    let again = watch.until("a new picture", |cluster| cluster["source"]["error"].is_null()).await;
+    let again = watch.until("a new cluster state", |cluster| cluster["source"]["error"].is_null()).await;
     assert_eq!(again["quorum"]["lost"], false);
     eventually("that it is ready", SOON, async || watch.get("/readyz").await.status == 200).await;
 }

@@ -1,4 +1,4 @@
-//! axe-core, which finds what keeps people with a disability from using a page; <https://dequeuniversity.com>.
+//! axe-core, which checks pages for accessibility; <https://dequeuniversity.com>.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use serde_json::Value;
 use super::Page;
 use crate::python::environment;
 
-/// What the page must not have. Its lesser findings are a matter of taste.
+/// Impacts that fail a test. Lesser findings are debatable.
 const GRAVE: [&str; 2] = ["serious", "critical"];
 
-/// The engine itself, to be evaluated in a page.
+/// Returns the source of axe-core, to be evaluated in a page.
 ///
 /// # Panics
-/// When it cannot be installed.
+/// If it cannot be installed.
 #[must_use]
 pub fn script() -> String {
     let libraries = environment("axe", &["--no-deps"]).join("lib");
@@ -27,10 +27,10 @@ pub fn script() -> String {
 const FILE: &str = "site-packages/axe_playwright_python/axe.min.js";
 
 impl Page {
-    /// What axe finds in the page as it is: one line for each serious or critical finding, with the elements.
+    /// Returns one line for each serious or critical finding in the page, with the elements.
     ///
     /// # Panics
-    /// When axe did not run all of its rules for WCAG 2.2 A and AA.
+    /// If axe did not run all of its rules for WCAG 2.2 A and AA.
     pub async fn barriers(&self, script: &str) -> Vec<String> {
         if self.evaluate("typeof axe").await == "undefined" {
             self.evaluate(&format!("{script}\n;0")).await;

@@ -1,4 +1,4 @@
-//! The connection to the browser: commands with numbers, answers with the same numbers, and events.
+//! The connection to the browser: numbered commands, their responses, and events.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,14 +16,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::wait::deadline;
 
-/// A screenshot of a wall takes a while on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit for a command; a screenshot of a wall screen takes a while on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// The connection; clones share it.
+/// A connection, shared by its clones.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
+pub(super) struct DevTools {
     shared: Arc<Shared>,
 }
 
@@ -31,26 +31,26 @@ pub(super) struct Link {
 struct Shared {
     socket: AsyncMutex<SplitSink<Socket, Message>>,
     next: AtomicU64,
-    heard: Arc<Mutex<Heard>>,
+    received: Arc<Mutex<Received>>,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
-    /// Who waits for which answer.
+struct Received {
+    /// Senders of the responses by command number.
     waiting: HashMap<u64, oneshot::Sender<Value>>,
     /// Events by session, in order.
     events: HashMap<String, Vec<Value>>,
 }
 
-impl Link {
+impl DevTools {
     pub(super) async fn open(address: &str) -> Self {
-        // A cluster state of a large screen is one message.
+        // A screenshot of a large screen is one message.
         let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
         let connection = tokio_tungstenite::connect_async_with_config(address, Some(config), true).await;
         let (socket, _) = connection.expect("the browser's own port");
         let (sink, mut stream) = socket.split();
-        let heard: Arc<Mutex<Heard>> = Arc::default();
-        let listener = heard.clone();
+        let received: Arc<Mutex<Received>> = Arc::default();
+        let listener = received.clone();
         tokio::spawn(async move {
             while let Some(Ok(message)) = stream.next().await {
                 let Ok(text) = message.to_text() else { continue };
@@ -58,42 +58,42 @@ impl Link {
                 lock(&listener).take(value);
             }
         });
-        Self { shared: Arc::new(Shared { socket: AsyncMutex::new(sink), next: AtomicU64::new(1), heard }) }
+        Self { shared: Arc::new(Shared { socket: AsyncMutex::new(sink), next: AtomicU64::new(1), received }) }
     }
 
-    /// Sends a command and waits for its answer.
+    /// Sends a command and waits for its response.
     pub(super) async fn call(&self, session: Option<&str>, method: &str, parameters: Value) -> Value {
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
-        lock(&self.shared.heard).waiting.insert(id, sender);
+        lock(&self.shared.received).waiting.insert(id, sender);
         let mut command = json!({ "id": id, "method": method, "params": parameters });
         if let Some(session) = session {
             command["sessionId"] = session.into();
         }
         let message = Message::text(command.to_string());
         self.shared.socket.lock().await.send(message).await.expect("the browser listens");
-        let mut answer = deadline(method, PATIENCE, answer).await.expect("the browser runs");
+        let mut answer = deadline(method, TIMEOUT, answer).await.expect("the browser runs");
         assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
         answer["result"].take()
     }
 
-    /// Events of a session so far whose method is one of these.
+    /// Returns the events of a session so far with one of these methods.
     pub(super) fn events(&self, session: &str, methods: &[&str]) -> Vec<Value> {
-        let heard = lock(&self.shared.heard);
-        let events = heard.events.get(session).map(Vec::as_slice).unwrap_or_default();
+        let received = lock(&self.shared.received);
+        let events = received.events.get(session).map(Vec::as_slice).unwrap_or_default();
         events.iter().filter(|event| methods.iter().any(|method| event["method"] == *method)).cloned().collect()
     }
 
-    /// Forgets the events of a session.
+    /// Drops the events of a session.
     pub(super) fn forget(&self, session: &str) {
-        lock(&self.shared.heard).events.remove(session);
+        lock(&self.shared.received).events.remove(session);
     }
 }
 
-impl Heard {
+impl Received {
     fn take(&mut self, value: Value) {
         if let Some(sender) = value["id"].as_u64().and_then(|id| self.waiting.remove(&id)) {
-            // Nobody waits any more where a test has given up.
+            // A test that gave up no longer waits.
             let _given_up = sender.send(value);
         } else if let Some(session) = value["sessionId"].as_str() {
             self.events.entry(session.to_owned()).or_default().push(value);
@@ -101,6 +101,6 @@ impl Heard {
     }
 }
 
-fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(received: &Mutex<Received>) -> MutexGuard<'_, Received> {
+    received.lock().unwrap_or_else(PoisonError::into_inner)
 }

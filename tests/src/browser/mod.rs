@@ -1,8 +1,7 @@
-//! A real Chromium without a screen, driven as a reader would: it opens pages, presses keys, clicks, looks.
+//! A real headless Chromium that opens pages, presses keys and clicks.
 //!
-//! It is told what to do in the Chrome DevTools Protocol, which sets what WebDriver does not: colour
-//! scheme, reduced motion, the size of the screen, and tells what the page logged. The few methods used are
-//! stable ones; <https://chromedevtools.github.io/devtools-protocol/tot/>.
+//! It is controlled over the Chrome DevTools Protocol, which, unlike WebDriver, sets the colour scheme, reduced motion
+//! and the screen size, and reports what the page logs. Only stable methods are used; <https://chromedevtools.github.io/devtools-protocol/tot/>.
 
 pub mod axe;
 mod devtools;
@@ -11,15 +10,15 @@ mod page;
 use serde_json::json;
 use tempfile::TempDir;
 
-use self::devtools::Link;
+use self::devtools::DevTools;
 pub use self::page::{Page, Screen};
 use crate::process::Process;
 
-/// Names that the program goes by.
+/// Names of the program.
 const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
-/// Chromium asks its makers for news, and may show what a first start shows: none of it here. It runs as
-/// root in CI, where its sandbox cannot; it only ever opens our own page.
+/// Disables background requests and first-run dialogs. Chromium runs as root in CI, where its sandbox does not work; it
+/// only opens our own page.
 const FLAGS: [&str; 17] = [
     "--headless",
     "--no-sandbox",
@@ -40,20 +39,20 @@ const FLAGS: [&str; 17] = [
     "--remote-debugging-port=0",
 ];
 
-/// A running Chromium with a profile of its own. Dropping it ends it.
+/// A running Chromium with its own profile. Dropping it ends it.
 #[derive(Debug)]
 pub struct Browser {
-    link: Link,
-    // Before the profile, which it writes to.
+    devtools: DevTools,
+    // Dropped before the profile that it writes to.
     _process: Process,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// Starts one.
+    /// Starts Chromium.
     ///
     /// # Panics
-    /// When there is no Chromium, or it does not start.
+    /// If Chromium is not installed or does not start.
     pub async fn start() -> Self {
         let program = PROGRAMS.into_iter().find_map(installed).unwrap_or_else(|| {
             panic!("no Chromium: install one of {PROGRAMS:?}, such as with `apt-get install chromium`")
@@ -67,17 +66,17 @@ impl Browser {
             .start();
         let line = process.line("DevTools listening on ").await;
         let address = line.rsplit(' ').next().unwrap_or_default();
-        Self { link: Link::open(address).await, _process: process, _profile: profile }
+        Self { devtools: DevTools::open(address).await, _process: process, _profile: profile }
     }
 
-    /// A new, empty page of 1280 by 800, in a context of its own: no other page's storage.
+    /// Opens an empty page of 1280 by 800 in its own context, without the storage of other pages.
     pub async fn page(&self) -> Page {
-        let context = self.link.call(None, "Target.createBrowserContext", json!({})).await;
+        let context = self.devtools.call(None, "Target.createBrowserContext", json!({})).await;
         let target = json!({ "url": "about:blank", "browserContextId": context["browserContextId"] });
-        let target = self.link.call(None, "Target.createTarget", target).await;
+        let target = self.devtools.call(None, "Target.createTarget", target).await;
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        let session = self.link.call(None, "Target.attachToTarget", attach).await;
-        Page::new(self.link.clone(), session["sessionId"].as_str().unwrap_or_default().to_owned()).await
+        let session = self.devtools.call(None, "Target.attachToTarget", attach).await;
+        Page::new(self.devtools.clone(), session["sessionId"].as_str().unwrap_or_default().to_owned()).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! One page, as its reader has it.
+//! A page in the browser.
 
 use std::path::Path;
 
@@ -6,73 +6,73 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::devtools::Link;
+use super::devtools::DevTools;
 use crate::wait::{SOON, try_eventually};
 
-/// A screen's size in CSS pixels.
+/// Size of a screen in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Screen {
-    /// Its width.
+    /// Width.
     pub width: u32,
-    /// Its height.
+    /// Height.
     pub height: u32,
 }
 
 impl Screen {
-    /// A laptop's.
+    /// A laptop.
     pub const DESK: Self = Self { width: 1440, height: 900 };
     /// A phone held upright.
     pub const PHONE: Self = Self { width: 390, height: 844 };
-    /// The narrowest phone that is still in use.
+    /// The narrowest phone still in use.
     pub const NARROW: Self = Self { width: 360, height: 640 };
-    /// A screen on the wall.
+    /// A wall screen.
     pub const WALL: Self = Self { width: 2560, height: 1440 };
 }
 
-/// A page. What goes wrong in it is kept: see [`Page::problems`].
+/// A page. Its problems are recorded, see [`Page::problems`].
 #[derive(Debug)]
 pub struct Page {
-    link: Link,
+    devtools: DevTools,
     session: String,
 }
 
 impl Page {
-    pub(super) async fn new(link: Link, session: String) -> Self {
-        let page = Self { link, session };
+    pub(super) async fn new(devtools: DevTools, session: String) -> Self {
+        let page = Self { devtools, session };
         for domain in ["Page", "Runtime", "Log", "Network", "Performance"] {
             page.call(&format!("{domain}.enable"), json!({})).await;
         }
-        // A page in the background draws nothing.
+        // A background page does not draw.
         page.call("Page.bringToFront", json!({})).await;
         page.call("Emulation.setFocusEmulationEnabled", json!({ "enabled": true })).await;
         page.screen(Screen { width: 1280, height: 800 }).await;
         page
     }
 
-    /// Any command of the protocol.
+    /// Sends a command of the protocol.
     pub async fn call(&self, method: &str, parameters: Value) -> Value {
-        self.link.call(Some(&self.session), method, parameters).await
+        self.devtools.call(Some(&self.session), method, parameters).await
     }
 
-    /// Goes to an address, whatever is there.
+    /// Navigates to an address without waiting.
     pub async fn visit(&self, address: &str) {
         self.call("Page.navigate", json!({ "url": address })).await;
     }
 
-    /// Opens an address and waits until it is loaded.
+    /// Opens an address and waits until the page is loaded.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// If the server does not respond.
     pub async fn open(&self, address: &str) {
         let answer = self.call("Page.navigate", json!({ "url": address })).await;
         assert!(answer["errorText"].is_null(), "{address}: {}", answer["errorText"]);
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'").await;
     }
 
-    /// The value of an expression of JavaScript; a promise is waited for.
+    /// Evaluates a JavaScript expression; a promise is awaited.
     ///
     /// # Panics
-    /// When it throws.
+    /// If it throws.
     pub async fn evaluate(&self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let mut answer = self.call("Runtime.evaluate", parameters).await;
@@ -84,7 +84,7 @@ impl Page {
     /// Waits until an expression is true.
     ///
     /// # Panics
-    /// When it does not become so; the message says what the page looks like.
+    /// If it does not become true; the message contains the text of the page.
     pub async fn until(&self, expression: &str) {
         let found = try_eventually(SOON, async || {
             let checked = format!("(() => {{ try {{ return !!({expression}) }} catch {{ return false }} }})()");
@@ -96,14 +96,14 @@ impl Page {
         }
     }
 
-    /// What an element says, and an empty text where there is none.
+    /// Returns the text of an element; empty if there is none.
     pub async fn text(&self, selector: &str) -> String {
         let text = self.evaluate(&format!("document.querySelector({})?.innerText ?? ''", quoted(selector))).await;
-        // Spaces that do not break are for the eye.
+        // Non-breaking spaces only matter for layout.
         text.as_str().unwrap_or_default().replace(['\u{a0}', '\u{202f}'], " ")
     }
 
-    /// How many elements there are that can be seen.
+    /// Returns the number of visible elements.
     pub async fn visible(&self, selector: &str) -> u64 {
         let count = format!(
             "[...document.querySelectorAll({})].filter((node) => node.checkVisibility()).length",
@@ -112,7 +112,7 @@ impl Page {
         self.evaluate(&count).await.as_u64().unwrap_or_default()
     }
 
-    /// Presses keys, one after the other, by their names: `ArrowDown`, `Enter`, `/`.
+    /// Presses keys in order, by name: `ArrowDown`, `Enter`, `/`.
     pub async fn press(&self, keys: &[&str]) {
         for key in keys {
             let text = match *key {
@@ -130,15 +130,15 @@ impl Page {
         }
     }
 
-    /// Types a text where the focus is.
+    /// Types text into the focused element.
     pub async fn type_text(&self, text: &str) {
         self.call("Input.insertText", json!({ "text": text })).await;
     }
 
-    /// Clicks on the middle of an element, where a reader would have to see it.
+    /// Clicks on the centre of an element.
     ///
     /// # Panics
-    /// When there is none, or something else lies on it.
+    /// If there is none, or another element covers it.
     pub async fn click(&self, selector: &str) {
         let quoted = quoted(selector);
         let point = self
@@ -159,7 +159,7 @@ impl Page {
         }
     }
 
-    /// Sets the size of the screen.
+    /// Sets the screen size.
     pub async fn screen(&self, screen: Screen) {
         let phone = screen.width < 640;
         let metrics = json!({
@@ -168,68 +168,68 @@ impl Page {
         self.call("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
-    /// Sets what the reader's system asks for, such as `prefers-color-scheme` and `dark`.
+    /// Sets preferences of the system, such as `prefers-color-scheme` to `dark`.
     pub async fn system(&self, features: &[(&str, &str)]) {
         let features: Vec<Value> =
             features.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         self.call("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
-    /// The screen as a PNG.
+    /// Returns a screenshot as PNG.
     ///
     /// # Panics
-    /// When the browser gives none.
+    /// If the browser returns none.
     pub async fn cluster(&self) -> Vec<u8> {
         let answer = self.call("Page.captureScreenshot", json!({ "format": "png" })).await;
         STANDARD.decode(answer["data"].as_str().unwrap_or_default()).expect("base64")
     }
 
-    /// Keeps the screen as a PNG file.
+    /// Writes a screenshot to a PNG file.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// If the file cannot be written.
     pub async fn keep(&self, path: &Path) {
         std::fs::write(path, self.cluster().await).expect("a folder to write to");
     }
 
-    /// What the page reported since it was opened that it should not: exceptions, errors on the console,
-    /// what its content security policy has stopped.
+    /// Returns the problems reported since the page was opened: exceptions, errors on the console and violations of the
+    /// content security policy.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let exceptions = self.link.events(&self.session, &["Runtime.exceptionThrown"]).into_iter().map(|event| {
+        let exceptions = self.devtools.events(&self.session, &["Runtime.exceptionThrown"]).into_iter().map(|event| {
             let details = &event["params"]["exceptionDetails"];
             format!("{} {}", details["text"], details["exception"]["description"])
         });
-        let entries = self.link.events(&self.session, &["Log.entryAdded"]).into_iter();
+        let entries = self.devtools.events(&self.session, &["Log.entryAdded"]).into_iter();
         let entries = entries.filter(|event| {
             let entry = &event["params"]["entry"];
-            // A server that is away is a part of some tests.
+            // Some tests stop the server.
             entry["level"] == "error" && entry["source"] != "network"
         });
-        let console = self.link.events(&self.session, &["Runtime.consoleAPICalled"]).into_iter();
+        let console = self.devtools.events(&self.session, &["Runtime.consoleAPICalled"]).into_iter();
         let console = console.filter(|event| event["params"]["type"] == "error");
         exceptions.chain(entries.chain(console).map(|event| event["params"].to_string())).collect()
     }
 
-    /// Addresses that the page has asked for.
+    /// Returns the addresses the page has requested.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
-        let sent = self.link.events(&self.session, &["Network.requestWillBeSent"]);
+        let sent = self.devtools.events(&self.session, &["Network.requestWillBeSent"]);
         sent.iter().filter_map(|event| Some(event["params"]["request"]["url"].as_str()?.to_owned())).collect()
     }
 
-    /// Forgets [`Page::problems`] and [`Page::requests`].
+    /// Clears [`Page::problems`] and [`Page::requests`].
     pub fn forget(&self) {
-        self.link.forget(&self.session);
+        self.devtools.forget(&self.session);
     }
 }
 
-/// A text as JavaScript writes it.
+/// Quotes text as a JavaScript literal.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// The number that keyboards gave a key once, by which the browser still tells some.
+/// The legacy key code, which the browser still needs for some keys.
 fn code(key: &str) -> u32 {
     match key {
         "Tab" => 9,
