@@ -113,7 +113,7 @@ where
                 }
             }
             Err(error) if concerns_one_connection(&error) => {
-                debug!(%error, "a connection ended before it was accepted")
+                debug!(%error, "a connection ended before it was accepted");
             }
             Err(error) => {
                 // The listener stays readable, so without a pause this would spin until a connection closes.
