@@ -132,8 +132,8 @@ pub enum ClaimResult {
 }
 
 impl NotificationLog {
-    /// Removes times in the future. A Redis that has become master has its own clock; if that is behind, entries
-    /// from the future would block every claim.
+    /// Removes claims and sightings from the future, and moves entries from there to `now`. A Redis that has become
+    /// master has its own clock; if that is behind, what is in its future would block every claim.
     pub fn clamp_times(&mut self, now: Millis) {
         for instances in self.seen.values_mut() {
             instances.retain(|_, at| *at <= now);

@@ -11,7 +11,6 @@ mod store;
 use std::{sync::Arc, time::Duration};
 
 use self::store::UPDATE_TIMEOUT;
-
 pub use self::{
     log::{Announcement, ClaimRequest, ClaimResult, LogEntry, NotificationLog, Status, covers},
     redis::RedisStore,

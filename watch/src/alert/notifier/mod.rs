@@ -199,7 +199,7 @@ impl Notifier {
 
     /// The log lacks something that this instance sent.
     #[must_use]
-    pub fn is_ahead(&self) -> bool {
+    pub fn has_unlogged(&self) -> bool {
         self.receivers.values().any(ReceiverState::has_unlogged)
     }
 
@@ -207,11 +207,11 @@ impl Notifier {
     /// waits for its turn checks often whether it was sent and whether the log is available.
     #[must_use]
     pub fn pause(&self) -> Millis {
-        const AHEAD: Millis = 500;
+        const UNLOGGED: Millis = 500;
         const WAITING: Millis = 1000;
         const IDLE: Millis = 5000;
-        if self.is_ahead() {
-            AHEAD
+        if self.has_unlogged() {
+            UNLOGGED
         } else if self.log_available_since.is_none() || self.receivers.values().any(ReceiverState::has_pending) {
             WAITING
         } else {
@@ -238,7 +238,7 @@ impl Notifier {
 
     /// Takes the entries of the log, `Err` if it is unavailable.
     pub fn synced(&mut self, sync: &LogSync, result: Result<Vec<(String, String, LogEntry)>, ()>, now: Millis) {
-        let Ok(entry) = result else {
+        let Ok(entries) = result else {
             self.log_available_since = None;
             return;
         };
@@ -246,12 +246,12 @@ impl Notifier {
         for state in self.receivers.values_mut() {
             state.log_synced(sync);
         }
-        for (channel, fingerprint, entry) in entry {
-            let Some(state) = self.receivers.get_mut(&channel) else { continue };
+        for (receiver, fingerprint, entry) in entries {
+            let Some(state) = self.receivers.get_mut(&receiver) else { continue };
             let entry = LogEntry { at: sync.at - entry.at, ..entry };
             if entry.status == Status::Firing
                 && !self.states.alerts().contains_key(&fingerprint)
-                && let Some(condition) = recalled(&fingerprint, &entry)
+                && let Some(condition) = announced_condition(&fingerprint, &entry)
             {
                 self.states.adopt(condition, entry.since);
             }
@@ -262,7 +262,7 @@ impl Notifier {
 }
 
 /// Restores the condition of an alert that another instance announced.
-fn recalled(fingerprint: &str, entry: &LogEntry) -> Option<Condition> {
+fn announced_condition(fingerprint: &str, entry: &LogEntry) -> Option<Condition> {
     let mut condition = Condition::new(Rule::named(&entry.rule)?, "", entry.severity, entry.summary.clone());
     fingerprint.clone_into(&mut condition.fingerprint);
     condition.subject = entry.subject.clone();

@@ -29,17 +29,17 @@ pub(super) async fn run(
     metrics: Metrics,
 ) {
     let mut failed: Option<Instant> = None;
-    let mut is_away = false;
+    let mut is_unavailable = false;
     while let Some((request, since)) = requests.recv().await {
         // A request that waited behind a failure has waited for long enough.
-        let is_late = failed.is_some_and(|failed| failed > since);
+        let is_behind_failure = failed.is_some_and(|failed| failed > since);
         let event = match request {
             LogRequest::Claim { group, lifetime } => {
-                let results = claim(&instance, &log, &group, lifetime, is_late).await;
+                let results = claim(&instance, &log, &group, lifetime, is_behind_failure).await;
                 Event::Claimed(group, results)
             }
             LogRequest::Sync(sync) => {
-                let entries = exchange(&log, &sync, is_late).await;
+                let entries = exchange(&log, &sync, is_behind_failure).await;
                 Event::Synced(sync, entries)
             }
         };
@@ -52,16 +52,16 @@ pub(super) async fn run(
             None => {
                 metrics.log(Outcome::sent);
                 failed = None;
-                if std::mem::take(&mut is_away) {
+                if std::mem::take(&mut is_unavailable) {
                     info!("the notification log is available again");
                 }
             }
             Some(error) => {
                 metrics.log(Outcome::failed);
-                if !is_late {
+                if !is_behind_failure {
                     failed = Some(Instant::now());
                 }
-                if !std::mem::replace(&mut is_away, true) {
+                if !std::mem::replace(&mut is_unavailable, true) {
                     warn!(error, "the notification log is unavailable: instances may send duplicates");
                 }
             }
@@ -77,17 +77,21 @@ async fn claim(
     log: &SharedLog,
     group: &AlertGroup,
     lifetime: Millis,
-    is_late: bool,
+    is_behind_failure: bool,
 ) -> Result<Vec<ClaimResult>, String> {
-    if is_late {
+    if is_behind_failure {
         return Err("it did not answer the previous request".to_owned());
     }
     let claimed = log.update(|log, now| group.claim(instance, log, lifetime, now)).await;
     claimed.map_err(|error| error.to_string())
 }
 
-async fn exchange(log: &SharedLog, sync: &LogSync, is_late: bool) -> Result<Vec<(String, String, LogEntry)>, String> {
-    if is_late {
+async fn exchange(
+    log: &SharedLog,
+    sync: &LogSync,
+    is_behind_failure: bool,
+) -> Result<Vec<(String, String, LogEntry)>, String> {
+    if is_behind_failure {
         return Err("it did not answer the previous request".to_owned());
     }
     log.update(|log, now| sync.apply(log, now)).await.map_err(|error| error.to_string())

@@ -254,7 +254,7 @@ impl Runner {
         loop {
             tokio::select! {
                 event = self.events.recv() => match event {
-                    Some(Event::Synced(..)) if !self.notifier.is_ahead() => return,
+                    Some(Event::Synced(..)) if !self.notifier.has_unlogged() => return,
                     Some(Event::Claimed(..)) => {}
                     Some(event) => self.take(event),
                     None => return,

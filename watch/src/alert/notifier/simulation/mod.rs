@@ -279,7 +279,7 @@ impl Simulation {
         }
         for instance in &self.instances {
             let left: BTreeSet<_> = instance.notifier.alerts().into_keys().collect();
-            prop_assert!(!instance.notifier.is_ahead(), "still something to write down; {left:?}");
+            prop_assert!(!instance.notifier.has_unlogged(), "still something to write down; {left:?}");
         }
         Ok(())
     }

@@ -206,7 +206,7 @@ fn without_a_log_nothing_stays_unlogged() {
                 sent += 1;
             }
         }
-        assert!(!notifier.is_ahead());
+        assert!(!notifier.has_unlogged());
     }
     assert_eq!(sent, 240);
     // Ends are remembered for an hour.
