@@ -40,9 +40,7 @@ use crate::{
         respond::LocalReply,
     },
     upstream::connection::{
-        Connection, Head,
-        body_writer::{BodySource, Stopped},
-        pool::PooledConnection,
+        Connection, ResponseHead, body_source::BodySource, body_writer::WriteError, pool::PooledConnection,
     },
     worker::{Worker, client_activity::ClientActivity},
 };
@@ -63,7 +61,7 @@ pub async fn answer(
             Ok((response, pooled)) => Ok((response, pooled, outgoing)),
             Err(error) => {
                 record.received(outgoing.body.bytes());
-                outgoing.body.give_back(&worker.connections.buffers);
+                outgoing.body.release(&worker.connections.buffers);
                 Err(LocalReply::to(&error))
             }
         },
@@ -156,10 +154,10 @@ fn take(
 }
 
 /// The head of an answer as hyper wants it.
-fn response(head: &Head<'_>) -> Response<()> {
+fn response(head: &ResponseHead<'_>) -> Response<()> {
     // Copied once, and then all values share it; the parts are found in the copy again.
     let bytes = Bytes::copy_from_slice(head.bytes);
-    let headers = head::response(&bytes, |parts| map(&bytes, parts.fields, head.summary, head.told()));
+    let headers = head::response(&bytes, |parts| map(&bytes, parts.fields, head.summary, head.client_framing()));
     let mut response = Response::new(());
     // Any three digits are a status to a parser, and to a map from 100 on.
     *response.status_mut() = StatusCode::from_u16(head.parts.status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -179,7 +177,7 @@ struct RequestBody {
 }
 
 impl BodySource for RequestBody {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
         while self.piece.is_empty() {
             match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
                 None => return Poll::Ready(Ok(None)),
@@ -195,7 +193,7 @@ impl BodySource for RequestBody {
         Poll::Ready(Ok(Some(&self.piece)))
     }
 
-    fn taken(&mut self, count: usize) {
+    fn consume(&mut self, count: usize) {
         self.piece.advance(count.min(self.piece.len()));
     }
 
@@ -203,7 +201,7 @@ impl BodySource for RequestBody {
         None
     }
 
-    fn passed(&mut self, _count: usize) {}
+    fn spliced(&mut self, _count: usize) {}
 
     fn trailers(&mut self) -> Vec<u8> {
         let mut lines = Vec::new();
@@ -215,7 +213,7 @@ impl BodySource for RequestBody {
         lines
     }
 
-    fn poll_gone(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_disconnected(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
         // hyper drops the whole request then.
         Poll::Pending
     }
@@ -291,13 +289,13 @@ impl Relay {
 
     /// Bytes still to come, if that is known.
     fn left(&self) -> Option<u64> {
-        self.pooled.peek().and_then(Connection::left)
+        self.pooled.as_connection().and_then(Connection::remaining)
     }
 
     /// The whole answer is handed over.
     fn finish(&mut self) {
         self.pooled.finish(self.outgoing.body.is_done(), self.worker.clock.now());
-        self.outgoing.body.give_back(&self.worker.connections.buffers);
+        self.outgoing.body.release(&self.worker.connections.buffers);
         self.record.received(self.outgoing.body.bytes());
         self.record.complete();
     }
@@ -310,16 +308,16 @@ impl Relay {
         self.record.received(self.outgoing.body.bytes());
         match ready!(polled) {
             Ok(()) => {}
-            Err(Stopped::Client(error)) => {
+            Err(WriteError::Client(error)) => {
                 self.failed = Some(error);
                 if let Some(reader) = self.reader.take() {
                     reader.wake();
                 }
             }
             // The endpoint has answered and wants no more.
-            Err(Stopped::Endpoint(_)) => {
-                self.outgoing.body.abandon();
-                connection.spoil();
+            Err(WriteError::Endpoint(_)) => {
+                self.outgoing.body.stop();
+                connection.disable_reuse();
             }
         }
         Poll::Ready(())
@@ -335,15 +333,15 @@ impl Relay {
         }
         let Some(connection) = self.pooled.connection() else { return Poll::Ready(Ok(None)) };
         loop {
-            match connection.next_piece()? {
+            match connection.next_event()? {
                 BodyEvent::Data(count) => {
                     let data = Bytes::copy_from_slice(connection.data().get(..count).unwrap_or_default());
-                    connection.taken(count, now);
+                    connection.consume(count, now);
                     self.record.sent(count as u64);
                     return Poll::Ready(Ok(Some(Frame::data(data))));
                 }
                 BodyEvent::End => return Poll::Ready(Ok(trailers(connection.body()).map(Frame::trailers))),
-                BodyEvent::More => ready!(connection.poll_more(cx, &self.worker.connections.buffers, now))?,
+                BodyEvent::More => ready!(connection.poll_read_more(cx, &self.worker.connections.buffers, now))?,
             }
         }
     }

@@ -1,8 +1,8 @@
-//! What was read from a stream and not used yet.
+//! Read buffers, and the pool of memory that a worker's connections share.
 //!
-//! A connection that waits holds no memory for it: the place is lent by the worker when bytes come and
-//! given back when all of them are used, so ten thousand idle connections cost nothing here and the busy
-//! ones share a few places that stay in the processor's cache.
+//! A waiting connection holds no memory. A buffer takes it from the worker's pool when bytes come and returns it when
+//! all of them are consumed. Ten thousand idle connections cost nothing here, and the busy ones share a few blocks that
+//! stay in the processor's cache.
 
 use std::{
     cell::RefCell,
@@ -15,95 +15,96 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::io::splice::Pipe;
 
-/// Bytes of one place; a head may make it larger for a while.
+/// The size of one block of memory, in bytes; a long head enlarges it temporarily.
 pub const SIZE: usize = 64 * 1024;
-/// Places that a worker keeps while they are not lent.
-const KEPT: usize = 64;
-/// Pipes that a worker keeps; each holds two file descriptors.
+/// The most unused blocks that a worker keeps.
+const KEPT_BLOCKS: usize = 64;
+/// The most unused pipes that a worker keeps; each holds two file descriptors.
 const KEPT_PIPES: usize = 16;
-/// Memory for heads to be written that a worker keeps, and how large each of them may be. Bytes.
-const KEPT_HEADS: (usize, usize) = (256, 16 * 1024);
+/// The most unused vectors for heads that a worker keeps.
+const KEPT_HEADS: usize = 256;
+/// The largest vector for heads that a worker keeps, in bytes.
+const MAX_KEPT_HEAD: usize = 16 * 1024;
 
-/// Memory that a worker lends to its connections.
+/// The unused memory and pipes of one worker.
 #[derive(Debug, Default)]
 pub struct BufferPool {
-    places: RefCell<Vec<Vec<u8>>>,
+    blocks: RefCell<Vec<Vec<u8>>>,
     heads: RefCell<Vec<Vec<u8>>>,
     pipes: RefCell<Vec<Pipe>>,
 }
 
 impl BufferPool {
-    /// Memory to write a head into; empty.
+    /// Takes an empty vector to write a head into.
     #[must_use]
-    pub fn head(&self) -> Vec<u8> {
+    pub fn take_head(&self) -> Vec<u8> {
         self.heads.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(1024))
     }
 
-    /// Takes memory of [`head`](Self::head) back.
-    pub fn give_head(&self, mut head: Vec<u8>) {
-        let (most, largest) = KEPT_HEADS;
+    /// Returns a vector of [`take_head`](Self::take_head).
+    pub fn return_head(&self, mut head: Vec<u8>) {
         let mut heads = self.heads.borrow_mut();
-        if heads.len() < most && (1..=largest).contains(&head.capacity()) {
+        if heads.len() < KEPT_HEADS && (1..=MAX_KEPT_HEAD).contains(&head.capacity()) {
             head.clear();
             heads.push(head);
         }
     }
 
-    /// A pipe for a long body, if there is one to be had.
+    /// Takes a pipe for a long body, if one is available.
     #[must_use]
-    pub fn pipe(&self) -> Option<Pipe> {
+    pub fn take_pipe(&self) -> Option<Pipe> {
         self.pipes.borrow_mut().pop().or_else(|| Pipe::new().ok())
     }
 
-    /// Takes a pipe back; one that was left with bytes in it is of no use to others.
-    pub fn give_pipe(&self, pipe: Pipe) {
+    /// Returns a pipe. One that still contains bytes is closed.
+    pub fn return_pipe(&self, pipe: Pipe) {
         let mut pipes = self.pipes.borrow_mut();
         if pipes.len() < KEPT_PIPES && pipe.is_empty() {
             pipes.push(pipe);
         }
     }
 
-    fn place(&self) -> Vec<u8> {
-        self.places.borrow_mut().pop().unwrap_or_else(|| vec![0; SIZE])
+    fn take_block(&self) -> Vec<u8> {
+        self.blocks.borrow_mut().pop().unwrap_or_else(|| vec![0; SIZE])
     }
 
-    fn give_place(&self, place: Vec<u8>) {
-        let mut places = self.places.borrow_mut();
-        if places.len() < KEPT && place.len() == SIZE {
-            places.push(place);
+    fn return_block(&self, block: Vec<u8>) {
+        let mut blocks = self.blocks.borrow_mut();
+        if blocks.len() < KEPT_BLOCKS && block.len() == SIZE {
+            blocks.push(block);
         }
     }
 }
 
-/// Bytes that came and were not used yet.
+/// Bytes that were read and not consumed yet.
 #[derive(Debug, Default)]
 pub struct Buffer {
-    /// Empty or [`SIZE`] long, or longer for a long head. All of it is initialised.
-    place: Vec<u8>,
+    /// Empty, [`SIZE`] long, or longer for a long head. Always initialised.
+    block: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 impl Buffer {
-    /// With these bytes in it already.
+    /// A buffer that contains `bytes`.
     #[cfg(test)]
     pub(crate) fn with(bytes: &[u8]) -> Self {
-        Self { place: bytes.to_vec(), start: 0, end: bytes.len() }
+        Self { block: bytes.to_vec(), start: 0, end: bytes.len() }
     }
 
-    /// What is there.
+    /// The bytes.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        &self.place[self.start..self.end]
+        &self.block[self.start..self.end]
     }
 
-    /// Whether nothing is there.
+    /// Whether it contains no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    /// So many bytes are used.
+    /// Consumes `count` bytes, or all if there are fewer.
     pub fn consume(&mut self, count: usize) {
         self.start = self.end.min(self.start.saturating_add(count));
         if self.is_empty() {
@@ -111,18 +112,18 @@ impl Buffer {
         }
     }
 
-    /// Gives its place back if nothing is in it.
-    pub fn rest(&mut self, buffers: &BufferPool) {
-        if self.is_empty() && !self.place.is_empty() {
-            buffers.give_place(std::mem::take(&mut self.place));
+    /// Returns its memory to the pool if it is empty.
+    pub fn release(&mut self, buffers: &BufferPool) {
+        if self.is_empty() && !self.block.is_empty() {
+            buffers.return_block(std::mem::take(&mut self.block));
         }
     }
 
-    /// Reads what the stream has, so that at most `max` bytes are there; 0 is the end of the stream. To
-    /// be called with less than `max` there.
+    /// Reads once from the stream, until the buffer contains `max` bytes at most. Returns the number of bytes read; 0 is
+    /// the end of the stream.
     ///
     /// # Errors
-    /// The stream's; `OutOfMemory` with `max` bytes there.
+    /// Those of the stream; `OutOfMemory` if the buffer already contains `max` bytes.
     pub fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -134,29 +135,29 @@ impl Buffer {
         if room == 0 {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
-        if self.place.is_empty() {
-            self.place = buffers.place();
+        if self.block.is_empty() {
+            self.block = buffers.take_block();
         }
-        if self.end == self.place.len() {
+        if self.end == self.block.len() {
             self.make_room();
         }
-        let end = self.place.len().min(self.end + room);
-        let mut read = ReadBuf::new(&mut self.place[self.end..end]);
+        let end = self.block.len().min(self.end + room);
+        let mut read = ReadBuf::new(&mut self.block[self.end..end]);
         let outcome = Pin::new(from).poll_read(cx, &mut read).map_ok(|()| read.filled().len());
         match &outcome {
             Poll::Ready(Ok(count)) => self.end += count,
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.rest(buffers),
+            Poll::Pending => self.release(buffers),
         }
         outcome
     }
 
     fn make_room(&mut self) {
         if self.start > 0 {
-            self.place.copy_within(self.start..self.end, 0);
+            self.block.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         } else {
-            self.place.resize((self.place.len() * 2).max(SIZE), 0);
+            self.block.resize((self.block.len() * 2).max(SIZE), 0);
         }
     }
 }
@@ -170,7 +171,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn bytes_come_out_as_they_went_in_and_the_place_is_given_back() {
+    async fn bytes_come_out_as_they_went_in_and_the_memory_is_returned() {
         let (mut near, mut far) = duplex(1 << 20);
         let buffers = BufferPool::default();
         let mut buffer = Buffer::with(b"first ");
@@ -186,8 +187,8 @@ mod tests {
         assert_eq!(seen.len(), 100_006);
         assert!(seen.starts_with(b"first x"));
         buffer.consume(usize::MAX);
-        buffer.rest(&buffers);
-        assert!(buffer.is_empty() && buffer.place.is_empty());
+        buffer.release(&buffers);
+        assert!(buffer.is_empty() && buffer.block.is_empty());
     }
 
     #[tokio::test]
@@ -204,11 +205,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_waits_holds_no_place() {
+    async fn a_connection_that_waits_holds_no_memory() {
         let (_near, mut far) = duplex(1000);
         let (buffers, mut buffer) = (BufferPool::default(), Buffer::default());
         poll_fn(|cx| Poll::Ready(buffer.poll_fill(cx, &mut far, &buffers, SIZE).is_pending())).await;
-        assert!(buffer.place.is_empty());
-        assert_eq!(buffers.places.borrow().len(), 1);
+        assert!(buffer.block.is_empty());
+        assert_eq!(buffers.blocks.borrow().len(), 1);
     }
 }

@@ -1,7 +1,7 @@
-//! One look at the clock for all that happens at one wake-up.
+//! A cached clock: one reading for everything that happens at one wake-up.
 //!
-//! A request needs the time in a dozen places: deadlines, latencies, the log. Each look costs what an
-//! allocation does, so a connection looks once when it is polled and everybody below reads that.
+//! A request needs the time in a dozen places: deadlines, latencies, the log. Reading the clock costs as much as an
+//! allocation, so a connection reads it once when it is polled, and all code below uses that reading.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,18 +10,18 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A worker's clock.
+/// The clock of one worker.
 #[derive(Debug)]
 pub struct Clock {
     now: Cell<Instant>,
-    /// The same moment by both clocks; looked at again every second, since the wall clock may be set.
+    /// The same instant on both clocks, read again every second because the wall clock may be set.
     wall: Cell<(Instant, SystemTime)>,
-    /// The second and its text, as `Date` has it.
+    /// The current second and its text in the format of `Date`.
     date: RefCell<(u64, String)>,
 }
 
 impl Clock {
-    /// Looks at both clocks.
+    /// Reads both clocks.
     #[must_use]
     pub fn new() -> Self {
         let now = Instant::now();
@@ -32,20 +32,20 @@ impl Clock {
         }
     }
 
-    /// Looks at the clock. To be called where a task is polled.
+    /// Reads the clock and caches the reading. Call it where a task is polled.
     pub fn tick(&self) -> Instant {
         let now = Instant::now();
         self.now.set(now);
         now
     }
 
-    /// The time when it was last looked at.
+    /// The cached reading.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.now.get()
     }
 
-    /// Looks at the wall clock, too. To be called about once a second.
+    /// Reads the wall clock as well. Call it about once a second.
     pub fn set(&self) {
         self.wall.set((self.tick(), SystemTime::now()));
     }
@@ -57,17 +57,17 @@ impl Clock {
         if instant >= then { wall + (instant - then) } else { wall.checked_sub(then - instant).unwrap_or(wall) }
     }
 
-    /// Shows the time of day as `Date` has it (RFC 9110 section 5.6.7).
-    pub fn with_date<T>(&self, show: impl FnOnce(&str) -> T) -> T {
+    /// Passes the time of day in the format of `Date` (RFC 9110 section 5.6.7) to `f`.
+    pub fn with_date<T>(&self, f: impl FnOnce(&str) -> T) -> T {
         let wall = self.wall(self.now());
         let second = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         let mut date = self.date.borrow_mut();
         if date.0 != second {
-            // The format ends in the year 9999.
-            let shown = SystemTime::UNIX_EPOCH + Duration::from_secs(second.min(253_402_300_799));
-            *date = (second, httpdate::fmt_http_date(shown));
+            // The format cannot express years after 9999.
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(second.min(253_402_300_799));
+            *date = (second, httpdate::fmt_http_date(time));
         }
-        show(&date.1)
+        f(&date.1)
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn time_stands_still_between_ticks() {
+    async fn the_reading_stays_the_same_between_ticks() {
         let clock = Clock::new();
         let before = clock.now();
         tokio::time::advance(Duration::from_millis(1500)).await;
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_date_is_that_of_the_second() {
+    fn the_date_follows_the_second() {
         let clock = Clock::new();
         clock.wall.set((clock.now(), SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_999)));
         assert_eq!(clock.with_date(str::to_owned), "Sun, 06 Nov 1994 08:49:37 GMT");

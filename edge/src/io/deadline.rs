@@ -1,9 +1,8 @@
-//! A time-out that can be moved for nearly nothing.
+//! A time-out that is cheap to postpone.
 //!
-//! A proxy sets and clears several time-outs per request, and nearly none ever fires. A tokio timer
-//! moved each time would touch the timer wheel each time. This one only notes a later deadline and, when
-//! the timer underneath fires too early, sets it anew then: a busy connection touches the wheel once per
-//! time-out period, not once per request.
+//! A proxy sets and clears several time-outs per request, and hardly any fires. Resetting a tokio timer touches the
+//! timer wheel every time. A [`Deadline`] only records a later time and resets its timer when that fires too early, so a
+//! busy connection touches the wheel once per time-out period, not once per request.
 
 use std::{
     future::Future,
@@ -14,26 +13,26 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Far enough to mean never, near enough for any clock arithmetic.
+/// Long enough to mean never, short enough for any clock arithmetic.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A deadline that may be set, moved and cleared; polled by the task that waits for it.
+/// A deadline that can be set, moved and cleared. The task that waits for it polls it.
 #[derive(Debug)]
 pub struct Deadline {
-    /// What the timer underneath is set to; never later than `at`.
+    /// The timer; never later than `at`.
     sleep: Pin<Box<Sleep>>,
-    /// When it is due; `None` means not at all.
+    /// When it is due; `None` means never.
     at: Option<Instant>,
 }
 
 impl Deadline {
-    /// A deadline that is not set.
+    /// Creates a deadline that is not set.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self { sleep: Box::pin(sleep_until(now + NEVER)), at: None }
     }
 
-    /// Makes it due at `at`, in place of what was set.
+    /// Sets it to `at`, replacing the previous time.
     pub fn set(&mut self, at: Instant) {
         self.at = Some(at);
         if at < self.sleep.deadline() {
@@ -41,12 +40,12 @@ impl Deadline {
         }
     }
 
-    /// It is not due any more.
+    /// Clears it.
     pub fn clear(&mut self) {
         self.at = None;
     }
 
-    /// Ready once it is due. The task is woken for it, and now and then for nothing.
+    /// Ready once it is due. Wakes the task then, and occasionally unnecessarily.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
         while self.sleep.as_mut().poll(cx).is_ready() {

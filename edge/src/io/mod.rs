@@ -1,4 +1,4 @@
-//! Memory, pipes and time, without any knowledge of HTTP.
+//! Memory, pipes and time. Nothing here knows HTTP.
 
 pub mod buffer;
 pub mod clock;

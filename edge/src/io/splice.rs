@@ -1,8 +1,7 @@
-//! Long bodies from socket to socket without passing through the edge's memory (splice(2)).
+//! Moves long bodies from socket to socket without copying them into the edge's memory (splice(2)).
 //!
-//! A pipe stands between the sockets and takes references to the kernel's pages, so nothing is copied.
-//! It costs three system calls where copying costs two, and so is for bodies that are long and come
-//! fast; with TLS or chunks on either side there is nothing to splice.
+//! A pipe between the sockets holds references to the kernel's pages. That takes three system calls where copying takes
+//! two, so it is used for bodies that are long and arrive fast. With TLS or chunks on either side nothing can be spliced.
 
 use std::{
     io,
@@ -18,19 +17,19 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// With fewer bytes to come than this a pipe is not worth it.
-pub const WORTH_IT: u64 = 128 * 1024;
-/// What a pipe holds. Bytes.
-const ROOM: usize = 256 * 1024;
-/// Pipes of the whole process at a time; bodies beyond them are copied. The kernel bounds what one user's
-/// pipes hold together (64 MiB, `fs.pipe-user-pages-soft`), and each takes two file descriptors.
-const MOST: usize = 128;
-/// How many there are.
+/// Bodies with fewer bytes left than this are copied.
+pub const MIN_SPLICE: u64 = 128 * 1024;
+/// The capacity of a pipe, in bytes.
+const CAPACITY: usize = 256 * 1024;
+/// The most pipes in the process; further bodies are copied. The kernel limits the total capacity of one user's pipes
+/// (64 MiB, `fs.pipe-user-pages-soft`), and each takes two file descriptors.
+const MAX_PIPES: usize = 128;
+/// The number of pipes in the process.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
-/// What a client is connected by.
+/// A connection to a client, with or without TLS.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// The socket, if what goes through it is the body and nothing else.
+    /// The socket, unless TLS encrypts its bytes.
     fn socket(&self) -> Option<&TcpStream>;
 }
 
@@ -51,58 +50,58 @@ impl Transport for Box<TlsStream<TcpStream>> {
 pub struct Pipe {
     out: OwnedFd,
     into: OwnedFd,
-    room: usize,
-    /// Bytes in it.
+    capacity: usize,
+    /// The bytes it contains.
     filled: usize,
-    _counted: Counted,
+    _permit: PipePermit,
 }
 
-/// One of the pipes that there may be.
+/// One of the pipes that the process may have.
 #[derive(Debug)]
-struct Counted;
+struct PipePermit;
 
-impl Counted {
+impl PipePermit {
     fn take() -> Option<Self> {
-        let more = |open: usize| (open < MOST).then_some(open + 1);
+        let more = |open: usize| (open < MAX_PIPES).then_some(open + 1);
         OPEN.fetch_update(Relaxed, Relaxed, more).ok().map(|_before| Self)
     }
 }
 
-impl Drop for Counted {
+impl Drop for PipePermit {
     fn drop(&mut self) {
         OPEN.fetch_sub(1, Relaxed);
     }
 }
 
 impl Pipe {
-    /// An empty pipe.
+    /// Creates an empty pipe.
     ///
     /// # Errors
-    /// When there are many already, or the kernel grants no more.
+    /// The process has too many pipes, or the kernel refuses another.
     pub fn new() -> io::Result<Self> {
-        let counted = Counted::take().ok_or(io::ErrorKind::QuotaExceeded)?;
+        let permit = PipePermit::take().ok_or(io::ErrorKind::QuotaExceeded)?;
         let (out, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        let room = fcntl_setpipe_size(&into, ROOM)?;
-        Ok(Self { out, into, room, filled: 0, _counted: counted })
+        let capacity = fcntl_setpipe_size(&into, CAPACITY)?;
+        Ok(Self { out, into, capacity, filled: 0, _permit: permit })
     }
 
-    /// Whether nothing is in it.
+    /// Whether it contains no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.filled == 0
     }
 
-    /// Takes in what a socket has, `most` bytes at most; 0 is the end of the stream. For an empty pipe:
-    /// a full one could not be told from an empty socket.
+    /// Moves at most `max` bytes from a socket into the pipe, which must be empty: a full pipe cannot be distinguished
+    /// from an empty socket. Returns the number of bytes; 0 is the end of the stream.
     ///
     /// # Errors
-    /// The socket's.
-    pub fn poll_in(&mut self, cx: &mut Context<'_>, from: &TcpStream, most: u64) -> Poll<io::Result<usize>> {
-        let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.room);
+    /// Those of the socket.
+    pub fn poll_in(&mut self, cx: &mut Context<'_>, from: &TcpStream, max: u64) -> Poll<io::Result<usize>> {
+        let max = usize::try_from(max).unwrap_or(usize::MAX).min(self.capacity);
         loop {
             ready!(from.poll_read_ready(cx))?;
             let moved = from.try_io(Interest::READABLE, || {
-                Ok(splice(from, None, &self.into, None, most, SpliceFlags::MOVE | SpliceFlags::NONBLOCK)?)
+                Ok(splice(from, None, &self.into, None, max, SpliceFlags::MOVE | SpliceFlags::NONBLOCK)?)
             });
             match moved {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -115,10 +114,10 @@ impl Pipe {
         }
     }
 
-    /// Gives a socket what it takes. For a pipe that is not empty.
+    /// Moves bytes from the pipe, which must not be empty, to a socket. Returns the number of bytes.
     ///
     /// # Errors
-    /// The socket's.
+    /// Those of the socket.
     pub fn poll_out(&mut self, cx: &mut Context<'_>, to: &TcpStream) -> Poll<io::Result<usize>> {
         loop {
             ready!(to.poll_write_ready(cx))?;
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_go_from_socket_to_socket_in_order_and_no_more_than_asked_for() {
+    async fn bytes_are_spliced_in_order_and_no_more_than_requested() {
         let (mut client, inner) = pair().await;
         let (outer, mut server) = pair().await;
         let body: Vec<u8> = (0..3_000_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_a_stream_is_told() {
+    async fn the_end_of_a_stream_is_a_read_of_0_bytes() {
         let (client, inner) = pair().await;
         drop(client);
         let mut pipe = Pipe::new().unwrap();

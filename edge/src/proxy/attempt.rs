@@ -1,5 +1,5 @@
-//! The attempt loop: pick an endpoint, send the request, perhaps send it again. Whether the request came by
-//! HTTP/1 or HTTP/2 is not known here.
+//! The attempt loop: pick an endpoint, send the request, and send it again if that is allowed and worthwhile. Nothing
+//! here knows whether the request came over HTTP/1 or HTTP/2.
 
 use std::{rc::Rc, sync::Arc, task::Poll, time::Duration};
 
@@ -13,54 +13,55 @@ use crate::{
     upstream::{
         Endpoint,
         connection::{
-            Connecting, Connection, ConnectionPermit, Head,
-            body_writer::{BodySource, BodyWriter, Stopped},
+            Connecting, Connection, ConnectionPermit, ResponseHead,
+            body_source::BodySource,
+            body_writer::{BodyWriter, WriteError},
             pool::PooledConnection,
         },
     },
     worker::{PoolView, Worker},
 };
 
-/// How often a request that waits for its response looks whether its endpoint was found down.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often a request that waits for its response checks whether its endpoint is known to be down.
+const DOWN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The attempt loop: sends the request until an endpoint answers, none is left, or it must not be sent
-/// again (RFC 9110 section 9.2.2). The head of the answer is shown to `look`.
+/// Sends the request until an endpoint responds, none is left, or it must not be sent again (RFC 9110 section 9.2.2).
+/// Passes the head of the response to `on_head`.
 ///
 /// # Errors
-/// Why there is no answer.
+/// Why there is no response.
 pub async fn send<T>(
     worker: &Rc<Worker>,
-    outgoing: &mut UpstreamRequest,
+    request: &mut UpstreamRequest,
     source: &mut impl BodySource,
     record: &mut RequestRecord,
-    mut look: impl FnMut(&Head<'_>) -> T,
+    mut on_head: impl FnMut(&ResponseHead<'_>) -> T,
 ) -> Result<(T, PooledConnection), Error> {
-    let UpstreamRequest { body, pool, upgrade, to_head, replayable } = outgoing;
+    let UpstreamRequest { body, pool, upgrade, to_head, replayable } = request;
     let down = |endpoint: &Endpoint| *replayable && endpoint.is_down() && !pool.handle.snapshot.load().panic;
-    let mut tried = RetryState::default();
+    let mut retry_state = RetryState::default();
     loop {
-        let error = match connect(worker, pool, &mut tried, record).await {
+        let error = match connect(worker, pool, &mut retry_state, record).await {
             Ok(mut pooled) => {
                 let Some(connection) = pooled.connection() else { return Err(never(Kind::NoEndpoint)) };
-                let mut seen = |head: &Head<'_>| (head.parts.status, look(head));
-                match exchange(worker, connection, body, source, *to_head, down, &mut seen).await {
-                    // An end to HTTP that nobody has asked for.
+                let mut on_head = |head: &ResponseHead<'_>| (head.parts.status, on_head(head));
+                match exchange(worker, connection, body, source, *to_head, down, &mut on_head).await {
+                    // The client did not ask to switch protocols.
                     Ok((101, _)) if !*upgrade => return Err(never(Kind::UpstreamInvalid)),
-                    Ok((status, seen)) => {
+                    Ok((status, value)) => {
                         let endpoint = connection.endpoint();
                         endpoint.succeeded();
                         endpoint.stats.of(worker.index).responses[class(status)].add(1);
-                        return Ok((seen, pooled));
+                        return Ok((value, pooled));
                     }
                     Err(error) => {
-                        tried.failed(connection, &error, worker.index);
-                        let again = match error.retry {
+                        retry_state.failed(connection, &error, worker.index);
+                        let may_retry = match error.retry {
                             Retry::Unsent => true,
                             Retry::IfIdempotent => *replayable || !body.has_begun(),
                             Retry::Never => false,
                         };
-                        if !again {
+                        if !may_retry {
                             return Err(error);
                         }
                         body.rewind();
@@ -69,98 +70,98 @@ pub async fn send<T>(
                 }
             }
             Err(error) if error.retry == Retry::Unsent => error,
-            // Nobody is left: what the last one said is closer to the cause.
-            Err(error) => return Err(tried.last.unwrap_or(error)),
+            // No endpoint is left, and the error of the last attempt is closer to the cause.
+            Err(error) => return Err(retry_state.last.unwrap_or(error)),
         };
-        if tried.attempts >= pool.handle.config.attempts.get() {
+        if retry_state.attempts >= pool.handle.config.attempts.get() {
             return Err(error);
         }
-        tried.last = Some(error);
+        retry_state.last = Some(error);
         record.retry();
     }
 }
 
 /// Sends a request on a connection and waits for the head of the response.
 ///
-/// `abandon` is asked about once a second whether to give up because the endpoint was found down.
+/// Calls `is_down` about once a second, and gives up if the endpoint is known to be down.
 async fn exchange<T>(
     worker: &Worker,
     connection: &mut Connection,
     body: &mut BodyWriter,
     source: &mut impl BodySource,
     to_head: bool,
-    abandon: impl Fn(&Endpoint) -> bool,
-    look: &mut impl FnMut(&Head<'_>) -> T,
+    is_down: impl Fn(&Endpoint) -> bool,
+    on_head: &mut impl FnMut(&ResponseHead<'_>) -> T,
 ) -> Result<T, Error> {
     let allowed = connection.pool().timeouts.response;
     let began = worker.clock.now();
     connection.wait_for_room(body.has_body());
-    connection.deadline.set(began + allowed.min(LOOK_AGAIN));
+    connection.deadline.set(began + allowed.min(DOWN_CHECK_INTERVAL));
     std::future::poll_fn(|cx| {
         let now = worker.clock.now();
         match body.poll(cx, source, &mut connection.stream, now) {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => {
-                if source.poll_gone(cx).is_ready() {
+                if source.poll_disconnected(cx).is_ready() {
                     return Poll::Ready(Err(never(Kind::ClientGone)));
                 }
             }
-            Poll::Ready(Err(Stopped::Client(error))) => return Poll::Ready(Err(error)),
-            Poll::Ready(Err(Stopped::Endpoint(error))) => {
+            Poll::Ready(Err(WriteError::Client(error))) => return Poll::Ready(Err(error)),
+            Poll::Ready(Err(WriteError::Endpoint(error))) => {
                 if !body.has_begun() {
                     let error = Error::because(Kind::UpstreamClosed, Retry::Unsent, error);
                     return Poll::Ready(Err(error));
                 }
-                // It may have answered before it closed.
-                body.abandon();
-                connection.spoil();
+                // It may have responded before it closed.
+                body.stop();
+                connection.disable_reuse();
             }
         }
-        if let Poll::Ready(head) = connection.poll_head(cx, &worker.connections.buffers, to_head, look) {
-            connection.moved(now);
+        if let Poll::Ready(head) = connection.poll_head(cx, &worker.connections.buffers, to_head, on_head) {
+            connection.note_progress(now);
             return Poll::Ready(head);
         }
         while connection.deadline.poll(cx).is_ready() {
-            // Anew, since whoever fires is not to be told that it is too early.
+            // Read the clock again: an older reading would make the deadline appear to be in the future.
             let now = worker.clock.tick();
-            let due = body.endpoints_turn_since(began, now) + allowed;
+            let due = body.awaits_endpoint_since(began, now) + allowed;
             if now >= due {
-                // An endpoint that is slow but not down would be as slow a second time.
+                // A slow endpoint that is not down would be as slow the second time.
                 return Poll::Ready(Err(never(Kind::ResponseTimeout)));
             }
-            if abandon(connection.endpoint()) {
-                let why = "the endpoint was found down";
+            if is_down(connection.endpoint()) {
+                let why = "the endpoint is down";
                 let error = Error::because(Kind::ResponseTimeout, Retry::IfIdempotent, why);
                 return Poll::Ready(Err(error));
             }
-            connection.deadline.set((now + LOOK_AGAIN).min(due));
+            connection.deadline.set((now + DOWN_CHECK_INTERVAL).min(due));
         }
         Poll::Pending
     })
     .await
 }
 
-/// What has been tried for one request.
+/// The attempts made for one request.
 #[derive(Debug, Default)]
 struct RetryState {
-    /// Ids of endpoints that failed it.
+    /// The ids of endpoints that failed.
     endpoints: Vec<u64>,
     attempts: usize,
-    /// An idle connection turned out to be closed: from here on only new ones.
+    /// An idle connection turned out to be closed, so the next attempts open new ones.
     stale: bool,
     /// Why the last attempt failed.
     last: Option<Error>,
 }
 
 impl RetryState {
-    /// Notes a failed exchange. On an idle connection it says nothing about the endpoint, which may
-    /// have closed it at its leisure, and it happens once at most, so it does not use up an attempt.
+    /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have closed
+    /// it while it was idle. It happens at most once per request, so it does not count as an attempt.
     fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) {
         let endpoint = connection.endpoint();
         match error.kind {
             Kind::ResponseTimeout => endpoint.stats.of(worker).timeouts.add(1),
             Kind::UpstreamClosed | Kind::UpstreamInvalid => endpoint.stats.of(worker).resets.add(1),
-            // The client's doing.
+            // The client caused it.
             _ => return,
         }
         if connection.is_reused() && error.kind == Kind::UpstreamClosed {
@@ -173,15 +174,15 @@ impl RetryState {
     }
 }
 
-/// Picks an endpoint and gets a connection to it, idle or new.
+/// Picks an endpoint, and takes an idle connection to it or opens a new one.
 async fn connect(
     worker: &Rc<Worker>,
     pool: &PoolView,
-    tried: &mut RetryState,
+    retry_state: &mut RetryState,
     record: &mut RequestRecord,
 ) -> Result<PooledConnection, Error> {
-    tried.attempts += 1;
-    let connecting = match pick(worker, pool, tried)? {
+    retry_state.attempts += 1;
+    let connecting = match pick(worker, pool, retry_state)? {
         Picked::Idle(connection) => {
             record.attempt(connection.endpoint());
             return Ok(PooledConnection::new(connection, &worker.connections));
@@ -199,29 +200,29 @@ async fn connect(
         Err(error) => {
             stats.connect_failures.add(1);
             endpoint.failed();
-            tried.endpoints.push(endpoint.id);
+            retry_state.endpoints.push(endpoint.id);
             Err(error)
         }
     }
 }
 
-/// What [`pick`] found.
+/// A connection to the endpoint that [`pick`] chose.
 enum Picked {
     Idle(Box<Connection>),
     New(Connecting),
 }
 
-/// Picks among the usable endpoints, and among the healthy ones first when the request failed before.
-fn pick(worker: &Rc<Worker>, pool: &PoolView, tried: &RetryState) -> Result<Picked, Error> {
+/// Picks among the usable endpoints. After a failure it prefers healthy endpoints that were not tried.
+fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryState) -> Result<Picked, Error> {
     let snapshot = pool.handle.snapshot.load();
-    let untried = |endpoint: &Arc<Endpoint>| !tried.endpoints.contains(&endpoint.id);
-    let again = !tried.endpoints.is_empty();
+    let untried = |endpoint: &Arc<Endpoint>| !retry_state.endpoints.contains(&endpoint.id);
+    let is_retry = !retry_state.endpoints.is_empty();
     let candidates =
-        if again && snapshot.healthy.iter().any(untried) { &snapshot.healthy[..] } else { snapshot.usable() };
+        if is_retry && snapshot.healthy.iter().any(untried) { &snapshot.healthy[..] } else { snapshot.usable() };
     let mut full: Vec<u64> = Vec::new();
     loop {
         let picked = pool.pick(
-            !again,
+            !is_retry,
             candidates.len(),
             worker.random(),
             |index| candidates[index].stats.of(worker.index).in_flight.value(),
@@ -230,7 +231,7 @@ fn pick(worker: &Rc<Worker>, pool: &PoolView, tried: &RetryState) -> Result<Pick
         let Some(endpoint) = picked.map(|index| &candidates[index]) else {
             return Err(never(if full.is_empty() { Kind::NoEndpoint } else { Kind::PoolFull }));
         };
-        if !tried.stale
+        if !retry_state.stale
             && let Some(connection) = worker.connections.take(endpoint.id)
         {
             return Ok(Picked::Idle(connection));

@@ -69,7 +69,7 @@ pub fn prepare(
         return Err(never(Kind::BodyTooLarge));
     }
     let upgrade = if framing == Framing::None { summary.upgrade(version) } else { None };
-    let mut head = worker.connections.buffers.head();
+    let mut head = worker.connections.buffers.take_head();
     let target = target.path_and_query;
     let line = Line { method, target, received: version, host, upgrade, framing };
     write(&mut head, &line, fields, summary, client);

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Kind, Retry},
     io::{
         buffer::{Buffer, SIZE},
-        splice::{Pipe, Transport, WORTH_IT},
+        splice::{MIN_SPLICE, Pipe, Transport},
     },
     protocol::{
         h1::{body::Reader, chunked::BodyEvent, framing::Framing, head, write_buffer::WriteBuffer},
@@ -38,8 +38,7 @@ use crate::{
         respond::LocalReply,
     },
     upstream::connection::{
-        self as upstream, Head, InFlight,
-        body_writer::{BodySource, Stopped},
+        self as upstream, InFlight, ResponseHead, body_source::BodySource, body_writer::WriteError,
         pool::PooledConnection,
     },
     worker::{Worker, client_activity::ClientActivity},
@@ -163,7 +162,7 @@ impl<'a, S: Transport> Connection<'a, S> {
                     }
                 }
             }
-            self.incoming.rest(&self.worker.connections.buffers);
+            self.incoming.release(&self.worker.connections.buffers);
         }
     }
 
@@ -250,7 +249,7 @@ impl<'a, S: Transport> Connection<'a, S> {
         let (request, outgoing) = &mut *asked;
         self.begin_answer();
         let Self { worker, activity, stream, incoming, outgoing: outbox, .. } = &mut *self;
-        let look = |head: &Head<'_>| {
+        let look = |head: &ResponseHead<'_>| {
             let close = request.close || activity.is_closing();
             worker.clock.with_date(|date| write_head(outbox.bytes_mut(), head, request.is_http10, close, date))
         };
@@ -260,7 +259,7 @@ impl<'a, S: Transport> Connection<'a, S> {
             Ok(answered) => answered,
             Err(error) => {
                 request.record.received(outgoing.body.bytes());
-                outgoing.body.give_back(&worker.connections.buffers);
+                outgoing.body.release(&worker.connections.buffers);
                 return Box::pin(self.reply(request, LocalReply::to(&error))).await;
             }
         };
@@ -271,9 +270,9 @@ impl<'a, S: Transport> Connection<'a, S> {
         let mut pipe = None;
         let relayed = poll_fn(|cx| self.poll_relay(cx, request, outgoing, &mut answer, &mut pooled, &mut pipe)).await;
         if let Some(pipe) = pipe {
-            self.worker.connections.buffers.give_pipe(pipe);
+            self.worker.connections.buffers.return_pipe(pipe);
         }
-        outgoing.body.give_back(&self.worker.connections.buffers);
+        outgoing.body.release(&self.worker.connections.buffers);
         if let Err(kind) = relayed {
             tracing::debug!(kind = kind.label(), "an answer was cut off");
             request.record.fail(kind);
@@ -303,14 +302,14 @@ impl<'a, S: Transport> Connection<'a, S> {
         if let Some(connection) = pooled.connection() {
             let mut source = Client { worker, activity, stream: &mut *stream, incoming, body };
             match outgoing.body.poll(cx, &mut source, &mut connection.stream, now) {
-                Poll::Ready(Err(Stopped::Client(error))) => return Poll::Ready(Err(error.kind)),
+                Poll::Ready(Err(WriteError::Client(error))) => return Poll::Ready(Err(error.kind)),
                 // The endpoint has answered and wants no more.
-                Poll::Ready(Err(Stopped::Endpoint(_))) => {
-                    outgoing.body.abandon();
-                    connection.spoil();
+                Poll::Ready(Err(WriteError::Endpoint(_))) => {
+                    outgoing.body.stop();
+                    connection.disable_reuse();
                 }
                 Poll::Ready(Ok(())) => {
-                    if source.poll_gone(cx).is_ready() {
+                    if source.poll_disconnected(cx).is_ready() {
                         return Poll::Ready(Err(Kind::ClientGone));
                     }
                 }
@@ -322,13 +321,13 @@ impl<'a, S: Transport> Connection<'a, S> {
             if let (Some(pipe), Some(socket)) = (&mut *pipe, stream.socket()) {
                 ready!(splice(cx, connection, pipe, socket, activity, record, now))?;
             }
-            match connection.next_piece() {
+            match connection.next_event() {
                 Ok(BodyEvent::Data(count)) => {
                     let piece = connection.data().get(..count).unwrap_or_default();
-                    let taken = outbox.poll_piece(cx, stream, piece, answer.chunked);
+                    let taken = outbox.poll_data(cx, stream, piece, answer.chunked);
                     tell(activity, outbox, taken.is_pending());
                     let Ok(taken) = ready!(taken) else { return Poll::Ready(Err(Kind::ClientGone)) };
-                    connection.taken(taken, now);
+                    connection.consume(taken, now);
                     record.sent(taken as u64);
                 }
                 Ok(BodyEvent::End) => {
@@ -343,10 +342,10 @@ impl<'a, S: Transport> Connection<'a, S> {
                     let flushed = outbox.poll_flush(cx, stream);
                     tell(activity, outbox, flushed.is_pending());
                     ready!(flushed).map_err(|_| Kind::ClientGone)?;
-                    *pipe = worker.connections.buffers.pipe();
+                    *pipe = worker.connections.buffers.take_pipe();
                     answer.may_pipe = pipe.is_some();
                 }
-                Ok(BodyEvent::More) => match connection.poll_more(cx, &worker.connections.buffers, now) {
+                Ok(BodyEvent::More) => match connection.poll_read_more(cx, &worker.connections.buffers, now) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => {
                         // What came before is the client's.
@@ -416,10 +415,10 @@ impl<'a, S: Transport> Connection<'a, S> {
         while left > 0 && body.pending_continue.is_empty() {
             let mut source = Client { worker, activity, stream, incoming, body };
             // Nobody waits for more of it.
-            match source.poll_piece(&mut Context::from_waker(Waker::noop())) {
+            match source.poll_data(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(Some(piece))) => {
                     let count = piece.len();
-                    source.taken(count);
+                    source.consume(count);
                     left = left.saturating_sub(count);
                 }
                 Poll::Ready(Ok(None)) => return true,
@@ -431,11 +430,11 @@ impl<'a, S: Transport> Connection<'a, S> {
 
     fn begin_answer(&mut self) {
         self.end_answer();
-        self.outgoing = WriteBuffer::reuse(self.worker.connections.buffers.head());
+        self.outgoing = WriteBuffer::reuse(self.worker.connections.buffers.take_head());
     }
 
     fn end_answer(&mut self) {
-        self.worker.connections.buffers.give_head(std::mem::take(&mut self.outgoing).into_memory());
+        self.worker.connections.buffers.return_head(std::mem::take(&mut self.outgoing).into_memory());
     }
 
     fn write_reply(&mut self, reply: LocalReply, to_head: bool, persistence: Persistence) -> usize {
@@ -455,7 +454,7 @@ impl<'a, S: Transport> Connection<'a, S> {
 
 /// Whether what is still to come of an answer is worth a pipe.
 fn is_long<S: Transport>(connection: &upstream::Connection, stream: &S) -> bool {
-    connection.left().is_some_and(|left| left >= WORTH_IT) && stream.socket().is_some()
+    connection.remaining().is_some_and(|left| left >= MIN_SPLICE) && stream.socket().is_some()
 }
 
 /// Passes the rest of an answer on by a pipe. Ready at its end.
@@ -477,9 +476,9 @@ fn splice(
             let count = ready!(moved).map_err(|_| Kind::ClientGone)?;
             activity.wrote(count);
             record.sent(count as u64);
-            connection.moved(now);
+            connection.note_progress(now);
         }
-        if connection.left() == Some(0) {
+        if connection.remaining() == Some(0) {
             return Poll::Ready(Ok(()));
         }
         ready!(connection.poll_splice(cx, pipe, now)).map_err(|error| error.kind)?;
@@ -488,7 +487,7 @@ fn splice(
 
 /// Tells what went to the client, and whether it takes no more.
 fn tell(activity: &ClientActivity, outbox: &mut WriteBuffer, blocked: bool) {
-    let moved = outbox.take_moved();
+    let moved = outbox.take_written();
     if moved > 0 {
         activity.wrote(moved);
     }
@@ -500,11 +499,11 @@ fn tell(activity: &ClientActivity, outbox: &mut WriteBuffer, blocked: bool) {
 }
 
 /// Writes the head of an answer for the client.
-fn write_head(out: &mut Vec<u8>, head: &Head<'_>, is_http10: bool, close: bool, date: &str) -> Answer {
+fn write_head(out: &mut Vec<u8>, head: &ResponseHead<'_>, is_http10: bool, close: bool, date: &str) -> Answer {
     let status = head.parts.status;
     // Without chunks only the end of the connection is left.
-    let to_the_end = is_http10 && head.told() == Framing::Chunked;
-    let (framing, close) = if to_the_end { (Framing::Close, true) } else { (head.told(), close) };
+    let to_the_end = is_http10 && head.client_framing() == Framing::Chunked;
+    let (framing, close) = if to_the_end { (Framing::Close, true) } else { (head.client_framing(), close) };
     let persistence = if status == 101 { Persistence::Upgrade } else { persistence(is_http10, close) };
     let line = response::Line { status, reason: head.parts.reason, framing, persistence, date };
     response::write(out, &line, head.parts.fields, head.summary);
@@ -549,7 +548,7 @@ struct Client<'c, S> {
 }
 
 impl<S: Transport> BodySource for Client<'_, S> {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
         let gone = || Error::new(Kind::ClientGone, Retry::Never);
         loop {
             match self.body.reader.next(self.incoming) {
@@ -578,16 +577,16 @@ impl<S: Transport> BodySource for Client<'_, S> {
         }
     }
 
-    fn taken(&mut self, count: usize) {
-        self.body.reader.taken(self.incoming, count);
+    fn consume(&mut self, count: usize) {
+        self.body.reader.consume(self.incoming, count);
     }
 
     fn socket(&mut self) -> Option<&TcpStream> {
         if self.incoming.is_empty() && self.body.pending_continue.is_empty() { self.stream.socket() } else { None }
     }
 
-    fn passed(&mut self, count: usize) {
-        self.body.reader.passed(count as u64);
+    fn spliced(&mut self, count: usize) {
+        self.body.reader.skip(count as u64);
         self.activity.read(count);
     }
 
@@ -595,7 +594,7 @@ impl<S: Transport> BodySource for Client<'_, S> {
         trailers(&self.body.reader, self.body.trailer.as_deref())
     }
 
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.incoming.data().len() < PIPELINE {
             match ready!(self.incoming.poll_fill(cx, self.stream, &self.worker.connections.buffers, PIPELINE)) {
                 Ok(count @ 1..) => self.activity.read(count),

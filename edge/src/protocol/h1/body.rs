@@ -1,108 +1,110 @@
-//! A body as it comes, piece by piece, whatever says where it ends.
+//! Reads a body event by event, whatever its framing.
 
 use super::{
-    chunked::{BodyEvent, Decoder, NotChunks},
+    chunked::{BodyEvent, Decoder, InvalidChunk},
     framing::Framing,
 };
 use crate::io::buffer::Buffer;
 
 /// Reads a body out of a [`Buffer`].
 #[derive(Debug)]
-pub struct Reader(Rest);
+pub struct Reader(Remaining);
 
-/// What is still to come.
+/// What is still to come of a body.
 #[derive(Debug)]
-enum Rest {
+enum Remaining {
     Nothing,
     /// At least one byte.
     Bytes(u64),
     Chunks(Decoder),
-    ToTheEnd,
+    UntilClose,
 }
 
 impl Reader {
-    /// At the start of a body.
+    /// Creates a reader at the start of a body.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
         Self(match framing {
-            Framing::None | Framing::Length(0) => Rest::Nothing,
-            Framing::Length(length) => Rest::Bytes(length),
-            Framing::Chunked => Rest::Chunks(Decoder::default()),
-            Framing::Close => Rest::ToTheEnd,
+            Framing::None | Framing::Length(0) => Remaining::Nothing,
+            Framing::Length(length) => Remaining::Bytes(length),
+            Framing::Chunked => Remaining::Chunks(Decoder::default()),
+            Framing::Close => Remaining::UntilClose,
         })
     }
 
-    /// What comes next in `buffer`. Framing is used up, data is not: [`taken`](Self::taken) does that.
+    /// Returns the next event in `buffer`. Consumes framing, but not data, which [`consume`](Self::consume) does.
     ///
     /// # Errors
-    /// When it is not the chunked coding.
-    pub fn next(&mut self, buffer: &mut Buffer) -> Result<BodyEvent, NotChunks> {
-        let here = buffer.data().len();
+    /// The chunked coding is malformed.
+    pub fn next(&mut self, buffer: &mut Buffer) -> Result<BodyEvent, InvalidChunk> {
+        let available = buffer.data().len();
         match &mut self.0 {
-            Rest::Nothing => Ok(BodyEvent::End),
-            Rest::Bytes(_) | Rest::ToTheEnd if here == 0 => Ok(BodyEvent::More),
-            Rest::Bytes(left) => Ok(BodyEvent::Data(usize::try_from(*left).map_or(here, |left| here.min(left)))),
-            Rest::ToTheEnd => Ok(BodyEvent::Data(here)),
-            Rest::Chunks(decoder) => {
-                let (framing, piece) = decoder.next(buffer.data())?;
+            Remaining::Nothing => Ok(BodyEvent::End),
+            Remaining::Bytes(_) | Remaining::UntilClose if available == 0 => Ok(BodyEvent::More),
+            Remaining::Bytes(left) => {
+                Ok(BodyEvent::Data(usize::try_from(*left).map_or(available, |left| available.min(left))))
+            }
+            Remaining::UntilClose => Ok(BodyEvent::Data(available)),
+            Remaining::Chunks(decoder) => {
+                let (framing, event) = decoder.next(buffer.data())?;
                 buffer.consume(framing);
-                Ok(piece)
+                Ok(event)
             }
         }
     }
 
-    /// So many bytes of the data were used.
-    pub fn taken(&mut self, buffer: &mut Buffer, count: usize) {
+    /// Consumes `count` bytes of the data.
+    pub fn consume(&mut self, buffer: &mut Buffer, count: usize) {
         buffer.consume(count);
-        self.passed(count as u64);
+        self.skip(count as u64);
     }
 
-    /// So many bytes of data went by without having been in a buffer.
-    pub fn passed(&mut self, count: u64) {
+    /// Skips `count` bytes of data that went through a pipe instead of a buffer.
+    pub fn skip(&mut self, count: u64) {
         match &mut self.0 {
-            Rest::Nothing | Rest::ToTheEnd => {}
-            Rest::Bytes(left) => match left.saturating_sub(count) {
-                0 => self.0 = Rest::Nothing,
+            Remaining::Nothing | Remaining::UntilClose => {}
+            Remaining::Bytes(left) => match left.saturating_sub(count) {
+                0 => self.0 = Remaining::Nothing,
                 less => *left = less,
             },
-            Rest::Chunks(decoder) => decoder.taken(usize::try_from(count).unwrap_or(usize::MAX)),
+            Remaining::Chunks(decoder) => decoder.consume(usize::try_from(count).unwrap_or(usize::MAX)),
         }
     }
 
-    /// The other side has finished. Whether that is where the body ends.
+    /// Handles the end of the stream. Returns whether the body is complete.
     pub fn end_of_stream(&mut self) -> bool {
-        if matches!(self.0, Rest::ToTheEnd) {
-            self.0 = Rest::Nothing;
+        if matches!(self.0, Remaining::UntilClose) {
+            self.0 = Remaining::Nothing;
         }
-        matches!(self.0, Rest::Nothing)
+        matches!(self.0, Remaining::Nothing)
     }
 
-    /// Bytes that are still to come, if that is known.
+    /// The number of bytes still to come, if known.
     #[must_use]
-    pub fn left(&self) -> Option<u64> {
+    pub fn remaining(&self) -> Option<u64> {
         match self.0 {
-            Rest::Nothing => Some(0),
-            Rest::Bytes(left) => Some(left),
-            Rest::Chunks(_) | Rest::ToTheEnd => None,
+            Remaining::Nothing => Some(0),
+            Remaining::Bytes(left) => Some(left),
+            Remaining::Chunks(_) | Remaining::UntilClose => None,
         }
     }
 
-    /// Whether there is nothing more to come, as far as that is known without looking further.
+    /// Whether the body is complete, as far as the bytes read so far show.
     #[must_use]
     pub fn is_done(&self) -> bool {
         match &self.0 {
-            Rest::Nothing => true,
-            Rest::Chunks(decoder) => decoder.is_done(),
-            Rest::Bytes(_) | Rest::ToTheEnd => false,
+            Remaining::Nothing => true,
+            Remaining::Chunks(decoder) => decoder.is_done(),
+            Remaining::Bytes(_) | Remaining::UntilClose => false,
         }
     }
 
-    /// The lines behind the last chunk with the empty line that ends them; empty if there are none.
+    /// The lines of the trailer section and the empty line that ends them; empty without trailers.
     #[must_use]
     pub fn trailers(&self) -> &[u8] {
         match &self.0 {
-            Rest::Chunks(decoder) => decoder.trailers(),
-            Rest::Nothing | Rest::Bytes(_) | Rest::ToTheEnd => &[],
+            Remaining::Chunks(decoder) => decoder.trailers(),
+            Remaining::Nothing | Remaining::Bytes(_) | Remaining::UntilClose => &[],
         }
     }
 }
@@ -111,7 +113,7 @@ impl Reader {
 mod tests {
     use super::*;
 
-    /// Reads all that is there by pieces of at most three bytes.
+    /// Reads the body in steps of at most three bytes.
     fn read(framing: Framing, bytes: &[u8]) -> (String, BodyEvent, String) {
         let (mut reader, mut buffer) = (Reader::new(framing), Buffer::with(bytes));
         let mut data = Vec::new();
@@ -120,7 +122,7 @@ mod tests {
                 BodyEvent::Data(count) => {
                     let count = count.min(3);
                     data.extend_from_slice(&buffer.data()[..count]);
-                    reader.taken(&mut buffer, count);
+                    reader.consume(&mut buffer, count);
                 }
                 end => {
                     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_stream_is_the_end_of_the_body_only_where_nothing_else_is() {
+    fn the_end_of_the_stream_ends_a_body_only_without_other_framing() {
         for (framing, whole) in
             [(Framing::Close, true), (Framing::None, true), (Framing::Length(1), false), (Framing::Chunked, false)]
         {

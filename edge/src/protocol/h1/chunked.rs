@@ -1,39 +1,39 @@
-//! The chunked coding (RFC 9112 section 7.1), read byte by byte and written by the piece.
+//! The chunked coding (RFC 9112 section 7.1).
 //!
-//! Chunks are not passed on: what is read is written anew, so no extension, no odd number and no line
-//! end of the sender's reaches the other side.
+//! Chunks are not passed on. The data is decoded and encoded again, so no extension, no unusual size and no line end of
+//! the sender reaches the other side.
 
-/// Bytes that the extensions of one body may have together: nobody uses them, and they cost.
+/// The most bytes of extensions in one body: no common client uses them, and skipping them costs time.
 const MAX_EXTENSIONS: usize = 16 * 1024;
-/// Bytes that the trailers of one body may have.
+/// The most bytes of trailers in one body.
 const MAX_TRAILERS: usize = 16 * 1024;
-/// Hexadecimal digits of a size, leading zeros included.
+/// The most hexadecimal digits of a chunk size, leading zeros included.
 const MAX_DIGITS: u8 = 16;
 
-/// What comes next in a chunked body.
+/// What comes next in a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyEvent {
-    /// So many bytes of the input are data. To be told with [`Decoder::taken`] how many were used.
+    /// This number of input bytes is data. Report with [`Decoder::consume`] how many of them were used.
     Data(usize),
-    /// The input is used up.
+    /// The input is exhausted.
     More,
-    /// The body is complete. Trailers, if there are any, are in [`Decoder::trailers`].
+    /// The body is complete. Its trailers, if any, are in [`Decoder::trailers`].
     End,
 }
 
-/// The bytes are not the chunked coding.
+/// The chunked coding is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotChunks;
+pub struct InvalidChunk;
 
-/// Reads a chunked body.
+/// Decodes a chunked body.
 #[derive(Debug, Default)]
 pub struct Decoder {
     state: State,
-    /// Of the present chunk, while its size is read and while its data is.
+    /// The bytes left of the current chunk, or the part of its size that was read.
     left: u64,
     digits: u8,
     extensions: usize,
-    /// The lines behind the last chunk with the empty line that ends them.
+    /// The lines of the trailer section and the empty line that ends them.
     trailers: Vec<u8>,
 }
 
@@ -41,28 +41,27 @@ pub struct Decoder {
 enum State {
     #[default]
     Size,
-    /// Blanks behind the size; only an extension may follow.
+    /// Blanks after the size; only an extension may follow.
     Blank,
     Extension,
     SizeLf,
     Data,
     DataCr,
     DataLf,
-    /// At the start of a line behind the last chunk.
+    /// At the start of a line of the trailer section.
     TrailerStart,
     Trailer,
-    /// The CR of the last, empty line was read.
+    /// After the CR of the last, empty line.
     LastLf,
     End,
 }
 
 impl Decoder {
-    /// Reads on in `input`. Returns how much of it was framing, and what comes next; bytes of
-    /// [`BodyEvent::Data`] come behind those.
+    /// Reads `input`. Returns the number of framing bytes at its start, and what follows them.
     ///
     /// # Errors
-    /// When the input is not what the RFC says, to the letter: a bare LF is no line end here.
-    pub fn next(&mut self, input: &[u8]) -> Result<(usize, BodyEvent), NotChunks> {
+    /// The input deviates from the RFC in any way: a bare LF is not a line end here.
+    pub fn next(&mut self, input: &[u8]) -> Result<(usize, BodyEvent), InvalidChunk> {
         let mut at = 0;
         loop {
             if self.state == State::End {
@@ -78,43 +77,43 @@ impl Decoder {
         }
     }
 
-    /// So many bytes of the data were used.
-    pub fn taken(&mut self, bytes: usize) {
+    /// Notes that `bytes` bytes of the data were consumed.
+    pub fn consume(&mut self, bytes: usize) {
         self.left = self.left.saturating_sub(bytes as u64);
         if self.left == 0 && self.state == State::Data {
             self.state = State::DataCr;
         }
     }
 
-    /// Whether the end was read.
+    /// Whether the body is complete.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.state == State::End
     }
 
-    /// The lines behind the last chunk with the empty line that ends them; empty if there are none.
+    /// The lines of the trailer section and the empty line that ends them; empty without trailers.
     #[must_use]
     pub fn trailers(&self) -> &[u8] {
         &self.trailers
     }
 
-    fn step(&mut self, byte: u8) -> Result<(), NotChunks> {
+    fn step(&mut self, byte: u8) -> Result<(), InvalidChunk> {
         self.state = match (self.state, byte) {
             (State::Size, _) if byte.is_ascii_hexdigit() => {
                 self.digits += 1;
                 if self.digits > MAX_DIGITS {
-                    return Err(NotChunks);
+                    return Err(InvalidChunk);
                 }
-                let digit = (byte as char).to_digit(16).ok_or(NotChunks)?;
+                let digit = (byte as char).to_digit(16).ok_or(InvalidChunk)?;
                 self.left = self.left << 4 | u64::from(digit);
                 State::Size
             }
-            (State::Size, _) if self.digits == 0 => return Err(NotChunks),
+            (State::Size, _) if self.digits == 0 => return Err(InvalidChunk),
             (State::Size | State::Blank, b' ' | b'\t') => self.extension(State::Blank)?,
             (State::Size | State::Blank, b';') => self.extension(State::Extension)?,
             (State::Size | State::Extension, b'\r') => State::SizeLf,
-            // What some take for a line end must not hide a line.
-            (State::Extension, b'\n' | 0) => return Err(NotChunks),
+            // Some recipients take these for a line end, so they must not hide a line.
+            (State::Extension, b'\n' | 0) => return Err(InvalidChunk),
             (State::Extension, _) => self.extension(State::Extension)?,
             (State::SizeLf, b'\n') => {
                 self.digits = 0;
@@ -123,11 +122,11 @@ impl Decoder {
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::Size,
             (State::TrailerStart, b'\r') => State::LastLf,
-            (State::TrailerStart, b'\n') => return Err(NotChunks),
+            (State::TrailerStart, b'\n') => return Err(InvalidChunk),
             (State::TrailerStart | State::Trailer, _) => {
                 let bare = byte == b'\n' && self.trailers.last() != Some(&b'\r');
                 if bare || self.trailers.len() >= MAX_TRAILERS {
-                    return Err(NotChunks);
+                    return Err(InvalidChunk);
                 }
                 self.trailers.push(byte);
                 if byte == b'\n' { State::TrailerStart } else { State::Trailer }
@@ -138,18 +137,18 @@ impl Decoder {
                 }
                 State::End
             }
-            _ => return Err(NotChunks),
+            _ => return Err(InvalidChunk),
         };
         Ok(())
     }
 
-    fn extension(&mut self, next: State) -> Result<State, NotChunks> {
+    fn extension(&mut self, next: State) -> Result<State, InvalidChunk> {
         self.extensions += 1;
-        if self.extensions > MAX_EXTENSIONS { Err(NotChunks) } else { Ok(next) }
+        if self.extensions > MAX_EXTENSIONS { Err(InvalidChunk) } else { Ok(next) }
     }
 }
 
-/// The line before a chunk of `length` bytes.
+/// Returns the line that precedes a chunk of `length` bytes.
 #[must_use]
 pub fn size_line(length: usize) -> SizeLine {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -174,7 +173,7 @@ pub struct SizeLine {
 }
 
 impl SizeLine {
-    /// The line, its end included.
+    /// The line, including its CRLF.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[self.start..]
@@ -187,25 +186,25 @@ mod tests {
 
     use super::*;
 
-    /// Data, trailers, and how many bytes stand behind the end.
+    /// Data, trailers, and the number of bytes after the end.
     type Decoded = (Vec<u8>, Vec<u8>, usize);
 
-    /// What a body says when it comes in pieces cut at `cuts`.
-    fn decode(body: &[u8], cuts: &[usize]) -> Result<Option<Decoded>, NotChunks> {
+    /// Decodes a body that arrives in parts cut at `cuts`.
+    fn decode(body: &[u8], cuts: &[usize]) -> Result<Option<Decoded>, InvalidChunk> {
         let mut decoder = Decoder::default();
         let mut data = Vec::new();
         let (mut at, mut seen) = (0, 0);
         for end in cuts.iter().map(|cut| cut % (body.len() + 1)).chain([body.len()]) {
             seen = seen.max(end);
             loop {
-                let (framing, piece) = decoder.next(&body[at..seen])?;
+                let (framing, event) = decoder.next(&body[at..seen])?;
                 at += framing;
-                match piece {
+                match event {
                     BodyEvent::Data(count) => {
-                        // Not all at once, as when the other side takes less.
+                        // Half at a time, as if the other side accepts less.
                         let count = count.div_ceil(2);
                         data.extend_from_slice(&body[at..at + count]);
-                        decoder.taken(count);
+                        decoder.consume(count);
                         at += count;
                     }
                     BodyEvent::More => break,
@@ -216,7 +215,7 @@ mod tests {
         Ok(None)
     }
 
-    fn whole(body: &str) -> Result<Option<(String, String)>, NotChunks> {
+    fn whole(body: &str) -> Result<Option<(String, String)>, InvalidChunk> {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Ok(decode(body.as_bytes(), &[])?.map(|(data, trailers, _)| (text(data), text(trailers))))
     }
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_coding_to_the_letter_is_refused() {
+    fn any_deviation_from_the_coding_is_rejected() {
         for body in [
             "x\r\n",
             "\r\n",
@@ -261,13 +260,13 @@ mod tests {
             "00000000000000001\r\n",
             "fffffffffffffffff\r\n",
         ] {
-            assert_eq!(whole(body), Err(NotChunks), "{body:?}");
+            assert_eq!(whole(body), Err(InvalidChunk), "{body:?}");
         }
         let long = "x".repeat(20_000);
-        assert_eq!(whole(&format!("3;{long}\r\n")), Err(NotChunks));
-        assert_eq!(whole(&format!("0\r\n{long}: 1\r\n\r\n")), Err(NotChunks));
+        assert_eq!(whole(&format!("3;{long}\r\n")), Err(InvalidChunk));
+        assert_eq!(whole(&format!("0\r\n{long}: 1\r\n\r\n")), Err(InvalidChunk));
         let many = "1;xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\na\r\n".repeat(600);
-        assert_eq!(whole(&many), Err(NotChunks), "extensions are counted over the whole body");
+        assert_eq!(whole(&many), Err(InvalidChunk), "extensions count over the whole body");
     }
 
     proptest! {
@@ -290,7 +289,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in any::<usize>()) {
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in any::<usize>()) {
             let _outcome = decode(&bytes, &[cut]);
         }
 

@@ -1,7 +1,7 @@
-//! Small messages in one plain write.
+//! Coalesces the slices of a small message into one plain write.
 //!
-//! hyper hands over head and body as separate slices. For large ones a vectored write saves a copy; for
-//! small ones copying them together costs less than what the kernel does to take in a vector.
+//! Head and body come as separate slices. For large ones a vectored write saves a copy; for small ones copying them
+//! together costs less than the kernel's work for a vector.
 
 use std::{
     io::{self, IoSlice},
@@ -11,10 +11,10 @@ use std::{
 
 use tokio::io::AsyncWrite;
 
-/// Up to here slices are copied together. Bytes.
+/// Messages up to this length are copied together. In bytes.
 const SMALL: usize = 2048;
 
-/// Writes slices, those of a small message as one.
+/// Writes slices, and those of a small message as one.
 pub fn poll_write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
@@ -27,7 +27,7 @@ pub fn poll_write<S: AsyncWrite + Unpin>(
     let mut length = 0;
     for slice in slices {
         match message.get_mut(length..length + slice.len()) {
-            Some(place) => place.copy_from_slice(slice),
+            Some(target) => target.copy_from_slice(slice),
             None => return Pin::new(stream).poll_write_vectored(cx, slices),
         }
         length += slice.len();
@@ -44,7 +44,7 @@ mod tests {
 
     use super::*;
 
-    /// What arrives of slices, written until all are gone.
+    /// Returns what arrives when all slices are written.
     async fn arrived(slices: &[Vec<u8>]) -> Vec<u8> {
         let (mut near, mut far) = tokio::io::duplex(1 << 20);
         let mut left: Vec<IoSlice<'_>> = slices.iter().map(|slice| IoSlice::new(slice)).collect();
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_that_just_fits_is_one_write_and_a_longer_one_is_not_cut() {
+    async fn messages_around_the_limit_arrive_whole() {
         for length in [SMALL - 1, SMALL, SMALL + 1] {
             let slices = [vec![1; 100], vec![2; length - 100]];
             assert_eq!(arrived(&slices).await, slices.concat());

@@ -1,5 +1,5 @@
-//! What is to be written to a stream: heads, framing and small pieces gathered into one write, large
-//! pieces from where they are.
+//! Bytes to be written to a stream. Heads, framing and small data are combined into one write; large data is written
+//! from where it is.
 
 use std::{
     io::{self, IoSlice},
@@ -12,68 +12,67 @@ use tokio::io::AsyncWrite;
 use super::chunked;
 use crate::protocol::h1::coalesce;
 
-/// Pieces up to this length are copied behind what waits already: one write for a head and a small body,
-/// one for many small chunks. Bytes.
+/// Data up to this length is appended to the bytes that wait: one write for a head and a small body, one for many small
+/// chunks. In bytes.
 const SMALL: usize = 4 * 1024;
-/// With so much gathered it is time to write. Bytes.
+/// Data is not appended to more waiting bytes than this.
 const FULL: usize = 16 * 1024;
 
 /// Bytes on their way to a stream.
 #[derive(Debug, Default)]
 pub struct WriteBuffer {
     bytes: Vec<u8>,
-    /// So many of them are written.
+    /// How many of them are written.
     written: usize,
-    /// Something of the present message is written.
+    /// Some of the current message is written.
     begun: bool,
-    /// Bytes that went out since somebody asked.
-    moved: usize,
+    /// The bytes written since the last [`take_written`](Self::take_written).
+    unreported: usize,
 }
 
 impl WriteBuffer {
-    /// An empty one in the memory of an old one.
+    /// Creates an empty buffer that uses the memory of `bytes`.
     #[must_use]
     pub fn reuse(mut bytes: Vec<u8>) -> Self {
         bytes.clear();
         Self { bytes, ..Self::default() }
     }
 
-    /// Its memory, to be used again.
+    /// Returns its memory for another use.
     #[must_use]
     pub fn into_memory(self) -> Vec<u8> {
         self.bytes
     }
 
-    /// Where heads are appended.
+    /// The bytes, for appending a head.
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
-    /// Whether all is written.
+    /// Whether everything is written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.written == self.bytes.len()
     }
 
-    /// Whether something of the message is written.
+    /// Whether some of the message is written.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// Bytes that went out since this was last asked.
-    pub fn take_moved(&mut self) -> usize {
-        std::mem::take(&mut self.moved)
+    /// Returns the number of bytes written since the last call.
+    pub fn take_written(&mut self) -> usize {
+        std::mem::take(&mut self.unreported)
     }
 
-    /// All that is here is to be written again. Only before anything is written, or for a message
-    /// without a body.
+    /// Writes the bytes again from the start. Only before anything is written, or for a message without a body.
     pub fn rewind(&mut self) {
         self.written = 0;
         self.begun = false;
     }
 
-    /// Writes all that waits.
+    /// Writes all waiting bytes.
     ///
     /// # Errors
     /// The stream's.
@@ -87,52 +86,52 @@ impl WriteBuffer {
             self.wrote(count);
             self.written += count;
         }
-        // TLS may hold records back that the socket had no room for.
+        // TLS may hold back records for which the socket had no room.
         Pin::new(to).poll_flush(cx)
     }
 
-    /// Takes a piece of a body, as a chunk if so asked, and returns how much of it. What was written
-    /// before is forgotten: [`rewind`](Self::rewind) is for messages without a body.
+    /// Accepts data of a body, as a chunk if `chunked`, and returns how many bytes of it. Discards the bytes already
+    /// written: [`rewind`](Self::rewind) is for messages without a body.
     ///
     /// # Errors
     /// The stream's.
-    pub fn poll_piece<S: AsyncWrite + Unpin>(
+    pub fn poll_data<S: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         to: &mut S,
-        piece: &[u8],
+        data: &[u8],
         chunked: bool,
     ) -> Poll<io::Result<usize>> {
-        self.forget();
+        self.discard_written();
         let waiting = self.bytes.len() - self.written;
-        let size = chunked::size_line(piece.len());
-        let (before, behind): (&[u8], &[u8]) = if chunked { (size.as_bytes(), b"\r\n") } else { (b"", b"") };
-        if piece.len() <= SMALL && waiting < FULL {
-            for part in [before, piece, behind] {
+        let size = chunked::size_line(data.len());
+        let (before, after): (&[u8], &[u8]) = if chunked { (size.as_bytes(), b"\r\n") } else { (b"", b"") };
+        if data.len() <= SMALL && waiting < FULL {
+            for part in [before, data, after] {
                 self.bytes.extend_from_slice(part);
             }
-            return Poll::Ready(Ok(piece.len()));
+            return Poll::Ready(Ok(data.len()));
         }
-        let slices = [&self.bytes[self.written..], before, piece, behind].map(IoSlice::new);
+        let slices = [&self.bytes[self.written..], before, data, after].map(IoSlice::new);
         let count = ready!(coalesce::poll_write(to, cx, &slices))?;
         self.wrote(count);
         self.written += count.min(waiting);
         let Some(mut ahead) = count.checked_sub(waiting).filter(|ahead| *ahead > 0) else {
             return Poll::Ready(Ok(0));
         };
-        self.forget();
+        self.discard_written();
         if !chunked {
             return Poll::Ready(Ok(ahead));
         }
-        // A chunk that has begun has to end: what the stream did not take of it waits here.
-        for part in [before, piece, behind] {
+        // A chunk that has begun must be completed: the part that the stream did not accept waits here.
+        for part in [before, data, after] {
             self.bytes.extend_from_slice(part.get(ahead..).unwrap_or_default());
             ahead = ahead.saturating_sub(part.len());
         }
-        Poll::Ready(Ok(piece.len()))
+        Poll::Ready(Ok(data.len()))
     }
 
-    /// Ends a chunked body; `trailers` are whole lines.
+    /// Ends a chunked body. `trailers` are whole lines.
     pub fn end_chunks(&mut self, trailers: &[u8]) {
         for part in [b"0\r\n", trailers, b"\r\n"] {
             self.bytes.extend_from_slice(part);
@@ -141,11 +140,11 @@ impl WriteBuffer {
 
     fn wrote(&mut self, count: usize) {
         self.begun |= count > 0;
-        self.moved += count;
+        self.unreported += count;
     }
 
-    /// Lets go of what is written, so that the memory does not grow with a long body.
-    fn forget(&mut self) {
+    /// Discards the written bytes, so that the memory does not grow with a long body.
+    fn discard_written(&mut self) {
         if self.is_empty() {
             self.bytes.clear();
             self.written = 0;
@@ -165,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// What arrives when pieces are written to a stream that takes `room` bytes at a time.
+    /// Returns what arrives when pieces are written to a stream that accepts `room` bytes at a time.
     async fn arrived(pieces: &[Vec<u8>], chunked: bool, room: usize) -> Vec<u8> {
         let (mut near, mut far) = duplex(room);
         let reader = tokio::spawn(async move {
@@ -173,31 +172,31 @@ mod tests {
             far.read_to_end(&mut all).await.unwrap();
             all
         });
-        let mut outbox = WriteBuffer::default();
-        outbox.bytes_mut().extend_from_slice(b"head ");
-        let mut moved = 0;
+        let mut buffer = WriteBuffer::default();
+        buffer.bytes_mut().extend_from_slice(b"head ");
+        let mut written = 0;
         for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
             let mut left = &piece[..];
             while !left.is_empty() {
-                let taken = poll_fn(|cx| outbox.poll_piece(cx, &mut near, left, chunked)).await.unwrap();
+                let taken = poll_fn(|cx| buffer.poll_data(cx, &mut near, left, chunked)).await.unwrap();
                 left = &left[taken..];
-                moved += outbox.take_moved();
+                written += buffer.take_written();
             }
         }
         if chunked {
-            outbox.end_chunks(b"x: 1\r\n");
+            buffer.end_chunks(b"x: 1\r\n");
         }
-        poll_fn(|cx| outbox.poll_flush(cx, &mut near)).await.unwrap();
-        moved += outbox.take_moved();
+        poll_fn(|cx| buffer.poll_flush(cx, &mut near)).await.unwrap();
+        written += buffer.take_written();
         drop(near);
         let all = reader.await.unwrap();
-        assert_eq!(all.len(), moved);
+        assert_eq!(all.len(), written);
         all
     }
 
     proptest! {
         #[test]
-        fn all_pieces_arrive_in_order(
+        fn all_data_arrives_in_order(
             pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9000), 0..6),
             room in 1_usize..20_000,
         ) {
@@ -209,15 +208,15 @@ mod tests {
             let mut decoder = chunked::Decoder::default();
             let (mut at, mut data) = (5, Vec::new());
             loop {
-                let (framing, piece) = decoder.next(&chunks[at..]).unwrap();
+                let (framing, event) = decoder.next(&chunks[at..]).unwrap();
                 at += framing;
-                match piece {
+                match event {
                     chunked::BodyEvent::Data(count) => {
                         data.extend_from_slice(&chunks[at..at + count]);
-                        decoder.taken(count);
+                        decoder.consume(count);
                         at += count;
                     }
-                    chunked::BodyEvent::More => prop_assert!(false, "chunks without an end"),
+                    chunked::BodyEvent::More => prop_assert!(false, "chunks do not end"),
                     chunked::BodyEvent::End => break,
                 }
             }
@@ -229,13 +228,13 @@ mod tests {
     #[tokio::test]
     async fn a_head_and_a_small_body_are_one_write() {
         let (mut near, mut far) = duplex(10_000);
-        let mut outbox = WriteBuffer::default();
-        outbox.bytes_mut().extend_from_slice(b"head ");
-        assert_eq!(poll_fn(|cx| outbox.poll_piece(cx, &mut near, b"body", false)).await.unwrap(), 4);
-        assert!(!outbox.has_begun(), "it waits for more");
-        poll_fn(|cx| outbox.poll_flush(cx, &mut near)).await.unwrap();
-        let mut buffer = [0; 100];
-        let count = far.read(&mut buffer).await.unwrap();
-        assert_eq!(&buffer[..count], b"head body");
+        let mut buffer = WriteBuffer::default();
+        buffer.bytes_mut().extend_from_slice(b"head ");
+        assert_eq!(poll_fn(|cx| buffer.poll_data(cx, &mut near, b"body", false)).await.unwrap(), 4);
+        assert!(!buffer.has_begun(), "it waits for more data");
+        poll_fn(|cx| buffer.poll_flush(cx, &mut near)).await.unwrap();
+        let mut received = [0; 100];
+        let count = far.read(&mut received).await.unwrap();
+        assert_eq!(&received[..count], b"head body");
     }
 }

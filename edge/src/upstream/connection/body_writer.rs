@@ -1,4 +1,4 @@
-//! A request on its way to an endpoint: the head, then the body as the client sends it.
+//! Writes a request to an endpoint: the head, then the body as the client sends it.
 
 use std::{
     future::Future,
@@ -13,121 +13,55 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use super::body_source::BodySource;
 use crate::{
     error::{Error, Kind, Retry},
     io::{
         buffer::BufferPool,
-        splice::{Pipe, WORTH_IT},
+        splice::{MIN_SPLICE, Pipe},
     },
     protocol::h1::{framing::Framing, write_buffer::WriteBuffer},
 };
 
-/// Where a request body comes from.
-pub trait BodySource {
-    /// A piece of it, never an empty one; `None` at its end.
-    ///
-    /// # Errors
-    /// The client's doing: it is gone, or what it sends is no body.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>>;
-
-    /// So much of the last piece was used.
-    fn taken(&mut self, count: usize);
-
-    /// The client's socket, if the body and nothing else is read from it next. Only for bodies of a known
-    /// length.
-    fn socket(&mut self) -> Option<&TcpStream>;
-
-    /// So many bytes of the body were taken from the socket.
-    fn passed(&mut self, count: usize);
-
-    /// Behind the end: whole lines of trailers that may be passed on.
-    fn trailers(&mut self) -> Vec<u8>;
-
-    /// Ready once the client has gone. Asked while nothing more of it is awaited.
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-}
-
-/// A request on its way.
+/// Writes one request.
 #[derive(Debug)]
 pub struct BodyWriter {
-    outbox: WriteBuffer,
-    body: Body,
-    /// All of it is written, or no more of it will be.
+    buffer: WriteBuffer,
+    body: Option<Box<Body>>,
+    /// The request is written, or the rest of it is not needed.
     done: bool,
-    /// Bytes of the body so far.
-    bytes: u64,
-    /// When the last of them was taken.
-    last: Instant,
 }
 
+/// Why a request could not be written to its end.
 #[derive(Debug)]
-enum Body {
-    None,
-    Some(Box<Flow>),
-}
-
-/// A body under way.
-#[derive(Debug)]
-struct Flow {
-    chunked: bool,
-    /// Bytes that may still come, and whether so many have to.
-    left: u64,
-    exact: bool,
-    /// The last of it was taken.
-    ended: bool,
-    /// It may go through a pipe.
-    may_pipe: bool,
-    /// What the rest goes through, once it is known to be long.
-    pipe: Option<Pipe>,
-    /// Longest pause of the client.
-    idle: Duration,
-    /// Runs while the edge waits for the client.
-    pause: Option<Pin<Box<Sleep>>>,
-}
-
-/// Why an upload came to an end before its time.
-#[derive(Debug)]
-pub enum Stopped {
-    /// The client's doing.
+pub enum WriteError {
+    /// The client caused it.
     Client(Error),
-    /// The endpoint takes no more.
+    /// The endpoint accepts no more.
     Endpoint(io::Error),
 }
 
 impl BodyWriter {
-    /// A request with this head. `max` is the largest body in bytes, `idle` the client's longest pause.
+    /// Prepares a request with this head. `max` is the largest body in bytes, `idle` the client's longest pause.
     #[must_use]
     pub fn new(head: Vec<u8>, framing: Framing, max: Option<u64>, idle: Duration, now: Instant) -> Self {
-        let flow = |left: u64, exact: bool| {
-            let chunked = !exact;
-            Body::Some(Box::new(Flow {
-                chunked,
-                left,
-                exact,
-                ended: false,
-                may_pipe: exact,
-                pipe: None,
-                idle,
-                pause: None,
-            }))
-        };
         let body = match framing {
-            Framing::None => Body::None,
-            Framing::Length(length) => flow(length, true),
-            Framing::Chunked | Framing::Close => flow(max.unwrap_or(u64::MAX), false),
+            Framing::None => None,
+            Framing::Length(length) => Some(Body::new(Limit::Exactly, length, idle, now)),
+            Framing::Chunked | Framing::Close => Some(Body::new(Limit::AtMost, max.unwrap_or(u64::MAX), idle, now)),
         };
-        let mut outbox = WriteBuffer::default();
-        *outbox.bytes_mut() = head;
-        Self { outbox, body, done: false, bytes: 0, last: now }
+        let mut buffer = WriteBuffer::default();
+        *buffer.bytes_mut() = head;
+        Self { buffer, body: body.map(Box::new), done: false }
     }
 
-    /// Whether the endpoint may have seen something of it.
+    /// Whether the endpoint may have received some of it.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.outbox.has_begun()
+        self.buffer.has_begun()
     }
 
-    /// Whether all of it is written.
+    /// Whether no more of it will be written.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.done
@@ -136,168 +70,218 @@ impl BodyWriter {
     /// Whether it has a body.
     #[must_use]
     pub fn has_body(&self) -> bool {
-        matches!(self.body, Body::Some(_))
+        self.body.is_some()
     }
 
-    /// Bytes of the body that were taken from the client.
+    /// The number of body bytes taken from the client.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.body.as_ref().map_or(0, |body| body.bytes)
     }
 
-    /// To be sent from the start: one that has not begun, or has no body.
+    /// Starts again, for a request that has not begun or has no body.
     pub fn rewind(&mut self) {
-        self.outbox.rewind();
+        self.buffer.rewind();
         self.done = false;
     }
 
-    /// No more of it is to be sent.
-    pub fn abandon(&mut self) {
+    /// Writes no more of it.
+    pub fn stop(&mut self) {
         self.done = true;
     }
 
-    /// Since when the endpoint could have answered, as things stand: the last byte it could have taken.
-    /// While the client is awaited, whose pauses are bounded apart, that is now.
+    /// Returns since when only the endpoint has been awaited: since the last byte that it could have taken. While the
+    /// client is awaited, whose pauses have a time-out of their own, that is `now`.
     #[must_use]
-    pub fn endpoints_turn_since(&self, began: Instant, now: Instant) -> Instant {
+    pub fn awaits_endpoint_since(&self, began: Instant, now: Instant) -> Instant {
         match &self.body {
-            Body::None => began,
-            Body::Some(flow) if flow.pause.is_some() => now,
-            Body::Some(_) => began.max(self.last),
+            None => began,
+            Some(body) if body.pause.is_some() => now,
+            Some(body) => began.max(body.last_progress),
         }
     }
 
-    /// Gives its memory back.
-    pub fn give_back(&mut self, buffers: &BufferPool) {
-        if let Body::Some(flow) = &mut self.body
-            && let Some(pipe) = flow.pipe.take()
-        {
-            buffers.give_pipe(pipe);
+    /// Returns its memory.
+    pub fn release(&mut self, buffers: &BufferPool) {
+        if let Some(pipe) = self.body.as_mut().and_then(|body| body.pipe.take()) {
+            buffers.return_pipe(pipe);
         }
-        buffers.give_head(std::mem::take(&mut self.outbox).into_memory());
+        buffers.return_head(std::mem::take(&mut self.buffer).into_memory());
     }
 
-    /// Moves it on. Ready when all of it is written.
+    /// Writes more of the request. Ready when all of it is written.
     ///
     /// # Errors
-    /// Why it stopped; it is not to be polled again then.
+    /// Why it stopped; it must not be polled again.
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         source: &mut impl BodySource,
-        to: &mut TcpStream,
+        endpoint: &mut TcpStream,
         now: Instant,
-    ) -> Poll<Result<(), Stopped>> {
+    ) -> Poll<Result<(), WriteError>> {
         if self.done {
             return Poll::Ready(Ok(()));
         }
-        if let Body::Some(flow) = &mut self.body
-            && !flow.ended
+        if let Some(body) = &mut self.body
+            && !body.ended
         {
-            ready!(flow.poll(cx, source, &mut self.outbox, to, &mut self.bytes, &mut self.last, now))?;
+            ready!(body.poll(cx, &mut Transfer { source, buffer: &mut self.buffer, endpoint, now }))?;
         }
-        ready!(self.outbox.poll_flush(cx, to)).map_err(Stopped::Endpoint)?;
+        ready!(self.buffer.poll_flush(cx, endpoint)).map_err(WriteError::Endpoint)?;
         self.done = true;
         Poll::Ready(Ok(()))
     }
 }
 
-impl Flow {
-    /// Takes in the body. Ready when all of it was taken; some may still have to be written.
-    #[expect(clippy::too_many_arguments, reason = "parts of one upload, borrowed apart")]
-    fn poll(
+/// What one poll moves a body between.
+struct Transfer<'a, S> {
+    source: &'a mut S,
+    buffer: &'a mut WriteBuffer,
+    endpoint: &'a mut TcpStream,
+    now: Instant,
+}
+
+/// What a number of remaining bytes means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    /// The body has a declared length.
+    Exactly,
+    /// The body is chunked and may be this long.
+    AtMost,
+}
+
+/// A body in transfer.
+#[derive(Debug)]
+struct Body {
+    limit: Limit,
+    /// The bytes that must, or may, still come.
+    remaining: u64,
+    /// The last byte was taken from the client.
+    ended: bool,
+    /// The rest may go through a pipe.
+    may_splice: bool,
+    /// The pipe for the rest, once it is known to be long.
+    pipe: Option<Pipe>,
+    /// The longest pause of the client.
+    idle: Duration,
+    /// Runs while the client is awaited.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// The bytes taken from the client.
+    bytes: u64,
+    /// When the last of them was taken or passed on.
+    last_progress: Instant,
+}
+
+impl Body {
+    fn new(limit: Limit, remaining: u64, idle: Duration, now: Instant) -> Self {
+        Self {
+            limit,
+            remaining,
+            ended: false,
+            may_splice: limit == Limit::Exactly,
+            pipe: None,
+            idle,
+            pause: None,
+            bytes: 0,
+            last_progress: now,
+        }
+    }
+
+    /// Takes the body from the client. Ready when all of it was taken; the buffer may still hold some of it.
+    fn poll<S: BodySource>(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut impl BodySource,
-        outbox: &mut WriteBuffer,
-        to: &mut TcpStream,
-        bytes: &mut u64,
-        last: &mut Instant,
-        now: Instant,
-    ) -> Poll<Result<(), Stopped>> {
+        transfer: &mut Transfer<'_, S>,
+    ) -> Poll<Result<(), WriteError>> {
         loop {
             if self.pipe.is_some() {
-                return self.splice(cx, source, to, bytes, last, now);
+                return self.poll_splice(cx, transfer);
             }
-            // The client first: of a body that is none from its first byte on, the endpoint sees nothing.
-            let Poll::Ready(piece) = source.poll_piece(cx) else {
-                if outbox.poll_flush(cx, to).map_err(Stopped::Endpoint)?.is_pending() {
+            let Transfer { source, buffer, endpoint, now } = transfer;
+            // The client comes first, so that the endpoint receives nothing of a body that is malformed from its first
+            // byte on.
+            let Poll::Ready(data) = source.poll_data(cx) else {
+                if buffer.poll_flush(cx, *endpoint).map_err(WriteError::Endpoint)?.is_pending() {
                     self.pause = None;
                     return Poll::Pending;
                 }
-                if self.may_pipe && self.left >= WORTH_IT && source.socket().is_some() {
+                if self.may_splice && self.remaining >= MIN_SPLICE && source.socket().is_some() {
                     self.pipe = Pipe::new().ok();
-                    self.may_pipe = self.pipe.is_some();
-                    if self.may_pipe {
+                    self.may_splice = self.pipe.is_some();
+                    if self.may_splice {
                         continue;
                     }
                 }
-                return self.poll_pause(cx, now);
+                return self.poll_pause(cx, *now);
             };
             self.pause = None;
-            let Some(piece) = piece.map_err(Stopped::Client)? else {
+            let Some(data) = data.map_err(WriteError::Client)? else {
                 self.ended = true;
-                if self.exact && self.left > 0 {
-                    return Poll::Ready(Err(Stopped::Client(Error::new(Kind::ClientGone, Retry::Never))));
+                if self.limit == Limit::Exactly && self.remaining > 0 {
+                    return Poll::Ready(Err(client_error(Kind::ClientGone)));
                 }
-                if self.chunked {
-                    outbox.end_chunks(&source.trailers());
+                if self.limit == Limit::AtMost {
+                    buffer.end_chunks(&source.trailers());
                 }
                 return Poll::Ready(Ok(()));
             };
-            if piece.len() as u64 > self.left {
-                let kind = if self.exact { Kind::BadRequest } else { Kind::BodyTooLarge };
-                return Poll::Ready(Err(Stopped::Client(Error::new(kind, Retry::Never))));
+            if data.len() as u64 > self.remaining {
+                let kind = if self.limit == Limit::Exactly { Kind::BadRequest } else { Kind::BodyTooLarge };
+                return Poll::Ready(Err(client_error(kind)));
             }
-            let taken = ready!(outbox.poll_piece(cx, to, piece, self.chunked)).map_err(Stopped::Endpoint)?;
-            source.taken(taken);
-            self.left -= (taken as u64).min(self.left);
-            *bytes += taken as u64;
-            *last = now;
+            let chunked = self.limit == Limit::AtMost;
+            let count = ready!(buffer.poll_data(cx, *endpoint, data, chunked)).map_err(WriteError::Endpoint)?;
+            source.consume(count);
+            self.took(count, *now);
         }
     }
 
-    /// The client is awaited, but not for ever.
-    fn poll_pause(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), Stopped>> {
+    /// Passes the rest through the pipe. Ready at its end.
+    fn poll_splice<S: BodySource>(
+        &mut self,
+        cx: &mut Context<'_>,
+        transfer: &mut Transfer<'_, S>,
+    ) -> Poll<Result<(), WriteError>> {
+        let Transfer { source, endpoint, now, .. } = transfer;
+        loop {
+            let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(())) };
+            while !pipe.is_empty() {
+                ready!(pipe.poll_out(cx, endpoint)).map_err(WriteError::Endpoint)?;
+                self.last_progress = *now;
+            }
+            if self.remaining == 0 {
+                self.ended = true;
+                return Poll::Ready(Ok(()));
+            }
+            let Some(socket) = source.socket() else { return Poll::Ready(Err(client_error(Kind::ClientGone))) };
+            match pipe.poll_in(cx, socket, self.remaining) {
+                Poll::Ready(Ok(count @ 1..)) => {
+                    self.pause = None;
+                    source.spliced(count);
+                    self.took(count, *now);
+                }
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(client_error(Kind::ClientGone))),
+                Poll::Pending => return self.poll_pause(cx, *now),
+            }
+        }
+    }
+
+    fn took(&mut self, count: usize, now: Instant) {
+        self.remaining = self.remaining.saturating_sub(count as u64);
+        self.bytes += count as u64;
+        self.last_progress = now;
+    }
+
+    /// Waits for the client, at most for `idle`.
+    fn poll_pause(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), WriteError>> {
         let idle = self.idle;
         let pause = self.pause.get_or_insert_with(|| Box::pin(sleep_until(now + idle)));
         ready!(pause.as_mut().poll(cx));
-        Poll::Ready(Err(Stopped::Client(Error::new(Kind::BodyTimeout, Retry::Never))))
+        Poll::Ready(Err(client_error(Kind::BodyTimeout)))
     }
+}
 
-    /// Passes the rest on by the pipe. Ready at its end.
-    fn splice(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: &mut impl BodySource,
-        to: &TcpStream,
-        bytes: &mut u64,
-        last: &mut Instant,
-        now: Instant,
-    ) -> Poll<Result<(), Stopped>> {
-        let gone = || Stopped::Client(Error::new(Kind::ClientGone, Retry::Never));
-        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(())) };
-        loop {
-            while !pipe.is_empty() {
-                ready!(pipe.poll_out(cx, to)).map_err(Stopped::Endpoint)?;
-                *last = now;
-            }
-            if self.left == 0 {
-                self.ended = true;
-                return Poll::Ready(Ok(()));
-            }
-            let Some(socket) = source.socket() else { return Poll::Ready(Err(gone())) };
-            match pipe.poll_in(cx, socket, self.left) {
-                Poll::Ready(Ok(count @ 1..)) => {
-                    self.pause = None;
-                    source.passed(count);
-                    self.left = self.left.saturating_sub(count as u64);
-                    *bytes += count as u64;
-                    *last = now;
-                }
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(gone())),
-                Poll::Pending => return self.poll_pause(cx, now),
-            }
-        }
-    }
+fn client_error(kind: Kind) -> WriteError {
+    WriteError::Client(Error::new(kind, Retry::Never))
 }

@@ -1,7 +1,6 @@
-//! Connections between requests: in use by one, or idle and kept for the next.
+//! The connections of one worker: in use by a request, or idle and kept for the next.
 //!
-//! Idle connections belong to one worker; nobody polls them. One that was closed meanwhile is found out
-//! when it is taken or by the worker's sweep.
+//! Idle connections are not polled. One that the endpoint closed is detected when it is taken or by the worker's sweep.
 
 use std::{
     cell::RefCell,
@@ -16,22 +15,22 @@ use tokio::time::Instant;
 use super::Connection;
 use crate::io::buffer::BufferPool;
 
-/// A connection in use for one request, counted as under way.
+/// A connection in use for one request, counted as in flight.
 ///
-/// [`finish`](Self::finish) gives it back to the worker's idle ones if the exchange is complete. Whoever
-/// is dropped half way closes it instead: nobody else may use what is left on it.
+/// [`finish`](Self::finish) returns it to the pool if the exchange is complete. Dropping it earlier closes it: no other
+/// request may read the rest of this response.
 #[derive(Debug)]
 pub struct PooledConnection {
     connection: Option<Box<Connection>>,
-    home: Rc<ConnectionPool>,
+    pool: Rc<ConnectionPool>,
 }
 
 impl PooledConnection {
-    /// Takes a connection into use. It is counted as an attempt and as one under way.
+    /// Takes a connection into use and counts it as in flight.
     #[must_use]
-    pub fn new(connection: Box<Connection>, home: &Rc<ConnectionPool>) -> Self {
-        connection.endpoint().stats.of(home.worker).in_flight.add(1);
-        Self { connection: Some(connection), home: Rc::clone(home) }
+    pub fn new(connection: Box<Connection>, pool: &Rc<ConnectionPool>) -> Self {
+        connection.endpoint().stats.of(pool.worker).in_flight.add(1);
+        Self { connection: Some(connection), pool: Rc::clone(pool) }
     }
 
     /// The connection, until [`finish`](Self::finish).
@@ -39,28 +38,29 @@ impl PooledConnection {
         self.connection.as_deref_mut()
     }
 
-    /// The same, to look at.
+    /// The connection, for reading its state.
     #[must_use]
-    pub fn peek(&self) -> Option<&Connection> {
+    pub fn as_connection(&self) -> Option<&Connection> {
         self.connection.as_deref()
     }
 
-    /// The response is complete, and `sent` says that the request is: then the connection is idle.
+    /// Ends the exchange, whose response is complete. The connection becomes idle if `sent` says that the request is
+    /// complete as well.
     pub fn finish(&mut self, sent: bool, now: Instant) {
         if let Some(mut connection) = self.release() {
             if sent && connection.is_reusable() && connection.is_young(now) && connection.is_open() {
-                connection.rest(now, &self.home.buffers);
-                self.home.put(connection);
+                connection.become_idle(now, &self.pool.buffers);
+                self.pool.put(connection);
             } else {
-                connection.discard(&self.home.buffers);
+                connection.discard(&self.pool.buffers);
             }
         }
     }
 
-    /// Takes the connection out of use without making it idle.
+    /// Takes the connection out of use without returning it to the pool.
     pub fn release(&mut self) -> Option<Box<Connection>> {
         let connection = self.connection.take()?;
-        connection.endpoint().stats.of(self.home.worker).in_flight.sub(1);
+        connection.endpoint().stats.of(self.pool.worker).in_flight.sub(1);
         Some(connection)
     }
 }
@@ -75,19 +75,19 @@ impl Drop for PooledConnection {
 #[derive(Debug)]
 pub struct ConnectionPool {
     worker: usize,
-    /// Memory of this worker, which goes from connection to connection.
+    /// The memory that the connections of this worker share.
     pub buffers: BufferPool,
-    /// Most recently used last: it is taken first, and the others get old and go. Boxed, as it is in use,
-    /// so that it is not moved.
+    /// By endpoint id, the most recently used last: it is taken first, and the others expire. A connection stays in its
+    /// box, so that it is never moved.
     #[expect(clippy::vec_box, reason = "a connection in use is in the same box")]
-    by_endpoint: RefCell<HashMap<u64, Vec<Box<Connection>>, BuildHasherDefault<Numbers>>>,
+    by_endpoint: RefCell<HashMap<u64, Vec<Box<Connection>>, BuildHasherDefault<EndpointIdHasher>>>,
 }
 
-/// Hashes the ids of endpoints: the edge numbers them itself, so nobody can choose them to collide.
+/// Hashes endpoint ids. The edge assigns them itself, so no client can choose them to collide.
 #[derive(Debug, Default)]
-struct Numbers(u64);
+struct EndpointIdHasher(u64);
 
-impl Hasher for Numbers {
+impl Hasher for EndpointIdHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -105,13 +105,13 @@ impl Hasher for Numbers {
 }
 
 impl ConnectionPool {
-    /// None yet.
+    /// An empty pool.
     #[must_use]
     pub fn new(worker: usize) -> Self {
         Self { worker, buffers: BufferPool::default(), by_endpoint: RefCell::default() }
     }
 
-    /// The youngest idle connection to an endpoint that can still be used.
+    /// Takes the most recently used idle connection to an endpoint that is still open.
     pub fn take(&self, endpoint: u64) -> Option<Box<Connection>> {
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.get_mut(&endpoint)?;
@@ -126,18 +126,19 @@ impl ConnectionPool {
     fn put(&self, connection: Box<Connection>) {
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.entry(connection.endpoint().id).or_default();
-        // At the limit an idle connection would keep other workers from having one.
+        // At the limit, an idle connection would keep other workers from opening one.
         let scarce = connection.endpoint().connections.load(Relaxed) >= connection.pool().max_connections.get();
         if idle.len() < connection.pool().max_idle && !scarce {
             idle.push(connection);
         }
     }
 
-    /// Closes what is too old, was closed by the other side, or belongs to an endpoint that `keep` does
-    /// not know any more.
+    /// Closes connections that are too old, that the endpoint closed, or whose endpoint `keep` rejects.
     pub fn sweep(&self, now: Instant, keep: impl Fn(u64) -> bool) {
         self.by_endpoint.borrow_mut().retain(|endpoint, idle| {
-            idle.retain(|connection| !connection.is_tired(now) && connection.is_young(now) && connection.is_open());
+            idle.retain(|connection| {
+                !connection.is_idle_expired(now) && connection.is_young(now) && connection.is_open()
+            });
             !idle.is_empty() && keep(*endpoint)
         });
     }

@@ -1,0 +1,31 @@
+//! What a request body is read from.
+
+use std::task::{Context, Poll};
+
+use tokio::net::TcpStream;
+
+use crate::error::Error;
+
+/// The source of a request body: the client's connection or stream.
+pub trait BodySource {
+    /// Returns data of the body, never empty; `None` at its end.
+    ///
+    /// # Errors
+    /// The client disconnected, or its body is malformed.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>>;
+
+    /// Consumes `count` bytes of the data returned last.
+    fn consume(&mut self, count: usize);
+
+    /// Returns the client's socket if the next bytes on it are the body. Only for bodies of a known length.
+    fn socket(&mut self) -> Option<&TcpStream>;
+
+    /// Notes that `count` bytes of the body were taken from the socket.
+    fn spliced(&mut self, count: usize);
+
+    /// Returns the trailers that may be passed on, as whole lines. Only after the end of the body.
+    fn trailers(&mut self) -> Vec<u8>;
+
+    /// Ready once the client has disconnected. Polled while nothing more of the body is awaited.
+    fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}

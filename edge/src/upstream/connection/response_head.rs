@@ -1,0 +1,149 @@
+//! Reads the head of a response.
+
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
+
+use http::Version;
+
+use super::state::Connection;
+use crate::{
+    error::{Error, Kind, Retry},
+    io::buffer::BufferPool,
+    protocol::{
+        h1::{
+            body::Reader,
+            framing::Framing,
+            head::{self, is_complete},
+        },
+        headers::response::HeaderSummary,
+    },
+};
+
+/// The longest response head, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+/// The most interim responses to one request.
+const MAX_INTERIM: u8 = 32;
+
+/// The head of a response. Borrows from the read buffer.
+#[derive(Debug)]
+pub struct ResponseHead<'a> {
+    /// The whole head.
+    pub bytes: &'a [u8],
+    /// Its parts, which borrow from `bytes`.
+    pub parts: &'a head::Response<'a>,
+    /// What its fields mean to a proxy.
+    pub summary: &'a HeaderSummary<'a>,
+    /// How the body on this connection ends.
+    pub framing: Framing,
+    /// The request was HEAD, so no body follows, whatever the fields announce.
+    pub to_head: bool,
+}
+
+impl ResponseHead<'_> {
+    /// The framing that the head for the client declares. A length may be 0 here, and a response to HEAD declares the
+    /// length of the body that it omits. A body that ends with this connection is chunked for the client, whose
+    /// connection stays open.
+    #[must_use]
+    pub fn client_framing(&self) -> Framing {
+        match self.framing {
+            _ if is_bodiless(self.parts.status) => Framing::None,
+            _ if self.to_head => self.summary.lengths.announced().map_or(Framing::None, Framing::Length),
+            Framing::None => Framing::Length(0),
+            Framing::Length(length) => Framing::Length(length),
+            Framing::Chunked | Framing::Close => Framing::Chunked,
+        }
+    }
+}
+
+/// The outcome of parsing the bytes read so far.
+enum Parsed<T> {
+    Final(T),
+    Interim,
+    Incomplete,
+}
+
+impl Connection {
+    /// Reads the head of the response and passes it to `on_head`. Skips interim responses, except 101, which ends HTTP
+    /// on this connection.
+    ///
+    /// # Errors
+    /// [`Kind::UpstreamClosed`], after which another endpoint may be tried if not one byte came, or
+    /// [`Kind::UpstreamInvalid`].
+    pub fn poll_head<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &BufferPool,
+        to_head: bool,
+        on_head: &mut impl FnMut(&ResponseHead<'_>) -> T,
+    ) -> Poll<Result<T, Error>> {
+        loop {
+            // The first read is parsed at once; a head that arrives in parts is parsed when its end is here.
+            let here = self.incoming.data();
+            if !here.is_empty() && (self.scanned == 0 || is_complete(here, self.scanned)) {
+                self.scanned = here.len();
+                match self.parse_head(to_head, on_head).map_err(|kind| Error::new(kind, Retry::Never))? {
+                    Parsed::Final(value) => return Poll::Ready(Ok(value)),
+                    Parsed::Interim if self.interim < MAX_INTERIM => {
+                        self.interim += 1;
+                        continue;
+                    }
+                    Parsed::Interim => {
+                        let why = "too many interim responses";
+                        return Poll::Ready(Err(Error::because(Kind::UpstreamInvalid, Retry::Never, why)));
+                    }
+                    Parsed::Incomplete => {}
+                }
+            }
+            self.scanned = self.incoming.data().len();
+            match ready!(self.incoming.poll_fill(cx, &mut self.stream, buffers, MAX_HEAD)) {
+                Ok(1..) => {}
+                Ok(0) if self.incoming.is_empty() => {
+                    return Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::IfIdempotent)));
+                }
+                Ok(0) => return Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::Never))),
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                    let why = "the response head is too long";
+                    return Poll::Ready(Err(Error::because(Kind::UpstreamInvalid, Retry::Never, why)));
+                }
+                Err(error) => {
+                    let retry = if self.incoming.is_empty() { Retry::IfIdempotent } else { Retry::Never };
+                    return Poll::Ready(Err(Error::because(Kind::UpstreamClosed, retry, error)));
+                }
+            }
+        }
+    }
+
+    fn parse_head<T>(
+        &mut self,
+        to_head: bool,
+        on_head: &mut impl FnMut(&ResponseHead<'_>) -> T,
+    ) -> Result<Parsed<T>, Kind> {
+        let bytes = self.incoming.data();
+        let parsed = head::response(bytes, |parts| {
+            if matches!(parts.status, 100 | 102..=199) {
+                return Ok(None);
+            }
+            let summary = HeaderSummary::of(parts.fields)?;
+            let bodiless = to_head || is_bodiless(parts.status);
+            let framing = summary.lengths.of_response(bodiless, parts.version == Version::HTTP_11)?;
+            let keeps_alive = summary.keeps_alive(parts.version) && framing != Framing::Close && parts.status != 101;
+            let value = on_head(&ResponseHead { bytes, parts, summary: &summary, framing, to_head });
+            Ok(Some((value, framing, keeps_alive)))
+        })?;
+        let Some((parsed, length)) = parsed else { return Ok(Parsed::Incomplete) };
+        let parsed = parsed?;
+        self.incoming.consume(length);
+        self.scanned = 0;
+        let Some((value, framing, keeps_alive)) = parsed else { return Ok(Parsed::Interim) };
+        self.body = Reader::new(framing);
+        self.keeps_alive = keeps_alive;
+        Ok(Parsed::Final(value))
+    }
+}
+
+/// Whether a response with this status never has a body (RFC 9110 sections 15.2, 15.3.5 and 15.4.5).
+fn is_bodiless(status: u16) -> bool {
+    matches!(status, 100..=199 | 204 | 304)
+}

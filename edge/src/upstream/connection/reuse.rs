@@ -1,0 +1,54 @@
+//! Whether a connection may carry another request.
+
+use std::io;
+
+use tokio::time::Instant;
+
+use super::state::Connection;
+use crate::io::buffer::BufferPool;
+
+impl Connection {
+    /// Whether it has carried a request before this one.
+    #[must_use]
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Forbids another request, because the present one was not written completely.
+    pub fn disable_reuse(&mut self) {
+        self.reuse_disabled = true;
+    }
+
+    /// Whether another request can be sent on it once the response is complete.
+    #[must_use]
+    pub fn is_reusable(&self) -> bool {
+        // Bytes behind the response answer no request.
+        self.keeps_alive && !self.reuse_disabled && self.body.is_done() && self.incoming.is_empty()
+    }
+
+    /// Whether the endpoint still holds it open, as far as the runtime knows.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether it is younger than `max_age`, so that it may carry more requests.
+    #[must_use]
+    pub fn is_young(&self, now: Instant) -> bool {
+        now < self.opened + self.pool.timeouts.max_age
+    }
+
+    /// Whether it has been idle for too long.
+    #[must_use]
+    pub fn is_idle_expired(&self, now: Instant) -> bool {
+        now >= self.idle_since + self.pool.timeouts.idle
+    }
+
+    /// Makes it idle after a complete exchange.
+    pub fn become_idle(&mut self, now: Instant, buffers: &BufferPool) {
+        self.reused = true;
+        self.interim = 0;
+        self.idle_since = now;
+        self.incoming.release(buffers);
+    }
+}

@@ -1,0 +1,110 @@
+//! A connection to an endpoint: its stream, its read buffer, and the state of the response under way.
+
+use std::sync::Arc;
+
+use socket2::SockRef;
+use tokio::{net::TcpStream, time::Instant};
+
+use super::permit::ConnectionPermit;
+use crate::{
+    config,
+    io::{
+        buffer::{Buffer, BufferPool},
+        deadline::Deadline,
+    },
+    protocol::h1::{body::Reader, framing::Framing},
+    upstream::Endpoint,
+};
+
+/// One connection to an endpoint.
+#[derive(Debug)]
+pub struct Connection {
+    /// The stream; [`BodyWriter`](super::body_writer::BodyWriter) writes requests to it.
+    pub stream: TcpStream,
+    pub(super) incoming: Buffer,
+    /// How many bytes of `incoming` were searched for the end of a head.
+    pub(super) scanned: usize,
+    /// The number of interim responses to the request under way.
+    pub(super) interim: u8,
+    /// The position in the body of the response.
+    pub(super) body: Reader,
+    /// The endpoint accepts another request after this one.
+    pub(super) keeps_alive: bool,
+    /// See [`disable_reuse`](Self::disable_reuse).
+    pub(super) reuse_disabled: bool,
+    /// See [`wait_for_room`](Self::wait_for_room).
+    waits_for_room: bool,
+    /// Bounds the wait for a response head, then the pauses in the body.
+    pub deadline: Deadline,
+    /// The settings of the pool at the time the connection was opened.
+    pub(super) pool: Arc<config::Pool>,
+    pub(super) opened: Instant,
+    pub(super) idle_since: Instant,
+    /// It has carried a request before, so a failure may only mean that the endpoint closed it while it was idle.
+    pub(super) reused: bool,
+    permit: ConnectionPermit,
+}
+
+impl Connection {
+    /// A connection that was just opened.
+    pub(super) fn new(stream: TcpStream, permit: ConnectionPermit, pool: Arc<config::Pool>, now: Instant) -> Self {
+        Self {
+            stream,
+            incoming: Buffer::default(),
+            scanned: 0,
+            interim: 0,
+            body: Reader::new(Framing::None),
+            keeps_alive: true,
+            reuse_disabled: false,
+            waits_for_room: false,
+            deadline: Deadline::new(now),
+            pool,
+            opened: now,
+            idle_since: now,
+            reused: false,
+            permit,
+        }
+    }
+
+    /// The endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        self.permit.endpoint()
+    }
+
+    /// The settings of its pool.
+    #[must_use]
+    pub fn pool(&self) -> &config::Pool {
+        &self.pool
+    }
+
+    /// Restarts the time-out for pauses in the response body, because bytes came or were passed to the client.
+    /// Passing counts because the client may have stalled the edge until then.
+    pub fn note_progress(&mut self, now: Instant) {
+        self.deadline.set(now + self.pool.timeouts.body_idle);
+    }
+
+    /// Sets whether data sent from now on may wait for room in the endpoint's receive window: a body or a tunnel may,
+    /// since each has a time-out of its own. A head never does, so without other data the kernel must give up when the
+    /// endpoint's host acknowledges nothing for `unacknowledged`; tcp(7)'s `TCP_USER_TIMEOUT` treats both the same.
+    pub fn wait_for_room(&mut self, may: bool) {
+        if may != self.waits_for_room {
+            let bound = (!may).then_some(self.pool.timeouts.unacknowledged);
+            // If the kernel refuses, the other time-outs remain.
+            self.waits_for_room = SockRef::from(&self.stream).set_tcp_user_timeout(bound).map_or(!may, |()| may);
+        }
+    }
+
+    /// Takes it apart after a 101: the bare stream, the bytes behind the head, and the permit.
+    #[must_use]
+    pub fn into_stream(mut self) -> (TcpStream, Buffer, ConnectionPermit) {
+        self.wait_for_room(true);
+        (self.stream, self.incoming, self.permit)
+    }
+
+    /// Returns its memory, whatever it contains.
+    pub fn discard(&mut self, buffers: &BufferPool) {
+        self.incoming.consume(usize::MAX);
+        self.incoming.release(buffers);
+    }
+}
