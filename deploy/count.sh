@@ -1,23 +1,23 @@
 #!/bin/sh
-# The count: reads it, judges how safe it is, raises it. On a node with one of the stack's Redis:
-#     deploy/count.sh              the number; fails while none can be told
-#     deploy/count.sh whole        the same; fails unless all three Redis and all three sentinels are in step
-#     deploy/count.sh here         the number that this node's volume holds, whether a Redis runs or not
-#     deploy/count.sh raise N      makes it at least N, held by two Redis; never lowers it
-#     deploy/count.sh save FILE [here]    writes the number to FILE, unless that holds a greater one
-# The number goes to standard output, everything else to standard error.
+# Reads the count, checks how safe it is, raises it. On a node with one of the stack's Redis servers:
+#     deploy/count.sh              prints the count; fails while it is not known
+#     deploy/count.sh whole        the same; fails unless all three Redis servers and sentinels are in sync
+#     deploy/count.sh here         prints the count in this node's volume, whether its Redis runs or not
+#     deploy/count.sh raise N      makes the count at least N on two Redis servers; never lowers it
+#     deploy/count.sh save FILE [here]    writes the count to FILE unless FILE holds a greater one
+# The count goes to standard output, everything else to standard error.
 set -eu
 
 stack=${STACK:-stackdemo} what=${1:-read} number=${2:-0}
 case $what:$number in
-    save:0 | save:) echo "save: to which file?" >&2; exit 2 ;;
+    save:0 | save:) echo "save: name a file" >&2; exit 2 ;;
     save:*)
-        case ${3:-read} in read | here) ;; *) echo "save: write here, or nothing" >&2; exit 2 ;; esac
+        case ${3:-read} in read | here) ;; *) echo "save: the only option is 'here'" >&2; exit 2 ;; esac
         file=$2
         count=$("$0" "${3:-read}")
-        # A count that has begun anew must not take the place of the one that is to be restored.
+        # A count that has restarted must not overwrite the one to restore.
         saved=$(cat "$file" 2>/dev/null || true)
-        case $saved in *[!0-9]*) echo "$file holds something else than a number" >&2; exit 1 ;; esac
+        case $saved in *[!0-9]*) echo "$file does not hold a number" >&2; exit 1 ;; esac
         [ "${count:=0}" -ge "${saved:-0}" ] || { echo "$file keeps $saved: $count is less" >&2; exit 0; }
         echo "$count" >"$file.new"
         exec mv "$file.new" "$file"
@@ -29,9 +29,9 @@ case $what:$number in
 esac
 
 if [ "$what" = here ]; then
-    # The server's own image, which needs no registry.
+    # The server's own image is on this node already.
     image=$(docker ps --all --filter "volume=${stack}_redis" --format '{{.Image}}' | head -n 1)
-    # From a copy of the file: the server that wrote it may wait for its sentinels, or be gone.
+    # From a copy of the file: its own server may be waiting for the sentinels, or may not run at all.
     exec docker run --rm --interactive --network none --user 999:1000 --tmpfs /copy:mode=1777 \
         --volume "${stack}_redis:/from:ro" "${image:-redis:7-alpine}" sh -eu <<'END'
 cp -r /from/appendonlydir /copy/
@@ -47,7 +47,7 @@ container=$(docker ps --quiet --filter "name=^${stack}_sentinel-" | head -n 1)
 exec docker exec --interactive "$container" sh -eu -s "$what" "$number" <<'END'
 what=$1 number=$2
 
-# Whom most sentinels name: "address port ".
+# The master that most sentinels name, as "address port ".
 ask() {
     timeout 2 redis-cli -h "sentinel-$1" -p 26379 SENTINEL GET-MASTER-ADDR-BY-NAME counter 2>/dev/null |
         grep '^[0-9a-f]' | tr '\n' ' '
@@ -66,16 +66,16 @@ set -- $named
 address=$1 port=$2
 master() { timeout 5 redis-cli -h "$address" -p "$port" "$@"; }
 
-# Those that keep up, as the master counts them for min-replicas-to-write.
+# The replicas that keep up, as the master counts them for min-replicas-to-write.
 replicas=$(master INFO replication | sed -n 's/^min_slaves_good_slaves:\([0-9]*\).*/\1/p')
 echo "master $address:$port, replicas ${replicas:=0}, sentinels $sentinels" >&2
 [ "$replicas" -ge 1 ] || { echo "no replica keeps up with the master" >&2; exit 1; }
 if [ "$what" = raise ]; then
-    # WAIT counts who has what its own connection wrote.
+    # WAIT counts the replicas that have what its own connection wrote.
     printf '%s\n' "EVAL \"if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then \
 return redis.call('SET', KEYS[1], ARGV[1]) end return redis.call('INCRBY', KEYS[1], 0)\" 1 hits $number" \
         "WAIT 1 5000" | master | { read -r _ && read -r held && [ "$held" -ge 1 ]; } ||
-        { echo "no replica has it yet: do it again" >&2; exit 1; }
+        { echo "no replica has it yet: try again" >&2; exit 1; }
 fi
 count=$(master GET hits)
 echo "${count:=0}"

@@ -1,17 +1,17 @@
 #!/bin/sh
-# Starts one of the replicated Redis servers, in the role that the sentinels know of.
+# Starts one of the replicated Redis servers in the role that the sentinels know.
 #
-# A master that comes back must not go on beside the one that took over, and one that comes back with an
-# empty disk would wipe its replicas, which copy whatever their master has. So the sentinels are asked
-# first. Variables:
-#     SELF       own host and port, as the others reach it: redis-1:6379
-#     FIRST      host and port of the master of a system that never ran
+# A master that comes back must not continue beside the one that took over, and one that comes back with an
+# empty disk would wipe its replicas, which copy whatever their master has. So it asks the sentinels first.
+# Variables:
+#     SELF       its own host and port, as the others reach it: redis-1:6379
+#     FIRST      host and port of the master of a system that has never run
 #     SENTINELS  hosts and ports, separated by spaces
-#     MASTER     what the sentinels call the master
-# Arguments go to redis-server. Needs redis-cli, getent and timeout; runs in busybox.
+#     MASTER     the sentinels' name for the master
+# Passes its arguments to redis-server. Needs redis-cli, getent and timeout; runs in busybox.
 set -eu
 
-# host:port -> "address port"; a name may take a moment to be known
+# host:port -> "address port"; a name may take a moment to resolve
 resolve() {
     until address=$(getent hosts "${1%:*}"); do sleep 1; done
     echo "${address%% *} ${1##*:}"
@@ -24,7 +24,7 @@ ask() {
     timeout 2 redis-cli -h "${sentinel%:*}" -p "${sentinel##*:}" "$@" 2>/dev/null
 }
 
-# Sets role to the arguments that make it master or replica.
+# Sets role to the arguments that make this server master or replica.
 decide() {
     mine=0 others=0 fresh=0 all=0
     for one in $SENTINELS; do
@@ -36,7 +36,7 @@ decide() {
             [0-9a-f]*.*\ [0-9]* | *:*\ [0-9]*) others=$((others + 1)) other=$named ;;
             *) continue ;;
         esac
-        # A sentinel that has seen a replica knows of data elsewhere.
+        # A sentinel that has seen a replica knows that data exists elsewhere.
         [ -n "$(ask "$one" SENTINEL REPLICAS "$MASTER")" ] || fresh=$((fresh + 1))
     done
     most=$((all / 2 + 1))
@@ -45,12 +45,12 @@ decide() {
     elif [ "$mine" -ge "$most" ] && { [ -e appendonlydir ] || [ "$fresh" -ge "$most" ]; }; then
         role=
     else
-        # Too few answer, they disagree, or we are empty and they have yet to promote another.
+        # Too few answer, they disagree, or this server is empty and they have yet to promote another.
         return 1
     fi
 }
 
-# Healthy while it waits: what is not healthy is restarted, and has no name, not even for itself.
+# Healthy while it waits: an unhealthy task is restarted, and its name does not resolve, not even for itself.
 touch waiting
 own=$(resolve "$SELF")
 until decide; do

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Starts one of the sentinels. It keeps what it knows and has voted in its own file, from the first start
-# on: a sentinel that forgets its vote can vote twice. Variables:
-#     SELF    own host and port, as the others reach it: sentinel-1:26379
-#     FIRST   host and port of the master of a system that never ran
-#     MASTER  what the sentinels call the master
+# Starts one of the sentinels. From its first start on it keeps its state and its votes in a file of its own:
+# a sentinel that forgets its vote can vote twice. Variables:
+#     SELF    its own host and port, as the others reach it: sentinel-1:26379
+#     FIRST   host and port of the master of a system that has never run
+#     MASTER  the sentinels' name for the master
 #     DOWN_AFTER, FAILOVER_TIMEOUT  in milliseconds
-# Addresses are announced, never names: looking one up would block the sentinel when it matters.
+# It announces addresses, never names: a name look-up would block the sentinel when it matters most.
 set -eu
 
-# host -> address; a name may take a moment to be known
+# host -> address; a name may take a moment to resolve
 resolve() {
     until address=$(getent hosts "${1%:*}"); do sleep 1; done
     echo "${address%% *}"

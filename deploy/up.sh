@@ -1,18 +1,18 @@
 #!/bin/sh
-# Deploys the stack with the variables in stack.env, and waits until it runs so. On a manager:
-#     deploy/up.sh [SECONDS]      60 for each node, 300 at least
+# Deploys the stack with the variables in stack.env, and waits until it runs. On a manager:
+#     deploy/up.sh [SECONDS]      default: 60 for each node, at least 300
 set -eu
 cd "$(dirname "$0")/.."
 
-# They go with every deploy: one that is left out falls back to its default. This one may stand before the command, to
-# deploy all but those who count.
+# Every deploy needs all of them: one that is missing falls back to its default. WEB_REPLICAS from the environment
+# takes precedence, for a deploy without replicas of web.
 web=${WEB_REPLICAS:-}
 set -a
 # shellcheck source=/dev/null
 . ./stack.env
 [ -z "$web" ] || WEB_REPLICAS=$web
 set +a
-# By default each deploy looks what redis:7-alpine means today, and would restart all three Redis at once
-# when that is something new.
+# By default each deploy resolves redis:7-alpine again, and would restart all three Redis servers at once when
+# it is a new image.
 docker stack deploy --resolve-image changed --compose-file stack.yml stackdemo
 exec deploy/wait.sh "$@"

@@ -1,18 +1,18 @@
 #!/bin/sh
-# Waits until the stack runs as it was deployed: each service has all its replicas, and no update is under
-# way. On a manager:
-#     deploy/wait.sh [SECONDS [STACK]]      60 for each node, 300 at least; stackdemo
-# Fails when the time is over, with what is missing, and as soon as an update was paused or rolled back.
+# Waits until the stack runs as deployed: each service has all its replicas, and no update is in progress.
+# On a manager:
+#     deploy/wait.sh [SECONDS [STACK]]      defaults: 60 for each node, at least 300; stackdemo
+# Fails when the time is over, and says what is missing. Fails at once when an update is paused or rolled back.
 set -eu
 
-# Edges are updated one after the other: up to 30 s to drain, some to start and to be found healthy, 10 s of delay.
+# Edges are updated one after the other: up to 30 s to drain, a few to start and become healthy, 10 s of delay.
 nodes=$(docker node ls --quiet | wc -l)
 by_default=$((nodes > 5 ? nodes * 60 : 300))
 seconds=${1:-$by_default} stack=${2:-stackdemo}
 of_stack=label=com.docker.stack.namespace=$stack
 end=$(($(date +%s) + seconds))
 
-# What there is to wait for, a line each.
+# Prints what is still missing, one line each.
 missing() {
     docker service ls --filter "$of_stack" --format '{{.Name}} {{.Replicas}}' | while read -r name replicas _; do
         [ "${replicas%/*}" = "${replicas#*/}" ] || echo "$name: $replicas"
@@ -20,7 +20,7 @@ missing() {
     echo "$updates" | grep -e ' updating' -e ' rollback_started' || true
 }
 
-# An update begins a moment after its deploy: only what holds for a while counts.
+# An update begins a moment after its deploy, so the state has to hold for a while.
 held=0
 while [ "$held" -lt 4 ]; do
     services=$(docker service ls --quiet --filter "$of_stack")
