@@ -5,7 +5,7 @@ use std::time::Duration;
 use app::{Counter, StoreConfig};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::Error;
+use crate::error::Error;
 
 /// How long the store may take to close at the end.
 const CLOSE: Duration = Duration::from_secs(2);

@@ -14,49 +14,12 @@ pub mod loss;
 pub mod mesh;
 pub mod page;
 pub mod paper;
+mod size;
 pub mod spread;
 pub mod table;
+mod tables;
 pub mod view;
 pub mod world;
 
-/// Seed of every simulation.
-pub const SEED: u64 = 1;
-
-/// Nodes, edges and replicas of one size of the system.
-#[derive(Clone, Copy, Debug)]
-pub struct Size {
-    /// Machines of the swarm.
-    pub nodes: usize,
-    /// Edges.
-    pub edges: usize,
-}
-
-impl Size {
-    /// What the tables compare.
-    pub const ALL: [Self; 5] =
-        [Self::new(3, 3), Self::new(30, 10), Self::new(30, 30), Self::new(300, 10), Self::new(300, 300)];
-
-    const fn new(nodes: usize, edges: usize) -> Self {
-        Self { nodes, edges }
-    }
-
-    /// Replicas of web: two for each node, as in stack.yml.
-    #[must_use]
-    pub const fn replicas(self) -> usize {
-        2 * self.nodes
-    }
-}
-
-/// A table's name, and what makes it.
-pub type Entry = (&'static str, fn() -> String);
-
-/// All tables by name, in the order of the page.
-pub const TABLES: &[Entry] = &[
-    ("rest", paper::rest),
-    ("count", paper::count),
-    ("machine", loss::machine),
-    ("many", loss::many),
-    ("mesh", mesh::table),
-    ("spread", spread::table),
-    ("herd", herd::table),
-];
+pub use self::size::{SEED, Size};
+pub use self::tables::{Entry, TABLES};

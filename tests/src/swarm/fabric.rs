@@ -12,6 +12,9 @@ pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 10, 25, 1);
 /// Another address of the test, for a client that is to be told from the others.
 pub const VISITOR: Ipv4Addr = Ipv4Addr::new(10, 10, 25, 77);
 
+/// Where the stand-in for Docker's own registry listens.
+pub const HUB: &str = "10.10.25.1:5001";
+
 const BRIDGE: &str = "fabric";
 
 /// Puts up the bridge with our own addresses.

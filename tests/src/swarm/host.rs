@@ -13,30 +13,18 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::docker::Docker;
-use super::fabric::{Cable, OUTSIDE};
-use super::hub;
+use super::fabric::{Cable, HUB, OUTSIDE};
 use super::inside::Run;
 use super::kernel::Kernel;
-use super::shell::{self, Failed};
+use super::mesh::{self, TABLES};
+use super::shell::{self, Failed, PATH};
 use crate::wait::eventually;
-
-/// Where a host's engine shows its tables to the mesh.
-pub const TABLES: u16 = 2_000;
 
 /// How long an engine may take to start, with containers to clear away.
 const STARTED: Duration = Duration::from_secs(60);
 
 /// How long an engine may take to stop: its containers' grace periods, and some.
 const STOPPED: Duration = Duration::from_secs(90);
-
-/// What a Debian host's root has.
-const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// Where hosts have a program, if they do.
-#[must_use]
-pub fn program(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(PATH).map(|folder| folder.join(name)).find(|program| program.is_file())
-}
 
 /// Makes the host of the namespaces that it finds itself in: name, folder.
 const SET_UP: &str = r#"
@@ -105,8 +93,8 @@ impl Host {
             fs::create_dir_all(folder.join(own))?;
         }
         let mut settings = serde_json::json!({
-            "registry-mirrors": [format!("http://{}", hub::ADDRESS)],
-            "insecure-registries": [hub::ADDRESS],
+            "registry-mirrors": [format!("http://{}", HUB)],
+            "insecure-registries": [HUB],
         });
         if !kernel.ipvs {
             settings["network-diagnostic-port"] = TABLES.into();
@@ -165,7 +153,7 @@ impl Host {
             // The engine opens its tables only when it reads its settings anew.
             self.run("kill -HUP \"$(cat /run/docker.pid)\"").await?;
             let mut mesh = self.command(std::env::current_exe().expect("the program's own path"));
-            mesh.arg(super::mesh::ARGUMENT).stdout(self.log("mesh.log")).stderr(self.log("mesh.log"));
+            mesh.arg(mesh::ARGUMENT).stdout(self.log("mesh.log")).stderr(self.log("mesh.log"));
             // Ends with the host.
             drop(mesh.spawn().expect("nsenter can be started"));
         }

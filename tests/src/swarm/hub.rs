@@ -4,12 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use super::fabric::HUB;
 use super::host::Host;
 use super::shell::Failed;
 use crate::process::Process;
-
-/// Where it listens, on the fabric.
-pub const ADDRESS: &str = "10.10.25.1:5001";
 
 /// A registry that the engines have for a mirror of Docker's. Dropping it ends it.
 #[derive(Debug)]
@@ -26,7 +24,7 @@ impl Hub {
         let store = folder.join("hub");
         let settings = folder.join("hub.yml");
         let text = format!(
-            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {ADDRESS}\n",
+            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {HUB}\n",
             store.display()
         );
         fs::write(&settings, text).expect("a writable folder");
@@ -41,7 +39,7 @@ impl Hub {
     /// They cannot be pushed.
     pub async fn take_from(&self, host: &Host, names: &[String]) -> Result<(), Failed> {
         for name in names {
-            let here = format!("{ADDRESS}/library/{name}");
+            let here = format!("{HUB}/library/{name}");
             let script = format!("docker tag {name} {here}\ndocker push --quiet {here}\ndocker rmi {here} {name}");
             host.bash(&script, &[], Duration::from_secs(120)).await?;
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{host, shell};
+use super::shell;
 
 /// What a kernel has of what Docker Swarm uses and not every kernel has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub fn obstacles() -> Vec<String> {
         ("setpriv", "util-linux"),
     ];
     for (program, package) in programs {
-        if host::program(program).is_none() {
+        if shell::installed(program).is_none() {
             found.push(format!("no {program}: apt-get install {package}"));
         }
     }

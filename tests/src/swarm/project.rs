@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::host::{self, Host};
+use super::host::Host;
 use super::inside::Run;
 use super::kernel::Kernel;
 use super::shell::{self, Failed};
@@ -84,7 +84,7 @@ pub async fn images(run: &Run, docker_host: Option<&str>, arguments: &[&str]) ->
     command.arg(root().join("tests/swarm/images")).args(arguments).current_dir(root());
     command.env("SWARM_IMAGES", cache(run));
     // The hosts' own client, not one that this machine prefers.
-    if let Some(docker) = host::program("docker") {
+    if let Some(docker) = shell::installed("docker") {
         command.env("SWARM_DOCKER", docker);
     }
     if let Some(docker_host) = docker_host {

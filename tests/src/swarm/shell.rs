@@ -1,6 +1,7 @@
 //! Other programs, run to their end.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -8,6 +9,15 @@ use tokio::process::Command;
 
 /// How long a program may take that is not given another time.
 pub const LONG: Duration = Duration::from_secs(120);
+
+/// The `PATH` of root on a Debian host.
+pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The path of a program on the hosts, if it is installed.
+#[must_use]
+pub fn installed(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(PATH).map(|folder| folder.join(name)).find(|program| program.is_file())
+}
 
 /// A program that did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]

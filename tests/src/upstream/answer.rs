@@ -17,7 +17,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::{Behaviour, Link, lock};
+use super::behaviour::Behaviour;
+use super::state::{Link, lock};
 use crate::client::{Body, empty, full, stream as stream_body};
 use crate::wait::pause;
 

@@ -4,59 +4,23 @@
 //! handshake by an echo of its messages.
 
 mod answer;
+mod behaviour;
+mod state;
 
-use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustix::net::sockopt::set_socket_linger;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
+pub use self::behaviour::Behaviour;
+use self::state::{Link, State, lock, reset_when_closed};
 use crate::port;
 use crate::wait::{SOON, eventually_some};
-
-/// What to do with a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Behaviour {
-    /// 200 with a JSON object: `method`, `target`, `version`, `headers` (name and value pairs in order),
-    /// `body` (text), `body_bytes`, `client` (address), `connection` (number from one) and `upstream`
-    /// (address). Reads the whole body first.
-    Echo,
-    /// This status, the body "status N".
-    Status(u16),
-    /// 200 with these headers and the body "ok".
-    Headers(Vec<(String, String)>),
-    /// 200 with a body of that many bytes and a Content-Length.
-    Body(usize),
-    /// 200 with a chunked body: a chunk of 1000 bytes, that many times, with a pause before each.
-    SlowBody {
-        /// How many chunks.
-        chunks: usize,
-        /// The pause before each.
-        every: Duration,
-    },
-    /// The echo, after a pause.
-    SlowHead(Duration),
-    /// No answer, ever.
-    Silence,
-    /// This status at once, with the request's body unread.
-    EarlyAnswer(u16),
-    /// Closes (FIN) without one byte of answer.
-    CloseBeforeAnswer,
-    /// Resets (RST) without one byte of answer.
-    ResetBeforeAnswer,
-    /// Promises 1000 bytes, sends 500, and closes.
-    CloseMidBody,
-    /// The echo with `Connection: close`.
-    LastAnswer,
-}
 
 /// An HTTP/1.1 server on a port of its own. Dropping it stops it.
 #[derive(Debug)]
@@ -181,43 +145,6 @@ impl Drop for Upstream {
     }
 }
 
-/// Shared by the server's tasks and the test.
-#[derive(Debug)]
-struct State {
-    address: SocketAddr,
-    behaviours: Mutex<HashMap<String, Behaviour>>,
-    /// By path.
-    requests: Mutex<HashMap<String, usize>>,
-    accepted: Mutex<usize>,
-    /// A second handle of every open connection's socket, to set its options.
-    open: Mutex<HashMap<usize, OwnedFd>>,
-    /// The listener's, the connections' and the WebSockets' tasks.
-    tasks: Mutex<JoinSet<()>>,
-    hung: watch::Sender<bool>,
-}
-
-/// One accepted connection, forgotten when dropped.
-struct Link {
-    state: Arc<State>,
-    client: SocketAddr,
-    /// From one.
-    number: usize,
-}
-
-impl Link {
-    fn reset_when_closed(&self) {
-        if let Some(connection) = lock(&self.state.open).get(&self.number) {
-            reset_when_closed(connection);
-        }
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        lock(&self.state.open).remove(&self.number);
-    }
-}
-
 async fn accept(listener: TcpListener, state: Arc<State>) {
     while let Ok((stream, client)) = listener.accept().await {
         let number = {
@@ -242,13 +169,4 @@ fn doubled(stream: TcpStream) -> (TcpStream, OwnedFd) {
     let stream = stream.into_std().expect("a socket of this runtime");
     let handle = stream.try_clone().expect("a file descriptor").into();
     (TcpStream::from_std(stream).expect("a socket"), handle)
-}
-
-fn reset_when_closed(connection: &OwnedFd) {
-    // Fails only on a connection that the other side has reset.
-    set_socket_linger(connection, Some(Duration::ZERO)).unwrap_or(());
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

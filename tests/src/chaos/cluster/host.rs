@@ -4,8 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::MASTER;
-use super::probe::Probe;
+use super::probe::{MASTER, Probe};
 use crate::chaos::network::{HOSTS, Kind, Network};
 use crate::port;
 use crate::process::Process;

@@ -12,15 +12,13 @@ use std::time::Duration;
 
 pub use host::Counter;
 use host::{Host, Role};
+pub use probe::MASTER;
 use probe::Probe;
 
 use super::network::{HOSTS, Network};
 use super::plan::{Return, Victim};
 use crate::client;
 use crate::wait::{pause, try_eventually};
-
-/// The name of the master at the sentinels.
-pub const MASTER: &str = "counter";
 
 /// How long a cluster may take to become whole once nothing is wrong any more. Sentinels try a failover
 /// again only after twice the failover time-out, and each try may fail.

@@ -11,8 +11,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisConnectionInfo, RedisError, Value};
 use tokio::net::TcpStream;
 
-use super::MASTER;
 use crate::netns;
+
+/// The sentinels' name for the master.
+pub const MASTER: &str = "counter";
 
 /// How long an answer may take.
 pub(crate) const ANSWER: Duration = Duration::from_secs(1);

@@ -29,8 +29,10 @@ use serde_json::Value;
 
 use self::record::Endpoint;
 use self::rules::{Kind, Rules};
-use super::host::TABLES;
 use crate::netns::thread_in;
+
+/// The port on which a host's engine serves its tables to the mesh.
+pub const TABLES: u16 = 2_000;
 
 /// What the test program is started with to be this.
 pub const ARGUMENT: &str = "mesh";
