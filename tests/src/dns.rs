@@ -39,7 +39,7 @@ pub enum Answer {
         /// Over UDP say only "truncated", so that the client has to ask again over TCP.
         truncated: bool,
     },
-    /// NOERROR with a CNAME and, as a resolver does, with what the other name is answered by.
+    /// NOERROR with a CNAME and, as from a resolver, the answer for the target name.
     Alias {
         /// The other name.
         target: String,
@@ -48,13 +48,13 @@ pub enum Answer {
     },
     /// NOERROR without a record.
     Empty,
-    /// NXDOMAIN, also what a name says that was never set.
+    /// NXDOMAIN, which is also the answer for a name that was never set.
     NoSuchName,
     /// SERVFAIL.
     ServerFailure,
     /// REFUSED.
     Refused,
-    /// No answer at all: the client has to run into its time-out.
+    /// No answer at all: the client runs into its time-out.
     Silence,
 }
 
@@ -85,7 +85,7 @@ impl Dns {
         Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()))).await
     }
 
-    /// The same at an address that is ours.
+    /// Starts a server at an address of this machine.
     ///
     /// # Panics
     /// When it cannot be bound.
@@ -100,7 +100,7 @@ impl Dns {
         Self { address, zone, _server: server }
     }
 
-    /// Where it listens, the same for UDP and TCP.
+    /// The address that it listens on, the same for UDP and TCP.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -112,13 +112,13 @@ impl Dns {
         self.zone.names().entry(key(name)).or_default().answer = Some(answer);
     }
 
-    /// How many queries for `name` have come in, over UDP and TCP and of all types.
+    /// The number of queries for `name` so far, over UDP and TCP and of all types.
     #[must_use]
     pub fn queries(&self, name: &str) -> usize {
         self.zone.names().get(&key(name)).map_or(0, |entry| entry.queries)
     }
 
-    /// How many of them came over TCP.
+    /// The number of those that came over TCP.
     #[must_use]
     pub fn queries_over_tcp(&self, name: &str) -> usize {
         self.zone.names().get(&key(name)).map_or(0, |entry| entry.over_tcp)
@@ -150,7 +150,7 @@ impl Zone {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts the query and returns the answer of this moment.
+    /// Counts the query and returns the current answer.
     fn ask(&self, name: &LowerName, protocol: Protocol) -> Answer {
         let mut names = self.names();
         let entry = names.entry(key(&name.to_string())).or_default();
@@ -200,7 +200,7 @@ impl RequestHandler for Zone {
             builder.edns(edns);
         }
         let response = builder.build(metadata, &records, [], [], []);
-        // A client that is gone by now is its own affair.
+        // The client may be gone by now.
         to_client.send_response(response).await.unwrap_or(nothing_sent)
     }
 }

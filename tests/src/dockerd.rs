@@ -1,7 +1,7 @@
-//! A real engine of the test's own, that may be frozen, killed and started again.
+//! A real engine for a test to freeze, kill and restart.
 //!
-//! It has namespaces of its own for processes, mounts, network and host name: nothing of it outlives it, and
-//! nothing of the machine's own engine is touched. Tasks have no network, so no rule of a firewall is needed.
+//! It has its own namespaces for processes, mounts, network and host name: it leaves nothing behind, and does not touch
+//! the machine's own engine. Tasks have no network, so it needs no firewall rules.
 
 use std::io::Write;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub struct Dockerd {
     folder: TempDir,
 }
 
-/// Why no engine can be started here; `None` if one can.
+/// Returns why no engine can be started here, or `None` if one can.
 #[must_use]
 pub fn missing() -> Option<&'static str> {
     let found = |program: &str| {
@@ -39,7 +39,7 @@ pub fn missing() -> Option<&'static str> {
 }
 
 impl Dockerd {
-    /// Starts one that is in no swarm.
+    /// Starts an engine that is not in a swarm.
     ///
     /// # Panics
     /// When it does not answer.
@@ -50,13 +50,13 @@ impl Dockerd {
         engine
     }
 
-    /// As `--docker` has it.
+    /// Its URL, as for `--docker`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("unix://{}", self.folder.path().join("socket").display())
     }
 
-    /// Runs the client on it, and returns what it writes.
+    /// Runs the Docker client on it and returns the output.
     ///
     /// # Panics
     /// When the client fails.
@@ -67,7 +67,7 @@ impl Dockerd {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Makes an image of one program, which needs nothing beside it.
+    /// Makes an image of one self-contained program.
     ///
     /// # Panics
     /// When that fails.
@@ -87,22 +87,22 @@ impl Dockerd {
         assert!(tar.wait().expect("tar").success(), "tar failed");
     }
 
-    /// Stops it where it is, with every connection left open.
+    /// Suspends it with all connections open.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// `kill -9`, also of its containers.
+    /// Kills it and its containers, as `kill -9` does.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts it again on what it had.
+    /// Restarts it with its data.
     ///
     /// # Panics
     /// When it does not answer.
@@ -115,12 +115,12 @@ impl Dockerd {
     fn client(&self) -> Command {
         let mut command = Command::new("docker");
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        // So that an engine that hangs fails the test.
+        // An engine that hangs must fail the test.
         command.env("HOME", self.folder.path()).args(["--host", &self.url()]);
         command
     }
 
-    /// To the engine itself: the only child of what made its namespaces.
+    /// Sends a signal to the engine itself, the only child of the process that made its namespaces.
     fn signal(&self, signal: Signal) {
         let parent = self.process.pid().as_raw_nonzero();
         let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).expect("its process");
@@ -139,7 +139,7 @@ fn spawn(folder: &Path) -> Process {
         --data-root \"$0/data\" --exec-root \"$0/exec\" --pidfile \"$0/pid\" --host \"unix://$0/socket\" \
         --iptables=false --bridge=none --log-level warn";
     for name in ["pid", "exec/containerd/containerd.pid"] {
-        // Of a process that was killed; its number may be another's by now.
+        // Left by a process that was killed; another process may have its number by now.
         drop(std::fs::remove_file(folder.join(name)));
     }
     Process::of("unshare")
@@ -149,7 +149,7 @@ fn spawn(folder: &Path) -> Process {
         .start()
 }
 
-/// Builds the program that tasks run: alone it sleeps, `exit CODE` ends.
+/// Builds the program that tasks run: without arguments it sleeps, with `exit CODE` it ends.
 ///
 /// # Panics
 /// When there is no compiler, or no static C library.
@@ -166,7 +166,7 @@ pub fn program(folder: &Path) -> std::path::PathBuf {
         }
     "#;
     let program = folder.join("tiny");
-    // The target is named so that it is linked like the image's own programs are.
+    // With an explicit target it is linked like the image's own programs.
     let mut compiler = Command::new("rustc")
         .args(["-C", "target-feature=+crt-static", "-O", "--crate-name", "tiny", "-o"])
         .arg(&program)

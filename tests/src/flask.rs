@@ -1,4 +1,4 @@
-//! The tutorial's Flask application, run as the peer that ours must agree with.
+//! The tutorial's Flask application, the peer that our counter must agree with.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -13,7 +13,7 @@ use crate::{port, python};
 #[derive(Debug)]
 pub struct Flask {
     address: SocketAddr,
-    /// Held for its end.
+    /// Ends it when dropped.
     _process: Process,
 }
 
@@ -35,7 +35,7 @@ impl Flask {
         Self { address, _process: process }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -1,7 +1,7 @@
 //! Connections that begin in another network namespace.
 //!
-//! A thread may enter a namespace for itself alone, and a socket belongs for good to the namespace in which it
-//! was made, whoever uses it later.
+//! A thread can enter a namespace on its own, and a socket always belongs to the namespace in which it was made,
+//! whichever thread uses it later.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,14 +16,14 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 
-/// Set where a test was started again by [`apart`].
+/// Set in a test that [`apart`] has restarted.
 const APART: &str = "TEST_APART";
 
-/// Starts the test of this name again in a network namespace of its own, where it may do with packets what it likes,
-/// and waits for it. Returns whether this already is there.
+/// Restarts the test of this name in a network namespace of its own, where it may filter packets, and waits for it.
+/// Returns whether this process already is the restarted one.
 ///
 /// # Errors
-/// Why it cannot be done here.
+/// The reason why that is impossible here.
 ///
 /// # Panics
 /// When the test fails there.
@@ -53,7 +53,7 @@ const ALL_PROTOCOLS: u16 = 3;
 /// an engine keeps for its containers.
 ///
 /// # Errors
-/// The namespace cannot be entered, or nobody accepts in time.
+/// The namespace cannot be entered, or the connection is not accepted in time.
 pub async fn connect(namespace: &Path, address: SocketAddr, within: Duration) -> io::Result<TcpStream> {
     let namespace = namespace.to_owned();
     let stream = run_in(&namespace, move || Blocking::connect_timeout(&address, within)).await??;
@@ -61,15 +61,15 @@ pub async fn connect(namespace: &Path, address: SocketAddr, within: Duration) ->
     TcpStream::from_std(stream)
 }
 
-/// Listens to all packets in `namespace` until one holds `part`, and returns what that one carries as text; `None`
-/// when none has come in time.
+/// Listens to all packets in `namespace` until one contains `part`, and returns its payload as text; `None` when none
+/// came in time.
 ///
 /// # Errors
-/// The namespace cannot be entered, or not be listened to.
+/// The namespace cannot be entered or listened to.
 pub async fn overhear(namespace: &Path, part: &str, within: Duration) -> io::Result<Option<String>> {
     let part = part.to_owned();
     run_in(namespace, move || {
-        // In the byte order of the network, as packet(7) wants it.
+        // In network byte order, as packet(7) requires.
         let everything = Protocol::from(i32::from(ALL_PROTOCOLS.to_be()));
         let mut socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(everything))?;
         let deadline = Instant::now() + within;
@@ -101,15 +101,15 @@ pub async fn overhear(namespace: &Path, part: &str, within: Duration) -> io::Res
 /// The namespace cannot be entered.
 pub async fn run_in<T: Send + 'static>(namespace: &Path, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (done, result) = tokio::sync::oneshot::channel();
-    // Nobody waits any more when the caller was cancelled.
+    // The receiver is gone if the caller was cancelled.
     drop(thread_in(namespace, move || drop(done.send(job())))?);
     result.await.map_err(|_closed| io::Error::other("the job in the namespace panicked, or could not enter it"))
 }
 
-/// The same for who has no runtime.
+/// The same without a runtime.
 ///
 /// # Errors
-/// The namespace cannot be entered; the thread's own result has what is noticed only then.
+/// The namespace cannot be entered; errors on entering it are in the thread's result.
 pub fn thread_in<T: Send + 'static>(
     namespace: &Path,
     job: impl FnOnce() -> T + Send + 'static,

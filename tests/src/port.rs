@@ -1,8 +1,8 @@
 //! Free ports for peers that must come back on the same port.
 //!
-//! Whoever can listen on port 0 does. A peer that is stopped and started again cannot: while it is down,
-//! an ephemeral port may be given to somebody else, or to the very client that tries to reach it, which
-//! then connects to itself. These ports lie below the kernel's ephemeral range, which starts at 32768.
+//! Most servers listen on port 0. A peer that is stopped and restarted cannot: while it is down, the kernel may give
+//! its ephemeral port to another process, or to the very client that tries to reach it, which then connects to itself.
+//! These ports lie below the kernel's ephemeral range, which starts at 32768.
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::sync::LazyLock;
@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
-/// Ports that one test program has to itself; its first one, held for as long as it runs, marks them.
+/// The size of the block that each test program reserves by holding its first port.
 const BLOCK: u16 = 1_000;
 
-/// A port of 127.0.0.1 on which nobody listens over TCP or UDP, and that no other call of this process
-/// was given. Test programs that run at the same time are given different ones.
+/// Returns a port of 127.0.0.1 that is free for TCP and UDP. No other call of this process returns it, nor does a test
+/// program that runs at the same time.
 ///
 /// # Panics
 /// When every candidate is taken.
@@ -34,7 +34,7 @@ pub fn free() -> u16 {
     panic!("no free port from {} on", BEGIN.0)
 }
 
-/// The first port of a block that no other program holds.
+/// Reserves a block of ports and returns its first one.
 fn claim() -> (u16, TcpListener) {
     let blocks = (FIRST..FIRST + COUNT).step_by(usize::from(BLOCK));
     let held = blocks.filter_map(|port| Some((port, TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?))).next();

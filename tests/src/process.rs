@@ -1,4 +1,4 @@
-//! Processes that a test starts, watches, signals, and that never outlive it.
+//! Processes that a test starts, watches and signals, and that never outlive it.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -15,7 +15,7 @@ use crate::wait::{SOON, eventually_some, try_eventually};
 /// The program `name` of this workspace, such as "app", built beside the test itself.
 ///
 /// # Panics
-/// When it was not built; the message says how to.
+/// When it was not built; the message says how to build it.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the program's own path");
@@ -94,8 +94,8 @@ impl Process {
     #[must_use]
     pub fn of(program: impl AsRef<OsStr>) -> Plan {
         let program = program.as_ref();
-        // A test that is killed drops nothing; then the kernel ends what it started. It does so when the
-        // thread ends that did.
+        // A test that is killed drops nothing, so the kernel ends its processes: each when the thread that started it
+        // ends.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(program);
         command.env_clear();
@@ -120,7 +120,7 @@ impl Process {
 
     /// Sends a signal. A process that has ended already is left alone.
     pub fn signal(&mut self, signal: Signal) {
-        // Reaped here, so that the id cannot have passed to another process.
+        // Reaping it here rules out that another process has its id.
         if self.exited().is_none() {
             kill_process(self.pid(), signal).expect("our own child can be signalled");
         }
@@ -136,12 +136,12 @@ impl Process {
         self.signal(Signal::HUP);
     }
 
-    /// Stops it where it is, with every connection left open: SIGSTOP.
+    /// Suspends it with all connections open: SIGSTOP.
     pub fn freeze(&mut self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets a frozen process go on: SIGCONT.
+    /// Resumes a frozen process: SIGCONT.
     pub fn thaw(&mut self) {
         self.signal(Signal::CONT);
     }
@@ -157,7 +157,7 @@ impl Process {
         self.child.try_wait().expect("our own child can be waited for")
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it ends on its own.
     ///
     /// # Panics
     /// When it still runs after `within`.
@@ -166,7 +166,7 @@ impl Process {
         eventually_some(&what, within, async || self.exited()).await
     }
 
-    /// All that it wrote so far to standard output and standard error, one string a line.
+    /// The lines that it has written so far to standard output and standard error.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.lines.all()
@@ -175,10 +175,10 @@ impl Process {
     /// Waits until it writes a line that contains `part`, and returns the first such line.
     ///
     /// # Panics
-    /// When it does not within [`SOON`], or ends without; the message holds all that it wrote.
+    /// When it does not within [`SOON`], or ends first; the message contains all that it wrote.
     pub async fn line(&mut self, part: &str) -> String {
         let found = try_eventually(SOON, async || {
-            // Looked at before the lines: what is written between the two is then still found.
+            // Checked before the lines, so that a line written in between is still found.
             let ended = if self.lines.is_complete() { self.exited() } else { None };
             match self.lines.find(part) {
                 Some(line) => Some(Ok(line)),

@@ -31,7 +31,7 @@ pub fn environment(name: &str, options: &[&str]) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let target = test.ancestors().nth(3).expect("a target directory");
     let directory = target.join(name);
-    // Several test programs may come here at once; the lock ends with the file's scope.
+    // Several test programs may get here at once; the lock ends with the file's scope.
     let lock = File::create(target.join(format!("{name}.lock"))).expect("a lock file");
     lock.lock().expect("the lock");
     let wanted = fs::read_to_string(&requirements).expect("the requirements");

@@ -1,8 +1,7 @@
-//! The live page's own files behind a server that shows it cluster states as a test makes them: what the page
-//! does with a hundred nodes, or fifty changes a second, is seen without an engine that has them.
+//! The live page's own files behind a server that shows it the cluster states of a test: how the page handles a
+//! hundred nodes, or fifty changes a second, without an engine that has them.
 //!
-//! It speaks the part of `watch`'s API that the page uses, and nothing of it is decided here: deltas are
-//! made by `watch` itself.
+//! It implements the part of `watch`'s API that the page uses. `watch` itself computes the deltas.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,7 +23,7 @@ use watch::page::{CONTENT_SECURITY_POLICY, asset};
 
 use crate::client::{self, Body, full};
 
-/// As the server does.
+/// The same as the server's.
 const BEAT: Duration = Duration::from_secs(5);
 
 /// A server on a port of 127.0.0.1. Dropping it stops it.
@@ -42,7 +41,7 @@ struct Shared {
 }
 
 impl Stage {
-    /// Starts with this cluster state.
+    /// Starts a server with this cluster state.
     ///
     /// # Panics
     /// When no port can be bound.
@@ -53,13 +52,13 @@ impl Stage {
         Self { address, shared: shared.clone(), server: tokio::spawn(serve(listener, shared)) }
     }
 
-    /// Where the page is.
+    /// The URL of the page.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// Changes the cluster state; every page is sent what that changed.
+    /// Changes the cluster state and sends every page the difference.
     pub fn change(&self, change: impl FnOnce(&mut ClusterState)) {
         let mut cluster = self.shared.cluster();
         let before = cluster.clone();
@@ -68,7 +67,7 @@ impl Stage {
         self.shared.send("delta", &serde_json::to_string(&delta).expect("a picture is JSON"));
     }
 
-    /// How many pages listen.
+    /// The number of connected pages.
     #[must_use]
     pub fn listeners(&self) -> usize {
         self.shared.events.receiver_count()
@@ -86,7 +85,7 @@ impl Shared {
         self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The engine is well: its last answer is as young as a beat.
+    /// Reports a healthy engine, whose last answer is as recent as the beat.
     fn beat(&self) {
         let mut cluster = self.cluster();
         if cluster.source.error.is_none() {
@@ -98,12 +97,12 @@ impl Shared {
     }
 
     fn send(&self, name: &str, data: &str) {
-        // An error says that nobody listens.
+        // Fails when no page is connected.
         let _listeners = self.events.send(event(name, data));
     }
 }
 
-/// Now, as cluster states have it.
+/// The current time, in the format of cluster states.
 #[must_use]
 pub fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,17 +1,17 @@
-//! Waiting with a deadline. The only place of the tests that sleeps.
+//! Waiting with a deadline. The tests sleep nowhere else.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The deadline for what takes well under a second on an idle machine. Generous, because a slow machine
-/// must not fail a test, and free, because a condition that holds ends the wait at once.
+/// The deadline for what takes well under a second on an idle machine. It only guards against hangs: it is generous,
+/// because a slow machine must not fail a test, and costs nothing, because the wait ends when the condition holds.
 pub const SOON: Duration = Duration::from_secs(20);
 
 const BETWEEN_CHECKS: Duration = Duration::from_millis(10);
 
-/// Checks `condition` again and again until it is true.
+/// Checks `condition` repeatedly until it is true.
 ///
 /// # Panics
 /// When `within` has passed: "`what` did not happen within ...".
@@ -19,7 +19,7 @@ pub async fn eventually(what: &str, within: Duration, mut condition: impl AsyncF
     eventually_some(what, within, async || condition().await.then_some(())).await;
 }
 
-/// Checks `condition` again and again until it gives a value, and returns that.
+/// Checks `condition` repeatedly until it returns a value, and returns that value.
 ///
 /// # Panics
 /// When `within` has passed.
@@ -30,8 +30,8 @@ pub async fn eventually_some<T>(what: &str, within: Duration, condition: impl As
     }
 }
 
-/// Checks `condition` again and again until it gives a value; `None` when `within` has passed, for a
-/// caller that has more to say about it.
+/// Checks `condition` repeatedly until it returns a value; returns `None` when `within` has passed, for a caller that
+/// can say more about the failure.
 pub async fn try_eventually<T>(within: Duration, mut condition: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let poll = async {
         loop {
@@ -44,7 +44,7 @@ pub async fn try_eventually<T>(within: Duration, mut condition: impl AsyncFnMut(
     tokio::time::timeout(within, poll).await.ok()
 }
 
-/// Checks that `condition` stays true for all of `period`: for what must *not* happen.
+/// Checks that `condition` holds throughout `period`: for what must *not* happen.
 ///
 /// # Panics
 /// At the first check that finds it false.
@@ -67,7 +67,7 @@ pub async fn deadline<T>(what: &str, within: Duration, future: impl Future<Outpu
     }
 }
 
-/// A pause that is part of a peer's behaviour (a slow answer), never a wait for luck.
+/// A pause that is part of a peer's behaviour, such as a slow answer, and never a substitute for a condition.
 pub async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }

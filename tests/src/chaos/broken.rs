@@ -1,6 +1,6 @@
-//! Counters with the mistakes that the checker has to find, as a program of their own.
+//! Counters with deliberate mistakes that the checker must find, as a separate program.
 //!
-//! Each follows the sentinels as the real one does, and adds one for each visit.
+//! Each follows the sentinels like the real counter, and adds one for each visit.
 
 use std::convert::Infallible;
 use std::io;
@@ -26,12 +26,12 @@ use crate::wait::pause;
 /// The mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
-    /// An addition that failed or got no answer is sent again: what was counted is counted twice.
+    /// Repeats an addition that failed or got no answer: a counted visit is counted twice.
     SendsAgain,
-    /// It answers without waiting for a replica: what a lost master acknowledged is given out again.
+    /// Answers without waiting for a replica: numbers acknowledged by a lost master are returned again.
     DoesNotWait,
-    /// It waits for one replica, and asks nobody whether the master still is one: a master that was paused, and
-    /// wakes before both replicas have left it, gets its answer from the one that has not.
+    /// Waits for one replica, but does not ask whether the master still is one: a master that was paused, and resumes
+    /// before both replicas have left it, gets its acknowledgement from the other one.
     TrustsOneReplica,
 }
 
@@ -44,13 +44,13 @@ impl Mistake {
     ];
 }
 
-/// How long Redis may take for one command.
+/// The time limit for one Redis command.
 const COMMAND: Duration = Duration::from_millis(500);
 
-/// How long a visit may take.
+/// The time limit for a visit.
 const VISIT: Duration = Duration::from_millis(1_800);
 
-/// The pause before it is sent again.
+/// The pause before a retry.
 const AGAIN: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub async fn serve(mistake: Mistake, listen: SocketAddr, sentinels: Vec<String>)
             async move { Ok::<_, Infallible>(counter.answer(&request).await) }
         });
         tokio::spawn(async move {
-            // A client that goes away is none of our concern.
+            // The client may go away at any time.
             http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.unwrap_or(());
         });
     }
@@ -107,7 +107,7 @@ impl Broken {
         }
     }
 
-    /// Adds one. `None` when no replica has it.
+    /// Adds one. Returns `None` when no replica has it.
     async fn count(&self) -> Result<Option<u64>, RedisError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle {
@@ -126,7 +126,7 @@ impl Broken {
         Ok((replicas > 0).then_some(number))
     }
 
-    /// A connection to whom the first sentinel that answers calls master.
+    /// Connects to the master that the first answering sentinel names.
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
         let mut failed = None;
         for sentinel in &self.sentinels {

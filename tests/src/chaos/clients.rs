@@ -14,53 +14,52 @@ use super::history::{Hit, Outcome};
 use crate::client::{Connection, Error, Reply, request};
 use crate::wait::pause;
 
-/// How many clients the chaos runs have.
+/// The number of clients in chaos runs.
 const CLIENTS: usize = 20;
 
-/// A client's pause after an answer, half to one and a half times; so all together make some 450 visits a
-/// second.
+/// A client's mean pause after an answer, which varies between half and one and a half times this. Together the clients
+/// make about 450 visits a second.
 const THINK: Duration = Duration::from_millis(40);
 
-/// After this a client gives up. Well above what a visit may take, so that a hang is seen as one.
+/// The time after which a client gives up. It is well above the limit for a visit, so that a hang is recognised.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Where a client goes.
+/// The destination of a client.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// To these addresses; the history's hosts are their places here.
+    /// These addresses; the history identifies hosts by their index here.
     Addresses(Vec<SocketAddr>),
-    /// To the addresses that the system's resolver has for a name when a connection is opened, in their
-    /// order: the history's hosts are the places there.
+    /// The addresses that the system's resolver returns for a name when a connection is opened; the history identifies
+    /// hosts by their index in that order.
     Name(String, u16),
 }
 
-/// A client: whom it visits, and how patient it is.
+/// A client: its destination and its time limits.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    /// Where it goes.
+    /// Its destination.
     pub target: Target,
-    /// Which address it begins with. It stays there as long as that answers, and goes on to the next one
-    /// when it does not.
+    /// The index of its first address. It stays there while that answers, and then moves on to the next.
     pub first: usize,
-    /// Its pause after a visit, half to one and a half times.
+    /// Its mean pause after a visit, which varies between half and one and a half times this.
     pub think: Duration,
-    /// How long a connection may take to be accepted.
+    /// The time limit for a connection.
     pub connect: Duration,
-    /// How long a try may take, connecting included.
+    /// The time limit for an attempt, including the connection.
     pub patience: Duration,
-    /// How many addresses it tries, one right after the other, before it gives a visit up. What has failed
-    /// after it was sent is sent once more; as a try of its own it is in the history.
+    /// The number of addresses that it tries in a row before it gives up a visit. A request that failed after it was
+    /// sent is sent again; the history has it as an attempt of its own.
     pub tries: usize,
 }
 
-/// A visit whose last try failed.
+/// A visit whose last attempt failed.
 #[derive(Clone, Debug)]
 pub struct GivenUp {
-    /// Which client.
+    /// The index of the client.
     pub client: usize,
-    /// When it was begun.
+    /// When it started.
     pub started: Duration,
-    /// What each try came to.
+    /// The outcome of each attempt.
     pub tries: Vec<Outcome>,
 }
 
@@ -84,13 +83,13 @@ struct Shared {
     given_up: Mutex<Vec<GivenUp>>,
     /// Read-locked by every visit that is under way.
     gate: Arc<RwLock<()>>,
-    /// How often everybody was sent back to its first address.
+    /// How often all clients were sent back to their first address.
     homecomings: AtomicUsize,
 }
 
 impl Clients {
-    /// Clients of the counters at `apps`, which go when what is returned beside them is dropped. `zero` is
-    /// when the run began.
+    /// Clients of the counters at `apps`, which start when the returned [`Stopped`] is dropped. `zero` is when the run
+    /// began.
     pub async fn stopped(apps: &[SocketAddr], zero: Instant, rng: &mut Rng) -> (Self, Stopped) {
         let visitor = |client: usize| Visitor {
             target: Target::Addresses(apps.to_vec()),
@@ -103,7 +102,7 @@ impl Clients {
         Self::of((0..CLIENTS).map(visitor), zero, rng).await
     }
 
-    /// The same of any visitors; the history's clients are their places here.
+    /// The same for any visitors; the history identifies clients by their index here.
     pub async fn of(visitors: impl IntoIterator<Item = Visitor>, zero: Instant, rng: &mut Rng) -> (Self, Stopped) {
         let shared = Arc::new(Shared {
             zero,
@@ -121,22 +120,22 @@ impl Clients {
         (clients, stopped)
     }
 
-    /// Lets every visit that is under way end, and no other begin.
+    /// Waits for the visits in progress to end, and lets no other begin.
     pub async fn stop(&self) -> Stopped {
         Stopped { _gate: self.shared.gate.clone().write_owned().await }
     }
 
-    /// Has everybody begin anew, at its first address and with a new connection.
+    /// Makes all clients start over, at their first address and with a new connection.
     pub fn send_home(&self) {
         self.shared.homecomings.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The tries since the last call. All of them are a visit each where a client has one try.
+    /// The attempts since the last call. Where a client has one attempt, each is a visit.
     pub fn take(&self) -> Vec<Hit> {
         std::mem::take(&mut self.shared.hits.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The visits since the last call that came to nothing after all.
+    /// The visits since the last call that failed in the end.
     pub fn take_given_up(&self) -> Vec<GivenUp> {
         std::mem::take(&mut self.shared.given_up.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -145,7 +144,7 @@ impl Clients {
 struct Client {
     number: usize,
     visitor: Visitor,
-    /// The address that it goes to, counted on from the first.
+    /// The address that it uses, counted from the first.
     host: usize,
     open: Option<Connection>,
 }
@@ -166,7 +165,7 @@ impl Client {
         }
     }
 
-    /// One visit with all its tries.
+    /// Makes one visit with all its attempts.
     async fn visit(&mut self, shared: &Shared) {
         let begun = shared.zero.elapsed();
         let mut failures = Vec::new();
@@ -189,7 +188,7 @@ impl Client {
         shared.given_up.lock().unwrap_or_else(PoisonError::into_inner).push(given_up);
     }
 
-    /// Asks once; says in `host` which address that was.
+    /// Makes one attempt; stores in `host` which address that was.
     async fn ask(&mut self, host: &mut usize) -> Result<Reply, Error> {
         let name = match &self.visitor.target {
             Target::Addresses(addresses) => {

@@ -1,38 +1,38 @@
-//! What clients saw, as the judge reads it. Times are since the run began.
+//! What the clients observed, as input for the judge. Times are since the start of the run.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use serde_json::json;
 
-/// What one visit came to, as far as its client can tell.
+/// The outcome of one visit, as far as its client can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Answered with this number.
     Counted(u64),
-    /// Certainly not counted: there was no connection, so nothing was sent.
+    /// Not counted for certain: there was no connection, so nothing was sent.
     Unsent,
-    /// An error after it was sent, or no answer, and why. It may have been counted or not.
+    /// An error after it was sent, or no answer, and the reason. It may or may not have been counted.
     Unknown(String),
 }
 
 /// One visit of one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// Which client, from zero.
+    /// The index of the client.
     pub client: usize,
-    /// Which host's counter it asked, from zero.
+    /// The index of the host whose counter it asked.
     pub host: usize,
     /// Before it was sent.
     pub started: Duration,
-    /// When the answer was read, or given up.
+    /// When the answer was read, or the client gave up.
     pub ended: Duration,
-    /// What it came to.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
 impl Hit {
-    /// The number, of a visit that got one.
+    /// The number, if the visit got one.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
         match self.outcome {
@@ -48,15 +48,15 @@ impl Hit {
     }
 }
 
-/// One fault and its healing. Clients run from [`began`](Self::began) to [`ended`](Self::ended); before
-/// and after that nothing is under way, which is when the stored count is read.
+/// One fault and the recovery from it. Clients run from [`began`](Self::began) to [`ended`](Self::ended); before and
+/// after that nothing is in progress, and the stored count is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Round {
     /// The kind of fault, for the table.
     pub kind: &'static str,
     /// The fault in full.
     pub fault: String,
-    /// When the clients were let go.
+    /// When the clients started.
     pub began: Duration,
     /// When the fault began.
     pub injected: Duration,
@@ -68,33 +68,33 @@ pub struct Round {
     pub before: u64,
     /// The count after.
     pub after: u64,
-    /// How many times a replica was made master meanwhile.
+    /// The number of promotions of a replica meanwhile.
     pub promotions: usize,
 }
 
-/// All that happened in a run.
+/// Everything that happened in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// Every visit, in any order.
     pub hits: Vec<Hit>,
-    /// The rounds, one after the other. Every visit was begun and ended within one of them.
+    /// The rounds, one after the other. Every visit started and ended within one of them.
     pub rounds: Vec<Round>,
 }
 
 impl History {
-    /// How many visits got a number.
+    /// The number of visits that got a number.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.hits.iter().filter(|hit| hit.number().is_some()).count()
     }
 
-    /// How many visits may or may not have been counted.
+    /// The number of visits that may or may not have been counted.
     #[must_use]
     pub fn ambiguous(&self) -> usize {
         self.hits.iter().filter(|hit| matches!(hit.outcome, Outcome::Unknown(_))).count()
     }
 
-    /// Writes one JSON object a line, times in microseconds: the rounds, then the visits.
+    /// Writes one JSON object per line, with times in microseconds: the rounds, then the visits.
     ///
     /// # Errors
     /// Those of `to`.
@@ -123,7 +123,7 @@ impl History {
     }
 }
 
-/// No run takes the 500 000 years that would not fit.
+/// Only a run of 500,000 years would not fit.
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

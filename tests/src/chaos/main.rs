@@ -1,4 +1,4 @@
-//! `tests/run chaos`: the checker for as many rounds as one likes, and the counters that it has to convict.
+//! `tests/run chaos`: the checker for any number of rounds, and the counters that it must convict.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use tests::process::binary;
 struct Flags {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Faults, one after the other. One takes some five seconds, and every second one makes a failover. The
+    /// The number of faults. Each takes about five seconds, and every second one causes a failover. The
     /// run ends with the last.
     #[arg(long, default_value = "25", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
@@ -65,7 +65,7 @@ async fn main() -> io::Result<ExitCode> {
     let progress = |history: &tests::chaos::history::History| {
         let Some(round) = history.rounds.last() else { return true };
         let (number, at) = (history.rounds.len(), round.ended.as_secs_f64());
-        // Told for the reader's patience only.
+        // Progress for the reader.
         writeln!(io::stdout(), "{at:7.1} s  {number:4}  {}, {} failovers", round.fault, round.promotions).is_ok()
     };
     let outcome: Outcome = check(counter, seed, rounds as usize, progress).await?;

@@ -1,12 +1,12 @@
-//! The proof that the count outlives any machine: real processes, faults, and a judge.
+//! The proof that the count survives the loss of any machine: real processes, faults, and a judge.
 //!
-//! The Jepsen way. Clients visit the counters of a [`cluster`] of three hosts and record what they see
+//! It works like Jepsen. Clients visit the counters of a [`cluster`] of three hosts and record what they see
 //! ([`clients`], [`history`]), while faults of a seeded [`plan`] strike one host or link at a time
 //! ([`nemesis`]) through signals and a [`network`] of relays. After each fault the cluster heals, the clients
-//! stop, and the stored count is read. Then the [`judge`] says whether the [`history`] is one that an exact
-//! counter can have, and the [`report`] what it was like. [`broken`] are counters that it has to convict.
+//! stop, and the stored count is read. Then the [`judge`] decides whether an exact counter can have
+//! produced the [`history`], and the [`report`] summarises it. [`broken`] has counters that the judge must convict.
 //!
-//! The same seed gives the same faults for the same times. What they hit is up to the machine.
+//! The same seed gives the same faults of the same duration. What they hit depends on the machine.
 
 pub mod broken;
 pub mod clients;
@@ -31,21 +31,21 @@ use self::history::History;
 use self::judge::{Limits, Verdict};
 use self::report::Report;
 
-/// What the counter promises: its deadline of 1.8 s, and what a busy machine adds; and that it is back long
-/// before anybody could have come to help.
+/// What the counter promises: its deadline of 1.8 s, with a margin for a busy machine, and that it recovers without an
+/// operator.
 pub const LIMITS: Limits = Limits { hit: Duration::from_secs(4), outage: Duration::from_secs(15) };
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// All that the judge found.
+    /// Everything that the judge found.
     pub verdict: Verdict,
-    /// Why the run ended early, where it did: the cluster did not become whole.
+    /// Why the run ended early, if it did: the cluster did not become whole.
     pub broke_off: Option<NotWhole>,
     /// The report to print.
     pub report: String,
     history: History,
-    /// Logs and data, gone with this value.
+    /// Logs and data, removed with this value.
     folder: TempDir,
 }
 

@@ -1,4 +1,4 @@
-//! Does what a plan says to a cluster, and makes it whole again.
+//! Injects the faults of a plan into a cluster, and heals it again.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use super::plan::{Cut, Fault, Return, Victim};
 use crate::relay::Link;
 use crate::wait::{pause, try_eventually};
 
-/// How long a promotion is waited for. It comes in two seconds, unless the sentinels have to vote again.
+/// The time limit for a promotion. It takes two seconds, unless the sentinels have to vote again.
 const PROMOTION: Duration = Duration::from_secs(15);
 
 /// Injects a fault, lets it last, and heals it, but does not wait until all is whole.
 ///
 /// # Errors
-/// No sentinel says whom to strike.
+/// No sentinel names a master.
 pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole> {
-    // Between two faults the cluster is whole, so somebody is.
+    // Between two faults the cluster is whole, so there is a master.
     let master = cluster.master().await.ok_or_else(|| NotWhole::of("no sentinel names a master"))?;
     match fault {
         Fault::KillMaster(down, back) => {
@@ -61,7 +61,7 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole>
         Fault::PauseMasterUntilPromotion(after) => {
             cluster.host(master).freeze_redis();
             let promoted = try_eventually(PROMOTION, async || cluster.promoted(master).await).await;
-            // A failover that does not come is no fault of the counter's; the outage is judged.
+            // A missing failover is not the counter's fault; the judge sees the outage.
             if promoted.is_some() {
                 pause(after).await;
             }

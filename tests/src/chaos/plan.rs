@@ -1,14 +1,14 @@
 //! Which faults, in which order. Pure: a seed is a plan.
 //!
-//! A fault names its victims by their part in the cluster at the time ("the master's host"), so that the
-//! same plan means the same whoever is master.
+//! A fault names its victims by their role at the time ("the master's host"), so that a plan has the same meaning
+//! whichever host has the master.
 
 use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// A host by its part.
+/// A host by its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Victim {
     /// The one whose Redis is master.
@@ -20,7 +20,7 @@ pub enum Victim {
 /// What a cut does to the connections between two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// Nothing arrives any more, and nobody is told. What was sent arrives when the cut is healed.
+    /// Nothing arrives, without an error on either side. What was sent arrives when the cut is healed.
     SilentThenLate,
     /// The same, but healing resets what was open.
     SilentThenReset,
@@ -31,13 +31,13 @@ pub enum Cut {
 /// How a server of Redis comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Return {
-    /// In the role that it had: a master believes that it still is one.
+    /// In its old role: a master believes that it still is one.
     AsItWas,
-    /// By the stack's own script, which asks the sentinels first.
+    /// Through the stack's own script, which asks the sentinels first.
     Guarded,
 }
 
-/// One fault. Times say how long it lasts, or how long the dead stay dead.
+/// One fault. Durations say how long it lasts, or how long a killed process stays down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// SIGKILL of the master.
@@ -58,13 +58,13 @@ pub enum Fault {
     CutPair(Victim, Victim, Cut, Duration),
     /// A host is cut off from both others. Its own processes and the clients still reach it.
     Isolate(Victim, Cut, Duration),
-    /// All between a host and both others takes this long, for so long.
+    /// All between a host and both others is delayed by the first duration, for the second.
     Delay(Victim, Duration, Duration),
-    /// What the master answers to the counters is lost, for so long: then their connections are reset.
+    /// The master's answers to the counters are lost for this long; then their connections are reset.
     DropReplies(Duration),
-    /// SIGKILL of all sentinels at once, and back at once.
+    /// SIGKILL of all sentinels at once, followed by an immediate restart.
     RestartSentinels,
-    /// SIGKILL of the master, loss of its disk, and back at once.
+    /// SIGKILL of the master, loss of its disk, and an immediate restart.
     EmptyMaster,
 }
 
@@ -99,8 +99,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The faults of `seed`, endlessly. Like cards: every kind comes once before any comes again, those that
-/// make a failover several times.
+/// The endless faults of `seed`, dealt like cards: every kind comes once before any comes again, and those that cause a
+/// failover several times.
 pub fn faults(seed: u64) -> impl Iterator<Item = Fault> {
     let mut rng = Rng::with_seed(seed);
     let mut deck: Vec<Fault> = Vec::new();

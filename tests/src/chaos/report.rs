@@ -1,4 +1,4 @@
-//! A run in figures and a verdict.
+//! A run as figures and a verdict.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::history::{History, Outcome};
 use super::judge::{Limits, NOTICEABLE, Verdict, judge, longest_outages};
 
-/// How many breaches of one invariant are shown; the history has them all.
+/// The number of breaches of one invariant that are shown; the history has all of them.
 const SHOWN: usize = 5;
 
-/// What is said about a run. Displays itself as a page.
+/// A summary of a run. Displays itself as a page.
 #[derive(Debug)]
 pub struct Report<'a> {
     seed: u64,

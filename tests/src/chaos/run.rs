@@ -12,11 +12,11 @@ use super::nemesis::strike;
 use super::plan::Fault;
 use crate::wait::pause;
 
-/// How long clients run before a fault, and after all is whole again.
+/// The time that clients run before a fault, and after the recovery.
 const CALM: Duration = Duration::from_millis(400);
 
-/// Runs `faults` on a cluster of `counter`s in `folder`, a round each, as long as `go_on` says so of the
-/// history so far. Returns what happened, up to the round in which the cluster did not become whole.
+/// Runs `faults` on a cluster of `counter`s in `folder`, a round each, while `go_on` returns true for the history so
+/// far. Returns what happened, up to the round in which the cluster did not become whole.
 ///
 /// # Errors
 /// The cluster did not become whole in the first place.

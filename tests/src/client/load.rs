@@ -10,17 +10,17 @@ use tokio::task::JoinSet;
 use super::{Connection, Error, Reply, request};
 use crate::wait::{SOON, pause};
 
-/// A client whose connection was refused comes back after this, not at once.
+/// The pause before a client retries a failed connection.
 const AFTER_AN_ERROR: Duration = Duration::from_millis(10);
 
-/// One request and what became of it.
+/// One request and its outcome.
 #[derive(Debug)]
 pub struct Record {
-    /// Which of the connections sent it, from zero.
+    /// The index of the connection that sent it.
     pub connection: usize,
-    /// When it was begun, connecting included where that was needed.
+    /// When it started, including the time to connect where that was necessary.
     pub started: Instant,
-    /// When the answer's last byte, or the error, was there.
+    /// When the response's last byte, or the error, arrived.
     pub ended: Instant,
     /// The answer.
     pub outcome: Result<Reply, Error>,
@@ -40,7 +40,7 @@ impl Record {
     }
 }
 
-/// Load to run. By default four connections ask for `/` as fast as they are answered.
+/// Load to run. By default four connections send requests for `/` as fast as they are answered.
 #[derive(Clone, Debug)]
 pub struct Load {
     addresses: Vec<SocketAddr>,
@@ -52,9 +52,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// Load on `addresses`, as DNS would give them: connection *n* starts with the *n*th, and a
-    /// connection that is refused tries the next, as browsers do (RFC 8305). Only when all refuse is
-    /// that an error.
+    /// Load on `addresses`, as DNS would give them: connection *n* starts with the *n*th, and tries the
+    /// next when it is refused, as browsers do (RFC 8305). It is an error only when all refuse.
     #[must_use]
     pub fn on(addresses: &[SocketAddr]) -> Self {
         Self {
@@ -67,7 +66,7 @@ impl Load {
         }
     }
 
-    /// How many connections; four by default.
+    /// The number of connections; four by default.
     #[must_use]
     pub fn connections(mut self, count: usize) -> Self {
         self.connections = count;
@@ -81,14 +80,14 @@ impl Load {
         self
     }
 
-    /// The time for one request, connecting included; [`SOON`] by default.
+    /// The time limit for one request, including the connection; [`SOON`] by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// A pause of each connection after an answer; none by default.
+    /// The pause of each connection after a response; none by default.
     #[must_use]
     pub fn pace(mut self, pace: Duration) -> Self {
         self.pace = pace;
@@ -120,7 +119,7 @@ impl Load {
 
     async fn ask(&self, number: usize, open: &mut Option<Connection>) -> Result<Reply, Error> {
         let connection = match open {
-            // The server announced the close with its last answer, or closed the idle connection.
+            // Otherwise the server announced the close with its last response, or closed the idle connection.
             Some(connection) if !connection.is_closed() => connection,
             _ => open.insert(self.open(number).await?),
         };
@@ -128,7 +127,7 @@ impl Load {
     }
 }
 
-/// Load that runs. Dropping it ends it without a record.
+/// Running load. Dropping it ends it and discards its records.
 #[derive(Debug)]
 pub struct Running {
     shared: Arc<Shared>,
@@ -142,7 +141,7 @@ struct Shared {
 }
 
 impl Running {
-    /// How many requests have ended so far, with an answer or an error.
+    /// The number of requests that have ended so far, with a response or an error.
     #[must_use]
     pub fn done(&self) -> usize {
         self.shared.done.load(Ordering::Relaxed)

@@ -1,8 +1,8 @@
-//! An HTTP client that hides nothing: no retry, no redirect, no pool, every answer as it came.
+//! An HTTP client that hides nothing: no retries, no redirects, no pool, every response as it came.
 //!
 //! [`Connection`] is one connection, plain or TLS, HTTP/1.1 or HTTP/2. [`get`] is one request on a
-//! connection of its own. [`load`] runs many connections and records all that happened. [`raw`] sends
-//! bytes that no HTTP library would.
+//! connection of its own. [`load`] runs many connections and records every outcome. [`raw`] sends bytes
+//! that no HTTP library would.
 
 pub mod load;
 pub mod raw;
@@ -29,7 +29,7 @@ use self::tls::Tls;
 /// A request's body. See [`empty`], [`full`] and [`stream`].
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Refused, reset or unreachable before a request was sent.
@@ -38,15 +38,15 @@ pub enum Error {
     /// The TLS handshake failed.
     #[error("TLS handshake: {0}")]
     Handshake(#[source] io::Error),
-    /// The connection failed under the request or its answer.
+    /// The connection failed during the request or its response.
     #[error("HTTP: {0}")]
     Http(#[from] hyper::Error),
-    /// No complete answer in the time given.
+    /// No complete response within the time limit.
     #[error("no complete answer in time")]
     Timeout,
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The status.
@@ -62,7 +62,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The body as text; what is not UTF-8 is replaced.
+    /// The body as text, with invalid UTF-8 replaced.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -83,7 +83,7 @@ impl Reply {
         serde_json::from_slice(&self.body).expect("a JSON body")
     }
 
-    /// Reads an answer to its end.
+    /// Reads a response to its end.
     ///
     /// # Errors
     /// When the connection fails before.
@@ -111,7 +111,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body of unknown length, sent as `chunks` gives it: chunked in HTTP/1.1.
+/// A body of unknown length, sent as `chunks` yields it: chunked in HTTP/1.1.
 pub fn stream(chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
     StreamBody::new(chunks.map_ok(Frame::data)).boxed_unsync()
 }
@@ -190,7 +190,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Its error reaches the request that it fails.
+        // The request that fails gets its error.
         let driver = tokio::spawn(async { connection.with_upgrades().await.unwrap_or(()) });
         Ok(Self { sender: Sender::Http1(sender), host, local, tls, driver })
     }
@@ -204,7 +204,7 @@ impl Connection {
         Ok(Self { sender: Sender::Http2(sender), host, local, tls, driver })
     }
 
-    /// Our end's address: what the server sees as its client.
+    /// The local address, which the server sees as its client.
     #[must_use]
     pub fn local_address(&self) -> SocketAddr {
         self.local
@@ -233,8 +233,8 @@ impl Connection {
         Reply::read(self.start(request).await?).await
     }
 
-    /// Sends `request` and returns when the answer's head is there, for a test that reads the body
-    /// slowly, drops it, or upgrades.
+    /// Sends `request` and returns when the response's head arrives, for a test that reads the body slowly, drops it, or
+    /// upgrades.
     ///
     /// # Errors
     /// When the connection fails before.

@@ -1,4 +1,4 @@
-//! Bytes as they are: for requests that are wrong, slow, or cut off.
+//! Plain bytes: for requests that are malformed, slow, or cut off.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::wait::{SOON, deadline};
 #[derive(Debug)]
 pub struct Raw {
     stream: TcpStream,
-    /// Read, but not yet returned.
+    /// Bytes that were read but not returned yet.
     pending: Vec<u8>,
 }
 
@@ -22,7 +22,7 @@ pub struct Raw {
 /// When the connection is not accepted, or still open after [`SOON`].
 pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut connection = Raw::open(address).await;
-    // A server may answer and close before it has read all; what it answered still counts.
+    // A server may respond and close before it has read everything; its response still counts.
     connection.try_send(bytes).await;
     connection.rest().await
 }
@@ -46,18 +46,18 @@ impl Raw {
         assert!(self.try_send(bytes).await, "the server closed before it was sent all");
     }
 
-    /// Sends `bytes`; false when the server closed before it took all.
+    /// Sends `bytes`; returns false when the server closed before it had taken all.
     pub async fn try_send(&mut self, bytes: &[u8]) -> bool {
         deadline("the server's reading", SOON, self.stream.write_all(bytes)).await.is_ok()
     }
 
-    /// Says that no more will be sent (FIN) and keeps reading.
+    /// Closes the sending direction (FIN) and keeps reading.
     pub async fn finish(&mut self) {
-        // Fails only where the connection is gone, which reading shows.
+        // Fails only on a closed connection, which reading shows.
         self.stream.shutdown().await.unwrap_or(());
     }
 
-    /// Reads up to and with the next `end`, such as the empty line that ends a head.
+    /// Reads up to and including the next `end`, such as the empty line that ends a head.
     ///
     /// # Panics
     /// When the server closes before, or sends none within [`SOON`].
@@ -76,10 +76,10 @@ impl Raw {
         deadline("the awaited bytes", SOON, read).await
     }
 
-    /// Reads so many bytes and forgets them.
+    /// Reads `count` bytes and discards them.
     ///
     /// # Panics
-    /// When the server closes before, or sends them not within [`SOON`].
+    /// When the server closes before, or does not send them within [`SOON`].
     pub async fn skip(&mut self, count: usize) {
         let mut left = count;
         let read = async {
@@ -107,7 +107,7 @@ impl Raw {
         text(&std::mem::take(&mut self.pending))
     }
 
-    /// Reads on and tells whether the server closes or resets the connection within `time`.
+    /// Keeps reading and returns whether the server closes or resets the connection within `time`.
     pub async fn closes_within(&mut self, time: Duration) -> bool {
         let read = self.stream.read_to_end(&mut self.pending);
         tokio::time::timeout(time, read).await.is_ok()
@@ -120,7 +120,7 @@ impl Raw {
 }
 
 impl From<TcpStream> for Raw {
-    /// A connection that was made already, such as an accepted one.
+    /// Wraps an existing connection, such as an accepted one.
     fn from(stream: TcpStream) -> Self {
         Self { stream, pending: Vec::new() }
     }

@@ -41,13 +41,13 @@ impl Offer {
         }
     }
 
-    /// Trusts any certificate whose key the server has: for a server that made its own.
+    /// Trusts any certificate whose key the server holds: for a self-signed one.
     #[must_use]
     pub fn trusting_anyone() -> Self {
         Self { trust: None, ..Self::trusting(RootCertStore::empty()) }
     }
 
-    /// Offers these protocols (ALPN) instead; none sends no such extension.
+    /// Offers these protocols (ALPN) instead; an empty list omits the extension.
     #[must_use]
     pub fn alpn(mut self, protocols: &[&str]) -> Self {
         self.alpn = protocols.iter().map(ToString::to_string).collect();
@@ -61,10 +61,10 @@ impl Offer {
         self
     }
 
-    /// Shakes hands over `stream` for the server name (SNI) `name`. An address as `name` sends none.
+    /// Performs the handshake over `stream` for the server name (SNI) `name`. An address as `name` sends no SNI.
     ///
     /// # Errors
-    /// When the server refuses, or shows no certificate for `name` that is trusted.
+    /// When the server refuses, or presents no trusted certificate for `name`.
     ///
     /// # Panics
     /// When `name` is neither a name nor an address.

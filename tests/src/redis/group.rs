@@ -11,16 +11,16 @@ use crate::port;
 use crate::process::Process;
 use crate::wait::{SOON, eventually};
 
-/// What the sentinels call the master.
+/// The sentinels' name for the master.
 pub const MASTER: &str = "counter";
 
-/// After how long without an answer a sentinel takes a server for down, in milliseconds.
+/// The time without an answer after which a sentinel considers a server down, in milliseconds.
 const DOWN_AFTER: u32 = 1000;
 
-/// How long a step of a failover may take, in milliseconds.
+/// The time limit for one step of a failover, in milliseconds.
 const FAILOVER: u32 = 5000;
 
-/// A `redis-sentinel` on a port of its own, which keeps its configuration over restarts.
+/// A `redis-sentinel` on a port of its own, which keeps its configuration across restarts.
 #[derive(Debug)]
 pub struct Sentinel {
     port: u16,
@@ -53,7 +53,7 @@ impl Sentinel {
         self.process.kill();
     }
 
-    /// Starts it again with what it knew.
+    /// Restarts it with its saved state.
     pub fn restart(&mut self) {
         self.process.kill();
         self.process = spawn(&self.folder);
@@ -79,7 +79,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts all; [`settled`](Self::settled) waits until they are a group.
+    /// Starts all of them; [`settled`](Self::settled) waits until they form a group.
     ///
     /// # Panics
     /// When that takes too long.
@@ -87,7 +87,7 @@ impl Group {
         Self::start_with(&["--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"], "").await
     }
 
-    /// With these further options of every server, and lines of every sentinel's configuration.
+    /// Starts all with extra options for every server and extra lines for every sentinel's configuration.
     ///
     /// # Panics
     /// When it does not come up.
@@ -104,7 +104,7 @@ impl Group {
         Self { servers, sentinels }
     }
 
-    /// Waits until all are one group, of which nobody asks a password.
+    /// Waits until all form one group. None of them may require a password.
     ///
     /// # Panics
     /// When that takes too long.
@@ -113,7 +113,7 @@ impl Group {
         self.known("").await;
     }
 
-    /// Waits until the first server, of which nobody asks a password, has two replicas that are in sync.
+    /// Waits until the first server, which must not require a password, has two replicas in sync.
     ///
     /// # Panics
     /// When that takes too long.
@@ -126,7 +126,7 @@ impl Group {
         .await;
     }
 
-    /// Waits until every sentinel knows both replicas and the other sentinels. `login` is what stands before the host
+    /// Waits until every sentinel knows both replicas and the other sentinels. `login` is the part before the host
     /// in a sentinel's URL.
     ///
     /// # Panics
@@ -147,7 +147,7 @@ impl Group {
         }
     }
 
-    /// The sentinels, as `REDIS_SENTINELS` has them.
+    /// The sentinels, in the format of `REDIS_SENTINELS`.
     #[must_use]
     pub fn list(&self) -> String {
         let all: Vec<String> = self.sentinels.iter().map(|sentinel| sentinel.address().to_string()).collect();

@@ -24,8 +24,8 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts a server that writes every command to its append-only file before it answers, as the
-    /// stack's does: what was acknowledged is there after a kill.
+    /// Starts a server that writes every command to its append-only file before it replies, as the stack's does: what
+    /// it acknowledged survives a kill.
     ///
     /// # Panics
     /// When `redis-server` is not installed or does not answer.
@@ -65,8 +65,7 @@ impl Redis {
         self.process.kill();
     }
 
-    /// Starts it again on the same port and data, killing it first if it still runs, and waits until it
-    /// answers.
+    /// Restarts it on the same port and data, killing it first if it still runs, and waits until it answers.
     ///
     /// # Panics
     /// When it does not answer.
@@ -76,12 +75,12 @@ impl Redis {
         self.ready().await;
     }
 
-    /// Stops the server with its connections left open: a client's command gets no answer and no error.
+    /// Suspends the server with its connections open: a command gets neither an answer nor an error.
     pub fn freeze(&mut self) {
         self.process.freeze();
     }
 
-    /// Lets a frozen server go on; it then answers what it was sent meanwhile.
+    /// Resumes a frozen server, which then answers the commands it was sent meanwhile.
     pub fn thaw(&mut self) {
         self.process.thaw();
     }
@@ -110,7 +109,7 @@ impl Redis {
         Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// Waits for PONG: a server that still loads its data accepts connections but answers -LOADING.
+    /// Waits for PONG: a server that is loading its data accepts connections but replies -LOADING.
     async fn ready(&self) {
         eventually_some("an answer of redis", SOON, async || {
             let mut connection = self.try_connection().await.ok()?;

@@ -1,4 +1,4 @@
-//! One host: its three processes, their ports, and what they keep.
+//! One host: its three processes, their ports and their data.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,8 +11,7 @@ use crate::process::Process;
 use crate::relay::Relay;
 use crate::wait::{SOON, eventually};
 
-/// How to start a counter. It gets `--listen` with an address besides, and in `REDIS_SENTINELS` and
-/// `REDIS_MASTER` where to count.
+/// How to start a counter. It also gets `--listen` with an address, and `REDIS_SENTINELS` and `REDIS_MASTER`.
 #[derive(Clone, Debug)]
 pub struct Counter {
     /// The program.
@@ -21,20 +20,20 @@ pub struct Counter {
     pub arguments: Vec<String>,
 }
 
-/// What a server of Redis starts as.
+/// The role in which a Redis server starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Role {
     Master,
-    /// Of the one on this host.
+    /// Of the master on this host.
     ReplicaOf(usize),
 }
 
-/// The ports of a host, the same for as long as it exists.
+/// The ports of a host, which never change.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ports {
-    /// Where Redis listens.
+    /// The port of Redis.
     pub(super) redis: u16,
-    /// What it announces: its relay's.
+    /// The port that Redis announces, which is its relay's.
     pub(super) redis_public: u16,
     pub(super) sentinel: u16,
     pub(super) sentinel_public: u16,
@@ -57,7 +56,7 @@ impl Ports {
     }
 }
 
-/// One host. What it starts ends with it.
+/// One host. Its processes end with it.
 #[derive(Debug)]
 pub struct Host {
     index: usize,
@@ -91,7 +90,7 @@ impl Host {
         Self { index, folder, ports, all_ports, counter, network, redis, sentinel, app, _relays: relays }
     }
 
-    /// Starts Redis in a role, whatever others think of it.
+    /// Starts Redis in this role without asking the sentinels.
     pub(super) fn start_redis(&mut self, role: Role) {
         let Ports { redis_public, .. } = self.ports;
         let announced = ["--replica-announce-ip", "127.0.0.1", "--replica-announce-port", &redis_public.to_string()];
@@ -102,13 +101,13 @@ impl Host {
         self.admit_redis(plan.start());
     }
 
-    /// Starts Redis as the stack does: its script asks the sentinels for the role.
+    /// Starts Redis like the stack: its script asks the sentinels for the role.
     pub(super) fn start_redis_guarded(&mut self) {
         let local = |port: u16| format!("127.0.0.1:{port}");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/redis.sh");
         let plan = Process::of("sh").arg(script).args(self.redis_options());
         let plan = plan.current_dir(&self.folder.join("data")).env("SELF", local(self.ports.redis_public));
-        // Not through the relays, which do not know the script's own children.
+        // Not through the relays, which do not know the script's child processes.
         let sentinels = self.all_ports.map(|ports| local(ports.sentinel)).join(" ");
         self.admit_redis(plan.env("SENTINELS", sentinels).env("MASTER", MASTER).start());
     }
@@ -118,7 +117,7 @@ impl Host {
         self.redis = Some(started);
     }
 
-    /// The stack's, with times that fit those of the sentinels below.
+    /// The stack's options, with times that match those of the sentinels below.
     fn redis_options(&self) -> Vec<String> {
         let (port, data, log) = (self.ports.redis, self.folder.join("data"), self.folder.join("redis.log"));
         let options = format!(
@@ -133,7 +132,7 @@ impl Host {
         options
     }
 
-    /// Writes the configuration of a sentinel that knows nothing but the master's host.
+    /// Writes the configuration of a sentinel that knows only the master's host.
     pub(super) fn write_sentinel_config(&self, master: usize) {
         let Ports { sentinel, sentinel_public, .. } = self.ports;
         let master = self.all_ports[master].redis_public;
@@ -153,8 +152,8 @@ impl Host {
         let started = Process::of("redis-server").arg(self.folder.join("sentinel.conf")).arg("--sentinel").start();
         self.network.admit(started.pid(), self.index, Kind::Sentinel);
         self.sentinel = Some(started);
-        // Periods that no file can set. With that of pings, which is that of reconnecting, as long as the time
-        // until a server counts as down, a new master would be called down before it was ever asked.
+        // Periods that the file cannot set. Were the ping period, which is also that of reconnecting, as long as the
+        // time until a server counts as down, a new master would count as down before it was asked once.
         let periods = ["PING-PERIOD", "200", "ASK-PERIOD", "500", "INFO-PERIOD", "1000", "PUBLISH-PERIOD", "500"];
         let rarer = ["MIN-LINK-RECONNECT-PERIOD", "2000", "TILT-PERIOD", "3000"];
         let command = [&["SENTINEL", "DEBUG"], &periods[..], &rarer[..]].concat();
@@ -179,7 +178,7 @@ impl Host {
         self.app = Some(started);
     }
 
-    /// SIGKILL, if it runs.
+    /// Kills the process, if it runs.
     pub fn kill(&mut self, kind: Kind) {
         drop(self.process(kind).take());
     }
@@ -189,12 +188,12 @@ impl Host {
         self.redis.iter_mut().for_each(Process::freeze);
     }
 
-    /// SIGCONT, or nothing when it was not stopped.
+    /// SIGCONT, which has no effect on a running process.
     pub fn thaw_redis(&mut self) {
         self.redis.iter_mut().for_each(Process::thaw);
     }
 
-    /// Whether it does not run.
+    /// Returns whether the process has ended.
     pub fn is_dead(&mut self, kind: Kind) -> bool {
         self.process(kind).as_mut().is_none_or(|process| process.exited().is_some())
     }

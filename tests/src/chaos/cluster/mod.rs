@@ -1,8 +1,8 @@
 //! The cluster under test: three hosts, each with a Redis, a sentinel and a counter.
 //!
-//! All are real processes with what they keep in a folder of the run, and with relays between the hosts
-//! ([`Network`]). Times are short, so that a failover takes two seconds instead of thirty; their order is
-//! that of a real cluster.
+//! All are real processes with their data in the folder of the run, and with relays between the hosts ([`Network`]).
+//! Times are short, so that a failover takes two seconds instead of thirty; their proportions are those of a real
+//! cluster.
 
 mod host;
 pub(crate) mod probe;
@@ -20,8 +20,8 @@ use super::plan::{Return, Victim};
 use crate::client;
 use crate::wait::{pause, try_eventually};
 
-/// How long a cluster may take to become whole once nothing is wrong any more. Sentinels try a failover
-/// again only after twice the failover time-out, and each try may fail.
+/// The time limit for a cluster to become whole after a fault. Sentinels retry a failover only after twice the failover
+/// time-out, and each attempt may fail.
 const WHOLE: Duration = Duration::from_secs(60);
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
@@ -76,18 +76,18 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Where the counters listen.
+    /// The addresses of the counters.
     #[must_use]
     pub fn apps(&self) -> [std::net::SocketAddr; HOSTS] {
         self.hosts.each_ref().map(|host| host.ports.app_address())
     }
 
-    /// A host, to do something to its processes.
+    /// A host, for faults in its processes.
     pub fn host(&mut self, index: usize) -> &mut Host {
         &mut self.hosts[index]
     }
 
-    /// Starts a sentinel with what it knew before, and waits until it answers.
+    /// Restarts a sentinel with its saved state, and waits until it answers.
     ///
     /// # Panics
     /// It does not answer.
@@ -95,7 +95,7 @@ impl Cluster {
         self.hosts[index].start_sentinel(&self.probe).await;
     }
 
-    /// The host of a victim, when `master` is the master's.
+    /// The host of a victim, where `master` is the master's host.
     #[must_use]
     pub fn find(victim: Victim, master: usize) -> usize {
         match victim {
@@ -104,7 +104,7 @@ impl Cluster {
         }
     }
 
-    /// Who is master, according to the sentinels that answer: the host that most of them name.
+    /// The master's host: the one that most of the answering sentinels name.
     pub async fn master(&self) -> Option<usize> {
         let mut votes = [0; HOSTS];
         for host in &self.hosts {
@@ -130,7 +130,7 @@ impl Cluster {
         None
     }
 
-    /// Starts the Redis of a host again, when `master` was master as it ended.
+    /// Restarts the Redis of a host. `master` was the master's host when it ended.
     pub fn bring_back(&mut self, index: usize, how: Return, master: usize) {
         match how {
             Return::Guarded => self.hosts[index].start_redis_guarded(),
@@ -138,8 +138,8 @@ impl Cluster {
         }
     }
 
-    /// Waits until there is nothing wrong: one master, both others in sync with it, all sentinels agree on
-    /// that and see each other, and all counters are ready.
+    /// Waits until the cluster is whole: one master, both others in sync with it, all sentinels agree on that and see
+    /// each other, and all counters are ready.
     ///
     /// # Errors
     /// What is still wrong after a minute.
@@ -149,7 +149,7 @@ impl Cluster {
             None => Some(()),
             Some(flaw) => {
                 wrong = flaw;
-                // Asking costs the machine more than the wait.
+                // A look costs the machine more than the pause.
                 pause(BETWEEN_LOOKS).await;
                 None
             }
@@ -177,10 +177,10 @@ impl Cluster {
         None
     }
 
-    /// The count, once all three servers have the same. Only while nobody counts.
+    /// The count, once all three servers agree. Only while no client counts.
     ///
     /// # Errors
-    /// They did not come to the same.
+    /// The servers did not agree in time.
     pub async fn count(&self) -> Result<u64, NotWhole> {
         let mut seen = Vec::new();
         let same = try_eventually(WHOLE, async || {
@@ -195,7 +195,7 @@ impl Cluster {
         same.await.ok_or_else(|| NotWhole(format!("the servers have different counts: {seen:?}")))
     }
 
-    /// How many times a replica was made master since the start.
+    /// The number of promotions since the start.
     #[must_use]
     pub fn promotions(&self) -> usize {
         // Written by the one sentinel that leads the failover.
@@ -203,7 +203,7 @@ impl Cluster {
     }
 }
 
-/// What a host's Redis is while `master` has the master.
+/// The role of a host's Redis while the master is on the host `master`.
 fn role(index: usize, master: usize) -> Role {
     if index == master { Role::Master } else { Role::ReplicaOf(master) }
 }

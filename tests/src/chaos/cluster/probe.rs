@@ -1,4 +1,4 @@
-//! What servers and sentinels say about themselves. Asked at their own ports, not through the relays.
+//! What servers and sentinels report about themselves, at their own ports and not through the relays.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,7 +16,7 @@ use crate::netns;
 /// The sentinels' name for the master.
 pub const MASTER: &str = "counter";
 
-/// How long an answer may take.
+/// The time limit for an answer.
 pub(crate) const ANSWER: Duration = Duration::from_secs(1);
 
 /// Where a server listens: on this port of 127.0.0.1, in this network namespace if not in our own.
@@ -48,8 +48,8 @@ impl Door {
     }
 }
 
-/// Connections to servers and sentinels, kept: thousands of closed ones would linger in the kernel's tables,
-/// which the relays read.
+/// Open connections to servers and sentinels: thousands of closed ones would linger in the kernel's tables, which the
+/// relays read.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     open: Mutex<HashMap<Door, MultiplexedConnection>>,
@@ -87,7 +87,7 @@ impl Probe {
         }
     }
 
-    /// What a sentinel finds wrong while the server that is announced as `master` should be master.
+    /// The first flaw in a sentinel's view when the server announced as `master` should be master.
     pub(crate) async fn sentinel_flaw(&self, door: impl Into<Door>, master: (&str, u16)) -> Option<String> {
         let door = door.into();
         let answer = match self.ask(door.clone(), &["SENTINEL", "MASTER", MASTER]).await {
@@ -123,8 +123,7 @@ impl Probe {
         (!info.contains("sentinel_tilt:0")).then(|| "in TILT mode".to_owned())
     }
 
-    /// What is wrong with a server that should be a replica of the one that is announced as `master`, or the
-    /// master itself.
+    /// The first flaw of a server that should be a replica of the one announced as `master`, or the master itself.
     pub(crate) async fn redis_flaw(&self, door: impl Into<Door>, master: Option<(&str, u16)>) -> Option<String> {
         let info = match self.ask(door, &["INFO", "REPLICATION"]).await {
             Ok(answer) => info(answer),

@@ -1,16 +1,15 @@
-//! What a history says about the counter. Pure: it takes what was recorded and nothing else.
+//! Whether a history is one of an exact counter. Pure: it depends on the history alone.
 //!
-//! The way of Jepsen's checkers (Kingsbury, <https://jepsen.io>): an answered visit is known to have
-//! happened between its start and its end; one without an answer may have happened at any time after its
-//! start, or never. The four invariants:
+//! It works like Jepsen's checkers (Kingsbury, <https://jepsen.io>): an answered visit happened between its start and
+//! its end; one without an answer may have happened at any time after its start, or never. The four invariants:
 //!
-//! 1. *unique*: no number is answered twice.
+//! 1. *unique*: no number is returned twice.
 //! 2. *exact*: acknowledged <= counted <= acknowledged + ambiguous, in every round by itself. The second
-//!    half is judged number by number: one that nobody was answered has to be explained by an unanswered
-//!    visit that had begun before any larger number was read. Numbers skipped are taken in their order, and
-//!    the latest begin that explains one grows with it, so counting is enough (Hall's condition).
-//! 3. *ordered*: a visit begun after another's answer was read gets a larger number.
-//! 4. *prompt*: no visit takes longer than its bound, and no gap between two answers either.
+//!    half is checked number by number: a number that was not returned must be explained by an unanswered visit
+//!    that started before any larger number was read. Skipped numbers are checked in order, and the latest start
+//!    that explains one grows with it, so counting is enough (Hall's condition).
+//! 3. *ordered*: a visit that started after another's answer was read gets a larger number.
+//! 4. *prompt*: no visit and no gap between two answers takes longer than its limit.
 
 mod outages;
 #[cfg(test)]
@@ -24,55 +23,55 @@ pub use outages::{NOTICEABLE, Outage, longest_outages, outages};
 
 use super::history::{History, Hit, Outcome, Round};
 
-/// What a counter has to keep to.
+/// The limits that a counter must keep.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The longest that one visit may take.
+    /// The time limit for one visit.
     pub hit: Duration,
-    /// The longest that all clients together may be without an answer.
+    /// The longest time without an answer for any client.
     pub outage: Duration,
 }
 
-/// What a history breaks, with what shows it.
+/// A breach of an invariant, with its evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Breach {
-    /// One number, answered to two visits.
+    /// One number, returned to two visits.
     Twice(Hit, Hit),
-    /// An answered number that the round cannot have given: not above the count before it, or above the
-    /// count after it.
+    /// A returned number that the round cannot have produced: not above the count before it, or above the count after
+    /// it.
     Outside(Hit, Round),
     /// More visits acknowledged than counted.
     TooFew {
         /// Where.
         round: Round,
-        /// How many visits of the round got a number.
+        /// The number of visits of the round that got a number.
         acknowledged: u64,
     },
-    /// More counted than can be explained: from the first number that is one too many, at the latest.
+    /// More visits counted than can be explained, at the latest from the first surplus number on.
     TooMany {
         /// Where.
         round: Round,
-        /// The first number that nobody was answered and that no unanswered visit explains.
+        /// The first number that was not returned and that no unanswered visit explains.
         number: u64,
-        /// How many numbers up to this one nobody was answered.
+        /// The number of numbers up to this one that were not returned.
         skipped: u64,
-        /// How many visits without an answer could explain them.
+        /// The number of unanswered visits that could explain them.
         ambiguous: u64,
     },
-    /// The second visit began after the first was answered, and got a smaller number.
+    /// The second visit started after the first was answered, and got a smaller number.
     Backwards(Hit, Hit),
     /// A visit that took too long.
     Slow(Hit),
-    /// Too long without any answer.
+    /// An outage that took too long.
     Unavailable(Outage, Round),
 }
 
 /// The breaches of each invariant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// No number is answered twice.
+    /// No number is returned twice.
     pub unique: Vec<Breach>,
-    /// What was acknowledged is counted, and what is counted can be explained.
+    /// Acknowledged visits are counted, and counted visits can be explained.
     pub exact: Vec<Breach>,
     /// Numbers grow with time.
     pub ordered: Vec<Breach>,
@@ -81,7 +80,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether nothing was broken.
+    /// Whether all invariants hold.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.invariants().iter().all(|(_, breaches)| breaches.is_empty())
@@ -124,7 +123,7 @@ fn unique(hits: &[Hit]) -> Vec<Breach> {
 
 fn exact(history: &History) -> Vec<Breach> {
     let mut breaches = Vec::new();
-    // By start, so that a round's visits are one run of them.
+    // By start, so that a round's visits are contiguous.
     let mut hits: Vec<&Hit> = history.hits.iter().collect();
     hits.sort_by_key(|hit| hit.started);
     for round in &history.rounds {
@@ -153,7 +152,7 @@ fn exact_round(hits: &[&Hit], round: &Round, breaches: &mut Vec<Breach>) {
     }
 
     answered.sort_unstable();
-    // For each answered number, when the first of it and all larger ones was read: whatever got a smaller
+    // For each returned number, when the first of it and all larger ones was read: whatever got a smaller
     // number had begun by then.
     let mut read_by = vec![Duration::MAX; answered.len()];
     let mut earliest = Duration::MAX;
@@ -173,7 +172,7 @@ fn exact_round(hits: &[&Hit], round: &Round, breaches: &mut Vec<Breach>) {
             let number = previous + 1 + ambiguous.saturating_sub(skipped);
             let skipped = skipped + (number - previous);
             breaches.push(Breach::TooMany { round: round.clone(), number, skipped, ambiguous });
-            // The rest of the round has no better explanation.
+            // The rest of the round cannot be explained any better.
             return;
         }
         skipped += gap;

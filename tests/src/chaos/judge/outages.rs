@@ -1,14 +1,14 @@
-//! When nobody was answered.
+//! When no client was answered.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::chaos::history::History;
 
-/// Shorter gaps between answers are the clients' own pace, or a busy machine.
+/// Shorter gaps between answers come from the clients' own pace, or from a busy machine.
 pub const NOTICEABLE: Duration = Duration::from_millis(200);
 
-/// A time while clients asked and none was answered with a number.
+/// A period in which clients asked and none got a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage {
     /// The last answer before it.
@@ -18,7 +18,7 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// How long it was.
+    /// Its duration.
     #[must_use]
     pub fn lasted(&self) -> Duration {
         self.to.saturating_sub(self.from)
@@ -33,7 +33,7 @@ impl fmt::Display for Outage {
 }
 
 /// The outages of each round that last at least [`NOTICEABLE`]. One that reaches the end of its round
-/// ends there: then nobody asks any more.
+/// ends there, since the clients stop then.
 #[must_use]
 pub fn outages(history: &History) -> Vec<Vec<Outage>> {
     let mut answers: Vec<Duration> =

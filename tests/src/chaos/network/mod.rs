@@ -1,8 +1,8 @@
-//! The network between the hosts: a relay in front of every server of Redis and every sentinel.
+//! The network between the hosts: a relay in front of every Redis server and every sentinel.
 //!
-//! Each announces its relay's address, so that all of them, and the counters that ask them, reach each
-//! other through relays only. A relay looks up which process connects (`owner`), and so knows between
-//! which two hosts the connection is. A host reaches itself through a relay, too, which is never cut.
+//! Each announces its relay's address, so that they, and the counters that ask them, reach each other only through
+//! relays. A relay looks up which process connects (`owner`), which tells it the two hosts of the connection. A host
+//! reaches itself through a relay, too, which is never cut.
 
 mod owner;
 
@@ -15,10 +15,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::relay::{Link, Relay, Wire};
 
-/// How many hosts there are: the fewest that outlive the loss of any one.
+/// The number of hosts: the fewest that survive the loss of any one.
 pub const HOSTS: usize = 3;
 
-/// What kind of process is at an end of a connection.
+/// The kind of process at an end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A server of Redis.
@@ -37,7 +37,7 @@ pub struct Network {
 
 #[derive(Debug)]
 struct Shared {
-    /// By the sum of the two hosts less one: with three, each pair has a sum of its own.
+    /// Indexed by the sum of the two hosts less one: with three hosts, each pair has a different sum.
     links: [Wire; HOSTS],
     /// The link of a host with itself.
     inner: Wire,
@@ -45,13 +45,13 @@ struct Shared {
     replies: [Wire; HOSTS],
     /// The processes that may connect.
     processes: Mutex<Vec<(i32, (usize, Kind))>>,
-    /// A thread for the relays alone: when clients keep the others busy, no host must look dead for it.
+    /// A thread for the relays alone: clients that keep the others busy must not make a host look dead.
     thread: Option<Runtime>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // Does not wait, which is not allowed where this may be dropped.
+        // Does not wait: this may be dropped where waiting is not allowed.
         self.thread.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
@@ -60,7 +60,7 @@ impl Network {
     /// A network in which all is open.
     ///
     /// # Panics
-    /// There can be no more threads.
+    /// No thread can be started.
     #[must_use]
     pub fn new() -> Self {
         let thread = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a thread");
@@ -75,7 +75,7 @@ impl Network {
         }
     }
 
-    /// Makes known that the process is `host`'s. What connects unknown is reset.
+    /// Registers a process of `host`. Connections of unknown processes are reset.
     pub fn admit(&self, pid: Pid, host: usize, kind: Kind) {
         let mut processes = self.shared.processes.lock().unwrap_or_else(PoisonError::into_inner);
         processes.retain(|(_, whose)| *whose != (host, kind));

@@ -1,8 +1,8 @@
 //! Which process has the other end of a connection on this machine.
 //!
-//! Source addresses cannot tell: all processes connect from 127.0.0.1, and not all of them can be told to
-//! bind another. The kernel can: it has the socket of each end (sock_diag(7)), and `/proc/PID/fd` says whose
-//! that is (proc_pid_fd(5)). `/proc/net/tcp` would do, too, but has every connection of the machine.
+//! Source addresses do not identify it: all processes connect from 127.0.0.1, and not all of them can bind another. The
+//! kernel knows the socket of each end (sock_diag(7)), and `/proc/PID/fd` shows which process holds it
+//! (proc_pid_fd(5)). `/proc/net/tcp` would work as well, but lists every connection of the machine.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
@@ -11,10 +11,10 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, sendto, socket_with};
 
 /// The one of `processes` that holds the socket with the addresses `local` and `remote`, as that process
-/// sees them. `None` when none of them does, or does no more.
+/// sees them. `None` when none of them does, or no longer does.
 pub(super) fn owner<T: Copy>(local: SocketAddr, remote: SocketAddr, processes: &[(i32, T)]) -> Option<T> {
     let (SocketAddr::V4(local), SocketAddr::V4(remote)) = (local, remote) else { return None };
-    // An error is an answer, too: there is no such socket.
+    // An error means that there is no such socket.
     let inode = inode(local, remote).ok().filter(|inode| *inode != 0)?;
     let socket = format!("socket:[{inode}]");
     processes.iter().find(|(pid, _)| has_open(*pid, &socket)).map(|(_, whose)| *whose)
