@@ -1,4 +1,4 @@
-//! The steps as tests, and what goes from one to the next.
+//! The steps as tests, and the state that they share.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,18 +15,18 @@ use tokio::runtime::Runtime;
 use crate::Length;
 use crate::steps::{STEPS, Step};
 
-/// What the steps share.
+/// The state that the steps share.
 pub(crate) struct Journey {
     pub(crate) cluster: Cluster,
     pub(crate) page: Page,
     pub(crate) length: Length,
-    /// From the first deployment on.
+    /// Set from the first deployment on.
     pub(crate) checker: Option<Checker>,
-    /// Where alerts go, once they are set up.
+    /// The destinations of alerts, once they are set up.
     pub(crate) post: Option<Post>,
-    /// What makes a container of the page trust the certificates, once there are some: in place of `run --rm`.
+    /// Once there are certificates: replaces `run --rm` in a block, so that its container trusts them.
     pub(crate) trust: Option<String>,
-    /// What there is to tell at the end.
+    /// Printed at the end.
     pub(crate) notes: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments, run: Run, length: Length) -> Conclusion
     let shared = Arc::new(Shared { runtime, journey, passed: Mutex::default() });
     let mut conclusion = libtest_mimic::run(arguments, STEPS.iter().map(|step| trial(step, shared.clone())).collect());
     if !shared.report() {
-        // No step may pass for a count that was wrong between two of them.
+        // A count that was wrong between two steps fails the journey.
         conclusion.num_failed += 1;
     }
     conclusion
@@ -80,7 +80,7 @@ fn trial(step: &'static Step, shared: Arc<Shared>) -> Trial {
 }
 
 impl Journey {
-    /// Takes back what a step that failed has left undone: hosts that are off, cut off or drained.
+    /// Undoes what a failed step has left behind: hosts that are off, cut off or drained.
     async fn restore(&mut self) {
         for host in &mut self.cluster.hosts {
             host.start().await.unwrap_or_else(|error| panic!("{error}"));
@@ -88,7 +88,7 @@ impl Journey {
         for host in &self.cluster.hosts {
             let others = self.cluster.hosts.iter().map(|other| other.address);
             host.join_again(&others.filter(|other| *other != host.address).collect::<Vec<_>>()).await.unwrap_or(());
-            // Fails where there is no quorum, or nothing to take back.
+            // Fails without a quorum, or where there is nothing to undo.
             let taken_back = host.run(&format!("docker node update --availability active {}", host.name)).await;
             drop(taken_back);
         }
@@ -104,7 +104,7 @@ impl Journey {
 }
 
 impl Shared {
-    /// Prints what there is to tell. Whether the count was right from the first visit to the last.
+    /// Prints the notes and the table. Returns whether the count was right from the first visit to the last.
     fn report(&self) -> bool {
         let journey = self.journey.lock().unwrap_or_else(PoisonError::into_inner);
         println!();
@@ -115,7 +115,7 @@ impl Shared {
         println!("\n{}", checker.table);
         let verdict = checker.judge();
         println!(
-            "{} visits were told a number; {}",
+            "{} visits got a number; {}",
             checker.acknowledged(),
             if verdict.holds() { "all is well" } else { "BROKEN" }
         );

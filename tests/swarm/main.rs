@@ -1,6 +1,6 @@
-//! The journey: the whole of what an operator does with a swarm, and of what can happen to it, on a real one.
+//! The journey: everything that an operator does with a swarm, and that can happen to it, on a real one.
 //!
-//! Each step is a test that goes on where the one before it has ended. `tests/run swarm` runs it.
+//! Each step is a test that continues where the previous one ended. `tests/run swarm` runs it.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what the test has to say")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -16,15 +16,15 @@ use tests::swarm::inside::{Run, enter};
 use tests::swarm::kernel::obstacles;
 use tests::swarm::mesh;
 
-/// Set by `tests/run`, to one of [`Length`]: a journey takes half an hour and is not for every `cargo test`.
+/// Set by `tests/run` to one of [`Length`]: a journey takes half an hour and is not part of every `cargo test`.
 const WANTED: &str = "SWARM";
 
-/// How often it does what it does to one machine after the other.
+/// How many machines each kind of event strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {
-    /// Each step once, and every command of the page: `SWARM=short`.
+    /// Each step once, with every command of the page: `SWARM=short`.
     Short,
-    /// To every machine: `SWARM=full`.
+    /// Every machine: `SWARM=full`.
     Full,
 }
 
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         mesh::serve();
     }
     let mut arguments = Arguments::from_args();
-    // They build on each other.
+    // The steps build on each other.
     arguments.test_threads = Some(1);
     let wanted = Length::wanted();
     if let (Some(run), Some(length)) = (Run::current(), wanted) {
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         }
         return conclude(&skip(&arguments, &obstacles.join("; ")));
     }
-    // The mail server's parts are fetched where the world is.
+    // The mail server's packages are installed where there is a network.
     drop(tests::smtp::Smtp::plan());
     match enter(&cache()) {
         Ok(code) => code,
@@ -86,7 +86,7 @@ fn conclude(conclusion: &Conclusion) -> ExitCode {
     if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Where images and runs are kept: beside what cargo builds.
+/// The folder for images and runs, in the target directory.
 fn cache() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     // target/<profile>/deps/<test>

@@ -1,8 +1,8 @@
-//! The checker of the count, on the swarm: visitors all the time, and a judge after every event.
+//! The checker of the count on the swarm: constant visitors, and a judge after every event.
 //!
-//! Three kinds of visitors. Most go by DNS, to the edges, and try the next address when one fails, as browsers do.
-//! One for each node goes to that node's edge and nowhere else, as somebody without a choice. And some go to the
-//! counter itself, through the routing mesh of one node after the other.
+//! There are three kinds of visitors. Most find the edges by DNS and try the next address when one fails, as browsers
+//! do. One for each node uses that node's edge only, like a client without an alternative. And some use the counter
+//! itself, through the routing mesh of one node after the other.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -20,39 +20,40 @@ use crate::wait::pause;
 const BY_DNS: usize = 6;
 const BY_MESH: usize = 3;
 
-/// Visits are some 180 a second: enough to see a gap, and little for two cores that run three machines.
+/// The pause between visits. It gives about 180 visits a second: enough to see a gap, and a light load for two cores
+/// that run three machines.
 const THINK: Duration = Duration::from_millis(60);
 
-/// How long a connection may take. Browsers give up sooner.
+/// The time limit for a connection. Browsers give up sooner.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// How long somebody waits for an answer. From a machine that is gone none comes.
+/// The time limit for an answer. A machine without power sends none.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// How long an answer that comes may take. The counter has 1.8 s; the edge gives a connection up after 3 s, and tries
-/// two more, each for a second, when more machines are gone than one.
+/// The time limit for a visit that is answered. The counter has 1.8 s; the edge gives up a connection after 3 s, and
+/// tries two more, each for a second, when more than one machine is down.
 const ANSWERED: Duration = Duration::from_secs(10);
 
-/// How many addresses one tries who goes by DNS: each of them, and the first one once more.
+/// The number of attempts of a visitor by DNS: each address, and the first one again.
 const TRIES: usize = 4;
 
-/// How long all run before an event, and after all is whole again.
+/// How long the visitors run before an event, and after the recovery.
 const CALM: Duration = Duration::from_secs(1);
 
-/// How long it may take until everything is as before. The swarm notices a lost node after 15 s, or 40 s when it
-/// was the leader, and a server of Redis has 50 s to read its file.
+/// The time limit for the recovery. The swarm notices a lost node after 15 s, or 40 s when it was the leader, and a Redis
+/// server has 50 s to read its file.
 const WHOLE: Duration = Duration::from_secs(240);
 
-/// How long a visit may take that may be without an answer.
+/// The time limit for a visit, answered or not.
 const HIT: Duration = Duration::from_secs(14);
 
-/// How long all may be without an answer while the swarm mends itself.
+/// The longest outage for all visitors while the swarm recovers on its own.
 const OUTAGE: Duration = Duration::from_secs(90);
 
-/// The same while an operator does, who waits for machines.
+/// The same while an operator works, who waits for machines.
 const BY_HAND: Duration = Duration::from_secs(600);
 
-/// Visitors, and all that they saw.
+/// The visitors, and everything that they observed.
 #[derive(Debug)]
 pub struct Checker {
     clients: Clients,
@@ -61,47 +62,47 @@ pub struct Checker {
     history: History,
     given_up: Vec<GivenUp>,
     hosts: usize,
-    /// What each event cost.
+    /// The cost of each event.
     pub table: Table,
 }
 
-/// What was seen of one event.
+/// The observations of one event.
 #[derive(Debug)]
 pub struct Seen {
-    /// What the judge says.
+    /// The verdict of the judge.
     pub verdict: Verdict,
-    /// The tries of those who go by DNS.
+    /// The attempts of visitors by DNS.
     pub by_dns: Vec<Hit>,
-    /// The tries of those who have one edge each.
+    /// The attempts of visitors with one edge each.
     pub one_address: Vec<Hit>,
-    /// The tries of those who go to the counter through the mesh.
+    /// The attempts of visitors of the counter through the mesh.
     pub by_mesh: Vec<Hit>,
-    /// Visits by DNS that have failed after all.
+    /// Visits by DNS that failed after all attempts.
     pub failed: Vec<GivenUp>,
-    /// How many times a replica of Redis was made master.
+    /// The number of promotions of a Redis replica.
     pub promotions: usize,
-    /// The longest time that nobody was served who goes by DNS.
+    /// The longest time without service for visitors by DNS.
     pub outage: Duration,
 }
 
 impl Seen {
-    /// The tries of those who go to the edges, by DNS or to one address.
+    /// The attempts of visitors of the edges, by DNS or at one address.
     pub fn by_edges(&self) -> impl Iterator<Item = &Hit> {
         self.by_dns.iter().chain(&self.one_address)
     }
 
-    /// Sees that every try of those who go to the edges was answered with a number: where no edge is to go away.
+    /// Asserts that every attempt at the edges got a number: for events in which no edge stops.
     ///
     /// # Panics
-    /// One was not.
+    /// One did not.
     pub fn all_counted(&self) {
         let others: Vec<&Hit> = self.by_edges().filter(|hit| hit.number().is_none()).collect();
-        assert!(others.is_empty(), "{} tries without a number: {:?}", others.len(), &others[..others.len().min(5)]);
+        assert!(others.is_empty(), "{} attempts without a number: {:?}", others.len(), &others[..others.len().min(5)]);
     }
 }
 
 impl Checker {
-    /// Visitors that wait for the first event.
+    /// Makes visitors that wait for the first event.
     pub async fn start(cluster: &Cluster) -> Self {
         let zero = Instant::now();
         let visitor =
@@ -124,8 +125,8 @@ impl Checker {
         }
     }
 
-    /// Lets the visitors go, does `event`, waits until all is whole, stops them and judges what they saw. The event
-    /// may say when what it had stopped ran elsewhere.
+    /// Starts the visitors, runs `event`, waits for the recovery, stops them and judges what they observed. The event
+    /// may report how long lost tasks took to run elsewhere.
     ///
     /// # Panics
     /// The swarm does not become whole again, or the count was wrong.
@@ -136,7 +137,7 @@ impl Checker {
         event: impl AsyncFnOnce(&mut Cluster) -> Happened,
     ) -> Seen {
         if self.stopped.is_none() {
-            // An event before this one went wrong: what was seen of it is not judged.
+            // The event before this one failed: its observations are not judged.
             self.stopped = Some(self.clients.stop().await);
             drop((self.clients.take(), self.clients.take_given_up()));
             cluster.whole(WHOLE).await;
@@ -219,27 +220,27 @@ impl Checker {
         judge(&self.history, Limits { hit: HIT, outage: BY_HAND })
     }
 
-    /// How many visits were answered with a number.
+    /// The number of visits that got a number.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.history.acknowledged()
     }
 }
 
-/// Told for the reader's patience.
+/// Prints the progress for the reader.
 #[expect(clippy::print_stdout, reason = "what the test has to say")]
 fn progress(row: &Row) {
     println!("\n    {}: whole after {:.0} s", row.event, row.whole.as_secs_f64());
 }
 
-/// What an event was.
+/// A description of an event.
 #[derive(Clone, Debug)]
 pub struct Happened {
     /// For the table.
     pub what: String,
-    /// How long it took until what was lost ran elsewhere.
+    /// How long the lost tasks took to run elsewhere.
     pub elsewhere: Option<Duration>,
-    /// How long nobody may have been served.
+    /// The limit for the outage.
     pub outage: Duration,
 }
 
@@ -257,7 +258,7 @@ impl Happened {
     }
 }
 
-/// The breaches of a verdict, a line each.
+/// The breaches of a verdict, one line each.
 pub struct Breaches<'a>(pub &'a Verdict);
 
 impl std::fmt::Display for Breaches<'_> {

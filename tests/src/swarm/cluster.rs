@@ -1,4 +1,4 @@
-//! The three hosts, what surrounds them, and whether the swarm on them is at rest.
+//! The three hosts, their surroundings, and whether the swarm on them is at rest.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::store::Store;
 use crate::dns::{Answer, Dns};
 use crate::wait::{pause, try_eventually};
 
-/// The hosts by name and address: the tutorial's.
+/// The hosts by name and address, as in the tutorial.
 pub const HOSTS: [(&str, Ipv4Addr); 3] = [
     ("serveur17", Ipv4Addr::new(10, 10, 25, 165)),
     ("serveur18", Ipv4Addr::new(10, 10, 25, 166)),
@@ -26,10 +26,10 @@ pub const HOSTS: [(&str, Ipv4Addr); 3] = [
 /// The site's name, with an address for each host.
 pub const SITE: &str = "www.example.com";
 
-/// Between two looks at the whole swarm.
+/// The pause between two looks at the whole swarm.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
-/// The hosts and their surroundings. Dropping it ends all of it.
+/// The hosts and their surroundings. Dropping it ends everything.
 #[derive(Debug)]
 pub struct Cluster {
     /// In the order of [`HOSTS`].
@@ -38,19 +38,19 @@ pub struct Cluster {
     pub dns: Dns,
     /// Docker's own registry.
     pub hub: Hub,
-    /// What the kernel has.
+    /// The kernel's features.
     pub kernel: Kernel,
-    /// Where this runs.
+    /// The current run.
     pub run: Run,
     /// Redis and its sentinels.
     pub store: Store,
 }
 
 impl Cluster {
-    /// Puts up the fabric, and hosts that are off.
+    /// Builds the fabric and hosts that are off.
     ///
     /// # Errors
-    /// The kernel does not let us.
+    /// The kernel refuses.
     ///
     /// # Panics
     /// Something does not start.
@@ -68,7 +68,7 @@ impl Cluster {
         Ok(Self { hosts, dns, hub, kernel, run, store: Store::default() })
     }
 
-    /// The place of the host of this name.
+    /// The index of the host of this name.
     ///
     /// # Panics
     /// There is none.
@@ -83,7 +83,7 @@ impl Cluster {
         self.hosts.iter().map(|host| SocketAddr::from((host.address, port))).collect()
     }
 
-    /// Where the leader of the managers is, by a host that is on and has a quorum.
+    /// The index of the managers' leader, according to a host that is on and has a quorum.
     pub async fn leader(&self) -> Option<usize> {
         let nodes = self.ask("/nodes").await.ok()?;
         let leader = nodes.iter().find(|node| node["ManagerStatus"]["Leader"] == true)?;
@@ -91,10 +91,10 @@ impl Cluster {
         self.hosts.iter().position(|host| host.name == name)
     }
 
-    /// A list of the API, from the first host that can tell.
+    /// A list of the API, from the first host that answers.
     ///
     /// # Errors
-    /// Nobody can.
+    /// No host answers.
     pub async fn ask(&self, path: &str) -> Result<Vec<Value>, Error> {
         let mut error = Error::Timeout;
         for host in self.hosts.iter().filter(|host| host.is_on()) {
@@ -106,8 +106,8 @@ impl Cluster {
         Err(error)
     }
 
-    /// The first thing that is not as the services' specifications want it: a node that is away, a task too few, one
-    /// that is still stopping, an update under way, Redis without its replicas.
+    /// The first deviation from the services' specifications: a node that is down, a missing task, one that is still
+    /// stopping, an update in progress, Redis without its replicas.
     pub async fn flaw(&self) -> Option<String> {
         match self.swarm_flaw().await {
             Ok(None) => {}
@@ -117,10 +117,10 @@ impl Cluster {
         self.store.flaw(&self.hosts).await
     }
 
-    /// The same without a look at Redis, and also while hosts are away.
+    /// The same without Redis, and also while hosts are off.
     ///
     /// # Errors
-    /// No engine can tell.
+    /// No engine answers.
     pub async fn services_flaw(&self) -> Result<Option<String>, Error> {
         let (nodes, services, tasks) =
             (self.ask("/nodes").await?, self.ask("/services").await?, self.ask("/tasks").await?);
@@ -172,15 +172,15 @@ impl Cluster {
         self.services_flaw().await
     }
 
-    /// Waits until nothing is wrong any more.
+    /// Waits until there is no flaw.
     ///
     /// # Panics
-    /// Something still is when `within` has passed.
+    /// There still is one when `within` has passed.
     pub async fn whole(&self, within: Duration) {
         self.until("the swarm is whole", within, async || self.flaw().await).await;
     }
 
-    /// What the hosts say of themselves, for a failure's message.
+    /// The state of the hosts, for the message of a failure.
     async fn state(&self) -> String {
         let mut state = String::new();
         for host in self.hosts.iter().filter(|host| host.is_on()) {
@@ -200,7 +200,7 @@ impl Cluster {
             None => Some(()),
             Some(found) => {
                 wrong = found;
-                // Asking costs the machine more than the wait.
+                // A look costs the machine more than the pause.
                 pause(BETWEEN_LOOKS).await;
                 None
             }
@@ -211,7 +211,7 @@ impl Cluster {
     }
 }
 
-/// What an engineer would look at first, of every host that is on.
+/// What an engineer would look at first on every running host.
 const LOOK: &str = r#"
     docker node ls 2>&1 || true
     docker stack ps --filter desired-state=running --format '{{.Name}} {{.Node}} {{.CurrentState}} {{.Error}}' stackdemo 2>&1 || true
@@ -226,7 +226,7 @@ const LOOK: &str = r#"
     done
 "#;
 
-/// Has our own resolver ask the fabric's server, in mounts that are ours alone.
+/// Makes this process's resolver ask the fabric's server, in its own mount namespace.
 async fn resolve_here(run: &Run) -> Result<(), Failed> {
     let settings = run.folder.join("resolv.conf");
     std::fs::write(&settings, format!("nameserver {OUTSIDE}\n")).expect("a writable folder");

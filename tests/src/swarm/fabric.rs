@@ -1,4 +1,4 @@
-//! The wires: a bridge in our own network namespace, a cable to each host.
+//! The network between the hosts: a bridge in the test's own network namespace, with a cable to each host.
 
 use std::net::Ipv4Addr;
 
@@ -6,10 +6,10 @@ use rustix::process::Pid;
 
 use super::shell::{self, Failed};
 
-/// The test's own address, and that of all that the hosts find outside of the swarm.
+/// The address of the test, and of everything that the hosts reach outside the swarm.
 pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 10, 25, 1);
 
-/// Another address of the test, for a client that is to be told from the others.
+/// Another address of the test, for a client that must be distinguishable from the others.
 pub const VISITOR: Ipv4Addr = Ipv4Addr::new(10, 10, 25, 77);
 
 /// Where the stand-in for Docker's own registry listens.
@@ -17,10 +17,10 @@ pub const HUB: &str = "10.10.25.1:5001";
 
 const BRIDGE: &str = "fabric";
 
-/// Puts up the bridge with our own addresses.
+/// Creates the bridge with the test's own addresses.
 ///
 /// # Errors
-/// The kernel does not let us.
+/// The kernel refuses.
 pub async fn build() -> Result<(), Failed> {
     shell::run("ip link set lo up").await?;
     shell::run(&format!("ip link add {BRIDGE} type bridge")).await?;
@@ -30,7 +30,7 @@ pub async fn build() -> Result<(), Failed> {
     Ok(())
 }
 
-/// One host's cable. Our end stays in the bridge, the host's end is its eth0.
+/// The cable of one host. One end is in the bridge, the other is the host's eth0.
 #[derive(Clone, Debug)]
 pub struct Cable {
     name: String,
@@ -44,16 +44,16 @@ impl Cable {
         Self { name: format!("host{}", address.octets()[3]), address }
     }
 
-    /// Plugs it into the host whose first process is `init`, which gets its address and the way out.
+    /// Plugs it into the host whose first process is `init`, with the host's address and default route.
     ///
     /// # Errors
-    /// The kernel does not let us.
+    /// The kernel refuses.
     pub async fn plug(&self, init: Pid) -> Result<(), Failed> {
         let Self { name, address } = self;
         let init = init.as_raw_pid();
-        // The host's end went with its namespace, and this one with it, but not at once.
+        // The host's end was removed with its namespace, and takes this end with it, but not at once.
         drop(shell::run(&format!("ip link delete {name}")).await);
-        // A machine keeps its card: others that remember it still reach it.
+        // A machine keeps its network card: the others' ARP entries stay valid.
         let [.., last] = address.octets();
         let card = format!("02:00:0a:0a:19:{last:02x}");
         shell::run(&format!("ip link add {name} type veth peer name eth0 address {card} netns {init}")).await?;
@@ -68,10 +68,10 @@ impl Cable {
         Ok(())
     }
 
-    /// Cuts it: nothing passes in either direction, and nobody is told.
+    /// Cuts it: nothing passes in either direction, without an error on either side.
     ///
     /// # Errors
-    /// The kernel does not let us.
+    /// The kernel refuses.
     pub async fn cut(&self) -> Result<(), Failed> {
         shell::run(&format!("ip link set {} nomaster", self.name)).await.map(drop)
     }
@@ -79,7 +79,7 @@ impl Cable {
     /// Mends a cut.
     ///
     /// # Errors
-    /// The kernel does not let us.
+    /// The kernel refuses.
     pub async fn mend(&self) -> Result<(), Failed> {
         shell::run(&format!("ip link set {} master {BRIDGE}", self.name)).await.map(drop)
     }

@@ -1,7 +1,7 @@
 //! A machine with an engine.
 //!
-//! It has a network, a process space, a name, `/run`, `/etc/docker` and `/var/lib/docker` of its own, so that the
-//! operator's commands run on it as they stand. Its disk is a folder, which is all that outlives a loss of power.
+//! It has its own network, process space, name, `/run`, `/etc/docker` and `/var/lib/docker`, so that the operator's
+//! commands run on it unchanged. Its disk is a folder, and only that survives a loss of power.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader};
@@ -20,13 +20,13 @@ use super::mesh::{self, TABLES};
 use super::shell::{self, Failed, PATH};
 use crate::wait::eventually;
 
-/// How long an engine may take to start, with containers to clear away.
+/// The time limit for an engine to start, including the removal of old containers.
 const STARTED: Duration = Duration::from_secs(60);
 
-/// How long an engine may take to stop: its containers' grace periods, and some.
+/// The time limit for an engine to stop: its containers' grace periods, with a margin.
 const STOPPED: Duration = Duration::from_secs(90);
 
-/// Makes the host of the namespaces that it finds itself in: name, folder.
+/// Turns its namespaces into the host. Arguments: name, folder.
 const SET_UP: &str = r#"
     hostname "$1"
     mount --make-rprivate /
@@ -47,7 +47,7 @@ const SET_UP: &str = r#"
     exec docker-init -- sleep infinity
 "#;
 
-/// A host. Dropping it takes its power away.
+/// A host. Dropping it cuts its power.
 #[derive(Debug)]
 pub struct Host {
     /// Its name.
@@ -62,18 +62,18 @@ pub struct Host {
     life: Option<Life>,
 }
 
-/// A host that is on.
+/// A running host.
 #[derive(Debug)]
 struct Life {
-    /// Ends when all processes of the host have.
+    /// Ends after all processes of the host.
     space: Child,
-    /// The host's first process, which all others end with.
+    /// The host's first process. All others end with it.
     init: Pid,
     engine: Child,
 }
 
 impl Host {
-    /// A host that is off, with an empty disk.
+    /// Makes a host that is off and has an empty disk.
     ///
     /// # Errors
     /// Its folder cannot be made.
@@ -86,7 +86,7 @@ impl Host {
         Ok(host)
     }
 
-    /// What a machine has on which an engine was installed and nothing else was done.
+    /// Makes the files of a machine on which only an engine was installed.
     fn furnish(&self) -> std::io::Result<()> {
         let Self { name, folder, kernel, .. } = self;
         for own in ["var/lib/docker", "etc/docker", "root"] {
@@ -105,16 +105,16 @@ impl Host {
         Ok(())
     }
 
-    /// Whether it is on.
+    /// Returns whether it is on.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.life.is_some()
     }
 
-    /// Switches it on, unless it is, and waits until its engine answers.
+    /// Switches it on if it is off, and waits until its engine answers.
     ///
     /// # Errors
-    /// The kernel does not let us.
+    /// The kernel refuses.
     ///
     /// # Panics
     /// The engine does not start.
@@ -150,7 +150,7 @@ impl Host {
         })
         .await;
         if !self.kernel.ipvs {
-            // The engine opens its tables only when it reads its settings anew.
+            // The engine opens its tables only when it reloads its settings.
             self.run("kill -HUP \"$(cat /run/docker.pid)\"").await?;
             let mut mesh = self.command(std::env::current_exe().expect("the program's own path"));
             mesh.arg(mesh::ARGUMENT).stdout(self.log("mesh.log")).stderr(self.log("mesh.log"));
@@ -160,11 +160,11 @@ impl Host {
         Ok(())
     }
 
-    /// Takes its power away: the cable first, so that not even the kernel can say good-bye for a process, then all
-    /// processes at once.
+    /// Cuts its power: first the cable, so that the kernel cannot close connections for a process, then all processes
+    /// at once.
     ///
     /// # Errors
-    /// The kernel does not let us.
+    /// The kernel refuses.
     pub async fn kill(&mut self) -> Result<(), Failed> {
         if self.life.is_some() {
             self.cable.cut().await?;
@@ -173,10 +173,10 @@ impl Host {
         Ok(())
     }
 
-    /// Takes its power away for good, and puts a new machine in its place, which is off.
+    /// Destroys it, and puts a new machine in its place, which is off.
     ///
     /// # Errors
-    /// The kernel does not let us.
+    /// The kernel refuses.
     ///
     /// # Panics
     /// Its disk cannot be emptied.
@@ -192,7 +192,7 @@ impl Host {
     /// Shuts it down: the engine stops its containers, then everything else ends.
     ///
     /// # Errors
-    /// The engine cannot be told.
+    /// The engine cannot be signalled.
     ///
     /// # Panics
     /// It does not stop.
@@ -211,16 +211,16 @@ impl Host {
 
     fn off(&mut self) {
         let Some(mut life) = self.life.take() else { return };
-        // What has ended already is as it should be.
+        // It may have ended already.
         kill_process(life.init, Signal::KILL).unwrap_or(());
         drop(life.space.wait());
         drop(life.engine.wait());
     }
 
-    /// Cuts it off from `others` in both directions, without a word to anybody. All else still reaches it.
+    /// Drops all packets between it and `others`. Everything else still reaches it.
     ///
     /// # Errors
-    /// The kernel does not let us.
+    /// The kernel refuses.
     pub async fn cut_off_from(&self, others: &[Ipv4Addr]) -> Result<(), Failed> {
         for other in others {
             self.run(&format!(
@@ -232,10 +232,10 @@ impl Host {
         Ok(())
     }
 
-    /// Takes that back.
+    /// Undoes [`cut_off_from`](Self::cut_off_from).
     ///
     /// # Errors
-    /// The kernel does not let us.
+    /// The kernel refuses.
     pub async fn join_again(&self, others: &[Ipv4Addr]) -> Result<(), Failed> {
         for other in others {
             self.run(&format!(
@@ -253,7 +253,7 @@ impl Host {
         Docker::at(self.path("/run/docker.sock"))
     }
 
-    /// The network namespaces of the running tasks of this stack's services that begin with `service`.
+    /// The network namespaces of the running tasks of the services whose names begin with `service`.
     pub async fn networks_of(&self, service: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let docker = self.docker();
@@ -266,14 +266,14 @@ impl Host {
             let id = container["Id"].as_str().unwrap_or_default();
             // It may have ended by now.
             let Ok(container) = docker.get(&format!("/containers/{id}/json")).await else { continue };
-            // The engine gives it by /var/run, a link that would lead out of the host.
+            // The engine reports it below /var/run, a link that would lead out of the host.
             let key = container["NetworkSettings"]["SandboxKey"].as_str().unwrap_or_default();
             found.push(self.path(key.strip_prefix("/var").unwrap_or(key)));
         }
         found
     }
 
-    /// A path of the host as we reach it.
+    /// A path of the host as seen from outside.
     ///
     /// # Panics
     /// The host is off.
@@ -282,19 +282,19 @@ impl Host {
         PathBuf::from(format!("/proc/{}/root{path}", self.init().as_raw_pid()))
     }
 
-    /// The folder that commands on it run in, and that outlives a loss of power.
+    /// The folder in which commands run. It survives a loss of power.
     #[must_use]
     pub fn home(&self) -> PathBuf {
         self.folder.join("root")
     }
 
-    /// What it has on its disk beside that, and its logs.
+    /// The folder with its disk and its logs.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Runs a script of bash on it, and returns what it wrote to standard output.
+    /// Runs a bash script on it and returns its standard output.
     ///
     /// # Errors
     /// It did not succeed.
@@ -302,7 +302,7 @@ impl Host {
         Ok(self.bash(script, &[], shell::LONG).await?.0)
     }
 
-    /// The same with variables, and with what it wrote to standard error.
+    /// The same with variables; also returns the standard error.
     ///
     /// # Errors
     /// It did not succeed.

@@ -1,4 +1,4 @@
-//! What stands for Docker's own registry, from which the engines pull what is not ours.
+//! The stand-in for Docker's own registry, from which the engines pull third-party images.
 
 use std::fs;
 use std::path::Path;
@@ -9,14 +9,14 @@ use super::host::Host;
 use super::shell::Failed;
 use crate::process::Process;
 
-/// A registry that the engines have for a mirror of Docker's. Dropping it ends it.
+/// A registry that the engines use as a mirror of Docker's. Dropping it ends it.
 #[derive(Debug)]
 pub struct Hub {
     _process: Process,
 }
 
 impl Hub {
-    /// Starts one that is empty.
+    /// Starts an empty one.
     ///
     /// # Panics
     /// It does not start.
@@ -33,7 +33,7 @@ impl Hub {
         Self { _process: process }
     }
 
-    /// Has it offer the images that `host` has under `names`, and takes them from the host.
+    /// Moves the images `names` from `host` to the registry.
     ///
     /// # Errors
     /// They cannot be pushed.

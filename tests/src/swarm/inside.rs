@@ -1,9 +1,8 @@
-//! The test's own corner of the machine: a network, mounts and processes that end with it.
+//! The test's own namespaces: a network, mounts and processes that end with it.
 //!
-//! The test program starts itself again in namespaces that only its processes hold. Whatever ends it, a panic or a
-//! SIGKILL, the kernel ends what it has started and takes interfaces, rules and mounts away with the namespaces.
-//! What is left are files and the engines' groups of processes; those are taken away when the program has ended, or
-//! by the next one.
+//! The test program restarts itself in namespaces that only its processes hold. However it ends, by a panic or a
+//! SIGKILL, the kernel ends its child processes and removes interfaces, rules and mounts with the namespaces. Only
+//! files and the engines' control groups remain; they are removed after the program has ended, or by the next run.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,26 +10,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-/// Tells the program that it is inside: the folder of this run.
+/// Set inside the namespaces, to the folder of this run.
 const VARIABLE: &str = "SWARM_RUN";
 
-/// How long the last processes of a run may take to leave their groups.
+/// The time limit for the last processes of a run to leave their groups.
 const EMPTY: Duration = Duration::from_secs(10);
 
 /// In the folder of a run: the network namespace that the test was started in.
 const OUTER: &str = "outer-network";
 
-/// A run, as the program inside sees it.
+/// A run, as seen by the program inside.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// For all that the run writes.
+    /// Holds everything that the run writes.
     pub folder: PathBuf,
-    /// What its groups of processes begin with.
+    /// The prefix of its control groups.
     pub name: String,
 }
 
 impl Run {
-    /// The run that this program is inside of, if it is.
+    /// The run of this program, if it is inside.
     #[must_use]
     pub fn current() -> Option<Self> {
         let folder = PathBuf::from(std::env::var_os(VARIABLE)?);
@@ -38,15 +37,15 @@ impl Run {
         Some(Self { folder, name })
     }
 
-    /// The network namespace that the test was started in: what is to reach the world is started there.
+    /// The network namespace that the test was started in: programs that need the outside world start there.
     #[must_use]
     pub fn outer_network(&self) -> PathBuf {
         self.folder.join(OUTER)
     }
 }
 
-/// Runs this program once more, inside, with the same arguments, and cleans up after it. `cache` is where runs have
-/// their folders. Says where the logs are when it failed.
+/// Restarts this program inside with the same arguments, and cleans up after it. Runs have their folders in `cache`.
+/// The error of a failed run says where the logs are.
 ///
 /// # Errors
 /// It cannot be started.
@@ -92,7 +91,7 @@ fn name(folder: &Path) -> String {
     format!("swarm-{}", id.unwrap_or_default())
 }
 
-/// What a run has left on the machine outside of its namespaces.
+/// What a run has left behind outside its namespaces.
 fn left_behind(folder: &Path) -> Vec<String> {
     let said = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output();
@@ -116,7 +115,7 @@ fn left_behind(folder: &Path) -> Vec<String> {
     left
 }
 
-/// Removes what runs have left that are no more.
+/// Removes what earlier runs have left behind.
 fn sweep(runs: &Path) -> io::Result<()> {
     for run in fs::read_dir(runs)?.flatten() {
         let lock = File::open(run.path().join("lock"));

@@ -1,11 +1,11 @@
-//! What this machine's kernel can do for a swarm, and what it cannot.
+//! Which features for a swarm this machine's kernel has.
 
 use std::fs;
 use std::path::Path;
 
 use super::shell;
 
-/// What a kernel has of what Docker Swarm uses and not every kernel has.
+/// Features that Docker Swarm uses and that not every kernel has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel {
     /// IPVS, which is the routing mesh and every service's virtual address.
@@ -15,7 +15,7 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Looks. Only in a network namespace of our own.
+    /// Probes the kernel. Only in a network namespace of its own.
     pub async fn probe() -> Self {
         // Loaded by the engine where it is a module; without modules, or without this one, it fails.
         drop(shell::run("modprobe ip_vs").await);
@@ -29,7 +29,7 @@ impl Kernel {
         Self { ipvs, esp }
     }
 
-    /// What the test has to say about it.
+    /// What the test prints about it.
     #[must_use]
     pub fn told(self) -> [&'static str; 2] {
         [
@@ -49,7 +49,7 @@ impl Kernel {
     }
 }
 
-/// Why no swarm can be started here at all, if so: everything that stands in the way.
+/// All reasons why no swarm can be started here; empty if it can.
 #[must_use]
 pub fn obstacles() -> Vec<String> {
     let mut found = Vec::new();

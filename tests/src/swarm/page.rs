@@ -1,4 +1,4 @@
-//! The operator's page on the swarm: its blocks of commands, run as they stand, where they say.
+//! The operator's page on the swarm: runs its blocks of commands unchanged, on the hosts that they name.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,15 +8,15 @@ use super::cluster::Cluster;
 use super::shell::{self, Failed};
 use crate::page::{Block, Host, blocks};
 
-/// How long a block may take.
+/// The time limit for a block.
 const BLOCK: Duration = Duration::from_secs(10 * 60);
 
-/// A page, and which of its blocks have run.
+/// A page, with a record of which blocks have run.
 #[derive(Debug, Default)]
 pub struct Page {
     blocks: Vec<Block>,
     ran: BTreeSet<String>,
-    /// What blocks find in their environment.
+    /// The environment of the blocks.
     pub variables: Vec<(String, String)>,
 }
 
@@ -31,7 +31,7 @@ impl Page {
         Ok(Self { blocks, ..Self::default() })
     }
 
-    /// Runs the block `name` and returns what it wrote to standard output and to standard error.
+    /// Runs the block `name` and returns its standard output and standard error.
     ///
     /// # Errors
     /// It did not succeed.
@@ -67,7 +67,7 @@ impl Page {
         self.execute(cluster, &block).await
     }
 
-    /// Runs a block for every node on some of them alone.
+    /// Runs a block for every node on some nodes only.
     ///
     /// # Errors
     /// It did not succeed.
@@ -109,7 +109,7 @@ impl Page {
         Ok(written)
     }
 
-    /// Sets a variable for all blocks from now on.
+    /// Sets a variable for all further blocks.
     pub fn export(&mut self, name: &str, value: &str) {
         self.variables.retain(|(other, _)| other != name);
         self.variables.push((name.to_owned(), value.to_owned()));

@@ -1,4 +1,4 @@
-//! Where alerts go: a mail server and an SMS service, as the swarm's containers reach them.
+//! The destinations of alerts: a mail server and an SMS service that the swarm's containers can reach.
 
 use std::fs;
 
@@ -45,7 +45,7 @@ impl Post {
         Ok(post)
     }
 
-    /// Writes on `host` what the page says an operator writes: who is told, and the secrets.
+    /// Writes the operator's files from the page to `host`: the receivers and the secrets.
     ///
     /// # Errors
     /// The files cannot be written.

@@ -1,4 +1,4 @@
-//! The project's files as an operator has them on a host.
+//! The project's files on a host, as an operator has them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use super::inside::Run;
 use super::kernel::Kernel;
 use super::shell::{self, Failed};
 
-/// The one option of the stack that a kernel may be unable to do.
+/// The one option of the stack that not every kernel supports.
 const ENCRYPTED: &str = "    driver_opts: { encrypted: \"true\" }\n";
 
-/// How long a build may take that finds nothing in its cache.
+/// The time limit for a build with an empty cache.
 const BUILT: Duration = Duration::from_secs(30 * 60);
 
 /// The top folder of the project.
@@ -22,13 +22,13 @@ pub fn root() -> PathBuf {
     member.parent().unwrap_or(member).to_owned()
 }
 
-/// Copies what git knows of the project, as it is now, to the folder that commands on `host` run in.
+/// Copies the files that git knows, in their current state, to the folder in which commands on `host` run.
 ///
 /// # Errors
 /// It cannot be copied.
 ///
 /// # Panics
-/// The stack file does not hold what is to be left out.
+/// The stack file does not contain the option to leave out.
 pub async fn copy_to(host: &Host, kernel: Kernel) -> Result<(), Failed> {
     let script = "cd \"$1\"; git -c safe.directory='*' ls-files -z --cached --others --exclude-standard \
         | tar --create --null --files-from=- --ignore-failed-read | tar --extract --directory \"$2\"";
@@ -44,8 +44,8 @@ pub async fn copy_to(host: &Host, kernel: Kernel) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Gives `host`, which is off, what the engine of `tests/swarm/images` has built: then the same build on the host
-/// finds all of it in its cache and needs nothing of the world.
+/// Copies the build cache of the engine of `tests/swarm/images` to `host`, which is off: then the same build on the host
+/// is cached and needs no network.
 ///
 /// # Errors
 /// It cannot be copied.
@@ -63,7 +63,7 @@ pub async fn seed(run: &Run, host: &Host) -> Result<(), Failed> {
     shell::output(command, BUILT).await.map(drop)
 }
 
-/// Where `tests/swarm/images` keeps what it makes.
+/// The folder in which `tests/swarm/images` keeps its results.
 fn cache(run: &Run) -> PathBuf {
     // <cache>/runs/<run>
     run.folder.ancestors().nth(2).unwrap_or(&run.folder).join("images")

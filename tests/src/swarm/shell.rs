@@ -1,4 +1,4 @@
-//! Other programs, run to their end.
+//! Runs other programs to their end.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-/// How long a program may take that is not given another time.
+/// The default time limit for a program.
 pub const LONG: Duration = Duration::from_secs(120);
 
 /// The `PATH` of root on a Debian host.
@@ -19,7 +19,7 @@ pub fn installed(name: &str) -> Option<PathBuf> {
     std::env::split_paths(PATH).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// A program that did not do what it was asked for.
+/// A program that did not succeed.
 #[derive(Debug, thiserror::Error)]
 #[error("{command}: {status}\n{output}")]
 pub struct Failed {
@@ -27,7 +27,7 @@ pub struct Failed {
     pub command: String,
     /// How it ended.
     pub status: String,
-    /// All that it wrote.
+    /// Its output.
     pub output: String,
 }
 
@@ -48,7 +48,7 @@ pub async fn run(line: &str) -> Result<String, Failed> {
     Ok(output(program(name, words), LONG).await?.0)
 }
 
-/// Runs a program, at most `within`, and returns what it wrote to standard output and to standard error.
+/// Runs a program for at most `within`, and returns its standard output and standard error.
 ///
 /// # Errors
 /// It did not succeed.

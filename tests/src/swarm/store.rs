@@ -1,5 +1,5 @@
-//! Redis and its sentinels, as they run on the hosts: asked inside of their containers' networks, where nobody else
-//! can.
+//! Redis and its sentinels on the hosts, queried inside their containers' networks, since no other network reaches
+//! them.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::wait::{pause, try_eventually};
 const REDIS: u16 = 6379;
 const SENTINEL: u16 = 26_379;
 
-/// How long the servers may take to come to the same count once nobody counts any more.
+/// The time limit for the servers to agree on the count after the last visit.
 const AGREED: Duration = Duration::from_secs(60);
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// What asks them. Keeps its connections.
+/// A client of all of them. Keeps its connections.
 #[derive(Debug, Default)]
 pub struct Store {
     probe: Probe,
@@ -30,7 +30,7 @@ struct Member {
 }
 
 impl Store {
-    /// Which host has the master, by what the servers that can be reached say of themselves.
+    /// The host of the master, according to the roles that the reachable servers report.
     pub async fn master(&self, hosts: &[Host]) -> Option<usize> {
         for member in members(hosts, "redis", REDIS).await {
             let role = self.probe.ask(member.door, &["ROLE"]).await.map(strings);
@@ -41,8 +41,7 @@ impl Store {
         None
     }
 
-    /// The first thing that is wrong: not three servers and three sentinels, a replica that is not in sync, sentinels
-    /// that do not agree.
+    /// The first flaw: not three servers and three sentinels, a replica that is not in sync, sentinels that disagree.
     pub async fn flaw(&self, hosts: &[Host]) -> Option<String> {
         let servers = members(hosts, "redis", REDIS).await;
         let sentinels = members(hosts, "sentinel", SENTINEL).await;
@@ -67,10 +66,10 @@ impl Store {
         None
     }
 
-    /// The count, once all servers have the same. Only while nobody counts.
+    /// The count, once all servers agree. Only while no client counts.
     ///
     /// # Panics
-    /// They do not come to the same.
+    /// They do not agree in time.
     pub async fn count(&self, hosts: &[Host]) -> u64 {
         let mut seen = Vec::new();
         let agreed = try_eventually(AGREED, async || {
@@ -89,7 +88,7 @@ impl Store {
         agreed.await.unwrap_or_else(|| panic!("the servers have different counts: {seen:?}"))
     }
 
-    /// How many failovers there have been, by the sentinels' common number for them.
+    /// The number of failovers so far, which is the sentinels' configuration epoch.
     pub async fn epoch(&self, hosts: &[Host]) -> usize {
         let mut newest = 0;
         for sentinel in members(hosts, "sentinel", SENTINEL).await {

@@ -1,4 +1,4 @@
-//! What each event cost, for the end of the test's output.
+//! The cost of each event, for the end of the test's output.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,23 +6,23 @@ use std::time::Duration;
 /// One event.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What happened.
+    /// The event.
     pub event: String,
-    /// The longest time that nobody was served who goes by DNS and tries the next address.
+    /// The longest time without service for visitors by DNS, who try the next address.
     pub through_dns: Duration,
-    /// The longest time that one address alone did not serve, and the address's host.
+    /// The longest time without service at one address.
     pub one_address: Duration,
-    /// Numbers that were answered twice, or lost.
+    /// Numbers that were returned twice, went backwards or were lost.
     pub wrong: usize,
-    /// Visits that were made and have failed in spite of all tries, of those who go by DNS.
+    /// Visits by DNS that failed in all attempts.
     pub failed: usize,
-    /// How many visits there were.
+    /// The number of visits.
     pub visits: usize,
-    /// From the event until all that was lost ran elsewhere, where something was lost.
+    /// The time until all lost tasks ran elsewhere, where tasks were lost.
     pub elsewhere: Option<Duration>,
-    /// From the event until mail and SMS had told of it, where they were to.
+    /// The time until both mail and SMS had reported it, where they should.
     pub told: Option<Duration>,
-    /// From the event until everything was as before.
+    /// The time until everything was as before.
     pub whole: Duration,
 }
 
@@ -31,7 +31,7 @@ pub struct Row {
 pub struct Table(pub Vec<Row>);
 
 impl Table {
-    /// Of the last event, how long it took until it was told.
+    /// Sets how long the alert about the last event took.
     pub fn told(&mut self, after: Option<Duration>) {
         if let Some(row) = self.0.last_mut() {
             row.told = after;

@@ -1,4 +1,4 @@
-//! What watch tells the operator, and how often.
+//! Which alerts the operator gets, and how many.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use tests::wait::{SOON, eventually};
 
 use crate::journey::Journey;
 
-/// How long a word about a node may take to come. On an idle machine it comes within half a minute.
+/// The time limit for an alert about a node. On an idle machine it takes less than half a minute.
 const TOLD: Duration = Duration::from_secs(120);
 
 /// The page of watch on every node, and one message through each channel.
@@ -29,20 +29,20 @@ pub(crate) async fn are_set_up(journey: &mut Journey) {
     journey.post = Some(post);
 }
 
-/// What has been told of a node since `since`: how many mails and SMS that it is down, and that it is back.
+/// The alerts about a node so far: the numbers of mails and SMS that it is down, and that it is back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
     down: [usize; 2],
     back: [usize; 2],
 }
 
-/// Everything that was told so far, to count on from.
+/// Counts the alerts about `node` so far.
 pub(crate) fn told(post: &Post, node: &str) -> Told {
     let both = |over| messages(post).map(|all| all.iter().filter(|(_, text)| about(text, node, over)).count());
     Told { down: both(false), back: both(true) }
 }
 
-/// How long after `moment` there was both a mail and an SMS that `node` is down.
+/// The time from `moment` until both a mail and an SMS reported that `node` is down.
 pub(crate) fn down_after(post: &Post, node: &str, moment: SystemTime) -> Option<Duration> {
     let first = messages(post).map(|all| {
         let since = all.into_iter().filter(|(at, text)| *at >= moment && about(text, node, false));
@@ -52,24 +52,24 @@ pub(crate) fn down_after(post: &Post, node: &str, moment: SystemTime) -> Option<
     mail?.max(text?).duration_since(moment).ok()
 }
 
-/// The mails and the SMS so far: when each came, and what it says.
+/// The mails and the SMS so far, each with its time and text.
 fn messages(post: &Post) -> [Vec<(SystemTime, String)>; 2] {
     let mails = post.mails().into_iter().filter_map(|mail| Some((mail.at, mail.field("subject")?)));
     let texts = post.texts().into_iter().map(|text| (text.at, text.body.replace('+', " ")));
     [mails.collect(), texts.collect()]
 }
 
-/// Whether a message says that `node` is down, or that it is not any more.
+/// Whether a message says that `node` is down or, if `over`, that it no longer is.
 fn about(text: &str, node: &str, over: bool) -> bool {
-    // The end of an alert repeats what it was.
+    // The message about the end of an alert repeats its text.
     text.contains(node) && text.contains("is down") && text.contains("RESOLVED") == over
 }
 
 impl Told {
-    /// Waits until it was told that the node is back, and sees that each message came once.
+    /// Waits for the alert that the node is back, and asserts that each message came once.
     pub(crate) async fn once_since(self, post: &Post, node: &str) {
         let expected = Told { down: self.down.map(|count| count + 1), back: self.back.map(|count| count + 1) };
-        eventually(&format!("a word that {node} is back: {expected:?}, {:?}", told(post, node)), TOLD, async || {
+        eventually(&format!("an alert that {node} is back: {expected:?}, {:?}", told(post, node)), TOLD, async || {
             told(post, node).back.iter().zip(expected.back).all(|(now, wanted)| *now >= wanted)
         })
         .await;

@@ -15,16 +15,16 @@ use tests::wait::{deadline, eventually};
 
 use crate::journey::Journey;
 
-/// How long a deployment may take to run.
+/// The time limit for a deployment.
 const DEPLOYED: Duration = Duration::from_secs(120);
 
-/// How long one answer may take.
+/// The time limit for one answer.
 const ANSWER: Duration = Duration::from_secs(20);
 
 /// Step 3.
 pub(crate) async fn stack(journey: &mut Journey) {
     let (_, said) = journey.block("deploy").await;
-    // "Ignoring unsupported options: ..." is what the client would say.
+    // The client would print "Ignoring unsupported options: ...".
     for ignored in ["gnoring", "nsupported", "eprecated", "could not be accessed"] {
         assert!(!said.contains(ignored), "docker stack deploy says:\n{said}");
     }
@@ -33,7 +33,7 @@ pub(crate) async fn stack(journey: &mut Journey) {
 
 /// Step 4.
 pub(crate) async fn visit(journey: &mut Journey) {
-    // The tutorial's own proof, on a count that nobody else has touched.
+    // The tutorial's own check, on a count without other visitors.
     for (number, (_, address)) in (1..).zip(HOSTS) {
         let reply = answer(get(SocketAddr::from((address, 8000)), "/")).await;
         assert_eq!(reply.text(), format!("Hello World! I have been seen {number} times.\n"));
@@ -59,7 +59,7 @@ pub(crate) async fn visit(journey: &mut Journey) {
     journey.checker = Some(Checker::start(&journey.cluster).await);
 }
 
-/// The nodes whose replicas answer through `edge`, asked until they are all of `nodes` or time is up.
+/// The nodes whose replicas answer through `edge`, asked until they are all of `nodes` or the time is over.
 pub(crate) async fn served_by(edge: SocketAddr, nodes: &BTreeSet<String>) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     let all = tests::wait::try_eventually(ANSWER, async || {

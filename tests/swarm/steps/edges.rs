@@ -1,4 +1,4 @@
-//! Step 5: names that lead to several edges, and their certificates.
+//! Step 5: a name with several edges, and its certificates.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use tests::swarm::cluster::{Cluster, SITE};
 
 use crate::journey::Journey;
 
-/// What the page runs a program of the image with.
+/// How the page runs a program of the image.
 pub(crate) const RUN: &str = "run --rm";
 
-/// How long it may take until the page tells what an edge knows.
+/// The time limit for the page to show an edge's endpoints.
 const ENDPOINTS: Duration = Duration::from_secs(30);
 
-/// An edge is killed while everybody looks the site's name up.
+/// An edge is killed while all visitors look up the site's name.
 pub(crate) async fn dies(journey: &mut Journey) {
     let Journey { cluster, checker, .. } = journey;
     let Some(checker) = checker else { return };
@@ -26,7 +26,7 @@ pub(crate) async fn dies(journey: &mut Journey) {
     let seen = checker
         .round(cluster, "edge killed", async |cluster| {
             let host = &cluster.hosts[1];
-            // Until the swarm has put another one in its place.
+            // Waits until the swarm has replaced it.
             let kill = "old=$(docker ps --quiet --filter name=stackdemo_edge)
                 docker kill --signal KILL \"$old\"
                 timeout 60 sh -c 'until docker ps --quiet --filter name=stackdemo_edge | grep -qv \"$1\"; do sleep 0.2; done' sh \"$old\"";
@@ -35,18 +35,18 @@ pub(crate) async fn dies(journey: &mut Journey) {
         })
         .await;
     nobody_failed(&seen);
-    assert!(cluster.dns.queries(SITE) > asked, "nobody asked for the name");
-    // They were there, and they are there again: of those who have no other address.
+    assert!(cluster.dns.queries(SITE) > asked, "no visitor looked up the name");
+    // The visitor without another address was served before and is served again.
     let second = |hit: &&Hit| hit.client == 1 + first_client(&seen.one_address);
     let mut outcomes = seen.one_address.iter().filter(second).map(|hit| hit.number().is_some());
-    assert!(outcomes.any(|counted| !counted), "nobody noticed that the edge was gone");
+    assert!(outcomes.any(|counted| !counted), "no visitor noticed that the edge was down");
 }
 
 fn first_client(hits: &[Hit]) -> usize {
     hits.iter().map(|hit| hit.client).min().unwrap_or_default()
 }
 
-/// Who goes by DNS and tries the next address was served every time.
+/// Asserts that every visit by DNS was served.
 pub(crate) fn nobody_failed(seen: &Seen) {
     assert!(seen.by_dns.len() > 50, "only {} visits", seen.by_dns.len());
     assert!(seen.failed.is_empty(), "{} visits failed: {:?}", seen.failed.len(), seen.failed);
@@ -64,8 +64,8 @@ async fn endpoints(cluster: &Cluster) -> Vec<BTreeSet<String>> {
     edges.filter(|edge| edge["error"].is_null()).map(of).collect()
 }
 
-/// The first certificate, and its successor: each is an update of the edges, one after the other. In between they take
-/// the nodes that watch tells for the replicas.
+/// The first certificate and its renewal: each updates the edges one after the other. In between the edges use the nodes
+/// that watch reports instead of the replicas.
 pub(crate) async fn certificates(journey: &mut Journey) {
     let authority = Authority::new();
     journey.page.export("CURL_CA_BUNDLE", &authority.root_file().to_string_lossy());
@@ -99,7 +99,7 @@ pub(crate) async fn certificates(journey: &mut Journey) {
             })
             .await;
     }
-    // The world does not know the test's authority; the container of the block is told.
+    // The test's authority is not a public one; the block's container gets its root certificate.
     let host = &journey.cluster.hosts[0];
     let root = host.home().join("root.pem");
     std::fs::copy(authority.root_file(), &root).expect("a writable folder");

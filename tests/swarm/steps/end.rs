@@ -1,11 +1,11 @@
-//! Step 10: everything goes, and nothing stays.
+//! Step 10: everything is removed, and nothing is left behind.
 
 use std::time::Duration;
 
 use crate::journey::Journey;
 
-/// What a host has that a swarm or a stack could have left, one line each. Not the rules of the mesh's stand-in, which
-/// no real host has, nor the one by which an engine lets a host reach its own published ports, which it never takes back.
+/// Lists what a swarm or a stack could have left on a host, one line each. Excluded are the rules of the mesh's stand-in,
+/// which no real host has, and the rule for a host's access to its own published ports, which the engine never removes.
 const LEFT: &str = r#"
     docker ps --all --format 'container {{.Names}}'
     docker network ls --filter type=custom --format 'network {{.Name}}'
@@ -20,7 +20,7 @@ const LEFT: &str = r#"
     docker info --format '{{.Swarm.LocalNodeState}}' | grep -v '^inactive$' | sed 's/^/swarm /' || true
 "#;
 
-/// How long the engine may take to clear away: it looks for old namespaces once a minute.
+/// The time limit for the engine's clean-up: it looks for old namespaces once a minute.
 const CLEARED: Duration = Duration::from_secs(150);
 
 /// The page's last blocks.
@@ -38,5 +38,5 @@ pub(crate) async fn leave(journey: &mut Journey) {
             .await;
     }
     let not_run = journey.page.not_run();
-    assert!(not_run.is_empty(), "blocks of docs/deploy.md that nobody has run: {not_run:?}");
+    assert!(not_run.is_empty(), "blocks of docs/deploy.md that no step has run: {not_run:?}");
 }

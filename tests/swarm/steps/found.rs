@@ -1,4 +1,4 @@
-//! Steps 0 to 2: our image, a swarm, a registry, and the image on every node.
+//! Steps 0 to 2: the image, a swarm, a registry, and the image on every node.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use tests::swarm::project;
 use crate::Length;
 use crate::journey::Journey;
 
-/// The name under which the page builds it first.
+/// The name under which the page first builds it.
 const IMAGE: &str = "127.0.0.1:5000/stackdemo:1";
 
-/// Step 0: where crates can be fetched. The hosts are off. On a full journey it is also built twice from nothing, and
-/// has to be the same.
+/// Step 0: builds the image where crates can be fetched. The hosts are off. A full journey also builds it twice without
+/// a cache, with the same result.
 pub(crate) async fn build(journey: &mut Journey) {
     let Journey { cluster, length, .. } = journey;
     if *length == Length::Full {
@@ -37,7 +37,7 @@ pub(crate) async fn swarm(journey: &mut Journey) {
     journey.block("join-serveur18").await;
     journey.block("join-serveur19").await;
     journey.block("nodes").await;
-    let nodes = journey.cluster.ask("/nodes").await.expect("a manager tells its nodes");
+    let nodes = journey.cluster.ask("/nodes").await.expect("a manager lists its nodes");
     let state = |node: &Value| {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         (
@@ -57,7 +57,7 @@ pub(crate) async fn swarm(journey: &mut Journey) {
 /// Step 2.
 pub(crate) async fn image(journey: &mut Journey) {
     let cluster = &journey.cluster;
-    // What the world has: the registry's own image, and Redis.
+    // Third-party images: the registry and Redis.
     let here = format!("unix://{}", cluster.hosts[0].path("/run/docker.sock").display());
     project::images(&cluster.run, Some(&here), &["load", "registry", "redis"]).await.expect("stand-ins");
     let images = cluster.hosts[0].run("docker images --format '{{.Repository}}:{{.Tag}}'").await.expect("images");

@@ -1,4 +1,4 @@
-//! Step 6: every machine goes, abruptly and in order, and comes back.
+//! Step 6: machines lose power, are drained, and come back.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,19 +10,18 @@ use super::edges::{RUN, nobody_failed};
 use crate::Length;
 use crate::journey::Journey;
 
-/// How long the swarm may take to see that a machine is gone and to start its replicas elsewhere. It waits 15 s for a
-/// sign of life, or 40 s when the leader went.
+/// The time limit for the swarm to notice a lost machine and start its replicas elsewhere. It waits 15 s for a heartbeat,
+/// or 40 s when the leader was lost.
 const ELSEWHERE: Duration = Duration::from_secs(150);
 
-/// How long nobody may be served who goes by DNS: Redis needs some 5 s to choose another master, and more than twice as
-/// long when the votes are split at first.
+/// The limit for the outage of visitors by DNS when the master is lost: Redis needs about 5 s to promote another, and more
+/// than twice as long when the first vote is split.
 const NEW_MASTER: Duration = Duration::from_secs(30);
 
-/// The same when another machine goes: what an edge needs to find the next replica, or a client the next edge.
+/// The same for another machine: an edge has to find the next replica, or a client the next edge.
 const NEXT: Duration = Duration::from_secs(10);
 
-/// Power is taken away from each of them once: first from the one with the Redis master, then from the leader. A short
-/// journey is content with these.
+/// Each machine loses power once: first the one with the Redis master, then the leader. A short journey ends there.
 pub(crate) async fn lose_power(journey: &mut Journey) {
     let Journey { cluster, page, checker, post, length, trust, .. } = journey;
     let Some(checker) = checker else { return };
@@ -51,10 +50,10 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
                 cluster.hosts[victim].kill().await.expect("a power switch");
                 replicas_run(cluster, cluster.hosts.len() - 1).await;
                 let elsewhere = Some(began.elapsed());
-                // The page asks on the first of them.
+                // The page runs the command on the first host.
                 if let (Some(trust), 1..) = (trust.as_ref(), victim) {
                     let address = cluster.hosts[victim].address.to_string();
-                    let told = page.run_with(cluster, "dns", RUN, trust).await.expect_err("an edge is away");
+                    let told = page.run_with(cluster, "dns", RUN, trust).await.expect_err("an edge is down");
                     assert!(told.output.contains(&format!("{address}:80: ")), "{told}");
                 }
                 cluster.hosts[victim].start().await.expect("a host starts");
@@ -62,13 +61,13 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
             })
             .await;
         if master == Some(victim) {
-            assert!(seen.promotions > 0, "nobody took the master's place");
+            assert!(seen.promotions > 0, "no replica was promoted");
             assert!(seen.outage < NEW_MASTER, "{:?}", seen.outage);
         } else {
             nobody_failed(&seen);
             assert!(seen.outage < NEXT, "{:?}", seen.outage);
         }
-        // All of it is used again: the round has waited for Redis, sentinel and edge, which run nowhere else.
+        // The machine is in use again: the round has waited for Redis, sentinel and edge, which run nowhere else.
         let edge = cluster.addresses(80)[victim];
         assert!(tests::client::get(edge, "/").await.is_ok_and(|reply| reply.status == 200), "{edge}");
         if let (Some(post), Some(before)) = (post.as_ref(), before) {
@@ -86,7 +85,7 @@ async fn replicas_run(cluster: &Cluster, nodes: usize) {
             let (Ok(found), Ok(tasks), Ok(services)) =
                 (cluster.ask("/nodes").await, cluster.ask("/tasks").await, cluster.ask("/services").await)
             else {
-                return Some("no engine can tell".to_owned());
+                return Some("no engine answers".to_owned());
             };
             let ready: Vec<_> = found.iter().filter(|node| node["Status"]["State"] == "ready").collect();
             let web = services.iter().find(|service| service["Spec"]["Name"] == "stackdemo_web")?;
@@ -104,12 +103,12 @@ async fn replicas_run(cluster: &Cluster, nodes: usize) {
         .await;
 }
 
-/// Each of them is drained by the page's commands, switched off, and taken back; on a short journey the one with the
+/// Each machine is drained with the page's commands, rebooted, and reactivated; on a short journey only the one with the
 /// Redis master.
 pub(crate) async fn are_drained(journey: &mut Journey) {
     let Journey { cluster, page, checker, length, .. } = journey;
     let Some(checker) = checker else { return };
-    // The page drains the second of them.
+    // The page drains the second host.
     const DRAINED: &str = "serveur18";
     let master = cluster.store.master(&cluster.hosts).await.expect("a master");
     let victims = if *length == Length::Full { vec![1, 2, 0] } else { vec![master] };
@@ -122,7 +121,7 @@ pub(crate) async fn are_drained(journey: &mut Journey) {
                 cluster.hosts[victim].shut_down().await.expect("a host ends");
                 cluster.hosts[victim].start().await.expect("a host starts");
                 page.run_with(cluster, "return", DRAINED, &name).await.unwrap_or_else(|error| panic!("{error}"));
-                Happened::of(&format!("{name} drained, rebooted, taken back"))
+                Happened::of(&format!("{name} drained, rebooted, reactivated"))
             })
             .await;
         assert!(!cluster.hosts[victim].networks_of("web").await.is_empty(), "no replica runs on {name} again");

@@ -1,4 +1,4 @@
-//! What happens, in this order.
+//! The steps, in their order.
 
 mod alerts;
 mod deploy;
@@ -18,7 +18,7 @@ use crate::journey::Journey;
 /// A step of the journey.
 pub(crate) struct Step {
     pub(crate) name: &'static str,
-    /// The steps without which it makes no sense.
+    /// The steps that must have passed before.
     pub(crate) needs: &'static [&'static str],
     pub(crate) run: for<'a> fn(&'a mut Journey) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
 }
@@ -27,7 +27,7 @@ const BUILD: &str = "step_0_the_image_is_built";
 const SWARM: &str = "step_1_three_machines_become_a_swarm";
 const IMAGE: &str = "step_2_every_node_has_the_image";
 const STACK: &str = "step_3_the_stack_is_deployed";
-const VISIT: &str = "step_4_every_address_counts_on";
+const VISIT: &str = "step_4_every_address_counts";
 
 /// All of them.
 pub(crate) const STEPS: &[Step] = &[
@@ -37,17 +37,17 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: STACK, needs: &[IMAGE], run: |journey| Box::pin(deploy::stack(journey)) },
     Step { name: VISIT, needs: &[STACK], run: |journey| Box::pin(deploy::visit(journey)) },
     Step {
-        name: "step_5_who_goes_by_dns_does_not_notice_that_an_edge_dies",
+        name: "step_5_visitors_by_dns_do_not_notice_a_killed_edge",
         needs: &[VISIT],
         run: |journey| Box::pin(edges::dies(journey)),
     },
     Step {
-        name: "step_5_certificates_come_and_are_renewed_under_load",
+        name: "step_5_certificates_are_installed_and_renewed_under_load",
         needs: &[VISIT],
         run: |journey| Box::pin(edges::certificates(journey)),
     },
     Step {
-        name: "step_6_alerts_go_by_mail_and_sms",
+        name: "step_6_alerts_are_sent_by_mail_and_sms",
         needs: &[VISIT],
         run: |journey| Box::pin(alerts::are_set_up(journey)),
     },
@@ -62,12 +62,12 @@ pub(crate) const STEPS: &[Step] = &[
         run: |journey| Box::pin(machines::are_drained(journey)),
     },
     Step {
-        name: "step_7_a_new_version_comes_and_goes_under_load",
+        name: "step_7_a_new_version_is_deployed_and_rolled_back_under_load",
         needs: &[VISIT],
         run: |journey| Box::pin(updates::version(journey)),
     },
     Step {
-        name: "step_7_a_version_that_does_not_start_rolls_itself_back",
+        name: "step_7_a_version_that_does_not_start_is_rolled_back",
         needs: &[VISIT],
         run: |journey| Box::pin(updates::bad_version(journey)),
     },
@@ -77,7 +77,7 @@ pub(crate) const STEPS: &[Step] = &[
         run: |journey| Box::pin(updates::redis(journey)),
     },
     Step {
-        name: "step_7_six_replicas_become_twenty_and_two_under_load",
+        name: "step_7_replicas_scale_from_six_to_twenty_and_two_under_load",
         needs: &[VISIT],
         run: |journey| Box::pin(updates::scale(journey)),
     },
@@ -87,17 +87,17 @@ pub(crate) const STEPS: &[Step] = &[
         run: |journey| Box::pin(partition::cut(journey)),
     },
     Step {
-        name: "step_9_a_node_goes_for_good_and_a_new_one_comes",
+        name: "step_9_a_node_is_replaced_by_a_new_one",
         needs: &[VISIT],
         run: |journey| Box::pin(nodes::replaced(journey)),
     },
     Step {
-        name: "step_9_two_of_three_machines_burn_and_the_count_goes_on",
+        name: "step_9_the_count_survives_the_loss_of_two_of_three_machines",
         needs: &[VISIT],
         run: |journey| Box::pin(nodes::quorum_lost(journey)),
     },
     Step {
-        name: "step_9_the_stack_is_stopped_and_started_with_its_count",
+        name: "step_9_the_stack_is_stopped_and_restarted_with_its_count",
         needs: &[VISIT],
         run: |journey| Box::pin(nodes::stopped(journey)),
     },

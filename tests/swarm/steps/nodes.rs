@@ -1,4 +1,4 @@
-//! Step 9: what an operator does when machines go for good.
+//! Step 9: what an operator does when machines are lost for good.
 
 use tests::swarm::checker::Happened;
 
@@ -13,8 +13,8 @@ pub(crate) async fn replaced(journey: &mut Journey) {
             for block in ["backup", "remove", "leave", "removed"] {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
             }
-            // In its place a new machine, which needs the lines in /etc/hosts.
-            cluster.hosts[2].burn().await.expect("a machine goes");
+            // A new machine takes its place, which needs the lines in /etc/hosts.
+            cluster.hosts[2].burn().await.expect("a machine is destroyed");
             cluster.hosts[2].start().await.expect("a new machine");
             page.run_on(cluster, "hosts", &[2]).await.unwrap_or_else(|error| panic!("hosts: {error}"));
             for block in ["add-join", "add"] {
@@ -27,14 +27,14 @@ pub(crate) async fn replaced(journey: &mut Journey) {
     journey.block("disk").await;
 }
 
-/// Two machines burn: managers without a quorum, and one Redis alone.
+/// Two machines are destroyed: one manager is left without a quorum, and one Redis alone.
 pub(crate) async fn quorum_lost(journey: &mut Journey) {
     let Journey { cluster, page, checker, .. } = journey;
     let Some(checker) = checker else { return };
     checker
         .round(cluster, "quorum lost", async |cluster| {
             for lost in [1, 2] {
-                cluster.hosts[lost].burn().await.expect("a machine burns");
+                cluster.hosts[lost].burn().await.expect("a machine is destroyed");
             }
             for block in ["lost-count", "lost-swarm"] {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
@@ -50,17 +50,17 @@ pub(crate) async fn quorum_lost(journey: &mut Journey) {
             }
             page.run_on(cluster, "pull", &[1, 2]).await.unwrap_or_else(|error| panic!("pull: {error}"));
             page.run(cluster, "lost-deploy").await.unwrap_or_else(|error| panic!("lost-deploy: {error}"));
-            Happened::by_hand("serveur18 and serveur19 burnt, swarm made anew")
+            Happened::by_hand("serveur18 and serveur19 destroyed, swarm recreated")
         })
         .await;
 }
 
-/// What the swarm knows of the stack.
+/// Lists everything of the stack that the swarm knows.
 const OF_STACK: &str = "for kind in service network config secret; do
     docker $kind ls --quiet --filter label=com.docker.stack.namespace=stackdemo
 done";
 
-/// Down and up again.
+/// The stack is stopped and started again.
 pub(crate) async fn stopped(journey: &mut Journey) {
     let Journey { cluster, page, checker, .. } = journey;
     let Some(checker) = checker else { return };
@@ -70,7 +70,7 @@ pub(crate) async fn stopped(journey: &mut Journey) {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
                 if block == "stop" {
                     let left = cluster.hosts[0].run(OF_STACK).await.expect("a manager");
-                    assert_eq!(left, "", "left of the stack");
+                    assert_eq!(left, "", "something of the stack is left");
                 }
             }
             Happened::by_hand("stack stopped and started with its count")

@@ -1,4 +1,4 @@
-//! Step 8: a node that lives on by itself.
+//! Step 8: a node that runs on in isolation.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tests::wait::pause;
 use super::deploy::served_by;
 use crate::journey::Journey;
 
-/// How long the node is alone.
+/// How long the node is isolated.
 const CUT: Duration = Duration::from_secs(20);
 
-/// How long it has for an answer.
+/// How long a visit to it waits.
 const ANSWER: Duration = Duration::from_secs(3);
 
 /// The node with the Redis master is cut off from the two others, and clients reach all three.
@@ -27,15 +27,15 @@ pub(crate) async fn cut(journey: &mut Journey) {
         .round(cluster, "cut off", async |cluster| {
             cluster.hosts[alone].cut_off_from(&others).await.expect("a firewall");
             pause(CUT).await;
-            // The master that is alone tells no number any more, by whatever way one comes to it.
+            // The isolated master returns no number, whichever way a visit reaches it.
             let asked = tokio::time::timeout(ANSWER, get((cluster.hosts[alone].address, 8000).into(), "/")).await;
             assert!(!matches!(&asked, Ok(Ok(reply)) if reply.status == 200), "{asked:?}");
             cluster.hosts[alone].join_again(&others).await.expect("a firewall");
             Happened::of(&format!("{name} (Redis master) cut off for 20 s"))
         })
         .await;
-    assert!(seen.promotions > 0, "the others have no master of their own");
-    assert!(seen.outage < CUT, "{:?}: the others have not gone on counting", seen.outage);
+    assert!(seen.promotions > 0, "the others have not promoted a master");
+    assert!(seen.outage < CUT, "{:?}: the others have not continued counting", seen.outage);
     // Every edge finds the replicas of all nodes again.
     let mut nodes = BTreeSet::new();
     for host in &cluster.hosts {

@@ -10,11 +10,11 @@ use super::edges::nobody_failed;
 use crate::Length;
 use crate::journey::Journey;
 
-/// How long an update, or its way back, may take.
+/// The time limit for an update or a rollback.
 const UPDATED: Duration = Duration::from_secs(300);
 
-/// Nobody was told by an edge that there is no replica: who has a single edge is without it while that one is replaced,
-/// but nothing of it is web's doing.
+/// Asserts that no edge ever lacked a replica: a visitor with a single edge fails while that edge is replaced, but web
+/// never causes a failure.
 fn web_never_failed(seen: &Seen) {
     let answers: Vec<_> = seen
         .by_edges()
@@ -23,7 +23,7 @@ fn web_never_failed(seen: &Seen) {
     assert!(answers.is_empty(), "{answers:?}");
 }
 
-/// Web alone, of which nobody is to notice anything; then the page's upgrade, with the edges, and the way back.
+/// An update of web alone, without any effect on visitors; then the page's upgrade, edges included, and the rollback.
 pub(crate) async fn version(journey: &mut Journey) {
     journey.block("upgrade-build").await;
     journey.block("upgrade-pull").await;
@@ -49,10 +49,10 @@ pub(crate) async fn version(journey: &mut Journey) {
     }
 }
 
-/// A version that holds nothing, so no program either.
+/// A version with an empty image, without any program.
 const BAD: &str = "127.0.0.1:5000/stackdemo:3";
 
-/// The page's upgrade with it: each service takes itself back, and the command says so.
+/// The page's upgrade to it: each service is rolled back, and the command reports that.
 pub(crate) async fn bad_version(journey: &mut Journey) {
     let Journey { cluster, checker, .. } = journey;
     let Some(checker) = checker else { return };
@@ -64,15 +64,15 @@ pub(crate) async fn bad_version(journey: &mut Journey) {
             let host = &cluster.hosts[0];
             host.run("cp stack.env good.env").await.expect("a file");
             host.run(&format!("sed -i 's|^IMAGE=.*|IMAGE={BAD}|' stack.env")).await.expect("a file");
-            let failed = host.bash("deploy/up.sh", &[], UPDATED).await.expect_err("nobody gets healthy");
+            let failed = host.bash("deploy/up.sh", &[], UPDATED).await.expect_err("no task becomes healthy");
             assert!(failed.output.contains("rollback_completed"), "{failed}");
-            cluster.until("all took themselves back", UPDATED, async || taken_back(cluster).await).await;
+            cluster.until("all are rolled back", UPDATED, async || not_rolled_back(cluster).await).await;
             let now = what_ours_run(cluster).await;
             assert_eq!(before, now);
-            // What the page says to do then.
+            // The page's advice for this case.
             host.run("mv good.env stack.env").await.expect("a file");
             host.bash("deploy/up.sh", &[], UPDATED).await.expect("a stack as it was");
-            Happened::of("all updated to what does not start")
+            Happened::of("all updated to a version that does not start")
         })
         .await;
     nobody_failed(&seen);
@@ -89,7 +89,7 @@ fn is_ours(service: &Value) -> bool {
 
 /// Image and command of each.
 async fn what_ours_run(cluster: &Cluster) -> Vec<Value> {
-    let services = cluster.ask("/services").await.expect("a manager tells its services");
+    let services = cluster.ask("/services").await.expect("a manager lists its services");
     let ours = services.iter().filter(|service| is_ours(service));
     ours.map(|service| {
         let container = &service["Spec"]["TaskTemplate"]["ContainerSpec"];
@@ -98,15 +98,15 @@ async fn what_ours_run(cluster: &Cluster) -> Vec<Value> {
     .collect()
 }
 
-/// The first of them that has not rolled itself back yet.
-async fn taken_back(cluster: &Cluster) -> Option<String> {
-    let Ok(services) = cluster.ask("/services").await else { return Some("no engine can tell".to_owned()) };
+/// The first service that is not rolled back yet.
+async fn not_rolled_back(cluster: &Cluster) -> Option<String> {
+    let Ok(services) = cluster.ask("/services").await else { return Some("no engine answers".to_owned()) };
     let busy =
         services.iter().find(|service| is_ours(service) && service["UpdateStatus"]["State"] != "rollback_completed")?;
     Some(format!("{}: {}", busy["Spec"]["Name"], busy["UpdateStatus"]))
 }
 
-/// The page's way to a new image of Redis; on a short journey for one of them.
+/// The page's update of Redis; on a short journey for one server only.
 pub(crate) async fn redis(journey: &mut Journey) {
     let Journey { cluster, page, checker, length, .. } = journey;
     let Some(checker) = checker else { return };
@@ -119,7 +119,7 @@ pub(crate) async fn redis(journey: &mut Journey) {
         .await;
 }
 
-/// As many as the machine can bear, and as few as there may be.
+/// As many replicas as the machine can run, and as few as may be.
 pub(crate) async fn scale(journey: &mut Journey) {
     for (replicas, block) in [(12, Some("scale")), (20, None), (2, None), (6, None)] {
         let Journey { cluster, page, checker, length, .. } = journey;
