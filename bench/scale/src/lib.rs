@@ -3,7 +3,7 @@
 //! [`paper`] has what a formula tells: traffic, connections, memory, addresses. The rest is a simulation of
 //! edges that know nothing of each other. What they decide is the edge's own code, called as it is: rise and
 //! fall, ejection, the panic threshold, who gets the next request, how long to pause. [`view`] puts these
-//! together as `edge/src/upstream/members` and `health/watch.rs` do, [`world`] is the network around them with a
+//! together as `edge/src/upstream/pool_state` and `health/watch.rs` do, [`world`] is the network around them with a
 //! queue of events in place of time, and the other modules ask it questions.
 //!
 //! Everything comes from a seed: the same code prints the same tables, and a test compares them with those in

@@ -1,6 +1,6 @@
 //! What one edge knows of its endpoints, as the edge's own code decides it.
 //!
-//! The calls and their order are those of `edge/src/upstream/members/mod.rs`, which shares its pool between
+//! The calls and their order are those of `edge/src/upstream/pool_state/mod.rs`, which shares its pool between
 //! tasks and publishes it to workers; here nothing runs concurrently.
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};

@@ -20,7 +20,7 @@ use super::{
     Endpoint, PoolHandle,
     discovery::{dns::Resolver, swarm::client::Client},
     health::{probe, watch},
-    members::{Moment, PoolState},
+    pool_state::{Moment, PoolState},
 };
 use crate::config::{self, Config, Dns, HealthCheck, Source, Swarm};
 

@@ -10,8 +10,8 @@ pub mod connection;
 pub mod discovery;
 pub mod health;
 pub mod manager;
-mod members;
 pub mod pool;
+mod pool_state;
 
 use std::{
     borrow::Cow,

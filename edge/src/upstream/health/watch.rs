@@ -25,7 +25,7 @@ use crate::upstream::{
         self, Answer,
         swarm::{self, Nodes},
     },
-    members::{Moment, PoolState},
+    pool_state::{Moment, PoolState},
 };
 
 /// Asks for the source at `index` of the configuration, for as long as the pool lives. A question must
@@ -159,7 +159,7 @@ mod tests {
             EndpointState,
             discovery::Failure,
             health::tests::check,
-            members::tests::{bad, good, members, pool},
+            pool_state::tests::{bad, good, members, pool},
         },
     };
 
