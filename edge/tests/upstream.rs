@@ -399,8 +399,8 @@ fn endpoints_follow_what_the_name_server_says() {
         for (says, reason) in [
             (Says::Addresses(Vec::new()), "no addresses"),
             (Says::Code(ResponseCode::NXDomain), "no such name"),
-            (Says::Code(ResponseCode::ServFail), "the name server says: Server Failure"),
-            (Says::Code(ResponseCode::Refused), "the name server says: Query Refused"),
+            (Says::Code(ResponseCode::ServFail), "the name server responded: Server Failure"),
+            (Says::Code(ResponseCode::Refused), "the name server responded: Query Refused"),
             (Says::Nothing, "no answer within 600ms"),
         ] {
             dns.say("tasks.stack_web", says);

@@ -10,8 +10,8 @@ use edge::{
     upstream::{
         Endpoint, EndpointState, PoolSnapshot, balance,
         health::{
-            Flip, Health, Verdict,
-            outlier::{self, Outlier, Standing},
+            Flip, Health, HealthStatus,
+            outlier::{self, Outlier, PoolCounts},
         },
         pool,
     },
@@ -49,11 +49,11 @@ fn place(state: EndpointState) -> usize {
 
 impl Member {
     fn state(&self) -> EndpointState {
-        match self.health.verdict() {
-            Verdict::Unhealthy => EndpointState::Unhealthy,
-            _ if self.outlier.is_out() => EndpointState::Ejected,
-            Verdict::Unchecked => EndpointState::Unchecked,
-            Verdict::Healthy => EndpointState::Healthy,
+        match self.health.status() {
+            HealthStatus::Unhealthy => EndpointState::Unhealthy,
+            _ if self.outlier.is_ejected() => EndpointState::Ejected,
+            HealthStatus::Unchecked => EndpointState::Unchecked,
+            HealthStatus::Healthy => EndpointState::Healthy,
         }
     }
 }
@@ -130,12 +130,12 @@ impl View {
 
     /// A request failed there. Returns whether that ejected the endpoint.
     pub fn failed(&mut self, endpoint: usize, pool: &Pool, now: Instant) -> bool {
-        let standing = self.standing();
+        let counts = self.counts();
         let member = &mut self.members[endpoint];
         member.endpoint.failed();
         if !outlier::is_due(&pool.ejection, member.endpoint.failures_in_a_row())
             || member.state() != EndpointState::Healthy
-            || !outlier::may_eject(&pool.ejection, standing)
+            || !outlier::may_eject(&pool.ejection, counts)
         {
             return false;
         }
@@ -174,10 +174,10 @@ impl View {
         picked.map(|candidate| index(&candidates[candidate]))
     }
 
-    fn standing(&self) -> Standing {
-        Standing {
+    fn counts(&self) -> PoolCounts {
+        PoolCounts {
             total: self.members.len(),
-            ejected: self.members.iter().filter(|member| member.outlier.is_out()).count(),
+            ejected: self.members.iter().filter(|member| member.outlier.is_ejected()).count(),
             healthy: self.members.iter().filter(|member| member.state() == EndpointState::Healthy).count(),
         }
     }

@@ -22,7 +22,7 @@ use std::{collections::BTreeSet, io, net::IpAddr, time::SystemTime};
 use tokio::{runtime::Builder, task::JoinSet};
 
 use self::{contact::Contacts, facts::Facts, report::Report, resolve::Resolver};
-use crate::{config::flags::NameCheck, upstream::discovery::Known};
+use crate::{config::flags::NameCheck, upstream::discovery::AddressSet};
 
 /// Addresses that are asked; a name with more is not one of edges.
 const MOST: usize = 256;
@@ -52,7 +52,7 @@ async fn find_out(wanted: &NameCheck) -> Facts {
     let all: BTreeSet<IpAddr> = resolvers.iter().flat_map(facts::Resolver::addresses).collect();
     let contacts = Contacts::new(wanted);
     let mut asked = JoinSet::new();
-    for address in all.iter().copied().filter(Known::is_usable).take(MOST) {
+    for address in all.iter().copied().filter(AddressSet::is_usable).take(MOST) {
         let contacts = contacts.clone();
         asked.spawn(async move { contacts.ask(address).await });
     }

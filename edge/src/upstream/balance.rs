@@ -1,16 +1,16 @@
-//! Who gets the next request.
+//! Load balancing: picks the endpoint of the next request.
 //!
-//! Pure: the candidates, what was tried before, the worker's cursor and a random number go in, an index
-//! comes out. Each worker balances on its own, with its own cursor and its own count of requests under
-//! way; with a random start the workers do not march in step.
+//! Pure: the number of candidates, the ones tried before, the worker's cursor and a random number go in, an index comes
+//! out. Each worker balances on its own, with its own cursor and its own count of active requests; random start
+//! positions keep the workers out of lockstep.
 
 use crate::config::Balance;
 
-/// Picks one of `count` candidates, or `None` when all were tried.
+/// Picks one of `count` candidates, or `None` if all were tried.
 ///
-/// `tried` says whether a candidate had this request before, `load` how many requests it has under way;
-/// `cursor` is the worker's turn and `random` a fresh random number. A further attempt has no cursor and begins at
-/// random: its candidates may be fewer, and one cursor for two lengths would favour some of them.
+/// `tried` tells whether a candidate already had this request, `load` how many active requests it has. `cursor` is the
+/// worker's position in the round robin and `random` a fresh random number. A further attempt has no cursor and starts
+/// at a random candidate: it may have fewer candidates, and one cursor for two lengths would favour some of them.
 pub fn pick(
     policy: Balance,
     count: usize,
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn round_robin_gives_each_its_turn() {
+    fn round_robin_picks_each_in_turn() {
         assert_eq!(turns(3, 7), [0, 1, 2, 0, 1, 2, 0]);
     }
 
@@ -65,8 +65,8 @@ mod tests {
     }
 
     #[test]
-    fn further_attempts_among_fewer_leave_the_turns_of_the_first_alone() {
-        // Of six candidates three are healthy, and every first attempt at one that is not is followed by a second.
+    fn further_attempts_do_not_disturb_the_turns_of_first_attempts() {
+        // Three of six candidates are healthy, and each first attempt at an unhealthy one is followed by a second.
         let mut cursor = 0;
         let mut first = [0; 6];
         for random in 0..600 {
@@ -91,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_tried_is_never_picked_and_what_was_not_always_is(
+        fn tried_candidate_is_never_picked_and_an_untried_one_always_is(
             policy in prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)],
             tried in proptest::collection::vec(any::<bool>(), 0..20),
             mut cursor in proptest::option::of(any::<usize>()),

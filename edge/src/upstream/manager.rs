@@ -1,7 +1,7 @@
-//! All pools of an edge: starts them, replaces them on a reload, stops them.
+//! Starts the pools of an edge, replaces them on a reload and stops them.
 //!
-//! Everything runs on the control thread. A pool's task owns the tasks that ask for its names and
-//! check its endpoints, the [`Manager`] owns the pools' tasks: dropping it stops everything.
+//! All of it runs on the control thread. A pool's task owns the tasks that look up its sources and check its endpoints;
+//! the [`Manager`] owns the pools' tasks, so dropping it stops everything.
 
 use std::{
     cell::RefCell,
@@ -17,104 +17,109 @@ use tokio::{
 };
 
 use super::{
-    Endpoint, PoolHandle,
-    discovery::{dns::Resolver, swarm::client::Client},
-    health::{probe, watch},
-    pool_state::{Moment, PoolState},
+    discovery::{
+        dns::Resolver,
+        poll::{follow, poll},
+        swarm::client::Client,
+    },
+    endpoint::Endpoint,
+    health::{probe, watch::watch},
+    pool_state::{PoolState, Timestamp, WatchedEndpoint, with},
+    snapshot::PoolHandle,
 };
 use crate::config::{self, Config, Dns, HealthCheck, Source, Swarm};
 
-/// Checks under way at one time, over all pools: a bound on what a start with many endpoints costs
-/// this thread and the network.
+/// The largest number of concurrent checks over all pools. Limits the load of a start with many endpoints on this
+/// thread and the network.
 const MAX_PROBES: usize = 128;
 
-/// Keeps the pools of the configuration in force up to date.
+/// Keeps the pools of the current configuration up to date.
 #[derive(Debug)]
 pub struct Manager {
     workers: usize,
-    /// How sources are looked up.
-    looking_up: Option<(Dns, Swarm)>,
-    pools: Vec<Running>,
+    /// The settings for lookups of the current configuration.
+    lookup_settings: Option<(Dns, Swarm)>,
+    pools: Vec<RunningPool>,
     probes: Rc<Semaphore>,
 }
 
-/// One pool and its task, which dies with it.
+/// One pool and its task. Dropping it stops the task.
 #[derive(Debug)]
-struct Running {
+struct RunningPool {
     /// The only strong reference: the tasks hold weak ones.
-    members: Rc<RefCell<PoolState>>,
+    state: Rc<RefCell<PoolState>>,
     task: JoinHandle<()>,
 }
 
-impl Drop for Running {
+impl Drop for RunningPool {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 impl Manager {
-    /// A manager without pools. Endpoints count apart for each of `workers`.
+    /// Creates a manager without pools. Endpoints have separate counters for each of `workers`.
     #[must_use]
     pub fn new(workers: usize) -> Self {
-        Self { workers, looking_up: None, pools: Vec::new(), probes: Rc::new(Semaphore::new(MAX_PROBES)) }
+        Self { workers, lookup_settings: None, pools: Vec::new(), probes: Rc::new(Semaphore::new(MAX_PROBES)) }
     }
 
-    /// Puts a configuration in force and returns its pools in their order, each with a snapshot that
-    /// holds what is known already: fixed addresses at least.
+    /// Applies a configuration and returns its pools in order, each with a snapshot of the endpoints known so far: at
+    /// least the fixed addresses.
     ///
-    /// A pool that is the same as before keeps its handle. One with other settings, or with sources to look
-    /// up when the settings for that are others, gets a new handle with the same counters, and the
-    /// endpoints that stay are the same objects in the same state. A pool that is gone stops.
+    /// An unchanged pool keeps its handle. A pool with other settings, or with sources to look up when the settings for
+    /// lookups changed, gets a new handle with the same counters; endpoints that stay are the same objects in the same
+    /// state. A pool that is no longer configured stops.
     ///
-    /// To be called inside a [`LocalRuntime`](tokio::runtime::LocalRuntime) or a `LocalSet`; all tasks
-    /// run there.
+    /// Must be called inside a [`LocalRuntime`](tokio::runtime::LocalRuntime) or a `LocalSet`; all tasks run there.
     pub fn apply(&mut self, config: &Config) -> Vec<Arc<PoolHandle>> {
-        let looking_up = Some((config.dns.clone(), config.swarm.clone()));
-        let changed = self.looking_up != looking_up;
-        self.looking_up = looking_up;
+        let lookup_settings = Some((config.dns.clone(), config.swarm.clone()));
+        let changed = self.lookup_settings != lookup_settings;
+        self.lookup_settings = lookup_settings;
         let resolver = Rc::new(Resolver::new(config.dns.clone()));
         let mut before = mem::take(&mut self.pools);
         for pool in &config.pools {
-            let same_name = |running: &Running| running.config().name == pool.name;
+            let same_name = |running: &RunningPool| running.config().name == pool.name;
             let old = before.iter().position(same_name).map(|index| before.swap_remove(index));
             let running = match old {
-                Some(old) if old.config() == *pool && !(changed && looks_up(pool)) => old,
+                Some(old) if old.config() == *pool && !(changed && has_lookups(pool)) => old,
                 old => self.start(pool, old.as_ref(), &resolver, &config.swarm),
             };
             self.pools.push(running);
         }
-        self.pools.iter().map(|running| Arc::clone(running.members.borrow().handle())).collect()
+        self.pools.iter().map(|running| Arc::clone(running.state.borrow().handle())).collect()
     }
 
     fn start(
         &self,
         pool: &Arc<config::Pool>,
-        old: Option<&Running>,
+        old: Option<&RunningPool>,
         resolver: &Rc<Resolver>,
         swarm: &Swarm,
-    ) -> Running {
-        let before = old.map(|old| old.members.borrow());
-        let members = PoolState::new(pool, self.workers, before.as_deref(), Moment::now());
-        let members = Rc::new(RefCell::new(members));
-        let weak = Rc::downgrade(&members);
-        let look_ups = look_ups(&weak, pool, resolver, swarm);
-        let task = spawn_local(run(weak, Arc::clone(pool), look_ups, Rc::clone(&self.probes)));
-        Running { members, task }
+    ) -> RunningPool {
+        let before = old.map(|old| old.state.borrow());
+        let state = PoolState::new(pool, self.workers, before.as_deref(), Timestamp::now());
+        let state = Rc::new(RefCell::new(state));
+        let weak = Rc::downgrade(&state);
+        let lookups = lookups(&weak, pool, resolver, swarm);
+        let task = spawn_local(run(weak, Arc::clone(pool), lookups, Rc::clone(&self.probes)));
+        RunningPool { state, task }
     }
 }
 
-impl Running {
+impl RunningPool {
     fn config(&self) -> Arc<config::Pool> {
-        Arc::clone(&self.members.borrow().handle().config)
+        Arc::clone(&self.state.borrow().handle().config)
     }
 }
 
-fn looks_up(pool: &config::Pool) -> bool {
+fn has_lookups(pool: &config::Pool) -> bool {
     pool.sources.iter().any(Source::is_looked_up)
 }
 
-/// A task for each source of a pool that has no address of its own.
-fn look_ups(
+/// Starts a task for each source of a pool that is looked up. The tasks hold the pool weakly: once it is dropped,
+/// nothing writes to it any more.
+fn lookups(
     pool: &Weak<RefCell<PoolState>>,
     config: &config::Pool,
     resolver: &Rc<Resolver>,
@@ -128,50 +133,51 @@ fn look_ups(
             Source::Name { host, .. } => {
                 let host = host.clone();
                 let interval = resolver.interval();
-                let question = async move || resolver.resolve(&host).await;
-                tasks.spawn_local(watch::poll(pool, index, interval, question));
+                let query = async move || resolver.resolve(&host).await;
+                let apply = move |answer: &_| with(&pool, |pool| pool.apply_answer(index, answer, Timestamp::now()));
+                tasks.spawn_local(poll(interval, query, apply));
             }
             Source::Swarm { host, host_port, .. } => {
                 let mut client = Client::new(resolver, host, *host_port, swarm.token_file.clone());
-                tasks.spawn_local(watch::follow(pool, index, async move || client.ask().await));
+                let query = async move || client.ask().await;
+                let apply = move |answer: &_| with(&pool, |pool| pool.apply_nodes(index, answer, Timestamp::now()));
+                tasks.spawn_local(follow(query, apply));
             }
         }
     }
     tasks
 }
 
-/// The task of one pool: `_look_ups`, which end with it, and a task for each endpoint while it is in the pool.
-async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _look_ups: JoinSet<()>, probes: Rc<Semaphore>) {
-    let mut watches = Watches::default();
+/// Runs one pool: `_lookups`, which end with it, and one task per endpoint while it is in the pool.
+async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups: JoinSet<()>, probes: Rc<Semaphore>) {
+    let mut tasks = EndpointTasks::default();
     loop {
-        let Some((endpoints, changed)) =
-            pool.upgrade().map(|pool| (pool.borrow().endpoints(), pool.borrow().changed()))
-        else {
-            return;
-        };
-        watches.keep(&endpoints, |endpoint| {
+        let Some((endpoints, changed)) = with(&pool, |pool| (pool.endpoints(), pool.changed())) else { return };
+        tasks.sync(&endpoints, |endpoint| {
             let probes = Rc::clone(&probes);
             let probe = async move |check: &HealthCheck, endpoint: &Endpoint| {
-                // Never closed, so a permit always comes; without one the check is still worth making.
+                // The semaphore is never closed, so this always returns a permit.
                 let _permit = probes.acquire().await.ok();
                 probe::probe(check, endpoint.address, &endpoint.authority()).await
             };
-            watch::watch(Weak::clone(&pool), endpoint, config.health.clone(), probe)
+            let check = config.health.clone();
+            let observer = WatchedEndpoint::new(Weak::clone(&pool), Arc::clone(&endpoint));
+            async move { watch(&endpoint, check, probe, observer).await }
         });
         changed.notified().await;
     }
 }
 
-/// The tasks of a pool's endpoints, by id; dropping them stops them.
+/// The tasks of a pool's endpoints, by id. Dropping it stops them.
 #[derive(Default)]
-struct Watches {
+struct EndpointTasks {
     tasks: JoinSet<()>,
     running: HashMap<u64, AbortHandle>,
 }
 
-impl Watches {
-    /// Starts a task for each endpoint that has none, and stops those of endpoints that are gone.
-    fn keep<F: Future<Output = ()> + 'static>(
+impl EndpointTasks {
+    /// Starts a task for each endpoint without one, and stops the tasks of endpoints that were removed.
+    fn sync<F: Future<Output = ()> + 'static>(
         &mut self,
         endpoints: &[Arc<Endpoint>],
         task: impl Fn(Arc<Endpoint>) -> F,
@@ -182,10 +188,10 @@ impl Watches {
             let running = running.unwrap_or_else(|| self.tasks.spawn_local(task(Arc::clone(endpoint))));
             self.running.insert(endpoint.id, running);
         }
-        for gone in before.into_values() {
-            gone.abort();
+        for removed in before.into_values() {
+            removed.abort();
         }
-        // Tasks that came to an end since the last time.
+        // Reap tasks that have ended.
         while self.tasks.try_join_next().is_some() {}
     }
 }

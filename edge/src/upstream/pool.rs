@@ -1,14 +1,14 @@
-//! Which endpoints a pool has, and which of them a request may go to.
+//! Which endpoints a pool has, and which of them a request may use.
 //!
-//! Pure: sets go in, differences and snapshots come out. Three rules decide who gets requests:
+//! Pure: sets go in, differences and snapshots come out. Three rules decide which endpoints get requests:
 //!
-//! 1. Healthy endpoints do. An endpoint that has just joined them waits for its first check.
-//! 2. While there is no healthy one, those not checked yet do: nothing speaks against them, and the
-//!    first request after a start must not wait for the first check.
-//! 3. If those are too few beside the ones known to be bad, or none at all, everyone does. With nearly
-//!    all down the checks are more likely wrong than the endpoints (Envoy's panic threshold), and an
-//!    attempt at a bad endpoint is better than none. Endpoints that nothing is known of are no reason
-//!    to panic: scaling from one to ten must not send requests to nine that still start.
+//! 1. Healthy endpoints. An endpoint that joins them waits for its first check.
+//! 2. If none is healthy, the endpoints that are not checked yet: nothing is known against them, and the first request
+//!    after a start must not wait for the first check.
+//! 3. If those are too few compared to the endpoints known to be bad, or none, all endpoints. With nearly all down, the
+//!    checks are more likely wrong than the endpoints (Envoy's panic threshold), and an attempt at a bad endpoint is
+//!    better than none. Unchecked endpoints do not cause a panic: scaling from one to ten must not send requests to
+//!    nine that are still starting.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,26 +16,28 @@ use std::{
     sync::Arc,
 };
 
-use super::{Endpoint, EndpointState, PoolSnapshot, SourceStatus};
+use super::{
+    endpoint::{Endpoint, EndpointState},
+    snapshot::{PoolSnapshot, SourceStatus},
+};
 
-/// Endpoints of one pool. Far above what one edge can check every few seconds; the lowest addresses
-/// win, so that the choice does not change from answer to answer.
+/// The largest number of endpoints of one pool, far above what one edge can check every few seconds. The lowest
+/// addresses are used, so that the choice does not change from answer to answer.
 pub const MAX_ENDPOINTS: usize = 4096;
 
-/// What has to change for a pool to have the endpoints that its sources name.
+/// The changes that give a pool the endpoints that its sources name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// To be removed.
-    pub gone: Vec<SocketAddr>,
-    /// To be added, each with its source.
-    pub new: Vec<(SocketAddr, Arc<str>)>,
+    /// Endpoints to remove.
+    pub removed: Vec<SocketAddr>,
+    /// Endpoints to add, each with its source.
+    pub added: Vec<(SocketAddr, Arc<str>)>,
 }
 
-/// Compares the endpoints of a pool, by address and source, with what its sources name at present.
+/// Compares the endpoints of a pool, by address and source, with the addresses that its sources name.
 ///
-/// An address that several sources name is one endpoint and belongs to the first of them. It stays the
-/// same endpoint only as long as its own source names it: the same overlay address under another name
-/// is another service.
+/// An address that several sources name is one endpoint and belongs to the first of them. It stays the same endpoint
+/// only while its own source names it: the same overlay address under another name is another service.
 #[must_use]
 pub fn difference<'a>(
     present: &BTreeMap<SocketAddr, Arc<str>>,
@@ -53,8 +55,12 @@ pub fn difference<'a>(
     let stays =
         |address: &SocketAddr, source: &Arc<str>| wanted.get(address).is_some_and(|sources| sources.contains(&source));
     Difference {
-        gone: present.iter().filter(|(address, source)| !stays(address, source)).map(|(address, _)| *address).collect(),
-        new: wanted
+        removed: present
+            .iter()
+            .filter(|(address, source)| !stays(address, source))
+            .map(|(address, _)| *address)
+            .collect(),
+        added: wanted
             .iter()
             .filter(|(address, _)| !present.get(*address).is_some_and(|source| stays(address, source)))
             .filter_map(|(address, sources)| Some((*address, Arc::clone(sources.first()?))))
@@ -62,20 +68,20 @@ pub fn difference<'a>(
     }
 }
 
-/// Puts a snapshot together. `endpoints` are ordered by address.
+/// Creates a snapshot. `endpoints` must be ordered by address.
 #[must_use]
 pub fn snapshot(
     endpoints: &[(Arc<Endpoint>, EndpointState)],
     panic_threshold: f64,
     sources: Vec<SourceStatus>,
 ) -> PoolSnapshot {
-    let those =
+    let in_state =
         |state| endpoints.iter().filter(move |(_, its)| *its == state).map(|(endpoint, _)| Arc::clone(endpoint));
-    let mut healthy: Vec<_> = those(EndpointState::Healthy).collect();
+    let mut healthy: Vec<_> = in_state(EndpointState::Healthy).collect();
     let unchecked = endpoints.iter().filter(|(_, state)| *state == EndpointState::Unchecked).count();
     let bad = endpoints.len() - healthy.len() - unchecked;
     if healthy.is_empty() {
-        healthy = those(EndpointState::Unchecked).collect();
+        healthy = in_state(EndpointState::Unchecked).collect();
     }
     PoolSnapshot {
         endpoints: endpoints.iter().map(|(endpoint, _)| Arc::clone(endpoint)).collect(),
@@ -85,15 +91,15 @@ pub fn snapshot(
     }
 }
 
-/// Whether health is to be ignored, with `good` endpoints to send requests to and `bad` ones beside
-/// them. A threshold of 0 leaves only the case that there is no good one.
+/// Whether health must be ignored, given the numbers of `good` and `bad` endpoints. With a threshold of 0, only if there
+/// is no good one.
 #[must_use]
 pub fn is_panic(good: usize, bad: usize, threshold: f64) -> bool {
     bad > 0 && (good == 0 || good as f64 / ((good + bad) as f64) < threshold)
 }
 
-/// Whether publishing `new` in place of `old` would tell anybody anything. The time of the last good
-/// answer does not count: it moves with every question, and each snapshot costs every worker a look.
+/// Whether `new` equals `old` apart from the time of the last good answer. That time changes with every query, and each
+/// published snapshot costs every worker a refresh.
 #[must_use]
 pub fn is_same(old: &PoolSnapshot, new: &PoolSnapshot) -> bool {
     let ids = |endpoints: &[Arc<Endpoint>]| endpoints.iter().map(|endpoint| endpoint.id).collect::<Vec<_>>();
@@ -135,7 +141,7 @@ mod tests {
             .collect()
     }
 
-    /// The positions of those that a request may go to.
+    /// The indexes of the endpoints that a request may use.
     fn usable(states: &str, threshold: f64) -> Vec<usize> {
         let endpoints = endpoints(states);
         let snapshot = snapshot(&endpoints, threshold, Vec::new());
@@ -144,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_go_to_the_healthy_else_the_unchecked_else_everyone() {
+    fn requests_go_to_healthy_else_unchecked_else_all_endpoints() {
         for (states, threshold, expected) in [
             ("", 0.3, vec![]),
             ("uuu", 0.3, vec![0, 1, 2]),
@@ -168,35 +174,35 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_two_sources_is_one_endpoint_of_the_first() {
+    fn address_of_two_sources_is_one_endpoint_of_the_first() {
         let (a, b): (Arc<str>, Arc<str>) = ("a:80".into(), "b:80".into());
         let (of_a, of_b) = (addresses([1, 2]), addresses([2, 3]));
         let found = difference(&BTreeMap::new(), [(&a, &of_a), (&b, &of_b)]);
-        assert_eq!(found.new, [(address(1), a.clone()), (address(2), a.clone()), (address(3), b.clone())]);
+        assert_eq!(found.added, [(address(1), a.clone()), (address(2), a.clone()), (address(3), b.clone())]);
     }
 
     #[test]
-    fn an_address_that_moves_to_another_source_is_another_endpoint() {
+    fn address_that_moves_to_another_source_is_another_endpoint() {
         let (a, b): (Arc<str>, Arc<str>) = ("a:80".into(), "b:80".into());
         let present = BTreeMap::from([(address(1), a.clone())]);
         let (empty, one) = (addresses([]), addresses([1]));
         let found = difference(&present, [(&a, &empty), (&b, &one)]);
-        assert_eq!(found, Difference { gone: vec![address(1)], new: vec![(address(1), b.clone())] });
+        assert_eq!(found, Difference { removed: vec![address(1)], added: vec![(address(1), b.clone())] });
         let found = difference(&present, [(&b, &one), (&a, &one)]);
         assert_eq!(found, Difference::default(), "its own source still names it");
     }
 
     #[test]
-    fn a_pool_is_capped_at_its_lowest_addresses() {
+    fn pool_is_capped_at_its_lowest_addresses() {
         let source: Arc<str> = "s".into();
         let all = addresses(0..5000);
         let found = difference(&BTreeMap::new(), [(&source, &all)]);
-        assert_eq!(found.new.len(), MAX_ENDPOINTS);
-        assert_eq!(found.new.last().map(|(address, _)| *address), Some(address(4095)));
+        assert_eq!(found.added.len(), MAX_ENDPOINTS);
+        assert_eq!(found.added.last().map(|(address, _)| *address), Some(address(4095)));
     }
 
     #[test]
-    fn a_snapshot_that_only_was_resolved_again_is_the_same() {
+    fn snapshot_with_only_a_new_resolution_time_is_the_same() {
         let endpoints = endpoints("hb");
         let at = |seconds, error: Option<&str>| {
             let resolved = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
@@ -223,10 +229,10 @@ mod tests {
             let (a, b) = (addresses(a), addresses(b));
             let sources = [(&names[0], &a), (&names[1], &b)];
             let found = difference(&pool, sources);
-            for address in found.gone {
+            for address in found.removed {
                 prop_assert!(pool.remove(&address).is_some());
             }
-            for (address, source) in found.new {
+            for (address, source) in found.added {
                 prop_assert!(pool.insert(address, source).is_none(), "replaced without being removed");
             }
             prop_assert_eq!(pool.keys().copied().collect::<BTreeSet<_>>(), a.union(&b).copied().collect());
@@ -238,7 +244,7 @@ mod tests {
         }
 
         #[test]
-        fn whoever_has_endpoints_can_use_one(states in "[uhbe]{1,30}", threshold in 0.0_f64..=1.0) {
+        fn pool_with_endpoints_has_a_usable_one(states in "[uhbe]{1,30}", threshold in 0.0_f64..=1.0) {
             let endpoints = endpoints(&states);
             let snapshot = snapshot(&endpoints, threshold, Vec::new());
             prop_assert!(!snapshot.usable().is_empty());

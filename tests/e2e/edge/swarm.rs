@@ -119,7 +119,7 @@ async fn the_last_list_holds_while_nobody_gives_a_better_one() {
     let (tasks, nodes, edge) = swarm().await;
     let load = Load::on(&[edge.address()]).start();
     for (behaviour, error) in [
-        (Behaviour::Status(503), "status 503: it has no current picture of the swarm"),
+        (Behaviour::Status(503), "status 503: the watch has no current list of nodes"),
         (Behaviour::Status(500), "status 500"),
         (Behaviour::Body("<html>".into()), "not a list of nodes"),
         (Behaviour::Body(r#"{"version":"x","nodes":[]}"#.into()), "no node is ready"),
@@ -237,10 +237,10 @@ async fn a_token_is_shown_never_logged_and_may_be_replaced() {
         .args(["--to-port", &tasks[0].address().port().to_string(), "--swarm-token-file"])
         .arg(&token)
         .start();
-    let refused = edge.line("status 401: it wants another token").await;
+    let refused = edge.line("status 401: the watch rejects the token").await;
     assert!(refused.contains("WARN") && refused.contains("swarm://"), "{refused}");
     std::fs::write(&token, "open-sesame\n").unwrap();
-    edge.line("endpoint is new").await;
+    edge.line("endpoint added").await;
     edge.terminate();
     assert_eq!(edge.exit(SOON).await.code(), Some(0));
     let log = edge.lines().join("\n");

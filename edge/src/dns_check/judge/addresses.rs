@@ -12,7 +12,7 @@ use crate::{
         facts::{Address, Certificate, Contact, Facts, Resolver, Trust},
         report::day,
     },
-    upstream::discovery::Known,
+    upstream::discovery::AddressSet,
 };
 
 /// A certificate that ends sooner is about to be forgotten: whoever renews them by program does so a month
@@ -24,7 +24,8 @@ const START_IT: &str = "see whether the edge runs on that machine, publishes the
                         it through; else take the address out of DNS";
 
 pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
-    let unusable = facts.resolvers.iter().flat_map(Resolver::addresses).filter(|address| !Known::is_usable(address));
+    let unusable =
+        facts.resolvers.iter().flat_map(Resolver::addresses).filter(|address| !AddressSet::is_usable(address));
     for address in unusable.collect::<BTreeSet<_>>() {
         let message = "nobody can connect to this address";
         findings.problem("unusable_address", &address, message, "put the public address of an edge in its place");

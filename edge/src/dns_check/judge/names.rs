@@ -8,7 +8,7 @@ use std::{
 use super::{Findings, listed};
 use crate::{
     dns_check::facts::{Answer, Facts, Outcome, Resolver},
-    upstream::discovery::Known,
+    upstream::discovery::AddressSet,
 };
 
 /// Seconds after which a change is everywhere. With more, taking a dead machine out of DNS helps few.
@@ -162,7 +162,7 @@ fn duplicates(resolver: &Resolver, findings: &mut Findings) {
 
 /// Nowhere to go when a machine dies.
 fn few(facts: &Facts, findings: &mut Findings) {
-    let all: BTreeSet<_> = facts.resolvers.iter().flat_map(Resolver::addresses).filter(Known::is_usable).collect();
+    let all: BTreeSet<_> = facts.resolvers.iter().flat_map(Resolver::addresses).filter(AddressSet::is_usable).collect();
     for (kind, is_kind) in [("A", IpAddr::is_ipv4 as fn(&IpAddr) -> bool), ("AAAA", IpAddr::is_ipv6)] {
         let mut of_kind = all.iter().filter(|address| is_kind(address));
         if let (Some(only), None) = (of_kind.next(), of_kind.next()) {

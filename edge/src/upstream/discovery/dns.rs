@@ -1,18 +1,17 @@
-//! Asking the name servers.
+//! Queries the name servers.
 //!
-//! A thin layer over hickory-resolver, which does the protocol: random ids and ports, EDNS, sending
-//! again over UDP, TCP after a truncated answer (60 addresses do not fit into the 512 bytes of plain
-//! DNS). Nothing is cached, see [`discovery`](super). What differs from a system resolver:
+//! A thin layer over hickory-resolver, which implements the protocol: random ids and ports, EDNS, retransmission over
+//! UDP, TCP after a truncated answer (60 addresses do not fit into the 512 bytes of plain DNS). Answers are not cached;
+//! [`answer`](super::answer) says why. Differences from a system resolver:
 //!
-//! - A name is asked as it is, never with a search domain put to it. With one, a service that is
-//!   missing for a moment turns into whatever a wildcard of that domain points to.
-//! - A and AAAA are told apart, because one may fail while the other is good.
-//! - Servers are asked in their order, the next one only if the one before gave no answer, as resolv.conf
-//!   has always meant it; racing servers that see different worlds would make endpoints come and go.
+//! - A name is queried as it is, never with a search domain. With one, a service that is missing for a moment would
+//!   resolve to the target of a wildcard in that domain.
+//! - A and AAAA have separate results, because one query may fail while the other succeeds.
+//! - Servers are queried in order, the next one only if the previous one did not answer, as resolv.conf defines it.
+//!   Racing servers with different views would make endpoints come and go.
 //!
-//! A name in `/etc/hosts` has the addresses given there and is not asked for at all; `localhost` is
-//! loopback even if it is not there (RFC 6761). Both files of the system are read when the first
-//! question is asked, and again until that succeeds.
+//! A name in `/etc/hosts` has the addresses listed there and is not queried; `localhost` is loopback even if it is not
+//! listed (RFC 6761). Both system files are read before the first query, and again until that succeeds.
 
 use std::{
     cell::OnceCell,
@@ -33,35 +32,35 @@ use hickory_resolver::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{Answer, Failure};
+use super::answer::{Answer, Failure};
 use crate::config::Dns;
 
-/// Answers questions for addresses.
+/// Resolves names to addresses.
 pub(in crate::upstream) struct Resolver {
     settings: Dns,
-    /// Made by the first question that finds the files of the system in order.
+    /// Initialised by the first query that can read the system files.
     system: OnceCell<System>,
 }
 
-/// What questions are answered from.
+/// The hosts file and the name servers.
 struct System {
     hosts: Hosts,
-    /// One client for each server, because the client's own fail-over stops at SERVFAIL.
+    /// One client per server, because the client's own fail-over stops at SERVFAIL.
     servers: Vec<TokioResolver>,
 }
 
 impl Resolver {
-    /// A resolver that has not read or asked anything yet.
+    /// Creates a resolver. It reads the system files with the first query.
     pub(crate) fn new(settings: Dns) -> Self {
         Self { settings, system: OnceCell::new() }
     }
 
-    /// The pause between two questions for one name.
+    /// The interval between two queries for one name.
     pub(crate) fn interval(&self) -> Duration {
         self.settings.interval
     }
 
-    /// All addresses of `host`, within the time-out of the settings.
+    /// Returns all addresses of `host`, within the configured timeout.
     pub(crate) async fn resolve(&self, host: &str) -> Answer {
         match self.prepare(host) {
             Err(failure) => Answer { v4: Err(failure.clone()), v6: Err(failure) },
@@ -82,17 +81,17 @@ impl Resolver {
     }
 
     fn prepare(&self, host: &str) -> Result<(&System, Name), Failure> {
-        // Relaxed, because services of a stack have an underscore in their names.
+        // Relaxed, because service names of a stack contain underscores.
         let mut name = Name::from_str_relaxed(host).map_err(|error| Failure::BadName(error.to_string()))?;
         name.set_fqdn(true);
         if self.system.get().is_none() {
             let system = System::new(&self.settings).map_err(|error| Failure::NoServer(error.to_string()))?;
             return Ok((self.system.get_or_init(|| system), name));
         }
-        self.system.get().map(|system| (system, name)).ok_or_else(|| Failure::NoServer("not set up".to_owned()))
+        self.system.get().map(|system| (system, name)).ok_or_else(|| Failure::NoServer("not initialised".to_owned()))
     }
 
-    /// Asks one server after the other, each for its share of the time that is left.
+    /// Queries one server after the other, each for its share of the remaining time.
     async fn ask(&self, system: &System, name: &Name, record_type: RecordType) -> Result<Vec<IpAddr>, Failure> {
         let deadline = Instant::now() + self.settings.timeout;
         let mut failure = Failure::Timeout(self.settings.timeout);
@@ -100,7 +99,7 @@ impl Resolver {
             let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(u32::MAX);
             match timeout(share, server.lookup(name.clone(), record_type)).await {
                 Ok(Ok(lookup)) => return Ok(addresses(&lookup, record_type)),
-                Ok(Err(error)) => match self.read(&error) {
+                Ok(Err(error)) => match self.classify(&error) {
                     Ok(()) => return Ok(Vec::new()),
                     Err(Failure::NoSuchName) => return Err(Failure::NoSuchName),
                     Err(other) => failure = other,
@@ -111,8 +110,8 @@ impl Resolver {
         Err(failure)
     }
 
-    /// What an error of the client means; `Ok` for a name without records of the type asked for.
-    fn read(&self, error: &NetError) -> Result<(), Failure> {
+    /// Maps an error of the client; `Ok` means that the name has no records of the requested type.
+    fn classify(&self, error: &NetError) -> Result<(), Failure> {
         match error {
             NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
                 ResponseCode::NoError => Ok(()),
@@ -142,12 +141,12 @@ impl System {
             .with_options(options.clone())
             .build()
         };
-        // A system without the file has no names in it.
+        // A missing file has no names.
         let hosts = Hosts::from_system().unwrap_or_default();
         Ok(Self { hosts, servers: servers.into_iter().map(client).collect::<Result<_, _>>()? })
     }
 
-    /// The addresses of a name that no server is asked for.
+    /// Returns the addresses of a name that needs no query.
     fn fixed(&self, name: &Name, record_type: RecordType) -> Option<Vec<IpAddr>> {
         let query = Query::query(name.to_lowercase(), record_type);
         let in_file = self.hosts.lookup_static_host(&query).map(|lookup| addresses(&lookup, record_type));
@@ -160,7 +159,7 @@ impl System {
     }
 }
 
-/// A server that is asked over UDP, and over TCP where that does not do.
+/// Returns the configuration of a server that is queried over UDP, and over TCP after truncation.
 pub(crate) fn name_server(address: SocketAddr) -> NameServerConfig {
     let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
         connection.port = address.port();
@@ -173,17 +172,17 @@ fn options(timeout: Duration) -> ResolverOpts {
     let mut options = ResolverOpts::default();
     options.timeout = timeout;
     options.edns0 = true;
-    // The name is asked again soon enough, and lost datagrams are sent again all the same.
+    // The name is queried again after the interval, and lost datagrams are retransmitted anyway.
     options.attempts = 0;
     options.cache_size = 0;
     options.positive_max_ttl = Some(Duration::ZERO);
     options.negative_max_ttl = Some(Duration::ZERO);
-    // This module looks there itself.
+    // `System::fixed` reads it instead.
     options.use_hosts_file = ResolveHosts::Never;
     options
 }
 
-/// The addresses among the records, CNAMEs left out.
+/// Returns the addresses among the records, without CNAMEs.
 fn addresses(lookup: &Lookup, record_type: RecordType) -> Vec<IpAddr> {
     let records = lookup.answers().iter().filter(|record| record.record_type() == record_type);
     records.filter_map(|record| record.data.ip_addr()).collect()
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_name_is_an_error() {
+    async fn invalid_name_is_an_error() {
         for host in ["a..b", &"x".repeat(64), &"x.".repeat(200)] {
             let answer = resolver(Vec::new()).resolve(host).await;
             assert!(matches!(answer.v4, Err(Failure::BadName(_))), "{host}: {answer:?}");
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_of_services_are_names() {
+    async fn service_names_are_valid() {
         let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         for host in ["tasks.my_stack_web", "_a_", "WEB", "web.", "bücher.example"] {
             let answer = resolver(vec![silent.local_addr().unwrap()]).resolve(host).await;

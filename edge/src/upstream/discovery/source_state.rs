@@ -1,56 +1,61 @@
-//! One source of a pool: what it is, what it gives, and how asking for it goes.
+//! The state of one source of a pool: its addresses and the outcome of the last query.
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::SystemTime};
 
-use super::Known;
-use crate::config::Source;
-use crate::upstream::{SourceStats, SourceStatus};
+use super::answer::AddressSet;
+use crate::{
+    config::Source,
+    upstream::snapshot::{SourceStats, SourceStatus},
+};
 
-/// One source and what it gives.
+/// One source with its addresses.
 #[derive(Clone, Debug)]
-pub(crate) struct SourceState {
-    pub(crate) source: Source,
-    /// As configured: `host:port`, or `swarm://host:port?port=port`.
-    pub(crate) label: Arc<str>,
-    pub(crate) known: Known,
-    /// `known` as endpoints; the address itself for a source that needs no resolving.
-    pub(crate) addresses: BTreeSet<SocketAddr>,
-    pub(crate) error: Option<String>,
-    pub(crate) resolved: Option<SystemTime>,
-    pub(crate) stats: Arc<SourceStats>,
+pub(in crate::upstream) struct SourceState {
+    pub(in crate::upstream) source: Source,
+    /// The source as configured: `host:port`, or `swarm://host:port?port=port`.
+    pub(in crate::upstream) label: Arc<str>,
+    /// The addresses of the last good answer; empty for a fixed address.
+    pub(in crate::upstream) addresses: AddressSet,
+    /// `addresses` with the source's port; the address itself for a fixed address.
+    pub(in crate::upstream) endpoints: BTreeSet<SocketAddr>,
+    /// Why the last query failed, completely or in part.
+    pub(in crate::upstream) error: Option<String>,
+    /// When the last good answer arrived.
+    pub(in crate::upstream) resolved: Option<SystemTime>,
+    pub(in crate::upstream) stats: Arc<SourceStats>,
 }
 
 impl SourceState {
-    /// Before anything was asked.
-    pub(crate) fn new(source: Source, now: SystemTime) -> Self {
-        let (addresses, resolved) = match &source {
+    /// Creates the state before the first query.
+    pub(in crate::upstream) fn new(source: Source, now: SystemTime) -> Self {
+        let (endpoints, resolved) = match &source {
             Source::Address(address) => (BTreeSet::from([*address]), Some(now)),
             Source::Name { .. } | Source::Swarm { .. } => (BTreeSet::new(), None),
         };
         Self {
             label: source.to_string().into(),
             source,
-            known: Known::default(),
-            addresses,
+            addresses: AddressSet::default(),
+            endpoints,
             error: None,
             resolved,
             stats: Arc::default(),
         }
     }
 
-    /// Takes in a good answer.
-    pub(crate) fn learn(&mut self, known: Known) {
+    /// Replaces the addresses after a good answer.
+    pub(in crate::upstream) fn update(&mut self, addresses: AddressSet) {
         if let Source::Name { port, .. } | Source::Swarm { port, .. } = self.source {
-            self.addresses = known.at_port(port);
-            self.known = known;
+            self.endpoints = addresses.at_port(port);
+            self.addresses = addresses;
         }
     }
 
-    /// What people see, with `has` saying which addresses are endpoints of the pool.
-    pub(crate) fn status(&self, has: impl Fn(&SocketAddr) -> bool) -> SourceStatus {
+    /// Returns the state for the status page. `has` tells whether an address is an endpoint of the pool.
+    pub(in crate::upstream) fn status(&self, has: impl Fn(&SocketAddr) -> bool) -> SourceStatus {
         SourceStatus {
             source: self.label.to_string(),
-            endpoints: self.addresses.iter().filter(|address| has(address)).count(),
+            endpoints: self.endpoints.iter().filter(|address| has(address)).count(),
             error: self.error.clone(),
             resolved: self.resolved,
         }

@@ -117,7 +117,7 @@ fn failure(error: hyper::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::health::tests::check;
+    use crate::upstream::health::state::tests::check;
 
     #[test]
     fn a_status_is_judged_by_inclusive_ranges() {

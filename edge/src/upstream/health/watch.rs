@@ -1,175 +1,137 @@
-//! The tasks that keep one pool's knowledge up to date: when to ask, when to check.
+//! When an endpoint is checked, and when it is ejected.
 //!
-//! [`poll`] asks for a name again and again, [`follow`] for the nodes of a swarm, [`watch`] looks after one endpoint. Both are given what
-//! does the asking or checking, so that their timing is tested without a socket, and both end by
-//! themselves when their pool or endpoint is gone: they hold the pool weakly, so a replaced pool can no
-//! longer be written to from the moment it is dropped.
+//! [`watch`] runs both for one endpoint. It gets the check as an argument, so that its timing is tested without a
+//! socket, and reports to an [`Observer`]. It ends by itself when the endpoint has left its pool or the pool no longer
+//! exists.
 
-use std::{
-    cell::RefCell,
-    rc::{Rc, Weak},
-    sync::Arc,
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 
-use super::{Health, probe::Outcome};
-use crate::config::HealthCheck;
-use crate::upstream::{
-    Endpoint,
-    discovery::{
-        self, Answer,
-        swarm::{self, Nodes},
-    },
-    pool_state::{Moment, PoolState},
-};
+use super::{Health, delay, initial_delay, probe::Outcome};
+use crate::{config::HealthCheck, upstream::endpoint::Endpoint};
 
-/// Asks for the source at `index` of the configuration, for as long as the pool lives. A question must
-/// come to an end by itself.
-pub(crate) async fn poll(
-    pool: Weak<RefCell<PoolState>>,
-    index: usize,
-    interval: Duration,
-    question: impl AsyncFn() -> Answer,
-) {
-    loop {
-        let answer = question().await;
-        let Some(pool) = pool.upgrade() else { return };
-        pool.borrow_mut().answered(index, &answer, Moment::now());
-        drop(pool);
-        sleep(discovery::pause(interval, fastrand::f64())).await;
-    }
+/// Receives what happens to one endpoint. Every method returns `None` once the endpoint has left its pool.
+pub(in crate::upstream) trait Observer {
+    /// Records the outcome of a check that completed at `now`, and returns the endpoint's new health.
+    fn check_completed(&self, outcome: &Outcome, now: Instant) -> Option<Health>;
+
+    /// Records that a request failed.
+    fn request_failed(&self) -> Option<()>;
+
+    /// Records that the time of the endpoint's ejection is over.
+    fn ejection_expired(&self) -> Option<()>;
+
+    /// Returns the endpoint's present health.
+    fn health(&self) -> Option<Health>;
+
+    /// Returns when the time of the endpoint's ejection is over; the inner `None` if there is nothing to wait for.
+    fn ejected_until(&self) -> Option<Option<Instant>>;
 }
 
-/// Asks for the nodes of the swarm that is the source at `index` of the configuration, for as long as the pool
-/// lives. A question may be held for a while by whom it is put to, but must come to an end by itself.
-pub(crate) async fn follow(
-    pool: Weak<RefCell<PoolState>>,
-    index: usize,
-    mut question: impl AsyncFnMut() -> Result<Nodes, String>,
-) {
-    let mut failures = 0_u32;
-    loop {
-        let began = Instant::now();
-        let answer = question().await;
-        failures = if answer.is_ok() { 0 } else { failures.saturating_add(1) };
-        let Some(pool) = pool.upgrade() else { return };
-        pool.borrow_mut().listed(index, &answer, Moment::now());
-        drop(pool);
-        sleep(swarm::pause(failures, began.elapsed(), fastrand::f64())).await;
-    }
-}
-
-/// Checks an endpoint and ejects it when real requests fail, for as long as it is in the pool. A probe
-/// must come to an end by itself.
-pub(crate) async fn watch(
-    pool: Weak<RefCell<PoolState>>,
-    endpoint: Arc<Endpoint>,
+/// Checks an endpoint and ejects it when requests fail, while it is in its pool. A probe must end by itself.
+pub(in crate::upstream) async fn watch(
+    endpoint: &Endpoint,
     check: Option<HealthCheck>,
     probe: impl AsyncFn(&HealthCheck, &Endpoint) -> Outcome,
+    observer: impl Observer,
 ) {
-    // A failed request is a reason to check at once, also while a check is under way.
-    let hurry = Notify::new();
-    tokio::join!(judge_requests(&pool, &endpoint, &hurry), async {
+    // A failed request triggers a check at once, also if it fails during a check.
+    let check_now = Notify::new();
+    tokio::join!(observe_requests(endpoint, &observer, &check_now), async {
         if let Some(check) = &check {
-            check_again_and_again(&pool, &endpoint, check, &hurry, probe).await;
+            check_repeatedly(endpoint, check, &check_now, probe, &observer).await;
         }
     });
 }
 
-async fn judge_requests(pool: &Weak<RefCell<PoolState>>, endpoint: &Endpoint, hurry: &Notify) {
-    while let Some(until) = with(pool, |members| members.ejected_until(endpoint)) {
-        let served = async {
+async fn observe_requests(endpoint: &Endpoint, observer: &impl Observer, check_now: &Notify) {
+    while let Some(until) = observer.ejected_until() {
+        let expired = async {
             match until {
                 Some(until) => sleep_until(until).await,
                 None => std::future::pending().await,
             }
         };
-        let judged = tokio::select! {
-            () = endpoint.alarmed() => with(pool, |members| {
-                members.failed(endpoint, Moment::now());
-                Some(())
-            }),
-            () = served => with(pool, |members| {
-                members.served(endpoint, Moment::now());
-                Some(())
-            }),
+        let recorded = tokio::select! {
+            () = endpoint.wait_for_failure() => observer.request_failed(),
+            () = expired => observer.ejection_expired(),
         };
-        if judged.is_none() {
+        if recorded.is_none() {
             return;
         }
-        hurry.notify_one();
+        check_now.notify_one();
     }
 }
 
-async fn check_again_and_again(
-    pool: &Weak<RefCell<PoolState>>,
+async fn check_repeatedly(
     endpoint: &Endpoint,
     check: &HealthCheck,
-    hurry: &Notify,
+    check_now: &Notify,
     probe: impl AsyncFn(&HealthCheck, &Endpoint) -> Outcome,
+    observer: &impl Observer,
 ) {
-    let Some(health) = with(pool, |members| members.health(endpoint)) else { return };
-    let mut due = Instant::now() + first_pause(check, &health, fastrand::f64());
+    let Some(health) = observer.health() else { return };
+    let mut due = Instant::now() + first_delay(check, &health, fastrand::f64());
     let mut first = health == Health::unchecked();
     let mut last = None;
     loop {
         tokio::select! {
             () = sleep_until(due) => {}
-            () = hurry.notified() => {
+            () = check_now.notified() => {
                 let soonest = last.map_or_else(Instant::now, |last: Instant| last + check.fast_interval);
                 sleep_until(due.min(soonest)).await;
             }
         }
         let outcome = probe(check, endpoint).await;
-        let now = Moment::now();
-        let Some(health) = with(pool, |members| members.checked(endpoint, &outcome, now)) else { return };
-        let pause =
-            if first { super::spread(check, fastrand::f64()) } else { super::pause(check, &health, fastrand::f64()) };
-        (due, last, first) = (now.tick + pause, Some(now.tick), false);
+        let now = Instant::now();
+        let Some(health) = observer.check_completed(&outcome, now) else { return };
+        let delay = if first { initial_delay(check, fastrand::f64()) } else { delay(check, &health, fastrand::f64()) };
+        (due, last, first) = (now + delay, Some(now), false);
     }
 }
 
-/// At once for an endpoint that nothing is known of; later for one that a reload kept.
-fn first_pause(check: &HealthCheck, health: &Health, chance: f64) -> Duration {
-    if health.changing() { Duration::ZERO } else { super::spread(check, chance) }
-}
-
-/// Calls into the pool if it still exists; no borrow outlives the call.
-fn with<T>(pool: &Weak<RefCell<PoolState>>, call: impl FnOnce(&mut PoolState) -> Option<T>) -> Option<T> {
-    let pool: Rc<_> = pool.upgrade()?;
-    let mut members = pool.borrow_mut();
-    call(&mut members)
+/// Returns zero for an endpoint whose health is unknown or changing, and a random delay for one that a reload kept.
+fn first_delay(check: &HealthCheck, health: &Health, chance: f64) -> Duration {
+    if health.is_changing() { Duration::ZERO } else { initial_delay(check, chance) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::{
+        cell::{Cell, RefCell},
+        rc::Rc,
+        sync::Arc,
+    };
 
-    use tokio::task::{JoinHandle, LocalSet, spawn_local};
+    use tokio::{
+        task::{JoinHandle, LocalSet, spawn_local},
+        time::sleep,
+    };
 
     use super::*;
     use crate::{
         config::Pool,
         upstream::{
             EndpointState,
-            discovery::Failure,
-            health::tests::check,
-            pool_state::tests::{bad, good, members, pool},
+            health::state::tests::check,
+            pool_state::{
+                PoolState, Timestamp, WatchedEndpoint,
+                tests::{bad, good, pool_state, settings},
+            },
         },
     };
 
-    /// A pool of two whose first endpoint is watched.
+    /// A pool of two endpoints; the first one is watched.
     struct Bench {
         pool: Rc<RefCell<PoolState>>,
         endpoint: Arc<Endpoint>,
         /// Whether probes pass.
         passes: Rc<Cell<bool>>,
-        /// When probes were made, since the start.
+        /// The time of each probe since the start.
         probes: Rc<RefCell<Vec<Duration>>>,
         started: Instant,
         task: JoinHandle<()>,
@@ -177,7 +139,7 @@ mod tests {
 
     impl Bench {
         fn start(settings: &Arc<Pool>) -> Self {
-            let pool = Rc::new(RefCell::new(members(settings)));
+            let pool = Rc::new(RefCell::new(pool_state(settings)));
             let endpoint = pool.borrow().endpoints().swap_remove(0);
             let (passes, probes, started) = (Rc::new(Cell::new(true)), Rc::default(), Instant::now());
             let (its_passes, its_probes) = (Rc::clone(&passes), Rc::clone(&probes));
@@ -186,8 +148,9 @@ mod tests {
                 probes.borrow_mut().push(started.elapsed());
                 if its_passes.get() { good() } else { bad() }
             };
-            let watching = watch(Rc::downgrade(&pool), Arc::clone(&endpoint), settings.health.clone(), probe);
-            let task = spawn_local(watching);
+            let (watched, check) = (Arc::clone(&endpoint), settings.health.clone());
+            let observer = WatchedEndpoint::new(Rc::downgrade(&pool), Arc::clone(&endpoint));
+            let task = spawn_local(async move { watch(&watched, check, probe, observer).await });
             Self { pool, endpoint, passes, probes, started, task }
         }
 
@@ -195,14 +158,14 @@ mod tests {
             self.endpoint.status().state
         }
 
-        /// Lets time pass until the endpoint is in `state`, and returns how much that was.
+        /// Waits until the endpoint is in `state` and returns how long that took.
         async fn until(&self, state: EndpointState) -> Duration {
-            let began = Instant::now();
+            let started = Instant::now();
             while self.state() != state {
-                assert!(began.elapsed() < Duration::from_secs(600), "still {:?}", self.state());
+                assert!(started.elapsed() < Duration::from_secs(600), "still {:?}", self.state());
                 sleep(Duration::from_millis(1)).await;
             }
-            began.elapsed()
+            started.elapsed()
         }
 
         fn probes_since(&self, since: Duration) -> Vec<Duration> {
@@ -211,7 +174,7 @@ mod tests {
     }
 
     fn two(health: Option<HealthCheck>) -> Arc<Pool> {
-        pool(&["10.0.0.1:80", "10.0.0.2:80"], health)
+        settings(&["10.0.0.1:80", "10.0.0.2:80"], health)
     }
 
     async fn local(test: impl Future<Output = ()>) {
@@ -219,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_check_is_made_at_once_and_decides() {
+    async fn first_check_runs_at_once_and_decides() {
         local(async {
             let bench = Bench::start(&two(Some(check(2, 3))));
             assert!(bench.until(EndpointState::Healthy).await <= Duration::from_millis(1));
@@ -228,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn checks_come_at_the_interval_and_faster_while_the_state_changes() {
+    async fn checks_run_at_the_interval_and_faster_while_the_state_changes() {
         local(async {
             let check = check(2, 3);
             let bench = Bench::start(&two(Some(check.clone())));
@@ -236,8 +199,8 @@ mod tests {
             sleep(Duration::from_secs(20)).await;
             let probes = bench.probes_since(Duration::from_millis(1));
             for pair in probes.windows(2) {
-                let pause = (pair[1] - pair[0]).as_millis();
-                assert!((1799..=2202).contains(&pause), "{probes:?}");
+                let delay = (pair[1] - pair[0]).as_millis();
+                assert!((1799..=2202).contains(&delay), "{probes:?}");
             }
             bench.passes.set(false);
             let since = bench.started.elapsed();
@@ -250,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failed_requests_bring_checks_forward_but_no_closer_than_the_fast_interval() {
+    async fn failed_requests_trigger_checks_no_closer_than_the_fast_interval() {
         local(async {
             let check = HealthCheck { interval: Duration::from_secs(3600), ..check(2, 1) };
             let bench = Bench::start(&two(Some(check.clone())));
@@ -274,12 +237,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_ejected_endpoint_comes_back_when_its_time_is_over() {
+    async fn ejected_endpoint_returns_when_its_time_is_over() {
         for health in [None, Some(check(2, 3))] {
             local(async {
                 let bench = Bench::start(&two(health.clone()));
                 let other = Arc::clone(&bench.pool.borrow().endpoints()[1]);
-                bench.pool.borrow_mut().checked(&other, &good(), Moment::now());
+                bench.pool.borrow_mut().check_completed(&other, &good(), Timestamp::now());
                 bench.until(EndpointState::Healthy).await;
                 for _ in 0..5 {
                     bench.endpoint.failed();
@@ -294,91 +257,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_tasks_end_when_the_pool_is_gone() {
+    async fn watching_ends_when_the_pool_is_gone() {
         local(async {
             let Bench { pool, endpoint, task, .. } = Bench::start(&two(Some(check(2, 3))));
-            let polling = poll(Rc::downgrade(&pool), 0, Duration::from_secs(1), async || Answer {
-                v4: Err(Failure::NoSuchName),
-                v6: Err(Failure::NoSuchName),
-            });
-            let polling = spawn_local(polling);
             sleep(Duration::from_secs(5)).await;
             drop(pool);
             endpoint.failed();
-            tokio::time::timeout(Duration::from_secs(10), async { tokio::join!(task, polling) })
-                .await
-                .unwrap()
-                .0
-                .unwrap();
-        })
-        .await;
-    }
-
-    /// Follows a swarm for ten minutes. `question` is given its number, from 0. Returns when each was asked.
-    async fn followed(question: impl AsyncFn(usize) -> Result<Nodes, String> + 'static) -> Vec<Duration> {
-        let pool = Rc::new(RefCell::new(members(&pool(&["swarm"], None))));
-        let (asked, started) = (Rc::new(RefCell::new(Vec::new())), Instant::now());
-        let its_asked = Rc::clone(&asked);
-        let question = async move || {
-            let asked: &RefCell<Vec<Duration>> = &its_asked;
-            let number = asked.borrow().len();
-            asked.borrow_mut().push(started.elapsed());
-            question(number).await
-        };
-        let following = spawn_local(follow(Rc::downgrade(&pool), 0, question));
-        sleep(Duration::from_secs(600)).await;
-        drop(pool);
-        following.abort();
-        asked.take()
-    }
-
-    fn nodes() -> Result<Nodes, String> {
-        Ok(Nodes { known: discovery::Known::of([[10, 0, 0, 1].into()]), complaint: None })
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_swarm_is_asked_again_as_soon_as_it_has_answered_but_not_over_and_over() {
-        local(async {
-            let held = followed(async |_| {
-                sleep(Duration::from_secs(5)).await;
-                nodes()
-            });
-            let held = held.await;
-            assert!(held.windows(2).all(|pair| (pair[1] - pair[0]).as_secs() == 5), "{held:?}");
-            let at_once = followed(async |_| nodes()).await;
-            assert!((1400..=1600).contains(&at_once.len()), "{}", at_once.len());
-        })
-        .await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_swarm_that_nobody_knows_is_asked_for_less_often_until_somebody_does() {
-        local(async {
-            let asked = followed(async |number| if number == 8 { nodes() } else { Err("gone".to_owned()) }).await;
-            let pauses: Vec<_> = asked.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
-            for (number, most) in [(0, 500), (1, 1000), (2, 2000), (3, 4000), (7, 4000), (9, 500), (12, 4000)] {
-                assert!((most / 2..=most + 1).contains(&pauses[number]), "{number}: {pauses:?}");
-            }
-        })
-        .await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_name_is_asked_again_after_the_interval_whether_it_was_answered_or_not() {
-        local(async {
-            let pool = Rc::new(RefCell::new(members(&pool(&["web"], None))));
-            let asked = Rc::new(Cell::new(0_usize));
-            let counter = Rc::clone(&asked);
-            let question = async move || {
-                counter.set(counter.get() + 1);
-                let even = counter.get().is_multiple_of(2);
-                let v4 = if even { Ok(vec![[10, 0, 0, 1].into()]) } else { Err(Failure::NoSuchName) };
-                Answer { v4, v6: Ok(Vec::new()) }
-            };
-            spawn_local(poll(Rc::downgrade(&pool), 0, Duration::from_secs(1), question));
-            sleep(Duration::from_secs(100)).await;
-            assert!((90..=112).contains(&asked.get()), "{}", asked.get());
-            assert_eq!(pool.borrow().endpoints().len(), 1);
+            tokio::time::timeout(Duration::from_secs(10), task).await.unwrap().unwrap();
         })
         .await;
     }

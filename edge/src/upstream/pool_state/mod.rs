@@ -1,43 +1,47 @@
-//! The endpoints of one pool and all that is known of them.
+//! The endpoints of one pool and their state.
 //!
-//! Answers of name servers and swarms, outcomes of checks and failures of requests come in as plain calls; each
-//! one updates what is known and publishes a new snapshot if that makes a difference. No socket, no
-//! timer and no task here: those are in [`watch`](super::health::watch) and [`manager`](super::manager), which
-//! share one of these per pool on the control thread.
+//! Answers of name servers and swarms, outcomes of checks and failures of requests arrive as plain calls; each call
+//! updates the state and publishes a new snapshot if it differs from the last one. There is no socket, timer or task
+//! here: [`poll`](super::discovery::poll), [`watch`](super::health::watch) and [`manager`](super::manager) have them and
+//! share one [`PoolState`] per pool on the control thread.
+
+mod watched;
 
 use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
 
 use tokio::{sync::Notify, time::Instant};
 use tracing::{info, warn};
 
+pub(super) use self::watched::{WatchedEndpoint, with};
 use super::{
-    Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot,
     discovery::{
-        self, Answer, Decision, Known,
+        self, AddressSet, Answer, Decision,
         source_state::SourceState,
         swarm::{self, Nodes},
     },
+    endpoint::{Endpoint, EndpointState, EndpointStatus},
     health::{
-        Flip, Health, Verdict,
-        outlier::{self, Outlier, Standing},
+        Flip, Health, HealthStatus,
+        outlier::{self, Outlier, PoolCounts},
         probe::Outcome,
     },
     pool,
+    snapshot::{PoolHandle, PoolSnapshot},
 };
 use crate::config::{self, Source};
 
-/// Everything about one pool; see the module.
+/// The state of one pool; see the module.
 #[derive(Debug)]
-pub(crate) struct PoolState {
+pub(super) struct PoolState {
     handle: Arc<PoolHandle>,
     workers: usize,
     sources: Vec<SourceState>,
     members: BTreeMap<SocketAddr, Member>,
-    /// Tells the pool's task that endpoints came or went.
+    /// Wakes the pool's task after endpoints were added or removed.
     changed: Rc<Notify>,
 }
 
-/// One endpoint and what is known of it.
+/// One endpoint and its state.
 #[derive(Clone, Debug)]
 struct Member {
     endpoint: Arc<Endpoint>,
@@ -45,23 +49,25 @@ struct Member {
     outlier: Outlier,
 }
 
-/// A moment on both clocks: one to compute with, one to show to people.
+/// The present time on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    pub(crate) tick: Instant,
-    pub(crate) clock: SystemTime,
+pub(super) struct Timestamp {
+    /// The monotonic time, to compute with.
+    pub(super) instant: Instant,
+    /// The wall-clock time, to show to people.
+    pub(super) wall_clock: SystemTime,
 }
 
-impl Moment {
-    pub(crate) fn now() -> Self {
-        Self { tick: Instant::now(), clock: SystemTime::now() }
+impl Timestamp {
+    pub(super) fn now() -> Self {
+        Self { instant: Instant::now(), wall_clock: SystemTime::now() }
     }
 }
 
 impl PoolState {
-    /// Sets a pool up and publishes its first snapshot. What `before`, the same pool before a reload,
-    /// knows of addresses and sources that stay is taken over, counters and open connections included.
-    pub(crate) fn new(config: &Arc<config::Pool>, workers: usize, before: Option<&Self>, now: Moment) -> Self {
+    /// Creates a pool and publishes its first snapshot. Addresses and sources that stay keep their state from `before`,
+    /// the same pool before a reload, including counters and open connections.
+    pub(super) fn new(config: &Arc<config::Pool>, workers: usize, before: Option<&Self>, now: Timestamp) -> Self {
         let mut handle = PoolHandle::new(Arc::clone(config), workers);
         let mut members = BTreeMap::new();
         if let Some(before) = before {
@@ -70,11 +76,11 @@ impl PoolState {
             handle.snapshot = arc_swap::ArcSwap::new(before.handle.snapshot.load_full());
             members.clone_from(&before.members);
         }
-        let known = |source: &Source| before?.sources.iter().find(|state| state.source == *source).cloned();
+        let kept = |source: &Source| before?.sources.iter().find(|state| state.source == *source).cloned();
         let sources: Vec<_> = config
             .sources
             .iter()
-            .map(|source| known(source).unwrap_or_else(|| SourceState::new(source.clone(), now.clock)))
+            .map(|source| kept(source).unwrap_or_else(|| SourceState::new(source.clone(), now.wall_clock)))
             .collect();
         handle.sources = sources.iter().map(|state| Arc::clone(&state.stats)).collect();
         let mut this = Self { handle: Arc::new(handle), workers, sources, members, changed: Rc::default() };
@@ -86,71 +92,69 @@ impl PoolState {
         this
     }
 
-    /// What workers and the admin listener see of it.
-    pub(crate) fn handle(&self) -> &Arc<PoolHandle> {
+    /// Returns what workers and the admin listener see of the pool.
+    pub(super) fn handle(&self) -> &Arc<PoolHandle> {
         &self.handle
     }
 
-    /// Notified when endpoints came or went.
-    pub(crate) fn changed(&self) -> Rc<Notify> {
+    /// Returns the notification of added or removed endpoints.
+    pub(super) fn changed(&self) -> Rc<Notify> {
         Rc::clone(&self.changed)
     }
 
-    /// The endpoints of the moment.
-    pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+    /// Returns the present endpoints.
+    pub(super) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.members.values().map(|member| Arc::clone(&member.endpoint)).collect()
     }
 
-    /// How the checks see an endpoint; `None` if it has left the pool.
-    pub(crate) fn health(&self, endpoint: &Endpoint) -> Option<Health> {
+    /// Returns the health of an endpoint; `None` if it has left the pool.
+    pub(super) fn health(&self, endpoint: &Endpoint) -> Option<Health> {
         self.member(endpoint).map(|member| member.health)
     }
 
-    /// When the ejection of an endpoint is over; the outer `None` if it has left the pool.
-    pub(crate) fn ejected_until(&self, endpoint: &Endpoint) -> Option<Option<Instant>> {
+    /// Returns when the time of an endpoint's ejection is over; the outer `None` if it has left the pool.
+    pub(super) fn ejected_until(&self, endpoint: &Endpoint) -> Option<Option<Instant>> {
         self.member(endpoint).map(|member| member.outlier.until())
     }
 
-    /// Takes in what the name servers said about the source at `index` of the configuration.
-    pub(crate) fn answered(&mut self, index: usize, answer: &Answer, now: Moment) {
-        self.decided(index, |known| discovery::decide(known, answer), now);
+    /// Applies the answer of the name servers for the source at `index` of the configuration.
+    pub(super) fn apply_answer(&mut self, index: usize, answer: &Answer, now: Timestamp) {
+        self.apply(index, |addresses| discovery::decide(addresses, answer), now);
     }
 
-    /// Takes in which nodes the swarm of the source at `index` of the configuration has, or why that is not
-    /// known.
-    pub(crate) fn listed(&mut self, index: usize, answer: &Result<Nodes, String>, now: Moment) {
-        self.decided(index, |_| swarm::decide(answer), now);
+    /// Applies the nodes of the swarm that is the source at `index` of the configuration, or why the list is missing.
+    pub(super) fn apply_nodes(&mut self, index: usize, answer: &Result<Nodes, String>, now: Timestamp) {
+        self.apply(index, |_| swarm::decide(answer), now);
     }
 
-    fn decided(&mut self, index: usize, decide: impl FnOnce(&Known) -> Decision, now: Moment) {
+    fn apply(&mut self, index: usize, decide: impl FnOnce(&AddressSet) -> Decision, now: Timestamp) {
         let pool = &self.handle.config.name;
         let Some(state) = self.sources.get_mut(index) else { return };
-        let Decision { known, error } = decide(&state.known);
+        let Decision { addresses, error } = decide(&state.addresses);
         state.stats.questions.add(1);
         match (&state.error, &error) {
             (None, Some(error)) => {
-                warn!(pool, source = &*state.label, error, kept = state.addresses.len(), "source not known well");
+                warn!(pool, source = &*state.label, error, kept = state.endpoints.len(), "source lookup failed");
             }
-            (Some(_), None) => info!(pool, source = &*state.label, "source known well again"),
+            (Some(_), None) => info!(pool, source = &*state.label, "source lookup succeeds again"),
             _ => {}
         }
         if error.is_some() {
             state.stats.failures.add(1);
         }
         state.error = error;
-        if let Some(known) = known {
-            state.resolved = Some(now.clock);
-            if known != state.known {
-                state.learn(known);
+        if let Some(addresses) = addresses {
+            state.resolved = Some(now.wall_clock);
+            if addresses != state.addresses {
+                state.update(addresses);
                 self.reconcile(now);
             }
         }
         self.publish();
     }
 
-    /// Takes in the outcome of a check and returns how the checks see the endpoint now; `None` if it
-    /// has left the pool.
-    pub(crate) fn checked(&mut self, endpoint: &Endpoint, outcome: &Outcome, now: Moment) -> Option<Health> {
+    /// Applies the outcome of a check and returns the endpoint's new health; `None` if it has left the pool.
+    pub(super) fn check_completed(&mut self, endpoint: &Endpoint, outcome: &Outcome, now: Timestamp) -> Option<Health> {
         let handle = Arc::clone(&self.handle);
         let check = handle.config.health.as_ref()?;
         let member = self.member_mut(endpoint)?;
@@ -160,25 +164,25 @@ impl PoolState {
             endpoint.checks.failed.add(1);
         }
         match member.health.observe(outcome.is_ok(), check) {
-            // Failures from before it was good again must not eject it.
+            // Failures from before the recovery must not eject it.
             Some(Flip::Up) => endpoint.reset_failures(),
-            // From here on the checks alone decide when it comes back.
-            Some(Flip::Down) => member.outlier.release(now.tick),
+            // From now on only checks decide when it returns.
+            Some(Flip::Down) => member.outlier.release(now.instant),
             None => {}
         }
         if outcome.is_ok() && member.outlier.is_awaiting_check() {
-            member.outlier.release(now.tick);
+            member.outlier.release(now.instant);
             endpoint.reset_failures();
         }
         let (health, state) = (member.health, member.state());
-        // A check that contradicts the state says nothing of how the endpoint got there.
-        let speaks = state != EndpointState::Ejected && outcome.is_ok() == (state == EndpointState::Healthy);
+        // A check that contradicts the state is not the reason for it.
+        let explains = state != EndpointState::Ejected && outcome.is_ok() == (state == EndpointState::Healthy);
         let reason = match outcome {
             Ok(passed) => passed.to_string(),
             Err(failure) => failure.to_string(),
         };
-        if speaks {
-            member.note(&reason, now.clock);
+        if explains {
+            member.record_state(&reason, now.wall_clock);
         }
         if state != before {
             let (pool, address) = (&handle.config.name, endpoint.address);
@@ -191,30 +195,30 @@ impl PoolState {
         Some(health)
     }
 
-    /// Takes in that a real request failed: enough of them in a row eject the endpoint.
-    pub(crate) fn failed(&mut self, endpoint: &Endpoint, now: Moment) {
+    /// Applies the failure of a request: enough consecutive failures eject the endpoint.
+    pub(super) fn request_failed(&mut self, endpoint: &Endpoint, now: Timestamp) {
         let handle = Arc::clone(&self.handle);
         let ejection = &handle.config.ejection;
         let failures = endpoint.failures_in_a_row();
         if !outlier::is_due(ejection, failures) {
             return;
         }
-        let standing = self.standing();
+        let counts = self.counts();
         let Some(member) = self.member_mut(endpoint) else { return };
-        if member.state() != EndpointState::Healthy || !outlier::may_eject(ejection, standing) {
+        if member.state() != EndpointState::Healthy || !outlier::may_eject(ejection, counts) {
             return;
         }
-        let term = member.outlier.eject(ejection, now.tick);
+        let duration = member.outlier.eject(ejection, now.instant);
         endpoint.checks.ejections.add(1);
-        let reason = format!("{failures} requests failed in a row, for {term:?}");
-        member.note(&reason, now.clock);
+        let reason = format!("{failures} consecutive requests failed, ejected for {duration:?}");
+        member.record_state(&reason, now.wall_clock);
         warn!(pool = handle.config.name, endpoint = %endpoint.address, reason, "endpoint is ejected");
         self.publish();
     }
 
-    /// Takes in that the time of an ejection is over. With health checks the endpoint comes back when
-    /// the next one passes, without them at once.
-    pub(crate) fn served(&mut self, endpoint: &Endpoint, now: Moment) {
+    /// Applies the end of an ejection's time. With health checks the endpoint returns when the next check passes,
+    /// without them at once.
+    pub(super) fn ejection_expired(&mut self, endpoint: &Endpoint, now: Timestamp) {
         let checked = self.handle.config.health.is_some();
         let Some(member) = self.member_mut(endpoint) else { return };
         if checked {
@@ -225,76 +229,76 @@ impl PoolState {
         }
     }
 
-    /// Takes the word of nobody's checks any more, after a reload that turned them off.
-    fn assume_healthy(&mut self, now: Moment) {
+    /// Ignores the results of past checks, after a reload that turned checks off.
+    fn assume_healthy(&mut self, now: Timestamp) {
         for member in self.members.values_mut() {
             let before = member.state();
-            member.health = Health::trusted();
-            // Nothing else would end it now.
+            member.health = Health::assumed();
+            // No check will end this ejection.
             if member.outlier.is_awaiting_check() {
-                member.outlier.release(now.tick);
+                member.outlier.release(now.instant);
             }
             if member.state() != before {
-                member.note("not checked", now.clock);
+                member.record_state("not checked", now.wall_clock);
             }
         }
     }
 
     /// Ends an ejection without a check.
-    fn release(&mut self, address: SocketAddr, now: Moment) {
+    fn release(&mut self, address: SocketAddr, now: Timestamp) {
         let Some(member) = self.members.get_mut(&address) else { return };
-        member.outlier.release(now.tick);
+        member.outlier.release(now.instant);
         member.endpoint.reset_failures();
-        member.note("its ejection is over", now.clock);
-        info!(pool = self.handle.config.name, endpoint = %address, "endpoint is no longer ejected");
+        member.record_state("its ejection ended", now.wall_clock);
+        info!(pool = self.handle.config.name, endpoint = %address, "endpoint ejection ended");
     }
 
-    /// Makes the endpoints those that the sources name.
-    fn reconcile(&mut self, now: Moment) {
+    /// Adds and removes endpoints to match the sources.
+    fn reconcile(&mut self, now: Timestamp) {
         let present = self.members.iter().map(|(at, member)| (*at, Arc::clone(&member.endpoint.source))).collect();
-        let wanted = self.sources.iter().map(|state| (&state.label, &state.addresses));
+        let wanted = self.sources.iter().map(|state| (&state.label, &state.endpoints));
         let difference = pool::difference(&present, wanted);
         let pool = &self.handle.config.name;
-        for address in &difference.gone {
+        for address in &difference.removed {
             self.members.remove(address);
-            info!(pool, endpoint = %address, "endpoint is gone");
+            info!(pool, endpoint = %address, "endpoint removed");
         }
-        let health = self.handle.config.health.as_ref().map_or_else(Health::trusted, |_| Health::unchecked());
-        for (address, source) in difference.new {
-            info!(pool, endpoint = %address, source = &*source, "endpoint is new");
-            let endpoint = Arc::new(Endpoint::new(address, source, self.workers, now.clock));
+        let health = self.handle.config.health.as_ref().map_or_else(Health::assumed, |_| Health::unchecked());
+        for (address, source) in difference.added {
+            info!(pool, endpoint = %address, source = &*source, "endpoint added");
+            let endpoint = Arc::new(Endpoint::new(address, source, self.workers, now.wall_clock));
             let member = Member { endpoint, health, outlier: Outlier::default() };
-            member.note("not checked", now.clock);
+            member.record_state("not checked", now.wall_clock);
             self.members.insert(address, member);
         }
-        self.keep_the_share(now);
+        self.enforce_ejection_limit(now);
         self.changed.notify_one();
     }
 
-    /// Lets ejected endpoints back in, the earliest first, as long as more are out than the share of a
-    /// pool that has shrunk or was reconfigured.
-    fn keep_the_share(&mut self, now: Moment) {
+    /// Ends ejections, the earliest first, until the ejected share of a pool that shrank or was reconfigured is within
+    /// its limit.
+    fn enforce_ejection_limit(&mut self, now: Timestamp) {
         loop {
-            let Standing { total, ejected, .. } = self.standing();
+            let PoolCounts { total, ejected, .. } = self.counts();
             if outlier::within_share(&self.handle.config.ejection, total, ejected) {
                 return;
             }
-            let out = self.members.values().filter(|member| member.outlier.is_out());
-            let Some(first) = out.min_by_key(|member| member.outlier.until()) else { return };
+            let members = self.members.values().filter(|member| member.outlier.is_ejected());
+            let Some(first) = members.min_by_key(|member| member.outlier.until()) else { return };
             self.release(first.endpoint.address, now);
         }
     }
 
-    fn standing(&self) -> Standing {
+    fn counts(&self) -> PoolCounts {
         let count = |state| self.members.values().filter(|member| member.state() == state).count();
-        Standing {
+        PoolCounts {
             total: self.members.len(),
-            ejected: self.members.values().filter(|member| member.outlier.is_out()).count(),
+            ejected: self.members.values().filter(|member| member.outlier.is_ejected()).count(),
             healthy: count(EndpointState::Healthy),
         }
     }
 
-    /// Publishes what is known, unless that is what was published last.
+    /// Publishes the present state unless it equals the last snapshot.
     fn publish(&self) {
         let endpoints: Vec<_> =
             self.members.values().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
@@ -305,21 +309,21 @@ impl PoolState {
         if pool::is_same(&old, &new) {
             return;
         }
-        self.tell_of_panic(&old, &new);
+        self.report_panic_change(&old, &new);
         self.handle.snapshot.store(Arc::new(new));
     }
 
-    fn tell_of_panic(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
+    fn report_panic_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
         let (pool, healthy, all) = (&self.handle.config.name, new.healthy.len(), new.endpoints.len());
         if new.panic && !old.panic {
             self.handle.panics.add(1);
-            warn!(pool, healthy, all, "too few endpoints are healthy: all are used");
+            warn!(pool, healthy, all, "too few endpoints are healthy: using all of them");
         } else if old.panic && !new.panic {
             info!(pool, healthy, all, "enough endpoints are healthy again");
         }
     }
 
-    /// By id: the address may have come back as another endpoint.
+    /// Finds an endpoint by id: its address may have returned as another endpoint.
     fn member(&self, endpoint: &Endpoint) -> Option<&Member> {
         self.members.get(&endpoint.address).filter(|member| member.endpoint.id == endpoint.id)
     }
@@ -331,16 +335,16 @@ impl PoolState {
 
 impl Member {
     fn state(&self) -> EndpointState {
-        match self.health.verdict() {
-            Verdict::Unhealthy => EndpointState::Unhealthy,
-            _ if self.outlier.is_out() => EndpointState::Ejected,
-            Verdict::Unchecked => EndpointState::Unchecked,
-            Verdict::Healthy => EndpointState::Healthy,
+        match self.health.status() {
+            HealthStatus::Unhealthy => EndpointState::Unhealthy,
+            _ if self.outlier.is_ejected() => EndpointState::Ejected,
+            HealthStatus::Unchecked => EndpointState::Unchecked,
+            HealthStatus::Healthy => EndpointState::Healthy,
         }
     }
 
-    /// Writes the present state down for people.
-    fn note(&self, reason: &str, now: SystemTime) {
+    /// Records the present state with its reason for the status page.
+    fn record_state(&self, reason: &str, now: SystemTime) {
         let before = self.endpoint.status();
         let state = self.state();
         let since = if before.state == state { before.since } else { now };
@@ -349,4 +353,4 @@ impl Member {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub(super) mod tests;

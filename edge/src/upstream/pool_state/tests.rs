@@ -1,4 +1,4 @@
-//! What each piece of news does to a pool, without a socket or a task.
+//! The effect of each call on a pool, without a socket or a task.
 
 use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
 
@@ -12,12 +12,12 @@ use crate::{
         health::{
             outlier::tests::ejection,
             probe::{self, Passed},
-            tests::check,
+            state::tests::check,
         },
     },
 };
 
-pub(in crate::upstream) fn pool(sources: &[&str], health: Option<HealthCheck>) -> Arc<Pool> {
+pub(in crate::upstream) fn settings(sources: &[&str], health: Option<HealthCheck>) -> Arc<Pool> {
     let source = |text: &&str| match text.parse() {
         Ok(address) => Source::Address(address),
         Err(_) => Source::Name { host: (*text).to_owned(), port: 80 },
@@ -45,8 +45,8 @@ pub(in crate::upstream) fn pool(sources: &[&str], health: Option<HealthCheck>) -
     })
 }
 
-pub(in crate::upstream) fn members(pool: &Arc<Pool>) -> PoolState {
-    PoolState::new(pool, 1, None, Moment::now())
+pub(in crate::upstream) fn pool_state(settings: &Arc<Pool>) -> PoolState {
+    PoolState::new(settings, 1, None, Timestamp::now())
 }
 
 pub(in crate::upstream) fn good() -> Outcome {
@@ -67,16 +67,16 @@ fn fails() -> Answer {
 }
 
 fn three() -> PoolState {
-    members(&pool(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"], Some(check(2, 3))))
+    pool_state(&settings(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"], Some(check(2, 3))))
 }
 
-fn snapshot(members: &PoolState) -> Arc<PoolSnapshot> {
-    members.handle().snapshot.load_full()
+fn snapshot(pool: &PoolState) -> Arc<PoolSnapshot> {
+    pool.handle().snapshot.load_full()
 }
 
-/// The last octets of those that requests go to.
-fn usable(members: &PoolState) -> Vec<u8> {
-    snapshot(members)
+/// The last octets of the endpoints that requests go to.
+fn usable(pool: &PoolState) -> Vec<u8> {
+    snapshot(pool)
         .usable()
         .iter()
         .map(|endpoint| match endpoint.address.ip() {
@@ -86,27 +86,27 @@ fn usable(members: &PoolState) -> Vec<u8> {
         .collect()
 }
 
-fn fail_requests(members: &mut PoolState, endpoint: &Endpoint, times: u32, now: Moment) {
+fn fail_requests(pool: &mut PoolState, endpoint: &Endpoint, times: u32, now: Timestamp) {
     for _ in 0..times {
         endpoint.failed();
-        members.failed(endpoint, now);
+        pool.request_failed(endpoint, now);
     }
 }
 
 #[test]
-fn fixed_addresses_are_usable_before_anything_was_checked() {
-    let members = three();
-    assert_eq!(usable(&members), [1, 2, 3]);
-    assert!(!snapshot(&members).panic);
-    assert_eq!(snapshot(&members).endpoints[0].status().state, EndpointState::Unchecked);
+fn fixed_addresses_are_usable_before_the_first_check() {
+    let pool = three();
+    assert_eq!(usable(&pool), [1, 2, 3]);
+    assert!(!snapshot(&pool).panic);
+    assert_eq!(snapshot(&pool).endpoints[0].status().state, EndpointState::Unchecked);
 }
 
 #[test]
-fn nodes_of_a_swarm_come_and_go_and_stay_while_nobody_knows_them() {
-    let mut members = members(&pool(&["web"], None));
-    let nodes = |addresses: &str, complaint: Option<&str>| {
+fn swarm_nodes_come_and_go_and_stay_while_no_list_arrives() {
+    let mut pool = pool_state(&settings(&["web"], None));
+    let nodes = |addresses: &str, warning: Option<&str>| {
         let addresses = addresses.split_whitespace().map(|address| address.parse::<IpAddr>().unwrap());
-        Ok(Nodes { known: Known::of(addresses), complaint: complaint.map(str::to_owned) })
+        Ok(Nodes { addresses: AddressSet::of(addresses), warning: warning.map(str::to_owned) })
     };
     for (answer, expected, error) in [
         (Err("nobody there".to_owned()), vec![], Some("nobody there")),
@@ -115,16 +115,16 @@ fn nodes_of_a_swarm_come_and_go_and_stay_while_nobody_knows_them() {
         (nodes("10.0.0.2 10.0.0.3", Some("one is odd")), vec![2, 3], Some("one is odd")),
         (nodes("10.0.0.3", None), vec![3], None),
     ] {
-        members.listed(0, &answer, Moment::now());
-        let source = snapshot(&members).sources[0].clone();
-        assert_eq!((usable(&members), source.error.as_deref()), (expected, error));
+        pool.apply_nodes(0, &answer, Timestamp::now());
+        let source = snapshot(&pool).sources[0].clone();
+        assert_eq!((usable(&pool), source.error.as_deref()), (expected, error));
     }
-    let stats = &members.handle().sources[0];
+    let stats = &pool.handle().sources[0];
     assert_eq!((stats.questions.value(), stats.failures.value()), (5, 3));
 }
 
 #[test]
-fn checks_call_an_endpoint_by_the_name_it_was_found_by_and_a_node_by_its_address() {
+fn host_of_a_check_is_the_resolved_name_or_the_address_of_a_node() {
     let address: SocketAddr = "10.0.0.1:8000".parse().unwrap();
     let called = |source: &Source| {
         let endpoint = Endpoint::new(address, source.to_string().into(), 1, SystemTime::now());
@@ -136,199 +136,203 @@ fn checks_call_an_endpoint_by_the_name_it_was_found_by_and_a_node_by_its_address
 }
 
 #[test]
-fn a_failing_endpoint_leaves_and_comes_back() {
-    let mut members = three();
-    let endpoints = members.endpoints();
+fn failing_endpoint_leaves_and_returns() {
+    let mut pool = three();
+    let endpoints = pool.endpoints();
     for endpoint in &endpoints {
-        members.checked(endpoint, &good(), Moment::now());
+        pool.check_completed(endpoint, &good(), Timestamp::now());
     }
     for _ in 0..2 {
-        members.checked(&endpoints[1], &bad(), Moment::now());
-        assert_eq!(usable(&members), [1, 2, 3]);
+        pool.check_completed(&endpoints[1], &bad(), Timestamp::now());
+        assert_eq!(usable(&pool), [1, 2, 3]);
     }
-    members.checked(&endpoints[1], &bad(), Moment::now());
-    assert_eq!(usable(&members), [1, 3]);
+    pool.check_completed(&endpoints[1], &bad(), Timestamp::now());
+    assert_eq!(usable(&pool), [1, 3]);
     let status = endpoints[1].status();
     assert_eq!((status.state, status.reason.as_str()), (EndpointState::Unhealthy, "status 503"));
-    members.checked(&endpoints[1], &good(), Moment::now());
-    members.checked(&endpoints[1], &good(), Moment::now());
-    assert_eq!(usable(&members), [1, 2, 3]);
+    pool.check_completed(&endpoints[1], &good(), Timestamp::now());
+    pool.check_completed(&endpoints[1], &good(), Timestamp::now());
+    assert_eq!(usable(&pool), [1, 2, 3]);
     assert_eq!((endpoints[1].checks.done.value(), endpoints[1].checks.failed.value()), (6, 3));
 }
 
 #[test]
-fn a_check_that_changes_nothing_publishes_nothing() {
-    let mut members = three();
-    let endpoints = members.endpoints();
-    members.checked(&endpoints[0], &good(), Moment::now());
-    let before = snapshot(&members);
+fn check_that_changes_nothing_publishes_nothing() {
+    let mut pool = three();
+    let endpoints = pool.endpoints();
+    pool.check_completed(&endpoints[0], &good(), Timestamp::now());
+    let before = snapshot(&pool);
     for _ in 0..5 {
-        members.checked(&endpoints[0], &good(), Moment::now());
+        pool.check_completed(&endpoints[0], &good(), Timestamp::now());
     }
-    assert!(Arc::ptr_eq(&before, &snapshot(&members)));
+    assert!(Arc::ptr_eq(&before, &snapshot(&pool)));
 }
 
 #[test]
-fn a_new_endpoint_waits_for_its_first_check_while_others_are_healthy() {
-    let mut members = members(&pool(&["web"], Some(check(2, 3))));
-    members.answered(0, &says("10.0.0.1"), Moment::now());
-    members.checked(&members.endpoints()[0], &good(), Moment::now());
-    members.answered(0, &says("10.0.0.1 10.0.0.2"), Moment::now());
-    assert_eq!(usable(&members), [1]);
-    members.checked(&members.endpoints()[1], &good(), Moment::now());
-    assert_eq!(usable(&members), [1, 2]);
+fn new_endpoint_waits_for_its_first_check_while_others_are_healthy() {
+    let mut pool = pool_state(&settings(&["web"], Some(check(2, 3))));
+    pool.apply_answer(0, &says("10.0.0.1"), Timestamp::now());
+    pool.check_completed(&pool.endpoints()[0], &good(), Timestamp::now());
+    pool.apply_answer(0, &says("10.0.0.1 10.0.0.2"), Timestamp::now());
+    assert_eq!(usable(&pool), [1]);
+    pool.check_completed(&pool.endpoints()[1], &good(), Timestamp::now());
+    assert_eq!(usable(&pool), [1, 2]);
 }
 
 #[test]
-fn an_address_that_is_no_longer_named_goes_at_once_and_returns_as_another_endpoint() {
-    let mut members = members(&pool(&["web"], Some(check(2, 3))));
-    members.answered(0, &says("10.0.0.1 10.0.0.2"), Moment::now());
-    let before = members.endpoints();
-    members.answered(0, &says("10.0.0.2"), Moment::now());
-    assert_eq!(usable(&members), [2]);
-    assert_eq!(members.checked(&before[0], &good(), Moment::now()), None);
-    members.answered(0, &says("10.0.0.2 10.0.0.1"), Moment::now());
-    let after = members.endpoints();
+fn missing_address_is_removed_at_once_and_returns_as_another_endpoint() {
+    let mut pool = pool_state(&settings(&["web"], Some(check(2, 3))));
+    pool.apply_answer(0, &says("10.0.0.1 10.0.0.2"), Timestamp::now());
+    let before = pool.endpoints();
+    pool.apply_answer(0, &says("10.0.0.2"), Timestamp::now());
+    assert_eq!(usable(&pool), [2]);
+    assert_eq!(pool.check_completed(&before[0], &good(), Timestamp::now()), None);
+    pool.apply_answer(0, &says("10.0.0.2 10.0.0.1"), Timestamp::now());
+    let after = pool.endpoints();
     assert_ne!(after[0].id, before[0].id);
-    assert_eq!(members.checked(&before[0], &good(), Moment::now()), None, "a late outcome is not the new one's");
+    assert_eq!(
+        pool.check_completed(&before[0], &good(), Timestamp::now()),
+        None,
+        "a late outcome does not count for the new one"
+    );
     assert_eq!(after[0].status().state, EndpointState::Unchecked);
     assert!(Arc::ptr_eq(&after[1], &before[1]));
 }
 
 #[test]
-fn a_failed_question_keeps_the_endpoints_and_is_told() {
-    let mut members = members(&pool(&["web"], None));
-    members.answered(0, &fails(), Moment::now());
-    assert!(usable(&members).is_empty());
-    assert_eq!(snapshot(&members).sources[0].resolved, None);
-    let good = Moment::now();
-    members.answered(0, &says("10.0.0.1"), good);
-    members.answered(0, &fails(), Moment { clock: good.clock + Duration::from_secs(9), ..good });
-    assert_eq!(usable(&members), [1]);
-    let status = snapshot(&members).sources[0].clone();
+fn failed_query_keeps_the_endpoints_and_is_reported() {
+    let mut pool = pool_state(&settings(&["web"], None));
+    pool.apply_answer(0, &fails(), Timestamp::now());
+    assert!(usable(&pool).is_empty());
+    assert_eq!(snapshot(&pool).sources[0].resolved, None);
+    let good = Timestamp::now();
+    pool.apply_answer(0, &says("10.0.0.1"), good);
+    pool.apply_answer(0, &fails(), Timestamp { wall_clock: good.wall_clock + Duration::from_secs(9), ..good });
+    assert_eq!(usable(&pool), [1]);
+    let status = snapshot(&pool).sources[0].clone();
     assert_eq!(status.error.as_deref(), Some("no such name"));
-    assert_eq!((status.source.as_str(), status.endpoints, status.resolved), ("web:80", 1, Some(good.clock)));
-    let stats = &members.handle().sources[0];
+    assert_eq!((status.source.as_str(), status.endpoints, status.resolved), ("web:80", 1, Some(good.wall_clock)));
+    let stats = &pool.handle().sources[0];
     assert_eq!((stats.questions.value(), stats.failures.value()), (3, 2));
 }
 
 #[test]
-fn the_time_of_the_last_good_answer_is_exact_when_the_next_one_fails() {
-    let mut members = members(&pool(&["web"], None));
-    let mut now = Moment::now();
-    members.answered(0, &says("10.0.0.1"), now);
-    let first = snapshot(&members);
+fn time_of_the_last_good_answer_is_exact_after_a_failure() {
+    let mut pool = pool_state(&settings(&["web"], None));
+    let mut now = Timestamp::now();
+    pool.apply_answer(0, &says("10.0.0.1"), now);
+    let first = snapshot(&pool);
     for _ in 0..3 {
-        now.clock += Duration::from_secs(60);
-        members.answered(0, &says("10.0.0.1"), now);
+        now.wall_clock += Duration::from_secs(60);
+        pool.apply_answer(0, &says("10.0.0.1"), now);
     }
-    assert!(Arc::ptr_eq(&first, &snapshot(&members)), "an answer that says nothing new publishes nothing");
-    now.clock += Duration::from_secs(60);
-    members.answered(0, &fails(), now);
-    assert_eq!(snapshot(&members).sources[0].resolved, Some(now.clock - Duration::from_secs(60)));
+    assert!(Arc::ptr_eq(&first, &snapshot(&pool)), "an unchanged answer publishes nothing");
+    now.wall_clock += Duration::from_secs(60);
+    pool.apply_answer(0, &fails(), now);
+    assert_eq!(snapshot(&pool).sources[0].resolved, Some(now.wall_clock - Duration::from_secs(60)));
 }
 
 #[test]
-fn requests_that_fail_in_a_row_eject_until_a_check_passes_after_the_time() {
-    let mut members = three();
-    let endpoints = members.endpoints();
+fn consecutive_failures_eject_until_a_check_passes_after_the_time() {
+    let mut pool = three();
+    let endpoints = pool.endpoints();
     for endpoint in &endpoints {
-        members.checked(endpoint, &good(), Moment::now());
+        pool.check_completed(endpoint, &good(), Timestamp::now());
     }
-    let now = Moment::now();
-    fail_requests(&mut members, &endpoints[0], 4, now);
-    assert_eq!(usable(&members), [1, 2, 3]);
-    fail_requests(&mut members, &endpoints[0], 1, now);
-    assert_eq!(usable(&members), [2, 3]);
+    let now = Timestamp::now();
+    fail_requests(&mut pool, &endpoints[0], 4, now);
+    assert_eq!(usable(&pool), [1, 2, 3]);
+    fail_requests(&mut pool, &endpoints[0], 1, now);
+    assert_eq!(usable(&pool), [2, 3]);
     assert_eq!(endpoints[0].status().state, EndpointState::Ejected);
-    assert_eq!(members.ejected_until(&endpoints[0]), Some(Some(now.tick + Duration::from_secs(5))));
-    members.checked(&endpoints[0], &good(), now);
-    assert_eq!(usable(&members), [2, 3], "the time is not over");
-    members.served(&endpoints[0], now);
-    members.checked(&endpoints[0], &bad(), now);
-    assert_eq!(usable(&members), [2, 3], "the check failed");
-    members.checked(&endpoints[0], &good(), now);
-    assert_eq!(usable(&members), [1, 2, 3]);
+    assert_eq!(pool.ejected_until(&endpoints[0]), Some(Some(now.instant + Duration::from_secs(5))));
+    pool.check_completed(&endpoints[0], &good(), now);
+    assert_eq!(usable(&pool), [2, 3], "the time is not over");
+    pool.ejection_expired(&endpoints[0], now);
+    pool.check_completed(&endpoints[0], &bad(), now);
+    assert_eq!(usable(&pool), [2, 3], "the check failed");
+    pool.check_completed(&endpoints[0], &good(), now);
+    assert_eq!(usable(&pool), [1, 2, 3]);
     assert_eq!((endpoints[0].failures_in_a_row(), endpoints[0].checks.ejections.value()), (0, 1));
 }
 
 #[test]
-fn no_more_than_the_share_is_ejected_also_when_the_pool_shrinks() {
-    let mut members = members(&pool(&["web"], None));
-    let now = Moment::now();
-    members.answered(0, &says("10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5"), now);
-    for (endpoint, seconds) in members.endpoints().iter().zip([2, 1, 0]) {
-        let now = Moment { tick: now.tick + Duration::from_secs(seconds), ..now };
-        fail_requests(&mut members, endpoint, 5, now);
+fn ejected_share_stays_within_its_limit_when_the_pool_shrinks() {
+    let mut pool = pool_state(&settings(&["web"], None));
+    let now = Timestamp::now();
+    pool.apply_answer(0, &says("10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5"), now);
+    for (endpoint, seconds) in pool.endpoints().iter().zip([2, 1, 0]) {
+        let now = Timestamp { instant: now.instant + Duration::from_secs(seconds), ..now };
+        fail_requests(&mut pool, endpoint, 5, now);
     }
-    assert_eq!(usable(&members), [3, 4, 5]);
-    members.answered(0, &says("10.0.0.1 10.0.0.2 10.0.0.3"), now);
-    assert_eq!(usable(&members), [2, 3], "the one whose time is over first is back");
-    members.answered(0, &says("10.0.0.1"), now);
-    assert_eq!(usable(&members), [1]);
-    assert!(!snapshot(&members).panic, "it is back, not used for want of others");
+    assert_eq!(usable(&pool), [3, 4, 5]);
+    pool.apply_answer(0, &says("10.0.0.1 10.0.0.2 10.0.0.3"), now);
+    assert_eq!(usable(&pool), [2, 3], "the earliest ejection ended");
+    pool.apply_answer(0, &says("10.0.0.1"), now);
+    assert_eq!(usable(&pool), [1]);
+    assert!(!snapshot(&pool).panic, "its ejection ended; the pool is not in panic");
 }
 
 #[test]
-fn without_checks_an_ejection_ends_by_itself() {
-    let mut members = members(&pool(&["10.0.0.1:80", "10.0.0.2:80"], None));
-    let endpoints = members.endpoints();
-    fail_requests(&mut members, &endpoints[0], 5, Moment::now());
-    assert_eq!(usable(&members), [2]);
-    fail_requests(&mut members, &endpoints[1], 5, Moment::now());
-    assert_eq!(usable(&members), [2], "the last one stays");
-    members.served(&endpoints[0], Moment::now());
-    assert_eq!(usable(&members), [1, 2]);
-    assert_eq!(endpoints[0].status().reason, "its ejection is over");
+fn without_checks_an_ejection_ends_after_its_time() {
+    let mut pool = pool_state(&settings(&["10.0.0.1:80", "10.0.0.2:80"], None));
+    let endpoints = pool.endpoints();
+    fail_requests(&mut pool, &endpoints[0], 5, Timestamp::now());
+    assert_eq!(usable(&pool), [2]);
+    fail_requests(&mut pool, &endpoints[1], 5, Timestamp::now());
+    assert_eq!(usable(&pool), [2], "the last endpoint is not ejected");
+    pool.ejection_expired(&endpoints[0], Timestamp::now());
+    assert_eq!(usable(&pool), [1, 2]);
+    assert_eq!(endpoints[0].status().reason, "its ejection ended");
 }
 
 #[test]
-fn checks_that_fail_take_over_from_an_ejection() {
-    let mut members = three();
-    let endpoints = members.endpoints();
+fn failing_checks_replace_an_ejection() {
+    let mut pool = three();
+    let endpoints = pool.endpoints();
     for endpoint in &endpoints {
-        members.checked(endpoint, &good(), Moment::now());
+        pool.check_completed(endpoint, &good(), Timestamp::now());
     }
-    fail_requests(&mut members, &endpoints[0], 5, Moment::now());
+    fail_requests(&mut pool, &endpoints[0], 5, Timestamp::now());
     for _ in 0..3 {
-        members.checked(&endpoints[0], &bad(), Moment::now());
+        pool.check_completed(&endpoints[0], &bad(), Timestamp::now());
     }
     assert_eq!(endpoints[0].status().state, EndpointState::Unhealthy);
-    assert_eq!(members.ejected_until(&endpoints[0]), Some(None));
+    assert_eq!(pool.ejected_until(&endpoints[0]), Some(None));
     for _ in 0..2 {
-        members.checked(&endpoints[0], &good(), Moment::now());
+        pool.check_completed(&endpoints[0], &good(), Timestamp::now());
     }
-    assert_eq!(usable(&members), [1, 2, 3]);
-    fail_requests(&mut members, &endpoints[0], 1, Moment::now());
-    assert_eq!(usable(&members), [1, 2, 3], "old failures are forgotten");
+    assert_eq!(usable(&pool), [1, 2, 3]);
+    fail_requests(&mut pool, &endpoints[0], 1, Timestamp::now());
+    assert_eq!(usable(&pool), [1, 2, 3], "old failures do not count");
 }
 
 #[test]
-fn a_panic_is_counted_when_it_begins() {
-    let mut members = three();
-    for endpoint in members.endpoints() {
-        members.checked(&endpoint, &bad(), Moment::now());
+fn panic_is_counted_when_it_begins() {
+    let mut pool = three();
+    for endpoint in pool.endpoints() {
+        pool.check_completed(&endpoint, &bad(), Timestamp::now());
     }
-    assert!(snapshot(&members).panic);
-    assert_eq!((usable(&members).len(), members.handle().panics.value()), (3, 1));
+    assert!(snapshot(&pool).panic);
+    assert_eq!((usable(&pool).len(), pool.handle().panics.value()), (3, 1));
     for _ in 0..2 {
-        members.checked(&members.endpoints()[0], &good(), Moment::now());
+        pool.check_completed(&pool.endpoints()[0], &good(), Timestamp::now());
     }
-    assert_eq!(usable(&members), [1], "one third is not below 0.3");
-    assert_eq!(members.handle().panics.value(), 1);
+    assert_eq!(usable(&pool), [1], "one third is not below 0.3");
+    assert_eq!(pool.handle().panics.value(), 1);
 }
 
 #[test]
-fn a_reload_keeps_what_is_known_of_what_stays() {
-    let mut old = members(&pool(&["web", "10.0.0.9:80"], Some(check(2, 3))));
-    old.answered(0, &says("10.0.0.1 10.0.0.2"), Moment::now());
+fn reload_keeps_the_state_of_endpoints_that_stay() {
+    let mut old = pool_state(&settings(&["web", "10.0.0.9:80"], Some(check(2, 3))));
+    old.apply_answer(0, &says("10.0.0.1 10.0.0.2"), Timestamp::now());
     let endpoints = old.endpoints();
     for (endpoint, outcome) in endpoints.iter().zip([good(), bad(), good()]) {
-        old.checked(endpoint, &outcome, Moment::now());
+        old.check_completed(endpoint, &outcome, Timestamp::now());
     }
-    let mut settings = (*pool(&["web"], Some(check(9, 9)))).clone();
+    let mut settings = (*settings(&["web"], Some(check(9, 9)))).clone();
     settings.max_idle = 7;
-    let new = PoolState::new(&Arc::new(settings), 1, Some(&old), Moment::now());
+    let new = PoolState::new(&Arc::new(settings), 1, Some(&old), Timestamp::now());
     assert_eq!(usable(&new), [1]);
     assert!(Arc::ptr_eq(&new.endpoints()[0], &endpoints[0]) && Arc::ptr_eq(&new.endpoints()[1], &endpoints[1]));
     assert_eq!(new.endpoints().len(), 2, "the fixed address is no longer configured");
@@ -338,17 +342,17 @@ fn a_reload_keeps_what_is_known_of_what_stays() {
 }
 
 #[test]
-fn a_reload_that_turns_checks_off_trusts_every_endpoint_that_is_not_ejected() {
+fn reload_that_turns_checks_off_assumes_endpoints_healthy_unless_ejected() {
     let mut old = three();
     let endpoints = old.endpoints();
     for (endpoint, outcome) in endpoints.iter().zip([good(), good(), bad()]) {
-        old.checked(endpoint, &outcome, Moment::now());
+        old.check_completed(endpoint, &outcome, Timestamp::now());
     }
-    fail_requests(&mut old, &endpoints[0], 5, Moment::now());
-    old.served(&endpoints[0], Moment::now());
+    fail_requests(&mut old, &endpoints[0], 5, Timestamp::now());
+    old.ejection_expired(&endpoints[0], Timestamp::now());
     assert_eq!(usable(&old), [2]);
     let sources = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];
-    let new = PoolState::new(&pool(&sources, None), 1, Some(&old), Moment::now());
+    let new = PoolState::new(&settings(&sources, None), 1, Some(&old), Timestamp::now());
     assert_eq!(usable(&new), [1, 2, 3]);
     assert_eq!(endpoints[2].status().state, EndpointState::Healthy);
 }

@@ -18,11 +18,11 @@ use hyper::body::Incoming;
 use net::client::{self, BodyError};
 use tokio::time::timeout;
 
-use super::{Failure, MAX_BODY, Nodes, read, turns};
+use super::{Failure, MAX_BODY, Nodes, order, read};
 use crate::{
     config::token,
     upstream::{
-        discovery::{self, Decision, Known, dns::Resolver},
+        discovery::{AddressSet, Decision, decide, dns::Resolver},
         health::probe,
     },
 };
@@ -50,7 +50,7 @@ pub(in crate::upstream) struct Client {
     authority: String,
     token_file: Option<PathBuf>,
     /// Addresses of `host`.
-    known: Known,
+    addresses: AddressSet,
     last: Option<Last>,
 }
 
@@ -65,8 +65,8 @@ impl Client {
     /// A client that has not asked anybody yet.
     pub(in crate::upstream) fn new(resolver: Rc<Resolver>, host: &str, port: u16, token: Option<PathBuf>) -> Self {
         let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        let known = Known::default();
-        Self { resolver, host: host.to_owned(), port, authority, token_file: token, known, last: None }
+        let addresses = AddressSet::default();
+        Self { resolver, host: host.to_owned(), port, authority, token_file: token, addresses, last: None }
     }
 
     /// The nodes: as soon as they are other ones than the last time, or after a while.
@@ -78,7 +78,7 @@ impl Client {
         let servers = self.servers().await?;
         let mut failures = Vec::new();
         let last = self.last.as_ref().map(|last| last.server);
-        for server in turns(&servers, last, fastrand::f64()).into_iter().take(MOST) {
+        for server in order(&servers, last, fastrand::f64()).into_iter().take(MOST) {
             match self.ask_one(server, token.as_ref().and_then(Option::as_ref)).await {
                 Ok(last) => return Ok(self.last.insert(last).nodes.clone()),
                 Err(failure) => failures.push((server, failure)),
@@ -99,11 +99,11 @@ impl Client {
         if let Ok(address) = self.host.parse() {
             return Ok(BTreeSet::from([SocketAddr::new(address, self.port)]));
         }
-        let Decision { known, error } = discovery::decide(&self.known, &self.resolver.resolve(&self.host).await);
-        if let Some(known) = known {
-            self.known = known;
+        let Decision { addresses, error } = decide(&self.addresses, &self.resolver.resolve(&self.host).await);
+        if let Some(addresses) = addresses {
+            self.addresses = addresses;
         }
-        let servers = self.known.at_port(self.port);
+        let servers = self.addresses.at_port(self.port);
         match error {
             Some(error) if servers.is_empty() => Err(format!("{}: {error}", self.host)),
             _ => Ok(servers),

@@ -2,14 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The addresses in a list and what is odd about it, or what is wrong.
-fn heard(body: &str) -> Result<(String, Option<String>), String> {
+/// Parses a list and returns its addresses and its warning, or the error.
+fn parsed(body: &str) -> Result<(String, Option<String>), String> {
     let nodes = read(body.as_bytes()).map_err(|error| error.to_string())?;
-    let addresses: Vec<_> = nodes.known.at_port(1).iter().map(|address| address.ip().to_string()).collect();
-    Ok((addresses.join(" "), nodes.complaint))
+    let addresses: Vec<_> = nodes.addresses.at_port(1).iter().map(|address| address.ip().to_string()).collect();
+    Ok((addresses.join(" "), nodes.warning))
 }
 
-/// A list of nodes: hostname and address with `=` between, not ready with a `-` in front.
+/// A list of nodes given as `hostname=address`; a leading `-` means not ready.
 fn list(nodes: &str) -> String {
     let node = |node: &str| {
         let (hostname, address) = node.trim_start_matches('-').split_once('=').unwrap();
@@ -31,23 +31,23 @@ fn ready_nodes_are_endpoints_and_others_are_not() {
         ("a=::ffff:10.0.0.1", "10.0.0.1"),
         ("-a=nonsense b=10.0.0.1", "10.0.0.1"),
     ] {
-        assert_eq!(heard(&list(nodes)), Ok((addresses.to_owned(), None)), "{nodes}");
+        assert_eq!(parsed(&list(nodes)), Ok((addresses.to_owned(), None)), "{nodes}");
     }
 }
 
 #[test]
-fn a_node_without_a_usable_address_is_told_and_the_others_are_used() {
+fn node_without_a_usable_address_causes_a_warning_and_the_others_are_used() {
     for (nodes, odd) in [
-        ("a=10.0.0.1 b=0.0.0.0", r#"node "b" has no usable address, but "0.0.0.0""#),
-        ("a=10.0.0.1 b=", r#"node "b" has no usable address, but """#),
-        ("b=10.0.0.9:2377 c=x a=10.0.0.1", r#"node "b" has no usable address, but "10.0.0.9:2377" (1 more)"#),
+        ("a=10.0.0.1 b=0.0.0.0", r#"node "b" has no usable address: "0.0.0.0""#),
+        ("a=10.0.0.1 b=", r#"node "b" has no usable address: """#),
+        ("b=10.0.0.9:2377 c=x a=10.0.0.1", r#"node "b" has no usable address: "10.0.0.9:2377" (1 more)"#),
     ] {
-        assert_eq!(heard(&list(nodes)), Ok(("10.0.0.1".to_owned(), Some(odd.to_owned()))), "{nodes}");
+        assert_eq!(parsed(&list(nodes)), Ok(("10.0.0.1".to_owned(), Some(odd.to_owned()))), "{nodes}");
     }
 }
 
 #[test]
-fn what_names_nobody_or_is_no_list_keeps_what_is_known() {
+fn empty_or_malformed_list_keeps_the_present_nodes() {
     for (body, why) in [
         (list(""), "no node is ready"),
         (list("-a=10.0.0.1"), "no node is ready"),
@@ -59,19 +59,19 @@ fn what_names_nobody_or_is_no_list_keeps_what_is_known() {
         (r#"{"nodes":[{"address":"10.0.0.1"}]}"#.to_owned(), "not a list of nodes: missing field `ready`"),
         (r#"{"nodes":null}"#.to_owned(), "not a list of nodes: invalid type: null"),
     ] {
-        let told = heard(&body).unwrap_err();
-        assert!(told.starts_with(why), "{body}: {told}");
+        let error = parsed(&body).unwrap_err();
+        assert!(error.starts_with(why), "{body}: {error}");
         let decision = decide(&read(body.as_bytes()).map_err(|error| error.to_string()));
-        assert_eq!(decision, Decision { known: None, error: Some(told) });
+        assert_eq!(decision, Decision { addresses: None, error: Some(error) });
     }
 }
 
 #[test]
-fn a_status_tells_what_to_mend() {
+fn error_statuses_are_explained() {
     for (status, text) in [
-        (503, "status 503: it has no current picture of the swarm"),
-        (401, "status 401: it wants another token"),
-        (403, "status 403: it wants another token"),
+        (503, "status 503: the watch has no current list of nodes"),
+        (401, "status 401: the watch rejects the token"),
+        (403, "status 403: the watch rejects the token"),
         (404, "status 404"),
         (302, "status 302"),
     ] {
@@ -80,25 +80,28 @@ fn a_status_tells_what_to_mend() {
 }
 
 #[test]
-fn the_one_that_answered_last_is_asked_first_and_then_the_others() {
+fn server_that_responded_last_is_tried_first_and_then_the_others() {
     let servers = BTreeSet::from([1, 2, 3].map(|last| SocketAddr::from(([10, 0, 0, last], 8080))));
-    let order = |last: Option<u8>, chance| {
+    let digits = |last: Option<u8>, chance| {
         let last = last.map(|last| SocketAddr::from(([10, 0, 0, last], 8080)));
-        turns(&servers, last, chance).iter().map(|at| at.to_string().as_bytes()[7] - b'0').collect::<Vec<_>>()
+        order(&servers, last, chance).iter().map(|at| at.to_string().as_bytes()[7] - b'0').collect::<Vec<_>>()
     };
-    assert_eq!(order(Some(2), 0.0), [2, 3, 1]);
-    assert_eq!(order(Some(9), 0.0), [1, 2, 3], "gone");
-    assert_eq!((order(None, 0.0), order(None, 0.5), order(None, 1.0)), (vec![1, 2, 3], vec![2, 3, 1], vec![3, 1, 2]));
-    assert!(turns(&BTreeSet::new(), None, 0.5).is_empty());
+    assert_eq!(digits(Some(2), 0.0), [2, 3, 1]);
+    assert_eq!(digits(Some(9), 0.0), [1, 2, 3], "gone");
+    assert_eq!(
+        (digits(None, 0.0), digits(None, 0.5), digits(None, 1.0)),
+        (vec![1, 2, 3], vec![2, 3, 1], vec![3, 1, 2])
+    );
+    assert!(order(&BTreeSet::new(), None, 0.5).is_empty());
 }
 
 #[test]
-fn pauses_grow_with_failures_and_a_held_question_needs_none() {
+fn delays_grow_with_failures_and_a_held_request_needs_none() {
     let no_time = Duration::ZERO;
-    let failed = [1, 2, 3, 4, 5, 32, u32::MAX].map(|failures| pause(failures, no_time, 1.0).as_millis());
+    let failed = [1, 2, 3, 4, 5, 32, u32::MAX].map(|failures| delay(failures, no_time, 1.0).as_millis());
     assert_eq!(failed, [500, 1000, 2000, 4000, 4000, 4000, 4000]);
-    assert_eq!(pause(1, no_time, 0.0), FIRST_PAUSE / 2);
-    assert_eq!((pause(0, no_time, 0.5), pause(0, Duration::from_secs(5), 0.5)), (LEAST, no_time));
+    assert_eq!(delay(1, no_time, 0.0), FIRST_DELAY / 2);
+    assert_eq!((delay(0, no_time, 0.5), delay(0, Duration::from_secs(5), 0.5)), (MIN_INTERVAL, no_time));
 }
 
 proptest! {
@@ -108,29 +111,29 @@ proptest! {
     }
 
     #[test]
-    fn a_list_that_is_used_has_an_endpoint(
+    fn parsed_list_has_an_endpoint(
         nodes in prop::collection::vec((any::<IpAddr>(), any::<bool>()), 0..20),
     ) {
         let nodes: Vec<_> =
             nodes.iter().map(|(address, ready)| format!("{}n={address}", if *ready { "" } else { "-" })).collect();
         if let Ok(nodes) = read(list(&nodes.join(" ")).as_bytes()) {
-            prop_assert!(!nodes.known.at_port(1).is_empty());
+            prop_assert!(!nodes.addresses.at_port(1).is_empty());
         }
     }
 
     #[test]
-    fn everybody_is_asked_once(count in 0_u8..20, last in prop::option::of(0_u8..25), chance in 0.0_f64..=1.0) {
+    fn every_server_is_tried_once(count in 0_u8..20, last in prop::option::of(0_u8..25), chance in 0.0_f64..=1.0) {
         let at = |last: u8| SocketAddr::from(([10, 0, 0, last], 80));
         let servers: BTreeSet<_> = (0..count).map(at).collect();
-        let turns = turns(&servers, last.map(at), chance);
-        prop_assert_eq!(turns.len(), servers.len());
-        prop_assert_eq!(turns.into_iter().collect::<BTreeSet<_>>(), servers);
+        let order = order(&servers, last.map(at), chance);
+        prop_assert_eq!(order.len(), servers.len());
+        prop_assert_eq!(order.into_iter().collect::<BTreeSet<_>>(), servers);
     }
 
     #[test]
-    fn pauses_stay_in_bounds(failures: u32, took in 0_u64..10_000, chance in 0.0_f64..=1.0) {
-        let pause = pause(failures, Duration::from_millis(took), chance);
-        prop_assert!(pause <= LONGEST_PAUSE);
-        prop_assert!(failures == 0 || pause >= FIRST_PAUSE / 2);
+    fn delays_stay_in_bounds(failures: u32, took in 0_u64..10_000, chance in 0.0_f64..=1.0) {
+        let delay = delay(failures, Duration::from_millis(took), chance);
+        prop_assert!(delay <= MAX_DELAY);
+        prop_assert!(failures == 0 || delay >= FIRST_DELAY / 2);
     }
 }

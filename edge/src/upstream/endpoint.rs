@@ -1,0 +1,156 @@
+//! One address that requests can be sent to, and its state as workers and people see it.
+
+use std::{
+    borrow::Cow,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::SystemTime,
+};
+
+use tokio::sync::Notify;
+
+use crate::{
+    config,
+    observe::stats::{Counter, EndpointStats, PerWorker},
+};
+
+/// One address that requests can be sent to, while it stays in its pool.
+///
+/// An address that leaves the pool and returns is a new endpoint with a new id: an overlay network reuses addresses
+/// for other services, so a connection of the old endpoint must not serve the new one.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Unique in this process, never reused.
+    pub id: u64,
+    /// The address it listens on.
+    pub address: SocketAddr,
+    /// The configured source that named it, `host:port` or `swarm://host:port?port=port`.
+    pub source: Arc<str>,
+    /// Open connections over all workers. Changes only when a connection opens or closes.
+    pub connections: AtomicUsize,
+    /// Counters, one copy for each worker.
+    pub stats: PerWorker<EndpointStats>,
+    /// Counters that the control thread writes.
+    pub checks: CheckStats,
+    /// Failed requests since the last successful one.
+    failures_in_a_row: AtomicU32,
+    /// Wakes the endpoint's task on the control thread after a failed request, so that it checks at once.
+    failure: Notify,
+    /// Whether its checks fail. Read by requests that already wait for a response; new requests use the snapshot.
+    down: AtomicBool,
+    /// Written by the control thread on a change, read by the admin listener.
+    status: Mutex<EndpointStatus>,
+}
+
+/// Counters of one endpoint that the control thread writes.
+#[derive(Debug, Default)]
+pub struct CheckStats {
+    /// Completed active health checks.
+    pub done: Counter,
+    /// Failed active health checks.
+    pub failed: Counter,
+    /// Ejections after failed requests.
+    pub ejections: Counter,
+}
+
+/// An endpoint's state with its reason, for the status page. Requests use the snapshot instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointStatus {
+    /// Whether it gets requests.
+    pub state: EndpointState,
+    /// The reason for the state: the last check's outcome or the ejection.
+    pub reason: String,
+    /// When it entered the state.
+    pub since: SystemTime,
+}
+
+/// Whether an endpoint gets requests, and why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointState {
+    /// Not checked yet.
+    Unchecked,
+    /// It gets requests.
+    Healthy,
+    /// Its checks fail.
+    Unhealthy,
+    /// Its checks pass or are off, but too many requests in a row failed.
+    Ejected,
+}
+
+impl Endpoint {
+    /// Creates an endpoint in state [`EndpointState::Unchecked`], with an id of its own.
+    #[must_use]
+    pub fn new(address: SocketAddr, source: Arc<str>, workers: usize, now: SystemTime) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT_ID.fetch_add(1, Relaxed),
+            address,
+            source,
+            connections: AtomicUsize::new(0),
+            stats: PerWorker::new(workers),
+            checks: CheckStats::default(),
+            failures_in_a_row: AtomicU32::new(0),
+            failure: Notify::new(),
+            down: AtomicBool::new(false),
+            status: Mutex::new(EndpointStatus { state: EndpointState::Unchecked, reason: String::new(), since: now }),
+        }
+    }
+
+    /// The `Host` of its health checks: the name it was resolved from, or its address.
+    #[must_use]
+    pub fn authority(&self) -> Cow<'_, str> {
+        if self.source.starts_with(config::SWARM) { self.address.to_string().into() } else { (&*self.source).into() }
+    }
+
+    /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.
+    pub fn succeeded(&self) {
+        if self.failures_in_a_row.load(Relaxed) != 0 {
+            self.failures_in_a_row.store(0, Relaxed);
+        }
+    }
+
+    /// Records that an attempt was refused, reset or timed out, and wakes the endpoint's task.
+    pub fn failed(&self) {
+        // Saturate: a counter that wraps to zero would look like a success.
+        let failures = self.failures_in_a_row.load(Relaxed);
+        self.failures_in_a_row.store(failures.saturating_add(1), Relaxed);
+        self.failure.notify_one();
+    }
+
+    /// Returns the number of failed requests since the last successful one.
+    #[must_use]
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.failures_in_a_row.load(Relaxed)
+    }
+
+    /// Resets the count of failed requests, when an ejection ends.
+    pub fn reset_failures(&self) {
+        self.failures_in_a_row.store(0, Relaxed);
+    }
+
+    /// Waits until an attempt fails. Only one task may wait: the endpoint's on the control thread.
+    pub async fn wait_for_failure(&self) {
+        self.failure.notified().await;
+    }
+
+    /// Returns its state with the reason, for the status page.
+    #[must_use]
+    pub fn status(&self) -> EndpointStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether its checks fail, so that a request that waits for its response may give up.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.down.load(Relaxed)
+    }
+
+    /// Sets its state. Called on the control thread only.
+    pub fn set_status(&self, status: EndpointStatus) {
+        self.down.store(status.state == EndpointState::Unhealthy, Relaxed);
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+}

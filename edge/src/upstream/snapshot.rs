@@ -1,0 +1,87 @@
+//! A pool as workers and the admin listener see it.
+
+use std::{sync::Arc, time::SystemTime};
+
+use arc_swap::ArcSwap;
+
+use super::endpoint::Endpoint;
+use crate::{
+    config,
+    observe::stats::{Counter, PerWorker, PoolStats},
+};
+
+/// A pool's published snapshot and counters, for the lifetime of one version of its configuration.
+#[derive(Debug)]
+pub struct PoolHandle {
+    /// The pool's settings.
+    pub config: Arc<config::Pool>,
+    /// The endpoints that requests pick from. Written by the pool's task on the control thread only.
+    pub snapshot: ArcSwap<PoolSnapshot>,
+    /// Counters, one copy per worker. A reload that changes the pool keeps them.
+    pub stats: Arc<PerWorker<PoolStats>>,
+    /// How often the pool entered panic mode, which ignores health because too few endpoints are healthy. Written by
+    /// the control thread only. A reload that changes the pool keeps it.
+    pub panics: Arc<Counter>,
+    /// Counters of the sources, in the order of the configuration. A reload keeps the counters of a source that stays.
+    pub sources: Vec<Arc<SourceStats>>,
+}
+
+impl PoolHandle {
+    /// Creates a pool without endpoints and with all counters at zero.
+    #[must_use]
+    pub fn new(config: Arc<config::Pool>, workers: usize) -> Self {
+        Self {
+            sources: config.sources.iter().map(|_| Arc::default()).collect(),
+            config,
+            snapshot: ArcSwap::default(),
+            stats: Arc::new(PerWorker::new(workers)),
+            panics: Arc::default(),
+        }
+    }
+}
+
+/// Counters of one source, written by the control thread. They stay zero for a fixed address.
+#[derive(Debug, Default)]
+pub struct SourceStats {
+    /// Completed queries to the name servers or to a swarm's watch; A and AAAA together are one query.
+    pub questions: Counter,
+    /// Queries that failed, completely or in part.
+    pub failures: Counter,
+}
+
+/// The endpoints of a pool at one moment. Immutable: a change publishes a new snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct PoolSnapshot {
+    /// Every endpoint, ordered by address.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// Endpoints that are healthy and not ejected, in the same order. While there are none, the endpoints that are
+    /// not checked yet; see [`pool`](super::pool).
+    pub healthy: Vec<Arc<Endpoint>>,
+    /// Whether too few endpoints are healthy, so that [`usable`](Self::usable) returns all of them.
+    pub panic: bool,
+    /// The state of each source, in the order of the configuration.
+    pub sources: Vec<SourceStatus>,
+}
+
+impl PoolSnapshot {
+    /// Returns the endpoints that a first attempt picks from.
+    #[must_use]
+    pub fn usable(&self) -> &[Arc<Endpoint>] {
+        if self.panic { &self.endpoints } else { &self.healthy }
+    }
+}
+
+/// The state of one source of a pool, for the status page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// The source as configured: `host:port`, or `swarm://host:port?port=port`.
+    pub source: String,
+    /// The number of endpoints it currently provides.
+    pub endpoints: usize,
+    /// Why the last query failed, completely or in part. The pool then keeps the missing endpoints of the last good
+    /// answer.
+    pub error: Option<String>,
+    /// When the last good answer arrived; `None` if there was none. Exact while there is an error. Without an error,
+    /// good answers arrive all the time, and this is the time of the one that last changed the snapshot.
+    pub resolved: Option<SystemTime>,
+}
