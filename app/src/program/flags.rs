@@ -12,7 +12,7 @@ Examples:
   app --data ./data
   app --redis-url redis://127.0.0.1:6379
   app --redis-sentinels tasks.sentinel:26379 --durability replica
-  app healthcheck --listen :8000
+  app healthcheck --listen 127.0.0.1:8000
 
 Every flag is also a variable: APP_ and its name in capitals, so --max-connections is APP_MAX_CONNECTIONS;
 without APP_ for Redis, the sentinels and the log: REDIS_URL, SENTINEL_USER_FILE, LOG.
