@@ -5,7 +5,7 @@
 //! down. A notification takes three steps, each of which follows from the outcome of the one before: an
 //! [`AlertGroup`] is claimed in the log, a [`Notification`] is sent, and a [`LogSync`] writes down what was sent.
 //!
-//! The leader's instance acts at once. Every other instance waits according to its [position](position), long
+//! The leader's instance acts at once. Every other instance waits according to its [position], long
 //! enough to find the notification already sent, so it acts only if those before it do not. While the log is
 //! unavailable the instances wait longer and then send without it: a duplicate is better than no notification.
 
