@@ -8,27 +8,27 @@ use edge::control::StartError;
 /// Why a stack does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A replica's port is taken, or cannot be had.
+    /// A replica's port is in use or not allowed.
     #[error("replica {number} cannot listen on {address} (choose other ports with --listen, such as --listen {other})")]
     Replica {
-        /// Which replica, from 1.
+        /// The number of the replica, from 1.
         number: usize,
-        /// Where it was to listen.
+        /// Its address.
         address: SocketAddr,
-        /// Where all of them might.
+        /// A first address that might work for all of them.
         other: SocketAddr,
-        /// Why not there.
+        /// Why it cannot listen there.
         source: io::Error,
     },
-    /// There are not so many ports behind the first.
+    /// There are not enough ports after the first.
     #[error("{replicas} replicas do not fit behind port {first}: choose a lower port with --listen")]
     Ports {
-        /// How many there were to be.
+        /// The number of replicas.
         replicas: NonZeroUsize,
         /// The first one's port.
         first: u16,
     },
-    /// The edge's port or its status page's is taken, or cannot be had.
+    /// The port of the edge or of its status page is in use or not allowed.
     #[error("the edge cannot start (choose another address with --edge, or with --admin for its status page)")]
     Edge(#[source] StartError),
     /// The store cannot be opened.

@@ -1,9 +1,8 @@
 //! The whole stack on one machine in one process: replicas of the counter on one store, and an edge in
 //! front of them.
 //!
-//! It is what `cargo run` starts, and what tests start on port 0. Each part lives on a thread of its own
-//! with a runtime of its own, as it would in a process of its own: [`Stack::kill_replica`] takes one away
-//! as a crash would.
+//! `cargo run` starts it, and tests start it on port 0. Each part has its own thread and its own runtime, as it would in
+//! a process of its own: [`Stack::kill_replica`] ends one like a crash.
 
 mod error;
 mod replica;
@@ -30,21 +29,21 @@ use crate::{replica::Replica, store::Store};
 /// What to start, and where.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the count is kept.
+    /// Where the count is stored.
     pub store: StoreConfig,
-    /// How many replicas of the counter. Default 3.
+    /// The number of replicas of the counter. Default 3.
     pub replicas: NonZeroUsize,
-    /// Where the first replica listens; each further one has the next port. Port 0 gives each a port
-    /// that the kernel chooses. Default 127.0.0.1:8000.
+    /// The address of the first replica; each further one listens on the next port. With port 0 the kernel chooses a
+    /// port for each. Default 127.0.0.1:8000.
     pub app: SocketAddr,
-    /// Where the edge listens. Default 127.0.0.1:8088.
+    /// The address of the edge. Default 127.0.0.1:8088.
     pub edge: SocketAddr,
-    /// Where the edge's status page is. Default 127.0.0.1:9901.
+    /// The address of the edge's status page. Default 127.0.0.1:9901.
     pub admin: SocketAddr,
 }
 
 impl Options {
-    /// The defaults, on this store.
+    /// The defaults with this store.
     #[must_use]
     pub fn new(store: StoreConfig) -> Self {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
@@ -57,7 +56,7 @@ impl Options {
         }
     }
 
-    /// Every address on a port that the kernel chooses.
+    /// Makes the kernel choose every port.
     #[must_use]
     pub fn on_free_ports(mut self) -> Self {
         for address in [&mut self.app, &mut self.edge, &mut self.admin] {
@@ -67,7 +66,7 @@ impl Options {
     }
 }
 
-/// A stack that runs. Dropping it ends it in the background; [`stop`](Self::stop) waits for it.
+/// A running stack. Dropping it ends it in the background; [`stop`](Self::stop) waits for it.
 #[derive(Debug)]
 pub struct Stack {
     replicas: Vec<Option<Replica>>,
@@ -84,10 +83,10 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Binds every address, opens the store, and starts all parts. Clients are answered from then on.
+    /// Binds every address, opens the store, and starts all parts. It serves clients from then on.
     ///
     /// # Errors
-    /// The first thing that cannot be had, and how to choose another. Nothing runs then.
+    /// The first part that cannot start, and how to choose another address. Nothing runs then.
     pub fn start(options: &Options) -> Result<Self, Error> {
         let listeners = bind_replicas(options)?;
         let addresses: Vec<SocketAddr> =
@@ -113,34 +112,34 @@ impl Stack {
         Ok(Self { replicas, addresses, edge: edge_address, admin, commands, edge_thread, edge_ended, store })
     }
 
-    /// Where the replicas listen, or did before they were killed.
+    /// The addresses of the replicas, including those that were killed.
     #[must_use]
     pub fn replicas(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Where the edge listens.
+    /// The address of the edge.
     #[must_use]
     pub fn edge(&self) -> SocketAddr {
         self.edge
     }
 
-    /// Where the edge's status page is.
+    /// The address of the edge's status page.
     #[must_use]
     pub fn admin(&self) -> SocketAddr {
         self.admin
     }
 
-    /// Takes a replica away as a crash would: its connections break off, requests under way among them.
-    /// Once it returns, its port is closed. `index` counts from 0; a replica that is gone stays gone.
+    /// Ends a replica like a crash: its connections break, including requests in progress. Its port is closed when this
+    /// returns. `index` counts from 0; a killed replica does not come back.
     pub fn kill_replica(&mut self, index: usize) {
         if let Some(replica) = self.replicas.get_mut(index).and_then(Option::take) {
             replica.kill();
         }
     }
 
-    /// Returns when the stack is of no use any more because a part of it has ended by itself: the edge, or
-    /// the counter on the store.
+    /// Returns when a part without which the stack is useless has ended on its own: the edge, or the counter on the
+    /// store.
     pub async fn broken(&self) -> Part {
         let mut edge = self.edge_ended.clone();
         tokio::select! {
@@ -150,16 +149,16 @@ impl Stack {
         }
     }
 
-    /// Drains the edge, then the replicas, then closes the store. Blocks until all of them have ended;
-    /// each has its own bound.
+    /// Drains the edge, then the replicas, then closes the store. Blocks until all of them have ended; each has its own
+    /// time limit.
     ///
     /// # Errors
-    /// What the edge ended with.
+    /// The edge's error.
     pub fn stop(self) -> Result<(), Error> {
-        // An edge that has ended already needs not be told.
+        // Fails if the edge has ended already.
         drop(self.commands.send(Command::Drain));
         let ended = self.edge_thread.join().unwrap_or(Ok(()));
-        // All of them are told before the first is waited for, so that their bounds do not add up.
+        // All of them start to drain before the first wait, so that their time limits do not add up.
         let replicas: Vec<_> = self.replicas.into_iter().flatten().map(Replica::drain).collect();
         for replica in replicas {
             replica.wait();
@@ -169,7 +168,7 @@ impl Stack {
     }
 }
 
-/// What a stack cannot be without.
+/// A part without which the stack is useless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The one edge.

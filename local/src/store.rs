@@ -1,4 +1,4 @@
-//! The one counter of all replicas, and the runtime that it lives on.
+//! The one counter of all replicas, and its runtime.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::Error;
 
-/// How long the store may take to close at the end.
+/// The time limit for closing the store.
 const CLOSE: Duration = Duration::from_secs(2);
 
 /// An open store. Dropping it closes it in the background.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) counter: Counter,
-    /// Taken out at the end only.
+    /// Taken at the end.
     runtime: Option<Runtime>,
 }
 
@@ -35,7 +35,7 @@ impl Store {
         }
     }
 
-    /// Blocks until it is closed, within a bound.
+    /// Blocks until it is closed, within a time limit.
     pub(crate) fn close(mut self) {
         let Some(runtime) = self.runtime.take() else { return };
         runtime.block_on(async {
@@ -49,7 +49,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // To wait for it, as a runtime's own drop does, panics on a thread of another runtime.
+        // Waiting for it, as a runtime's own drop does, panics on a thread of another runtime.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

@@ -1,4 +1,4 @@
-//! The scripts in deploy/, beside an engine's client and a clock that say what a test wants.
+//! The scripts in deploy/, with a fake Docker client and a fake clock.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ fn program(folder: &Path, name: &str, script: &str) {
     fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
 }
 
-/// What wait.sh says in a swarm of so many nodes that never gets ready, where the time is over at once.
+/// What wait.sh prints in a swarm of `nodes` that never gets ready, with a clock that runs out at once.
 fn given_up(nodes: usize, arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let answers = format!("case \"$1 $2\" in 'node ls') seq {nodes} ;; 'service ls') echo web 1/2 ;; esac");
@@ -26,7 +26,7 @@ fn given_up(nodes: usize, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn the_wait_is_as_long_as_an_update_of_one_edge_after_the_other_takes() {
+fn the_default_wait_covers_an_update_of_all_edges_one_by_one() {
     for (nodes, seconds) in [(1, 300), (3, 300), (5, 300), (6, 360), (30, 1800)] {
         assert_eq!(given_up(nodes, &[]), format!("still missing after {seconds} s: web: 1/2\n"), "{nodes} nodes");
     }

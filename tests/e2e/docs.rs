@@ -1,5 +1,4 @@
-//! docs/deploy.md: that what it says can be run, and that it speaks of the stack as it is. The swarm's tests
-//! run its blocks.
+//! docs/deploy.md: its blocks are valid scripts, and it matches the stack. The swarm's tests run its blocks.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -51,7 +50,7 @@ fn every_block_of_the_page_says_where_it_runs_and_is_a_script() {
 }
 
 #[test]
-fn a_block_waits_no_longer_than_it_says() {
+fn every_wait_in_a_block_has_a_timeout() {
     for block in blocks(&read("docs/deploy.md")).unwrap() {
         for line in block.script.lines() {
             let waits = line.contains("while ") || line.contains("until ");
@@ -61,7 +60,7 @@ fn a_block_waits_no_longer_than_it_says() {
 }
 
 #[test]
-fn what_a_block_does_next_waits_for_the_count_it_relies_on() {
+fn a_block_continues_only_after_the_count_it_relies_on() {
     let mut found = 0;
     for block in blocks(&read("docs/deploy.md")).unwrap() {
         // In a shell that ends with the first failure, the order is enough.
@@ -71,10 +70,10 @@ fn what_a_block_does_next_waits_for_the_count_it_relies_on() {
         for (index, line) in lines.iter().enumerate() {
             let next = lines[index + 1..].iter().find(|line| !line.is_empty());
             let asks = line.starts_with("deploy/count.sh") || line.contains(" deploy/count.sh");
-            // To look at what was saved harms nobody.
+            // A look at the saved number is harmless.
             if asks && next.is_some_and(|next| !next.starts_with("cat ") && *next != "done" && *next != ")") {
                 found += 1;
-                assert!(strict || line.ends_with("&&"), "{}: whatever comes of it: {line}", block.name);
+                assert!(strict || line.ends_with("&&"), "{}: continues after a failure: {line}", block.name);
             }
         }
     }
@@ -82,7 +81,7 @@ fn what_a_block_does_next_waits_for_the_count_it_relies_on() {
 }
 
 #[test]
-fn scripts_that_the_page_runs_are_there_and_run_on_a_node() {
+fn scripts_of_the_page_exist_and_run_on_a_node() {
     let mut found = BTreeSet::new();
     for block in blocks(&read("docs/deploy.md")).unwrap() {
         let words = block.script.split(|c: char| c.is_whitespace() || "'\"();".contains(c));

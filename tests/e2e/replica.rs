@@ -1,4 +1,4 @@
-//! What the tests of the counter share: a replica as a process, and what its answers say.
+//! What the tests of the counter share: a replica as a process, and the content of its answers.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -29,7 +29,7 @@ impl Replica {
         Self { process, address }
     }
 
-    /// One that counts in `redis`.
+    /// Starts one that counts in `redis`.
     pub(crate) async fn on_redis(redis: &Redis) -> Self {
         Self::start(plan(&["--redis-url", &redis.url()]), ANY).await
     }
@@ -44,14 +44,14 @@ impl Replica {
         number(&self.get("/").await)
     }
 
-    /// How many visits it has answered since it was started.
+    /// The number of visits that it has answered since its start.
     pub(crate) async fn hits(&self) -> u64 {
         let metrics = self.get("/metrics").await.text();
         let line = metrics.lines().find_map(|line| line.strip_prefix("app_hits_total "));
         line.and_then(|count| count.parse().ok()).expect("the metric")
     }
 
-    /// Waits until it says that it can count.
+    /// Waits until it reports that it can count.
     pub(crate) async fn ready(&self, within: Duration) {
         eventually("readiness", within, async || {
             get(self.address, "/readyz").await.is_ok_and(|reply| reply.status == StatusCode::OK)
@@ -77,7 +77,7 @@ pub(crate) fn address(line: &str) -> SocketAddr {
     address.and_then(|address| address.parse().ok()).expect("an address")
 }
 
-/// The number that a page tells.
+/// The number in a page.
 pub(crate) fn number(reply: &Reply) -> u64 {
     let text = reply.text();
     let number = text.strip_prefix("Hello World! I have been seen ").and_then(|rest| rest.strip_suffix(" times.\n"));
@@ -86,26 +86,26 @@ pub(crate) fn number(reply: &Reply) -> u64 {
 
 /// The numbers of all visits that succeeded, from the smallest.
 ///
-/// Fails when one of them was given twice.
+/// Fails when one of them was returned twice.
 pub(crate) fn numbers(records: &[Record]) -> Vec<u64> {
     let pages = records.iter().filter(|record| record.is_ok()).filter_map(|record| record.outcome.as_ref().ok());
     let mut numbers: Vec<u64> = pages.map(number).collect();
     let mut seen = HashSet::new();
     let twice: Vec<u64> = numbers.iter().copied().filter(|number| !seen.insert(*number)).collect();
-    assert!(twice.is_empty(), "given twice: {twice:?}");
+    assert!(twice.is_empty(), "returned twice: {twice:?}");
     numbers.sort_unstable();
     numbers
 }
 
-/// Fails when not all `expected` numbers were given, or others.
+/// Fails unless exactly the `expected` numbers were returned.
 pub(crate) fn assert_exactly(numbers: &[u64], expected: RangeInclusive<u64>) {
     let missing: Vec<u64> = expected.clone().filter(|number| numbers.binary_search(number).is_err()).collect();
-    assert!(missing.is_empty(), "counted up to {}, but nobody was told {missing:?}", expected.end());
+    assert!(missing.is_empty(), "counted up to {}, but never returned {missing:?}", expected.end());
     let others: Vec<&u64> = numbers.iter().filter(|number| !expected.contains(number)).collect();
-    assert!(others.is_empty(), "not counted, but told: {others:?}");
+    assert!(others.is_empty(), "not counted, but returned: {others:?}");
 }
 
-/// Fails when a visit that was begun after another's answer was read got a smaller number.
+/// Fails when a visit that started after another's answer was read got a smaller number.
 pub(crate) fn assert_in_order(records: &[Record]) {
     let visits = records.iter().filter(|record| record.is_ok());
     let visits: Vec<_> = visits

@@ -1,8 +1,7 @@
-//! stack.yml, as a swarm would be told it.
+//! stack.yml, as a swarm would receive it.
 //!
-//! The file goes through the installed Docker client's own `stack deploy`, against an engine that
-//! records what it is sent: that holds for every client, also for those without `stack config`, and it
-//! shows what is left of an option once the client has read it.
+//! The installed Docker client deploys the file with its own `stack deploy` to an engine that records the requests.
+//! This works with every client, also without `stack config`, and shows what the client makes of each option.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::engine::{Created, Engine};
 
-/// Options that a stack file may hold but a swarm does not get: the client ignores them with a warning
-/// or without.
+/// Options that a stack file may contain but that do not reach the swarm: the client ignores them, with or without a
+/// warning.
 const IGNORED: [&str; 25] = [
     "build",
     "cgroup_parent",
@@ -45,7 +44,7 @@ fn file() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../stack.yml"))
 }
 
-/// Deploys the file and returns what the engine was told.
+/// Deploys the file and returns what the engine received.
 async fn deployed(variables: &[(&str, &str)]) -> Created {
     let engine = Engine::start().await;
     let client = engine.deploy(&file(), "stackdemo", variables).await;
@@ -124,7 +123,7 @@ async fn every_service_is_confined_and_limited() {
 }
 
 #[tokio::test]
-async fn no_task_is_killed_in_the_middle_of_its_drain_by_a_stop_first_update() {
+async fn a_stop_first_update_kills_no_task_during_its_drain() {
     for (name, service) in &deployed(&[]).await.services {
         let grace = duration(&container(service)["StopGracePeriod"]);
         assert!(grace > Duration::from_secs(10), "{name}: {grace:?}");
@@ -133,7 +132,7 @@ async fn no_task_is_killed_in_the_middle_of_its_drain_by_a_stop_first_update() {
 }
 
 #[tokio::test]
-async fn an_update_is_watched_until_a_bad_task_would_be_unhealthy() {
+async fn an_update_is_monitored_until_a_bad_task_would_be_unhealthy() {
     for (name, service) in &deployed(&[]).await.services {
         let health = &container(service)["Healthcheck"];
         let retries = u32::try_from(health["Retries"].as_u64().unwrap()).unwrap();
@@ -151,7 +150,7 @@ async fn an_update_is_watched_until_a_bad_task_would_be_unhealthy() {
 }
 
 #[tokio::test]
-async fn web_is_six_replicas_behind_the_mesh_that_may_move_anywhere() {
+async fn web_has_six_replicas_behind_the_mesh_that_can_move_to_any_node() {
     let created = deployed(&[]).await;
     let web = service(&created, "web");
     assert_eq!(web["Mode"]["Replicated"]["Replicas"], 6);
@@ -166,7 +165,7 @@ async fn web_is_six_replicas_behind_the_mesh_that_may_move_anywhere() {
 }
 
 #[tokio::test]
-async fn no_preference_is_one_that_the_scheduler_passes_over() {
+async fn no_placement_preference_is_one_that_the_scheduler_ignores() {
     for (name, service) in &deployed(&[]).await.services {
         let preferences = service["TaskTemplate"]["Placement"]["Preferences"].as_array();
         for preference in preferences.into_iter().flatten() {
@@ -178,7 +177,7 @@ async fn no_preference_is_one_that_the_scheduler_passes_over() {
 }
 
 #[tokio::test]
-async fn redis_writes_before_it_answers_and_stays_with_its_volume() {
+async fn redis_writes_before_it_replies_and_stays_with_its_volume() {
     let created = deployed(&[]).await;
     for number in 1..=3 {
         let redis = service(&created, &format!("redis-{number}"));
@@ -232,7 +231,7 @@ async fn only_web_and_watch_reach_redis_and_redis_reaches_nothing() {
 }
 
 #[tokio::test]
-async fn the_edge_listens_on_every_nodes_own_address_one_after_the_other() {
+async fn the_edge_listens_on_every_nodes_own_address_and_is_updated_node_by_node() {
     let created = deployed(&[]).await;
     let edge = service(&created, "edge");
     assert_eq!(edge["Mode"]["Global"], json!({}));
@@ -266,7 +265,7 @@ async fn watch_is_on_every_manager_and_alone_has_the_engines_socket() {
 }
 
 #[tokio::test]
-async fn what_watch_keeps_secret_is_a_new_secret_with_each_version() {
+async fn each_version_of_the_watch_secrets_is_a_new_secret() {
     let created = deployed(&[("WATCH_VERSION", "3")]).await;
     let secrets = ["heartbeat", "password", "sms", "smtp", "token", "webhook"].map(|name| format!("watch_{name}_3"));
     let names: Vec<&String> = created.secrets.keys().filter(|name| name.starts_with("watch_")).collect();
@@ -275,7 +274,7 @@ async fn what_watch_keeps_secret_is_a_new_secret_with_each_version() {
 }
 
 #[tokio::test]
-async fn the_edge_goes_to_the_tasks_unless_nodes_are_named() {
+async fn the_edge_connects_to_the_tasks_unless_nodes_are_set() {
     let created = deployed(&[]).await;
     let edge = service(&created, "edge");
     let target = |edge| ["EDGE_TO", "EDGE_TO_MESH", "EDGE_TO_PORT"].map(|name| environment(edge, name));
@@ -310,7 +309,7 @@ fn the_file_in_place_of_a_certificate_holds_no_pem_block() {
 }
 
 #[tokio::test]
-async fn our_services_run_the_image_that_was_asked_for_each_in_its_role() {
+async fn our_services_run_the_given_image_each_in_its_role() {
     let created = deployed(&[("IMAGE", "registry.example:5000/stackdemo:1.2.3")]).await;
     for (name, command) in [("web", &["/app"][..]), ("edge", &["/edge", "run"]), ("watch", &["/watch"])] {
         let container = container(service(&created, name));

@@ -96,7 +96,7 @@ async fn a_reset_link_ends_what_is_open_and_what_is_new() {
 }
 
 #[tokio::test]
-async fn a_reset_that_is_over_at_once_is_missed_by_nobody() {
+async fn no_connection_misses_a_very_short_reset() {
     let rig = Rig::start().await;
     let mut open = rig.connect().await;
     assert_eq!(ask(&mut open, "PING\r\n").await, "+PONG\r\n");
@@ -127,7 +127,7 @@ async fn a_dropped_reply_was_counted() {
 }
 
 #[tokio::test]
-async fn a_process_that_nobody_admitted_is_reset() {
+async fn an_unregistered_process_is_reset() {
     let rig = Rig::start().await;
     rig.network.admit(Pid::INIT, 0, Kind::App);
     rig.assert_new_is_reset().await;

@@ -48,7 +48,7 @@ async fn the_app_counts_exactly_through_the_loss_of_any_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_counter_that_sends_again_what_was_not_answered_is_convicted() {
+async fn a_counter_that_repeats_unanswered_additions_is_convicted() {
     convict("sends-again", LOST_REPLIES, |verdict| {
         verdict.exact.iter().any(|breach| matches!(breach, Breach::TooMany { .. }))
     })

@@ -14,7 +14,7 @@ async fn replica(data: &Path) -> Replica {
 }
 
 #[tokio::test]
-async fn what_was_told_survives_kill_9_under_load() {
+async fn returned_numbers_survive_kill_9_under_load() {
     let data = tempfile::tempdir().unwrap();
     let mut last = 0;
     let mut visits = 0;

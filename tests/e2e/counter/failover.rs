@@ -49,7 +49,7 @@ impl Rig {
         eventually("answers", SOON, async || self.load.done() >= before + count).await;
     }
 
-    /// Waits until another than `before` is master and both count on it; how long that took.
+    /// Waits until another server than `before` is master and both replicas count on it. Returns how long that took.
     async fn failed_over(&self, before: u16) -> Duration {
         let start = Instant::now();
         for replica in &self.replicas {
@@ -62,7 +62,7 @@ impl Rig {
         took
     }
 
-    /// Ends the load, and checks what must hold whatever happened.
+    /// Ends the load, and checks the invariants.
     async fn finish(mut self) -> Vec<Record> {
         let records = self.load.stop().await;
         let master = self.group.master().await;
@@ -78,9 +78,9 @@ impl Rig {
         }
         let numbers = numbers(&records);
         assert_in_order(&records);
-        assert!(numbers.last() <= Some(&hits), "{:?} was told, Redis has {hits}", numbers.last());
+        assert!(numbers.last() <= Some(&hits), "{:?} was returned, Redis has {hits}", numbers.last());
         let told = numbers.len() as u64;
-        assert!(told <= hits && hits <= told + refused, "{told} told, {refused} refused, {hits} counted");
+        assert!(told <= hits && hits <= told + refused, "{told} returned, {refused} refused, {hits} counted");
         records
     }
 }
@@ -92,7 +92,7 @@ async fn metric(replica: &Replica, name: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn when_the_master_is_killed_a_replica_takes_over_and_every_number_is_told_once() {
+async fn when_the_master_is_killed_a_replica_takes_over_and_no_number_is_returned_twice() {
     let mut rig = Rig::start().await;
     let master = rig.group.master().await;
     rig.group.on(master).kill();
@@ -102,7 +102,7 @@ async fn when_the_master_is_killed_a_replica_takes_over_and_every_number_is_told
 }
 
 #[tokio::test]
-async fn a_master_that_was_paused_through_a_failover_takes_nothing_back() {
+async fn a_master_that_was_paused_through_a_failover_undoes_nothing() {
     let mut rig = Rig::start().await;
     let master = rig.group.master().await;
     rig.group.on(master).freeze();
@@ -114,7 +114,7 @@ async fn a_master_that_was_paused_through_a_failover_takes_nothing_back() {
 }
 
 #[tokio::test]
-async fn a_replica_or_a_sentinel_less_is_no_outage() {
+async fn the_loss_of_a_replica_or_a_sentinel_is_no_outage() {
     let mut rig = Rig::start().await;
     let master = rig.group.master().await;
     let replica = rig.group.servers.iter_mut().find(|server| server.port() != master).unwrap();
@@ -136,10 +136,10 @@ fn replica_of(group: &mut Group, master: u16) -> &mut Redis {
 }
 
 #[tokio::test]
-async fn a_master_that_answers_readonly_is_left() {
+async fn a_master_that_answers_readonly_is_abandoned() {
     let mut rig = Rig::start().await;
     let master = rig.group.master().await;
-    // As when the sentinels reconfigure it, before their word arrives here.
+    // As when the sentinels reconfigure it before the replicas learn of it.
     let other = replica_of(&mut rig.group, master).port();
     let _: Value = redis::cmd("REPLICAOF")
         .arg("127.0.0.1")
@@ -165,7 +165,7 @@ async fn a_master_that_answers_readonly_is_left() {
 }
 
 #[tokio::test]
-async fn without_replicas_visits_are_refused_with_the_reason_or_go_on_as_told() {
+async fn without_replicas_visits_are_refused_with_the_reason_or_counted_as_configured() {
     for (way, status, text) in [("refuse", 503, "no replica has acknowledged the count"), ("go-on", 200, "degraded")] {
         let mut group = Group::start_with(&["--min-replicas-to-write", "0"], "").await;
         group.settled().await;
@@ -184,7 +184,7 @@ async fn without_replicas_visits_are_refused_with_the_reason_or_go_on_as_told() 
 }
 
 #[tokio::test]
-async fn without_most_sentinels_nothing_is_told() {
+async fn without_most_sentinels_no_number_is_returned() {
     let mut group = Group::start().await;
     group.settled().await;
     let replica = Replica::start(by(&group), ANY).await;
@@ -203,7 +203,7 @@ async fn without_most_sentinels_nothing_is_told() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_is_asked_for_again_and_counted_once() {
+async fn a_batch_whose_answer_is_lost_is_sent_again_and_counted_once() {
     let redis = Redis::start().await;
     let wire = Wire::new();
     let relay = Relay::start(([127, 0, 0, 1], redis.port()).into(), &wire).await;
@@ -219,7 +219,7 @@ async fn an_answer_that_is_lost_is_asked_for_again_and_counted_once() {
 }
 
 #[tokio::test]
-async fn a_script_that_redis_forgot_is_sent_whole() {
+async fn a_script_that_redis_has_lost_is_sent_again() {
     let redis = Redis::start().await;
     let replica = Replica::on_redis(&redis).await;
     let load = Load::on(&[replica.address]).connections(4).start();

@@ -14,7 +14,7 @@ use tests::wait::{SOON, eventually};
 use crate::replica::{Replica, assert_all_ok, assert_exactly, assert_in_order, numbers};
 
 #[tokio::test]
-async fn on_one_redis_with_flask_every_number_is_given_once_and_in_order() {
+async fn on_one_redis_with_flask_every_number_is_returned_once_and_in_order() {
     let redis = Redis::start().await;
     let flask = Flask::start(&redis).await;
     let replicas = [Replica::on_redis(&redis).await, Replica::on_redis(&redis).await];
@@ -79,7 +79,7 @@ fn allowed(reply: &Reply) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn a_page_is_flask_s_to_the_byte_and_its_fields_differ_only_where_meant() {
+async fn a_page_equals_flasks_to_the_byte_and_its_fields_differ_only_on_purpose() {
     let both = Both::start().await;
     // Past a power of ten: the length grows with the number.
     for _ in 0..11 {
@@ -99,7 +99,7 @@ async fn a_page_is_flask_s_to_the_byte_and_its_fields_differ_only_where_meant() 
 }
 
 #[tokio::test]
-async fn other_methods_and_paths_get_flask_s_status_and_methods_and_count_nothing() {
+async fn other_methods_and_paths_get_flasks_status_and_methods_and_count_nothing() {
     let both = Both::start().await;
     for path in ["/", "/?a=b", "/x", "/.", "/index.html", "/favicon.ico"] {
         for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"] {
@@ -128,7 +128,7 @@ async fn other_methods_and_paths_get_flask_s_status_and_methods_and_count_nothin
 }
 
 #[tokio::test]
-async fn other_spellings_of_the_path_are_not_found_where_flask_s_server_removes_slashes() {
+async fn other_spellings_of_the_path_are_not_found_where_flasks_server_removes_slashes() {
     let both = Both::start().await;
     for path in ALIASES {
         let (flask, ours) = both.ask("GET", path).await;
@@ -137,7 +137,7 @@ async fn other_spellings_of_the_path_are_not_found_where_flask_s_server_removes_
 }
 
 #[tokio::test]
-async fn old_and_odd_clients_are_served_as_by_flask() {
+async fn old_and_odd_clients_are_served_like_by_flask() {
     let both = Both::start().await;
     let requests = [
         // ApacheBench and old probes.

@@ -50,7 +50,7 @@ async fn ask(port: u16, command: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn a_master_that_comes_back_empty_waits_for_its_successor_and_wipes_nobody() {
+async fn a_master_that_comes_back_empty_waits_for_its_successor_and_wipes_no_replica() {
     let group = Guarded::new();
     let _sentinels: Vec<_> = (0..3).map(|index| group.sentinel(index)).collect();
     let mut servers: Vec<_> = (0..3).map(|index| group.server(index)).collect();
@@ -84,7 +84,7 @@ async fn a_master_that_comes_back_empty_waits_for_its_successor_and_wipes_nobody
 
 /// A swarm gives a task its name once it is healthy, and the health check goes by this file.
 #[tokio::test]
-async fn a_server_that_has_no_name_yet_says_that_it_waits() {
+async fn a_server_whose_name_does_not_resolve_yet_reports_that_it_waits() {
     let folder = tempfile::tempdir().unwrap();
     let script = format!("{}/../deploy/redis.sh", env!("CARGO_MANIFEST_DIR"));
     let _server = Process::of("sh").arg(script).env("SELF", "nobody.invalid:6379").current_dir(folder.path()).start();

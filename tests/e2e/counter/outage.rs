@@ -81,10 +81,10 @@ fn assert_sound(records: &[Record], hits: u64, outages: usize) {
     let refused = records.iter().filter(|record| !record.is_ok()).count();
     assert!(refused >= CONNECTIONS, "{refused} refused: there was no outage");
     let numbers = numbers(records);
-    assert!(numbers.last() <= Some(&hits), "{:?} was told, Redis has {hits}", numbers.last());
-    // What was under way at an outage may have been counted, but once; what came later was not sent.
+    assert!(numbers.last() <= Some(&hits), "{:?} was returned, Redis has {hits}", numbers.last());
+    // Visits in progress at an outage may have been counted, but only once; later ones were not sent.
     let unknown = hits - numbers.len() as u64;
-    assert!(unknown <= (outages * CONNECTIONS) as u64, "{unknown} visits were counted that nobody was told of");
+    assert!(unknown <= (outages * CONNECTIONS) as u64, "{unknown} visits were counted without an answer");
 }
 
 fn assert_all_ok_after(recovered: Instant, records: &[Record]) {
@@ -93,7 +93,7 @@ fn assert_all_ok_after(recovered: Instant, records: &[Record]) {
 }
 
 #[tokio::test]
-async fn while_redis_is_killed_and_restarted_visits_are_answered_and_no_number_comes_twice() {
+async fn while_redis_is_killed_and_restarted_visits_are_answered_and_no_number_is_returned_twice() {
     let mut rig = Rig::start().await;
     let mut recovered = Instant::now();
     for _ in 0..KILLS {
@@ -109,7 +109,7 @@ async fn while_redis_is_killed_and_restarted_visits_are_answered_and_no_number_c
 }
 
 #[tokio::test]
-async fn while_redis_is_frozen_visits_are_answered_and_no_number_comes_twice() {
+async fn while_redis_is_frozen_visits_are_answered_and_no_number_is_returned_twice() {
     let mut rig = Rig::start().await;
     rig.answers(10 * CONNECTIONS).await;
     rig.redis.freeze();

@@ -32,7 +32,7 @@ async fn end(mut process: Process) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn two_urls_are_refused_by_both_names() {
+async fn two_urls_are_refused_with_both_option_names() {
     let plan = plan(&[]).env("REDIS_URL", "redis://a").env("REDIS_URL_FILE", "b");
     let (code, text) = end(plan.start()).await;
     assert_eq!(code, Some(2), "{text}");
@@ -40,7 +40,7 @@ async fn two_urls_are_refused_by_both_names() {
 }
 
 #[tokio::test]
-async fn a_password_is_never_written() {
+async fn a_password_is_never_logged() {
     let mut redis = Redis::start().await;
     let _: () = redis::cmd("CONFIG")
         .arg(&["SET", "requirepass", PASSWORD])
@@ -104,7 +104,7 @@ fn assert_secret(text: &str) {
 }
 
 #[tokio::test]
-async fn the_health_check_asks_whether_the_process_lives_and_not_whether_redis_does() {
+async fn the_health_check_tests_the_process_and_not_redis() {
     let mut redis = Redis::start().await;
     let mut replica = Replica::on_redis(&redis).await;
     let listen = replica.address.to_string();

@@ -45,7 +45,7 @@ async fn readiness_fails_first_while_new_connections_are_still_served() {
 }
 
 #[tokio::test]
-async fn a_visit_under_way_is_answered_before_it_ends() {
+async fn a_visit_in_progress_is_answered_before_the_process_ends() {
     let (mut redis, mut replica, visit) = visit_under_way(&["--deadline", "10s"]).await;
     replica.process.terminate();
     replica.process.line("\"draining\"").await;
@@ -58,7 +58,7 @@ async fn a_visit_under_way_is_answered_before_it_ends() {
 }
 
 #[tokio::test]
-async fn a_visit_that_takes_longer_than_the_grace_is_cut_off() {
+async fn a_visit_that_outlasts_the_grace_period_is_cut_off() {
     let (_redis, mut replica, visit) = visit_under_way(&["--deadline", "60s", "--grace", "100ms"]).await;
     assert_eq!(replica.drain().await, Some(0));
     let reply = deadline("the end of the connection", SOON, visit).await.unwrap();

@@ -62,7 +62,7 @@ async fn an_answer_changes_between_two_queries() {
 }
 
 #[tokio::test]
-async fn each_family_is_asked_for_by_itself() {
+async fn each_address_family_is_a_query_of_its_own() {
     let dns = Dns::start().await;
     let both: [IpAddr; 2] = ["10.0.1.5".parse().unwrap(), "fd00::5".parse().unwrap()];
     dns.set(NAME, Answer::addresses(both));
@@ -72,7 +72,7 @@ async fn each_family_is_asked_for_by_itself() {
 }
 
 #[tokio::test]
-async fn the_three_kinds_of_no_differ() {
+async fn the_three_negative_answers_differ() {
     let dns = Dns::start().await;
     for (answer, code) in [
         (Answer::Empty, ResponseCode::NoError),

@@ -69,7 +69,7 @@ async fn each_behaviour_is_what_its_name_says() {
 }
 
 #[tokio::test]
-async fn a_broken_answer_is_broken_where_it_was_asked_to_be() {
+async fn a_broken_answer_breaks_at_the_chosen_point() {
     let upstream = Upstream::start().await;
     let question = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -170,7 +170,7 @@ async fn load_is_spread_over_the_addresses() {
 }
 
 #[tokio::test]
-async fn load_records_the_request_that_failed_and_goes_on_with_the_next_address() {
+async fn load_records_the_failed_request_and_continues_with_the_next_address() {
     let [first, second] = [Upstream::start().await, Upstream::start().await];
     let load = Load::on(&[first.address(), second.address()]).connections(1).start();
     eventually("load on the first", SOON, async || first.requests() > 5).await;

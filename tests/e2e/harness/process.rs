@@ -6,7 +6,7 @@ use tests::process::Process;
 use tests::wait::SOON;
 
 #[tokio::test]
-async fn a_process_that_is_dropped_is_gone() {
+async fn a_dropped_process_ends() {
     let process = Process::of("sleep").arg("1000").start();
     let pid = process.pid();
     assert!(test_kill_process(pid).is_ok());
@@ -15,7 +15,7 @@ async fn a_process_that_is_dropped_is_gone() {
 }
 
 #[tokio::test]
-async fn lines_signals_and_the_exit_status_are_seen() {
+async fn lines_signals_and_the_exit_status_are_observed() {
     let script = "trap 'echo asked to end >&2; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
     let mut process = Process::of("sh").args(["-c", script]).start();
     process.line("ready").await;
@@ -25,7 +25,7 @@ async fn lines_signals_and_the_exit_status_are_seen() {
 }
 
 #[tokio::test]
-async fn a_killed_process_says_so() {
+async fn a_killed_process_is_reported_as_killed() {
     let mut process = Process::of("sleep").arg("1000").start();
     process.kill();
     let status = process.exit(SOON).await;
@@ -33,7 +33,7 @@ async fn a_killed_process_says_so() {
 }
 
 #[tokio::test]
-async fn a_process_gets_no_variable_that_was_not_given() {
+async fn a_process_gets_only_the_given_variables() {
     let mut process = Process::of("sh").args(["-c", "env; echo end"]).env("GIVEN", "1").start();
     process.line("end").await;
     let lines = process.lines();

@@ -8,7 +8,7 @@ use tests::flask::Flask;
 use tests::redis::Redis;
 
 #[tokio::test]
-async fn what_redis_acknowledged_is_there_after_a_kill() {
+async fn what_redis_acknowledged_survives_a_kill() {
     let mut server = Redis::start().await;
     let mut connection = server.connection().await;
     for expected in 1..=5_u64 {

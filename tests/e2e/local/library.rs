@@ -99,7 +99,7 @@ async fn replicas_drain_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn a_stack_may_be_dropped_where_blocking_is_not_allowed() {
+async fn a_stack_can_be_dropped_where_blocking_is_not_allowed() {
     let data = tempfile::tempdir().unwrap();
     let stack = Stack::start(&options(data.path())).unwrap();
     let edge = stack.edge();

@@ -83,7 +83,7 @@ async fn takes_part(replica: &Replica) {
 }
 
 #[tokio::test]
-async fn a_replica_that_is_killed_under_load_costs_no_request_and_is_used_again_when_it_is_back() {
+async fn a_replica_killed_under_load_costs_no_request_and_is_used_again_after_its_return() {
     let mut rig = Rig::start().await;
     for index in [0, 2] {
         rig.replicas[index].process.kill();

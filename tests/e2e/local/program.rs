@@ -67,7 +67,7 @@ fn shell(line: &str) -> Output {
 }
 
 #[tokio::test]
-async fn the_table_s_lines_work_and_count_together() {
+async fn the_commands_of_the_table_work_and_share_one_count() {
     let data = tempfile::tempdir().unwrap();
     let local = in_folder(data.path()).await;
     let names: Vec<_> = local.table.iter().map(|row| row.0.as_str()).collect();
@@ -135,7 +135,7 @@ async fn the_count_survives_kill_9_under_load() {
 }
 
 #[tokio::test]
-async fn a_given_redis_keeps_the_count() {
+async fn a_given_redis_stores_the_count() {
     let redis = Redis::start().await;
     let mut local = Local::start(plan().args(["--redis-url", &redis.url()])).await;
     for (name, seen) in ["replica 1", "edge", "replica 3"].into_iter().zip(1..) {
@@ -148,7 +148,7 @@ async fn a_given_redis_keeps_the_count() {
 }
 
 #[tokio::test]
-async fn a_second_ctrl_c_does_not_wait_for_what_is_under_way() {
+async fn a_second_ctrl_c_does_not_wait_for_requests_in_progress() {
     let mut redis = Redis::start().await;
     let mut local = Local::start(plan().args(["--redis-url", &redis.url()])).await;
     let replica = local.address("replica 1");

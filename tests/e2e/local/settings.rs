@@ -46,7 +46,7 @@ async fn replicas_listen_on_consecutive_ports_from_the_given_one() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_told_with_its_flag() {
+async fn a_port_in_use_is_reported_with_its_flag() {
     let data = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let taken = listener.local_addr().unwrap().to_string();
@@ -65,7 +65,7 @@ async fn a_port_that_is_taken_is_told_with_its_flag() {
 }
 
 #[tokio::test]
-async fn a_wrong_flag_is_told_and_exits_with_2() {
+async fn a_wrong_flag_is_reported_and_exits_with_2() {
     let wrong: [(&[&str], &str); 8] = [
         (&["--no-such-flag"], "--no-such-flag"),
         (&["--listen", "8000"], "--listen"),
@@ -85,21 +85,21 @@ async fn a_wrong_flag_is_told_and_exits_with_2() {
 }
 
 #[tokio::test]
-async fn an_empty_variable_counts_as_not_set() {
+async fn an_empty_variable_counts_as_unset() {
     let data = tempfile::tempdir().unwrap();
     let local = Local::start(plan().env("LOG", "").arg("--data").arg(data.path())).await;
     assert_eq!(number(&get(local.address("edge"), "/").await.unwrap()), 1);
 }
 
 #[tokio::test]
-async fn without_a_home_it_asks_for_a_folder() {
+async fn without_a_home_the_error_asks_for_a_folder() {
     let (code, text) = failure(plan()).await;
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("--data"), "{text}");
 }
 
 #[tokio::test]
-async fn a_folder_in_use_is_told_and_exits_with_1() {
+async fn a_folder_in_use_is_reported_and_exits_with_1() {
     let data = tempfile::tempdir().unwrap();
     let _first = Local::start(plan().arg("--data").arg(data.path())).await;
     let (code, text) = failure(plan().arg("--data").arg(data.path())).await;
