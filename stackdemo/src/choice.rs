@@ -73,8 +73,8 @@ mod tests {
             (&["stackdemo"], "no role is named: "),
             (&[], "no role is named: "),
         ] {
-            let told = chosen(arguments).unwrap_err();
-            assert!(told.starts_with(start) && told.ends_with(": app, edge"), "{told}");
+            let text = chosen(arguments).unwrap_err();
+            assert!(text.starts_with(start) && text.ends_with(": app, edge"), "{text}");
         }
     }
 }

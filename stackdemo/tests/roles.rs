@@ -66,8 +66,8 @@ fn an_unknown_role_exits_with_2_and_the_list_of_roles() {
     for (program, arguments) in
         [(link.as_path(), &["run"][..]), (Path::new(PROGRAM), &["--version"]), (Path::new(PROGRAM), &[])]
     {
-        let (code, out, told) = run(program, arguments);
-        assert_eq!((code, out.as_str()), (Some(2), ""), "{told}");
-        assert!(told.starts_with("stackdemo: ") && told.trim_end().ends_with(&roles), "{told}");
+        let (code, out, text) = run(program, arguments);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{text}");
+        assert!(text.starts_with("stackdemo: ") && text.trim_end().ends_with(&roles), "{text}");
     }
 }

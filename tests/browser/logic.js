@@ -66,7 +66,7 @@
     equal(backoff(0, 1_000, 0), 700);
   });
 
-  // A connection whose server is a function: what is asked, and which states are told.
+  // A connection whose server is a function: its requests, and the states it reports.
   const connected = async (answers, until) => {
     const asked = [];
     const states = [];

@@ -176,8 +176,8 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
         info["Swarm"]["NodeID"] = node.into();
         body = info.to_string();
     }
-    for (recorded, told) in addresses {
-        body = body.replace(&recorded.to_string(), &told.to_string());
+    for (recorded, replacement) in addresses {
+        body = body.replace(&recorded.to_string(), &replacement.to_string());
     }
     let mut response = Response::new(full(body));
     *response.status_mut() = status;

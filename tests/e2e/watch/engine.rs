@@ -12,7 +12,7 @@ use super::stream::Stream;
 use super::{Watch, entries, entry};
 
 /// Starts an engine; `None` with the reason in the test's output if that is not possible.
-#[expect(clippy::print_stderr, reason = "nobody else says that nothing was tested")]
+#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
 async fn engine() -> Option<Dockerd> {
     if let Some(why) = dockerd::missing() {
         eprintln!("SKIPPED: {why}");
@@ -123,10 +123,10 @@ async fn drain(engine: &Dockerd, watch: &Watch) {
     });
     engine.docker(&["node", "update", "--availability", "drain", "engine"]);
     let drained = Instant::now();
-    let (nodes, told) = waiting.await.unwrap();
+    let (nodes, returned) = waiting.await.unwrap();
     assert_eq!(nodes["nodes"][0]["ready"], false);
-    let late = told.saturating_duration_since(drained);
-    eprintln!("who waits for nodes was told {late:?} after the swarm knew");
+    let late = returned.saturating_duration_since(drained);
+    eprintln!("the long poll returned {late:?} after the drain");
     assert!(late < Duration::from_secs(1), "{late:?}");
     engine.docker(&["node", "update", "--availability", "active", "engine"]);
     watch.until("tasks again", |cluster| runs(cluster, "web", 3)).await;
@@ -155,11 +155,11 @@ async fn outages(engine: &mut Dockerd, watch: &Watch) {
     engine.restart().await;
     let ready = async || (watch.get("/readyz").await.status == 200).then_some(());
     eventually_some("that it is ready", SOON * 3, ready).await;
-    let told = async || {
+    let reported = async || {
         let cluster = watch.cluster().await;
         let events = cluster["timeline"].as_array().unwrap();
         events.iter().any(|event| event["text"] == "the engine reports the state of the swarm again")
     };
-    eventually("that it is told", SOON, told).await;
+    eventually("the event", SOON, reported).await;
     eventually("tasks again", SOON * 3, async || runs(&watch.cluster().await, "web", 3)).await;
 }

@@ -81,8 +81,8 @@ fn nodes() {
         node(p, "n2").leader = true;
     });
     assert_eq!(led, [(Warning, "two is now the leader".to_owned())]);
-    let nobody = events_of(|p| node(p, "n1").leader = false);
-    assert_eq!(nobody, [(Warning, "one is no longer the leader, and there is no other".to_owned())]);
+    let unled = events_of(|p| node(p, "n1").leader = false);
+    assert_eq!(unled, [(Warning, "one is no longer the leader, and there is no other".to_owned())]);
     let removed = events_of(|p| drop(p.nodes.remove("n2")));
     assert_eq!(removed, [(Warning, "two was removed from the swarm".to_owned())]);
     let joined = events_of(|p| drop(p.nodes.insert("n3".to_owned(), Node::default())));

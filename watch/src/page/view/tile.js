@@ -71,7 +71,7 @@ export class Tile {
     const error = lastError(store, this.id);
     setText(this.error, error ? (error.own ? error.text : `before: ${error.text}`) : "");
     setHidden(this.error, !error);
-    setData(this.button, "told", error ? "" : null);
+    setData(this.button, "error", error ? "" : null);
     setAttribute(this.button, "aria-current", context.opened === this.id ? "true" : null);
     this.since = task.since ?? task.created_at;
     this.tick(context.now());
