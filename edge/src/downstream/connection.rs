@@ -138,19 +138,19 @@ async fn http1<S: Transport>(
     let ended = drive(worker, view, activity, &mut pin!(connection.serve()), |_| {}).await;
     let http1::Connection { stream, incoming, .. } = connection;
     match ended {
-        Ended::Closed(http1::End::Upgraded(upgraded)) => {
+        Ended::Closed(http1::ConnectionEnd::Upgraded(upgraded)) => {
             worker.stats().tunnels.add(1);
             let stream = ObservedStream::new(stream, Bytes::new(), Rc::clone(activity));
             let outcome = Box::pin(tunnel::tunnel(stream, incoming.data(), *upgraded, activity)).await;
             tracing::debug!(?outcome, "upgraded connection ended");
             worker.stats().tunnels.sub(1);
         }
-        Ended::Closed(http1::End::Closed) if incoming.is_empty() => {
+        Ended::Closed(http1::ConnectionEnd::Close) if incoming.is_empty() => {
             // Best effort: the client may be gone.
             let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.shutdown())).await;
         }
-        Ended::Closed(http1::End::Closed | http1::End::Unread) => Box::pin(linger(stream)).await,
-        Ended::Closed(http1::End::Cut) => {
+        Ended::Closed(http1::ConnectionEnd::Close | http1::ConnectionEnd::Linger) => Box::pin(linger(stream)).await,
+        Ended::Closed(http1::ConnectionEnd::Reset) => {
             if let Some(socket) = stream.socket() {
                 // Best effort: the connection closes in any case.
                 let _outcome = socket.set_zero_linger();

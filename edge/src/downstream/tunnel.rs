@@ -1,4 +1,4 @@
-//! WebSocket and other upgrades: bytes both ways, once the endpoint has said 101 (RFC 9110 section 7.8).
+//! WebSocket and other upgrades: bytes in both directions after the endpoint's 101 (RFC 9110 section 7.8).
 
 use std::{io, time::Duration};
 
@@ -15,49 +15,49 @@ use crate::{
     worker::client_activity::ClientActivity,
 };
 
-/// What a client connection becomes after 101.
+/// A client connection after 101.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// The endpoint's end.
-    pub far: Far,
-    /// The request that asked for it ends with it.
+    /// The endpoint's side.
+    pub upstream: TunnelUpstream,
+    /// The request that asked for the upgrade; it ends with the tunnel.
     pub record: RequestRecord,
 }
 
-/// The endpoint's end of an upgraded connection.
+/// The endpoint's side of a tunnel.
 #[derive(Debug)]
-pub struct Far {
+pub struct TunnelUpstream {
     /// To the endpoint.
     pub stream: TcpStream,
-    /// What the endpoint sent behind its 101.
+    /// Bytes that the endpoint sent behind its 101.
     pub ahead: Buffer,
-    /// Counts against the endpoint's connections while it lasts.
+    /// Counts against the endpoint's connections while the tunnel lasts.
     pub permit: ConnectionPermit,
-    /// Silence in both directions that ends it.
+    /// The longest silence in both directions.
     pub idle: Duration,
-    /// Counts as a request under way, which `least_requests` goes by.
+    /// Counts as a request in flight, for `least_requests`.
     pub in_flight: InFlight,
 }
 
-/// Passes bytes both ways until both sides have finished, one breaks off, or nothing moves for too long.
+/// Passes bytes in both directions until both sides have finished, one breaks off, or no byte moves for too long.
 ///
 /// # Errors
-/// Whatever ended it early; `TimedOut` for silence.
+/// The error that ended the tunnel early; `TimedOut` for silence.
 pub async fn tunnel<S>(mut client: S, ahead: &[u8], upgraded: Upgraded, activity: &ClientActivity) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Upgraded { mut far, mut record } = upgraded;
+    let Upgraded { mut upstream, mut record } = upgraded;
     let before = activity.written();
-    let moving = async {
-        client.write_all(far.ahead.data()).await?;
-        far.stream.write_all(ahead).await?;
-        tokio::io::copy_bidirectional(&mut client, &mut far.stream).await
+    let copying = async {
+        client.write_all(upstream.ahead.data()).await?;
+        upstream.stream.write_all(ahead).await?;
+        tokio::io::copy_bidirectional(&mut client, &mut upstream.stream).await
     };
-    // Whatever goes either way passes the client's stream, so watching that one is enough.
+    // Bytes in either direction pass the client's stream, so watching that one is enough.
     let silence = async {
         loop {
-            let due = activity.last_moved() + far.idle;
+            let due = activity.last_moved() + upstream.idle;
             if due <= Instant::now() {
                 return;
             }
@@ -65,7 +65,7 @@ where
         }
     };
     let outcome = tokio::select! {
-        moved = moving => moved.map(|_counts| ()),
+        copied = copying => copied.map(|_counts| ()),
         () = silence => Err(io::ErrorKind::TimedOut.into()),
     };
     record.sent(activity.written() - before);

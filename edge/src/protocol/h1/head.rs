@@ -71,27 +71,39 @@ pub fn is_complete(bytes: &[u8], from: usize) -> bool {
     memchr::memchr_iter(b'\n', new).any(|at| matches!(new[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))
 }
 
-/// Looks at the first request head in `bytes`; `None` while it is not complete. What `then` makes of it
-/// is returned with its length.
+/// Room for the fields of a head: on the stack for up to [`MAX_FIELDS`], allocated for more.
+#[derive(Debug)]
+pub struct FieldSlots<'b> {
+    max: usize,
+    few: [MaybeUninit<Field<'b>>; FEW],
+    many: Vec<MaybeUninit<Field<'b>>>,
+}
+
+impl<'b> FieldSlots<'b> {
+    /// Room for `max` fields.
+    #[inline]
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        let many = if max <= FEW { Vec::new() } else { vec![MaybeUninit::uninit(); max] };
+        Self { max, few: [const { MaybeUninit::uninit() }; FEW], many }
+    }
+
+    fn as_mut(&mut self) -> &mut [MaybeUninit<Field<'b>>] {
+        if self.max <= FEW { &mut self.few[..self.max] } else { &mut self.many }
+    }
+}
+
+/// Parses the first request head in `bytes` and returns it with its length; `None` while it is incomplete.
 ///
 /// # Errors
-/// [`Kind::BadRequest`], [`Kind::HeadTooLarge`] for more than `max_fields` fields, [`Kind::TargetTooLong`],
+/// [`Kind::BadRequest`], [`Kind::HeadTooLarge`] for more fields than `slots` has room for, [`Kind::TargetTooLong`],
 /// or [`Kind::BadTarget`] for CONNECT and other targets that cannot be forwarded.
-pub fn request<T>(
-    bytes: &[u8],
-    max_fields: usize,
-    then: impl FnOnce(&Request<'_>) -> T,
-) -> Result<Option<(T, usize)>, Kind> {
-    let mut few = [const { MaybeUninit::uninit() }; FEW];
-    let mut many;
-    let slots = if max_fields <= FEW {
-        &mut few[..max_fields]
-    } else {
-        many = vec![MaybeUninit::uninit(); max_fields];
-        &mut many[..]
-    };
+pub fn parse_request<'a, 'b: 'a>(
+    bytes: &'b [u8],
+    slots: &'a mut FieldSlots<'b>,
+) -> Result<Option<(Request<'a>, usize)>, Kind> {
     let mut parsed = httparse::Request::new(&mut []);
-    let length = match parsed.parse_with_uninit_headers(bytes, slots) {
+    let length = match parsed.parse_with_uninit_headers(bytes, slots.as_mut()) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Kind::HeadTooLarge),
@@ -102,7 +114,21 @@ pub fn request<T>(
     };
     let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
     let target = self::target(method, target)?;
-    Ok(Some((then(&Request { method, target, version, fields: parsed.headers }), length)))
+    Ok(Some((Request { method, target, version, fields: parsed.headers }, length)))
+}
+
+/// Parses the first request head in `bytes` with room for `max_fields` fields, and returns what `then` makes of it with
+/// its length; `None` while it is incomplete. For pure functions of a head.
+///
+/// # Errors
+/// As [`parse_request`].
+pub fn request<T>(
+    bytes: &[u8],
+    max_fields: usize,
+    then: impl FnOnce(&Request<'_>) -> T,
+) -> Result<Option<(T, usize)>, Kind> {
+    let mut slots = FieldSlots::new(max_fields);
+    Ok(parse_request(bytes, &mut slots)?.map(|(request, length)| (then(&request), length)))
 }
 
 /// Looks at the first response head in `bytes`; `None` while it is not complete. What `then` makes of it
