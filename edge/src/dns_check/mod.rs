@@ -1,7 +1,7 @@
 //! `edge dns NAME`: whether the world finds the edges by their name.
 //!
 //! [`resolve`] asks name servers, [`contact`] asks each address whether an edge answers there and what
-//! certificate it shows; both only write down what they saw, as [`facts`]. [`judge`] makes findings of that,
+//! certificate it shows; both only write down what they saw, as [`facts`]. [`findings`] makes findings of that,
 //! each with what to do about it, without a socket or a clock, and [`report`] shows all of it, to people or as
 //! JSON. Everything is asked at the same time and within one time-out each; what is shown does not depend on who
 //! answered first.
@@ -12,7 +12,7 @@
 pub mod contact;
 pub mod facts;
 pub mod flags;
-pub mod judge;
+pub mod findings;
 pub mod report;
 mod resolve;
 mod tls;

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     facts::{self, Contact, Facts, Outcome, Trust},
-    judge::{self, Finding, Level},
+    findings::{self, Finding, Level},
 };
 
 /// Everything about a name.
@@ -132,7 +132,7 @@ impl Report {
     /// Judges the facts.
     #[must_use]
     pub fn new(facts: Facts) -> Self {
-        let findings = judge::findings(&facts);
+        let findings = findings::findings(&facts);
         let givers = |address: IpAddr| {
             let gives = |resolver: &&facts::Resolver| resolver.addresses().any(|its| its == address);
             facts.resolvers.iter().filter(gives).map(|resolver| resolver.label.clone()).collect()

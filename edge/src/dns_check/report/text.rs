@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::{AddressReport, AliasReport, CertificateReport, ContactReport, RecordReport, Report, ResolverReport, day};
-use crate::dns_check::judge::{Finding, Level};
+use crate::dns_check::findings::{Finding, Level};
 
 impl Report {
     pub(super) fn write(&self, out: &mut String) -> fmt::Result {
