@@ -19,7 +19,7 @@ use std::{
 
 use http::Version;
 
-use super::Record;
+use super::record::Record;
 
 /// Makes lines.
 #[derive(Debug, Default)]

@@ -9,6 +9,8 @@
 //! Lines of one worker are in order; those of different workers may be up to a pause apart.
 
 mod line;
+mod queue;
+mod record;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -17,7 +19,6 @@ mod writer;
 use std::{
     fs::{File, OpenOptions},
     io,
-    net::SocketAddr,
     os::fd::AsFd,
     path::Path,
     sync::{
@@ -26,120 +27,18 @@ use std::{
         mpsc,
     },
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use crossbeam_queue::ArrayQueue;
-use http::Version;
-
-pub use self::text::Text;
-use super::access_log::writer::{Command, Writer};
+pub use self::{queue::LogStats, record::Record, text::Text};
+use self::{
+    queue::{Queue, Shared, USUAL},
+    writer::{Command, Writer},
+};
 use crate::{
     config,
-    observe::stats::{Counter, PerWorker, WorkerStats},
+    observe::stats::{PerWorker, WorkerStats},
 };
-
-/// Records each worker may have waiting. With a look every 50 ms this takes bursts of 160,000
-/// requests a second and worker.
-const QUEUE: usize = 8192;
-
-/// Memory for the text of a record at first, and what is kept of it at most. Bytes.
-const USUAL: usize = 128;
-const LONGEST_KEPT: usize = 512;
-
-/// How long the writer rests when all queues are empty.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// What one line tells.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// When the request head had been read.
-    pub start: SystemTime,
-    /// Who asked.
-    pub client: SocketAddr,
-    /// Whether over TLS.
-    pub tls: bool,
-    /// As the client spoke.
-    pub version: Version,
-    /// What the request said of itself.
-    pub text: Text,
-    /// Of the answer that the client was sent.
-    pub status: u16,
-    /// Body bytes read from the client.
-    pub request_bytes: u64,
-    /// Body bytes written to the client.
-    pub response_bytes: u64,
-    /// From the request head being read to the last byte of the answer, or to giving up.
-    pub duration: Duration,
-    /// From the request head being read to the response head being at hand.
-    pub head: Duration,
-    /// The pool that the route named, if one matched.
-    pub pool: Option<Arc<str>>,
-    /// Who answered, or failed last.
-    pub endpoint: Option<SocketAddr>,
-    /// How often the request was sent to an endpoint.
-    pub attempts: u8,
-    /// Why the edge answered by itself, or cut the answer short.
-    pub error: Option<&'static str>,
-}
-
-impl Record {
-    /// Of a request that has just come, with nothing known of it.
-    #[must_use]
-    pub fn new(start: SystemTime) -> Self {
-        Self {
-            start,
-            client: SocketAddr::from(([0, 0, 0, 0], 0)),
-            tls: false,
-            version: Version::HTTP_11,
-            text: Text::default(),
-            status: 0,
-            request_bytes: 0,
-            response_bytes: 0,
-            duration: Duration::ZERO,
-            head: Duration::ZERO,
-            pool: None,
-            endpoint: None,
-            attempts: 0,
-            error: None,
-        }
-    }
-}
-
-/// One worker's records on their way to the writer.
-#[derive(Debug)]
-struct Queue {
-    records: ArrayQueue<Record>,
-    /// Memory of the texts that are written, on its way back.
-    spare: ArrayQueue<Vec<u8>>,
-}
-
-impl Queue {
-    fn new() -> Self {
-        Self { records: ArrayQueue::new(QUEUE), spare: ArrayQueue::new(QUEUE) }
-    }
-
-    /// The record is written. Memory that a long one took is not kept.
-    fn give_back(&self, record: Record) {
-        let memory = record.text.into_memory();
-        if memory.capacity() <= LONGEST_KEPT {
-            // With enough of it there, this is freed.
-            self.spare.push(memory).ok();
-        }
-    }
-}
-
-/// What became of the lines. Written by the writer alone.
-#[derive(Debug, Default)]
-pub struct LogStats {
-    /// Lines written.
-    pub written: Counter,
-    /// Lines lost because they could not be written. Those that a full queue refused are in
-    /// [`WorkerStats::log_dropped`].
-    pub lost: Counter,
-    /// Failed writes.
-    pub errors: Counter,
-}
 
 /// The access log of one edge. Dropping it lets the writer write what it has and end.
 #[derive(Debug)]
@@ -147,18 +46,6 @@ pub struct AccessLog {
     config: config::AccessLog,
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    /// Whether records are wanted; lets workers skip making them.
-    on: AtomicBool,
-    /// A queue for each worker, made when the log is first switched on.
-    queues: OnceLock<Box<[Queue]>>,
-    workers: usize,
-    /// Where dropped records are counted.
-    worker_stats: Arc<PerWorker<WorkerStats>>,
-    stats: Arc<LogStats>,
 }
 
 impl AccessLog {

@@ -1,11 +1,13 @@
 use std::{
     fs,
     io::Write,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::{Instant, UNIX_EPOCH},
 };
 
+use crossbeam_queue::ArrayQueue;
+use http::Version;
 use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;

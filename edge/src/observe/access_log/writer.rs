@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use super::{PAUSE, QUEUE, Queue, Shared, line};
+use super::{
+    line,
+    queue::{PAUSE, QUEUE, Queue, Shared},
+};
 
 /// Bytes gathered before they are written: many lines, few calls.
 const BATCH: usize = 64 * 1024;
@@ -114,7 +117,7 @@ impl<W: Write> Writer<W> {
         for taken in 0..TURN {
             let Some(record) = queue.records.pop() else { return taken == 0 };
             self.format.append(&mut self.buffer, &record);
-            queue.give_back(record);
+            queue.recycle(record);
             self.lines += 1;
             if self.buffer.len() >= BATCH {
                 break;
