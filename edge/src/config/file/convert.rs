@@ -4,10 +4,8 @@
 //! it only serves to find the other problems.
 
 use std::{
-    collections::HashMap,
-    hash::Hash,
     net::SocketAddr,
-    ops::{Range, RangeInclusive},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,7 +13,7 @@ use std::{
 use settings::{Section, into_values, nearest};
 use toml::Spanned;
 
-use super::{kind, pool};
+use super::{kind, pool, repeats::report_repeats};
 use crate::config::{
     AccessLog, CertificateFiles, Config, Dns, HostMatch, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, Tls,
     defaults,
@@ -220,24 +218,6 @@ fn check_listeners(root: &Section<'_>, listeners: &[Spanned<Listener>], admin: O
     if let Some(listener) = taken().find(|listener| Some(listener.get_ref().address) == admin) {
         let message = "is also the address of admin: give one of them another port, or write admin = \"off\"";
         root.problem_at(&listener.span(), "listener.address", message);
-    }
-}
-
-/// Reports each value that was there before, with the line of the first. `what` it is is for people.
-pub(super) fn report_repeats<T: Eq + Hash>(
-    section: &Section<'_>,
-    key: &str,
-    what: &str,
-    values: impl Iterator<Item = (T, Range<usize>)>,
-) {
-    let mut seen = HashMap::new();
-    for (value, span) in values {
-        if let Some(first) = seen.get(&value) {
-            let message = format!("the same {what} is in line {} already: take one of them out", section.line(first));
-            section.problem_at(&span, key, message);
-        } else {
-            seen.insert(value, span);
-        }
     }
 }
 

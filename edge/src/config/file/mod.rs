@@ -8,6 +8,7 @@ mod convert;
 mod kind;
 mod pool;
 mod render;
+mod repeats;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use settings::{Section, into_values};
 
-use super::{convert::report_repeats, kind};
+use super::{kind, repeats::report_repeats};
 use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts, value};
 
 /// The pool that a section describes.
