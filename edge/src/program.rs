@@ -24,7 +24,7 @@ use crate::{
         problem::Loaded,
     },
     control::{self, Command, Edge, StartError},
-    dns_check,
+    dns_check::{self, flags::NameCheck},
 };
 
 /// Does what the arguments say, the first of which is the name of the program. Reads this process's
@@ -153,7 +153,7 @@ fn ask(healthcheck: &Healthcheck) -> ExitCode {
 
 /// Finds out whether a name leads to edges.
 fn look_up(lookup: &Lookup) -> ExitCode {
-    let wanted = match lookup.wanted() {
+    let wanted = match NameCheck::new(lookup) {
         Ok(wanted) => wanted,
         Err(error) => return fail(&error, WRONG_SETTING),
     };

@@ -28,7 +28,7 @@ use super::{
     facts::{Address, Certificate, Contact, Ports},
     tls::Judge,
 };
-use crate::{config::flags::NameCheck, proxy::max_forwards};
+use crate::{dns_check::flags::NameCheck, proxy::max_forwards};
 
 /// Bytes of a body that are read at most: far more than an edge sends.
 const MAX_BODY: usize = 4 * 1024;

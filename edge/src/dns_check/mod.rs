@@ -1,7 +1,7 @@
 //! `edge dns NAME`: whether the world finds the edges by their name.
 //!
 //! [`resolve`] asks name servers, [`contact`] asks each address whether an edge answers there and what
-//! certificate it shows; both only write down what they saw, as [`facts`]. [`findings`] makes findings of that,
+//! certificate it shows; both only write down what they saw, as [`facts`]. [`findings`] derives findings from that,
 //! each with what to do about it, without a socket or a clock, and [`report`] shows all of it, to people or as
 //! JSON. Everything is asked at the same time and within one time-out each; what is shown does not depend on who
 //! answered first.
@@ -10,9 +10,10 @@
 //! program answers. That it is one's own edge is what its certificate proves.
 
 pub mod contact;
+mod date;
 pub mod facts;
-pub mod flags;
 pub mod findings;
+pub mod flags;
 pub mod report;
 mod resolve;
 mod tls;
@@ -22,7 +23,7 @@ use std::{collections::BTreeSet, io, net::IpAddr, time::SystemTime};
 use tokio::{runtime::Builder, task::JoinSet};
 
 use self::{contact::Contacts, facts::Facts, report::Report, resolve::Resolver};
-use crate::{config::flags::NameCheck, upstream::discovery::AddressSet};
+use crate::{dns_check::flags::NameCheck, upstream::discovery::AddressSet};
 
 /// Addresses that are asked; a name with more is not one of edges.
 const MOST: usize = 256;

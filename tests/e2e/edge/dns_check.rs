@@ -247,7 +247,7 @@ async fn wrong_usage_is_told_all_at_once_and_nobody_is_asked() {
         "--http-port: 0 is not allowed here: write a whole number from 1 to 65535, or \"off\"",
         "--ca: /nowhere cannot be read",
         "--timeout: \"1h\" is too long: write at most \"1min\"",
-        "--no-system: leaves nobody to ask",
+        "--no-system: leaves no name server to query",
     ] {
         assert!(said.contains(part), "{part} is not in {said}");
     }

@@ -19,15 +19,15 @@ macro_rules! after_help {
 /// A reverse proxy: passes HTTP on to those endpoints that answer.
 #[derive(Debug, Parser)]
 #[command(name = "edge", version, arg_required_else_help = true, after_help = after_help!(""))]
-pub(crate) struct Cli {
+pub(super) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub(crate) action: Action,
+    pub(super) action: Action,
 }
 
 impl Cli {
     /// The flags of all commands, without their dashes.
-    pub(crate) fn all_flags() -> BTreeSet<String> {
+    pub(super) fn all_flags() -> BTreeSet<String> {
         let command = Self::command();
         let flags = |command: &clap::Command| {
             command.get_arguments().filter_map(clap::Arg::get_long).map(str::to_owned).collect::<Vec<_>>()
@@ -37,7 +37,7 @@ impl Cli {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Action {
+pub(super) enum Action {
     /// Forward requests
     #[command(after_help = after_help!(
         "\
@@ -93,100 +93,100 @@ Examples:
 
 /// As typed: what the texts mean is found out later, to tell all that is wrong with them at once.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Flags {
+pub(super) struct Flags {
     /// Configuration file, which then says where requests go
     #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<String>,
+    pub(super) config: Option<String>,
     #[command(flatten)]
-    pub(crate) traffic: Traffic,
+    pub(super) traffic: Traffic,
     #[command(flatten)]
-    pub(crate) process: Process,
+    pub(super) process: Process,
 }
 
 /// What a file says if there is one.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Where requests go (not with --config)")]
-pub(crate) struct Traffic {
+pub(super) struct Traffic {
     /// Serve HTTP here: IP:port, or :port for every address of this host
     #[arg(long, value_name = "ADDR", num_args = 1..)]
-    pub(crate) listen: Vec<String>,
+    pub(super) listen: Vec<String>,
     /// Serve HTTPS here
     #[arg(long, value_name = "ADDR", num_args = 1..)]
-    pub(crate) listen_tls: Vec<String>,
+    pub(super) listen_tls: Vec<String>,
     /// Endpoints, with commas between: IP:port or name:port; a name stands for all its addresses
     #[arg(long, value_name = "ADDR", num_args = 1..)]
-    pub(crate) to: Vec<String>,
+    pub(super) to: Vec<String>,
     /// Nodes whose routing mesh leads to the service, in place of --to: any answer to a check is good; swarm://watch:8080 asks watch for them
     #[arg(long, value_name = "ADDR", num_args = 1..)]
-    pub(crate) to_mesh: Vec<String>,
+    pub(super) to_mesh: Vec<String>,
     /// Port of endpoints that are given without one
     #[arg(long, value_name = "PORT")]
-    pub(crate) to_port: Option<String>,
+    pub(super) to_port: Option<String>,
     /// Who gets the next request: round_robin, least_requests or random [default: round_robin]
     #[arg(long, value_name = "NAME")]
-    pub(crate) balance: Option<String>,
+    pub(super) balance: Option<String>,
     /// Ask endpoints for this path to see whether they work [default: only connect]
     #[arg(long, value_name = "PATH")]
-    pub(crate) health_path: Option<String>,
+    pub(super) health_path: Option<String>,
     /// Which answers to that are good: "any", or statuses such as 200-399,404 [default: 200-399, with --to-mesh any]
     #[arg(long, value_name = "STATUSES")]
-    pub(crate) health_expect: Option<String>,
+    pub(super) health_expect: Option<String>,
     /// Do not check endpoints at all
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(crate) no_health: Option<String>,
+    pub(super) no_health: Option<String>,
     /// Certificate chain for HTTPS, PEM; without one the edge makes itself one that browsers warn about
     #[arg(long, value_name = "FILE")]
-    pub(crate) tls_cert_file: Option<String>,
+    pub(super) tls_cert_file: Option<String>,
     /// Key of the certificate, PEM
     #[arg(long, value_name = "FILE")]
-    pub(crate) tls_key_file: Option<String>,
+    pub(super) tls_key_file: Option<String>,
     /// Names in the certificate that the edge makes itself [default: localhost]
     #[arg(long, value_name = "NAME", num_args = 1..)]
-    pub(crate) server_name: Vec<String>,
+    pub(super) server_name: Vec<String>,
     /// Listen on addresses even while this host does not have them
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(crate) freebind: Option<String>,
+    pub(super) freebind: Option<String>,
     /// Name servers to ask [default: those of /etc/resolv.conf]
     #[arg(long, value_name = "ADDR", num_args = 1..)]
-    pub(crate) dns: Vec<String>,
+    pub(super) dns: Vec<String>,
     /// File with the token for the watch that swarm:// asks; an empty one counts as none
     #[arg(long, value_name = "FILE")]
-    pub(crate) swarm_token_file: Option<String>,
+    pub(super) swarm_token_file: Option<String>,
     /// Networks of proxies in front of the edge, whose X-Forwarded-* are believed [default: none]
     #[arg(long, value_name = "NETWORK", num_args = 1..)]
-    pub(crate) trusted_proxies: Vec<String>,
+    pub(super) trusted_proxies: Vec<String>,
 }
 
 /// What may stand beside a file, and wins over it.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "The process")]
-pub(crate) struct Process {
+pub(super) struct Process {
     /// Status page, metrics and health of the edge: address, or "off" [default: 127.0.0.1:9901]
     #[arg(long, value_name = "ADDR")]
-    pub(crate) admin: Option<String>,
+    pub(super) admin: Option<String>,
     /// One line for each request: "off", "stdout" or a file [default: off]
     #[arg(long, value_name = "WHERE")]
-    pub(crate) access_log: Option<String>,
+    pub(super) access_log: Option<String>,
     /// Threads that forward requests [default: number of cores]
     #[arg(long, value_name = "NUMBER")]
-    pub(crate) workers: Option<String>,
+    pub(super) workers: Option<String>,
     /// How long open requests may take to finish when the edge stops [default: 30s]
     #[arg(long, value_name = "DURATION")]
-    pub(crate) drain: Option<String>,
+    pub(super) drain: Option<String>,
     /// What the edge logs about itself: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub(crate) log: String,
+    pub(super) log: String,
 }
 
 /// Like [`Flags`].
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct HealthcheckFlags {
+pub(super) struct HealthcheckFlags {
     /// Where its admin listener is [default: what the configuration file says, or 127.0.0.1:9901]
     #[arg(long, value_name = "ADDR")]
-    pub(crate) admin: Option<String>,
+    pub(super) admin: Option<String>,
     /// Configuration file of the edge
     #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<String>,
+    pub(super) config: Option<String>,
 }
 
 /// Like [`Flags`].
@@ -220,7 +220,7 @@ pub(crate) struct DnsFlags {
 }
 
 /// The flags of [`Traffic`], without their dashes.
-pub(crate) fn traffic() -> BTreeSet<String> {
+pub(super) fn traffic() -> BTreeSet<String> {
     let command = Traffic::augment_args(clap::Command::new("traffic"));
     command.get_arguments().filter_map(clap::Arg::get_long).map(str::to_owned).collect()
 }
@@ -240,7 +240,7 @@ pub(in crate::config) fn table(name: &str) -> String {
             .map_or_else(String::new, |value| format!(" [default: {}]", value.display()));
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         let value = if arg.is_require_equals_set() { format!("[={value}]") } else { format!(" {value}") };
-        format!("| `--{flag}{value}` | `{}` | {help}{default} |\n", super::variable(flag))
+        format!("| `--{flag}{value}` | `{}` | {help}{default} |\n", super::given::variable(flag))
     };
     flags.map(row).collect()
 }

@@ -1,14 +1,15 @@
-//! The command line and the environment.
+//! Parses the command line and the environment.
 //!
-//! Every flag is also a variable: `EDGE_` and its name in capitals, so `--listen-tls` is
-//! `EDGE_LISTEN_TLS`. A flag wins over its variable, and an empty variable counts as not set, because
-//! that is what a stack file makes of `${NAME:-}`. The environment is an argument here: what is set
-//! there is appended to the command line as if it had been typed, and messages name the variable.
+//! Every flag is also a variable: `EDGE_` and its name in capitals, so `--listen-tls` is `EDGE_LISTEN_TLS`. A flag
+//! overrides its variable, and an empty variable counts as not set, because that is how a stack file expands
+//! `${NAME:-}`. The environment is an argument: its variables are appended to the command line like typed flags, and
+//! messages name the variable.
 //!
-//! [`Settings::load`] makes the [`Config`](super::Config), again for each reload.
+//! [`Settings::load`] builds the [`Config`](super::Config), again for each reload.
 
-pub(crate) mod cli;
-pub(crate) mod settings;
+mod cli;
+mod given;
+mod settings;
 
 #[cfg(test)]
 mod tests;
@@ -27,24 +28,27 @@ use process::{Completions, Man};
 
 #[cfg(test)]
 pub(super) use self::cli::table;
-use self::cli::{Action, Cli, HealthcheckFlags};
 pub use self::settings::Settings;
+pub(crate) use self::{cli::DnsFlags, given::Reader};
+use self::{
+    cli::{Action, Cli, HealthcheckFlags},
+    given::{Given, variable},
+};
 use super::{
     address, defaults, file,
     problem::{ConfigError, Place, Problem},
 };
-pub use crate::dns_check::flags::{Lookup, NameCheck};
 
-/// What the process was started for.
+/// The command to run, with its flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Forward requests until told to stop.
+    /// Forward requests until a signal stops the process.
     Run(Settings),
-    /// Check the configuration and print all of it, defaults included.
+    /// Check the configuration and print it in full, including defaults.
     Check(Settings),
-    /// Ask a running edge whether it is alive.
+    /// Check whether the running edge is alive.
     Healthcheck(Healthcheck),
-    /// Find out whether a name leads to edges.
+    /// Check whether a name leads to edges.
     Dns(Lookup),
     /// Print a completion script.
     Completions(Completions),
@@ -52,11 +56,11 @@ pub enum Command {
     Man(Man),
 }
 
-/// Reads the command line, whose first item is the name of the program, and the environment.
+/// Parses the command line, whose first item is the name of the program, and the environment.
 ///
 /// # Errors
-/// Wrong usage, and also `--help` and `--version`: [`clap::Error::exit`] prints all of them and ends the
-/// process with the right code. What the values mean is only looked at by [`Settings::load`].
+/// Wrong usage, and also `--help` and `--version`: [`clap::Error::exit`] prints any of them and exits with the right
+/// code. [`Settings::load`] parses the values.
 pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -95,13 +99,13 @@ pub fn parse(
     })
 }
 
-/// The command line, for what is generated from it.
+/// Returns the command line's definition, to generate completions and manual pages from.
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Where the running edge can be asked.
+/// The flags of `edge healthcheck`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Healthcheck {
     flags: HealthcheckFlags,
@@ -109,11 +113,11 @@ pub struct Healthcheck {
 }
 
 impl Healthcheck {
-    /// The address of its admin listener: `--admin`, else what the configuration file says, else
+    /// Returns the address of the edge's admin listener: `--admin`, else the address in the configuration file, else
     /// 127.0.0.1:9901.
     ///
     /// # Errors
-    /// The address makes no sense, the file cannot be read, or the admin listener is off.
+    /// The address is invalid, the file cannot be read, or the admin listener is off.
     pub fn address(&self) -> Result<SocketAddr, ConfigError> {
         let invalid = |message: String| ConfigError::Invalid(vec![self.given.problem("admin", message)]);
         let admin = match (&self.flags.admin, &self.flags.config) {
@@ -121,34 +125,26 @@ impl Healthcheck {
             (None, Some(path)) => file::admin(Path::new(path))?,
             (None, None) => Some(defaults::ADMIN),
         };
-        let off = || invalid("the admin listener is off, so nobody can be asked: give it an address".to_owned());
+        let off = || invalid("the admin listener is off, so the edge cannot be checked: give it an address".to_owned());
         admin.map(address::reachable).ok_or_else(off)
     }
 }
 
-/// Which flags were given, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Given {
-    /// Flag without its dashes, to what whoever gave it knows it by: `--listen` or `EDGE_LISTEN`.
-    flags: BTreeMap<String, String>,
-    /// Variables that hardly differ from one of ours.
-    misspelt: Vec<Problem>,
+/// The flags of `edge dns`, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    pub(crate) flags: DnsFlags,
+    given: Given,
 }
 
-impl Given {
-    /// Something about a flag, whether it was given or not.
-    pub(crate) fn problem(&self, flag: &str, message: impl Into<String>) -> Problem {
-        let name = self.flags.get(flag).cloned().unwrap_or_else(|| format!("--{flag}"));
-        Problem { place: Place::Flag(name), message: message.into() }
+impl Lookup {
+    /// Returns a reader for the values of the flags.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.given)
     }
 }
 
-/// The variable of a flag.
-fn variable(flag: &str) -> String {
-    format!("EDGE_{}", flag.replace('-', "_").to_ascii_uppercase())
-}
-
-/// Our variables, without the empty ones.
+/// Returns the variables of the edge that are not empty.
 fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> BTreeMap<String, OsString> {
     environment
         .into_iter()
@@ -159,8 +155,8 @@ fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> BTr
         .collect()
 }
 
-/// A warning for each variable that hardly differs from a known one. Others may belong to somebody
-/// else: many tools put names with such a prefix into the environment.
+/// Returns a warning for each variable that closely resembles a known one. Other variables may belong to another
+/// program: many tools set variables with this prefix.
 fn misspelt<'a>(names: impl Iterator<Item = &'a String>, known: &BTreeSet<String>) -> Vec<Problem> {
     names
         .filter(|name| !known.contains(*name))

@@ -1,8 +1,6 @@
 //! From flags as typed to a configuration.
 
 use std::{
-    cell::RefCell,
-    collections::BTreeSet,
     fs,
     net::SocketAddr,
     num::NonZeroUsize,
@@ -10,8 +8,8 @@ use std::{
 };
 
 use super::{
-    Given,
     cli::{self, Flags},
+    given::{Given, Reader, items},
 };
 use crate::config::{
     AccessLog, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, Tls, address, defaults, file,
@@ -26,8 +24,8 @@ const POOL: &str = "default";
 /// The flags of `edge run` and `edge check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    pub(crate) flags: Flags,
-    pub(crate) given: Given,
+    pub(super) flags: Flags,
+    pub(super) given: Given,
 }
 
 impl Settings {
@@ -43,14 +41,14 @@ impl Settings {
     /// # Errors
     /// A file cannot be read, or something makes no sense; then all of it is told.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
-        let reader = Reader { given: &self.given, problems: RefCell::default() };
+        let reader = Reader::new(&self.given);
         let loaded = match &self.flags.config {
             Some(path) => {
                 self.reject_beside_config(&reader);
                 match file::load(Path::new(path)) {
                     Ok(loaded) => Some(loaded),
                     Err(ConfigError::Invalid(problems)) => {
-                        reader.problems.borrow_mut().extend(problems);
+                        reader.extend(problems);
                         None
                     }
                     Err(error) => return Err(error),
@@ -59,7 +57,7 @@ impl Settings {
             None => Some(self.build(&reader)),
         };
         let loaded = loaded.map(|loaded| self.put_over(loaded, &reader));
-        match (loaded, reader.problems.take()) {
+        match (loaded, reader.into_problems()) {
             (Some(mut loaded), problems) if problems.is_empty() => {
                 loaded.warnings.extend(self.given.misspelt.iter().cloned());
                 Ok(loaded)
@@ -224,40 +222,6 @@ impl Settings {
         let default = if self.is_mesh() { Expect::Any } else { Expect::default() };
         Some(HealthCheck { path, expect: expect.unwrap_or(default), ..HealthCheck::default() })
     }
-}
-
-/// Reads values of flags and collects what is wrong with them.
-pub(crate) struct Reader<'a> {
-    pub(crate) given: &'a Given,
-    pub(crate) problems: RefCell<Vec<Problem>>,
-}
-
-impl Reader<'_> {
-    pub(crate) fn problem(&self, flag: &str, message: impl Into<String>) {
-        self.problems.borrow_mut().push(self.given.problem(flag, message));
-    }
-
-    pub(crate) fn one<T>(&self, flag: &str, text: Option<&str>, read: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
-        read(text?.trim()).map_err(|message| self.problem(flag, message)).ok()
-    }
-
-    pub(crate) fn many<T>(&self, flag: &str, texts: &[String], read: impl Fn(&str) -> Parsed<T>) -> Vec<T> {
-        items(texts).filter_map(|text| self.one(flag, Some(text), &read)).collect()
-    }
-
-    fn repeats<T>(&self, flag: &str, values: &[T], name: impl Fn(&T) -> String) {
-        let mut seen = BTreeSet::new();
-        for name in values.iter().map(name) {
-            if let Some(name) = seen.replace(name) {
-                self.problem(flag, format!("{name} is there twice: take one of them out"));
-            }
-        }
-    }
-}
-
-/// The items of lists with commas or white space between them; empty ones do not count.
-fn items(texts: &[String]) -> impl Iterator<Item = &str> {
-    texts.iter().flat_map(|text| text.split([',', ' ', '\t', '\n', '\r'])).filter(|item| !item.is_empty())
 }
 
 fn workers(text: &str) -> Parsed<NonZeroUsize> {

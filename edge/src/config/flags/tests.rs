@@ -1,13 +1,12 @@
-use std::{ffi::OsString, fs, net::SocketAddr, path::Path, time::Duration};
+use std::{ffi::OsString, fs, net::SocketAddr, path::Path};
 
 use clap::{CommandFactory, error::ErrorKind};
 
-use super::{Cli, Command, NameCheck, Settings, parse};
+use super::{Cli, Command, Settings, parse};
 use crate::config::{
     AccessLog, Balance, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, file,
     problem::{ConfigError, Loaded},
 };
-use crate::dns_check::facts::Ports;
 
 /// What a command line and an environment start. Both as in a shell: words with spaces between.
 fn command(args: &str, environment: &[(&str, &str)]) -> Result<Command, clap::Error> {
@@ -122,7 +121,7 @@ fn every_flag_is_also_a_variable() {
         ("log", "debug"),
     ];
     let args: Vec<_> = flags.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
-    let variables: Vec<_> = flags.iter().map(|(flag, value)| (super::variable(flag), *value)).collect();
+    let variables: Vec<_> = flags.iter().map(|(flag, value)| (super::given::variable(flag), *value)).collect();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     let config = config(&args.join(" "), &[]);
     assert_eq!(loaded("", &variables), Loaded { config: config.clone(), warnings: Vec::new() });
@@ -314,45 +313,6 @@ fn a_stack_may_ask_a_swarm_for_its_nodes_and_have_a_token_or_not() {
 }
 
 #[test]
-fn what_is_asked_about_a_name_is_told_by_flags_or_variables() {
-    let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
-    let authority = rcgen::generate_simple_self_signed(["ca.example".to_owned()]).unwrap().cert;
-    fs::write(&ca, authority.pem()).unwrap();
-    let wanted = |args: &str, environment: &[(&str, &str)]| match command(&format!("dns {args}"), environment) {
-        Ok(Command::Dns(lookup)) => lookup.wanted(),
-        other => panic!("{other:?}"),
-    };
-    let flags = [
-        ("resolver", "192.0.2.53,192.0.2.54:5353 192.0.2.53"),
-        ("no-system", "yes"),
-        ("http-port", "8080"),
-        ("https-port", "off"),
-        ("ca", ca.to_str().unwrap()),
-        ("timeout", "2s"),
-        ("json", "true"),
-    ];
-    let expected = NameCheck {
-        name: "www.example.com".to_owned(),
-        system: false,
-        resolvers: vec![address("192.0.2.53:53"), address("192.0.2.54:5353")],
-        ports: Ports { http: Some(8080), https: None },
-        roots: vec![authority.der().clone()],
-        timeout: Duration::from_secs(2),
-        json: true,
-    };
-    let variables: Vec<_> = flags.iter().map(|(flag, value)| (super::variable(flag), *value)).collect();
-    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    assert_eq!(wanted("WWW.Example.com.", &variables).unwrap(), expected);
-    let args: Vec<_> = flags.iter().map(|(flag, value)| format!("--{flag}={}", value.replace(' ', ","))).collect();
-    assert_eq!(wanted(&format!("www.example.com {}", args.join(" ")), &[]).unwrap(), expected);
-    assert!(flags_of("dns").iter().all(|flag| flags.iter().any(|(tested, _)| tested == flag)));
-
-    let default = wanted("www.example.com", &[]).unwrap();
-    assert_eq!((default.system, default.ports), (true, Ports { http: Some(80), https: Some(443) }));
-}
-
-#[test]
 fn what_check_prints_is_a_file_for_the_same_configuration() {
     let Ok(Command::Check(settings)) = command(&format!("check {REST} --listen-tls :443"), &[]) else { panic!() };
     let config = settings.load().unwrap().config;
@@ -377,7 +337,7 @@ fn health_is_asked_where_the_admin_listener_is() {
     ] {
         assert_eq!(ask(args, &environment).unwrap(), address(expected), "{args} {environment:?}");
     }
-    insta::assert_snapshot!(ask("", &[("EDGE_ADMIN", "off")]).unwrap_err(), @"EDGE_ADMIN: the admin listener is off, so nobody can be asked: give it an address");
+    insta::assert_snapshot!(ask("", &[("EDGE_ADMIN", "off")]).unwrap_err(), @"EDGE_ADMIN: the admin listener is off, so the edge cannot be checked: give it an address");
     assert!(matches!(ask("--config /nowhere/edge.toml", &[]), Err(ConfigError::Read { .. })));
 }
 

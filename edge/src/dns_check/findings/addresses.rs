@@ -6,11 +6,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Findings, listed};
+use super::finding::{Findings, listed};
 use crate::{
     dns_check::{
+        date::day,
         facts::{Address, Certificate, Contact, Facts, Resolver, Trust},
-        report::day,
     },
     upstream::discovery::AddressSet,
 };
@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const START_IT: &str = "see whether the edge runs on that machine, publishes the port there, and its firewall lets \
                         it through; else take the address out of DNS";
 
-pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
+pub(super) fn check(facts: &Facts, findings: &mut Findings) {
     let unusable =
         facts.resolvers.iter().flat_map(Resolver::addresses).filter(|address| !AddressSet::is_usable(address));
     for address in unusable.collect::<BTreeSet<_>>() {
@@ -33,7 +33,7 @@ pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
     for address in &facts.addresses {
         for (port, contact) in [(facts.ports.http, &address.http), (facts.ports.https, &address.https)] {
             if let (Some(port), Some(contact)) = (port, contact) {
-                judge_contact(SocketAddr::new(address.address, port), contact, findings);
+                check_contact(SocketAddr::new(address.address, port), contact, findings);
             }
         }
         if let (Some(port), Some(shown)) = (facts.ports.https, &address.certificate) {
@@ -45,7 +45,7 @@ pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
     certificates_differ(facts, findings);
 }
 
-fn judge_contact(about: SocketAddr, contact: &Contact, findings: &mut Findings) {
+fn check_contact(about: SocketAddr, contact: &Contact, findings: &mut Findings) {
     match contact {
         Contact::Edge => {}
         Contact::Other { status, server } => {

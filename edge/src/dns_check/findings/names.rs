@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use super::{Findings, listed};
+use super::finding::{Findings, listed};
 use crate::{
     dns_check::facts::{Answer, Facts, Outcome, Resolver},
     upstream::discovery::AddressSet,
@@ -14,7 +14,7 @@ use crate::{
 /// Seconds after which a change is everywhere. With more, taking a dead machine out of DNS helps few.
 const LONG: u32 = 300;
 
-pub(super) fn judge(facts: &Facts, findings: &mut Findings) {
+pub(super) fn check(facts: &Facts, findings: &mut Findings) {
     for resolver in &facts.resolvers {
         outcomes(facts, resolver, findings);
     }

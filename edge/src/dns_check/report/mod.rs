@@ -9,6 +9,7 @@ use std::{net::IpAddr, time::SystemTime};
 use serde::{Serialize, Serializer};
 
 use super::{
+    date,
     facts::{self, Contact, Facts, Outcome, Trust},
     findings::{self, Finding, Level},
 };
@@ -253,18 +254,6 @@ fn certificate(shown: &facts::Certificate) -> CertificateReport {
     }
 }
 
-/// A day of the calendar, in UTC.
-pub(super) fn day(time: SystemTime) -> String {
-    let text = humantime::format_rfc3339_seconds(within_years(time)).to_string();
-    text.get(..10).unwrap_or(&text).to_owned()
-}
-
-/// What the calendar of certificates and that of the formatter have in common.
-fn within_years(time: SystemTime) -> SystemTime {
-    const LAST: std::time::Duration = std::time::Duration::from_secs(253_402_300_799);
-    time.clamp(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + LAST)
-}
-
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_rfc3339_seconds(within_years(*time)))
+    serializer.collect_str(&date::rfc3339(*time))
 }

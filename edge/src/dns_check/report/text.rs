@@ -2,8 +2,11 @@
 
 use std::fmt::{self, Write};
 
-use super::{AddressReport, AliasReport, CertificateReport, ContactReport, RecordReport, Report, ResolverReport, day};
-use crate::dns_check::findings::{Finding, Level};
+use super::{AddressReport, AliasReport, CertificateReport, ContactReport, RecordReport, Report, ResolverReport};
+use crate::dns_check::{
+    date::day,
+    findings::{Finding, Level},
+};
 
 impl Report {
     pub(super) fn write(&self, out: &mut String) -> fmt::Result {
