@@ -1,7 +1,7 @@
 //! What every program of this workspace does around its work: exit codes, the last error message, the log,
 //! signals, the limit of open files, the health check, completions and manual pages.
 //!
-//! Only a program's `main` uses it, since these belong to a process and not to a library. [`chain`] is the
+//! Only a program's `main` uses it, since these belong to a process and not to a library. [`chain()`] is the
 //! exception.
 
 mod chain;

@@ -7,6 +7,7 @@
 
 pub mod kind;
 mod problem;
+mod read;
 pub mod reference;
 mod report;
 mod section;

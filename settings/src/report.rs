@@ -2,12 +2,7 @@
 
 use std::{cell::RefCell, ops::Range, path::Path};
 
-use toml::de::DeTable;
-
-use crate::{
-    problem::{Place, Problem, nearest},
-    section::Section,
-};
+use crate::problem::{Place, Problem, nearest};
 
 /// The problems found so far.
 #[derive(Debug)]
@@ -43,33 +38,9 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// Reads the whole text. Returns the value with the warnings, in the order of the text.
-    ///
-    /// # Errors
-    /// All problems of the text, in its order; if it is not TOML, only the syntax errors.
-    pub fn read<T>(&self, read: impl FnOnce(&mut Section<'_>) -> T) -> Result<(T, Vec<Problem>), Vec<Problem>> {
-        let (document, errors) = DeTable::parse_recoverable(self.text);
-        for error in &errors {
-            self.syntax_error(error);
-        }
-        if !errors.is_empty() {
-            // Problems that follow from a misread line would only hide it.
-            return Err(self.finish().0);
-        }
-        let value = Section::root(self, document.get_ref()).read(read);
-        let (problems, warnings) = self.finish();
-        if problems.is_empty() { Ok((value, warnings)) } else { Err(problems) }
-    }
-
-    /// Reads a part of the text and ignores the problems of the rest.
-    ///
-    /// # Errors
-    /// The problems of what `read` reads.
-    pub fn read_part<T>(&self, read: impl FnOnce(&mut Section<'_>) -> T) -> Result<T, Vec<Problem>> {
-        let (document, _) = DeTable::parse_recoverable(self.text);
-        let value = read(&mut Section::root(self, document.get_ref()));
-        let (problems, _) = self.finish();
-        if problems.is_empty() { Ok(value) } else { Err(problems) }
+    /// The text that the report is on.
+    pub(crate) fn text(&self) -> &'t str {
+        self.text
     }
 
     /// Reports a problem at these bytes of the text.
@@ -83,7 +54,7 @@ impl<'t> Report<'t> {
     }
 
     /// Reports an error of the TOML parser.
-    fn syntax_error(&self, error: &toml::de::Error) {
+    pub(crate) fn syntax_error(&self, error: &toml::de::Error) {
         let span = error.span().unwrap_or(self.text.len()..self.text.len());
         self.problem(&span, "", format!("not TOML: {}", error.message()));
     }
@@ -105,7 +76,7 @@ impl<'t> Report<'t> {
     }
 
     /// Problems and warnings in the order of the text.
-    fn finish(&self) -> (Vec<Problem>, Vec<Problem>) {
+    pub(crate) fn finish(&self) -> (Vec<Problem>, Vec<Problem>) {
         let mut problems = self.problems.take();
         problems.extend(self.unknown.take().into_iter().map(|unknown| self.explain(unknown)));
         let mut warnings = self.warnings.take();

@@ -58,8 +58,6 @@ const KNOWN_CIRCLES: &[&str] = &[
     "bench/src/rows/small.rs",
     "bench/src/rows/table.rs",
     "bench/src/rows/websocket.rs",
-    "settings/src/report.rs",
-    "settings/src/section.rs",
 ];
 
 /// The folders of all crates, from the repository's root.
