@@ -6,4 +6,7 @@ pub(super) mod poll;
 pub(super) mod source_state;
 pub(super) mod swarm;
 
-pub use self::answer::{AddressSet, Answer, Decision, Failure, MAX_ADDRESSES, decide};
+pub use self::{
+    answer::{AddressSet, Answer, Decision, Failure, MAX_ADDRESSES, decide},
+    swarm::addresses_in_list,
+};

@@ -133,6 +133,14 @@ fn read(body: &[u8]) -> Result<Nodes, Failure> {
     Ok(Nodes { addresses: AddressSet::of(addresses), warning })
 }
 
+/// The usable addresses in the body of a list. The fuzz target calls this.
+///
+/// # Errors
+/// What is wrong with the list.
+pub fn addresses_in_list(body: &[u8]) -> Result<AddressSet, String> {
+    read(body).map(|nodes| nodes.addresses).map_err(|failure| failure.to_string())
+}
+
 /// The beginning of a text from outside, enough to recognise it.
 fn short(text: &str) -> String {
     text.chars().take(64).collect()
