@@ -1,0 +1,85 @@
+//! Configurations with short times, and how tests run and wait.
+
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use edge::config::{
+    AccessLog, Balance, Config, Dns, Ejection, Expect, HealthCheck, Limits, Pool, Source, Swarm, Timeouts,
+    UpstreamTimeouts,
+};
+use tokio::runtime::LocalRuntime;
+
+/// The longest wait; waits that succeed end at once.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Runs a test the way the edge runs its control thread.
+pub(crate) fn on_control_thread(test: impl Future<Output = ()>) {
+    LocalRuntime::new().unwrap().block_on(test);
+}
+
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let poll = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(DEADLINE, poll).await.is_ok(), "{what}: not within {DEADLINE:?}");
+}
+
+pub(crate) fn check() -> HealthCheck {
+    HealthCheck {
+        path: Some("/health".parse().unwrap()),
+        host: None,
+        expect: Expect::Statuses(vec![(200, 399)]),
+        interval: Duration::from_millis(40),
+        fast_interval: Duration::from_millis(20),
+        timeout: Duration::from_millis(400),
+        rise: 2,
+        fall: 2,
+    }
+}
+
+pub(crate) fn pool(name: &str, sources: Vec<Source>, health: Option<HealthCheck>) -> Pool {
+    let second = Duration::from_secs(1);
+    Pool {
+        name: name.to_owned(),
+        sources,
+        balance: Balance::RoundRobin,
+        health,
+        ejection: Ejection { consecutive_failures: 3, base: second / 4, max: second, max_share: 0.5 },
+        panic_threshold: 0.3,
+        attempts: NonZeroUsize::MIN,
+        max_connections: NonZeroUsize::MIN,
+        max_idle: 1,
+        timeouts: UpstreamTimeouts {
+            connect: second,
+            response: second,
+            body_idle: second,
+            idle: second,
+            unacknowledged: second,
+            max_age: second,
+            tunnel_idle: second,
+        },
+    }
+}
+
+pub(crate) fn named(host: &str) -> Vec<Source> {
+    vec![Source::Name { host: host.to_owned(), port: 8000 }]
+}
+
+pub(crate) fn config(servers: Vec<SocketAddr>, pools: Vec<Pool>) -> Config {
+    let second = Duration::from_secs(1);
+    Config {
+        workers: NonZeroUsize::MIN,
+        drain: second,
+        admin: None,
+        access_log: AccessLog::Off,
+        dns: Dns { servers, interval: Duration::from_millis(30), timeout: Duration::from_millis(600) },
+        listeners: Vec::new(),
+        routes: Vec::new(),
+        swarm: Swarm::default(),
+        pools: pools.into_iter().map(Arc::new).collect(),
+        limits: Limits { max_connections: NonZeroUsize::MIN, max_head: 1, max_headers: 1, max_streams: 1 },
+        timeouts: Timeouts { handshake: second, head: second, keep_alive: second, body_idle: second },
+        trusted_proxies: Vec::new(),
+    }
+}
