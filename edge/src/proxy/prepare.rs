@@ -8,7 +8,7 @@ use crate::{
         h1::framing::Framing,
         headers::{
             Client,
-            request::{Line, write},
+            request::{RequestLine, write},
         },
     },
     proxy::{
@@ -21,7 +21,7 @@ use crate::{
     worker::{View, Worker},
 };
 
-/// How often a request may pass an edge: more is a pool that leads back to one.
+/// How often a request may pass an edge. More passes mean that a pool leads back to an edge.
 const MAX_PASSES: usize = 10;
 
 /// What to do with a request.
@@ -41,24 +41,24 @@ pub fn prepare(
     worker: &Worker,
     view: &View,
     client: &Client,
-    asked: &RequestHead<'_>,
+    request: &RequestHead<'_>,
     record: &mut RequestRecord,
 ) -> Result<Prepared, Error> {
-    let &RequestHead { method, ref target, version, fields, summary, framing } = asked;
+    let &RequestHead { method, ref target, version, fields, summary, framing } = request;
     if summary.passes >= MAX_PASSES {
         return Err(never(Kind::Loop));
     }
     let host = summary.host(target, version).map_err(never)?;
     record.host(host);
-    let (left, limited);
+    let (remaining, limited);
     let fields = match max_forwards::limit(method, fields) {
         None => fields,
         // The edge echoes no request, which is what TRACE asks for.
         Some(0) if method == "TRACE" => return Err(never(Kind::BadTarget)),
         Some(0) => return Ok(Prepared::Reply(LocalReply::MaxForwards)),
         Some(limit) => {
-            left = (limit - 1).to_string();
-            limited = max_forwards::limited(fields, &left);
+            remaining = (limit - 1).to_string();
+            limited = max_forwards::limited(fields, &remaining);
             &limited
         }
     };
@@ -71,11 +71,11 @@ pub fn prepare(
     let upgrade = if framing == Framing::None { summary.upgrade(version) } else { None };
     let mut head = worker.connections.buffers.take_head();
     let target = target.path_and_query;
-    let line = Line { method, target, received: version, host, upgrade, framing };
+    let line = RequestLine { method, target, received: version, host, upgrade, framing };
     write(&mut head, &line, fields, summary, client);
-    let pause = view.config().timeouts.body_idle;
+    let idle = view.config().timeouts.body_idle;
     Ok(Prepared::Forward(UpstreamRequest {
-        body: BodyWriter::new(head, framing, route.max_body, pause, record.began()),
+        body: BodyWriter::new(head, framing, route.max_body, idle, record.began()),
         pool: Rc::clone(pool),
         upgrade: upgrade.is_some(),
         to_head: method == "HEAD",
@@ -83,7 +83,7 @@ pub fn prepare(
     }))
 }
 
-/// RFC 9110 section 9.2.2.
+/// Whether sending the request twice has the effect of sending it once (RFC 9110 section 9.2.2).
 fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }

@@ -1,4 +1,4 @@
-//! Who is at the other end of a client connection, and what the edge tells an endpoint about it.
+//! The client of a connection, and what the edge reports about it to an endpoint.
 
 use std::{
     fmt::Write,
@@ -7,26 +7,26 @@ use std::{
 
 use ipnet::IpNet;
 
-/// What the edge itself saw of a client, with the text made of it once per connection.
+/// What the edge knows about a client, as text that is formatted once per connection.
 #[derive(Debug)]
 pub struct Client {
-    /// The other end of the connection; an IPv4 client of a dual-stack socket shows as IPv4.
+    /// The address of the client; an IPv4 client of a dual-stack socket has an IPv4 address.
     pub address: SocketAddr,
-    /// Whether it came over TLS.
+    /// Whether it connected over TLS.
     pub tls: bool,
-    /// Whether what it says in `X-Forwarded-*` and `Forwarded` is kept.
+    /// Whether its `X-Forwarded-*` and `Forwarded` fields are kept.
     pub(super) trusted: bool,
-    /// `Forwarded` up to the host, which is the request's.
+    /// `Forwarded` up to the host, which differs between requests.
     forwarded: Box<str>,
 }
 
-/// What stands before the address in `forwarded`.
+/// What precedes the address in `forwarded`.
 const FOR: &str = "for=";
-/// What stands before an IPv6 address there: it is bracketed, and so it is quoted (RFC 7239 section 6).
+/// What precedes an IPv6 address in `forwarded`: the address has brackets and so must be quoted (RFC 7239 section 6).
 const FOR_IPV6: &str = "for=\"[";
 
 impl Client {
-    /// Notes who is at the other end.
+    /// Describes the client at `address`.
     #[must_use]
     pub fn new(address: SocketAddr, tls: bool, trusted_proxies: &[IpNet]) -> Self {
         let ip = address.ip().to_canonical();
@@ -43,7 +43,7 @@ impl Client {
         }
     }
 
-    /// Its address as text, without a port.
+    /// The address as text, without the port.
     pub(super) fn ip(&self) -> &str {
         let (start, end) = match self.address.ip() {
             IpAddr::V4(_) => (FOR.len(), ';'),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_written_as_each_field_wants_them() {
+    fn addresses_have_the_format_of_each_field() {
         for (address, tls, host, ip, expected) in [
             ("192.0.2.7:1234", false, "a.example", "192.0.2.7", "for=192.0.2.7;proto=http;host=a.example"),
             ("[::ffff:192.0.2.7]:1", true, "a:80", "192.0.2.7", "for=192.0.2.7;proto=https;host=\"a:80\""),

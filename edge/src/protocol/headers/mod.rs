@@ -1,8 +1,8 @@
-//! What a proxy does to the head of a message. Pure: parsed fields in, the bytes of a new head out.
+//! Rewrites the head of a message as a proxy must. Pure: parsed fields go in, the bytes of a new head come out.
 //!
-//! Two passes over the fields, one that looks and one that writes, and no map between them. Hop-by-hop
-//! fields go (RFC 9110 section 7.6.1), then the edge adds its own; the other way round a client could
-//! name `X-Forwarded-For` in `Connection` and have it deleted (CVE-2024-45410).
+//! There are two passes over the fields, one that reads and one that writes, and no map between them. Hop-by-hop fields
+//! are removed (RFC 9110 section 7.6.1) before the edge adds its own. In the opposite order a client could name
+//! `X-Forwarded-For` in `Connection` and have it removed (CVE-2024-45410).
 
 mod client;
 mod name;
@@ -12,21 +12,21 @@ pub mod response;
 pub use self::{client::Client, name::Name};
 use crate::protocol::h1::head::Field;
 
-/// What `Connection` asks for, over all fields of the name.
+/// The options in all `Connection` fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct ConnectionOptions {
     /// `close`
     pub close: bool,
     /// `keep-alive`
     pub keep_alive: bool,
     /// `upgrade`
     pub upgrade: bool,
-    /// It names fields that would otherwise be passed on.
+    /// It names other fields.
     names: bool,
 }
 
-impl Options {
-    fn take(&mut self, value: &[u8]) {
+impl ConnectionOptions {
+    fn add(&mut self, value: &[u8]) {
         for token in tokens(value) {
             let is = |known: &str| token.eq_ignore_ascii_case(known.as_bytes());
             if is("close") {
@@ -41,8 +41,8 @@ impl Options {
         }
     }
 
-    /// Whether `Connection` names this field of `fields`. Framing and routing are the edge's to decide,
-    /// whatever is named there.
+    /// Whether `Connection` names this field of `fields`. Framing and routing fields are the edge's decision, whatever
+    /// `Connection` names.
     fn names(self, fields: &[Field<'_>], name: &str) -> bool {
         self.names
             && fields
@@ -53,7 +53,7 @@ impl Options {
     }
 }
 
-/// The elements of a list field.
+/// Returns the elements of a list field.
 fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
@@ -69,7 +69,7 @@ fn write_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Writes `Content-Length` or `Transfer-Encoding`, whichever a body of this framing has.
+/// Writes `Content-Length` or `Transfer-Encoding` for a body of this framing.
 fn write_framing(out: &mut Vec<u8>, framing: crate::protocol::h1::framing::Framing) {
     use crate::protocol::h1::framing::Framing;
     match framing {
@@ -83,8 +83,8 @@ fn write_framing(out: &mut Vec<u8>, framing: crate::protocol::h1::framing::Frami
     }
 }
 
-/// Writes the trailers of a body that may be passed on: those that its `Trailer` fields announced, and
-/// of these none that says where a message ends, where it goes or who sent it (RFC 9110 section 6.5.1).
+/// Writes the trailers that may be passed on: those that `Trailer` announced, except fields about framing, routing or the
+/// sender (RFC 9110 section 6.5.1).
 pub fn write_trailers(out: &mut Vec<u8>, announced: &str, trailers: &[Field<'_>]) {
     for field in trailers {
         let named = tokens(announced.as_bytes()).any(|name| name.eq_ignore_ascii_case(field.name.as_bytes()));
@@ -94,10 +94,10 @@ pub fn write_trailers(out: &mut Vec<u8>, announced: &str, trailers: &[Field<'_>]
     }
 }
 
-/// Whether a field of this name may stand behind a body.
+/// Whether a field of this name may be a trailer.
 #[must_use]
 pub fn is_trailer(name: &str) -> bool {
-    const NOT: [&str; 10] = [
+    const FORBIDDEN: [&str; 10] = [
         "authorization",
         "cache-control",
         "content-encoding",
@@ -109,14 +109,14 @@ pub fn is_trailer(name: &str) -> bool {
         "set-cookie",
         "www-authenticate",
     ];
-    Name::of(name.as_bytes()) == Name::Other && !NOT.iter().any(|not| name.eq_ignore_ascii_case(not))
+    Name::of(name.as_bytes()) == Name::Other && !FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
-    /// Fields as a parser would give them.
+    /// Returns fields as a parser returns them.
     pub(crate) fn fields<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<Field<'a>> {
         pairs.iter().map(|(name, value)| Field { name, value: value.as_bytes() }).collect()
     }

@@ -1,6 +1,6 @@
 //! The fields that mean something to a proxy.
 
-/// What a field is to the edge. All others are passed on as they came.
+/// A field by its meaning to the edge. All others are passed on unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
     /// `Connection`
@@ -33,16 +33,16 @@ pub enum Name {
     XForwardedHost,
     /// `X-Forwarded-Proto`
     XForwardedProto,
-    /// Between two neighbours only, and without a meaning to the edge (RFC 9110 section 7.6.1).
+    /// Hop-by-hop, and without a meaning to the edge (RFC 9110 section 7.6.1).
     HopByHop,
-    /// `X_Forwarded_For` and the like: many an application server cannot tell `_` from `-`.
+    /// `X_Forwarded_For` and similar names: many application servers treat `_` like `-`.
     LookAlike,
     /// Anything else.
     Other,
 }
 
 impl Name {
-    /// What the field of this name is, in any case. The length leaves at most three names to compare.
+    /// Classifies a field name, in any case. The length leaves at most three names to compare.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_known_in_any_case_and_nothing_else_is() {
+    fn names_match_in_any_case_and_only_as_a_whole() {
         for (name, expected) in [
             ("te", Name::HopByHop),
             ("via", Name::Via),

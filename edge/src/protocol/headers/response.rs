@@ -1,9 +1,9 @@
-//! A response's head: what it says to a proxy, and the head that goes to the client.
+//! The head of a response: what it means to a proxy, and the head for the client.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
-use super::{Name, Options, write_field, write_framing, write_number};
+use super::{ConnectionOptions, Name, write_field, write_framing, write_number};
 use crate::{
     error::Kind,
     protocol::h1::{
@@ -12,12 +12,12 @@ use crate::{
     },
 };
 
-/// What the fields of a response say to a proxy, found in one pass.
+/// What the fields of a response mean to a proxy, found in one pass.
 #[derive(Debug)]
 pub struct HeaderSummary<'a> {
-    /// What `Connection` asks for.
-    pub connection: Options,
-    /// What says where the body ends.
+    /// The options of `Connection`.
+    pub connection: ConnectionOptions,
+    /// The fields that declare the end of the body.
     pub lengths: Lengths,
     /// The first `Trailer`.
     pub trailer: Option<&'a [u8]>,
@@ -25,16 +25,16 @@ pub struct HeaderSummary<'a> {
 }
 
 impl<'a> HeaderSummary<'a> {
-    /// Looks through the fields.
+    /// Summarizes the fields.
     ///
     /// # Errors
-    /// [`Kind::UpstreamInvalid`] when they contradict each other on the length.
+    /// [`Kind::UpstreamInvalid`] if they contradict each other about the length.
     pub fn of(fields: &[Field<'a>]) -> Result<Self, Kind> {
-        let (connection, lengths) = (Options::default(), Lengths::default());
+        let (connection, lengths) = (ConnectionOptions::default(), Lengths::default());
         let mut summary = Self { connection, lengths, trailer: None, dated: false };
         for field in fields {
             match Name::of(field.name.as_bytes()) {
-                Name::Connection => summary.connection.take(field.value),
+                Name::Connection => summary.connection.add(field.value),
                 Name::ContentLength => {
                     summary.lengths.content_length(field.value).map_err(|_| Kind::UpstreamInvalid)?;
                 }
@@ -47,45 +47,45 @@ impl<'a> HeaderSummary<'a> {
         Ok(summary)
     }
 
-    /// Whether the connection that it came on may carry another request.
+    /// Whether the connection of the response may carry another request.
     #[must_use]
     pub fn keeps_alive(&self, version: Version) -> bool {
-        let asked = version == Version::HTTP_11 || self.connection.keep_alive;
-        asked && !self.connection.close && !self.lengths.is_doubtful()
+        let persistent = version == Version::HTTP_11 || self.connection.keep_alive;
+        persistent && !self.connection.close && !self.lengths.is_doubtful()
     }
 }
 
-/// What goes to the client, but for the fields that are passed on.
+/// The parts of a head for the client, except the fields that are passed on.
 #[derive(Debug)]
 pub struct Line<'a> {
-    /// From 100 to 999.
+    /// The status, from 100 to 999.
     pub status: u16,
-    /// As received.
+    /// The reason as received.
     pub reason: &'a str,
-    /// How the body ends, as the head is to tell; here a length may be 0, and an answer to HEAD tells
-    /// the length of what it leaves out. `None` for a status that never has a body.
+    /// The framing that the head declares. A length may be 0 here, and a response to HEAD declares the length of the body
+    /// that it omits. `None` for a status that never has a body.
     pub framing: Framing,
-    /// What `Connection` is to say.
+    /// What `Connection` declares.
     pub persistence: Persistence,
-    /// Now, as `Date` has it, for an answer that has none (RFC 9110 section 6.6.1).
+    /// The current time in the format of `Date`, for a response without one (RFC 9110 section 6.6.1).
     pub date: &'a str,
 }
 
-/// What an answer says about the connection.
+/// What a response declares about the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
-    /// Nothing: it stays, which HTTP/1.1 takes for granted.
+    /// Nothing: it stays open, the default of HTTP/1.1.
     Stays,
-    /// It stays, said to an HTTP/1.0 client.
+    /// It stays open, declared to an HTTP/1.0 client.
     KeepAlive,
-    /// It is closed behind the answer.
+    /// It is closed after the response.
     Close,
-    /// It changes its protocol behind the answer.
+    /// It switches its protocol after the response.
     Upgrade,
 }
 
-/// Writes the head that goes to an HTTP/1 client. It says HTTP/1.1 whatever the client speaks: the
-/// version is what the sender can do (RFC 9110 section 2.5).
+/// Writes the head for an HTTP/1 client. Its version is HTTP/1.1 whatever the client's version, because it states what the
+/// sender supports (RFC 9110 section 2.5).
 pub fn write(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], summary: &HeaderSummary<'_>) {
     write_status(out, line.status, line.reason);
     for field in fields {
@@ -115,7 +115,7 @@ pub fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes what says where the message and the connection end, and the empty line.
+/// Writes the fields about the end of the message and of the connection, and the empty line.
 pub fn write_end(out: &mut Vec<u8>, framing: Framing, persistence: Persistence) {
     write_framing(out, framing);
     out.extend_from_slice(match persistence {
@@ -126,7 +126,7 @@ pub fn write_end(out: &mut Vec<u8>, framing: Framing, persistence: Persistence) 
     });
 }
 
-/// The fields that go to an HTTP/2 client; the values share `head`, which they were parsed from.
+/// Returns the fields for an HTTP/2 client. The values share the memory of `head`, from which they were parsed.
 #[must_use]
 pub fn map(head: &Bytes, fields: &[Field<'_>], summary: &HeaderSummary<'_>, framing: Framing) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(fields.len() + 1);
@@ -136,7 +136,7 @@ pub fn map(head: &Bytes, fields: &[Field<'_>], summary: &HeaderSummary<'_>, fram
             Name::HopByHop | Name::Upgrade => false,
             _ => !summary.connection.names(fields, field.name),
         };
-        // What the parser takes for a field, a map may not; such a one never was HTTP.
+        // The parser accepts some fields that a map rejects; they are not valid HTTP.
         if keep
             && let Ok(name) = HeaderName::from_bytes(field.name.as_bytes())
             && let Ok(value) = HeaderValue::from_maybe_shared(head.slice_ref(field.value))
@@ -181,7 +181,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_concerns_one_hop_is_stripped_and_the_rest_kept_in_order() {
+    fn hop_by_hop_fields_are_removed_and_the_rest_keeps_its_order() {
         assert_eq!(
             written(&PAIRS, Framing::Chunked, Persistence::Stays),
             [
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_body_and_connection_is_the_edges_own() {
+    fn fields_about_body_and_connection_are_the_edges_own() {
         let pairs = [("date", "today"), ("content-length", "7"), ("connection", "close")];
         for (framing, persistence, expected) in [
             (Framing::Length(0), Persistence::Stays, &["date: today", "content-length: 0"][..]),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_kept_if_both_sides_say_so_and_the_end_is_beyond_doubt() {
+    fn a_connection_is_kept_if_both_sides_agree_and_the_end_is_unambiguous() {
         for (pairs, version, expected) in [
             (&[][..], Version::HTTP_11, true),
             (&[], Version::HTTP_10, false),

@@ -1,0 +1,293 @@
+use http::Version;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    error::Kind,
+    protocol::{
+        h1::{
+            framing::Framing,
+            head::{self, Target},
+        },
+        headers::{Client, tests::fields},
+    },
+};
+
+fn host_of(authority: Option<&str>, version: Version, hosts: &[&str]) -> Result<Option<String>, Kind> {
+    let fields = fields(&hosts.iter().map(|host| ("host", *host)).collect::<Vec<_>>());
+    let target = Target { authority, path_and_query: "/" };
+    let found = HeaderSummary::of(&fields).unwrap().host(&target, version)?;
+    Ok(found.map(str::to_owned))
+}
+
+/// Returns the lines of the head for an endpoint, without the request line.
+fn forwarded(
+    pairs: &[(&str, &str)],
+    address: &str,
+    trusted: &[&str],
+    host: Option<&str>,
+    received: Version,
+    framing: Framing,
+) -> Vec<String> {
+    let trusted: Vec<_> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+    let client = Client::new(address.parse().unwrap(), false, &trusted);
+    let fields = fields(pairs);
+    let summary = HeaderSummary::of(&fields).unwrap();
+    let line = RequestLine { method: "GET", target: "/", received, host, upgrade: summary.upgrade(received), framing };
+    let mut out = Vec::new();
+    write(&mut out, &line, &fields, &summary, &client);
+    let text = String::from_utf8(out).unwrap();
+    let head = text.strip_prefix("GET / HTTP/1.1\r\n").unwrap().strip_suffix("\r\n\r\n").unwrap();
+    head.split("\r\n").map(str::to_owned).collect()
+}
+
+fn values<'a>(lines: &'a [String], name: &str) -> Vec<&'a str> {
+    lines.iter().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect()
+}
+
+#[test]
+fn a_request_names_exactly_one_host() {
+    let ok = |host: &str| Ok(Some(host.to_owned()));
+    let (h10, h11, h2) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);
+    for (authority, version, hosts, expected) in [
+        (None, h11, &["a.example"][..], ok("a.example")),
+        (None, h11, &["[::1]:80"], ok("[::1]:80")),
+        (None, h11, &[], Err(Kind::BadHost)),
+        (None, h11, &[""], Err(Kind::BadHost)),
+        (None, h11, &[":80"], Err(Kind::BadHost)),
+        (None, h11, &["a", "a"], Err(Kind::BadHost)),
+        (None, h11, &["a, b"], Err(Kind::BadHost)),
+        (None, h11, &["user@a"], Err(Kind::BadHost)),
+        (None, h11, &["a/b"], Err(Kind::BadHost)),
+        (None, h11, &["caf\u{e9}"], Err(Kind::BadHost)),
+        (None, h10, &[], Ok(None)),
+        (Some("A.example"), h11, &["a.example"], ok("A.example")),
+        (Some("a.example"), h11, &["b.example"], Err(Kind::BadHost)),
+        (Some("user@a.example"), h11, &["a.example"], Err(Kind::BadHost)),
+        (Some("user@a.example"), h11, &["user@a.example"], Err(Kind::BadHost)),
+        (Some("a.example"), h2, &[], ok("a.example")),
+        (Some("a.example"), h2, &["b.example"], Err(Kind::BadHost)),
+    ] {
+        assert_eq!(host_of(authority, version, hosts), expected, "{authority:?} {hosts:?}");
+    }
+}
+
+#[test]
+fn hop_by_hop_fields_and_those_named_in_connection_are_removed() {
+    let lines = forwarded(
+        &[
+            ("Connection", "close, X-Mine, caf\u{e9}"),
+            ("connection", "x-other,,upgrade, content-length, host, x-forwarded-for"),
+            ("x-mine", "1"),
+            ("X-Other", "2"),
+            ("Keep-Alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic eA=="),
+            ("te", "trailers"),
+            ("content-length", "3"),
+            ("host", "b.example"),
+            ("Accept", "*/*"),
+        ],
+        "192.0.2.7:1",
+        &[],
+        Some("a.example"),
+        Version::HTTP_11,
+        Framing::Length(3),
+    );
+    assert_eq!(
+        lines,
+        [
+            "host: a.example",
+            "Accept: */*",
+            "x-forwarded-for: 192.0.2.7",
+            "x-forwarded-proto: http",
+            "x-forwarded-host: a.example",
+            "forwarded: for=192.0.2.7;proto=http;host=a.example",
+            "via: 1.1 edge",
+            "content-length: 3",
+        ]
+    );
+}
+
+#[test]
+fn forwarding_fields_of_an_untrusted_client_are_replaced() {
+    let lines = forwarded(
+        &[
+            ("x-forwarded-for", "1.1.1.1"),
+            ("X-Forwarded-For", "2.2.2.2"),
+            ("x_forwarded_for", "3.3.3.3"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+            ("forwarded", "for=1.1.1.1"),
+            ("expect", "100-continue"),
+            ("via", "1.0 before"),
+        ],
+        "192.0.2.7:1234",
+        &[],
+        Some("www.example.com:8088"),
+        Version::HTTP_11,
+        Framing::None,
+    );
+    assert_eq!(
+        lines,
+        [
+            "host: www.example.com:8088",
+            "via: 1.0 before",
+            "x-forwarded-for: 192.0.2.7",
+            "x-forwarded-proto: http",
+            "x-forwarded-host: www.example.com:8088",
+            "forwarded: for=192.0.2.7;proto=http;host=\"www.example.com:8088\"",
+            "via: 1.1 edge",
+        ]
+    );
+}
+
+#[test]
+fn forwarding_fields_of_a_trusted_proxy_are_kept_and_extended() {
+    let lines = forwarded(
+        &[
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-for", "192.0.2.2"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "www.example.com"),
+            ("forwarded", "for=192.0.2.1"),
+        ],
+        "10.0.0.1:1",
+        &["10.0.0.0/8"],
+        Some("inner.example"),
+        Version::HTTP_11,
+        Framing::None,
+    );
+    assert_eq!(values(&lines, "x-forwarded-for"), ["192.0.2.1, 192.0.2.2, 10.0.0.1"]);
+    assert_eq!(values(&lines, "x-forwarded-proto"), ["https"]);
+    assert_eq!(values(&lines, "x-forwarded-host"), ["www.example.com"]);
+    assert_eq!(values(&lines, "forwarded"), ["for=192.0.2.1, for=10.0.0.1;proto=http;host=inner.example"]);
+    let lines = forwarded(
+        &[
+            ("connection", "x-forwarded-for, x-forwarded-proto"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-proto", "x"),
+        ],
+        "10.0.0.1:1",
+        &["10.0.0.0/8"],
+        None,
+        Version::HTTP_10,
+        Framing::None,
+    );
+    assert_eq!(values(&lines, "x-forwarded-for"), ["10.0.0.1"], "named in Connection, it goes");
+    assert_eq!(values(&lines, "x-forwarded-proto"), ["http"]);
+    assert_eq!(values(&lines, "host"), [""]);
+    assert_eq!(values(&lines, "via"), ["1.0 edge"]);
+}
+
+#[test]
+fn an_upgrade_is_asked_for_only_as_the_client_did_and_never_h2c() {
+    for (connection, upgrade, version, expected) in [
+        ("Upgrade", "websocket", Version::HTTP_11, Some("websocket")),
+        ("keep-alive, upgrade", "websocket", Version::HTTP_11, Some("websocket")),
+        ("keep-alive", "websocket", Version::HTTP_11, None),
+        ("upgrade", "websocket", Version::HTTP_10, None),
+        ("upgrade", "websocket", Version::HTTP_2, None),
+        ("upgrade", "h2c", Version::HTTP_11, None),
+        ("upgrade", "websocket, H2C", Version::HTTP_11, None),
+    ] {
+        let fields = fields(&[("connection", connection), ("upgrade", upgrade)]);
+        let found = HeaderSummary::of(&fields).unwrap().upgrade(version);
+        assert_eq!(found, expected.map(str::as_bytes), "{connection} {upgrade}");
+    }
+    let pairs = [("connection", "upgrade"), ("upgrade", "websocket")];
+    let lines = forwarded(&pairs, "192.0.2.7:1", &[], Some("a"), Version::HTTP_11, Framing::None);
+    assert_eq!((values(&lines, "connection"), values(&lines, "upgrade")), (vec!["upgrade"], vec!["websocket"]));
+}
+
+#[test]
+fn cookies_of_http_2_become_one_field() {
+    let pairs = [("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2")];
+    let lines = forwarded(&pairs, "192.0.2.7:1", &[], Some("a"), Version::HTTP_2, Framing::None);
+    assert_eq!(values(&lines, "cookie"), ["a=1; b=2"]);
+    assert_eq!(values(&lines, "via"), ["2 edge"]);
+    let lines = forwarded(&pairs, "192.0.2.7:1", &[], Some("a"), Version::HTTP_11, Framing::None);
+    assert_eq!(values(&lines, "cookie"), ["a=1", "b=2"], "HTTP/1 is passed on as it came");
+}
+
+#[test]
+fn passes_are_counted_in_all_via_fields() {
+    let fields = fields(&[("via", "1.1 edge, 1.0 other"), ("Via", "2 edge,1.1 edge"), ("via", "1.1 edges")]);
+    assert_eq!(HeaderSummary::of(&fields).unwrap().passes, 3);
+}
+
+proptest! {
+    #[test]
+    fn no_client_forges_the_forwarding_fields(
+        pairs in proptest::collection::vec(
+            (
+                prop_oneof!["(?i)x[-_]forwarded[-_](for|host|proto)", "(?i)forwarded|via|connection|keep-alive|te|upgrade", "[a-zA-Z-]{1,12}"],
+                prop_oneof!["[ -~]{0,30}", "(?i)x-forwarded-for, via, host"],
+            ),
+            0..10,
+        ),
+    ) {
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        prop_assume!(HeaderSummary::of(&fields(&pairs)).is_ok());
+        let lines = forwarded(&pairs, "192.0.2.7:1", &[], Some("a.example"), Version::HTTP_11, Framing::None);
+        let named = |name: &str| -> Vec<String> {
+            let is = |line: &&String| line.split(':').next().unwrap().replace('_', "-").eq_ignore_ascii_case(name);
+            lines.iter().filter(is).cloned().collect()
+        };
+        prop_assert_eq!(named("x-forwarded-for"), ["x-forwarded-for: 192.0.2.7"]);
+        prop_assert_eq!(named("x-forwarded-proto"), ["x-forwarded-proto: http"]);
+        prop_assert_eq!(named("x-forwarded-host"), ["x-forwarded-host: a.example"]);
+        prop_assert_eq!(named("forwarded"), ["forwarded: for=192.0.2.7;proto=http;host=a.example"]);
+        prop_assert_eq!(named("keep-alive").len() + named("te").len(), 0);
+        prop_assert_eq!(named("via").pop().unwrap(), "via: 1.1 edge");
+    }
+
+    /// Whatever comes in goes out as one request that ends where its head declares, by the strictest reading: no
+    /// line of a client ends a head or begins another.
+    #[test]
+    fn exactly_one_head_goes_upstream(
+        lines in proptest::collection::vec(
+            prop_oneof![
+                "(?i)(host|content-length|transfer-encoding|connection|upgrade|expect|via|x-a): ?[ -~]{0,12}",
+                "(?i)(host: a|content-length: [0-9]{1,3}|transfer-encoding: chunked|connection: (close|x-a|te))",
+                "[ -~]{0,20}",
+                "x: .{0,9}",
+            ],
+            0..8,
+        ),
+        start in prop_oneof!["(GET|POST|OPTIONS) (/[!-~]{0,9}|http://a/b|\\*) HTTP/1\\.[01]", "[ -~]{0,30}"],
+        ends in proptest::collection::vec(prop_oneof!["\r\n", "\n", "\r"], 10),
+    ) {
+        let mut bytes = Vec::new();
+        for (line, end) in std::iter::once(&start).chain(&lines).zip(&ends) {
+            bytes.extend_from_slice(line.as_bytes());
+            bytes.extend_from_slice(end.as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        let client = Client::new("192.0.2.7:1".parse().unwrap(), false, &[]);
+        let written = head::request(&bytes, 100, |request| {
+            let summary = HeaderSummary::of(request.fields).ok()?;
+            let framing = summary.lengths.of_request(request.version == Version::HTTP_11).ok()?;
+            let host = summary.host(&request.target, request.version).ok()?;
+            let (method, target, received) = (request.method, request.target.path_and_query, request.version);
+            let line = RequestLine { method, target, received, host, upgrade: summary.upgrade(received), framing };
+            let mut out = Vec::new();
+            write(&mut out, &line, request.fields, &summary, &client);
+            Some((out, framing))
+        });
+        let Ok(Some((Some((out, framing)), _))) = written else { return Ok(()) };
+        let text = String::from_utf8_lossy(&out);
+        prop_assert_eq!(text.matches("\r\n\r\n").count(), 1, "{}", text);
+        prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n', '\0']), "{}", text);
+        let again = head::request(&out, 100, |request| {
+            let summary = HeaderSummary::of(request.fields).unwrap();
+            prop_assert_eq!(summary.hosts, 1);
+            prop_assert_eq!(summary.lengths.of_request(true), Ok(framing));
+            prop_assert!(!summary.lengths.is_doubtful());
+            Ok(())
+        });
+        let (checked, length) = again.unwrap().unwrap();
+        checked?;
+        prop_assert_eq!(length, out.len());
+    }
+}

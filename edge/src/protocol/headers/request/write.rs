@@ -1,0 +1,127 @@
+//! Writes the head of a request for an endpoint.
+
+use http::Version;
+
+use super::summary::HeaderSummary;
+use crate::protocol::{
+    h1::{framing::Framing, head::Field},
+    headers::{Client, Name, write_field, write_framing},
+};
+
+/// The parts of a head for an endpoint, except the fields that are passed on.
+#[derive(Debug)]
+pub struct RequestLine<'a> {
+    /// The method as received.
+    pub method: &'a str,
+    /// Path and query, or `*`.
+    pub target: &'a str,
+    /// The version as received, for `Via`.
+    pub received: Version,
+    /// The result of [`HeaderSummary::host`].
+    pub host: Option<&'a str>,
+    /// The result of [`HeaderSummary::upgrade`], for a request without a body.
+    pub upgrade: Option<&'a [u8]>,
+    /// How the body ends; never [`Framing::Close`].
+    pub framing: Framing,
+}
+
+/// Writes the head for an endpoint.
+pub fn write(
+    out: &mut Vec<u8>,
+    line: &RequestLine<'_>,
+    fields: &[Field<'_>],
+    summary: &HeaderSummary<'_>,
+    client: &Client,
+) {
+    out.extend_from_slice(line.method.as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(line.target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    let host = line.host.unwrap_or_default().as_bytes();
+    // HTTP/1.1 requires the field, even if an HTTP/1.0 client omitted it (RFC 9112 section 3.2).
+    write_field(out, "host", host);
+    let join_cookies = line.received == Version::HTTP_2 && summary.cookies > 1;
+    for field in fields {
+        let keep = match Name::of(field.name.as_bytes()) {
+            // The edge requests the body only once the upstream is connected, which fulfils `Expect`.
+            Name::Host | Name::Connection | Name::ContentLength | Name::TransferEncoding | Name::Upgrade => false,
+            Name::Expect | Name::HopByHop | Name::LookAlike => false,
+            Name::XForwardedFor => false,
+            Name::Forwarded => client.trusted && line.host.is_none(),
+            Name::XForwardedProto | Name::XForwardedHost => client.trusted,
+            Name::Cookie => !join_cookies,
+            // Only a chunked body can have trailers.
+            Name::Trailer => line.framing == Framing::Chunked,
+            _ => true,
+        };
+        if keep && !summary.connection.names(fields, field.name) {
+            write_field(out, field.name, field.value);
+        }
+    }
+    if join_cookies {
+        write_cookies(out, fields);
+    }
+    write_forwarded(out, line, fields, summary, client);
+    // RFC 9110 section 7.6.3: the version as received, and the name of the forwarder.
+    out.extend_from_slice(match line.received {
+        Version::HTTP_10 => b"via: 1.0 edge\r\n",
+        Version::HTTP_2 => b"via: 2 edge\r\n",
+        _ => b"via: 1.1 edge\r\n",
+    });
+    write_framing(out, line.framing);
+    if let Some(protocol) = line.upgrade {
+        out.extend_from_slice(b"connection: upgrade\r\n");
+        write_field(out, "upgrade", protocol);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes where the request came from. Keeps and extends the fields of trusted clients; replaces those of others.
+fn write_forwarded(
+    out: &mut Vec<u8>,
+    line: &RequestLine<'_>,
+    fields: &[Field<'_>],
+    summary: &HeaderSummary<'_>,
+    client: &Client,
+) {
+    let sent = |name: Name| {
+        let is_kept = move |field: &&Field<'_>| {
+            Name::of(field.name.as_bytes()) == name && !summary.connection.names(fields, field.name)
+        };
+        fields.iter().filter(is_kept)
+    };
+    let chain = |out: &mut Vec<u8>, name: Name| {
+        if client.trusted {
+            for field in sent(name) {
+                out.extend_from_slice(field.value);
+                out.extend_from_slice(b", ");
+            }
+        }
+    };
+    out.extend_from_slice(b"x-forwarded-for: ");
+    chain(out, Name::XForwardedFor);
+    out.extend_from_slice(client.ip().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    if !client.trusted || sent(Name::XForwardedProto).next().is_none() {
+        write_field(out, "x-forwarded-proto", client.proto().as_bytes());
+    }
+    let Some(host) = line.host else { return };
+    if !client.trusted || sent(Name::XForwardedHost).next().is_none() {
+        write_field(out, "x-forwarded-host", host.as_bytes());
+    }
+    out.extend_from_slice(b"forwarded: ");
+    chain(out, Name::Forwarded);
+    client.write_forwarded(out, host.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Joins the cookies, which HTTP/2 may spread over several fields, into the one of HTTP/1.1 (RFC 9113 section 8.2.3).
+fn write_cookies(out: &mut Vec<u8>, fields: &[Field<'_>]) {
+    let mut separator: &[u8] = b"cookie: ";
+    for field in fields.iter().filter(|field| Name::of(field.name.as_bytes()) == Name::Cookie) {
+        out.extend_from_slice(separator);
+        out.extend_from_slice(field.value);
+        separator = b"; ";
+    }
+    out.extend_from_slice(b"\r\n");
+}
