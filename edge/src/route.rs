@@ -1,14 +1,14 @@
 //! Which pool a request goes to: by host, then by the longest path prefix.
 //!
-//! Pure: a table built once from the configuration, asked with what the request says. An exact host
-//! beats a wildcard, a longer wildcard beats a shorter one, and a route without a host comes last. The
-//! first of these groups that has a matching path decides.
+//! The table is built once from the configuration and is pure. An exact host takes precedence over a wildcard, a longer
+//! wildcard over a shorter one, and a route without a host comes last. The first of these groups with a matching path
+//! decides.
 
 use std::collections::HashMap;
 
 use crate::config::{HostMatch, Route};
 
-/// All routes, arranged for look-up.
+/// All routes, indexed by host.
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     exact: HashMap<Box<str>, Paths>,
@@ -17,7 +17,7 @@ pub struct RouteTable {
 }
 
 impl RouteTable {
-    /// Arranges `routes`. Of two with the same host and path the first wins.
+    /// Indexes `routes`. Of two with the same host and path, the first is used.
     #[must_use]
     pub fn new(routes: &[Route]) -> Self {
         let mut table = Self::default();
@@ -32,7 +32,7 @@ impl RouteTable {
         table
     }
 
-    /// The route for a request; `host` as the client sent it, with or without a port, in any case.
+    /// Returns the route of a request. `host` is as the client sent it: with or without a port, in any case.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<&Route> {
         if self.exact.is_empty() && self.suffix.is_empty() {

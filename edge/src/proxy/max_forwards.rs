@@ -1,25 +1,21 @@
-//! `Max-Forwards` (RFC 9110 section 7.6.2): how a client asks for the edge itself and not for what is behind
-//! it.
+//! `Max-Forwards` (RFC 9110 section 7.6.2): a request to the edge itself instead of an application behind it.
 //!
-//! `OPTIONS` with `Max-Forwards: 0` must be answered by whoever gets it and never be passed on. That makes it
-//! the one question whose answer can only be the edge's own: no application has a route for it, and none can
-//! answer in the edge's place. `edge dns` asks it of each address of a name. It costs other requests nothing
-//! but the look at their method.
+//! The recipient of `OPTIONS` with `Max-Forwards: 0` must respond and must not forward the request. Its response is
+//! therefore always the edge's own: no application needs a route for it, and none can respond in the edge's place. `edge
+//! dns` sends it to each address of a name. Other requests pay only for a comparison of their method.
 
 use crate::protocol::h1::head::Field;
 
-/// Where the question ends: the text of the answer, by which the edge is recognised. Nothing in it is private
-/// or changes: no version, no name of a host.
+/// The text of the response, which identifies the edge. It never changes and reveals nothing: no version, no host name.
 pub const ITSELF: &str = "200: this is the edge, the request went no further\n";
 
-/// `Server` of that answer.
+/// `Server` of that response.
 pub const SERVER: &str = "edge";
 
-/// The field.
+/// The name of the field.
 const MAX_FORWARDS: &str = "max-forwards";
 
-/// How often a request may still be passed on; `None` for one that says nothing about it. Only OPTIONS and
-/// TRACE can.
+/// Returns how often a request may still be forwarded, or `None` without a limit. Only OPTIONS and TRACE have one.
 #[must_use]
 pub fn limit(method: &str, fields: &[Field<'_>]) -> Option<u32> {
     if !matches!(method, "OPTIONS" | "TRACE") {
@@ -27,11 +23,11 @@ pub fn limit(method: &str, fields: &[Field<'_>]) -> Option<u32> {
     }
     let digits = fields.iter().find(|field| is_limit(field))?.value;
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    // A number beyond all bounds is far away from zero.
+    // A number that is too large to parse is far from zero.
     is_number.then(|| str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(u32::MAX))
 }
 
-/// The same fields with another limit in them.
+/// Returns the fields with another limit.
 #[must_use]
 pub fn limited<'a>(fields: &[Field<'a>], limit: &'a str) -> Vec<Field<'a>> {
     let field = |field: &Field<'a>| if is_limit(field) { Field { value: limit.as_bytes(), ..*field } } else { *field };

@@ -1,4 +1,4 @@
-//! A request's way through the edge, whatever protocol it came by: checks, route, attempts, response.
+//! Forwards a request, whatever its protocol: checks, route, attempts, response.
 
 pub mod attempt;
 pub mod max_forwards;

@@ -1,4 +1,4 @@
-//! A request between its check and its answer: as the client sent it, and as an endpoint gets it.
+//! A request as the client sent it, and as an endpoint receives it.
 
 use std::rc::Rc;
 
@@ -17,40 +17,40 @@ use crate::{
     worker::PoolView,
 };
 
-/// What a client asks for. Borrows from the head that was read.
+/// The head of a request. Borrows from the bytes that were read.
 #[derive(Debug)]
 pub struct RequestHead<'a> {
-    /// Any method but CONNECT.
+    /// Any method except CONNECT.
     pub method: &'a str,
-    /// What it is about.
+    /// The target.
     pub target: Target<'a>,
-    /// What the client speaks.
+    /// The version of the client.
     pub version: Version,
-    /// As they came.
+    /// The fields in the order received.
     pub fields: &'a [Field<'a>],
-    /// What they say to a proxy.
+    /// What the fields mean to a proxy.
     pub summary: &'a HeaderSummary<'a>,
-    /// How its body ends; never by [`Framing::Close`].
+    /// How the body ends; never [`Framing::Close`].
     pub framing: Framing,
 }
 
-/// A request that may be sent.
+/// A request that is ready to be sent.
 #[derive(Debug)]
 pub struct UpstreamRequest {
-    /// Its bytes.
+    /// Writes its head and body.
     pub body: BodyWriter,
-    /// Where it goes.
+    /// The pool that it goes to.
     pub pool: Rc<PoolView>,
     /// The client asks to switch protocols.
     pub upgrade: bool,
-    /// The response has no body.
+    /// The request is HEAD, so the response has no body.
     pub to_head: bool,
-    /// It may be sent anew after an endpoint has seen it: only without a body, since one on its way is
-    /// not held back for it.
+    /// It may be sent again after an endpoint received some of it. Requires an idempotent method and no body, since the
+    /// edge keeps no copy of the body.
     pub replayable: bool,
 }
 
-/// An error that no other endpoint can mend.
+/// Creates an error after which no other endpoint may be tried.
 #[must_use]
 pub fn never(kind: Kind) -> Error {
     Error::new(kind, Retry::Never)

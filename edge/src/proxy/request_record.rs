@@ -1,5 +1,5 @@
-//! Keeps account of one request: counted when it begins, told to metrics and log when it ends, however
-//! it ends. Dropping the account is the end, so a client that hangs up is accounted for as well.
+//! The record of one request: counted when it begins, and reported to metrics and the access log when it ends.
+//! Dropping the record ends it, so a request whose client disconnects is reported as well.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -17,36 +17,36 @@ use crate::{
     worker::{PoolView, Worker, client_activity::ClientActivity},
 };
 
-/// One request of a client, from its head being read to the last byte of the answer.
+/// One request of a client, from the end of its head to the last byte of the response.
 #[derive(Debug)]
 pub struct RequestRecord {
     worker: Rc<Worker>,
     activity: Rc<ClientActivity>,
     began: Instant,
-    /// The pool it was routed to, once it was.
+    /// The pool that it was routed to, once known.
     pool: Option<Rc<PoolView>>,
-    /// What the client was told, once it was.
+    /// The status sent to the client, once known.
     status: Option<u16>,
-    /// The label of what went wrong, or of the edge's own reply.
+    /// The label of the error, or of the edge's own reply.
     error: Option<&'static str>,
-    /// Bytes of the response body so far.
+    /// The bytes of the response body sent so far.
     sent: u64,
-    /// Bytes of the request body so far.
+    /// The bytes of the request body received so far.
     received: u64,
-    /// The whole answer is with the client, as far as the edge can know.
-    whole: bool,
-    /// Its number on the connection.
+    /// The whole response was sent, as far as the edge knows.
+    complete: bool,
+    /// The number of the request on its connection.
     number: u64,
-    /// For the access log, which costs nothing while it is off.
+    /// The record for the access log; `None` while the log is off.
     line: Option<access_log::Record>,
 }
 
 impl RequestRecord {
-    /// A request whose head was just read.
+    /// Begins the record of a request whose head was just read.
     #[must_use]
-    pub fn begin(worker: &Rc<Worker>, activity: &Rc<ClientActivity>, asked: &RequestHead<'_>) -> Self {
+    pub fn begin(worker: &Rc<Worker>, activity: &Rc<ClientActivity>, request: &RequestHead<'_>) -> Self {
         let number = activity.begin();
-        match asked.version {
+        match request.version {
             Version::HTTP_2 => worker.stats().requests_h2.add(1),
             _ => worker.stats().requests_h1.add(1),
         }
@@ -54,8 +54,8 @@ impl RequestRecord {
         let line = worker.log.is_on().then(|| access_log::Record {
             client: activity.client.address,
             tls: activity.client.tls,
-            version: asked.version,
-            text: worker.log.text(asked.method, asked.target.path_and_query, asked.summary.user_agent),
+            version: request.version,
+            text: worker.log.text(request.method, request.target.path_and_query, request.summary.user_agent),
             ..access_log::Record::new(worker.clock.wall(began))
         });
         Self {
@@ -67,44 +67,44 @@ impl RequestRecord {
             error: None,
             sent: 0,
             received: 0,
-            whole: false,
+            complete: false,
             number,
             line,
         }
     }
 
-    /// When the request's head was read.
+    /// When the head of the request was read.
     #[must_use]
     pub fn began(&self) -> Instant {
         self.began
     }
 
-    /// The host that the request is for.
+    /// Records the host of the request.
     pub fn host(&mut self, host: Option<&str>) {
         if let (Some(line), Some(host)) = (&mut self.line, host) {
             line.text.set_host(host);
         }
     }
 
-    /// Bytes of the request body that were taken so far.
+    /// Records how many bytes of the request body were received so far.
     pub fn received(&mut self, bytes: u64) {
         self.received = bytes;
     }
 
-    /// The request goes to this pool.
+    /// Records the pool of the request.
     pub fn routed(&mut self, pool: &Rc<PoolView>) {
         pool.handle.stats.of(self.worker.index).requests.add(1);
         self.pool = Some(Rc::clone(pool));
     }
 
-    /// The request is sent another time.
+    /// Counts a retry.
     pub fn retry(&self) {
         if let Some(stats) = self.pool_stats() {
             stats.retries.add(1);
         }
     }
 
-    /// The request is tried at this endpoint.
+    /// Counts an attempt at this endpoint.
     pub fn attempt(&mut self, endpoint: &Endpoint) {
         endpoint.stats.of(self.worker.index).requests.add(1);
         if let Some(line) = &mut self.line {
@@ -113,7 +113,7 @@ impl RequestRecord {
         }
     }
 
-    /// The response head is at hand.
+    /// Records the status of the response, whose head is available.
     pub fn answer(&mut self, status: u16) {
         let took = self.worker.clock.now() - self.began;
         self.activity.mark_pending(self.number, true);
@@ -127,7 +127,7 @@ impl RequestRecord {
         }
     }
 
-    /// Something went wrong, at the edge or in the middle of a body.
+    /// Records an error, also in the middle of a body.
     pub fn fail(&mut self, kind: Kind) {
         self.error = Some(kind.label());
         if let Some(counter) = self.worker.stats().errors.get(kind as usize) {
@@ -140,7 +140,7 @@ impl RequestRecord {
         }
     }
 
-    /// The edge answers the request itself.
+    /// Records the edge's own reply.
     pub fn reply(&mut self, reply: LocalReply) {
         match reply {
             LocalReply::Error(kind) => self.fail(kind),
@@ -156,14 +156,14 @@ impl RequestRecord {
         self.activity.mark_pending(self.number, something);
     }
 
-    /// Bytes of the response body went to the client's connection.
+    /// Counts bytes of the response body that were sent to the client.
     pub fn sent(&mut self, bytes: u64) {
         self.sent = self.sent.saturating_add(bytes);
     }
 
-    /// The last byte of the answer is handed over: the client has no reason to go before it.
+    /// Marks the response as complete, so that dropping the record reports no disconnect.
     pub fn complete(&mut self) {
-        self.whole = true;
+        self.complete = true;
     }
 
     fn pool_stats(&self) -> Option<&PoolStats> {
@@ -173,7 +173,7 @@ impl RequestRecord {
 
 impl Drop for RequestRecord {
     fn drop(&mut self) {
-        if !self.whole && self.error.is_none() {
+        if !self.complete && self.error.is_none() {
             self.fail(Kind::ClientGone);
         }
         self.activity.end(self.number);

@@ -15,7 +15,7 @@ use crate::{
     proxy::max_forwards,
 };
 
-/// How long a client is asked to wait after a 503, in seconds: about what a health check needs.
+/// `Retry-After` of a 503, in seconds: about the time that a health check needs.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// A response without an endpoint.

@@ -1,27 +1,27 @@
-//! Where a body ends (RFC 9112 section 6.3). Two who disagree on it see different requests, so what can
-//! be read in two ways is refused.
+//! The end of a body (RFC 9112 section 6.3). Two recipients that disagree about it see different requests, so ambiguous
+//! messages are rejected.
 
 use crate::error::Kind;
 
-/// How the end of a body is known.
+/// What ends a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
     None,
-    /// So many bytes, at least one.
+    /// The number of bytes, at least one.
     Length(u64),
-    /// A last chunk ends it.
+    /// The last chunk ends it.
     Chunked,
-    /// The end of the connection ends it. Answers only.
+    /// The end of the connection ends it. Responses only.
     Close,
 }
 
-/// What `Content-Length` and `Transfer-Encoding` say, gathered field by field.
+/// The values of `Content-Length` and `Transfer-Encoding`, collected field by field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lengths {
-    /// What all `Content-Length` fields agree on.
+    /// The value of all `Content-Length` fields.
     length: Option<u64>,
-    /// `Some(true)` for just `chunked`, `Some(false)` for anything else.
+    /// `Some(true)` for exactly `chunked`, `Some(false)` for anything else.
     chunked: Option<bool>,
 }
 
@@ -30,10 +30,10 @@ pub struct Lengths {
 pub struct Contradiction;
 
 impl Lengths {
-    /// Takes in a `Content-Length` field. A list of equal numbers counts as one (section 6.3).
+    /// Adds a `Content-Length` field. A list of equal numbers counts as one (section 6.3).
     ///
     /// # Errors
-    /// When it is no number, too large a one, or another than before.
+    /// The value is not a number, too large, or differs from an earlier one.
     pub fn content_length(&mut self, value: &[u8]) -> Result<(), Contradiction> {
         for number in value.split(|byte| *byte == b',') {
             let number = decimal(number.trim_ascii()).ok_or(Contradiction)?;
@@ -45,30 +45,31 @@ impl Lengths {
         Ok(())
     }
 
-    /// Takes in a `Transfer-Encoding` field. Only `chunked`, once and alone, is understood: no client
-    /// sends another coding, and one that is passed over would change the body.
+    /// Adds a `Transfer-Encoding` field. Only a single `chunked` is supported: clients send no other coding, and ignoring
+    /// one would change the body.
     pub fn transfer_encoding(&mut self, value: &[u8]) {
         let chunked = self.chunked.is_none() && value.eq_ignore_ascii_case(b"chunked");
         self.chunked = Some(chunked);
     }
 
-    /// The number of bytes that was announced, whether or not it counts.
+    /// The declared number of bytes, even if another field overrides it.
     #[must_use]
     pub fn announced(&self) -> Option<u64> {
         self.length
     }
 
-    /// Both were there: whoever reads the message all the same closes behind it (section 6.1).
+    /// Whether both fields were present. A recipient that accepts such a message must close the connection after it
+    /// (section 6.1).
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
         self.chunked.is_some() && self.length.is_some()
     }
 
-    /// How the body of a request ends. `encodings` says whether its version has transfer encodings at
-    /// all: one in HTTP/1.0 makes the framing faulty (section 6.1).
+    /// Returns the framing of a request body. `encodings` is whether the version supports transfer encodings: in HTTP/1.0
+    /// one makes the framing faulty (section 6.1).
     ///
     /// # Errors
-    /// [`Kind::BadRequest`] for an encoding that is not understood.
+    /// [`Kind::BadRequest`] for an unsupported encoding.
     pub fn of_request(&self, encodings: bool) -> Result<Framing, Kind> {
         match (self.chunked, self.length) {
             (Some(true), _) if encodings => Ok(Framing::Chunked),
@@ -78,11 +79,11 @@ impl Lengths {
         }
     }
 
-    /// How the body of an answer ends. `bodiless` is for an answer to HEAD and for a status that never
-    /// has a body.
+    /// Returns the framing of a response body. `bodiless` is true for a response to HEAD and for a status that never has a
+    /// body.
     ///
     /// # Errors
-    /// [`Kind::UpstreamInvalid`] for an encoding that is not understood: its bytes are not the content.
+    /// [`Kind::UpstreamInvalid`] for an unsupported encoding: the bytes are not the content.
     pub fn of_response(&self, bodiless: bool, encodings: bool) -> Result<Framing, Kind> {
         if bodiless {
             return Ok(Framing::None);
@@ -98,7 +99,7 @@ impl Lengths {
     }
 }
 
-/// Digits and nothing else (RFC 9110 section 8.6), of a number that fits.
+/// Parses digits and nothing else (RFC 9110 section 8.6), unless the number is too large.
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_ends_where_everybody_would_say_it_does_or_is_refused() {
+    fn a_request_has_an_unambiguous_end_or_is_rejected() {
         let bad = Err(Kind::BadRequest);
         for (fields, expected) in [
             (&[][..], Ok(Framing::None)),
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_length_ends_with_the_connection() {
+    fn a_response_without_a_length_ends_with_the_connection() {
         for (fields, bodiless, expected) in [
             (&[][..], false, Framing::Close),
             (&[], true, Framing::None),
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn two_ways_to_end_are_doubtful() {
+    fn contradicting_lengths_are_doubtful() {
         assert!(lengths(&[("te", "chunked"), ("cl", "5")]).unwrap().is_doubtful());
         assert!(!lengths(&[("te", "chunked")]).unwrap().is_doubtful());
         assert!(!lengths(&[("cl", "5")]).unwrap().is_doubtful());

@@ -1,8 +1,8 @@
-//! Message heads: where one ends and what its parts are. The parts borrow from the bytes.
+//! Parses message heads. The parts borrow from the bytes.
 //!
-//! The parser is `httparse`, as in hyper: it takes tokens, visible text and line ends as RFC 9112
-//! sections 3 to 5 have them, refuses folded lines and blanks before a colon, and takes a bare LF for a
-//! line end (section 2.2), which does no harm where every line is written anew.
+//! The parser is `httparse`, as in hyper. It accepts tokens, visible text and line ends as RFC 9112 sections 3 to 5 define
+//! them, rejects folded lines and blanks before a colon, and accepts a bare LF as a line end (section 2.2), which is
+//! harmless because every line is written again.
 
 use std::mem::MaybeUninit;
 
@@ -11,25 +11,24 @@ pub use httparse::Header as Field;
 
 use crate::error::Kind;
 
-/// Fields that an answer may have, its trailers included.
+/// The most fields of a response, and of trailers.
 pub const MAX_FIELDS: usize = 128;
-/// The longest target, in bytes; what it is in most servers.
+/// The longest target, in bytes; common servers have a similar limit.
 const MAX_TARGET: usize = 65_534;
 
-/// Place for the parts of a head on the stack; a configuration that allows more fields pays with an
-/// allocation for each request.
-const FEW: usize = MAX_FIELDS;
+/// The fields that are parsed on the stack. A configuration that allows more costs an allocation per request.
+const STACK_FIELDS: usize = MAX_FIELDS;
 
 /// A request head.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// Its method.
+    /// The method.
     pub method: &'a str,
-    /// As sent.
+    /// The target as sent.
     pub target: Target<'a>,
     /// 1.0 or 1.1.
     pub version: Version,
-    /// In the order they came.
+    /// The fields in the order received.
     pub fields: &'a [Field<'a>],
 }
 
@@ -43,7 +42,7 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// What routes go by.
+    /// The path, which routes match.
     #[must_use]
     pub fn path(&self) -> &'a str {
         self.path_and_query.split('?').next().unwrap_or_default()
@@ -53,18 +52,18 @@ impl<'a> Target<'a> {
 /// A response head.
 #[derive(Debug)]
 pub struct Response<'a> {
-    /// From 100 to 999.
+    /// The status, from 100 to 999.
     pub status: u16,
-    /// What stands behind the status, perhaps nothing.
+    /// The text after the status, perhaps empty.
     pub reason: &'a str,
     /// 1.0 or 1.1.
     pub version: Version,
-    /// In the order they came.
+    /// The fields in the order received.
     pub fields: &'a [Field<'a>],
 }
 
-/// Whether the end of a head is in `bytes`, of which those before `from` were looked through before. A
-/// client that sends its head byte by byte is not to have all of it parsed each time.
+/// Whether the end of a head is in `bytes`, of which those before `from` were searched before. Avoids parsing the whole
+/// head again for each byte of a client that sends it byte by byte.
 #[must_use]
 pub fn is_complete(bytes: &[u8], from: usize) -> bool {
     let new = &bytes[from.saturating_sub(3).min(bytes.len())..];
@@ -75,8 +74,8 @@ pub fn is_complete(bytes: &[u8], from: usize) -> bool {
 #[derive(Debug)]
 pub struct FieldSlots<'b> {
     max: usize,
-    few: [MaybeUninit<Field<'b>>; FEW],
-    many: Vec<MaybeUninit<Field<'b>>>,
+    on_stack: [MaybeUninit<Field<'b>>; STACK_FIELDS],
+    allocated: Vec<MaybeUninit<Field<'b>>>,
 }
 
 impl<'b> FieldSlots<'b> {
@@ -84,12 +83,12 @@ impl<'b> FieldSlots<'b> {
     #[inline]
     #[must_use]
     pub fn new(max: usize) -> Self {
-        let many = if max <= FEW { Vec::new() } else { vec![MaybeUninit::uninit(); max] };
-        Self { max, few: [const { MaybeUninit::uninit() }; FEW], many }
+        let allocated = if max <= STACK_FIELDS { Vec::new() } else { vec![MaybeUninit::uninit(); max] };
+        Self { max, on_stack: [const { MaybeUninit::uninit() }; STACK_FIELDS], allocated }
     }
 
     fn as_mut(&mut self) -> &mut [MaybeUninit<Field<'b>>] {
-        if self.max <= FEW { &mut self.few[..self.max] } else { &mut self.many }
+        if self.max <= STACK_FIELDS { &mut self.on_stack[..self.max] } else { &mut self.allocated }
     }
 }
 
@@ -117,8 +116,8 @@ pub fn parse_request<'a, 'b: 'a>(
     Ok(Some((Request { method, target, version, fields: parsed.headers }, length)))
 }
 
-/// Parses the first request head in `bytes` with room for `max_fields` fields, and returns what `then` makes of it with
-/// its length; `None` while it is incomplete. For pure functions of a head.
+/// Parses the first request head in `bytes` with room for `max_fields` fields. Returns the result of `then` and the
+/// length of the head, or `None` while it is incomplete. For pure functions of a head.
 ///
 /// # Errors
 /// As [`parse_request`].
@@ -131,11 +130,11 @@ pub fn request<T>(
     Ok(parse_request(bytes, &mut slots)?.map(|(request, length)| (then(&request), length)))
 }
 
-/// Looks at the first response head in `bytes`; `None` while it is not complete. What `then` makes of it
-/// is returned with its length.
+/// Parses the first response head in `bytes`. Returns the result of `then` and the length of the head, or `None` while
+/// the head is incomplete.
 ///
 /// # Errors
-/// [`Kind::UpstreamInvalid`] when it is none, or has more than [`MAX_FIELDS`].
+/// [`Kind::UpstreamInvalid`] if it is malformed or has more than [`MAX_FIELDS`].
 pub fn response<T>(bytes: &[u8], then: impl FnOnce(&Response<'_>) -> T) -> Result<Option<(T, usize)>, Kind> {
     let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
@@ -153,10 +152,10 @@ pub fn response<T>(bytes: &[u8], then: impl FnOnce(&Response<'_>) -> T) -> Resul
     Ok(Some((then(&Response { status, reason, version, fields: parsed.headers }), length)))
 }
 
-/// Looks at the fields behind the last chunk, their empty line included.
+/// Parses the trailer section, including its empty line.
 ///
 /// # Errors
-/// [`Kind::BadRequest`] when they are none, or more than [`MAX_FIELDS`].
+/// [`Kind::BadRequest`] if it is malformed or has more than [`MAX_FIELDS`].
 pub fn trailers<T>(bytes: &[u8], then: impl FnOnce(&[Field<'_>]) -> T) -> Result<T, Kind> {
     let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
     match httparse::parse_headers(bytes, &mut slots) {
@@ -165,8 +164,8 @@ pub fn trailers<T>(bytes: &[u8], then: impl FnOnce(&[Field<'_>]) -> T) -> Result
     }
 }
 
-/// Takes a target apart. Its text goes on as it came, so here is checked what it is made of: no blank,
-/// control or fragment (RFC 3986 section 3.5: a fragment is never sent).
+/// Parses a target. Its text is forwarded unchanged, so its characters are checked here: no blank, control character or
+/// fragment (RFC 3986 section 3.5: a fragment is never sent).
 fn target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, Kind> {
     if method == "CONNECT" {
         return Err(Kind::BadTarget);
@@ -184,19 +183,19 @@ fn target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, Kind> {
     let (authority, path_and_query) = match rest.find(['/', '?']) {
         None => (rest, "/"),
         Some(at) if rest[at..].starts_with('/') => rest.split_at(at),
-        // A query without a path would need a `/` before it: nobody sends that.
+        // A query without a path would need a `/` before it, and no common client sends one.
         Some(_) => return Err(Kind::BadRequest),
     };
     Ok(Target { authority: Some(authority), path_and_query })
 }
 
-/// Whether a target is a path, or the asterisk that only OPTIONS has (RFC 9112 sections 3.2.1 and 3.2.4).
+/// Whether a target is a path, or the asterisk of OPTIONS (RFC 9112 sections 3.2.1 and 3.2.4).
 #[must_use]
 pub fn is_path(method: &str, target: &str) -> bool {
     target.starts_with('/') || (target == "*" && method == "OPTIONS")
 }
 
-/// What stands behind `http://` or `https://`, in any case.
+/// Returns what follows `http://` or `https://`, in any case.
 fn strip_scheme(target: &str) -> Option<&str> {
     ["http://", "https://"].into_iter().find_map(|scheme| {
         let start = target.get(..scheme.len())?;
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_taken_apart_and_its_length_told() {
+    fn a_head_is_parsed_and_its_length_returned() {
         let bytes = b"GET /a?b=c HTTP/1.1\r\nHost: a\r\nX:  y \r\n\r\nrest";
         let (parts, length) = parse(bytes).unwrap().unwrap();
         let fields = vec![("Host".to_owned(), b"a".to_vec()), ("X".to_owned(), b"y".to_vec())];
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_head_is_refused() {
+    fn malformed_heads_are_rejected() {
         for head in [
             "GET / HTTP/1.1\r\nX: 1\r\n folded\r\n\r\n",
             "GET / HTTP/1.1\r\nX : 1\r\n\r\n",
@@ -282,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_fields_are_too_large_a_head() {
+    fn too_many_fields_make_a_head_too_large() {
         let head = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "X: 1\r\n".repeat(count));
         for max in [10, 500] {
             assert!(request(head(max).as_bytes(), max, |_| ()).unwrap().is_some());
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_may_have_no_reason_but_needs_a_status() {
+    fn a_response_needs_a_status_but_no_reason() {
         let parse = |text: &str| response(text.as_bytes(), |head| (head.status, head.reason.to_owned(), head.version));
         assert_eq!(parse("HTTP/1.1 200 OK\r\n\r\n"), Ok(Some(((200, "OK".into(), Version::HTTP_11), 19))));
         assert_eq!(parse("HTTP/1.0 404\r\n\r\n"), Ok(Some(((404, String::new(), Version::HTTP_10), 16))));
@@ -303,7 +302,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _parsed = parse(&bytes);
             let _parsed = response(&bytes, |_| ());
             let _parsed = trailers(&bytes, |_| ());
