@@ -1,8 +1,8 @@
-//! What a usual request takes from the allocator, as a hard number: it does not depend on the machine's
-//! mood, and a clone or a `format!` that slips into a request's path shows here first.
+//! The number of allocations of a typical request. It does not depend on the machine's load, and a clone or a `format!`
+//! that slips into a request's path shows here first.
 //!
-//! A test binary of its own with one test, since all threads of the process are counted. The client and
-//! the endpoint allocate nothing while it counts.
+//! This is a test binary with a single test, because the allocations of all threads of the process are counted. The client
+//! and the endpoint allocate nothing during the measurement.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -30,11 +30,11 @@ const REQUEST: &[u8] =
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nHello World!";
 const REQUESTS: usize = 1000;
 const ROUNDS: usize = 8;
-/// The place for a request that is under way, and the place for what is done about it: a connection that
-/// waits for the next one holds neither.
+/// The state of a request in flight, and the future that answers it: a connection that waits for the next request holds
+/// neither.
 const EACH: usize = 2;
 
-/// Answers every head on every connection.
+/// Responds to every head on every connection.
 fn endpoint() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -56,7 +56,7 @@ fn endpoint() -> SocketAddr {
     address
 }
 
-/// Sends one request and reads the whole answer.
+/// Sends one request and reads the whole response.
 fn visit(client: &mut TcpStream) {
     client.write_all(REQUEST).unwrap();
     let (mut buffer, mut seen) = ([0; 4096], 0);
@@ -70,7 +70,7 @@ fn visit(client: &mut TcpStream) {
 }
 
 #[test]
-fn a_usual_request_allocates_twice_with_everything_on() {
+fn a_typical_request_allocates_twice_with_every_feature_on() {
     let folder = tempfile::tempdir().unwrap();
     let listener = Listener::plain("127.0.0.1:0".parse().unwrap());
     let pool = Pool::new("web", vec![Source::Address(endpoint())]);
@@ -87,10 +87,10 @@ fn a_usual_request_allocates_twice_with_everything_on() {
     let mut client = TcpStream::connect(address).unwrap();
     client.set_nodelay(true).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    // Connections, and memory that goes from request to request, are there after these.
+    // These requests open the connections and fill the pools of reused memory.
     (0..REQUESTS).for_each(|_| visit(&mut client));
-    // The best of some rounds: health checks and sweeps go on beside it, and while the log's writer gets
-    // no processor, memory of written lines does not come back.
+    // The best of several rounds counts: health checks and sweeps run at the same time, and while the log's writer gets no
+    // processor time, the memory of written lines does not return.
     let each = (0..ROUNDS).map(|_| {
         let region = Region::new(ALLOCATOR);
         (0..REQUESTS).for_each(|_| visit(&mut client));
@@ -100,7 +100,7 @@ fn a_usual_request_allocates_twice_with_everything_on() {
     let each = each.fold(f64::INFINITY, f64::min);
     println!("{each:.3} allocations a request");
     assert!(each < EACH as f64 + 0.3, "{each} allocations a request");
-    assert!(each > EACH as f64 - 0.1, "fewer than thought, {each}: the bound is to be lowered");
+    assert!(each > EACH as f64 - 0.1, "fewer than expected, {each}: lower the bound");
 
     drop(client);
     commands.send(Command::Drain).unwrap();

@@ -151,7 +151,7 @@ impl RequestRecord {
         }
     }
 
-    /// Whether the answer waits for the client now, or for its endpoint.
+    /// Records whether response bytes wait for the client, or the request waits for its endpoint.
     pub fn mark_pending(&self, something: bool) {
         self.activity.mark_pending(self.number, something);
     }
