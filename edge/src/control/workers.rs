@@ -1,4 +1,4 @@
-//! The workers' threads, as seen from the control thread.
+//! The workers' threads, as the control thread sees them.
 
 use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
 
@@ -15,19 +15,19 @@ use crate::{
     worker::Shared,
 };
 
-/// All workers of one edge. Dropping it has them end at once.
+/// All workers of one edge. Dropping it makes them end at once.
 #[derive(Debug)]
 pub struct WorkerThreads(Vec<Member>);
 
 #[derive(Debug)]
 struct Member {
     commands: mpsc::UnboundedSender<WorkerCommand>,
-    /// Resolves when the thread has ended, however it did.
+    /// Resolves when the thread has ended, also by a panic.
     ended: oneshot::Receiver<()>,
 }
 
 impl WorkerThreads {
-    /// Starts so many; each serves nobody until it is told to listen.
+    /// Starts `workers` threads, which do not accept until [`listen`](Self::listen).
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -51,32 +51,32 @@ impl WorkerThreads {
         Ok(Self(members.collect::<io::Result<_>>()?))
     }
 
-    /// How many there are.
+    /// The number of workers.
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.len()
     }
 
-    /// Has each accept on one of `sockets`.
+    /// Makes each worker accept on one of `sockets`.
     pub fn listen(&self, sockets: Vec<TcpListener>, listening: &Arc<Listening>) {
         for (member, socket) in self.0.iter().zip(sockets) {
             member.command(WorkerCommand::Listen(socket, Arc::clone(listening)));
         }
     }
 
-    /// Has all stop accepting there.
+    /// Makes all workers stop accepting there.
     pub fn unlisten(&self, listening: &Arc<Listening>) {
         for member in &self.0 {
             member.command(WorkerCommand::Unlisten(Arc::clone(listening)));
         }
     }
 
-    /// Tells all to finish within `longest` and waits until they have.
+    /// Makes all workers finish within `longest` and waits until they have.
     pub async fn drain(self, longest: Duration) {
         for member in &self.0 {
             member.command(WorkerCommand::Drain(longest));
         }
-        // A little more than what the workers themselves keep to, for one that is stuck.
+        // A little more than the workers' own bound, for one that is stuck.
         let end = Instant::now() + longest + Duration::from_secs(1);
         for (index, member) in self.0.into_iter().enumerate() {
             if timeout_at(end, member.ended).await.is_err() {
@@ -89,7 +89,7 @@ impl WorkerThreads {
 impl Member {
     fn command(&self, command: WorkerCommand) {
         if self.commands.send(command).is_err() {
-            tracing::error!("a worker has ended before its time");
+            tracing::error!("a worker ended too early");
         }
     }
 }

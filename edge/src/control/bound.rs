@@ -1,0 +1,81 @@
+//! Bound addresses, and the certificates that their clients get.
+
+use std::{mem, net::SocketAddr, sync::Arc, time::SystemTime};
+
+use crate::{
+    config,
+    control::workers::WorkerThreads,
+    downstream::{
+        listener::{self, BindError, Listening},
+        tls::{TlsError, TlsListener},
+    },
+};
+
+/// One downstream address and what the control thread keeps for it.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) listening: Arc<Listening>,
+    /// One socket for each worker, until the workers have them.
+    sockets: Vec<std::net::TcpListener>,
+    pub(super) tls: Option<Arc<TlsListener>>,
+}
+
+impl Bound {
+    /// Binds an address once for each worker.
+    pub(super) fn new(config: &config::Listener, tls: Option<TlsListener>, workers: usize) -> Result<Self, BindError> {
+        let (sockets, address) = listener::bind(config, workers)?;
+        let mut bound = Self { listening: Arc::new(Listening::new(address, config.clone())), sockets, tls: None };
+        bound.present(tls);
+        Ok(bound)
+    }
+
+    /// Whether this is the socket of `listener`. Other socket options do not matter once it is bound.
+    pub(super) fn is_at(&self, listener: &config::Listener) -> bool {
+        self.listening.config.address == listener.address
+    }
+
+    /// Presents these certificates to clients that connect from now on.
+    fn present(&mut self, tls: Option<TlsListener>) {
+        self.listening.tls.store(tls.as_ref().map(TlsListener::server_config));
+        self.tls = tls.map(Arc::new);
+    }
+
+    /// Presents the certificates of a reload. A listener that already had TLS keeps its ticket keys, so that clients can
+    /// resume their sessions; `fresh` proves that the files are usable.
+    pub(super) fn change(&mut self, listener: &config::Listener, fresh: Option<TlsListener>, now: SystemTime) {
+        match (&self.tls, &listener.tls) {
+            (Some(tls), Some(config)) => {
+                if let Err(error) = tls.reconfigure(config, now) {
+                    tracing::error!(%error, "the old certificates stay");
+                }
+            }
+            _ => self.present(fresh),
+        }
+    }
+
+    /// Gives the sockets to the workers.
+    pub(super) fn open(&mut self, workers: &WorkerThreads) {
+        workers.listen(mem::take(&mut self.sockets), &self.listening);
+    }
+}
+
+/// Reads the certificates of a listener, if it has TLS, and warns of those that clients will object to.
+pub(super) fn tls(listener: &config::Listener, now: SystemTime) -> Result<Option<TlsListener>, TlsError> {
+    let tls = listener.tls.as_ref().map(|tls| TlsListener::new(tls, now)).transpose()?;
+    for certificate in tls.iter().flat_map(TlsListener::certificates) {
+        if let Some(warning) = certificate.warning(now) {
+            tracing::warn!(address = %listener.address, names = certificate.names.join(","), warning, "certificate");
+        }
+    }
+    Ok(tls)
+}
+
+/// Binds the admin listener.
+pub(super) fn bind_admin(address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
+    let bind = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    bind().map_err(|source| BindError { address, source })
+}

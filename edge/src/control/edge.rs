@@ -1,0 +1,146 @@
+//! One edge from start to end: it binds, starts the threads, and carries out commands on the control thread.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    sync::{mpsc, oneshot},
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{
+    admin::{self, Admin},
+    config::Config,
+    control::{
+        bound::{Bound, bind_admin, tls},
+        check::token,
+        command::Command,
+        running::Running,
+        start_error::StartError,
+        workers::WorkerThreads,
+    },
+    observe::{
+        access_log::AccessLog,
+        stats::{PerWorker, WorkerStats},
+    },
+    upstream::manager::Manager,
+    worker::{Shared, snapshot::Snapshot},
+};
+
+/// The interval between two checks of the certificate files.
+const CERTIFICATES: Duration = Duration::from_secs(10);
+
+/// An edge whose addresses are bound and that does not serve yet.
+#[derive(Debug)]
+pub struct Edge {
+    config: Config,
+    workers: usize,
+    bound: Vec<Bound>,
+    admin: Option<std::net::TcpListener>,
+    log: AccessLog,
+    stats: Arc<PerWorker<WorkerStats>>,
+}
+
+impl Edge {
+    /// Reads the certificates and the token, then opens the log, then binds every address. Once it returns, clients
+    /// can connect; they wait until [`run`](Self::run).
+    ///
+    /// # Errors
+    /// The first step that fails; then nothing stays bound.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        let workers = config.workers.get();
+        let now = SystemTime::now();
+        let tls = config.listeners.iter().map(|listener| tls(listener, now)).collect::<Result<Vec<_>, _>>()?;
+        token(&config)?;
+        let stats: Arc<PerWorker<WorkerStats>> = Arc::new(PerWorker::new(workers));
+        let log = AccessLog::start(&config.access_log, workers, Arc::clone(&stats)).map_err(StartError::AccessLog)?;
+        let admin = config.admin.map(bind_admin).transpose()?;
+        let bound = config.listeners.iter().zip(tls).map(|(listener, tls)| Bound::new(listener, tls, workers));
+        let bound = bound.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { config, workers, bound, admin, log, stats })
+    }
+
+    /// The addresses that clients connect to, in the order of the configuration, with the ports that the kernel chose.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.bound.iter().map(|bound| bound.listening.address).collect()
+    }
+
+    /// The address of the admin listener.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.local_addr().ok()
+    }
+
+    /// Serves until a command to drain arrives, or until all senders are dropped; then lets open requests finish within
+    /// [`Config::drain`]. Blocks: the calling thread is the control thread.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn run(self, commands: mpsc::UnboundedReceiver<Command>) -> Result<(), StartError> {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        runtime.map_err(StartError::Thread)?.block_on(self.control(commands))
+    }
+
+    async fn control(self, mut commands: mpsc::UnboundedReceiver<Command>) -> Result<(), StartError> {
+        let Self { config, workers, bound, admin, log, stats } = self;
+        let mut manager = Manager::new(workers);
+        let pools = manager.apply(&config);
+        let shared = Arc::new(Shared {
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), pools))),
+            stats,
+            heartbeats: Arc::new(PerWorker::new(workers)),
+            open: AtomicUsize::new(0),
+        });
+        let status = Arc::new(Admin {
+            snapshot: Arc::clone(&shared.snapshot),
+            workers: Arc::clone(&shared.stats),
+            heartbeats: Arc::clone(&shared.heartbeats),
+            listeners: ArcSwap::default(),
+            access_log: log.stats(),
+            draining: Arc::new(AtomicBool::new(false)),
+            reload: ArcSwapOption::empty(),
+            started: SystemTime::now(),
+        });
+        let (_running, ended) = oneshot::channel::<Infallible>();
+        if let Some(listener) = admin {
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(StartError::Thread)?;
+            let end = async { drop(ended.await) };
+            tokio::task::spawn_local(admin::serve(listener, Arc::clone(&status), end));
+        }
+        let workers = WorkerThreads::start(workers, &shared, &log).map_err(StartError::Thread)?;
+        let mut running = Running { shared, manager, workers, bound, log, status };
+        running.find_endpoints(&commands).await;
+        for bound in &mut running.bound {
+            bound.open(&running.workers);
+        }
+        running.show_listeners();
+
+        let mut certificates = interval(CERTIFICATES);
+        certificates.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Reload(config)) => {
+                        let outcome = running.reload(*config).map_err(|error| error.to_string());
+                        running.report(outcome);
+                    }
+                    Some(Command::ReloadFailed(error)) => running.report(Err(error)),
+                    Some(Command::Drain) | None => break,
+                },
+                _ = certificates.tick() => running.reload_certificates(),
+            }
+        }
+        running.drain().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! A running edge as the control thread sees it: reloads, renewed certificates, drain.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, interval},
+};
+
+use crate::{
+    admin::{Admin, BoundListener, Reload},
+    config::Config,
+    control::{
+        bound::{Bound, tls},
+        check::token,
+        command::Command,
+        start_error::StartError,
+        workers::WorkerThreads,
+    },
+    observe::access_log::AccessLog,
+    upstream::manager::Manager,
+    worker::{Shared, snapshot::Snapshot},
+};
+
+/// How long clients wait at the start for pools without endpoints.
+const FIND_ENDPOINTS: Duration = Duration::from_secs(2);
+/// The interval between two checks whether every pool has one.
+const FIND_INTERVAL: Duration = Duration::from_millis(10);
+/// How long the access log may take to write its last lines.
+const LOG_FLUSH: Duration = Duration::from_secs(2);
+
+/// The state of the control thread while the edge runs.
+pub(super) struct Running {
+    pub(super) shared: Arc<Shared>,
+    pub(super) manager: Manager,
+    pub(super) workers: WorkerThreads,
+    pub(super) bound: Vec<Bound>,
+    pub(super) log: AccessLog,
+    pub(super) status: Arc<Admin>,
+}
+
+impl Running {
+    /// Waits until every pool has a usable endpoint. Clients that connect meanwhile wait as well; without this, an edge
+    /// that replaces another one under load would answer them with 503. Bounded, since a pool may stay empty, and ended
+    /// by a command.
+    pub(super) async fn find_endpoints(&self, commands: &mpsc::UnboundedReceiver<Command>) {
+        let pools = self.shared.snapshot.load_full();
+        let is_found = || pools.pools.iter().all(|pool| !pool.snapshot.load().usable().is_empty());
+        let end = Instant::now() + FIND_ENDPOINTS;
+        let mut look = interval(FIND_INTERVAL);
+        while !is_found() && Instant::now() < end && commands.is_empty() && !commands.is_closed() {
+            look.tick().await;
+        }
+    }
+
+    /// Puts a configuration in force. Everything that can fail comes first, so that a failure changes nothing.
+    pub(super) fn reload(&mut self, config: Config) -> Result<(), StartError> {
+        let old = self.shared.snapshot.load_full();
+        if config.workers != old.config.workers || config.admin != old.config.admin {
+            tracing::warn!("`workers` and `admin` change with a restart only");
+        }
+        token(&config)?;
+        let now = SystemTime::now();
+        let mut kept = Vec::new();
+        let mut new = Vec::new();
+        for listener in &config.listeners {
+            let tls = tls(listener, now)?;
+            let same = |bound: &Bound| bound.is_at(listener);
+            match self.bound.iter().position(same) {
+                Some(index) => kept.push((index, listener, tls)),
+                None => new.push(Bound::new(listener, tls, self.workers.size())?),
+            }
+        }
+        if config.access_log != old.config.access_log {
+            self.log.reconfigure(&config.access_log).map_err(StartError::AccessLog)?;
+        } else if let Err(error) = self.log.reopen() {
+            tracing::warn!(%error, "the access log goes on in its old file");
+        }
+
+        let mut before: Vec<Option<Bound>> = self.bound.drain(..).map(Some).collect();
+        for (index, listener, tls) in kept {
+            if let Some(mut bound) = before.get_mut(index).and_then(Option::take) {
+                bound.change(listener, tls, now);
+                self.bound.push(bound);
+            }
+        }
+        let pools = self.manager.apply(&config);
+        self.shared.snapshot.store(Arc::new(Snapshot::new(Arc::new(config), pools)));
+        for mut bound in new {
+            bound.open(&self.workers);
+            self.bound.push(bound);
+        }
+        for removed in before.into_iter().flatten() {
+            self.workers.unlisten(&removed.listening);
+        }
+        self.show_listeners();
+        Ok(())
+    }
+
+    /// Reports the outcome of a reload, in the log and on the status page.
+    pub(super) fn report(&self, outcome: Result<(), String>) {
+        match &outcome {
+            Ok(()) => tracing::info!("new configuration in force"),
+            Err(error) => tracing::error!(error, "the old configuration stays"),
+        }
+        self.status.reload.store(Some(Arc::new(Reload { at: SystemTime::now(), error: outcome.err() })));
+    }
+
+    /// Shows the bound addresses and their certificates on the status page.
+    pub(super) fn show_listeners(&self) {
+        let listeners = self.bound.iter();
+        let listeners =
+            listeners.map(|bound| BoundListener { address: bound.listening.address, tls: bound.tls.clone() });
+        self.status.listeners.store(Arc::new(listeners.collect()));
+    }
+
+    /// Presents certificates whose files have changed.
+    pub(super) fn reload_certificates(&self) {
+        for tls in self.bound.iter().filter_map(|bound| bound.tls.as_ref()) {
+            for outcome in tls.reload_if_changed() {
+                match &outcome.result {
+                    Ok(_) => tracing::info!("{outcome}"),
+                    Err(_) => tracing::error!("{outcome}"),
+                }
+            }
+        }
+    }
+
+    /// Ends the workers, and with the last the edge.
+    pub(super) async fn drain(self) {
+        self.status.draining.store(true, Relaxed);
+        let longest = self.shared.snapshot.load().config.drain;
+        self.workers.drain(longest).await;
+        if let Err(error) = self.log.close(LOG_FLUSH) {
+            tracing::warn!(%error, "the end of the access log is lost");
+        }
+    }
+}

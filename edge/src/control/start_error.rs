@@ -1,0 +1,28 @@
+//! Why an edge cannot start.
+
+use std::io;
+
+use crate::{
+    config::token::TokenError,
+    downstream::{listener::BindError, tls::TlsError},
+};
+
+/// Why an edge cannot start, or a reload is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The token for a swarm cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// An address cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The access log cannot be written.
+    #[error("{0}")]
+    AccessLog(#[source] io::Error),
+    /// The system refused a thread or a runtime.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+}
