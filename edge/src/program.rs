@@ -1,5 +1,5 @@
-//! The edge's process: command line, log, signals, exit code. The program `edge` is this and nothing else,
-//! and the image's program has it as one of its roles.
+//! The edge's process: command line, log, signals, exit code. The program `edge` is this and nothing else; it is also
+//! one role of the image's program.
 
 use std::{
     env,
@@ -27,8 +27,8 @@ use crate::{
     dns_check::{self, flags::NameCheck},
 };
 
-/// Does what the arguments say, the first of which is the name of the program. Reads this process's
-/// variables, and takes its log, panics and signals over.
+/// Runs the command of the arguments, the first of which is the name of the program. Reads the environment, and takes
+/// over the process's log, panics and signals.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match flags::parse(arguments, env::vars_os()) {
@@ -52,9 +52,9 @@ fn run(settings: Settings) -> ExitCode {
         Err(error) => return fail(&format!("--log: {error}"), WRONG_SETTING),
     }
     let config = log_warnings(loaded);
-    // A client's connection and an endpoint's.
+    // One file for the client's connection and one for the endpoint's.
     process::raise_file_limit(config.limits.max_connections.get().saturating_mul(2));
-    // Before anything is bound: a signal that comes early must not kill the process.
+    // Before anything is bound: an early signal must not kill the process.
     let signals = match Signals::watch() {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("cannot watch for signals: {error}"), CANNOT_RUN),
@@ -91,7 +91,7 @@ struct Signals {
 }
 
 impl Signals {
-    /// From here on none of them ends the process by itself.
+    /// From here on no signal ends the process by itself.
     fn watch() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let inside = runtime.enter();
@@ -100,7 +100,7 @@ impl Signals {
         Ok(Self { runtime, hangup, stops })
     }
 
-    /// SIGHUP reloads, SIGTERM and SIGINT drain; a second one of those ends at once.
+    /// SIGHUP reloads; SIGTERM and SIGINT drain, and a second one of these ends the process at once.
     fn run(self, settings: &Settings, commands: &mpsc::UnboundedSender<Command>) {
         let Self { runtime, mut hangup, mut stops } = self;
         runtime.block_on(async {
@@ -151,7 +151,7 @@ fn ask(healthcheck: &Healthcheck) -> ExitCode {
     }
 }
 
-/// Finds out whether a name leads to edges.
+/// Checks whether a name leads to edges.
 fn look_up(lookup: &Lookup) -> ExitCode {
     let wanted = match NameCheck::new(lookup) {
         Ok(wanted) => wanted,
@@ -168,7 +168,7 @@ fn look_up(lookup: &Lookup) -> ExitCode {
     }
 }
 
-/// Logs what is allowed but hardly meant.
+/// Logs the warnings of a configuration: allowed, but probably a mistake.
 fn log_warnings(loaded: Loaded) -> Config {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

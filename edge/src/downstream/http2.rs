@@ -1,5 +1,4 @@
-//! Requests that came by HTTP/2: hyper speaks it, and between it and the edge's own HTTP/1 stand the two
-//! bodies here.
+//! Requests over HTTP/2. hyper implements the protocol; two bodies connect it to the edge's own HTTP/1.
 
 use std::{
     cell::RefCell,
@@ -45,7 +44,7 @@ use crate::{
     worker::{Worker, client_activity::ClientActivity},
 };
 
-/// Answers one request; whatever goes wrong becomes an answer too.
+/// Answers one request; an error becomes a response as well.
 pub async fn answer(
     worker: &Rc<Worker>,
     activity: &Rc<ClientActivity>,
@@ -88,7 +87,7 @@ pub async fn answer(
     })
 }
 
-/// Sends a request on. A stream is a task of its own, for which nobody else looks at the clock.
+/// Sends a request to an endpoint. A stream is a task of its own, so it must read the clock itself.
 async fn send(
     worker: &Rc<Worker>,
     outgoing: &mut UpstreamRequest,
@@ -103,7 +102,7 @@ async fn send(
     .await
 }
 
-/// Takes a request in: from here on it is counted and logged.
+/// Begins a request: from here on it is counted and logged.
 fn take(
     worker: &Rc<Worker>,
     activity: &Rc<ClientActivity>,
@@ -137,7 +136,7 @@ fn take(
     let refused = if let Err(kind) = summary {
         Some(kind)
     } else if fields.len() > view.config().limits.max_headers {
-        // hyper bounds their bytes only.
+        // hyper limits only their bytes.
         Some(Kind::HeadTooLarge)
     } else if head.method == http::Method::CONNECT || target.path_and_query.is_empty() {
         Some(Kind::BadTarget)
@@ -153,13 +152,13 @@ fn take(
     (record, outgoing)
 }
 
-/// The head of an answer as hyper wants it.
+/// Returns the head of a response for hyper.
 fn response(head: &ResponseHead<'_>) -> Response<()> {
-    // Copied once, and then all values share it; the parts are found in the copy again.
+    // One copy that all values share; it is parsed again to borrow from it.
     let bytes = Bytes::copy_from_slice(head.bytes);
     let headers = head::response(&bytes, |parts| map(&bytes, parts.fields, head.summary, head.client_framing()));
     let mut response = Response::new(());
-    // Any three digits are a status to a parser, and to a map from 100 on.
+    // The parser accepts any three digits, `StatusCode` only those from 100.
     *response.status_mut() = StatusCode::from_u16(head.parts.status).unwrap_or(StatusCode::BAD_GATEWAY);
     if let Ok(Some((headers, _))) = headers {
         *response.headers_mut() = headers;
@@ -167,11 +166,11 @@ fn response(head: &ResponseHead<'_>) -> Response<()> {
     response
 }
 
-/// A request body on its way in.
+/// The body of a request.
 #[derive(Debug)]
 struct RequestBody {
     incoming: Incoming,
-    /// What came and was not used yet.
+    /// Data that arrived and was not used.
     piece: Bytes,
     trailers: Option<HeaderMap>,
 }
@@ -214,12 +213,12 @@ impl BodySource for RequestBody {
     }
 
     fn poll_disconnected(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
-        // hyper drops the whole request then.
+        // hyper drops the whole request when its client disconnects.
         Poll::Pending
     }
 }
 
-/// Whether a client that spoils its body has gone, or has sent what is none.
+/// Returns whether the client disconnected or sent a malformed body.
 fn blame(error: &hyper::Error) -> Kind {
     let cause = StdError::source(error).and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
     match cause {
@@ -228,18 +227,18 @@ fn blame(error: &hyper::Error) -> Kind {
     }
 }
 
-/// An answer on its way to the client.
+/// The body of a response.
 #[derive(Debug)]
 pub enum ResponseBody {
-    /// An endpoint's.
+    /// From an endpoint.
     Upstream(Shared),
-    /// The edge's own words.
+    /// From the edge itself.
     Own(Bytes, Box<RequestRecord>),
-    /// There is no more of it.
+    /// At its end.
     Done,
 }
 
-/// The body of an endpoint's answer, and what is still to come of the request's.
+/// The body of an endpoint's response, and the rest of the request's body.
 #[derive(Debug)]
 pub struct Relay {
     worker: Rc<Worker>,
@@ -247,15 +246,14 @@ pub struct Relay {
     outgoing: UpstreamRequest,
     source: RequestBody,
     record: RequestRecord,
-    /// Why the client's body came to nothing.
+    /// Why reading the client's body failed.
     failed: Option<Error>,
-    /// Who reads the answer, to be told of that.
+    /// Woken when that happens: the reader of the response.
     reader: Option<Waker>,
 }
 
-/// A relay, and the task that goes on with the request's body if the answer came before its end: nobody
-/// asks for the answer while the client gives no window for it, and a client may do so only when all of its
-/// body is taken.
+/// A relay, and the task that sends the rest of the request's body if the response began before its end. hyper does not
+/// poll the response while the client gives no window for it, and a client may do so only after its whole body is read.
 #[derive(Debug)]
 pub struct Shared {
     relay: Rc<RefCell<Relay>>,
@@ -287,12 +285,12 @@ impl Relay {
         self.pooled.connection().is_none_or(|connection| connection.body().is_done())
     }
 
-    /// Bytes still to come, if that is known.
+    /// Bytes of the response still to come, if known.
     fn left(&self) -> Option<u64> {
         self.pooled.as_connection().and_then(Connection::remaining)
     }
 
-    /// The whole answer is handed over.
+    /// The whole response was given to hyper.
     fn finish(&mut self) {
         self.pooled.finish(self.outgoing.body.is_done(), self.worker.clock.now());
         self.outgoing.body.release(&self.worker.connections.buffers);
@@ -300,7 +298,7 @@ impl Relay {
         self.record.complete();
     }
 
-    /// Goes on with the request's body. Ready when no more of it is to be sent.
+    /// Sends more of the request's body. Ready when no more of it will be sent.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = self.worker.clock.tick();
         let Some(connection) = self.pooled.connection() else { return Poll::Ready(()) };
@@ -314,7 +312,7 @@ impl Relay {
                     reader.wake();
                 }
             }
-            // The endpoint has answered and wants no more.
+            // The endpoint has answered and accepts no more of the request.
             Err(WriteError::Endpoint(_)) => {
                 self.outgoing.body.stop();
                 connection.disable_reuse();
@@ -347,7 +345,7 @@ impl Relay {
     }
 }
 
-/// The trailers of a body that may be passed on.
+/// Returns the trailers of a body that may be forwarded.
 fn trailers(body: &Reader) -> Option<HeaderMap> {
     if body.trailers().is_empty() {
         return None;
@@ -376,7 +374,7 @@ impl Body for ResponseBody {
                 match &frame {
                     Ok(Some(frame)) if frame.is_data() && !relay.is_complete() => {}
                     Ok(_) => {
-                        // Given back before the client has the last byte: the next request may need it.
+                        // Before the client has the last byte: its next request may need the connection.
                         relay.finish();
                         drop(relay);
                         *self = Self::Done;

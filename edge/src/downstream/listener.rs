@@ -1,4 +1,4 @@
-//! Sockets that clients connect to: bound before anything else, one of each address for each worker.
+//! Sockets that clients connect to: bound before anything else, one socket for each address and worker.
 
 use std::{convert::Infallible, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
@@ -14,13 +14,13 @@ use crate::{config, downstream::connection, worker::Worker};
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
-/// Pause after `accept` failed for want of file descriptors or memory: trying at once would only spin.
+/// The pause after `accept` failed for lack of file descriptors or memory: an immediate retry would only spin.
 const BREATHER: Duration = Duration::from_millis(50);
 
-/// One address that is listened on, for as long as the configuration names it.
+/// One listening address, for as long as the configuration names it.
 #[derive(Debug)]
 pub struct Listening {
-    /// As bound: with the port that the kernel chose, if it was to.
+    /// As bound, with the port that the kernel chose for port 0.
     pub address: SocketAddr,
     /// As configured.
     pub config: config::Listener,
@@ -29,7 +29,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// A bound address, without TLS so far.
+    /// A bound address without TLS.
     #[must_use]
     pub fn new(address: SocketAddr, config: config::Listener) -> Self {
         Self { address, config, tls: ArcSwapOption::empty() }
@@ -40,14 +40,14 @@ impl Listening {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", reason(source))]
 pub struct BindError {
-    /// Which.
+    /// The address.
     pub address: SocketAddr,
-    /// Why.
+    /// The cause.
     #[source]
     pub source: io::Error,
 }
 
-/// Says what to do about it, where that is known.
+/// Describes the error, with a remedy where one is known.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "another process has this port; stop it or choose another port".to_owned(),
@@ -67,7 +67,7 @@ fn reason(error: &io::Error) -> String {
 /// When the address cannot be bound, or another process listens on it.
 pub fn bind(config: &config::Listener, workers: usize) -> Result<(Vec<std::net::TcpListener>, SocketAddr), BindError> {
     let failed = |source| BindError { address: config.address, source };
-    // SO_REUSEPORT would let a second edge share the port and take half of the connections unnoticed.
+    // SO_REUSEPORT alone would let a second edge share the port and silently take half of the connections.
     let probe = socket(config, config.address, false).map_err(failed)?;
     let address = probe.local_addr().map_err(failed)?.as_socket().unwrap_or(config.address);
     drop(probe);
@@ -98,7 +98,7 @@ fn socket(config: &config::Listener, address: SocketAddr, shared: bool) -> io::R
     Ok(socket)
 }
 
-/// Accepts until the worker drains or `stop` is dropped, then takes in what already waits and ends.
+/// Accepts until the worker drains or `stop` is dropped, then accepts the connections that already wait and ends.
 pub async fn accept(
     worker: Rc<Worker>,
     socket: std::net::TcpListener,
@@ -115,7 +115,7 @@ pub async fn accept(
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
-            // A connection that the kernel has completed would be reset with the socket: it comes first.
+            // First, since closing the socket would reset a connection that the kernel has completed.
             biased;
             accepted = socket.accept() => accepted,
             () = worker.drained() => break,
@@ -129,7 +129,7 @@ pub async fn accept(
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 worker.stats().accept_errors.add(1);
-                // Once, not twenty times a second while it lasts: the counter goes on.
+                // Logged once, not twenty times a second while it lasts; the counter counts each.
                 if !failing {
                     tracing::error!(address = %listening.address, %error, "cannot accept connections");
                 }

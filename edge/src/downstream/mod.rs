@@ -1,6 +1,6 @@
-//! The clients' side: sockets that are accepted, TLS, the protocols that clients speak.
+//! The clients' side: listening sockets, TLS, and the protocols of client connections.
 //!
-//! A connection goes from [`listener`] to [`mod@connection`], which finds out its protocol and hands it to [`http1`] or
+//! A connection goes from [`listener`] to [`mod@connection`], which detects its protocol and passes it to [`http1`] or
 //! [`http2`]; [`tunnel`] takes over after an upgrade.
 
 pub mod connection;

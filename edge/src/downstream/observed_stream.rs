@@ -1,4 +1,4 @@
-//! A client's byte stream, watched: when something moved, and how much.
+//! A client's byte stream that reports when bytes moved, and how many.
 
 use std::{
     io,
@@ -12,17 +12,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{protocol::h1::coalesce, worker::client_activity::ClientActivity};
 
-/// A stream that tells [`ClientActivity`] what moves through it, with what was read ahead of it in front.
+/// A stream that reports the bytes that pass it to [`ClientActivity`]. Bytes that were read ahead come first.
 #[derive(Debug)]
 pub struct ObservedStream<S> {
-    /// Read already, to learn the protocol, and told of then.
+    /// Read to detect the protocol, and reported then.
     ahead: Bytes,
     stream: S,
     activity: Rc<ClientActivity>,
 }
 
 impl<S> ObservedStream<S> {
-    /// Watches `stream`; `ahead` is what was read of it before.
+    /// Observes `stream`, of which `ahead` was already read.
     pub fn new(stream: S, ahead: Bytes, activity: Rc<ClientActivity>) -> Self {
         Self { ahead, stream, activity }
     }

@@ -1,9 +1,9 @@
-//! TLS of one listener: which certificate a client gets, and how new ones arrive without a restart.
+//! TLS of one listener: which certificate a client gets, and how renewed ones are presented without a restart.
 //!
 //! The [`rustls::ServerConfig`] that workers hold stays the same object for the listener's life. Only the
-//! table behind its resolver is replaced, as a whole, so a handshake sees the certificates of before or of
-//! after a change and open connections see neither. Ticket keys live as long as the listener, hence a
-//! client resumes across workers and across a renewal.
+//! table behind its resolver is replaced, as a whole: a handshake sees the certificates from before or after a change,
+//! and open connections are not affected. Ticket keys live as long as the listener, so a client resumes across workers
+//! and across a renewal.
 
 mod certificate;
 mod resolver;
@@ -36,7 +36,7 @@ use super::tls::{
 };
 use crate::config::{CertificateFiles, Tls};
 
-/// Sessions remembered for TLS 1.2 clients that take no tickets; everybody else carries their own.
+/// Sessions stored for TLS 1.2 clients without tickets; other clients keep their own.
 const SESSIONS: usize = 1024;
 
 /// The TLS side of one listener, shared by its workers and the control thread.
@@ -48,12 +48,12 @@ pub struct TlsListener {
     slots: Mutex<Vec<Slot>>,
 }
 
-/// What became of one certificate whose files had changed.
+/// The outcome of reloading one certificate whose files had changed.
 #[derive(Debug)]
 pub struct Reload {
     /// The certificate's file.
     pub certificate: PathBuf,
-    /// What is presented from now on, or why the one of before still is.
+    /// The new certificate, or why the old one is still presented.
     pub result: Result<CertificateInfo, TlsError>,
 }
 
@@ -79,7 +79,7 @@ impl TlsListener {
         Ok(Self { config: Arc::new(config), resolver, slots: Mutex::new(slots) })
     }
 
-    /// What handshakes go by: TLS 1.2 and 1.3, ALPN `h2` and `http/1.1`. Always the same object.
+    /// The configuration of handshakes: TLS 1.2 and 1.3, ALPN `h2` and `http/1.1`. Always the same object.
     #[must_use]
     pub fn server_config(&self) -> Arc<ServerConfig> {
         self.config.clone()
@@ -88,7 +88,7 @@ impl TlsListener {
     /// Presents other certificates from now on, after a reload of the configuration.
     ///
     /// # Errors
-    /// As [`new`](Self::new); then those of before stay.
+    /// As [`new`](Self::new); then the old certificates stay.
     pub fn reconfigure(&self, tls: &Tls, now: SystemTime) -> Result<(), TlsError> {
         let slots = slots(tls, now)?;
         self.resolver.replace(presented(&slots));
@@ -111,7 +111,7 @@ impl TlsListener {
         outcomes
     }
 
-    /// What is presented at present, the one for unknown names first.
+    /// The certificates presented now, the one for unknown names first.
     #[must_use]
     pub fn certificates(&self) -> Vec<CertificateInfo> {
         self.lock().iter().map(Slot::info).collect()

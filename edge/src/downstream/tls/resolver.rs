@@ -57,7 +57,7 @@ impl Table {
         table
     }
 
-    /// `name` is lower case already, rustls sees to it.
+    /// `name` is lower case: rustls guarantees it.
     fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Arc<CertifiedKey>> {
         let exact = name.and_then(|name| self.exact.get(name));
         let named = exact.or_else(|| self.wildcard.get(name?.split_once('.')?.1)).unwrap_or(&self.all);

@@ -1,4 +1,4 @@
-//! The certificate of an edge that was given none, so that port 443 answers from the first minute.
+//! The self-signed certificate of a listener without certificate files, so that port 443 answers from the first minute.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::certificate::{Certificate, Refusal, TlsError};
 
-/// Longer than any process runs, for nothing renews it.
+/// Longer than any process runs, since nothing renews it.
 const LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Clients whose clock is slow by this much accept it too.
