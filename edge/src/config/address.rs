@@ -1,4 +1,4 @@
-//! Addresses and host names as people write them; like [`super::value`], for both ways in.
+//! Parses addresses and host names; like [`super::value`], for the command line and the file.
 
 use std::{
     fmt::Display,
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::{HostMatch, SWARM, Source, defaults::NAME_SERVER_PORT, value::Parsed};
 
-/// An address to listen on. `:80` is `[::]:80`, which Linux serves for IPv6 and IPv4 alike.
+/// Parses an address to listen on. `:80` is `[::]:80`, which accepts IPv6 and IPv4 on Linux.
 pub(crate) fn listen(text: &str) -> Parsed<SocketAddr> {
     let text = text.trim();
     if let Ok(address) = SocketAddr::from_str(text) {
@@ -33,7 +33,7 @@ pub(crate) fn listen(text: &str) -> Parsed<SocketAddr> {
     ))
 }
 
-/// Like [`listen`], or `off`.
+/// Parses an address to listen on, or `off`.
 pub(crate) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
     if text.trim() == "off" {
         return Ok(None);
@@ -41,8 +41,8 @@ pub(crate) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
     listen(text).map(Some).map_err(|error| format!("{error}, or \"off\""))
 }
 
-/// Where endpoints come from: `IP:port`, `[v6]:port`, `name:port` or `swarm://host:port?port=port`. Without
-/// a port it is `default_port`; if there is none either, that says how else to give one, for the message.
+/// Parses a source of endpoints: `IP:port`, `[v6]:port`, `name:port` or `swarm://host:port?port=port`. A missing port is
+/// `default_port`, or an error with its hint about other ways to give a port.
 pub(crate) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix(SWARM) {
@@ -74,7 +74,7 @@ pub(crate) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<So
     }
 }
 
-/// The nodes of a swarm; `rest` is `text` behind the scheme.
+/// Parses the node list of a swarm; `rest` is `text` without the scheme.
 fn swarm(text: &str, rest: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
     let wrong = || {
         format!(
@@ -112,20 +112,20 @@ fn no_port(text: &str, example: &dyn Display, hint: &str) -> String {
     format!("{text:?} has no port: write it behind a colon, such as \"{example}\"{hint}")
 }
 
-/// A port that can be connected to.
+/// Checks that a port can be connected to.
 fn with_port(text: &str, port: u16) -> Parsed<u16> {
     if port == 0 { Err(format!("{text:?} has no usable port: write one from 1 to 65535")) } else { Ok(port) }
 }
 
 fn endpoint_name(text: &str, host: &str) -> Parsed<String> {
-    // The dot keeps a resolver from trying its search list first.
+    // A final dot keeps a resolver from trying its search list first.
     let (name, dot) = host.strip_suffix('.').map_or((host, ""), |name| (name, "."));
     host_name(name).map(|name| name + dot).ok_or_else(|| {
         format!("{text:?} is not an endpoint: write IP:port, [IPv6]:port or name:port, such as \"10.0.0.1:8000\" or \"tasks.web:8000\"")
     })
 }
 
-/// A name server; without a port, 53.
+/// Parses the address of a name server; the default port is 53.
 pub(crate) fn name_server(text: &str) -> Parsed<SocketAddr> {
     let text = text.trim();
     SocketAddr::from_str(text)
@@ -137,7 +137,7 @@ pub(crate) fn name_server(text: &str) -> Parsed<SocketAddr> {
         })
 }
 
-/// A network, or one address; what is outside the mask is cut off.
+/// Parses a network or one address; bits outside the mask are cleared.
 pub(crate) fn network(text: &str) -> Parsed<IpNet> {
     let text = text.trim();
     IpNet::from_str(text).map(|network| network.trunc()).or_else(|_| bare_ip(text).map(IpNet::from)).map_err(|_| {
@@ -145,7 +145,7 @@ pub(crate) fn network(text: &str) -> Parsed<IpNet> {
     })
 }
 
-/// A name to look up, without a final dot.
+/// Parses a name to look up and removes a final dot.
 pub(crate) fn name_to_look_up(text: &str) -> Parsed<String> {
     let text = text.trim();
     if bare_ip(text).is_ok() || SocketAddr::from_str(text).is_ok() {
@@ -157,7 +157,7 @@ pub(crate) fn name_to_look_up(text: &str) -> Parsed<String> {
     }
 }
 
-/// The host of a route: a name, an address, `*.name`, or `*` for any.
+/// Parses the host of a route: a name, an address, `*.name`, or `*` for any.
 pub(crate) fn host_match(text: &str) -> Parsed<HostMatch> {
     if text == "*" {
         return Ok(HostMatch::Any);
@@ -187,7 +187,7 @@ pub(crate) fn host_match(text: &str) -> Parsed<HostMatch> {
     Ok(if wildcard { HostMatch::Suffix(name) } else { HostMatch::Exact(name) })
 }
 
-/// [`HostMatch`] as [`host_match`] reads it.
+/// Formats a [`HostMatch`] as [`host_match`] parses it.
 pub(crate) fn render_host(host: &HostMatch) -> String {
     match host {
         HostMatch::Any => "*".to_owned(),
@@ -196,7 +196,7 @@ pub(crate) fn render_host(host: &HostMatch) -> String {
     }
 }
 
-/// A name in a self-signed certificate: a host name, `*.name` or an address.
+/// Parses a name for a self-signed certificate: a host name, `*.name` or an address.
 pub(crate) fn server_name(text: &str) -> Parsed<String> {
     let text = text.trim();
     if let Ok(address) = bare_ip(text) {
@@ -210,7 +210,7 @@ pub(crate) fn server_name(text: &str) -> Parsed<String> {
     }
 }
 
-/// An address without a port; IPv6 with or without brackets.
+/// Parses an address without a port; IPv6 with or without brackets.
 fn bare_ip(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
     match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
         Some(inner) => Ipv6Addr::from_str(inner).map(IpAddr::V6),
@@ -218,7 +218,7 @@ fn bare_ip(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
     }
 }
 
-/// A host name in lower case (RFC 1123 section 2.1, and the underscore that Swarm's names have).
+/// Returns a valid host name in lower case (RFC 1123 section 2.1, and the underscores in Swarm's names).
 fn host_name(text: &str) -> Option<String> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -228,12 +228,12 @@ fn host_name(text: &str) -> Option<String> {
     };
     let is_name = text.len() <= 253
         && text.split('.').all(is_label)
-        // 10.0.0.300 is a slip, not a name: no top-level domain is a number (RFC 3696 section 2).
+        // 10.0.0.300 is a mistyped address, not a name: no top-level domain is a number (RFC 3696 section 2).
         && text.rsplit('.').next().is_some_and(|last| !last.bytes().all(|byte| byte.is_ascii_digit()));
     is_name.then(|| text.to_ascii_lowercase())
 }
 
-/// How to reach a listener from its own machine: one that is on every address, by loopback.
+/// Returns the address of a listener as its own machine reaches it: loopback if it listens on every address.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,4 +1,4 @@
-//! Every default, in this one place. `docs/edge.md` states them too; a test compares the two.
+//! All defaults. `docs/edge.md` lists them too; a test compares the two.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -13,20 +13,20 @@ use super::{
     Swarm, Timeouts, UpstreamTimeouts,
 };
 
-/// Where the admin listener is unless told otherwise: this machine only.
+/// The default address of the admin listener, reachable from this machine only.
 pub const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
-/// The port of a name server that is given without one.
+/// The default port of a name server.
 pub const NAME_SERVER_PORT: u16 = 53;
 
-/// The names in the certificate that the edge makes itself when nobody says which.
+/// Returns the default names in a self-signed certificate.
 #[must_use]
 pub fn self_signed() -> Vec<String> {
     vec!["localhost".to_owned()]
 }
 
 impl Config {
-    /// Everything that arrives at `listeners` goes to `pool`; all else is default.
+    /// Creates a configuration that sends all requests from `listeners` to `pool`, with defaults otherwise.
     #[must_use]
     pub fn simple(listeners: Vec<Listener>, pool: Pool) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Default for Dns {
 }
 
 impl Listener {
-    /// Plain HTTP on an address that this host has.
+    /// Creates a listener for plain HTTP on an address that this host has.
     #[must_use]
     pub const fn plain(address: SocketAddr) -> Self {
         Self { address, freebind: false, tls: None }
@@ -61,7 +61,7 @@ impl Listener {
 }
 
 impl Route {
-    /// Any host and path, to the pool at this index of [`Config::pools`].
+    /// Creates a route from any host and path to the pool at this index of [`Config::pools`].
     #[must_use]
     pub fn to(pool: usize) -> Self {
         Self { host: HostMatch::Any, path: "/".to_owned(), pool, max_body: None }
@@ -69,7 +69,7 @@ impl Route {
 }
 
 impl Pool {
-    /// A pool of these sources with a connect check.
+    /// Creates a pool of these sources with a connect check.
     #[must_use]
     pub fn new(name: impl Into<String>, sources: Vec<Source>) -> Self {
         Self {

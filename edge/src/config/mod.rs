@@ -1,9 +1,8 @@
-//! What an edge is told to do, after parsing.
+//! The configuration of an edge, parsed and checked.
 //!
-//! Everything here is already checked: an address is an address, a pool that a route names exists, a
-//! duration is positive. Nothing downstream of this module looks a setting up by name or finds out at
-//! request time that it makes no sense. The file format lives in [`mod@file`], the command line in
-//! [`flags`]; both end here, and both fill in what they were not told from [`defaults`].
+//! Every value is valid: an address is an address, a pool that a route names exists, a duration is positive. No other
+//! module looks a setting up by name or discovers an invalid one at request time. [`mod@file`] parses the file and
+//! [`flags`] the command line; both build these types and take missing settings from [`defaults`].
 
 pub(crate) mod address;
 pub mod defaults;
@@ -29,33 +28,33 @@ pub struct Config {
     /// Worker threads; each has its own runtime, listeners and upstream connections.
     /// Default: the number of cores this process may use. Not changed by a reload.
     pub workers: NonZeroUsize,
-    /// How long open requests may take to finish after SIGTERM. Default 30 s.
+    /// How long active requests may take to finish after SIGTERM. Default 30 s.
     pub drain: Duration,
-    /// Where the status page, metrics, liveness and readiness answer; `None` turns them off.
+    /// Address of the status page, metrics, liveness and readiness; `None` turns them off.
     /// Default 127.0.0.1:9901. Not changed by a reload.
     pub admin: Option<SocketAddr>,
-    /// Where one line per request goes. Default off.
+    /// Destination of the access log, one line per request. Default off.
     pub access_log: AccessLog,
     /// How names of endpoints are resolved.
     pub dns: Dns,
-    /// How nodes of a swarm are asked for.
+    /// How the nodes of a swarm are requested.
     pub swarm: Swarm,
-    /// Downstream addresses, at least one.
+    /// Addresses that clients connect to, at least one.
     pub listeners: Vec<Listener>,
-    /// Which request goes to which pool; tried by host, then by longest path prefix.
+    /// Map requests to pools; matched by host, then by longest path prefix.
     pub routes: Vec<Route>,
     /// Groups of endpoints; a [`Route`] refers to one by its index here.
     pub pools: Vec<Arc<Pool>>,
-    /// Bounds on what a client may take.
+    /// Limits on the resources of a client.
     pub limits: Limits,
     /// How long a client may take over each step.
     pub timeouts: Timeouts,
-    /// Peers whose `X-Forwarded-*` and `Forwarded` are kept and added to; everybody else's are
-    /// replaced. Default: nobody.
+    /// Peers whose `X-Forwarded-*` and `Forwarded` fields are kept and extended; those of other clients are replaced.
+    /// Default none.
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// Where the access log goes.
+/// Destination of the access log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AccessLog {
     /// Nowhere.
@@ -63,26 +62,26 @@ pub enum AccessLog {
     Off,
     /// To standard output.
     Stdout,
-    /// Appended to a file, which SIGHUP opens anew (log rotation).
+    /// Appended to a file, which SIGHUP reopens (log rotation).
     File(PathBuf),
 }
 
 /// How names of endpoints are resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dns {
-    /// Name servers to ask; empty means those of `/etc/resolv.conf`. Default empty.
+    /// Name servers to query; empty means those of `/etc/resolv.conf`. Default empty.
     pub servers: Vec<SocketAddr>,
-    /// Pause between two questions for one name, whatever TTL the answer had: Docker answers with
-    /// 600 s and changes its mind within one. Default 1 s.
+    /// Interval between two queries for one name, whatever the TTL of the answer: Docker returns 600 s and changes its
+    /// answer within a second. Default 1 s.
     pub interval: Duration,
-    /// How long one question may take, all servers and the TCP fall-back included. Default 2 s.
+    /// How long one query may take, including all servers and the fall-back to TCP. Default 2 s.
     pub timeout: Duration,
 }
 
-/// How nodes of a swarm are asked for, by every [`Source::Swarm`].
+/// How the nodes of a swarm are requested, for every [`Source::Swarm`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swarm {
-    /// Holds the token that is shown to `watch`; see [`token`]. Default none.
+    /// File with the token that is sent to `watch`; see [`token`]. Default none.
     pub token_file: Option<PathBuf>,
 }
 
@@ -91,7 +90,7 @@ pub struct Swarm {
 pub struct Listener {
     /// The address; port 0 lets the kernel choose.
     pub address: SocketAddr,
-    /// Bind even though this host does not have the address yet (`IP_FREEBIND`). Default false.
+    /// Whether to bind an address that this host does not have yet (`IP_FREEBIND`). Default false.
     pub freebind: bool,
     /// TLS on this address, with ALPN `h2` and `http/1.1`. Default none: plain HTTP/1.1 and h2c by
     /// prior knowledge.
@@ -101,14 +100,14 @@ pub struct Listener {
 /// Which certificates a listener presents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// Chosen by SNI; the first one answers a client that sends no name or an unknown one.
+    /// Selected by SNI; a client that sends no name or an unknown one gets the first.
     pub certificates: Vec<CertificateFiles>,
-    /// Names of the certificate the edge makes itself while `certificates` is empty, so that port 443
-    /// answers from the first minute. Browsers warn about it.
+    /// Names in the self-signed certificate that the edge generates if `certificates` is empty, so that port 443 works
+    /// without further setup. Browsers warn about it.
     pub self_signed: Vec<String>,
 }
 
-/// A certificate chain and its key, PEM, read again when either file changes.
+/// A certificate chain and its key in PEM, reloaded when either file changes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CertificateFiles {
     /// The chain, leaf first.
@@ -117,31 +116,30 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// Sends what matches to a pool.
+/// Sends matching requests to a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Which hosts. Default any.
+    /// The hosts it matches. Default any.
     pub host: HostMatch,
-    /// Path prefix, matched on whole segments: `/api` matches `/api` and `/api/x`, not `/apix`. Compared
-    /// as the client sent it, so a route keeps nobody out: `/x/../api` is none of `/api`'s here, but may
-    /// be the endpoint's idea of it.
+    /// Path prefix, matched on whole segments: `/api` matches `/api` and `/api/x`, not `/apix`. Compared with the path as
+    /// the client sent it, so a route is no access control: `/x/../api` does not match `/api` here, but the endpoint
+    /// may resolve it to that.
     /// Default `/`.
     pub path: String,
     /// Index into [`Config::pools`].
     pub pool: usize,
-    /// Largest request body in bytes, answered 413 above. Default unlimited: bodies are streamed,
-    /// never held.
+    /// Largest request body in bytes; a larger one gets a 413. Default unlimited: bodies are streamed, not buffered.
     pub max_body: Option<u64>,
 }
 
-/// The host part of a route; compared without the port and without regard to case.
+/// The host part of a route; compared without the port, ignoring case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostMatch {
-    /// Every host, also none.
+    /// Every host, also a request without one.
     Any,
     /// This host, lower case.
     Exact(String),
-    /// `*.example.com`, kept as `example.com`: any number of labels in front of it, at least one.
+    /// `*.example.com`, stored as `example.com`: one or more labels before it.
     Suffix(String),
 }
 
@@ -152,23 +150,23 @@ pub struct Pool {
     pub name: String,
     /// Where its endpoints come from, at least one.
     pub sources: Vec<Source>,
-    /// Who gets the next request. Default round robin.
+    /// How the next endpoint is picked. Default round robin.
     pub balance: Balance,
-    /// Active health checks; `None` trusts every endpoint until connecting to it fails.
+    /// Active health checks; `None` assumes every endpoint healthy until connecting to it fails.
     pub health: Option<HealthCheck>,
     /// Passive ejection after failures of real requests.
     pub ejection: Ejection,
-    /// Share of usable endpoints, 0.0 to 1.0, below which health is ignored and all are used: with
-    /// nearly all down the checks are more likely wrong than the endpoints. Default 0.3. After
-    /// Envoy's panic threshold, which is 0.5: too much for three nodes that are to survive on one.
+    /// Share of usable endpoints, 0.0 to 1.0, below which health is ignored and all endpoints are used: with nearly all
+    /// down, the checks are more likely wrong than the endpoints. Default 0.3. Envoy's panic threshold is 0.5, which is
+    /// too high for three nodes that must survive on one.
     pub panic_threshold: f64,
-    /// How often one request may be sent in all, the first time included. Default 3.
+    /// How often one request may be sent in total, including the first attempt. Default 3.
     pub attempts: NonZeroUsize,
-    /// Connections to one endpoint, over all workers, idle ones included; beyond it the next endpoint is
-    /// tried and when all are full the answer is 503. Default 4096.
+    /// Most connections to one endpoint over all workers, including idle ones. At the limit the next endpoint is tried;
+    /// if all are full, the response is 503. Default 4096.
     pub max_connections: NonZeroUsize,
-    /// Idle connections kept per endpoint and worker; `idle` ends those that are not needed any more.
-    /// Default 4096, as many as may be open.
+    /// Most idle connections kept per endpoint and worker; `idle` closes the ones that are no longer needed.
+    /// Default 4096, the same as `max_connections`.
     pub max_idle: usize,
     /// How long the edge waits for an endpoint.
     pub timeouts: UpstreamTimeouts,
@@ -179,14 +177,14 @@ pub struct Pool {
 pub enum Source {
     /// One fixed endpoint.
     Address(SocketAddr),
-    /// All A and AAAA records of a name, asked again and again.
+    /// All A and AAAA records of a name, queried repeatedly.
     Name {
         /// Host name, without a trailing dot unless it was given.
         host: String,
         /// Port of all its endpoints.
         port: u16,
     },
-    /// Every ready node of a swarm, as a `watch` in it knows them.
+    /// Every ready node of a swarm, as its `watch` lists them.
     Swarm {
         /// Host of watch's HTTP server: an address, without brackets, or a name that may have several.
         host: String,
@@ -198,13 +196,13 @@ pub enum Source {
 }
 
 impl Source {
-    /// Whether it has no address of its own: names are resolved, swarms asked.
+    /// Whether its addresses must be looked up: of a name or a swarm.
     #[must_use]
     pub const fn is_looked_up(&self) -> bool {
         !matches!(self, Self::Address(_))
     }
 
-    /// Whether a swarm is asked for its nodes.
+    /// Whether it is the node list of a swarm.
     #[must_use]
     pub const fn is_swarm(&self) -> bool {
         matches!(self, Self::Swarm { .. })
@@ -225,16 +223,16 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a [`Source::Swarm`] begins with.
+/// The prefix of a [`Source::Swarm`].
 pub(crate) const SWARM: &str = "swarm://";
 
-/// Who gets the next request.
+/// How the endpoint of the next request is picked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
     /// Each in turn.
     #[default]
     RoundRobin,
-    /// The one with fewer requests under way of two drawn at random (Mitzenmacher 2001, "The power of
+    /// The one with fewer active requests of two drawn at random (Mitzenmacher 2001, "The power of
     /// two choices in randomized load balancing").
     LeastRequests,
     /// Drawn at random.
@@ -244,45 +242,45 @@ pub enum Balance {
 /// Active health checks of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HealthCheck {
-    /// What is asked; `None` only connects.
+    /// The path to request; `None` only connects.
     pub path: Option<PathAndQuery>,
-    /// `Host` of the question. Default: the endpoint's address, or its source's name.
+    /// `Host` of the request. Default: the endpoint's address, or its source's name.
     pub host: Option<String>,
-    /// Which answers are good. Default 200 to 399. Use [`Expect::Any`] behind a routing mesh, where
-    /// one bad task would answer for every node.
+    /// The responses that pass. Default 200 to 399. Use [`Expect::Any`] behind a routing mesh, where one failing task
+    /// would respond for every node.
     pub expect: Expect,
-    /// Pause between two checks, give or take a tenth so that edges do not march in step. Default 2 s.
+    /// Interval between two checks, plus or minus a tenth so that edges do not check in lockstep. Default 2 s.
     pub interval: Duration,
-    /// The pause while the state is changing (HAProxy's `fastinter`). Default 500 ms, or `interval`
+    /// The interval while the state is changing (HAProxy's `fastinter`). Default 500 ms, or `interval`
     /// if that is shorter.
     pub fast_interval: Duration,
-    /// How long one check may take, connecting included. Default 1 s.
+    /// How long one check may take, including the connection. Default 1 s.
     pub timeout: Duration,
-    /// Good checks in a row before an endpoint is used again. Default 2.
+    /// Consecutive passing checks before an endpoint is used again. Default 2.
     pub rise: u32,
-    /// Bad checks in a row before it is not used. Default 3.
+    /// Consecutive failing checks before an endpoint is no longer used. Default 3.
     pub fall: u32,
 }
 
-/// Which status of a check's answer is good.
+/// The statuses that pass a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Any answer at all.
+    /// Any response.
     Any,
     /// One of these inclusive ranges.
     Statuses(Vec<(u16, u16)>),
 }
 
-/// Passive ejection: what real requests say about an endpoint (after Envoy's outlier detection).
+/// Passive ejection of endpoints that fail requests (Envoy's outlier detection).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ejection {
-    /// Failures in a row (refused, reset, timed out; never a status) that eject; 0 turns ejection off.
+    /// Consecutive failures (refused, reset, timed out; never a status) that eject; 0 turns ejection off.
     /// Default 5.
     pub consecutive_failures: u32,
-    /// How long the first ejection lasts; the n-th in a row lasts n times as long. Default 5 s, or
+    /// How long the first ejection lasts; the n-th consecutive one lasts n times as long. Default 5 s, or
     /// `max` if that is shorter.
     pub base: Duration,
-    /// No ejection lasts longer. Default 60 s, or `base` if that is longer.
+    /// The longest ejection. Default 60 s, or `base` if that is longer.
     pub max: Duration,
     /// Largest share of a pool that may be ejected at one time, 0.0 to 1.0. Default 0.5.
     pub max_share: f64,
@@ -293,34 +291,34 @@ pub struct Ejection {
 pub struct UpstreamTimeouts {
     /// TCP connection. Default 1 s.
     pub connect: Duration,
-    /// What is sent of a request without a body has to be acknowledged by the endpoint's host within it, or the
-    /// connection is given up; an idempotent request is sent again, for any other the answer is 502. A machine that
-    /// lost its power says nothing, and behind a mesh no check tells which of its connections led there. Default 3 s.
+    /// How long the endpoint's host may take to acknowledge a sent request without a body before the edge abandons the
+    /// connection; an idempotent request is then retried, any other gets a 502. A machine that loses power sends
+    /// nothing, and behind a mesh no check tells which connections led to it. Default 3 s.
     pub unacknowledged: Duration,
-    /// From the request being sent to the response head; 504 after it. Default 30 s.
+    /// From the end of the request to the response head; 504 after it. Default 30 s.
     pub response: Duration,
     /// Pause inside a response body. Default 30 s.
     pub body_idle: Duration,
-    /// An unused connection is closed after it; Swarm's mesh forgets them after 900 s. Default 30 s.
+    /// An idle connection is closed after this time; Swarm's mesh drops connections after 900 s. Default 30 s.
     pub idle: Duration,
-    /// A connection is not used again after it, so that new tasks behind a mesh get their share.
+    /// A connection is not reused after this age, so that new tasks behind a mesh get their share.
     /// Default 5 min.
     pub max_age: Duration,
     /// Silence in both directions of an upgraded connection. Default 1 h.
     pub tunnel_idle: Duration,
 }
 
-/// Bounds on what a client may take.
+/// Limits on the resources of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open client connections over all listeners and workers; beyond it new ones are closed at once.
+    /// Most open client connections over all listeners and workers; further ones are closed at once.
     /// Default 20,000.
     pub max_connections: NonZeroUsize,
-    /// Bytes of a request head; 431 above. Default 32 KiB.
+    /// Largest request head in bytes; a larger one gets a 431. Default 32 KiB.
     pub max_head: usize,
-    /// Header fields of a request; 431 above. Default 100.
+    /// Most header fields of a request; more get a 431. Default 100.
     pub max_headers: usize,
-    /// HTTP/2 streams of one connection at a time. Default 100.
+    /// Most concurrent HTTP/2 streams of one connection. Default 100.
     pub max_streams: u32,
 }
 

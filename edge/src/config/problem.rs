@@ -1,5 +1,5 @@
-//! What is wrong with a configuration, told so that it can be put right at once: where, what, and
-//! what to write instead. All of it together, not one complaint for each start.
+//! The problems of a configuration. Each one states the place, the fault and the fix, and all problems are reported
+//! together, so that one start is enough to find them.
 
 use std::{io, path::PathBuf};
 
@@ -8,27 +8,27 @@ pub use settings::{Place, Problem};
 
 use super::Config;
 
-/// A configuration that can be used.
+/// A valid configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
-    /// The configuration, every default filled in.
+    /// The configuration with all defaults.
     pub config: Config,
-    /// What is allowed but hardly meant, such as a pool that no route names. For the log.
+    /// Settings that are valid but probably unintended, such as a pool that no route names. For the log.
     pub warnings: Vec<Problem>,
 }
 
-/// Why there is no configuration. Its text is ready to print; one line for each problem.
+/// Why a configuration cannot be loaded. The message has one line per problem.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("{}: cannot be read: {source}", path.display())]
     Read {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// What it says makes no sense; at least one problem, in the order of the file.
+    /// The configuration is invalid: at least one problem, in the order of the file.
     #[error("{}", Lines(.0))]
     Invalid(Vec<Problem>),
 }

@@ -1,8 +1,8 @@
-//! A token in a file: what one program shows another to be let in.
+//! Bearer tokens in files.
 //!
-//! It is in a file and never in a flag or a variable, where everybody who may look at the process would see
-//! it, and it is read anew each time it is needed, so that it can be replaced while the edge runs. What
-//! holds it does not show it: neither `Debug` nor an error says what is in the file.
+//! A token is in a file and never in a flag or a variable, which every user who can inspect the process can read. The
+//! file is read each time the token is needed, so that it can be replaced while the edge runs. Neither `Debug` nor an
+//! error reveals the contents of the file.
 
 use std::{
     fs::File,
@@ -12,33 +12,33 @@ use std::{
 
 use http::HeaderValue;
 
-/// Longer than any token; more is a wrong file.
+/// The largest file in bytes; a larger one is no token.
 const MAX: u64 = 4096;
 
-/// Why there is no token.
+/// Why a token cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file cannot be read.
     #[error("{}: cannot be read: {source}", path.display())]
     Read {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// What is in it is not one word of ASCII.
+    /// The file does not contain one word of ASCII.
     #[error("{}: holds no token: write one line of ASCII without spaces, at most {MAX} bytes", path.display())]
     Invalid {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
     },
 }
 
-/// `Bearer` and the token in a file (RFC 6750), for an `Authorization` field; `None` if there is nothing but
-/// white space in it.
+/// Returns `Bearer` and the token in a file (RFC 6750), for an `Authorization` field; `None` if the file contains only
+/// white space.
 ///
 /// # Errors
-/// The file cannot be read, or what is in it is no token.
+/// The file cannot be read or does not contain a token.
 pub fn read(path: &Path) -> Result<Option<HeaderValue>, TokenError> {
     let mut text = Vec::new();
     let file = File::open(path).and_then(|file| file.take(MAX + 1).read_to_end(&mut text));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_a_token_is_not_part_of_it_and_alone_is_no_token() {
+    fn white_space_around_a_token_is_ignored_and_alone_is_no_token() {
         for text in ["secret", "secret\n", " \tsecret\r\n\n"] {
             assert_eq!(of(text.as_bytes()).unwrap().unwrap(), "Bearer secret", "{text:?}");
         }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_an_error_that_does_not_repeat_it() {
+    fn invalid_token_is_an_error_that_does_not_reveal_it() {
         for text in ["top secret", "top\nsecret", "secr\u{e9}t", &"s".repeat(4097), "s\0"] {
             let error = of(text.as_bytes()).unwrap_err();
             assert!(!error.to_string().contains("secr") && error.to_string().contains("token"), "{error}");
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_not_shown() {
+    fn debug_does_not_reveal_a_token() {
         let token = of(b"secret").unwrap();
         assert!(!format!("{token:?}").contains("secret"));
     }

@@ -1,7 +1,7 @@
-//! Single settings as people write them, the same on the command line and in the file.
+//! Parses single settings, the same on the command line and in the file.
 //!
-//! Each function takes the text and gives the typed value, or says what is wrong with the text and
-//! what would be right. Those that say the same in every file are in [`settings::value`]; addresses and host names are in [`super::address`].
+//! Each function returns the typed value of a text, or a message that states the fault and the fix. Parsers for all
+//! programs are in [`settings::value`]; those for addresses and host names are in [`super::address`].
 
 use std::{path::PathBuf, str::FromStr};
 
@@ -10,7 +10,7 @@ pub(crate) use settings::value::{Parsed, duration, duration_or_zero, name, numbe
 
 use super::{AccessLog, Balance, Expect};
 
-/// Bytes: a number alone or with one of the units B, KiB, MiB, GiB, kB, MB, GB.
+/// Parses a size in bytes: a number alone or with one of the units B, KiB, MiB, GiB, kB, MB, GB.
 pub(crate) fn size(text: &str) -> Parsed<u64> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -33,7 +33,7 @@ pub(crate) fn size(text: &str) -> Parsed<u64> {
         .ok_or_else(|| format!("{text:?} is not a size: write bytes or a unit, such as 65536, \"64KiB\" or \"10MiB\""))
 }
 
-/// A size in the largest unit that gives a whole number.
+/// Formats a size in the largest unit that gives a whole number.
 pub(crate) fn render_size(bytes: u64) -> String {
     for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
         if bytes != 0 && bytes.trailing_zeros() >= shift {
@@ -43,7 +43,7 @@ pub(crate) fn render_size(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
-/// The most worker threads that can be asked for.
+/// The largest number of worker threads.
 pub(crate) const MOST_WORKERS: usize = 1024;
 
 /// Yes or no, in the ways that environment variables say it.
@@ -103,7 +103,7 @@ pub(crate) fn check_path(text: &str) -> Parsed<PathAndQuery> {
     PathAndQuery::from_str(text).map_err(|_| wrong())
 }
 
-/// The `Host` that a health check sends.
+/// Parses the `Host` of a health check.
 pub(crate) fn check_host(text: &str) -> Parsed<String> {
     match HeaderValue::from_str(text) {
         Ok(_) if !text.is_empty() && !text.contains(['/', ' ', '\t']) && text.is_ascii() => Ok(text.to_owned()),
@@ -111,7 +111,7 @@ pub(crate) fn check_host(text: &str) -> Parsed<String> {
     }
 }
 
-/// The path prefix of a route.
+/// Parses the path prefix of a route.
 pub(crate) fn route_path(text: &str) -> Parsed<String> {
     if let Some(prefix) = text.strip_suffix("/*") {
         let prefix = if prefix.is_empty() { "/" } else { prefix };
@@ -129,7 +129,7 @@ pub(crate) fn route_path(text: &str) -> Parsed<String> {
     ))
 }
 
-/// Where the access log goes; a path is taken as it stands.
+/// Parses the destination of the access log; any other text is the path of a file.
 pub(crate) fn access_log(text: &str) -> Parsed<AccessLog> {
     match text {
         "off" => Ok(AccessLog::Off),
@@ -138,7 +138,7 @@ pub(crate) fn access_log(text: &str) -> Parsed<AccessLog> {
     }
 }
 
-/// The path of a file.
+/// Parses the path of a file.
 pub(crate) fn path(text: &str) -> Parsed<PathBuf> {
     if text.is_empty() || text.contains('\0') {
         return Err(format!("{text:?} is not the path of a file"));
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_take_both_kinds_of_units() {
+    fn sizes_accept_binary_and_decimal_units() {
         for (text, bytes) in [("0", 0), ("17", 17), ("64KiB", 65536), ("10 MiB", 10 << 20), ("2GB", 2_000_000_000)] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }

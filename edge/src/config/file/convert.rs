@@ -1,7 +1,7 @@
-//! Puts the typed configuration together from the sections of the file.
+//! Builds the typed configuration from the sections of the file.
 //!
-//! After a problem it goes on with a default or leaves the thing out; the result is thrown away then,
-//! it only serves to find the other problems.
+//! After a problem it continues with a default or without the value, to find further problems; the result is then
+//! discarded.
 
 use std::{
     net::SocketAddr,
@@ -19,7 +19,7 @@ use crate::config::{
     defaults,
 };
 
-/// The whole file. Relative paths begin at `folder`.
+/// Converts the whole file. Relative paths start at `folder`.
 pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let workers = root.get("workers", &kind::WORKERS);
     let drain = root.get("drain", &kind::DURATION_OR_ZERO);
@@ -102,7 +102,7 @@ fn timeouts(section: &mut Section<'_>) -> Timeouts {
     }
 }
 
-/// One listener for each address of the section.
+/// Creates one listener for each address of the section.
 fn listener(section: &mut Section<'_>, folder: &Path) -> Vec<Spanned<Listener>> {
     let addresses = section.required_list("address", &kind::LISTEN);
     let freebind = section.get("freebind", &kind::BOOLEAN).unwrap_or_default();
@@ -128,7 +128,7 @@ fn tls(section: &mut Section<'_>, folder: &Path) -> Tls {
     }
 }
 
-/// One route for each host of the section.
+/// Creates one route for each host of the section.
 fn route(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> Vec<Spanned<Route>> {
     let default = Route::to(0);
     let span = section.span();
@@ -143,7 +143,7 @@ fn route(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> Vec<Spanned<Rout
     hosts.into_iter().map(route).collect()
 }
 
-/// The index of the pool that a route names; without a name, of the only one.
+/// Returns the index of the pool that a route names; without a name, the index of the only pool.
 fn pool_of(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> usize {
     let given = section.get("pool", &kind::POOL_NAME);
     let names = || pools.iter().map(|pool| pool.get_ref().name.as_str());
@@ -167,7 +167,7 @@ fn pool_of(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> usize {
     }
 }
 
-/// Checks the routes against each other and the pools, and gives the one that need not be written.
+/// Checks the routes against each other and the pools, and adds the implicit route if there is none.
 fn check_routes(root: &Section<'_>, routes: Vec<Spanned<Route>>, pools: &[Spanned<Pool>]) -> Vec<Route> {
     report_repeats(
         root,
@@ -207,7 +207,7 @@ fn check_routes(root: &Section<'_>, routes: Vec<Spanned<Route>>, pools: &[Spanne
 }
 
 fn check_listeners(root: &Section<'_>, listeners: &[Spanned<Listener>], admin: Option<SocketAddr>) {
-    // Port 0 is another one each time.
+    // Port 0 is a different port each time.
     let taken = || listeners.iter().filter(|listener| listener.get_ref().address.port() != 0);
     report_repeats(
         root,

@@ -1,8 +1,7 @@
-//! The configuration file: TOML in, [`Config`](super::Config) out, and back.
+//! Parses and renders the configuration file, in TOML.
 //!
-//! [`settings`] reads it key by key through the `kind`s of values, `convert` puts the typed configuration
-//! together. Reading goes on after a mistake, so that one run tells all of them. `docs/edge.md` has the
-//! reference of all keys.
+//! [`settings`] reads it key by key through the `kind`s of values, `convert` builds the typed configuration. Parsing
+//! continues after a problem, so that one run reports all of them. `docs/edge.md` is the reference of all keys.
 
 mod convert;
 mod kind;
@@ -30,12 +29,12 @@ use super::{
 /// Reads a configuration file.
 ///
 /// # Errors
-/// The file cannot be read, or says something that makes no sense; then all of it is told.
+/// The file cannot be read, or it is invalid; the error then has every problem.
 pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
     parse(&read(path)?, path)
 }
 
-/// Reads the text of a configuration file. `path` names it in messages, and paths in it are relative
+/// Parses the text of a configuration file. `path` names it in messages, and paths in it are relative
 /// to the folder of `path`; no file is opened.
 ///
 /// # Errors
@@ -50,11 +49,11 @@ fn parse_with(report: &Report<'_>, folder: &Path) -> Result<Loaded, ConfigError>
     read.map(|(config, warnings)| Loaded { config, warnings }).map_err(ConfigError::Invalid)
 }
 
-/// Only where the admin listener is, `None` if it is off. Whatever else is wrong with the file does not
-/// matter: an edit that the running edge would refuse must not make its health check fail.
+/// Reads only the address of the admin listener; `None` if it is off. Other problems of the file are ignored: an edit
+/// that the running edge would reject must not make its health check fail.
 ///
 /// # Errors
-/// The file cannot be read, or its `admin` makes no sense.
+/// The file cannot be read, or its `admin` is invalid.
 pub fn admin(path: &Path) -> Result<Option<SocketAddr>, ConfigError> {
     let text = read(path)?;
     let report = Report::new(&text, path);
@@ -62,7 +61,7 @@ pub fn admin(path: &Path) -> Result<Option<SocketAddr>, ConfigError> {
     Ok(admin.unwrap_or(Some(defaults::ADMIN)))
 }
 
-/// Every key that may be written in the sections that `text` has, in full, with the kind of its value.
+/// Returns every key that the sections of `text` may have, as a full path, with the kind of its value.
 #[cfg(test)]
 pub(super) fn keys(text: &str) -> Vec<(String, String)> {
     let report = Report::new(text, Path::new("edge.toml"));
@@ -74,7 +73,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }
 
-/// The folder that `path` is in, absolute, so that what is relative to it means the same everywhere.
+/// Returns the absolute folder of `path`, so that paths relative to it do not depend on the working directory.
 fn folder(path: &Path) -> PathBuf {
     let folder = path.parent().unwrap_or(Path::new(""));
     path::absolute(folder.join(".")).map_or_else(|_| folder.to_owned(), |folder| folder.components().collect())

@@ -1,4 +1,4 @@
-//! From flags as typed to a configuration.
+//! Builds a configuration from the flags as typed.
 
 use std::{
     fs,
@@ -35,11 +35,11 @@ impl Settings {
         &self.flags.process.log
     }
 
-    /// The configuration: that of the file with `--admin`, `--access-log`, `--workers` and `--drain` put
-    /// over it, or that of the flags. Reads the file, and the TLS files of the flags, each time.
+    /// Loads the configuration: from the file with `--admin`, `--access-log`, `--workers` and `--drain` applied on top,
+    /// or from the flags. Reads the file, and the TLS files of the flags, each time.
     ///
     /// # Errors
-    /// A file cannot be read, or something makes no sense; then all of it is told.
+    /// A file cannot be read, or the configuration is invalid; the error then has every problem.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         let reader = Reader::new(&self.given);
         let loaded = match &self.flags.config {
@@ -77,7 +77,7 @@ impl Settings {
         }
     }
 
-    /// The flags that are about the process.
+    /// Applies the flags of the process.
     fn put_over(&self, mut loaded: Loaded, reader: &Reader<'_>) -> Loaded {
         let config = &mut loaded.config;
         if let Some(admin) = reader.one("admin", self.flags.process.admin.as_deref(), address::listen_or_off) {
@@ -107,7 +107,7 @@ impl Settings {
         let mut warnings = Vec::new();
         let mut listeners = self.listeners(reader, &mut warnings);
         let to_port = reader.one("to-port", flags.to_port.as_deref(), |text| value::number(text, 10, 1, u16::MAX));
-        // Any will do after a bad one: every endpoint without a port would only be told again.
+        // Use any port after an invalid one, to avoid a problem for every endpoint without a port.
         let to_port = to_port.or(flags.to_port.as_ref().map(|_| u16::MAX));
         let (to, endpoints) = if self.is_mesh() { ("to-mesh", &flags.to_mesh) } else { ("to", &flags.to) };
         let sources = reader
@@ -134,8 +134,8 @@ impl Settings {
         Loaded { config, warnings }
     }
 
-    /// Whether endpoints are nodes of a mesh. A stack file may name both, and the mesh then wins: its
-    /// variable is empty unless somebody chose it.
+    /// Whether the endpoints are nodes of a mesh. A stack file may set both variables; the mesh then has priority,
+    /// because its variable is empty unless the user sets it.
     fn is_mesh(&self) -> bool {
         items(&self.flags.traffic.to_mesh).next().is_some()
     }
@@ -229,7 +229,7 @@ fn workers(text: &str) -> Parsed<NonZeroUsize> {
     Ok(NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN))
 }
 
-/// A file, if there is anything in PEM in it (RFC 7468).
+/// Returns the path of a file if it contains PEM (RFC 7468).
 fn pem(path: &Path) -> Parsed<Option<PathBuf>> {
     const BEGIN: &[u8] = b"-----BEGIN ";
     let bytes = fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
@@ -237,13 +237,13 @@ fn pem(path: &Path) -> Parsed<Option<PathBuf>> {
     Ok(is_pem.then(|| absolute(path.to_owned())))
 }
 
-/// A file, if there is a token in it. A stack has to name its secret whether there is one or not.
+/// Returns the path of a file if it contains a token. A stack must name its secret even if it is empty.
 fn token_file(text: &str) -> Parsed<Option<PathBuf>> {
     let token = token::read(Path::new(text)).map_err(|error| error.to_string())?;
     Ok(token.map(|_| absolute(PathBuf::from(text))))
 }
 
-/// `path` without regard to where the process is.
+/// Returns an absolute path, independent of the working directory.
 fn absolute(path: PathBuf) -> PathBuf {
     path::absolute(&path).unwrap_or(path)
 }
