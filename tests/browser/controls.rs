@@ -136,6 +136,7 @@ async fn a_click_opens_and_closes_the_details_of_tasks_nodes_services_and_edges(
     page.until("document.querySelector('#details').hidden").await;
     // The details of a removed task say so.
     page.click("#filter-clear").await;
+    page.until("document.querySelectorAll('.tile').length === 12").await;
     page.click(&tile("task00009")).await;
     show.stage.change(|cluster| drop(cluster.tasks.remove("task00009")));
     page.until("document.querySelector('#details-title').textContent === 'Gone'").await;
