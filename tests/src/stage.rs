@@ -64,7 +64,7 @@ impl Stage {
         let before = cluster.clone();
         change(&mut cluster);
         let delta = Delta::between(&before, &cluster);
-        self.shared.send("delta", &serde_json::to_string(&delta).expect("a picture is JSON"));
+        self.shared.send("delta", &serde_json::to_string(&delta).expect("a cluster state is JSON"));
     }
 
     /// The number of connected pages.
@@ -91,7 +91,7 @@ impl Shared {
         if cluster.source.error.is_none() {
             cluster.source.at = Some(now());
             let delta = Delta { source: Some(cluster.source.clone()), ..Delta::default() };
-            self.send("delta", &serde_json::to_string(&delta).expect("a picture is JSON"));
+            self.send("delta", &serde_json::to_string(&delta).expect("a cluster state is JSON"));
         }
         let _listeners = self.events.send(beat());
     }
@@ -157,7 +157,7 @@ fn events(shared: &Shared) -> Body {
     // Subscribed under the lock: no change falls between the cluster state and the first delta.
     let cluster = shared.cluster();
     let changes = shared.events.subscribe();
-    let first = event("snapshot", &serde_json::to_string(&*cluster).expect("a picture is JSON")) + &beat();
+    let first = event("snapshot", &serde_json::to_string(&*cluster).expect("a cluster state is JSON")) + &beat();
     drop(cluster);
     let rest = stream::unfold(changes, async |mut changes| {
         let text = changes.recv().await.ok()?;
