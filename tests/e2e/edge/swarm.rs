@@ -123,7 +123,7 @@ async fn the_last_list_holds_while_nobody_gives_a_better_one() {
         (Behaviour::Status(500), "status 500"),
         (Behaviour::Body("<html>".into()), "not a list of nodes"),
         (Behaviour::Body(r#"{"version":"x","nodes":[]}"#.into()), "no node is ready"),
-        (Behaviour::Body(vec![b' '; 2 << 20].into()), "a list of more than"),
+        (Behaviour::Body(vec![b' '; 2 << 20].into()), "the list is larger than"),
         (Behaviour::Silence, "no answer within 2s"),
     ] {
         nodes.behave(behaviour);
