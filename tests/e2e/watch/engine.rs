@@ -109,8 +109,7 @@ async fn changes_of_a_real_engine_are_shown() {
     outages(&mut engine, &watch).await;
 }
 
-/// A long poll of the nodes returns within a second.
-#[expect(clippy::print_stderr, reason = "a figure for the documentation")]
+/// A long poll of the nodes returns on a change.
 async fn drain(engine: &Dockerd, watch: &Watch) {
     let nodes = watch.get("/api/nodes").await;
     let tag = nodes.header("etag").unwrap().to_owned();
