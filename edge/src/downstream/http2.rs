@@ -52,25 +52,27 @@ pub async fn answer(
 ) -> Result<Response<ResponseBody>, Infallible> {
     worker.clock.tick();
     let (head, incoming) = request.into_parts();
-    let (mut record, outgoing) = take(worker, activity, &head, &incoming);
-    let mut source = RequestBody { incoming, piece: Bytes::new(), trailers: None };
-    let answer = match outgoing {
+    let (mut record, upstream_request) = begin(worker, activity, &head, &incoming);
+    let mut source = RequestBody { incoming, data: Bytes::new(), trailers: None };
+    let outcome = match upstream_request {
         Ok(Prepared::Reply(reply)) => Err(reply),
-        Ok(Prepared::Forward(mut outgoing)) => match send(worker, &mut outgoing, &mut source, &mut record).await {
-            Ok((response, pooled)) => Ok((response, pooled, outgoing)),
-            Err(error) => {
-                record.received(outgoing.body.bytes());
-                outgoing.body.release(&worker.connections.buffers);
-                Err(LocalReply::to(&error))
+        Ok(Prepared::Forward(mut upstream_request)) => {
+            match send(worker, &mut upstream_request, &mut source, &mut record).await {
+                Ok((response, pooled)) => Ok((response, pooled, upstream_request)),
+                Err(error) => {
+                    record.received(upstream_request.body.bytes());
+                    upstream_request.body.release(&worker.connections.buffers);
+                    Err(LocalReply::to(&error))
+                }
             }
-        },
+        }
         Err(error) => Err(LocalReply::to(&error)),
     };
-    Ok(match answer {
-        Ok((response, pooled, outgoing)) => {
+    Ok(match outcome {
+        Ok((response, pooled, upstream_request)) => {
             record.answer(response.status().as_u16());
             let worker = Rc::clone(worker);
-            let mut relay = Relay { worker, pooled, outgoing, source, record, failed: None, reader: None };
+            let mut relay = Relay { worker, pooled, upstream_request, source, record, failed: None, reader: None };
             if relay.is_complete() {
                 relay.finish();
                 response.map(|()| ResponseBody::Done)
@@ -82,7 +84,7 @@ pub async fn answer(
             record.reply(reply);
             let response = reply.response();
             record.answer(response.status().as_u16());
-            response.map(|text| ResponseBody::Own(text, Box::new(record)))
+            response.map(|text| ResponseBody::Local(text, Box::new(record)))
         }
     })
 }
@@ -90,11 +92,11 @@ pub async fn answer(
 /// Sends a request to an endpoint. A stream is a task of its own, so it must read the clock itself.
 async fn send(
     worker: &Rc<Worker>,
-    outgoing: &mut UpstreamRequest,
+    upstream_request: &mut UpstreamRequest,
     source: &mut RequestBody,
     record: &mut RequestRecord,
 ) -> Result<(Response<()>, PooledConnection), Error> {
-    let mut sending = pin!(attempt::send(worker, outgoing, source, record, response));
+    let mut sending = pin!(attempt::send(worker, upstream_request, source, record, response));
     poll_fn(|cx| {
         worker.clock.tick();
         sending.as_mut().poll(cx)
@@ -103,7 +105,7 @@ async fn send(
 }
 
 /// Begins a request: from here on it is counted and logged.
-fn take(
+fn begin(
     worker: &Rc<Worker>,
     activity: &Rc<ClientActivity>,
     head: &http::request::Parts,
@@ -123,7 +125,7 @@ fn take(
         Some(length) => Framing::Length(length),
         None => Framing::Chunked,
     };
-    let asked = RequestHead {
+    let request_head = RequestHead {
         method: head.method.as_str(),
         target,
         version: Version::HTTP_2,
@@ -131,9 +133,9 @@ fn take(
         summary: summary.as_ref().unwrap_or(&none),
         framing,
     };
-    let mut record = RequestRecord::begin(worker, activity, &asked);
+    let mut record = RequestRecord::begin(worker, activity, &request_head);
     let view = worker.view();
-    let refused = if let Err(kind) = summary {
+    let rejected = if let Err(kind) = summary {
         Some(kind)
     } else if fields.len() > view.config().limits.max_headers {
         // hyper limits only their bytes.
@@ -145,11 +147,11 @@ fn take(
     } else {
         None
     };
-    let outgoing = match refused {
+    let upstream_request = match rejected {
         Some(kind) => Err(Error::new(kind, Retry::Never)),
-        None => prepare(worker, &view, &activity.client, &asked, &mut record),
+        None => prepare(worker, &view, &activity.client, &request_head, &mut record),
     };
-    (record, outgoing)
+    (record, upstream_request)
 }
 
 /// Returns the head of a response for hyper.
@@ -171,17 +173,17 @@ fn response(head: &ResponseHead<'_>) -> Response<()> {
 struct RequestBody {
     incoming: Incoming,
     /// Data that arrived and was not used.
-    piece: Bytes,
+    data: Bytes,
     trailers: Option<HeaderMap>,
 }
 
 impl BodySource for RequestBody {
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
-        while self.piece.is_empty() {
+        while self.data.is_empty() {
             match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
                 None => return Poll::Ready(Ok(None)),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.piece = data,
+                    Ok(data) => self.data = data,
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
                 Some(Err(error)) => {
@@ -189,11 +191,11 @@ impl BodySource for RequestBody {
                 }
             }
         }
-        Poll::Ready(Ok(Some(&self.piece)))
+        Poll::Ready(Ok(Some(&self.data)))
     }
 
     fn consume(&mut self, count: usize) {
-        self.piece.advance(count.min(self.piece.len()));
+        self.data.advance(count.min(self.data.len()));
     }
 
     fn socket(&mut self) -> Option<&TcpStream> {
@@ -233,7 +235,7 @@ pub enum ResponseBody {
     /// From an endpoint.
     Upstream(Shared),
     /// From the edge itself.
-    Own(Bytes, Box<RequestRecord>),
+    Local(Bytes, Box<RequestRecord>),
     /// At its end.
     Done,
 }
@@ -243,7 +245,7 @@ pub enum ResponseBody {
 pub struct Relay {
     worker: Rc<Worker>,
     pooled: PooledConnection,
-    outgoing: UpstreamRequest,
+    upstream_request: UpstreamRequest,
     source: RequestBody,
     record: RequestRecord,
     /// Why reading the client's body failed.
@@ -257,24 +259,24 @@ pub struct Relay {
 #[derive(Debug)]
 pub struct Shared {
     relay: Rc<RefCell<Relay>>,
-    uploading: Option<AbortHandle>,
+    upload: Option<AbortHandle>,
 }
 
 impl Shared {
     fn new(relay: Relay) -> Self {
-        let done = relay.outgoing.body.is_done();
+        let done = relay.upstream_request.body.is_done();
         let relay = Rc::new(RefCell::new(relay));
-        let uploading = (!done).then(|| {
+        let upload = (!done).then(|| {
             let relay = Rc::clone(&relay);
             spawn_local(poll_fn(move |cx| relay.borrow_mut().poll_upload(cx))).abort_handle()
         });
-        Self { relay, uploading }
+        Self { relay, upload }
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(task) = &self.uploading {
+        if let Some(task) = &self.upload {
             task.abort();
         }
     }
@@ -292,9 +294,9 @@ impl Relay {
 
     /// The whole response was given to hyper.
     fn finish(&mut self) {
-        self.pooled.finish(self.outgoing.body.is_done(), self.worker.clock.now());
-        self.outgoing.body.release(&self.worker.connections.buffers);
-        self.record.received(self.outgoing.body.bytes());
+        self.pooled.finish(self.upstream_request.body.is_done(), self.worker.clock.now());
+        self.upstream_request.body.release(&self.worker.connections.buffers);
+        self.record.received(self.upstream_request.body.bytes());
         self.record.complete();
     }
 
@@ -302,8 +304,8 @@ impl Relay {
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = self.worker.clock.tick();
         let Some(connection) = self.pooled.connection() else { return Poll::Ready(()) };
-        let polled = self.outgoing.body.poll(cx, &mut self.source, &mut connection.stream, now);
-        self.record.received(self.outgoing.body.bytes());
+        let polled = self.upstream_request.body.poll(cx, &mut self.source, &mut connection.stream, now);
+        self.record.received(self.upstream_request.body.bytes());
         match ready!(polled) {
             Ok(()) => {}
             Err(WriteError::Client(error)) => {
@@ -314,7 +316,7 @@ impl Relay {
             }
             // The endpoint has answered and accepts no more of the request.
             Err(WriteError::Endpoint(_)) => {
-                self.outgoing.body.stop();
+                self.upstream_request.body.stop();
                 connection.disable_reuse();
             }
         }
@@ -326,7 +328,7 @@ impl Relay {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
-        if !self.outgoing.body.is_done() {
+        if !self.upstream_request.body.is_done() {
             self.reader = Some(cx.waker().clone());
         }
         let Some(connection) = self.pooled.connection() else { return Poll::Ready(Ok(None)) };
@@ -387,7 +389,7 @@ impl Body for ResponseBody {
                 }
                 Poll::Ready(frame.transpose())
             }
-            Self::Own(text, record) => {
+            Self::Local(text, record) => {
                 let text = std::mem::take(text);
                 record.sent(text.len() as u64);
                 *self = Self::Done;
@@ -404,7 +406,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Upstream(shared) => shared.relay.borrow().left().map_or_else(SizeHint::default, SizeHint::with_exact),
-            Self::Own(text, _) => SizeHint::with_exact(text.len() as u64),
+            Self::Local(text, _) => SizeHint::with_exact(text.len() as u64),
             Self::Done => SizeHint::with_exact(0),
         }
     }
