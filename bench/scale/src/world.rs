@@ -319,7 +319,8 @@ impl World {
         let (settings, now, chance) = (self.settings(), self.instant(), self.rng.f64());
         let first = self.edges[edge].view.health(endpoint) == Health::unchecked();
         let health = self.edges[edge].view.checked(endpoint, passed, &self.pool, now);
-        let pause = if first { health::initial_delay(&settings, chance) } else { health::delay(&settings, &health, chance) };
+        let pause =
+            if first { health::initial_delay(&settings, chance) } else { health::delay(&settings, &health, chance) };
         let (now, due) = (self.now, self.now + micros(pause));
         let check = &mut self.edges[edge].checks[endpoint];
         (check.running, check.last) = (false, Some(now));
