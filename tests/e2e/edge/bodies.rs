@@ -14,7 +14,7 @@ use tests::{
 
 use super::{
     Edge,
-    peer::{Peer, Recorder},
+    raw_endpoint::{Peer, Recorder},
     unchecked,
 };
 

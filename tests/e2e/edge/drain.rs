@@ -14,7 +14,7 @@ use tests::{
 };
 use tokio_tungstenite::connect_async;
 
-use super::{Edge, peer::Peer, unchecked};
+use super::{Edge, raw_endpoint::Peer, unchecked};
 
 /// What a client may see of an edge that ends: answers, and then refused connections.
 fn assert_answered_or_refused(records: &[Record]) {

@@ -15,7 +15,7 @@ use tests::{
     wait::SOON,
 };
 
-use super::{Edge, peer::Peer, unchecked};
+use super::{Edge, raw_endpoint::Peer, unchecked};
 
 /// An address that refuses connections.
 fn nobody() -> std::net::SocketAddr {

@@ -10,7 +10,7 @@ use tests::{
     upstream::{Behaviour, Upstream},
 };
 
-use super::{Edge, field, peer::Peer, unchecked};
+use super::{Edge, field, raw_endpoint::Peer, unchecked};
 
 #[tokio::test]
 async fn requests_of_one_connection_use_one_upstream_connection() {

@@ -14,7 +14,7 @@ use tests::{
 };
 use tokio::{net::TcpStream, task::JoinSet};
 
-use super::{Edge, LISTENER, field, list, peer::Peer, unchecked};
+use super::{Edge, LISTENER, field, list, raw_endpoint::Peer, unchecked};
 
 fn secure(endpoint: &Upstream) -> String {
     let tls = "[[listener]]\naddress = \"127.0.0.1:0\"\n[listener.tls]\n";

@@ -1,24 +1,24 @@
 //! The edge as a process, between real clients and real upstreams. One module a subject.
 
+mod access_log;
 mod admin;
-mod admission;
 mod bodies;
+mod dead_peers;
 mod dns_check;
+mod dns_discovery;
 mod drain;
 mod errors;
 mod forwarding;
 mod health;
 mod http2;
-mod itself;
-mod names;
-mod patience;
-mod peer;
+mod max_forwards;
+mod raw_endpoint;
 mod reload;
 mod retries;
-mod silence;
 mod smuggling;
 mod startup;
-mod swarm;
+mod swarm_discovery;
+mod timeouts;
 mod tls;
 mod upgrades;
 

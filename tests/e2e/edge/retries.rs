@@ -10,7 +10,7 @@ use tests::{
     wait::{SOON, eventually},
 };
 
-use super::{Edge, addresses, peer::Peer, unchecked};
+use super::{Edge, addresses, raw_endpoint::Peer, unchecked};
 
 /// So that failures do not take an endpoint out before a test has counted them.
 const NO_EJECTION: &str = "[pool.web.ejection]\nconsecutive_failures = 0\n";

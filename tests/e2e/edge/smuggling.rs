@@ -6,7 +6,7 @@ use tests::client::raw::{self, Raw};
 
 use super::{
     Edge,
-    peer::{Peer, Recorder},
+    raw_endpoint::{Peer, Recorder},
     unchecked,
 };
 

@@ -13,7 +13,7 @@ use tests::{
     wait::{SOON, deadline, eventually, pause},
 };
 
-use super::{Edge, LISTENER, addresses, list, peer::Peer};
+use super::{Edge, LISTENER, addresses, list, raw_endpoint::Peer};
 
 /// A pool that nobody checks: only its own traffic can tell.
 fn pool(endpoints: &[impl ToString], unacknowledged: &str) -> String {
@@ -26,7 +26,7 @@ fn pool(endpoints: &[impl ToString], unacknowledged: &str) -> String {
 /// Whether the test of this name runs in a network of its own now; else it is over.
 #[expect(clippy::print_stderr, reason = "nobody else says that nothing was tested")]
 fn is_apart(test: &str) -> bool {
-    netns::apart(&format!("edge::silence::{test}")).unwrap_or_else(|why| {
+    netns::apart(&format!("edge::dead_peers::{test}")).unwrap_or_else(|why| {
         eprintln!("SKIPPED: {why}");
         false
     })

@@ -11,7 +11,7 @@ use tests::{
 
 use tokio::task::JoinSet;
 
-use super::{Edge, LISTENER, list, peer::Peer, unchecked};
+use super::{Edge, LISTENER, list, raw_endpoint::Peer, unchecked};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
