@@ -1,8 +1,8 @@
-//! Who is let in, and what is written about it: connection limits and the access log.
+//! The access log.
 
-use std::fs;
+use std::{fs, time::Duration};
 
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::Value;
 use tests::{
     client::{self, Connection, get, raw::Raw},
@@ -11,24 +11,6 @@ use tests::{
 };
 
 use super::{Edge, unchecked};
-
-#[tokio::test]
-async fn connections_beyond_the_limit_are_closed_at_once_and_let_in_when_there_is_room() {
-    let upstream = Upstream::start().await;
-    let limits = "[limits]\nmax_connections = 2\n";
-    let edge = Edge::start(&format!("{}{limits}", unchecked(&[upstream.address()]))).await;
-    let mut first = Connection::http1(edge.address()).await.unwrap();
-    let mut second = Connection::http1(edge.address()).await.unwrap();
-    for connection in [&mut first, &mut second] {
-        assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
-    }
-    let mut third = Raw::open(edge.address()).await;
-    third.try_send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
-    assert_eq!(third.rest().await, "");
-    assert_eq!(first.get("/").await.unwrap().status, StatusCode::OK);
-    drop(second);
-    eventually("room", SOON, async || get(edge.address(), "/").await.is_ok()).await;
-}
 
 #[tokio::test]
 async fn the_access_log_has_a_line_for_each_request() {
@@ -69,6 +51,25 @@ async fn the_access_log_says_why_a_request_failed() {
     let line: Value = serde_json::from_str(&edge.process.line("\"protocol\"").await).unwrap();
     assert_eq!((&line["status"], &line["error"]), (&502.into(), &"upstream_closed".into()));
     assert_eq!(line["endpoint"], upstream.address().to_string());
+}
+
+#[tokio::test]
+async fn a_download_that_the_client_gives_up_is_not_logged_as_complete() {
+    let upstream = Upstream::start().await;
+    upstream.on("/", Behaviour::SlowBody { chunks: 10_000, every: Duration::from_millis(20) });
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let edge = Edge::start(&format!("access_log = {log:?}\n{}", unchecked(&[upstream.address()]))).await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+    client.until("\r\n\r\n").await;
+    client.reset();
+    let line = eventually_some("a line", SOON, async || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        text.lines().next().map(|line| serde_json::from_str::<Value>(line).unwrap())
+    })
+    .await;
+    assert_eq!((&line["status"], &line["error"]), (&200.into(), &"client_gone".into()));
 }
 
 #[tokio::test]

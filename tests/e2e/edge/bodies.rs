@@ -80,6 +80,18 @@ async fn a_chunked_upload_stays_chunked() {
 }
 
 #[tokio::test]
+async fn a_get_with_a_body_of_unknown_length_keeps_its_body() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n").await;
+    let head = client.until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let body = client.until("}").await;
+    assert!(body.contains("\"abc\""), "{body}");
+}
+
+#[tokio::test]
 async fn a_chunk_of_an_upload_arrives_before_the_next_is_sent() {
     let peer = Peer::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;

@@ -12,7 +12,7 @@ use tests::{
     },
     port,
     upstream::{Behaviour, Upstream},
-    wait::SOON,
+    wait::{SOON, deadline, eventually},
 };
 
 use super::{Edge, raw_endpoint::Peer, unchecked};
@@ -215,7 +215,7 @@ async fn a_pool_whose_connections_are_all_taken_is_503() {
     upstream.on("/never", Behaviour::Silence);
     let edge = Edge::start(&format!("{}max_connections = 1\n", unchecked(&[upstream.address()]))).await;
     let first = tokio::spawn(get(edge.address(), "/never"));
-    tests::wait::eventually("the first request", SOON, async || upstream.requests() == 1).await;
+    eventually("the first request", SOON, async || upstream.requests() == 1).await;
     let reply = get(edge.address(), "/").await.unwrap();
     assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
     first.abort();
@@ -244,4 +244,33 @@ async fn a_pause_inside_an_answer_cuts_it_off() {
     connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let answer = connection.rest().await;
     assert!(status(&answer) == "200" && !answer.ends_with("0\r\n\r\n"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed_at_once_and_let_in_when_there_is_room() {
+    let upstream = Upstream::start().await;
+    let limits = "[limits]\nmax_connections = 2\n";
+    let edge = Edge::start(&format!("{}{limits}", unchecked(&[upstream.address()]))).await;
+    let mut first = Connection::http1(edge.address()).await.unwrap();
+    let mut second = Connection::http1(edge.address()).await.unwrap();
+    for connection in [&mut first, &mut second] {
+        assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+    }
+    let mut third = Raw::open(edge.address()).await;
+    third.try_send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(third.rest().await, "");
+    assert_eq!(first.get("/").await.unwrap().status, StatusCode::OK);
+    drop(second);
+    eventually("room", SOON, async || get(edge.address(), "/").await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_request_that_goes_round_in_circles_is_stopped() {
+    // An edge whose pool leads back to itself: the port is known only once it listens.
+    let port = port::free();
+    let own = format!("127.0.0.1:{port}");
+    let config = format!("[[listener]]\naddress = \"{own}\"\n[pool.web]\nendpoints = [\"{own}\"]\nhealth = false\n");
+    let edge = Edge::start(&config).await;
+    let reply = deadline("the answer", SOON, get(edge.address(), "/")).await.unwrap();
+    assert_eq!(reply.status.as_u16(), 508);
 }

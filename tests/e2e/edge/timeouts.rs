@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tests::{
     client::{Connection, raw::Raw, tls::Offer},
     upstream::{Behaviour, Upstream},
-    wait::{SOON, deadline, eventually_some, pause},
+    wait::{SOON, deadline, pause},
 };
-
 use tokio::task::JoinSet;
 
 use super::{Edge, LISTENER, list, raw_endpoint::Peer, unchecked};
@@ -68,18 +66,6 @@ async fn a_silent_endpoint_is_a_time_out_also_after_an_upload_with_trailers() {
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
 }
 
-#[tokio::test]
-async fn a_get_with_a_body_of_unknown_length_keeps_its_body() {
-    let upstream = Upstream::start().await;
-    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
-    let mut client = Raw::open(edge.address()).await;
-    client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n").await;
-    let head = client.until("\r\n\r\n").await;
-    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    let body = client.until("}").await;
-    assert!(body.contains("\"abc\""), "{body}");
-}
-
 /// Answers of many lengths: of some the edge holds just the end when the endpoint is done with them.
 #[tokio::test]
 async fn a_client_that_reads_slowly_gets_all_of_an_answer_that_outlasts_the_keep_alive() {
@@ -98,36 +84,6 @@ async fn a_client_that_reads_slowly_gets_all_of_an_answer_that_outlasts_the_keep
     }
     let short: Vec<_> = downloads.join_all().await.into_iter().filter(|(length, got)| length != got).collect();
     assert_eq!(short, []);
-}
-
-#[tokio::test]
-async fn a_download_that_the_client_gives_up_is_not_logged_as_complete() {
-    let upstream = Upstream::start().await;
-    upstream.on("/", Behaviour::SlowBody { chunks: 10_000, every: Duration::from_millis(20) });
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("access.log");
-    let edge = Edge::start(&format!("access_log = {log:?}\n{}", unchecked(&[upstream.address()]))).await;
-    let mut client = Raw::open(edge.address()).await;
-    client.send(GET).await;
-    client.until("\r\n\r\n").await;
-    client.reset();
-    let line = eventually_some("a line", SOON, async || {
-        let text = std::fs::read_to_string(&log).unwrap_or_default();
-        text.lines().next().map(|line| serde_json::from_str::<Value>(line).unwrap())
-    })
-    .await;
-    assert_eq!((&line["status"], &line["error"]), (&200.into(), &"client_gone".into()));
-}
-
-#[tokio::test]
-async fn a_request_that_goes_round_in_circles_is_stopped() {
-    // An edge whose pool leads back to itself: the port is known only once it listens.
-    let port = tests::port::free();
-    let own = format!("127.0.0.1:{port}");
-    let config = format!("[[listener]]\naddress = \"{own}\"\n[pool.web]\nendpoints = [\"{own}\"]\nhealth = false\n");
-    let edge = Edge::start(&config).await;
-    let reply = deadline("the answer", SOON, tests::client::get(edge.address(), "/")).await.unwrap();
-    assert_eq!(reply.status.as_u16(), 508);
 }
 
 /// TLS holds the end of an answer back when the socket is full; it is gone once the client reads on. Answers
