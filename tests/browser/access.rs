@@ -1,7 +1,7 @@
 //! Accessibility: axe in both themes and in every state of the page.
 
 use tests::browser::{Browser, Screen, axe};
-use tests::stage::Stage;
+use tests::page_server::PageServer;
 use watch::cluster_state::UpdateState;
 
 use crate::clusters;
@@ -34,14 +34,14 @@ async fn axe_has_no_serious_findings_in_any_state_light_or_dark() {
     let browser = Browser::start().await;
     let mut found = Vec::new();
     for (name, cluster, screen, hash) in states {
-        let stage = Stage::start(cluster.clone()).await;
+        let server = PageServer::start(cluster.clone()).await;
         for theme in ["light", "dark"] {
             let page = browser.page().await;
             page.screen(screen).await;
             page.system(&[("prefers-color-scheme", theme), ("prefers-reduced-motion", "reduce")]).await;
             // axe creates markup, which the page's policy forbids.
             page.call("Page.setBypassCSP", serde_json::json!({ "enabled": true })).await;
-            page.open(&format!("{}{hash}", stage.url())).await;
+            page.open(&format!("{}{hash}", server.url())).await;
             page.until("document.querySelector('[data-settled]')").await;
             if hash == "#help" {
                 page.press(&["?"]).await;

@@ -1,7 +1,7 @@
 //! The nodes and their tasks as they change.
 
 use tests::browser::Browser;
-use tests::stage::{Stage, now};
+use tests::page_server::{PageServer, now};
 use watch::cluster_state::{Alert, AlertState, Availability, ClusterState, Severity, TaskState, UpdateState};
 
 use crate::{Show, clusters, column, tile};
@@ -62,7 +62,7 @@ async fn tiles_appear_change_move_and_disappear_without_losing_the_focus() {
     // The element is reused, so selection and focus stay.
     page.evaluate("document.querySelector(\".tile[data-task='task00009']\").focus()").await;
     page.evaluate("window.mine = document.activeElement").await;
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         let mut new = cluster.tasks["task00010"].clone();
         new.slot = Some(4);
         new.name = "stackdemo_web.4".to_owned();
@@ -89,7 +89,7 @@ async fn tiles_appear_change_move_and_disappear_without_losing_the_focus() {
         .await;
     assert_eq!(names, serde_json::json!(["edge", "redis.2", "watch", "web.1", "web.2", "web.4"]));
     // When the focused tile disappears, the focus moves to its neighbour, not to the top of the page.
-    show.stage.change(|cluster| drop(cluster.tasks.remove("task00009")));
+    show.server.change(|cluster| drop(cluster.tasks.remove("task00009")));
     page.until("!mine.isConnected").await;
     assert_eq!(page.evaluate("document.activeElement.dataset.task").await, "task00010");
     show.end();
@@ -100,7 +100,7 @@ async fn a_node_that_is_down_stays_greyed_out_with_its_age_until_it_returns() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     let before = clusters::tutorial();
-    show.stage.change(clusters::node_down);
+    show.server.change(clusters::node_down);
     page.until("document.querySelector(\".column[data-column='node2'][data-gone]\")").await;
     let text = page.text(&column(2)).await;
     for fact in ["down since", "4 min", "heartbeat failure", "unreachable", "running → shutdown", "web.3"] {
@@ -113,7 +113,7 @@ async fn a_node_that_is_down_stays_greyed_out_with_its_age_until_it_returns() {
     assert!(page.text("#timeline").await.contains("serveur19 is down"));
     // Meanwhile its replicas run on the other nodes.
     assert_eq!(page.visible(&format!("{} .tile", column(1))).await, 6);
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         cluster.nodes = before.nodes.clone();
         cluster.tasks = before.tasks.clone();
         cluster.alerts.clear();
@@ -128,7 +128,7 @@ async fn a_node_that_is_down_stays_greyed_out_with_its_age_until_it_returns() {
 async fn the_progress_of_updates_and_rollbacks_is_shown() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    show.stage.change(|cluster| clusters::rolling(cluster, "1.5.0", UpdateState::Updating));
+    show.server.change(|cluster| clusters::rolling(cluster, "1.5.0", UpdateState::Updating));
     page.until("document.querySelector('#updates .update')").await;
     let text = page.text("#updates").await;
     for fact in ["stackdemo_web", "1.4.2 → 1.5.0", "is being updated", "1 of 3"] {
@@ -140,14 +140,14 @@ async fn the_progress_of_updates_and_rollbacks_is_shown() {
     assert!(page.text(&tile("task00011")).await.contains("1.4.2 → 1.5.0"));
     assert!(page.text(&tile("new0")).await.contains("1.5.0"));
     assert!(page.text("#services").await.contains("updating"));
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         let id = cluster.tasks["new1"].service.clone();
         cluster.tasks.get_mut("new1").unwrap().state = TaskState::Running;
         cluster.services.get_mut(&id).unwrap().running += 1;
     });
     page.until("document.querySelector('#updates [role=progressbar]').getAttribute('aria-valuenow') === '2'").await;
     // Rollback: the service specifies the old image again.
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         let id = cluster.tasks["new1"].service.clone();
         let service = cluster.services.get_mut(&id).unwrap();
         service.image = clusters::image("web", "1.4.2");
@@ -155,7 +155,7 @@ async fn the_progress_of_updates_and_rollbacks_is_shown() {
     });
     page.until("document.querySelector('#updates .what').textContent === 'is being rolled back'").await;
     assert!(page.text("#updates").await.contains("1.5.0 → 1.4.2"));
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         let id = cluster.tasks["new1"].service.clone();
         let update = cluster.services.get_mut(&id).unwrap().update.as_mut().unwrap();
         update.state = UpdateState::RollbackCompleted;
@@ -170,7 +170,7 @@ async fn the_progress_of_updates_and_rollbacks_is_shown() {
 async fn unassigned_tasks_have_their_own_column_and_past_tasks_are_shown_on_demand() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         let mut pending = cluster.tasks["task00009"].clone();
         pending.node = None;
         pending.state = TaskState::Pending;
@@ -193,11 +193,11 @@ async fn unassigned_tasks_have_their_own_column_and_past_tasks_are_shown_on_dema
     page.click("#filter-stopped").await;
     page.until("document.querySelector(\".tile[data-task='failed']\")").await;
     assert_eq!(page.evaluate("location.hash").await, "#stopped=1");
-    show.stage.change(|cluster| cluster.tasks.get_mut("pending").unwrap().node = Some("node2".to_owned()));
+    show.server.change(|cluster| cluster.tasks.get_mut("pending").unwrap().node = Some("node2".to_owned()));
     page.until("document.querySelector(\".column[data-column='node2'] .tile[data-task='pending']\")").await;
     assert_eq!(page.visible(".nowhere").await, 0);
     // Removing a node removes its column, but not its tasks.
-    show.stage.change(|cluster| drop(cluster.nodes.remove("node2")));
+    show.server.change(|cluster| drop(cluster.nodes.remove("node2")));
     page.until("document.querySelector('.nowhere .tile') && !document.querySelector(\".column[data-column='node2']\")")
         .await;
     assert_eq!(page.visible(".nowhere .tile").await, 5);
@@ -213,7 +213,7 @@ async fn availability_redis_edges_and_services_are_shown() {
     let edges = page.text("#edges").await;
     assert!(edges.contains("3 of 3 in use") && edges.contains("count.example.org"), "{edges}");
     assert!(page.text("#services").await.contains("3/3"));
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         cluster.nodes.get_mut("node1").unwrap().availability = Availability::Drain;
         let redis = cluster.redis.as_mut().unwrap();
         redis.count = Some(1_204_999);
@@ -234,7 +234,7 @@ async fn availability_redis_edges_and_services_are_shown() {
     let edges = page.text("#edges").await;
     assert!(edges.contains("panic") && edges.contains("ends in 2 d"), "{edges}");
     assert_eq!(page.visible("#services tr[data-short]").await, 1);
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         cluster.redis = None;
         cluster.edges.clear();
     });
@@ -285,10 +285,10 @@ async fn data_is_shown_as_text_only() {
 async fn an_unknown_swarm_is_not_shown_as_one_without_nodes() {
     let mut cluster = ClusterState::default();
     cluster.source.error = Some("the engine is unreachable: connection refused".to_owned());
-    let stage = Stage::start(cluster).await;
+    let server = PageServer::start(cluster).await;
     let browser = Browser::start().await;
     let page = browser.page().await;
-    page.open(&stage.url()).await;
+    page.open(&server.url()).await;
     page.until("document.body.innerText.includes('There is no data yet: the engine is unreachable')").await;
     assert_eq!(page.text("#empty").await, "Waiting for the first update.");
 }

@@ -1,6 +1,6 @@
 //! Cluster states of any size.
 
-use tests::stage::now;
+use tests::page_server::now;
 use watch::cluster_state::{
     Alert, AlertState, Availability, Certificate, ClusterState, Disk, Edge, Endpoint, Event, Health, Image, Millis,
     Mode, Node, NodeRole, NodeState, Pool, Quorum, Redis, RedisServer, Role, Service, Severity, Source, Task,

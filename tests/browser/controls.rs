@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tests::browser::Screen;
-use tests::stage::now;
+use tests::page_server::now;
 use tokio::time::Instant;
 use watch::cluster_state::{Alert, Severity, TaskState};
 
@@ -43,7 +43,7 @@ async fn filters_narrow_the_board_and_are_kept_in_the_address() {
 
     choose("filter-state", "trouble").await;
     page.until("document.querySelectorAll('.tile').length === 0").await;
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         let task = cluster.tasks.get_mut("task00003").unwrap();
         task.state = TaskState::Failed;
         task.error = Some("exit 1".to_owned());
@@ -88,7 +88,7 @@ async fn the_keyboard_reaches_every_tile_and_its_details_and_returns() {
     }
     assert_eq!(page.evaluate("location.hash").await, "#open=task%3Atask00001");
     // The details update while they keep the focus.
-    show.stage.change(|cluster| cluster.tasks.get_mut("task00001").unwrap().restarts = 7);
+    show.server.change(|cluster| cluster.tasks.get_mut("task00001").unwrap().restarts = 7);
     page.until("document.querySelector('#details').innerText.includes('7')").await;
     assert_eq!(at().await, "details-title");
     page.press(&["Escape"]).await;
@@ -124,7 +124,7 @@ async fn a_click_opens_and_closes_the_details_of_tasks_nodes_services_and_edges(
     page.click("#edges .edge-name").await;
     page.until("document.querySelector('#details').hidden").await;
     // An alert links to the affected node.
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         let alert =
             Alert { summary: "serveur18 is down".to_owned(), node: Some("node1".to_owned()), ..Alert::default() };
         cluster.alerts.insert("down".to_owned(), alert);
@@ -138,7 +138,7 @@ async fn a_click_opens_and_closes_the_details_of_tasks_nodes_services_and_edges(
     page.click("#filter-clear").await;
     page.until("document.querySelectorAll('.tile').length === 12").await;
     page.click(&tile("task00009")).await;
-    show.stage.change(|cluster| drop(cluster.tasks.remove("task00009")));
+    show.server.change(|cluster| drop(cluster.tasks.remove("task00009")));
     page.until("document.querySelector('#details-title').textContent === 'Gone'").await;
     show.end();
 }
@@ -191,7 +191,7 @@ async fn reduced_motion_is_respected() {
             .observe(document.querySelector('#count-value'), { childList: true, characterData: true, subtree: true })",
     )
     .await;
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         cluster.redis.as_mut().unwrap().count = Some(1_209_000);
         cluster.tasks.get_mut("task00001").unwrap().state = TaskState::Starting;
     });
@@ -261,7 +261,7 @@ async fn announcements_for_screen_readers_are_rate_limited_and_summarized() {
     .await;
     let begun = Instant::now();
     for round in 0..80_u32 {
-        show.stage.change(|cluster| {
+        show.server.change(|cluster| {
             let severity = if round == 7 { Severity::Critical } else { Severity::Info };
             cluster.timeline.push(clusters::event(100 + u64::from(round), now(), severity, &format!("event {round}")));
             cluster.tasks.get_mut("task00000").unwrap().restarts = round + 1;
@@ -296,7 +296,7 @@ async fn a_wrong_clock_in_the_browser_does_not_affect_ages() {
     // The reader's clock is a day behind.
     let skew = "const real = Date.now; Date.now = () => real() - 86400000;";
     page.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": skew })).await;
-    page.open(&show.stage.url()).await;
+    page.open(&show.server.url()).await;
     page.until("document.querySelector('.tile')").await;
     page.until("/^live · \\d+\\s+s$/.test(document.querySelector('#connection').innerText)").await;
     assert!(page.text(&tile("task00000")).await.contains("3 h"));

@@ -1,6 +1,6 @@
 //! The panel with the details of a task, node, service or edge.
 
-use tests::stage::now;
+use tests::page_server::now;
 
 use crate::{Show, clusters, tile};
 
@@ -29,11 +29,11 @@ async fn details_change_in_place_and_keep_focus_and_selection() {
     page.until("row('For').textContent !== age").await;
     assert_eq!(page.evaluate(stays).await, true);
     // A changed value is updated in place.
-    show.stage.change(|cluster| cluster.tasks.get_mut("task00009").unwrap().restarts = 7);
+    show.server.change(|cluster| cluster.tasks.get_mut("task00009").unwrap().restarts = 7);
     page.until("row('Restarts').textContent === '7'").await;
     assert_eq!(page.evaluate(stays).await, true);
     // A new row rebuilds all rows, and the focus stays on the same link.
-    show.stage.change(|cluster| {
+    show.server.change(|cluster| {
         cluster.tasks.get_mut("task00009").unwrap().exit_code = Some(3);
         cluster.nodes.get_mut("node0").unwrap().hostname = "renamed".to_owned();
     });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tests::browser::Browser;
-use tests::stage::Stage;
+use tests::page_server::PageServer;
 use watch::cluster_state::{ClusterState, Delta, Event, Node, NodeState, Redis, Service, Task};
 
 use crate::Show;
@@ -85,10 +85,10 @@ async fn deltas_lead_the_store_of_the_page_to_the_state_of_the_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_modules_pass_their_own_tests() {
-    let stage = Stage::start(ClusterState::default()).await;
+    let server = PageServer::start(ClusterState::default()).await;
     let browser = Browser::start().await;
     let page = browser.page().await;
-    page.open(&stage.url()).await;
+    page.open(&server.url()).await;
     let report = page.evaluate(include_str!("logic.js")).await;
     let tests = report.as_array().expect("a report");
     assert!(tests.len() >= 15, "{report}");

@@ -1,4 +1,4 @@
-//! The live page in a real browser. Most tests serve it their own cluster states ([`tests::stage`]); those in
+//! The live page in a real browser. Most tests serve it their own cluster states ([`tests::page_server`]); those in
 //! [`chain`] run the whole chain, from an engine through `watch`.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -15,29 +15,29 @@ mod screenshots;
 mod speed;
 
 use tests::browser::{Browser, Page};
-use tests::stage::Stage;
+use tests::page_server::PageServer;
 use watch::cluster_state::ClusterState;
 
 /// A cluster state shown on the page in a browser.
 struct Show {
-    stage: Stage,
+    server: PageServer,
     page: Page,
     _browser: Browser,
 }
 
 impl Show {
     async fn of(cluster: ClusterState) -> Self {
-        let (stage, browser) = tokio::join!(Stage::start(cluster), Browser::start());
+        let (server, browser) = tokio::join!(PageServer::start(cluster), Browser::start());
         let page = browser.page().await;
-        page.open(&stage.url()).await;
+        page.open(&server.url()).await;
         page.until("document.querySelector('[data-settled] .column')").await;
-        Self { stage, page, _browser: browser }
+        Self { server, page, _browser: browser }
     }
 
     /// Asserts that the page reported no problem and sent no request to another server.
     fn end(self) {
         assert_eq!(self.page.problems(), Vec::<String>::new());
-        let url = self.stage.url();
+        let url = self.server.url();
         let others: Vec<String> = self.page.requests().into_iter().filter(|asked| !asked.starts_with(&url)).collect();
         assert_eq!(others, Vec::<String>::new());
     }

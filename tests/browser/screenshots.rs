@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tests::browser::{Browser, Screen};
-use tests::stage::Stage;
+use tests::page_server::PageServer;
 use watch::cluster_state::{ClusterState, UpdateState};
 
 use crate::clusters;
@@ -37,19 +37,19 @@ async fn screenshots() {
         if !std::env::var("ONLY").map_or(true, |only| only.split(',').any(|one| one == name)) {
             continue;
         }
-        let stage = Stage::start(cluster.clone()).await;
+        let server = PageServer::start(cluster.clone()).await;
         let page = browser.page().await;
         page.screen(screen).await;
         page.system(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]).await;
-        page.open(&stage.url()).await;
+        page.open(&server.url()).await;
         page.until("document.querySelector('.tile')").await;
         if cluster.redis.is_some() {
             // Some visits, so that the chart shows a line.
             for round in 0..std::env::var("ROUNDS").map_or(2, |rounds| rounds.parse().unwrap()) {
-                stage.change(|cluster| {
+                server.change(|cluster| {
                     let redis = cluster.redis.as_mut().unwrap();
                     redis.count = redis.count.map(|count| count + 14 + round * 7 % 5);
-                    redis.at = Some(tests::stage::now());
+                    redis.at = Some(tests::page_server::now());
                     cluster.source.at = redis.at;
                 });
                 tests::wait::pause(std::time::Duration::from_millis(2100)).await;

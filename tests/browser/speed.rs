@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tests::browser::Screen;
-use tests::stage::now;
+use tests::page_server::now;
 use tests::wait::pause;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use watch::cluster_state::{Health, Severity, TaskState};
@@ -64,7 +64,7 @@ async fn a_hundred_nodes_and_fifty_changes_a_second_do_not_stutter() {
     page.call("Performance.disable", json!({})).await;
     page.call("Performance.enable", json!({ "timeDomain": "threadTicks" })).await;
     page.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": PROBE })).await;
-    page.open(&show.stage.url()).await;
+    page.open(&show.server.url()).await;
     page.until("document.querySelectorAll('.tile').length === 2000 && document.querySelector('[data-settled]')").await;
     let first = page.evaluate("Math.max(...probe.batches)").await;
     println!("first drawing of 100 nodes and 2000 tasks: {:.0} ms of script", first.as_f64().unwrap_or_default());
@@ -122,7 +122,7 @@ async fn fifty_a_second(show: &Show, sent: &mut u64) {
         ticks.tick().await;
         *sent += 1;
         let event = 1000 + u64::try_from(now()).unwrap_or_default();
-        show.stage.change(|cluster| {
+        show.server.change(|cluster| {
             let id = format!("task{:05}", random.usize(0..2000));
             let task = cluster.tasks.get_mut(&id).unwrap();
             if random.u8(0..4) == 0 {

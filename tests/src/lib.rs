@@ -7,7 +7,7 @@
 //! swarm's nodes ([`nodes`]), a Docker engine ([`dockerd`]), one that answers what real ones did
 //! ([`recorded`]) and one that records what the Docker client sends ([`engine`]). Nothing here is a mock of
 //! our own code. [`browser`] is a real Chromium; it is shown the page by `watch` in front of an engine whose
-//! swarm a test changes ([`manager`]), or cluster states of a test's own ([`stage`]). [`chaos`] is the checker of
+//! swarm a test changes ([`manager`]), or cluster states of a test's own ([`page_server`]). [`chaos`] is the checker of
 //! the count under faults, [`swarm`] a real swarm of three engines.
 //!
 //! Whatever a value of this crate starts ends when the value is dropped, also when the test panics. A
@@ -50,6 +50,7 @@ pub mod manager;
 pub mod netns;
 pub mod nodes;
 pub mod page;
+pub mod page_server;
 pub mod port;
 pub mod process;
 pub mod python;
@@ -58,7 +59,6 @@ pub mod recorded;
 pub mod redis;
 pub mod relay;
 pub mod smtp;
-pub mod stage;
 pub mod swarm;
 pub mod upstream;
 pub mod wait;

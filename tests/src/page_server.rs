@@ -28,7 +28,7 @@ const BEAT: Duration = Duration::from_secs(5);
 
 /// A server on a port of 127.0.0.1. Dropping it stops it.
 #[derive(Debug)]
-pub struct Stage {
+pub struct PageServer {
     address: SocketAddr,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
@@ -40,7 +40,7 @@ struct Shared {
     events: broadcast::Sender<String>,
 }
 
-impl Stage {
+impl PageServer {
     /// Starts a server with this cluster state.
     ///
     /// # Panics
@@ -74,7 +74,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for PageServer {
     fn drop(&mut self) {
         self.server.abort();
     }
