@@ -1,4 +1,4 @@
-//! A certificate authority of the test's own.
+//! A certificate authority for tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::RootCertStore;
 use tempfile::TempDir;
 
-/// An authority that signs certificates for any name. Its files go when it is dropped.
+/// An authority that signs certificates for any name. Dropping it deletes its files.
 #[derive(Debug)]
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     files: TempDir,
 }
 
-/// A certificate that an [`Authority`] signed, with its key, as files and as text.
+/// The files of a certificate that an [`Authority`] signed, and of its key.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     /// A PEM file with the certificate.
@@ -26,10 +26,10 @@ pub struct Certificate {
 }
 
 impl Authority {
-    /// A new authority with a new key.
+    /// Creates an authority with a new key.
     ///
     /// # Panics
-    /// When no key can be made or no file written.
+    /// If no key can be generated, or no directory created.
     #[must_use]
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names to reject");
@@ -42,35 +42,26 @@ impl Authority {
         }
     }
 
-    /// A certificate for `names`: DNS names, wildcards (`*.example.com`) or addresses. `stem` names its
-    /// files; issuing twice under one stem replaces them, as a renewal does.
+    /// Issues a certificate for `names`: DNS names, wildcards (`*.example.com`) or addresses. `stem` names its files;
+    /// issuing again with the same stem replaces them, like a renewal.
     ///
     /// # Panics
-    /// When a name is not one, or no file can be written.
+    /// If a name is invalid, or no file can be written.
     #[must_use]
     pub fn issue(&self, stem: &str, names: &[&str]) -> Certificate {
         self.issue_with(stem, &params(names))
     }
 
-    /// One that expired long ago.
+    /// Issues a certificate that expired in 2020.
     ///
     /// # Panics
-    /// As [`issue`](Self::issue).
+    /// Like [`issue`](Self::issue).
     #[must_use]
     pub fn issue_expired(&self, stem: &str, names: &[&str]) -> Certificate {
         let mut params = params(names);
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2020, 4, 1);
         self.issue_with(stem, &params)
-    }
-
-    /// The authority's own certificate, PEM.
-    ///
-    /// # Panics
-    /// When the file cannot be written.
-    #[must_use]
-    pub fn file(&self) -> PathBuf {
-        self.write("authority.pem", &self.issuer.pem())
     }
 
     fn issue_with(&self, stem: &str, params: &CertificateParams) -> Certificate {
@@ -84,19 +75,19 @@ impl Authority {
         }
     }
 
-    /// A PEM file with the authority's own certificate, for clients of other makes.
+    /// Writes a PEM file with the authority's own certificate.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// If it cannot be written.
     #[must_use]
     pub fn root_file(&self) -> PathBuf {
         self.write("root.crt", &self.issuer.pem())
     }
 
-    /// The roots of a client that trusts this authority and no other.
+    /// Returns the roots of a client that trusts only this authority.
     ///
     /// # Panics
-    /// Never: its own certificate is a valid root.
+    /// Never: the authority's certificate is a valid root.
     #[must_use]
     pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
@@ -104,16 +95,7 @@ impl Authority {
         roots
     }
 
-    /// A PEM file with the authority's own certificate, for a client that reads one.
-    ///
-    /// # Panics
-    /// When no file can be written.
-    #[must_use]
-    pub fn write_certificate(&self, name: &str) -> PathBuf {
-        self.write(name, &self.issuer.pem())
-    }
-
-    /// The directory of the files, for a test that adds others.
+    /// Returns the directory of the files, for a test that adds others.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.files.path()

@@ -61,7 +61,7 @@ impl Site {
         let http = self.http.to_string();
         let https = if more.contains(&WITHOUT_HTTPS) { "off".to_owned() } else { self.https.to_string() };
         let more: Vec<_> = more.iter().copied().filter(|arg| *arg != WITHOUT_HTTPS).collect();
-        let (resolver, ca) = (self.dns.address().to_string(), self.authority.file());
+        let (resolver, ca) = (self.dns.address().to_string(), self.authority.root_file());
         let ca = ca.to_str().unwrap();
         let args = ["--no-system", "--http-port", &http, "--https-port", &https, "--ca", ca, "--resolver", &resolver];
         check(&[&["--timeout", "1s"][..], &more, &args, &[NAME]].concat()).await

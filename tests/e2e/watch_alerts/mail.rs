@@ -21,7 +21,7 @@ fn text(port: u16, more: &str) -> String {
 
 /// A folder with the authority's certificate and passwords.
 fn files(authority: &Authority) -> Files {
-    let ca = authority.write_certificate("ca.pem");
+    let ca = authority.root_file();
     Files::new().copy("ca.pem", &ca).with("password", "geheim\n").with("wrong", "falsch\n")
 }
 

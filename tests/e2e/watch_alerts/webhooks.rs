@@ -87,7 +87,7 @@ async fn certificates_are_checked_against_the_configured_authorities() {
     let (authority, other) = (Authority::new(), Authority::new());
     let receiver = Receiver::start_tls(&authority.issue("hook", &["localhost"])).await;
     let sender = |authority: &Authority| {
-        let files = Files::new().copy("ca.pem", &authority.write_certificate("ca.pem"));
+        let files = Files::new().copy("ca.pem", &authority.root_file());
         files.sender(&format!("alerts.ca_file = \"ca.pem\"\n{}", text("json", &receiver.url("/"), "")))
     };
     sender(&authority).send(&firing()).await.unwrap();
