@@ -1,4 +1,4 @@
-//! A real DNS server whose answers a test changes while it runs.
+//! A DNS server whose answers a test changes while it runs.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,57 +19,56 @@ use tokio::net::{TcpListener, UdpSocket};
 use crate::port;
 use crate::wait::{SOON, eventually_some};
 
-/// Docker's embedded server gives every answer this time to live, so it is the default here.
-pub const DOCKERS_TTL: u32 = 600;
+/// The time to live of every answer of Docker's embedded server, and the default here. Seconds.
+pub const DOCKER_TTL: u32 = 600;
 
 const TCP_IDLE: Duration = Duration::from_secs(60);
 const TCP_ANSWERS_QUEUED: usize = 16;
 
-/// What the server says about one name. [`Addresses`](Self::Addresses) is made from an iterator of
-/// addresses by [`Answer::addresses`].
+/// The answer for one name. [`Answer::addresses`] makes [`Addresses`](Self::Addresses) from an iterator of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// NOERROR with the A or AAAA records asked for. A name with addresses of one family alone has an
-    /// empty NOERROR for the other.
+    /// NOERROR with the A or AAAA records of the question. A name with addresses of one family has an empty NOERROR for
+    /// the other.
     Addresses {
         /// In the order in which they are sent.
         addresses: Vec<IpAddr>,
         /// Seconds.
         ttl: u32,
-        /// Over UDP say only "truncated", so that the client has to ask again over TCP.
+        /// Truncates the answer over UDP, so that the client must ask again over TCP.
         truncated: bool,
     },
-    /// NOERROR with a CNAME and, as from a resolver, the answer for the target name.
+    /// NOERROR with a CNAME and, like a resolver, the answer for the target name.
     Alias {
-        /// The other name.
+        /// The name that the CNAME points to.
         target: String,
-        /// Seconds, of the CNAME.
+        /// The CNAME's, in seconds.
         ttl: u32,
     },
     /// NOERROR without a record.
     Empty,
-    /// NXDOMAIN, which is also the answer for a name that was never set.
+    /// NXDOMAIN, which is also the answer for an unknown name.
     NoSuchName,
     /// SERVFAIL.
     ServerFailure,
     /// REFUSED.
     Refused,
-    /// No answer at all: the client runs into its time-out.
+    /// No answer: the client times out.
     Silence,
 }
 
 impl Answer {
-    /// NOERROR with `addresses`, valid for [`DOCKERS_TTL`] seconds.
+    /// Creates NOERROR with `addresses`, valid for [`DOCKER_TTL`] seconds.
     pub fn addresses<A: Into<IpAddr>>(addresses: impl IntoIterator<Item = A>) -> Self {
         Self::Addresses {
             addresses: addresses.into_iter().map(Into::into).collect(),
-            ttl: DOCKERS_TTL,
+            ttl: DOCKER_TTL,
             truncated: false,
         }
     }
 }
 
-/// A DNS server, over UDP and TCP on one port. Dropping it stops it.
+/// A DNS server over UDP and TCP on one port. Dropping it stops it.
 pub struct Dns {
     address: SocketAddr,
     zone: Zone,
@@ -77,10 +76,10 @@ pub struct Dns {
 }
 
 impl Dns {
-    /// Starts a server that knows no name yet.
+    /// Starts a server without names.
     ///
     /// # Panics
-    /// When its port cannot be bound.
+    /// If its port cannot be bound.
     pub async fn start() -> Self {
         Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()))).await
     }
@@ -88,11 +87,11 @@ impl Dns {
     /// Starts a server at an address of this machine.
     ///
     /// # Panics
-    /// When it cannot be bound.
+    /// If the address cannot be bound.
     pub async fn start_at(address: SocketAddr) -> Self {
         let zone = Zone::default();
         let mut server = Server::new(zone.clone());
-        // A process that another test starts holds copies of all our sockets until it runs its program.
+        // A process started by another test holds copies of all our sockets until it executes its program.
         let udp = eventually_some("a free UDP port", SOON, async || UdpSocket::bind(address).await.ok()).await;
         server.register_socket(udp);
         let tcp = eventually_some("a free TCP port", SOON, async || TcpListener::bind(address).await.ok()).await;
@@ -100,25 +99,24 @@ impl Dns {
         Self { address, zone, _server: server }
     }
 
-    /// The address that it listens on, the same for UDP and TCP.
+    /// Returns the address, which is the same for UDP and TCP.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Sets what is answered for `name` from the next query on. Names are compared without regard to
-    /// case and to a final dot.
+    /// Sets the answer for `name` from the next query on. Names are compared without case and final dot.
     pub fn set(&self, name: &str, answer: Answer) {
         self.zone.names().entry(key(name)).or_default().answer = Some(answer);
     }
 
-    /// The number of queries for `name` so far, over UDP and TCP and of all types.
+    /// Returns the number of queries for `name`, of all types and over UDP and TCP.
     #[must_use]
     pub fn queries(&self, name: &str) -> usize {
         self.zone.names().get(&key(name)).map_or(0, |entry| entry.queries)
     }
 
-    /// The number of those that came over TCP.
+    /// Returns the number of queries for `name` over TCP.
     #[must_use]
     pub fn queries_over_tcp(&self, name: &str) -> usize {
         self.zone.names().get(&key(name)).map_or(0, |entry| entry.over_tcp)
@@ -151,7 +149,7 @@ impl Zone {
     }
 
     /// Counts the query and returns the current answer.
-    fn ask(&self, name: &LowerName, protocol: Protocol) -> Answer {
+    fn query(&self, name: &LowerName, protocol: Protocol) -> Answer {
         let mut names = self.names();
         let entry = names.entry(key(&name.to_string())).or_default();
         entry.queries += 1;
@@ -171,11 +169,11 @@ impl RequestHandler for Zone {
         };
         let mut records = Vec::new();
         let mut name = info.query.original().name().clone();
-        let mut answer = self.ask(info.query.name(), request.protocol());
+        let mut answer = self.query(info.query.name(), request.protocol());
         while let Answer::Alias { target, ttl } = answer {
             let target = Name::from_ascii(format!("{}.", key(&target))).expect("a name");
             records.push(Record::from_rdata(name, ttl, RData::CNAME(CNAME(target.clone()))));
-            answer = self.ask(&LowerName::from(&target), request.protocol());
+            answer = self.query(&LowerName::from(&target), request.protocol());
             name = target;
         }
         match answer {
@@ -200,7 +198,7 @@ impl RequestHandler for Zone {
             builder.edns(edns);
         }
         let response = builder.build(metadata, &records, [], [], []);
-        // The client may be gone by now.
+        // The client may have closed its socket.
         to_client.send_response(response).await.unwrap_or(nothing_sent)
     }
 }

@@ -1,4 +1,4 @@
-//! The tutorial's Flask application, the peer that our counter must agree with.
+//! The tutorial's Flask application, whose responses the counter must match.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -9,20 +9,20 @@ use crate::redis::Redis;
 use crate::wait::{SOON, eventually};
 use crate::{port, python};
 
-/// The application under Flask's own server, one process. Dropping it ends it.
+/// The application in Flask's own server. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Flask {
     address: SocketAddr,
-    /// Ends it when dropped.
+    /// Ends the process when dropped.
     _process: Process,
 }
 
 impl Flask {
-    /// Starts it on top of `redis`. The first call on a machine installs Flask from the package
-    /// registry into a virtual environment in the target directory.
+    /// Starts the application with `redis`. The first call on a machine installs Flask from the package registry into a
+    /// virtual environment in the target directory.
     ///
     /// # Panics
-    /// When Python's `venv` module is missing, a package cannot be installed, or it does not start.
+    /// If Python's `venv` module is missing, a package cannot be installed, or the application does not start.
     pub async fn start(redis: &Redis) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
         let mut process = python::program("flask", "app.py")
@@ -31,11 +31,11 @@ impl Flask {
             .env("PORT", address.port().to_string())
             .start();
         process.line("Running on").await;
-        eventually("Flask's listening", SOON, async || TcpStream::connect(address).await.is_ok()).await;
+        eventually("a listening Flask", SOON, async || TcpStream::connect(address).await.is_ok()).await;
         Self { address, _process: process }
     }
 
-    /// The address that it listens on.
+    /// Returns the address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address

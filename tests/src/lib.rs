@@ -1,17 +1,16 @@
-//! The harness of the end to end tests: real peers, started and stopped by a test.
+//! The harness of the end-to-end tests: peers that a test starts and stops.
 //!
-//! A test talks to our own built programs ([`process`]) with a client that records every answer
-//! ([`client`]). Around them stand a real Redis ([`redis`]), a real DNS server whose answers change at
-//! run time ([`dns`]), the tutorial's Flask application ([`flask`]), a scriptable HTTP server
-//! ([`upstream`]), one that keeps what it is sent ([`receiver`]), a mail server ([`smtp`]), a list of a
-//! swarm's nodes ([`nodes`]), a Docker engine ([`dockerd`]), one that answers what real ones did
-//! ([`recorded`]) and one that records what the Docker client sends ([`engine`]). Nothing here is a mock of
-//! our own code. [`browser`] is a real Chromium; it is shown the page by `watch` in front of an engine whose
-//! swarm a test changes ([`manager`]), or cluster states of a test's own ([`page_server`]). [`chaos`] is the checker of
-//! the count under faults, [`swarm`] a real swarm of three engines.
+//! A test runs the workspace's own programs ([`process`]) and sends requests with a client that records every outcome
+//! ([`client`]). Their peers are a real Redis ([`redis`]), a DNS server whose answers change at run time ([`dns`]), the
+//! tutorial's Flask application ([`flask`]), a scriptable HTTP server ([`upstream`]), one that records what it receives
+//! ([`receiver`]), a mail server ([`smtp`]), a list of a swarm's nodes ([`nodes`]), a Docker engine ([`dockerd`]), one
+//! that replays the responses of real engines ([`recorded`]) and one that records the requests of a Docker client
+//! ([`engine`]). Nothing here mocks the workspace's own code. [`browser`] is a real Chromium. It loads the page from
+//! `watch`, in front of an engine whose swarm a test changes ([`manager`]), or from a server of the test's own cluster
+//! states ([`page_server`]). [`chaos`] checks the count under faults, and [`swarm`] is a real swarm of three engines.
 //!
-//! Whatever a value of this crate starts ends when the value is dropped, also when the test panics. A
-//! test never sleeps: it waits for a condition with a deadline ([`wait`]).
+//! Everything that a value of this crate starts ends when the value is dropped, also when the test panics. A test does
+//! not sleep to wait for something: it waits for a condition with a deadline ([`wait`]).
 //!
 //! ```no_run
 //! # use tests::{client::load::Load, dns::{Answer, Dns}, process::Process, upstream::Upstream, wait::{SOON, eventually}};

@@ -1,11 +1,11 @@
 //! Extracts the commands of `docs/deploy.md`, so that tests run what an operator copies.
 //!
 //! A block of commands is fenced as `sh`. The line before it names the block and the host: `<!-- run: NAME on HOST -->`.
-//! Its first line says the same to the reader.
+//! The block's first line names the host for the reader.
 
 use std::fmt;
 
-/// Where a block runs.
+/// The host that a block runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
     /// One node of the swarm.
@@ -16,12 +16,12 @@ pub enum Host {
     Workstation,
 }
 
-/// Commands that an operator copies together.
+/// Commands that an operator copies at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Name in the page.
     pub name: String,
-    /// Where it runs.
+    /// The host that it runs on.
     pub host: Host,
     /// Script for `bash -euo pipefail`.
     pub script: String,
@@ -51,7 +51,7 @@ impl Host {
 }
 
 impl fmt::Display for Host {
-    /// As a block's first line has it.
+    /// Formats the host like a block's first line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Node(name) => f.write_str(name),
@@ -64,7 +64,7 @@ impl fmt::Display for Host {
 /// Returns the blocks of a page in order.
 ///
 /// # Errors
-/// The first problem that would leave a block untested, or run it on another host than the reader.
+/// The first problem that would leave a block untested, or run it on a different host than a reader would.
 pub fn blocks(page: &str) -> Result<Vec<Block>, Problem> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut announced: Option<(String, Host)> = None;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_has_its_name_host_and_script() {
+    fn a_block_has_a_name_a_host_and_a_script() {
         let page =
             "text\n\n<!-- run: one on serveur18 -->\n```sh\n# on serveur18\na\n\nb\n```\n\n```text\n<!-- x\n```\n";
         let host = Host::Node("serveur18".to_owned());
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_go_untested_is_told() {
+    fn a_block_that_no_test_would_run_is_an_error() {
         for (page, expected) in [
             ("```sh\na\n```\n", "line 1: no line <!-- run: NAME on HOST --> before it"),
             ("```\na\n```\n", "line 1: no line <!-- run: NAME on HOST --> before it"),

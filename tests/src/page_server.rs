@@ -1,5 +1,5 @@
-//! The live page's own files behind a server that shows it the cluster states of a test: how the page handles a
-//! hundred nodes, or fifty changes a second, without an engine that has them.
+//! A server of the live page whose cluster states a test sets: a hundred nodes, or fifty changes a second, without an
+//! engine that has them.
 //!
 //! It implements the part of `watch`'s API that the page uses. `watch` itself computes the deltas.
 
@@ -23,7 +23,7 @@ use watch::page::{CONTENT_SECURITY_POLICY, asset};
 
 use crate::client::{self, Body, full};
 
-/// The same as the server's.
+/// The interval of `watch`'s own beats.
 const BEAT: Duration = Duration::from_secs(5);
 
 /// A server on a port of 127.0.0.1. Dropping it stops it.
@@ -44,7 +44,7 @@ impl PageServer {
     /// Starts a server with this cluster state.
     ///
     /// # Panics
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub async fn start(cluster: ClusterState) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
@@ -52,13 +52,13 @@ impl PageServer {
         Self { address, shared: shared.clone(), server: tokio::spawn(serve(listener, shared)) }
     }
 
-    /// The URL of the page.
+    /// Returns the URL of the page.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// Changes the cluster state and sends every page the difference.
+    /// Changes the cluster state and sends the delta to every page.
     pub fn change(&self, change: impl FnOnce(&mut ClusterState)) {
         let mut cluster = self.shared.cluster();
         let before = cluster.clone();
@@ -67,7 +67,7 @@ impl PageServer {
         self.shared.send("delta", &serde_json::to_string(&delta).expect("a cluster state is JSON"));
     }
 
-    /// The number of connected pages.
+    /// Returns the number of connected pages.
     #[must_use]
     pub fn listeners(&self) -> usize {
         self.shared.events.receiver_count()
@@ -85,7 +85,7 @@ impl Shared {
         self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reports a healthy engine, whose last answer is as recent as the beat.
+    /// Reports that the engine, unless it failed, has just answered, and sends a beat.
     fn beat(&self) {
         let mut cluster = self.cluster();
         if cluster.source.error.is_none() {
@@ -102,7 +102,7 @@ impl Shared {
     }
 }
 
-/// The current time, in the format of cluster states.
+/// Returns the current time in the format of cluster states.
 #[must_use]
 pub fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -154,7 +154,7 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
 }
 
 fn events(shared: &Shared) -> Body {
-    // Subscribed under the lock: no change falls between the cluster state and the first delta.
+    // The lock is held while subscribing, so that no change is lost between the cluster state and the first delta.
     let cluster = shared.cluster();
     let changes = shared.events.subscribe();
     let first = event("snapshot", &serde_json::to_string(&*cluster).expect("a cluster state is JSON")) + &beat();

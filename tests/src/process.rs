@@ -1,4 +1,4 @@
-//! Processes that a test starts, watches and signals, and that never outlive it.
+//! Processes that a test starts, observes and signals. They never outlive it.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -12,21 +12,21 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait::{SOON, eventually_some, try_eventually};
 
-/// The program `name` of this workspace, such as "app", built beside the test itself.
+/// Returns the path of the workspace's program `name`, such as "app", which is built beside the test.
 ///
 /// # Panics
-/// When it was not built; the message says how to build it.
+/// If it was not built; the message says how to build it.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the program's own path");
-    // target/<profile>/deps/<test>, and the programs, one of which this may be, in target/<profile>.
+    // Tests are in target/<profile>/deps, programs in target/<profile>.
     let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("a target directory");
     let path = folder.join(name);
     assert!(path.is_file(), "{} is missing: build it with `cargo build --workspace --bins`", path.display());
     path
 }
 
-/// What to start. Made by [`Process::of`].
+/// A process to start; see [`Process::of`].
 #[derive(Debug)]
 pub struct Plan {
     name: String,
@@ -48,7 +48,7 @@ impl Plan {
         self
     }
 
-    /// Sets an environment variable. Besides these a process gets only `PATH`.
+    /// Sets an environment variable. The process gets these variables and `PATH`.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
@@ -62,11 +62,11 @@ impl Plan {
         self
     }
 
-    /// Starts the process. It also ends with the thread that calls this, so call it from the test or its
-    /// runtime's workers, not from `spawn_blocking`.
+    /// Starts the process. It ends when the calling thread ends, so call this from the test or its runtime's workers,
+    /// not from `spawn_blocking`.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// If it cannot be started.
     #[must_use]
     pub fn start(mut self) -> Process {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -81,7 +81,7 @@ impl Plan {
     }
 }
 
-/// A running process. Dropping it kills it and waits until it is gone.
+/// A running process. Dropping it kills the process and waits for its end.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -90,12 +90,11 @@ pub struct Process {
 }
 
 impl Process {
-    /// A plan to run `program`, a path or a name to look up in `PATH`.
+    /// Plans to run `program`, which is a path or a name to look up in `PATH`.
     #[must_use]
     pub fn of(program: impl AsRef<OsStr>) -> Plan {
         let program = program.as_ref();
-        // A test that is killed drops nothing, so the kernel ends its processes: each when the thread that started it
-        // ends.
+        // A killed test drops nothing. The kernel then kills each of its processes when the thread that started it ends.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(program);
         command.env_clear();
@@ -103,82 +102,82 @@ impl Process {
         Plan { name: program.to_string_lossy().into_owned(), command }
     }
 
-    /// A plan to run our own `name`; see [`binary`].
+    /// Plans to run the workspace's program `name`; see [`binary`].
     ///
     /// # Panics
-    /// When it was not built.
+    /// If it was not built.
     #[must_use]
     pub fn ours(name: &str) -> Plan {
         Self::of(binary(name))
     }
 
-    /// The process's id.
+    /// Returns the process id.
     #[must_use]
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
-    /// Sends a signal. A process that has ended already is left alone.
+    /// Sends a signal, unless the process has ended.
     pub fn signal(&mut self, signal: Signal) {
-        // Reaping it here rules out that another process has its id.
+        // An unreaped process keeps its id, so no other process can receive the signal.
         if self.exited().is_none() {
-            kill_process(self.pid(), signal).expect("our own child can be signalled");
+            kill_process(self.pid(), signal).expect("a child can be signalled");
         }
     }
 
-    /// Asks it to end: SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&mut self) {
         self.signal(Signal::TERM);
     }
 
-    /// Asks it to reload: SIGHUP.
+    /// Sends SIGHUP.
     pub fn hang_up(&mut self) {
         self.signal(Signal::HUP);
     }
 
-    /// Suspends it with all connections open: SIGSTOP.
+    /// Suspends the process (SIGSTOP). Its connections stay open.
     pub fn freeze(&mut self) {
         self.signal(Signal::STOP);
     }
 
-    /// Resumes a frozen process: SIGCONT.
+    /// Resumes a suspended process (SIGCONT).
     pub fn thaw(&mut self) {
         self.signal(Signal::CONT);
     }
 
-    /// Ends it at once, as `kill -9` does, and waits until it is gone.
+    /// Kills the process (SIGKILL) and waits for its end.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
-        self.child.wait().expect("our own child can be waited for");
+        self.child.wait().expect("a child can be waited for");
     }
 
-    /// How it ended, or `None` while it runs.
+    /// Returns the exit status, or `None` while the process runs.
     pub fn exited(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("our own child can be waited for")
+        self.child.try_wait().expect("a child can be waited for")
     }
 
-    /// Waits until it ends on its own.
+    /// Waits until the process ends by itself.
     ///
     /// # Panics
-    /// When it still runs after `within`.
+    /// If it still runs after `within`.
     pub async fn exit(&mut self, within: Duration) -> ExitStatus {
         let what = format!("the end of {}", self.name);
         eventually_some(&what, within, async || self.exited()).await
     }
 
-    /// The lines that it has written so far to standard output and standard error.
+    /// Returns the lines written so far to standard output and standard error.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.lines.all()
     }
 
-    /// Waits until it writes a line that contains `part`, and returns the first such line.
+    /// Waits for a line that contains `part`, and returns the first such line.
     ///
     /// # Panics
-    /// When it does not within [`SOON`], or ends first; the message contains all that it wrote.
+    /// If there is none within [`SOON`] or before the process ends; the message contains the whole output.
     pub async fn line(&mut self, part: &str) -> String {
         let found = try_eventually(SOON, async || {
-            // Checked before the lines, so that a line written in between is still found.
+            // The end is checked before the lines, so that a line written between the two checks is found.
             let ended = if self.lines.is_complete() { self.exited() } else { None };
             match self.lines.find(part) {
                 Some(line) => Some(Ok(line)),
@@ -204,11 +203,11 @@ impl Drop for Process {
     }
 }
 
-/// What a process wrote, filled by one thread per stream until the stream ends.
+/// The output of a process. One thread reads each stream until it ends.
 #[derive(Clone, Debug, Default)]
 struct Lines {
     all: Arc<Mutex<Vec<String>>>,
-    /// Streams that have not ended.
+    /// The number of streams that have not ended.
     open: Arc<AtomicUsize>,
 }
 

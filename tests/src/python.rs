@@ -1,4 +1,4 @@
-//! Python programs and packages that tests use, in virtual environments in the target directory.
+//! Python programs and packages of the tests, in virtual environments in the target directory.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -7,10 +7,10 @@ use std::process::Command;
 
 use crate::process::{Plan, Process};
 
-/// A plan to run `program` of the folder `fixtures/NAME` with what its `requirements.txt` names.
+/// Plans to run `program` of the folder `fixtures/NAME` with the packages of its `requirements.txt`.
 ///
 /// # Panics
-/// When Python's `venv` module is missing, or a package cannot be installed.
+/// If Python's `venv` module is missing, or a package cannot be installed.
 #[must_use]
 pub fn program(name: &str, program: &str) -> Plan {
     Process::of(environment(name, &[]).join("bin/python")).arg(fixture(name, program))
@@ -20,18 +20,18 @@ fn fixture(name: &str, file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name).join(file)
 }
 
-/// The virtual environment `name` in the target directory, made when it is missing or its requirements, which
-/// are `fixtures/NAME/requirements.txt`, have changed. `options` are for `pip install`.
+/// Returns the virtual environment `name` in the target directory. Creates it if it is missing or if
+/// `fixtures/NAME/requirements.txt` has changed. `options` are passed to `pip install`.
 ///
 /// # Panics
-/// When Python's `venv` module is missing, or a package cannot be installed.
+/// If Python's `venv` module is missing, or a package cannot be installed.
 #[must_use]
 pub fn environment(name: &str, options: &[&str]) -> PathBuf {
     let requirements = fixture(name, "requirements.txt");
     let test = std::env::current_exe().expect("the test's own path");
     let target = test.ancestors().nth(3).expect("a target directory");
     let directory = target.join(name);
-    // Several test programs may get here at once; the lock ends with the file's scope.
+    // Several test programs may run this at the same time. The lock ends with the file's scope.
     let lock = File::create(target.join(format!("{name}.lock"))).expect("a lock file");
     lock.lock().expect("the lock");
     let wanted = fs::read_to_string(&requirements).expect("the requirements");
@@ -49,7 +49,7 @@ pub fn environment(name: &str, options: &[&str]) -> PathBuf {
     directory
 }
 
-/// A command that is killed when it takes longer than any download should.
+/// Creates a command that is killed after 300 s, longer than any download should take.
 fn bounded(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", "300"]).arg(program);

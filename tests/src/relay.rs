@@ -1,5 +1,5 @@
-//! A TCP relay in front of a server. Its connections take a [`Wire`], which can be slow, silent or cut, and can lose
-//! the server's replies.
+//! A TCP relay in front of a server. Its connections use a [`Wire`], which a test can delay, silence or reset, and which
+//! can lose the server's replies.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,20 +12,20 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::wait::pause;
 
-/// How the connections between two places are.
+/// The state of a link between two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// As usual.
+    /// Bytes pass.
     Open,
-    /// Everything takes at least this long in each direction.
+    /// Bytes are delayed by at least this duration in each direction.
     Slow(Duration),
-    /// Nothing passes, and neither side is told.
+    /// No byte passes, and neither side is notified.
     Silent,
-    /// Open connections are reset, and so are new ones.
+    /// Open and new connections are reset.
     Reset,
 }
 
-/// What connections go through. Clones are the same wire.
+/// The path of connections. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct Wire {
     link: watch::Sender<State>,
@@ -35,43 +35,43 @@ pub struct Wire {
 #[derive(Clone, Copy, Debug)]
 struct State {
     link: Link,
-    /// How many resets there were: even a short one is noticed.
+    /// The number of resets, so that connections notice even a brief one.
     resets: u64,
 }
 
-/// What happens to what the server sends.
+/// What happens to the server's replies.
 #[derive(Clone, Copy, Debug, Default)]
 struct Replies {
-    fate: Fate,
-    /// How many were lost by [`Wire::lose_next_reply`].
+    delivery: Delivery,
+    /// The number of replies that [`Wire::lose_next_reply`] has lost.
     lost: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Fate {
+enum Delivery {
     #[default]
-    Delivered,
-    /// Until something else is set. Then the connections that lost something are reset.
-    Lost,
-    /// The next one is lost, and its connection ends at once.
-    NextLost,
+    All,
+    /// Replies are lost until this changes. Then the connections that lost some are reset.
+    None,
+    /// The next reply is lost, and its connection closes.
+    AllButNext,
 }
 
 impl Wire {
-    /// A wire that is open and delivers replies.
+    /// Creates an open wire that delivers replies.
     #[must_use]
     pub fn new() -> Self {
         let open = State { link: Link::Open, resets: 0 };
         Self { link: watch::Sender::new(open), replies: watch::Sender::default() }
     }
 
-    /// This link with another one's replies.
+    /// Combines the link of this wire with the replies of another.
     #[must_use]
     pub fn with_replies_of(&self, other: &Self) -> Self {
         Self { link: self.link.clone(), replies: other.replies.clone() }
     }
 
-    /// Changes the link, for open connections too.
+    /// Sets the link's state, also for open connections.
     pub fn set(&self, link: Link) {
         self.link.send_modify(|state| {
             state.link = link;
@@ -81,31 +81,31 @@ impl Wire {
 
     /// Loses all replies from now on.
     pub fn lose_replies(&self) {
-        self.replies.send_modify(|replies| replies.fate = Fate::Lost);
+        self.replies.send_modify(|replies| replies.delivery = Delivery::None);
     }
 
     /// Delivers replies again, and resets the connections that lost some.
     pub fn deliver_replies(&self) {
-        self.replies.send_modify(|replies| replies.fate = Fate::Delivered);
+        self.replies.send_modify(|replies| replies.delivery = Delivery::All);
     }
 
-    /// Loses the next reply, and its connection with it.
+    /// Loses the next reply and closes its connection.
     pub fn lose_next_reply(&self) {
-        self.replies.send_modify(|replies| replies.fate = Fate::NextLost);
+        self.replies.send_modify(|replies| replies.delivery = Delivery::AllButNext);
     }
 
-    /// How many replies [`lose_next_reply`](Self::lose_next_reply) has lost.
+    /// Returns the number of replies that [`lose_next_reply`](Self::lose_next_reply) has lost.
     #[must_use]
     pub fn lost(&self) -> usize {
         self.replies.borrow().lost
     }
 
-    /// Takes the loss of one reply, if the next one must be lost.
+    /// Returns whether this reply must be lost because it is the next one, and records the loss.
     fn loses_this_reply(&self) -> bool {
         self.replies.send_if_modified(|replies| {
-            let loses = replies.fate == Fate::NextLost;
+            let loses = replies.delivery == Delivery::AllButNext;
             if loses {
-                *replies = Replies { fate: Fate::Delivered, lost: replies.lost + 1 };
+                *replies = Replies { delivery: Delivery::All, lost: replies.lost + 1 };
             }
             loses
         })
@@ -126,21 +126,21 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts one on a free port of 127.0.0.1. All its connections to `server` take `wire`.
+    /// Starts a relay on a free port of 127.0.0.1. All its connections to `server` use `wire`.
     ///
     /// # Panics
-    /// No port can be bound.
+    /// If no port can be bound.
     pub async fn start(server: SocketAddr, wire: &Wire) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let wire = wire.clone();
         Self::on(listener, server, move |_client, _relay| std::future::ready(Some(wire.clone())))
     }
 
-    /// Starts one on `listener`. `choose` is given a connection's two addresses, the client's and the relay's, and
-    /// returns its wire; a connection without one is reset.
+    /// Starts a relay on `listener`. `choose` receives a connection's addresses, the client's and the relay's, and returns
+    /// its wire; a connection without a wire is reset.
     ///
     /// # Panics
-    /// The listener has no address.
+    /// If the listener has no address.
     pub fn on<F>(
         listener: TcpListener,
         server: SocketAddr,
@@ -159,7 +159,7 @@ impl Relay {
                             let wire = choose(peer, client.local_addr().unwrap_or(address));
                             connections.spawn(carry(client, server, wire));
                         }
-                        // Out of files: open connections will end.
+                        // The process has no free file descriptor until a connection ends.
                         Err(_) => pause(Duration::from_millis(10)).await,
                     },
                     Some(_ended) = connections.join_next() => {}
@@ -169,7 +169,7 @@ impl Relay {
         Self { address, task }
     }
 
-    /// The address that it listens on.
+    /// Returns the address that the relay listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -195,7 +195,7 @@ async fn carry(mut client: TcpStream, server: SocketAddr, wire: impl Future<Outp
         } => connected.ok(),
     };
     let Some(mut server) = connected else {
-        // The server does not listen, or the link was cut: the relay has accepted already and cannot refuse any more.
+        // The server does not listen, or the link was reset. The relay has accepted, so it can no longer refuse.
         reset(&client);
         return;
     };
@@ -211,7 +211,7 @@ async fn carry(mut client: TcpStream, server: SocketAddr, wire: impl Future<Outp
             end = pump(from_server, to_client, &wire, Direction::Reply) => end,
         }
     };
-    // Neither Redis nor its clients use half a connection: when one direction ends, both do.
+    // Redis and its clients use no half-closed connections: when one direction ends, both do.
     if end == End::Reset {
         reset(&client);
         reset(&server);
@@ -230,7 +230,7 @@ enum Direction {
     Reply,
 }
 
-/// Carries bytes in one direction until that ends.
+/// Copies bytes in one direction until it ends.
 async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
@@ -244,12 +244,12 @@ async fn pump(
         if is_reply && wire.loses_this_reply() {
             return End::Closed;
         }
-        if is_reply && wire.replies.borrow().fate == Fate::Lost {
-            // What comes after it would be out of order.
+        if is_reply && wire.replies.borrow().delivery == Delivery::None {
+            // The connection cannot continue without this reply.
             until_delivered(wire).await;
             return End::Reset;
         }
-        // A silent link hides the end of a connection, too.
+        // A silent link also hides the end of a connection.
         passes(wire).await;
         match read {
             Ok(0) => return End::Closed,
@@ -259,7 +259,7 @@ async fn pump(
     }
 }
 
-/// Returns when the link lets pass what waits, after its delay.
+/// Waits until the link is open, and for its delay.
 async fn passes(wire: &Wire) {
     let passes = |state: &State| matches!(state.link, Link::Open | Link::Slow(_));
     let delay = match wire.link.subscribe().wait_for(passes).await.as_deref() {
@@ -276,14 +276,14 @@ async fn until_reset(wire: &Wire) {
 }
 
 async fn until_delivered(wire: &Wire) {
-    changes(wire.replies.subscribe().wait_for(|replies| replies.fate != Fate::Lost).await);
+    changes(wire.replies.subscribe().wait_for(|replies| replies.delivery != Delivery::None).await);
 }
 
-/// A wire that is waited on exists, so the wait cannot fail.
+/// Ignores the error of a wait: the caller holds the wire, so its sender exists.
 fn changes<T>(_waited: Result<T, watch::error::RecvError>) {}
 
-/// Makes the close that follows a reset.
+/// Makes the close that follows a reset (RST).
 fn reset(stream: &TcpStream) {
-    // Fails for a stream that is closed already.
+    // Fails on a closed stream.
     stream.set_zero_linger().unwrap_or(());
 }

@@ -45,7 +45,7 @@ async fn the_access_log_has_a_line_for_each_request() {
 #[tokio::test]
 async fn the_access_log_says_why_a_request_failed() {
     let upstream = Upstream::start().await;
-    upstream.on("/", Behaviour::CloseBeforeAnswer);
+    upstream.on("/", Behaviour::CloseBeforeResponse);
     let mut edge = Edge::start(&format!("access_log = \"stdout\"\n{}", unchecked(&[upstream.address()]))).await;
     get(edge.address(), "/").await.unwrap();
     let line: Value = serde_json::from_str(&edge.process.line("\"protocol\"").await).unwrap();

@@ -151,7 +151,7 @@ async fn a_body_that_will_be_refused_is_not_asked_for() {
 #[tokio::test]
 async fn an_early_refusal_by_the_upstream_reaches_a_client_that_waits_for_100() {
     let upstream = Upstream::start().await;
-    upstream.on("/", Behaviour::EarlyAnswer(403));
+    upstream.on("/", Behaviour::EarlyResponse(403));
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n").await;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::StatusCode;
 use tests::{
     client::{get, load::Load},
-    dns::{Answer, DOCKERS_TTL, Dns},
+    dns::{Answer, DOCKER_TTL, Dns},
     upstream::Upstream,
     wait::{SOON, eventually},
 };
@@ -113,7 +113,7 @@ async fn a_name_with_sixty_addresses_is_asked_for_over_tcp_and_used_whole() {
     let tasks: [Upstream; 60] = Upstream::start_tasks().await;
     let dns = Dns::start().await;
     let addresses: Vec<IpAddr> = tasks.iter().map(|task| task.address().ip()).collect();
-    dns.set(NAME, Answer::Addresses { addresses, ttl: DOCKERS_TTL, truncated: true });
+    dns.set(NAME, Answer::Addresses { addresses, ttl: DOCKER_TTL, truncated: true });
     let edge = Edge::start(&config(dns.address(), tasks[0].address().port())).await;
     let load = Load::on(&[edge.address()]).start();
     eventually("requests to all", SOON, async || tasks.iter().all(|task| task.requests_for("/") > 0)).await;

@@ -171,7 +171,7 @@ async fn an_upstream_that_breaks_off_or_talks_nonsense_is_502() {
 #[tokio::test]
 async fn an_upstream_that_closes_on_a_post_is_502() {
     let upstream = Upstream::start().await;
-    upstream.on("/", Behaviour::CloseBeforeAnswer);
+    upstream.on("/", Behaviour::CloseBeforeResponse);
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut connection = Connection::http1(edge.address()).await.unwrap();
     let mut request = client::request("a.example", "/");

@@ -127,7 +127,7 @@ async fn checks_that_fail_everywhere_are_not_believed() {
 #[tokio::test]
 async fn an_endpoint_that_passes_its_checks_and_fails_its_requests_is_ejected_for_a_while() {
     let upstreams = three().await;
-    upstreams[0].on("/", Behaviour::CloseBeforeAnswer);
+    upstreams[0].on("/", Behaviour::CloseBeforeResponse);
     let ejection = "[pool.web.ejection]\nconsecutive_failures = 3\nbase = \"500ms\"\n";
     let mut edge = Edge::start(&format!("{}{ejection}", checked(&addresses(&upstreams)))).await;
     let load = Load::on(&[edge.address()]).connections(4).start();

@@ -66,7 +66,7 @@ async fn alpn_decides_between_the_versions() {
         (&["http/1.1"], Some("http/1.1"), Version::HTTP_11),
         (&[], None, Version::HTTP_11),
     ] {
-        let offer = Offer::trusting_anyone().alpn(offered);
+        let offer = Offer::accepting_any_certificate().alpn(offered);
         let mut connection = Connection::https(edge.address(), "localhost", offer).await.unwrap();
         assert_eq!(connection.tls().unwrap().alpn.as_deref(), agreed);
         let reply = connection.get("/").await.unwrap();

@@ -38,7 +38,7 @@ async fn a_request_whose_connection_was_refused_goes_elsewhere_whatever_it_is() 
 
 #[tokio::test]
 async fn an_idempotent_request_goes_elsewhere_when_its_endpoint_breaks_off() {
-    for broken in [Behaviour::CloseBeforeAnswer, Behaviour::ResetBeforeAnswer] {
+    for broken in [Behaviour::CloseBeforeResponse, Behaviour::ResetBeforeResponse] {
         let [bad, good] = [Upstream::start().await, Upstream::start().await];
         bad.on("/", broken.clone());
         let config = format!("{}{NO_EJECTION}", unchecked(&[bad.address(), good.address()]));
@@ -54,7 +54,7 @@ async fn an_idempotent_request_goes_elsewhere_when_its_endpoint_breaks_off() {
 
 #[tokio::test]
 async fn a_post_is_sent_once_however_it_fails() {
-    for broken in [Behaviour::CloseBeforeAnswer, Behaviour::ResetBeforeAnswer] {
+    for broken in [Behaviour::CloseBeforeResponse, Behaviour::ResetBeforeResponse] {
         let [bad, good] = [Upstream::start().await, Upstream::start().await];
         bad.on("/", broken.clone());
         let config = format!("{}{NO_EJECTION}", unchecked(&[bad.address(), good.address()]));
@@ -142,7 +142,7 @@ async fn no_request_is_sent_more_often_than_allowed_nor_twice_to_one_endpoint() 
         let mut upstreams = Vec::new();
         for _ in 0..endpoints {
             let upstream = Upstream::start().await;
-            upstream.on("/", Behaviour::CloseBeforeAnswer);
+            upstream.on("/", Behaviour::CloseBeforeResponse);
             upstreams.push(upstream);
         }
         let config = format!("{}attempts = {attempts}\n{NO_EJECTION}", unchecked(&addresses(&upstreams)));
@@ -158,7 +158,7 @@ async fn no_request_is_sent_more_often_than_allowed_nor_twice_to_one_endpoint() 
 #[tokio::test]
 async fn an_endpoint_that_closes_after_each_answer_serves_all_the_same() {
     let upstream = Upstream::start().await;
-    upstream.on("/", Behaviour::LastAnswer);
+    upstream.on("/", Behaviour::EchoAndClose);
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut connection = Connection::http1(edge.address()).await.unwrap();
     for method in repeat_n([Method::GET, Method::POST], 5).flatten() {

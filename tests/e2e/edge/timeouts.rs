@@ -98,7 +98,7 @@ async fn a_tls_client_that_read_slowly_once_is_not_held_to_it_afterwards() {
     let mut visits = JoinSet::new();
     for length in (0..80).map(|step| (1 << 20) + step * 48 * 1024) {
         upstream.on(&format!("/{length}"), Behaviour::Body(length));
-        let offer = Offer::trusting_anyone().alpn(&["http/1.1"]);
+        let offer = Offer::accepting_any_certificate().alpn(&["http/1.1"]);
         visits.spawn(async move {
             let mut connection = Connection::https(address, "a.example", offer).await.unwrap();
             let response = connection.start(tests::client::request("a.example", &format!("/{length}"))).await.unwrap();

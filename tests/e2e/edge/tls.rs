@@ -44,7 +44,7 @@ async fn the_name_that_is_asked_for_chooses_and_the_first_one_answers_the_rest()
     assert_ne!(www, org);
     // An address is no name to ask for: the handshake has no SNI then.
     assert_eq!(shown(edge.address(), "127.0.0.1", &authority).await.unwrap(), www);
-    let anyone = Offer::trusting_anyone();
+    let anyone = Offer::accepting_any_certificate();
     let unknown = Connection::https(edge.address(), "unknown.example", anyone).await.unwrap();
     assert_eq!(unknown.tls().unwrap().certificate, www);
 }
@@ -56,7 +56,7 @@ async fn both_versions_of_tls_are_spoken() {
     for (offered, expected) in
         [(&rustls::version::TLS12, ProtocolVersion::TLSv1_2), (&rustls::version::TLS13, ProtocolVersion::TLSv1_3)]
     {
-        let offer = Offer::trusting_anyone().versions(&[offered]);
+        let offer = Offer::accepting_any_certificate().versions(&[offered]);
         let mut connection = Connection::https(edge.address(), "localhost", offer).await.unwrap();
         assert_eq!(connection.tls().unwrap().version, Some(expected));
         assert!(connection.get("/").await.is_ok());
@@ -69,7 +69,7 @@ async fn without_a_certificate_the_edge_makes_itself_one_for_its_names() {
     let config =
         config(&[], &upstream).replace("[listener.tls]\n", "[listener.tls]\nself_signed = \"www.example.com\"\n");
     let edge = Edge::start(&config).await;
-    let offer = Offer::trusting_anyone();
+    let offer = Offer::accepting_any_certificate();
     let connection = Connection::https(edge.address(), "www.example.com", offer.clone()).await.unwrap();
     let certificate = connection.tls().unwrap().certificate.clone();
     let name = b"www.example.com";
@@ -87,7 +87,7 @@ async fn plain_http_on_the_tls_port_ends_soon_and_the_listener_goes_on() {
     let mut plain = Raw::open(edge.address()).await;
     plain.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     plain.rest().await;
-    assert!(Connection::https(edge.address(), "localhost", Offer::trusting_anyone()).await.is_ok());
+    assert!(Connection::https(edge.address(), "localhost", Offer::accepting_any_certificate()).await.is_ok());
 }
 
 #[tokio::test]
@@ -157,6 +157,6 @@ async fn tls_that_is_turned_on_by_a_reload_does_not_disturb_plain_connections() 
     edge.reload(&tls).await;
     let done = load.done();
     eventually("more load", SOON, async || load.done() > done + 50).await;
-    assert!(Connection::https(address, "localhost", Offer::trusting_anyone()).await.is_ok());
+    assert!(Connection::https(address, "localhost", Offer::accepting_any_certificate()).await.is_ok());
     assert_all_ok(&load.stop().await);
 }

@@ -59,7 +59,7 @@ async fn a_websocket_over_tls_passes_as_well() {
     );
     let edge = Edge::start(&config).await;
     let stream = TcpStream::connect(edge.address()).await.unwrap();
-    let offer = Offer::trusting_anyone().alpn(&["http/1.1"]);
+    let offer = Offer::accepting_any_certificate().alpn(&["http/1.1"]);
     let (stream, _) = offer.handshake(stream, "localhost").await.unwrap();
     let (mut socket, _) = client_async("ws://localhost/chat", stream).await.unwrap();
     talk(&mut socket).await;

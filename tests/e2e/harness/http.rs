@@ -62,7 +62,7 @@ async fn each_behaviour_is_what_its_name_says() {
     let reply = get(address, "/").await.unwrap();
     assert_eq!((reply.body.len(), reply.header("content-length")), (3000, None));
 
-    upstream.on("/", Behaviour::LastAnswer);
+    upstream.on("/", Behaviour::EchoAndClose);
     let mut connection = Connection::http1(address).await.unwrap();
     assert!(connection.get("/").await.is_ok());
     eventually("the end of the connection", SOON, async || connection.is_closed()).await;
@@ -73,12 +73,12 @@ async fn a_broken_answer_breaks_at_the_chosen_point() {
     let upstream = Upstream::start().await;
     let question = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
-    upstream.on("/", Behaviour::CloseBeforeAnswer);
+    upstream.on("/", Behaviour::CloseBeforeResponse);
     assert_eq!(raw::exchange(upstream.address(), question).await, "");
     let closed = get(upstream.address(), "/").await;
     assert!(matches!(&closed, Err(Error::Http(e)) if e.is_incomplete_message()), "{closed:?}");
 
-    upstream.on("/", Behaviour::ResetBeforeAnswer);
+    upstream.on("/", Behaviour::ResetBeforeResponse);
     let reset = get(upstream.address(), "/").await.unwrap_err();
     assert!(format!("{reset:?}").contains("ConnectionReset"), "{reset:?}");
 
@@ -92,7 +92,7 @@ async fn a_broken_answer_breaks_at_the_chosen_point() {
 #[tokio::test]
 async fn an_early_answer_does_not_wait_for_the_body_and_a_read_one_says_100_continue() {
     let upstream = Upstream::start().await;
-    upstream.on("/early", Behaviour::EarlyAnswer(413));
+    upstream.on("/early", Behaviour::EarlyResponse(413));
     let head = |path| format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
 
     let mut connection = raw::Raw::open(upstream.address()).await;
@@ -221,7 +221,7 @@ async fn the_tls_client_trusts_only_its_roots_and_reports_what_was_agreed() {
         let refused = Connection::https(address, name, offer).await;
         assert!(matches!(refused, Err(Error::Handshake(_))), "{refused:?}");
     }
-    let anyone = Connection::https(address, "www.example.org", Offer::trusting_anyone()).await;
+    let anyone = Connection::https(address, "www.example.org", Offer::accepting_any_certificate()).await;
     assert!(anyone.is_ok(), "{anyone:?}");
     server.abort();
 }

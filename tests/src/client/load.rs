@@ -117,7 +117,7 @@ impl Load {
         Err(refused)
     }
 
-    async fn ask(&self, number: usize, open: &mut Option<Connection>) -> Result<Reply, Error> {
+    async fn send(&self, number: usize, open: &mut Option<Connection>) -> Result<Reply, Error> {
         let connection = match open {
             // Otherwise the server announced the close with its last response, or closed the idle connection.
             Some(connection) if !connection.is_closed() => connection,
@@ -150,7 +150,7 @@ impl Running {
     /// Lets every connection finish its request and returns all records in the order of their starts.
     ///
     /// # Panics
-    /// When a worker panicked.
+    /// If a worker panicked.
     pub async fn stop(self) -> Vec<Record> {
         self.shared.stop.store(true, Ordering::Relaxed);
         let mut records: Vec<Record> = self.workers.join_all().await.into_iter().flatten().collect();
@@ -164,7 +164,7 @@ async fn work(connection: usize, load: Load, shared: Arc<Shared>) -> Vec<Record>
     let mut open = None;
     while !shared.stop.load(Ordering::Relaxed) {
         let started = Instant::now();
-        let answer = tokio::time::timeout(load.timeout, load.ask(connection, &mut open)).await;
+        let answer = tokio::time::timeout(load.timeout, load.send(connection, &mut open)).await;
         let outcome = answer.unwrap_or(Err(Error::Timeout));
         let failed = outcome.is_err();
         records.push(Record { connection, started, ended: Instant::now(), outcome });

@@ -1,8 +1,7 @@
-//! An HTTP client that hides nothing: no retries, no redirects, no pool, every response as it came.
+//! An HTTP client without retries, redirects and connection pool, which returns every response unchanged.
 //!
-//! [`Connection`] is one connection, plain or TLS, HTTP/1.1 or HTTP/2. [`get`] is one request on a
-//! connection of its own. [`load`] runs many connections and records every outcome. [`raw`] sends bytes
-//! that no HTTP library would.
+//! [`Connection`] is one connection, plain or TLS, HTTP/1.1 or HTTP/2. [`get`] sends one request on a new connection.
+//! [`load`] runs many connections and records every outcome. [`raw`] sends bytes that no HTTP library would send.
 
 pub mod load;
 pub mod raw;
@@ -24,15 +23,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use self::tls::Tls;
+use self::tls::Negotiated;
 
 /// A request's body. See [`empty`], [`full`] and [`stream`].
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Why there is no response.
+/// Why a request has no response.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Refused, reset or unreachable before a request was sent.
+    /// The connection was refused, reset or unreachable before a request was sent.
     #[error("connect: {0}")]
     Connect(#[source] io::Error),
     /// The TLS handshake failed.
@@ -41,43 +40,43 @@ pub enum Error {
     /// The connection failed during the request or its response.
     #[error("HTTP: {0}")]
     Http(#[from] hyper::Error),
-    /// No complete response within the time limit.
-    #[error("no complete answer in time")]
+    /// The response was not complete within the time limit.
+    #[error("no complete response in time")]
     Timeout,
 }
 
-/// A response, read to its end.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
-    /// The version of HTTP of the status line, or HTTP/2.
+    /// The HTTP version of the status line, or HTTP/2.
     pub version: Version,
-    /// The headers as they came.
+    /// The header fields.
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
-    /// The trailers, empty where there were none.
+    /// The trailer fields.
     pub trailers: HeaderMap,
 }
 
 impl Reply {
-    /// The body as text, with invalid UTF-8 replaced.
+    /// Returns the body as text, with invalid UTF-8 replaced.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// A header's value as text, `None` where there is none or it is not text.
+    /// Returns the value of a header field, or `None` if it is missing or not text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as JSON, such as an upstream's echo.
+    /// Parses the body as JSON, such as an upstream's echo.
     ///
     /// # Panics
-    /// When it is not JSON.
+    /// If it is not JSON.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).expect("a JSON body")
@@ -86,7 +85,7 @@ impl Reply {
     /// Reads a response to its end.
     ///
     /// # Errors
-    /// When the connection fails before.
+    /// If the connection fails first.
     pub async fn read(response: Response<Incoming>) -> Result<Self, Error> {
         let (head, body) = response.into_parts();
         let body = body.collect().await?;
@@ -100,36 +99,36 @@ impl Reply {
     }
 }
 
-/// No body.
+/// Creates an empty body.
 #[must_use]
 pub fn empty() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body of known length.
+/// Creates a body of known length.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body of unknown length, sent as `chunks` yields it: chunked in HTTP/1.1.
+/// Creates a body of unknown length, which is sent as `chunks` yields it: chunked in HTTP/1.1.
 pub fn stream(chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
     StreamBody::new(chunks.map_ok(Frame::data)).boxed_unsync()
 }
 
-/// A GET for `path` at the host `host`.
+/// Creates a GET for `path` at `host`.
 ///
 /// # Panics
-/// When `path` or `host` is not valid.
+/// If `path` or `host` is invalid.
 #[must_use]
 pub fn request(host: &str, path: &str) -> Request<Body> {
     let request = Request::get(path).header(HOST, host);
     request.body(empty()).expect("a valid request")
 }
 
-/// Gets `path` from `address` over a plain HTTP/1.1 connection of its own.
+/// Gets `path` from `address` over a new plain HTTP/1.1 connection.
 ///
 /// # Errors
-/// When there is no complete answer.
+/// If there is no complete response.
 pub async fn get(address: SocketAddr, path: &str) -> Result<Reply, Error> {
     Connection::http1(address).await?.get(path).await
 }
@@ -138,10 +137,10 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<Reply, Error> {
 #[derive(Debug)]
 pub struct Connection {
     sender: Sender,
-    /// Sent as the host of requests that [`get`](Self::get) makes.
+    /// The host of requests by [`get`](Self::get).
     host: String,
     local: SocketAddr,
-    tls: Option<Tls>,
+    tls: Option<Negotiated>,
     driver: JoinHandle<()>,
 }
 
@@ -155,7 +154,7 @@ impl Connection {
     /// Connects over plain HTTP/1.1, keep-alive.
     ///
     /// # Errors
-    /// When the connection is not accepted.
+    /// If the connection is not accepted.
     pub async fn http1(address: SocketAddr) -> Result<Self, Error> {
         let (stream, local) = connect(address).await?;
         Self::over_http1(stream, address.to_string(), local, None).await
@@ -164,17 +163,17 @@ impl Connection {
     /// Connects over plain HTTP/2 with prior knowledge.
     ///
     /// # Errors
-    /// When the connection is not accepted.
+    /// If the connection is not accepted.
     pub async fn http2(address: SocketAddr) -> Result<Self, Error> {
         let (stream, local) = connect(address).await?;
         Self::over_http2(stream, address.to_string(), local, None).await
     }
 
-    /// Connects over TLS for the server name (SNI) `name`; speaks HTTP/2 if the server chose "h2" of
-    /// the protocols (ALPN) that `offer` names, else HTTP/1.1.
+    /// Connects over TLS with the server name (SNI) `name`. Speaks HTTP/2 if the server selects "h2" from the protocols
+    /// (ALPN) of `offer`, else HTTP/1.1.
     ///
     /// # Errors
-    /// When the connection is not accepted, or the handshake fails.
+    /// If the connection is not accepted, or the handshake fails.
     pub async fn https(address: SocketAddr, name: &str, offer: tls::Offer) -> Result<Self, Error> {
         let (stream, local) = connect(address).await?;
         let (stream, tls) = offer.handshake(stream, name).await.map_err(Error::Handshake)?;
@@ -185,17 +184,17 @@ impl Connection {
         }
     }
 
-    async fn over_http1<S>(stream: S, host: String, local: SocketAddr, tls: Option<Tls>) -> Result<Self, Error>
+    async fn over_http1<S>(stream: S, host: String, local: SocketAddr, tls: Option<Negotiated>) -> Result<Self, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // The request that fails gets its error.
+        // A request on a failed connection returns the error.
         let driver = tokio::spawn(async { connection.with_upgrades().await.unwrap_or(()) });
         Ok(Self { sender: Sender::Http1(sender), host, local, tls, driver })
     }
 
-    async fn over_http2<S>(stream: S, host: String, local: SocketAddr, tls: Option<Tls>) -> Result<Self, Error>
+    async fn over_http2<S>(stream: S, host: String, local: SocketAddr, tls: Option<Negotiated>) -> Result<Self, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -204,40 +203,40 @@ impl Connection {
         Ok(Self { sender: Sender::Http2(sender), host, local, tls, driver })
     }
 
-    /// The local address, which the server sees as its client.
+    /// Returns the local address, which is the server's client address.
     #[must_use]
     pub fn local_address(&self) -> SocketAddr {
         self.local
     }
 
-    /// What the handshake agreed on, `None` on a plain connection.
+    /// Returns what the TLS handshake negotiated, or `None` for a plain connection.
     #[must_use]
-    pub fn tls(&self) -> Option<&Tls> {
+    pub fn tls(&self) -> Option<&Negotiated> {
         self.tls.as_ref()
     }
 
-    /// Gets `path` and reads the answer to its end.
+    /// Gets `path` and reads the response to its end.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// If there is no complete response.
     pub async fn get(&mut self, path: &str) -> Result<Reply, Error> {
         let request = request(&self.host, path);
         self.send(request).await
     }
 
-    /// Sends `request` and reads the answer to its end.
+    /// Sends `request` and reads the response to its end.
     ///
     /// # Errors
-    /// When there is no complete answer.
+    /// If there is no complete response.
     pub async fn send(&mut self, request: Request<Body>) -> Result<Reply, Error> {
         Reply::read(self.start(request).await?).await
     }
 
-    /// Sends `request` and returns when the response's head arrives, for a test that reads the body slowly, drops it, or
-    /// upgrades.
+    /// Sends `request` and returns when the response's head arrives, so that a test can read the body slowly, drop it, or
+    /// upgrade.
     ///
     /// # Errors
-    /// When the connection fails before.
+    /// If the connection fails first.
     pub async fn start(&mut self, mut request: Request<Body>) -> Result<Response<Incoming>, Error> {
         match &mut self.sender {
             Sender::Http1(sender) => {
@@ -247,13 +246,13 @@ impl Connection {
             Sender::Http2(sender) => {
                 sender.ready().await?;
                 let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-                absolute(&mut request, scheme);
+                make_absolute(&mut request, scheme);
                 Ok(sender.send_request(request).await?)
             }
         }
     }
 
-    /// Whether the connection has ended: the server closed it or it failed.
+    /// Returns whether the server has closed the connection, or it failed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         match &self.sender {
@@ -276,8 +275,8 @@ async fn connect(address: SocketAddr) -> Result<(TcpStream, SocketAddr), Error> 
     Ok((stream, local))
 }
 
-/// HTTP/2 has the host in the target's authority (RFC 9113 8.3.1), not in a header.
-fn absolute(request: &mut Request<Body>, scheme: Scheme) {
+/// Moves the host into the target's authority, where HTTP/2 has it (RFC 9113 section 8.3.1).
+fn make_absolute(request: &mut Request<Body>, scheme: Scheme) {
     let Some(host) = request.headers_mut().remove(HOST) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Plain bytes: for requests that are malformed, slow, or cut off.
+//! A client that sends bytes, for requests that are malformed, slow, or truncated.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,10 +16,10 @@ pub struct Raw {
     pending: Vec<u8>,
 }
 
-/// Sends `bytes` on a new connection and returns all that comes back until the server closes.
+/// Sends `bytes` on a new connection and returns all bytes that arrive until the server closes it.
 ///
 /// # Panics
-/// When the connection is not accepted, or still open after [`SOON`].
+/// If the connection is not accepted, or still open after [`SOON`].
 pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut connection = Raw::open(address).await;
     // A server may respond and close before it has read everything; its response still counts.
@@ -31,24 +31,24 @@ impl Raw {
     /// Connects.
     ///
     /// # Panics
-    /// When the connection is not accepted.
+    /// If the connection is not accepted.
     pub async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("an accepted connection");
         stream.set_nodelay(true).expect("a socket option");
         Self::from(stream)
     }
 
-    /// Sends `bytes` at once.
+    /// Sends `bytes`.
     ///
     /// # Panics
-    /// When the server has closed.
+    /// If the server has closed the connection.
     pub async fn send(&mut self, bytes: &[u8]) {
-        assert!(self.try_send(bytes).await, "the server closed before it was sent all");
+        assert!(self.try_send(bytes).await, "the server closed before everything was sent");
     }
 
-    /// Sends `bytes`; returns false when the server closed before it had taken all.
+    /// Sends `bytes` and returns whether the server accepted all of them before it closed.
     pub async fn try_send(&mut self, bytes: &[u8]) -> bool {
-        deadline("the server's reading", SOON, self.stream.write_all(bytes)).await.is_ok()
+        deadline("the write", SOON, self.stream.write_all(bytes)).await.is_ok()
     }
 
     /// Closes the sending direction (FIN) and keeps reading.
@@ -60,7 +60,7 @@ impl Raw {
     /// Reads up to and including the next `end`, such as the empty line that ends a head.
     ///
     /// # Panics
-    /// When the server closes before, or sends none within [`SOON`].
+    /// If the server closes first, or does not send `end` within [`SOON`].
     pub async fn until(&mut self, end: &str) -> String {
         let read = async {
             loop {
@@ -79,7 +79,7 @@ impl Raw {
     /// Reads `count` bytes and discards them.
     ///
     /// # Panics
-    /// When the server closes before, or does not send them within [`SOON`].
+    /// If the server closes first, or does not send them within [`SOON`].
     pub async fn skip(&mut self, count: usize) {
         let mut left = count;
         let read = async {
@@ -97,10 +97,10 @@ impl Raw {
         deadline("the awaited bytes", SOON, read).await;
     }
 
-    /// Reads all until the server closes or resets the connection.
+    /// Reads until the server closes or resets the connection.
     ///
     /// # Panics
-    /// When it is still open after [`SOON`].
+    /// If it is still open after [`SOON`].
     pub async fn rest(&mut self) -> String {
         let closed = self.closes_within(SOON).await;
         assert!(closed, "still open after {:?}", text(&self.pending));
@@ -113,7 +113,7 @@ impl Raw {
         tokio::time::timeout(time, read).await.is_ok()
     }
 
-    /// Cuts the connection with a reset (RST) instead of a close.
+    /// Resets the connection (RST) instead of closing it.
     pub fn reset(self) {
         self.stream.set_zero_linger().expect("a socket option");
     }

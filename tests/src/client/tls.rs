@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// What the client offers and demands in a handshake.
+/// What the client offers and requires in a handshake.
 #[derive(Clone, Debug)]
 pub struct Offer {
     trust: Option<RootCertStore>,
@@ -19,10 +19,10 @@ pub struct Offer {
     versions: Vec<&'static SupportedProtocolVersion>,
 }
 
-/// What a handshake agreed on.
+/// What a handshake negotiated.
 #[derive(Clone, Debug)]
-pub struct Tls {
-    /// The protocol that the server chose, if it chose one.
+pub struct Negotiated {
+    /// The protocol that the server selected, if any.
     pub alpn: Option<String>,
     /// The version of TLS.
     pub version: Option<ProtocolVersion>,
@@ -31,7 +31,7 @@ pub struct Tls {
 }
 
 impl Offer {
-    /// Trusts certificates that `roots` vouch for, offers "h2" and "http/1.1" and TLS 1.2 and 1.3.
+    /// Trusts certificates signed by `roots`. Offers "h2", "http/1.1", TLS 1.2 and TLS 1.3.
     #[must_use]
     pub fn trusting(roots: RootCertStore) -> Self {
         Self {
@@ -41,9 +41,9 @@ impl Offer {
         }
     }
 
-    /// Trusts any certificate whose key the server holds: for a self-signed one.
+    /// Accepts any certificate whose key the server holds, such as a self-signed one.
     #[must_use]
-    pub fn trusting_anyone() -> Self {
+    pub fn accepting_any_certificate() -> Self {
         Self { trust: None, ..Self::trusting(RootCertStore::empty()) }
     }
 
@@ -64,16 +64,16 @@ impl Offer {
     /// Performs the handshake over `stream` for the server name (SNI) `name`. An address as `name` sends no SNI.
     ///
     /// # Errors
-    /// When the server refuses, or presents no trusted certificate for `name`.
+    /// If the server rejects it, or presents no trusted certificate for `name`.
     ///
     /// # Panics
-    /// When `name` is neither a name nor an address.
-    pub async fn handshake(self, stream: TcpStream, name: &str) -> io::Result<(TlsStream<TcpStream>, Tls)> {
+    /// If `name` is neither a name nor an address.
+    pub async fn handshake(self, stream: TcpStream, name: &str) -> io::Result<(TlsStream<TcpStream>, Negotiated)> {
         let name = ServerName::try_from(name.to_owned()).expect("a server name");
         let connector = TlsConnector::from(Arc::new(self.config()));
         let stream = connector.connect(name, stream).await?;
         let (_, session) = stream.get_ref();
-        let tls = Tls {
+        let negotiated = Negotiated {
             alpn: session.alpn_protocol().map(|protocol| String::from_utf8_lossy(protocol).into_owned()),
             version: session.protocol_version(),
             certificate: session
@@ -82,14 +82,14 @@ impl Offer {
                 .map(|certificate| certificate.to_vec())
                 .unwrap_or_default(),
         };
-        Ok((stream, tls))
+        Ok((stream, negotiated))
     }
 
     fn config(self) -> ClientConfig {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&self.versions)
-            .expect("versions that the provider has");
+            .expect("versions that the provider supports");
         let mut config = match self.trust {
             Some(roots) => builder.with_root_certificates(roots).with_no_client_auth(),
             None => builder

@@ -1,4 +1,4 @@
-//! From a request to what its path's behaviour makes of it.
+//! Answers a request according to the behaviour of its path.
 
 use std::io;
 use std::sync::Arc;
@@ -18,39 +18,39 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::behaviour::Behaviour;
-use super::state::{Link, lock};
+use super::state::{Connection, lock};
 use crate::client::{Body, empty, full, stream as stream_body};
 use crate::wait::pause;
 
 const CHUNK: usize = 1000;
 
-/// Answers `request`, or fails so that hyper closes the connection.
-pub(super) async fn answer(request: Request<Incoming>, link: Arc<Link>) -> io::Result<Response<Body>> {
+/// Answers `request`, or fails, upon which hyper closes the connection.
+pub(super) async fn answer(request: Request<Incoming>, connection: Arc<Connection>) -> io::Result<Response<Body>> {
     let path = request.uri().path().to_owned();
-    let behaviour = lock(&link.state.behaviours).get(&path).cloned();
-    *lock(&link.state.requests).entry(path).or_default() += 1;
-    awake(&link).await;
+    let behaviour = lock(&connection.state.behaviours).get(&path).cloned();
+    *lock(&connection.state.requests).entry(path).or_default() += 1;
+    resumed(&connection).await;
     match behaviour.unwrap_or(Behaviour::Echo) {
-        Behaviour::Echo if is_websocket(&request) => Ok(websocket(request, &link)),
-        Behaviour::Echo => echo(request, &link).await,
+        Behaviour::Echo if is_websocket(&request) => Ok(websocket(request, &connection)),
+        Behaviour::Echo => echo(request, &connection).await,
         Behaviour::Status(status) => Ok(with_status(status)),
         Behaviour::Headers(headers) => Ok(with_headers(&headers)),
         Behaviour::Body(size) => Ok(Response::new(full(vec![b'x'; size]))),
         Behaviour::SlowBody { chunks, every } => Ok(slow_body(chunks, every)),
         Behaviour::SlowHead(time) => {
             pause(time).await;
-            echo(request, &link).await
+            echo(request, &connection).await
         }
         Behaviour::Silence => std::future::pending().await,
-        Behaviour::EarlyAnswer(status) => Ok(with_status(status)),
-        Behaviour::CloseBeforeAnswer => Err(closed()),
-        Behaviour::ResetBeforeAnswer => {
-            link.reset_when_closed();
+        Behaviour::EarlyResponse(status) => Ok(with_status(status)),
+        Behaviour::CloseBeforeResponse => Err(closed()),
+        Behaviour::ResetBeforeResponse => {
+            connection.reset_when_closed();
             Err(closed())
         }
         Behaviour::CloseMidBody => Ok(half_a_body()),
-        Behaviour::LastAnswer => {
-            let mut response = echo(request, &link).await?;
+        Behaviour::EchoAndClose => {
+            let mut response = echo(request, &connection).await?;
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
             Ok(response)
@@ -59,13 +59,13 @@ pub(super) async fn answer(request: Request<Incoming>, link: Arc<Link>) -> io::R
 }
 
 /// Waits while the server hangs.
-async fn awake(link: &Link) {
-    let mut hung = link.state.hung.subscribe();
-    // The sender lives in the state, which the link holds.
-    hung.wait_for(|hung| !hung).await.expect("a living sender");
+async fn resumed(connection: &Connection) {
+    let mut hung = connection.state.hung.subscribe();
+    // The connection holds the state, which holds the sender.
+    hung.wait_for(|hung| !hung).await.expect("a sender");
 }
 
-async fn echo(request: Request<Incoming>, link: &Link) -> io::Result<Response<Body>> {
+async fn echo(request: Request<Incoming>, connection: &Connection) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let headers: Vec<_> =
@@ -77,9 +77,9 @@ async fn echo(request: Request<Incoming>, link: &Link) -> io::Result<Response<Bo
         "headers": headers,
         "body": String::from_utf8_lossy(&body),
         "body_bytes": body.len(),
-        "client": link.client.to_string(),
-        "connection": link.number,
-        "upstream": link.state.address.to_string(),
+        "client": connection.client.to_string(),
+        "connection": connection.number,
+        "upstream": connection.state.address.to_string(),
     });
     Ok(Response::new(full(text.to_string())))
 }
@@ -120,7 +120,7 @@ fn half_a_body() -> Response<Body> {
 }
 
 fn closed() -> io::Error {
-    io::Error::other("closed as the test asked for")
+    io::Error::other("closed on purpose")
 }
 
 fn is_websocket(request: &Request<Incoming>) -> bool {
@@ -128,8 +128,8 @@ fn is_websocket(request: &Request<Incoming>) -> bool {
     upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// RFC 6455: the handshake, then every message back as it came.
-fn websocket(mut request: Request<Incoming>, link: &Arc<Link>) -> Response<Body> {
+/// Accepts a WebSocket (RFC 6455) that echoes every message.
+fn websocket(mut request: Request<Incoming>, connection: &Arc<Connection>) -> Response<Body> {
     let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY) else {
         return with_status(400);
     };
@@ -141,11 +141,11 @@ fn websocket(mut request: Request<Incoming>, link: &Arc<Link>) -> Response<Body>
         .body(empty())
         .expect("valid headers");
     let upgrade = hyper::upgrade::on(&mut request);
-    lock(&link.state.tasks).spawn(echo_messages(upgrade, link.clone()));
+    lock(&connection.state.tasks).spawn(echo_messages(upgrade, connection.clone()));
     response
 }
 
-async fn echo_messages(upgrade: OnUpgrade, _open: Arc<Link>) {
+async fn echo_messages(upgrade: OnUpgrade, _open: Arc<Connection>) {
     let Ok(upgraded) = upgrade.await else {
         return;
     };
@@ -153,7 +153,7 @@ async fn echo_messages(upgrade: OnUpgrade, _open: Arc<Link>) {
     let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
     while let Some(Ok(message)) = socket.next().await {
         let is_data = message.is_text() || message.is_binary();
-        // Pings and the close are answered by the library, when it is polled or flushed.
+        // The library answers pings and the close when it is polled or flushed.
         let sent = if is_data { socket.send(message).await } else { socket.flush().await };
         if sent.is_err() {
             return;

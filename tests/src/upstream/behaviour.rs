@@ -1,39 +1,39 @@
-//! What a path does.
+//! How an upstream handles the requests for a path.
 
 use std::time::Duration;
 
-/// What to do with a request.
+/// How a request is handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// 200 with a JSON object: `method`, `target`, `version`, `headers` (name and value pairs in order),
-    /// `body` (text), `body_bytes`, `client` (address), `connection` (number from one) and `upstream`
-    /// (address). Reads the whole body first.
+    /// Reads the whole body, then returns 200 with a JSON object: `method`, `target`, `version`, `headers` (pairs of name
+    /// and value in order), `body` (text), `body_bytes`, `client` (address), `connection` (number from one) and
+    /// `upstream` (address).
     Echo,
-    /// This status, the body "status N".
+    /// Returns this status with the body "status N".
     Status(u16),
-    /// 200 with these headers and the body "ok".
+    /// Returns 200 with these header fields and the body "ok".
     Headers(Vec<(String, String)>),
-    /// 200 with a body of that many bytes and a Content-Length.
+    /// Returns 200 with a body of this length in bytes, and a Content-Length.
     Body(usize),
-    /// 200 with a chunked body: a chunk of 1000 bytes, that many times, with a pause before each.
+    /// Returns 200 with a chunked body of 1000 bytes a chunk, and pauses before each.
     SlowBody {
-        /// How many chunks.
+        /// The number of chunks.
         chunks: usize,
-        /// The pause before each.
+        /// The pause before each chunk.
         every: Duration,
     },
-    /// The echo, after a pause.
+    /// Pauses, then returns the echo.
     SlowHead(Duration),
-    /// No answer, ever.
+    /// Never responds.
     Silence,
-    /// This status at once, with the request's body unread.
-    EarlyAnswer(u16),
-    /// Closes (FIN) without one byte of answer.
-    CloseBeforeAnswer,
-    /// Resets (RST) without one byte of answer.
-    ResetBeforeAnswer,
-    /// Promises 1000 bytes, sends 500, and closes.
+    /// Returns this status without reading the request's body.
+    EarlyResponse(u16),
+    /// Closes the connection (FIN) without sending a byte.
+    CloseBeforeResponse,
+    /// Resets the connection (RST) without sending a byte.
+    ResetBeforeResponse,
+    /// Announces 1000 bytes, sends 500, and closes the connection.
     CloseMidBody,
-    /// The echo with `Connection: close`.
-    LastAnswer,
+    /// Returns the echo with `Connection: close`.
+    EchoAndClose,
 }

@@ -1,7 +1,6 @@
-//! A real HTTP/1.1 server that does, path by path, what a test tells it: the endpoint behind the edge.
+//! An HTTP/1.1 server, an endpoint behind the edge, whose behaviour a test sets for each path.
 //!
-//! A path that was told nothing is answered by an echo of the request's head as JSON, and a WebSocket
-//! handshake by an echo of its messages.
+//! By default a request is answered by an echo of it as JSON, and a WebSocket handshake by an echo of the messages.
 
 mod answer;
 mod behaviour;
@@ -18,11 +17,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 pub use self::behaviour::Behaviour;
-use self::state::{Link, State, lock, reset_when_closed};
+use self::state::{Connection, State, lock, reset_when_closed};
 use crate::port;
 use crate::wait::{SOON, eventually_some};
 
-/// An HTTP/1.1 server on a port of its own. Dropping it stops it.
+/// An HTTP/1.1 server on its own port. Dropping it stops it.
 #[derive(Debug)]
 pub struct Upstream {
     state: Arc<State>,
@@ -32,16 +31,16 @@ impl Upstream {
     /// Starts a server on 127.0.0.1.
     ///
     /// # Panics
-    /// When its port cannot be bound.
+    /// If its port cannot be bound.
     pub async fn start() -> Self {
         Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()))).await
     }
 
-    /// Starts `COUNT` servers on one port and an address each, 127.0.0.1 to 127.0.0.`COUNT`: the tasks of a
-    /// service, as one DNS name and one port stand for them.
+    /// Starts `COUNT` servers on one port, at 127.0.0.1 to 127.0.0.`COUNT`, like the tasks of a service that share a DNS
+    /// name and a port.
     ///
     /// # Panics
-    /// When the port cannot be bound on one of them.
+    /// If the port cannot be bound at one of them.
     pub async fn start_tasks<const COUNT: usize>() -> [Self; COUNT] {
         let port = port::free();
         let mut tasks = Vec::with_capacity(COUNT);
@@ -49,13 +48,13 @@ impl Upstream {
             let last = u8::try_from(last).expect("fewer than 256 tasks");
             tasks.push(Self::start_at(SocketAddr::from(([127, 0, 0, last], port))).await);
         }
-        tasks.try_into().expect("as many as counted")
+        tasks.try_into().expect("one server for each number")
     }
 
-    /// Starts a server at `address`, whose port is not zero: [`port::free`] gives one.
+    /// Starts a server at `address`, whose port must not be zero: use [`port::free`].
     ///
     /// # Panics
-    /// When it cannot be bound.
+    /// If it cannot be bound.
     pub async fn start_at(address: SocketAddr) -> Self {
         let state = Arc::new(State {
             address,
@@ -71,53 +70,52 @@ impl Upstream {
         upstream
     }
 
-    /// The server's address. It stays the same across [`restart`](Self::restart).
+    /// Returns the address, which stays the same across [`restart`](Self::restart).
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.state.address
     }
 
-    /// Sets what is done with requests for `path` (without its query) from the next one on.
+    /// Sets the behaviour for `path`, without its query, from the next request on.
     pub fn on(&self, path: &str, behaviour: Behaviour) {
         lock(&self.state.behaviours).insert(path.to_owned(), behaviour);
     }
 
-    /// How many requests have come in.
+    /// Returns the number of requests received.
     #[must_use]
     pub fn requests(&self) -> usize {
         lock(&self.state.requests).values().sum()
     }
 
-    /// How many requests for `path` have come in.
+    /// Returns the number of requests for `path` received.
     #[must_use]
     pub fn requests_for(&self, path: &str) -> usize {
         lock(&self.state.requests).get(path).copied().unwrap_or(0)
     }
 
-    /// How many connections were accepted.
+    /// Returns the number of connections accepted.
     #[must_use]
     pub fn connections(&self) -> usize {
         *lock(&self.state.accepted)
     }
 
-    /// How many connections are open.
+    /// Returns the number of open connections.
     #[must_use]
     pub fn open_connections(&self) -> usize {
         lock(&self.state.open).len()
     }
 
-    /// From now on accepts but answers nothing, to requests that are under way as well.
+    /// Stops responding, also to requests under way, but still accepts connections.
     pub fn hang(&self) {
         self.state.hung.send_replace(true);
     }
 
-    /// Ends [`hang`](Self::hang): what waited is answered.
+    /// Ends [`hang`](Self::hang): requests that waited are answered.
     pub fn resume(&self) {
         self.state.hung.send_replace(false);
     }
 
-    /// Stops as a killed process does: every connection is reset, and new ones are refused. Returns
-    /// when that is so.
+    /// Stops like a killed process: returns once every connection is reset and new ones are refused.
     pub async fn kill(&self) {
         for connection in lock(&self.state.open).values() {
             reset_when_closed(connection);
@@ -126,13 +124,13 @@ impl Upstream {
         tasks.shutdown().await;
     }
 
-    /// Starts again on the same port, killing first what still runs.
+    /// Kills the server if it runs, and starts it again on the same port.
     ///
     /// # Panics
-    /// When the port cannot be bound.
+    /// If the port cannot be bound.
     pub async fn restart(&self) {
         self.kill().await;
-        // A process that another test starts holds copies of all our sockets until it runs its program.
+        // A process started by another test holds copies of all our sockets until it executes its program.
         let bind = async || TcpListener::bind(self.state.address).await.ok();
         let listener = eventually_some("a free port", SOON, bind).await;
         lock(&self.state.tasks).spawn(accept(listener, self.state.clone()));
@@ -152,20 +150,21 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
             *accepted += 1;
             *accepted
         };
-        let (stream, handle) = doubled(stream);
+        let (stream, handle) = with_second_handle(stream);
         lock(&state.open).insert(number, handle);
-        let link = Arc::new(Link { state: state.clone(), client, number });
-        lock(&state.tasks).spawn(serve(stream, link));
+        let connection = Arc::new(Connection { state: state.clone(), client, number });
+        lock(&state.tasks).spawn(serve(stream, connection));
     }
 }
 
-async fn serve(stream: TcpStream, link: Arc<Link>) {
-    let service = service_fn(|request| answer::answer(request, link.clone()));
-    // Errors are the behaviours' own: closing is how hyper answers a failed service.
+async fn serve(stream: TcpStream, connection: Arc<Connection>) {
+    let service = service_fn(|request| answer::answer(request, connection.clone()));
+    // Behaviours fail on purpose: hyper closes the connection of a failed service.
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await.unwrap_or(());
 }
 
-fn doubled(stream: TcpStream) -> (TcpStream, OwnedFd) {
+/// Returns a second handle of the socket as well.
+fn with_second_handle(stream: TcpStream) -> (TcpStream, OwnedFd) {
     let stream = stream.into_std().expect("a socket of this runtime");
     let handle = stream.try_clone().expect("a file descriptor").into();
     (TcpStream::from_std(stream).expect("a socket"), handle)

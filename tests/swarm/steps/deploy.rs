@@ -43,7 +43,7 @@ pub(crate) async fn visit(journey: &mut Journey) {
         assert_eq!(plain.text(), format!("Hello World! I have been seen {number} times.\n"));
         let secure = async {
             let edge = SocketAddr::from((address, 443));
-            Connection::https(edge, SITE, Offer::trusting_anyone()).await?.get("/").await
+            Connection::https(edge, SITE, Offer::accepting_any_certificate()).await?.get("/").await
         };
         let secure = answer(secure).await;
         assert_eq!(secure.text(), format!("Hello World! I have been seen {} times.\n", number + 1));
