@@ -1,8 +1,8 @@
 //! The number of allocations of a typical request. It does not depend on the machine's load, and a clone or a `format!`
 //! that slips into a request's path shows here first.
 //!
-//! This is a test binary with a single test, because the allocations of all threads of the process are counted. The client
-//! and the endpoint allocate nothing during the measurement.
+//! This is a test binary with a single test, because the allocations of all threads of the process are counted. The
+//! client and the endpoint allocate nothing during the measurement.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -27,14 +27,14 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const REQUEST: &[u8] =
     b"GET /path?query=1 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nHello World!";
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nHello World!";
 const REQUESTS: usize = 1000;
 const ROUNDS: usize = 8;
-/// The state of a request in flight, and the future that answers it: a connection that waits for the next request holds
-/// neither.
+/// The expected allocations of a request: its state, and the future that answers it. A connection that waits for the
+/// next request holds neither.
 const EACH: usize = 2;
 
-/// Responds to every head on every connection.
+/// Starts a server that responds to every head on every connection, and returns its address.
 fn endpoint() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -46,7 +46,7 @@ fn endpoint() -> SocketAddr {
                 while let Ok(count @ 1..) = stream.read(&mut buffer[seen..]) {
                     seen += count;
                     if buffer[..seen].ends_with(b"\r\n\r\n") {
-                        stream.write_all(ANSWER).unwrap();
+                        stream.write_all(RESPONSE).unwrap();
                         seen = 0;
                     }
                 }
@@ -70,7 +70,7 @@ fn visit(client: &mut TcpStream) {
 }
 
 #[test]
-fn a_typical_request_allocates_twice_with_every_feature_on() {
+fn a_typical_request_allocates_twice() {
     let folder = tempfile::tempdir().unwrap();
     let listener = Listener::plain("127.0.0.1:0".parse().unwrap());
     let pool = Pool::new("web", vec![Source::Address(endpoint())]);
@@ -87,10 +87,10 @@ fn a_typical_request_allocates_twice_with_every_feature_on() {
     let mut client = TcpStream::connect(address).unwrap();
     client.set_nodelay(true).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    // These requests open the connections and fill the pools of reused memory.
+    // These requests open the connections and fill the buffer pools.
     (0..REQUESTS).for_each(|_| visit(&mut client));
-    // The best of several rounds counts: health checks and sweeps run at the same time, and while the log's writer gets no
-    // processor time, the memory of written lines does not return.
+    // The lowest count of several rounds is used: health checks and sweeps run at the same time, and the memory of log
+    // lines returns only when their writer gets processor time.
     let each = (0..ROUNDS).map(|_| {
         let region = Region::new(ALLOCATOR);
         (0..REQUESTS).for_each(|_| visit(&mut client));
@@ -98,8 +98,8 @@ fn a_typical_request_allocates_twice_with_every_feature_on() {
         (change.allocations + change.reallocations) as f64 / REQUESTS as f64
     });
     let each = each.fold(f64::INFINITY, f64::min);
-    println!("{each:.3} allocations a request");
-    assert!(each < EACH as f64 + 0.3, "{each} allocations a request");
+    println!("{each:.3} allocations per request");
+    assert!(each < EACH as f64 + 0.3, "{each} allocations per request");
     assert!(each > EACH as f64 - 0.1, "fewer than expected, {each}: lower the bound");
 
     drop(client);

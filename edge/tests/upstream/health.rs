@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[test]
-fn an_endpoint_goes_down_and_comes_back() {
+fn an_endpoint_becomes_unhealthy_and_recovers() {
     on_control_thread(async {
         let mut manager = Manager::new(1);
         let (one, two, handle) = two_healthy(&mut manager).await;
@@ -23,25 +23,25 @@ fn an_endpoint_goes_down_and_comes_back() {
         assert!(one.requested.lock().unwrap().contains(&format!("host: {}\r\n", one.address)));
 
         one.behave(UNAVAILABLE);
-        eventually("the unhealthy endpoint is out", || healthy(&handle) == [two.address]).await;
+        eventually("the unhealthy endpoint is not used", || healthy(&handle) == [two.address]).await;
         one.behave(OK);
-        eventually("it is back", || healthy(&handle) == all).await;
+        eventually("it is used again", || healthy(&handle) == all).await;
 
         let address = one.address;
         let index = all.iter().position(|its| *its == address).unwrap();
         drop(one);
-        eventually("the stopped endpoint is out", || healthy(&handle) == [two.address]).await;
+        eventually("the stopped endpoint is not used", || healthy(&handle) == [two.address]).await;
         eventually("its status shows the refused connection", || status(&handle, index).1 == "connection refused")
             .await;
         let _one = Upstream::serve(bind_again(address).await, OK);
-        eventually("it is back again", || healthy(&handle) == all).await;
+        eventually("the restarted endpoint is used", || healthy(&handle) == all).await;
     });
 }
 
 #[test]
 fn the_status_shows_why_a_check_failed() {
     on_control_thread(async {
-        for (behaviour, asks, state, reason) in [
+        for (behaviour, has_path, state, reason) in [
             (Behaviour::Hang, true, EndpointState::Unhealthy, "no answer within 400ms"),
             (Behaviour::Hang, false, EndpointState::Healthy, "connected"),
             (Behaviour::Close, true, EndpointState::Unhealthy, "closed before it answered"),
@@ -50,7 +50,7 @@ fn the_status_shows_why_a_check_failed() {
             (ENDLESS, true, EndpointState::Healthy, "status 200"),
         ] {
             let upstream = Upstream::start(behaviour).await;
-            let health = HealthCheck { path: asks.then(|| "/".parse().unwrap()), ..check() };
+            let health = HealthCheck { path: has_path.then(|| "/".parse().unwrap()), ..check() };
             let settings = pool("web", vec![upstream.source()], Some(health));
             let mut manager = Manager::new(1);
             let pools = manager.apply(&config(Vec::new(), vec![settings]));
@@ -61,27 +61,27 @@ fn the_status_shows_why_a_check_failed() {
 }
 
 #[test]
-fn failed_requests_eject_an_endpoint_for_a_while() {
+fn failed_requests_eject_an_endpoint_for_a_time() {
     on_control_thread(async {
         let mut manager = Manager::new(1);
         let (_one, _two, handle) = two_healthy(&mut manager).await;
         let endpoint = Arc::clone(&snapshot(&handle).endpoints[0]);
-        // As a worker does, from another thread.
+        // Workers report failures from other threads.
         let failing = Arc::clone(&endpoint);
         std::thread::spawn(move || (0..3).for_each(|_| failing.failed())).join().unwrap();
         eventually("it is ejected", || endpoint.status().state == EndpointState::Ejected).await;
         assert_eq!(healthy(&handle).len(), 1);
-        eventually("it is back", || healthy(&handle).len() == 2).await;
+        eventually("it is used again", || healthy(&handle).len() == 2).await;
         assert_eq!((endpoint.failures_in_a_row(), endpoint.checks.ejections.value()), (0, 1));
     });
 }
 
-/// A pool of two upstreams, both found healthy.
+/// Starts a pool of two upstreams and waits until both have passed their checks.
 async fn two_healthy(manager: &mut Manager) -> (Upstream, Upstream, Arc<PoolHandle>) {
     let (one, two) = (Upstream::start(OK).await, Upstream::start(OK).await);
     let settings = pool("web", vec![one.source(), two.source()], Some(check()));
     let handle = manager.apply(&config(Vec::new(), vec![settings])).remove(0);
-    assert_eq!(snapshot(&handle).usable().len(), 2, "both are used before the first check");
+    assert_eq!(snapshot(&handle).usable().len(), 2, "both are usable before the first check");
     let checked = || (0..2).all(|index| status(&handle, index).0 == EndpointState::Healthy);
     eventually("both are healthy", checked).await;
     (one, two, handle)

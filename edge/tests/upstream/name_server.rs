@@ -1,4 +1,4 @@
-//! A name server whose answers a test controls.
+//! A name server whose answers a test sets.
 
 use std::{
     collections::BTreeMap,
@@ -23,12 +23,12 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use crate::settings::DEADLINE;
 
-/// What a [`NameServer`] answers for a name.
+/// How a [`NameServer`] answers a query.
 #[derive(Clone)]
-pub(crate) enum Says {
+pub(crate) enum Reply {
     Addresses(Vec<IpAddr>),
     Code(ResponseCode),
-    Nothing,
+    Silence,
 }
 
 /// A name server on loopback, over UDP and TCP on one port.
@@ -41,7 +41,7 @@ pub(crate) struct NameServer {
 #[derive(Clone, Default)]
 pub(crate) struct Zone {
     /// By name without the final dot.
-    names: Arc<Mutex<BTreeMap<String, Says>>>,
+    names: Arc<Mutex<BTreeMap<String, Reply>>>,
     pub(crate) over_tcp: Arc<AtomicUsize>,
     pub(crate) questions: Arc<Mutex<Vec<String>>>,
 }
@@ -62,13 +62,13 @@ impl NameServer {
         Self { address, zone, _server: server }
     }
 
-    pub(crate) fn say(&self, name: &str, says: Says) {
-        self.zone.names.lock().unwrap().insert(name.to_owned(), says);
+    pub(crate) fn set(&self, name: &str, reply: Reply) {
+        self.zone.names.lock().unwrap().insert(name.to_owned(), reply);
     }
 
-    pub(crate) fn say_addresses(&self, name: &str, addresses: &[&str]) {
+    pub(crate) fn set_addresses(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        self.say(name, Says::Addresses(addresses));
+        self.set(name, Reply::Addresses(addresses));
     }
 }
 
@@ -84,12 +84,12 @@ impl RequestHandler for Zone {
         let name = info.query.original().name().clone();
         let key = name.to_string().trim_end_matches('.').to_owned();
         self.questions.lock().unwrap().push(key.clone());
-        let says = self.names.lock().unwrap().get(&key).cloned().unwrap_or(Says::Code(ResponseCode::NXDomain));
+        let reply = self.names.lock().unwrap().get(&key).cloned().unwrap_or(Reply::Code(ResponseCode::NXDomain));
         let mut records = Vec::new();
-        match says {
-            Says::Nothing => return unsent,
-            Says::Code(code) => metadata.response_code = code,
-            Says::Addresses(addresses) => {
+        match reply {
+            Reply::Silence => return unsent,
+            Reply::Code(code) => metadata.response_code = code,
+            Reply::Addresses(addresses) => {
                 let data = addresses.into_iter().map(RData::from);
                 let data = data.filter(|data| data.record_type() == info.query.query_type());
                 records = data.map(|data| Record::from_rdata(name.clone(), 600, data)).collect();

@@ -1,4 +1,4 @@
-//! Pools and endpoints that stay, change and go.
+//! Reloads: pools and endpoints that are kept, changed and removed.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -18,8 +18,8 @@ use crate::{
 fn a_reload_keeps_handles_of_equal_pools_and_endpoints_of_changed_ones() {
     on_control_thread(async {
         let dns = NameServer::start().await;
-        dns.say_addresses("a", &["10.0.0.1", "10.0.0.2"]);
-        dns.say_addresses("b", &["10.0.0.3"]);
+        dns.set_addresses("a", &["10.0.0.1", "10.0.0.2"]);
+        dns.set_addresses("b", &["10.0.0.3"]);
         let settings = |pools| config(vec![dns.address], pools);
         let mut manager = Manager::new(1);
         let pools = manager.apply(&settings(vec![pool("a", named("a"), None), pool("b", named("b"), None)]));
@@ -36,12 +36,12 @@ fn a_reload_keeps_handles_of_equal_pools_and_endpoints_of_changed_ones() {
         assert!(Arc::ptr_eq(&now.endpoints[0], &before.endpoints[0]));
         assert_eq!(now.endpoints[0].connections.load(Relaxed), 7);
 
-        dns.say_addresses("a", &["10.0.0.2"]);
+        dns.set_addresses("a", &["10.0.0.2"]);
         eventually("the new pool is updated", || addresses(&after[1]) == ["10.0.0.2"]).await;
         assert_eq!(addresses(&pools[0]).len(), 2, "the replaced pool is not updated");
 
         let other = NameServer::start().await;
-        other.say_addresses("b", &["10.0.0.5"]);
+        other.set_addresses("b", &["10.0.0.5"]);
         let last = manager.apply(&config(vec![other.address], vec![pool("b", named("b"), None)]));
         assert_eq!(addresses(&last[0]), ["10.0.0.3"], "endpoints of the old server are kept");
         eventually("the new server is asked", || addresses(&last[0]) == ["10.0.0.5"]).await;
@@ -71,12 +71,12 @@ fn a_removed_endpoint_leaves_no_task_behind() {
         let dns = NameServer::start().await;
         let mut manager = Manager::new(1);
         let pools = manager.apply(&config(vec![dns.address], vec![pool("a", named("a"), None)]));
-        dns.say_addresses("a", &["10.0.0.1"]);
+        dns.set_addresses("a", &["10.0.0.1"]);
         eventually("one endpoint", || addresses(&pools[0]).len() == 1).await;
         let before = tasks();
-        dns.say_addresses("a", &["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+        dns.set_addresses("a", &["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
         eventually("two more, each with a task", || tasks() >= before + 2).await;
-        dns.say_addresses("a", &["10.0.0.1"]);
+        dns.set_addresses("a", &["10.0.0.1"]);
         eventually("their tasks are gone", || addresses(&pools[0]).len() == 1 && tasks() <= before).await;
     });
 }

@@ -1,4 +1,4 @@
-//! A server for health checks whose behaviour a test controls.
+//! A server for health checks, whose behaviour a test sets.
 
 use std::{
     net::SocketAddr,
@@ -74,7 +74,7 @@ impl Drop for Upstream {
     }
 }
 
-/// Listens on an address that was in use before, as soon as no other connection of this host uses the port.
+/// Listens again on an address, as soon as no other connection of this host uses its port.
 pub(crate) async fn bind_again(address: SocketAddr) -> TcpListener {
     let bind = async {
         loop {

@@ -1,4 +1,4 @@
-//! Configurations with short times, and how tests run and wait.
+//! Configurations with short intervals, and helpers to run tests and to wait.
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -8,14 +8,15 @@ use edge::config::{
 };
 use tokio::runtime::LocalRuntime;
 
-/// The longest wait; waits that succeed end at once.
+/// The time limit of every wait. It is generous, because a wait ends as soon as its condition holds.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Runs a test the way the edge runs its control thread.
+/// Runs a test on a runtime like that of the edge's control thread.
 pub(crate) fn on_control_thread(test: impl Future<Output = ()>) {
     LocalRuntime::new().unwrap().block_on(test);
 }
 
+/// Waits until `condition` holds.
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let poll = async {
         while !condition() {
