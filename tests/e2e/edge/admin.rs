@@ -1,4 +1,4 @@
-//! The admin listener of a running edge: that it says what has happened.
+//! The admin listener of a running edge: status, metrics, health.
 
 use http::StatusCode;
 use serde_json::json;
@@ -12,7 +12,7 @@ use tests::{
 use super::{Edge, addresses, checked, unchecked};
 
 #[tokio::test]
-async fn requests_and_answers_are_counted_by_pool_and_endpoint() {
+async fn requests_and_responses_are_counted_for_each_pool_and_endpoint() {
     let upstream = Upstream::start().await;
     upstream.on("/missing", Behaviour::Status(404));
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -32,7 +32,7 @@ async fn requests_and_answers_are_counted_by_pool_and_endpoint() {
 }
 
 #[tokio::test]
-async fn a_pool_that_ignores_its_checks_says_so_until_they_pass() {
+async fn the_status_shows_panic_until_an_endpoint_passes_its_checks() {
     let upstreams = [Upstream::start().await, Upstream::start().await];
     for upstream in &upstreams {
         upstream.on("/healthz", Behaviour::Status(500));
@@ -42,11 +42,11 @@ async fn a_pool_that_ignores_its_checks_says_so_until_they_pass() {
     assert!(edge.status().await["pools"][0]["panics"].as_u64() >= Some(1));
     assert_eq!(get(edge.address(), "/").await.unwrap().status, StatusCode::OK);
     upstreams[0].on("/healthz", Behaviour::Echo);
-    eventually("the end of it", SOON, async || edge.status().await["pools"][0]["panic"] == false).await;
+    eventually("the end of the panic", SOON, async || edge.status().await["pools"][0]["panic"] == false).await;
 }
 
 #[tokio::test]
-async fn a_running_edge_is_well_and_one_that_ends_is_not_ready() {
+async fn a_running_edge_is_ready_and_a_draining_one_is_only_alive() {
     let upstream = Upstream::start().await;
     upstream.hang();
     let mut edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -63,7 +63,7 @@ async fn a_running_edge_is_well_and_one_that_ends_is_not_ready() {
         get(edge.admin, "/readyz").await.unwrap().status == StatusCode::SERVICE_UNAVAILABLE
     })
     .await;
-    // Alive all the same: whoever looks after it must not kill it now.
+    // It is still alive: a supervisor must not kill it while it drains.
     let mut healthcheck = Process::ours("edge").args(["healthcheck", "--admin", &address]).start();
     assert_eq!(healthcheck.exit(SOON).await.code(), Some(0));
     upstream.resume();
@@ -71,7 +71,7 @@ async fn a_running_edge_is_well_and_one_that_ends_is_not_ready() {
 }
 
 #[tokio::test]
-async fn a_reload_that_failed_is_shown_until_one_succeeds() {
+async fn the_status_shows_a_failed_reload_until_one_succeeds() {
     let upstream = Upstream::start().await;
     let good = unchecked(&[upstream.address()]);
     let mut edge = Edge::start(&good).await;

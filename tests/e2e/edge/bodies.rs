@@ -1,4 +1,4 @@
-//! Bodies on their way through: streamed, whole, cut off, refused.
+//! Request and response bodies: streamed, complete, truncated, rejected.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use tests::{
 
 use super::{
     Edge,
-    raw_endpoint::{Peer, Recorder},
+    raw_endpoint::{RawEndpoint, RecordingEndpoint},
     unchecked,
 };
 
 const LARGE: usize = 20 << 20;
 
-/// Bytes that show when some are lost, doubled or out of order.
+/// Returns pseudo-random bytes, in which lost, repeated and reordered bytes show.
 fn pattern(length: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let next = || {
@@ -32,14 +32,14 @@ fn pattern(length: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_large_upload_arrives_intact() {
-    let recorder = Recorder::start().await;
+    let recorder = RecordingEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[recorder.address()])).await;
     let body = pattern(LARGE);
     let mut connection = Connection::http1(edge.address()).await.unwrap();
     let mut request = client::request("a.example", "/");
     *request.method_mut() = Method::PUT;
     *request.body_mut() = client::full(body.clone());
-    let reply = deadline("the answer", SOON, connection.send(request)).await.unwrap();
+    let reply = deadline("the response", SOON, connection.send(request)).await.unwrap();
     assert_eq!(reply.status, StatusCode::OK);
     let seen = recorder.bytes();
     let head = seen.len() - LARGE;
@@ -49,7 +49,7 @@ async fn a_large_upload_arrives_intact() {
 
 #[tokio::test]
 async fn a_large_download_arrives_intact() {
-    let peer = Peer::start().await;
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let body = Bytes::from(pattern(LARGE));
     let sent = body.clone();
@@ -59,7 +59,7 @@ async fn a_large_download_arrives_intact() {
         connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n").as_bytes()).await;
         connection.send(&sent).await;
     });
-    let reply = deadline("the answer", SOON, client::get(edge.address(), "/")).await.unwrap();
+    let reply = deadline("the response", SOON, client::get(edge.address(), "/")).await.unwrap();
     assert_eq!(reply.header("content-length"), Some(LARGE.to_string().as_str()));
     assert!(reply.body == body, "the body was changed");
     upstream.await.unwrap();
@@ -80,7 +80,7 @@ async fn a_chunked_upload_stays_chunked() {
 }
 
 #[tokio::test]
-async fn a_get_with_a_body_of_unknown_length_keeps_its_body() {
+async fn a_get_keeps_its_chunked_body() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut client = Raw::open(edge.address()).await;
@@ -92,8 +92,8 @@ async fn a_get_with_a_body_of_unknown_length_keeps_its_body() {
 }
 
 #[tokio::test]
-async fn a_chunk_of_an_upload_arrives_before_the_next_is_sent() {
-    let peer = Peer::start().await;
+async fn a_request_chunk_arrives_before_the_next_is_sent() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
@@ -107,8 +107,8 @@ async fn a_chunk_of_an_upload_arrives_before_the_next_is_sent() {
 }
 
 #[tokio::test]
-async fn a_chunk_of_an_answer_arrives_before_the_next_is_sent() {
-    let peer = Peer::start().await;
+async fn a_response_chunk_arrives_before_the_next_is_sent() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -125,7 +125,7 @@ async fn a_chunk_of_an_answer_arrives_before_the_next_is_sent() {
 }
 
 #[tokio::test]
-async fn the_body_is_asked_for_with_100_continue() {
+async fn expect_100_continue_is_answered_with_100() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut client = Raw::open(edge.address()).await;
@@ -137,7 +137,7 @@ async fn the_body_is_asked_for_with_100_continue() {
 }
 
 #[tokio::test]
-async fn a_body_that_will_be_refused_is_not_asked_for() {
+async fn a_body_beyond_the_limit_is_413_without_100_continue() {
     let upstream = Upstream::start().await;
     let config = format!("{}[[route]]\nmax_body = 2\n", unchecked(&[upstream.address()]));
     let edge = Edge::start(&config).await;
@@ -149,7 +149,7 @@ async fn a_body_that_will_be_refused_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn an_early_refusal_by_the_upstream_reaches_a_client_that_waits_for_100() {
+async fn an_early_rejection_by_the_upstream_reaches_a_client_that_waits_for_100() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::EarlyResponse(403));
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -160,8 +160,8 @@ async fn an_early_refusal_by_the_upstream_reaches_a_client_that_waits_for_100() 
 }
 
 #[tokio::test]
-async fn an_early_answer_to_a_large_upload_reaches_the_client_whole() {
-    let peer = Peer::start().await;
+async fn an_early_response_to_a_large_upload_arrives_complete() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     for _ in 0..10 {
         let mut client = Raw::open(edge.address()).await;
@@ -169,11 +169,11 @@ async fn an_early_answer_to_a_large_upload_reaches_the_client_whole() {
         let mut upstream = peer.accept().await;
         upstream.until("\r\n\r\n").await;
         upstream.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\n\r\ntoo much").await;
-        // As a simple client does: much of the body first, then the answer.
+        // A simple client sends much of the body before it reads the response.
         client.try_send(&vec![b'x'; 600_000]).await;
         let answer = client.rest().await;
         assert!(answer.starts_with("HTTP/1.1 413") && answer.ends_with("too much"), "{answer:?}");
-        // The edge has finished but not reset, which could have overtaken the answer.
+        // The edge sent FIN and not RST, which could have overtaken the response.
         for _ in 0..2 {
             client.send(b"more").await;
         }
@@ -181,7 +181,7 @@ async fn an_early_answer_to_a_large_upload_reaches_the_client_whole() {
 }
 
 #[tokio::test]
-async fn a_body_cut_off_by_the_upstream_is_not_shown_as_complete() {
+async fn a_truncated_response_body_is_an_error_for_the_client() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::CloseMidBody);
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -196,8 +196,8 @@ async fn a_body_cut_off_by_the_upstream_is_not_shown_as_complete() {
 }
 
 #[tokio::test]
-async fn chunks_that_end_without_the_last_one_end_so_for_the_client() {
-    let peer = Peer::start().await;
+async fn a_truncated_chunked_response_ends_without_the_last_chunk() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -210,8 +210,8 @@ async fn chunks_that_end_without_the_last_one_end_so_for_the_client() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_frees_the_upstream() {
-    let peer = Peer::start().await;
+async fn a_client_that_resets_its_connection_closes_the_upstreams() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -222,8 +222,8 @@ async fn a_client_that_goes_away_frees_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_client_that_stops_half_way_through_its_body_is_answered_408() {
-    let peer = Peer::start().await;
+async fn a_request_body_that_stalls_is_408() {
+    let peer = RawEndpoint::start().await;
     let config = format!("{}[timeouts]\nbody_idle = \"200ms\"\n", unchecked(&[peer.address()]));
     let edge = Edge::start(&config).await;
     let mut client = Raw::open(edge.address()).await;
@@ -234,7 +234,7 @@ async fn a_client_that_stops_half_way_through_its_body_is_answered_408() {
 }
 
 #[tokio::test]
-async fn a_long_answer_may_take_longer_than_the_time_for_its_head() {
+async fn a_response_body_may_take_longer_than_the_response_timeout() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::SlowBody { chunks: 8, every: Duration::from_millis(100) });
     let timeouts = "[pool.web.timeouts]\nresponse = \"300ms\"\nbody_idle = \"5s\"\n";

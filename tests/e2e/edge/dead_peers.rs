@@ -1,4 +1,4 @@
-//! A machine that falls silent: no answer, no reset, and its kernel acknowledges nothing.
+//! Endpoints on machines that die: no response, no reset, and no kernel that acknowledges segments.
 
 use std::{
     process::Command,
@@ -13,9 +13,9 @@ use tests::{
     wait::{SOON, deadline, eventually, pause},
 };
 
-use super::{Edge, LISTENER, addresses, list, raw_endpoint::Peer};
+use super::{Edge, LISTENER, addresses, list, raw_endpoint::RawEndpoint};
 
-/// A pool that nobody checks: only its own traffic can tell.
+/// A configuration without health checks, so that only a pool's own traffic finds a dead endpoint.
 fn pool(endpoints: &[impl ToString], unacknowledged: &str) -> String {
     format!(
         "{LISTENER}[pool.web]\nendpoints = {}\nhealth = false\n[pool.web.timeouts]\nunacknowledged = \"{unacknowledged}\"\n",
@@ -23,8 +23,9 @@ fn pool(endpoints: &[impl ToString], unacknowledged: &str) -> String {
     )
 }
 
-/// Whether the test of this name runs in a network of its own now; else it is over.
-#[expect(clippy::print_stderr, reason = "nobody else says that nothing was tested")]
+/// Runs the test of this name again in a network namespace of its own. Returns whether this process is that second
+/// run; the first one has nothing left to do.
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
 fn is_apart(test: &str) -> bool {
     netns::apart(&format!("edge::dead_peers::{test}")).unwrap_or_else(|why| {
         eprintln!("SKIPPED: {why}");
@@ -32,8 +33,8 @@ fn is_apart(test: &str) -> bool {
     })
 }
 
-/// Two endpoints, the first of which falls silent when the client's edge has an idle connection to each.
-async fn one_of_two_silent() -> ([Upstream; 2], Edge, Connection) {
+/// Starts two endpoints and an edge that has an idle connection to each, then drops all packets to the first.
+async fn one_of_two_dead() -> ([Upstream; 2], Edge, Connection) {
     let upstreams = [Upstream::start().await, Upstream::start().await];
     let edge = Edge::start(&pool(&addresses(&upstreams), "500ms")).await;
     let mut client = Connection::http1(edge.address()).await.unwrap();
@@ -49,43 +50,43 @@ async fn one_of_two_silent() -> ([Upstream; 2], Edge, Connection) {
 }
 
 #[tokio::test]
-async fn a_request_to_a_machine_that_has_fallen_silent_is_sent_elsewhere() {
-    if !is_apart("a_request_to_a_machine_that_has_fallen_silent_is_sent_elsewhere") {
+async fn a_get_to_a_dead_endpoint_is_retried_at_another() {
+    if !is_apart("a_get_to_a_dead_endpoint_is_retried_at_another") {
         return;
     }
-    let (upstreams, _edge, mut client) = one_of_two_silent().await;
+    let (upstreams, _edge, mut client) = one_of_two_dead().await;
     let before = upstreams[1].requests();
     let mut longest = Duration::ZERO;
     for _ in 0..4 {
         let began = Instant::now();
-        assert_eq!(deadline("an answer", SOON, client.get("/")).await.unwrap().status, 200);
+        assert_eq!(deadline("a response", SOON, client.get("/")).await.unwrap().status, 200);
         longest = longest.max(began.elapsed());
     }
     assert_eq!(upstreams[1].requests() - before, 4);
-    assert!(longest >= Duration::from_millis(500), "{longest:?}: nothing went to the silent one");
+    assert!(longest >= Duration::from_millis(500), "{longest:?}: no request was sent to the dead endpoint");
 }
 
 #[tokio::test]
-async fn a_request_that_may_have_arrived_at_a_silent_machine_is_not_sent_a_second_time_unless_idempotent() {
-    if !is_apart("a_request_that_may_have_arrived_at_a_silent_machine_is_not_sent_a_second_time_unless_idempotent") {
+async fn a_post_to_a_dead_endpoint_is_502_and_not_retried() {
+    if !is_apart("a_post_to_a_dead_endpoint_is_502_and_not_retried") {
         return;
     }
-    let (upstreams, _edge, mut client) = one_of_two_silent().await;
+    let (upstreams, _edge, mut client) = one_of_two_dead().await;
     let before = upstreams[1].requests();
     let mut statuses = Vec::new();
     for _ in 0..2 {
         let mut post = request("a.example", "/");
         *post.method_mut() = Method::POST;
-        statuses.push(deadline("an answer", SOON, client.send(post)).await.unwrap().status.as_u16());
+        statuses.push(deadline("a response", SOON, client.send(post)).await.unwrap().status.as_u16());
     }
     statuses.sort_unstable();
     assert_eq!((statuses, upstreams[1].requests() - before), (vec![200, 502], 1));
 }
 
-/// More than both sockets between edge and endpoint hold.
+/// More than the sockets between edge and endpoint buffer. Bytes.
 const LONG: usize = 32 << 20;
 
-/// Sends it without a pause, in a task of its own.
+/// Sends [`LONG`] bytes in a task of its own.
 fn send(mut client: Raw) -> tokio::task::JoinHandle<Raw> {
     tokio::spawn(async move {
         for _ in 0..LONG >> 16 {
@@ -96,11 +97,11 @@ fn send(mut client: Raw) -> tokio::task::JoinHandle<Raw> {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_slow_to_take_an_upload_is_not_silent() {
-    let peer = Peer::start().await;
+async fn an_endpoint_that_reads_an_upload_slowly_is_not_dead() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&pool(&[peer.address()], "300ms")).await;
     let mut client = Raw::open(edge.address()).await;
-    // The connection has carried another request before.
+    // The upload is the second request on its connection.
     client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
     let mut endpoint = peer.accept().await;
     endpoint.until("\r\n\r\n").await;
@@ -109,6 +110,7 @@ async fn an_endpoint_that_is_slow_to_take_an_upload_is_not_silent() {
     client.send(format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {LONG}\r\n\r\n").as_bytes()).await;
     let sent = send(client);
     endpoint.until("\r\n\r\n").await;
+    // Longer than `unacknowledged`.
     pause(Duration::from_millis(1500)).await;
     endpoint.skip(LONG).await;
     endpoint.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
@@ -117,8 +119,8 @@ async fn an_endpoint_that_is_slow_to_take_an_upload_is_not_silent() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_slow_to_read_from_a_tunnel_is_not_silent() {
-    let peer = Peer::start().await;
+async fn an_endpoint_that_reads_from_a_tunnel_slowly_is_not_dead() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&pool(&[peer.address()], "300ms")).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: pipe\r\n\r\n").await;
@@ -127,6 +129,7 @@ async fn an_endpoint_that_is_slow_to_read_from_a_tunnel_is_not_silent() {
     endpoint.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: pipe\r\n\r\n").await;
     client.until("\r\n\r\n").await;
     let sent = send(client);
+    // Longer than `unacknowledged`.
     pause(Duration::from_millis(1500)).await;
     endpoint.skip(LONG).await;
     endpoint.send(b"done").await;

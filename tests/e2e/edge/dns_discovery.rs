@@ -1,4 +1,4 @@
-//! A pool by name, while the answers of its name server change.
+//! A pool that is a DNS name, while the name server's answers change.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +14,7 @@ use super::{CHECKS, Edge, LISTENER, assert_all_ok};
 
 const NAME: &str = "tasks.web";
 
-/// Tasks of a service, the name server that knows them, and an edge in front.
+/// Tasks of a service, a name server that resolves its name, and an edge.
 struct Service {
     tasks: [Upstream; 3],
     dns: Dns,
@@ -22,7 +22,7 @@ struct Service {
 }
 
 impl Service {
-    /// Starts all three; the name stands for the first `known` tasks.
+    /// Starts all of them. The name resolves to the first `known` tasks.
     async fn start(known: usize) -> Self {
         let tasks: [Upstream; 3] = Upstream::start_tasks().await;
         let dns = Dns::start().await;
@@ -35,11 +35,11 @@ impl Service {
         Self { tasks, dns, edge }
     }
 
-    /// Waits until the name was asked for twice more: one question may have been on its way before.
-    async fn asked(&self) {
-        // A question is one query for each family.
+    /// Waits until the edge has resolved the name twice more: one resolution may have begun before.
+    async fn is_resolved_again(&self) {
+        // A resolution is one query for each address family.
         let before = self.dns.queries(NAME);
-        eventually("another question", SOON, async || self.dns.queries(NAME) >= before + 4).await;
+        eventually("another resolution", SOON, async || self.dns.queries(NAME) >= before + 4).await;
     }
 }
 
@@ -50,18 +50,19 @@ fn config(dns: SocketAddr, port: u16) -> String {
     )
 }
 
+/// Returns an answer with the addresses of these tasks.
 fn answer(tasks: &[Upstream]) -> Answer {
     Answer::addresses(tasks.iter().map(|task| task.address().ip()))
 }
 
 #[tokio::test]
-async fn a_task_that_joins_gets_requests_and_one_that_leaves_gets_no_more() {
+async fn a_new_task_gets_requests_and_a_removed_one_does_not() {
     let Service { tasks, dns, edge } = Service::start(2).await;
     let load = Load::on(&[edge.address()]).start();
     dns.set(NAME, answer(&tasks));
     eventually("requests to the new task", SOON, async || tasks[2].requests_for("/") > 0).await;
     dns.set(NAME, answer(&tasks[1..]));
-    // It stays healthy; only its name is gone. Its checks end with it.
+    // The task still runs. Its connections end all the same, those of its health checks too.
     eventually("the end of its connections", SOON, async || tasks[0].open_connections() == 0).await;
     let before = (tasks[0].requests(), load.done());
     eventually("more load", SOON, async || load.done() > before.1 + 300).await;
@@ -70,12 +71,12 @@ async fn a_task_that_joins_gets_requests_and_one_that_leaves_gets_no_more() {
 }
 
 #[tokio::test]
-async fn the_last_good_answer_holds_while_the_name_server_fails() {
+async fn the_last_good_answer_is_kept_while_the_name_server_fails() {
     let service = Service::start(3).await;
     let load = Load::on(&[service.edge.address()]).start();
     for bad in [Answer::NoSuchName, Answer::ServerFailure, Answer::Empty, Answer::Silence] {
         service.dns.set(NAME, bad);
-        service.asked().await;
+        service.is_resolved_again().await;
         let before = service.tasks.each_ref().map(|task| task.requests_for("/"));
         eventually("requests to every task", SOON, async || {
             service.tasks.iter().zip(before).all(|(task, before)| task.requests_for("/") > before)
@@ -86,7 +87,7 @@ async fn the_last_good_answer_holds_while_the_name_server_fails() {
 }
 
 #[tokio::test]
-async fn a_name_that_appears_after_the_start_is_served_from_then_on() {
+async fn a_name_that_appears_after_the_start_is_used() {
     let service = Service::start(0).await;
     service.dns.set(NAME, Answer::NoSuchName);
     let reply = get(service.edge.address(), "/").await.unwrap();
@@ -97,19 +98,19 @@ async fn a_name_that_appears_after_the_start_is_served_from_then_on() {
 }
 
 #[tokio::test]
-async fn who_connects_before_the_first_answer_waits_for_it() {
+async fn a_client_that_connects_before_the_first_answer_waits_for_it() {
     let service = Service::start(0).await;
     service.dns.set(NAME, Answer::NoSuchName);
     let edge = Edge::start(&config(service.dns.address(), service.tasks[0].address().port())).await;
     let address = edge.address();
     let visit = tokio::spawn(async move { get(address, "/").await.unwrap().status });
-    service.asked().await;
+    service.is_resolved_again().await;
     service.dns.set(NAME, answer(&service.tasks));
     assert_eq!(visit.await.unwrap(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_name_with_sixty_addresses_is_asked_for_over_tcp_and_used_whole() {
+async fn a_truncated_answer_is_repeated_over_tcp_and_all_sixty_addresses_are_used() {
     let tasks: [Upstream; 60] = Upstream::start_tasks().await;
     let dns = Dns::start().await;
     let addresses: Vec<IpAddr> = tasks.iter().map(|task| task.address().ip()).collect();
@@ -122,7 +123,7 @@ async fn a_name_with_sixty_addresses_is_asked_for_over_tcp_and_used_whole() {
 }
 
 #[tokio::test]
-async fn an_address_that_leaves_and_comes_back_is_used_again() {
+async fn an_address_that_was_removed_and_returns_is_used_again() {
     let Service { tasks, dns, edge } = Service::start(2).await;
     let load = Load::on(&[edge.address()]).start();
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! SIGTERM: what was begun is finished, within bounds, and the exit code is 0.
+//! SIGTERM: the edge finishes open requests within a time limit, and its exit code is 0.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,9 @@ use tests::{
 };
 use tokio_tungstenite::connect_async;
 
-use super::{Edge, raw_endpoint::Peer, unchecked};
+use super::{Edge, raw_endpoint::RawEndpoint, unchecked};
 
-/// What a client may see of an edge that ends: answers, and then refused connections.
+/// Asserts that each request was answered or its connection refused, and that some were answered.
 fn assert_answered_or_refused(records: &[Record]) {
     let lost: Vec<_> = records
         .iter()
@@ -27,7 +27,7 @@ fn assert_answered_or_refused(records: &[Record]) {
 }
 
 #[tokio::test]
-async fn no_request_is_lost_when_the_edge_ends_under_load() {
+async fn no_request_is_lost_when_the_edge_drains_under_load() {
     let upstream = Upstream::start().await;
     for _ in 0..3 {
         let mut edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -39,7 +39,7 @@ async fn no_request_is_lost_when_the_edge_ends_under_load() {
 }
 
 #[tokio::test]
-async fn the_last_answer_of_a_connection_says_that_it_is() {
+async fn a_response_during_a_drain_announces_the_close() {
     let upstream = Upstream::start().await;
     upstream.hang();
     let mut edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -47,10 +47,7 @@ async fn the_last_answer_of_a_connection_says_that_it_is() {
     connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     eventually("the request", SOON, async || upstream.requests() == 1).await;
     edge.process.terminate();
-    eventually("the end of the listener", SOON, async || {
-        matches!(Connection::http1(edge.address()).await, Err(client::Error::Connect(_)))
-    })
-    .await;
+    edge.stops_listening().await;
     assert_eq!(edge.process.exited(), None);
     upstream.resume();
     let answer = connection.rest().await;
@@ -59,7 +56,7 @@ async fn the_last_answer_of_a_connection_says_that_it_is() {
 }
 
 #[tokio::test]
-async fn streams_under_way_are_answered_and_the_connection_ends() {
+async fn open_http2_streams_are_answered_and_the_connection_closes() {
     let upstream = Upstream::start().await;
     upstream.hang();
     let mut edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -67,10 +64,7 @@ async fn streams_under_way_are_answered_and_the_connection_ends() {
     let asked = tokio::spawn(async move { (connection.get("/").await, connection) });
     eventually("the request", SOON, async || upstream.requests() == 1).await;
     edge.process.terminate();
-    eventually("the end of the listener", SOON, async || {
-        matches!(Connection::http1(edge.address()).await, Err(client::Error::Connect(_)))
-    })
-    .await;
+    edge.stops_listening().await;
     upstream.resume();
     let (reply, connection) = asked.await.unwrap();
     assert_eq!(reply.unwrap().status, StatusCode::OK);
@@ -79,7 +73,7 @@ async fn streams_under_way_are_answered_and_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_long_answer_is_finished_within_the_bound() {
+async fn a_long_response_is_completed() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::SlowBody { chunks: 10, every: Duration::from_millis(100) });
     let mut edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -91,10 +85,10 @@ async fn a_long_answer_is_finished_within_the_bound() {
     assert_eq!(edge.process.exit(SOON).await.code(), Some(0));
 }
 
-/// The head of the answer was gone before the drain: it could not say that it is the last.
+/// The response had begun before the drain, so it could not announce the close.
 #[tokio::test]
-async fn a_request_behind_an_answer_that_had_begun_is_still_answered() {
-    let peer = Peer::start().await;
+async fn a_request_that_follows_a_response_begun_before_the_drain_is_answered() {
+    let peer = RawEndpoint::start().await;
     let mut edge = Edge::start(&unchecked(&[peer.address()])).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -104,10 +98,7 @@ async fn a_request_behind_an_answer_that_had_begun_is_still_answered() {
     let begun = client.until("first").await;
     assert!(!begun.contains("connection: close"), "{begun}");
     edge.process.terminate();
-    eventually("the end of the listener", SOON, async || {
-        matches!(Connection::http1(edge.address()).await, Err(client::Error::Connect(_)))
-    })
-    .await;
+    edge.stops_listening().await;
     upstream.send(b" last").await;
     client.until("last").await;
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
@@ -120,7 +111,7 @@ async fn a_request_behind_an_answer_that_had_begun_is_still_answered() {
 }
 
 #[tokio::test]
-async fn what_takes_longer_than_the_bound_is_cut_off_and_the_exit_is_still_clean() {
+async fn connections_open_at_the_end_of_the_drain_are_closed_and_the_exit_code_is_0() {
     let upstream = Upstream::start().await;
     upstream.on("/never", Behaviour::Silence);
     let mut edge = Edge::start(&format!("drain = \"300ms\"\n{}", unchecked(&[upstream.address()]))).await;
@@ -128,26 +119,26 @@ async fn what_takes_longer_than_the_bound_is_cut_off_and_the_exit_is_still_clean
     request.send(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n").await;
     eventually("the request", SOON, async || upstream.requests() == 1).await;
     let (_socket, _) = connect_async(format!("ws://{}/chat", edge.address())).await.unwrap();
-    let told = Instant::now();
+    let began = Instant::now();
     assert_eq!(edge.drain(SOON).await, Some(0));
-    assert!(told.elapsed() >= Duration::from_millis(300), "{:?}", told.elapsed());
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
     assert!(request.closes_within(SOON).await);
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_hold_up_the_end() {
+async fn idle_connections_do_not_delay_the_exit() {
     let upstream = Upstream::start().await;
     let mut edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut used = Connection::http1(edge.address()).await.unwrap();
     assert_eq!(used.get("/").await.unwrap().status, StatusCode::OK);
     let mut multiplexed = Connection::http2(edge.address()).await.unwrap();
     assert_eq!(multiplexed.get("/").await.unwrap().status, StatusCode::OK);
-    let _fresh = Raw::open(edge.address()).await;
+    let _unused = Raw::open(edge.address()).await;
     assert_eq!(edge.drain(Duration::from_secs(10)).await, Some(0));
 }
 
 #[tokio::test]
-async fn a_head_that_is_half_there_is_still_answered() {
+async fn a_request_whose_head_had_begun_is_answered() {
     let upstream = Upstream::start().await;
     let mut edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut first = Raw::open(edge.address()).await;
@@ -157,10 +148,7 @@ async fn a_head_that_is_half_there_is_still_answered() {
     second.until("}").await;
     second.send(b"GET /2 HTTP/1.1\r\nHost: a\r\n").await;
     edge.process.terminate();
-    eventually("the end of the listener", SOON, async || {
-        matches!(Connection::http1(edge.address()).await, Err(client::Error::Connect(_)))
-    })
-    .await;
+    edge.stops_listening().await;
     for connection in [&mut first, &mut second] {
         connection.send(b"\r\n").await;
         let answer = connection.rest().await;
@@ -170,7 +158,7 @@ async fn a_head_that_is_half_there_is_still_answered() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
+async fn a_second_signal_ends_the_process_without_waiting() {
     let upstream = Upstream::start().await;
     upstream.on("/never", Behaviour::Silence);
     let mut edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -178,9 +166,6 @@ async fn a_second_signal_ends_it_at_once() {
     request.send(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n").await;
     eventually("the request", SOON, async || upstream.requests() == 1).await;
     edge.process.terminate();
-    eventually("the end of the listener", SOON, async || {
-        matches!(Connection::http1(edge.address()).await, Err(client::Error::Connect(_)))
-    })
-    .await;
+    edge.stops_listening().await;
     assert_eq!(edge.drain(SOON).await, Some(1));
 }

@@ -1,6 +1,6 @@
-//! What a client is told when something is wrong: the status table, row by row.
+//! What a client receives when something is wrong: the status table, row by row.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -15,19 +15,20 @@ use tests::{
     wait::{SOON, deadline, eventually},
 };
 
-use super::{Edge, raw_endpoint::Peer, unchecked};
+use super::{Edge, LISTENER, raw_endpoint::RawEndpoint, unchecked};
 
-/// An address that refuses connections.
-fn nobody() -> std::net::SocketAddr {
+/// Returns an address that refuses connections.
+fn refusing() -> SocketAddr {
     ([127, 0, 0, 1], port::free()).into()
 }
 
-fn status(answer: &str) -> &str {
-    answer.get(9..12).unwrap_or_default()
+/// Returns the status in a response's first line.
+fn status(response: &str) -> &str {
+    response.get(9..12).unwrap_or_default()
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_http_is_refused_and_nothing_of_it_reaches_the_upstream() {
+async fn a_malformed_request_is_rejected_and_does_not_reach_the_upstream() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     for (expected, request) in [
@@ -60,7 +61,7 @@ async fn a_request_that_is_not_http_is_refused_and_nothing_of_it_reaches_the_ups
 }
 
 #[tokio::test]
-async fn a_head_beyond_the_limits_is_refused() {
+async fn a_head_beyond_the_limits_is_431() {
     let upstream = Upstream::start().await;
     let limits = "[limits]\nmax_head = \"8KiB\"\nmax_headers = 20\n";
     let edge = Edge::start(&format!("{}{limits}", unchecked(&[upstream.address()]))).await;
@@ -82,7 +83,7 @@ async fn a_head_beyond_the_limits_is_refused() {
 }
 
 #[tokio::test]
-async fn a_target_too_long_for_any_server_is_414() {
+async fn a_target_longer_than_any_server_accepts_is_414() {
     let upstream = Upstream::start().await;
     let limits = "[limits]\nmax_head = \"256KiB\"\n";
     let edge = Edge::start(&format!("{}{limits}", unchecked(&[upstream.address()]))).await;
@@ -92,7 +93,7 @@ async fn a_target_too_long_for_any_server_is_414() {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_in_time_is_408_and_silence_ends_the_connection() {
+async fn an_incomplete_head_is_408_and_a_silent_connection_is_closed() {
     let upstream = Upstream::start().await;
     let timeouts = "[timeouts]\nhead = \"200ms\"\nkeep_alive = \"200ms\"\n";
     let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
@@ -103,7 +104,7 @@ async fn a_head_that_does_not_come_in_time_is_408_and_silence_ends_the_connectio
     assert!(answer.contains("connection: close"), "{answer:?}");
 
     let mut connection = Raw::open(edge.address()).await;
-    assert_eq!(connection.rest().await, "", "a client that says nothing is told nothing");
+    assert_eq!(connection.rest().await, "", "a client that sent nothing receives nothing");
 
     let mut connection = Raw::open(edge.address()).await;
     connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -112,7 +113,7 @@ async fn a_head_that_does_not_come_in_time_is_408_and_silence_ends_the_connectio
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_limit_of_its_route_is_413_announced_or_not() {
+async fn a_body_beyond_its_routes_limit_is_413_with_and_without_a_length() {
     let upstream = Upstream::start().await;
     let route = "[[route]]\nmax_body = 10\n";
     let edge = Edge::start(&format!("{}{route}", unchecked(&[upstream.address()]))).await;
@@ -148,7 +149,7 @@ async fn a_request_without_a_route_is_404() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_breaks_off_or_talks_nonsense_is_502() {
+async fn an_incomplete_or_malformed_response_is_502() {
     for answer in [
         "",
         "SSH-2.0-OpenSSH_9.6\r\n",
@@ -157,7 +158,7 @@ async fn an_upstream_that_breaks_off_or_talks_nonsense_is_502() {
         "HTTP/1.1 20",
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
     ] {
-        let peer = Peer::start().await;
+        let peer = RawEndpoint::start().await;
         let edge = Edge::start(&unchecked(&[peer.address()])).await;
         let upstream = tokio::spawn(async move { peer.answer_once(answer).await });
         let reply = get(edge.address(), "/").await.unwrap();
@@ -169,7 +170,7 @@ async fn an_upstream_that_breaks_off_or_talks_nonsense_is_502() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_closes_on_a_post_is_502() {
+async fn a_post_whose_endpoint_closes_without_a_response_is_502() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::CloseBeforeResponse);
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -178,13 +179,13 @@ async fn an_upstream_that_closes_on_a_post_is_502() {
     *request.method_mut() = Method::POST;
     *request.body_mut() = client::full("x");
     assert_eq!(connection.send(request).await.unwrap().status, StatusCode::BAD_GATEWAY);
-    // The client's connection is as good as before.
+    // The client's connection remains usable.
     assert_eq!(connection.get("/else").await.unwrap().status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_pool_that_refuses_is_503_and_says_when_to_come_back() {
-    let edge = Edge::start(&unchecked(&[nobody(), nobody()])).await;
+async fn a_pool_that_refuses_connections_is_503_with_retry_after() {
+    let edge = Edge::start(&unchecked(&[refusing(), refusing()])).await;
     for request in [Method::GET, Method::POST] {
         let mut connection = Connection::http1(edge.address()).await.unwrap();
         let mut head = client::request("a.example", "/");
@@ -199,18 +200,15 @@ async fn a_pool_that_refuses_is_503_and_says_when_to_come_back() {
 
 #[tokio::test]
 async fn a_pool_without_endpoints_is_503() {
-    let config = format!(
-        "[dns]\nservers = \"{}\"\n{}[pool.web]\nendpoints = \"nobody.example:80\"\n",
-        nobody(),
-        super::LISTENER
-    );
+    let config =
+        format!("[dns]\nservers = \"{}\"\n{LISTENER}[pool.web]\nendpoints = \"unknown.example:80\"\n", refusing());
     let edge = Edge::start(&config).await;
     let reply = get(edge.address(), "/").await.unwrap();
     assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
 }
 
 #[tokio::test]
-async fn a_pool_whose_connections_are_all_taken_is_503() {
+async fn a_pool_at_its_connection_limit_is_503() {
     let upstream = Upstream::start().await;
     upstream.on("/never", Behaviour::Silence);
     let edge = Edge::start(&format!("{}max_connections = 1\n", unchecked(&[upstream.address()]))).await;
@@ -222,7 +220,7 @@ async fn a_pool_whose_connections_are_all_taken_is_503() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_does_not_answer_in_time_is_504() {
+async fn an_endpoint_that_does_not_respond_in_time_is_504() {
     let upstream = Upstream::start().await;
     upstream.on("/never", Behaviour::Silence);
     let timeouts = "[pool.web.timeouts]\nresponse = \"200ms\"\n";
@@ -230,12 +228,12 @@ async fn an_upstream_that_does_not_answer_in_time_is_504() {
     let mut connection = Connection::http1(edge.address()).await.unwrap();
     let reply = connection.get("/never").await.unwrap();
     assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::GATEWAY_TIMEOUT, None));
-    assert_eq!(upstream.requests(), 1, "a slow endpoint would be as slow a second time");
+    assert_eq!(upstream.requests(), 1, "the request is not sent again");
     assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_pause_inside_an_answer_cuts_it_off() {
+async fn a_response_whose_body_stalls_is_cut_off() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::SlowBody { chunks: 2, every: Duration::from_secs(30) });
     let timeouts = "[pool.web.timeouts]\nbody_idle = \"200ms\"\n";
@@ -247,7 +245,7 @@ async fn a_pause_inside_an_answer_cuts_it_off() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_are_closed_at_once_and_let_in_when_there_is_room() {
+async fn a_connection_beyond_the_limit_is_closed_without_a_response() {
     let upstream = Upstream::start().await;
     let limits = "[limits]\nmax_connections = 2\n";
     let edge = Edge::start(&format!("{}{limits}", unchecked(&[upstream.address()]))).await;
@@ -261,16 +259,15 @@ async fn connections_beyond_the_limit_are_closed_at_once_and_let_in_when_there_i
     assert_eq!(third.rest().await, "");
     assert_eq!(first.get("/").await.unwrap().status, StatusCode::OK);
     drop(second);
-    eventually("room", SOON, async || get(edge.address(), "/").await.is_ok()).await;
+    eventually("a connection below the limit", SOON, async || get(edge.address(), "/").await.is_ok()).await;
 }
 
 #[tokio::test]
-async fn a_request_that_goes_round_in_circles_is_stopped() {
-    // An edge whose pool leads back to itself: the port is known only once it listens.
-    let port = port::free();
-    let own = format!("127.0.0.1:{port}");
+async fn a_request_that_returns_to_the_edge_is_508() {
+    // The pool of this edge leads back to it. It needs a known port, since the configuration names the port twice.
+    let own = SocketAddr::from(([127, 0, 0, 1], port::free()));
     let config = format!("[[listener]]\naddress = \"{own}\"\n[pool.web]\nendpoints = [\"{own}\"]\nhealth = false\n");
     let edge = Edge::start(&config).await;
-    let reply = deadline("the answer", SOON, get(edge.address(), "/")).await.unwrap();
+    let reply = deadline("the response", SOON, get(edge.address(), "/")).await.unwrap();
     assert_eq!(reply.status.as_u16(), 508);
 }

@@ -1,4 +1,6 @@
-//! What reaches the upstream and what comes back: connections, heads, targets.
+//! What the edge passes to the upstream and back to the client: connections, heads, targets.
+
+use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode, Version};
 use serde_json::json;
@@ -10,7 +12,7 @@ use tests::{
     upstream::{Behaviour, Upstream},
 };
 
-use super::{Edge, field, raw_endpoint::Peer, unchecked};
+use super::{Edge, field, raw_endpoint::RawEndpoint, unchecked};
 
 #[tokio::test]
 async fn requests_of_one_connection_use_one_upstream_connection() {
@@ -26,7 +28,7 @@ async fn requests_of_one_connection_use_one_upstream_connection() {
 }
 
 #[tokio::test]
-async fn the_upstream_is_told_who_asked_whatever_the_client_claims() {
+async fn forwarded_fields_of_an_untrusted_client_are_replaced() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut connection = Connection::http1(edge.address()).await.unwrap();
@@ -59,7 +61,7 @@ async fn the_upstream_is_told_who_asked_whatever_the_client_claims() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_is_believed_and_added_to() {
+async fn forwarded_fields_of_a_trusted_proxy_are_kept_and_extended() {
     let upstream = Upstream::start().await;
     let config = format!("trusted_proxies = [\"127.0.0.0/8\"]\n{}", unchecked(&[upstream.address()]));
     let edge = Edge::start(&config).await;
@@ -73,7 +75,7 @@ async fn a_trusted_proxy_is_believed_and_added_to() {
 }
 
 #[tokio::test]
-async fn what_concerns_one_hop_only_is_not_passed_on_in_either_direction() {
+async fn hop_by_hop_fields_are_removed_in_both_directions() {
     let upstream = Upstream::start().await;
     let answer = [
         ("connection", "x-theirs"),
@@ -117,7 +119,7 @@ async fn what_concerns_one_hop_only_is_not_passed_on_in_either_direction() {
 }
 
 #[tokio::test]
-async fn an_answer_to_head_keeps_its_length_and_has_no_body() {
+async fn a_response_to_head_keeps_its_length_and_has_no_body() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::Body(1234));
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -133,8 +135,8 @@ async fn an_answer_to_head_keeps_its_length_and_has_no_body() {
 }
 
 #[tokio::test]
-async fn answers_without_a_body_leave_the_connections_usable() {
-    let peer = Peer::start().await;
+async fn responses_without_a_body_leave_the_connections_usable() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let mut connection = Connection::http1(edge.address()).await.unwrap();
     let upstream = tokio::spawn(async move {
@@ -153,16 +155,15 @@ async fn answers_without_a_body_leave_the_connections_usable() {
         let reply = connection.get("/").await.unwrap();
         seen.push((reply.status.as_u16(), reply.header("content-length").map(str::to_owned), reply.body.len()));
     }
-    // The length of what is not sent is of no use to anybody (RFC 9110 section 8.6) and left out.
+    // The edge omits the length of a body that is not sent (RFC 9110 section 8.6).
     assert_eq!(seen, [(204, None, 0), (304, None, 0), (200, Some("0".to_owned()), 0)]);
     upstream.await.unwrap();
 }
 
 #[tokio::test]
-async fn an_http_1_0_client_gets_an_unchunked_answer_that_ends_with_the_connection() {
+async fn an_http_1_0_client_gets_an_unchunked_response_that_ends_with_the_connection() {
     let upstream = Upstream::start().await;
-    let every = std::time::Duration::from_millis(1);
-    upstream.on("/chunks", Behaviour::SlowBody { chunks: 2, every });
+    upstream.on("/chunks", Behaviour::SlowBody { chunks: 2, every: Duration::from_millis(1) });
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let answer = raw::exchange(edge.address(), b"GET /chunks HTTP/1.0\r\nHost: a\r\n\r\n").await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -173,14 +174,14 @@ async fn an_http_1_0_client_gets_an_unchunked_answer_that_ends_with_the_connecti
     let answer = raw::exchange(edge.address(), b"GET / HTTP/1.0\r\n\r\n").await;
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
     let echo = serde_json::from_str(body).unwrap();
-    // HTTP/1.1 asks for the field, also where there is nothing to say (RFC 9112 section 3.2).
+    // HTTP/1.1 requires the field even when it is empty (RFC 9112 section 3.2).
     assert_eq!(field(&echo, "host").as_deref(), Some(""));
     assert_eq!(field(&echo, "via").as_deref(), Some("1.0 edge"));
 }
 
 #[tokio::test]
-async fn an_http_1_0_upstream_without_a_length_is_read_to_its_end() {
-    let peer = Peer::start().await;
+async fn an_http_1_0_response_without_a_length_ends_with_its_connection() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let upstream = tokio::spawn(async move { peer.answer_once("HTTP/1.0 200 OK\r\n\r\nto the end").await });
     let reply = client::get(edge.address(), "/").await.unwrap();
@@ -189,7 +190,7 @@ async fn an_http_1_0_upstream_without_a_length_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn an_absolute_target_becomes_a_path_and_an_asterisk_stays() {
+async fn an_absolute_target_becomes_a_path_and_an_asterisk_is_kept() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     for (line, host, target) in [
@@ -209,9 +210,9 @@ async fn an_absolute_target_becomes_a_path_and_an_asterisk_stays() {
 }
 
 #[tokio::test]
-async fn pipelined_requests_are_answered_in_their_order() {
+async fn pipelined_requests_are_answered_in_order() {
     let upstream = Upstream::start().await;
-    upstream.on("/1", Behaviour::SlowHead(std::time::Duration::from_millis(200)));
+    upstream.on("/1", Behaviour::SlowHead(Duration::from_millis(200)));
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let get = |path: &str, close: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n{close}\r\n");
     let all = format!("{}{}{}", get("/1", ""), get("/2", ""), get("/3", "Connection: close\r\n"));
@@ -228,8 +229,8 @@ async fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn interim_answers_do_not_hide_the_final_one() {
-    let peer = Peer::start().await;
+async fn interim_responses_precede_the_final_one() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let answer = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let upstream = tokio::spawn(async move { peer.answer_once(answer).await });
@@ -239,8 +240,8 @@ async fn interim_answers_do_not_hide_the_final_one() {
 }
 
 #[tokio::test]
-async fn trailers_reach_a_client_that_reads_them() {
-    let peer = Peer::start().await;
+async fn trailers_reach_an_http2_client() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let answer =
         "HTTP/1.1 200 OK\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n";
@@ -254,7 +255,7 @@ async fn trailers_reach_a_client_that_reads_them() {
 }
 
 #[tokio::test]
-async fn the_longest_path_and_the_exact_host_decide_on_the_pool() {
+async fn the_exact_host_and_the_longest_path_select_the_pool() {
     let [web, api, other] = [Upstream::start().await, Upstream::start().await, Upstream::start().await];
     let pool = |name: &str, upstream: &Upstream| {
         format!("[pool.{name}]\nendpoints = \"{}\"\nhealth = false\n", upstream.address())

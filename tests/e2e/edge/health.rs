@@ -1,4 +1,4 @@
-//! Endpoints that die, hang and come back under load.
+//! Health checks and ejection: endpoints that die, hang and recover under load.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,14 +9,14 @@ use tests::{
     wait::{SOON, deadline, eventually, throughout},
 };
 
-use super::{Edge, addresses, assert_all_ok, checked};
+use super::{Edge, addresses, assert_all_ok, checked, unchecked};
 
-async fn three() -> [Upstream; 3] {
+async fn three_upstreams() -> [Upstream; 3] {
     [Upstream::start().await, Upstream::start().await, Upstream::start().await]
 }
 
-/// Waits until each of these upstreams has answered more requests than it had.
-async fn gets_requests(upstreams: &[Upstream]) {
+/// Waits until each of these upstreams has received another request.
+async fn each_gets_a_request(upstreams: &[Upstream]) {
     let before: Vec<usize> = upstreams.iter().map(|upstream| upstream.requests_for("/")).collect();
     eventually("a request to each", SOON, async || {
         upstreams.iter().zip(&before).all(|(upstream, before)| upstream.requests_for("/") > *before)
@@ -29,47 +29,47 @@ fn load(edge: SocketAddr) -> Load {
 }
 
 #[tokio::test]
-async fn no_request_fails_when_an_endpoint_dies_and_comes_back_under_load() {
-    let upstreams = three().await;
+async fn no_request_fails_when_an_endpoint_dies_and_restarts_under_load() {
+    let upstreams = three_upstreams().await;
     let edge = Edge::start(&checked(&addresses(&upstreams))).await;
     let load = load(edge.address()).start();
     for round in 0..2 {
-        gets_requests(&upstreams).await;
+        each_gets_a_request(&upstreams).await;
         upstreams[round].kill().await;
-        gets_requests(&upstreams[round + 1..]).await;
+        each_gets_a_request(&upstreams[round + 1..]).await;
         let done = load.done();
         eventually("load on the others", SOON, async || load.done() > done + 200).await;
         upstreams[round].restart().await;
     }
-    gets_requests(&upstreams).await;
+    each_gets_a_request(&upstreams).await;
     assert_all_ok(&load.stop().await);
 }
 
 #[tokio::test]
-async fn requests_that_wait_for_an_endpoint_that_hangs_move_to_another() {
-    let upstreams = three().await;
+async fn requests_to_an_endpoint_that_hangs_are_sent_to_another() {
+    let upstreams = three_upstreams().await;
     let edge = Edge::start(&checked(&addresses(&upstreams))).await;
     let load = load(edge.address()).start();
-    gets_requests(&upstreams).await;
+    each_gets_a_request(&upstreams).await;
     upstreams[0].hang();
     let answered = upstreams[0].requests_for("/");
     eventually("requests that hang", SOON, async || upstreams[0].requests_for("/") > answered).await;
     let done = load.done();
-    // All 32 clients go on, so nobody is left waiting.
+    // Every client continues, also those whose request was at the endpoint that hangs.
     eventually("load on the others", SOON, async || load.done() > done + 1000).await;
     upstreams[0].resume();
-    gets_requests(&upstreams).await;
+    each_gets_a_request(&upstreams).await;
     assert_all_ok(&load.stop().await);
 }
 
 #[tokio::test]
 async fn an_endpoint_whose_checks_fail_gets_no_requests_until_they_pass_again() {
-    let upstreams = three().await;
+    let upstreams = three_upstreams().await;
     let edge = Edge::start(&checked(&addresses(&upstreams))).await;
     upstreams[0].on("/healthz", Behaviour::Status(503));
     let mut edge = edge;
     edge.process.line("endpoint is unhealthy").await;
-    // What was picked before is answered by now, so whatever comes from here on is wrong.
+    // Requests sent before are answered by now.
     get(edge.address(), "/").await.unwrap();
     let before = upstreams[0].requests_for("/");
     for _ in 0..30 {
@@ -78,7 +78,7 @@ async fn an_endpoint_whose_checks_fail_gets_no_requests_until_they_pass_again() 
     assert_eq!(upstreams[0].requests_for("/"), before);
     upstreams[0].on("/healthz", Behaviour::Echo);
     edge.process.line("endpoint is healthy").await;
-    eventually("requests to all", SOON, async || {
+    eventually("a request to the first", SOON, async || {
         assert_eq!(get(edge.address(), "/").await.unwrap().status, StatusCode::OK);
         upstreams[0].requests_for("/") > before
     })
@@ -86,9 +86,9 @@ async fn an_endpoint_whose_checks_fail_gets_no_requests_until_they_pass_again() 
 }
 
 #[tokio::test]
-async fn with_all_endpoints_dead_the_answer_is_a_quick_503_and_service_comes_back_with_them() {
-    let upstreams = three().await;
-    // An answer that waited for one of these would not come within the deadline.
+async fn with_all_endpoints_dead_the_response_is_503_without_waiting_for_a_timeout() {
+    let upstreams = three_upstreams().await;
+    // A response that waited for one of these would miss the deadline below.
     let timeouts = "[pool.web.timeouts]\nconnect = \"1min\"\nunacknowledged = \"1min\"\nresponse = \"1min\"\n";
     let edge = Edge::start(&format!("{}{timeouts}", checked(&addresses(&upstreams)))).await;
     assert_eq!(get(edge.address(), "/").await.unwrap().status, StatusCode::OK);
@@ -96,7 +96,7 @@ async fn with_all_endpoints_dead_the_answer_is_a_quick_503_and_service_comes_bac
         upstream.kill().await;
     }
     for _ in 0..5 {
-        let reply = deadline("an answer", SOON, get(edge.address(), "/")).await.unwrap();
+        let reply = deadline("a response", SOON, get(edge.address(), "/")).await.unwrap();
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(reply.header("retry-after"), Some("1"));
     }
@@ -107,8 +107,8 @@ async fn with_all_endpoints_dead_the_answer_is_a_quick_503_and_service_comes_bac
 }
 
 #[tokio::test]
-async fn checks_that_fail_everywhere_are_not_believed() {
-    let upstreams = three().await;
+async fn checks_that_fail_on_all_endpoints_are_ignored() {
+    let upstreams = three_upstreams().await;
     for upstream in &upstreams {
         upstream.on("/healthz", Behaviour::Status(500));
     }
@@ -125,24 +125,24 @@ async fn checks_that_fail_everywhere_are_not_believed() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_passes_its_checks_and_fails_its_requests_is_ejected_for_a_while() {
-    let upstreams = three().await;
+async fn an_endpoint_that_passes_checks_but_fails_requests_is_ejected_for_a_time() {
+    let upstreams = three_upstreams().await;
     upstreams[0].on("/", Behaviour::CloseBeforeResponse);
     let ejection = "[pool.web.ejection]\nconsecutive_failures = 3\nbase = \"500ms\"\n";
     let mut edge = Edge::start(&format!("{}{ejection}", checked(&addresses(&upstreams)))).await;
     let load = Load::on(&[edge.address()]).connections(4).start();
     edge.process.line("endpoint is ejected").await;
     upstreams[0].on("/", Behaviour::Echo);
-    gets_requests(&upstreams).await;
+    each_gets_a_request(&upstreams).await;
     assert_all_ok(&load.stop().await);
 }
 
 #[tokio::test]
-async fn a_pool_without_checks_goes_around_an_endpoint_that_is_dead() {
-    let upstreams = three().await;
-    let edge = Edge::start(&super::unchecked(&addresses(&upstreams))).await;
+async fn a_pool_without_checks_avoids_a_dead_endpoint() {
+    let upstreams = three_upstreams().await;
+    let edge = Edge::start(&unchecked(&addresses(&upstreams))).await;
     let load = load(edge.address()).start();
-    gets_requests(&upstreams).await;
+    each_gets_a_request(&upstreams).await;
     upstreams[0].kill().await;
     let done = load.done();
     eventually("load on the others", SOON, async || load.done() > done + 500).await;
@@ -151,15 +151,14 @@ async fn a_pool_without_checks_goes_around_an_endpoint_that_is_dead() {
 }
 
 #[tokio::test]
-async fn checks_ask_for_their_path_and_leave_the_pools_requests_alone() {
+async fn a_healthy_endpoint_is_checked_at_the_interval_and_only_by_its_path() {
     let upstream = Upstream::start().await;
-    let edge = Edge::start(&checked(&[upstream.address()])).await;
-    eventually("some checks", SOON, async || upstream.requests_for("/healthz") >= 3).await;
+    let _edge = Edge::start(&checked(&[upstream.address()])).await;
+    eventually("the first checks", SOON, async || upstream.requests_for("/healthz") >= 3).await;
     assert_eq!(upstream.requests(), upstream.requests_for("/healthz"));
-    let asked = upstream.requests_for("/healthz");
+    let before = upstream.requests_for("/healthz");
     throughout("a pause between checks", Duration::from_millis(100), async || {
-        upstream.requests_for("/healthz") <= asked + 1
+        upstream.requests_for("/healthz") <= before + 1
     })
     .await;
-    drop(edge);
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 with clients: by prior knowledge and by ALPN, many streams, the way to HTTP/1.1 and back.
+//! HTTP/2 with clients: prior knowledge and ALPN, concurrent streams, translation to HTTP/1.1.
 
 use std::time::Duration;
 
@@ -14,15 +14,16 @@ use tests::{
 };
 use tokio::{net::TcpStream, task::JoinSet};
 
-use super::{Edge, LISTENER, field, list, raw_endpoint::Peer, unchecked};
+use super::{Edge, LISTENER, field, list, raw_endpoint::RawEndpoint, unchecked};
 
+/// A configuration with a TLS listener and one endpoint.
 fn secure(endpoint: &Upstream) -> String {
     let tls = "[[listener]]\naddress = \"127.0.0.1:0\"\n[listener.tls]\n";
     format!("{tls}[pool.web]\nendpoints = {}\nhealth = false\n", list(&[endpoint.address()]))
 }
 
 #[tokio::test]
-async fn a_client_that_knows_gets_http2_without_tls_and_the_upstream_http1() {
+async fn an_h2c_request_by_prior_knowledge_goes_upstream_as_http1() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut connection = Connection::http2(edge.address()).await.unwrap();
@@ -44,7 +45,7 @@ async fn a_client_that_knows_gets_http2_without_tls_and_the_upstream_http1() {
 }
 
 #[tokio::test]
-async fn cookies_that_http2_split_are_one_field_again() {
+async fn split_cookies_are_joined_into_one_field() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut connection = Connection::http2(edge.address()).await.unwrap();
@@ -58,7 +59,7 @@ async fn cookies_that_http2_split_are_one_field_again() {
 }
 
 #[tokio::test]
-async fn alpn_decides_between_the_versions() {
+async fn alpn_selects_the_version() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&secure(&upstream)).await;
     for (offered, agreed, version) in [
@@ -76,7 +77,7 @@ async fn alpn_decides_between_the_versions() {
 }
 
 #[tokio::test]
-async fn a_hundred_streams_are_served_at_a_time() {
+async fn a_hundred_streams_are_served_concurrently() {
     let upstream = Upstream::start().await;
     upstream.hang();
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -100,23 +101,23 @@ async fn a_hundred_streams_are_served_at_a_time() {
         eventually("all requests at the upstream", SOON, async || upstream.requests() == 100).await;
         upstream.resume();
     };
-    deadline("all answers", SOON, async { tokio::join!(all, resume) }).await;
+    deadline("all responses", SOON, async { tokio::join!(all, resume) }).await;
 }
 
 #[tokio::test]
-async fn a_stream_that_the_client_gives_up_leaves_the_others_alone() {
+async fn a_cancelled_stream_does_not_affect_others() {
     let upstream = Upstream::start().await;
     upstream.on("/never", Behaviour::Silence);
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut connection = Connection::http2(edge.address()).await.unwrap();
     let never = connection.start(client::request("a.example", "/never"));
     assert!(tokio::time::timeout(Duration::from_millis(300), never).await.is_err());
-    eventually("the end of the given up request", SOON, async || upstream.open_connections() == 0).await;
+    eventually("the end of the cancelled request", SOON, async || upstream.open_connections() == 0).await;
     assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_client_that_takes_nothing_of_its_streams_does_not_hold_endpoints_for_ever() {
+async fn a_client_that_does_not_read_its_stream_times_out() {
     let upstream = Upstream::start().await;
     upstream.on("/large", Behaviour::Body(20 << 20));
     let endpoints = list(&[upstream.address()]);
@@ -127,13 +128,13 @@ async fn a_client_that_takes_nothing_of_its_streams_does_not_hold_endpoints_for_
     let mut connection = Connection::http2(edge.address()).await.unwrap();
     let unread = connection.start(client::request("a.example", "/large")).await.unwrap();
     assert_eq!(unread.status(), StatusCode::OK);
-    // The window is full, the client does not read, and yet its connection answers pings.
+    // The client does not read the stream, whose window is full, but its connection still answers pings.
     eventually("the end of the endpoint's connection", SOON, async || upstream.open_connections() == 0).await;
     eventually("the end of the client's connection", SOON, async || connection.is_closed()).await;
 }
 
 #[tokio::test]
-async fn a_stream_that_waits_for_its_endpoint_is_not_the_clients_fault() {
+async fn a_client_does_not_time_out_while_its_stream_waits_for_the_endpoint() {
     let upstream = Upstream::start().await;
     upstream.on("/slow", Behaviour::SlowHead(Duration::from_millis(700)));
     upstream.on("/drip", Behaviour::SlowBody { chunks: 3, every: Duration::from_millis(500) });
@@ -147,14 +148,14 @@ async fn a_stream_that_waits_for_its_endpoint_is_not_the_clients_fault() {
     assert_eq!(connection.get("/drip").await.unwrap().body.len(), 3000);
 }
 
-/// A client may send all of its body before it takes anything of the answer.
+/// A client may send its whole body before it reads the response.
 #[tokio::test]
-async fn an_upload_goes_on_while_the_client_takes_nothing_of_its_answer() {
+async fn an_upload_continues_while_the_client_does_not_read_the_response() {
     const PIECES: usize = 32;
     const PIECE: usize = 64 * 1024;
-    // More than the window of the client, less than fits between.
+    // More than the client's window, and less than the buffers between hold.
     const ANSWER: usize = 3_000_000;
-    let peer = Peer::start().await;
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let upstream = tokio::spawn(async move {
         let mut connection = peer.accept().await;
@@ -179,6 +180,6 @@ async fn an_upload_goes_on_while_the_client_takes_nothing_of_its_answer() {
         upstream.await.unwrap()
     })
     .await;
-    let reply = deadline("the answer", SOON, Reply::read(response)).await.unwrap();
+    let reply = deadline("the response", SOON, Reply::read(response)).await.unwrap();
     assert_eq!(reply.body.len(), ANSWER);
 }

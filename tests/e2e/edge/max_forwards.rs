@@ -1,4 +1,4 @@
-//! The one question that the edge answers itself: OPTIONS with `Max-Forwards: 0`.
+//! `Max-Forwards`: with 0, the edge answers OPTIONS and TRACE itself.
 
 use http::{Method, StatusCode};
 use tests::{
@@ -11,11 +11,11 @@ use super::{Edge, field, unchecked};
 const ITSELF: &str = "200: this is the edge, the request went no further\n";
 
 #[tokio::test]
-async fn a_request_that_must_go_no_further_is_answered_by_the_edge() {
+async fn options_with_max_forwards_0_is_answered_by_the_edge() {
     let upstream = Upstream::start().await;
     let routes = "[[route]]\nhost = \"www.example.com\"\n";
     let edge = Edge::start(&format!("{}{routes}", unchecked(&[upstream.address()]))).await;
-    // Where no route leads as well: it is not about what is behind.
+    // The request is for the edge itself, so it needs no route.
     for host in ["www.example.com", "other.example"] {
         for target in ["*", "/", "/path?x"] {
             let mut client = Raw::open(edge.address()).await;
@@ -43,7 +43,7 @@ async fn a_request_that_must_go_no_further_is_answered_by_the_edge() {
 }
 
 #[tokio::test]
-async fn others_go_on_and_are_one_hop_nearer_to_their_limit() {
+async fn other_limits_are_decremented_and_forwarded() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     for (method, sent, arrives) in [
@@ -52,7 +52,7 @@ async fn others_go_on_and_are_one_hop_nearer_to_their_limit() {
         (Method::TRACE, Some("1"), Some("0")),
         (Method::OPTIONS, Some("none"), Some("none")),
         (Method::OPTIONS, None, None),
-        // It means something for OPTIONS and TRACE only.
+        // Only OPTIONS and TRACE have a limit.
         (Method::GET, Some("0"), Some("0")),
     ] {
         let mut connection = Connection::http1(edge.address()).await.unwrap();
@@ -68,7 +68,7 @@ async fn others_go_on_and_are_one_hop_nearer_to_their_limit() {
 }
 
 #[tokio::test]
-async fn a_trace_of_the_edge_shows_nobody_his_own_request() {
+async fn trace_with_max_forwards_0_is_501_and_reveals_no_fields() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut client = Raw::open(edge.address()).await;

@@ -1,4 +1,4 @@
-//! The edge as a process, between real clients and real upstreams. One module a subject.
+//! The edge as a process between real clients and real upstreams, with one module for each subject.
 
 mod access_log;
 mod admin;
@@ -27,29 +27,29 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{
-    client::{get, load::Record},
+    client::{self, Connection, get, load::Record},
     process::{Plan, Process},
     upstream::Upstream,
-    wait::{SOON, eventually_some},
+    wait::{SOON, eventually, eventually_some},
 };
 
-/// A running edge and the folder of its configuration file. Dropping it ends it.
+/// A running edge and the folder of its configuration file. Dropping it ends the process.
 struct Edge {
     process: Process,
     folder: TempDir,
-    /// Where clients connect to.
+    /// The addresses that clients connect to.
     addresses: Vec<SocketAddr>,
-    /// Where status, metrics and health are.
+    /// The address of status, metrics and health.
     admin: SocketAddr,
 }
 
 impl Edge {
-    /// Starts an edge with this configuration file and returns when it listens.
+    /// Starts an edge with this configuration and returns when it listens.
     async fn start(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         write(folder.path(), config);
         let mut process = run(folder.path()).start();
-        // The admin listener's is the last line before it runs.
+        // The edge logs the address of the admin listener last.
         let admin = address(&process.line("\"status page").await).expect("an address");
         let lines = process.lines();
         let listening = lines.iter().filter(|line| line.contains("\"listening\""));
@@ -62,8 +62,7 @@ impl Edge {
         self.addresses[0]
     }
 
-    /// Replaces the configuration file and asks for a reload; returns when the edge says that it is in
-    /// force, or why it is not.
+    /// Replaces the configuration file and sends SIGHUP. Returns the log line that reports the outcome.
     async fn reload(&mut self, config: &str) -> String {
         let outcomes = |edge: &Self| {
             let lines = edge.process.lines().into_iter();
@@ -75,24 +74,32 @@ impl Edge {
         eventually_some("the reload", SOON, async || outcomes(self).nth(before)).await
     }
 
-    /// Asks it to end and returns its exit code.
+    /// Sends SIGTERM and returns the exit code.
     async fn drain(&mut self, within: Duration) -> Option<i32> {
         self.process.terminate();
         self.process.exit(within).await.code()
     }
 
-    /// What the admin listener says about it.
+    /// Waits until new connections are refused.
+    async fn stops_listening(&self) {
+        eventually("the end of the listener", SOON, async || {
+            matches!(Connection::http1(self.address()).await, Err(client::Error::Connect(_)))
+        })
+        .await;
+    }
+
+    /// Returns the status that the admin listener serves.
     async fn status(&self) -> Value {
-        get(self.admin, "/status.json").await.expect("an answer").json()
+        get(self.admin, "/status.json").await.expect("a response").json()
     }
 }
 
-/// The address in a line of the edge's log.
+/// Returns the address in a line of the edge's log.
 fn address(line: &str) -> Option<SocketAddr> {
     serde_json::from_str::<Value>(line).ok()?["address"].as_str()?.parse().ok()
 }
 
-/// `edge run` with the configuration file of `folder`.
+/// Prepares `edge run` with the configuration file in `folder`.
 fn run(folder: &Path) -> Plan {
     let flags = ["run", "--admin", "127.0.0.1:0", "--workers", "2", "--config"];
     Process::ours("edge").args(flags).arg(folder.join("edge.toml"))
@@ -102,12 +109,13 @@ fn write(folder: &Path, config: &str) {
     fs::write(folder.join("edge.toml"), config).expect("a file can be written");
 }
 
-/// One plain listener, and one pool of `endpoints` that nobody checks. What is appended belongs to the pool.
+/// A configuration with one listener without TLS and one pool of `endpoints` without health checks. Keys that a test
+/// appends belong to the pool.
 fn unchecked(endpoints: &[SocketAddr]) -> String {
     format!("{LISTENER}[pool.web]\nendpoints = {}\nhealth = false\n", list(endpoints))
 }
 
-/// The same with quick checks.
+/// The same with frequent health checks.
 fn checked(endpoints: &[SocketAddr]) -> String {
     format!("{LISTENER}[pool.web]\nendpoints = {}\n{CHECKS}", list(endpoints))
 }
@@ -122,7 +130,7 @@ fast_interval = "50ms"
 timeout = "300ms"
 "#;
 
-/// A TOML list of strings.
+/// Formats a TOML list of strings.
 fn list(items: &[impl ToString]) -> String {
     let items: Vec<String> = items.iter().map(|item| format!("\"{}\"", item.to_string())).collect();
     format!("[{}]", items.join(", "))
@@ -132,14 +140,14 @@ fn addresses(upstreams: &[Upstream]) -> Vec<SocketAddr> {
     upstreams.iter().map(Upstream::address).collect()
 }
 
-/// The value of a field in an upstream's echo; several of one name with commas between.
+/// Returns the value of a field in an upstream's echo. Several fields of one name are joined by commas.
 fn field(echo: &Value, name: &str) -> Option<String> {
     let fields = echo["headers"].as_array().expect("an echo").iter().filter(|field| field[0] == name);
     let values: Vec<&str> = fields.filter_map(|field| field[1].as_str()).collect();
     (!values.is_empty()).then(|| values.join(", "))
 }
 
-/// Fails with those requests that were not answered by a 200.
+/// Asserts that every request was answered with 200.
 fn assert_all_ok(records: &[Record]) {
     let failed: Vec<_> = records.iter().filter(|record| !record.is_ok()).collect();
     assert!(failed.is_empty(), "{} of {} failed: {:#?}", failed.len(), records.len(), failed.first());

@@ -1,4 +1,4 @@
-//! An endpoint that a test plays itself, byte by byte, and one that records what it is sent.
+//! An endpoint whose bytes a test writes itself, and one that records what it receives.
 
 use std::{
     net::SocketAddr,
@@ -16,9 +16,9 @@ use tokio::{
 };
 
 /// An endpoint whose connections the test accepts.
-pub(super) struct Peer(TcpListener);
+pub(super) struct RawEndpoint(TcpListener);
 
-impl Peer {
+impl RawEndpoint {
     pub(super) async fn start() -> Self {
         Self(TcpListener::bind("127.0.0.1:0").await.expect("a free port"))
     }
@@ -27,7 +27,7 @@ impl Peer {
         self.0.local_addr().expect("a bound address")
     }
 
-    /// The edge's next connection.
+    /// Accepts the edge's next connection.
     pub(super) async fn accept(&self) -> Raw {
         let (stream, _) = deadline("a connection", SOON, self.0.accept()).await.expect("a connection");
         Raw::from(stream)
@@ -42,14 +42,14 @@ impl Peer {
     }
 }
 
-/// An endpoint that keeps every byte and answers each complete request with 200.
-pub(super) struct Recorder {
+/// An endpoint that records every byte and answers each complete request with 200.
+pub(super) struct RecordingEndpoint {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<u8>>>,
     _tasks: JoinSet<()>,
 }
 
-impl Recorder {
+impl RecordingEndpoint {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
@@ -63,12 +63,12 @@ impl Recorder {
         self.address
     }
 
-    /// All that was received so far.
+    /// Returns all bytes received so far.
     pub(super) fn bytes(&self) -> Vec<u8> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The same as text.
+    /// Returns all bytes received so far as text.
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes()).into_owned()
     }
@@ -95,7 +95,7 @@ async fn record(mut stream: TcpStream, seen: Arc<Mutex<Vec<u8>>>) {
     }
 }
 
-/// Good enough for what the edge itself writes: lower case names, plain framing.
+/// Whether `request` is complete. Understands only what the edge writes: lower-case names and simple framing.
 fn is_complete(request: &[u8]) -> bool {
     let Some(end) = request.windows(4).position(|part| part == b"\r\n\r\n") else { return false };
     let head = String::from_utf8_lossy(&request[..end]);

@@ -1,4 +1,4 @@
-//! SIGHUP: a new configuration without a lost request, and a bad one without any effect.
+//! SIGHUP: a valid configuration takes effect without losing a request, an invalid one changes nothing.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use tests::{
 
 use super::{Edge, LISTENER, assert_all_ok, checked, unchecked};
 
-/// Two pools; `api` gets what its route says.
+/// A configuration with two pools, where requests below `path` go to `api`.
 fn routed(web: &Upstream, api: &Upstream, path: &str) -> String {
     format!(
         "{LISTENER}[[route]]\npool = \"web\"\n[[route]]\npath = \"{path}\"\npool = \"api\"\n\
@@ -22,21 +22,22 @@ fn routed(web: &Upstream, api: &Upstream, path: &str) -> String {
     )
 }
 
+/// Returns the address of the upstream that answers a request.
 async fn served_by(edge: SocketAddr, path: &str) -> String {
     let echo = get(edge, path).await.unwrap().json();
     echo["upstream"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn reloads_under_load_lose_nothing_and_take_effect() {
+async fn reloads_under_load_take_effect_and_lose_no_request() {
     let [first, second] = [Upstream::start().await, Upstream::start().await];
     let mut edge = Edge::start(&checked(&[first.address()])).await;
     let address = edge.address();
     let load = Load::on(&[address]).connections(16).start();
     for round in 0..6 {
         let (new, old) = if round % 2 == 0 { (&second, &first) } else { (&first, &second) };
-        let said = edge.reload(&checked(&[new.address()])).await;
-        assert!(said.contains("in force"), "{said}");
+        let outcome = edge.reload(&checked(&[new.address()])).await;
+        assert!(outcome.contains("in force"), "{outcome}");
         eventually("requests to the new endpoint only", SOON, async || {
             let before = (new.requests_for("/"), old.requests_for("/"));
             let done = load.done();
@@ -50,7 +51,7 @@ async fn reloads_under_load_lose_nothing_and_take_effect() {
 }
 
 #[tokio::test]
-async fn routes_and_pools_come_and_go() {
+async fn a_reload_adds_and_removes_routes_and_pools() {
     let [web, api] = [Upstream::start().await, Upstream::start().await];
     let mut edge = Edge::start(&unchecked(&[web.address()])).await;
     let address = edge.address();
@@ -66,7 +67,7 @@ async fn routes_and_pools_come_and_go() {
 }
 
 #[tokio::test]
-async fn listeners_come_and_go_and_connections_outlive_theirs() {
+async fn a_reload_adds_and_removes_listeners_and_keeps_their_connections() {
     let upstream = Upstream::start().await;
     let one = unchecked(&[upstream.address()]);
     let mut edge = Edge::start(&one).await;
@@ -90,23 +91,23 @@ async fn listeners_come_and_go_and_connections_outlive_theirs() {
 }
 
 #[tokio::test]
-async fn a_listener_that_goes_under_load_leaves_no_request_unanswered() {
+async fn a_listener_removed_under_load_answers_every_request() {
     let upstream = Upstream::start().await;
     let one = unchecked(&[upstream.address()]);
-    let going = SocketAddr::from(([127, 0, 0, 1], port::free()));
-    let mut edge = Edge::start(&format!("{one}[[listener]]\naddress = \"{going}\"\n")).await;
-    let load = Load::on(&[going]).connections(16).start();
+    let removed = SocketAddr::from(([127, 0, 0, 1], port::free()));
+    let mut edge = Edge::start(&format!("{one}[[listener]]\naddress = \"{removed}\"\n")).await;
+    let load = Load::on(&[removed]).connections(16).start();
     eventually("load", SOON, async || load.done() > 100).await;
     edge.reload(&one).await;
     eventually("the end of the listener", SOON, async || {
-        matches!(get(going, "/").await, Err(client::Error::Connect(_)))
+        matches!(get(removed, "/").await, Err(client::Error::Connect(_)))
     })
     .await;
     assert_all_ok(&load.stop().await);
 }
 
 #[tokio::test]
-async fn a_bad_file_changes_nothing_and_is_told() {
+async fn an_invalid_file_is_reported_and_changes_nothing() {
     let [first, second] = [Upstream::start().await, Upstream::start().await];
     let good = unchecked(&[first.address()]);
     let mut edge = Edge::start(&good).await;
@@ -114,15 +115,15 @@ async fn a_bad_file_changes_nothing_and_is_told() {
     let other = unchecked(&[second.address()]);
     let missing = "[listener.tls]\ncertificates = [{ certificate = \"no.pem\", key = \"no.key\" }]\n";
     let (held, with_tls) = (std::net::TcpListener::bind("127.0.0.1:0").unwrap(), LISTENER.to_owned() + missing);
-    for (bad, told) in [
+    for (bad, reason) in [
         (other.replace("health", "heatlh"), "did you mean"),
         (other.clone() + "no toml", "edge.toml:"),
         (other.replace(LISTENER, &with_tls), "no.pem"),
         (format!("{other}[[listener]]\naddress = \"{}\"\n", held.local_addr().unwrap()), "cannot listen on"),
     ] {
-        let said = edge.reload(&bad).await;
-        assert!(said.contains("the old configuration stays") && said.contains(told), "{said}");
-        assert_eq!(served_by(address, "/").await, first.address().to_string(), "{said}");
+        let outcome = edge.reload(&bad).await;
+        assert!(outcome.contains("the old configuration stays") && outcome.contains(reason), "{outcome}");
+        assert_eq!(served_by(address, "/").await, first.address().to_string(), "{outcome}");
     }
     edge.reload(&other).await;
     assert_eq!(served_by(address, "/").await, second.address().to_string());

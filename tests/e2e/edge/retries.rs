@@ -1,4 +1,4 @@
-//! Which requests are sent again, where, and how often.
+//! Retries: which requests are sent again, to which endpoint, and how often.
 
 use std::{iter::repeat_n, net::SocketAddr};
 
@@ -10,9 +10,9 @@ use tests::{
     wait::{SOON, eventually},
 };
 
-use super::{Edge, addresses, raw_endpoint::Peer, unchecked};
+use super::{Edge, addresses, raw_endpoint::RawEndpoint, unchecked};
 
-/// So that failures do not take an endpoint out before a test has counted them.
+/// Without ejection, failures do not remove an endpoint before a test has counted them.
 const NO_EJECTION: &str = "[pool.web.ejection]\nconsecutive_failures = 0\n";
 
 async fn send(edge: SocketAddr, method: Method, path: &str, body: &'static str) -> Result<Reply, client::Error> {
@@ -24,10 +24,10 @@ async fn send(edge: SocketAddr, method: Method, path: &str, body: &'static str) 
 }
 
 #[tokio::test]
-async fn a_request_whose_connection_was_refused_goes_elsewhere_whatever_it_is() {
+async fn any_request_is_retried_after_a_refused_connection() {
     let upstream = Upstream::start().await;
-    let nobody = ([127, 0, 0, 1], port::free()).into();
-    let config = format!("{}{NO_EJECTION}", unchecked(&[nobody, upstream.address()]));
+    let refusing = ([127, 0, 0, 1], port::free()).into();
+    let config = format!("{}{NO_EJECTION}", unchecked(&[refusing, upstream.address()]));
     let edge = Edge::start(&config).await;
     for (method, body) in repeat_n([(Method::GET, ""), (Method::POST, "once"), (Method::PATCH, "once")], 4).flatten() {
         let reply = send(edge.address(), method.clone(), "/", body).await.unwrap();
@@ -37,7 +37,7 @@ async fn a_request_whose_connection_was_refused_goes_elsewhere_whatever_it_is() 
 }
 
 #[tokio::test]
-async fn an_idempotent_request_goes_elsewhere_when_its_endpoint_breaks_off() {
+async fn an_idempotent_request_is_retried_when_its_connection_breaks() {
     for broken in [Behaviour::CloseBeforeResponse, Behaviour::ResetBeforeResponse] {
         let [bad, good] = [Upstream::start().await, Upstream::start().await];
         bad.on("/", broken.clone());
@@ -53,7 +53,7 @@ async fn an_idempotent_request_goes_elsewhere_when_its_endpoint_breaks_off() {
 }
 
 #[tokio::test]
-async fn a_post_is_sent_once_however_it_fails() {
+async fn a_post_whose_connection_breaks_is_not_retried() {
     for broken in [Behaviour::CloseBeforeResponse, Behaviour::ResetBeforeResponse] {
         let [bad, good] = [Upstream::start().await, Upstream::start().await];
         bad.on("/", broken.clone());
@@ -70,7 +70,7 @@ async fn a_post_is_sent_once_however_it_fails() {
 }
 
 #[tokio::test]
-async fn a_connection_that_died_while_idle_is_replaced_without_the_client_noticing() {
+async fn an_idle_connection_that_died_is_replaced_unnoticed_by_the_client() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut connection = Connection::http1(edge.address()).await.unwrap();
@@ -87,9 +87,9 @@ async fn a_connection_that_died_while_idle_is_replaced_without_the_client_notici
 }
 
 #[tokio::test]
-async fn a_connection_that_dies_under_its_second_request_is_replaced_for_a_get_only() {
+async fn a_reused_connection_that_dies_is_replaced_for_a_get_but_not_for_a_post() {
     for (method, expected) in [(Method::GET, StatusCode::OK), (Method::POST, StatusCode::BAD_GATEWAY)] {
-        let peer = Peer::start().await;
+        let peer = RawEndpoint::start().await;
         let edge = Edge::start(&unchecked(&[peer.address()])).await;
         let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         let upstream = tokio::spawn(async move {
@@ -113,7 +113,7 @@ async fn a_connection_that_dies_under_its_second_request_is_replaced_for_a_get_o
 }
 
 #[tokio::test]
-async fn nothing_is_sent_again_after_the_first_byte_of_the_answer() {
+async fn a_get_is_not_retried_after_the_first_byte_of_the_response() {
     let upstreams = [Upstream::start().await, Upstream::start().await];
     for upstream in &upstreams {
         upstream.on("/", Behaviour::CloseMidBody);
@@ -125,7 +125,7 @@ async fn nothing_is_sent_again_after_the_first_byte_of_the_answer() {
 }
 
 #[tokio::test]
-async fn a_status_is_an_answer_and_no_reason_to_ask_again() {
+async fn a_503_of_an_endpoint_is_not_retried() {
     let upstreams = [Upstream::start().await, Upstream::start().await];
     for upstream in &upstreams {
         upstream.on("/", Behaviour::Status(503));
@@ -137,7 +137,7 @@ async fn a_status_is_an_answer_and_no_reason_to_ask_again() {
 }
 
 #[tokio::test]
-async fn no_request_is_sent_more_often_than_allowed_nor_twice_to_one_endpoint() {
+async fn attempts_are_limited_and_never_repeat_an_endpoint() {
     for (attempts, endpoints, expected) in [(1, 4, 1), (3, 4, 3), (10, 4, 4), (3, 1, 1)] {
         let mut upstreams = Vec::new();
         for _ in 0..endpoints {
@@ -156,7 +156,7 @@ async fn no_request_is_sent_more_often_than_allowed_nor_twice_to_one_endpoint() 
 }
 
 #[tokio::test]
-async fn an_endpoint_that_closes_after_each_answer_serves_all_the_same() {
+async fn an_endpoint_that_closes_after_each_response_serves_every_request() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::EchoAndClose);
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
@@ -168,5 +168,5 @@ async fn an_endpoint_that_closes_after_each_answer_serves_all_the_same() {
         assert_eq!((reply.status, reply.header("connection")), (StatusCode::OK, None));
     }
     assert_eq!(upstream.connections(), 10);
-    eventually("the end of all", SOON, async || upstream.open_connections() == 0).await;
+    eventually("the end of all connections", SOON, async || upstream.open_connections() == 0).await;
 }

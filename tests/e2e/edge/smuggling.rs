@@ -1,18 +1,18 @@
-//! Requests that two servers might read differently: the upstream must see one request for each that
-//! the edge answered, and nothing that a client hid in another. After the corpus of
-//! "HTTP Desync Attacks" (Kettle 2019) and RFC 9112 section 11.2.
+//! Request smuggling: requests that two servers might parse differently. The upstream must see one request for each
+//! that the edge answered, and no request that a client hid in another. The cases follow "HTTP Desync Attacks" (Kettle
+//! 2019) and RFC 9112 section 11.2.
 
 use tests::client::raw::{self, Raw};
 
 use super::{
     Edge,
-    raw_endpoint::{Peer, Recorder},
+    raw_endpoint::{RawEndpoint, RecordingEndpoint},
     unchecked,
 };
 
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Heads that say two things about where their body ends, or say it in a way that somebody overlooks.
+/// Fields that contradict each other about the end of the body, or that some parsers ignore.
 const AMBIGUOUS: [&str; 21] = [
     "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
     "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
@@ -38,8 +38,8 @@ const AMBIGUOUS: [&str; 21] = [
 ];
 
 #[tokio::test]
-async fn a_body_with_an_ambiguous_end_never_turns_into_a_request() {
-    let recorder = Recorder::start().await;
+async fn a_body_with_ambiguous_framing_never_becomes_a_request() {
+    let recorder = RecordingEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[recorder.address()])).await;
     for framing in AMBIGUOUS {
         for body in ["0\r\n\r\n", "4\r\nabcd\r\n0\r\n\r\n", "abcd"] {
@@ -60,8 +60,8 @@ async fn a_body_with_an_ambiguous_end_never_turns_into_a_request() {
 }
 
 #[tokio::test]
-async fn an_ambiguous_body_is_refused_and_the_connection_closed() {
-    let recorder = Recorder::start().await;
+async fn ambiguous_framing_is_400_and_closes_the_connection() {
+    let recorder = RecordingEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[recorder.address()])).await;
     for framing in AMBIGUOUS {
         let request = format!("POST /open HTTP/1.1\r\nHost: a\r\n{framing}\r\n{HIDDEN}");
@@ -73,14 +73,14 @@ async fn an_ambiguous_body_is_refused_and_the_connection_closed() {
 }
 
 #[tokio::test]
-async fn a_length_beside_chunks_is_dropped_and_ends_the_connection() {
-    let recorder = Recorder::start().await;
+async fn a_content_length_beside_chunks_is_removed_and_the_connection_closes() {
+    let recorder = RecordingEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[recorder.address()])).await;
     let (length, chunked) = ("Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n");
     for [first, second] in [[length, chunked], [chunked, length]] {
         let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{first}{second}\r\n3\r\nabc\r\n0\r\n\r\n{HIDDEN}");
         let answer = raw::exchange(edge.address(), request.as_bytes()).await;
-        // RFC 9112 section 6.1: whoever reads it all the same closes behind the answer.
+        // RFC 9112 section 6.1: a server that accepts such a request closes the connection after the response.
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{first:?}: {answer}");
     }
     let seen = recorder.text();
@@ -89,8 +89,8 @@ async fn a_length_beside_chunks_is_dropped_and_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn what_is_hidden_in_a_body_stays_in_the_body() {
-    let recorder = Recorder::start().await;
+async fn a_request_inside_a_body_stays_in_the_body() {
+    let recorder = RecordingEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[recorder.address()])).await;
     let chunk = format!("{:x}\r\n{HIDDEN}\r\n0\r\n\r\n", HIDDEN.len());
     for (framing, body) in [
@@ -112,8 +112,8 @@ async fn what_is_hidden_in_a_body_stays_in_the_body() {
 }
 
 #[tokio::test]
-async fn chunk_extensions_and_trailers_do_not_reach_the_upstream_as_fields() {
-    let recorder = Recorder::start().await;
+async fn chunk_extensions_and_trailers_do_not_become_fields() {
+    let recorder = RecordingEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[recorder.address()])).await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
         2;a=b\r\nok\r\n0\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n";
@@ -125,8 +125,8 @@ async fn chunk_extensions_and_trailers_do_not_reach_the_upstream_as_fields() {
 }
 
 #[tokio::test]
-async fn chunks_that_are_not_chunks_end_the_request() {
-    let recorder = Recorder::start().await;
+async fn malformed_chunks_end_the_request() {
+    let recorder = RecordingEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[recorder.address()])).await;
     for body in [
         "x\r\nab\r\n0\r\n\r\n",
@@ -146,8 +146,8 @@ async fn chunks_that_are_not_chunks_end_the_request() {
 }
 
 #[tokio::test]
-async fn what_is_encoded_in_a_target_stays_encoded() {
-    let recorder = Recorder::start().await;
+async fn a_target_stays_percent_encoded() {
+    let recorder = RecordingEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[recorder.address()])).await;
     for target in
         ["/a%0d%0aX-Evil:%201", "/%2e%2e/x", "/a%00b", "/%2f%2fx", "//x", "/../x", "/a?b=%0a%0d&c=/..", "/%E4"]
@@ -162,8 +162,8 @@ async fn what_is_encoded_in_a_target_stays_encoded() {
 }
 
 #[tokio::test]
-async fn lines_that_end_in_a_bare_line_feed_are_normalised_or_refused() {
-    let recorder = Recorder::start().await;
+async fn bare_line_feeds_do_not_reach_the_upstream() {
+    let recorder = RecordingEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[recorder.address()])).await;
     let request = "GET / HTTP/1.1\nHost: a\nX: 1\nConnection: close\n\n";
     raw::exchange(edge.address(), request.as_bytes()).await;
@@ -174,8 +174,8 @@ async fn lines_that_end_in_a_bare_line_feed_are_normalised_or_refused() {
 }
 
 #[tokio::test]
-async fn two_answers_to_one_question_do_not_become_the_answer_to_the_next() {
-    let peer = Peer::start().await;
+async fn a_second_response_to_one_request_does_not_answer_the_next() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let upstream = tokio::spawn(async move {
         let mut first = peer.accept().await;

@@ -1,4 +1,4 @@
-//! A pool of the nodes of a swarm, while the list of them changes and those who keep it come and go.
+//! A pool of a swarm's nodes, while the list changes and the servers that provide it fail and return.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -28,7 +28,7 @@ fn ips(tasks: &[Upstream]) -> Vec<IpAddr> {
     tasks.iter().map(|task| task.address().ip()).collect()
 }
 
-/// What the status says of the only source, and the hosts of the endpoints.
+/// Returns the status of the only source, and the endpoints' addresses.
 async fn source(edge: &Edge) -> (Value, Vec<IpAddr>) {
     let pool = edge.status().await["pools"][0].clone();
     let endpoints = pool["endpoints"].as_array().unwrap().iter();
@@ -36,26 +36,26 @@ async fn source(edge: &Edge) -> (Value, Vec<IpAddr>) {
     (pool["sources"][0].clone(), endpoints.map(address).collect())
 }
 
-/// Three nodes of which the first two are known, and an edge that has both.
+/// Starts three nodes, a server that lists the first two, and an edge that has both.
 async fn swarm() -> ([Upstream; 3], Nodes, Edge) {
     let tasks: [Upstream; 3] = Upstream::start_tasks().await;
     let nodes = Nodes::start().await;
     nodes.set(ips(&tasks[..2]));
     let edge = Edge::start(&config(nodes.address(), tasks[0].address().port())).await;
     eventually("two nodes", SOON, async || source(&edge).await.1 == ips(&tasks[..2])).await;
-    // From now on the list is waited for.
-    eventually("a held question", SOON, async || nodes.held() > 0).await;
+    // From now on the edge waits for changes by long polls.
+    eventually("a held request", SOON, async || nodes.held() > 0).await;
     (tasks, nodes, edge)
 }
 
-/// Waits until the edge tells this error of the source.
-async fn fails(edge: &Edge, error: &str) {
-    let told = || async { source(edge).await.0["error"].as_str().is_some_and(|told| told.contains(error)) };
-    eventually(error, SOON, async || told().await).await;
+/// Waits until the status shows this error of the source.
+async fn source_fails(edge: &Edge, error: &str) {
+    let shown = || async { source(edge).await.0["error"].as_str().is_some_and(|shown| shown.contains(error)) };
+    eventually(error, SOON, async || shown().await).await;
 }
 
 #[tokio::test]
-async fn a_node_that_joins_gets_requests_at_once_and_one_that_leaves_gets_no_more() {
+async fn a_new_node_gets_requests_and_one_that_is_not_ready_does_not() {
     let (tasks, nodes, edge) = swarm().await;
     let load = Load::on(&[edge.address()]).start();
     let lists = nodes.lists();
@@ -74,7 +74,7 @@ async fn a_node_that_joins_gets_requests_at_once_and_one_that_leaves_gets_no_mor
 }
 
 #[tokio::test]
-async fn watch_itself_tells_the_edge_what_its_engine_knows() {
+async fn the_edge_follows_the_nodes_that_watch_serves() {
     let tasks: [Upstream; 3] = Upstream::start_tasks().await;
     let engine = Recorded::start("steady").await;
     engine.set_addresses(ips(&tasks));
@@ -88,7 +88,7 @@ async fn watch_itself_tells_the_edge_what_its_engine_knows() {
     eventually("three nodes", SOON, async || has(ips(&tasks)).await).await;
     let load = Load::on(&[edge.address()]).start();
 
-    // One of the machines that were recorded dies.
+    // One of the recorded machines dies.
     let dead = tests::recorded::down("down").expect("a node is down");
     let alive: Vec<IpAddr> =
         ips(&tasks).into_iter().enumerate().filter(|(index, _)| *index != dead).map(|(_, ip)| ip).collect();
@@ -98,24 +98,24 @@ async fn watch_itself_tells_the_edge_what_its_engine_knows() {
     eventually("requests without it", SOON, async || tasks[dead].open_connections() == 0).await;
 
     watch.process.kill();
-    fails(&edge, "connection refused").await;
-    assert!(has(alive).await, "the last list holds");
+    source_fails(&edge, "connection refused").await;
+    assert!(has(alive).await, "the last list is kept");
     assert_all_ok(&load.stop().await);
 }
 
 #[tokio::test]
-async fn a_list_that_stays_the_same_is_asked_for_every_few_seconds_only() {
+async fn an_unchanged_list_is_requested_every_few_seconds() {
     let (_tasks, nodes, edge) = swarm().await;
     let (questions, held) = (nodes.questions(), nodes.held());
     let began = Instant::now();
-    eventually("two more held questions", SOON, async || nodes.held() >= held + 2).await;
+    eventually("two more held requests", SOON, async || nodes.held() >= held + 2).await;
     assert_eq!(nodes.questions() - questions, 2);
     assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
     assert_eq!(source(&edge).await.0["error"], Value::Null);
 }
 
 #[tokio::test]
-async fn the_last_list_holds_while_nobody_gives_a_better_one() {
+async fn the_last_list_is_kept_while_its_server_fails() {
     let (tasks, nodes, edge) = swarm().await;
     let load = Load::on(&[edge.address()]).start();
     for (behaviour, error) in [
@@ -127,11 +127,11 @@ async fn the_last_list_holds_while_nobody_gives_a_better_one() {
         (Behaviour::Silence, "no answer within 2s"),
     ] {
         nodes.behave(behaviour);
-        fails(&edge, error).await;
+        source_fails(&edge, error).await;
         assert_eq!(source(&edge).await.1, ips(&tasks[..2]), "{error}");
     }
     nodes.kill().await;
-    fails(&edge, "connection refused").await;
+    source_fails(&edge, "connection refused").await;
     let before = tasks.each_ref().map(|task| task.requests_for("/"));
     eventually("requests to both", SOON, async || {
         tasks[..2].iter().zip(before).all(|(task, before)| task.requests_for("/") > before)
@@ -148,17 +148,17 @@ async fn the_last_list_holds_while_nobody_gives_a_better_one() {
 }
 
 #[tokio::test]
-async fn a_swarm_that_nobody_knows_yet_is_served_as_soon_as_somebody_does() {
+async fn a_list_that_appears_after_the_start_is_used() {
     let tasks: [Upstream; 1] = Upstream::start_tasks().await;
     let watch = SocketAddr::from(([127, 0, 0, 1], port::free()));
     let edge = Edge::start(&config(watch, tasks[0].address().port())).await;
-    fails(&edge, "connection refused").await;
+    source_fails(&edge, "connection refused").await;
     let nodes = Nodes::start_at(watch).await;
     nodes.set(ips(&tasks));
     eventually("the node", SOON, async || source(&edge).await.1 == ips(&tasks)).await;
 }
 
-/// An edge that asks all watches of a name, on the port of the first.
+/// Starts an edge that asks all watches that a name resolves to, on the port of the first.
 async fn edge_of(dns: &Dns, watches: &[Nodes], port: u16) -> Edge {
     dns.set("tasks.watch", Answer::addresses(watches.iter().map(|watch| watch.address().ip())));
     let watch_port = watches[0].address().port();
@@ -166,21 +166,21 @@ async fn edge_of(dns: &Dns, watches: &[Nodes], port: u16) -> Edge {
     Edge::start(&format!("[dns]\nservers = \"{}\"\n{LISTENER}[pool.web]\n{source}\n{CHECKS}", dns.address())).await
 }
 
-/// Two of a swarm's watches, on one port.
+/// Starts two watches of a swarm, on one port.
 async fn two_watches() -> [Nodes; 2] {
     let port = port::free();
     [Nodes::start_at(([127, 0, 0, 1], port).into()).await, Nodes::start_at(([127, 0, 0, 2], port).into()).await]
 }
 
-/// Which of them holds the next question.
+/// Returns the index of the watch that holds the next request.
 async fn holder(watches: &[Nodes; 2]) -> usize {
     let before = watches.each_ref().map(Nodes::held);
     let holder = async || (0..2).find(|index| watches[*index].held() > before[*index]);
-    eventually_some("a held question", SOON, holder).await
+    eventually_some("a held request", SOON, holder).await
 }
 
 #[tokio::test]
-async fn the_tag_of_one_watch_says_nothing_about_the_list_of_another() {
+async fn the_tag_of_one_watch_is_not_sent_to_another() {
     let tasks: [Upstream; 2] = Upstream::start_tasks().await;
     let (dns, watches) = (Dns::start().await, two_watches().await);
     // Both lists have the same tag.
@@ -194,7 +194,7 @@ async fn the_tag_of_one_watch_says_nothing_about_the_list_of_another() {
 }
 
 #[tokio::test]
-async fn another_watch_is_asked_when_one_fails_hangs_or_does_not_know() {
+async fn another_watch_is_asked_when_one_fails_or_hangs() {
     let tasks: [Upstream; 3] = Upstream::start_tasks().await;
     let (dns, watches) = (Dns::start().await, two_watches().await);
     watches.iter().for_each(|watch| watch.set(ips(&tasks[..1])));
@@ -203,7 +203,7 @@ async fn another_watch_is_asked_when_one_fails_hangs_or_does_not_know() {
 
     let mut list = 1;
     for failure in [Behaviour::Silence, Behaviour::Status(503), Behaviour::Status(404)] {
-        // The one that holds the question fails.
+        // The watch that holds the request fails.
         let current = holder(&watches).await;
         watches[current].behave(failure);
         watches[1 - current].behave(Behaviour::List);
@@ -219,11 +219,11 @@ async fn another_watch_is_asked_when_one_fails_hangs_or_does_not_know() {
         watch.set(ips(&tasks));
     });
     eventually("the last good addresses", SOON, async || source(&edge).await.1 == ips(&tasks)).await;
-    assert_eq!(edge.drain(SOON).await, Some(0), "a held question is no reason to stay");
+    assert_eq!(edge.drain(SOON).await, Some(0), "a held request does not delay the exit");
 }
 
 #[tokio::test]
-async fn a_token_is_shown_never_logged_and_may_be_replaced() {
+async fn a_token_is_sent_and_never_logged_and_may_be_replaced() {
     let tasks: [Upstream; 1] = Upstream::start_tasks().await;
     let nodes = Nodes::start().await;
     nodes.set(ips(&tasks));
@@ -248,15 +248,15 @@ async fn a_token_is_shown_never_logged_and_may_be_replaced() {
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_read_is_told_before_anything_is_bound() {
+async fn an_unreadable_token_is_reported_before_anything_is_bound() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("edge.toml");
     let text = format!("[swarm]\ntoken_file = \"none\"\n{}", config("127.0.0.1:1".parse().unwrap(), 1));
     std::fs::write(&file, text).unwrap();
     for command in ["run", "check"] {
         let mut edge = Process::ours("edge").args([command, "--config"]).arg(&file).start();
-        let told = edge.line("none: cannot be read").await;
-        assert!(told.starts_with("edge: "), "{told}");
+        let line = edge.line("none: cannot be read").await;
+        assert!(line.starts_with("edge: "), "{line}");
         assert_eq!(edge.exit(SOON).await.code(), Some(2));
     }
 }

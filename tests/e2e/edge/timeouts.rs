@@ -1,6 +1,6 @@
-//! How long the edge waits, for whom, and whom it does not blame.
+//! Timeouts of clients and endpoints: which one applies, and to which side.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tests::{
     client::{Connection, raw::Raw, tls::Offer},
@@ -9,12 +9,10 @@ use tests::{
 };
 use tokio::task::JoinSet;
 
-use super::{Edge, LISTENER, list, raw_endpoint::Peer, unchecked};
+use super::{Edge, LISTENER, list, raw_endpoint::RawEndpoint, unchecked};
 
-const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
-
-/// Time-outs of the client's side and of the endpoint's, before the rest of a configuration.
-fn patient(client: &str, endpoint: &str, address: impl ToString) -> String {
+/// A configuration with one pool of one endpoint, and lines of the client's and of the pool's timeouts.
+fn with_timeouts(client: &str, endpoint: &str, address: SocketAddr) -> String {
     let endpoints = list(&[address]);
     format!(
         "[timeouts]\n{client}\n{LISTENER}[pool.web]\nendpoints = {endpoints}\nhealth = false\n[pool.web.timeouts]\n{endpoint}\n"
@@ -23,29 +21,29 @@ fn patient(client: &str, endpoint: &str, address: impl ToString) -> String {
 
 #[tokio::test]
 async fn an_endpoint_may_pause_between_head_and_body() {
-    let peer = Peer::start().await;
-    let edge = Edge::start(&unchecked(&[peer.address()])).await;
+    let endpoint = RawEndpoint::start().await;
+    let edge = Edge::start(&unchecked(&[endpoint.address()])).await;
     let mut client = Raw::open(edge.address()).await;
-    client.send(GET).await;
-    let mut endpoint = peer.accept().await;
-    endpoint.until("\r\n\r\n").await;
-    endpoint.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+    client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+    let mut upstream = endpoint.accept().await;
+    upstream.until("\r\n\r\n").await;
+    upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
     client.until("\r\n\r\n").await;
-    // Longer than the edge looks for an endpoint that was found down.
+    // Once a second, the edge moves requests away from endpoints that were found down.
     pause(Duration::from_millis(1500)).await;
-    endpoint.send(b"later").await;
+    upstream.send(b"later").await;
     assert_eq!(client.until("later").await, "later");
 }
 
 #[tokio::test]
-async fn an_endpoint_that_stops_taking_an_upload_is_a_time_out() {
-    let peer = Peer::start().await;
-    let edge = Edge::start(&patient("", "response = \"500ms\"", peer.address())).await;
+async fn an_endpoint_that_stops_reading_an_upload_is_504() {
+    let peer = RawEndpoint::start().await;
+    let edge = Edge::start(&with_timeouts("", "response = \"500ms\"", peer.address())).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100000000\r\n\r\n").await;
     let _endpoint = peer.accept().await;
     let chunk = vec![b'x'; 1 << 16];
-    let answer = deadline("the answer", SOON, async {
+    let answer = deadline("the response", SOON, async {
         // Until neither the endpoint nor the edge takes more.
         while tokio::time::timeout(Duration::from_millis(200), client.try_send(&chunk)).await == Ok(true) {}
         client.until("\r\n\r\n").await
@@ -54,23 +52,22 @@ async fn an_endpoint_that_stops_taking_an_upload_is_a_time_out() {
 }
 
 #[tokio::test]
-async fn a_silent_endpoint_is_a_time_out_also_after_an_upload_with_trailers() {
+async fn an_endpoint_that_does_not_respond_to_an_upload_with_trailers_is_504() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::Silence);
-    let edge = Edge::start(&patient("", "response = \"500ms\"", upstream.address())).await;
+    let edge = Edge::start(&with_timeouts("", "response = \"500ms\"", upstream.address())).await;
     let mut client = Raw::open(edge.address()).await;
     client
         .send(b"POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n")
         .await;
-    let answer = deadline("the answer", SOON, client.until("\r\n\r\n")).await;
-    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    let head = deadline("the response", SOON, client.until("\r\n\r\n")).await;
+    assert!(head.starts_with("HTTP/1.1 504 "), "{head}");
 }
 
-/// Answers of many lengths: of some the edge holds just the end when the endpoint is done with them.
 #[tokio::test]
-async fn a_client_that_reads_slowly_gets_all_of_an_answer_that_outlasts_the_keep_alive() {
+async fn a_slow_client_gets_all_of_a_response_that_takes_longer_than_keep_alive() {
     let upstream = Upstream::start().await;
-    let edge = Edge::start(&patient("keep_alive = \"300ms\"\nbody_idle = \"20s\"", "", upstream.address())).await;
+    let edge = Edge::start(&with_timeouts("keep_alive = \"300ms\"\nbody_idle = \"20s\"", "", upstream.address())).await;
     let mut downloads = JoinSet::new();
     for length in (0..80).map(|step| (1 << 20) + step * 48 * 1024) {
         upstream.on(&format!("/{length}"), Behaviour::Body(length));
@@ -86,10 +83,9 @@ async fn a_client_that_reads_slowly_gets_all_of_an_answer_that_outlasts_the_keep
     assert_eq!(short, []);
 }
 
-/// TLS holds the end of an answer back when the socket is full; it is gone once the client reads on. Answers
-/// of many lengths, as above.
+/// TLS holds the end of a response back when the socket is full, until the client reads on.
 #[tokio::test]
-async fn a_tls_client_that_read_slowly_once_is_not_held_to_it_afterwards() {
+async fn a_tls_connection_is_idle_once_a_slow_client_has_read_the_response() {
     let upstream = Upstream::start().await;
     let pool = format!("[pool.web]\nendpoints = {}\nhealth = false\n", list(&[upstream.address()]));
     let config = format!("[timeouts]\nbody_idle = \"2s\"\nkeep_alive = \"20s\"\n{LISTENER}[listener.tls]\n{pool}");
@@ -103,7 +99,7 @@ async fn a_tls_client_that_read_slowly_once_is_not_held_to_it_afterwards() {
             let mut connection = Connection::https(address, "a.example", offer).await.unwrap();
             let response = connection.start(tests::client::request("a.example", &format!("/{length}"))).await.unwrap();
             pause(Duration::from_millis(1000)).await;
-            let reply = deadline("the answer", SOON, tests::client::Reply::read(response)).await.unwrap();
+            let reply = deadline("the response", SOON, tests::client::Reply::read(response)).await.unwrap();
             assert_eq!(reply.body.len(), length);
             pause(Duration::from_millis(2500)).await;
             (length, connection.get("/").await.is_ok_and(|reply| reply.status.as_u16() == 200))

@@ -1,4 +1,4 @@
-//! Certificates: which one is shown, to whom, and what happens when its files change.
+//! TLS: which certificate a client gets, and what happens when its files change.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use tests::{
 
 use super::{Edge, LISTENER, assert_all_ok, list};
 
-/// A TLS listener with these certificates, or a self-signed one, and one pool.
+/// A configuration with one pool and a TLS listener with these certificates, or with a self-signed one.
 fn config(certificates: &[&Certificate], upstream: &Upstream) -> String {
     let files: Vec<String> = certificates
         .iter()
@@ -26,31 +26,31 @@ fn config(certificates: &[&Certificate], upstream: &Upstream) -> String {
     format!("{LISTENER}[listener.tls]\n{files}{pool}")
 }
 
-/// The certificate that is shown to a client that asks for `name`, which has to be valid for it.
-async fn shown(edge: SocketAddr, name: &str, authority: &Authority) -> Result<Vec<u8>, Error> {
+/// Returns the certificate that a client gets for `name`. It must be valid for that name.
+async fn presented(edge: SocketAddr, name: &str, authority: &Authority) -> Result<Vec<u8>, Error> {
     let connection = Connection::https(edge, name, Offer::trusting(authority.roots())).await?;
     Ok(connection.tls().unwrap().certificate.clone())
 }
 
 #[tokio::test]
-async fn the_name_that_is_asked_for_chooses_and_the_first_one_answers_the_rest() {
+async fn the_server_name_selects_the_certificate_and_the_first_is_the_default() {
     let upstream = Upstream::start().await;
     let authority = Authority::new();
     let first = authority.issue("first", &["www.example.com", "127.0.0.1"]);
     let second = authority.issue("second", &["*.example.org"]);
     let edge = Edge::start(&config(&[&first, &second], &upstream)).await;
-    let www = shown(edge.address(), "www.example.com", &authority).await.unwrap();
-    let org = shown(edge.address(), "a.example.org", &authority).await.unwrap();
+    let www = presented(edge.address(), "www.example.com", &authority).await.unwrap();
+    let org = presented(edge.address(), "a.example.org", &authority).await.unwrap();
     assert_ne!(www, org);
-    // An address is no name to ask for: the handshake has no SNI then.
-    assert_eq!(shown(edge.address(), "127.0.0.1", &authority).await.unwrap(), www);
-    let anyone = Offer::accepting_any_certificate();
-    let unknown = Connection::https(edge.address(), "unknown.example", anyone).await.unwrap();
+    // A handshake with an address has no SNI.
+    assert_eq!(presented(edge.address(), "127.0.0.1", &authority).await.unwrap(), www);
+    let offer = Offer::accepting_any_certificate();
+    let unknown = Connection::https(edge.address(), "unknown.example", offer).await.unwrap();
     assert_eq!(unknown.tls().unwrap().certificate, www);
 }
 
 #[tokio::test]
-async fn both_versions_of_tls_are_spoken() {
+async fn tls_1_2_and_1_3_are_supported() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&config(&[], &upstream)).await;
     for (offered, expected) in
@@ -64,7 +64,7 @@ async fn both_versions_of_tls_are_spoken() {
 }
 
 #[tokio::test]
-async fn without_a_certificate_the_edge_makes_itself_one_for_its_names() {
+async fn without_a_certificate_the_edge_signs_one_for_its_names() {
     let upstream = Upstream::start().await;
     let config =
         config(&[], &upstream).replace("[listener.tls]\n", "[listener.tls]\nself_signed = \"www.example.com\"\n");
@@ -79,9 +79,9 @@ async fn without_a_certificate_the_edge_makes_itself_one_for_its_names() {
 }
 
 #[tokio::test]
-async fn plain_http_on_the_tls_port_ends_soon_and_the_listener_goes_on() {
+async fn plain_http_on_the_tls_port_is_closed_without_waiting_for_a_handshake() {
     let upstream = Upstream::start().await;
-    // The connection ends without waiting for the rest of a handshake.
+    // Longer than the test waits for the close.
     let config = format!("{}[timeouts]\nhandshake = \"1min\"\n", config(&[], &upstream));
     let edge = Edge::start(&config).await;
     let mut plain = Raw::open(edge.address()).await;
@@ -91,7 +91,7 @@ async fn plain_http_on_the_tls_port_ends_soon_and_the_listener_goes_on() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_go_on_ends_in_time() {
+async fn a_stalled_handshake_times_out() {
     let upstream = Upstream::start().await;
     let config = format!("{}[timeouts]\nhandshake = \"200ms\"\n", config(&[], &upstream));
     let edge = Edge::start(&config).await;
@@ -100,21 +100,21 @@ async fn a_handshake_that_does_not_go_on_ends_in_time() {
 }
 
 #[tokio::test]
-async fn replaced_files_are_shown_without_a_signal() {
+async fn a_replaced_certificate_is_presented_without_a_signal() {
     let upstream = Upstream::start().await;
     let authority = Authority::new();
     let certificate = authority.issue("site", &["www.example.com"]);
     let edge = Edge::start(&config(&[&certificate], &upstream)).await;
-    let before = shown(edge.address(), "www.example.com", &authority).await.unwrap();
+    let before = presented(edge.address(), "www.example.com", &authority).await.unwrap();
     let _replaced = authority.issue("site", &["www.example.com"]);
     eventually("the new certificate", SOON, async || {
-        shown(edge.address(), "www.example.com", &authority).await.unwrap() != before
+        presented(edge.address(), "www.example.com", &authority).await.unwrap() != before
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_reload_shows_the_new_certificate_and_keeps_open_connections() {
+async fn a_reload_presents_the_new_certificate_and_keeps_open_connections() {
     let upstream = Upstream::start().await;
     let authority = Authority::new();
     let first = authority.issue("first", &["www.example.com"]);
@@ -123,30 +123,30 @@ async fn a_reload_shows_the_new_certificate_and_keeps_open_connections() {
     let address = edge.address();
     let offer = Offer::trusting(authority.roots());
     let mut connection = Connection::https(address, "www.example.com", offer).await.unwrap();
-    let before = shown(address, "www.example.com", &authority).await.unwrap();
-    let said = edge.reload(&config(&[&second], &upstream)).await;
-    assert!(said.contains("in force"), "{said}");
-    assert_ne!(shown(address, "www.example.com", &authority).await.unwrap(), before);
+    let before = presented(address, "www.example.com", &authority).await.unwrap();
+    let outcome = edge.reload(&config(&[&second], &upstream)).await;
+    assert!(outcome.contains("in force"), "{outcome}");
+    assert_ne!(presented(address, "www.example.com", &authority).await.unwrap(), before);
     assert!(connection.get("/").await.is_ok());
 }
 
 #[tokio::test]
-async fn files_that_do_not_fit_together_leave_the_old_certificate_in_place() {
+async fn a_key_that_does_not_match_leaves_the_old_certificate_in_place() {
     let upstream = Upstream::start().await;
     let authority = Authority::new();
     let certificate = authority.issue("site", &["www.example.com"]);
     let other = authority.issue("other", &["www.example.com"]);
     let mut edge = Edge::start(&config(&[&certificate], &upstream)).await;
     let address = edge.address();
-    let before = shown(address, "www.example.com", &authority).await.unwrap();
+    let before = presented(address, "www.example.com", &authority).await.unwrap();
     std::fs::copy(other.key_file, &certificate.key_file).unwrap();
-    let said = edge.reload(&config(&[&certificate], &upstream)).await;
-    assert!(said.contains("the old configuration stays") && said.contains("site."), "{said}");
-    assert_eq!(shown(address, "www.example.com", &authority).await.unwrap(), before);
+    let outcome = edge.reload(&config(&[&certificate], &upstream)).await;
+    assert!(outcome.contains("the old configuration stays") && outcome.contains("site."), "{outcome}");
+    assert_eq!(presented(address, "www.example.com", &authority).await.unwrap(), before);
 }
 
 #[tokio::test]
-async fn tls_that_is_turned_on_by_a_reload_does_not_disturb_plain_connections() {
+async fn a_reload_that_enables_tls_does_not_disturb_plain_connections() {
     let upstream = Upstream::start().await;
     let tls = config(&[], &upstream);
     let plain = tls.replace("[listener.tls]\n", "");

@@ -1,4 +1,4 @@
-//! WebSockets and other upgrades: through the edge, and what is refused.
+//! WebSockets and other upgrades, forwarded and rejected.
 
 use std::net::SocketAddr;
 
@@ -14,35 +14,35 @@ use tokio::{
 };
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
-use super::{Edge, field, list, raw_endpoint::Peer, unchecked};
+use super::{Edge, field, list, raw_endpoint::RawEndpoint, unchecked};
 
-const ASK: &[u8] = b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 async fn connect(edge: SocketAddr) -> WebSocketStream<TcpStream> {
     let stream = TcpStream::connect(edge).await.unwrap();
     client_async("ws://www.example.com/chat", stream).await.unwrap().0
 }
 
-/// Sends messages, small and large, and checks that each comes back.
-async fn talk<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) {
+/// Sends small and large messages and asserts that each is echoed.
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) {
     for message in
         [Message::text("hello"), Message::binary(vec![0, 255]), Message::binary(vec![7; 3 << 20]), Message::text("bye")]
     {
         socket.send(message.clone()).await.unwrap();
         let echo = deadline("the echo", SOON, socket.next()).await.unwrap().unwrap();
-        assert!(echo == message, "another message came back");
+        assert!(echo == message, "the echo differs");
     }
 }
 
 #[tokio::test]
-async fn messages_pass_both_ways_and_a_close_by_the_client_ends_both_sides() {
+async fn messages_pass_both_ways_and_the_clients_close_ends_both_connections() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut socket = connect(edge.address()).await;
-    talk(&mut socket).await;
+    exchange(&mut socket).await;
     socket.close(None).await.unwrap();
     while let Some(Ok(_)) = deadline("the end", SOON, socket.next()).await {}
     drop(socket);
@@ -50,7 +50,7 @@ async fn messages_pass_both_ways_and_a_close_by_the_client_ends_both_sides() {
 }
 
 #[tokio::test]
-async fn a_websocket_over_tls_passes_as_well() {
+async fn a_websocket_over_tls_is_forwarded() {
     let upstream = Upstream::start().await;
     let config = format!(
         "{}[listener.tls]\n[pool.web]\nendpoints = {}\nhealth = false\n",
@@ -62,39 +62,39 @@ async fn a_websocket_over_tls_passes_as_well() {
     let offer = Offer::accepting_any_certificate().alpn(&["http/1.1"]);
     let (stream, _) = offer.handshake(stream, "localhost").await.unwrap();
     let (mut socket, _) = client_async("ws://localhost/chat", stream).await.unwrap();
-    talk(&mut socket).await;
+    exchange(&mut socket).await;
 }
 
 #[tokio::test]
-async fn what_is_sent_right_behind_either_head_is_not_lost() {
-    let peer = Peer::start().await;
+async fn bytes_sent_directly_after_either_head_are_not_lost() {
+    let peer = RawEndpoint::start().await;
     let edge = Edge::start(&unchecked(&[peer.address()])).await;
     let mut client = Raw::open(edge.address()).await;
-    client.send(&[ASK, b"client first"].concat()).await;
+    client.send(&[REQUEST, b"client first"].concat()).await;
     let mut upstream = peer.accept().await;
     let head = upstream.until("\r\n\r\n").await;
     assert!(head.contains("connection: upgrade\r\n") && head.contains("upgrade: websocket\r\n"), "{head}");
-    upstream.send(&[SWITCH, b"server first"].concat()).await;
+    upstream.send(&[RESPONSE, b"server first"].concat()).await;
     let head = client.until("\r\n\r\n").await.to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 101") && head.contains("upgrade: websocket"), "{head}");
     client.until("server first").await;
     upstream.until("client first").await;
-    // One side may finish while the other goes on.
+    // One direction may end before the other.
     client.finish().await;
     upstream.send(b"still here").await;
     client.until("still here").await;
 }
 
 #[tokio::test]
-async fn an_upstream_that_closes_ends_the_clients_side() {
+async fn a_close_by_the_upstream_closes_the_clients_connection() {
     for reset in [false, true] {
-        let peer = Peer::start().await;
+        let peer = RawEndpoint::start().await;
         let edge = Edge::start(&unchecked(&[peer.address()])).await;
         let mut client = Raw::open(edge.address()).await;
-        client.send(ASK).await;
+        client.send(REQUEST).await;
         let mut upstream = peer.accept().await;
         upstream.until("\r\n\r\n").await;
-        upstream.send(&[SWITCH, b"the end"].concat()).await;
+        upstream.send(&[RESPONSE, b"the end"].concat()).await;
         client.until("the end").await;
         if reset {
             upstream.reset();
@@ -106,26 +106,26 @@ async fn an_upstream_that_closes_ends_the_clients_side() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_passed_on_and_http_goes_on() {
+async fn a_rejected_upgrade_is_passed_on_and_http_continues() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut client = Raw::open(edge.address()).await;
     for status in [200, 400] {
         upstream.on("/chat", Behaviour::Status(status));
-        client.send(ASK).await;
+        client.send(REQUEST).await;
         let answer = client.until(&format!("status {status}")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
     }
 }
 
 #[tokio::test]
-async fn h2c_is_not_asked_for_on_the_clients_behalf() {
+async fn an_upgrade_to_h2c_is_not_forwarded() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut client = Raw::open(edge.address()).await;
-    let ask = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
         HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
-    client.send(ask).await;
+    client.send(request).await;
     let head = client.until("\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     let echo = serde_json::from_str(&client.until("}").await).unwrap();
@@ -135,12 +135,12 @@ async fn h2c_is_not_asked_for_on_the_clients_behalf() {
 }
 
 #[tokio::test]
-async fn an_upgraded_connection_ends_when_both_sides_are_silent_for_too_long() {
+async fn an_idle_tunnel_times_out() {
     let upstream = Upstream::start().await;
     let timeouts = "[pool.web.timeouts]\ntunnel_idle = \"300ms\"\n";
     let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
     let mut socket = connect(edge.address()).await;
-    talk(&mut socket).await;
+    exchange(&mut socket).await;
     let end = deadline("the end", SOON, socket.next()).await;
     assert!(!matches!(end, Some(Ok(_))), "{end:?}");
     eventually("the end at the upstream", SOON, async || upstream.open_connections() == 0).await;
