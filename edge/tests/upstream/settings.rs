@@ -46,7 +46,7 @@ pub(crate) fn pool(name: &str, sources: Vec<Source>, health: Option<HealthCheck>
         sources,
         balance: Balance::RoundRobin,
         health,
-        ejection: Ejection { consecutive_failures: 3, base: second / 4, max: second, max_share: 0.5 },
+        ejection: Ejection { consecutive_failures: 3, base: 2 * second, max: 2 * second, max_share: 0.5 },
         panic_threshold: 0.3,
         attempts: NonZeroUsize::MIN,
         max_connections: NonZeroUsize::MIN,

@@ -236,8 +236,9 @@ async fn a_request_body_that_stalls_is_408() {
 #[tokio::test]
 async fn a_response_body_may_take_longer_than_the_response_timeout() {
     let upstream = Upstream::start().await;
-    upstream.on("/", Behaviour::SlowBody { chunks: 8, every: Duration::from_millis(100) });
-    let timeouts = "[pool.web.timeouts]\nresponse = \"300ms\"\nbody_idle = \"5s\"\n";
+    // The head arrives at once, the body takes 4 s.
+    upstream.on("/", Behaviour::SlowBody { chunks: 8, every: Duration::from_millis(500) });
+    let timeouts = "[pool.web.timeouts]\nresponse = \"3s\"\nbody_idle = \"1min\"\n";
     let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
     let mut connection = Connection::http1(edge.address()).await.unwrap();
     let response = connection.start(client::request("a.example", "/")).await.unwrap();

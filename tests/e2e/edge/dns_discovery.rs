@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::StatusCode;
 use tests::{
-    client::{get, load::Load},
+    client::{Connection, get, load::Load},
     dns::{Answer, DOCKER_TTL, Dns},
     upstream::Upstream,
     wait::{SOON, eventually},
@@ -99,14 +99,14 @@ async fn a_name_that_appears_after_the_start_is_used() {
 
 #[tokio::test]
 async fn a_client_that_connects_before_the_first_answer_waits_for_it() {
-    let service = Service::start(0).await;
-    service.dns.set(NAME, Answer::NoSuchName);
-    let edge = Edge::start(&config(service.dns.address(), service.tasks[0].address().port())).await;
-    let address = edge.address();
-    let visit = tokio::spawn(async move { get(address, "/").await.unwrap().status });
-    service.is_resolved_again().await;
-    service.dns.set(NAME, answer(&service.tasks));
-    assert_eq!(visit.await.unwrap(), StatusCode::OK);
+    let tasks: [Upstream; 1] = Upstream::start_tasks().await;
+    let dns = Dns::start().await;
+    dns.set(NAME, Answer::NoSuchName);
+    let edge = Edge::start(&config(dns.address(), tasks[0].address().port())).await;
+    let mut connection = Connection::http1(edge.address()).await.unwrap();
+    eventually("a resolution without an address", SOON, async || dns.queries(NAME) > 0).await;
+    dns.set(NAME, answer(&tasks));
+    assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -16,6 +16,9 @@ use tokio_tungstenite::connect_async;
 
 use super::{Edge, raw_endpoint::RawEndpoint, unchecked};
 
+/// What a worker logs when the drain's time limit ends before its connections do.
+const CUT_OFF: &str = "connections were cut off at the end of the drain";
+
 /// Asserts that each request was answered or its connection refused, and that some were answered.
 fn assert_answered_or_refused(records: &[Record]) {
     let lost: Vec<_> = records
@@ -122,19 +125,20 @@ async fn connections_open_at_the_end_of_the_drain_are_closed_and_the_exit_code_i
     let began = Instant::now();
     assert_eq!(edge.drain(SOON).await, Some(0));
     assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+    edge.process.line(CUT_OFF).await;
     assert!(request.closes_within(SOON).await);
 }
 
 #[tokio::test]
 async fn idle_connections_do_not_delay_the_exit() {
     let upstream = Upstream::start().await;
-    let mut edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    let mut edge = Edge::start(&format!("drain = \"1min\"\n{}", unchecked(&[upstream.address()]))).await;
     let mut used = Connection::http1(edge.address()).await.unwrap();
     assert_eq!(used.get("/").await.unwrap().status, StatusCode::OK);
     let mut multiplexed = Connection::http2(edge.address()).await.unwrap();
     assert_eq!(multiplexed.get("/").await.unwrap().status, StatusCode::OK);
     let _unused = Raw::open(edge.address()).await;
-    assert_eq!(edge.drain(Duration::from_secs(10)).await, Some(0));
+    assert_eq!(edge.drain(SOON).await, Some(0));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use tests::{
     wait::{SOON, deadline, eventually},
 };
 
-use super::{Edge, LISTENER, raw_endpoint::RawEndpoint, unchecked};
+use super::{Edge, LISTENER, list, raw_endpoint::RawEndpoint, unchecked};
 
 /// Returns an address that refuses connections.
 fn refusing() -> SocketAddr {
@@ -95,7 +95,7 @@ async fn a_target_longer_than_any_server_accepts_is_414() {
 #[tokio::test]
 async fn an_incomplete_head_is_408_and_a_silent_connection_is_closed() {
     let upstream = Upstream::start().await;
-    let timeouts = "[timeouts]\nhead = \"200ms\"\nkeep_alive = \"200ms\"\n";
+    let timeouts = "[timeouts]\nhead = \"200ms\"\nkeep_alive = \"1min\"\n";
     let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
     let mut connection = Raw::open(edge.address()).await;
     connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n").await;
@@ -105,11 +105,18 @@ async fn an_incomplete_head_is_408_and_a_silent_connection_is_closed() {
 
     let mut connection = Raw::open(edge.address()).await;
     assert_eq!(connection.rest().await, "", "a client that sent nothing receives nothing");
+}
 
+#[tokio::test]
+async fn an_idle_connection_is_closed_without_a_response() {
+    let upstream = Upstream::start().await;
+    let timeouts = "[timeouts]\nhead = \"1min\"\nkeep_alive = \"200ms\"\n";
+    let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
     let mut connection = Raw::open(edge.address()).await;
     connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let answer = connection.rest().await;
     assert_eq!(status(&answer), "200", "{answer:?}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer:?}");
 }
 
 #[tokio::test]
@@ -223,8 +230,14 @@ async fn a_pool_at_its_connection_limit_is_503() {
 async fn an_endpoint_that_does_not_respond_in_time_is_504() {
     let upstream = Upstream::start().await;
     upstream.on("/never", Behaviour::Silence);
-    let timeouts = "[pool.web.timeouts]\nresponse = \"200ms\"\n";
-    let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
+    let endpoints = list(&[upstream.address()]);
+    // Only the first route's pool has a short timeout: the other one's response may take any time.
+    let config = format!(
+        "{LISTENER}[[route]]\npath = \"/never\"\npool = \"never\"\n[[route]]\npool = \"web\"\n\
+         [pool.never]\nendpoints = {endpoints}\nhealth = false\n[pool.never.timeouts]\nresponse = \"200ms\"\n\
+         [pool.web]\nendpoints = {endpoints}\nhealth = false\n"
+    );
+    let edge = Edge::start(&config).await;
     let mut connection = Connection::http1(edge.address()).await.unwrap();
     let reply = connection.get("/never").await.unwrap();
     assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::GATEWAY_TIMEOUT, None));

@@ -1,12 +1,15 @@
 //! Health checks and ejection: endpoints that die, hang and recover under load.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use http::StatusCode;
 use tests::{
     client::{get, load::Load},
     upstream::{Behaviour, Upstream},
-    wait::{SOON, deadline, eventually, throughout},
+    wait::{SOON, deadline, eventually, eventually_some},
 };
 
 use super::{Edge, addresses, assert_all_ok, checked, unchecked};
@@ -20,6 +23,16 @@ async fn each_gets_a_request(upstreams: &[Upstream]) {
     let before: Vec<usize> = upstreams.iter().map(|upstream| upstream.requests_for("/")).collect();
     eventually("a request to each", SOON, async || {
         upstreams.iter().zip(&before).all(|(upstream, before)| upstream.requests_for("/") > *before)
+    })
+    .await;
+}
+
+/// Waits until the edge logs `message` about `upstream`.
+async fn logs(edge: &Edge, message: &str, upstream: &Upstream) {
+    let endpoint = upstream.address().to_string();
+    eventually_some(message, SOON, async || {
+        let lines = edge.process.lines().into_iter();
+        lines.rev().find(|line| line.contains(message) && line.contains(&endpoint))
     })
     .await;
 }
@@ -67,17 +80,16 @@ async fn an_endpoint_whose_checks_fail_gets_no_requests_until_they_pass_again() 
     let upstreams = three_upstreams().await;
     let edge = Edge::start(&checked(&addresses(&upstreams))).await;
     upstreams[0].on("/healthz", Behaviour::Status(503));
-    let mut edge = edge;
-    edge.process.line("endpoint is unhealthy").await;
-    // Requests sent before are answered by now.
-    get(edge.address(), "/").await.unwrap();
+    logs(&edge, "endpoint is unhealthy", &upstreams[0]).await;
+    // The thread that serves the status publishes the new snapshot as soon as it has logged the line.
+    edge.status().await;
     let before = upstreams[0].requests_for("/");
     for _ in 0..30 {
         assert_eq!(get(edge.address(), "/").await.unwrap().status, StatusCode::OK);
     }
     assert_eq!(upstreams[0].requests_for("/"), before);
     upstreams[0].on("/healthz", Behaviour::Echo);
-    edge.process.line("endpoint is healthy").await;
+    logs(&edge, "endpoint is healthy", &upstreams[0]).await;
     eventually("a request to the first", SOON, async || {
         assert_eq!(get(edge.address(), "/").await.unwrap().status, StatusCode::OK);
         upstreams[0].requests_for("/") > before
@@ -155,10 +167,10 @@ async fn a_healthy_endpoint_is_checked_at_the_interval_and_only_by_its_path() {
     let upstream = Upstream::start().await;
     let _edge = Edge::start(&checked(&[upstream.address()])).await;
     eventually("the first checks", SOON, async || upstream.requests_for("/healthz") >= 3).await;
-    assert_eq!(upstream.requests(), upstream.requests_for("/healthz"));
+    let began = Instant::now();
     let before = upstream.requests_for("/healthz");
-    throughout("a pause between checks", Duration::from_millis(100), async || {
-        upstream.requests_for("/healthz") <= before + 1
-    })
-    .await;
+    eventually("four more checks", SOON, async || upstream.requests_for("/healthz") >= before + 4).await;
+    // Three intervals lie between four checks. An interval of 200 ms varies by a tenth.
+    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
+    assert_eq!(upstream.requests(), upstream.requests_for("/healthz"));
 }

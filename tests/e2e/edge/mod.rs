@@ -127,7 +127,7 @@ const CHECKS: &str = r#"
 path = "/healthz"
 interval = "200ms"
 fast_interval = "50ms"
-timeout = "300ms"
+timeout = "1s"
 "#;
 
 /// Formats a TOML list of strings.

@@ -106,8 +106,8 @@ async fn the_edge_follows_the_nodes_that_watch_serves() {
 #[tokio::test]
 async fn an_unchanged_list_is_requested_every_few_seconds() {
     let (_tasks, nodes, edge) = swarm().await;
-    let (questions, held) = (nodes.questions(), nodes.held());
     let began = Instant::now();
+    let (questions, held) = (nodes.questions(), nodes.held());
     eventually("two more held requests", SOON, async || nodes.held() >= held + 2).await;
     assert_eq!(nodes.questions() - questions, 2);
     assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());

@@ -1,13 +1,19 @@
 //! Timeouts of clients and endpoints: which one applies, and to which side.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
+use socket2::SockRef;
 use tests::{
-    client::{Connection, raw::Raw, tls::Offer},
+    client::{raw::Raw, tls::Offer},
     upstream::{Behaviour, Upstream},
     wait::{SOON, deadline, pause},
 };
-use tokio::task::JoinSet;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::{Edge, LISTENER, list, raw_endpoint::RawEndpoint, unchecked};
 
@@ -17,6 +23,22 @@ fn with_timeouts(client: &str, endpoint: &str, address: SocketAddr) -> String {
     format!(
         "[timeouts]\n{client}\n{LISTENER}[pool.web]\nendpoints = {endpoints}\nhealth = false\n[pool.web.timeouts]\n{endpoint}\n"
     )
+}
+
+/// Connects with a small receive buffer and small segments. The kernel then buffers about 230 KiB for the client,
+/// where the defaults allow more than 4 MiB.
+async fn connect_with_small_buffers(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    SockRef::from(&socket).set_tcp_mss(1400).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// Lengths of response bodies, in bytes. To a client that connects with small buffers and does not read, the edge can
+/// send the first ones whole; of some it holds only the end once it has read them from the endpoint; of the last ones
+/// the endpoint still holds a part.
+fn lengths() -> impl Iterator<Item = usize> {
+    (64 * 1024..=512 * 1024).step_by(8 * 1024)
 }
 
 #[tokio::test]
@@ -37,18 +59,23 @@ async fn an_endpoint_may_pause_between_head_and_body() {
 
 #[tokio::test]
 async fn an_endpoint_that_stops_reading_an_upload_is_504() {
-    let peer = RawEndpoint::start().await;
-    let edge = Edge::start(&with_timeouts("", "response = \"500ms\"", peer.address())).await;
+    let endpoint = RawEndpoint::start().await;
+    let edge = Edge::start(&with_timeouts("", "response = \"500ms\"", endpoint.address())).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100000000\r\n\r\n").await;
-    let _endpoint = peer.accept().await;
+    let _upstream = endpoint.accept().await;
     let chunk = vec![b'x'; 1 << 16];
-    let answer = deadline("the response", SOON, async {
-        // Until neither the endpoint nor the edge takes more.
-        while tokio::time::timeout(Duration::from_millis(200), client.try_send(&chunk)).await == Ok(true) {}
-        client.until("\r\n\r\n").await
+    let response = deadline("the response", SOON, async {
+        loop {
+            // Sends until neither the endpoint nor the edge accepts more, then looks for a response.
+            while timeout(Duration::from_millis(200), client.try_send(&chunk)).await == Ok(true) {}
+            if let Ok(head) = timeout(Duration::from_millis(200), client.until("\r\n\r\n")).await {
+                return head;
+            }
+        }
     });
-    assert!(answer.await.starts_with("HTTP/1.1 504 "));
+    let head = response.await;
+    assert!(head.starts_with("HTTP/1.1 504 "), "{head}");
 }
 
 #[tokio::test]
@@ -67,44 +94,54 @@ async fn an_endpoint_that_does_not_respond_to_an_upload_with_trailers_is_504() {
 #[tokio::test]
 async fn a_slow_client_gets_all_of_a_response_that_takes_longer_than_keep_alive() {
     let upstream = Upstream::start().await;
-    let edge = Edge::start(&with_timeouts("keep_alive = \"300ms\"\nbody_idle = \"20s\"", "", upstream.address())).await;
+    let timeouts = "keep_alive = \"300ms\"\nbody_idle = \"1min\"";
+    let edge = Edge::start(&with_timeouts(timeouts, "", upstream.address())).await;
+    let address = edge.address();
     let mut downloads = JoinSet::new();
-    for length in (0..80).map(|step| (1 << 20) + step * 48 * 1024) {
+    for length in lengths() {
         upstream.on(&format!("/{length}"), Behaviour::Body(length));
-        let mut client = Raw::open(edge.address()).await;
         downloads.spawn(async move {
+            let mut client = Raw::from(connect_with_small_buffers(address).await);
             client.send(format!("GET /{length} HTTP/1.1\r\nHost: a.example\r\n\r\n").as_bytes()).await;
             client.until("\r\n\r\n").await;
+            // The client reads nothing for longer than `keep_alive`.
             pause(Duration::from_millis(1200)).await;
-            (length, deadline("the rest", SOON, client.rest()).await.len())
+            (length, client.rest().await.len())
         });
     }
     let short: Vec<_> = downloads.join_all().await.into_iter().filter(|(length, got)| length != got).collect();
     assert_eq!(short, []);
 }
 
-/// TLS holds the end of a response back when the socket is full, until the client reads on.
+/// With TLS the edge may hold the end of a response when nothing more comes from the endpoint. The connection is
+/// blocked until the client reads on, and idle afterwards. A blocked connection times out after `body_idle`, an idle one
+/// after `keep_alive`, so which of the two fires shows what the edge takes the connection for.
 #[tokio::test]
 async fn a_tls_connection_is_idle_once_a_slow_client_has_read_the_response() {
     let upstream = Upstream::start().await;
     let pool = format!("[pool.web]\nendpoints = {}\nhealth = false\n", list(&[upstream.address()]));
-    let config = format!("[timeouts]\nbody_idle = \"2s\"\nkeep_alive = \"20s\"\n{LISTENER}[listener.tls]\n{pool}");
-    let edge = Edge::start(&config).await;
+    let timeouts = "[timeouts]\nkeep_alive = \"300ms\"\nbody_idle = \"1min\"\nhead = \"1min\"\n";
+    let edge = Edge::start(&format!("{timeouts}{LISTENER}[listener.tls]\n{pool}")).await;
     let address = edge.address();
-    let mut visits = JoinSet::new();
-    for length in (0..80).map(|step| (1 << 20) + step * 48 * 1024) {
+    let mut downloads = JoinSet::new();
+    for length in lengths() {
         upstream.on(&format!("/{length}"), Behaviour::Body(length));
         let offer = Offer::accepting_any_certificate().alpn(&["http/1.1"]);
-        visits.spawn(async move {
-            let mut connection = Connection::https(address, "a.example", offer).await.unwrap();
-            let response = connection.start(tests::client::request("a.example", &format!("/{length}"))).await.unwrap();
+        downloads.spawn(async move {
+            let stream = connect_with_small_buffers(address).await;
+            let (mut stream, _) = offer.handshake(stream, "a.example").await.unwrap();
+            let request = format!("GET /{length} HTTP/1.1\r\nHost: a.example\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            // The client reads nothing while the edge fills the socket.
             pause(Duration::from_millis(1000)).await;
-            let reply = deadline("the response", SOON, tests::client::Reply::read(response)).await.unwrap();
-            assert_eq!(reply.body.len(), length);
-            pause(Duration::from_millis(2500)).await;
-            (length, connection.get("/").await.is_ok_and(|reply| reply.status.as_u16() == 200))
+            let mut response = Vec::new();
+            let end = deadline("the end by `keep_alive`", SOON, stream.read_to_end(&mut response)).await;
+            let head = response.windows(4).position(|part| part == b"\r\n\r\n").map_or(0, |start| start + 4);
+            // A timeout ends the connection without TLS's close_notify, which would precede any other close.
+            (length, response.len() - head, end.map_err(|error| error.kind()))
         });
     }
-    let lost: Vec<_> = visits.join_all().await.into_iter().filter(|(_, answered)| !answered).collect();
-    assert_eq!(lost, []);
+    let mut wrong = downloads.join_all().await;
+    wrong.retain(|(length, body, end)| body != length || *end != Err(io::ErrorKind::UnexpectedEof));
+    assert_eq!(wrong, []);
 }

@@ -1,6 +1,9 @@
 //! WebSockets and other upgrades, forwarded and rejected.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use futures_util::{SinkExt, StreamExt};
 use tests::{
@@ -137,11 +140,15 @@ async fn an_upgrade_to_h2c_is_not_forwarded() {
 #[tokio::test]
 async fn an_idle_tunnel_times_out() {
     let upstream = Upstream::start().await;
-    let timeouts = "[pool.web.timeouts]\ntunnel_idle = \"300ms\"\n";
+    let timeouts = "[pool.web.timeouts]\ntunnel_idle = \"2s\"\n";
     let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
     let mut socket = connect(edge.address()).await;
     exchange(&mut socket).await;
+    let began = Instant::now();
+    socket.send(Message::text("last")).await.unwrap();
+    deadline("the echo", SOON, socket.next()).await.unwrap().unwrap();
     let end = deadline("the end", SOON, socket.next()).await;
     assert!(!matches!(end, Some(Ok(_))), "{end:?}");
+    assert!(began.elapsed() >= Duration::from_millis(1900), "{:?}", began.elapsed());
     eventually("the end at the upstream", SOON, async || upstream.open_connections() == 0).await;
 }
