@@ -182,14 +182,21 @@ async fn an_early_response_to_a_large_upload_arrives_complete() {
 
 #[tokio::test]
 async fn a_truncated_response_body_is_an_error_for_the_client() {
-    let upstream = Upstream::start().await;
-    upstream.on("/", Behaviour::CloseMidBody);
-    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    let endpoint = RawEndpoint::start().await;
+    let edge = Edge::start(&unchecked(&[endpoint.address()])).await;
     let mut http1 = Connection::http1(edge.address()).await.unwrap();
     let mut http2 = Connection::http2(edge.address()).await.unwrap();
     for connection in [&mut http1, &mut http2] {
-        let response = connection.start(client::request("a.example", "/")).await.unwrap();
+        let (response, upstream) = tokio::join!(connection.start(client::request("a.example", "/")), async {
+            let mut upstream = endpoint.accept().await;
+            upstream.until("\r\n\r\n").await;
+            upstream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst").await;
+            upstream
+        });
+        let response = response.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
+        // The client has the head, so that the close does not reset an HTTP/2 stream before it.
+        drop(upstream);
         let cut = client::Reply::read(response).await;
         assert!(matches!(cut, Err(client::Error::Http(_))), "{cut:?}");
     }
