@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::wait::{SOON, eventually_some, try_eventually};
+use crate::wait::{SOON, eventually, eventually_some, try_eventually};
 
 /// Returns the path of the workspace's program `name`, such as "app", which is built beside the test.
 ///
@@ -163,6 +163,17 @@ impl Process {
     pub async fn exit(&mut self, within: Duration) -> ExitStatus {
         let what = format!("the end of {}", self.name);
         eventually_some(&what, within, async || self.exited()).await
+    }
+
+    /// Waits until the process ends by itself and all that it wrote is read. Returns the exit status and the output.
+    ///
+    /// # Panics
+    /// If it still runs after `within`, or another process keeps its streams open.
+    pub async fn output(&mut self, within: Duration) -> (ExitStatus, String) {
+        let status = self.exit(within).await;
+        let what = format!("the end of {}'s output", self.name);
+        eventually(&what, SOON, async || self.lines.is_complete()).await;
+        (status, self.lines().join("\n"))
     }
 
     /// Returns the lines written so far to standard output and standard error.

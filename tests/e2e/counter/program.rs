@@ -23,12 +23,10 @@ async fn the_url_of_redis_may_come_from_a_file() {
     assert_eq!(redis.number("hits").await, 1);
 }
 
-/// The exit code and all that was written, once it has ended.
+/// Waits until the process exits. Returns its exit code and output.
 async fn end(mut process: Process) -> (Option<i32>, String) {
-    let code = process.exit(SOON).await.code();
-    // Read by a thread of its own, to the end.
-    process.line("app").await;
-    (code, process.lines().join("\n"))
+    let (status, output) = process.output(SOON).await;
+    (status.code(), output)
 }
 
 #[tokio::test]

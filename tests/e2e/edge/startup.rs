@@ -19,10 +19,8 @@ async fn run_to_exit(arguments: &[&str]) -> (Option<i32>, String) {
 
 /// Waits until the process exits. Returns its exit code and output.
 async fn outcome(process: &mut Process) -> (Option<i32>, String) {
-    let code = process.exit(SOON).await.code();
-    // The last line may still be in the pipe.
-    process.line("").await;
-    (code, process.lines().join("\n"))
+    let (status, output) = process.output(SOON).await;
+    (status.code(), output)
 }
 
 #[tokio::test]

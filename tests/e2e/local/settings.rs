@@ -11,13 +11,11 @@ use tests::wait::SOON;
 use super::program::{Local, plan};
 use crate::replica::number;
 
-/// The exit code and all that was written, of a start that must fail.
+/// Starts a process that must fail. Returns its exit code and output.
 async fn failure(plan: Plan) -> (Option<i32>, String) {
     let mut process = plan.start();
-    let code = process.exit(SOON).await.code();
-    // Read by a thread of its own, to the end.
-    process.line("").await;
-    (code, process.lines().join("\n"))
+    let (status, output) = process.output(SOON).await;
+    (status.code(), output)
 }
 
 /// A port with free ones behind it.
