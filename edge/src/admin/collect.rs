@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Admin, BoundListener, Reload,
     latency::Histogram,
+    state::{Admin, BoundListener, Reload},
     status::{
         AccessLogStatus, CertificateStatus, EndpointReport, ErrorCount, LatencyStatus, ListenerStatus, PoolStatus,
         ReloadStatus, Responses, RouteStatus, SourceReport, Status, WorkerStatus,

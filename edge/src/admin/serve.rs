@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Admin, answer::answer, status::Status};
+use super::{answer::answer, state::Admin, status::Status};
 
 /// Connections at a time; further ones are closed at once.
 const MAX_CONNECTIONS: usize = 64;

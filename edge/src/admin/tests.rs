@@ -1,20 +1,24 @@
 use std::{
     collections::HashSet,
-    net::Ipv4Addr,
-    sync::atomic::Ordering::Relaxed,
-    time::{Duration, UNIX_EPOCH},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{Method, Request, Response, StatusCode, header::HOST};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{answer::answer, *};
+use super::{Admin, BoundListener, Reload, Status, answer::answer, serve};
 use crate::{
     config::{Config, HostMatch, Listener, Pool, Route, Source},
+    downstream::tls::TlsListener,
     error::Kind,
+    observe::stats::PerWorker,
     upstream::{Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot, SourceStatus},
+    worker::{heartbeat::Heartbeat, snapshot::Snapshot},
 };
 
 const WORKERS: usize = 2;
