@@ -1,0 +1,131 @@
+//! What the tests of the admin listener share: an edge with some traffic, and requests to its pages.
+
+mod answer;
+mod metrics;
+mod page;
+mod readiness;
+mod serve;
+mod status;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use http::{Method, Request, Response, header::HOST};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+
+use super::{Admin, BoundListener, Status, answer::answer};
+use crate::{
+    config::{Config, HostMatch, Listener, Pool, Route, Source},
+    error::Kind,
+    observe::stats::PerWorker,
+    upstream::{Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot, SourceStatus},
+    worker::{heartbeat::Heartbeat, snapshot::Snapshot},
+};
+
+const WORKERS: usize = 2;
+
+/// Some day in 2026.
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_790_000_000)
+}
+
+fn before(seconds: u64) -> SystemTime {
+    now() - Duration::from_secs(seconds)
+}
+
+fn endpoint(last: u8, state: EndpointState, reason: &str) -> Arc<Endpoint> {
+    let address = SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), 8000));
+    let endpoint = Endpoint::new(address, "tasks.web:8000".into(), WORKERS, before(4000));
+    endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), since: before(3700) });
+    Arc::new(endpoint)
+}
+
+fn pool(name: &str, endpoints: &[Arc<Endpoint>], error: Option<&str>) -> Arc<PoolHandle> {
+    let source = Source::Name { host: "tasks.web".to_owned(), port: 8000 };
+    let handle = PoolHandle::new(Arc::new(Pool::new(name, vec![source])), WORKERS);
+    handle.snapshot.store(Arc::new(PoolSnapshot {
+        endpoints: endpoints.to_vec(),
+        healthy: endpoints.iter().filter(|one| one.status().state == EndpointState::Healthy).cloned().collect(),
+        panic: false,
+        sources: vec![SourceStatus {
+            source: "tasks.web:8000".to_owned(),
+            endpoints: endpoints.len(),
+            error: error.map(str::to_owned),
+            resolved: error.is_none().then(|| before(2)),
+        }],
+    }));
+    Arc::new(handle)
+}
+
+fn route(host: HostMatch, path: &str, pool: usize) -> Route {
+    Route { host, path: path.to_owned(), pool, max_body: None }
+}
+
+fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> Admin {
+    let listener = Listener::plain(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)));
+    let mut config = Config::simple(vec![listener], Pool::new("any", Vec::new()));
+    config.routes = routes;
+    config.pools = pools.iter().map(|pool| pool.config.clone()).collect();
+    let heartbeats = Arc::new(PerWorker::<Heartbeat>::new(WORKERS));
+    heartbeats.iter().for_each(|heartbeat| heartbeat.beat(before(1)));
+    Admin {
+        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), pools))),
+        workers: Arc::new(PerWorker::new(WORKERS)),
+        heartbeats,
+        listeners: ArcSwap::from_pointee(vec![BoundListener {
+            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)),
+            tls: None,
+        }]),
+        access_log: Arc::default(),
+        draining: Arc::default(),
+        reload: ArcSwapOption::empty(),
+        started: before(100_000),
+    }
+}
+
+/// One healthy and one failing endpoint with some traffic, and a route to them.
+fn busy() -> Admin {
+    let good = endpoint(1, EndpointState::Healthy, "check passed");
+    let bad = endpoint(2, EndpointState::Unhealthy, "connection refused");
+    let web = pool("web", &[good.clone(), bad.clone()], None);
+    for (worker, requests) in [(0, 900), (1, 600)] {
+        let stats = web.stats.of(worker);
+        stats.requests.add(requests);
+        stats.responses[1].add(requests - 3);
+        stats.responses[4].add(3);
+        (0..requests).for_each(|number| stats.latency.record(Duration::from_micros(300 + number * 10)));
+        let one = good.stats.of(worker);
+        one.requests.add(requests);
+        one.connections.add(3);
+        one.responses[1].add(requests);
+        one.in_flight.add(2);
+    }
+    bad.stats.of(1).connect_failures.add(7);
+    let admin = admin(vec![web], vec![route(HostMatch::Suffix("example.com".to_owned()), "/", 0)]);
+    admin.workers.of(0).requests_h1.add(900);
+    admin.workers.of(1).requests_h2.add(600);
+    admin.workers.of(1).errors[Kind::Connect as usize].add(6);
+    admin.workers.of(0).bytes_out.add(12_345_678);
+    admin
+}
+
+fn ask(admin: &Admin, method: Method, target: &str, host: Option<&str>) -> Response<Full<Bytes>> {
+    let mut request = Request::builder().method(method).uri(target);
+    if let Some(host) = host {
+        request = request.header(HOST, host);
+    }
+    answer(&request.body(()).unwrap(), &Status::collect(admin, now()))
+}
+
+fn get(admin: &Admin, target: &str) -> Response<Full<Bytes>> {
+    ask(admin, Method::GET, target, Some("127.0.0.1:9901"))
+}
+
+async fn text(response: Response<Full<Bytes>>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}

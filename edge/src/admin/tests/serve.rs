@@ -1,0 +1,34 @@
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+
+use http::{Method, Request, StatusCode, header::HOST};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::busy;
+use crate::admin::serve;
+
+#[tokio::test]
+async fn a_real_connection_is_answered_until_the_end() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(listener, Arc::new(busy()), async { drop(stopped.await) }));
+
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for method in [Method::GET, Method::HEAD] {
+        let request = Request::builder().method(&method).uri("/readyz").header(HOST, "any.example");
+        let response = sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-length"], "3");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body.is_empty(), method == Method::HEAD);
+    }
+    stop.send(()).unwrap();
+    let end = async { (serving.await.unwrap(), connection.await.unwrap()) };
+    tokio::time::timeout(Duration::from_secs(20), end).await.unwrap().1.ok();
+    assert!(TcpStream::connect(address).await.is_err());
+}
