@@ -1,67 +1,61 @@
-//! The admin listener's sockets.
+//! The connections of the admin listener.
 
 use std::{
     convert::Infallible,
-    future::Future,
-    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use net::server::{Connection, ConnectionLimiter, Request, Stop, WhenBusy};
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::JoinSet,
     time::timeout,
 };
 
 use super::{answer::answer, state::Admin, status::Status};
 
-/// Connections at a time; further ones are closed at once.
+/// The maximum number of open connections; a further one is closed at once.
 const MAX_CONNECTIONS: usize = 64;
 
-/// From connecting, or from the last answer, to the end of a request head.
+/// The longest wait for a complete request head, from the connect or the previous response.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The longest a connection may last, so that whoever reads nothing holds none for long.
+/// The longest that a connection may stay open, so that a client that does not read cannot hold one for long.
 const LIFETIME: Duration = Duration::from_secs(120);
 
-/// Pause after a failed `accept`: what makes it fail (no file descriptors) does not pass in no time.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Answers on `listener` until `shutdown`; then open connections are closed. HTTP/1.1 only.
+/// Serves HTTP/1.1 on `listener` until `shutdown` completes, then closes the open connections.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, shutdown: impl Future<Output = ()>) {
-    let mut shutdown = pin!(shutdown);
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = &mut shutdown => return,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
-                    connections.spawn(connection(stream, admin.clone()));
-                }
-                Ok(_) => tracing::debug!("admin connection closed: {MAX_CONNECTIONS} are open"),
-                Err(error) => {
-                    tracing::warn!(%error, "admin listener cannot accept");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
+    let limiter = ConnectionLimiter::new(MAX_CONNECTIONS, WhenBusy::Refuse);
+    let handle = |stream, connection, stop| serve_connection(stream, connection, Arc::clone(&admin), stop);
+    net::server::serve(listener, limiter, shutdown, handle).await.finished().await;
 }
 
-async fn connection(stream: TcpStream, admin: Arc<Admin>) {
-    let service = service_fn(async |request| {
-        let status = Status::collect(&admin, SystemTime::now());
-        Ok::<_, Infallible>(answer(&request, &status))
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Ok(Err(error)) = timeout(LIFETIME, served).await {
-        tracing::debug!(%error, "admin connection");
+/// Returns the future of one connection. The connection counts as busy from now until its end: the limiter closes idle
+/// connections for new ones, and here the new one is refused, so that no client can disconnect another.
+fn serve_connection(
+    stream: TcpStream,
+    connection: Arc<Connection>,
+    admin: Arc<Admin>,
+    mut stop: Stop,
+) -> impl Future<Output = ()> + Send + 'static {
+    let busy = Request::begin(Arc::clone(&connection.activity));
+    async move {
+        let service = service_fn(async |request| {
+            let status = Status::collect(&admin, SystemTime::now());
+            Ok::<_, Infallible>(answer(&request, &status))
+        });
+        let http = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::select! {
+            end = timeout(LIFETIME, http) => if let Ok(Err(error)) = end {
+                tracing::debug!(%error, "an admin connection broke");
+            },
+            () = stop.requested() => {}
+        }
+        drop((busy, connection));
     }
 }

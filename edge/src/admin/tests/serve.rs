@@ -3,7 +3,10 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 use http::{Method, Request, StatusCode, header::HOST};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use super::busy;
 use crate::admin::serve;
@@ -31,4 +34,25 @@ async fn a_real_connection_is_answered_until_the_end() {
     let end = async { (serving.await.unwrap(), connection.await.unwrap()) };
     tokio::time::timeout(Duration::from_secs(20), end).await.unwrap().1.ok();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_limit_is_closed_and_idle_ones_stay_open() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(serve(listener, Arc::new(busy()), std::future::pending()));
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        open.push(TcpStream::connect(address).await.unwrap());
+    }
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    // The end of the stream.
+    assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
+    for stream in &mut open {
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(status, *b"HTTP/1.1 200");
+    }
+    serving.abort();
 }
