@@ -4,7 +4,7 @@
 
 use edge::protocol::{
     h1::{framing::Framing, head},
-    headers::response::{self, HeaderSummary, Line, Persistence},
+    headers::response::{self, HeaderSummary, Persistence, StatusLine},
 };
 use http::Version;
 use libfuzzer_sys::fuzz_target;
@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         let framing = summary.lengths.of_response(bodiless, response.version == Version::HTTP_11).ok()?;
         // As the edge does: without a length the end of the connection would end the body.
         let written = if framing == Framing::None && !bodiless { Framing::Length(0) } else { framing };
-        let line = Line {
+        let line = StatusLine {
             status: response.status,
             reason: response.reason,
             framing: written,

@@ -37,7 +37,7 @@ pub(super) fn write(
     let until_close = is_http10 && client_framing == Framing::Chunked;
     let (framing, close) = if until_close { (Framing::Close, true) } else { (client_framing, close) };
     let persistence = if status == 101 { Persistence::Upgrade } else { persistence(is_http10, close) };
-    let line = response::Line { status, reason: head.parts.reason, framing, persistence, date };
+    let line = response::StatusLine { status, reason: head.parts.reason, framing, persistence, date };
     response::write(out, &line, head.parts.fields, head.summary);
     let chunked = framing == Framing::Chunked;
     let trailer = trailers::announced(head.summary.trailer, framing);

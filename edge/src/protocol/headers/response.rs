@@ -57,7 +57,7 @@ impl<'a> HeaderSummary<'a> {
 
 /// The parts of a head for the client, except the fields that are passed on.
 #[derive(Debug)]
-pub struct Line<'a> {
+pub struct StatusLine<'a> {
     /// The status, from 100 to 999.
     pub status: u16,
     /// The reason as received.
@@ -86,7 +86,7 @@ pub enum Persistence {
 
 /// Writes the head for an HTTP/1 client. Its version is HTTP/1.1 whatever the client's version, because it states what the
 /// sender supports (RFC 9110 section 2.5).
-pub fn write(out: &mut Vec<u8>, line: &Line<'_>, fields: &[Field<'_>], summary: &HeaderSummary<'_>) {
+pub fn write(out: &mut Vec<u8>, line: &StatusLine<'_>, fields: &[Field<'_>], summary: &HeaderSummary<'_>) {
     write_status(out, line.status, line.reason);
     for field in fields {
         let keep = match Name::of(field.name.as_bytes()) {
@@ -159,7 +159,7 @@ mod tests {
     fn written(pairs: &[(&str, &str)], framing: Framing, persistence: Persistence) -> Vec<String> {
         let fields = fields(pairs);
         let summary = HeaderSummary::of(&fields).unwrap();
-        let line = Line { status: 200, reason: "Fine", framing, persistence, date: DATE };
+        let line = StatusLine { status: 200, reason: "Fine", framing, persistence, date: DATE };
         let mut out = Vec::new();
         write(&mut out, &line, &fields, &summary);
         let text = String::from_utf8(out).unwrap();
