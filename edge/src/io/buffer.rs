@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::io::splice::Pipe;
 
 /// The size of one block of memory, in bytes; a long head enlarges it temporarily.
-pub const SIZE: usize = 64 * 1024;
+pub const BLOCK_SIZE: usize = 64 * 1024;
 /// The most unused blocks that a worker keeps.
 const KEPT_BLOCKS: usize = 64;
 /// The most unused pipes that a worker keeps; each holds two file descriptors.
@@ -65,12 +65,12 @@ impl BufferPool {
     }
 
     fn take_block(&self) -> Vec<u8> {
-        self.blocks.borrow_mut().pop().unwrap_or_else(|| vec![0; SIZE])
+        self.blocks.borrow_mut().pop().unwrap_or_else(|| vec![0; BLOCK_SIZE])
     }
 
     fn return_block(&self, block: Vec<u8>) {
         let mut blocks = self.blocks.borrow_mut();
-        if blocks.len() < KEPT_BLOCKS && block.len() == SIZE {
+        if blocks.len() < KEPT_BLOCKS && block.len() == BLOCK_SIZE {
             blocks.push(block);
         }
     }
@@ -79,7 +79,7 @@ impl BufferPool {
 /// Bytes that were read and not consumed yet.
 #[derive(Debug, Default)]
 pub struct Buffer {
-    /// Empty, [`SIZE`] long, or longer for a long head. Always initialised.
+    /// Empty, [`BLOCK_SIZE`] long, or longer for a long head. Always initialised.
     block: Vec<u8>,
     start: usize,
     end: usize,
@@ -157,7 +157,7 @@ impl Buffer {
             self.block.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         } else {
-            self.block.resize((self.block.len() * 2).max(SIZE), 0);
+            self.block.resize((self.block.len() * 2).max(BLOCK_SIZE), 0);
         }
     }
 }
@@ -208,7 +208,7 @@ mod tests {
     async fn a_connection_that_waits_holds_no_memory() {
         let (_near, mut far) = duplex(1000);
         let (buffers, mut buffer) = (BufferPool::default(), Buffer::default());
-        poll_fn(|cx| Poll::Ready(buffer.poll_fill(cx, &mut far, &buffers, SIZE).is_pending())).await;
+        poll_fn(|cx| Poll::Ready(buffer.poll_fill(cx, &mut far, &buffers, BLOCK_SIZE).is_pending())).await;
         assert!(buffer.block.is_empty());
         assert_eq!(buffers.blocks.borrow().len(), 1);
     }

@@ -18,7 +18,7 @@ use crate::{
     downstream::tunnel::{TunnelUpstream, Upgraded},
     error::{Error, Kind, Retry},
     io::{
-        buffer::{Buffer, SIZE},
+        buffer::{BLOCK_SIZE, Buffer},
         splice::Transport,
     },
     protocol::{
@@ -103,7 +103,8 @@ impl<'a, S: Transport> Connection<'a, S> {
     /// The stream's.
     pub async fn read(&mut self) -> io::Result<usize> {
         let count =
-            poll_fn(|cx| self.incoming.poll_fill(cx, &mut self.stream, &self.worker.connections.buffers, SIZE)).await?;
+            poll_fn(|cx| self.incoming.poll_fill(cx, &mut self.stream, &self.worker.connections.buffers, BLOCK_SIZE))
+                .await?;
         self.activity.read(count);
         Ok(count)
     }

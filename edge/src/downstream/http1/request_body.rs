@@ -11,7 +11,7 @@ use super::trailers;
 use crate::{
     error::{Error, Kind, Retry},
     io::{
-        buffer::{Buffer, SIZE},
+        buffer::{BLOCK_SIZE, Buffer},
         splice::Transport,
     },
     protocol::h1::{body::Reader, chunked::BodyEvent, framing::Framing},
@@ -76,7 +76,7 @@ impl<S: Transport> BodySource for ClientBody<'_, S> {
                 }
                 self.body.pending_continue = b"";
             }
-            match ready!(self.incoming.poll_fill(cx, self.stream, &self.worker.connections.buffers, SIZE)) {
+            match ready!(self.incoming.poll_fill(cx, self.stream, &self.worker.connections.buffers, BLOCK_SIZE)) {
                 Ok(count @ 1..) => self.activity.read(count),
                 Ok(0) | Err(_) => return Poll::Ready(Err(gone())),
             }

@@ -11,7 +11,7 @@ use super::state::Connection;
 use crate::{
     error::{Error, Kind, Retry},
     io::{
-        buffer::{BufferPool, SIZE},
+        buffer::{BLOCK_SIZE, BufferPool},
         splice::Pipe,
     },
     protocol::h1::{body::Reader, chunked::BodyEvent},
@@ -62,7 +62,7 @@ impl Connection {
         buffers: &BufferPool,
         now: Instant,
     ) -> Poll<Result<(), Error>> {
-        match self.incoming.poll_fill(cx, &mut self.stream, buffers, SIZE) {
+        match self.incoming.poll_fill(cx, &mut self.stream, buffers, BLOCK_SIZE) {
             Poll::Ready(Ok(0)) if self.body.end_of_stream() => Poll::Ready(Ok(())),
             polled => self.poll_outcome(cx, polled, now).map_ok(|_count| ()),
         }

@@ -12,7 +12,7 @@ use crate::{
     downstream::http1::{request_body::RequestBody, testing},
     error::Retry,
     io::{
-        buffer::{Buffer, SIZE},
+        buffer::{BLOCK_SIZE, Buffer},
         deadline::Deadline,
     },
     protocol::{
@@ -49,7 +49,7 @@ impl ResponseSource for Response {
     }
 
     fn poll_read_more(&mut self, cx: &mut Context<'_>, buffers: &BufferPool, now: Instant) -> Poll<Result<(), Error>> {
-        match self.incoming.poll_fill(cx, &mut self.stream, buffers, SIZE) {
+        match self.incoming.poll_fill(cx, &mut self.stream, buffers, BLOCK_SIZE) {
             Poll::Ready(Ok(0)) if self.body.end_of_stream() => Poll::Ready(Ok(())),
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::Never))),
             Poll::Ready(Ok(_)) => {
