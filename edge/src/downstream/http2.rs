@@ -60,7 +60,7 @@ pub async fn answer(
             match send(worker, &mut upstream_request, &mut source, &mut record).await {
                 Ok((response, pooled)) => Ok((response, pooled, upstream_request)),
                 Err(error) => {
-                    record.received(upstream_request.body.bytes());
+                    record.set_request_bytes(upstream_request.body.bytes());
                     upstream_request.body.release(&worker.connections.buffers);
                     Err(LocalReply::to(&error))
                 }
@@ -70,7 +70,7 @@ pub async fn answer(
     };
     Ok(match outcome {
         Ok((response, pooled, upstream_request)) => {
-            record.answer(response.status().as_u16());
+            record.set_status(response.status().as_u16());
             let worker = Rc::clone(worker);
             let mut relay = Relay { worker, pooled, upstream_request, source, record, failed: None, reader: None };
             if relay.is_complete() {
@@ -83,7 +83,7 @@ pub async fn answer(
         Err(reply) => {
             record.reply(reply);
             let response = reply.response();
-            record.answer(response.status().as_u16());
+            record.set_status(response.status().as_u16());
             response.map(|text| ResponseBody::Local(text, Box::new(record)))
         }
     })
@@ -296,7 +296,7 @@ impl Relay {
     fn finish(&mut self) {
         self.pooled.finish(self.upstream_request.body.is_done(), self.worker.clock.now());
         self.upstream_request.body.release(&self.worker.connections.buffers);
-        self.record.received(self.upstream_request.body.bytes());
+        self.record.set_request_bytes(self.upstream_request.body.bytes());
         self.record.complete();
     }
 
@@ -305,7 +305,7 @@ impl Relay {
         let now = self.worker.clock.tick();
         let Some(connection) = self.pooled.connection() else { return Poll::Ready(()) };
         let polled = self.upstream_request.body.poll(cx, &mut self.source, &mut connection.stream, now);
-        self.record.received(self.upstream_request.body.bytes());
+        self.record.set_request_bytes(self.upstream_request.body.bytes());
         match ready!(polled) {
             Ok(()) => {}
             Err(WriteError::Client(error)) => {
@@ -337,7 +337,7 @@ impl Relay {
                 BodyEvent::Data(count) => {
                     let data = Bytes::copy_from_slice(connection.data().get(..count).unwrap_or_default());
                     connection.consume(count, now);
-                    self.record.sent(count as u64);
+                    self.record.add_response_bytes(count as u64);
                     return Poll::Ready(Ok(Some(Frame::data(data))));
                 }
                 BodyEvent::End => return Poll::Ready(Ok(trailers(connection.body()).map(Frame::trailers))),
@@ -391,7 +391,7 @@ impl Body for ResponseBody {
             }
             Self::Local(text, record) => {
                 let text = std::mem::take(text);
-                record.sent(text.len() as u64);
+                record.add_response_bytes(text.len() as u64);
                 *self = Self::Done;
                 Poll::Ready(Some(Ok(Frame::data(text))))
             }

@@ -68,6 +68,6 @@ where
         copied = copying => copied.map(|_counts| ()),
         () = silence => Err(io::ErrorKind::TimedOut.into()),
     };
-    record.sent(activity.written() - before);
+    record.add_response_bytes(activity.written() - before);
     outcome
 }

@@ -49,7 +49,7 @@ pub fn prepare(
         return Err(never(Kind::Loop));
     }
     let host = summary.host(target, version).map_err(never)?;
-    record.host(host);
+    record.set_host(host);
     let (remaining, limited);
     let fields = match max_forwards::limit(method, fields) {
         None => fields,

@@ -29,16 +29,16 @@ pub struct RequestRecord {
     status: Option<u16>,
     /// The label of the error, or of the edge's own reply.
     error: Option<&'static str>,
-    /// The bytes of the response body sent so far.
-    sent: u64,
-    /// The bytes of the request body received so far.
-    received: u64,
+    /// The bytes of the request body received from the client so far.
+    request_bytes: u64,
+    /// The bytes of the response body sent to the client so far.
+    response_bytes: u64,
     /// The whole response was sent, as far as the edge knows.
     complete: bool,
     /// The number of the request on its connection.
     number: u64,
     /// The record for the access log; `None` while the log is off.
-    line: Option<access_log::Record>,
+    log_record: Option<access_log::Record>,
 }
 
 impl RequestRecord {
@@ -51,7 +51,7 @@ impl RequestRecord {
             _ => worker.stats().requests_h1.add(1),
         }
         let began = worker.clock.now();
-        let line = worker.log.is_on().then(|| access_log::Record {
+        let log_record = worker.log.is_on().then(|| access_log::Record {
             client: activity.client.address,
             tls: activity.client.tls,
             version: request.version,
@@ -65,11 +65,11 @@ impl RequestRecord {
             pool: None,
             status: None,
             error: None,
-            sent: 0,
-            received: 0,
+            request_bytes: 0,
+            response_bytes: 0,
             complete: false,
             number,
-            line,
+            log_record,
         }
     }
 
@@ -80,15 +80,15 @@ impl RequestRecord {
     }
 
     /// Records the host of the request.
-    pub fn host(&mut self, host: Option<&str>) {
-        if let (Some(line), Some(host)) = (&mut self.line, host) {
-            line.text.set_host(host);
+    pub fn set_host(&mut self, host: Option<&str>) {
+        if let (Some(log_record), Some(host)) = (&mut self.log_record, host) {
+            log_record.text.set_host(host);
         }
     }
 
     /// Records how many bytes of the request body were received so far.
-    pub fn received(&mut self, bytes: u64) {
-        self.received = bytes;
+    pub fn set_request_bytes(&mut self, bytes: u64) {
+        self.request_bytes = bytes;
     }
 
     /// Records the pool of the request.
@@ -107,14 +107,14 @@ impl RequestRecord {
     /// Counts an attempt at this endpoint.
     pub fn attempt(&mut self, endpoint: &Endpoint) {
         endpoint.stats.of(self.worker.index).requests.add(1);
-        if let Some(line) = &mut self.line {
-            line.attempts = line.attempts.saturating_add(1);
-            line.endpoint = Some(endpoint.address);
+        if let Some(log_record) = &mut self.log_record {
+            log_record.attempts = log_record.attempts.saturating_add(1);
+            log_record.endpoint = Some(endpoint.address);
         }
     }
 
     /// Records the status of the response, whose head is available.
-    pub fn answer(&mut self, status: u16) {
+    pub fn set_status(&mut self, status: u16) {
         let took = self.worker.clock.now() - self.began;
         self.activity.mark_pending(self.number, true);
         self.status = Some(status);
@@ -122,8 +122,8 @@ impl RequestRecord {
             stats.responses[class(status)].add(1);
             stats.latency.record(took);
         }
-        if let Some(line) = &mut self.line {
-            line.head = took;
+        if let Some(log_record) = &mut self.log_record {
+            log_record.head = took;
         }
     }
 
@@ -152,13 +152,13 @@ impl RequestRecord {
     }
 
     /// Records whether response bytes wait for the client, or the request waits for its endpoint.
-    pub fn mark_pending(&self, something: bool) {
-        self.activity.mark_pending(self.number, something);
+    pub fn mark_pending(&self, pending: bool) {
+        self.activity.mark_pending(self.number, pending);
     }
 
     /// Counts bytes of the response body that were sent to the client.
-    pub fn sent(&mut self, bytes: u64) {
-        self.sent = self.sent.saturating_add(bytes);
+    pub fn add_response_bytes(&mut self, bytes: u64) {
+        self.response_bytes = self.response_bytes.saturating_add(bytes);
     }
 
     /// Marks the response as complete, so that dropping the record reports no disconnect.
@@ -177,13 +177,13 @@ impl Drop for RequestRecord {
             self.fail(Kind::ClientGone);
         }
         self.activity.end(self.number);
-        let Some(mut line) = self.line.take() else { return };
-        line.status = self.status.unwrap_or(0);
-        line.error = self.error;
-        line.pool = self.pool.as_ref().map(|pool| Arc::clone(&pool.name));
-        line.request_bytes = self.received;
-        line.response_bytes = self.sent;
-        line.duration = self.worker.clock.now() - self.began;
-        self.worker.log.push(line);
+        let Some(mut log_record) = self.log_record.take() else { return };
+        log_record.status = self.status.unwrap_or(0);
+        log_record.error = self.error;
+        log_record.pool = self.pool.as_ref().map(|pool| Arc::clone(&pool.name));
+        log_record.request_bytes = self.request_bytes;
+        log_record.response_bytes = self.response_bytes;
+        log_record.duration = self.worker.clock.now() - self.began;
+        self.worker.log.push(log_record);
     }
 }

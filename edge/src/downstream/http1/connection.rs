@@ -232,12 +232,12 @@ impl<'a, S: Transport> Connection<'a, S> {
         let (mut head, pooled) = match sent {
             Ok(answered) => answered,
             Err(error) => {
-                request.record.received(upstream_request.body.bytes());
+                request.record.set_request_bytes(upstream_request.body.bytes());
                 upstream_request.body.release(&worker.connections.buffers);
                 return Box::pin(self.reply(request, LocalReply::to(&error))).await;
             }
         };
-        request.record.answer(head.status);
+        request.record.set_status(head.status);
         if head.status == 101 {
             return Some(Box::pin(self.upgrade(*forwarded, pooled)).await);
         }
@@ -272,8 +272,8 @@ impl<'a, S: Transport> Connection<'a, S> {
         let close = request.close || !is_discarded || self.activity.is_closing();
         self.begin_response();
         let sent = self.write_reply(reply, request.to_head, persistence(request.is_http10, close));
-        request.record.answer(reply.status().as_u16());
-        request.record.sent(sent as u64);
+        request.record.set_status(reply.status().as_u16());
+        request.record.add_response_bytes(sent as u64);
         let flushed = self.flush().await;
         self.end_response();
         match (flushed, is_discarded) {

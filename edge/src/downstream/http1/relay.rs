@@ -92,7 +92,7 @@ impl<S: Transport, E: Exchange> Relay<'_, S, E> {
             {
                 return Poll::Ready(Err(Kind::ClientGone));
             }
-            self.record.received(self.exchange.request_bytes());
+            self.record.set_request_bytes(self.exchange.request_bytes());
         }
         ready!(self.step_response(cx, now))?;
         self.poll_flush(cx)
@@ -112,7 +112,7 @@ impl<S: Transport, E: Exchange> Relay<'_, S, E> {
                     report(self.client.activity, self.out, taken.is_pending());
                     let taken = ready!(taken).map_err(|_| Kind::ClientGone)?;
                     response.consume(taken, now);
-                    self.record.sent(taken as u64);
+                    self.record.add_response_bytes(taken as u64);
                 }
                 BodyEvent::End => {
                     if self.head.chunked {
@@ -192,7 +192,7 @@ fn splice(
             }
             let count = ready!(moved).map_err(|_| Kind::ClientGone)?;
             activity.wrote(count);
-            record.sent(count as u64);
+            record.add_response_bytes(count as u64);
             response.note_progress(now);
         }
         if response.remaining() == Some(0) {
