@@ -1,9 +1,11 @@
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    time::{Instant, UNIX_EPOCH},
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+    thread,
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use crossbeam_queue::ArrayQueue;
@@ -12,8 +14,16 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::*;
-use crate::error::Kind;
+use super::{
+    AccessLog, Record, Sink, Text, line,
+    queue::{Queue, Shared},
+    writer::Writer,
+};
+use crate::{
+    config,
+    error::Kind,
+    observe::stats::{PerWorker, WorkerStats},
+};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -241,7 +251,7 @@ fn by_hand(stats: &Arc<PerWorker<WorkerStats>>) -> Arc<Shared> {
 fn a_full_queue_drops_the_newest_and_counts() {
     let stats = Arc::new(PerWorker::<WorkerStats>::new(1));
     let shared = by_hand(&stats);
-    let sink = Sink { shared: shared.clone(), worker: 0 };
+    let sink = Sink::new(shared.clone(), 0);
     (0..6).for_each(|number| sink.push(numbered(number)));
     assert_eq!(stats.of(0).log_dropped.value(), 2);
     let mut out = Vec::new();
@@ -277,7 +287,7 @@ impl Write for &mut Disk {
 #[test]
 fn many_lines_are_written_with_one_call() {
     let shared = by_hand(&Arc::new(PerWorker::new(1)));
-    let sink = Sink { shared: shared.clone(), worker: 0 };
+    let sink = Sink::new(shared.clone(), 0);
     (0..4).for_each(|number| sink.push(numbered(number)));
     let mut disk = Disk { room: usize::MAX, ..Disk::default() };
     Writer::with_output(shared, &mut disk).drain();
@@ -287,7 +297,7 @@ fn many_lines_are_written_with_one_call() {
 #[test]
 fn a_full_disk_loses_lines_but_tears_none_of_the_next() {
     let shared = by_hand(&Arc::new(PerWorker::new(1)));
-    let sink = Sink { shared: shared.clone(), worker: 0 };
+    let sink = Sink::new(shared.clone(), 0);
     let mut disk = Disk { room: 20, ..Disk::default() };
     sink.push(numbered(1));
     let mut writer = Writer::with_output(shared.clone(), &mut disk);
