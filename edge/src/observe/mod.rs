@@ -1,4 +1,4 @@
-//! What the edge reports about its requests: counters and the access log.
+//! How the edge reports on its requests: counters and the access log.
 
 pub mod access_log;
 pub mod stats;

@@ -1,8 +1,8 @@
-//! Counters that cost a request next to nothing.
+//! Counters that are almost free on the path of a request.
 //!
-//! Each worker writes only its own copy, so an increment is a load and a store on a cache line that
-//! no other core writes: no lock prefix, no contention. Readers (the admin listener) sum the copies;
-//! a sum read while workers run may mix moments, but no copy ever goes back.
+//! Each worker writes only its own copy, so an increment is a load and a store on a cache line that no other core
+//! writes, without a lock prefix and without contention. The admin listener sums the copies. While workers run, a sum
+//! may mix values of slightly different times, but no copy of a count ever decreases.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -11,12 +11,12 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
-/// One `T` for each worker, apart by at least a cache line.
+/// One `T` for each worker, each in cache lines of its own.
 #[derive(Debug)]
 pub struct PerWorker<T>(Box<[CachePadded<T>]>);
 
 impl<T: Default> PerWorker<T> {
-    /// Makes a copy for each of `workers`.
+    /// Creates a copy for each of `workers`.
     #[must_use]
     pub fn new(workers: usize) -> Self {
         Self((0..workers.max(1)).map(|_| CachePadded::default()).collect())
@@ -24,46 +24,46 @@ impl<T: Default> PerWorker<T> {
 }
 
 impl<T> PerWorker<T> {
-    /// The copy that belongs to one worker; workers beyond the last share by turns.
+    /// The copy of one worker. Indices beyond the last worker wrap around.
     #[must_use]
     pub fn of(&self, worker: usize) -> &T {
         &self.0[worker % self.0.len()]
     }
 
-    /// All copies, for reading.
+    /// Iterates over all copies, for reading.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|padded| &**padded)
     }
 
-    /// The sum of one number over all copies.
+    /// Returns the sum of one number over all copies.
     pub fn sum(&self, number: impl Fn(&T) -> u64) -> u64 {
         self.iter().map(number).fold(0, u64::wrapping_add)
     }
 }
 
-/// A number that one thread writes and any thread reads.
+/// A number that one thread writes and all threads may read.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds `n`. To be called by the owning worker only: two writers would lose counts.
+    /// Adds `n`. Only the owning worker may call this: two writers would lose counts.
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
-    /// Takes `n` off again, for gauges. As [`add`](Self::add), the owner's alone.
+    /// Subtracts `n`, for gauges. Only the owning worker may call this, as with [`add`](Self::add).
     pub fn sub(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
     }
 
-    /// The present value.
+    /// The current value.
     #[must_use]
     pub fn value(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// Upper bounds of the latency buckets in microseconds; one more bucket takes what is above.
+/// The inclusive upper bounds of the latency buckets in microseconds. One more bucket holds longer durations.
 pub const LATENCY_BOUNDS_US: [u64; 16] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000,
@@ -78,14 +78,14 @@ pub struct Latency {
 
 impl Latency {
     /// Counts one duration.
-    pub fn record(&self, took: Duration) {
-        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    pub fn record(&self, duration: Duration) {
+        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < us);
         self.buckets[bucket].add(1);
         self.sum_us.add(us);
     }
 
-    /// How many fell into bucket `index` (not cumulative).
+    /// The number of durations in bucket `index`, not cumulative.
     #[must_use]
     pub fn bucket(&self, index: usize) -> u64 {
         self.buckets.get(index).map_or(0, Counter::value)
@@ -98,52 +98,52 @@ impl Latency {
     }
 }
 
-/// What one worker counts about one endpoint.
+/// The counters of one worker for one endpoint.
 #[derive(Debug, Default)]
 pub struct EndpointStats {
-    /// Attempts under way: a gauge.
+    /// Attempts in flight: a gauge.
     pub in_flight: Counter,
-    /// Attempts sent, retries included.
+    /// Attempts, including retries.
     pub requests: Counter,
-    /// Response heads by class, 1xx (101 only) to 5xx.
+    /// Responses by class, from 1xx (only 101) to 5xx.
     pub responses: [Counter; 5],
-    /// Attempts that failed before a connection stood.
+    /// Attempts that could not connect.
     pub connect_failures: Counter,
-    /// Attempts that failed after it: closed, reset or not HTTP.
+    /// Attempts that failed after connecting: closed, reset or not HTTP.
     pub resets: Counter,
-    /// Attempts without a response head in time.
+    /// Attempts that timed out before the head of the response.
     pub timeouts: Counter,
-    /// Connections opened; with `requests` it tells how well connections are reused.
+    /// Opened connections. Compared with `requests`, they show how many attempts reused one.
     pub connections: Counter,
 }
 
-/// What one worker counts about one pool.
+/// The counters of one worker for one pool.
 #[derive(Debug, Default)]
 pub struct PoolStats {
-    /// Requests routed here.
+    /// Requests routed to the pool.
     pub requests: Counter,
-    /// Answers sent to clients by class, 1xx (101 only) to 5xx, the edge's own errors included.
+    /// Responses sent to clients by class, from 1xx (only 101) to 5xx, including the edge's own errors.
     pub responses: [Counter; 5],
-    /// Attempts beyond a request's first.
+    /// Attempts after the first one of a request.
     pub retries: Counter,
-    /// Requests that found no endpoint to go to.
+    /// Requests for which there was no endpoint.
     pub no_endpoint: Counter,
-    /// From the request head being read to the response head being at hand.
+    /// The time from reading the head of a request to having the head of the response.
     pub latency: Latency,
 }
 
-/// What one worker counts about clients.
+/// The counters of one worker for clients.
 #[derive(Debug, Default)]
 pub struct WorkerStats {
-    /// Connections accepted.
+    /// Accepted connections.
     pub accepted: Counter,
     /// Connections closed at once because of `limits.max_connections`.
     pub refused: Counter,
-    /// Failed `accept` calls (out of file descriptors, for one).
+    /// Failed `accept` calls, for example for lack of file descriptors.
     pub accept_errors: Counter,
     /// Open connections: a gauge.
     pub open: Counter,
-    /// TLS handshakes that succeeded.
+    /// Successful TLS handshakes.
     pub handshakes: Counter,
     /// TLS handshakes that failed or took too long.
     pub handshake_failures: Counter,
@@ -151,25 +151,25 @@ pub struct WorkerStats {
     pub requests_h1: Counter,
     /// Requests over HTTP/2.
     pub requests_h2: Counter,
-    /// Requests that failed, indexed by `kind as usize` of [`crate::error::Kind`].
+    /// Failed requests, indexed by `kind as usize` of [`crate::error::Kind`].
     pub errors: [Counter; crate::error::Kind::COUNT],
-    /// `OPTIONS` requests with `Max-Forwards: 0`, which the edge answered itself.
+    /// `OPTIONS` requests with `Max-Forwards: 0`, to which the edge replied itself.
     pub max_forwards: Counter,
-    /// Connections ended by something that is not HTTP, or by a head that is too large.
+    /// Connections closed because the client sent something that is not HTTP, or a head that is too large.
     pub bad_heads: Counter,
-    /// Upgraded connections under way: a gauge.
+    /// Open tunnels, which are upgraded connections: a gauge.
     pub tunnels: Counter,
-    /// Bytes read from clients, TLS taken off.
+    /// Bytes received from clients, without the overhead of TLS.
     pub bytes_in: Counter,
-    /// Bytes written to clients, before TLS.
+    /// Bytes sent to clients, without the overhead of TLS.
     pub bytes_out: Counter,
-    /// Access log lines dropped because the writer did not keep up.
+    /// Access log records dropped because the writer did not keep up.
     pub log_dropped: Counter,
 }
 
-/// Index into the five response classes for a status.
+/// The index of the class of a status, 0 for 1xx to 4 for 5xx.
 #[must_use]
-pub fn class(status: u16) -> usize {
+pub fn status_class(status: u16) -> usize {
     usize::from(status / 100).saturating_sub(1).min(4)
 }
 
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_on_a_bound_falls_into_the_bucket_of_that_bound() {
+    fn a_duration_equal_to_a_bound_counts_in_the_bucket_of_that_bound() {
         let latency = Latency::default();
         latency.record(Duration::from_micros(100));
         latency.record(Duration::from_micros(101));
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn every_status_has_a_class() {
         for (status, index) in [(100, 0), (101, 0), (200, 1), (404, 3), (599, 4), (999, 4)] {
-            assert_eq!(class(status), index, "{status}");
+            assert_eq!(status_class(status), index, "{status}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc, task::Poll, time::Duration};
 
 use crate::{
     error::{Error, Kind, Retry},
-    observe::stats::class,
+    observe::stats::status_class,
     proxy::{
         request::{UpstreamRequest, never},
         request_record::RequestRecord,
@@ -51,7 +51,7 @@ pub async fn send<T>(
                     Ok((status, value)) => {
                         let endpoint = connection.endpoint();
                         endpoint.succeeded();
-                        endpoint.stats.of(worker.index).responses[class(status)].add(1);
+                        endpoint.stats.of(worker.index).responses[status_class(status)].add(1);
                         return Ok((value, pooled));
                     }
                     Err(error) => {

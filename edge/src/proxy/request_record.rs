@@ -10,7 +10,7 @@ use crate::{
     error::Kind,
     observe::{
         access_log,
-        stats::{PoolStats, class},
+        stats::{PoolStats, status_class},
     },
     proxy::{request::RequestHead, respond::LocalReply},
     upstream::Endpoint,
@@ -119,7 +119,7 @@ impl RequestRecord {
         self.activity.mark_pending(self.number, true);
         self.status = Some(status);
         if let Some(stats) = self.pool_stats() {
-            stats.responses[class(status)].add(1);
+            stats.responses[status_class(status)].add(1);
             stats.latency.record(took);
         }
         if let Some(log_record) = &mut self.log_record {

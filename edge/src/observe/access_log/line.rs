@@ -1,15 +1,14 @@
-//! One record as one line of JSON (RFC 8259).
+//! Formats a record as one line of JSON (RFC 8259).
 //!
-//! A line is printable ASCII, whatever a client sends: everything else is written as `\uXXXX`, so that
-//! neither a terminal nor a line-based tool can be tricked, and a JSON parser gets back what was sent.
-//! Bytes that are not UTF-8 have no place in JSON and become the text `\xHH`, as in Apache's log.
+//! A line is printable ASCII, whatever a client sends. All other characters are escaped as `\uXXXX`, so that no client
+//! can trick a terminal or a line-based tool, and a JSON parser restores what the client sent. JSON cannot represent
+//! bytes that are not UTF-8; they become the text `\xHH`, as in Apache's log.
 //!
-//! Every line has the same keys, `null` where there is nothing. The target is logged with its query, as
-//! nginx, HAProxy, Envoy and Caddy do; who puts secrets into queries has them in the log.
-
+//! Every line has the same keys, with `null` for a missing value. The target is logged with its query, as nginx,
+//! HAProxy, Envoy and Caddy do, so a secret in a query is in the log.
 //!
-//! Formatting is most of what a request costs outside the kernel, if done by `std::fmt`: numbers and
-//! addresses are written digit by digit here, and the second is kept from one line to the next.
+//! With `std::fmt`, formatting would be most of the cost of a request outside the kernel. So this module writes numbers
+//! and addresses digit by digit, and reuses the text of the second from one line to the next.
 
 use std::{
     fmt::{self, Write},
@@ -21,15 +20,15 @@ use http::Version;
 
 use super::record::Record;
 
-/// Makes lines.
+/// Formats records as lines.
 #[derive(Debug, Default)]
-pub(super) struct Format {
-    /// The second of the last line, since 1970, and its text up to the fraction.
+pub(super) struct LineFormatter {
+    /// The second of the previous line, in Unix time, and its text up to the fraction.
     second: Option<(u64, String)>,
 }
 
-impl Format {
-    /// Appends the line of `record`, line feed included.
+impl LineFormatter {
+    /// Appends the line of `record`, including the line feed.
     pub(super) fn append(&mut self, out: &mut String, record: &Record) {
         let text = &record.text;
         out.push_str(r#"{"time":""#);
@@ -69,9 +68,9 @@ impl Format {
         out.push_str("}\n");
     }
 
-    /// RFC 3339 with milliseconds, in UTC.
+    /// Appends a time in RFC 3339 with milliseconds, in UTC.
     fn time(&mut self, out: &mut String, since_1970: Duration) {
-        // The format ends in the year 9999.
+        // RFC 3339 ends with the year 9999.
         let second = since_1970.as_secs().min(253_402_300_799);
         if self.second.as_ref().is_none_or(|(last, _)| *last != second) {
             let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(second)).to_string();
@@ -90,7 +89,7 @@ fn number(out: &mut String, number: u64) {
     out.push_str(itoa::Buffer::new().format(number));
 }
 
-/// Milliseconds with their thousandths: exact, and what people read.
+/// Appends milliseconds with three decimal places.
 fn milliseconds(out: &mut String, duration: Duration) {
     let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     number(out, micros / 1000);
@@ -98,7 +97,7 @@ fn milliseconds(out: &mut String, duration: Duration) {
     thousandths(out, u32::try_from(micros % 1000).unwrap_or(0));
 }
 
-/// Three digits.
+/// Appends three digits.
 fn thousandths(out: &mut String, number: u32) {
     for digit in [number / 100 % 10, number / 10 % 10, number % 10] {
         out.push(char::from_digit(digit, 10).unwrap_or('0'));
@@ -122,13 +121,14 @@ fn address(out: &mut String, address: SocketAddr) {
     }
 }
 
-/// A key with what stands before and behind it, and its value.
+/// Appends a value as a JSON string, or `null`. `key` is the key with its quotes, the comma before it and the colon
+/// after it.
 fn field(out: &mut String, key: &str, value: Option<&[u8]>) {
     out.push_str(key);
     let Some(value) = value else { return out.push_str("null") };
     out.push('"');
     match str::from_utf8(value) {
-        Ok(text) if text.bytes().all(is_plain) => out.push_str(text),
+        Ok(text) if text.bytes().all(is_unescaped) => out.push_str(text),
         _ => {
             for chunk in value.utf8_chunks() {
                 // Writing to a `String` cannot fail.
@@ -142,8 +142,8 @@ fn field(out: &mut String, key: &str, value: Option<&[u8]>) {
     out.push('"');
 }
 
-/// Needs no escape, and may be shown anywhere.
-fn is_plain(byte: u8) -> bool {
+/// Whether a byte is printable ASCII that JSON does not escape.
+fn is_unescaped(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 

@@ -1,4 +1,4 @@
-//! The access log of one edge: starts the writer, and tells it where to write.
+//! The access log of one edge: it starts the writer, and redirects it when the configuration changes.
 
 use std::{
     fs::{File, OpenOptions},
@@ -24,7 +24,7 @@ use crate::{
     observe::stats::{PerWorker, WorkerStats},
 };
 
-/// The access log of one edge. Dropping it lets the writer write what it has and end.
+/// The access log of one edge. When it is dropped, the writer writes the queued records and ends.
 #[derive(Debug)]
 pub struct AccessLog {
     config: config::AccessLog,
@@ -33,10 +33,10 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Opens the log and starts its writer, also while it is off: a reload may switch it on.
+    /// Opens the log and starts its writer, even if the log is off: a reload may switch it on.
     ///
     /// # Errors
-    /// When the file cannot be opened for appending or no thread can be started.
+    /// The file cannot be opened for appending, or the thread cannot be started.
     pub fn start(
         config: &config::AccessLog,
         workers: usize,
@@ -58,44 +58,44 @@ impl AccessLog {
         Ok(log)
     }
 
-    /// Where worker `worker` puts its records, for as long as the process lives.
+    /// Returns the sink for the records of worker `worker`.
     #[must_use]
     pub fn sink(&self, worker: usize) -> Sink {
         Sink::new(self.shared.clone(), worker % self.shared.workers)
     }
 
-    /// Writes to where a new configuration says. Nothing that was pushed before is lost.
+    /// Writes to the output of a new configuration from now on. Records that were pushed before go to the old output.
     ///
     /// # Errors
-    /// When the new file cannot be opened; then the log stays as it was.
+    /// The new file cannot be opened. Then the log does not change.
     pub fn reconfigure(&mut self, config: &config::AccessLog) -> io::Result<()> {
         if *config == self.config { Ok(()) } else { self.switch(config, open(config)?) }
     }
 
-    /// Opens the file anew, after it was renamed by log rotation.
+    /// Opens the file again, after log rotation has renamed it.
     ///
     /// # Errors
-    /// When it cannot be opened; then the old one is written on.
+    /// The file cannot be opened. Then the log continues in the old file.
     pub fn reopen(&mut self) -> io::Result<()> {
         let config = self.config.clone();
         self.switch(&config, open(&config)?)
     }
 
-    /// What became of the lines so far.
+    /// Returns the counters of written and lost lines.
     #[must_use]
     pub fn stats(&self) -> Arc<LogStats> {
         self.shared.stats.clone()
     }
 
-    /// Writes all that was pushed and ends, or gives up after `within`: a disk that hangs does not hold
-    /// up the end of the process. Blocks; to be called after the workers have ended.
+    /// Writes all queued records and ends the writer, or gives up after `within`, so that a disk that hangs does not
+    /// keep the process from exiting. Blocks. Must be called after the workers have ended.
     ///
     /// # Errors
-    /// When not all was handed to the system in time.
+    /// Not all records were written in time, or the writer has already ended.
     pub fn close(self, within: Duration) -> io::Result<()> {
         self.shared.on.store(false, Relaxed);
         let (done, ended) = mpsc::channel();
-        self.commands.send(Command::Close(done)).map_err(|_| gone())?;
+        self.commands.send(Command::Close(done)).map_err(|_| writer_ended())?;
         ended.recv_timeout(within).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))
     }
 
@@ -106,13 +106,13 @@ impl AccessLog {
             self.shared.queues.get_or_init(queues);
         }
         self.shared.on.store(on, Relaxed);
-        self.commands.send(Command::Write(output)).map_err(|_| gone())?;
+        self.commands.send(Command::Write(output)).map_err(|_| writer_ended())?;
         self.config = config.clone();
         Ok(())
     }
 }
 
-/// Both kinds of output are written to directly: the buffer is the writer's own.
+/// Opens the output, unbuffered: the writer has a buffer of its own.
 fn open(config: &config::AccessLog) -> io::Result<Option<File>> {
     let append = |path: &Path| {
         let opened = OpenOptions::new().append(true).create(true).open(path);
@@ -127,6 +127,6 @@ fn open(config: &config::AccessLog) -> io::Result<Option<File>> {
     })
 }
 
-fn gone() -> io::Error {
+fn writer_ended() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the access log's writer has ended")
 }

@@ -10,61 +10,61 @@ use crossbeam_queue::ArrayQueue;
 use super::record::Record;
 use crate::observe::stats::{Counter, PerWorker, WorkerStats};
 
-/// Records each worker may have waiting. With a look every 50 ms this takes bursts of 160,000
-/// requests a second and worker.
-pub(super) const QUEUE: usize = 8192;
+/// The maximum number of records in a worker's queue. Polled every 50 ms, a queue absorbs bursts of 160,000 requests
+/// per second.
+pub(super) const QUEUE_CAPACITY: usize = 8192;
 
-/// Memory for the text of a record at first, and what is kept of it at most. Bytes.
-pub(super) const USUAL: usize = 128;
-const LONGEST_KEPT: usize = 512;
+/// The initial capacity of a record's text, in bytes.
+pub(super) const INITIAL_TEXT_CAPACITY: usize = 128;
+/// The largest capacity of a text that is kept for reuse, in bytes.
+const MAX_KEPT_TEXT_CAPACITY: usize = 512;
 
-/// How long the writer rests when all queues are empty.
-pub(super) const PAUSE: Duration = Duration::from_millis(50);
+/// How long the writer sleeps while all queues are empty.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// One worker's records on their way to the writer.
+/// One worker's records for the writer.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) records: ArrayQueue<Record>,
-    /// Memory of the texts that are written, on its way back.
+    /// The memory of written texts, for reuse by the worker.
     pub(super) spare: ArrayQueue<Vec<u8>>,
 }
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { records: ArrayQueue::new(QUEUE), spare: ArrayQueue::new(QUEUE) }
+        Self { records: ArrayQueue::new(QUEUE_CAPACITY), spare: ArrayQueue::new(QUEUE_CAPACITY) }
     }
 
-    /// The record is written. Memory that a long one took is not kept.
+    /// Returns the memory of a written record to the worker, unless its text was long.
     pub(super) fn recycle(&self, record: Record) {
         let memory = record.text.into_memory();
-        if memory.capacity() <= LONGEST_KEPT {
-            // With enough of it there, this is freed.
+        if memory.capacity() <= MAX_KEPT_TEXT_CAPACITY {
+            // A full queue frees it.
             self.spare.push(memory).ok();
         }
     }
 }
 
-/// What became of the lines. Written by the writer alone.
+/// Counts written and lost lines. Only the writer updates it.
 #[derive(Debug, Default)]
 pub struct LogStats {
     /// Lines written.
     pub written: Counter,
-    /// Lines lost because they could not be written. Those that a full queue refused are in
-    /// [`WorkerStats::log_dropped`].
+    /// Lines lost because a write failed. [`WorkerStats::log_dropped`] counts records that a full queue rejected.
     pub lost: Counter,
     /// Failed writes.
     pub errors: Counter,
 }
 
-/// The state that the log, its workers' sinks and the writer share.
+/// The state that the log, the sinks and the writer share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// Whether records are wanted; lets workers skip making them.
+    /// Whether the log is on; while it is off, workers create no records.
     pub(super) on: AtomicBool,
-    /// A queue for each worker, made when the log is first switched on.
+    /// One queue for each worker, created when the log is first switched on.
     pub(super) queues: OnceLock<Box<[Queue]>>,
     pub(super) workers: usize,
-    /// Where dropped records are counted.
+    /// The counters of dropped records.
     pub(super) worker_stats: Arc<PerWorker<WorkerStats>>,
     pub(super) stats: Arc<LogStats>,
 }

@@ -1,4 +1,4 @@
-//! What one line of the access log contains.
+//! The content of one line of the access log.
 
 use std::{
     net::SocketAddr,
@@ -8,43 +8,43 @@ use std::{
 
 use http::Version;
 
-use super::text::Text;
+use super::request_text::RequestText;
 
-/// What one line tells.
+/// One request, as logged in one line.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// When the request head had been read.
+    /// When the head of the request was read.
     pub start: SystemTime,
-    /// Who asked.
+    /// The address of the client.
     pub client: SocketAddr,
-    /// Whether over TLS.
+    /// Whether the client used TLS.
     pub tls: bool,
-    /// As the client spoke.
+    /// The HTTP version of the request.
     pub version: Version,
-    /// What the request said of itself.
-    pub text: Text,
-    /// Of the answer that the client was sent.
+    /// The method, target, user agent and host.
+    pub text: RequestText,
+    /// The status sent to the client; 0 if none was sent.
     pub status: u16,
-    /// Body bytes read from the client.
+    /// The bytes of the request body received from the client.
     pub request_bytes: u64,
-    /// Body bytes written to the client.
+    /// The bytes of the response body sent to the client.
     pub response_bytes: u64,
-    /// From the request head being read to the last byte of the answer, or to giving up.
+    /// The time from reading the head of the request to the last byte of the response, or to the failure.
     pub duration: Duration,
-    /// From the request head being read to the response head being at hand.
+    /// The time from reading the head of the request to having the head of the response.
     pub head: Duration,
-    /// The pool that the route named, if one matched.
+    /// The pool of the matching route, if any.
     pub pool: Option<Arc<str>>,
-    /// Who answered, or failed last.
+    /// The endpoint that responded, or that failed last.
     pub endpoint: Option<SocketAddr>,
-    /// How often the request was sent to an endpoint.
+    /// The number of attempts to send the request to an endpoint.
     pub attempts: u8,
-    /// Why the edge answered by itself, or cut the answer short.
+    /// Why the edge replied itself, or did not complete the response.
     pub error: Option<&'static str>,
 }
 
 impl Record {
-    /// Of a request that has just come, with nothing known of it.
+    /// The record of a request whose head was read at `start`; everything else is unknown.
     #[must_use]
     pub fn new(start: SystemTime) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Record {
             client: SocketAddr::from(([0, 0, 0, 0], 0)),
             tls: false,
             version: Version::HTTP_11,
-            text: Text::default(),
+            text: RequestText::default(),
             status: 0,
             request_bytes: 0,
             response_bytes: 0,

@@ -1,14 +1,14 @@
-//! Where a worker puts its records.
+//! A worker's access to the log.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use super::{
-    queue::{Queue, Shared, USUAL},
+    queue::{INITIAL_TEXT_CAPACITY, Queue, Shared},
     record::Record,
-    text::Text,
+    request_text::RequestText,
 };
 
-/// One worker's end of the log.
+/// Takes the records of one worker.
 #[derive(Clone, Debug)]
 pub struct Sink {
     shared: Arc<Shared>,
@@ -20,22 +20,22 @@ impl Sink {
         Self { shared, worker }
     }
 
-    /// Whether a record is worth making. Costs one read.
+    /// Whether the log is on. Costs one atomic load.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.shared.on.load(Relaxed)
     }
 
-    /// What a request says of itself, in memory of a record before where there is one.
+    /// Creates the text of a record, in memory of an earlier record if some is available.
     #[must_use]
-    pub fn text(&self, method: &str, target: &str, user_agent: Option<&[u8]>) -> Text {
+    pub fn text(&self, method: &str, target: &str, user_agent: Option<&[u8]>) -> RequestText {
         let spare = self.queue().and_then(|queue| queue.spare.pop());
-        Text::new(spare.unwrap_or_else(|| Vec::with_capacity(USUAL)), method, target, user_agent)
+        RequestText::new(spare.unwrap_or_else(|| Vec::with_capacity(INITIAL_TEXT_CAPACITY)), method, target, user_agent)
     }
 
-    /// Hands over a record; never waits. When the queue is full it is dropped and counted in
-    /// [`log_dropped`](crate::observe::stats::WorkerStats::log_dropped), when the log is off just dropped. To be called by the owning worker
-    /// only, because of that counter.
+    /// Queues a record without waiting. If the queue is full, the record is dropped and counted in
+    /// [`log_dropped`](crate::observe::stats::WorkerStats::log_dropped); while the log is off, it is only dropped. Only the
+    /// owning worker may call this, because the counter has a single writer.
     pub fn push(&self, record: Record) {
         let Some(queue) = self.queue() else { return };
         if self.is_on() && queue.records.push(record).is_err() {

@@ -1,4 +1,4 @@
-//! The thread that empties the queues into the file.
+//! The thread that writes queued records to the output.
 
 use std::{
     fs::File,
@@ -11,48 +11,48 @@ use std::{
 };
 
 use super::{
-    line,
-    queue::{PAUSE, QUEUE, Queue, Shared},
+    line::LineFormatter,
+    queue::{POLL_INTERVAL, QUEUE_CAPACITY, Queue, Shared},
 };
 
-/// Bytes gathered before they are written: many lines, few calls.
-const BATCH: usize = 64 * 1024;
+/// The number of bytes to collect before writing them, so that one call writes many lines.
+const BATCH_BYTES: usize = 64 * 1024;
 
-/// Records taken from one queue before the next has its turn.
-const TURN: usize = 64;
+/// The maximum number of records to take from one queue before the next queue.
+const RECORDS_PER_TURN: usize = 64;
 
-/// What the writer is told.
+/// A command to the writer.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Write what is queued to where it belongs, then write there from now on; `None` is off.
+    /// Write the queued records to the present output, then change to this one; `None` switches the log off.
     Write(Option<File>),
-    /// Write what is queued, confirm, end.
+    /// Write the queued records, confirm, and end.
     Close(Sender<()>),
 }
 
-/// Owns the output; generic so that tests can let it fail.
+/// Owns the output, which is generic so that tests can make it fail.
 #[derive(Debug)]
 pub(super) struct Writer<W = File> {
     shared: Arc<Shared>,
     output: Option<W>,
     buffer: String,
-    format: line::Format,
-    /// Lines in `buffer`.
+    formatter: LineFormatter,
+    /// The number of lines in `buffer`.
     lines: u64,
-    /// The last write broke off inside a line, which the next one has to end first.
+    /// Whether the output ends within a line; then the next write begins with a line feed.
     torn: bool,
-    /// The last write failed; a change is logged, the same again is not.
+    /// Whether the last write failed; only changes of this are logged.
     failing: bool,
 }
 
 impl Writer<File> {
-    /// Runs until told to close or until the log is dropped.
+    /// Runs until [`Command::Close`], or until the log is dropped.
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         loop {
             let command = if self.output.is_none() {
                 commands.recv().map_err(RecvTimeoutError::from)
             } else {
-                let pause = if self.drain() { PAUSE } else { Duration::ZERO };
+                let pause = if self.drain() { POLL_INTERVAL } else { Duration::ZERO };
                 commands.recv_timeout(pause)
             };
             match command {
@@ -63,7 +63,7 @@ impl Writer<File> {
                 }
                 Ok(Command::Close(done)) => {
                     self.drain_all();
-                    // Whoever asked may have stopped waiting.
+                    // The caller may have given up.
                     done.send(()).ok();
                     return;
                 }
@@ -80,7 +80,7 @@ impl<W: Write> Writer<W> {
             shared,
             output: None,
             buffer: String::new(),
-            format: line::Format::default(),
+            formatter: LineFormatter::default(),
             lines: 0,
             torn: false,
             failing: false,
@@ -97,12 +97,12 @@ impl<W: Write> Writer<W> {
         self.output.as_mut().unwrap()
     }
 
-    /// Writes about one batch. True when the queues were empty at the end.
+    /// Writes about one batch. Returns whether all queues are empty.
     pub(super) fn drain(&mut self) -> bool {
         let shared = self.shared.clone();
         let queues = shared.queues.get().map(AsRef::as_ref).unwrap_or_default();
         let mut empty = false;
-        while !empty && self.buffer.len() < BATCH {
+        while !empty && self.buffer.len() < BATCH_BYTES {
             empty = true;
             for queue in queues {
                 empty &= self.take_turn(queue);
@@ -112,27 +112,28 @@ impl<W: Write> Writer<W> {
         empty
     }
 
-    /// Formats some records of one queue. True when it was empty.
+    /// Formats some records of one queue. Returns whether the queue was empty.
     fn take_turn(&mut self, queue: &Queue) -> bool {
-        for taken in 0..TURN {
+        for taken in 0..RECORDS_PER_TURN {
             let Some(record) = queue.records.pop() else { return taken == 0 };
-            self.format.append(&mut self.buffer, &record);
+            self.formatter.append(&mut self.buffer, &record);
             queue.recycle(record);
             self.lines += 1;
-            if self.buffer.len() >= BATCH {
+            if self.buffer.len() >= BATCH_BYTES {
                 break;
             }
         }
         false
     }
 
-    /// Writes at least what is queued at this moment, and is bounded though workers go on pushing. While
-    /// the log is off records stay queued: they were pushed after it was switched on again.
+    /// Writes at least the records that are queued now. Bounded, although workers may push more meanwhile. While the
+    /// log is off it does nothing: queued records then were pushed after the log was switched on again, for its next
+    /// output.
     fn drain_all(&mut self) {
         if self.output.is_none() {
             return;
         }
-        let rounds = self.shared.workers * QUEUE / TURN;
+        let rounds = self.shared.workers * QUEUE_CAPACITY / RECORDS_PER_TURN;
         for _ in 0..=rounds {
             if self.drain() {
                 return;
@@ -147,16 +148,16 @@ impl<W: Write> Writer<W> {
             Ok(()) => {
                 stats.written.add(self.lines);
                 if self.failing {
-                    tracing::info!(lost = stats.lost.value(), "access log is written again");
+                    tracing::info!(lost = stats.lost.value(), "the access log is being written again");
                 }
                 self.failing = false;
             }
-            // Not tried again: a disk stays full for long, and what comes next is worth as much.
+            // There is no retry: a full disk usually stays full for a while, and newer lines matter just as much.
             Err(error) => {
                 stats.lost.add(self.lines);
                 stats.errors.add(1);
                 if !self.failing {
-                    tracing::warn!(%error, "cannot write the access log, lines are lost");
+                    tracing::warn!(%error, "cannot write the access log; lines are lost");
                 }
                 self.failing = true;
             }
@@ -166,7 +167,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Writes all of `lines`; normally one call. `torn` tells whether the output ends inside a line.
+/// Writes all of `lines`, usually with one call. `torn` is whether the output ends within a line.
 fn write(output: &mut impl Write, lines: &str, torn: &mut bool) -> io::Result<()> {
     if *torn {
         output.write_all(b"\n")?;

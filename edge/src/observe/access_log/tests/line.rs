@@ -6,24 +6,29 @@ use serde_json::Value;
 use super::{parse, record, text};
 use crate::{
     error::Kind,
-    observe::access_log::{Record, Text, line},
+    observe::access_log::{Record, RequestText, line::LineFormatter},
 };
 
 fn line_of(record: &Record) -> String {
     let mut line = String::new();
-    line::Format::default().append(&mut line, record);
+    LineFormatter::default().append(&mut line, record);
     line
 }
 
 #[test]
-fn a_line_has_all_that_is_known() {
+fn a_line_has_every_known_value() {
     insta::assert_snapshot!(line_of(&record()), @r#"{"time":"2023-11-14T22:13:20.123Z","client":"192.0.2.1:4711","method":"GET","host":"example.test","target":"/a?b=c","protocol":"HTTP/1.1","tls":true,"status":200,"request_bytes":0,"response_bytes":17,"duration_ms":12.045,"head_ms":11.999,"pool":"web","endpoint":"127.0.0.1:8000","attempts":1,"error":null,"user_agent":"curl/8"}"#);
 }
 
 #[test]
-fn a_line_has_the_same_keys_when_nothing_is_known() {
-    let empty =
-        Record { text: Text::new(Vec::new(), "GET", "/", None), pool: None, endpoint: None, attempts: 0, ..record() };
+fn a_line_without_values_has_the_same_keys() {
+    let empty = Record {
+        text: RequestText::new(Vec::new(), "GET", "/", None),
+        pool: None,
+        endpoint: None,
+        attempts: 0,
+        ..record()
+    };
     let full = Record { error: Some(Kind::Connect.label()), ..record() };
     let keys = |record| parse(&line_of(record)).as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&empty), keys(&full));
@@ -32,14 +37,14 @@ fn a_line_has_the_same_keys_when_nothing_is_known() {
 }
 
 #[test]
-fn bytes_that_are_not_utf8_become_their_hexadecimal_text() {
+fn bytes_that_are_not_utf8_are_written_in_hexadecimal() {
     let text = text("/", b"a\xffb\xc3");
     assert_eq!(parse(&line_of(&Record { text, ..record() }))["user_agent"], r"a\xffb\xc3");
 }
 
 proptest! {
     #[test]
-    fn every_line_is_printable_ascii_and_parses_back_to_what_was_sent(
+    fn every_line_is_printable_ascii_and_parses_to_what_was_sent(
         agent in "[^\u{0}-\u{8}\u{a}-\u{1f}\u{7f}]*",
         pool in any::<String>(),
         target in r#"/[a-z0-9"{}|\\^%~&=\[\]é日]*"#,

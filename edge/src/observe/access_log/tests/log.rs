@@ -38,7 +38,7 @@ impl Fixture {
         AccessLog::start(&config, workers, self.stats.clone()).unwrap()
     }
 
-    /// The status fields of a log's lines: tests number their records by them.
+    /// The status fields of a log's lines, which number the records of a test.
     fn numbers(&self, name: &str) -> Vec<u64> {
         let text = fs::read_to_string(self.path(name)).unwrap();
         text.lines().map(|line| parse(line)["status"].as_u64().unwrap()).collect()
@@ -73,7 +73,7 @@ fn lines_of_one_worker_are_in_order_and_close_writes_them_all() {
 }
 
 #[test]
-fn lines_are_written_without_being_asked_for() {
+fn lines_are_written_before_the_log_is_closed() {
     let fixture = Fixture::new(1);
     let log = fixture.start(1);
     log.sink(0).push(numbered(1));
@@ -82,7 +82,7 @@ fn lines_are_written_without_being_asked_for() {
 }
 
 #[test]
-fn a_renamed_file_is_opened_anew_and_no_line_is_lost() {
+fn reopen_creates_a_renamed_file_again_and_loses_no_line() {
     let fixture = Fixture::new(1);
     let mut log = fixture.start(1);
     let sink = log.sink(0);
@@ -100,7 +100,7 @@ fn a_renamed_file_is_opened_anew_and_no_line_is_lost() {
 }
 
 #[test]
-fn a_log_is_switched_on_off_and_elsewhere_by_a_reload() {
+fn reconfigure_switches_the_log_on_and_off_and_to_another_file() {
     let fixture = Fixture::new(1);
     let mut log = AccessLog::start(&config::AccessLog::Off, 1, fixture.stats.clone()).unwrap();
     let sink = log.sink(0);
@@ -115,7 +115,7 @@ fn a_log_is_switched_on_off_and_elsewhere_by_a_reload() {
     eventually("the line is written", || log.stats().written.value() == 2);
     log.reconfigure(&config::AccessLog::Off).unwrap();
     sink.push(numbered(4));
-    // The writer has taken it in: what is pushed from here on belongs to the next file.
+    // From then on, records belong to the next file.
     eventually("the file is closed", || !is_open(&fixture.path("a")));
     log.reconfigure(&config::AccessLog::File(fixture.path("b"))).unwrap();
     sink.push(numbered(5));
@@ -125,6 +125,6 @@ fn a_log_is_switched_on_off_and_elsewhere_by_a_reload() {
 
 fn is_open(path: &Path) -> bool {
     let open = fs::read_dir("/proc/self/fd").unwrap();
-    // Others open and close files meanwhile, so that a link may be gone when it is read.
+    // Other tests open and close files meanwhile, so a link may be gone when it is read.
     open.filter_map(Result::ok).any(|entry| fs::read_link(entry.path()).is_ok_and(|file| file == path))
 }

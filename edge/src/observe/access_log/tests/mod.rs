@@ -1,4 +1,4 @@
-//! What the tests of the access log share: records, and parsed lines.
+//! The fixtures of the access log's tests.
 
 mod line;
 mod log;
@@ -12,7 +12,7 @@ use std::{
 use http::Version;
 use serde_json::Value;
 
-use super::{Record, Text};
+use super::{Record, RequestText};
 
 fn record() -> Record {
     Record {
@@ -33,8 +33,8 @@ fn record() -> Record {
     }
 }
 
-fn text(target: &str, user_agent: &[u8]) -> Text {
-    let mut text = Text::new(Vec::new(), "GET", target, Some(user_agent));
+fn text(target: &str, user_agent: &[u8]) -> RequestText {
+    let mut text = RequestText::new(Vec::new(), "GET", target, Some(user_agent));
     text.set_host("example.test");
     text
 }

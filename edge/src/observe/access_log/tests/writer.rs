@@ -15,8 +15,8 @@ use crate::observe::{
     stats::{PerWorker, WorkerStats},
 };
 
-/// A log whose queues nobody empties but the test.
-fn by_hand(stats: &Arc<PerWorker<WorkerStats>>) -> Arc<Shared> {
+/// The shared state of a log without a writer thread.
+fn without_writer(stats: &Arc<PerWorker<WorkerStats>>) -> Arc<Shared> {
     let queues = OnceLock::new();
     queues.get_or_init(|| [Queue { records: ArrayQueue::new(4), spare: ArrayQueue::new(4) }].into());
     Arc::new(Shared {
@@ -29,9 +29,9 @@ fn by_hand(stats: &Arc<PerWorker<WorkerStats>>) -> Arc<Shared> {
 }
 
 #[test]
-fn a_full_queue_drops_the_newest_and_counts() {
+fn a_full_queue_drops_the_newest_records_and_counts_them() {
     let stats = Arc::new(PerWorker::<WorkerStats>::new(1));
-    let shared = by_hand(&stats);
+    let shared = without_writer(&stats);
     let sink = Sink::new(shared.clone(), 0);
     (0..6).for_each(|number| sink.push(numbered(number)));
     assert_eq!(stats.of(0).log_dropped.value(), 2);
@@ -40,7 +40,7 @@ fn a_full_queue_drops_the_newest_and_counts() {
     assert_eq!(String::from_utf8(out).unwrap().lines().count(), 4);
 }
 
-/// Takes as many bytes as there is room for, like a disk that runs full.
+/// Accepts bytes until `room` is exhausted, like a disk that fills up.
 #[derive(Default)]
 struct Disk {
     room: usize,
@@ -67,7 +67,7 @@ impl Write for &mut Disk {
 
 #[test]
 fn many_lines_are_written_with_one_call() {
-    let shared = by_hand(&Arc::new(PerWorker::new(1)));
+    let shared = without_writer(&Arc::new(PerWorker::new(1)));
     let sink = Sink::new(shared.clone(), 0);
     (0..4).for_each(|number| sink.push(numbered(number)));
     let mut disk = Disk { room: usize::MAX, ..Disk::default() };
@@ -76,8 +76,8 @@ fn many_lines_are_written_with_one_call() {
 }
 
 #[test]
-fn a_full_disk_loses_lines_but_tears_none_of_the_next() {
-    let shared = by_hand(&Arc::new(PerWorker::new(1)));
+fn a_full_disk_loses_lines_but_breaks_no_later_line() {
+    let shared = without_writer(&Arc::new(PerWorker::new(1)));
     let sink = Sink::new(shared.clone(), 0);
     let mut disk = Disk { room: 20, ..Disk::default() };
     sink.push(numbered(1));
