@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     latency::Histogram,
-    state::{Admin, BoundListener, Reload},
+    state::{AdminState, BoundListener, Reload},
     status::{
         AccessLogStatus, CertificateStatus, EndpointReport, ErrorCount, LatencyStatus, ListenerStatus, PoolStatus,
         ReloadStatus, Responses, RouteStatus, SourceReport, Status, WorkerStatus,
@@ -24,17 +24,17 @@ use crate::{
 };
 
 /// A worker that was not seen running for longer than this is stuck; it ought to be seen each second.
-const STUCK: Duration = Duration::from_secs(10);
+const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 impl Status {
     /// Reads everything once.
     #[must_use]
-    pub fn collect(admin: &Admin, now: SystemTime) -> Self {
+    pub fn collect(admin: &AdminState, now: SystemTime) -> Self {
         let snapshot = admin.snapshot.load_full();
         let draining = admin.draining.load(Relaxed);
         let pools = pools(&snapshot);
-        let up = now.duration_since(admin.started).unwrap_or_default();
-        let silences = admin.heartbeats.iter().map(|heartbeat| heartbeat.age(now).unwrap_or(up));
+        let uptime = now.duration_since(admin.started).unwrap_or_default();
+        let silences = admin.heartbeats.iter().map(|heartbeat| heartbeat.age(now).unwrap_or(uptime));
         let mut workers: Vec<_> = admin
             .workers
             .iter()
@@ -45,11 +45,11 @@ impl Status {
         // A worker ends, and is not seen again, as soon as its last connection has.
         workers.iter_mut().for_each(|worker| worker.stuck &= !draining);
 
-        let stuck: Vec<_> = workers.iter().filter(|worker| worker.stuck).map(WorkerStatus::complaint).collect();
+        let stuck: Vec<_> = workers.iter().filter(|worker| worker.stuck).map(WorkerStatus::problem).collect();
         let unready: Vec<_> = draining
             .then(|| "draining: open requests are finished, then the edge ends".to_owned())
             .into_iter()
-            .chain(pools.iter().filter(|pool| pool.routed && pool.usable == 0).map(PoolStatus::complaint))
+            .chain(pools.iter().filter(|pool| pool.routed && pool.usable == 0).map(PoolStatus::problem))
             .collect();
         Self {
             version: env!("CARGO_PKG_VERSION"),
@@ -167,7 +167,7 @@ impl PoolStatus {
     }
 
     /// Why requests to it cannot be served.
-    fn complaint(&self) -> String {
+    fn problem(&self) -> String {
         let known = self.endpoints.len();
         match self.sources.iter().find_map(|source| source.error.as_ref().map(|error| (&source.source, error))) {
             Some((source, error)) if known == 0 => format!("pool {}: no endpoints, {source}: {error}", self.name),
@@ -236,7 +236,7 @@ impl WorkerStatus {
         Self {
             worker,
             silent_seconds: silence.as_secs_f64(),
-            stuck: silence > STUCK,
+            stuck: silence > STUCK_AFTER,
             accepted: stats.accepted.value(),
             refused: stats.refused.value(),
             accept_errors: stats.accept_errors.value(),
@@ -253,7 +253,7 @@ impl WorkerStatus {
         }
     }
 
-    fn complaint(&self) -> String {
+    fn problem(&self) -> String {
         format!("worker {} is stuck: not seen running for {:.0} s", self.worker, self.silent_seconds)
     }
 }

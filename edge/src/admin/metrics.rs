@@ -17,7 +17,7 @@ use prometheus_client::{
 };
 
 use super::{
-    families::Families,
+    family_writer::FamilyWriter,
     status::{EndpointReport, PoolStatus, SourceReport, Status, WorkerStatus},
 };
 use crate::observe::stats::LATENCY_BOUNDS_US;
@@ -42,7 +42,7 @@ struct Metrics(Status);
 
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut families = Families(encoder);
+        let mut families = FamilyWriter(encoder);
         process(&mut families, &self.0)?;
         clients(&mut families, &self.0)?;
         pools(&mut families, &self.0.pools)?;
@@ -51,7 +51,7 @@ impl Collector for Metrics {
     }
 }
 
-fn process(families: &mut Families<'_>, status: &Status) -> fmt::Result {
+fn process(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::Result {
     families
         .0
         .encode_descriptor("build", "The running program", None, MetricType::Info)?
@@ -78,7 +78,7 @@ fn process(families: &mut Families<'_>, status: &Status) -> fmt::Result {
     families.counter("access_log_errors", None, "Failed writes of the access log", log.errors)
 }
 
-fn clients(families: &mut Families<'_>, status: &Status) -> fmt::Result {
+fn clients(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::Result {
     let sum = |number: fn(&WorkerStatus) -> u64| status.workers.iter().map(number).sum::<u64>();
     let each = |number: fn(&WorkerStatus) -> u64| {
         status.workers.iter().map(move |worker| ([("worker", worker.worker.to_string())], number(worker)))
@@ -124,7 +124,7 @@ fn clients(families: &mut Families<'_>, status: &Status) -> fmt::Result {
     families.counters("errors", None, "Requests that the edge answered itself", errors)
 }
 
-fn pools(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
+fn pools(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Result {
     let each = |number: fn(&PoolStatus) -> u64| pools.iter().map(move |pool| ([pool.label()], number(pool)));
     families.counters("pool_requests", None, "Requests routed to a pool", each(|pool| pool.requests))?;
     let responses = pools
@@ -151,7 +151,7 @@ fn pools(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
     latency(families, pools)
 }
 
-fn sources(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
+fn sources(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Result {
     fn each<N>(
         pools: &[PoolStatus],
         number: fn(&SourceReport) -> N,
@@ -170,7 +170,7 @@ fn sources(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
     families.counters("source_failures", None, "Those of them that went wrong", failures)
 }
 
-fn latency(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
+fn latency(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Result {
     let help = "From the request head being read to the response head being at hand";
     let mut family = families.0.encode_descriptor("pool_latency", help, Some(&Unit::Seconds), MetricType::Histogram)?;
     for pool in pools {
@@ -188,7 +188,7 @@ fn latency(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
     Ok(())
 }
 
-fn endpoints(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
+fn endpoints(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Result {
     let all: Vec<(&PoolStatus, &EndpointReport, String)> = pools
         .iter()
         .flat_map(|pool| pool.endpoints.iter().map(move |endpoint| (pool, endpoint, endpoint.address.to_string())))
@@ -262,7 +262,7 @@ fn endpoints(families: &mut Families<'_>, pools: &[PoolStatus]) -> fmt::Result {
     )
 }
 
-fn certificates(families: &mut Families<'_>, status: &Status) -> fmt::Result {
+fn certificates(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::Result {
     let expiries = status.listeners.iter().flat_map(|listener| {
         listener.certificates.iter().flatten().map(|certificate| {
             let file = certificate.file.clone().unwrap_or_else(|| "self-signed".to_owned());

@@ -1,6 +1,6 @@
 //! What operators and their tools read: a status page, its JSON, metrics, liveness and readiness.
 //!
-//! `Admin -> Status -> page | JSON | metrics | answer`. [`Status::collect`] reads the counters once; all
+//! `AdminState -> Status -> page | JSON | metrics | respond`. [`Status::collect`] reads the counters once; all
 //! that is shown is made of that value and of nothing else, so page and metrics of one moment agree and
 //! are tested without a socket. Runs on the control thread, so it answers while workers are stuck, which
 //! is what liveness is about.
@@ -8,12 +8,12 @@
 //! There is nothing to change here and no secret to read, so nobody has to log in; the address is
 //! loopback unless configured otherwise.
 
-mod answer;
 mod collect;
-mod families;
+mod family_writer;
 mod latency;
 mod metrics;
 mod page;
+mod respond;
 mod serve;
 mod state;
 mod status;
@@ -22,7 +22,7 @@ mod tests;
 
 pub use self::{
     serve::serve,
-    state::{Admin, BoundListener, Reload},
+    state::{AdminState, BoundListener, Reload},
     status::{
         AccessLogStatus, CertificateStatus, EndpointReport, ErrorCount, LatencyStatus, ListenerStatus, PoolStatus,
         ReloadStatus, Responses, RouteStatus, SourceReport, Status, WorkerStatus,

@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{answer::answer, state::Admin, status::Status};
+use super::{respond::respond, state::AdminState, status::Status};
 
 /// The maximum number of open connections; a further one is closed at once.
 const MAX_CONNECTIONS: usize = 64;
@@ -26,7 +26,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const LIFETIME: Duration = Duration::from_secs(120);
 
 /// Serves HTTP/1.1 on `listener` until `shutdown` completes, then closes the open connections.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, shutdown: impl Future<Output = ()>) {
+pub async fn serve(listener: TcpListener, admin: Arc<AdminState>, shutdown: impl Future<Output = ()>) {
     let limiter = ConnectionLimiter::new(MAX_CONNECTIONS, WhenBusy::Refuse);
     let handle = |stream, connection, stop| serve_connection(stream, connection, Arc::clone(&admin), stop);
     net::server::serve(listener, limiter, shutdown, handle).await.finished().await;
@@ -37,14 +37,14 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, shutdown: impl Futu
 fn serve_connection(
     stream: TcpStream,
     connection: Arc<Connection>,
-    admin: Arc<Admin>,
+    admin: Arc<AdminState>,
     mut stop: Stop,
 ) -> impl Future<Output = ()> + Send + 'static {
     let busy = Request::begin(Arc::clone(&connection.activity));
     async move {
         let service = service_fn(async |request| {
             let status = Status::collect(&admin, SystemTime::now());
-            Ok::<_, Infallible>(answer(&request, &status))
+            Ok::<_, Infallible>(respond(&request, &status))
         });
         let http = http1::Builder::new()
             .timer(TokioTimer::new())

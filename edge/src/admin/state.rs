@@ -19,7 +19,7 @@ use crate::{
 
 /// All that the admin listener reads. Shared with whoever writes it; nothing here is written by it.
 #[derive(Debug)]
-pub struct Admin {
+pub struct AdminState {
     /// The configuration in force and its pools.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// What workers count.

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    admin::{self, Admin},
+    admin::{self, AdminState},
     config::Config,
     control::{
         bound::{Bound, bind_admin, tls},
@@ -101,7 +101,7 @@ impl Edge {
             heartbeats: Arc::new(PerWorker::new(workers)),
             open: AtomicUsize::new(0),
         });
-        let status = Arc::new(Admin {
+        let admin_state = Arc::new(AdminState {
             snapshot: Arc::clone(&shared.snapshot),
             workers: Arc::clone(&shared.stats),
             heartbeats: Arc::clone(&shared.heartbeats),
@@ -115,10 +115,10 @@ impl Edge {
         if let Some(listener) = admin {
             let listener = tokio::net::TcpListener::from_std(listener).map_err(StartError::Thread)?;
             let end = async { drop(ended.await) };
-            tokio::task::spawn_local(admin::serve(listener, Arc::clone(&status), end));
+            tokio::task::spawn_local(admin::serve(listener, Arc::clone(&admin_state), end));
         }
         let workers = WorkerThreads::start(workers, &shared, &log).map_err(StartError::Thread)?;
-        let mut running = Running { shared, manager, workers, bound, log, status };
+        let mut running = Running { shared, manager, workers, bound, log, admin_state };
         running.find_endpoints(&commands).await;
         for bound in &mut running.bound {
             bound.open(&running.workers);

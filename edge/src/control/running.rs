@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    admin::{Admin, BoundListener, Reload},
+    admin::{AdminState, BoundListener, Reload},
     config::Config,
     control::{
         bound::{Bound, tls},
@@ -39,7 +39,7 @@ pub(super) struct Running {
     pub(super) workers: WorkerThreads,
     pub(super) bound: Vec<Bound>,
     pub(super) log: AccessLog,
-    pub(super) status: Arc<Admin>,
+    pub(super) admin_state: Arc<AdminState>,
 }
 
 impl Running {
@@ -106,7 +106,7 @@ impl Running {
             Ok(()) => tracing::info!("new configuration in force"),
             Err(error) => tracing::error!(error, "the old configuration stays"),
         }
-        self.status.reload.store(Some(Arc::new(Reload { at: SystemTime::now(), error: outcome.err() })));
+        self.admin_state.reload.store(Some(Arc::new(Reload { at: SystemTime::now(), error: outcome.err() })));
     }
 
     /// Shows the bound addresses and their certificates on the status page.
@@ -114,7 +114,7 @@ impl Running {
         let listeners = self.bound.iter();
         let listeners =
             listeners.map(|bound| BoundListener { address: bound.listening.address, tls: bound.tls.clone() });
-        self.status.listeners.store(Arc::new(listeners.collect()));
+        self.admin_state.listeners.store(Arc::new(listeners.collect()));
     }
 
     /// Presents certificates whose files have changed.
@@ -131,7 +131,7 @@ impl Running {
 
     /// Ends the workers, and with the last the edge.
     pub(super) async fn drain(self) {
-        self.status.draining.store(true, Relaxed);
+        self.admin_state.draining.store(true, Relaxed);
         let longest = self.shared.snapshot.load().config.drain;
         self.workers.drain(longest).await;
         if let Err(error) = self.log.close(LOG_FLUSH) {

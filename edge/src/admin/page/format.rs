@@ -6,17 +6,17 @@ use std::{
 };
 
 /// Shows a value with the characters escaped that mean something in HTML, inside and outside of quotes.
-pub(super) struct Text<T>(pub(super) T);
+pub(super) struct Escaped<T>(pub(super) T);
 
-impl<T: Display> Display for Text<T> {
+impl<T: Display> Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escaping(f), "{}", self.0)
+        write!(EscapingWriter(f), "{}", self.0)
     }
 }
 
-struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
+struct EscapingWriter<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
-impl Write for Escaping<'_, '_> {
+impl Write for EscapingWriter<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for part in text.split_inclusive(['&', '<', '>', '"', '\'']) {
             let plain = part.trim_end_matches(['&', '<', '>', '"', '\'']);
@@ -87,7 +87,7 @@ pub(super) fn duration(duration: Duration) -> String {
 }
 
 /// How long ago, or how long until, with the exact time for whoever points at it.
-pub(super) fn moment(time: SystemTime, now: SystemTime) -> String {
+pub(super) fn relative_time(time: SystemTime, now: SystemTime) -> String {
     let exact = humantime::format_rfc3339_seconds(time.max(SystemTime::UNIX_EPOCH));
     let words = match now.duration_since(time) {
         Ok(since) => format!("{} ago", duration(since)),
@@ -102,7 +102,10 @@ mod tests {
 
     #[test]
     fn text_cannot_become_markup() {
-        assert_eq!(Text("<a href='x'>\"&&</a>é").to_string(), "&lt;a href=&#39;x&#39;&gt;&quot;&amp;&amp;&lt;/a&gt;é");
+        assert_eq!(
+            Escaped("<a href='x'>\"&&</a>é").to_string(),
+            "&lt;a href=&#39;x&#39;&gt;&quot;&amp;&amp;&lt;/a&gt;é"
+        );
     }
 
     #[test]

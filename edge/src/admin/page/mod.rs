@@ -10,7 +10,7 @@ mod sections;
 
 use std::fmt::{self, Write};
 
-use self::format::{Text, count, duration};
+use self::format::{Escaped, count, duration};
 use super::status::Status;
 
 const STYLE: &str = include_str!("style.css");
@@ -41,7 +41,7 @@ fn document(out: &mut String, status: &Status) -> fmt::Result {
     out.write_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")?;
     out.write_str("<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n")?;
     out.write_str("<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n")?;
-    let (_, word) = verdict(status);
+    let (_, word) = overall_state(status);
     writeln!(out, "<title>{word} · edge</title>")?;
     writeln!(out, "<style>{STYLE}</style>\n</head>\n<body>")?;
     out.write_str("<p id=\"lost\" role=\"status\" hidden></p>\n")?;
@@ -62,7 +62,7 @@ fn document(out: &mut String, status: &Status) -> fmt::Result {
     writeln!(out, "<script>{SCRIPT}</script>\n</body>\n</html>")
 }
 
-fn verdict(status: &Status) -> (&'static str, &'static str) {
+fn overall_state(status: &Status) -> (&'static str, &'static str) {
     match (status.alive, status.draining, status.ready) {
         (false, ..) => ("bad", "Stuck"),
         (_, true, _) => ("warn", "Draining"),
@@ -72,19 +72,19 @@ fn verdict(status: &Status) -> (&'static str, &'static str) {
 }
 
 fn header(out: &mut String, status: &Status) -> fmt::Result {
-    let (class, word) = verdict(status);
+    let (class, word) = overall_state(status);
     let up = duration(status.now.duration_since(status.started).unwrap_or_default());
     writeln!(out, "<header><h1>edge</h1><strong class=\"state {class}\">{word}</strong>")?;
-    write!(out, "<p>up {up} · version {}", Text(status.version))?;
+    write!(out, "<p>up {up} · version {}", Escaped(status.version))?;
     if let Some(reload) = status.reload.as_ref().filter(|reload| reload.error.is_none()) {
-        write!(out, " · configured {}", format::moment(reload.at, status.now))?;
+        write!(out, " · configured {}", format::relative_time(reload.at, status.now))?;
     }
     writeln!(out, "</p></header>")
 }
 
 /// What somebody should do something about.
 fn banners(out: &mut String, status: &Status) -> fmt::Result {
-    let mut banner = |class: &str, text: &str| writeln!(out, "<p class=\"banner {class}\">{}</p>", Text(text));
+    let mut banner = |class: &str, text: &str| writeln!(out, "<p class=\"banner {class}\">{}</p>", Escaped(text));
     for reason in &status.reasons {
         banner(if reason.starts_with("draining") { "warn" } else { "bad" }, reason)?;
     }

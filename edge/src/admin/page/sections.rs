@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::format::{Text, bytes, count, millis, moment, percent};
+use super::format::{Escaped, bytes, count, millis, percent, relative_time};
 use crate::admin::status::{EndpointReport, PoolStatus, Responses, Status};
 
 /// One pool: its numbers, its endpoints, and sources that are names.
@@ -17,7 +17,7 @@ pub(super) fn pool(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt:
         _ if pool.panic || usable < known => "warn",
         _ => "good",
     };
-    writeln!(out, "<section><h2>Pool {}", Text(&pool.name))?;
+    writeln!(out, "<section><h2>Pool {}", Escaped(&pool.name))?;
     writeln!(out, " <span class=\"state {class}\">{usable} of {known} usable</span></h2>")?;
     write!(
         out,
@@ -77,7 +77,7 @@ fn endpoints(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Resul
         [
             address(endpoint),
             state(endpoint),
-            moment(endpoint.since, now),
+            relative_time(endpoint.since, now),
             count(endpoint.in_flight),
             count(endpoint.requests),
             count(endpoint.responses.client_error),
@@ -93,7 +93,7 @@ fn endpoints(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Resul
 
 fn address(endpoint: &EndpointReport) -> String {
     let address = endpoint.address.to_string();
-    if endpoint.source == address { address } else { format!("{address} <small>{}</small>", Text(&endpoint.source)) }
+    if endpoint.source == address { address } else { format!("{address} <small>{}</small>", Escaped(&endpoint.source)) }
 }
 
 fn state(endpoint: &EndpointReport) -> String {
@@ -104,7 +104,7 @@ fn state(endpoint: &EndpointReport) -> String {
         _ => "idle",
     };
     let used = if endpoint.usable && endpoint.state != "healthy" { ", used" } else { "" };
-    let reason = Text(&endpoint.reason);
+    let reason = Escaped(&endpoint.reason);
     format!("<span class=\"state {class}\">{}{used}</span> <small>{reason}</small>", endpoint.state)
 }
 
@@ -113,11 +113,11 @@ fn sources(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result 
         pool.sources.iter().filter(|source| source.source.parse::<std::net::SocketAddr>().is_err()).collect();
     table(out, &[("Source", ""), ("Endpoints", "n"), ("Answered", ""), ("Problem", "")], named, |source| {
         [
-            Text(&source.source).to_string(),
+            Escaped(&source.source).to_string(),
             count(source.endpoints as u64),
-            source.resolved.map_or_else(|| "never".to_owned(), |time| moment(time, now)),
+            source.resolved.map_or_else(|| "never".to_owned(), |time| relative_time(time, now)),
             match &source.error {
-                Some(error) => format!("<span class=\"state warn\">{}</span>", Text(error)),
+                Some(error) => format!("<span class=\"state warn\">{}</span>", Escaped(error)),
                 None => "none".to_owned(),
             },
         ]
@@ -129,9 +129,9 @@ pub(super) fn routes(out: &mut String, status: &Status) -> fmt::Result {
     section(out, "Routes", |out| {
         table(out, &[("Host", ""), ("Path", ""), ("Pool", ""), ("Largest body", "n")], &status.routes, |route| {
             [
-                Text(&route.host).to_string(),
-                Text(&route.path).to_string(),
-                Text(&route.pool).to_string(),
+                Escaped(&route.host).to_string(),
+                Escaped(&route.path).to_string(),
+                Escaped(&route.pool).to_string(),
                 route.max_body_bytes.map_or_else(|| "unlimited".to_owned(), bytes),
             ]
         })
@@ -156,10 +156,10 @@ pub(super) fn listeners(out: &mut String, status: &Status) -> fmt::Result {
             [
                 listener.address.to_string(),
                 "HTTPS".to_owned(),
-                Text(certificate.names.join(", ")).to_string(),
-                moment(certificate.not_after, status.now),
+                Escaped(certificate.names.join(", ")).to_string(),
+                relative_time(certificate.not_after, status.now),
                 match &certificate.warning {
-                    Some(warning) => format!("<span class=\"state warn\">{}</span>", Text(warning)),
+                    Some(warning) => format!("<span class=\"state warn\">{}</span>", Escaped(warning)),
                     None => "none".to_owned(),
                 },
             ]
@@ -222,12 +222,12 @@ pub(super) fn errors(out: &mut String, status: &Status) -> fmt::Result {
 
 /// A place for the script to put how much `value` grows in a second; empty without it.
 pub(super) fn rate(key: &str, value: u64) -> String {
-    format!("<span class=\"rate\" data-rate=\"{}\" data-value=\"{value}\"></span>", Text(key))
+    format!("<span class=\"rate\" data-rate=\"{}\" data-value=\"{value}\"></span>", Escaped(key))
 }
 
 /// As [`rate`], in bytes.
 pub(super) fn rate_of_bytes(key: &str, value: u64) -> String {
-    format!("<span class=\"rate\" data-rate=\"{}\" data-value=\"{value}\" data-bytes></span>", Text(key))
+    format!("<span class=\"rate\" data-rate=\"{}\" data-value=\"{value}\" data-bytes></span>", Escaped(key))
 }
 
 /// A number that should be zero.

@@ -1,9 +1,9 @@
 //! What the tests of the admin listener share: an edge with some traffic, and requests to its pages.
 
-mod answer;
 mod metrics;
 mod page;
 mod readiness;
+mod respond;
 mod serve;
 mod status;
 
@@ -18,7 +18,7 @@ use http::{Method, Request, Response, header::HOST};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 
-use super::{Admin, BoundListener, Status, answer::answer};
+use super::{AdminState, BoundListener, Status, respond::respond};
 use crate::{
     config::{Config, HostMatch, Listener, Pool, Route, Source},
     error::Kind,
@@ -66,14 +66,14 @@ fn route(host: HostMatch, path: &str, pool: usize) -> Route {
     Route { host, path: path.to_owned(), pool, max_body: None }
 }
 
-fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> Admin {
+fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> AdminState {
     let listener = Listener::plain(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)));
     let mut config = Config::simple(vec![listener], Pool::new("any", Vec::new()));
     config.routes = routes;
     config.pools = pools.iter().map(|pool| pool.config.clone()).collect();
     let heartbeats = Arc::new(PerWorker::<Heartbeat>::new(WORKERS));
     heartbeats.iter().for_each(|heartbeat| heartbeat.beat(before(1)));
-    Admin {
+    AdminState {
         snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), pools))),
         workers: Arc::new(PerWorker::new(WORKERS)),
         heartbeats,
@@ -89,7 +89,7 @@ fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> Admin {
 }
 
 /// One healthy and one failing endpoint with some traffic, and a route to them.
-fn busy() -> Admin {
+fn busy() -> AdminState {
     let good = endpoint(1, EndpointState::Healthy, "check passed");
     let bad = endpoint(2, EndpointState::Unhealthy, "connection refused");
     let web = pool("web", &[good.clone(), bad.clone()], None);
@@ -114,15 +114,15 @@ fn busy() -> Admin {
     admin
 }
 
-fn ask(admin: &Admin, method: Method, target: &str, host: Option<&str>) -> Response<Full<Bytes>> {
+fn ask(admin: &AdminState, method: Method, target: &str, host: Option<&str>) -> Response<Full<Bytes>> {
     let mut request = Request::builder().method(method).uri(target);
     if let Some(host) = host {
         request = request.header(HOST, host);
     }
-    answer(&request.body(()).unwrap(), &Status::collect(admin, now()))
+    respond(&request.body(()).unwrap(), &Status::collect(admin, now()))
 }
 
-fn get(admin: &Admin, target: &str) -> Response<Full<Bytes>> {
+fn get(admin: &AdminState, target: &str) -> Response<Full<Bytes>> {
     ask(admin, Method::GET, target, Some("127.0.0.1:9901"))
 }
 

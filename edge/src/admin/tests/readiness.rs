@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::{WORKERS, admin, before, busy, endpoint, get, pool, route, text};
 use crate::{
-    admin::Admin,
+    admin::AdminState,
     config::HostMatch,
     observe::stats::PerWorker,
     upstream::{EndpointState, PoolSnapshot},
@@ -64,8 +64,8 @@ async fn a_worker_that_is_silent_for_more_than_ten_seconds_is_named() {
 
 #[test]
 fn a_worker_that_never_ran_is_stuck_ten_seconds_after_the_start() {
-    let admin = Admin { heartbeats: Arc::new(PerWorker::new(WORKERS)), started: before(9), ..busy() };
+    let admin = AdminState { heartbeats: Arc::new(PerWorker::new(WORKERS)), started: before(9), ..busy() };
     assert_eq!(get(&admin, "/healthz").status(), StatusCode::OK);
-    let admin = Admin { started: before(11), ..admin };
+    let admin = AdminState { started: before(11), ..admin };
     assert_eq!(get(&admin, "/healthz").status(), StatusCode::SERVICE_UNAVAILABLE);
 }

@@ -9,9 +9,9 @@ use prometheus_client::{
 };
 
 /// Writes one metric with its series at a time.
-pub(super) struct Families<'a>(pub(super) DescriptorEncoder<'a>);
+pub(super) struct FamilyWriter<'a>(pub(super) DescriptorEncoder<'a>);
 
-impl Families<'_> {
+impl FamilyWriter<'_> {
     pub(super) fn counter(&mut self, name: &str, unit: Option<&Unit>, help: &str, value: u64) -> fmt::Result {
         let family = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
         ConstCounter::new(value).encode(family)

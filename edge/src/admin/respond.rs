@@ -27,23 +27,28 @@ const JSON: &str = "application/json";
 const PRIVATE: [&str; 3] = ["localhost", "local", "internal"];
 
 /// Answers a request; its body is of no interest.
-pub(super) fn answer<B>(request: &Request<B>, status: &Status) -> Response<Full<Bytes>> {
+pub(super) fn respond<B>(request: &Request<B>, status: &Status) -> Response<Full<Bytes>> {
     let render = match request.uri().path() {
         "/" => render_page,
         "/status.json" => render_json,
         "/metrics" => render_metrics,
         "/healthz" => render_health,
         "/readyz" => render_readiness,
-        _ => return plain(StatusCode::NOT_FOUND, "not found: try /, /status.json, /metrics, /healthz or /readyz\n"),
+        _ => {
+            return text_response(
+                StatusCode::NOT_FOUND,
+                "not found: try /, /status.json, /metrics, /healthz or /readyz\n",
+            );
+        }
     };
     if ![Method::GET, Method::HEAD].contains(request.method()) {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        let mut response = text_response(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     let guarded = !matches!(request.uri().path(), "/healthz" | "/readyz");
     if guarded && !request.headers().get_all(HOST).iter().all(is_local) {
-        return plain(
+        return text_response(
             StatusCode::MISDIRECTED_REQUEST,
             "ask by address, by a name without a dot, or by one below .internal, .local or .localhost\n",
         );
@@ -52,7 +57,7 @@ pub(super) fn answer<B>(request: &Request<B>, status: &Status) -> Response<Full<
 }
 
 fn render_page(status: &Status) -> Response<Full<Bytes>> {
-    let mut response = respond(StatusCode::OK, HTML, page::render(status));
+    let mut response = response(StatusCode::OK, HTML, page::render(status));
     if let Ok(policy) = HeaderValue::from_str(&page::policy()) {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     }
@@ -61,39 +66,39 @@ fn render_page(status: &Status) -> Response<Full<Bytes>> {
 
 fn render_json(status: &Status) -> Response<Full<Bytes>> {
     match serde_json::to_string_pretty(status) {
-        Ok(json) => respond(StatusCode::OK, JSON, json + "\n"),
-        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
+        Ok(json) => response(StatusCode::OK, JSON, json + "\n"),
+        Err(error) => text_response(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
     }
 }
 
 fn render_metrics(status: &Status) -> Response<Full<Bytes>> {
     match metrics::render(status) {
-        Ok(text) => respond(StatusCode::OK, metrics::CONTENT_TYPE, text),
-        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
+        Ok(text) => response(StatusCode::OK, metrics::CONTENT_TYPE, text),
+        Err(error) => text_response(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
     }
 }
 
 fn render_health(status: &Status) -> Response<Full<Bytes>> {
-    verdict(status.alive, status)
+    probe_response(status.alive, status)
 }
 
 fn render_readiness(status: &Status) -> Response<Full<Bytes>> {
-    verdict(status.ready, status)
+    probe_response(status.ready, status)
 }
 
-fn verdict(good: bool, status: &Status) -> Response<Full<Bytes>> {
-    if good {
-        plain(StatusCode::OK, "ok\n")
+fn probe_response(healthy: bool, status: &Status) -> Response<Full<Bytes>> {
+    if healthy {
+        text_response(StatusCode::OK, "ok\n")
     } else {
-        plain(StatusCode::SERVICE_UNAVAILABLE, &(status.reasons.join("\n") + "\n"))
+        text_response(StatusCode::SERVICE_UNAVAILABLE, &(status.reasons.join("\n") + "\n"))
     }
 }
 
-fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
-    respond(status, TEXT, text.to_owned())
+fn text_response(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    response(status, TEXT, text.to_owned())
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     for (name, value) in [
