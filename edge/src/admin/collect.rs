@@ -1,4 +1,4 @@
-//! How a [`Status`] comes about: every counter is read once.
+//! Collects a [`Status`]: reads every counter once.
 
 use std::{
     sync::atomic::Ordering::Relaxed,
@@ -23,11 +23,11 @@ use crate::{
     worker::snapshot::Snapshot,
 };
 
-/// A worker that was not seen running for longer than this is stuck; it ought to be seen each second.
+/// A worker is stuck if its last heartbeat is longer ago than this. A worker that runs records one every second.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 impl Status {
-    /// Reads everything once.
+    /// Reads every counter once.
     #[must_use]
     pub fn collect(admin: &AdminState, now: SystemTime) -> Self {
         let snapshot = admin.snapshot.load_full();
@@ -42,12 +42,12 @@ impl Status {
             .enumerate()
             .map(|(worker, (stats, silence))| WorkerStatus::new(worker, stats, silence))
             .collect();
-        // A worker ends, and is not seen again, as soon as its last connection has.
+        // During a drain a worker ends with its last connection and records no further heartbeat.
         workers.iter_mut().for_each(|worker| worker.stuck &= !draining);
 
         let stuck: Vec<_> = workers.iter().filter(|worker| worker.stuck).map(WorkerStatus::problem).collect();
         let unready: Vec<_> = draining
-            .then(|| "draining: open requests are finished, then the edge ends".to_owned())
+            .then(|| "draining: open requests may finish, then the edge exits".to_owned())
             .into_iter()
             .chain(pools.iter().filter(|pool| pool.routed && pool.usable == 0).map(PoolStatus::problem))
             .collect();
@@ -106,7 +106,7 @@ impl CertificateStatus {
             file: info.file.map(|file| file.display().to_string()),
             names: info.names,
             not_after: info.not_after,
-            warning: info.problem.map(|problem| format!("not replaced: {problem}")).or(warning),
+            warning: info.problem.map(|problem| format!("not reloaded: {problem}")).or(warning),
         }
     }
 }
@@ -166,7 +166,7 @@ impl PoolStatus {
         }
     }
 
-    /// Why requests to it cannot be served.
+    /// Why the pool cannot serve requests.
     fn problem(&self) -> String {
         let known = self.endpoints.len();
         match self.sources.iter().find_map(|source| source.error.as_ref().map(|error| (&source.source, error))) {
@@ -254,6 +254,6 @@ impl WorkerStatus {
     }
 
     fn problem(&self) -> String {
-        format!("worker {} is stuck: not seen running for {:.0} s", self.worker, self.silent_seconds)
+        format!("worker {} is stuck: no heartbeat for {:.0} s", self.worker, self.silent_seconds)
     }
 }

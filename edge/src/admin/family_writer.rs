@@ -1,4 +1,4 @@
-//! Metrics in the making: a name, what it means, and its series.
+//! Writes metric families: a name, a help text, and series with their labels.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-/// Writes one metric with its series at a time.
+/// Writes one metric family at a time.
 pub(super) struct FamilyWriter<'a>(pub(super) DescriptorEncoder<'a>);
 
 impl FamilyWriter<'_> {

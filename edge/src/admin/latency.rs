@@ -1,13 +1,13 @@
-//! Quantiles out of a histogram.
+//! The latency histogram of a pool, and quantiles of it.
 
 use crate::observe::stats::{LATENCY_BOUNDS_US, PerWorker, PoolStats};
 
-/// The latencies of one pool over all workers, since its start.
+/// The latencies of one pool, summed over all workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Histogram {
-    /// Counts by bucket, not cumulative; the last one takes what is above all bounds.
+    /// Counts by bucket, not cumulative. The last bucket is above all bounds.
     pub(super) buckets: [u64; LATENCY_BOUNDS_US.len() + 1],
-    /// Sum of all durations in microseconds.
+    /// The sum of all durations in microseconds.
     pub(super) sum_us: u64,
 }
 
@@ -23,11 +23,11 @@ impl Histogram {
         self.buckets.iter().sum()
     }
 
-    /// The duration in milliseconds that `share` (0.0 to 1.0) of all do not exceed, as if they were
-    /// spread evenly inside a bucket (as Prometheus' `histogram_quantile` does). Beyond the last bound it
-    /// is that bound. `None` while there are none.
-    pub(super) fn quantile_ms(&self, share: f64) -> Option<f64> {
-        let rank = self.count() as f64 * share;
+    /// Estimates a quantile in milliseconds: the duration that a share of `quantile` (0.0 to 1.0) of all durations do
+    /// not exceed. Like Prometheus' `histogram_quantile`, it assumes that durations are distributed evenly within a
+    /// bucket. Never above the last bound. `None` for an empty histogram.
+    pub(super) fn quantile_ms(&self, quantile: f64) -> Option<f64> {
+        let rank = self.count() as f64 * quantile;
         let (mut below, mut lower) = (0.0, 0.0);
         for (count, bound) in self.buckets.iter().zip(LATENCY_BOUNDS_US) {
             let (count, upper) = (*count as f64, bound as f64 / 1000.0);
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_quantile_of_nothing_and_none_beyond_the_last_bound() {
+    fn an_empty_histogram_has_no_quantile_and_none_exceeds_the_last_bound() {
         assert_eq!(histogram(&[]).quantile_ms(0.5), None);
         assert_eq!(histogram(&[60_000_000]).quantile_ms(0.5), Some(10_000.0));
     }

@@ -1,8 +1,7 @@
-//! The metrics of a [`Status`] in the OpenMetrics text format, which Prometheus reads.
+//! Renders the metrics of a [`Status`] in the OpenMetrics text format, which Prometheus reads.
 //!
-//! Names begin with `edge_`; the unit comes last, after it only the `_total` of counters. Series of an
-//! endpoint end when it leaves its pool. `worker` is a label only where imbalance between workers is of
-//! interest.
+//! Names begin with `edge_` and end with the unit, followed only by `_total` for counters. The series of an endpoint
+//! end when it leaves its pool. `worker` is a label only where an imbalance between workers matters.
 
 use std::{
     fmt,
@@ -22,13 +21,13 @@ use super::{
 };
 use crate::observe::stats::LATENCY_BOUNDS_US;
 
-/// What [`render`] returns, for `Content-Type`.
+/// The `Content-Type` of the result of [`render`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// All metrics of one moment.
+/// Renders all metrics.
 ///
 /// # Errors
-/// Never, as long as a `String` takes what is written to it.
+/// None in practice: writing to a `String` does not fail.
 pub(super) fn render(status: &Status) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("edge");
     registry.register_collector(Box::new(Metrics(status.clone())));
@@ -54,28 +53,33 @@ impl Collector for Metrics {
 fn process(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::Result {
     families
         .0
-        .encode_descriptor("build", "The running program", None, MetricType::Info)?
+        .encode_descriptor("build", "The version of the edge", None, MetricType::Info)?
         .encode_info(&[("version", status.version)])?;
-    families.gauge("start_time", Some(&Unit::Seconds), "When the process started, Unix time", unix(status.started))?;
-    families.gauge("ready", None, "Whether requests are served, 0 or 1", flag(status.ready))?;
-    families.gauge("draining", None, "Whether it was asked to end, 0 or 1", flag(status.draining))?;
+    families.gauge("start_time", Some(&Unit::Seconds), "When the edge started, as Unix time", unix(status.started))?;
+    families.gauge("ready", None, "Whether the edge is ready for requests, 0 or 1", flag(status.ready))?;
+    families.gauge("draining", None, "Whether the edge is draining, 0 or 1", flag(status.draining))?;
     if let Some(reload) = &status.reload {
         let good = flag(reload.error.is_none());
-        families.gauge("reload_success", None, "Whether the last reload is in force, 0 or 1", good)?;
-        families.gauge("reload_time", Some(&Unit::Seconds), "When the last reload was, Unix time", unix(reload.at))?;
+        families.gauge("reload_success", None, "Whether the last reload succeeded, 0 or 1", good)?;
+        families.gauge(
+            "reload_time",
+            Some(&Unit::Seconds),
+            "When the last reload was, as Unix time",
+            unix(reload.at),
+        )?;
     }
     let log = &status.access_log;
     families.counters(
         "access_log_lines",
         None,
-        "Access log lines by what became of them",
+        "Access log lines by outcome",
         [
             ([("outcome", "written")], log.written),
             ([("outcome", "lost")], log.lost),
             ([("outcome", "dropped")], log.dropped),
         ],
     )?;
-    families.counter("access_log_errors", None, "Failed writes of the access log", log.errors)
+    families.counter("access_log_errors", None, "Failed writes to the access log", log.errors)
 }
 
 fn clients(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::Result {
@@ -84,26 +88,26 @@ fn clients(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::Result {
         status.workers.iter().map(move |worker| ([("worker", worker.worker.to_string())], number(worker)))
     };
     let silent = status.workers.iter().map(|worker| ([("worker", worker.worker.to_string())], worker.silent_seconds));
-    families.gauges("worker_silent", Some(&Unit::Seconds), "How long a worker was not seen running", silent)?;
+    families.gauges("worker_silent", Some(&Unit::Seconds), "Time since the last heartbeat of a worker", silent)?;
     families.gauges("client_connections", None, "Open client connections", each(|worker| worker.open).map(float))?;
     families.counters(
         "client_connections_accepted",
         None,
-        "Client connections accepted",
+        "Accepted client connections",
         each(|worker| worker.accepted),
     )?;
     families.counter(
         "client_connections_refused",
         None,
-        "Client connections closed because of the limit",
+        "Client connections closed because of max_connections",
         sum(|worker| worker.refused),
     )?;
     families.counter("accept_errors", None, "Failed accept calls", sum(|worker| worker.accept_errors))?;
-    families.counter("tls_handshakes", None, "TLS handshakes that succeeded", sum(|worker| worker.handshakes))?;
+    families.counter("tls_handshakes", None, "Successful TLS handshakes", sum(|worker| worker.handshakes))?;
     families.counter(
         "tls_handshake_failures",
         None,
-        "TLS handshakes that failed",
+        "Failed TLS handshakes",
         sum(|worker| worker.handshake_failures),
     )?;
     let requests = status.workers.iter().flat_map(|worker| {
@@ -111,17 +115,32 @@ fn clients(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::Result {
         [(labels("1".to_owned()), worker.requests_h1), (labels("2".to_owned()), worker.requests_h2)]
     });
     families.counters("requests", None, "Requests by HTTP version", requests)?;
-    families.counter("bad_heads", None, "Connections ended by what is not HTTP", sum(|worker| worker.bad_heads))?;
-    families.gauge("tunnels", None, "Upgraded connections under way", sum(|worker| worker.tunnels) as f64)?;
+    families.counter(
+        "bad_heads",
+        None,
+        "Connections closed because of a malformed or too large request head",
+        sum(|worker| worker.bad_heads),
+    )?;
+    families.gauge(
+        "tunnels",
+        None,
+        "Open tunnels, such as WebSocket connections",
+        sum(|worker| worker.tunnels) as f64,
+    )?;
     families.counter(
         "received",
         Some(&Unit::Bytes),
-        "Read from clients, TLS taken off",
+        "Bytes received from clients, without the overhead of TLS",
         sum(|worker| worker.bytes_in),
     )?;
-    families.counter("sent", Some(&Unit::Bytes), "Written to clients, before TLS", sum(|worker| worker.bytes_out))?;
+    families.counter(
+        "sent",
+        Some(&Unit::Bytes),
+        "Bytes sent to clients, without the overhead of TLS",
+        sum(|worker| worker.bytes_out),
+    )?;
     let errors = status.errors.iter().map(|error| ([("kind", error.kind)], error.count));
-    families.counters("errors", None, "Requests that the edge answered itself", errors)
+    families.counters("errors", None, "Failed requests and the edge's own replies, by kind", errors)
 }
 
 fn pools(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Result {
@@ -130,21 +149,31 @@ fn pools(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Result {
     let responses = pools
         .iter()
         .flat_map(|pool| pool.responses.classes().map(|(class, count)| ([pool.label(), ("class", class)], count)));
-    families.counters("pool_responses", None, "Answers sent to clients", responses)?;
-    families.counters("pool_retries", None, "Attempts beyond a request's first", each(|pool| pool.retries))?;
-    families.counters("pool_no_endpoint", None, "Requests that found no endpoint", each(|pool| pool.no_endpoint))?;
-    families.counters("pool_panics", None, "How often health had to be ignored", each(|pool| pool.panics))?;
+    families.counters("pool_responses", None, "Responses sent to clients", responses)?;
+    families.counters("pool_retries", None, "Attempts after the first one of a request", each(|pool| pool.retries))?;
+    families.counters(
+        "pool_no_endpoint",
+        None,
+        "Requests for which there was no endpoint",
+        each(|pool| pool.no_endpoint),
+    )?;
+    families.counters(
+        "pool_panics",
+        None,
+        "How often the pool entered panic mode, in which health is ignored",
+        each(|pool| pool.panics),
+    )?;
     families.gauges(
         "pool_panic",
         None,
-        "Whether health is ignored, 0 or 1",
+        "Whether the pool is in panic mode, in which health is ignored, 0 or 1",
         each(|pool| pool.panic.into()).map(float),
     )?;
-    families.gauges("pool_endpoints", None, "Endpoints known", each(|pool| pool.endpoints.len() as u64).map(float))?;
+    families.gauges("pool_endpoints", None, "Known endpoints", each(|pool| pool.endpoints.len() as u64).map(float))?;
     families.gauges(
         "pool_endpoints_usable",
         None,
-        "Endpoints that get requests",
+        "Endpoints that may receive requests",
         each(|pool| pool.usable as u64).map(float),
     )?;
     sources(families, pools)?;
@@ -161,17 +190,22 @@ fn sources(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Result
         })
     }
     let up = each(pools, |source| flag(source.error.is_none()));
-    families.gauges("source_up", None, "Whether a source was last answered well, 0 or 1", up)?;
+    families.gauges("source_up", None, "Whether the last query for a source succeeded, 0 or 1", up)?;
     let endpoints = each(pools, |source| source.endpoints as f64);
-    families.gauges("source_endpoints", None, "Endpoints that a source gives", endpoints)?;
+    families.gauges("source_endpoints", None, "Endpoints of a source", endpoints)?;
     let questions = each(pools, |source| source.questions);
-    families.counters("source_questions", None, "Questions to the name servers, or to a swarm's watch", questions)?;
+    families.counters(
+        "source_questions",
+        None,
+        "Completed queries for a source, to name servers or to the watch of a swarm",
+        questions,
+    )?;
     let failures = each(pools, |source| source.failures);
-    families.counters("source_failures", None, "Those of them that went wrong", failures)
+    families.counters("source_failures", None, "Failed queries for a source", failures)
 }
 
 fn latency(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Result {
-    let help = "From the request head being read to the response head being at hand";
+    let help = "Time from reading the head of a request to having the head of the response";
     let mut family = families.0.encode_descriptor("pool_latency", help, Some(&Unit::Seconds), MetricType::Histogram)?;
     for pool in pools {
         let histogram = &pool.latency.histogram;
@@ -206,35 +240,30 @@ fn endpoints(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Resu
     families.gauges(
         "endpoint_usable",
         None,
-        "Whether it gets requests, 0 or 1",
+        "Whether an endpoint may receive requests, 0 or 1",
         each(|endpoint| endpoint.usable.into()).map(float),
     )?;
     let states = all.iter().map(|(pool, endpoint, address)| {
         ([pool.label(), ("endpoint", address.as_str()), ("state", endpoint.state)], 1.0)
     });
-    families.gauges("endpoint_state", None, "Its state, as a label", states)?;
+    families.gauges("endpoint_state", None, "The state of an endpoint, as a label", states)?;
     families.gauges(
         "endpoint_in_flight",
         None,
-        "Attempts under way",
+        "Attempts in flight",
         each(|endpoint| endpoint.in_flight).map(float),
     )?;
-    families.counters(
-        "endpoint_requests",
-        None,
-        "Attempts sent, retries included",
-        each(|endpoint| endpoint.requests),
-    )?;
+    families.counters("endpoint_requests", None, "Attempts, including retries", each(|endpoint| endpoint.requests))?;
     families.counters(
         "endpoint_responses",
         None,
-        "Response heads received",
+        "Responses received",
         split("class", |endpoint| endpoint.responses.classes().into()),
     )?;
     let failures = |endpoint: &EndpointReport| {
         vec![("connect", endpoint.connect_failures), ("reset", endpoint.resets), ("timeout", endpoint.timeouts)]
     };
-    families.counters("endpoint_failures", None, "Attempts without an answer", split("kind", failures))?;
+    families.counters("endpoint_failures", None, "Attempts without a response", split("kind", failures))?;
     families.gauges(
         "endpoint_connections",
         None,
@@ -244,20 +273,20 @@ fn endpoints(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Resu
     families.counters(
         "endpoint_connections_opened",
         None,
-        "Connections opened",
+        "Opened connections",
         each(|endpoint| endpoint.connections),
     )?;
-    families.counters("endpoint_checks", None, "Active health checks", each(|endpoint| endpoint.checks))?;
+    families.counters("endpoint_checks", None, "Completed health checks", each(|endpoint| endpoint.checks))?;
     families.counters(
         "endpoint_checks_failed",
         None,
-        "Those of them that failed",
+        "Failed health checks",
         each(|endpoint| endpoint.checks_failed),
     )?;
     families.counters(
         "endpoint_ejections",
         None,
-        "Ejections for failures of real requests",
+        "Ejections because of failed requests",
         each(|endpoint| endpoint.ejections),
     )
 }
@@ -269,7 +298,7 @@ fn certificates(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::Result
             ([("listener", listener.address.to_string()), ("certificate", file)], unix(certificate.not_after))
         })
     });
-    families.gauges("certificate_expiry", Some(&Unit::Seconds), "When a certificate ends, Unix time", expiries)
+    families.gauges("certificate_expiry", Some(&Unit::Seconds), "When a certificate expires, as Unix time", expiries)
 }
 
 impl PoolStatus {
@@ -287,6 +316,6 @@ fn flag(flag: bool) -> f64 {
 }
 
 fn unix(time: SystemTime) -> f64 {
-    // Whole seconds: nobody needs more, and dates before 1970 do not occur.
+    // Whole seconds are precise enough. Dates before 1970 do not occur.
     time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs() as f64)
 }

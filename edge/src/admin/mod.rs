@@ -1,12 +1,12 @@
-//! What operators and their tools read: a status page, its JSON, metrics, liveness and readiness.
+//! The admin listener for operators and their tools: a status page, its data as JSON, metrics, liveness and readiness.
 //!
-//! `AdminState -> Status -> page | JSON | metrics | respond`. [`Status::collect`] reads the counters once; all
-//! that is shown is made of that value and of nothing else, so page and metrics of one moment agree and
-//! are tested without a socket. Runs on the control thread, so it answers while workers are stuck, which
-//! is what liveness is about.
+//! `AdminState -> Status -> page | JSON | metrics | liveness | readiness`. [`Status::collect`] reads every counter once,
+//! and every response is rendered from that value alone. So the responses are consistent and are tested without a
+//! socket. The listener runs on the control thread, so it responds even while workers are stuck, which is what liveness
+//! reports.
 //!
-//! There is nothing to change here and no secret to read, so nobody has to log in; the address is
-//! loopback unless configured otherwise.
+//! There is no authentication, because clients can neither change anything nor read secrets. The address is a loopback
+//! address unless configured otherwise.
 
 mod collect;
 mod family_writer;

@@ -1,10 +1,10 @@
-//! Which request gets which answer. Pure: a request's head and a [`Status`] in, a response out.
+//! The response to each request. Pure: it depends only on the head of the request and a [`Status`].
 //!
-//! A web page that a browser of the operator's network shows must not read the status by DNS rebinding,
-//! that is by pointing a name of its own at this address. Such a name always has a dot and a public
-//! top-level domain. Hence `Host` must be an address, a name without a dot (`localhost`, a service's
-//! name) or one below a top-level domain that nobody can buy. Liveness and readiness answer any name:
-//! load balancers ask by many, and there is little to learn.
+//! A hostile web page, open in a browser on the operator's network, must not be able to read the status by DNS
+//! rebinding, which means resolving a name of the attacker to this address. Such a name always has a dot and a public
+//! top-level domain. So `Host` must be an address, a name without a dot (`localhost`, the name of a service), or a name
+//! below a top-level domain that cannot be registered. Liveness and readiness accept any `Host`: load balancers use
+//! many names, and those responses reveal little.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -23,10 +23,10 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// Top-level domains that are not sold: RFC 6761, RFC 6762, and ICANN's `internal`.
-const PRIVATE: [&str; 3] = ["localhost", "local", "internal"];
+/// Top-level domains in which no name can be registered: RFC 6761, RFC 6762, and ICANN's `internal`.
+const PRIVATE_DOMAINS: [&str; 3] = ["localhost", "local", "internal"];
 
-/// Answers a request; its body is of no interest.
+/// Returns the response to a request, whose body is ignored.
 pub(super) fn respond<B>(request: &Request<B>, status: &Status) -> Response<Full<Bytes>> {
     let render = match request.uri().path() {
         "/" => render_page,
@@ -42,15 +42,15 @@ pub(super) fn respond<B>(request: &Request<B>, status: &Status) -> Response<Full
         }
     };
     if ![Method::GET, Method::HEAD].contains(request.method()) {
-        let mut response = text_response(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        let mut response = text_response(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let guarded = !matches!(request.uri().path(), "/healthz" | "/readyz");
-    if guarded && !request.headers().get_all(HOST).iter().all(is_local) {
+    let requires_local_host = !matches!(request.uri().path(), "/healthz" | "/readyz");
+    if requires_local_host && !request.headers().get_all(HOST).iter().all(is_local_host) {
         return text_response(
             StatusCode::MISDIRECTED_REQUEST,
-            "ask by address, by a name without a dot, or by one below .internal, .local or .localhost\n",
+            "the host must be an IP address, a name without a dot, or a name below .internal, .local or .localhost\n",
         );
     }
     render(status)
@@ -112,8 +112,8 @@ fn response(status: StatusCode, content_type: &'static str, body: String) -> Res
     response
 }
 
-/// Whether a `Host` value cannot be an attacker's name. No `Host` at all is no browser.
-fn is_local(host: &HeaderValue) -> bool {
+/// Whether the value of `Host` cannot be a name of an attacker. A request without `Host` is not from a browser.
+fn is_local_host(host: &HeaderValue) -> bool {
     let Ok(host) = host.to_str() else { return false };
     if let Some((address, _port)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return address.parse::<Ipv6Addr>().is_ok();
@@ -122,6 +122,6 @@ fn is_local(host: &HeaderValue) -> bool {
     let name = name.strip_suffix('.').unwrap_or(&name);
     match name.rsplit_once('.') {
         None => !name.is_empty(),
-        Some((_, top)) => PRIVATE.contains(&top) || name.parse::<IpAddr>().is_ok(),
+        Some((_, top)) => PRIVATE_DOMAINS.contains(&top) || name.parse::<IpAddr>().is_ok(),
     }
 }

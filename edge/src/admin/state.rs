@@ -1,4 +1,4 @@
-//! What the admin listener reads: counters, and the state of the edge as the control thread keeps it.
+//! The state that the admin listener reads.
 
 use std::{
     net::SocketAddr,
@@ -17,41 +17,41 @@ use crate::{
     worker::{heartbeat::Heartbeat, snapshot::Snapshot},
 };
 
-/// All that the admin listener reads. Shared with whoever writes it; nothing here is written by it.
+/// The state that the admin listener reads. Workers and the control thread write it; the listener never does.
 #[derive(Debug)]
 pub struct AdminState {
-    /// The configuration in force and its pools.
+    /// The active configuration and its pools.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// What workers count.
+    /// The counters of each worker.
     pub workers: Arc<PerWorker<WorkerStats>>,
-    /// Whether they run.
+    /// The heartbeat of each worker.
     pub heartbeats: Arc<PerWorker<Heartbeat>>,
-    /// What is listened on; replaced by a reload that changes it.
+    /// The bound addresses for clients; replaced by a reload that changes them.
     pub listeners: ArcSwap<Vec<BoundListener>>,
-    /// What became of the access log's lines.
+    /// The counters of written and lost access log lines.
     pub access_log: Arc<LogStats>,
-    /// Set when the edge was asked to end and finishes open requests.
+    /// Whether the edge is draining: it exits once the open requests have ended.
     pub draining: Arc<AtomicBool>,
-    /// How the last reload of the configuration went; `None` when there was none.
+    /// The last reload of the configuration; `None` before the first.
     pub reload: ArcSwapOption<Reload>,
-    /// When the process started.
+    /// When the edge started.
     pub started: SystemTime,
 }
 
-/// An address that clients connect to, as bound.
+/// A bound address for clients.
 #[derive(Clone, Debug)]
 pub struct BoundListener {
-    /// With the real port where 0 was configured.
+    /// The address; if the configured port is 0, with the port that the kernel chose.
     pub address: SocketAddr,
-    /// Its certificates; `None` is plain HTTP.
+    /// Its TLS configuration; `None` for plain HTTP.
     pub tls: Option<Arc<TlsListener>>,
 }
 
-/// How a reload of the configuration went.
+/// The outcome of a reload of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reload {
-    /// When.
+    /// When the reload ended.
     pub at: SystemTime,
-    /// Why it was refused and the configuration of before stays; `None` when it is in force.
+    /// Why the reload failed, so that the previous configuration stays active; `None` if it succeeded.
     pub error: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! One moment of the edge as a value: what `/status.json` says and page and metrics are made of.
+//! The status of the edge as one value, which `/status.json` returns and the page and the metrics show.
 //!
-//! The shape is stable: fields are added, never renamed or removed. Times are RFC 3339 in UTC, other
-//! units are in the name.
+//! The format is stable: fields are added, but never renamed or removed. Times are in RFC 3339 and UTC; names of other
+//! fields contain the unit.
 
 use std::{net::SocketAddr, time::SystemTime};
 
@@ -9,88 +9,88 @@ use serde::{Serialize, Serializer};
 
 use super::latency::Histogram;
 
-/// The edge at one moment.
+/// The status of the edge.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// Of this program.
+    /// The version of the edge.
     pub version: &'static str,
-    /// When the numbers were read.
+    /// When the counters were read.
     #[serde(serialize_with = "rfc3339")]
     pub now: SystemTime,
-    /// When the process started.
+    /// When the edge started.
     #[serde(serialize_with = "rfc3339")]
     pub started: SystemTime,
-    /// Every worker was seen running lately.
+    /// Whether every worker has recorded a heartbeat recently.
     pub alive: bool,
-    /// Requests are served: not draining, and every pool that a route uses has a usable endpoint.
+    /// Whether the edge is ready: it is not draining, and every pool that a route uses has a usable endpoint.
     pub ready: bool,
-    /// Why it is not ready, or not alive. Empty when all is well.
+    /// Why the edge is not ready or not alive; empty if it is both.
     pub reasons: Vec<String>,
-    /// Asked to end; open requests are finished.
+    /// Whether the edge is draining: it exits once the open requests have ended.
     pub draining: bool,
-    /// The last reload of the configuration, if there was one.
+    /// The last reload of the configuration; `None` before the first.
     pub reload: Option<ReloadStatus>,
-    /// What clients connect to.
+    /// The addresses for clients.
     pub listeners: Vec<ListenerStatus>,
-    /// Which request goes where, in the order of the configuration.
+    /// The routes, in the order of the configuration.
     pub routes: Vec<RouteStatus>,
-    /// Where it goes.
+    /// The pools, in the order of the configuration.
     pub pools: Vec<PoolStatus>,
-    /// Who does it.
+    /// The workers, by number.
     pub workers: Vec<WorkerStatus>,
-    /// Answers that the edge gave by itself, by kind; all kinds, in a fixed order.
+    /// Failed requests and the edge's own replies: all kinds, in a fixed order.
     pub errors: Vec<ErrorCount>,
-    /// What became of the access log's lines.
+    /// The access log.
     pub access_log: AccessLogStatus,
 }
 
-/// How the last reload went.
+/// The last reload.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReloadStatus {
-    /// When.
+    /// When the reload ended.
     #[serde(serialize_with = "rfc3339")]
     pub at: SystemTime,
-    /// Why the configuration of before stays in force; `None` when the new one is.
+    /// Why the reload failed, so that the previous configuration stays active; `None` if it succeeded.
     pub error: Option<String>,
 }
 
-/// One address that clients connect to.
+/// One address for clients.
 #[derive(Clone, Debug, Serialize)]
 pub struct ListenerStatus {
-    /// As bound.
+    /// The bound address.
     pub address: SocketAddr,
-    /// Its certificates, the one for unknown names first; `None` is plain HTTP.
+    /// Its certificates, the one for unknown names first; `None` for plain HTTP.
     pub certificates: Option<Vec<CertificateStatus>>,
 }
 
 /// One certificate.
 #[derive(Clone, Debug, Serialize)]
 pub struct CertificateStatus {
-    /// Where it was read; `None` for the self-signed one.
+    /// The path of its file; `None` for the self-signed certificate.
     pub file: Option<String>,
-    /// What it is good for.
+    /// The names for which it is valid.
     pub names: Vec<String>,
-    /// When it ends.
+    /// When it expires.
     #[serde(serialize_with = "rfc3339")]
     pub not_after: SystemTime,
-    /// What clients object to, or why newer files are not used; `None` when all is well.
+    /// Why clients may reject it, or why changed files were not loaded; `None` if there is no problem.
     pub warning: Option<String>,
 }
 
 /// One route.
 #[derive(Clone, Debug, Serialize)]
 pub struct RouteStatus {
-    /// `*` for any, `*.example.com`, or one host.
+    /// `*` for any host, `*.example.com`, or one host.
     pub host: String,
-    /// Path prefix.
+    /// The path prefix.
     pub path: String,
-    /// Name of the pool.
+    /// The name of the pool.
     pub pool: String,
-    /// Largest request body in bytes; `None` is unlimited.
+    /// The maximum size of a request body in bytes; `None` for no limit.
     pub max_body_bytes: Option<u64>,
 }
 
-/// One pool. Counts are since its start, over all workers.
+/// One pool. Counters are sums over all workers since the pool was created.
 #[derive(Clone, Debug, Serialize)]
 pub struct PoolStatus {
     /// Its name.
@@ -99,29 +99,29 @@ pub struct PoolStatus {
     pub balance: &'static str,
     /// Whether a route uses it.
     pub routed: bool,
-    /// Too few are healthy, so all are used.
+    /// Whether the pool is in panic: too few endpoints are healthy, so all of them are used.
     pub panic: bool,
-    /// How many endpoints requests go to at present.
+    /// The number of endpoints that may receive requests.
     pub usable: usize,
-    /// Requests routed here.
+    /// Requests routed to the pool.
     pub requests: u64,
-    /// Answers sent to clients.
+    /// Responses sent to clients.
     pub responses: Responses,
-    /// Attempts beyond a request's first.
+    /// Attempts after the first one of a request.
     pub retries: u64,
-    /// Requests that found no endpoint.
+    /// Requests for which there was no endpoint.
     pub no_endpoint: u64,
-    /// How often health had to be ignored because too few were healthy.
+    /// How often the pool entered panic.
     pub panics: u64,
-    /// Until the response head.
+    /// The latency up to the head of the response.
     pub latency: LatencyStatus,
-    /// Where the endpoints come from.
+    /// The sources of its endpoints.
     pub sources: Vec<SourceReport>,
-    /// Who they are, ordered by address.
+    /// Its endpoints, ordered by address.
     pub endpoints: Vec<EndpointReport>,
 }
 
-/// Counts of responses by class.
+/// Responses by class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Responses {
     /// 101 only.
@@ -141,139 +141,139 @@ pub struct Responses {
     pub server_error: u64,
 }
 
-/// How long requests took until the response head was at hand, since the pool's start.
+/// The time from reading the head of a request to having the head of the response, since the pool was created.
 #[derive(Clone, Debug, Serialize)]
 pub struct LatencyStatus {
-    /// Half of them took no longer, estimated; `None` while there are none.
+    /// The estimated median; `None` before the first request.
     pub p50_ms: Option<f64>,
-    /// 99 % of them took no longer, estimated; never above 10,000.
+    /// The estimated 99th percentile, at most 10,000; `None` before the first request.
     pub p99_ms: Option<f64>,
-    /// For the metrics.
+    /// The histogram for the metrics.
     #[serde(skip)]
     pub(super) histogram: Histogram,
 }
 
-/// Where endpoints come from.
+/// One source of endpoints.
 #[derive(Clone, Debug, Serialize)]
 pub struct SourceReport {
-    /// As configured: `host:port`, or `swarm://host:port?port=port`.
+    /// The source as configured: `host:port`, or `swarm://host:port?port=port`.
     pub source: String,
-    /// Endpoints it gives at present.
+    /// The number of endpoints it currently provides.
     pub endpoints: usize,
-    /// When it was last answered well.
+    /// When a query last succeeded.
     #[serde(serialize_with = "rfc3339_option")]
     pub resolved: Option<SystemTime>,
-    /// Why the last question gave nothing new.
+    /// Why the last query failed, or what was wrong with its answer.
     pub error: Option<String>,
-    /// Questions to the name servers, or to a swarm's watch, that came to an end.
+    /// Completed queries, to name servers or to the watch of a swarm.
     pub questions: u64,
-    /// Those of them that went wrong.
+    /// Failed queries.
     pub failures: u64,
 }
 
-/// One endpoint. Counts are since it joined its pool, over all workers.
+/// One endpoint. Counters are sums over all workers since the endpoint joined its pool.
 #[derive(Clone, Debug, Serialize)]
 pub struct EndpointReport {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
-    /// The source it came from.
+    /// Its source.
     pub source: String,
     /// `healthy`, `unhealthy`, `ejected` or `unchecked`.
     pub state: &'static str,
-    /// Whether requests go there at present.
+    /// Whether it may receive requests.
     pub usable: bool,
-    /// What brought it into its state.
+    /// Why it is in this state.
     pub reason: String,
-    /// Since when.
+    /// When it entered this state.
     #[serde(serialize_with = "rfc3339")]
     pub since: SystemTime,
-    /// Attempts under way.
+    /// Attempts in flight.
     pub in_flight: u64,
-    /// Attempts sent.
+    /// Attempts, including retries.
     pub requests: u64,
-    /// Response heads received.
+    /// Responses received from it.
     pub responses: Responses,
-    /// Attempts that failed before a connection stood.
+    /// Attempts that could not connect.
     pub connect_failures: u64,
-    /// Attempts that failed after it.
+    /// Attempts that failed after connecting: closed, reset or not HTTP.
     pub resets: u64,
-    /// Attempts without a response head in time.
+    /// Attempts that timed out before the head of the response.
     pub timeouts: u64,
-    /// Connections open.
+    /// Open connections.
     pub connections_open: u64,
-    /// Connections opened.
+    /// Opened connections.
     pub connections: u64,
-    /// Share of attempts that used a connection again, 0.0 to 1.0; `None` while there are none.
+    /// The share of attempts that reused a connection, 0.0 to 1.0; `None` before the first attempt.
     pub reuse: Option<f64>,
-    /// Active health checks that came to an end.
+    /// Completed health checks.
     pub checks: u64,
-    /// Those of them that failed.
+    /// Failed health checks.
     pub checks_failed: u64,
-    /// Ejections for failures of real requests.
+    /// Ejections because of failed requests.
     pub ejections: u64,
 }
 
-/// One worker. Counts are since its start.
+/// One worker. Counters are since the worker started.
 #[derive(Clone, Debug, Serialize)]
 pub struct WorkerStatus {
-    /// Its number, from 0.
+    /// The number of the worker, from 0.
     pub worker: usize,
-    /// How long it was not seen running.
+    /// The time since its last heartbeat.
     pub silent_seconds: f64,
-    /// Silent for more than 10 s.
+    /// Whether its last heartbeat is more than 10 s ago.
     pub stuck: bool,
-    /// Connections accepted.
+    /// Accepted connections.
     pub accepted: u64,
-    /// Connections closed at once because of the limit.
+    /// Connections closed at once because of `limits.max_connections`.
     pub refused: u64,
     /// Failed `accept` calls.
     pub accept_errors: u64,
     /// Open connections.
     pub open: u64,
-    /// TLS handshakes that succeeded.
+    /// Successful TLS handshakes.
     pub handshakes: u64,
-    /// TLS handshakes that did not.
+    /// Failed TLS handshakes.
     pub handshake_failures: u64,
     /// Requests over HTTP/1.
     pub requests_h1: u64,
     /// Requests over HTTP/2.
     pub requests_h2: u64,
-    /// Connections ended by something that is not HTTP.
+    /// Connections closed because the client sent something that is not HTTP, or a head that is too large.
     pub bad_heads: u64,
-    /// Upgraded connections under way.
+    /// Open tunnels, which are upgraded connections.
     pub tunnels: u64,
-    /// Bytes read from clients.
+    /// Bytes received from clients, without the overhead of TLS.
     pub bytes_in: u64,
-    /// Bytes written to clients.
+    /// Bytes sent to clients, without the overhead of TLS.
     pub bytes_out: u64,
-    /// Access log lines dropped because the writer did not keep up.
+    /// Access log records dropped because the writer did not keep up.
     pub log_dropped: u64,
 }
 
-/// How often the edge answered by itself for one reason.
+/// The number of requests that failed for one reason, or that got one kind of the edge's own replies.
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorCount {
-    /// As in the access log.
+    /// The kind, as in the access log.
     pub kind: &'static str,
-    /// How often.
+    /// The number of requests.
     pub count: u64,
 }
 
-/// What became of the access log's lines.
+/// The lines of the access log.
 #[derive(Clone, Debug, Serialize)]
 pub struct AccessLogStatus {
     /// Lines written.
     pub written: u64,
-    /// Lines lost because they could not be written.
+    /// Lines lost because a write failed.
     pub lost: u64,
     /// Failed writes.
     pub errors: u64,
-    /// Lines dropped by workers because the writer did not keep up.
+    /// Records dropped because the writer did not keep up.
     pub dropped: u64,
 }
 
 impl Responses {
-    /// With the names of the classes, in order.
+    /// The counts with the names of the classes, in order.
     pub(super) fn classes(&self) -> [(&'static str, u64); 5] {
         [
             ("1xx", self.informational),

@@ -1,11 +1,11 @@
-//! Numbers and times the way people read them, and text that cannot become markup.
+//! Formats numbers and times for people, and escapes text for HTML.
 
 use std::{
     fmt::{self, Display, Write},
     time::{Duration, SystemTime},
 };
 
-/// Shows a value with the characters escaped that mean something in HTML, inside and outside of quotes.
+/// Displays a value escaped for HTML, for text and for quoted attributes.
 pub(super) struct Escaped<T>(pub(super) T);
 
 impl<T: Display> Display for Escaped<T> {
@@ -34,7 +34,7 @@ impl Write for EscapingWriter<'_, '_> {
     }
 }
 
-/// 1234567 as `1,234,567`.
+/// Formats a count with thousands separators: `1,234,567`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -47,7 +47,7 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
-/// Bytes in units of 1000, `1.2 MB`.
+/// Formats a number of bytes in units of 1000: `1.2 MB`.
 pub(super) fn bytes(number: u64) -> String {
     let mut value = number as f64;
     let mut units = ["kB", "MB", "GB", "TB", "PB"].into_iter();
@@ -59,7 +59,7 @@ pub(super) fn bytes(number: u64) -> String {
     if unit == "B" || value >= 99.5 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
 }
 
-/// Milliseconds to two or three digits, seconds from 1000 on.
+/// Formats milliseconds: `4.0 ms`, `250 ms`, and seconds from 1000 on.
 pub(super) fn millis(value: Option<f64>) -> String {
     match value {
         None => "–".to_owned(),
@@ -69,12 +69,12 @@ pub(super) fn millis(value: Option<f64>) -> String {
     }
 }
 
-/// A share as a whole percentage.
+/// Formats a share as a whole percentage.
 pub(super) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0))
 }
 
-/// A duration in its two largest units, `3 d 4 h`; seconds alone below a minute.
+/// Formats a duration in its two largest units: `3 d 4 h`. Below a minute it has only seconds.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -86,14 +86,14 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-/// How long ago, or how long until, with the exact time for whoever points at it.
+/// Formats a time relative to now, with the exact time as a tooltip.
 pub(super) fn relative_time(time: SystemTime, now: SystemTime) -> String {
     let exact = humantime::format_rfc3339_seconds(time.max(SystemTime::UNIX_EPOCH));
-    let words = match now.duration_since(time) {
+    let text = match now.duration_since(time) {
         Ok(since) => format!("{} ago", duration(since)),
         Err(until) => format!("in {}", duration(until.duration())),
     };
-    format!("<time datetime=\"{exact}\" title=\"{exact}\">{words}</time>")
+    format!("<time datetime=\"{exact}\" title=\"{exact}\">{text}</time>")
 }
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_cannot_become_markup() {
+    fn markup_is_escaped() {
         assert_eq!(
             Escaped("<a href='x'>\"&&</a>é").to_string(),
             "&lt;a href=&#39;x&#39;&gt;&quot;&amp;&amp;&lt;/a&gt;é"

@@ -1,9 +1,8 @@
-//! The status page: one HTML document without anything else to load.
+//! The status page: one HTML document that loads no other resources.
 //!
-//! Made here and only here. The script fetches the page again every two seconds and puts the new `main`
-//! in place of the old one, so there is no second rendering in JavaScript that could disagree; what it
-//! adds are rates, which take two moments. Without scripts the browser reloads the page instead.
-//! States are told by sign and word, colour only repeats them.
+//! All of the page is rendered here. The script fetches the page every two seconds and replaces `main`, so no second
+//! implementation in JavaScript can differ; it only adds rates, which need two samples. Without JavaScript the browser
+//! reloads the page instead. Signs and words show states; colour only repeats them.
 
 mod format;
 mod sections;
@@ -16,11 +15,11 @@ use super::status::Status;
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// SHA-256 of [`STYLE`] and [`SCRIPT`]; a test says what they must be after a change.
-const STYLE_HASH: &str = "iO4iBM1CoHgR5zS2KZOiOw+WngabRtiQukHBOAqmJjo=";
-const SCRIPT_HASH: &str = "+Ap9lTXs4qGdKnH6ImAzUHIgZYY4tw/Q1jGtM8ExmNs=";
+/// The SHA-256 of [`STYLE`] and [`SCRIPT`]. After a change, a test shows the new values.
+const STYLE_HASH: &str = "2Dfnd/Eb9sQk90n1trahZeq6cpiSij0mxZe7D2/S/TA=";
+const SCRIPT_HASH: &str = "yp42AJ2NiXzZFA6xNw2ox/c6/6Nh0w4zRQxlwue4Jm0=";
 
-/// The page of one moment.
+/// Renders the page.
 pub(super) fn render(status: &Status) -> String {
     let mut page = String::with_capacity(32 * 1024);
     // Writing to a `String` cannot fail.
@@ -28,7 +27,7 @@ pub(super) fn render(status: &Status) -> String {
     page
 }
 
-/// Its `Content-Security-Policy`: its own style and script, fetching from where it came, nothing else.
+/// Returns its `Content-Security-Policy`, which allows its own style and script and fetches from its own origin.
 pub(super) fn policy() -> String {
     format!(
         "default-src 'none'; style-src 'sha256-{STYLE_HASH}'; script-src 'sha256-{SCRIPT_HASH}'; \
@@ -41,8 +40,8 @@ fn document(out: &mut String, status: &Status) -> fmt::Result {
     out.write_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")?;
     out.write_str("<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n")?;
     out.write_str("<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>\n")?;
-    let (_, word) = overall_state(status);
-    writeln!(out, "<title>{word} · edge</title>")?;
+    let (_, state) = overall_state(status);
+    writeln!(out, "<title>{state} · edge</title>")?;
     writeln!(out, "<style>{STYLE}</style>\n</head>\n<body>")?;
     out.write_str("<p id=\"lost\" role=\"status\" hidden></p>\n")?;
     let millis = status.now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -62,6 +61,7 @@ fn document(out: &mut String, status: &Status) -> fmt::Result {
     writeln!(out, "<script>{SCRIPT}</script>\n</body>\n</html>")
 }
 
+/// The CSS class and the name of the state of the edge.
 fn overall_state(status: &Status) -> (&'static str, &'static str) {
     match (status.alive, status.draining, status.ready) {
         (false, ..) => ("bad", "Stuck"),
@@ -72,9 +72,9 @@ fn overall_state(status: &Status) -> (&'static str, &'static str) {
 }
 
 fn header(out: &mut String, status: &Status) -> fmt::Result {
-    let (class, word) = overall_state(status);
+    let (class, state) = overall_state(status);
     let up = duration(status.now.duration_since(status.started).unwrap_or_default());
-    writeln!(out, "<header><h1>edge</h1><strong class=\"state {class}\">{word}</strong>")?;
+    writeln!(out, "<header><h1>edge</h1><strong class=\"state {class}\">{state}</strong>")?;
     write!(out, "<p>up {up} · version {}", Escaped(status.version))?;
     if let Some(reload) = status.reload.as_ref().filter(|reload| reload.error.is_none()) {
         write!(out, " · configured {}", format::relative_time(reload.at, status.now))?;
@@ -82,26 +82,26 @@ fn header(out: &mut String, status: &Status) -> fmt::Result {
     writeln!(out, "</p></header>")
 }
 
-/// What somebody should do something about.
+/// Writes a banner for each problem that needs attention.
 fn banners(out: &mut String, status: &Status) -> fmt::Result {
     let mut banner = |class: &str, text: &str| writeln!(out, "<p class=\"banner {class}\">{}</p>", Escaped(text));
     for reason in &status.reasons {
         banner(if reason.starts_with("draining") { "warn" } else { "bad" }, reason)?;
     }
     for pool in status.pools.iter().filter(|pool| pool.panic && !pool.endpoints.is_empty()) {
-        banner("warn", &format!("pool {}: too few endpoints are healthy, all of them are used", pool.name))?;
+        banner("warn", &format!("pool {}: too few endpoints are healthy, so all of them are used", pool.name))?;
     }
     if let Some(error) = status.reload.as_ref().and_then(|reload| reload.error.as_ref()) {
-        banner("bad", &format!("the last reload was refused, the configuration of before stays: {error}"))?;
+        banner("bad", &format!("the last reload failed, and the previous configuration stays active: {error}"))?;
     }
     for certificate in status.listeners.iter().filter_map(|listener| listener.certificates.as_ref()).flatten() {
         if let (Some(file), Some(warning)) = (&certificate.file, &certificate.warning) {
             banner("warn", &format!("certificate {file}: {warning}"))?;
         }
     }
-    let missing = status.access_log.lost + status.access_log.dropped;
-    if missing > 0 {
-        banner("warn", &format!("the access log misses {} lines", count(missing)))?;
+    let lost = status.access_log.lost + status.access_log.dropped;
+    if lost > 0 {
+        banner("warn", &format!("lost access log lines: {}", count(lost)))?;
     }
     Ok(())
 }
@@ -116,8 +116,8 @@ fn summary(out: &mut String, status: &Status) -> fmt::Result {
         writeln!(out, "<div><dt>{name}</dt><dd>{value}<small>{note}</small></dd></div>")
     };
     tile("Requests", &count(requests), &sections::rate("requests", requests))?;
-    tile("Answers 5xx", &count(failed), &sections::rate("failed", failed))?;
-    tile("Under way", &count(in_flight), "to endpoints")?;
+    tile("5xx responses", &count(failed), &sections::rate("failed", failed))?;
+    tile("In flight", &count(in_flight), "to endpoints")?;
     let accepted: u64 = workers.iter().map(|worker| worker.accepted).sum();
     let open = workers.iter().map(|worker| worker.open).sum();
     tile("Connections", &count(open), &sections::rate("accepted", accepted))?;
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!((STYLE_HASH, SCRIPT_HASH), (sha256(STYLE).as_str(), sha256(SCRIPT).as_str()));
     }
 
-    /// In base64, as a policy wants it.
+    /// Returns the SHA-256 in base64, as in a policy.
     fn sha256(text: &str) -> String {
         let suite = TLS13_AES_128_GCM_SHA256.tls13().unwrap();
         let hash = suite.common.hash_provider.hash(text.as_bytes());

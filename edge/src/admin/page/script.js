@@ -1,21 +1,20 @@
-
 "use strict";
 (() => {
-  const EVERY = 2000;
+  const INTERVAL_MS = 2000;
   const lost = document.getElementById("lost");
-  let since = new Date();
+  let lastRefresh = new Date();
 
   const sample = (main) => ({
     at: Number(main.dataset.now),
     values: new Map([...main.querySelectorAll("[data-rate]")].map((e) => [e.dataset.rate, Number(e.dataset.value)])),
   });
 
-  const short = (number) => number >= 99.5 ? Math.round(number).toLocaleString("en") : number.toPrecision(2).replace(/\.0+$/, "");
+  const digits = (number) => number >= 99.5 ? Math.round(number).toLocaleString("en") : number.toPrecision(2).replace(/\.0+$/, "");
 
-  const size = (number) => {
+  const bytes = (number) => {
     const units = ["B", "kB", "MB", "GB"];
     while (number >= 1000 && units.length > 1) { number /= 1000; units.shift(); }
-    return `${short(number)} ${units[0]}`;
+    return `${digits(number)} ${units[0]}`;
   };
 
   const showRates = (main, before) => {
@@ -23,11 +22,11 @@
     const seconds = (now.at - before.at) / 1000;
     for (const element of main.querySelectorAll("[data-rate]")) {
       const earlier = before.values.get(element.dataset.rate);
-      const grown = Number(element.dataset.value) - earlier;
-      // Nothing to tell for what is new, or after a restart.
-      if (!(seconds > 0) || !(grown >= 0)) continue;
-      const rate = grown / seconds;
-      element.textContent = `${"bytes" in element.dataset ? size(rate) : short(rate)}/s`;
+      const increase = Number(element.dataset.value) - earlier;
+      // A new element and a restarted edge have no rate yet.
+      if (!(seconds > 0) || !(increase >= 0)) continue;
+      const rate = increase / seconds;
+      element.textContent = `${"bytes" in element.dataset ? bytes(rate) : digits(rate)}/s`;
     }
   };
 
@@ -43,18 +42,18 @@
   };
 
   const tick = async () => {
-    // Not under the reader's hands: a selection would be gone.
+    // Replacing the page would clear the reader's selection.
     const busy = document.hidden || !getSelection().isCollapsed;
     try {
       if (!busy) await refresh();
-      if (!busy) since = new Date();
+      if (!busy) lastRefresh = new Date();
       lost.hidden = true;
     } catch (error) {
-      lost.textContent = `No answer since ${since.toLocaleTimeString()} (${error.message}). What follows is old.`;
+      lost.textContent = `No response since ${lastRefresh.toLocaleTimeString()} (${error.message}). The data below is out of date.`;
       lost.hidden = false;
     }
-    setTimeout(tick, EVERY);
+    setTimeout(tick, INTERVAL_MS);
   };
 
-  setTimeout(tick, EVERY);
+  setTimeout(tick, INTERVAL_MS);
 })();

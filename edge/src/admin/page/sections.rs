@@ -1,4 +1,4 @@
-//! The tables of the page.
+//! The sections of the page.
 
 use std::{
     fmt::{self, Display, Write},
@@ -8,7 +8,7 @@ use std::{
 use super::format::{Escaped, bytes, count, millis, percent, relative_time};
 use crate::admin::status::{EndpointReport, PoolStatus, Responses, Status};
 
-/// One pool: its numbers, its endpoints, and sources that are names.
+/// Writes the section of a pool: its numbers, its endpoints, and those of its sources that are not addresses.
 pub(super) fn pool(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {
     let (known, usable) = (pool.endpoints.len(), pool.usable);
     let class = match usable {
@@ -26,16 +26,16 @@ pub(super) fn pool(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt:
         rate(&format!("pool:{}", pool.name), pool.requests)
     )?;
     write!(out, "latency p50 {} p99 {} · ", millis(pool.latency.p50_ms), millis(pool.latency.p99_ms))?;
-    write!(out, "{} retries · {} without endpoint · ", count(pool.retries), count(pool.no_endpoint))?;
-    let unrouted = if pool.routed { "" } else { " · no route leads here" };
-    writeln!(out, "{}{unrouted}</p>", pool.balance.replace('_', " "))?;
+    write!(out, "{} retries · {} without an endpoint · ", count(pool.retries), count(pool.no_endpoint))?;
+    let note = if pool.routed { "" } else { " · no route uses this pool" };
+    writeln!(out, "{}{note}</p>", pool.balance.replace('_', " "))?;
     responses(out, &pool.responses)?;
     endpoints(out, pool, now)?;
     sources(out, pool, now)?;
     writeln!(out, "</section>")
 }
 
-/// A bar of the classes, and the same in numbers.
+/// Writes the responses by class, as a bar and as numbers.
 fn responses(out: &mut String, responses: &Responses) -> fmt::Result {
     let total: u64 = responses.classes().iter().map(|(_, number)| number).sum();
     if total == 0 {
@@ -63,13 +63,13 @@ fn endpoints(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Resul
         ("Endpoint", ""),
         ("State", ""),
         ("Since", ""),
-        ("Under way", "n"),
+        ("In flight", "n"),
         ("Requests", "n"),
         ("4xx", "n"),
         ("5xx", "n"),
-        ("No connection", "n"),
-        ("Reset", "n"),
-        ("Timed out", "n"),
+        ("Connect failures", "n"),
+        ("Resets", "n"),
+        ("Timeouts", "n"),
         ("Connections", "n"),
         ("Reused", "n"),
     ];
@@ -111,7 +111,7 @@ fn state(endpoint: &EndpointReport) -> String {
 fn sources(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {
     let named: Vec<_> =
         pool.sources.iter().filter(|source| source.source.parse::<std::net::SocketAddr>().is_err()).collect();
-    table(out, &[("Source", ""), ("Endpoints", "n"), ("Answered", ""), ("Problem", "")], named, |source| {
+    table(out, &[("Source", ""), ("Endpoints", "n"), ("Last resolved", ""), ("Problem", "")], named, |source| {
         [
             Escaped(&source.source).to_string(),
             count(source.endpoints as u64),
@@ -124,10 +124,10 @@ fn sources(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result 
     })
 }
 
-/// Which request goes where.
+/// Writes the section of routes.
 pub(super) fn routes(out: &mut String, status: &Status) -> fmt::Result {
     section(out, "Routes", |out| {
-        table(out, &[("Host", ""), ("Path", ""), ("Pool", ""), ("Largest body", "n")], &status.routes, |route| {
+        table(out, &[("Host", ""), ("Path", ""), ("Pool", ""), ("Max. body", "n")], &status.routes, |route| {
             [
                 Escaped(&route.host).to_string(),
                 Escaped(&route.path).to_string(),
@@ -138,16 +138,16 @@ pub(super) fn routes(out: &mut String, status: &Status) -> fmt::Result {
     })
 }
 
-/// Addresses with their certificates.
+/// Writes the section of listeners with their certificates.
 pub(super) fn listeners(out: &mut String, status: &Status) -> fmt::Result {
     let rows = status.listeners.iter().flat_map(|listener| {
         let certificates = listener.certificates.as_deref().unwrap_or_default();
-        // A listener without TLS has one row all the same.
+        // A listener without TLS still has one row.
         let empty = certificates.is_empty().then_some((listener, None));
         certificates.iter().map(move |certificate| (listener, Some(certificate))).chain(empty)
     });
     section(out, "Listeners", |out| {
-        let columns = [("Address", ""), ("Protocol", ""), ("Certificate for", ""), ("Ends", ""), ("Problem", "")];
+        let columns = [("Address", ""), ("Protocol", ""), ("Certificate for", ""), ("Expires", ""), ("Problem", "")];
         table(out, &columns, rows, |(listener, certificate)| {
             let Some(certificate) = certificate else {
                 let nothing = || "–".to_owned();
@@ -167,7 +167,7 @@ pub(super) fn listeners(out: &mut String, status: &Status) -> fmt::Result {
     })
 }
 
-/// Threads and what clients did to each.
+/// Writes the section of workers.
 pub(super) fn workers(out: &mut String, status: &Status) -> fmt::Result {
     let columns = [
         ("Worker", "n"),
@@ -179,17 +179,17 @@ pub(super) fn workers(out: &mut String, status: &Status) -> fmt::Result {
         ("HTTP/2", "n"),
         ("Tunnels", "n"),
         ("Handshakes", "n"),
-        ("failed", "n"),
+        ("Failed handshakes", "n"),
         ("Not HTTP", "n"),
         ("Received", "n"),
         ("Sent", "n"),
     ];
     section(out, "Workers", |out| {
         table(out, &columns, &status.workers, |worker| {
-            let (class, word) = if worker.stuck { ("bad", "stuck") } else { ("good", "runs") };
+            let (class, state) = if worker.stuck { ("bad", "stuck") } else { ("good", "running") };
             [
                 worker.worker.to_string(),
-                format!("<span class=\"state {class}\">{word}</span>"),
+                format!("<span class=\"state {class}\">{state}</span>"),
                 count(worker.open),
                 count(worker.accepted),
                 alarming(worker.refused),
@@ -206,31 +206,31 @@ pub(super) fn workers(out: &mut String, status: &Status) -> fmt::Result {
     })
 }
 
-/// Answers that the edge gave by itself; kinds that never happened are left out.
+/// Writes the section of errors, without the kinds that never occurred.
 pub(super) fn errors(out: &mut String, status: &Status) -> fmt::Result {
-    let seen: Vec<_> = status.errors.iter().filter(|error| error.count > 0).collect();
-    if seen.is_empty() {
+    let occurred: Vec<_> = status.errors.iter().filter(|error| error.count > 0).collect();
+    if occurred.is_empty() {
         return Ok(());
     }
-    section(out, "Errors answered by the edge", |out| {
-        table(out, &[("Kind", ""), ("Requests", "n"), ("Rate", "n")], seen, |error| {
+    section(out, "Errors and local replies", |out| {
+        table(out, &[("Kind", ""), ("Requests", "n"), ("Rate", "n")], occurred, |error| {
             let rate = rate(&format!("error:{}", error.kind), error.count);
             [error.kind.replace('_', " "), count(error.count), rate]
         })
     })
 }
 
-/// A place for the script to put how much `value` grows in a second; empty without it.
+/// An element in which the script shows the increase of `value` per second. Empty without JavaScript.
 pub(super) fn rate(key: &str, value: u64) -> String {
     format!("<span class=\"rate\" data-rate=\"{}\" data-value=\"{value}\"></span>", Escaped(key))
 }
 
-/// As [`rate`], in bytes.
+/// Like [`rate`], in bytes.
 pub(super) fn rate_of_bytes(key: &str, value: u64) -> String {
     format!("<span class=\"rate\" data-rate=\"{}\" data-value=\"{value}\" data-bytes></span>", Escaped(key))
 }
 
-/// A number that should be zero.
+/// Formats a number that should be zero.
 fn alarming(number: u64) -> String {
     if number == 0 { count(number) } else { format!("<b class=\"alarming\">{}</b>", count(number)) }
 }
@@ -241,8 +241,8 @@ fn section(out: &mut String, title: &str, content: impl FnOnce(&mut String) -> f
     writeln!(out, "</section>")
 }
 
-/// A table, or nothing when it would be empty. Columns are `(title, class)`. Cells carry their title too:
-/// on a narrow screen each row becomes a list.
+/// Writes a table, or nothing if it would be empty. Columns are `(title, class)`. Cells carry their title as well,
+/// because each row becomes a list on a narrow screen.
 fn table<T, const N: usize, C: Display>(
     out: &mut String,
     columns: &[(&str, &str); N],

@@ -4,12 +4,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{admin, busy, get, now, pool, text};
+use super::{admin, busy_edge, get, now, pool, text};
 use crate::{admin::BoundListener, config::Tls, downstream::tls::TlsListener};
 
 #[tokio::test]
-async fn metrics_are_well_formed_and_agree_with_the_counters() {
-    let admin = busy();
+async fn metrics_are_well_formed_and_match_the_counters() {
+    let admin = busy_edge();
     admin.listeners.store(Arc::new(vec![BoundListener {
         address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 443)),
         tls: Some(Arc::new(TlsListener::new(&Tls::default(), now()).unwrap())),
@@ -44,12 +44,12 @@ async fn labels_are_escaped() {
     parse(&metrics);
 }
 
-/// A strict reader of the text format: every line is metadata or a sample of the family announced last,
-/// nothing comes twice, and the end is marked.
+/// Parses the text format strictly: every line is metadata or a sample of the family declared last, there are no
+/// duplicates, and the end is marked.
 fn parse(metrics: &str) -> Vec<(String, f64)> {
     let mut family = (String::new(), String::new());
     let (mut families, mut names, mut samples) = (HashSet::new(), HashSet::new(), Vec::new());
-    let body = metrics.strip_suffix("# EOF\n").expect("an end");
+    let body = metrics.strip_suffix("# EOF\n").expect("the end is marked");
     for line in body.lines() {
         if let Some(metadata) = line.strip_prefix("# ") {
             let mut words = metadata.splitn(3, ' ');
@@ -73,7 +73,7 @@ fn parse(metrics: &str) -> Vec<(String, f64)> {
             other => panic!("{other}"),
         };
         assert!(name.starts_with("edge_") && allowed.contains(&suffix), "{line}");
-        assert!(names.insert(series.to_owned()), "twice: {series}");
+        assert!(names.insert(series.to_owned()), "duplicate: {series}");
         samples.push((series.to_owned(), value.parse().unwrap_or_else(|_| panic!("{line}"))));
     }
     samples

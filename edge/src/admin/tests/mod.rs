@@ -1,4 +1,4 @@
-//! What the tests of the admin listener share: an edge with some traffic, and requests to its pages.
+//! The fixtures of the admin listener's tests: an edge with some traffic, and requests to its pages.
 
 mod metrics;
 mod page;
@@ -29,19 +29,19 @@ use crate::{
 
 const WORKERS: usize = 2;
 
-/// Some day in 2026.
+/// A fixed time in 2026.
 fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_790_000_000)
 }
 
-fn before(seconds: u64) -> SystemTime {
+fn seconds_ago(seconds: u64) -> SystemTime {
     now() - Duration::from_secs(seconds)
 }
 
 fn endpoint(last: u8, state: EndpointState, reason: &str) -> Arc<Endpoint> {
     let address = SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), 8000));
-    let endpoint = Endpoint::new(address, "tasks.web:8000".into(), WORKERS, before(4000));
-    endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), since: before(3700) });
+    let endpoint = Endpoint::new(address, "tasks.web:8000".into(), WORKERS, seconds_ago(4000));
+    endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), since: seconds_ago(3700) });
     Arc::new(endpoint)
 }
 
@@ -56,7 +56,7 @@ fn pool(name: &str, endpoints: &[Arc<Endpoint>], error: Option<&str>) -> Arc<Poo
             source: "tasks.web:8000".to_owned(),
             endpoints: endpoints.len(),
             error: error.map(str::to_owned),
-            resolved: error.is_none().then(|| before(2)),
+            resolved: error.is_none().then(|| seconds_ago(2)),
         }],
     }));
     Arc::new(handle)
@@ -72,7 +72,7 @@ fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> AdminState {
     config.routes = routes;
     config.pools = pools.iter().map(|pool| pool.config.clone()).collect();
     let heartbeats = Arc::new(PerWorker::<Heartbeat>::new(WORKERS));
-    heartbeats.iter().for_each(|heartbeat| heartbeat.beat(before(1)));
+    heartbeats.iter().for_each(|heartbeat| heartbeat.beat(seconds_ago(1)));
     AdminState {
         snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), pools))),
         workers: Arc::new(PerWorker::new(WORKERS)),
@@ -84,12 +84,12 @@ fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> AdminState {
         access_log: Arc::default(),
         draining: Arc::default(),
         reload: ArcSwapOption::empty(),
-        started: before(100_000),
+        started: seconds_ago(100_000),
     }
 }
 
-/// One healthy and one failing endpoint with some traffic, and a route to them.
-fn busy() -> AdminState {
+/// An edge with some traffic: a route to a pool of one healthy and one failing endpoint.
+fn busy_edge() -> AdminState {
     let good = endpoint(1, EndpointState::Healthy, "check passed");
     let bad = endpoint(2, EndpointState::Unhealthy, "connection refused");
     let web = pool("web", &[good.clone(), bad.clone()], None);
@@ -114,16 +114,16 @@ fn busy() -> AdminState {
     admin
 }
 
-fn ask(admin: &AdminState, method: Method, target: &str, host: Option<&str>) -> Response<Full<Bytes>> {
-    let mut request = Request::builder().method(method).uri(target);
+fn request(admin: &AdminState, method: Method, target: &str, host: Option<&str>) -> Response<Full<Bytes>> {
+    let mut head = Request::builder().method(method).uri(target);
     if let Some(host) = host {
-        request = request.header(HOST, host);
+        head = head.header(HOST, host);
     }
-    respond(&request.body(()).unwrap(), &Status::collect(admin, now()))
+    respond(&head.body(()).unwrap(), &Status::collect(admin, now()))
 }
 
 fn get(admin: &AdminState, target: &str) -> Response<Full<Bytes>> {
-    ask(admin, Method::GET, target, Some("127.0.0.1:9901"))
+    request(admin, Method::GET, target, Some("127.0.0.1:9901"))
 }
 
 async fn text(response: Response<Full<Bytes>>) -> String {

@@ -2,7 +2,7 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use http::StatusCode;
 
-use super::{WORKERS, admin, before, busy, endpoint, get, pool, route, text};
+use super::{WORKERS, admin, busy_edge, endpoint, get, pool, route, seconds_ago, text};
 use crate::{
     admin::AdminState,
     config::HostMatch,
@@ -13,9 +13,9 @@ use crate::{
 #[tokio::test]
 async fn an_edge_is_ready_when_every_routed_pool_has_a_usable_endpoint() {
     let healthy = || vec![endpoint(1, EndpointState::Healthy, "")];
-    let ill = || vec![endpoint(2, EndpointState::Ejected, ""), endpoint(3, EndpointState::Unchecked, "")];
+    let unhealthy = || vec![endpoint(2, EndpointState::Ejected, ""), endpoint(3, EndpointState::Unchecked, "")];
     let all = || vec![route(HostMatch::Any, "/", 0)];
-    let in_panic = pool("web", &ill(), None);
+    let in_panic = pool("web", &unhealthy(), None);
     let snapshot = in_panic.snapshot.load_full();
     in_panic.snapshot.store(Arc::new(PoolSnapshot { panic: true, ..(*snapshot).clone() }));
     let draining = admin(vec![pool("web", &healthy(), None)], all());
@@ -23,7 +23,7 @@ async fn an_edge_is_ready_when_every_routed_pool_has_a_usable_endpoint() {
 
     for (admin, expected) in [
         (admin(vec![pool("web", &healthy(), None)], all()), None),
-        (admin(vec![pool("web", &ill(), None)], all()), Some("pool web: none of 2 endpoints is usable")),
+        (admin(vec![pool("web", &unhealthy(), None)], all()), Some("pool web: none of 2 endpoints is usable")),
         (admin(vec![in_panic], all()), None),
         (
             admin(vec![pool("web", &[], Some("NXDOMAIN"))], all()),
@@ -48,24 +48,24 @@ async fn an_edge_is_ready_when_every_routed_pool_has_a_usable_endpoint() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_silent_for_more_than_ten_seconds_is_named() {
-    let admin = busy();
-    admin.heartbeats.of(1).beat(before(10));
+async fn a_worker_without_a_heartbeat_for_more_than_ten_seconds_is_stuck() {
+    let admin = busy_edge();
+    admin.heartbeats.of(1).beat(seconds_ago(10));
     assert_eq!(get(&admin, "/healthz").status(), StatusCode::OK);
-    admin.heartbeats.of(1).beat(before(11));
+    admin.heartbeats.of(1).beat(seconds_ago(11));
     let response = get(&admin, "/healthz");
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(text(response).await, "worker 1 is stuck: not seen running for 11 s\n");
-    // Other instances may be worse off: requests of workers that run are served.
+    assert_eq!(text(response).await, "worker 1 is stuck: no heartbeat for 11 s\n");
+    // Ready all the same, since the other workers still serve requests and other instances may be worse off.
     assert_eq!(get(&admin, "/readyz").status(), StatusCode::OK);
     admin.draining.store(true, Relaxed);
     assert_eq!(get(&admin, "/healthz").status(), StatusCode::OK);
 }
 
 #[test]
-fn a_worker_that_never_ran_is_stuck_ten_seconds_after_the_start() {
-    let admin = AdminState { heartbeats: Arc::new(PerWorker::new(WORKERS)), started: before(9), ..busy() };
+fn a_worker_without_a_first_heartbeat_is_stuck_ten_seconds_after_the_start() {
+    let admin = AdminState { heartbeats: Arc::new(PerWorker::new(WORKERS)), started: seconds_ago(9), ..busy_edge() };
     assert_eq!(get(&admin, "/healthz").status(), StatusCode::OK);
-    let admin = AdminState { started: before(11), ..admin };
+    let admin = AdminState { started: seconds_ago(11), ..admin };
     assert_eq!(get(&admin, "/healthz").status(), StatusCode::SERVICE_UNAVAILABLE);
 }

@@ -8,15 +8,15 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::busy;
+use super::busy_edge;
 use crate::admin::serve;
 
 #[tokio::test]
-async fn a_real_connection_is_answered_until_the_end() {
+async fn a_connection_is_served_until_the_shutdown() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(listener, Arc::new(busy()), async { drop(stopped.await) }));
+    let serving = tokio::spawn(serve(listener, Arc::new(busy_edge()), async { drop(stopped.await) }));
 
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) =
@@ -40,13 +40,13 @@ async fn a_real_connection_is_answered_until_the_end() {
 async fn a_connection_beyond_the_limit_is_closed_and_idle_ones_stay_open() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(serve(listener, Arc::new(busy()), std::future::pending()));
+    let serving = tokio::spawn(serve(listener, Arc::new(busy_edge()), std::future::pending()));
     let mut open = Vec::new();
     for _ in 0..64 {
         open.push(TcpStream::connect(address).await.unwrap());
     }
     let mut refused = TcpStream::connect(address).await.unwrap();
-    // The end of the stream.
+    // The end of the stream: the server has closed the connection.
     assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
     for stream in &mut open {
         stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();

@@ -1,8 +1,8 @@
-use super::{busy, get, text};
+use super::{busy_edge, get, text};
 
 #[tokio::test]
-async fn the_status_has_a_stable_shape() {
-    let json: serde_json::Value = serde_json::from_str(&text(get(&busy(), "/status.json")).await).unwrap();
+async fn the_status_has_a_stable_format() {
+    let json: serde_json::Value = serde_json::from_str(&text(get(&busy_edge(), "/status.json")).await).unwrap();
     assert_eq!(json["ready"], true);
     assert_eq!(json["now"], "2026-09-21T14:13:20.000Z");
     insta::assert_snapshot!(serde_json::to_string_pretty(&json["pools"][0]).unwrap(), @r##"
