@@ -139,7 +139,7 @@ fn lookups(
             }
             Source::Swarm { host, host_port, .. } => {
                 let mut client = Client::new(resolver, host, *host_port, swarm.token_file.clone());
-                let query = async move || client.ask().await;
+                let query = async move || client.query().await;
                 let apply = move |answer: &_| with(&pool, |pool| pool.apply_nodes(index, answer, Timestamp::now()));
                 tasks.spawn_local(follow(query, apply));
             }

@@ -44,8 +44,8 @@ fn the_status_shows_why_a_check_failed() {
         for (behaviour, has_path, state, reason) in [
             (Behaviour::Hang, true, EndpointState::Unhealthy, "no answer within 400ms"),
             (Behaviour::Hang, false, EndpointState::Healthy, "connected"),
-            (Behaviour::Close, true, EndpointState::Unhealthy, "closed before it answered"),
-            (Behaviour::Answer("SSH-2.0-OpenSSH\r\n"), true, EndpointState::Unhealthy, "not an HTTP answer"),
+            (Behaviour::Close, true, EndpointState::Unhealthy, "connection closed before the response"),
+            (Behaviour::Answer("SSH-2.0-OpenSSH\r\n"), true, EndpointState::Unhealthy, "not an HTTP response"),
             (UNAVAILABLE, true, EndpointState::Unhealthy, "status 503"),
             (ENDLESS, true, EndpointState::Healthy, "status 200"),
         ] {

@@ -1,9 +1,9 @@
 //! One active health check of one endpoint.
 //!
-//! Each check opens a connection of its own. A kept one would say how the endpoint treats old
-//! connections, not whether it accepts new ones; behind a routing mesh it would ask the same task for
-//! ever. It is closed with a reset (`SO_LINGER` 0), as HAProxy does: checks would otherwise leave
-//! thousands of sockets in TIME_WAIT here, and a mesh that tracks connections forgets it at once.
+//! Each check opens a connection of its own. A kept connection would show how the endpoint treats old connections, not
+//! whether it accepts new ones; behind a routing mesh, it would check the same task forever. The connection is closed
+//! with a reset (`SO_LINGER` 0), as HAProxy does. Otherwise checks would leave thousands of sockets in TIME_WAIT on
+//! this host; and a mesh that tracks connections removes a reset one from its table at once.
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
@@ -15,39 +15,39 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::config::{Expect, HealthCheck};
 
-/// How a check ended.
+/// The outcome of a check.
 pub type Outcome = Result<Passed, Failure>;
 
 /// A check that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passed {
-    /// The endpoint accepted the connection, and that was all that was asked.
+    /// The endpoint accepted the connection, and the check sends no request.
     Connected,
-    /// The endpoint answered with a status that is good.
+    /// The endpoint responded with an expected status.
     Status(StatusCode),
 }
 
 /// A check that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The connection could not be made.
+    /// The connection failed.
     #[error("{}", .0.kind())]
     Connect(io::Error),
-    /// Connecting and answering took too long; the limit.
+    /// The check took longer than its timeout.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
-    /// The connection was closed or reset before the answer.
-    #[error("closed before it answered")]
+    /// The connection was closed or reset before the response.
+    #[error("connection closed before the response")]
     Closed(#[source] hyper::Error),
-    /// The answer is not HTTP, or its head is too large.
-    #[error("not an HTTP answer: {0}")]
+    /// The response is not HTTP, or its head is too large.
+    #[error("not an HTTP response: {0}")]
     Invalid(#[source] hyper::Error),
-    /// The endpoint answered with a status that is not good.
+    /// The endpoint responded with an unexpected status.
     #[error("status {}", .0.as_u16())]
     Status(StatusCode),
-    /// The question itself cannot be put into HTTP: the configured `Host` has bytes that it must not.
-    #[error("cannot ask: {0}")]
-    Question(#[from] http::Error),
+    /// The request is not valid HTTP: the configured `Host` contains bytes that are not allowed.
+    #[error("invalid request: {0}")]
+    Request(#[from] http::Error),
 }
 
 impl fmt::Display for Passed {
@@ -59,42 +59,42 @@ impl fmt::Display for Passed {
     }
 }
 
-/// Checks the endpoint at `address` once, within the time-out of the check. `source` is what `Host`
-/// says unless the configuration has another one.
+/// Checks the endpoint at `address` once, within the timeout of the check. `source` is the value of `Host` unless the
+/// configuration sets one.
 ///
 /// # Errors
 /// Why the check failed.
 pub async fn probe(check: &HealthCheck, address: SocketAddr, source: &str) -> Outcome {
-    let whole = async {
+    let attempt = async {
         let stream = connect(address).await.map_err(Failure::Connect)?;
         match request(check, source)? {
             None => Ok(Passed::Connected),
-            Some(request) => judge(ask(stream, request).await?, &check.expect),
+            Some(request) => evaluate(send(stream, request).await?, &check.expect),
         }
     };
-    timeout(check.timeout, whole).await.unwrap_or(Err(Failure::Timeout(check.timeout)))
+    timeout(check.timeout, attempt).await.unwrap_or(Err(Failure::Timeout(check.timeout)))
 }
 
-/// Whether a status is a good answer.
+/// Evaluates a status.
 ///
 /// # Errors
-/// [`Failure::Status`] if it is not.
-pub fn judge(status: StatusCode, expect: &Expect) -> Outcome {
-    let good = match expect {
+/// [`Failure::Status`]: the status is not an expected one.
+pub fn evaluate(status: StatusCode, expect: &Expect) -> Outcome {
+    let is_expected = match expect {
         Expect::Any => true,
         Expect::Statuses(ranges) => ranges.iter().any(|(from, to)| (*from..=*to).contains(&status.as_u16())),
     };
-    if good { Ok(Passed::Status(status)) } else { Err(Failure::Status(status)) }
+    if is_expected { Ok(Passed::Status(status)) } else { Err(Failure::Status(status)) }
 }
 
-/// Connects for one question; closing resets.
+/// Connects for one request. Closing the connection resets it.
 pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = client::connect(address).await?;
     stream.set_zero_linger()?;
     Ok(stream)
 }
 
-/// The question; `None` if connecting is all that is asked.
+/// Builds the request; `None` if the check only connects.
 fn request(check: &HealthCheck, source: &str) -> Result<Option<Request<Empty<Bytes>>>, http::Error> {
     let Some(path) = &check.path else { return Ok(None) };
     Request::get(Uri::from(path.clone()))
@@ -105,8 +105,8 @@ fn request(check: &HealthCheck, source: &str) -> Result<Option<Request<Empty<Byt
         .map(Some)
 }
 
-/// Sends the question and reads the head of the answer; the body is left unread.
-async fn ask(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<StatusCode, Failure> {
+/// Sends the request and reads the head of the response, but not its body.
+async fn send(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<StatusCode, Failure> {
     client::exchange(stream, request, async |response| response.status()).await.map_err(failure)
 }
 
@@ -120,7 +120,7 @@ mod tests {
     use crate::upstream::health::state::tests::check;
 
     #[test]
-    fn a_status_is_judged_by_inclusive_ranges() {
+    fn a_status_is_compared_with_inclusive_ranges() {
         let ranges = Expect::Statuses(vec![(200, 299), (404, 404)]);
         for (status, expect, good) in [
             (199, &ranges, false),
@@ -132,13 +132,13 @@ mod tests {
             (503, &Expect::Any, true),
             (200, &Expect::Statuses(Vec::new()), false),
         ] {
-            let outcome = judge(StatusCode::from_u16(status).unwrap(), expect);
+            let outcome = evaluate(StatusCode::from_u16(status).unwrap(), expect);
             assert_eq!(outcome.is_ok(), good, "{status} for {expect:?}");
         }
     }
 
     #[test]
-    fn reasons_are_short_and_plain() {
+    fn reasons_are_short() {
         let refused = Failure::Connect(io::Error::from_raw_os_error(111));
         for (reason, text) in [
             (refused.to_string(), "connection refused"),
@@ -151,15 +151,15 @@ mod tests {
     }
 
     #[test]
-    fn the_question_names_the_source_unless_a_host_is_configured() {
+    fn the_request_names_the_source_unless_a_host_is_configured() {
         let mut check = check(2, 3);
         assert!(request(&check, "tasks.web:8000").unwrap().is_none(), "connects only");
         check.path = Some("/health?x=1".parse().unwrap());
-        let question = request(&check, "tasks.web:8000").unwrap().unwrap();
-        assert_eq!(question.uri(), "/health?x=1");
-        assert_eq!(question.headers()["host"], "tasks.web:8000");
-        assert_eq!(question.headers()["user-agent"], "edge-health");
-        assert_eq!(question.headers()["connection"], "close");
+        let sent = request(&check, "tasks.web:8000").unwrap().unwrap();
+        assert_eq!(sent.uri(), "/health?x=1");
+        assert_eq!(sent.headers()["host"], "tasks.web:8000");
+        assert_eq!(sent.headers()["user-agent"], "edge-health");
+        assert_eq!(sent.headers()["connection"], "close");
         check.host = Some("example.com".to_owned());
         assert_eq!(request(&check, "tasks.web:8000").unwrap().unwrap().headers()["host"], "example.com");
         check.host = Some("a\nb".to_owned());

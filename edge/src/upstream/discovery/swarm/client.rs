@@ -1,10 +1,10 @@
-//! Asking a `watch` for the nodes of its swarm.
+//! Asks a `watch` for the nodes of its swarm.
 //!
-//! The name of the service may stand for several, and any of them will do: the one that answered last is
-//! asked, and the others in turn when it fails. A tag is shown only to the one that gave it, so nothing is
-//! taken for unchanged because two of them happen to use the same tags. Each question has a connection of its
-//! own, as a health check has: one every few seconds costs nothing, and a virtual address in front of them
-//! may choose anew.
+//! The configured name may resolve to several watches, each of which lists the same swarm. The client asks the one that
+//! responded last and, if that fails, the others in turn. It sends a tag only to the watch that returned it, so that
+//! equal tags of two watches are never taken for an unchanged list. Each request has a connection of its own, as a
+//! health check has: one connection every few seconds costs next to nothing, and lets a virtual address in front of the
+//! watches select another one.
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, rc::Rc, time::Duration};
 
@@ -27,63 +27,62 @@ use crate::{
     },
 };
 
-/// How long a watch may hold a question while nothing is different. Short, because it is also how long a
-/// watch on a machine that has just died goes unnoticed: an edge has to be with another one by the time the
-/// swarm knows.
+/// How long a watch may hold a request while the list does not change. Short, because the death of the watch's machine
+/// goes unnoticed for as long: an edge must already use another watch when the swarm detects the failure.
 const HOLD: Duration = Duration::from_secs(5);
 
-/// For connecting.
-const CONNECT: Duration = Duration::from_secs(1);
+/// The timeout for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// For the answer, beyond the time that the question was to be held.
-const ANSWER: Duration = Duration::from_secs(2);
+/// The timeout for the response, in addition to the time that the request is held.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Servers that one question is brought before.
-const MOST: usize = 8;
+/// The maximum number of servers to try for one query.
+const MAX_SERVERS: usize = 8;
 
-/// Asks for the nodes of one swarm.
+/// Queries the nodes of one swarm.
 pub(in crate::upstream) struct Client {
     resolver: Rc<Resolver>,
     host: String,
     port: u16,
-    /// `Host` of a question.
+    /// The value of `Host`.
     authority: String,
     token_file: Option<PathBuf>,
-    /// Addresses of `host`.
+    /// The addresses of `host`.
     addresses: AddressSet,
-    last: Option<Last>,
+    last: Option<LastResponse>,
 }
 
-/// The last answer and whose it was.
-struct Last {
+/// The last list and the server that returned it.
+struct LastResponse {
     server: SocketAddr,
     tag: Option<HeaderValue>,
     nodes: Nodes,
 }
 
 impl Client {
-    /// A client that has not asked anybody yet.
+    /// Creates a client that has sent no request yet.
     pub(in crate::upstream) fn new(resolver: Rc<Resolver>, host: &str, port: u16, token: Option<PathBuf>) -> Self {
         let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let addresses = AddressSet::default();
         Self { resolver, host: host.to_owned(), port, authority, token_file: token, addresses, last: None }
     }
 
-    /// The nodes: as soon as they are other ones than the last time, or after a while.
+    /// Returns the nodes, as soon as they differ from the previous ones, or else after [`HOLD`].
     ///
     /// # Errors
-    /// Why nobody could be asked, or how the one of the lowest address failed.
-    pub(in crate::upstream) async fn ask(&mut self) -> Result<Nodes, String> {
+    /// Why there is no server to ask, or why the server with the lowest address failed.
+    pub(in crate::upstream) async fn query(&mut self) -> Result<Nodes, String> {
         let token = self.token_file.as_deref().map(token::read).transpose().map_err(|error| error.to_string())?;
         let servers = self.servers().await?;
         let mut failures = Vec::new();
         let last = self.last.as_ref().map(|last| last.server);
-        for server in order(&servers, last, fastrand::f64()).into_iter().take(MOST) {
-            match self.ask_one(server, token.as_ref().and_then(Option::as_ref)).await {
+        for server in order(&servers, last, fastrand::f64()).into_iter().take(MAX_SERVERS) {
+            match self.ask_server(server, token.as_ref().and_then(Option::as_ref)).await {
                 Ok(last) => return Ok(self.last.insert(last).nodes.clone()),
                 Err(failure) => failures.push((server, failure)),
             }
-            // Whoever failed is asked anew the next time, and not to hold the question.
+            // A request without a tag is not held, so a server that failed responds at once next time.
             self.last = None;
         }
         failures.sort_by_key(|(server, _)| *server);
@@ -94,7 +93,7 @@ impl Client {
         }
     }
 
-    /// Where watches are. As with endpoints, the last good answer of the name servers holds.
+    /// The addresses of the watches. As with endpoints, the last good answer of the name servers stays valid.
     async fn servers(&mut self) -> Result<BTreeSet<SocketAddr>, String> {
         if let Ok(address) = self.host.parse() {
             return Ok(BTreeSet::from([SocketAddr::new(address, self.port)]));
@@ -110,13 +109,14 @@ impl Client {
         }
     }
 
-    async fn ask_one(&self, server: SocketAddr, token: Option<&HeaderValue>) -> Result<Last, Failure> {
+    async fn ask_server(&self, server: SocketAddr, token: Option<&HeaderValue>) -> Result<LastResponse, Failure> {
         let last = self.last.as_ref().filter(|last| last.server == server);
         let tag = last.and_then(|last| last.tag.as_ref());
-        let stream = timeout(CONNECT, probe::connect(server)).await.map_err(|_| Failure::Timeout(CONNECT))?;
+        let stream =
+            timeout(CONNECT_TIMEOUT, probe::connect(server)).await.map_err(|_| Failure::Timeout(CONNECT_TIMEOUT))?;
         let stream = stream.map_err(|error| Failure::Connect(error.kind()))?;
-        let patience = if tag.is_some() { HOLD + ANSWER } else { ANSWER };
-        let request = self.question(tag, token)?;
+        let limit = if tag.is_some() { HOLD + RESPONSE_TIMEOUT } else { RESPONSE_TIMEOUT };
+        let request = self.request(tag, token)?;
         let exchange = async {
             let receive = async |response: Response<Incoming>| {
                 let (head, body) = response.into_parts();
@@ -134,14 +134,14 @@ impl Client {
             };
             client::exchange(stream, request, receive).await.map_err(|error| failure(&error))?
         };
-        match (timeout(patience, exchange).await.map_err(|_| Failure::Timeout(patience))??, last) {
-            (Some((tag, nodes)), _) => Ok(Last { server, tag, nodes }),
-            (None, Some(last)) => Ok(Last { server, tag: last.tag.clone(), nodes: last.nodes.clone() }),
+        match (timeout(limit, exchange).await.map_err(|_| Failure::Timeout(limit))??, last) {
+            (Some((tag, nodes)), _) => Ok(LastResponse { server, tag, nodes }),
+            (None, Some(last)) => Ok(LastResponse { server, tag: last.tag.clone(), nodes: last.nodes.clone() }),
             (None, None) => Err(Failure::of(StatusCode::NOT_MODIFIED)),
         }
     }
 
-    fn question(
+    fn request(
         &self,
         tag: Option<&HeaderValue>,
         token: Option<&HeaderValue>,
@@ -156,7 +156,7 @@ impl Client {
             .header(ACCEPT, "application/json")
             .header(CONNECTION, "close")
             .body(Empty::new())
-            // Nothing in it can be wrong: the host is a name or an address.
+            // This cannot fail: the host is a valid name or an address.
             .map_err(|_| Failure::Closed)?;
         for (name, value) in [(IF_NONE_MATCH, tag), (AUTHORIZATION, token)] {
             request.headers_mut().extend(value.map(|value| (name, value.clone())));
