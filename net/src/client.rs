@@ -1,8 +1,8 @@
-//! One HTTP/1.1 request on a connection of its own.
+//! Sends one HTTP/1.1 request on a connection of its own.
 //!
-//! A connection for each request costs little at a few requests per second, and a connection that hung once is
-//! never used again. The caller connects, so that it decides how, and bounds the whole by a time-out: dropping
-//! the future closes the connection.
+//! At a few requests per second, a connection for each request costs little, and a connection that hung once is never
+//! used again. The caller connects, so that it decides how, and sets a timeout for the whole exchange: dropping the
+//! future closes the connection.
 
 use std::{io, net::SocketAddr, pin::pin};
 
@@ -22,23 +22,24 @@ use tokio::{
 /// The maximum size of a response's head in [`exchange`], in bytes; hyper's smallest buffer.
 const MAX_HEAD: usize = 8 * 1024;
 
-/// Connects to `address`, but not to itself: if no process listens on a port of this host, the system may choose
-/// that port as the one to connect from (RFC 9293 section 3.5, simultaneous open). The connection is then refused.
+/// Connects to `address`, but never to itself: if no process listens on a port of this host, the kernel may choose that
+/// same port as the local one, and the socket connects to itself (RFC 9293 section 3.5, simultaneous open). This
+/// function reports such a connection as refused.
 ///
 /// # Errors
 /// The connection is refused, or fails.
 pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     if stream.local_addr()? == address {
-        // A reset leaves the port free for its owner.
+        // A reset frees the port for its owner at once.
         stream.set_zero_linger()?;
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     Ok(stream)
 }
 
-/// Sends `request` on `stream` and passes the response to `read`, which may read its body or leave it unread.
-/// Spawns no task, and accepts a head of at most 8 KiB.
+/// Sends `request` on `stream` and passes the response to `read`, which may ignore its body. Spawns no task, and
+/// accepts a head of at most 8 KiB.
 ///
 /// # Errors
 /// The connection broke before the head of the response was complete, or the response is not HTTP.
@@ -56,13 +57,13 @@ where
     let mut exchange = pin!(async move { Ok(read(sender.send_request(request).await?).await) });
     tokio::select! {
         result = &mut exchange => result,
-        // An error of the connection reaches the sender and the body as well.
+        // The sender and the body report an error of the connection as well.
         _ = connection => exchange.await,
     }
 }
 
-/// Sends `request` on `stream` and returns the response, whose body the caller reads. A task drives the
-/// connection; dropping the response ends it.
+/// Sends `request` on `stream` and returns the response, whose body the caller reads. A task drives the connection;
+/// dropping the response ends the task.
 ///
 /// # Errors
 /// The connection broke before the head of the response was complete, or the response is not HTTP.
@@ -71,7 +72,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = handshake(&Builder::new(), stream).await?;
-    // It ends when the sender and the body have been dropped. Its errors reach both.
+    // The connection ends when the sender and the body have been dropped. Both report its errors.
     tokio::spawn(async { drop(connection.await) });
     sender.send_request(request).await
 }
@@ -121,7 +122,7 @@ mod tests {
         Request::get("/path").header("host", "test").body(Empty::new()).unwrap()
     }
 
-    /// A stream whose other end reads one request, answers with `response` and closes.
+    /// A stream whose other end reads one request, sends `response` and closes.
     fn server(response: impl Into<Vec<u8>>) -> DuplexStream {
         let (near, mut far) = duplex(1024);
         let response = response.into();
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_beyond_the_limit_is_refused_with_and_without_a_length() {
+    async fn a_body_above_the_limit_is_rejected_with_and_without_a_length() {
         for response in [TWO_BYTES, "HTTP/1.1 200 OK\r\n\r\nno"] {
             assert!(matches!(body(server(response), 1).await, Err(BodyError::TooLarge(1))));
             assert_eq!(body(server(response), 2).await.unwrap(), "no");
@@ -164,13 +165,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_breaks_off_is_incomplete() {
+    async fn a_truncated_body_is_incomplete() {
         let response = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nno";
         assert!(matches!(body(server(response), 9).await, Err(BodyError::Incomplete(_))));
     }
 
     #[tokio::test]
-    async fn an_error_says_whether_the_answer_was_not_http_or_the_connection_closed() {
+    async fn an_error_tells_a_response_that_is_not_http_from_a_closed_connection() {
         let status = async |response: Response<Incoming>| response.status();
         assert!(exchange(server("SSH-2.0-x\r\n"), request(), status).await.unwrap_err().is_parse());
         let large = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(MAX_HEAD));

@@ -1,10 +1,10 @@
-//! What the programs of this workspace do on sockets, each of it once.
+//! The networking that the programs of this workspace share.
 //!
-//! [`server`] accepts connections, limits their number and drains them. [`client`] makes one HTTP request on a
-//! connection of its own. [`Backoff`] is the pause between attempts. [`tls`] examines certificates.
+//! [`server`] accepts connections, limits their number and drains them. [`client`] sends one HTTP request on a
+//! connection of its own. [`Backoff`] computes the delay between attempts. [`tls`] examines certificates.
 //!
-//! `edge` uses this crate for its health checks, its discovery and `edge dns`. The traffic that it forwards does not
-//! pass through here: see `edge/src/downstream` and `edge/src/upstream`.
+//! `edge` uses this crate for its admin listener, its health checks, its discovery and `edge dns`. The traffic that it
+//! forwards does not pass through here: see `edge/src/downstream` and `edge/src/upstream`.
 
 mod backoff;
 pub mod client;

@@ -9,8 +9,8 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-/// Accepts any certificate, but verifies that the server has its key. Only for diagnosis and tests: it protects
-/// from nothing.
+/// Accepts any certificate, but verifies that the server has its key. Only for diagnosis and tests: it gives no
+/// protection against an attacker.
 #[derive(Debug)]
 pub struct AnyCertificate {
     provider: Arc<CryptoProvider>,
@@ -18,14 +18,14 @@ pub struct AnyCertificate {
 }
 
 impl AnyCertificate {
-    /// Offers all signature schemes of the provider.
+    /// Creates a verifier that offers all signature schemes of the provider.
     #[must_use]
     pub fn new(provider: Arc<CryptoProvider>) -> Self {
         let schemes = provider.signature_verification_algorithms.supported_schemes();
         Self { provider, schemes }
     }
 
-    /// Offers only these signature schemes, by which a server chooses among its certificates.
+    /// Offers only these signature schemes, from which a server chooses its certificate.
     #[must_use]
     pub fn with_schemes(self, schemes: &[SignatureScheme]) -> Self {
         Self { schemes: schemes.to_vec(), ..self }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_schemes_of_the_provider_are_offered_unless_some_are_chosen() {
+    fn all_schemes_of_the_provider_are_offered_unless_some_are_selected() {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let any = AnyCertificate::new(Arc::clone(&provider));
         assert_eq!(any.supported_verify_schemes(), provider.signature_verification_algorithms.supported_schemes());

@@ -1,8 +1,8 @@
-//! What a client's connection is doing, and whether it has been doing so for too long.
+//! The activity of a client's connection, and its timeouts.
 //!
-//! The connection's task makes marks, which costs an atomic store each, and a watchdog looks at them
-//! periodically. So time-outs are exact only to the watchdog's interval, the header time-out,
-//! but a request arms no timer and reads no clock.
+//! The connection's task marks events, each with an atomic store, and a watchdog checks the marks periodically. So a
+//! timeout is exact only to the watchdog's interval, which is the header timeout, but a request arms no timer and reads
+//! no clock.
 
 use std::{
     io,
@@ -18,26 +18,26 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The marks of one connection.
+/// The events of one connection, as marked by its task.
 #[derive(Debug, Default)]
 pub struct Activity {
-    /// The number of requests so far. It wraps, which could mislead only at an exact multiple of 2^32 requests
-    /// between two looks.
+    /// The number of requests so far. It wraps, which the watchdog would miss only after an exact multiple of 2^32
+    /// requests between two checks.
     requests: AtomicU32,
-    /// The number of requests being answered.
+    /// The number of requests in progress.
     busy: AtomicU32,
-    /// Bytes arrived since the last request began: most likely those of the next header.
+    /// Whether bytes arrived since the last request began, most likely of the next header.
     bytes: AtomicBool,
 }
 
-/// A request being answered; dropping it ends the request. It holds a borrowed or a shared [`Activity`].
+/// A request in progress; dropping it ends the request. It holds a borrowed or a shared [`Activity`].
 #[derive(Debug)]
 pub struct Request<A: Deref<Target = Activity>>(A);
 
 impl<A: Deref<Target = Activity>> Request<A> {
-    /// Marks the beginning of a request.
+    /// Marks the start of a request.
     pub fn begin(activity: A) -> Self {
-        // One task makes all marks, so this needs no read-modify-write instruction.
+        // Only one task marks events, so this needs no read-modify-write instruction.
         activity.requests.store(activity.requests.load(Relaxed).wrapping_add(1), Relaxed);
         activity.bytes.store(false, Relaxed);
         activity.busy.store(activity.busy.load(Relaxed).saturating_add(1), Relaxed);
@@ -57,7 +57,7 @@ impl Activity {
         self.requests.load(Relaxed)
     }
 
-    /// Whether a request is being answered.
+    /// Whether a request is in progress.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.busy.load(Relaxed) > 0
@@ -75,27 +75,27 @@ impl Activity {
     }
 }
 
-/// What a client's connection is doing, with the number of requests before it.
+/// The phase of a client's connection, with the number of earlier requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// The client sends a header, or is about to send its first.
+    /// The client is sending a header, or has not sent its first one yet.
     Header(u32),
-    /// The client waits for our answer, which has a deadline of its own.
+    /// A request is in progress; its response has a deadline of its own.
     Busy,
-    /// The connection is between requests, or the client does not read the last answer.
+    /// The connection is between requests, or the client is not reading the last response.
     Idle(u32),
 }
 
 /// How long a connection may stay in a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// The longest a header may take to arrive, within a factor of two.
+    /// The longest time for a complete header to arrive; enforced within twice this time.
     pub header: Duration,
-    /// The longest a connection may be idle between requests.
+    /// The longest idle time between requests.
     pub idle: Duration,
 }
 
-/// Completes when the connection has been in one phase for too long, and returns that phase.
+/// Completes when the connection has exceeded the timeout of a phase, and returns that phase.
 pub async fn expire(activity: &Activity, timeouts: Timeouts) -> Phase {
     let mut watchdog = Watchdog { phase: activity.phase(), since: Instant::now() };
     let mut next = watchdog.since + timeouts.header;
@@ -110,13 +110,13 @@ pub async fn expire(activity: &Activity, timeouts: Timeouts) -> Phase {
 
 #[derive(Debug)]
 struct Watchdog {
-    /// The phase seen last, and when it was first seen.
+    /// The last observed phase, and when it was first observed.
     phase: Phase,
     since: Instant,
 }
 
 impl Watchdog {
-    /// When to look again, or `None` if it is time to close.
+    /// Returns the time of the next check, or `None` if the phase has timed out.
     fn check(&mut self, phase: Phase, now: Instant, timeouts: Timeouts) -> Option<Instant> {
         if phase != self.phase {
             *self = Self { phase, since: now };
@@ -131,7 +131,7 @@ impl Watchdog {
     }
 }
 
-/// A stream that marks the arrival of bytes.
+/// A stream that marks when bytes arrive.
 #[derive(Debug)]
 pub struct ObservedStream<'a, T> {
     inner: T,
@@ -139,7 +139,7 @@ pub struct ObservedStream<'a, T> {
 }
 
 impl<'a, T> ObservedStream<'a, T> {
-    /// Marks on `activity` what arrives on `inner`.
+    /// Marks on `activity` when bytes arrive on `inner`.
     pub fn new(inner: T, activity: &'a Activity) -> Self {
         Self { inner, activity }
     }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn arriving_bytes_are_marked_and_sent_ones_are_not() {
+    async fn received_bytes_are_marked_and_sent_bytes_are_not() {
         let activity = Activity::default();
         drop(Request::begin(&activity));
         let (near, mut far) = duplex(16);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_header_that_trickles_in_after_a_request_is_cut_off() {
+    async fn a_slow_header_after_a_request_times_out() {
         let activity = Activity::default();
         drop(Request::begin(&activity));
         let start = Instant::now();
@@ -265,12 +265,12 @@ mod tests {
             phase = expire(&activity, TIMEOUTS) => assert_eq!(phase, Phase::Header(1)),
             () = trickle => {}
         }
-        // Seen at 30 s, closed at 40 s: within twice the time-out after the first byte at 25 s.
+        // Observed at 30 s, closed at 40 s: within twice the timeout after the first byte at 25 s.
         assert_eq!(start.elapsed().as_secs(), 40);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_in_use_is_left_alone() {
+    async fn a_connection_in_use_does_not_time_out() {
         let activity = Activity::default();
         let start = Instant::now();
         let use_it = async {

@@ -1,10 +1,9 @@
-//! The maximum number of connections, and which connection closes when one more arrives.
+//! Limits the number of connections, and selects the connection to close for a new one.
 //!
-//! A new connection must get in, since it may be the health check, after whose failures the engine kills
-//! the process. So the connection closes that was idle for longest, as approximated by the CLOCK
-//! algorithm (Corbato, "A Paging Experiment with the Multics System", 1968): connections stand in a
-//! ring, the hand passes over those that were used since its last visit, and the first other one
-//! closes. A request costs no bookkeeping, and no clock is read.
+//! A new connection must be admitted, since it may be a health check, after whose failures the container engine kills
+//! the process. So the connection that has been idle for longest closes, as approximated by the CLOCK algorithm
+//! (Corbato, "A Paging Experiment with the Multics System", 1968): connections form a ring, the hand skips those used
+//! since its last visit, and the first other one closes. A request costs no bookkeeping, and no clock is read.
 
 use std::{
     collections::VecDeque,
@@ -16,56 +15,56 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::activity::Activity;
 
-/// What to do with a new connection when the maximum is open and all of them are busy.
+/// What happens to a new connection while the maximum is open and all connections are busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenBusy {
-    /// Close one after the answer under way, and wait for that: right where answers are short.
+    /// It waits until one has sent its response and closes. For servers with short responses.
     Wait,
-    /// Refuse the new one: right where an answer may be a stream that lasts for hours.
+    /// It is refused. For servers whose responses may be streams that last for hours.
     Refuse,
 }
 
-/// All open connections. Only the accept loop has one.
+/// The open connections of a server. Only its accept loop holds the limiter.
 #[derive(Debug)]
 pub struct ConnectionLimiter {
     max: usize,
     when_busy: WhenBusy,
     permits: Arc<Semaphore>,
-    /// In the order in which the hand visits them. Ended connections are removed later.
+    /// The connections in the order in which the hand visits them. Ended ones are removed later.
     ring: VecDeque<Entry>,
 }
 
 #[derive(Debug)]
 struct Entry {
     connection: Weak<Connection>,
-    /// The connection's requests at the hand's last visit; `None` before the first.
+    /// The number of requests at the hand's last visit; `None` before the first visit.
     seen: Option<u32>,
 }
 
-/// One connection. Dropping it makes room for another.
+/// An admitted connection. Dropping it makes room for another.
 #[derive(Debug)]
 pub struct Connection {
-    /// What its client is doing.
+    /// The events that its task marks.
     pub activity: Arc<Activity>,
     close: Notify,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    /// Completes when the connection must make room: at once, or after the answer that is under way.
+    /// Completes when the connection must close for another one: at once, or after the response in progress.
     pub async fn close_requested(&self) {
         self.close.notified().await;
     }
 }
 
 impl ConnectionLimiter {
-    /// Limits the number of open connections to `max`.
+    /// Creates a limiter for at most `max` open connections.
     #[must_use]
     pub fn new(max: usize, when_busy: WhenBusy) -> Self {
         Self { max, when_busy, permits: Arc::new(Semaphore::new(max)), ring: VecDeque::new() }
     }
 
-    /// Admits a connection, after another has closed if need be. `None` refuses it; see [`WhenBusy`].
+    /// Admits a connection, if necessary after another one has closed. `None` refuses it; see [`WhenBusy`].
     pub async fn admit(&mut self) -> Option<Arc<Connection>> {
         if self.permits.available_permits() == 0 && !self.make_room() {
             return None;
@@ -82,9 +81,9 @@ impl ConnectionLimiter {
         Some(connection)
     }
 
-    /// Asks a connection to close. Returns whether one will.
+    /// Tells a connection to close. Returns whether one will.
     fn make_room(&mut self) -> bool {
-        // One round to visit every connection, and a second to find one that was not used since.
+        // The first round visits every connection, and the second finds one that was not used since.
         for _ in 0..2 * self.ring.len() {
             let Some(entry) = self.ring.pop_front() else { break };
             let Some(connection) = entry.connection.upgrade() else { continue };
@@ -95,7 +94,7 @@ impl ConnectionLimiter {
             }
             self.ring.push_back(Entry { seen: requests, ..entry });
         }
-        // All are busy.
+        // All connections are busy.
         match self.when_busy {
             WhenBusy::Refuse => false,
             WhenBusy::Wait => {
@@ -126,7 +125,7 @@ mod tests {
         (limiter, connections)
     }
 
-    /// Admits one more connection and returns the index of the one that was asked to close for it.
+    /// Admits one more connection and returns the index of the one that was told to close for it.
     async fn replaced(limiter: &mut ConnectionLimiter, connections: &mut Vec<Arc<Connection>>) -> usize {
         let asked = async {
             let mut asked =
@@ -142,7 +141,7 @@ mod tests {
         let mut admit = std::pin::pin!(limiter.admit());
         let index = tokio::select! {
             biased;
-            _ = &mut admit => panic!("no connection closed, and yet there is room"),
+            _ = &mut admit => panic!("admitted although no connection closed"),
             index = asked => index,
         };
         drop(connections.remove(index));
@@ -151,29 +150,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_connection_that_was_idle_for_longest_closes() {
+    async fn the_connection_that_has_been_idle_for_longest_closes() {
         let (mut limiter, mut connections) = full(4, WhenBusy::Wait).await;
         drop(Request::begin(&*connections[0].activity));
         drop(Request::begin(&*connections[1].activity));
-        assert_eq!(replaced(&mut limiter, &mut connections).await, 0, "all are new: the first");
-        // The former second connection, now the first, was visited before and is used again.
+        assert_eq!(replaced(&mut limiter, &mut connections).await, 0, "the first, since all are new");
+        // The former second connection, now the first, was visited before and has been used since.
         drop(Request::begin(&*connections[0].activity));
         assert_eq!(replaced(&mut limiter, &mut connections).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_connection_is_given_time_for_its_first_request() {
+    async fn a_new_connection_has_time_for_its_first_request() {
         let (mut limiter, mut connections) = full(3, WhenBusy::Wait).await;
         replaced(&mut limiter, &mut connections).await;
         for connection in &connections[..2] {
             drop(Request::begin(&*connection.activity));
         }
-        // Two that are in use, and the new one without a request yet.
+        // Two connections are in use, and the new one has had no request yet.
         assert_ne!(replaced(&mut limiter, &mut connections).await, 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_busy_connection_stays_while_another_is_idle() {
+    async fn a_busy_connection_stays_open_while_another_is_idle() {
         for when_busy in [WhenBusy::Wait, WhenBusy::Refuse] {
             let (mut limiter, mut connections) = full(3, when_busy).await;
             let _busy = [0, 1].map(|index| Request::begin(connections[index].activity.clone()));
@@ -182,12 +181,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_all_are_busy_one_closes_after_its_answer() {
+    async fn when_all_are_busy_one_closes_after_its_response() {
         let (mut limiter, mut connections) = full(2, WhenBusy::Wait).await;
         let busy = connections.clone();
         let _busy: Vec<_> = busy.iter().map(|connection| Request::begin(&*connection.activity)).collect();
         let asked = busy[0].close_requested();
-        assert!(timeout(SOON, limiter.admit()).await.is_err(), "all keep their places");
+        assert!(timeout(SOON, limiter.admit()).await.is_err(), "all stay open");
         timeout(SOON, asked).await.unwrap();
         connections.clear();
     }
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ended_connections_are_forgotten() {
+    async fn ended_connections_are_removed() {
         let mut limiter = ConnectionLimiter::new(2, WhenBusy::Refuse);
         for _ in 0..100 {
             drop(limiter.admit().await);

@@ -1,7 +1,7 @@
 //! Accepts connections, limits their number, and drains them at the end.
 //!
-//! What is spoken on a connection is the caller's part: [`serve`] gives it each stream with its [`Connection`],
-//! on which the caller notes requests and by which it is asked to close, and a [`Stop`] that says when to finish.
+//! The caller implements the protocol. [`serve`] passes it each stream with a [`Connection`] and a [`Stop`]. The caller
+//! marks requests on the connection, and closes it when either of the two requests that.
 
 mod activity;
 mod limiter;
@@ -23,12 +23,12 @@ pub use self::{
 };
 use crate::backoff::Backoff;
 
-/// Between attempts to accept that fail, most likely for lack of file descriptors.
+/// The delay after a failed `accept`, most likely for lack of file descriptors.
 const ACCEPT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
 
-/// Where connections come from: a [`TcpListener`], or a test.
+/// A source of connections: a [`TcpListener`], or a test.
 pub trait Listener {
-    /// A connection.
+    /// The type of its connections.
     type Stream: Send + 'static;
 
     /// Waits for the next connection.
@@ -43,19 +43,19 @@ impl Listener for TcpListener {
     }
 }
 
-/// Asks a connection to finish.
+/// Tells a connection to finish.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<()>);
 
 impl Stop {
     /// Completes when the connection must finish.
     pub async fn requested(&mut self) {
-        // An error means that the server was dropped, which asks for the same.
+        // An error means that the server was dropped, so the connection must finish as well.
         drop(self.0.changed().await);
     }
 }
 
-/// The connections that are left after [`serve`].
+/// The connections that are still open after [`serve`].
 #[derive(Debug)]
 #[must_use = "connections are still open"]
 pub struct Draining(watch::Sender<()>);
@@ -68,10 +68,10 @@ impl Draining {
     }
 }
 
-/// Serves each connection of `listener` by a task that runs `handle`, until `stop` completes. Then the listener is
-/// closed and every connection's [`Stop`] is set; the result waits for the connections.
+/// Serves each connection of `listener` in a task that runs `handle`, until `stop` completes. Then it closes the
+/// listener, signals every connection's [`Stop`], and returns a value that waits for the connections.
 ///
-/// A failure to accept is logged and waited out.
+/// After a failed `accept` it logs a warning and continues after a delay.
 pub async fn serve<L, H, F>(
     listener: L,
     limiter: ConnectionLimiter,
@@ -85,7 +85,7 @@ where
 {
     let (sender, receiver) = watch::channel(());
     {
-        // Dropped at the end of the block, and the listener with it, before the connections are asked to finish.
+        // Dropped at the end of the block, with the listener, before the connections are told to finish.
         let mut accept = pin!(accept(listener, limiter, Stop(receiver), handle));
         tokio::select! {
             () = stop => {}
@@ -109,14 +109,14 @@ where
                 failures = 0;
                 match limiter.admit().await {
                     Some(connection) => drop(tokio::spawn(handle(stream, connection, stop.clone()))),
-                    None => debug!("closed a new connection: the maximum number of connections is open and busy"),
+                    None => debug!("refused a connection: the maximum number of connections is open, and all are busy"),
                 }
             }
             Err(error) if concerns_one_connection(&error) => {
                 debug!(%error, "a connection ended before it was accepted");
             }
             Err(error) => {
-                // The listener stays readable, so without a pause this would spin until a connection closes.
+                // The listener stays readable, so without a delay this would spin until a connection closes.
                 failures = failures.saturating_add(1);
                 let pause = ACCEPT_BACKOFF.after(failures, 0.0);
                 warn!(%error, ?pause, "cannot accept connections");
@@ -126,7 +126,7 @@ where
     }
 }
 
-/// Whether the connection was gone before it was accepted; the next one may be fine.
+/// Whether an error of `accept` concerns only the connection, which had ended already; the next one may succeed.
 #[must_use]
 pub fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    /// Accepts what the test sends, and then nothing. Dropping it closes the channel.
+    /// Accepts the connections that the test sends. Dropping it closes the channel.
     struct Scripted(mpsc::Receiver<io::Result<u32>>);
 
     impl Listener for Scripted {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_to_accept_are_waited_out_with_growing_pauses_that_a_success_resets() {
+    async fn the_delay_after_failed_accepts_doubles_and_a_success_resets_it() {
         let (script, listener) = mpsc::channel(10);
         let exhausted = || io::Error::from_raw_os_error(24);
         for accepted in [
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_listener_closes_before_connections_are_asked_to_finish_and_the_drain_waits_for_them() {
+    async fn the_listener_closes_before_connections_are_told_to_finish_and_the_drain_waits_for_them() {
         let (script, listener) = mpsc::channel(1);
         script.send(Ok(1)).await.unwrap();
         let (asked, was_asked) = oneshot::channel();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_drain_can_be_given_up() {
+    async fn a_drain_can_be_abandoned() {
         let (script, listener) = mpsc::channel(1);
         script.send(Ok(1)).await.unwrap();
         let stop = sleep(Duration::from_secs(1));

@@ -1,5 +1,5 @@
-//! A stream whose writes fail when the peer has read nothing for too long. Without this a client that hangs
-//! would hold its connection, and its place within the limit.
+//! A stream with a timeout for writes. Without it, a client that hangs would hold its connection, which counts towards
+//! the limit.
 
 use std::{
     io,
@@ -13,22 +13,22 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// A stream with a time-out for writes.
+/// A stream whose writes fail if the peer reads nothing for some time.
 #[derive(Debug)]
 pub struct WriteTimeout<T> {
     inner: T,
     limit: Duration,
-    /// Runs while a write is blocked.
+    /// The timer of a blocked write.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> WriteTimeout<T> {
-    /// Fails a write on `inner` that is blocked for `limit`.
+    /// Makes a write on `inner` fail after it has been blocked for `limit`.
     pub fn new(inner: T, limit: Duration) -> Self {
         Self { inner, limit, waiting: None }
     }
 
-    /// Passes on the result of a write, or fails if the write has been blocked for too long.
+    /// Returns the result of a write, or an error if the write has been blocked for too long.
     fn bound<R>(&mut self, poll: Poll<io::Result<R>>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
         if poll.is_ready() {
             self.waiting = None;
@@ -37,7 +37,7 @@ impl<T> WriteTimeout<T> {
         let limit = self.limit;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(waiting.as_mut().poll(cx));
-        // So that a further poll fails again.
+        // A further poll fails as well.
         waiting.as_mut().reset(Instant::now());
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")))
     }
@@ -87,7 +87,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_reads_nothing_for_too_long_fails_the_write() {
+    async fn a_write_fails_if_the_peer_reads_nothing_for_too_long() {
         let (near, _far) = duplex(4);
         let mut stream = WriteTimeout::new(near, LIMIT);
         stream.write_all(b"1234").await.unwrap();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_reads_slowly_is_waited_for() {
+    async fn a_peer_that_reads_slowly_does_not_time_out() {
         let (near, mut far) = duplex(4);
         let mut stream = WriteTimeout::new(near, LIMIT);
         let reader = tokio::spawn(async move {
