@@ -9,7 +9,6 @@
 //! address unless configured otherwise.
 
 mod collect;
-mod family_writer;
 mod latency;
 mod metrics;
 mod page;

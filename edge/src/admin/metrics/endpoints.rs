@@ -1,0 +1,75 @@
+//! The metrics of endpoints.
+
+use std::fmt;
+
+use super::{family_writer::FamilyWriter, series::float};
+use crate::admin::status::{EndpointReport, PoolStatus};
+
+pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Result {
+    let all: Vec<(&PoolStatus, &EndpointReport, String)> = pools
+        .iter()
+        .flat_map(|pool| pool.endpoints.iter().map(move |endpoint| (pool, endpoint, endpoint.address.to_string())))
+        .collect();
+    let each = |number: fn(&EndpointReport) -> u64| {
+        all.iter().map(move |(pool, endpoint, address)| ([pool.label(), ("endpoint", address)], number(endpoint)))
+    };
+    let split = |label: &'static str, numbers: fn(&EndpointReport) -> Vec<(&'static str, u64)>| {
+        all.iter().flat_map(move |(pool, endpoint, address)| {
+            numbers(endpoint)
+                .into_iter()
+                .map(move |(value, number)| ([pool.label(), ("endpoint", address.as_str()), (label, value)], number))
+        })
+    };
+    families.gauges(
+        "endpoint_usable",
+        None,
+        "Whether an endpoint may receive requests, 0 or 1",
+        each(|endpoint| endpoint.usable.into()).map(float),
+    )?;
+    let states = all.iter().map(|(pool, endpoint, address)| {
+        ([pool.label(), ("endpoint", address.as_str()), ("state", endpoint.state)], 1.0)
+    });
+    families.gauges("endpoint_state", None, "The state of an endpoint, as a label", states)?;
+    families.gauges(
+        "endpoint_in_flight",
+        None,
+        "Attempts in flight",
+        each(|endpoint| endpoint.in_flight).map(float),
+    )?;
+    families.counters("endpoint_requests", None, "Attempts, including retries", each(|endpoint| endpoint.requests))?;
+    families.counters(
+        "endpoint_responses",
+        None,
+        "Responses received",
+        split("class", |endpoint| endpoint.responses.classes().into()),
+    )?;
+    let failures = |endpoint: &EndpointReport| {
+        vec![("connect", endpoint.connect_failures), ("reset", endpoint.resets), ("timeout", endpoint.timeouts)]
+    };
+    families.counters("endpoint_failures", None, "Attempts without a response", split("kind", failures))?;
+    families.gauges(
+        "endpoint_connections",
+        None,
+        "Open connections",
+        each(|endpoint| endpoint.connections_open).map(float),
+    )?;
+    families.counters(
+        "endpoint_connections_opened",
+        None,
+        "Opened connections",
+        each(|endpoint| endpoint.connections),
+    )?;
+    families.counters("endpoint_checks", None, "Completed health checks", each(|endpoint| endpoint.checks))?;
+    families.counters(
+        "endpoint_checks_failed",
+        None,
+        "Failed health checks",
+        each(|endpoint| endpoint.checks_failed),
+    )?;
+    families.counters(
+        "endpoint_ejections",
+        None,
+        "Ejections because of failed requests",
+        each(|endpoint| endpoint.ejections),
+    )
+}
