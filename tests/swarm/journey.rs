@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 use tests::swarm::checker::{Breaches, Checker};
 use tests::swarm::cluster::Cluster;
-use tests::swarm::inside::Run;
+use tests::swarm::inboxes::Post;
+use tests::swarm::namespaces::Run;
 use tests::swarm::page::Page;
-use tests::swarm::post::Post;
 use tests::swarm::project;
 use tokio::runtime::Runtime;
 

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Conclusion, Trial};
-use tests::swarm::inside::{Run, enter};
 use tests::swarm::kernel::obstacles;
 use tests::swarm::mesh;
+use tests::swarm::namespaces::{Run, enter};
 
 /// Set by `tests/run` to one of [`Length`]: a journey takes half an hour and is not part of every `cargo test`.
 const WANTED: &str = "SWARM";

@@ -14,9 +14,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::docker::Docker;
 use super::fabric::{Cable, HUB, OUTSIDE};
-use super::inside::Run;
 use super::kernel::Kernel;
 use super::mesh::{self, TABLES};
+use super::namespaces::Run;
 use super::shell::{self, Failed, PATH};
 use crate::wait::eventually;
 

@@ -1,6 +1,6 @@
 //! A real Docker Swarm of three engines on one Linux machine, and what a test does to it.
 //!
-//! Everything runs in namespaces that nothing but their processes hold ([`inside`]): a [`fabric`] with a bridge, on
+//! Everything runs in namespaces that nothing but their processes hold ([`namespaces`]): a [`fabric`] with a bridge, on
 //! it three hosts ([`host`]), each with an engine, a process space, a `/run` and a disk of its own. A host loses
 //! power when the first of its processes is killed: the kernel then ends all others and takes mounts, networks
 //! and sockets away at once. The same holds for the whole rig when the test is killed.
@@ -23,11 +23,11 @@ pub mod docker;
 pub mod fabric;
 pub mod host;
 pub mod hub;
-pub mod inside;
+pub mod inboxes;
 pub mod kernel;
 pub mod mesh;
+pub mod namespaces;
 pub mod page;
-pub mod post;
 pub mod project;
 pub mod shell;
 pub mod store;

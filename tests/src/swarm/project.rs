@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::host::Host;
-use super::inside::Run;
 use super::kernel::Kernel;
+use super::namespaces::Run;
 use super::shell::{self, Failed};
 
 /// The one option of the stack that not every kernel supports.

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use tests::swarm::checker::Happened;
-use tests::swarm::post::Post;
+use tests::swarm::inboxes::Post;
 use tests::wait::{SOON, eventually};
 
 use crate::journey::Journey;

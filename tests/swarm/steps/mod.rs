@@ -1,10 +1,10 @@
 //! The steps, in their order.
 
 mod alerts;
+mod create;
 mod deploy;
 mod edges;
 mod end;
-mod found;
 mod machines;
 mod nodes;
 mod partition;
@@ -31,9 +31,9 @@ const VISIT: &str = "step_4_every_address_counts";
 
 /// All of them.
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: BUILD, needs: &[], run: |journey| Box::pin(found::build(journey)) },
-    Step { name: SWARM, needs: &[BUILD], run: |journey| Box::pin(found::swarm(journey)) },
-    Step { name: IMAGE, needs: &[SWARM], run: |journey| Box::pin(found::image(journey)) },
+    Step { name: BUILD, needs: &[], run: |journey| Box::pin(create::build(journey)) },
+    Step { name: SWARM, needs: &[BUILD], run: |journey| Box::pin(create::swarm(journey)) },
+    Step { name: IMAGE, needs: &[SWARM], run: |journey| Box::pin(create::image(journey)) },
     Step { name: STACK, needs: &[IMAGE], run: |journey| Box::pin(deploy::stack(journey)) },
     Step { name: VISIT, needs: &[STACK], run: |journey| Box::pin(deploy::visit(journey)) },
     Step {
