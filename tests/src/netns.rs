@@ -1,7 +1,7 @@
-//! Connections that begin in another network namespace.
+//! Other network namespaces: connects, captures packets and runs tests in them.
 //!
-//! A thread can enter a namespace on its own, and a socket always belongs to the namespace in which it was made,
-//! whichever thread uses it later.
+//! A thread can enter a namespace alone, and a socket belongs to the namespace in which it was created, whichever thread
+//! uses it later.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,29 +16,29 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 
-/// Set in a test that [`apart`] has restarted.
-const APART: &str = "TEST_APART";
+/// The variable that is set in a test that [`isolated`] has restarted.
+const ISOLATED: &str = "TEST_ISOLATED";
 
 /// Restarts the test of this name in a network namespace of its own, where it may filter packets, and waits for it.
-/// Returns whether this process already is the restarted one.
+/// Returns whether this process is the restarted one.
 ///
 /// # Errors
 /// The reason why that is impossible here.
 ///
 /// # Panics
-/// When the test fails there.
-pub fn apart(test: &str) -> Result<bool, &'static str> {
-    if std::env::var_os(APART).is_some() {
+/// If the restarted test fails.
+pub fn isolated(test: &str) -> Result<bool, &'static str> {
+    if std::env::var_os(ISOLATED).is_some() {
         return Ok(true);
     }
     if !rustix::process::geteuid().is_root() {
-        return Err("only root can make a network namespace");
+        return Err("only root can create a network namespace");
     }
     let status = Command::new("unshare")
         .args(["--net", "sh", "-euc", "ip link set lo up; exec \"$@\"", "sh"])
         .arg(std::env::current_exe().expect("the program's own path"))
         .args(["--exact", test, "--nocapture"])
-        .env(APART, "1")
+        .env(ISOLATED, "1")
         .stdin(Stdio::null())
         .status()
         .expect("unshare can be started");
@@ -49,8 +49,8 @@ pub fn apart(test: &str) -> Result<bool, &'static str> {
 /// `ETH_P_ALL` of `linux/if_ether.h`.
 const ALL_PROTOCOLS: u16 = 3;
 
-/// Connects to `address` as a process in `namespace` would: the path of a file of `/proc/PID/ns`, or of one that
-/// an engine keeps for its containers.
+/// Connects to `address` from inside `namespace`: the path of a file in `/proc/PID/ns`, or of one that an engine keeps
+/// for a container.
 ///
 /// # Errors
 /// The namespace cannot be entered, or the connection is not accepted in time.
@@ -61,12 +61,12 @@ pub async fn connect(namespace: &Path, address: SocketAddr, within: Duration) ->
     TcpStream::from_std(stream)
 }
 
-/// Listens to all packets in `namespace` until one contains `part`, and returns its payload as text; `None` when none
-/// came in time.
+/// Captures packets in `namespace` until one contains `part`, and returns that packet as text; `None` if none arrives in
+/// time.
 ///
 /// # Errors
-/// The namespace cannot be entered or listened to.
-pub async fn overhear(namespace: &Path, part: &str, within: Duration) -> io::Result<Option<String>> {
+/// The namespace cannot be entered, or its packets cannot be captured.
+pub async fn capture(namespace: &Path, part: &str, within: Duration) -> io::Result<Option<String>> {
     let part = part.to_owned();
     run_in(namespace, move || {
         // In network byte order, as packet(7) requires.
@@ -95,27 +95,27 @@ pub async fn overhear(namespace: &Path, part: &str, within: Duration) -> io::Res
     .await?
 }
 
-/// Runs `job` on a thread of its own in `namespace`.
+/// Runs `job` on a thread of its own in `namespace`, and returns its result.
 ///
 /// # Errors
-/// The namespace cannot be entered.
+/// The namespace cannot be entered, or `job` panics.
 pub async fn run_in<T: Send + 'static>(namespace: &Path, job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (done, result) = tokio::sync::oneshot::channel();
-    // The receiver is gone if the caller was cancelled.
+    // The receiver is closed if the caller was cancelled.
     drop(thread_in(namespace, move || drop(done.send(job())))?);
     result.await.map_err(|_closed| io::Error::other("the job in the namespace panicked, or could not enter it"))
 }
 
-/// The same without a runtime.
+/// Runs `job` on a thread of its own in `namespace`, without a runtime.
 ///
 /// # Errors
-/// The namespace cannot be entered; errors on entering it are in the thread's result.
+/// The namespace cannot be opened. If it cannot be entered, the thread's result is an error.
 pub fn thread_in<T: Send + 'static>(
     namespace: &Path,
     job: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<io::Result<T>>> {
     let namespace = File::open(namespace)?;
-    // Never one of the runtime's threads: it would stay in the namespace.
+    // Not on one of the runtime's threads, which would stay in the namespace.
     Ok(std::thread::spawn(move || {
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
         Ok(job())

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
-use tests::swarm::checker::{Breaches, Checker};
+use tests::swarm::checker::{Checker, Violations};
 use tests::swarm::cluster::Cluster;
-use tests::swarm::inboxes::Post;
+use tests::swarm::inboxes::Inboxes;
 use tests::swarm::namespaces::Run;
 use tests::swarm::page::Page;
 use tests::swarm::project;
@@ -22,9 +22,9 @@ pub(crate) struct Journey {
     pub(crate) length: Length,
     /// Set from the first deployment on.
     pub(crate) checker: Option<Checker>,
-    /// The destinations of alerts, once they are set up.
-    pub(crate) post: Option<Post>,
-    /// Once there are certificates: replaces `run --rm` in a block, so that its container trusts them.
+    /// The operator's inboxes, once alerts are set up.
+    pub(crate) inboxes: Option<Inboxes>,
+    /// Set once there are certificates: replaces `run --rm` in a block, so that its container trusts them.
     pub(crate) trust: Option<String>,
     /// Printed at the end.
     pub(crate) notes: Vec<String>,
@@ -36,21 +36,21 @@ struct Shared {
     passed: Mutex<BTreeSet<&'static str>>,
 }
 
-/// Runs the chosen steps inside.
+/// Runs the selected steps. This process must be inside the namespaces.
 pub(crate) fn run(arguments: &Arguments, run: Run, length: Length) -> Conclusion {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
     let cluster = runtime.block_on(Cluster::start(run)).unwrap_or_else(|error| panic!("{error}"));
     let page = Page::read(&project::root().join("docs/deploy.md")).unwrap_or_else(|error| panic!("{error}"));
-    for line in cluster.kernel.told() {
+    for line in cluster.kernel.describe() {
         println!("{line}");
     }
     let journey =
-        Mutex::new(Journey { cluster, page, length, checker: None, post: None, trust: None, notes: Vec::new() });
+        Mutex::new(Journey { cluster, page, length, checker: None, inboxes: None, trust: None, notes: Vec::new() });
     let shared = Arc::new(Shared { runtime, journey, passed: Mutex::default() });
     let mut conclusion = libtest_mimic::run(arguments, STEPS.iter().map(|step| trial(step, shared.clone())).collect());
     if !shared.report() {
-        // A count that was wrong between two steps fails the journey.
+        // A wrong count between two steps fails the journey.
         conclusion.num_failed += 1;
     }
     conclusion
@@ -80,17 +80,17 @@ fn trial(step: &'static Step, shared: Arc<Shared>) -> Trial {
 }
 
 impl Journey {
-    /// Undoes what a failed step has left behind: hosts that are off, cut off or drained.
+    /// Repairs the state that a failed step has left behind: hosts that are off, cut off or drained.
     async fn restore(&mut self) {
         for host in &mut self.cluster.hosts {
             host.start().await.unwrap_or_else(|error| panic!("{error}"));
         }
         for host in &self.cluster.hosts {
             let others = self.cluster.hosts.iter().map(|other| other.address);
-            host.join_again(&others.filter(|other| *other != host.address).collect::<Vec<_>>()).await.unwrap_or(());
+            host.reconnect_to(&others.filter(|other| *other != host.address).collect::<Vec<_>>()).await.unwrap_or(());
             // Fails without a quorum, or where there is nothing to undo.
-            let taken_back = host.run(&format!("docker node update --availability active {}", host.name)).await;
-            drop(taken_back);
+            let reactivated = host.run(&format!("docker node update --availability active {}", host.name)).await;
+            drop(reactivated);
         }
     }
 
@@ -104,7 +104,7 @@ impl Journey {
 }
 
 impl Shared {
-    /// Prints the notes and the table. Returns whether the count was right from the first visit to the last.
+    /// Prints the notes and the table. Returns whether the judge finds no violation from the first visit to the last.
     fn report(&self) -> bool {
         let journey = self.journey.lock().unwrap_or_else(PoisonError::into_inner);
         println!();
@@ -119,7 +119,7 @@ impl Shared {
             checker.acknowledged(),
             if verdict.holds() { "all is well" } else { "BROKEN" }
         );
-        print!("{}", Breaches(&verdict));
+        print!("{}", Violations(&verdict));
         verdict.holds()
     }
 }

@@ -1,8 +1,8 @@
-//! The journey: everything that an operator does with a swarm, and that can happen to it, on a real one.
+//! The journey: everything that an operator does with a swarm, and the failures that it must survive, on a real one.
 //!
 //! Each step is a test that continues where the previous one ended. `tests/run swarm` runs it.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what the test has to say")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the output of the test")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod journey;
@@ -16,10 +16,10 @@ use tests::swarm::kernel::obstacles;
 use tests::swarm::mesh;
 use tests::swarm::namespaces::{Run, enter};
 
-/// Set by `tests/run` to one of [`Length`]: a journey takes half an hour and is not part of every `cargo test`.
+/// The variable that `tests/run` sets to a [`Length`]: a journey takes half an hour and is not part of every `cargo test`.
 const WANTED: &str = "SWARM";
 
-/// How many machines each kind of event strikes.
+/// How many machines each kind of event affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {
     /// Each step once, with every command of the page: `SWARM=short`.
@@ -33,7 +33,7 @@ impl Length {
         match std::env::var(WANTED).ok()?.as_str() {
             "short" => Some(Self::Short),
             "full" => Some(Self::Full),
-            other => panic!("{WANTED}={other}: write short or full"),
+            other => panic!("{WANTED}={other}: must be short or full"),
         }
     }
 }
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         }
         return conclude(&skip(&arguments, &obstacles.join("; ")));
     }
-    // The mail server's packages are installed where there is a network.
+    // Installs the mail server's packages while there is a network.
     drop(tests::smtp::Smtp::plan());
     match enter(&cache()) {
         Ok(code) => code,
@@ -86,7 +86,7 @@ fn conclude(conclusion: &Conclusion) -> ExitCode {
     if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// The folder for images and runs, in the target directory.
+/// Returns the folder for images and runs, by default in the target directory.
 fn cache() -> PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     // target/<profile>/deps/<test>

@@ -1,6 +1,6 @@
-//! The checker of the count under faults: the app passes it, and what has to be convicted is.
+//! The checker of the count under faults: the app passes it, and each counter with a mistake is convicted.
 //!
-//! `tests/run chaos` is the same for longer.
+//! `tests/run chaos` runs the checker for longer.
 
 mod network;
 mod verdicts;

@@ -2,33 +2,33 @@
 
 use tests::chaos::cluster::Counter;
 use tests::chaos::history::History;
-use tests::chaos::judge::{Breach, Verdict, judge};
+use tests::chaos::judge::{Verdict, Violation, judge};
 use tests::chaos::{LIMITS, Outcome, check};
 use tests::process::binary;
 use tokio::sync::Mutex;
 
-/// One cluster at a time: several would starve each other, and then hosts look dead that are not.
+/// Allows one cluster at a time: several would starve each other, and live hosts would look dead.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// Rounds within which a counter with a mistake has to be convicted.
-const FEW: usize = 12;
+/// The rounds within which a counter with a mistake must be convicted.
+const MAX_ROUNDS: usize = 12;
 
-/// A plan that begins with lost replies; then come masters that are paused, killed, isolated twice, emptied.
+/// A plan that begins with lost replies, followed by masters that are paused, killed, isolated twice, and emptied.
 const LOST_REPLIES: u64 = 27;
 
 /// A plan that begins with a paused master.
 const PAUSED: u64 = 1;
 
-async fn run(counter: Counter, seed: u64, rounds: usize, go_on: impl FnMut(&History) -> bool) -> Outcome {
+async fn run(counter: Counter, seed: u64, rounds: usize, keep_going: impl FnMut(&History) -> bool) -> Outcome {
     let _alone = ALONE.lock().await;
-    check(counter, seed, rounds, go_on).await.unwrap()
+    check(counter, seed, rounds, keep_going).await.unwrap()
 }
 
-/// Runs until the judge finds what `enough` says, and returns that.
-async fn convict(mistake: &str, seed: u64, enough: fn(&Verdict) -> bool) {
+/// Runs a counter with `mistake`, and asserts that `is_convicted` becomes true for the verdict.
+async fn convict(mistake: &str, seed: u64, is_convicted: fn(&Verdict) -> bool) {
     let counter = Counter { program: binary("chaos"), arguments: vec!["serve".to_owned(), mistake.to_owned()] };
-    let outcome = run(counter, seed, FEW, |history| !enough(&judge(history, LIMITS))).await;
-    assert!(enough(&outcome.verdict), "{mistake} was not convicted:\n{}", outcome.report);
+    let outcome = run(counter, seed, MAX_ROUNDS, |history| !is_convicted(&judge(history, LIMITS))).await;
+    assert!(is_convicted(&outcome.verdict), "{mistake} was not convicted:\n{}", outcome.report);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,13 +44,13 @@ async fn the_app_counts_exactly_through_the_loss_of_any_host() {
         let report = outcome.report.clone();
         panic!("{report}\nlogs and history: {}", outcome.keep().unwrap().display());
     }
-    assert!(promotions >= 3, "there were hardly any failovers:\n{}", outcome.report);
+    assert!(promotions >= 3, "only {promotions} failovers:\n{}", outcome.report);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_counter_that_repeats_unanswered_additions_is_convicted() {
     convict("sends-again", LOST_REPLIES, |verdict| {
-        verdict.exact.iter().any(|breach| matches!(breach, Breach::TooMany { .. }))
+        verdict.exact.iter().any(|violation| matches!(violation, Violation::TooMany { .. }))
     })
     .await;
 }

@@ -27,7 +27,7 @@ fn pool(endpoints: &[impl ToString], unacknowledged: &str) -> String {
 /// run; the first one has nothing left to do.
 #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
 fn is_apart(test: &str) -> bool {
-    netns::apart(&format!("edge::dead_peers::{test}")).unwrap_or_else(|why| {
+    netns::isolated(&format!("edge::dead_peers::{test}")).unwrap_or_else(|why| {
         eprintln!("SKIPPED: {why}");
         false
     })

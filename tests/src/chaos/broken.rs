@@ -1,6 +1,6 @@
-//! Counters with deliberate mistakes that the checker must find, as a separate program.
+//! Counters with deliberate mistakes that the checker must find. They run as a separate program.
 //!
-//! Each follows the sentinels like the real counter, and adds one for each visit.
+//! Each follows the sentinels like the real counter, and adds one per visit.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,15 +23,15 @@ use tokio::time::timeout;
 use super::cluster::MASTER;
 use crate::wait::pause;
 
-/// The mistake.
+/// A mistake of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
-    /// Repeats an addition that failed or got no answer: a counted visit is counted twice.
+    /// Repeats an increment that failed or got no reply, so that a counted visit is counted twice.
     SendsAgain,
-    /// Answers without waiting for a replica: numbers acknowledged by a lost master are returned again.
+    /// Responds without waiting for a replica, so that numbers acknowledged by a lost master are returned again.
     DoesNotWait,
-    /// Waits for one replica, but does not ask whether the master still is one: a master that was paused, and resumes
-    /// before both replicas have left it, gets its acknowledgement from the other one.
+    /// Waits for one replica, but does not check that the master still is one: a paused master that resumes before both
+    /// replicas have left it gets its acknowledgement from the remaining one.
     TrustsOneReplica,
 }
 
@@ -51,7 +51,7 @@ const COMMAND: Duration = Duration::from_millis(500);
 const VISIT: Duration = Duration::from_millis(1_800);
 
 /// The pause before a retry.
-const AGAIN: Duration = Duration::from_millis(50);
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 struct Broken {
@@ -61,7 +61,7 @@ struct Broken {
     idle: Mutex<Vec<MultiplexedConnection>>,
 }
 
-/// Serves such a counter until the process ends.
+/// Serves a counter with this mistake until the process ends.
 ///
 /// # Errors
 /// It cannot listen.
@@ -76,7 +76,7 @@ pub async fn serve(mistake: Mistake, listen: SocketAddr, sentinels: Vec<String>)
             async move { Ok::<_, Infallible>(counter.answer(&request).await) }
         });
         tokio::spawn(async move {
-            // The client may go away at any time.
+            // The client may disconnect at any time.
             http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.unwrap_or(());
         });
     }
@@ -101,13 +101,13 @@ impl Broken {
         loop {
             match self.count().await {
                 Ok(Some(number)) => return Some(number),
-                Ok(None) | Err(_) if self.mistake == Mistake::SendsAgain => pause(AGAIN).await,
+                Ok(None) | Err(_) if self.mistake == Mistake::SendsAgain => pause(RETRY_PAUSE).await,
                 Ok(None) | Err(_) => return None,
             }
         }
     }
 
-    /// Adds one. Returns `None` when no replica has it.
+    /// Increments the count. Returns `None` if no replica acknowledged it.
     async fn count(&self) -> Result<Option<u64>, RedisError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle {
@@ -121,12 +121,12 @@ impl Broken {
                 redis::cmd("WAIT").arg(1).arg(400).query_async(&mut connection).await?
             }
         };
-        // One that failed is not kept.
+        // A failed connection is not kept.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         Ok((replicas > 0).then_some(number))
     }
 
-    /// Connects to the master that the first answering sentinel names.
+    /// Connects to the master named by the first sentinel that responds.
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
         let mut failed = None;
         for sentinel in &self.sentinels {

@@ -1,4 +1,4 @@
-//! The visitors: many clients at a modest pace, each of which records what it saw.
+//! The clients: many of them at a modest rate, each of which records what it observes.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,60 +17,59 @@ use crate::wait::pause;
 /// The number of clients in chaos runs.
 const CLIENTS: usize = 20;
 
-/// A client's mean pause after an answer, which varies between half and one and a half times this. Together the clients
-/// make about 450 visits a second.
+/// A client's mean pause after a visit. Together the clients make about 450 visits a second.
 const THINK: Duration = Duration::from_millis(40);
 
-/// The time after which a client gives up. It is well above the limit for a visit, so that a hang is recognised.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// The time limit of a client. It is well above the limit for a visit, so that a hang is recognised.
+const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The destination of a client.
+/// The servers that a client visits.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// These addresses; the history identifies hosts by their index here.
     Addresses(Vec<SocketAddr>),
-    /// The addresses that the system's resolver returns for a name when a connection is opened; the history identifies
-    /// hosts by their index in that order.
+    /// The addresses of a name, resolved by the system whenever a connection is opened, and a port. The history
+    /// identifies hosts by their index in the sorted addresses.
     Name(String, u16),
 }
 
-/// A client: its destination and its time limits.
+/// The configuration of a client.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    /// Its destination.
+    /// The servers that it visits.
     pub target: Target,
-    /// The index of its first address. It stays there while that answers, and then moves on to the next.
+    /// The index of its first address. After a failure it uses the next one.
     pub first: usize,
-    /// Its mean pause after a visit, which varies between half and one and a half times this.
+    /// The mean pause after a visit. Pauses vary between half and one and a half times this.
     pub think: Duration,
-    /// The time limit for a connection.
+    /// The time limit for opening a connection.
     pub connect: Duration,
-    /// The time limit for an attempt, including the connection.
-    pub patience: Duration,
-    /// The number of addresses that it tries in a row before it gives up a visit. A request that failed after it was
-    /// sent is sent again; the history has it as an attempt of its own.
-    pub tries: usize,
+    /// The time limit for an attempt, including opening the connection.
+    pub timeout: Duration,
+    /// How many addresses it tries in a row before it gives up a visit. A request that failed after it was sent is sent
+    /// again; the history contains it as another attempt.
+    pub attempts: usize,
 }
 
 /// A visit whose last attempt failed.
 #[derive(Clone, Debug)]
-pub struct GivenUp {
+pub struct FailedVisit {
     /// The index of the client.
     pub client: usize,
-    /// When it started.
+    /// When the first attempt started.
     pub started: Duration,
     /// The outcome of each attempt.
-    pub tries: Vec<Outcome>,
+    pub attempts: Vec<Outcome>,
 }
 
-/// The clients. Dropping them ends them.
+/// Running clients. Dropping them ends them.
 #[derive(Debug)]
 pub struct Clients {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
 }
 
-/// While it exists, no visit is under way.
+/// While this exists, no visit is in progress.
 #[derive(Debug)]
 pub struct Stopped {
     _gate: OwnedRwLockWriteGuard<()>,
@@ -80,36 +79,36 @@ pub struct Stopped {
 struct Shared {
     zero: Instant,
     hits: Mutex<Vec<Hit>>,
-    given_up: Mutex<Vec<GivenUp>>,
-    /// Read-locked by every visit that is under way.
+    failed_visits: Mutex<Vec<FailedVisit>>,
+    /// Read-locked by every visit in progress.
     gate: Arc<RwLock<()>>,
-    /// How often all clients were sent back to their first address.
-    homecomings: AtomicUsize,
+    /// How often [`Clients::reset`] was called.
+    resets: AtomicUsize,
 }
 
 impl Clients {
-    /// Clients of the counters at `apps`, which start when the returned [`Stopped`] is dropped. `zero` is when the run
-    /// began.
+    /// Creates clients of the counters at `apps`, which start when the returned [`Stopped`] is dropped. `zero` is the start
+    /// of the run.
     pub async fn stopped(apps: &[SocketAddr], zero: Instant, rng: &mut Rng) -> (Self, Stopped) {
         let visitor = |client: usize| Visitor {
             target: Target::Addresses(apps.to_vec()),
             first: client,
             think: THINK,
-            connect: PATIENCE,
-            patience: PATIENCE,
-            tries: 1,
+            connect: TIMEOUT,
+            timeout: TIMEOUT,
+            attempts: 1,
         };
         Self::of((0..CLIENTS).map(visitor), zero, rng).await
     }
 
-    /// The same for any visitors; the history identifies clients by their index here.
+    /// Creates clients for any `visitors`; the history identifies them by their index there.
     pub async fn of(visitors: impl IntoIterator<Item = Visitor>, zero: Instant, rng: &mut Rng) -> (Self, Stopped) {
         let shared = Arc::new(Shared {
             zero,
             hits: Mutex::default(),
-            given_up: Mutex::default(),
+            failed_visits: Mutex::default(),
             gate: Arc::default(),
-            homecomings: AtomicUsize::new(0),
+            resets: AtomicUsize::new(0),
         });
         let mut clients = Self { shared: shared.clone(), tasks: JoinSet::new() };
         let stopped = clients.stop().await;
@@ -120,43 +119,43 @@ impl Clients {
         (clients, stopped)
     }
 
-    /// Waits for the visits in progress to end, and lets no other begin.
+    /// Waits for the visits in progress to end, and prevents new ones.
     pub async fn stop(&self) -> Stopped {
         Stopped { _gate: self.shared.gate.clone().write_owned().await }
     }
 
-    /// Makes all clients start over, at their first address and with a new connection.
-    pub fn send_home(&self) {
-        self.shared.homecomings.fetch_add(1, Ordering::Relaxed);
+    /// Makes all clients continue at their first address with a new connection.
+    pub fn reset(&self) {
+        self.shared.resets.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The attempts since the last call. Where a client has one attempt, each is a visit.
+    /// Returns the attempts since the last call. For a client with one attempt per visit, each is a visit.
     pub fn take(&self) -> Vec<Hit> {
         std::mem::take(&mut self.shared.hits.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The visits since the last call that failed in the end.
-    pub fn take_given_up(&self) -> Vec<GivenUp> {
-        std::mem::take(&mut self.shared.given_up.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the visits since the last call whose last attempt failed.
+    pub fn take_failed_visits(&self) -> Vec<FailedVisit> {
+        std::mem::take(&mut self.shared.failed_visits.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 struct Client {
     number: usize,
     visitor: Visitor,
-    /// The address that it uses, counted from the first.
+    /// The index of the address that it uses.
     host: usize,
     open: Option<Connection>,
 }
 
 impl Client {
     async fn visits(mut self, shared: Arc<Shared>, mut rng: Rng) {
-        let mut homecomings = 0;
+        let mut resets = 0;
         loop {
             pause(self.visitor.think.mul_f64(0.5 + rng.f64())).await;
             let gate = shared.gate.read().await;
-            let sent_home = shared.homecomings.load(Ordering::Relaxed);
-            if std::mem::replace(&mut homecomings, sent_home) != sent_home {
+            let reset_count = shared.resets.load(Ordering::Relaxed);
+            if std::mem::replace(&mut resets, reset_count) != reset_count {
                 self.open = None;
                 self.host = self.visitor.first;
             }
@@ -165,14 +164,14 @@ impl Client {
         }
     }
 
-    /// Makes one visit with all its attempts.
+    /// Makes one visit, with up to the configured number of attempts.
     async fn visit(&mut self, shared: &Shared) {
         let begun = shared.zero.elapsed();
         let mut failures = Vec::new();
-        while failures.len() < self.visitor.tries {
+        while failures.len() < self.visitor.attempts {
             let started = shared.zero.elapsed();
             let mut host = self.host;
-            let answer = tokio::time::timeout(self.visitor.patience, self.ask(&mut host)).await;
+            let answer = tokio::time::timeout(self.visitor.timeout, self.ask(&mut host)).await;
             let ended = shared.zero.elapsed();
             let outcome = outcome(answer.unwrap_or(Err(Error::Timeout)));
             let hit = Hit { client: self.number, host, started, ended, outcome: outcome.clone() };
@@ -184,11 +183,11 @@ impl Client {
             self.host += 1;
             failures.push(outcome);
         }
-        let given_up = GivenUp { client: self.number, started: begun, tries: failures };
-        shared.given_up.lock().unwrap_or_else(PoisonError::into_inner).push(given_up);
+        let failed_visits = FailedVisit { client: self.number, started: begun, attempts: failures };
+        shared.failed_visits.lock().unwrap_or_else(PoisonError::into_inner).push(failed_visits);
     }
 
-    /// Makes one attempt; stores in `host` which address that was.
+    /// Makes one attempt, and stores the index of its address in `host`.
     async fn ask(&mut self, host: &mut usize) -> Result<Reply, Error> {
         let name = match &self.visitor.target {
             Target::Addresses(addresses) => {

@@ -10,9 +10,9 @@ use serde_json::json;
 pub enum Outcome {
     /// Answered with this number.
     Counted(u64),
-    /// Not counted for certain: there was no connection, so nothing was sent.
+    /// Certainly not counted: there was no connection, so nothing was sent.
     Unsent,
-    /// An error after it was sent, or no answer, and the reason. It may or may not have been counted.
+    /// It failed after it was sent, for this reason. It may or may not have been counted.
     Unknown(String),
 }
 
@@ -21,18 +21,18 @@ pub enum Outcome {
 pub struct Hit {
     /// The index of the client.
     pub client: usize,
-    /// The index of the host whose counter it asked.
+    /// The index of the host whose counter it visited.
     pub host: usize,
-    /// Before it was sent.
+    /// Just before it was sent.
     pub started: Duration,
-    /// When the answer was read, or the client gave up.
+    /// When its response was read, or the client gave up.
     pub ended: Duration,
     /// Its outcome.
     pub outcome: Outcome,
 }
 
 impl Hit {
-    /// The number, if the visit got one.
+    /// Returns the number that the visit got.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
         match self.outcome {
@@ -41,7 +41,7 @@ impl Hit {
         }
     }
 
-    /// The time from start to end.
+    /// Returns the time from start to end.
     #[must_use]
     pub fn took(&self) -> Duration {
         self.ended.saturating_sub(self.started)
@@ -60,15 +60,15 @@ pub struct Round {
     pub began: Duration,
     /// When the fault began.
     pub injected: Duration,
-    /// When everything was whole again.
-    pub whole: Duration,
-    /// When the clients had stopped.
+    /// When the cluster had recovered.
+    pub recovered: Duration,
+    /// When the clients had paused.
     pub ended: Duration,
     /// The count before.
     pub before: u64,
     /// The count after.
     pub after: u64,
-    /// The number of promotions of a replica meanwhile.
+    /// The number of promoted replicas.
     pub promotions: usize,
 }
 
@@ -82,13 +82,13 @@ pub struct History {
 }
 
 impl History {
-    /// The number of visits that got a number.
+    /// Returns the number of visits that got a number.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.hits.iter().filter(|hit| hit.number().is_some()).count()
     }
 
-    /// The number of visits that may or may not have been counted.
+    /// Returns the number of visits that may or may not have been counted.
     #[must_use]
     pub fn ambiguous(&self) -> usize {
         self.hits.iter().filter(|hit| matches!(hit.outcome, Outcome::Unknown(_))).count()
@@ -102,7 +102,7 @@ impl History {
         for round in &self.rounds {
             let line = json!({
                 "fault": round.fault, "began": micros(round.began), "injected": micros(round.injected),
-                "whole": micros(round.whole), "ended": micros(round.ended), "before": round.before,
+                "recovered": micros(round.recovered), "ended": micros(round.ended), "before": round.before,
                 "after": round.after, "promotions": round.promotions,
             });
             writeln!(to, "{line}")?;
@@ -123,7 +123,7 @@ impl History {
     }
 }
 
-/// Only a run of 500,000 years would not fit.
+/// Converts to microseconds, which fit a run of 500,000 years.
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! `tests/run chaos`: the checker for any number of rounds, and the counters that it must convict.
+//! `tests/run chaos`: runs the checker for any number of rounds, on the app or on a counter that it must convict.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -11,27 +11,26 @@ use tests::chaos::cluster::Counter;
 use tests::chaos::{Outcome, check};
 use tests::process::binary;
 
-/// Strikes a cluster of three hosts with faults, and judges what its clients saw.
+/// Injects faults into a cluster of three hosts, and judges what its clients observe.
 #[derive(Debug, Parser)]
 #[command(name = "chaos")]
 struct Flags {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The number of faults. Each takes about five seconds, and every second one causes a failover. The
-    /// run ends with the last.
+    /// The number of faults. Each takes about five seconds, and every second one causes a failover.
     #[arg(long, default_value = "25", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
-    /// The plan of faults: the same seed, the same faults [default: any]
+    /// The seed of the plan: the same seed gives the same faults [default: random]
     #[arg(long)]
     seed: Option<u64>,
-    /// Judge a counter with this mistake instead of the app.
+    /// Judge a counter with this mistake instead of the app
     #[arg(long, value_parser = mistakes())]
     mistake: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve a counter with a mistake; what the checker starts by itself.
+    /// Serve a counter with a mistake: the checker starts this itself.
     #[command(hide = true)]
     Serve {
         #[arg(value_parser = mistakes())]
@@ -65,7 +64,6 @@ async fn main() -> io::Result<ExitCode> {
     let progress = |history: &tests::chaos::history::History| {
         let Some(round) = history.rounds.last() else { return true };
         let (number, at) = (history.rounds.len(), round.ended.as_secs_f64());
-        // Progress for the reader.
         writeln!(io::stdout(), "{at:7.1} s  {number:4}  {}, {} failovers", round.fault, round.promotions).is_ok()
     };
     let outcome: Outcome = check(counter, seed, rounds as usize, progress).await?;

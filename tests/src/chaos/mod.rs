@@ -1,4 +1,4 @@
-//! The proof that the count survives the loss of any machine: real processes, faults, and a judge.
+//! Checks that the count survives the loss of any machine: real processes, faults, and a judge.
 //!
 //! It works like Jepsen. Clients visit the counters of a [`cluster`] of three hosts and record what they see
 //! ([`clients`], [`history`]), while faults of a seeded [`plan`] strike one host or link at a time
@@ -6,7 +6,7 @@
 //! stop, and the stored count is read. Then the [`judge`] decides whether an exact counter can have
 //! produced the [`history`], and the [`report`] summarises it. [`broken`] has counters that the judge must convict.
 //!
-//! The same seed gives the same faults of the same duration. What they hit depends on the machine.
+//! The same seed gives the same faults with the same durations. What a fault interrupts depends on the machine's timing.
 
 pub mod broken;
 pub mod clients;
@@ -26,13 +26,12 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use self::cluster::{Counter, NotWhole};
+use self::cluster::{Counter, Unhealthy};
 use self::history::History;
 use self::judge::{Limits, Verdict};
 use self::report::Report;
 
-/// What the counter promises: its deadline of 1.8 s, with a margin for a busy machine, and that it recovers without an
-/// operator.
+/// The counter's promises: its deadline of 1.8 s, with a margin for a busy machine, and recovery without an operator.
 pub const LIMITS: Limits = Limits { hit: Duration::from_secs(4), outage: Duration::from_secs(15) };
 
 /// The outcome of a run.
@@ -40,23 +39,23 @@ pub const LIMITS: Limits = Limits { hit: Duration::from_secs(4), outage: Duratio
 pub struct Outcome {
     /// Everything that the judge found.
     pub verdict: Verdict,
-    /// Why the run ended early, if it did: the cluster did not become whole.
-    pub broke_off: Option<NotWhole>,
-    /// The report to print.
+    /// Why the run ended early: the cluster did not recover.
+    pub aborted: Option<Unhealthy>,
+    /// The report, for printing.
     pub report: String,
     history: History,
-    /// Logs and data, removed with this value.
+    /// Contains logs and data. Dropping this value removes it.
     folder: TempDir,
 }
 
 impl Outcome {
-    /// Whether the counter kept its promises to the end.
+    /// Returns whether the counter kept its promises to the end.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.verdict.holds() && self.broke_off.is_none()
+        self.verdict.holds() && self.aborted.is_none()
     }
 
-    /// Keeps the logs, and the history beside them, and returns their folder.
+    /// Writes the history beside the logs, keeps both, and returns their folder.
     ///
     /// # Errors
     /// The history cannot be written.
@@ -69,10 +68,10 @@ impl Outcome {
     }
 }
 
-/// Runs `rounds` of the plan `seed` on `counter`, or fewer if `go_on` says so, and judges them.
+/// Runs `rounds` of the plan `seed` on `counter`, or fewer if `keep_going` returns false, and judges them.
 ///
 /// # Errors
-/// There is no folder to run in.
+/// No folder can be created for the run.
 ///
 /// # Panics
 /// A process cannot be started.
@@ -80,19 +79,19 @@ pub async fn check(
     counter: Counter,
     seed: u64,
     rounds: usize,
-    go_on: impl FnMut(&History) -> bool,
+    keep_going: impl FnMut(&History) -> bool,
 ) -> io::Result<Outcome> {
     let folder = tempfile::Builder::new().prefix(&format!("chaos-{seed}-")).tempdir()?;
     let faults = plan::faults(seed).take(rounds);
-    let (history, broke_off) = match run::run(folder.path(), counter, faults, seed, go_on).await {
-        Ok((history, broke_off)) => (history, broke_off),
+    let (history, aborted) = match run::run(folder.path(), counter, faults, seed, keep_going).await {
+        Ok((history, aborted)) => (history, aborted),
         Err(error) => (History::default(), Some(error)),
     };
     let judged = Report::new(seed, &history, LIMITS);
     let mut report = judged.to_string();
     let verdict = judged.verdict;
-    if let Some(error) = &broke_off {
-        report += &format!("BROKEN OFF in round {}: {error}\n", history.rounds.len() + 1);
+    if let Some(error) = &aborted {
+        report += &format!("ABORTED in round {}: {error}\n", history.rounds.len() + 1);
     }
-    Ok(Outcome { verdict, broke_off, report, history, folder })
+    Ok(Outcome { verdict, aborted, report, history, folder })
 }

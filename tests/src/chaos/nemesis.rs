@@ -1,23 +1,23 @@
-//! Injects the faults of a plan into a cluster, and heals it again.
+//! Injects the faults of a plan into a cluster, and heals them.
 
 use std::time::Duration;
 
-use super::cluster::{Cluster, NotWhole};
+use super::cluster::{Cluster, Unhealthy};
 use super::network::{HOSTS, Kind};
 use super::plan::{Cut, Fault, Return, Victim};
 use crate::relay::Link;
 use crate::wait::{pause, try_eventually};
 
-/// The time limit for a promotion. It takes two seconds, unless the sentinels have to vote again.
+/// The time limit for a promotion, which takes two seconds unless the sentinels have to vote again.
 const PROMOTION: Duration = Duration::from_secs(15);
 
-/// Injects a fault, lets it last, and heals it, but does not wait until all is whole.
+/// Injects a fault for its duration and heals it. Does not wait for the recovery.
 ///
 /// # Errors
 /// No sentinel names a master.
-pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole> {
-    // Between two faults the cluster is whole, so there is a master.
-    let master = cluster.master().await.ok_or_else(|| NotWhole::of("no sentinel names a master"))?;
+pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), Unhealthy> {
+    // Between two faults the cluster is healthy, so there is a master.
+    let master = cluster.master().await.ok_or_else(|| Unhealthy::of("no sentinel names a master"))?;
     match fault {
         Fault::KillMaster(down, back) => {
             cluster.host(master).kill(Kind::Redis);
@@ -25,25 +25,25 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole>
             cluster.bring_back(master, back, master);
         }
         Fault::KillReplica(which, down) => {
-            let host = Cluster::find(Victim::Replica(which), master);
+            let host = Cluster::host_of(Victim::Replica(which), master);
             cluster.host(host).kill(Kind::Redis);
             pause(down).await;
             cluster.bring_back(host, Return::AsItWas, master);
         }
         Fault::KillSentinel(victim, down) => {
-            let host = Cluster::find(victim, master);
+            let host = Cluster::host_of(victim, master);
             cluster.host(host).kill(Kind::Sentinel);
             pause(down).await;
             cluster.start_sentinel(host).await;
         }
         Fault::KillApp(victim, down) => {
-            let host = cluster.host(Cluster::find(victim, master));
+            let host = cluster.host(Cluster::host_of(victim, master));
             host.kill(Kind::App);
             pause(down).await;
             host.start_app();
         }
         Fault::KillHost(victim, down, back) => {
-            let index = Cluster::find(victim, master);
+            let index = Cluster::host_of(victim, master);
             let host = cluster.host(index);
             host.kill(Kind::Redis);
             host.kill(Kind::Sentinel);
@@ -53,36 +53,36 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole>
             cluster.start_sentinel(index).await;
             cluster.bring_back(index, back, master);
         }
-        Fault::PauseMaster(lasting) => {
+        Fault::PauseMaster(duration) => {
             cluster.host(master).freeze_redis();
-            pause(lasting).await;
+            pause(duration).await;
             cluster.host(master).thaw_redis();
         }
         Fault::PauseMasterUntilPromotion(after) => {
             cluster.host(master).freeze_redis();
             let promoted = try_eventually(PROMOTION, async || cluster.promoted(master).await).await;
-            // A missing failover is not the counter's fault; the judge sees the outage.
+            // Without a failover, which is not the counter's fault, the judge sees the outage.
             if promoted.is_some() {
                 pause(after).await;
             }
             cluster.host(master).thaw_redis();
         }
-        Fault::CutPair(a, b, how, lasting) => {
-            cut(cluster, &[(Cluster::find(a, master), Cluster::find(b, master))], how, lasting).await;
+        Fault::CutPair(a, b, cut, duration) => {
+            cut_links(cluster, &[(Cluster::host_of(a, master), Cluster::host_of(b, master))], cut, duration).await;
         }
-        Fault::Isolate(victim, how, lasting) => {
-            cut(cluster, &around(Cluster::find(victim, master)), how, lasting).await;
+        Fault::Isolate(victim, cut, duration) => {
+            cut_links(cluster, &links_of(Cluster::host_of(victim, master)), cut, duration).await;
         }
-        Fault::Delay(victim, by, lasting) => {
-            let links = around(Cluster::find(victim, master));
+        Fault::Delay(victim, by, duration) => {
+            let links = links_of(Cluster::host_of(victim, master));
             set(cluster, &links, Link::Slow(by));
-            pause(lasting).await;
+            pause(duration).await;
             set(cluster, &links, Link::Open);
         }
-        Fault::DropReplies(lasting) => {
-            cluster.network.mute(Some(master));
-            pause(lasting).await;
-            cluster.network.mute(None);
+        Fault::DropReplies(duration) => {
+            cluster.network.drop_replies_of(Some(master));
+            pause(duration).await;
+            cluster.network.drop_replies_of(None);
         }
         Fault::RestartSentinels => {
             for index in 0..HOSTS {
@@ -101,10 +101,10 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), NotWhole>
     Ok(())
 }
 
-async fn cut(cluster: &Cluster, links: &[(usize, usize)], how: Cut, lasting: Duration) {
-    set(cluster, links, if how == Cut::Reset { Link::Reset } else { Link::Silent });
-    pause(lasting).await;
-    if how == Cut::SilentThenReset {
+async fn cut_links(cluster: &Cluster, links: &[(usize, usize)], kind: Cut, duration: Duration) {
+    set(cluster, links, if kind == Cut::Reset { Link::Reset } else { Link::Silent });
+    pause(duration).await;
+    if kind == Cut::SilentThenReset {
         set(cluster, links, Link::Reset);
     }
     set(cluster, links, Link::Open);
@@ -116,7 +116,7 @@ fn set(cluster: &Cluster, links: &[(usize, usize)], link: Link) {
     }
 }
 
-/// The links of a host with the others.
-fn around(host: usize) -> [(usize, usize); HOSTS - 1] {
+/// Returns the links of a host with the others.
+fn links_of(host: usize) -> [(usize, usize); HOSTS - 1] {
     std::array::from_fn(|step| (host, (host + 1 + step) % HOSTS))
 }

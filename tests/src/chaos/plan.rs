@@ -1,7 +1,7 @@
-//! Which faults, in which order. Pure: a seed is a plan.
+//! Which faults to inject, in which order. Pure: a seed determines the plan.
 //!
-//! A fault names its victims by their role at the time ("the master's host"), so that a plan has the same meaning
-//! whichever host has the master.
+//! A fault names its victims by their role at the time ("the master's host"), so that a plan does not depend on which
+//! host has the master.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,33 +11,33 @@ use fastrand::Rng;
 /// A host by its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Victim {
-    /// The one whose Redis is master.
+    /// The host whose Redis is the master.
     Master,
-    /// One of the two others: the first or the second that comes after the master's.
+    /// One of the other two: the first or second host after the master's.
     Replica(usize),
 }
 
-/// What a cut does to the connections between two hosts.
+/// What happens to the connections between two hosts while they are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// Nothing arrives, without an error on either side. What was sent arrives when the cut is healed.
+    /// Nothing arrives, without an error on either side. Data sent meanwhile arrives when the cut is healed.
     SilentThenLate,
-    /// The same, but healing resets what was open.
+    /// As [`SilentThenLate`](Self::SilentThenLate), but healing resets the open connections.
     SilentThenReset,
-    /// All is reset, and new connections are refused.
+    /// Connections are reset, and new ones are refused.
     Reset,
 }
 
-/// How a server of Redis comes back.
+/// How a Redis server is restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Return {
-    /// In its old role: a master believes that it still is one.
+    /// In its old role: a former master believes that it still is one.
     AsItWas,
-    /// Through the stack's own script, which asks the sentinels first.
+    /// By the stack's own script, which asks the sentinels first.
     Guarded,
 }
 
-/// One fault. Durations say how long it lasts, or how long a killed process stays down.
+/// A fault. A duration is how long it lasts, or how long a killed process stays down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// SIGKILL of the master.
@@ -48,19 +48,19 @@ pub enum Fault {
     KillSentinel(Victim, Duration),
     /// SIGKILL of a host's counter.
     KillApp(Victim, Duration),
-    /// SIGKILL of all on a host.
+    /// SIGKILL of all processes of a host.
     KillHost(Victim, Duration, Return),
     /// SIGSTOP of the master, then SIGCONT.
     PauseMaster(Duration),
-    /// SIGSTOP of the master, and SIGCONT this long after another one was promoted.
+    /// SIGSTOP of the master, and SIGCONT when this duration has passed after the promotion of another.
     PauseMasterUntilPromotion(Duration),
     /// No connection between two hosts: the master's and a replica's, or both replicas'.
     CutPair(Victim, Victim, Cut, Duration),
     /// A host is cut off from both others. Its own processes and the clients still reach it.
     Isolate(Victim, Cut, Duration),
-    /// All between a host and both others is delayed by the first duration, for the second.
+    /// Traffic between a host and both others is delayed by the first duration, for the second.
     Delay(Victim, Duration, Duration),
-    /// The master's answers to the counters are lost for this long; then their connections are reset.
+    /// The master's replies to the counters are lost for this duration; then their connections are reset.
     DropReplies(Duration),
     /// SIGKILL of all sentinels at once, followed by an immediate restart.
     RestartSentinels,
@@ -69,7 +69,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Its kind, for a table.
+    /// Returns its kind, for a table.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -99,8 +99,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The endless faults of `seed`, dealt like cards: every kind comes once before any comes again, and those that cause a
-/// failover several times.
+/// Returns the endless faults of `seed`, dealt like cards: every kind appears before any repeats, and those that cause a
+/// failover appear several times.
 pub fn faults(seed: u64) -> impl Iterator<Item = Fault> {
     let mut rng = Rng::with_seed(seed);
     let mut deck: Vec<Fault> = Vec::new();
@@ -114,27 +114,27 @@ pub fn faults(seed: u64) -> impl Iterator<Item = Fault> {
 
 fn shuffled(rng: &mut Rng) -> Vec<Fault> {
     let mut deck = vec![
-        Fault::KillMaster(ms(rng, 100..600), back(rng)),
+        Fault::KillMaster(ms(rng, 100..600), any_return(rng)),
         Fault::KillMaster(ms(rng, 1_000..2_500), Return::AsItWas),
         Fault::KillMaster(ms(rng, 2_000..4_000), Return::Guarded),
         Fault::KillReplica(rng.usize(0..2), ms(rng, 200..3_000)),
-        Fault::KillSentinel(anybody(rng), ms(rng, 200..3_000)),
-        Fault::KillApp(anybody(rng), ms(rng, 100..1_000)),
-        Fault::KillHost(Victim::Master, ms(rng, 1_500..4_000), back(rng)),
-        Fault::KillHost(Victim::Master, ms(rng, 2_000..4_000), back(rng)),
-        Fault::KillHost(Victim::Replica(rng.usize(0..2)), ms(rng, 500..3_000), back(rng)),
+        Fault::KillSentinel(any_host(rng), ms(rng, 200..3_000)),
+        Fault::KillApp(any_host(rng), ms(rng, 100..1_000)),
+        Fault::KillHost(Victim::Master, ms(rng, 1_500..4_000), any_return(rng)),
+        Fault::KillHost(Victim::Master, ms(rng, 2_000..4_000), any_return(rng)),
+        Fault::KillHost(Victim::Replica(rng.usize(0..2)), ms(rng, 500..3_000), any_return(rng)),
         Fault::PauseMaster(ms(rng, 600..1_200)),
         Fault::PauseMaster(ms(rng, 1_200..2_500)),
         Fault::PauseMasterUntilPromotion(ms(rng, 0..5)),
         Fault::PauseMasterUntilPromotion(ms(rng, 0..150)),
         Fault::PauseMasterUntilPromotion(ms(rng, 100..1_500)),
-        Fault::CutPair(Victim::Master, Victim::Replica(rng.usize(0..2)), cut(rng), ms(rng, 1_000..4_000)),
-        Fault::CutPair(Victim::Replica(0), Victim::Replica(1), cut(rng), ms(rng, 500..3_000)),
-        Fault::Isolate(Victim::Master, cut(rng), ms(rng, 300..1_500)),
-        Fault::Isolate(Victim::Master, cut(rng), ms(rng, 2_000..5_000)),
-        Fault::Isolate(Victim::Master, cut(rng), ms(rng, 2_000..5_000)),
-        Fault::Isolate(Victim::Replica(rng.usize(0..2)), cut(rng), ms(rng, 500..4_000)),
-        Fault::Delay(anybody(rng), ms(rng, 5..200), ms(rng, 1_000..2_500)),
+        Fault::CutPair(Victim::Master, Victim::Replica(rng.usize(0..2)), any_cut(rng), ms(rng, 1_000..4_000)),
+        Fault::CutPair(Victim::Replica(0), Victim::Replica(1), any_cut(rng), ms(rng, 500..3_000)),
+        Fault::Isolate(Victim::Master, any_cut(rng), ms(rng, 300..1_500)),
+        Fault::Isolate(Victim::Master, any_cut(rng), ms(rng, 2_000..5_000)),
+        Fault::Isolate(Victim::Master, any_cut(rng), ms(rng, 2_000..5_000)),
+        Fault::Isolate(Victim::Replica(rng.usize(0..2)), any_cut(rng), ms(rng, 500..4_000)),
+        Fault::Delay(any_host(rng), ms(rng, 5..200), ms(rng, 1_000..2_500)),
         Fault::DropReplies(ms(rng, 1..500)),
         Fault::DropReplies(ms(rng, 500..2_500)),
         Fault::RestartSentinels,
@@ -148,11 +148,11 @@ fn ms(rng: &mut Rng, range: std::ops::Range<u64>) -> Duration {
     Duration::from_millis(rng.u64(range))
 }
 
-fn back(rng: &mut Rng) -> Return {
+fn any_return(rng: &mut Rng) -> Return {
     if rng.bool() { Return::AsItWas } else { Return::Guarded }
 }
 
-fn cut(rng: &mut Rng) -> Cut {
+fn any_cut(rng: &mut Rng) -> Cut {
     match rng.u8(0..3) {
         0 => Cut::SilentThenLate,
         1 => Cut::SilentThenReset,
@@ -160,7 +160,7 @@ fn cut(rng: &mut Rng) -> Cut {
     }
 }
 
-fn anybody(rng: &mut Rng) -> Victim {
+fn any_host(rng: &mut Rng) -> Victim {
     match rng.usize(0..3) {
         2 => Victim::Master,
         replica => Victim::Replica(replica),
@@ -174,16 +174,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_is_a_plan() {
+    fn a_seed_determines_the_plan() {
         let plan = |seed| faults(seed).take(100).collect::<Vec<_>>();
         assert_eq!(plan(7), plan(7));
         assert_ne!(plan(7), plan(8));
     }
 
     #[test]
-    fn every_kind_comes_up() {
+    fn the_first_deck_contains_every_kind() {
         let kinds: HashSet<&str> = faults(1).take(25).map(|fault| fault.kind()).collect();
-        // The third kill of the master comes back in one of the two ways.
+        // The third killed master returns in one of the two ways.
         assert_eq!(kinds.len(), 16, "{kinds:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A run as figures and a verdict.
+//! Summarises a run: figures and a verdict.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::history::{History, Outcome};
 use super::judge::{Limits, NOTICEABLE, Verdict, judge, longest_outages};
 
-/// The number of breaches of one invariant that are shown; the history has all of them.
+/// How many violations of one invariant are shown; the history contains all of them.
 const SHOWN: usize = 5;
 
-/// A summary of a run. Displays itself as a page.
+/// A summary of a run. Its `Display` is the whole report.
 #[derive(Debug)]
 pub struct Report<'a> {
     seed: u64,
@@ -20,7 +20,7 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// Judges a history of the plan `seed`.
+    /// Judges a history produced by the plan `seed`.
     #[must_use]
     pub fn new(seed: u64, history: &'a History, limits: Limits) -> Self {
         Self { seed, history, verdict: judge(history, limits) }
@@ -46,14 +46,14 @@ impl fmt::Display for Report<'_> {
         writeln!(f)?;
         self.table(f)?;
         writeln!(f)?;
-        for (name, breaches) in self.verdict.invariants() {
-            let verdict = if breaches.is_empty() { "holds" } else { "BROKEN" };
+        for (name, violations) in self.verdict.invariants() {
+            let verdict = if violations.is_empty() { "holds" } else { "BROKEN" };
             writeln!(f, "{verdict:7} {name}")?;
-            for breach in breaches.iter().take(SHOWN) {
-                writeln!(f, "        {breach}")?;
+            for violation in violations.iter().take(SHOWN) {
+                writeln!(f, "        {violation}")?;
             }
-            if breaches.len() > SHOWN {
-                writeln!(f, "        and {} more", breaches.len() - SHOWN)?;
+            if violations.len() > SHOWN {
+                writeln!(f, "        and {} more", violations.len() - SHOWN)?;
             }
         }
         Ok(())

@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::clients::Clients;
-use super::cluster::{Cluster, Counter, NotWhole};
+use super::cluster::{Cluster, Counter, Unhealthy};
 use super::history::{History, Round};
 use super::nemesis::strike;
 use super::plan::Fault;
 use crate::wait::pause;
 
-/// The time that clients run before a fault, and after the recovery.
+/// How long clients run before a fault and after the recovery.
 const CALM: Duration = Duration::from_millis(400);
 
-/// Runs `faults` on a cluster of `counter`s in `folder`, a round each, while `go_on` returns true for the history so
-/// far. Returns what happened, up to the round in which the cluster did not become whole.
+/// Runs `faults` on a cluster of `counter`s in `folder`, one per round, while `keep_going` returns true for the history so
+/// far. Returns the history, up to the round in which the cluster did not recover.
 ///
 /// # Errors
-/// The cluster did not become whole in the first place.
+/// The cluster did not become healthy at the start.
 ///
 /// # Panics
 /// A process cannot be started.
@@ -28,8 +28,8 @@ pub async fn run(
     counter: Counter,
     faults: impl IntoIterator<Item = Fault>,
     seed: u64,
-    mut go_on: impl FnMut(&History) -> bool,
-) -> Result<(History, Option<NotWhole>), NotWhole> {
+    mut keep_going: impl FnMut(&History) -> bool,
+) -> Result<(History, Option<Unhealthy>), Unhealthy> {
     let mut cluster = Cluster::start(folder, counter).await?;
     let zero = Instant::now();
     let (clients, mut stopped) = Clients::stopped(&cluster.apps(), zero, &mut Rng::with_seed(seed)).await;
@@ -42,10 +42,10 @@ pub async fn run(
         pause(CALM).await;
         let injected = zero.elapsed();
         let healed = match strike(&mut cluster, fault).await {
-            Ok(()) => cluster.whole().await,
+            Ok(()) => cluster.until_healthy().await,
             Err(error) => Err(error),
         };
-        let whole = zero.elapsed();
+        let recovered = zero.elapsed();
         pause(CALM).await;
         stopped = clients.stop().await;
         let ended = zero.elapsed();
@@ -60,9 +60,9 @@ pub async fn run(
         };
         let promotions = cluster.promotions() - promotions;
         let (kind, fault) = (fault.kind(), fault.to_string());
-        history.rounds.push(Round { kind, fault, began, injected, whole, ended, before, after, promotions });
+        history.rounds.push(Round { kind, fault, began, injected, recovered, ended, before, after, promotions });
         before = after;
-        if !go_on(&history) {
+        if !keep_going(&history) {
             break;
         }
     }

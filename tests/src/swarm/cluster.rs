@@ -1,4 +1,4 @@
-//! The three hosts, their surroundings, and whether the swarm on them is at rest.
+//! The three hosts, the services around them, and the health of the swarm on them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -23,20 +23,20 @@ pub const HOSTS: [(&str, Ipv4Addr); 3] = [
     ("serveur19", Ipv4Addr::new(10, 10, 25, 167)),
 ];
 
-/// The site's name, with an address for each host.
+/// The site's name, which resolves to the addresses of all hosts.
 pub const SITE: &str = "www.example.com";
 
-/// The pause between two looks at the whole swarm.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+/// The pause between two checks of the swarm.
+const BETWEEN_CHECKS: Duration = Duration::from_millis(300);
 
-/// The hosts and their surroundings. Dropping it ends everything.
+/// The hosts and the services around them. Dropping it ends everything.
 #[derive(Debug)]
 pub struct Cluster {
     /// In the order of [`HOSTS`].
     pub hosts: Vec<Host>,
-    /// DNS for the world.
+    /// The public DNS.
     pub dns: Dns,
-    /// Docker's own registry.
+    /// The stand-in for Docker Hub.
     pub hub: Hub,
     /// The kernel's features.
     pub kernel: Kernel,
@@ -47,13 +47,13 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Builds the fabric and hosts that are off.
+    /// Creates the fabric, and hosts that are off.
     ///
     /// # Errors
     /// The kernel refuses.
     ///
     /// # Panics
-    /// Something does not start.
+    /// A service around the hosts does not start.
     pub async fn start(run: Run) -> Result<Self, Failed> {
         let kernel = Kernel::probe().await;
         fabric::build().await?;
@@ -68,22 +68,22 @@ impl Cluster {
         Ok(Self { hosts, dns, hub, kernel, run, store: Store::default() })
     }
 
-    /// The index of the host of this name.
+    /// Returns the index of the host `name`.
     ///
     /// # Panics
-    /// There is none.
+    /// There is no such host.
     #[must_use]
     pub fn index(&self, name: &str) -> usize {
         self.hosts.iter().position(|host| host.name == name).unwrap_or_else(|| panic!("no host {name}"))
     }
 
-    /// Addresses of all hosts with `port`.
+    /// Returns the addresses of all hosts with `port`.
     #[must_use]
     pub fn addresses(&self, port: u16) -> Vec<SocketAddr> {
         self.hosts.iter().map(|host| SocketAddr::from((host.address, port))).collect()
     }
 
-    /// The index of the managers' leader, according to a host that is on and has a quorum.
+    /// Returns the index of the managers' leader, according to a host that is on and has a quorum.
     pub async fn leader(&self) -> Option<usize> {
         let nodes = self.ask("/nodes").await.ok()?;
         let leader = nodes.iter().find(|node| node["ManagerStatus"]["Leader"] == true)?;
@@ -91,10 +91,10 @@ impl Cluster {
         self.hosts.iter().position(|host| host.name == name)
     }
 
-    /// A list of the API, from the first host that answers.
+    /// Returns a list of the API from the first host that responds.
     ///
     /// # Errors
-    /// No host answers.
+    /// No host responds.
     pub async fn ask(&self, path: &str) -> Result<Vec<Value>, Error> {
         let mut error = Error::Timeout;
         for host in self.hosts.iter().filter(|host| host.is_on()) {
@@ -106,22 +106,22 @@ impl Cluster {
         Err(error)
     }
 
-    /// The first deviation from the services' specifications: a node that is down, a missing task, one that is still
-    /// stopping, an update in progress, Redis without its replicas.
-    pub async fn flaw(&self) -> Option<String> {
-        match self.swarm_flaw().await {
+    /// Returns the first deviation from the desired state: a node that is down, a task that is missing or still stopping,
+    /// an update in progress, or Redis without its replicas.
+    pub async fn problem(&self) -> Option<String> {
+        match self.swarm_problem().await {
             Ok(None) => {}
-            Ok(flaw) => return flaw,
+            Ok(problem) => return problem,
             Err(error) => return Some(error.to_string()),
         }
-        self.store.flaw(&self.hosts).await
+        self.store.problem(&self.hosts).await
     }
 
-    /// The same without Redis, and also while hosts are off.
+    /// Returns the first deviation of the services, without Redis, also while hosts are off.
     ///
     /// # Errors
-    /// No engine answers.
-    pub async fn services_flaw(&self) -> Result<Option<String>, Error> {
+    /// No engine responds.
+    pub async fn services_problem(&self) -> Result<Option<String>, Error> {
         let (nodes, services, tasks) =
             (self.ask("/nodes").await?, self.ask("/services").await?, self.ask("/tasks").await?);
         let ready = |node: &Value| node["Status"]["State"] == "ready";
@@ -148,7 +148,7 @@ impl Cluster {
             let started = tasks.iter().filter(mine).count();
             if found != wanted || started != wanted {
                 return Ok(Some(format!(
-                    "{}: {found} of {wanted} tasks run, {started} are to",
+                    "{}: {found} of {wanted} tasks run, {started} should run",
                     service["Spec"]["Name"]
                 )));
             }
@@ -158,10 +158,10 @@ impl Cluster {
                 && task["Status"]["State"] == "running"
                 && nodes.iter().any(|node| node["ID"] == task["NodeID"] && ready(node))
         });
-        Ok(stopping.map(|task| format!("a task of {:?} still stops", name(task))))
+        Ok(stopping.map(|task| format!("a task of {:?} is still stopping", name(task))))
     }
 
-    async fn swarm_flaw(&self) -> Result<Option<String>, Error> {
+    async fn swarm_problem(&self) -> Result<Option<String>, Error> {
         for node in self.ask("/nodes").await? {
             let state =
                 (&node["Status"]["State"], &node["ManagerStatus"]["Reachability"], &node["Spec"]["Availability"]);
@@ -169,50 +169,50 @@ impl Cluster {
                 return Ok(Some(format!("{}: {state:?}", node["Description"]["Hostname"])));
             }
         }
-        self.services_flaw().await
+        self.services_problem().await
     }
 
-    /// Waits until there is no flaw.
+    /// Waits until [`problem`](Self::problem) finds none.
     ///
     /// # Panics
-    /// There still is one when `within` has passed.
-    pub async fn whole(&self, within: Duration) {
-        self.until("the swarm is whole", within, async || self.flaw().await).await;
+    /// There still is a problem after `within`.
+    pub async fn until_healthy(&self, within: Duration) {
+        self.until("the swarm is healthy", within, async || self.problem().await).await;
     }
 
-    /// The state of the hosts, for the message of a failure.
+    /// Describes the state of the hosts, for the message of a failure.
     async fn state(&self) -> String {
         let mut state = String::new();
         for host in self.hosts.iter().filter(|host| host.is_on()) {
-            let look = host.run(LOOK).await;
-            state += &format!("== {}\n{}\n", host.name, look.unwrap_or_else(|error| error.to_string()));
+            let output = host.run(DIAGNOSTICS).await;
+            state += &format!("== {}\n{}\n", host.name, output.unwrap_or_else(|error| error.to_string()));
         }
         state
     }
 
-    /// Waits until `flaw` finds nothing.
+    /// Waits until `problem` returns `None`.
     ///
     /// # Panics
-    /// It still does when `within` has passed.
-    pub async fn until(&self, what: &str, within: Duration, mut flaw: impl AsyncFnMut() -> Option<String>) {
-        let mut wrong = String::new();
-        let right = try_eventually(within, async || match flaw().await {
+    /// It still returns a problem after `within`.
+    pub async fn until(&self, what: &str, within: Duration, mut problem: impl AsyncFnMut() -> Option<String>) {
+        let mut last = String::new();
+        let solved = try_eventually(within, async || match problem().await {
             None => Some(()),
             Some(found) => {
-                wrong = found;
-                // A look costs the machine more than the pause.
-                pause(BETWEEN_LOOKS).await;
+                last = found;
+                // A check costs the machine more than the default pause between checks.
+                pause(BETWEEN_CHECKS).await;
                 None
             }
         });
-        if right.await.is_none() {
-            panic!("not so after {within:?}: {what}; {wrong}\n{}", self.state().await);
+        if solved.await.is_none() {
+            panic!("{what}: not after {within:?}: {last}\n{}", self.state().await);
         }
     }
 }
 
-/// What an engineer would look at first on every running host.
-const LOOK: &str = r#"
+/// Prints what an engineer would look at first on a running host.
+const DIAGNOSTICS: &str = r#"
     docker node ls 2>&1 || true
     docker stack ps --filter desired-state=running --format '{{.Name}} {{.Node}} {{.CurrentState}} {{.Error}}' stackdemo 2>&1 || true
     for name in redis sentinel; do
@@ -226,13 +226,13 @@ const LOOK: &str = r#"
     done
 "#;
 
-/// Makes this process's resolver ask the fabric's server, in its own mount namespace.
+/// Makes this process's resolver use the fabric's DNS server, in its own mount namespace.
 async fn resolve_here(run: &Run) -> Result<(), Failed> {
     let settings = run.folder.join("resolv.conf");
     std::fs::write(&settings, format!("nameserver {OUTSIDE}\n")).expect("a writable folder");
     shell::output(
         shell::program("mount", ["--bind".as_ref(), settings.as_os_str(), "/etc/resolv.conf".as_ref()]),
-        shell::LONG,
+        shell::TIMEOUT,
     )
     .await
     .map(drop)

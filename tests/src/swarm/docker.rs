@@ -1,4 +1,4 @@
-//! An engine's API, over its socket.
+//! A client of an engine's API.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,43 +11,43 @@ use tokio::net::UnixStream;
 
 use crate::client::{Reply, empty};
 
-/// How long an engine may take for an answer. One without a quorum takes for ever for some.
-const ANSWER: Duration = Duration::from_secs(10);
+/// The time limit for a response. Without a quorum, an engine never responds to some requests.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One engine.
+/// An engine.
 #[derive(Clone, Debug)]
 pub struct Docker {
     socket: PathBuf,
 }
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The engine does not listen, or has gone.
+    /// The engine does not listen.
     #[error("the engine cannot be reached: {0}")]
     Io(#[from] std::io::Error),
-    /// The connection failed under the request.
-    #[error("the engine's answer: {0}")]
+    /// The connection failed during the request.
+    #[error("the connection to the engine failed: {0}")]
     Http(#[from] crate::client::Error),
-    /// It said no.
-    #[error("the engine says {0}: {1}")]
+    /// The engine returned an error, with this status and message.
+    #[error("the engine returned {0}: {1}")]
     Refused(StatusCode, String),
-    /// It said nothing for [`ANSWER`].
-    #[error("the engine does not answer")]
+    /// The engine did not respond within [`TIMEOUT`].
+    #[error("the engine does not respond")]
     Timeout,
 }
 
 impl Docker {
-    /// The engine that listens on `socket`.
+    /// Returns the engine that listens on `socket`.
     #[must_use]
     pub fn at(socket: PathBuf) -> Self {
         Self { socket }
     }
 
-    /// Gets `path` of the API, such as `/services?status=true`, in the newest version that the engine speaks.
+    /// Gets `path` of the API, such as `/services?status=true`, in the engine's newest version.
     ///
     /// # Errors
-    /// There is no answer, or it is not a success.
+    /// The request fails, or its status is not 200.
     pub async fn get(&self, path: &str) -> Result<Value, Error> {
         let reply = self.ask(path).await?;
         if reply.status != StatusCode::OK {
@@ -59,7 +59,7 @@ impl Docker {
     /// Gets a list. `filters` are those of the API, by name.
     ///
     /// # Errors
-    /// There is no answer, or it is not a success.
+    /// The request fails, or its status is not 200.
     pub async fn list(&self, path: &str, filters: &[(&str, &[&str])]) -> Result<Vec<Value>, Error> {
         let filters: serde_json::Map<String, Value> =
             filters.iter().map(|(name, values)| ((*name).to_owned(), (*values).into())).collect();
@@ -81,11 +81,11 @@ impl Docker {
             driver.abort();
             Ok(reply)
         };
-        tokio::time::timeout(ANSWER, asked).await.unwrap_or(Err(Error::Timeout))
+        tokio::time::timeout(TIMEOUT, asked).await.unwrap_or(Err(Error::Timeout))
     }
 }
 
-/// For a query: what JSON has beyond letters and digits.
+/// Percent-encodes JSON for a query.
 fn escaped(text: &str) -> String {
     text.bytes().fold(String::new(), |mut escaped, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {

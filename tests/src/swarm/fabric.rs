@@ -6,13 +6,13 @@ use rustix::process::Pid;
 
 use super::shell::{self, Failed};
 
-/// The address of the test, and of everything that the hosts reach outside the swarm.
+/// The address of the test, and of all services that the hosts reach outside the swarm.
 pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 10, 25, 1);
 
-/// Another address of the test, for a client that must be distinguishable from the others.
+/// Another address of the test, for a client that must be distinguishable from others.
 pub const VISITOR: Ipv4Addr = Ipv4Addr::new(10, 10, 25, 77);
 
-/// Where the stand-in for Docker's own registry listens.
+/// The address of the stand-in for Docker Hub.
 pub const HUB: &str = "10.10.25.1:5001";
 
 const BRIDGE: &str = "fabric";
@@ -30,7 +30,7 @@ pub async fn build() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The cable of one host. One end is in the bridge, the other is the host's eth0.
+/// The cable of a host. One end is in the bridge, the other is the host's eth0.
 #[derive(Clone, Debug)]
 pub struct Cable {
     name: String,
@@ -38,7 +38,7 @@ pub struct Cable {
 }
 
 impl Cable {
-    /// The cable of the host at `address`.
+    /// Returns the cable of the host at `address`.
     #[must_use]
     pub fn of(address: Ipv4Addr) -> Self {
         Self { name: format!("host{}", address.octets()[3]), address }
@@ -51,9 +51,9 @@ impl Cable {
     pub async fn plug(&self, init: Pid) -> Result<(), Failed> {
         let Self { name, address } = self;
         let init = init.as_raw_pid();
-        // The host's end was removed with its namespace, and takes this end with it, but not at once.
+        // The host's end was removed with its namespace, and this end will be, but not immediately.
         drop(shell::run(&format!("ip link delete {name}")).await);
-        // A machine keeps its network card: the others' ARP entries stay valid.
+        // A machine keeps its network card, so the ARP entries of the others stay valid.
         let [.., last] = address.octets();
         let card = format!("02:00:0a:0a:19:{last:02x}");
         shell::run(&format!("ip link add {name} type veth peer name eth0 address {card} netns {init}")).await?;
@@ -68,19 +68,11 @@ impl Cable {
         Ok(())
     }
 
-    /// Cuts it: nothing passes in either direction, without an error on either side.
+    /// Cuts the cable: nothing passes in either direction, without an error on either side.
     ///
     /// # Errors
     /// The kernel refuses.
     pub async fn cut(&self) -> Result<(), Failed> {
         shell::run(&format!("ip link set {} nomaster", self.name)).await.map(drop)
-    }
-
-    /// Mends a cut.
-    ///
-    /// # Errors
-    /// The kernel refuses.
-    pub async fn mend(&self) -> Result<(), Failed> {
-        shell::run(&format!("ip link set {} master {BRIDGE}", self.name)).await.map(drop)
     }
 }

@@ -1,7 +1,7 @@
 //! A machine with an engine.
 //!
-//! It has its own network, process space, name, `/run`, `/etc/docker` and `/var/lib/docker`, so that the operator's
-//! commands run on it unchanged. Its disk is a folder, and only that survives a loss of power.
+//! It has its own network, processes, host name, `/run`, `/etc/docker` and `/var/lib/docker`, so that the operator's
+//! commands run on it unchanged. Its disk is a folder, which alone survives a loss of power.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader};
@@ -26,7 +26,7 @@ const STARTED: Duration = Duration::from_secs(60);
 /// The time limit for an engine to stop: its containers' grace periods, with a margin.
 const STOPPED: Duration = Duration::from_secs(90);
 
-/// Turns its namespaces into the host. Arguments: name, folder.
+/// Sets up a host in its new namespaces. Arguments: name, folder.
 const SET_UP: &str = r#"
     hostname "$1"
     mount --make-rprivate /
@@ -59,35 +59,35 @@ pub struct Host {
     group: String,
     folder: PathBuf,
     kernel: Kernel,
-    life: Option<Life>,
+    running: Option<Running>,
 }
 
 /// A running host.
 #[derive(Debug)]
-struct Life {
-    /// Ends after all processes of the host.
-    space: Child,
+struct Running {
+    /// Created the namespaces, and ends after all processes of the host.
+    unshare: Child,
     /// The host's first process. All others end with it.
     init: Pid,
     engine: Child,
 }
 
 impl Host {
-    /// Makes a host that is off and has an empty disk.
+    /// Creates a host that is off and has an empty disk.
     ///
     /// # Errors
-    /// Its folder cannot be made.
+    /// Its folder cannot be created.
     pub fn new(run: &Run, kernel: Kernel, name: &str, address: Ipv4Addr) -> std::io::Result<Self> {
         let folder = run.folder.join(name);
         let group = format!("/{}-{name}", run.name);
         let host =
-            Self { name: name.to_owned(), address, cable: Cable::of(address), group, folder, kernel, life: None };
-        host.furnish()?;
+            Self { name: name.to_owned(), address, cable: Cable::of(address), group, folder, kernel, running: None };
+        host.create_files()?;
         Ok(host)
     }
 
-    /// Makes the files of a machine on which only an engine was installed.
-    fn furnish(&self) -> std::io::Result<()> {
+    /// Creates the files of a machine on which only an engine is installed.
+    fn create_files(&self) -> std::io::Result<()> {
         let Self { name, folder, kernel, .. } = self;
         for own in ["var/lib/docker", "etc/docker", "root"] {
             fs::create_dir_all(folder.join(own))?;
@@ -105,25 +105,25 @@ impl Host {
         Ok(())
     }
 
-    /// Returns whether it is on.
+    /// Returns whether the host is on.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.life.is_some()
+        self.running.is_some()
     }
 
-    /// Switches it on if it is off, and waits until its engine answers.
+    /// Switches the host on if it is off, and waits until its engine responds.
     ///
     /// # Errors
     /// The kernel refuses.
     ///
     /// # Panics
     /// The engine does not start.
-    #[expect(clippy::zombie_processes, reason = "a harness that panics ends, and what it started with it")]
+    #[expect(clippy::zombie_processes, reason = "processes that a panicking harness started end with it")]
     pub async fn start(&mut self) -> Result<(), Failed> {
         if self.is_on() {
             return Ok(());
         }
-        let mut space = Command::new("unshare")
+        let mut unshare = Command::new("unshare")
             .args(["--net", "--mount", "--uts", "--pid", "--fork", "--kill-child=KILL", "sh", "-euc", SET_UP, "sh"])
             .args([self.name.as_ref(), self.folder.as_os_str()])
             .stdin(Stdio::null())
@@ -132,10 +132,10 @@ impl Host {
             .spawn()
             .expect("unshare can be started");
         let mut line = String::new();
-        let said = BufReader::new(space.stdout.take().expect("piped")).read_line(&mut line);
-        assert!(said.is_ok() && line == "up\n", "{} did not come up; see its host.log", self.name);
-        let unshare = Pid::from_child(&space).as_raw_pid();
-        let children = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).unwrap_or_default();
+        let read = BufReader::new(unshare.stdout.take().expect("piped")).read_line(&mut line);
+        assert!(read.is_ok() && line == "up\n", "{} did not come up; see its host.log", self.name);
+        let pid = Pid::from_child(&unshare).as_raw_pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         let init = children.trim().parse().ok().and_then(Pid::from_raw).expect("one child of unshare");
         self.cable.plug(init).await?;
 
@@ -143,7 +143,7 @@ impl Host {
         engine.args(["--cgroup-parent", &self.group, "--exec-opt", "native.cgroupdriver=cgroupfs"]);
         engine.stdout(self.log("engine.log")).stderr(self.log("engine.log"));
         let engine = engine.spawn().expect("nsenter can be started");
-        self.life = Some(Life { space, init, engine });
+        self.running = Some(Running { unshare, init, engine });
         let docker = self.docker();
         eventually(&format!("start of the engine of {}", self.name), STARTED, async || {
             docker.get("/info").await.is_ok()
@@ -160,36 +160,36 @@ impl Host {
         Ok(())
     }
 
-    /// Cuts its power: first the cable, so that the kernel cannot close connections for a process, then all processes
-    /// at once.
+    /// Cuts the power: first the network cable, so that the kernel cannot close connections for a process, then all
+    /// processes at once.
     ///
     /// # Errors
     /// The kernel refuses.
     pub async fn kill(&mut self) -> Result<(), Failed> {
-        if self.life.is_some() {
+        if self.is_on() {
             self.cable.cut().await?;
         }
         self.off();
         Ok(())
     }
 
-    /// Destroys it, and puts a new machine in its place, which is off.
+    /// Destroys the machine, and puts a new one in its place, which is off.
     ///
     /// # Errors
     /// The kernel refuses.
     ///
     /// # Panics
     /// Its disk cannot be emptied.
-    pub async fn burn(&mut self) -> Result<(), Failed> {
+    pub async fn destroy(&mut self) -> Result<(), Failed> {
         self.kill().await?;
         for own in ["var", "etc", "root"] {
             fs::remove_dir_all(self.folder.join(own)).expect("a disk to empty");
         }
-        self.furnish().expect("a writable folder");
+        self.create_files().expect("a writable folder");
         Ok(())
     }
 
-    /// Shuts it down: the engine stops its containers, then everything else ends.
+    /// Shuts the host down: the engine stops its containers, then all other processes end.
     ///
     /// # Errors
     /// The engine cannot be signalled.
@@ -199,9 +199,9 @@ impl Host {
     pub async fn shut_down(&mut self) -> Result<(), Failed> {
         self.run("kill -TERM \"$(cat /run/docker.pid)\"").await?;
         let name = self.name.clone();
-        if let Some(life) = &mut self.life {
+        if let Some(running) = &mut self.running {
             eventually(&format!("end of the engine of {name}"), STOPPED, async || {
-                life.engine.try_wait().is_ok_and(|ended| ended.is_some())
+                running.engine.try_wait().is_ok_and(|ended| ended.is_some())
             })
             .await;
         }
@@ -210,14 +210,14 @@ impl Host {
     }
 
     fn off(&mut self) {
-        let Some(mut life) = self.life.take() else { return };
+        let Some(mut running) = self.running.take() else { return };
         // It may have ended already.
-        kill_process(life.init, Signal::KILL).unwrap_or(());
-        drop(life.space.wait());
-        drop(life.engine.wait());
+        kill_process(running.init, Signal::KILL).unwrap_or(());
+        drop(running.unshare.wait());
+        drop(running.engine.wait());
     }
 
-    /// Drops all packets between it and `others`. Everything else still reaches it.
+    /// Drops all packets between the host and `others`. Everything else still reaches the host.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -236,7 +236,7 @@ impl Host {
     ///
     /// # Errors
     /// The kernel refuses.
-    pub async fn join_again(&self, others: &[Ipv4Addr]) -> Result<(), Failed> {
+    pub async fn reconnect_to(&self, others: &[Ipv4Addr]) -> Result<(), Failed> {
         for other in others {
             self.run(&format!(
                 "iptables -w -t raw -D PREROUTING -i eth0 -s {other} -j DROP
@@ -247,13 +247,13 @@ impl Host {
         Ok(())
     }
 
-    /// Its engine's API.
+    /// Returns the API of the host's engine.
     #[must_use]
     pub fn docker(&self) -> Docker {
         Docker::at(self.path("/run/docker.sock"))
     }
 
-    /// The network namespaces of the running tasks of the services whose names begin with `service`.
+    /// Returns the network namespaces of the running tasks of all services whose names begin with `service`.
     pub async fn networks_of(&self, service: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let docker = self.docker();
@@ -266,14 +266,14 @@ impl Host {
             let id = container["Id"].as_str().unwrap_or_default();
             // It may have ended by now.
             let Ok(container) = docker.get(&format!("/containers/{id}/json")).await else { continue };
-            // The engine reports it below /var/run, a link that would lead out of the host.
+            // The engine reports a path below /var/run, a symbolic link that would lead out of the host.
             let key = container["NetworkSettings"]["SandboxKey"].as_str().unwrap_or_default();
             found.push(self.path(key.strip_prefix("/var").unwrap_or(key)));
         }
         found
     }
 
-    /// A path of the host as seen from outside.
+    /// Returns a path of the host as seen from outside.
     ///
     /// # Panics
     /// The host is off.
@@ -282,30 +282,30 @@ impl Host {
         PathBuf::from(format!("/proc/{}/root{path}", self.init().as_raw_pid()))
     }
 
-    /// The folder in which commands run. It survives a loss of power.
+    /// Returns the folder in which commands run. It survives a loss of power.
     #[must_use]
     pub fn home(&self) -> PathBuf {
         self.folder.join("root")
     }
 
-    /// The folder with its disk and its logs.
+    /// Returns the folder with the disk and the logs.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Runs a bash script on it and returns its standard output.
+    /// Runs a bash script on the host and returns its standard output.
     ///
     /// # Errors
-    /// It did not succeed.
+    /// The script fails.
     pub async fn run(&self, script: &str) -> Result<String, Failed> {
-        Ok(self.bash(script, &[], shell::LONG).await?.0)
+        Ok(self.bash(script, &[], shell::TIMEOUT).await?.0)
     }
 
-    /// The same with variables; also returns the standard error.
+    /// Runs a bash script with variables for at most `within`, and returns its standard output and standard error.
     ///
     /// # Errors
-    /// It did not succeed.
+    /// The script fails, or exceeds the time limit.
     pub async fn bash(
         &self,
         script: &str,
@@ -313,12 +313,12 @@ impl Host {
         within: Duration,
     ) -> Result<(String, String), Failed> {
         let mut command = self.command("bash");
-        // Entering the host's mounts leads to its root.
+        // nsenter starts in the host's root folder.
         command.args(["-euo", "pipefail", "-c"]).arg(format!("cd\n{script}")).envs(variables.iter().cloned());
         shell::output(command.into(), within).await
     }
 
-    /// A program to run on it.
+    /// Returns a command that runs `program` on the host.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         self.command_in(self.init(), program)
     }
@@ -331,8 +331,8 @@ impl Host {
     }
 
     fn init(&self) -> Pid {
-        match &self.life {
-            Some(life) => life.init,
+        match &self.running {
+            Some(running) => running.init,
             None => panic!("{} is off", self.name),
         }
     }

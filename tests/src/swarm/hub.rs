@@ -1,4 +1,4 @@
-//! The stand-in for Docker's own registry, from which the engines pull third-party images.
+//! The stand-in for Docker Hub, from which the engines pull third-party images.
 
 use std::fs;
 use std::path::Path;
@@ -9,14 +9,14 @@ use super::host::Host;
 use super::shell::Failed;
 use crate::process::Process;
 
-/// A registry that the engines use as a mirror of Docker's. Dropping it ends it.
+/// A registry that the engines use as a mirror of Docker Hub. Dropping it ends it.
 #[derive(Debug)]
 pub struct Hub {
     _process: Process,
 }
 
 impl Hub {
-    /// Starts an empty one.
+    /// Starts an empty registry.
     ///
     /// # Panics
     /// It does not start.
@@ -37,10 +37,11 @@ impl Hub {
     ///
     /// # Errors
     /// They cannot be pushed.
-    pub async fn take_from(&self, host: &Host, names: &[String]) -> Result<(), Failed> {
+    pub async fn push_from(&self, host: &Host, names: &[String]) -> Result<(), Failed> {
         for name in names {
-            let here = format!("{HUB}/library/{name}");
-            let script = format!("docker tag {name} {here}\ndocker push --quiet {here}\ndocker rmi {here} {name}");
+            let target = format!("{HUB}/library/{name}");
+            let script =
+                format!("docker tag {name} {target}\ndocker push --quiet {target}\ndocker rmi {target} {name}");
             host.bash(&script, &[], Duration::from_secs(120)).await?;
         }
         Ok(())

@@ -13,13 +13,13 @@ const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 
 /// A mail server and an SMS service. Dropping it ends both.
 #[derive(Debug)]
-pub struct Post {
+pub struct Inboxes {
     smtp: Smtp,
     sms: Receiver,
     texts: String,
 }
 
-impl Post {
+impl Inboxes {
     /// Starts both.
     ///
     /// # Errors
@@ -34,15 +34,15 @@ impl Post {
         sms.answer(&texts, Answer::status(201).body("{\"sid\":\"SM1\",\"status\":\"queued\"}"));
         // Both listen on 127.0.0.1 alone.
         fs::write("/proc/sys/net/ipv4/conf/fabric/route_localnet", "1").expect("our own network");
-        let post = Self { smtp, sms, texts };
-        for port in [post.smtp.port(), post.sms_port()] {
+        let inboxes = Self { smtp, sms, texts };
+        for port in [inboxes.smtp.port(), inboxes.sms_port()] {
             let to = format!("127.0.0.1:{port}");
             shell::run(&format!(
                 "iptables -w -t nat -A PREROUTING -d {OUTSIDE} -p tcp --dport {port} -j DNAT --to-destination {to}"
             ))
             .await?;
         }
-        Ok(post)
+        Ok(inboxes)
     }
 
     /// Writes the operator's files from the page to `host`: the receivers and the secrets.

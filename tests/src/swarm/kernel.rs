@@ -1,23 +1,23 @@
-//! Which features for a swarm this machine's kernel has.
+//! The features of this machine's kernel that a swarm needs.
 
 use std::fs;
 use std::path::Path;
 
 use super::shell;
 
-/// Features that Docker Swarm uses and that not every kernel has.
+/// Features that Docker Swarm uses and that some kernels lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel {
-    /// IPVS, which is the routing mesh and every service's virtual address.
+    /// IPVS, which implements the routing mesh and the services' virtual addresses.
     pub ipvs: bool,
     /// ESP, which encrypts an overlay network.
     pub esp: bool,
 }
 
 impl Kernel {
-    /// Probes the kernel. Only in a network namespace of its own.
+    /// Probes the kernel. Must run in a network namespace of its own.
     pub async fn probe() -> Self {
-        // Loaded by the engine where it is a module; without modules, or without this one, it fails.
+        // The engine would load it as well. Fails if the kernel has no modules, or not this one.
         drop(shell::run("modprobe ip_vs").await);
         let ipvs = Path::new("/proc/net/ip_vs").exists();
         let esp = shell::run(
@@ -29,27 +29,27 @@ impl Kernel {
         Self { ipvs, esp }
     }
 
-    /// What the test prints about it.
+    /// Describes what the test uses of it, in lines to print.
     #[must_use]
-    pub fn told(self) -> [&'static str; 2] {
+    pub fn describe(self) -> [&'static str; 2] {
         [
             if self.ipvs {
                 "routing mesh and virtual addresses: the kernel's own IPVS"
             } else {
-                "routing mesh and virtual addresses: a stand-in by iptables from the engines' own tables, since this \
-                 kernel has no IPVS"
+                "routing mesh and virtual addresses: iptables rules from the engines' own tables, since this kernel has \
+                 no IPVS"
             },
             if self.esp {
                 "stack.yml: unchanged"
             } else {
-                "stack.yml: without `driver_opts: { encrypted: \"true\" }` of the network back, since this kernel has \
+                "stack.yml: without `driver_opts: { encrypted: \"true\" }` of the network `back`, since this kernel has \
                  no ESP; otherwise unchanged"
             },
         ]
     }
 }
 
-/// All reasons why no swarm can be started here; empty if it can.
+/// Returns all reasons why no swarm can be started here; none if it can.
 #[must_use]
 pub fn obstacles() -> Vec<String> {
     let mut found = Vec::new();

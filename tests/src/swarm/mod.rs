@@ -1,21 +1,21 @@
-//! A real Docker Swarm of three engines on one Linux machine, and what a test does to it.
+//! A real Docker Swarm of three engines on one Linux machine.
 //!
-//! Everything runs in namespaces that nothing but their processes hold ([`namespaces`]): a [`fabric`] with a bridge, on
-//! it three hosts ([`host`]), each with an engine, a process space, a `/run` and a disk of its own. A host loses
-//! power when the first of its processes is killed: the kernel then ends all others and takes mounts, networks
-//! and sockets away at once. The same holds for the whole rig when the test is killed.
+//! Everything runs in namespaces that only its own processes hold ([`namespaces`]). Three hosts ([`host`]) are connected
+//! by a bridge ([`fabric`]); each has its own engine, processes, `/run` and disk. A host loses power when the first of
+//! its processes is killed: the kernel then ends all others, and removes mounts, networks and sockets at once. The same
+//! happens to all hosts when the test is killed.
 //!
 //! ```text
-//! the machine's own network    the builder's engine, which may fetch crates
-//!   fabric, 10.10.25.1         the test with its clients, DNS for the world, what stands for Docker's own registry
+//! the machine's own network    the engine that builds images, and fetches crates
+//!   fabric, 10.10.25.1         the test with its clients, public DNS, the stand-in for Docker Hub
 //!     serveur17  .165          an engine, its containers
 //!     serveur18  .166
 //!     serveur19  .167
 //! ```
 //!
-//! The engines, their overlay networks, their DNS and their scheduler are real. What a kernel lacks is replaced or
-//! left out, and the test says so ([`kernel`]): without IPVS, [`mesh`] does its part of the routing mesh by the
-//! engines' own tables; without ESP the stack's inner network is not encrypted.
+//! The engines, their overlay networks, DNS and scheduler are real. Features that the kernel lacks are replaced or left
+//! out, and the test says so ([`kernel`]): without IPVS, [`mesh`] balances connections by the engines' own tables;
+//! without ESP, the stack's inner network is not encrypted.
 
 pub mod checker;
 pub mod cluster;

@@ -1,8 +1,8 @@
-//! The test's own namespaces: a network, mounts and processes that end with it.
+//! The test's own namespaces: network, mounts and processes that end with it.
 //!
-//! The test program restarts itself in namespaces that only its processes hold. However it ends, by a panic or a
-//! SIGKILL, the kernel ends its child processes and removes interfaces, rules and mounts with the namespaces. Only
-//! files and the engines' control groups remain; they are removed after the program has ended, or by the next run.
+//! The test program restarts itself in namespaces that only its processes hold. However it ends, even by a panic or
+//! SIGKILL, the kernel ends its child processes and removes interfaces, rules and mounts with the namespaces. Only files
+//! and the engines' control groups remain; they are removed after the program has ended, or by the next run.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,26 +10,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-/// Set inside the namespaces, to the folder of this run.
+/// The variable that is set inside the namespaces, to the folder of the run.
 const VARIABLE: &str = "SWARM_RUN";
 
-/// The time limit for the last processes of a run to leave their groups.
-const EMPTY: Duration = Duration::from_secs(10);
+/// The time limit for the last processes of a run to leave their control groups.
+const GROUPS_EMPTY: Duration = Duration::from_secs(10);
 
-/// In the folder of a run: the network namespace that the test was started in.
+/// The file in the folder of a run that holds the network namespace that the test was started in.
 const OUTER: &str = "outer-network";
 
-/// A run, as seen by the program inside.
+/// A run, as seen by the program inside the namespaces.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Holds everything that the run writes.
+    /// Contains everything that the run writes.
     pub folder: PathBuf,
     /// The prefix of its control groups.
     pub name: String,
 }
 
 impl Run {
-    /// The run of this program, if it is inside.
+    /// Returns the run of this program if it is inside the namespaces.
     #[must_use]
     pub fn current() -> Option<Self> {
         let folder = PathBuf::from(std::env::var_os(VARIABLE)?);
@@ -37,26 +37,26 @@ impl Run {
         Some(Self { folder, name })
     }
 
-    /// The network namespace that the test was started in: programs that need the outside world start there.
+    /// Returns the network namespace that the test was started in, for programs that need the Internet.
     #[must_use]
     pub fn outer_network(&self) -> PathBuf {
         self.folder.join(OUTER)
     }
 }
 
-/// Restarts this program inside with the same arguments, and cleans up after it. Runs have their folders in `cache`.
-/// The error of a failed run says where the logs are.
+/// Restarts this program in new namespaces with the same arguments, and cleans up after it. Runs have their folders in
+/// `cache`.
 ///
 /// # Errors
-/// It cannot be started.
+/// It cannot be started or fails; the error of a failed run says where the logs are.
 pub fn enter(cache: &Path) -> io::Result<ExitCode> {
     let runs = cache.join("runs");
     fs::create_dir_all(&runs)?;
     sweep(&runs)?;
     let folder = runs.join(std::process::id().to_string());
     fs::create_dir(&folder)?;
-    let held = File::create(folder.join("lock"))?;
-    held.lock()?;
+    let lock = File::create(folder.join("lock"))?;
+    lock.lock()?;
     let status = Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "unshare", "--mount", "sh", "-euc"])
         .arg(
@@ -91,16 +91,16 @@ fn name(folder: &Path) -> String {
     format!("swarm-{}", id.unwrap_or_default())
 }
 
-/// What a run has left behind outside its namespaces.
+/// Lists what a run has left behind outside its namespaces.
 fn left_behind(folder: &Path) -> Vec<String> {
-    let said = |program: &str, arguments: &[&str]| {
+    let output_of = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output();
         output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
     };
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let path = folder.to_string_lossy();
     let mut left: Vec<String> = mounts.lines().filter(|mount| mount.contains(&*path)).map(str::to_owned).collect();
-    let network = said("ip", &["-oneline", "link"]) + &said("iptables-save", &[]);
+    let network = output_of("ip", &["-oneline", "link"]) + &output_of("iptables-save", &[]);
     let ours = |line: &&str| ["fabric", "docker_gwbridge", "MESH", "10.10.25."].iter().any(|it| line.contains(it));
     left.extend(network.lines().filter(ours).map(str::to_owned));
     let group = name(folder);
@@ -131,8 +131,8 @@ fn sweep(runs: &Path) -> io::Result<()> {
 /// Removes the control groups of a run, in every hierarchy.
 fn remove_groups(run: &str) {
     for group in groups(run) {
-        let deadline = Instant::now() + EMPTY;
-        // The last processes in it may still be ending.
+        let deadline = Instant::now() + GROUPS_EMPTY;
+        // Its last processes may still be ending.
         while remove_group(&group).is_err() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(50));
         }

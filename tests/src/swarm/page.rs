@@ -1,4 +1,4 @@
-//! The operator's page on the swarm: runs its blocks of commands unchanged, on the hosts that they name.
+//! Runs the blocks of commands of the operator's page unchanged, on the hosts that they name.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::page::{Block, Host, blocks};
 /// The time limit for a block.
 const BLOCK: Duration = Duration::from_secs(10 * 60);
 
-/// A page, with a record of which blocks have run.
+/// A page, and which of its blocks have run.
 #[derive(Debug, Default)]
 pub struct Page {
     blocks: Vec<Block>,
@@ -24,7 +24,7 @@ impl Page {
     /// Reads the page at `path`.
     ///
     /// # Errors
-    /// It cannot be read, or a block does not say where it runs.
+    /// The page cannot be read, or a block does not say where it runs.
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let blocks = blocks(&text).map_err(|problem| format!("{}: {problem}", path.display()))?;
@@ -34,7 +34,7 @@ impl Page {
     /// Runs the block `name` and returns its standard output and standard error.
     ///
     /// # Errors
-    /// It did not succeed.
+    /// The block fails.
     ///
     /// # Panics
     /// The page has no such block.
@@ -43,14 +43,13 @@ impl Page {
         self.execute(cluster, &block).await
     }
 
-    /// The same with `new` in place of what is `old` on the page; on the node `new`, where `old` is the page's example of
-    /// a node and the block runs there.
+    /// Runs the block `name` with `old` replaced by `new`. If the block runs on the node `old`, it runs on the node `new`.
     ///
     /// # Errors
-    /// It did not succeed.
+    /// The block fails.
     ///
     /// # Panics
-    /// The page has no such block, or the block has nothing to replace.
+    /// The page has no such block, or the block does not contain `old`.
     pub async fn run_with(
         &mut self,
         cluster: &Cluster,
@@ -67,10 +66,10 @@ impl Page {
         self.execute(cluster, &block).await
     }
 
-    /// Runs a block for every node on some nodes only.
+    /// Runs the block `name` on these hosts only.
     ///
     /// # Errors
-    /// It did not succeed.
+    /// The block fails.
     ///
     /// # Panics
     /// The page has no such block.
@@ -109,13 +108,13 @@ impl Page {
         Ok(written)
     }
 
-    /// Sets a variable for all further blocks.
+    /// Sets a variable for all later blocks.
     pub fn export(&mut self, name: &str, value: &str) {
         self.variables.retain(|(other, _)| other != name);
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
-    /// The blocks that have not run yet.
+    /// Returns the names of the blocks that have not run.
     #[must_use]
     pub fn not_run(&self) -> Vec<&str> {
         self.blocks.iter().map(|block| block.name.as_str()).filter(|name| !self.ran.contains(*name)).collect()

@@ -1,4 +1,4 @@
-//! The project's files on a host, as an operator has them.
+//! Puts the project's files and images on hosts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,23 +9,24 @@ use super::kernel::Kernel;
 use super::namespaces::Run;
 use super::shell::{self, Failed};
 
-/// The one option of the stack that not every kernel supports.
+/// The only option of the stack that some kernels do not support.
 const ENCRYPTED: &str = "    driver_opts: { encrypted: \"true\" }\n";
 
 /// The time limit for a build with an empty cache.
-const BUILT: Duration = Duration::from_secs(30 * 60);
+const BUILD: Duration = Duration::from_secs(30 * 60);
 
-/// The top folder of the project.
+/// Returns the top folder of the project.
 #[must_use]
 pub fn root() -> PathBuf {
     let member = Path::new(env!("CARGO_MANIFEST_DIR"));
     member.parent().unwrap_or(member).to_owned()
 }
 
-/// Copies the files that git knows, in their current state, to the folder in which commands on `host` run.
+/// Copies the files that git tracks or does not ignore, in their current state, to the folder in which commands on
+/// `host` run.
 ///
 /// # Errors
-/// It cannot be copied.
+/// They cannot be copied.
 ///
 /// # Panics
 /// The stack file does not contain the option to leave out.
@@ -34,7 +35,7 @@ pub async fn copy_to(host: &Host, kernel: Kernel) -> Result<(), Failed> {
         | tar --create --null --files-from=- --ignore-failed-read | tar --extract --directory \"$2\"";
     let mut command = shell::program("bash", ["-euo", "pipefail", "-c", script, "bash"]);
     command.arg(root()).arg(host.home());
-    shell::output(command, shell::LONG).await?;
+    shell::output(command, shell::TIMEOUT).await?;
     if !kernel.esp {
         let stack = host.home().join("stack.yml");
         let text = fs::read_to_string(&stack).expect("the project has a stack file");
@@ -44,13 +45,13 @@ pub async fn copy_to(host: &Host, kernel: Kernel) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Copies the build cache of the engine of `tests/swarm/images` to `host`, which is off: then the same build on the host
-/// is cached and needs no network.
+/// Copies the build cache of the engine of `tests/swarm/images` to `host`, which must be off, so that the same build on
+/// the host is cached and needs no network.
 ///
 /// # Errors
 /// It cannot be copied.
-pub async fn seed(run: &Run, host: &Host) -> Result<(), Failed> {
-    // Layers do not change; everything else may be written in its place.
+pub async fn copy_build_cache(run: &Run, host: &Host) -> Result<(), Failed> {
+    // Layers never change, so links suffice; the engine writes to all other files.
     let script = "from=$1 to=$2
         exec {lock}>>\"$from.lock\"
         flock \"$lock\"
@@ -60,35 +61,35 @@ pub async fn seed(run: &Run, host: &Host) -> Result<(), Failed> {
         find \"$from\" -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp --archive --target-directory \"$to\" {} +";
     let mut command = shell::program("bash", ["-euo", "pipefail", "-c", script, "bash"]);
     command.arg(cache(run).join("engine")).arg(host.folder().join("var/lib/docker"));
-    shell::output(command, BUILT).await.map(drop)
+    shell::output(command, BUILD).await.map(drop)
 }
 
-/// The folder in which `tests/swarm/images` keeps its results.
+/// Returns the folder in which `tests/swarm/images` keeps its results.
 fn cache(run: &Run) -> PathBuf {
     // <cache>/runs/<run>
     run.folder.ancestors().nth(2).unwrap_or(&run.folder).join("images")
 }
 
-/// Runs `tests/swarm/images` in the network that the test was started in, for the engine at `docker_host` if one is
-/// named.
+/// Runs `tests/swarm/images` in the network that the test was started in, by default with the engine that it starts, and
+/// otherwise with the one at `docker_host`.
 ///
 /// # Errors
-/// It did not succeed.
+/// It fails.
 pub async fn images(run: &Run, docker_host: Option<&str>, arguments: &[&str]) -> Result<String, Failed> {
     let mut command = shell::program("nsenter", [] as [&str; 0]);
     let mut network = std::ffi::OsString::from("--net=");
     network.push(run.outer_network());
     command.arg(network);
-    // Its own mounts: the resolver's settings are the machine's again.
+    // In a mount namespace of its own, with the machine's own resolver settings.
     command.args(["unshare", "--mount", "sh", "-euc", "umount /etc/resolv.conf; exec \"$@\"", "sh"]);
     command.arg(root().join("tests/swarm/images")).args(arguments).current_dir(root());
     command.env("SWARM_IMAGES", cache(run));
-    // The hosts' own client, not one that this machine prefers.
+    // The client that the hosts use, not one that this machine prefers.
     if let Some(docker) = shell::installed("docker") {
         command.env("SWARM_DOCKER", docker);
     }
     if let Some(docker_host) = docker_host {
         command.env("DOCKER_HOST", docker_host);
     }
-    Ok(shell::output(command, BUILT).await?.0)
+    Ok(shell::output(command, BUILD).await?.0)
 }

@@ -8,21 +8,21 @@ use tests::swarm::project;
 use crate::Length;
 use crate::journey::Journey;
 
-/// The name under which the page first builds it.
+/// The tag of the image that the page builds first.
 const IMAGE: &str = "127.0.0.1:5000/stackdemo:1";
 
-/// Step 0: builds the image where crates can be fetched. The hosts are off. A full journey also builds it twice without
-/// a cache, with the same result.
+/// Step 0: builds the image where crates can be fetched. The hosts are off. A full journey also checks that two builds
+/// without a cache give the same files.
 pub(crate) async fn build(journey: &mut Journey) {
     let Journey { cluster, length, .. } = journey;
     if *length == Length::Full {
-        let told = project::images(&cluster.run, None, &["reproduce"]).await.expect("two builds");
-        assert!(told.ends_with("both builds gave the same files\n"), "{told}");
+        let output = project::images(&cluster.run, None, &["reproduce"]).await.expect("two builds");
+        assert!(output.ends_with("both builds gave the same files\n"), "{output}");
     }
-    let told = project::images(&cluster.run, None, &["build", IMAGE]).await.expect("the image is built");
-    let checked = told.lines().filter(|line| line.starts_with(IMAGE));
+    let output = project::images(&cluster.run, None, &["build", IMAGE]).await.expect("the image is built");
+    let checked = output.lines().filter(|line| line.starts_with(IMAGE));
     journey.notes.extend(checked.map(str::to_owned));
-    project::seed(&cluster.run, &cluster.hosts[0]).await.expect("the host's disk");
+    project::copy_build_cache(&cluster.run, &cluster.hosts[0]).await.expect("the host's disk");
 }
 
 /// Step 1.
@@ -58,13 +58,13 @@ pub(crate) async fn swarm(journey: &mut Journey) {
 pub(crate) async fn image(journey: &mut Journey) {
     let cluster = &journey.cluster;
     // Third-party images: the registry and Redis.
-    let here = format!("unix://{}", cluster.hosts[0].path("/run/docker.sock").display());
-    project::images(&cluster.run, Some(&here), &["load", "registry", "redis"]).await.expect("stand-ins");
+    let engine = format!("unix://{}", cluster.hosts[0].path("/run/docker.sock").display());
+    project::images(&cluster.run, Some(&engine), &["load", "registry", "redis"]).await.expect("stand-ins");
     let images = cluster.hosts[0].run("docker images --format '{{.Repository}}:{{.Tag}}'").await.expect("images");
     let foreign = |name: &&str| name.starts_with("redis:") || name.starts_with("registry:");
     let names: Vec<String> = images.lines().filter(foreign).map(str::to_owned).collect();
     assert_eq!(names.len(), 2, "{images}");
-    cluster.hub.take_from(&cluster.hosts[0], &names).await.expect("the hub takes them");
+    cluster.hub.push_from(&cluster.hosts[0], &names).await.expect("the hub takes them");
     project::copy_to(&cluster.hosts[0], cluster.kernel).await.expect("the project");
 
     journey.block("registry").await;

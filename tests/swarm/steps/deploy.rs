@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tests::client::tls::Offer;
 use tests::client::{Connection, Reply, get};
-use tests::netns::overhear;
+use tests::netns::capture;
 use tests::swarm::checker::Checker;
 use tests::swarm::cluster::{HOSTS, SITE};
 use tests::swarm::fabric::VISITOR;
@@ -16,24 +16,24 @@ use tests::wait::{deadline, eventually};
 use crate::journey::Journey;
 
 /// The time limit for a deployment.
-const DEPLOYED: Duration = Duration::from_secs(120);
+const DEPLOYMENT: Duration = Duration::from_secs(120);
 
-/// The time limit for one answer.
+/// The time limit for a response.
 const ANSWER: Duration = Duration::from_secs(20);
 
 /// Step 3.
 pub(crate) async fn stack(journey: &mut Journey) {
-    let (_, said) = journey.block("deploy").await;
+    let (_, stderr) = journey.block("deploy").await;
     // The client would print "Ignoring unsupported options: ...".
     for ignored in ["gnoring", "nsupported", "eprecated", "could not be accessed"] {
-        assert!(!said.contains(ignored), "docker stack deploy says:\n{said}");
+        assert!(!stderr.contains(ignored), "docker stack deploy warns:\n{stderr}");
     }
-    journey.cluster.whole(DEPLOYED).await;
+    journey.cluster.until_healthy(DEPLOYMENT).await;
 }
 
 /// Step 4.
 pub(crate) async fn visit(journey: &mut Journey) {
-    // The tutorial's own check, on a count without other visitors.
+    // The tutorial's own check, without other visitors.
     for (number, (_, address)) in (1..).zip(HOSTS) {
         let reply = answer(get(SocketAddr::from((address, 8000)), "/")).await;
         assert_eq!(reply.text(), format!("Hello World! I have been seen {number} times.\n"));
@@ -50,16 +50,17 @@ pub(crate) async fn visit(journey: &mut Journey) {
     }
     journey.block("try").await;
 
-    // Every node's replicas are reached through every node's edge.
+    // The replicas of every node are reached through the edge of every node.
     let nodes: BTreeSet<String> = HOSTS.iter().map(|(name, _)| (*name).to_owned()).collect();
     for edge in journey.cluster.addresses(80) {
         assert_eq!(served_by(edge, &nodes).await, nodes, "through {edge}");
     }
-    clients_address_arrives(journey).await;
+    assert_client_address_is_forwarded(journey).await;
     journey.checker = Some(Checker::start(&journey.cluster).await);
 }
 
-/// The nodes whose replicas answer through `edge`, asked until they are all of `nodes` or the time is over.
+/// Sends requests to `edge` until replicas of all `nodes` have responded or the time limit is reached, and returns the
+/// nodes whose replicas responded.
 pub(crate) async fn served_by(edge: SocketAddr, nodes: &BTreeSet<String>) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     let all = tests::wait::try_eventually(ANSWER, async || {
@@ -68,42 +69,43 @@ pub(crate) async fn served_by(edge: SocketAddr, nodes: &BTreeSet<String>) -> BTr
         }
         (seen == *nodes).then_some(())
     });
+    // The caller compares.
     all.await.unwrap_or(());
     seen
 }
 
-/// A replica is told who the client is: seen in the packets that arrive at it.
-async fn clients_address_arrives(journey: &Journey) {
+/// Asserts that replicas receive the client's address, in the packets that arrive at them.
+async fn assert_client_address_is_forwarded(journey: &Journey) {
     for ((name, address), scheme) in HOSTS.iter().flat_map(|host| [(host, "http"), (host, "https")]) {
         let path = format!("/?visitor-of-{name}-by-{scheme}");
         let mut replicas = Vec::new();
         for host in &journey.cluster.hosts {
             for network in host.networks_of("web").await {
                 let path = path.clone();
-                replicas.push(tokio::spawn(async move { overhear(&network, &path, ANSWER).await }));
+                replicas.push(tokio::spawn(async move { capture(&network, &path, ANSWER).await }));
             }
         }
-        let mut heard = None;
+        let mut captured = None;
         eventually(&format!("a request through the edge of {name} by {scheme}"), ANSWER, async || {
-            // Again until the listeners listen.
+            // Repeated, since the listeners may not listen yet.
             let visitor = VISITOR.to_string();
             let url = format!("{scheme}://{address}{path}");
             // There is no certificate yet.
             let curl = ["--silent", "--show-error", "--insecure", "--max-time", "5", "--interface", &visitor, &url];
             shell::output(shell::program("curl", curl), ANSWER).await.expect("an answer");
             if let Some(found) = replicas.iter().position(tokio::task::JoinHandle::is_finished) {
-                heard = Some(replicas.swap_remove(found));
+                captured = Some(replicas.swap_remove(found));
             }
-            heard.is_some()
+            captured.is_some()
         })
         .await;
         for replica in replicas {
             replica.abort();
         }
-        let Some(heard) = heard else { continue };
-        let packet = heard.await.expect("no panic").expect("a namespace to listen in").expect("a packet");
-        let told = packet.to_ascii_lowercase().contains(&format!("x-forwarded-for: {VISITOR}\r\n"));
-        assert!(told, "through the edge of {name} by {scheme}:\n{packet}");
+        let Some(captured) = captured else { continue };
+        let packet = captured.await.expect("no panic").expect("a namespace to listen in").expect("a packet");
+        let is_forwarded = packet.to_ascii_lowercase().contains(&format!("x-forwarded-for: {VISITOR}\r\n"));
+        assert!(is_forwarded, "through the edge of {name} by {scheme}:\n{packet}");
     }
 }
 

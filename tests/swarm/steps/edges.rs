@@ -1,4 +1,4 @@
-//! Step 5: a name with several edges, and its certificates.
+//! Step 5: several edges behind one name, and its certificates.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use serde_json::Value;
 use tests::cert::Authority;
 use tests::chaos::history::Hit;
 use tests::client::get;
-use tests::swarm::checker::{Happened, Seen};
+use tests::swarm::checker::{Event, Observations};
 use tests::swarm::cluster::{Cluster, SITE};
 
 use crate::journey::Journey;
 
-/// How the page runs a program of the image.
+/// The words with which the page runs a program of the image.
 pub(crate) const RUN: &str = "run --rm";
 
-/// The time limit for the page to show an edge's endpoints.
+/// The time limit for watch to show the endpoints of all edges.
 const ENDPOINTS: Duration = Duration::from_secs(30);
 
 /// An edge is killed while all visitors look up the site's name.
@@ -26,17 +26,17 @@ pub(crate) async fn dies(journey: &mut Journey) {
     let seen = checker
         .round(cluster, "edge killed", async |cluster| {
             let host = &cluster.hosts[1];
-            // Waits until the swarm has replaced it.
+            // Kills the edge, and waits until the swarm has replaced it.
             let kill = "old=$(docker ps --quiet --filter name=stackdemo_edge)
                 docker kill --signal KILL \"$old\"
                 timeout 60 sh -c 'until docker ps --quiet --filter name=stackdemo_edge | grep -qv \"$1\"; do sleep 0.2; done' sh \"$old\"";
             host.run(kill).await.expect("an edge to kill");
-            Happened::of("edge of serveur18 killed")
+            Event::new("edge of serveur18 killed")
         })
         .await;
-    nobody_failed(&seen);
+    assert_no_visit_failed(&seen);
     assert!(cluster.dns.queries(SITE) > asked, "no visitor looked up the name");
-    // The visitor without another address was served before and is served again.
+    // The visitor without another address noticed it; the round has waited until it is served again.
     let second = |hit: &&Hit| hit.client == 1 + first_client(&seen.one_address);
     let mut outcomes = seen.one_address.iter().filter(second).map(|hit| hit.number().is_some());
     assert!(outcomes.any(|counted| !counted), "no visitor noticed that the edge was down");
@@ -46,13 +46,13 @@ fn first_client(hits: &[Hit]) -> usize {
     hits.iter().map(|hit| hit.client).min().unwrap_or_default()
 }
 
-/// Asserts that every visit by DNS was served.
-pub(crate) fn nobody_failed(seen: &Seen) {
+/// Asserts that every visit by DNS got a number.
+pub(crate) fn assert_no_visit_failed(seen: &Observations) {
     assert!(seen.by_dns.len() > 50, "only {} visits", seen.by_dns.len());
     assert!(seen.failed.is_empty(), "{} visits failed: {:?}", seen.failed.len(), seen.failed);
 }
 
-/// The endpoints of each edge, as watch sees them.
+/// Returns the endpoints of each edge, as watch reports them.
 async fn endpoints(cluster: &Cluster) -> Vec<BTreeSet<String>> {
     let Ok(cluster) = get(cluster.addresses(8080)[0], "/api/swarm").await else { return Vec::new() };
     let cluster = cluster.json();
@@ -64,8 +64,8 @@ async fn endpoints(cluster: &Cluster) -> Vec<BTreeSet<String>> {
     edges.filter(|edge| edge["error"].is_null()).map(of).collect()
 }
 
-/// The first certificate and its renewal: each updates the edges one after the other. In between the edges use the nodes
-/// that watch reports instead of the replicas.
+/// The first certificate and its renewal: each updates the edges one after the other. Between the two updates the edges
+/// use the nodes that watch reports instead of the replicas.
 pub(crate) async fn certificates(journey: &mut Journey) {
     let authority = Authority::new();
     journey.page.export("CURL_CA_BUNDLE", &authority.root_file().to_string_lossy());
@@ -82,10 +82,10 @@ pub(crate) async fn certificates(journey: &mut Journey) {
         let seen = checker
             .round(cluster, "edges updated", async |cluster| {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
-                Happened::of(what)
+                Event::new(what)
             })
             .await;
-        nobody_failed(&seen);
+        assert_no_visit_failed(&seen);
         journey.block("tls-try").await;
         let nodes = journey.cluster.addresses(8000).into_iter().map(|node| node.to_string()).collect();
         let by_watch = block == "tls";
@@ -103,12 +103,12 @@ pub(crate) async fn certificates(journey: &mut Journey) {
     let host = &journey.cluster.hosts[0];
     let root = host.home().join("root.pem");
     std::fs::copy(authority.root_file(), &root).expect("a writable folder");
-    let known = format!("{RUN} --volume {}:/root.pem:ro --env SSL_CERT_FILE=/root.pem", root.display());
+    let trusting = format!("{RUN} --volume {}:/root.pem:ro --env SSL_CERT_FILE=/root.pem", root.display());
     let Journey { cluster, page, trust, .. } = journey;
-    let told = page.run_with(cluster, "dns", RUN, trust.insert(known)).await;
-    let (told, _) = told.unwrap_or_else(|error| panic!("dns: {error}"));
+    let output = page.run_with(cluster, "dns", RUN, trust.insert(trusting)).await;
+    let (report, _) = output.unwrap_or_else(|error| panic!("dns: {error}"));
     for address in cluster.addresses(443) {
-        let line = told.lines().find(|line| line.trim_start().starts_with(&address.ip().to_string()));
-        assert!(line.is_some_and(|line| line.contains("; trusted")), "{address}:\n{told}");
+        let line = report.lines().find(|line| line.trim_start().starts_with(&address.ip().to_string()));
+        assert!(line.is_some_and(|line| line.contains("; trusted")), "{address}:\n{report}");
     }
 }

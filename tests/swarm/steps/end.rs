@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::journey::Journey;
 
-/// Lists what a swarm or a stack could have left on a host, one line each. Excluded are the rules of the mesh's stand-in,
-/// which no real host has, and the rule for a host's access to its own published ports, which the engine never removes.
+/// Lists what a swarm or a stack may have left on a host, one per line. Excluded are the rules of our own mesh, which no
+/// real host has, and the rule for a host's access to its own published ports, which the engine never removes.
 const LEFT: &str = r#"
     docker ps --all --format 'container {{.Names}}'
     docker network ls --filter type=custom --format 'network {{.Name}}'
@@ -20,8 +20,8 @@ const LEFT: &str = r#"
     docker info --format '{{.Swarm.LocalNodeState}}' | grep -v '^inactive$' | sed 's/^/swarm /' || true
 "#;
 
-/// The time limit for the engine's clean-up: it looks for old namespaces once a minute.
-const CLEARED: Duration = Duration::from_secs(150);
+/// The time limit for the engine's clean-up, which removes old namespaces once a minute.
+const CLEANUP: Duration = Duration::from_secs(150);
 
 /// The page's last blocks.
 pub(crate) async fn leave(journey: &mut Journey) {
@@ -31,7 +31,7 @@ pub(crate) async fn leave(journey: &mut Journey) {
         let what = format!("nothing is left behind on {}", host.name);
         journey
             .cluster
-            .until(&what, CLEARED, async || {
+            .until(&what, CLEANUP, async || {
                 let left = host.run(LEFT).await.unwrap_or_else(|error| error.to_string());
                 (!left.is_empty()).then_some(left)
             })

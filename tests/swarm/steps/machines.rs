@@ -2,28 +2,29 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use tests::swarm::checker::Happened;
+use tests::swarm::checker::Event;
 use tests::swarm::cluster::Cluster;
 
-use super::alerts::{down_after, told};
-use super::edges::{RUN, nobody_failed};
+use super::alerts::{counts, down_after};
+use super::edges::{RUN, assert_no_visit_failed};
 use crate::Length;
 use crate::journey::Journey;
 
 /// The time limit for the swarm to notice a lost machine and start its replicas elsewhere. It waits 15 s for a heartbeat,
-/// or 40 s when the leader was lost.
+/// or 40 s if the leader is lost.
 const ELSEWHERE: Duration = Duration::from_secs(150);
 
-/// The limit for the outage of visitors by DNS when the master is lost: Redis needs about 5 s to promote another, and more
-/// than twice as long when the first vote is split.
+/// The longest outage for visitors by DNS when the master is lost. The sentinels need about 5 s to promote a replica, and
+/// more than twice as long when the first vote is split.
 const NEW_MASTER: Duration = Duration::from_secs(30);
 
-/// The same for another machine: an edge has to find the next replica, or a client the next edge.
-const NEXT: Duration = Duration::from_secs(10);
+/// The longest outage for visitors by DNS when another machine is lost: an edge has to find another replica, or a client
+/// another edge.
+const NEXT_ADDRESS: Duration = Duration::from_secs(10);
 
-/// Each machine loses power once: first the one with the Redis master, then the leader. A short journey ends there.
+/// Each machine loses power once: first the one with the Redis master, then the leader. In a short journey no other does.
 pub(crate) async fn lose_power(journey: &mut Journey) {
-    let Journey { cluster, page, checker, post, length, trust, .. } = journey;
+    let Journey { cluster, page, checker, inboxes, length, trust, .. } = journey;
     let Some(checker) = checker else { return };
     let mut left: Vec<usize> = (0..cluster.hosts.len()).collect();
     let (mut masters, mut leaders) = (0, 0);
@@ -33,7 +34,8 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
         let victim = wanted.into_iter().flatten().find(|host| left.contains(host)).unwrap_or(left[0]);
         left.retain(|host| *host != victim);
         let name = cluster.hosts[victim].name.clone();
-        let before = post.as_ref().map(|post| told(post, &name));
+        let before = inboxes.as_ref().map(|inboxes| counts(inboxes, &name));
+        let moment = SystemTime::now();
         let mut what = format!("{name} loses power");
         if leader == Some(victim) {
             leaders += 1;
@@ -43,7 +45,6 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
             masters += 1;
             what += " (Redis master)";
         }
-        let moment = SystemTime::now();
         let seen = checker
             .round(cluster, "power lost", async |cluster| {
                 let began = Instant::now();
@@ -53,26 +54,26 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
                 // The page runs the command on the first host.
                 if let (Some(trust), 1..) = (trust.as_ref(), victim) {
                     let address = cluster.hosts[victim].address.to_string();
-                    let told = page.run_with(cluster, "dns", RUN, trust).await.expect_err("an edge is down");
-                    assert!(told.output.contains(&format!("{address}:80: ")), "{told}");
+                    let failure = page.run_with(cluster, "dns", RUN, trust).await.expect_err("an edge is down");
+                    assert!(failure.output.contains(&format!("{address}:80: ")), "{failure}");
                 }
                 cluster.hosts[victim].start().await.expect("a host starts");
-                Happened { elsewhere, ..Happened::of(&what) }
+                Event { elsewhere, ..Event::new(&what) }
             })
             .await;
         if master == Some(victim) {
             assert!(seen.promotions > 0, "no replica was promoted");
             assert!(seen.outage < NEW_MASTER, "{:?}", seen.outage);
         } else {
-            nobody_failed(&seen);
-            assert!(seen.outage < NEXT, "{:?}", seen.outage);
+            assert_no_visit_failed(&seen);
+            assert!(seen.outage < NEXT_ADDRESS, "{:?}", seen.outage);
         }
-        // The machine is in use again: the round has waited for Redis, sentinel and edge, which run nowhere else.
+        // The machine is in use again: the round has waited for its Redis, sentinel and edge, which run nowhere else.
         let edge = cluster.addresses(80)[victim];
         assert!(tests::client::get(edge, "/").await.is_ok_and(|reply| reply.status == 200), "{edge}");
-        if let (Some(post), Some(before)) = (post.as_ref(), before) {
-            before.once_since(post, &name).await;
-            checker.table.told(down_after(post, &name, moment));
+        if let (Some(inboxes), Some(before)) = (inboxes.as_ref(), before) {
+            before.once_since(inboxes, &name).await;
+            checker.table.set_alerted(down_after(inboxes, &name, moment));
         }
     }
     assert!(masters > 0 && leaders > 0, "{masters} masters and {leaders} leaders");
@@ -82,12 +83,12 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
 async fn replicas_run(cluster: &Cluster, nodes: usize) {
     cluster
         .until("web runs elsewhere", ELSEWHERE, async || {
-            let (Ok(found), Ok(tasks), Ok(services)) =
+            let (Ok(nodes_found), Ok(tasks), Ok(services)) =
                 (cluster.ask("/nodes").await, cluster.ask("/tasks").await, cluster.ask("/services").await)
             else {
-                return Some("no engine answers".to_owned());
+                return Some("no engine responds".to_owned());
             };
-            let ready: Vec<_> = found.iter().filter(|node| node["Status"]["State"] == "ready").collect();
+            let ready: Vec<_> = nodes_found.iter().filter(|node| node["Status"]["State"] == "ready").collect();
             let web = services.iter().find(|service| service["Spec"]["Name"] == "stackdemo_web")?;
             let running = tasks.iter().filter(|task| {
                 task["ServiceID"] == web["ID"]
@@ -103,7 +104,7 @@ async fn replicas_run(cluster: &Cluster, nodes: usize) {
         .await;
 }
 
-/// Each machine is drained with the page's commands, rebooted, and reactivated; on a short journey only the one with the
+/// Each machine is drained with the page's commands, rebooted, and reactivated; in a short journey only the one with the
 /// Redis master.
 pub(crate) async fn are_drained(journey: &mut Journey) {
     let Journey { cluster, page, checker, length, .. } = journey;
@@ -121,7 +122,7 @@ pub(crate) async fn are_drained(journey: &mut Journey) {
                 cluster.hosts[victim].shut_down().await.expect("a host ends");
                 cluster.hosts[victim].start().await.expect("a host starts");
                 page.run_with(cluster, "return", DRAINED, &name).await.unwrap_or_else(|error| panic!("{error}"));
-                Happened::of(&format!("{name} drained, rebooted, reactivated"))
+                Event::new(&format!("{name} drained, rebooted, reactivated"))
             })
             .await;
         assert!(!cluster.hosts[victim].networks_of("web").await.is_empty(), "no replica runs on {name} again");

@@ -1,4 +1,4 @@
-//! The steps, in their order.
+//! The steps of the journey, in order.
 
 mod alerts;
 mod create;
@@ -18,7 +18,7 @@ use crate::journey::Journey;
 /// A step of the journey.
 pub(crate) struct Step {
     pub(crate) name: &'static str,
-    /// The steps that must have passed before.
+    /// The steps that must have passed.
     pub(crate) needs: &'static [&'static str],
     pub(crate) run: for<'a> fn(&'a mut Journey) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
 }
@@ -29,7 +29,7 @@ const IMAGE: &str = "step_2_every_node_has_the_image";
 const STACK: &str = "step_3_the_stack_is_deployed";
 const VISIT: &str = "step_4_every_address_counts";
 
-/// All of them.
+/// All steps.
 pub(crate) const STEPS: &[Step] = &[
     Step { name: BUILD, needs: &[], run: |journey| Box::pin(create::build(journey)) },
     Step { name: SWARM, needs: &[BUILD], run: |journey| Box::pin(create::swarm(journey)) },

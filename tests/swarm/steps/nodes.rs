@@ -1,10 +1,10 @@
-//! Step 9: what an operator does when machines are lost for good.
+//! Step 9: what an operator does after machines are lost for good.
 
-use tests::swarm::checker::Happened;
+use tests::swarm::checker::Event;
 
 use crate::journey::Journey;
 
-/// The third machine leaves, and joins as a new one.
+/// The third machine leaves, and a new one joins in its place.
 pub(crate) async fn replaced(journey: &mut Journey) {
     let Journey { cluster, page, checker, .. } = journey;
     let Some(checker) = checker else { return };
@@ -13,14 +13,14 @@ pub(crate) async fn replaced(journey: &mut Journey) {
             for block in ["backup", "remove", "leave", "removed"] {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
             }
-            // A new machine takes its place, which needs the lines in /etc/hosts.
-            cluster.hosts[2].burn().await.expect("a machine is destroyed");
+            // The new machine needs the lines in /etc/hosts.
+            cluster.hosts[2].destroy().await.expect("a machine is destroyed");
             cluster.hosts[2].start().await.expect("a new machine");
             page.run_on(cluster, "hosts", &[2]).await.unwrap_or_else(|error| panic!("hosts: {error}"));
             for block in ["add-join", "add"] {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
             }
-            Happened::of("serveur19 removed, added as a new node")
+            Event::new("serveur19 removed, added as a new node")
         })
         .await;
     journey.block("restore").await;
@@ -34,7 +34,7 @@ pub(crate) async fn quorum_lost(journey: &mut Journey) {
     checker
         .round(cluster, "quorum lost", async |cluster| {
             for lost in [1, 2] {
-                cluster.hosts[lost].burn().await.expect("a machine is destroyed");
+                cluster.hosts[lost].destroy().await.expect("a machine is destroyed");
             }
             for block in ["lost-count", "lost-swarm"] {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
@@ -50,12 +50,12 @@ pub(crate) async fn quorum_lost(journey: &mut Journey) {
             }
             page.run_on(cluster, "pull", &[1, 2]).await.unwrap_or_else(|error| panic!("pull: {error}"));
             page.run(cluster, "lost-deploy").await.unwrap_or_else(|error| panic!("lost-deploy: {error}"));
-            Happened::by_hand("serveur18 and serveur19 destroyed, swarm recreated")
+            Event::by_operator("serveur18 and serveur19 destroyed, swarm recreated")
         })
         .await;
 }
 
-/// Lists everything of the stack that the swarm knows.
+/// Lists all objects of the stack in the swarm.
 const OF_STACK: &str = "for kind in service network config secret; do
     docker $kind ls --quiet --filter label=com.docker.stack.namespace=stackdemo
 done";
@@ -73,7 +73,7 @@ pub(crate) async fn stopped(journey: &mut Journey) {
                     assert_eq!(left, "", "something of the stack is left");
                 }
             }
-            Happened::by_hand("stack stopped and started with its count")
+            Event::by_operator("stack stopped and started with its count")
         })
         .await;
 }

@@ -1,19 +1,19 @@
-//! Step 8: a node that runs on in isolation.
+//! Step 8: a node that keeps running in isolation.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tests::client::get;
-use tests::swarm::checker::Happened;
+use tests::swarm::checker::Event;
 use tests::wait::pause;
 
 use super::deploy::served_by;
 use crate::journey::Journey;
 
-/// How long the node is isolated.
+/// How long the node stays isolated.
 const CUT: Duration = Duration::from_secs(20);
 
-/// How long a visit to it waits.
+/// The time limit for a visit to it.
 const ANSWER: Duration = Duration::from_secs(3);
 
 /// The node with the Redis master is cut off from the two others, and clients reach all three.
@@ -27,11 +27,11 @@ pub(crate) async fn cut(journey: &mut Journey) {
         .round(cluster, "cut off", async |cluster| {
             cluster.hosts[alone].cut_off_from(&others).await.expect("a firewall");
             pause(CUT).await;
-            // The isolated master returns no number, whichever way a visit reaches it.
+            // A visit that reaches the isolated master gets no number.
             let asked = tokio::time::timeout(ANSWER, get((cluster.hosts[alone].address, 8000).into(), "/")).await;
             assert!(!matches!(&asked, Ok(Ok(reply)) if reply.status == 200), "{asked:?}");
-            cluster.hosts[alone].join_again(&others).await.expect("a firewall");
-            Happened::of(&format!("{name} (Redis master) cut off for 20 s"))
+            cluster.hosts[alone].reconnect_to(&others).await.expect("a firewall");
+            Event::new(&format!("{name} (Redis master) cut off for 20 s"))
         })
         .await;
     assert!(seen.promotions > 0, "the others have not promoted a master");

@@ -1,21 +1,21 @@
-//! Step 7: new versions and other numbers of replicas, under load.
+//! Step 7: new versions and changed numbers of replicas, under load.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tests::swarm::checker::{Happened, Seen};
+use tests::swarm::checker::{Event, Observations};
 use tests::swarm::cluster::Cluster;
 
-use super::edges::nobody_failed;
+use super::edges::assert_no_visit_failed;
 use crate::Length;
 use crate::journey::Journey;
 
 /// The time limit for an update or a rollback.
-const UPDATED: Duration = Duration::from_secs(300);
+const UPDATE: Duration = Duration::from_secs(300);
 
-/// Asserts that no edge ever lacked a replica: a visitor with a single edge fails while that edge is replaced, but web
-/// never causes a failure.
-fn web_never_failed(seen: &Seen) {
+/// Asserts that no edge ever lacked a replica. Visitors with one edge fail while that edge is replaced, but never with a
+/// status of 500 or above.
+fn assert_web_never_failed(seen: &Observations) {
     let answers: Vec<_> = seen
         .by_edges()
         .filter(|hit| matches!(&hit.outcome, tests::chaos::history::Outcome::Unknown(why) if why.starts_with('5')))
@@ -23,7 +23,8 @@ fn web_never_failed(seen: &Seen) {
     assert!(answers.is_empty(), "{answers:?}");
 }
 
-/// An update of web alone, without any effect on visitors; then the page's upgrade, edges included, and the rollback.
+/// An update of web alone, without any effect on visitors; then the page's upgrade, which includes the edges, and the
+/// rollback.
 pub(crate) async fn version(journey: &mut Journey) {
     journey.block("upgrade-build").await;
     journey.block("upgrade-pull").await;
@@ -32,31 +33,31 @@ pub(crate) async fn version(journey: &mut Journey) {
     let seen = checker
         .round(cluster, "web updated", async |cluster| {
             let web = "docker service update --quiet --image 127.0.0.1:5000/stackdemo:2 stackdemo_web";
-            cluster.hosts[0].bash(web, &[], UPDATED).await.expect("an update");
-            Happened::of("web alone updated to version 2")
+            cluster.hosts[0].bash(web, &[], UPDATE).await.expect("an update");
+            Event::new("web alone updated to version 2")
         })
         .await;
-    seen.all_counted();
+    seen.assert_all_counted();
     for (block, what) in [("upgrade", "all updated to version 2"), ("roll-back", "all back to version 1")] {
         let seen = checker
             .round(cluster, "version changed", async |cluster| {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
-                Happened::of(what)
+                Event::new(what)
             })
             .await;
-        nobody_failed(&seen);
-        web_never_failed(&seen);
+        assert_no_visit_failed(&seen);
+        assert_web_never_failed(&seen);
     }
 }
 
 /// A version with an empty image, without any program.
 const BAD: &str = "127.0.0.1:5000/stackdemo:3";
 
-/// The page's upgrade to it: each service is rolled back, and the command reports that.
+/// The page's upgrade to that version: each service is rolled back, and the command reports it.
 pub(crate) async fn bad_version(journey: &mut Journey) {
     let Journey { cluster, checker, .. } = journey;
     let Some(checker) = checker else { return };
-    let before = what_ours_run(cluster).await;
+    let before = own_services(cluster).await;
     let make = format!("tar --create --files-from /dev/null | docker import - {BAD}; docker push --quiet {BAD}");
     cluster.hosts[0].run(&make).await.expect("a registry that takes it");
     let seen = checker
@@ -64,19 +65,19 @@ pub(crate) async fn bad_version(journey: &mut Journey) {
             let host = &cluster.hosts[0];
             host.run("cp stack.env good.env").await.expect("a file");
             host.run(&format!("sed -i 's|^IMAGE=.*|IMAGE={BAD}|' stack.env")).await.expect("a file");
-            let failed = host.bash("deploy/up.sh", &[], UPDATED).await.expect_err("no task becomes healthy");
+            let failed = host.bash("deploy/up.sh", &[], UPDATE).await.expect_err("no task becomes healthy");
             assert!(failed.output.contains("rollback_completed"), "{failed}");
-            cluster.until("all are rolled back", UPDATED, async || not_rolled_back(cluster).await).await;
-            let now = what_ours_run(cluster).await;
+            cluster.until("all are rolled back", UPDATE, async || not_rolled_back(cluster).await).await;
+            let now = own_services(cluster).await;
             assert_eq!(before, now);
-            // The page's advice for this case.
+            // The page advises this.
             host.run("mv good.env stack.env").await.expect("a file");
-            host.bash("deploy/up.sh", &[], UPDATED).await.expect("a stack as it was");
-            Happened::of("all updated to a version that does not start")
+            host.bash("deploy/up.sh", &[], UPDATE).await.expect("a stack as it was");
+            Event::new("all updated to a version that does not start")
         })
         .await;
-    nobody_failed(&seen);
-    web_never_failed(&seen);
+    assert_no_visit_failed(&seen);
+    assert_web_never_failed(&seen);
 }
 
 /// The services that run our image.
@@ -87,8 +88,8 @@ fn is_ours(service: &Value) -> bool {
     name.strip_prefix("stackdemo_").is_some_and(|name| OURS.contains(&name))
 }
 
-/// Image and command of each.
-async fn what_ours_run(cluster: &Cluster) -> Vec<Value> {
+/// Returns the name, image and command of each.
+async fn own_services(cluster: &Cluster) -> Vec<Value> {
     let services = cluster.ask("/services").await.expect("a manager lists its services");
     let ours = services.iter().filter(|service| is_ours(service));
     ours.map(|service| {
@@ -98,15 +99,15 @@ async fn what_ours_run(cluster: &Cluster) -> Vec<Value> {
     .collect()
 }
 
-/// The first service that is not rolled back yet.
+/// Describes the first service that is not rolled back yet.
 async fn not_rolled_back(cluster: &Cluster) -> Option<String> {
-    let Ok(services) = cluster.ask("/services").await else { return Some("no engine answers".to_owned()) };
+    let Ok(services) = cluster.ask("/services").await else { return Some("no engine responds".to_owned()) };
     let busy =
         services.iter().find(|service| is_ours(service) && service["UpdateStatus"]["State"] != "rollback_completed")?;
     Some(format!("{}: {}", busy["Spec"]["Name"], busy["UpdateStatus"]))
 }
 
-/// The page's update of Redis; on a short journey for one server only.
+/// The page's update of Redis; in a short journey of one server only.
 pub(crate) async fn redis(journey: &mut Journey) {
     let Journey { cluster, page, checker, length, .. } = journey;
     let Some(checker) = checker else { return };
@@ -114,12 +115,12 @@ pub(crate) async fn redis(journey: &mut Journey) {
     checker
         .round(cluster, "redis updated", async |cluster| {
             page.run_with(cluster, "redis", "1 2 3", some).await.unwrap_or_else(|error| panic!("redis: {error}"));
-            Happened::of(&format!("Redis {some} replaced"))
+            Event::new(&format!("Redis {some} replaced"))
         })
         .await;
 }
 
-/// As many replicas as the machine can run, and as few as may be.
+/// Scales web to 12, 20, 2 and 6 replicas, in a short journey not to 20.
 pub(crate) async fn scale(journey: &mut Journey) {
     for (replicas, block) in [(12, Some("scale")), (20, None), (2, None), (6, None)] {
         let Journey { cluster, page, checker, length, .. } = journey;
@@ -136,9 +137,9 @@ pub(crate) async fn scale(journey: &mut Journey) {
                     }
                 };
                 scaled.unwrap_or_else(|error| panic!("{error}"));
-                Happened::of(&format!("web scaled to {replicas}"))
+                Event::new(&format!("web scaled to {replicas}"))
             })
             .await;
-        seen.all_counted();
+        seen.assert_all_counted();
     }
 }

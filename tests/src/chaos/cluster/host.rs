@@ -1,4 +1,4 @@
-//! One host: its three processes, their ports and their data.
+//! A host: its three processes, their ports and their data.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use crate::process::Process;
 use crate::relay::Relay;
 use crate::wait::{SOON, eventually};
 
-/// How to start a counter. It also gets `--listen` with an address, and `REDIS_SENTINELS` and `REDIS_MASTER`.
+/// How to start a counter. The host adds `--listen` with an address, and sets `REDIS_SENTINELS` and `REDIS_MASTER`.
 #[derive(Clone, Debug)]
 pub struct Counter {
     /// The program.
@@ -24,7 +24,7 @@ pub struct Counter {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Role {
     Master,
-    /// Of the master on this host.
+    /// A replica of the Redis on the host with this index.
     ReplicaOf(usize),
 }
 
@@ -33,7 +33,7 @@ pub(super) enum Role {
 pub(super) struct Ports {
     /// The port of Redis.
     pub(super) redis: u16,
-    /// The port that Redis announces, which is its relay's.
+    /// The port that Redis announces: its relay's.
     pub(super) redis_public: u16,
     pub(super) sentinel: u16,
     pub(super) sentinel_public: u16,
@@ -56,7 +56,7 @@ impl Ports {
     }
 }
 
-/// One host. Its processes end with it.
+/// A host. Dropping it ends its processes.
 #[derive(Debug)]
 pub struct Host {
     index: usize,
@@ -72,7 +72,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host on which nothing runs yet.
+    /// Creates a host without running processes.
     pub(super) fn new(
         index: usize,
         folder: PathBuf,
@@ -98,26 +98,26 @@ impl Host {
         if let Role::ReplicaOf(master) = role {
             plan = plan.args(["--replicaof", "127.0.0.1", &self.all_ports[master].redis_public.to_string()]);
         }
-        self.admit_redis(plan.start());
+        self.register_redis(plan.start());
     }
 
-    /// Starts Redis like the stack: its script asks the sentinels for the role.
+    /// Starts Redis by the stack's own script, which asks the sentinels for the role.
     pub(super) fn start_redis_guarded(&mut self) {
         let local = |port: u16| format!("127.0.0.1:{port}");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/redis.sh");
         let plan = Process::of("sh").arg(script).args(self.redis_options());
         let plan = plan.current_dir(&self.folder.join("data")).env("SELF", local(self.ports.redis_public));
-        // Not through the relays, which do not know the script's child processes.
+        // Directly: the relays do not know the script's child processes.
         let sentinels = self.all_ports.map(|ports| local(ports.sentinel)).join(" ");
-        self.admit_redis(plan.env("SENTINELS", sentinels).env("MASTER", MASTER).start());
+        self.register_redis(plan.env("SENTINELS", sentinels).env("MASTER", MASTER).start());
     }
 
-    fn admit_redis(&mut self, started: Process) {
-        self.network.admit(started.pid(), self.index, Kind::Redis);
+    fn register_redis(&mut self, started: Process) {
+        self.network.register(started.pid(), self.index, Kind::Redis);
         self.redis = Some(started);
     }
 
-    /// The stack's options, with times that match those of the sentinels below.
+    /// Returns the stack's options, with timeouts that match those of the sentinels below.
     fn redis_options(&self) -> Vec<String> {
         let (port, data, log) = (self.ports.redis, self.folder.join("data"), self.folder.join("redis.log"));
         let options = format!(
@@ -150,13 +150,13 @@ impl Host {
 
     pub(super) async fn start_sentinel(&mut self, probe: &Probe) {
         let started = Process::of("redis-server").arg(self.folder.join("sentinel.conf")).arg("--sentinel").start();
-        self.network.admit(started.pid(), self.index, Kind::Sentinel);
+        self.network.register(started.pid(), self.index, Kind::Sentinel);
         self.sentinel = Some(started);
-        // Periods that the file cannot set. Were the ping period, which is also that of reconnecting, as long as the
-        // time until a server counts as down, a new master would count as down before it was asked once.
+        // Periods that the file cannot set. The ping period is also the reconnect period: if it were as long as
+        // down-after-milliseconds, a new master would count as down before its first ping.
         let periods = ["PING-PERIOD", "200", "ASK-PERIOD", "500", "INFO-PERIOD", "1000", "PUBLISH-PERIOD", "500"];
-        let rarer = ["MIN-LINK-RECONNECT-PERIOD", "2000", "TILT-PERIOD", "3000"];
-        let command = [&["SENTINEL", "DEBUG"], &periods[..], &rarer[..]].concat();
+        let longer = ["MIN-LINK-RECONNECT-PERIOD", "2000", "TILT-PERIOD", "3000"];
+        let command = [&["SENTINEL", "DEBUG"], &periods[..], &longer[..]].concat();
         eventually("an answer of a sentinel", SOON, async || probe.ask(self.ports.sentinel, &command).await.is_ok())
             .await;
     }
@@ -174,31 +174,26 @@ impl Host {
             .env("REDIS_MASTER", MASTER)
             .env("OUTPUT", self.folder.join("counter.log"))
             .start();
-        self.network.admit(started.pid(), self.index, Kind::App);
+        self.network.register(started.pid(), self.index, Kind::App);
         self.app = Some(started);
     }
 
-    /// Kills the process, if it runs.
+    /// Kills the process if it runs.
     pub fn kill(&mut self, kind: Kind) {
         drop(self.process(kind).take());
     }
 
-    /// SIGSTOP.
+    /// Sends SIGSTOP to Redis.
     pub fn freeze_redis(&mut self) {
         self.redis.iter_mut().for_each(Process::freeze);
     }
 
-    /// SIGCONT, which has no effect on a running process.
+    /// Sends SIGCONT to Redis, which has no effect on a running process.
     pub fn thaw_redis(&mut self) {
         self.redis.iter_mut().for_each(Process::thaw);
     }
 
-    /// Returns whether the process has ended.
-    pub fn is_dead(&mut self, kind: Kind) -> bool {
-        self.process(kind).as_mut().is_none_or(|process| process.exited().is_some())
-    }
-
-    /// Loses the disk of Redis, which must not run.
+    /// Deletes the data of Redis, which must not be running.
     pub fn lose_data(&mut self) {
         fs::remove_dir_all(self.folder.join("data")).expect("our own folder");
         fs::create_dir(self.folder.join("data")).expect("our own folder");

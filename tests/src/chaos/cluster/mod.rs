@@ -1,7 +1,7 @@
 //! The cluster under test: three hosts, each with a Redis, a sentinel and a counter.
 //!
 //! All are real processes with their data in the folder of the run, and with relays between the hosts ([`Network`]).
-//! Times are short, so that a failover takes two seconds instead of thirty; their proportions are those of a real
+//! Timeouts are short, so that a failover takes two seconds instead of thirty; their proportions are those of a real
 //! cluster.
 
 mod host;
@@ -20,41 +20,41 @@ use super::plan::{Return, Victim};
 use crate::client;
 use crate::wait::{pause, try_eventually};
 
-/// The time limit for a cluster to become whole after a fault. Sentinels retry a failover only after twice the failover
-/// time-out, and each attempt may fail.
-const WHOLE: Duration = Duration::from_secs(60);
+/// The time limit for the recovery from a fault. Sentinels retry a failover only after twice the failover timeout, and
+/// each attempt may fail.
+const RECOVERY: Duration = Duration::from_secs(60);
 
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+const BETWEEN_CHECKS: Duration = Duration::from_millis(50);
 
-/// A running cluster. Dropping it ends its processes and leaves its folder.
+/// A running cluster. Dropping it ends its processes and keeps its folder.
 #[derive(Debug)]
 pub struct Cluster {
     hosts: [Host; HOSTS],
-    /// Between the hosts.
+    /// The network between the hosts.
     pub network: Network,
     probe: Probe,
 }
 
-/// A cluster that did not become whole.
+/// The cluster did not become healthy in time.
 #[derive(Debug, thiserror::Error)]
-#[error("the cluster is not whole after {WHOLE:?}: {0}")]
-pub struct NotWhole(String);
+#[error("the cluster is not healthy after {RECOVERY:?}: {0}")]
+pub struct Unhealthy(String);
 
-impl NotWhole {
-    pub(super) fn of(flaw: &str) -> Self {
-        Self(flaw.to_owned())
+impl Unhealthy {
+    pub(super) fn of(problem: &str) -> Self {
+        Self(problem.to_owned())
     }
 }
 
 impl Cluster {
-    /// Starts all of it in `folder`, with `counter` as the counters, and waits until it is whole.
+    /// Starts a cluster of `counter`s in `folder`, and waits until it is healthy.
     ///
     /// # Errors
-    /// It did not become whole.
+    /// It did not become healthy.
     ///
     /// # Panics
     /// A process cannot be started.
-    pub async fn start(folder: &Path, counter: Counter) -> Result<Self, NotWhole> {
+    pub async fn start(folder: &Path, counter: Counter) -> Result<Self, Unhealthy> {
         let network = Network::new();
         let ports: [host::Ports; HOSTS] = std::array::from_fn(|_| host::Ports::free());
         let mut hosts = Vec::new();
@@ -62,7 +62,7 @@ impl Cluster {
             let folder: PathBuf = folder.join(format!("host{index}"));
             hosts.push(Host::new(index, folder, ports, counter.clone(), network.clone()));
         }
-        let Ok(hosts) = <[Host; HOSTS]>::try_from(hosts) else { unreachable!("made as many") };
+        let Ok(hosts) = <[Host; HOSTS]>::try_from(hosts) else { unreachable!("created HOSTS hosts") };
         let mut cluster = Self { hosts, network, probe: Probe::default() };
         for index in 0..HOSTS {
             cluster.hosts[index].start_redis(role(index, 0));
@@ -72,39 +72,39 @@ impl Cluster {
             host.start_sentinel(&cluster.probe).await;
             host.start_app();
         }
-        cluster.whole().await?;
+        cluster.until_healthy().await?;
         Ok(cluster)
     }
 
-    /// The addresses of the counters.
+    /// Returns the addresses of the counters.
     #[must_use]
     pub fn apps(&self) -> [std::net::SocketAddr; HOSTS] {
         self.hosts.each_ref().map(|host| host.ports.app_address())
     }
 
-    /// A host, for faults in its processes.
+    /// Returns a host, for faults in its processes.
     pub fn host(&mut self, index: usize) -> &mut Host {
         &mut self.hosts[index]
     }
 
-    /// Restarts a sentinel with its saved state, and waits until it answers.
+    /// Restarts a sentinel with its saved state, and waits until it responds.
     ///
     /// # Panics
-    /// It does not answer.
+    /// It does not respond.
     pub async fn start_sentinel(&mut self, index: usize) {
         self.hosts[index].start_sentinel(&self.probe).await;
     }
 
-    /// The host of a victim, where `master` is the master's host.
+    /// Returns the host of a victim, where `master` is the master's host.
     #[must_use]
-    pub fn find(victim: Victim, master: usize) -> usize {
+    pub fn host_of(victim: Victim, master: usize) -> usize {
         match victim {
             Victim::Master => master,
             Victim::Replica(which) => (master + 1 + which) % HOSTS,
         }
     }
 
-    /// The master's host: the one that most of the answering sentinels name.
+    /// Returns the master's host: the one that most of the responding sentinels name.
     pub async fn master(&self) -> Option<usize> {
         let mut votes = [0; HOSTS];
         for host in &self.hosts {
@@ -119,7 +119,7 @@ impl Cluster {
         (votes[most] > 0).then_some(most)
     }
 
-    /// The first other host whose Redis says that it is a master.
+    /// Returns the first host other than `old` whose Redis reports the role of a master.
     pub async fn promoted(&self, old: usize) -> Option<usize> {
         for (index, host) in self.hosts.iter().enumerate().filter(|(index, _)| *index != old) {
             let role = self.probe.ask(host.ports.redis, &["ROLE"]).await.map(probe::strings);
@@ -130,44 +130,44 @@ impl Cluster {
         None
     }
 
-    /// Restarts the Redis of a host. `master` was the master's host when it ended.
-    pub fn bring_back(&mut self, index: usize, how: Return, master: usize) {
-        match how {
+    /// Restarts the Redis of a host. `master` was the master's host when that Redis ended.
+    pub fn bring_back(&mut self, index: usize, mode: Return, master: usize) {
+        match mode {
             Return::Guarded => self.hosts[index].start_redis_guarded(),
             Return::AsItWas => self.hosts[index].start_redis(role(index, master)),
         }
     }
 
-    /// Waits until the cluster is whole: one master, both others in sync with it, all sentinels agree on that and see
-    /// each other, and all counters are ready.
+    /// Waits until the cluster is healthy: one master, both replicas in sync with it, all sentinels agree and see each
+    /// other, and all counters are ready.
     ///
     /// # Errors
-    /// What is still wrong after a minute.
-    pub async fn whole(&self) -> Result<(), NotWhole> {
-        let mut wrong = String::new();
-        let whole = try_eventually(WHOLE, async || match self.flaw().await {
+    /// The problem that remains after [`RECOVERY`].
+    pub async fn until_healthy(&self) -> Result<(), Unhealthy> {
+        let mut last = String::new();
+        let healthy = try_eventually(RECOVERY, async || match self.problem().await {
             None => Some(()),
-            Some(flaw) => {
-                wrong = flaw;
-                // A look costs the machine more than the pause.
-                pause(BETWEEN_LOOKS).await;
+            Some(problem) => {
+                last = problem;
+                // A check costs the machine more than the default pause between checks.
+                pause(BETWEEN_CHECKS).await;
                 None
             }
         });
-        whole.await.ok_or(NotWhole(wrong))
+        healthy.await.ok_or(Unhealthy(last))
     }
 
-    /// The first thing that is wrong.
-    async fn flaw(&self) -> Option<String> {
+    /// Returns the first problem.
+    async fn problem(&self) -> Option<String> {
         let Some(master) = self.master().await else { return Some("no sentinel names a master".to_owned()) };
         let announced = ("127.0.0.1", self.hosts[master].ports.redis_public);
         for (index, host) in self.hosts.iter().enumerate() {
-            if let Some(flaw) = self.probe.sentinel_flaw(host.ports.sentinel, announced).await {
-                return Some(format!("sentinel {index}: {flaw}"));
+            if let Some(problem) = self.probe.sentinel_problem(host.ports.sentinel, announced).await {
+                return Some(format!("sentinel {index}: {problem}"));
             }
             let master = (index != master).then_some(announced);
-            if let Some(flaw) = self.probe.redis_flaw(host.ports.redis, master).await {
-                return Some(format!("redis {index}: {flaw}"));
+            if let Some(problem) = self.probe.redis_problem(host.ports.redis, master).await {
+                return Some(format!("redis {index}: {problem}"));
             }
             let ready = tokio::time::timeout(probe::ANSWER, client::get(host.ports.app_address(), "/readyz")).await;
             if !matches!(&ready, Ok(Ok(reply)) if reply.status == http::StatusCode::OK) {
@@ -177,13 +177,13 @@ impl Cluster {
         None
     }
 
-    /// The count, once all three servers agree. Only while no client counts.
+    /// Returns the count once all three servers agree. No client may visit meanwhile.
     ///
     /// # Errors
     /// The servers did not agree in time.
-    pub async fn count(&self) -> Result<u64, NotWhole> {
+    pub async fn count(&self) -> Result<u64, Unhealthy> {
         let mut seen = Vec::new();
-        let same = try_eventually(WHOLE, async || {
+        let same = try_eventually(RECOVERY, async || {
             let mut counts = Vec::new();
             for host in &self.hosts {
                 counts.push(self.probe.count(host.ports.redis).await?);
@@ -192,18 +192,18 @@ impl Cluster {
             seen = counts;
             agreed.then(|| seen[0])
         });
-        same.await.ok_or_else(|| NotWhole(format!("the servers have different counts: {seen:?}")))
+        same.await.ok_or_else(|| Unhealthy(format!("the servers have different counts: {seen:?}")))
     }
 
-    /// The number of promotions since the start.
+    /// Returns the number of promotions since the start.
     #[must_use]
     pub fn promotions(&self) -> usize {
-        // Written by the one sentinel that leads the failover.
+        // Only the sentinel that leads the failover writes this line.
         self.hosts.iter().map(|host| host.sentinel_log().matches("+promoted-slave").count()).sum()
     }
 }
 
-/// The role of a host's Redis while the master is on the host `master`.
+/// Returns the role of a host's Redis while the master is on the host `master`.
 fn role(index: usize, master: usize) -> Role {
     if index == master { Role::Master } else { Role::ReplicaOf(master) }
 }

@@ -1,4 +1,4 @@
-//! What servers and sentinels report about themselves, at their own ports and not through the relays.
+//! Queries servers and sentinels at their own ports, not through the relays.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,116 +16,121 @@ use crate::netns;
 /// The sentinels' name for the master.
 pub const MASTER: &str = "counter";
 
-/// The time limit for an answer.
+/// The time limit for a response.
 pub(crate) const ANSWER: Duration = Duration::from_secs(1);
 
-/// Where a server listens: on this port of 127.0.0.1, in this network namespace if not in our own.
+/// Where a server listens: a port of 127.0.0.1 in a network namespace, by default our own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Door {
+pub(crate) struct Endpoint {
     pub(crate) port: u16,
     pub(crate) namespace: Option<PathBuf>,
 }
 
-impl From<u16> for Door {
+impl From<u16> for Endpoint {
     fn from(port: u16) -> Self {
         Self { port, namespace: None }
     }
 }
 
-impl Door {
+impl Endpoint {
     async fn open(&self) -> Result<MultiplexedConnection, RedisError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let stream = match &self.namespace {
             None => TcpStream::connect(address).await?,
             Some(namespace) => netns::connect(namespace, address, ANSWER).await?,
         };
-        // The driver borrows them for as long as it runs.
+        // The driver borrows it for its whole life.
         static SETTINGS: LazyLock<RedisConnectionInfo> = LazyLock::new(RedisConnectionInfo::default);
         let (connection, driver) = MultiplexedConnection::new(&SETTINGS, stream).await?;
-        // Ends with the last of the connection's handles.
+        // Ends when the last handle of the connection is dropped.
         tokio::spawn(driver);
         Ok(connection)
     }
 }
 
-/// Open connections to servers and sentinels: thousands of closed ones would linger in the kernel's tables, which the
-/// relays read.
+/// Open connections to servers and sentinels. A connection per query would leave thousands of closed ones in the kernel's
+/// tables, which the relays read.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
-    open: Mutex<HashMap<Door, MultiplexedConnection>>,
+    open: Mutex<HashMap<Endpoint, MultiplexedConnection>>,
 }
 
 impl Probe {
-    /// The answer to one command.
-    pub(crate) async fn ask(&self, door: impl Into<Door>, command: &[&str]) -> Result<Value, RedisError> {
-        let door = door.into();
+    /// Returns the reply to one command.
+    pub(crate) async fn ask(&self, endpoint: impl Into<Endpoint>, command: &[&str]) -> Result<Value, RedisError> {
+        let endpoint = endpoint.into();
         let asked = async {
-            let open = self.lock().remove(&door);
+            let open = self.lock().remove(&endpoint);
             let mut connection = match open {
                 Some(connection) => connection,
-                None => door.open().await?,
+                None => endpoint.open().await?,
             };
             let (name, arguments) = command.split_first().expect("a command");
             let answer = redis::cmd(name).arg(arguments).query_async(&mut connection).await?;
-            // One that failed is not kept.
-            self.lock().insert(door.clone(), connection);
+            // A failed connection is not kept.
+            self.lock().insert(endpoint.clone(), connection);
             Ok(answer)
         };
         let late = |_elapsed| Err(io::Error::from(io::ErrorKind::TimedOut).into());
         tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(late)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Door, MultiplexedConnection>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Endpoint, MultiplexedConnection>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The count under the tutorial's key.
-    pub(crate) async fn count(&self, door: impl Into<Door>) -> Option<u64> {
-        match self.ask(door, &["GET", "hits"]).await.ok()? {
+    /// Returns the count under the tutorial's key.
+    pub(crate) async fn count(&self, endpoint: impl Into<Endpoint>) -> Option<u64> {
+        match self.ask(endpoint, &["GET", "hits"]).await.ok()? {
             Value::Nil => Some(0),
             value => strings(value).first()?.parse().ok(),
         }
     }
 
-    /// The first flaw in a sentinel's view when the server announced as `master` should be master.
-    pub(crate) async fn sentinel_flaw(&self, door: impl Into<Door>, master: (&str, u16)) -> Option<String> {
-        let door = door.into();
-        let answer = match self.ask(door.clone(), &["SENTINEL", "MASTER", MASTER]).await {
+    /// Returns the first problem in a sentinel's view if the server announced as `master` should be the master.
+    pub(crate) async fn sentinel_problem(&self, endpoint: impl Into<Endpoint>, master: (&str, u16)) -> Option<String> {
+        let endpoint = endpoint.into();
+        let answer = match self.ask(endpoint.clone(), &["SENTINEL", "MASTER", MASTER]).await {
             Ok(answer) => strings(answer),
             Err(error) => return Some(error.to_string()),
         };
         let (host, port) = (master.0, master.1.to_string());
         let wanted =
             [("ip", host), ("port", &port), ("flags", "master"), ("num-slaves", "2"), ("num-other-sentinels", "2")];
-        if let Some(flaw) = differs(&answer, &wanted) {
-            return Some(flaw);
+        if let Some(problem) = differs(&answer, &wanted) {
+            return Some(problem);
         }
-        for of in ["REPLICAS", "SENTINELS"] {
-            let others = self.ask(door.clone(), &["SENTINEL", of, MASTER]).await;
-            let Ok(others) = others else { return Some(format!("no {of}")) };
-            let Value::Array(others) = others else { return Some(format!("no {of}")) };
+        for kind in ["REPLICAS", "SENTINELS"] {
+            let others = self.ask(endpoint.clone(), &["SENTINEL", kind, MASTER]).await;
+            let Ok(others) = others else { return Some(format!("no {kind}")) };
+            let Value::Array(others) = others else { return Some(format!("no {kind}")) };
             for other in others {
                 let fields = strings(other);
                 let flags = field(&fields, "flags");
-                let whole = match of {
+                let is_healthy = match kind {
                     "REPLICAS" => {
                         let master = (field(&fields, "master-host"), field(&fields, "master-port"));
                         flags == Some("slave") && master == (Some(host), Some(port.as_str()))
                     }
                     _ => flags == Some("sentinel"),
                 };
-                if !whole {
-                    return Some(format!("{of}: {:?} is {flags:?}", field(&fields, "name")));
+                if !is_healthy {
+                    return Some(format!("{kind}: {:?} is {flags:?}", field(&fields, "name")));
                 }
             }
         }
-        let info = self.ask(door, &["INFO", "SENTINEL"]).await.map(info).unwrap_or_default();
+        let info = self.ask(endpoint, &["INFO", "SENTINEL"]).await.map(info).unwrap_or_default();
         (!info.contains("sentinel_tilt:0")).then(|| "in TILT mode".to_owned())
     }
 
-    /// The first flaw of a server that should be a replica of the one announced as `master`, or the master itself.
-    pub(crate) async fn redis_flaw(&self, door: impl Into<Door>, master: Option<(&str, u16)>) -> Option<String> {
-        let info = match self.ask(door, &["INFO", "REPLICATION"]).await {
+    /// Returns the first problem of a server that should be a replica of the one announced as `master`; with `None` it
+    /// should be the master.
+    pub(crate) async fn redis_problem(
+        &self,
+        endpoint: impl Into<Endpoint>,
+        master: Option<(&str, u16)>,
+    ) -> Option<String> {
+        let info = match self.ask(endpoint, &["INFO", "REPLICATION"]).await {
             Ok(answer) => info(answer),
             Err(error) => return Some(error.to_string()),
         };
@@ -149,7 +154,7 @@ impl Probe {
     }
 }
 
-/// All strings of an answer, in order.
+/// Returns all strings of a reply, in order.
 pub(crate) fn strings(value: Value) -> Vec<String> {
     match value {
         Value::Array(values) => values.into_iter().flat_map(strings).collect(),
@@ -166,7 +171,7 @@ fn info(answer: Value) -> String {
     }
 }
 
-/// The first of `wanted` that is not so among names that alternate with their values.
+/// Describes the first of `wanted` that differs in `fields`, where names alternate with values.
 fn differs(fields: &[String], wanted: &[(&str, &str)]) -> Option<String> {
     let wrong = wanted.iter().find(|(name, value)| field(fields, name) != Some(value))?;
     Some(format!("{} is {:?}, not {}", wrong.0, field(fields, wrong.0), wrong.1))

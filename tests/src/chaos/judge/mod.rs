@@ -1,4 +1,4 @@
-//! Whether a history is one of an exact counter. Pure: it depends on the history alone.
+//! Decides whether an exact counter can have produced a history. Pure: it depends on the history alone.
 //!
 //! It works like Jepsen's checkers (Kingsbury, <https://jepsen.io>): an answered visit happened between its start and
 //! its end; one without an answer may have happened at any time after its start, or never. The four invariants:
@@ -23,77 +23,77 @@ pub use outages::{NOTICEABLE, Outage, longest_outages, outages};
 
 use super::history::{History, Hit, Outcome, Round};
 
-/// The limits that a counter must keep.
+/// The time limits that a counter must keep.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The time limit for one visit.
     pub hit: Duration,
-    /// The longest time without an answer for any client.
+    /// The longest time in which no client gets a number.
     pub outage: Duration,
 }
 
-/// A breach of an invariant, with its evidence.
+/// A violation of an invariant, with the evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Breach {
-    /// One number, returned to two visits.
-    Twice(Hit, Hit),
-    /// A returned number that the round cannot have produced: not above the count before it, or above the count after
+pub enum Violation {
+    /// Two visits got the same number.
+    Duplicate(Hit, Hit),
+    /// A visit got a number that the round cannot have produced: not above the count before it, or above the count after
     /// it.
     Outside(Hit, Round),
-    /// More visits acknowledged than counted.
+    /// More visits were acknowledged than counted.
     TooFew {
-        /// Where.
+        /// The round.
         round: Round,
         /// The number of visits of the round that got a number.
         acknowledged: u64,
     },
-    /// More visits counted than can be explained, at the latest from the first surplus number on.
+    /// More visits were counted than can be explained, at the latest from the first surplus number on.
     TooMany {
-        /// Where.
+        /// The round.
         round: Round,
         /// The first number that was not returned and that no unanswered visit explains.
         number: u64,
-        /// The number of numbers up to this one that were not returned.
+        /// How many numbers up to this one were not returned.
         skipped: u64,
-        /// The number of unanswered visits that could explain them.
+        /// How many unanswered visits could explain them.
         ambiguous: u64,
     },
     /// The second visit started after the first was answered, and got a smaller number.
     Backwards(Hit, Hit),
-    /// A visit that took too long.
+    /// A visit exceeded its time limit.
     Slow(Hit),
-    /// An outage that took too long.
+    /// An outage exceeded its time limit.
     Unavailable(Outage, Round),
 }
 
-/// The breaches of each invariant.
+/// The violations of each invariant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// No number is returned twice.
-    pub unique: Vec<Breach>,
+    pub unique: Vec<Violation>,
     /// Acknowledged visits are counted, and counted visits can be explained.
-    pub exact: Vec<Breach>,
+    pub exact: Vec<Violation>,
     /// Numbers grow with time.
-    pub ordered: Vec<Breach>,
-    /// Every visit is answered or refused in time, and service comes back in time.
-    pub prompt: Vec<Breach>,
+    pub ordered: Vec<Violation>,
+    /// Every visit is answered or refused in time, and outages end in time.
+    pub prompt: Vec<Violation>,
 }
 
 impl Verdict {
-    /// Whether all invariants hold.
+    /// Returns whether all invariants hold.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.invariants().iter().all(|(_, breaches)| breaches.is_empty())
+        self.invariants().iter().all(|(_, violations)| violations.is_empty())
     }
 
-    /// Each invariant by name with its breaches.
+    /// Returns each invariant by name with its violations.
     #[must_use]
-    pub fn invariants(&self) -> [(&'static str, &[Breach]); 4] {
+    pub fn invariants(&self) -> [(&'static str, &[Violation]); 4] {
         [
-            ("1 unique:  no number is answered twice", &self.unique),
+            ("1 unique:  no number is returned twice", &self.unique),
             ("2 exact:   acknowledged <= counted <= acknowledged + ambiguous", &self.exact),
             ("3 ordered: a later visit gets a larger number", &self.ordered),
-            ("4 prompt:  no visit hangs, and service comes back", &self.prompt),
+            ("4 prompt:  no visit hangs, and outages end", &self.prompt),
         ]
     }
 }
@@ -109,33 +109,33 @@ pub fn judge(history: &History, limits: Limits) -> Verdict {
     }
 }
 
-fn unique(hits: &[Hit]) -> Vec<Breach> {
+fn unique(hits: &[Hit]) -> Vec<Violation> {
     let mut first: HashMap<u64, &Hit> = HashMap::new();
-    let mut breaches = Vec::new();
+    let mut violations = Vec::new();
     for hit in hits {
         let Some(number) = hit.number() else { continue };
         if let Some(before) = first.insert(number, hit) {
-            breaches.push(Breach::Twice(before.clone(), hit.clone()));
+            violations.push(Violation::Duplicate(before.clone(), hit.clone()));
         }
     }
-    breaches
+    violations
 }
 
-fn exact(history: &History) -> Vec<Breach> {
-    let mut breaches = Vec::new();
+fn exact(history: &History) -> Vec<Violation> {
+    let mut violations = Vec::new();
     // By start, so that a round's visits are contiguous.
     let mut hits: Vec<&Hit> = history.hits.iter().collect();
     hits.sort_by_key(|hit| hit.started);
     for round in &history.rounds {
         let first = hits.partition_point(|hit| hit.started < round.began);
         let last = hits.partition_point(|hit| hit.started <= round.ended);
-        exact_round(&hits[first..last.max(first)], round, &mut breaches);
+        exact_round(&hits[first..last.max(first)], round, &mut violations);
     }
-    breaches
+    violations
 }
 
-/// `hits` are in the order of their starts.
-fn exact_round(hits: &[&Hit], round: &Round, breaches: &mut Vec<Breach>) {
+/// Checks one round. `hits` are ordered by their starts.
+fn exact_round(hits: &[&Hit], round: &Round, violations: &mut Vec<Violation>) {
     let mut answered: Vec<(u64, Duration)> = Vec::new();
     let mut acknowledged = 0;
     for hit in hits {
@@ -144,16 +144,16 @@ fn exact_round(hits: &[&Hit], round: &Round, breaches: &mut Vec<Breach>) {
         if number > round.before && number <= round.after {
             answered.push((number, hit.ended));
         } else {
-            breaches.push(Breach::Outside((*hit).clone(), round.clone()));
+            violations.push(Violation::Outside((*hit).clone(), round.clone()));
         }
     }
     if acknowledged > round.after.saturating_sub(round.before) {
-        breaches.push(Breach::TooFew { round: round.clone(), acknowledged });
+        violations.push(Violation::TooFew { round: round.clone(), acknowledged });
     }
 
     answered.sort_unstable();
-    // For each returned number, when the first of it and all larger ones was read: whatever got a smaller
-    // number had begun by then.
+    // For each returned number, the time at which it or any larger one was first read: a visit with a smaller number had
+    // started by then.
     let mut read_by = vec![Duration::MAX; answered.len()];
     let mut earliest = Duration::MAX;
     for (at, (_, ended)) in answered.iter().enumerate().rev() {
@@ -171,8 +171,8 @@ fn exact_round(hits: &[&Hit], round: &Round, breaches: &mut Vec<Breach>) {
         if gap > 0 && skipped + gap > ambiguous {
             let number = previous + 1 + ambiguous.saturating_sub(skipped);
             let skipped = skipped + (number - previous);
-            breaches.push(Breach::TooMany { round: round.clone(), number, skipped, ambiguous });
-            // The rest of the round cannot be explained any better.
+            violations.push(Violation::TooMany { round: round.clone(), number, skipped, ambiguous });
+            // Later numbers of the round add nothing.
             return;
         }
         skipped += gap;
@@ -180,14 +180,14 @@ fn exact_round(hits: &[&Hit], round: &Round, breaches: &mut Vec<Breach>) {
     }
 }
 
-fn ordered(hits: &[Hit]) -> Vec<Breach> {
+fn ordered(hits: &[Hit]) -> Vec<Violation> {
     let mut by_start: Vec<(u64, &Hit)> = hits.iter().filter_map(|hit| Some((hit.number()?, hit))).collect();
     let mut by_end = by_start.clone();
     by_start.sort_by_key(|(_, hit)| hit.started);
     by_end.sort_by_key(|(_, hit)| hit.ended);
     let mut ended = by_end.into_iter().peekable();
     let mut largest: Option<(u64, &Hit)> = None;
-    let mut breaches = Vec::new();
+    let mut violations = Vec::new();
     for (number, hit) in by_start {
         while let Some(before) = ended.next_if(|(_, before)| before.ended < hit.started) {
             if largest.is_none_or(|(largest, _)| before.0 > largest) {
@@ -195,26 +195,26 @@ fn ordered(hits: &[Hit]) -> Vec<Breach> {
             }
         }
         if let Some((_, before)) = largest.filter(|(largest, _)| number <= *largest) {
-            breaches.push(Breach::Backwards(before.clone(), hit.clone()));
+            violations.push(Violation::Backwards(before.clone(), hit.clone()));
         }
     }
-    breaches
+    violations
 }
 
-fn prompt(history: &History, limits: Limits) -> Vec<Breach> {
+fn prompt(history: &History, limits: Limits) -> Vec<Violation> {
     let slow = history.hits.iter().filter(|hit| hit.took() > limits.hit);
-    let mut breaches: Vec<Breach> = slow.map(|hit| Breach::Slow(hit.clone())).collect();
+    let mut violations: Vec<Violation> = slow.map(|hit| Violation::Slow(hit.clone())).collect();
     for (round, outages) in history.rounds.iter().zip(outages(history)) {
         let long = outages.into_iter().filter(|outage| outage.lasted() > limits.outage);
-        breaches.extend(long.map(|outage| Breach::Unavailable(outage, round.clone())));
+        violations.extend(long.map(|outage| Violation::Unavailable(outage, round.clone())));
     }
-    breaches
+    violations
 }
 
-impl fmt::Display for Breach {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Twice(first, second) => write!(f, "twice: {}, and {}", Shown(first), Shown(second)),
+            Self::Duplicate(first, second) => write!(f, "duplicate: {}, and {}", Shown(first), Shown(second)),
             Self::Outside(hit, round) => write!(
                 f,
                 "outside: {}, in a round that counted from {} to {} ({})",
@@ -230,8 +230,8 @@ impl fmt::Display for Breach {
             ),
             Self::TooMany { round, number, skipped, ambiguous } => write!(
                 f,
-                "too many: {skipped} numbers from {} to {number} were answered to nobody, and only {ambiguous} visits \
-                 without an answer had begun by then; counted from {} to {} ({})",
+                "too many: {skipped} numbers from {} to {number} were not returned, and only {ambiguous} visits without \
+                 an answer had started by then; counted from {} to {} ({})",
                 round.before + 1,
                 round.before,
                 round.after,
@@ -244,7 +244,7 @@ impl fmt::Display for Breach {
     }
 }
 
-/// A visit in a line of the report.
+/// Displays a visit for a line of the report.
 struct Shown<'a>(&'a Hit);
 
 impl fmt::Display for Shown<'_> {

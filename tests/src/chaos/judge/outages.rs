@@ -1,14 +1,15 @@
-//! When no client was answered.
+//! Finds the periods in which no client got a number.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::chaos::history::History;
 
-/// Shorter gaps between answers come from the clients' own pace, or from a busy machine.
+/// The shortest gap between answers that counts as an outage. Shorter ones result from the clients' own pauses, or from a
+/// busy machine.
 pub const NOTICEABLE: Duration = Duration::from_millis(200);
 
-/// A period in which clients asked and none got a number.
+/// A period in which clients made visits and none got a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage {
     /// The last answer before it.
@@ -18,7 +19,7 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// Its duration.
+    /// Returns its duration.
     #[must_use]
     pub fn lasted(&self) -> Duration {
         self.to.saturating_sub(self.from)
@@ -32,8 +33,8 @@ impl fmt::Display for Outage {
     }
 }
 
-/// The outages of each round that last at least [`NOTICEABLE`]. One that reaches the end of its round
-/// ends there, since the clients stop then.
+/// Returns the outages of each round that last at least [`NOTICEABLE`]. Every outage ends at the end of its round, since
+/// the clients pause then.
 #[must_use]
 pub fn outages(history: &History) -> Vec<Vec<Outage>> {
     let mut answers: Vec<Duration> =
@@ -56,7 +57,7 @@ pub fn outages(history: &History) -> Vec<Vec<Outage>> {
     history.rounds.iter().map(|round| of(round.began, round.ended)).collect()
 }
 
-/// The longest outage of each round, zero for one without.
+/// Returns the duration of the longest outage of each round; zero if there is none.
 #[must_use]
 pub fn longest_outages(history: &History) -> Vec<Duration> {
     let longest = |outages: Vec<Outage>| outages.iter().map(Outage::lasted).max().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The judge on made-up histories: right ones pass, and each kind of wrong one is found.
+//! The judge on generated histories: correct ones pass, and each kind of violation is found.
 
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ fn round(began: u64, ended: u64, before: u64, after: u64) -> Round {
         fault: "none".to_owned(),
         began: ms(began),
         injected: ms(began),
-        whole: ms(ended),
+        recovered: ms(ended),
         ended: ms(ended),
         before,
         after,
@@ -52,66 +52,66 @@ fn visits_at_the_same_time_may_get_their_numbers_in_any_order() {
 }
 
 #[test]
-fn a_number_answered_twice_is_found() {
+fn a_number_returned_twice_is_found() {
     let (first, second) = (counted(0, 10, 1), counted(20, 30, 1));
     let found = verdict(vec![first.clone(), second.clone()], 0, 2);
-    assert_eq!(found.unique, [Breach::Twice(first, second)]);
+    assert_eq!(found.unique, [Violation::Duplicate(first, second)]);
 }
 
 #[test]
-fn a_number_above_the_stored_count_was_lost() {
+fn a_number_above_the_stored_count_is_reported_as_lost() {
     let lost = counted(20, 30, 2);
     let found = verdict(vec![counted(0, 10, 1), lost.clone()], 0, 1);
-    assert_eq!(found.exact[0], Breach::Outside(lost, round(0, 100, 0, 1)));
-    assert!(matches!(found.exact[1], Breach::TooFew { acknowledged: 2, .. }));
+    assert_eq!(found.exact[0], Violation::Outside(lost, round(0, 100, 0, 1)));
+    assert!(matches!(found.exact[1], Violation::TooFew { acknowledged: 2, .. }));
 }
 
 #[test]
-fn a_number_that_an_earlier_round_had_counted_is_found() {
+fn a_number_that_an_earlier_round_counted_is_found() {
     let old = counted(0, 10, 5);
     let found = verdict(vec![old.clone()], 5, 6);
-    assert_eq!(found.exact[0], Breach::Outside(old, round(0, 100, 5, 6)));
+    assert_eq!(found.exact[0], Violation::Outside(old, round(0, 100, 5, 6)));
 }
 
 #[test]
 fn a_visit_counted_twice_is_found() {
     let found = verdict(vec![counted(0, 10, 2)], 0, 2);
-    assert!(matches!(found.exact[..], [Breach::TooMany { number: 1, skipped: 1, ambiguous: 0, .. }]), "{found:?}");
+    assert!(matches!(found.exact[..], [Violation::TooMany { number: 1, skipped: 1, ambiguous: 0, .. }]), "{found:?}");
     let found = verdict(vec![counted(0, 10, 1)], 0, 2);
-    assert!(matches!(found.exact[..], [Breach::TooMany { number: 2, skipped: 1, ambiguous: 0, .. }]), "{found:?}");
+    assert!(matches!(found.exact[..], [Violation::TooMany { number: 2, skipped: 1, ambiguous: 0, .. }]), "{found:?}");
 }
 
 #[test]
 fn a_visit_without_an_answer_explains_one_number() {
     assert!(verdict(vec![unknown(0, 5), counted(0, 10, 2)], 0, 2).holds());
     let found = verdict(vec![unknown(0, 5), counted(0, 10, 3)], 0, 3);
-    assert!(matches!(found.exact[..], [Breach::TooMany { number: 2, skipped: 2, ambiguous: 1, .. }]), "{found:?}");
+    assert!(matches!(found.exact[..], [Violation::TooMany { number: 2, skipped: 2, ambiguous: 1, .. }]), "{found:?}");
 }
 
 #[test]
-fn a_visit_that_began_after_a_larger_number_was_read_explains_nothing_smaller() {
+fn a_visit_that_started_after_a_larger_number_was_read_explains_no_smaller_number() {
     let found = verdict(vec![counted(0, 10, 2), unknown(11, 20)], 0, 2);
-    assert!(matches!(found.exact[..], [Breach::TooMany { number: 1, .. }]), "{found:?}");
-    // But what comes later.
+    assert!(matches!(found.exact[..], [Violation::TooMany { number: 1, .. }]), "{found:?}");
+    // It does explain a later one.
     assert!(verdict(vec![counted(0, 10, 1), unknown(11, 20)], 0, 2).holds());
 }
 
 #[test]
-fn it_is_the_first_larger_number_read_that_counts_not_the_next_larger() {
+fn the_first_larger_number_that_is_read_decides_not_the_next_larger_one() {
     let found = verdict(vec![counted(0, 50, 2), counted(0, 10, 3), unknown(20, 30)], 0, 3);
-    assert!(matches!(found.exact[..], [Breach::TooMany { number: 1, .. }]), "{found:?}");
+    assert!(matches!(found.exact[..], [Violation::TooMany { number: 1, .. }]), "{found:?}");
 }
 
 #[test]
-fn each_round_has_to_explain_its_own() {
+fn visits_explain_only_numbers_of_their_own_round() {
     let hits = vec![unknown(0, 5), counted(0, 10, 1), counted(110, 120, 3)];
     let rounds = vec![round(0, 100, 0, 1), round(101, 200, 1, 3)];
     let found = judge(&History { hits, rounds }, LIMITS);
-    assert!(matches!(found.exact[..], [Breach::TooMany { number: 2, ambiguous: 0, .. }]), "{found:?}");
+    assert!(matches!(found.exact[..], [Violation::TooMany { number: 2, ambiguous: 0, .. }]), "{found:?}");
 }
 
 #[test]
-fn what_was_never_sent_explains_nothing() {
+fn a_visit_that_was_never_sent_explains_nothing() {
     let found = verdict(vec![hit(0, 1, Outcome::Unsent), counted(0, 10, 2)], 0, 2);
     assert!(!found.exact.is_empty());
 }
@@ -120,35 +120,35 @@ fn what_was_never_sent_explains_nothing() {
 fn a_smaller_number_for_a_later_visit_is_found() {
     let (first, second) = (counted(0, 50, 2), counted(60, 70, 1));
     let found = verdict(vec![counted(0, 90, 3), first.clone(), second.clone()], 0, 3);
-    assert_eq!(found.ordered, [Breach::Backwards(first, second)]);
+    assert_eq!(found.ordered, [Violation::Backwards(first, second)]);
 }
 
 #[test]
-fn a_slow_visit_is_found_whatever_it_came_to() {
+fn a_slow_visit_is_found_whatever_its_outcome() {
     for slow in [counted(0, 5_001, 1), unknown(0, 5_001), hit(0, 5_001, Outcome::Unsent)] {
         assert_eq!(
             judge(&History { hits: vec![slow.clone()], rounds: Vec::new() }, LIMITS).prompt,
-            [Breach::Slow(slow)]
+            [Violation::Slow(slow)]
         );
     }
     assert!(judge(&History { hits: vec![counted(0, 5_000, 1)], rounds: Vec::new() }, LIMITS).prompt.is_empty());
 }
 
 #[test]
-fn an_outage_is_found_also_at_the_ends_of_a_round() {
+fn an_outage_at_the_start_or_end_of_a_round_is_found() {
     for answers in [vec![], vec![61_000], vec![1_000], vec![1_000, 61_001]] {
         let hits: Vec<Hit> = (1..).zip(&answers).map(|(number, at)| counted(*at - 10, *at, number)).collect();
         let count = hits.len() as u64;
         let history = History { hits, rounds: vec![round(0, 62_000, 0, count)] };
         let found = judge(&history, LIMITS).prompt;
-        assert!(matches!(found[..], [Breach::Unavailable(..)]), "{answers:?}: {found:?}");
+        assert!(matches!(found[..], [Violation::Unavailable(..)]), "{answers:?}: {found:?}");
     }
     let history = History { hits: vec![counted(0, 59_000, 1)], rounds: vec![round(0, 62_000, 0, 1)] };
     assert_eq!(longest_outages(&history), [ms(59_000)]);
 }
 
-/// One visit of a counter that is right: when it began, how long until it took effect and until it was
-/// answered, and whether it was counted and answered.
+/// A visit of a correct counter: its start, the time until it takes effect, the time from then until it is answered, and
+/// whether it is counted and whether it is answered.
 type Visit = (u64, u64, u64, bool, bool);
 
 fn visits() -> impl Strategy<Value = Vec<Visit>> {
@@ -156,8 +156,8 @@ fn visits() -> impl Strategy<Value = Vec<Visit>> {
     prop::collection::vec(visit, 1..120)
 }
 
-/// What clients of a counter that is right see: numbers in the order of the effects.
-fn right(visits: &[Visit]) -> History {
+/// Returns what clients of a correct counter observe: numbers in the order of the effects.
+fn correct_history(visits: &[Visit]) -> History {
     let mut visits = visits.to_vec();
     visits.sort_by_key(|(began, effect, ..)| began + effect);
     let mut count = 0;
@@ -170,8 +170,8 @@ fn right(visits: &[Visit]) -> History {
     History { hits, rounds: vec![round(0, 3_000, 0, count)] }
 }
 
-/// The second invariant by its definition: every number that nobody was answered gets a visit without an
-/// answer of its own, if there is a way (augmenting paths).
+/// Checks the second invariant by its definition: each number that was not returned is matched with an unanswered visit
+/// of its own, if such a matching exists (augmenting paths).
 fn can_be_explained(history: &History) -> bool {
     let round = &history.rounds[0];
     let answered: Vec<(u64, Duration)> =
@@ -209,14 +209,14 @@ fn can_be_explained(history: &History) -> bool {
 
 proptest! {
     #[test]
-    fn a_right_counter_is_never_convicted(visits in visits()) {
-        let verdict = judge(&right(&visits), LIMITS);
+    fn a_correct_counter_is_never_convicted(visits in visits()) {
+        let verdict = judge(&correct_history(&visits), LIMITS);
         prop_assert!(verdict.holds(), "{verdict:?}");
     }
 
     #[test]
-    fn a_number_given_again_is_always_found(visits in visits(), which in any::<prop::sample::Index>()) {
-        let mut history = right(&visits);
+    fn a_number_returned_again_is_always_found(visits in visits(), which in any::<prop::sample::Index>()) {
+        let mut history = correct_history(&visits);
         let answered: Vec<Hit> = history.hits.iter().filter(|hit| hit.number().is_some()).cloned().collect();
         prop_assume!(!answered.is_empty());
         history.hits.push(answered[which.index(answered.len())].clone());
@@ -227,8 +227,8 @@ proptest! {
     fn the_count_of_skipped_numbers_agrees_with_the_definition(
         visits in visits(), dropped in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
-        // Without some of the visits that explain something, numbers are left over.
-        let mut history = right(&visits);
+       // Removing visits leaves numbers without an explanation.
+        let mut history = correct_history(&visits);
         for index in dropped {
             history.hits.remove(index.index(history.hits.len()));
             prop_assume!(!history.hits.is_empty());
@@ -240,7 +240,7 @@ proptest! {
     fn the_sweep_for_order_agrees_with_the_definition(
         visits in visits(), swap in any::<(prop::sample::Index, prop::sample::Index)>(),
     ) {
-        let mut history = right(&visits);
+        let mut history = correct_history(&visits);
         let (a, b) = (swap.0.index(history.hits.len()), swap.1.index(history.hits.len()));
         let outcome = history.hits[a].outcome.clone();
         history.hits[a].outcome = std::mem::replace(&mut history.hits[b].outcome, outcome);

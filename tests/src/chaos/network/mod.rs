@@ -1,8 +1,8 @@
-//! The network between the hosts: a relay in front of every Redis server and every sentinel.
+//! The network between the hosts: a relay in front of each Redis server and each sentinel.
 //!
-//! Each announces its relay's address, so that they, and the counters that ask them, reach each other only through
-//! relays. A relay looks up which process connects (`owner`), which tells it the two hosts of the connection. A host
-//! reaches itself through a relay, too, which is never cut.
+//! Each announces its relay's address, so that they and the counters reach each other only through relays. A relay looks
+//! up which process connects (`owner`), and so knows the two hosts of the connection. A host also reaches itself through a
+//! relay; that link is never cut.
 
 mod owner;
 
@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::relay::{Link, Relay, Wire};
 
-/// The number of hosts: the fewest that survive the loss of any one.
+/// The number of hosts: the smallest that survives the loss of any one.
 pub const HOSTS: usize = 3;
 
 /// The kind of process at an end of a connection.
@@ -29,7 +29,7 @@ pub enum Kind {
     App,
 }
 
-/// The links between all hosts. Clones are the same network.
+/// The links between all hosts. Clones share the same network.
 #[derive(Clone, Debug)]
 pub struct Network {
     shared: Arc<Shared>,
@@ -37,27 +37,27 @@ pub struct Network {
 
 #[derive(Debug)]
 struct Shared {
-    /// Indexed by the sum of the two hosts less one: with three hosts, each pair has a different sum.
+    /// Indexed by the sum of the two hosts minus one: with three hosts, each pair has a different sum.
     links: [Wire; HOSTS],
-    /// The link of a host with itself.
-    inner: Wire,
-    /// By host: what happens to the replies of its Redis to counters.
+    /// The link of every host with itself.
+    loopback: Wire,
+    /// What happens to the replies of each host's Redis to counters.
     replies: [Wire; HOSTS],
     /// The processes that may connect.
     processes: Mutex<Vec<(i32, (usize, Kind))>>,
-    /// A thread for the relays alone: clients that keep the others busy must not make a host look dead.
+    /// A thread for the relays alone: busy clients must not make a host look dead.
     thread: Option<Runtime>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // Does not wait: this may be dropped where waiting is not allowed.
+        // Without waiting: this may be dropped where blocking is not allowed.
         self.thread.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 
 impl Network {
-    /// A network in which all is open.
+    /// Creates a network whose links are all open.
     ///
     /// # Panics
     /// No thread can be started.
@@ -68,7 +68,7 @@ impl Network {
             shared: Arc::new(Shared {
                 thread: Some(thread),
                 links: std::array::from_fn(|_| Wire::new()),
-                inner: Wire::new(),
+                loopback: Wire::new(),
                 replies: std::array::from_fn(|_| Wire::new()),
                 processes: Mutex::default(),
             }),
@@ -76,21 +76,21 @@ impl Network {
     }
 
     /// Registers a process of `host`. Connections of unknown processes are reset.
-    pub fn admit(&self, pid: Pid, host: usize, kind: Kind) {
+    pub fn register(&self, pid: Pid, host: usize, kind: Kind) {
         let mut processes = self.shared.processes.lock().unwrap_or_else(PoisonError::into_inner);
-        processes.retain(|(_, whose)| *whose != (host, kind));
+        processes.retain(|(_, owner)| *owner != (host, kind));
         processes.push((pid.as_raw_nonzero().get(), (host, kind)));
     }
 
     /// Changes the link between two different hosts.
     pub fn set(&self, a: usize, b: usize, link: Link) {
-        assert_ne!(a, b, "a host is not cut off from itself");
+        assert_ne!(a, b, "a host cannot be cut off from itself");
         self.shared.links[a + b - 1].set(link);
     }
 
-    /// Loses what the Redis of `host` replies to counters from now on. `None` ends that and resets the connections
-    /// that lost something.
-    pub fn mute(&self, host: Option<usize>) {
+    /// Drops the replies of the Redis of `host` to counters from now on. `None` ends that, and resets the connections that
+    /// lost replies.
+    pub fn drop_replies_of(&self, host: Option<usize>) {
         for (of, replies) in self.shared.replies.iter().enumerate() {
             if host == Some(of) { replies.lose_replies() } else { replies.deliver_replies() }
         }
@@ -101,7 +101,7 @@ impl Network {
     /// # Panics
     /// When the port is taken.
     pub fn relay(&self, host: usize, kind: Kind, listen: u16, to: u16) -> Relay {
-        let runtime = self.shared.thread.as_ref().expect("there until all is dropped");
+        let runtime = self.shared.thread.as_ref().expect("the runtime exists until the last clone is dropped");
         let entered = runtime.enter();
         let bound = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, listen));
         let listener = bound.and_then(|listener| {
@@ -118,16 +118,16 @@ impl Network {
         relay
     }
 
-    /// The wire of a connection to `host`'s server, by whose process has its other end.
+    /// Returns the wire of a connection to `host`'s server, depending on the process at its other end.
     async fn wire(&self, client: SocketAddr, relay: SocketAddr, (host, kind): (usize, Kind)) -> Option<Wire> {
-        let (source, whose) = self.owner(client, relay).await?;
+        let (source, client_kind) = self.owner(client, relay).await?;
         let shared = &self.shared;
-        let link = if source == host { &shared.inner } else { &shared.links[source + host - 1] };
-        let is_count = whose == Kind::App && kind == Kind::Redis;
+        let link = if source == host { &shared.loopback } else { &shared.links[source + host - 1] };
+        let is_count = client_kind == Kind::App && kind == Kind::Redis;
         Some(if is_count { link.with_replies_of(&shared.replies[host]) } else { link.clone() })
     }
 
-    /// Whose process has the other end of a connection with these addresses.
+    /// Returns the host and kind of the process at the other end of a connection with these addresses.
     async fn owner(&self, peer: SocketAddr, local: SocketAddr) -> Option<(usize, Kind)> {
         let processes = self.shared.processes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         tokio::task::spawn_blocking(move || owner::owner(peer, local, &processes)).await.ok().flatten()

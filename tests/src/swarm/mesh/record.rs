@@ -1,40 +1,40 @@
 //! An entry of the engines' table of endpoints.
 //!
-//! Its value is protocol buffers (libnetwork's `agent.proto`, `EndpointRecord`) in base64.
+//! Its value is a protocol buffer (libnetwork's `agent.proto`, `EndpointRecord`) in base64.
 
 use std::net::Ipv4Addr;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-/// A task in a network, or what else has an address there.
+/// A task or another holder of an address in a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Endpoint {
-    /// The id of its service, empty for what is no task.
+    /// The id of its service; empty if it is not a task.
     pub(super) service: String,
     /// The service's virtual address in this network.
     pub(super) virtual_address: Option<Ipv4Addr>,
-    /// Its own.
+    /// Its own address.
     pub(super) address: Option<Ipv4Addr>,
-    /// What the service publishes through the routing mesh.
+    /// The ports that the service publishes through the routing mesh.
     pub(super) ports: Vec<Port>,
-    /// Set before the task gets its signal to stop: it gets nothing new.
+    /// It gets no new connections. Set before the task gets its signal to stop.
     pub(super) disabled: bool,
 }
 
 /// A published port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Port {
-    /// 0 is TCP, 1 UDP.
+    /// 0 is TCP, 1 is UDP.
     pub(super) protocol: u64,
-    /// The task's.
+    /// The port of the task.
     pub(super) target: u64,
-    /// Every node's.
+    /// The port of every node.
     pub(super) published: u64,
 }
 
 impl Endpoint {
-    /// `None` for what is not such a record.
+    /// Parses a value; returns `None` if it is not such a record.
     pub(super) fn parse(value: &str) -> Option<Self> {
         let bytes = BASE64_STANDARD.decode(value).ok()?;
         let mut endpoint = Self::default();
@@ -53,13 +53,13 @@ impl Endpoint {
     }
 }
 
-/// The same as far as the engine's API tells it, of the answer to `GET /networks/ID?verbose=true`.
-pub(super) fn inspected(network: &serde_json::Value) -> Vec<Endpoint> {
+/// Returns the endpoints in a response to `GET /networks/ID?verbose=true`, which does not contain all fields.
+pub(super) fn from_inspection(network: &serde_json::Value) -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
     for (name, service) in network["Services"].as_object().into_iter().flatten() {
         let virtual_address = service["VIP"].as_str().and_then(|address| address.parse().ok());
         let ports = service["Ports"].as_array().into_iter().flatten();
-        let ports: Vec<Port> = ports.filter_map(|port| Port::told(port.as_str()?)).collect();
+        let ports: Vec<Port> = ports.filter_map(|port| Port::from_description(port.as_str()?)).collect();
         for task in service["Tasks"].as_array().into_iter().flatten() {
             let address = task["EndpointIP"].as_str().and_then(|address| address.parse().ok());
             let (service, ports) = (name.clone(), ports.clone());
@@ -70,8 +70,8 @@ pub(super) fn inspected(network: &serde_json::Value) -> Vec<Endpoint> {
 }
 
 impl Port {
-    /// "Target: 8000, Publish: 8000", which does not tell the protocol.
-    fn told(text: &str) -> Option<Self> {
+    /// Parses "Target: 8000, Publish: 8000", which does not contain the protocol.
+    fn from_description(text: &str) -> Option<Self> {
         let (target, published) = text.strip_prefix("Target: ")?.split_once(", Publish: ")?;
         Some(Self { protocol: 0, target: target.parse().ok()?, published: published.parse().ok()? })
     }
@@ -95,7 +95,7 @@ enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The next field and its number.
+/// Reads the next field and its number.
 fn field<'a>(rest: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
     let key = varint(rest)?;
     let value = match key & 7 {
@@ -133,8 +133,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_of_a_published_service_is_read_as_the_engine_wrote_it() {
-        // As an engine 20.10.24 shows it.
+    fn an_endpoint_of_a_published_service_is_parsed() {
+        // From an engine 20.10.24.
         let value = "CilzdGFja2RlbW9fd2ViLjQuajh6d3V2dnJtcXZhcTdxOWQxM3Ewb2h0aRINc3RhY2tkZW1vX3dlYhoZc3dnNnR0N2g2OWV4cm5hcjV1NHgxaTh5diIIMTAuMC4wLjUqCDEwLjAuMC44MgYYwD4gwD5CDDFmZDRmMDI0ODc4NkIJc2VydmV1cjE4";
         let expected = Endpoint {
             service: "swg6tt7h69exrnar5u4x1i8yv".to_owned(),
@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_task_has_no_service() {
+    fn an_endpoint_that_is_not_a_task_has_no_service() {
         let endpoint = Endpoint::parse("ChBpbmdyZXNzLWVuZHBvaW50IgU8bmlsPioIMTAuMC4wLjQ=").unwrap();
         assert_eq!((endpoint.service.as_str(), endpoint.virtual_address), ("", None));
         assert_eq!(endpoint.address, Some(Ipv4Addr::new(10, 0, 0, 4)));
     }
 
     #[test]
-    fn the_api_tells_the_same_of_tasks() {
+    fn the_api_reports_the_same_endpoints_for_tasks() {
         let network = serde_json::json!({ "Services": {
             "": { "VIP": "<nil>", "Ports": [], "Tasks": [{ "EndpointIP": "10.0.0.3" }] },
             "web": { "VIP": "10.0.0.5", "Ports": ["Target: 8000, Publish: 80"], "Tasks": [{ "EndpointIP": "10.0.0.6" }] },
@@ -166,14 +166,14 @@ mod tests {
             ports: vec![Port { protocol: 0, target: 8000, published: 80 }],
             disabled: false,
         };
-        assert_eq!(inspected(&network).last(), Some(&web));
+        assert_eq!(from_inspection(&network).last(), Some(&web));
     }
 
     #[test]
-    fn a_stopping_task_is_disabled_and_nonsense_is_no_record() {
+    fn a_stopping_task_is_disabled_and_malformed_values_are_rejected() {
         assert!(Endpoint::parse(&BASE64_STANDARD.encode([9 << 3, 1])).unwrap().disabled);
-        for nonsense in [&[0x0a, 0x05, 0x00][..], &[0x0b], &[0xff; 11]] {
-            assert_eq!(Endpoint::parse(&BASE64_STANDARD.encode(nonsense)), None);
+        for malformed in [&[0x0a, 0x05, 0x00][..], &[0x0b], &[0xff; 11]] {
+            assert_eq!(Endpoint::parse(&BASE64_STANDARD.encode(malformed)), None);
         }
     }
 }

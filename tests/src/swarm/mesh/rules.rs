@@ -1,7 +1,7 @@
-//! From endpoints to rules, pure.
+//! Computes rules from endpoints. Pure.
 //!
-//! Of n tasks, the first is given every nth connection, the second every (n-1)th of the rest, and so on: round robin,
-//! as IPVS has it. A connection that was begun stays where it is, which the kernel's connection tracking sees to.
+//! Of n tasks, the first gets every nth connection, the second every (n-1)th of the rest, and so on: round robin, as in
+//! IPVS. The kernel's connection tracking keeps an open connection at its task.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,9 +9,9 @@ use std::net::Ipv4Addr;
 
 use super::record::{Endpoint, Port};
 
-/// In every namespace, before its first rules. May have been run before, in part: the engine may still be busy with
-/// the namespace.
-pub(super) const FIRST: &str = "\
+/// Prepares a namespace for its rules. Must be repeatable: it fails partway while the engine is still setting up the
+/// namespace.
+pub(super) const SETUP: &str = "\
     once() { iptables --wait -t \"$1\" -C \"$2\" $3 2>/dev/null || iptables --wait -t \"$1\" -I \"$2\" $3; }
     echo 1 >/proc/sys/net/ipv4/ip_forward
     for interface in all eth0; do echo 0 >/proc/sys/net/ipv4/conf/$interface/send_redirects; done
@@ -20,9 +20,9 @@ pub(super) const FIRST: &str = "\
     once nat POSTROUTING '-m conntrack --ctstate DNAT -j MASQUERADE'
 ";
 
-/// The same on the host: what comes to one of its addresses, from outside or from itself. What the host sends to
-/// itself leaves with the bridge's address, since nobody could answer to 127.0.0.1.
-pub(super) const FIRST_ON_HOST: &str = "\
+/// Prepares the host: connections to one of its addresses, from outside or from itself, pass the rules. Those from itself
+/// get the bridge's address as their source, since no container could reply to 127.0.0.1.
+pub(super) const SETUP_ON_HOST: &str = "\
     once() { iptables --wait -t \"$1\" -C \"$2\" $3 2>/dev/null || iptables --wait -t \"$1\" -I \"$2\" $3; }
     echo 1 >/proc/sys/net/ipv4/conf/docker_gwbridge/route_localnet
     iptables --wait -t nat -N MESH 2>/dev/null || true
@@ -33,29 +33,29 @@ pub(super) const FIRST_ON_HOST: &str = "\
     once filter FORWARD '-j MESH'
 ";
 
-/// Whose traffic is balanced in a namespace.
+/// The traffic that is balanced in a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// What comes for published ports.
+    /// Connections to published ports.
     Ingress,
-    /// What the containers of a network send to services.
+    /// Connections from the containers of a network to services.
     Network,
 }
 
-/// What a namespace is to have.
+/// The desired state of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
-    /// For `iptables-restore --noflush`.
+    /// The rules, as input of `iptables-restore --noflush`.
     pub(super) table: String,
-    /// Virtual addresses.
+    /// The virtual addresses that it must have.
     pub(super) addresses: Vec<Ipv4Addr>,
-    /// Published ports, of ingress.
+    /// The published ports, for [`Kind::Ingress`].
     pub(super) ports: Vec<Port>,
 }
 
 impl Rules {
     pub(super) fn of(kind: Kind, endpoints: &[Endpoint]) -> Self {
-        // What a packet has to match, and who may get it.
+        // The match of each service's packets, and its tasks.
         let mut services: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let (mut addresses, mut ports) = (Vec::new(), Vec::new());
         for endpoint in endpoints.iter().filter(|endpoint| !endpoint.service.is_empty()) {
@@ -100,7 +100,7 @@ impl Rules {
         Self { table, addresses, ports }
     }
 
-    /// What the host is to have, when `ingress_sbox` has the address `sandbox`.
+    /// Returns the rules of the host if `ingress_sbox` has the address `sandbox`.
     pub(super) fn host(&self, sandbox: &str) -> String {
         let mut nat = "*nat\n:MESH - [0:0]\n".to_owned();
         let mut filter = "*filter\n:MESH - [0:0]\n".to_owned();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stopping_task_gets_nothing_but_its_service_keeps_its_address() {
+    fn a_stopping_task_gets_no_connections_but_its_service_keeps_its_address() {
         let mut stopping = task("web", 7, None);
         stopping.disabled = true;
         let rules = Rules::of(Kind::Network, &[stopping]);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_the_table_does_not_matter() {
+    fn rules_do_not_depend_on_the_order_of_the_endpoints() {
         let (one, other) = (task("web", 7, Some(80)), task("web", 8, Some(80)));
         assert_eq!(Rules::of(Kind::Ingress, &[one.clone(), other.clone()]), Rules::of(Kind::Ingress, &[other, one]));
     }
