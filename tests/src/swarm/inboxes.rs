@@ -1,12 +1,13 @@
-//! The destinations of alerts: a mail server and an SMS service that the swarm's containers can reach.
+//! The operator's inboxes for alerts: a mail server and an SMS service that the swarm's containers can reach.
 
 use std::fs;
 
 use super::fabric::OUTSIDE;
 use super::host::Host;
+use super::messages::Message;
 use super::shell::{self, Failed};
-use crate::receiver::{Answer, Received, Receiver};
-use crate::smtp::{Mail, Smtp};
+use crate::receiver::{Answer, Receiver};
+use crate::smtp::Smtp;
 
 /// The account at the SMS service.
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
@@ -15,26 +16,28 @@ const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 #[derive(Debug)]
 pub struct Inboxes {
     smtp: Smtp,
-    sms: Receiver,
-    texts: String,
+    /// The SMS service.
+    receiver: Receiver,
+    /// The path of the SMS service to which messages are posted.
+    path: String,
 }
 
 impl Inboxes {
     /// Starts both.
     ///
     /// # Errors
-    /// They cannot be made reachable.
+    /// They cannot be made reachable from the swarm.
     ///
     /// # Panics
     /// They do not start.
     pub async fn start() -> Result<Self, Failed> {
         let smtp = Smtp::plan().start().await;
-        let sms = Receiver::start().await;
-        let texts = format!("/2010-04-01/Accounts/{ACCOUNT}/Messages.json");
-        sms.answer(&texts, Answer::status(201).body("{\"sid\":\"SM1\",\"status\":\"queued\"}"));
-        // Both listen on 127.0.0.1 alone.
+        let receiver = Receiver::start().await;
+        let path = format!("/2010-04-01/Accounts/{ACCOUNT}/Messages.json");
+        receiver.answer(&path, Answer::status(201).body("{\"sid\":\"SM1\",\"status\":\"queued\"}"));
+        // Both listen on 127.0.0.1 only.
         fs::write("/proc/sys/net/ipv4/conf/fabric/route_localnet", "1").expect("our own network");
-        let inboxes = Self { smtp, sms, texts };
+        let inboxes = Self { smtp, receiver, path };
         for port in [inboxes.smtp.port(), inboxes.sms_port()] {
             let to = format!("127.0.0.1:{port}");
             shell::run(&format!(
@@ -45,7 +48,7 @@ impl Inboxes {
         Ok(inboxes)
     }
 
-    /// Writes the operator's files from the page to `host`: the receivers and the secrets.
+    /// Writes the files that the page asks of the operator to `host`: the settings with the receivers, and the secrets.
     ///
     /// # Errors
     /// The files cannot be written.
@@ -63,20 +66,23 @@ impl Inboxes {
         fs::write(host.home().join("sms.txt"), "0123456789abcdef\n")
     }
 
-    /// All mails so far.
+    /// Returns the mails received so far.
     #[must_use]
-    pub fn mails(&self) -> Vec<Mail> {
-        self.smtp.mails()
+    pub fn mails(&self) -> Vec<Message> {
+        let mails = self.smtp.mails().into_iter();
+        mails.map(|mail| Message { at: mail.at, text: mail.field("subject").unwrap_or_default() }).collect()
     }
 
-    /// All SMS so far.
+    /// Returns the SMS received so far.
     #[must_use]
-    pub fn texts(&self) -> Vec<Received> {
-        self.sms.received(&self.texts)
+    pub fn sms(&self) -> Vec<Message> {
+        let requests = self.receiver.received(&self.path).into_iter();
+        // The body of a form, where a space is a plus sign.
+        requests.map(|request| Message { at: request.at, text: request.body.replace('+', " ") }).collect()
     }
 
     fn sms_port(&self) -> u16 {
-        let url = self.sms.url("");
+        let url = self.receiver.url("");
         url.rsplit(':').next().and_then(|port| port.trim_end_matches('/').parse().ok()).expect("an address with a port")
     }
 }

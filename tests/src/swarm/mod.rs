@@ -26,6 +26,7 @@ pub mod hub;
 pub mod inboxes;
 pub mod kernel;
 pub mod mesh;
+pub mod messages;
 pub mod namespaces;
 pub mod page;
 pub mod project;

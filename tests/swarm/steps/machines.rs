@@ -1,11 +1,11 @@
 //! Step 6: machines lose power, are drained, and come back.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tests::swarm::checker::Event;
 use tests::swarm::cluster::Cluster;
 
-use super::alerts::{counts, down_after};
+use super::alerts::NodeAlerts;
 use super::edges::{RUN, assert_no_visit_failed};
 use crate::Length;
 use crate::journey::Journey;
@@ -34,8 +34,7 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
         let victim = wanted.into_iter().flatten().find(|host| left.contains(host)).unwrap_or(left[0]);
         left.retain(|host| *host != victim);
         let name = cluster.hosts[victim].name.clone();
-        let before = inboxes.as_ref().map(|inboxes| counts(inboxes, &name));
-        let moment = SystemTime::now();
+        let alerts = inboxes.as_ref().map(|inboxes| NodeAlerts::start(inboxes, &name));
         let mut what = format!("{name} loses power");
         if leader == Some(victim) {
             leaders += 1;
@@ -71,9 +70,9 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
         // The machine is in use again: the round has waited for its Redis, sentinel and edge, which run nowhere else.
         let edge = cluster.addresses(80)[victim];
         assert!(tests::client::get(edge, "/").await.is_ok_and(|reply| reply.status == 200), "{edge}");
-        if let (Some(inboxes), Some(before)) = (inboxes.as_ref(), before) {
-            before.once_since(inboxes, &name).await;
-            checker.table.set_alerted(down_after(inboxes, &name, moment));
+        if let Some(alerts) = alerts {
+            alerts.assert_once().await;
+            checker.table.set_alerted(alerts.down_after());
         }
     }
     assert!(masters > 0 && leaders > 0, "{masters} masters and {leaders} leaders");
