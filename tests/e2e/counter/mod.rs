@@ -3,7 +3,7 @@
 mod crash;
 mod failover;
 mod flask;
-mod guard;
 mod outage;
 mod program;
+mod redis_scripts;
 mod shutdown;
