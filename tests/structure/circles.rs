@@ -1,4 +1,4 @@
-//! Files that import each other in a circle.
+//! Circles of files that import each other.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -6,26 +6,26 @@ use std::path::{Path, PathBuf};
 
 use crate::imports::Import;
 
-/// Files each of which imports, directly or through others, all the others.
+/// Files each of which imports all the others, directly or through each other.
 #[derive(Debug)]
 pub(crate) struct Circle {
-    /// All of them.
+    /// All files of the circle.
     pub(crate) files: BTreeSet<PathBuf>,
-    /// The imports of a shortest way around through the first of them.
-    pub(crate) way: Vec<Import>,
+    /// A shortest path of imports from the first file back to itself.
+    pub(crate) path: Vec<Import>,
 }
 
 impl fmt::Display for Circle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} files import each other in a circle, for example:", self.files.len())?;
-        for import in &self.way {
+        for import in &self.path {
             write!(f, "\n    {import}")?;
         }
         Ok(())
     }
 }
 
-/// Every circle, with as many files as belong to it.
+/// Returns all circles, each with all its files.
 pub(crate) fn find(imports: &[Import]) -> Vec<Circle> {
     let mut by_file: BTreeMap<&Path, Vec<&Import>> = BTreeMap::new();
     for import in imports {
@@ -36,34 +36,34 @@ pub(crate) fn find(imports: &[Import]) -> Vec<Circle> {
         if circles.iter().any(|circle| circle.files.contains(*file)) {
             continue;
         }
-        let Some(way) = way(&by_file, file, file) else { continue };
-        let is_on_circle = |other: &&&Path| way_exists(&by_file, file, other) && way_exists(&by_file, other, file);
+        let Some(path) = shortest_path(&by_file, file, file) else { continue };
+        let is_on_circle = |other: &&&Path| is_reachable(&by_file, file, other) && is_reachable(&by_file, other, file);
         let files = by_file.keys().filter(is_on_circle).map(|file| file.to_path_buf()).collect();
-        circles.push(Circle { files, way });
+        circles.push(Circle { files, path });
     }
     circles
 }
 
-fn way_exists(by_file: &BTreeMap<&Path, Vec<&Import>>, from: &Path, to: &Path) -> bool {
-    way(by_file, from, to).is_some()
+fn is_reachable(by_file: &BTreeMap<&Path, Vec<&Import>>, from: &Path, to: &Path) -> bool {
+    shortest_path(by_file, from, to).is_some()
 }
 
-/// The fewest imports that lead from one file to another, or to itself.
-fn way(by_file: &BTreeMap<&Path, Vec<&Import>>, from: &Path, to: &Path) -> Option<Vec<Import>> {
+/// Returns a shortest path of imports from one file to another, or back to itself.
+fn shortest_path(by_file: &BTreeMap<&Path, Vec<&Import>>, from: &Path, to: &Path) -> Option<Vec<Import>> {
     let mut reached: BTreeMap<&Path, Vec<Import>> = BTreeMap::new();
     let mut next = VecDeque::from([(from, Vec::new())]);
-    while let Some((file, way)) = next.pop_front() {
+    while let Some((file, path)) = next.pop_front() {
         for import in by_file.get(file).into_iter().flatten() {
             if reached.contains_key(import.to.as_path()) {
                 continue;
             }
-            let mut way = way.clone();
-            way.push((*import).clone());
+            let mut path = path.clone();
+            path.push((*import).clone());
             if import.to == to {
-                return Some(way);
+                return Some(path);
             }
-            reached.insert(&import.to, way.clone());
-            next.push_back((&import.to, way));
+            reached.insert(&import.to, path.clone());
+            next.push_back((&import.to, path));
         }
     }
     None

@@ -1,7 +1,7 @@
-//! What each file of a crate imports, read from the sources' tokens.
+//! Finds what each file of a crate imports, from the tokens of the sources.
 //!
-//! A path leads to the file that defines what it names: re-exports on the way are followed. So a `mod.rs` that only
-//! declares and re-exports its children imports nothing.
+//! A path resolves to the file that defines the item: re-exports are followed. So a `mod.rs` that only declares and
+//! re-exports its children imports nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// One file names something of another.
+/// A file refers to an item of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Import {
     pub(crate) from: PathBuf,
@@ -19,7 +19,7 @@ pub(crate) struct Import {
 }
 
 impl Import {
-    pub(crate) fn leads(&self, from: &str, to: &str) -> bool {
+    pub(crate) fn is_between(&self, from: &str, to: &str) -> bool {
         self.from == Path::new(from) && self.to == Path::new(to)
     }
 }
@@ -30,10 +30,10 @@ impl fmt::Display for Import {
     }
 }
 
-/// All imports within the library and within the program of the crate whose sources are in `src`, a path from `root`.
+/// Returns all imports within the library and within the program of a crate. `src` is the path of its sources from `root`.
 ///
 /// # Panics
-/// A file cannot be read or is not Rust.
+/// A file cannot be read, or is not Rust.
 pub(crate) fn of(root: &Path, src: &Path) -> Vec<Import> {
     let crates = ["lib.rs", "main.rs"].map(|file| src.join(file));
     crates.iter().filter(|file| root.join(file).is_file()).flat_map(|file| Crate::read(root, file).imports()).collect()
@@ -41,35 +41,36 @@ pub(crate) fn of(root: &Path, src: &Path) -> Vec<Import> {
 
 type Names = Vec<String>;
 
-/// The modules of one crate by their paths. The path of the root is empty.
+/// The modules of a crate by their paths. The path of the root is empty.
 struct Crate(BTreeMap<Names, Module>);
 
 #[derive(Default)]
 struct Module {
     file: PathBuf,
-    /// What is defined in it.
+    /// The names of the items that it defines.
     items: BTreeSet<String>,
-    /// What its `use` declarations bind, and to what.
+    /// The names that its `use` declarations bind, and their paths.
     bound: BTreeMap<String, Names>,
-    /// The paths before `::*`.
+    /// The paths of its glob imports, without `::*`.
     globs: Vec<Names>,
-    /// All paths that it names, with their lines.
-    paths: Vec<Named>,
-    /// The words that its code begins a path with.
+    /// All paths in it.
+    paths: Vec<PathUse>,
+    /// The first words of the paths in its code.
     words: BTreeSet<String>,
 }
 
-struct Named {
+/// A path in the code or in a `use` declaration.
+struct PathUse {
     path: Names,
     line: usize,
     /// The name that a `pub use` gives it.
     exported: Option<String>,
 }
 
-/// Where a path leads.
-enum Reached {
+/// What a path resolves to.
+enum Target {
     Module(Names),
-    /// The module that defines it.
+    /// An item, with the module that defines it.
     Item(Names),
 }
 
@@ -108,9 +109,9 @@ impl Crate {
         let mut imports: Vec<Import> = Vec::new();
         for (path, module) in &self.0 {
             for named in &module.paths {
-                let Some(Reached::Item(target)) = self.resolve(path, &named.path, 0) else { continue };
+                let Some(Target::Item(target)) = self.resolve(path, &named.path, 0) else { continue };
                 let unused = named.exported.as_ref().is_some_and(|name| !module.words.contains(name));
-                // A re-export of what is further in.
+                // A re-export of an item of a child.
                 if unused && target.starts_with(path) {
                     continue;
                 }
@@ -124,8 +125,8 @@ impl Crate {
         imports
     }
 
-    /// Where a path leads that stands in the module `at`; nowhere for other crates' and for local names.
-    fn resolve(&self, at: &Names, path: &[String], depth: usize) -> Option<Reached> {
+    /// Resolves a path in the module `at`. Returns `None` for paths of other crates and for local names.
+    fn resolve(&self, at: &Names, path: &[String], depth: usize) -> Option<Target> {
         let (first, rest) = path.split_first()?;
         let start = match first.as_str() {
             "crate" => Vec::new(),
@@ -140,29 +141,29 @@ impl Crate {
     }
 
     /// Follows names from the module `at` downwards.
-    fn descend(&self, at: &Names, path: &[String], depth: usize, is_relative: bool) -> Option<Reached> {
-        let Some((name, rest)) = path.split_first() else { return Some(Reached::Module(at.clone())) };
+    fn descend(&self, at: &Names, path: &[String], depth: usize, is_relative: bool) -> Option<Target> {
+        let Some((name, rest)) = path.split_first() else { return Some(Target::Module(at.clone())) };
         let module = self.0.get(at)?;
         let child = [at.clone(), vec![name.clone()]].concat();
         let is_last = rest.is_empty();
-        // A name may stand for both a module and a function in it; only the module has something in it.
+        // A name may be that of a module and of a function; only the module contains items.
         if self.0.contains_key(&child) && !(is_last && module.bound.contains_key(name)) {
             return self.descend(&child, rest, depth, false);
         }
-        // Bindings may lead to themselves: `use tokio;`, for one.
+        // Bindings may resolve to themselves, such as `use tokio;`.
         if depth < 8 {
             if let Some(target) = module.bound.get(name) {
                 let whole = [target.as_slice(), rest].concat();
                 return if *target == path { None } else { self.resolve(at, &whole, depth + 1) };
             }
             for glob in &module.globs {
-                let Some(Reached::Module(inner)) = self.resolve(at, glob, depth + 1) else { continue };
+                let Some(Target::Module(inner)) = self.resolve(at, glob, depth + 1) else { continue };
                 if inner != *at && self.0.get(&inner).is_some_and(|inner| inner.has(name)) {
                     return self.descend(&inner, path, depth + 1, false);
                 }
             }
         }
-        (!is_relative || module.items.contains(name)).then(|| Reached::Item(at.clone()))
+        (!is_relative || module.items.contains(name)).then(|| Target::Item(at.clone()))
     }
 }
 
@@ -175,12 +176,12 @@ impl Module {
 /// Reads one module's tokens.
 struct Reader {
     module: Module,
-    /// Its modules by name, with their content if they have no file of their own.
+    /// Its child modules by name, with their content if they are inline.
     children: Vec<(String, Option<TokenStream>)>,
 }
 
 impl Reader {
-    /// Reads items if `is_top`, and otherwise what is inside of them.
+    /// Reads items if `is_top`, and the inside of items otherwise.
     fn read(&mut self, tokens: TokenStream, is_top: bool) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
@@ -189,7 +190,7 @@ impl Reader {
         }
     }
 
-    /// Reads what begins at a token, and returns where the next begins.
+    /// Reads the construct that begins at a token, and returns the index of the next.
     fn read_at(&mut self, tokens: &[TokenTree], at: usize, is_top: bool) -> usize {
         match &tokens[at] {
             TokenTree::Punct(hash) if hash.as_char() == '#' => match tokens.get(at + 1) {
@@ -235,7 +236,7 @@ impl Reader {
         }
         let before = at.checked_sub(1).and_then(|before| tokens.get(before));
         let is_member = before.is_some_and(|token| match token {
-            // The end of `Type<T>::name` or a field.
+            // The end of `Type<T>::name`, or a field.
             TokenTree::Punct(punct) => [':', '.'].contains(&punct.as_char()) && !is_single_colon(tokens, at),
             TokenTree::Ident(word) => DEFINITIONS.contains(&word.to_string().as_str()),
             _ => false,
@@ -243,7 +244,7 @@ impl Reader {
         if !is_member {
             self.module.words.extend(path.first().cloned());
             if path.len() > 1 {
-                self.module.paths.push(Named { path, line, exported: None });
+                self.module.paths.push(PathUse { path, line, exported: None });
             }
         }
         end
@@ -278,7 +279,7 @@ impl Reader {
                 TokenTree::Punct(star) if star.as_char() == '*' => {
                     let all = [path.clone(), vec!["*".to_owned()]].concat();
                     let exported = is_exported.then(|| "*".to_owned());
-                    self.module.paths.push(Named { path: all, line, exported });
+                    self.module.paths.push(PathUse { path: all, line, exported });
                     return self.module.globs.push(path);
                 }
                 TokenTree::Group(group) => {
@@ -293,12 +294,12 @@ impl Reader {
             at += 1;
         }
         let Some(name) = alias.or_else(|| path.last().cloned()) else { return };
-        self.module.paths.push(Named { path: path.clone(), line, exported: is_exported.then(|| name.clone()) });
+        self.module.paths.push(PathUse { path: path.clone(), line, exported: is_exported.then(|| name.clone()) });
         self.module.bound.insert(name, path);
     }
 }
 
-/// The words before the name of an item.
+/// The keywords before the name of an item.
 const DEFINITIONS: [&str; 9] = ["const", "enum", "fn", "macro_rules", "static", "struct", "trait", "type", "union"];
 
 fn ident(token: &TokenTree) -> Option<String> {
@@ -313,23 +314,23 @@ fn is_colons(tokens: &[TokenTree], at: usize) -> bool {
     is_punct(tokens.get(at), ':') && is_punct(tokens.get(at + 1), ':')
 }
 
-/// Whether a token comes after `:`, as a type does, and not after `::`.
+/// Returns whether a token follows `:`, as a type does, and not `::`.
 fn is_single_colon(tokens: &[TokenTree], at: usize) -> bool {
     at >= 1 && is_punct(tokens.get(at - 1), ':') && !(at >= 2 && is_colons(tokens, at - 2))
 }
 
-/// Whether `use` is not the one of `impl Trait + use<'a>`.
+/// Returns whether `use` begins a declaration, unlike that of `impl Trait + use<'a>`.
 fn is_declaration(tokens: &[TokenTree], at: usize) -> bool {
     !is_punct(tokens.get(at + 1), '<')
 }
 
-/// Whether an attribute is `cfg(test)` or the like.
+/// Returns whether an attribute is `cfg(test)` or similar.
 fn is_for_tests(attribute: &TokenStream) -> bool {
     let text = attribute.to_string().replace(' ', "");
     text.starts_with("cfg(test)") || text.starts_with("cfg(all(test")
 }
 
-/// Where an item ends: after its braces or its semicolon.
+/// Returns the index after an item, which ends with braces or a semicolon.
 fn end_of_item(tokens: &[TokenTree], from: usize) -> usize {
     let is_end = |token: &TokenTree| {
         is_punct(Some(token), ';') || matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)

@@ -1,7 +1,7 @@
-//! The structure of the sources: which part of the edge may import which, and no circles of imports.
+//! The structure of the sources: the order of imports between the parts of the edge, and no circles of imports.
 //!
-//! [`imports`] reads the sources as tokens and finds what each file imports, by `use` and by paths in the code.
-//! [`order`] and [`circles`] find what must not be there. Test modules are left out: they may import anything.
+//! [`imports`] finds what each file imports, by `use` and by paths in the code. [`order`] and [`circles`] find violations.
+//! Test modules are ignored: they may import anything.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -31,10 +31,10 @@ const EDGE: Order<'_> = Order(&[
     &["error"],
 ]);
 
-/// Imports against that order that are still to go: from, to.
-const KNOWN_OFFENCES: &[(&str, &str)] = &[];
+/// Known imports against that order, to be removed: from, to.
+const KNOWN_VIOLATIONS: &[(&str, &str)] = &[];
 
-/// Files on circles that are still to be opened. A circle of other files, or of one more, is a new one.
+/// Files on known circles, to be opened. A circle that contains any other file is new.
 const KNOWN_CIRCLES: &[&str] = &[
     "bench/src/peers/caddy.rs",
     "bench/src/peers/edge.rs",
@@ -60,7 +60,7 @@ const KNOWN_CIRCLES: &[&str] = &[
     "bench/src/rows/websocket.rs",
 ];
 
-/// The folders of all crates, from the repository's root.
+/// Returns the folders of all crates, relative to the repository's root.
 fn crates() -> Vec<PathBuf> {
     let manifests = [1, 2].into_iter().flat_map(|depth| folders(repository(), depth));
     let crates = manifests.filter(|folder| folder.join("Cargo.toml").is_file() && folder.join("src").is_dir());
@@ -79,7 +79,7 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the member is in the workspace's folder")
 }
 
-/// The imports of a crate's library and program, with paths from the repository's root.
+/// Returns the imports of a crate's library and program, with paths relative to the repository's root.
 fn imports_of(name: &Path) -> Vec<Import> {
     imports::of(repository(), &name.join("src"))
 }
@@ -94,10 +94,10 @@ fn every_crate_is_found() {
 
 #[test]
 fn each_part_of_the_edge_imports_only_what_is_below_it() {
-    let is_known = |import: &Import| KNOWN_OFFENCES.iter().any(|(from, to)| import.leads(from, to));
+    let is_known = |import: &Import| KNOWN_VIOLATIONS.iter().any(|(from, to)| import.is_between(from, to));
     let imports: Vec<Import> = imports_of(Path::new("edge")).into_iter().filter(|import| !is_known(import)).collect();
-    let offences = EDGE.offences(Path::new("edge/src"), &imports);
-    assert!(offences.is_empty(), "{}", offences.join("\n"));
+    let violations = EDGE.violations(Path::new("edge/src"), &imports);
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
 #[test]

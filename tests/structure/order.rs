@@ -1,20 +1,21 @@
-//! An order between the parts of a crate.
+//! The order of imports between the parts of a crate.
 
 use std::path::Path;
 
 use crate::imports::Import;
 
-/// The parts of a crate, each a folder or a file directly in `src`, from the top down. Those of one layer stand beside
-/// each other and do not import each other. `lib.rs` and `main.rs` have no place: they hold the rest.
+/// The layers of a crate from the top down. A layer contains parts, each a folder or file directly in `src`, which do not
+/// import each other. `lib.rs` and `main.rs` are in no layer: they contain the parts.
 pub(crate) struct Order<'a>(pub(crate) &'a [&'a [&'a str]]);
 
 impl Order<'_> {
-    /// The imports that go up or sideways, and the files that have no place, each in one line with what is allowed.
-    pub(crate) fn offences(&self, src: &Path, imports: &[Import]) -> Vec<String> {
-        imports.iter().filter_map(|import| self.offence(src, import)).collect()
+    /// Describes the imports that go up or sideways, and those of parts without a layer, each in one line with what is
+    /// allowed.
+    pub(crate) fn violations(&self, src: &Path, imports: &[Import]) -> Vec<String> {
+        imports.iter().filter_map(|import| self.violation(src, import)).collect()
     }
 
-    fn offence(&self, src: &Path, import: &Import) -> Option<String> {
+    fn violation(&self, src: &Path, import: &Import) -> Option<String> {
         let from = part(src, &import.from)?;
         let to = part(src, &import.to).unwrap_or_default();
         let Some(layer) = self.layer(&from) else {
@@ -33,7 +34,7 @@ impl Order<'_> {
     }
 }
 
-/// The part that a file belongs to; none for the crate's root.
+/// Returns the part that a file belongs to; `None` for the crate's root.
 fn part(src: &Path, file: &Path) -> Option<String> {
     let part = file.strip_prefix(src).ok()?.iter().next()?.to_str()?;
     let part = part.trim_end_matches(".rs");

@@ -1,4 +1,4 @@
-//! The checks on small crates that the tests write themselves.
+//! Tests of the checks themselves, on small crates that they write.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use crate::circles;
 use crate::imports::{self, Import};
 use crate::order::Order;
 
-/// The imports of a crate of these files.
+/// Returns the imports of a crate with these files.
 fn imports(files: &[(&str, &str)]) -> Vec<Import> {
     let folder = tempfile::tempdir().expect("a folder");
     for (path, text) in files {
@@ -18,7 +18,7 @@ fn imports(files: &[(&str, &str)]) -> Vec<Import> {
     imports::of(folder.path(), Path::new("src"))
 }
 
-/// The same as "from:line: imports to" without `src/`.
+/// Returns the same imports as "from:line: imports to", without `src/`.
 fn lines(files: &[(&str, &str)]) -> Vec<String> {
     imports(files).iter().map(|import| import.to_string().replace("src/", "")).collect()
 }
@@ -32,15 +32,15 @@ const NO_CIRCLES: [Vec<PathBuf>; 0] = [];
 
 const ORDER: Order<'_> = Order(&[&["top"], &["left", "right"], &["ground"]]);
 
-fn offences(files: &[(&str, &str)]) -> Vec<String> {
-    ORDER.offences(Path::new("src"), &imports(files))
+fn violations(files: &[(&str, &str)]) -> Vec<String> {
+    ORDER.violations(Path::new("src"), &imports(files))
 }
 
 const LIB: (&str, &str) = ("lib.rs", "mod ground;\nmod left;\nmod right;\nmod top;");
 
 #[test]
-fn an_import_that_goes_up_is_convicted() {
-    let found = offences(&[
+fn an_import_that_goes_up_is_reported() {
+    let found = violations(&[
         LIB,
         ("top.rs", "use crate::left::Left;\nuse crate::ground::Ground;"),
         ("left/mod.rs", "mod inner;\npub struct Left;"),
@@ -52,8 +52,8 @@ fn an_import_that_goes_up_is_convicted() {
 }
 
 #[test]
-fn an_import_between_parts_of_one_layer_is_convicted() {
-    let found = offences(&[
+fn an_import_between_parts_of_one_layer_is_reported() {
+    let found = violations(&[
         LIB,
         ("top.rs", ""),
         ("left.rs", "use super::right::Right;"),
@@ -70,8 +70,8 @@ fn an_import_between_parts_of_one_layer_is_convicted() {
 }
 
 #[test]
-fn a_part_without_a_place_in_the_order_is_convicted() {
-    let found = offences(&[
+fn a_part_without_a_place_in_the_order_is_reported() {
+    let found = violations(&[
         ("lib.rs", "mod ground;\nmod other;"),
         ("other.rs", "use crate::ground::Ground;"),
         ("ground.rs", "pub struct Ground;"),
@@ -80,8 +80,8 @@ fn a_part_without_a_place_in_the_order_is_convicted() {
 }
 
 #[test]
-fn an_import_from_the_root_of_the_crate_is_convicted() {
-    let found = offences(&[("lib.rs", "mod top;\npub struct Root;"), ("top.rs", "use crate::Root;")]);
+fn an_import_from_the_root_of_the_crate_is_reported() {
+    let found = violations(&[("lib.rs", "mod top;\npub struct Root;"), ("top.rs", "use crate::Root;")]);
     assert_eq!(found, ["src/top.rs:1: imports src/lib.rs, but `top` may import only: left, right, ground"]);
 }
 
@@ -122,7 +122,7 @@ fn a_child_and_its_parent_that_import_each_other_are_a_circle() {
 }
 
 #[test]
-fn a_parent_that_also_uses_what_it_re_exports_imports_it() {
+fn a_parent_that_uses_an_item_it_re_exports_imports_it() {
     let found = circles(&[
         ("lib.rs", "mod parent;"),
         ("parent/mod.rs", "mod child;\npub(crate) use self::child::Child;\npub struct Parent(Child);"),
@@ -132,7 +132,7 @@ fn a_parent_that_also_uses_what_it_re_exports_imports_it() {
 }
 
 #[test]
-fn a_re_export_of_children_is_no_circle() {
+fn a_re_export_of_children_is_not_a_circle() {
     let files = [
         ("lib.rs", "mod parent;\nmod user;\npub use parent::One;"),
         ("parent/mod.rs", "mod one;\nmod two;\npub use one::One;\npub use two::{Two, make};"),
@@ -152,13 +152,13 @@ fn a_re_export_of_children_is_no_circle() {
 }
 
 #[test]
-fn a_re_export_of_something_elsewhere_is_an_import() {
+fn a_re_export_of_an_item_elsewhere_is_an_import() {
     let found = lines(&[("lib.rs", "mod a;\nmod b;"), ("a.rs", "pub use crate::b::B;"), ("b.rs", "pub struct B;")]);
     assert_eq!(found, ["a.rs:1: imports b.rs"]);
 }
 
 #[test]
-fn a_glob_leads_to_the_file_that_defines_the_name() {
+fn a_glob_resolves_to_the_file_that_defines_the_name() {
     let found = lines(&[
         ("lib.rs", "mod a;\nmod b;"),
         ("a/mod.rs", "mod inner;\npub use inner::*;"),
@@ -169,7 +169,7 @@ fn a_glob_leads_to_the_file_that_defines_the_name() {
 }
 
 #[test]
-fn a_path_through_an_imported_module_leads_to_what_it_names() {
+fn a_path_through_an_imported_module_resolves_to_the_file_of_its_item() {
     let found = lines(&[
         ("lib.rs", "mod a;\nmod b;"),
         ("a/mod.rs", "pub mod inner;"),
@@ -191,7 +191,7 @@ fn test_modules_are_ignored() {
 }
 
 #[test]
-fn comments_strings_and_other_crates_are_no_imports() {
+fn comments_strings_and_other_crates_are_not_imports() {
     let found = lines(&[
         ("lib.rs", "mod a;\nmod http;"),
         (
