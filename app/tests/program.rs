@@ -1,4 +1,4 @@
-//! The program as a process: exit codes, signals, and its server's limits.
+//! The program as a process: exit codes, signals, and the limits of its server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -13,10 +13,10 @@ use rustix::process::Signal;
 use support::{Program, command, connect, receive, send, wait_for};
 
 #[test]
-fn a_signal_ends_it_with_0_and_idle_connections_do_not_delay_it() {
+fn a_signal_ends_the_program_with_0_and_idle_connections_do_not_delay_it() {
     for signal in [Signal::TERM, Signal::INT] {
         let folder = tempfile::tempdir().unwrap();
-        // If idle connections delayed the end, it would take an hour, and the wait below would give up.
+        // If idle connections delayed the end, it would take an hour, and the wait below would time out.
         let mut program = Program::start(&["--data", folder.path().to_str().unwrap(), "--grace", "1h"]);
         let mut idle = BufReader::new(connect(program.address));
         send(idle.get_mut(), "/", "");
@@ -30,7 +30,7 @@ fn a_signal_ends_it_with_0_and_idle_connections_do_not_delay_it() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_program_immediately() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(&["--data", folder.path().to_str().unwrap(), "--drain-delay", "1h"]);
     program.signal(Signal::TERM);
@@ -40,7 +40,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn a_wrong_setting_exits_with_2_and_names_it() {
+fn an_invalid_setting_is_named_and_exits_with_2() {
     let table: [(&[&str], &str); 6] = [
         (&[], "--redis-url (REDIS_URL)"),
         (&["--data", "d", "--deadline", "soon"], "--deadline (APP_DEADLINE)"),
@@ -59,7 +59,7 @@ fn a_wrong_setting_exits_with_2_and_names_it() {
 }
 
 #[test]
-fn variables_are_read_as_flags_are() {
+fn variables_are_read_like_flags() {
     let output = command(&[])
         .envs([("REDIS_URL", "redis://a"), ("REDIS_URL_FILE", "b")])
         .stderr(Stdio::piped())
@@ -78,7 +78,7 @@ fn an_empty_variable_counts_as_not_set() {
 }
 
 #[test]
-fn a_second_process_on_the_same_file_says_so_and_exits_with_1() {
+fn a_second_process_on_the_same_file_reports_it_and_exits_with_1() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
     let _first = Program::in_folder(folder.path());
@@ -88,23 +88,23 @@ fn a_second_process_on_the_same_file_says_so_and_exits_with_1() {
 }
 
 #[test]
-fn a_large_body_is_not_read_and_does_not_block_the_answer() {
+fn a_large_body_is_not_read_and_does_not_delay_the_response() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::in_folder(folder.path());
-    // A small body that arrives completely; the connection stays usable.
+    // A small body, after which the connection stays usable.
     let mut stream = BufReader::new(connect(program.address));
     stream.get_mut().write_all(b"GET / HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\n12345").unwrap();
     assert_eq!(receive(&mut stream).number(), 1);
     send(stream.get_mut(), "/", "");
     assert_eq!(receive(&mut stream).number(), 2);
-    // A large body, which is answered before it arrives.
+    // A large body: the response precedes its arrival.
     let mut stream = BufReader::new(connect(program.address));
     send(stream.get_mut(), "/", "content-length: 1000000000\r\n");
     assert_eq!(receive(&mut stream).number(), 3);
 }
 
 #[test]
-fn a_header_that_is_too_large_is_refused() {
+fn a_header_that_is_too_large_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::in_folder(folder.path());
     let mut stream = connect(program.address);

@@ -1,4 +1,4 @@
-//! Against a real Redis: counting together, failing, and recovering.
+//! The counter with a real Redis: several counters, errors, and recovery.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -16,11 +16,11 @@ use support::wait_for;
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
 
-/// A `redis-server` on a socket in a folder of its own, which it keeps across restarts.
+/// A `redis-server` on a socket in its own folder, which it keeps across restarts.
 struct Server {
     folder: TempDir,
     child: Option<Child>,
-    further: Vec<String>,
+    options: Vec<String>,
 }
 
 impl Server {
@@ -28,11 +28,11 @@ impl Server {
         Self::with(&[])
     }
 
-    fn with(further: &[&str]) -> Self {
+    fn with(options: &[&str]) -> Self {
         let mut server = Self {
             folder: tempfile::tempdir().unwrap(),
             child: None,
-            further: further.iter().map(ToString::to_string).collect(),
+            options: options.iter().map(ToString::to_string).collect(),
         };
         server.up();
         server
@@ -45,7 +45,7 @@ impl Server {
             .arg(self.socket())
             .arg("--dir")
             .arg(self.folder.path())
-            .args(&self.further)
+            .args(&self.options)
             .stdout(Stdio::null())
             .spawn()
             .expect("these tests need redis-server in the PATH (Debian: apt install redis-server)");
@@ -53,7 +53,7 @@ impl Server {
         wait_for("Redis", || (self.cli(&["PING"]) == "PONG").then_some(()));
     }
 
-    /// Kills it, like a crash.
+    /// Kills it without a clean end.
     fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -96,8 +96,8 @@ fn counter(url: &str, ca: Option<Vec<u8>>) -> Counter {
     Counter::open(&StoreConfig::Redis(config), Limits::default()).unwrap()
 }
 
-/// Hits until one succeeds. The tests in paused time check that each is answered within its deadline; here the
-/// time-out only guards against a hang.
+/// Repeats a hit until one succeeds, and returns its number. Tests in paused time check that each hit is answered within
+/// its deadline; the timeout here only guards against a hang.
 async fn recovered(counter: &Counter) -> u64 {
     let hits = async {
         loop {
@@ -111,7 +111,7 @@ async fn recovered(counter: &Counter) -> u64 {
 }
 
 #[tokio::test]
-async fn it_counts_under_the_key_of_the_original() {
+async fn hits_are_counted_under_the_tutorials_key() {
     let server = Server::start();
     let counter = server.counter();
     assert_eq!(counter.hit().await.unwrap(), 1);
@@ -144,11 +144,11 @@ async fn replicas_return_every_number_once_and_skip_none() {
 }
 
 #[tokio::test]
-async fn opening_needs_no_redis_and_finds_it_when_it_starts() {
+async fn a_counter_opens_without_redis_and_connects_when_redis_starts() {
     let mut server = Server::start();
     server.kill();
     let counter = server.counter();
-    // The attempt to connect fails the hit, not its deadline, which would be `Late`.
+    // The hit fails because of the connection, not because of its deadline, which would be `Late`.
     let result = timeout(support::HANG_GUARD, counter.hit()).await.expect("an answer");
     assert!(matches!(result, Err(CounterError::Store(_))), "{result:?}");
     server.up();
@@ -156,13 +156,13 @@ async fn opening_needs_no_redis_and_finds_it_when_it_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_restarts_between_visits_fails_none() {
+async fn a_restart_of_redis_between_visits_fails_no_visit() {
     let mut server = Server::start();
     let counter = server.counter();
     assert_eq!(counter.hit().await.unwrap(), 1);
     server.kill();
     server.up();
-    // The counter notices without a visit.
+    // The counter reconnects without a visit.
     let ready = async {
         while counter.ready().await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -173,7 +173,7 @@ async fn a_redis_that_restarts_between_visits_fails_none() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_no_count_is_refused_and_left_alone() {
+async fn a_value_that_is_not_a_count_is_refused_and_not_changed() {
     let server = Server::start();
     for (value, reason) in [("banana", "not an integer"), ("-5", "below zero")] {
         server.cli(&["SET", "hits", value]);
@@ -199,11 +199,11 @@ async fn a_key_that_is_no_count_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_master_that_becomes_a_replica_is_down_until_it_is_master_again() {
+async fn a_master_that_becomes_a_replica_is_refused_until_it_is_master_again() {
     let server = Server::start();
     let counter = server.counter();
     assert_eq!(counter.hit().await.unwrap(), 1);
-    // A replica of a master that does not exist: it keeps its data and refuses writes.
+    // As a replica of a master that does not exist, it keeps its data and refuses writes.
     server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
     let result = counter.hit().await;
     let Err(CounterError::Store(error)) = result else { panic!("{result:?}") };
@@ -291,14 +291,14 @@ async fn tls_trusts_the_given_authority_and_no_other() {
     assert_eq!(server.cli(&["GET", "hits"]), "1");
 }
 
-/// A port that was free a moment ago: Redis cannot choose one itself.
+/// Returns a port that was just free: Redis cannot choose one itself.
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apps_of_one_process_serve_one_redis() {
+async fn several_apps_in_one_process_share_one_redis() {
     let server = Server::start();
     let mut addresses = Vec::new();
     let mut apps = JoinSet::new();

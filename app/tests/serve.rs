@@ -1,4 +1,4 @@
-//! The server's limits, on real sockets in this process.
+//! The server's limits, over real sockets in this process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod support;
@@ -16,7 +16,7 @@ use support::{connect, get, receive, send, wait_for};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime};
 
-/// An app in a runtime of its own, so that a test can block. Dropping it ends it.
+/// An app with its own runtime, so that a test can block. Dropping it ends the app.
 struct Served {
     address: SocketAddr,
     _runtime: Runtime,
@@ -40,7 +40,7 @@ impl Served {
     }
 }
 
-/// Whether the peer has closed the connection.
+/// Returns whether the peer has closed the connection.
 fn is_closed(mut stream: &std::net::TcpStream) -> bool {
     stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     match stream.read(&mut [0; 1]) {
@@ -75,7 +75,7 @@ fn an_idle_connection_outlives_the_header_timeout_but_not_its_own() {
 }
 
 #[test]
-fn one_connection_too_many_closes_the_one_idle_for_longest() {
+fn at_the_limit_a_new_connection_closes_the_one_idle_for_longest() {
     let two = NonZeroUsize::new(2).unwrap();
     let served = Served::in_file(Options { max_connections: two, ..Options::default() });
     let mut idle = Vec::new();
@@ -85,17 +85,17 @@ fn one_connection_too_many_closes_the_one_idle_for_longest() {
         assert_eq!(receive(&mut stream).number(), number);
         idle.push(stream);
     }
-    // Like the health check.
+    // On a third connection, as from the health check.
     assert_eq!(get(served.address, "/healthz").status, 200);
-    assert_eq!(idle[0].read(&mut [0]).unwrap(), 0, "it was closed");
+    assert_eq!(idle[0].read(&mut [0]).unwrap(), 0, "the older connection was not closed");
     send(idle[1].get_mut(), "/", "");
-    assert_eq!(receive(&mut idle[1]).number(), 3, "it stayed");
+    assert_eq!(receive(&mut idle[1]).number(), 3);
 }
 
 #[test]
-fn connections_that_send_nothing_do_not_keep_others_out() {
+fn silent_connections_do_not_keep_others_out() {
     let two = NonZeroUsize::new(2).unwrap();
-    // So long that a silent connection makes room only because it is asked to.
+    // The header timeout is too long to make room.
     let header_timeout = Duration::from_secs(60 * 60);
     let served = Served::in_file(Options { max_connections: two, header_timeout, ..Options::default() });
     let silent: Vec<_> = (0..10).map(|_| connect(served.address)).collect();

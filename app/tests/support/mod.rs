@@ -1,5 +1,5 @@
-//! What the integration tests share: the program, and a client for it.
-#![allow(dead_code, reason = "every test binary uses its own part of this")]
+//! Shared by the integration tests: the program, and a client for it.
+#![allow(dead_code, reason = "each test binary uses another part of this")]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,22 +11,22 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The longest that any wait of a test may take. It only guards against a hang, and decides no test.
+/// The time limit for all waits. It only guards against a hang, and does not decide a test.
 pub(crate) const HANG_GUARD: Duration = Duration::from_secs(30);
 
-/// Waits until `done` returns a value.
+/// Calls `done` repeatedly until it returns a value, and returns that value.
 pub(crate) fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = done() {
             return value;
         }
-        assert!(start.elapsed() < HANG_GUARD, "waited in vain for {what}");
+        assert!(start.elapsed() < HANG_GUARD, "timeout while waiting for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// The program, on a port that the system chose. Killed when dropped.
+/// The program, on a port that the kernel chose. Dropping it kills the process.
 pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -52,7 +52,7 @@ impl Program {
                 break rest.split('"').next().unwrap().parse().unwrap();
             }
         };
-        // Reads on, so that the program never blocks on its log.
+        // Reads the rest, so that the program never blocks on its log.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Self { child, address }
     }
@@ -65,7 +65,7 @@ impl Program {
         get(self.address, path)
     }
 
-    /// The number of a visit that succeeds.
+    /// Makes a visit that must succeed, and returns its number.
     pub(crate) fn visit(&self) -> u64 {
         self.get("/").number()
     }
@@ -86,7 +86,7 @@ impl Drop for Program {
     }
 }
 
-/// The program without the variables of this process.
+/// Returns a command that runs the program without the variables of this process.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_app"));
     command.env_clear().args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
@@ -108,7 +108,7 @@ impl Answer {
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a new connection, and returns the response.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
     let mut stream = connect(address);
     send(&mut stream, path, "connection: close\r\n");
@@ -123,13 +123,13 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends a GET with these further header lines.
+/// Sends a GET with these additional header lines.
 pub(crate) fn send(stream: &mut TcpStream, path: &str, headers: &str) {
-    // In one write: a server that refuses it may have closed before a second one.
+    // In one write: a server that rejects the request may close the connection before a second one.
     stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n").as_bytes()).unwrap();
 }
 
-/// Reads one answer from a connection that stays open.
+/// Reads one response from a connection that stays open.
 pub(crate) fn receive(stream: &mut BufReader<TcpStream>) -> Answer {
     let mut text = String::new();
     while !text.ends_with("\r\n\r\n") {
