@@ -1,4 +1,4 @@
-//! The files of `examples/`: each is a configuration without errors and warnings.
+//! The files in `examples/` are configurations without errors and warnings.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ use std::{
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stackdemo");
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
 
-/// The secrets that examples name, with contents of the right form.
+/// The files with secrets that examples name, with valid contents.
 const SECRETS: [(&str, &str); 6] = [
     ("watch.token", "token"),
     ("smtp-password.txt", "password"),
@@ -26,31 +26,31 @@ const SECRETS: [(&str, &str); 6] = [
 /// The certificates that examples name.
 const CERTIFICATES: [&str; 3] = ["www.example.com", "shop.example.org", "site"];
 
-/// Where systemd puts the key of its unit, which does not exist here.
+/// The folder in which systemd puts the key for its unit. It does not exist here.
 const CREDENTIALS: &str = "/run/credentials/edge.service/";
 
-/// The examples of a program.
+/// Returns the examples of a program.
 fn examples(role: &str) -> Vec<PathBuf> {
     let files = fs::read_dir(Path::new(EXAMPLES).join(role)).unwrap();
     files.map(|file| file.unwrap().path()).collect()
 }
 
-/// Checks `text` beside all the files that it may name.
+/// Checks the configuration `text`, in a folder with all files that it may name.
 fn check(role: &str, text: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| {
         let path = folder.path().join(name);
         fs::write(&path, content).unwrap();
-        // As the programs want secrets to be.
+        // The programs warn about secrets that others can read.
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     };
     for (name, content) in SECRETS {
         write(name, content);
     }
     for name in CERTIFICATES {
-        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-        write(&format!("{name}.pem"), &made.cert.pem());
-        write(&format!("{name}.key"), &made.signing_key.serialize_pem());
+        let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        write(&format!("{name}.pem"), &certified.cert.pem());
+        write(&format!("{name}.key"), &certified.signing_key.serialize_pem());
     }
     write("example.toml", &text.replace(CREDENTIALS, ""));
     let file = folder.path().join("example.toml");
@@ -72,7 +72,7 @@ fn every_example_is_a_configuration_without_warnings() {
 }
 
 #[test]
-fn an_example_with_an_error_does_not_pass() {
+fn an_error_in_an_example_is_reported() {
     for role in ["edge", "watch"] {
         for example in examples(role) {
             let text = fs::read_to_string(&example).unwrap();

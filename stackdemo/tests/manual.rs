@@ -1,7 +1,7 @@
 //! The completion scripts and manual pages of the three programs, compared with their `--help`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::print_stderr, reason = "a test says what it could not check")]
+#![allow(clippy::print_stderr, reason = "a test prints what it could not check")]
 
 use std::{
     collections::BTreeSet,
@@ -21,7 +21,7 @@ fn run(arguments: &[&str]) -> String {
     String::from_utf8(stdout).unwrap()
 }
 
-/// The subcommands that `ROLE --help` lists.
+/// Returns the subcommands that `ROLE --help` lists.
 fn subcommands(role: &str) -> BTreeSet<String> {
     let help = run(&[role, "--help"]);
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
@@ -32,7 +32,7 @@ fn subcommands(role: &str) -> BTreeSet<String> {
     names
 }
 
-/// The flags that a help text lists, without their dashes.
+/// Returns the flags that a help text lists, without their dashes.
 fn flags(help: &str) -> BTreeSet<&str> {
     let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
     let flags = lines.filter_map(|line| line.split_once("--")).map(|(_, rest)| rest);
@@ -42,7 +42,7 @@ fn flags(help: &str) -> BTreeSet<&str> {
     flags
 }
 
-/// Each help text of a program with the name of its manual page.
+/// Returns all help texts of a program, each with the name of its manual page.
 fn helps(role: &str) -> Vec<(String, String)> {
     let of_subcommand = |name: &String| (format!("{role}-{name}"), run(&[role, name, "--help"]));
     let mut helps: Vec<_> = subcommands(role).iter().map(of_subcommand).collect();
@@ -50,7 +50,7 @@ fn helps(role: &str) -> Vec<(String, String)> {
     helps
 }
 
-/// Whether the shell accepts the script. Says so if the shell is missing.
+/// Returns whether the shell accepts the script. Prints a note if the shell is missing.
 fn parses(shell: &str, script: &str) -> bool {
     let child = Command::new(shell).arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = match child {
@@ -76,7 +76,7 @@ fn completions_name_every_subcommand_and_flag() {
             }
             for (_, help) in helps(role) {
                 for flag in flags(&help) {
-                    // Fish writes them without the dashes.
+                    // Fish lists flags without the dashes.
                     let written = if shell == "fish" { format!("-l {flag}") } else { format!("--{flag}") };
                     assert!(script.contains(&written), "{role}, {shell}: no {written}");
                 }
@@ -97,7 +97,7 @@ fn shells_accept_their_completions() {
 }
 
 #[test]
-fn an_unknown_shell_is_rejected_with_those_that_are_known() {
+fn an_unknown_shell_is_rejected_with_a_list_of_the_known_ones() {
     for role in ROLES {
         let output = Command::new(PROGRAM).args([role, "completions", "dos"]).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
@@ -107,7 +107,7 @@ fn an_unknown_shell_is_rejected_with_those_that_are_known() {
 }
 
 #[test]
-fn there_is_a_manual_page_of_every_subcommand_with_its_flags() {
+fn every_subcommand_has_a_manual_page_with_its_flags() {
     let folder = tempfile::tempdir().unwrap();
     for role in ROLES {
         let to = folder.path().join(role).join("man1");
@@ -118,7 +118,7 @@ fn there_is_a_manual_page_of_every_subcommand_with_its_flags() {
                 fs::read_to_string(to.join(format!("{page}.1"))).unwrap_or_else(|error| panic!("{page}: {error}"));
             assert!(text.starts_with(".ie") && text.contains(&format!(".TH {page} 1")), "{text}");
             for flag in flags(help) {
-                // A dash is escaped in roff.
+                // roff escapes dashes.
                 let written = format!("\\-\\-{}", flag.replace('-', "\\-"));
                 assert!(text.contains(&written), "{page}.1: no {written}");
             }
@@ -128,7 +128,7 @@ fn there_is_a_manual_page_of_every_subcommand_with_its_flags() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_ends_man_with_1() {
+fn man_exits_with_1_if_its_folder_cannot_be_created() {
     let output = Command::new(PROGRAM).args(["edge", "man", "/proc/nowhere"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();

@@ -41,7 +41,7 @@ fn the_first_argument_selects_the_role_of_a_program_with_another_name() {
 }
 
 #[test]
-fn wrong_usage_is_reported_by_the_role_in_both_cases() {
+fn wrong_usage_is_reported_by_the_role_however_it_was_selected() {
     let folder = tempfile::tempdir().unwrap();
     for role in ROLES {
         let usage = format!("Usage: {role} ");

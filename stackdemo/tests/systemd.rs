@@ -1,17 +1,17 @@
-//! The unit `deploy/systemd/edge.service`, as systemd itself reads it.
+//! The unit `deploy/systemd/edge.service`, checked by systemd itself.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::print_stderr, reason = "a test says what it could not check")]
+#![allow(clippy::print_stderr, reason = "a test prints what it could not check")]
 
 use std::{fs, process::Command};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stackdemo");
 const UNIT: &str = include_str!("../../deploy/systemd/edge.service");
-/// Where the unit expects the edge.
+/// The path at which the unit expects the edge.
 const INSTALLED: &str = "/usr/local/bin/edge";
 
-/// Runs `systemd-analyze` on the unit, changed to start the program that was built. Returns what it printed if it
-/// finds no fault, and `None` where the command is missing.
+/// Runs `systemd-analyze` on the unit, changed to start the program that was built. Returns the output, as an error if the
+/// command fails; `None` if the command is missing.
 fn analyze(arguments: &[&str], unit: &str) -> Option<Result<String, String>> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("edge.service");
@@ -29,7 +29,7 @@ fn analyze(arguments: &[&str], unit: &str) -> Option<Result<String, String>> {
 
 #[test]
 fn systemd_accepts_the_unit() {
-    // The pages are installed by `edge man`, not by this test.
+    // `edge man` installs the manual pages, not this test.
     let verify = ["verify", "--man=no"];
     let Some(verdict) = analyze(&verify, UNIT) else { return };
     let printed = verdict.unwrap_or_else(|printed| panic!("{printed}"));
@@ -42,14 +42,14 @@ fn systemd_accepts_the_unit() {
 }
 
 #[test]
-fn the_unit_gives_the_edge_few_rights() {
-    // In tenths of a point of systemd's own measure of exposure, from 0 to 10.
+fn the_unit_restricts_the_edge() {
+    // The threshold is in tenths of systemd's exposure level, which ranges from 0 to 10.
     let Some(verdict) = analyze(&["security", "--offline=true", "--no-pager", "--threshold=20"], UNIT) else { return };
     verdict.unwrap_or_else(|printed| panic!("{printed}"));
 }
 
 #[test]
-fn the_unit_starts_a_command_that_the_edge_knows() {
+fn the_unit_runs_a_command_that_the_edge_knows() {
     let start = UNIT.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let arguments: Vec<_> = start.strip_prefix(INSTALLED).unwrap().split_whitespace().collect();
     assert_eq!(arguments, ["run", "--config", "/etc/edge/edge.toml"]);
