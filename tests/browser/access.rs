@@ -1,4 +1,4 @@
-//! Accessibility: axe in both themes and in every state of the page.
+//! Accessibility: axe in both themes and in all states of the page.
 
 use tests::browser::{Browser, Screen, axe};
 use tests::page_server::PageServer;
@@ -39,7 +39,7 @@ async fn axe_has_no_serious_findings_in_any_state_light_or_dark() {
             let page = browser.page().await;
             page.screen(screen).await;
             page.system(&[("prefers-color-scheme", theme), ("prefers-reduced-motion", "reduce")]).await;
-            // axe creates markup, which the page's policy forbids.
+            // axe creates markup, which the page's Content-Security-Policy forbids.
             page.call("Page.setBypassCSP", serde_json::json!({ "enabled": true })).await;
             page.open(&format!("{}{hash}", server.url())).await;
             page.until("document.querySelector('[data-settled]')").await;
@@ -47,7 +47,9 @@ async fn axe_has_no_serious_findings_in_any_state_light_or_dark() {
                 page.press(&["?"]).await;
                 page.until("document.querySelector('#help').open").await;
             }
-            found.extend(page.barriers(&axe).await.into_iter().map(|one| format!("{name}, {theme}: {one}")));
+            found.extend(
+                page.accessibility_findings(&axe).await.into_iter().map(|one| format!("{name}, {theme}: {one}")),
+            );
         }
     }
     assert_eq!(found, Vec::<String>::new());

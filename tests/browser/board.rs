@@ -1,5 +1,7 @@
 //! The nodes and their tasks as they change.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use tests::browser::Browser;
 use tests::page_server::{PageServer, now};
 use watch::cluster_state::{Alert, AlertState, Availability, ClusterState, Severity, TaskState, UpdateState};
@@ -43,15 +45,13 @@ async fn each_node_is_a_column_with_its_facts_and_a_tile_for_each_task() {
                 [tile.querySelector('.name').textContent.split('.')[0], getComputedStyle(tile).backgroundImage])",
         )
         .await;
-    let hues: std::collections::BTreeMap<&str, std::collections::BTreeSet<&str>> =
-        hues.as_array().unwrap().iter().fold(Default::default(), |mut all, pair| {
-            let all_of: &mut std::collections::BTreeSet<_> = all.entry(pair[0].as_str().unwrap()).or_default();
-            all_of.insert(pair[1].as_str().unwrap());
-            all
-        });
-    assert_eq!(hues.len(), 4);
-    assert!(hues.values().all(|of_one| of_one.len() == 1), "{hues:?}");
-    assert_eq!(hues.values().collect::<std::collections::BTreeSet<_>>().len(), 4, "{hues:?}");
+    let mut by_service: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for pair in hues.as_array().unwrap() {
+        by_service.entry(pair[0].as_str().unwrap()).or_default().insert(pair[1].as_str().unwrap());
+    }
+    assert_eq!(by_service.len(), 4);
+    assert!(by_service.values().all(|hues| hues.len() == 1), "{by_service:?}");
+    assert_eq!(by_service.values().collect::<BTreeSet<_>>().len(), 4, "{by_service:?}");
     show.end();
 }
 
@@ -59,9 +59,9 @@ async fn each_node_is_a_column_with_its_facts_and_a_tile_for_each_task() {
 async fn tiles_appear_change_move_and_disappear_without_losing_the_focus() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    // The element is reused, so selection and focus stay.
+    // The element is reused, so that selection and focus stay.
     page.evaluate("document.querySelector(\".tile[data-task='task00009']\").focus()").await;
-    page.evaluate("window.mine = document.activeElement").await;
+    page.evaluate("window.element = document.activeElement").await;
     show.server.change(|cluster| {
         let mut new = cluster.tasks["task00010"].clone();
         new.slot = Some(4);
@@ -80,7 +80,7 @@ async fn tiles_appear_change_move_and_disappear_without_losing_the_focus() {
     assert_eq!(page.visible(&format!("{} .tile", column(1))).await, 6);
     let moved = page.text(&format!("{} {}", column(1), tile("task00009"))).await;
     assert!(moved.contains("starting → running") && moved.contains("↻ 3"), "{moved}");
-    assert!(page.evaluate("document.activeElement === window.mine && mine.isConnected").await == true);
+    assert!(page.evaluate("document.activeElement === window.element && element.isConnected").await == true);
     // Ordered by name and slot.
     let names = page
         .evaluate(
@@ -90,7 +90,7 @@ async fn tiles_appear_change_move_and_disappear_without_losing_the_focus() {
     assert_eq!(names, serde_json::json!(["edge", "redis.2", "watch", "web.1", "web.2", "web.4"]));
     // When the focused tile disappears, the focus moves to its neighbour, not to the top of the page.
     show.server.change(|cluster| drop(cluster.tasks.remove("task00009")));
-    page.until("!mine.isConnected").await;
+    page.until("!element.isConnected").await;
     assert_eq!(page.evaluate("document.activeElement.dataset.task").await, "task00010");
     show.end();
 }
@@ -111,7 +111,7 @@ async fn a_node_that_is_down_stays_greyed_out_with_its_age_until_it_returns() {
     assert!(page.text("#alerts").await.contains("serveur19 (10.10.25.167) is down"));
     assert!(page.text(".totals").await.contains("2/3"));
     assert!(page.text("#timeline").await.contains("serveur19 is down"));
-    // Meanwhile its replicas run on the other nodes.
+    // Its replicas run on the other nodes now.
     assert_eq!(page.visible(&format!("{} .tile", column(1))).await, 6);
     show.server.change(|cluster| {
         cluster.nodes = before.nodes.clone();
@@ -196,7 +196,7 @@ async fn unassigned_tasks_have_their_own_column_and_past_tasks_are_shown_on_dema
     show.server.change(|cluster| cluster.tasks.get_mut("pending").unwrap().node = Some("node2".to_owned()));
     page.until("document.querySelector(\".column[data-column='node2'] .tile[data-task='pending']\")").await;
     assert_eq!(page.visible(".nowhere").await, 0);
-    // Removing a node removes its column, but not its tasks.
+    // Removing a node removes its column but not its tasks.
     show.server.change(|cluster| drop(cluster.nodes.remove("node2")));
     page.until("document.querySelector('.nowhere .tile') && !document.querySelector(\".column[data-column='node2']\")")
         .await;
@@ -246,28 +246,28 @@ async fn availability_redis_edges_and_services_are_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn data_is_shown_as_text_only() {
     let mut cluster = clusters::tutorial();
-    let evil = "<img src=/x onerror=\"window.pwned=1\"><script>window.pwned=2</script>".to_owned();
-    cluster.nodes.get_mut("node0").unwrap().hostname = evil.clone();
-    cluster.nodes.get_mut("node0").unwrap().engine = Some(evil.clone());
+    let markup = "<img src=/x onerror=\"window.pwned=1\"><script>window.pwned=2</script>".to_owned();
+    cluster.nodes.get_mut("node0").unwrap().hostname = markup.clone();
+    cluster.nodes.get_mut("node0").unwrap().engine = Some(markup.clone());
     for service in cluster.services.values_mut() {
-        service.name = format!("{evil}{}", service.name);
+        service.name = format!("{markup}{}", service.name);
         service.stack = None;
     }
     let task = cluster.tasks.get_mut("task00009").unwrap();
-    task.error = Some(evil.clone());
-    task.image.tag = Some(evil.clone());
-    cluster.redis.as_mut().unwrap().servers[0].address = evil.clone();
-    cluster.edges.values_mut().next().unwrap().pools[0].name = evil.clone();
-    cluster.edges.values_mut().next().unwrap().certificates[0].names = vec![evil.clone()];
-    cluster.timeline.push(clusters::event(99, now(), Severity::Critical, &evil));
+    task.error = Some(markup.clone());
+    task.image.tag = Some(markup.clone());
+    cluster.redis.as_mut().unwrap().servers[0].address = markup.clone();
+    cluster.edges.values_mut().next().unwrap().pools[0].name = markup.clone();
+    cluster.edges.values_mut().next().unwrap().certificates[0].names = vec![markup.clone()];
+    cluster.timeline.push(clusters::event(99, now(), Severity::Critical, &markup));
     let alert = Alert {
         state: AlertState::Firing,
-        summary: evil.clone(),
-        rule: evil.clone(),
+        summary: markup.clone(),
+        rule: markup.clone(),
         since: now(),
         ..Alert::default()
     };
-    cluster.alerts.insert(evil.clone(), alert);
+    cluster.alerts.insert(markup.clone(), alert);
     let show = Show::of(cluster).await;
     let page = &show.page;
     page.click(&tile("task00009")).await;
@@ -276,13 +276,13 @@ async fn data_is_shown_as_text_only() {
     assert!(page.text(&column(0)).await.contains("<img src=/x"));
     assert_eq!(page.evaluate("document.querySelectorAll('img, body script').length").await, 0);
     assert!(page.evaluate("window.pwned").await.is_null());
-    // The second line of defence: turning text into markup is rejected.
-    let refused = "(() => { try { document.body.innerHTML = '<p>'; return false } catch { return true } })()";
-    assert_eq!(page.evaluate(refused).await, true);
+    // The Content-Security-Policy also prevents the page from turning text into markup.
+    let rejected = "(() => { try { document.body.innerHTML = '<p>'; return false } catch { return true } })()";
+    assert_eq!(page.evaluate(rejected).await, true);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_swarm_is_not_shown_as_one_without_nodes() {
+async fn a_swarm_without_data_is_not_shown_as_one_without_nodes() {
     let mut cluster = ClusterState::default();
     cluster.source.error = Some("the engine is unreachable: connection refused".to_owned());
     let server = PageServer::start(cluster).await;

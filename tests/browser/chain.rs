@@ -1,4 +1,4 @@
-//! The whole chain: an engine ([`tests::manager`]), the real `watch`, the page in a real browser.
+//! The whole chain: an engine ([`tests::manager`]), the real `watch`, and the page in a real browser.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tests::wait::{SOON, deadline, eventually};
 
 use crate::{column, tile};
 
-/// The tutorial's services, with the tasks of each.
+/// The tutorial's services, with the number of tasks of each.
 const SERVICES: [(&str, usize); 4] = [("edge", 3), ("redis", 3), ("watch", 3), ("web", 3)];
 
 /// An engine, `watch` and the page.
@@ -47,10 +47,11 @@ impl Chain {
 
     fn end(self) {
         assert_eq!(self.page.problems(), Vec::<String>::new());
-        // The engine only received allowed requests.
+        // The engine received only allowed requests.
         let allowed =
             ["/version", "/info", "/nodes", "/services", "/tasks", "/events"].map(|path| format!("GET {path}"));
-        let others: Vec<String> = self.manager.asked().into_iter().filter(|asked| !allowed.contains(asked)).collect();
+        let others: Vec<String> =
+            self.manager.requests().into_iter().filter(|request| !allowed.contains(request)).collect();
         assert_eq!(others, Vec::<String>::new());
     }
 }
@@ -82,7 +83,7 @@ async fn the_page_follows_the_engine() {
 
     // A node goes down: it stays, greyed out, and its tasks start on other nodes.
     chain.manager.change(|swarm| {
-        swarm.hear(2, false);
+        swarm.set_ready(2, false);
         let lost: Vec<String> =
             swarm.tasks.iter().filter(|(_, task)| task["NodeID"] == "node2").map(|(id, _)| id.clone()).collect();
         for (index, id) in lost.iter().enumerate() {
@@ -99,7 +100,7 @@ async fn the_page_follows_the_engine() {
 
     // The node returns.
     chain.manager.change(|swarm| {
-        swarm.hear(2, true);
+        swarm.set_ready(2, true);
         swarm.tasks.retain(|id, task| task["DesiredState"] == "running" || id.ends_with("again"));
         for id in swarm.tasks.keys().cloned().collect::<Vec<_>>() {
             swarm.set_state(&id, "running", "");
@@ -138,7 +139,7 @@ async fn the_page_follows_the_engine() {
     page.click(&tile("after")).await;
     page.until("document.querySelector('#details').innerText.includes('Earlier in this slot')").await;
 
-    // No other data of the engine reaches the page.
+    // The page receives no other data of the engine.
     let all = client::get(chain.listen, "/api/swarm").await.unwrap().text();
     assert!(all.contains("serveur3") && !all.contains(SECRET));
     let page_text = page.evaluate("document.documentElement.outerHTML").await;
@@ -150,18 +151,18 @@ async fn the_page_follows_the_engine() {
 async fn the_page_reconnects_after_watch_was_down() {
     let mut chain = Chain::of(Swarm::new(3, &SERVICES)).await;
     eventually("live", SOON, async || chain.connection().await.starts_with("live")).await;
-    chain.page.evaluate("window.mine = document.querySelector('.tile')").await;
+    chain.page.evaluate("window.element = document.querySelector('.tile')").await;
     chain.watch.kill();
     eventually("offline", SOON, async || chain.connection().await.contains("offline, again in")).await;
     let banner = chain.page.text("#stale").await;
     assert!(banner.starts_with("The data is") && banner.contains("old: "), "{banner}");
     assert_eq!(chain.page.visible(".tile").await, 12, "the last state stays visible");
-    chain.manager.change(|swarm| swarm.hear(1, false));
+    chain.manager.change(|swarm| swarm.set_ready(1, false));
     chain.watch = watch(&chain.manager, chain.listen).await;
     eventually("live again", SOON, async || chain.connection().await.starts_with("live")).await;
     chain.page.until("document.querySelector('.column[data-gone]')").await;
     assert_eq!(chain.page.visible("#stale").await, 0);
-    assert_eq!(chain.page.evaluate("mine.isConnected").await, true, "unchanged elements are reused");
+    assert_eq!(chain.page.evaluate("element.isConnected").await, true, "unchanged elements are reused");
     chain.end();
 }
 
@@ -175,11 +176,11 @@ async fn a_password_gives_access_to_the_page_and_its_stream_after_reconnects() {
     let arguments = ["--password-file", file.to_str().unwrap()];
     let mut watch = watch_with(&manager, listen, &arguments).await;
 
-    let stranger = browser.page().await;
+    let other = browser.page().await;
     for login in ["", "ops:wrong@"] {
-        stranger.visit(&format!("http://{login}{listen}/")).await;
-        stranger.until("document.readyState === 'complete'").await;
-        assert_eq!(stranger.visible(".column").await, 0, "{login}");
+        other.visit(&format!("http://{login}{listen}/")).await;
+        other.until("document.readyState === 'complete'").await;
+        assert_eq!(other.visible(".column").await, 0, "{login}");
     }
 
     let page = browser.page().await;
@@ -189,17 +190,17 @@ async fn a_password_gives_access_to_the_page_and_its_stream_after_reconnects() {
     // The browser sends the password again when the stream reconnects.
     watch.kill();
     page.until("document.querySelector('#connection').innerText.includes('offline')").await;
-    manager.change(|swarm| swarm.hear(1, false));
+    manager.change(|swarm| swarm.set_ready(1, false));
     let _watch = watch_with(&manager, listen, &arguments).await;
     page.until("document.querySelector('.column[data-gone]')").await;
     assert_eq!(page.problems(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_reconnects_after_watch_fell_silent() {
+async fn the_page_reconnects_after_watch_was_frozen() {
     let mut chain = Chain::of(Swarm::new(3, &SERVICES)).await;
     eventually("live", SOON, async || chain.connection().await.starts_with("live")).await;
-    // Connections stay open and nothing arrives: only the missing beats reveal it.
+    // Connections stay open and no data arrives: only the missing beats reveal it.
     chain.watch.freeze();
     eventually("offline", Duration::from_secs(40), async || chain.connection().await.contains("offline")).await;
     assert!(chain.page.text("#stale").await.contains("the server fell silent"));
@@ -212,20 +213,19 @@ async fn the_page_reconnects_after_watch_fell_silent() {
 async fn without_a_quorum_the_last_state_is_shown_with_its_age() {
     let chain = Chain::of(Swarm::new(3, &SERVICES)).await;
     let page = &chain.page;
-    let why = "rpc error: code = Unknown desc = The swarm does not have a leader.";
-    chain.manager.change(|swarm| swarm.refusal = Some(why.to_owned()));
+    let error = "rpc error: code = Unknown desc = The swarm does not have a leader.";
+    chain.manager.change(|swarm| swarm.refusal = Some(error.to_owned()));
     page.until("document.querySelector('#connection').dataset.state === 'stale'").await;
     let banner = page.text("#stale").await;
     assert!(banner.starts_with("The data is") && banner.contains("since"), "{banner}");
     assert_eq!(page.visible(".tile").await, 12);
     page.until("/[4-9]\\s+s old/.test(document.querySelector('#connection').innerText)").await;
-    // A page opened now shows the same.
-    let late = chain.browser.page().await;
-    late.open(&format!("http://{}/", chain.listen)).await;
-    late.until(
-        "document.querySelectorAll('.tile').length === 12 && document.querySelector('#stale').checkVisibility()",
-    )
-    .await;
+    // A page that is opened now shows the same.
+    let second = chain.browser.page().await;
+    second.open(&format!("http://{}/", chain.listen)).await;
+    second
+        .until("document.querySelectorAll('.tile').length === 12 && document.querySelector('#stale').checkVisibility()")
+        .await;
     chain.manager.change(|swarm| swarm.refusal = None);
     page.until("document.querySelector('#connection').dataset.state === 'live'").await;
     assert_eq!(page.visible("#stale").await, 0);

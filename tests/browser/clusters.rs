@@ -1,4 +1,4 @@
-//! Cluster states of any size.
+//! Cluster states for the tests, of any size.
 
 use tests::page_server::now;
 use watch::cluster_state::{
@@ -10,7 +10,7 @@ use watch::cluster_state::{
 const MINUTE: Millis = 60_000;
 const HOUR: Millis = 60 * MINUTE;
 
-/// The tutorial's swarm: three managers, and the stack with its twelve tasks.
+/// Creates the tutorial's swarm: three managers, and the stack with its twelve tasks.
 pub(crate) fn tutorial() -> ClusterState {
     let mut cluster = swarm(3, 12);
     let at = now();
@@ -60,7 +60,7 @@ fn endpoint(address: &str) -> Endpoint {
     Endpoint { address: address.to_owned(), state: "healthy".to_owned(), usable: true, reason: None }
 }
 
-/// A swarm of `nodes` nodes, with `tasks` tasks of the stack's services distributed over them.
+/// Creates a swarm of `nodes` nodes, with `tasks` tasks distributed over them.
 pub(crate) fn swarm(nodes: usize, tasks: usize) -> ClusterState {
     let at = now();
     let mut cluster = ClusterState {
@@ -187,7 +187,7 @@ pub(crate) fn event(id: u64, at: Millis, severity: Severity, text: &str) -> Even
     Event { id, at, severity, text: text.to_owned(), ..Event::default() }
 }
 
-/// Takes the third node down; its tasks start on the others.
+/// Marks the third node as down, and starts its tasks on the others.
 pub(crate) fn node_down(cluster: &mut ClusterState) {
     let at = now();
     let node = cluster.nodes.get_mut("node2").unwrap();
@@ -205,7 +205,7 @@ pub(crate) fn node_down(cluster: &mut ClusterState) {
     for (index, id) in lost.iter().enumerate() {
         let task = cluster.tasks.get_mut(id).unwrap();
         task.desired = TaskState::Shutdown;
-        let again = task.slot.map(|_| Task {
+        let replacement = task.slot.map(|_| Task {
             node: Some(format!("node{}", index % 2)),
             state: if index % 2 == 0 { TaskState::Starting } else { TaskState::Running },
             desired: TaskState::Running,
@@ -215,13 +215,13 @@ pub(crate) fn node_down(cluster: &mut ClusterState) {
             ..task.clone()
         });
         let service = cluster.services.get_mut(&task.service).unwrap();
-        if again.as_ref().is_none_or(|task| task.state != TaskState::Running) {
+        if replacement.as_ref().is_none_or(|task| task.state != TaskState::Running) {
             service.running -= 1;
         }
-        if again.is_none() {
+        if replacement.is_none() {
             service.desired -= 1;
         }
-        if let Some(task) = again {
+        if let Some(task) = replacement {
             cluster.tasks.insert(format!("again{index}"), task);
         }
     }
@@ -264,7 +264,7 @@ pub(crate) fn node_down(cluster: &mut ClusterState) {
     cluster.timeline.push(event(next + 2, at - 6_000, Severity::Info, "stackdemo_web.3 starts on serveur17"));
 }
 
-/// Updates the service `web` to version `to`, with the second of three tasks in progress.
+/// Puts an update of the service `web` to version `to` in progress, at the second of three tasks.
 pub(crate) fn rolling(cluster: &mut ClusterState, to: &str, state: UpdateState) {
     let at = now();
     let (id, service) =

@@ -35,8 +35,8 @@ async fn filters_narrow_the_board_and_are_kept_in_the_address() {
     page.until("document.querySelectorAll('.tile').length === 1").await;
     assert_eq!(page.evaluate("location.hash").await, "#service=stackdemo_redis&node=serveur19");
     // The address reproduces the view.
-    page.evaluate("window.old = true; location.reload()").await;
-    page.until("!window.old && document.querySelectorAll('.tile').length === 1").await;
+    page.evaluate("window.isOld = true; location.reload()").await;
+    page.until("!window.isOld && document.querySelectorAll('.tile').length === 1").await;
     assert_eq!(page.evaluate("document.getElementById('filter-node').value").await, "serveur19");
     page.click("#filter-clear").await;
     page.until("document.querySelectorAll('.tile').length === 12").await;
@@ -58,26 +58,26 @@ async fn filters_narrow_the_board_and_are_kept_in_the_address() {
 async fn the_keyboard_reaches_every_tile_and_its_details_and_returns() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    let at = async || page.evaluate("document.activeElement.dataset.task ?? document.activeElement.id").await;
-    // The first link skips to the nodes and does not change the filter.
+    let focused = async || page.evaluate("document.activeElement.dataset.task ?? document.activeElement.id").await;
+    // The first link skips to the nodes, and does not change the filter.
     page.evaluate("document.querySelector('.skip').focus()").await;
     page.press(&["Enter"]).await;
-    assert_eq!(at().await, "task00000");
+    assert_eq!(focused().await, "task00000");
     assert_eq!(page.evaluate("location.hash").await, "");
     // Exactly one tile is reachable by Tab.
     assert_eq!(page.evaluate("document.querySelectorAll('.tile[tabindex=\"0\"]').length").await, 1);
     page.evaluate("document.querySelector('.tile[tabindex=\"0\"]').focus()").await;
-    assert_eq!(at().await, "task00000");
+    assert_eq!(focused().await, "task00000");
     page.press(&["ArrowDown"]).await;
-    assert_eq!(at().await, "task00003");
+    assert_eq!(focused().await, "task00003");
     page.press(&["ArrowRight"]).await;
-    assert_eq!(at().await, "task00004");
+    assert_eq!(focused().await, "task00004");
     page.press(&["End"]).await;
-    assert_eq!(at().await, "task00010");
+    assert_eq!(focused().await, "task00010");
     page.press(&["ArrowRight", "ArrowRight", "Home"]).await;
-    assert_eq!(at().await, "task00002");
+    assert_eq!(focused().await, "task00002");
     page.press(&["ArrowLeft", "ArrowUp"]).await;
-    assert_eq!(at().await, "task00001", "there is no tile above the first one of a column");
+    assert_eq!(focused().await, "task00001", "the focus left the first tile of a column");
     assert_eq!(page.evaluate("document.querySelectorAll('.tile[tabindex=\"0\"]').length").await, 1);
 
     page.press(&["Enter"]).await;
@@ -90,26 +90,26 @@ async fn the_keyboard_reaches_every_tile_and_its_details_and_returns() {
     // The details update while they keep the focus.
     show.server.change(|cluster| cluster.tasks.get_mut("task00001").unwrap().restarts = 7);
     page.until("document.querySelector('#details').innerText.includes('7')").await;
-    assert_eq!(at().await, "details-title");
+    assert_eq!(focused().await, "details-title");
     page.press(&["Escape"]).await;
     page.until("document.querySelector('#details').hidden").await;
-    assert_eq!(at().await, "task00001", "the focus returns to the tile");
+    assert_eq!(focused().await, "task00001", "the focus did not return to the tile");
 
     page.press(&["?"]).await;
     page.until("document.querySelector('#help').open").await;
     page.press(&["Escape"]).await;
     page.until("!document.querySelector('#help').open").await;
-    assert_eq!(at().await, "task00001");
+    assert_eq!(focused().await, "task00001");
     show.end();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_click_opens_and_closes_the_details_of_tasks_nodes_services_and_edges() {
+async fn clicks_open_and_close_the_details_of_tasks_nodes_services_and_edges() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     page.click(&tile("task00009")).await;
     page.until("document.querySelector('#details-title').textContent === 'stackdemo_web.1'").await;
-    // The panel links to the node, and filters for its tasks.
+    // The panel links to the node, and its button filters for the node's tasks.
     page.click("#details [data-open='node:node0']").await;
     page.until("document.querySelector('#details-title').textContent === 'serveur17'").await;
     page.click("#details .buttons button").await;
@@ -134,7 +134,7 @@ async fn a_click_opens_and_closes_the_details_of_tasks_nodes_services_and_edges(
     page.until("document.querySelector('#details-title').textContent === 'serveur18'").await;
     page.click("#details .close").await;
     page.until("document.querySelector('#details').hidden").await;
-    // The details of a removed task say so.
+    // The details of a removed task report its removal.
     page.click("#filter-clear").await;
     page.until("document.querySelectorAll('.tile').length === 12").await;
     page.click(&tile("task00009")).await;
@@ -147,7 +147,7 @@ async fn a_click_opens_and_closes_the_details_of_tasks_nodes_services_and_edges(
 async fn the_theme_follows_the_system_until_the_reader_chooses_one() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    let luminance = async || {
+    let brightness = async || {
         let sum = page
             .evaluate(
                 "(() => { const canvas = document.createElement('canvas').getContext('2d');
@@ -159,14 +159,14 @@ async fn the_theme_follows_the_system_until_the_reader_chooses_one() {
         sum.as_u64().unwrap() / 3
     };
     page.system(&[("prefers-color-scheme", "light")]).await;
-    assert!(luminance().await > 220);
+    assert!(brightness().await > 220);
     page.system(&[("prefers-color-scheme", "dark")]).await;
-    assert!(luminance().await < 40);
+    assert!(brightness().await < 40);
     page.click("#theme").await;
-    assert!(luminance().await > 220, "light was chosen");
-    page.evaluate("window.old = true; location.reload()").await;
-    page.until("!window.old && document.querySelector('.tile')").await;
-    assert!(luminance().await > 220, "the choice is kept");
+    assert!(brightness().await > 220, "the light theme was not applied");
+    page.evaluate("window.isOld = true; location.reload()").await;
+    page.until("!window.isOld && document.querySelector('.tile')").await;
+    assert!(brightness().await > 220, "the choice was not kept");
     page.click("#theme").await;
     assert_eq!(page.evaluate("localStorage.getItem('watch.theme')").await, "dark");
     page.click("#theme").await;
@@ -182,8 +182,8 @@ async fn the_theme_follows_the_system_until_the_reader_chooses_one() {
 async fn reduced_motion_is_respected() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    let moving = "document.getAnimations().length";
-    assert!(page.evaluate(moving).await.as_u64() > Some(0), "there is motion by default");
+    let animations = "document.getAnimations().length";
+    assert!(page.evaluate(animations).await.as_u64() > Some(0), "there is no motion by default");
     page.system(&[("prefers-reduced-motion", "reduce")]).await;
     page.until("document.getAnimations().length === 0").await;
     page.evaluate(
@@ -197,7 +197,7 @@ async fn reduced_motion_is_respected() {
     });
     page.until("document.querySelector('.tile[data-state=starting]')").await;
     assert_eq!(page.evaluate("seen").await, json!(["1,209,000"]));
-    assert_eq!(page.evaluate(moving).await, 0);
+    assert_eq!(page.evaluate(animations).await, 0);
     show.end();
 }
 
@@ -220,7 +220,7 @@ async fn the_page_fits_screens_from_a_narrow_phone_to_a_wall() {
         for large in [false, true] {
             page.evaluate(&format!("document.documentElement.dataset.size = '{}'", if large { "large" } else { "" }))
                 .await;
-            // Not `innerWidth`, which on a phone grows with content that is too wide.
+            // Not `innerWidth`, which grows on a phone with content that is too wide.
             let wide = page
                 .evaluate(&format!(
                     "[...document.querySelectorAll('body *')].filter((node) => node.checkVisibility()
@@ -234,14 +234,15 @@ async fn the_page_fits_screens_from_a_narrow_phone_to_a_wall() {
             assert!(width.as_u64() <= Some(u64::from(screen.width)), "{screen:?}: {width}");
         }
     }
-    // A phone has one column, and touch targets.
+    // A phone has one column, with tiles large enough to touch.
     page.screen(Screen::NARROW).await;
     page.evaluate("delete document.documentElement.dataset.size").await;
     let lefts =
         "new Set([...document.querySelectorAll('.column')].map((node) => node.getBoundingClientRect().left)).size";
     assert_eq!(page.evaluate(lefts).await, 1);
-    let low = "Math.min(...[...document.querySelectorAll('.tile')].map((node) => node.getBoundingClientRect().height))";
-    assert!(page.evaluate(low).await.as_f64() >= Some(44.0));
+    let height =
+        "Math.min(...[...document.querySelectorAll('.tile')].map((node) => node.getBoundingClientRect().height))";
+    assert!(page.evaluate(height).await.as_f64() >= Some(44.0));
     // A wall screen has one row of nodes, in larger type.
     page.screen(Screen { width: 3840, height: 2160 }).await;
     let tops =
@@ -259,14 +260,14 @@ async fn announcements_for_screen_readers_are_rate_limited_and_summarized() {
             .observe(document.querySelector('#live'), { childList: true, characterData: true, subtree: true })",
     )
     .await;
-    let begun = Instant::now();
+    let started = Instant::now();
     for round in 0..80_u32 {
         show.server.change(|cluster| {
             let severity = if round == 7 { Severity::Critical } else { Severity::Info };
             cluster.timeline.push(clusters::event(100 + u64::from(round), now(), severity, &format!("event {round}")));
             cluster.tasks.get_mut("task00000").unwrap().restarts = round + 1;
         });
-        // Each change is on the page before the next.
+        // The page shows each change before the next.
         page.until(&format!("document.querySelector('.restarts').textContent.endsWith('\u{202f}{}')", round + 1)).await;
     }
     // Every change is announced or counted.
@@ -274,9 +275,10 @@ async fn announcements_for_screen_readers_are_rate_limited_and_summarized() {
         + Number(/(\\d+)\\s(?:other )?changes?/.exec(text)?.[1] ?? 0), 0) === 80";
     page.until(count).await;
     let announced = page.evaluate("announced").await;
-    let most = 1 + begun.elapsed().as_secs() / 6;
-    assert!(announced.as_array().unwrap().len() as u64 <= most, "more than {most}: {announced}");
-    // The time line shows the newest events, and the others on demand.
+    // At most one per six seconds, however long that took.
+    let max = 1 + started.elapsed().as_secs() / 6;
+    assert!(announced.as_array().unwrap().len() as u64 <= max, "more than {max}: {announced}");
+    // The timeline shows the newest events, and the others on demand.
     assert_eq!(page.visible("#timeline li").await, 50);
     page.click("#timeline-more").await;
     page.until("document.querySelectorAll('#timeline li').length === 83").await;
@@ -290,10 +292,10 @@ async fn announcements_for_screen_readers_are_rate_limited_and_summarized() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_clock_in_the_browser_does_not_affect_ages() {
+async fn a_wrong_clock_of_the_browser_does_not_affect_ages() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
-    // The reader's clock is a day behind.
+    // The browser's clock is a day behind.
     let skew = "const real = Date.now; Date.now = () => real() - 86400000;";
     page.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": skew })).await;
     page.open(&show.server.url()).await;

@@ -44,7 +44,7 @@ async fn details_change_in_place_and_keep_focus_and_selection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_with_the_name_of_an_object_property_is_handled_like_any_other() {
+async fn an_address_with_the_name_of_an_object_property_is_treated_as_unknown() {
     let show = Show::of(clusters::tutorial()).await;
     let page = &show.page;
     for word in ["__proto__", "constructor", "toString"] {

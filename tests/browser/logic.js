@@ -56,7 +56,7 @@
     equal(clock.now(), 14_980);
     clock.beat(NaN);
     equal(clock.now(), 14_980);
-    // After the browser's clock was set, the beats before it are soon forgotten.
+    // After the browser's clock was set, eight beats replace the earlier ones.
     for (let beat = 0; beat < 8; beat += 1) clock.beat(local - 100);
     equal(clock.now(), local - 100);
   });
@@ -66,7 +66,7 @@
     equal(backoff(0, 1_000, 0), 700);
   });
 
-  // A connection whose server is a function: its requests, and the states it reports.
+  // Runs a connection against the responses `answers` until a condition; returns its requests, events and states.
   const connected = async (answers, until) => {
     const asked = [];
     const states = [];
@@ -113,11 +113,11 @@
     const wait = last.until - Date.now();
     if (wait < 8_500 || wait > 9_100) throw new Error(`${wait}`);
   });
-  await test("it does not reconnect without access", async () => {
+  await test("it does not reconnect if access is denied", async () => {
     const { last } = await connected([() => new Response("", { status: 401 })], (states) => states.at(-1).state === "refused");
     equal(last.why, "not signed in: reload the page");
   });
-  await test("a truncated event starts again from a snapshot", async () => {
+  await test("after a truncated event it starts again from a snapshot", async () => {
     const { asked, got } = await connected([
       () => new Response("retry: 100\nid: i-7\nevent: snapshot\ndata: {\"a\":\n\n"),
     ], (states) => stop(states));
@@ -134,7 +134,7 @@
     }
     equal(filter.format(filter.NOTHING), "");
     equal(filter.parse("#state=nonsense&unknown=1"), { ...filter.NOTHING });
-    // What every object has is no state.
+    // The properties of every object are not states.
     for (const state of ["__proto__", "constructor", "toString"]) {
       equal(filter.parse(`#state=${state}`), { ...filter.NOTHING });
       equal(filter.matcher({ ...filter.NOTHING, state }, { tasks: new Map([["t", { state: "running", desired: "running", image: {} }]]), services: new Map(), nodes: new Map() })("t"), true);
@@ -177,7 +177,7 @@
     name: "a.1", service: "s", slot: 1, node: "n", state: "running", desired: "running", health: "none",
     image: { name: "a", tag: "1", digest: null }, created_at: 1, since: 1, restarts: 0, error: null, ...fields,
   });
-  await test("states map to kinds, and past or not", () => {
+  await test("states map to kinds, and to past or not", () => {
     const kinds = {
       new: "waiting", pending: "waiting", assigned: "starting", preparing: "starting", running: "running",
       complete: "stopped", shutdown: "stopped", failed: "failed", rejected: "failed", orphaned: "stopped", unknown: "unknown",
@@ -200,7 +200,7 @@
       },
     });
     equal(model.progress(store, "s"), { done: 1, total: 3, change: "1 → 2" });
-    // The same image with other settings: the new ones are those that began since.
+    // The same image with other settings: the new tasks are those created since the start of the update.
     const tag = service.image;
     store.snapshot({ services: { s: service }, tasks: { a: task({ image: tag, created_at: 10 }), b: task({ slot: 2, image: tag, created_at: 60 }) } });
     equal(model.progress(store, "s"), { done: 1, total: 3, change: null });
@@ -227,7 +227,7 @@
     equal([changes.first, changes.nodes.size, [...changes.tasks], changes.redis], [false, 0, ["t"], false]);
     equal(store.byService.size, 0);
   });
-  await test("a part is drawn when what it needs changed, in the order of registration", () => {
+  await test("a part is drawn when its needs change, in the order of registration", () => {
     const store = new Store();
     const parts = new Parts();
     let drawn = [];

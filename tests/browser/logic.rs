@@ -1,4 +1,4 @@
-//! The page's modules without a document, in the browser's JavaScript engine.
+//! The page's modules without the page, in the browser's JavaScript engine.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use watch::cluster_state::{ClusterState, Delta, Event, Node, NodeState, Redis, S
 use crate::Show;
 use crate::clusters;
 
-/// A small random cluster state that shares entries with `before`.
+/// Creates a small random cluster state that continues the timeline of `before`.
 fn cluster(random: &mut fastrand::Rng, before: &ClusterState) -> ClusterState {
     fn map<T>(random: &mut fastrand::Rng, make: impl Fn(u8) -> T) -> BTreeMap<String, T> {
         (0..5)
@@ -41,7 +41,7 @@ fn cluster(random: &mut fastrand::Rng, before: &ClusterState) -> ClusterState {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deltas_lead_the_store_of_the_page_to_the_state_of_the_server() {
+async fn deltas_bring_the_pages_store_to_the_state_of_the_server() {
     let show = Show::of(clusters::tutorial()).await;
     let mut random = fastrand::Rng::new();
     let seed = random.get_seed();
@@ -72,12 +72,12 @@ async fn deltas_lead_the_store_of_the_page_to_the_state_of_the_server() {
     );
     let seen = show.page.evaluate(&script).await;
     for (index, cluster) in states.iter().enumerate() {
-        let mut of_service: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut by_service: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (id, task) in &cluster.tasks {
-            of_service.entry(&task.service).or_default().push(id);
+            by_service.entry(&task.service).or_default().push(id);
         }
         let mut expected = json!(cluster);
-        expected["byService"] = json!(of_service);
+        expected["byService"] = json!(by_service);
         assert_eq!(seen[index], expected, "state {index} of seed {seed}");
     }
     show.end();

@@ -1,5 +1,5 @@
-//! The live page in a real browser. Most tests serve it their own cluster states ([`tests::page_server`]); those in
-//! [`chain`] run the whole chain, from an engine through `watch`.
+//! The live page in a real browser. Most tests serve their own cluster states to it ([`tests::page_server`]); those in [`chain`]
+//! run the whole chain, from an engine through `watch`.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "measurements are printed")]
@@ -18,7 +18,7 @@ use tests::browser::{Browser, Page};
 use tests::page_server::PageServer;
 use watch::cluster_state::ClusterState;
 
-/// A cluster state shown on the page in a browser.
+/// A cluster state that the page shows in a browser.
 struct Show {
     server: PageServer,
     page: Page,
@@ -34,21 +34,22 @@ impl Show {
         Self { server, page, _browser: browser }
     }
 
-    /// Asserts that the page reported no problem and sent no request to another server.
+    /// Asserts that the page reported no problem, and sent no request to another server.
     fn end(self) {
         assert_eq!(self.page.problems(), Vec::<String>::new());
         let url = self.server.url();
-        let others: Vec<String> = self.page.requests().into_iter().filter(|asked| !asked.starts_with(&url)).collect();
+        let others: Vec<String> =
+            self.page.requests().into_iter().filter(|request| !request.starts_with(&url)).collect();
         assert_eq!(others, Vec::<String>::new());
     }
 }
 
-/// Selector of the column of a node.
+/// Returns the selector of a node's column.
 fn column(node: usize) -> String {
     format!(".column[data-column='node{node}']")
 }
 
-/// Selector of the tile of a task.
+/// Returns the selector of a task's tile.
 fn tile(task: &str) -> String {
     format!(".tile[data-task='{task}']")
 }

@@ -1,10 +1,10 @@
-//! Screenshots of the page for the documentation. Not a test: run it with `--ignored` and a folder in `SHOTS`.
+//! Screenshots of the page for the documentation. This is not a test: run it with `--ignored`, and a folder in `SHOTS`.
 
 use std::path::PathBuf;
 
 use tests::browser::{Browser, Screen};
 use tests::page_server::PageServer;
-use watch::cluster_state::{ClusterState, UpdateState};
+use watch::cluster_state::UpdateState;
 
 use crate::clusters;
 
@@ -12,10 +12,9 @@ use crate::clusters;
 #[ignore = "writes screenshots into the folder named by the environment variable SHOTS"]
 async fn screenshots() {
     let folder = PathBuf::from(std::env::var_os("SHOTS").expect("SHOTS"));
-    let down = |cluster: &mut ClusterState| clusters::node_down(cluster);
     let calm = clusters::tutorial();
     let mut lost = calm.clone();
-    down(&mut lost);
+    clusters::node_down(&mut lost);
     let mut rolling = calm.clone();
     clusters::rolling(&mut rolling, "1.5.0", UpdateState::Updating);
     let large = clusters::swarm(100, 2000);
@@ -44,7 +43,7 @@ async fn screenshots() {
         page.open(&server.url()).await;
         page.until("document.querySelector('.tile')").await;
         if cluster.redis.is_some() {
-            // Some visits, so that the chart shows a line.
+            // Some visits over time, so that the chart shows a line.
             for round in 0..std::env::var("ROUNDS").map_or(2, |rounds| rounds.parse().unwrap()) {
                 server.change(|cluster| {
                     let redis = cluster.redis.as_mut().unwrap();
@@ -59,7 +58,7 @@ async fn screenshots() {
             page.evaluate(after).await;
         }
         tests::wait::pause(std::time::Duration::from_millis(400)).await;
-        page.keep(&folder.join(format!("{name}.png"))).await;
+        page.save_screenshot(&folder.join(format!("{name}.png"))).await;
         assert_eq!(page.problems(), Vec::<String>::new());
     }
 }

@@ -1,8 +1,7 @@
 //! The cost of a frame with a hundred nodes, two thousand tasks and fifty changes a second.
 //!
-//! Only CPU time of the page's thread has bounds, and wide ones: they detect a slowdown by an order of magnitude. Wall
-//! clock times are only printed.
-//! `cargo test -p tests --test browser speed -- --nocapture` prints them.
+//! Only the CPU time of the page's thread is bounded, by wide limits that detect a slowdown by an order of magnitude. Wall
+//! clock times are only printed: `cargo test -p tests --test browser speed -- --nocapture`.
 
 #![expect(clippy::print_stdout, reason = "the figures")]
 
@@ -17,7 +16,7 @@ use watch::cluster_state::{Health, Severity, TaskState};
 
 use crate::{Show, clusters};
 
-/// Records the work of each frame, tasks longer than 50 ms, and the intervals between frames while scrolling.
+/// A script that records the work of each frame, tasks longer than 50 ms, and the intervals between frames while scrolling.
 const PROBE: &str = "
     window.probe = { batches: [], long: [], gaps: [] };
     const ask = window.requestAnimationFrame.bind(window);
@@ -44,11 +43,12 @@ const PROBE: &str = "
         ask(frame);
     });";
 
-fn sum_up(values: &serde_json::Value) -> (usize, f64, f64, f64) {
+/// Returns the number of values, their median, their 95th percentile and their maximum.
+fn summarize(values: &serde_json::Value) -> (usize, f64, f64, f64) {
     let mut values: Vec<f64> = values.as_array().unwrap().iter().filter_map(serde_json::Value::as_f64).collect();
     values.sort_by(f64::total_cmp);
     let at = |part: f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a list")]
         let index = ((values.len().saturating_sub(1)) as f64 * part).round() as usize;
         values.get(index).copied().unwrap_or_default()
     };
@@ -60,16 +60,16 @@ async fn a_hundred_nodes_and_fifty_changes_a_second_do_not_stutter() {
     let show = Show::of(clusters::swarm(100, 2000)).await;
     let page = &show.page;
     page.screen(Screen::DESK).await;
-    // CPU time of the page's thread, which does not depend on other load.
+    // Measure the CPU time of the page's thread, which does not depend on other load.
     page.call("Performance.disable", json!({})).await;
     page.call("Performance.enable", json!({ "timeDomain": "threadTicks" })).await;
     page.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": PROBE })).await;
     page.open(&show.server.url()).await;
     page.until("document.querySelectorAll('.tile').length === 2000 && document.querySelector('[data-settled]')").await;
     let first = page.evaluate("Math.max(...probe.batches)").await;
-    println!("first drawing of 100 nodes and 2000 tasks: {:.0} ms of script", first.as_f64().unwrap_or_default());
+    println!("first drawing, 100 nodes and 2000 tasks: {:.0} ms of script", first.as_f64().unwrap_or_default());
     let still = phase(&show, "without scrolling", pause(Duration::from_secs(6))).await;
-    // The whole page in about four seconds, at sixty frames a second.
+    // Scrolls through the whole page in about four seconds, at sixty frames a second.
     let rolling =
         phase(&show, "scrolling by 50 pixels a frame", async { drop(page.evaluate("roll(300, 50)").await) }).await;
     assert!(still < 25.0, "{still:.1} ms of the page's thread for a frame");
@@ -77,28 +77,28 @@ async fn a_hundred_nodes_and_fifty_changes_a_second_do_not_stutter() {
     show.end();
 }
 
-/// Applies fifty changes a second until `end`; prints figures and returns the CPU time of the page's thread per frame,
-/// in milliseconds.
+/// Applies fifty changes a second until `end` completes, prints figures, and returns the CPU time of the page's thread per
+/// frame, in milliseconds.
 async fn phase(show: &Show, name: &str, end: impl Future<Output = ()>) -> f64 {
     let page = &show.page;
     page.evaluate("Object.assign(probe, { batches: [], long: [], gaps: [] }); 0").await;
     let before = metrics(show).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut sent = 0_u64;
     tokio::select! {
         () = end => {}
         () = fifty_a_second(show, &mut sent) => {}
     }
-    let took = begun.elapsed().as_secs_f64();
+    let took = started.elapsed().as_secs_f64();
     let after = metrics(show).await;
-    let (batches, median, high, most) = sum_up(&page.evaluate("probe.batches").await);
-    let (scrolled, gap, high_gap, _) = sum_up(&page.evaluate("probe.gaps").await);
-    let (long, _, _, longest) = sum_up(&page.evaluate("probe.long").await);
+    let (batches, median, high, max) = summarize(&page.evaluate("probe.batches").await);
+    let (scrolled, gap, high_gap, _) = summarize(&page.evaluate("probe.gaps").await);
+    let (long, _, _, longest) = summarize(&page.evaluate("probe.long").await);
     let spent = |name: &str| (after[name].as_f64().unwrap() - before[name].as_f64().unwrap()) * 1000.0;
     let frames = batches.max(scrolled) as f64;
     let of_frame = |name: &str| spent(name) / frames;
     println!("{name}: {sent} changes in {took:.1} s ({:.0} a second), {frames} frames", sent as f64 / took);
-    println!("  drawing a batch (wall clock): median {median:.1} ms, 95 % {high:.1} ms, most {most:.1} ms");
+    println!("  drawing a batch (wall clock): median {median:.1} ms, 95 % {high:.1} ms, max {max:.1} ms");
     println!(
         "  a frame, in the thread's time: {:.1} ms, of it script {:.1}, style {:.1}, layout {:.1}",
         of_frame("TaskDuration"),

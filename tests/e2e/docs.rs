@@ -1,4 +1,4 @@
-//! docs/deploy.md: its blocks are valid scripts, and it matches the stack. The swarm's tests run its blocks.
+//! docs/deploy.md: its blocks are valid scripts, and it matches the stack. The tests of the swarm run its blocks.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +18,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).expect(path)
 }
 
-/// The variables that the head of stack.yml lists.
+/// Returns the variables that the head of stack.yml lists.
 fn listed(stack: &str) -> BTreeSet<&str> {
     let list = stack.lines().skip_while(|line| !line.starts_with("# Variables")).skip(1);
     let list = list.take_while(|line| *line != "#");
@@ -27,7 +27,7 @@ fn listed(stack: &str) -> BTreeSet<&str> {
     words.collect()
 }
 
-/// Of `NAME,` or `NAME=value`.
+/// Returns the name in `NAME,` or `NAME=value`.
 fn name(word: &str) -> &str {
     word.split([',', '=']).next().unwrap_or_default()
 }
@@ -44,8 +44,8 @@ fn every_block_of_the_page_says_where_it_runs_and_is_a_script() {
         let mut shell = Command::new("bash").arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         shell.stdin.take().unwrap().write_all(block.script.as_bytes()).unwrap();
         let output = shell.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{} on line {}: {said}", block.name, block.line);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && errors.is_empty(), "{} on line {}: {errors}", block.name, block.line);
     }
 }
 
@@ -63,17 +63,17 @@ fn every_wait_in_a_block_has_a_timeout() {
 fn a_block_continues_only_after_the_count_it_relies_on() {
     let mut found = 0;
     for block in blocks(&read("docs/deploy.md")).unwrap() {
-        // In a shell that ends with the first failure, the order is enough.
+        // With `set -e` the shell ends at the first failure.
         let commands = block.script.replace("\\\n", " ");
         let lines: Vec<&str> = commands.lines().map(str::trim).collect();
-        let strict = lines.contains(&"set -e");
+        let ends_on_failure = lines.contains(&"set -e");
         for (index, line) in lines.iter().enumerate() {
             let next = lines[index + 1..].iter().find(|line| !line.is_empty());
-            let asks = line.starts_with("deploy/count.sh") || line.contains(" deploy/count.sh");
-            // A look at the saved number is harmless.
-            if asks && next.is_some_and(|next| !next.starts_with("cat ") && *next != "done" && *next != ")") {
+            let counts = line.starts_with("deploy/count.sh") || line.contains(" deploy/count.sh");
+            // Printing the saved number is harmless.
+            if counts && next.is_some_and(|next| !next.starts_with("cat ") && *next != "done" && *next != ")") {
                 found += 1;
-                assert!(strict || line.ends_with("&&"), "{}: continues after a failure: {line}", block.name);
+                assert!(ends_on_failure || line.ends_with("&&"), "{}: continues after a failure: {line}", block.name);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the tests of the counter share: a replica as a process, and the content of its answers.
+//! Shared by the tests of the counter: a replica as a process, and the content of its responses.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,10 +11,10 @@ use tests::process::{Plan, Process};
 use tests::redis::Redis;
 use tests::wait::{SOON, eventually};
 
-/// A port that the kernel chooses.
+/// An address with a port that the kernel chooses.
 pub(crate) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// The program `app` as it runs and listens. Dropping it ends it.
+/// A running `app`. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) process: Process,
@@ -22,29 +22,29 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// Starts what `plan` says, which leaves out where to listen.
+    /// Starts `plan`, which must not contain `--listen`.
     pub(crate) async fn start(plan: Plan, listen: SocketAddr) -> Self {
         let mut process = plan.args(["--listen", &listen.to_string()]).start();
         let address = address(&process.line("\"listening\"").await);
         Self { process, address }
     }
 
-    /// Starts one that counts in `redis`.
+    /// Starts a replica that counts in `redis`.
     pub(crate) async fn on_redis(redis: &Redis) -> Self {
         Self::start(plan(&["--redis-url", &redis.url()]), ANY).await
     }
 
-    /// The answer to a GET.
+    /// Returns the response to a GET.
     pub(crate) async fn get(&self, path: &str) -> Reply {
         get(self.address, path).await.expect("an answer")
     }
 
-    /// The number of a visit that succeeds.
+    /// Makes a visit that must succeed, and returns its number.
     pub(crate) async fn visit(&self) -> u64 {
         number(&self.get("/").await)
     }
 
-    /// The number of visits that it has answered since its start.
+    /// Returns the number of visits that it has answered since its start.
     pub(crate) async fn hits(&self) -> u64 {
         let metrics = self.get("/metrics").await.text();
         let line = metrics.lines().find_map(|line| line.strip_prefix("app_hits_total "));
@@ -66,27 +66,25 @@ impl Replica {
     }
 }
 
-/// `app` with these arguments.
+/// Returns a plan to run `app` with these arguments.
 pub(crate) fn plan(arguments: &[&str]) -> Plan {
     Process::ours("app").args(arguments)
 }
 
-/// The address in a line of a log.
+/// Returns the address in a line of the log.
 pub(crate) fn address(line: &str) -> SocketAddr {
     let address = line.split_once("\"address\":\"").and_then(|(_, rest)| rest.split('"').next());
     address.and_then(|address| address.parse().ok()).expect("an address")
 }
 
-/// The number in a page.
+/// Returns the number in a page.
 pub(crate) fn number(reply: &Reply) -> u64 {
     let text = reply.text();
     let number = text.strip_prefix("Hello World! I have been seen ").and_then(|rest| rest.strip_suffix(" times.\n"));
     number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{}: {text:?}", reply.status))
 }
 
-/// The numbers of all visits that succeeded, from the smallest.
-///
-/// Fails when one of them was returned twice.
+/// Returns the numbers of all visits that succeeded, in ascending order. Fails if a number was returned twice.
 pub(crate) fn numbers(records: &[Record]) -> Vec<u64> {
     let pages = records.iter().filter(|record| record.is_ok()).filter_map(|record| record.outcome.as_ref().ok());
     let mut numbers: Vec<u64> = pages.map(number).collect();
@@ -97,15 +95,15 @@ pub(crate) fn numbers(records: &[Record]) -> Vec<u64> {
     numbers
 }
 
-/// Fails unless exactly the `expected` numbers were returned.
+/// Asserts that exactly the `expected` numbers were returned.
 pub(crate) fn assert_exactly(numbers: &[u64], expected: RangeInclusive<u64>) {
     let missing: Vec<u64> = expected.clone().filter(|number| numbers.binary_search(number).is_err()).collect();
     assert!(missing.is_empty(), "counted up to {}, but never returned {missing:?}", expected.end());
     let others: Vec<&u64> = numbers.iter().filter(|number| !expected.contains(number)).collect();
-    assert!(others.is_empty(), "not counted, but returned: {others:?}");
+    assert!(others.is_empty(), "returned, but not counted: {others:?}");
 }
 
-/// Fails when a visit that started after another's answer was read got a smaller number.
+/// Asserts that a visit that started after the response of another was read got a larger number.
 pub(crate) fn assert_in_order(records: &[Record]) {
     let visits = records.iter().filter(|record| record.is_ok());
     let visits: Vec<_> = visits
@@ -121,18 +119,18 @@ pub(crate) fn assert_in_order(records: &[Record]) {
         while let Some((.., before)) = ended.next_if(|(_, ended, _)| *ended < started) {
             largest = largest.max(before);
         }
-        assert!(number > largest, "{number} was given to a visit begun after {largest} was read");
+        assert!(number > largest, "{number} was returned to a visit that started after {largest} was read");
     }
 }
 
-/// Fails with those requests that were not answered by a 200.
+/// Asserts that all requests got a response with status 200.
 pub(crate) fn assert_all_ok(records: &[Record]) {
     let failed: Vec<_> = records.iter().filter(|record| !record.is_ok()).collect();
     assert!(failed.is_empty(), "{} of {} failed: {:#?}", failed.len(), records.len(), failed.first());
     assert!(!records.is_empty(), "no request was made");
 }
 
-/// A visit from one second to another that got `number`.
+/// Creates the record of a visit between two seconds that got `number`.
 fn visit(started: u64, ended: u64, number: u64, zero: Instant) -> Record {
     let reply = Reply {
         status: StatusCode::OK,
@@ -152,7 +150,7 @@ fn visits_at_the_same_time_may_get_their_numbers_in_any_order() {
 }
 
 #[test]
-#[should_panic(expected = "1 was given to a visit begun after 2 was read")]
+#[should_panic(expected = "1 was returned to a visit that started after 2 was read")]
 fn a_smaller_number_for_a_later_visit_is_found() {
     let zero = Instant::now();
     assert_in_order(&[visit(0, 9, 3, zero), visit(0, 5, 2, zero), visit(6, 7, 1, zero)]);

@@ -1,4 +1,4 @@
-//! stack.yml, as a swarm would receive it.
+//! stack.yml, as a swarm receives it.
 //!
 //! The installed Docker client deploys the file with its own `stack deploy` to an engine that records the requests.
 //! This works with every client, also without `stack config`, and shows what the client makes of each option.
@@ -71,7 +71,7 @@ fn environment<'a>(service: &'a Value, name: &str) -> Option<&'a str> {
         .find_map(|(key, value)| (key == name).then_some(value))
 }
 
-/// The API's durations are nanoseconds.
+/// Converts a duration of the API, in nanoseconds.
 fn duration(value: &Value) -> Duration {
     Duration::from_nanos(value.as_u64().unwrap_or_default())
 }
@@ -90,7 +90,7 @@ fn ports(service: &Value) -> Vec<(u64, u64, &str)> {
 }
 
 #[test]
-fn no_option_is_one_that_a_swarm_ignores() {
+fn the_file_contains_no_option_that_a_swarm_ignores() {
     let text = fs::read_to_string(file()).unwrap();
     let keys = text.lines().filter_map(|line| line.trim_start().split_once(':'));
     let ignored: Vec<_> = keys.map(|(key, _)| key).filter(|key| IGNORED.contains(key)).collect();
@@ -160,12 +160,12 @@ async fn web_has_six_replicas_behind_the_mesh_that_can_move_to_any_node() {
     assert_eq!(environment(web, "REDIS_SENTINELS"), Some(sentinels));
     assert_eq!(web["UpdateConfig"]["Order"], "start-first");
     let placement = &web["TaskTemplate"]["Placement"];
-    // A cap would leave no room for start-first, nor for the replicas of a lost node.
+    // A maximum per node would leave no room for start-first, or for the replicas of a lost node.
     assert_eq!(placement["MaxReplicas"], Value::Null);
 }
 
 #[tokio::test]
-async fn no_placement_preference_is_one_that_the_scheduler_ignores() {
+async fn the_scheduler_honours_all_placement_preferences() {
     for (name, service) in &deployed(&[]).await.services {
         let preferences = service["TaskTemplate"]["Placement"]["Preferences"].as_array();
         for preference in preferences.into_iter().flatten() {
@@ -239,12 +239,12 @@ async fn the_edge_listens_on_every_nodes_own_address_and_is_updated_node_by_node
     // Two tasks cannot hold one port of a host.
     assert_eq!(edge["UpdateConfig"]["Order"], "stop-first");
     assert!(duration(&edge["UpdateConfig"]["Delay"]) >= Duration::from_secs(5));
-    // Its status is for watch alone: a port of the container that is none of the node.
+    // Its status is for watch only: a port of the container that is not published.
     assert_eq!(environment(edge, "EDGE_ADMIN"), Some("0.0.0.0:9901"));
 }
 
 #[tokio::test]
-async fn watch_is_on_every_manager_and_alone_has_the_engines_socket() {
+async fn watch_runs_on_every_manager_and_only_it_has_the_engines_socket() {
     let created = deployed(&[]).await;
     let watch = service(&created, "watch");
     assert_eq!(watch["Mode"]["Global"], json!({}));

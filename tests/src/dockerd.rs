@@ -1,7 +1,7 @@
 //! A real engine for a test to freeze, kill and restart.
 //!
-//! It has its own namespaces for processes, mounts, network and host name: it leaves nothing behind, and does not touch
-//! the machine's own engine. Tasks have no network, so it needs no firewall rules.
+//! It has its own namespaces for processes, mounts, network and host name, so that it leaves nothing behind and does not
+//! affect the machine's own engine. Tasks have no network, so it needs no firewall rules.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use crate::process::Process;
 use crate::wait::eventually;
 
-/// An engine is slow to start on a busy machine.
+/// The time limit for an engine to start, which is slow on a busy machine.
 const START: Duration = Duration::from_secs(90);
 
-/// An engine. Dropping it ends it and removes what it has.
+/// An engine. Dropping it ends it and removes its data.
 #[derive(Debug)]
 pub struct Dockerd {
     process: Process,
@@ -25,9 +25,9 @@ pub struct Dockerd {
     folder: TempDir,
 }
 
-/// Returns why no engine can be started here, or `None` if one can.
+/// Returns why no engine can be started here; `None` if one can.
 #[must_use]
-pub fn missing() -> Option<&'static str> {
+pub fn obstacle() -> Option<&'static str> {
     let found = |program: &str| {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&paths).any(|path| path.join(program).is_file())
@@ -42,7 +42,7 @@ impl Dockerd {
     /// Starts an engine that is not in a swarm.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// If it does not respond.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         let mut engine = Self { process: spawn(folder.path()), folder };
@@ -50,7 +50,7 @@ impl Dockerd {
         engine
     }
 
-    /// Its URL, as for `--docker`.
+    /// Returns its URL, as for `--docker`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("unix://{}", self.folder.path().join("socket").display())
@@ -59,7 +59,7 @@ impl Dockerd {
     /// Runs the Docker client on it and returns the output.
     ///
     /// # Panics
-    /// When the client fails.
+    /// If the client fails.
     pub fn docker(&self, arguments: &[&str]) -> String {
         let output = self.client().args(arguments).output().expect("a Docker client");
         let error = String::from_utf8_lossy(&output.stderr);
@@ -67,10 +67,10 @@ impl Dockerd {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Makes an image of one self-contained program.
+    /// Creates an image of one self-contained program.
     ///
     /// # Panics
-    /// When that fails.
+    /// If the import fails.
     pub fn import(&self, program: &Path, image: &str) {
         let name = program.file_name().expect("a file");
         let mut tar = Command::new("tar")
@@ -105,7 +105,7 @@ impl Dockerd {
     /// Restarts it with its data.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// If it does not respond.
     pub async fn restart(&mut self) {
         self.process.kill();
         self.process = spawn(self.folder.path());
@@ -115,12 +115,11 @@ impl Dockerd {
     fn client(&self) -> Command {
         let mut command = Command::new("docker");
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        // An engine that hangs must fail the test.
         command.env("HOME", self.folder.path()).args(["--host", &self.url()]);
         command
     }
 
-    /// Sends a signal to the engine itself, the only child of the process that made its namespaces.
+    /// Sends a signal to the engine itself: the only child of the process that created its namespaces.
     fn signal(&self, signal: Signal) {
         let parent = self.process.pid().as_raw_nonzero();
         let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).expect("its process");
@@ -130,7 +129,7 @@ impl Dockerd {
 
     async fn ready(&mut self) {
         let client = || self.client().arg("version").output().is_ok_and(|output| output.status.success());
-        eventually("an answer of the engine", START, async || client()).await;
+        eventually("a response of the engine", START, async || client()).await;
     }
 }
 
@@ -139,7 +138,7 @@ fn spawn(folder: &Path) -> Process {
         --data-root \"$0/data\" --exec-root \"$0/exec\" --pidfile \"$0/pid\" --host \"unix://$0/socket\" \
         --iptables=false --bridge=none --log-level warn";
     for name in ["pid", "exec/containerd/containerd.pid"] {
-        // Left by a process that was killed; another process may have its number by now.
+        // Left behind by a killed process, whose id another process may have by now.
         drop(std::fs::remove_file(folder.join(name)));
     }
     Process::of("unshare")
@@ -149,24 +148,24 @@ fn spawn(folder: &Path) -> Process {
         .start()
 }
 
-/// Builds the program that tasks run: without arguments it sleeps, with `exit CODE` it ends.
+/// Builds the program that tasks run. With `exit CODE` it ends; by default it sleeps.
 ///
 /// # Panics
-/// When there is no compiler, or no static C library.
+/// If there is no compiler, or no static C library.
 #[must_use]
 pub fn program(folder: &Path) -> std::path::PathBuf {
     let source = br#"
         fn main() {
-            let mut words = std::env::args().skip(1);
-            match words.next().as_deref() {
-                Some("exit") => std::process::exit(words.next().map_or(0, |code| code.parse().unwrap_or(1))),
+            let mut arguments = std::env::args().skip(1);
+            match arguments.next().as_deref() {
+                Some("exit") => std::process::exit(arguments.next().map_or(0, |code| code.parse().unwrap_or(1))),
                 Some("check") => {}
                 _ => loop { std::thread::sleep(std::time::Duration::from_secs(3600)) },
             }
         }
     "#;
     let program = folder.join("tiny");
-    // With an explicit target it is linked like the image's own programs.
+    // Linked statically, because its image has no libraries.
     let mut compiler = Command::new("rustc")
         .args(["-C", "target-feature=+crt-static", "-O", "--crate-name", "tiny", "-o"])
         .arg(&program)

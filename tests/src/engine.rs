@@ -1,4 +1,4 @@
-//! An engine that only records requests: tests run the Docker client's `stack deploy` against it to see what a swarm
+//! An engine that only records requests. Tests run the Docker client's `stack deploy` against it to see what a swarm
 //! would receive.
 //!
 //! The client silently drops some options of a stack file, warns about others, and rewrites the rest, depending on its
@@ -24,10 +24,10 @@ use tokio::task::JoinHandle;
 
 use crate::client::{Body, full};
 
-/// The API version reported to clients: new enough for clients that reject older ones. Older clients use their own.
+/// The API version reported to clients: new enough for those that reject older ones. Older clients use their own version.
 const API_VERSION: &str = "1.44";
 
-/// An engine on a port of 127.0.0.1 that reports to be a swarm manager. Dropping it stops it.
+/// An engine on a port of 127.0.0.1 that reports to be a swarm manager. Dropping it ends it.
 #[derive(Debug)]
 pub struct Engine {
     address: SocketAddr,
@@ -108,7 +108,7 @@ impl Drop for Engine {
     }
 }
 
-/// The client without the settings, contexts and credentials of this machine.
+/// Returns a command that runs the client without the settings, contexts and credentials of this machine.
 fn docker(home: &Path) -> Command {
     let mut command = Command::new("docker");
     command

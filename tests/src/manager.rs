@@ -1,5 +1,5 @@
-//! The engine of a manager, whose swarm a test changes. It serves the requests of `watch` on a Unix socket, in the format
-//! of the Docker Engine API ("Nodes", "Services", "Tasks", "System").
+//! The engine of a manager, with a swarm that a test changes. It serves the requests of `watch` on a Unix socket, in the
+//! format of the Docker Engine API ("Nodes", "Services", "Tasks", "System").
 //!
 //! Its responses also contain fields that must not be passed on, such as environment and labels.
 
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use crate::client::{self, Body, full};
 
-/// Engine version of the tutorial's distribution.
+/// The API version of the engine in the tutorial's distribution.
 const API_VERSION: &str = "1.41";
 
 /// A secret in every response, which `watch` must not pass on.
@@ -46,14 +46,14 @@ pub struct Swarm {
     pub services: BTreeMap<String, Value>,
     /// `/tasks`.
     pub tasks: BTreeMap<String, Value>,
-    /// Error message for every list, such as for a lost quorum.
+    /// The error message returned for every list, such as for a lost quorum.
     pub refusal: Option<String>,
 }
 
 #[derive(Debug)]
 struct Shared {
     swarm: Mutex<Swarm>,
-    asked: Mutex<Vec<String>>,
+    requests: Mutex<Vec<String>>,
     events: broadcast::Sender<Bytes>,
 }
 
@@ -66,7 +66,7 @@ impl Manager {
         let folder = tempfile::tempdir().expect("a folder for the socket");
         let listener = UnixListener::bind(folder.path().join("docker.sock")).expect("a socket");
         let shared =
-            Arc::new(Shared { swarm: Mutex::new(swarm), asked: Mutex::default(), events: broadcast::channel(64).0 });
+            Arc::new(Shared { swarm: Mutex::new(swarm), requests: Mutex::default(), events: broadcast::channel(64).0 });
         Self { folder, shared: shared.clone(), server: tokio::spawn(serve(listener, shared)) }
     }
 
@@ -91,10 +91,10 @@ impl Manager {
         let _listeners = self.shared.events.send(format!("{event}\n").into());
     }
 
-    /// Returns method and path of all requests, without the version.
+    /// Returns the method and path of all requests, without the version.
     #[must_use]
-    pub fn asked(&self) -> Vec<String> {
-        lock(&self.shared.asked).clone()
+    pub fn requests(&self) -> Vec<String> {
+        lock(&self.shared.requests).clone()
     }
 }
 
@@ -123,7 +123,7 @@ impl Swarm {
     }
 
     /// Marks a node as down, or as ready again.
-    pub fn hear(&mut self, node: usize, ready: bool) {
+    pub fn set_ready(&mut self, node: usize, ready: bool) {
         if let Some(node) = self.nodes.get_mut(&format!("node{node}")) {
             node["Status"]["State"] = if ready { "ready" } else { "down" }.into();
             node["Status"]["Message"] = if ready { "" } else { "heartbeat failure" }.into();
@@ -234,7 +234,7 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
     let path = request.uri().path();
     // Most paths start with the version: /v1.41/nodes.
     let path = path.strip_prefix("/v1.").and_then(|rest| rest.find('/').map(|at| &rest[at..])).unwrap_or(path);
-    lock(&shared.asked).push(format!("{} {path}", request.method()));
+    lock(&shared.requests).push(format!("{} {path}", request.method()));
     let swarm = lock(&shared.swarm).clone();
     let list = |objects: &BTreeMap<String, Value>| match &swarm.refusal {
         None => (StatusCode::OK, Value::from_iter(objects.values().cloned())),
@@ -259,16 +259,16 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
     };
     let mut response = Response::new(full(value.to_string()));
     *response.status_mut() = status;
-    tell(response)
+    with_headers(response)
 }
 
 fn events(shared: &Shared) -> Response<Body> {
     let events = shared.events.subscribe();
     let lines = stream::unfold(events, async |mut events| Some((Ok(events.recv().await.ok()?), events)));
-    tell(Response::new(client::stream(lines)))
+    with_headers(Response::new(client::stream(lines)))
 }
 
-fn tell(mut response: Response<Body>) -> Response<Body> {
+fn with_headers(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     headers.insert("api-version", header::HeaderValue::from_static(API_VERSION));

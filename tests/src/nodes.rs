@@ -117,7 +117,7 @@ impl Nodes {
 
     /// Returns the number of requests received.
     #[must_use]
-    pub fn questions(&self) -> usize {
+    pub fn requests(&self) -> usize {
         lock(&self.counts).get("all").copied().unwrap_or(0)
     }
 

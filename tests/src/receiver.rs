@@ -1,4 +1,4 @@
-//! A real HTTP server that records requests and answers as a test configures it: the peer of webhooks.
+//! A real HTTP server that records requests and sends configured responses: the peer of webhooks.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -150,11 +150,11 @@ impl Receiver {
         all.iter().filter(|request| request.target.split('?').next() == Some(path)).cloned().collect()
     }
 
-    /// Waits for `count` requests for `path`.
+    /// Waits for `count` requests for `path`, and returns all requests for it.
     ///
     /// # Panics
     /// If they do not arrive within [`SOON`].
-    pub async fn taken(&self, path: &str, count: usize) -> Vec<Received> {
+    pub async fn wait_for(&self, path: &str, count: usize) -> Vec<Received> {
         eventually(&format!("{count} requests for {path}"), SOON, async || self.received(path).len() >= count).await;
         self.received(path)
     }

@@ -39,7 +39,7 @@ struct Inner {
     node: Option<String>,
     /// Recorded addresses and their replacements.
     addresses: Vec<(IpAddr, IpAddr)>,
-    asked: Vec<(String, String)>,
+    requests: Vec<(String, String)>,
 }
 
 impl Recorded {
@@ -50,7 +50,7 @@ impl Recorded {
     pub async fn start(situation: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let inner = Inner { situation: situation.to_owned(), node: None, addresses: Vec::new(), asked: Vec::new() };
+        let inner = Inner { situation: situation.to_owned(), node: None, addresses: Vec::new(), requests: Vec::new() };
         let state = Arc::new(State { inner: Mutex::new(inner), event: Notify::new() });
         Self { address, state: state.clone(), server: tokio::spawn(serve(listener, state)) }
     }
@@ -66,12 +66,12 @@ impl Recorded {
         situation.clone_into(&mut self.state.inner().situation);
     }
 
-    /// Changes its own node to `id`.
+    /// Sets the id of its own node.
     pub fn set_node(&self, id: &str) {
         self.state.inner().node = Some(id.to_owned());
     }
 
-    /// Changes the addresses of its nodes, in the order of [`nodes`].
+    /// Replaces the addresses of its nodes, in the order of [`nodes`].
     ///
     /// # Panics
     /// If there is no recording.
@@ -83,14 +83,14 @@ impl Recorded {
     }
 
     /// Sends an event to all clients that listen.
-    pub fn tell(&self) {
+    pub fn send_event(&self) {
         self.state.event.notify_waiters();
     }
 
     /// Returns the methods and targets of the requests so far.
     #[must_use]
-    pub fn asked(&self) -> Vec<(String, String)> {
-        self.state.inner().asked.clone()
+    pub fn requests(&self) -> Vec<(String, String)> {
+        self.state.inner().requests.clone()
     }
 }
 
@@ -148,7 +148,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     let target = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     let (situation, node, addresses) = {
         let mut inner = state.inner();
-        inner.asked.push((request.method().to_string(), target));
+        inner.requests.push((request.method().to_string(), target));
         (inner.situation.clone(), inner.node.clone(), inner.addresses.clone())
     };
     let path = request.uri().path();

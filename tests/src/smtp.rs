@@ -1,4 +1,4 @@
-//! A real mail server with STARTTLS and authentication. Tests can read the mail it receives.
+//! A real mail server with STARTTLS and authentication, whose received mail tests can read.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -18,7 +18,7 @@ pub struct Mail {
     pub from: String,
     /// The recipients in the envelope.
     pub to: Vec<String>,
-    /// It was sent over TLS.
+    /// Whether it was sent over TLS.
     pub tls: bool,
     /// The user that logged in.
     pub user: Option<String>,
@@ -89,11 +89,11 @@ impl Smtp {
             .collect()
     }
 
-    /// Waits until the server has received `count` messages.
+    /// Waits until the server has received `count` messages, and returns all of them.
     ///
     /// # Panics
     /// If it does not within [`SOON`].
-    pub async fn taken(&self, count: usize) -> Vec<Mail> {
+    pub async fn wait_for(&self, count: usize) -> Vec<Mail> {
         eventually(&format!("{count} mails"), SOON, async || self.mails().len() >= count).await;
         self.mails()
     }

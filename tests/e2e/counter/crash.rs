@@ -1,4 +1,4 @@
-//! The counter on its file dies under load.
+//! A counter that stores its count in a file is killed under load.
 
 use std::path::Path;
 
@@ -31,6 +31,6 @@ async fn returned_numbers_survive_kill_9_under_load() {
     }
     let next = replica(data.path()).await.visit().await;
     assert!(next > last, "{next} after {last}");
-    // What was under way may have been counted, but once.
+    // Visits in progress may have been counted, but only once.
     assert!(next <= visits + 1, "{next} after {visits} visits");
 }

@@ -1,4 +1,4 @@
-//! A replicated Redis loses its master, and other things, under load.
+//! A replicated Redis loses its master, a replica, or sentinels under load.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,8 @@ struct Rig {
     load: Running,
 }
 
-fn by(group: &Group) -> Plan {
+/// Returns a plan to run the counter with the sentinels of `group`.
+fn plan_for(group: &Group) -> Plan {
     plan(&[]).env("REDIS_SENTINELS", group.list())
 }
 
@@ -32,8 +33,8 @@ impl Rig {
     }
 
     async fn on(group: Group) -> Self {
-        group.settled().await;
-        let replicas = [Replica::start(by(&group), ANY).await, Replica::start(by(&group), ANY).await];
+        group.until_settled().await;
+        let replicas = [Replica::start(plan_for(&group), ANY).await, Replica::start(plan_for(&group), ANY).await];
         for replica in &replicas {
             replica.ready(SOON).await;
         }
@@ -49,7 +50,7 @@ impl Rig {
         eventually("answers", SOON, async || self.load.done() >= before + count).await;
     }
 
-    /// Waits until another server than `before` is master and both replicas count on it. Returns how long that took.
+    /// Waits until a server other than `before` is the master and both replicas are ready. Returns how long that took.
     async fn failed_over(&self, before: u16) -> Duration {
         let start = Instant::now();
         for replica in &self.replicas {
@@ -62,7 +63,7 @@ impl Rig {
         took
     }
 
-    /// Ends the load, and checks the invariants.
+    /// Ends the load and checks the invariants.
     async fn finish(mut self) -> Vec<Record> {
         let records = self.load.stop().await;
         let master = self.group.master().await;
@@ -79,8 +80,11 @@ impl Rig {
         let numbers = numbers(&records);
         assert_in_order(&records);
         assert!(numbers.last() <= Some(&hits), "{:?} was returned, Redis has {hits}", numbers.last());
-        let told = numbers.len() as u64;
-        assert!(told <= hits && hits <= told + refused, "{told} returned, {refused} refused, {hits} counted");
+        let returned = numbers.len() as u64;
+        assert!(
+            returned <= hits && hits <= returned + refused,
+            "{returned} returned, {refused} refused, {hits} counted"
+        );
         records
     }
 }
@@ -102,7 +106,7 @@ async fn when_the_master_is_killed_a_replica_takes_over_and_no_number_is_returne
 }
 
 #[tokio::test]
-async fn a_master_that_was_paused_through_a_failover_undoes_nothing() {
+async fn a_master_that_was_paused_during_a_failover_does_not_roll_the_count_back() {
     let mut rig = Rig::start().await;
     let master = rig.group.master().await;
     rig.group.on(master).freeze();
@@ -114,7 +118,7 @@ async fn a_master_that_was_paused_through_a_failover_undoes_nothing() {
 }
 
 #[tokio::test]
-async fn the_loss_of_a_replica_or_a_sentinel_is_no_outage() {
+async fn the_loss_of_a_replica_or_a_sentinel_causes_no_outage() {
     let mut rig = Rig::start().await;
     let master = rig.group.master().await;
     let replica = rig.group.servers.iter_mut().find(|server| server.port() != master).unwrap();
@@ -136,10 +140,10 @@ fn replica_of(group: &mut Group, master: u16) -> &mut Redis {
 }
 
 #[tokio::test]
-async fn a_master_that_answers_readonly_is_abandoned() {
+async fn a_master_that_replies_readonly_is_abandoned() {
     let mut rig = Rig::start().await;
     let master = rig.group.master().await;
-    // As when the sentinels reconfigure it before the replicas learn of it.
+    // As if the sentinels reconfigured it before the counter's replicas notice.
     let other = replica_of(&mut rig.group, master).port();
     let _: Value = redis::cmd("REPLICAOF")
         .arg("127.0.0.1")
@@ -166,10 +170,10 @@ async fn a_master_that_answers_readonly_is_abandoned() {
 
 #[tokio::test]
 async fn without_replicas_visits_are_refused_with_the_reason_or_counted_as_configured() {
-    for (way, status, text) in [("refuse", 503, "no replica has acknowledged the count"), ("go-on", 200, "degraded")] {
+    for (mode, status, text) in [("refuse", 503, "no replica has acknowledged the count"), ("go-on", 200, "degraded")] {
         let mut group = Group::start_with(&["--min-replicas-to-write", "0"], "").await;
-        group.settled().await;
-        let replica = Replica::start(by(&group).env("APP_DEGRADED", way), ANY).await;
+        group.until_settled().await;
+        let replica = Replica::start(plan_for(&group).env("APP_DEGRADED", mode), ANY).await;
         replica.ready(SOON).await;
         assert_eq!(replica.visit().await, 1);
         let master = group.master().await;
@@ -177,17 +181,17 @@ async fn without_replicas_visits_are_refused_with_the_reason_or_counted_as_confi
             server.kill();
         }
         let reply = deadline("an answer", SOON, replica.get("/")).await;
-        assert_eq!(reply.status.as_u16(), status, "{way}");
+        assert_eq!(reply.status.as_u16(), status, "{mode}");
         eventually("the reason", SOON, async || replica.get("/readyz").await.text().contains(text)).await;
-        assert_eq!(metric(&replica, "app_store_degraded").await, 1, "{way}");
+        assert_eq!(metric(&replica, "app_store_degraded").await, 1, "{mode}");
     }
 }
 
 #[tokio::test]
 async fn without_most_sentinels_no_number_is_returned() {
     let mut group = Group::start().await;
-    group.settled().await;
-    let replica = Replica::start(by(&group), ANY).await;
+    group.until_settled().await;
+    let replica = Replica::start(plan_for(&group), ANY).await;
     replica.ready(SOON).await;
     replica.visit().await;
     for sentinel in &mut group.sentinels[..2] {
@@ -203,7 +207,7 @@ async fn without_most_sentinels_no_number_is_returned() {
 }
 
 #[tokio::test]
-async fn a_batch_whose_answer_is_lost_is_sent_again_and_counted_once() {
+async fn a_batch_whose_reply_is_lost_is_sent_again_and_counted_once() {
     let redis = Redis::start().await;
     let wire = Wire::new();
     let relay = Relay::start(([127, 0, 0, 1], redis.port()).into(), &wire).await;
@@ -219,7 +223,7 @@ async fn a_batch_whose_answer_is_lost_is_sent_again_and_counted_once() {
 }
 
 #[tokio::test]
-async fn a_script_that_redis_has_lost_is_sent_again() {
+async fn a_script_that_redis_has_flushed_is_sent_again() {
     let redis = Redis::start().await;
     let replica = Replica::on_redis(&redis).await;
     let load = Load::on(&[replica.address]).connections(4).start();
@@ -234,11 +238,11 @@ async fn a_script_that_redis_has_lost_is_sent_again() {
 }
 
 #[tokio::test]
-async fn logins_come_from_files() {
+async fn passwords_are_read_from_files_and_never_logged() {
     let sentinel = "sentinel auth-pass counter redis-s3cret\nrequirepass sentinel-s3cret\n\
                     sentinel sentinel-pass sentinel-s3cret\n";
     let group = Group::start_with(&[], sentinel).await;
-    group.in_sync().await;
+    group.until_in_sync().await;
     for server in &group.servers {
         let mut connection = server.connection().await;
         for name in ["masterauth", "requirepass"] {
@@ -246,20 +250,20 @@ async fn logins_come_from_files() {
             let _: () = set.query_async(&mut connection).await.unwrap();
         }
     }
-    group.known(":sentinel-s3cret@").await;
+    group.until_known(":sentinel-s3cret@").await;
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| {
         let path = folder.path().join(name);
         std::fs::write(&path, format!("{name}\n")).unwrap();
         path
     };
-    let right = by(&group)
+    let right = plan_for(&group)
         .env("REDIS_USER_FILE", file("default"))
         .env("REDIS_PASSWORD_FILE", file("redis-s3cret"))
         .env("SENTINEL_PASSWORD_FILE", file("sentinel-s3cret"));
     let right = Replica::start(right, ANY).await;
     assert_eq!(right.visit().await, 1);
-    let mut wrong = Replica::start(by(&group).env("SENTINEL_PASSWORD_FILE", file("wrong")), ANY).await;
+    let mut wrong = Replica::start(plan_for(&group).env("SENTINEL_PASSWORD_FILE", file("wrong")), ANY).await;
     wrong.process.line("a sentinel does not answer").await;
     assert_eq!(wrong.get("/").await.status, StatusCode::SERVICE_UNAVAILABLE);
     for line in [right.process.lines(), wrong.process.lines()].concat() {
@@ -268,7 +272,7 @@ async fn logins_come_from_files() {
 }
 
 #[tokio::test]
-async fn fsync_is_refused_by_a_redis_that_cannot() {
+async fn durability_fsync_is_refused_by_a_redis_without_waitaof() {
     let redis = Redis::start().await;
     let mut replica = Replica::start(plan(&["--redis-url", &redis.url(), "--durability", "fsync"]), ANY).await;
     let info: String = redis::cmd("INFO").arg("server").query_async(&mut redis.connection().await).await.unwrap();

@@ -1,4 +1,4 @@
-//! Beside the tutorial's program: on one count with it, and with the same answers.
+//! The counter beside the tutorial's program: both share one count, and give the same responses.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -33,18 +33,16 @@ async fn on_one_redis_with_flask_every_number_is_returned_once_and_in_order() {
     assert_in_order(&records);
 }
 
-/// Fields that one of the two sends with a page and the other does not.
-///
-/// Flask's server names itself and closes after every answer. Ours keeps caches away from the numbers
-/// and names its node.
+/// Header fields that only Flask's server sends with a page: it names itself, and closes after every response.
 const ONLY_FLASK: [&str; 2] = ["connection", "server"];
+/// Header fields that only our server sends with a page: it disables caching, and names its node.
 const ONLY_OURS: [&str; 2] = ["cache-control", "x-served-by"];
 
-/// Paths that Flask's server takes for `/`, because it removes slashes from the front after decoding.
-/// Ours does not: nobody links to them, and a path has one spelling.
+/// Paths that Flask's server treats as `/`, because it removes leading slashes after decoding. Ours does not: no page
+/// links to them, and a path has one spelling.
 const ALIASES: [&str; 2] = ["//", "/%2F"];
 
-/// Both, each on a Redis of its own, so that the same requests get the same numbers.
+/// Both servers, each with a Redis of its own, so that the same requests get the same numbers.
 struct Both {
     flask: Flask,
     ours: Replica,
@@ -79,9 +77,9 @@ fn allowed(reply: &Reply) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn a_page_equals_flasks_to_the_byte_and_its_fields_differ_only_on_purpose() {
+async fn a_page_equals_flasks_byte_for_byte_and_its_fields_differ_only_on_purpose() {
     let both = Both::start().await;
-    // Past a power of ten: the length grows with the number.
+    // The length of the page grows at a power of ten.
     for _ in 0..11 {
         for (method, path) in [("GET", "/"), ("GET", "/?a=b"), ("HEAD", "/")] {
             let (flask, ours) = both.ask(method, path).await;
@@ -109,7 +107,7 @@ async fn other_methods_and_paths_get_flasks_status_and_methods_and_count_nothing
             let (flask, ours) = both.ask(method, path).await;
             assert_eq!(ours.status, flask.status, "{method} {path}");
             assert_eq!(allowed(&ours), allowed(&flask), "{method} {path}");
-            // The text of an error is ours: one line, where Flask has a page.
+            // Errors differ: ours are one line, Flask's are a page.
             let text = match (ours.status.as_u16(), method) {
                 (404 | 405, "HEAD") | (200, _) => "",
                 (404, _) => "not found\n",
@@ -121,7 +119,7 @@ async fn other_methods_and_paths_get_flasks_status_and_methods_and_count_nothing
             assert_eq!(visit.then_some(&ours.body), visit.then_some(&flask.body));
         }
     }
-    // A GET and a HEAD of / came before.
+    // A GET and a HEAD of / were counted before.
     let (flask, ours) = both.ask("GET", "/").await;
     assert_eq!(ours.text(), "Hello World! I have been seen 3 times.\n");
     assert_eq!(ours.body, flask.body);
@@ -137,12 +135,12 @@ async fn other_spellings_of_the_path_are_not_found_where_flasks_server_removes_s
 }
 
 #[tokio::test]
-async fn old_and_odd_clients_are_served_like_by_flask() {
+async fn old_and_unusual_clients_are_served_as_by_flask() {
     let both = Both::start().await;
     let requests = [
-        // ApacheBench and old probes.
+        // As sent by ApacheBench and old health checks.
         "GET / HTTP/1.0\r\n\r\n",
-        // A client that takes the server for a proxy (RFC 9112 3.2.2).
+        // A client that treats the server as a proxy (RFC 9112 section 3.2.2).
         "GET http://www.example.com/ HTTP/1.1\r\nhost: www.example.com\r\nconnection: close\r\n\r\n",
         // A GET with a body.
         "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello",

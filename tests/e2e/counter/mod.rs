@@ -1,4 +1,4 @@
-//! The counter as a process, on a real Redis and on its file, beside the tutorial's own program.
+//! The counter as a process, with a real Redis and with its file, beside the tutorial's own program.
 
 mod crash;
 mod failover;

@@ -1,4 +1,4 @@
-//! Redis goes away under load and comes back.
+//! Redis stops under load and returns.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::replica::{Replica, numbers};
 
 const KILLS: usize = 3;
 
-/// The connections of the load.
+/// The number of connections of the load.
 const CONNECTIONS: usize = 16;
 
 struct Rig {
@@ -22,7 +22,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// Redis as in the stack, two replicas, and load on both.
+    /// Starts Redis as in the stack, two replicas, and load on both.
     async fn start() -> Self {
         let redis = Redis::start().await;
         let replicas = [Replica::on_redis(&redis).await, Replica::on_redis(&redis).await];
@@ -34,25 +34,25 @@ impl Rig {
         Self { redis, replicas, load }
     }
 
-    /// Waits for `count` more answers.
+    /// Waits for `count` more responses.
     async fn answers(&self, count: usize) {
         let before = self.load.done();
         eventually("answers", SOON, async || self.load.done() >= before + count).await;
     }
 
-    /// While Redis is away: waits until every connection was answered, and checks what operators see.
+    /// While Redis is stopped: waits for responses on all connections, and checks what operators see.
     async fn without_redis(&self) {
         for replica in &self.replicas {
             eventually("failed readiness", SOON, async || {
                 replica.get("/readyz").await.status == StatusCode::SERVICE_UNAVAILABLE
             })
             .await;
-            assert_eq!(replica.get("/healthz").await.status, StatusCode::OK, "it lives");
+            assert_eq!(replica.get("/healthz").await.status, StatusCode::OK, "the process is alive");
         }
         self.answers(4 * CONNECTIONS).await;
     }
 
-    /// Once Redis is back: waits until every replica counts, and returns when that was.
+    /// After the return of Redis: waits until every replica is ready, and returns when that was.
     async fn recovered(&self) -> Instant {
         for replica in &self.replicas {
             replica.ready(SOON).await;
@@ -72,7 +72,7 @@ fn is_refusal(reply: &Reply) -> bool {
     reply.status == StatusCode::SERVICE_UNAVAILABLE && reply.header("retry-after").is_some()
 }
 
-/// What holds after any number of outages.
+/// Asserts what must hold after any number of outages.
 fn assert_sound(records: &[Record], hits: u64, outages: usize) {
     for record in records {
         let answered = record.is_ok() || record.outcome.as_ref().is_ok_and(is_refusal);

@@ -1,4 +1,4 @@
-//! How the counter is told what to do, and what it says about it.
+//! The counter's settings, log and health check.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ async fn the_url_of_redis_may_come_from_a_file() {
     let redis = Redis::start().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("redis_url");
-    // As an editor leaves it.
+    // Editors end a file with a line break.
     fs::write(&file, format!("{}\n", redis.url())).unwrap();
     let replica = Replica::start(plan(&[]).env("REDIS_URL_FILE", &file), ANY).await;
     assert_eq!(replica.visit().await, 1);
@@ -53,7 +53,7 @@ async fn a_password_is_never_logged() {
     assert_eq!(right.visit().await, 1);
     eventually("the wrong password's refusal", SOON, async || wrong.get("/readyz").await.text().contains("refuses"))
         .await;
-    // Why is for the operator, who reads the log.
+    // Details are in the log only.
     assert!(!wrong.get("/readyz").await.text().contains("WRONGPASS"));
     wrong.process.line("WRONGPASS").await;
     redis.kill();
@@ -62,13 +62,13 @@ async fn a_password_is_never_logged() {
             .await;
     }
     for replica in [right, wrong] {
-        let mut said = replica.process.lines();
-        assert!(said.iter().any(|line| line.contains("\"DEBUG\"")), "the log says all there is");
+        let mut output = replica.process.lines();
+        assert!(output.iter().any(|line| line.contains("\"DEBUG\"")), "the log has no debug lines");
         for path in ["/", "/readyz", "/metrics", "/x"] {
             let reply = replica.get(path).await;
-            said.push(format!("{:?} {}", reply.headers, reply.text()));
+            output.push(format!("{:?} {}", reply.headers, reply.text()));
         }
-        assert_secret(&said.join("\n"));
+        assert_no_password(&output.join("\n"));
     }
 }
 
@@ -79,24 +79,24 @@ async fn a_wrong_url_is_refused_without_its_password() {
         ("REDIS_URL", format!("redis://:{PASSWORD}@redis/database")),
         ("REDIS_URL", format!("http://:{PASSWORD}@redis")),
         ("REDIS_URL", format!(":{PASSWORD}@redis")),
-        // The URL where its file's name belongs.
+        // The URL in place of the file's path.
         ("REDIS_URL_FILE", format!("redis://:{PASSWORD}@redis")),
     ];
     for (name, value) in wrong {
         let (code, text) = end(plan(&[]).env(name, &value).start()).await;
         assert_eq!(code, Some(2), "{text}");
         assert!(text.contains(name), "{text}");
-        assert_secret(&text);
+        assert_no_password(&text);
     }
     for name in ["REDIS_URL", "REDIS_URL_FILE"] {
         let (code, text) = end(plan(&["--help"]).env(name, format!("redis://:{PASSWORD}@redis")).start()).await;
         assert_eq!(code, Some(0), "{text}");
-        assert_secret(&text);
+        assert_no_password(&text);
     }
 }
 
-/// Fails when the password stands in `text`, in any case.
-fn assert_secret(text: &str) {
+/// Asserts that `text` does not contain the password, in any case.
+fn assert_no_password(text: &str) {
     let at = text.to_lowercase().find(PASSWORD);
     assert!(at.is_none(), "the password is in: {text}");
 }
@@ -107,7 +107,7 @@ async fn the_health_check_tests_the_process_and_not_redis() {
     let mut replica = Replica::on_redis(&redis).await;
     let listen = replica.address.to_string();
     let check = async || {
-        // Configured by the variables of the service, as the engine runs it in the container.
+        // Configured by the variables of the service, as when the engine runs it in the container.
         let mut check = plan(&["healthcheck"]).env("APP_LISTEN", &listen).start();
         check.exit(SOON).await.code()
     };
@@ -123,5 +123,5 @@ async fn the_health_check_tests_the_process_and_not_redis() {
     replica.process.thaw();
     assert_eq!(check().await, Some(0), "thawed");
     replica.process.kill();
-    assert_eq!(check().await, Some(1), "gone");
+    assert_eq!(check().await, Some(1), "killed");
 }

@@ -6,13 +6,14 @@ use tests::port;
 use tests::process::Process;
 use tests::wait::{SOON, eventually, throughout};
 
-struct Guarded {
+/// Three servers and three sentinels that the scripts start.
+struct ScriptedGroup {
     ports: [u16; 3],
     sentinels: [u16; 3],
     folders: [tempfile::TempDir; 6],
 }
 
-impl Guarded {
+impl ScriptedGroup {
     fn new() -> Self {
         let ports = || std::array::from_fn(|_| port::free());
         Self { ports: ports(), sentinels: ports(), folders: std::array::from_fn(|_| tempfile::tempdir().unwrap()) }
@@ -43,15 +44,15 @@ impl Guarded {
     }
 }
 
-/// What redis-cli answers.
+/// Returns what redis-cli prints.
 async fn ask(port: u16, command: &[&str]) -> String {
     let output = tokio::process::Command::new("redis-cli").args(["-p", &port.to_string()]).args(command).output().await;
     String::from_utf8(output.unwrap().stdout).unwrap()
 }
 
 #[tokio::test]
-async fn a_master_that_comes_back_empty_waits_for_its_successor_and_wipes_no_replica() {
-    let group = Guarded::new();
+async fn a_master_that_returns_empty_waits_for_its_successor_and_wipes_no_replica() {
+    let group = ScriptedGroup::new();
     let _sentinels: Vec<_> = (0..3).map(|index| group.sentinel(index)).collect();
     let mut servers: Vec<_> = (0..3).map(|index| group.server(index)).collect();
     servers[0].line("starting as master").await;
@@ -59,14 +60,14 @@ async fn a_master_that_comes_back_empty_waits_for_its_successor_and_wipes_no_rep
         server.line("starting as --replicaof").await;
     }
     eventually("two replicas", SOON, async || {
-        // Connected is not enough: Redis puts a first copy off for five seconds, for others that may come.
+        // Being connected is not enough: Redis delays the first synchronisation for five seconds, to serve more replicas.
         ask(group.ports[0], &["INFO", "replication"]).await.matches("state=online").count() == 2
     })
     .await;
     ask(group.ports[0], &["SET", "hits", "7"]).await;
     assert_eq!(ask(group.ports[0], &["WAIT", "2", "5000"]).await.trim(), "2");
     for port in group.sentinels {
-        eventually("sentinels that know the replicas", SOON, async || {
+        eventually("sentinels that have discovered the replicas", SOON, async || {
             let known = ask(port, &["SENTINEL", "MASTER", "counter"]).await;
             known.contains("num-slaves\n2") && known.contains("num-other-sentinels\n2")
         })
@@ -82,18 +83,18 @@ async fn a_master_that_comes_back_empty_waits_for_its_successor_and_wipes_no_rep
     }
 }
 
-/// A swarm gives a task its name once it is healthy, and the health check goes by this file.
+/// A swarm publishes a task's name once the task is healthy, and the health check depends on this file.
 #[tokio::test]
-async fn a_server_whose_name_does_not_resolve_yet_reports_that_it_waits() {
+async fn a_server_whose_name_does_not_resolve_yet_creates_the_file_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let script = format!("{}/../deploy/redis.sh", env!("CARGO_MANIFEST_DIR"));
-    let _server = Process::of("sh").arg(script).env("SELF", "nobody.invalid:6379").current_dir(folder.path()).start();
+    let _server = Process::of("sh").arg(script).env("SELF", "unknown.invalid:6379").current_dir(folder.path()).start();
     eventually("a server that waits", SOON, async || folder.path().join("waiting").exists()).await;
 }
 
 #[tokio::test]
-async fn without_sentinels_it_waits() {
-    let group = Guarded::new();
+async fn a_server_waits_for_the_sentinels() {
+    let group = ScriptedGroup::new();
     let mut server = group.server(0);
     server.line("waiting for the sentinels").await;
     throughout("waiting", std::time::Duration::from_secs(1), async || {

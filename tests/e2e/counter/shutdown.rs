@@ -36,7 +36,7 @@ async fn readiness_fails_first_while_new_connections_are_still_served() {
         replica.get("/readyz").await.status == StatusCode::SERVICE_UNAVAILABLE
     })
     .await;
-    // On a connection of its own, as through a mesh that has not noticed yet.
+    // On a new connection, as from a mesh that has not noticed yet.
     assert!(replica.visit().await > 0);
     let before = load.done();
     eventually("visits", SOON, async || load.done() >= before + 50).await;
@@ -46,11 +46,11 @@ async fn readiness_fails_first_while_new_connections_are_still_served() {
 
 #[tokio::test]
 async fn a_visit_in_progress_is_answered_before_the_process_ends() {
-    let (mut redis, mut replica, visit) = visit_under_way(&["--deadline", "10s"]).await;
+    let (mut redis, mut replica, visit) = visit_in_progress(&["--deadline", "10s"]).await;
     replica.process.terminate();
     replica.process.line("\"draining\"").await;
     eventually("a closed port", SOON, async || get(replica.address, "/healthz").await.is_err()).await;
-    assert_eq!(replica.process.exited(), None, "it waits for the visit");
+    assert_eq!(replica.process.exited(), None, "the process did not wait for the visit");
     redis.thaw();
     let reply = deadline("the answer", SOON, visit).await.unwrap().unwrap();
     assert_eq!(number(&reply), 1);
@@ -59,14 +59,14 @@ async fn a_visit_in_progress_is_answered_before_the_process_ends() {
 
 #[tokio::test]
 async fn a_visit_that_outlasts_the_grace_period_is_cut_off() {
-    let (_redis, mut replica, visit) = visit_under_way(&["--deadline", "60s", "--grace", "100ms"]).await;
+    let (_redis, mut replica, visit) = visit_in_progress(&["--deadline", "60s", "--grace", "100ms"]).await;
     assert_eq!(replica.drain().await, Some(0));
     let reply = deadline("the end of the connection", SOON, visit).await.unwrap();
     assert!(reply.is_err(), "{reply:?}");
 }
 
-/// A replica with a visit that waits for a frozen Redis.
-async fn visit_under_way(arguments: &[&str]) -> (Redis, Replica, JoinHandle<Result<Reply, client::Error>>) {
+/// Starts a replica with a visit that waits for a frozen Redis.
+async fn visit_in_progress(arguments: &[&str]) -> (Redis, Replica, JoinHandle<Result<Reply, client::Error>>) {
     let mut redis = Redis::start().await;
     let url = redis.url();
     let arguments = [&["--redis-url", &url], arguments].concat();
@@ -75,8 +75,8 @@ async fn visit_under_way(arguments: &[&str]) -> (Redis, Replica, JoinHandle<Resu
     let mut connection = Connection::http1(replica.address).await.unwrap();
     redis.freeze();
     let visit = tokio::spawn(async move { connection.get("/").await });
-    eventually("a visit under way", SOON, async || {
-        // The question itself is the other one.
+    eventually("a visit in progress", SOON, async || {
+        // The other one is the request for the metrics.
         replica.get("/metrics").await.text().contains("\napp_in_flight_requests 2\n")
     })
     .await;

@@ -93,7 +93,7 @@ async fn the_edge_follows_the_nodes_that_watch_serves() {
     let alive: Vec<IpAddr> =
         ips(&tasks).into_iter().enumerate().filter(|(index, _)| *index != dead).map(|(_, ip)| ip).collect();
     engine.set("down");
-    engine.tell();
+    engine.send_event();
     eventually("two nodes", SOON, async || has(alive.clone()).await).await;
     eventually("requests without it", SOON, async || tasks[dead].open_connections() == 0).await;
 
@@ -107,9 +107,9 @@ async fn the_edge_follows_the_nodes_that_watch_serves() {
 async fn an_unchanged_list_is_requested_every_few_seconds() {
     let (_tasks, nodes, edge) = swarm().await;
     let began = Instant::now();
-    let (questions, held) = (nodes.questions(), nodes.held());
+    let (requests, held) = (nodes.requests(), nodes.held());
     eventually("two more held requests", SOON, async || nodes.held() >= held + 2).await;
-    assert_eq!(nodes.questions() - questions, 2);
+    assert_eq!(nodes.requests() - requests, 2);
     assert!(began.elapsed() > Duration::from_secs(5), "{:?}", began.elapsed());
     assert_eq!(source(&edge).await.0["error"], Value::Null);
 }

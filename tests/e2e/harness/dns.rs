@@ -1,4 +1,4 @@
-//! The DNS server's answers, asked for message by message, without a resolver's cache between.
+//! The DNS server, queried with single messages instead of a resolver, which would cache answers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -87,7 +87,7 @@ async fn the_three_negative_answers_differ() {
 }
 
 #[tokio::test]
-async fn silence_counts_the_query_and_sends_nothing() {
+async fn silence_counts_the_query_and_sends_no_answer() {
     let dns = Dns::start().await;
     dns.set(NAME, Answer::Silence);
     let question = question(RecordType::A);
@@ -98,14 +98,14 @@ async fn silence_counts_the_query_and_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_whole_over_tcp() {
+async fn a_truncated_answer_is_complete_over_tcp() {
     let dns = Dns::start().await;
     let Answer::Addresses { addresses: all, ttl, .. } = Answer::addresses([[10, 0, 1, 5]]) else {
-        unreachable!("made from addresses");
+        unreachable!("created from addresses");
     };
     dns.set(NAME, Answer::Addresses { addresses: all.clone(), ttl, truncated: true });
-    let cut = over_udp(dns.address(), &question(RecordType::A)).await;
-    assert!(cut.metadata.truncation);
+    let truncated = over_udp(dns.address(), &question(RecordType::A)).await;
+    assert!(truncated.metadata.truncation);
     let whole = over_tcp(dns.address(), &question(RecordType::A)).await;
     assert!(!whole.metadata.truncation);
     assert_eq!(addresses(&whole), all);

@@ -1,4 +1,4 @@
-//! The HTTP client and the scriptable upstream, each against the other.
+//! The HTTP client and the scriptable upstream, tested against each other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
-async fn the_echo_shows_what_was_sent_and_one_connection_serves_twice() {
+async fn the_echo_contains_the_request_and_one_connection_serves_two_requests() {
     let upstream = Upstream::start().await;
     let mut connection = Connection::http1(upstream.address()).await.unwrap();
     let chunks = stream::iter([Ok(Bytes::from("ab")), Ok(Bytes::from("c"))]);
@@ -44,7 +44,7 @@ async fn the_echo_shows_what_was_sent_and_one_connection_serves_twice() {
 }
 
 #[tokio::test]
-async fn each_behaviour_is_what_its_name_says() {
+async fn each_behaviour_does_what_its_name_says() {
     let upstream = Upstream::start().await;
     let address = upstream.address();
 
@@ -69,7 +69,7 @@ async fn each_behaviour_is_what_its_name_says() {
 }
 
 #[tokio::test]
-async fn a_broken_answer_breaks_at_the_chosen_point() {
+async fn a_broken_answer_ends_at_the_configured_point() {
     let upstream = Upstream::start().await;
     let question = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -90,7 +90,7 @@ async fn a_broken_answer_breaks_at_the_chosen_point() {
 }
 
 #[tokio::test]
-async fn an_early_answer_does_not_wait_for_the_body_and_a_read_one_says_100_continue() {
+async fn an_early_answer_does_not_wait_for_the_body_and_other_answers_follow_a_100_continue() {
     let upstream = Upstream::start().await;
     upstream.on("/early", Behaviour::EarlyResponse(413));
     let head = |path| format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
@@ -121,7 +121,7 @@ async fn a_hung_upstream_answers_when_it_resumes() {
 }
 
 #[tokio::test]
-async fn a_killed_upstream_resets_and_refuses_and_comes_back_on_its_port() {
+async fn a_killed_upstream_resets_and_refuses_connections_and_restarts_on_its_port() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::Silence);
     let asked = tokio::spawn(get(upstream.address(), "/"));
@@ -137,7 +137,7 @@ async fn a_killed_upstream_resets_and_refuses_and_comes_back_on_its_port() {
 }
 
 #[tokio::test]
-async fn tasks_have_one_port_and_an_address_each() {
+async fn tasks_share_a_port_and_have_different_addresses() {
     let tasks: [Upstream; 3] = Upstream::start_tasks().await;
     for (task, last) in tasks.iter().zip(1..) {
         assert_eq!(task.address(), SocketAddr::from(([127, 0, 0, last], tasks[0].address().port())));
@@ -187,7 +187,7 @@ async fn load_records_the_failed_request_and_continues_with_the_next_address() {
 }
 
 #[tokio::test]
-async fn the_tls_client_trusts_only_its_roots_and_reports_what_was_agreed() {
+async fn the_tls_client_trusts_only_its_roots_and_reports_the_negotiated_protocol() {
     let authority = Authority::new();
     let certificate = authority.issue("site", &["www.example.com"]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -196,7 +196,7 @@ async fn the_tls_client_trusts_only_its_roots_and_reports_what_was_agreed() {
     let server = tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            // A client that does not trust us ends the handshake.
+            // A client that does not trust the certificate ends the handshake.
             let Ok(stream) = acceptor.accept(stream).await else { continue };
             let io = hyper_util::rt::TokioIo::new(stream);
             let service = hyper::service::service_fn(async |_| {

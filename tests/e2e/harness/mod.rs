@@ -1,4 +1,4 @@
-//! The harness itself: a peer that does not do what it says would make the other tests mean nothing.
+//! The harness itself: with peers that do not behave as documented, the other tests would prove nothing.
 
 mod dns;
 mod http;

@@ -1,7 +1,8 @@
-//! Processes: what they write, how they end.
+//! Processes: their output, signals and end.
+
+use std::os::unix::process::ExitStatusExt;
 
 use rustix::process::{Signal, test_kill_process};
-use std::os::unix::process::ExitStatusExt;
 use tests::process::Process;
 use tests::wait::SOON;
 

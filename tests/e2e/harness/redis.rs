@@ -1,4 +1,4 @@
-//! Redis and the tutorial's application on top of it.
+//! Redis, and the tutorial's application that uses it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tests::flask::Flask;
 use tests::redis::Redis;
 
 #[tokio::test]
-async fn what_redis_acknowledged_survives_a_kill() {
+async fn writes_that_redis_acknowledged_survive_a_kill() {
     let mut server = Redis::start().await;
     let mut connection = server.connection().await;
     for expected in 1..=5_u64 {
@@ -23,7 +23,7 @@ async fn what_redis_acknowledged_survives_a_kill() {
 }
 
 #[tokio::test]
-async fn without_its_file_redis_starts_empty() {
+async fn redis_without_an_append_only_file_restarts_empty() {
     let mut server = Redis::start_with(&[]).await;
     let hits: u64 = server.connection().await.incr("hits", 1).await.unwrap();
     assert_eq!(hits, 1);
@@ -32,7 +32,7 @@ async fn without_its_file_redis_starts_empty() {
 }
 
 #[tokio::test]
-async fn a_frozen_redis_answers_nothing_until_it_thaws() {
+async fn a_frozen_redis_does_not_reply_until_it_thaws() {
     let mut server = Redis::start().await;
     let mut connection = server.connection().await;
     server.freeze();
@@ -57,7 +57,7 @@ async fn the_tutorials_application_counts() {
 }
 
 #[tokio::test]
-async fn the_tutorials_application_ends_with_its_value() {
+async fn dropping_the_value_ends_the_tutorials_application() {
     let redis = Redis::start().await;
     let flask = Flask::start(&redis).await;
     let address = flask.address();

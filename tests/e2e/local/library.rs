@@ -1,4 +1,4 @@
-//! The stack as a library: several in one process, each on ports that the kernel chooses.
+//! The stack as a library: several stacks in one process, each on ports that the kernel chooses.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn options(data: &Path) -> Options {
     Options::new(StoreConfig::File(data.join("hits.redb"))).on_free_ports()
 }
 
-/// Stops it within its bound, off the test's thread.
+/// Stops a stack on another thread, since that blocks.
 async fn stop(stack: Stack) {
     deadline("the end of the stack", SOON, spawn_blocking(|| stack.stop())).await.unwrap().unwrap();
 }
@@ -28,9 +28,9 @@ async fn stacks_run_side_by_side_and_one_after_another() {
     for round in 0..2 {
         let stacks = folders.each_ref().map(|folder| Stack::start(&options(folder.path())).unwrap());
         for stack in stacks {
-            let places = [stack.edge(), stack.replicas()[0], stack.replicas()[2]];
-            for (place, step) in places.into_iter().zip(1..) {
-                assert_eq!(number(&get(place, "/").await.unwrap()), round * 3 + step);
+            let addresses = [stack.edge(), stack.replicas()[0], stack.replicas()[2]];
+            for (address, step) in addresses.into_iter().zip(1..) {
+                assert_eq!(number(&get(address, "/").await.unwrap()), round * 3 + step);
             }
             assert!(get(stack.admin(), "/").await.unwrap().status.is_success());
             let (edge, replica) = (stack.edge(), stack.replicas()[0]);
@@ -41,7 +41,7 @@ async fn stacks_run_side_by_side_and_one_after_another() {
 }
 
 #[tokio::test]
-async fn a_replica_that_is_killed_under_load_costs_no_request_through_the_edge() {
+async fn a_replica_killed_under_load_fails_no_request_through_the_edge() {
     let data = tempfile::tempdir().unwrap();
     let mut stack = Stack::start(&options(data.path())).unwrap();
     let load = Load::on(&[stack.edge()]).connections(16).start();
@@ -86,8 +86,8 @@ async fn replicas_drain_at_the_same_time() {
     assert_eq!(number(&get(first, "/").await.unwrap()), 1);
     redis.freeze();
     let visit = tokio::spawn(get(first, "/"));
-    eventually("a visit under way", SOON, async || {
-        // The question itself is the other one.
+    eventually("a visit in progress", SOON, async || {
+        // The other one is the request for the metrics.
         get(first, "/metrics").await.unwrap().text().contains("\napp_in_flight_requests 2\n")
     })
     .await;
@@ -105,7 +105,7 @@ async fn a_stack_can_be_dropped_where_blocking_is_not_allowed() {
     let edge = stack.edge();
     drop(stack);
     eventually("the end of the edge", SOON, async || get(edge, "/").await.is_err()).await;
-    // The file is free again.
+    // The stack has released its file.
     eventually("another stack on its file", SOON, async || match Stack::start(&options(data.path())) {
         Ok(again) => {
             stop(again).await;

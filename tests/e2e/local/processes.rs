@@ -1,4 +1,4 @@
-//! Three counters on one Redis behind an edge, each a process, as in the stack.
+//! Three counters with one Redis behind an edge, each as a process, as in the stack.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,13 +14,14 @@ use crate::replica::{Replica, address, assert_all_ok, assert_in_order, numbers, 
 /// Keep-alive connections to the edge.
 const CONNECTIONS: usize = 64;
 
-/// Thousands of requests a second, with some connections idle at any time, as between real clients.
+/// The pause between the requests of a connection. It results in thousands of requests a second, with some connections
+/// idle at any time, as with real clients.
 const PACE: Duration = Duration::from_millis(5);
 
 struct Rig {
     redis: Redis,
     replicas: Vec<Replica>,
-    /// Held for its end.
+    /// Ends when it is dropped.
     _edge: Process,
     load: Running,
 }
@@ -33,7 +34,7 @@ impl Rig {
             replicas.push(replica(&redis, SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()))).await);
         }
         let to: Vec<String> = replicas.iter().map(|replica| replica.address.to_string()).collect();
-        // The service's own variables.
+        // Configured by variables, like the service.
         let mut edge = Process::ours("edge")
             .arg("run")
             .env("EDGE_LISTEN", "127.0.0.1:0")
@@ -46,24 +47,24 @@ impl Rig {
         let load = Load::on(&[edge_address]).connections(CONNECTIONS).pace(PACE).start();
         let rig = Self { redis, replicas, _edge: edge, load };
         for replica in &rig.replicas {
-            takes_part(replica).await;
+            gets_visits(replica).await;
         }
         rig
     }
 
-    /// Starts a replica that has ended again, where it was.
+    /// Starts a replica that has ended again, at its address.
     async fn restart(&mut self, index: usize) {
         let address = self.replicas[index].address;
         self.replicas[index] = replica(&self.redis, address).await;
     }
 
-    /// Waits for a few answers on every connection.
+    /// Waits for a few responses on every connection.
     async fn answers(&self) {
         let before = self.load.done();
         eventually("answers", SOON, async || self.load.done() >= before + 5 * CONNECTIONS).await;
     }
 
-    /// Ends the load and checks that no visitor noticed.
+    /// Ends the load and asserts that every visit succeeded.
     async fn finish(self) {
         let records = self.load.stop().await;
         assert_all_ok(&records);
@@ -77,31 +78,31 @@ async fn replica(redis: &Redis, listen: SocketAddr) -> Replica {
     Replica::start(plan(&["--redis-url", &redis.url()]), listen).await
 }
 
-/// Waits until it has answered visits: it has none before it is started.
-async fn takes_part(replica: &Replica) {
+/// Waits until a replica has answered visits since its start.
+async fn gets_visits(replica: &Replica) {
     eventually("visits to a replica", SOON, async || replica.hits().await >= 20).await;
 }
 
 #[tokio::test]
-async fn a_replica_killed_under_load_costs_no_request_and_is_used_again_after_its_return() {
+async fn a_replica_killed_under_load_fails_no_request_and_is_used_again_after_its_return() {
     let mut rig = Rig::start().await;
     for index in [0, 2] {
         rig.replicas[index].process.kill();
         rig.answers().await;
         rig.restart(index).await;
-        takes_part(&rig.replicas[index]).await;
+        gets_visits(&rig.replicas[index]).await;
     }
     rig.finish().await;
 }
 
 #[tokio::test]
-async fn a_rolling_restart_under_load_costs_no_request() {
+async fn a_rolling_restart_under_load_fails_no_request() {
     let mut rig = Rig::start().await;
     for index in 0..rig.replicas.len() {
         assert_eq!(rig.replicas[index].drain().await, Some(0));
         rig.answers().await;
         rig.restart(index).await;
-        takes_part(&rig.replicas[index]).await;
+        gets_visits(&rig.replicas[index]).await;
     }
     rig.finish().await;
 }

@@ -1,4 +1,4 @@
-//! What a visitor of the project sees first: `cargo run`, a table, its curl lines, Ctrl-C.
+//! What a newcomer sees first: `cargo run`, its table, the curl commands, Ctrl-C.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,12 +13,12 @@ use tests::wait::{SOON, eventually};
 
 use crate::replica::{assert_all_ok, assert_exactly, assert_in_order, number, numbers};
 
-/// The program once it has told what runs where. Dropping it ends it.
+/// The program after it has printed its table. Dropping it ends it.
 pub(super) struct Local {
     pub(super) process: Process,
-    /// The rows, as name and place.
+    /// The rows: name and address or path.
     pub(super) table: Vec<(String, String)>,
-    /// The lines to try, as they stand there.
+    /// The curl commands.
     pub(super) lines: Vec<String>,
 }
 
@@ -34,13 +34,13 @@ impl Local {
         Self { process, table, lines }
     }
 
-    pub(super) fn place(&self, name: &str) -> &str {
+    pub(super) fn cell(&self, name: &str) -> &str {
         self.table.iter().find(|row| row.0 == name).map_or_else(|| panic!("{:?}", self.table), |row| &row.1)
     }
 
-    /// The address of a row.
+    /// Returns the address in a row.
     pub(super) fn address(&self, name: &str) -> SocketAddr {
-        self.place(name).strip_prefix("http://").and_then(|address| address.parse().ok()).expect("a URL")
+        self.cell(name).strip_prefix("http://").and_then(|address| address.parse().ok()).expect("a URL")
     }
 
     /// Presses Ctrl-C and returns the exit code.
@@ -50,7 +50,7 @@ impl Local {
     }
 }
 
-/// The program on free ports and without a place for its count.
+/// Returns a plan to run the program on free ports, without a setting for where the count is stored.
 pub(super) fn plan() -> Plan {
     let listen = ["--listen", "--edge", "--admin"].map(|flag| [flag, "127.0.0.1:0"]);
     Process::ours("local").args(listen.concat())
@@ -60,9 +60,9 @@ async fn in_folder(data: &Path) -> Local {
     Local::start(plan().arg("--data").arg(data)).await
 }
 
-/// Runs a command line as a user does who copies it.
+/// Runs a command line that a user would copy.
 fn shell(line: &str) -> Output {
-    // So that a silent server fails the test instead of stopping it.
+    // With a time limit, so that a silent server fails the test.
     Command::new("timeout").args(["20", "sh", "-c", line]).output().unwrap()
 }
 
@@ -83,9 +83,9 @@ async fn the_commands_of_the_table_work_and_share_one_count() {
     for (name, seen) in ["replica 1", "replica 2", "replica 3", "edge"].into_iter().zip(5..) {
         assert_eq!(number(&get(local.address(name), "/").await.unwrap()), seen, "{name}");
     }
-    let status = shell(&format!("curl --fail {}", local.place("its status page")));
+    let status = shell(&format!("curl --fail {}", local.cell("its status page")));
     assert!(status.status.success(), "{status:?}");
-    assert_eq!(Path::new(local.place("the count")), data.path().join("hits.redb"));
+    assert_eq!(Path::new(local.cell("the count")), data.path().join("hits.redb"));
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn a_given_redis_stores_the_count() {
         assert_eq!(number(&get(local.address(name), "/").await.unwrap()), seen, "{name}");
         assert_eq!(redis.number("hits").await, seen);
     }
-    assert_eq!(local.place("the count"), format!("127.0.0.1:{}", redis.port()));
+    assert_eq!(local.cell("the count"), format!("127.0.0.1:{}", redis.port()));
     assert_eq!(local.interrupt().await, Some(0));
     assert_eq!(redis.number("hits").await, 3);
 }
@@ -155,13 +155,13 @@ async fn a_second_ctrl_c_does_not_wait_for_requests_in_progress() {
     assert_eq!(number(&get(replica, "/").await.unwrap()), 1);
     redis.freeze();
     let visit = tokio::spawn(get(replica, "/"));
-    eventually("a visit under way", SOON, async || {
-        // The question itself is the other one.
+    eventually("a visit in progress", SOON, async || {
+        // The other one is the request for the metrics.
         get(replica, "/metrics").await.unwrap().text().contains("\napp_in_flight_requests 2\n")
     })
     .await;
     local.process.signal(Signal::INT);
     local.process.line("Finishing").await;
     assert_eq!(local.interrupt().await, Some(1));
-    assert!(visit.await.unwrap().is_err(), "it was cut off");
+    assert!(visit.await.unwrap().is_err(), "the program waited for the visit");
 }

@@ -1,4 +1,4 @@
-//! What the program is told, and what it says when it cannot do so.
+//! The program's settings, and its error messages.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -18,7 +18,7 @@ async fn failure(plan: Plan) -> (Option<i32>, String) {
     (status.code(), output)
 }
 
-/// A port with free ones behind it.
+/// Returns the first of `count` consecutive free ports.
 fn run_of_ports(count: u16) -> SocketAddr {
     let first = (0..100).map(|_| port::free()).find(|first| {
         let listeners: Vec<_> =
@@ -106,7 +106,7 @@ async fn a_folder_in_use_is_reported_and_exits_with_1() {
 }
 
 #[tokio::test]
-async fn by_default_the_count_is_in_the_user_s_state_directory() {
+async fn by_default_the_count_is_in_the_users_state_directory() {
     let home = tempfile::tempdir().unwrap();
     let state = tempfile::tempdir().unwrap();
     let below = |folder: &Path| folder.join("stackdemo/hits.redb");
@@ -114,12 +114,12 @@ async fn by_default_the_count_is_in_the_user_s_state_directory() {
     let cases = [
         (plan().env("HOME", home.path()), in_home.clone()),
         (plan().env("HOME", home.path()).env("XDG_STATE_HOME", state.path()), below(state.path())),
-        // The specification wants relative paths ignored.
+        // The XDG specification requires relative paths to be ignored.
         (plan().env("HOME", home.path()).env("XDG_STATE_HOME", "state"), in_home),
     ];
     for (plan, file) in cases {
         let local = Local::start(plan).await;
-        assert_eq!(Path::new(local.place("the count")), file);
+        assert_eq!(Path::new(local.cell("the count")), file);
         assert!(number(&get(local.address("edge"), "/").await.unwrap()) > 0);
         assert!(file.is_file(), "{}", file.display());
     }

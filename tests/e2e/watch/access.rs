@@ -1,4 +1,4 @@
-//! Which requests reach the engine, and which data leaves `watch`.
+//! Access control: which requests reach the engine, and which data leaves `watch`.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,16 @@ use tests::wait::{SOON, eventually};
 
 use super::Watch;
 
-const ASKED: [&str; 6] = ["events", "info", "nodes", "services", "tasks", "version"];
+/// The resources of the engine that `watch` reads.
+const READ: [&str; 6] = ["events", "info", "nodes", "services", "tasks", "version"];
 
-/// Returns the paths requested from the engine, without version and query; fails on a forbidden one.
-fn asked(engine: &Recorded) -> BTreeSet<String> {
-    let paths = engine.asked().into_iter().map(|(method, target)| {
+/// Returns the paths requested from the engine, without version and query. Fails if one is forbidden.
+fn requested(engine: &Recorded) -> BTreeSet<String> {
+    let paths = engine.requests().into_iter().map(|(method, target)| {
         assert_eq!(method, "GET", "{target}");
         let path = target.split('?').next().unwrap();
         let path = path.strip_prefix("/v1.41").unwrap_or(path).to_owned();
-        assert!(ASKED.iter().any(|asked| path == format!("/{asked}")), "the engine was asked for {target}");
+        assert!(READ.iter().any(|name| path == format!("/{name}")), "{target} was requested from the engine");
         path
     });
     paths.collect()
@@ -82,8 +83,8 @@ async fn no_path_and_no_method_leads_to_the_engine() {
         request.headers_mut().insert(name, value.parse().unwrap());
         assert_eq!(connection.send(request).await.unwrap().status, 200, "{name}");
     }
-    let all: BTreeSet<String> = ASKED.iter().map(|path| format!("/{path}")).collect();
-    eventually("every question", SOON, async || asked(&engine) == all).await;
+    let all: BTreeSet<String> = READ.iter().map(|path| format!("/{path}")).collect();
+    eventually("a request for each resource", SOON, async || requested(&engine) == all).await;
 }
 
 #[tokio::test]
@@ -113,5 +114,5 @@ async fn no_response_contains_secrets() {
     assert!(stream.data.to_string().contains("shop_web"));
     assert!(!stream.data.to_string().contains("s3cret"));
     let log = watch.process.lines();
-    assert!(log.len() > 10 && !log.iter().any(|line| line.contains("s3cret")), "not even in the trace log");
+    assert!(log.len() > 10 && !log.iter().any(|line| line.contains("s3cret")), "the trace log contains a secret");
 }

@@ -1,4 +1,4 @@
-//! The other sources: a real replicated Redis, real edges, other instances.
+//! The sources other than the engine: a real replicated Redis, real edges, other instances of `watch`.
 
 use redis::AsyncCommands;
 use serde_json::json;
@@ -12,10 +12,10 @@ use tests::wait::{SOON, eventually};
 use super::{Watch, entries};
 
 #[tokio::test]
-async fn the_master_the_lag_and_the_count_are_reported_also_after_a_failover() {
+async fn the_master_the_lag_and_the_count_are_reported_before_and_after_a_failover() {
     let engine = Recorded::start("steady").await;
     let mut group = Group::start().await;
-    group.settled().await;
+    group.until_settled().await;
     let master = group.servers[0].port();
     let _: () = group.servers[0].connection().await.set("hits", 41).await.unwrap();
     let watch = Watch::start(&engine.url(), &["--redis-sentinels", &group.list()]).await;
@@ -53,10 +53,10 @@ async fn the_master_the_lag_and_the_count_are_reported_also_after_a_failover() {
     for sentinel in &mut group.sentinels {
         sentinel.kill();
     }
-    let cluster = watch.until("silence", |cluster| cluster["redis"]["sentinels_up"] == 0).await;
+    let cluster = watch.until("the loss of all sentinels", |cluster| cluster["redis"]["sentinels_up"] == 0).await;
     assert_eq!(cluster["redis"]["error"], "no sentinel answers");
-    assert_eq!(cluster["redis"]["count"], 42, "the last that is known");
-    assert!(cluster["source"]["error"].is_null(), "the engine is not concerned");
+    assert_eq!(cluster["redis"]["count"], 42, "the last known value stays");
+    assert!(cluster["source"]["error"].is_null(), "an error of Redis is reported for the engine");
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn edges_are_reported_with_their_pools_and_a_dead_edge_with_its_error() {
     let cluster = watch.until("a silent edge", |cluster| cluster["edges"][&admin]["error"].is_string()).await;
     assert_eq!(cluster["edges"][&admin]["error"], "no answer in time");
     assert_eq!(cluster["edges"][&admin]["ready"], false);
-    assert_eq!(cluster["edges"][&admin]["pools"], seen["pools"], "the last that is known");
+    assert_eq!(cluster["edges"][&admin]["pools"], seen["pools"], "the last known value stays");
     edge.thaw();
     watch.until("the edge again", |cluster| cluster["edges"][&admin]["ready"] == true).await;
     edge.kill();

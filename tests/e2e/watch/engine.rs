@@ -1,21 +1,18 @@
 //! A real engine with a swarm of one node, which is changed, frozen, killed and restarted.
 
-use std::time::Duration;
-
 use http::header;
 use serde_json::{Value, json};
 use tests::client::{Connection, request};
 use tests::dockerd::{self, Dockerd};
-use tests::wait::{SOON, eventually, eventually_some};
-use tokio::time::timeout;
+use tests::wait::{SOON, deadline, eventually, eventually_some};
 
 use super::stream::Stream;
 use super::{Watch, entries, entry};
 
-/// Starts an engine; `None` with the reason in the test's output if that is not possible.
-#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
+/// Starts an engine. If that is not possible here, prints the reason and returns `None`.
+#[expect(clippy::print_stderr, reason = "tells why the test was skipped")]
 async fn engine() -> Option<Dockerd> {
-    if let Some(why) = dockerd::missing() {
+    if let Some(why) = dockerd::obstacle() {
         eprintln!("SKIPPED: {why}");
         return None;
     }
@@ -37,7 +34,8 @@ async fn changes_of_a_real_engine_are_shown() {
     let watch = Watch::start(&engine.url(), &["--fresh", "3s"]).await;
 
     // There is no swarm yet.
-    let cluster = watch.until("that there is no swarm", |cluster| cluster["source"]["error"].is_string()).await;
+    let cluster =
+        watch.until("the error of an engine without a swarm", |cluster| cluster["source"]["error"].is_string()).await;
     assert_eq!(cluster["source"]["error"], "this engine is not a swarm manager");
     assert_eq!(watch.get("/api/nodes").await.status, 503);
     engine.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1"]);
@@ -57,7 +55,7 @@ async fn changes_of_a_real_engine_are_shown() {
     let mut stream = Stream::open(watch.address, None).await;
     stream.until("snapshot").await;
     let create = ["service", "create", "--quiet", "--detach", "--no-resolve-image", "--restart-delay", "500ms"];
-    // The program ignores signals, and the update should be short.
+    // Short periods for the update: the program ignores signals.
     let web = [
         "--stop-grace-period",
         "1s",
@@ -72,8 +70,8 @@ async fn changes_of_a_real_engine_are_shown() {
         "--label",
         "a=s3cret",
     ];
-    let words = ["--container-label", "a=s3cret", "tiny:1", "/tiny", "sleep", "s3cret"];
-    engine.docker(&[&create[..], &web, &words].concat());
+    let container = ["--container-label", "a=s3cret", "tiny:1", "/tiny", "sleep", "s3cret"];
+    engine.docker(&[&create[..], &web, &container].concat());
     watch.until("two tasks", |cluster| runs(cluster, "web", 2)).await;
     let created = loop {
         let delta = stream.until("delta").await;
@@ -94,7 +92,7 @@ async fn changes_of_a_real_engine_are_shown() {
     assert_eq!(entries(&cluster, "tasks").filter(new).count(), 3);
     engine.docker(&[&create[..], &["--name", "bad", "tiny:1", "/tiny", "exit", "3"]].concat());
     let cluster = watch
-        .until("restarts that are counted", |cluster| {
+        .until("counted restarts", |cluster| {
             entries(cluster, "tasks").any(|task| task["name"] == "bad.1" && task["restarts"].as_u64() >= Some(2))
         })
         .await;
@@ -109,7 +107,7 @@ async fn changes_of_a_real_engine_are_shown() {
     outages(&mut engine, &watch).await;
 }
 
-/// A long poll of the nodes returns on a change.
+/// Drains the node: a long poll of the nodes returns on the change.
 async fn drain(engine: &Dockerd, watch: &Watch) {
     let nodes = watch.get("/api/nodes").await;
     let tag = nodes.header("etag").unwrap().to_owned();
@@ -121,41 +119,41 @@ async fn drain(engine: &Dockerd, watch: &Watch) {
         connection.send(request).await.unwrap().json()
     });
     engine.docker(&["node", "update", "--availability", "drain", "engine"]);
-    // The change ends the long poll: its own wait of 30 s would be over later.
-    let nodes = timeout(Duration::from_secs(20), waiting).await.expect("the long poll returns on the change").unwrap();
+    // The change ends the long poll: its own wait of 30 s would end after this deadline.
+    let nodes = deadline("the end of the long poll", SOON, waiting).await.unwrap();
     assert_eq!(nodes["nodes"][0]["ready"], false);
     engine.docker(&["node", "update", "--availability", "active", "engine"]);
-    watch.until("tasks again", |cluster| runs(cluster, "web", 3)).await;
+    watch.until("three tasks", |cluster| runs(cluster, "web", 3)).await;
 }
 
-/// The engine hangs, stops and restarts.
+/// Freezes, kills and restarts the engine.
 async fn outages(engine: &mut Dockerd, watch: &Watch) {
     engine.freeze();
-    let stale = watch.until("that it hangs", |cluster| cluster["source"]["error"].is_string()).await;
+    let stale = watch.until("the error of a hanging engine", |cluster| cluster["source"]["error"].is_string()).await;
     assert_eq!(stale["source"]["error"], "the engine does not answer in time");
     assert!(runs(&stale, "web", 3), "the last state stays");
     let age = |cluster: &Value| {
         cluster["source"]["failing_since"].as_i64().unwrap() - cluster["source"]["at"].as_i64().unwrap()
     };
-    assert!(age(&stale) >= 5000, "it had its five seconds: {}", age(&stale));
+    assert!(age(&stale) >= 5000, "the time limit is five seconds: {}", age(&stale));
     assert_eq!(watch.get("/readyz").await.status, 503);
     assert_eq!(watch.get("/healthz").await.status, 200);
     engine.thaw();
-    watch.until("that it goes on", |cluster| cluster["source"]["error"].is_null()).await;
+    watch.until("the end of the error", |cluster| cluster["source"]["error"].is_null()).await;
 
     engine.kill();
-    let gone = watch.until("its end", |cluster| cluster["source"]["error"].is_string()).await;
-    let error = gone["source"]["error"].as_str().unwrap();
+    let dead = watch.until("the error of a dead engine", |cluster| cluster["source"]["error"].is_string()).await;
+    let error = dead["source"]["error"].as_str().unwrap();
     assert!(error.starts_with("the engine is unreachable: "), "{error}");
-    assert!(runs(&gone, "web", 3), "the last state stays");
+    assert!(runs(&dead, "web", 3), "the last state stays");
     engine.restart().await;
     let ready = async || (watch.get("/readyz").await.status == 200).then_some(());
-    eventually_some("that it is ready", SOON * 3, ready).await;
+    eventually_some("readiness", SOON * 3, ready).await;
     let reported = async || {
         let cluster = watch.cluster().await;
         let events = cluster["timeline"].as_array().unwrap();
         events.iter().any(|event| event["text"] == "the engine reports the state of the swarm again")
     };
     eventually("the event", SOON, reported).await;
-    eventually("tasks again", SOON * 3, async || runs(&watch.cluster().await, "web", 3)).await;
+    eventually("three tasks", SOON * 3, async || runs(&watch.cluster().await, "web", 3)).await;
 }

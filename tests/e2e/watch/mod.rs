@@ -14,14 +14,14 @@ use tests::port;
 use tests::process::{Plan, Process};
 use tests::wait::{SOON, eventually_some};
 
-/// A running `watch`. Dropping it ends it.
+/// A running `watch`. Dropping it ends the process.
 pub(crate) struct Watch {
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
 }
 
 impl Watch {
-    /// Starts it on a free port, with the engine at `docker`.
+    /// Starts `watch` on a free port with the engine at `docker`.
     pub(crate) async fn start(docker: &str, arguments: &[&str]) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
         let mut process = plan(docker, address).args(arguments).start();

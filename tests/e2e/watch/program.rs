@@ -49,7 +49,7 @@ fn check_prints_the_settings_and_ignores_empty_variables() {
 }
 
 #[tokio::test]
-async fn a_signal_ends_streams_and_waits_then_the_program() {
+async fn a_signal_ends_streams_without_a_delay_and_then_the_program() {
     let engine = Recorded::start("steady").await;
     for signal in [Signal::TERM, Signal::INT] {
         let mut watch = Watch::start(&engine.url(), &["--grace", "15s"]).await;
@@ -59,7 +59,7 @@ async fn a_signal_ends_streams_and_waits_then_the_program() {
         assert_eq!(watch.process.exit(SOON).await.code(), Some(0), "{:?}", watch.process.lines());
         assert!(
             !watch.process.lines().iter().any(|line| line.contains("grace period")),
-            "no connection delayed the end"
+            "a connection delayed the end"
         );
     }
 }
@@ -70,7 +70,7 @@ async fn the_health_check_reports_liveness() {
     let watch = Watch::start(&engine.url(), &[]).await;
     let listen = watch.address.to_string();
     let check = || run(&["healthcheck", "--listen", &listen], &[]).status.code();
-    assert_eq!(check(), Some(0), "liveness does not depend on the engine");
+    assert_eq!(check(), Some(0), "liveness depends on the engine");
     drop(watch);
     assert_eq!(check(), Some(1));
 }
@@ -112,7 +112,7 @@ async fn large_requests_are_refused_and_idle_connections_make_room() {
     let reply = stream_status(watch.address).await;
     assert!(reply.contains(" 503 ") && reply.contains("retry-after: 1"), "{reply}");
     streams.pop();
-    eventually("a place", SOON, async || stream_status(watch.address).await.contains(" 200 ")).await;
+    eventually("room for a stream", SOON, async || stream_status(watch.address).await.contains(" 200 ")).await;
 }
 
 async fn stream_status(address: SocketAddr) -> String {
@@ -122,14 +122,14 @@ async fn stream_status(address: SocketAddr) -> String {
 }
 
 #[tokio::test]
-async fn an_engine_without_lists_is_not_connected_and_polled_with_backoff() {
+async fn an_engine_without_lists_does_not_count_as_connected_and_is_polled_with_backoff() {
     let engine = Recorded::start("lost").await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut watch = Watch::start(&engine.url(), &[]).await;
-    let asked = || engine.asked().iter().filter(|(_, target)| target.ends_with("/version")).count();
-    eventually("four attempts", SOON, async || asked() >= 4).await;
-    // Delays of one, two and four seconds.
-    assert!(begun.elapsed() >= Duration::from_secs(7), "{:?}", begun.elapsed());
+    let attempts = || engine.requests().iter().filter(|(_, target)| target.ends_with("/version")).count();
+    eventually("four attempts", SOON, async || attempts() >= 4).await;
+    // A lower bound: backoffs of one, two and four seconds.
+    assert!(started.elapsed() >= Duration::from_secs(7), "{:?}", started.elapsed());
     assert!(!watch.process.lines().iter().any(|line| line.contains("connected to the engine")));
     engine.set("steady");
     watch.process.line("connected to the engine").await;

@@ -48,7 +48,7 @@ impl Stream {
 }
 
 #[tokio::test]
-async fn changes_are_sent_immediately_and_missed_ones_after_a_reconnect() {
+async fn changes_are_sent_to_clients_and_missed_ones_after_a_reconnect() {
     let engine = Recorded::start("steady").await;
     let watch = Watch::start(&engine.url(), &[]).await;
     watch.until("a cluster state", |cluster| entries(cluster, "tasks").count() > 5).await;
@@ -57,7 +57,7 @@ async fn changes_are_sent_immediately_and_missed_ones_after_a_reconnect() {
     assert_eq!(entries(&snapshot.data, "nodes").count(), 3);
 
     engine.set("down");
-    engine.tell();
+    engine.send_event();
     let delta = loop {
         let delta = stream.until("delta").await;
         if delta.data["nodes"].is_object() {
@@ -83,7 +83,7 @@ async fn changes_are_sent_immediately_and_missed_ones_after_a_reconnect() {
 }
 
 #[tokio::test]
-async fn without_a_quorum_the_last_state_stays_with_the_error() {
+async fn without_a_quorum_the_last_state_is_kept_with_the_error() {
     let engine = Recorded::start("steady").await;
     let watch = Watch::start(&engine.url(), &["--fresh", "2s"]).await;
     let before = watch.until("a cluster state", |cluster| entries(cluster, "tasks").count() > 5).await;
@@ -97,11 +97,11 @@ async fn without_a_quorum_the_last_state_stays_with_the_error() {
     }
     assert_eq!(entries(&lost, "nodes").filter(|node| node["state"] == "ready").count(), 3);
     assert_eq!(lost["quorum"]["managers"], 3);
-    eventually("that it is not ready", SOON, async || watch.get("/readyz").await.status == 503).await;
+    eventually("failed readiness", SOON, async || watch.get("/readyz").await.status == 503).await;
     assert_eq!(watch.get("/api/nodes").await.status, 503);
     assert_eq!(watch.get("/healthz").await.status, 200);
     engine.set("steady");
     let again = watch.until("a new cluster state", |cluster| cluster["source"]["error"].is_null()).await;
     assert_eq!(again["quorum"]["lost"], false);
-    eventually("that it is ready", SOON, async || watch.get("/readyz").await.status == 200).await;
+    eventually("readiness", SOON, async || watch.get("/readyz").await.status == 200).await;
 }

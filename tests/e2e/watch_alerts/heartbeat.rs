@@ -15,7 +15,7 @@ fn cluster(leader: bool, error: Option<&str>) -> Arc<ClusterState> {
     let source =
         Source { node: "n1".into(), leader, at: Some(time::now()), error: error.map(Into::into), ..Source::default() };
     let mut cluster = ClusterState { source, ..ClusterState::default() };
-    // Another manager that leads.
+    // Another manager is the leader.
     let node = watch::cluster_state::Node {
         role: watch::cluster_state::NodeRole::Manager,
         leader: true,
@@ -33,11 +33,11 @@ async fn only_the_leaders_instance_sends_heartbeats_and_only_while_its_engine_an
     let (states, receiving) = latest::channel(cluster(true, None));
     let running = start(Files::new().settings(&text), receiving, None).unwrap();
     let beats = || receiver.received(path).len();
-    assert_eq!(receiver.taken(path, 2).await[0].method, "POST");
+    assert_eq!(receiver.wait_for(path, 2).await[0].method, "POST");
 
     for other in [cluster(false, None), cluster(true, Some("no quorum"))] {
         states.send_replace(other);
-        // One may be in flight; within this time a second one would arrive.
+        // One heartbeat may be in flight. A second one would arrive within this time.
         let before = beats();
         throughout("no heartbeat", Duration::from_millis(2500), async || beats() <= before + 1).await;
     }

@@ -52,11 +52,11 @@ impl Swarm {
     }
 }
 
-/// The instances by their nodes.
+/// The running instances, by node.
 struct Instances {
     running: BTreeMap<&'static str, Running>,
     swarm: latest::Sender<Swarm>,
-    /// Refresh the cluster states.
+    /// Tasks that refresh the cluster states.
     _engines: JoinSet<()>,
 }
 
@@ -71,7 +71,7 @@ impl Instances {
             engines.spawn(async move {
                 loop {
                     to.send_replace(Arc::new(changes.borrow_and_update().cluster(node)));
-                    // A change or a second without one causes a new cluster state.
+                    // A new cluster state follows each change, and a second without one.
                     drop(tokio::time::timeout(Duration::from_secs(1), changes.changed()).await);
                 }
             });
@@ -80,7 +80,7 @@ impl Instances {
         Self { running, swarm, _engines: engines }
     }
 
-    /// Loses a node with the instance on it. `leader` leads from now on.
+    /// Kills a node with its instance, and makes `leader` the leader.
     async fn kill(&mut self, node: &'static str, leader: &'static str) {
         self.running.remove(node).unwrap().stop(Duration::ZERO).await;
         self.swarm.send_replace(Swarm { leader, down: vec![node] });
@@ -92,12 +92,12 @@ impl Instances {
     }
 
     /// Waits until every instance has used the log.
-    async fn settled(&self) {
+    async fn until_settled(&self) {
         let has_used_log = |running: &Running| metrics(running).contains("alert_ledger_uses_total{outcome=\"sent\"}");
         eventually("a first use of the log", SOON, async || self.running.values().all(has_used_log)).await;
     }
 
-    /// How many messages the instance on `node` has sent, through both channels.
+    /// Returns how many messages the instance on `node` has sent through both channels.
     fn sent_by(&self, node: &str) -> usize {
         let text = metrics(&self.running[node]);
         let sent = text
@@ -107,7 +107,7 @@ impl Instances {
     }
 }
 
-/// An instance's metrics as text.
+/// Returns an instance's metrics as text.
 fn metrics(running: &Running) -> String {
     let mut registry = prometheus_client::registry::Registry::default();
     running.metrics().register(&mut registry);
@@ -116,8 +116,8 @@ fn metrics(running: &Running) -> String {
     text
 }
 
-/// Connects to a single Redis.
-fn plain(redis: &Redis) -> impl Fn() -> Arc<dyn Store> + use<> {
+/// Returns a function that creates stores in a single Redis.
+fn stores_in(redis: &Redis) -> impl Fn() -> Arc<dyn Store> + use<> {
     let url = redis.url();
     move || {
         let url = url.clone();
@@ -132,17 +132,17 @@ async fn connect(url: String) -> Result<MultiplexedConnection, RedisError> {
     Client::open(url)?.get_multiplexed_async_connection_with_config(&config).await
 }
 
-/// Connects to the master according to the first sentinel that answers.
+/// Connects to the master named by the first sentinel that responds.
 async fn master(sentinels: String) -> Result<MultiplexedConnection, RedisError> {
     let mut failure = None;
     for sentinel in sentinels.split(',') {
-        let asked = async {
+        let connecting = async {
             let mut connection = connect(format!("redis://{sentinel}")).await?;
-            let ask = redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(MASTER).to_owned();
-            let (ip, port): (String, u16) = ask.query_async(&mut connection).await?;
+            let query = redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(MASTER).to_owned();
+            let (ip, port): (String, u16) = query.query_async(&mut connection).await?;
             connect(format!("redis://{ip}:{port}")).await
         };
-        match asked.await {
+        match connecting.await {
             Ok(connection) => return Ok(connection),
             Err(error) => failure = Some(error),
         }
@@ -178,29 +178,30 @@ impl Peers {
 
     /// Waits until each channel has received `count` messages.
     async fn until(&self, count: usize) {
-        self.mail.taken(count).await;
-        self.sms.taken(SMS, count).await;
+        self.mail.wait_for(count).await;
+        self.sms.wait_for(SMS, count).await;
     }
 
-    /// Checks that no more messages arrive while an instance might still take over.
-    async fn stays(&self, count: usize, time: Duration) {
+    /// Asserts that each channel receives no more than `count` messages for `time`, in which another instance might take
+    /// over.
+    async fn assert_stays(&self, count: usize, time: Duration) {
         throughout("the number of messages", time, async || self.counts() == (count, count)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_loss_of_a_node_is_one_mail_and_one_sms_and_so_is_its_return() {
+async fn the_loss_of_a_node_and_its_return_cause_one_mail_and_one_sms_each() {
     let redis = Redis::start().await;
     let peers = Peers::start("takeover = \"2s\"").await;
-    let mut instances = Instances::start(&peers.settings, plain(&redis));
-    instances.settled().await;
+    let mut instances = Instances::start(&peers.settings, stores_in(&redis));
+    instances.until_settled().await;
     instances.kill("n3", "n1").await;
     peers.until(1).await;
-    peers.stays(1, Duration::from_secs(8)).await;
+    peers.assert_stays(1, Duration::from_secs(8)).await;
     let mail = &peers.mail.mails()[0];
     let subject = mail.field("Subject").unwrap();
     assert!(subject.starts_with("[swarm] CRITICAL: serveur-n3 is down; 2 of 3 managers are left"), "{subject}");
-    // An inhibited alert is shown and not sent.
+    // The inhibited alert is shown, but not sent.
     let alerts = instances.running["n1"].alerts();
     let cause = |alert: &str| alerts.borrow().get(alert).and_then(|alert| alert.inhibited_by.clone());
     eventually("the inhibited alert", SOON, async || cause("quorum_at_risk/swarm").as_deref() == Some("node_down/n3"))
@@ -210,7 +211,7 @@ async fn the_loss_of_a_node_is_one_mail_and_one_sms_and_so_is_its_return() {
 
     instances.bring_back();
     peers.until(2).await;
-    peers.stays(2, Duration::from_secs(6)).await;
+    peers.assert_stays(2, Duration::from_secs(6)).await;
     let end = &peers.mail.mails()[1];
     assert!(end.field("Subject").unwrap().starts_with("[swarm] RESOLVED: serveur-n3 is down"));
     assert_eq!(end.field("References"), mail.field("Message-ID"));
@@ -220,16 +221,16 @@ async fn the_loss_of_a_node_is_one_mail_and_one_sms_and_so_is_its_return() {
 async fn the_loss_of_the_leader_is_announced_once_by_the_next_instance_and_its_return_by_a_third() {
     let redis = Redis::start().await;
     let peers = Peers::start("takeover = \"2s\"").await;
-    let mut instances = Instances::start(&peers.settings, plain(&redis));
-    instances.settled().await;
+    let mut instances = Instances::start(&peers.settings, stores_in(&redis));
+    instances.until_settled().await;
     instances.kill("n1", "n2").await;
     peers.until(1).await;
-    peers.stays(1, Duration::from_secs(5)).await;
-    // The instance that announced it stops before the end.
+    peers.assert_stays(1, Duration::from_secs(5)).await;
+    // The instance that announced the alert stops before the alert ends.
     instances.running.remove("n2").unwrap().stop(Duration::from_secs(5)).await;
     instances.bring_back();
     peers.until(2).await;
-    peers.stays(2, Duration::from_secs(5)).await;
+    peers.assert_stays(2, Duration::from_secs(5)).await;
     let mails = peers.mail.mails();
     assert_eq!(mails[1].field("References"), mails[0].field("Message-ID"));
 }
@@ -238,19 +239,19 @@ async fn the_loss_of_the_leader_is_announced_once_by_the_next_instance_and_its_r
 async fn others_take_over_when_the_leaders_instance_does_not_send() {
     let redis = Redis::start().await;
     let peers = Peers::start("takeover = \"2s\"").await;
-    let mut instances = Instances::start(&peers.settings, plain(&redis));
-    instances.settled().await;
-    // Its node is healthy and leads.
+    let mut instances = Instances::start(&peers.settings, stores_in(&redis));
+    instances.until_settled().await;
+    // Its node stays healthy, and stays the leader.
     instances.running.remove("n1").unwrap().stop(Duration::from_secs(5)).await;
     instances.swarm.send_modify(|swarm| swarm.down = vec!["n3"]);
     peers.until(1).await;
-    peers.stays(1, Duration::from_secs(6)).await;
+    peers.assert_stays(1, Duration::from_secs(6)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_of_the_log_neither_delays_nor_duplicates_messages() {
     let mut group = Group::start().await;
-    group.settled().await;
+    group.until_settled().await;
     let peers = Peers::start("takeover = \"3s\"\ntakeover_blind = \"15s\"").await;
     let sentinels = group.list();
     let store = || -> Arc<dyn Store> {
@@ -258,42 +259,42 @@ async fn a_failover_of_the_log_neither_delays_nor_duplicates_messages() {
         Arc::new(RedisStore::new(move || master(sentinels.clone())))
     };
     let mut instances = Instances::start(&peers.settings, store);
-    instances.settled().await;
-    // The lost node runs the master.
+    instances.until_settled().await;
+    // The master runs on the lost node.
     let port = group.master().await;
     group.on(port).kill();
     instances.kill("n3", "n1").await;
     peers.until(1).await;
     eventually("the new master", SOON, async || group.master().await != port).await;
-    peers.stays(1, Duration::from_secs(12)).await;
-    // The leader did not wait for the log, or another instance would have taken over.
+    peers.assert_stays(1, Duration::from_secs(12)).await;
+    // If the leader had waited for the log, another instance would have taken over.
     assert_eq!((instances.sent_by("n1"), instances.sent_by("n2")), (2, 0));
     instances.bring_back();
     peers.until(2).await;
-    peers.stays(2, Duration::from_secs(5)).await;
+    peers.assert_stays(2, Duration::from_secs(5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_log_each_instance_sends_once() {
     let mut redis = Redis::start().await;
     let peers = Peers::start("takeover_blind = \"1s\"").await;
-    let mut instances = Instances::start(&peers.settings, plain(&redis));
-    instances.settled().await;
-    // The connections stay open and receive no answer.
+    let mut instances = Instances::start(&peers.settings, stores_in(&redis));
+    instances.until_settled().await;
+    // Connections stay open, without replies.
     redis.freeze();
     instances.kill("n3", "n1").await;
     peers.until(1).await;
     let leader_sends = async || instances.sent_by("n1") == 2;
     eventually("the leader's messages without a log", SOON, leader_sends).await;
     peers.until(2).await;
-    peers.stays(2, Duration::from_secs(5)).await;
+    peers.assert_stays(2, Duration::from_secs(5)).await;
     assert_eq!((instances.sent_by("n1"), instances.sent_by("n2")), (2, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_claims_for_the_same_alert_one_is_granted() {
     let redis = Redis::start().await;
-    let store = plain(&redis);
+    let store = stores_in(&redis);
     let mut claims = JoinSet::new();
     for number in 0..20 {
         let log = SharedLog::new(Some(store()));
@@ -311,7 +312,7 @@ async fn of_many_claims_for_the_same_alert_one_is_granted() {
     }
     let results: Vec<_> = claims.join_all().await;
     let granted = results.iter().filter(|result| matches!(result, Ok(all) if all[0] == ClaimResult::Granted)).count();
-    // A claimant that lost every race gets an error; no second one is granted the claim.
+    // A claimant that loses every race gets an error. The claim is granted only once.
     assert_eq!(granted, 1, "{results:?}");
     assert!(
         results.iter().filter(|result| matches!(result, Ok(all) if matches!(all[0], ClaimResult::Taken(_)))).count()
@@ -319,23 +320,23 @@ async fn of_many_claims_for_the_same_alert_one_is_granted() {
     );
 }
 
-/// The rights that the log's Redis user needs according to docs/alerts.md.
-const RIGHTS: &str = "~watch:alerts:1 +time +hmget +eval +hget +hset +pexpire";
+/// The permissions that the log's Redis user needs according to docs/alerts.md.
+const PERMISSIONS: &str = "~watch:alerts:1 +time +hmget +eval +hget +hset +pexpire";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documented_rights_of_the_redis_user_suffice_and_are_all_needed() {
+async fn the_documented_permissions_of_the_redis_user_suffice_and_are_all_needed() {
     let redis = Redis::start().await;
     let mut master = redis.connection().await;
     let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/alerts.md")).unwrap();
-    assert!(docs.contains(&format!("`{RIGHTS}`")), "docs/alerts.md does not say {RIGHTS}");
-    let mut allow = async |rights: &[&str]| {
+    assert!(docs.contains(&format!("`{PERMISSIONS}`")), "docs/alerts.md does not contain {PERMISSIONS}");
+    let mut allow = async |permissions: &[&str]| {
         let mut user = redis::cmd("ACL");
-        user.arg("SETUSER").arg("log").arg("reset").arg("on").arg(">geheim").arg(rights);
+        user.arg("SETUSER").arg("log").arg("reset").arg("on").arg(">geheim").arg(permissions);
         user.query_async::<()>(&mut master).await.unwrap();
     };
     let url = redis.url().replace("redis://", "redis://log:geheim@");
     let mut number = 0;
-    let mut used = async || {
+    let mut use_log = async || {
         number += 1;
         let url = url.clone();
         let log = SharedLog::new(Some(Arc::new(RedisStore::new(move || connect(url.clone())))));
@@ -349,14 +350,14 @@ async fn the_documented_rights_of_the_redis_user_suffice_and_are_all_needed() {
         };
         log.update(|log, now| group.claim("i", log, 20_000, now)).await.map_err(|error| error.to_string())
     };
-    let rights: Vec<&str> = RIGHTS.split(' ').collect();
-    allow(&rights).await;
-    assert_eq!(used().await, Ok(vec![ClaimResult::Granted]));
-    assert_eq!(used().await, Ok(vec![ClaimResult::Granted]), "over an existing log");
-    for missing in &rights {
-        let fewer: Vec<&str> = rights.iter().copied().filter(|right| right != missing).collect();
+    let permissions: Vec<&str> = PERMISSIONS.split(' ').collect();
+    allow(&permissions).await;
+    assert_eq!(use_log().await, Ok(vec![ClaimResult::Granted]));
+    assert_eq!(use_log().await, Ok(vec![ClaimResult::Granted]), "with an existing log");
+    for missing in &permissions {
+        let fewer: Vec<&str> = permissions.iter().copied().filter(|permission| permission != missing).collect();
         allow(&fewer).await;
-        let used = used().await;
-        assert!(used.is_err(), "without {missing}: {used:?}");
+        let result = use_log().await;
+        assert!(result.is_err(), "without {missing}: {result:?}");
     }
 }

@@ -19,7 +19,7 @@ fn text(port: u16, more: &str) -> String {
     )
 }
 
-/// A folder with the authority's certificate and passwords.
+/// Creates a folder with the authority's certificate and passwords.
 fn files(authority: &Authority) -> Files {
     let ca = authority.root_file();
     Files::new().copy("ca.pem", &ca).with("password", "geheim\n").with("wrong", "falsch\n")
@@ -36,7 +36,7 @@ async fn mail_is_sent_over_starttls_with_a_login_and_the_end_replies_to_the_begi
     sender.send(&notification("i.1.0", Kind::Firing, None)).await.unwrap();
     sender.send(&notification("i.2.1", Kind::Resolved, Some("i.1.0"))).await.unwrap();
 
-    let mails = server.taken(2).await;
+    let mails = server.wait_for(2).await;
     let (first, second) = (&mails[0], &mails[1]);
     assert!(first.tls);
     assert_eq!(first.user.as_deref(), Some("watch"));
@@ -66,7 +66,7 @@ async fn mail_is_sent_over_implicit_tls() {
     let server = Smtp::plan().implicit_tls(&certificate.combined_file).login("watch", "geheim").start().await;
     let sender = files(&authority).sender(&text(server.port(), &format!("{TO}{LOGIN}tls = \"tls\"")));
     sender.send(&firing()).await.unwrap();
-    assert!(server.taken(1).await[0].tls);
+    assert!(server.wait_for(1).await[0].tls);
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_wrong_password_is_a_permanent_failure_and_is_not_shown() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_in_the_clear_or_to_another_server_unless_configured() {
+async fn mail_is_not_sent_without_tls_or_to_another_server_unless_configured() {
     let authority = Authority::new();
     let server = Smtp::plan().start().await;
     let sender = files(&authority).sender(&text(server.port(), TO));
@@ -100,7 +100,7 @@ async fn nothing_is_sent_in_the_clear_or_to_another_server_unless_configured() {
 
     let sender = files(&authority).sender(&text(server.port(), &format!("{TO}tls = \"none\"")));
     sender.send(&firing()).await.unwrap();
-    let mails = server.taken(1).await;
+    let mails = server.wait_for(1).await;
     assert!(!mails[0].tls && mails[0].user.is_none());
 }
 
@@ -114,9 +114,9 @@ async fn a_refused_recipient_does_not_affect_the_others() {
     let failure = fails(&sender, &[]).await;
     assert_eq!(failure.retry, Retry::Partial);
     assert!(failure.error.contains("1 of 3 recipients failed") && failure.error.contains("550"), "{failure:?}");
-    let mut got: Vec<_> = server.taken(2).await.into_iter().flat_map(|mail| mail.to).collect();
-    got.sort();
-    assert_eq!(got, ["a@example.com", "b@example.com"]);
+    let mut recipients: Vec<_> = server.wait_for(2).await.into_iter().flat_map(|mail| mail.to).collect();
+    recipients.sort();
+    assert_eq!(recipients, ["a@example.com", "b@example.com"]);
     let sender = files.sender(&text(server.port(), &to("\"refused@example.com\"")));
     assert_eq!(fails(&sender, &[]).await.retry, Retry::Permanent);
 }
@@ -128,8 +128,8 @@ async fn a_temporary_refusal_may_be_retried() {
     let failure = fails(&sender, &[]).await;
     assert!(matches!(failure.retry, Retry::After(pause) if pause < Duration::from_secs(3)), "{failure:?}");
     sender.send(&firing()).await.unwrap();
-    assert_eq!(server.taken(1).await.len(), 1);
-    // A server that is down may be retried as well.
+    assert_eq!(server.wait_for(1).await.len(), 1);
+    // Sending to a server that is down may be retried as well.
     let port = server.port();
     drop(server);
     let sender = files(&Authority::new()).sender(&text(port, &format!("{TO}tls = \"none\"")));
@@ -145,7 +145,7 @@ async fn the_password_is_in_no_log_at_any_level() {
     let engine = Recorded::start("down").await;
     let config = files.folder.path().join("watch.toml");
     let watch = Watch::start(&engine.url(), &["--log", "trace", "--config", config.to_str().unwrap()]).await;
-    assert_eq!(server.taken(1).await[0].user.as_deref(), Some("watch"));
+    assert_eq!(server.wait_for(1).await[0].user.as_deref(), Some("watch"));
     let lines = watch.process.lines();
     assert!(lines.iter().any(|line| line.contains("TRACE")), "the log has no trace lines");
     // Plain, and as encoded by SMTP's PLAIN and LOGIN.

@@ -75,12 +75,12 @@ fn notification(id: &str, kind: Kind, thread: Option<&str>) -> Notification {
     }
 }
 
-/// An alert that begins.
+/// Creates the notification of an alert that begins.
 fn firing() -> Notification {
     notification("n.1.0", Kind::Firing, None)
 }
 
-/// Checks that sending fails, and that the failure contains none of the secrets.
+/// Asserts that sending fails, and that the failure contains none of the secrets.
 async fn fails(sender: &Sender, secrets: &[&str]) -> Failure {
     let failure = sender.send(&firing()).await.unwrap_err();
     for secret in secrets {

@@ -19,15 +19,15 @@ fn text(receiver: &Receiver, to: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_number_gets_the_message_from_the_account() {
+async fn each_recipient_gets_the_message_from_the_account() {
     let receiver = Receiver::start().await;
     receiver.answer(PATH, Answer::status(201).body("{\"sid\":\"SM1\"}"));
     let sender = files().sender(&text(&receiver, "[\"+33612345678\", \"+33612345679\"]"));
     sender.send(&firing()).await.unwrap();
-    let mut requests = receiver.taken(PATH, 2).await;
+    let mut requests = receiver.wait_for(PATH, 2).await;
     requests.sort_by(|a, b| a.body.cmp(&b.body));
     let first = &requests[0];
-    // AC01:0123456789abcdef
+    // The Base64 encoding of AC01:0123456789abcdef.
     assert_eq!(first.headers["authorization"], "Basic QUMwMTowMTIzNDU2Nzg5YWJjZGVm");
     assert_eq!(first.headers["content-type"], "application/x-www-form-urlencoded");
     assert_eq!(

@@ -24,7 +24,7 @@ async fn each_format_is_posted_where_its_service_expects_it() {
     ] {
         let sender = files.sender(&text(format, &receiver.url(path), "header_files = { Authorization = \"bearer\" }"));
         sender.send(&firing()).await.unwrap();
-        let request = receiver.taken(at, 1).await.remove(0);
+        let request = receiver.wait_for(at, 1).await.remove(0);
         assert_eq!(request.method, "POST");
         assert_eq!(request.headers["authorization"], "Bearer abcdefgh");
         assert_eq!(request.headers["content-type"], "application/json");
@@ -34,7 +34,7 @@ async fn each_format_is_posted_where_its_service_expects_it() {
     let sender = files.sender(&text("alertmanager", &receiver.url("/am"), ""));
     sender.send(&firing()).await.unwrap();
     sender.send(&notification("i", Kind::Resolved, None)).await.unwrap();
-    let requests = receiver.taken("/am/api/v2/alerts", 2).await;
+    let requests = receiver.wait_for("/am/api/v2/alerts", 2).await;
     let alerts: Vec<Value> = requests.iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect();
     assert_eq!(alerts[0][0]["labels"], alerts[1][0]["labels"]);
     assert!(alerts[0][0]["endsAt"].as_str() > alerts[1][0]["endsAt"].as_str());
@@ -68,12 +68,12 @@ async fn responses_decide_whether_to_retry_and_errors_hide_the_address() {
 }
 
 #[tokio::test]
-async fn an_error_contains_no_token_wherever_the_response_that_repeats_it_is_cut_off() {
+async fn an_error_contains_no_token_wherever_a_response_that_repeats_it_is_truncated() {
     let receiver = Receiver::start().await;
     let files = Files::new().with("bearer", "Bearer tk_0123456789abcdef\n");
     let headers = "header_files = { Authorization = \"bearer\" }";
     let sender = files.sender(&text("json", &receiver.url("/hook"), headers));
-    // Each length cuts the response off at another place in the token.
+    // Each length truncates the response at another position in the token.
     for length in [0, 180, 186, 192, 198] {
         let body = format!("{} tk_0123456789abcdef", "x".repeat(length));
         receiver.answer("/hook", Answer::status(401).body(&body));

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::Page;
 use crate::python::environment;
 
-/// Impacts that fail a test. Lesser findings are debatable.
-const GRAVE: [&str; 2] = ["serious", "critical"];
+/// The impacts that fail a test. Findings of a lower impact are debatable.
+const FAILING: [&str; 2] = ["serious", "critical"];
 
 /// Returns the source of axe-core, to be evaluated in a page.
 ///
@@ -27,11 +27,11 @@ pub fn script() -> String {
 const FILE: &str = "site-packages/axe_playwright_python/axe.min.js";
 
 impl Page {
-    /// Returns one line for each serious or critical finding in the page, with the elements.
+    /// Returns one line per serious or critical finding in the page, with the elements.
     ///
     /// # Panics
-    /// If axe did not run all of its rules for WCAG 2.2 A and AA.
-    pub async fn barriers(&self, script: &str) -> Vec<String> {
+    /// If axe passed so few rules that it cannot have run properly.
+    pub async fn accessibility_findings(&self, script: &str) -> Vec<String> {
         if self.evaluate("typeof axe").await == "undefined" {
             self.evaluate(&format!("{script}\n;0")).await;
         }
@@ -43,9 +43,9 @@ impl Page {
             })),
         }))";
         let found = self.evaluate(run).await;
-        assert!(found["passed"].as_u64() > Some(15), "axe looked at next to nothing: {found}");
+        assert!(found["passed"].as_u64() > Some(15), "axe passed too few rules: {found}");
         let violations = found["violations"].as_array().cloned().unwrap_or_default();
-        let grave = violations.iter().filter(|one| GRAVE.iter().any(|impact| one["impact"] == *impact));
-        grave.map(Value::to_string).collect()
+        let failing = violations.iter().filter(|one| FAILING.iter().any(|impact| one["impact"] == *impact));
+        failing.map(Value::to_string).collect()
     }
 }

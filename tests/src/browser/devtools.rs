@@ -16,12 +16,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::wait::deadline;
 
-/// Time limit for a command; a screenshot of a wall screen takes a while on a busy machine.
+/// The time limit for a command. A screenshot of a wall screen takes a while on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// A connection, shared by its clones.
+/// A connection. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct DevTools {
     shared: Arc<Shared>,
@@ -36,7 +36,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Received {
-    /// Senders of the responses by command number.
+    /// The callers that wait for a response, by command number.
     waiting: HashMap<u64, oneshot::Sender<Value>>,
     /// Events by session, in order.
     events: HashMap<String, Vec<Value>>,
@@ -55,7 +55,7 @@ impl DevTools {
             while let Some(Ok(message)) = stream.next().await {
                 let Ok(text) = message.to_text() else { continue };
                 let Ok(value) = serde_json::from_str::<Value>(text) else { continue };
-                lock(&listener).take(value);
+                lock(&listener).add(value);
             }
         });
         Self { shared: Arc::new(Shared { socket: AsyncMutex::new(sink), next: AtomicU64::new(1), received }) }
@@ -77,7 +77,7 @@ impl DevTools {
         answer["result"].take()
     }
 
-    /// Returns the events of a session so far with one of these methods.
+    /// Returns the events so far of a session with one of these methods.
     pub(super) fn events(&self, session: &str, methods: &[&str]) -> Vec<Value> {
         let received = lock(&self.shared.received);
         let events = received.events.get(session).map(Vec::as_slice).unwrap_or_default();
@@ -91,10 +91,10 @@ impl DevTools {
 }
 
 impl Received {
-    fn take(&mut self, value: Value) {
+    fn add(&mut self, value: Value) {
         if let Some(sender) = value["id"].as_u64().and_then(|id| self.waiting.remove(&id)) {
-            // A test that gave up no longer waits.
-            let _given_up = sender.send(value);
+            // Fails if the caller no longer waits.
+            let _closed = sender.send(value);
         } else if let Some(session) = value["sessionId"].as_str() {
             self.events.entry(session.to_owned()).or_default().push(value);
         }

@@ -14,11 +14,11 @@ use self::devtools::DevTools;
 pub use self::page::{Page, Screen};
 use crate::process::Process;
 
-/// Names of the program.
+/// The program's names.
 const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
-/// Disables background requests and first-run dialogs. Chromium runs as root in CI, where its sandbox does not work; it
-/// only opens our own page.
+/// Options that disable background requests and first-run dialogs, among others. The sandbox is off because it does not
+/// work for root, as in CI; only our own page is opened.
 const FLAGS: [&str; 17] = [
     "--headless",
     "--no-sandbox",
@@ -39,7 +39,7 @@ const FLAGS: [&str; 17] = [
     "--remote-debugging-port=0",
 ];
 
-/// A running Chromium with its own profile. Dropping it ends it.
+/// A running Chromium with its own profile. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Browser {
     devtools: DevTools,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::devtools::DevTools;
 use crate::wait::{SOON, try_eventually};
 
-/// Size of a screen in CSS pixels.
+/// The size of a screen in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Screen {
     /// Width.
@@ -23,13 +23,13 @@ impl Screen {
     pub const DESK: Self = Self { width: 1440, height: 900 };
     /// A phone held upright.
     pub const PHONE: Self = Self { width: 390, height: 844 };
-    /// The narrowest phone still in use.
+    /// The narrowest phone that is still in use.
     pub const NARROW: Self = Self { width: 360, height: 640 };
     /// A wall screen.
     pub const WALL: Self = Self { width: 2560, height: 1440 };
 }
 
-/// A page. Its problems are recorded, see [`Page::problems`].
+/// A page. It records problems: see [`Page::problems`].
 #[derive(Debug)]
 pub struct Page {
     devtools: DevTools,
@@ -42,7 +42,7 @@ impl Page {
         for domain in ["Page", "Runtime", "Log", "Network", "Performance"] {
             page.call(&format!("{domain}.enable"), json!({})).await;
         }
-        // A background page does not draw.
+        // Chromium does not draw background pages.
         page.call("Page.bringToFront", json!({})).await;
         page.call("Emulation.setFocusEmulationEnabled", json!({ "enabled": true })).await;
         page.screen(Screen { width: 1280, height: 800 }).await;
@@ -92,7 +92,11 @@ impl Page {
         });
         if found.await.is_none() {
             let text = self.evaluate("document.body?.innerText").await;
-            panic!("not so on the page: {expression}\n{}\n{}", text.as_str().unwrap_or(""), self.problems().join("\n"));
+            panic!(
+                "not true on the page: {expression}\n{}\n{}",
+                text.as_str().unwrap_or(""),
+                self.problems().join("\n")
+            );
         }
     }
 
@@ -179,7 +183,7 @@ impl Page {
     ///
     /// # Panics
     /// If the browser returns none.
-    pub async fn cluster(&self) -> Vec<u8> {
+    pub async fn screenshot(&self) -> Vec<u8> {
         let answer = self.call("Page.captureScreenshot", json!({ "format": "png" })).await;
         STANDARD.decode(answer["data"].as_str().unwrap_or_default()).expect("base64")
     }
@@ -188,8 +192,8 @@ impl Page {
     ///
     /// # Panics
     /// If the file cannot be written.
-    pub async fn keep(&self, path: &Path) {
-        std::fs::write(path, self.cluster().await).expect("a folder to write to");
+    pub async fn save_screenshot(&self, path: &Path) {
+        std::fs::write(path, self.screenshot().await).expect("a folder to write to");
     }
 
     /// Returns the problems reported since the page was opened: exceptions, errors on the console and violations of the
@@ -203,7 +207,7 @@ impl Page {
         let entries = self.devtools.events(&self.session, &["Log.entryAdded"]).into_iter();
         let entries = entries.filter(|event| {
             let entry = &event["params"]["entry"];
-            // Some tests stop the server.
+            // Network errors are expected: some tests stop the server.
             entry["level"] == "error" && entry["source"] != "network"
         });
         let console = self.devtools.events(&self.session, &["Runtime.consoleAPICalled"]).into_iter();

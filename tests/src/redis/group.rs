@@ -1,4 +1,4 @@
-//! A replicated Redis as the stack has it: a master, two replicas, three sentinels, all real processes.
+//! A replicated Redis as in the stack: a master, two replicas and three sentinels, all real processes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -17,7 +17,7 @@ pub const MASTER: &str = "counter";
 /// The time without an answer after which a sentinel considers a server down, in milliseconds.
 const DOWN_AFTER: u32 = 1000;
 
-/// The time limit for one step of a failover, in milliseconds.
+/// The sentinels' failover timeout, in milliseconds.
 const FAILOVER: u32 = 5000;
 
 /// A `redis-sentinel` on a port of its own, which keeps its configuration across restarts.
@@ -42,13 +42,13 @@ impl Sentinel {
         Self { port, process: spawn(&folder), folder }
     }
 
-    /// Its address.
+    /// Returns its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
-    /// `kill -9`.
+    /// Kills it, as `kill -9` does.
     pub fn kill(&mut self) {
         self.process.kill();
     }
@@ -59,7 +59,7 @@ impl Sentinel {
         self.process = spawn(&self.folder);
     }
 
-    /// SIGSTOP and SIGCONT.
+    /// Sends a signal to it.
     pub fn signal(&mut self, signal: Signal) {
         self.process.signal(signal);
     }
@@ -79,10 +79,10 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts all of them; [`settled`](Self::settled) waits until they form a group.
+    /// Starts all of them; [`until_settled`](Self::until_settled) waits until they form a group.
     ///
     /// # Panics
-    /// When that takes too long.
+    /// If a server does not respond.
     pub async fn start() -> Self {
         Self::start_with(&["--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"], "").await
     }
@@ -90,7 +90,7 @@ impl Group {
     /// Starts all with extra options for every server and extra lines for every sentinel's configuration.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If a server does not respond.
     pub async fn start_with(options: &[&str], sentinel: &str) -> Self {
         let common = ["--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"];
         let options = [&common[..], &["--repl-timeout", "5"], options].concat();
@@ -107,21 +107,21 @@ impl Group {
     /// Waits until all form one group. None of them may require a password.
     ///
     /// # Panics
-    /// When that takes too long.
-    pub async fn settled(&self) {
-        self.in_sync().await;
-        self.known("").await;
+    /// If that exceeds [`SOON`].
+    pub async fn until_settled(&self) {
+        self.until_in_sync().await;
+        self.until_known("").await;
     }
 
     /// Waits until the first server, which must not require a password, has two replicas in sync.
     ///
     /// # Panics
-    /// When that takes too long.
-    pub async fn in_sync(&self) {
+    /// If that exceeds [`SOON`].
+    pub async fn until_in_sync(&self) {
         let mut master = self.servers[0].connection().await;
         eventually("two replicas in sync", SOON, async || {
-            let told: Result<String, _> = redis::cmd("INFO").arg("replication").query_async(&mut master).await;
-            told.is_ok_and(|told| told.matches("state=online").count() == 2)
+            let info: Result<String, _> = redis::cmd("INFO").arg("replication").query_async(&mut master).await;
+            info.is_ok_and(|info| info.matches("state=online").count() == 2)
         })
         .await;
     }
@@ -130,48 +130,48 @@ impl Group {
     /// in a sentinel's URL.
     ///
     /// # Panics
-    /// When that takes too long.
-    pub async fn known(&self, login: &str) {
+    /// If that exceeds [`SOON`].
+    pub async fn until_known(&self, login: &str) {
         for sentinel in &self.sentinels {
-            eventually("a sentinel that knows everybody", SOON, async || {
+            eventually("a sentinel that knows all servers and sentinels", SOON, async || {
                 let url = format!("redis://{login}{}", sentinel.address());
                 let Ok(client) = Client::open(url) else { return false };
                 let Ok(mut connection) = client.get_multiplexed_async_connection().await else { return false };
-                let ask = |what: &str| redis::cmd("SENTINEL").arg(what).arg(MASTER).to_owned();
-                let replicas: Result<Vec<Value>, _> = ask("REPLICAS").query_async(&mut connection).await;
-                let others: Result<Vec<Value>, _> = ask("SENTINELS").query_async(&mut connection).await;
-                let quorum: Result<String, _> = ask("CKQUORUM").query_async(&mut connection).await;
+                let query = |what: &str| redis::cmd("SENTINEL").arg(what).arg(MASTER).to_owned();
+                let replicas: Result<Vec<Value>, _> = query("REPLICAS").query_async(&mut connection).await;
+                let others: Result<Vec<Value>, _> = query("SENTINELS").query_async(&mut connection).await;
+                let quorum: Result<String, _> = query("CKQUORUM").query_async(&mut connection).await;
                 quorum.is_ok() && replicas.is_ok_and(|all| all.len() == 2) && others.is_ok_and(|all| all.len() == 2)
             })
             .await;
         }
     }
 
-    /// The sentinels, in the format of `REDIS_SENTINELS`.
+    /// Returns the sentinels' addresses, in the format of `REDIS_SENTINELS`.
     #[must_use]
     pub fn list(&self) -> String {
         let all: Vec<String> = self.sentinels.iter().map(|sentinel| sentinel.address().to_string()).collect();
         all.join(",")
     }
 
-    /// The server that runs on `port`.
+    /// Returns the server on `port`.
     ///
     /// # Panics
-    /// When there is none.
+    /// If there is none.
     pub fn on(&mut self, port: u16) -> &mut Redis {
         self.servers.iter_mut().find(|server| server.port() == port).expect("a server of the group")
     }
 
-    /// The port of the master that the first sentinel names.
+    /// Returns the port of the master, according to the first sentinel.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// If the sentinel does not respond.
     pub async fn master(&self) -> u16 {
         let url = format!("redis://{}", self.sentinels[0].address());
         let mut connection =
             Client::open(url).expect("a URL").get_multiplexed_async_connection().await.expect("a sentinel");
-        let ask = redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(MASTER).to_owned();
-        let (_ip, port): (String, u16) = ask.query_async(&mut connection).await.expect("a master");
+        let query = redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(MASTER).to_owned();
+        let (_ip, port): (String, u16) = query.query_async(&mut connection).await.expect("a master");
         port
     }
 }

@@ -1,4 +1,4 @@
-//! A real Redis server that a test may kill, freeze and start again.
+//! A real Redis server that a test can kill, freeze and restart.
 
 pub mod group;
 
@@ -12,8 +12,7 @@ use crate::port;
 use crate::process::Process;
 use crate::wait::{SOON, eventually_some};
 
-/// A `redis-server` on a port of its own, with its data in a directory of its own. Dropping it ends the
-/// server and removes the data.
+/// A `redis-server` with its own port and data directory. Dropping it ends the server and removes the data.
 #[derive(Debug)]
 pub struct Redis {
     port: u16,
@@ -24,20 +23,20 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts a server that writes every command to its append-only file before it replies, as the stack's does: what
-    /// it acknowledged survives a kill.
+    /// Starts a server that writes every command to its append-only file before it replies, as in the stack, so that
+    /// acknowledged writes survive a kill.
     ///
     /// # Panics
-    /// When `redis-server` is not installed or does not answer.
+    /// If `redis-server` is not installed or does not respond.
     pub async fn start() -> Self {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// Starts a server with options as on `redis-server`'s command line and nothing else set. Without
-    /// an append-only file a kill loses the data.
+    /// Starts a server with these options of `redis-server`'s command line only. Without an append-only file, a kill loses
+    /// the data.
     ///
     /// # Panics
-    /// When `redis-server` is not installed or does not answer.
+    /// If `redis-server` is not installed or does not respond.
     pub async fn start_with(options: &[&str]) -> Self {
         let port = port::free();
         let data = tempfile::tempdir().expect("a directory for data");
@@ -48,55 +47,55 @@ impl Redis {
         server
     }
 
-    /// The server's port on 127.0.0.1. It stays the same across [`restart`](Self::restart).
+    /// Returns the server's port on 127.0.0.1, which stays the same across [`restart`](Self::restart).
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The server's address as `redis://127.0.0.1:port`.
+    /// Returns the server's address as `redis://127.0.0.1:port`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// `kill -9`: every connection is reset and nothing more is written.
+    /// Kills the server, as `kill -9` does: every connection is reset, and no more data is written.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Restarts it on the same port and data, killing it first if it still runs, and waits until it answers.
+    /// Restarts it on the same port and data, killing it first if it still runs, and waits until it responds.
     ///
     /// # Panics
-    /// When it does not answer.
+    /// If it does not respond.
     pub async fn restart(&mut self) {
         self.process.kill();
         self.process = spawn(self.port, &self.data, &self.options);
         self.ready().await;
     }
 
-    /// Suspends the server with its connections open: a command gets neither an answer nor an error.
+    /// Suspends the server with its connections open: a command gets neither a reply nor an error.
     pub fn freeze(&mut self) {
         self.process.freeze();
     }
 
-    /// Resumes a frozen server, which then answers the commands it was sent meanwhile.
+    /// Resumes a frozen server, which then replies to the commands that it was sent meanwhile.
     pub fn thaw(&mut self) {
         self.process.thaw();
     }
 
-    /// A connection of the test's own, without time-outs shorter than [`SOON`].
+    /// Returns a new connection, whose response timeout is [`SOON`].
     ///
     /// # Panics
-    /// When the server does not answer.
+    /// If the server does not respond.
     pub async fn connection(&self) -> MultiplexedConnection {
         self.try_connection().await.expect("a connection to redis")
     }
 
-    /// The number under `key`, zero where there is none.
+    /// Returns the number under `key`, or zero if there is none.
     ///
     /// # Panics
-    /// When the server does not answer.
+    /// If the server does not respond.
     pub async fn number(&self, key: &str) -> u64 {
         let value: Option<u64> = self.connection().await.get(key).await.expect("a number in redis");
         value.unwrap_or(0)
@@ -109,9 +108,9 @@ impl Redis {
         Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// Waits for PONG: a server that is loading its data accepts connections but replies -LOADING.
+    /// Waits for PONG: a server that is loading its data accepts connections, but replies -LOADING.
     async fn ready(&self) {
-        eventually_some("an answer of redis", SOON, async || {
+        eventually_some("a reply of redis", SOON, async || {
             let mut connection = self.try_connection().await.ok()?;
             connection.ping::<String>().await.ok()
         })
