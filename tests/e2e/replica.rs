@@ -59,7 +59,7 @@ impl Replica {
         .await;
     }
 
-    /// Asks it to end and returns its exit code.
+    /// Sends SIGTERM, waits for the end, and returns the exit code.
     pub(crate) async fn drain(&mut self) -> Option<i32> {
         self.process.terminate();
         self.process.exit(SOON).await.code()

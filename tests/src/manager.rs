@@ -105,7 +105,7 @@ impl Drop for Manager {
 }
 
 impl Swarm {
-    /// A swarm of `nodes` nodes, three of them managers, with the replicas of services distributed over them.
+    /// Creates a swarm of `nodes` nodes, three of them managers, with the replicas of services distributed over them.
     #[must_use]
     pub fn new(nodes: usize, services: &[(&str, usize)]) -> Self {
         let mut swarm = Self::default();
@@ -204,7 +204,7 @@ fn task(id: &str, number: usize, name: &str, slot: usize, node: usize) -> Value 
     })
 }
 
-/// A task template, with fields that must not be passed on.
+/// Returns a task template, with fields that must not be passed on.
 #[must_use]
 pub fn template(name: &str, tag: &str) -> Value {
     json!({

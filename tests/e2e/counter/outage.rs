@@ -40,7 +40,7 @@ impl Rig {
         eventually("answers", SOON, async || self.load.done() >= before + count).await;
     }
 
-    /// While Redis is stopped: waits for responses on all connections, and checks what operators see.
+    /// Waits for responses on all connections while Redis is stopped, and checks what operators see.
     async fn without_redis(&self) {
         for replica in &self.replicas {
             eventually("failed readiness", SOON, async || {
@@ -52,7 +52,7 @@ impl Rig {
         self.answers(4 * CONNECTIONS).await;
     }
 
-    /// After the return of Redis: waits until every replica is ready, and returns when that was.
+    /// Waits until every replica is ready after the return of Redis, and returns when that was.
     async fn recovered(&self) -> Instant {
         for replica in &self.replicas {
             replica.ready(SOON).await;

@@ -86,7 +86,7 @@ impl Instances {
         self.swarm.send_replace(Swarm { leader, down: vec![node] });
     }
 
-    /// Brings all nodes back.
+    /// Makes all nodes ready again.
     fn bring_back(&self) {
         self.swarm.send_modify(|swarm| swarm.down.clear());
     }

@@ -233,7 +233,7 @@ fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// The legacy key code, which the browser still needs for some keys.
+/// Returns the legacy key code, which the browser still needs for some keys.
 fn code(key: &str) -> u32 {
     match key {
         "Tab" => 9,

@@ -15,8 +15,8 @@ use crate::journey::Journey;
 /// The time limit for an alert about a node. On an idle machine it takes less than half a minute.
 const ALERTED: Duration = Duration::from_secs(120);
 
-/// The page of watch on every node, and one test message through each channel.
-pub(crate) async fn are_set_up(journey: &mut Journey) {
+/// Opens the page of watch on every node, and sends one test message through each channel.
+pub(crate) async fn set_up(journey: &mut Journey) {
     journey.block("page").await;
     let inboxes = Inboxes::start().await.expect("a mail server and an SMS service");
     inboxes.settings(&journey.cluster.hosts[0]).expect("a writable folder");

@@ -13,7 +13,7 @@ const IMAGE: &str = "127.0.0.1:5000/stackdemo:1";
 
 /// Step 0: builds the image where crates can be fetched. The hosts are off. A full journey also checks that two builds
 /// without a cache give the same files.
-pub(crate) async fn build(journey: &mut Journey) {
+pub(crate) async fn build_image(journey: &mut Journey) {
     let Journey { cluster, length, .. } = journey;
     if *length == Length::Full {
         let output = project::images(&cluster.run, None, &["reproduce"]).await.expect("two builds");
@@ -25,8 +25,8 @@ pub(crate) async fn build(journey: &mut Journey) {
     project::copy_build_cache(&cluster.run, &cluster.hosts[0]).await.expect("the host's disk");
 }
 
-/// Step 1.
-pub(crate) async fn swarm(journey: &mut Journey) {
+/// Step 1: joins the hosts to a swarm of three managers.
+pub(crate) async fn join_nodes(journey: &mut Journey) {
     for host in &mut journey.cluster.hosts {
         host.start().await.expect("a host starts");
     }
@@ -54,8 +54,8 @@ pub(crate) async fn swarm(journey: &mut Journey) {
     assert_eq!(leaders, 1);
 }
 
-/// Step 2.
-pub(crate) async fn image(journey: &mut Journey) {
+/// Step 2: starts the registry, and distributes the image to every node.
+pub(crate) async fn distribute_image(journey: &mut Journey) {
     let cluster = &journey.cluster;
     // Third-party images: the registry and Redis.
     let engine = format!("unix://{}", cluster.hosts[0].path("/run/docker.sock").display());

@@ -21,8 +21,8 @@ const DEPLOYMENT: Duration = Duration::from_secs(120);
 /// The time limit for a response.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// Step 3.
-pub(crate) async fn stack(journey: &mut Journey) {
+/// Step 3: deploys the stack.
+pub(crate) async fn deploy_stack(journey: &mut Journey) {
     let (_, stderr) = journey.block("deploy").await;
     // The client would print "Ignoring unsupported options: ...".
     for ignored in ["gnoring", "nsupported", "eprecated", "could not be accessed"] {
@@ -31,8 +31,8 @@ pub(crate) async fn stack(journey: &mut Journey) {
     journey.cluster.until_healthy(DEPLOYMENT).await;
 }
 
-/// Step 4.
-pub(crate) async fn visit(journey: &mut Journey) {
+/// Step 4: visits every address, and starts the checker.
+pub(crate) async fn visit_addresses(journey: &mut Journey) {
     // The tutorial's own check, without other visitors.
     for (number, (_, address)) in (1..).zip(HOSTS) {
         let reply = answer(get(SocketAddr::from((address, 8000)), "/")).await;

@@ -18,8 +18,8 @@ pub(crate) const RUN: &str = "run --rm";
 /// The time limit for watch to show the endpoints of all edges.
 const ENDPOINTS: Duration = Duration::from_secs(30);
 
-/// An edge is killed while all visitors look up the site's name.
-pub(crate) async fn dies(journey: &mut Journey) {
+/// Kills an edge while all visitors look up the site's name.
+pub(crate) async fn kill(journey: &mut Journey) {
     let Journey { cluster, checker, .. } = journey;
     let Some(checker) = checker else { return };
     let asked = cluster.dns.queries(SITE);
@@ -64,9 +64,9 @@ async fn endpoints(cluster: &Cluster) -> Vec<BTreeSet<String>> {
     edges.filter(|edge| edge["error"].is_null()).map(of).collect()
 }
 
-/// The first certificate and its renewal: each updates the edges one after the other. Between the two updates the edges
-/// use the nodes that watch reports instead of the replicas.
-pub(crate) async fn certificates(journey: &mut Journey) {
+/// Installs the first certificate and renews it: both update the edges one after the other. Between the two updates the
+/// edges use the nodes that watch reports instead of the replicas.
+pub(crate) async fn install_certificates(journey: &mut Journey) {
     let authority = Authority::new();
     journey.page.export("CURL_CA_BUNDLE", &authority.root_file().to_string_lossy());
     for (block, what, nodes) in [

@@ -23,8 +23,8 @@ const LEFT: &str = r#"
 /// The time limit for the engine's clean-up, which removes old namespaces once a minute.
 const CLEANUP: Duration = Duration::from_secs(150);
 
-/// The page's last blocks.
-pub(crate) async fn leave(journey: &mut Journey) {
+/// Removes the stack and the swarm by the page's last blocks.
+pub(crate) async fn remove(journey: &mut Journey) {
     journey.block("end").await;
     journey.block("end-node").await;
     for host in &journey.cluster.hosts {

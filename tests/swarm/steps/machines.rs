@@ -22,7 +22,7 @@ const NEW_MASTER: Duration = Duration::from_secs(30);
 /// another edge.
 const NEXT_ADDRESS: Duration = Duration::from_secs(10);
 
-/// Each machine loses power once: first the one with the Redis master, then the leader. In a short journey no other does.
+/// Cuts the power of each machine once: first the one with the Redis master, then the leader; in a short journey no other.
 pub(crate) async fn lose_power(journey: &mut Journey) {
     let Journey { cluster, page, checker, inboxes, length, trust, .. } = journey;
     let Some(checker) = checker else { return };
@@ -103,9 +103,9 @@ async fn replicas_run(cluster: &Cluster, nodes: usize) {
         .await;
 }
 
-/// Each machine is drained with the page's commands, rebooted, and reactivated; in a short journey only the one with the
+/// Drains each machine with the page's commands, reboots it, and reactivates it; in a short journey only the one with the
 /// Redis master.
-pub(crate) async fn are_drained(journey: &mut Journey) {
+pub(crate) async fn drain(journey: &mut Journey) {
     let Journey { cluster, page, checker, length, .. } = journey;
     let Some(checker) = checker else { return };
     // The page drains the second host.

@@ -4,8 +4,8 @@ use tests::swarm::checker::Event;
 
 use crate::journey::Journey;
 
-/// The third machine leaves, and a new one joins in its place.
-pub(crate) async fn replaced(journey: &mut Journey) {
+/// Removes the third machine, and joins a new one in its place.
+pub(crate) async fn replace(journey: &mut Journey) {
     let Journey { cluster, page, checker, .. } = journey;
     let Some(checker) = checker else { return };
     checker
@@ -27,8 +27,8 @@ pub(crate) async fn replaced(journey: &mut Journey) {
     journey.block("disk").await;
 }
 
-/// Two machines are destroyed: one manager is left without a quorum, and one Redis alone.
-pub(crate) async fn quorum_lost(journey: &mut Journey) {
+/// Destroys two machines, which leaves a manager without a quorum and a Redis without replicas, and recovers from that.
+pub(crate) async fn lose_quorum(journey: &mut Journey) {
     let Journey { cluster, page, checker, .. } = journey;
     let Some(checker) = checker else { return };
     checker
@@ -60,8 +60,8 @@ const OF_STACK: &str = "for kind in service network config secret; do
     docker $kind ls --quiet --filter label=com.docker.stack.namespace=stackdemo
 done";
 
-/// The stack is stopped and started again.
-pub(crate) async fn stopped(journey: &mut Journey) {
+/// Stops the stack and starts it again.
+pub(crate) async fn restart_stack(journey: &mut Journey) {
     let Journey { cluster, page, checker, .. } = journey;
     let Some(checker) = checker else { return };
     checker

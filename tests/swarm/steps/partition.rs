@@ -16,8 +16,8 @@ const CUT: Duration = Duration::from_secs(20);
 /// The time limit for a visit to it.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// The node with the Redis master is cut off from the two others, and clients reach all three.
-pub(crate) async fn cut(journey: &mut Journey) {
+/// Cuts the node with the Redis master off from the other two, while clients reach all three.
+pub(crate) async fn isolate(journey: &mut Journey) {
     let Journey { cluster, checker, .. } = journey;
     let Some(checker) = checker else { return };
     let alone = cluster.store.master(&cluster.hosts).await.expect("a master");

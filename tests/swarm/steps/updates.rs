@@ -23,9 +23,9 @@ fn assert_web_never_failed(seen: &Observations) {
     assert!(answers.is_empty(), "{answers:?}");
 }
 
-/// An update of web alone, without any effect on visitors; then the page's upgrade, which includes the edges, and the
-/// rollback.
-pub(crate) async fn version(journey: &mut Journey) {
+/// Updates web alone, without any effect on visitors; then upgrades everything by the page's commands, edges included, and
+/// rolls it back.
+pub(crate) async fn upgrade(journey: &mut Journey) {
     journey.block("upgrade-build").await;
     journey.block("upgrade-pull").await;
     let Journey { cluster, page, checker, .. } = journey;
@@ -53,8 +53,8 @@ pub(crate) async fn version(journey: &mut Journey) {
 /// A version with an empty image, without any program.
 const BAD: &str = "127.0.0.1:5000/stackdemo:3";
 
-/// The page's upgrade to that version: each service is rolled back, and the command reports it.
-pub(crate) async fn bad_version(journey: &mut Journey) {
+/// Upgrades everything to that version: each service is rolled back, and the command reports it.
+pub(crate) async fn upgrade_to_bad_version(journey: &mut Journey) {
     let Journey { cluster, checker, .. } = journey;
     let Some(checker) = checker else { return };
     let before = own_services(cluster).await;
@@ -107,8 +107,8 @@ async fn not_rolled_back(cluster: &Cluster) -> Option<String> {
     Some(format!("{}: {}", busy["Spec"]["Name"], busy["UpdateStatus"]))
 }
 
-/// The page's update of Redis; in a short journey of one server only.
-pub(crate) async fn redis(journey: &mut Journey) {
+/// Replaces the Redis servers by the page's commands; in a short journey one server only.
+pub(crate) async fn replace_redis(journey: &mut Journey) {
     let Journey { cluster, page, checker, length, .. } = journey;
     let Some(checker) = checker else { return };
     let some = if *length == Length::Full { "1 2 3" } else { "1" };
@@ -121,7 +121,7 @@ pub(crate) async fn redis(journey: &mut Journey) {
 }
 
 /// Scales web to 12, 20, 2 and 6 replicas, in a short journey not to 20.
-pub(crate) async fn scale(journey: &mut Journey) {
+pub(crate) async fn scale_web(journey: &mut Journey) {
     for (replicas, block) in [(12, Some("scale")), (20, None), (2, None), (6, None)] {
         let Journey { cluster, page, checker, length, .. } = journey;
         if replicas == 20 && *length == Length::Short {

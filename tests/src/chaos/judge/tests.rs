@@ -36,7 +36,7 @@ fn round(began: u64, ended: u64, before: u64, after: u64) -> Round {
     }
 }
 
-/// The verdict on one round of 100 ms.
+/// Judges one round of 100 ms.
 fn verdict(hits: Vec<Hit>, before: u64, after: u64) -> Verdict {
     judge(&History { hits, rounds: vec![round(0, 100, before, after)] }, LIMITS)
 }
