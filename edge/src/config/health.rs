@@ -1,0 +1,52 @@
+//! Active health checks and passive ejection.
+
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+
+/// Active health checks of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HealthCheck {
+    /// The path to request; `None` only connects.
+    pub path: Option<PathAndQuery>,
+    /// `Host` of the request. Default: the endpoint's address, or its source's name.
+    pub host: Option<String>,
+    /// The responses that pass. Default 200 to 399. Use [`Expect::Any`] behind a routing mesh, where one failing task
+    /// would respond for every node.
+    pub expect: Expect,
+    /// Interval between two checks, plus or minus a tenth so that edges do not check in lockstep. Default 2 s.
+    pub interval: Duration,
+    /// The interval while the state is changing (HAProxy's `fastinter`). Default 500 ms, or `interval`
+    /// if that is shorter.
+    pub fast_interval: Duration,
+    /// How long one check may take, including the connection. Default 1 s.
+    pub timeout: Duration,
+    /// Consecutive passing checks before an endpoint is used again. Default 2.
+    pub rise: u32,
+    /// Consecutive failing checks before an endpoint is no longer used. Default 3.
+    pub fall: u32,
+}
+
+/// The statuses that pass a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Any response.
+    Any,
+    /// One of these inclusive ranges.
+    Statuses(Vec<(u16, u16)>),
+}
+
+/// Passive ejection of endpoints that fail requests (Envoy's outlier detection).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ejection {
+    /// Consecutive failures (refused, reset, timed out; never a status) that eject; 0 turns ejection off.
+    /// Default 5.
+    pub consecutive_failures: u32,
+    /// How long the first ejection lasts; the n-th consecutive one lasts n times as long. Default 5 s, or
+    /// `max` if that is shorter.
+    pub base: Duration,
+    /// The longest ejection. Default 60 s, or `base` if that is longer.
+    pub max: Duration,
+    /// Largest share of a pool that may be ejected at one time, 0.0 to 1.0. Default 0.5.
+    pub max_share: f64,
+}

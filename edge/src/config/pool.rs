@@ -1,0 +1,72 @@
+//! Pools: endpoints, and how requests are sent to them.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use super::{
+    health::{Ejection, HealthCheck},
+    source::Source,
+};
+
+/// A group of endpoints that serve the same thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// Its name in logs, metrics and on the status page.
+    pub name: String,
+    /// Where its endpoints come from, at least one.
+    pub sources: Vec<Source>,
+    /// How the next endpoint is picked. Default round robin.
+    pub balance: Balance,
+    /// Active health checks; `None` assumes every endpoint healthy until connecting to it fails.
+    pub health: Option<HealthCheck>,
+    /// Passive ejection after failures of real requests.
+    pub ejection: Ejection,
+    /// Share of usable endpoints, 0.0 to 1.0, below which health is ignored and all endpoints are used: with nearly all
+    /// down, the checks are more likely wrong than the endpoints. Default 0.3. Envoy's panic threshold is 0.5, which is
+    /// too high for three nodes that must survive on one.
+    pub panic_threshold: f64,
+    /// How often one request may be sent in total, including the first attempt. Default 3.
+    pub attempts: NonZeroUsize,
+    /// Most connections to one endpoint over all workers, including idle ones. At the limit the next endpoint is tried;
+    /// if all are full, the response is 503. Default 4096.
+    pub max_connections: NonZeroUsize,
+    /// Most idle connections kept per endpoint and worker; `idle` closes the ones that are no longer needed.
+    /// Default 4096, the same as `max_connections`.
+    pub max_idle: usize,
+    /// How long the edge waits for an endpoint.
+    pub timeouts: UpstreamTimeouts,
+}
+
+/// How the endpoint of the next request is picked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// Each in turn.
+    #[default]
+    RoundRobin,
+    /// The one with fewer active requests of two drawn at random (Mitzenmacher 2001, "The power of
+    /// two choices in randomized load balancing").
+    LeastRequests,
+    /// Drawn at random.
+    Random,
+}
+
+/// How long the edge waits for an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTimeouts {
+    /// TCP connection. Default 1 s.
+    pub connect: Duration,
+    /// How long the endpoint's host may take to acknowledge a sent request without a body before the edge abandons the
+    /// connection; an idempotent request is then retried, any other gets a 502. A machine that loses power sends
+    /// nothing, and behind a mesh no check tells which connections led to it. Default 3 s.
+    pub unacknowledged: Duration,
+    /// From the end of the request to the response head; 504 after it. Default 30 s.
+    pub response: Duration,
+    /// Pause inside a response body. Default 30 s.
+    pub body_idle: Duration,
+    /// An idle connection is closed after this time; Swarm's mesh drops connections after 900 s. Default 30 s.
+    pub idle: Duration,
+    /// A connection is not reused after this age, so that new tasks behind a mesh get their share.
+    /// Default 5 min.
+    pub max_age: Duration,
+    /// Silence in both directions of an upgraded connection. Default 1 h.
+    pub tunnel_idle: Duration,
+}

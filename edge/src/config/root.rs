@@ -1,0 +1,46 @@
+//! The whole configuration.
+
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use ipnet::IpNet;
+
+use super::{
+    access_log::AccessLog,
+    discovery::{Dns, Swarm},
+    limits::{Limits, Timeouts},
+    listener::Listener,
+    pool::Pool,
+    route::Route,
+};
+
+/// The whole configuration of one edge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Worker threads; each has its own runtime, listeners and upstream connections.
+    /// Default: the number of cores this process may use. Not changed by a reload.
+    pub workers: NonZeroUsize,
+    /// How long active requests may take to finish after SIGTERM. Default 30 s.
+    pub drain: Duration,
+    /// Address of the status page, metrics, liveness and readiness; `None` turns them off.
+    /// Default 127.0.0.1:9901. Not changed by a reload.
+    pub admin: Option<SocketAddr>,
+    /// Destination of the access log, one line per request. Default off.
+    pub access_log: AccessLog,
+    /// How names of endpoints are resolved.
+    pub dns: Dns,
+    /// How the nodes of a swarm are requested.
+    pub swarm: Swarm,
+    /// Addresses that clients connect to, at least one.
+    pub listeners: Vec<Listener>,
+    /// Map requests to pools; matched by host, then by longest path prefix.
+    pub routes: Vec<Route>,
+    /// Groups of endpoints; a [`Route`] refers to one by its index here.
+    pub pools: Vec<Arc<Pool>>,
+    /// Limits on the resources of a client.
+    pub limits: Limits,
+    /// How long a client may take over each step.
+    pub timeouts: Timeouts,
+    /// Peers whose `X-Forwarded-*` and `Forwarded` fields are kept and extended; those of other clients are replaced.
+    /// Default none.
+    pub trusted_proxies: Vec<IpNet>,
+}

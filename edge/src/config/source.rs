@@ -1,0 +1,57 @@
+//! Where endpoints come from.
+
+use std::{fmt, net::SocketAddr};
+
+/// Where endpoints of a pool come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// One fixed endpoint.
+    Address(SocketAddr),
+    /// All A and AAAA records of a name, queried repeatedly.
+    Name {
+        /// Host name, without a trailing dot unless it was given.
+        host: String,
+        /// Port of all its endpoints.
+        port: u16,
+    },
+    /// Every ready node of a swarm, as its `watch` lists them.
+    Swarm {
+        /// Host of watch's HTTP server: an address, without brackets, or a name that may have several.
+        host: String,
+        /// Port of watch's HTTP server.
+        host_port: u16,
+        /// Port of all its endpoints.
+        port: u16,
+    },
+}
+
+impl Source {
+    /// Whether its addresses must be looked up: of a name or a swarm.
+    #[must_use]
+    pub const fn is_looked_up(&self) -> bool {
+        !matches!(self, Self::Address(_))
+    }
+
+    /// Whether it is the node list of a swarm.
+    #[must_use]
+    pub const fn is_swarm(&self) -> bool {
+        matches!(self, Self::Swarm { .. })
+    }
+}
+
+impl fmt::Display for Source {
+    /// As it is written: `host:port`, or `swarm://host:port?port=port`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name { host, port } => write!(f, "{host}:{port}"),
+            Self::Swarm { host, host_port, port } if host.contains(':') => {
+                write!(f, "{SWARM}[{host}]:{host_port}?port={port}")
+            }
+            Self::Swarm { host, host_port, port } => write!(f, "{SWARM}{host}:{host_port}?port={port}"),
+        }
+    }
+}
+
+/// The prefix of a [`Source::Swarm`](super::Source::Swarm).
+pub(crate) const SWARM: &str = "swarm://";
