@@ -1,112 +1,13 @@
-use std::{fs, path::Path, time::Duration};
+//! Errors and warnings.
 
-use proptest::prelude::*;
+use std::path::Path;
 
-use super::{admin, load, parse, render};
-use crate::config::{
-    AccessLog, Config, HealthCheck, HostMatch, Listener, Pool, Source, arbitrary,
-    problem::{ConfigError, Loaded},
-};
-
-const FILE: &str = "/etc/edge.toml";
-
-fn config(text: &str) -> Config {
-    loaded(text).config
-}
-
-fn loaded(text: &str) -> Loaded {
-    parse(text, Path::new(FILE)).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// What is wrong with a text.
-fn told(text: &str) -> String {
-    parse(text, Path::new("edge.toml")).unwrap_err().to_string()
-}
-
-/// Two sections that go well with whatever is tested.
-const REST: &str = r#"
-[[listener]]
-address = ":80"
-[pool.web]
-endpoints = "10.0.0.1:8000"
-"#;
+use super::{REST, loaded, told};
+use crate::config::file::load;
 
 /// What is wrong with `text` in front of [`REST`].
 fn told_at_the_top(text: &str) -> String {
     told(&format!("{text}\n{REST}"))
-}
-
-#[test]
-fn an_address_and_an_endpoint_are_enough() {
-    let pool = Pool::new("web", vec![Source::Address("10.0.0.1:8000".parse().unwrap())]);
-    let expected = Config::simple(vec![Listener::plain("[::]:80".parse().unwrap())], pool);
-    assert_eq!(loaded(REST), Loaded { config: expected, warnings: Vec::new() });
-}
-
-#[test]
-fn relative_paths_begin_at_the_folder_of_the_file() {
-    let config = config(
-        r#"
-        access_log = "log/access"
-        listener = { address = ":443", tls = { certificates = [{ certificate = "a.pem", key = "/secret/a.key" }] } }
-        pool.web.endpoints = "web:80"
-        "#,
-    );
-    assert_eq!(config.access_log, AccessLog::File("/etc/log/access".into()));
-    let files = &config.listeners[0].tls.as_ref().unwrap().certificates[0];
-    assert_eq!(files.certificate, Path::new("/etc/a.pem"));
-    assert_eq!(files.key, Path::new("/secret/a.key"));
-}
-
-#[test]
-fn a_list_of_hosts_makes_a_route_of_each() {
-    let config = config(&format!("{REST}[[route]]\nhost = [\"a.example\", \"*.b.example\"]\npath = \"/api\""));
-    let hosts: Vec<_> = config.routes.iter().map(|route| (route.host.clone(), route.path.as_str())).collect();
-    let expected = [(HostMatch::Exact("a.example".into()), "/api"), (HostMatch::Suffix("b.example".into()), "/api")];
-    assert_eq!(hosts, expected);
-}
-
-#[test]
-fn pools_keep_the_order_of_the_file() {
-    let config = config(
-        r#"
-        listener = { address = ":80" }
-        route = [{ pool = "b" }, { pool = "a", path = "/a" }]
-        pool.b.endpoints = "b:80"
-        pool.a.endpoints = "a:80"
-        "#,
-    );
-    assert_eq!(config.pools[config.routes[0].pool].name, "b");
-    assert_eq!(config.pools[0].name, "b");
-}
-
-#[test]
-fn health_is_a_switch_or_a_section() {
-    let health = |text: &str| config(&format!("{REST}{text}")).pools[0].health.clone();
-    assert_eq!(health("health = false"), None);
-    assert_eq!(health("health = true"), Some(HealthCheck::default()));
-    let path = Some("/readyz".parse().unwrap());
-    assert_eq!(health("health.path = \"/readyz\""), Some(HealthCheck { path, ..HealthCheck::default() }));
-}
-
-#[test]
-fn a_default_never_contradicts_what_is_written() {
-    let pool = config(&format!("{REST}health.interval = \"100ms\"\nejection.base = \"2min\"")).pools[0].clone();
-    assert_eq!(pool.health.as_ref().unwrap().fast_interval, Duration::from_millis(100));
-    assert_eq!(pool.ejection.max, Duration::from_secs(120));
-    let pool = config(&format!("{REST}ejection.max = \"1s\"")).pools[0].clone();
-    assert_eq!(pool.ejection.base, Duration::from_secs(1));
-}
-
-#[test]
-fn without_a_certificate_the_edge_signs_its_own() {
-    let tls = |text: &str| {
-        let text = format!("pool.web.endpoints = \"web:80\"\nlistener = {{ address = \":443\", tls = {text} }}");
-        config(&text).listeners[0].tls.clone().unwrap()
-    };
-    assert_eq!(tls("{}").self_signed, ["localhost"]);
-    assert_eq!(tls("{ self_signed = \"www.example.com\" }").self_signed, ["www.example.com"]);
-    assert!(tls("{ certificates = { certificate = \"a\", key = \"b\" } }").self_signed.is_empty());
 }
 
 #[test]
@@ -248,90 +149,7 @@ endpoints = "api:80"
 }
 
 #[test]
-fn the_address_of_admin_is_found_in_a_file_with_mistakes() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("edge.toml");
-    for (text, expected) in [
-        ("", Some("127.0.0.1:9901")),
-        ("admin = \"off\"", None),
-        ("admin = \"127.0.0.1:1\"\ncolour = 5\n[pool.a", Some("127.0.0.1:1")),
-    ] {
-        fs::write(&file, text).unwrap();
-        let expected = expected.map(|address| address.parse().unwrap());
-        assert_eq!(admin(&file).unwrap(), expected, "{text}");
-    }
-    fs::write(&file, "admin = 1").unwrap();
-    assert!(matches!(admin(&file), Err(ConfigError::Invalid(_))));
-}
-
-#[test]
 fn a_file_that_is_not_there_is_named() {
     let error = load(Path::new("/nowhere/edge.toml")).unwrap_err();
     insta::assert_snapshot!(error, @"/nowhere/edge.toml: cannot be read: No such file or directory (os error 2)");
-}
-
-proptest! {
-    #[test]
-    fn a_rendered_configuration_is_the_same_configuration(config in arbitrary::config()) {
-        let text = render(&config);
-        let parsed = parse(&text, Path::new(FILE)).map(|loaded| loaded.config);
-        prop_assert_eq!(parsed.map_err(|error| format!("{error}\n{text}")), Ok(config));
-    }
-
-    #[test]
-    fn no_text_panics(text: String) {
-        // The result does not matter, only that there is one.
-        drop(parse(&text, Path::new(FILE)));
-    }
-
-    #[test]
-    fn no_toml_with_our_keys_panics(lines in prop::collection::vec(line(), 0..12)) {
-        drop(parse(&lines.join("\n"), Path::new(FILE)));
-    }
-}
-
-/// Lines that are often TOML and often have our keys.
-fn line() -> impl Strategy<Value = String> {
-    let key = prop::sample::select(vec![
-        "workers",
-        "drain",
-        "admin",
-        "access_log",
-        "trusted_proxies",
-        "listener",
-        "address",
-        "tls",
-        "certificates",
-        "dns",
-        "servers",
-        "limits",
-        "max_head",
-        "route",
-        "host",
-        "path",
-        "pool",
-        "max_body",
-        "pool.a",
-        "endpoints",
-        "health",
-        "pool.a.health",
-        "expect",
-        "interval",
-        "ejection",
-        "[route]",
-        "[listener]",
-    ]);
-    let value = prop_oneof![
-        "-?[0-9_]{1,25}",
-        "[0-9.e+-]{1,9}",
-        "\"[a-z0-9.:*/%,é-]{0,9}\"",
-        "\\[[0-9, \"a-z:]{0,9}\\]",
-        "true|false|inf|nan",
-        "\\{[a-z= \"]{0,9}\\}",
-        "1979-05-27",
-    ];
-    prop_oneof![
-        (key.clone(), value).prop_map(|(key, value)| format!("{key} = {value}")),
-        key.prop_map(|key| format!("[{key}]"))
-    ]
 }

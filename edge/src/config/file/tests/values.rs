@@ -1,0 +1,100 @@
+//! What the keys mean.
+
+use std::{fs, path::Path, time::Duration};
+
+use super::{REST, config, loaded};
+use crate::config::{
+    AccessLog, Config, HealthCheck, HostMatch, Listener, Pool, Source,
+    file::admin,
+    problem::{ConfigError, Loaded},
+};
+
+#[test]
+fn an_address_and_an_endpoint_are_enough() {
+    let pool = Pool::new("web", vec![Source::Address("10.0.0.1:8000".parse().unwrap())]);
+    let expected = Config::simple(vec![Listener::plain("[::]:80".parse().unwrap())], pool);
+    assert_eq!(loaded(REST), Loaded { config: expected, warnings: Vec::new() });
+}
+
+#[test]
+fn relative_paths_begin_at_the_folder_of_the_file() {
+    let config = config(
+        r#"
+        access_log = "log/access"
+        listener = { address = ":443", tls = { certificates = [{ certificate = "a.pem", key = "/secret/a.key" }] } }
+        pool.web.endpoints = "web:80"
+        "#,
+    );
+    assert_eq!(config.access_log, AccessLog::File("/etc/log/access".into()));
+    let files = &config.listeners[0].tls.as_ref().unwrap().certificates[0];
+    assert_eq!(files.certificate, Path::new("/etc/a.pem"));
+    assert_eq!(files.key, Path::new("/secret/a.key"));
+}
+
+#[test]
+fn a_list_of_hosts_makes_a_route_of_each() {
+    let config = config(&format!("{REST}[[route]]\nhost = [\"a.example\", \"*.b.example\"]\npath = \"/api\""));
+    let hosts: Vec<_> = config.routes.iter().map(|route| (route.host.clone(), route.path.as_str())).collect();
+    let expected = [(HostMatch::Exact("a.example".into()), "/api"), (HostMatch::Suffix("b.example".into()), "/api")];
+    assert_eq!(hosts, expected);
+}
+
+#[test]
+fn pools_keep_the_order_of_the_file() {
+    let config = config(
+        r#"
+        listener = { address = ":80" }
+        route = [{ pool = "b" }, { pool = "a", path = "/a" }]
+        pool.b.endpoints = "b:80"
+        pool.a.endpoints = "a:80"
+        "#,
+    );
+    assert_eq!(config.pools[config.routes[0].pool].name, "b");
+    assert_eq!(config.pools[0].name, "b");
+}
+
+#[test]
+fn health_is_a_switch_or_a_section() {
+    let health = |text: &str| config(&format!("{REST}{text}")).pools[0].health.clone();
+    assert_eq!(health("health = false"), None);
+    assert_eq!(health("health = true"), Some(HealthCheck::default()));
+    let path = Some("/readyz".parse().unwrap());
+    assert_eq!(health("health.path = \"/readyz\""), Some(HealthCheck { path, ..HealthCheck::default() }));
+}
+
+#[test]
+fn a_default_never_contradicts_what_is_written() {
+    let pool = config(&format!("{REST}health.interval = \"100ms\"\nejection.base = \"2min\"")).pools[0].clone();
+    assert_eq!(pool.health.as_ref().unwrap().fast_interval, Duration::from_millis(100));
+    assert_eq!(pool.ejection.max, Duration::from_secs(120));
+    let pool = config(&format!("{REST}ejection.max = \"1s\"")).pools[0].clone();
+    assert_eq!(pool.ejection.base, Duration::from_secs(1));
+}
+
+#[test]
+fn without_a_certificate_the_edge_signs_its_own() {
+    let tls = |text: &str| {
+        let text = format!("pool.web.endpoints = \"web:80\"\nlistener = {{ address = \":443\", tls = {text} }}");
+        config(&text).listeners[0].tls.clone().unwrap()
+    };
+    assert_eq!(tls("{}").self_signed, ["localhost"]);
+    assert_eq!(tls("{ self_signed = \"www.example.com\" }").self_signed, ["www.example.com"]);
+    assert!(tls("{ certificates = { certificate = \"a\", key = \"b\" } }").self_signed.is_empty());
+}
+
+#[test]
+fn the_address_of_admin_is_found_in_a_file_with_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("edge.toml");
+    for (text, expected) in [
+        ("", Some("127.0.0.1:9901")),
+        ("admin = \"off\"", None),
+        ("admin = \"127.0.0.1:1\"\ncolour = 5\n[pool.a", Some("127.0.0.1:1")),
+    ] {
+        fs::write(&file, text).unwrap();
+        let expected = expected.map(|address| address.parse().unwrap());
+        assert_eq!(admin(&file).unwrap(), expected, "{text}");
+    }
+    fs::write(&file, "admin = 1").unwrap();
+    assert!(matches!(admin(&file), Err(ConfigError::Invalid(_))));
+}

@@ -1,0 +1,184 @@
+//! What the values of flags and variables mean.
+
+use std::{fs, net::SocketAddr, path::Path};
+
+use clap::CommandFactory;
+
+use super::{REST, command, config, loaded, settings};
+use crate::config::{
+    AccessLog, Balance, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, file,
+    flags::{Cli, Command, given::variable},
+    problem::{ConfigError, Loaded},
+};
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// The flags of a command, without their dashes.
+fn flags_of(name: &str) -> Vec<String> {
+    let command = Cli::command();
+    let arguments = command.find_subcommand(name).unwrap().get_arguments();
+    arguments.filter_map(clap::Arg::get_long).map(str::to_owned).collect()
+}
+
+fn with_rest(args: &str) -> Config {
+    config(&format!("{REST} {args}"), &[])
+}
+
+#[test]
+fn an_address_and_an_endpoint_are_enough() {
+    let pool = Pool::new("default", vec![Source::Address(address("10.0.0.1:8000"))]);
+    let expected = Config::simple(vec![Listener::plain(address("[::]:80"))], pool);
+    assert_eq!(loaded(REST, &[]), Loaded { config: expected, warnings: Vec::new() });
+}
+
+#[test]
+fn lists_have_commas_spaces_or_the_flag_again() {
+    let expected = config("--listen :1 --listen :2 --to a:1 --to b:2", &[]);
+    for (args, environment) in [
+        ("--listen :1,:2 --to a:1,b:2", vec![]),
+        ("--listen :1 :2 --to a:1 b:2", vec![]),
+        ("--listen :1, ,:2, --to=a:1,,b:2", vec![]),
+        ("", vec![("EDGE_LISTEN", ":1 ,\n:2"), ("EDGE_TO", " a:1, b:2 ,")]),
+    ] {
+        assert_eq!(config(args, &environment), expected, "{args} {environment:?}");
+    }
+}
+
+#[test]
+fn nodes_of_a_mesh_take_the_place_of_endpoints_and_any_answer_of_theirs_is_good() {
+    let stack = [("EDGE_LISTEN", ":1"), ("EDGE_TO", "tasks.web"), ("EDGE_TO_PORT", "8000"), ("EDGE_TO_MESH", "")];
+    let tasks = config("", &stack);
+    assert_eq!(tasks.pools[0].sources, [Source::Name { host: "tasks.web".into(), port: 8000 }]);
+    assert_eq!(tasks.pools[0].health, Some(HealthCheck::default()));
+
+    let nodes = config("--to-mesh 10.0.0.1,10.0.0.2:9000", &stack);
+    let expected = ["10.0.0.1:8000", "10.0.0.2:9000"].map(|node| Source::Address(address(node)));
+    assert_eq!(nodes.pools[0].sources, expected);
+    assert_eq!(nodes.pools[0].health.as_ref().unwrap().expect, Expect::Any);
+
+    let strict = config("--to-mesh 10.0.0.1 --health-path /x --health-expect 200", &stack);
+    assert_eq!(strict.pools[0].health.as_ref().unwrap().expect, Expect::Statuses(vec![(200, 200)]));
+}
+
+#[test]
+fn every_flag_is_also_a_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("both.pem");
+    fs::write(&pem, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    let pem = pem.to_str().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "secret\n").unwrap();
+    let token = token.to_str().unwrap();
+    let flags = [
+        ("listen", ":80"),
+        ("listen-tls", ":443"),
+        ("to", "10.0.0.1,web:9000,swarm://watch:8080"),
+        ("to-mesh", ""),
+        ("to-port", "8000"),
+        ("balance", "least_requests"),
+        ("health-path", "/readyz"),
+        ("health-expect", "200-299,404"),
+        ("no-health", "false"),
+        ("tls-cert-file", pem),
+        ("tls-key-file", pem),
+        ("server-name", "www.example.com"),
+        ("freebind", "yes"),
+        ("dns", "127.0.0.11"),
+        ("swarm-token-file", token),
+        ("trusted-proxies", "10.0.0.0/8"),
+        ("admin", "off"),
+        ("access-log", "stdout"),
+        ("workers", "3"),
+        ("drain", "5s"),
+        ("log", "debug"),
+    ];
+    let args: Vec<_> = flags.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
+    let variables: Vec<_> = flags.iter().map(|(flag, value)| (variable(flag), *value)).collect();
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let config = config(&args.join(" "), &[]);
+    assert_eq!(loaded("", &variables), Loaded { config: config.clone(), warnings: Vec::new() });
+    assert_eq!(settings("", &variables).log(), "debug");
+
+    let certificate = CertificateFiles { certificate: pem.into(), key: pem.into() };
+    assert_eq!(config.listeners[1].tls.as_ref().unwrap().certificates, [certificate]);
+    assert!(config.listeners.iter().all(|listener| listener.freebind));
+    let expected = [
+        Source::Address(address("10.0.0.1:8000")),
+        Source::Name { host: "web".into(), port: 9000 },
+        Source::Swarm { host: "watch".into(), host_port: 8080, port: 8000 },
+    ];
+    assert_eq!(config.pools[0].sources, expected);
+    assert_eq!(config.pools[0].balance, Balance::LeastRequests);
+    let health = HealthCheck {
+        path: Some("/readyz".parse().unwrap()),
+        expect: Expect::Statuses(vec![(200, 299), (404, 404)]),
+        ..HealthCheck::default()
+    };
+    assert_eq!(config.pools[0].health, Some(health));
+    assert_eq!(config.swarm.token_file.as_deref(), Some(Path::new(token)));
+    assert_eq!(config.dns.servers, [address("127.0.0.11:53")]);
+    assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(config.admin, None);
+    assert_eq!(config.access_log, AccessLog::Stdout);
+    assert_eq!(config.workers.get(), 3);
+    assert_eq!(config.drain.as_secs(), 5);
+
+    // A flag that was added without a line above would go untested.
+    let tested: Vec<_> = flags.iter().map(|(flag, _)| (*flag).to_owned()).chain(["config".to_owned()]).collect();
+    let known = flags_of("run");
+    assert!(known.iter().all(|flag| tested.contains(flag)), "{known:?}");
+}
+
+#[test]
+fn a_flag_replaces_its_variable() {
+    let config =
+        config("--to a:1 --admin off", &[("EDGE_LISTEN", ":1"), ("EDGE_TO", "b:2"), ("EDGE_ADMIN", "nonsense")]);
+    assert_eq!(config.pools[0].sources, [Source::Name { host: "a".into(), port: 1 }]);
+    assert_eq!(config.admin, None);
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let empty = ["CONFIG", "LISTEN_TLS", "HEALTH_PATH", "ADMIN", "TLS_CERT_FILE", "WORKERS", "FREEBIND", "LOG"]
+        .map(|name| (format!("EDGE_{name}"), " "));
+    let empty: Vec<_> = empty.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    assert_eq!(loaded(REST, &empty), loaded(REST, &[]));
+}
+
+#[test]
+fn a_switch_needs_no_value() {
+    assert_eq!(with_rest("--no-health").pools[0].health, None);
+    assert_ne!(with_rest("--no-health=false").pools[0].health, None);
+    assert!(with_rest("--freebind").listeners[0].freebind);
+}
+
+#[test]
+fn what_check_prints_is_a_file_for_the_same_configuration() {
+    let Ok(Command::Check(settings)) = command(&format!("check {REST} --listen-tls :443"), &[]) else { panic!() };
+    let config = settings.load().unwrap().config;
+    assert_eq!(file::parse(&file::render(&config), Path::new("edge.toml")).unwrap().config, config);
+}
+
+#[test]
+fn health_is_asked_where_the_admin_listener_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("edge.toml");
+    fs::write(&path, "admin = \"0.0.0.0:7\"").unwrap();
+    let file = path.to_str().unwrap();
+    let ask = |args: &str, environment: &[(&str, &str)]| match command(&format!("healthcheck {args}"), environment) {
+        Ok(Command::Healthcheck(healthcheck)) => healthcheck.address(),
+        other => panic!("{other:?}"),
+    };
+    for (args, environment, expected) in [
+        ("", vec![], "127.0.0.1:9901"),
+        ("--admin 127.0.0.1:1", vec![("EDGE_ADMIN", ":2")], "127.0.0.1:1"),
+        ("", vec![("EDGE_ADMIN", ":2"), ("EDGE_CONFIG", file), ("EDGE_LISTEN", "nonsense")], "[::1]:2"),
+        ("", vec![("EDGE_ADMIN", ""), ("EDGE_CONFIG", file)], "127.0.0.1:7"),
+    ] {
+        assert_eq!(ask(args, &environment).unwrap(), address(expected), "{args} {environment:?}");
+    }
+    insta::assert_snapshot!(ask("", &[("EDGE_ADMIN", "off")]).unwrap_err(), @"EDGE_ADMIN: the admin listener is off, so the edge cannot be checked: give it an address");
+    assert!(matches!(ask("--config /nowhere/edge.toml", &[]), Err(ConfigError::Read { .. })));
+}
