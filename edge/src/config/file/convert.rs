@@ -13,7 +13,7 @@ use std::{
 use settings::{Section, into_values, nearest};
 use toml::Spanned;
 
-use super::{kind, pool, repeats::report_repeats};
+use super::{duplicates::report_duplicates, kind, pool};
 use crate::config::{
     AccessLog, CertificateFiles, Config, Dns, HostMatch, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, Tls,
     defaults,
@@ -169,7 +169,7 @@ fn pool_of(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> usize {
 
 /// Checks the routes against each other and the pools, and adds the implicit route if there is none.
 fn check_routes(root: &Section<'_>, routes: Vec<Spanned<Route>>, pools: &[Spanned<Pool>]) -> Vec<Route> {
-    report_repeats(
+    report_duplicates(
         root,
         "route.host",
         "host and path",
@@ -209,7 +209,7 @@ fn check_routes(root: &Section<'_>, routes: Vec<Spanned<Route>>, pools: &[Spanne
 fn check_listeners(root: &Section<'_>, listeners: &[Spanned<Listener>], admin: Option<SocketAddr>) {
     // Port 0 is a different port each time.
     let taken = || listeners.iter().filter(|listener| listener.get_ref().address.port() != 0);
-    report_repeats(
+    report_duplicates(
         root,
         "listener.address",
         "address",

@@ -4,10 +4,10 @@
 //! continues after a problem, so that one run reports all of them. `docs/edge.md` is the reference of all keys.
 
 mod convert;
+mod duplicates;
 mod kind;
 mod pool;
 mod render;
-mod repeats;
 
 #[cfg(test)]
 mod tests;

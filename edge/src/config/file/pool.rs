@@ -2,14 +2,14 @@
 
 use settings::{Section, into_values};
 
-use super::{kind, repeats::report_repeats};
+use super::{duplicates::report_duplicates, kind};
 use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts, value};
 
 /// The pool that a section describes.
 pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
     check_name(name, section);
     let endpoints = section.required_list("endpoints", &kind::ENDPOINT);
-    report_repeats(
+    report_duplicates(
         section,
         "endpoints",
         "endpoint",

@@ -9,7 +9,7 @@
 
 mod cli;
 mod given;
-mod settings;
+mod run;
 
 #[cfg(test)]
 mod tests;
@@ -21,14 +21,13 @@ use std::{
     path::Path,
 };
 
-// The module below has the same name.
-use ::settings::nearest;
 use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
 use process::{Completions, Man};
+use settings::nearest;
 
 #[cfg(test)]
 pub(super) use self::cli::table;
-pub use self::settings::Settings;
+pub use self::run::Settings;
 pub(crate) use self::{cli::DnsFlags, given::Reader};
 use self::{
     cli::{Action, Cli, HealthcheckFlags},

@@ -6,7 +6,7 @@ use settings::Section;
 
 /// Reports each value that occurs again, with the line of its first occurrence. `what` names the kind of value in the
 /// message.
-pub(super) fn report_repeats<T: Eq + Hash>(
+pub(super) fn report_duplicates<T: Eq + Hash>(
     section: &Section<'_>,
     key: &str,
     what: &str,
