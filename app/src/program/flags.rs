@@ -63,7 +63,7 @@ pub(crate) struct Store {
     #[arg(long, env = "REDIS_CA_FILE", hide_env = true, value_name = "FILE")]
     pub(crate) redis_ca_file: Option<OsString>,
 
-    /// Sentinels that name the master, with commas between: host:port; a host stands for all its addresses
+    /// Sentinels that name the master, separated by commas: host:port; a host stands for all its addresses
     #[arg(long, env = "REDIS_SENTINELS", hide_env = true, value_name = "ADDR")]
     pub(crate) redis_sentinels: Option<String>,
 

@@ -59,11 +59,11 @@ pub struct Flags {
     #[arg(long, env = "DOCKER_HOST", hide_env = true, value_name = "URL", default_value = "unix:///var/run/docker.sock", help_heading = SOURCES, global = true)]
     pub docker: String,
 
-    /// Status pages of the edges, with commas between: host:port; a host stands for all its addresses
+    /// Status pages of the edges, separated by commas: host:port; a host stands for all its addresses
     #[arg(long, env = "WATCH_EDGES", hide_env = true, value_name = "ADDR", help_heading = SOURCES, global = true)]
     pub edges: Option<String>,
 
-    /// Other instances, which report the disk space of their nodes, with commas between: host:port
+    /// Other instances, which report the disk space of their nodes, separated by commas: host:port
     #[arg(long, env = "WATCH_PEERS", hide_env = true, value_name = "ADDR", help_heading = SOURCES, global = true)]
     pub peers: Option<String>,
 
@@ -79,7 +79,7 @@ pub struct Flags {
     #[arg(long, env = "REDIS_URL_FILE", hide_env = true, value_name = "FILE", help_heading = REDIS, global = true)]
     pub redis_url_file: Option<OsString>,
 
-    /// Sentinels that name the master, with commas between: host:port; a host stands for all its addresses
+    /// Sentinels that name the master, separated by commas: host:port; a host stands for all its addresses
     #[arg(long, env = "REDIS_SENTINELS", hide_env = true, value_name = "ADDR", help_heading = REDIS, global = true)]
     pub redis_sentinels: Option<String>,
 

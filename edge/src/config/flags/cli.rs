@@ -1,11 +1,11 @@
-//! The shape of the command line; its comments are the help texts.
+//! Defines the command line. Doc comments of commands and flags are the help texts.
 
 use std::collections::BTreeSet;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use process::{Completions, Man};
 
-/// How flags and variables go together, behind the examples of a command.
+/// Joins a command's examples and the rules for variables, to print after the flags.
 macro_rules! after_help {
     ($examples:literal) => {
         concat!(
@@ -16,9 +16,18 @@ macro_rules! after_help {
     };
 }
 
-/// A reverse proxy: passes HTTP on to those endpoints that answer.
+/// A reverse proxy: forwards HTTP requests to healthy endpoints.
 #[derive(Debug, Parser)]
-#[command(name = "edge", version, arg_required_else_help = true, after_help = after_help!(""))]
+#[command(name = "edge", version, arg_required_else_help = true, after_help = after_help!(
+    "\
+Examples:
+  edge run --listen :80 --to 10.0.0.1:8000,10.0.0.2:8000
+  edge check --config edge.toml
+  edge healthcheck
+  edge dns www.example.com
+
+"
+))]
 pub(super) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -26,7 +35,7 @@ pub(super) struct Cli {
 }
 
 impl Cli {
-    /// The flags of all commands, without their dashes.
+    /// Returns the flags of all commands, without their dashes.
     pub(super) fn all_flags() -> BTreeSet<String> {
         let command = Self::command();
         let flags = |command: &clap::Command| {
@@ -49,9 +58,9 @@ Examples:
 "
     ))]
     Run(Flags),
-    /// Check the configuration and print all of it, defaults included
+    /// Check the configuration and print it in full, including defaults
     ///
-    /// Takes what `edge run` takes. What it prints is a configuration file.
+    /// Accepts the flags of `edge run`. The output is a configuration file.
     #[command(after_help = after_help!(
         "\
 Examples:
@@ -64,10 +73,10 @@ Examples:
     /// Ask the edge on this machine whether it is alive; exit code 0 if it is
     #[command(after_help = after_help!(""))]
     Healthcheck(HealthcheckFlags),
-    /// Find out whether a name leads to edges, and what is wrong if it does not
+    /// Check whether a name resolves to edges, and report what is wrong if not
     ///
-    /// Asks name servers for all addresses of the name, and each address whether an edge answers there with a
-    /// certificate for the name. Exit code 0: all is well; 1: something is wrong; 2: wrong usage.
+    /// Queries name servers for all addresses of the name, and checks whether an edge answers at each address with a
+    /// valid certificate for the name. Exit code 0: no problem; 1: at least one problem; 2: wrong usage.
     #[command(after_help = after_help!(
         "\
 Examples:
@@ -91,10 +100,11 @@ Examples:
     Man(Man),
 }
 
-/// As typed: what the texts mean is found out later, to tell all that is wrong with them at once.
+/// The flags of `edge run` and `edge check`. All values are texts, which are parsed later so that all problems are
+/// reported at once.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags {
-    /// Configuration file, which then says where requests go
+    /// Configuration file, which defines listeners, routes and pools
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<String>,
     #[command(flatten)]
@@ -103,7 +113,7 @@ pub(super) struct Flags {
     pub(super) process: Process,
 }
 
-/// What a file says if there is one.
+/// The flags that cannot be combined with a file, because it has keys for them.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Where requests go (not with --config)")]
 pub(super) struct Traffic {
@@ -113,58 +123,58 @@ pub(super) struct Traffic {
     /// Serve HTTPS here
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) listen_tls: Vec<String>,
-    /// Endpoints, with commas between: IP:port or name:port; a name stands for all its addresses
+    /// Endpoints, separated by commas: IP:port or name:port; a name stands for all its addresses
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) to: Vec<String>,
-    /// Nodes whose routing mesh leads to the service, in place of --to: any answer to a check is good; swarm://watch:8080 asks watch for them
+    /// Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) to_mesh: Vec<String>,
-    /// Port of endpoints that are given without one
+    /// Port of endpoints given without one
     #[arg(long, value_name = "PORT")]
     pub(super) to_port: Option<String>,
-    /// Who gets the next request: round_robin, least_requests or random [default: round_robin]
+    /// How the next endpoint is picked: round_robin, least_requests or random [default: round_robin]
     #[arg(long, value_name = "NAME")]
     pub(super) balance: Option<String>,
-    /// Ask endpoints for this path to see whether they work [default: only connect]
+    /// Path that health checks request [default: only connect]
     #[arg(long, value_name = "PATH")]
     pub(super) health_path: Option<String>,
-    /// Which answers to that are good: "any", or statuses such as 200-399,404 [default: 200-399, with --to-mesh any]
+    /// Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399; with --to-mesh any]
     #[arg(long, value_name = "STATUSES")]
     pub(super) health_expect: Option<String>,
-    /// Do not check endpoints at all
+    /// Turn off health checks
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_health: Option<String>,
-    /// Certificate chain for HTTPS, PEM; without one the edge makes itself one that browsers warn about
+    /// Certificate chain for HTTPS, PEM; without one the edge generates a self-signed one, which browsers warn about
     #[arg(long, value_name = "FILE")]
     pub(super) tls_cert_file: Option<String>,
     /// Key of the certificate, PEM
     #[arg(long, value_name = "FILE")]
     pub(super) tls_key_file: Option<String>,
-    /// Names in the certificate that the edge makes itself [default: localhost]
+    /// Names in the self-signed certificate [default: localhost]
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub(super) server_name: Vec<String>,
-    /// Listen on addresses even while this host does not have them
+    /// Listen even on addresses that this host does not have yet
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) freebind: Option<String>,
-    /// Name servers to ask [default: those of /etc/resolv.conf]
+    /// Name servers to query [default: those of /etc/resolv.conf]
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) dns: Vec<String>,
-    /// File with the token for the watch that swarm:// asks; an empty one counts as none
+    /// File with the token to send to the watch of swarm://; an empty file counts as none
     #[arg(long, value_name = "FILE")]
     pub(super) swarm_token_file: Option<String>,
-    /// Networks of proxies in front of the edge, whose X-Forwarded-* are believed [default: none]
+    /// Networks of proxies in front of the edge, whose X-Forwarded-* fields are trusted [default: none]
     #[arg(long, value_name = "NETWORK", num_args = 1..)]
     pub(super) trusted_proxies: Vec<String>,
 }
 
-/// What may stand beside a file, and wins over it.
+/// The flags that may be combined with a file, and override it.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "The process")]
 pub(super) struct Process {
-    /// Status page, metrics and health of the edge: address, or "off" [default: 127.0.0.1:9901]
+    /// Serve the status page, metrics and health here: IP:port, or "off" [default: 127.0.0.1:9901]
     #[arg(long, value_name = "ADDR")]
     pub(super) admin: Option<String>,
-    /// One line for each request: "off", "stdout" or a file [default: off]
+    /// Access log, one line per request: "off", "stdout" or a file [default: off]
     #[arg(long, value_name = "WHERE")]
     pub(super) access_log: Option<String>,
     /// Threads that forward requests [default: number of cores]
@@ -173,15 +183,15 @@ pub(super) struct Process {
     /// How long open requests may take to finish when the edge stops [default: 30s]
     #[arg(long, value_name = "DURATION")]
     pub(super) drain: Option<String>,
-    /// What the edge logs about itself: error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    /// What to log: a level, or a filter such as edge=debug,info
+    #[arg(long, value_name = "FILTER", default_value = "info")]
     pub(super) log: String,
 }
 
-/// Like [`Flags`].
+/// The flags of `edge healthcheck`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct HealthcheckFlags {
-    /// Where its admin listener is [default: what the configuration file says, or 127.0.0.1:9901]
+    /// Address of the admin listener [default: from the configuration file, else 127.0.0.1:9901]
     #[arg(long, value_name = "ADDR")]
     pub(super) admin: Option<String>,
     /// Configuration file of the edge
@@ -189,43 +199,43 @@ pub(super) struct HealthcheckFlags {
     pub(super) config: Option<String>,
 }
 
-/// Like [`Flags`].
+/// The flags of `edge dns`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DnsFlags {
-    /// The name, such as www.example.com
+    /// Name to check, such as www.example.com
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// Name servers to ask beside those of this machine: IP or IP:port
-    // One value each, so that the name may stand behind it.
+    /// Name servers to query in addition to those of this machine: IP or IP:port
+    // One value per flag, so that the name may follow it.
     #[arg(long, value_name = "ADDR")]
     pub(crate) resolver: Vec<String>,
-    /// Do not ask the name servers of this machine
+    /// Do not query the name servers of this machine
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) no_system: Option<String>,
-    /// Where edges serve HTTP: a port, or "off" [default: 80]
+    /// Port on which edges serve HTTP, or "off" [default: 80]
     #[arg(long, value_name = "PORT")]
     pub(crate) http_port: Option<String>,
-    /// Where edges serve HTTPS: a port, or "off" [default: 443]
+    /// Port on which edges serve HTTPS, or "off" [default: 443]
     #[arg(long, value_name = "PORT")]
     pub(crate) https_port: Option<String>,
-    /// Certificates of authorities to trust beside those of this machine, PEM
+    /// Certificate authorities to trust in addition to those of this machine, PEM
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<String>,
-    /// How long each question may take [default: 5s]
+    /// How long each query and each request may take [default: 5s]
     #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<String>,
-    /// Print JSON
+    /// Print the report as JSON
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) json: Option<String>,
 }
 
-/// The flags of [`Traffic`], without their dashes.
+/// Returns the flags of [`Traffic`], without their dashes.
 pub(super) fn traffic() -> BTreeSet<String> {
     let command = Traffic::augment_args(clap::Command::new("traffic"));
     command.get_arguments().filter_map(clap::Arg::get_long).map(str::to_owned).collect()
 }
 
-/// The flags of a command as rows of a table: flag, variable, meaning.
+/// Returns the flags of a command as rows of a table: flag, variable, meaning.
 #[cfg(test)]
 pub(in crate::config) fn table(name: &str) -> String {
     let command = Cli::command();

@@ -6,7 +6,7 @@ use super::command;
 use crate::config::flags::Cli;
 
 #[test]
-fn wrong_usage_ends_with_2_and_help_with_0() {
+fn wrong_usage_exits_with_2_and_help_with_0() {
     for (args, kind, code) in [
         ("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, 2),
         ("--help", ErrorKind::DisplayHelp, 0),
@@ -22,40 +22,40 @@ fn wrong_usage_ends_with_2_and_help_with_0() {
 }
 
 #[test]
-fn help_has_all_that_a_newcomer_needs() {
+fn help_lists_every_flag_with_its_default_and_examples() {
     insta::assert_snapshot!(command("run --help", &[]).unwrap_err(), @r#"
     Forward requests
 
     Usage: edge run [OPTIONS]
 
     Options:
-          --config <FILE>  Configuration file, which then says where requests go
+          --config <FILE>  Configuration file, which defines listeners, routes and pools
       -h, --help           Print help
 
     Where requests go (not with --config):
           --listen <ADDR>...              Serve HTTP here: IP:port, or :port for every address of this host
           --listen-tls <ADDR>...          Serve HTTPS here
-          --to <ADDR>...                  Endpoints, with commas between: IP:port or name:port; a name stands for all its addresses
-          --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service, in place of --to: any answer to a check is good; swarm://watch:8080 asks watch for them
-          --to-port <PORT>                Port of endpoints that are given without one
-          --balance <NAME>                Who gets the next request: round_robin, least_requests or random [default: round_robin]
-          --health-path <PATH>            Ask endpoints for this path to see whether they work [default: only connect]
-          --health-expect <STATUSES>      Which answers to that are good: "any", or statuses such as 200-399,404 [default: 200-399, with --to-mesh any]
-          --no-health[=<BOOL>]            Do not check endpoints at all
-          --tls-cert-file <FILE>          Certificate chain for HTTPS, PEM; without one the edge makes itself one that browsers warn about
+          --to <ADDR>...                  Endpoints, separated by commas: IP:port or name:port; a name stands for all its addresses
+          --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
+          --to-port <PORT>                Port of endpoints given without one
+          --balance <NAME>                How the next endpoint is picked: round_robin, least_requests or random [default: round_robin]
+          --health-path <PATH>            Path that health checks request [default: only connect]
+          --health-expect <STATUSES>      Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399; with --to-mesh any]
+          --no-health[=<BOOL>]            Turn off health checks
+          --tls-cert-file <FILE>          Certificate chain for HTTPS, PEM; without one the edge generates a self-signed one, which browsers warn about
           --tls-key-file <FILE>           Key of the certificate, PEM
-          --server-name <NAME>...         Names in the certificate that the edge makes itself [default: localhost]
-          --freebind[=<BOOL>]             Listen on addresses even while this host does not have them
-          --dns <ADDR>...                 Name servers to ask [default: those of /etc/resolv.conf]
-          --swarm-token-file <FILE>       File with the token for the watch that swarm:// asks; an empty one counts as none
-          --trusted-proxies <NETWORK>...  Networks of proxies in front of the edge, whose X-Forwarded-* are believed [default: none]
+          --server-name <NAME>...         Names in the self-signed certificate [default: localhost]
+          --freebind[=<BOOL>]             Listen even on addresses that this host does not have yet
+          --dns <ADDR>...                 Name servers to query [default: those of /etc/resolv.conf]
+          --swarm-token-file <FILE>       File with the token to send to the watch of swarm://; an empty file counts as none
+          --trusted-proxies <NETWORK>...  Networks of proxies in front of the edge, whose X-Forwarded-* fields are trusted [default: none]
 
     The process:
-          --admin <ADDR>        Status page, metrics and health of the edge: address, or "off" [default: 127.0.0.1:9901]
-          --access-log <WHERE>  One line for each request: "off", "stdout" or a file [default: off]
+          --admin <ADDR>        Serve the status page, metrics and health here: IP:port, or "off" [default: 127.0.0.1:9901]
+          --access-log <WHERE>  Access log, one line per request: "off", "stdout" or a file [default: off]
           --workers <NUMBER>    Threads that forward requests [default: number of cores]
           --drain <DURATION>    How long open requests may take to finish when the edge stops [default: 30s]
-          --log <LEVEL>         What the edge logs about itself: error, warn, info, debug or trace [default: info]
+          --log <FILTER>        What to log: a level, or a filter such as edge=debug,info [default: info]
 
     Examples:
       edge run --listen :80 --to 10.0.0.1:8000,10.0.0.2:8000
@@ -68,6 +68,6 @@ fn help_has_all_that_a_newcomer_needs() {
 }
 
 #[test]
-fn the_commands_are_well_formed() {
+fn the_definition_of_the_command_line_is_valid() {
     Cli::command().debug_assert();
 }
