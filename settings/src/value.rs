@@ -13,7 +13,7 @@ pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub fn duration(text: &str) -> Parsed<Duration> {
     let duration = duration_or_zero(text)?;
     if duration.is_zero() {
-        return Err(format!("{text:?} would be no time at all: write a duration above zero, such as \"500ms\""));
+        return Err(format!("{text:?} is too short: write a duration above zero, such as \"500ms\""));
     }
     Ok(duration)
 }
@@ -78,7 +78,7 @@ pub fn name(text: &str, what: &str) -> Parsed<String> {
     if is_name {
         return Ok(text.to_owned());
     }
-    Err(format!("{text:?} cannot name {what}: write 1 to 64 of the characters a-z, A-Z, 0-9, - and _"))
+    Err(format!("{text:?} is not a valid name for {what}: write 1 to 64 of the characters a-z, A-Z, 0-9, - and _"))
 }
 
 /// A text of one line.

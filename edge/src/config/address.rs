@@ -1,4 +1,4 @@
-//! Parses addresses and host names; like [`super::value`], for the command line and the file.
+//! Parses addresses and host names; the command line and the file share these functions, as they do [`super::value`].
 
 use std::{
     fmt::Display,
@@ -26,7 +26,7 @@ pub(crate) fn listen(text: &str) -> Parsed<SocketAddr> {
         return Err(format!("{text:?} is only a port: write \":{text}\" for every address of this host"));
     }
     if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse::<u16>().ok()) {
-        return Err(format!("{text:?} is a name and listening takes an address: write \"127.0.0.1:{port}\""));
+        return Err(format!("{text:?} is a name, but a listener needs an address: write \"127.0.0.1:{port}\""));
     }
     Err(format!(
         "{text:?} is not an address to listen on: write IP:port, such as \"192.0.2.1:80\", \"[::1]:80\" or \":80\""
@@ -41,8 +41,8 @@ pub(crate) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
     listen(text).map(Some).map_err(|error| format!("{error}, or \"off\""))
 }
 
-/// Parses a source of endpoints: `IP:port`, `[v6]:port`, `name:port` or `swarm://host:port?port=port`. A missing port is
-/// `default_port`, or an error with its hint about other ways to give a port.
+/// Parses a source of endpoints: `IP:port`, `[v6]:port`, `name:port` or `swarm://host:port?port=port`. A missing port
+/// is `default_port`, or an error that ends with the hint in `default_port` about other ways to give a port.
 pub(crate) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix(SWARM) {
@@ -52,23 +52,24 @@ pub(crate) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<So
         return Err(format!("{text:?} is a URL: write only host:port; the edge speaks plain HTTP/1.1 to endpoints"));
     }
     if let Some((host, _)) = text.split_once('/') {
-        return Err(format!("{text:?} has a path: write only {host:?}; the path of a request is passed on as it is"));
+        let message = "the edge forwards the path of each request unchanged";
+        return Err(format!("{text:?} has a path: write only {host:?}; {message}"));
     }
     if let Ok(address) = SocketAddr::from_str(text) {
-        return with_port(text, address.port()).map(|_| Source::Address(address));
+        return usable_port(text, address.port()).map(|_| Source::Address(address));
     }
     if let Ok(address) = bare_ip(text) {
-        let port = default_port.map_err(|hint| no_port(text, &SocketAddr::new(address, 8000), hint))?;
+        let port = default_port.map_err(|hint| missing_port(text, &SocketAddr::new(address, 8000), hint))?;
         return Ok(Source::Address(SocketAddr::new(address, port)));
     }
     match text.rsplit_once(':') {
         Some((host, port)) => {
-            let port = with_port(text, port.parse().unwrap_or(0))?;
+            let port = usable_port(text, port.parse().unwrap_or(0))?;
             Ok(Source::Name { host: endpoint_name(text, host)?, port })
         }
         None => {
             let host = endpoint_name(text, text)?;
-            let port = default_port.map_err(|hint| no_port(text, &format_args!("{host}:8000"), hint))?;
+            let port = default_port.map_err(|hint| missing_port(text, &format_args!("{host}:8000"), hint))?;
             Ok(Source::Name { host, port })
         }
     }
@@ -76,52 +77,58 @@ pub(crate) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<So
 
 /// Parses the node list of a swarm; `rest` is `text` without the scheme.
 fn swarm(text: &str, rest: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
-    let wrong = || {
+    let invalid = || {
         format!(
-            "{text:?} is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as \
-             \"{SWARM}tasks.watch:8080?port=8000\""
+            "{text:?} is not the node list of a swarm: write the address of watch's HTTP server and the port of the \
+             nodes, such as \"{SWARM}tasks.watch:8080?port=8000\""
         )
     };
     let (server, query) = rest.split_once('?').map_or((rest, None), |(server, query)| (server, Some(query)));
     let server = server.strip_suffix('/').unwrap_or(server);
     if server.contains('/') {
-        return Err(wrong());
+        return Err(invalid());
     }
     let port = match query {
-        Some(query) => Some(query.strip_prefix("port=").and_then(|port| port.parse().ok()).ok_or_else(wrong)?),
+        Some(query) => Some(query.strip_prefix("port=").and_then(|port| port.parse().ok()).ok_or_else(invalid)?),
         None => None,
     };
     if bare_ip(server).is_ok() || host_name(server).is_some() {
-        return Err(format!("{text:?} has no port: write the one that watch serves HTTP on, \"{SWARM}{server}:8080\""));
+        return Err(format!(
+            "{text:?} has no port: add the port of watch's HTTP server, such as \"{SWARM}{server}:8080\""
+        ));
     }
     let (host, host_port) = match SocketAddr::from_str(server) {
         Ok(address) => (address.ip().to_string(), address.port()),
         Err(_) => {
-            let (host, port) = server.rsplit_once(':').ok_or_else(wrong)?;
-            (endpoint_name(text, host).map_err(|_| wrong())?, port.parse().unwrap_or(0))
+            let (host, port) = server.rsplit_once(':').ok_or_else(invalid)?;
+            (endpoint_name(text, host).map_err(|_| invalid())?, port.parse().unwrap_or(0))
         }
     };
-    let host_port = with_port(text, host_port)?;
+    let host_port = usable_port(text, host_port)?;
     let port = port.map_or(default_port, Ok).map_err(|hint| {
-        format!("{text:?} does not say which port of the nodes: write \"{SWARM}{server}?port=8000\"{hint}")
+        format!("{text:?} does not say which port of the nodes to use: write \"{SWARM}{server}?port=8000\"{hint}")
     })?;
-    Ok(Source::Swarm { host, host_port, port: with_port(text, port)? })
+    Ok(Source::Swarm { host, host_port, port: usable_port(text, port)? })
 }
 
-fn no_port(text: &str, example: &dyn Display, hint: &str) -> String {
-    format!("{text:?} has no port: write it behind a colon, such as \"{example}\"{hint}")
+fn missing_port(text: &str, example: &dyn Display, hint: &str) -> String {
+    format!("{text:?} has no port: add one after a colon, such as \"{example}\"{hint}")
 }
 
-/// Checks that a port can be connected to.
-fn with_port(text: &str, port: u16) -> Parsed<u16> {
+/// Returns `port`, or an error if it is 0, which nothing can connect to.
+fn usable_port(text: &str, port: u16) -> Parsed<u16> {
     if port == 0 { Err(format!("{text:?} has no usable port: write one from 1 to 65535")) } else { Ok(port) }
 }
 
+/// Parses the host name in `text`, keeping a final dot.
 fn endpoint_name(text: &str, host: &str) -> Parsed<String> {
-    // A final dot keeps a resolver from trying its search list first.
+    // With a final dot, resolvers do not try their search list.
     let (name, dot) = host.strip_suffix('.').map_or((host, ""), |name| (name, "."));
     host_name(name).map(|name| name + dot).ok_or_else(|| {
-        format!("{text:?} is not an endpoint: write IP:port, [IPv6]:port or name:port, such as \"10.0.0.1:8000\" or \"tasks.web:8000\"")
+        format!(
+            "{text:?} is not an endpoint: write IP:port, [IPv6]:port or name:port, such as \"10.0.0.1:8000\" or \
+             \"tasks.web:8000\""
+        )
     })
 }
 
@@ -145,15 +152,15 @@ pub(crate) fn network(text: &str) -> Parsed<IpNet> {
     })
 }
 
-/// Parses a name to look up and removes a final dot.
+/// Parses a host name to resolve and removes a final dot.
 pub(crate) fn name_to_look_up(text: &str) -> Parsed<String> {
     let text = text.trim();
     if bare_ip(text).is_ok() || SocketAddr::from_str(text).is_ok() {
-        return Err(format!("{text:?} is an address: write the name that leads to it, such as \"www.example.com\""));
+        return Err(format!("{text:?} is an address: write a name that resolves to it, such as \"www.example.com\""));
     }
     match host_match(text)? {
         HostMatch::Exact(name) => Ok(name),
-        _ => Err(format!("{text:?} stands for many names: write one of them, such as \"www.example.com\"")),
+        _ => Err(format!("{text:?} matches more than one name: write a single name, such as \"www.example.com\"")),
     }
 }
 
@@ -181,7 +188,7 @@ pub(crate) fn host_match(text: &str) -> Parsed<HostMatch> {
         if text.is_ascii() {
             format!("{text:?} is not a host: write it like \"www.example.com\", \"*.example.com\" or \"*\" for any")
         } else {
-            format!("{text:?} is not ASCII: write the name as browsers send it, beginning with \"xn--\"")
+            format!("{text:?} is not ASCII: write the name in Punycode, which begins with \"xn--\"")
         }
     })?;
     Ok(if wildcard { HostMatch::Suffix(name) } else { HostMatch::Exact(name) })
@@ -233,7 +240,7 @@ fn host_name(text: &str) -> Option<String> {
     is_name.then(|| text.to_ascii_lowercase())
 }
 
-/// Returns the address of a listener as its own machine reaches it: loopback if it listens on every address.
+/// Returns an address at which the machine of a listener reaches it: loopback if it listens on every address.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,4 +1,4 @@
-//! Any configuration at all, for property tests.
+//! Generates arbitrary valid configurations for property tests.
 
 use std::{collections::HashSet, hash::Hash, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
@@ -10,20 +10,20 @@ use super::{
     Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts,
 };
 
-/// Configurations such as parsing gives.
+/// Generates configurations that parsing can return.
 pub(super) fn config() -> impl Strategy<Value = Config> {
-    let process = (1_usize..=1024, any_time(), option::of(address()), access_log());
+    let process = (1_usize..=1024, duration_or_zero(), option::of(address()), access_log());
     let parts = (vec(listener(), 1..4), vec(pool(), 1..4), vec(route(), 1..5), limits(), timeouts(), dns());
     let networks = vec((any::<std::net::IpAddr>(), 0_u8..=32), 0..3);
     let swarm = option::of(file()).prop_map(|token_file| Swarm { token_file });
     (process, parts, networks, swarm).prop_map(|(process, parts, networks, swarm)| {
         let (listeners, pools, routes, limits, timeouts, dns) = parts;
         let (workers, drain, admin, access_log) = process;
-        let mut listeners = without_repeats(listeners, |listener| listener.address);
+        let mut listeners = without_duplicates(listeners, |listener| listener.address);
         listeners.retain(|listener| Some(listener.address) != admin);
         listeners.push(Listener::plain(([127, 0, 0, 1], 0).into()));
-        let pools = without_repeats(pools, |pool| pool.name.clone());
-        let mut routes = without_repeats(routes, |route| (route.host.clone(), route.path.clone()));
+        let pools = without_duplicates(pools, |pool| pool.name.clone());
+        let mut routes = without_duplicates(routes, |route| (route.host.clone(), route.path.clone()));
         routes.iter_mut().for_each(|route| route.pool %= pools.len());
         Config {
             workers: NonZeroUsize::new(workers).unwrap(),
@@ -45,20 +45,20 @@ pub(super) fn config() -> impl Strategy<Value = Config> {
     })
 }
 
-fn without_repeats<T, K: Eq + Hash>(items: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
+fn without_duplicates<T, K: Eq + Hash>(items: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
     let mut seen = HashSet::new();
     items.into_iter().filter(|item| seen.insert(key(item))).collect()
 }
 
-fn any_time() -> impl Strategy<Value = Duration> {
+fn duration_or_zero() -> impl Strategy<Value = Duration> {
     prop_oneof![
         (0..LONGEST.as_nanos()).prop_map(|nanos| Duration::from_nanos(nanos.try_into().unwrap())),
         (0_u64..10_000).prop_map(Duration::from_millis),
     ]
 }
 
-fn time() -> impl Strategy<Value = Duration> {
-    any_time().prop_map(|time| time.max(Duration::from_nanos(1)))
+fn duration() -> impl Strategy<Value = Duration> {
+    duration_or_zero().prop_map(|duration| duration.max(Duration::from_nanos(1)))
 }
 
 fn address() -> impl Strategy<Value = std::net::SocketAddr> {
@@ -114,7 +114,7 @@ fn pool() -> impl Strategy<Value = Pool> {
     ];
     let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
     let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, 0_usize..=1_000_000);
-    let sources = vec(source, 1..4).prop_map(|sources| without_repeats(sources, ToString::to_string));
+    let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
     ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), ejection(), numbers, upstream_timeouts()).prop_map(
         |(name, sources, balance, health, ejection, numbers, timeouts)| Pool {
             name,
@@ -135,7 +135,7 @@ fn health() -> impl Strategy<Value = HealthCheck> {
     let range = (100_u16..=599, 100_u16..=599).prop_map(|(a, b)| (a.min(b), a.max(b)));
     let expect = prop_oneof![Just(Expect::Any), vec(range, 1..3).prop_map(Expect::Statuses)];
     let path = option::of("/[a-z?=%]{0,9}".prop_map(|path| path.parse().unwrap()));
-    (path, option::of(name()), expect, (time(), time(), time()), (1_u32..=1000, 1_u32..=1000)).prop_map(
+    (path, option::of(name()), expect, (duration(), duration(), duration()), (1_u32..=1000, 1_u32..=1000)).prop_map(
         |(path, host, expect, (one, other, timeout), (rise, fall))| HealthCheck {
             path,
             host,
@@ -150,16 +150,13 @@ fn health() -> impl Strategy<Value = HealthCheck> {
 }
 
 fn ejection() -> impl Strategy<Value = Ejection> {
-    (0_u32..=1_000_000, time(), time(), 0.0..=1.0).prop_map(|(consecutive_failures, one, other, max_share)| Ejection {
-        consecutive_failures,
-        base: one.min(other),
-        max: one.max(other),
-        max_share,
+    (0_u32..=1_000_000, duration(), duration(), 0.0..=1.0).prop_map(|(consecutive_failures, one, other, max_share)| {
+        Ejection { consecutive_failures, base: one.min(other), max: one.max(other), max_share }
     })
 }
 
 fn upstream_timeouts() -> impl Strategy<Value = UpstreamTimeouts> {
-    std::array::from_fn::<_, 7, _>(|_| time().boxed()).prop_map(
+    std::array::from_fn::<_, 7, _>(|_| duration().boxed()).prop_map(
         |[connect, unacknowledged, response, body_idle, idle, max_age, tunnel_idle]| UpstreamTimeouts {
             connect,
             unacknowledged,
@@ -184,10 +181,14 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 fn timeouts() -> impl Strategy<Value = Timeouts> {
-    [time().boxed(), time().boxed(), time().boxed(), time().boxed()]
+    [duration().boxed(), duration().boxed(), duration().boxed(), duration().boxed()]
         .prop_map(|[handshake, head, keep_alive, body_idle]| Timeouts { handshake, head, keep_alive, body_idle })
 }
 
 fn dns() -> impl Strategy<Value = Dns> {
-    (vec(address(), 0..3), time(), time()).prop_map(|(servers, interval, timeout)| Dns { servers, interval, timeout })
+    (vec(address(), 0..3), duration(), duration()).prop_map(|(servers, interval, timeout)| Dns {
+        servers,
+        interval,
+        timeout,
+    })
 }

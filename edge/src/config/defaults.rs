@@ -1,4 +1,4 @@
-//! All defaults. `docs/edge.md` lists them too; a test compares the two.
+//! Every default. `docs/edge.md` lists them too; a test compares it with these.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -53,7 +53,7 @@ impl Default for Dns {
 }
 
 impl Listener {
-    /// Creates a listener for plain HTTP on an address that this host has.
+    /// Creates a listener for plain HTTP without `freebind`.
     #[must_use]
     pub const fn plain(address: SocketAddr) -> Self {
         Self { address, freebind: false, tls: None }
@@ -61,7 +61,7 @@ impl Listener {
 }
 
 impl Route {
-    /// Creates a route from any host and path to the pool at this index of [`Config::pools`].
+    /// Creates a route from every host and path to the pool at this index of [`Config::pools`].
     #[must_use]
     pub fn to(pool: usize) -> Self {
         Self { host: HostMatch::Any, path: "/".to_owned(), pool, max_body: None }
@@ -69,7 +69,7 @@ impl Route {
 }
 
 impl Pool {
-    /// Creates a pool of these sources with a connect check.
+    /// Creates a pool of these sources, whose health checks only connect.
     #[must_use]
     pub fn new(name: impl Into<String>, sources: Vec<Source>) -> Self {
         Self {
@@ -145,7 +145,7 @@ impl Default for Timeouts {
     }
 }
 
-/// A constant as a [`NonZeroUsize`].
+/// Converts a constant above zero.
 const fn at_least_one(number: usize) -> NonZeroUsize {
     match NonZeroUsize::new(number) {
         Some(number) => number,

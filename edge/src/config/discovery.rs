@@ -7,8 +7,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 pub struct Dns {
     /// Name servers to query; empty means those of `/etc/resolv.conf`. Default empty.
     pub servers: Vec<SocketAddr>,
-    /// Interval between two queries for one name, whatever the TTL of the answer: Docker returns 600 s and changes its
-    /// answer within a second. Default 1 s.
+    /// Interval between two queries for one name, whatever the TTL of the response: Docker returns 600 s, but may
+    /// change its response within a second. Default 1 s.
     pub interval: Duration,
     /// How long one query may take, including all servers and the fall-back to TCP. Default 2 s.
     pub timeout: Duration,

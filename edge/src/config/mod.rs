@@ -1,8 +1,8 @@
 //! The configuration of an edge, parsed and checked.
 //!
 //! Every value is valid: an address is an address, a pool that a route names exists, a duration is positive. No other
-//! module looks a setting up by name or discovers an invalid one at request time. [`mod@file`] parses the file and
-//! [`flags`] the command line; both build these types and take missing settings from [`defaults`].
+//! module looks up a setting by name or discovers an invalid one at request time. [`mod@file`] parses the file and
+//! [`flags`] the command line. Both build a [`Config`] and take missing settings from [`defaults`].
 
 mod access_log;
 pub(crate) mod address;

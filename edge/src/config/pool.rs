@@ -7,7 +7,7 @@ use super::{
     source::Source,
 };
 
-/// A group of endpoints that serve the same thing.
+/// A group of endpoints that serve the same content.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
     /// Its name in logs, metrics and on the status page.
@@ -26,11 +26,11 @@ pub struct Pool {
     pub panic_threshold: f64,
     /// How often one request may be sent in total, including the first attempt. Default 3.
     pub attempts: NonZeroUsize,
-    /// Most connections to one endpoint over all workers, including idle ones. At the limit the next endpoint is tried;
-    /// if all are full, the response is 503. Default 4096.
+    /// Maximum number of connections to one endpoint over all workers, including idle ones. At the limit the next
+    /// endpoint is tried; if all are full, the response is 503. Default 4096.
     pub max_connections: NonZeroUsize,
-    /// Most idle connections kept per endpoint and worker; `idle` closes the ones that are no longer needed.
-    /// Default 4096, the same as `max_connections`.
+    /// Maximum number of idle connections kept per endpoint and worker; the timeout `idle` closes those that are no
+    /// longer needed. Default 4096, the same as `max_connections`.
     pub max_idle: usize,
     /// How long the edge waits for an endpoint.
     pub timeouts: UpstreamTimeouts,
@@ -42,8 +42,8 @@ pub enum Balance {
     /// Each in turn.
     #[default]
     RoundRobin,
-    /// The one with fewer active requests of two drawn at random (Mitzenmacher 2001, "The power of
-    /// two choices in randomized load balancing").
+    /// The one with fewer active requests of two drawn at random (Mitzenmacher 2001, "The power of two choices in
+    /// randomized load balancing").
     LeastRequests,
     /// Drawn at random.
     Random,
@@ -52,21 +52,21 @@ pub enum Balance {
 /// How long the edge waits for an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamTimeouts {
-    /// TCP connection. Default 1 s.
+    /// To establish the TCP connection. Default 1 s.
     pub connect: Duration,
     /// How long the endpoint's host may take to acknowledge a sent request without a body before the edge abandons the
     /// connection; an idempotent request is then retried, any other gets a 502. A machine that loses power sends
     /// nothing, and behind a mesh no check tells which connections led to it. Default 3 s.
     pub unacknowledged: Duration,
-    /// From the end of the request to the response head; 504 after it. Default 30 s.
+    /// From the end of the request to the response head; after it, the response is 504. Default 30 s.
     pub response: Duration,
-    /// Pause inside a response body. Default 30 s.
+    /// Longest pause within a response body. Default 30 s.
     pub body_idle: Duration,
     /// An idle connection is closed after this time; Swarm's mesh drops connections after 900 s. Default 30 s.
     pub idle: Duration,
     /// A connection is not reused after this age, so that new tasks behind a mesh get their share.
     /// Default 5 min.
     pub max_age: Duration,
-    /// Silence in both directions of an upgraded connection. Default 1 h.
+    /// Longest silence in both directions of an upgraded connection. Default 1 h.
     pub tunnel_idle: Duration,
 }

@@ -1,5 +1,5 @@
-//! The problems of a configuration. Each one states the place, the fault and the fix, and all problems are reported
-//! together, so that one start is enough to find them.
+//! The problems of a configuration. Each states the place, the fault and the fix. All are reported together, so that
+//! one run finds them all.
 
 use std::{io, path::PathBuf};
 
@@ -28,7 +28,7 @@ pub enum ConfigError {
         /// The cause.
         source: io::Error,
     },
-    /// The configuration is invalid: at least one problem, in the order of the file.
+    /// The configuration is invalid. Has at least one problem; those of a file are in its order.
     #[error("{}", Lines(.0))]
     Invalid(Vec<Problem>),
 }

@@ -1,5 +1,5 @@
-//! Keeps `docs/edge.md` true: flags, keys, kinds and defaults are compared with the code, and every
-//! file in it is parsed. `UPDATE_DOCS=1 cargo test -p edge reference` writes the table of flags anew.
+//! Compares `docs/edge.md` with the code: flags, keys, kinds and defaults. Every example file in it must be valid.
+//! `UPDATE_DOCS=1 cargo test -p edge reference` regenerates the tables of flags.
 
 use std::{env, fs, path::Path};
 
@@ -9,13 +9,14 @@ use super::{Config, HealthCheck, Listener, Pool, Source, file, flags};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/edge.md");
 
-/// Commands with the headings of their sections; the tables of flags follow.
+/// Each command with the heading before its table of flags.
 const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dns", "\n## Is the name right?\n")];
 
-const FLAGS: [&str; 2] = ["| Flag | Variable | Meaning |\n| --- | --- | --- |\n", "\n\n"];
+/// The header of a table of flags.
+const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
-/// Defaults that depend on something, or are the absence of a value.
-const IN_WORDS: [(&str, &str); 15] = [
+/// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
+const DEFAULTS_IN_WORDS: [(&str, &str); 15] = [
     ("workers", "number of cores"),
     ("listener.address", "required"),
     ("listener.tls.self_signed", "`[\"localhost\"]`"),
@@ -38,25 +39,26 @@ fn docs() -> String {
 }
 
 #[test]
-fn the_tables_of_flags_are_those_of_the_command_line() {
+fn the_tables_of_flags_match_the_command_line() {
     for (command, heading) in COMMANDS {
         let docs = docs();
-        let section = docs.find(heading).expect("there is a section");
-        let start = section + docs[section..].find(FLAGS[0]).expect("there is a table of flags") + FLAGS[0].len();
-        // The last row's own end stays.
-        let end = start + docs[start..].find(FLAGS[1]).expect("something follows the table") + 1;
+        let section = docs.find(heading).expect("a section");
+        let table = section + docs[section..].find(TABLE_HEADER).expect("a table of flags");
+        let start = table + TABLE_HEADER.len();
+        // An empty line ends the table.
+        let end = start + docs[start..].find("\n\n").expect("text after the table") + 1;
         if env::var_os("UPDATE_DOCS").is_some() {
             fs::write(FILE, [&docs[..start], &flags::table(command), &docs[end..]].concat()).unwrap();
         } else {
-            assert_eq!(docs[start..end], flags::table(command), "UPDATE_DOCS=1 writes it anew");
+            assert_eq!(docs[start..end], flags::table(command), "UPDATE_DOCS=1 regenerates it");
         }
     }
 }
 
 #[test]
-fn the_tables_of_keys_are_those_of_the_file() {
+fn the_tables_of_keys_match_the_file() {
     let (documented, known) = (documented(&docs()).unwrap(), known(&examples(&docs())[0]));
-    compare(&documented, &known).unwrap_or_else(|wrong| panic!("{wrong}"));
+    compare(&documented, &known).unwrap_or_else(|difference| panic!("{difference}"));
 }
 
 #[test]
@@ -69,19 +71,20 @@ fn every_example_is_a_configuration_without_warnings() {
     }
 }
 
-/// The TOML blocks; the first has every section.
+/// Returns the TOML blocks of `docs`; the first has every section.
 fn examples(docs: &str) -> Vec<String> {
     blocks(docs, "toml").map(str::to_owned).collect()
 }
 
-/// The same as the code says. `example` has every section; its pool `web` stands for all.
+/// Returns the keys that the code reads, with their kinds and defaults. `example` has every section; its pool `web`
+/// stands for all pools.
 fn known(example: &str) -> Keys {
     let mut pool = Pool::new("NAME", vec![Source::Address(([127, 0, 0, 1], 80).into())]);
-    // Without a path there is no status to expect.
+    // Without a path, `render` omits `expect`.
     pool.health = Some(HealthCheck { path: Some("/".parse().unwrap()), ..HealthCheck::default() });
     let listener = Listener::plain(([127, 0, 0, 1], 80).into());
     let rendered: toml::Table = file::render(&Config::simple(vec![listener], pool)).parse().unwrap();
-    let default = |path: &str| match IN_WORDS.iter().find(|(key, _)| *key == path) {
+    let default = |path: &str| match DEFAULTS_IN_WORDS.iter().find(|(key, _)| *key == path) {
         Some((_, words)) => (*words).to_owned(),
         None => find(&rendered, path).map_or_else(|| panic!("{path} has no default"), |value| format!("`{value}`")),
     };
@@ -93,7 +96,7 @@ fn known(example: &str) -> Keys {
         .collect()
 }
 
-/// A value by its path; of several tables, in the first.
+/// Returns the value at a path of keys; in a list of tables, that of the first table.
 fn find(table: &toml::Table, path: &str) -> Option<toml::Value> {
     let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
     let value = table.get(key)?;

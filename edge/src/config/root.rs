@@ -1,4 +1,4 @@
-//! The whole configuration.
+//! The root of the configuration.
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -32,11 +32,11 @@ pub struct Config {
     pub swarm: Swarm,
     /// Addresses that clients connect to, at least one.
     pub listeners: Vec<Listener>,
-    /// Map requests to pools; matched by host, then by longest path prefix.
+    /// Which pool a request goes to, by host, then by the longest path prefix.
     pub routes: Vec<Route>,
     /// Groups of endpoints; a [`Route`] refers to one by its index here.
     pub pools: Vec<Arc<Pool>>,
-    /// Limits on the resources of a client.
+    /// Limits on the resources that clients may use.
     pub limits: Limits,
     /// How long a client may take over each step.
     pub timeouts: Timeouts,

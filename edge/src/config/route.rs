@@ -5,10 +5,9 @@
 pub struct Route {
     /// The hosts it matches. Default any.
     pub host: HostMatch,
-    /// Path prefix, matched on whole segments: `/api` matches `/api` and `/api/x`, not `/apix`. Compared with the path as
-    /// the client sent it, so a route is no access control: `/x/../api` does not match `/api` here, but the endpoint
-    /// may resolve it to that.
-    /// Default `/`.
+    /// Path prefix, matched on whole segments: `/api` matches `/api` and `/api/x`, not `/apix`. Compared with the path
+    /// as the client sent it, so a route is no access control: `/x/../api` does not match `/api` here, but the endpoint
+    /// may resolve it to that. Default `/`.
     pub path: String,
     /// Index into [`Config::pools`](super::Config::pools).
     pub pool: usize,

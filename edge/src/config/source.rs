@@ -7,9 +7,9 @@ use std::{fmt, net::SocketAddr};
 pub enum Source {
     /// One fixed endpoint.
     Address(SocketAddr),
-    /// All A and AAAA records of a name, queried repeatedly.
+    /// All A and AAAA records of a name, which is resolved repeatedly.
     Name {
-        /// Host name, without a trailing dot unless it was given.
+        /// Host name, with a final dot only if the configuration has one.
         host: String,
         /// Port of all its endpoints.
         port: u16,
@@ -26,13 +26,13 @@ pub enum Source {
 }
 
 impl Source {
-    /// Whether its addresses must be looked up: of a name or a swarm.
+    /// Returns whether its addresses must be looked up: those of a name or a swarm.
     #[must_use]
     pub const fn is_looked_up(&self) -> bool {
         !matches!(self, Self::Address(_))
     }
 
-    /// Whether it is the node list of a swarm.
+    /// Returns whether it is the node list of a swarm.
     #[must_use]
     pub const fn is_swarm(&self) -> bool {
         matches!(self, Self::Swarm { .. })
@@ -40,7 +40,7 @@ impl Source {
 }
 
 impl fmt::Display for Source {
-    /// As it is written: `host:port`, or `swarm://host:port?port=port`.
+    /// Formats the source as the configuration does: `host:port`, or `swarm://host:port?port=port`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),
@@ -53,5 +53,5 @@ impl fmt::Display for Source {
     }
 }
 
-/// The prefix of a [`Source::Swarm`](super::Source::Swarm).
+/// The scheme of a [`Source::Swarm`].
 pub(crate) const SWARM: &str = "swarm://";

@@ -1,8 +1,8 @@
 //! Bearer tokens in files.
 //!
-//! A token is in a file and never in a flag or a variable, which every user who can inspect the process can read. The
-//! file is read each time the token is needed, so that it can be replaced while the edge runs. Neither `Debug` nor an
-//! error reveals the contents of the file.
+//! A token is in a file and never in a flag or a variable, because every user who can inspect the process can read
+//! those. The file is read each time the token is needed, so it can be replaced while the edge runs. Neither `Debug`
+//! nor an error reveals the contents of the file.
 
 use std::{
     fs::File,
@@ -12,8 +12,8 @@ use std::{
 
 use http::HeaderValue;
 
-/// The largest file in bytes; a larger one is no token.
-const MAX: u64 = 4096;
+/// The maximum size of a token file in bytes.
+const MAX_BYTES: u64 = 4096;
 
 /// Why a token cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -26,28 +26,28 @@ pub enum TokenError {
         /// The cause.
         source: io::Error,
     },
-    /// The file does not contain one word of ASCII.
-    #[error("{}: holds no token: write one line of ASCII without spaces, at most {MAX} bytes", path.display())]
+    /// The file does not contain a single word of ASCII, or is too large.
+    #[error("{}: contains no token: write one line of ASCII without spaces, at most {MAX_BYTES} bytes", path.display())]
     Invalid {
         /// The path of the file.
         path: PathBuf,
     },
 }
 
-/// Returns `Bearer` and the token in a file (RFC 6750), for an `Authorization` field; `None` if the file contains only
-/// white space.
+/// Reads the token in a file and returns it as the value of an `Authorization` field, `Bearer TOKEN` (RFC 6750); `None`
+/// if the file contains only white space.
 ///
 /// # Errors
 /// The file cannot be read or does not contain a token.
 pub fn read(path: &Path) -> Result<Option<HeaderValue>, TokenError> {
     let mut text = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(MAX + 1).read_to_end(&mut text));
+    let file = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
     file.map_err(|source| TokenError::Read { path: path.to_owned(), source })?;
     let token = text.trim_ascii();
-    if token.is_empty() && text.len() as u64 <= MAX {
+    if token.is_empty() && text.len() as u64 <= MAX_BYTES {
         return Ok(None);
     }
-    let is_token = text.len() as u64 <= MAX && token.iter().all(u8::is_ascii_graphic);
+    let is_token = text.len() as u64 <= MAX_BYTES && token.iter().all(u8::is_ascii_graphic);
     let value = is_token.then(|| HeaderValue::from_bytes(&[b"Bearer ", token].concat()).ok()).flatten();
     let mut value = value.ok_or_else(|| TokenError::Invalid { path: path.to_owned() })?;
     value.set_sensitive(true);
@@ -60,7 +60,7 @@ mod tests {
 
     use super::*;
 
-    fn of(text: &[u8]) -> Result<Option<HeaderValue>, TokenError> {
+    fn read_bytes(text: &[u8]) -> Result<Option<HeaderValue>, TokenError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         fs::write(&path, text).unwrap();
@@ -68,19 +68,19 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_a_token_is_ignored_and_alone_is_no_token() {
+    fn white_space_around_a_token_is_ignored_and_an_empty_file_has_no_token() {
         for text in ["secret", "secret\n", " \tsecret\r\n\n"] {
-            assert_eq!(of(text.as_bytes()).unwrap().unwrap(), "Bearer secret", "{text:?}");
+            assert_eq!(read_bytes(text.as_bytes()).unwrap().unwrap(), "Bearer secret", "{text:?}");
         }
         for text in ["", "\n", " \r\n"] {
-            assert_eq!(of(text.as_bytes()).unwrap(), None, "{text:?}");
+            assert_eq!(read_bytes(text.as_bytes()).unwrap(), None, "{text:?}");
         }
     }
 
     #[test]
-    fn invalid_token_is_an_error_that_does_not_reveal_it() {
+    fn an_invalid_token_is_an_error_that_does_not_reveal_it() {
         for text in ["top secret", "top\nsecret", "secr\u{e9}t", &"s".repeat(4097), "s\0"] {
-            let error = of(text.as_bytes()).unwrap_err();
+            let error = read_bytes(text.as_bytes()).unwrap_err();
             assert!(!error.to_string().contains("secr") && error.to_string().contains("token"), "{error}");
         }
         assert!(read(Path::new("/nowhere/token")).unwrap_err().to_string().starts_with("/nowhere/token: cannot be"));
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn debug_does_not_reveal_a_token() {
-        let token = of(b"secret").unwrap();
+        let token = read_bytes(b"secret").unwrap();
         assert!(!format!("{token:?}").contains("secret"));
     }
 }

@@ -1,7 +1,7 @@
-//! Parses single settings, the same on the command line and in the file.
+//! Parses single values; the command line and the file share these functions.
 //!
-//! Each function returns the typed value of a text, or a message that states the fault and the fix. Parsers for all
-//! programs are in [`settings::value`]; those for addresses and host names are in [`super::address`].
+//! Each function returns the typed value of a text, or a message that states the fault and the fix. [`settings::value`]
+//! has the parsers that all programs use, [`super::address`] those for addresses and host names.
 
 use std::{path::PathBuf, str::FromStr};
 
@@ -43,15 +43,15 @@ pub(crate) fn render_size(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
-/// The largest number of worker threads.
-pub(crate) const MOST_WORKERS: usize = 1024;
+/// The maximum number of worker threads.
+pub(crate) const MAX_WORKERS: usize = 1024;
 
-/// Yes or no, in the ways that environment variables say it.
+/// Parses a boolean in any of the forms that are common in environment variables.
 pub(crate) fn boolean(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err(format!("{text:?} is neither yes nor no: write true or false")),
+        _ => Err(format!("{text:?} is not a boolean: write true or false")),
     }
 }
 
@@ -59,25 +59,25 @@ pub(crate) fn boolean(text: &str) -> Parsed<bool> {
 pub(crate) const BALANCES: [(Balance, &str); 3] =
     [(Balance::RoundRobin, "round_robin"), (Balance::LeastRequests, "least_requests"), (Balance::Random, "random")];
 
-/// How a pool spreads its requests.
+/// Parses a balancing policy; `-` may replace `_`.
 pub(crate) fn balance(text: &str) -> Parsed<Balance> {
-    let found = BALANCES.iter().find(|(_, name)| *name == text.replace('-', "_"));
-    found.map(|&(balance, _)| balance).ok_or_else(|| {
-        format!("{text:?} is not a way to balance: write \"round_robin\", \"least_requests\" or \"random\"")
+    let policy = BALANCES.iter().find(|(_, name)| *name == text.replace('-', "_"));
+    policy.map(|&(balance, _)| balance).ok_or_else(|| {
+        format!("{text:?} is not a balancing policy: write \"round_robin\", \"least_requests\" or \"random\"")
     })
 }
 
-/// Which statuses are good: `any`, or codes and ranges with commas between them.
+/// Parses the responses that pass a health check: `any`, or statuses and ranges separated by commas.
 pub(crate) fn expect(text: &str) -> Parsed<Expect> {
     if text.trim() == "any" {
         return Ok(Expect::Any);
     }
-    let statuses = text.split(',').map(|part| statuses(text, part.trim())).collect::<Parsed<Vec<_>>>()?;
-    Ok(Expect::Statuses(statuses))
+    let ranges = text.split(',').map(|part| status_range(text, part.trim())).collect::<Parsed<Vec<_>>>()?;
+    Ok(Expect::Statuses(ranges))
 }
 
-/// One code or one range.
-fn statuses(text: &str, part: &str) -> Parsed<(u16, u16)> {
+/// Parses one status or one range; `text` is the whole list, for the message.
+fn status_range(text: &str, part: &str) -> Parsed<(u16, u16)> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
     let status = |text: &str| text.trim().parse::<u16>().ok().filter(|status| (100..=599).contains(status));
     status(first).zip(status(last)).filter(|(first, last)| first <= last).ok_or_else(|| {
@@ -85,22 +85,22 @@ fn statuses(text: &str, part: &str) -> Parsed<(u16, u16)> {
     })
 }
 
-/// [`Expect`] as [`expect`] reads it.
+/// Formats an [`Expect`] as [`expect`] parses it.
 pub(crate) fn render_expect(expect: &Expect) -> String {
-    let Expect::Statuses(statuses) = expect else { return "any".to_owned() };
-    let part = |&(first, last): &(u16, u16)| {
+    let Expect::Statuses(ranges) = expect else { return "any".to_owned() };
+    let render = |&(first, last): &(u16, u16)| {
         if first == last { first.to_string() } else { format!("{first}-{last}") }
     };
-    statuses.iter().map(part).collect::<Vec<_>>().join(",")
+    ranges.iter().map(render).collect::<Vec<_>>().join(",")
 }
 
-/// The target of a health check.
+/// Parses the request target of a health check.
 pub(crate) fn check_path(text: &str) -> Parsed<PathAndQuery> {
-    let wrong = || format!("{text:?} is not a path to ask for: write it from the first slash on, such as \"/readyz\"");
+    let invalid = || format!("{text:?} is not a request path: begin it with a slash, such as \"/readyz\"");
     if !text.starts_with('/') || text.contains('#') {
-        return Err(wrong());
+        return Err(invalid());
     }
-    PathAndQuery::from_str(text).map_err(|_| wrong())
+    PathAndQuery::from_str(text).map_err(|_| invalid())
 }
 
 /// Parses the `Host` of a health check.
@@ -115,7 +115,7 @@ pub(crate) fn check_host(text: &str) -> Parsed<String> {
 pub(crate) fn route_path(text: &str) -> Parsed<String> {
     if let Some(prefix) = text.strip_suffix("/*") {
         let prefix = if prefix.is_empty() { "/" } else { prefix };
-        return Err(format!("{text:?} needs no star: a path is a prefix already, write {prefix:?}"));
+        return Err(format!("{text:?} needs no asterisk: a path matches as a prefix, so write {prefix:?}"));
     }
     let is_path = text.starts_with('/')
         && !text.contains(['?', '#', '*'])
@@ -125,7 +125,8 @@ pub(crate) fn route_path(text: &str) -> Parsed<String> {
         return Ok(text.to_owned());
     }
     Err(format!(
-        "{text:?} is not a path: write the prefix from the first slash on, such as \"/api\", other than ASCII as %XX"
+        "{text:?} is not a path prefix: begin it with a slash, such as \"/api\", and write characters outside ASCII as \
+         %XX"
     ))
 }
 
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_codes_ranges_or_any() {
+    fn expected_statuses_are_codes_ranges_or_any() {
         assert_eq!(expect("any"), Ok(Expect::Any));
         assert_eq!(expect("200"), Ok(Expect::Statuses(vec![(200, 200)])));
         assert_eq!(expect("200-399, 404"), Ok(Expect::Statuses(vec![(200, 399), (404, 404)])));
@@ -173,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_routes_are_prefixes() {
+    fn a_route_path_is_a_prefix_that_starts_with_a_slash() {
         for text in ["/", "/api", "/api/", "/a%20b"] {
             assert_eq!(route_path(text).as_deref(), Ok(text));
         }
         for text in ["", "api", "/a b", "/a?b", "/a#b", "/ä"] {
             assert!(route_path(text).is_err(), "{text}");
         }
-        insta::assert_snapshot!(route_path("/api/*").unwrap_err(), @r#""/api/*" needs no star: a path is a prefix already, write "/api""#);
+        insta::assert_snapshot!(route_path("/api/*").unwrap_err(), @r#""/api/*" needs no asterisk: a path matches as a prefix, so write "/api""#);
     }
 
     proptest! {
@@ -191,7 +192,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text: String) {
-            // The results do not matter, only that there are some.
+            // The results do not matter, only that no call panics.
             let results = [
                 size(&text).is_ok(), expect(&text).is_ok(), check_path(&text).is_ok(), check_host(&text).is_ok(),
                 route_path(&text).is_ok(),

@@ -242,7 +242,7 @@ async fn wrong_usage_is_told_all_at_once_and_nobody_is_asked() {
     .await;
     assert_eq!(code, 2);
     for part in [
-        "NAME: \"203.0.113.7\" is an address: write the name that leads to it, such as \"www.example.com\"",
+        "NAME: \"203.0.113.7\" is an address: write a name that resolves to it, such as \"www.example.com\"",
         "--resolver: \"dns.example\" is not the address of a name server",
         "--http-port: 0 is not allowed here: write a whole number from 1 to 65535, or \"off\"",
         "--ca: /nowhere cannot be read",

@@ -10,13 +10,13 @@ fn a_port_alone_listens_on_every_address_of_both_families() {
 }
 
 #[test]
-fn errors_of_listen_addresses_say_what_to_write() {
-    let told = ["8080", "127.0.0.1", "::1", "localhost:80", "www:80", ":99999"].map(|text| listen(text).unwrap_err());
-    insta::assert_snapshot!(told.join("\n"), @r#"
+fn an_invalid_listen_address_is_reported_with_a_fix() {
+    let errors = ["8080", "127.0.0.1", "::1", "localhost:80", "www:80", ":99999"].map(|text| listen(text).unwrap_err());
+    insta::assert_snapshot!(errors.join("\n"), @r#"
     "8080" is only a port: write ":8080" for every address of this host
     "127.0.0.1" has no port: write "127.0.0.1:80"
     "::1" has no port: write "[::1]:80"
-    "localhost:80" is a name and listening takes an address: write "127.0.0.1:80"
+    "localhost:80" is a name, but a listener needs an address: write "127.0.0.1:80"
     "www:80" is not an address to listen on: write IP:port, such as "192.0.2.1:80", "[::1]:80" or ":80"
     ":99999" is not an address to listen on: write IP:port, such as "192.0.2.1:80", "[::1]:80" or ":80"
     "#);
@@ -37,7 +37,7 @@ fn endpoints_are_addresses_or_names() {
 }
 
 #[test]
-fn errors_of_endpoints_say_what_to_write() {
+fn an_invalid_endpoint_is_reported_with_a_fix() {
     let texts = [
         "web",
         "10.0.0.1",
@@ -51,13 +51,13 @@ fn errors_of_endpoints_say_what_to_write() {
         ":80",
         "-web:80",
     ];
-    let told = texts.map(|text| endpoint(text, Err("")).unwrap_err());
-    insta::assert_snapshot!(told.join("\n"), @r#"
-    "web" has no port: write it behind a colon, such as "web:8000"
-    "10.0.0.1" has no port: write it behind a colon, such as "10.0.0.1:8000"
-    "::1" has no port: write it behind a colon, such as "[::1]:8000"
+    let errors = texts.map(|text| endpoint(text, Err("")).unwrap_err());
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    "web" has no port: add one after a colon, such as "web:8000"
+    "10.0.0.1" has no port: add one after a colon, such as "10.0.0.1:8000"
+    "::1" has no port: add one after a colon, such as "[::1]:8000"
     "http://web:80" is a URL: write only host:port; the edge speaks plain HTTP/1.1 to endpoints
-    "web:80/x" has a path: write only "web:80"; the path of a request is passed on as it is
+    "web:80/x" has a path: write only "web:80"; the edge forwards the path of each request unchanged
     "10.0.0.300:80" is not an endpoint: write IP:port, [IPv6]:port or name:port, such as "10.0.0.1:8000" or "tasks.web:8000"
     "web:0" has no usable port: write one from 1 to 65535
     "web:x" has no usable port: write one from 1 to 65535
@@ -68,7 +68,7 @@ fn errors_of_endpoints_say_what_to_write() {
 }
 
 #[test]
-fn nodes_of_a_swarm_are_endpoints() {
+fn the_node_list_of_a_swarm_is_a_source() {
     let swarm = |host: &str| Ok(Source::Swarm { host: host.to_owned(), host_port: 8080, port: 8000 });
     for (text, default_port, host) in [
         ("swarm://watch:8080", Ok(8000), "watch"),
@@ -94,19 +94,19 @@ fn nodes_of_a_swarm_are_endpoints() {
         "swarm://",
         "swarm://user@watch:8080?port=1",
     ];
-    let told = texts.map(|text| endpoint(text, Err(", or with --to-port")).unwrap_err());
-    insta::assert_snapshot!(told.join("\n"), @r#"
-    "swarm://watch:8080" does not say which port of the nodes: write "swarm://watch:8080?port=8000", or with --to-port
-    "swarm://watch" has no port: write the one that watch serves HTTP on, "swarm://watch:8080"
-    "swarm://10.0.0.1" has no port: write the one that watch serves HTTP on, "swarm://10.0.0.1:8080"
+    let errors = texts.map(|text| endpoint(text, Err(", or set one for all endpoints with --to-port")).unwrap_err());
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    "swarm://watch:8080" does not say which port of the nodes to use: write "swarm://watch:8080?port=8000", or set one for all endpoints with --to-port
+    "swarm://watch" has no port: add the port of watch's HTTP server, such as "swarm://watch:8080"
+    "swarm://10.0.0.1" has no port: add the port of watch's HTTP server, such as "swarm://10.0.0.1:8080"
     "swarm://watch:0?port=8000" has no usable port: write one from 1 to 65535
     "swarm://watch:8080?port=0" has no usable port: write one from 1 to 65535
-    "swarm://watch:8080?port=http" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
-    "swarm://watch:8080?ports=8000" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
-    "swarm://watch:8080/api/nodes" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
-    "swarm://:8080" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
-    "swarm://" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
-    "swarm://user@watch:8080?port=1" is not the node list of a swarm: write where watch serves HTTP and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+    "swarm://watch:8080?port=http" is not the node list of a swarm: write the address of watch's HTTP server and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+    "swarm://watch:8080?ports=8000" is not the node list of a swarm: write the address of watch's HTTP server and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+    "swarm://watch:8080/api/nodes" is not the node list of a swarm: write the address of watch's HTTP server and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+    "swarm://:8080" is not the node list of a swarm: write the address of watch's HTTP server and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+    "swarm://" is not the node list of a swarm: write the address of watch's HTTP server and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
+    "swarm://user@watch:8080?port=1" is not the node list of a swarm: write the address of watch's HTTP server and the port of the nodes, such as "swarm://tasks.watch:8080?port=8000"
     "#);
 }
 
@@ -129,13 +129,13 @@ fn hosts_are_names_addresses_and_wildcards() {
         "a..",
         ":80",
     ];
-    let told = texts.map(|text| host_match(text).unwrap_err());
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    let errors = texts.map(|text| host_match(text).unwrap_err());
+    insta::assert_snapshot!(errors.join("\n"), @r#"
     "" is not a host: write it like "www.example.com", "*.example.com" or "*" for any
     "www.example.com:80" is more than a host: write only "www.example.com"
     "https://www.example.com/x" is a URL: write only its host, such as "www.example.com"
     "w*.example.com" is not a host: write it like "www.example.com", "*.example.com" or "*" for any
-    "bücher.example" is not ASCII: write the name as browsers send it, beginning with "xn--"
+    "bücher.example" is not ASCII: write the name in Punycode, which begins with "xn--"
     "a..b" is not a host: write it like "www.example.com", "*.example.com" or "*" for any
     "a.." is not a host: write it like "www.example.com", "*.example.com" or "*" for any
     ":80" is not a host: write it like "www.example.com", "*.example.com" or "*" for any
@@ -143,14 +143,14 @@ fn hosts_are_names_addresses_and_wildcards() {
 }
 
 #[test]
-fn networks_are_cut_to_their_mask() {
+fn bits_outside_the_mask_of_a_network_are_cleared() {
     assert_eq!(network("10.1.2.3/8"), Ok("10.0.0.0/8".parse().unwrap()));
     assert_eq!(network("192.0.2.7"), Ok("192.0.2.7/32".parse().unwrap()));
     assert!(network("10.0.0.0/33").is_err());
 }
 
 #[test]
-fn a_name_server_is_on_port_53_unless_told_otherwise() {
+fn the_default_port_of_a_name_server_is_53() {
     assert_eq!(name_server("127.0.0.11"), Ok("127.0.0.11:53".parse().unwrap()));
     assert_eq!(name_server("[::1]"), Ok("[::1]:53".parse().unwrap()));
     assert_eq!(name_server("127.0.0.1:5353"), Ok("127.0.0.1:5353".parse().unwrap()));
@@ -159,7 +159,7 @@ fn a_name_server_is_on_port_53_unless_told_otherwise() {
 
 proptest! {
     #[test]
-    fn what_is_taken_for_a_host_is_read_back_the_same(text in "(\\*\\.)?[a-zA-Z0-9_.:\\[\\]-]{0,20}|.*") {
+    fn a_rendered_host_parses_to_the_same_host(text in "(\\*\\.)?[a-zA-Z0-9_.:\\[\\]-]{0,20}|.*") {
         if let Ok(host) = host_match(&text) {
             prop_assert_eq!(host_match(&render_host(&host)), Ok(host));
         }

@@ -1,7 +1,7 @@
 //! Builds the typed configuration from the sections of the file.
 //!
-//! After a problem it continues with a default or without the value, to find further problems; the result is then
-//! discarded.
+//! After a problem the conversion continues with a default or without the value, to find further problems; the caller
+//! then discards the result.
 
 use std::{
     net::SocketAddr,
@@ -19,7 +19,7 @@ use crate::config::{
     defaults,
 };
 
-/// Converts the whole file. Relative paths start at `folder`.
+/// Converts the whole file. Paths in it are relative to `folder`.
 pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let workers = root.get("workers", &kind::WORKERS);
     let drain = root.get("drain", &kind::DURATION_OR_ZERO);
@@ -33,14 +33,14 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let timeouts = root.table("timeouts", timeouts);
     let pools = root.named("pool", |name, section| Ok(Spanned::new(section.span(), pool::pool(name, section))));
     let routes = root.tables("route", |section| route(section, &pools)).concat();
-    let asks_a_swarm = |pool: &Spanned<Pool>| pool.get_ref().sources.iter().any(Source::is_swarm);
-    if swarm.token_file.is_some() && !pools.iter().any(asks_a_swarm) {
+    let uses_swarm = |pool: &Spanned<Pool>| pool.get_ref().sources.iter().any(Source::is_swarm);
+    if swarm.token_file.is_some() && !pools.iter().any(uses_swarm) {
         let message = "has no effect: no pool has an endpoint such as \"swarm://watch:8080?port=8000\"";
         root.warning_at(&root.span_of("swarm"), "swarm.token_file", message);
     }
 
     if !root.has("listener") {
-        root.problem("listener", "nothing listens: add [[listener]] with address = \":80\"");
+        root.problem("listener", "there is no listener: add [[listener]] with address = \":80\"");
     }
     check_listeners(root, &listeners, admin);
     let routes = check_routes(root, routes, &pools);
@@ -78,7 +78,7 @@ fn swarm(section: &mut Section<'_>, folder: &Path) -> Swarm {
 fn limits(section: &mut Section<'_>) -> Limits {
     let default = Limits::default();
     let max_head = section.get("max_head", &kind::SIZE).and_then(|bytes| usize::try_from(bytes).ok());
-    if max_head.is_some_and(|bytes| !LIMITS_OF_HEAD.contains(&bytes)) {
+    if max_head.is_some_and(|bytes| !HEAD_SIZES.contains(&bytes)) {
         section.problem("max_head", "is out of range: write a size from \"8KiB\" to \"1MiB\"");
     }
     Limits {
@@ -89,8 +89,8 @@ fn limits(section: &mut Section<'_>) -> Limits {
     }
 }
 
-/// hyper refuses to buffer less than 8 KiB of a head.
-const LIMITS_OF_HEAD: RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
+/// The allowed values of `max_head` in bytes. hyper rejects a buffer below 8 KiB.
+const HEAD_SIZES: RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
 
 fn timeouts(section: &mut Section<'_>) -> Timeouts {
     let default = Timeouts::default();
@@ -121,10 +121,10 @@ fn tls(section: &mut Section<'_>, folder: &Path) -> Tls {
         Some(CertificateFiles { certificate: folder.join(certificate), key: folder.join(key) })
     });
     let self_signed = section.list("self_signed", &kind::SERVER_NAME).map(into_values);
-    let nothing_given = certificates.is_empty() && self_signed.is_none();
+    let is_empty = certificates.is_empty() && self_signed.is_none();
     Tls {
         certificates: certificates.into_iter().flatten().collect(),
-        self_signed: if nothing_given { defaults::self_signed() } else { self_signed.unwrap_or_default() },
+        self_signed: if is_empty { defaults::self_signed() } else { self_signed.unwrap_or_default() },
     }
 }
 
@@ -135,7 +135,7 @@ fn route(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> Vec<Spanned<Rout
     let hosts = section.list("host", &kind::HOST).unwrap_or_else(|| vec![Spanned::new(span, default.host)]);
     let path = section.get("path", &kind::ROUTE_PATH).unwrap_or(default.path);
     let max_body = section.get("max_body", &kind::SIZE);
-    let pool = pool_of(section, pools);
+    let pool = pool_index(section, pools);
     let route = |host: Spanned<HostMatch>| {
         let span = host.span();
         Spanned::new(span, Route { host: host.into_inner(), path: path.clone(), pool, max_body })
@@ -143,16 +143,16 @@ fn route(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> Vec<Spanned<Rout
     hosts.into_iter().map(route).collect()
 }
 
-/// Returns the index of the pool that a route names; without a name, the index of the only pool.
-fn pool_of(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> usize {
-    let given = section.get("pool", &kind::POOL_NAME);
+/// Returns the index of the pool that a route names; if it names none, the index of the only pool.
+fn pool_index(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> usize {
+    let name = section.get("pool", &kind::POOL_NAME);
     let names = || pools.iter().map(|pool| pool.get_ref().name.as_str());
-    match given {
+    match name {
         Some(name) => names().position(|other| other == name).unwrap_or_else(|| {
             let fix = match nearest(&name, names()) {
                 Some(meant) => format!("did you mean {meant:?}?"),
                 None if pools.is_empty() => format!("add [pool.{name}] with endpoints = [\"10.0.0.1:8000\"]"),
-                None => format!("there is {}", quoted(names())),
+                None => format!("known pools: {}", quoted(names())),
             };
             section.problem("pool", format!("no pool is named {name:?}; {fix}"));
             0
@@ -160,7 +160,7 @@ fn pool_of(section: &mut Section<'_>, pools: &[Spanned<Pool>]) -> usize {
         None => {
             if pools.len() != 1 && !section.has("pool") {
                 let names = if pools.is_empty() { "\"web\"".to_owned() } else { quoted(names()) };
-                section.problem("pool", format!("is missing: name the pool that the requests go to, {names}"));
+                section.problem("pool", format!("is missing: name the pool that receives the requests, {names}"));
             }
             0
         }
@@ -180,10 +180,7 @@ fn check_routes(root: &Section<'_>, routes: Vec<Spanned<Route>>, pools: &[Spanne
     );
     if pools.is_empty() {
         if !root.has("pool") {
-            root.problem(
-                "pool",
-                "there is no pool to send requests to: add [pool.web] with endpoints = [\"10.0.0.1:8000\"]",
-            );
+            root.problem("pool", "there is no pool: add [pool.web] with endpoints = [\"10.0.0.1:8000\"]");
         }
         return into_values(routes);
     }
@@ -192,7 +189,7 @@ fn check_routes(root: &Section<'_>, routes: Vec<Spanned<Route>>, pools: &[Spanne
             let names = quoted(pools.iter().map(|pool| pool.get_ref().name.as_str()));
             root.problem(
                 "route",
-                format!("is missing, and there are several pools, {names}: add a [[route]] for each"),
+                format!("is missing, but there are several pools, {names}: add a [[route]] for each"),
             );
         }
         return vec![Route::to(0)];
@@ -200,23 +197,24 @@ fn check_routes(root: &Section<'_>, routes: Vec<Spanned<Route>>, pools: &[Spanne
     for (index, pool) in pools.iter().enumerate() {
         if routes.iter().all(|route| route.get_ref().pool != index) {
             let key = format!("pool.{}", pool.get_ref().name);
-            root.warning_at(&pool.span(), &key, "no route names this pool, so it gets no request");
+            root.warning_at(&pool.span(), &key, "no route names this pool, so it gets no requests");
         }
     }
     into_values(routes)
 }
 
+/// Checks that no two listeners have the same address, and none that of the admin listener.
 fn check_listeners(root: &Section<'_>, listeners: &[Spanned<Listener>], admin: Option<SocketAddr>) {
-    // Port 0 is a different port each time.
-    let taken = || listeners.iter().filter(|listener| listener.get_ref().address.port() != 0);
+    // The kernel chooses a different port for each port 0.
+    let with_fixed_port = || listeners.iter().filter(|listener| listener.get_ref().address.port() != 0);
     report_duplicates(
         root,
         "listener.address",
         "address",
-        taken().map(|listener| (listener.get_ref().address, listener.span())),
+        with_fixed_port().map(|listener| (listener.get_ref().address, listener.span())),
     );
-    if let Some(listener) = taken().find(|listener| Some(listener.get_ref().address) == admin) {
-        let message = "is also the address of admin: give one of them another port, or write admin = \"off\"";
+    if let Some(listener) = with_fixed_port().find(|listener| Some(listener.get_ref().address) == admin) {
+        let message = "is also the address of admin: change one of the two ports, or write admin = \"off\"";
         root.problem_at(&listener.span(), "listener.address", message);
     }
 }

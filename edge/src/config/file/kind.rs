@@ -1,4 +1,4 @@
-//! The kinds of values that the keys of this file have, besides those of every file.
+//! The kinds of values in the edge's configuration file, in addition to those that all programs use.
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
@@ -21,7 +21,7 @@ pub(super) const SIZE: Kind<u64> = Kind {
 
 pub(super) const POSITIVE: Kind<NonZeroUsize> = positive::<1_000_000>();
 
-pub(super) const WORKERS: Kind<NonZeroUsize> = positive::<{ value::MOST_WORKERS }>();
+pub(super) const WORKERS: Kind<NonZeroUsize> = positive::<{ value::MAX_WORKERS }>();
 
 pub(super) const ATTEMPTS: Kind<NonZeroUsize> = positive::<100>();
 
@@ -29,11 +29,11 @@ pub(super) const COUNT: Kind<usize> = Kind { name: "count", example: "100", read
 
 pub(super) const COUNT_U32: Kind<u32> = Kind { name: "count", example: "5", read: |v| whole(v, 0, 1_000_000) };
 
-pub(super) const IN_A_ROW: Kind<u32> = Kind { name: "count", example: "3", read: |v| whole(v, 1, 1_000) };
+pub(super) const CONSECUTIVE: Kind<u32> = Kind { name: "count", example: "3", read: |v| whole(v, 1, 1_000) };
 
 pub(super) const STREAMS: Kind<u32> = Kind { name: "count", example: "100", read: |v| whole(v, 1, 10_000) };
 
-/// At most what the `http` crate can hold.
+/// The maximum is below what a map of the `http` crate can hold.
 pub(super) const HEADERS: Kind<usize> = Kind { name: "count", example: "100", read: |v| whole(v, 1, 10_000) };
 
 pub(super) const ACCESS_LOG: Kind<AccessLog> =
@@ -89,13 +89,14 @@ pub(super) const EXPECT: Kind<Expect> = Kind {
     example: "\"200-399\"",
     read: |v| match v {
         DeValue::Array(parts) => {
-            let parts: Option<Vec<String>> = parts.iter().map(|part| status_text(part.get_ref())).collect();
-            parts.map(|parts| value::expect(&parts.join(",")))
+            let texts: Option<Vec<String>> = parts.iter().map(|part| status_text(part.get_ref())).collect();
+            texts.map(|texts| value::expect(&texts.join(",")))
         }
         _ => status_text(v).map(|text| value::expect(&text)),
     },
 };
 
+/// Returns a status or a text of statuses as [`value::expect`] parses it; `None` if the value has another type.
 fn status_text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::Integer(status) => Some(status.to_string()),
@@ -103,10 +104,11 @@ fn status_text(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-const fn positive<const MOST: usize>() -> Kind<NonZeroUsize> {
+/// A whole number from 1 to `MAX`.
+const fn positive<const MAX: usize>() -> Kind<NonZeroUsize> {
     Kind {
         name: "count",
         example: "100",
-        read: |v| whole(v, 1, MOST).map(|read| read.map(|n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN))),
+        read: |v| whole(v, 1, MAX).map(|parsed| parsed.map(|n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN))),
     }
 }

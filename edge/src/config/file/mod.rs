@@ -1,7 +1,7 @@
 //! Parses and renders the configuration file, in TOML.
 //!
-//! [`settings`] reads it key by key through the `kind`s of values, `convert` builds the typed configuration. Parsing
-//! continues after a problem, so that one run reports all of them. `docs/edge.md` is the reference of all keys.
+//! `convert` builds the typed configuration with [`settings`], which reads one key at a time by its `kind` of value.
+//! Parsing continues after a problem, so that one run reports all of them. `docs/edge.md` is the reference of all keys.
 
 mod convert;
 mod duplicates;
@@ -29,13 +29,13 @@ use super::{
 /// Reads a configuration file.
 ///
 /// # Errors
-/// The file cannot be read, or it is invalid; the error then has every problem.
+/// The file cannot be read, or it is invalid; the error then lists every problem.
 pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
     parse(&read(path)?, path)
 }
 
-/// Parses the text of a configuration file. `path` names it in messages, and paths in it are relative
-/// to the folder of `path`; no file is opened.
+/// Parses the text of a configuration file. `path` names it in messages, and paths in it are relative to the folder of
+/// `path`. Opens no file.
 ///
 /// # Errors
 /// [`ConfigError::Invalid`] with every problem of the text.
@@ -45,8 +45,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, ConfigError> {
 }
 
 fn parse_with(report: &Report<'_>, folder: &Path) -> Result<Loaded, ConfigError> {
-    let read = report.read(|root| convert::config(root, folder));
-    read.map(|(config, warnings)| Loaded { config, warnings }).map_err(ConfigError::Invalid)
+    let result = report.read(|root| convert::config(root, folder));
+    result.map(|(config, warnings)| Loaded { config, warnings }).map_err(ConfigError::Invalid)
 }
 
 /// Reads only the address of the admin listener; `None` if it is off. Other problems of the file are ignored: an edit

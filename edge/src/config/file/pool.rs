@@ -1,11 +1,11 @@
-//! One pool of the file.
+//! Builds a pool from its section of the file.
 
 use settings::{Section, into_values};
 
 use super::{duplicates::report_duplicates, kind};
 use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts, value};
 
-/// The pool that a section describes.
+/// Converts the section of the pool `name`.
 pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
     check_name(name, section);
     let endpoints = section.required_list("endpoints", &kind::ENDPOINT);
@@ -34,7 +34,7 @@ fn health(section: &mut Section<'_>) -> HealthCheck {
     let interval = section.get("interval", &kind::DURATION).unwrap_or(default.interval);
     let fast_interval = section.get("fast_interval", &kind::DURATION);
     if fast_interval.is_some_and(|fast| fast > interval) {
-        let message = format!("is longer than interval, {}: write at most that", humantime::format_duration(interval));
+        let message = format!("is longer than interval: write at most {}", humantime::format_duration(interval));
         section.problem("fast_interval", message);
     }
     let path = section.get("path", &kind::CHECK_PATH);
@@ -44,8 +44,8 @@ fn health(section: &mut Section<'_>) -> HealthCheck {
         interval,
         fast_interval: fast_interval.unwrap_or(default.fast_interval.min(interval)),
         timeout: section.get("timeout", &kind::DURATION).unwrap_or(default.timeout),
-        rise: section.get("rise", &kind::IN_A_ROW).unwrap_or(default.rise),
-        fall: section.get("fall", &kind::IN_A_ROW).unwrap_or(default.fall),
+        rise: section.get("rise", &kind::CONSECUTIVE).unwrap_or(default.rise),
+        fall: section.get("fall", &kind::CONSECUTIVE).unwrap_or(default.fall),
         path,
     };
     for key in ["host", "expect"] {
@@ -63,7 +63,7 @@ fn ejection(section: &mut Section<'_>) -> Ejection {
     if let (Some(base), Some(max)) = (base, max)
         && base > max
     {
-        section.problem("base", format!("is longer than max, {}: write at most that", humantime::format_duration(max)));
+        section.problem("base", format!("is longer than max: write at most {}", humantime::format_duration(max)));
     }
     Ejection {
         consecutive_failures: section

@@ -1,5 +1,5 @@
-//! Writes a configuration as a file with every setting, defaults included. [`super::parse`] makes the
-//! same configuration of it.
+//! Renders a configuration as a file with every setting, including defaults. [`super::parse`] parses it to the same
+//! configuration.
 
 use std::{fmt::Display, net::SocketAddr, path::Path, time::Duration};
 
@@ -9,139 +9,139 @@ use crate::config::{
     AccessLog, Balance, Config, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Tls, address, value,
 };
 
-/// The text of a file that means `config`.
+/// Returns the text of a configuration file that is equivalent to `config`.
 #[must_use]
 pub fn render(config: &Config) -> String {
-    let mut page = Page::default();
-    page.key("workers", config.workers);
-    page.key("drain", time(config.drain));
-    page.key("admin", config.admin.map_or_else(|| text("off"), |address| text(&address.to_string())));
-    page.key(
+    let mut document = Document::default();
+    document.key("workers", config.workers);
+    document.key("drain", duration(config.drain));
+    document.key("admin", config.admin.map_or_else(|| string("off"), |address| string(&address.to_string())));
+    document.key(
         "access_log",
         match &config.access_log {
-            AccessLog::Off => text("off"),
-            AccessLog::Stdout => text("stdout"),
+            AccessLog::Off => string("off"),
+            AccessLog::Stdout => string("stdout"),
             AccessLog::File(file) => path(file),
         },
     );
-    page.key("trusted_proxies", list(&config.trusted_proxies, |network| text(&network.to_string())));
+    document.key("trusted_proxies", list(&config.trusted_proxies, |network| string(&network.to_string())));
     for item in &config.listeners {
-        listener(&mut page, item);
+        listener(&mut document, item);
     }
 
-    page.heading("[dns]");
-    page.key("servers", list(&config.dns.servers, |server: &SocketAddr| text(&server.to_string())));
-    page.key("interval", time(config.dns.interval));
-    page.key("timeout", time(config.dns.timeout));
+    document.heading("[dns]");
+    document.key("servers", list(&config.dns.servers, |server: &SocketAddr| string(&server.to_string())));
+    document.key("interval", duration(config.dns.interval));
+    document.key("timeout", duration(config.dns.timeout));
 
     if let Some(file) = &config.swarm.token_file {
-        page.heading("[swarm]");
-        page.key("token_file", path(file));
+        document.heading("[swarm]");
+        document.key("token_file", path(file));
     }
 
-    page.heading("[limits]");
-    page.key("max_connections", config.limits.max_connections);
-    page.key("max_head", text(&value::render_size(config.limits.max_head.try_into().unwrap_or(u64::MAX))));
-    page.key("max_headers", config.limits.max_headers);
-    page.key("max_streams", config.limits.max_streams);
+    document.heading("[limits]");
+    document.key("max_connections", config.limits.max_connections);
+    document.key("max_head", string(&value::render_size(config.limits.max_head.try_into().unwrap_or(u64::MAX))));
+    document.key("max_headers", config.limits.max_headers);
+    document.key("max_streams", config.limits.max_streams);
 
-    page.heading("[timeouts]");
-    page.key("handshake", time(config.timeouts.handshake));
-    page.key("head", time(config.timeouts.head));
-    page.key("keep_alive", time(config.timeouts.keep_alive));
-    page.key("body_idle", time(config.timeouts.body_idle));
+    document.heading("[timeouts]");
+    document.key("handshake", duration(config.timeouts.handshake));
+    document.key("head", duration(config.timeouts.head));
+    document.key("keep_alive", duration(config.timeouts.keep_alive));
+    document.key("body_idle", duration(config.timeouts.body_idle));
 
     for item in &config.routes {
-        route(&mut page, item, &config.pools[item.pool].name);
+        route(&mut document, item, &config.pools[item.pool].name);
     }
     for item in &config.pools {
-        pool(&mut page, item);
+        pool(&mut document, item);
     }
-    page.0
+    document.0
 }
 
-fn listener(page: &mut Page, listener: &Listener) {
-    page.heading("[[listener]]");
-    page.key("address", text(&listener.address.to_string()));
-    page.key("freebind", listener.freebind);
+fn listener(document: &mut Document, listener: &Listener) {
+    document.heading("[[listener]]");
+    document.key("address", string(&listener.address.to_string()));
+    document.key("freebind", listener.freebind);
     if let Some(Tls { certificates, self_signed }) = &listener.tls {
-        page.heading("[listener.tls]");
-        page.key(
+        document.heading("[listener.tls]");
+        document.key(
             "certificates",
             list(certificates, |files| {
                 format!("{{ certificate = {}, key = {} }}", path(&files.certificate), path(&files.key))
             }),
         );
-        page.key("self_signed", list(self_signed, |name| text(name)));
+        document.key("self_signed", list(self_signed, |name| string(name)));
     }
 }
 
-fn route(page: &mut Page, route: &Route, pool: &str) {
-    page.heading("[[route]]");
+fn route(document: &mut Document, route: &Route, pool: &str) {
+    document.heading("[[route]]");
     if route.host != HostMatch::Any {
-        page.key("host", text(&address::render_host(&route.host)));
+        document.key("host", string(&address::render_host(&route.host)));
     }
-    page.key("path", text(&route.path));
-    page.key("pool", text(pool));
+    document.key("path", string(&route.path));
+    document.key("pool", string(pool));
     if let Some(bytes) = route.max_body {
-        page.key("max_body", text(&value::render_size(bytes)));
+        document.key("max_body", string(&value::render_size(bytes)));
     }
 }
 
-fn pool(page: &mut Page, pool: &Pool) {
+fn pool(document: &mut Document, pool: &Pool) {
     let name = &pool.name;
-    page.heading(&format!("[pool.{name}]"));
-    page.key("endpoints", list(&pool.sources, |source| text(&source.to_string())));
-    page.key("balance", text(balance(pool.balance)));
-    page.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
-    page.key("attempts", pool.attempts);
-    page.key("max_connections", pool.max_connections);
-    page.key("max_idle", pool.max_idle);
+    document.heading(&format!("[pool.{name}]"));
+    document.key("endpoints", list(&pool.sources, |source| string(&source.to_string())));
+    document.key("balance", string(balance_name(pool.balance)));
+    document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
+    document.key("attempts", pool.attempts);
+    document.key("max_connections", pool.max_connections);
+    document.key("max_idle", pool.max_idle);
     match &pool.health {
-        Some(check) => health(page, name, check),
-        None => page.key("health", false),
+        Some(check) => health(document, name, check),
+        None => document.key("health", false),
     }
 
-    page.heading(&format!("[pool.{name}.ejection]"));
-    page.key("consecutive_failures", pool.ejection.consecutive_failures);
-    page.key("base", time(pool.ejection.base));
-    page.key("max", time(pool.ejection.max));
-    page.key("max_share", format_args!("{:?}", pool.ejection.max_share));
+    document.heading(&format!("[pool.{name}.ejection]"));
+    document.key("consecutive_failures", pool.ejection.consecutive_failures);
+    document.key("base", duration(pool.ejection.base));
+    document.key("max", duration(pool.ejection.max));
+    document.key("max_share", format_args!("{:?}", pool.ejection.max_share));
 
-    page.heading(&format!("[pool.{name}.timeouts]"));
-    page.key("connect", time(pool.timeouts.connect));
-    page.key("unacknowledged", time(pool.timeouts.unacknowledged));
-    page.key("response", time(pool.timeouts.response));
-    page.key("body_idle", time(pool.timeouts.body_idle));
-    page.key("idle", time(pool.timeouts.idle));
-    page.key("max_age", time(pool.timeouts.max_age));
-    page.key("tunnel_idle", time(pool.timeouts.tunnel_idle));
+    document.heading(&format!("[pool.{name}.timeouts]"));
+    document.key("connect", duration(pool.timeouts.connect));
+    document.key("unacknowledged", duration(pool.timeouts.unacknowledged));
+    document.key("response", duration(pool.timeouts.response));
+    document.key("body_idle", duration(pool.timeouts.body_idle));
+    document.key("idle", duration(pool.timeouts.idle));
+    document.key("max_age", duration(pool.timeouts.max_age));
+    document.key("tunnel_idle", duration(pool.timeouts.tunnel_idle));
 }
 
-fn health(page: &mut Page, pool: &str, check: &HealthCheck) {
-    page.heading(&format!("[pool.{pool}.health]"));
+fn health(document: &mut Document, pool: &str, check: &HealthCheck) {
+    document.heading(&format!("[pool.{pool}.health]"));
     if let Some(path) = &check.path {
-        page.key("path", text(path.as_str()));
+        document.key("path", string(path.as_str()));
     }
     if let Some(host) = &check.host {
-        page.key("host", text(host));
+        document.key("host", string(host));
     }
-    // A check that only connects expects no status.
+    // Without a path, `expect` has no effect, and parsing warns about it.
     if check.path.is_some() || check.expect != Expect::default() {
-        page.key("expect", text(&value::render_expect(&check.expect)));
+        document.key("expect", string(&value::render_expect(&check.expect)));
     }
-    page.key("interval", time(check.interval));
-    page.key("fast_interval", time(check.fast_interval));
-    page.key("timeout", time(check.timeout));
-    page.key("rise", check.rise);
-    page.key("fall", check.fall);
+    document.key("interval", duration(check.interval));
+    document.key("fast_interval", duration(check.fast_interval));
+    document.key("timeout", duration(check.timeout));
+    document.key("rise", check.rise);
+    document.key("fall", check.fall);
 }
 
-/// The file so far.
+/// The text written so far.
 #[derive(Default)]
-struct Page(String);
+struct Document(String);
 
-impl Page {
+impl Document {
     fn heading(&mut self, heading: &str) {
         self.0.push_str(&format!("\n{heading}\n"));
     }
@@ -151,22 +151,23 @@ impl Page {
     }
 }
 
-fn text(text: &str) -> String {
+/// Formats a TOML string.
+fn string(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
 }
 
 fn path(path: &Path) -> String {
-    text(&path.to_string_lossy())
+    string(&path.to_string_lossy())
 }
 
-fn time(duration: Duration) -> String {
-    text(&humantime::format_duration(duration).to_string())
+fn duration(duration: Duration) -> String {
+    string(&humantime::format_duration(duration).to_string())
 }
 
 fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
     format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", "))
 }
 
-fn balance(balance: Balance) -> &'static str {
-    value::BALANCES.iter().find(|(other, _)| *other == balance).map_or("round_robin", |(_, name)| name)
+fn balance_name(balance: Balance) -> &'static str {
+    value::BALANCES.iter().find(|(policy, _)| *policy == balance).map_or("round_robin", |(_, name)| name)
 }

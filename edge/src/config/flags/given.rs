@@ -1,4 +1,4 @@
-//! Which flags were given, and the parsing of their values.
+//! Tracks which flags the user gave, and parses their values.
 
 use std::{
     cell::RefCell,
@@ -10,13 +10,13 @@ use crate::config::{
     value::Parsed,
 };
 
-/// The flags that were given on the command line or in the environment.
+/// The flags that the user gave on the command line or in the environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Given {
-    /// The name that the user gave a flag by, `--listen` or `EDGE_LISTEN`, by the flag without its dashes.
+    /// Maps each flag, without its dashes, to the name that the user gave: `--listen` or `EDGE_LISTEN`.
     pub(super) flags: BTreeMap<String, String>,
     /// Warnings about variables that closely resemble one of the edge.
-    pub(super) misspelt: Vec<Problem>,
+    pub(super) misspelled: Vec<Problem>,
 }
 
 impl Given {
@@ -27,7 +27,7 @@ impl Given {
     }
 }
 
-/// Parses values of flags and collects the problems with them.
+/// Parses the values of flags and collects their problems.
 pub(crate) struct Reader<'a> {
     given: &'a Given,
     problems: RefCell<Vec<Problem>>,
@@ -48,27 +48,27 @@ impl<'a> Reader<'a> {
         self.problems.borrow_mut().extend(problems);
     }
 
-    /// Parses the value of a flag; `None` if it was not given or is wrong.
+    /// Parses the value of a flag; `None` if it was not given or is invalid.
     pub(crate) fn one<T>(&self, flag: &str, text: Option<&str>, parse: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
         parse(text?.trim()).map_err(|message| self.problem(flag, message)).ok()
     }
 
-    /// Parses the values of a flag and leaves out the wrong ones.
+    /// Parses the values of a flag and leaves out the invalid ones.
     pub(crate) fn many<T>(&self, flag: &str, texts: &[String], parse: impl Fn(&str) -> Parsed<T>) -> Vec<T> {
         items(texts).filter_map(|text| self.one(flag, Some(text), &parse)).collect()
     }
 
-    /// Adds a problem for each value that occurs again.
-    pub(super) fn repeats<T>(&self, flag: &str, values: &[T], name: impl Fn(&T) -> String) {
+    /// Adds a problem for each value that equals an earlier one.
+    pub(super) fn report_duplicates<T>(&self, flag: &str, values: &[T], name: impl Fn(&T) -> String) {
         let mut seen = BTreeSet::new();
         for name in values.iter().map(name) {
             if let Some(name) = seen.replace(name) {
-                self.problem(flag, format!("{name} is there twice: take one of them out"));
+                self.problem(flag, format!("{name} is given twice: remove one of them"));
             }
         }
     }
 
-    /// Returns all problems found.
+    /// Returns all problems that were found.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }
@@ -79,7 +79,7 @@ pub(super) fn variable(flag: &str) -> String {
     format!("EDGE_{}", flag.replace('-', "_").to_ascii_uppercase())
 }
 
-/// Returns the items of lists that are separated by commas or white space, without empty ones.
+/// Returns the items of lists that are separated by commas or white space, except empty ones.
 pub(super) fn items(texts: &[String]) -> impl Iterator<Item = &str> {
     texts.iter().flat_map(|text| text.split([',', ' ', '\t', '\n', '\r'])).filter(|item| !item.is_empty())
 }

@@ -1,9 +1,9 @@
 //! Parses the command line and the environment.
 //!
 //! Every flag is also a variable: `EDGE_` and its name in capitals, so `--listen-tls` is `EDGE_LISTEN_TLS`. A flag
-//! overrides its variable, and an empty variable counts as not set, because that is how a stack file expands
-//! `${NAME:-}`. The environment is an argument: its variables are appended to the command line like typed flags, and
-//! messages name the variable.
+//! overrides its variable. An empty variable counts as not set, because a stack file expands `${NAME:-}` to an empty
+//! text. The caller passes the environment as an argument: [`parse`] appends its variables to the command line as
+//! flags, and messages name the variable.
 //!
 //! [`Settings::load`] builds the [`Config`](super::Config), again for each reload.
 
@@ -47,7 +47,7 @@ pub enum Command {
     Check(Settings),
     /// Check whether the running edge is alive.
     Healthcheck(Healthcheck),
-    /// Check whether a name leads to edges.
+    /// Check whether a name resolves to edges.
     Dns(Lookup),
     /// Print a completion script.
     Completions(Completions),
@@ -58,8 +58,8 @@ pub enum Command {
 /// Parses the command line, whose first item is the name of the program, and the environment.
 ///
 /// # Errors
-/// Wrong usage, and also `--help` and `--version`: [`clap::Error::exit`] prints any of them and exits with the right
-/// code. [`Settings::load`] parses the values.
+/// The usage is wrong, or the arguments ask for `--help` or `--version`: [`clap::Error::exit`] prints the message and
+/// exits with the right code. The values of the flags are parsed later, by [`Settings::load`] for one.
 pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -85,7 +85,7 @@ pub fn parse(
             }
         }
         let known: BTreeSet<_> = Cli::all_flags().iter().map(|flag| variable(flag)).collect();
-        given.misspelt = misspelt(environment.keys(), &known);
+        given.misspelled = misspelled(environment.keys(), &known);
     }
     let matches = command.try_get_matches_from(&args)?;
     Ok(match Cli::from_arg_matches(&matches)?.action {
@@ -98,7 +98,7 @@ pub fn parse(
     })
 }
 
-/// Returns the command line's definition, to generate completions and manual pages from.
+/// Returns the definition of the command line, from which completions and manual pages are generated.
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
@@ -129,7 +129,7 @@ impl Healthcheck {
     }
 }
 
-/// The flags of `edge dns`, as typed.
+/// The flags of `edge dns`, not yet parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
     pub(crate) flags: DnsFlags,
@@ -143,7 +143,7 @@ impl Lookup {
     }
 }
 
-/// Returns the variables of the edge that are not empty.
+/// Returns the variables that begin with `EDGE_` and are not empty.
 fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> BTreeMap<String, OsString> {
     environment
         .into_iter()
@@ -155,13 +155,13 @@ fn variables(environment: impl IntoIterator<Item = (OsString, OsString)>) -> BTr
 }
 
 /// Returns a warning for each variable that closely resembles a known one. Other variables may belong to another
-/// program: many tools set variables with this prefix.
-fn misspelt<'a>(names: impl Iterator<Item = &'a String>, known: &BTreeSet<String>) -> Vec<Problem> {
+/// program, since many tools set variables with this prefix.
+fn misspelled<'a>(names: impl Iterator<Item = &'a String>, known: &BTreeSet<String>) -> Vec<Problem> {
     names
         .filter(|name| !known.contains(*name))
         .filter_map(|name| {
-            let meant = nearest(name, known.iter().map(String::as_str))?;
-            let message = format!("is not a variable of the edge; did you mean {meant}?");
+            let similar = nearest(name, known.iter().map(String::as_str))?;
+            let message = format!("is not a variable of the edge; did you mean {similar}?");
             Some(Problem { place: Place::Flag(name.clone()), message })
         })
         .collect()

@@ -1,4 +1,4 @@
-//! Builds a configuration from the flags as typed.
+//! Builds the configuration from the flags of `edge run` and `edge check`.
 
 use std::{
     fs,
@@ -18,10 +18,10 @@ use crate::config::{
     value::{self, Parsed},
 };
 
-/// The name of the pool that `--to` makes.
-const POOL: &str = "default";
+/// The name of the pool that the flags configure.
+const POOL_NAME: &str = "default";
 
-/// The flags of `edge run` and `edge check`.
+/// The flags of `edge run` and `edge check`, not yet parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub(super) flags: Flags,
@@ -29,22 +29,22 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The level or filter of the edge's own log. Default `info`.
+    /// Returns the level or filter of the edge's own log. Default `info`.
     #[must_use]
     pub fn log(&self) -> &str {
         &self.flags.process.log
     }
 
-    /// Loads the configuration: from the file with `--admin`, `--access-log`, `--workers` and `--drain` applied on top,
-    /// or from the flags. Reads the file, and the TLS files of the flags, each time.
+    /// Loads the configuration from the flags, or from the file that `--config` names; `--admin`, `--access-log`,
+    /// `--workers` and `--drain` then override the file. Every call reads the files again.
     ///
     /// # Errors
-    /// A file cannot be read, or the configuration is invalid; the error then has every problem.
+    /// A file cannot be read, or the configuration is invalid; the error then lists every problem.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         let reader = Reader::new(&self.given);
         let loaded = match &self.flags.config {
             Some(path) => {
-                self.reject_beside_config(&reader);
+                self.reject_traffic_flags(&reader);
                 match file::load(Path::new(path)) {
                     Ok(loaded) => Some(loaded),
                     Err(ConfigError::Invalid(problems)) => {
@@ -54,31 +54,31 @@ impl Settings {
                     Err(error) => return Err(error),
                 }
             }
-            None => Some(self.build(&reader)),
+            None => Some(self.build_from_flags(&reader)),
         };
-        let loaded = loaded.map(|loaded| self.put_over(loaded, &reader));
+        let loaded = loaded.map(|loaded| self.apply_process_flags(loaded, &reader));
         match (loaded, reader.into_problems()) {
             (Some(mut loaded), problems) if problems.is_empty() => {
-                loaded.warnings.extend(self.given.misspelt.iter().cloned());
+                loaded.warnings.extend(self.given.misspelled.iter().cloned());
                 Ok(loaded)
             }
             (_, problems) => Err(ConfigError::Invalid(problems)),
         }
     }
 
-    fn reject_beside_config(&self, reader: &Reader<'_>) {
+    /// Reports each flag that cannot be combined with `--config`.
+    fn reject_traffic_flags(&self, reader: &Reader<'_>) {
         let traffic = cli::traffic();
         for (flag, name) in &self.given.flags {
             if traffic.contains(flag) {
                 let config = self.given.flags.get("config").map_or("--config", String::as_str);
-                reader
-                    .problem(flag, format!("cannot be used with {config}: write it in the file, or leave {name} out"));
+                reader.problem(flag, format!("cannot be combined with {config}: set it in the file, or remove {name}"));
             }
         }
     }
 
-    /// Applies the flags of the process.
-    fn put_over(&self, mut loaded: Loaded, reader: &Reader<'_>) -> Loaded {
+    /// Overrides settings with the flags that may be combined with `--config`.
+    fn apply_process_flags(&self, mut loaded: Loaded, reader: &Reader<'_>) -> Loaded {
         let config = &mut loaded.config;
         if let Some(admin) = reader.one("admin", self.flags.process.admin.as_deref(), address::listen_or_off) {
             config.admin = admin;
@@ -97,22 +97,23 @@ impl Settings {
         }
         let addresses = config.listeners.iter().map(|listener| listener.address);
         if addresses.filter(|address| address.port() != 0).any(|address| Some(address) == config.admin) {
-            reader.problem("admin", "is also an address that requests are served on: write another port, or \"off\"");
+            reader.problem("admin", "is also the address of a listener: write another port, or \"off\"");
         }
         loaded
     }
 
-    fn build(&self, reader: &Reader<'_>) -> Loaded {
+    /// Builds the configuration from the flags that replace a file.
+    fn build_from_flags(&self, reader: &Reader<'_>) -> Loaded {
         let flags = &self.flags.traffic;
         let mut warnings = Vec::new();
         let mut listeners = self.listeners(reader, &mut warnings);
         let to_port = reader.one("to-port", flags.to_port.as_deref(), |text| value::number(text, 10, 1, u16::MAX));
-        // Use any port after an invalid one, to avoid a problem for every endpoint without a port.
+        // An invalid port is replaced by any valid one, so that endpoints without a port are not reported as well.
         let to_port = to_port.or(flags.to_port.as_ref().map(|_| u16::MAX));
         let (to, endpoints) = if self.is_mesh() { ("to-mesh", &flags.to_mesh) } else { ("to", &flags.to) };
-        let sources = reader
-            .many(to, endpoints, |text| address::endpoint(text, to_port.ok_or(", or for all of them with --to-port")));
-        reader.repeats(to, &sources, ToString::to_string);
+        let default_port = to_port.ok_or(", or set one for all endpoints with --to-port");
+        let sources = reader.many(to, endpoints, |text| address::endpoint(text, default_port));
+        reader.report_duplicates(to, &sources, ToString::to_string);
         self.report_missing(reader);
 
         let token_file = reader.one("swarm-token-file", flags.swarm_token_file.as_deref(), token_file).flatten();
@@ -121,7 +122,7 @@ impl Settings {
             warnings.push(self.given.problem("swarm-token-file", message));
         }
 
-        let mut pool = Pool::new(POOL, sources);
+        let mut pool = Pool::new(POOL_NAME, sources);
         pool.balance = reader.one("balance", flags.balance.as_deref(), value::balance).unwrap_or(pool.balance);
         pool.health = self.health(reader, &mut warnings);
         if reader.one("freebind", flags.freebind.as_deref(), value::boolean) == Some(true) {
@@ -134,18 +135,20 @@ impl Settings {
         Loaded { config, warnings }
     }
 
-    /// Whether the endpoints are nodes of a mesh. A stack file may set both variables; the mesh then has priority,
-    /// because its variable is empty unless the user sets it.
+    /// Returns whether the endpoints are nodes of a routing mesh. A stack file may set both variables; `--to-mesh` then
+    /// takes precedence, because its variable is empty unless the user sets it.
     fn is_mesh(&self) -> bool {
         items(&self.flags.traffic.to_mesh).next().is_some()
     }
 
+    /// Reports missing listeners and endpoints.
     fn report_missing(&self, reader: &Reader<'_>) {
-        let nowhere = items(&self.flags.traffic.listen).chain(items(&self.flags.traffic.listen_tls)).next().is_none();
-        let nobody = items(&self.flags.traffic.to).chain(items(&self.flags.traffic.to_mesh)).next().is_none();
-        let (flag, message) = match (nowhere, nobody) {
+        let flags = &self.flags.traffic;
+        let no_listener = items(&flags.listen).chain(items(&flags.listen_tls)).next().is_none();
+        let no_endpoint = items(&flags.to).chain(items(&flags.to_mesh)).next().is_none();
+        let (flag, message) = match (no_listener, no_endpoint) {
             (true, true) => ("config", "is missing: write --config edge.toml, or --listen :80 --to 10.0.0.1:8000"),
-            (true, false) => ("listen", "is missing: write where to serve requests, such as --listen :80"),
+            (true, false) => ("listen", "is missing: write an address to listen on, such as --listen :80"),
             (false, true) => ("to", "is missing: write the endpoints, such as --to 10.0.0.1:8000,10.0.0.2:8000"),
             (false, false) => return,
         };
@@ -154,23 +157,23 @@ impl Settings {
 
     fn listeners(&self, reader: &Reader<'_>, warnings: &mut Vec<Problem>) -> Vec<Listener> {
         let plain = reader.many("listen", &self.flags.traffic.listen, address::listen);
-        let encrypted = reader.many("listen-tls", &self.flags.traffic.listen_tls, address::listen);
+        let with_tls = reader.many("listen-tls", &self.flags.traffic.listen_tls, address::listen);
         let tls = self.tls(reader);
-        if encrypted.is_empty() {
+        if with_tls.is_empty() {
             for flag in ["tls-cert-file", "server-name"].iter().filter(|flag| self.given.flags.contains_key(**flag)) {
                 warnings.push(self.given.problem(flag, "has no effect without --listen-tls"));
             }
         }
-        let fixed = |address: &&SocketAddr| address.port() != 0;
-        let all: Vec<_> = plain.iter().chain(&encrypted).filter(fixed).copied().collect();
-        let repeated = if encrypted.is_empty() { "listen" } else { "listen-tls" };
-        reader.repeats(repeated, &all, ToString::to_string);
-        let encrypted =
-            encrypted.into_iter().map(|address| Listener { tls: Some(tls.clone()), ..Listener::plain(address) });
-        plain.into_iter().map(Listener::plain).chain(encrypted).collect()
+        let has_fixed_port = |address: &&SocketAddr| address.port() != 0;
+        let fixed: Vec<_> = plain.iter().chain(&with_tls).filter(has_fixed_port).copied().collect();
+        let flag = if with_tls.is_empty() { "listen" } else { "listen-tls" };
+        reader.report_duplicates(flag, &fixed, ToString::to_string);
+        let with_tls =
+            with_tls.into_iter().map(|address| Listener { tls: Some(tls.clone()), ..Listener::plain(address) });
+        plain.into_iter().map(Listener::plain).chain(with_tls).collect()
     }
 
-    /// The certificate files, or a self-signed certificate while they hold nothing.
+    /// Returns the certificate files, or the names for a self-signed certificate if there are none.
     fn tls(&self, reader: &Reader<'_>) -> Tls {
         let files = self.certificate_files(reader);
         let names = reader.many("server-name", &self.flags.traffic.server_name, address::server_name);
@@ -181,8 +184,8 @@ impl Settings {
         }
     }
 
-    /// Both TLS files; none if neither is given or neither has anything in it. A stack has to name its
-    /// secrets whether there is a certificate or not, and then ships files that say so.
+    /// Returns both TLS files; `None` if neither is given or neither contains PEM. A stack must name its secrets even
+    /// without a certificate, and then contains placeholders for them.
     fn certificate_files(&self, reader: &Reader<'_>) -> Option<CertificateFiles> {
         let file = |flag, text: Option<&str>| reader.one(flag, text, |text| pem(Path::new(text)));
         let certificate = file("tls-cert-file", self.flags.traffic.tls_cert_file.as_deref());
@@ -196,11 +199,11 @@ impl Settings {
             (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
             (None, None) => None,
             (Some(_), None) => {
-                reader.problem("tls-key-file", "has nothing in PEM in it, but there is a certificate: give its key");
+                reader.problem("tls-key-file", "contains no PEM, but there is a certificate: give its key");
                 None
             }
             (None, Some(_)) => {
-                reader.problem("tls-cert-file", "has nothing in PEM in it, but there is a key: give its certificate");
+                reader.problem("tls-cert-file", "contains no PEM, but there is a key: give its certificate");
                 None
             }
         }
@@ -212,7 +215,7 @@ impl Settings {
         let expect = reader.one("health-expect", flags.health_expect.as_deref(), value::expect);
         if reader.one("no-health", flags.no_health.as_deref(), value::boolean) == Some(true) {
             if flags.health_path.is_some() {
-                reader.problem("health-path", "is given and checks are turned off: leave one of the two out");
+                reader.problem("health-path", "is given, but health checks are turned off: remove one of the two");
             }
             return None;
         }
@@ -225,11 +228,11 @@ impl Settings {
 }
 
 fn workers(text: &str) -> Parsed<NonZeroUsize> {
-    let number = value::number(text, 10, 1, value::MOST_WORKERS)?;
+    let number = value::number(text, 10, 1, value::MAX_WORKERS)?;
     Ok(NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN))
 }
 
-/// Returns the path of a file if it contains PEM (RFC 7468).
+/// Returns the absolute path of a file if it contains PEM (RFC 7468).
 fn pem(path: &Path) -> Parsed<Option<PathBuf>> {
     const BEGIN: &[u8] = b"-----BEGIN ";
     let bytes = fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
@@ -237,7 +240,7 @@ fn pem(path: &Path) -> Parsed<Option<PathBuf>> {
     Ok(is_pem.then(|| absolute(path.to_owned())))
 }
 
-/// Returns the path of a file if it contains a token. A stack must name its secret even if it is empty.
+/// Returns the absolute path of a file if it contains a token. A stack must name its secret even if that is empty.
 fn token_file(text: &str) -> Parsed<Option<PathBuf>> {
     let token = token::read(Path::new(text)).map_err(|error| error.to_string())?;
     Ok(token.map(|_| absolute(PathBuf::from(text))))

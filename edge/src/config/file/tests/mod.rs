@@ -17,13 +17,13 @@ fn loaded(text: &str) -> Loaded {
     parse(text, Path::new(FILE)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What is wrong with a text.
-fn told(text: &str) -> String {
+/// Returns the problems of `text`, one per line.
+fn errors(text: &str) -> String {
     parse(text, Path::new("edge.toml")).unwrap_err().to_string()
 }
 
-/// Two sections that go well with whatever is tested.
-const REST: &str = r#"
+/// The required sections, which a test adds its own lines to.
+const MINIMAL: &str = r#"
 [[listener]]
 address = ":80"
 [pool.web]

@@ -12,7 +12,7 @@ use crate::config::{
 
 proptest! {
     #[test]
-    fn a_rendered_configuration_is_the_same_configuration(config in arbitrary::config()) {
+    fn a_rendered_configuration_parses_to_the_same_configuration(config in arbitrary::config()) {
         let text = render(&config);
         let parsed = parse(&text, Path::new(FILE)).map(|loaded| loaded.config);
         prop_assert_eq!(parsed.map_err(|error| format!("{error}\n{text}")), Ok(config));
@@ -20,7 +20,7 @@ proptest! {
 
     #[test]
     fn no_text_panics(text: String) {
-        // The result does not matter, only that there is one.
+        // The result does not matter, only that parsing does not panic.
         drop(parse(&text, Path::new(FILE)));
     }
 
@@ -30,7 +30,7 @@ proptest! {
     }
 }
 
-/// Lines that are often TOML and often have our keys.
+/// Generates lines, many of which are TOML with keys of the edge.
 fn line() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec![
         "workers",

@@ -1,8 +1,8 @@
-//! What the keys mean.
+//! The configuration that a file results in.
 
 use std::{fs, path::Path, time::Duration};
 
-use super::{REST, config, loaded};
+use super::{MINIMAL, config, loaded};
 use crate::config::{
     AccessLog, Config, HealthCheck, HostMatch, Listener, Pool, Source,
     file::admin,
@@ -13,11 +13,11 @@ use crate::config::{
 fn an_address_and_an_endpoint_are_enough() {
     let pool = Pool::new("web", vec![Source::Address("10.0.0.1:8000".parse().unwrap())]);
     let expected = Config::simple(vec![Listener::plain("[::]:80".parse().unwrap())], pool);
-    assert_eq!(loaded(REST), Loaded { config: expected, warnings: Vec::new() });
+    assert_eq!(loaded(MINIMAL), Loaded { config: expected, warnings: Vec::new() });
 }
 
 #[test]
-fn relative_paths_begin_at_the_folder_of_the_file() {
+fn paths_are_relative_to_the_folder_of_the_file() {
     let config = config(
         r#"
         access_log = "log/access"
@@ -32,8 +32,8 @@ fn relative_paths_begin_at_the_folder_of_the_file() {
 }
 
 #[test]
-fn a_list_of_hosts_makes_a_route_of_each() {
-    let config = config(&format!("{REST}[[route]]\nhost = [\"a.example\", \"*.b.example\"]\npath = \"/api\""));
+fn a_list_of_hosts_becomes_one_route_per_host() {
+    let config = config(&format!("{MINIMAL}[[route]]\nhost = [\"a.example\", \"*.b.example\"]\npath = \"/api\""));
     let hosts: Vec<_> = config.routes.iter().map(|route| (route.host.clone(), route.path.as_str())).collect();
     let expected = [(HostMatch::Exact("a.example".into()), "/api"), (HostMatch::Suffix("b.example".into()), "/api")];
     assert_eq!(hosts, expected);
@@ -54,8 +54,8 @@ fn pools_keep_the_order_of_the_file() {
 }
 
 #[test]
-fn health_is_a_switch_or_a_section() {
-    let health = |text: &str| config(&format!("{REST}{text}")).pools[0].health.clone();
+fn health_is_a_boolean_or_a_section() {
+    let health = |text: &str| config(&format!("{MINIMAL}{text}")).pools[0].health.clone();
     assert_eq!(health("health = false"), None);
     assert_eq!(health("health = true"), Some(HealthCheck::default()));
     let path = Some("/readyz".parse().unwrap());
@@ -63,16 +63,16 @@ fn health_is_a_switch_or_a_section() {
 }
 
 #[test]
-fn a_default_never_contradicts_what_is_written() {
-    let pool = config(&format!("{REST}health.interval = \"100ms\"\nejection.base = \"2min\"")).pools[0].clone();
+fn defaults_never_contradict_the_file() {
+    let pool = config(&format!("{MINIMAL}health.interval = \"100ms\"\nejection.base = \"2min\"")).pools[0].clone();
     assert_eq!(pool.health.as_ref().unwrap().fast_interval, Duration::from_millis(100));
     assert_eq!(pool.ejection.max, Duration::from_secs(120));
-    let pool = config(&format!("{REST}ejection.max = \"1s\"")).pools[0].clone();
+    let pool = config(&format!("{MINIMAL}ejection.max = \"1s\"")).pools[0].clone();
     assert_eq!(pool.ejection.base, Duration::from_secs(1));
 }
 
 #[test]
-fn without_a_certificate_the_edge_signs_its_own() {
+fn a_listener_without_a_certificate_is_self_signed() {
     let tls = |text: &str| {
         let text = format!("pool.web.endpoints = \"web:80\"\nlistener = {{ address = \":443\", tls = {text} }}");
         config(&text).listeners[0].tls.clone().unwrap()
@@ -83,7 +83,7 @@ fn without_a_certificate_the_edge_signs_its_own() {
 }
 
 #[test]
-fn the_address_of_admin_is_found_in_a_file_with_mistakes() {
+fn the_admin_address_is_read_from_an_invalid_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("edge.toml");
     for (text, expected) in [

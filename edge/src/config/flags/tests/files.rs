@@ -2,20 +2,20 @@
 
 use std::{fs, path::Path};
 
-use super::{REST, config, settings, told};
+use super::{MINIMAL, config, errors, settings};
 use crate::config::{AccessLog, Expect, Source};
 
 #[test]
-fn a_file_is_not_mixed_with_flags_that_say_the_same() {
+fn flags_that_the_file_has_keys_for_are_rejected_with_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("edge.toml");
     fs::write(&path, "listener = { address = \":80\" }\npool.web.endpoints = \"web:80\"\naccess_log = \"off\"")
         .unwrap();
     let file = path.to_str().unwrap();
-    let told = told("--listen :80", &[("EDGE_TO", "a:1"), ("EDGE_CONFIG", file)]);
-    insta::assert_snapshot!(told, @"
-    --listen: cannot be used with EDGE_CONFIG: write it in the file, or leave --listen out
-    EDGE_TO: cannot be used with EDGE_CONFIG: write it in the file, or leave EDGE_TO out
+    let errors = errors("--listen :80", &[("EDGE_TO", "a:1"), ("EDGE_CONFIG", file)]);
+    insta::assert_snapshot!(errors, @"
+    --listen: cannot be combined with EDGE_CONFIG: set it in the file, or remove --listen
+    EDGE_TO: cannot be combined with EDGE_CONFIG: set it in the file, or remove EDGE_TO
     ");
 
     let over = "--admin off --workers 1 --drain 0s --access-log stdout --log warn";
@@ -25,7 +25,7 @@ fn a_file_is_not_mixed_with_flags_that_say_the_same() {
 }
 
 #[test]
-fn a_placeholder_instead_of_a_certificate_means_self_signed() {
+fn placeholders_for_certificate_and_key_mean_self_signed() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -43,18 +43,18 @@ fn a_placeholder_instead_of_a_certificate_means_self_signed() {
     assert_eq!(tls.self_signed, ["www.example.com"]);
     assert_eq!(load(&pem, &pem).unwrap().config.listeners[0].tls.as_ref().unwrap().certificates.len(), 1);
 
-    let told = [(&*pem, &*none), (&none, &pem), ("/nowhere/a.pem", &pem)]
+    let errors = [(&*pem, &*none), (&none, &pem), ("/nowhere/a.pem", &pem)]
         .map(|(certificate, key)| load(certificate, key).unwrap_err().to_string());
-    insta::assert_snapshot!(told.join("\n"), @"
-    --tls-key-file: has nothing in PEM in it, but there is a certificate: give its key
-    --tls-cert-file: has nothing in PEM in it, but there is a key: give its certificate
+    insta::assert_snapshot!(errors.join("\n"), @"
+    --tls-key-file: contains no PEM, but there is a certificate: give its key
+    --tls-cert-file: contains no PEM, but there is a key: give its certificate
     --tls-cert-file: /nowhere/a.pem cannot be read: No such file or directory (os error 2)
     ");
-    insta::assert_snapshot!(super::told(&format!("{REST} --tls-cert-file {pem}"), &[]), @"--tls-key-file: is missing: a certificate needs its key");
+    insta::assert_snapshot!(super::errors(&format!("{MINIMAL} --tls-cert-file {pem}"), &[]), @"--tls-key-file: is missing: a certificate needs its key");
 }
 
 #[test]
-fn a_stack_may_ask_a_swarm_for_its_nodes_and_have_a_token_or_not() {
+fn a_stack_gets_nodes_from_a_swarm_with_or_without_a_token() {
     let folder = tempfile::tempdir().unwrap();
     let (empty, full) = (folder.path().join("empty"), folder.path().join("full"));
     fs::write(&empty, "\n").unwrap();
@@ -74,9 +74,9 @@ fn a_stack_may_ask_a_swarm_for_its_nodes_and_have_a_token_or_not() {
 
     let warnings = stack("", &full).unwrap().warnings;
     insta::assert_snapshot!(warnings[0].to_string(), @"EDGE_SWARM_TOKEN_FILE: has no effect without an endpoint such as swarm://watch:8080");
-    let told = stack("swarm://tasks.watch", Path::new("/nowhere/token")).unwrap_err();
-    insta::assert_snapshot!(told.to_string(), @r#"
-    EDGE_TO_MESH: "swarm://tasks.watch" has no port: write the one that watch serves HTTP on, "swarm://tasks.watch:8080"
+    let errors = stack("swarm://tasks.watch", Path::new("/nowhere/token")).unwrap_err();
+    insta::assert_snapshot!(errors.to_string(), @r#"
+    EDGE_TO_MESH: "swarm://tasks.watch" has no port: add the port of watch's HTTP server, such as "swarm://tasks.watch:8080"
     EDGE_SWARM_TOKEN_FILE: /nowhere/token: cannot be read: No such file or directory (os error 2)
     "#);
 }

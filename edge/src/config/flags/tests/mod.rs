@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use super::{Command, Settings, parse};
 use crate::config::{Config, problem::Loaded};
 
-/// What a command line and an environment start. Both as in a shell: words with spaces between.
+/// Parses a command line, whose words are separated by white space, and an environment.
 fn command(args: &str, environment: &[(&str, &str)]) -> Result<Command, clap::Error> {
     let args = std::iter::once("edge").chain(args.split_whitespace()).map(OsString::from);
     parse(args, environment.iter().map(|(name, value)| (name.into(), value.into())))
@@ -29,10 +29,10 @@ fn config(args: &str, environment: &[(&str, &str)]) -> Config {
     loaded(args, environment).config
 }
 
-/// What is wrong.
-fn told(args: &str, environment: &[(&str, &str)]) -> String {
+/// Returns the problems of `edge run` with these arguments, one per line.
+fn errors(args: &str, environment: &[(&str, &str)]) -> String {
     settings(args, environment).load().unwrap_err().to_string()
 }
 
-/// What a test needs that is about something else.
-const REST: &str = "--listen :80 --to 10.0.0.1:8000";
+/// The required flags, which a test adds its own to.
+const MINIMAL: &str = "--listen :80 --to 10.0.0.1:8000";

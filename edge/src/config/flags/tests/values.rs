@@ -1,10 +1,10 @@
-//! What the values of flags and variables mean.
+//! The configuration that flags and variables result in.
 
 use std::{fs, net::SocketAddr, path::Path};
 
 use clap::CommandFactory;
 
-use super::{REST, command, config, loaded, settings};
+use super::{MINIMAL, command, config, loaded, settings};
 use crate::config::{
     AccessLog, Balance, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, file,
     flags::{Cli, Command, given::variable},
@@ -15,26 +15,26 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// The flags of a command, without their dashes.
+/// Returns the flags of a command, without their dashes.
 fn flags_of(name: &str) -> Vec<String> {
     let command = Cli::command();
     let arguments = command.find_subcommand(name).unwrap().get_arguments();
     arguments.filter_map(clap::Arg::get_long).map(str::to_owned).collect()
 }
 
-fn with_rest(args: &str) -> Config {
-    config(&format!("{REST} {args}"), &[])
+fn with_minimal(args: &str) -> Config {
+    config(&format!("{MINIMAL} {args}"), &[])
 }
 
 #[test]
 fn an_address_and_an_endpoint_are_enough() {
     let pool = Pool::new("default", vec![Source::Address(address("10.0.0.1:8000"))]);
     let expected = Config::simple(vec![Listener::plain(address("[::]:80"))], pool);
-    assert_eq!(loaded(REST, &[]), Loaded { config: expected, warnings: Vec::new() });
+    assert_eq!(loaded(MINIMAL, &[]), Loaded { config: expected, warnings: Vec::new() });
 }
 
 #[test]
-fn lists_have_commas_spaces_or_the_flag_again() {
+fn a_list_is_separated_by_commas_or_spaces_or_repeats_the_flag() {
     let expected = config("--listen :1 --listen :2 --to a:1 --to b:2", &[]);
     for (args, environment) in [
         ("--listen :1,:2 --to a:1,b:2", vec![]),
@@ -47,7 +47,7 @@ fn lists_have_commas_spaces_or_the_flag_again() {
 }
 
 #[test]
-fn nodes_of_a_mesh_take_the_place_of_endpoints_and_any_answer_of_theirs_is_good() {
+fn mesh_nodes_replace_endpoints_and_pass_health_checks_with_any_response() {
     let stack = [("EDGE_LISTEN", ":1"), ("EDGE_TO", "tasks.web"), ("EDGE_TO_PORT", "8000"), ("EDGE_TO_MESH", "")];
     let tasks = config("", &stack);
     assert_eq!(tasks.pools[0].sources, [Source::Name { host: "tasks.web".into(), port: 8000 }]);
@@ -125,14 +125,14 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(config.workers.get(), 3);
     assert_eq!(config.drain.as_secs(), 5);
 
-    // A flag that was added without a line above would go untested.
+    // Fails for a new flag that the list above does not test.
     let tested: Vec<_> = flags.iter().map(|(flag, _)| (*flag).to_owned()).chain(["config".to_owned()]).collect();
     let known = flags_of("run");
     assert!(known.iter().all(|flag| tested.contains(flag)), "{known:?}");
 }
 
 #[test]
-fn a_flag_replaces_its_variable() {
+fn a_flag_overrides_its_variable() {
     let config =
         config("--to a:1 --admin off", &[("EDGE_LISTEN", ":1"), ("EDGE_TO", "b:2"), ("EDGE_ADMIN", "nonsense")]);
     assert_eq!(config.pools[0].sources, [Source::Name { host: "a".into(), port: 1 }]);
@@ -144,30 +144,30 @@ fn an_empty_variable_counts_as_not_set() {
     let empty = ["CONFIG", "LISTEN_TLS", "HEALTH_PATH", "ADMIN", "TLS_CERT_FILE", "WORKERS", "FREEBIND", "LOG"]
         .map(|name| (format!("EDGE_{name}"), " "));
     let empty: Vec<_> = empty.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    assert_eq!(loaded(REST, &empty), loaded(REST, &[]));
+    assert_eq!(loaded(MINIMAL, &empty), loaded(MINIMAL, &[]));
 }
 
 #[test]
-fn a_switch_needs_no_value() {
-    assert_eq!(with_rest("--no-health").pools[0].health, None);
-    assert_ne!(with_rest("--no-health=false").pools[0].health, None);
-    assert!(with_rest("--freebind").listeners[0].freebind);
+fn a_boolean_flag_needs_no_value() {
+    assert_eq!(with_minimal("--no-health").pools[0].health, None);
+    assert_ne!(with_minimal("--no-health=false").pools[0].health, None);
+    assert!(with_minimal("--freebind").listeners[0].freebind);
 }
 
 #[test]
-fn what_check_prints_is_a_file_for_the_same_configuration() {
-    let Ok(Command::Check(settings)) = command(&format!("check {REST} --listen-tls :443"), &[]) else { panic!() };
+fn the_output_of_check_is_a_file_with_the_same_configuration() {
+    let Ok(Command::Check(settings)) = command(&format!("check {MINIMAL} --listen-tls :443"), &[]) else { panic!() };
     let config = settings.load().unwrap().config;
     assert_eq!(file::parse(&file::render(&config), Path::new("edge.toml")).unwrap().config, config);
 }
 
 #[test]
-fn health_is_asked_where_the_admin_listener_is() {
+fn the_health_check_connects_to_the_admin_listener() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("edge.toml");
     fs::write(&path, "admin = \"0.0.0.0:7\"").unwrap();
     let file = path.to_str().unwrap();
-    let ask = |args: &str, environment: &[(&str, &str)]| match command(&format!("healthcheck {args}"), environment) {
+    let admin = |args: &str, environment: &[(&str, &str)]| match command(&format!("healthcheck {args}"), environment) {
         Ok(Command::Healthcheck(healthcheck)) => healthcheck.address(),
         other => panic!("{other:?}"),
     };
@@ -177,8 +177,8 @@ fn health_is_asked_where_the_admin_listener_is() {
         ("", vec![("EDGE_ADMIN", ":2"), ("EDGE_CONFIG", file), ("EDGE_LISTEN", "nonsense")], "[::1]:2"),
         ("", vec![("EDGE_ADMIN", ""), ("EDGE_CONFIG", file)], "127.0.0.1:7"),
     ] {
-        assert_eq!(ask(args, &environment).unwrap(), address(expected), "{args} {environment:?}");
+        assert_eq!(admin(args, &environment).unwrap(), address(expected), "{args} {environment:?}");
     }
-    insta::assert_snapshot!(ask("", &[("EDGE_ADMIN", "off")]).unwrap_err(), @"EDGE_ADMIN: the admin listener is off, so the edge cannot be checked: give it an address");
-    assert!(matches!(ask("--config /nowhere/edge.toml", &[]), Err(ConfigError::Read { .. })));
+    insta::assert_snapshot!(admin("", &[("EDGE_ADMIN", "off")]).unwrap_err(), @"EDGE_ADMIN: the admin listener is off, so the edge cannot be checked: give it an address");
+    assert!(matches!(admin("--config /nowhere/edge.toml", &[]), Err(ConfigError::Read { .. })));
 }
