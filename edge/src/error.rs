@@ -1,7 +1,7 @@
 //! What can go wrong with one request.
 //!
-//! An [`Error`] carries which side caused it and whether another endpoint may be tried, both decided where it happens.
-//! [`crate::proxy::respond`] alone decides the response to the client.
+//! An [`Error`] states which side caused it and whether another endpoint may be tried; the code that detects the error
+//! decides both. [`crate::proxy::respond`] alone decides the response to the client.
 
 use std::error::Error as StdError;
 
@@ -98,7 +98,7 @@ kinds! {
     BadRequest, "bad_request", Downstream;
     /// The head has more header fields, or more bytes, than allowed.
     HeadTooLarge, "head_too_large", Downstream;
-    /// The request passed an edge too often: a pool leads back to one.
+    /// The request passed through edges too often, because a pool leads back to an edge.
     Loop, "loop", Edge;
     /// No route matches.
     NoRoute, "no_route", Downstream;
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_follow_the_order_of_the_kinds() {
+    fn a_kind_is_the_index_of_its_counter() {
         for (index, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, index, "{kind:?}");
         }

@@ -10,20 +10,23 @@
 //! # Life of a request
 //!
 //! A worker's [`downstream::listener`] accepts the connection. [`downstream::connection`] does TLS and detects the
-//! protocol, [`downstream::http1`] or [`downstream::http2`] reads requests, and [`worker::client_activity`] knows
-//! when a client has taken too long. [`protocol::h1`] parses a head, [`proxy::prepare`] checks it, [`route`]
-//! names the pool, and [`protocol::headers`] writes the head that goes upstream. Then [`proxy::attempt::send`]:
-//! [`upstream::balance`] picks an endpoint of the newest [`upstream::PoolSnapshot`],
-//! [`upstream::connection::pool`] has a connection to it or [`upstream::connection`] opens one, and
-//! [`upstream::connection::body_writer`] sends the request. If the endpoint fails and the request may be sent again,
-//! the next endpoint gets it. Bodies pass through an [`io::buffer`], or through a pipe of [`io::splice`] if they are
-//! long. [`downstream::tunnel`] takes over after a 101, [`proxy::respond`] is the one table from an [`error`] to a
-//! status, and [`proxy::request_record`] reports the outcome to [`observe::stats`] and [`observe::access_log`].
+//! protocol, [`downstream::http1`] or [`downstream::http2`] reads requests, and [`worker::client_activity`] decides
+//! when a client times out. [`protocol::h1`] parses a head, [`proxy::prepare`] checks it, [`route`] names the pool, and
+//! [`protocol::headers`] writes the head that goes upstream.
+//!
+//! Then [`proxy::attempt::send`] makes attempts. [`upstream::balance`] picks an endpoint of the newest
+//! [`upstream::PoolSnapshot`], [`upstream::connection::pool`] provides an idle connection to it or
+//! [`upstream::connection`] opens one, and [`upstream::connection::body_writer`] sends the request. If the endpoint
+//! fails and the request may be sent again, the next endpoint gets it.
+//!
+//! Bodies pass through an [`io::buffer`], or through a pipe of [`io::splice`] if they are long. [`downstream::tunnel`]
+//! takes over after a 101. [`proxy::respond`] has the one table from an [`error`] to a status, and
+//! [`proxy::request_record`] reports the outcome to [`observe::stats`] and [`observe::access_log`].
 //!
 //! # Life of an endpoint
 //!
 //! On the control thread [`upstream::manager`] resolves names, checks endpoints and ejects those that fail real
-//! requests. Each change becomes one immutable snapshot, which workers read and never write.
+//! requests. It publishes each change as one immutable snapshot, which workers read and never write.
 //!
 //! # Threads
 //!
@@ -31,8 +34,8 @@
 //! [`worker`] owns its sockets, its client connections and its upstream connections. On a request's path it shares
 //! nothing with other workers but snapshots to read.
 //!
-//! Nothing here reads the environment, exits, or keeps a global besides the numbering of endpoints and of pipes: any
-//! number of edges can run in one process. The one exception is [`program`], which is the whole process.
+//! Only [`program`], which is the whole process, reads the environment or exits. The only globals are the counters that
+//! number endpoints and pipes, so any number of edges can run in one process.
 
 pub mod admin;
 pub mod config;

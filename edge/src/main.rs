@@ -1,4 +1,4 @@
-//! The program `edge`; all of it is in [`edge::program`].
+//! The program `edge`, which [`edge::program`] implements.
 
 use std::{env, process::ExitCode};
 

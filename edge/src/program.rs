@@ -1,5 +1,5 @@
-//! The edge's process: command line, log, signals, exit code. The program `edge` is this and nothing else; it is also
-//! one role of the image's program.
+//! The edge's process: command line, log, signals, exit code. The program `edge` only calls [`main`]; the image's
+//! program calls it for one of its roles.
 
 use std::{
     env,
@@ -27,21 +27,22 @@ use crate::{
     dns_check::{self, flags::NameCheck},
 };
 
-/// Runs the command of the arguments, the first of which is the name of the program. Reads the environment, and takes
-/// over the process's log, panics and signals.
+/// Runs the command that the arguments give; the first argument is the name of the program. Reads the environment, and
+/// takes over the process's log, panics and signals.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match flags::parse(arguments, env::vars_os()) {
         Ok(flags::Command::Run(settings)) => run(settings),
         Ok(flags::Command::Check(settings)) => check(&settings),
-        Ok(flags::Command::Healthcheck(healthcheck)) => ask(&healthcheck),
-        Ok(flags::Command::Dns(lookup)) => look_up(&lookup),
+        Ok(flags::Command::Healthcheck(healthcheck)) => check_health(&healthcheck),
+        Ok(flags::Command::Dns(lookup)) => check_name(&lookup),
         Ok(flags::Command::Completions(completions)) => completions.print(flags::command()),
         Ok(flags::Command::Man(man)) => man.write(flags::command()),
         Err(usage) => process::usage(&usage),
     }
 }
 
+/// Runs the edge until a signal stops it.
 fn run(settings: Settings) -> ExitCode {
     let loaded = match settings.load() {
         Ok(loaded) => loaded,
@@ -52,9 +53,9 @@ fn run(settings: Settings) -> ExitCode {
         Err(error) => return fail(&format!("--log: {error}"), WRONG_SETTING),
     }
     let config = log_warnings(loaded);
-    // One file for the client's connection and one for the endpoint's.
+    // Each client connection may need a second file, for a connection to an endpoint.
     process::raise_file_limit(config.limits.max_connections.get().saturating_mul(2));
-    // Before anything is bound: an early signal must not kill the process.
+    // Before any address is bound, so that an early signal does not kill the process.
     let signals = match Signals::watch() {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("cannot watch for signals: {error}"), CANNOT_RUN),
@@ -72,18 +73,18 @@ fn run(settings: Settings) -> ExitCode {
     if let Some(address) = edge.admin_address() {
         tracing::info!(%address, "status page, metrics and health");
     }
-    let (commands, inbox) = mpsc::unbounded_channel();
-    let watcher = thread::Builder::new().name("signals".into()).spawn(move || signals.run(&settings, &commands));
-    if let Err(error) = watcher {
+    let (sender, commands) = mpsc::unbounded_channel();
+    let thread = thread::Builder::new().name("signals".into()).spawn(move || signals.run(&settings, &sender));
+    if let Err(error) = thread {
         return fail(&format!("cannot start a thread: {error}"), CANNOT_RUN);
     }
-    match edge.run(inbox) {
+    match edge.run(commands) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, CANNOT_RUN),
     }
 }
 
-/// The signals of the process, on a runtime of their own.
+/// Receives the signals of the process on a runtime of its own.
 struct Signals {
     runtime: Runtime,
     hangup: Signal,
@@ -91,16 +92,17 @@ struct Signals {
 }
 
 impl Signals {
-    /// From here on no signal ends the process by itself.
+    /// Starts to watch for signals. From then on no signal that is watched ends the process by itself.
     fn watch() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let inside = runtime.enter();
+        let entered = runtime.enter();
         let (hangup, stops) = (signal(SignalKind::hangup())?, StopSignals::listen()?);
-        drop(inside);
+        drop(entered);
         Ok(Self { runtime, hangup, stops })
     }
 
-    /// SIGHUP reloads; SIGTERM and SIGINT drain, and a second one of these ends the process at once.
+    /// Turns signals into commands: SIGHUP reloads, SIGTERM and SIGINT drain. A second SIGTERM or SIGINT ends the
+    /// process at once.
     fn run(self, settings: &Settings, commands: &mpsc::UnboundedSender<Command>) {
         let Self { runtime, mut hangup, mut stops } = self;
         runtime.block_on(async {
@@ -123,6 +125,7 @@ impl Signals {
     }
 }
 
+/// Checks the configuration and prints it in full.
 fn check(settings: &Settings) -> ExitCode {
     let loaded = match settings.load() {
         Ok(loaded) => loaded,
@@ -139,8 +142,8 @@ fn check(settings: &Settings) -> ExitCode {
     }
 }
 
-/// Asks a running edge whether it is alive.
-fn ask(healthcheck: &Healthcheck) -> ExitCode {
+/// Checks whether the running edge is alive.
+fn check_health(healthcheck: &Healthcheck) -> ExitCode {
     let address = match healthcheck.address() {
         Ok(address) => address,
         Err(error) => return fail(&error, WRONG_SETTING),
@@ -151,24 +154,24 @@ fn ask(healthcheck: &Healthcheck) -> ExitCode {
     }
 }
 
-/// Checks whether a name leads to edges.
-fn look_up(lookup: &Lookup) -> ExitCode {
-    let wanted = match NameCheck::new(lookup) {
-        Ok(wanted) => wanted,
+/// Checks whether a name resolves to edges.
+fn check_name(lookup: &Lookup) -> ExitCode {
+    let check = match NameCheck::new(lookup) {
+        Ok(check) => check,
         Err(error) => return fail(&error, WRONG_SETTING),
     };
-    let said = dns_check::run(&wanted).and_then(|report| {
-        io::stdout().write_all(report.render(wanted.json).as_bytes())?;
+    let result = dns_check::run(&check).and_then(|report| {
+        io::stdout().write_all(report.render(check.json).as_bytes())?;
         Ok(report.is_well())
     });
-    match said {
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(CANNOT_RUN),
         Err(error) => fail(&error, CANNOT_RUN),
     }
 }
 
-/// Logs the warnings of a configuration: allowed, but probably a mistake.
+/// Logs the warnings of a configuration, which are probably mistakes, and returns the configuration.
 fn log_warnings(loaded: Loaded) -> Config {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -176,6 +179,6 @@ fn log_warnings(loaded: Loaded) -> Config {
     loaded.config
 }
 
-fn fail(why: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    process::fail("edge", why, code)
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    process::fail("edge", error, code)
 }

@@ -32,7 +32,7 @@ impl RouteTable {
         table
     }
 
-    /// Returns the route of a request. `host` is as the client sent it: with or without a port, in any case.
+    /// Returns the route of a request. `host` may have a port, a final dot and any case.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<&Route> {
         if self.exact.is_empty() && self.suffix.is_empty() {
@@ -64,8 +64,9 @@ struct Paths(Vec<Route>);
 
 impl Paths {
     fn insert(&mut self, route: Route) {
-        let after_longer_and_equal = self.0.partition_point(|other| other.path.len() >= route.path.len());
-        self.0.insert(after_longer_and_equal, route);
+        // After equal ones, so that the first of two equal routes is used.
+        let position = self.0.partition_point(|other| other.path.len() >= route.path.len());
+        self.0.insert(position, route);
     }
 
     fn find(&self, path: &str) -> Option<&Route> {
@@ -73,7 +74,7 @@ impl Paths {
     }
 }
 
-/// Whether `prefix` matches `path` on whole segments.
+/// Returns whether `prefix` matches `path` on whole segments.
 fn is_prefix(prefix: &str, path: &str) -> bool {
     prefix == "/"
         || path
@@ -81,7 +82,7 @@ fn is_prefix(prefix: &str, path: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
 }
 
-/// The host without its port; an IPv6 literal keeps its brackets.
+/// Returns the host without its port; an IPv6 literal keeps its brackets.
 fn without_port(host: &str) -> &str {
     match host.rfind(':') {
         Some(colon) if !host[colon..].contains(']') => &host[..colon],
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_host_and_the_longest_prefix_win() {
+    fn the_most_specific_host_and_then_the_longest_prefix_win() {
         for (host, path, pool) in [
             ("elsewhere.org", "/api", 0),
             ("", "/", 0),
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_match_there_is_no_route() {
+    fn a_request_that_matches_no_route_has_none() {
         let table = RouteTable::new(&[route(HostMatch::Exact("a.example".into()), "/x", 0)]);
         assert_eq!(table.find("a.example", "/"), None);
         assert_eq!(table.find("b.example", "/x"), None);
