@@ -1,5 +1,4 @@
-//! The kinds of values that a key can have: the TOML type, and how it becomes a typed value. Programs add
-//! their own.
+//! The kinds of values that a key can have: the TOML type, and its conversion to a typed value. Programs add their own.
 
 use std::{fmt::Display, time::Duration};
 

@@ -1,9 +1,9 @@
-//! Reads a settings file, which is TOML, into typed values and reports all its problems at once: each
-//! [`Problem`] with file, line, column, key and what to write instead.
+//! Reads a settings file, which is TOML, into typed values and reports all its problems at once: each [`Problem`] with
+//! file, line, column, key and what to write instead.
 //!
-//! The text becomes a tree of values with their positions. A [`Section`] reads one table of it key by key,
-//! through the [`Kind`]s of values; the keys that it reads are the keys that the file may have. A [`Report`]
-//! collects the problems. The program decides which keys there are and what they mean together.
+//! The parser returns a tree of values with their positions. A [`Section`] reads one table of it key by key, each value
+//! by its [`Kind`]; the keys that it reads are the keys that the file may have. A [`Report`] collects the problems. The
+//! program decides which keys there are and what they mean together.
 
 pub mod kind;
 mod problem;

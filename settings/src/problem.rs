@@ -1,5 +1,4 @@
-//! A problem with a setting, reported so that it can be fixed at once: where, what, and what to write
-//! instead.
+//! A problem with a setting: its place, what is wrong, and what to write instead.
 
 use std::fmt;
 
@@ -64,7 +63,7 @@ impl fmt::Display for Lines<'_> {
     }
 }
 
-/// The word of `known` that `word` most likely misspells; `None` if none is similar.
+/// Returns the word of `known` that `word` most likely misspells; `None` if none is similar.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A misspelling takes one or two edits; in a short word two edits make another word.
@@ -82,16 +81,16 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn a_misspelling_is_recognized_and_another_word_is_not() {
+    fn a_misspelling_is_recognized_and_a_different_word_is_not() {
         let known = ["web", "api", "interval", "timeout"];
-        for (word, meant) in [
+        for (word, expected) in [
             ("wbe", Some("web")),
             ("intervall", Some("interval")),
             ("tiemout", Some("timeout")),
             ("web2api", None),
             ("x", None),
         ] {
-            assert_eq!(nearest(word, known), meant, "{word}");
+            assert_eq!(nearest(word, known), expected, "{word}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reads a text through its sections into a report.
+//! Reads a text by its sections and reports the problems.
 
 use toml::de::DeTable;
 

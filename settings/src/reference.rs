@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// Each key with its sections, with its kind and default.
+/// Maps the full path of each key to its kind and default.
 pub type Keys = BTreeMap<String, (String, String)>;
 
-/// The code blocks of `docs` in `language`.
+/// Returns the code blocks of `docs` in `language`.
 pub fn blocks<'a>(docs: &'a str, language: &str) -> impl Iterator<Item = &'a str> {
     let fence = format!("```{language}\n");
     let starts: Vec<_> = docs.match_indices(&fence).map(|(start, _)| start + fence.len()).collect();
@@ -16,7 +16,7 @@ pub fn blocks<'a>(docs: &'a str, language: &str) -> impl Iterator<Item = &'a str
 /// third-level heading per section.
 ///
 /// # Errors
-/// A row is malformed, or stands there twice.
+/// A row is malformed or a duplicate.
 pub fn documented(docs: &str) -> Result<Keys, String> {
     let mut section = None;
     let mut keys = Keys::new();
@@ -32,10 +32,10 @@ pub fn documented(docs: &str) -> Result<Keys, String> {
                 return Err(format!("not kind, default and meaning: {line}"));
             };
             if meaning.len() <= 10 {
-                return Err(format!("says too little: {line}"));
+                return Err(format!("meaning too short: {line}"));
             }
             if keys.insert(format!("{section}{key}"), (kind.to_owned(), default.to_owned())).is_some() {
-                return Err(format!("is there twice: {line}"));
+                return Err(format!("duplicate: {line}"));
             }
         }
     }
@@ -45,12 +45,12 @@ pub fn documented(docs: &str) -> Result<Keys, String> {
 /// Checks that the documentation agrees with the code.
 ///
 /// # Errors
-/// What the documentation must say instead.
+/// Lists the rows that the documentation must have instead.
 pub fn compare(documented: &Keys, known: &Keys) -> Result<(), String> {
-    let wrong = known.iter().filter(|(key, row)| documented.get(*key) != Some(row));
-    let wrong: Vec<_> = wrong.map(|(key, (kind, default))| format!("{key} | {kind} | {default}")).collect();
-    if !wrong.is_empty() {
-        return Err(format!("should be:\n{}", wrong.join("\n")));
+    let missing = known.iter().filter(|(key, row)| documented.get(*key) != Some(row));
+    let missing: Vec<_> = missing.map(|(key, (kind, default))| format!("{key} | {kind} | {default}")).collect();
+    if !missing.is_empty() {
+        return Err(format!("should be:\n{}", missing.join("\n")));
     }
     let unknown: Vec<_> = documented.keys().filter(|key| !known.contains_key(*key)).collect();
     if unknown.is_empty() { Ok(()) } else { Err(format!("there are no such keys: {unknown:?}")) }

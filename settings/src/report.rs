@@ -13,8 +13,8 @@ pub struct Report<'t> {
     warnings: RefCell<Vec<Problem>>,
     /// Keys that no section reads. Reported at the end: the sections that they may belong to are known only then.
     unknown: RefCell<Vec<Unknown>>,
-    /// Every key that the sections of this file read, with its sections and the kind of its value.
-    asked: RefCell<Vec<(String, String)>>,
+    /// The full path of every key that the sections of this file read, with the kind of its value.
+    known: RefCell<Vec<(String, String)>>,
 }
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ struct Unknown {
 }
 
 impl<'t> Report<'t> {
-    /// An empty report on `text`, the content of the file `path`.
+    /// Creates an empty report on `text`, the content of the file `path`.
     #[must_use]
     pub fn new(text: &'t str, path: &Path) -> Self {
         Self {
@@ -34,11 +34,11 @@ impl<'t> Report<'t> {
             problems: RefCell::default(),
             warnings: RefCell::default(),
             unknown: RefCell::default(),
-            asked: RefCell::default(),
+            known: RefCell::default(),
         }
     }
 
-    /// The text that the report is on.
+    /// Returns the text that the report is on.
     pub(crate) fn text(&self) -> &'t str {
         self.text
     }
@@ -66,16 +66,16 @@ impl<'t> Report<'t> {
     }
 
     /// Notes a key that a section reads.
-    pub(crate) fn asked(&self, section: &str, key: &str, kind: &str) {
-        self.asked.borrow_mut().push((join(section, key), kind.to_owned()));
+    pub(crate) fn known(&self, section: &str, key: &str, kind: &str) {
+        self.known.borrow_mut().push((join(section, key), kind.to_owned()));
     }
 
-    /// The line of a byte of the text, from 1.
+    /// Returns the line of a byte of the text, from 1.
     pub(crate) fn line(&self, offset: usize) -> usize {
         self.before(offset).matches('\n').count() + 1
     }
 
-    /// Problems and warnings in the order of the text.
+    /// Returns the problems and the warnings in the order of the text.
     pub(crate) fn finish(&self) -> (Vec<Problem>, Vec<Problem>) {
         let mut problems = self.problems.take();
         problems.extend(self.unknown.take().into_iter().map(|unknown| self.explain(unknown)));
@@ -85,26 +85,26 @@ impl<'t> Report<'t> {
         (problems, warnings)
     }
 
-    /// Every key that the sections of this file read, with its sections and the kind of its value. For comparing
+    /// Returns the full path of every key that the sections of this file read, with the kind of its value, to compare
     /// the documentation with the code.
     #[must_use]
     pub fn keys(&self) -> Vec<(String, String)> {
-        self.asked.borrow().clone()
+        self.known.borrow().clone()
     }
 
     fn explain(&self, Unknown { place, section, key }: Unknown) -> Problem {
-        let asked = self.asked.borrow();
-        let split = || asked.iter().map(|(path, _)| path.rsplit_once('.').unwrap_or(("", path)));
+        let known = self.known.borrow();
+        let split = || known.iter().map(|(path, _)| path.rsplit_once('.').unwrap_or(("", path)));
         let here = split().filter(|(other, _)| *other == section).map(|(_, key)| key);
-        let message = if let Some(meant) = nearest(&key, here.clone()) {
-            format!("there is no such key; did you mean {meant:?}?")
+        let message = if let Some(similar) = nearest(&key, here.clone()) {
+            format!("there is no such key; did you mean {similar:?}?")
         } else if let Some((elsewhere, _)) = split().find(|(_, other)| *other == key) {
             let elsewhere =
                 if elsewhere.is_empty() { "the top of the file".to_owned() } else { format!("[{elsewhere}]") };
             format!("there is no such key here; it belongs to {elsewhere}")
         } else {
-            let known = here.collect::<Vec<_>>().join(", ");
-            format!("there is no such key; this section has: {known}")
+            let keys = here.collect::<Vec<_>>().join(", ");
+            format!("there is no such key; this section has: {keys}")
         };
         Problem { place, message }
     }
@@ -120,13 +120,13 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// The text up to a byte, or all of it if there is no such byte.
+    /// Returns the text before a byte, or all of it if there is no such byte.
     fn before(&self, offset: usize) -> &'t str {
         self.text.get(..offset).unwrap_or(self.text)
     }
 }
 
-/// `key` after the path of its section; an empty key stands for the section itself.
+/// Joins the path of a section and a key; an empty key stands for the section itself.
 pub(crate) fn join(section: &str, key: &str) -> String {
     match (section, key) {
         ("", key) => key.to_owned(),

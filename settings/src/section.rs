@@ -1,7 +1,7 @@
 //! Reads one table of the file, key by key.
 //!
-//! The keys that are read are the keys that the section may have: every other key is reported when the section
-//! ends. A value that cannot be converted is reported and then treated as missing, so callers go on with the default.
+//! The keys that the caller reads are the keys that the section may have; every other key is reported when the section
+//! ends. A value that cannot be converted is reported and then treated as missing, so the caller uses the default.
 
 use std::{borrow::Cow, ops::Range, slice};
 
@@ -27,36 +27,37 @@ pub struct Section<'r> {
     /// Where it is written.
     span: Range<usize>,
     table: Option<&'r DeTable<'r>>,
-    asked: Vec<&'static str>,
+    /// The keys that were read.
+    keys: Vec<&'static str>,
 }
 
 impl<'r> Section<'r> {
-    /// The top of the file.
+    /// Creates the section at the top of the file.
     pub(crate) fn root(report: &'r Report<'r>, table: &'r DeTable<'r>) -> Self {
-        Self { report, path: String::new(), span: 0..0, table: Some(table), asked: Vec::new() }
+        Self { report, path: String::new(), span: 0..0, table: Some(table), keys: Vec::new() }
     }
 
     /// Reads the section and reports the keys that `read` did not read.
     pub(crate) fn read<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let value = read(&mut self);
         for key in self.table.into_iter().flat_map(|table| table.keys()) {
-            if !self.asked.contains(&key.get_ref().as_ref()) {
+            if !self.keys.contains(&key.get_ref().as_ref()) {
                 self.report.unknown(&key.span(), &self.path, key.get_ref());
             }
         }
         value
     }
 
-    /// The value of a key; `None` if the key is missing or its value cannot be converted.
+    /// Returns the value of a key; `None` if the key is missing or its value cannot be converted.
     pub fn get<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
-        let value = self.ask(key, kind.name)?;
+        let value = self.look_up(key, kind.name)?;
         self.convert(key, value, kind)
     }
 
-    /// The values of a key that holds one value or a list, with their places. An empty list counts as a
-    /// missing key.
+    /// Returns the values of a key that has one value or a list, with their places. An empty list counts as a missing
+    /// key.
     pub fn list<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<Vec<Spanned<T>>> {
-        let value = self.ask(key, &format!("{} or list", kind.name))?;
+        let value = self.look_up(key, &format!("{} or list", kind.name))?;
         let items = match value.get_ref() {
             DeValue::Array(items) => items.iter().collect(),
             _ => vec![value],
@@ -78,26 +79,26 @@ impl<'r> Section<'r> {
         self.list(key, kind).unwrap_or_default()
     }
 
-    /// Whether the section has the key, with a valid value or not.
+    /// Returns whether the section has the key, with a valid value or not.
     pub fn has(&self, key: &str) -> bool {
         self.find(key).is_some_and(|(_, value)| value.get_ref().as_array().is_none_or(|items| !items.is_empty()))
     }
 
     /// Reads the table under a key, or an empty one if the key is missing.
     pub fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> T {
-        let value = self.ask(key, "section");
+        let value = self.look_up(key, "section");
         self.sub(key, value).read(read)
     }
 
     /// Reads the table under a key, if the key is present.
     pub fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> Option<T> {
-        let value = self.ask(key, "section")?;
+        let value = self.look_up(key, "section")?;
         Some(self.sub(key, Some(value)).read(read))
     }
 
     /// Reads the table under a key; `false` instead of a table means `None`, and `true` an empty table.
     pub fn switch<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'r>) -> T) -> Option<T> {
-        let value = self.ask(key, "section or boolean");
+        let value = self.look_up(key, "section or boolean");
         match value.and_then(|value| (BOOLEAN.read)(value.get_ref())) {
             Some(Ok(false)) => None,
             Some(_) => Some(self.sub(key, None).read(read)),
@@ -107,7 +108,7 @@ impl<'r> Section<'r> {
 
     /// Reads every table of a list of tables; a single table is a list of one.
     pub fn tables<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'r>) -> T) -> Vec<T> {
-        let values = match self.ask(key, "list of sections") {
+        let values = match self.look_up(key, "list of sections") {
             None => &[],
             Some(value) => match value.get_ref() {
                 DeValue::Array(items) => items,
@@ -117,13 +118,13 @@ impl<'r> Section<'r> {
         values.iter().map(|value| self.sub(key, Some(value)).read(&mut read)).collect()
     }
 
-    /// Reads every table under a key by its own name, in the order of the file. `read` may refuse a name.
+    /// Reads every table under a key, each with its name, in the order of the file. `read` may reject a name.
     pub fn named<T>(
         &mut self,
         key: &'static str,
         mut read: impl FnMut(&str, &mut Section<'r>) -> Result<T, String>,
     ) -> Vec<T> {
-        let value = self.ask(key, "sections by name");
+        let value = self.look_up(key, "sections by name");
         let section = self.sub(key, value);
         let read_sub = |(name, value): Entry<'r>| {
             let key = quoted(name.get_ref());
@@ -139,9 +140,9 @@ impl<'r> Section<'r> {
         section.entries().into_iter().filter_map(read_sub).collect()
     }
 
-    /// The texts under a key by their own names, in the order of the file.
+    /// Returns the texts under a key with their names, in the order of the file.
     pub fn texts(&mut self, key: &'static str) -> Vec<(&'r Spanned<Cow<'r, str>>, Spanned<String>)> {
-        let Some(value) = self.ask(key, "texts by name") else { return Vec::new() };
+        let Some(value) = self.look_up(key, "texts by name") else { return Vec::new() };
         let section = self.sub(key, Some(value));
         let text = |(name, value): Entry<'r>| {
             if let Some(text) = value.get_ref().as_str() {
@@ -175,17 +176,17 @@ impl<'r> Section<'r> {
         self.report.warning(span, &join(&self.path, key), message);
     }
 
-    /// Where the value of a key is; if the key is missing, where the section is.
+    /// Returns the place of a key's value; if the key is missing, that of the section.
     pub fn span_of(&self, key: &str) -> Range<usize> {
         self.find(key).map_or_else(|| self.span.clone(), |(_, value)| value.span())
     }
 
-    /// Where the section is.
+    /// Returns the place of the section.
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
-    /// The line of a place, from 1.
+    /// Returns the line of a place, from 1.
     pub fn line(&self, span: &Range<usize>) -> usize {
         self.report.line(span.start)
     }
@@ -196,9 +197,9 @@ impl<'r> Section<'r> {
         }
     }
 
-    fn ask(&mut self, key: &'static str, kind: &str) -> Option<&'r Spanned<DeValue<'r>>> {
-        self.asked.push(key);
-        self.report.asked(&self.path, key, kind);
+    fn look_up(&mut self, key: &'static str, kind: &str) -> Option<&'r Spanned<DeValue<'r>>> {
+        self.keys.push(key);
+        self.report.known(&self.path, key, kind);
         self.find(key).map(|(_, value)| value)
     }
 
@@ -206,7 +207,7 @@ impl<'r> Section<'r> {
         self.table?.get_key_value(key)
     }
 
-    /// The entries of the section in the order of the file.
+    /// Returns the entries of the section in the order of the file.
     fn entries(&self) -> Vec<Entry<'r>> {
         let mut entries: Vec<_> = self.table.into_iter().flat_map(DeTable::iter).collect();
         // The parser sorts them by name.
@@ -222,7 +223,7 @@ impl<'r> Section<'r> {
         read.map_err(|message| self.problem_at(&value.span(), key, message)).ok()
     }
 
-    /// The section under `key`; a value that is not a table is reported and read as an empty one.
+    /// Returns the section under `key`. A value that is not a table is reported and read as an empty one.
     fn sub(&self, key: &str, value: Option<&'r Spanned<DeValue<'r>>>) -> Section<'r> {
         let path = join(&self.path, key);
         let span = value.map_or_else(|| self.span.clone(), Spanned::span);
@@ -231,17 +232,17 @@ impl<'r> Section<'r> {
             let found = value.get_ref().type_str();
             self.report.problem(&span, &path, format!("expected a section, found {found}: write [{path}]"));
         }
-        Section { report: self.report, path, span, table, asked: Vec::new() }
+        Section { report: self.report, path, span, table, keys: Vec::new() }
     }
 }
 
-/// The values without their places.
+/// Returns the values without their places.
 #[must_use]
 pub fn into_values<T>(items: Vec<Spanned<T>>) -> Vec<T> {
     items.into_iter().map(Spanned::into_inner).collect()
 }
 
-/// A name as TOML writes it as a key: in quotes unless it is a bare key.
+/// Formats a name as a key in TOML: in quotes unless it is a bare key.
 fn quoted(name: &str) -> Cow<'_, str> {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if !name.is_empty() && name.bytes().all(is_bare) { name.into() } else { format!("{name:?}").into() }

@@ -134,21 +134,21 @@ fn a_reference_is_compared_with_the_keys_that_the_code_reads() {
     let text = "beds = 1\nplants = \"ivy\"";
     let report = Report::new(text, Path::new("garden.toml"));
     report.read(garden).unwrap();
-    let asked: Keys = report.keys().into_iter().map(|(key, kind)| (key, (kind, "none".to_owned()))).collect();
-    assert_eq!(asked["plants"].0, "text or list");
-    assert_eq!(asked["water.every"].0, "duration");
+    let known: Keys = report.keys().into_iter().map(|(key, kind)| (key, (kind, "none".to_owned()))).collect();
+    assert_eq!(known["plants"].0, "text or list");
+    assert_eq!(known["water.every"].0, "duration");
 
     let row = |key: &str, kind: &str| format!("| `{key}` | {kind} | none | Whatever it means. |\n");
     let mut docs = "### The top of the file\n".to_owned();
-    for (key, (kind, _)) in asked.iter().filter(|(key, _)| !key.contains('.')) {
+    for (key, (kind, _)) in known.iter().filter(|(key, _)| !key.contains('.')) {
         docs += &row(key, kind);
     }
     let complete = format!("{docs}### `[water]`\n{}## Others\n{}", row("every", "duration"), row("no", "key"));
-    assert_eq!(compare(&documented(&complete).unwrap(), &asked), Ok(()));
+    assert_eq!(compare(&documented(&complete).unwrap(), &known), Ok(()));
     let missing = documented(&docs).unwrap();
-    assert_eq!(compare(&missing, &asked).unwrap_err(), "should be:\nwater.every | duration | none");
+    assert_eq!(compare(&missing, &known).unwrap_err(), "should be:\nwater.every | duration | none");
     let more = documented(&complete.replace("## Others", "### `[[gate]]`")).unwrap();
-    assert_eq!(compare(&more, &asked).unwrap_err(), "there are no such keys: [\"gate.no\"]");
+    assert_eq!(compare(&more, &known).unwrap_err(), "there are no such keys: [\"gate.no\"]");
     assert!(documented(&format!("{docs}{}", row("beds", "count"))).is_err());
     assert!(documented("### `[a]`\n| `b` | count | none | short |").is_err());
 }

@@ -1,15 +1,15 @@
-//! Single values as users write them. Each function parses a text into a typed value, or says
-//! what is wrong with it and what to write instead.
+//! Parses single values as users write them. Each function returns a typed value, or an error that states what is wrong
+//! and what to write instead.
 
 use std::{fmt, str::FromStr, time::Duration};
 
-/// The result of parsing; the error is a sentence for the user.
+/// The result of parsing; the error is a message for the user.
 pub type Parsed<T> = Result<T, String>;
 
-/// The longest duration of any setting: none needs more, and adding it to a point in time cannot overflow.
+/// The longest duration of any setting. No setting needs more, and adding it to a point in time cannot overflow.
 pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A duration above zero.
+/// Parses a duration above zero.
 pub fn duration(text: &str) -> Parsed<Duration> {
     let duration = duration_or_zero(text)?;
     if duration.is_zero() {
@@ -18,7 +18,7 @@ pub fn duration(text: &str) -> Parsed<Duration> {
     Ok(duration)
 }
 
-/// A duration that may be zero.
+/// Parses a duration that may be zero.
 pub fn duration_or_zero(text: &str) -> Parsed<Duration> {
     let duration = humantime::parse_duration(text).map_err(|_| {
         format!("{text:?} is not a duration: write a number and its unit, such as \"500ms\", \"2s\" or \"5min\"")
@@ -29,7 +29,7 @@ pub fn duration_or_zero(text: &str) -> Parsed<Duration> {
     Ok(duration)
 }
 
-/// A duration within bounds.
+/// Parses a duration from `least` to `most`.
 pub fn duration_between(text: &str, least: Duration, most: Duration) -> Parsed<Duration> {
     let duration = duration(text)?;
     if (least..=most).contains(&duration) {
@@ -39,7 +39,7 @@ pub fn duration_between(text: &str, least: Duration, most: Duration) -> Parsed<D
     Err(format!("{text:?} is out of range: write a duration from \"{least}\" to \"{most}\""))
 }
 
-/// A duration as a user writes it.
+/// Formats a duration as a user writes it.
 #[must_use]
 pub fn written(duration: Duration) -> String {
     const DAY: u64 = 24 * 60 * 60;
@@ -49,7 +49,7 @@ pub fn written(duration: Duration) -> String {
     }
 }
 
-/// A whole number from `least` to `most`.
+/// Parses a whole number from `least` to `most`.
 pub fn number<T>(digits: &str, radix: u32, least: T, most: T) -> Parsed<T>
 where
     T: TryFrom<u64> + Copy + PartialOrd + fmt::Display,
@@ -61,7 +61,7 @@ where
         .ok_or_else(|| format!("{digits} is not allowed here: write a whole number from {least} to {most}"))
 }
 
-/// A share of a whole, 0.0 to 1.0.
+/// Parses a share of a whole, 0.0 to 1.0.
 pub fn share(text: &str) -> Parsed<f64> {
     f64::from_str(text)
         .ok()
@@ -71,7 +71,7 @@ pub fn share(text: &str) -> Parsed<f64> {
         .ok_or_else(|| format!("{text} is not a share: write a number from 0.0 (none) to 1.0 (all)"))
 }
 
-/// A name that becomes part of keys, messages and metrics; `what` is the thing named, for the error.
+/// Parses a name that becomes part of keys, messages and metrics; the error names the kind of thing by `what`.
 pub fn name(text: &str, what: &str) -> Parsed<String> {
     let is_name = (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
@@ -81,7 +81,7 @@ pub fn name(text: &str, what: &str) -> Parsed<String> {
     Err(format!("{text:?} is not a valid name for {what}: write 1 to 64 of the characters a-z, A-Z, 0-9, - and _"))
 }
 
-/// A text of one line.
+/// Parses a text of one line.
 pub fn line(text: &str) -> Parsed<String> {
     if text.is_empty() || text.chars().any(char::is_control) {
         return Err(format!("{text:?} is not a line of text"));
