@@ -29,7 +29,7 @@ Examples:
 "
 ))]
 pub(super) struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub(super) action: Action,
 }
@@ -71,7 +71,14 @@ Examples:
     ))]
     Check(Flags),
     /// Ask the edge on this machine whether it is alive; exit code 0 if it is
-    #[command(after_help = after_help!(""))]
+    #[command(after_help = after_help!(
+        "\
+Examples:
+  edge healthcheck
+  edge healthcheck --config /etc/edge/edge.toml
+
+"
+    ))]
     Healthcheck(HealthcheckFlags),
     /// Check whether a name resolves to edges, and report what is wrong if not
     ///
