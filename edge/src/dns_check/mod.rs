@@ -16,6 +16,8 @@ pub mod findings;
 pub mod flags;
 pub mod report;
 mod resolve;
+#[cfg(test)]
+mod testing;
 mod tls;
 
 use std::{collections::BTreeSet, io, net::IpAddr, time::SystemTime};

@@ -7,6 +7,8 @@
 mod addresses;
 mod finding;
 mod names;
+#[cfg(test)]
+mod tests;
 
 use self::finding::Findings;
 pub use self::finding::{Finding, Level};
@@ -20,6 +22,3 @@ pub fn findings(facts: &Facts) -> Vec<Finding> {
     addresses::check(facts, &mut findings);
     findings.sorted()
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,6 +2,8 @@
 //!
 //! The JSON is the report as it stands here: fields are added, never renamed or removed.
 
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::{net::IpAddr, time::SystemTime};

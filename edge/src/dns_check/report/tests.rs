@@ -1,0 +1,160 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::dns_check::{
+    facts::{Address, Alias},
+    testing::{edge, facts, resolver},
+};
+
+#[test]
+fn the_report_shows_all_of_it() {
+    let mut facts = facts(vec![
+        resolver("system", "192.168.0.1", "203.0.113.7/600 203.0.113.8/600", "2001:db8::7/600"),
+        resolver("203.0.113.53:53", "203.0.113.53", "203.0.113.7 203.0.113.9", "late"),
+    ]);
+    let alias = Alias { name: "www.example.com".to_owned(), target: "edges.example.net".to_owned(), ttl: 30 };
+    facts.resolvers[0].v4.aliases.push(alias.clone());
+    facts.resolvers[0].v6.aliases.push(alias);
+    facts.addresses[1] = Address {
+        http: Some(Contact::Other { status: 404, server: Some("nginx\u{1b}[31m".to_owned()) }),
+        https: Some(Contact::Refused),
+        certificate: None,
+        ..edge("203.0.113.8")
+    };
+    facts.addresses[2].certificate.as_mut().unwrap().stand_in = true;
+    let report = Report::new(facts);
+    insta::assert_snapshot!(report.render(false), @"
+    www.example.com
+
+      asked of system (192.168.0.1:53)
+        CNAME www.example.com -> edges.example.net  TTL 30 s
+        A     203.0.113.7  TTL 600 s
+        A     203.0.113.8  TTL 600 s
+        AAAA  2001:db8::7  TTL 600 s
+
+      asked of 203.0.113.53:53
+        A     203.0.113.7  TTL 60 s
+        A     203.0.113.9  TTL 60 s
+        AAAA  timeout: no answer within 5s
+
+      Address      HTTP 80  HTTPS 443  Certificate
+      203.0.113.7  edge     edge       www.example.com; until 2024-11-18; trusted
+      203.0.113.8  other    refused
+      203.0.113.9  edge     edge       self-signed stand-in
+      2001:db8::7  edge     edge       www.example.com; until 2024-11-18; trusted
+
+    Problems
+      203.0.113.53:53: AAAA: no answer within 5s
+          -> see whether it runs, and whether port 53 is open from here, over UDP and TCP
+      203.0.113.8: system gives it, 203.0.113.53:53 does not
+          -> after a change, wait until the TTL is over and look again; if it stays, the name servers of the zone do not have the same records, or tell each client something else
+      203.0.113.9: 203.0.113.53:53 gives it, system does not
+          -> after a change, wait until the TTL is over and look again; if it stays, the name servers of the zone do not have the same records, or tell each client something else
+      203.0.113.8:80: somebody else answers there (status 404, nginx?[31m)
+          -> see whether the edge runs on that machine, publishes the port there, and its firewall lets it through; else take the address out of DNS
+      203.0.113.8:443: nobody listens there
+          -> see whether the edge runs on that machine, publishes the port there, and its firewall lets it through; else take the address out of DNS
+      203.0.113.9:443: the edge shows the self-signed certificate that it makes while it has none
+          -> browsers warn about it: give the edge a certificate (--tls-cert-file and --tls-key-file)
+
+    Hints
+      system: the answer may be kept for 600 s
+          -> an address that is taken out of DNS is used for that long: set a TTL of 60 to 300 s
+      2001:db8::7: it is the only AAAA record of www.example.com
+          -> when its machine is down, clients with IPv6 alone have nowhere else to go: add a record for each edge
+
+    6 problems, 2 hints.
+    ");
+    let json: serde_json::Value = serde_json::from_str(&report.render(true)).unwrap();
+    assert_eq!((&json["well"], json["findings"].as_array().unwrap().len()), (&false.into(), report.findings.len()));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&json["addresses"][0]).unwrap(), @r#"
+    {
+      "address": "203.0.113.7",
+      "certificate": {
+        "fits": true,
+        "issuer": "CN=an authority",
+        "names": [
+          "www.example.com"
+        ],
+        "not_after": "2024-11-18T00:00:00Z",
+        "not_before": "2024-08-20T00:00:00Z",
+        "serial": "01",
+        "stand_in": false,
+        "trusted": true
+      },
+      "http": {
+        "detail": null,
+        "port": 80,
+        "status": "edge"
+      },
+      "https": {
+        "detail": null,
+        "port": 443,
+        "status": "edge"
+      },
+      "resolvers": [
+        "system",
+        "203.0.113.53:53"
+      ]
+    }
+    "#);
+    insta::assert_snapshot!(serde_json::to_string_pretty(&json["resolvers"][1]).unwrap(), @r#"
+    {
+      "a": {
+        "aliases": [],
+        "detail": null,
+        "records": [
+          {
+            "address": "203.0.113.7",
+            "ttl": 60
+          },
+          {
+            "address": "203.0.113.9",
+            "ttl": 60
+          }
+        ],
+        "status": "records"
+      },
+      "aaaa": {
+        "aliases": [],
+        "detail": "no answer within 5s",
+        "records": [],
+        "status": "timeout"
+      },
+      "resolver": "203.0.113.53:53",
+      "servers": [
+        "203.0.113.53:53"
+      ]
+    }
+    "#);
+}
+
+fn any_outcome() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("nx".to_owned()),
+        Just("fail".to_owned()),
+        Just("late".to_owned()),
+        Just(String::new()),
+        prop::collection::vec((0_u8..4, 0_u32..1000), 1..4).prop_map(|records| {
+            records.iter().map(|(last, ttl)| format!("203.0.113.{last}/{ttl}")).collect::<Vec<_>>().join(" ")
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_name_is_well_only_if_somebody_knows_an_address_of_it(
+        said in prop::collection::vec((any_outcome(), any_outcome()), 1..4),
+    ) {
+        // AAAA with IPv4 addresses does not happen, and would not matter here.
+        let resolvers = said.iter().zip(1..).map(|((v4, v6), n): (_, u8)| {
+            resolver(&n.to_string(), &format!("192.168.0.{n}"), v4, &v6.replace("203.0.113.", "2001:db8::"))
+        });
+        let report = Report::new(facts(resolvers.collect()));
+        prop_assert!(!report.well || !report.addresses.is_empty());
+        // The same facts are told in the same way, and problems come first.
+        let levels: Vec<_> = report.findings.iter().map(|finding| finding.level).collect();
+        prop_assert!(levels.is_sorted());
+        prop_assert!(report.render(false).is_ascii());
+    }
+}
