@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::Report;
 use crate::dns_check::{
-    facts::{Address, Alias},
+    facts::{Address, Alias, Contact},
     testing::{edge, facts, resolver},
 };
 

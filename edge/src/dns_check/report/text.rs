@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use super::{AddressReport, AliasReport, CertificateReport, ContactReport, RecordReport, Report, ResolverReport};
+use super::model::{
+    AddressReport, AliasReport, CertificateReport, ContactReport, RecordReport, Report, ResolverReport,
+};
 use crate::dns_check::{
     date::day,
     findings::{Finding, Level},
