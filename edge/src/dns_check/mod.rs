@@ -1,6 +1,6 @@
 //! `edge dns NAME`: whether the world finds the edges by their name.
 //!
-//! [`resolve`] asks name servers, [`contact`] asks each address whether an edge answers there and what
+//! [`resolve`] asks name servers, [`probe`] asks each address whether an edge answers there and what
 //! certificate it shows; both only write down what they saw, as [`facts`]. [`findings`] derives findings from that,
 //! each with what to do about it, without a socket or a clock, and [`report`] shows all of it, to people or as
 //! JSON. Everything is asked at the same time and within one time-out each; what is shown does not depend on who
@@ -9,11 +9,11 @@
 //! An edge is known by its answer to `OPTIONS *` with `Max-Forwards: 0`; see [`crate::proxy::max_forwards`]. That says which
 //! program answers. That it is one's own edge is what its certificate proves.
 
-pub mod contact;
 mod date;
 pub mod facts;
 pub mod findings;
 pub mod flags;
+pub mod probe;
 pub mod report;
 mod resolve;
 #[cfg(test)]
@@ -24,7 +24,7 @@ use std::{collections::BTreeSet, io, net::IpAddr, time::SystemTime};
 
 use tokio::{runtime::Builder, task::JoinSet};
 
-use self::{contact::Contacts, facts::Facts, report::Report, resolve::Resolver};
+use self::{facts::Facts, probe::Contacts, report::Report, resolve::Resolver};
 use crate::{dns_check::flags::NameCheck, upstream::discovery::AddressSet};
 
 /// Addresses that are asked; a name with more is not one of edges.
