@@ -1,4 +1,4 @@
-//! Dates as text.
+//! Formats dates.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,28 +1,28 @@
-//! What was seen of a name, before anybody judges it.
+//! What a check observed about a name, without any interpretation.
 
 use std::{
     net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime},
 };
 
-/// All of it.
+/// All observations of one check.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The name, without a final dot.
     pub name: String,
-    /// When it was looked at.
+    /// When the check ended.
     pub now: SystemTime,
-    /// What `/etc/hosts` of this machine has for it.
+    /// The addresses that `/etc/hosts` of this machine lists for the name.
     pub hosts_file: Vec<IpAddr>,
-    /// Who was asked, the system first.
+    /// The resolvers that were queried, the system first.
     pub resolvers: Vec<Resolver>,
-    /// Every usable address that any of them gave, in order.
+    /// The usable addresses that any resolver returned, sorted.
     pub addresses: Vec<Address>,
-    /// The ports that addresses were asked on.
+    /// The ports that were probed.
     pub ports: Ports,
 }
 
-/// Ports of edges; `None` is not asked.
+/// The ports that edges serve on; `None` is not probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
     /// Plain HTTP.
@@ -31,51 +31,51 @@ pub struct Ports {
     pub https: Option<u16>,
 }
 
-/// What one resolver said.
+/// The answers of one resolver.
 #[derive(Clone, Debug)]
 pub struct Resolver {
     /// `system`, or the address of a name server.
     pub label: String,
-    /// The name servers behind it, in the order in which they are asked.
+    /// Its name servers, in the order in which they are queried.
     pub servers: Vec<SocketAddr>,
-    /// About A records.
+    /// The answer to the query for A records.
     pub v4: Answer,
-    /// About AAAA records.
+    /// The answer to the query for AAAA records.
     pub v6: Answer,
 }
 
 impl Resolver {
-    /// Every address it gave.
+    /// Returns the addresses of both answers.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         [&self.v4, &self.v6].into_iter().flat_map(|answer| answer.records.iter().map(|record| record.address))
     }
 }
 
-/// An answer to a question for one type of records.
+/// The answer to a query for records of one type.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Whether it is one.
-    pub outcome: Outcome,
-    /// CNAMEs on the way, in their order.
+    /// How the query ended.
+    pub outcome: QueryOutcome,
+    /// The CNAMEs that were followed, in order.
     pub aliases: Vec<Alias>,
-    /// As they came, duplicates too.
+    /// The records, duplicates included.
     pub records: Vec<Record>,
 }
 
 impl Answer {
-    /// One without records.
+    /// Creates an answer without records.
     #[must_use]
-    pub const fn empty(outcome: Outcome) -> Self {
+    pub const fn empty(outcome: QueryOutcome) -> Self {
         Self { outcome, aliases: Vec::new(), records: Vec::new() }
     }
 }
 
-/// How a question ended.
+/// How a query ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// With records.
+pub enum QueryOutcome {
+    /// NOERROR with records.
     Records,
-    /// The name exists and has none of this type.
+    /// NOERROR without records of this type: the name exists.
     NoRecords,
     /// NXDOMAIN.
     NoSuchName,
@@ -83,113 +83,113 @@ pub enum Outcome {
     ServerFailure,
     /// REFUSED.
     Refused,
-    /// Another code.
+    /// Another response code.
     Code(String),
-    /// Nobody answered in time.
+    /// No name server answered within the time limit.
     Timeout(Duration),
-    /// It could not be asked, or the answer not be understood.
+    /// The query could not be sent, or the answer could not be parsed.
     Failed(String),
 }
 
-/// One name that stands for another.
+/// A CNAME record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alias {
-    /// The one.
+    /// The alias.
     pub name: String,
-    /// The other.
+    /// The name that it refers to.
     pub target: String,
-    /// Seconds that this may be kept.
+    /// The time to live, in seconds.
     pub ttl: u32,
 }
 
-/// One address.
+/// An A or AAAA record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The address.
     pub address: IpAddr,
-    /// Seconds that this may be kept.
+    /// The time to live, in seconds.
     pub ttl: u32,
 }
 
-/// What one address is like.
+/// The results of probing one address.
 #[derive(Clone, Debug)]
 pub struct Address {
     /// The address.
     pub address: IpAddr,
-    /// Who answers plain HTTP; `None` if it was not asked.
-    pub http: Option<Contact>,
-    /// Who answers HTTPS.
-    pub https: Option<Contact>,
-    /// What it shows before, if it speaks TLS.
+    /// The result for plain HTTP; `None` if it was not probed.
+    pub http: Option<ProbeOutcome>,
+    /// The result for HTTPS; `None` if it was not probed.
+    pub https: Option<ProbeOutcome>,
+    /// The certificate presented in the TLS handshake, if there was one.
     pub certificate: Option<Certificate>,
 }
 
-/// Who answers at a port.
+/// What responds at a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Contact {
+pub enum ProbeOutcome {
     /// An edge.
     Edge,
     /// Another HTTP server.
     Other {
-        /// Its status.
+        /// The status of its response.
         status: u16,
-        /// What it calls itself.
+        /// The `Server` field of its response.
         server: Option<String>,
     },
-    /// Somebody who speaks no HTTP.
+    /// A response that is not HTTP.
     NotHttp,
-    /// Somebody who speaks no TLS, and why.
+    /// A failed TLS handshake; the cause.
     NoTls(String),
-    /// Somebody who closes the connection.
+    /// The connection was closed without a response.
     Closed,
-    /// Somebody who says nothing.
+    /// No response on an open connection within the time limit.
     Silent(Duration),
-    /// Nobody: the machine refuses.
+    /// The machine refused the connection.
     Refused,
-    /// Nobody that answers at all.
+    /// No connection within the time limit.
     Timeout(Duration),
-    /// Nobody: a router, or this machine on its own network, finds no such machine.
+    /// A router, or this machine on its own network, reported that the machine is unreachable.
     HostUnreachable,
-    /// This machine has no way there.
-    Unreachable,
-    /// Whatever else the system says.
+    /// This machine has no route to the address.
+    NetworkUnreachable,
+    /// Another error of the system.
     Failed(String),
 }
 
-/// What a certificate says and how it stands.
+/// A certificate, and how clients see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// DNS names and addresses that it is for.
+    /// The DNS names and addresses that it is for.
     pub names: Vec<String>,
-    /// Who signed it.
+    /// The distinguished name of its issuer.
     pub issuer: String,
-    /// In hexadecimal.
+    /// Its serial number, in hexadecimal.
     pub serial: String,
-    /// Not valid before.
+    /// The start of its validity.
     pub not_before: SystemTime,
-    /// Not valid after.
+    /// The end of its validity.
     pub not_after: SystemTime,
-    /// It is the one that an edge makes itself.
+    /// Whether it is the self-signed one that an edge generates.
     pub stand_in: bool,
-    /// It is signed by its own key.
+    /// Whether its issuer is its subject.
     pub self_signed: bool,
-    /// Certificates sent with it.
-    pub chain: usize,
-    /// It is for the name that was asked for.
-    pub fits: bool,
-    /// Whether a client has a reason to believe it.
+    /// The number of further certificates sent with it.
+    pub intermediates: usize,
+    /// Whether it is valid for the name of the check.
+    pub matches_name: bool,
+    /// Whether its chain leads to a trusted root.
     pub trust: Trust,
 }
 
-/// Whether a chain of signatures leads to a root, apart from when.
+/// Whether a chain of signatures leads to a trusted root, regardless of the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// It does.
+    /// It leads to a trusted root.
     Trusted,
-    /// It leads to nobody known.
+    /// It leads to no known authority.
     UnknownIssuer,
     /// This machine has no roots to compare with.
     NoRoots,
-    /// Clients refuse it for another reason.
-    Refused(String),
+    /// Clients reject the certificate for another reason.
+    Rejected(String),
 }

@@ -14,7 +14,7 @@ use crate::{
     dns_check::facts::Ports,
 };
 
-/// The settings of a check of one name.
+/// The settings of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameCheck {
     /// The name, without a final dot.
@@ -27,7 +27,7 @@ pub struct NameCheck {
     pub ports: Ports,
     /// Certificate authorities to trust in addition to those of this machine. Default none.
     pub roots: Vec<CertificateDer<'static>>,
-    /// The time limit of each query and each request. Default 5 s.
+    /// The time limit for all queries to a resolver, for a connection, and for the response on it. Default 5 s.
     pub timeout: Duration,
     /// Whether to print the report as JSON. Default no.
     pub json: bool,
@@ -41,7 +41,7 @@ impl NameCheck {
     pub fn new(lookup: &Lookup) -> Result<Self, ConfigError> {
         let (flags, reader) = (&lookup.flags, lookup.reader());
         let name = address::name_to_look_up(&flags.name).map_err(|message| {
-            // The name is no flag.
+            // The reader knows only flags.
             reader.extend([Problem { place: Place::Flag("NAME".to_owned()), message }]);
         });
         let boolean = |flag, text: Option<&str>| reader.one(flag, text, value::boolean).unwrap_or_default();
@@ -83,9 +83,9 @@ fn port(text: &str) -> Parsed<Option<u16>> {
 }
 
 fn timeout(text: &str) -> Parsed<Duration> {
-    const MOST: Duration = Duration::from_secs(60);
+    const MAX: Duration = Duration::from_secs(60);
     value::duration(text).and_then(|timeout| {
-        if timeout > MOST { Err(format!("{text:?} is too long: write at most \"1min\"")) } else { Ok(timeout) }
+        if timeout > MAX { Err(format!("{text:?} is too long: write at most \"1min\"")) } else { Ok(timeout) }
     })
 }
 
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use crate::config::flags::{self, Command};
 
-    /// The check that a command line and an environment start.
+    /// Parses a command line and an environment.
     fn check(args: &str, environment: &[(&str, &str)]) -> Result<NameCheck, ConfigError> {
         let args = ["edge", "dns"].into_iter().chain(args.split_whitespace()).map(OsString::from);
         let environment = environment.iter().map(|(name, value)| (name.into(), value.into()));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_and_variables_set_up_a_check() {
+    fn flags_and_variables_set_every_setting() {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
         let authority = rcgen::generate_simple_self_signed(["ca.example".to_owned()]).unwrap().cert;

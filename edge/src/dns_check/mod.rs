@@ -1,13 +1,13 @@
-//! `edge dns NAME`: whether the world finds the edges by their name.
+//! `edge dns NAME`: checks whether clients find the edges by their name.
 //!
-//! [`resolve`] asks name servers, [`probe`] asks each address whether an edge answers there and what
-//! certificate it shows; both only write down what they saw, as [`facts`]. [`findings`] derives findings from that,
-//! each with what to do about it, without a socket or a clock, and [`report`] shows all of it, to people or as
-//! JSON. Everything is asked at the same time and within one time-out each; what is shown does not depend on who
-//! answered first.
+//! [`resolve`] queries name servers, and [`probe`] determines for each address whether an edge responds there and which
+//! certificate it presents. Both only record what they observe, as [`facts`]. [`findings`] derives problems and hints
+//! from the facts, each with advice, without a socket or a clock. [`report`] prints all of it as text or as JSON.
+//! Queries run concurrently, and so do probes; each has a time limit. The report does not depend on the order in which
+//! they end.
 //!
-//! An edge is known by its answer to `OPTIONS *` with `Max-Forwards: 0`; see [`crate::proxy::max_forwards`]. That says which
-//! program answers. That it is one's own edge is what its certificate proves.
+//! An edge is recognised by its response to `OPTIONS *` with `Max-Forwards: 0`; see [`crate::proxy::max_forwards`]. The
+//! response identifies the program; only the certificate proves whose edge it is.
 
 mod date;
 pub mod facts;
@@ -24,49 +24,49 @@ use std::{collections::BTreeSet, io, net::IpAddr, time::SystemTime};
 
 use tokio::{runtime::Builder, task::JoinSet};
 
-use self::{facts::Facts, probe::Contacts, report::Report, resolve::Resolver};
-use crate::{dns_check::flags::NameCheck, upstream::discovery::AddressSet};
+use self::{facts::Facts, flags::NameCheck, probe::Prober, report::Report, resolve::Resolver};
+use crate::upstream::discovery::AddressSet;
 
-/// Addresses that are asked; a name with more is not one of edges.
-const MOST: usize = 256;
+/// The largest number of addresses to probe. No name of edges has more.
+const MAX_ADDRESSES: usize = 256;
 
-/// Finds out everything about a name. Takes at most three times the time-out.
+/// Checks a name. Takes at most three times the time limit.
 ///
 /// # Errors
-/// The system refuses a runtime.
-pub fn run(wanted: &NameCheck) -> io::Result<Report> {
+/// The system cannot create a runtime.
+pub fn run(check: &NameCheck) -> io::Result<Report> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let facts = runtime.block_on(find_out(wanted));
+    let facts = runtime.block_on(collect(check));
     Ok(Report::new(facts))
 }
 
-async fn find_out(wanted: &NameCheck) -> Facts {
-    let resolvers = wanted.system.then(Resolver::of_the_system).into_iter();
-    let resolvers: Vec<_> = resolvers.chain(wanted.resolvers.iter().copied().map(Resolver::named)).collect();
-    let mut asked = JoinSet::new();
-    for (index, resolver) in resolvers.into_iter().enumerate() {
-        let (name, timeout) = (wanted.name.clone(), wanted.timeout);
-        asked.spawn(async move { (index, resolver.ask(&name, timeout).await) });
+async fn collect(check: &NameCheck) -> Facts {
+    let system = check.system.then(Resolver::system).into_iter();
+    let resolvers = system.chain(check.resolvers.iter().copied().map(Resolver::at));
+    let mut queries = JoinSet::new();
+    for (index, resolver) in resolvers.enumerate() {
+        let (name, timeout) = (check.name.clone(), check.timeout);
+        queries.spawn(async move { (index, resolver.resolve(&name, timeout).await) });
     }
-    let mut resolvers = asked.join_all().await;
+    let mut resolvers = queries.join_all().await;
     resolvers.sort_by_key(|(index, _)| *index);
     let resolvers: Vec<_> = resolvers.into_iter().map(|(_, resolver)| resolver).collect();
 
     let all: BTreeSet<IpAddr> = resolvers.iter().flat_map(facts::Resolver::addresses).collect();
-    let contacts = Contacts::new(wanted);
-    let mut asked = JoinSet::new();
-    for address in all.iter().copied().filter(AddressSet::is_usable).take(MOST) {
-        let contacts = contacts.clone();
-        asked.spawn(async move { contacts.ask(address).await });
+    let prober = Prober::new(check);
+    let mut probes = JoinSet::new();
+    for address in all.iter().copied().filter(AddressSet::is_usable).take(MAX_ADDRESSES) {
+        let prober = prober.clone();
+        probes.spawn(async move { prober.probe(address).await });
     }
-    let mut addresses = asked.join_all().await;
+    let mut addresses = probes.join_all().await;
     addresses.sort_by_key(|address| address.address);
     Facts {
-        name: wanted.name.clone(),
+        name: check.name.clone(),
         now: SystemTime::now(),
-        hosts_file: if wanted.system { resolve::in_hosts_file(&wanted.name) } else { Vec::new() },
+        hosts_file: if check.system { resolve::in_hosts_file(&check.name) } else { Vec::new() },
         resolvers,
         addresses,
-        ports: contacts.ports(),
+        ports: prober.ports(),
     }
 }

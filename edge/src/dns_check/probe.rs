@@ -1,7 +1,7 @@
-//! Asking an address who it is.
+//! Determines what responds at an address.
 //!
-//! The question is `OPTIONS *` with `Max-Forwards: 0`, which an edge answers itself and never passes on, so
-//! that no answer from behind it is taken for its own.
+//! The request is `OPTIONS *` with `Max-Forwards: 0`, which an edge never forwards: the response cannot come from an
+//! application behind it.
 
 use std::{
     io,
@@ -25,42 +25,44 @@ use tokio::{
 };
 
 use super::{
-    facts::{Address, Certificate, Contact, Ports},
-    tls::Judge,
+    facts::{Address, Certificate, Ports, ProbeOutcome},
+    flags::NameCheck,
+    tls::Inspector,
 };
-use crate::{dns_check::flags::NameCheck, proxy::max_forwards};
+use crate::proxy::max_forwards;
 
-/// Bytes of a body that are read at most: far more than an edge sends.
+/// The largest body to read, in bytes. An edge sends far less.
 const MAX_BODY: usize = 4 * 1024;
 
-/// How to ask.
+/// Probes the addresses of one name.
 #[derive(Clone, Debug)]
-pub struct Contacts {
+pub struct Prober {
     ports: Ports,
+    /// The time limit for a connection, and again for the response on it.
     timeout: Duration,
-    /// What `Host` says, but for the port.
+    /// The value of `Host`: the name, without a port.
     host: HeaderValue,
-    judge: Arc<Judge>,
+    inspector: Arc<Inspector>,
 }
 
-impl Contacts {
-    /// Reads the roots of this machine if HTTPS is asked.
+impl Prober {
+    /// Creates a prober. Reads the root certificates of this machine if HTTPS will be probed.
     #[must_use]
-    pub fn new(wanted: &NameCheck) -> Self {
-        // A name is a valid value; there is nothing else to put in its place.
-        let host = HeaderValue::from_str(&wanted.name).unwrap_or(HeaderValue::from_static("localhost"));
-        let judge = Arc::new(Judge::new(&wanted.name, &wanted.roots, wanted.ports.https.is_some()));
-        Self { ports: wanted.ports, timeout: wanted.timeout, host, judge }
+    pub fn new(check: &NameCheck) -> Self {
+        // Every name that the flags accept is a valid value.
+        let host = HeaderValue::from_str(&check.name).unwrap_or(HeaderValue::from_static("localhost"));
+        let inspector = Arc::new(Inspector::new(&check.name, &check.roots, check.ports.https.is_some()));
+        Self { ports: check.ports, timeout: check.timeout, host, inspector }
     }
 
-    /// The ports that are asked.
+    /// The ports to probe.
     #[must_use]
     pub const fn ports(&self) -> Ports {
         self.ports
     }
 
-    /// Finds out who is at an address.
-    pub async fn ask(&self, address: IpAddr) -> Address {
+    /// Probes both ports of an address.
+    pub async fn probe(&self, address: IpAddr) -> Address {
         let http = async {
             let port = self.ports.http?;
             Some(self.plain(SocketAddr::new(address, port)).await)
@@ -74,40 +76,40 @@ impl Contacts {
         Address { address, http, https, certificate: certificate.flatten() }
     }
 
-    async fn plain(&self, address: SocketAddr) -> Contact {
+    async fn plain(&self, address: SocketAddr) -> ProbeOutcome {
         let stream = match self.connect(address).await {
             Ok(stream) => stream,
-            Err(contact) => return contact,
+            Err(outcome) => return outcome,
         };
-        timeout(self.timeout, self.identify(stream)).await.unwrap_or(Contact::Silent(self.timeout))
+        timeout(self.timeout, self.identify(stream)).await.unwrap_or(ProbeOutcome::Silent(self.timeout))
     }
 
-    async fn encrypted(&self, address: SocketAddr) -> (Contact, Option<Certificate>) {
+    async fn encrypted(&self, address: SocketAddr) -> (ProbeOutcome, Option<Certificate>) {
         let stream = match self.connect(address).await {
             Ok(stream) => stream,
-            Err(contact) => return (contact, None),
+            Err(outcome) => return (outcome, None),
         };
-        // What was shown stays known when the time is over.
+        // Outside the future, so that a timeout after the handshake does not discard it.
         let mut certificate = None;
-        let whole = async {
-            match self.judge.handshake(stream).await {
-                Ok((stream, shown)) => {
-                    certificate = shown;
+        let exchange = async {
+            match self.inspector.handshake(stream).await {
+                Ok((stream, presented)) => {
+                    certificate = presented;
                     self.identify(stream).await
                 }
-                Err(why) => Contact::NoTls(why),
+                Err(why) => ProbeOutcome::NoTls(why),
             }
         };
-        let contact = timeout(self.timeout, whole).await.unwrap_or(Contact::Silent(self.timeout));
-        (contact, certificate)
+        let outcome = timeout(self.timeout, exchange).await.unwrap_or(ProbeOutcome::Silent(self.timeout));
+        (outcome, certificate)
     }
 
-    async fn connect(&self, address: SocketAddr) -> Result<TcpStream, Contact> {
+    async fn connect(&self, address: SocketAddr) -> Result<TcpStream, ProbeOutcome> {
         let connecting = timeout(self.timeout, client::connect(address)).await;
-        connecting.map_err(|_| Contact::Timeout(self.timeout))?.map_err(|error| failed(&error, self.timeout))
+        connecting.map_err(|_| ProbeOutcome::Timeout(self.timeout))?.map_err(|error| failed(&error, self.timeout))
     }
 
-    async fn identify(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Contact {
+    async fn identify(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> ProbeOutcome {
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.method_mut() = Method::OPTIONS;
         *request.uri_mut() = Uri::from_static("*");
@@ -122,30 +124,30 @@ impl Contacts {
         let identify = async |response: Response<Incoming>| {
             let (head, body) = response.into_parts();
             let server = head.headers.get(SERVER).map(|server| String::from_utf8_lossy(server.as_bytes()).into_owned());
-            let is_ours =
+            let is_text_of_edge =
                 client::read_body(body, MAX_BODY).await.is_ok_and(|body| body == max_forwards::ITSELF.as_bytes());
-            if is_ours && server.as_deref() == Some(max_forwards::SERVER) {
-                return Contact::Edge;
+            if is_text_of_edge && server.as_deref() == Some(max_forwards::SERVER) {
+                return ProbeOutcome::Edge;
             }
-            Contact::Other { status: head.status.as_u16(), server }
+            ProbeOutcome::Other { status: head.status.as_u16(), server }
         };
         match client::exchange(stream, request, identify).await {
-            Ok(contact) => contact,
-            Err(error) if error.is_parse() => Contact::NotHttp,
-            Err(_closed) => Contact::Closed,
+            Ok(outcome) => outcome,
+            Err(error) if error.is_parse() => ProbeOutcome::NotHttp,
+            Err(_closed) => ProbeOutcome::Closed,
         }
     }
 }
 
-/// Why there is no connection. That this machine has no way there says nothing of the other one; that a router asked
-/// for the other one in vain does.
-fn failed(error: &io::Error, within: Duration) -> Contact {
+/// Classifies a failed connection. An unreachable network is a fact about this machine, an unreachable host one about
+/// the other machine.
+fn failed(error: &io::Error, limit: Duration) -> ProbeOutcome {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => Contact::Refused,
-        io::ErrorKind::TimedOut => Contact::Timeout(within),
-        io::ErrorKind::HostUnreachable => Contact::HostUnreachable,
-        io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => Contact::Unreachable,
-        kind => Contact::Failed(kind.to_string()),
+        io::ErrorKind::ConnectionRefused => ProbeOutcome::Refused,
+        io::ErrorKind::TimedOut => ProbeOutcome::Timeout(limit),
+        io::ErrorKind::HostUnreachable => ProbeOutcome::HostUnreachable,
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => ProbeOutcome::NetworkUnreachable,
+        kind => ProbeOutcome::Failed(kind.to_string()),
     }
 }
 
@@ -156,17 +158,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_that_is_down_is_told_from_a_way_that_is_missing_here() {
-        let within = Duration::from_secs(5);
-        for (errno, contact) in [
-            (Errno::CONNREFUSED, Contact::Refused),
-            (Errno::TIMEDOUT, Contact::Timeout(within)),
-            (Errno::HOSTUNREACH, Contact::HostUnreachable),
-            (Errno::NETUNREACH, Contact::Unreachable),
-            (Errno::ADDRNOTAVAIL, Contact::Unreachable),
-            (Errno::ACCESS, Contact::Failed("permission denied".to_owned())),
+    fn unreachable_host_is_distinguished_from_a_missing_route() {
+        let limit = Duration::from_secs(5);
+        for (errno, outcome) in [
+            (Errno::CONNREFUSED, ProbeOutcome::Refused),
+            (Errno::TIMEDOUT, ProbeOutcome::Timeout(limit)),
+            (Errno::HOSTUNREACH, ProbeOutcome::HostUnreachable),
+            (Errno::NETUNREACH, ProbeOutcome::NetworkUnreachable),
+            (Errno::ADDRNOTAVAIL, ProbeOutcome::NetworkUnreachable),
+            (Errno::ACCESS, ProbeOutcome::Failed("permission denied".to_owned())),
         ] {
-            assert_eq!(failed(&errno.into(), within), contact, "{errno}");
+            assert_eq!(failed(&errno.into(), limit), outcome, "{errno}");
         }
     }
 }

@@ -6,32 +6,32 @@ use std::{
 };
 
 use super::{
-    facts::{Address, Answer, Certificate, Contact, Facts, Outcome, Ports, Record, Resolver, Trust},
+    facts::{Address, Answer, Certificate, Facts, Ports, ProbeOutcome, QueryOutcome, Record, Resolver, Trust},
     findings::{Finding, Level, findings},
 };
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The middle of the life of every good certificate here.
+/// The time of the checks: the middle of the validity of [`certificate`].
 pub(super) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + 20_000 * DAY
 }
 
-/// An answer: addresses with their TTL behind a slash, or how it failed.
+/// An answer from text: addresses with an optional TTL after a slash, or how the query failed.
 pub(super) fn answer(text: &str) -> Answer {
     match text {
-        "" => Answer::empty(Outcome::NoRecords),
-        "nx" => Answer::empty(Outcome::NoSuchName),
-        "fail" => Answer::empty(Outcome::ServerFailure),
-        "late" => Answer::empty(Outcome::Timeout(Duration::from_secs(5))),
-        "refused" => Answer::empty(Outcome::Refused),
+        "" => Answer::empty(QueryOutcome::NoRecords),
+        "nx" => Answer::empty(QueryOutcome::NoSuchName),
+        "fail" => Answer::empty(QueryOutcome::ServerFailure),
+        "late" => Answer::empty(QueryOutcome::Timeout(Duration::from_secs(5))),
+        "refused" => Answer::empty(QueryOutcome::Refused),
         addresses => {
             let record = |text: &str| {
                 let (address, ttl) = text.split_once('/').unwrap_or((text, "60"));
                 Record { address: address.parse().unwrap(), ttl: ttl.parse().unwrap() }
             };
             let records = addresses.split_whitespace().map(record).collect();
-            Answer { outcome: Outcome::Records, aliases: Vec::new(), records }
+            Answer { outcome: QueryOutcome::Records, aliases: Vec::new(), records }
         }
     }
 }
@@ -50,8 +50,8 @@ fn certificate() -> Certificate {
         not_after: now() + 45 * DAY,
         stand_in: false,
         self_signed: false,
-        chain: 1,
-        fits: true,
+        intermediates: 1,
+        matches_name: true,
         trust: Trust::Trusted,
     }
 }
@@ -59,13 +59,13 @@ fn certificate() -> Certificate {
 pub(super) fn edge(address: &str) -> Address {
     Address {
         address: address.parse().unwrap(),
-        http: Some(Contact::Edge),
-        https: Some(Contact::Edge),
+        http: Some(ProbeOutcome::Edge),
+        https: Some(ProbeOutcome::Edge),
         certificate: Some(certificate()),
     }
 }
 
-/// What is seen when every address is a good edge.
+/// The facts about a name whose addresses are all good edges.
 pub(super) fn facts(resolvers: Vec<Resolver>) -> Facts {
     let mut all: Vec<IpAddr> = resolvers.iter().flat_map(Resolver::addresses).collect();
     all.sort_unstable();
@@ -80,16 +80,16 @@ pub(super) fn facts(resolvers: Vec<Resolver>) -> Facts {
     }
 }
 
-/// Two good edges that one resolver knows.
-pub(super) fn two() -> Facts {
+/// The facts about a name with two good edges and one resolver.
+pub(super) fn two_edges() -> Facts {
     facts(vec![resolver("system", "192.168.0.1", "203.0.113.7 203.0.113.8", "")])
 }
 
-/// Codes with what they are about; hints with a `?` in front.
-pub(super) fn found(facts: &Facts) -> Vec<String> {
-    let text = |finding: &Finding| {
+/// The findings as `ABOUT CODE`, hints with a leading `?`.
+pub(super) fn codes(facts: &Facts) -> Vec<String> {
+    let code = |finding: &Finding| {
         let mark = if finding.level == Level::Hint { "?" } else { "" };
         format!("{mark}{} {}", finding.about, finding.code)
     };
-    findings(facts).iter().map(text).collect()
+    findings(facts).iter().map(code).collect()
 }

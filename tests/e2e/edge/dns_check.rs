@@ -1,4 +1,4 @@
-//! `edge dns`: a name that leads to edges, and all the ways in which it does not.
+//! `edge dns`: names that lead to edges, and the ways in which they may not.
 
 use std::{
     collections::BTreeSet,
@@ -21,10 +21,11 @@ use super::Edge;
 
 const NAME: &str = "www.example.com";
 
-/// For [`Site::check`].
+/// An argument of [`Site::check`].
 const WITHOUT_HTTPS: &str = "--https-port=off";
 
-/// Ports that all edges of a test have, each at an address of its own, and who signs their certificates.
+/// The ports of all edges of a test, each of which has its own address, the authority that issues their certificates, and
+/// a name server.
 struct Site {
     http: u16,
     https: u16,
@@ -37,7 +38,7 @@ impl Site {
         Self { http: port::free(), https: port::free(), authority: Authority::new(), dns: Dns::start().await }
     }
 
-    /// An edge at 127.0.0.`last`, which has nobody to pass requests on to.
+    /// Starts an edge at 127.0.0.`last`, without a working endpoint.
     async fn edge(&self, last: u8, certificate: Option<&Certificate>) -> Edge {
         let Self { http, https, .. } = self;
         let tls = certificate.map_or("self_signed = \"localhost\"".to_owned(), |files| {
@@ -56,7 +57,7 @@ impl Site {
         self.authority.issue("good", &[NAME])
     }
 
-    /// Runs the command and returns what it says and its exit code.
+    /// Runs the command and returns its output and its exit code.
     async fn check(&self, more: &[&str]) -> (String, i32) {
         let http = self.http.to_string();
         let https = if more.contains(&WITHOUT_HTTPS) { "off".to_owned() } else { self.https.to_string() };
@@ -67,22 +68,22 @@ impl Site {
         check(&[&["--timeout", "1s"][..], &more, &args, &[NAME]].concat()).await
     }
 
-    /// The same as JSON.
+    /// Runs the command and returns its JSON and its exit code.
     async fn json(&self, more: &[&str]) -> (Value, i32) {
-        let (said, code) = self.check(&[&["--json"], more].concat()).await;
-        (serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}")), code)
+        let (output, code) = self.check(&[&["--json"], more].concat()).await;
+        (serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}")), code)
     }
 }
 
 async fn check(args: &[&str]) -> (String, i32) {
-    // Which authorities this machine trusts is not the test's affair.
-    let nobody = Path::new("/dev/null");
-    let mut edge = Process::ours("edge").env("SSL_CERT_FILE", nobody).arg("dns").args(args).start();
+    // The authorities of this machine must not matter.
+    let no_authorities = Path::new("/dev/null");
+    let mut edge = Process::ours("edge").env("SSL_CERT_FILE", no_authorities).arg("dns").args(args).start();
     let code = edge.exit(SOON).await.code().unwrap();
-    // The last line may still be on its way.
-    tests::wait::eventually("all that it says", SOON, async || !edge.lines().is_empty()).await;
+    // The last lines may still be in the pipe.
+    tests::wait::eventually("output", SOON, async || !edge.lines().is_empty()).await;
     let mut before = 0;
-    tests::wait::eventually("the end of it", SOON, async || {
+    tests::wait::eventually("the end of the output", SOON, async || {
         std::mem::replace(&mut before, edge.lines().len()) == before
     })
     .await;
@@ -94,7 +95,7 @@ fn addresses(lasts: impl IntoIterator<Item = u8>, ttl: u32) -> Answer {
     Answer::Addresses { addresses, ttl, truncated: false }
 }
 
-/// Codes of findings of a level with what they are about, ports left out.
+/// The findings of a level as `ABOUT CODE`, without ports.
 fn findings(report: &Value, level: &str) -> BTreeSet<String> {
     let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == level);
     let finding = |finding: &Value| {
@@ -111,35 +112,35 @@ fn set(items: &[&str]) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn a_name_whose_addresses_are_all_edges_is_well() {
+async fn name_with_only_good_edges_has_no_findings() {
     let site = Site::new().await;
     let certificate = site.good();
     let _edges = [site.edge(1, Some(&certificate)).await, site.edge(2, Some(&certificate)).await];
     site.dns.set(NAME, addresses([2, 1], 60));
-    let (said, code) = site.check(&[]).await;
+    let (output, code) = site.check(&[]).await;
     let (dns, http, https) = (site.dns.address(), site.http, site.https);
     let expected = format!(
-        "www.example.com\n\n  asked of {dns}\n    A     127.0.0.1  TTL 60 s\n    A     127.0.0.2  TTL 60 s\n\
+        "www.example.com\n\n  resolver {dns}\n    A     127.0.0.1  TTL 60 s\n    A     127.0.0.2  TTL 60 s\n\
          \u{20}   AAAA  no records\n\n  Address    HTTP {http}  HTTPS {https}  Certificate\n\
          \u{20} 127.0.0.1  edge        edge         www.example.com; until 4096-01-01; trusted\n\
-         \u{20} 127.0.0.2  edge        edge         www.example.com; until 4096-01-01; trusted\n\nAll is well."
+         \u{20} 127.0.0.2  edge        edge         www.example.com; until 4096-01-01; trusted\n\nNo problems."
     );
-    assert_eq!(said, expected);
+    assert_eq!(output, expected);
     assert_eq!(code, 0);
     let (report, code) = site.json(&[]).await;
     assert_eq!((&report["well"], &report["findings"], code), (&true.into(), &Value::Array(vec![]), 0));
 }
 
 #[tokio::test]
-async fn every_address_tells_what_is_wrong_with_it() {
+async fn each_address_has_its_own_problems() {
     let site = Site::new().await;
-    let stranger = Authority::new();
+    let unknown_authority = Authority::new();
     let _edges = [
         site.edge(1, Some(&site.good())).await,
         site.edge(4, Some(&site.authority.issue("other", &["other.example"]))).await,
         site.edge(5, Some(&site.authority.issue_expired("old", &[NAME]))).await,
         site.edge(6, None).await,
-        site.edge(7, Some(&stranger.issue("strange", &[NAME]))).await,
+        site.edge(7, Some(&unknown_authority.issue("strange", &[NAME]))).await,
         site.edge(8, Some(&site.authority.issue_expired("worst", &["*.other.example"]))).await,
     ];
     let _application = Upstream::start_at(SocketAddr::from(([127, 0, 0, 3], site.http))).await;
@@ -176,14 +177,14 @@ async fn every_address_tells_what_is_wrong_with_it() {
     let edge = "edge edge";
     assert_eq!(states, [edge, "refused refused", "other no_tls", edge, edge, edge, edge, edge, "silent silent"]);
 
-    // A script may leave HTTPS out.
+    // Without HTTPS, certificates do not matter.
     site.dns.set(NAME, addresses([1, 4, 5, 6], 60));
     let (report, code) = site.json(&[WITHOUT_HTTPS]).await;
     assert_eq!((findings(&report, "problem"), code), (set(&[]), 0), "{report:#}");
 }
 
 #[tokio::test]
-async fn ways_of_not_answering_are_told_apart() {
+async fn failed_queries_are_distinguished() {
     let site = Site::new().await;
     for (answer, code) in [
         (Answer::NoSuchName, "no_such_name"),
@@ -200,7 +201,7 @@ async fn ways_of_not_answering_are_told_apart() {
 }
 
 #[tokio::test]
-async fn resolvers_are_compared_and_aliases_shown() {
+async fn resolvers_are_compared_and_aliases_are_reported() {
     let site = Site::new().await;
     let certificate = site.good();
     let _edges = [site.edge(1, Some(&certificate)).await, site.edge(2, Some(&certificate)).await];
@@ -215,7 +216,7 @@ async fn resolvers_are_compared_and_aliases_shown() {
     assert_eq!(findings(&report, "problem"), set(&["127.0.0.1 server_failure", "127.0.0.2 resolvers_differ"]));
     assert_eq!(findings(&report, "hint"), set(&["127.0.0.1 long_ttl"]));
     let differ = report["findings"].as_array().unwrap().iter().find(|its| its["code"] == "resolvers_differ").unwrap();
-    assert_eq!(differ["message"], format!("{} gives it, {second} does not", site.dns.address()));
+    assert_eq!(differ["message"], format!("returned by {}, but not by {second}", site.dns.address()));
     let resolvers = report["resolvers"].as_array().unwrap();
     let labels: Vec<_> = resolvers.iter().map(|resolver| resolver["resolver"].as_str().unwrap()).collect();
     assert_eq!(labels, [&second, &third, &site.dns.address().to_string()]);
@@ -226,8 +227,8 @@ async fn resolvers_are_compared_and_aliases_shown() {
 }
 
 #[tokio::test]
-async fn wrong_usage_is_told_all_at_once_and_nobody_is_asked() {
-    let (said, code) = check(&[
+async fn all_usage_errors_are_reported_at_once() {
+    let (output, code) = check(&[
         "203.0.113.7",
         "--resolver",
         "dns.example",
@@ -249,7 +250,7 @@ async fn wrong_usage_is_told_all_at_once_and_nobody_is_asked() {
         "--timeout: \"1h\" is too long: write at most \"1min\"",
         "--no-system: leaves no name server to query",
     ] {
-        assert!(said.contains(part), "{part} is not in {said}");
+        assert!(output.contains(part), "{part} is not in {output}");
     }
     assert_eq!(check(&["*.example.com", "--no-system", "--resolver", "127.0.0.1:1"]).await.1, 2);
     assert_eq!(check(&[]).await.1, 2);

@@ -1,4 +1,4 @@
-//! What addresses said.
+//! Findings about addresses: what responds there, and its certificate.
 
 use std::{
     collections::BTreeSet,
@@ -10,162 +10,170 @@ use super::finding::{Findings, listed};
 use crate::{
     dns_check::{
         date::day,
-        facts::{Address, Certificate, Contact, Facts, Resolver, Trust},
+        facts::{Address, Certificate, Facts, ProbeOutcome, Resolver, Trust},
     },
     upstream::discovery::AddressSet,
 };
 
-/// A certificate that ends sooner is about to be forgotten: whoever renews them by program does so a month
-/// before.
-const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// The remaining validity below which a renewal is overdue: automatic renewal happens about a month before the end.
+const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// What one can do about an address where no edge is.
-const START_IT: &str = "see whether the edge runs on that machine, publishes the port there, and its firewall lets \
-                        it through; else take the address out of DNS";
+/// The advice for an address where no edge responds.
+const CHECK_EDGE: &str = "check that the edge runs on that machine, publishes this port, and is not blocked by a \
+                          firewall; otherwise remove the address from DNS";
 
 pub(super) fn check(facts: &Facts, findings: &mut Findings) {
     let unusable =
         facts.resolvers.iter().flat_map(Resolver::addresses).filter(|address| !AddressSet::is_usable(address));
     for address in unusable.collect::<BTreeSet<_>>() {
-        let message = "nobody can connect to this address";
-        findings.problem("unusable_address", &address, message, "put the public address of an edge in its place");
+        let message = "clients cannot connect to this address";
+        findings.problem("unusable_address", &address, message, "replace it with the public address of an edge");
     }
     for address in &facts.addresses {
-        for (port, contact) in [(facts.ports.http, &address.http), (facts.ports.https, &address.https)] {
-            if let (Some(port), Some(contact)) = (port, contact) {
-                check_contact(SocketAddr::new(address.address, port), contact, findings);
+        for (port, outcome) in [(facts.ports.http, &address.http), (facts.ports.https, &address.https)] {
+            if let (Some(port), Some(outcome)) = (port, outcome) {
+                probe(SocketAddr::new(address.address, port), outcome, findings);
             }
         }
-        if let (Some(port), Some(shown)) = (facts.ports.https, &address.certificate) {
-            certificate(&facts.name, facts.now, SocketAddr::new(address.address, port), shown, findings);
+        if let (Some(port), Some(presented)) = (facts.ports.https, &address.certificate) {
+            certificate(&facts.name, facts.now, SocketAddr::new(address.address, port), presented, findings);
         }
     }
-    nothing_seen(facts, findings);
-    roots(facts, findings);
+    nothing_checked(facts, findings);
+    no_roots(facts, findings);
     certificates_differ(facts, findings);
 }
 
-fn check_contact(about: SocketAddr, contact: &Contact, findings: &mut Findings) {
-    match contact {
-        Contact::Edge => {}
-        Contact::Other { status, server } => {
+fn probe(about: SocketAddr, outcome: &ProbeOutcome, findings: &mut Findings) {
+    match outcome {
+        ProbeOutcome::Edge => {}
+        ProbeOutcome::Other { status, server } => {
             let server = server.as_ref().map(|server| format!(", {server}")).unwrap_or_default();
-            let message = format!("somebody else answers there (status {status}{server})");
-            findings.problem("not_an_edge", &about, message, START_IT);
+            let message = format!("another program responded (status {status}{server})");
+            findings.problem("not_an_edge", &about, message, CHECK_EDGE);
         }
-        Contact::NotHttp => findings.problem("not_http", &about, "what answers there is not HTTP", START_IT),
-        Contact::NoTls(why) => {
-            findings.problem("no_tls", &about, format!("no TLS: {why}"), "let the edge listen there with --listen-tls");
+        ProbeOutcome::NotHttp => findings.problem("not_http", &about, "the response is not HTTP", CHECK_EDGE),
+        ProbeOutcome::NoTls(why) => {
+            let advice = "let the edge listen there with --listen-tls";
+            findings.problem("no_tls", &about, format!("the TLS handshake failed: {why}"), advice);
         }
-        Contact::Closed => findings.problem("closed", &about, "the connection is closed without an answer", START_IT),
-        Contact::Silent(within) => {
-            let message = format!("connected, but no answer within {within:?}");
-            findings.problem("silent", &about, message, START_IT);
+        ProbeOutcome::Closed => {
+            findings.problem("closed", &about, "the connection was closed without a response", CHECK_EDGE);
         }
-        Contact::Refused => findings.problem("refused", &about, "nobody listens there", START_IT),
-        Contact::Timeout(within) => {
-            let message = format!("no connection within {within:?}: the machine is down, or a firewall is silent");
-            findings.problem("unreachable", &about, message, START_IT);
+        ProbeOutcome::Silent(limit) => {
+            let message = format!("connected, but no response within {limit:?}");
+            findings.problem("silent", &about, message, CHECK_EDGE);
         }
-        Contact::HostUnreachable => {
-            let message = "no way leads to the machine: it is down, or a firewall turns us away";
-            findings.problem("unreachable", &about, message, START_IT);
+        ProbeOutcome::Refused => {
+            findings.problem("refused", &about, "connection refused: no program listens on this port", CHECK_EDGE);
+        }
+        ProbeOutcome::Timeout(limit) => {
+            let message =
+                format!("no connection within {limit:?}: the machine is down, or a firewall drops the packets");
+            findings.problem("unreachable", &about, message, CHECK_EDGE);
+        }
+        ProbeOutcome::HostUnreachable => {
+            let message = "host unreachable: the machine is down, or a firewall rejects the connection";
+            findings.problem("unreachable", &about, message, CHECK_EDGE);
         }
         // Many machines have no IPv6 themselves.
-        Contact::Unreachable if about.is_ipv6() => {
-            let mend = "look from a machine that has IPv6";
-            findings.hint("not_checked", &about, "this machine has no way to it, so nothing is known", mend);
+        ProbeOutcome::NetworkUnreachable if about.is_ipv6() => {
+            let message = "not checked: this machine has no route to it";
+            findings.hint("not_checked", &about, message, "run the check on a machine with IPv6");
         }
-        Contact::Unreachable => findings.problem("unreachable", &about, "this machine has no way to it", START_IT),
-        Contact::Failed(why) => findings.problem("unreachable", &about, why.clone(), START_IT),
+        ProbeOutcome::NetworkUnreachable => {
+            findings.problem("unreachable", &about, "this machine has no route to it", CHECK_EDGE);
+        }
+        ProbeOutcome::Failed(why) => findings.problem("unreachable", &about, why.clone(), CHECK_EDGE),
     }
 }
 
-/// An address that was not seen says nothing, but all of them say that nothing is known to be well.
-fn nothing_seen(facts: &Facts, findings: &mut Findings) {
-    let unseen = |address: &Address| {
-        let contacts = [&address.http, &address.https];
-        contacts.into_iter().flatten().all(|contact| *contact == Contact::Unreachable)
+/// Adds a problem if no address could be checked. A few unchecked ones are only a hint each.
+fn nothing_checked(facts: &Facts, findings: &mut Findings) {
+    let is_unchecked = |address: &Address| {
+        let outcomes = [&address.http, &address.https];
+        outcomes.into_iter().flatten().all(|outcome| *outcome == ProbeOutcome::NetworkUnreachable)
     };
     let all_v6 = facts.addresses.iter().all(|address| address.address.is_ipv6());
-    let asked = facts.ports.http.or(facts.ports.https).is_some();
-    if asked && !facts.addresses.is_empty() && all_v6 && facts.addresses.iter().all(unseen) {
-        let mend = "look from a machine that has IPv6";
-        findings.problem("nothing_checked", &facts.name, "none of its addresses can be reached from here", mend);
+    let probed = facts.ports.http.or(facts.ports.https).is_some();
+    if probed && !facts.addresses.is_empty() && all_v6 && facts.addresses.iter().all(is_unchecked) {
+        let advice = "run the check on a machine with IPv6";
+        findings.problem("nothing_checked", &facts.name, "this machine has no route to any of its addresses", advice);
     }
 }
 
-fn certificate(name: &str, now: SystemTime, about: SocketAddr, shown: &Certificate, findings: &mut Findings) {
-    if shown.stand_in {
-        let mend = "browsers warn about it: give the edge a certificate (--tls-cert-file and --tls-key-file)";
-        let message = "the edge shows the self-signed certificate that it makes while it has none";
-        return findings.problem("stand_in_certificate", &about, message, mend);
+fn certificate(name: &str, now: SystemTime, about: SocketAddr, presented: &Certificate, findings: &mut Findings) {
+    if presented.stand_in {
+        let message = "the edge presents the self-signed certificate that it generates when it has no other";
+        let advice = "browsers warn about it: configure a certificate (--tls-cert-file and --tls-key-file)";
+        // Its issuer and its names are wrong as a consequence.
+        return findings.problem("stand_in_certificate", &about, message, advice);
     }
-    if now > shown.not_after {
-        let message = format!("its certificate has expired on {}", day(shown.not_after));
-        findings.problem("certificate_expired", &about, message, "renew it, and see that it is renewed by program");
-    } else if now < shown.not_before {
-        let message = format!("its certificate is not valid before {}", day(shown.not_before));
-        let mend = "see whether the clocks here and where it was issued are right";
-        findings.problem("certificate_not_yet_valid", &about, message, mend);
-    } else if shown.not_after.duration_since(now).unwrap_or_default() < SOON {
-        let message = format!("its certificate ends on {}", day(shown.not_after));
+    if now > presented.not_after {
+        let message = format!("its certificate expired on {}", day(presented.not_after));
+        findings.problem("certificate_expired", &about, message, "renew it, and make sure that renewal is automatic");
+    } else if now < presented.not_before {
+        let message = format!("its certificate is not valid before {}", day(presented.not_before));
+        let advice = "check the clock of this machine and the clock of the issuer";
+        findings.problem("certificate_not_yet_valid", &about, message, advice);
+    } else if presented.not_after.duration_since(now).unwrap_or_default() < EXPIRES_SOON {
+        let message = format!("its certificate expires on {}", day(presented.not_after));
         findings.hint("certificate_ends_soon", &about, message, "renew it now");
     }
-    if !shown.fits {
-        let names = if shown.names.is_empty() { "no name at all".to_owned() } else { listed(&shown.names) };
+    if !presented.matches_name {
+        let names = if presented.names.is_empty() { "no name".to_owned() } else { listed(&presented.names) };
         let message = format!("its certificate is for {names}, not for {name}");
-        findings.problem("certificate_of_another_name", &about, message, format!("issue one with {name} in it"));
+        findings.problem("certificate_of_another_name", &about, message, format!("issue one that includes {name}"));
     }
-    match &shown.trust {
+    match &presented.trust {
         Trust::Trusted | Trust::NoRoots => {}
-        Trust::UnknownIssuer if shown.self_signed => {
-            let mend = "browsers warn about it: let an authority that they know sign it";
-            findings.problem("certificate_self_signed", &about, "its certificate is signed by itself", mend);
+        Trust::UnknownIssuer if presented.self_signed => {
+            let advice = "browsers warn about it: get one from an authority that they trust";
+            findings.problem("certificate_self_signed", &about, "its certificate is self-signed", advice);
         }
         Trust::UnknownIssuer => {
-            let sent = if shown.chain == 0 { ", and no other certificate is sent with it" } else { "" };
-            let message = format!("nobody known has signed its certificate: the issuer is {}{sent}", shown.issuer);
-            let mend = "put the whole chain into the certificate file, leaf first; for an authority of your own, name \
-                        it with --ca";
-            findings.problem("certificate_untrusted", &about, message, mend);
+            let sent = if presented.intermediates == 0 { ", and no intermediate certificate was sent" } else { "" };
+            let message = format!("the issuer of its certificate is unknown: {}{sent}", presented.issuer);
+            let advice = "put the whole chain into the certificate file, leaf first; for an authority of your own, \
+                          pass its certificate with --ca";
+            findings.problem("certificate_untrusted", &about, message, advice);
         }
-        Trust::Refused(why) => {
-            let message = format!("clients refuse its certificate: {why}");
-            findings.problem("certificate_refused", &about, message, "have it issued anew");
+        Trust::Rejected(why) => {
+            let message = format!("clients reject its certificate: {why}");
+            findings.problem("certificate_refused", &about, message, "have it reissued");
         }
     }
 }
 
-/// Said once, not for each address.
-fn roots(facts: &Facts, findings: &mut Findings) {
-    let unknown = |address: &&Address| {
-        address.certificate.as_ref().is_some_and(|shown| shown.trust == Trust::NoRoots && !shown.stand_in)
+/// Adds one hint, not one for each address, if issuers could not be checked.
+fn no_roots(facts: &Facts, findings: &mut Findings) {
+    let is_unknown = |address: &Address| {
+        address.certificate.as_ref().is_some_and(|presented| presented.trust == Trust::NoRoots && !presented.stand_in)
     };
-    if facts.addresses.iter().any(|address| unknown(&address)) {
-        let message = "this machine has no certificates of authorities, so it is not known who is to be trusted";
-        findings.hint("no_roots", &facts.name, message, "install ca-certificates here, or name a file with --ca");
+    if facts.addresses.iter().any(is_unknown) {
+        let message = "this machine has no root certificates, so the issuers of certificates were not checked";
+        findings.hint("no_roots", &facts.name, message, "install ca-certificates here, or pass a file with --ca");
     }
 }
 
-/// Which certificate an address shows and how long that is valid, if nothing else is to be said about it.
+/// The address, serial number and end of validity of a certificate without other findings.
 fn good(now: SystemTime, address: &Address) -> Option<(IpAddr, &str, SystemTime)> {
-    let shown = address.certificate.as_ref()?;
-    let is_good = shown.fits
-        && matches!(shown.trust, Trust::Trusted | Trust::NoRoots)
-        && !shown.stand_in
-        && (shown.not_before..=shown.not_after).contains(&now);
-    is_good.then_some((address.address, &shown.serial, shown.not_after))
+    let presented = address.certificate.as_ref()?;
+    let is_good = presented.matches_name
+        && matches!(presented.trust, Trust::Trusted | Trust::NoRoots)
+        && !presented.stand_in
+        && (presented.not_before..=presented.not_after).contains(&now);
+    is_good.then_some((address.address, &presented.serial, presented.not_after))
 }
 
-/// Edges of one name that were not all given the newest certificate.
+/// Adds a hint if some edges did not receive the newest certificate.
 fn certificates_differ(facts: &Facts, findings: &mut Findings) {
-    let shown: Vec<_> = facts.addresses.iter().filter_map(|address| good(facts.now, address)).collect();
-    let Some((_, newest, _)) = shown.iter().max_by_key(|(_, _, not_after)| *not_after) else { return };
-    let older: Vec<_> = shown.iter().filter(|(_, serial, _)| serial != newest).map(|(address, ..)| address).collect();
+    let good: Vec<_> = facts.addresses.iter().filter_map(|address| good(facts.now, address)).collect();
+    let Some((_, newest, _)) = good.iter().max_by_key(|(_, _, not_after)| *not_after) else { return };
+    let older: Vec<_> = good.iter().filter(|(_, serial, _)| serial != newest).map(|(address, ..)| address).collect();
     if !older.is_empty() {
-        let message = format!("not all addresses show the newest certificate: not {}", listed(older));
-        let mend = "while certificates are being replaced that is as it should be; else give all edges the same";
-        findings.hint("certificates_differ", &facts.name, message, mend);
+        let message = format!("these addresses do not present the newest certificate: {}", listed(older));
+        let advice = "this is normal while certificates are being replaced; otherwise give all edges the same one";
+        findings.hint("certificates_differ", &facts.name, message, advice);
     }
 }

@@ -1,4 +1,4 @@
-//! What a finding says.
+//! One finding, and a list of them.
 
 use serde::Serialize;
 
@@ -14,7 +14,9 @@ pub struct Finding {
     /// The finding in words.
     pub message: String,
     /// How to fix it.
-    pub mend: String,
+    // The key is part of the format of the JSON report.
+    #[serde(rename = "mend")]
+    pub advice: String,
 }
 
 /// The severity of a finding.
@@ -43,9 +45,9 @@ impl Findings {
         code: &'static str,
         about: &dyn ToString,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        advice: impl Into<String>,
     ) {
-        self.add(Level::Problem, code, about, message, mend);
+        self.add(Level::Problem, code, about, message, advice);
     }
 
     pub(super) fn hint(
@@ -53,9 +55,9 @@ impl Findings {
         code: &'static str,
         about: &dyn ToString,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        advice: impl Into<String>,
     ) {
-        self.add(Level::Hint, code, about, message, mend);
+        self.add(Level::Hint, code, about, message, advice);
     }
 
     fn add(
@@ -64,17 +66,17 @@ impl Findings {
         code: &'static str,
         about: &dyn ToString,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        advice: impl Into<String>,
     ) {
-        let (about, message, mend) = (about.to_string(), message.into(), mend.into());
-        self.0.push(Finding { level, code, about, message, mend });
+        let (about, message, advice) = (about.to_string(), message.into(), advice.into());
+        self.0.push(Finding { level, code, about, message, advice });
     }
 }
 
-/// Returns the first items of a list as one line.
+/// Returns a list as text, with a count of the items beyond the first five.
 pub(super) fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-    const MOST: usize = 5;
+    const MAX: usize = 5;
     let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
-    let shown = items.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
-    if items.len() > MOST { format!("{shown} and {} more", items.len() - MOST) } else { shown }
+    let shown = items.iter().take(MAX).cloned().collect::<Vec<_>>().join(", ");
+    if items.len() > MAX { format!("{shown} and {} more", items.len() - MAX) } else { shown }
 }

@@ -1,8 +1,8 @@
-//! Derives what is wrong, and how to fix it, from the facts.
+//! Derives findings from the facts: what is wrong, and how to fix it.
 //!
-//! Pure: facts go in, findings come out. A problem is something a visitor may meet: no answer, the answer of another
-//! program, a browser warning, a name that leads to the wrong place. A hint is something that makes outages more likely
-//! or longer.
+//! Pure: facts go in, findings come out. A problem is something that a visitor may encounter: no response, the response
+//! of another program, a browser warning, a name that leads to the wrong place. A hint is something that makes outages
+//! more likely or longer.
 
 mod addresses;
 mod finding;
@@ -14,7 +14,7 @@ use self::finding::Findings;
 pub use self::finding::{Finding, Level};
 use super::facts::Facts;
 
-/// Returns everything there is to say about the facts, problems first.
+/// Returns the findings, problems first.
 #[must_use]
 pub fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = Findings::default();

@@ -1,34 +1,30 @@
-//! Makes a report of facts.
+//! Converts facts to a report.
 
 use std::net::IpAddr;
 
 use super::model::{
-    AddressReport, AliasReport, AnswerReport, CertificateReport, ContactReport, RecordReport, Report, ResolverReport,
+    AddressReport, AliasReport, AnswerReport, CertificateReport, ProbeReport, RecordReport, Report, ResolverReport,
 };
 use crate::dns_check::{
-    facts::{self, Contact, Facts, Outcome, Trust},
+    facts::{self, Facts, ProbeOutcome, QueryOutcome, Trust},
     findings::{self, Level},
 };
 
 impl Report {
-    /// Judges the facts.
+    /// Creates the report on these facts, with the findings that follow from them.
     #[must_use]
     pub fn new(facts: Facts) -> Self {
         let findings = findings::findings(&facts);
-        let givers = |address: IpAddr| {
-            let gives = |resolver: &&facts::Resolver| resolver.addresses().any(|its| its == address);
-            facts.resolvers.iter().filter(gives).map(|resolver| resolver.label.clone()).collect()
+        let returned_by = |address: IpAddr| {
+            let returns_it = |resolver: &&facts::Resolver| resolver.addresses().any(|other| other == address);
+            facts.resolvers.iter().filter(returns_it).map(|resolver| resolver.label.clone()).collect()
         };
-        let contact = |port: Option<u16>, contact: &Option<Contact>| {
-            let (port, contact) = (port?, contact.as_ref()?);
-            Some(ContactReport { port, status: status(contact), detail: detail(contact) })
-        };
-        let address = |seen: &facts::Address| AddressReport {
-            address: seen.address,
-            resolvers: givers(seen.address),
-            http: contact(facts.ports.http, &seen.http),
-            https: contact(facts.ports.https, &seen.https),
-            certificate: seen.certificate.as_ref().map(certificate),
+        let address = |address: &facts::Address| AddressReport {
+            address: address.address,
+            resolvers: returned_by(address.address),
+            http: probe(facts.ports.http, address.http.as_ref()),
+            https: probe(facts.ports.https, address.https.as_ref()),
+            certificate: address.certificate.as_ref().map(certificate),
         };
         Self {
             well: findings.iter().all(|finding| finding.level != Level::Problem),
@@ -42,25 +38,25 @@ impl Report {
     }
 }
 
-fn resolver(said: &facts::Resolver) -> ResolverReport {
+fn resolver(resolver: &facts::Resolver) -> ResolverReport {
     ResolverReport {
-        resolver: said.label.clone(),
-        servers: said.servers.iter().map(ToString::to_string).collect(),
-        a: answer(&said.v4),
-        aaaa: answer(&said.v6),
+        resolver: resolver.label.clone(),
+        servers: resolver.servers.iter().map(ToString::to_string).collect(),
+        a: answer(&resolver.v4),
+        aaaa: answer(&resolver.v6),
     }
 }
 
-fn answer(said: &facts::Answer) -> AnswerReport {
-    let (status, detail) = match &said.outcome {
-        Outcome::Records => ("records", None),
-        Outcome::NoRecords => ("no_records", None),
-        Outcome::NoSuchName => ("no_such_name", None),
-        Outcome::ServerFailure => ("server_failure", None),
-        Outcome::Refused => ("refused", None),
-        Outcome::Code(code) => ("error", Some(code.clone())),
-        Outcome::Timeout(within) => ("timeout", Some(format!("no answer within {within:?}"))),
-        Outcome::Failed(why) => ("failed", Some(why.clone())),
+fn answer(answer: &facts::Answer) -> AnswerReport {
+    let (status, detail) = match &answer.outcome {
+        QueryOutcome::Records => ("records", None),
+        QueryOutcome::NoRecords => ("no_records", None),
+        QueryOutcome::NoSuchName => ("no_such_name", None),
+        QueryOutcome::ServerFailure => ("server_failure", None),
+        QueryOutcome::Refused => ("refused", None),
+        QueryOutcome::Code(code) => ("error", Some(code.clone())),
+        QueryOutcome::Timeout(limit) => ("timeout", Some(format!("no answer within {limit:?}"))),
+        QueryOutcome::Failed(why) => ("failed", Some(why.clone())),
     };
     let alias =
         |alias: &facts::Alias| AliasReport { name: alias.name.clone(), target: alias.target.clone(), ttl: alias.ttl };
@@ -68,49 +64,55 @@ fn answer(said: &facts::Answer) -> AnswerReport {
     AnswerReport {
         status,
         detail,
-        aliases: said.aliases.iter().map(alias).collect(),
-        records: said.records.iter().map(record).collect(),
+        aliases: answer.aliases.iter().map(alias).collect(),
+        records: answer.records.iter().map(record).collect(),
     }
 }
 
-const fn status(contact: &Contact) -> &'static str {
-    match contact {
-        Contact::Edge => "edge",
-        Contact::Other { .. } => "other",
-        Contact::NotHttp => "not_http",
-        Contact::NoTls(_) => "no_tls",
-        Contact::Closed => "closed",
-        Contact::Silent(_) => "silent",
-        Contact::Refused => "refused",
-        Contact::Timeout(_) => "timeout",
-        Contact::HostUnreachable => "host_unreachable",
-        Contact::Unreachable => "unreachable",
-        Contact::Failed(_) => "failed",
+fn probe(port: Option<u16>, outcome: Option<&ProbeOutcome>) -> Option<ProbeReport> {
+    let (port, outcome) = (port?, outcome?);
+    Some(ProbeReport { port, status: status(outcome), detail: detail(outcome) })
+}
+
+const fn status(outcome: &ProbeOutcome) -> &'static str {
+    match outcome {
+        ProbeOutcome::Edge => "edge",
+        ProbeOutcome::Other { .. } => "other",
+        ProbeOutcome::NotHttp => "not_http",
+        ProbeOutcome::NoTls(_) => "no_tls",
+        ProbeOutcome::Closed => "closed",
+        ProbeOutcome::Silent(_) => "silent",
+        ProbeOutcome::Refused => "refused",
+        ProbeOutcome::Timeout(_) => "timeout",
+        ProbeOutcome::HostUnreachable => "host_unreachable",
+        ProbeOutcome::NetworkUnreachable => "unreachable",
+        ProbeOutcome::Failed(_) => "failed",
     }
 }
 
-fn detail(contact: &Contact) -> Option<String> {
-    match contact {
-        Contact::Other { status, server: None } => Some(format!("status {status}")),
-        Contact::Other { status, server: Some(server) } => Some(format!("status {status}, {server}")),
-        Contact::NoTls(why) | Contact::Failed(why) => Some(why.clone()),
-        Contact::Silent(within) | Contact::Timeout(within) => Some(format!("nothing within {within:?}")),
+fn detail(outcome: &ProbeOutcome) -> Option<String> {
+    match outcome {
+        ProbeOutcome::Other { status, server: None } => Some(format!("status {status}")),
+        ProbeOutcome::Other { status, server: Some(server) } => Some(format!("status {status}, {server}")),
+        ProbeOutcome::NoTls(why) | ProbeOutcome::Failed(why) => Some(why.clone()),
+        ProbeOutcome::Silent(limit) => Some(format!("no response within {limit:?}")),
+        ProbeOutcome::Timeout(limit) => Some(format!("no connection within {limit:?}")),
         _ => None,
     }
 }
 
-fn certificate(shown: &facts::Certificate) -> CertificateReport {
+fn certificate(certificate: &facts::Certificate) -> CertificateReport {
     CertificateReport {
-        names: shown.names.clone(),
-        issuer: shown.issuer.clone(),
-        serial: shown.serial.clone(),
-        not_before: shown.not_before,
-        not_after: shown.not_after,
-        stand_in: shown.stand_in,
-        fits: shown.fits,
-        trusted: match shown.trust {
+        names: certificate.names.clone(),
+        issuer: certificate.issuer.clone(),
+        serial: certificate.serial.clone(),
+        not_before: certificate.not_before,
+        not_after: certificate.not_after,
+        stand_in: certificate.stand_in,
+        fits: certificate.matches_name,
+        trusted: match certificate.trust {
             Trust::Trusted => Some(true),
-            Trust::UnknownIssuer | Trust::Refused(_) => Some(false),
+            Trust::UnknownIssuer | Trust::Rejected(_) => Some(false),
             Trust::NoRoots => None,
         },
     }

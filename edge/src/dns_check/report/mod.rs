@@ -1,4 +1,4 @@
-//! What is told about a name, to people and to programs.
+//! The report on a name, as text or as JSON.
 
 mod convert;
 mod model;
@@ -7,21 +7,21 @@ mod tests;
 mod text;
 
 pub use self::model::{
-    AddressReport, AliasReport, AnswerReport, CertificateReport, ContactReport, RecordReport, Report, ResolverReport,
+    AddressReport, AliasReport, AnswerReport, CertificateReport, ProbeReport, RecordReport, Report, ResolverReport,
 };
 
 impl Report {
-    /// Whether a script may go on.
+    /// Whether no finding is a problem.
     #[must_use]
     pub const fn is_well(&self) -> bool {
         self.well
     }
 
-    /// The report as text, or as JSON.
+    /// Returns the report as text, or as JSON.
     #[must_use]
     pub fn render(&self, json: bool) -> String {
         let mut text = String::new();
-        // Neither can fail: a string takes what is written to it, and every field can be JSON.
+        // Neither fails: a string accepts every write, and JSON can represent every field.
         if json {
             text = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
         } else {

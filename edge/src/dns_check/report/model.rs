@@ -1,4 +1,4 @@
-//! The report as it is told to programs: its fields are those of the JSON. Fields are added, never renamed or removed.
+//! The report. Its fields are those of the JSON: fields may be added, but are never renamed or removed.
 
 use std::{net::IpAddr, time::SystemTime};
 
@@ -6,118 +6,119 @@ use serde::{Serialize, Serializer};
 
 use crate::dns_check::{date, findings::Finding};
 
-/// Everything about a name.
+/// The result of checking one name.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The name, without a final dot.
     pub name: String,
-    /// When it was looked at.
+    /// When the check ended.
     #[serde(serialize_with = "rfc3339")]
     pub checked: SystemTime,
-    /// No finding is a problem.
+    /// Whether no finding is a problem.
     pub well: bool,
-    /// Who was asked, the system first.
+    /// The resolvers that were queried, the system first.
     pub resolvers: Vec<ResolverReport>,
-    /// What `/etc/hosts` of this machine has for it.
+    /// The addresses that `/etc/hosts` of this machine lists for the name.
     pub hosts_file: Vec<IpAddr>,
-    /// Every address that any resolver gave and that can be connected to, in order.
+    /// The usable addresses that any resolver returned, sorted.
     pub addresses: Vec<AddressReport>,
-    /// What is to be said, problems first.
+    /// The findings, problems first.
     pub findings: Vec<Finding>,
 }
 
-/// What one resolver said.
+/// The answers of one resolver.
 #[derive(Clone, Debug, Serialize)]
 pub struct ResolverReport {
     /// `system`, or the address of a name server.
     pub resolver: String,
-    /// The name servers behind it.
+    /// Its name servers.
     pub servers: Vec<String>,
-    /// About A records.
+    /// The answer to the query for A records.
     pub a: AnswerReport,
-    /// About AAAA records.
+    /// The answer to the query for AAAA records.
     pub aaaa: AnswerReport,
 }
 
-/// An answer to one question.
+/// The answer to one query.
 #[derive(Clone, Debug, Serialize)]
 pub struct AnswerReport {
     /// `records`, `no_records`, `no_such_name`, `server_failure`, `refused`, `error`, `timeout` or `failed`.
     pub status: &'static str,
-    /// More about it, for people.
+    /// More about the status, as text.
     pub detail: Option<String>,
-    /// CNAMEs on the way.
+    /// The CNAMEs that were followed.
     pub aliases: Vec<AliasReport>,
-    /// Addresses, in order; as often as they came.
+    /// The records, sorted, duplicates included.
     pub records: Vec<RecordReport>,
 }
 
-/// A CNAME.
+/// A CNAME record.
 #[derive(Clone, Debug, Serialize)]
 pub struct AliasReport {
-    /// This name.
+    /// The alias.
     pub name: String,
-    /// Stands for this one.
+    /// The name that it refers to.
     pub target: String,
-    /// Seconds that this may be kept.
+    /// The time to live, in seconds.
     pub ttl: u32,
 }
 
-/// An address.
+/// An A or AAAA record.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordReport {
     /// The address.
     pub address: IpAddr,
-    /// Seconds that this may be kept.
+    /// The time to live, in seconds.
     pub ttl: u32,
 }
 
-/// What one address is like.
+/// The results of probing one address.
 #[derive(Clone, Debug, Serialize)]
 pub struct AddressReport {
     /// The address.
     pub address: IpAddr,
-    /// Who gave it.
+    /// The resolvers that returned it.
     pub resolvers: Vec<String>,
-    /// Plain HTTP; `None` if it was not asked.
-    pub http: Option<ContactReport>,
-    /// HTTPS.
-    pub https: Option<ContactReport>,
-    /// What it shows.
+    /// The result for plain HTTP; `None` if it was not probed.
+    pub http: Option<ProbeReport>,
+    /// The result for HTTPS; `None` if it was not probed.
+    pub https: Option<ProbeReport>,
+    /// The certificate presented in the TLS handshake, if there was one.
     pub certificate: Option<CertificateReport>,
 }
 
-/// Who answers at a port.
+/// What responds at a port.
 #[derive(Clone, Debug, Serialize)]
-pub struct ContactReport {
+pub struct ProbeReport {
     /// The port.
     pub port: u16,
-    /// `edge`, `other`, `not_http`, `no_tls`, `closed`, `silent`, `refused`, `timeout`, `unreachable` or `failed`.
+    /// `edge`, `other`, `not_http`, `no_tls`, `closed`, `silent`, `refused`, `timeout`, `host_unreachable`,
+    /// `unreachable` or `failed`.
     pub status: &'static str,
-    /// More about it, for people.
+    /// More about the status, as text.
     pub detail: Option<String>,
 }
 
 /// A certificate.
 #[derive(Clone, Debug, Serialize)]
 pub struct CertificateReport {
-    /// What it is for.
+    /// The DNS names and addresses that it is for.
     pub names: Vec<String>,
-    /// Who signed it.
+    /// The distinguished name of its issuer.
     pub issuer: String,
-    /// In hexadecimal.
+    /// Its serial number, in hexadecimal.
     pub serial: String,
-    /// Not valid before.
+    /// The start of its validity.
     #[serde(serialize_with = "rfc3339")]
     pub not_before: SystemTime,
-    /// Not valid after.
+    /// The end of its validity.
     #[serde(serialize_with = "rfc3339")]
     pub not_after: SystemTime,
-    /// It is the one that an edge makes itself.
+    /// Whether it is the self-signed one that an edge generates.
     pub stand_in: bool,
-    /// It is for the name.
+    /// Whether it is valid for the name.
     pub fits: bool,
-    /// Its chain leads to a root of this machine or of `--ca`; `None` if there is none to compare with.
+    /// Whether its chain leads to a root of this machine or of `--ca`; `None` if there are no roots.
     pub trusted: Option<bool>,
 }
 

@@ -2,12 +2,12 @@ use proptest::prelude::*;
 
 use super::Report;
 use crate::dns_check::{
-    facts::{Address, Alias, Contact},
+    facts::{Address, Alias, ProbeOutcome},
     testing::{edge, facts, resolver},
 };
 
 #[test]
-fn the_report_shows_all_of_it() {
+fn report_has_all_answers_addresses_and_findings() {
     let mut facts = facts(vec![
         resolver("system", "192.168.0.1", "203.0.113.7/600 203.0.113.8/600", "2001:db8::7/600"),
         resolver("203.0.113.53:53", "203.0.113.53", "203.0.113.7 203.0.113.9", "late"),
@@ -16,8 +16,8 @@ fn the_report_shows_all_of_it() {
     facts.resolvers[0].v4.aliases.push(alias.clone());
     facts.resolvers[0].v6.aliases.push(alias);
     facts.addresses[1] = Address {
-        http: Some(Contact::Other { status: 404, server: Some("nginx\u{1b}[31m".to_owned()) }),
-        https: Some(Contact::Refused),
+        http: Some(ProbeOutcome::Other { status: 404, server: Some("nginx\u{1b}[31m".to_owned()) }),
+        https: Some(ProbeOutcome::Refused),
         certificate: None,
         ..edge("203.0.113.8")
     };
@@ -26,13 +26,13 @@ fn the_report_shows_all_of_it() {
     insta::assert_snapshot!(report.render(false), @"
     www.example.com
 
-      asked of system (192.168.0.1:53)
+      resolver system (192.168.0.1:53)
         CNAME www.example.com -> edges.example.net  TTL 30 s
         A     203.0.113.7  TTL 600 s
         A     203.0.113.8  TTL 600 s
         AAAA  2001:db8::7  TTL 600 s
 
-      asked of 203.0.113.53:53
+      resolver 203.0.113.53:53
         A     203.0.113.7  TTL 60 s
         A     203.0.113.9  TTL 60 s
         AAAA  timeout: no answer within 5s
@@ -45,23 +45,23 @@ fn the_report_shows_all_of_it() {
 
     Problems
       203.0.113.53:53: AAAA: no answer within 5s
-          -> see whether it runs, and whether port 53 is open from here, over UDP and TCP
-      203.0.113.8: system gives it, 203.0.113.53:53 does not
-          -> after a change, wait until the TTL is over and look again; if it stays, the name servers of the zone do not have the same records, or tell each client something else
-      203.0.113.9: 203.0.113.53:53 gives it, system does not
-          -> after a change, wait until the TTL is over and look again; if it stays, the name servers of the zone do not have the same records, or tell each client something else
-      203.0.113.8:80: somebody else answers there (status 404, nginx?[31m)
-          -> see whether the edge runs on that machine, publishes the port there, and its firewall lets it through; else take the address out of DNS
-      203.0.113.8:443: nobody listens there
-          -> see whether the edge runs on that machine, publishes the port there, and its firewall lets it through; else take the address out of DNS
-      203.0.113.9:443: the edge shows the self-signed certificate that it makes while it has none
-          -> browsers warn about it: give the edge a certificate (--tls-cert-file and --tls-key-file)
+          -> check that the name server runs, and that this machine can reach it over UDP and TCP
+      203.0.113.8: returned by system, but not by 203.0.113.53:53
+          -> after a change, wait for the TTL and check again; if the difference stays, the name servers of the zone have different records, or their answers depend on the client
+      203.0.113.9: returned by 203.0.113.53:53, but not by system
+          -> after a change, wait for the TTL and check again; if the difference stays, the name servers of the zone have different records, or their answers depend on the client
+      203.0.113.8:80: another program responded (status 404, nginx?[31m)
+          -> check that the edge runs on that machine, publishes this port, and is not blocked by a firewall; otherwise remove the address from DNS
+      203.0.113.8:443: connection refused: no program listens on this port
+          -> check that the edge runs on that machine, publishes this port, and is not blocked by a firewall; otherwise remove the address from DNS
+      203.0.113.9:443: the edge presents the self-signed certificate that it generates when it has no other
+          -> browsers warn about it: configure a certificate (--tls-cert-file and --tls-key-file)
 
     Hints
-      system: the answer may be kept for 600 s
-          -> an address that is taken out of DNS is used for that long: set a TTL of 60 to 300 s
-      2001:db8::7: it is the only AAAA record of www.example.com
-          -> when its machine is down, clients with IPv6 alone have nowhere else to go: add a record for each edge
+      system: resolvers may cache the answer for 600 s
+          -> clients use an address for that long after its removal from DNS: set a TTL of 60 to 300 s
+      2001:db8::7: the only AAAA record of www.example.com
+          -> when its machine is down, clients with only IPv6 have no other address: add a record for each edge
 
     6 problems, 2 hints.
     ");
@@ -129,7 +129,7 @@ fn the_report_shows_all_of_it() {
     "#);
 }
 
-fn any_outcome() -> impl Strategy<Value = String> {
+fn any_answer() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("nx".to_owned()),
         Just("fail".to_owned()),
@@ -143,16 +143,16 @@ fn any_outcome() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn a_name_is_well_only_if_somebody_knows_an_address_of_it(
-        said in prop::collection::vec((any_outcome(), any_outcome()), 1..4),
+    fn name_without_addresses_has_a_problem(
+        answers in prop::collection::vec((any_answer(), any_answer()), 1..4),
     ) {
-        // AAAA with IPv4 addresses does not happen, and would not matter here.
-        let resolvers = said.iter().zip(1..).map(|((v4, v6), n): (_, u8)| {
+        // `any_answer` returns IPv4 addresses.
+        let resolvers = answers.iter().zip(1..).map(|((v4, v6), n): (_, u8)| {
             resolver(&n.to_string(), &format!("192.168.0.{n}"), v4, &v6.replace("203.0.113.", "2001:db8::"))
         });
         let report = Report::new(facts(resolvers.collect()));
         prop_assert!(!report.well || !report.addresses.is_empty());
-        // The same facts are told in the same way, and problems come first.
+        // Problems come first.
         let levels: Vec<_> = report.findings.iter().map(|finding| finding.level).collect();
         prop_assert!(levels.is_sorted());
         prop_assert!(report.render(false).is_ascii());

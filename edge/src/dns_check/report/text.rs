@@ -1,10 +1,8 @@
-//! The report for people.
+//! The report as text.
 
 use std::fmt::{self, Write};
 
-use super::model::{
-    AddressReport, AliasReport, CertificateReport, ContactReport, RecordReport, Report, ResolverReport,
-};
+use super::model::{AddressReport, AliasReport, CertificateReport, ProbeReport, RecordReport, Report, ResolverReport};
 use crate::dns_check::{
     date::day,
     findings::{Finding, Level},
@@ -16,7 +14,7 @@ impl Report {
         for resolver in &self.resolvers {
             resolver.write(out)?;
         }
-        if self.addresses.iter().any(|seen| seen.http.is_some() || seen.https.is_some()) {
+        if self.addresses.iter().any(|address| address.http.is_some() || address.https.is_some()) {
             out.write_char('\n')?;
             self.write_addresses(out)?;
         }
@@ -25,35 +23,36 @@ impl Report {
             if findings.peek().is_some() {
                 writeln!(out, "\n{title}")?;
             }
-            for Finding { about, message, mend, .. } in findings {
-                writeln!(out, "  {about}: {}\n      -> {mend}", printable(message))?;
+            for Finding { about, message, advice, .. } in findings {
+                writeln!(out, "  {about}: {}\n      -> {advice}", printable(message))?;
             }
         }
         let count = |level| self.findings.iter().filter(|finding| finding.level == level).count();
         let (problems, hints) = (counted(count(Level::Problem), "problem"), counted(count(Level::Hint), "hint"));
         match (self.well, count(Level::Hint)) {
-            (true, 0) => writeln!(out, "\nAll is well."),
-            (true, _) => writeln!(out, "\nAll is well; {hints}."),
+            (true, 0) => writeln!(out, "\nNo problems."),
+            (true, _) => writeln!(out, "\nNo problems, {hints}."),
             (false, 0) => writeln!(out, "\n{problems}."),
             (false, _) => writeln!(out, "\n{problems}, {hints}."),
         }
     }
 
     fn write_addresses(&self, out: &mut String) -> fmt::Result {
-        let title = |contact: fn(&AddressReport) -> Option<&ContactReport>, name: &str| {
-            let port = self.addresses.iter().find_map(contact).map(|contact| contact.port);
+        let title = |probe: fn(&AddressReport) -> Option<&ProbeReport>, name: &str| {
+            let port = self.addresses.iter().find_map(probe).map(|probe| probe.port);
             port.map(|port| format!("{name} {port}")).unwrap_or_default()
         };
         let head = ["Address".to_owned(), title(|a| a.http.as_ref(), "HTTP"), title(|a| a.https.as_ref(), "HTTPS")];
-        let word =
-            |contact: &Option<ContactReport>| contact.as_ref().map_or("", |contact| contact.status).replace('_', " ");
-        let row = |seen: &AddressReport| [seen.address.to_string(), word(&seen.http), word(&seen.https)];
+        let status = |probe: &Option<ProbeReport>| probe.as_ref().map_or("", |probe| probe.status).replace('_', " ");
+        let row =
+            |address: &AddressReport| [address.address.to_string(), status(&address.http), status(&address.https)];
         let rows: Vec<_> = self.addresses.iter().map(row).collect();
         let widths: Vec<usize> = (0..head.len())
             .map(|column| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or_default())
             .collect();
         let last = if head.iter().any(|title| title.starts_with("HTTPS")) { "Certificate" } else { "" };
-        let certificates = self.addresses.iter().map(|seen| seen.certificate.as_ref().map_or(String::new(), summary));
+        let certificate = |address: &AddressReport| address.certificate.as_ref().map_or(String::new(), summary);
+        let certificates = self.addresses.iter().map(certificate);
         let rows = rows.into_iter().zip(certificates);
         for (cells, certificate) in [(head, last.to_owned())].into_iter().chain(rows) {
             let mut line = String::from("  ");
@@ -69,10 +68,10 @@ impl Report {
 impl ResolverReport {
     fn write(&self, out: &mut String) -> fmt::Result {
         let servers = if self.resolver == "system" { format!(" ({})", self.servers.join(", ")) } else { String::new() };
-        writeln!(out, "\n  asked of {}{servers}", self.resolver)?;
+        writeln!(out, "\n  resolver {}{servers}", self.resolver)?;
         let mut shown: Vec<&AliasReport> = Vec::new();
         for alias in self.a.aliases.iter().chain(&self.aaaa.aliases) {
-            // Both answers have them.
+            // The answers for A and AAAA both have the aliases.
             if !shown.iter().any(|other| other.name == alias.name) {
                 writeln!(
                     out,
@@ -98,27 +97,28 @@ impl ResolverReport {
     }
 }
 
-/// A certificate in a few words.
-fn summary(shown: &CertificateReport) -> String {
-    if shown.stand_in {
+/// Describes a certificate in a few words.
+fn summary(certificate: &CertificateReport) -> String {
+    if certificate.stand_in {
         return "self-signed stand-in".to_owned();
     }
-    let trust = match shown.trusted {
+    let trust = match certificate.trusted {
         Some(true) => "trusted",
         Some(false) => "not trusted",
         None => "trust unknown",
     };
-    let names = if shown.names.is_empty() { "no name".to_owned() } else { shown.names.join(", ") };
-    format!("{names}; until {}; {trust}", day(shown.not_after))
+    let names = if certificate.names.is_empty() { "no name".to_owned() } else { certificate.names.join(", ") };
+    format!("{names}; until {}; {trust}", day(certificate.not_after))
 }
 
-/// Text from outside as it may be shown on a terminal, and no more than fits there.
+/// Returns text from the network with control characters replaced, which could affect the terminal, and shortened to
+/// what fits there.
 fn printable(text: &str) -> String {
-    const MOST: usize = 300;
-    let shown: String = text.chars().take(MOST).map(|c| if c.is_control() { '?' } else { c }).collect();
+    const MAX_CHARS: usize = 300;
+    let shown: String = text.chars().take(MAX_CHARS).map(|c| if c.is_control() { '?' } else { c }).collect();
     if shown.len() < text.len() { shown + "..." } else { shown }
 }
 
-fn counted(number: usize, word: &str) -> String {
-    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -131,8 +131,9 @@ impl Certificate {
     pub(super) fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, Refusal> {
         let leaf = chain.first().ok_or_else(|| Refusal::Certificate("empty chain".into()))?;
         let (_, parsed) = parse_x509_certificate(leaf).map_err(|error| Refusal::Certificate(error.to_string()))?;
-        let names = names(&parsed).map_err(|error| Refusal::Certificate(error.to_string()))?;
-        let (not_before, not_after) = (time(parsed.validity().not_before), time(parsed.validity().not_after));
+        let names = alternative_names(&parsed).map_err(|error| Refusal::Certificate(error.to_string()))?;
+        let (not_before, not_after) =
+            (system_time(parsed.validity().not_before), system_time(parsed.validity().not_after));
         let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Refusal::Mismatch,
             rustls::Error::InvalidCertificate(_) => Refusal::Certificate(error.to_string()),
@@ -221,7 +222,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The DNS names and addresses that a certificate is for.
-pub(crate) fn names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, X509Error> {
+pub(crate) fn alternative_names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, X509Error> {
     let names = certificate.subject_alternative_name()?;
     Ok(names.map(|names| names.value.general_names.iter().filter_map(name).collect()).unwrap_or_default())
 }
@@ -239,7 +240,7 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
 }
 
 /// The same moment for the standard library.
-pub(crate) fn time(time: ASN1Time) -> SystemTime {
+pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
     let seconds = time.timestamp();
     let distance = Duration::from_secs(seconds.unsigned_abs());
     let moment = if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };

@@ -27,10 +27,10 @@ use rustls::{
 
 pub use self::certificate::{CertificateInfo, TlsError};
 pub(crate) use self::{
-    certificate::{names, time},
-    self_signed::COMMON_NAME as STAND_IN,
+    certificate::{alternative_names, system_time},
+    self_signed::COMMON_NAME as SELF_SIGNED_COMMON_NAME,
 };
-use super::tls::{
+use self::{
     certificate::{Certificate, Pem},
     resolver::Resolver,
 };

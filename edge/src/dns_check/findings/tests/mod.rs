@@ -1,11 +1,11 @@
-//! What the findings say about names and about addresses.
+//! Which findings follow from which facts.
 
 mod addresses;
 mod names;
 
-use crate::dns_check::testing::{found, two};
+use crate::dns_check::testing::{codes, two_edges};
 
 #[test]
-fn two_edges_that_everybody_knows_are_well() {
-    assert_eq!(found(&two()), [""; 0]);
+fn two_good_edges_have_no_findings() {
+    assert_eq!(codes(&two_edges()), [""; 0]);
 }

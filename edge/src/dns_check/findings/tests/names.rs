@@ -1,16 +1,16 @@
 use crate::dns_check::{
     facts::{Alias, Facts},
     findings::findings,
-    testing::{facts, found, resolver, two},
+    testing::{codes, facts, resolver, two_edges},
 };
 
-/// What is found when one resolver says this.
-fn said(v4: &str, v6: &str) -> Vec<String> {
-    found(&facts(vec![resolver("r", "192.168.0.1", v4, v6)]))
+/// The findings for the answers of a single resolver.
+fn codes_of(v4: &str, v6: &str) -> Vec<String> {
+    codes(&facts(vec![resolver("r", "192.168.0.1", v4, v6)]))
 }
 
 #[test]
-fn answers_that_are_none_are_told_apart() {
+fn failed_queries_are_distinguished() {
     for (v4, v6, expected) in [
         ("nx", "nx", "r no_such_name"),
         ("nx", "", "r no_such_name"),
@@ -23,29 +23,29 @@ fn answers_that_are_none_are_told_apart() {
         ("nx", "2001:db8::7 2001:db8::8", "?r half_a_name"),
         ("", "late", "r resolver_timeout"),
     ] {
-        assert_eq!(said(v4, v6), [expected], "A {v4:?}, AAAA {v6:?}");
+        assert_eq!(codes_of(v4, v6), [expected], "A {v4:?}, AAAA {v6:?}");
     }
-    assert_eq!(said("fail", "late"), ["r server_failure", "r resolver_timeout"]);
+    assert_eq!(codes_of("fail", "late"), ["r server_failure", "r resolver_timeout"]);
 }
 
 #[test]
-fn an_address_that_not_all_give_is_told_and_who_cannot_answer_does_not_count() {
+fn differences_between_resolvers_are_problems_and_failed_queries_do_not_count() {
     let first = || resolver("a", "192.168.0.1", "203.0.113.7 203.0.113.8", "");
-    let with = |other: &str| found(&facts(vec![first(), resolver("b", "192.168.0.2", other, "")]));
-    assert_eq!(with("203.0.113.8 203.0.113.7"), [""; 0], "the order is nothing");
-    assert_eq!(with("203.0.113.7/30 203.0.113.8/30"), [""; 0], "a TTL counts down");
+    let with = |other: &str| codes(&facts(vec![first(), resolver("b", "192.168.0.2", other, "")]));
+    assert_eq!(with("203.0.113.8 203.0.113.7"), [""; 0], "the order does not matter");
+    assert_eq!(with("203.0.113.7/30 203.0.113.8/30"), [""; 0], "TTLs count down");
     assert_eq!(with("203.0.113.8"), ["203.0.113.7 resolvers_differ"]);
     assert_eq!(
         with("203.0.113.9"),
         ["203.0.113.7", "203.0.113.8", "203.0.113.9"].map(|a| format!("{a} resolvers_differ"))
     );
     assert_eq!(with("fail"), ["b server_failure"]);
-    let three = found(&facts(vec![first(), first(), resolver("b", "192.168.0.2", "nx", "nx")]));
+    let three = codes(&facts(vec![first(), first(), resolver("b", "192.168.0.2", "nx", "nx")]));
     assert_eq!(three, ["b no_such_name", "203.0.113.7 resolvers_differ", "203.0.113.8 resolvers_differ"]);
 }
 
 #[test]
-fn hints_are_about_what_makes_an_outage_long() {
+fn settings_that_prolong_outages_are_hints() {
     for (v4, v6, expected) in [
         ("203.0.113.7 203.0.113.8", "2001:db8::7", "?2001:db8::7 one_address"),
         ("203.0.113.7", "2001:db8::7 2001:db8::8", "?203.0.113.7 one_address"),
@@ -53,43 +53,47 @@ fn hints_are_about_what_makes_an_outage_long() {
         ("203.0.113.7/60 203.0.113.8/61", "", "?r ttls_differ"),
         ("203.0.113.7 203.0.113.7 203.0.113.8", "", "?203.0.113.7 duplicate"),
     ] {
-        assert_eq!(said(v4, v6), [expected], "A {v4:?}, AAAA {v6:?}");
+        assert_eq!(codes_of(v4, v6), [expected], "A {v4:?}, AAAA {v6:?}");
     }
-    assert_eq!(said("203.0.113.7/300 203.0.113.8/300", ""), [""; 0]);
-    assert_eq!(said("203.0.113.7/60 203.0.113.8/60", "2001:db8::7/90 2001:db8::8/90"), [""; 0], "of one type");
-    let mut aliased = two();
+    assert_eq!(codes_of("203.0.113.7/300 203.0.113.8/300", ""), [""; 0]);
+    assert_eq!(
+        codes_of("203.0.113.7/60 203.0.113.8/60", "2001:db8::7/90 2001:db8::8/90"),
+        [""; 0],
+        "TTLs may differ between types"
+    );
+    let mut aliased = two_edges();
     let alias = Alias { name: "www.example.com".to_owned(), target: "a.example".to_owned(), ttl: 86_400 };
     aliased.resolvers[0].v4.aliases.push(alias);
-    assert_eq!(found(&aliased), ["?system long_ttl"]);
+    assert_eq!(codes(&aliased), ["?system long_ttl"]);
     let hosts_file = vec!["127.0.0.1".parse().unwrap()];
-    assert_eq!(found(&Facts { hosts_file, ..two() }), ["?www.example.com hosts_file"]);
+    assert_eq!(codes(&Facts { hosts_file, ..two_edges() }), ["?www.example.com hosts_file"]);
 }
 
 #[test]
-fn a_private_address_is_wrong_only_where_everybody_is_told_it() {
+fn private_address_is_a_hint_only_if_a_public_name_server_returns_it() {
     let (private, shared) = ("10.0.0.1 203.0.113.8", "100.64.0.1 203.0.113.8");
-    assert_eq!(found(&facts(vec![resolver("r", "127.0.0.11", private, "")])), [""; 0]);
+    assert_eq!(codes(&facts(vec![resolver("r", "127.0.0.11", private, "")])), [""; 0]);
     for addresses in [private, shared, "127.0.0.1 203.0.113.8", "169.254.1.1 203.0.113.8"] {
         let first = addresses.split_once(' ').unwrap().0;
-        let found = found(&facts(vec![resolver("r", "203.0.113.53", addresses, "")]));
-        assert_eq!(found, [format!("?{first} private_address")]);
+        let codes = codes(&facts(vec![resolver("r", "203.0.113.53", addresses, "")]));
+        assert_eq!(codes, [format!("?{first} private_address")]);
     }
 }
 
 #[test]
-fn the_only_record_of_its_kind_is_told_as_bad_as_it_is() {
+fn single_address_of_a_family_names_the_clients_that_depend_on_it() {
     for (v4, v6, expected) in [
         ("203.0.113.7", "", &["clients have"][..]),
         ("", "2001:db8::7", &["clients have"]),
-        ("203.0.113.7 203.0.113.8 203.0.113.9", "2001:db8::7", &["clients with IPv6 alone have"]),
-        ("203.0.113.7", "2001:db8::7 2001:db8::8", &["clients with IPv4 alone have"]),
-        ("203.0.113.7", "2001:db8::7", &["clients with IPv4 alone have", "clients with IPv6 alone have"]),
+        ("203.0.113.7 203.0.113.8 203.0.113.9", "2001:db8::7", &["clients with only IPv6 have"]),
+        ("203.0.113.7", "2001:db8::7 2001:db8::8", &["clients with only IPv4 have"]),
+        ("203.0.113.7", "2001:db8::7", &["clients with only IPv4 have", "clients with only IPv6 have"]),
     ] {
         let found = findings(&facts(vec![resolver("r", "192.168.0.1", v4, v6)]));
-        let mends: Vec<_> = found.iter().map(|finding| finding.mend.as_str()).collect();
-        assert_eq!(mends.len(), expected.len(), "A {v4:?}, AAAA {v6:?}: {mends:?}");
-        for (mend, who) in mends.iter().zip(expected) {
-            assert!(mend.contains(&format!(", {who} nowhere else to go")), "A {v4:?}, AAAA {v6:?}: {mend}");
+        let advice: Vec<_> = found.iter().map(|finding| finding.advice.as_str()).collect();
+        assert_eq!(advice.len(), expected.len(), "A {v4:?}, AAAA {v6:?}: {advice:?}");
+        for (advice, clients) in advice.iter().zip(expected) {
+            assert!(advice.contains(&format!(", {clients} no other address")), "A {v4:?}, AAAA {v6:?}: {advice}");
         }
     }
 }
