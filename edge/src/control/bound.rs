@@ -6,7 +6,7 @@ use crate::{
     config,
     control::workers::WorkerThreads,
     downstream::{
-        listener::{self, BindError, Listening},
+        listener::{self, BindError, Listener},
         tls::{TlsError, TlsListener},
     },
 };
@@ -14,7 +14,7 @@ use crate::{
 /// One downstream address and what the control thread keeps for it.
 #[derive(Debug)]
 pub(super) struct Bound {
-    pub(super) listening: Arc<Listening>,
+    pub(super) listener: Arc<Listener>,
     /// One socket for each worker, until the workers have them.
     sockets: Vec<std::net::TcpListener>,
     pub(super) tls: Option<Arc<TlsListener>>,
@@ -24,19 +24,19 @@ impl Bound {
     /// Binds an address once for each worker.
     pub(super) fn new(config: &config::Listener, tls: Option<TlsListener>, workers: usize) -> Result<Self, BindError> {
         let (sockets, address) = listener::bind(config, workers)?;
-        let mut bound = Self { listening: Arc::new(Listening::new(address, config.clone())), sockets, tls: None };
+        let mut bound = Self { listener: Arc::new(Listener::new(address, config.clone())), sockets, tls: None };
         bound.present(tls);
         Ok(bound)
     }
 
     /// Whether this is the socket of `listener`. Other socket options do not matter once it is bound.
     pub(super) fn is_at(&self, listener: &config::Listener) -> bool {
-        self.listening.config.address == listener.address
+        self.listener.config.address == listener.address
     }
 
     /// Presents these certificates to clients that connect from now on.
     fn present(&mut self, tls: Option<TlsListener>) {
-        self.listening.tls.store(tls.as_ref().map(TlsListener::server_config));
+        self.listener.tls.store(tls.as_ref().map(TlsListener::server_config));
         self.tls = tls.map(Arc::new);
     }
 
@@ -55,7 +55,7 @@ impl Bound {
 
     /// Gives the sockets to the workers.
     pub(super) fn open(&mut self, workers: &WorkerThreads) {
-        workers.listen(mem::take(&mut self.sockets), &self.listening);
+        workers.listen(mem::take(&mut self.sockets), &self.listener);
     }
 }
 

@@ -72,7 +72,7 @@ impl Edge {
     /// The addresses that clients connect to, in the order of the configuration, with the ports that the kernel chose.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.bound.iter().map(|bound| bound.listening.address).collect()
+        self.bound.iter().map(|bound| bound.listener.address).collect()
     }
 
     /// The address of the admin listener.

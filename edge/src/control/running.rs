@@ -94,7 +94,7 @@ impl Running {
             self.bound.push(bound);
         }
         for removed in before.into_iter().flatten() {
-            self.workers.unlisten(&removed.listening);
+            self.workers.unlisten(&removed.listener);
         }
         self.show_listeners();
         Ok(())
@@ -113,7 +113,7 @@ impl Running {
     pub(super) fn show_listeners(&self) {
         let listeners = self.bound.iter();
         let listeners =
-            listeners.map(|bound| BoundListener { address: bound.listening.address, tls: bound.tls.clone() });
+            listeners.map(|bound| BoundListener { address: bound.listener.address, tls: bound.tls.clone() });
         self.admin_state.listeners.store(Arc::new(listeners.collect()));
     }
 

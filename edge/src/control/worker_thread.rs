@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    downstream::listener::{self, Listening},
+    downstream::listener::{self, Listener},
     observe::access_log,
     worker::{Shared, Worker},
 };
@@ -21,9 +21,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub enum WorkerCommand {
     /// Accept on this socket, which belongs to this worker alone.
-    Listen(TcpListener, Arc<Listening>),
+    Listen(TcpListener, Arc<Listener>),
     /// Stop accepting there; open connections stay.
-    Unlisten(Arc<Listening>),
+    Unlisten(Arc<Listener>),
     /// Stop accepting everywhere, and end when the last connection closes, at the latest after this duration.
     Drain(Duration),
 }
@@ -38,17 +38,17 @@ pub async fn run(
     let worker = Worker::new(index, shared, log);
     let housekeeper = tokio::task::spawn_local(housekeep(Rc::clone(&worker)));
     // An accept loop runs until its sender is dropped.
-    let mut accepting: HashMap<*const Listening, oneshot::Sender<Infallible>> = HashMap::new();
+    let mut accepting: HashMap<*const Listener, oneshot::Sender<Infallible>> = HashMap::new();
     let mut loops = JoinSet::new();
     let longest = loop {
         match commands.recv().await {
-            Some(WorkerCommand::Listen(socket, listening)) => {
+            Some(WorkerCommand::Listen(socket, listener)) => {
                 let (running, stop) = oneshot::channel();
-                accepting.insert(Arc::as_ptr(&listening), running);
-                loops.spawn_local(listener::accept(Rc::clone(&worker), socket, listening, stop));
+                accepting.insert(Arc::as_ptr(&listener), running);
+                loops.spawn_local(listener::accept(Rc::clone(&worker), socket, listener, stop));
             }
-            Some(WorkerCommand::Unlisten(listening)) => {
-                accepting.remove(&Arc::as_ptr(&listening));
+            Some(WorkerCommand::Unlisten(listener)) => {
+                accepting.remove(&Arc::as_ptr(&listener));
             }
             Some(WorkerCommand::Drain(longest)) => break longest,
             None => break Duration::ZERO,

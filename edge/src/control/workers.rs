@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     control::worker_thread::{self, WorkerCommand},
-    downstream::listener::Listening,
+    downstream::listener::Listener,
     observe::access_log::AccessLog,
     worker::Shared,
 };
@@ -58,16 +58,16 @@ impl WorkerThreads {
     }
 
     /// Makes each worker accept on one of `sockets`.
-    pub fn listen(&self, sockets: Vec<TcpListener>, listening: &Arc<Listening>) {
+    pub fn listen(&self, sockets: Vec<TcpListener>, listener: &Arc<Listener>) {
         for (member, socket) in self.0.iter().zip(sockets) {
-            member.command(WorkerCommand::Listen(socket, Arc::clone(listening)));
+            member.command(WorkerCommand::Listen(socket, Arc::clone(listener)));
         }
     }
 
     /// Makes all workers stop accepting there.
-    pub fn unlisten(&self, listening: &Arc<Listening>) {
+    pub fn unlisten(&self, listener: &Arc<Listener>) {
         for member in &self.0 {
-            member.command(WorkerCommand::Unlisten(Arc::clone(listening)));
+            member.command(WorkerCommand::Unlisten(Arc::clone(listener)));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Sockets that clients connect to: bound before anything else, one socket for each address and worker.
+//! Binds the listening sockets, one for each address and worker, and accepts connections on them.
 
 use std::{convert::Infallible, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
@@ -12,24 +12,24 @@ use tokio::{
 
 use crate::{config, downstream::connection, worker::Worker};
 
-/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+/// The number of connections that may wait to be accepted. The kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 /// The pause after `accept` failed for lack of file descriptors or memory: an immediate retry would only spin.
-const BREATHER: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// One listening address, for as long as the configuration names it.
+/// One listening address. It exists as long as the configuration has it.
 #[derive(Debug)]
-pub struct Listening {
-    /// As bound, with the port that the kernel chose for port 0.
+pub struct Listener {
+    /// The bound address, with the port that the kernel chose for port 0.
     pub address: SocketAddr,
-    /// As configured.
+    /// The configuration.
     pub config: config::Listener,
-    /// Replaced by a reload; `None` for plain HTTP.
+    /// The TLS configuration, which a reload replaces; `None` for plain HTTP.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
 }
 
-impl Listening {
-    /// A bound address without TLS.
+impl Listener {
+    /// Creates a listener without TLS for a bound address.
     #[must_use]
     pub fn new(address: SocketAddr, config: config::Listener) -> Self {
         Self { address, config, tls: ArcSwapOption::empty() }
@@ -47,24 +47,25 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-/// Describes the error, with a remedy where one is known.
+/// Describes the error, with a fix where one is known.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "another process has this port; stop it or choose another port".to_owned(),
+        io::ErrorKind::AddrInUse => "another process uses this port; stop it or choose another port".to_owned(),
         io::ErrorKind::AddrNotAvailable => {
-            "this host does not have the address; `freebind` binds it all the same".to_owned()
+            "this host does not have this address; set `freebind` to bind it anyway".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            "not permitted; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE".to_owned()
+            "permission denied; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE".to_owned()
         }
         _ => error.to_string(),
     }
 }
 
-/// Binds an address once for each worker (`SO_REUSEPORT`); the kernel spreads connections over them.
+/// Binds an address once for each worker (`SO_REUSEPORT`), so that the kernel spreads connections over the workers.
+/// Returns the sockets and the bound address.
 ///
 /// # Errors
-/// When the address cannot be bound, or another process listens on it.
+/// The address cannot be bound, or another process listens on it.
 pub fn bind(config: &config::Listener, workers: usize) -> Result<(Vec<std::net::TcpListener>, SocketAddr), BindError> {
     let failed = |source| BindError { address: config.address, source };
     // SO_REUSEPORT alone would let a second edge share the port and silently take half of the connections.
@@ -98,24 +99,24 @@ fn socket(config: &config::Listener, address: SocketAddr, shared: bool) -> io::R
     Ok(socket)
 }
 
-/// Accepts until the worker drains or `stop` is dropped, then accepts the connections that already wait and ends.
+/// Accepts connections until the worker drains or the sender of `stop` is dropped. X/// and returns.
 pub async fn accept(
     worker: Rc<Worker>,
     socket: std::net::TcpListener,
-    listening: Arc<Listening>,
+    listener: Arc<Listener>,
     mut stop: oneshot::Receiver<Infallible>,
 ) {
     let socket = match TcpListener::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => {
-            tracing::error!(address = %listening.address, %error, "cannot accept connections");
+            tracing::error!(address = %listener.address, %error, "cannot accept connections");
             return;
         }
     };
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
-            // First, since closing the socket would reset a connection that the kernel has completed.
+            // `accept` first: closing the socket resets connections that are established but not accepted.
             biased;
             accepted = socket.accept() => accepted,
             () = worker.drained() => break,
@@ -124,46 +125,44 @@ pub async fn accept(
         match accepted {
             Ok((stream, peer)) => {
                 failing = false;
-                serve(&worker, &listening, stream, peer);
+                serve(&worker, &listener, stream, peer);
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 worker.stats().accept_errors.add(1);
-                // Logged once, not twenty times a second while it lasts; the counter counts each.
+                // Logged once per series of failures, not twenty times a second. The counter counts each.
                 if !failing {
-                    tracing::error!(address = %listening.address, %error, "cannot accept connections");
+                    tracing::error!(address = %listener.address, %error, "cannot accept connections");
                 }
                 failing = true;
-                tokio::time::sleep(BREATHER).await;
+                tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
     }
-    if let Err(error) = take_the_rest(&worker, &listening, socket) {
-        tracing::warn!(address = %listening.address, %error, "connections that waited may be lost");
+    if let Err(error) = accept_waiting(&worker, &listener, socket) {
+        tracing::warn!(address = %listener.address, %error, "cannot accept all waiting connections");
     }
 }
 
-/// Serves a connection. Beyond the limit it is closed at once, which a client understands sooner than
-/// silence.
-fn serve(worker: &Rc<Worker>, listening: &Arc<Listening>, stream: TcpStream, peer: SocketAddr) {
+/// Serves a connection, or closes it at once if the limit is reached: a client notices that sooner than silence.
+fn serve(worker: &Rc<Worker>, listener: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
     if let Some(admission) = worker.admit() {
         let worker = Rc::clone(worker);
-        match listening.tls.load_full() {
+        match listener.tls.load_full() {
             None => tokio::task::spawn_local(connection::plain(worker, stream, peer, admission)),
             Some(tls) => tokio::task::spawn_local(connection::secure(worker, stream, peer, tls, admission)),
         };
     }
 }
 
-/// Takes in what the kernel has completed since the runtime last looked: with the socket it would be
-/// reset.
-fn take_the_rest(worker: &Rc<Worker>, listening: &Arc<Listening>, socket: TcpListener) -> io::Result<()> {
+/// Accepts the connections that are established but not accepted. Closing the socket would reset them.
+fn accept_waiting(worker: &Rc<Worker>, listener: &Arc<Listener>, socket: TcpListener) -> io::Result<()> {
     let socket = socket.into_std()?;
     loop {
         match socket.accept() {
             Ok((stream, peer)) => {
                 stream.set_nonblocking(true)?;
-                serve(worker, listening, TcpStream::from_std(stream)?, peer);
+                serve(worker, listener, TcpStream::from_std(stream)?, peer);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) if concerns_one_connection(&error) => {}
@@ -176,31 +175,31 @@ fn take_the_rest(worker: &Rc<Worker>, listening: &Arc<Listening>, socket: TcpLis
 mod tests {
     use super::*;
 
-    fn on(address: &str) -> config::Listener {
+    fn at(address: &str) -> config::Listener {
         config::Listener { address: address.parse().unwrap(), freebind: false, tls: None }
     }
 
     #[test]
-    fn every_worker_gets_a_socket_of_the_same_port() {
-        let (sockets, address) = bind(&on("127.0.0.1:0"), 3).unwrap();
+    fn every_worker_gets_a_socket_with_the_same_port() {
+        let (sockets, address) = bind(&at("127.0.0.1:0"), 3).unwrap();
         assert_ne!(address.port(), 0);
         assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
         assert_eq!(sockets.len(), 3);
     }
 
     #[test]
-    fn a_port_that_another_edge_listens_on_is_refused() {
-        let (_held, address) = bind(&on("127.0.0.1:0"), 1).unwrap();
-        let error = bind(&on(&address.to_string()), 1).unwrap_err();
+    fn port_of_another_edge_cannot_be_bound() {
+        let (_held, address) = bind(&at("127.0.0.1:0"), 1).unwrap();
+        let error = bind(&at(&address.to_string()), 1).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("cannot listen on {address}: another process has this port; stop it or choose another port")
+            format!("cannot listen on {address}: another process uses this port; stop it or choose another port")
         );
     }
 
     #[test]
-    fn an_address_of_another_host_needs_freebind() {
-        let mut listener = on("192.0.2.1:0");
+    fn address_of_another_host_needs_freebind() {
+        let mut listener = at("192.0.2.1:0");
         let error = bind(&listener, 1).unwrap_err();
         assert!(error.to_string().contains("`freebind`"), "{error}");
         listener.freebind = true;
