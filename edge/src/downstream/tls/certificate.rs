@@ -1,4 +1,4 @@
-//! One certificate with its key: read from PEM files, checked, and described.
+//! One certificate with its key: reads it from PEM files, checks it, and describes it.
 
 use std::{
     fmt,
@@ -23,27 +23,27 @@ use x509_parser::{
 
 use crate::config::CertificateFiles;
 
-/// A file above this size is not a certificate. Bytes.
+/// The largest file to read, in bytes. No certificate or key is as large.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// A certificate that is presented, for people to read.
+/// Describes a certificate that is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateInfo {
-    /// Where it was read; `None` for the self-signed one.
+    /// The file that it was read from; `None` for the self-signed one.
     pub file: Option<PathBuf>,
-    /// DNS names and addresses it is good for, as it says.
+    /// The DNS names and addresses that it is for.
     pub names: Vec<String>,
-    /// Not valid before.
+    /// The start of its validity.
     pub not_before: SystemTime,
-    /// Not valid after.
+    /// The end of its validity.
     pub not_after: SystemTime,
-    /// Why what the files say now is not presented; `None` when it is.
+    /// Why the newer contents of the files are not used; `None` if it has the newest contents.
     pub problem: Option<String>,
 }
 
 impl CertificateInfo {
-    /// What clients will object to, if anything. Such a certificate is presented all the same: a warning
-    /// in a browser is better than no answer.
+    /// Returns what clients will object to, if anything. The certificate is presented nevertheless: a warning in a
+    /// browser is better than no response.
     #[must_use]
     pub fn warning(&self, now: SystemTime) -> Option<&'static str> {
         if now > self.not_after {
@@ -51,9 +51,9 @@ impl CertificateInfo {
         } else if now < self.not_before {
             Some("is not valid yet: check the clock")
         } else if self.file.is_none() {
-            Some("is self-signed, browsers warn about it: configure a certificate")
+            Some("is self-signed, so browsers warn about it: configure a certificate")
         } else if self.names.is_empty() {
-            Some("has no subject alternative name, no client accepts it: issue one with its names")
+            Some("has no subject alternative names, so no client accepts it: issue one that has them")
         } else {
             None
         }
@@ -64,62 +64,63 @@ impl CertificateInfo {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file is missing or may not be read.
+    /// A file is missing or not readable.
     #[error("cannot read {}: {reason}", file.display())]
     Read {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         #[source]
         reason: io::Error,
     },
-    /// No certificate in the file.
+    /// The file has no certificate.
     #[error("{}: no PEM block `CERTIFICATE`: expected a chain, leaf first", file.display())]
     NoCertificate {
         /// The file.
         file: PathBuf,
     },
-    /// No key in the file.
+    /// The file has no key.
     #[error("{}: no PEM block `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` or `EC PRIVATE KEY`; an encrypted key must be decrypted first", file.display())]
     NoKey {
         /// The file.
         file: PathBuf,
     },
-    /// The file is not PEM all through, or not what it claims.
+    /// The file is not valid PEM, or its contents are not valid.
     #[error("{}: {reason}", file.display())]
     Malformed {
         /// The file.
         file: PathBuf,
-        /// What is wrong.
+        /// The cause.
         reason: String,
     },
-    /// Two files that do not belong together.
-    #[error("the key {} does not belong to the first certificate in {}: the leaf must come first and both be of one issue", key.display(), certificate.display())]
+    /// The key is not that of the certificate.
+    #[error("the key {} does not belong to the first certificate in {}: put the leaf first, and use the key that it was issued for", key.display(), certificate.display())]
     Mismatch {
-        /// The chain.
+        /// The file of the chain.
         certificate: PathBuf,
-        /// The key.
+        /// The file of the key.
         key: PathBuf,
     },
-    /// No self-signed certificate can be made.
-    #[error("cannot make a certificate for {names:?}: {reason}")]
+    /// The self-signed certificate could not be generated.
+    #[error("cannot generate a certificate for {names:?}: {reason}")]
     SelfSigned {
-        /// For these names.
+        /// The names for the certificate.
         names: Vec<String>,
-        /// What is wrong.
+        /// The cause.
         reason: String,
     },
-    /// The cryptography library refuses: no random numbers, for one.
+    /// The cryptography library failed, for example for lack of random numbers.
     #[error("cannot set up TLS: {reason}")]
     Setup {
-        /// What it says.
+        /// The cause.
         reason: String,
     },
 }
 
-/// A certificate ready to be presented.
+/// A certificate with its key, ready for handshakes.
 #[derive(Debug)]
 pub(super) struct Certificate {
+    /// The chain and the key.
     pub(super) key: Arc<CertifiedKey>,
     pub(super) names: Vec<String>,
     pub(super) not_before: SystemTime,
@@ -127,54 +128,57 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
-    /// Checks that key and leaf belong together and reads names and dates from the leaf.
-    pub(super) fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, Refusal> {
-        let leaf = chain.first().ok_or_else(|| Refusal::Certificate("empty chain".into()))?;
-        let (_, parsed) = parse_x509_certificate(leaf).map_err(|error| Refusal::Certificate(error.to_string()))?;
-        let names = alternative_names(&parsed).map_err(|error| Refusal::Certificate(error.to_string()))?;
+    /// Checks that the key belongs to the leaf, and reads the names and dates of the leaf.
+    pub(super) fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, PairError> {
+        let leaf = chain.first().ok_or_else(|| PairError::Certificate("empty chain".into()))?;
+        let (_, parsed) = parse_x509_certificate(leaf).map_err(|error| PairError::Certificate(error.to_string()))?;
+        let names = alternative_names(&parsed).map_err(|error| PairError::Certificate(error.to_string()))?;
         let (not_before, not_after) =
             (system_time(parsed.validity().not_before), system_time(parsed.validity().not_after));
         let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Refusal::Mismatch,
-            rustls::Error::InvalidCertificate(_) => Refusal::Certificate(error.to_string()),
-            _ => Refusal::Key(error.to_string()),
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => PairError::Mismatch,
+            rustls::Error::InvalidCertificate(_) => PairError::Certificate(error.to_string()),
+            _ => PairError::Key(error.to_string()),
         })?;
         Ok(Self { key: Arc::new(key), names, not_before, not_after })
     }
 }
 
-/// Which half of a pair is unusable.
+/// Why a chain and a key are not usable.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum PairError {
+    /// The chain is not valid; the cause.
     Certificate(String),
+    /// The key is not valid; the cause.
     Key(String),
+    /// The key does not belong to the leaf.
     Mismatch,
 }
 
-/// Both files as read at one time. Never shown: it holds a key.
+/// The contents of both files, or why they could not be read. `Debug` omits them, because they include the key.
 pub(super) struct Pem {
     certificate: Result<Vec<u8>, io::Error>,
     key: Result<Vec<u8>, io::Error>,
 }
 
 impl Pem {
-    /// Reads both, following links. That one cannot be read is found by [`parse`](Self::parse).
+    /// Reads both files, following links. [`parse`](Self::parse) returns the error if one is not readable.
     pub(super) fn read(files: &CertificateFiles) -> Self {
         Self { certificate: read(&files.certificate), key: read(&files.key) }
     }
 
-    /// Equal for equal contents or equal errors, in this process; stands in for the contents so that no
-    /// second copy of the key stays in memory.
+    /// Returns a hash of the contents or errors, comparable within this process. It is kept instead of the contents, so
+    /// that no second copy of the key stays in memory.
     pub(super) fn fingerprint(&self) -> u64 {
         static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let text = |contents: &Result<Vec<u8>, io::Error>| match contents {
+        let hash = |contents: &Result<Vec<u8>, io::Error>| match contents {
             Ok(bytes) => STATE.hash_one(bytes),
             Err(error) => STATE.hash_one((error.kind(), error.raw_os_error())),
         };
-        STATE.hash_one((text(&self.certificate), text(&self.key)))
+        STATE.hash_one((hash(&self.certificate), hash(&self.key)))
     }
 
-    /// Makes a certificate of them; `files` are for the error.
+    /// Parses the contents. `files` has the names for errors.
     pub(super) fn parse(self, files: &CertificateFiles) -> Result<Certificate, TlsError> {
         let unreadable = |file: &Path| {
             let file = file.to_owned();
@@ -194,10 +198,12 @@ impl Pem {
             pem::Error::NoItemsFound => TlsError::NoKey { file: files.key.clone() },
             error => malformed(&files.key, error.to_string()),
         })?;
-        Certificate::new(chain, key).map_err(|refusal| match refusal {
-            Refusal::Certificate(reason) => malformed(&files.certificate, reason),
-            Refusal::Key(reason) => malformed(&files.key, reason),
-            Refusal::Mismatch => TlsError::Mismatch { certificate: files.certificate.clone(), key: files.key.clone() },
+        Certificate::new(chain, key).map_err(|error| match error {
+            PairError::Certificate(reason) => malformed(&files.certificate, reason),
+            PairError::Key(reason) => malformed(&files.key, reason),
+            PairError::Mismatch => {
+                TlsError::Mismatch { certificate: files.certificate.clone(), key: files.key.clone() }
+            }
         })
     }
 }
@@ -221,7 +227,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// The DNS names and addresses that a certificate is for.
+/// Returns the DNS names and addresses that a certificate is for, from its subject alternative names.
 pub(crate) fn alternative_names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, X509Error> {
     let names = certificate.subject_alternative_name()?;
     Ok(names.map(|names| names.value.general_names.iter().filter_map(name).collect()).unwrap_or_default())
@@ -239,10 +245,10 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// The same moment for the standard library.
+/// Converts a time to that of the standard library. Returns the Unix epoch for a time that it cannot represent.
 pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
     let seconds = time.timestamp();
     let distance = Duration::from_secs(seconds.unsigned_abs());
-    let moment = if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
-    moment.unwrap_or(UNIX_EPOCH)
+    let time = if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+    time.unwrap_or(UNIX_EPOCH)
 }

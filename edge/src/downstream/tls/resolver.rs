@@ -1,4 +1,4 @@
-//! Which certificate answers which name (RFC 6066 section 3, wildcards by RFC 6125 section 6.4.3).
+//! Chooses the certificate for a requested name (RFC 6066 section 3, wildcards by RFC 6125 section 6.4.3).
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,7 +11,7 @@ use rustls::{
 
 use super::certificate::Certificate;
 
-/// The certificates of one listener by name; replaced as a whole, read without a lock.
+/// The certificates of one listener by name. The table is replaced as a whole, and read without a lock.
 #[derive(Debug)]
 pub(super) struct Resolver(ArcSwap<Table>);
 
@@ -31,13 +31,14 @@ impl ResolvesServerCert for Resolver {
     }
 }
 
-/// Certificates in the order of the configuration: among those with the same name the first whose key
-/// the client can verify answers, so RSA and ECDSA may stand side by side.
+/// Certificates in the order of the configuration. Of those with the same name, the first one whose signature the
+/// client can verify is chosen, so a name may have an RSA and an ECDSA certificate.
 #[derive(Debug, Default)]
 struct Table {
     all: Vec<Arc<CertifiedKey>>,
+    /// By name.
     exact: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
-    /// By what follows the `*.`, which stands for exactly one label.
+    /// By the part after `*.`, which stands for exactly one label.
     wildcard: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
 }
 
@@ -57,7 +58,8 @@ impl Table {
         table
     }
 
-    /// `name` is lower case: rustls guarantees it.
+    /// Returns the certificate for `name`, which rustls guarantees to be lower case. All certificates are candidates if
+    /// the name is unknown or missing.
     fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Arc<CertifiedKey>> {
         let exact = name.and_then(|name| self.exact.get(name));
         let named = exact.or_else(|| self.wildcard.get(name?.split_once('.')?.1)).unwrap_or(&self.all);

@@ -1,29 +1,30 @@
-//! The self-signed certificate of a listener without certificate files, so that port 443 answers from the first minute.
+//! Generates the self-signed certificate of a listener without certificate files, so that port 443 works from the
+//! start.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::certificate::{Certificate, Refusal, TlsError};
+use super::certificate::{Certificate, PairError, TlsError};
 
-/// Longer than any process runs, since nothing renews it.
+/// How long the certificate is valid: longer than any process runs, because nothing renews it.
 const LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// Clients whose clock is slow by this much accept it too.
+/// How much the clock of a client may be behind.
 const SKEW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whose it is and who signed it, by which it is recognised.
+/// The common name of its subject and issuer, which identifies it.
 pub(crate) const COMMON_NAME: &str = "self-signed by edge";
 
-/// A new P-256 key and a certificate over `names` (host names or addresses; none means `localhost`).
-pub(super) fn make(names: &[String], now: SystemTime) -> Result<Certificate, TlsError> {
+/// Generates a P-256 key and a certificate for `names`, host names or addresses. Without names, it is for `localhost`.
+pub(super) fn generate(names: &[String], now: SystemTime) -> Result<Certificate, TlsError> {
     let names = if names.is_empty() { vec!["localhost".to_owned()] } else { names.to_vec() };
-    let refuse = |reason: String| TlsError::SelfSigned { names: names.clone(), reason };
-    let (certificate, key) = sign(&names, now).map_err(|error| refuse(error.to_string()))?;
-    Certificate::new(vec![certificate.der().clone()], key).map_err(|refusal| match refusal {
-        Refusal::Certificate(reason) | Refusal::Key(reason) => refuse(reason),
-        Refusal::Mismatch => refuse("the key does not match".to_owned()),
+    let failed = |reason: String| TlsError::SelfSigned { names: names.clone(), reason };
+    let (certificate, key) = sign(&names, now).map_err(|error| failed(error.to_string()))?;
+    Certificate::new(vec![certificate.der().clone()], key).map_err(|error| match error {
+        PairError::Certificate(reason) | PairError::Key(reason) => failed(reason),
+        PairError::Mismatch => failed("the key does not match".to_owned()),
     })
 }
 

@@ -17,7 +17,7 @@ use super::*;
 
 const NOW: SystemTime = UNIX_EPOCH;
 
-/// Both sides after a handshake in memory.
+/// The client and the server after a handshake in memory.
 struct Connected {
     client: ClientConnection,
     server: ServerConnection,
@@ -61,7 +61,7 @@ fn connect(listener: &TlsListener, config: &Arc<ClientConfig>, name: &'static st
     Connected { client, server }
 }
 
-/// A client that takes any certificate whose signature fits; which one it got is what tests look at.
+/// A client that accepts any certificate if the server has its key. Tests inspect which one it received.
 fn client(versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
     let schemes = aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes();
     client_with(versions, &schemes)
@@ -104,12 +104,12 @@ fn listener(certificates: &[CertificateFiles]) -> TlsListener {
     TlsListener::new(&tls, NOW).unwrap()
 }
 
-fn refusal(certificates: &[CertificateFiles]) -> TlsError {
+fn load_error(certificates: &[CertificateFiles]) -> TlsError {
     TlsListener::new(&Tls { certificates: certificates.to_vec(), self_signed: Vec::new() }, NOW).unwrap_err()
 }
 
 #[test]
-fn an_exact_name_beats_a_wildcard_and_the_first_certificate_answers_unknown_names() {
+fn exact_name_wins_over_wildcard_and_first_certificate_is_for_unknown_names() {
     let directory = tempfile::tempdir().unwrap();
     let listener = listener(&[
         write(directory.path(), "first", &["first.test"]),
@@ -117,7 +117,7 @@ fn an_exact_name_beats_a_wildcard_and_the_first_certificate_answers_unknown_name
         write(directory.path(), "exact", &["www.example.test"]),
     ]);
     let client = client(&[&TLS13]);
-    for (asked, got) in [
+    for (requested, presented) in [
         ("www.example.test", "www.example.test"),
         ("WWW.example.test", "www.example.test"),
         ("api.example.test", "*.example.test"),
@@ -126,12 +126,12 @@ fn an_exact_name_beats_a_wildcard_and_the_first_certificate_answers_unknown_name
         ("unknown.test", "first.test"),
         ("192.0.2.1", "first.test"),
     ] {
-        assert_eq!(connect(&listener, &client, asked).names(), [format!("DNSName({got})")], "{asked}");
+        assert_eq!(connect(&listener, &client, requested).names(), [format!("DNSName({presented})")], "{requested}");
     }
 }
 
 #[test]
-fn h2_is_preferred_and_both_versions_are_spoken() {
+fn h2_is_preferred_and_both_tls_versions_are_supported() {
     let directory = tempfile::tempdir().unwrap();
     let listener = listener(&[write(directory.path(), "a", &["a.test"])]);
     for (version, name) in [(&TLS12, "TLSv1_2"), (&TLS13, "TLSv1_3")] {
@@ -142,7 +142,7 @@ fn h2_is_preferred_and_both_versions_are_spoken() {
 }
 
 #[test]
-fn a_client_resumes_also_after_its_certificate_was_renewed() {
+fn client_resumes_its_session_after_a_renewal() {
     let directory = tempfile::tempdir().unwrap();
     let listener = listener(&[write(directory.path(), "a", &["a.test"])]);
     for version in [&TLS12, &TLS13] {
@@ -157,15 +157,15 @@ fn a_client_resumes_also_after_its_certificate_was_renewed() {
 }
 
 #[test]
-fn new_files_are_presented_without_a_new_server_config() {
+fn new_certificate_is_presented_without_a_new_server_config() {
     let directory = tempfile::tempdir().unwrap();
     let listener = listener(&[write(directory.path(), "a", &["old.test"])]);
     let before = listener.server_config();
     assert!(listener.reload_if_changed().is_empty());
 
     write(directory.path(), "a", &["new.test"]);
-    let outcomes = listener.reload_if_changed();
-    assert!(outcomes[0].to_string().ends_with("a.crt for new.test"), "{}", outcomes[0]);
+    let reloads = listener.reload_if_changed();
+    assert!(reloads[0].to_string().ends_with("a.crt for new.test"), "{}", reloads[0]);
     assert!(listener.reload_if_changed().is_empty());
     assert!(Arc::ptr_eq(&before, &listener.server_config()));
     let connected = connect(&listener, &client(&[&TLS13]), "new.test");
@@ -174,7 +174,7 @@ fn new_files_are_presented_without_a_new_server_config() {
 }
 
 #[test]
-fn a_swap_of_a_link_above_the_files_is_noticed() {
+fn replaced_link_to_the_folder_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
     for (version, name) in [("v1", "one.test"), ("v2", "two.test")] {
         fs::create_dir(directory.path().join(version)).unwrap();
@@ -190,15 +190,15 @@ fn a_swap_of_a_link_above_the_files_is_noticed() {
 }
 
 #[test]
-fn a_pair_that_does_not_match_keeps_the_old_one_and_is_reported_once() {
+fn mismatched_pair_keeps_the_old_certificate_and_is_reported_once() {
     let directory = tempfile::tempdir().unwrap();
     let pair = write(directory.path(), "a", &["old.test"]);
     let listener = listener(std::slice::from_ref(&pair));
     let (certificate, key) = issue(&["new.test"]);
 
     fs::write(&pair.certificate, &certificate).unwrap();
-    let outcomes = listener.reload_if_changed();
-    assert!(matches!(outcomes[0].result, Err(TlsError::Mismatch { .. })), "{outcomes:?}");
+    let reloads = listener.reload_if_changed();
+    assert!(matches!(reloads[0].result, Err(TlsError::Mismatch { .. })), "{reloads:?}");
     assert!(listener.reload_if_changed().is_empty());
     assert_eq!(connect(&listener, &client(&[&TLS13]), "new.test").names(), ["DNSName(old.test)"]);
     assert!(listener.certificates()[0].problem.as_ref().unwrap().contains("does not belong"));
@@ -209,7 +209,7 @@ fn a_pair_that_does_not_match_keeps_the_old_one_and_is_reported_once() {
 }
 
 #[test]
-fn a_half_written_or_missing_file_keeps_the_old_one() {
+fn half_written_or_missing_file_keeps_the_old_certificate() {
     let directory = tempfile::tempdir().unwrap();
     let pair = write(directory.path(), "a", &["a.test"]);
     let listener = listener(std::slice::from_ref(&pair));
@@ -218,14 +218,14 @@ fn a_half_written_or_missing_file_keeps_the_old_one() {
     fs::write(&pair.certificate, &whole[..whole.len() / 2]).unwrap();
     assert!(listener.reload_if_changed()[0].result.is_err());
     fs::remove_file(&pair.certificate).unwrap();
-    let outcomes = listener.reload_if_changed();
-    assert!(matches!(outcomes[0].result, Err(TlsError::Read { .. })), "{outcomes:?}");
+    let reloads = listener.reload_if_changed();
+    assert!(matches!(reloads[0].result, Err(TlsError::Read { .. })), "{reloads:?}");
     assert!(listener.reload_if_changed().is_empty());
     assert_eq!(listener.certificates()[0].names, ["a.test"]);
 }
 
 #[test]
-fn other_certificates_of_a_new_configuration_are_presented_unless_one_is_bad() {
+fn reconfiguration_replaces_the_certificates_unless_one_is_not_usable() {
     let directory = tempfile::tempdir().unwrap();
     let listener = listener(&[write(directory.path(), "a", &["a.test"])]);
     let other = Tls { certificates: vec![write(directory.path(), "b", &["b.test"])], self_signed: Vec::new() };
@@ -238,7 +238,7 @@ fn other_certificates_of_a_new_configuration_are_presented_unless_one_is_bad() {
 }
 
 #[test]
-fn without_files_a_certificate_for_the_given_names_is_made() {
+fn self_signed_certificate_is_for_the_configured_names() {
     let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     let names = ["edge.test".to_owned(), "192.0.2.7".to_owned()];
     let listener = TlsListener::new(&Tls { certificates: Vec::new(), self_signed: names.to_vec() }, now).unwrap();
@@ -257,7 +257,7 @@ fn without_files_a_certificate_for_the_given_names_is_made() {
 }
 
 #[test]
-fn a_client_that_trusts_the_self_signed_certificate_accepts_it() {
+fn client_that_trusts_the_self_signed_certificate_accepts_it() {
     let listener = TlsListener::new(&Tls::default(), SystemTime::now()).unwrap();
     let connected = connect(&listener, &client(&[&TLS13]), "localhost");
     let mut roots = RootCertStore::empty();
@@ -271,7 +271,7 @@ fn a_client_that_trusts_the_self_signed_certificate_accepts_it() {
 }
 
 #[test]
-fn of_two_certificates_for_one_name_the_client_gets_the_one_it_can_verify() {
+fn client_gets_the_certificate_whose_signature_it_can_verify() {
     let directory = tempfile::tempdir().unwrap();
     let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     let names = vec!["a.test".to_owned(), "ed25519.test".to_owned()];
@@ -288,34 +288,34 @@ fn of_two_certificates_for_one_name_the_client_gets_the_one_it_can_verify() {
 }
 
 #[test]
-fn errors_name_the_file_and_what_is_wrong_with_it() {
+fn errors_name_the_file_and_the_cause() {
     let directory = tempfile::tempdir().unwrap();
     let good = write(directory.path(), "good", &["a.test"]);
     let other = write(directory.path(), "other", &["b.test"]);
 
     let missing = files(directory.path(), "missing");
-    let error = refusal(&[good.clone(), missing]).to_string();
+    let error = load_error(&[good.clone(), missing]).to_string();
     assert!(error.contains("missing.crt: No such file"), "{error}");
 
     let swapped = CertificateFiles { certificate: good.key.clone(), key: good.certificate.clone() };
-    let error = refusal(&[swapped]).to_string();
+    let error = load_error(&[swapped]).to_string();
     assert!(error.contains("good.key: no PEM block `CERTIFICATE`"), "{error}");
 
     let no_key = CertificateFiles { certificate: good.certificate.clone(), key: good.certificate.clone() };
-    let error = refusal(&[no_key]).to_string();
+    let error = load_error(&[no_key]).to_string();
     assert!(error.contains("good.crt: no PEM block `PRIVATE KEY`"), "{error}");
 
     let mixed = CertificateFiles { certificate: good.certificate.clone(), key: other.key };
-    let error = refusal(&[mixed]).to_string();
+    let error = load_error(&[mixed]).to_string();
     assert!(error.contains("other.key does not belong") && error.contains("good.crt"), "{error}");
 
     let folder = CertificateFiles { certificate: directory.path().to_owned(), key: good.key.clone() };
-    let error = refusal(&[folder]).to_string();
+    let error = load_error(&[folder]).to_string();
     assert!(error.contains("not a regular file"), "{error}");
 }
 
 #[test]
-fn a_certificate_out_of_its_dates_is_presented_with_a_warning() {
+fn certificate_that_is_not_valid_now_has_a_warning() {
     let info = |not_before, not_after| CertificateInfo {
         file: Some(PathBuf::from("a.crt")),
         names: vec!["a.test".to_owned()],
