@@ -1,5 +1,8 @@
 //! Requests over HTTP/2. hyper implements the protocol; two bodies connect it to the edge's own HTTP/1.
 
+mod relay;
+mod request_body;
+mod response_body;
 mod service;
 
-pub use self::service::{ResponseBody, answer};
+pub use self::{response_body::ResponseBody, service::answer};

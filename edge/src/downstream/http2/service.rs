@@ -1,35 +1,26 @@
-//! Requests over HTTP/2. hyper implements the protocol; two bodies connect it to the edge's own HTTP/1.
+//! Answers a request by what `proxy` decides.
 
 use std::{
-    cell::RefCell,
     convert::Infallible,
-    error::Error as StdError,
     future::{Future, poll_fn},
-    io,
-    pin::{Pin, pin},
+    pin::pin,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
-use http_body::{Body, Frame, SizeHint};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Version};
+use http_body::Body;
 use hyper::body::Incoming;
-use tokio::{
-    net::TcpStream,
-    task::{AbortHandle, spawn_local},
-};
 
+use super::{relay::Relay, request_body::RequestBody, response_body::ResponseBody};
 use crate::{
     error::{Error, Kind, Retry},
     protocol::{
         h1::{
-            body::Reader,
-            chunked::BodyEvent,
             framing::Framing,
             head::{self, Field, Target},
         },
-        headers::{is_trailer, request::HeaderSummary, response::map, write_field},
+        headers::{request::HeaderSummary, response::map},
     },
     proxy::{
         attempt,
@@ -38,9 +29,7 @@ use crate::{
         request_record::RequestRecord,
         respond::LocalReply,
     },
-    upstream::connection::{
-        Connection, ResponseHead, body_source::BodySource, body_writer::WriteError, pool::PooledConnection,
-    },
+    upstream::connection::{ResponseHead, pool::PooledConnection},
     worker::{Worker, client_activity::ClientActivity},
 };
 
@@ -53,7 +42,7 @@ pub async fn answer(
     worker.clock.tick();
     let (head, incoming) = request.into_parts();
     let (mut record, upstream_request) = begin(worker, activity, &head, &incoming);
-    let mut source = RequestBody { incoming, data: Bytes::new(), trailers: None };
+    let mut source = RequestBody::new(incoming);
     let outcome = match upstream_request {
         Ok(Prepared::Reply(reply)) => Err(reply),
         Ok(Prepared::Forward(mut upstream_request)) => {
@@ -71,14 +60,8 @@ pub async fn answer(
     Ok(match outcome {
         Ok((response, pooled, upstream_request)) => {
             record.set_status(response.status().as_u16());
-            let worker = Rc::clone(worker);
-            let mut relay = Relay { worker, pooled, upstream_request, source, record, failed: None, reader: None };
-            if relay.is_complete() {
-                relay.finish();
-                response.map(|()| ResponseBody::Done)
-            } else {
-                response.map(|()| ResponseBody::Upstream(Shared::new(relay)))
-            }
+            let relay = Relay::new(Rc::clone(worker), pooled, upstream_request, source, record);
+            response.map(|()| ResponseBody::relaying(relay))
         }
         Err(reply) => {
             record.reply(reply);
@@ -166,248 +149,4 @@ fn response(head: &ResponseHead<'_>) -> Response<()> {
         *response.headers_mut() = headers;
     }
     response
-}
-
-/// The body of a request.
-#[derive(Debug)]
-struct RequestBody {
-    incoming: Incoming,
-    /// Data that arrived and was not used.
-    data: Bytes,
-    trailers: Option<HeaderMap>,
-}
-
-impl BodySource for RequestBody {
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
-        while self.data.is_empty() {
-            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-                None => return Poll::Ready(Ok(None)),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.data = data,
-                    Err(frame) => self.trailers = frame.into_trailers().ok(),
-                },
-                Some(Err(error)) => {
-                    return Poll::Ready(Err(Error::because(blame(&error), Retry::Never, error)));
-                }
-            }
-        }
-        Poll::Ready(Ok(Some(&self.data)))
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.data.advance(count.min(self.data.len()));
-    }
-
-    fn socket(&mut self) -> Option<&TcpStream> {
-        None
-    }
-
-    fn spliced(&mut self, _count: usize) {}
-
-    fn trailers(&mut self) -> Vec<u8> {
-        let mut lines = Vec::new();
-        for (name, value) in self.trailers.take().iter().flatten() {
-            if is_trailer(name.as_str()) {
-                write_field(&mut lines, name.as_str(), value.as_bytes());
-            }
-        }
-        lines
-    }
-
-    fn poll_disconnected(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
-        // hyper drops the whole request when its client disconnects.
-        Poll::Pending
-    }
-}
-
-/// Returns whether the client disconnected or sent a malformed body.
-fn blame(error: &hyper::Error) -> Kind {
-    let cause = StdError::source(error).and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
-    match cause {
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Kind::BadRequest,
-        _ => Kind::ClientGone,
-    }
-}
-
-/// The body of a response.
-#[derive(Debug)]
-pub enum ResponseBody {
-    /// From an endpoint.
-    Upstream(Shared),
-    /// From the edge itself.
-    Local(Bytes, Box<RequestRecord>),
-    /// At its end.
-    Done,
-}
-
-/// The body of an endpoint's response, and the rest of the request's body.
-#[derive(Debug)]
-pub struct Relay {
-    worker: Rc<Worker>,
-    pooled: PooledConnection,
-    upstream_request: UpstreamRequest,
-    source: RequestBody,
-    record: RequestRecord,
-    /// Why reading the client's body failed.
-    failed: Option<Error>,
-    /// Woken when that happens: the reader of the response.
-    reader: Option<Waker>,
-}
-
-/// A relay, and the task that sends the rest of the request's body if the response began before its end. hyper does not
-/// poll the response while the client gives no window for it, and a client may do so only after its whole body is read.
-#[derive(Debug)]
-pub struct Shared {
-    relay: Rc<RefCell<Relay>>,
-    upload: Option<AbortHandle>,
-}
-
-impl Shared {
-    fn new(relay: Relay) -> Self {
-        let done = relay.upstream_request.body.is_done();
-        let relay = Rc::new(RefCell::new(relay));
-        let upload = (!done).then(|| {
-            let relay = Rc::clone(&relay);
-            spawn_local(poll_fn(move |cx| relay.borrow_mut().poll_upload(cx))).abort_handle()
-        });
-        Self { relay, upload }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if let Some(task) = &self.upload {
-            task.abort();
-        }
-    }
-}
-
-impl Relay {
-    fn is_complete(&mut self) -> bool {
-        self.pooled.connection().is_none_or(|connection| connection.body().is_done())
-    }
-
-    /// Bytes of the response still to come, if known.
-    fn left(&self) -> Option<u64> {
-        self.pooled.as_connection().and_then(Connection::remaining)
-    }
-
-    /// The whole response was given to hyper.
-    fn finish(&mut self) {
-        self.pooled.finish(self.upstream_request.body.is_done(), self.worker.clock.now());
-        self.upstream_request.body.release(&self.worker.connections.buffers);
-        self.record.set_request_bytes(self.upstream_request.body.bytes());
-        self.record.complete();
-    }
-
-    /// Sends more of the request's body. Ready when no more of it will be sent.
-    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = self.worker.clock.tick();
-        let Some(connection) = self.pooled.connection() else { return Poll::Ready(()) };
-        let polled = self.upstream_request.body.poll(cx, &mut self.source, &mut connection.stream, now);
-        self.record.set_request_bytes(self.upstream_request.body.bytes());
-        match ready!(polled) {
-            Ok(()) => {}
-            Err(WriteError::Client(error)) => {
-                self.failed = Some(error);
-                if let Some(reader) = self.reader.take() {
-                    reader.wake();
-                }
-            }
-            // The endpoint has answered and accepts no more of the request.
-            Err(WriteError::Endpoint(_)) => {
-                self.upstream_request.body.stop();
-                connection.disable_reuse();
-            }
-        }
-        Poll::Ready(())
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
-        let now = self.worker.clock.tick();
-        if let Some(error) = self.failed.take() {
-            return Poll::Ready(Err(error));
-        }
-        if !self.upstream_request.body.is_done() {
-            self.reader = Some(cx.waker().clone());
-        }
-        let Some(connection) = self.pooled.connection() else { return Poll::Ready(Ok(None)) };
-        loop {
-            match connection.next_event()? {
-                BodyEvent::Data(count) => {
-                    let data = Bytes::copy_from_slice(connection.data().get(..count).unwrap_or_default());
-                    connection.consume(count, now);
-                    self.record.add_response_bytes(count as u64);
-                    return Poll::Ready(Ok(Some(Frame::data(data))));
-                }
-                BodyEvent::End => return Poll::Ready(Ok(trailers(connection.body()).map(Frame::trailers))),
-                BodyEvent::More => ready!(connection.poll_read_more(cx, &self.worker.connections.buffers, now))?,
-            }
-        }
-    }
-}
-
-/// Returns the trailers of a body that may be forwarded.
-fn trailers(body: &Reader) -> Option<HeaderMap> {
-    if body.trailers().is_empty() {
-        return None;
-    }
-    let map = head::trailers(body.trailers(), |fields| {
-        let parts = |field: &Field<'_>| {
-            let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-            Some((name, HeaderValue::from_bytes(field.value).ok()?))
-        };
-        fields.iter().filter(|field| is_trailer(field.name)).filter_map(parts).collect()
-    });
-    map.ok()
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match &mut *self {
-            Self::Upstream(shared) => {
-                let mut relay = shared.relay.borrow_mut();
-                let polled = relay.poll(cx);
-                relay.record.mark_pending(polled.is_ready());
-                let frame = ready!(polled);
-                match &frame {
-                    Ok(Some(frame)) if frame.is_data() && !relay.is_complete() => {}
-                    Ok(_) => {
-                        // Before the client has the last byte: its next request may need the connection.
-                        relay.finish();
-                        drop(relay);
-                        *self = Self::Done;
-                    }
-                    Err(error) => {
-                        relay.record.fail(error.kind);
-                        drop(relay);
-                        *self = Self::Done;
-                    }
-                }
-                Poll::Ready(frame.transpose())
-            }
-            Self::Local(text, record) => {
-                let text = std::mem::take(text);
-                record.add_response_bytes(text.len() as u64);
-                *self = Self::Done;
-                Poll::Ready(Some(Ok(Frame::data(text))))
-            }
-            Self::Done => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Done)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Upstream(shared) => shared.relay.borrow().left().map_or_else(SizeHint::default, SizeHint::with_exact),
-            Self::Local(text, _) => SizeHint::with_exact(text.len() as u64),
-            Self::Done => SizeHint::with_exact(0),
-        }
-    }
 }

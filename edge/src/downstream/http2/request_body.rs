@@ -1,0 +1,88 @@
+//! The body of a request, as hyper receives it.
+
+use std::{
+    error::Error as StdError,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+
+use crate::{
+    error::{Error, Kind, Retry},
+    protocol::headers::{is_trailer, write_field},
+    upstream::connection::body_source::BodySource,
+};
+
+/// The body of a request.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    incoming: Incoming,
+    /// Data that arrived and was not used.
+    data: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+impl RequestBody {
+    /// The body of a request whose head was just read.
+    pub(super) fn new(incoming: Incoming) -> Self {
+        Self { incoming, data: Bytes::new(), trailers: None }
+    }
+}
+
+impl BodySource for RequestBody {
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
+        while self.data.is_empty() {
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                None => return Poll::Ready(Ok(None)),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.data = data,
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                },
+                Some(Err(error)) => {
+                    return Poll::Ready(Err(Error::because(blame(&error), Retry::Never, error)));
+                }
+            }
+        }
+        Poll::Ready(Ok(Some(&self.data)))
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.data.advance(count.min(self.data.len()));
+    }
+
+    fn socket(&mut self) -> Option<&TcpStream> {
+        None
+    }
+
+    fn spliced(&mut self, _count: usize) {}
+
+    fn trailers(&mut self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for (name, value) in self.trailers.take().iter().flatten() {
+            if is_trailer(name.as_str()) {
+                write_field(&mut lines, name.as_str(), value.as_bytes());
+            }
+        }
+        lines
+    }
+
+    fn poll_disconnected(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        // hyper drops the whole request when its client disconnects.
+        Poll::Pending
+    }
+}
+
+/// Returns whether the client disconnected or sent a malformed body.
+fn blame(error: &hyper::Error) -> Kind {
+    let cause = StdError::source(error).and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    match cause {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Kind::BadRequest,
+        _ => Kind::ClientGone,
+    }
+}
