@@ -19,7 +19,7 @@ use crate::{error::Error, proxy::request_record::RequestRecord};
 #[derive(Debug)]
 pub enum ResponseBody {
     /// From an endpoint.
-    Upstream(Shared),
+    Upstream(SharedRelay),
     /// From the edge itself.
     Local(Bytes, Box<RequestRecord>),
     /// At its end.
@@ -33,7 +33,7 @@ impl ResponseBody {
             relay.finish();
             Self::Done
         } else {
-            Self::Upstream(Shared::new(relay))
+            Self::Upstream(SharedRelay::new(relay))
         }
     }
 }
@@ -91,12 +91,12 @@ impl Body for ResponseBody {
 /// A relay, and the task that sends the rest of the request's body if the response began before its end. hyper does not
 /// poll the response while the client gives no window for it, and a client may do so only after its whole body is read.
 #[derive(Debug)]
-pub struct Shared {
+pub struct SharedRelay {
     relay: Rc<RefCell<Relay>>,
     upload: Option<AbortHandle>,
 }
 
-impl Shared {
+impl SharedRelay {
     fn new(relay: Relay) -> Self {
         let done = relay.is_upload_done();
         let relay = Rc::new(RefCell::new(relay));
@@ -108,7 +108,7 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for SharedRelay {
     fn drop(&mut self) {
         if let Some(task) = &self.upload {
             task.abort();
