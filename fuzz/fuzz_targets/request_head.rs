@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
         let framing = summary.lengths.of_request(request.version == Version::HTTP_11).ok()?;
         let host = summary.host(&request.target, request.version).ok()?;
         let (method, target, received) = (request.method, request.target.path_and_query, request.version);
-        let line = RequestLine { method, target, received, host, upgrade: summary.upgrade(received), framing };
+        let line = RequestLine::new(method, target, received, host, &summary, framing);
         let mut out = Vec::new();
         request::write(&mut out, &line, request.fields, &summary, &client);
         Some((out, framing, host.is_some()))

@@ -68,16 +68,14 @@ pub fn prepare(
     if matches!((framing, route.max_body), (Framing::Length(length), Some(max)) if length > max) {
         return Err(never(Kind::BodyTooLarge));
     }
-    let upgrade = if framing == Framing::None { summary.upgrade(version) } else { None };
     let mut head = worker.connections.buffers.take_head();
-    let target = target.path_and_query;
-    let line = RequestLine { method, target, received: version, host, upgrade, framing };
+    let line = RequestLine::new(method, target.path_and_query, version, host, summary, framing);
     write(&mut head, &line, fields, summary, client);
     let idle = view.config().timeouts.body_idle;
     Ok(Prepared::Forward(UpstreamRequest {
         body: BodyWriter::new(head, framing, route.max_body, idle, record.began()),
         pool: Rc::clone(pool),
-        upgrade: upgrade.is_some(),
+        upgrade: line.upgrade.is_some(),
         to_head: method == "HEAD",
         replayable: framing == Framing::None && is_idempotent(method),
     }))

@@ -33,7 +33,7 @@ fn forwarded(
     let client = Client::new(address.parse().unwrap(), false, &trusted);
     let fields = fields(pairs);
     let summary = HeaderSummary::of(&fields).unwrap();
-    let line = RequestLine { method: "GET", target: "/", received, host, upgrade: summary.upgrade(received), framing };
+    let line = RequestLine::new("GET", "/", received, host, &summary, framing);
     let mut out = Vec::new();
     write(&mut out, &line, &fields, &summary, &client);
     let text = String::from_utf8(out).unwrap();
@@ -270,7 +270,7 @@ proptest! {
             let framing = summary.lengths.of_request(request.version == Version::HTTP_11).ok()?;
             let host = summary.host(&request.target, request.version).ok()?;
             let (method, target, received) = (request.method, request.target.path_and_query, request.version);
-            let line = RequestLine { method, target, received, host, upgrade: summary.upgrade(received), framing };
+            let line = RequestLine::new(method, target, received, host, &summary, framing);
             let mut out = Vec::new();
             write(&mut out, &line, request.fields, &summary, &client);
             Some((out, framing))

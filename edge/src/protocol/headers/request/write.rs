@@ -25,6 +25,22 @@ pub struct RequestLine<'a> {
     pub framing: Framing,
 }
 
+impl<'a> RequestLine<'a> {
+    /// Creates the parts of a head. Only a request without a body may ask to switch protocols.
+    #[must_use]
+    pub fn new(
+        method: &'a str,
+        target: &'a str,
+        received: Version,
+        host: Option<&'a str>,
+        summary: &HeaderSummary<'a>,
+        framing: Framing,
+    ) -> Self {
+        let upgrade = if framing == Framing::None { summary.upgrade(received) } else { None };
+        Self { method, target, received, host, upgrade, framing }
+    }
+}
+
 /// Writes the head for an endpoint.
 pub fn write(
     out: &mut Vec<u8>,
