@@ -10,7 +10,7 @@ use edge::{
     upstream::{
         Endpoint, EndpointState, PoolSnapshot, balance,
         health::{
-            Flip, Health, HealthStatus,
+            Flip, Health,
             outlier::{self, Outlier, PoolCounts},
         },
         pool,
@@ -49,12 +49,7 @@ fn place(state: EndpointState) -> usize {
 
 impl Member {
     fn state(&self) -> EndpointState {
-        match self.health.status() {
-            HealthStatus::Unhealthy => EndpointState::Unhealthy,
-            _ if self.outlier.is_ejected() => EndpointState::Ejected,
-            HealthStatus::Unchecked => EndpointState::Unchecked,
-            HealthStatus::Healthy => EndpointState::Healthy,
-        }
+        EndpointState::of(&self.health, &self.outlier)
     }
 }
 

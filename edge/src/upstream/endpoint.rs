@@ -12,6 +12,7 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::health::{Health, HealthStatus, outlier::Outlier};
 use crate::{
     config,
     observe::stats::{Counter, EndpointStats, PerWorker},
@@ -78,6 +79,19 @@ pub enum EndpointState {
     Unhealthy,
     /// Its checks pass or are off, but too many requests in a row failed.
     Ejected,
+}
+
+impl EndpointState {
+    /// Returns the state that follows from the checks and from failed requests. Failing checks hide an ejection.
+    #[must_use]
+    pub fn of(health: &Health, outlier: &Outlier) -> Self {
+        match health.status() {
+            HealthStatus::Unhealthy => Self::Unhealthy,
+            _ if outlier.is_ejected() => Self::Ejected,
+            HealthStatus::Unchecked => Self::Unchecked,
+            HealthStatus::Healthy => Self::Healthy,
+        }
+    }
 }
 
 impl Endpoint {
@@ -152,5 +166,35 @@ impl Endpoint {
     pub fn set_status(&self, status: EndpointStatus) {
         self.down.store(status.state == EndpointState::Unhealthy, Relaxed);
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::upstream::health::{outlier::tests::ejection, state::tests::check};
+
+    #[test]
+    fn ejection_determines_the_state_unless_the_checks_fail() {
+        let mut unhealthy = Health::unchecked();
+        unhealthy.observe(false, &check(1, 1));
+        let in_use = Outlier::default();
+        let mut ejected = Outlier::default();
+        ejected.eject(&ejection(5, 0.5), Instant::now());
+        let mut awaiting_check = ejected;
+        awaiting_check.expire();
+        for (health, outlier, expected) in [
+            (Health::unchecked(), in_use, EndpointState::Unchecked),
+            (Health::unchecked(), ejected, EndpointState::Ejected),
+            (Health::assumed(), in_use, EndpointState::Healthy),
+            (Health::assumed(), ejected, EndpointState::Ejected),
+            (Health::assumed(), awaiting_check, EndpointState::Ejected),
+            (unhealthy, in_use, EndpointState::Unhealthy),
+            (unhealthy, ejected, EndpointState::Unhealthy),
+        ] {
+            assert_eq!(EndpointState::of(&health, &outlier), expected, "{health:?} {outlier:?}");
+        }
     }
 }

@@ -21,7 +21,7 @@ use super::{
     },
     endpoint::{Endpoint, EndpointState, EndpointStatus},
     health::{
-        Flip, Health, HealthStatus,
+        Flip, Health,
         outlier::{self, Outlier, PoolCounts},
         probe::Outcome,
     },
@@ -335,12 +335,7 @@ impl PoolState {
 
 impl Member {
     fn state(&self) -> EndpointState {
-        match self.health.status() {
-            HealthStatus::Unhealthy => EndpointState::Unhealthy,
-            _ if self.outlier.is_ejected() => EndpointState::Ejected,
-            HealthStatus::Unchecked => EndpointState::Unchecked,
-            HealthStatus::Healthy => EndpointState::Healthy,
-        }
+        EndpointState::of(&self.health, &self.outlier)
     }
 
     /// Records the present state with its reason for the status page.
