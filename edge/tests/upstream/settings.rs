@@ -2,10 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use edge::config::{
-    AccessLog, Balance, Config, Dns, Ejection, Expect, HealthCheck, Limits, Pool, Source, Swarm, Timeouts,
-    UpstreamTimeouts,
-};
+use edge::config::{AccessLog, Config, Dns, Ejection, Expect, HealthCheck, Limits, Pool, Source, Swarm, Timeouts};
 use tokio::runtime::LocalRuntime;
 
 /// The time limit of every wait. It is generous, because a wait ends as soon as its condition holds.
@@ -41,26 +38,8 @@ pub(crate) fn check() -> HealthCheck {
 
 pub(crate) fn pool(name: &str, sources: Vec<Source>, health: Option<HealthCheck>) -> Pool {
     let second = Duration::from_secs(1);
-    Pool {
-        name: name.to_owned(),
-        sources,
-        balance: Balance::RoundRobin,
-        health,
-        ejection: Ejection { consecutive_failures: 3, base: 2 * second, max: 2 * second, max_share: 0.5 },
-        panic_threshold: 0.3,
-        attempts: NonZeroUsize::MIN,
-        max_connections: NonZeroUsize::MIN,
-        max_idle: 1,
-        timeouts: UpstreamTimeouts {
-            connect: second,
-            response: second,
-            body_idle: second,
-            idle: second,
-            unacknowledged: second,
-            max_age: second,
-            tunnel_idle: second,
-        },
-    }
+    let ejection = Ejection { consecutive_failures: 3, base: 2 * second, max: 2 * second, max_share: 0.5 };
+    Pool { health, ejection, panic_threshold: 0.3, ..Pool::new(name, sources) }
 }
 
 pub(crate) fn named(host: &str) -> Vec<Source> {

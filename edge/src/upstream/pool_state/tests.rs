@@ -1,12 +1,12 @@
 //! The effect of each call on a pool, without a socket or a task.
 
-use std::{net::IpAddr, num::NonZeroUsize, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use http::StatusCode;
 
 use super::*;
 use crate::{
-    config::{Balance, HealthCheck, Pool, UpstreamTimeouts},
+    config::{HealthCheck, Pool},
     upstream::{
         discovery::Failure,
         health::{
@@ -22,27 +22,8 @@ pub(in crate::upstream) fn settings(sources: &[&str], health: Option<HealthCheck
         Ok(address) => Source::Address(address),
         Err(_) => Source::Name { host: (*text).to_owned(), port: 80 },
     };
-    let second = Duration::from_secs(1);
-    Arc::new(Pool {
-        name: "p".to_owned(),
-        sources: sources.iter().map(source).collect(),
-        balance: Balance::RoundRobin,
-        health,
-        ejection: ejection(5, 0.5),
-        panic_threshold: 0.3,
-        attempts: NonZeroUsize::MIN,
-        max_connections: NonZeroUsize::MIN,
-        max_idle: 1,
-        timeouts: UpstreamTimeouts {
-            connect: second,
-            response: second,
-            body_idle: second,
-            idle: second,
-            unacknowledged: second,
-            max_age: second,
-            tunnel_idle: second,
-        },
-    })
+    let sources = sources.iter().map(source).collect();
+    Arc::new(Pool { health, ejection: ejection(5, 0.5), panic_threshold: 0.3, ..Pool::new("p", sources) })
 }
 
 pub(in crate::upstream) fn pool_state(settings: &Arc<Pool>) -> PoolState {
