@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use net::HostPort;
 use redis_config::Location;
 use tracing_subscriber::EnvFilter;
 
@@ -24,7 +25,6 @@ pub use self::{
 use crate::{
     alert,
     fetch::Place,
-    host_port::HostPort,
     http::{Access, Limits},
 };
 

@@ -10,6 +10,7 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
+use net::{HostPort, Resolver};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, timeout},
@@ -21,8 +22,6 @@ use crate::{
     cluster_state::Edge,
     engine::Swarm,
     fetch::{self, Place},
-    host_port::HostPort,
-    resolver::Resolver,
 };
 
 /// Polling interval.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use http::{HeaderValue, StatusCode};
+use net::{HostPort, Resolver};
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -13,10 +14,8 @@ use tracing::debug;
 use crate::{
     cluster_state::Disk,
     fetch::{self, Place},
-    host_port::HostPort,
     http::{LocalNode, LocalStatus},
     hub::Feed,
-    resolver::Resolver,
 };
 
 /// Polling interval.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use net::Resolver;
 use redis::{Client, RedisError, aio::MultiplexedConnection};
 use redis_config::Location;
 use tokio::{
@@ -23,7 +24,6 @@ use super::{
 use crate::{
     clock,
     cluster_state::{Redis, RedisServer, Role},
-    resolver::Resolver,
 };
 
 /// Polling interval, short enough for the count on the page to look live.

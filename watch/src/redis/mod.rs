@@ -8,12 +8,12 @@ mod connections;
 mod info;
 mod sentinel;
 
+use net::Resolver;
 use redis::{RedisError, aio::MultiplexedConnection};
 use redis_config::Location;
 
 pub use self::collect::run;
 use self::{connect::connect, connections::Connections};
-use crate::resolver::Resolver;
 
 /// Why the master cannot be used.
 #[derive(Debug, thiserror::Error)]
