@@ -1,6 +1,6 @@
 //! Hosts with ports, as written in settings.
 
-use std::fmt;
+use std::{fmt, net::Ipv6Addr};
 
 /// A host, which may resolve to several addresses, and a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,13 +15,14 @@ impl HostPort {
     /// Parses `host:port` or `[address]:port`; the port may be omitted if there is a default.
     #[must_use]
     pub fn parse(text: &str, default_port: Option<u16>) -> Option<Self> {
-        let (host, port) = if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        let (host, port) = if text.parse::<Ipv6Addr>().is_ok() {
             (text, default_port?)
         } else if let Some((host, port)) = text.rsplit_once(':') {
-            (host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok().filter(|port| *port > 0)?)
+            (host, port.parse().ok().filter(|port| *port > 0)?)
         } else {
             (text, default_port?)
         };
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let is_host = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c));
         is_host.then(|| Self { host: host.to_owned(), port })
     }
@@ -56,7 +57,7 @@ mod tests {
         };
         assert_eq!(parse("tasks.edge:9901, 10.0.0.1:80,", None), ["tasks.edge:9901", "10.0.0.1:80"]);
         assert_eq!(parse("[::1]:5,::1,a", Some(26379)), ["[::1]:5", "[::1]:26379", "a:26379"]);
-        for bad in ["a", "a:", "a:0", ":1", "a:x", "http://a:1", "a b:1", "a:65536"] {
+        for bad in ["a", "a:", "a:0", ":1", "a:x", "http://a:1", "a b:1", "a:65536", "[::1:5", "a]:5"] {
             assert_eq!(HostPort::list(bad, None).unwrap_err(), bad);
         }
     }

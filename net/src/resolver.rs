@@ -11,7 +11,7 @@ use tokio::{net::lookup_host, time::timeout};
 
 use crate::host_port::HostPort;
 
-/// Time limit for one look-up.
+/// Default time limit for one look-up.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum number of addresses used, to bound the work if a name server returns too many.
@@ -21,20 +21,22 @@ const MAX_ADDRESSES: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Resolver {
     hosts: Vec<HostPort>,
+    /// Time limit for one look-up.
+    timeout: Duration,
     resolved: BTreeMap<HostPort, BTreeSet<SocketAddr>>,
 }
 
 impl Resolver {
-    /// Creates a resolver that has not resolved anything yet.
+    /// Creates a resolver that has not resolved anything yet. Each look-up may take 1 s.
     #[must_use]
     pub fn new(hosts: Vec<HostPort>) -> Self {
-        Self { hosts, resolved: BTreeMap::new() }
+        Self { hosts, timeout: TIMEOUT, resolved: BTreeMap::new() }
     }
 
-    /// Creates a resolver for hosts with ports.
+    /// Limits each look-up to `timeout`.
     #[must_use]
-    pub fn of_hosts(hosts: &[(String, u16)]) -> Self {
-        Self::new(hosts.iter().map(|(host, port)| HostPort { host: host.clone(), port: *port }).collect())
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Returns the configured hosts.
@@ -45,10 +47,11 @@ impl Resolver {
 
     /// Resolves all hosts concurrently and returns all addresses.
     pub async fn resolve(&mut self) -> BTreeSet<SocketAddr> {
+        let limit = self.timeout;
         let mut lookups: FuturesUnordered<_> = self
             .hosts
             .iter()
-            .map(|host| async move { (host, timeout(TIMEOUT, lookup_host((host.host.as_str(), host.port))).await) })
+            .map(|host| async move { (host, timeout(limit, lookup_host((host.host.as_str(), host.port))).await) })
             .collect();
         while let Some((host, result)) = lookups.next().await {
             if let Ok(Ok(addresses)) = result {

@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use net::HostPort;
 use redis::{
     Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError, TlsCertificates,
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{connection::tcp_settings, login::Login};
+
+/// The port of a sentinel by default.
+const SENTINEL_PORT: u16 = 26379;
 
 /// Where Redis is, and how to log in. Never displays a password.
 #[derive(Clone)]
@@ -22,7 +26,7 @@ pub enum Location {
 #[derive(Clone)]
 pub struct Sentinels {
     /// Hosts, each of which may stand for several addresses, and ports.
-    pub addresses: Vec<(String, u16)>,
+    pub addresses: Vec<HostPort>,
     /// What the sentinels call the master.
     pub master: String,
     /// How to log in to the sentinels.
@@ -70,12 +74,7 @@ impl Location {
     /// # Errors
     /// The list is empty, one of its entries is malformed, or the name is empty.
     pub fn sentinels(list: &str, master: &str, redis: &Login, sentinel: &Login) -> Result<Self, LocationError> {
-        let addresses = list
-            .split(',')
-            .map(str::trim)
-            .filter(|one| !one.is_empty())
-            .map(|one| host_and_port(one).ok_or_else(|| LocationError::Sentinel(one.to_owned())));
-        let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
+        let addresses = HostPort::list(list, Some(SENTINEL_PORT)).map_err(LocationError::Sentinel)?;
         if addresses.is_empty() {
             return Err(LocationError::NoSentinel);
         }
@@ -98,7 +97,7 @@ impl fmt::Display for Location {
             Self::Server(client) => client.get_connection_info().addr().fmt(f),
             Self::Sentinels(sentinels) => {
                 write!(f, "{} by ", sentinels.master)?;
-                for (index, (host, port)) in sentinels.addresses.iter().enumerate() {
+                for (index, HostPort { host, port }) in sentinels.addresses.iter().enumerate() {
                     let comma = if index == 0 { "" } else { "," };
                     write!(f, "{comma}{host}:{port}")?;
                 }
@@ -141,22 +140,6 @@ pub enum LocationError {
     /// A certificate authority was given for a connection without TLS.
     #[error("a certificate authority can only be used with rediss://")]
     CaWithoutTls,
-}
-
-/// `host`, `host:port`, `[address]:port` or an address.
-fn host_and_port(text: &str) -> Option<(String, u16)> {
-    const PORT: u16 = 26379;
-    let (host, port) = if text.parse::<std::net::Ipv6Addr>().is_ok() {
-        (text, PORT)
-    } else {
-        match text.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)?),
-            None => (text, PORT),
-        }
-    };
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
-    (!host.is_empty() && host.chars().all(plain)).then(|| (host.to_owned(), port))
 }
 
 #[cfg(test)]

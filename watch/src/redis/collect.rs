@@ -74,7 +74,7 @@ impl Poller {
         match location {
             Location::Server(client) => Self::Server { client: client.clone(), open: None },
             Location::Sentinels(sentinels) => Self::Sentinels {
-                resolver: Resolver::of_hosts(&sentinels.addresses),
+                resolver: Resolver::new(sentinels.addresses.clone()),
                 master: sentinels.master.clone(),
                 sentinels: Connections::new(sentinels.login.clone()),
                 servers: Connections::new(sentinels.server_login.clone()),

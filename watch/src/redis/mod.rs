@@ -38,7 +38,7 @@ pub async fn master(location: &Location) -> Result<MultiplexedConnection, Error>
         Location::Server(client) => (client.get_connection_info().addr().to_string(), client.as_ref().clone()),
         Location::Sentinels(sentinels) => {
             let mut connections = Connections::new(sentinels.login.clone());
-            let mut resolver = Resolver::of_hosts(&sentinels.addresses);
+            let mut resolver = Resolver::new(sentinels.addresses.clone());
             let views = sentinel::poll(&mut connections, &resolver.resolve().await, &sentinels.master).await;
             let address = sentinel::master(&views).ok_or(Error::NoMaster)?;
             let client = redis_config::client(address, &sentinels.server_login);

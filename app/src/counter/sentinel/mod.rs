@@ -16,6 +16,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use net::Resolver;
 use redis::RedisError;
 use redis_config::Sentinels;
 use tokio::{
@@ -31,7 +32,7 @@ pub(super) use fence::Verdict;
 /// The pause between rounds, which a push ends early.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The longest that one sentinel may take to connect, or to answer.
+/// The longest that a name may take to resolve, and that one sentinel may take to connect, or to answer.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A handle on the task. Dropping it ends the task.
@@ -136,28 +137,12 @@ async fn changed(master: &mut watch::Receiver<Option<SocketAddr>>) {
 }
 
 async fn rounds(shared: Arc<Shared>, publish: watch::Sender<Option<SocketAddr>>) {
-    let mut addresses: HashMap<(String, u16), BTreeSet<SocketAddr>> = HashMap::new();
+    let mut resolver = Resolver::new(shared.sentinels.addresses.clone()).timeout(TIMEOUT);
     let mut failing: HashMap<SocketAddr, String> = HashMap::new();
     loop {
-        look_up(&shared.sentinels.addresses, &mut addresses).await;
-        round(&shared, addresses.values().flatten().copied().collect(), &mut failing, &publish).await;
+        round(&shared, resolver.resolve().await, &mut failing, &publish).await;
         // A time-out is the usual case.
         let _pushed = timeout(PAUSE, shared.pushed.notified()).await;
-    }
-}
-
-/// Resolves all names. A name that cannot be resolved keeps the addresses it had.
-async fn look_up(names: &[(String, u16)], addresses: &mut HashMap<(String, u16), BTreeSet<SocketAddr>>) {
-    let mut found: FuturesUnordered<_> = names
-        .iter()
-        .map(|(host, port)| async move {
-            (host, *port, timeout(TIMEOUT, tokio::net::lookup_host((host.as_str(), *port))).await)
-        })
-        .collect();
-    while let Some((host, port, result)) = found.next().await {
-        if let Ok(Ok(all)) = result {
-            addresses.insert((host.clone(), port), all.collect());
-        }
     }
 }
 
