@@ -97,9 +97,9 @@ impl fmt::Display for Location {
             Self::Server(client) => client.get_connection_info().addr().fmt(f),
             Self::Sentinels(sentinels) => {
                 write!(f, "{} by ", sentinels.master)?;
-                for (index, HostPort { host, port }) in sentinels.addresses.iter().enumerate() {
+                for (index, address) in sentinels.addresses.iter().enumerate() {
                     let comma = if index == 0 { "" } else { "," };
-                    write!(f, "{comma}{host}:{port}")?;
+                    write!(f, "{comma}{address}")?;
                 }
                 Ok(())
             }
@@ -195,7 +195,7 @@ mod tests {
         let table = [
             ("a:1, b:2,c", "counter by a:1,b:2,c:26379"),
             ("tasks.sentinel", "counter by tasks.sentinel:26379"),
-            ("[::1]:5,::1,10.0.0.1", "counter by ::1:5,::1:26379,10.0.0.1:26379"),
+            ("[::1]:5,::1,10.0.0.1", "counter by [::1]:5,[::1]:26379,10.0.0.1:26379"),
         ];
         for (list, shown) in table {
             let location = Location::sentinels(list, "counter", &login, &login).unwrap();
