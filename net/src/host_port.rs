@@ -1,6 +1,9 @@
 //! Hosts with ports, as written in settings.
 
-use std::{fmt, net::Ipv6Addr};
+use std::{
+    fmt,
+    net::{Ipv6Addr, SocketAddr},
+};
 
 /// A host, which may resolve to several addresses, and a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +37,12 @@ impl HostPort {
     pub fn list(text: &str, default_port: Option<u16>) -> Result<Vec<Self>, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         parts.map(|part| Self::parse(part, default_port).ok_or_else(|| part.to_owned())).collect()
+    }
+}
+
+impl From<SocketAddr> for HostPort {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string(), port: address.port() }
     }
 }
 

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Empty;
 use hyper::body::Incoming;
-use net::client::{self, BodyError};
+use net::{
+    HostPort,
+    client::{self, BodyError},
+};
 use tokio::net::{TcpStream, UnixStream};
 
 /// The address of a server.
@@ -16,15 +19,14 @@ pub enum Place {
     /// A socket on this machine.
     Unix(PathBuf),
     /// A host, by name or address, and a port.
-    Tcp(String, u16),
+    Tcp(HostPort),
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp(host, port) if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Self::Tcp(host, port) => write!(f, "tcp://{host}:{port}"),
+            Self::Tcp(host) => write!(f, "tcp://{host}"),
         }
     }
 }
@@ -74,7 +76,7 @@ pub async fn send(place: &Place, target: &str, login: Option<&HeaderValue>) -> R
     let request = request(place, target, login).map_err(Error::Request)?;
     let sent = match place {
         Place::Unix(path) => client::send(UnixStream::connect(path).await.map_err(connect)?, request).await,
-        Place::Tcp(host, port) => {
+        Place::Tcp(HostPort { host, port }) => {
             let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(connect)?;
             stream.set_nodelay(true).map_err(connect)?;
             client::send(stream, request).await
@@ -86,8 +88,7 @@ pub async fn send(place: &Place, target: &str, login: Option<&HeaderValue>) -> R
 fn request(place: &Place, target: &str, login: Option<&HeaderValue>) -> Result<Request<Empty<Bytes>>, http::Error> {
     let host = match place {
         Place::Unix(_) => "localhost".to_owned(),
-        Place::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
-        Place::Tcp(host, port) => format!("{host}:{port}"),
+        Place::Tcp(host) => host.to_string(),
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::HOST, HeaderValue::try_from(host)?);
@@ -113,7 +114,7 @@ mod tests {
     /// A server that answers once with `answer`; also the request that it got.
     async fn server(answer: &'static str) -> (Place, tokio::task::JoinHandle<String>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let place = Place::Tcp(listener.local_addr().unwrap().into());
         let asked = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut head = Vec::new();
@@ -123,7 +124,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             String::from_utf8(head).unwrap()
         });
-        (Place::Tcp("127.0.0.1".to_owned(), port), asked)
+        (place, asked)
     }
 
     #[tokio::test]

@@ -160,8 +160,7 @@ fn engine(url: &str) -> Result<Place, ConfigError> {
         return if path.starts_with('/') { Ok(Place::Unix(path.into())) } else { Err(wrong()) };
     }
     let rest = url.strip_prefix("tcp://").or_else(|| url.strip_prefix("http://")).ok_or_else(wrong)?;
-    let host = HostPort::parse(rest.trim_end_matches('/'), None).ok_or_else(wrong)?;
-    Ok(Place::Tcp(host.host, host.port))
+    HostPort::parse(rest.trim_end_matches('/'), None).map(Place::Tcp).ok_or_else(wrong)
 }
 
 fn hosts(setting: &'static str, list: Option<&str>) -> Result<Vec<HostPort>, ConfigError> {

@@ -101,7 +101,7 @@ pub async fn run(hosts: Vec<HostPort>, publish: watch::Sender<BTreeMap<String, O
 }
 
 async fn poll(address: SocketAddr) -> Result<Status, String> {
-    let place = Place::Tcp(address.ip().to_string(), address.port());
+    let place = Place::Tcp(address.into());
     match timeout(TIMEOUT, fetch::get(&place, "/status.json", None, MAX_RESPONSE_BYTES)).await {
         Err(_elapsed) => Err("no answer in time".to_owned()),
         Ok(Err(error)) => Err(error.to_string()),

@@ -74,7 +74,7 @@ pub async fn run(
 }
 
 async fn poll(address: SocketAddr, login: Option<&HeaderValue>) -> Option<LocalStatus> {
-    let place = Place::Tcp(address.ip().to_string(), address.port());
+    let place = Place::Tcp(address.into());
     let answer = timeout(TIMEOUT, fetch::get(&place, "/api/local", login, MAX_RESPONSE_BYTES)).await;
     match answer {
         Ok(Ok(answer)) if answer.status == StatusCode::OK => serde_json::from_slice(&answer.body).ok(),
