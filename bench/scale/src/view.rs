@@ -1,17 +1,17 @@
 //! What one edge knows of its endpoints, as the edge's own code decides it.
 //!
-//! The calls and their order are those of `edge/src/upstream/pool_state/mod.rs`, which shares its pool between
-//! tasks and publishes it to workers; here nothing runs concurrently.
+//! The calls are those of `edge/src/upstream/pool_state/mod.rs`, which shares its pool between tasks and publishes it
+//! to workers; here nothing runs concurrently.
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use edge::{
     config::Pool,
     upstream::{
-        Endpoint, EndpointState, PoolSnapshot, balance,
+        Endpoint, EndpointState, Member, PoolSnapshot, balance,
         health::{
-            Flip, Health,
-            outlier::{self, Outlier, PoolCounts},
+            Health,
+            outlier::{self, PoolCounts},
         },
         pool,
     },
@@ -30,26 +30,12 @@ pub struct View {
     cursor: usize,
 }
 
-/// One endpoint.
-#[derive(Debug)]
-struct Member {
-    endpoint: Arc<Endpoint>,
-    health: Health,
-    outlier: Outlier,
-}
-
 /// Where a state is counted.
 fn place(state: EndpointState) -> usize {
     match state {
         EndpointState::Healthy => 0,
         EndpointState::Unchecked => 1,
         EndpointState::Unhealthy | EndpointState::Ejected => 2,
-    }
-}
-
-impl Member {
-    fn state(&self) -> EndpointState {
-        EndpointState::of(&self.health, &self.outlier)
     }
 }
 
@@ -61,7 +47,7 @@ impl View {
             let [_, a, b, c] = u32::try_from(index).unwrap_or(u32::MAX).to_be_bytes();
             let address = ([10, a, b, c], 8000).into();
             let endpoint = Arc::new(Endpoint::new(address, "tasks.web:8000".into(), 1, SystemTime::UNIX_EPOCH));
-            Member { endpoint, health: Health::unchecked(), outlier: Outlier::default() }
+            Member::new(endpoint, Health::unchecked())
         };
         let members: Vec<_> = (0..count).map(member).collect();
         let by_id = members.iter().enumerate().map(|(index, member)| (member.endpoint.id, index)).collect();
@@ -104,15 +90,7 @@ impl View {
         let member = &mut self.members[endpoint];
         let Some(check) = &pool.health else { return member.health };
         let before = member.state();
-        match member.health.observe(passed, check) {
-            Some(Flip::Up) => member.endpoint.reset_failures(),
-            Some(Flip::Down) => member.outlier.release(now),
-            None => {}
-        }
-        if passed && member.outlier.is_awaiting_check() {
-            member.outlier.release(now);
-            member.endpoint.reset_failures();
-        }
+        member.check_completed(passed, check, now);
         let (health, after) = (member.health, member.state());
         self.changed(before, after);
         health
@@ -125,16 +103,14 @@ impl View {
 
     /// A request failed there. Returns whether that ejected the endpoint.
     pub fn failed(&mut self, endpoint: usize, pool: &Pool, now: Instant) -> bool {
-        let counts = self.counts();
+        let counts = PoolCounts::of(&self.members);
         let member = &mut self.members[endpoint];
         member.endpoint.failed();
         if !outlier::is_due(&pool.ejection, member.endpoint.failures_in_a_row())
-            || member.state() != EndpointState::Healthy
-            || !outlier::may_eject(&pool.ejection, counts)
+            || member.eject(&pool.ejection, counts, now).is_none()
         {
             return false;
         }
-        member.outlier.eject(&pool.ejection, now);
         self.changed(EndpointState::Healthy, EndpointState::Ejected);
         true
     }
@@ -167,14 +143,6 @@ impl View {
             |candidate| again && !untried(&candidates[candidate]),
         );
         picked.map(|candidate| index(&candidates[candidate]))
-    }
-
-    fn counts(&self) -> PoolCounts {
-        PoolCounts {
-            total: self.members.len(),
-            ejected: self.members.iter().filter(|member| member.outlier.is_ejected()).count(),
-            healthy: self.members.iter().filter(|member| member.state() == EndpointState::Healthy).count(),
-        }
     }
 
     fn changed(&mut self, before: EndpointState, after: EndpointState) {

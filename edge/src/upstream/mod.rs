@@ -10,11 +10,13 @@ pub mod discovery;
 mod endpoint;
 pub mod health;
 pub mod manager;
+mod member;
 pub mod pool;
 mod pool_state;
 mod snapshot;
 
 pub use self::{
     endpoint::{CheckStats, Endpoint, EndpointState, EndpointStatus},
+    member::Member,
     snapshot::{PoolHandle, PoolSnapshot, SourceStats, SourceStatus},
 };

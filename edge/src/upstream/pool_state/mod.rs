@@ -19,12 +19,13 @@ use super::{
         source_state::SourceState,
         swarm::{self, Nodes},
     },
-    endpoint::{Endpoint, EndpointState, EndpointStatus},
+    endpoint::{Endpoint, EndpointState},
     health::{
-        Flip, Health,
-        outlier::{self, Outlier, PoolCounts},
+        Health,
+        outlier::{self, PoolCounts},
         probe::Outcome,
     },
+    member::Member,
     pool,
     snapshot::{PoolHandle, PoolSnapshot},
 };
@@ -39,14 +40,6 @@ pub(super) struct PoolState {
     members: BTreeMap<SocketAddr, Member>,
     /// Wakes the pool's task after endpoints were added or removed.
     changed: Rc<Notify>,
-}
-
-/// One endpoint and its state.
-#[derive(Clone, Debug)]
-struct Member {
-    endpoint: Arc<Endpoint>,
-    health: Health,
-    outlier: Outlier,
 }
 
 /// The present time on both clocks.
@@ -163,17 +156,7 @@ impl PoolState {
         if outcome.is_err() {
             endpoint.checks.failed.add(1);
         }
-        match member.health.observe(outcome.is_ok(), check) {
-            // Failures from before the recovery must not eject it.
-            Some(Flip::Up) => endpoint.reset_failures(),
-            // From now on only checks decide when it returns.
-            Some(Flip::Down) => member.outlier.release(now.instant),
-            None => {}
-        }
-        if outcome.is_ok() && member.outlier.is_awaiting_check() {
-            member.outlier.release(now.instant);
-            endpoint.reset_failures();
-        }
+        member.check_completed(outcome.is_ok(), check, now.instant);
         let (health, state) = (member.health, member.state());
         // A check that contradicts the state is not the reason for it.
         let explains = state != EndpointState::Ejected && outcome.is_ok() == (state == EndpointState::Healthy);
@@ -205,10 +188,7 @@ impl PoolState {
         }
         let counts = self.counts();
         let Some(member) = self.member_mut(endpoint) else { return };
-        if member.state() != EndpointState::Healthy || !outlier::may_eject(ejection, counts) {
-            return;
-        }
-        let duration = member.outlier.eject(ejection, now.instant);
+        let Some(duration) = member.eject(ejection, counts, now.instant) else { return };
         endpoint.checks.ejections.add(1);
         let reason = format!("{failures} consecutive requests failed, ejected for {duration:?}");
         member.record_state(&reason, now.wall_clock);
@@ -267,7 +247,7 @@ impl PoolState {
         for (address, source) in difference.added {
             info!(pool, endpoint = %address, source = &*source, "endpoint added");
             let endpoint = Arc::new(Endpoint::new(address, source, self.workers, now.wall_clock));
-            let member = Member { endpoint, health, outlier: Outlier::default() };
+            let member = Member::new(endpoint, health);
             member.record_state("not checked", now.wall_clock);
             self.members.insert(address, member);
         }
@@ -290,12 +270,7 @@ impl PoolState {
     }
 
     fn counts(&self) -> PoolCounts {
-        let count = |state| self.members.values().filter(|member| member.state() == state).count();
-        PoolCounts {
-            total: self.members.len(),
-            ejected: self.members.values().filter(|member| member.outlier.is_ejected()).count(),
-            healthy: count(EndpointState::Healthy),
-        }
+        PoolCounts::of(self.members.values())
     }
 
     /// Publishes the present state unless it equals the last snapshot.
@@ -330,20 +305,6 @@ impl PoolState {
 
     fn member_mut(&mut self, endpoint: &Endpoint) -> Option<&mut Member> {
         self.members.get_mut(&endpoint.address).filter(|member| member.endpoint.id == endpoint.id)
-    }
-}
-
-impl Member {
-    fn state(&self) -> EndpointState {
-        EndpointState::of(&self.health, &self.outlier)
-    }
-
-    /// Records the present state with its reason for the status page.
-    fn record_state(&self, reason: &str, now: SystemTime) {
-        let before = self.endpoint.status();
-        let state = self.state();
-        let since = if before.state == state { before.since } else { now };
-        self.endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), since });
     }
 }
 

@@ -1,0 +1,87 @@
+//! An endpoint of a pool, and what its checks and its requests have shown so far.
+//!
+//! Pure but for the endpoint's own counters: time is an argument.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+use super::{
+    endpoint::{Endpoint, EndpointState, EndpointStatus},
+    health::{
+        Flip, Health,
+        outlier::{self, Outlier, PoolCounts},
+    },
+};
+use crate::config::{Ejection, HealthCheck};
+
+/// One endpoint and its state.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// Its health as its checks see it.
+    pub health: Health,
+    /// Its ejections.
+    pub outlier: Outlier,
+}
+
+impl Member {
+    /// Creates an endpoint that is not ejected.
+    #[must_use]
+    pub fn new(endpoint: Arc<Endpoint>, health: Health) -> Self {
+        Self { endpoint, health, outlier: Outlier::default() }
+    }
+
+    /// Returns whether it gets requests, and why not.
+    #[must_use]
+    pub fn state(&self) -> EndpointState {
+        EndpointState::of(&self.health, &self.outlier)
+    }
+
+    /// Applies the outcome of a check.
+    pub fn check_completed(&mut self, passed: bool, check: &HealthCheck, now: Instant) {
+        match self.health.observe(passed, check) {
+            // Failures from before the recovery must not eject it.
+            Some(Flip::Up) => self.endpoint.reset_failures(),
+            // From now on only checks decide when it returns.
+            Some(Flip::Down) => self.outlier.release(now),
+            None => {}
+        }
+        if passed && self.outlier.is_awaiting_check() {
+            self.outlier.release(now);
+            self.endpoint.reset_failures();
+        }
+    }
+
+    /// Ejects the endpoint, unless it gets no requests anyway or `pool` cannot spare it. Returns for how long.
+    pub fn eject(&mut self, settings: &Ejection, pool: PoolCounts, now: Instant) -> Option<Duration> {
+        let may_eject = self.state() == EndpointState::Healthy && outlier::may_eject(settings, pool);
+        may_eject.then(|| self.outlier.eject(settings, now))
+    }
+
+    /// Records the present state with its reason for the status page.
+    pub(super) fn record_state(&self, reason: &str, now: SystemTime) {
+        let before = self.endpoint.status();
+        let state = self.state();
+        let since = if before.state == state { before.since } else { now };
+        self.endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), since });
+    }
+}
+
+impl PoolCounts {
+    /// Counts the endpoints of a pool.
+    #[must_use]
+    pub fn of<'a>(members: impl IntoIterator<Item = &'a Member>) -> Self {
+        let mut counts = Self { total: 0, ejected: 0, healthy: 0 };
+        for member in members {
+            counts.total += 1;
+            counts.ejected += usize::from(member.outlier.is_ejected());
+            counts.healthy += usize::from(member.state() == EndpointState::Healthy);
+        }
+        counts
+    }
+}
