@@ -5,6 +5,7 @@
 //! by its [`Kind`]; the keys that it reads are the keys that the file may have. A [`Report`] collects the problems. The
 //! program decides which keys there are and what they mean together.
 
+mod error;
 pub mod kind;
 mod problem;
 mod read;
@@ -17,8 +18,9 @@ pub mod value;
 mod tests;
 
 pub use self::{
+    error::LoadError,
     kind::Kind,
-    problem::{Lines, Place, Problem, nearest},
+    problem::{Place, Problem, nearest},
     report::Report,
     section::{Section, into_values},
 };

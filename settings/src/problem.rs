@@ -49,7 +49,7 @@ impl fmt::Display for Problem {
 
 /// Displays problems, one per line.
 #[derive(Debug)]
-pub struct Lines<'a>(pub &'a [Problem]);
+pub(crate) struct Lines<'a>(pub(crate) &'a [Problem]);
 
 impl fmt::Display for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,8 +5,9 @@ use std::{path::Path, time::Duration};
 use toml::Spanned;
 
 use crate::{
-    Kind, Lines, Problem, Report, Section, into_values,
+    Kind, Problem, Report, Section, into_values,
     kind::{BOOLEAN, DURATION, SHARE, whole},
+    problem::Lines,
     reference::{Keys, blocks, compare, documented},
     value,
 };

@@ -6,7 +6,7 @@ use redis_config::SettingsError;
 use tracing_subscriber::filter;
 
 use super::setting::{DISK, DOCKER, FRESH, LISTEN, MAX_CONNECTIONS, MAX_STREAMS};
-use crate::{alert::settings::Problems, http::AccessError};
+use crate::{alert::settings::LoadError, http::AccessError};
 
 /// Why a setting is invalid.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum ConfigError {
     #[error("{0} has {1:?}: write host:port,host:port,... such as tasks.edge:9901")]
     Name(&'static str, String),
     #[error(transparent)]
-    Alerts(#[from] Problems),
+    Alerts(#[from] LoadError),
     #[error("{DISK} is empty: name a folder, such as /")]
     EmptyDisk,
     #[error(transparent)]

@@ -2,17 +2,19 @@
 
 use std::{fs, path::Path};
 
-use super::{Settings, file, problem::Problems};
+use settings::LoadError;
+
+use super::{Settings, file};
 
 impl Settings {
     /// Reads a file, and the files that it names.
     ///
     /// # Errors
     /// The file cannot be read, or is invalid. The error then lists all problems.
-    pub fn load(path: &Path) -> Result<Self, Problems> {
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
         match fs::read_to_string(path) {
             Ok(text) => Self::parse(path, &text),
-            Err(source) => Err(Problems::Read { path: path.to_owned(), source }),
+            Err(source) => Err(LoadError::Read { path: path.to_owned(), source }),
         }
     }
 
@@ -21,7 +23,7 @@ impl Settings {
     ///
     /// # Errors
     /// Lists all problems.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
+    pub fn parse(path: &Path, text: &str) -> Result<Self, LoadError> {
         file::parse(path, text)
     }
 }

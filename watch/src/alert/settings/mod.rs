@@ -3,7 +3,6 @@
 
 mod file;
 mod load;
-mod problem;
 #[cfg(test)]
 mod reference;
 mod secret;
@@ -16,11 +15,9 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderName, Uri};
 use lettre::message::Mailbox;
 use rustls::pki_types::CertificateDer;
+pub use settings::{LoadError, Problem};
 
-pub use self::{
-    problem::{Place, Problem, Problems},
-    secret::Secret,
-};
+pub use self::secret::Secret;
 use super::{
     notifier::{Delays, NotifierConfig, Receiver},
     rule::Rules,

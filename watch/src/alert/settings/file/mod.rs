@@ -10,20 +10,20 @@ mod kind;
 
 use std::path::Path;
 
-use settings::Report;
+use settings::{LoadError, Report};
 
-use super::{Problems, Settings};
+use super::Settings;
 
 /// Parses the text of `path`.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, Problems> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, LoadError> {
     let report = Report::new(text, path);
     parse_with(&report, path)
 }
 
-fn parse_with(report: &Report<'_>, path: &Path) -> Result<Settings, Problems> {
+fn parse_with(report: &Report<'_>, path: &Path) -> Result<Settings, LoadError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let read = report.read(|root| convert::settings(root, folder));
-    read.map(|(settings, warnings)| Settings { warnings, ..settings }).map_err(Problems::Invalid)
+    read.map(|(settings, warnings)| Settings { warnings, ..settings }).map_err(LoadError::Invalid)
 }
 
 /// Returns every key that is allowed in the sections of `text`, with the kind of its value.
