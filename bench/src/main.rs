@@ -16,6 +16,7 @@ mod redis;
 mod relay;
 mod report;
 mod rows;
+mod run;
 mod sink;
 mod stats;
 mod tls;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
         Some(Command::Relay(relay)) => relay::run(relay),
         Some(Command::Constant(page)) => page::constant(page),
         Some(Command::Naive(page)) => page::naive(page),
-        None => rows::run(&args),
+        None => run::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

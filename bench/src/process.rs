@@ -1,8 +1,8 @@
 //! The processes that the benchmark starts, pins, and always ends.
 
 use std::{
-    fs::File,
-    path::Path,
+    fs::{self, File},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Mutex,
     thread,
@@ -95,8 +95,30 @@ impl Drop for Process {
     }
 }
 
-/// Ends all running processes, for a benchmark that is interrupted.
-pub(crate) fn end_all() {
+/// Ends the proxies and removes the files when the benchmark is interrupted.
+pub(crate) fn end_on_interrupt(files: PathBuf) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (interrupt, terminate) = {
+        let _guard = runtime.enter();
+        use tokio::signal::unix::{SignalKind, signal};
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    thread::spawn(move || {
+        let (mut interrupt, mut terminate) = (interrupt, terminate);
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        end_all();
+        fs::remove_dir_all(files).ok();
+        std::process::exit(130);
+    });
+    Ok(())
+}
+
+fn end_all() {
     running(|all| {
         for pid in all.iter() {
             end(&cpu::family(*pid));

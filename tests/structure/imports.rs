@@ -18,12 +18,6 @@ pub(crate) struct Import {
     pub(crate) to: PathBuf,
 }
 
-impl Import {
-    pub(crate) fn is_between(&self, from: &str, to: &str) -> bool {
-        self.from == Path::new(from) && self.to == Path::new(to)
-    }
-}
-
 impl fmt::Display for Import {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: imports {}", self.from.display(), self.line, self.to.display())

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Start;
+use super::start::Start;
 
 pub(super) fn command(start: &Start<'_>) -> Result<Command> {
     let (bind, proto) = match start.setup.certificate {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{IDLE, Start};
+use super::start::{IDLE, Start};
 
 pub(super) fn command(start: &Start<'_>) -> Result<Command> {
     let (listen, tls) = match start.setup.certificate {

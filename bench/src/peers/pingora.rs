@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{IDLE, Start};
+use super::start::{IDLE, Start};
 
 pub(super) fn command(start: &Start<'_>) -> Result<Command> {
     let program = start.ground.pingora.as_ref().context("no --pingora is given")?;

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Start;
+use super::start::Start;
 
 pub(super) fn command(start: &Start<'_>) -> Result<Command> {
     let to: Vec<String> = start.setup.endpoints.iter().map(ToString::to_string).collect();

@@ -1,5 +1,6 @@
 //! The figures as a table, as JSON and as a picture.
 
+mod line;
 mod svg;
 
 use std::{fmt, fs, time::Duration};
@@ -7,70 +8,8 @@ use std::{fmt, fs, time::Duration};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::{
-    args::Args,
-    machine::Machine,
-    peers::Peer,
-    rows::{Aim, Metric, Row},
-    stats::Spread,
-};
-
-/// One line of the table.
-#[derive(Debug, Serialize)]
-pub(crate) struct Line {
-    pub(crate) row: String,
-    pub(crate) title: String,
-    pub(crate) metric: String,
-    pub(crate) peer: String,
-    pub(crate) ours: Spread,
-    pub(crate) theirs: Spread,
-    /// Ours divided by theirs, for each round.
-    pub(crate) ratio: Spread,
-    /// Such as "<= 0.85".
-    pub(crate) aim: Option<String>,
-    pub(crate) met: Option<bool>,
-    #[serde(skip)]
-    bound: Option<Aim>,
-}
-
-impl Line {
-    pub(crate) fn new(
-        row: &Row,
-        metric: &Metric,
-        peer: &str,
-        ours: Spread,
-        theirs: Spread,
-        ratio: Spread,
-        aim: Option<Aim>,
-    ) -> Self {
-        Self {
-            row: row.name.to_owned(),
-            title: row.title.to_owned(),
-            metric: metric.name.to_owned(),
-            peer: peer.to_owned(),
-            ours,
-            theirs,
-            ratio,
-            aim: aim.map(|aim| match aim {
-                Aim::AtMost(bound) => format!("<= {bound:.2}"),
-                Aim::AtLeast(bound) => format!(">= {bound:.2}"),
-            }),
-            met: aim.map(|aim| aim.met(ratio.median)),
-            bound: aim,
-        }
-    }
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { row, metric, peer, .. } = self;
-        let (ours, theirs) = (number(self.ours.median), number(self.theirs.median));
-        let ratio = ratio(&self.ratio);
-        let aim = self.aim.as_deref().unwrap_or("");
-        let met = met(self.met);
-        write!(f, "| {row} | {metric} | {peer} | {ours} | {theirs} | {ratio} | {aim} | {met} |")
-    }
-}
+pub(crate) use self::line::Line;
+use crate::{args::Args, machine::Machine, peers::Peer, rows::Row};
 
 /// All lines of a run.
 #[derive(Debug, Serialize)]
@@ -129,26 +68,5 @@ impl fmt::Display for Report {
             writeln!(f, "\nNo figure for {row} against {peer}: {}", why.lines().next().unwrap_or_default())?;
         }
         Ok(())
-    }
-}
-
-fn ratio(spread: &Spread) -> String {
-    format!("{:.3} ({:.3} to {:.3})", spread.median, spread.low, spread.high)
-}
-
-fn met(met: Option<bool>) -> &'static str {
-    match met {
-        Some(true) => "yes",
-        Some(false) => "**no**",
-        None => "",
-    }
-}
-
-/// With the significant digits only.
-fn number(value: f64) -> String {
-    match value.abs() {
-        1000.0.. => format!("{value:.0}"),
-        100.0.. => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::Line;
+use super::line::Line;
 use crate::rows::Aim;
 
 const LEFT: f64 = 330.0;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use tempfile::TempDir;
 
-use super::{latency::microseconds, run::Bench};
+use super::{bench::Bench, latency::microseconds};
 use crate::{
     load::{
         closed,

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::run::Bench;
+use super::bench::Bench;
 use crate::{
     load::{
         closed,

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
-use super::run::Bench;
+use super::bench::Bench;
 use crate::{
     cpu,
     load::{

@@ -4,7 +4,7 @@ use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
-use super::run::Bench;
+use super::bench::Bench;
 use crate::{
     peers::{Peer, Proxy, Setup},
     process::Process,

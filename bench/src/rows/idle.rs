@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use anyhow::Result;
 
-use super::run::Bench;
+use super::bench::Bench;
 use crate::{
     cpu,
     load::{

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
-use super::{run::Bench, small};
+use super::{bench::Bench, small};
 use crate::{
     load::{
         fleet::{Fleet, Question},

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use rustix::process::Signal;
 
-use super::{Side, latency, run::Bench};
+use super::{bench::Bench, latency, row::Side};
 use crate::{
     load::{
         fleet::{Fleet, Question},

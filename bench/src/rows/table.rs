@@ -1,8 +1,12 @@
 //! All rows and their aims.
 
 use super::{
-    Aim::{AtLeast, AtMost},
-    Metric, Row, Side, app, bodies, counts, handshakes, http2, idle, latency, life, small, websocket,
+    app, bodies, counts, handshakes, http2, idle, latency, life,
+    row::{
+        Aim::{self, AtLeast, AtMost},
+        Metric, Row, Side,
+    },
+    small, websocket,
 };
 use crate::{
     load::handshakes::Resumption,
@@ -10,7 +14,7 @@ use crate::{
     tls::Kind,
 };
 
-pub(super) const ALL: &[Row] = &[
+pub(crate) const ALL: &[Row] = &[
     Row {
         name: "small-get-64",
         title: "HTTP/1.1, small GET, 64 connections",
@@ -225,8 +229,8 @@ const EVERY: &[Peer] = &[Haproxy, Nginx, Relay, Pingora, Caddy];
 /// The closest ones.
 const SERIOUS: &[Peer] = &[Haproxy, Nginx];
 
-const AT_LEAST_1_2: &[(Peer, super::Aim)] = &[(Haproxy, AtLeast(1.2)), (Nginx, AtLeast(1.2))];
-const AT_MOST_1: &[(Peer, super::Aim)] = &[(Haproxy, AtMost(1.0))];
+const AT_LEAST_1_2: &[(Peer, Aim)] = &[(Haproxy, AtLeast(1.2)), (Nginx, AtLeast(1.2))];
+const AT_MOST_1: &[(Peer, Aim)] = &[(Haproxy, AtMost(1.0))];
 const MEMORY: &[Metric] = &[Metric { name: "bytes/connection", aims: AT_MOST_1 }];
 
 const SMALL: &[Metric] = &[
