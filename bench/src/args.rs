@@ -11,55 +11,55 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "bench", args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// Rows to measure, or groups of them such as "tls" and "app"; all if none is named.
+    /// Rows to measure, or groups such as "tls" and "app"; all if none is named.
     #[arg(value_name = "ROW")]
     pub(crate) rows: Vec<String>,
 
-    /// Only list the rows.
+    /// List the rows and exit.
     #[arg(long)]
     pub(crate) list: bool,
 
-    /// How often each peer is measured. The table shows the median of the rounds.
+    /// Number of rounds. Each round measures every peer once; the table shows the medians.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=99))]
     pub(crate) rounds: u32,
 
-    /// Length of one measurement in seconds.
+    /// Length of one measurement, in seconds.
     #[arg(long, default_value_t = 2.0)]
     pub(crate) seconds: f64,
 
-    /// Measure against these peers only: haproxy, nginx, caddy, pingora, relay.
+    /// Compare only with these peers: haproxy, nginx, caddy, pingora, relay.
     #[arg(long, value_delimiter = ',')]
     pub(crate) peers: Vec<String>,
 
-    /// The edge to measure.
+    /// The edge program to measure.
     #[arg(long, env = "BENCH_EDGE")]
     pub(crate) edge: Option<PathBuf>,
 
-    /// The counter to measure in the app rows.
+    /// The counter program to measure in the app rows.
     #[arg(long, env = "BENCH_APP")]
     pub(crate) app: Option<PathBuf>,
 
-    /// The Pingora proxy, built by `bench/run`.
+    /// The Pingora proxy that `bench/run` builds.
     #[arg(long, env = "BENCH_PINGORA")]
     pub(crate) pingora: Option<PathBuf>,
 
-    /// A Python with Flask, gunicorn and redis, made by `bench/run`.
+    /// A Python with Flask, gunicorn and redis, which `bench/run` installs.
     #[arg(long, env = "BENCH_PYTHON")]
     pub(crate) python: Option<PathBuf>,
 
-    /// The checkout that the programs are from.
+    /// The checkout from which the programs were built.
     #[arg(long, env = "BENCH_ROOT", default_value = ".")]
     pub(crate) root: PathBuf,
 
-    /// Write the figures here too, as JSON.
+    /// Also write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Write the table here too, as Markdown.
+    /// Also write the table to this file, as Markdown.
     #[arg(long, value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,
 
-    /// Draw the ratios here, as SVG.
+    /// Draw the ratios to this file, as SVG.
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
 
@@ -67,21 +67,21 @@ pub(crate) struct Args {
     pub(crate) command: Option<Command>,
 }
 
-/// The other programs in this binary, which the benchmark starts itself.
+/// The other programs in this binary. The benchmark starts them itself.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The bare relay: the floor that no proxy can reach.
+    /// The bare relay: the lower bound on a proxy's cost.
     #[command(hide = true)]
     Relay(Relay),
-    /// The counter's floor: a page that does not count.
+    /// A page that does not count: the lower bound on the counter's cost.
     #[command(hide = true)]
     Constant(Page),
-    /// The obvious counter: an INCR for each request.
+    /// A naive counter: one INCR per request.
     #[command(hide = true)]
     Naive(Page),
 }
 
-/// A page's address.
+/// The address of a page, and of its Redis.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Page {
     #[arg(long)]

@@ -1,37 +1,37 @@
-//! What a process, its threads and its children have used, as the kernel accounts for it.
+//! CPU time and memory of a process, its threads and its children, by the kernel's accounting.
 
 use std::{fs, io, path::Path};
 
 use anyhow::{Context, Result};
 
-/// CPU time of a process, its threads and its children, in nanoseconds.
+/// Returns the CPU time of a process, its threads and its children, in nanoseconds.
 ///
-/// From `/proc/PID/task/*/schedstat`: exact, where `stat` counts in hundredths of a second. The time of
-/// a thread that ends is lost, but no peer's workers end under load.
+/// Reads `/proc/PID/task/*/schedstat`, which is exact; `stat` has a resolution of 10 ms. The time of a thread that has
+/// exited is lost, but no peer's workers exit under load.
 pub(crate) fn time(pid: u32) -> Result<u64> {
     let mut sum = 0;
-    for pid in family(pid) {
+    for pid in process_tree(pid) {
         sum += threads(pid)?;
     }
     Ok(sum)
 }
 
 fn threads(pid: u32) -> Result<u64> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid} has ended"))?;
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid} has exited"))?;
     let mut sum = 0;
     for task in tasks {
         let path = task?.path().join("schedstat");
-        let Some(text) = present(&path)? else { continue };
-        let first = text.split_whitespace().next().context("an empty schedstat")?;
+        let Some(text) = read_if_present(&path)? else { continue };
+        let first = text.split_whitespace().next().context("schedstat is empty")?;
         sum += first.parse::<u64>()?;
     }
     Ok(sum)
 }
 
-/// Proportional set size of a process and its children, in bytes: shared pages count once.
+/// Returns the proportional set size of a process and its children, in bytes. Shared pages count once.
 pub(crate) fn memory(pid: u32) -> Result<u64> {
     let mut sum = 0;
-    for pid in family(pid) {
+    for pid in process_tree(pid) {
         let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss in smaps_rollup")?;
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
@@ -40,8 +40,8 @@ pub(crate) fn memory(pid: u32) -> Result<u64> {
     Ok(sum)
 }
 
-/// The process and its descendants.
-pub(crate) fn family(pid: u32) -> Vec<u32> {
+/// Returns the process and its descendants.
+pub(crate) fn process_tree(pid: u32) -> Vec<u32> {
     let mut all = vec![pid];
     let mut next = 0;
     while let Some(&pid) = all.get(next) {
@@ -55,8 +55,8 @@ pub(crate) fn family(pid: u32) -> Vec<u32> {
     all
 }
 
-/// The text of the file, or `None` if its thread has ended.
-fn present(path: &Path) -> Result<Option<String>> {
+/// Returns the content of a file, or `None` if its thread has exited.
+fn read_if_present(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3) => Ok(None),

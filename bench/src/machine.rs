@@ -1,10 +1,10 @@
-//! The machine that the figures are from, and the versions of the programs.
+//! The machine of a run, and the versions of the programs.
 
 use std::{fs, path::Path, process::Command};
 
 use serde::Serialize;
 
-/// The machine and the programs' versions.
+/// The machine of a run, and the versions of the programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
@@ -14,7 +14,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Reads them. What cannot be read is "unknown".
+    /// Reads them from the system. A value that cannot be read is "unknown".
     pub(crate) fn new(cores: usize, edge: &Path) -> Self {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
@@ -35,10 +35,10 @@ impl Machine {
     }
 }
 
-/// The version in this workspace's lock file.
+/// Pingora's version in this workspace's lock file.
 const PINGORA: &str = "0.9.1";
 
-/// The first word that starts with a digit in a program's own description.
+/// Returns the first word of a program's version output that starts with a digit.
 fn version(program: &Path, arguments: &[&str]) -> String {
     let Ok(output) = Command::new(program).args(arguments).output() else { return "missing".to_owned() };
     let text = [output.stdout, output.stderr].concat();

@@ -1,7 +1,7 @@
-//! Side by side with the peers: nginx, HAProxy, Caddy, Pingora and a bare relay.
+//! Compares the edge with its peers: nginx, HAProxy, Caddy, Pingora and a bare relay.
 //!
-//! `bench/run` starts this program. It pins itself, the load and the upstream to one core and each proxy to another,
-//! measures them in turn, and prints ratios. README.md says how to read them.
+//! `bench/run` starts this program. It pins itself, with the load and the upstream, to one core and each proxy to
+//! another, measures them in turn, and prints ratios. README.md says how to read them.
 
 mod args;
 mod cpu;

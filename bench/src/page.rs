@@ -1,4 +1,4 @@
-//! Two pages that the counter is compared with.
+//! Two pages with which the counter is compared.
 
 use anyhow::{Context, Result};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
@@ -7,12 +7,12 @@ use tokio::{net::TcpListener, runtime};
 
 use crate::{args::Page, port};
 
-/// Returns the same page to every request.
+/// Serves the same page to every request.
 pub(crate) fn constant(page: &Page) -> Result<()> {
     serve(page, async || Ok(Router::new().route("/", get(async || "Hello World! I have been seen 1000 times.\n"))))
 }
 
-/// Increments in Redis for each request, over one connection that all requests share.
+/// Serves a page that increments a counter in Redis for each request, over one shared connection.
 pub(crate) fn naive(page: &Page) -> Result<()> {
     let url = page.redis.as_deref().context("--redis is missing")?;
     serve(page, async || {
@@ -27,7 +27,7 @@ async fn count(State(mut connection): State<MultiplexedConnection>) -> Result<St
     Ok(format!("Hello World! I have been seen {hits} times.\n"))
 }
 
-/// With as many threads as there are cores, which is one when it is pinned.
+/// Serves a page with one thread per core that the process may use.
 fn serve(page: &Page, router: impl AsyncFnOnce() -> Result<Router>) -> Result<()> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -1,4 +1,4 @@
-//! The processes that the benchmark starts, pins, and always ends.
+//! The processes that the benchmark starts and pins. All are terminated when it exits.
 
 use std::{
     fs::{self, File},
@@ -14,10 +14,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cpu;
 
-/// The ids of running processes. Read when the benchmark is interrupted.
+/// The ids of running processes, for an interrupted benchmark to kill.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// A running process. Dropping it ends the process and waits for its exit.
+/// A running process. Dropping it terminates the process and waits for its exit.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: String,
@@ -25,11 +25,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command` on the cores `cpus`, its output going to the file `log`.
+    /// Starts `command` on the cores `cpus` and writes its output to the file `log`.
     pub(crate) fn start(name: &str, cpus: &str, command: &Command, log: &Path) -> Result<Self> {
         let output = File::create(log)?;
-        // Both replace themselves with the program, so the process id is its own. If the benchmark is
-        // killed, the kernel sends the program SIGTERM.
+        // Both wrappers exec, so the process id is the program's own. If the benchmark is killed, the kernel sends the
+        // program SIGTERM.
         let mut wrapped = Command::new("setpriv");
         wrapped.args(["--pdeathsig", "TERM", "taskset", "--cpu-list", cpus]);
         wrapped.arg(command.get_program()).args(command.get_args());
@@ -43,7 +43,7 @@ impl Process {
         }
         wrapped.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = wrapped.spawn().with_context(|| format!("cannot start {name}"))?;
-        running(|all| all.push(child.id()));
+        with_running(|all| all.push(child.id()));
         Ok(Self { name: name.to_owned(), child })
     }
 
@@ -51,7 +51,7 @@ impl Process {
         self.child.id()
     }
 
-    /// CPU time used so far, in nanoseconds.
+    /// Returns the CPU time used so far, in nanoseconds.
     pub(crate) fn cpu(&self) -> Result<u64> {
         cpu::time(self.pid())
     }
@@ -61,19 +61,19 @@ impl Process {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
-    /// Waits until it ends by itself.
-    pub(crate) fn exit(&mut self, within: Duration) -> Result<()> {
+    /// Waits until the process exits by itself.
+    pub(crate) fn wait_for_exit(&mut self, within: Duration) -> Result<()> {
         let deadline = Instant::now() + within;
         while self.child.try_wait()?.is_none() {
             if Instant::now() > deadline {
-                bail!("{} did not end within {within:?}", self.name);
+                bail!("{} did not exit within {within:?}", self.name);
             }
             thread::sleep(Duration::from_millis(2));
         }
         Ok(())
     }
 
-    /// Whether it has ended.
+    /// Whether the process has exited.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
@@ -83,19 +83,19 @@ impl Drop for Process {
     fn drop(&mut self) {
         let pid = self.child.id();
         if !self.has_ended() {
-            let family = cpu::family(pid);
-            // SIGTERM first: nginx's master then ends its workers.
+            let tree = cpu::process_tree(pid);
+            // SIGTERM first: on it nginx's master terminates its workers.
             self.signal(Signal::TERM).ok();
-            if self.exit(Duration::from_millis(500)).is_err() {
-                end(&family);
+            if self.wait_for_exit(Duration::from_millis(500)).is_err() {
+                kill_all(&tree);
                 self.child.wait().ok();
             }
         }
-        running(|all| all.retain(|other| *other != pid));
+        with_running(|all| all.retain(|other| *other != pid));
     }
 }
 
-/// Ends the proxies and removes the files when the benchmark is interrupted.
+/// Kills the running processes, removes `files` and exits when the benchmark is interrupted.
 pub(crate) fn end_on_interrupt(files: PathBuf) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (interrupt, terminate) = {
@@ -119,21 +119,21 @@ pub(crate) fn end_on_interrupt(files: PathBuf) -> Result<()> {
 }
 
 fn end_all() {
-    running(|all| {
+    with_running(|all| {
         for pid in all.iter() {
-            end(&cpu::family(*pid));
+            kill_all(&cpu::process_tree(*pid));
         }
     });
 }
 
-fn end(family: &[u32]) {
-    for pid in family {
+fn kill_all(tree: &[u32]) {
+    for pid in tree {
         if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
             kill_process(pid, Signal::KILL).ok();
         }
     }
 }
 
-fn running(change: impl FnOnce(&mut Vec<u32>)) {
+fn with_running(change: impl FnOnce(&mut Vec<u32>)) {
     change(&mut RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
 }

@@ -1,5 +1,5 @@
-//! The floor: a TCP relay that knows no HTTP. It has one runtime per thread and one upstream connection for each
-//! downstream one. A small request costs two reads and two writes, which no proxy can avoid.
+//! The lower bound: a TCP relay that does not parse HTTP. It has one runtime per thread, and one upstream connection
+//! per downstream connection. A small request costs two reads and two writes, which no proxy can avoid.
 
 use std::{
     net::{SocketAddr, SocketAddrV4},
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{args::Relay, port};
 
-/// Relays until the process is ended.
+/// Relays until the process is terminated.
 pub(crate) fn run(args: &Relay) -> Result<()> {
     let mut threads = Vec::new();
     for _ in 0..args.workers.max(1) {
@@ -38,13 +38,13 @@ fn worker(address: SocketAddrV4, to: &[SocketAddr]) -> Result<()> {
         let mut next = to.iter().cycle();
         loop {
             let (downstream, _) = listener.accept().await?;
-            let to = *next.next().context("no endpoint")?;
+            let to = *next.next().context("no endpoint is given")?;
             tokio::task::spawn_local(async move { relay(downstream, to).await.ok() });
         }
     })
 }
 
-/// In lockstep: a request, then its response. Enough for messages that arrive in one read.
+/// Relays in lockstep: a request, then its response. This suffices for messages that arrive in one read.
 async fn relay(mut downstream: TcpStream, to: SocketAddr) -> std::io::Result<()> {
     let mut upstream = TcpStream::connect(to).await?;
     downstream.set_nodelay(true)?;

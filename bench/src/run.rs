@@ -7,22 +7,25 @@ use crate::{
     machine::Machine,
     peers::Peer,
     report::{Line, Report},
-    rows::{ALL, Aim, Bench, Metric, Row, Side},
-    stats::Spread,
+    rows::{Aim, Bench, Metric, ROWS, Row, Side},
+    stats::Summary,
 };
 
-/// Measures what the command line asks for.
+/// Measures the rows that the command line names, or lists all.
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.list {
-        for row in ALL {
+        for row in ROWS {
             println!("{:24} {}", row.name, row.title);
         }
         return Ok(());
     }
     let rows = chosen(&args.rows)?;
     let bench = Bench::new(args)?;
-    let mut report =
-        Report::new(Machine::new(bench.ground.cores.count(), &bench.ground.edge), bench.rounds, bench.window.length);
+    let mut report = Report::new(
+        Machine::new(bench.environment.cores.count(), &bench.environment.edge),
+        bench.rounds,
+        bench.window.length,
+    );
     for row in rows {
         let wanted = |peer: &&Peer| args.peers.is_empty() || args.peers.iter().any(|name| name == peer.name());
         let peers: Vec<Peer> = row.peers.iter().filter(wanted).copied().collect();
@@ -31,21 +34,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     report.finish(args)
 }
 
-/// The rows of these names. A name's beginning stands for all rows that begin with it: `tls`, `app`.
+/// Returns the rows of these names. A prefix such as `tls` or `app` selects all rows that begin with it.
 fn chosen(names: &[String]) -> Result<Vec<&'static Row>> {
     let is = |row: &Row, name: &str| {
         row.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
     for name in names {
-        ensure!(ALL.iter().any(|row| is(row, name)), "there is no row {name:?}; see --list");
+        ensure!(ROWS.iter().any(|row| is(row, name)), "unknown row {name:?}; see --list");
     }
-    Ok(ALL.iter().filter(|row| names.is_empty() || names.iter().any(|name| is(row, name))).collect())
+    Ok(ROWS.iter().filter(|row| names.is_empty() || names.iter().any(|name| is(row, name))).collect())
 }
 
-/// A peer that fails is a line of the table; the run continues.
+/// Measures one row and adds its lines to the report. If a peer fails, the report says why and the run continues.
 fn measure(bench: &Bench, row: &Row, peers: &[Peer], report: &mut Report) {
     let mut failed: Vec<(Peer, String)> = Vec::new();
-    // For each peer, the edge's figures and its own: one pair per round.
+    // For each peer one pair per round: our figures and the peer's.
     let mut figures: Vec<Vec<(Vec<f64>, Vec<f64>)>> = vec![Vec::new(); peers.len()];
     let rounds = if row.once { 1 } else { bench.rounds };
     for round in 1..=rounds {
@@ -84,14 +87,14 @@ fn line(row: &Row, metric: &Metric, peer: Peer, at: usize, pairs: &[(Vec<f64>, V
         return None;
     }
     let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
-    let ratio = Spread::of(&ratios)?;
+    let ratio = Summary::of(&ratios)?;
     let aim: Option<Aim> = metric.aims.iter().find(|(of, _)| *of == peer).map(|(_, aim)| *aim);
     Some(Line::new(
         row,
         metric,
-        row.against.unwrap_or(peer.name()),
-        Spread::of(&ours)?,
-        Spread::of(&theirs)?,
+        row.peer_label.unwrap_or(peer.name()),
+        Summary::of(&ours)?,
+        Summary::of(&theirs)?,
         ratio,
         aim,
     ))

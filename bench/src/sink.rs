@@ -1,4 +1,4 @@
-//! Receives log lines over TCP, counts them and discards them: HAProxy cannot log to a file.
+//! A TCP log receiver for HAProxy, which cannot log to a file. It counts the lines and discards them.
 
 use std::{
     io::Read,
@@ -20,7 +20,7 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Starts it on the calling thread's core. It lives as long as the process.
+    /// Starts a receiver on the calling thread's core. It runs until the process exits.
     pub(crate) fn start() -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let sink = Self { address: listener.local_addr()?, lines: Arc::default() };
@@ -44,7 +44,7 @@ impl Sink {
         self.address
     }
 
-    /// Lines received so far.
+    /// The number of lines received so far.
     pub(crate) fn lines(&self) -> u64 {
         self.lines.load(Relaxed)
     }

@@ -1,17 +1,17 @@
-//! Several rounds in one figure.
+//! Summary statistics of several rounds.
 
 use serde::Serialize;
 
-/// Median and range of some rounds.
+/// The median and range of several rounds.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Spread {
+pub(crate) struct Summary {
     pub(crate) median: f64,
     pub(crate) low: f64,
     pub(crate) high: f64,
 }
 
-impl Spread {
-    /// Of at least one number; `None` for none.
+impl Summary {
+    /// Summarizes `numbers`; returns `None` if there are none.
     pub(crate) fn of(numbers: &[f64]) -> Option<Self> {
         let mut sorted = numbers.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -27,10 +27,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle_or_the_mean_of_two() {
-        let odd = Spread::of(&[3.0, 1.0, 2.0]).unwrap();
+    fn the_median_of_an_even_count_is_the_mean_of_the_middle_two() {
+        let odd = Summary::of(&[3.0, 1.0, 2.0]).unwrap();
         assert_eq!((odd.low, odd.median, odd.high), (1.0, 2.0, 3.0));
-        assert_eq!(Spread::of(&[4.0, 1.0, 2.0, 3.0]).unwrap().median, 2.5);
-        assert!(Spread::of(&[]).is_none());
+        assert_eq!(Summary::of(&[4.0, 1.0, 2.0, 3.0]).unwrap().median, 2.5);
+        assert!(Summary::of(&[]).is_none());
     }
 }

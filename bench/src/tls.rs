@@ -1,4 +1,4 @@
-//! Certificates for the proxies, made for each run.
+//! Certificates for the proxies, generated in each run.
 
 use std::{
     fs,
@@ -8,14 +8,14 @@ use std::{
 use anyhow::Result;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize};
 
-/// The kind of key.
+/// The type of a certificate's key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     EcdsaP256,
     Rsa2048,
 }
 
-/// A certificate in the files that proxies read.
+/// The files of a certificate.
 #[derive(Debug)]
 pub(crate) struct Certificate {
     pub(crate) chain: PathBuf,
@@ -25,7 +25,7 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// Generates one for www.example.com in `directory`.
+    /// Generates a self-signed certificate for www.example.com in `directory`.
     pub(crate) fn make(kind: Kind, directory: &Path) -> Result<Self> {
         let (name, key) = match kind {
             Kind::EcdsaP256 => ("p256", KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?),

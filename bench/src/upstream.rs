@@ -1,8 +1,8 @@
-//! The endpoint behind every proxy: one thread on the load's core, on all loopback addresses, that responds
-//! with constants as fast as possible.
+//! The upstream of every proxy: one thread on the load's core that listens on all loopback addresses and sends constant
+//! responses as fast as possible.
 //!
-//! `GET /` and any other path: 64 bytes. `GET /bytes/N`: N bytes. A request with a body: the body is read,
-//! then the 64 bytes. An upgrade: WebSocket frames are echoed, unmasked.
+//! `GET /bytes/N` returns N bytes; any other path returns 64 bytes, after the request body if there is one.
+//! `GET /websocket` upgrades the connection and echoes frames, unmasked.
 
 use std::{
     collections::HashMap,
@@ -18,37 +18,37 @@ use crate::load::{poller::Poller, websocket};
 const SMALL: &[u8] = b"HTTP/1.1 200 OK\r\nserver: upstream\r\ncontent-type: text/plain\r\ncontent-length: 64\r\n\r\n\
 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\n";
 const LISTENER: u64 = u64::MAX;
-/// One write of a large body.
-const PIECE: usize = 256 * 1024;
+/// The size of one write of a large body, in bytes.
+const CHUNK: usize = 256 * 1024;
 
-/// A running upstream. It lives as long as the process.
+/// A running upstream. It runs until the process exits.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     port: u16,
 }
 
 impl Upstream {
-    /// Starts it on the calling thread's core.
+    /// Starts an upstream on the calling thread's core.
     pub(crate) fn start() -> Result<Self> {
         let listener = crate::port::listener(Ipv4Addr::UNSPECIFIED, 0)?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         thread::Builder::new().name("upstream".into()).spawn(move || {
             if let Err(error) = serve(&listener) {
-                eprintln!("bench: the upstream has ended: {error:#}");
+                eprintln!("bench: the upstream failed: {error:#}");
                 std::process::abort();
             }
         })?;
         Ok(Self { port })
     }
 
-    /// Three of its addresses, for a small pool.
-    pub(crate) fn three(&self) -> Vec<SocketAddr> {
+    /// Returns three of its addresses, for a small pool.
+    pub(crate) fn three_endpoints(&self) -> Vec<SocketAddr> {
         (1..=3).map(|last| (Ipv4Addr::new(127, 0, 0, last), self.port).into()).collect()
     }
 
-    /// `count` of its addresses, each a separate endpoint for a proxy.
-    pub(crate) fn many(&self, count: u16) -> Vec<SocketAddr> {
+    /// Returns `count` of its addresses. A proxy takes each for a separate endpoint.
+    pub(crate) fn endpoints(&self, count: u16) -> Vec<SocketAddr> {
         let address = |n: u16| Ipv4Addr::new(127, 1, (n / 250) as u8, (n % 250 + 1) as u8);
         (0..count).map(|n| (address(n), self.port).into()).collect()
     }
@@ -57,7 +57,7 @@ impl Upstream {
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
-    /// The received part of a head, or of a frame after an upgrade.
+    /// The bytes of an incomplete head, or after an upgrade of an incomplete frame.
     partial: Vec<u8>,
     state: State,
 }
@@ -65,9 +65,9 @@ struct Connection {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Head,
-    /// Body bytes still to receive.
+    /// The number of body bytes still to receive.
     Upload(u64),
-    /// Body bytes still to send.
+    /// The number of body bytes still to send.
     Download(u64),
     Frames,
 }
@@ -78,8 +78,8 @@ fn serve(listener: &TcpListener) -> Result<()> {
     let mut connections: HashMap<u64, Connection> = HashMap::new();
     let mut next = 0_u64;
     let mut ready = Vec::new();
-    let mut buffer = vec![0; PIECE];
-    let zeros = vec![b'.'; PIECE];
+    let mut buffer = vec![0; CHUNK];
+    let zeros = vec![b'.'; CHUNK];
     loop {
         poller.wait(None, &mut ready)?;
         for &token in &ready {
@@ -109,7 +109,8 @@ fn serve(listener: &TcpListener) -> Result<()> {
 }
 
 impl Connection {
-    /// Does all work that is possible now. An error closes the connection, as does its orderly end.
+    /// Does all work that is possible without blocking. On an error, which includes the end of the stream, the caller
+    /// closes the connection.
     fn advance(&mut self, buffer: &mut [u8], zeros: &[u8]) -> std::io::Result<()> {
         loop {
             if let State::Download(left) = &mut self.state {
@@ -130,16 +131,16 @@ impl Connection {
                 Err(error) => return Err(error),
             };
             let full = length == buffer.len();
-            self.take(&buffer[..length])?;
-            // The poller reports further bytes, and a read that did not fill the buffer was complete. But an end that
-            // arrived together with it is reported only once; the next write then notices it.
+            self.receive(&buffer[..length])?;
+            // A read that did not fill the buffer emptied the socket, and the poller reports bytes that arrive later.
+            // An end of stream that arrived with these bytes is not reported again; the next write fails on it.
             if !full && !matches!(self.state, State::Download(_)) {
                 return Ok(());
             }
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn receive(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         match &mut self.state {
             State::Upload(left) => {
                 *left = left.saturating_sub(bytes.len() as u64);
@@ -151,30 +152,30 @@ impl Connection {
             }
             State::Frames => {
                 self.partial.extend_from_slice(bytes);
-                let mut answers = Vec::new();
-                while let Some(used) = websocket::echo(&self.partial, &mut answers) {
+                let mut echoed = Vec::new();
+                while let Some(used) = websocket::echo(&self.partial, &mut echoed) {
                     self.partial.drain(..used);
                 }
-                self.stream.write_all(&answers)
+                self.stream.write_all(&echoed)
             }
             State::Head | State::Download(_) => {
-                // Nearly always a complete head in one read, with nothing after it.
+                // Nearly always, one read returns exactly one complete head.
                 if self.partial.is_empty()
                     && let Some(length) = head_length(bytes)
                 {
-                    return self.answer(&bytes[..length], &bytes[length..]);
+                    return self.respond(&bytes[..length], &bytes[length..]);
                 }
                 self.partial.extend_from_slice(bytes);
                 if let Some(length) = head_length(&self.partial) {
                     let all = std::mem::take(&mut self.partial);
-                    return self.answer(&all[..length], &all[length..]);
+                    return self.respond(&all[..length], &all[length..]);
                 }
                 Ok(())
             }
         }
     }
 
-    fn answer(&mut self, head: &[u8], rest: &[u8]) -> std::io::Result<()> {
+    fn respond(&mut self, head: &[u8], rest: &[u8]) -> std::io::Result<()> {
         if let Some(size) = head.strip_prefix(b"GET /bytes/") {
             let digits = size.iter().take_while(|byte| byte.is_ascii_digit());
             let size = digits.fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
@@ -185,7 +186,7 @@ impl Connection {
         if head.starts_with(b"GET /websocket") {
             self.state = State::Frames;
             self.stream.write_all(websocket::ACCEPTANCE)?;
-            return if rest.is_empty() { Ok(()) } else { self.take(rest) };
+            return if rest.is_empty() { Ok(()) } else { self.receive(rest) };
         }
         if head.starts_with(b"POST") || head.starts_with(b"PUT") {
             let length = content_length(head).ok_or(ErrorKind::InvalidData)?;

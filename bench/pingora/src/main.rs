@@ -1,5 +1,5 @@
-//! A proxy built with Pingora as its guide shows, with the same task as the others: keep-alive on both sides,
-//! forwarding header fields, a line of JSON for each request, endpoints checked every two seconds, metrics.
+//! A proxy built with Pingora as its user guide shows. It has the same task as the other peers: keep-alive on both
+//! sides, forwarding header fields, one JSON log line per request, health checks every two seconds, metrics.
 //!
 //! `pingora-proxy-peer LISTEN ADMIN THREADS IDLE LOG ENDPOINT[,ENDPOINT...]`
 
@@ -23,7 +23,7 @@ use pingora::{
 };
 use prometheus::{Histogram, IntCounterVec, TextEncoder, register_histogram, register_int_counter_vec};
 
-/// Timeouts for a connection and for a response.
+/// The connect and response timeouts.
 const CONNECT: Duration = Duration::from_secs(1);
 const READ: Duration = Duration::from_secs(30);
 
@@ -34,10 +34,10 @@ struct Proxy {
     durations: Histogram,
 }
 
-/// The access log, written in pieces of 64 KiB.
+/// The access log, written in blocks of 64 KiB.
 type Log = Arc<Mutex<BufWriter<File>>>;
 
-/// One request.
+/// The state of one request.
 struct Request {
     start: Instant,
     endpoint: String,
@@ -91,7 +91,7 @@ impl ProxyHttp for Proxy {
             (session.body_bytes_read(), session.body_bytes_sent(), took.as_secs_f64() * 1000.0);
         let (endpoint, error) = (&request.endpoint, error.map_or("", |error| error.etype().as_str()));
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        // A full disk loses lines, not requests.
+        // A full disk loses log lines, not requests.
         let _ = writeln!(
             log,
             r#"{{"time":{time},"client":"{client}","method":"{method}","host":"{host}","target":{target:?},"protocol":"HTTP/1.1","tls":"","status":{status},"request_bytes":{received},"response_bytes":{sent},"duration_ms":{took:.3},"pool":"upstream","endpoint":"{endpoint}","error":"{error}","user_agent":{agent:?}}}"#,
@@ -110,7 +110,7 @@ fn host(head: &RequestHeader) -> &str {
 fn main() -> std::result::Result<(), Box<dyn StdError>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [listen, admin, threads, idle, log, endpoints] = arguments.as_slice() else {
-        return Err("LISTEN ADMIN THREADS IDLE LOG ENDPOINTS".into());
+        return Err("usage: pingora-proxy-peer LISTEN ADMIN THREADS IDLE LOG ENDPOINT[,ENDPOINT...]".into());
     };
     let threads: usize = threads.parse()?;
     let endpoints: Vec<&str> = endpoints.split(',').collect();
@@ -139,7 +139,7 @@ fn main() -> std::result::Result<(), Box<dyn StdError>> {
         pool: pool.task(),
         log,
         requests: register_int_counter_vec!("requests_total", "Requests by outcome", &["outcome"])?,
-        durations: register_histogram!("request_seconds", "Durations of requests")?,
+        durations: register_histogram!("request_seconds", "Request durations")?,
     };
     let mut service = http_proxy_service(&server.configuration, proxy);
     service.add_tcp(listen);
@@ -148,7 +148,7 @@ fn main() -> std::result::Result<(), Box<dyn StdError>> {
     server.run_forever();
 }
 
-/// Writes the log once a second, if its buffer does not fill before.
+/// Flushes the log once a second, in case its buffer fills more slowly.
 fn flush(log: Log) {
     thread::spawn(move || {
         loop {
@@ -158,7 +158,7 @@ fn flush(log: Log) {
     });
 }
 
-/// Sends the metrics to every client that connects.
+/// Answers every connection with the metrics.
 fn metrics(listener: TcpListener) {
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {

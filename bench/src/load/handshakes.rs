@@ -1,4 +1,4 @@
-//! TLS 1.3 clients.
+//! TLS 1.3 clients, and a closed loop of handshakes.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -21,28 +21,28 @@ use rustls::{
 
 use super::{
     closed::{Outcome, Window},
-    reply::Reply,
+    response_reader::ResponseReader,
 };
 use crate::tls::Certificate;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: www.example.com\r\nuser-agent: bench/1.0\r\naccept: */*\r\n\r\n";
 
-/// Whether a client resumes with the ticket it received.
+/// Whether a client resumes its session with the ticket that it received.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Resumption {
     Never,
     Always,
 }
 
-/// Opens connections.
+/// A client that opens TLS connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Client {
+pub(crate) struct TlsClient {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
 
-impl Client {
-    /// Trusts `certificate` alone.
+impl TlsClient {
+    /// A client that trusts only `certificate`.
     pub(crate) fn new(certificate: &Certificate, resumption: Resumption) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         for root in CertificateDer::pem_file_iter(&certificate.chain)? {
@@ -59,8 +59,8 @@ impl Client {
         Ok(Self { config: Arc::new(config), name: ServerName::try_from("www.example.com")? })
     }
 
-    /// One handshake, until the server has sent a ticket and so has finished its part. Returns whether
-    /// it was a resumption.
+    /// Does one handshake and waits for the server's first ticket, which ends the server's part. Returns whether the
+    /// session was resumed.
     fn handshake(&self, target: SocketAddr) -> Result<bool> {
         let (mut tls, mut stream) = self.connect(target)?;
         if tls.wants_read() && tls.read_tls(&mut stream)? == 0 {
@@ -75,22 +75,23 @@ impl Client {
         Ok(resumed)
     }
 
-    /// A handshake, a request and its response. Keeps only the socket: this side's memory is not measured.
+    /// Does a handshake, sends a request and reads its response. Returns only the socket, because the client's memory
+    /// is not measured.
     pub(crate) fn request(&self, target: SocketAddr) -> Result<TcpStream> {
         let (mut tls, mut stream) = self.connect(target)?;
         tls.writer().write_all(REQUEST)?;
-        let mut reply = Reply::http();
+        let mut response = ResponseReader::http();
         let mut buffer = [0; 4096];
         loop {
             while tls.wants_write() {
                 tls.write_tls(&mut stream)?;
             }
             if tls.read_tls(&mut stream)? == 0 {
-                bail!("the server closed the connection instead of an answer");
+                bail!("the server closed the connection without a response");
             }
             tls.process_new_packets()?;
             match tls.reader().read(&mut buffer) {
-                Ok(length) if reply.feed(&buffer[..length])? => return Ok(stream),
+                Ok(length) if response.feed(&buffer[..length])? => return Ok(stream),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error).context("read"),
@@ -110,9 +111,10 @@ impl Client {
     }
 }
 
-/// Consecutive handshakes in `clients` threads. `probe` is read at the window's beginning and end.
+/// Does consecutive handshakes, with one thread for each of `clients`. Reads `probe` at the beginning and at the end of
+/// the measurement.
 pub(crate) fn run(
-    client: &[Client],
+    clients: &[TlsClient],
     target: SocketAddr,
     resumption: Resumption,
     window: Window,
@@ -120,7 +122,7 @@ pub(crate) fn run(
 ) -> Result<Outcome> {
     let (done, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
-        let threads: Vec<_> = client
+        let threads: Vec<_> = clients
             .iter()
             .map(|client| {
                 scope.spawn(|| -> Result<()> {
@@ -128,7 +130,7 @@ pub(crate) fn run(
                     while !stop.load(Relaxed) {
                         let resumed = client.handshake(target)?;
                         if !first && resumed != (resumption == Resumption::Always) {
-                            bail!("resumption is wanted {resumption:?}, and was {resumed}");
+                            bail!("resumption: expected {resumption:?}, but resumed is {resumed}");
                         }
                         first = false;
                         done.fetch_add(1, Relaxed);
@@ -140,14 +142,14 @@ pub(crate) fn run(
         thread::sleep(window.warm_up);
         let (begin, before, already) = (Instant::now(), probe()?, done.load(Relaxed));
         thread::sleep(window.length);
-        let (probe, answers, elapsed) = (probe()? - before, done.load(Relaxed) - already, begin.elapsed());
+        let (probe, responses, elapsed) = (probe()? - before, done.load(Relaxed) - already, begin.elapsed());
         stop.store(true, Relaxed);
         for thread in threads {
             thread.join().map_err(|_| anyhow!("a client panicked"))??;
         }
-        if answers == 0 {
-            bail!("not one handshake within {elapsed:?}");
+        if responses == 0 {
+            bail!("no handshake within {elapsed:?}");
         }
-        Ok(Outcome { answers, bytes: 0, elapsed, probe })
+        Ok(Outcome { responses, bytes: 0, elapsed, probe })
     })
 }

@@ -1,9 +1,9 @@
-//! The load: everything that is sent to a proxy, and the outcome.
+//! Load generators and the clients that they use.
 
+pub(crate) mod clients;
 pub(crate) mod closed;
-pub(crate) mod fleet;
 pub(crate) mod handshakes;
 pub(crate) mod open;
 pub(crate) mod poller;
-pub(crate) mod reply;
+pub(crate) mod response_reader;
 pub(crate) mod websocket;

@@ -1,4 +1,5 @@
-//! epoll, edge-triggered, without a runtime: CPU that the load uses is not available to the proxy.
+//! Edge-triggered epoll without a runtime. The load must be cheap: where it shares cores with the proxy, its CPU time
+//! is the proxy's loss.
 
 use std::{fmt, os::fd::AsFd, time::Duration};
 
@@ -10,7 +11,7 @@ use rustix::{
     io::Errno,
 };
 
-/// Waits for many sockets at once.
+/// An epoll instance.
 pub(crate) struct Poller {
     epoll: OwnedFd,
     events: Vec<epoll::Event>,

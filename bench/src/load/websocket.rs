@@ -1,6 +1,6 @@
-//! The part of WebSocket (RFC 6455) that an exchange of small text frames needs.
+//! The part of WebSocket (RFC 6455) that an exchange of small text frames requires.
 
-use super::fleet::Question;
+use super::clients::Request;
 
 /// The server's side of the handshake, for the key that [`upgrade`] sends: the RFC's own example.
 pub(crate) const ACCEPTANCE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\
@@ -9,25 +9,25 @@ connection: Upgrade\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// The client's side of the handshake.
-pub(crate) fn upgrade() -> Question {
-    Question::http(
+pub(crate) fn upgrade() -> Request {
+    Request::http(
         "GET /websocket HTTP/1.1\r\nhost: www.example.com\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n",
         0,
     )
 }
 
-/// A text frame of `size` bytes, at most 125, as clients send it: masked. The reply has no mask.
-pub(crate) fn message(size: u8) -> Question {
+/// A text frame of `size` bytes, at most 125, masked as clients must. The server's frame has no mask.
+pub(crate) fn message(size: u8) -> Request {
     let size = size.min(125);
     let mut frame = vec![0x81, 0x80 | size];
     frame.extend_from_slice(&MASK);
     frame.extend((0..size).map(|at| b'm' ^ MASK[usize::from(at) % 4]));
-    let answer = frame.len() - MASK.len();
-    Question::raw(frame, answer as u64)
+    let response_length = frame.len() - MASK.len();
+    Request::raw(frame, response_length as u64)
 }
 
-/// Appends the answer to the first whole frame of `bytes` and returns the frame's length.
+/// Appends the echo of the first complete frame of `bytes` to `out`. Returns the frame's length.
 pub(crate) fn echo(bytes: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     let (head, rest) = bytes.split_first_chunk::<2>()?;
     let size = usize::from(head[1] & 0x7f);
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_comes_back_unmasked_once_it_is_whole() {
+    fn a_frame_is_echoed_unmasked_once_it_is_complete() {
         let frame = [0x81, 0x82, 1, 2, 3, 4, b'h' ^ 1, b'i' ^ 2];
         let mut out = Vec::new();
         assert_eq!(echo(&frame[..7], &mut out), None);

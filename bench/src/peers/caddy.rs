@@ -1,13 +1,13 @@
-//! Caddy, with a Caddyfile. `GOMAXPROCS` is its number of workers.
+//! Caddy, configured by a Caddyfile. `GOMAXPROCS` sets its number of workers.
 
 use std::process::Command;
 
 use anyhow::Result;
 
-use super::start::{IDLE, Start};
+use super::launch::{Launch, MAX_IDLE};
 
-pub(super) fn command(start: &Start<'_>) -> Result<Command> {
-    let (scheme, tls) = match start.setup.certificate {
+pub(super) fn command(launch: &Launch<'_>) -> Result<Command> {
+    let (scheme, tls) = match launch.setup.certificate {
         Some(certificate) => ("https", format!("tls {} {}", certificate.chain.display(), certificate.key.display())),
         None => ("http", String::new()),
     };
@@ -41,23 +41,23 @@ pub(super) fn command(start: &Start<'_>) -> Result<Command> {
         transport http {{
             keepalive 60s
             keepalive_idle_conns {all}
-            keepalive_idle_conns_per_host {IDLE}
+            keepalive_idle_conns_per_host {MAX_IDLE}
             compression off
         }}
     }}
 }}
 "#,
-        admin = start.admin,
-        port = start.listen.port(),
-        address = start.listen.ip(),
-        log = start.log(),
-        endpoints = start.endpoints(|_, endpoint| format!("{endpoint} ")),
-        all = IDLE * start.setup.endpoints.len(),
+        admin = launch.admin,
+        port = launch.listen.port(),
+        address = launch.listen.ip(),
+        log = launch.log(),
+        endpoints = launch.endpoints(|_, endpoint| format!("{endpoint} ")),
+        all = MAX_IDLE * launch.setup.endpoints.len(),
     );
-    let path = start.file("Caddyfile", &config)?;
+    let path = launch.file("Caddyfile", &config)?;
     let mut command = Command::new("caddy");
     command.args(["run", "--adapter", "caddyfile", "--config"]).arg(path);
-    command.env("GOMAXPROCS", start.setup.workers.to_string());
-    command.env("HOME", start.directory).env("XDG_DATA_HOME", start.directory);
+    command.env("GOMAXPROCS", launch.setup.workers.to_string());
+    command.env("HOME", launch.directory).env("XDG_DATA_HOME", launch.directory);
     Ok(command)
 }

@@ -1,13 +1,13 @@
-//! The edge, with a configuration file.
+//! The edge, configured by a file.
 
 use std::process::Command;
 
 use anyhow::Result;
 
-use super::start::{IDLE, Start};
+use super::launch::{Launch, MAX_IDLE};
 
-pub(super) fn command(start: &Start<'_>) -> Result<Command> {
-    let tls = start.setup.certificate.map_or_else(String::new, |certificate| {
+pub(super) fn command(launch: &Launch<'_>) -> Result<Command> {
+    let tls = launch.setup.certificate.map_or_else(String::new, |certificate| {
         let (chain, key) = (certificate.chain.display(), certificate.key.display());
         format!("[listener.tls]\ncertificates = [{{ certificate = \"{chain}\", key = \"{key}\" }}]\n")
     });
@@ -22,7 +22,7 @@ address = "{listen}"
 {tls}
 [pool.upstream]
 endpoints = [{endpoints}]
-max_idle = {IDLE}
+max_idle = {MAX_IDLE}
 {health}
 [limits]
 max_connections = 15000
@@ -30,19 +30,19 @@ max_connections = 15000
 [timeouts]
 keep_alive = "5min"
 "#,
-        workers = start.setup.workers,
-        admin = start.admin,
-        log = start.log(),
-        listen = start.listen,
-        health = if start.setup.health {
+        workers = launch.setup.workers,
+        admin = launch.admin,
+        log = launch.log(),
+        listen = launch.listen,
+        health = if launch.setup.health {
             "[pool.upstream.health]\npath = \"/healthz\"\ninterval = \"2s\"\n"
         } else {
             "health = false\n"
         },
-        endpoints = start.endpoints(|_, endpoint| format!("\"{endpoint}\", ")),
+        endpoints = launch.endpoints(|_, endpoint| format!("\"{endpoint}\", ")),
     );
-    let path = start.file("edge.toml", &config)?;
-    let mut command = Command::new(&start.ground.edge);
+    let path = launch.file("edge.toml", &config)?;
+    let mut command = Command::new(&launch.environment.edge);
     command.args(["run", "--log", "warn", "--config"]).arg(path);
     Ok(command)
 }

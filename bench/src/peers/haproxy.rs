@@ -1,14 +1,14 @@
-//! HAProxy. It cannot log to a file; a ring buffer that is forwarded over TCP is its cheapest log, and costs a copy
-//! instead of a system call for each request.
+//! HAProxy. It cannot log to a file. Its cheapest log is a ring buffer forwarded over TCP, which costs a copy per
+//! request instead of a system call.
 
 use std::process::Command;
 
 use anyhow::Result;
 
-use super::start::Start;
+use super::launch::Launch;
 
-pub(super) fn command(start: &Start<'_>) -> Result<Command> {
-    let (bind, proto) = match start.setup.certificate {
+pub(super) fn command(launch: &Launch<'_>) -> Result<Command> {
+    let (bind, proto) = match launch.setup.certificate {
         Some(certificate) => (format!(" ssl crt {} alpn h2,http/1.1", certificate.both.display()), "https"),
         None => (String::new(), "http"),
     };
@@ -17,7 +17,7 @@ pub(super) fn command(start: &Start<'_>) -> Result<Command> {
 global
     nbthread {threads}
     maxconn 20000
-    # Twice that many open files may be more than are allowed here, and more than are ever used.
+    # Twice as many open files may exceed the limit, and are never used.
     no strict-limits
     log ring@access local0
     ssl-default-bind-options ssl-min-ver TLSv1.2
@@ -67,22 +67,22 @@ frontend stats
     stats enable
     stats uri /
 "#,
-        threads = start.setup.workers,
-        sink = start.ground.sink.address(),
-        splice = if start.setup.splice { "option splice-auto" } else { "" },
-        listen = start.listen,
-        health = if start.setup.health { "default-server check inter 2s rise 2 fall 3" } else { "" },
+        threads = launch.setup.workers,
+        sink = launch.environment.sink.address(),
+        splice = if launch.setup.splice { "option splice-auto" } else { "" },
+        listen = launch.listen,
+        health = if launch.setup.health { "default-server check inter 2s rise 2 fall 3" } else { "" },
         format = FORMAT,
-        endpoints = start.endpoints(|at, endpoint| format!("    server s{at} {endpoint}\n")),
-        admin = start.admin,
+        endpoints = launch.endpoints(|at, endpoint| format!("    server s{at} {endpoint}\n")),
+        admin = launch.admin,
     );
-    let path = start.file("haproxy.cfg", &config)?;
+    let path = launch.file("haproxy.cfg", &config)?;
     let mut command = Command::new("haproxy");
     command.args(["-db", "-f"]).arg(path);
     Ok(command)
 }
 
-/// The keys of the edge's own log.
+/// The same keys as the edge's access log.
 const FORMAT: &str = concat!(
     r#"{"time":"%t","client":"%ci:%cp","method":"%HM","host":"%[capture.req.hdr(0)]","target":"%HU","#,
     r#""protocol":"%HV","tls":"%sslv","status":%ST,"request_bytes":%U,"response_bytes":%B,"duration_ms":%Ta,"#,

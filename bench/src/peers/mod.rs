@@ -1,17 +1,17 @@
-//! The proxies: each gets the same task, configured as its own documentation advises for it.
+//! The proxies. Each has the same task and is configured as its own documentation recommends.
 //!
-//! The task: keep-alive on both sides, `X-Forwarded-For`, `-Proto`, `-Host`, `Forwarded` and `Via` set, one
-//! line of JSON logged for each request, endpoints checked every two seconds, metrics kept.
+//! The task: keep-alive on both sides, `X-Forwarded-For`, `-Proto`, `-Host`, `Forwarded` and `Via` set, one JSON log
+//! line per request, health checks every two seconds, metrics enabled.
 
 mod caddy;
 mod edge;
-mod ground;
+mod environment;
 mod haproxy;
+mod launch;
 mod nginx;
 mod peer;
 mod pingora;
 mod proxy;
 mod relay;
-mod start;
 
-pub(crate) use self::{ground::Ground, peer::Peer, proxy::Proxy, start::Setup};
+pub(crate) use self::{environment::Environment, launch::Setup, peer::Peer, proxy::Proxy};

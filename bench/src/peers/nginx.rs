@@ -1,15 +1,15 @@
-//! nginx, the open-source version: it checks endpoints only by the requests that it forwards.
+//! nginx, the open-source version. It has no active health checks, only passive ones.
 
 use std::process::Command;
 
 use anyhow::Result;
 
-use super::start::{IDLE, Start};
+use super::launch::{Launch, MAX_IDLE};
 
-pub(super) fn command(start: &Start<'_>) -> Result<Command> {
-    let (listen, tls) = match start.setup.certificate {
+pub(super) fn command(launch: &Launch<'_>) -> Result<Command> {
+    let (listen, tls) = match launch.setup.certificate {
         Some(certificate) => (
-            format!("{} ssl http2 reuseport backlog=4096", start.listen),
+            format!("{} ssl http2 reuseport backlog=4096", launch.listen),
             format!(
                 "ssl_certificate {};\n        ssl_certificate_key {};\n        ssl_protocols TLSv1.2 TLSv1.3;\n        \
                  ssl_session_cache shared:tls:10m;",
@@ -17,9 +17,9 @@ pub(super) fn command(start: &Start<'_>) -> Result<Command> {
                 certificate.key.display()
             ),
         ),
-        None => (format!("{} reuseport backlog=4096", start.listen), String::new()),
+        None => (format!("{} reuseport backlog=4096", launch.listen), String::new()),
     };
-    let directory = start.directory.display();
+    let directory = launch.directory.display();
     let config = format!(
         r#"
 daemon off;
@@ -46,7 +46,7 @@ http {{
     map $http_upgrade $upgrade {{ default upgrade; '' ''; }}
     upstream pool {{
 {endpoints}
-        keepalive {IDLE};
+        keepalive {MAX_IDLE};
         keepalive_requests 100000000;
         keepalive_timeout 60s;
     }}
@@ -75,18 +75,18 @@ http {{
     }}
 }}
 "#,
-        workers = start.setup.workers,
-        log = start.log(),
-        endpoints = start.endpoints(|_, endpoint| format!("        server {endpoint} max_fails=3 fail_timeout=5s;\n")),
-        admin = start.admin,
+        workers = launch.setup.workers,
+        log = launch.log(),
+        endpoints = launch.endpoints(|_, endpoint| format!("        server {endpoint} max_fails=3 fail_timeout=5s;\n")),
+        admin = launch.admin,
     );
-    let path = start.file("nginx.conf", &config)?;
+    let path = launch.file("nginx.conf", &config)?;
     let mut command = Command::new("nginx");
-    command.arg("-c").arg(path).args(["-e", "stderr", "-p"]).arg(start.directory);
+    command.arg("-c").arg(path).args(["-e", "stderr", "-p"]).arg(launch.directory);
     Ok(command)
 }
 
-/// The keys of the edge's own log.
+/// The same keys as the edge's access log.
 const FORMAT: &str = concat!(
     r#"{"time":"$time_iso8601","client":"$remote_addr:$remote_port","method":"$request_method","#,
     r#""host":"$http_host","target":"$request_uri","protocol":"$server_protocol","tls":"$https","#,

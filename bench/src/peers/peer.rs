@@ -1,4 +1,4 @@
-//! The programs that are compared.
+//! The programs to compare.
 
 use serde::Serialize;
 
@@ -14,18 +14,18 @@ pub(crate) enum Peer {
     Relay,
     /// The counter with one Redis.
     App,
-    /// The counter with a Redis and its replicas.
+    /// The counter with a Redis master, replicas and sentinels.
     Replicated,
     /// A page that does not count.
     Constant,
-    /// An `INCR` for each request.
+    /// One `INCR` per request.
     Naive,
     /// The tutorial's program under gunicorn.
     Flask,
 }
 
 impl Peer {
-    /// Its name, as on the command line.
+    /// The peer's name on the command line and in the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Edge => "edge",

@@ -1,16 +1,16 @@
-//! A proxy built with Pingora, in `bench/pingora`, since Pingora is a library.
+//! The proxy in `bench/pingora`. Pingora itself is a library.
 
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::start::{IDLE, Start};
+use super::launch::{Launch, MAX_IDLE};
 
-pub(super) fn command(start: &Start<'_>) -> Result<Command> {
-    let program = start.ground.pingora.as_ref().context("no --pingora is given")?;
-    let to: Vec<String> = start.setup.endpoints.iter().map(ToString::to_string).collect();
+pub(super) fn command(launch: &Launch<'_>) -> Result<Command> {
+    let program = launch.environment.pingora.as_ref().context("--pingora is missing")?;
+    let to: Vec<String> = launch.setup.endpoints.iter().map(ToString::to_string).collect();
     let mut command = Command::new(program);
-    command.args([start.listen.to_string(), start.admin.to_string(), start.setup.workers.to_string()]);
-    command.args([IDLE.to_string(), start.log(), to.join(",")]);
+    command.args([launch.listen.to_string(), launch.admin.to_string(), launch.setup.workers.to_string()]);
+    command.args([MAX_IDLE.to_string(), launch.log(), to.join(",")]);
     Ok(command)
 }

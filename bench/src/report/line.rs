@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     rows::{Aim, Metric, Row},
-    stats::Spread,
+    stats::Summary,
 };
 
 /// One line of the table.
@@ -16,11 +16,11 @@ pub(crate) struct Line {
     pub(crate) title: String,
     pub(crate) metric: String,
     pub(crate) peer: String,
-    pub(crate) ours: Spread,
-    pub(crate) theirs: Spread,
-    /// Ours divided by theirs, for each round.
-    pub(crate) ratio: Spread,
-    /// Such as "<= 0.85".
+    pub(crate) ours: Summary,
+    pub(crate) theirs: Summary,
+    /// Ours divided by theirs, round by round.
+    pub(crate) ratio: Summary,
+    /// For example "<= 0.85".
     pub(crate) aim: Option<String>,
     pub(crate) met: Option<bool>,
     #[serde(skip)]
@@ -32,9 +32,9 @@ impl Line {
         row: &Row,
         metric: &Metric,
         peer: &str,
-        ours: Spread,
-        theirs: Spread,
-        ratio: Spread,
+        ours: Summary,
+        theirs: Summary,
+        ratio: Summary,
         aim: Option<Aim>,
     ) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Line {
                 Aim::AtMost(bound) => format!("<= {bound:.2}"),
                 Aim::AtLeast(bound) => format!(">= {bound:.2}"),
             }),
-            met: aim.map(|aim| aim.met(ratio.median)),
+            met: aim.map(|aim| aim.is_met(ratio.median)),
             bound: aim,
         }
     }
@@ -66,8 +66,8 @@ impl fmt::Display for Line {
     }
 }
 
-fn ratio(spread: &Spread) -> String {
-    format!("{:.3} ({:.3} to {:.3})", spread.median, spread.low, spread.high)
+fn ratio(summary: &Summary) -> String {
+    format!("{:.3} ({:.3} to {:.3})", summary.median, summary.low, summary.high)
 }
 
 fn met(met: Option<bool>) -> &'static str {
@@ -78,7 +78,7 @@ fn met(met: Option<bool>) -> &'static str {
     }
 }
 
-/// With the significant digits only.
+/// Formats a figure with about four significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         1000.0.. => format!("{value:.0}"),

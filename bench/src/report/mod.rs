@@ -1,4 +1,4 @@
-//! The figures as a table, as JSON and as a picture.
+//! Writes the figures as a table, as JSON and as a chart.
 
 mod line;
 mod svg;
@@ -18,7 +18,7 @@ pub(crate) struct Report {
     rounds: u32,
     seconds: f64,
     lines: Vec<Line>,
-    /// Row, peer, and the reason for the missing figure.
+    /// The row, the peer, and why the figure is missing.
     missing: Vec<(String, String, String)>,
 }
 

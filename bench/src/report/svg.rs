@@ -1,6 +1,6 @@
-//! The ratios as a picture: how many times better or worse than each peer, on a logarithmic scale.
+//! Draws the ratios as a chart: how many times better or worse than each peer, on a logarithmic scale.
 //!
-//! Right of the line is better, whichever direction a figure counts. It is readable on light and on dark backgrounds.
+//! Bars to the right are better, also for figures where less is better. Readable on light and dark backgrounds.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ const LEFT: f64 = 330.0;
 const WIDTH: f64 = 900.0;
 const STEP: f64 = 18.0;
 const TOP: f64 = 46.0;
-/// Ratios at the left and right end of the picture.
+/// The ratios at the left and right ends of the chart.
 const WORST: f64 = 0.25;
 const BEST: f64 = 16.0;
 
@@ -20,7 +20,7 @@ const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#24292f}.t{font-we
 .n{fill:#d1662b}.s{stroke:#57606a}.a{stroke:#0969da;stroke-width:2}\
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.o,.s{stroke:#b1bac4}.a{stroke:#58a6ff}}";
 
-/// Draws all lines that have an aim.
+/// Draws the lines that have an aim.
 pub(super) fn draw(lines: &[Line]) -> String {
     let drawn: Vec<(&Line, Aim)> = lines.iter().filter_map(|line| Some((line, line.bound?))).collect();
     let bottom = TOP + STEP * drawn.len() as f64;
@@ -39,7 +39,7 @@ pub(super) fn draw(lines: &[Line]) -> String {
     for (row, (line, aim)) in drawn.iter().enumerate() {
         bar(&mut svg, TOP + STEP * row as f64, line, *aim);
     }
-    text(&mut svg, "v", 8.0, height - 8.0, "Right of 1 is better than the peer, left of it worse.");
+    text(&mut svg, "v", 8.0, height - 8.0, "Right of 1: better than the peer. Left of 1: worse.");
     svg + "</svg>\n"
 }
 
@@ -67,7 +67,7 @@ fn bar(svg: &mut String, top: f64, of: &Line, aim: Aim) {
     text(svg, "v", end.max(one).max(low).max(high).max(x(bound)) + 5.0, middle + 4.0, &value);
 }
 
-/// The position of a ratio, clamped to the ends.
+/// Returns the horizontal position of a ratio, clamped to the ends of the chart.
 fn x(ratio: f64) -> f64 {
     let part = (ratio.clamp(WORST, BEST) / WORST).ln() / (BEST / WORST).ln();
     LEFT + part * (WIDTH - LEFT - 50.0)

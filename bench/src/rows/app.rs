@@ -1,4 +1,4 @@
-//! The counter beside others that serve the same page, each on one core. Redis is on the load's core.
+//! Compares the counter with other programs that serve the same page, each on one core. Redis runs on the load's core.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use super::{bench::Bench, latency::microseconds};
 use crate::{
     load::{
+        clients::{Clients, Request},
         closed,
-        fleet::{Fleet, Question},
     },
     peers::Peer,
     port,
@@ -25,32 +25,32 @@ use crate::{
 
 const CONNECTIONS: usize = 256;
 
-/// Requests per second, median and p99 in microseconds, Redis commands per request.
+/// Returns requests per second, median and p99 latency in microseconds, and Redis commands per request.
 pub(super) fn sample(bench: &Bench, peer: Peer) -> Result<Vec<f64>> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()?));
     let command = command(bench, peer, address)?;
     let redis = if peer == Peer::Replicated { &cluster(bench)?.master } else { redis(bench)? };
-    let directory = TempDir::with_prefix_in("app", bench.ground.files.path())?;
+    let directory = TempDir::with_prefix_in("app", bench.environment.files.path())?;
     let log = directory.path().join("output.txt");
-    let mut process = Process::start(peer.name(), &bench.ground.cores.proxy(), &command, &log)?;
+    let mut process = Process::start(peer.name(), &bench.environment.cores.proxy(), &command, &log)?;
     ready(&mut process, address).with_context(|| {
-        format!("{}, which wrote: {}", peer.name(), std::fs::read_to_string(&log).unwrap_or_default())
+        format!("{}, with the output: {}", peer.name(), std::fs::read_to_string(&log).unwrap_or_default())
     })?;
 
-    let mut fleet = Fleet::connect(address, CONNECTIONS)?;
+    let mut clients = Clients::connect(address, CONNECTIONS)?;
     let mut latencies = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;
-    let question = Question::get("/");
-    let outcome = closed::timed(&mut fleet, &question, bench.window, || redis.commands(), Some(&mut latencies))?;
+    let request = Request::get("/");
+    let outcome = closed::timed(&mut clients, &request, bench.window, || redis.commands(), Some(&mut latencies))?;
     Ok(vec![
-        outcome.answers as f64 / outcome.elapsed.as_secs_f64(),
+        outcome.responses as f64 / outcome.elapsed.as_secs_f64(),
         microseconds(&latencies, 0.5),
         microseconds(&latencies, 0.99),
-        outcome.probe as f64 / outcome.answers as f64,
+        outcome.probe as f64 / outcome.responses as f64,
     ])
 }
 
 fn command(bench: &Bench, peer: Peer, address: SocketAddr) -> Result<Command> {
-    let ground = &bench.ground;
+    let environment = &bench.environment;
     let listen = address.to_string();
     let itself = |name: &str| -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
@@ -58,7 +58,7 @@ fn command(bench: &Bench, peer: Peer, address: SocketAddr) -> Result<Command> {
         Ok(command)
     };
     let app = || -> Result<Command> {
-        let mut command = Command::new(ground.app.as_ref().context("no --app is given")?);
+        let mut command = Command::new(environment.app.as_ref().context("--app is missing")?);
         command.args(["--listen", &listen, "--log", "warn"]);
         Ok(command)
     };
@@ -68,15 +68,15 @@ fn command(bench: &Bench, peer: Peer, address: SocketAddr) -> Result<Command> {
         Peer::Constant => itself("constant")?,
         Peer::Naive => itself("naive")?,
         Peer::Flask => {
-            let mut command = Command::new(ground.python.as_ref().context("no --python is given")?);
-            // Threads, because its plain workers have no keep-alive.
+            let mut command = Command::new(environment.python.as_ref().context("--python is missing")?);
+            // Threads, because gunicorn's sync workers do not support keep-alive.
             command.args(["-m", "gunicorn", "--worker-class", "gthread", "--workers", "1", "--threads", "16"]);
             command.args(["--keep-alive", "300", "--log-level", "warning", "--bind", &listen, "--chdir"]);
-            command.arg(ground.root.join("tests/fixtures/flask")).arg("app:app");
+            command.arg(environment.root.join("tests/fixtures/flask")).arg("app:app");
             command.env("REDIS_HOST", "127.0.0.1").env("REDIS_PORT", redis(bench)?.port.to_string());
             command
         }
-        _ => bail!("{} is no counter", peer.name()),
+        _ => bail!("{} is not a counter", peer.name()),
     };
     let url = || -> Result<String> { Ok(format!("redis://127.0.0.1:{}", redis(bench)?.port)) };
     match peer {
@@ -86,7 +86,7 @@ fn command(bench: &Bench, peer: Peer, address: SocketAddr) -> Result<Command> {
             let help = Command::new(command.get_program()).arg("--help").output()?.stdout;
             ensure!(
                 String::from_utf8_lossy(&help).contains("--redis-sentinels"),
-                "this app knows no --redis-sentinels"
+                "this app has no option --redis-sentinels"
             );
             command.args(["--redis-sentinels", &cluster(bench)?.sentinels(), "--redis-master", "counter"])
         }
@@ -97,7 +97,7 @@ fn command(bench: &Bench, peer: Peer, address: SocketAddr) -> Result<Command> {
 
 fn redis(bench: &Bench) -> Result<&Redis> {
     if bench.redis.get().is_none() {
-        let redis = Redis::start(&bench.ground, &[])?;
+        let redis = Redis::start(&bench.environment, &[])?;
         return Ok(bench.redis.get_or_init(|| redis));
     }
     bench.redis.get().context("no Redis")
@@ -105,20 +105,20 @@ fn redis(bench: &Bench) -> Result<&Redis> {
 
 fn cluster(bench: &Bench) -> Result<&Cluster> {
     if bench.cluster.get().is_none() {
-        let cluster = Cluster::start(&bench.ground)?;
+        let cluster = Cluster::start(&bench.environment)?;
         return Ok(bench.cluster.get_or_init(|| cluster));
     }
     bench.cluster.get().context("no cluster")
 }
 
-/// Waits until it responds with a number.
+/// Waits until the program responds.
 fn ready(process: &mut Process, address: SocketAddr) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        match Fleet::connect(address, 1).and_then(|mut fleet| fleet.once(&Question::get("/"))) {
+        match Clients::connect(address, 1).and_then(|mut clients| clients.once(&Request::get("/"))) {
             Ok(()) => return Ok(()),
-            Err(_) if process.has_ended() => bail!("it has ended"),
-            Err(error) if Instant::now() > deadline => return Err(error).context("it does not answer"),
+            Err(_) if process.has_ended() => bail!("the program has exited"),
+            Err(error) if Instant::now() > deadline => return Err(error).context("no response"),
             Err(_) => thread::sleep(Duration::from_millis(20)),
         }
     }

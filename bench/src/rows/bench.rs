@@ -1,4 +1,4 @@
-//! What every row measures with.
+//! What all rows share: the programs, the upstream and the length of a measurement.
 
 use std::{
     cell::OnceCell,
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::{
     args::Args,
     load::closed::Window,
-    peers::{Ground, Peer, Proxy},
+    peers::{Environment, Peer, Proxy},
     pin::Cores,
     process,
     redis::{Cluster, Redis},
@@ -21,32 +21,33 @@ use crate::{
     upstream::Upstream,
 };
 
-/// What every row measures with.
+/// What all rows share.
 pub(crate) struct Bench {
-    pub(crate) ground: Ground,
+    pub(crate) environment: Environment,
     pub(crate) upstream: Upstream,
     pub(crate) window: Window,
     pub(crate) rounds: u32,
-    /// Requests a second at which latency is measured, once it is known.
+    /// The rate at which latency is measured, in requests per second. Measured on first use.
     pub(crate) rate: OnceCell<f64>,
-    /// For the counter, once it is needed.
+    /// The counter's Redis. Started on first use.
     pub(crate) redis: OnceCell<Redis>,
+    /// The replicated counter's Redis servers. Started on first use.
     pub(crate) cluster: OnceCell<Cluster>,
 }
 
 impl Bench {
-    /// Starts what all rows share.
+    /// Pins this thread and starts the upstream and the log receiver.
     pub(crate) fn new(args: &Args) -> Result<Self> {
         let cores = Cores::new()?;
-        many_files()?;
+        raise_open_file_limit()?;
         let files = TempDir::with_prefix("bench.")?;
         process::end_on_interrupt(files.path().to_owned())?;
         cores.pin_load()?;
-        if !cores.apart() {
-            eprintln!("bench: one core only: proxy and load share it");
+        if !cores.are_separate() {
+            eprintln!("bench: proxy and load share the only core");
         }
-        let edge = args.edge.clone().context("which edge? --edge or BENCH_EDGE")?;
-        let ground = Ground {
+        let edge = args.edge.clone().context("no edge to measure: set --edge or BENCH_EDGE")?;
+        let environment = Environment {
             cores,
             edge,
             pingora: args.pingora.clone(),
@@ -59,7 +60,7 @@ impl Bench {
         let length = Duration::from_secs_f64(args.seconds);
         let window = Window { warm_up: length.min(Duration::from_millis(500)), length };
         Ok(Self {
-            ground,
+            environment,
             upstream: Upstream::start()?,
             window,
             rounds: args.rounds,
@@ -69,16 +70,16 @@ impl Bench {
         })
     }
 
-    /// Whether a proxy did all of its task, the access log above all.
+    /// Checks that a proxy has written its access log.
     pub(crate) fn check(&self, proxy: &Proxy) -> Result<()> {
         if proxy.peer == Peer::Haproxy {
-            ensure!(self.ground.sink.lines() > 0, "HAProxy's log lines do not arrive");
+            ensure!(self.environment.sink.lines() > 0, "HAProxy's log lines did not arrive");
         } else if proxy.peer != Peer::Relay {
             let log = proxy.directory().join("access.log");
             let deadline = Instant::now() + Duration::from_secs(3);
             while log.metadata().map_or(0, |file| file.len()) == 0 {
                 if Instant::now() > deadline {
-                    bail!("{} logs no requests", proxy.peer.name());
+                    bail!("{} did not log any request", proxy.peer.name());
                 }
                 thread::sleep(Duration::from_millis(10));
             }
@@ -87,8 +88,8 @@ impl Bench {
     }
 }
 
-/// Raises the limit of open files to the maximum, for this process and its children.
-fn many_files() -> Result<()> {
+/// Raises the soft limit of open files to the hard limit, for this process and its children.
+fn raise_open_file_limit() -> Result<()> {
     let limit = getrlimit(Resource::Nofile);
     Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?)
 }

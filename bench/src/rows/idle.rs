@@ -1,4 +1,4 @@
-//! The cost of an idle connection.
+//! The memory of an idle connection.
 
 use std::{thread, time::Duration};
 
@@ -8,37 +8,37 @@ use super::bench::Bench;
 use crate::{
     cpu,
     load::{
-        fleet::{Fleet, Question},
-        handshakes::{Client, Resumption},
+        clients::{Clients, Request},
+        handshakes::{Resumption, TlsClient},
     },
     peers::{Peer, Proxy, Setup},
     tls::{Certificate, Kind},
 };
 
-/// All of them open at once.
+/// How many connections are open at once.
 const CONNECTIONS: usize = 10_000;
 
-/// Bytes of memory for a connection that has had one request.
+/// Returns bytes of memory per connection, each idle after one request.
 pub(super) fn plain(bench: &Bench, peer: Peer) -> Result<Vec<f64>> {
-    let proxy = Proxy::start(&bench.ground, peer, &Setup::plain(bench.upstream.three()))?;
+    let proxy = Proxy::start(&bench.environment, peer, &Setup::plain(bench.upstream.three_endpoints()))?;
     let before = settled(&proxy)?;
-    let mut fleets = Vec::new();
-    // A hundred at a time: a burst of ten thousand would measure its own buffers.
+    let mut open = Vec::new();
+    // A hundred at a time, because a burst of ten thousand would measure the buffers of the burst.
     for _ in 0..CONNECTIONS / 100 {
-        let mut fleet = Fleet::connect(proxy.address, 100)?;
-        fleet.once(&Question::get("/"))?;
-        fleets.push(fleet);
+        let mut clients = Clients::connect(proxy.address, 100)?;
+        clients.once(&Request::get("/"))?;
+        open.push(clients);
     }
     Ok(vec![settled(&proxy)?.saturating_sub(before) as f64 / CONNECTIONS as f64])
 }
 
-/// The same with TLS 1.3.
+/// Does the same as [`plain`] with TLS 1.3.
 pub(super) fn tls(bench: &Bench, peer: Peer) -> Result<Vec<f64>> {
-    let certificate = Certificate::make(Kind::EcdsaP256, bench.ground.files.path())?;
-    let setup = Setup { certificate: Some(&certificate), ..Setup::plain(bench.upstream.three()) };
-    let proxy = Proxy::start(&bench.ground, peer, &setup)?;
-    let client = Client::new(&certificate, Resumption::Never)?;
-    // The first one pays for what is allocated once.
+    let certificate = Certificate::make(Kind::EcdsaP256, bench.environment.files.path())?;
+    let setup = Setup { certificate: Some(&certificate), ..Setup::plain(bench.upstream.three_endpoints()) };
+    let proxy = Proxy::start(&bench.environment, peer, &setup)?;
+    let client = TlsClient::new(&certificate, Resumption::Never)?;
+    // The first connection makes the proxy allocate what is allocated only once.
     let first = client.request(proxy.address)?;
     let before = settled(&proxy)?;
     let mut open = Vec::with_capacity(CONNECTIONS);
@@ -50,7 +50,7 @@ pub(super) fn tls(bench: &Bench, peer: Peer) -> Result<Vec<f64>> {
     Ok(vec![after.saturating_sub(before) as f64 / CONNECTIONS as f64])
 }
 
-/// The process's memory once it no longer changes.
+/// Waits until the process's memory no longer changes, at most 4 s, and returns it in bytes.
 fn settled(proxy: &Proxy) -> Result<u64> {
     let mut last = 0;
     for _ in 0..20 {

@@ -8,14 +8,14 @@ mod handshakes;
 mod http2;
 mod idle;
 mod latency;
-mod life;
+mod lifecycle;
 mod row;
-mod small;
+mod small_get;
 mod table;
 mod websocket;
 
 pub(crate) use self::{
     bench::Bench,
     row::{Aim, Metric, Row, Side},
-    table::ALL,
+    table::ROWS,
 };

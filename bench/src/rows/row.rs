@@ -1,26 +1,26 @@
-//! What a row of the table is.
+//! The definition of a row.
 
 use super::bench::Bench;
 use crate::peers::Peer;
 
-/// One row: a load, measured with ours and with peers in turn.
+/// One row: a load, measured with our program and its peers in turn.
 pub(crate) struct Row {
-    /// On the command line.
+    /// The row's name on the command line and in the table.
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
-    /// Whom the peers are compared with.
+    /// The program to compare with the peers.
     pub(crate) ours: Peer,
     pub(crate) peers: &'static [Peer],
-    /// What the peer's column holds, if not the peer as such: ours against ourselves.
-    pub(crate) against: Option<&'static str>,
+    /// The text of the peer's column instead of the peer's name, where our program is compared with itself.
+    pub(crate) peer_label: Option<&'static str>,
     pub(crate) metrics: &'static [Metric],
-    /// Whether a second round would say the same as the first.
+    /// Whether one round is enough, because the figure does not vary.
     pub(crate) once: bool,
-    /// One measurement of one program: a number for each metric.
+    /// Measures one program; returns one number per metric.
     pub(crate) sample: fn(&Bench, Peer, Side) -> anyhow::Result<Vec<f64>>,
 }
 
-/// Which column a measurement is for. Only rows that compare ours with ourselves care.
+/// The column that a measurement is for. It matters only to rows that compare our program with itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Side {
     Ours,
@@ -30,11 +30,11 @@ pub(crate) enum Side {
 /// One figure of a row.
 pub(crate) struct Metric {
     pub(crate) name: &'static str,
-    /// What our figure by the peer's should be.
+    /// The intended ratio of our figure to a peer's.
     pub(crate) aims: &'static [(Peer, Aim)],
 }
 
-/// A bound of a ratio.
+/// The bound that a ratio should meet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Aim {
     AtMost(f64),
@@ -42,8 +42,8 @@ pub(crate) enum Aim {
 }
 
 impl Aim {
-    /// Whether a ratio keeps to it.
-    pub(crate) fn met(self, ratio: f64) -> bool {
+    /// Whether a ratio meets the bound.
+    pub(crate) fn is_met(self, ratio: f64) -> bool {
         match self {
             Self::AtMost(bound) => ratio <= bound,
             Self::AtLeast(bound) => ratio >= bound,

@@ -1,12 +1,12 @@
 //! All rows and their aims.
 
 use super::{
-    app, bodies, counts, handshakes, http2, idle, latency, life,
+    app, bodies, counts, handshakes, http2, idle, latency, lifecycle,
     row::{
         Aim::{self, AtLeast, AtMost},
         Metric, Row, Side,
     },
-    small, websocket,
+    small_get, websocket,
 };
 use crate::{
     load::handshakes::Resumption,
@@ -14,47 +14,47 @@ use crate::{
     tls::Kind,
 };
 
-pub(crate) const ALL: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "small-get-64",
         title: "HTTP/1.1, small GET, 64 connections",
-        peers: EVERY,
+        peers: ALL_PROXIES,
         metrics: SMALL,
-        sample: |bench, peer, _| small::cost(bench, peer, 64),
+        sample: |bench, peer, _| small_get::cost(bench, peer, 64),
         ..ROW
     },
     Row {
         name: "small-get-1024",
         title: "HTTP/1.1, small GET, 1,024 connections",
-        peers: EVERY,
+        peers: ALL_PROXIES,
         metrics: SMALL,
-        sample: |bench, peer, _| small::cost(bench, peer, 1024),
+        sample: |bench, peer, _| small_get::cost(bench, peer, 1024),
         ..ROW
     },
     Row {
         name: "throughput-1",
-        title: "HTTP/1.1, small GET, one worker with a core of its own, the load on another",
-        peers: SERIOUS,
+        title: "HTTP/1.1, small GET, one worker on its own core, load on another",
+        peers: CLOSEST,
         metrics: &[
             Metric { name: "requests/s", aims: AT_LEAST_1_2 },
             Metric { name: "requests/CPU s", aims: AT_LEAST_1_2 },
         ],
-        sample: |bench, peer, _| small::throughput(bench, peer, 1),
+        sample: |bench, peer, _| small_get::throughput(bench, peer, 1),
         ..ROW
     },
     Row {
         name: "throughput-2",
-        title: "HTTP/1.1, small GET, two workers that share two cores with the load",
-        peers: SERIOUS,
-        // The load uses part of both cores, the same for every peer: that dilutes requests/s.
+        title: "HTTP/1.1, small GET, two workers sharing two cores with the load",
+        peers: CLOSEST,
+        // No aim for requests/s: the load takes the same share of both cores with every peer, which dilutes the ratio.
         metrics: &[Metric { name: "requests/s", aims: &[] }, Metric { name: "requests/CPU s", aims: AT_LEAST_1_2 }],
-        sample: |bench, peer, _| small::throughput(bench, peer, 2),
+        sample: |bench, peer, _| small_get::throughput(bench, peer, 2),
         ..ROW
     },
     Row {
         name: "latency",
-        title: "Latency at half of HAProxy's highest rate, sent at fixed times",
-        peers: SERIOUS,
+        title: "Latency in an open loop at half of HAProxy's highest rate",
+        peers: CLOSEST,
         metrics: &[
             Metric { name: "p50 µs", aims: &[] },
             Metric { name: "p99 µs", aims: AT_MOST_1 },
@@ -65,7 +65,7 @@ pub(crate) const ALL: &[Row] = &[
     },
     Row {
         name: "body-1m-down",
-        title: "Answers of 1 MiB",
+        title: "Responses of 1 MiB",
         sample: |bench, peer, _| bodies::down(bench, peer, 1 << 20, 8),
         ..BODY
     },
@@ -77,7 +77,7 @@ pub(crate) const ALL: &[Row] = &[
     },
     Row {
         name: "body-100m-down",
-        title: "Answers of 100 MiB",
+        title: "Responses of 100 MiB",
         sample: |bench, peer, _| bodies::down(bench, peer, 100 << 20, 2),
         ..BODY
     },
@@ -90,7 +90,7 @@ pub(crate) const ALL: &[Row] = &[
     Row {
         name: "http2",
         title: "HTTP/2 over TLS to HTTP/1.1, small GET, 100 streams on each of 4 connections",
-        peers: SERIOUS,
+        peers: CLOSEST,
         metrics: &[Metric { name: "requests/CPU s", aims: AT_LEAST_1_2 }],
         sample: |bench, peer, _| http2::sample(bench, peer),
         ..ROW
@@ -109,65 +109,65 @@ pub(crate) const ALL: &[Row] = &[
     },
     Row {
         name: "tls-resumed",
-        // The certificate is not used.
+        // A resumed handshake does not use the certificate.
         title: "TLS 1.3, resumed handshakes",
         sample: |bench, peer, _| handshakes::sample(bench, peer, Kind::EcdsaP256, Resumption::Always),
         ..TLS
     },
     Row {
         name: "websocket",
-        title: "WebSocket, messages of 64 bytes, 64 connections",
-        peers: SERIOUS,
+        title: "WebSocket, 64-byte messages, 64 connections",
+        peers: CLOSEST,
         metrics: &[Metric { name: "messages/CPU s", aims: &[(Haproxy, AtLeast(1.0))] }],
         sample: |bench, peer, _| websocket::sample(bench, peer),
         ..ROW
     },
     Row {
         name: "idle-plain",
-        title: "Memory (PSS) of an idle keep-alive connection, of 10,000",
-        peers: SERIOUS,
+        title: "Memory (PSS) per idle keep-alive connection, 10,000 connections",
+        peers: CLOSEST,
         metrics: MEMORY,
         sample: |bench, peer, _| idle::plain(bench, peer),
         ..ROW
     },
     Row {
         name: "idle-tls",
-        title: "Memory (PSS) of an idle keep-alive connection with TLS 1.3, of 10,000",
-        peers: SERIOUS,
+        title: "Memory (PSS) per idle keep-alive connection with TLS 1.3, 10,000 connections",
+        peers: CLOSEST,
         metrics: MEMORY,
         sample: |bench, peer, _| idle::tls(bench, peer),
         ..ROW
     },
     Row {
         name: "endpoints-1000",
-        title: "A pool of 1,000 endpoints against one of 3, small GET, 1,024 connections",
+        title: "A pool of 1,000 endpoints compared with one of 3, small GET, 1,024 connections",
         peers: &[Edge],
-        against: Some("edge, 3 endpoints"),
+        peer_label: Some("edge, 3 endpoints"),
         metrics: &[Metric { name: "CPU µs/request", aims: &[(Edge, AtMost(1.05))] }],
-        sample: |bench, _, side| small::endpoints(bench, if side == Side::Ours { 1000 } else { 3 }),
+        sample: |bench, _, side| small_get::endpoints(bench, if side == Side::Ours { 1000 } else { 3 }),
         ..ROW
     },
     Row {
         name: "start",
-        title: "Start to the first answered request",
-        peers: SERIOUS,
+        title: "Time from start to the first response",
+        peers: CLOSEST,
         metrics: &[Metric { name: "ms", aims: AT_MOST_1 }],
-        sample: |bench, peer, _| life::start(bench, peer),
+        sample: |bench, peer, _| lifecycle::start(bench, peer),
         ..ROW
     },
     Row {
         name: "reload",
-        title: "SIGHUP in the middle of the latency row's load, against none",
+        title: "The load of the latency row, with and without a SIGHUP in its middle",
         peers: &[Edge],
-        against: Some("edge, no SIGHUP"),
+        peer_label: Some("edge, no SIGHUP"),
         metrics: &[Metric { name: "p99.9 µs", aims: &[(Edge, AtMost(1.25))] }],
-        sample: |bench, _, side| life::reload(bench, side),
+        sample: |bench, _, side| lifecycle::reload(bench, side),
         ..ROW
     },
     Row {
         name: "system-calls",
-        title: "System calls of a small GET, 64 connections",
-        peers: SERIOUS,
+        title: "System calls per small GET, 64 connections",
+        peers: CLOSEST,
         metrics: &[Metric { name: "calls/request", aims: AT_MOST_1 }],
         once: true,
         sample: |bench, peer, _| counts::system_calls(bench, peer),
@@ -175,7 +175,7 @@ pub(crate) const ALL: &[Row] = &[
     },
     Row {
         name: "instructions",
-        title: "Instructions in user space of a small GET, 64 connections",
+        title: "User-space instructions per small GET, 64 connections",
         peers: &[Haproxy],
         metrics: &[Metric { name: "instructions/request", aims: AT_MOST_1 }],
         once: true,
@@ -185,28 +185,28 @@ pub(crate) const ALL: &[Row] = &[
     Row { name: "app-local", title: "The counter with one Redis, 256 connections", ours: App, ..COUNTER },
     Row {
         name: "app-replicated",
-        title: "The counter with a Redis, two replicas and sentinels: told once a replica has it",
+        title: "The counter with a Redis master, two replicas and sentinels; hits acknowledged by a replica",
         ours: Replicated,
         ..COUNTER
     },
 ];
 
-/// What most rows have in common.
+/// The defaults of a row.
 const ROW: Row = Row {
     name: "",
     title: "",
     ours: Edge,
     peers: &[],
-    against: None,
+    peer_label: None,
     metrics: &[],
     once: false,
     sample: |_, _, _| Ok(Vec::new()),
 };
 
-const BODY: Row = Row { peers: SERIOUS, metrics: &[Metric { name: "CPU ms/GiB", aims: AT_MOST_1 }], ..ROW };
+const BODY: Row = Row { peers: CLOSEST, metrics: &[Metric { name: "CPU ms/GiB", aims: AT_MOST_1 }], ..ROW };
 
 const TLS: Row = Row {
-    peers: SERIOUS,
+    peers: CLOSEST,
     metrics: &[Metric { name: "handshakes/CPU s", aims: &[(Haproxy, AtLeast(1.1)), (Nginx, AtLeast(1.1))] }],
     ..ROW
 };
@@ -223,11 +223,11 @@ const COUNTER: Row = Row {
     ..ROW
 };
 
-/// In the order of the report.
-const EVERY: &[Peer] = &[Haproxy, Nginx, Relay, Pingora, Caddy];
+/// All proxies, in the order of the report.
+const ALL_PROXIES: &[Peer] = &[Haproxy, Nginx, Relay, Pingora, Caddy];
 
-/// The closest ones.
-const SERIOUS: &[Peer] = &[Haproxy, Nginx];
+/// The closest competitors.
+const CLOSEST: &[Peer] = &[Haproxy, Nginx];
 
 const AT_LEAST_1_2: &[(Peer, Aim)] = &[(Haproxy, AtLeast(1.2)), (Nginx, AtLeast(1.2))];
 const AT_MOST_1: &[(Peer, Aim)] = &[(Haproxy, AtMost(1.0))];

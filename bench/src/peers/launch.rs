@@ -1,4 +1,4 @@
-//! One start of a proxy: its task, and what its configuration is written with.
+//! A proxy's task, and what its configuration is generated from.
 
 use std::{
     fs,
@@ -8,59 +8,60 @@ use std::{
 
 use anyhow::Result;
 
-use super::ground::Ground;
+use super::environment::Environment;
 use crate::tls::Certificate;
 
-/// Idle connections that a proxy may keep to each endpoint, for proxies that have such a setting.
-pub(super) const IDLE: usize = 1024;
+/// The limit of idle connections per endpoint, for proxies that have such a setting.
+pub(super) const MAX_IDLE: usize = 1024;
 
 /// The task of a proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup<'a> {
     pub(crate) endpoints: Vec<SocketAddr>,
-    /// Threads or processes that forward. One is pinned to the proxy's core, more run on all cores.
+    /// The number of threads or processes that forward. A single one is pinned to the proxy's core; more run on all
+    /// cores.
     pub(crate) workers: usize,
-    /// TLS with this certificate instead of plain HTTP.
+    /// The certificate for TLS; `None` for plain HTTP.
     pub(crate) certificate: Option<&'a Certificate>,
-    /// Whether bodies are large, so that splicing them inside the kernel pays.
+    /// Whether bodies are large enough that splicing them in the kernel pays.
     pub(crate) splice: bool,
-    /// Whether endpoints are checked.
+    /// Whether the proxy checks the health of endpoints.
     pub(crate) health: bool,
 }
 
 impl Setup<'_> {
-    /// Plain HTTP, one worker.
+    /// Plain HTTP with one worker and health checks.
     pub(crate) fn plain(endpoints: Vec<SocketAddr>) -> Self {
         Self { endpoints, workers: 1, certificate: None, splice: false, health: true }
     }
 }
 
-/// One start of a proxy, as its own file sees it.
+/// One launch of a proxy: what each peer's module generates the command and configuration from.
 #[derive(Debug)]
-pub(super) struct Start<'a> {
-    pub(super) ground: &'a Ground,
+pub(super) struct Launch<'a> {
+    pub(super) environment: &'a Environment,
     pub(super) setup: &'a Setup<'a>,
-    /// The folder of this start.
+    /// The folder of this launch.
     pub(super) directory: &'a Path,
     pub(super) listen: SocketAddr,
-    /// For metrics.
+    /// The address for metrics.
     pub(super) admin: SocketAddr,
 }
 
-impl Start<'_> {
-    /// Writes a file of this start and returns its path.
+impl Launch<'_> {
+    /// Writes a file of this launch and returns its path.
     pub(super) fn file(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.directory.join(name);
         fs::write(&path, text)?;
         Ok(path)
     }
 
-    /// Where the access log goes.
+    /// The path of the access log.
     pub(super) fn log(&self) -> String {
         self.directory.join("access.log").display().to_string()
     }
 
-    /// All endpoints, each written by `line`.
+    /// All endpoints, each formatted by `line`.
     pub(super) fn endpoints(&self, line: impl Fn(usize, &SocketAddr) -> String) -> String {
         self.setup.endpoints.iter().enumerate().map(|(at, endpoint)| line(at, endpoint)).collect()
     }

@@ -6,18 +6,18 @@ use tempfile::TempDir;
 
 use crate::{pin::Cores, sink::Sink};
 
-/// What all proxies of a run share.
+/// Programs, cores and files that all measurements of a run share.
 #[derive(Debug)]
-pub(crate) struct Ground {
+pub(crate) struct Environment {
     pub(crate) cores: Cores,
     pub(crate) edge: PathBuf,
     pub(crate) pingora: Option<PathBuf>,
     pub(crate) app: Option<PathBuf>,
     pub(crate) python: Option<PathBuf>,
-    /// The checkout.
+    /// The repository's checkout.
     pub(crate) root: PathBuf,
-    /// Where HAProxy's log goes.
+    /// The receiver of HAProxy's log.
     pub(crate) sink: Sink,
-    /// The files of this run.
+    /// The run's temporary files.
     pub(crate) files: TempDir,
 }

@@ -1,28 +1,28 @@
-//! Where a response ends.
+//! Finds the end of a response.
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// What is expected, and how much of it has arrived.
+/// The state of reading one response.
 #[derive(Debug, Default)]
-pub(crate) struct Reply {
-    /// The head so far, while it is incomplete.
+pub(crate) struct ResponseReader {
+    /// The bytes of an incomplete head.
     head: Vec<u8>,
-    /// Remaining bytes, once they are known.
+    /// The number of bytes still to come, once known.
     left: Option<u64>,
 }
 
-impl Reply {
-    /// An HTTP/1.1 response.
+impl ResponseReader {
+    /// Reads an HTTP/1.1 response.
     pub(crate) fn http() -> Self {
         Self::default()
     }
 
-    /// This number of bytes.
+    /// Reads a response of `length` bytes.
     pub(crate) fn bytes(length: u64) -> Self {
         Self { head: Vec::new(), left: Some(length) }
     }
 
-    /// Takes the bytes that were read; `true` when the response is complete.
+    /// Adds bytes that were read. Returns whether the response is complete.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<bool> {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(bytes.len() as u64).context("more bytes than the answer has")?;
@@ -48,7 +48,7 @@ impl Reply {
     }
 }
 
-/// Lengths of the head and of the body, if the head is complete.
+/// Returns the lengths of the head and of the body, if the head is complete.
 fn head(bytes: &[u8]) -> Result<Option<(usize, u64)>> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
@@ -58,11 +58,11 @@ fn head(bytes: &[u8]) -> Result<Option<(usize, u64)>> {
         return Ok(Some((length, 0)));
     }
     if status != 200 {
-        bail!("the answer is {status}: {}", String::from_utf8_lossy(bytes));
+        bail!("the response is {status}: {}", String::from_utf8_lossy(bytes));
     }
     let value = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let value = value.context("an answer without Content-Length")?.value;
-    ensure!(value.iter().all(u8::is_ascii_digit), "Content-Length is no number");
+    let value = value.context("the response has no Content-Length")?.value;
+    ensure!(value.iter().all(u8::is_ascii_digit), "Content-Length is not a number");
     let body = value.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
     Ok(Some((length, body)))
 }
@@ -74,16 +74,16 @@ mod tests {
     const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
 
     #[test]
-    fn an_answer_ends_with_its_body_however_it_is_cut() {
+    fn a_response_ends_with_its_body_however_it_is_split() {
         for cut in 1..WHOLE.len() {
-            let mut reply = Reply::http();
-            assert!(!reply.feed(&WHOLE[..cut]).unwrap(), "cut at {cut}");
-            assert!(reply.feed(&WHOLE[cut..]).unwrap(), "cut at {cut}");
+            let mut response = ResponseReader::http();
+            assert!(!response.feed(&WHOLE[..cut]).unwrap(), "cut at {cut}");
+            assert!(response.feed(&WHOLE[cut..]).unwrap(), "cut at {cut}");
         }
     }
 
     #[test]
     fn another_status_is_an_error() {
-        assert!(Reply::http().feed(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").is_err());
+        assert!(ResponseReader::http().feed(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").is_err());
     }
 }
