@@ -1,20 +1,23 @@
-//! Whether checks of edges that know nothing of each other come all at once.
+//! Whether the checks of uncoordinated edges synchronize ("thundering herd").
 
 use crate::{
     SEED, Size,
+    simulation::{Condition, SECOND, Simulation, Time},
     table::{Table, number},
-    world::{Fate, SECOND, Time, World},
 };
 
+/// The width of a bin.
 const BIN: Time = SECOND / 10;
 
-/// The checks of a tenth of a second: at one replica and by one edge, mean and most.
-struct Crowd {
+/// The mean and maximum number of checks in a bin.
+struct CheckLoad {
+    /// Of one replica.
     replica: (f64, usize),
+    /// By one edge.
     edge: (f64, usize),
 }
 
-fn crowd(checks: &[(Time, usize, usize)], from: Time, to: Time, size: Size) -> Crowd {
+fn check_load(checks: &[(Time, usize, usize)], from: Time, to: Time, size: Size) -> CheckLoad {
     let bins = usize::try_from((to - from) / BIN).unwrap_or(1);
     let (mut replicas, mut edges) = (vec![0_usize; bins * size.replicas()], vec![0_usize; bins * size.edges]);
     let mut all = 0;
@@ -26,39 +29,39 @@ fn crowd(checks: &[(Time, usize, usize)], from: Time, to: Time, size: Size) -> C
     }
     let mean = |of: usize| f64::from(all) / (bins * of) as f64;
     let most = |counts: &[usize]| counts.iter().copied().max().unwrap_or_default();
-    Crowd { replica: (mean(size.replicas()), most(&replicas)), edge: (mean(size.edges), most(&edges)) }
+    CheckLoad { replica: (mean(size.replicas()), most(&replicas)), edge: (mean(size.edges), most(&edges)) }
 }
 
-/// Everybody starts at once; then the count stops for four seconds, as when its master dies, and every replica
-/// says that it is not ready.
+/// All edges start at once. After 20 s all replicas report for 4 s that they are not ready, as when the master of the
+/// count fails.
 #[must_use]
 pub fn table() -> String {
     let mut table = Table::new(&[
         "nodes, edges",
         "when",
         "checks of a replica in 0.1 s, mean",
-        "most",
+        "max",
         "checks by an edge in 0.1 s, mean",
-        "most",
+        "max",
     ]);
     for size in [Size::ALL[0], Size::ALL[1], Size::ALL[3]] {
-        let mut world = World::new(size.edges, size.replicas(), SEED);
-        world.checks = Some(Vec::new());
-        world.run(20 * SECOND);
-        (0..size.replicas()).for_each(|replica| world.set(replica, Fate::Unready));
-        world.run(4 * SECOND);
-        (0..size.replicas()).for_each(|replica| world.set(replica, Fate::Alive));
-        world.run(16 * SECOND);
-        let checks = world.checks.take().unwrap_or_default();
+        let mut simulation = Simulation::new(size.edges, size.replicas(), SEED);
+        simulation.record_checks();
+        simulation.run(20 * SECOND);
+        (0..size.replicas()).for_each(|replica| simulation.set(replica, Condition::Unready));
+        simulation.run(4 * SECOND);
+        (0..size.replicas()).for_each(|replica| simulation.set(replica, Condition::Alive));
+        simulation.run(16 * SECOND);
+        let checks = simulation.take_checks();
         for (when, from, to) in [
-            ("all start", 0, BIN),
+            ("start", 0, BIN),
             ("at rest", 5, 20),
-            ("no count", 20, 24),
-            ("it is back", 24, 28),
+            ("count stopped", 20, 24),
+            ("count resumed", 24, 28),
             ("at rest again", 30, 40),
         ] {
             let to = if to == BIN { BIN } else { to * SECOND };
-            let Crowd { replica, edge } = crowd(&checks, from * SECOND, to, size);
+            let CheckLoad { replica, edge } = check_load(&checks, from * SECOND, to, size);
             table.row(&[
                 format!("{}, {}", size.nodes, size.edges),
                 when.to_owned(),

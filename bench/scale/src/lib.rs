@@ -1,25 +1,24 @@
-//! How the design behaves with 3, 30 and 300 nodes.
+//! The design with 3, 30 and 300 nodes.
 //!
-//! [`paper`] has what a formula tells: traffic, connections, memory, addresses. The rest is a simulation of
-//! edges that know nothing of each other. What they decide is the edge's own code, called as it is: rise and
-//! fall, ejection, the panic threshold, who gets the next request, how long to pause. [`view`] puts these
-//! together as `edge/src/upstream/pool_state` and `health/watch.rs` do, [`world`] is the network around them with a
-//! queue of events in place of time, and the other modules ask it questions.
+//! [`formulas`] computes traffic, connections, memory and addresses. The rest simulates edges that do not coordinate.
+//! Decisions are made by the edge's own code: rise and fall, ejection, the panic threshold, balancing, the delays
+//! between checks. [`view`] combines these decisions as `edge/src/upstream/pool_state` and `health/watch.rs` do.
+//! [`simulation`] is the network around the edges, with a queue of events in place of time. The other modules run it
+//! and make the tables.
 //!
-//! Everything comes from a seed: the same code prints the same tables, and a test compares them with those in
-//! docs/scale.md.
+//! The simulation is seeded: the same code prints the same tables. A test compares them with docs/scale.md.
 
+pub mod failures;
+pub mod formulas;
 pub mod herd;
-pub mod loss;
 pub mod mesh;
 pub mod page;
-pub mod paper;
+pub mod simulation;
 mod size;
 pub mod spread;
 pub mod table;
 mod tables;
 pub mod view;
-pub mod world;
 
 pub use self::size::{SEED, Size};
 pub use self::tables::{Entry, TABLES};

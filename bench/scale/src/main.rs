@@ -28,7 +28,7 @@ fn print(names: &[&str]) -> Result<(), String> {
     let tables = scale::TABLES;
     if let Some(unknown) = names.iter().find(|name| !tables.iter().any(|(known, _)| known == *name)) {
         let known: Vec<_> = tables.iter().map(|(name, _)| *name).collect();
-        return Err(format!("no table is called {unknown}; there are {}", known.join(", ")));
+        return Err(format!("unknown table {unknown}; the tables are {}", known.join(", ")));
     }
     for (name, make) in tables.iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
         println!("{name}\n\n{}", make());

@@ -1,13 +1,14 @@
-//! The tables in docs/scale.md.
+//! Replaces the tables in docs/scale.md.
 
 use std::fmt::Write;
 
 use crate::TABLES;
 
-/// The page with its tables rewritten: each stands after a line `<!-- scale: NAME -->` and ends with an empty one.
+/// Returns the page with its tables replaced. A table starts after a line `<!-- scale: NAME -->` and ends before an
+/// empty line.
 ///
 /// # Errors
-/// A name that no table has, or a table that is not in the page.
+/// The page names an unknown table, or lacks a table.
 pub fn with_tables(page: &str) -> Result<String, String> {
     let mut text = String::new();
     let mut lines = page.lines();
@@ -17,7 +18,7 @@ pub fn with_tables(page: &str) -> Result<String, String> {
         text.push('\n');
         let Some(name) = line.strip_prefix("<!-- scale: ").and_then(|rest| rest.strip_suffix(" -->")) else { continue };
         let table = TABLES.iter().find(|(known, _)| *known == name);
-        let (name, make) = table.ok_or_else(|| format!("no table is called {name}"))?;
+        let (name, make) = table.ok_or_else(|| format!("unknown table {name}"))?;
         missing.retain(|other| other != name);
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", make());
@@ -31,8 +32,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_that_nobody_shows_is_told() {
-        assert_eq!(with_tables("<!-- scale: rests -->\n"), Err("no table is called rests".to_owned()));
+    fn unknown_and_missing_tables_are_reported() {
+        assert_eq!(with_tables("<!-- scale: rests -->\n"), Err("unknown table rests".to_owned()));
         let problem = with_tables("text\n").unwrap_err();
         assert!(problem.starts_with("not in the page: rest, count"), "{problem}");
     }

@@ -1,19 +1,19 @@
-//! The sizes of the system that the tables compare.
+//! The system sizes that the tables compare.
 
-/// Seed of every simulation.
+/// The seed of every simulation.
 pub const SEED: u64 = 1;
 
-/// Nodes, edges and replicas of one size of the system.
+/// A system size.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// Machines of the swarm.
+    /// The number of machines in the swarm.
     pub nodes: usize,
-    /// Edges.
+    /// The number of edges.
     pub edges: usize,
 }
 
 impl Size {
-    /// What the tables compare.
+    /// The sizes that the tables compare.
     pub const ALL: [Self; 5] =
         [Self::new(3, 3), Self::new(30, 10), Self::new(30, 30), Self::new(300, 10), Self::new(300, 300)];
 
@@ -21,7 +21,7 @@ impl Size {
         Self { nodes, edges }
     }
 
-    /// Replicas of web: two for each node, as in stack.yml.
+    /// The number of replicas of web: two per node, as in stack.yml.
     #[must_use]
     pub const fn replicas(self) -> usize {
         2 * self.nodes

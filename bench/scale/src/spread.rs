@@ -1,79 +1,83 @@
-//! How even the load is when edges balance without knowing of each other.
+//! How evenly uncoordinated edges spread the load.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use edge::{config::Balance, upstream::balance};
 use fastrand::Rng;
 
-use crate::{SEED, Size, table::Table, world::Time};
+use crate::{
+    SEED, Size,
+    simulation::{SECOND, Time},
+    table::Table,
+};
 
-/// Requests for each replica and second.
+/// Requests per second to each replica, on average.
 const RATE: f64 = 50.0;
-/// The mean time that a replica takes for a request, as chance has it.
+/// The mean service time of a request, in microseconds. It is exponentially distributed.
 const SERVICE: f64 = 10_000.0;
-const SECOND: Time = 1_000_000;
-const SECONDS: Time = 4;
+/// How long the load is measured, after a warm-up of one second.
+const DURATION: Time = 4 * SECOND;
 
-/// What the replicas got.
+/// The load of the replicas.
 struct Load {
-    /// Requests of one second: the most at any replica, over the mean.
-    most: f64,
-    /// Requests under way at one replica, looked at a hundred times a second: the mean and the most.
-    under_way: (f64, usize),
+    /// The most requests that any replica received in one second, divided by the mean.
+    busiest: f64,
+    /// The mean and maximum number of requests in flight at a replica, sampled a hundred times a second.
+    in_flight: (f64, usize),
 }
 
 fn load(size: Size, policy: Balance) -> Load {
     let (replicas, mut rng) = (size.replicas(), Rng::with_seed(SEED));
     let mut cursors: Vec<usize> = (0..size.edges).map(|_| rng.usize(..1 << 16)).collect();
-    let mut in_flight = vec![vec![0_u64; replicas]; size.edges];
+    let mut by_edge = vec![vec![0_u64; replicas]; size.edges];
     let mut ends: BinaryHeap<Reverse<(Time, usize, usize)>> = BinaryHeap::new();
-    let (mut now, mut hits, mut under_way) = (0, vec![0_u64; replicas], vec![0_usize; replicas]);
-    let (mut most, mut looks, mut sum, mut deepest) = (0_u64, 0_u64, 0_usize, 0_usize);
-    let (mut second, mut look) = (SECOND, SECOND);
+    let (mut now, mut hits, mut in_flight) = (0, vec![0_u64; replicas], vec![0_usize; replicas]);
+    let (mut busiest, mut samples, mut sum, mut max) = (0_u64, 0_u64, 0_usize, 0_usize);
+    let (mut next_second, mut next_sample) = (SECOND, SECOND);
     let chance = |rng: &mut Rng, mean: f64| (-(1.0 - rng.f64()).ln() * mean) as Time;
     let pause = SECOND as f64 / (RATE * replicas as f64);
-    while now < (SECONDS + 1) * SECOND {
+    while now < SECOND + DURATION {
         now += chance(&mut rng, pause);
         while let Some(Reverse((_, edge, replica))) = ends.peek().copied().filter(|first| first.0.0 <= now) {
             ends.pop();
-            in_flight[edge][replica] -= 1;
-            under_way[replica] -= 1;
+            by_edge[edge][replica] -= 1;
+            in_flight[replica] -= 1;
         }
-        // The first second fills the queues.
-        while second <= now {
-            if second > SECOND {
-                most = most.max(hits.iter().copied().max().unwrap_or_default());
+        // The first second is the warm-up.
+        while next_second <= now {
+            if next_second > SECOND {
+                busiest = busiest.max(hits.iter().copied().max().unwrap_or_default());
             }
             hits.fill(0);
-            second += SECOND;
+            next_second += SECOND;
         }
-        if look <= now {
-            look += SECOND / 100;
-            looks += 1;
-            sum += under_way.iter().sum::<usize>();
-            deepest = deepest.max(under_way.iter().copied().max().unwrap_or_default());
+        if next_sample <= now {
+            next_sample += SECOND / 100;
+            samples += 1;
+            sum += in_flight.iter().sum::<usize>();
+            max = max.max(in_flight.iter().copied().max().unwrap_or_default());
         }
         let (edge, random) = (rng.usize(..size.edges), rng.u64(..));
-        let loads = &in_flight[edge];
+        let loads = &by_edge[edge];
         let picked = balance::pick(policy, replicas, Some(&mut cursors[edge]), random, |one| loads[one], |_| false);
         let Some(replica) = picked else { continue };
-        in_flight[edge][replica] += 1;
-        under_way[replica] += 1;
+        by_edge[edge][replica] += 1;
+        in_flight[replica] += 1;
         hits[replica] += 1;
         ends.push(Reverse((now + chance(&mut rng, SERVICE), edge, replica)));
     }
-    Load { most: most as f64 / RATE, under_way: (sum as f64 / (looks as f64 * replicas as f64), deepest) }
+    Load { busiest: busiest as f64 / RATE, in_flight: (sum as f64 / (samples as f64 * replicas as f64), max) }
 }
 
-/// Each policy at each size.
+/// Each balance policy at each size.
 #[must_use]
 pub fn table() -> String {
     let mut table = Table::new(&[
         "nodes, edges",
         "balance",
-        "busiest replica in a second, of the mean",
-        "under way at a replica, mean",
-        "most",
+        "busiest replica in a second / mean",
+        "in flight at a replica, mean",
+        "max",
     ]);
     for size in Size::ALL {
         for (name, policy) in [
@@ -85,9 +89,9 @@ pub fn table() -> String {
             table.row(&[
                 format!("{}, {}", size.nodes, size.edges),
                 name.to_owned(),
-                format!("{:.2}", load.most),
-                format!("{:.2}", load.under_way.0),
-                load.under_way.1.to_string(),
+                format!("{:.2}", load.busiest),
+                format!("{:.2}", load.in_flight.0),
+                load.in_flight.1.to_string(),
             ]);
         }
     }

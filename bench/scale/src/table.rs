@@ -1,13 +1,13 @@
-//! Tables as Markdown has them.
+//! Markdown tables.
 
-/// Rows of cells under a head; all columns but the first are numbers.
+/// A table under construction. All columns but the first are right-aligned.
 #[derive(Debug)]
 pub struct Table {
     text: String,
 }
 
 impl Table {
-    /// A table with this head.
+    /// Creates a table with a header row.
     #[must_use]
     pub fn new<S: AsRef<str>>(head: &[S]) -> Self {
         let mut this = Self { text: String::new() };
@@ -27,14 +27,14 @@ impl Table {
         self.text.push_str("|\n");
     }
 
-    /// The lines.
+    /// Returns the table's text.
     #[must_use]
     pub fn finish(self) -> String {
         self.text
     }
 }
 
-/// Three significant digits, thousands with commas.
+/// Formats a number with three significant digits and commas between thousands.
 #[must_use]
 pub fn number(value: f64) -> String {
     if value == 0.0 {
@@ -57,7 +57,7 @@ pub fn number(value: f64) -> String {
     text
 }
 
-/// A share in percent.
+/// Formats a share as a percentage.
 #[must_use]
 pub fn percent(share: f64) -> String {
     format!("{} %", number(share * 100.0))
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_digits() {
+    fn numbers_have_three_significant_digits() {
         for (value, text) in [
             (0.0, "0"),
             (0.012_345, "0.0123"),

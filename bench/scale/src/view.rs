@@ -1,4 +1,4 @@
-//! What one edge knows of its endpoints, as the edge's own code decides it.
+//! One edge's view of its endpoints, decided by the edge's own code.
 //!
 //! The calls are those of `edge/src/upstream/pool_state/mod.rs`, which shares its pool between tasks and publishes it
 //! to workers; here nothing runs concurrently.
@@ -18,20 +18,20 @@ use edge::{
 };
 use tokio::time::Instant;
 
-/// The endpoints of one edge and what it picks from.
+/// The endpoints of one edge, and the snapshot from which it picks.
 #[derive(Debug)]
 pub struct View {
     members: Vec<Member>,
-    /// How many are healthy, unchecked, and neither.
+    /// How many endpoints are healthy, how many unchecked, and how many neither.
     counts: [usize; 3],
-    /// Rebuilt by the next pick after a change, the only place that needs all of it.
+    /// `None` after a change. Only the next pick needs it, and builds it.
     snapshot: Option<PoolSnapshot>,
     by_id: HashMap<u64, usize>,
     cursor: usize,
 }
 
-/// Where a state is counted.
-fn place(state: EndpointState) -> usize {
+/// The index of a state in `View::counts`.
+fn count_index(state: EndpointState) -> usize {
     match state {
         EndpointState::Healthy => 0,
         EndpointState::Unchecked => 1,
@@ -40,7 +40,7 @@ fn place(state: EndpointState) -> usize {
 }
 
 impl View {
-    /// `count` endpoints of unknown state. `cursor` is where round robin begins.
+    /// Creates a view of `count` unchecked endpoints. `cursor` is where round robin begins.
     #[must_use]
     pub fn new(count: usize, cursor: usize) -> Self {
         let member = |index: usize| {
@@ -54,39 +54,39 @@ impl View {
         Self { counts: [0, members.len(), 0], members, snapshot: None, by_id, cursor }
     }
 
-    /// Its state by the checks.
+    /// The endpoint's health by its checks.
     #[must_use]
     pub fn health(&self, endpoint: usize) -> Health {
         self.members[endpoint].health
     }
 
-    /// Whether too few are healthy, as in `pool::snapshot`.
+    /// Whether too few endpoints are healthy, as in `pool::snapshot`.
     #[must_use]
     pub fn is_panic(&self, pool: &Pool) -> bool {
         let [healthy, unchecked, bad] = self.counts;
         pool::is_panic(if healthy == 0 { unchecked } else { healthy }, bad, pool.panic_threshold)
     }
 
-    /// Whether its checks fail: a request that waits there may be sent elsewhere.
+    /// Whether the endpoint's checks fail, so that a request that waits on it may be sent elsewhere.
     #[must_use]
     pub fn is_down(&self, endpoint: usize) -> bool {
         self.members[endpoint].state() == EndpointState::Unhealthy
     }
 
-    /// Whether first attempts go there.
+    /// Whether first attempts are sent to the endpoint.
     #[must_use]
     pub fn is_used(&self, endpoint: usize, pool: &Pool) -> bool {
         self.is_panic(pool) || self.members[endpoint].state() == EndpointState::Healthy
     }
 
-    /// When its ejection ends.
+    /// When the endpoint's ejection ends.
     #[must_use]
     pub fn ejected_until(&self, endpoint: usize) -> Option<Instant> {
         self.members[endpoint].outlier.until()
     }
 
-    /// A check has ended. Returns the endpoint's state by the checks.
-    pub fn checked(&mut self, endpoint: usize, passed: bool, pool: &Pool, now: Instant) -> Health {
+    /// Records a check. Returns the endpoint's health by its checks.
+    pub fn check_completed(&mut self, endpoint: usize, passed: bool, pool: &Pool, now: Instant) -> Health {
         let member = &mut self.members[endpoint];
         let Some(check) = &pool.health else { return member.health };
         let before = member.state();
@@ -96,13 +96,13 @@ impl View {
         health
     }
 
-    /// A request succeeded there.
-    pub fn succeeded(&self, endpoint: usize) {
+    /// Records a successful request.
+    pub fn request_succeeded(&self, endpoint: usize) {
         self.members[endpoint].endpoint.succeeded();
     }
 
-    /// A request failed there. Returns whether that ejected the endpoint.
-    pub fn failed(&mut self, endpoint: usize, pool: &Pool, now: Instant) -> bool {
+    /// Records a failed request. Returns whether that ejected the endpoint.
+    pub fn request_failed(&mut self, endpoint: usize, pool: &Pool, now: Instant) -> bool {
         let counts = PoolCounts::of(&self.members);
         let member = &mut self.members[endpoint];
         member.endpoint.failed();
@@ -115,13 +115,13 @@ impl View {
         true
     }
 
-    /// The time of an ejection has passed: the next good check ends it.
-    pub fn served(&mut self, endpoint: usize) {
+    /// Records that the time of an ejection has passed. The next successful check ends it.
+    pub fn ejection_expired(&mut self, endpoint: usize) {
         self.members[endpoint].outlier.expire();
     }
 
-    /// The endpoint for a request that failed at those in `tried`: as in the edge's `proxy::attempt`, healthy ones first
-    /// after a failure.
+    /// Picks an endpoint for a request that failed at the endpoints in `tried`. As in the edge's `proxy::attempt`,
+    /// healthy endpoints come first after a failure.
     pub fn pick(&mut self, tried: &[usize], random: u64, pool: &Pool) -> Option<usize> {
         let Self { members, snapshot, by_id, cursor, .. } = self;
         let snapshot = snapshot.get_or_insert_with(|| {
@@ -147,8 +147,8 @@ impl View {
 
     fn changed(&mut self, before: EndpointState, after: EndpointState) {
         if before != after {
-            self.counts[place(before)] -= 1;
-            self.counts[place(after)] += 1;
+            self.counts[count_index(before)] -= 1;
+            self.counts[count_index(after)] += 1;
             self.snapshot = None;
         }
     }
@@ -157,16 +157,16 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world;
+    use crate::simulation;
 
-    /// The counts here are what the edge itself would find.
+    /// The counts here must equal those of the edge itself.
     #[test]
-    fn panic_is_that_of_the_snapshot() {
-        let (pool, now) = (world::pool(), Instant::now());
+    fn panic_equals_that_of_the_snapshot() {
+        let (pool, now) = (simulation::pool(), Instant::now());
         let mut view = View::new(10, 0);
         for endpoint in 0..10 {
             for passed in [true, false, false, false] {
-                view.checked(endpoint, passed, &pool, now);
+                view.check_completed(endpoint, passed, &pool, now);
                 view.pick(&[], 0, &pool);
                 assert_eq!(view.snapshot.as_ref().map(|snapshot| snapshot.panic), Some(view.is_panic(&pool)));
             }
