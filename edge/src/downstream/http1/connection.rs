@@ -7,31 +7,24 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use http::Version;
-
 use super::{
+    next_request::{self, Next, Request},
     relay::{EndpointExchange, Relay, report},
     request_body::{ClientBody, RequestBody},
     response_head::{self, persistence},
 };
 use crate::{
     downstream::tunnel::{TunnelUpstream, Upgraded},
-    error::{Error, Kind, Retry},
+    error::Kind,
     io::{
         buffer::{BLOCK_SIZE, Buffer},
         splice::Transport,
     },
     protocol::{
-        h1::{framing::Framing, head, write_buffer::WriteBuffer},
-        headers::{request::HeaderSummary, response::Persistence},
+        h1::{head, write_buffer::WriteBuffer},
+        headers::response::Persistence,
     },
-    proxy::{
-        attempt,
-        prepare::{Prepared, prepare},
-        request::{RequestHead, UpstreamRequest},
-        request_record::RequestRecord,
-        respond::LocalReply,
-    },
+    proxy::{attempt, request::UpstreamRequest, respond::LocalReply},
     upstream::connection::{InFlight, ResponseHead, body_source::BodySource, pool::PooledConnection},
     worker::{Worker, client_activity::ClientActivity},
 };
@@ -65,29 +58,6 @@ pub enum ConnectionEnd {
     Linger,
     /// The connection continues as a tunnel.
     Upgraded(Box<Upgraded>),
-}
-
-/// What a client sent next. Boxed like the futures that answer it, so that an idle connection has no room for them.
-enum Next {
-    /// It closed the connection.
-    Closed,
-    /// Bytes that are not a request.
-    Malformed(Kind),
-    /// A request for an endpoint.
-    Forward(Box<(Request, UpstreamRequest)>),
-    /// A request that the edge answers itself.
-    Reply(Box<(Request, LocalReply)>),
-}
-
-/// A request whose head was read.
-struct Request {
-    record: RequestRecord,
-    body: RequestBody,
-    is_http10: bool,
-    /// The method is HEAD.
-    to_head: bool,
-    /// The connection closes after the response: the client asks for it, or the framing requires it.
-    close: bool,
 }
 
 impl<'a, S: Transport> Connection<'a, S> {
@@ -146,8 +116,9 @@ impl<'a, S: Transport> Connection<'a, S> {
             loop {
                 let bytes = self.incoming.data();
                 if !bytes.is_empty() && (self.searched == 0 || head::is_complete(bytes, self.searched)) {
-                    self.searched = bytes.len();
-                    if let Some(next) = self.parse(max) {
+                    if let Some((next, length)) = next_request::parse(self.worker, self.activity, bytes, max) {
+                        self.incoming.consume(length);
+                        self.searched = 0;
                         return Poll::Ready(next);
                     }
                 }
@@ -166,56 +137,6 @@ impl<'a, S: Transport> Connection<'a, S> {
             }
         })
         .await
-    }
-
-    /// Parses the head in `incoming` and begins its request; returns `None` while the head is incomplete.
-    fn parse(&mut self, max: usize) -> Option<Next> {
-        let mut slots = head::FieldSlots::new(self.worker.view().config().limits.max_headers);
-        let (head, length) = match head::parse_request(self.incoming.data(), &mut slots) {
-            Ok(parsed) => parsed?,
-            Err(kind) => return Some(Next::Malformed(kind)),
-        };
-        let is_too_long = length > max;
-        let next = match self.begin(&head, is_too_long) {
-            Ok(next) => next,
-            Err(_) if is_too_long => Next::Malformed(Kind::HeadTooLarge),
-            Err(kind) => Next::Malformed(kind),
-        };
-        self.incoming.consume(length);
-        self.searched = 0;
-        Some(next)
-    }
-
-    /// Begins a request: from here on it is counted and logged.
-    fn begin(&self, head: &head::Request<'_>, is_too_long: bool) -> Result<Next, Kind> {
-        let &head::Request { method, target, version, fields } = head;
-        let summary = HeaderSummary::of(fields)?;
-        let is_http10 = version == Version::HTTP_10;
-        let framing = summary.lengths.of_request(!is_http10)?;
-        let head = RequestHead { method, target, version, fields, summary: &summary, framing };
-        let mut record = RequestRecord::begin(self.worker, self.activity, &head);
-        let prepared = if is_too_long {
-            self.worker.stats().bad_heads.add(1);
-            Err(Error::new(Kind::HeadTooLarge, Retry::Never))
-        } else {
-            prepare(self.worker, &self.worker.view(), &self.activity.client, &head, &mut record)
-        };
-        let expects_continue = summary.expects_continue && !is_http10 && framing != Framing::None;
-        let request = Request {
-            record,
-            body: RequestBody::new(framing, summary.trailer, expects_continue),
-            is_http10,
-            to_head: method == "HEAD",
-            close: is_too_long
-                || summary.connection.close
-                || summary.lengths.is_doubtful()
-                || (is_http10 && !summary.connection.keep_alive),
-        };
-        Ok(match prepared {
-            Ok(Prepared::Forward(upstream_request)) => Next::Forward(Box::new((request, upstream_request))),
-            Ok(Prepared::Reply(reply)) => Next::Reply(Box::new((request, reply))),
-            Err(error) => Next::Reply(Box::new((request, LocalReply::to(&error)))),
-        })
     }
 
     /// Sends a request to an endpoint and its response to the client. Returns `None` if the next request may follow.
