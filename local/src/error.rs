@@ -1,11 +1,11 @@
-//! Why a stack does not start.
+//! Why a stack did not start.
 
 use std::{io, net::SocketAddr, num::NonZeroUsize};
 
 use app::OpenError;
 use edge::control::StartError;
 
-/// Why a stack does not start.
+/// Why a stack did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A replica's port is in use or not allowed.
@@ -15,17 +15,20 @@ pub enum Error {
         number: usize,
         /// Its address.
         address: SocketAddr,
-        /// A first address that might work for all of them.
+        /// An address of the first replica that might work for all of them.
         other: SocketAddr,
         /// Why it cannot listen there.
         source: io::Error,
     },
-    /// There are not enough ports after the first.
-    #[error("{replicas} replicas do not fit behind port {first}: choose a lower port with --listen")]
+    /// There are not enough ports after the first one.
+    #[error(
+        "there are not enough ports for {replicas} replicas from port {first} on: choose a lower port with
+    # --listen"
+    )]
     Ports {
         /// The number of replicas.
         replicas: NonZeroUsize,
-        /// The first one's port.
+        /// The port of the first replica.
         first: u16,
     },
     /// The port of the edge or of its status page is in use or not allowed.

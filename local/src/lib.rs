@@ -1,8 +1,8 @@
-//! The whole stack on one machine in one process: replicas of the counter on one store, and an edge in
-//! front of them.
+//! The whole stack in one process on one machine: replicas of the counter that share a store, and an edge in front of
+//! them.
 //!
-//! `cargo run` starts it, and tests start it on port 0. Each part has its own thread and its own runtime, as it would in
-//! a process of its own: [`Stack::kill_replica`] ends one like a crash.
+//! `cargo run` starts it, and tests start it on port 0. Each part has its own thread and its own runtime, as it would
+//! have in a process of its own, so [`Stack::kill_replica`] has the effect of a crash.
 
 mod error;
 mod replica;
@@ -66,27 +66,27 @@ impl Options {
     }
 }
 
-/// A running stack. Dropping it ends it in the background; [`stop`](Self::stop) waits for it.
+/// A running stack. Dropping it stops it in the background; [`stop`](Self::stop) waits until it has stopped.
 #[derive(Debug)]
 pub struct Stack {
     replicas: Vec<Option<Replica>>,
     addresses: Vec<SocketAddr>,
     edge: SocketAddr,
     admin: SocketAddr,
-    /// Tells the edge to end, also by being dropped.
+    /// Commands to the edge, which also stops when this is dropped.
     commands: mpsc::UnboundedSender<Command>,
     edge_thread: JoinHandle<Result<(), StartError>>,
-    /// The edge's thread drops the other end when it ends.
+    /// Closed when the edge's thread ends.
     edge_ended: watch::Receiver<()>,
-    /// After everything that counts in it.
+    /// The last field, so that it is dropped after the replicas that use it.
     store: Store,
 }
 
 impl Stack {
-    /// Binds every address, opens the store, and starts all parts. It serves clients from then on.
+    /// Binds all addresses, opens the store, and starts all parts.
     ///
     /// # Errors
-    /// The first part that cannot start, and how to choose another address. Nothing runs then.
+    /// The first part that cannot start, and how to choose another address. In that case nothing runs.
     pub fn start(options: &Options) -> Result<Self, Error> {
         let listeners = bind_replicas(options)?;
         let addresses: Vec<SocketAddr> =
@@ -104,7 +104,7 @@ impl Stack {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (end, edge_ended) = watch::channel(());
         let edge_thread = thread::Builder::new().name("edge".into()).spawn(move || {
-            // Dropped at the end, also by a panic.
+            // Dropped when the thread ends, even by a panic.
             let _end = end;
             edge.run(inbox)
         });
@@ -130,35 +130,34 @@ impl Stack {
         self.admin
     }
 
-    /// Ends a replica like a crash: its connections break, including requests in progress. Its port is closed when this
-    /// returns. `index` counts from 0; a killed replica does not come back.
+    /// Stops a replica like a crash: its connections break, including requests in progress. When this returns, its port
+    /// is closed. `index` counts from 0. A killed replica does not come back.
     pub fn kill_replica(&mut self, index: usize) {
         if let Some(replica) = self.replicas.get_mut(index).and_then(Option::take) {
             replica.kill();
         }
     }
 
-    /// Returns when a part without which the stack is useless has ended on its own: the edge, or the counter on the
-    /// store.
-    pub async fn broken(&self) -> Part {
+    /// Completes when an essential part has failed: the edge, or the counter on the store.
+    pub async fn failed(&self) -> Part {
         let mut edge = self.edge_ended.clone();
         tokio::select! {
-            // An error means that the thread has dropped the other end; nothing is ever sent.
+            // Nothing is ever sent, so this completes only when the thread has dropped its end.
             _ = edge.changed() => Part::Edge,
             () = self.store.counter.ended() => Part::Counter,
         }
     }
 
-    /// Drains the edge, then the replicas, then closes the store. Blocks until all of them have ended; each has its own
+    /// Drains the edge, then the replicas, and then closes the store. Blocks until all have stopped; each has its own
     /// time limit.
     ///
     /// # Errors
     /// The edge's error.
     pub fn stop(self) -> Result<(), Error> {
-        // Fails if the edge has ended already.
+        // Fails if the edge has already stopped.
         drop(self.commands.send(Command::Drain));
         let ended = self.edge_thread.join().unwrap_or(Ok(()));
-        // All of them start to drain before the first wait, so that their time limits do not add up.
+        // All replicas start to drain before the first wait, so that their time limits do not add up.
         let replicas: Vec<_> = self.replicas.into_iter().flatten().map(Replica::drain).collect();
         for replica in replicas {
             replica.wait();
@@ -168,12 +167,12 @@ impl Stack {
     }
 }
 
-/// A part without which the stack is useless.
+/// A part without which the stack cannot serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The one edge.
+    /// The edge.
     Edge,
-    /// The one counter of all replicas.
+    /// The counter that all replicas share.
     Counter,
 }
 
@@ -224,22 +223,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_edge_that_ends_by_itself_is_noticed() {
+    async fn a_failed_edge_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let stack = stack(&folder);
-        assert!(tokio::time::timeout(Duration::ZERO, stack.broken()).await.is_err(), "it is well");
-        // As if it had ended.
+        assert!(tokio::time::timeout(Duration::ZERO, stack.failed()).await.is_err(), "the edge runs");
+        // The edge then ends as if it had failed.
         stack.commands.send(Command::Drain).unwrap();
-        let part = tokio::time::timeout(SOON, stack.broken()).await.unwrap();
+        let part = tokio::time::timeout(SOON, stack.failed()).await.unwrap();
         assert_eq!(part, Part::Edge);
     }
 
     #[tokio::test]
-    async fn a_counter_that_ends_by_itself_is_noticed() {
+    async fn a_failed_counter_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let stack = stack(&folder);
         stack.store.counter.close().await;
-        let part = tokio::time::timeout(SOON, stack.broken()).await.unwrap();
+        let part = tokio::time::timeout(SOON, stack.failed()).await.unwrap();
         assert_eq!(part, Part::Counter);
     }
 }

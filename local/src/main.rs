@@ -1,4 +1,4 @@
-//! `cargo run`: the whole stack on this machine, a table of what runs where, Ctrl-C to drain.
+//! `cargo run`: starts the whole stack on this machine, prints a table of its addresses, and drains on Ctrl-C.
 
 use std::{
     io::{self, Write},
@@ -14,32 +14,32 @@ use local::{Options, Part, Stack};
 use process::{CANNOT_RUN, StopSignals, WRONG_SETTING, chain};
 use tracing_subscriber::EnvFilter;
 
-/// The folder below the user's state directory (XDG Base Directory Specification).
+/// The folder in the user's state directory (XDG Base Directory Specification).
 const FOLDER: &str = "stackdemo";
 
 /// Runs the whole stack on this machine: replicas of the hit counter, and an edge in front of them.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Flags {
-    /// Where the first replica listens; each further one has the next port.
+    /// Address of the first replica; each further one listens on the next port.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
-    /// Where the edge listens.
+    /// Address of the edge.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8088")]
     edge: SocketAddr,
-    /// Where the edge's status page is.
+    /// Address of the edge's status page.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]
     admin: SocketAddr,
-    /// How many replicas.
+    /// Number of replicas.
     #[arg(long, value_name = "NUMBER", default_value = "3")]
     replicas: NonZeroUsize,
-    /// Count in this Redis instead of a file: redis://, rediss:// or redis+unix://.
+    /// Store the count in this Redis instead of a file: redis://, rediss:// or redis+unix://.
     #[arg(long, value_name = "URL", conflicts_with = "data")]
     redis_url: Option<String>,
-    /// The folder for the file that keeps the count [default: stackdemo in the user's state directory]
+    /// Folder of the file that stores the count [default: stackdemo in the user's state directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// What to log: a level, or filters as in `edge=debug,info`.
+    /// Log level, or filters such as `edge=debug,info`.
     #[arg(long, value_name = "FILTER", env = "LOG", default_value = "warn")]
     log: String,
 }
@@ -74,24 +74,24 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut stops = StopSignals::listen()?;
-        // Once signals are taken care of, so that whoever waits for the table may send one.
-        tell(&table(&stack, &options.store));
-        let broken = tokio::select! {
+        // After the signal handlers are installed, so that a program that waits for the table may send a signal.
+        print(&table(&stack, &options.store));
+        let failed = tokio::select! {
             () = stops.next() => None,
-            part = stack.broken() => Some(part),
+            part = stack.failed() => Some(part),
         };
-        tell("\nFinishing what is under way ...\n");
+        print("\nFinishing requests in progress ...\n");
         let again = tokio::spawn(stops.exit_on_next());
         let stopped = tokio::task::spawn_blocking(|| stack.stop()).await?;
         again.abort();
         stopped?;
-        broken.map_or(Ok(()), |part| Err(Broken(part).into()))
+        failed.map_or(Ok(()), |part| Err(Failed(part).into()))
     })
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{0} has ended by itself; LOG=info may tell why")]
-struct Broken(Part);
+#[error("{0} has stopped unexpectedly; run with LOG=info for the reason")]
+struct Failed(Part);
 
 fn store(flags: &Flags) -> Result<StoreConfig, String> {
     if let Some(url) = &flags.redis_url {
@@ -109,16 +109,16 @@ fn state_folder() -> Option<PathBuf> {
     Some(state.join(FOLDER))
 }
 
-/// What runs where, and what to try.
+/// Formats the addresses of all parts, and commands to try.
 fn table(stack: &Stack, store: &StoreConfig) -> String {
     let mut rows: Vec<(String, String)> = Vec::new();
     for (index, address) in stack.replicas().iter().enumerate() {
         rows.push((format!("replica {}", index + 1), format!("http://{address}")));
     }
     rows.push(("edge".to_owned(), format!("http://{}", stack.edge())));
-    rows.push(("its status page".to_owned(), format!("http://{}", stack.admin())));
+    rows.push(("status page".to_owned(), format!("http://{}", stack.admin())));
     rows.push((
-        "the count".to_owned(),
+        "count".to_owned(),
         match store {
             StoreConfig::Redis(redis) => redis.to_string(),
             StoreConfig::File(file) => file.display().to_string(),
@@ -130,11 +130,14 @@ fn table(stack: &Stack, store: &StoreConfig) -> String {
         text += &format!("  {name:width$}  {place}\n");
     }
     let replica = stack.replicas().first().copied().unwrap_or_else(|| stack.edge());
-    format!("\n{text}\nTry:\n\n  curl {replica}\n  curl {}\n\nThey count together. Ctrl-C ends it.\n", stack.edge())
+    format!(
+        "\n{text}\nTry:\n\n  curl {replica}\n  curl {}\n\nAll share one count. Ctrl-C stops the stack.\n",
+        stack.edge()
+    )
 }
 
-fn tell(text: &str) {
-    // With stdout closed there is nobody to tell.
+fn print(text: &str) {
+    // Fails if stdout is closed, which does not matter.
     let mut stdout = io::stdout();
     drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }

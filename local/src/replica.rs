@@ -1,4 +1,4 @@
-//! One replica of the counter on a thread of its own.
+//! A replica of the counter on its own thread.
 
 use std::{
     io,
@@ -12,24 +12,24 @@ use tokio::{
     sync::{oneshot, oneshot::Sender},
 };
 
-/// A replica that serves. Dropping it ends it at once, without waiting for its thread.
+/// A running replica. Dropping it stops it at once, without waiting for its thread.
 #[derive(Debug)]
 pub(crate) struct Replica {
     end: Sender<End>,
     thread: JoinHandle<()>,
 }
 
-/// How a replica is to end. A dropped sender means [`End::Crash`].
+/// How a replica ends. A dropped sender means [`End::Crash`].
 #[derive(Debug)]
 enum End {
-    /// Finish what is under way.
+    /// Finishes requests in progress.
     Drain,
-    /// Break off.
+    /// Breaks all connections.
     Crash,
 }
 
 impl Replica {
-    /// Starts it on a bound socket. `name` is what it answers as `x-served-by`.
+    /// Starts a replica on a bound socket. `name` is the value of its `x-served-by`.
     pub(crate) fn start(name: &str, listener: TcpListener, counter: Counter) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -38,7 +38,7 @@ impl Replica {
             tokio::net::TcpListener::from_std(listener)?
         };
         let app = App::new(counter, name, Options::default());
-        let (end, mut told) = oneshot::channel();
+        let (end, mut command) = oneshot::channel();
         let serve = move || {
             let (drain, drained) = oneshot::channel::<()>();
             runtime.block_on(async {
@@ -46,7 +46,7 @@ impl Replica {
                 tokio::pin!(served);
                 tokio::select! {
                     outcome = &mut served => return report(outcome),
-                    end = &mut told => if !matches!(end, Ok(End::Drain)) { return },
+                    end = &mut command => if !matches!(end, Ok(End::Drain)) { return },
                 }
                 drop(drain);
                 report(served.await);
@@ -56,29 +56,29 @@ impl Replica {
         Ok(Self { end, thread })
     }
 
-    /// Breaks off everything; the port is closed when this returns.
+    /// Breaks all connections. When this returns, the port is closed.
     pub(crate) fn kill(self) {
         self.end(End::Crash).wait();
     }
 
-    /// Tells it to finish what is under way, within the replica's own bound.
+    /// Makes the replica finish requests in progress, within its own time limit.
     pub(crate) fn drain(self) -> Ending {
         self.end(End::Drain)
     }
 
     fn end(self, how: End) -> Ending {
-        // A replica that has ended by itself needs not be told.
+        // Fails if the replica has already ended.
         drop(self.end.send(how));
         Ending(self.thread)
     }
 }
 
-/// A replica that was told to end.
+/// A replica that is ending.
 #[derive(Debug)]
 pub(crate) struct Ending(JoinHandle<()>);
 
 impl Ending {
-    /// Blocks until it has ended.
+    /// Blocks until the replica has ended.
     pub(crate) fn wait(self) {
         if self.0.join().is_err() {
             tracing::error!("a replica panicked");

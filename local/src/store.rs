@@ -1,4 +1,4 @@
-//! The one counter of all replicas, and its runtime.
+//! The counter that all replicas share, and its runtime.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const CLOSE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) counter: Counter,
-    /// Taken at the end.
+    /// Taken when the store closes.
     runtime: Option<Runtime>,
 }
 
@@ -35,12 +35,12 @@ impl Store {
         }
     }
 
-    /// Blocks until it is closed, within a time limit.
+    /// Blocks until the store is closed, within a time limit.
     pub(crate) fn close(mut self) {
         let Some(runtime) = self.runtime.take() else { return };
         runtime.block_on(async {
             if tokio::time::timeout(CLOSE, self.counter.close()).await.is_err() {
-                tracing::warn!("the store does not close in time");
+                tracing::warn!("the store did not close in time");
             }
         });
         runtime.shutdown_timeout(CLOSE);
@@ -49,7 +49,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // Waiting for it, as a runtime's own drop does, panics on a thread of another runtime.
+        // Dropping a runtime waits for it, which panics on a thread of another runtime.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

@@ -25,7 +25,7 @@ pub(super) struct Local {
 impl Local {
     pub(super) async fn start(plan: Plan) -> Self {
         let mut process = plan.start();
-        process.line("Ctrl-C ends it").await;
+        process.line("Ctrl-C stops the stack").await;
         let lines = process.lines();
         let rows = lines.iter().filter_map(|line| line.strip_prefix("  ")?.split_once("  "));
         let table = rows.map(|(name, place)| (name.trim().to_owned(), place.trim().to_owned())).collect();
@@ -71,7 +71,7 @@ async fn the_commands_of_the_table_work_and_share_one_count() {
     let data = tempfile::tempdir().unwrap();
     let local = in_folder(data.path()).await;
     let names: Vec<_> = local.table.iter().map(|row| row.0.as_str()).collect();
-    let expected = ["replica 1", "replica 2", "replica 3", "edge", "its status page", "the count"];
+    let expected = ["replica 1", "replica 2", "replica 3", "edge", "status page", "count"];
     assert_eq!(names[..expected.len()], expected);
     assert_eq!(local.lines.len(), 2, "{:?}", local.lines);
 
@@ -83,9 +83,9 @@ async fn the_commands_of_the_table_work_and_share_one_count() {
     for (name, seen) in ["replica 1", "replica 2", "replica 3", "edge"].into_iter().zip(5..) {
         assert_eq!(number(&get(local.address(name), "/").await.unwrap()), seen, "{name}");
     }
-    let status = shell(&format!("curl --fail {}", local.cell("its status page")));
+    let status = shell(&format!("curl --fail {}", local.cell("status page")));
     assert!(status.status.success(), "{status:?}");
-    assert_eq!(Path::new(local.cell("the count")), data.path().join("hits.redb"));
+    assert_eq!(Path::new(local.cell("count")), data.path().join("hits.redb"));
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn a_given_redis_stores_the_count() {
         assert_eq!(number(&get(local.address(name), "/").await.unwrap()), seen, "{name}");
         assert_eq!(redis.number("hits").await, seen);
     }
-    assert_eq!(local.cell("the count"), format!("127.0.0.1:{}", redis.port()));
+    assert_eq!(local.cell("count"), format!("127.0.0.1:{}", redis.port()));
     assert_eq!(local.interrupt().await, Some(0));
     assert_eq!(redis.number("hits").await, 3);
 }
