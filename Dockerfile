@@ -1,19 +1,19 @@
-# One image for every role of the stack, and in it one program for all of them, which goes by the name that
-# it is called by: `command:` in stack.yml says which. Works with the classic builder and with BuildKit, on
-# x86_64 and on aarch64.
+# One image for all roles of the stack. It contains one program, which takes its role from the name that it is called
+# by; `command:` in stack.yml selects the name. Builds with the classic builder and with BuildKit, on x86_64 and on
+# aarch64.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 
-# A static glibc: the result runs on an empty root. Since glibc 2.34 its resolver needs no library at run
-# time for what a container has, /etc/hosts and DNS. The image is for running: symbols stay behind.
+# Links glibc statically, so that the program runs on an empty root. Since glibc 2.34 its resolver needs no libraries at
+# run time for /etc/hosts and DNS, which are all that a container has. Symbols would only make the image larger.
 ENV RUSTFLAGS="-C target-feature=+crt-static" \
     CARGO_PROFILE_DIST_DEBUG=none \
     CARGO_PROFILE_DIST_STRIP=symbols
 
-# The dependencies in a layer of their own, rebuilt only when a manifest or the lock file changes: they
-# are built with empty sources in place of ours. Naming the target, even though it is the host, keeps
-# RUSTFLAGS away from build scripts and procedural macros, which cannot be static.
+# A layer with the dependencies only, which is rebuilt only when a manifest or the lock file changes. It builds them
+# with empty sources in place of ours. Naming the target, even though it is the host, keeps RUSTFLAGS away from build
+# scripts and procedural macros, which cannot be static.
 COPY Cargo.toml Cargo.lock ./
 COPY app/Cargo.toml app/
 COPY edge/Cargo.toml edge/
@@ -36,8 +36,8 @@ RUN for manifest in */Cargo.toml; do \
         --target "$(rustc --version --verbose | sed -n 's/^host: //p')" \
     && rm -r stackdemo/src
 
-# Then ours. COPY keeps the files' times, which are older than the empty sources' build: without the
-# touch cargo would take that build for current.
+# Then our sources. COPY keeps the files' times, which are older than the build of the empty sources. Without the touch,
+# cargo would consider that build current.
 COPY app/ app/
 COPY edge/ edge/
 COPY net/ net/
@@ -60,12 +60,12 @@ LABEL org.opencontainers.image.title="stackdemo" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
-# For a Redis that is reached over TLS with a public certificate.
+# For Redis over TLS with a publicly trusted certificate.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/ /
-# A number, so that an engine can see without a passwd file that it is not root.
+# Numeric, so that an engine can verify without a passwd file that the user is not root.
 USER 10001:10001
 EXPOSE 8000
-# For the default role; stack.yml has each service's own.
+# For the default role. stack.yml has a health check for each service.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 CMD ["/app", "healthcheck"]
 CMD ["/app"]

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Reads the count, checks how safe it is, raises it. On a node with one of the stack's Redis servers:
-#     deploy/count.sh              prints the count; fails while it is not known
+# Prints the count, checks how safe it is, and raises it. Run it on a node with one of the stack's Redis servers:
+#     deploy/count.sh              prints the count; fails if it is unknown
 #     deploy/count.sh whole        the same; fails unless all three Redis servers and sentinels are in sync
-#     deploy/count.sh here         prints the count in this node's volume, whether its Redis runs or not
-#     deploy/count.sh raise N      makes the count at least N on two Redis servers; never lowers it
-#     deploy/count.sh save FILE [here]    writes the count to FILE unless FILE holds a greater one
+#     deploy/count.sh here         prints the count in this node's volume, whether or not its Redis runs
+#     deploy/count.sh raise N      raises the count to at least N on two Redis servers; never lowers it
+#     deploy/count.sh save FILE [here]    writes the count to FILE, unless FILE holds a greater one
 # The count goes to standard output, everything else to standard error.
 set -eu
 
@@ -15,7 +15,7 @@ case $what:$number in
         case ${3:-read} in read | here) ;; *) echo "save: the only option is 'here'" >&2; exit 2 ;; esac
         file=$2
         count=$("$0" "${3:-read}")
-        # A count that has restarted must not overwrite the one to restore.
+        # A count that restarted from 0 must not overwrite the count to restore.
         saved=$(cat "$file" 2>/dev/null || true)
         case $saved in *[!0-9]*) echo "$file does not hold a number" >&2; exit 1 ;; esac
         [ "${count:=0}" -ge "${saved:-0}" ] || { echo "$file keeps $saved: $count is less" >&2; exit 0; }
@@ -29,9 +29,9 @@ case $what:$number in
 esac
 
 if [ "$what" = here ]; then
-    # The server's own image is on this node already.
+    # The image of the server is already on this node.
     image=$(docker ps --all --filter "volume=${stack}_redis" --format '{{.Image}}' | head -n 1)
-    # From a copy of the file: its own server may be waiting for the sentinels, or may not run at all.
+    # Reads a copy of the file, because the server may be waiting for the sentinels or may not run at all.
     exec docker run --rm --interactive --network none --user 999:1000 --tmpfs /copy:mode=1777 \
         --volume "${stack}_redis:/from:ro" "${image:-redis:7-alpine}" sh -eu <<'END'
 cp -r /from/appendonlydir /copy/
@@ -47,7 +47,7 @@ container=$(docker ps --quiet --filter "name=^${stack}_sentinel-" | head -n 1)
 exec docker exec --interactive "$container" sh -eu -s "$what" "$number" <<'END'
 what=$1 number=$2
 
-# The master that most sentinels name, as "address port ".
+# ask N    prints the master that sentinel N names, as "address port "
 ask() {
     timeout 2 redis-cli -h "sentinel-$1" -p 26379 SENTINEL GET-MASTER-ADDR-BY-NAME counter 2>/dev/null |
         grep '^[0-9a-f]' | tr '\n' ' '
@@ -66,12 +66,12 @@ set -- $named
 address=$1 port=$2
 master() { timeout 5 redis-cli -h "$address" -p "$port" "$@"; }
 
-# The replicas that keep up, as the master counts them for min-replicas-to-write.
+# The number of replicas that keep up, as the master counts them for min-replicas-to-write.
 replicas=$(master INFO replication | sed -n 's/^min_slaves_good_slaves:\([0-9]*\).*/\1/p')
 echo "master $address:$port, replicas ${replicas:=0}, sentinels $sentinels" >&2
 [ "$replicas" -ge 1 ] || { echo "no replica keeps up with the master" >&2; exit 1; }
 if [ "$what" = raise ]; then
-    # WAIT counts the replicas that have what its own connection wrote.
+    # WAIT counts the replicas that have the writes of its own connection.
     printf '%s\n' "EVAL \"if tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1]) then \
 return redis.call('SET', KEYS[1], ARGV[1]) end return redis.call('INCRBY', KEYS[1], 0)\" 1 hits $number" \
         "WAIT 1 5000" | master | { read -r _ && read -r held && [ "$held" -ge 1 ]; } ||

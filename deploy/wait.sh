@@ -1,11 +1,12 @@
 #!/bin/sh
 # Waits until the stack runs as deployed: each service has all its replicas, and no update is in progress.
-# On a manager:
-#     deploy/wait.sh [SECONDS [STACK]]      defaults: 60 for each node, at least 300; stackdemo
-# Fails when the time is over, and says what is missing. Fails at once when an update is paused or rolled back.
+# Run it on a manager:
+#     deploy/wait.sh [SECONDS [STACK]]      defaults: 60 per node, at least 300; stackdemo
+# After that time it fails and lists what is missing. It fails at once if an update is paused or rolled back.
 set -eu
 
-# Edges are updated one after the other: up to 30 s to drain, a few to start and become healthy, 10 s of delay.
+# Edges are updated one after the other. Each takes up to 30 s to drain, a few seconds to start and become healthy, and
+# then a delay of 10 s.
 nodes=$(docker node ls --quiet | wc -l)
 by_default=$((nodes > 5 ? nodes * 60 : 300))
 seconds=${1:-$by_default} stack=${2:-stackdemo}
@@ -20,7 +21,7 @@ missing() {
     echo "$updates" | grep -e ' updating' -e ' rollback_started' || true
 }
 
-# An update begins a moment after its deploy, so the state has to hold for a while.
+# An update begins a moment after its deploy, so the state must hold for a few seconds.
 held=0
 while [ "$held" -lt 4 ]; do
     services=$(docker service ls --quiet --filter "$of_stack")

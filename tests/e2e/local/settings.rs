@@ -119,7 +119,7 @@ async fn by_default_the_count_is_in_the_users_state_directory() {
     ];
     for (plan, file) in cases {
         let local = Local::start(plan).await;
-        assert_eq!(Path::new(local.cell("the count")), file);
+        assert_eq!(Path::new(local.cell("count")), file);
         assert!(number(&get(local.address("edge"), "/").await.unwrap()) > 0);
         assert!(file.is_file(), "{}", file.display());
     }
