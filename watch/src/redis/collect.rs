@@ -66,7 +66,7 @@ pub async fn run(location: Location, publish: watch::Sender<Option<Redis>>) {
 /// The target of the polls, with its open connections.
 enum Poller {
     Server { client: Box<Client>, open: Option<MultiplexedConnection> },
-    Sentinels { resolver: Resolver, master: String, sentinels: Connections, servers: Connections },
+    Sentinels { resolver: Box<Resolver>, master: String, sentinels: Connections, servers: Connections },
 }
 
 impl Poller {
@@ -74,7 +74,7 @@ impl Poller {
         match location {
             Location::Server(client) => Self::Server { client: client.clone(), open: None },
             Location::Sentinels(sentinels) => Self::Sentinels {
-                resolver: Resolver::new(sentinels.addresses.clone()),
+                resolver: Box::new(Resolver::new(sentinels.addresses.clone())),
                 master: sentinels.master.clone(),
                 sentinels: Connections::new(sentinels.login.clone()),
                 servers: Connections::new(sentinels.server_login.clone()),

@@ -115,12 +115,13 @@ impl<'a, S: Transport> Connection<'a, S> {
         poll_fn(|cx| {
             loop {
                 let bytes = self.incoming.data();
-                if !bytes.is_empty() && (self.searched == 0 || head::is_complete(bytes, self.searched)) {
-                    if let Some((next, length)) = next_request::parse(self.worker, self.activity, bytes, max) {
-                        self.incoming.consume(length);
-                        self.searched = 0;
-                        return Poll::Ready(next);
-                    }
+                if !bytes.is_empty()
+                    && (self.searched == 0 || head::is_complete(bytes, self.searched))
+                    && let Some((next, length)) = next_request::parse(self.worker, self.activity, bytes, max)
+                {
+                    self.incoming.consume(length);
+                    self.searched = 0;
+                    return Poll::Ready(next);
                 }
                 self.searched = self.incoming.data().len();
                 if self.searched == 0 && self.activity.may_close() {
