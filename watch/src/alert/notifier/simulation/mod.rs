@@ -241,8 +241,9 @@ impl Simulation {
                 let instance = &mut self.instances[index];
                 instance.is_syncing = false;
                 if entries.is_ok() {
+                    // A step begins its syncs before its messages leave.
                     let own =
-                        |message: &&mut Message| message.sender == (index, instance.life) && message.at <= sync.at;
+                        |message: &&mut Message| message.sender == (index, instance.life) && message.at < sync.at;
                     self.messages.iter_mut().filter(own).for_each(|message| message.is_recorded = true);
                 }
                 instance.notifier.synced(&sync, entries, now);
@@ -336,4 +337,10 @@ proptest! {
     fn everything_is_announced_whatever_fails(seed: u64) {
         Simulation::run(World::Hostile, seed).check()?;
     }
+}
+
+/// An instance dies between its message and the log while a sync that began in the same step is under way.
+#[test]
+fn a_message_that_left_with_the_beginning_of_a_sync_is_not_in_it() {
+    Simulation::run(World::Hostile, 10_799_249_542_107_983_069).check().unwrap();
 }
