@@ -242,8 +242,7 @@ impl Simulation {
                 instance.is_syncing = false;
                 if entries.is_ok() {
                     // A step begins its syncs before its messages leave.
-                    let own =
-                        |message: &&mut Message| message.sender == (index, instance.life) && message.at < sync.at;
+                    let own = |message: &&mut Message| message.sender == (index, instance.life) && message.at < sync.at;
                     self.messages.iter_mut().filter(own).for_each(|message| message.is_recorded = true);
                 }
                 instance.notifier.synced(&sync, entries, now);
