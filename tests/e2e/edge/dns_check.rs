@@ -79,15 +79,8 @@ async fn check(args: &[&str]) -> (String, i32) {
     // The authorities of this machine must not matter.
     let no_authorities = Path::new("/dev/null");
     let mut edge = Process::ours("edge").env("SSL_CERT_FILE", no_authorities).arg("dns").args(args).start();
-    let code = edge.exit(SOON).await.code().unwrap();
-    // The last lines may still be in the pipe.
-    tests::wait::eventually("output", SOON, async || !edge.lines().is_empty()).await;
-    let mut before = 0;
-    tests::wait::eventually("the end of the output", SOON, async || {
-        std::mem::replace(&mut before, edge.lines().len()) == before
-    })
-    .await;
-    (edge.lines().join("\n"), code)
+    let (status, output) = edge.output(SOON).await;
+    (output, status.code().unwrap())
 }
 
 fn addresses(lasts: impl IntoIterator<Item = u8>, ttl: u32) -> Answer {
