@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{Edge, LISTENER, list, raw_endpoint::RawEndpoint, unchecked};
 
-/// A configuration with one pool of one endpoint, and lines of the client's and of the pool's timeouts.
+/// A configuration with one endpoint, timeouts of clients, and timeouts of the pool.
 fn with_timeouts(client: &str, endpoint: &str, address: SocketAddr) -> String {
     let endpoints = list(&[address]);
     format!(
@@ -34,8 +34,8 @@ async fn connect_with_small_buffers(address: SocketAddr) -> TcpStream {
     socket.connect(address).await.unwrap()
 }
 
-/// Lengths of response bodies, in bytes. To a client that connects with small buffers and does not read, the edge can
-/// send the first ones whole; of some it holds only the end once it has read them from the endpoint; of the last ones
+/// Lengths of response bodies, below and above what the kernel buffers for [`connect_with_small_buffers`]. Bytes. While
+/// such a client does not read, the edge sends short bodies completely, of some it holds only the end, and of long ones
 /// the endpoint still holds a part.
 fn lengths() -> impl Iterator<Item = usize> {
     (64 * 1024..=512 * 1024).step_by(8 * 1024)
@@ -113,9 +113,9 @@ async fn a_slow_client_gets_all_of_a_response_that_takes_longer_than_keep_alive(
     assert_eq!(short, []);
 }
 
-/// With TLS the edge may hold the end of a response when nothing more comes from the endpoint. The connection is
-/// blocked until the client reads on, and idle afterwards. A blocked connection times out after `body_idle`, an idle one
-/// after `keep_alive`, so which of the two fires shows what the edge takes the connection for.
+/// Over TLS the edge may hold the end of a response after the endpoint has finished. The connection is blocked until
+/// the client reads on, and idle afterwards. A blocked connection times out after `body_idle`, an idle one after
+/// `keep_alive`, so the timeout that fires shows the connection's state.
 #[tokio::test]
 async fn a_tls_connection_is_idle_once_a_slow_client_has_read_the_response() {
     let upstream = Upstream::start().await;
@@ -137,7 +137,7 @@ async fn a_tls_connection_is_idle_once_a_slow_client_has_read_the_response() {
             let mut response = Vec::new();
             let end = deadline("the end by `keep_alive`", SOON, stream.read_to_end(&mut response)).await;
             let head = response.windows(4).position(|part| part == b"\r\n\r\n").map_or(0, |start| start + 4);
-            // A timeout ends the connection without TLS's close_notify, which would precede any other close.
+            // A timeout ends the connection without a close_notify, which a close after the response would send.
             (length, response.len() - head, end.map_err(|error| error.kind()))
         });
     }

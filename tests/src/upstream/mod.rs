@@ -163,7 +163,7 @@ async fn serve(stream: TcpStream, connection: Arc<Connection>) {
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await.unwrap_or(());
 }
 
-/// Returns a second handle of the socket as well.
+/// Returns the stream and a second handle of its socket.
 fn with_second_handle(stream: TcpStream) -> (TcpStream, OwnedFd) {
     let stream = stream.into_std().expect("a socket of this runtime");
     let handle = stream.try_clone().expect("a file descriptor").into();
