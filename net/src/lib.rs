@@ -2,7 +2,8 @@
 //!
 //! [`server`] accepts connections, limits their number and drains them. [`client`] sends one HTTP request on a
 //! connection of its own. [`Resolver`] finds the addresses of each [`HostPort`] that settings name. [`Backoff`] computes
-//! the delay between attempts. [`tls`] examines certificates.
+//! the delay between attempts. [`pem`] reads certificates and keys, and [`tls`] examines
+//! certificates.
 //!
 //! `edge` uses this crate for its admin listener, its health checks, its discovery and `edge dns`. The traffic that it
 //! forwards does not pass through here: see `edge/src/downstream` and `edge/src/upstream`.
@@ -10,6 +11,7 @@
 mod backoff;
 pub mod client;
 mod host_port;
+pub mod pem;
 mod resolver;
 pub mod server;
 pub mod tls;
