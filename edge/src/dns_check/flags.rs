@@ -1,8 +1,9 @@
 //! The settings of a check, from the flags of `edge dns`.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use net::pem;
+use rustls::pki_types::CertificateDer;
 
 use crate::{
     config::{
@@ -91,13 +92,8 @@ fn timeout(text: &str) -> Parsed<Duration> {
 
 fn authorities(text: &str) -> Parsed<Vec<CertificateDer<'static>>> {
     let path = Path::new(text);
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    if certificates.is_empty() {
-        return Err(format!("{}: no PEM block `CERTIFICATE`", path.display()));
-    }
-    Ok(certificates)
+    let file = fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    pem::certificates(&file).map_err(|fault| format!("{} {fault}", path.display()))
 }
 
 #[cfg(test)]

@@ -178,16 +178,15 @@ impl Settings {
         let files = self.certificate_files(reader);
         let names = reader.many("server-name", &self.flags.traffic.server_name, address::server_name);
         match files {
-            Some(files) => Tls { certificates: vec![files], self_signed: Vec::new() },
+            Some(files) => Tls { certificates: vec![files], self_signed: names },
             None if names.is_empty() => Tls { certificates: Vec::new(), self_signed: defaults::self_signed() },
             None => Tls { certificates: Vec::new(), self_signed: names },
         }
     }
 
-    /// Returns both TLS files; `None` if neither is given or neither contains PEM. A stack must name its secrets even
-    /// without a certificate, and then contains placeholders for them.
+    /// Returns both TLS files; `None` if neither is given. They may be blank until there is a certificate.
     fn certificate_files(&self, reader: &Reader<'_>) -> Option<CertificateFiles> {
-        let file = |flag, text: Option<&str>| reader.one(flag, text, |text| pem(Path::new(text)));
+        let file = |flag, text: Option<&str>| reader.one(flag, text, |text| readable(Path::new(text)));
         let certificate = file("tls-cert-file", self.flags.traffic.tls_cert_file.as_deref());
         let key = file("tls-key-file", self.flags.traffic.tls_key_file.as_deref());
         match (&self.flags.traffic.tls_cert_file, &self.flags.traffic.tls_key_file) {
@@ -195,18 +194,7 @@ impl Settings {
             (None, Some(_)) => reader.problem("tls-cert-file", "is missing: a key needs its certificate"),
             _ => {}
         }
-        match (certificate?, key?) {
-            (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
-            (None, None) => None,
-            (Some(_), None) => {
-                reader.problem("tls-key-file", "contains no PEM, but there is a certificate: give its key");
-                None
-            }
-            (None, Some(_)) => {
-                reader.problem("tls-cert-file", "contains no PEM, but there is a key: give its certificate");
-                None
-            }
-        }
+        Some(CertificateFiles { certificate: certificate?, key: key? })
     }
 
     fn health(&self, reader: &Reader<'_>, warnings: &mut Vec<Problem>) -> Option<HealthCheck> {
@@ -232,12 +220,10 @@ fn workers(text: &str) -> Parsed<NonZeroUsize> {
     Ok(NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN))
 }
 
-/// Returns the absolute path of a file if it contains PEM (RFC 7468).
-fn pem(path: &Path) -> Parsed<Option<PathBuf>> {
-    const BEGIN: &[u8] = b"-----BEGIN ";
-    let bytes = fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let is_pem = bytes.windows(BEGIN.len()).any(|window| window == BEGIN);
-    Ok(is_pem.then(|| absolute(path.to_owned())))
+/// Returns the absolute path of a file that can be opened.
+fn readable(path: &Path) -> Parsed<PathBuf> {
+    fs::File::open(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    Ok(absolute(path.to_owned()))
 }
 
 /// Returns the absolute path of a file if it contains a token. A stack must name its secret even if that is empty.

@@ -11,14 +11,21 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use net::pem::{self, Fault};
 use rustls::{
     InconsistentKeys,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer},
     sign::CertifiedKey,
 };
 use x509_parser::{
-    certificate::X509Certificate, error::X509Error, extensions::GeneralName, parse_x509_certificate, time::ASN1Time,
+    certificate::X509Certificate,
+    error::X509Error,
+    extensions::GeneralName,
+    oid_registry::{OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521},
+    parse_x509_certificate,
+    public_key::PublicKey,
+    time::ASN1Time,
 };
 
 use crate::config::CertificateFiles;
@@ -39,6 +46,8 @@ pub struct CertificateInfo {
     pub not_after: SystemTime,
     /// Why the newer contents of the files are not used; `None` if it has the newest contents.
     pub problem: Option<String>,
+    /// What is wrong with the certificates after the leaf.
+    pub chain_warning: Option<&'static str>,
 }
 
 impl CertificateInfo {
@@ -54,8 +63,10 @@ impl CertificateInfo {
             Some("is self-signed, so browsers warn about it: configure a certificate")
         } else if self.names.is_empty() {
             Some("has no subject alternative names, so no client accepts it: issue one that has them")
+        } else if self.not_after.duration_since(now).is_ok_and(|left| left < EXPIRES_SOON) {
+            Some("expires within a week: renew it")
         } else {
-            None
+            self.chain_warning
         }
     }
 }
@@ -73,25 +84,21 @@ pub enum TlsError {
         #[source]
         reason: io::Error,
     },
-    /// The file has no certificate.
-    #[error("{}: no PEM block `CERTIFICATE`: expected a chain, leaf first", file.display())]
-    NoCertificate {
-        /// The file.
-        file: PathBuf,
-    },
-    /// The file has no key.
-    #[error("{}: no PEM block `PRIVATE KEY` (PKCS#8), `RSA PRIVATE KEY` or `EC PRIVATE KEY`; an encrypted key must be decrypted first", file.display())]
-    NoKey {
-        /// The file.
-        file: PathBuf,
-    },
-    /// The file is not valid PEM, or its contents are not valid.
-    #[error("{}: {reason}", file.display())]
-    Malformed {
+    /// The file is not PEM with what it should contain.
+    #[error("{} {fault}", file.display())]
+    Pem {
         /// The file.
         file: PathBuf,
         /// The cause.
-        reason: String,
+        fault: Fault,
+    },
+    /// What the file contains is not usable.
+    #[error("{} {reason}", file.display())]
+    Invalid {
+        /// The file.
+        file: PathBuf,
+        /// The cause.
+        reason: PairError,
     },
     /// The key is not that of the certificate.
     #[error("the key {} does not belong to the first certificate in {}: put the leaf first, and use the key that it was issued for", key.display(), certificate.display())]
@@ -125,34 +132,80 @@ pub(super) struct Certificate {
     pub(super) names: Vec<String>,
     pub(super) not_before: SystemTime,
     pub(super) not_after: SystemTime,
+    /// What is wrong with the certificates after the leaf.
+    pub(super) chain_warning: Option<&'static str>,
 }
 
 impl Certificate {
     /// Checks that the key belongs to the leaf, and reads the names and dates of the leaf.
     pub(super) fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, PairError> {
-        let leaf = chain.first().ok_or_else(|| PairError::Certificate("empty chain".into()))?;
-        let (_, parsed) = parse_x509_certificate(leaf).map_err(|error| PairError::Certificate(error.to_string()))?;
-        let names = alternative_names(&parsed).map_err(|error| PairError::Certificate(error.to_string()))?;
+        let leaf = chain.first().ok_or(PairError::Certificate)?;
+        let (_, parsed) = parse_x509_certificate(leaf).map_err(|_| PairError::Certificate)?;
+        let names = alternative_names(&parsed).map_err(|_| PairError::Certificate)?;
         let (not_before, not_after) =
             (system_time(parsed.validity().not_before), system_time(parsed.validity().not_after));
+        check_key_type(&parsed)?;
+        let chain_warning = chain_warning(&chain);
         let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => PairError::Mismatch,
-            rustls::Error::InvalidCertificate(_) => PairError::Certificate(error.to_string()),
-            _ => PairError::Key(error.to_string()),
+            rustls::Error::InvalidCertificate(_) => PairError::Certificate,
+            _ => PairError::Key,
         })?;
-        Ok(Self { key: Arc::new(key), names, not_before, not_after })
+        Ok(Self { key: Arc::new(key), names, not_before, not_after, chain_warning })
     }
 }
 
-/// Why a chain and a key are not usable.
-#[derive(Debug)]
-pub(super) enum PairError {
-    /// The chain is not valid; the cause.
-    Certificate(String),
-    /// The key is not valid; the cause.
-    Key(String),
+/// Why a chain and a key are not usable. The words are fixed: those of a library may quote the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PairError {
+    /// The leaf is not an X.509 certificate.
+    #[error("has a malformed certificate")]
+    Certificate,
+    /// The leaf's key is too short (NIST SP 800-131A).
+    #[error("is for an RSA key of {0} bits, which clients reject: issue one for 2048 bits or more, or for ECDSA")]
+    ShortKey(usize),
+    /// The leaf's key is on a curve that TLS clients do not support.
+    #[error("is for a key on an unsupported curve: use P-256, P-384 or P-521")]
+    Curve,
+    /// The key is malformed, or of a kind that the edge does not support.
+    #[error("has a key that is malformed or not supported: use RSA, ECDSA (P-256, P-384, P-521) or Ed25519")]
+    Key,
     /// The key does not belong to the leaf.
+    #[error("does not belong to the certificate")]
     Mismatch,
+}
+
+/// Checks that TLS clients accept the key of a certificate.
+fn check_key_type(leaf: &X509Certificate<'_>) -> Result<(), PairError> {
+    match leaf.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) if key.key_size() < 2048 => Err(PairError::ShortKey(key.key_size())),
+        Ok(PublicKey::EC(_)) => {
+            let parameters = leaf.public_key().algorithm.parameters.as_ref();
+            let curve = parameters.and_then(|parameters| parameters.as_oid().ok());
+            let known = [OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521];
+            if curve.is_some_and(|curve| known.contains(&curve)) { Ok(()) } else { Err(PairError::Curve) }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns what clients will object to in the certificates after the leaf. Each must be followed by that of its issuer,
+/// up to one that a root of the clients issued (RFC 8446 section 4.4.2).
+fn chain_warning(chain: &[CertificateDer<'_>]) -> Option<&'static str> {
+    let parsed: Result<Vec<_>, _> = chain.iter().map(|certificate| parse_x509_certificate(certificate)).collect();
+    let Ok(parsed) = parsed else { return Some("has a malformed certificate in its chain") };
+    let is_issued_by = |(_, certificate): &(_, X509Certificate<'_>), (_, issuer): &(_, X509Certificate<'_>)| {
+        certificate.issuer().as_raw() == issuer.subject().as_raw()
+    };
+    match &parsed[..] {
+        [leaf] if !is_issued_by(leaf, leaf) => Some(
+            "has no chain, so clients reject it unless a root issued it directly: use the file with the whole chain",
+        ),
+        all if !all.windows(2).all(|pair| is_issued_by(&pair[0], &pair[1])) => Some(
+            "has a gap in its chain, so clients reject it: each certificate must be followed by that of its issuer",
+        ),
+        _ => None,
+    }
 }
 
 /// The contents of both files, or why they could not be read. `Debug` omits them, because they include the key.
@@ -178,29 +231,30 @@ impl Pem {
         STATE.hash_one((hash(&self.certificate), hash(&self.key)))
     }
 
+    /// Whether neither file contains anything yet. A stack must name its secrets before there is a certificate.
+    pub(super) fn is_blank(&self) -> bool {
+        [&self.certificate, &self.key].iter().all(|file| file.as_ref().is_ok_and(|contents| pem::is_blank(contents)))
+    }
+
     /// Parses the contents. `files` has the names for errors.
     pub(super) fn parse(self, files: &CertificateFiles) -> Result<Certificate, TlsError> {
         let unreadable = |file: &Path| {
             let file = file.to_owned();
             move |reason| TlsError::Read { file, reason }
         };
+        let faulty = |file: &Path| {
+            let file = file.to_owned();
+            move |fault| TlsError::Pem { file, fault }
+        };
         let certificate = self.certificate.map_err(unreadable(&files.certificate))?;
         let key = self.key.map_err(unreadable(&files.key))?;
-
-        let malformed = |file: &Path, reason: String| TlsError::Malformed { file: file.to_owned(), reason };
-        let chain = CertificateDer::pem_slice_iter(&certificate)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| malformed(&files.certificate, error.to_string()))?;
-        if chain.is_empty() {
-            return Err(TlsError::NoCertificate { file: files.certificate.clone() });
-        }
-        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| match error {
-            pem::Error::NoItemsFound => TlsError::NoKey { file: files.key.clone() },
-            error => malformed(&files.key, error.to_string()),
-        })?;
-        Certificate::new(chain, key).map_err(|error| match error {
-            PairError::Certificate(reason) => malformed(&files.certificate, reason),
-            PairError::Key(reason) => malformed(&files.key, reason),
+        let chain = pem::certificates(&certificate).map_err(faulty(&files.certificate))?;
+        let key = pem::private_key(&key).map_err(faulty(&files.key))?;
+        Certificate::new(chain, key).map_err(|reason| match reason {
+            PairError::Certificate | PairError::ShortKey(_) | PairError::Curve => {
+                TlsError::Invalid { file: files.certificate.clone(), reason }
+            }
+            PairError::Key => TlsError::Invalid { file: files.key.clone(), reason },
             PairError::Mismatch => {
                 TlsError::Mismatch { certificate: files.certificate.clone(), key: files.key.clone() }
             }

@@ -57,7 +57,7 @@ pub struct Reload {
 }
 
 impl TlsListener {
-    /// Reads every certificate, or generates a self-signed one if none is configured, and checks that their keys belong
+    /// Reads every certificate, or generates a self-signed one if none is configured or its files are blank, and checks that their keys belong
     /// to them. Binds nothing. `now` determines the dates of a self-signed certificate.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl fmt::Display for Reload {
 #[derive(Debug)]
 struct LoadedCertificate {
     certificate: Certificate,
-    /// `None` for the self-signed one, which is never read again.
+    /// `None` for one that is self-signed because no files are configured.
     files: Option<WatchedFiles>,
 }
 
@@ -147,14 +147,17 @@ struct WatchedFiles {
     fingerprint: u64,
     /// Why the last contents are not in use.
     problem: Option<String>,
+    /// They contain nothing yet, so the certificate is self-signed.
+    blank: bool,
 }
 
 impl LoadedCertificate {
-    fn read(paths: &CertificateFiles) -> Result<Self, TlsError> {
+    fn read(paths: &CertificateFiles, self_signed: &[String], now: SystemTime) -> Result<Self, TlsError> {
         let pem = Pem::read(paths);
-        let fingerprint = pem.fingerprint();
-        let certificate = pem.parse(paths)?;
-        Ok(Self { certificate, files: Some(WatchedFiles { paths: paths.clone(), fingerprint, problem: None }) })
+        let (fingerprint, blank) = (pem.fingerprint(), pem.is_blank());
+        let certificate = if blank { self_signed::generate(self_signed, now)? } else { pem.parse(paths)? };
+        let files = WatchedFiles { paths: paths.clone(), fingerprint, problem: None, blank };
+        Ok(Self { certificate, files: Some(files) })
     }
 
     fn reload_if_changed(&mut self) -> Option<Reload> {
@@ -165,10 +168,13 @@ impl LoadedCertificate {
             return None;
         }
         files.fingerprint = fingerprint;
+        if files.blank && pem.is_blank() {
+            return None;
+        }
         let file = files.paths.certificate.clone();
         let result = match pem.parse(&files.paths) {
             Ok(certificate) => {
-                files.problem = None;
+                (files.problem, files.blank) = (None, false);
                 self.certificate = certificate;
                 Ok(self.info())
             }
@@ -182,11 +188,12 @@ impl LoadedCertificate {
 
     fn info(&self) -> CertificateInfo {
         CertificateInfo {
-            file: self.files.as_ref().map(|files| files.paths.certificate.clone()),
+            file: self.files.as_ref().filter(|files| !files.blank).map(|files| files.paths.certificate.clone()),
             names: self.certificate.names.clone(),
             not_before: self.certificate.not_before,
             not_after: self.certificate.not_after,
             problem: self.files.as_ref().and_then(|files| files.problem.clone()),
+            chain_warning: self.certificate.chain_warning,
         }
     }
 }
@@ -196,7 +203,7 @@ fn load(tls: &Tls, now: SystemTime) -> Result<Vec<LoadedCertificate>, TlsError> 
         let certificate = self_signed::generate(&tls.self_signed, now)?;
         return Ok(vec![LoadedCertificate { certificate, files: None }]);
     }
-    tls.certificates.iter().map(LoadedCertificate::read).collect()
+    tls.certificates.iter().map(|paths| LoadedCertificate::read(paths, &tls.self_signed, now)).collect()
 }
 
 fn certificates_of(loaded: &[LoadedCertificate]) -> impl Iterator<Item = &Certificate> {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::certificate::{Certificate, PairError, TlsError};
+use super::certificate::{Certificate, TlsError};
 
 /// How long the certificate is valid: longer than any process runs, because nothing renews it.
 const LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -22,10 +22,7 @@ pub(super) fn generate(names: &[String], now: SystemTime) -> Result<Certificate,
     let names = if names.is_empty() { vec!["localhost".to_owned()] } else { names.to_vec() };
     let failed = |reason: String| TlsError::SelfSigned { names: names.clone(), reason };
     let (certificate, key) = sign(&names, now).map_err(|error| failed(error.to_string()))?;
-    Certificate::new(vec![certificate.der().clone()], key).map_err(|error| match error {
-        PairError::Certificate(reason) | PairError::Key(reason) => failed(reason),
-        PairError::Mismatch => failed("the key does not match".to_owned()),
-    })
+    Certificate::new(vec![certificate.der().clone()], key).map_err(|error| failed(error.to_string()))
 }
 
 fn sign(names: &[String], now: SystemTime) -> Result<(rcgen::Certificate, PrivateKeyDer<'static>), rcgen::Error> {

@@ -25,32 +25,20 @@ fn flags_that_the_file_has_keys_for_are_rejected_with_a_file() {
 }
 
 #[test]
-fn placeholders_for_certificate_and_key_mean_self_signed() {
+fn certificate_and_key_come_together_and_may_be_blank() {
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let none = file("none", "no certificate yet\n");
-    let pem = file("pem", "-----BEGIN PRIVATE KEY-----\n");
+    let blank = folder.path().join("blank");
+    fs::write(&blank, "\n").unwrap();
+    let blank = blank.to_str().unwrap();
     let load = |certificate: &str, key: &str| {
         let args = format!("--listen-tls :443 --to a:1 --tls-cert-file {certificate} --tls-key-file {key}");
         settings(&args, &[("EDGE_SERVER_NAME", "www.example.com")]).load()
     };
-    let tls = load(&none, &none).unwrap().config.listeners[0].tls.clone().unwrap();
-    assert!(tls.certificates.is_empty());
-    assert_eq!(tls.self_signed, ["www.example.com"]);
-    assert_eq!(load(&pem, &pem).unwrap().config.listeners[0].tls.as_ref().unwrap().certificates.len(), 1);
-
-    let errors = [(&*pem, &*none), (&none, &pem), ("/nowhere/a.pem", &pem)]
-        .map(|(certificate, key)| load(certificate, key).unwrap_err().to_string());
-    insta::assert_snapshot!(errors.join("\n"), @"
-    --tls-key-file: contains no PEM, but there is a certificate: give its key
-    --tls-cert-file: contains no PEM, but there is a key: give its certificate
-    --tls-cert-file: /nowhere/a.pem cannot be read: No such file or directory (os error 2)
-    ");
-    insta::assert_snapshot!(super::errors(&format!("{MINIMAL} --tls-cert-file {pem}"), &[]), @"--tls-key-file: is missing: a certificate needs its key");
+    let tls = load(blank, blank).unwrap().config.listeners[0].tls.clone().unwrap();
+    assert_eq!((tls.certificates.len(), tls.self_signed), (1, vec!["www.example.com".to_owned()]));
+    let error = load("/nowhere/a.pem", blank).unwrap_err().to_string();
+    assert_eq!(error, "--tls-cert-file: /nowhere/a.pem cannot be read: No such file or directory (os error 2)");
+    insta::assert_snapshot!(super::errors(&format!("{MINIMAL} --tls-cert-file {blank}"), &[]), @"--tls-key-file: is missing: a certificate needs its key");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use net::tls::AnyCertificate;
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore, ServerConnection, SignatureScheme, SupportedProtocolVersion,
     client::{ClientConnection, Resumption},
@@ -206,11 +206,11 @@ fn errors_name_the_file_and_the_cause() {
 
     let swapped = CertificateFiles { certificate: good.key.clone(), key: good.certificate.clone() };
     let error = load_error(&[swapped]).to_string();
-    assert!(error.contains("good.key: no PEM block `CERTIFICATE`"), "{error}");
+    assert!(error.contains("good.key has no PEM block `CERTIFICATE`"), "{error}");
 
     let no_key = CertificateFiles { certificate: good.certificate.clone(), key: good.certificate.clone() };
     let error = load_error(&[no_key]).to_string();
-    assert!(error.contains("good.crt: no PEM block `PRIVATE KEY`"), "{error}");
+    assert!(error.contains("good.crt has no PEM block `PRIVATE KEY`"), "{error}");
 
     let mixed = CertificateFiles { certificate: good.certificate.clone(), key: other.key };
     let error = load_error(&[mixed]).to_string();
@@ -222,6 +222,109 @@ fn errors_name_the_file_and_the_cause() {
 }
 
 #[test]
+fn unusable_certificate_is_called_what_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let pair = files(directory.path(), "a");
+    fs::write(&pair.key, issue(&["a.test"]).1).unwrap();
+    let error_of = |certificate: &str| {
+        fs::write(&pair.certificate, certificate).unwrap();
+        load_error(std::slice::from_ref(&pair)).to_string()
+    };
+    let error = error_of(include_str!("rsa1024.pem"));
+    assert!(error.contains("a.crt is for an RSA key of 1024 bits"), "{error}");
+    let error = error_of(include_str!("secp256k1.pem"));
+    assert!(error.contains("a.crt is for a key on an unsupported curve"), "{error}");
+    let error = error_of("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n");
+    assert!(error.ends_with("a.crt has a malformed certificate"), "{error}");
+}
+
+#[test]
+fn chain_with_a_gap_has_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = |name: &str, issuer: Option<&Issuer<'_, KeyPair>>| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = match issuer {
+            Some(issuer) => params.signed_by(&key, issuer),
+            None => params.self_signed(&key),
+        };
+        (certificate.unwrap().pem(), Issuer::new(params, key))
+    };
+    let (root, root_issuer) = authority("root", None);
+    let (intermediate, issuer) = authority("intermediate", Some(&root_issuer));
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["a.test".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap().pem();
+    for (chain, expected) in [
+        (vec![&leaf], Some("no chain")),
+        (vec![&leaf, &root], Some("a gap")),
+        (vec![&leaf, &root, &intermediate], Some("a gap")),
+        (vec![&leaf, &intermediate], None),
+        (vec![&leaf, &intermediate, &root], None),
+    ] {
+        let pair = files(directory.path(), "a");
+        fs::write(&pair.certificate, chain.iter().map(|pem| pem.as_str()).collect::<String>()).unwrap();
+        fs::write(&pair.key, key.serialize_pem()).unwrap();
+        let warning = listener(&[pair]).certificates()[0].warning(SystemTime::now());
+        assert_eq!(warning.is_some(), expected.is_some(), "{warning:?}, not {expected:?}");
+        assert!(expected.is_none_or(|expected| warning.unwrap().contains(expected)), "{warning:?}");
+    }
+}
+
+/// Every form of damage that hard use found, and more, done to every file. The words must be ours alone.
+#[test]
+fn no_error_quotes_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let good = write(directory.path(), "good", &["a.test"]);
+    let key = fs::read_to_string(&good.key).unwrap();
+    let certificate = fs::read_to_string(&good.certificate).unwrap();
+    let secret: String = key.lines().filter(|line| !line.starts_with("-----")).collect();
+    let pair = files(directory.path(), "bad");
+    for (which, whole) in [("key", &key), ("certificate", &certificate), ("both", &format!("{certificate}{key}"))] {
+        let half = whole.len() / 2;
+        let mut forms = vec![
+            whole.replace('\n', ""),
+            whole.replace('\n', " "),
+            whole.replace('\n', "\\n"),
+            whole.replace("-----\n", "-----"),
+            whole.replace("\n-----END", "-----END"),
+            whole.replace('-', ""),
+            whole.replace("-----", "----"),
+            whole.replace("KEY-----", "KEY----"),
+            whole.replace('\n', "\n "),
+            whole.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
+            whole.replace("PRIVATE KEY", "EC PRIVATE KEY"),
+            whole.replace("PRIVATE KEY", "RSA PRIVATE KEY"),
+            whole.replace("PRIVATE", "SECRET"),
+            whole.replace("=", "*"),
+            whole.replace("END", "BEGIN"),
+            whole.lines().filter(|line| !line.starts_with("-----")).collect(),
+            format!("\u{feff}{whole}"),
+            whole[..half].to_owned(),
+            whole[half..].to_owned(),
+        ];
+        forms.extend((0..20).map(|seed| {
+            let at = whole.len() * seed / 20;
+            format!("{}{}{}", &whole[..at], "\0!*", &whole[at..])
+        }));
+        forms.extend((1..12).map(|cut| whole[..whole.len() - cut].to_owned()));
+        for form in forms {
+            fs::write(&pair.key, if which == "certificate" { &key } else { &form }).unwrap();
+            fs::write(&pair.certificate, if which == "key" { &certificate } else { &form }).unwrap();
+            let loaded = TlsListener::new(&Tls { certificates: vec![pair.clone()], self_signed: Vec::new() }, NOW);
+            let Err(error) = loaded else { continue };
+            for text in [error.to_string(), format!("{error:?}")] {
+                let quotes = |part: &[u8]| text.contains(str::from_utf8(part).unwrap());
+                assert!(!secret.as_bytes().windows(8).any(quotes), "{text}");
+                // The bytes in decimal, as `Debug` has them.
+                assert!(!text.contains("[45, ") && !text.contains(", 45, 45"), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn certificate_that_is_not_valid_now_has_a_warning() {
     let info = |not_before, not_after| CertificateInfo {
         file: Some(PathBuf::from("a.crt")),
@@ -229,9 +332,11 @@ fn certificate_that_is_not_valid_now_has_a_warning() {
         not_before: UNIX_EPOCH + Duration::from_secs(not_before),
         not_after: UNIX_EPOCH + Duration::from_secs(not_after),
         problem: None,
+        chain_warning: None,
     };
     let now = UNIX_EPOCH + Duration::from_secs(100);
-    assert_eq!(info(50, 150).warning(now), None);
+    assert_eq!(info(50, 1_000_000).warning(now), None);
+    assert!(info(50, 150).warning(now).unwrap().contains("within a week"));
     assert!(info(50, 99).warning(now).unwrap().contains("expired"));
     assert!(info(101, 150).warning(now).unwrap().contains("not valid yet"));
 }

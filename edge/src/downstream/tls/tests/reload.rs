@@ -92,6 +92,36 @@ fn half_written_or_missing_file_keeps_the_old_certificate() {
 }
 
 #[test]
+fn blank_files_stand_for_a_certificate_to_come() {
+    let directory = tempfile::tempdir().unwrap();
+    let pair = files(directory.path(), "a");
+    fs::write(&pair.certificate, "# none yet\n").unwrap();
+    fs::write(&pair.key, "").unwrap();
+    let names = vec!["edge.test".to_owned()];
+    let tls = Tls { certificates: vec![pair.clone()], self_signed: names.clone() };
+    let listener = TlsListener::new(&tls, NOW).unwrap();
+    let info = || listener.certificates().remove(0);
+    assert_eq!((info().file, info().names), (None, names));
+    assert!(info().warning(NOW).unwrap().contains("self-signed"));
+
+    fs::write(&pair.certificate, "\n").unwrap();
+    assert!(listener.reload_if_changed().is_empty(), "still blank");
+    let (certificate, key) = issue(&["a.test"]);
+    fs::write(&pair.certificate, certificate).unwrap();
+    assert!(listener.reload_if_changed()[0].result.is_err(), "the key is missing");
+    assert_eq!(info().names, ["edge.test"]);
+    fs::write(&pair.key, key).unwrap();
+    assert!(listener.reload_if_changed()[0].result.is_ok());
+    assert_eq!((info().file, info().names), (Some(pair.certificate.clone()), vec!["a.test".to_owned()]));
+
+    fs::write(&pair.certificate, "").unwrap();
+    fs::write(&pair.key, "").unwrap();
+    let reload = listener.reload_if_changed().remove(0);
+    assert!(reload.result.unwrap_err().to_string().ends_with("is empty"));
+    assert_eq!(info().names, ["a.test"], "a certificate is never given up");
+}
+
+#[test]
 fn reconfiguration_replaces_the_certificates_unless_one_is_not_usable() {
     let directory = tempfile::tempdir().unwrap();
     let listener = listener(&[write(directory.path(), "a", &["a.test"])]);
