@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::{HostMatch, SWARM, Source, defaults::NAME_SERVER_PORT, value::Parsed};
 
@@ -147,9 +147,22 @@ pub(crate) fn name_server(text: &str) -> Parsed<SocketAddr> {
 /// Parses a network or one address; bits outside the mask are cleared.
 pub(crate) fn network(text: &str) -> Parsed<IpNet> {
     let text = text.trim();
-    IpNet::from_str(text).map(|network| network.trunc()).or_else(|_| bare_ip(text).map(IpNet::from)).map_err(|_| {
+    let network = IpNet::from_str(text).or_else(|_| bare_ip(text).map(IpNet::from)).map_err(|_| {
         format!("{text:?} is not a network: write it like \"10.0.0.0/8\", \"2001:db8::/32\" or \"192.0.2.7\"")
-    })
+    })?;
+    Ok(canonical(network).trunc())
+}
+
+/// Returns the IPv4 network that a network of IPv4-mapped IPv6 addresses stands for (RFC 4291 section 2.5.5.2): the
+/// addresses of clients are compared in their IPv4 form.
+fn canonical(network: IpNet) -> IpNet {
+    /// The length of `::ffff:0:0/96`.
+    const MAPPED: u8 = 96;
+    let IpNet::V6(mapped) = network else { return network };
+    let v4 = mapped.addr().to_ipv4_mapped();
+    let length = mapped.prefix_len().checked_sub(MAPPED);
+    let converted = v4.zip(length).and_then(|(v4, length)| Ipv4Net::new(v4, length).ok());
+    converted.map_or(network, IpNet::V4)
 }
 
 /// Parses a host name to resolve and removes a final dot.

@@ -146,6 +146,9 @@ fn hosts_are_names_addresses_and_wildcards() {
 fn bits_outside_the_mask_of_a_network_are_cleared() {
     assert_eq!(network("10.1.2.3/8"), Ok("10.0.0.0/8".parse().unwrap()));
     assert_eq!(network("192.0.2.7"), Ok("192.0.2.7/32".parse().unwrap()));
+    assert_eq!(network("::ffff:10.1.2.3/104"), Ok("10.0.0.0/8".parse().unwrap()));
+    assert_eq!(network("::ffff:192.0.2.7"), Ok("192.0.2.7/32".parse().unwrap()));
+    assert_eq!(network("::ffff:0:0/95"), Ok("::fffe:0:0/95".parse().unwrap()), "more than the mapped addresses");
     assert!(network("10.0.0.0/33").is_err());
 }
 
