@@ -21,9 +21,14 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    /// Binds an address once for each worker.
-    pub(super) fn new(config: &config::Listener, tls: Option<TlsListener>, workers: usize) -> Result<Self, BindError> {
-        let (sockets, address) = listener::bind(config, workers)?;
+    /// Binds an address once for each worker. `own` are the addresses that are bound already.
+    pub(super) fn new(
+        config: &config::Listener,
+        tls: Option<TlsListener>,
+        workers: usize,
+        own: &[SocketAddr],
+    ) -> Result<Self, BindError> {
+        let (sockets, address) = listener::bind(config, workers, own)?;
         let mut bound = Self { listener: Arc::new(Listener::new(address, config.clone())), sockets, tls: None };
         bound.present(tls);
         Ok(bound)

@@ -64,8 +64,12 @@ impl Edge {
         let stats: Arc<PerWorker<WorkerStats>> = Arc::new(PerWorker::new(workers));
         let log = AccessLog::start(&config.access_log, workers, Arc::clone(&stats)).map_err(StartError::AccessLog)?;
         let admin = config.admin.map(bind_admin).transpose()?;
-        let bound = config.listeners.iter().zip(tls).map(|(listener, tls)| Bound::new(listener, tls, workers));
-        let bound = bound.collect::<Result<Vec<_>, _>>()?;
+        let (mut bound, mut own) = (Vec::new(), Vec::new());
+        for (listener, tls) in config.listeners.iter().zip(tls) {
+            let next = Bound::new(listener, tls, workers, &own)?;
+            own.push(next.listener.address);
+            bound.push(next);
+        }
         Ok(Self { config, workers, bound, admin, log, stats })
     }
 

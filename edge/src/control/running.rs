@@ -66,12 +66,17 @@ impl Running {
         let now = SystemTime::now();
         let mut kept = Vec::new();
         let mut new = Vec::new();
+        let mut own: Vec<_> = self.bound.iter().map(|bound| bound.listener.address).collect();
         for listener in &config.listeners {
             let tls = tls(listener, now)?;
             let same = |bound: &Bound| bound.is_at(listener);
             match self.bound.iter().position(same) {
                 Some(index) => kept.push((index, listener, tls)),
-                None => new.push(Bound::new(listener, tls, self.workers.size())?),
+                None => {
+                    let bound = Bound::new(listener, tls, self.workers.size(), &own)?;
+                    own.push(bound.listener.address);
+                    new.push(bound);
+                }
             }
         }
         if config.access_log != old.config.access_log {

@@ -62,16 +62,24 @@ fn reason(error: &io::Error) -> String {
 }
 
 /// Binds an address once for each worker (`SO_REUSEPORT`), so that the kernel spreads connections over the workers.
-/// Returns the sockets and the bound address.
+/// Returns the sockets and the bound address. `own` are the addresses that this process listens on already.
 ///
 /// # Errors
 /// The address cannot be bound, or another process listens on it.
-pub fn bind(config: &config::Listener, workers: usize) -> Result<(Vec<std::net::TcpListener>, SocketAddr), BindError> {
+pub fn bind(
+    config: &config::Listener,
+    workers: usize,
+    own: &[SocketAddr],
+) -> Result<(Vec<std::net::TcpListener>, SocketAddr), BindError> {
     let failed = |source| BindError { address: config.address, source };
-    // SO_REUSEPORT alone would let a second edge share the port and silently take half of the connections.
-    let probe = socket(config, config.address, false).map_err(failed)?;
-    let address = probe.local_addr().map_err(failed)?.as_socket().unwrap_or(config.address);
-    drop(probe);
+    // SO_REUSEPORT alone would let a second edge share the port and silently take half of the connections. An address
+    // that overlaps one of our own passed that test, and would fail it now.
+    let address = if own.iter().any(|own| overlap(*own, config.address)) {
+        config.address
+    } else {
+        let probe = socket(config, config.address, false).map_err(failed)?;
+        probe.local_addr().map_err(failed)?.as_socket().unwrap_or(config.address)
+    };
     let mut sockets = Vec::with_capacity(workers);
     for _ in 0..workers {
         let socket = socket(config, address, true).map_err(failed)?;
@@ -79,6 +87,12 @@ pub fn bind(config: &config::Listener, workers: usize) -> Result<(Vec<std::net::
         sockets.push(socket.into());
     }
     Ok((sockets, address))
+}
+
+/// Whether connections to one address could arrive at a listener of the other. The kernel prefers the more specific one.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && (any || one.ip().to_canonical() == other.ip().to_canonical())
 }
 
 fn socket(config: &config::Listener, address: SocketAddr, shared: bool) -> io::Result<Socket> {
