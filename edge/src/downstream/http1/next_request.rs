@@ -87,7 +87,7 @@ fn begin(
     let expects_continue = summary.expects_continue && !is_http10 && framing != Framing::None;
     let request = Request {
         record,
-        body: RequestBody::new(framing, summary.trailer, expects_continue),
+        body: RequestBody::new(framing, expects_continue),
         is_http10,
         to_head: method == "HEAD",
         close: is_too_long

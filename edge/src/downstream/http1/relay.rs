@@ -116,7 +116,7 @@ impl<S: Transport, E: Exchange> Relay<'_, S, E> {
                 }
                 BodyEvent::End => {
                     if self.head.chunked {
-                        self.out.end_chunks(&trailers::lines(response.body(), self.head.trailer.as_deref()));
+                        self.out.end_chunks(&trailers::lines(response.body()));
                     }
                     // Before the client has the last byte: its next request may need the connection.
                     self.exchange.finish(now);

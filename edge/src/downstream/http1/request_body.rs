@@ -29,18 +29,12 @@ pub(super) struct RequestBody {
     pub(super) reader: Reader,
     /// The part of [`CONTINUE`] that must be sent before the edge waits for the body.
     pub(super) pending_continue: &'static [u8],
-    /// The `Trailer` field.
-    trailer: Option<Box<str>>,
 }
 
 impl RequestBody {
     /// The body of a request whose head was just read.
-    pub(super) fn new(framing: Framing, trailer: Option<&[u8]>, expects_continue: bool) -> Self {
-        Self {
-            reader: Reader::new(framing),
-            pending_continue: if expects_continue { CONTINUE } else { b"" },
-            trailer: trailers::announced(trailer, framing),
-        }
+    pub(super) fn new(framing: Framing, expects_continue: bool) -> Self {
+        Self { reader: Reader::new(framing), pending_continue: if expects_continue { CONTINUE } else { b"" } }
     }
 }
 
@@ -97,7 +91,7 @@ impl<S: Transport> BodySource for ClientBody<'_, S> {
     }
 
     fn trailers(&mut self) -> Vec<u8> {
-        trailers::lines(&self.body.reader, self.body.trailer.as_deref())
+        trailers::lines(&self.body.reader)
     }
 
     fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -1,6 +1,5 @@
 //! The head of a response, as it is written for the client.
 
-use super::trailers;
 use crate::{
     protocol::{
         h1::framing::Framing,
@@ -19,8 +18,6 @@ pub(super) struct ResponseHead {
     pub(super) until_close: bool,
     /// The connection closes after the response.
     pub(super) close: bool,
-    /// The `Trailer` field.
-    pub(super) trailer: Option<Box<str>>,
 }
 
 /// Writes the head of an endpoint's response for the client.
@@ -40,8 +37,7 @@ pub(super) fn write(
     let line = response::StatusLine { status, reason: head.parts.reason, framing, persistence, date };
     response::write(out, &line, head.parts.fields, head.summary);
     let chunked = framing == Framing::Chunked;
-    let trailer = trailers::announced(head.summary.trailer, framing);
-    ResponseHead { status, chunked, may_pipe: !chunked, until_close, close, trailer }
+    ResponseHead { status, chunked, may_pipe: !chunked, until_close, close }
 }
 
 /// Returns what a response must say of the connection.

@@ -12,21 +12,29 @@ pub mod response;
 pub use self::{client::Client, name::Name};
 use crate::protocol::h1::head::Field;
 
+/// The most fields that `Connection` may name. Each is compared with each field of the head, so a head full of names
+/// would cost as much as thousands of requests; senders name one or two.
+const MAX_NAMED: usize = 32;
+
 /// The options in all `Connection` fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionOptions {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionOptions<'a> {
     /// `close`
     pub close: bool,
     /// `keep-alive`
     pub keep_alive: bool,
     /// `upgrade`
     pub upgrade: bool,
-    /// It names other fields.
-    names: bool,
+    /// The fields that it names, at most [`MAX_NAMED`], each once.
+    named: Vec<&'a [u8]>,
 }
 
-impl ConnectionOptions {
-    fn add(&mut self, value: &[u8]) {
+/// `Connection` names more than [`MAX_NAMED`] fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TooManyNames;
+
+impl<'a> ConnectionOptions<'a> {
+    fn add(&mut self, value: &'a [u8]) -> Result<(), TooManyNames> {
         for token in tokens(value) {
             let is = |known: &str| token.eq_ignore_ascii_case(known.as_bytes());
             if is("close") {
@@ -35,21 +43,20 @@ impl ConnectionOptions {
                 self.keep_alive = true;
             } else if is("upgrade") {
                 self.upgrade = true;
-            } else if !token.is_empty() {
-                self.names = true;
+            } else if !token.is_empty() && !self.names(token) {
+                if self.named.len() == MAX_NAMED {
+                    return Err(TooManyNames);
+                }
+                self.named.push(token);
             }
         }
+        Ok(())
     }
 
-    /// Whether `Connection` names this field of `fields`. Framing and routing fields are the edge's decision, whatever
-    /// `Connection` names.
-    fn names(self, fields: &[Field<'_>], name: &str) -> bool {
-        self.names
-            && fields
-                .iter()
-                .filter(|field| Name::of(field.name.as_bytes()) == Name::Connection)
-                .flat_map(|field| tokens(field.value))
-                .any(|token| token.eq_ignore_ascii_case(name.as_bytes()))
+    /// Whether `Connection` names this field. Framing and routing fields are the edge's decision, whatever `Connection`
+    /// names.
+    fn names(&self, name: &[u8]) -> bool {
+        self.named.iter().any(|named| named.eq_ignore_ascii_case(name))
     }
 }
 
@@ -83,18 +90,16 @@ fn write_framing(out: &mut Vec<u8>, framing: crate::protocol::h1::framing::Frami
     }
 }
 
-/// Writes the trailers that may be passed on: those that `Trailer` announced, except fields about framing, routing or the
-/// sender (RFC 9110 section 6.5.1).
-pub fn write_trailers(out: &mut Vec<u8>, announced: &str, trailers: &[Field<'_>]) {
-    for field in trailers {
-        let named = tokens(announced.as_bytes()).any(|name| name.eq_ignore_ascii_case(field.name.as_bytes()));
-        if named && is_trailer(field.name) {
-            write_field(out, field.name, field.value);
-        }
+/// Writes the trailers that may be passed on, whether `Trailer` announced them or not: announcing them is optional (RFC
+/// 9110 section 6.6.2), and gRPC's never are.
+pub fn write_trailers(out: &mut Vec<u8>, trailers: &[Field<'_>]) {
+    for field in trailers.iter().filter(|field| is_trailer(field.name)) {
+        write_field(out, field.name, field.value);
     }
 }
 
-/// Whether a field of this name may be a trailer.
+/// Whether a field of this name may be a trailer: it must not be about framing, routing or the sender (RFC 9110 section
+/// 6.5.1), since a recipient may merge it into the head.
 #[must_use]
 pub fn is_trailer(name: &str) -> bool {
     const FORBIDDEN: [&str; 10] = [
@@ -122,11 +127,31 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_trailer_is_passed_on_if_it_was_announced_and_harmless() {
+    fn harmless_trailers_are_passed_on() {
         let mut out = Vec::new();
-        let trailers =
-            fields(&[("X-Sum", "1"), ("X-Other", "2"), ("Host", "evil"), ("Content-Type", "x"), ("Via", "y")]);
-        write_trailers(&mut out, "x-sum, host,content-type , via", &trailers);
-        assert_eq!(String::from_utf8(out).unwrap(), "X-Sum: 1\r\n");
+        let trailers = fields(&[
+            ("X-Sum", "1"),
+            ("grpc-status", "0"),
+            ("Host", "evil"),
+            ("Content-Type", "x"),
+            ("Via", "y"),
+            ("X-Forwarded-Ssl", "on"),
+            ("content_length", "1"),
+        ]);
+        write_trailers(&mut out, &trailers);
+        assert_eq!(String::from_utf8(out).unwrap(), "X-Sum: 1\r\ngrpc-status: 0\r\n");
+    }
+
+    #[test]
+    fn connection_names_a_bounded_number_of_fields_however_often() {
+        let names = |count: usize| (0..count).map(|name| format!("x-{name}")).collect::<Vec<_>>().join(",");
+        let (most, more, same) = (names(MAX_NAMED), names(MAX_NAMED + 1), "a,A,close,".repeat(10_000));
+        let mut options = ConnectionOptions::default();
+        assert_eq!(options.add(most.as_bytes()), Ok(()));
+        assert!(options.names(b"X-31") && !options.names(b"x-32"));
+        assert_eq!(ConnectionOptions::default().add(more.as_bytes()), Err(TooManyNames));
+        let mut options = ConnectionOptions::default();
+        assert_eq!(options.add(same.as_bytes()), Ok(()));
+        assert_eq!((options.named.len(), options.close), (1, true));
     }
 }

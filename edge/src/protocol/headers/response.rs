@@ -16,11 +16,9 @@ use crate::{
 #[derive(Debug)]
 pub struct HeaderSummary<'a> {
     /// The options of `Connection`.
-    pub connection: ConnectionOptions,
+    pub connection: ConnectionOptions<'a>,
     /// The fields that declare the end of the body.
     pub lengths: Lengths,
-    /// The first `Trailer`.
-    pub trailer: Option<&'a [u8]>,
     dated: bool,
 }
 
@@ -28,18 +26,17 @@ impl<'a> HeaderSummary<'a> {
     /// Summarizes the fields.
     ///
     /// # Errors
-    /// [`Kind::UpstreamInvalid`] if they contradict each other about the length.
+    /// [`Kind::UpstreamInvalid`] if they contradict each other about the length, or `Connection` names too many fields.
     pub fn of(fields: &[Field<'a>]) -> Result<Self, Kind> {
         let (connection, lengths) = (ConnectionOptions::default(), Lengths::default());
-        let mut summary = Self { connection, lengths, trailer: None, dated: false };
+        let mut summary = Self { connection, lengths, dated: false };
         for field in fields {
             match Name::of(field.name.as_bytes()) {
-                Name::Connection => summary.connection.add(field.value),
+                Name::Connection => summary.connection.add(field.value).map_err(|_| Kind::UpstreamInvalid)?,
                 Name::ContentLength => {
                     summary.lengths.content_length(field.value).map_err(|_| Kind::UpstreamInvalid)?;
                 }
                 Name::TransferEncoding => summary.lengths.transfer_encoding(field.value),
-                Name::Trailer => summary.trailer = summary.trailer.or(Some(field.value)),
                 Name::Date => summary.dated = true,
                 _ => {}
             }
@@ -95,7 +92,7 @@ pub fn write(out: &mut Vec<u8>, line: &StatusLine<'_>, fields: &[Field<'_>], sum
             Name::Trailer => line.framing == Framing::Chunked,
             _ => true,
         };
-        let named = line.persistence != Persistence::Upgrade && summary.connection.names(fields, field.name);
+        let named = line.persistence != Persistence::Upgrade && summary.connection.names(field.name.as_bytes());
         if keep && !named {
             write_field(out, field.name, field.value);
         }
@@ -134,7 +131,7 @@ pub fn map(head: &Bytes, fields: &[Field<'_>], summary: &HeaderSummary<'_>, fram
         let keep = match Name::of(field.name.as_bytes()) {
             Name::Connection | Name::ContentLength | Name::TransferEncoding => false,
             Name::HopByHop | Name::Upgrade => false,
-            _ => !summary.connection.names(fields, field.name),
+            _ => !summary.connection.names(field.name.as_bytes()),
         };
         // The parser accepts some fields that a map rejects; they are not valid HTTP.
         if keep

@@ -166,7 +166,6 @@ impl Fixture {
                 may_pipe: framing != Framing::Chunked,
                 until_close: false,
                 close: false,
-                trailer: None,
             },
             exchange: Endpoint { response: Some(response), received: Vec::new() },
         }

@@ -20,7 +20,7 @@ pub struct HeaderSummary<'a> {
     pub(super) host: Option<&'a [u8]>,
     pub(super) hosts: usize,
     /// The options of `Connection`.
-    pub connection: ConnectionOptions,
+    pub connection: ConnectionOptions<'a>,
     /// The fields that declare the end of the body.
     pub lengths: Lengths,
     /// Whether the client sends its body only after `100 Continue`.
@@ -29,8 +29,6 @@ pub struct HeaderSummary<'a> {
     pub(super) upgrade: Option<&'a [u8]>,
     /// The first `User-Agent`, for the log.
     pub user_agent: Option<&'a [u8]>,
-    /// The first `Trailer`.
-    pub trailer: Option<&'a [u8]>,
     /// How often the request passed an edge.
     pub passes: usize,
     pub(super) cookies: usize,
@@ -40,7 +38,7 @@ impl<'a> HeaderSummary<'a> {
     /// Summarizes the fields.
     ///
     /// # Errors
-    /// [`Kind::BadRequest`] if they contradict each other about the length.
+    /// [`Kind::BadRequest`] if they contradict each other about the length, or `Connection` names too many fields.
     pub fn of(fields: &[Field<'a>]) -> Result<Self, Kind> {
         let mut summary = Self::default();
         for field in fields {
@@ -49,13 +47,12 @@ impl<'a> HeaderSummary<'a> {
                     summary.host = Some(field.value);
                     summary.hosts += 1;
                 }
-                Name::Connection => summary.connection.add(field.value),
+                Name::Connection => summary.connection.add(field.value).map_err(|_| Kind::BadRequest)?,
                 Name::ContentLength => summary.lengths.content_length(field.value).map_err(|_| Kind::BadRequest)?,
                 Name::TransferEncoding => summary.lengths.transfer_encoding(field.value),
                 Name::Expect => summary.expects_continue |= field.value.eq_ignore_ascii_case(b"100-continue"),
                 Name::Upgrade => summary.upgrade = summary.upgrade.or(Some(field.value)),
                 Name::UserAgent => summary.user_agent = summary.user_agent.or(Some(field.value)),
-                Name::Trailer => summary.trailer = summary.trailer.or(Some(field.value)),
                 Name::Via => summary.passes += tokens(field.value).filter(|hop| hop.ends_with(b" edge")).count(),
                 Name::Cookie => summary.cookies += 1,
                 _ => {}

@@ -112,7 +112,9 @@ fn hop_by_hop_fields_and_those_named_in_connection_are_removed() {
             "host: a.example",
             "Accept: */*",
             "x-forwarded-for: 192.0.2.7",
+            "x-real-ip: 192.0.2.7",
             "x-forwarded-proto: http",
+            "x-forwarded-port: 80",
             "x-forwarded-host: a.example",
             "forwarded: for=192.0.2.7;proto=http;host=a.example",
             "via: 1.1 edge",
@@ -130,6 +132,18 @@ fn forwarding_fields_of_an_untrusted_client_are_replaced() {
             ("x_forwarded_for", "3.3.3.3"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "evil.example"),
+            ("X-Forwarded-Port", "1"),
+            ("X-Forwarded-Prefix", "/evil"),
+            ("X-Forwarded-Server", "evil.example"),
+            ("X-Forwarded-Ssl", "on"),
+            ("X-Forwarded-Scheme", "https"),
+            ("X-Forwarded", "for=1.1.1.1"),
+            ("X-Real-IP", "1.1.1.1"),
+            ("X_Real_IP", "1.1.1.1"),
+            ("X-Original-URL", "/admin"),
+            ("X-Rewrite-URL", "/admin"),
+            ("Content_Length", "5"),
+            ("transfer_encoding", "chunked"),
             ("forwarded", "for=1.1.1.1"),
             ("expect", "100-continue"),
             ("via", "1.0 before"),
@@ -146,7 +160,9 @@ fn forwarding_fields_of_an_untrusted_client_are_replaced() {
             "host: www.example.com:8088",
             "via: 1.0 before",
             "x-forwarded-for: 192.0.2.7",
+            "x-real-ip: 192.0.2.7",
             "x-forwarded-proto: http",
+            "x-forwarded-port: 8088",
             "x-forwarded-host: www.example.com:8088",
             "forwarded: for=192.0.2.7;proto=http;host=\"www.example.com:8088\"",
             "via: 1.1 edge",
@@ -162,6 +178,9 @@ fn forwarding_fields_of_a_trusted_proxy_are_kept_and_extended() {
             ("x-forwarded-for", "192.0.2.2"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "www.example.com"),
+            ("x-forwarded-port", "8443"),
+            ("x-forwarded-prefix", "/shop"),
+            ("x-real-ip", "192.0.2.1"),
             ("forwarded", "for=192.0.2.1"),
         ],
         "10.0.0.1:1",
@@ -173,6 +192,9 @@ fn forwarding_fields_of_a_trusted_proxy_are_kept_and_extended() {
     assert_eq!(values(&lines, "x-forwarded-for"), ["192.0.2.1, 192.0.2.2, 10.0.0.1"]);
     assert_eq!(values(&lines, "x-forwarded-proto"), ["https"]);
     assert_eq!(values(&lines, "x-forwarded-host"), ["www.example.com"]);
+    assert_eq!(values(&lines, "x-forwarded-port"), ["8443"]);
+    assert_eq!(values(&lines, "x-forwarded-prefix"), ["/shop"]);
+    assert_eq!(values(&lines, "x-real-ip"), ["192.0.2.1"]);
     assert_eq!(values(&lines, "forwarded"), ["for=192.0.2.1, for=10.0.0.1;proto=http;host=inner.example"]);
     let lines = forwarded(
         &[
@@ -188,8 +210,63 @@ fn forwarding_fields_of_a_trusted_proxy_are_kept_and_extended() {
     );
     assert_eq!(values(&lines, "x-forwarded-for"), ["10.0.0.1"], "named in Connection, it goes");
     assert_eq!(values(&lines, "x-forwarded-proto"), ["http"]);
+    assert_eq!(values(&lines, "x-forwarded-port"), ["80"]);
+    assert_eq!(values(&lines, "x-real-ip"), ["10.0.0.1"]);
     assert_eq!(values(&lines, "host"), [""]);
     assert_eq!(values(&lines, "via"), ["1.0 edge"]);
+}
+
+#[test]
+fn the_forwarded_port_is_the_one_that_the_client_named() {
+    for (host, expected) in [
+        (Some("a.example"), "80"),
+        (Some("a.example:8443"), "8443"),
+        (Some("a.example:"), "80"),
+        (Some("[2001:db8::1]"), "80"),
+        (Some("[2001:db8::1]:8080"), "8080"),
+        (None, "80"),
+    ] {
+        let lines = forwarded(&[], "192.0.2.7:1", &[], host, Version::HTTP_11, Framing::None);
+        assert_eq!(values(&lines, "x-forwarded-port"), [expected], "{host:?}");
+    }
+}
+
+#[test]
+fn an_empty_body_is_declared_as_the_client_did() {
+    let length = |method: &str, pairs: &[(&str, &str)], received: Version| {
+        let fields = fields(pairs);
+        let summary = HeaderSummary::of(&fields).unwrap();
+        let framing = Framing::None;
+        let line = RequestLine { method, target: "/", received, host: Some("a"), upgrade: None, framing };
+        let mut out = Vec::new();
+        write(&mut out, &line, &fields, &summary, &Client::new("192.0.2.7:1".parse().unwrap(), false, &[]));
+        String::from_utf8(out).unwrap().matches("content-length: 0\r\n").count()
+    };
+    let declared = [("Content-Length", "0")];
+    for (method, pairs, received, expected) in [
+        ("POST", &declared[..], Version::HTTP_11, 1),
+        ("DELETE", &declared, Version::HTTP_11, 1),
+        ("POST", &declared, Version::HTTP_10, 1),
+        ("POST", &declared, Version::HTTP_2, 1),
+        ("POST", &[], Version::HTTP_11, 0),
+        ("POST", &[], Version::HTTP_2, 1),
+        ("PATCH", &[], Version::HTTP_2, 1),
+        ("GET", &[], Version::HTTP_2, 0),
+    ] {
+        assert_eq!(length(method, pairs, received), expected, "{method} {pairs:?} {received:?}");
+    }
+}
+
+#[test]
+fn a_head_that_names_too_many_fields_in_connection_is_rejected() {
+    let names = |count: usize| (0..count).map(|name| format!("x-{name}")).collect::<Vec<_>>().join(",");
+    let (most, more) = (names(32), names(33));
+    assert!(HeaderSummary::of(&fields(&[("Connection", &most)])).is_ok());
+    assert_eq!(HeaderSummary::of(&fields(&[("Connection", &more)])).unwrap_err(), Kind::BadRequest);
+    assert_eq!(
+        HeaderSummary::of(&fields(&[("Connection", &most), ("Connection", "y")])).unwrap_err(),
+        Kind::BadRequest
+    );
 }
 
 #[test]
@@ -233,7 +310,7 @@ proptest! {
     fn no_client_forges_the_forwarding_fields(
         pairs in proptest::collection::vec(
             (
-                prop_oneof!["(?i)x[-_]forwarded[-_](for|host|proto)", "(?i)forwarded|via|connection|keep-alive|te|upgrade", "[a-zA-Z-]{1,12}"],
+                prop_oneof!["(?i)x[-_]forwarded[-_](for|host|proto|port|ssl|prefix)|x[-_]real[-_]ip|x[-_]original[-_]url", "(?i)forwarded|via|connection|keep-alive|te|upgrade", "[a-zA-Z-]{1,12}"],
                 prop_oneof!["[ -~]{0,30}", "(?i)x-forwarded-for, via, host"],
             ),
             0..10,
@@ -249,6 +326,11 @@ proptest! {
         prop_assert_eq!(named("x-forwarded-for"), ["x-forwarded-for: 192.0.2.7"]);
         prop_assert_eq!(named("x-forwarded-proto"), ["x-forwarded-proto: http"]);
         prop_assert_eq!(named("x-forwarded-host"), ["x-forwarded-host: a.example"]);
+        prop_assert_eq!(named("x-forwarded-port"), ["x-forwarded-port: 80"]);
+        prop_assert_eq!(named("x-real-ip"), ["x-real-ip: 192.0.2.7"]);
+        for name in ["x-forwarded-ssl", "x-forwarded-prefix", "x-original-url"] {
+            prop_assert_eq!(named(name).len(), 0, "{}", name);
+        }
         prop_assert_eq!(named("forwarded"), ["forwarded: for=192.0.2.7;proto=http;host=a.example"]);
         prop_assert_eq!(named("keep-alive").len() + named("te").len(), 0);
         prop_assert_eq!(named("via").pop().unwrap(), "via: 1.1 edge");

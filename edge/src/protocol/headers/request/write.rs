@@ -64,13 +64,14 @@ pub fn write(
             Name::Expect | Name::HopByHop | Name::LookAlike => false,
             Name::XForwardedFor => false,
             Name::Forwarded => client.trusted && line.host.is_none(),
-            Name::XForwardedProto | Name::XForwardedHost => client.trusted,
+            Name::XForwardedProto | Name::XForwardedHost | Name::XForwardedPort => client.trusted,
+            Name::XRealIp | Name::Origin => client.trusted,
             Name::Cookie => !join_cookies,
             // Only a chunked body can have trailers.
             Name::Trailer => line.framing == Framing::Chunked,
             _ => true,
         };
-        if keep && !summary.connection.names(fields, field.name) {
+        if keep && !summary.connection.names(field.name.as_bytes()) {
             write_field(out, field.name, field.value);
         }
     }
@@ -84,6 +85,9 @@ pub fn write(
         Version::HTTP_2 => b"via: 2 edge\r\n",
         _ => b"via: 1.1 edge\r\n",
     });
+    if declares_empty_body(line, summary) {
+        out.extend_from_slice(b"content-length: 0\r\n");
+    }
     write_framing(out, line.framing);
     if let Some(protocol) = line.upgrade {
         out.extend_from_slice(b"connection: upgrade\r\n");
@@ -102,7 +106,7 @@ fn write_forwarded(
 ) {
     let sent = |name: Name| {
         let is_kept = move |field: &&Field<'_>| {
-            Name::of(field.name.as_bytes()) == name && !summary.connection.names(fields, field.name)
+            Name::of(field.name.as_bytes()) == name && !summary.connection.names(field.name.as_bytes())
         };
         fields.iter().filter(is_kept)
     };
@@ -118,17 +122,41 @@ fn write_forwarded(
     chain(out, Name::XForwardedFor);
     out.extend_from_slice(client.ip().as_bytes());
     out.extend_from_slice(b"\r\n");
-    if !client.trusted || sent(Name::XForwardedProto).next().is_none() {
+    let is_kept = |name: Name| client.trusted && sent(name).next().is_some();
+    if !is_kept(Name::XRealIp) {
+        write_field(out, "x-real-ip", client.ip().as_bytes());
+    }
+    if !is_kept(Name::XForwardedProto) {
         write_field(out, "x-forwarded-proto", client.proto().as_bytes());
     }
+    if !is_kept(Name::XForwardedPort) {
+        write_field(out, "x-forwarded-port", port(line.host, client).as_bytes());
+    }
     let Some(host) = line.host else { return };
-    if !client.trusted || sent(Name::XForwardedHost).next().is_none() {
+    if !is_kept(Name::XForwardedHost) {
         write_field(out, "x-forwarded-host", host.as_bytes());
     }
     out.extend_from_slice(b"forwarded: ");
     chain(out, Name::Forwarded);
     client.write_forwarded(out, host.as_bytes());
     out.extend_from_slice(b"\r\n");
+}
+
+/// Returns the port that the client connected to, as its `Host` has it. The port of the listener would be wrong behind a
+/// port mapping, such as that of a container.
+fn port<'a>(host: Option<&'a str>, client: &Client) -> &'a str {
+    let named = host.and_then(|host| host.rsplit_once(':')).map(|(_, port)| port);
+    // The rest of an IPv6 address without a port is no number, since it ends with a bracket.
+    let is_number = |port: &&str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    named.filter(is_number).unwrap_or(if client.tls { "443" } else { "80" })
+}
+
+/// Whether the head must declare that the body is empty: as the client did, and for a method that anticipates a body (RFC
+/// 9110 section 8.6), for which strict servers answer 411 otherwise. An HTTP/2 client declares it without a field.
+fn declares_empty_body(line: &RequestLine<'_>, summary: &HeaderSummary<'_>) -> bool {
+    let anticipates = || matches!(line.method, "POST" | "PUT" | "PATCH");
+    line.framing == Framing::None
+        && (summary.lengths.announced() == Some(0) || (line.received == Version::HTTP_2 && anticipates()))
 }
 
 /// Joins the cookies, which HTTP/2 may spread over several fields, into the one of HTTP/1.1 (RFC 9113 section 8.2.3).
