@@ -31,17 +31,28 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// The socket, unless TLS encrypts its bytes.
     fn socket(&self) -> Option<&TcpStream>;
+
+    /// Whether the client reset the connection. The end of its stream alone shows only that it sends no more.
+    fn is_reset(&self) -> bool;
 }
 
 impl Transport for TcpStream {
     fn socket(&self) -> Option<&TcpStream> {
         Some(self)
     }
+
+    fn is_reset(&self) -> bool {
+        !matches!(self.take_error(), Ok(None))
+    }
 }
 
 impl Transport for Box<TlsStream<TcpStream>> {
     fn socket(&self) -> Option<&TcpStream> {
         None
+    }
+
+    fn is_reset(&self) -> bool {
+        self.get_ref().0.is_reset()
     }
 }
 

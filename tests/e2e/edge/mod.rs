@@ -9,6 +9,7 @@ mod dns_discovery;
 mod drain;
 mod errors;
 mod forwarding;
+mod half_close;
 mod health;
 mod http2;
 mod max_forwards;

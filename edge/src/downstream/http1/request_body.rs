@@ -29,12 +29,18 @@ pub(super) struct RequestBody {
     pub(super) reader: Reader,
     /// The part of [`CONTINUE`] that must be sent before the edge waits for the body.
     pub(super) pending_continue: &'static [u8],
+    /// The client has sent all that it will, but may still read the response (RFC 9112 section 9.6).
+    half_closed: bool,
 }
 
 impl RequestBody {
     /// The body of a request whose head was just read.
     pub(super) fn new(framing: Framing, expects_continue: bool) -> Self {
-        Self { reader: Reader::new(framing), pending_continue: if expects_continue { CONTINUE } else { b"" } }
+        Self {
+            reader: Reader::new(framing),
+            pending_continue: if expects_continue { CONTINUE } else { b"" },
+            half_closed: false,
+        }
     }
 }
 
@@ -95,12 +101,13 @@ impl<S: Transport> BodySource for ClientBody<'_, S> {
     }
 
     fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.incoming.data().len() < PIPELINE {
+        while !self.body.half_closed && self.incoming.data().len() < PIPELINE {
             match ready!(self.incoming.poll_fill(cx, self.stream, &self.worker.connections.buffers, PIPELINE)) {
                 Ok(count @ 1..) => self.activity.read(count),
-                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(0) => self.body.half_closed = true,
+                Err(_) => return Poll::Ready(()),
             }
         }
-        Poll::Pending
+        if self.body.half_closed && self.stream.is_reset() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -20,6 +20,10 @@ impl Transport for DuplexStream {
     fn socket(&self) -> Option<&TcpStream> {
         None
     }
+
+    fn is_reset(&self) -> bool {
+        false
+    }
 }
 
 /// A worker without pools that allows heads of 1 KiB, and its access log.

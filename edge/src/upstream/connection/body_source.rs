@@ -26,6 +26,6 @@ pub trait BodySource {
     /// Returns the trailers that may be passed on, as whole lines. Only after the end of the body.
     fn trailers(&mut self) -> Vec<u8>;
 
-    /// Ready once the client has disconnected. Polled while nothing more of the body is awaited.
+    /// Ready once the client no longer reads. Polled while nothing more of the body is awaited, and about once a second.
     fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
