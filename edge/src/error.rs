@@ -39,6 +39,9 @@ pub enum Retry {
     Unsent,
     /// The endpoint may have acted on it: idempotent requests may be sent again.
     IfIdempotent,
+    /// As [`IfIdempotent`](Self::IfIdempotent), but only one more time and only to another endpoint: it costs the client
+    /// another wait, and an endpoint that is slow for this request would be as slow again.
+    OnceElsewhere,
     /// Never: the response has begun, or the client is at fault.
     Never,
 }

@@ -25,6 +25,10 @@ use crate::{
 /// How often a request that waits for its response checks whether its endpoint is known to be down.
 const DOWN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a request waits before it asks endpoints again that have all failed; twice as long each time, at most eight
+/// times as long. A program that is started again needs some tenths of a second until it listens.
+const ROUND_PAUSE: Duration = Duration::from_millis(100);
+
 /// Sends the request until an endpoint responds, none is left, or it must not be sent again (RFC 9110 section 9.2.2).
 /// Passes the head of the response to `on_head`.
 ///
@@ -56,14 +60,17 @@ pub async fn send<T>(
                     }
                     Err(error) => {
                         retry_state.failed(connection, &error, worker.index);
+                        let is_replayable = *replayable || !body.has_begun();
                         let may_retry = match error.retry {
                             Retry::Unsent => true,
-                            Retry::IfIdempotent => *replayable || !body.has_begun(),
+                            Retry::IfIdempotent => is_replayable,
+                            Retry::OnceElsewhere => is_replayable && !retry_state.elsewhere_only,
                             Retry::Never => false,
                         };
                         if !may_retry {
                             return Err(error);
                         }
+                        retry_state.elsewhere_only |= error.retry == Retry::OnceElsewhere;
                         body.rewind();
                         error
                     }
@@ -126,8 +133,7 @@ async fn exchange<T>(
             let now = worker.clock.tick();
             let due = body.awaits_endpoint_since(began, now) + allowed;
             if now >= due {
-                // A slow endpoint that is not down would be as slow the second time.
-                return Poll::Ready(Err(never(Kind::ResponseTimeout)));
+                return Poll::Ready(Err(Error::new(Kind::ResponseTimeout, Retry::OnceElsewhere)));
             }
             if is_down(connection.endpoint()) {
                 let why = "the endpoint is down";
@@ -144,9 +150,13 @@ async fn exchange<T>(
 /// The attempts made for one request.
 #[derive(Debug, Default)]
 struct RetryState {
-    /// The ids of endpoints that failed.
+    /// The ids of endpoints that failed since the endpoints were last begun with.
     endpoints: Vec<u64>,
     attempts: usize,
+    /// How often all endpoints have failed.
+    rounds: u32,
+    /// An endpoint did not respond in time, so none is asked twice; see [`Retry::OnceElsewhere`].
+    elsewhere_only: bool,
     /// An idle connection turned out to be closed, so the next attempts open new ones.
     stale: bool,
     /// Why the last attempt failed.
@@ -154,6 +164,23 @@ struct RetryState {
 }
 
 impl RetryState {
+    /// Whether endpoints that failed may be asked again. Not if all are known to be down: that would only delay the
+    /// error.
+    fn may_begin_again(&self, pool: &PoolView) -> bool {
+        let snapshot = pool.handle.snapshot.load();
+        !self.endpoints.is_empty()
+            && !self.elsewhere_only
+            && snapshot.endpoints.iter().any(|endpoint| !endpoint.is_down())
+    }
+
+    /// Forgets which endpoints failed. Returns how long to wait before they are asked again.
+    fn begin_again(&mut self) -> Duration {
+        self.endpoints.clear();
+        let pause = ROUND_PAUSE.saturating_mul(1 << self.rounds.min(3));
+        self.rounds += 1;
+        pause
+    }
+
     /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have closed
     /// it while it was idle. It happens at most once per request, so it does not count as an attempt.
     fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) {
@@ -182,7 +209,14 @@ async fn connect(
     record: &mut RequestRecord,
 ) -> Result<PooledConnection, Error> {
     retry_state.attempts += 1;
-    let connecting = match pick(worker, pool, retry_state)? {
+    let picked = match pick(worker, pool, retry_state) {
+        Err(error) if error.kind == Kind::NoEndpoint && retry_state.may_begin_again(pool) => {
+            Box::pin(tokio::time::sleep(retry_state.begin_again())).await;
+            pick(worker, pool, retry_state)
+        }
+        picked => picked,
+    };
+    let connecting = match picked? {
         Picked::Idle(connection) => {
             record.attempt(connection.endpoint());
             return Ok(PooledConnection::new(connection, &worker.connections));
@@ -199,7 +233,7 @@ async fn connect(
         }
         Err(error) => {
             stats.connect_failures.add(1);
-            endpoint.failed();
+            endpoint.connect_failed();
             retry_state.endpoints.push(endpoint.id);
             Err(error)
         }
@@ -212,21 +246,38 @@ enum Picked {
     New(Connecting),
 }
 
-/// Picks among the usable endpoints. After a failure it prefers healthy endpoints that were not tried.
+/// Picks among the usable endpoints. After a failure it prefers healthy endpoints that were not tried, and falls back to
+/// ejected ones: one that failed a moment ago may be well again, while the healthy one may have died since its last check.
 fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryState) -> Result<Picked, Error> {
     let snapshot = pool.handle.snapshot.load();
-    let untried = |endpoint: &Arc<Endpoint>| !retry_state.endpoints.contains(&endpoint.id);
-    let is_retry = !retry_state.endpoints.is_empty();
-    let candidates =
-        if is_retry && snapshot.healthy.iter().any(untried) { &snapshot.healthy[..] } else { snapshot.usable() };
+    let untried = |endpoint: &Endpoint| !retry_state.endpoints.contains(&endpoint.id);
+    if retry_state.attempts <= 1 {
+        return pick_among(worker, pool, retry_state, snapshot.usable(), |_| true);
+    }
+    if snapshot.healthy.iter().any(|endpoint| untried(endpoint)) {
+        return pick_among(worker, pool, retry_state, &snapshot.healthy, untried);
+    }
+    let may_be_well = |endpoint: &Endpoint| untried(endpoint) && (snapshot.panic || !endpoint.is_down());
+    pick_among(worker, pool, retry_state, &snapshot.endpoints, may_be_well)
+}
+
+/// Picks one of the candidates that `may_pick` accepts and that has an idle connection or room for a new one.
+fn pick_among(
+    worker: &Rc<Worker>,
+    pool: &PoolView,
+    retry_state: &RetryState,
+    candidates: &[Arc<Endpoint>],
+    may_pick: impl Fn(&Endpoint) -> bool,
+) -> Result<Picked, Error> {
     let mut full: Vec<u64> = Vec::new();
     loop {
         let picked = pool.pick(
-            !is_retry,
+            retry_state.attempts <= 1,
             candidates.len(),
             worker.random(),
-            |index| candidates[index].stats.of(worker.index).in_flight.value(),
-            |index| !untried(&candidates[index]) || full.contains(&candidates[index].id),
+            // All workers', or the endpoint that is busy with another worker's requests would look idle.
+            |index| candidates[index].stats.sum(|stats| stats.in_flight.value()),
+            |index| !may_pick(&candidates[index]) || full.contains(&candidates[index].id),
         );
         let Some(endpoint) = picked.map(|index| &candidates[index]) else {
             return Err(never(if full.is_empty() { Kind::NoEndpoint } else { Kind::PoolFull }));

@@ -23,6 +23,8 @@ pub fn pick(
         return None;
     }
     let drawn = |bits: u64| usize::try_from(bits % count as u64).unwrap_or(0);
+    let untried_from =
+        |first: usize| (0..count).map(|step| (first + step) % count).find(|&candidate| !tried(candidate));
     let first = match policy {
         Balance::RoundRobin => cursor.map_or_else(
             || drawn(random),
@@ -34,11 +36,14 @@ pub fn pick(
         ),
         Balance::Random => drawn(random),
         Balance::LeastRequests => {
-            let (one, other) = (drawn(random & 0xffff_ffff), drawn(random >> 32));
-            if load(other) < load(one) { other } else { one }
+            let one = untried_from(drawn(random & 0xffff_ffff))?;
+            // Two different ones, or the busier of two would get a quarter of the requests whatever its load.
+            let start = (one + 1 + usize::try_from((random >> 32) % (count as u64 - 1).max(1)).unwrap_or(0)) % count;
+            let other = (0..count).map(|step| (start + step) % count).find(|&other| other != one && !tried(other));
+            return Some(other.filter(|&other| load(other) < load(one)).unwrap_or(one));
         }
     };
-    (0..count).map(|step| (first + step) % count).find(|&candidate| !tried(candidate))
+    untried_from(first)
 }
 
 #[cfg(test)]
@@ -83,9 +88,18 @@ mod tests {
     fn least_requests_takes_the_less_loaded_of_two_drawn() {
         let load = |index: usize| [5, 1, 9][index];
         let random = |one: u64, other: u64| one | other << 32;
-        for (one, other, expected) in [(0, 1, 1), (1, 0, 1), (0, 2, 0), (2, 2, 2)] {
+        for (one, other, expected) in [(0, 0, 1), (0, 1, 0), (1, 0, 1), (1, 1, 1), (2, 0, 0), (2, 1, 1)] {
             let picked = pick(Balance::LeastRequests, 3, Some(&mut 0), random(one, other), load, |_| false);
-            assert_eq!(picked, Some(expected), "{one} {other}");
+            assert_eq!(picked, Some(expected), "{one} and the one {other} after the next");
+        }
+    }
+
+    #[test]
+    fn least_requests_never_picks_the_busier_of_two() {
+        for random in (0..1000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
+            let load = |index: usize| [5, 1][index];
+            assert_eq!(pick(Balance::LeastRequests, 2, Some(&mut 0), random, load, |_| false), Some(1));
+            assert_eq!(pick(Balance::LeastRequests, 2, Some(&mut 0), random, load, |tried| tried == 1), Some(0));
         }
     }
 

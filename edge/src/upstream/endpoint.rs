@@ -38,6 +38,8 @@ pub struct Endpoint {
     pub checks: CheckStats,
     /// Failed requests since the last successful one.
     failures_in_a_row: AtomicU32,
+    /// Whether one of them was not a failure to connect.
+    failed_connected: AtomicBool,
     /// Wakes the endpoint's task on the control thread after a failed request, so that it checks at once.
     failure: Notify,
     /// Whether its checks fail. Read by requests that already wait for a response; new requests use the snapshot.
@@ -107,6 +109,7 @@ impl Endpoint {
             stats: PerWorker::new(workers),
             checks: CheckStats::default(),
             failures_in_a_row: AtomicU32::new(0),
+            failed_connected: AtomicBool::new(false),
             failure: Notify::new(),
             down: AtomicBool::new(false),
             status: Mutex::new(EndpointStatus { state: EndpointState::Unchecked, reason: String::new(), since: now }),
@@ -122,12 +125,18 @@ impl Endpoint {
     /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.
     pub fn succeeded(&self) {
         if self.failures_in_a_row.load(Relaxed) != 0 {
-            self.failures_in_a_row.store(0, Relaxed);
+            self.reset_failures();
         }
     }
 
-    /// Records that an attempt was refused, reset or timed out, and wakes the endpoint's task.
+    /// Records that an attempt was reset or timed out after it had a connection, and wakes the endpoint's task.
     pub fn failed(&self) {
+        self.failed_connected.store(true, Relaxed);
+        self.connect_failed();
+    }
+
+    /// Records that an attempt got no connection, and wakes the endpoint's task.
+    pub fn connect_failed(&self) {
         // Saturate: a counter that wraps to zero would look like a success.
         let failures = self.failures_in_a_row.load(Relaxed);
         self.failures_in_a_row.store(failures.saturating_add(1), Relaxed);
@@ -140,9 +149,16 @@ impl Endpoint {
         self.failures_in_a_row.load(Relaxed)
     }
 
+    /// Whether all failed requests since the last successful one got no connection.
+    #[must_use]
+    pub fn was_unreachable(&self) -> bool {
+        !self.failed_connected.load(Relaxed)
+    }
+
     /// Resets the count of failed requests, when an ejection ends.
     pub fn reset_failures(&self) {
         self.failures_in_a_row.store(0, Relaxed);
+        self.failed_connected.store(false, Relaxed);
     }
 
     /// Waits until an attempt fails. Only one task may wait: the endpoint's on the control thread.

@@ -51,7 +51,9 @@ impl Member {
             Some(Flip::Down) => self.outlier.release(now),
             None => {}
         }
-        if passed && self.outlier.is_awaiting_check() {
+        // A connection is all that an endpoint lacked to which none could be opened, and every check opens one.
+        let refutes = self.endpoint.was_unreachable() && self.outlier.is_ejected();
+        if passed && (refutes || self.outlier.is_awaiting_check()) {
             self.outlier.release(now);
             self.endpoint.reset_failures();
         }

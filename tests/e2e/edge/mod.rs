@@ -8,6 +8,7 @@ mod dns_check;
 mod dns_discovery;
 mod drain;
 mod errors;
+mod exhausted;
 mod forwarding;
 mod half_close;
 mod health;

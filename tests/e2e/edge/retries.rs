@@ -137,25 +137,6 @@ async fn a_503_of_an_endpoint_is_not_retried() {
 }
 
 #[tokio::test]
-async fn attempts_are_limited_and_never_repeat_an_endpoint() {
-    for (attempts, endpoints, expected) in [(1, 4, 1), (3, 4, 3), (10, 4, 4), (3, 1, 1)] {
-        let mut upstreams = Vec::new();
-        for _ in 0..endpoints {
-            let upstream = Upstream::start().await;
-            upstream.on("/", Behaviour::CloseBeforeResponse);
-            upstreams.push(upstream);
-        }
-        let config = format!("{}attempts = {attempts}\n{NO_EJECTION}", unchecked(&addresses(&upstreams)));
-        let edge = Edge::start(&config).await;
-        let reply = get(edge.address(), "/").await.unwrap();
-        assert_eq!(reply.status, StatusCode::BAD_GATEWAY);
-        let sent: Vec<usize> = upstreams.iter().map(Upstream::requests).collect();
-        assert_eq!(sent.iter().sum::<usize>(), expected, "{attempts} attempts, {sent:?}");
-        assert!(sent.iter().all(|sent| *sent <= 1), "{sent:?}");
-    }
-}
-
-#[tokio::test]
 async fn an_endpoint_that_closes_after_each_response_serves_every_request() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::EchoAndClose);

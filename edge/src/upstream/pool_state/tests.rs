@@ -138,6 +138,30 @@ fn failing_endpoint_leaves_and_returns() {
 }
 
 #[test]
+fn passing_check_ends_an_ejection_of_an_endpoint_that_was_unreachable_only() {
+    for (unreachable, expected) in [(true, vec![1, 2, 3]), (false, vec![1, 3])] {
+        let mut pool = three();
+        let endpoints = pool.endpoints();
+        for endpoint in &endpoints {
+            pool.check_completed(endpoint, &good(), Timestamp::now());
+        }
+        let now = Timestamp::now();
+        for _ in 0..pool.handle().config.ejection.consecutive_failures {
+            endpoints[1].connect_failed();
+            pool.request_failed(&endpoints[1], now);
+        }
+        if !unreachable {
+            endpoints[1].failed();
+        }
+        assert_eq!(usable(&pool), [1, 3]);
+        pool.check_completed(&endpoints[1], &bad(), now);
+        assert_eq!(usable(&pool), [1, 3]);
+        pool.check_completed(&endpoints[1], &good(), now);
+        assert_eq!(usable(&pool), expected, "unreachable: {unreachable}");
+    }
+}
+
+#[test]
 fn check_that_changes_nothing_publishes_nothing() {
     let mut pool = three();
     let endpoints = pool.endpoints();
