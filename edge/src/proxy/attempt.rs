@@ -43,7 +43,7 @@ pub async fn send<T>(
 ) -> Result<(T, PooledConnection), Error> {
     let UpstreamRequest { body, pool, upgrade, to_head, replayable } = request;
     let down = |endpoint: &Endpoint| *replayable && endpoint.is_down() && !pool.handle.snapshot.load().panic;
-    let mut retry_state = RetryState::default();
+    let mut retry_state = RetryState { replayable: *replayable, ..RetryState::default() };
     loop {
         let error = match connect(worker, pool, &mut retry_state, record).await {
             Ok(mut pooled) => {
@@ -157,6 +157,8 @@ struct RetryState {
     rounds: u32,
     /// An endpoint did not respond in time, so none is asked twice; see [`Retry::OnceElsewhere`].
     elsewhere_only: bool,
+    /// The request may be sent again after an endpoint received some of it.
+    replayable: bool,
     /// An idle connection turned out to be closed, so the next attempts open new ones.
     stale: bool,
     /// Why the last attempt failed.
@@ -283,7 +285,7 @@ fn pick_among(
             return Err(never(if full.is_empty() { Kind::NoEndpoint } else { Kind::PoolFull }));
         };
         if !retry_state.stale
-            && let Some(connection) = worker.connections.take(endpoint.id)
+            && let Some(connection) = worker.connections.take(endpoint.id, !retry_state.replayable)
         {
             return Ok(Picked::Idle(connection));
         }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio::sync::Notify;
+use tracing::warn;
 
 use super::health::{Health, HealthStatus, outlier::Outlier};
 use crate::{
@@ -40,6 +41,8 @@ pub struct Endpoint {
     failures_in_a_row: AtomicU32,
     /// Whether one of them was not a failure to connect.
     failed_connected: AtomicBool,
+    /// See [`sent_surplus`](Self::sent_surplus).
+    sends_surplus: AtomicBool,
     /// Wakes the endpoint's task on the control thread after a failed request, so that it checks at once.
     failure: Notify,
     /// Whether its checks fail. Read by requests that already wait for a response; new requests use the snapshot.
@@ -110,6 +113,7 @@ impl Endpoint {
             checks: CheckStats::default(),
             failures_in_a_row: AtomicU32::new(0),
             failed_connected: AtomicBool::new(false),
+            sends_surplus: AtomicBool::new(false),
             failure: Notify::new(),
             down: AtomicBool::new(false),
             status: Mutex::new(EndpointStatus { state: EndpointState::Unchecked, reason: String::new(), since: now }),
@@ -159,6 +163,20 @@ impl Endpoint {
     pub fn reset_failures(&self) {
         self.failures_in_a_row.store(0, Relaxed);
         self.failed_connected.store(false, Relaxed);
+    }
+
+    /// Records that it sent bytes that belong to no request. From now on each request gets a connection of its own: on a
+    /// shared one, such bytes would be read as the response to the next visitor's request.
+    pub fn sent_surplus(&self) {
+        if !self.sends_surplus.swap(true, Relaxed) {
+            warn!(endpoint = %self.address, "endpoint sent bytes after a response: its connections are not reused");
+        }
+    }
+
+    /// Whether its connections may carry more than one request.
+    #[must_use]
+    pub fn allows_reuse(&self) -> bool {
+        !self.sends_surplus.load(Relaxed)
     }
 
     /// Waits until an attempt fails. Only one task may wait: the endpoint's on the control thread.

@@ -19,6 +19,7 @@ mod reload;
 mod retries;
 mod smuggling;
 mod startup;
+mod surplus;
 mod swarm_discovery;
 mod timeouts;
 mod tls;

@@ -111,12 +111,14 @@ impl ConnectionPool {
         Self { worker, buffers: BufferPool::default(), by_endpoint: RefCell::default() }
     }
 
-    /// Takes the most recently used idle connection to an endpoint that is still open.
-    pub fn take(&self, endpoint: u64) -> Option<Box<Connection>> {
+    /// Takes the most recently used idle connection to an endpoint that is still open; `for_sure` if the kernel must say
+    /// so, for a request that cannot be sent again when it turns out to be closed.
+    pub fn take(&self, endpoint: u64, for_sure: bool) -> Option<Box<Connection>> {
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.get_mut(&endpoint)?;
         while let Some(connection) = idle.pop() {
-            if connection.is_open() {
+            let is_open = if for_sure { connection.is_open_for_sure() } else { connection.is_open() };
+            if is_open && connection.endpoint().allows_reuse() {
                 return Some(connection);
             }
         }

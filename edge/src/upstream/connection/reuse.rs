@@ -1,7 +1,8 @@
 //! Whether a connection may carry another request.
 
-use std::io;
+use std::{io, mem::MaybeUninit};
 
+use socket2::SockRef;
 use tokio::time::Instant;
 
 use super::state::Connection;
@@ -22,14 +23,36 @@ impl Connection {
     /// Whether another request can be sent on it once the response is complete.
     #[must_use]
     pub fn is_reusable(&self) -> bool {
-        // Bytes behind the response answer no request.
-        self.keeps_alive && !self.reuse_disabled && self.body.is_done() && self.incoming.is_empty()
+        let is_complete = self.keeps_alive && !self.reuse_disabled && self.body.is_done();
+        if is_complete && !self.incoming.is_empty() {
+            // Bytes behind the response answer no request.
+            self.endpoint().sent_surplus();
+        }
+        is_complete && self.endpoint().allows_reuse()
     }
 
-    /// Whether the endpoint still holds it open, as far as the runtime knows.
+    /// Whether the endpoint still holds it open and has sent nothing on it, as far as the runtime knows.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        self.is_quiet(self.stream.try_read(&mut [0]))
+    }
+
+    /// As [`is_open`](Self::is_open), but asks the kernel, which may know of bytes or an end that the runtime has not seen
+    /// yet. It costs a system call.
+    #[must_use]
+    pub fn is_open_for_sure(&self) -> bool {
+        self.is_quiet(SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]))
+    }
+
+    fn is_quiet(&self, read: io::Result<usize>) -> bool {
+        match read {
+            Ok(0) => false,
+            Ok(_) => {
+                self.endpoint().sent_surplus();
+                false
+            }
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        }
     }
 
     /// Whether it is younger than `max_age`, so that it may carry more requests.
