@@ -124,9 +124,14 @@ async fn exchange<T>(
                 connection.disable_reuse();
             }
         }
-        if let Poll::Ready(head) = connection.poll_head(cx, &worker.connections.buffers, to_head, on_head) {
+        let buffers = &worker.connections.buffers;
+        if let Poll::Ready(head) = connection.poll_head(cx, buffers, to_head, &mut |head| source.interim(head), on_head)
+        {
             connection.note_progress(now);
             return Poll::Ready(head);
+        }
+        if let Poll::Ready(Err(error)) = source.poll_interim(cx) {
+            return Poll::Ready(Err(Error::because(Kind::ClientGone, Retry::Never, error)));
         }
         while connection.deadline.poll(cx).is_ready() {
             // Read the clock again: an older reading would make the deadline appear to be in the future.

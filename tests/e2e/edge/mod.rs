@@ -13,6 +13,7 @@ mod forwarding;
 mod half_close;
 mod health;
 mod http2;
+mod interim;
 mod max_forwards;
 mod raw_endpoint;
 mod reload;

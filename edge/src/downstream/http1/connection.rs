@@ -159,6 +159,7 @@ impl<'a, S: Transport> Connection<'a, S> {
                 return Box::pin(self.reply(request, LocalReply::to(&error))).await;
             }
         };
+        out.bytes_mut().splice(0..0, client.body.interim.close());
         request.record.set_status(head.status);
         if head.status == 101 {
             return Some(Box::pin(self.upgrade(*forwarded, pooled)).await);
@@ -193,6 +194,7 @@ impl<'a, S: Transport> Connection<'a, S> {
         let is_discarded = self.discard_body(&mut request.body);
         let close = request.close || !is_discarded || self.activity.is_closing();
         self.begin_response();
+        self.out.bytes_mut().extend(request.body.interim.close());
         let sent = self.write_reply(reply, request.to_head, persistence(request.is_http10, close));
         request.record.set_status(reply.status().as_u16());
         request.record.add_response_bytes(sent as u64);
@@ -231,7 +233,7 @@ impl<'a, S: Transport> Connection<'a, S> {
         let Self { worker, activity, stream, incoming, .. } = self;
         let mut left = MAX_DISCARD;
         // A client that still waits for 100 has sent no body.
-        while left > 0 && body.pending_continue.is_empty() {
+        while left > 0 && !body.interim.awaits_continue() {
             let mut source = ClientBody { worker, activity, stream, incoming, body };
             // No task waits for more of it.
             match source.poll_data(&mut Context::from_waker(Waker::noop())) {

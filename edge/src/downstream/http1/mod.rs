@@ -4,6 +4,7 @@
 //! in between nothing is allocated: heads are parsed where they were read and written into the worker's buffers.
 
 mod connection;
+mod interim;
 mod next_request;
 mod relay;
 mod request_body;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use http::Version;
 
-use super::request_body::RequestBody;
+use super::{interim::Interim, request_body::RequestBody};
 use crate::{
     error::{Error, Kind, Retry},
     protocol::{
@@ -84,10 +84,10 @@ fn begin(
     } else {
         prepare(worker, &worker.view(), &activity.client, &head, &mut record)
     };
-    let expects_continue = summary.expects_continue && !is_http10 && framing != Framing::None;
+    let awaits_continue = summary.expects_continue && framing != Framing::None;
     let request = Request {
         record,
-        body: RequestBody::new(framing, expects_continue),
+        body: RequestBody::new(framing, Interim::new(is_http10, awaits_continue)),
         is_http10,
         to_head: method == "HEAD",
         close: is_too_long

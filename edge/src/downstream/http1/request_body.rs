@@ -1,46 +1,41 @@
 //! The body of a request, read from the client's connection.
 
 use std::{
-    pin::Pin,
+    io,
     task::{Context, Poll, ready},
 };
 
 use tokio::net::TcpStream;
 
-use super::trailers;
+use super::{interim::Interim, trailers};
 use crate::{
     error::{Error, Kind, Retry},
     io::{
         buffer::{BLOCK_SIZE, Buffer},
         splice::Transport,
     },
-    protocol::h1::{body::Reader, chunked::BodyEvent, framing::Framing},
+    protocol::h1::{body::Reader, chunked::BodyEvent, framing::Framing, head},
     upstream::connection::body_source::BodySource,
     worker::{Worker, client_activity::ClientActivity},
 };
 
-/// The interim response that a client may wait for before it sends its body (RFC 9110 section 10.1.1).
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// How much of later requests is read while one is under way. Bytes.
 const PIPELINE: usize = 16 * 1024;
 
 /// The state of a request body.
 pub(super) struct RequestBody {
     pub(super) reader: Reader,
-    /// The part of [`CONTINUE`] that must be sent before the edge waits for the body.
-    pub(super) pending_continue: &'static [u8],
+    /// What the client gets before the response. It may wait for `100 Continue` before it sends the body (RFC 9110
+    /// section 10.1.1).
+    pub(super) interim: Interim,
     /// The client has sent all that it will, but may still read the response (RFC 9112 section 9.6).
     half_closed: bool,
 }
 
 impl RequestBody {
     /// The body of a request whose head was just read.
-    pub(super) fn new(framing: Framing, expects_continue: bool) -> Self {
-        Self {
-            reader: Reader::new(framing),
-            pending_continue: if expects_continue { CONTINUE } else { b"" },
-            half_closed: false,
-        }
+    pub(super) fn new(framing: Framing, interim: Interim) -> Self {
+        Self { reader: Reader::new(framing), interim, half_closed: false }
     }
 }
 
@@ -59,22 +54,16 @@ impl<S: Transport> BodySource for ClientBody<'_, S> {
         loop {
             match self.body.reader.next(self.incoming) {
                 Ok(BodyEvent::Data(count)) => {
-                    self.body.pending_continue = b"";
+                    self.body.interim.body_began();
                     return Poll::Ready(Ok(self.incoming.data().get(..count)));
                 }
                 Ok(BodyEvent::End) => return Poll::Ready(Ok(None)),
                 Ok(BodyEvent::More) => {}
                 Err(_) => return Poll::Ready(Err(Error::new(Kind::BadRequest, Retry::Never))),
             }
-            if !self.body.pending_continue.is_empty() {
-                let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, self.body.pending_continue));
-                let count = written.map_err(|_| gone())?;
-                self.activity.wrote(count);
-                // A partial line would corrupt the response, and a client without room for 25 bytes reads nothing.
-                if count < self.body.pending_continue.len() {
-                    return Poll::Ready(Err(gone()));
-                }
-                self.body.pending_continue = b"";
+            self.body.interim.invite_body();
+            if let Poll::Ready(Err(_)) = self.poll_interim(cx) {
+                return Poll::Ready(Err(gone()));
             }
             match ready!(self.incoming.poll_fill(cx, self.stream, &self.worker.connections.buffers, BLOCK_SIZE)) {
                 Ok(count @ 1..) => self.activity.read(count),
@@ -88,7 +77,7 @@ impl<S: Transport> BodySource for ClientBody<'_, S> {
     }
 
     fn socket(&mut self) -> Option<&TcpStream> {
-        if self.incoming.is_empty() && self.body.pending_continue.is_empty() { self.stream.socket() } else { None }
+        if self.incoming.is_empty() && !self.body.interim.awaits_continue() { self.stream.socket() } else { None }
     }
 
     fn spliced(&mut self, count: usize) {
@@ -98,6 +87,14 @@ impl<S: Transport> BodySource for ClientBody<'_, S> {
 
     fn trailers(&mut self) -> Vec<u8> {
         trailers::lines(&self.body.reader)
+    }
+
+    fn interim(&mut self, head: &head::Response<'_>) {
+        self.body.interim.pass_on(head);
+    }
+
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.body.interim.poll_flush(cx, self.stream, self.activity)
     }
 
     fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()> {

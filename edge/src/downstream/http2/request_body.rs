@@ -15,7 +15,10 @@ use tokio::net::TcpStream;
 
 use crate::{
     error::{Error, Kind, Retry},
-    protocol::headers::{is_trailer, write_field},
+    protocol::{
+        h1::head,
+        headers::{is_trailer, write_field},
+    },
     upstream::connection::body_source::BodySource,
 };
 
@@ -70,6 +73,14 @@ impl BodySource for RequestBody {
             }
         }
         lines
+    }
+
+    fn interim(&mut self, _head: &head::Response<'_>) {
+        // hyper's server has no way to send one.
+    }
+
+    fn poll_interim(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
     fn poll_disconnected(&mut self, _cx: &mut Context<'_>) -> Poll<()> {

@@ -44,6 +44,12 @@ impl WriteBuffer {
         self.bytes
     }
 
+    /// Returns the bytes that are left of a message that is written in part; none of one that has not begun.
+    #[must_use]
+    pub fn into_rest(mut self) -> Vec<u8> {
+        if self.begun { self.bytes.split_off(self.written) } else { Vec::new() }
+    }
+
     /// The bytes, for appending a head.
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes

@@ -103,6 +103,27 @@ pub fn write(out: &mut Vec<u8>, line: &StatusLine<'_>, fields: &[Field<'_>], sum
     write_end(out, line.framing, line.persistence);
 }
 
+/// Writes the head of an interim response, without a body, as it is passed on to an HTTP/1.1 client.
+pub fn write_interim(out: &mut Vec<u8>, head: &crate::protocol::h1::head::Response<'_>) {
+    let Ok(summary) = HeaderSummary::of(head.fields) else { return };
+    write_status(out, head.status, head.reason);
+    for field in head.fields {
+        let keep = !matches!(
+            Name::of(field.name.as_bytes()),
+            Name::Connection
+                | Name::ContentLength
+                | Name::HopByHop
+                | Name::Trailer
+                | Name::TransferEncoding
+                | Name::Upgrade
+        );
+        if keep && !summary.connection.names(field.name.as_bytes()) {
+            write_field(out, field.name, field.value);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Writes the status line.
 pub fn write_status(out: &mut Vec<u8>, status: u16, reason: &str) {
     out.extend_from_slice(b"HTTP/1.1 ");

@@ -1,10 +1,13 @@
 //! What a request body is read from.
 
-use std::task::{Context, Poll};
+use std::{
+    io,
+    task::{Context, Poll},
+};
 
 use tokio::net::TcpStream;
 
-use crate::error::Error;
+use crate::{error::Error, protocol::h1::head};
 
 /// The source of a request body: the client's connection or stream.
 pub trait BodySource {
@@ -25,6 +28,15 @@ pub trait BodySource {
 
     /// Returns the trailers that may be passed on, as whole lines. Only after the end of the body.
     fn trailers(&mut self) -> Vec<u8>;
+
+    /// Takes an interim response for the client, if its protocol and the edge's implementation of it have any.
+    fn interim(&mut self, head: &head::Response<'_>);
+
+    /// Writes interim responses. Polled while the response is awaited.
+    ///
+    /// # Errors
+    /// The client disconnected.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// Ready once the client no longer reads. Polled while nothing more of the body is awaited, and about once a second.
     fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()>;

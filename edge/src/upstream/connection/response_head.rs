@@ -65,8 +65,8 @@ enum Parsed<T> {
 }
 
 impl Connection {
-    /// Reads the head of the response and passes it to `on_head`. Skips interim responses, except 101, which ends HTTP
-    /// on this connection.
+    /// Reads the head of the response and passes it to `on_head`. Passes interim responses to `on_interim`, except 101,
+    /// which ends HTTP on this connection.
     ///
     /// # Errors
     /// [`Kind::UpstreamClosed`], after which another endpoint may be tried if not one byte came, or
@@ -76,6 +76,7 @@ impl Connection {
         cx: &mut Context<'_>,
         buffers: &BufferPool,
         to_head: bool,
+        on_interim: &mut impl FnMut(&head::Response<'_>),
         on_head: &mut impl FnMut(&ResponseHead<'_>) -> T,
     ) -> Poll<Result<T, Error>> {
         loop {
@@ -83,7 +84,7 @@ impl Connection {
             let here = self.incoming.data();
             if !here.is_empty() && (self.scanned == 0 || is_complete(here, self.scanned)) {
                 self.scanned = here.len();
-                match self.parse_head(to_head, on_head).map_err(|kind| Error::new(kind, Retry::Never))? {
+                match self.parse_head(to_head, on_interim, on_head).map_err(|kind| Error::new(kind, Retry::Never))? {
                     Parsed::Final(value) => return Poll::Ready(Ok(value)),
                     Parsed::Interim if self.interim < MAX_INTERIM => {
                         self.interim += 1;
@@ -118,11 +119,13 @@ impl Connection {
     fn parse_head<T>(
         &mut self,
         to_head: bool,
+        on_interim: &mut impl FnMut(&head::Response<'_>),
         on_head: &mut impl FnMut(&ResponseHead<'_>) -> T,
     ) -> Result<Parsed<T>, Kind> {
         let bytes = self.incoming.data();
         let parsed = head::response(bytes, |parts| {
             if matches!(parts.status, 100 | 102..=199) {
+                on_interim(parts);
                 return Ok(None);
             }
             let summary = HeaderSummary::of(parts.fields)?;

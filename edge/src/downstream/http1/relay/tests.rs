@@ -9,7 +9,7 @@ use tokio::{
 use super::*;
 use crate::{
     config,
-    downstream::http1::{request_body::RequestBody, testing},
+    downstream::http1::{interim::Interim, request_body::RequestBody, testing},
     error::Retry,
     io::{
         buffer::{BLOCK_SIZE, Buffer},
@@ -157,7 +157,7 @@ impl Fixture {
             endpoint,
             stream,
             incoming: Buffer::default(),
-            body: RequestBody::new(Framing::Length(request), None, false),
+            body: RequestBody::new(Framing::Length(request), Interim::new(false, false)),
             out: WriteBuffer::default(),
             record,
             head: ResponseHead {
