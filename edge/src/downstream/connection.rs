@@ -18,10 +18,14 @@ use tokio::{
     net::TcpStream,
     time::{Instant, sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    downstream::{http1, http2, observed_stream::ObservedStream, tunnel},
+    downstream::{
+        handshake::{self, Failure},
+        http1, http2,
+        observed_stream::ObservedStream,
+        tunnel,
+    },
     io::{deadline::Deadline, splice::Transport},
     protocol::headers::Client,
     worker::{
@@ -43,6 +47,9 @@ const LINGERING_CLOSE: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// The timeout for writing 408 and for shutting a connection down.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The response to HTTP without TLS on a TLS port.
+const HTTP_ON_TLS_PORT: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
+    content-length: 36\r\nconnection: close\r\n\r\n400: this port speaks TLS: use https";
 /// How much of a response an HTTP/2 stream buffers. Bytes.
 const BUFFER: usize = 64 * 1024;
 /// How much an HTTP/2 client may send on a stream before the endpoint accepts it. Bytes.
@@ -83,10 +90,11 @@ pub async fn secure(
         return;
     }
     let client = Client::new(peer, true, &view.config().trusted_proxies);
-    let handshake = Box::pin(timeout(view.config().timeouts.handshake, TlsAcceptor::from(tls).accept(stream)));
-    let Ok(Ok(stream)) = handshake.await else {
-        worker.stats().handshake_failures.add(1);
-        return;
+    let handshake = Box::pin(timeout(view.config().timeouts.handshake, handshake::accept(stream, tls)));
+    let stream = match handshake.await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(failure)) => return Box::pin(refuse(&worker, peer, Some(failure))).await,
+        Err(_elapsed) => return Box::pin(refuse(&worker, peer, None)).await,
     };
     worker.stats().handshakes.add(1);
     let activity = Rc::new(ClientActivity::new(client, &worker, Instant::now()));
@@ -95,6 +103,25 @@ pub async fn secure(
         Box::pin(http2(&worker, &view, &activity, stream, Bytes::new())).await;
     } else {
         http1(&worker, &view, &activity, &mut http1::Connection::new(&worker, &activity, stream)).await;
+    }
+}
+
+/// Reports why a client has no TLS connection, and answers one that speaks HTTP without it.
+async fn refuse(worker: &Worker, peer: SocketAddr, failure: Option<Failure>) {
+    worker.stats().handshake_failures.add(1);
+    match failure {
+        None => worker.log_refusal(peer, "the TLS handshake took too long", None),
+        Some(Failure::Closed) => {}
+        Some(Failure::Tls { server_name, error }) => {
+            worker.log_refusal(peer, format_args!("TLS handshake failed: {error}"), server_name.as_deref());
+        }
+        Some(Failure::Http(mut stream)) => {
+            worker.log_refusal(peer, "HTTP without TLS on a TLS port", None);
+            // Best effort: the client may be gone.
+            if let Ok(Ok(())) = timeout(CLOSE_TIMEOUT, stream.write_all(HTTP_ON_TLS_PORT)).await {
+                linger(&mut stream).await;
+            }
+        }
     }
 }
 
@@ -159,6 +186,7 @@ async fn http1<S: Transport>(
         // Not into the middle of a response that is still being sent.
         Ended::TimedOut(Phase::Head { .. }) if !activity.is_blocked() => {
             // Best effort: a client that sends its head slowly may not read either.
+            worker.log_refusal(activity.client.address, "no whole request head in time", None);
             let response = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
             let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.write_all(response))).await;
         }

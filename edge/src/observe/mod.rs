@@ -1,4 +1,5 @@
 //! How the edge reports on its requests: counters and the access log.
 
 pub mod access_log;
+pub mod refusals;
 pub mod stats;

@@ -13,6 +13,8 @@ pub mod view;
 use std::{
     cell::{Cell, RefCell},
     collections::HashSet,
+    fmt::Display,
+    net::SocketAddr,
     rc::Rc,
     sync::{
         Arc,
@@ -29,6 +31,7 @@ use crate::{
     io::clock::Clock,
     observe::{
         access_log,
+        refusals::Refusals,
         stats::{PerWorker, WorkerStats},
     },
     upstream::connection::pool::ConnectionPool,
@@ -59,6 +62,7 @@ pub struct Worker {
     pub clock: Clock,
     /// The worker's sink into the access log.
     pub log: access_log::Sink,
+    refusals: Refusals,
     shared: Arc<Shared>,
     view: RefCell<Rc<View>>,
     random: RefCell<fastrand::Rng>,
@@ -84,6 +88,7 @@ impl Worker {
             view: RefCell::new(Rc::new(view)),
             random: RefCell::new(random),
             log,
+            refusals: Refusals::default(),
             draining: Cell::new(false),
             drain: Notify::new(),
             open: Cell::new(0),
@@ -150,6 +155,13 @@ impl Worker {
         self.stats().open.add(1);
         self.open.set(self.open.get() + 1);
         Some(Admission(Rc::clone(self)))
+    }
+
+    /// Writes a line about a client that gets no response of an endpoint, unless there are too many such lines.
+    pub fn log_refusal(&self, client: SocketAddr, reason: impl Display, server_name: Option<&str>) {
+        if let Some(omitted) = self.refusals.admit(self.clock.now()) {
+            tracing::info!(%client, server_name, omitted, "client refused: {reason}");
+        }
     }
 
     /// Open client connections of this worker.

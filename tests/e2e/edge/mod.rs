@@ -16,6 +16,7 @@ mod http2;
 mod interim;
 mod max_forwards;
 mod raw_endpoint;
+mod refused;
 mod reload;
 mod retries;
 mod smuggling;

@@ -86,6 +86,7 @@ impl<'a, S: Transport> Connection<'a, S> {
                 Next::Closed => return ConnectionEnd::Close,
                 Next::Malformed(kind) => {
                     self.worker.stats().bad_heads.add(1);
+                    self.worker.log_refusal(self.activity.client.address, kind.label(), None);
                     self.begin_response();
                     self.write_reply(LocalReply::Error(kind), false, Persistence::Close);
                     return if self.flush().await.is_ok() { ConnectionEnd::Linger } else { ConnectionEnd::Close };

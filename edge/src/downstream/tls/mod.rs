@@ -71,14 +71,14 @@ impl TlsListener {
             .map_err(|error| TlsError::Setup { reason: error.to_string() })?
             .with_no_client_auth()
             .with_cert_resolver(resolver.clone());
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         // Random keys, replaced every 6 hours and valid for 12. Early data stays off, because it can be replayed.
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| TlsError::Setup { reason: error.to_string() })?;
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         Ok(Self { config: Arc::new(config), resolver, certificates: Mutex::new(certificates) })
     }
 
-    /// Returns the configuration of handshakes: TLS 1.2 and 1.3, ALPN `h2` and `http/1.1`. Always the same object.
+    /// Returns the configuration of handshakes: TLS 1.2 and 1.3, ALPN `h2`, `http/1.1` and `http/1.0`. Always the same object.
     #[must_use]
     pub fn server_config(&self) -> Arc<ServerConfig> {
         self.config.clone()

@@ -1,0 +1,39 @@
+//! The TLS handshake of one connection, and what is known of a client when it fails.
+
+use std::{io, sync::Arc};
+
+use rustls::{ServerConfig, server::Acceptor};
+use tokio::net::TcpStream;
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+
+/// Why there is no TLS connection.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The client speaks HTTP without TLS. It can be answered on the stream.
+    Http(TcpStream),
+    /// The client closed before it sent anything, as a check of the port does.
+    Closed,
+    /// The handshake failed.
+    Tls {
+        /// The name that the client asked for (SNI, RFC 6066 section 3), if it came so far.
+        server_name: Option<Box<str>>,
+        /// What the system or the TLS library says.
+        error: io::Error,
+    },
+}
+
+/// Accepts TLS on a connection. The caller bounds the time.
+pub(super) async fn accept(stream: TcpStream, config: Arc<ServerConfig>) -> Result<TlsStream<TcpStream>, Failure> {
+    let failed = |server_name| move |error| Failure::Tls { server_name, error };
+    let mut first = [0];
+    if stream.peek(&mut first).await.map_err(failed(None))? == 0 {
+        return Err(Failure::Closed);
+    }
+    // A method is upper-case text by custom. A handshake begins with the byte 22 (RFC 8446 section 5.1).
+    if first[0].is_ascii_uppercase() {
+        return Err(Failure::Http(stream));
+    }
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(failed(None))?;
+    let server_name = start.client_hello().server_name().map(Box::from);
+    start.into_stream(config).await.map_err(failed(server_name))
+}
