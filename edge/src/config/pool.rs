@@ -60,13 +60,14 @@ pub struct UpstreamTimeouts {
     pub unacknowledged: Duration,
     /// From the end of the request to the response head; after it, the response is 504. Default 30 s.
     pub response: Duration,
-    /// Longest pause within a response body. Default 30 s.
+    /// Longest pause within a response body whose length is declared. Default 30 s.
     pub body_idle: Duration,
     /// An idle connection is closed after this time; Swarm's mesh drops connections after 900 s. Default 30 s.
     pub idle: Duration,
     /// A connection is not reused after this age, so that new tasks behind a mesh get their share.
     /// Default 5 min.
     pub max_age: Duration,
-    /// Longest silence in both directions of an upgraded connection. Default 1 h.
+    /// Longest silence in both directions of an upgraded connection, and longest pause within a response body without a
+    /// declared length. Default 1 h.
     pub tunnel_idle: Duration,
 }

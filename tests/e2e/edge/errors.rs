@@ -249,7 +249,7 @@ async fn an_endpoint_that_does_not_respond_in_time_is_504() {
 async fn a_response_whose_body_stalls_is_cut_off() {
     let upstream = Upstream::start().await;
     upstream.on("/", Behaviour::SlowBody { chunks: 2, every: Duration::from_secs(30) });
-    let timeouts = "[pool.web.timeouts]\nbody_idle = \"200ms\"\n";
+    let timeouts = "[pool.web.timeouts]\nbody_idle = \"200ms\"\ntunnel_idle = \"200ms\"\n";
     let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
     let mut connection = Raw::open(edge.address()).await;
     connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;

@@ -8,6 +8,7 @@ mod dns_check;
 mod dns_discovery;
 mod drain;
 mod errors;
+mod event_stream;
 mod exhausted;
 mod forwarding;
 mod half_close;

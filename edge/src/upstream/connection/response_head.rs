@@ -141,6 +141,10 @@ impl Connection {
         self.scanned = 0;
         let Some((value, framing, keeps_alive)) = parsed else { return Ok(Parsed::Interim) };
         self.body = Reader::new(framing);
+        let timeouts = &self.pool.timeouts;
+        // A body whose end is not declared may be a stream of events, which has none for hours.
+        let is_stream = matches!(framing, Framing::Chunked | Framing::Close);
+        self.body_idle = if is_stream { timeouts.tunnel_idle.max(timeouts.body_idle) } else { timeouts.body_idle };
         self.keeps_alive = keeps_alive;
         Ok(Parsed::Final(value))
     }

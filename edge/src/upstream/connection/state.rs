@@ -1,6 +1,6 @@
 //! A connection to an endpoint: its stream, its read buffer, and the state of the response under way.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
@@ -34,6 +34,8 @@ pub struct Connection {
     pub(super) reuse_disabled: bool,
     /// See [`wait_for_room`](Self::wait_for_room).
     waits_for_room: bool,
+    /// The longest pause in the body of the response.
+    pub(super) body_idle: Duration,
     /// Bounds the wait for a response head, then the pauses in the body.
     pub deadline: Deadline,
     /// The settings of the pool at the time the connection was opened.
@@ -57,6 +59,7 @@ impl Connection {
             keeps_alive: true,
             reuse_disabled: false,
             waits_for_room: false,
+            body_idle: pool.timeouts.body_idle,
             deadline: Deadline::new(now),
             pool,
             opened: now,
@@ -81,7 +84,7 @@ impl Connection {
     /// Restarts the time-out for pauses in the response body, because bytes came or were passed to the client.
     /// Passing counts because the client may have stalled the edge until then.
     pub fn note_progress(&mut self, now: Instant) {
-        self.deadline.set(now + self.pool.timeouts.body_idle);
+        self.deadline.set(now + self.body_idle);
     }
 
     /// Sets whether data sent from now on may wait for room in the endpoint's receive window: a body or a tunnel may,
