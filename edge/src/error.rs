@@ -127,6 +127,8 @@ kinds! {
     ResponseTimeout, "response_timeout", Upstream;
     /// The target is longer than any server accepts.
     TargetTooLong, "target_too_long", Downstream;
+    /// The head of the endpoint's response has more header fields, or more bytes, than the pool allows.
+    UpstreamHeadTooLarge, "upstream_head_too_large", Upstream;
 }
 
 #[cfg(test)]

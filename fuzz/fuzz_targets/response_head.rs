@@ -10,7 +10,7 @@ use http::Version;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let forwarded = head::response(bytes, |response| {
+    let forwarded = head::response(bytes, 128, |response| {
         let summary = HeaderSummary::of(response.fields).ok()?;
         let bodiless = response.status < 200 || matches!(response.status, 204 | 304);
         let framing = summary.lengths.of_response(bodiless, response.version == Version::HTTP_11).ok()?;
@@ -31,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(length <= bytes.len());
     let Some((out, bodiless, framing)) = forwarded else { return };
 
-    let again = head::response(&out, |response| {
+    let again = head::response(&out, 128, |response| {
         let summary = HeaderSummary::of(response.fields).expect("consistent lengths");
         assert_eq!(summary.lengths.of_response(bodiless, true), Ok(framing));
         assert!(!summary.lengths.is_doubtful() && summary.connection.close);

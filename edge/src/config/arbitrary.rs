@@ -113,7 +113,8 @@ fn pool() -> impl Strategy<Value = Pool> {
         (host, 1_u16.., 1_u16..).prop_map(|(host, host_port, port)| Source::Swarm { host, host_port, port }),
     ];
     let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
-    let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, 0_usize..=1_000_000);
+    let heads = (8192_usize..=1 << 20, 1_usize..=10_000);
+    let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, 0_usize..=1_000_000, heads);
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
     ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), ejection(), numbers, upstream_timeouts()).prop_map(
         |(name, sources, balance, health, ejection, numbers, timeouts)| Pool {
@@ -126,6 +127,8 @@ fn pool() -> impl Strategy<Value = Pool> {
             attempts: NonZeroUsize::new(numbers.1).unwrap(),
             max_connections: NonZeroUsize::new(numbers.2).unwrap(),
             max_idle: numbers.3,
+            max_response_head: numbers.4.0,
+            max_response_headers: numbers.4.1,
             timeouts,
         },
     )

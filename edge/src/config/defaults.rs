@@ -82,6 +82,8 @@ impl Pool {
             attempts: at_least_one(3),
             max_connections: at_least_one(4096),
             max_idle: 4096,
+            max_response_head: 64 * 1024,
+            max_response_headers: 256,
             timeouts: UpstreamTimeouts::default(),
         }
     }

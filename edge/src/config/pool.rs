@@ -32,6 +32,10 @@ pub struct Pool {
     /// Maximum number of idle connections kept per endpoint and worker; the timeout `idle` closes those that are no
     /// longer needed. Default 4096, the same as `max_connections`.
     pub max_idle: usize,
+    /// Maximum size of a response head in bytes; the response is 502 if it is larger. Default 64 KiB.
+    pub max_response_head: usize,
+    /// Maximum number of header fields of a response; the response is 502 if there are more. Default 256.
+    pub max_response_headers: usize,
     /// How long the edge waits for an endpoint.
     pub timeouts: UpstreamTimeouts,
 }

@@ -195,7 +195,7 @@ impl RetryState {
         match error.kind {
             Kind::ResponseTimeout => endpoint.stats.of(worker).timeouts.add(1),
             Kind::UpstreamClosed | Kind::UpstreamInvalid => endpoint.stats.of(worker).resets.add(1),
-            // The client caused it.
+            // The client caused it, by the URL that it asked for or otherwise.
             _ => return,
         }
         if connection.is_reused() && error.kind == Kind::UpstreamClosed {

@@ -117,7 +117,7 @@ const fn status(kind: Kind) -> StatusCode {
         Kind::BodyTimeout | Kind::ClientGone => StatusCode::REQUEST_TIMEOUT,
         // No server is reachable, so a later attempt may succeed: 503, as HAProxy and Envoy respond, not 502.
         Kind::NoEndpoint | Kind::PoolFull | Kind::Connect => StatusCode::SERVICE_UNAVAILABLE,
-        Kind::UpstreamClosed | Kind::UpstreamInvalid => StatusCode::BAD_GATEWAY,
+        Kind::UpstreamClosed | Kind::UpstreamInvalid | Kind::UpstreamHeadTooLarge => StatusCode::BAD_GATEWAY,
         Kind::ConnectTimeout | Kind::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
     }
 }
@@ -139,6 +139,7 @@ const fn text(kind: Kind) -> &'static str {
         Kind::Connect => "503: no server could be reached\n",
         Kind::UpstreamClosed => "502: the server went away before it answered\n",
         Kind::UpstreamInvalid => "502: the server's answer was not HTTP\n",
+        Kind::UpstreamHeadTooLarge => "502: the server's response has too many or too long header fields\n",
         Kind::ConnectTimeout => "504: no server could be reached in time\n",
         Kind::ResponseTimeout => "504: the server did not answer in time\n",
     }

@@ -284,3 +284,24 @@ async fn a_request_that_returns_to_the_edge_is_508() {
     let reply = deadline("the response", SOON, get(edge.address(), "/")).await.unwrap();
     assert_eq!(reply.status.as_u16(), 508);
 }
+
+#[tokio::test]
+async fn a_response_head_that_is_too_large_is_502_and_not_the_death_of_its_endpoint() {
+    let upstream = Upstream::start().await;
+    let fields = |count: usize, length: usize| {
+        Behaviour::Headers((0..count).map(|number| (format!("x-{number}"), "v".repeat(length))).collect())
+    };
+    upstream.on("/many", fields(300, 1));
+    upstream.on("/long", fields(9, 9000));
+    upstream.on("/allowed", fields(200, 200));
+    let ejection = "[pool.web.ejection]\nconsecutive_failures = 1\n";
+    let edge = Edge::start(&format!("{}{ejection}", unchecked(&[upstream.address()]))).await;
+    for path in ["/many", "/long"] {
+        let reply = get(edge.address(), path).await.unwrap();
+        assert_eq!(reply.status, StatusCode::BAD_GATEWAY, "{path}");
+        assert!(reply.text().contains("header fields"), "{}", reply.text());
+        let status = edge.status().await.to_string();
+        assert!(status.contains("upstream_head_too_large") && !status.contains("ejected for"), "{status}");
+    }
+    assert_eq!(get(edge.address(), "/allowed").await.unwrap().status, StatusCode::OK);
+}

@@ -77,19 +77,24 @@ fn swarm(section: &mut Section<'_>, folder: &Path) -> Swarm {
 
 fn limits(section: &mut Section<'_>) -> Limits {
     let default = Limits::default();
-    let max_head = section.get("max_head", &kind::SIZE).and_then(|bytes| usize::try_from(bytes).ok());
-    if max_head.is_some_and(|bytes| !HEAD_SIZES.contains(&bytes)) {
-        section.problem("max_head", "is out of range: write a size from \"8KiB\" to \"1MiB\"");
-    }
     Limits {
         max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
-        max_head: max_head.unwrap_or(default.max_head),
+        max_head: head_size(section, "max_head").unwrap_or(default.max_head),
         max_headers: section.get("max_headers", &kind::HEADERS).unwrap_or(default.max_headers),
         max_streams: section.get("max_streams", &kind::STREAMS).unwrap_or(default.max_streams),
     }
 }
 
-/// The allowed values of `max_head` in bytes. hyper rejects a buffer below 8 KiB.
+/// Reads the maximum size of a head.
+pub(super) fn head_size(section: &mut Section<'_>, key: &'static str) -> Option<usize> {
+    let size = section.get(key, &kind::SIZE).and_then(|bytes| usize::try_from(bytes).ok())?;
+    if !HEAD_SIZES.contains(&size) {
+        section.problem(key, "is out of range: write a size from \"8KiB\" to \"1MiB\"");
+    }
+    Some(size)
+}
+
+/// The allowed sizes of a head in bytes. hyper rejects a buffer below 8 KiB.
 const HEAD_SIZES: RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
 
 fn timeouts(section: &mut Section<'_>) -> Timeouts {

@@ -2,7 +2,7 @@
 
 use settings::{Section, into_values};
 
-use super::{duplicates::report_duplicates, kind};
+use super::{convert::head_size, duplicates::report_duplicates, kind};
 use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts, value};
 
 /// Converts the section of the pool `name`.
@@ -24,6 +24,10 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
         attempts: section.get("attempts", &kind::ATTEMPTS).unwrap_or(default.attempts),
         max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
         max_idle: section.get("max_idle", &kind::COUNT).unwrap_or(default.max_idle),
+        max_response_head: head_size(section, "max_response_head").unwrap_or(default.max_response_head),
+        max_response_headers: section
+            .get("max_response_headers", &kind::HEADERS)
+            .unwrap_or(default.max_response_headers),
         timeouts: section.table("timeouts", upstream_timeouts),
         ..default
     }

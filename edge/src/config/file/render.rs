@@ -41,7 +41,7 @@ pub fn render(config: &Config) -> String {
 
     document.heading("[limits]");
     document.key("max_connections", config.limits.max_connections);
-    document.key("max_head", string(&value::render_size(config.limits.max_head.try_into().unwrap_or(u64::MAX))));
+    document.key("max_head", size(config.limits.max_head));
     document.key("max_headers", config.limits.max_headers);
     document.key("max_streams", config.limits.max_streams);
 
@@ -88,6 +88,10 @@ fn route(document: &mut Document, route: &Route, pool: &str) {
     }
 }
 
+fn size(bytes: usize) -> String {
+    string(&value::render_size(bytes.try_into().unwrap_or(u64::MAX)))
+}
+
 fn pool(document: &mut Document, pool: &Pool) {
     let name = &pool.name;
     document.heading(&format!("[pool.{name}]"));
@@ -97,6 +101,8 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("attempts", pool.attempts);
     document.key("max_connections", pool.max_connections);
     document.key("max_idle", pool.max_idle);
+    document.key("max_response_head", size(pool.max_response_head));
+    document.key("max_response_headers", pool.max_response_headers);
     match &pool.health {
         Some(check) => health(document, name, check),
         None => document.key("health", false),

@@ -99,7 +99,7 @@ mod tests {
 
     fn hint(interim: &mut Interim, status: u16, value: &str) {
         let text = format!("HTTP/1.1 {status} Some\r\nLink: {value}\r\nConnection: x-a\r\nX-A: 1\r\n\r\n");
-        head::response(text.as_bytes(), |head| interim.pass_on(head)).unwrap().unwrap();
+        head::response(text.as_bytes(), 100, |head| interim.pass_on(head)).unwrap().unwrap();
     }
 
     /// Writes what `interim` has, into a stream that takes `room` bytes, and returns what the client reads first and

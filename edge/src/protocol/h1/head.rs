@@ -11,7 +11,7 @@ pub use httparse::Header as Field;
 
 use crate::error::Kind;
 
-/// The most fields of a response, and of trailers.
+/// The most fields of trailers.
 pub const MAX_FIELDS: usize = 128;
 /// The longest target, in bytes; common servers have a similar limit.
 const MAX_TARGET: usize = 65_534;
@@ -116,18 +116,23 @@ pub fn parse_request<'a, 'b: 'a>(
     Ok(Some((Request { method, target, version, fields: parsed.headers }, length)))
 }
 
-/// Parses the first response head in `bytes`. Returns the result of `then` and the length of the head, or `None` while
-/// the head is incomplete.
+/// Parses the first response head in `bytes`, with at most `max_fields` fields. Returns the result of `then` and the
+/// length of the head, or `None` while the head is incomplete.
 ///
 /// # Errors
-/// [`Kind::UpstreamInvalid`] if it is malformed or has more than [`MAX_FIELDS`].
-pub fn response<T>(bytes: &[u8], then: impl FnOnce(&Response<'_>) -> T) -> Result<Option<(T, usize)>, Kind> {
-    let mut slots = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+/// [`Kind::UpstreamInvalid`] if it is malformed, [`Kind::UpstreamHeadTooLarge`] if it has more fields.
+pub fn response<T>(
+    bytes: &[u8],
+    max_fields: usize,
+    then: impl FnOnce(&Response<'_>) -> T,
+) -> Result<Option<(T, usize)>, Kind> {
+    let mut slots = FieldSlots::new(max_fields);
     let mut parsed = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
-    let length = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut slots) {
+    let length = match config.parse_response_with_uninit_headers(&mut parsed, bytes, slots.as_mut()) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Kind::UpstreamHeadTooLarge),
         Err(_) => return Err(Kind::UpstreamInvalid),
     };
     let (Some(status @ 100..), Some(minor)) = (parsed.code, parsed.version) else {
@@ -283,8 +288,18 @@ mod tests {
     }
 
     #[test]
+    fn a_response_with_too_many_fields_is_not_called_malformed() {
+        let head = |count: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(count));
+        for max in [10, 500] {
+            assert!(response(head(max).as_bytes(), max, |_| ()).unwrap().is_some());
+            assert_eq!(response(head(max + 1).as_bytes(), max, |_| ()), Err(Kind::UpstreamHeadTooLarge));
+        }
+    }
+
+    #[test]
     fn a_response_needs_a_status_but_no_reason() {
-        let parse = |text: &str| response(text.as_bytes(), |head| (head.status, head.reason.to_owned(), head.version));
+        let parse =
+            |text: &str| response(text.as_bytes(), 100, |head| (head.status, head.reason.to_owned(), head.version));
         assert_eq!(parse("HTTP/1.1 200 OK\r\n\r\n"), Ok(Some(((200, "OK".into(), Version::HTTP_11), 19))));
         assert_eq!(parse("HTTP/1.0 404\r\n\r\n"), Ok(Some(((404, String::new(), Version::HTTP_10), 16))));
         assert_eq!(parse("HTTP/1.1 20"), Ok(None));
@@ -297,7 +312,7 @@ mod tests {
         #[test]
         fn no_input_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _parsed = parse(&bytes);
-            let _parsed = response(&bytes, |_| ());
+            let _parsed = response(&bytes, 100, |_| ());
             let _parsed = trailers(&bytes, |_| ());
         }
 

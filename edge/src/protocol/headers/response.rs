@@ -217,7 +217,7 @@ mod tests {
     fn an_http_2_client_gets_the_same_fields() {
         let bytes =
             Bytes::from_static(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nConnection: x-b\r\nX-B: 2\r\nContent-Length: 5\r\n\r\n");
-        let map = crate::protocol::h1::head::response(&bytes, |head| {
+        let map = crate::protocol::h1::head::response(&bytes, 100, |head| {
             let summary = HeaderSummary::of(head.fields).unwrap();
             map(&bytes, head.fields, &summary, Framing::Length(5))
         });

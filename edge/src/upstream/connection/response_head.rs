@@ -21,8 +21,6 @@ use crate::{
     },
 };
 
-/// The longest response head, in bytes.
-const MAX_HEAD: usize = 64 * 1024;
 /// The most interim responses to one request.
 const MAX_INTERIM: u8 = 32;
 
@@ -70,7 +68,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Kind::UpstreamClosed`], after which another endpoint may be tried if not one byte came, or
-    /// [`Kind::UpstreamInvalid`].
+    /// [`Kind::UpstreamInvalid`] or [`Kind::UpstreamHeadTooLarge`].
     pub fn poll_head<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -98,15 +96,15 @@ impl Connection {
                 }
             }
             self.scanned = self.incoming.data().len();
-            match ready!(self.incoming.poll_fill(cx, &mut self.stream, buffers, MAX_HEAD)) {
+            let max = self.pool.max_response_head;
+            match ready!(self.incoming.poll_fill(cx, &mut self.stream, buffers, max)) {
                 Ok(1..) => {}
                 Ok(0) if self.incoming.is_empty() => {
                     return Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::IfIdempotent)));
                 }
                 Ok(0) => return Poll::Ready(Err(Error::new(Kind::UpstreamClosed, Retry::Never))),
                 Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
-                    let why = "the response head is too long";
-                    return Poll::Ready(Err(Error::because(Kind::UpstreamInvalid, Retry::Never, why)));
+                    return Poll::Ready(Err(Error::new(Kind::UpstreamHeadTooLarge, Retry::Never)));
                 }
                 Err(error) => {
                     let retry = if self.incoming.is_empty() { Retry::IfIdempotent } else { Retry::Never };
@@ -123,7 +121,7 @@ impl Connection {
         on_head: &mut impl FnMut(&ResponseHead<'_>) -> T,
     ) -> Result<Parsed<T>, Kind> {
         let bytes = self.incoming.data();
-        let parsed = head::response(bytes, |parts| {
+        let parsed = head::response(bytes, self.pool.max_response_headers, |parts| {
             if matches!(parts.status, 100 | 102..=199) {
                 on_interim(parts);
                 return Ok(None);
