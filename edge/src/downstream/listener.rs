@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_worker_gets_a_socket_with_the_same_port() {
-        let (sockets, address) = bind(&at("127.0.0.1:0"), 3).unwrap();
+        let (sockets, address) = bind(&at("127.0.0.1:0"), 3, &[]).unwrap();
         assert_ne!(address.port(), 0);
         assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
         assert_eq!(sockets.len(), 3);
@@ -203,8 +203,8 @@ mod tests {
 
     #[test]
     fn port_of_another_edge_cannot_be_bound() {
-        let (_held, address) = bind(&at("127.0.0.1:0"), 1).unwrap();
-        let error = bind(&at(&address.to_string()), 1).unwrap_err();
+        let (_held, address) = bind(&at("127.0.0.1:0"), 1, &[]).unwrap();
+        let error = bind(&at(&address.to_string()), 1, &[]).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("cannot listen on {address}: another process uses this port; stop it or choose another port")
@@ -214,9 +214,9 @@ mod tests {
     #[test]
     fn address_of_another_host_needs_freebind() {
         let mut listener = at("192.0.2.1:0");
-        let error = bind(&listener, 1).unwrap_err();
+        let error = bind(&listener, 1, &[]).unwrap_err();
         assert!(error.to_string().contains("`freebind`"), "{error}");
         listener.freebind = true;
-        bind(&listener, 1).unwrap();
+        bind(&listener, 1, &[]).unwrap();
     }
 }

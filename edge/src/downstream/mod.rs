@@ -4,8 +4,8 @@
 //! [`http2`]; [`tunnel`] takes over after an upgrade.
 
 pub mod connection;
-pub mod handshake;
-mod http1;
+mod handshake;
+pub mod http1;
 pub mod http2;
 pub mod listener;
 pub mod observed_stream;

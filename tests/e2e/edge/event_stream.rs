@@ -8,12 +8,12 @@ const TIMEOUTS: &str = "[pool.web.timeouts]\nbody_idle = \"100ms\"\n";
 
 #[tokio::test]
 async fn a_stream_of_events_may_pause_for_longer_than_a_body_of_declared_length() {
-    let raw = RawEndpoint::start().await;
-    let edge = Edge::start(&format!("{}{TIMEOUTS}", unchecked(&[raw.address()]))).await;
+    let server = RawEndpoint::start().await;
+    let edge = Edge::start(&format!("{}{TIMEOUTS}", unchecked(&[server.address()]))).await;
     let get = async |head: &str| {
         let mut client = Raw::open(edge.address()).await;
         client.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
-        let mut endpoint = raw.accept().await;
+        let mut endpoint = server.accept().await;
         endpoint.until("\r\n\r\n").await;
         endpoint.send(head.as_bytes()).await;
         client.until("\r\n\r\n").await;

@@ -12,13 +12,13 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
 #[tokio::test]
 async fn a_client_that_half_closes_after_its_request_gets_the_response() {
-    let raw = RawEndpoint::start().await;
-    let edge = Edge::start(&unchecked(&[raw.address()])).await;
+    let server = RawEndpoint::start().await;
+    let edge = Edge::start(&unchecked(&[server.address()])).await;
     for request in [GET, b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 2\r\n\r\nhi"] {
         let mut client = Raw::open(edge.address()).await;
         client.send(request).await;
         client.finish().await;
-        let mut endpoint = raw.accept().await;
+        let mut endpoint = server.accept().await;
         endpoint.until("\r\n\r\n").await;
         // Both parts of the response are written long after the edge saw the end of the client's stream.
         endpoint.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\n").await;
@@ -30,11 +30,11 @@ async fn a_client_that_half_closes_after_its_request_gets_the_response() {
 
 #[tokio::test]
 async fn a_client_that_half_closes_within_its_request_is_gone() {
-    let raw = RawEndpoint::start().await;
-    let edge = Edge::start(&unchecked(&[raw.address()])).await;
+    let server = RawEndpoint::start().await;
+    let edge = Edge::start(&unchecked(&[server.address()])).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 20\r\n\r\nhi").await;
-    let mut endpoint = raw.accept().await;
+    let mut endpoint = server.accept().await;
     endpoint.until("hi").await;
     client.finish().await;
     assert_eq!(deadline("the end of the request", SOON, endpoint.rest()).await, "");
@@ -43,15 +43,15 @@ async fn a_client_that_half_closes_within_its_request_is_gone() {
 
 #[tokio::test]
 async fn a_request_is_abandoned_once_its_half_closed_client_resets() {
-    let raw = RawEndpoint::start().await;
+    let server = RawEndpoint::start().await;
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");
-    let pool = format!("[pool.web]\nendpoints = {}\nhealth = false\n", list(&[raw.address()]));
+    let pool = format!("[pool.web]\nendpoints = {}\nhealth = false\n", list(&[server.address()]));
     let edge = Edge::start(&format!("access_log = {log:?}\n{LISTENER}{pool}")).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(GET).await;
     client.finish().await;
-    let mut endpoint = raw.accept().await;
+    let mut endpoint = server.accept().await;
     endpoint.until("\r\n\r\n").await;
     client.reset();
     assert_eq!(deadline("the end of the request", SOON, endpoint.rest()).await, "");

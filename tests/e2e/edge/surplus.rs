@@ -20,13 +20,13 @@ async fn an_endpoint_that_sends_surplus_bytes_gets_a_connection_for_each_request
         (Method::HEAD, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"),
         (Method::GET, b"HTTP/1.1 204 No Content\r\n\r\nevil"),
     ] {
-        let raw = RawEndpoint::start().await;
-        let edge = Edge::start(&unchecked(&[raw.address()])).await;
+        let server = RawEndpoint::start().await;
+        let edge = Edge::start(&unchecked(&[server.address()])).await;
         let mut client = Connection::http1(edge.address()).await.unwrap();
         let mut request = client::request("a.example", "/");
         *request.method_mut() = method.clone();
         let (first, _held) = tokio::join!(client.send(request), async {
-            let mut endpoint = raw.accept().await;
+            let mut endpoint = server.accept().await;
             endpoint.until("\r\n\r\n").await;
             endpoint.send(response).await;
             endpoint
@@ -35,7 +35,7 @@ async fn an_endpoint_that_sends_surplus_bytes_gets_a_connection_for_each_request
         // From now on even a connection that looks well is used once.
         for _ in 0..3 {
             let (reply, _held) = tokio::join!(client.get("/"), async {
-                let mut endpoint = raw.accept().await;
+                let mut endpoint = server.accept().await;
                 endpoint.until("\r\n\r\n").await;
                 endpoint.send(OK).await;
                 endpoint
@@ -50,12 +50,12 @@ async fn an_endpoint_that_sends_surplus_bytes_gets_a_connection_for_each_request
 #[tokio::test]
 async fn a_post_is_not_sent_on_a_connection_whose_end_or_bytes_have_arrived() {
     for last in [&b""[..], b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"] {
-        let raw = RawEndpoint::start().await;
-        let edge = Edge::start(&unchecked(&[raw.address()])).await;
+        let server = RawEndpoint::start().await;
+        let edge = Edge::start(&unchecked(&[server.address()])).await;
         let mut client = Connection::http1(edge.address()).await.unwrap();
         for round in 0..20 {
             let endpoint = async {
-                let mut endpoint = raw.accept().await;
+                let mut endpoint = server.accept().await;
                 endpoint.until("\r\n\r\n").await;
                 endpoint.send(OK).await;
                 endpoint
@@ -69,7 +69,7 @@ async fn a_post_is_not_sent_on_a_connection_whose_end_or_bytes_have_arrived() {
             *request.method_mut() = Method::POST;
             *request.body_mut() = client::full("once");
             let (reply, _held) = tokio::join!(deadline("the response", SOON, client.send(request)), async {
-                let mut endpoint = raw.accept().await;
+                let mut endpoint = server.accept().await;
                 endpoint.until("once").await;
                 endpoint.send(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
                 endpoint

@@ -141,7 +141,9 @@ fn begin(
 fn response(head: &ResponseHead<'_>) -> Response<()> {
     // One copy that all values share; it is parsed again to borrow from it.
     let bytes = Bytes::copy_from_slice(head.bytes);
-    let headers = head::response(&bytes, head.parts.fields.len(), |parts| map(&bytes, parts.fields, head.summary, head.client_framing()));
+    let headers = head::response(&bytes, head.parts.fields.len(), |parts| {
+        map(&bytes, parts.fields, head.summary, head.client_framing())
+    });
     let mut response = Response::new(());
     // The parser accepts any three digits, `StatusCode` only those from 100.
     *response.status_mut() = StatusCode::from_u16(head.parts.status).unwrap_or(StatusCode::BAD_GATEWAY);

@@ -30,6 +30,9 @@ use x509_parser::{
 
 use crate::config::CertificateFiles;
 
+/// A certificate that is valid for less than this should have been renewed.
+const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// The largest file to read, in bytes. No certificate or key is as large.
 const MAX_FILE: u64 = 1024 * 1024;
 

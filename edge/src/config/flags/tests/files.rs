@@ -38,7 +38,7 @@ fn certificate_and_key_come_together_and_may_be_blank() {
     assert_eq!((tls.certificates.len(), tls.self_signed), (1, vec!["www.example.com".to_owned()]));
     let error = load("/nowhere/a.pem", blank).unwrap_err().to_string();
     assert_eq!(error, "--tls-cert-file: /nowhere/a.pem cannot be read: No such file or directory (os error 2)");
-    insta::assert_snapshot!(super::errors(&format!("{MINIMAL} --tls-cert-file {blank}"), &[]), @"--tls-key-file: is missing: a certificate needs its key");
+    insta::assert_snapshot!(errors(&format!("{MINIMAL} --tls-cert-file {blank}"), &[]), @"--tls-key-file: is missing: a certificate needs its key");
 }
 
 #[test]

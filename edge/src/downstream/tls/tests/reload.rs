@@ -6,7 +6,10 @@ use rustls::{
 };
 
 use super::{Connected, NOW, client, connect, files, issue, listener, write};
-use crate::{config::Tls, downstream::tls::TlsError};
+use crate::{
+    config::Tls,
+    downstream::tls::{TlsError, TlsListener},
+};
 
 #[test]
 fn client_resumes_its_session_after_a_renewal() {
