@@ -83,7 +83,7 @@ impl Pool {
             max_connections: at_least_one(4096),
             max_idle: 4096,
             max_response_head: 64 * 1024,
-            max_response_headers: 256,
+            max_response_headers: 128,
             timeouts: UpstreamTimeouts::default(),
         }
     }

@@ -34,7 +34,7 @@ pub struct Pool {
     pub max_idle: usize,
     /// Maximum size of a response head in bytes; the response is 502 if it is larger. Default 64 KiB.
     pub max_response_head: usize,
-    /// Maximum number of header fields of a response; the response is 502 if there are more. Default 256.
+    /// Maximum number of header fields of a response; the response is 502 if there are more. Default 128.
     pub max_response_headers: usize,
     /// How long the edge waits for an endpoint.
     pub timeouts: UpstreamTimeouts,

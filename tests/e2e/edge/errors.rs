@@ -293,7 +293,7 @@ async fn a_response_head_that_is_too_large_is_502_and_not_the_death_of_its_endpo
     };
     upstream.on("/many", fields(300, 1));
     upstream.on("/long", fields(9, 9000));
-    upstream.on("/allowed", fields(200, 200));
+    upstream.on("/allowed", fields(100, 400));
     let ejection = "[pool.web.ejection]\nconsecutive_failures = 1\n";
     let edge = Edge::start(&format!("{}{ejection}", unchecked(&[upstream.address()]))).await;
     for path in ["/many", "/long"] {

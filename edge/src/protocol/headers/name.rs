@@ -54,7 +54,7 @@ impl Name {
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
         match Self::exact(name) {
-            Self::Other if name.contains(&b'_') => Self::with_underscores(name),
+            Self::Other | Self::Origin if name.contains(&b'_') => Self::with_underscores(name),
             exact => exact,
         }
     }
