@@ -5,7 +5,6 @@
 
 use std::{
     net::SocketAddr,
-    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,7 +12,7 @@ use std::{
 use settings::{Section, into_values, nearest};
 use toml::Spanned;
 
-use super::{duplicates::report_duplicates, kind, pool};
+use super::{duplicates::report_duplicates, head_size::head_size, kind, pool};
 use crate::config::{
     AccessLog, CertificateFiles, Config, Dns, HostMatch, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, Tls,
     defaults,
@@ -84,18 +83,6 @@ fn limits(section: &mut Section<'_>) -> Limits {
         max_streams: section.get("max_streams", &kind::STREAMS).unwrap_or(default.max_streams),
     }
 }
-
-/// Reads the maximum size of a head.
-pub(super) fn head_size(section: &mut Section<'_>, key: &'static str) -> Option<usize> {
-    let size = section.get(key, &kind::SIZE).and_then(|bytes| usize::try_from(bytes).ok())?;
-    if !HEAD_SIZES.contains(&size) {
-        section.problem(key, "is out of range: write a size from \"8KiB\" to \"1MiB\"");
-    }
-    Some(size)
-}
-
-/// The allowed sizes of a head in bytes. hyper rejects a buffer below 8 KiB.
-const HEAD_SIZES: RangeInclusive<usize> = 8 * 1024..=1024 * 1024;
 
 fn timeouts(section: &mut Section<'_>) -> Timeouts {
     let default = Timeouts::default();

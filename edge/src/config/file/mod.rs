@@ -5,6 +5,7 @@
 
 mod convert;
 mod duplicates;
+mod head_size;
 mod kind;
 mod pool;
 mod render;

@@ -2,7 +2,7 @@
 
 use settings::{Section, into_values};
 
-use super::{convert::head_size, duplicates::report_duplicates, kind};
+use super::{duplicates::report_duplicates, head_size::head_size, kind};
 use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts, value};
 
 /// Converts the section of the pool `name`.
