@@ -166,7 +166,7 @@ async fn an_incomplete_or_malformed_response_is_502() {
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
     ] {
         let peer = RawEndpoint::start().await;
-        let edge = Edge::start(&unchecked(&[peer.address()])).await;
+        let edge = Edge::start(&format!("{}attempts = 1\n", unchecked(&[peer.address()]))).await;
         let upstream = tokio::spawn(async move { peer.answer_once(answer).await });
         let reply = get(edge.address(), "/").await.unwrap();
         assert_eq!(reply.status, StatusCode::BAD_GATEWAY, "{answer:?}");
@@ -293,7 +293,7 @@ async fn a_response_head_that_is_too_large_is_502_and_not_the_death_of_its_endpo
     };
     upstream.on("/many", fields(300, 1));
     upstream.on("/long", fields(9, 9000));
-    upstream.on("/allowed", fields(100, 400));
+    upstream.on("/allowed", fields(90, 400));
     let ejection = "[pool.web.ejection]\nconsecutive_failures = 1\n";
     let edge = Edge::start(&format!("{}{ejection}", unchecked(&[upstream.address()]))).await;
     for path in ["/many", "/long"] {

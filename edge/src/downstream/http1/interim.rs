@@ -16,6 +16,8 @@ use crate::{
     worker::client_activity::ClientActivity,
 };
 
+/// The response that tells a client to send its body (RFC 9110 section 15.2.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// The most bytes that wait for a client that does not read. Interim responses are hints: further ones are left out.
 const MAX_WAITING: usize = 64 * 1024;
 
@@ -48,7 +50,7 @@ impl Interim {
     /// Sends `100 Continue` if the client waits for it, because the edge waits for the body.
     pub(super) fn invite_body(&mut self) {
         if std::mem::take(&mut self.awaits_continue) {
-            self.out.bytes_mut().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.out.bytes_mut().extend_from_slice(CONTINUE);
         }
     }
 
@@ -80,11 +82,17 @@ impl Interim {
         flushed
     }
 
-    /// The response begins: nothing interim may follow. Returns the bytes that must precede it, the rest of what is
-    /// written in part.
+    /// The response begins: nothing interim may follow. Returns the bytes that must precede it. A `100 Continue` that is
+    /// not begun is not among them: the client shall not send a body that nobody reads.
     pub(super) fn close(&mut self) -> Vec<u8> {
         (self.awaits_continue, self.open) = (false, false);
-        std::mem::take(&mut self.out).into_rest()
+        let out = std::mem::take(&mut self.out);
+        let has_begun = out.has_begun();
+        let mut rest = out.into_rest();
+        if !has_begun && rest.starts_with(CONTINUE) {
+            rest.drain(..CONTINUE.len());
+        }
+        rest
     }
 }
 
@@ -139,10 +147,11 @@ mod tests {
     }
 
     #[test]
-    fn an_interim_response_that_is_not_begun_is_left_out_once_the_response_begins() {
+    fn hints_precede_the_response_and_a_late_invitation_is_left_out() {
         let mut interim = Interim::new(false, true);
         interim.invite_body();
-        assert_eq!(interim.close(), b"");
+        hint(&mut interim, 103, "a");
+        assert_eq!(interim.close(), b"HTTP/1.1 103 Some\r\nLink: a\r\n\r\n");
         hint(&mut interim, 103, "late");
         interim.invite_body();
         assert_eq!(interim.close(), b"");

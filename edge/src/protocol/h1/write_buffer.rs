@@ -44,10 +44,10 @@ impl WriteBuffer {
         self.bytes
     }
 
-    /// Returns the bytes that are left of a message that is written in part; none of one that has not begun.
+    /// Returns the bytes that are not written yet.
     #[must_use]
     pub fn into_rest(mut self) -> Vec<u8> {
-        if self.begun { self.bytes.split_off(self.written) } else { Vec::new() }
+        self.bytes.split_off(self.written)
     }
 
     /// The bytes, for appending a head.
