@@ -102,3 +102,22 @@ pub enum UnmetRequirement {
     #[error("no sentinel names a master")]
     Master,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use process::chain;
+    use redis::RedisError;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_redis_is_displayed_once() {
+        let refused = RedisError::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let error = CounterError::Store(Arc::new(StoreError::Connect(refused.into())));
+        let text = chain(&error).to_string();
+        assert!(text.starts_with("the store is unavailable: cannot connect to the store: "), "{text}");
+        assert_eq!(text.matches("connection refused").count(), 1, "{text}");
+    }
+}
