@@ -5,6 +5,7 @@
 //! by its [`Kind`]; the keys that it reads are the keys that the file may have. A [`Report`] collects the problems. The
 //! program decides which keys there are and what they mean together.
 
+pub mod address;
 mod error;
 pub mod kind;
 mod problem;

@@ -7,31 +7,10 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net};
+use settings::address::bare_ip;
+pub(crate) use settings::address::listen;
 
 use super::{HostMatch, SWARM, Source, defaults::NAME_SERVER_PORT, value::Parsed};
-
-/// Parses an address to listen on. `:80` is `[::]:80`, which accepts IPv6 and IPv4 on Linux.
-pub(crate) fn listen(text: &str) -> Parsed<SocketAddr> {
-    let text = text.trim();
-    if let Ok(address) = SocketAddr::from_str(text) {
-        return Ok(address);
-    }
-    if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
-        return Ok(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port));
-    }
-    if let Ok(address) = bare_ip(text) {
-        return Err(format!("{text:?} has no port: write \"{}\"", SocketAddr::new(address, 80)));
-    }
-    if text.parse::<u16>().is_ok() {
-        return Err(format!("{text:?} is only a port: write \":{text}\" for every address of this host"));
-    }
-    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse::<u16>().ok()) {
-        return Err(format!("{text:?} is a name, but a listener needs an address: write \"127.0.0.1:{port}\""));
-    }
-    Err(format!(
-        "{text:?} is not an address to listen on: write IP:port, such as \"192.0.2.1:80\", \"[::1]:80\" or \":80\""
-    ))
-}
 
 /// Parses an address to listen on, or `off`.
 pub(crate) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
@@ -227,14 +206,6 @@ pub(crate) fn server_name(text: &str) -> Parsed<String> {
         _ => {
             Err(format!("{text:?} cannot be in a certificate: write a name such as \"www.example.com\", or an address"))
         }
-    }
-}
-
-/// Parses an address without a port; IPv6 with or without brackets.
-fn bare_ip(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
-    match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
-        Some(inner) => Ipv6Addr::from_str(inner).map(IpAddr::V6),
-        None => IpAddr::from_str(text),
     }
 }
 
