@@ -33,10 +33,16 @@ impl HostPort {
     /// Parses a comma-separated list.
     ///
     /// # Errors
-    /// Returns the first item that is malformed.
+    /// Returns the malformed items, quoted and with commas between.
     pub fn list(text: &str, default_port: Option<u16>) -> Result<Vec<Self>, String> {
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        parts.map(|part| Self::parse(part, default_port).ok_or_else(|| part.to_owned())).collect()
+        let (mut hosts, mut malformed) = (Vec::new(), Vec::new());
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            match Self::parse(part, default_port) {
+                Some(host) => hosts.push(host),
+                None => malformed.push(format!("{part:?}")),
+            }
+        }
+        if malformed.is_empty() { Ok(hosts) } else { Err(malformed.join(", ")) }
     }
 }
 
@@ -67,7 +73,8 @@ mod tests {
         assert_eq!(parse("tasks.edge:9901, 10.0.0.1:80,", None), ["tasks.edge:9901", "10.0.0.1:80"]);
         assert_eq!(parse("[::1]:5,::1,a", Some(26379)), ["[::1]:5", "[::1]:26379", "a:26379"]);
         for bad in ["a", "a:", "a:0", ":1", "a:x", "http://a:1", "a b:1", "a:65536", "[::1:5", "a]:5"] {
-            assert_eq!(HostPort::list(bad, None).unwrap_err(), bad);
+            assert_eq!(HostPort::list(bad, None).unwrap_err(), format!("{bad:?}"));
         }
+        assert_eq!(HostPort::list("a, b:1, c:", None).unwrap_err(), "\"a\", \"c:\"");
     }
 }

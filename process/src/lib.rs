@@ -1,10 +1,11 @@
 //! What every program of this workspace does around its work: exit codes, the last error message, the log,
 //! signals, the limit of open files, the health check, completions and manual pages.
 //!
-//! Only a program's `main` uses it, since these belong to a process and not to a library. [`chain()`] is the
-//! exception.
+//! Only a program's `main` uses it, since these belong to a process and not to a library. [`chain()`] and [`Errors`] are
+//! the exceptions.
 
 mod chain;
+mod errors;
 mod healthcheck;
 mod manual;
 mod stop_signals;
@@ -24,6 +25,7 @@ use tracing_subscriber::EnvFilter;
 
 pub use self::{
     chain::chain,
+    errors::Errors,
     healthcheck::healthcheck,
     manual::{Completions, Man},
     stop_signals::StopSignals,

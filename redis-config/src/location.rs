@@ -72,7 +72,7 @@ impl Location {
     /// to log in to the servers and to the sentinels.
     ///
     /// # Errors
-    /// The list is empty, one of its entries is malformed, or the name is empty.
+    /// The list is empty, an entry is malformed, or the name is empty.
     pub fn sentinels(list: &str, master: &str, redis: &Login, sentinel: &Login) -> Result<Self, LocationError> {
         let addresses = HostPort::list(list, Some(SENTINEL_PORT)).map_err(LocationError::Sentinel)?;
         if addresses.is_empty() {
@@ -128,8 +128,8 @@ pub enum LocationError {
     /// The certificate authority cannot be trusted.
     #[error("the certificate authority of Redis cannot be used")]
     Ca(#[source] RedisError),
-    /// An entry of the list is not a host with or without a port.
-    #[error("{0:?} is no sentinel: write host:port,host:port,... such as tasks.sentinel:26379")]
+    /// Entries of the list that are not a host with or without a port, quoted.
+    #[error("{0} is no sentinel: write host:port,host:port,... such as tasks.sentinel:26379")]
     Sentinel(String),
     /// The list of sentinels is empty.
     #[error("it names no sentinel: write host:port,host:port,...")]

@@ -48,34 +48,47 @@ impl Settings<'_> {
     /// The Redis that the settings describe, or `None` if they describe none. `read` reads a file.
     ///
     /// # Errors
-    /// A setting is wrong, or contradicts another. The error names it and says what to write.
-    pub fn load(&self, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Option<Location>, SettingsError> {
+    /// Every setting that is wrong, or contradicts another. Each error names the setting and says what to write.
+    pub fn load(&self, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Option<Location>, Vec<SettingsError>> {
         let read =
             |setting, path: &Path| read(path).map_err(|error| SettingsError::Read(setting, path.to_owned(), error));
         if let Some(list) = self.sentinels {
             return self.by_sentinels(list, &read).map(Some);
         }
-        if let Some((setting, _path)) = self.login_files().into_iter().find(|(_setting, path)| path.is_some()) {
-            return Err(SettingsError::WithoutSentinels(setting));
+        let login_files = self.login_files().into_iter().filter(|(_setting, path)| path.is_some());
+        let mut errors: Vec<_> = login_files.map(|(setting, _path)| SettingsError::WithoutSentinels(setting)).collect();
+        match self.by_url(&read) {
+            Ok(location) if errors.is_empty() => return Ok(location),
+            Ok(_) => {}
+            Err(error) => errors.push(error),
         }
-        self.by_url(&read)
+        Err(errors)
     }
 
-    fn by_sentinels(&self, list: &str, read: Read<'_>) -> Result<Location, SettingsError> {
+    fn by_sentinels(&self, list: &str, read: Read<'_>) -> Result<Location, Vec<SettingsError>> {
+        let mut errors = Vec::new();
         if self.url.is_some() || self.url_file.is_some() {
-            return Err(SettingsError::SentinelsAndUrl);
+            errors.push(SettingsError::SentinelsAndUrl);
         }
         if self.ca_file.is_some() {
-            return Err(SettingsError::CaWithSentinels);
+            errors.push(SettingsError::CaWithSentinels);
         }
-        let [user, password, sentinel_user, sentinel_password] =
-            self.login_files().map(|(setting, path)| path.map(|path| line(setting, &read(setting, path)?)).transpose());
-        let redis = Login { user: user?, password: password? };
-        let sentinel = Login { user: sentinel_user?, password: sentinel_password? };
-        Location::sentinels(list, self.master, &redis, &sentinel).map_err(|error| match error {
-            LocationError::NoMaster => SettingsError::Location(MASTER, error),
-            _ => SettingsError::Location(SENTINELS, error),
-        })
+        let [user, password, sentinel_user, sentinel_password] = self.login_files().map(|(setting, path)| {
+            let login = path.map(|path| line(setting, &read(setting, path)?)).transpose();
+            login.unwrap_or_else(|error| {
+                errors.push(error);
+                None
+            })
+        });
+        let redis = Login { user, password };
+        let sentinel = Login { user: sentinel_user, password: sentinel_password };
+        match Location::sentinels(list, self.master, &redis, &sentinel) {
+            Ok(location) if errors.is_empty() => return Ok(location),
+            Ok(_) => {}
+            Err(error @ LocationError::NoMaster) => errors.push(SettingsError::Location(MASTER, error)),
+            Err(error) => errors.push(SettingsError::Location(SENTINELS, error)),
+        }
+        Err(errors)
     }
 
     fn by_url(&self, read: Read<'_>) -> Result<Option<Location>, SettingsError> {
@@ -208,9 +221,34 @@ mod tests {
     fn a_secret_file_holds_exactly_one_line() {
         for file in ["lines", "binary"] {
             let settings = Settings { password_file: path(file), ..SENTINELS_OF_A };
-            let error = settings.load(read).unwrap_err();
-            assert!(matches!(error, SettingsError::Secret(PASSWORD_FILE)), "{file}: {error}");
-            assert!(!format!("{error} {error:?}").contains("s3cret"));
+            let errors = settings.load(read).unwrap_err();
+            assert!(matches!(errors[..], [SettingsError::Secret(PASSWORD_FILE)]), "{file}: {errors:?}");
+            assert!(!format!("{} {errors:?}", errors[0]).contains("s3cret"));
         }
+    }
+
+    #[test]
+    fn every_error_is_returned() {
+        let files = Settings { user_file: path("gone"), password_file: path("lines"), ..Settings::default() };
+        let by_sentinels =
+            Settings { sentinels: Some("a:x, b:0"), url: Some("redis://r"), ca_file: path("gone"), ..files };
+        let errors = |settings: Settings<'_>| -> Vec<String> {
+            settings.load(read).unwrap_err().iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            errors(by_sentinels),
+            [
+                "--redis-sentinels (REDIS_SENTINELS) is set beside --redis-url (REDIS_URL) or --redis-url-file \
+                 (REDIS_URL_FILE): unset one of them",
+                "--redis-ca-file (REDIS_CA_FILE) cannot be used with --redis-sentinels (REDIS_SENTINELS), which name \
+                 servers without TLS: unset one of them",
+                "--redis-user-file (REDIS_USER_FILE) names \"gone\", which cannot be read",
+                "--redis-password-file (REDIS_PASSWORD_FILE) names a file that holds no line of text, or several: \
+                 write one",
+                "--redis-sentinels (REDIS_SENTINELS) cannot be used",
+            ]
+        );
+        let by_url = errors(Settings { url: Some("http://r"), ..files });
+        assert_eq!(by_url.len(), 3, "{by_url:?}");
     }
 }

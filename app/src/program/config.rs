@@ -2,13 +2,15 @@
 
 use std::{
     io,
-    net::{AddrParseError, SocketAddr},
+    net::SocketAddr,
     num::{NonZeroUsize, ParseIntError},
     path::Path,
     time::Duration,
 };
 
-use redis_config::SettingsError;
+use process::Errors;
+use redis_config::{Location, SettingsError};
+use settings::address;
 use tracing_subscriber::{EnvFilter, filter};
 
 use super::flags::Flags;
@@ -51,51 +53,109 @@ pub(crate) struct Config {
 
 impl Config {
     /// Parses `flags`; `read` reads a file that they name.
-    pub(crate) fn parse(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Self, ConfigError> {
-        let deadline = duration(DEADLINE, &flags.process.deadline, Limits::LONGEST)?;
-        if deadline.is_zero() {
-            return Err(ConfigError::NoTime(DEADLINE));
-        }
-        Ok(Self {
-            listen: listen(flags)?,
-            store: store(flags, read)?,
-            limits: Limits { deadline, ..Limits::default() },
-            options: Options {
-                max_connections: max_connections(flags)?,
-                drain_delay: duration(DRAIN_DELAY, &flags.process.drain_delay, LONGEST_STOP)?,
-                grace: duration(GRACE, &flags.process.grace, LONGEST_STOP)?,
-                ..Options::default()
-            },
-            log: log(flags)?,
-        })
+    pub(crate) fn parse(
+        flags: &Flags,
+        read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, Errors<ConfigError>> {
+        let mut errors = Errors::default();
+        let listen = errors.keep(listen(flags));
+        let store = errors.keep_all(store(flags, read));
+        let deadline = errors.keep(deadline(flags));
+        let drain_delay = errors.keep(duration(DRAIN_DELAY, &flags.process.drain_delay, LONGEST_STOP));
+        let grace = errors.keep(duration(GRACE, &flags.process.grace, LONGEST_STOP));
+        let max_connections = errors.keep(max_connections(flags));
+        let log = errors.keep(log(flags));
+        // Each that is missing has left its error.
+        let complete = || {
+            Some(Self {
+                listen: listen?,
+                store: store?,
+                limits: Limits { deadline: deadline?, ..Limits::default() },
+                options: Options {
+                    max_connections: max_connections?,
+                    drain_delay: drain_delay?,
+                    grace: grace?,
+                    ..Options::default()
+                },
+                log: log?,
+            })
+        };
+        complete().ok_or(errors)
     }
 }
 
 /// The address to listen on: all that the health check needs.
 pub(crate) fn listen(flags: &Flags) -> Result<SocketAddr, ConfigError> {
-    let listen = &flags.listen;
-    listen.parse().map_err(|error| ConfigError::Listen(listen.clone(), error))
+    address::listen(&flags.listen).map_err(|message| ConfigError::Listen(LISTEN, message))
 }
 
-fn store(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<StoreConfig, ConfigError> {
-    let degraded = match flags.store.degraded.as_str() {
-        "refuse" => Degraded::Refuse,
-        "go-on" => Degraded::GoOn,
-        other => return Err(ConfigError::Degraded(other.to_owned())),
+fn deadline(flags: &Flags) -> Result<Duration, ConfigError> {
+    let deadline = duration(DEADLINE, &flags.process.deadline, Limits::LONGEST)?;
+    if deadline.is_zero() { Err(ConfigError::NoTime(DEADLINE)) } else { Ok(deadline) }
+}
+
+fn store(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<StoreConfig, Errors<ConfigError>> {
+    let mut errors = Errors::default();
+    let location = errors.keep_all(redis_settings(flags).load(read));
+    let durability = errors.keep(durability(flags));
+    let degraded = errors.keep(degraded(flags));
+    let place = location.and_then(|location| errors.keep_all(place(flags, location)));
+    let complete = || {
+        Some(match place? {
+            Place::Redis(location) => {
+                let redis = RedisConfig::from(location).degraded(degraded?);
+                StoreConfig::Redis(match durability? {
+                    Some(durability) => redis.durability(durability),
+                    None => redis,
+                })
+            }
+            Place::Folder(folder) => StoreConfig::File(folder.join(FILE)),
+        })
     };
-    let redis = match (redis_settings(flags).load(read)?, &flags.store.data) {
-        (Some(location), _) => RedisConfig::from(location).degraded(degraded),
-        (None, None) => return Err(ConfigError::NoStore),
-        (None, Some(folder)) if folder.is_empty() => return Err(ConfigError::EmptyData),
-        (None, Some(folder)) => return Ok(StoreConfig::File(Path::new(folder).join(FILE))),
-    };
-    Ok(StoreConfig::Redis(match flags.store.durability.as_deref() {
-        None => redis,
-        Some("local") => redis.durability(Durability::Local),
-        Some("replica") => redis.durability(Durability::Replica),
-        Some("fsync") => redis.durability(Durability::Fsync),
+    complete().ok_or(errors)
+}
+
+/// Where to count.
+enum Place<'a> {
+    Redis(Location),
+    Folder(&'a Path),
+}
+
+fn place(flags: &Flags, location: Option<Location>) -> Result<Place<'_>, Errors<ConfigError>> {
+    match (location, flags.store.data.as_deref().map(Path::new)) {
+        (Some(_), Some(_)) => Err(ConfigError::DataBesideRedis.into()),
+        (Some(location), None) => Ok(Place::Redis(location)),
+        (None, None) => Err(ConfigError::NoStore.into()),
+        (None, Some(folder)) => {
+            let mut errors = Errors::default();
+            if folder.as_os_str().is_empty() {
+                errors.push(ConfigError::EmptyData);
+            }
+            let redis_only = [(DURABILITY, &flags.store.durability), (DEGRADED, &flags.store.degraded)];
+            for (setting, _) in redis_only.into_iter().filter(|(_, value)| value.is_some()) {
+                errors.push(ConfigError::WithoutRedis(setting));
+            }
+            if errors.is_empty() { Ok(Place::Folder(folder)) } else { Err(errors) }
+        }
+    }
+}
+
+fn durability(flags: &Flags) -> Result<Option<Durability>, ConfigError> {
+    Ok(Some(match flags.store.durability.as_deref() {
+        None => return Ok(None),
+        Some("local") => Durability::Local,
+        Some("replica") => Durability::Replica,
+        Some("fsync") => Durability::Fsync,
         Some(other) => return Err(ConfigError::Durability(other.to_owned())),
     }))
+}
+
+fn degraded(flags: &Flags) -> Result<Degraded, ConfigError> {
+    match flags.store.degraded.as_deref() {
+        None | Some("refuse") => Ok(Degraded::Refuse),
+        Some("go-on") => Ok(Degraded::GoOn),
+        Some(other) => Err(ConfigError::Degraded(other.to_owned())),
+    }
 }
 
 fn redis_settings(flags: &Flags) -> redis_config::Settings<'_> {
@@ -142,8 +202,8 @@ fn log(flags: &Flags) -> Result<EnvFilter, ConfigError> {
 /// A setting that cannot be used, and what to write instead.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("{LISTEN} is {0:?}: write an address and a port, such as 0.0.0.0:8000 or [::]:8000")]
-    Listen(String, #[source] AddrParseError),
+    #[error("{0}: {1}")]
+    Listen(&'static str, String),
     #[error(transparent)]
     Redis(#[from] SettingsError),
     #[error(
@@ -157,6 +217,10 @@ pub(crate) enum ConfigError {
     Degraded(String),
     #[error("{DATA} is empty: name a folder, such as ./data")]
     EmptyData,
+    #[error("{DATA} is set beside a Redis, and the count can only be in one of them: unset the other")]
+    DataBesideRedis,
+    #[error("{0} is set, but the count is in a file: unset it, or set {REDIS_URL} or {REDIS_SENTINELS}")]
+    WithoutRedis(&'static str),
     #[error("{0} is {1:?}: write a time with its unit, such as 500ms, 2s or 1m")]
     Duration(&'static str, String, #[source] humantime::DurationError),
     #[error("{0} leaves no time to answer: write at least 1ms, usually 1.8s")]
@@ -178,7 +242,7 @@ mod tests {
     use super::*;
 
     /// Parses without this process's variables.
-    fn parse(args: &[&str]) -> Result<Config, ConfigError> {
+    fn parse(args: &[&str]) -> Result<Config, Errors<ConfigError>> {
         let command = Flags::command().mut_args(|arg| arg.env(None));
         let matches = command.try_get_matches_from(["app"].iter().chain(args));
         let flags = Flags::from_arg_matches(&matches.unwrap()).unwrap();
@@ -193,13 +257,12 @@ mod tests {
 
     #[test]
     fn the_store_is_redis_when_given_and_else_a_file() {
-        let table: [(&[&str], &str); 6] = [
+        let table: [(&[&str], &str); 5] = [
             (&["--redis-url", "redis://redis"], "Redis(RedisConfig(redis:6379))"),
             (&["--redis-url-file", "url"], "Redis(RedisConfig(from-file:6379))"),
-            (&["--redis-url", "redis://redis", "--data", "d"], "Redis(RedisConfig(redis:6379))"),
             (&["--redis-url", "unix:///r.sock"], "Redis(RedisConfig(/r.sock))"),
             (
-                &["--redis-sentinels=a:1,b", "--redis-master=m", "--redis-password-file=secret", "--data=d"],
+                &["--redis-sentinels=a:1,b", "--redis-master=m", "--redis-password-file=secret"],
                 "Redis(RedisConfig(m by a:1,b:26379))",
             ),
             (&["--data", "d"], "File(\"d/hits.redb\")"),
@@ -236,11 +299,34 @@ mod tests {
         assert_eq!(config.options.drain_delay, Duration::from_secs(3));
         assert_eq!(config.options.grace, Duration::from_secs(60));
         assert_eq!(config.log.to_string(), "debug");
+        let every_address = parse(&["--data=d", "--listen=:8000"]).unwrap();
+        assert_eq!(every_address.listen, "[::]:8000".parse().unwrap());
+    }
+
+    #[test]
+    fn every_error_is_reported_and_each_once() {
+        let args = [
+            "--listen=8000",
+            "--redis-url=redis://:s3cret@redis/x",
+            "--durability=two",
+            "--degraded=so",
+            "--deadline=0s",
+            "--drain-delay=soon",
+            "--grace=2h",
+            "--max-connections=0",
+            "--log=app=loud",
+        ];
+        let text = parse(&args).unwrap_err().to_string();
+        assert_eq!(text.lines().count(), args.len(), "{text}");
+        for name in args.map(|arg| arg.split('=').next().unwrap_or_default()) {
+            assert_eq!(text.matches(&format!("{name} (")).count(), 1, "{name}: {text}");
+        }
+        assert!(!text.contains("s3cret"), "{text}");
     }
 
     #[test]
     fn errors_name_the_setting_and_never_the_password() {
-        let table: [(&[&str], &str); 32] = [
+        let table: [(&[&str], &str); 36] = [
             (&[], "there is nowhere to count: set --redis-url (REDIS_URL)"),
             (&["--data", ""], "--data (APP_DATA) is empty"),
             (&["--redis-url", ""], "--redis-url (REDIS_URL) cannot be used: write redis://"),
@@ -271,7 +357,11 @@ mod tests {
             (&["--data=d", "--sentinel-password-file=secret"], "(SENTINEL_PASSWORD_FILE) is set without"),
             (&["--redis-url=redis://r", "--durability=two"], "--durability (APP_DURABILITY) is \"two\""),
             (&["--redis-url=redis://r", "--degraded=so"], "--degraded (APP_DEGRADED) is \"so\""),
-            (&["--data=d", "--listen=8000"], "--listen (APP_LISTEN) is \"8000\""),
+            (&["--redis-url=redis://r", "--data=d"], "--data (APP_DATA) is set beside a Redis"),
+            (&["--redis-sentinels=a", "--data="], "--data (APP_DATA) is set beside a Redis"),
+            (&["--data=d", "--durability=local"], "--durability (APP_DURABILITY) is set, but the count is in a file"),
+            (&["--data=d", "--degraded=go-on"], "--degraded (APP_DEGRADED) is set, but the count is in a file"),
+            (&["--data=d", "--listen=8000"], "--listen (APP_LISTEN): \"8000\" is only a port: write \":8000\""),
             (&["--data=d", "--deadline=2"], "--deadline (APP_DEADLINE) is \"2\""),
             (&["--data=d", "--deadline=0s"], "--deadline (APP_DEADLINE) leaves no time"),
             (
@@ -287,8 +377,7 @@ mod tests {
             (&["--data=d", "--max-connections=1000001"], "which is too many: write at most 1000000"),
         ];
         for (args, part) in table {
-            let error = parse(args).unwrap_err();
-            let text = process::chain(&error).to_string();
+            let text = parse(args).unwrap_err().to_string();
             assert!(text.contains(part), "{args:?}: {text}");
             assert!(!text.contains("s3cret"), "{text}");
         }

@@ -25,7 +25,7 @@ pub(crate) struct Flags {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Serve HTTP here: IP:port
+    /// Serve HTTP here: IP:port, or :port for every address
     #[arg(
         long,
         env = "APP_LISTEN",
@@ -91,9 +91,9 @@ pub(crate) struct Store {
     #[arg(long, env = "APP_DURABILITY", hide_env = true, value_name = "LEVEL")]
     pub(crate) durability: Option<String>,
 
-    /// Without a replica or enough sentinels: refuse, or go-on with numbers that the loss of one more machine may roll back
-    #[arg(long, env = "APP_DEGRADED", hide_env = true, value_name = "WAY", default_value = "refuse")]
-    pub(crate) degraded: String,
+    /// Without a replica or enough sentinels: refuse, or go-on with numbers that the loss of one more machine may roll back [default: refuse]
+    #[arg(long, env = "APP_DEGRADED", hide_env = true, value_name = "WAY")]
+    pub(crate) degraded: Option<String>,
 }
 
 /// How the process serves and stops.

@@ -7,7 +7,7 @@
 mod config;
 mod flags;
 
-use std::{ffi::OsString, io, process::ExitCode, time::Duration};
+use std::{ffi::OsString, fmt::Display, io, process::ExitCode, time::Duration};
 
 use clap::CommandFactory;
 use process::{CANNOT_RUN, StopSignals, WRONG_SETTING, chain};
@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, runtime::Runtime, time::timeout};
 use tracing::{error, info, warn};
 
 use self::{
-    config::{Config, ConfigError},
+    config::Config,
     flags::{Command, Flags},
 };
 use crate::{App, Counter, StoreConfig, serve};
@@ -39,7 +39,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     }
     let config = match Config::parse(&flags, |path| std::fs::read(path)) {
         Ok(config) => config,
-        Err(error) => return refuse(&error),
+        Err(errors) => return fail(&errors, WRONG_SETTING),
     };
     match start(config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,18 +54,14 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 fn healthcheck(flags: &Flags) -> ExitCode {
     match config::listen(flags).map(process::healthcheck) {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(error)) => fail(&error, CANNOT_RUN),
-        Err(error) => refuse(&error),
+        Ok(Err(error)) => fail(&chain(&error), CANNOT_RUN),
+        Err(error) => fail(&error, WRONG_SETTING),
     }
 }
 
-fn refuse(error: &ConfigError) -> ExitCode {
-    fail(error, WRONG_SETTING)
-}
-
-/// Reports an error before there is a log.
-fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    process::fail("app", &chain(error), code)
+/// Reports why the program ends, before there is a log.
+fn fail(why: &dyn Display, code: u8) -> ExitCode {
+    process::fail("app", why, code)
 }
 
 fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {

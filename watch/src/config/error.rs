@@ -1,6 +1,6 @@
 //! Errors of settings.
 
-use std::{io, net::AddrParseError, num::ParseIntError, path::PathBuf};
+use std::{io, num::ParseIntError, path::PathBuf};
 
 use redis_config::SettingsError;
 use tracing_subscriber::filter;
@@ -12,11 +12,11 @@ use crate::{alert::settings::LoadError, http::AccessError};
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages describe the variants")]
 pub enum ConfigError {
-    #[error("{LISTEN} is {0:?}: write an address and a port, such as 0.0.0.0:8080 or [::]:8080")]
-    Listen(String, #[source] AddrParseError),
+    #[error("{LISTEN}: {0}")]
+    Listen(String),
     #[error("{DOCKER} is {0:?}: write unix:///var/run/docker.sock or tcp://host:port")]
     Docker(String),
-    #[error("{0} has {1:?}: write host:port,host:port,... such as tasks.edge:9901")]
+    #[error("{0} has {1}: write host:port,host:port,... such as tasks.edge:9901")]
     Name(&'static str, String),
     #[error(transparent)]
     Alerts(#[from] LoadError),

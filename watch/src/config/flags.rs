@@ -31,7 +31,7 @@ pub struct Flags {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Serve the page here: IP:port
+    /// Serve the page here: IP:port, or :port for every address
     #[arg(long, env = "WATCH_LISTEN", hide_env = true, value_name = "ADDR", default_value = "0.0.0.0:8080", help_heading = PAGE, global = true)]
     pub listen: String,
 

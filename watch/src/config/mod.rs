@@ -14,7 +14,9 @@ use std::{
 };
 
 use net::HostPort;
+use process::Errors;
 use redis_config::Location;
+use settings::address;
 use tracing_subscriber::EnvFilter;
 
 use self::setting::{EDGES, FRESH, GRACE, MAX_CONNECTIONS, MAX_STREAMS, PASSWORD_FILE, PEERS, TOKEN_FILE};
@@ -25,7 +27,7 @@ pub use self::{
 use crate::{
     alert,
     fetch::Place,
-    http::{Access, Limits},
+    http::{Access, AccessError, Limits},
 };
 
 /// Maximum grace period; orchestrators kill a process long before.
@@ -69,53 +71,49 @@ pub struct Config {
     pub log: EnvFilter,
 }
 
-/// Reads the file named by a setting.
+/// Reads the secret in the file named by a setting.
 type Read<'a> = &'a dyn Fn(&'static str, &Path) -> Result<String, ConfigError>;
 
 impl Config {
     /// Parses `flags`; `read` reads the files they name.
     ///
     /// # Errors
-    /// A setting is invalid. The error names it and says what would be valid.
-    pub fn parse(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Self, ConfigError> {
-        let redis = redis_settings(flags).load(&read)?;
-        let read = |setting, path: &Path| {
-            let bytes = read(path).map_err(|error| ConfigError::Read(setting, path.to_owned(), error))?;
-            String::from_utf8(bytes).map_err(|_| ConfigError::Secret(setting))
+    /// Every setting that is invalid. Each error names one and says what would be valid.
+    pub fn parse(flags: &Flags, read: impl Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Self, Errors<ConfigError>> {
+        let mut errors = Errors::default();
+        let listen = errors.keep(listen(flags));
+        let engine = errors.keep(engine(&flags.docker));
+        let fresh = errors.keep(fresh(flags));
+        let edges = errors.keep(hosts(EDGES, flags.edges.as_deref()));
+        let peers = errors.keep(hosts(PEERS, flags.peers.as_deref()));
+        let disk = errors.keep(disk(flags));
+        let redis = errors.keep_all(redis_settings(flags).load(&read));
+        let alerts = errors.keep(alerts(flags));
+        let access = errors.keep_all(access(flags, &|setting, path| secret(setting, path, &read)));
+        let max_connections = errors.keep(number(MAX_CONNECTIONS, &flags.max_connections));
+        let streams = errors.keep(number(MAX_STREAMS, &flags.max_streams));
+        let streams = streams.and_then(|streams| errors.keep(leave_room(streams, max_connections)));
+        let grace = errors.keep(duration(GRACE, &flags.grace, MAX_GRACE));
+        let log = errors.keep(log(flags));
+        // Each that is missing has left its error.
+        let complete = || {
+            Some(Self {
+                listen: listen?,
+                engine: engine?,
+                edges: edges?,
+                peers: peers?,
+                alerts: alerts?,
+                alerts_file: flags.config.as_ref().map(PathBuf::from),
+                disk: disk?,
+                redis: redis?,
+                access: access?,
+                limits: Limits { streams: streams?, fresh: fresh? },
+                max_connections: max_connections?,
+                grace: grace?,
+                log: log?,
+            })
         };
-        let max_connections = number(MAX_CONNECTIONS, &flags.max_connections)?;
-        let streams = number(MAX_STREAMS, &flags.max_streams)?;
-        // Each page may hold a stream and a wait; one more connection is needed for probes.
-        if streams.saturating_mul(2) >= max_connections {
-            return Err(ConfigError::Streams(streams, max_connections));
-        }
-        let fresh = duration(FRESH, &flags.fresh, MAX_FRESH)?;
-        if fresh < MIN_FRESH {
-            return Err(ConfigError::TooFresh(flags.fresh.clone()));
-        }
-        if flags.disk.is_empty() {
-            return Err(ConfigError::EmptyDisk);
-        }
-        Ok(Self {
-            listen: listen(flags)?,
-            engine: engine(&flags.docker)?,
-            edges: hosts(EDGES, flags.edges.as_deref())?,
-            peers: hosts(PEERS, flags.peers.as_deref())?,
-            alerts: flags
-                .config
-                .as_ref()
-                .map(|path| alert::Settings::load(path.as_ref()))
-                .transpose()?
-                .unwrap_or_default(),
-            alerts_file: flags.config.as_ref().map(PathBuf::from),
-            disk: PathBuf::from(&flags.disk),
-            redis,
-            access: access(flags, &read)?,
-            limits: Limits { streams, fresh },
-            max_connections,
-            grace: duration(GRACE, &flags.grace, MAX_GRACE)?,
-            log: log(flags)?,
-        })
+        complete().ok_or(errors)
     }
 }
 
@@ -150,8 +148,7 @@ impl fmt::Display for Config {
 /// # Errors
 /// It is not an address with a port.
 pub fn listen(flags: &Flags) -> Result<SocketAddr, ConfigError> {
-    let listen = &flags.listen;
-    listen.parse().map_err(|error| ConfigError::Listen(listen.clone(), error))
+    address::listen(&flags.listen).map_err(ConfigError::Listen)
 }
 
 fn engine(url: &str) -> Result<Place, ConfigError> {
@@ -164,7 +161,30 @@ fn engine(url: &str) -> Result<Place, ConfigError> {
 }
 
 fn hosts(setting: &'static str, list: Option<&str>) -> Result<Vec<HostPort>, ConfigError> {
-    HostPort::list(list.unwrap_or_default(), None).map_err(|wrong| ConfigError::Name(setting, wrong))
+    HostPort::list(list.unwrap_or_default(), None).map_err(|malformed| ConfigError::Name(setting, malformed))
+}
+
+fn fresh(flags: &Flags) -> Result<Duration, ConfigError> {
+    let fresh = duration(FRESH, &flags.fresh, MAX_FRESH)?;
+    if fresh < MIN_FRESH { Err(ConfigError::TooFresh(flags.fresh.clone())) } else { Ok(fresh) }
+}
+
+fn disk(flags: &Flags) -> Result<PathBuf, ConfigError> {
+    if flags.disk.is_empty() { Err(ConfigError::EmptyDisk) } else { Ok(PathBuf::from(&flags.disk)) }
+}
+
+fn alerts(flags: &Flags) -> Result<alert::Settings, ConfigError> {
+    let loaded = flags.config.as_ref().map(|path| alert::Settings::load(path.as_ref())).transpose()?;
+    Ok(loaded.unwrap_or_default())
+}
+
+/// Returns `streams` if they leave room for other connections.
+fn leave_room(streams: usize, max_connections: Option<usize>) -> Result<usize, ConfigError> {
+    match max_connections {
+        // Each page may hold a stream and a wait; one more connection is needed for probes.
+        Some(max) if streams.saturating_mul(2) >= max => Err(ConfigError::Streams(streams, max)),
+        _ => Ok(streams),
+    }
 }
 
 fn redis_settings(flags: &Flags) -> redis_config::Settings<'_> {
@@ -181,24 +201,33 @@ fn redis_settings(flags: &Flags) -> redis_config::Settings<'_> {
     }
 }
 
-fn access(flags: &Flags, read: Read<'_>) -> Result<Access, ConfigError> {
+/// Adds the secret of a file to those that are accepted.
+type Accept = fn(Access, &str) -> Result<Access, AccessError>;
+
+fn access(flags: &Flags, read: Read<'_>) -> Result<Access, Errors<ConfigError>> {
+    let mut errors = Errors::default();
     let mut access = Access::default();
-    if let Some(path) = &flags.password_file {
-        let text = read(PASSWORD_FILE, path.as_ref())?;
-        access =
-            access.password(line(PASSWORD_FILE, &text)?).map_err(|error| ConfigError::Access(PASSWORD_FILE, error))?;
+    let files: [(_, _, Accept); 2] =
+        [(PASSWORD_FILE, &flags.password_file, Access::password), (TOKEN_FILE, &flags.token_file, Access::token)];
+    for (setting, path, accept) in files {
+        let Some(path) = path else { continue };
+        let accepted = read(setting, path.as_ref())
+            .and_then(|secret| accept(access.clone(), &secret).map_err(|error| ConfigError::Access(setting, error)));
+        access = errors.keep(accepted).unwrap_or(access);
     }
-    if let Some(path) = &flags.token_file {
-        let text = read(TOKEN_FILE, path.as_ref())?;
-        access = access.token(line(TOKEN_FILE, &text)?).map_err(|error| ConfigError::Access(TOKEN_FILE, error))?;
-    }
-    Ok(access)
+    if errors.is_empty() { Ok(access) } else { Err(errors) }
 }
 
-/// Returns the only line of a secret, without its line break.
-fn line<'a>(setting: &'static str, text: &'a str) -> Result<&'a str, ConfigError> {
+/// Reads a file that holds a secret, and returns its only line.
+fn secret(
+    setting: &'static str,
+    path: &Path,
+    read: impl Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<String, ConfigError> {
+    let bytes = read(path).map_err(|error| ConfigError::Read(setting, path.to_owned(), error))?;
+    let text = String::from_utf8(bytes).map_err(|_| ConfigError::Secret(setting))?;
     let line = text.trim_end_matches(['\r', '\n']);
-    if line.is_empty() || line.contains(['\r', '\n']) { Err(ConfigError::Secret(setting)) } else { Ok(line) }
+    if line.is_empty() || line.contains(['\r', '\n']) { Err(ConfigError::Secret(setting)) } else { Ok(line.to_owned()) }
 }
 
 fn duration(setting: &'static str, text: &str, max: Duration) -> Result<Duration, ConfigError> {

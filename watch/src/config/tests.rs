@@ -1,10 +1,8 @@
-use clap::{CommandFactory, FromArgMatches};
-use process::chain;
-
 use super::*;
+use clap::{CommandFactory, FromArgMatches};
 
 /// Parses without the environment of this process.
-fn parse(args: &[&str]) -> Result<Config, ConfigError> {
+fn parse(args: &[&str]) -> Result<Config, Errors<ConfigError>> {
     let command = Flags::command().mut_args(|arg| arg.env(None));
     let matches = command.try_get_matches_from(["watch"].iter().chain(args));
     let flags = Flags::from_arg_matches(&matches.unwrap()).unwrap();
@@ -68,7 +66,7 @@ fn settings_are_displayed_without_secrets() {
 #[test]
 fn errors_name_the_setting_and_never_the_secret() {
     let table: [(&[&str], &str); 31] = [
-        (&["--listen=8080"], "--listen (WATCH_LISTEN) is \"8080\""),
+        (&["--listen=8080"], "--listen (WATCH_LISTEN): \"8080\" is only a port: write \":8080\""),
         (&["--docker="], "--docker (DOCKER_HOST) is \"\": write unix:///var/run/docker.sock"),
         (&["--docker=unix://docker.sock"], "--docker (DOCKER_HOST) is"),
         (&["--docker=tcp://engine"], "--docker (DOCKER_HOST) is \"tcp://engine\""),
@@ -77,7 +75,7 @@ fn errors_name_the_setting_and_never_the_secret() {
         (&["--fresh=11m"], "--fresh (WATCH_FRESH) is \"11m\", which is too long: write at most 10m"),
         (&["--fresh=soon"], "--fresh (WATCH_FRESH) is \"soon\": write a duration with its unit"),
         (&["--edges=tasks.edge"], "--edges (WATCH_EDGES) has \"tasks.edge\": write host:port"),
-        (&["--peers=http://a:1"], "--peers (WATCH_PEERS) has \"http://a:1\""),
+        (&["--peers=http://a:1, b,c:1"], "--peers (WATCH_PEERS) has \"http://a:1\", \"b\": write"),
         (&["--disk="], "--disk (WATCH_DISK) is empty"),
         (&["--redis-url=http://:s3cret@redis"], "--redis-url (REDIS_URL) cannot be used: write redis://"),
         (&["--redis-url=redis://:s3cret@redis/x"], "--redis-url (REDIS_URL) cannot be used: the URL"),
@@ -104,10 +102,42 @@ fn errors_name_the_setting_and_never_the_secret() {
         (&["--log=watch=loud"], "--log (LOG) is \"watch=loud\""),
     ];
     for (args, part) in table {
-        let text = chain(&parse(args).unwrap_err()).to_string();
+        let text = parse(args).unwrap_err().to_string();
         assert!(text.contains(part), "{args:?}: {text}");
         assert!(!text.contains("s3cret"), "{text}");
     }
+}
+
+#[test]
+fn every_error_is_reported() {
+    let args = [
+        "--listen=8080",
+        "--docker=engine",
+        "--fresh=1s",
+        "--edges=a",
+        "--peers=b",
+        "--disk=",
+        "--redis-url=redis://:s3cret@redis/x",
+        "--config=/nowhere/watch.toml",
+        "--password-file=secret",
+        "--token-file=lines",
+        "--max-connections=many",
+        "--max-streams=0",
+        "--grace=soon",
+        "--log=watch=loud",
+    ];
+    let text = parse(&args).unwrap_err().to_string();
+    assert_eq!(text.lines().count(), args.len(), "{text}");
+    for name in args.map(|arg| arg.split('=').next().unwrap_or_default()) {
+        let name = if name == "--config" { "/nowhere/watch.toml" } else { name };
+        assert!(text.contains(name), "{name}: {text}");
+    }
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn a_port_alone_listens_on_every_address() {
+    assert_eq!(parse(&["--listen=:8080"]).unwrap().listen, "[::]:8080".parse().unwrap());
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod run;
 
 use std::{
     ffi::OsString,
+    fmt::Display,
     io::{self, Write},
     process::ExitCode,
 };
@@ -17,7 +18,7 @@ use tokio::runtime::Builder;
 
 use crate::{
     alert,
-    config::{self, Command, Config, ConfigError, Flags},
+    config::{self, Command, Config, Flags},
 };
 
 /// Runs the program until a signal arrives; the first argument is the name of the program. Reads the environment
@@ -42,7 +43,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 fn with_config(flags: &Flags, run: impl FnOnce(Config) -> ExitCode) -> ExitCode {
     match Config::parse(flags, |path| std::fs::read(path)) {
         Ok(config) => run(config),
-        Err(error) => refuse(&error),
+        Err(errors) => fail(&errors, WRONG_SETTING),
     }
 }
 
@@ -70,8 +71,8 @@ fn check(config: &Config) -> ExitCode {
 fn healthcheck(flags: &Flags) -> ExitCode {
     match config::listen(flags).map(process::healthcheck) {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(error)) => fail(&error, CANNOT_RUN),
-        Err(error) => refuse(&error),
+        Ok(Err(error)) => fail(&chain(&error), CANNOT_RUN),
+        Err(error) => fail(&error, WRONG_SETTING),
     }
 }
 
@@ -79,22 +80,18 @@ fn healthcheck(flags: &Flags) -> ExitCode {
 fn test_alert(settings: &alert::Settings) -> ExitCode {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&error, CANNOT_RUN),
+        Err(error) => return fail(&chain(&error), CANNOT_RUN),
     };
     match runtime.block_on(alert::test(settings)) {
         Ok(report) => {
             drop(write!(io::stdout(), "{report}"));
             if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(CANNOT_RUN) }
         }
-        Err(error) => process::fail("watch", &error, CANNOT_RUN),
+        Err(error) => fail(&error, CANNOT_RUN),
     }
 }
 
-fn refuse(error: &ConfigError) -> ExitCode {
-    fail(error, WRONG_SETTING)
-}
-
-/// Reports an error before logging is set up.
-fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    process::fail("watch", &chain(error), code)
+/// Reports why the program ends, before logging is set up.
+fn fail(why: &dyn Display, code: u8) -> ExitCode {
+    process::fail("watch", why, code)
 }
