@@ -20,10 +20,38 @@ pub enum Error {
         /// Why it cannot listen there.
         source: io::Error,
     },
+    /// There are more replicas than one process can have.
+    #[error("--replicas is {replicas}: write a number from 1 to {most}")]
+    Replicas {
+        /// The number of replicas.
+        replicas: NonZeroUsize,
+        /// The maximum.
+        most: usize,
+    },
+    /// Two parts cannot listen on their addresses at the same time.
+    #[error("{}: choose another port for one of them", overlap(one, other))]
+    Overlap {
+        /// The flag and the address of one part.
+        one: (&'static str, SocketAddr),
+        /// Those of the other.
+        other: (&'static str, SocketAddr),
+    },
+    /// A part has the address of a replica after the first.
+    #[error(
+        "{} is {}, which is replica {number} of those from --listen {first} on: choose another port for one of them",
+        other.0, other.1
+    )]
+    OnReplica {
+        /// The part's flag and address.
+        other: (&'static str, SocketAddr),
+        /// The number of the replica, from 1.
+        number: usize,
+        /// The first replica's address.
+        first: SocketAddr,
+    },
     /// There are not enough ports after the first one.
     #[error(
-        "there are not enough ports for {replicas} replicas from port {first} on: choose a lower port with
-    # --listen"
+        "there are not enough ports for {replicas} replicas from port {first} on: choose a lower port with --listen"
     )]
     Ports {
         /// The number of replicas.
@@ -40,4 +68,12 @@ pub enum Error {
     /// The system refused a thread or a runtime.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
+}
+
+fn overlap(one: &(&str, SocketAddr), other: &(&str, SocketAddr)) -> String {
+    let ((flag, address), (other_flag, other_address)) = (one, other);
+    if address == other_address {
+        return format!("{flag} and {other_flag} are both {address}");
+    }
+    format!("{flag} {address} and {other_flag} {other_address} overlap")
 }

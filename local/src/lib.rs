@@ -4,6 +4,7 @@
 //! `cargo run` starts it, and tests start it on port 0. Each part has its own thread and its own runtime, as it would
 //! have in a process of its own, so [`Stack::kill_replica`] has the effect of a crash.
 
+mod addresses;
 mod error;
 mod replica;
 mod store;
@@ -23,7 +24,7 @@ use edge::{
 };
 use tokio::sync::{mpsc, watch};
 
-pub use crate::error::Error;
+pub use crate::{addresses::MAX_REPLICAS, error::Error};
 use crate::{replica::Replica, store::Store};
 
 /// What to start, and where.
@@ -31,7 +32,7 @@ use crate::{replica::Replica, store::Store};
 pub struct Options {
     /// Where the count is stored.
     pub store: StoreConfig,
-    /// The number of replicas of the counter. Default 3.
+    /// The number of replicas of the counter, at most [`MAX_REPLICAS`]. Default 3.
     pub replicas: NonZeroUsize,
     /// The address of the first replica; each further one listens on the next port. With port 0 the kernel chooses a
     /// port for each. Default 127.0.0.1:8000.
@@ -54,6 +55,14 @@ impl Options {
             edge: local(8088),
             admin: local(9901),
         }
+    }
+
+    /// Returns the address of each replica.
+    ///
+    /// # Errors
+    /// There are too many replicas, there are not enough ports after the first, or two parts have the same address.
+    pub fn replica_addresses(&self) -> Result<Vec<SocketAddr>, Error> {
+        addresses::replicas(self.replicas, self.app, self.edge, self.admin)
     }
 
     /// Makes the kernel choose every port.
@@ -186,19 +195,12 @@ impl fmt::Display for Part {
 }
 
 fn bind_replicas(options: &Options) -> Result<Vec<TcpListener>, Error> {
-    let first = options.app.port();
-    let address = |index: usize| {
-        let port = u16::try_from(index).ok().filter(|_| first != 0).map_or(Some(first), |step| first.checked_add(step));
-        let port = port.ok_or(Error::Ports { replicas: options.replicas, first })?;
-        Ok(SocketAddr::new(options.app.ip(), port))
+    let other = SocketAddr::new(options.app.ip(), if options.app.port() < 9000 { 9000 } else { 7000 });
+    let addresses = options.replica_addresses()?;
+    let bind = |(number, address)| {
+        TcpListener::bind(address).map_err(|source| Error::Replica { number, address, other, source })
     };
-    (0..options.replicas.get())
-        .map(|index| {
-            let address = address(index)?;
-            let other = SocketAddr::new(options.app.ip(), if first < 9000 { 9000 } else { 7000 });
-            TcpListener::bind(address).map_err(|source| Error::Replica { number: index + 1, address, other, source })
-        })
-        .collect()
+    (1..).zip(addresses).map(bind).collect()
 }
 
 fn edge_config(options: &Options, replicas: &[SocketAddr]) -> Config {

@@ -1,72 +1,32 @@
 //! `cargo run`: starts the whole stack on this machine, prints a table of its addresses, and drains on Ctrl-C.
 
+mod flags;
+
 use std::{
     io::{self, Write},
-    net::SocketAddr,
-    num::NonZeroUsize,
-    path::PathBuf,
     process::ExitCode,
 };
 
-use app::{RedisConfig, StoreConfig};
-use clap::{CommandFactory, FromArgMatches, Parser};
+use app::StoreConfig;
 use local::{Options, Part, Stack};
 use process::{CANNOT_RUN, StopSignals, WRONG_SETTING, chain};
-use tracing_subscriber::EnvFilter;
 
-/// The folder in the user's state directory (XDG Base Directory Specification).
-const FOLDER: &str = "stackdemo";
-
-/// Runs the whole stack on this machine: replicas of the hit counter, and an edge in front of them.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Flags {
-    /// Address of the first replica; each further one listens on the next port.
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
-    listen: SocketAddr,
-    /// Address of the edge.
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8088")]
-    edge: SocketAddr,
-    /// Address of the edge's status page.
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]
-    admin: SocketAddr,
-    /// Number of replicas.
-    #[arg(long, value_name = "NUMBER", default_value = "3")]
-    replicas: NonZeroUsize,
-    /// Store the count in this Redis instead of a file: redis://, rediss:// or redis+unix://.
-    #[arg(long, value_name = "URL", conflicts_with = "data")]
-    redis_url: Option<String>,
-    /// Folder of the file that stores the count [default: stackdemo in the user's state directory]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// Log level, or filters such as `edge=debug,info`.
-    #[arg(long, value_name = "FILTER", env = "LOG", default_value = "warn")]
-    log: String,
-}
+use self::flags::Flags;
 
 fn main() -> ExitCode {
-    let flags = match flags() {
+    let flags = match Flags::of_process() {
         Ok(flags) => flags,
         Err(usage) => return process::usage(&usage),
     };
-    match EnvFilter::try_new(&flags.log) {
-        Ok(filter) => process::log_to_stderr(filter),
-        Err(error) => return fail(&format!("--log: {error}"), WRONG_SETTING),
-    }
-    let store = match store(&flags) {
-        Ok(store) => store,
-        Err(error) => return fail(&error, WRONG_SETTING),
+    let (options, log) = match flags.options() {
+        Ok(options) => options,
+        Err(errors) => return fail(&errors, WRONG_SETTING),
     };
-    let options = Options { replicas: flags.replicas, app: flags.listen, edge: flags.edge, admin: flags.admin, store };
+    process::log_to_stderr(log);
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&chain(&*error), CANNOT_RUN),
     }
-}
-
-fn flags() -> Result<Flags, clap::Error> {
-    let command = process::without_empty_variables(Flags::command());
-    Flags::from_arg_matches(&command.try_get_matches()?)
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
@@ -92,22 +52,6 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
 #[derive(Debug, thiserror::Error)]
 #[error("{0} has stopped unexpectedly; run with LOG=info for the reason")]
 struct Failed(Part);
-
-fn store(flags: &Flags) -> Result<StoreConfig, String> {
-    if let Some(url) = &flags.redis_url {
-        let redis = RedisConfig::parse(url, None).map_err(|error| format!("--redis-url: {}", chain(&error)))?;
-        return Ok(StoreConfig::Redis(redis));
-    }
-    let folder = flags.data.clone().or_else(state_folder);
-    let folder = folder.ok_or("neither XDG_STATE_HOME nor HOME is set: give a folder for the count with --data DIR")?;
-    Ok(StoreConfig::File(folder.join("hits.redb")))
-}
-
-fn state_folder() -> Option<PathBuf> {
-    let from = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local/state")))?;
-    Some(state.join(FOLDER))
-}
 
 /// Formats the addresses of all parts, and commands to try.
 fn table(stack: &Stack, store: &StoreConfig) -> String {

@@ -1,0 +1,141 @@
+//! The flags as the user writes them; their comments are the help texts. They are parsed here and not by clap, which
+//! reports only the first that is wrong.
+
+use std::{num::NonZeroUsize, path::PathBuf};
+
+use app::{RedisConfig, StoreConfig};
+use clap::{CommandFactory, FromArgMatches, Parser};
+use local::{MAX_REPLICAS, Options};
+use process::{Errors, chain};
+use settings::{address, value};
+use tracing_subscriber::EnvFilter;
+
+/// The folder in the user's state directory (XDG Base Directory Specification).
+const FOLDER: &str = "stackdemo";
+
+/// Runs the whole stack on this machine: replicas of the hit counter, and an edge in front of them.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Flags {
+    /// Address of the first replica, IP:port or :port; each further one listens on the next port.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
+    listen: String,
+    /// Address of the edge.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088")]
+    edge: String,
+    /// Address of the edge's status page.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9901")]
+    admin: String,
+    /// Number of replicas.
+    #[arg(long, value_name = "NUMBER", default_value = "3")]
+    replicas: String,
+    /// Store the count in this Redis instead of a file: redis://, rediss:// or redis+unix://.
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    redis_url: Option<String>,
+    /// Folder of the file that stores the count [default: stackdemo in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Log level, or filters such as `edge=debug,info`.
+    #[arg(long, value_name = "FILTER", env = "LOG", default_value = "warn")]
+    log: String,
+}
+
+/// A flag that cannot be used, and what to write instead.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FlagError {
+    #[error("{0}: {1}")]
+    Value(&'static str, String),
+    #[error(transparent)]
+    Addresses(#[from] local::Error),
+    #[error("neither XDG_STATE_HOME nor HOME is set: give a folder for the count with --data DIR")]
+    NoFolder,
+}
+
+impl Flags {
+    /// Parses the arguments and this process's variables.
+    pub(crate) fn of_process() -> Result<Self, clap::Error> {
+        let command = process::without_empty_variables(Self::command());
+        Self::from_arg_matches(&command.try_get_matches()?)
+    }
+
+    /// Returns what to start and what to log, or everything that is wrong with the flags.
+    pub(crate) fn options(&self) -> Result<(Options, EnvFilter), Errors<FlagError>> {
+        let mut errors = Errors::default();
+        let mut listen =
+            |flag, text: &str| errors.keep(address::listen(text).map_err(|message| FlagError::Value(flag, message)));
+        let app = listen("--listen", &self.listen);
+        let edge = listen("--edge", &self.edge);
+        let admin = listen("--admin", &self.admin);
+        let replicas = errors.keep(self.replicas());
+        let store = errors.keep(self.store());
+        let log = EnvFilter::try_new(&self.log);
+        let log = errors.keep(log.map_err(|error| FlagError::Value("--log", error.to_string())));
+        // Each that is missing has left its error.
+        let complete = || {
+            let (replicas, app, edge, admin, store) = (replicas?, app?, edge?, admin?, store?);
+            let options = Options { replicas, app, edge, admin, store };
+            errors.keep(options.replica_addresses().map_err(FlagError::from))?;
+            Some((options, log?))
+        };
+        complete().ok_or(errors)
+    }
+
+    fn replicas(&self) -> Result<NonZeroUsize, FlagError> {
+        let number = value::number(&self.replicas, 10, 1, MAX_REPLICAS);
+        let number = number.map_err(|message| FlagError::Value("--replicas", message))?;
+        Ok(NonZeroUsize::MIN.saturating_add(number - 1))
+    }
+
+    fn store(&self) -> Result<StoreConfig, FlagError> {
+        if let Some(url) = &self.redis_url {
+            let redis = RedisConfig::parse(url, None);
+            let redis = redis.map_err(|error| FlagError::Value("--redis-url", chain(&error).to_string()))?;
+            return Ok(StoreConfig::Redis(redis));
+        }
+        let folder = self.data.clone().or_else(state_folder).ok_or(FlagError::NoFolder)?;
+        Ok(StoreConfig::File(folder.join("hits.redb")))
+    }
+}
+
+fn state_folder() -> Option<PathBuf> {
+    let from = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local/state")))?;
+    Some(state.join(FOLDER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<(Options, EnvFilter), String> {
+        let command = Flags::command().mut_args(|arg| arg.env(None));
+        let matches = command.try_get_matches_from(["local", "--data", "d"].iter().chain(arguments));
+        let flags = Flags::from_arg_matches(&matches.unwrap()).unwrap();
+        flags.options().map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn a_port_alone_listens_on_every_address() {
+        let (options, _) = parse(&["--listen", ":8000", "--edge", ":80", "--admin", ":0"]).unwrap();
+        assert_eq!(
+            [options.app, options.edge, options.admin],
+            ["[::]:8000", "[::]:80", "[::]:0"].map(|a| a.parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn every_error_is_reported() {
+        let wrong = ["--listen=8000", "--edge=x", "--admin=1.2.3.4", "--replicas=99999", "--log=edge=loud"];
+        let text = parse(&wrong).unwrap_err();
+        assert_eq!(text.lines().count(), wrong.len(), "{text}");
+        for flag in wrong.map(|arg| arg.split('=').next().unwrap_or_default()) {
+            assert_eq!(text.lines().filter(|line| line.starts_with(&format!("{flag}: "))).count(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_address_for_two_parts_names_both_flags() {
+        let text = parse(&["--listen=127.0.0.1:8088"]).unwrap_err();
+        assert_eq!(text, "--listen and --edge are both 127.0.0.1:8088: choose another port for one of them");
+    }
+}
