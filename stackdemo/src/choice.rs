@@ -2,21 +2,40 @@
 
 use std::{ffi::OsString, path::Path};
 
-/// Returns the selected one of `roles`, and its own arguments, which start with its name.
-pub(crate) fn of<T: Copy>(
-    roles: &[(&'static str, T)],
-    mut arguments: Vec<OsString>,
-) -> Result<(T, Vec<OsString>), Unknown> {
+/// What the arguments ask for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Choice<T> {
+    /// A role, with its own arguments, which start with its name.
+    Role(T, Vec<OsString>),
+    /// The help of the program itself.
+    Help,
+    /// Its version.
+    Version,
+}
+
+/// Returns what the arguments ask for, a role being one of `roles`.
+pub(crate) fn of<T: Copy>(roles: &[(&'static str, T)], mut arguments: Vec<OsString>) -> Result<Choice<T>, Unknown> {
     let called = arguments.first().and_then(|path| Path::new(path).file_name());
     let role = |name: &std::ffi::OsStr| roles.iter().find(|(role, _)| name == *role).map(|(_, role)| *role);
     if let Some(role) = called.and_then(role) {
-        return Ok((role, arguments));
+        return Ok(Choice::Role(role, arguments));
     }
-    let Some(role) = arguments.get(1).and_then(|name| role(name)) else {
-        return Err(Unknown { first: arguments.get(1).cloned(), roles: roles.iter().map(|(name, _)| *name).collect() });
+    let Some(first) = arguments.get(1) else {
+        return Err(Unknown { first: None, roles: names(roles) });
     };
-    arguments.remove(0);
-    Ok((role, arguments))
+    if let Some(role) = role(first) {
+        arguments.remove(0);
+        return Ok(Choice::Role(role, arguments));
+    }
+    match first.to_str() {
+        Some("--help" | "-h" | "help") => Ok(Choice::Help),
+        Some("--version" | "-V") => Ok(Choice::Version),
+        _ => Err(Unknown { first: Some(first.clone()), roles: names(roles) }),
+    }
+}
+
+fn names<T>(roles: &[(&'static str, T)]) -> Vec<&'static str> {
+    roles.iter().map(|(name, _)| *name).collect()
 }
 
 /// The error if neither the program's name nor the first argument is a role.
@@ -43,12 +62,12 @@ mod tests {
 
     const ROLES: [(&str, u8); 2] = [("app", 1), ("edge", 2)];
 
-    fn chosen(arguments: &[&str]) -> Result<(u8, Vec<OsString>), String> {
+    fn chosen(arguments: &[&str]) -> Result<Choice<u8>, String> {
         of(&ROLES, arguments.iter().map(OsString::from).collect()).map_err(|unknown| unknown.to_string())
     }
 
-    fn role(number: u8, arguments: &[&str]) -> Result<(u8, Vec<OsString>), String> {
-        Ok((number, arguments.iter().map(OsString::from).collect()))
+    fn role(number: u8, arguments: &[&str]) -> Result<Choice<u8>, String> {
+        Ok(Choice::Role(number, arguments.iter().map(OsString::from).collect()))
     }
 
     #[test]
@@ -65,10 +84,22 @@ mod tests {
     }
 
     #[test]
+    fn help_and_version_are_the_programs_own_only_without_a_role() {
+        for help in ["--help", "-h", "help"] {
+            assert_eq!(chosen(&["stackdemo", help]), Ok(Choice::Help), "{help}");
+        }
+        for version in ["--version", "-V"] {
+            assert_eq!(chosen(&["stackdemo", version]), Ok(Choice::Version), "{version}");
+        }
+        assert_eq!(chosen(&["/edge", "--help"]), role(2, &["/edge", "--help"]));
+        assert_eq!(chosen(&["stackdemo", "edge", "--help"]), role(2, &["edge", "--help"]));
+    }
+
+    #[test]
     fn an_unknown_role_is_reported_with_the_known_ones() {
         for (arguments, start) in [
             (&["stackdemo", "apps"][..], "there is no role \"apps\": "),
-            (&["stackdemo", "--help"], "there is no role \"--help\": "),
+            (&["stackdemo", "--helo"], "there is no role \"--helo\": "),
             (&["stackdemo", "/app"], "there is no role \"/app\": "),
             (&["stackdemo"], "no role is named: "),
             (&[], "no role is named: "),

@@ -64,10 +64,26 @@ fn an_unknown_role_exits_with_2_and_the_list_of_roles() {
     let roles = format!(": {}", ROLES.join(", "));
     symlink(PROGRAM, &link).unwrap();
     for (program, arguments) in
-        [(link.as_path(), &["run"][..]), (Path::new(PROGRAM), &["--version"]), (Path::new(PROGRAM), &[])]
+        [(link.as_path(), &["run"][..]), (Path::new(PROGRAM), &["--verbose"]), (Path::new(PROGRAM), &[])]
     {
         let (code, out, text) = run(program, arguments);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{text}");
         assert!(text.starts_with("stackdemo: ") && text.trim_end().ends_with(&roles), "{text}");
+    }
+}
+
+#[test]
+fn help_and_version_are_printed_and_help_lists_every_role() {
+    for flag in ["--help", "-h", "help"] {
+        let (code, out, errors) = run(Path::new(PROGRAM), &[flag]);
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{flag}");
+        assert!(out.contains("Usage: stackdemo <PROGRAM>"), "{out}");
+        for role in ROLES {
+            assert!(out.lines().any(|line| line.starts_with(&format!("  {role} "))), "{role}: {out}");
+        }
+    }
+    let version = format!("stackdemo {}\n", env!("CARGO_PKG_VERSION"));
+    for flag in ["--version", "-V"] {
+        assert_eq!(run(Path::new(PROGRAM), &[flag]), (Some(0), version.clone(), String::new()), "{flag}");
     }
 }
