@@ -28,7 +28,11 @@ fn ask(listen: SocketAddr) -> io::Result<()> {
     let end = Instant::now() + TIMEOUT;
     // Zero would mean no time-out.
     let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let mut stream = TcpStream::connect_timeout(&reachable(listen), left())?;
+    let (address, other) = reachable(listen);
+    let mut stream = match (TcpStream::connect_timeout(&address, left()), other) {
+        (Err(_), Some(other)) => TcpStream::connect_timeout(&other, left())?,
+        (connected, _) => connected?,
+    };
     stream.set_write_timeout(Some(left()))?;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     const OK: &[u8] = b"HTTP/1.1 200 ";
@@ -50,14 +54,15 @@ fn ask(listen: SocketAddr) -> io::Result<()> {
     Err(io::Error::other(format!("answered {:?}", String::from_utf8_lossy(&status))))
 }
 
-/// The address at which to reach a listener: the loopback address if it listens on all addresses.
-fn reachable(mut listen: SocketAddr) -> SocketAddr {
+/// The address at which to reach a listener, and another if that is refused: loopback addresses if it listens on all.
+fn reachable(listen: SocketAddr) -> (SocketAddr, Option<SocketAddr>) {
+    let at = |ip: IpAddr| SocketAddr::new(ip, listen.port());
     match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => listen.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => listen.set_ip(Ipv6Addr::LOCALHOST.into()),
-        IpAddr::V4(_) | IpAddr::V6(_) => {}
+        IpAddr::V4(ip) if ip.is_unspecified() => (at(Ipv4Addr::LOCALHOST.into()), None),
+        // `[::]` accepts IPv4, too, and a container may have no IPv6 address at all.
+        IpAddr::V6(ip) if ip.is_unspecified() => (at(Ipv6Addr::LOCALHOST.into()), Some(at(Ipv4Addr::LOCALHOST.into()))),
+        IpAddr::V4(_) | IpAddr::V6(_) => (listen, None),
     }
-    listen
 }
 
 #[cfg(test)]
@@ -102,10 +107,20 @@ mod tests {
 
     #[test]
     fn a_listener_on_all_addresses_is_reached_by_loopback_and_any_other_by_its_own() {
-        for (listen, reached) in
-            [("0.0.0.0:8000", "127.0.0.1:8000"), ("[::]:8000", "[::1]:8000"), ("192.0.2.1:80", "192.0.2.1:80")]
-        {
-            assert_eq!(reachable(listen.parse().unwrap()), reached.parse().unwrap());
+        for (listen, reached, other) in [
+            ("0.0.0.0:8000", "127.0.0.1:8000", None),
+            ("[::]:8000", "[::1]:8000", Some("127.0.0.1:8000")),
+            ("192.0.2.1:80", "192.0.2.1:80", None),
+        ] {
+            let expected = (reached.parse().unwrap(), other.map(|other| other.parse().unwrap()));
+            assert_eq!(reachable(listen.parse().unwrap()), expected);
         }
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_by_ipv4_where_ipv6_is_refused() {
+        let mut listen = server(b"HTTP/1.1 200 OK\r\n\r\n");
+        listen.set_ip(Ipv6Addr::UNSPECIFIED.into());
+        healthcheck(listen).unwrap();
     }
 }
