@@ -251,6 +251,7 @@ async fn watch_runs_on_every_manager_and_only_it_has_the_engines_socket() {
     assert_eq!(watch["TaskTemplate"]["Placement"]["Constraints"], json!(["node.role == manager"]));
     assert_eq!(ports(watch), [(8080, 8080, "ingress")]);
     assert_eq!(environment(watch, "WATCH_CONFIG"), Some("/watch.toml"));
+    assert_eq!(environment(watch, "WATCH_HOSTS"), Some("tasks.watch,"));
     let socket = json!({
         "Type": "bind",
         "Source": "/var/run/docker.sock",

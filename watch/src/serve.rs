@@ -68,14 +68,17 @@ pub async fn serve(
 }
 
 async fn serve_connection(stream: TcpStream, connection: Arc<Connection>, web: Arc<Web>, mut stop: Stop) {
-    if let Err(error) = set_options(&stream) {
-        debug!(%error, "the connection broke before its first request");
-        return;
-    }
+    let client = match set_options(&stream).and_then(|()| stream.peer_addr()) {
+        Ok(address) => address.ip(),
+        Err(error) => {
+            debug!(%error, "the connection broke before its first request");
+            return;
+        }
+    };
     let service = service_fn(|request: http::Request<Incoming>| {
         let (web, busy) = (Arc::clone(&web), Request::begin(Arc::clone(&connection.activity)));
         async move {
-            let answer = web.respond(&request).await;
+            let answer = web.respond(&request, client).await;
             Ok::<_, Infallible>(answer.map(|body| BusyBody { body, _request: busy }))
         }
     });

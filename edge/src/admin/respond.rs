@@ -1,12 +1,8 @@
 //! The response to each request. Pure: it depends only on the head of the request and a [`Status`].
 //!
-//! A hostile web page, open in a browser on the operator's network, must not be able to read the status by DNS
-//! rebinding, which means resolving a name of the attacker to this address. Such a name always has a dot and a public
-//! top-level domain. So `Host` must be an address, a name without a dot (`localhost`, the name of a service), or a name
-//! below a top-level domain that cannot be registered. Liveness and readiness accept any `Host`: load balancers use
-//! many names, and those responses reveal little.
-
-use std::net::{IpAddr, Ipv6Addr};
+//! `Host` must be a private name, so that a hostile web page cannot read the status by DNS rebinding: see
+//! [`net::host`]. Liveness and readiness accept any `Host`: load balancers use many names, and those responses reveal
+//! little.
 
 use bytes::Bytes;
 use http::{
@@ -16,15 +12,13 @@ use http::{
     },
 };
 use http_body_util::Full;
+use net::host::Host;
 
 use super::{metrics, page, status::Status};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
-
-/// Top-level domains in which no name can be registered: RFC 6761, RFC 6762, and ICANN's `internal`.
-const PRIVATE_DOMAINS: [&str; 3] = ["localhost", "local", "internal"];
 
 /// Returns the response to a request, whose body is ignored.
 pub(super) fn respond<B>(request: &Request<B>, status: &Status) -> Response<Full<Bytes>> {
@@ -46,8 +40,8 @@ pub(super) fn respond<B>(request: &Request<B>, status: &Status) -> Response<Full
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let requires_local_host = !matches!(request.uri().path(), "/healthz" | "/readyz");
-    if requires_local_host && !request.headers().get_all(HOST).iter().all(is_local_host) {
+    let requires_private_host = !matches!(request.uri().path(), "/healthz" | "/readyz");
+    if requires_private_host && !request.headers().get_all(HOST).iter().all(is_private_host) {
         return text_response(
             StatusCode::MISDIRECTED_REQUEST,
             "the host must be an IP address, a name without a dot, or a name below .internal, .local or .localhost\n",
@@ -113,15 +107,6 @@ fn response(status: StatusCode, content_type: &'static str, body: String) -> Res
 }
 
 /// Whether the value of `Host` cannot be a name of an attacker. A request without `Host` is not from a browser.
-fn is_local_host(host: &HeaderValue) -> bool {
-    let Ok(host) = host.to_str() else { return false };
-    if let Some((address, _port)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return address.parse::<Ipv6Addr>().is_ok();
-    }
-    let name = host.split_once(':').map_or(host, |(name, _port)| name).to_ascii_lowercase();
-    let name = name.strip_suffix('.').unwrap_or(&name);
-    match name.rsplit_once('.') {
-        None => !name.is_empty(),
-        Some((_, top)) => PRIVATE_DOMAINS.contains(&top) || name.parse::<IpAddr>().is_ok(),
-    }
+fn is_private_host(host: &HeaderValue) -> bool {
+    Host::parse(host).is_some_and(|host| host.is_private())
 }

@@ -115,6 +115,28 @@ async fn large_requests_are_refused_and_idle_connections_make_room() {
     eventually("room for a stream", SOON, async || stream_status(watch.address).await.contains(" 200 ")).await;
 }
 
+#[tokio::test]
+async fn one_address_holds_only_its_share_of_the_streams() {
+    let engine = Recorded::start("steady").await;
+    let watch = Watch::start(&engine.url(), &["--max-streams-per-client", "1"]).await;
+    let mut stream = Stream::open(watch.address, None).await;
+    stream.until("snapshot").await;
+    let reply = stream_status(watch.address).await;
+    assert!(reply.contains(" 429 ") && reply.contains("retry-after: 1"), "{reply}");
+    drop(stream);
+    eventually("a place", SOON, async || stream_status(watch.address).await.contains(" 200 ")).await;
+}
+
+#[tokio::test]
+async fn a_name_that_an_attacker_may_own_is_refused_unless_it_is_listed() {
+    let engine = Recorded::start("steady").await;
+    let watch = Watch::start(&engine.url(), &["--hosts", "watch.example.com"]).await;
+    for (host, status) in [("evil.example", 421), ("watch.example.com", 200), ("watch:8080", 200)] {
+        let mut connection = Connection::http1(watch.address).await.unwrap();
+        assert_eq!(connection.send(request(host, "/api/swarm")).await.unwrap().status, status, "{host}");
+    }
+}
+
 async fn stream_status(address: SocketAddr) -> String {
     let mut connection = raw::Raw::open(address).await;
     connection.send(b"GET /api/events HTTP/1.0\r\n\r\n").await;

@@ -5,7 +5,7 @@ use std::{io, num::ParseIntError, path::PathBuf};
 use redis_config::SettingsError;
 use tracing_subscriber::filter;
 
-use super::setting::{DISK, DOCKER, FRESH, LISTEN, MAX_CONNECTIONS, MAX_STREAMS};
+use super::setting::{DISK, DOCKER, FRESH, HOSTS, LISTEN, MAX_CONNECTIONS, MAX_STREAMS};
 use crate::{alert::settings::LoadError, http::AccessError};
 
 /// Why a setting is invalid.
@@ -18,6 +18,8 @@ pub enum ConfigError {
     Docker(String),
     #[error("{0} has {1}: write host:port,host:port,... such as tasks.edge:9901")]
     Name(&'static str, String),
+    #[error("{HOSTS} has {0}: write names without a scheme or a port, such as watch.example.com")]
+    Hosts(String),
     #[error(transparent)]
     Alerts(#[from] LoadError),
     #[error("{DISK} is empty: name a folder, such as /")]

@@ -43,6 +43,10 @@ pub struct Flags {
     #[arg(long, env = "WATCH_TOKEN_FILE", hide_env = true, value_name = "FILE", help_heading = PAGE, global = true)]
     pub token_file: Option<OsString>,
 
+    /// Names under which browsers may ask for the page, with commas between, besides addresses, names without a dot, and names below .internal, .local and .localhost
+    #[arg(long, env = "WATCH_HOSTS", hide_env = true, value_name = "NAME", help_heading = PAGE, global = true)]
+    pub hosts: Option<String>,
+
     /// Maximum age of the engine's last response for this instance to be ready and to serve nodes, 2s to 10m
     #[arg(long, env = "WATCH_FRESH", hide_env = true, value_name = "TIME", default_value = "10s", help_heading = PAGE, global = true)]
     pub fresh: String,
@@ -54,6 +58,10 @@ pub struct Flags {
     /// Maximum number of open pages, and of clients that wait for a change of the nodes
     #[arg(long, env = "WATCH_MAX_STREAMS", hide_env = true, value_name = "NUMBER", default_value = "128", help_heading = PAGE, global = true)]
     pub max_streams: String,
+
+    /// The same from one address; a proxy in front is one address
+    #[arg(long, env = "WATCH_MAX_STREAMS_PER_CLIENT", hide_env = true, value_name = "NUMBER", default_value = "16", help_heading = PAGE, global = true)]
+    pub max_streams_per_client: String,
 
     /// Engine of this machine, which must be a manager: unix:///path/to/socket or tcp://host:port
     #[arg(long, env = "DOCKER_HOST", hide_env = true, value_name = "URL", default_value = "unix:///var/run/docker.sock", help_heading = SOURCES, global = true)]

@@ -19,7 +19,9 @@ use redis_config::Location;
 use settings::address;
 use tracing_subscriber::EnvFilter;
 
-use self::setting::{EDGES, FRESH, GRACE, MAX_CONNECTIONS, MAX_STREAMS, PASSWORD_FILE, PEERS, TOKEN_FILE};
+use self::setting::{
+    EDGES, FRESH, GRACE, MAX_CONNECTIONS, MAX_STREAMS, MAX_STREAMS_PER_CLIENT, PASSWORD_FILE, PEERS, TOKEN_FILE,
+};
 pub use self::{
     error::ConfigError,
     flags::{Command, Flags},
@@ -27,7 +29,7 @@ pub use self::{
 use crate::{
     alert,
     fetch::Place,
-    http::{Access, AccessError, Limits},
+    http::{Access, AccessError, Hosts, Limits},
 };
 
 /// Maximum grace period; orchestrators kill a process long before.
@@ -61,6 +63,8 @@ pub struct Config {
     pub redis: Option<Location>,
     /// Access control.
     pub access: Access,
+    /// The names by which the page may be asked.
+    pub hosts: Hosts,
     /// Limits of the HTTP interface.
     pub limits: Limits,
     /// Maximum number of open connections.
@@ -90,9 +94,11 @@ impl Config {
         let redis = errors.keep_all(redis_settings(flags).load(&read));
         let alerts = errors.keep(alerts(flags));
         let access = errors.keep_all(access(flags, &|setting, path| secret(setting, path, &read)));
+        let names = errors.keep(Hosts::parse(flags.hosts.as_deref().unwrap_or_default()).map_err(ConfigError::Hosts));
         let max_connections = errors.keep(number(MAX_CONNECTIONS, &flags.max_connections));
         let streams = errors.keep(number(MAX_STREAMS, &flags.max_streams));
         let streams = streams.and_then(|streams| errors.keep(leave_room(streams, max_connections)));
+        let streams_per_client = errors.keep(number(MAX_STREAMS_PER_CLIENT, &flags.max_streams_per_client));
         let grace = errors.keep(duration(GRACE, &flags.grace, MAX_GRACE));
         let log = errors.keep(log(flags));
         // Each that is missing has left its error.
@@ -107,7 +113,8 @@ impl Config {
                 disk: disk?,
                 redis: redis?,
                 access: access?,
-                limits: Limits { streams: streams?, fresh: fresh? },
+                hosts: names?,
+                limits: Limits { streams: streams?, streams_per_client: streams_per_client?, fresh: fresh? },
                 max_connections: max_connections?,
                 grace: grace?,
                 log: log?,
@@ -137,8 +144,10 @@ impl fmt::Display for Config {
         }
         writeln!(f, "disk             {}", self.disk.display())?;
         writeln!(f, "access           {}", self.access)?;
+        writeln!(f, "names            {}", self.hosts)?;
         writeln!(f, "connections      {}", self.max_connections)?;
-        writeln!(f, "streams          {}", self.limits.streams)?;
+        let Limits { streams, streams_per_client, .. } = self.limits;
+        writeln!(f, "streams          {streams}, {} for each client", streams_per_client.min(streams))?;
         write!(f, "grace            {}", humantime::format_duration(self.grace))
     }
 }

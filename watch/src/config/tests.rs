@@ -28,8 +28,9 @@ fn settings_are_displayed_without_secrets() {
     alerts           on the page only
     disk             /
     access           everyone
+    names            addresses, private names
     connections      512
-    streams          128
+    streams          128, 16 for each client
     grace            5s
     ");
     let config = parse(&[
@@ -43,6 +44,7 @@ fn settings_are_displayed_without_secrets() {
         "--disk=/var/lib/docker",
         "--password-file=pair",
         "--token-file=secret",
+        "--hosts=Watch.example.com",
         "--max-connections=20",
         "--max-streams=9",
         "--grace=1s",
@@ -57,15 +59,16 @@ fn settings_are_displayed_without_secrets() {
     alerts           on the page only
     disk             /var/lib/docker
     access           clients with the password or the token
+    names            addresses, private names, watch.example.com
     connections      20
-    streams          9
+    streams          9, 9 for each client
     grace            1s
     ");
 }
 
 #[test]
 fn errors_name_the_setting_and_never_the_secret() {
-    let table: [(&[&str], &str); 31] = [
+    let table: [(&[&str], &str); 33] = [
         (&["--listen=8080"], "--listen (WATCH_LISTEN): \"8080\" is only a port: write \":8080\""),
         (&["--docker="], "--docker (DOCKER_HOST) is \"\": write unix:///var/run/docker.sock"),
         (&["--docker=unix://docker.sock"], "--docker (DOCKER_HOST) is"),
@@ -77,6 +80,8 @@ fn errors_name_the_setting_and_never_the_secret() {
         (&["--edges=tasks.edge"], "--edges (WATCH_EDGES) has \"tasks.edge\": write host:port"),
         (&["--peers=http://a:1, b,c:1"], "--peers (WATCH_PEERS) has \"http://a:1\", \"b\": write"),
         (&["--disk="], "--disk (WATCH_DISK) is empty"),
+        (&["--hosts=https://a.example,b:1"], "--hosts (WATCH_HOSTS) has \"https://a.example\", \"b:1\": write names"),
+        (&["--max-streams-per-client=0"], "--max-streams-per-client (WATCH_MAX_STREAMS_PER_CLIENT) is 0"),
         (&["--redis-url=http://:s3cret@redis"], "--redis-url (REDIS_URL) cannot be used: write redis://"),
         (&["--redis-url=redis://:s3cret@redis/x"], "--redis-url (REDIS_URL) cannot be used: the URL"),
         (&["--redis-url=redis://r", "--redis-url-file=url"], "are both set"),
@@ -123,6 +128,8 @@ fn every_error_is_reported() {
         "--token-file=lines",
         "--max-connections=many",
         "--max-streams=0",
+        "--max-streams-per-client=x",
+        "--hosts=a:1",
         "--grace=soon",
         "--log=watch=loud",
     ];

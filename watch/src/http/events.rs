@@ -1,7 +1,7 @@
 //! `/api/events`: a snapshot of the cluster state and then its changes, as server-sent events (WHATWG HTML,
 //! section 9.2).
 
-use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -9,11 +9,12 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     time::{Interval, MissedTickBehavior, interval},
 };
 
 use super::{
+    quota::{Exceeded, Permit},
     response::{self, Response},
     web::Web,
 };
@@ -27,13 +28,22 @@ use crate::{
 const BEAT_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Web {
-    pub(super) fn events<B>(&self, request: &Request<B>) -> Response {
+    pub(super) fn events<B>(&self, request: &Request<B>, client: IpAddr) -> Response {
         if self.is_stopping() {
             return response::unavailable("stopping\n");
         }
-        let Ok(permit) = self.streams.clone().try_acquire_owned() else {
-            self.metrics.count_refused_stream();
-            return response::unavailable("the maximum number of event streams is open\n");
+        let permit = match self.streams.open(client) {
+            Ok(permit) => permit,
+            Err(exceeded) => {
+                self.metrics.count_refused_stream();
+                return match exceeded {
+                    Exceeded::Total => response::unavailable("the maximum number of event streams is open\n"),
+                    Exceeded::Client => response::too_many(
+                        "too many event streams are open from this address: close some, or raise \
+                         --max-streams-per-client (WATCH_MAX_STREAMS_PER_CLIENT)\n",
+                    ),
+                };
+            }
         };
         let known = request.headers().get("last-event-id").and_then(|id| version(id, self.feed.instance()));
         let known = known.filter(|version| *version <= self.feed.now().number);
@@ -81,7 +91,7 @@ struct Reader {
     sent: Option<u64>,
     /// Frames to send next. Filled only when empty, so it is bounded by what one client missed.
     frames: VecDeque<Bytes>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
     _counted: OpenStream,
 }
 

@@ -5,17 +5,22 @@
 
 mod access;
 mod events;
+mod hosts;
 mod local;
 mod nodes;
+mod quota;
 mod response;
 #[cfg(test)]
 mod tests;
 mod web;
 
+use std::net::IpAddr;
+
 use http::{HeaderValue, Method, Request, StatusCode, header};
 
 pub use self::{
     access::{Access, AccessError},
+    hosts::Hosts,
     local::{LocalNode, LocalStatus},
     response::{Body, Response},
     web::{Limits, Web},
@@ -23,9 +28,9 @@ pub use self::{
 use crate::{metrics::Metrics, page};
 
 impl Web {
-    /// Responds to a request; its body is ignored.
-    pub async fn respond<B>(&self, request: &Request<B>) -> Response {
-        let mut response = self.route(request).await;
+    /// Responds to a request of the client with the address `client`; the request's body is ignored.
+    pub async fn respond<B>(&self, request: &Request<B>, client: IpAddr) -> Response {
+        let mut response = self.route(request, client).await;
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -36,7 +41,7 @@ impl Web {
         response
     }
 
-    async fn route<B>(&self, request: &Request<B>) -> Response {
+    async fn route<B>(&self, request: &Request<B>, client: IpAddr) -> Response {
         let path = request.uri().path();
         let asset = page::asset(path);
         let is_known = asset.is_some()
@@ -45,7 +50,15 @@ impl Web {
                 "/api/swarm" | "/api/events" | "/api/nodes" | "/api/local" | "/metrics" | "/healthz" | "/readyz"
             );
         let is_public = matches!(path, "/healthz" | "/readyz");
-        // Checked first, so that a stranger does not learn which paths exist.
+        // Load balancers ask the probes by many names.
+        if !is_public && !self.hosts.expect(request.headers()) {
+            return response::text(
+                StatusCode::MISDIRECTED_REQUEST,
+                "the host must be an IP address, a name without a dot, a name below .internal, .local or .localhost, or one \
+                 that --hosts (WATCH_HOSTS) lists\n",
+            );
+        }
+        // Checked before the path, so that a stranger does not learn which paths exist.
         if !is_public && !self.access.allows(request.headers()) {
             return self.access.challenge();
         }
@@ -60,8 +73,8 @@ impl Web {
         match (path, asset) {
             (_, Some(asset)) => response::asset(request, asset),
             ("/api/swarm", _) => self.swarm(request),
-            ("/api/events", _) => self.events(request),
-            ("/api/nodes", _) => self.nodes(request).await,
+            ("/api/events", _) => self.events(request, client),
+            ("/api/nodes", _) => self.nodes(request, client).await,
             ("/api/local", _) => response::json(self.local.json(&self.feed.now().state)),
             ("/metrics", _) => self.metrics(),
             ("/healthz", _) => response::text(StatusCode::OK, "alive\n"),

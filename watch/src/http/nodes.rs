@@ -1,7 +1,7 @@
 //! `/api/nodes`: the swarm's nodes, for load balancers in front of them. A request with the tag of the known
 //! version and `wait` is a long poll: the response comes when the version changes.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
@@ -50,7 +50,7 @@ fn fnv(bytes: &[u8]) -> u64 {
 }
 
 impl Web {
-    pub(super) async fn nodes<B>(&self, request: &Request<B>) -> Response {
+    pub(super) async fn nodes<B>(&self, request: &Request<B>, client: IpAddr) -> Response {
         let Some(wait) = wait(request.uri().query()) else {
             return response::text(http::StatusCode::BAD_REQUEST, "wait must be a number of seconds, at most 30\n");
         };
@@ -69,7 +69,7 @@ impl Web {
                 return tagged(request, &tag, || body);
             }
             if permit.is_none() {
-                permit = self.waits.try_acquire().ok();
+                permit = self.waits.open(client).ok();
                 if permit.is_none() {
                     return tagged(request, &tag, || body);
                 }

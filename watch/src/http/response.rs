@@ -35,7 +35,16 @@ pub(super) fn json(bytes: Bytes) -> Response {
 
 /// Returns 503 with the advice to retry soon.
 pub(super) fn unavailable(why: impl Into<Bytes>) -> Response {
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, why);
+    retry_soon(StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+/// Returns 429 with the advice to retry soon.
+pub(super) fn too_many(why: impl Into<Bytes>) -> Response {
+    retry_soon(StatusCode::TOO_MANY_REQUESTS, why)
+}
+
+fn retry_soon(status: StatusCode, why: impl Into<Bytes>) -> Response {
+    let mut response = text(status, why);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }

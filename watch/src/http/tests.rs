@@ -1,13 +1,17 @@
 //! Tests of the HTTP interface without sockets.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use super::{Access, Limits, LocalNode, LocalStatus, Response, Web};
+use super::{Access, Hosts, Limits, LocalNode, LocalStatus, Response, Web};
 use crate::{
     cluster_state::{ClusterState, Delta, Node, NodeState},
     hub::Feed,
@@ -15,6 +19,7 @@ use crate::{
 };
 
 const FRESH: Duration = Duration::from_secs(10);
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
 const PATHS: [&str; 8] =
     ["/", "/api/swarm", "/api/events", "/api/nodes", "/api/local", "/metrics", "/healthz", "/readyz"];
 
@@ -23,8 +28,9 @@ fn web(access: Access, streams: usize) -> (Arc<Web>, Arc<Feed>) {
     let feed = Arc::new(Feed::new("abc".to_owned()));
     feed.set_fresh(Some(Instant::now()));
     feed.publish(cluster(NodeState::Ready));
-    let limits = Limits { streams, fresh: FRESH };
-    let web = Web::new(feed.clone(), Arc::default(), access, limits, LocalNode { disk: "/".into() });
+    let limits = Limits { streams, streams_per_client: streams, fresh: FRESH };
+    let hosts = Hosts::parse("watch.example.com").unwrap();
+    let web = Web::new(feed.clone(), Arc::default(), access, hosts, limits, LocalNode { disk: "/".into() });
     (Arc::new(web), feed)
 }
 
@@ -46,7 +52,7 @@ fn request(method: Method, target: &str, headers: &[(HeaderName, &str)]) -> Requ
 }
 
 async fn get(web: &Web, target: &str, headers: &[(HeaderName, &str)]) -> Response {
-    web.respond(&request(Method::GET, target, headers)).await
+    web.respond(&request(Method::GET, target, headers), CLIENT).await
 }
 
 async fn text(response: Response) -> String {
@@ -87,11 +93,11 @@ async fn only_get_and_head_of_existing_paths_are_allowed() {
     let (web, _feed) = web(Access::default(), 4);
     for path in PATHS {
         for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "PROPFIND"] {
-            let response = web.respond(&request(method.parse().unwrap(), path, &[])).await;
+            let response = web.respond(&request(method.parse().unwrap(), path, &[]), CLIENT).await;
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
             assert_eq!(response.headers()[header::ALLOW], "GET, HEAD");
         }
-        let response = web.respond(&request(Method::HEAD, path, &[])).await;
+        let response = web.respond(&request(Method::HEAD, path, &[]), CLIENT).await;
         assert_eq!(response.status(), StatusCode::OK, "HEAD {path}");
     }
     for path in ["/api", "/api/", "/api/swarm/", "/API/swarm", "/api%2Fswarm", "//api/swarm", "/api/../metrics", "/x"] {
@@ -111,6 +117,31 @@ async fn a_secret_protects_everything_except_the_probes() {
         let response = get(&web, path, &[(header::AUTHORIZATION, "Bearer t0ken")]).await;
         let expected = if path == "/nowhere" { StatusCode::NOT_FOUND } else { StatusCode::OK };
         assert_eq!(response.status(), expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_else_may_own_reads_nothing_except_the_probes() {
+    let (open, _feed) = web(Access::default(), 4);
+    let (closed, _feed) = web(Access::default().token("t0ken").unwrap(), 4);
+    for path in PATHS.into_iter().chain(["/nowhere"]) {
+        let is_public = ["/healthz", "/readyz"].contains(&path);
+        for (web, login) in [(&open, None), (&closed, Some((header::AUTHORIZATION, "Bearer t0ken")))] {
+            for host in ["evil.example:8080", "tasks.watch"] {
+                let headers: Vec<_> = login.clone().into_iter().chain([(header::HOST, host)]).collect();
+                let response = get(web, path, &headers).await;
+                let expected = if is_public { StatusCode::OK } else { StatusCode::MISDIRECTED_REQUEST };
+                assert_eq!(response.status(), expected, "{path} of {host}");
+                if !is_public {
+                    assert!(text(response).await.contains("--hosts (WATCH_HOSTS)"));
+                }
+            }
+            for host in ["10.0.0.1:8080", "[::1]", "watch:8080", "localhost", "watch.example.com:443"] {
+                let headers: Vec<_> = login.clone().into_iter().chain([(header::HOST, host)]).collect();
+                let expected = if path == "/nowhere" { StatusCode::NOT_FOUND } else { StatusCode::OK };
+                assert_eq!(get(web, path, &headers).await.status(), expected, "{path} of {host}");
+            }
+        }
     }
 }
 
@@ -193,6 +224,31 @@ async fn streams_beyond_the_limit_are_refused_until_one_ends() {
     drop(first);
     assert_eq!(get(&web, "/api/events", &[]).await.status(), StatusCode::OK);
     assert!(text(get(&web, "/metrics", &[]).await).await.contains("\nwatch_streams_refused_total 1\n"));
+}
+
+#[tokio::test]
+async fn one_client_holds_only_its_share_of_the_streams() {
+    let (feed, limits) =
+        (Arc::new(Feed::new("abc".to_owned())), Limits { streams: 4, streams_per_client: 2, fresh: FRESH });
+    feed.publish(cluster(NodeState::Ready));
+    let web =
+        Web::new(feed, Arc::default(), Access::default(), Hosts::default(), limits, LocalNode { disk: "/".into() });
+    let open = async |last| {
+        let client = IpAddr::from([10, 0, 0, last]);
+        web.respond(&request(Method::GET, "/api/events", &[]), client).await
+    };
+    let first = open(1).await;
+    let _second = open(1).await;
+    let third = open(1).await;
+    assert_eq!(third.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(third.headers().contains_key(header::RETRY_AFTER));
+    assert!(text(third).await.contains("--max-streams-per-client (WATCH_MAX_STREAMS_PER_CLIENT)"));
+    let others = [open(2).await, open(3).await];
+    assert!(others.iter().all(|other| other.status() == StatusCode::OK), "others have room");
+    assert_eq!(open(4).await.status(), StatusCode::SERVICE_UNAVAILABLE, "all are open");
+    drop(first);
+    assert_eq!(open(1).await.status(), StatusCode::OK);
+    assert!(text(get(&web, "/metrics", &[]).await).await.contains("\nwatch_streams_refused_total 2\n"));
 }
 
 #[tokio::test(start_paused = true)]

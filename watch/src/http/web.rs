@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
-use super::{access::Access, local::LocalNode};
+use super::{access::Access, hosts::Hosts, local::LocalNode, quota::Quota};
 use crate::{hub::Feed, metrics::Metrics};
 
 /// Limits of the HTTP interface.
@@ -12,6 +12,8 @@ use crate::{hub::Feed, metrics::Metrics};
 pub struct Limits {
     /// Maximum number of event streams, and of clients that wait for a change of the nodes.
     pub streams: usize,
+    /// The same for one client.
+    pub streams_per_client: usize,
     /// Maximum age of the engine's last response for this instance to be ready.
     pub fresh: Duration,
 }
@@ -22,12 +24,13 @@ pub struct Web {
     pub(super) feed: Arc<Feed>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) access: Access,
+    pub(super) hosts: Hosts,
     pub(super) limits: Limits,
     pub(super) local: LocalNode,
-    /// A permit for each event stream.
-    pub(super) streams: Arc<Semaphore>,
-    /// A permit for each client that waits for a change of the nodes.
-    pub(super) waits: Arc<Semaphore>,
+    /// The open event streams.
+    pub(super) streams: Arc<Quota>,
+    /// The clients that wait for a change of the nodes.
+    pub(super) waits: Arc<Quota>,
     /// Ends streams and waits when it becomes true.
     pub(super) stopping: watch::Sender<bool>,
 }
@@ -35,15 +38,24 @@ pub struct Web {
 impl Web {
     /// Creates the interface to the states that `feed` publishes.
     #[must_use]
-    pub fn new(feed: Arc<Feed>, metrics: Arc<Metrics>, access: Access, limits: Limits, local: LocalNode) -> Self {
+    pub fn new(
+        feed: Arc<Feed>,
+        metrics: Arc<Metrics>,
+        access: Access,
+        hosts: Hosts,
+        limits: Limits,
+        local: LocalNode,
+    ) -> Self {
+        let quota = || Arc::new(Quota::new(limits.streams, limits.streams_per_client));
         Self {
             feed,
             metrics,
             access,
+            hosts,
             limits,
             local,
-            streams: Arc::new(Semaphore::new(limits.streams)),
-            waits: Arc::new(Semaphore::new(limits.streams)),
+            streams: quota(),
+            waits: quota(),
             stopping: watch::Sender::new(false),
         }
     }

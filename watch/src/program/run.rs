@@ -45,7 +45,7 @@ fn runtime() -> io::Result<Runtime> {
 
 async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let Config { listen, engine, edges, peers, alerts, alerts_file, disk, redis, access, limits, .. } = config;
-    let Config { max_connections, grace, log, .. } = config;
+    let Config { hosts, max_connections, grace, log, .. } = config;
     process::log_to_stderr(log);
     log_warnings(&alerts);
     let mut stops = StopSignals::listen()?;
@@ -79,7 +79,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     };
     tokio::spawn(hub::run(inputs, feed.clone(), metrics.clone()));
 
-    let web = Arc::new(Web::new(feed, metrics, access, limits, local));
+    let web = Arc::new(Web::new(feed, metrics, access, hosts, limits, local));
     serve::serve(listener, web, max_connections, grace, async {
         loop {
             tokio::select! {
