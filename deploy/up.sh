@@ -1,8 +1,11 @@
 #!/bin/sh
 # Deploys the stack with the variables in stack.env, and waits until it runs. Run it on a manager:
 #     deploy/up.sh [SECONDS]      default: 60 per node, at least 300
+# The first run creates a password for the swarm's page: see deploy/secrets.sh.
 set -eu
 cd "$(dirname "$0")/.."
+
+deploy/secrets.sh
 
 # Every deploy needs all variables, because a missing one falls back to its default. WEB_REPLICAS from the environment
 # takes precedence, for a deploy without replicas of web.

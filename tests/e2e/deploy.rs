@@ -32,3 +32,96 @@ fn the_default_wait_covers_an_update_of_all_edges_one_by_one() {
     }
     assert_eq!(timeout_error(30, &["7"]), "still missing after 7 s: web: 1/2\n");
 }
+
+/// A folder with the scripts, a stack.env and a fake Docker client, which notes the variables of each deploy.
+struct Checkout {
+    folder: tempfile::TempDir,
+}
+
+impl Checkout {
+    fn new(stack_env: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let scripts = Path::new(WAIT).parent().unwrap();
+        fs::create_dir_all(folder.path().join("deploy")).unwrap();
+        fs::create_dir_all(folder.path().join("bin")).unwrap();
+        for script in ["up.sh", "secrets.sh"] {
+            fs::copy(scripts.join(script), folder.path().join("deploy").join(script)).unwrap();
+        }
+        write_program(&folder.path().join("deploy"), "wait.sh", "exit 0");
+        // The swarm has the secrets that are listed in a file.
+        let docker = "case \"$1 $2\" in
+            'secret inspect') grep -q -x \"$3\" secrets ;;
+            'stack deploy') env | grep -e '^WATCH_' -e '^WEB_' | sort >deployed ;;
+            esac";
+        write_program(&folder.path().join("bin"), "docker", docker);
+        fs::write(folder.path().join("secrets"), "watch_password_x\n").unwrap();
+        fs::write(folder.path().join("stack.env"), stack_env).unwrap();
+        Self { folder }
+    }
+
+    /// Deploys, and returns what was printed and the variables of the deploy.
+    fn up(&self) -> (String, String) {
+        let path = format!("{}:{}", self.folder.path().join("bin").display(), std::env::var("PATH").unwrap());
+        let up = self.folder.path().join("deploy/up.sh");
+        let output = Command::new(up).env_clear().env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        (String::from_utf8(output.stdout).unwrap(), self.read("deployed"))
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.folder.path().join(file)).unwrap()
+    }
+}
+
+#[test]
+fn a_deploy_without_a_password_for_the_page_creates_one_and_prints_it_once() {
+    // Without a line break at its end.
+    let checkout = Checkout::new("IMAGE=x");
+    let (printed, deployed) = checkout.up();
+    let (password, token) = (checkout.read("page.txt"), checkout.read("token.txt"));
+    assert!(printed.contains(&password) && printed.contains(&token), "{printed}");
+    let secret = password.trim_end().strip_prefix("watch:").unwrap();
+    assert!(secret.len() == 24 && token.trim_end().len() == 24 && secret != token.trim_end(), "{password} {token}");
+    let variables = "WATCH_PASSWORD=page.txt\nWATCH_PASSWORD_FILE=/run/secrets/watch_password\n\
+                     WATCH_TOKEN=token.txt\nWATCH_TOKEN_FILE=/run/secrets/watch_token\nWATCH_VERSION=0\n";
+    assert_eq!(deployed, variables);
+    assert_eq!(checkout.read("stack.env"), format!("IMAGE=x\n{variables}"));
+    for file in ["page.txt", "token.txt"] {
+        let mode = fs::metadata(checkout.folder.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file} is private");
+    }
+
+    assert_eq!(checkout.up(), (String::new(), variables.to_owned()), "nothing is created or printed again");
+    assert_eq!(checkout.read("page.txt"), password);
+    // The settings are lost, and not the files.
+    fs::write(checkout.folder.path().join("stack.env"), "IMAGE=x\n").unwrap();
+    checkout.up();
+    assert_eq!((checkout.read("page.txt"), checkout.read("token.txt")), (password, token));
+}
+
+#[test]
+fn a_stack_that_was_open_gets_its_password_under_a_new_version() {
+    let checkout = Checkout::new("WATCH_VERSION=3\nWEB_REPLICAS=2\n");
+    fs::write(checkout.folder.path().join("secrets"), "watch_password_3\nwatch_password_4\n").unwrap();
+    let (_, deployed) = checkout.up();
+    assert!(deployed.contains("WATCH_VERSION=5\n") && deployed.contains("WEB_REPLICAS=2\n"), "{deployed}");
+}
+
+#[test]
+fn a_page_with_a_password_or_a_token_and_one_that_is_open_on_purpose_stay_as_they_are() {
+    for settings in [
+        "WATCH_PASSWORD=p.txt\nWATCH_PASSWORD_FILE=/run/secrets/watch_password\n",
+        "WATCH_TOKEN=t.txt\nWATCH_TOKEN_FILE=/run/secrets/watch_token\n",
+        "WATCH_OPEN=yes\n",
+    ] {
+        let checkout = Checkout::new(settings);
+        assert_eq!(checkout.up().0, "", "{settings}");
+        assert_eq!(checkout.read("stack.env"), settings);
+    }
+    // A password without the setting that makes watch read it would leave the page open.
+    let checkout = Checkout::new("WATCH_PASSWORD=p.txt\n");
+    fs::write(checkout.folder.path().join("p.txt"), "ops:s3cret\n").unwrap();
+    let (_, deployed) = checkout.up();
+    assert!(deployed.contains("WATCH_PASSWORD=p.txt\nWATCH_PASSWORD_FILE=/run/secrets/watch_password\n"), "{deployed}");
+    assert_eq!(checkout.read("p.txt"), "ops:s3cret\n");
+}

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
 use serde_json::Value;
 use tests::cert::Authority;
 use tests::chaos::history::Hit;
-use tests::client::get;
+use tests::client::{Connection, request};
 use tests::swarm::checker::{Event, Observations};
 use tests::swarm::cluster::{Cluster, SITE};
 
@@ -54,7 +55,13 @@ pub(crate) fn assert_no_visit_failed(seen: &Observations) {
 
 /// Returns the endpoints of each edge, as watch reports them.
 async fn endpoints(cluster: &Cluster) -> Vec<BTreeSet<String>> {
-    let Ok(cluster) = get(cluster.addresses(8080)[0], "/api/swarm").await else { return Vec::new() };
+    // The first deployment has written the token for the page.
+    let token = std::fs::read_to_string(cluster.hosts[0].home().join("token.txt")).expect("a token");
+    let mut swarm = request("watch", "/api/swarm");
+    swarm.headers_mut().insert(AUTHORIZATION, format!("Bearer {}", token.trim_end()).parse().expect("a token"));
+    let asked = async { Connection::http1(cluster.addresses(8080)[0]).await?.send(swarm).await };
+    let Ok(cluster) = asked.await else { return Vec::new() };
+    assert_eq!(cluster.status, 200, "{}", cluster.text());
     let cluster = cluster.json();
     let edges = cluster["edges"].as_object().into_iter().flat_map(|edges| edges.values());
     let of = |edge: &Value| {
