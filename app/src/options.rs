@@ -21,6 +21,19 @@ pub struct Options {
     pub grace: Duration,
 }
 
+impl Options {
+    /// For the pages of operators, which few programs read. They stay until the visitors' pages have drained, and end at
+    /// once then.
+    pub(crate) fn of_admin() -> Self {
+        Self {
+            max_connections: NonZeroUsize::MIN.saturating_add(63),
+            drain_delay: Duration::ZERO,
+            grace: Duration::from_secs(1),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

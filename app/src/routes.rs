@@ -46,34 +46,39 @@ use crate::{
 /// Every answer names the node that gave it.
 const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 
-/// One replica: the pages on top of a counter. Clones are the same replica.
+/// One replica, or a part of its pages, on top of a counter. Clones are the same replica.
 #[derive(Clone, Debug)]
 pub struct App {
     router: TowerToHyperService<Router>,
     shared: Arc<Shared>,
+    options: Options,
 }
 
 impl App {
-    /// `served_by` is the name of the node for the header `x-served-by`; a name that is not a valid header
-    /// value becomes `unknown`.
+    /// A replica with all its pages. `served_by` is the name of the node for the header `x-served-by`; a name that is
+    /// not a valid header value becomes `unknown`.
     #[must_use]
     pub fn new(counter: Counter, served_by: &str, options: Options) -> Self {
-        let shared = Arc::new(Shared {
-            metrics: Metrics::new(counter.metrics()),
-            counter,
-            served_by: HeaderValue::from_str(served_by).unwrap_or(HeaderValue::from_static("unknown")),
-            options,
-            draining: AtomicBool::new(false),
-        });
-        let router = Router::new()
-            .route("/", get(visit).options(methods))
-            .route("/healthz", get(healthz).options(methods))
-            .route("/readyz", get(readyz).options(methods))
-            .route("/metrics", get(metrics).options(methods))
+        let shared = Shared::new(counter, served_by);
+        Self::with_pages(public_pages().merge(admin_pages()), shared, options)
+    }
+
+    /// A replica whose readiness and metrics are apart from its other pages: the first is for visitors, the second for
+    /// operators, on an address of its own. Both have `/healthz`.
+    #[must_use]
+    pub fn with_admin(counter: Counter, served_by: &str, options: Options) -> (Self, Self) {
+        let shared = Shared::new(counter, served_by);
+        let public = Self::with_pages(public_pages(), Arc::clone(&shared), options);
+        let health = Router::new().route("/healthz", get(healthz).options(methods));
+        (public, Self::with_pages(admin_pages().merge(health), shared, Options::of_admin()))
+    }
+
+    fn with_pages(pages: Router<Arc<Shared>>, shared: Arc<Shared>, options: Options) -> Self {
+        let router = pages
             .method_not_allowed_fallback(async || Error::MethodNotAllowed)
             .fallback(async || Error::NotFound)
             .with_state(Arc::clone(&shared));
-        Self { router: TowerToHyperService::new(router), shared }
+        Self { router: TowerToHyperService::new(router), shared, options }
     }
 
     /// Answers one request. Its body is never read.
@@ -112,17 +117,35 @@ impl App {
     }
 
     pub(crate) fn options(&self) -> &Options {
-        &self.shared.options
+        &self.options
     }
+}
+
+fn public_pages() -> Router<Arc<Shared>> {
+    Router::new().route("/", get(visit).options(methods)).route("/healthz", get(healthz).options(methods))
+}
+
+fn admin_pages() -> Router<Arc<Shared>> {
+    Router::new().route("/readyz", get(readyz).options(methods)).route("/metrics", get(metrics).options(methods))
 }
 
 struct Shared {
     counter: Counter,
     metrics: Metrics,
     served_by: HeaderValue,
-    options: Options,
     /// Set once, when the server begins to stop.
     draining: AtomicBool,
+}
+
+impl Shared {
+    fn new(counter: Counter, served_by: &str) -> Arc<Self> {
+        Arc::new(Self {
+            metrics: Metrics::new(counter.metrics()),
+            counter,
+            served_by: HeaderValue::from_str(served_by).unwrap_or(HeaderValue::from_static("unknown")),
+            draining: AtomicBool::new(false),
+        })
+    }
 }
 
 impl fmt::Debug for Shared {
@@ -305,6 +328,28 @@ mod tests {
             assert_eq!((answer.status, answer.text.as_str()), (404, "not found\n"));
             assert_eq!(answer.header("x-served-by"), "node1");
         }
+    }
+
+    #[tokio::test]
+    async fn with_an_admin_part_readiness_and_metrics_are_there_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StoreConfig::File(folder.path().join("hits.redb"));
+        let counter = Counter::open(&store, Limits::default()).unwrap();
+        let (public, admin) = App::with_admin(counter, "node1", Options::default());
+        assert_eq!(ask(&public, "GET", "/", "").await.text, "Hello World! I have been seen 1 times.\n");
+        assert_eq!(ask(&admin, "GET", "/", "").await.status, 404, "it counts nothing");
+        for path in ["/readyz", "/metrics"] {
+            let answer = ask(&public, "GET", path, "").await;
+            assert_eq!((answer.status, answer.text.as_str()), (404, "not found\n"), "{path}");
+            assert_eq!(ask(&admin, "GET", path, "").await.status, 200, "{path}");
+        }
+        for app in [&public, &admin] {
+            assert_eq!(ask(app, "GET", "/healthz", "").await.status, 200);
+        }
+        let metrics = ask(&admin, "GET", "/metrics", "").await.text;
+        assert!(metrics.contains("\napp_hits_total 1\n"), "{metrics}");
+        public.drain();
+        assert_eq!(ask(&admin, "GET", "/readyz", "").await.status, 503);
     }
 
     #[tokio::test]

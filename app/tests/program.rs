@@ -6,11 +6,12 @@ mod support;
 
 use std::{
     io::{BufReader, Read, Write},
+    net::TcpListener,
     process::Stdio,
 };
 
 use rustix::process::Signal;
-use support::{Program, command, connect, receive, send, wait_for};
+use support::{Program, command, connect, get, receive, send, wait_for};
 
 #[test]
 fn a_signal_ends_the_program_with_0_and_idle_connections_do_not_delay_it() {
@@ -37,6 +38,33 @@ fn a_second_signal_ends_the_program_immediately() {
     wait_for("readiness to fail", || (program.get("/readyz").status == 503).then_some(()));
     program.signal(Signal::INT);
     assert_eq!(program.wait().code(), Some(1));
+}
+
+#[test]
+fn with_an_admin_address_readiness_and_metrics_are_there_alone_until_the_drain_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = free.local_addr().unwrap();
+    drop(free);
+    let arguments = ["--data", folder.path().to_str().unwrap(), "--admin", &admin.to_string()];
+    let mut program = Program::start(&[&arguments[..], &["--drain-delay", "1h"]].concat());
+    for path in ["/readyz", "/metrics"] {
+        assert_eq!(program.get(path).status, 404, "{path}");
+        assert_eq!(get(admin, path).status, 200, "{path}");
+    }
+    assert_eq!((program.get("/healthz").status, get(admin, "/healthz").status), (200, 200));
+    assert_eq!(get(admin, "/").status, 404);
+    program.signal(Signal::TERM);
+    wait_for("readiness to fail", || (get(admin, "/readyz").status == 503).then_some(()));
+    assert_eq!(program.visit(), 1, "visits go on");
+    program.signal(Signal::INT);
+    assert_eq!(program.wait().code(), Some(1));
+
+    let mut program = Program::start(&arguments);
+    // Idle connections of both do not delay the end.
+    let _idle = [connect(program.address), connect(admin)];
+    program.signal(Signal::TERM);
+    assert_eq!(program.wait().code(), Some(0));
 }
 
 #[test]

@@ -24,6 +24,7 @@ const FILE: &str = "hits.redb";
 
 // The names of the settings, as errors show them.
 const LISTEN: &str = "--listen (APP_LISTEN)";
+const ADMIN: &str = "--admin (APP_ADMIN)";
 const REDIS_URL: &str = "--redis-url (REDIS_URL)";
 const REDIS_URL_FILE: &str = "--redis-url-file (REDIS_URL_FILE)";
 const REDIS_SENTINELS: &str = "--redis-sentinels (REDIS_SENTINELS)";
@@ -45,6 +46,8 @@ const MOST_CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_000_00
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
+    /// Where readiness and metrics are, if not on `listen`.
+    pub(crate) admin: Option<SocketAddr>,
     pub(crate) store: StoreConfig,
     pub(crate) limits: Limits,
     pub(crate) options: Options,
@@ -59,6 +62,7 @@ impl Config {
     ) -> Result<Self, Errors<ConfigError>> {
         let mut errors = Errors::default();
         let listen = errors.keep(listen(flags));
+        let admin = errors.keep(admin(flags));
         let store = errors.keep_all(store(flags, read));
         let deadline = errors.keep(deadline(flags));
         let drain_delay = errors.keep(duration(DRAIN_DELAY, &flags.process.drain_delay, LONGEST_STOP));
@@ -69,6 +73,7 @@ impl Config {
         let complete = || {
             Some(Self {
                 listen: listen?,
+                admin: admin?,
                 store: store?,
                 limits: Limits { deadline: deadline?, ..Limits::default() },
                 options: Options {
@@ -87,6 +92,15 @@ impl Config {
 /// The address to listen on: all that the health check needs.
 pub(crate) fn listen(flags: &Flags) -> Result<SocketAddr, ConfigError> {
     address::listen(&flags.listen).map_err(|message| ConfigError::Listen(LISTEN, message))
+}
+
+fn admin(flags: &Flags) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(text) = &flags.admin else { return Ok(None) };
+    let admin = address::listen(text).map_err(|message| ConfigError::Listen(ADMIN, message))?;
+    if admin.port() != 0 && Ok(admin) == address::listen(&flags.listen) {
+        return Err(ConfigError::SameAddress(admin));
+    }
+    Ok(Some(admin))
 }
 
 fn deadline(flags: &Flags) -> Result<Duration, ConfigError> {
@@ -204,6 +218,8 @@ fn log(flags: &Flags) -> Result<EnvFilter, ConfigError> {
 pub(crate) enum ConfigError {
     #[error("{0}: {1}")]
     Listen(&'static str, String),
+    #[error("{LISTEN} and {ADMIN} are both {0}: choose another port for one of them")]
+    SameAddress(SocketAddr),
     #[error(transparent)]
     Redis(#[from] SettingsError),
     #[error(
@@ -276,6 +292,7 @@ mod tests {
     fn the_defaults_are_those_of_the_documentation() {
         let config = parse(&["--data", "d"]).unwrap();
         assert_eq!(config.listen, "0.0.0.0:8000".parse().unwrap());
+        assert_eq!(config.admin, None);
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.options, Options::default());
         assert_eq!(config.log.to_string(), "info");
@@ -286,6 +303,7 @@ mod tests {
         let args = [
             "--data=d",
             "--listen=[::1]:81",
+            "--admin=:82",
             "--deadline=500ms",
             "--drain-delay=3s",
             "--grace=1m",
@@ -294,6 +312,7 @@ mod tests {
         ];
         let config = parse(&args).unwrap();
         assert_eq!(config.listen, "[::1]:81".parse().unwrap());
+        assert_eq!(config.admin, Some("[::]:82".parse().unwrap()));
         assert_eq!(config.limits.deadline, Duration::from_millis(500));
         assert_eq!(config.options.max_connections.get(), 7);
         assert_eq!(config.options.drain_delay, Duration::from_secs(3));
@@ -307,6 +326,7 @@ mod tests {
     fn every_error_is_reported_and_each_once() {
         let args = [
             "--listen=8000",
+            "--admin=x",
             "--redis-url=redis://:s3cret@redis/x",
             "--durability=two",
             "--degraded=so",
@@ -326,7 +346,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_setting_and_never_the_password() {
-        let table: [(&[&str], &str); 36] = [
+        let table: [(&[&str], &str); 38] = [
             (&[], "there is nowhere to count: set --redis-url (REDIS_URL)"),
             (&["--data", ""], "--data (APP_DATA) is empty"),
             (&["--redis-url", ""], "--redis-url (REDIS_URL) cannot be used: write redis://"),
@@ -362,6 +382,11 @@ mod tests {
             (&["--data=d", "--durability=local"], "--durability (APP_DURABILITY) is set, but the count is in a file"),
             (&["--data=d", "--degraded=go-on"], "--degraded (APP_DEGRADED) is set, but the count is in a file"),
             (&["--data=d", "--listen=8000"], "--listen (APP_LISTEN): \"8000\" is only a port: write \":8000\""),
+            (&["--data=d", "--admin=9900"], "--admin (APP_ADMIN): \"9900\" is only a port: write \":9900\""),
+            (
+                &["--data=d", "--listen=:1", "--admin=[::]:1"],
+                "--listen (APP_LISTEN) and --admin (APP_ADMIN) are both [::]:1",
+            ),
             (&["--data=d", "--deadline=2"], "--deadline (APP_DEADLINE) is \"2\""),
             (&["--data=d", "--deadline=0s"], "--deadline (APP_DEADLINE) leaves no time"),
             (

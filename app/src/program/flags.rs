@@ -36,6 +36,10 @@ pub(crate) struct Flags {
     )]
     pub(crate) listen: String,
 
+    /// Serve /readyz and /metrics here instead, so that visitors cannot read them: IP:port or :port; /healthz is on both
+    #[arg(long, env = "APP_ADMIN", hide_env = true, value_name = "ADDR")]
+    pub(crate) admin: Option<String>,
+
     #[command(flatten)]
     pub(crate) store: Store,
 

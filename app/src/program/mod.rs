@@ -7,11 +7,11 @@
 mod config;
 mod flags;
 
-use std::{ffi::OsString, fmt::Display, io, process::ExitCode, time::Duration};
+use std::{ffi::OsString, fmt::Display, io, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::CommandFactory;
 use process::{CANNOT_RUN, StopSignals, WRONG_SETTING, chain};
-use tokio::{net::TcpListener, runtime::Runtime, time::timeout};
+use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle, time::timeout};
 use tracing::{error, info, warn};
 
 use self::{
@@ -65,7 +65,7 @@ fn fail(why: &dyn Display, code: u8) -> ExitCode {
 }
 
 fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
-    let Config { listen, store, limits, options, log } = config;
+    let Config { listen, admin, store, limits, options, log } = config;
     process::log_to_stderr(log);
     process::raise_file_limit(options.max_connections.get());
     let runtime = Runtime::new()?;
@@ -73,8 +73,15 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         let mut stops = StopSignals::listen()?;
         let counter = Counter::open(&store, limits)?;
         let node = rustix::system::uname();
-        let app = App::new(counter.clone(), &node.nodename().to_string_lossy(), options);
-        let listener = TcpListener::bind(listen).await.map_err(|error| CannotListen(listen, error))?;
+        let node = node.nodename().to_string_lossy();
+        let listener = bind(listen, "--listen (APP_LISTEN)").await?;
+        let (app, admin) = match admin {
+            None => (App::new(counter.clone(), &node, options), None),
+            Some(address) => {
+                let (app, admin) = App::with_admin(counter.clone(), &node, options);
+                (app, Some(Admin::start(bind(address, "--admin (APP_ADMIN)").await?, admin)?))
+            }
+        };
         let address = listener.local_addr()?;
         match &store {
             StoreConfig::Redis(redis) => info!(%address, %redis, "listening"),
@@ -91,6 +98,9 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
             }
         })
         .await?;
+        if let Some(admin) = admin {
+            admin.stop().await;
+        }
         if !stopped_by_signal {
             return Err(CounterFailed.into());
         }
@@ -104,9 +114,42 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     done
 }
 
+async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, CannotListen> {
+    TcpListener::bind(address).await.map_err(|source| CannotListen { address, setting, source })
+}
+
+/// The server of the operators' pages. It ends after that of the visitors' pages, whose drain it reports.
+struct Admin {
+    /// Ends the server by being dropped.
+    end: oneshot::Sender<()>,
+    server: JoinHandle<io::Result<()>>,
+}
+
+impl Admin {
+    fn start(listener: TcpListener, app: App) -> io::Result<Self> {
+        info!(admin = %listener.local_addr()?, "readiness and metrics are served");
+        let (end, ended) = oneshot::channel::<()>();
+        let server = tokio::spawn(serve(listener, app, async { drop(ended.await) }));
+        Ok(Self { end, server })
+    }
+
+    async fn stop(self) {
+        drop(self.end);
+        match self.server.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "readiness and metrics were not served to the end"),
+            Err(error) => warn!(%error, "readiness and metrics were not served to the end"),
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {0}; another address can be set by --listen (APP_LISTEN)")]
-struct CannotListen(std::net::SocketAddr, #[source] io::Error);
+#[error("cannot listen on {address}; another address can be set by {setting}")]
+struct CannotListen {
+    address: SocketAddr,
+    setting: &'static str,
+    source: io::Error,
+}
 
 /// A bug; the log has the panic. A new process resumes the count.
 #[derive(Debug, thiserror::Error)]
