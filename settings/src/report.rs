@@ -103,7 +103,14 @@ impl<'t> Report<'t> {
                 if elsewhere.is_empty() { "the top of the file".to_owned() } else { format!("[{elsewhere}]") };
             format!("there is no such key here; it belongs to {elsewhere}")
         } else {
-            let keys = here.collect::<Vec<_>>().join(", ");
+            // Each of several tables of an array has read its keys.
+            let mut keys = Vec::new();
+            here.for_each(|key| {
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            });
+            let keys = keys.join(", ");
             format!("there is no such key; this section has: {keys}")
         };
         Problem { place, message }

@@ -111,6 +111,12 @@ fn all_problems_are_reported_at_once_with_place_and_fix() {
 }
 
 #[test]
+fn the_keys_of_repeated_tables_are_listed_once() {
+    let problems = wrong("beds = 1\nplants = \"ivy\"\n[[gate]]\n[[gate]]\ncolour = 1");
+    assert_eq!(problems, "garden.toml:5:1: gate.colour: there is no such key; this section has: locked");
+}
+
+#[test]
 fn a_syntax_error_hides_what_follows_from_it() {
     let text = "bedz = 1\nsun = ";
     let problems = wrong(text);
