@@ -138,9 +138,17 @@ fn health() -> impl Strategy<Value = HealthCheck> {
     let range = (100_u16..=599, 100_u16..=599).prop_map(|(a, b)| (a.min(b), a.max(b)));
     let expect = prop_oneof![Just(Expect::Any), vec(range, 1..3).prop_map(Expect::Statuses)];
     let path = option::of("/[a-z?=%]{0,9}".prop_map(|path| path.parse().unwrap()));
-    (path, option::of(name()), expect, (duration(), duration(), duration()), (1_u32..=1000, 1_u32..=1000)).prop_map(
-        |(path, host, expect, (one, other, timeout), (rise, fall))| HealthCheck {
+    (
+        path,
+        option::of(1_u16..),
+        option::of(name()),
+        expect,
+        (duration(), duration(), duration()),
+        (1_u32..=1000, 1_u32..=1000),
+    )
+        .prop_map(|(path, port, host, expect, (one, other, timeout), (rise, fall))| HealthCheck {
             path,
+            port,
             host,
             expect,
             interval: one.max(other),
@@ -148,8 +156,7 @@ fn health() -> impl Strategy<Value = HealthCheck> {
             timeout,
             rise,
             fall,
-        },
-    )
+        })
 }
 
 fn ejection() -> impl Strategy<Value = Ejection> {

@@ -93,6 +93,7 @@ impl Default for HealthCheck {
     fn default() -> Self {
         Self {
             path: None,
+            port: None,
             host: None,
             expect: Expect::default(),
             interval: Duration::from_secs(2),

@@ -9,6 +9,8 @@ use http::uri::PathAndQuery;
 pub struct HealthCheck {
     /// The path to request; `None` only connects.
     pub path: Option<PathAndQuery>,
+    /// The port to connect to. Default: the endpoint's. For endpoints that report their health on another port.
+    pub port: Option<u16>,
     /// `Host` of the request. Default: the endpoint's address, or its source's name.
     pub host: Option<String>,
     /// The responses that pass. Default 200 to 399. Use [`Expect::Any`] behind a routing mesh, where one failing task

@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dn
 const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
-const DEFAULTS_IN_WORDS: [(&str, &str); 15] = [
+const DEFAULTS_IN_WORDS: [(&str, &str); 16] = [
     ("workers", "number of cores"),
     ("listener.address", "required"),
     ("listener.tls.self_signed", "`[\"localhost\"]`"),
@@ -27,6 +27,7 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 15] = [
     ("route.max_body", "unlimited"),
     ("pool.NAME.endpoints", "required"),
     ("pool.NAME.health.path", "only connect"),
+    ("pool.NAME.health.port", "the endpoint's"),
     ("pool.NAME.health.host", "the endpoint's"),
     ("pool.NAME.health.fast_interval", "`\"500ms\"`, at most `interval`"),
     ("pool.NAME.ejection.base", "`\"5s\"`, at most `max`"),

@@ -61,6 +61,19 @@ fn the_status_shows_why_a_check_failed() {
 }
 
 #[test]
+fn a_check_connects_to_its_own_port_if_it_has_one() {
+    on_control_thread(async {
+        let serving = Upstream::start(OK).await;
+        let reporting = Upstream::start(UNAVAILABLE).await;
+        let health = HealthCheck { port: Some(reporting.address.port()), ..check() };
+        let mut manager = Manager::new(1);
+        let pools = manager.apply(&config(Vec::new(), vec![pool("web", vec![serving.source()], Some(health))]));
+        let settled = || status(&pools[0], 0).0 == EndpointState::Unhealthy && status(&pools[0], 0).1 == "status 503";
+        eventually("the other port's status", settled).await;
+    });
+}
+
+#[test]
 fn failed_requests_eject_an_endpoint_for_a_time() {
     on_control_thread(async {
         let mut manager = Manager::new(1);

@@ -26,6 +26,7 @@ pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
 pub(crate) fn check() -> HealthCheck {
     HealthCheck {
         path: Some("/health".parse().unwrap()),
+        port: None,
         host: None,
         expect: Expect::Statuses(vec![(200, 399)]),
         interval: Duration::from_millis(40),

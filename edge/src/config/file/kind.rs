@@ -31,6 +31,8 @@ pub(super) const COUNT_U32: Kind<u32> = Kind { name: "count", example: "5", read
 
 pub(super) const CONSECUTIVE: Kind<u32> = Kind { name: "count", example: "3", read: |v| whole(v, 1, 1_000) };
 
+pub(super) const PORT: Kind<u16> = Kind { name: "port", example: "9000", read: |v| whole(v, 1, u16::MAX) };
+
 pub(super) const STREAMS: Kind<u32> = Kind { name: "count", example: "100", read: |v| whole(v, 1, 10_000) };
 
 /// The maximum is below what a map of the `http` crate can hold.

@@ -43,6 +43,7 @@ fn health(section: &mut Section<'_>) -> HealthCheck {
     }
     let path = section.get("path", &kind::CHECK_PATH);
     let check = HealthCheck {
+        port: section.get("port", &kind::PORT),
         host: section.get("host", &kind::CHECK_HOST),
         expect: section.get("expect", &kind::EXPECT).unwrap_or(default.expect),
         interval,

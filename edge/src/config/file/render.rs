@@ -129,6 +129,9 @@ fn health(document: &mut Document, pool: &str, check: &HealthCheck) {
     if let Some(path) = &check.path {
         document.key("path", string(path.as_str()));
     }
+    if let Some(port) = check.port {
+        document.key("port", port);
+    }
     if let Some(host) = &check.host {
         document.key("host", string(host));
     }

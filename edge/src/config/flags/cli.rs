@@ -145,6 +145,9 @@ pub(super) struct Traffic {
     /// Path that health checks request [default: only connect]
     #[arg(long, value_name = "PATH")]
     pub(super) health_path: Option<String>,
+    /// Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]
+    #[arg(long, value_name = "PORT")]
+    pub(super) health_port: Option<String>,
     /// Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399; with --to-mesh any]
     #[arg(long, value_name = "STATUSES")]
     pub(super) health_expect: Option<String>,

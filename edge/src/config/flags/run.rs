@@ -200,6 +200,9 @@ impl Settings {
     fn health(&self, reader: &Reader<'_>, warnings: &mut Vec<Problem>) -> Option<HealthCheck> {
         let flags = &self.flags.traffic;
         let path = reader.one("health-path", flags.health_path.as_deref(), value::check_path);
+        let port = reader.one("health-port", flags.health_port.as_deref(), |text| value::number(text, 10, 1, u16::MAX));
+        // A mesh leads only to the ports that are published.
+        let port = port.filter(|_| !self.is_mesh());
         let expect = reader.one("health-expect", flags.health_expect.as_deref(), value::expect);
         if reader.one("no-health", flags.no_health.as_deref(), value::boolean) == Some(true) {
             if flags.health_path.is_some() {
@@ -211,7 +214,7 @@ impl Settings {
             warnings.push(self.given.problem("health-expect", "has no effect without --health-path"));
         }
         let default = if self.is_mesh() { Expect::Any } else { Expect::default() };
-        Some(HealthCheck { path, expect: expect.unwrap_or(default), ..HealthCheck::default() })
+        Some(HealthCheck { path, port, expect: expect.unwrap_or(default), ..HealthCheck::default() })
     }
 }
 

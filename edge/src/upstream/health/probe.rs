@@ -60,11 +60,12 @@ impl fmt::Display for Passed {
 }
 
 /// Checks the endpoint at `address` once, within the timeout of the check. `source` is the value of `Host` unless the
-/// configuration sets one.
+/// configuration sets one; the port is that of `address` unless the configuration sets one.
 ///
 /// # Errors
 /// Why the check failed.
 pub async fn probe(check: &HealthCheck, address: SocketAddr, source: &str) -> Outcome {
+    let address = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
     let attempt = async {
         let stream = connect(address).await.map_err(Failure::Connect)?;
         match request(check, source)? {

@@ -111,6 +111,7 @@ pub(crate) mod tests {
     pub(crate) fn check(rise: u32, fall: u32) -> HealthCheck {
         HealthCheck {
             path: None,
+            port: None,
             host: None,
             expect: Expect::Statuses(vec![(200, 399)]),
             interval: Duration::from_secs(2),

@@ -60,6 +60,7 @@ fn health_is_a_boolean_or_a_section() {
     assert_eq!(health("health = true"), Some(HealthCheck::default()));
     let path = Some("/readyz".parse().unwrap());
     assert_eq!(health("health.path = \"/readyz\""), Some(HealthCheck { path, ..HealthCheck::default() }));
+    assert_eq!(health("health.port = 9900"), Some(HealthCheck { port: Some(9900), ..HealthCheck::default() }));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{MINIMAL, config, errors, loaded};
 
 #[test]
 fn all_problems_are_reported_at_once_by_the_name_that_the_user_gave() {
-    let args = "--listen 80 --to web http://a:1 --workers 0 --health-path readyz --no-health";
+    let args = "--listen 80 --to web http://a:1 --workers 0 --health-path readyz --health-port 0 --no-health";
     let environment =
         [("EDGE_LISTEN_TLS", "localhost:443"), ("EDGE_DRAIN", "30"), ("EDGE_FREEBIND", "maybe"), ("EDGE_BALANCE", "x")];
     insta::assert_snapshot!(errors(args, &environment), @r#"
@@ -14,6 +14,7 @@ fn all_problems_are_reported_at_once_by_the_name_that_the_user_gave() {
     --to: "http://a:1" is a URL: write only host:port; the edge speaks plain HTTP/1.1 to endpoints
     EDGE_BALANCE: "x" is not a balancing policy: write "round_robin", "least_requests" or "random"
     --health-path: "readyz" is not a request path: begin it with a slash, such as "/readyz"
+    --health-port: 0 is not allowed here: write a whole number from 1 to 65535
     --health-path: is given, but health checks are turned off: remove one of the two
     EDGE_FREEBIND: "maybe" is not a boolean: write true or false
     --workers: 0 is not allowed here: write a whole number from 1 to 1024

@@ -40,6 +40,7 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --to-port <PORT>                Port of endpoints given without one
           --balance <NAME>                How the next endpoint is picked: round_robin, least_requests or random [default: round_robin]
           --health-path <PATH>            Path that health checks request [default: only connect]
+          --health-port <PORT>            Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]
           --health-expect <STATUSES>      Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399; with --to-mesh any]
           --no-health[=<BOOL>]            Turn off health checks
           --tls-cert-file <FILE>          Certificate chain for HTTPS, PEM; without one the edge generates a self-signed one, which browsers warn about

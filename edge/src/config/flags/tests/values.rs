@@ -58,6 +58,12 @@ fn mesh_nodes_replace_endpoints_and_pass_health_checks_with_any_response() {
     assert_eq!(nodes.pools[0].sources, expected);
     assert_eq!(nodes.pools[0].health.as_ref().unwrap().expect, Expect::Any);
 
+    // A mesh leads to published ports only.
+    let port = |args: &str| {
+        config(args, &[&stack[..], &[("EDGE_HEALTH_PORT", "9900")]].concat()).pools[0].health.clone().unwrap().port
+    };
+    assert_eq!((port(""), port("--to-mesh 10.0.0.1")), (Some(9900), None));
+
     let strict = config("--to-mesh 10.0.0.1 --health-path /x --health-expect 200", &stack);
     assert_eq!(strict.pools[0].health.as_ref().unwrap().expect, Expect::Statuses(vec![(200, 200)]));
 }
@@ -79,6 +85,7 @@ fn every_flag_is_also_a_variable() {
         ("to-port", "8000"),
         ("balance", "least_requests"),
         ("health-path", "/readyz"),
+        ("health-port", "9900"),
         ("health-expect", "200-299,404"),
         ("no-health", "false"),
         ("tls-cert-file", pem),
@@ -113,6 +120,7 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(config.pools[0].balance, Balance::LeastRequests);
     let health = HealthCheck {
         path: Some("/readyz".parse().unwrap()),
+        port: Some(9900),
         expect: Expect::Statuses(vec![(200, 299), (404, 404)]),
         ..HealthCheck::default()
     };
