@@ -288,6 +288,19 @@ async fn the_edge_connects_to_the_tasks_unless_nodes_are_set() {
 }
 
 #[tokio::test]
+async fn readiness_and_metrics_are_on_a_port_that_is_not_published() {
+    let created = deployed(&[]).await;
+    let (web, edge) = (service(&created, "web"), service(&created, "edge"));
+    let port = environment(web, "APP_ADMIN").unwrap().strip_prefix("0.0.0.0:").unwrap();
+    assert_eq!(
+        (environment(edge, "EDGE_HEALTH_PATH"), environment(edge, "EDGE_HEALTH_PORT")),
+        (Some("/readyz"), Some(port))
+    );
+    let published = created.services.values().flat_map(ports).map(|(_, target, _)| target.to_string());
+    assert!(!published.collect::<Vec<_>>().contains(&port.to_owned()));
+}
+
+#[tokio::test]
 async fn a_new_certificate_is_a_new_secret_that_only_the_edge_can_read() {
     let created = deployed(&[("TLS_VERSION", "7")]).await;
     let names: Vec<&String> = created.secrets.keys().collect();
