@@ -7,9 +7,8 @@ use std::{
 
 use crate::error::Error;
 
-/// The maximum number of replicas. Each has a thread, a runtime and a listener: about four descriptors, of which a process
-/// has 1024 by default.
-pub const MAX_REPLICAS: usize = 200;
+/// The maximum number of replicas. Each has a thread, and about five of the 1024 descriptors that a process has by default.
+pub const MAX_REPLICAS: usize = 100;
 
 /// Returns the addresses of `count` replicas, the first of which is `listen`, beside an edge with these two addresses.
 pub(crate) fn replicas(
@@ -75,7 +74,7 @@ mod tests {
         );
         for listen in ["127.0.0.1:8000", "127.0.0.1:0"] {
             let error = addresses(listen, "127.0.0.1:1", "127.0.0.1:2", 99_999).unwrap_err();
-            assert_eq!(error, "--replicas is 99999: write a number from 1 to 200");
+            assert_eq!(error, "--replicas is 99999: write a number from 1 to 100");
         }
     }
 

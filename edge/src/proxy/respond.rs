@@ -124,24 +124,24 @@ const fn status(kind: Kind) -> StatusCode {
 
 const fn text(kind: Kind) -> &'static str {
     match kind {
-        Kind::BadHost => "400: the Host header is missing, repeated or wrong\n",
-        Kind::BadTarget => "501: this kind of request target is not served here\n",
+        Kind::BadHost => "400: the Host header is missing, repeated or malformed\n",
+        Kind::BadTarget => "501: this kind of request target is not supported\n",
         Kind::BadRequest => "400: not a valid HTTP request\n",
         Kind::HeadTooLarge => "431: the request has too many header fields\n",
         Kind::TargetTooLong => "414: the request target is too long\n",
-        Kind::Loop => "508: this request goes round in circles\n",
-        Kind::NoRoute => "404: no route leads anywhere from here\n",
+        Kind::Loop => "508: the request passed through this proxy too often\n",
+        Kind::NoRoute => "404: no route matches this host and path\n",
         Kind::BodyTooLarge => "413: the request body is too large\n",
         Kind::BodyTimeout => "408: the request body did not arrive in time\n",
-        Kind::ClientGone => "408: the client went away\n",
-        Kind::NoEndpoint => "503: no server is available for this\n",
+        Kind::ClientGone => "408: the client disconnected\n",
+        Kind::NoEndpoint => "503: no server is available\n",
         Kind::PoolFull => "503: all servers are busy\n",
         Kind::Connect => "503: no server could be reached\n",
-        Kind::UpstreamClosed => "502: the server went away before it answered\n",
-        Kind::UpstreamInvalid => "502: the server's answer was not HTTP\n",
+        Kind::UpstreamClosed => "502: the server closed the connection before it responded\n",
+        Kind::UpstreamInvalid => "502: the server's response is not valid HTTP\n",
         Kind::UpstreamHeadTooLarge => "502: the server's response has too many or too long header fields\n",
         Kind::ConnectTimeout => "504: no server could be reached in time\n",
-        Kind::ResponseTimeout => "504: the server did not answer in time\n",
+        Kind::ResponseTimeout => "504: the server did not respond in time\n",
     }
 }
 
