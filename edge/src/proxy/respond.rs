@@ -197,6 +197,6 @@ mod tests {
     fn the_response_to_head_has_the_length_and_no_body() {
         let mut out = Vec::new();
         assert_eq!(LocalReply::Error(Kind::NoRoute).write(&mut out, true, Persistence::Stays, "today"), 0);
-        assert!(out.ends_with(b"\r\ncontent-length: 39\r\n\r\n"), "{}", String::from_utf8_lossy(&out));
+        assert!(out.ends_with(b"\r\ncontent-length: 41\r\n\r\n"), "{}", String::from_utf8_lossy(&out));
     }
 }
