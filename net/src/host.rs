@@ -46,7 +46,11 @@ impl Host {
     pub fn is_private(&self) -> bool {
         match self.0.rsplit_once('.') {
             None => true,
-            Some((_, top)) => PRIVATE_DOMAINS.contains(&top) || self.0.parse::<IpAddr>().is_ok(),
+            Some((_, top)) => {
+                // RFC 8375: the domain of home networks, which many routers hand out.
+                let is_home = self.0.ends_with(".home.arpa");
+                is_home || PRIVATE_DOMAINS.contains(&top) || self.0.parse::<IpAddr>().is_ok()
+            }
         }
     }
 }
@@ -67,6 +71,7 @@ mod tests {
             "[::1]:8080",
             "[2001:db8::1]",
             "localhost:8080",
+            "watch.home.arpa:8080",
             "watch",
             "watch.internal:8080",
             "node.Local",

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 const WAIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/wait.sh");
 
@@ -50,7 +50,7 @@ impl Checkout {
         write_program(&folder.path().join("deploy"), "wait.sh", "exit 0");
         // The swarm has the secrets that are listed in a file.
         let docker = "case \"$1 $2\" in
-            'secret inspect') grep -q -x \"$3\" secrets ;;
+            'secret ls') cat secrets ;;
             'stack deploy') env | grep -e '^WATCH_' -e '^WEB_' | sort >deployed ;;
             esac";
         write_program(&folder.path().join("bin"), "docker", docker);
@@ -61,11 +61,14 @@ impl Checkout {
 
     /// Deploys, and returns what was printed and the variables of the deploy.
     fn up(&self) -> (String, String) {
-        let path = format!("{}:{}", self.folder.path().join("bin").display(), std::env::var("PATH").unwrap());
-        let up = self.folder.path().join("deploy/up.sh");
-        let output = Command::new(up).env_clear().env("PATH", path).output().unwrap();
+        let output = self.run();
         assert!(output.status.success(), "{output:?}");
         (String::from_utf8(output.stdout).unwrap(), self.read("deployed"))
+    }
+
+    fn run(&self) -> Output {
+        let path = format!("{}:{}", self.folder.path().join("bin").display(), std::env::var("PATH").unwrap());
+        Command::new(self.folder.path().join("deploy/up.sh")).env_clear().env("PATH", path).output().unwrap()
     }
 
     fn read(&self, file: &str) -> String {
@@ -85,7 +88,8 @@ fn a_deploy_without_a_password_for_the_page_creates_one_and_prints_it_once() {
     let variables = "WATCH_PASSWORD=page.txt\nWATCH_PASSWORD_FILE=/run/secrets/watch_password\n\
                      WATCH_TOKEN=token.txt\nWATCH_TOKEN_FILE=/run/secrets/watch_token\nWATCH_VERSION=0\n";
     assert_eq!(deployed, variables);
-    assert_eq!(checkout.read("stack.env"), format!("IMAGE=x\n{variables}"));
+    let quoted = variables.replace("page.txt", "'page.txt'").replace("token.txt", "'token.txt'");
+    assert_eq!(checkout.read("stack.env"), format!("IMAGE=x\n{quoted}"));
     for file in ["page.txt", "token.txt"] {
         let mode = fs::metadata(checkout.folder.path().join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{file} is private");
@@ -95,8 +99,31 @@ fn a_deploy_without_a_password_for_the_page_creates_one_and_prints_it_once() {
     assert_eq!(checkout.read("page.txt"), password);
     // The settings are lost, and not the files.
     fs::write(checkout.folder.path().join("stack.env"), "IMAGE=x\n").unwrap();
-    checkout.up();
-    assert_eq!((checkout.read("page.txt"), checkout.read("token.txt")), (password, token));
+    let (printed, _) = checkout.up();
+    assert!(!printed.contains(secret), "{printed}");
+    assert_eq!((checkout.read("page.txt"), checkout.read("token.txt")), (password.clone(), token));
+}
+
+#[test]
+fn a_deploy_that_cannot_ask_the_swarm_changes_nothing() {
+    for (settings, secrets, reason) in [
+        ("IMAGE=x\n", None, "secrets"),
+        ("WATCH_VERSION=v2\n", Some("watch_password_0\n"), "WATCH_VERSION in stack.env"),
+    ] {
+        let checkout = Checkout::new(settings);
+        let file = checkout.folder.path().join("secrets");
+        match secrets {
+            Some(text) => fs::write(file, text).unwrap(),
+            None => fs::remove_file(file).unwrap(),
+        }
+        let output = checkout.run();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains(reason), "{error}");
+        assert_eq!(checkout.read("stack.env"), settings);
+        for file in ["page.txt", "token.txt", "deployed"] {
+            assert!(!checkout.folder.path().join(file).exists(), "{file}");
+        }
+    }
 }
 
 #[test]
@@ -121,7 +148,8 @@ fn a_page_with_a_password_or_a_token_and_one_that_is_open_on_purpose_stay_as_the
     // A password without the setting that makes watch read it would leave the page open.
     let checkout = Checkout::new("WATCH_PASSWORD=p.txt\n");
     fs::write(checkout.folder.path().join("p.txt"), "ops:s3cret\n").unwrap();
-    let (_, deployed) = checkout.up();
+    let (printed, deployed) = checkout.up();
+    assert!(!printed.contains("s3cret"), "{printed}");
     assert!(deployed.contains("WATCH_PASSWORD=p.txt\nWATCH_PASSWORD_FILE=/run/secrets/watch_password\n"), "{deployed}");
     assert_eq!(checkout.read("p.txt"), "ops:s3cret\n");
 }

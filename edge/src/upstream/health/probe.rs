@@ -65,7 +65,11 @@ impl fmt::Display for Passed {
 /// # Errors
 /// Why the check failed.
 pub async fn probe(check: &HealthCheck, address: SocketAddr, source: &str) -> Outcome {
-    let address = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
+    let mut address = address;
+    if let Some(port) = check.port {
+        // Everything else of it stays, the scope of a link-local address among it.
+        address.set_port(port);
+    }
     let attempt = async {
         let stream = connect(address).await.map_err(Failure::Connect)?;
         match request(check, source)? {
