@@ -1,4 +1,4 @@
-//! What can go wrong with a request, and the one table from there to a status.
+//! The errors of a request, and the one table that maps them to statuses.
 
 use axum::response::{IntoResponse, Response};
 use http::{

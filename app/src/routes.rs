@@ -9,8 +9,8 @@
 //! - `x-served-by` names the node, which the tutorial shows only in the visualizer.
 //! - Errors are 503 with a reason, where Flask's are an HTML page with status 500.
 //!
-//! The rest is alike: the text and its newline; HEAD is a visit without a body; OPTIONS lists the
-//! methods and counts nothing; a visit whose client disconnects while it waits is counted.
+//! Everything else is the same: the text and its newline; HEAD is a visit without a body; OPTIONS lists the methods and
+//! counts nothing; a visit whose client disconnects while it waits is counted.
 
 use std::{
     fmt,
@@ -46,7 +46,7 @@ use crate::{
 /// Every answer names the node that gave it.
 const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 
-/// One replica, or a part of its pages, on top of a counter. Clones are the same replica.
+/// A replica, or one part of its pages, in front of a counter. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct App {
     router: TowerToHyperService<Router>,
@@ -199,7 +199,7 @@ async fn healthz() -> Response {
 
 /// Whether this replica can serve traffic.
 async fn readyz(State(app): State<Arc<Shared>>) -> Response {
-    /// Shorter than the time-out of a usual prober.
+    /// Shorter than the timeout of a usual prober.
     const TIMEOUT: Duration = Duration::from_secs(1);
     if app.draining.load(Ordering::Relaxed) {
         return Error::Draining.explain();

@@ -1,7 +1,7 @@
 //! The server: reads requests within limits, and drains connections at the end.
 //!
 //! hyper is used directly because `axum::serve` has no limits to set. `net::server::expire` keeps the
-//! time-outs of a connection, not hyper: hyper has one time-out for an idle connection and for a header that
+//! timeouts of a connection, not hyper: hyper has one timeout for an idle connection and for a header that
 //! trickles in, and arms a timer for every request, which is expensive on a page this small.
 
 use std::{convert::Infallible, io, pin::pin, sync::Arc};
@@ -31,7 +31,7 @@ const MAX_BUFFER_BYTES: usize = 2 * MAX_HEADER_BYTES;
 /// idle connections close; requests under way may finish within [`Options::grace`](crate::Options::grace).
 ///
 /// # Errors
-/// The listener is unusable. A failure to accept one connection is waited out.
+/// The listener is unusable. If a connection cannot be accepted, it waits and continues.
 pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let address = listener.local_addr()?;
     let limiter = ConnectionLimiter::new(app.options().max_connections.get(), WhenBusy::Wait);
@@ -65,8 +65,8 @@ async fn serve_connection(stream: TcpStream, connection: Arc<Connection>, app: A
         http1::Builder::new()
             .max_header_size(MAX_HEADER_BYTES)
             .max_buf_size(MAX_BUFFER_BYTES)
-            // A client may close its sending side and still read, as `nc -N` does. A client that
-            // has left looks the same until we answer, which is soon.
+            // A client may close its sending side and still read, as `nc -N` does. A client that has left looks the
+            // same until the response is written, which is soon.
             .half_close(true)
             // Copying forty bytes costs less than making the kernel gather them.
             .writev(false)

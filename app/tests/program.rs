@@ -56,7 +56,7 @@ fn with_an_admin_address_readiness_and_metrics_are_there_alone_until_the_drain_h
     assert_eq!(get(admin, "/").status, 404);
     program.signal(Signal::TERM);
     wait_for("readiness to fail", || (get(admin, "/readyz").status == 503).then_some(()));
-    assert_eq!(program.visit(), 1, "visits go on");
+    assert_eq!(program.visit(), 1, "visits continue");
     program.signal(Signal::INT);
     assert_eq!(program.wait().code(), Some(1));
 

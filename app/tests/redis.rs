@@ -96,8 +96,8 @@ fn counter(url: &str, ca: Option<Vec<u8>>) -> Counter {
     Counter::open(&StoreConfig::Redis(config), Limits::default()).unwrap()
 }
 
-/// Repeats a hit until one succeeds, and returns its number. Tests in paused time check that each hit is answered within
-/// its deadline; the timeout here only guards against a hang.
+/// Repeats a hit until one succeeds, and returns its number. Tests in paused time check that each hit is answered
+/// within its deadline; the timeout here only guards against a hang.
 async fn recovered(counter: &Counter) -> u64 {
     let hits = async {
         loop {

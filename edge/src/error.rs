@@ -39,8 +39,8 @@ pub enum Retry {
     Unsent,
     /// The endpoint may have acted on it: idempotent requests may be sent again.
     IfIdempotent,
-    /// As [`IfIdempotent`](Self::IfIdempotent), but only one more time and only to another endpoint: it costs the client
-    /// another wait, and an endpoint that is slow for this request would be as slow again.
+    /// Like [`IfIdempotent`](Self::IfIdempotent), but only once and only to another endpoint: each attempt makes the
+    /// client wait again, and an endpoint that is slow for this request would be just as slow again.
     OnceElsewhere,
     /// Never: the response has begun, or the client is at fault.
     Never,

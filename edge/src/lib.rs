@@ -1,11 +1,11 @@
 //! A reverse proxy for every public address of a small cluster.
 //!
-//! # Rooms
+//! # Modules
 //!
 //! A request passes through the modules in this order, and each module imports only from those to its right:
 //! [`program`] > [`control`] > [`downstream`] > [`proxy`] > [`worker`] > [`upstream`] > [`protocol`], [`observe`] >
-//! [`config`], [`io`]. [`dns_check`] and [`admin`] stand beside [`downstream`]; every module may use [`error`] and
-//! [`route`].
+//! [`config`], [`io`]. [`dns_check`] and [`admin`] are on the same level as [`downstream`]; every module may use
+//! [`error`] and [`route`].
 //!
 //! # Life of a request
 //!

@@ -1,5 +1,5 @@
-//! A request from a client to an endpoint: whatever comes in, what goes out is exactly one head, and an endpoint finds
-//! the end of the body where the edge found it.
+//! A request from a client to an endpoint: for any input, the output is exactly one head, and an endpoint finds the end
+//! of the body where the edge found it.
 #![no_main]
 
 use edge::protocol::{

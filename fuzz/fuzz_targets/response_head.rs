@@ -1,5 +1,5 @@
-//! A response from an endpoint to a client: whatever comes in, what goes out is exactly one head, and a client finds
-//! the end of the body where the edge found it.
+//! A response from an endpoint to a client: for any input, the output is exactly one head, and a client finds the end
+//! of the body where the edge found it.
 #![no_main]
 
 use edge::protocol::{

@@ -7,7 +7,8 @@ use std::{
 
 use crate::error::Error;
 
-/// The maximum number of replicas. Each has a thread, and about five of the 1024 descriptors that a process has by default.
+/// The maximum number of replicas. Each has a thread, and about five of the 1024 descriptors that a process has by
+/// default.
 pub const MAX_REPLICAS: usize = 100;
 
 /// Returns the addresses of `count` replicas, the first of which is `listen`, beside an edge with these two addresses.

@@ -70,7 +70,7 @@ impl Flags {
         let store = errors.keep(self.store());
         let log = EnvFilter::try_new(&self.log);
         let log = errors.keep(log.map_err(|error| FlagError::Value("--log", error.to_string())));
-        // Each that is missing has left its error.
+        // If a value is missing, its error was kept.
         let complete = || {
             let (replicas, app, edge, admin, store) = (replicas?, app?, edge?, admin?, store?);
             let options = Options { replicas, app, edge, admin, store };

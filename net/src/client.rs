@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_tells_a_response_that_is_not_http_from_a_closed_connection() {
+    async fn an_error_distinguishes_a_response_that_is_not_http_from_a_closed_connection() {
         let status = async |response: Response<Incoming>| response.status();
         assert!(exchange(server("SSH-2.0-x\r\n"), request(), status).await.unwrap_err().is_parse());
         let large = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(MAX_HEAD));

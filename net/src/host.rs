@@ -1,8 +1,8 @@
 //! Recognizes the names that protect a server against DNS rebinding.
 //!
-//! A hostile web page, open in a browser on the operator's network, must not be able to read what a server there says by
-//! resolving a name of the attacker to the server's address. Such a name always has a dot and a public top-level domain.
-//! So a server that is not for the public answers only requests whose `Host` is [private](Host::is_private).
+//! A hostile web page, open in a browser on the operator's network, must not be able to read what a server there says
+//! by resolving a name of the attacker to the server's address. Such a name always has a dot and a public top-level
+//! domain. So a server that is not for the public answers only requests whose `Host` is [private](Host::is_private).
 
 use std::net::{IpAddr, Ipv6Addr};
 

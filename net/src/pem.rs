@@ -1,6 +1,6 @@
 //! Certificates and keys in PEM files (RFC 7468), and what is wrong with files that hold none.
 //!
-//! The words of every error are fixed. Libraries quote what they cannot parse, and with a damaged key file that is the
+//! The text of every error is fixed. Libraries quote what they cannot parse, and with a damaged key file that is the
 //! key: it would end up in a log, on a terminal or on a status page.
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -133,8 +133,8 @@ fn count(line: &[u8], mark: &[u8]) -> usize {
     line.windows(mark.len()).filter(|window| *window == mark).count()
 }
 
-/// Recognises a DER sequence (ITU-T X.690) that reaches to about the end of the file. PKCS#12 begins with version 3 (RFC
-/// 7292 section 4).
+/// Recognizes a DER sequence (ITU-T X.690) that extends to about the end of the file. PKCS#12 begins with version 3
+/// (RFC 7292 section 4).
 fn binary(file: &[u8]) -> Option<Fault> {
     let content = match file {
         [0x30, 0x80, rest @ ..] | [0x30, 0x81, _, rest @ ..] | [0x30, 0x82, _, _, rest @ ..] => rest,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_key_is_called_what_it_is() {
+    fn a_file_that_is_not_a_key_is_identified() {
         let pkcs1 = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,AB\n\nc2Vj\n-----END RSA PRIVATE KEY-----\n";
         let pkcs8 = KEY.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
         let bom = format!("\u{feff}{KEY}");

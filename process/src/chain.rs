@@ -2,8 +2,8 @@
 
 use std::{error::Error, fmt};
 
-/// Displays an error with all its causes: `this: because of this: because of that`. A cause that only repeats the end of
-/// the error above it is left out: many libraries display a cause both by itself and as part of the error.
+/// Displays an error with all its causes: `this: because of this: because of that`. A cause that only repeats the end
+/// of the error above it is left out: many libraries display a cause both by itself and as part of the error.
 pub fn chain(error: &dyn Error) -> impl fmt::Display + '_ {
     Chain(error)
 }

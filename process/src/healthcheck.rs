@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time-out of the whole check. The orchestrator's own time-out must be longer.
+/// The timeout of the whole check. The orchestrator's own timeout must be longer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Succeeds if the program that listens on `listen` answers `/healthz` with 200 within two seconds.
@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The connection is refused, or there is no answer in time, or it has another status.
 pub fn healthcheck(listen: SocketAddr) -> io::Result<()> {
     ask(listen).map_err(|error| match error.kind() {
-        // A socket's time-out is reported as `WouldBlock`.
+        // A socket's timeout is reported as `WouldBlock`.
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {TIMEOUT:?}"))
         }
@@ -26,7 +26,7 @@ pub fn healthcheck(listen: SocketAddr) -> io::Result<()> {
 
 fn ask(listen: SocketAddr) -> io::Result<()> {
     let end = Instant::now() + TIMEOUT;
-    // Zero would mean no time-out.
+    // Zero would mean no timeout.
     let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let (address, other) = reachable(listen);
     let mut stream = match (TcpStream::connect_timeout(&address, left()), other) {

@@ -1,8 +1,8 @@
 //! What every program of this workspace does around its work: exit codes, the last error message, the log,
 //! signals, the limit of open files, the health check, completions and manual pages.
 //!
-//! Only a program's `main` uses it, since these belong to a process and not to a library. [`chain()`] and [`Errors`] are
-//! the exceptions.
+//! Only a program's `main` uses it, since these belong to a process and not to a library. [`chain()`] and [`Errors`]
+//! are the exceptions.
 
 mod chain;
 mod errors;
@@ -31,7 +31,7 @@ pub use self::{
     stop_signals::StopSignals,
 };
 
-/// The exit code of a program that cannot start or go on.
+/// The exit code of a program that cannot start or continue.
 pub const CANNOT_RUN: u8 = 1;
 /// The exit code for a wrong flag, variable or file, before anything was opened. clap uses the same.
 pub const WRONG_SETTING: u8 = 2;

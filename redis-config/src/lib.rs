@@ -1,4 +1,4 @@
-//! Which Redis to use, how to log in to it and whom to trust, for the programs that use Redis.
+//! Which Redis to use, how to log in, and which authorities to trust, for the programs that use Redis.
 //!
 //! [`Settings::load`] reads what the flags, variables and secret files say into a [`Location`]: one server, or
 //! the sentinels that name the master. [`client`] is how to reach an address that a sentinel named. No value of

@@ -143,7 +143,7 @@ pub enum SettingsError {
     #[error("{URL_FILE} is a URL: name a file that holds it, or set {URL} instead")]
     UrlForFile,
     /// There are a URL and sentinels.
-    #[error("{SENTINELS} is set beside {URL} or {URL_FILE}: unset one of them")]
+    #[error("{SENTINELS} cannot be combined with {URL} or {URL_FILE}: unset one of them")]
     SentinelsAndUrl,
     /// Sentinels and the servers that they name are reached without TLS.
     #[error("{CA_FILE} cannot be used with {SENTINELS}, which name servers without TLS: unset one of them")]
@@ -238,8 +238,8 @@ mod tests {
         assert_eq!(
             errors(by_sentinels),
             [
-                "--redis-sentinels (REDIS_SENTINELS) is set beside --redis-url (REDIS_URL) or --redis-url-file \
-                 (REDIS_URL_FILE): unset one of them",
+                "--redis-sentinels (REDIS_SENTINELS) cannot be combined with --redis-url (REDIS_URL) or \
+                 --redis-url-file (REDIS_URL_FILE): unset one of them",
                 "--redis-ca-file (REDIS_CA_FILE) cannot be used with --redis-sentinels (REDIS_SENTINELS), which name \
                  servers without TLS: unset one of them",
                 "--redis-user-file (REDIS_USER_FILE) names \"gone\", which cannot be read",

@@ -1,6 +1,6 @@
 //! All programs of the image in one executable, which contains their shared code only once: the runtime, TLS, HTTP, the
-//! log. The name it is called by selects the program, so `/app`, `/edge` and `/watch` are links to it. Called by another
-//! name, it takes the program from its first argument.
+//! log. The name it is called by selects the program, so `/app`, `/edge` and `/watch` are links to it. Called by
+//! another name, it takes the program from its first argument.
 
 mod choice;
 
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn print(text: &str) -> ExitCode {
-    // If stdout is closed, nobody wants to read it.
+    // If stdout is closed, there is no reader.
     drop(io::stdout().write_all(text.as_bytes()));
     ExitCode::SUCCESS
 }

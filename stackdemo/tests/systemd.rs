@@ -10,8 +10,8 @@ const UNIT: &str = include_str!("../../deploy/systemd/edge.service");
 /// The path at which the unit expects the edge.
 const INSTALLED: &str = "/usr/local/bin/edge";
 
-/// Runs `systemd-analyze` on the unit, changed to start the program that was built. Returns the output, as an error if the
-/// command fails; `None` if the command is missing.
+/// Runs `systemd-analyze` on the unit, changed to start the program that was built. Returns the output, as an error if
+/// the command fails; `None` if the command is missing.
 fn analyze(arguments: &[&str], unit: &str) -> Option<Result<String, String>> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("edge.service");

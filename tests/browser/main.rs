@@ -1,5 +1,5 @@
-//! The live page in a real browser. Most tests serve their own cluster states to it ([`tests::page_server`]); those in [`chain`]
-//! run the whole chain, from an engine through `watch`.
+//! The live page in a real browser. Most tests serve their own cluster states to it ([`tests::page_server`]); those in
+//! [`chain`] run the whole chain, from an engine through `watch`.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "measurements are printed")]

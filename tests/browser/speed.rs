@@ -1,7 +1,7 @@
 //! The cost of a frame with a hundred nodes, two thousand tasks and fifty changes a second.
 //!
-//! Only the CPU time of the page's thread is bounded, by wide limits that detect a slowdown by an order of magnitude. Wall
-//! clock times are only printed: `cargo test -p tests --test browser speed -- --nocapture`.
+//! Only the CPU time of the page's thread is bounded, by wide limits that detect a slowdown by an order of magnitude.
+//! Wall clock times are only printed: `cargo test -p tests --test browser speed -- --nocapture`.
 
 #![expect(clippy::print_stdout, reason = "the figures")]
 
@@ -16,7 +16,8 @@ use watch::cluster_state::{Health, Severity, TaskState};
 
 use crate::{Show, clusters};
 
-/// A script that records the work of each frame, tasks longer than 50 ms, and the intervals between frames while scrolling.
+/// A script that records the work of each frame, tasks longer than 50 ms, and the intervals between frames while
+/// scrolling.
 const PROBE: &str = "
     window.probe = { batches: [], long: [], gaps: [] };
     const ask = window.requestAnimationFrame.bind(window);
@@ -77,8 +78,8 @@ async fn a_hundred_nodes_and_fifty_changes_a_second_do_not_stutter() {
     show.end();
 }
 
-/// Applies fifty changes a second until `end` completes, prints figures, and returns the CPU time of the page's thread per
-/// frame, in milliseconds.
+/// Applies fifty changes a second until `end` completes, prints figures, and returns the CPU time of the page's thread
+/// per frame, in milliseconds.
 async fn phase(show: &Show, name: &str, end: impl Future<Output = ()>) -> f64 {
     let page = &show.page;
     page.evaluate("Object.assign(probe, { batches: [], long: [], gaps: [] }); 0").await;

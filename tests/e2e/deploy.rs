@@ -13,7 +13,8 @@ fn write_program(folder: &Path, name: &str, script: &str) {
     fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Returns the error of wait.sh in a swarm of `nodes` that never becomes ready, with a clock that jumps past the time limit.
+/// Returns the error of wait.sh in a swarm of `nodes` that never becomes ready, with a clock that jumps past the time
+/// limit.
 fn timeout_error(nodes: usize, arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let answers = format!("case \"$1 $2\" in 'node ls') seq {nodes} ;; 'service ls') echo web 1/2 ;; esac");
@@ -33,7 +34,7 @@ fn the_default_wait_covers_an_update_of_all_edges_one_by_one() {
     assert_eq!(timeout_error(30, &["7"]), "still missing after 7 s: web: 1/2\n");
 }
 
-/// A folder with the scripts, a stack.env and a fake Docker client, which notes the variables of each deploy.
+/// A folder with the scripts, a stack.env and a fake Docker client, which records the variables of each deploy.
 struct Checkout {
     folder: tempfile::TempDir,
 }
@@ -97,7 +98,7 @@ fn a_deploy_without_a_password_for_the_page_creates_one_and_prints_it_once() {
 
     assert_eq!(checkout.up(), (String::new(), variables.to_owned()), "nothing is created or printed again");
     assert_eq!(checkout.read("page.txt"), password);
-    // The settings are lost, and not the files.
+    // The settings are lost, but not the files.
     fs::write(checkout.folder.path().join("stack.env"), "IMAGE=x\n").unwrap();
     let (printed, _) = checkout.up();
     assert!(!printed.contains(secret), "{printed}");

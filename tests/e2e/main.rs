@@ -1,5 +1,5 @@
-//! End-to-end tests: our programs and files against real peers, one module per subject. They are one program, so that it
-//! is linked once.
+//! End-to-end tests: our programs and files against real peers, one module per subject. They are one program, so that
+//! it is linked once.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,7 +1,7 @@
 //! A real engine for a test to freeze, kill and restart.
 //!
-//! It has its own namespaces for processes, mounts, network and host name, so that it leaves nothing behind and does not
-//! affect the machine's own engine. Tasks have no network, so it needs no firewall rules.
+//! It has its own namespaces for processes, mounts, network and host name, so that it leaves nothing behind and does
+//! not affect the machine's own engine. Tasks have no network, so it needs no firewall rules.
 
 use std::io::Write;
 use std::path::Path;

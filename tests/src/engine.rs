@@ -24,7 +24,8 @@ use tokio::task::JoinHandle;
 
 use crate::client::{Body, full};
 
-/// The API version reported to clients: new enough for those that reject older ones. Older clients use their own version.
+/// The API version reported to clients: new enough for those that reject older ones. Older clients use their own
+/// version.
 const API_VERSION: &str = "1.44";
 
 /// An engine on a port of 127.0.0.1 that reports to be a swarm manager. Dropping it ends it.

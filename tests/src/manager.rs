@@ -1,5 +1,5 @@
-//! The engine of a manager, with a swarm that a test changes. It serves the requests of `watch` on a Unix socket, in the
-//! format of the Docker Engine API ("Nodes", "Services", "Tasks", "System").
+//! The engine of a manager, with a swarm that a test changes. It serves the requests of `watch` on a Unix socket, in
+//! the format of the Docker Engine API ("Nodes", "Services", "Tasks", "System").
 //!
 //! Its responses also contain fields that must not be passed on, such as environment and labels.
 

@@ -1,7 +1,7 @@
 //! Other network namespaces: connects, captures packets and runs tests in them.
 //!
-//! A thread can enter a namespace alone, and a socket belongs to the namespace in which it was created, whichever thread
-//! uses it later.
+//! A thread can enter a namespace alone, and a socket belongs to the namespace in which it was created, whichever
+//! thread uses it later.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -61,8 +61,8 @@ pub async fn connect(namespace: &Path, address: SocketAddr, within: Duration) ->
     TcpStream::from_std(stream)
 }
 
-/// Captures packets in `namespace` until one contains `part`, and returns that packet as text; `None` if none arrives in
-/// time.
+/// Captures packets in `namespace` until one contains `part`, and returns that packet as text; `None` if none arrives
+/// in time.
 ///
 /// # Errors
 /// The namespace cannot be entered, or its packets cannot be captured.

@@ -193,7 +193,7 @@ async fn answer(
     if let Some(seconds) = wait.filter(|_| same(&now) && now.behaviour == Behaviour::List) {
         *lock(&counts).entry("held").or_default() += 1;
         let wait = Duration::from_secs(seconds).min(LONGEST_WAIT);
-        // A time-out leads to 304 below.
+        // A timeout leads to 304 below.
         drop(tokio::time::timeout(wait, state.wait_for(|state| !same(state))).await);
     }
     let now = state.borrow().clone();

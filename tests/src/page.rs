@@ -1,7 +1,7 @@
 //! Extracts the commands of `docs/deploy.md`, so that tests run what an operator copies.
 //!
-//! A block of commands is fenced as `sh`. The line before it names the block and the host: `<!-- run: NAME on HOST -->`.
-//! The block's first line names the host for the reader.
+//! A block of commands is fenced as `sh`. The line before it names the block and the host:
+//! `<!-- run: NAME on HOST -->`. The block's first line names the host for the reader.
 
 use std::fmt;
 

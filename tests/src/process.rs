@@ -94,7 +94,8 @@ impl Process {
     #[must_use]
     pub fn of(program: impl AsRef<OsStr>) -> Plan {
         let program = program.as_ref();
-        // A killed test drops nothing. The kernel then kills each of its processes when the thread that started it ends.
+        // A killed test drops nothing. The kernel then kills each of its processes when the thread that started it
+        // ends.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(program);
         command.env_clear();

@@ -1,5 +1,5 @@
-//! A TCP relay in front of a server. Its connections use a [`Wire`], which a test can delay, silence or reset, and which
-//! can lose the server's replies.
+//! A TCP relay in front of a server. Its connections use a [`Wire`], which a test can delay, silence or reset, and
+//! which can lose the server's replies.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -136,8 +136,8 @@ impl Relay {
         Self::on(listener, server, move |_client, _relay| std::future::ready(Some(wire.clone())))
     }
 
-    /// Starts a relay on `listener`. `choose` receives a connection's addresses, the client's and the relay's, and returns
-    /// its wire; a connection without a wire is reset.
+    /// Starts a relay on `listener`. `choose` receives a connection's addresses, the client's and the relay's, and
+    /// returns its wire; a connection without a wire is reset.
     ///
     /// # Panics
     /// If the listener has no address.

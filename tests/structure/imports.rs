@@ -24,7 +24,8 @@ impl fmt::Display for Import {
     }
 }
 
-/// Returns all imports within the library and within the program of a crate. `src` is the path of its sources from `root`.
+/// Returns all imports within the library and within the program of a crate. `src` is the path of its sources from
+/// `root`.
 ///
 /// # Panics
 /// A file cannot be read, or is not Rust.

@@ -1,7 +1,7 @@
 //! The structure of the sources: the order of imports between the parts of the edge, and no circles of imports.
 //!
-//! [`imports`] finds what each file imports, by `use` and by paths in the code. [`order`] and [`circles`] find violations.
-//! Test modules are ignored: they may import anything.
+//! [`imports`] finds what each file imports, by `use` and by paths in the code. [`order`] and [`circles`] find
+//! violations. Test modules are ignored: they may import anything.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::imports::Import;
 
-/// The layers of a crate from the top down. A layer contains parts, each a folder or file directly in `src`, which do not
-/// import each other. `lib.rs` and `main.rs` are in no layer: they contain the parts.
+/// The layers of a crate from the top down. A layer contains parts, each a folder or file directly in `src`, which do
+/// not import each other. `lib.rs` and `main.rs` are in no layer: they contain the parts.
 pub(crate) struct Order<'a>(pub(crate) &'a [&'a [&'a str]]);
 
 impl Order<'_> {

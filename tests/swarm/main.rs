@@ -16,7 +16,8 @@ use tests::swarm::kernel::obstacles;
 use tests::swarm::mesh;
 use tests::swarm::namespaces::{Run, enter};
 
-/// The variable that `tests/run` sets to a [`Length`]: a journey takes half an hour and is not part of every `cargo test`.
+/// The variable that `tests/run` sets to a [`Length`]: a journey takes half an hour and is not part of every
+/// `cargo test`.
 const WANTED: &str = "SWARM";
 
 /// How many machines each kind of event affects.

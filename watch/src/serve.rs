@@ -1,9 +1,9 @@
 //! The server: how many connections there may be, how long each may take, and how they end.
 //!
-//! The counter's server lets a watchdog time out idle connections and arms no timers; there a request takes a few
-//! microseconds. Here answers are streams that last for hours, which that watchdog would take for idle
-//! connections, so this server bounds the header and the writes instead: a connection counts as busy until its
-//! answer's body has ended.
+//! The counter's server lets a watchdog time out idle connections and arms no timers, because a request there takes a
+//! few microseconds. Here responses are streams that last for hours, which that watchdog would mistake for idle
+//! connections. So this server limits the time of the header and of writes instead: a connection counts as busy until
+//! the body of its response has ended.
 
 use std::{
     convert::Infallible,
@@ -33,20 +33,20 @@ use tracing::{debug, info, warn};
 
 use crate::http::{Body, Web};
 
-/// The longest from connecting, or from the last answer, to the end of a request's header.
+/// The longest time from connecting, or from the last response, to the end of a request's header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a client may leave what it is sent unread.
+/// How long a client may not read what is sent to it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may leave what it is sent unacknowledged while its window has room. Without this bound, the
-/// stream to a machine that has lost its power would go into the kernel's buffer for minutes.
+/// How long sent data may remain unacknowledged while the client's window has room. Without this limit, the stream to a
+/// machine that lost power would fill the kernel's buffer for minutes.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
 /// The maximum size of a request's header, in bytes.
 const MAX_HEADER_BYTES: usize = 16 << 10;
 
-/// Serves `web` on `listener` until `shutdown` completes. Then streams end, and answers under way may take `grace`.
+/// Serves `web` on `listener` until `shutdown` completes. Then streams end, and responses in progress may take `grace`.
 pub async fn serve(
     listener: TcpListener,
     web: Arc<Web>,
@@ -62,7 +62,7 @@ pub async fn serve(
     let handle = |stream, connection, stop| serve_connection(stream, connection, Arc::clone(&web), stop);
     let draining = net::server::serve(listener, limiter, stop, handle).await;
     if timeout(grace, draining.finished()).await.is_err() {
-        warn!("answers did not end within the grace period");
+        warn!("responses did not end within the grace period");
     }
     info!("stopped");
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-/// What a waiter wants of the store.
+/// What a waiter asks the store to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Count one, and return its number.
@@ -30,13 +30,13 @@ impl Kind {
 struct Entry<W> {
     waiter: W,
     kind: Kind,
-    /// When this waiter gets an error unless it was answered before.
+    /// When this waiter gets an error if it has not been answered by then.
     expires: Instant,
 }
 
 /// The waiters of one round trip, in order of arrival.
 ///
-/// All of them have the same time-out, so they also expire in this order.
+/// All of them have the same timeout, so they also expire in this order.
 pub(super) struct Batch<W> {
     entries: VecDeque<Entry<W>>,
     /// The number of entries that are hits.
@@ -99,8 +99,8 @@ impl<W> Batch<W> {
     /// Gives every waiter of a sealed batch its number, where `count` is the store's count after
     /// the addition. A probe gets the count itself.
     ///
-    /// The last hit gets `count`, the one before it `count - 1`, and so on. Waiters that expired
-    /// while the batch was under way stood in front, so the numbers of the rest are unchanged.
+    /// The last hit gets `count`, the one before it `count - 1`, and so on. Waiters that expired while the batch was in
+    /// flight were first in line, so the numbers of the rest are unchanged.
     pub(super) fn number(&mut self, count: u64) -> impl Iterator<Item = (W, Kind, u64)> + '_ {
         let mut number = count.saturating_sub(std::mem::take(&mut self.hits));
         self.entries.drain(..).map(move |entry| match entry.kind {

@@ -28,8 +28,8 @@ const CACHE_BYTES: usize = 1 << 20;
 
 pub(super) struct Embedded {
     path: PathBuf,
-    /// `None` while a job has it, and after a failure: after an I/O error redb refuses to go on until
-    /// it is reopened.
+    /// `None` while a job has it, and after a failure: after an I/O error redb refuses to continue until it is
+    /// reopened.
     database: Option<Database>,
     /// The disk operation under way. It continues if its caller gives up, and must end before the next begins.
     job: Option<JoinHandle<Done>>,
@@ -66,8 +66,8 @@ impl Embedded {
 
 impl Store for Embedded {
     async fn connect(&mut self) -> Result<(), StoreError> {
-        // With a disk that is slower than our caller's time-out, no attempt would get further than this. The
-        // addition's waiters were told that its outcome is unknown; its success proves that the store works.
+        // If the disk is slower than the timeout of the caller, no attempt would get past this point. The waiters of
+        // the addition already got an error; its success shows that the store works.
         if self.job.is_some() && self.finish().await.is_ok() {
             return Ok(());
         }

@@ -91,16 +91,15 @@ impl Counter {
     /// Succeeds when the store has answered within the last five seconds and nothing has failed
     /// since, or answers now.
     ///
-    /// A probe is an addition of nothing, which on Redis needs the same permission as a hit (a read
-    /// would also succeed on a read-only replica). It joins the batch of the hits, so any
-    /// number of probes costs one round trip.
+    /// A probe is an addition of zero, which on Redis needs the same permission as a hit (a read would also succeed on
+    /// a read-only replica). It joins the batch of the hits, so any number of probes costs one round trip.
     ///
     /// # Errors
     /// Those of [`Counter::hit`].
     pub async fn ready(&self) -> Result<(), CounterError> {
-        // Redis writes additions of nothing to its log, too. A failed hit and a broken connection are
-        // noticed without asking, so this only bounds how long a silent Redis can go unnoticed
-        // while there are no visits, when it affects no client.
+        // Redis logs additions of zero as well. A failed hit and a broken connection are noticed without asking, so
+        // this only limits how long a silent Redis can go unnoticed while there are no visits, when it affects no
+        // client.
         const FRESH: Duration = Duration::from_secs(5);
         let last_answer = self.handle.queue.last_answer();
         if last_answer.is_some_and(|at| at.elapsed() < FRESH) {

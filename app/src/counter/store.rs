@@ -22,7 +22,7 @@ impl Addition {
 /// The caller may drop a future that takes too long. Its next call is then always `connect`, which must not
 /// mistake a late answer to the dropped call for its own.
 pub(super) trait Store: Send + 'static {
-    /// Brings the store from any state into one that can count, and proves it by adding nothing.
+    /// Brings the store from any state into one that can count, and verifies that by adding zero.
     fn connect(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Adds the hits in one indivisible and, as far as the store can, durable step. Returns the count after

@@ -36,7 +36,7 @@ const DRAIN_DELAY: &str = "--drain-delay (APP_DRAIN_DELAY)";
 const GRACE: &str = "--grace (APP_GRACE)";
 const MAX_CONNECTIONS: &str = "--max-connections (APP_MAX_CONNECTIONS)";
 
-/// The longest that a stop may take; orchestrators kill long before.
+/// The maximum of each duration of the shutdown; orchestrators kill the process much sooner.
 const LONGEST_STOP: Duration = Duration::from_secs(60 * 60);
 
 /// The maximum number of files that a kernel allows a process to have open, by default.
@@ -69,7 +69,7 @@ impl Config {
         let grace = errors.keep(duration(GRACE, &flags.process.grace, LONGEST_STOP));
         let max_connections = errors.keep(max_connections(flags));
         let log = errors.keep(log(flags));
-        // Each that is missing has left its error.
+        // If a value is missing, its error was kept.
         let complete = || {
             Some(Self {
                 listen: listen?,
@@ -233,7 +233,7 @@ pub(crate) enum ConfigError {
     Degraded(String),
     #[error("{DATA} is empty: name a folder, such as ./data")]
     EmptyData,
-    #[error("{DATA} is set beside a Redis, and the count can only be in one of them: unset the other")]
+    #[error("{DATA} cannot be combined with a Redis, since the count is in one place: unset one of them")]
     DataBesideRedis,
     #[error("{0} is set, but the count is in a file: unset it, or set {REDIS_URL} or {REDIS_SENTINELS}")]
     WithoutRedis(&'static str),

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use process::{Completions, Man};
 
-/// Behind the flags.
+/// The text after the flags.
 const AFTER_HELP: &str = "\
 Examples:
   app --data ./data
@@ -108,7 +108,7 @@ pub(crate) struct Process {
     #[arg(long, env = "APP_DEADLINE", hide_env = true, value_name = "DURATION", default_value = "1.8s")]
     pub(crate) deadline: String,
 
-    /// How long to go on accepting after SIGTERM, while /readyz fails; at most 1h. A swarm needs none; where /readyz alone steers the traffic, use more than the prober needs to notice
+    /// How long to keep accepting connections after SIGTERM, while /readyz fails; at most 1h. A swarm needs none; where /readyz alone controls the traffic, use more than the prober needs to notice
     #[arg(long, env = "APP_DRAIN_DELAY", hide_env = true, value_name = "DURATION", default_value = "0s")]
     pub(crate) drain_delay: String,
 
@@ -116,7 +116,7 @@ pub(crate) struct Process {
     #[arg(long, env = "APP_GRACE", hide_env = true, value_name = "DURATION", default_value = "10s")]
     pub(crate) grace: String,
 
-    /// Open connections at most; one more closes the one that has been idle for longest
+    /// Maximum number of open connections; one more closes the one that has been idle for longest
     #[arg(long, env = "APP_MAX_CONNECTIONS", hide_env = true, value_name = "NUMBER", default_value = "2048")]
     pub(crate) max_connections: String,
 

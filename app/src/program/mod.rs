@@ -1,8 +1,8 @@
 //! The process around the hit counter: flags and variables, logs, signals and the exit code. It is the whole
 //! program `app`, and one role of the image's program.
 //!
-//! Exit codes: 0 after a signal and a drain; 1 if it cannot start or go on, or gets a second signal; 2 if a
-//! setting is wrong, before anything is opened.
+//! Exit codes: 0 after a signal and a drain; 1 if it cannot start or continue, or receives a second signal; 2 if a
+//! setting is invalid, before anything is opened.
 
 mod config;
 mod flags;
@@ -120,7 +120,7 @@ async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener,
 
 /// The server of the operators' pages. It ends after that of the visitors' pages, whose drain it reports.
 struct Admin {
-    /// Ends the server by being dropped.
+    /// Dropping it ends the server.
     end: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
 }

@@ -128,7 +128,7 @@ async fn readiness_follows_the_store_and_the_drain() {
     app.drain();
     let answer = ask(&app, "GET", "/readyz", "").await;
     assert_eq!((answer.status, answer.text.as_str()), (503, "shutting down\n"));
-    assert_eq!(ask(&app, "GET", "/", "").await.status, 200, "visits go on");
+    assert_eq!(ask(&app, "GET", "/", "").await.status, 200, "visits continue");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The admin listener for operators and their tools: a status page, its data as JSON, metrics, liveness and readiness.
 //!
-//! `AdminState -> Status -> page | JSON | metrics | liveness | readiness`. [`Status::collect`] reads every counter once,
-//! and every response is rendered from that value alone. So the responses are consistent and are tested without a
+//! `AdminState -> Status -> page | JSON | metrics | liveness | readiness`. [`Status::collect`] reads every counter
+//! once, and every response is rendered from that value alone. So the responses are consistent and are tested without a
 //! socket. The listener runs on the control thread, so it responds even while workers are stuck, which is what liveness
 //! reports.
 //!

@@ -60,7 +60,7 @@ pub struct UpstreamTimeouts {
     pub connect: Duration,
     /// How long the endpoint's host may take to acknowledge a sent request without a body before the edge abandons the
     /// connection; an idempotent request is then retried, any other gets a 502. A machine that loses power sends
-    /// nothing, and behind a mesh no check tells which connections led to it. Default 3 s.
+    /// nothing, and behind a mesh no health check shows which connections lead to it. Default 3 s.
     pub unacknowledged: Duration,
     /// From the end of the request to the response head; after it, the response is 504. Default 30 s.
     pub response: Duration,

@@ -11,17 +11,17 @@ use crate::{
     },
 };
 
-/// One downstream address and what the control thread keeps for it.
+/// A bound address for clients, with the state that the control thread keeps for it.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) listener: Arc<Listener>,
-    /// One socket for each worker, until the workers have them.
+    /// The sockets, one for each worker, until they are passed to the workers.
     sockets: Vec<std::net::TcpListener>,
     pub(super) tls: Option<Arc<TlsListener>>,
 }
 
 impl Bound {
-    /// Binds an address once for each worker. `own` are the addresses that are bound already.
+    /// Binds an address once for each worker. `own` lists the addresses that are already bound.
     pub(super) fn new(
         config: &config::Listener,
         tls: Option<TlsListener>,
@@ -34,7 +34,7 @@ impl Bound {
         Ok(bound)
     }
 
-    /// Whether this is the socket of `listener`. Other socket options do not matter once it is bound.
+    /// Whether this is the socket of `listener`. Other settings do not matter once it is bound.
     pub(super) fn is_at(&self, listener: &config::Listener) -> bool {
         self.listener.config.address == listener.address
     }
@@ -45,26 +45,26 @@ impl Bound {
         self.tls = tls.map(Arc::new);
     }
 
-    /// Presents the certificates of a reload. A listener that already had TLS keeps its ticket keys, so that clients can
-    /// resume their sessions; `fresh` proves that the files are usable.
+    /// Presents the certificates of a new configuration. A listener that already had TLS keeps its ticket keys, so that
+    /// clients can resume their sessions; `fresh` shows that the files are usable.
     pub(super) fn change(&mut self, listener: &config::Listener, fresh: Option<TlsListener>, now: SystemTime) {
         match (&self.tls, &listener.tls) {
             (Some(tls), Some(config)) => {
                 if let Err(error) = tls.reconfigure(config, now) {
-                    tracing::error!(%error, "the old certificates stay");
+                    tracing::error!(%error, "cannot replace the certificates; the old ones stay in use");
                 }
             }
             _ => self.present(fresh),
         }
     }
 
-    /// Gives the sockets to the workers.
+    /// Passes the sockets to the workers.
     pub(super) fn open(&mut self, workers: &WorkerThreads) {
         workers.listen(mem::take(&mut self.sockets), &self.listener);
     }
 }
 
-/// Reads the certificates of a listener, if it has TLS, and warns of those that clients will object to.
+/// Reads the certificates of a listener, if it has TLS, and warns about those that clients will object to.
 pub(super) fn tls(listener: &config::Listener, now: SystemTime) -> Result<Option<TlsListener>, TlsError> {
     let tls = listener.tls.as_ref().map(|tls| TlsListener::new(tls, now)).transpose()?;
     for certificate in tls.iter().flat_map(TlsListener::certificates) {

@@ -13,7 +13,7 @@ use crate::{
 /// Checks that the certificates and the token of a configuration are usable, without binding anything.
 ///
 /// # Errors
-/// The first that is not.
+/// The first one that is not usable.
 pub fn check(config: &Config) -> Result<(), StartError> {
     let now = SystemTime::now();
     for listener in &config.listeners {

@@ -5,10 +5,10 @@ use crate::config::Config;
 /// A command from the owner of a running edge.
 #[derive(Debug)]
 pub enum Command {
-    /// Put this configuration in force; on any error the old one stays.
+    /// Use this configuration from now on; if that fails, keep the old one.
     Reload(Box<Config>),
     /// A reload was requested, but its file could not be read: show the error on the status page.
     ReloadFailed(String),
-    /// Stop accepting, let open requests finish within [`Config::drain`], end.
+    /// Stop accepting connections, let open requests finish within [`Config::drain`], and end.
     Drain,
 }

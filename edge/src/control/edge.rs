@@ -1,4 +1,4 @@
-//! One edge from start to end: it binds, starts the threads, and carries out commands on the control thread.
+//! An edge from start to end: it binds addresses, starts threads, and executes commands on the control thread.
 
 use std::{
     convert::Infallible,
@@ -39,7 +39,7 @@ use crate::{
 /// The interval between two checks of the certificate files.
 const CERTIFICATES: Duration = Duration::from_secs(10);
 
-/// An edge whose addresses are bound and that does not serve yet.
+/// An edge that has bound its addresses but does not serve yet.
 #[derive(Debug)]
 pub struct Edge {
     config: Config,
@@ -51,11 +51,11 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Reads the certificates and the token, then opens the log, then binds every address. Once it returns, clients
+    /// Reads the certificates and the token, opens the access log, and binds every address. When it returns, clients
     /// can connect; they wait until [`run`](Self::run).
     ///
     /// # Errors
-    /// The first step that fails; then nothing stays bound.
+    /// The first step that fails. Nothing stays bound then.
     pub fn bind(config: Config) -> Result<Self, StartError> {
         let workers = config.workers.get();
         let now = SystemTime::now();
@@ -85,11 +85,11 @@ impl Edge {
         self.admin.as_ref()?.local_addr().ok()
     }
 
-    /// Serves until a command to drain arrives, or until all senders are dropped; then lets open requests finish within
-    /// [`Config::drain`]. Blocks: the calling thread is the control thread.
+    /// Serves until it receives a command to drain, or until all senders are dropped. Then open requests may finish
+    /// within [`Config::drain`]. Blocks: the calling thread is the control thread.
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// A thread cannot be started.
     pub fn run(self, commands: mpsc::UnboundedReceiver<Command>) -> Result<(), StartError> {
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         runtime.map_err(StartError::Thread)?.block_on(self.control(commands))

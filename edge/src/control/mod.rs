@@ -1,6 +1,7 @@
-//! The control thread: what is bound, the threads, names, health, certificates, the admin listener, reloads and the end.
+//! The control thread: bound addresses, worker threads, name resolution, health checks, certificates, the admin
+//! listener, reloads and the end.
 //!
-//! Every decision is made on the control thread; workers only carry them out.
+//! The control thread makes every decision; the workers carry them out.
 
 mod bound;
 mod check;

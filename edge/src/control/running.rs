@@ -25,9 +25,9 @@ use crate::{
     worker::{Shared, snapshot::Snapshot},
 };
 
-/// How long clients wait at the start for pools without endpoints.
+/// How long the edge waits at its start until every pool has a usable endpoint.
 const FIND_ENDPOINTS: Duration = Duration::from_secs(2);
-/// The interval between two checks whether every pool has one.
+/// The interval between two checks of whether every pool has one.
 const FIND_INTERVAL: Duration = Duration::from_millis(10);
 /// How long the access log may take to write its last lines.
 const LOG_FLUSH: Duration = Duration::from_secs(2);
@@ -43,9 +43,9 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Waits until every pool has a usable endpoint. Clients that connect meanwhile wait as well; without this, an edge
-    /// that replaces another one under load would answer them with 503. Bounded, since a pool may stay empty, and ended
-    /// by a command.
+    /// Waits until every pool has a usable endpoint. Clients that connect in the meantime wait as well; otherwise, an
+    /// edge that replaces another one under load would answer them with 503. The wait is limited, because a pool may
+    /// stay empty, and a command ends it.
     pub(super) async fn find_endpoints(&self, commands: &mpsc::UnboundedReceiver<Command>) {
         let pools = self.shared.snapshot.load_full();
         let is_found = || pools.pools.iter().all(|pool| !pool.snapshot.load().usable().is_empty());
@@ -56,11 +56,11 @@ impl Running {
         }
     }
 
-    /// Puts a configuration in force. Everything that can fail comes first, so that a failure changes nothing.
+    /// Applies a configuration. Every step that can fail comes first, so that a failure changes nothing.
     pub(super) fn reload(&mut self, config: Config) -> Result<(), StartError> {
         let old = self.shared.snapshot.load_full();
         if config.workers != old.config.workers || config.admin != old.config.admin {
-            tracing::warn!("`workers` and `admin` change with a restart only");
+            tracing::warn!("changes of `workers` and `admin` take effect only after a restart");
         }
         token(&config)?;
         let now = SystemTime::now();
@@ -82,7 +82,7 @@ impl Running {
         if config.access_log != old.config.access_log {
             self.log.reconfigure(&config.access_log).map_err(StartError::AccessLog)?;
         } else if let Err(error) = self.log.reopen() {
-            tracing::warn!(%error, "the access log goes on in its old file");
+            tracing::warn!(%error, "cannot reopen the access log; it continues in the old file");
         }
 
         let mut before: Vec<Option<Bound>> = self.bound.drain(..).map(Some).collect();
@@ -108,8 +108,8 @@ impl Running {
     /// Reports the outcome of a reload, in the log and on the status page.
     pub(super) fn report(&self, outcome: Result<(), String>) {
         match &outcome {
-            Ok(()) => tracing::info!("new configuration in force"),
-            Err(error) => tracing::error!(error, "the old configuration stays"),
+            Ok(()) => tracing::info!("the new configuration is in use"),
+            Err(error) => tracing::error!(error, "cannot reload; the old configuration stays in use"),
         }
         self.admin_state.reload.store(Some(Arc::new(Reload { at: SystemTime::now(), error: outcome.err() })));
     }
@@ -134,13 +134,13 @@ impl Running {
         }
     }
 
-    /// Ends the workers, and with the last the edge.
+    /// Stops the workers; the edge ends with the last one.
     pub(super) async fn drain(self) {
         self.admin_state.draining.store(true, Relaxed);
         let longest = self.shared.snapshot.load().config.drain;
         self.workers.drain(longest).await;
         if let Err(error) = self.log.close(LOG_FLUSH) {
-            tracing::warn!(%error, "the end of the access log is lost");
+            tracing::warn!(%error, "the last lines of the access log are lost");
         }
     }
 }

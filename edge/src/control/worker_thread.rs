@@ -1,4 +1,5 @@
-//! One worker's thread: it accepts, serves, keeps house and drains as the control thread commands.
+//! The thread of one worker: it accepts and serves connections, does the housekeeping, and drains when the control
+//! thread says so.
 
 use std::{collections::HashMap, convert::Infallible, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
@@ -14,21 +15,22 @@ use crate::{
     worker::{Shared, Worker},
 };
 
-/// The interval between two rounds of [`Worker::housekeep`].
+/// The interval between two calls of [`Worker::housekeep`].
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// A command from the control thread to a worker.
 #[derive(Debug)]
 pub enum WorkerCommand {
-    /// Accept on this socket, which belongs to this worker alone.
+    /// Accept connections on this socket, which only this worker uses.
     Listen(TcpListener, Arc<Listener>),
-    /// Stop accepting there; open connections stay.
+    /// Stop accepting connections there; open connections stay open.
     Unlisten(Arc<Listener>),
-    /// Stop accepting everywhere, and end when the last connection closes, at the latest after this duration.
+    /// Stop accepting connections everywhere, and end when the last connection closes, or after this duration at the
+    /// latest.
     Drain(Duration),
 }
 
-/// Runs a worker until it is told to drain, or until the control thread is gone.
+/// Runs a worker until it receives a command to drain, or until the control thread has ended.
 pub async fn run(
     index: usize,
     shared: Arc<Shared>,
@@ -54,7 +56,7 @@ pub async fn run(
             None => break Duration::ZERO,
         }
     };
-    // An accept loop ends by itself, after it has accepted every connection that waits.
+    // An accept loop ends by itself, after it has accepted every waiting connection.
     worker.drain();
     while loops.join_next().await.is_some() {}
     if timeout(longest, worker.emptied()).await.is_err() {

@@ -1,4 +1,4 @@
-//! The workers' threads, as the control thread sees them.
+//! The threads of the workers, as the control thread sees them.
 
 use std::{io, net::TcpListener, sync::Arc, thread, time::Duration};
 
@@ -15,14 +15,14 @@ use crate::{
     worker::Shared,
 };
 
-/// All workers of one edge. Dropping it makes them end at once.
+/// All workers of an edge. Dropping it stops them immediately.
 #[derive(Debug)]
 pub struct WorkerThreads(Vec<Member>);
 
 #[derive(Debug)]
 struct Member {
     commands: mpsc::UnboundedSender<WorkerCommand>,
-    /// Resolves when the thread has ended, also by a panic.
+    /// Completes when the thread has ended, even by a panic.
     ended: oneshot::Receiver<()>,
 }
 
@@ -30,7 +30,7 @@ impl WorkerThreads {
     /// Starts `workers` threads, which do not accept until [`listen`](Self::listen).
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// A thread cannot be started.
     pub fn start(workers: usize, shared: &Arc<Shared>, log: &AccessLog) -> io::Result<Self> {
         let members = (0..workers).map(|index| {
             let (commands, inbox) = mpsc::unbounded_channel();
@@ -64,19 +64,19 @@ impl WorkerThreads {
         }
     }
 
-    /// Makes all workers stop accepting there.
+    /// Makes all workers stop accepting connections there.
     pub fn unlisten(&self, listener: &Arc<Listener>) {
         for member in &self.0 {
             member.command(WorkerCommand::Unlisten(Arc::clone(listener)));
         }
     }
 
-    /// Makes all workers finish within `longest` and waits until they have.
+    /// Makes all workers finish within `longest`, and waits until they have.
     pub async fn drain(self, longest: Duration) {
         for member in &self.0 {
             member.command(WorkerCommand::Drain(longest));
         }
-        // A little more than the workers' own bound, for one that is stuck.
+        // Slightly longer than the workers' own limit, in case one is stuck.
         let end = Instant::now() + longest + Duration::from_secs(1);
         for (index, member) in self.0.into_iter().enumerate() {
             if timeout_at(end, member.ended).await.is_err() {

@@ -36,29 +36,29 @@ use crate::{
 
 /// What every HTTP/2 client sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Streams that a client may reset before they are served, and streams that a client may make the edge reset; above
-/// either the connection ends (CVE-2023-44487 "rapid reset", CVE-2025-8671 "MadeYouReset").
+/// How many streams a client may reset before they are served, and how many it may make the edge reset. Above either
+/// number the connection ends (CVE-2023-44487 "rapid reset", CVE-2025-8671 "MadeYouReset").
 const MAX_RESETS: usize = 50;
-/// For how long, and up to how many bytes, the edge reads the rest of a request body before it closes, so that the
-/// client reads the response.
+/// How long, and up to how many bytes, the edge reads the rest of a request body before it closes a connection, so that
+/// the client can read the response.
 const LINGERING_CLOSE: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
-/// How long a drain keeps an HTTP/1 connection open with no request under way. A request may already be on the wire,
-/// and closing would lose it: only a response can announce the close.
+/// How long a drain keeps an idle HTTP/1 connection open. A request may already be on the wire, and closing would lose
+/// it: only a response can announce the close.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// The timeout for writing 408 and for shutting a connection down.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The response to HTTP without TLS on a TLS port.
 const HTTP_ON_TLS_PORT: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
     content-length: 36\r\nconnection: close\r\n\r\n400: this port speaks TLS: use https";
-/// How much of a response an HTTP/2 stream buffers. Bytes.
+/// How much of a response the edge buffers for an HTTP/2 stream, in bytes.
 const BUFFER: usize = 64 * 1024;
-/// How much an HTTP/2 client may send on a stream before the endpoint accepts it. Bytes.
+/// How much an HTTP/2 client may send on a stream before the endpoint accepts it, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// Serves one connection without TLS until it ends.
 ///
-/// The futures spawned here and in [`secure`] are all the memory of a connection, also while it is idle, so whatever
-/// only some connections need, or need only for a while, is boxed.
+/// The futures spawned here and in [`secure`] determine the memory of a connection, even while it is idle. So
+/// everything that only some connections need, or need only temporarily, is boxed.
 pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _admission: Admission) {
     let view = worker.view();
     if stream.set_nodelay(true).is_err() {
@@ -186,7 +186,7 @@ async fn http1<S: Transport>(
         // Not into the middle of a response that is still being sent.
         Ended::TimedOut(Phase::Head { .. }) if !activity.is_blocked() => {
             // Best effort: a client that sends its head slowly may not read either.
-            worker.log_refusal(activity.client.address, "no whole request head in time", None);
+            worker.log_refusal(activity.client.address, "the request head did not arrive in time", None);
             let response = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
             let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.write_all(response))).await;
         }
@@ -235,8 +235,8 @@ enum Ended<T> {
     TimedOut(Phase),
 }
 
-/// Runs a connection until it ends or times out by [`ClientActivity::due`]. Once the worker drains, the request under
-/// way is the last, or the next one if it arrives within [`DRAIN_GRACE`].
+/// Runs a connection until it ends or times out by [`ClientActivity::due`]. When the worker drains, the request in
+/// progress is the last one, or the next one if it arrives within [`DRAIN_GRACE`].
 async fn drive<C: Future + Unpin>(
     worker: &Rc<Worker>,
     view: &View,
@@ -251,11 +251,11 @@ async fn drive<C: Future + Unpin>(
     let mut grace = None;
     std::future::poll_fn(|cx| {
         worker.clock.tick();
-        // Bytes that arrived before the drain are a request that will be answered: they are read first.
+        // Bytes that arrived before the drain belong to a request that will be answered, so they are read first.
         if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
             return Poll::Ready(Ended::Closed(outcome));
         }
-        // One poll registers this task for the wake-up; from then on the flag is enough.
+        // The first poll registers this task to be woken. After that, the flag tells whether to poll again.
         if (!registered || worker.is_draining())
             && drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready())
         {

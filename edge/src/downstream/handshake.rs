@@ -1,4 +1,4 @@
-//! The TLS handshake of one connection, and what is known of a client when it fails.
+//! The TLS handshake of a connection, and what is known about a client whose handshake fails.
 
 use std::{io, sync::Arc};
 
@@ -11,25 +11,25 @@ use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 pub(super) enum Failure {
     /// The client speaks HTTP without TLS. It can be answered on the stream.
     Http(TcpStream),
-    /// The client closed before it sent anything, as a check of the port does.
+    /// The client closed the connection before it sent anything, as port checks do.
     Closed,
     /// The handshake failed.
     Tls {
-        /// The name that the client asked for (SNI, RFC 6066 section 3), if it came so far.
+        /// The name that the client requested (SNI, RFC 6066 section 3), if it arrived.
         server_name: Option<Box<str>>,
-        /// What the system or the TLS library says.
+        /// The error of the system or the TLS library.
         error: io::Error,
     },
 }
 
-/// Accepts TLS on a connection. The caller bounds the time.
+/// Accepts TLS on a connection. The caller limits the time.
 pub(super) async fn accept(stream: TcpStream, config: Arc<ServerConfig>) -> Result<TlsStream<TcpStream>, Failure> {
     let failed = |server_name| move |error| Failure::Tls { server_name, error };
     let mut first = [0];
     if stream.peek(&mut first).await.map_err(failed(None))? == 0 {
         return Err(Failure::Closed);
     }
-    // A method is upper-case text by custom. A handshake begins with the byte 22 (RFC 8446 section 5.1).
+    // Methods are upper case by convention. A handshake begins with the byte 22 (RFC 8446 section 5.1).
     if first[0].is_ascii_uppercase() {
         return Err(Failure::Http(stream));
     }

@@ -89,7 +89,8 @@ pub fn bind(
     Ok((sockets, address))
 }
 
-/// Whether connections to one address could arrive at a listener of the other. The kernel prefers the more specific one.
+/// Whether connections to one address could arrive at a listener of the other. The kernel prefers the more specific
+/// one.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let any = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port() && (any || one.ip().to_canonical() == other.ip().to_canonical())
@@ -113,7 +114,7 @@ fn socket(config: &config::Listener, address: SocketAddr, shared: bool) -> io::R
     Ok(socket)
 }
 
-/// Accepts connections until the worker drains or the sender of `stop` is dropped. X/// and returns.
+/// Accepts connections until the worker drains or the sender of `stop` is dropped.
 pub async fn accept(
     worker: Rc<Worker>,
     socket: std::net::TcpListener,
@@ -158,7 +159,7 @@ pub async fn accept(
     }
 }
 
-/// Serves a connection, or closes it at once if the limit is reached: a client notices that sooner than silence.
+/// Serves a connection, or closes it at once if the limit is reached: a client notices a close sooner than silence.
 fn serve(worker: &Rc<Worker>, listener: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
     if let Some(admission) = worker.admit() {
         let worker = Rc::clone(worker);

@@ -1,4 +1,4 @@
-//! A client's byte stream that reports when bytes moved, and how many.
+//! A client's byte stream that reports when bytes pass, and how many.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{protocol::h1::coalesce, worker::client_activity::ClientActivity};
 
-/// A stream that reports the bytes that pass it to [`ClientActivity`]. Bytes that were read ahead come first.
+/// A stream that reports the bytes that pass through it to [`ClientActivity`]. Bytes that were read ahead come first.
 #[derive(Debug)]
 pub struct ObservedStream<S> {
     /// Read to detect the protocol, and reported then.
@@ -22,7 +22,7 @@ pub struct ObservedStream<S> {
 }
 
 impl<S> ObservedStream<S> {
-    /// Observes `stream`, of which `ahead` was already read.
+    /// Observes `stream`, from which `ahead` was already read.
     pub fn new(stream: S, ahead: Bytes, activity: Rc<ClientActivity>) -> Self {
         Self { ahead, stream, activity }
     }

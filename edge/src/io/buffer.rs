@@ -119,8 +119,8 @@ impl Buffer {
         }
     }
 
-    /// Reads once from the stream, until the buffer contains `max` bytes at most. Returns the number of bytes read; 0 is
-    /// the end of the stream.
+    /// Reads once from the stream, until the buffer contains `max` bytes at most. Returns the number of bytes read; 0
+    /// is the end of the stream.
     ///
     /// # Errors
     /// Those of the stream; `OutOfMemory` if the buffer already contains `max` bytes.

@@ -1,8 +1,8 @@
-//! A time-out that is cheap to postpone.
+//! A timeout that is cheap to postpone.
 //!
-//! A proxy sets and clears several time-outs per request, and hardly any fires. Resetting a tokio timer touches the
-//! timer wheel every time. A [`Deadline`] only records a later time and resets its timer when that fires too early, so a
-//! busy connection touches the wheel once per time-out period, not once per request.
+//! A proxy sets and clears several timeouts per request, and hardly any fires. Resetting a tokio timer touches the
+//! timer wheel every time. A [`Deadline`] only records a later time and resets its timer when that fires too early, so
+//! a busy connection touches the wheel once per timeout period, not once per request.
 
 use std::{
     future::Future,

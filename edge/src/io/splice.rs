@@ -1,7 +1,8 @@
 //! Moves long bodies from socket to socket without copying them into the edge's memory (splice(2)).
 //!
 //! A pipe between the sockets holds references to the kernel's pages. That takes three system calls where copying takes
-//! two, so it is used for bodies that are long and arrive fast. With TLS or chunks on either side nothing can be spliced.
+//! two, so it is used for bodies that are long and arrive fast. With TLS or chunks on either side nothing can be
+//! spliced.
 
 use std::{
     io,

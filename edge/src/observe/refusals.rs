@@ -1,19 +1,19 @@
-//! How many lines a worker writes about clients that it refuses. An attack refuses thousands a second, and its lines
-//! must not fill a disk; some of them must remain, since they name the attacker.
+//! Limits the log lines about refused clients. In an attack a worker refuses thousands of clients a second: their lines
+//! must not fill the disk, but some must remain, because they name the attacker.
 
 use std::{cell::Cell, time::Duration};
 
 use tokio::time::Instant;
 
-/// The most lines in each [`WINDOW`].
+/// The maximum number of lines in each [`WINDOW`].
 const MAX_LINES: u32 = 10;
-/// The time after which lines are admitted again.
+/// The time after which more lines are admitted.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// A limit for the lines of one worker.
+/// The limit for the lines of one worker.
 #[derive(Debug, Default)]
 pub struct Refusals {
-    /// When the present window began; `None` before the first line.
+    /// When the current window began; `None` before the first line.
     began: Cell<Option<Instant>>,
     lines: Cell<u32>,
     omitted: Cell<u64>,
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_leaves_some_lines_a_second_and_the_number_of_the_others() {
+    fn a_flood_is_reduced_to_some_lines_a_second_and_the_others_are_counted() {
         let (refusals, start) = (Refusals::default(), Instant::now());
         let admitted: Vec<_> = (0..2_500).filter_map(|at| refusals.admit(start + Duration::from_millis(at))).collect();
         let mut expected = vec![0; 30];

@@ -25,8 +25,8 @@ use crate::{
 /// How often a request that waits for its response checks whether its endpoint is known to be down.
 const DOWN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a request waits before it asks endpoints again that have all failed; twice as long each time, at most eight
-/// times as long. A program that is started again needs some tenths of a second until it listens.
+/// How long a request waits after all endpoints have failed, before it tries them again. Doubles each time, up to eight
+/// times this duration. A restarted program needs some tenths of a second before it listens.
 const ROUND_PAUSE: Duration = Duration::from_millis(100);
 
 /// Sends the request until an endpoint responds, none is left, or it must not be sent again (RFC 9110 section 9.2.2).
@@ -155,12 +155,12 @@ async fn exchange<T>(
 /// The attempts made for one request.
 #[derive(Debug, Default)]
 struct RetryState {
-    /// The ids of endpoints that failed since the endpoints were last begun with.
+    /// The ids of the endpoints that have failed since all of them were last tried again.
     endpoints: Vec<u64>,
     attempts: usize,
     /// How often all endpoints have failed.
     rounds: u32,
-    /// An endpoint did not respond in time, so none is asked twice; see [`Retry::OnceElsewhere`].
+    /// An endpoint did not respond in time, so no endpoint is tried twice; see [`Retry::OnceElsewhere`].
     elsewhere_only: bool,
     /// The request may be sent again after an endpoint received some of it.
     replayable: bool,
@@ -171,8 +171,7 @@ struct RetryState {
 }
 
 impl RetryState {
-    /// Whether endpoints that failed may be asked again. Not if all are known to be down: that would only delay the
-    /// error.
+    /// Whether failed endpoints may be tried again. Not if all are known to be down: that would only delay the error.
     fn may_begin_again(&self, pool: &PoolView) -> bool {
         let snapshot = pool.handle.snapshot.load();
         !self.endpoints.is_empty()
@@ -180,7 +179,7 @@ impl RetryState {
             && snapshot.endpoints.iter().any(|endpoint| !endpoint.is_down())
     }
 
-    /// Forgets which endpoints failed. Returns how long to wait before they are asked again.
+    /// Forgets which endpoints failed. Returns how long to wait before they are tried again.
     fn begin_again(&mut self) -> Duration {
         self.endpoints.clear();
         let pause = ROUND_PAUSE.saturating_mul(1 << self.rounds.min(3));
@@ -188,14 +187,14 @@ impl RetryState {
         pause
     }
 
-    /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have closed
-    /// it while it was idle. It happens at most once per request, so it does not count as an attempt.
+    /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have
+    /// closed it while it was idle. It happens at most once per request, so it does not count as an attempt.
     fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) {
         let endpoint = connection.endpoint();
         match error.kind {
             Kind::ResponseTimeout => endpoint.stats.of(worker).timeouts.add(1),
             Kind::UpstreamClosed | Kind::UpstreamInvalid => endpoint.stats.of(worker).resets.add(1),
-            // The client caused it, by the URL that it asked for or otherwise.
+            // The client caused it, for example by the URL that it requested.
             _ => return,
         }
         if connection.is_reused() && error.kind == Kind::UpstreamClosed {
@@ -253,8 +252,9 @@ enum Picked {
     New(Connecting),
 }
 
-/// Picks among the usable endpoints. After a failure it prefers healthy endpoints that were not tried, and falls back to
-/// ejected ones: one that failed a moment ago may be well again, while the healthy one may have died since its last check.
+/// Picks one of the usable endpoints. After a failure it prefers healthy endpoints that were not tried yet, and falls
+/// back to ejected ones: an endpoint that failed a moment ago may have recovered, while the healthy one may have died
+/// since its last check.
 fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryState) -> Result<Picked, Error> {
     let snapshot = pool.handle.snapshot.load();
     let untried = |endpoint: &Endpoint| !retry_state.endpoints.contains(&endpoint.id);
@@ -264,8 +264,8 @@ fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryState) -> Resul
     if snapshot.healthy.iter().any(|endpoint| untried(endpoint)) {
         return pick_among(worker, pool, retry_state, &snapshot.healthy, untried);
     }
-    let may_be_well = |endpoint: &Endpoint| untried(endpoint) && (snapshot.panic || !endpoint.is_down());
-    pick_among(worker, pool, retry_state, &snapshot.endpoints, may_be_well)
+    let may_work = |endpoint: &Endpoint| untried(endpoint) && (snapshot.panic || !endpoint.is_down());
+    pick_among(worker, pool, retry_state, &snapshot.endpoints, may_work)
 }
 
 /// Picks one of the candidates that `may_pick` accepts and that has an idle connection or room for a new one.
@@ -282,7 +282,7 @@ fn pick_among(
             retry_state.attempts <= 1,
             candidates.len(),
             worker.random(),
-            // All workers', or the endpoint that is busy with another worker's requests would look idle.
+            // The requests of all workers: otherwise an endpoint that is busy with another worker's would look idle.
             |index| candidates[index].stats.sum(|stats| stats.in_flight.value()),
             |index| !may_pick(&candidates[index]) || full.contains(&candidates[index].id),
         );

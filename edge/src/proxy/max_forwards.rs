@@ -1,8 +1,8 @@
 //! `Max-Forwards` (RFC 9110 section 7.6.2): a request to the edge itself instead of an application behind it.
 //!
 //! The recipient of `OPTIONS` with `Max-Forwards: 0` must respond and must not forward the request. Its response is
-//! therefore always the edge's own: no application needs a route for it, and none can respond in the edge's place. `edge
-//! dns` sends it to each address of a name. Other requests pay only for a comparison of their method.
+//! therefore always the edge's own: no application needs a route for it, and none can respond in the edge's place.
+//! `edge dns` sends it to each address of a name. Other requests pay only for a comparison of their method.
 
 use crate::protocol::h1::head::Field;
 

@@ -53,7 +53,7 @@ pub fn prepare(
     let (remaining, limited);
     let fields = match max_forwards::limit(method, fields) {
         None => fields,
-        // The edge echoes no request, which is what TRACE asks for.
+        // TRACE asks for an echo of the request, which the edge does not give.
         Some(0) if method == "TRACE" => return Err(never(Kind::BadTarget)),
         Some(0) => return Ok(Prepared::Reply(LocalReply::MaxForwards)),
         Some(limit) => {

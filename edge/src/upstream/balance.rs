@@ -8,9 +8,10 @@ use crate::config::Balance;
 
 /// Picks one of `count` candidates, or `None` if all were tried.
 ///
-/// `tried` tells whether a candidate already had this request, `load` how many active requests it has. `cursor` is the
-/// worker's position in the round robin and `random` a fresh random number. A further attempt has no cursor and starts
-/// at a random candidate: it may have fewer candidates, and one cursor for two lengths would favour some of them.
+/// `tried` returns whether a candidate was already tried for this request, and `load` its number of active requests.
+/// `cursor` is the worker's position in the round robin, and `random` a fresh random number. A further attempt has no
+/// cursor and starts at a random candidate: it may have fewer candidates, and one cursor for two lengths would favour
+/// some of them.
 pub fn pick(
     policy: Balance,
     count: usize,
@@ -37,7 +38,7 @@ pub fn pick(
         Balance::Random => drawn(random),
         Balance::LeastRequests => {
             let one = untried_from(drawn(random & 0xffff_ffff))?;
-            // Two different ones, or the busier of two would get a quarter of the requests whatever its load.
+            // Two different ones: otherwise the busier of two would get a quarter of the requests, whatever its load.
             let start = (one + 1 + usize::try_from((random >> 32) % (count as u64 - 1).max(1)).unwrap_or(0)) % count;
             let other = (0..count).map(|step| (start + step) % count).find(|&other| other != one && !tried(other));
             return Some(other.filter(|&other| load(other) < load(one)).unwrap_or(one));

@@ -165,8 +165,8 @@ impl Endpoint {
         self.failed_connected.store(false, Relaxed);
     }
 
-    /// Records that it sent bytes that belong to no request. From now on each request gets a connection of its own: on a
-    /// shared one, such bytes would be read as the response to the next visitor's request.
+    /// Records that it sent bytes that belong to no request. From now on each request gets a connection of its own: on
+    /// a shared one, such bytes would be read as the response to the next visitor's request.
     pub fn sent_surplus(&self) {
         if !self.sends_surplus.swap(true, Relaxed) {
             warn!(endpoint = %self.address, "endpoint sent bytes after a response: its connections are not reused");

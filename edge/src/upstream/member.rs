@@ -51,7 +51,7 @@ impl Member {
             Some(Flip::Down) => self.outlier.release(now),
             None => {}
         }
-        // A connection is all that an endpoint lacked to which none could be opened, and every check opens one.
+        // If only connections failed, a passing check has shown that they succeed again.
         let refutes = self.endpoint.was_unreachable() && self.outlier.is_ejected();
         if passed && (refutes || self.outlier.is_awaiting_check()) {
             self.outlier.release(now);
@@ -65,7 +65,7 @@ impl Member {
         may_eject.then(|| self.outlier.eject(settings, now))
     }
 
-    /// Records the present state with its reason for the status page.
+    /// Records the current state with its reason for the status page.
     pub(super) fn record_state(&self, reason: &str, now: SystemTime) {
         let before = self.endpoint.status();
         let state = self.state();

@@ -91,8 +91,8 @@ pub fn snapshot(
     }
 }
 
-/// Whether health must be ignored, given the numbers of `good` and `bad` endpoints. With a threshold of 0, only if there
-/// is no good one.
+/// Whether health must be ignored, given the numbers of `good` and `bad` endpoints. With a threshold of 0, only if
+/// there is no good one.
 #[must_use]
 pub fn is_panic(good: usize, bad: usize, threshold: f64) -> bool {
     bad > 0 && (good == 0 || good as f64 / ((good + bad) as f64) < threshold)

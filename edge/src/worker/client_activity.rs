@@ -1,4 +1,4 @@
-//! One client connection as its tasks share it: the client, what it is doing, and how much it has exchanged.
+//! One client connection, as its tasks share it: the client, the state of the connection, and the bytes exchanged.
 //!
 //! The stream ([`crate::downstream::observed_stream`]) and the requests ([`crate::proxy::request_record`]) report here;
 //! the driver ([`crate::downstream::connection`]) asks when the client times out.
@@ -61,7 +61,8 @@ impl ClientActivity {
         self.state.get().phase
     }
 
-    /// Whether closing now may race a request of the client. HTTP/2 names in GOAWAY the last request it has seen.
+    /// Whether closing now could lose a request that the client has already sent. On HTTP/2, GOAWAY names the last
+    /// request that was seen.
     #[must_use]
     pub fn close_may_race_a_request(&self) -> bool {
         !self.multiplexed.get() && !self.state.get().is_busy()
@@ -85,8 +86,8 @@ impl ClientActivity {
         self.written.get()
     }
 
-    /// Returns when the connection times out at the earliest, as things stand; `None` while the edge waits for an
-    /// endpoint. [`is_due`](Self::is_due) is exact.
+    /// Returns the earliest time at which the connection may time out; `None` while the edge waits for an endpoint.
+    /// [`is_due`](Self::is_due) is exact.
     #[must_use]
     pub fn due(&self, timeouts: &Timeouts) -> Option<Instant> {
         client_state::due(&self.state.get(), timeouts)
@@ -95,7 +96,7 @@ impl ClientActivity {
     /// Whether the connection has timed out.
     #[must_use]
     pub fn is_due(&self, timeouts: &Timeouts, now: Instant) -> bool {
-        // The earliest is searched only when the connection may have timed out, not for every frame.
+        // The minimum is computed only when the connection may have timed out, not for every frame.
         let earliest = self.pending.borrow().values().copied().min();
         self.update(|state| state.pending(earliest));
         self.due(timeouts).is_some_and(|due| due <= now)
@@ -106,7 +107,7 @@ impl ClientActivity {
         self.worker.clock.tick();
     }
 
-    /// Bytes arrived from the client.
+    /// Notes that bytes arrived from the client.
     pub fn read(&self, bytes: usize) {
         if bytes == 0 {
             return;
@@ -116,15 +117,15 @@ impl ClientActivity {
         self.head_begins();
     }
 
-    /// A request head has begun, unless one had: with bytes that arrive, or with bytes that arrived behind the request
-    /// before.
+    /// Notes that a request head has begun, unless one had begun already: when bytes arrive, or when bytes followed the
+    /// previous request.
     pub fn head_begins(&self) {
         if !self.multiplexed.get() {
             self.update(|state| state.head_begun(self.worker.clock.now()));
         }
     }
 
-    /// Bytes were written to the client.
+    /// Notes that bytes were written to the client.
     pub fn wrote(&self, bytes: usize) {
         self.worker.stats().bytes_out.add(bytes as u64);
         self.written.set(self.written.get().saturating_add(bytes as u64));
@@ -133,17 +134,17 @@ impl ClientActivity {
         self.update(|state| state.accepted(now));
     }
 
-    /// The client accepts no more bytes for now.
+    /// Notes that the client accepts no more bytes for now.
     pub fn blocked(&self) {
         self.update(|state| state.blocked(self.worker.clock.now()));
     }
 
-    /// The client has room again, or everything is sent: TLS may have held some of it back.
+    /// Notes that the client accepts bytes again, or that everything is sent: TLS may have held back some of it.
     pub fn unblocked(&self) {
         self.update(|state| state.unblocked(self.worker.clock.now()));
     }
 
-    /// A request begins. Returns its number on this connection.
+    /// Notes that a request begins. Returns its number on this connection.
     pub fn begin(&self) -> u64 {
         self.update(ClientState::request_begun);
         let number = self.next_request.get();
@@ -151,8 +152,8 @@ impl ClientActivity {
         number
     }
 
-    /// A response waits for the client (`is_pending`), or for its endpoint. Ignored on HTTP/1, which asks for a body
-    /// whenever the stream has room, so that [`blocked`](Self::blocked) says enough.
+    /// Notes that a response waits for the client (`is_pending`), or for its endpoint. Ignored on HTTP/1, which asks
+    /// for a body whenever the stream has room, so that [`blocked`](Self::blocked) is sufficient.
     pub fn mark_pending(&self, request: u64, is_pending: bool) {
         if !self.multiplexed.get() {
             return;
@@ -169,25 +170,25 @@ impl ClientActivity {
         }
     }
 
-    /// A request ends.
+    /// Notes that a request ends.
     pub fn end(&self, request: u64) {
         self.mark_pending(request, false);
         self.update(|state| state.request_ended(self.worker.clock.now()));
     }
 
-    /// The edge closes the connection after the request under way.
+    /// Notes that the edge closes the connection after the request in progress.
     pub fn start_closing(&self) {
         self.update(|state| state.closing(self.worker.clock.now()));
     }
 
-    /// Whether the request under way is the last.
+    /// Whether the request in progress is the last one.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.state.get().closing != Closing::No
     }
 
-    /// Whether an HTTP/1 connection with no request under way may be closed now. After a response that did not announce
-    /// the close, the client has some more time.
+    /// Whether an idle HTTP/1 connection may be closed now. After a response that did not announce the close, the
+    /// client has some more time.
     #[must_use]
     pub fn may_close(&self) -> bool {
         self.state.get().closing == Closing::Announced

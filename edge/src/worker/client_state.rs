@@ -1,4 +1,4 @@
-//! What one client connection is doing, with the instants that its timeouts count from, and when it times out.
+//! The state of one client connection, with the instants from which its timeouts count, and when it times out.
 //!
 //! Pure: [`ClientActivity`](super::client_activity::ClientActivity) keeps one for each connection and passes the time.
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::config::Timeouts;
 
-/// How long a client has to close its connection after it was told to, with no request under way.
+/// How long a client may take to close its idle connection after the close was announced.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The state of one client connection.
@@ -31,7 +31,7 @@ pub enum Phase {
         /// See [`Phase`].
         since: Instant,
     },
-    /// Part of a request head has arrived, or the connection is new: its first head is due.
+    /// Part of a request head has arrived, or the connection is new and waits for its first head.
     Head {
         /// See [`Phase`].
         since: Instant,
@@ -40,8 +40,8 @@ pub enum Phase {
     Busy {
         /// How many; at least one, and more only on HTTP/2.
         requests: usize,
-        /// HTTP/2: a lower bound of when the first of the responses that wait for the client began to. `None` while the
-        /// edge waits for endpoints only.
+        /// HTTP/2: the earliest time at which the first of the waiting responses may have begun to wait for the client.
+        /// `None` while the edge waits only for endpoints.
         pending_since: Option<Instant>,
     },
 }
@@ -68,7 +68,7 @@ pub fn due(state: &ClientState, timeouts: &Timeouts) -> Option<Instant> {
         Phase::Idle { since } if state.closing != Closing::No => Some(since + CLOSE_TIMEOUT),
         Phase::Idle { since } => Some(since + timeouts.keep_alive),
         Phase::Head { since } => Some(since + timeouts.head),
-        // The connection may have room while its streams have none: a client that opens streams and gives them no
+        // The connection may have room while its streams have none: a client that opens streams and grants them no
         // window would hold an upstream connection for each.
         Phase::Busy { pending_since, .. } => pending_since.map(|since| since + timeouts.body_idle),
     }
@@ -118,7 +118,7 @@ impl ClientState {
         Self { phase, ..self }
     }
 
-    /// Sets since when, at the earliest, a response of the requests under way waits for the client.
+    /// Sets the earliest time since which a response of the requests in progress may have waited for the client.
     #[must_use]
     pub fn pending(self, pending_since: Option<Instant>) -> Self {
         match self.phase {
@@ -144,7 +144,7 @@ impl ClientState {
         Self { phase, blocked_since: None, ..self }
     }
 
-    /// The client has room again, or everything is sent: TLS may have held some of it back.
+    /// The client accepts bytes again, or everything is sent: TLS may have held back some of it.
     #[must_use]
     pub fn unblocked(self, now: Instant) -> Self {
         if self.blocked_since.is_some() { self.accepted(now) } else { self }
@@ -248,11 +248,11 @@ mod tests {
             (&[Begin, End, Head, Head], Some((3, HEAD))),
             (&[Begin], None),
             (&[Begin, End], Some((2, KEEP_ALIVE))),
-            // A client that accepts the end of a response late has all of the time from then on.
+            // A client that accepts the end of a response late gets the full timeout from then on.
             (&[Begin, End, Accepted], Some((3, KEEP_ALIVE))),
             (&[Begin, Blocked, End, Unblocked], Some((4, KEEP_ALIVE))),
             (&[Begin, End, Unblocked], Some((2, KEEP_ALIVE))),
-            // A client that accepts nothing has its time from the first refusal.
+            // The timeout of a client that accepts nothing counts from the first refusal.
             (&[Begin, Blocked, Blocked], Some((2, BODY_IDLE))),
             (&[Begin, Blocked, End], Some((2, BODY_IDLE))),
             (&[Begin, Blocked, Accepted], None),

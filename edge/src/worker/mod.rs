@@ -121,7 +121,7 @@ impl Worker {
 
     /// Makes every connection close as soon as it can.
     pub fn drain(&self) {
-        // The flag first: a task that sees it without having waited must not wait.
+        // The flag first: a task that sees it does not wait.
         self.draining.set(true);
         self.drain.notify_waiters();
     }
@@ -157,7 +157,7 @@ impl Worker {
         Some(Admission(Rc::clone(self)))
     }
 
-    /// Writes a line about a client that gets no response of an endpoint, unless there are too many such lines.
+    /// Logs that a client gets no response from an endpoint, unless there are too many such lines.
     pub fn log_refusal(&self, client: SocketAddr, reason: impl Display, server_name: Option<&str>) {
         if let Some(omitted) = self.refusals.admit(self.clock.now()) {
             tracing::info!(%client, server_name, omitted, "client refused: {reason}");

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{config::Config, route::RouteTable, upstream::PoolHandle};
 
-/// The configuration in force with its routes and pools. A reload publishes a new one; a request keeps the one it
+/// The active configuration with its routes and pools. A reload publishes a new one; a request keeps the one that it
 /// started with.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// As configured.
+    /// The configuration.
     pub config: Arc<Config>,
     /// The routes, arranged for lookup.
     pub routes: RouteTable,

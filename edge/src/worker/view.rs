@@ -44,7 +44,7 @@ impl View {
         Arc::ptr_eq(snapshot, &self.snapshot)
     }
 
-    /// The configuration in force.
+    /// The active configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.snapshot.config

@@ -60,7 +60,8 @@ async fn a_master_that_returns_empty_waits_for_its_successor_and_wipes_no_replic
         server.line("starting as --replicaof").await;
     }
     eventually("two replicas", SOON, async || {
-        // Being connected is not enough: Redis delays the first synchronisation for five seconds, to serve more replicas.
+        // Being connected is not enough: Redis delays the first synchronisation for five seconds, to serve more
+        // replicas.
         ask(group.ports[0], &["INFO", "replication"]).await.matches("state=online").count() == 2
     })
     .await;

@@ -24,8 +24,8 @@ const NAME: &str = "www.example.com";
 /// An argument of [`Site::check`].
 const WITHOUT_HTTPS: &str = "--https-port=off";
 
-/// The ports of all edges of a test, each of which has its own address, the authority that issues their certificates, and
-/// a name server.
+/// The ports of all edges of a test, each of which has its own address, the authority that issues their certificates,
+/// and a name server.
 struct Site {
     http: u16,
     https: u16,

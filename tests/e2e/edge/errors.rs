@@ -286,7 +286,7 @@ async fn a_request_that_returns_to_the_edge_is_508() {
 }
 
 #[tokio::test]
-async fn a_response_head_that_is_too_large_is_502_and_not_the_death_of_its_endpoint() {
+async fn a_response_head_that_is_too_large_is_502_and_does_not_eject_its_endpoint() {
     let upstream = Upstream::start().await;
     let fields = |count: usize, length: usize| {
         Behaviour::Headers((0..count).map(|number| (format!("x-{number}"), "v".repeat(length))).collect())

@@ -77,7 +77,7 @@ async fn a_get_that_is_not_answered_in_time_is_sent_to_one_more_endpoint() {
         let times = "[pool.web.timeouts]\nresponse = \"500ms\"\n";
         let edge = Edge::start(&format!("{}attempts = 10\n{times}", unchecked(&addresses(&upstreams)))).await;
         let asked = || upstreams[..silent].iter().map(Upstream::requests).sum::<usize>();
-        // The first endpoint of a round robin is random: until it is a silent one.
+        // Round robin begins at a random endpoint. Repeat until it is a silent one.
         while asked() == 0 {
             let mut connection = Connection::http1(edge.address()).await.unwrap();
             let mut request = client::request("a.example", "/");

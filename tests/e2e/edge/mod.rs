@@ -72,7 +72,7 @@ impl Edge {
     async fn reload(&mut self, config: &str) -> String {
         let outcomes = |edge: &Self| {
             let lines = edge.process.lines().into_iter();
-            lines.filter(|line| line.contains("configuration in force") || line.contains("configuration stays"))
+            lines.filter(|line| line.contains("configuration is in use") || line.contains("configuration stays"))
         };
         let before = outcomes(self).count();
         write(self.folder.path(), config);

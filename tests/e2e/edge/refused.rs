@@ -1,4 +1,4 @@
-//! Clients that get no response of an endpoint, and what the log says of them.
+//! Clients that get no response from an endpoint, and the log lines about them.
 
 use tests::{
     client::raw::{self, Raw},
@@ -14,7 +14,7 @@ fn says(edge: &Edge, parts: &[&str]) -> bool {
 }
 
 #[tokio::test]
-async fn http_on_a_tls_port_is_answered_with_words() {
+async fn http_on_a_tls_port_is_answered_with_400() {
     let upstream = Upstream::start().await;
     let pool = format!("[pool.web]\nendpoints = {}\nhealth = false\n", list(&[upstream.address()]));
     let edge = Edge::start(&format!("{LISTENER}[listener.tls]\n{pool}")).await;
@@ -37,9 +37,9 @@ async fn refused_clients_are_logged_with_address_and_reason() {
     let mut slow = Raw::open(plain).await;
     slow.send(b"GET / HTTP/1.1\r\n").await;
     assert!(deadline("the response", SOON, slow.rest()).await.starts_with("HTTP/1.1 408 "));
-    // The head of a record of a handshake, and then nothing that belongs there.
+    // The header of a handshake record, followed by bytes that are not a handshake.
     raw::exchange(tls, b"\x16\x03\x01\x00\x05hello").await;
-    for reason in ["bad_request", "no whole request head in time", "TLS handshake failed"] {
+    for reason in ["bad_request", "head did not arrive in time", "TLS handshake failed"] {
         let logged = async || says(&edge, &["client refused", reason, "\"client\":\"127.0.0.1:"]);
         eventually(reason, SOON, logged).await;
     }

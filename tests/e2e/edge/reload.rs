@@ -37,7 +37,7 @@ async fn reloads_under_load_take_effect_and_lose_no_request() {
     for round in 0..6 {
         let (new, old) = if round % 2 == 0 { (&second, &first) } else { (&first, &second) };
         let outcome = edge.reload(&checked(&[new.address()])).await;
-        assert!(outcome.contains("in force"), "{outcome}");
+        assert!(outcome.contains("is in use"), "{outcome}");
         eventually("requests to the new endpoint only", SOON, async || {
             let before = (new.requests_for("/"), old.requests_for("/"));
             let done = load.done();

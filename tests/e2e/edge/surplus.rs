@@ -32,7 +32,7 @@ async fn an_endpoint_that_sends_surplus_bytes_gets_a_connection_for_each_request
             endpoint
         });
         assert!(first.unwrap().status.is_success(), "{method}");
-        // From now on even a connection that looks well is used once.
+        // From now on even a connection that looks usable is used only once.
         for _ in 0..3 {
             let (reply, _held) = tokio::join!(client.get("/"), async {
                 let mut endpoint = server.accept().await;
@@ -42,8 +42,8 @@ async fn an_endpoint_that_sends_surplus_bytes_gets_a_connection_for_each_request
             });
             assert_eq!(reply.unwrap().text(), "ok", "{method}");
         }
-        let told = async || edge.process.lines().iter().any(|line| line.contains("bytes after a response"));
-        eventually("a warning", SOON, told).await;
+        let warned = async || edge.process.lines().iter().any(|line| line.contains("bytes after a response"));
+        eventually("a warning", SOON, warned).await;
     }
 }
 

@@ -125,7 +125,7 @@ async fn a_reload_presents_the_new_certificate_and_keeps_open_connections() {
     let mut connection = Connection::https(address, "www.example.com", offer).await.unwrap();
     let before = presented(address, "www.example.com", &authority).await.unwrap();
     let outcome = edge.reload(&config(&[&second], &upstream)).await;
-    assert!(outcome.contains("in force"), "{outcome}");
+    assert!(outcome.contains("is in use"), "{outcome}");
     assert_ne!(presented(address, "www.example.com", &authority).await.unwrap(), before);
     assert!(connection.get("/").await.is_ok());
 }

@@ -1,5 +1,5 @@
-//! Several replicas behind the edge: as separate programs, as the one program that `cargo run` starts, and as the library
-//! under it.
+//! Several replicas behind the edge: as separate programs, as the one program that `cargo run` starts, and as the
+//! library under it.
 
 mod library;
 mod processes;

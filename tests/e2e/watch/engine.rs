@@ -10,7 +10,7 @@ use super::stream::Stream;
 use super::{Watch, entries, entry};
 
 /// Starts an engine. If that is not possible here, prints the reason and returns `None`.
-#[expect(clippy::print_stderr, reason = "tells why the test was skipped")]
+#[expect(clippy::print_stderr, reason = "prints why the test was skipped")]
 async fn engine() -> Option<Dockerd> {
     if let Some(why) = dockerd::obstacle() {
         eprintln!("SKIPPED: {why}");

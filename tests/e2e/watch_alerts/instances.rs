@@ -182,8 +182,8 @@ impl Peers {
         self.sms.wait_for(SMS, count).await;
     }
 
-    /// Asserts that each channel receives no more than `count` messages for `time`, in which another instance might take
-    /// over.
+    /// Asserts that each channel receives no more than `count` messages for `time`, in which another instance might
+    /// take over.
     async fn assert_stays(&self, count: usize, time: Duration) {
         throughout("the number of messages", time, async || self.counts() == (count, count)).await;
     }

@@ -1,7 +1,8 @@
 //! A real headless Chromium that opens pages, presses keys and clicks.
 //!
 //! It is controlled over the Chrome DevTools Protocol, which, unlike WebDriver, sets the colour scheme, reduced motion
-//! and the screen size, and reports what the page logs. Only stable methods are used; <https://chromedevtools.github.io/devtools-protocol/tot/>.
+//! and the screen size, and reports what the page logs. Only stable methods are used;
+//! <https://chromedevtools.github.io/devtools-protocol/tot/>.
 
 pub mod axe;
 mod devtools;

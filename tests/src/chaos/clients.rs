@@ -87,8 +87,8 @@ struct Shared {
 }
 
 impl Clients {
-    /// Creates clients of the counters at `apps`, which start when the returned [`Stopped`] is dropped. `zero` is the start
-    /// of the run.
+    /// Creates clients of the counters at `apps`, which start when the returned [`Stopped`] is dropped. `zero` is the
+    /// start of the run.
     pub async fn stopped(apps: &[SocketAddr], zero: Instant, rng: &mut Rng) -> (Self, Stopped) {
         let visitor = |client: usize| Visitor {
             target: Target::Addresses(apps.to_vec()),

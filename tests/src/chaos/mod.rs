@@ -6,7 +6,8 @@
 //! stop, and the stored count is read. Then the [`judge`] decides whether an exact counter can have
 //! produced the [`history`], and the [`report`] summarises it. [`broken`] has counters that the judge must convict.
 //!
-//! The same seed gives the same faults with the same durations. What a fault interrupts depends on the machine's timing.
+//! The same seed gives the same faults with the same durations. What a fault interrupts depends on the machine's
+//! timing.
 
 pub mod broken;
 pub mod clients;

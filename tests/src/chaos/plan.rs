@@ -99,8 +99,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Returns the endless faults of `seed`, dealt like cards: every kind appears before any repeats, and those that cause a
-/// failover appear several times.
+/// Returns the endless faults of `seed`, dealt like cards: every kind appears before any repeats, and those that cause
+/// a failover appear several times.
 pub fn faults(seed: u64) -> impl Iterator<Item = Fault> {
     let mut rng = Rng::with_seed(seed);
     let mut deck: Vec<Fault> = Vec::new();

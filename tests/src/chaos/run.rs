@@ -15,8 +15,8 @@ use crate::wait::pause;
 /// How long clients run before a fault and after the recovery.
 const CALM: Duration = Duration::from_millis(400);
 
-/// Runs `faults` on a cluster of `counter`s in `folder`, one per round, while `keep_going` returns true for the history so
-/// far. Returns the history, up to the round in which the cluster did not recover.
+/// Runs `faults` on a cluster of `counter`s in `folder`, one per round, while `keep_going` returns true for the history
+/// so far. Returns the history, up to the round in which the cluster did not recover.
 ///
 /// # Errors
 /// The cluster did not become healthy at the start.

@@ -232,8 +232,8 @@ impl Connection {
         Reply::read(self.start(request).await?).await
     }
 
-    /// Sends `request` and returns when the response's head arrives, so that a test can read the body slowly, drop it, or
-    /// upgrade.
+    /// Sends `request` and returns when the response's head arrives, so that a test can read the body slowly, drop it,
+    /// or upgrade.
     ///
     /// # Errors
     /// If the connection fails first.

@@ -32,8 +32,8 @@ impl Redis {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// Starts a server with these options of `redis-server`'s command line only. Without an append-only file, a kill loses
-    /// the data.
+    /// Starts a server with these options of `redis-server`'s command line only. Without an append-only file, a kill
+    /// loses the data.
     ///
     /// # Panics
     /// If `redis-server` is not installed or does not respond.

@@ -40,8 +40,8 @@ const ATTEMPTS: usize = 4;
 /// How long the visitors run before an event, and after the recovery.
 const CALM: Duration = Duration::from_secs(1);
 
-/// The time limit for the recovery. The swarm notices a lost node after 15 s, or 40 s when it was the leader, and a Redis
-/// server has 50 s to read its file.
+/// The time limit for the recovery. The swarm notices a lost node after 15 s, or 40 s when it was the leader, and a
+/// Redis server has 50 s to read its file.
 const RECOVERY: Duration = Duration::from_secs(240);
 
 /// The time limit for a visit, with or without a response.

@@ -106,8 +106,8 @@ impl Cluster {
         Err(error)
     }
 
-    /// Returns the first deviation from the desired state: a node that is down, a task that is missing or still stopping,
-    /// an update in progress, or Redis without its replicas.
+    /// Returns the first deviation from the desired state: a node that is down, a task that is missing or still
+    /// stopping, an update in progress, or Redis without its replicas.
     pub async fn problem(&self) -> Option<String> {
         match self.swarm_problem().await {
             Ok(None) => {}

@@ -30,7 +30,8 @@ impl Message {
         self.is_about_loss_of(node) && self.is_resolved()
     }
 
-    /// Returns whether it reports that `node` is or was down: a message about the end of an alert repeats the alert's text.
+    /// Returns whether it reports that `node` is or was down: a message about the end of an alert repeats the alert's
+    /// text.
     fn is_about_loss_of(&self, node: &str) -> bool {
         self.text.contains(node) && self.text.contains("is down")
     }

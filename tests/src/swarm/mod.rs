@@ -1,9 +1,9 @@
 //! A real Docker Swarm of three engines on one Linux machine.
 //!
-//! Everything runs in namespaces that only its own processes hold ([`namespaces`]). Three hosts ([`host`]) are connected
-//! by a bridge ([`fabric`]); each has its own engine, processes, `/run` and disk. A host loses power when the first of
-//! its processes is killed: the kernel then ends all others, and removes mounts, networks and sockets at once. The same
-//! happens to all hosts when the test is killed.
+//! Everything runs in namespaces that only its own processes hold ([`namespaces`]). Three hosts ([`host`]) are
+//! connected by a bridge ([`fabric`]); each has its own engine, processes, `/run` and disk. A host loses power when the
+//! first of its processes is killed: the kernel then ends all others, and removes mounts, networks and sockets at once.
+//! The same happens to all hosts when the test is killed.
 //!
 //! ```text
 //! the machine's own network    the engine that builds images, and fetches crates

@@ -1,8 +1,8 @@
 //! The test's own namespaces: network, mounts and processes that end with it.
 //!
 //! The test program restarts itself in namespaces that only its processes hold. However it ends, even by a panic or
-//! SIGKILL, the kernel ends its child processes and removes interfaces, rules and mounts with the namespaces. Only files
-//! and the engines' control groups remain; they are removed after the program has ended, or by the next run.
+//! SIGKILL, the kernel ends its child processes and removes interfaces, rules and mounts with the namespaces. Only
+//! files and the engines' control groups remain; they are removed after the program has ended, or by the next run.
 
 use std::fs::{self, File};
 use std::io;

@@ -43,7 +43,8 @@ impl Page {
         self.execute(cluster, &block).await
     }
 
-    /// Runs the block `name` with `old` replaced by `new`. If the block runs on the node `old`, it runs on the node `new`.
+    /// Runs the block `name` with `old` replaced by `new`. If the block runs on the node `old`, it runs on the node
+    /// `new`.
     ///
     /// # Errors
     /// The block fails.

@@ -70,8 +70,8 @@ fn cache(run: &Run) -> PathBuf {
     run.folder.ancestors().nth(2).unwrap_or(&run.folder).join("images")
 }
 
-/// Runs `tests/swarm/images` in the network that the test was started in, by default with the engine that it starts, and
-/// otherwise with the one at `docker_host`.
+/// Runs `tests/swarm/images` in the network that the test was started in, by default with the engine that it starts,
+/// and otherwise with the one at `docker_host`.
 ///
 /// # Errors
 /// It fails.

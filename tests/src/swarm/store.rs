@@ -41,7 +41,8 @@ impl Store {
         None
     }
 
-    /// Returns the first problem: a missing server or sentinel, a replica that is not in sync, or sentinels that disagree.
+    /// Returns the first problem: a missing server or sentinel, a replica that is not in sync, or sentinels that
+    /// disagree.
     pub async fn problem(&self, hosts: &[Host]) -> Option<String> {
         let servers = members(hosts, "redis", REDIS).await;
         let sentinels = members(hosts, "sentinel", SENTINEL).await;

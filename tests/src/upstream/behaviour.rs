@@ -5,8 +5,8 @@ use std::time::Duration;
 /// How a request is handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Reads the whole body, then returns 200 with a JSON object: `method`, `target`, `version`, `headers` (pairs of name
-    /// and value in order), `body` (text), `body_bytes`, `client` (address), `connection` (number from one) and
+    /// Reads the whole body, then returns 200 with a JSON object: `method`, `target`, `version`, `headers` (pairs of
+    /// name and value in order), `body` (text), `body_bytes`, `client` (address), `connection` (number from one) and
     /// `upstream` (address).
     Echo,
     /// Returns this status with the body "status N".

@@ -36,8 +36,8 @@ impl Upstream {
         Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()))).await
     }
 
-    /// Starts `COUNT` servers on one port, at 127.0.0.1 to 127.0.0.`COUNT`, like the tasks of a service that share a DNS
-    /// name and a port.
+    /// Starts `COUNT` servers on one port, at 127.0.0.1 to 127.0.0.`COUNT`, like the tasks of a service that share a
+    /// DNS name and a port.
     ///
     /// # Panics
     /// If the port cannot be bound at one of them.

@@ -1,7 +1,7 @@
 //! Step 6: which alerts the operator gets, and how often.
 //!
-//! Only messages about the event of the step are counted. The hosts share the machine's disk, for example, so a disk that
-//! is nearly full is reported as well. Such messages are printed.
+//! Only messages about the event of the step are counted. The hosts share the machine's disk, for example, so a disk
+//! that is nearly full is reported as well. Such messages are printed.
 
 use std::time::{Duration, SystemTime};
 

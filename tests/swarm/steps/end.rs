@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::journey::Journey;
 
-/// Lists what a swarm or a stack may have left on a host, one per line. Excluded are the rules of our own mesh, which no
-/// real host has, and the rule for a host's access to its own published ports, which the engine never removes.
+/// Lists what a swarm or a stack may have left on a host, one per line. Excluded are the rules of our own mesh, which
+/// no real host has, and the rule for a host's access to its own published ports, which the engine never removes.
 const LEFT: &str = r#"
     docker ps --all --format 'container {{.Names}}'
     docker network ls --filter type=custom --format 'network {{.Name}}'

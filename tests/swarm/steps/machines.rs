@@ -10,19 +10,20 @@ use super::edges::{RUN, assert_no_visit_failed};
 use crate::Length;
 use crate::journey::Journey;
 
-/// The time limit for the swarm to notice a lost machine and start its replicas elsewhere. It waits 15 s for a heartbeat,
-/// or 40 s if the leader is lost.
+/// The time limit for the swarm to notice a lost machine and start its replicas elsewhere. It waits 15 s for a
+/// heartbeat, or 40 s if the leader is lost.
 const ELSEWHERE: Duration = Duration::from_secs(150);
 
-/// The longest outage for visitors by DNS when the master is lost. The sentinels need about 5 s to promote a replica, and
-/// more than twice as long when the first vote is split.
+/// The longest outage for visitors by DNS when the master is lost. The sentinels need about 5 s to promote a replica,
+/// and more than twice as long when the first vote is split.
 const NEW_MASTER: Duration = Duration::from_secs(30);
 
-/// The longest outage for visitors by DNS when another machine is lost: an edge has to find another replica, or a client
-/// another edge.
+/// The longest outage for visitors by DNS when another machine is lost: an edge has to find another replica, or a
+/// client another edge.
 const NEXT_ADDRESS: Duration = Duration::from_secs(10);
 
-/// Cuts the power of each machine once: first the one with the Redis master, then the leader; in a short journey no other.
+/// Cuts the power of each machine once: first the one with the Redis master, then the leader; in a short journey no
+/// other.
 pub(crate) async fn lose_power(journey: &mut Journey) {
     let Journey { cluster, page, checker, inboxes, length, trust, .. } = journey;
     let Some(checker) = checker else { return };
@@ -103,8 +104,8 @@ async fn replicas_run(cluster: &Cluster, nodes: usize) {
         .await;
 }
 
-/// Drains each machine with the page's commands, reboots it, and reactivates it; in a short journey only the one with the
-/// Redis master.
+/// Drains each machine with the page's commands, reboots it, and reactivates it; in a short journey only the one with
+/// the Redis master.
 pub(crate) async fn drain(journey: &mut Journey) {
     let Journey { cluster, page, checker, length, .. } = journey;
     let Some(checker) = checker else { return };

@@ -13,8 +13,8 @@ use crate::journey::Journey;
 /// The time limit for an update or a rollback.
 const UPDATE: Duration = Duration::from_secs(300);
 
-/// Asserts that no edge ever lacked a replica. Visitors with one edge fail while that edge is replaced, but never with a
-/// status of 500 or above.
+/// Asserts that no edge ever lacked a replica. Visitors with one edge fail while that edge is replaced, but never with
+/// a status of 500 or above.
 fn assert_web_never_failed(seen: &Observations) {
     let answers: Vec<_> = seen
         .by_edges()
@@ -23,8 +23,8 @@ fn assert_web_never_failed(seen: &Observations) {
     assert!(answers.is_empty(), "{answers:?}");
 }
 
-/// Updates web alone, without any effect on visitors; then upgrades everything by the page's commands, edges included, and
-/// rolls it back.
+/// Updates web alone, without any effect on visitors; then upgrades everything by the page's commands, edges included,
+/// and rolls it back.
 pub(crate) async fn upgrade(journey: &mut Journey) {
     journey.block("upgrade-build").await;
     journey.block("upgrade-pull").await;

@@ -170,7 +170,7 @@ impl AlertStates {
         &self.alerts
     }
 
-    /// Takes in what was found in one cluster state. A resolved alert stays while `keep` returns true.
+    /// Processes what was found in one cluster state. A resolved alert stays while `keep` returns true.
     pub fn observe(
         &mut self,
         observation: Observation,

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use process::{Completions, Man};
 
-/// Behind the flags.
+/// The text after the flags.
 const AFTER_HELP: &str = "\
 Examples:
   watch
@@ -43,7 +43,7 @@ pub struct Flags {
     #[arg(long, env = "WATCH_TOKEN_FILE", hide_env = true, value_name = "FILE", help_heading = PAGE, global = true)]
     pub token_file: Option<OsString>,
 
-    /// Names under which browsers may ask for the page, with commas between, besides addresses, names without a dot, and names below .internal, .local and .localhost
+    /// Names by which browsers may request the page, separated by commas, in addition to addresses, names without a dot, and names below .internal, .local and .localhost
     #[arg(long, env = "WATCH_HOSTS", hide_env = true, value_name = "NAME", help_heading = PAGE, global = true)]
     pub hosts: Option<String>,
 
@@ -59,7 +59,7 @@ pub struct Flags {
     #[arg(long, env = "WATCH_MAX_STREAMS", hide_env = true, value_name = "NUMBER", default_value = "128", help_heading = PAGE, global = true)]
     pub max_streams: String,
 
-    /// The same from one address; a proxy in front is one address
+    /// The same for one client address; all clients of a proxy have its address
     #[arg(long, env = "WATCH_MAX_STREAMS_PER_CLIENT", hide_env = true, value_name = "NUMBER", default_value = "16", help_heading = PAGE, global = true)]
     pub max_streams_per_client: String,
 
@@ -139,7 +139,7 @@ impl Flags {
     }
 }
 
-/// A command other than watching.
+/// A command other than serving the page.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Check all settings and print those in effect; exit code 2 if one is invalid

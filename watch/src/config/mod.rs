@@ -63,7 +63,7 @@ pub struct Config {
     pub redis: Option<Location>,
     /// Access control.
     pub access: Access,
-    /// The names by which the page may be asked.
+    /// The names by which the page may be requested.
     pub hosts: Hosts,
     /// Limits of the HTTP interface.
     pub limits: Limits,
@@ -101,7 +101,7 @@ impl Config {
         let streams_per_client = errors.keep(number(MAX_STREAMS_PER_CLIENT, &flags.max_streams_per_client));
         let grace = errors.keep(duration(GRACE, &flags.grace, MAX_GRACE));
         let log = errors.keep(log(flags));
-        // Each that is missing has left its error.
+        // If a value is missing, its error was kept.
         let complete = || {
             Some(Self {
                 listen: listen?,

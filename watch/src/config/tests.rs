@@ -87,7 +87,7 @@ fn errors_name_the_setting_and_never_the_secret() {
         (&["--redis-url=redis://r", "--redis-url-file=url"], "are both set"),
         (&["--redis-url-file=redis://:s3cret@redis"], "--redis-url-file (REDIS_URL_FILE) is a URL"),
         (&["--redis-url-file=gone"], "--redis-url-file (REDIS_URL_FILE) names \"gone\", which cannot be read"),
-        (&["--redis-sentinels=a", "--redis-url=redis://r"], "--redis-sentinels (REDIS_SENTINELS) is set beside"),
+        (&["--redis-sentinels=a", "--redis-url=redis://r"], "(REDIS_SENTINELS) cannot be combined with"),
         (&["--redis-sentinels=a:x"], "--redis-sentinels (REDIS_SENTINELS) cannot be used: \"a:x\" is no sentinel"),
         (&["--redis-sentinels=a", "--redis-master="], "--redis-master (REDIS_MASTER) cannot be used: it is empty"),
         (&["--redis-sentinels=a", "--redis-password-file=lines"], "--redis-password-file (REDIS_PASSWORD_FILE) names"),

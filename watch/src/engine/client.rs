@@ -106,7 +106,7 @@ impl Client {
 fn docker(place: &Place, version: Option<ClientVersion>) -> Result<Docker, BollardError> {
     let place = place.clone();
     let transport = move |request: BollardRequest| send(place.clone(), target(&request, version));
-    // Only the path of the URLs matters. The time-out applies to the head of a response.
+    // Only the path of the URLs matters. The timeout applies to the head of a response.
     let newest = version.unwrap_or(*API_DEFAULT_VERSION);
     Docker::connect_with_custom_transport(transport, Some("http://engine"), TIMEOUT.as_secs(), &newest)
 }

@@ -192,14 +192,14 @@ async fn poll(
             Err(error) => return error,
         }
         let pause = (start.elapsed() * PAUSE_FACTOR).clamp(MIN_PAUSE, MAX_PAUSE);
-        // The time-out is the usual case.
+        // The timeout is the usual case.
         if timeout(pause, changed.notified()).await.is_ok() {
             sleep(DEBOUNCE).await;
         }
     }
 }
 
-/// Returns the reason for a time-out of the lists, if the engine knows it.
+/// Returns the reason for a timeout of the lists, if the engine knows it.
 async fn explain_timeout(client: &Client) -> EngineError {
     match timeout(DIAGNOSIS_TIMEOUT, own_node(client)).await {
         Ok(Err(error)) => error,

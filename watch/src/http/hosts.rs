@@ -1,11 +1,11 @@
-//! The names by which the page may be asked. See [`net::host`] for the attack that this prevents.
+//! The names by which the page may be requested. See [`net::host`] for the attack that this prevents.
 
 use std::fmt;
 
 use http::{HeaderMap, header};
 use net::host::Host;
 
-/// Names that a `Host` field may have besides addresses and private names.
+/// Names that a `Host` field may have in addition to addresses and private names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<String>);
 

@@ -50,7 +50,7 @@ impl Web {
                 "/api/swarm" | "/api/events" | "/api/nodes" | "/api/local" | "/metrics" | "/healthz" | "/readyz"
             );
         let is_public = matches!(path, "/healthz" | "/readyz");
-        // Load balancers ask the probes by many names.
+        // Load balancers request the probes under many names.
         if !is_public && !self.hosts.expect(request.headers()) {
             return response::text(
                 StatusCode::MISDIRECTED_REQUEST,

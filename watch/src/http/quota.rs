@@ -1,4 +1,4 @@
-//! How many of something may be open: in total, and for each client.
+//! Limits how many of something, such as event streams, may be open: in total, and for each client.
 
 use std::{
     collections::HashMap,
@@ -6,25 +6,25 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Limits how many of something are open at a time.
+/// The limits, and what is open.
 #[derive(Debug)]
 pub(super) struct Quota {
     total: usize,
     per_client: usize,
-    /// The number of open ones for each client that has any.
+    /// The number of open ones of each client; a client without any has no entry.
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// The limit that does not allow one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exceeded {
-    /// That of all clients together.
+    /// The limit for all clients together.
     Total,
-    /// That of this client.
+    /// The limit for this client.
     Client,
 }
 
-/// One of those that are open. Dropping it makes room for another.
+/// Permits one to be open. Dropping it makes room for another.
 #[derive(Debug)]
 pub(super) struct Permit {
     quota: Arc<Quota>,
@@ -32,7 +32,7 @@ pub(super) struct Permit {
 }
 
 impl Quota {
-    /// At most `total`, and at most `per_client` for each client.
+    /// Allows at most `total`, and at most `per_client` for each client.
     pub(super) fn new(total: usize, per_client: usize) -> Self {
         Self { total, per_client, open: Mutex::default() }
     }
@@ -72,7 +72,8 @@ impl Drop for Permit {
     }
 }
 
-/// What stands for a client: an IPv4 address, or the network of an IPv6 address, in which a host may choose any.
+/// Returns what identifies a client: an IPv4 address, or the /64 network of an IPv6 address, in which a host may choose
+/// any address.
 fn host(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

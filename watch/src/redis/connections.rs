@@ -54,7 +54,7 @@ impl Connection {
             None => connect(&redis_config::client(self.address, &self.login)?).await?,
         };
         let response = commands.query_async(&mut connection).await;
-        // After an error reply the connection is still usable, but it is not worth telling apart from a broken one.
+        // After an error reply the connection is still usable, but that is not worth distinguishing from a broken one.
         if response.is_ok() {
             self.open = Some(connection);
         }

@@ -1,11 +1,11 @@
 //! The task that owns the store: it sends one batch at a time and answers every hit in it.
 //!
-//! Its states are its lines: connect; while connected, wait for hits, send them, return the numbers; on a
-//! failure connect again. If the store recognizes a batch by its sequence number, the batch under way stays and
-//! is sent again until its hits expire; otherwise its hits fail.
+//! It connects; while connected, it waits for hits, sends them and returns the numbers; after a failure, it connects
+//! again. If the store recognizes a batch by its sequence number, the batch in flight is kept and sent again until its
+//! hits expire; otherwise its hits fail.
 //!
-//! The first attempt after a loss is immediate and hits wait for it, so that a store which merely restarted
-//! costs nothing. If that attempt fails too, new hits are refused at once and attempts slow down.
+//! The first attempt after a loss is immediate and hits wait for it, so that a restart of the store causes no errors.
+//! If that attempt fails too, new hits are refused at once and attempts slow down.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -38,8 +38,8 @@ pub(super) async fn run<S: Store>(store: S, queue: Arc<Queue>, _end: watch::Send
     task.store.close().await;
 }
 
-/// The pauses from the second failure on. Jitter takes away up to half, so that replicas which lost one store
-/// together do not return together.
+/// The pauses from the second failure on. Jitter shortens each by up to half, so that replicas that lost a store at the
+/// same time do not reconnect at the same time.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), MAX_PAUSE).jitter(1.0, 0.5);
 
 /// How long to wait before the next attempt after `failures` in a row: not at all after the first, then 50 ms
@@ -50,7 +50,7 @@ fn backoff(failures: u32, chance: f64) -> Duration {
 
 struct Committer<S> {
     store: S,
-    /// The batch under way. Between connections, the one to be sent again.
+    /// The batch in flight or, between connections, the one to send again.
     sent: Batch<Waiter>,
     /// The addition that counts `sent`.
     addition: Addition,
@@ -60,7 +60,7 @@ struct Committer<S> {
 }
 
 impl<S> Drop for Committer<S> {
-    /// However the task ends, also by a panic: every waiter is answered, and later hits are refused.
+    /// When the task ends, even by a panic, every waiter is answered and later hits are refused.
     fn drop(&mut self) {
         let open = {
             let mut state = self.queue.lock();
@@ -115,7 +115,7 @@ impl<S: Store> Committer<S> {
                 self.queue.metrics.repeated.inc();
             }
             let start = Instant::now();
-            // After it no waiter listens.
+            // After that, no waiter is listening.
             let limit = self.sent.last_expiry().unwrap_or(start);
             let work = self.store.add(self.addition);
             match bounded(work, &mut self.sent, &self.queue, limit).await {
@@ -145,9 +145,9 @@ impl<S: Store> Committer<S> {
                     () = self.queue.work.notified() => {}
                 }
             }
-            // Lets every task that can run now run first, including those that just got a number.
-            // On a busy machine the batch so includes all hits that have arrived, and the
-            // store is asked less often; on an idle one this takes no time.
+            // Lets every task run that is ready, including those that just got a number. On a busy machine the batch
+            // then includes all hits that have arrived, and the store is asked less often; on an idle one this takes no
+            // time.
             tokio::task::yield_now().await;
             std::mem::swap(&mut self.sent, &mut self.queue.lock().open);
             let hits = self.sent.seal(|waiter| !waiter.is_closed());
@@ -184,7 +184,7 @@ impl<S: Store> Committer<S> {
     fn failed(&mut self, failure: StoreError) {
         self.failures = self.failures.saturating_add(1);
         self.queue.metrics.store_up.set(0);
-        // A store whose connection broke may be back already. A silent one has used up the waiters'
+        // A store whose connection broke may already accept connections again. A silent one has used up the waiters'
         // time, and one that refuses will refuse again.
         let may_be_back = self.failures == 1 && matches!(failure, StoreError::Lost(_));
         let repeats = self.store.can_repeat(&failure);
@@ -212,8 +212,8 @@ impl<S: Store> Committer<S> {
         }
     }
 
-    /// Waits for `pause`, or until the store has a reason to retry. Returns true early when the counter closes. Waiters that
-    /// expire meanwhile get an error.
+    /// Waits for `pause`, or until the store has a reason to retry. Returns true early when the counter closes. Waiters
+    /// that expire in the meantime get an error.
     async fn closes_during(&mut self, pause: Duration) -> bool {
         let Self { store, sent, queue, .. } = self;
         let pending = !sent.is_empty();
@@ -223,7 +223,7 @@ impl<S: Store> Committer<S> {
             loop {
                 {
                     let state = queue.lock();
-                    // Hits that still wait for an attempt get one.
+                    // Hits that are waiting for an attempt get one.
                     if state.closing && state.open.is_empty() && !pending {
                         return true;
                     }

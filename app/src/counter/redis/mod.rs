@@ -7,7 +7,7 @@
 //!
 //! Properties of the client library that matter here: its connection is one socket with a task of its
 //! own, and it never sends a command again, unlike its cluster client. It keeps a connection after a
-//! time-out and after READONLY, which would bind the counter to a dead or demoted master, so here
+//! timeout and after READONLY, which would bind the counter to a dead or demoted master, so here
 //! any failure drops the connection. It reports the loss of an idle connection by a push message,
 //! which needs RESP3, that is Redis 6 or later.
 
@@ -43,7 +43,7 @@ const WAIT: Duration = Duration::from_millis(150);
 /// The pause before sentinels that did not confirm the master are asked again.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(20);
 
-/// A connection to one Redis, or the lack of it.
+/// A connection to a Redis server, if there is one.
 pub(super) struct Redis {
     config: RedisConfig,
     metrics: CounterMetrics,
@@ -124,8 +124,8 @@ impl Redis {
         Ok(Link { commands, closed, master, digest, replicas: Replicas::new() })
     }
 
-    /// Sends an addition and waits until it is counted and as durable as configured. Until then it does not
-    /// return: the caller bounds it.
+    /// Sends an addition and waits until it is counted and as durable as configured. It does not return before that;
+    /// the caller limits the time.
     async fn commit(&mut self, link: &mut Link, addition: Addition) -> Result<u64, StoreError> {
         self.unmet = None;
         let floor = if self.config.durability == Durability::Local { 0 } else { self.floor };
@@ -187,7 +187,7 @@ impl Redis {
         if looks {
             let role = next().map_err(not_counted)?;
             let Ok((_master, offset, replicas)) = redis::from_redis_value::<Role>(role) else {
-                return Err(StoreError::Refused("it is no master".into()));
+                return Err(StoreError::Refused("it is not a master".into()));
             };
             let acknowledged: Vec<u64> = replicas.into_iter().map(|(_ip, _port, offset)| offset).collect();
             link.replicas.look(offset, &acknowledged, now);
@@ -226,8 +226,8 @@ impl Redis {
         }
     }
 
-    /// Asks the sentinels until they confirm that the master still is one, and returns true. Returns false to
-    /// go on unconfirmed, only if too few sentinels answer, never if they contradict the master.
+    /// Asks the sentinels until they confirm that the master still is one, and returns true. Returns false to continue
+    /// without confirmation: only if too few sentinels answer, never if they contradict the master.
     async fn confirm(&mut self, link: &Link) -> bool {
         let (Some(sentinels), Some(master)) = (&self.sentinels, link.master) else { return true };
         loop {
@@ -264,7 +264,7 @@ struct NoWaitAof(#[source] RedisError);
 
 impl Store for Redis {
     async fn connect(&mut self) -> Result<(), StoreError> {
-        // An answer that the old connection still owes must not be mistaken for one on the new connection.
+        // A late answer on the old connection must not be mistaken for one on the new connection.
         self.link = None;
         let link = self.open().await?;
         self.link = Some(link);

@@ -2,14 +2,14 @@
 //!
 //! It waits for all that keep up, and for at least one. One of two would not suffice: Sentinel chooses the
 //! replica to promote by offsets that may be seconds old, so it may promote the one that lacks the write.
-//! Waiting for a replica that hangs would cost every batch the time-out, so a replica that did not acknowledge
-//! in time is left out until the next look, and a look leaves it out until it has caught up.
+//! Waiting for a replica that hangs would cost every batch the timeout, so a replica that did not acknowledge in time
+//! is excluded until the next check, and then until it has caught up.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often to look which replicas keep up.
+/// How often to check which replicas keep up.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is known of one master's replicas.
@@ -17,24 +17,24 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Replicas {
     /// The number of acknowledgements to wait for.
     required: u64,
-    /// The master's offset at the last look: a replica that keeps up has acknowledged it by the next look.
+    /// The master's offset at the last check: a replica that keeps up has acknowledged it by the next check.
     offset: u64,
-    /// The time of the last look.
+    /// The time of the last check.
     looked: Option<Instant>,
 }
 
 impl Replicas {
-    /// The replicas of a master before the first look.
+    /// The replicas of a master before the first check.
     pub(super) fn new() -> Self {
         Self { required: 1, offset: 0, looked: None }
     }
 
-    /// Whether it is time to look.
+    /// Whether a check is due.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.looked.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_INTERVAL)
     }
 
-    /// Takes in the master's answer to `ROLE`: its own offset, and what each online replica has acknowledged.
+    /// Processes the master's answer to `ROLE`: its own offset, and what each online replica has acknowledged.
     pub(super) fn look(&mut self, offset: u64, acknowledged: &[u64], now: Instant) {
         let current = acknowledged.iter().filter(|at| **at >= self.offset).count();
         self.required = u64::try_from(current).unwrap_or(1).max(1);
@@ -47,8 +47,8 @@ impl Replicas {
         self.required
     }
 
-    /// Takes in that `count` replicas acknowledged in time. If fewer than required, the next batches require no
-    /// more than that.
+    /// Notes that `count` replicas acknowledged in time. If fewer than required, the next batches require no more than
+    /// that.
     pub(super) fn acknowledged(&mut self, count: u64) {
         self.required = self.required.min(count.max(1));
     }
@@ -66,7 +66,7 @@ mod tests {
         let mut replicas = Replicas::new();
         assert_eq!(replicas.required(), 1);
         assert!(replicas.is_due(now));
-        // The first look has nothing to compare with.
+        // The first check has nothing to compare with.
         replicas.look(100, &[90, 0], now);
         assert_eq!(replicas.required(), 2);
         assert!(!replicas.is_due(now + LOOK_INTERVAL / 2));
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_hangs_costs_one_time_out_until_the_next_look() {
+    fn a_replica_that_hangs_costs_one_timeout_until_the_next_check() {
         let now = Instant::now();
         let mut replicas = Replicas::new();
         replicas.look(100, &[100, 100], now);
@@ -91,7 +91,7 @@ mod tests {
         replicas.acknowledged(0);
         assert_eq!(replicas.required(), 1, "zero is never enough");
         replicas.acknowledged(2);
-        assert_eq!(replicas.required(), 1, "only a look raises it");
+        assert_eq!(replicas.required(), 1, "only a check raises it");
     }
 
     proptest! {

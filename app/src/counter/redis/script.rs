@@ -98,7 +98,7 @@ pub(super) fn not_connected(error: RedisError) -> StoreError {
 pub(super) fn not_counted(error: RedisError) -> StoreError {
     let detail = error.detail().unwrap_or_default();
     match error.kind() {
-        // The texts stand in Redis's source; these errors have no codes of their own.
+        // The texts are from Redis's source; these errors have no codes of their own.
         ErrorKind::Server(_) | ErrorKind::Extension
             if error.code() == Some("WRONGTYPE")
                 || detail.contains("WRONGTYPE")

@@ -1,24 +1,24 @@
 //! Pure: whether a master may still acknowledge a write, judged by the votes of the sentinels.
 //!
-//! A master that is cut off or was paused may go on with one replica while another replica is promoted; what it
-//! counts then is lost. Sentinel promotes only after an election: the leader needs the votes of a
-//! majority, and of at least `quorum` sentinels. Each sentinel votes at most once in an epoch, stores the
-//! vote before it answers, and returns it on request (`sentinelVoteLeader` in Redis's sentinel.c).
+//! A master that is cut off or was paused may continue with one replica while the other is promoted; whatever it counts
+//! then is lost. Sentinel promotes only after an election: the leader needs the votes of a majority, and of at least
+//! `quorum` sentinels. Each sentinel votes at most once in an epoch, stores the vote before it answers, and returns it
+//! on request (`sentinelVoteLeader` in Redis's sentinel.c).
 //!
-//! So suppose that, *after* the replicas have a write, enough sentinels say that they have not voted since the
-//! election of this master that the others are no majority. Then no promotion had begun by then, and a later
-//! one finds a replica that has the write. Clocks play no part.
+//! So if, *after* the replicas have a write, enough sentinels say that they have not voted since the election of this
+//! master, the others are not a majority. Then no promotion had begun at that time, and a later one finds a replica
+//! that has the write. This does not depend on clocks.
 //!
-//! An election may also fail. Its votes stay, and must not bar the master for ever. Each sentinel's vote is
-//! settled when a later round has an answer from every sentinel, all of them name this master, and none is in
-//! a failover; or after the longest time that Sentinel continues an election and its failover.
+//! An election may also fail. Its votes stay, and must not block the master forever. Each sentinel's vote is settled
+//! when a later round has an answer from every sentinel, all of them name this master, and none is in a failover; or
+//! after the longest time that Sentinel continues an election and its failover.
 
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use tokio::time::Instant;
 
 /// The longest an election takes (`SENTINEL_ELECTION_TIMEOUT`). The promotion after it may take twice the
-/// failover time-out.
+/// failover timeout.
 const ELECTION: Duration = Duration::from_secs(10);
 
 /// One sentinel's full answer.
@@ -95,15 +95,15 @@ impl Fence {
         self.master.map(|(address, _epoch)| address)
     }
 
-    /// Takes in the master of a newer election before the round ends.
+    /// Records the master of a newer election before the round ends.
     pub(super) fn hear(&mut self, view: &View) {
         if self.master.is_some_and(|(_address, epoch)| view.epoch > epoch) {
             self.master = Some((view.master, view.epoch));
         }
     }
 
-    /// Takes in a round of answers, at most one from each sentinel, all requested after the previous round had
-    /// ended. `configured` is that of [`Fence::new`].
+    /// Processes a round of answers, at most one from each sentinel, all requested after the previous round had ended.
+    /// `configured` is that of [`Fence::new`].
     pub(super) fn round(&mut self, views: &[View], configured: usize, now: Instant) {
         let Some(newest) = views.iter().max_by_key(|view| view.epoch) else { return };
         let master = newest.master;
@@ -118,7 +118,7 @@ impl Fence {
             let known = self.votes.entry(view.id.clone()).or_insert(fresh);
             let over = now.saturating_duration_since(known.since) > ELECTION + 2 * view.failover_timeout;
             if settled || over {
-                // The vote seen before this round, not the one in it: a newer election may still go on.
+                // The vote seen before this round, not the one in it: a newer election may still be in progress.
                 known.settled = known.epoch;
             }
             if known.epoch != view.vote {
@@ -238,7 +238,7 @@ mod tests {
         let mut leading = voted();
         leading[0].in_failover = true;
         let fence = after(&[calm(), voted(), leading]);
-        assert_eq!(fence.verdict(address(1), &answers), Verdict::Doubtful, "its failover goes on");
+        assert_eq!(fence.verdict(address(1), &answers), Verdict::Doubtful, "its failover continues");
         let mut fence = after(&[calm(), voted()]);
         fence.round(&voted()[..2], 3, Instant::now());
         assert_eq!(fence.verdict(address(1), &answers), Verdict::Doubtful, "the silent sentinel may lead it");

@@ -32,7 +32,7 @@ pub(super) use fence::Verdict;
 /// The pause between rounds, which a push ends early.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The longest that a name may take to resolve, and that one sentinel may take to connect, or to answer.
+/// The time limit for resolving a name, for connecting to a sentinel, and for its answer.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A handle on the task. Dropping it ends the task.
@@ -78,12 +78,12 @@ impl MasterWatcher {
         }
     }
 
-    /// Completes when the master is another than [`MasterWatcher::master`] last returned.
+    /// Completes when the master is not the one that [`MasterWatcher::master`] last returned.
     pub(super) async fn changed(&mut self) {
         changed(&mut self.master).await;
     }
 
-    /// Completes when the sentinels name another master than `master`.
+    /// Completes when the sentinels name a master other than `master`.
     pub(super) fn moved(&self, master: SocketAddr) -> impl Future<Output = ()> + Send + 'static {
         let mut published = self.master.clone();
         async move {
@@ -93,7 +93,7 @@ impl MasterWatcher {
         }
     }
 
-    /// Asks the sentinels now whether the promotion of another than `master` may have begun. Returns as soon as
+    /// Asks the sentinels now whether the promotion of a server other than `master` may have begun. Returns as soon as
     /// the answers suffice to confirm the master, and within half a second.
     pub(super) async fn confirm(&self, master: SocketAddr) -> Verdict {
         let name = &self.shared.sentinels.master;
@@ -129,7 +129,7 @@ impl Shared {
     }
 }
 
-/// Waits for the next change, for ever if the task has ended.
+/// Waits for the next change, or forever if the task has ended.
 async fn changed(master: &mut watch::Receiver<Option<SocketAddr>>) {
     if master.changed().await.is_err() {
         std::future::pending::<()>().await;
@@ -141,12 +141,12 @@ async fn rounds(shared: Arc<Shared>, publish: watch::Sender<Option<SocketAddr>>)
     let mut failing: HashMap<SocketAddr, String> = HashMap::new();
     loop {
         round(&shared, resolver.resolve().await, &mut failing, &publish).await;
-        // A time-out is the usual case.
+        // A timeout is the usual case.
         let _pushed = timeout(PAUSE, shared.pushed.notified()).await;
     }
 }
 
-/// Asks all sentinels concurrently, once each, and takes in their answers.
+/// Asks all sentinels concurrently, once each, and processes their answers.
 async fn round(
     shared: &Shared,
     addresses: BTreeSet<SocketAddr>,

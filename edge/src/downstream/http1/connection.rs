@@ -29,8 +29,8 @@ use crate::{
     worker::{Worker, client_activity::ClientActivity},
 };
 
-/// Once the response is complete, the edge discards the rest of the request's body if it has arrived and is no longer
-/// than this; otherwise the connection ends. Bytes.
+/// After a complete response, the edge discards the rest of the request's body if it has arrived and is no longer than
+/// this, in bytes. Otherwise the connection ends.
 const MAX_DISCARD: usize = 64 * 1024;
 
 /// A client connection and its buffers.
@@ -50,7 +50,7 @@ pub struct Connection<'a, S> {
 /// How a connection ends.
 #[derive(Debug)]
 pub enum ConnectionEnd {
-    /// Nothing is under way.
+    /// No request is in progress.
     Close,
     /// A response was cut off, and only a reset can tell the client.
     Reset,
@@ -79,7 +79,7 @@ impl<'a, S: Transport> Connection<'a, S> {
         Ok(count)
     }
 
-    /// Answers requests until the connection ends. The caller bounds the waits by [`ClientActivity::due`].
+    /// Answers requests until the connection ends. The caller ends waits by [`ClientActivity::due`].
     pub async fn serve(&mut self) -> ConnectionEnd {
         loop {
             match self.next().await {

@@ -18,7 +18,8 @@ use crate::{
 
 /// The response that tells a client to send its body (RFC 9110 section 15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-/// The most bytes that wait for a client that does not read. Interim responses are hints: further ones are left out.
+/// The maximum number of bytes that wait for a client that does not read. Interim responses are only hints, so further
+/// ones are dropped.
 const MAX_WAITING: usize = 64 * 1024;
 
 /// The interim responses to one request.
@@ -26,13 +27,13 @@ const MAX_WAITING: usize = 64 * 1024;
 pub(super) struct Interim {
     /// The client waits for `100 Continue` before it sends its body.
     awaits_continue: bool,
-    /// The client understands them, and the response has not begun.
+    /// The client supports interim responses, and the response has not begun.
     open: bool,
     out: WriteBuffer,
 }
 
 impl Interim {
-    /// Those of a request of HTTP/1.1, or none for HTTP/1.0, which has no interim responses.
+    /// Creates the state for one request. HTTP/1.0 has no interim responses.
     pub(super) fn new(is_http10: bool, awaits_continue: bool) -> Self {
         Self { awaits_continue: awaits_continue && !is_http10, open: !is_http10, out: WriteBuffer::default() }
     }
@@ -42,7 +43,7 @@ impl Interim {
         self.awaits_continue
     }
 
-    /// The client has sent some of its body: it does not wait any longer.
+    /// Notes that the client has sent some of its body, so it no longer waits.
     pub(super) fn body_began(&mut self) {
         self.awaits_continue = false;
     }
@@ -54,14 +55,15 @@ impl Interim {
         }
     }
 
-    /// Passes on an endpoint's interim response, except `100 Continue`, which is between the edge and the endpoint.
+    /// Passes on an interim response of the endpoint, except `100 Continue`, which concerns only the edge and the
+    /// endpoint.
     pub(super) fn pass_on(&mut self, head: &head::Response<'_>) {
         if self.open && head.status != 100 && self.out.bytes_mut().len() < MAX_WAITING {
             write_interim(self.out.bytes_mut(), head);
         }
     }
 
-    /// Writes what waits.
+    /// Writes the waiting bytes.
     ///
     /// # Errors
     /// The stream's.
@@ -82,8 +84,8 @@ impl Interim {
         flushed
     }
 
-    /// The response begins: nothing interim may follow. Returns the bytes that must precede it. A `100 Continue` that is
-    /// not begun is not among them: the client shall not send a body that nobody reads.
+    /// Notes that the response begins, after which no interim response may follow. Returns the bytes that must precede
+    /// the response. They do not include a `100 Continue` that was not begun: it would invite a body that nobody reads.
     pub(super) fn close(&mut self) -> Vec<u8> {
         (self.awaits_continue, self.open) = (false, false);
         let out = std::mem::take(&mut self.out);

@@ -20,7 +20,8 @@ use crate::{
     worker::{Worker, client_activity::ClientActivity},
 };
 
-/// What a client sent next. Boxed like the futures that answer it, so that an idle connection has no room for them.
+/// What a client sent next. Boxed like the futures that answer it, so that an idle connection reserves no memory for
+/// them.
 pub(super) enum Next {
     /// It closed the connection.
     Closed,
@@ -65,7 +66,7 @@ pub(super) fn parse(
     Some((next, length))
 }
 
-/// Begins a request: from here on it is counted and logged.
+/// Begins a request, which is counted and logged from now on.
 fn begin(
     worker: &Rc<Worker>,
     activity: &Rc<ClientActivity>,

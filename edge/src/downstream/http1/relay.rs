@@ -124,7 +124,7 @@ impl<S: Transport, E: Exchange> Relay<'_, S, E> {
                 BodyEvent::More
                     if self.head.may_pipe && self.pipe.is_none() && is_long(response, self.client.stream) =>
                 {
-                    // What was read must precede what the pipe brings.
+                    // Bytes that were already read must precede those from the pipe.
                     ready!(self.poll_flush(cx))?;
                     self.pipe = buffers.take_pipe();
                     self.head.may_pipe = self.pipe.is_some();
@@ -132,7 +132,7 @@ impl<S: Transport, E: Exchange> Relay<'_, S, E> {
                 BodyEvent::More => match response.poll_read_more(cx, buffers, now) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => {
-                        // The client gets what arrived before the error, as far as it has room.
+                        // The client gets what arrived before the error, as far as its stream accepts it.
                         let _flushed = self.out.poll_flush(cx, self.client.stream);
                         report(self.client.activity, self.out, false);
                         return Poll::Ready(Err(error.kind));
@@ -169,7 +169,7 @@ pub(super) fn report(activity: &ClientActivity, out: &mut WriteBuffer, blocked: 
     }
 }
 
-/// Whether the rest of a response is worth a pipe.
+/// Whether the rest of a response is long enough to go through a pipe.
 fn is_long<S: Transport>(response: &impl ResponseSource, stream: &S) -> bool {
     response.remaining().is_some_and(|left| left >= MIN_SPLICE) && stream.socket().is_some()
 }

@@ -19,14 +19,14 @@ use crate::{
     worker::{Worker, client_activity::ClientActivity},
 };
 
-/// How much of later requests is read while one is under way. Bytes.
+/// How many bytes of later requests are read while one is in progress.
 const PIPELINE: usize = 16 * 1024;
 
 /// The state of a request body.
 pub(super) struct RequestBody {
     pub(super) reader: Reader,
-    /// What the client gets before the response. It may wait for `100 Continue` before it sends the body (RFC 9110
-    /// section 10.1.1).
+    /// The interim responses. The client may wait for `100 Continue` before it sends the body (RFC 9110 section
+    /// 10.1.1).
     pub(super) interim: Interim,
     /// The client has sent all that it will, but may still read the response (RFC 9112 section 9.6).
     half_closed: bool,

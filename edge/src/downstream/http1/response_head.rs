@@ -40,7 +40,7 @@ pub(super) fn write(
     ResponseHead { status, chunked, may_pipe: !chunked, until_close, close }
 }
 
-/// Returns what a response must say of the connection.
+/// Returns what a response must say about the connection.
 pub(super) fn persistence(is_http10: bool, close: bool) -> Persistence {
     match (is_http10, close) {
         (_, true) => Persistence::Close,

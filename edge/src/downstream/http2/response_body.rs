@@ -89,7 +89,8 @@ impl Body for ResponseBody {
 }
 
 /// A relay, and the task that sends the rest of the request's body if the response began before its end. hyper does not
-/// poll the response while the client gives no window for it, and a client may do so only after its whole body is read.
+/// poll the response while the client grants no window for it, and a client may grant one only after its whole body has
+/// been read.
 #[derive(Debug)]
 pub struct SharedRelay {
     relay: Rc<RefCell<Relay>>,

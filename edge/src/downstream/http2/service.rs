@@ -1,4 +1,4 @@
-//! Answers a request by what `proxy` decides.
+//! Answers requests as `proxy` decides.
 
 use std::{
     convert::Infallible,
@@ -87,7 +87,7 @@ async fn send(
     .await
 }
 
-/// Begins a request: from here on it is counted and logged.
+/// Begins a request, which is counted and logged from now on.
 fn begin(
     worker: &Rc<Worker>,
     activity: &Rc<ClientActivity>,

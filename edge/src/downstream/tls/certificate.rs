@@ -158,7 +158,7 @@ impl Certificate {
     }
 }
 
-/// Why a chain and a key are not usable. The words are fixed: those of a library may quote the key.
+/// Why a chain and a key are not usable. The messages are fixed texts, because a library's message may quote the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PairError {
     /// The leaf is not an X.509 certificate.

@@ -57,8 +57,8 @@ pub struct Reload {
 }
 
 impl TlsListener {
-    /// Reads every certificate, or generates a self-signed one if none is configured or its files are blank, and checks that their keys belong
-    /// to them. Binds nothing. `now` determines the dates of a self-signed certificate.
+    /// Reads every certificate, and checks that its key belongs to it. Generates a self-signed certificate if none is
+    /// configured or the files are blank. Binds nothing. `now` determines the dates of a self-signed certificate.
     ///
     /// # Errors
     /// The error of the first certificate that is not usable, with its file.
@@ -78,7 +78,8 @@ impl TlsListener {
         Ok(Self { config: Arc::new(config), resolver, certificates: Mutex::new(certificates) })
     }
 
-    /// Returns the configuration of handshakes: TLS 1.2 and 1.3, ALPN `h2`, `http/1.1` and `http/1.0`. Always the same object.
+    /// Returns the configuration of handshakes: TLS 1.2 and 1.3, ALPN `h2`, `http/1.1` and `http/1.0`. Always the same
+    /// object.
     #[must_use]
     pub fn server_config(&self) -> Arc<ServerConfig> {
         self.config.clone()

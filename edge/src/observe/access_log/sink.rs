@@ -34,8 +34,8 @@ impl Sink {
     }
 
     /// Queues a record without waiting. If the queue is full, the record is dropped and counted in
-    /// [`log_dropped`](crate::observe::stats::WorkerStats::log_dropped); while the log is off, it is only dropped. Only the
-    /// owning worker may call this, because the counter has a single writer.
+    /// [`log_dropped`](crate::observe::stats::WorkerStats::log_dropped); while the log is off, it is only dropped. Only
+    /// the owning worker may call this, because the counter has a single writer.
     pub fn push(&self, record: Record) {
         let Some(queue) = self.queue() else { return };
         if self.is_on() && queue.records.push(record).is_err() {

@@ -24,7 +24,7 @@ const RECORDS_PER_TURN: usize = 64;
 /// A command to the writer.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Write the queued records to the present output, then change to this one; `None` switches the log off.
+    /// Write the queued records to the current output, then change to this one; `None` switches the log off.
     Write(Option<File>),
     /// Write the queued records, confirm, and end.
     Close(Sender<()>),

@@ -45,8 +45,8 @@ impl Lengths {
         Ok(())
     }
 
-    /// Adds a `Transfer-Encoding` field. Only a single `chunked` is supported: clients send no other coding, and ignoring
-    /// one would change the body.
+    /// Adds a `Transfer-Encoding` field. Only a single `chunked` is supported: clients send no other coding, and
+    /// ignoring one would change the body.
     pub fn transfer_encoding(&mut self, value: &[u8]) {
         let chunked = self.chunked.is_none() && value.eq_ignore_ascii_case(b"chunked");
         self.chunked = Some(chunked);
@@ -65,8 +65,8 @@ impl Lengths {
         self.chunked.is_some() && self.length.is_some()
     }
 
-    /// Returns the framing of a request body. `encodings` is whether the version supports transfer encodings: in HTTP/1.0
-    /// one makes the framing faulty (section 6.1).
+    /// Returns the framing of a request body. `encodings` is whether the version supports transfer encodings: in
+    /// HTTP/1.0 one makes the framing faulty (section 6.1).
     ///
     /// # Errors
     /// [`Kind::BadRequest`] for an unsupported encoding.
@@ -79,8 +79,8 @@ impl Lengths {
         }
     }
 
-    /// Returns the framing of a response body. `bodiless` is true for a response to HEAD and for a status that never has a
-    /// body.
+    /// Returns the framing of a response body. `bodiless` is true for a response to HEAD and for a status that never
+    /// has a body.
     ///
     /// # Errors
     /// [`Kind::UpstreamInvalid`] for an unsupported encoding: the bytes are not the content.

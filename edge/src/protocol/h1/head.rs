@@ -1,8 +1,8 @@
 //! Parses message heads. The parts borrow from the bytes.
 //!
-//! The parser is `httparse`, as in hyper. It accepts tokens, visible text and line ends as RFC 9112 sections 3 to 5 define
-//! them, rejects folded lines and blanks before a colon, and accepts a bare LF as a line end (section 2.2), which is
-//! harmless because every line is written again.
+//! The parser is `httparse`, as in hyper. It accepts tokens, visible text and line ends as RFC 9112 sections 3 to 5
+//! define them, rejects folded lines and blanks before a colon, and accepts a bare LF as a line end (section 2.2),
+//! which is harmless because every line is written again.
 
 use std::mem::MaybeUninit;
 
@@ -62,8 +62,8 @@ pub struct Response<'a> {
     pub fields: &'a [Field<'a>],
 }
 
-/// Whether the end of a head is in `bytes`, of which those before `from` were searched before. Avoids parsing the whole
-/// head again for each byte of a client that sends it byte by byte.
+/// Whether `bytes` contains the end of a head, where the bytes before `from` were already searched. Avoids parsing the
+/// whole head again for each byte of a client that sends it byte by byte.
 #[must_use]
 pub fn is_complete(bytes: &[u8], from: usize) -> bool {
     let new = &bytes[from.saturating_sub(3).min(bytes.len())..];

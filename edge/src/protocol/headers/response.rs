@@ -59,8 +59,8 @@ pub struct StatusLine<'a> {
     pub status: u16,
     /// The reason as received.
     pub reason: &'a str,
-    /// The framing that the head declares. A length may be 0 here, and a response to HEAD declares the length of the body
-    /// that it omits. `None` for a status that never has a body.
+    /// The framing that the head declares. A length may be 0 here, and a response to HEAD declares the length of the
+    /// body that it omits. `None` for a status that never has a body.
     pub framing: Framing,
     /// What `Connection` declares.
     pub persistence: Persistence,
@@ -81,8 +81,8 @@ pub enum Persistence {
     Upgrade,
 }
 
-/// Writes the head for an HTTP/1 client. Its version is HTTP/1.1 whatever the client's version, because it states what the
-/// sender supports (RFC 9110 section 2.5).
+/// Writes the head for an HTTP/1 client. Its version is HTTP/1.1 whatever the client's version, because it states what
+/// the sender supports (RFC 9110 section 2.5).
 pub fn write(out: &mut Vec<u8>, line: &StatusLine<'_>, fields: &[Field<'_>], summary: &HeaderSummary<'_>) {
     write_status(out, line.status, line.reason);
     for field in fields {

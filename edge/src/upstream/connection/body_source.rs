@@ -38,6 +38,7 @@ pub trait BodySource {
     /// The client disconnected.
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ready once the client no longer reads. Polled while nothing more of the body is awaited, and about once a second.
+    /// Ready once the client no longer reads. Polled while nothing more of the body is awaited, and about once a
+    /// second.
     fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }

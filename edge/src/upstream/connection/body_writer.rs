@@ -91,7 +91,7 @@ impl BodyWriter {
     }
 
     /// Returns since when only the endpoint has been awaited: since the last byte that it could have taken. While the
-    /// client is awaited, whose pauses have a time-out of their own, that is `now`.
+    /// client is awaited, whose pauses have a timeout of their own, that is `now`.
     #[must_use]
     pub fn awaits_endpoint_since(&self, began: Instant, now: Instant) -> Instant {
         match &self.body {

@@ -1,4 +1,4 @@
-//! How many connections an endpoint has, and how many attempts are under way at it.
+//! The limit on an endpoint's connections, and the number of attempts in flight.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 

@@ -111,13 +111,13 @@ impl ConnectionPool {
         Self { worker, buffers: BufferPool::default(), by_endpoint: RefCell::default() }
     }
 
-    /// Takes the most recently used idle connection to an endpoint that is still open; `for_sure` if the kernel must say
-    /// so, for a request that cannot be sent again when it turns out to be closed.
-    pub fn take(&self, endpoint: u64, for_sure: bool) -> Option<Box<Connection>> {
+    /// Takes the most recently used idle connection to an endpoint that is still open. With `ask_kernel` the kernel
+    /// decides whether it is, for a request that cannot be sent again on another connection.
+    pub fn take(&self, endpoint: u64, ask_kernel: bool) -> Option<Box<Connection>> {
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.get_mut(&endpoint)?;
         while let Some(connection) = idle.pop() {
-            let is_open = if for_sure { connection.is_open_for_sure() } else { connection.is_open() };
+            let is_open = if ask_kernel { connection.is_open_in_kernel() } else { connection.is_open() };
             if is_open && connection.endpoint().allows_reuse() {
                 return Some(connection);
             }

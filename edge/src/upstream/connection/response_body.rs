@@ -79,7 +79,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Maps the outcome of a read to progress, an error or the time-out. A read of 0 bytes is a premature end.
+    /// Maps the outcome of a read to progress, an error or the timeout. A read of 0 bytes is a premature end.
     fn poll_outcome(
         &mut self,
         cx: &mut Context<'_>,

@@ -78,7 +78,7 @@ impl Connection {
         on_head: &mut impl FnMut(&ResponseHead<'_>) -> T,
     ) -> Poll<Result<T, Error>> {
         loop {
-            // The first read is parsed at once; a head that arrives in parts is parsed when its end is here.
+            // The first read is parsed at once; a head that arrives in parts is parsed when its end has arrived.
             let here = self.incoming.data();
             if !here.is_empty() && (self.scanned == 0 || is_complete(here, self.scanned)) {
                 self.scanned = here.len();

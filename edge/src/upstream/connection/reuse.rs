@@ -15,7 +15,7 @@ impl Connection {
         self.reused
     }
 
-    /// Forbids another request, because the present one was not written completely.
+    /// Forbids another request, because the current one was not written completely.
     pub fn disable_reuse(&mut self) {
         self.reuse_disabled = true;
     }
@@ -37,10 +37,10 @@ impl Connection {
         self.is_quiet(self.stream.try_read(&mut [0]))
     }
 
-    /// As [`is_open`](Self::is_open), but asks the kernel, which may know of bytes or an end that the runtime has not seen
-    /// yet. It costs a system call.
+    /// Like [`is_open`](Self::is_open), but asks the kernel, which may know of bytes or of an end that the runtime has
+    /// not seen yet. It costs a system call.
     #[must_use]
-    pub fn is_open_for_sure(&self) -> bool {
+    pub fn is_open_in_kernel(&self) -> bool {
         self.is_quiet(SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]))
     }
 

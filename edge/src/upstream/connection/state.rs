@@ -81,19 +81,19 @@ impl Connection {
         &self.pool
     }
 
-    /// Restarts the time-out for pauses in the response body, because bytes came or were passed to the client.
+    /// Restarts the timeout for pauses in the response body, because bytes came or were passed to the client.
     /// Passing counts because the client may have stalled the edge until then.
     pub fn note_progress(&mut self, now: Instant) {
         self.deadline.set(now + self.body_idle);
     }
 
     /// Sets whether data sent from now on may wait for room in the endpoint's receive window: a body or a tunnel may,
-    /// since each has a time-out of its own. A head never does, so without other data the kernel must give up when the
+    /// since each has a timeout of its own. A head never does, so without other data the kernel must give up when the
     /// endpoint's host acknowledges nothing for `unacknowledged`; tcp(7)'s `TCP_USER_TIMEOUT` treats both the same.
     pub fn wait_for_room(&mut self, may: bool) {
         if may != self.waits_for_room {
             let bound = (!may).then_some(self.pool.timeouts.unacknowledged);
-            // If the kernel refuses, the other time-outs remain.
+            // If the kernel refuses, the other timeouts remain.
             self.waits_for_room = SockRef::from(&self.stream).set_tcp_user_timeout(bound).map_or(!may, |()| may);
         }
     }

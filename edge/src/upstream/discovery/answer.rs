@@ -40,7 +40,7 @@ pub enum Failure {
     /// SERVFAIL, REFUSED or a similar response code.
     #[error("the name server responded: {0}")]
     Refused(String),
-    /// No name server answered within the time-out.
+    /// No name server answered within the timeout.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
     /// The query could not be sent, or the answer could not be parsed.
@@ -64,7 +64,7 @@ pub struct AddressSet {
 /// The effect of an answer on a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// The new addresses; `None` keeps the present ones.
+    /// The new addresses; `None` keeps the current ones.
     pub addresses: Option<AddressSet>,
     /// The error, also if only one of the two queries failed.
     pub error: Option<String>,
@@ -119,8 +119,8 @@ pub fn decide(present: &AddressSet, answer: &Answer) -> Decision {
     }
 }
 
-/// Returns the delay before the next query for a name: the interval, plus or minus a tenth so that edges do not query in
-/// lockstep. `chance` is a fresh random number from 0.0 to 1.0.
+/// Returns the delay before the next query for a name: the interval, plus or minus a tenth so that edges do not query
+/// in lockstep. `chance` is a fresh random number from 0.0 to 1.0.
 #[must_use]
 pub(super) fn delay(interval: Duration, chance: f64) -> Duration {
     interval.mul_f64(0.9 + 0.2 * chance.clamp(0.0, 1.0))

@@ -48,7 +48,7 @@ impl Outlier {
         self.ejection != Ejection::NotEjected
     }
 
-    /// Returns when the present ejection's time is over; `None` if it is not ejected or the time is over already.
+    /// Returns when the time of the current ejection is over; `None` if it is not ejected or the time is over already.
     #[must_use]
     pub fn until(&self) -> Option<Instant> {
         match self.ejection {

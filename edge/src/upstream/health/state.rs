@@ -1,7 +1,7 @@
 //! An endpoint's health as its active checks see it.
 //!
 //! Pure: outcomes go in, flips come out; time and randomness are arguments. The rule is HAProxy's `rise` and `fall`:
-//! that many consecutive outcomes that contradict the present status change it, and an outcome that agrees resets the
+//! that many consecutive outcomes that contradict the current status change it, and an outcome that agrees resets the
 //! count. The first check decides alone: before it nothing is known, and waiting for further checks would leave a new
 //! endpoint idle or a dead one in use.
 

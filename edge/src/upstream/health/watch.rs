@@ -25,7 +25,7 @@ pub(in crate::upstream) trait Observer {
     /// Records that the time of the endpoint's ejection is over.
     fn ejection_expired(&self) -> Option<()>;
 
-    /// Returns the endpoint's present health.
+    /// Returns the endpoint's current health.
     fn health(&self) -> Option<Health>;
 
     /// Returns when the time of the endpoint's ejection is over; the inner `None` if there is nothing to wait for.

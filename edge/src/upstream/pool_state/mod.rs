@@ -2,8 +2,8 @@
 //!
 //! Answers of name servers and swarms, outcomes of checks and failures of requests arrive as plain calls; each call
 //! updates the state and publishes a new snapshot if it differs from the last one. There is no socket, timer or task
-//! here: [`poll`](super::discovery::poll), [`watch`](super::health::watch) and [`manager`](super::manager) have them and
-//! share one [`PoolState`] per pool on the control thread.
+//! here: [`poll`](super::discovery::poll), [`watch`](super::health::watch) and [`manager`](super::manager) have them
+//! and share one [`PoolState`] per pool on the control thread.
 
 mod watched;
 
@@ -42,7 +42,7 @@ pub(super) struct PoolState {
     changed: Rc<Notify>,
 }
 
-/// The present time on both clocks.
+/// The current time on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timestamp {
     /// The monotonic time, to compute with.
@@ -95,7 +95,7 @@ impl PoolState {
         Rc::clone(&self.changed)
     }
 
-    /// Returns the present endpoints.
+    /// Returns the current endpoints.
     pub(super) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.members.values().map(|member| Arc::clone(&member.endpoint)).collect()
     }
@@ -273,7 +273,7 @@ impl PoolState {
         PoolCounts::of(self.members.values())
     }
 
-    /// Publishes the present state unless it equals the last snapshot.
+    /// Publishes the current state unless it equals the last snapshot.
     fn publish(&self) {
         let endpoints: Vec<_> =
             self.members.values().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();

@@ -48,8 +48,8 @@ impl Endpoint {
     }
 }
 
-/// Open connections to servers and sentinels. A connection per query would leave thousands of closed ones in the kernel's
-/// tables, which the relays read.
+/// Open connections to servers and sentinels. A connection per query would leave thousands of closed ones in the
+/// kernel's tables, which the relays read.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     open: Mutex<HashMap<Endpoint, MultiplexedConnection>>,

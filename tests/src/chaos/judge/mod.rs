@@ -37,8 +37,8 @@ pub struct Limits {
 pub enum Violation {
     /// Two visits got the same number.
     Duplicate(Hit, Hit),
-    /// A visit got a number that the round cannot have produced: not above the count before it, or above the count after
-    /// it.
+    /// A visit got a number that the round cannot have produced: not above the count before it, or above the count
+    /// after it.
     Outside(Hit, Round),
     /// More visits were acknowledged than counted.
     TooFew {
@@ -152,8 +152,8 @@ fn exact_round(hits: &[&Hit], round: &Round, violations: &mut Vec<Violation>) {
     }
 
     answered.sort_unstable();
-    // For each returned number, the time at which it or any larger one was first read: a visit with a smaller number had
-    // started by then.
+    // For each returned number, the time at which it or any larger one was first read: a visit with a smaller number
+    // had started by then.
     let mut read_by = vec![Duration::MAX; answered.len()];
     let mut earliest = Duration::MAX;
     for (at, (_, ended)) in answered.iter().enumerate().rev() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::chaos::history::History;
 
-/// The shortest gap between answers that counts as an outage. Shorter ones result from the clients' own pauses, or from a
-/// busy machine.
+/// The shortest gap between answers that counts as an outage. Shorter ones result from the clients' own pauses, or from
+/// a busy machine.
 pub const NOTICEABLE: Duration = Duration::from_millis(200);
 
 /// A period in which clients made visits and none got a number.
@@ -33,8 +33,8 @@ impl fmt::Display for Outage {
     }
 }
 
-/// Returns the outages of each round that last at least [`NOTICEABLE`]. Every outage ends at the end of its round, since
-/// the clients pause then.
+/// Returns the outages of each round that last at least [`NOTICEABLE`]. Every outage ends at the end of its round,
+/// since the clients pause then.
 #[must_use]
 pub fn outages(history: &History) -> Vec<Vec<Outage>> {
     let mut answers: Vec<Duration> =

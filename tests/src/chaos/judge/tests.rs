@@ -147,8 +147,8 @@ fn an_outage_at_the_start_or_end_of_a_round_is_found() {
     assert_eq!(longest_outages(&history), [ms(59_000)]);
 }
 
-/// A visit of a correct counter: its start, the time until it takes effect, the time from then until it is answered, and
-/// whether it is counted and whether it is answered.
+/// A visit of a correct counter: its start, the time until it takes effect, the time from then until it is answered,
+/// and whether it is counted and whether it is answered.
 type Visit = (u64, u64, u64, bool, bool);
 
 fn visits() -> impl Strategy<Value = Vec<Visit>> {

@@ -1,8 +1,8 @@
 //! The network between the hosts: a relay in front of each Redis server and each sentinel.
 //!
-//! Each announces its relay's address, so that they and the counters reach each other only through relays. A relay looks
-//! up which process connects (`owner`), and so knows the two hosts of the connection. A host also reaches itself through a
-//! relay; that link is never cut.
+//! Each announces its relay's address, so that they and the counters reach each other only through relays. A relay
+//! looks up which process connects (`owner`), and so knows the two hosts of the connection. A host also reaches itself
+//! through a relay; that link is never cut.
 
 mod owner;
 
@@ -88,8 +88,8 @@ impl Network {
         self.shared.links[a + b - 1].set(link);
     }
 
-    /// Drops the replies of the Redis of `host` to counters from now on. `None` ends that, and resets the connections that
-    /// lost replies.
+    /// Drops the replies of the Redis of `host` to counters from now on. `None` ends that, and resets the connections
+    /// that lost replies.
     pub fn drop_replies_of(&self, host: Option<usize>) {
         for (of, replies) in self.shared.replies.iter().enumerate() {
             if host == Some(of) { replies.lose_replies() } else { replies.deliver_replies() }

@@ -10,8 +10,8 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, sendto, socket_with};
 
-/// Returns the one of `processes` that has open the socket with the addresses `local` and `remote`, as that process sees
-/// them. Returns `None` if none of them does.
+/// Returns the one of `processes` that has open the socket with the addresses `local` and `remote`, as that process
+/// sees them. Returns `None` if none of them does.
 pub(super) fn owner<T: Copy>(local: SocketAddr, remote: SocketAddr, processes: &[(i32, T)]) -> Option<T> {
     let (SocketAddr::V4(local), SocketAddr::V4(remote)) = (local, remote) else { return None };
     // An error means that there is no such socket.

@@ -1,14 +1,14 @@
 //! Replaces IPVS in a swarm.
 //!
 //! An engine uses IPVS for two purposes. In the namespace `ingress_sbox`, it distributes the connections to a published
-//! port over the service's tasks, wherever they run. In one namespace per overlay network, `lb_...`, it does the same for
-//! the virtual addresses of the services on that network. Without IPVS in the kernel, the engine creates the namespaces
-//! and logs an error.
+//! port over the service's tasks, wherever they run. In one namespace per overlay network, `lb_...`, it does the same
+//! for the virtual addresses of the services on that network. Without IPVS in the kernel, the engine creates the
+//! namespaces and logs an error.
 //!
 //! This program runs on each host beside the engine. Several times a second it reads the table of endpoints that the
-//! engines exchange by gossip, and from which they would program IPVS: a task that is about to stop is marked in it before
-//! it gets its signal, and a host that is cut off continues with the last state. From the table it computes iptables rules
-//! for the same namespaces ([`rules`]), and applies them when they change.
+//! engines exchange by gossip, and from which they would program IPVS: a task that is about to stop is marked in it
+//! before it gets its signal, and a host that is cut off continues with the last state. From the table it computes
+//! iptables rules for the same namespaces ([`rules`]), and applies them when they change.
 //!
 //! See libnetwork's `service_linux.go` for the original, and `diagnostic/server.go` for access to the table.
 
@@ -190,8 +190,8 @@ fn endpoints(network: &str) -> io::Result<Vec<Endpoint>> {
     if !found.is_empty() {
         return Ok(found);
     }
-    // Every network has at least one endpoint. An engine that has joined another swarm keeps serving the tables of the old
-    // one. Its API is up to date then, but does not mark tasks that are about to stop.
+    // Every network has at least one endpoint. An engine that has joined another swarm keeps serving the tables of the
+    // old one. Its API is up to date then, but does not mark tasks that are about to stop.
     Ok(record::from_inspection(&get(&mut engine()?, &format!("/networks/{network}?verbose=true"))?))
 }
 

@@ -20,8 +20,8 @@ pub(super) const SETUP: &str = "\
     once nat POSTROUTING '-m conntrack --ctstate DNAT -j MASQUERADE'
 ";
 
-/// Prepares the host: connections to one of its addresses, from outside or from itself, pass the rules. Those from itself
-/// get the bridge's address as their source, since no container could reply to 127.0.0.1.
+/// Prepares the host: connections to one of its addresses, from outside or from itself, pass the rules. Those from
+/// itself get the bridge's address as their source, since no container could reply to 127.0.0.1.
 pub(super) const SETUP_ON_HOST: &str = "\
     once() { iptables --wait -t \"$1\" -C \"$2\" $3 2>/dev/null || iptables --wait -t \"$1\" -I \"$2\" $3; }
     echo 1 >/proc/sys/net/ipv4/conf/docker_gwbridge/route_localnet

@@ -22,7 +22,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// Creates a client that trusts these authorities besides the system's.
+    /// Creates a client that trusts these authorities in addition to the system's.
     ///
     /// # Errors
     /// The certificate of an authority cannot be used.

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use crate::cluster_state::Millis;
 
-/// The time limit for reading, deciding and writing together. After it the leader goes on without the log.
+/// The time limit for reading, deciding and writing together. After that, the leader continues without the log.
 pub(super) const UPDATE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// The future that a store's method returns.

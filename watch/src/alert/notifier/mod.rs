@@ -92,7 +92,7 @@ impl Notifier {
         self.config = config;
     }
 
-    /// Takes in a cluster state.
+    /// Processes a cluster state.
     pub fn observe(&mut self, cluster: &ClusterState, now: Millis) {
         self.position = position(cluster, now);
         self.node.clone_from(&cluster.source.node);

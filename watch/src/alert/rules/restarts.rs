@@ -28,7 +28,7 @@ pub struct Restarts {
 }
 
 impl Restarts {
-    /// Takes in a cluster state, and forgets what is too old.
+    /// Processes a cluster state, and forgets what is too old.
     pub fn observe(&mut self, cluster: &ClusterState, now: Millis) {
         for (id, task) in &cluster.tasks {
             let Some(at) = ended(cluster, task) else { continue };

@@ -60,7 +60,7 @@ pub struct General {
     pub takeover: Duration,
     /// The same while the notification log is unavailable.
     pub takeover_blind: Duration,
-    /// Authorities to trust besides the system's.
+    /// Authorities to trust in addition to the system's.
     pub authorities: Vec<CertificateDer<'static>>,
 }
 

@@ -224,7 +224,7 @@ url = "http://user:password@example.com/"
     watch.toml:30:21: sms.to: expected number, found integer: write it like "+33612345678"
     watch.toml:32:10: webhook.format: "teams" is not a format: write "json", "slack", "ntfy" or "alertmanager"
     watch.toml:33:7: webhook.url: is not an address: write it with scheme and host, such as "https://hooks.example.com/T0/x"
-    watch.toml:34:12: webhook.url_file: is given beside url: remove one of them
+    watch.toml:34:12: webhook.url_file: cannot be combined with url: remove one of them
     watch.toml:37:12: webhook.url_file: its content is not an address: write it with scheme and host, such as "https://hooks.example.com/T0/x"
     watch.toml:38:18: webhook.header_files.Host: "Host" cannot be set: the request determines it
     watch.toml:38:45: webhook.header_files.X-A: empty: is empty

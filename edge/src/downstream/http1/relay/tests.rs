@@ -290,7 +290,7 @@ async fn a_client_that_disconnects_ends_the_relay_with_the_next_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rest_of_a_request_goes_on_while_the_response_comes() {
+async fn the_rest_of_a_request_is_sent_while_the_response_arrives() {
     let mut fixture = Fixture::new(Framing::Length(10), 6, 1 << 16);
     for (request, response) in [("ab", "012"), ("cd", "345"), ("ef", "6789")] {
         fixture.client.write_all(request.as_bytes()).await.unwrap();

@@ -222,7 +222,7 @@ fn errors_name_the_file_and_the_cause() {
 }
 
 #[test]
-fn unusable_certificate_is_called_what_it_is() {
+fn unusable_certificate_is_identified() {
     let directory = tempfile::tempdir().unwrap();
     let pair = files(directory.path(), "a");
     fs::write(&pair.key, issue(&["a.test"]).1).unwrap();
@@ -272,7 +272,7 @@ fn chain_with_a_gap_has_a_warning() {
     }
 }
 
-/// Every form of damage that hard use found, and more, done to every file. The words must be ours alone.
+/// Applies every kind of damage that was ever found, and more, to every file. Messages must contain only our own text.
 #[test]
 fn no_error_quotes_a_file() {
     let directory = tempfile::tempdir().unwrap();

@@ -64,8 +64,9 @@ impl<'a> HeaderSummary<'a> {
     /// Returns the host of the request: its only `Host`, or the authority of its target.
     ///
     /// # Errors
-    /// [`Kind::BadHost`] if `Host` is missing (RFC 9112 section 3.2), repeated, malformed, or differs from the authority
-    /// of an absolute target. If two names passed, the proxy could route by one and the upstream by the other.
+    /// [`Kind::BadHost`] if `Host` is missing (RFC 9112 section 3.2), repeated, malformed, or differs from the
+    /// authority of an absolute target. If two names passed, the proxy could route by one and the upstream by the
+    /// other.
     pub fn host(&self, target: &Target<'a>, version: Version) -> Result<Option<&'a str>, Kind> {
         if self.hosts > 1 {
             return Err(Kind::BadHost);

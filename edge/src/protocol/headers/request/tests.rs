@@ -336,8 +336,8 @@ proptest! {
         prop_assert_eq!(named("via").pop().unwrap(), "via: 1.1 edge");
     }
 
-    /// Whatever comes in goes out as one request that ends where its head declares, by the strictest reading: no
-    /// line of a client ends a head or begins another.
+    /// Any input becomes exactly one request, which ends where its head declares even for the strictest reader: no line
+    /// of a client ends a head or begins another.
     #[test]
     fn exactly_one_head_goes_upstream(
         lines in proptest::collection::vec(

@@ -142,8 +142,8 @@ fn write_forwarded(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Returns the port that the client connected to, as its `Host` has it. The port of the listener would be wrong behind a
-/// port mapping, such as that of a container.
+/// Returns the port that the client connected to, as its `Host` has it. The port of the listener would be wrong behind
+/// a port mapping, such as that of a container.
 fn port<'a>(host: Option<&'a str>, client: &Client) -> &'a str {
     let named = host.and_then(|host| host.rsplit_once(':')).map(|(_, port)| port);
     // The rest of an IPv6 address without a port is no number, since it ends with a bracket.
@@ -151,8 +151,8 @@ fn port<'a>(host: Option<&'a str>, client: &Client) -> &'a str {
     named.filter(is_number).unwrap_or(if client.tls { "443" } else { "80" })
 }
 
-/// Whether the head must declare that the body is empty: as the client did, and for a method that anticipates a body (RFC
-/// 9110 section 8.6), for which strict servers answer 411 otherwise. An HTTP/2 client declares it without a field.
+/// Whether the head must declare that the body is empty: as the client did, and for a method that anticipates a body
+/// (RFC 9110 section 8.6), for which strict servers answer 411 otherwise. An HTTP/2 client declares it without a field.
 fn declares_empty_body(line: &RequestLine<'_>, summary: &HeaderSummary<'_>) -> bool {
     let anticipates = || matches!(line.method, "POST" | "PUT" | "PATCH");
     line.framing == Framing::None

@@ -12,7 +12,7 @@
 //!
 //! and an `ETag`. A request with that tag in `If-None-Match` and with `?wait=SECONDS` is held until the list changes or
 //! that time has passed; the response is then 304. 503 means that the watch has no current list itself. `version` is
-//! for people; the tag tells whether the list changed.
+//! for people; the tag shows whether the list changed.
 
 pub(in crate::upstream) mod client;
 
@@ -154,14 +154,14 @@ pub(in crate::upstream) fn decide(answer: &Result<Nodes, String>) -> Decision {
     }
 }
 
-/// Returns the delay before the next request, which the watch holds, after `failures` consecutive failures and a request
-/// that took `took`. `chance` is a fresh random number from 0.0 to 1.0, so that edges do not retry in lockstep.
+/// Returns the delay before the next request, which the watch holds, after `failures` consecutive failures and a
+/// request that took `took`. `chance` is a fresh random number from 0.0 to 1.0, so that edges do not retry in lockstep.
 pub(super) fn delay(failures: u32, took: Duration, chance: f64) -> Duration {
     if failures == 0 { MIN_INTERVAL.saturating_sub(took) } else { BACKOFF.after(failures, chance) }
 }
 
-/// Returns the servers in the order to try them: first the one that responded last, or a random one by `chance`, then the
-/// others in a circle.
+/// Returns the servers in the order to try them: first the one that responded last, or a random one by `chance`, then
+/// the others in a circle.
 fn order(servers: &BTreeSet<SocketAddr>, last: Option<SocketAddr>, chance: f64) -> Vec<SocketAddr> {
     let mut order: Vec<_> = servers.iter().copied().collect();
     let first = last.and_then(|last| order.binary_search(&last).ok()).unwrap_or_else(|| {

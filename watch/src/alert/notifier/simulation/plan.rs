@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What may fail besides the nodes that alerts are about.
+/// What may fail in addition to the nodes that alerts are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum World {
     /// Nothing; leaders change.

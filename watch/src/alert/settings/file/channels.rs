@@ -146,7 +146,7 @@ fn url(section: &mut Section<'_>, folder: &Path) -> Option<Secret> {
     let plain = section.get("url", &kind::URL);
     let secret = files::secret(section, "url_file", folder);
     match (section.has("url"), section.has("url_file")) {
-        (true, true) => section.problem("url_file", "is given beside url: remove one of them"),
+        (true, true) => section.problem("url_file", "cannot be combined with url: remove one of them"),
         (false, false) => {
             section.problem("url", format!("is missing: add url = {}, or url_file", kind::URL.example));
         }

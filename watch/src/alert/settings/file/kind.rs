@@ -1,4 +1,4 @@
-//! The kinds of values in this file, besides those that all files share.
+//! The kinds of values in this file, in addition to those that all files share.
 
 use std::{path::PathBuf, time::Duration};
 
