@@ -127,7 +127,12 @@ impl Running {
         for tls in self.bound.iter().filter_map(|bound| bound.tls.as_ref()) {
             for outcome in tls.reload_if_changed() {
                 match &outcome.result {
-                    Ok(_) => tracing::info!("{outcome}"),
+                    Ok(info) => {
+                        tracing::info!("{outcome}");
+                        if let Some(warning) = info.warning(SystemTime::now()) {
+                            tracing::warn!(names = info.names.join(","), warning, "certificate");
+                        }
+                    }
                     Err(_) => tracing::error!("{outcome}"),
                 }
             }

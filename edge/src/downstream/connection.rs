@@ -177,6 +177,7 @@ async fn http1<S: Transport>(
             let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.shutdown())).await;
         }
         Ended::Closed(http1::ConnectionEnd::Close | http1::ConnectionEnd::Linger) => Box::pin(linger(stream)).await,
+        Ended::Closed(http1::ConnectionEnd::Abort) => {}
         Ended::Closed(http1::ConnectionEnd::Reset) => {
             if let Some(socket) = stream.socket() {
                 // Best effort: the connection closes in any case.

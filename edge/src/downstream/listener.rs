@@ -1,6 +1,13 @@
 //! Binds the listening sockets, one for each address and worker, and accepts connections on them.
 
-use std::{convert::Infallible, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use net::server::concerns_one_connection;
@@ -73,7 +80,7 @@ pub fn bind(
 ) -> Result<(Vec<std::net::TcpListener>, SocketAddr), BindError> {
     let failed = |source| BindError { address: config.address, source };
     // SO_REUSEPORT alone would let a second edge share the port and silently take half of the connections. An address
-    // that overlaps one of our own passed that test, and would fail it now.
+    // that overlaps one of our own would fail that test because of us.
     let address = if own.iter().any(|own| overlap(*own, config.address)) {
         config.address
     } else {
@@ -92,8 +99,10 @@ pub fn bind(
 /// Whether connections to one address could arrive at a listener of the other. The kernel prefers the more specific
 /// one.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port() && (any || one.ip().to_canonical() == other.ip().to_canonical())
+    let (one_ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+    // `[::]` stands for IPv4 as well, `0.0.0.0` not for IPv6.
+    let covers = |wide: IpAddr, ip: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || ip.is_ipv4());
+    one.port() == other.port() && (one_ip == other_ip || covers(one_ip, other_ip) || covers(other_ip, one_ip))
 }
 
 fn socket(config: &config::Listener, address: SocketAddr, shared: bool) -> io::Result<Socket> {
@@ -210,6 +219,32 @@ mod tests {
             error.to_string(),
             format!("cannot listen on {address}: another process uses this port; stop it or choose another port")
         );
+    }
+
+    #[test]
+    fn address_that_overlaps_one_of_our_own_can_be_bound() {
+        let (_held, own) = bind(&at("127.0.0.1:0"), 1, &[]).unwrap();
+        let wide = at(&format!("0.0.0.0:{}", own.port()));
+        bind(&wide, 1, &[]).unwrap_err();
+        let (_sockets, address) = bind(&wide, 2, &[own]).unwrap();
+        assert_eq!(address, wide.address);
+    }
+
+    #[test]
+    fn addresses_overlap_if_one_stands_for_the_other() {
+        for (one, other, expected) in [
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("127.0.0.1:80", "[::]:80", true),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
+            ("[::1]:80", "[::]:80", true),
+            ("0.0.0.0:80", "[::]:80", true),
+            ("[::1]:80", "0.0.0.0:80", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("127.0.0.1:80", "0.0.0.0:81", false),
+        ] {
+            let [one, other] = [one, other].map(|address| address.parse().unwrap());
+            assert_eq!((overlap(one, other), overlap(other, one)), (expected, expected), "{one} {other}");
+        }
     }
 
     #[test]

@@ -64,7 +64,12 @@ pub async fn send<T>(
                         let may_retry = match error.retry {
                             Retry::Unsent => true,
                             Retry::IfIdempotent => is_replayable,
-                            Retry::OnceElsewhere => is_replayable && !retry_state.elsewhere_only,
+                            Retry::OnceElsewhere => {
+                                // A bound on the whole request: the time before this attempt counts as well.
+                                let waited = worker.clock.now().saturating_duration_since(record.began());
+                                let is_bounded = waited < pool.handle.config.timeouts.response.mul_f64(1.5);
+                                is_replayable && is_bounded && !retry_state.elsewhere_only
+                            }
                             Retry::Never => false,
                         };
                         if !may_retry {

@@ -51,8 +51,9 @@ impl Member {
             Some(Flip::Down) => self.outlier.release(now),
             None => {}
         }
-        // If only connections failed, a passing check has shown that they succeed again.
-        let refutes = self.endpoint.was_unreachable() && self.outlier.is_ejected();
+        // If only connections failed, a passing check of the same port has shown that they succeed again.
+        let is_same_port = check.port.is_none_or(|port| port == self.endpoint.address.port());
+        let refutes = is_same_port && self.endpoint.was_unreachable() && self.outlier.is_ejected();
         if passed && (refutes || self.outlier.is_awaiting_check()) {
             self.outlier.release(now);
             self.endpoint.reset_failures();

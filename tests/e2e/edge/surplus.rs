@@ -50,10 +50,11 @@ async fn an_endpoint_that_sends_surplus_bytes_gets_a_connection_for_each_request
 #[tokio::test]
 async fn a_post_is_not_sent_on_a_connection_whose_end_or_bytes_have_arrived() {
     for last in [&b""[..], b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"] {
-        let server = RawEndpoint::start().await;
-        let edge = Edge::start(&unchecked(&[server.address()])).await;
-        let mut client = Connection::http1(edge.address()).await.unwrap();
-        for round in 0..20 {
+        // An endpoint that was caught once gets a connection for each request, so each round has a new one.
+        for round in 0..if last.is_empty() { 20 } else { 5 } {
+            let server = RawEndpoint::start().await;
+            let edge = Edge::start(&unchecked(&[server.address()])).await;
+            let mut client = Connection::http1(edge.address()).await.unwrap();
             let endpoint = async {
                 let mut endpoint = server.accept().await;
                 endpoint.until("\r\n\r\n").await;

@@ -52,6 +52,9 @@ pub struct Connection<'a, S> {
 pub enum ConnectionEnd {
     /// No request is in progress.
     Close,
+    /// A response was cut off, which its framing shows the client. TLS must not end as after a complete one (RFC 8446
+    /// section 6.1).
+    Abort,
     /// A response was cut off, and only a reset can tell the client.
     Reset,
     /// The client may still be sending: an immediate close might lose the last response.
@@ -176,7 +179,7 @@ impl<'a, S: Transport> Connection<'a, S> {
         if let Err(kind) = relayed {
             tracing::debug!(kind = kind.label(), "a response was cut off");
             request.record.fail(kind);
-            return Some(if head.until_close { ConnectionEnd::Reset } else { ConnectionEnd::Close });
+            return Some(if head.until_close { ConnectionEnd::Reset } else { ConnectionEnd::Abort });
         }
         request.record.complete();
         self.end_response();

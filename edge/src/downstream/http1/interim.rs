@@ -73,7 +73,8 @@ impl Interim {
         to: &mut S,
         activity: &ClientActivity,
     ) -> Poll<io::Result<()>> {
-        if self.out.is_empty() {
+        // What is written may still wait in the TLS session.
+        if self.out.is_empty() && !self.out.has_begun() {
             return Poll::Ready(Ok(()));
         }
         let flushed = self.out.poll_flush(cx, to);

@@ -73,6 +73,9 @@ pub(super) trait ResponseSource {
     fn poll_splice(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe, now: Instant) -> Poll<Result<(), Error>>;
     /// Bytes of the body moved.
     fn note_progress(&mut self, now: Instant);
+    /// The client may be gone without a sign of it: from now on the body may not pause for longer than one of a declared
+    /// length.
+    fn limit_pause(&mut self, now: Instant);
     /// Bytes of the body still to come, if known.
     fn remaining(&self) -> Option<u64>;
     /// The body.
@@ -91,6 +94,11 @@ impl<S: Transport, E: Exchange> Relay<'_, S, E> {
                 && self.client.poll_disconnected(cx).is_ready()
             {
                 return Poll::Ready(Err(Kind::ClientGone));
+            }
+            if self.client.body.half_closed
+                && let Some(response) = self.exchange.response()
+            {
+                response.limit_pause(now);
             }
             self.record.set_request_bytes(self.exchange.request_bytes());
         }
@@ -269,6 +277,10 @@ impl ResponseSource for Connection {
 
     fn note_progress(&mut self, now: Instant) {
         self.note_progress(now);
+    }
+
+    fn limit_pause(&mut self, now: Instant) {
+        self.limit_pause(now);
     }
 
     fn remaining(&self) -> Option<u64> {

@@ -29,7 +29,7 @@ pub(super) struct RequestBody {
     /// 10.1.1).
     pub(super) interim: Interim,
     /// The client has sent all that it will, but may still read the response (RFC 9112 section 9.6).
-    half_closed: bool,
+    pub(super) half_closed: bool,
 }
 
 impl RequestBody {
@@ -101,7 +101,10 @@ impl<S: Transport> BodySource for ClientBody<'_, S> {
         while !self.body.half_closed && self.incoming.data().len() < PIPELINE {
             match ready!(self.incoming.poll_fill(cx, self.stream, &self.worker.connections.buffers, PIPELINE)) {
                 Ok(count @ 1..) => self.activity.read(count),
-                Ok(0) => self.body.half_closed = true,
+                Ok(0) => {
+                    self.body.half_closed = true;
+                    self.incoming.release(&self.worker.connections.buffers);
+                }
                 Err(_) => return Poll::Ready(()),
             }
         }

@@ -17,6 +17,7 @@ use std::{
     time::SystemTime,
 };
 
+use net::pem::Fault;
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs,
@@ -91,8 +92,17 @@ impl TlsListener {
     /// As [`new`](Self::new). The old certificates then stay in use.
     pub fn reconfigure(&self, tls: &Tls, now: SystemTime) -> Result<(), TlsError> {
         let certificates = load(tls, now)?;
+        let mut before = self.lock();
+        // A renewal that empties its files for a moment must not bring the self-signed one back.
+        let blank = certificates.iter().filter_map(|new| new.files.as_ref()).filter(|files| files.blank);
+        for files in blank {
+            let had_contents = |old: &WatchedFiles| !old.blank && old.paths == files.paths;
+            if before.iter().filter_map(|old| old.files.as_ref()).any(had_contents) {
+                return Err(TlsError::Pem { file: files.paths.certificate.clone(), fault: Fault::Blank });
+            }
+        }
         self.resolver.replace(certificates_of(&certificates));
-        *self.lock() = certificates;
+        *before = certificates;
         Ok(())
     }
 
@@ -170,6 +180,7 @@ impl LoadedCertificate {
         }
         files.fingerprint = fingerprint;
         if files.blank && pem.is_blank() {
+            files.problem = None;
             return None;
         }
         let file = files.paths.certificate.clone();

@@ -26,13 +26,14 @@ impl<'a> HeaderSummary<'a> {
     /// Summarizes the fields.
     ///
     /// # Errors
-    /// [`Kind::UpstreamInvalid`] if they contradict each other about the length, or `Connection` names too many fields.
+    /// [`Kind::UpstreamInvalid`] if they contradict each other about the length, [`Kind::UpstreamHeadTooLarge`] if
+    /// `Connection` names too many fields.
     pub fn of(fields: &[Field<'a>]) -> Result<Self, Kind> {
         let (connection, lengths) = (ConnectionOptions::default(), Lengths::default());
         let mut summary = Self { connection, lengths, dated: false };
         for field in fields {
             match Name::of(field.name.as_bytes()) {
-                Name::Connection => summary.connection.add(field.value).map_err(|_| Kind::UpstreamInvalid)?,
+                Name::Connection => summary.connection.add(field.value).map_err(|_| Kind::UpstreamHeadTooLarge)?,
                 Name::ContentLength => {
                     summary.lengths.content_length(field.value).map_err(|_| Kind::UpstreamInvalid)?;
                 }

@@ -1,12 +1,15 @@
 //! Whether a connection may carry another request.
 
-use std::{io, mem::MaybeUninit};
+use std::io;
 
-use socket2::SockRef;
+use rustix::net::{RecvFlags, recv};
 use tokio::time::Instant;
 
 use super::state::Connection;
 use crate::io::buffer::BufferPool;
+
+/// How many bytes that nobody asked for are looked at: the version and the status of a response.
+const SEEN: usize = "HTTP/1.1 408".len();
 
 impl Connection {
     /// Whether it has carried a request before this one.
@@ -34,21 +37,28 @@ impl Connection {
     /// Whether the endpoint still holds it open and has sent nothing on it, as far as the runtime knows.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.is_quiet(self.stream.try_read(&mut [0]))
+        let mut first = [0; SEEN];
+        let read = self.stream.try_read(&mut first);
+        self.is_quiet(read, &first)
     }
 
     /// Like [`is_open`](Self::is_open), but asks the kernel, which may know of bytes or of an end that the runtime has
     /// not seen yet. It costs a system call.
     #[must_use]
     pub fn is_open_in_kernel(&self) -> bool {
-        self.is_quiet(SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()]))
+        let mut first = [0; SEEN];
+        let read = recv(&self.stream, &mut first, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        self.is_quiet(read.map(|(count, _)| count).map_err(io::Error::from), &first)
     }
 
-    fn is_quiet(&self, read: io::Result<usize>) -> bool {
+    fn is_quiet(&self, read: io::Result<usize>, first: &[u8; SEEN]) -> bool {
         match read {
             Ok(0) => false,
             Ok(_) => {
-                self.endpoint().sent_surplus();
+                // Some servers announce that they close an idle connection.
+                if !(first.starts_with(b"HTTP/1.") && first.ends_with(b" 408")) {
+                    self.endpoint().sent_surplus();
+                }
                 false
             }
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,

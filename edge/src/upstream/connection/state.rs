@@ -87,6 +87,14 @@ impl Connection {
         self.deadline.set(now + self.body_idle);
     }
 
+    /// Ends the patience for a body without a declared length, because the client may be gone without a sign of it.
+    pub fn limit_pause(&mut self, now: Instant) {
+        if self.body_idle > self.pool.timeouts.body_idle {
+            self.body_idle = self.pool.timeouts.body_idle;
+            self.note_progress(now);
+        }
+    }
+
     /// Sets whether data sent from now on may wait for room in the endpoint's receive window: a body or a tunnel may,
     /// since each has a timeout of its own. A head never does, so without other data the kernel must give up when the
     /// endpoint's host acknowledges nothing for `unacknowledged`; tcp(7)'s `TCP_USER_TIMEOUT` treats both the same.

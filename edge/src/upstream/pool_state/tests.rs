@@ -139,8 +139,14 @@ fn failing_endpoint_leaves_and_returns() {
 
 #[test]
 fn passing_check_ends_an_ejection_of_an_endpoint_that_was_unreachable_only() {
-    for (unreachable, expected) in [(true, vec![1, 2, 3]), (false, vec![1, 3])] {
-        let mut pool = three();
+    for (unreachable, port, expected) in [
+        (true, None, vec![1, 2, 3]),
+        (true, Some(80), vec![1, 2, 3]),
+        (true, Some(81), vec![1, 3]),
+        (false, None, vec![1, 3]),
+    ] {
+        let check = HealthCheck { port, ..check(2, 3) };
+        let mut pool = pool_state(&settings(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"], Some(check)));
         let endpoints = pool.endpoints();
         for endpoint in &endpoints {
             pool.check_completed(endpoint, &good(), Timestamp::now());
@@ -157,7 +163,7 @@ fn passing_check_ends_an_ejection_of_an_endpoint_that_was_unreachable_only() {
         pool.check_completed(&endpoints[1], &bad(), now);
         assert_eq!(usable(&pool), [1, 3]);
         pool.check_completed(&endpoints[1], &good(), now);
-        assert_eq!(usable(&pool), expected, "unreachable: {unreachable}");
+        assert_eq!(usable(&pool), expected, "unreachable: {unreachable}, port {port:?}");
     }
 }
 

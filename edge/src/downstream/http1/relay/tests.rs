@@ -71,6 +71,8 @@ impl ResponseSource for Response {
         self.deadline.set(now + PAUSE);
     }
 
+    fn limit_pause(&mut self, _now: Instant) {}
+
     fn remaining(&self) -> Option<u64> {
         self.body.remaining()
     }

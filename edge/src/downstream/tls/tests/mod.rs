@@ -281,6 +281,7 @@ fn no_error_quotes_a_file() {
     let certificate = fs::read_to_string(&good.certificate).unwrap();
     let secret: String = key.lines().filter(|line| !line.starts_with("-----")).collect();
     let pair = files(directory.path(), "bad");
+    let mut errors = 0;
     for (which, whole) in [("key", &key), ("certificate", &certificate), ("both", &format!("{certificate}{key}"))] {
         let half = whole.len() / 2;
         let mut forms = vec![
@@ -314,6 +315,7 @@ fn no_error_quotes_a_file() {
             fs::write(&pair.certificate, if which == "key" { &certificate } else { &form }).unwrap();
             let loaded = TlsListener::new(&Tls { certificates: vec![pair.clone()], self_signed: Vec::new() }, NOW);
             let Err(error) = loaded else { continue };
+            errors += 1;
             for text in [error.to_string(), format!("{error:?}")] {
                 let quotes = |part: &[u8]| text.contains(str::from_utf8(part).unwrap());
                 assert!(!secret.as_bytes().windows(8).any(quotes), "{text}");
@@ -322,6 +324,7 @@ fn no_error_quotes_a_file() {
             }
         }
     }
+    assert!(errors > 100, "only {errors} forms were refused");
 }
 
 #[test]

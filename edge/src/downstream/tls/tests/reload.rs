@@ -121,6 +121,7 @@ fn blank_files_stand_for_a_certificate_to_come() {
     fs::write(&pair.key, "").unwrap();
     let reload = listener.reload_if_changed().remove(0);
     assert!(reload.result.unwrap_err().to_string().ends_with("is empty"));
+    assert!(listener.reconfigure(&tls, NOW).unwrap_err().to_string().ends_with("is empty"));
     assert_eq!(info().names, ["a.test"], "a certificate is never given up");
 }
 

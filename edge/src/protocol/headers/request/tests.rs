@@ -222,6 +222,8 @@ fn the_forwarded_port_is_the_one_that_the_client_named() {
         (Some("a.example"), "80"),
         (Some("a.example:8443"), "8443"),
         (Some("a.example:"), "80"),
+        (Some("a.example:99999"), "80"),
+        (Some("a.example:+1"), "80"),
         (Some("[2001:db8::1]"), "80"),
         (Some("[2001:db8::1]:8080"), "8080"),
         (None, "80"),
@@ -267,6 +269,23 @@ fn a_head_that_names_too_many_fields_in_connection_is_rejected() {
         HeaderSummary::of(&fields(&[("Connection", &most), ("Connection", "y")])).unwrap_err(),
         Kind::BadRequest
     );
+}
+
+#[test]
+fn nothing_contradicts_what_a_trusted_proxy_describes() {
+    let lines = forwarded(
+        &[("x-forwarded-for", "192.0.2.1"), ("x-forwarded-proto", "https")],
+        "10.0.0.1:1",
+        &["10.0.0.0/8"],
+        Some("www.example.com"),
+        Version::HTTP_11,
+        Framing::None,
+    );
+    assert_eq!(values(&lines, "x-forwarded-for"), ["192.0.2.1, 10.0.0.1"]);
+    assert_eq!(values(&lines, "x-forwarded-proto"), ["https"]);
+    for added in ["x-real-ip", "x-forwarded-port"] {
+        assert_eq!(values(&lines, added), [""; 0], "{added}");
+    }
 }
 
 #[test]

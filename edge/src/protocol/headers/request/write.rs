@@ -123,13 +123,14 @@ fn write_forwarded(
     out.extend_from_slice(client.ip().as_bytes());
     out.extend_from_slice(b"\r\n");
     let is_kept = |name: Name| client.trusted && sent(name).next().is_some();
-    if !is_kept(Name::XRealIp) {
+    // Nothing is added that could contradict what a trusted proxy has described.
+    if !is_kept(Name::XRealIp) && !is_kept(Name::XForwardedFor) {
         write_field(out, "x-real-ip", client.ip().as_bytes());
     }
     if !is_kept(Name::XForwardedProto) {
         write_field(out, "x-forwarded-proto", client.proto().as_bytes());
     }
-    if !is_kept(Name::XForwardedPort) {
+    if ![Name::XForwardedPort, Name::XForwardedProto, Name::XForwardedHost].into_iter().any(is_kept) {
         write_field(out, "x-forwarded-port", port(line.host, client).as_bytes());
     }
     let Some(host) = line.host else { return };
@@ -147,7 +148,7 @@ fn write_forwarded(
 fn port<'a>(host: Option<&'a str>, client: &Client) -> &'a str {
     let named = host.and_then(|host| host.rsplit_once(':')).map(|(_, port)| port);
     // The rest of an IPv6 address without a port is no number, since it ends with a bracket.
-    let is_number = |port: &&str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = |port: &&str| port.parse::<u16>().is_ok() && port.bytes().all(|byte| byte.is_ascii_digit());
     named.filter(is_number).unwrap_or(if client.tls { "443" } else { "80" })
 }
 
