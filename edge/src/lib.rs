@@ -4,7 +4,7 @@
 //!
 //! A request passes through the modules in this order, and each module imports only from those to its right:
 //! [`program`] > [`control`] > [`downstream`] > [`proxy`] > [`worker`] > [`upstream`] > [`protocol`], [`observe`] >
-//! [`config`], [`io`]. [`dns_check`] and [`admin`] are on the same level as [`downstream`]; every module may use
+//! [`config`], [`io`]. [`dns_check`] and [`admin`] are just above [`downstream`]; every module may use
 //! [`error`] and [`route`].
 //!
 //! # Life of a request
