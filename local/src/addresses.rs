@@ -1,9 +1,8 @@
 //! Pure: which address each part listens on, before anything is bound.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    num::NonZeroUsize,
-};
+use std::{net::SocketAddr, num::NonZeroUsize};
+
+use settings::address::overlap;
 
 use crate::error::Error;
 
@@ -39,14 +38,6 @@ pub(crate) fn replicas(
         return Err(Error::Overlap { one: edge, other: admin });
     }
     Ok(replicas)
-}
-
-/// Whether two listeners cannot have these addresses at the same time.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    // On Linux, `[::]` accepts IPv4 as well.
-    let covers = |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
-    let (a, b) = (one.ip(), other.ip());
-    one.port() != 0 && one.port() == other.port() && (a == b || covers(a, b) || covers(b, a))
 }
 
 #[cfg(test)]

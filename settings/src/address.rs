@@ -43,3 +43,37 @@ pub fn bare_ip(text: &str) -> Result<IpAddr, AddrParseError> {
         None => IpAddr::from_str(text),
     }
 }
+
+/// Whether connections to one address could arrive at a listener of the other, so that both cannot be bound by default.
+/// Port 0 stands for a port of its own.
+#[must_use]
+pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (one_ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+    // On Linux `[::]` stands for IPv4 as well, but `0.0.0.0` not for IPv6.
+    let covers = |wide: IpAddr, ip: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || ip.is_ipv4());
+    let same_port = one.port() != 0 && one.port() == other.port();
+    same_port && (one_ip == other_ip || covers(one_ip, other_ip) || covers(other_ip, one_ip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_overlap_if_one_stands_for_the_other() {
+        for (one, other, expected) in [
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("127.0.0.1:80", "[::]:80", true),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
+            ("[::1]:80", "[::]:80", true),
+            ("0.0.0.0:80", "[::]:80", true),
+            ("[::1]:80", "0.0.0.0:80", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("127.0.0.1:80", "0.0.0.0:81", false),
+            ("127.0.0.1:0", "0.0.0.0:0", false),
+        ] {
+            let [one, other] = [one, other].map(|address| address.parse().unwrap());
+            assert_eq!((overlap(one, other), overlap(other, one)), (expected, expected), "{one} {other}");
+        }
+    }
+}

@@ -1,16 +1,10 @@
 //! Binds the listening sockets, one for each address and worker, and accepts connections on them.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{IpAddr, SocketAddr},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use net::server::concerns_one_connection;
+use settings::address::overlap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -94,15 +88,6 @@ pub fn bind(
         sockets.push(socket.into());
     }
     Ok((sockets, address))
-}
-
-/// Whether connections to one address could arrive at a listener of the other. The kernel prefers the more specific
-/// one.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let (one_ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
-    // `[::]` stands for IPv4 as well, `0.0.0.0` not for IPv6.
-    let covers = |wide: IpAddr, ip: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || ip.is_ipv4());
-    one.port() == other.port() && (one_ip == other_ip || covers(one_ip, other_ip) || covers(other_ip, one_ip))
 }
 
 fn socket(config: &config::Listener, address: SocketAddr, shared: bool) -> io::Result<Socket> {
@@ -228,23 +213,6 @@ mod tests {
         bind(&wide, 1, &[]).unwrap_err();
         let (_sockets, address) = bind(&wide, 2, &[own]).unwrap();
         assert_eq!(address, wide.address);
-    }
-
-    #[test]
-    fn addresses_overlap_if_one_stands_for_the_other() {
-        for (one, other, expected) in [
-            ("127.0.0.1:80", "0.0.0.0:80", true),
-            ("127.0.0.1:80", "[::]:80", true),
-            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
-            ("[::1]:80", "[::]:80", true),
-            ("0.0.0.0:80", "[::]:80", true),
-            ("[::1]:80", "0.0.0.0:80", false),
-            ("127.0.0.1:80", "127.0.0.2:80", false),
-            ("127.0.0.1:80", "0.0.0.0:81", false),
-        ] {
-            let [one, other] = [one, other].map(|address| address.parse().unwrap());
-            assert_eq!((overlap(one, other), overlap(other, one)), (expected, expected), "{one} {other}");
-        }
     }
 
     #[test]
