@@ -45,6 +45,15 @@ impl<'a> HeaderSummary<'a> {
         Ok(summary)
     }
 
+    /// Whether a field is about neither the connection nor the framing, so that it is passed on unless the response
+    /// switches the protocol.
+    fn is_end_to_end(&self, field: &Field<'_>) -> bool {
+        match Name::of(field.name.as_bytes()) {
+            Name::Connection | Name::ContentLength | Name::TransferEncoding | Name::HopByHop | Name::Upgrade => false,
+            _ => !self.connection.names(field.name.as_bytes()),
+        }
+    }
+
     /// Whether the connection of the response may carry another request.
     #[must_use]
     pub fn keeps_alive(&self, version: Version) -> bool {
@@ -109,16 +118,8 @@ pub fn write_interim(out: &mut Vec<u8>, head: &crate::protocol::h1::head::Respon
     let Ok(summary) = HeaderSummary::of(head.fields) else { return };
     write_status(out, head.status, head.reason);
     for field in head.fields {
-        let keep = !matches!(
-            Name::of(field.name.as_bytes()),
-            Name::Connection
-                | Name::ContentLength
-                | Name::HopByHop
-                | Name::Trailer
-                | Name::TransferEncoding
-                | Name::Upgrade
-        );
-        if keep && !summary.connection.names(field.name.as_bytes()) {
+        // No body follows, and so no trailers.
+        if summary.is_end_to_end(field) && Name::of(field.name.as_bytes()) != Name::Trailer {
             write_field(out, field.name, field.value);
         }
     }
@@ -150,13 +151,8 @@ pub fn write_end(out: &mut Vec<u8>, framing: Framing, persistence: Persistence) 
 pub fn map(head: &Bytes, fields: &[Field<'_>], summary: &HeaderSummary<'_>, framing: Framing) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(fields.len() + 1);
     for field in fields {
-        let keep = match Name::of(field.name.as_bytes()) {
-            Name::Connection | Name::ContentLength | Name::TransferEncoding => false,
-            Name::HopByHop | Name::Upgrade => false,
-            _ => !summary.connection.names(field.name.as_bytes()),
-        };
         // The parser accepts some fields that a map rejects; they are not valid HTTP.
-        if keep
+        if summary.is_end_to_end(field)
             && let Ok(name) = HeaderName::from_bytes(field.name.as_bytes())
             && let Ok(value) = HeaderValue::from_maybe_shared(head.slice_ref(field.value))
         {
