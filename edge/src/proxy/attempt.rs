@@ -3,6 +3,8 @@
 
 use std::{rc::Rc, sync::Arc, task::Poll, time::Duration};
 
+use net::Backoff;
+
 use crate::{
     error::{Error, Kind, Retry},
     observe::stats::status_class,
@@ -27,7 +29,7 @@ const DOWN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a request waits after all endpoints have failed, before it tries them again. Doubles each time, up to eight
 /// times this duration. A restarted program needs some tenths of a second before it listens.
-const ROUND_PAUSE: Duration = Duration::from_millis(100);
+const ROUND_PAUSE: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(800));
 
 /// Sends the request until an endpoint responds, none is left, or it must not be sent again (RFC 9110 section 9.2.2).
 /// Passes the head of the response to `on_head`.
@@ -187,9 +189,8 @@ impl RetryState {
     /// Forgets which endpoints failed. Returns how long to wait before they are tried again.
     fn begin_again(&mut self) -> Duration {
         self.endpoints.clear();
-        let pause = ROUND_PAUSE.saturating_mul(1 << self.rounds.min(3));
-        self.rounds += 1;
-        pause
+        self.rounds = self.rounds.saturating_add(1);
+        ROUND_PAUSE.after(self.rounds, 0.0)
     }
 
     /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have
