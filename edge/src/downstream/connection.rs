@@ -91,10 +91,9 @@ pub async fn secure(
     }
     let client = Client::new(peer, true, &view.config().trusted_proxies);
     let handshake = Box::pin(timeout(view.config().timeouts.handshake, handshake::accept(stream, tls)));
-    let stream = match handshake.await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(failure)) => return Box::pin(refuse(&worker, peer, Some(failure))).await,
-        Err(_elapsed) => return Box::pin(refuse(&worker, peer, None)).await,
+    let stream = match handshake.await.unwrap_or(Err(Failure::TimedOut)) {
+        Ok(stream) => stream,
+        Err(failure) => return Box::pin(refuse(&worker, peer, failure)).await,
     };
     worker.stats().handshakes.add(1);
     let activity = Rc::new(ClientActivity::new(client, &worker, Instant::now()));
@@ -107,15 +106,15 @@ pub async fn secure(
 }
 
 /// Reports why a client has no TLS connection, and answers one that speaks HTTP without it.
-async fn refuse(worker: &Worker, peer: SocketAddr, failure: Option<Failure>) {
+async fn refuse(worker: &Worker, peer: SocketAddr, failure: Failure) {
     worker.stats().handshake_failures.add(1);
     match failure {
-        None => worker.log_refusal(peer, "the TLS handshake took too long", None),
-        Some(Failure::Closed) => {}
-        Some(Failure::Tls { server_name, error }) => {
+        Failure::TimedOut => worker.log_refusal(peer, "the TLS handshake took too long", None),
+        Failure::Closed => {}
+        Failure::Tls { server_name, error } => {
             worker.log_refusal(peer, format_args!("TLS handshake failed: {error}"), server_name.as_deref());
         }
-        Some(Failure::Http(mut stream)) => {
+        Failure::Http(mut stream) => {
             worker.log_refusal(peer, "HTTP without TLS on a TLS port", None);
             // Best effort: the client may be gone.
             if let Ok(Ok(())) = timeout(CLOSE_TIMEOUT, stream.write_all(HTTP_ON_TLS_PORT)).await {

@@ -13,6 +13,8 @@ pub(super) enum Failure {
     Http(TcpStream),
     /// The client closed the connection before it sent anything, as port checks do.
     Closed,
+    /// It took too long.
+    TimedOut,
     /// The handshake failed.
     Tls {
         /// The name that the client requested (SNI, RFC 6066 section 3), if it arrived.
