@@ -10,7 +10,7 @@ use tests::{
     wait::{SOON, eventually},
 };
 
-use super::{CHECKS, Edge, LISTENER, assert_all_ok};
+use super::{CHECKS, Edge, LISTENER, assert_all_ok, assert_no_more_requests};
 
 const NAME: &str = "tasks.web";
 
@@ -62,11 +62,7 @@ async fn a_new_task_gets_requests_and_a_removed_one_does_not() {
     dns.set(NAME, answer(&tasks));
     eventually("requests to the new task", SOON, async || tasks[2].requests_for("/") > 0).await;
     dns.set(NAME, answer(&tasks[1..]));
-    // The task still runs. Its connections end all the same, those of its health checks too.
-    eventually("the end of its connections", SOON, async || tasks[0].open_connections() == 0).await;
-    let before = (tasks[0].requests(), load.done());
-    eventually("more load", SOON, async || load.done() > before.1 + 300).await;
-    assert_eq!(tasks[0].requests(), before.0);
+    assert_no_more_requests(&tasks[0], &load).await;
     assert_all_ok(&load.stop().await);
 }
 

@@ -3,10 +3,10 @@
 use serde_json::Value;
 use tests::{
     client::raw::Raw,
-    wait::{SOON, deadline, eventually_some},
+    wait::{SOON, deadline},
 };
 
-use super::{Edge, LISTENER, list, raw_endpoint::RawEndpoint, unchecked};
+use super::{Edge, raw_endpoint::RawEndpoint, unchecked};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
@@ -44,10 +44,8 @@ async fn a_client_that_half_closes_within_its_request_is_gone() {
 #[tokio::test]
 async fn a_request_is_abandoned_once_its_half_closed_client_resets() {
     let server = RawEndpoint::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("access.log");
-    let pool = format!("[pool.web]\nendpoints = {}\nhealth = false\n", list(&[server.address()]));
-    let edge = Edge::start(&format!("access_log = {log:?}\n{LISTENER}{pool}")).await;
+    let config = format!("access_log = \"stdout\"\n{}", unchecked(&[server.address()]));
+    let mut edge = Edge::start(&config).await;
     let mut client = Raw::open(edge.address()).await;
     client.send(GET).await;
     client.finish().await;
@@ -55,10 +53,6 @@ async fn a_request_is_abandoned_once_its_half_closed_client_resets() {
     endpoint.until("\r\n\r\n").await;
     client.reset();
     assert_eq!(deadline("the end of the request", SOON, endpoint.rest()).await, "");
-    let line = eventually_some("a line", SOON, async || {
-        let text = std::fs::read_to_string(&log).unwrap_or_default();
-        text.lines().next().map(|line| serde_json::from_str::<Value>(line).unwrap())
-    })
-    .await;
+    let line: Value = serde_json::from_str(&edge.process.line("\"protocol\"").await).unwrap();
     assert_eq!(line["error"], "client_gone");
 }

@@ -33,7 +33,10 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{
-    client::{self, Connection, get, load::Record},
+    client::{
+        self, Connection, get,
+        load::{Record, Running},
+    },
     process::{Plan, Process},
     upstream::Upstream,
     wait::{SOON, eventually, eventually_some},
@@ -158,4 +161,13 @@ fn assert_all_ok(records: &[Record]) {
     let failed: Vec<_> = records.iter().filter(|record| !record.is_ok()).collect();
     assert!(failed.is_empty(), "{} of {} failed: {:#?}", failed.len(), records.len(), failed.first());
     assert!(!records.is_empty(), "no request was made");
+}
+
+/// Fails if a removed task keeps a connection, or gets a request while `load` goes on.
+async fn assert_no_more_requests(task: &Upstream, load: &Running) {
+    // It still runs. Its connections end all the same, those of its health checks too.
+    eventually("the end of its connections", SOON, async || task.open_connections() == 0).await;
+    let before = (task.requests(), load.done());
+    eventually("more load", SOON, async || load.done() > before.1 + 300).await;
+    assert_eq!(task.requests(), before.0);
 }

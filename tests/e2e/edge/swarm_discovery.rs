@@ -17,7 +17,7 @@ use tests::{
     wait::{SOON, eventually, eventually_some},
 };
 
-use super::{CHECKS, Edge, LISTENER, assert_all_ok};
+use super::{CHECKS, Edge, LISTENER, assert_all_ok, assert_no_more_requests};
 use crate::watch::Watch;
 
 fn config(watch: SocketAddr, port: u16) -> String {
@@ -66,10 +66,7 @@ async fn a_new_node_gets_requests_and_one_that_is_not_ready_does_not() {
     nodes.set_all(tasks.iter().zip([false, true, true]).map(|(task, ready)| (task.address().ip(), ready)));
     eventually("two nodes", SOON, async || source(&edge).await.1 == ips(&tasks[1..])).await;
     assert_eq!(nodes.lists() - lists, 2, "the first answer with the new list is enough");
-    eventually("the end of its connections", SOON, async || tasks[0].open_connections() == 0).await;
-    let before = (tasks[0].requests(), load.done());
-    eventually("more load", SOON, async || load.done() > before.1 + 300).await;
-    assert_eq!(tasks[0].requests(), before.0);
+    assert_no_more_requests(&tasks[0], &load).await;
     assert_all_ok(&load.stop().await);
 }
 
