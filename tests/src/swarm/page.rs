@@ -4,12 +4,23 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::cluster::Cluster;
+use super::host::Host as Machine;
 use super::shell::{self, Failed};
 use crate::page::{Block, Host, blocks};
+use crate::wait::pause;
 
 /// The time limit for a block.
 const BLOCK: Duration = Duration::from_secs(10 * 60);
+
+/// Errors of an engine after which the page tells the operator to run the block again: the managers are electing a
+/// leader, or an object changed between Docker's reading and writing it.
+const REPEAT: [&str; 2] = ["The swarm does not have a leader", "update out of sequence"];
+
+/// How long the operator runs a block again.
+const REPEAT_FOR: Duration = Duration::from_secs(60);
 
 /// A page, and which of its blocks have run.
 #[derive(Debug, Default)]
@@ -102,11 +113,23 @@ impl Page {
         };
         let mut written = (String::new(), String::new());
         for host in hosts {
-            let (stdout, stderr) = host.bash(&block.script, &self.variables, BLOCK).await?;
+            let (stdout, stderr) = self.execute_on(host, &block.script).await?;
             written.0 += &stdout;
             written.1 += &stderr;
         }
         Ok(written)
+    }
+
+    async fn execute_on(&self, host: &Machine, script: &str) -> Result<(String, String), Failed> {
+        let last_start = Instant::now() + REPEAT_FOR;
+        loop {
+            match host.bash(script, &self.variables, BLOCK).await {
+                Err(failed) if Instant::now() < last_start && REPEAT.iter().any(|why| failed.output.contains(why)) => {
+                    pause(Duration::from_secs(1)).await;
+                }
+                ended => return ended,
+            }
+        }
     }
 
     /// Sets a variable for all later blocks.
