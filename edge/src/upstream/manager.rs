@@ -11,10 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use tokio::{
-    sync::Semaphore,
-    task::{AbortHandle, JoinHandle, JoinSet, spawn_local},
-};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet, spawn_local};
 
 use super::{
     discovery::{
@@ -23,15 +20,11 @@ use super::{
         swarm::client::Client,
     },
     endpoint::Endpoint,
-    health::{probe, watch::watch},
+    health::{Health, permits::ProbePermits, probe, watch::watch},
     pool_state::{PoolState, Timestamp, WatchedEndpoint, with},
     snapshot::PoolHandle,
 };
 use crate::config::{self, Config, Dns, HealthCheck, Source, Swarm};
-
-/// The largest number of concurrent checks over all pools. Limits the load of a start with many endpoints on this
-/// thread and the network.
-const MAX_PROBES: usize = 128;
 
 /// Keeps the pools of the current configuration up to date.
 #[derive(Debug)]
@@ -40,7 +33,6 @@ pub struct Manager {
     /// The settings for lookups of the current configuration.
     lookup_settings: Option<(Dns, Swarm)>,
     pools: Vec<RunningPool>,
-    probes: Rc<Semaphore>,
 }
 
 /// One pool and its task. Dropping it stops the task.
@@ -61,7 +53,7 @@ impl Manager {
     /// Creates a manager without pools. Endpoints have separate counters for each of `workers`.
     #[must_use]
     pub fn new(workers: usize) -> Self {
-        Self { workers, lookup_settings: None, pools: Vec::new(), probes: Rc::new(Semaphore::new(MAX_PROBES)) }
+        Self { workers, lookup_settings: None, pools: Vec::new() }
     }
 
     /// Applies a configuration and returns its pools in order, each with a snapshot of the endpoints known so far: at
@@ -102,7 +94,7 @@ impl Manager {
         let state = Rc::new(RefCell::new(state));
         let weak = Rc::downgrade(&state);
         let lookups = lookups(&weak, pool, resolver, swarm);
-        let task = spawn_local(run(weak, Arc::clone(pool), lookups, Rc::clone(&self.probes)));
+        let task = spawn_local(run(weak, Arc::clone(pool), lookups));
         RunningPool { state, task }
     }
 }
@@ -149,15 +141,15 @@ fn lookups(
 }
 
 /// Runs one pool: `_lookups`, which end with it, and one task per endpoint while it is in the pool.
-async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups: JoinSet<()>, probes: Rc<Semaphore>) {
+async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups: JoinSet<()>) {
+    let permits = Rc::new(ProbePermits::default());
     let mut tasks = EndpointTasks::default();
     loop {
         let Some((endpoints, changed)) = with(&pool, |pool| (pool.endpoints(), pool.changed())) else { return };
         tasks.sync(&endpoints, |endpoint| {
-            let probes = Rc::clone(&probes);
-            let probe = async move |check: &HealthCheck, endpoint: &Endpoint| {
-                // The semaphore is never closed, so this always returns a permit.
-                let _permit = probes.acquire().await.ok();
+            let permits = Rc::clone(&permits);
+            let probe = async move |check: &HealthCheck, endpoint: &Endpoint, health: &Health| {
+                let _permit = permits.acquire(health).await;
                 probe::probe(check, endpoint.address, &endpoint.authority()).await
             };
             let check = config.health.clone();

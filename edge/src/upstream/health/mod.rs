@@ -1,6 +1,7 @@
 //! Active health checks and passive ejection.
 
 pub mod outlier;
+pub(super) mod permits;
 pub mod probe;
 pub(super) mod state;
 pub(super) mod watch;

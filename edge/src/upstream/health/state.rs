@@ -63,6 +63,17 @@ impl Health {
         self.status == HealthStatus::Unchecked || self.contradictions > 0
     }
 
+    /// Whether the next check must not wait for others: the endpoint is in use, or the last check showed that it answers
+    /// again.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        match self.status {
+            HealthStatus::Unchecked => false,
+            HealthStatus::Healthy => true,
+            HealthStatus::Unhealthy => self.contradictions > 0,
+        }
+    }
+
     /// Records the outcome of a check and returns whether it flipped the status. A `rise` or `fall` of 0 counts as 1.
     pub fn observe(&mut self, passed: bool, check: &HealthCheck) -> Option<Flip> {
         let (agrees, threshold) = match self.status {

@@ -36,7 +36,7 @@ pub(in crate::upstream) trait Observer {
 pub(in crate::upstream) async fn watch(
     endpoint: &Endpoint,
     check: Option<HealthCheck>,
-    probe: impl AsyncFn(&HealthCheck, &Endpoint) -> Outcome,
+    probe: impl AsyncFn(&HealthCheck, &Endpoint, &Health) -> Outcome,
     observer: impl Observer,
 ) {
     // A failed request triggers a check at once, also if it fails during a check.
@@ -71,10 +71,10 @@ async fn check_repeatedly(
     endpoint: &Endpoint,
     check: &HealthCheck,
     check_now: &Notify,
-    probe: impl AsyncFn(&HealthCheck, &Endpoint) -> Outcome,
+    probe: impl AsyncFn(&HealthCheck, &Endpoint, &Health) -> Outcome,
     observer: &impl Observer,
 ) {
-    let Some(health) = observer.health() else { return };
+    let Some(mut health) = observer.health() else { return };
     let mut due = Instant::now() + first_delay(check, &health, fastrand::f64());
     let mut first = health == Health::unchecked();
     let mut last = None;
@@ -86,9 +86,10 @@ async fn check_repeatedly(
                 sleep_until(due.min(soonest)).await;
             }
         }
-        let outcome = probe(check, endpoint).await;
+        let outcome = probe(check, endpoint, &health).await;
         let now = Instant::now();
-        let Some(health) = observer.check_completed(&outcome, now) else { return };
+        let Some(after) = observer.check_completed(&outcome, now) else { return };
+        health = after;
         let delay = if first { initial_delay(check, fastrand::f64()) } else { delay(check, &health, fastrand::f64()) };
         (due, last, first) = (now + delay, Some(now), false);
     }
@@ -143,7 +144,7 @@ mod tests {
             let endpoint = pool.borrow().endpoints().swap_remove(0);
             let (passes, probes, started) = (Rc::new(Cell::new(true)), Rc::default(), Instant::now());
             let (its_passes, its_probes) = (Rc::clone(&passes), Rc::clone(&probes));
-            let probe = async move |_: &HealthCheck, _: &Endpoint| {
+            let probe = async move |_: &HealthCheck, _: &Endpoint, _: &Health| {
                 let probes: &RefCell<Vec<Duration>> = &its_probes;
                 probes.borrow_mut().push(started.elapsed());
                 if its_passes.get() { good() } else { bad() }
