@@ -51,7 +51,7 @@ pub enum Retry {
 pub enum Side {
     /// The client.
     Downstream,
-    /// The edge: it has no endpoint to send to.
+    /// The edge: it has no endpoint to send to, or nothing to send with.
     Edge,
     /// The endpoint.
     Upstream,
@@ -119,6 +119,8 @@ kinds! {
     Connect, "connect_failed", Upstream;
     /// The endpoint did not accept a connection in time.
     ConnectTimeout, "connect_timeout", Upstream;
+    /// The edge has no file descriptor, port or memory for a connection to an endpoint.
+    NoResources, "no_resources", Edge;
     /// The endpoint closed or reset the connection before its response was complete.
     UpstreamClosed, "upstream_closed", Upstream;
     /// The endpoint's response is not HTTP.

@@ -52,9 +52,7 @@ fn run(settings: Settings) -> ExitCode {
         Ok(filter) => process::log_to_stderr(filter),
         Err(error) => return fail(&format!("--log: {error}"), WRONG_SETTING),
     }
-    let config = log_warnings(loaded);
-    // Each client connection may need a second file, for a connection to an endpoint.
-    process::raise_file_limit(config.limits.max_connections.get().saturating_mul(2));
+    let config = fit_file_limit(log_warnings(loaded));
     // Before any address is bound, so that an early signal does not kill the process.
     let signals = match Signals::watch() {
         Ok(signals) => signals,
@@ -109,7 +107,7 @@ impl Signals {
             loop {
                 let command = tokio::select! {
                     _ = hangup.recv() => match settings.load() {
-                        Ok(loaded) => Command::Reload(Box::new(log_warnings(loaded))),
+                        Ok(loaded) => Command::Reload(Box::new(fit_file_limit(log_warnings(loaded)))),
                         Err(error) => Command::ReloadFailed(error.to_string()),
                     },
                     () = stops.next() => break,
@@ -177,6 +175,15 @@ fn log_warnings(loaded: Loaded) -> Config {
         tracing::warn!("{warning}");
     }
     loaded.config
+}
+
+/// Raises the limit of open files to what `max_connections` needs, or lowers `max_connections` to what the limit allows:
+/// clients that are refused try another edge, but those that are accepted need connections to endpoints.
+fn fit_file_limit(mut config: Config) -> Config {
+    // Each client connection may need a second file, for a connection to an endpoint.
+    let max = &mut config.limits.max_connections;
+    *max = process::raise_file_limit("max_connections", *max, 2);
+    config
 }
 
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

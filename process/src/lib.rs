@@ -14,6 +14,7 @@ use std::{
     backtrace::{Backtrace, BacktraceStatus},
     fmt::Display,
     io::{self, IsTerminal, Write},
+    num::NonZeroUsize,
     panic::{self, PanicHookInfo},
     process::ExitCode,
     thread,
@@ -86,21 +87,39 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     );
 }
 
-/// Raises the limit of open files to `wanted` plus those that the process itself needs; container engines start
-/// processes with 1024. Warns if the system does not allow it.
-pub fn raise_file_limit(wanted: usize) {
-    // Listeners, logs, runtimes and so on.
-    const OTHERS: u64 = 256;
-    let wanted = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_add(OTHERS);
+/// The files that a process needs besides its connections: listeners, logs, runtimes and so on.
+const OTHER_FILES: u64 = 256;
+
+/// Raises the limit of open files so that `connections` connections with `each` files fit, besides the files that the
+/// process itself needs; container engines start processes with 1024. Returns how many connections fit, at least 1 and
+/// at most `connections`. If that is fewer, a warning says how to raise the limit; `setting` is what limits them.
+#[must_use]
+pub fn raise_file_limit(setting: &str, connections: NonZeroUsize, each: u32) -> NonZeroUsize {
+    let wanted = u64::try_from(connections.get()).unwrap_or(u64::MAX).saturating_mul(u64::from(each));
+    let wanted = wanted.saturating_add(OTHER_FILES);
     let mut limit = getrlimit(Resource::Nofile);
-    let Some(current) = limit.current.filter(|current| *current < wanted) else { return };
-    let allowed = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let Some(current) = limit.current.filter(|current| *current < wanted) else { return connections };
+    let mut allowed = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
     limit.current = Some(allowed);
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         warn!(%error, current, wanted, "cannot raise the limit of open files");
-    } else if allowed < wanted {
-        warn!(allowed, wanted, "the limit of open files is low: connections may be refused");
+        allowed = current;
     }
+    let fit = fitting(allowed, connections, each);
+    if fit < connections {
+        warn!(
+            "{setting} is lowered from {connections} to {fit}, because this process may open only {allowed} files: allow \
+             it {wanted} (`ulimit -n`, LimitNOFILE= of systemd, `--ulimit nofile` of Docker)"
+        );
+    }
+    fit
+}
+
+/// Returns how many of `connections` with `each` files fit in `files`. Of few files, the process itself gets a quarter.
+fn fitting(files: u64, connections: NonZeroUsize, each: u32) -> NonZeroUsize {
+    let room = files.saturating_sub(OTHER_FILES.min(files / 4)) / u64::from(each.max(1));
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    NonZeroUsize::new(room).unwrap_or(NonZeroUsize::MIN).min(connections)
 }
 
 #[cfg(test)]
@@ -140,6 +159,24 @@ mod tests {
             assert!(text.contains(part), "{part} is not in {text}");
         }
         assert_eq!(text.lines().count(), 1, "{text}");
+    }
+
+    #[test]
+    fn as_many_connections_fit_as_there_are_files_left() {
+        for (files, connections, each, expected) in [
+            (40_256, 20_000, 2, 20_000),
+            (40_255, 20_000, 2, 19_999),
+            (1024, 20_000, 2, 384),
+            (1024, 20_000, 1, 768),
+            (1024, 10, 2, 10),
+            (64, 20_000, 2, 24),
+            (3, 20_000, 2, 1),
+            (0, 20_000, 0, 1),
+            (u64::MAX, usize::MAX, 1, usize::MAX - 256),
+        ] {
+            let fit = fitting(files, NonZeroUsize::new(connections).unwrap(), each).get();
+            assert_eq!(fit, expected, "{connections} of {each} files in {files}");
+        }
     }
 
     #[test]

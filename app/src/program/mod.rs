@@ -65,9 +65,9 @@ fn fail(why: &dyn Display, code: u8) -> ExitCode {
 }
 
 fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
-    let Config { listen, admin, store, limits, options, log } = config;
+    let Config { listen, admin, store, limits, mut options, log } = config;
     process::log_to_stderr(log);
-    process::raise_file_limit(options.max_connections.get());
+    options.max_connections = process::raise_file_limit("--max-connections", options.max_connections, 1);
     let runtime = Runtime::new()?;
     let done = runtime.block_on(async {
         let mut stops = StopSignals::listen()?;

@@ -244,8 +244,12 @@ async fn connect(
             Ok(PooledConnection::new(connection, &worker.connections))
         }
         Err(error) => {
-            stats.connect_failures.add(1);
-            endpoint.connect_failed();
+            if error.kind == Kind::NoResources {
+                worker.log_shortage(&error);
+            } else {
+                stats.connect_failures.add(1);
+                endpoint.connect_failed();
+            }
             retry_state.endpoints.push(endpoint.id);
             Err(error)
         }

@@ -28,6 +28,7 @@ use tokio::{sync::Notify, time::Instant};
 
 pub use self::view::{PoolView, View};
 use crate::{
+    error::Error,
     io::clock::Clock,
     observe::{
         access_log,
@@ -63,6 +64,7 @@ pub struct Worker {
     /// The worker's sink into the access log.
     pub log: access_log::Sink,
     refusals: Refusals,
+    shortages: Refusals,
     shared: Arc<Shared>,
     view: RefCell<Rc<View>>,
     random: RefCell<fastrand::Rng>,
@@ -89,6 +91,7 @@ impl Worker {
             random: RefCell::new(random),
             log,
             refusals: Refusals::default(),
+            shortages: Refusals::default(),
             draining: Cell::new(false),
             drain: Notify::new(),
             open: Cell::new(0),
@@ -161,6 +164,14 @@ impl Worker {
     pub fn log_refusal(&self, client: SocketAddr, reason: impl Display, server_name: Option<&str>) {
         if let Some(omitted) = self.refusals.admit(self.clock.now()) {
             tracing::info!(%client, server_name, omitted, "client refused: {reason}");
+        }
+    }
+
+    /// Logs that the edge cannot open a connection to an endpoint, unless there are too many such lines.
+    pub fn log_shortage(&self, error: &Error) {
+        if let Some(omitted) = self.shortages.admit(self.clock.now()) {
+            let reason = error.source.as_ref().map(ToString::to_string);
+            tracing::error!(reason, omitted, "the edge has no resources left for a connection to an endpoint");
         }
     }
 

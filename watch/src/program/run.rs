@@ -1,6 +1,6 @@
 //! Starts every module, and stops them after a signal.
 
-use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
 use process::StopSignals;
 use redis_config::Location;
@@ -30,7 +30,6 @@ use crate::{
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
-    process::raise_file_limit(config.max_connections);
     let runtime = runtime()?;
     let result = runtime.block_on(run(config));
     // A name look-up that hangs must not keep the process alive.
@@ -47,6 +46,9 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let Config { listen, engine, edges, peers, alerts, alerts_file, disk, redis, access, limits, .. } = config;
     let Config { hosts, max_connections, grace, log, .. } = config;
     process::log_to_stderr(log);
+    let max_connections = NonZeroUsize::new(max_connections).map_or(max_connections, |max_connections| {
+        process::raise_file_limit("--max-connections", max_connections, 1).get()
+    });
     log_warnings(&alerts);
     let mut stops = StopSignals::listen()?;
     let mut hangups = signal(SignalKind::hangup())?;

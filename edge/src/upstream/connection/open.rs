@@ -1,6 +1,6 @@
 //! Opens a connection to an endpoint.
 
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -15,7 +15,10 @@ use super::{
 use crate::{
     config,
     error::{Error, Kind, Retry},
-    upstream::Endpoint,
+    upstream::{
+        Endpoint,
+        shortage::{Shortage, shortage},
+    },
 };
 
 /// TCP keep-alive probes start after a connection was idle for this duration, so that a firewall or a mesh does not
@@ -47,6 +50,7 @@ impl Connecting {
     ///
     /// # Errors
     /// [`Kind::Connect`] or [`Kind::ConnectTimeout`]; any request may then be sent to another endpoint.
+    /// [`Kind::NoResources`] if the edge itself is the cause.
     pub async fn open(self, pool: &Arc<config::Pool>) -> Result<Box<Connection>, Error> {
         let Self { permit, in_flight: _counted } = self;
         // Boxed because most requests open no connection and must not carry the memory for it.
@@ -55,15 +59,24 @@ impl Connecting {
 }
 
 async fn open(permit: ConnectionPermit, pool: &Arc<config::Pool>) -> Result<Box<Connection>, Error> {
-    let connecting = timeout(pool.timeouts.connect, TcpStream::connect(permit.endpoint().address));
+    let address = permit.endpoint().address;
+    let connecting = timeout(pool.timeouts.connect, TcpStream::connect(address));
     let stream = match connecting.await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(Error::because(Kind::Connect, Retry::Unsent, error)),
+        Ok(Err(error)) => return Err(failure(error, address)),
         Err(_elapsed) => return Err(Error::new(Kind::ConnectTimeout, Retry::Unsent)),
     };
-    set_options(&stream, pool.timeouts.unacknowledged)
-        .map_err(|error| Error::because(Kind::Connect, Retry::Unsent, error))?;
+    set_options(&stream, pool.timeouts.unacknowledged).map_err(|error| failure(error, address))?;
     Ok(Box::new(Connection::new(stream, permit, Arc::clone(pool), Instant::now())))
+}
+
+fn failure(error: io::Error, address: SocketAddr) -> Error {
+    match shortage(&error, address) {
+        None => Error::because(Kind::Connect, Retry::Unsent, error),
+        Some(Shortage::Ports) => Error::because(Kind::NoResources, Retry::Unsent, error),
+        // A connection to another endpoint would fail in the same way.
+        Some(Shortage::Sockets) => Error::because(Kind::NoResources, Retry::Never, error),
+    }
 }
 
 fn set_options(stream: &TcpStream, unacknowledged: Duration) -> io::Result<()> {

@@ -13,7 +13,10 @@ use http_body_util::Empty;
 use net::client;
 use tokio::{net::TcpStream, time::timeout};
 
-use crate::config::{Expect, HealthCheck};
+use crate::{
+    config::{Expect, HealthCheck},
+    upstream::shortage::shortage,
+};
 
 /// The outcome of a check.
 pub type Outcome = Result<Passed, Failure>;
@@ -33,6 +36,9 @@ pub enum Failure {
     /// The connection failed.
     #[error("{}", .0.kind())]
     Connect(io::Error),
+    /// The edge itself has no file descriptor, port or memory for a check, so nothing is known about the endpoint.
+    #[error("not checked: {0}")]
+    NoResources(io::Error),
     /// The check took longer than its timeout.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
@@ -71,7 +77,10 @@ pub async fn probe(check: &HealthCheck, address: SocketAddr, source: &str) -> Ou
         address.set_port(port);
     }
     let attempt = async {
-        let stream = connect(address).await.map_err(Failure::Connect)?;
+        let stream = connect(address).await.map_err(|error| match shortage(&error, address) {
+            None => Failure::Connect(error),
+            Some(_) => Failure::NoResources(error),
+        })?;
         match request(check, source)? {
             None => Ok(Passed::Connected),
             Some(request) => evaluate(send(stream, request).await?, &check.expect),

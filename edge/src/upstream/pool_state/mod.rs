@@ -10,7 +10,7 @@ mod watched;
 use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
 
 use tokio::{sync::Notify, time::Instant};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub(super) use self::watched::{WatchedEndpoint, with};
 use super::{
@@ -23,13 +23,16 @@ use super::{
     health::{
         Health,
         outlier::{self, PoolCounts},
-        probe::Outcome,
+        probe::{Failure, Outcome},
     },
     member::Member,
     pool,
     snapshot::{PoolHandle, PoolSnapshot},
 };
-use crate::config::{self, Source};
+use crate::{
+    config::{self, Source},
+    observe::refusals::Refusals,
+};
 
 /// The state of one pool; see the module.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub(super) struct PoolState {
     members: BTreeMap<SocketAddr, Member>,
     /// Wakes the pool's task after endpoints were added or removed.
     changed: Rc<Notify>,
+    /// Limits the log lines about checks that the edge could not make.
+    shortages: Refusals,
 }
 
 /// The current time on both clocks.
@@ -76,7 +81,14 @@ impl PoolState {
             .map(|source| kept(source).unwrap_or_else(|| SourceState::new(source.clone(), now.wall_clock)))
             .collect();
         handle.sources = sources.iter().map(|state| Arc::clone(&state.stats)).collect();
-        let mut this = Self { handle: Arc::new(handle), workers, sources, members, changed: Rc::default() };
+        let mut this = Self {
+            handle: Arc::new(handle),
+            workers,
+            sources,
+            members,
+            changed: Rc::default(),
+            shortages: Refusals::default(),
+        };
         if config.health.is_none() {
             this.assume_healthy(now);
         }
@@ -150,6 +162,12 @@ impl PoolState {
     pub(super) fn check_completed(&mut self, endpoint: &Endpoint, outcome: &Outcome, now: Timestamp) -> Option<Health> {
         let handle = Arc::clone(&self.handle);
         let check = handle.config.health.as_ref()?;
+        if let Err(Failure::NoResources(error)) = outcome {
+            if let Some(omitted) = self.shortages.admit(now.instant) {
+                error!(pool = handle.config.name, %error, omitted, "the edge has no resources left for health checks");
+            }
+            return self.health(endpoint);
+        }
         let member = self.member_mut(endpoint)?;
         let before = member.state();
         endpoint.checks.done.add(1);
