@@ -24,8 +24,16 @@ use crate::{
     worker::{PoolView, Worker},
 };
 
-/// How often a request that waits for its response checks whether its endpoint is known to be down.
+/// How long a request waits for its response before it asks for a check of its endpoint, and how often it then looks
+/// whether the endpoint is known to be down.
 const DOWN_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it looks while the outcome of that check is due, until [`LOOK_OFTEN`].
+const DOWN_CHECK_SOON: Duration = Duration::from_millis(250);
+
+/// How long after it was sent a request looks every [`DOWN_CHECK_SOON`]. Long polls, of which there may be thousands,
+/// then look less often.
+const LOOK_OFTEN: Duration = Duration::from_secs(4);
 
 /// How long a request waits after all endpoints have failed, before it tries them again. Doubles each time, up to eight
 /// times this duration. A restarted program needs some tenths of a second before it listens.
@@ -97,7 +105,8 @@ pub async fn send<T>(
 
 /// Sends a request on a connection and waits for the head of the response.
 ///
-/// Calls `is_down` about once a second, and gives up if the endpoint is known to be down.
+/// After a second it asks for a check of the endpoint and calls `is_down` from time to time, and gives up if the endpoint
+/// is known to be down.
 async fn exchange<T>(
     worker: &Worker,
     connection: &mut Connection,
@@ -143,16 +152,22 @@ async fn exchange<T>(
         while connection.deadline.poll(cx).is_ready() {
             // Read the clock again: an older reading would make the deadline appear to be in the future.
             let now = worker.clock.tick();
-            let due = body.awaits_endpoint_since(began, now) + allowed;
+            let since = body.awaits_endpoint_since(began, now);
+            let (waited, due) = (now.saturating_duration_since(since), since + allowed);
             if now >= due {
                 return Poll::Ready(Err(Error::new(Kind::ResponseTimeout, Retry::OnceElsewhere)));
+            }
+            if waited >= DOWN_CHECK_INTERVAL {
+                connection.endpoint().note_overdue();
             }
             if is_down(connection.endpoint()) {
                 let why = "the endpoint is down";
                 let error = Error::because(Kind::ResponseTimeout, Retry::IfIdempotent, why);
                 return Poll::Ready(Err(error));
             }
-            connection.deadline.set((now + DOWN_CHECK_INTERVAL).min(due));
+            let is_soon = waited >= DOWN_CHECK_INTERVAL && waited < LOOK_OFTEN;
+            let pause = if is_soon { DOWN_CHECK_SOON } else { DOWN_CHECK_INTERVAL };
+            connection.deadline.set((now + pause).min(due));
         }
         Poll::Pending
     })

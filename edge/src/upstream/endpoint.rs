@@ -45,6 +45,10 @@ pub struct Endpoint {
     sends_surplus: AtomicBool,
     /// Wakes the endpoint's task on the control thread after a failed request, so that it checks at once.
     failure: Notify,
+    /// Whether a request has waited long for its response since the last check began.
+    overdue: AtomicBool,
+    /// Wakes the endpoint's task when `overdue` becomes true, so that it checks soon.
+    became_overdue: Notify,
     /// Whether its checks fail. Read by requests that already wait for a response; new requests use the snapshot.
     down: AtomicBool,
     /// Written by the control thread on a change, read by the admin listener.
@@ -115,6 +119,8 @@ impl Endpoint {
             failed_connected: AtomicBool::new(false),
             sends_surplus: AtomicBool::new(false),
             failure: Notify::new(),
+            overdue: AtomicBool::new(false),
+            became_overdue: Notify::new(),
             down: AtomicBool::new(false),
             status: Mutex::new(EndpointStatus { state: EndpointState::Unchecked, reason: String::new(), since: now }),
         }
@@ -182,6 +188,30 @@ impl Endpoint {
     /// Waits until an attempt fails. Only one task may wait: the endpoint's on the control thread.
     pub async fn wait_for_failure(&self) {
         self.failure.notified().await;
+    }
+
+    /// Records that a request has waited long for its response, and wakes the endpoint's task if that is news.
+    pub fn note_overdue(&self) {
+        if !self.overdue.swap(true, Relaxed) {
+            self.became_overdue.notify_one();
+        }
+    }
+
+    /// Whether a request has waited long for its response since the last call.
+    pub fn take_overdue(&self) -> bool {
+        self.overdue.swap(false, Relaxed)
+    }
+
+    /// Waits until a request has waited long for its response. Only one task may wait: the endpoint's on the control
+    /// thread.
+    pub async fn wait_until_overdue(&self) {
+        self.became_overdue.notified().await;
+    }
+
+    /// Returns the number of responses so far.
+    #[must_use]
+    pub fn responses(&self) -> u64 {
+        self.stats.sum(|stats| stats.responses.iter().map(Counter::value).sum())
     }
 
     /// Returns its state with the reason, for the status page.

@@ -60,6 +60,14 @@ impl Member {
         }
     }
 
+    /// Applies a check that got no answer while requests got none either: nothing suggests that the next one passes, so
+    /// `fall` does not delay the decision.
+    pub fn found_hung(&mut self, now: Instant) {
+        if self.health.fail() == Some(Flip::Down) {
+            self.outlier.release(now);
+        }
+    }
+
     /// Ejects the endpoint, unless it gets no requests anyway or `pool` cannot spare it. Returns for how long.
     pub fn eject(&mut self, settings: &Ejection, pool: PoolCounts, now: Instant) -> Option<Duration> {
         let may_eject = self.state() == EndpointState::Healthy && outlier::may_eject(settings, pool);

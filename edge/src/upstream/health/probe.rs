@@ -5,7 +5,7 @@
 //! with a reset (`SO_LINGER` 0), as HAProxy does. Otherwise checks would leave thousands of sockets in TIME_WAIT on
 //! this host; and a mesh that tracks connections removes a reset one from its table at once.
 
-use std::{fmt, io, net::SocketAddr, time::Duration};
+use std::{cell::Cell, fmt, io, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
@@ -39,9 +39,15 @@ pub enum Failure {
     /// The edge itself has no file descriptor, port or memory for a check, so nothing is known about the endpoint.
     #[error("not checked: {0}")]
     NoResources(io::Error),
-    /// The check took longer than its timeout.
+    /// No connection was established within the timeout of the check.
+    #[error("no connection within {0:?}")]
+    ConnectTimeout(Duration),
+    /// There was a connection, but no response within the timeout of the check.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
+    /// The check timed out, and no request got a response meanwhile although some waited long for one.
+    #[error("no answer within {0:?}, and none to requests")]
+    Hung(Duration),
     /// The connection was closed or reset before the response.
     #[error("connection closed before the response")]
     Closed(#[source] hyper::Error),
@@ -76,17 +82,21 @@ pub async fn probe(check: &HealthCheck, address: SocketAddr, source: &str) -> Ou
         // Everything else of it stays, the scope of a link-local address among it.
         address.set_port(port);
     }
+    let connected = Cell::new(false);
     let attempt = async {
         let stream = connect(address).await.map_err(|error| match shortage(&error, address) {
             None => Failure::Connect(error),
             Some(_) => Failure::NoResources(error),
         })?;
+        connected.set(true);
         match request(check, source)? {
             None => Ok(Passed::Connected),
             Some(request) => evaluate(send(stream, request).await?, &check.expect),
         }
     };
-    timeout(check.timeout, attempt).await.unwrap_or(Err(Failure::Timeout(check.timeout)))
+    timeout(check.timeout, attempt).await.unwrap_or_else(|_| {
+        Err(if connected.get() { Failure::Timeout(check.timeout) } else { Failure::ConnectTimeout(check.timeout) })
+    })
 }
 
 /// Evaluates a status.

@@ -94,6 +94,13 @@ impl Health {
         *self = Self { status, contradictions: 0 };
         Some(flip)
     }
+
+    /// Makes the status unhealthy at once, whatever the count of failures, and returns whether that flipped it.
+    pub fn fail(&mut self) -> Option<Flip> {
+        let was_unhealthy = self.status == HealthStatus::Unhealthy;
+        *self = Self { status: HealthStatus::Unhealthy, contradictions: 0 };
+        (!was_unhealthy).then_some(Flip::Down)
+    }
 }
 
 /// Returns the delay before the next check of an endpoint whose health is now `health`. `chance` is a fresh random
@@ -172,6 +179,17 @@ pub(crate) mod tests {
         assert_eq!(delay(&check, &health, 0.5), check.fast_interval);
         health.observe(true, &check);
         assert_eq!(delay(&check, &health, 0.5), check.interval);
+    }
+
+    #[test]
+    fn failing_at_once_needs_no_count_and_recovery_needs_all_of_rise() {
+        let check = check(2, 3);
+        let mut health = Health::unchecked();
+        health.observe(true, &check);
+        assert_eq!(health.fail(), Some(Flip::Down));
+        assert_eq!(health.fail(), None);
+        assert_eq!(health.observe(true, &check), None);
+        assert_eq!(health.observe(true, &check), Some(Flip::Up));
     }
 
     proptest! {

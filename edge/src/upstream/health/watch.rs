@@ -1,5 +1,11 @@
 //! When an endpoint is checked, and when it is ejected.
 //!
+//! Requests make checks sooner than their interval. A failed one triggers a check at once, and one that waits long for
+//! its response triggers one, too, but at most once per interval: a URL that is always slow must not multiply the
+//! checks. If that check connects and gets no answer either, and no request got a response meanwhile, the endpoint
+//! hangs, and is unhealthy at once (HAProxy's `on-error sudden-death`). A check that only connects cannot see that,
+//! because the kernel accepts connections for a program that hangs.
+//!
 //! [`watch`] runs both for one endpoint. It gets the check as an argument, so that its timing is tested without a
 //! socket, and reports to an [`Observer`]. It ends by itself when the endpoint has left its pool or the pool no longer
 //! exists.
@@ -11,7 +17,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Health, delay, initial_delay, probe::Outcome};
+use super::{
+    Health, delay, initial_delay,
+    probe::{Failure, Outcome},
+};
 use crate::{config::HealthCheck, upstream::endpoint::Endpoint};
 
 /// Receives what happens to one endpoint. Every method returns `None` once the endpoint has left its pool.
@@ -41,14 +50,21 @@ pub(in crate::upstream) async fn watch(
 ) {
     // A failed request triggers a check at once, also if it fails during a check.
     let check_now = Notify::new();
-    tokio::join!(observe_requests(endpoint, &observer, &check_now), async {
+    tokio::join!(observe_requests(endpoint, check.as_ref(), &observer, &check_now), async {
         if let Some(check) = &check {
             check_repeatedly(endpoint, check, &check_now, probe, &observer).await;
         }
     });
 }
 
-async fn observe_requests(endpoint: &Endpoint, observer: &impl Observer, check_now: &Notify) {
+async fn observe_requests(
+    endpoint: &Endpoint,
+    check: Option<&HealthCheck>,
+    observer: &impl Observer,
+    check_now: &Notify,
+) {
+    // When a request that waits last hurried a check.
+    let mut hurried = None;
     while let Some(until) = observer.ejected_until() {
         let expired = async {
             match until {
@@ -59,12 +75,25 @@ async fn observe_requests(endpoint: &Endpoint, observer: &impl Observer, check_n
         let recorded = tokio::select! {
             () = endpoint.wait_for_failure() => observer.request_failed(),
             () = expired => observer.ejection_expired(),
+            () = endpoint.wait_until_overdue() => {
+                let now = Instant::now();
+                if check.is_some_and(|check| may_hurry(check, hurried, now)) {
+                    hurried = Some(now);
+                    check_now.notify_one();
+                }
+                continue;
+            }
         };
         if recorded.is_none() {
             return;
         }
         check_now.notify_one();
     }
+}
+
+/// Whether a request that waits may hurry the next check, if one last did so at `hurried`.
+fn may_hurry(check: &HealthCheck, hurried: Option<Instant>, now: Instant) -> bool {
+    hurried.is_none_or(|hurried| now.saturating_duration_since(hurried) >= check.interval)
 }
 
 async fn check_repeatedly(
@@ -86,12 +115,32 @@ async fn check_repeatedly(
                 sleep_until(due.min(soonest)).await;
             }
         }
-        let outcome = probe(check, endpoint, &health).await;
+        let outcome = probe_and_compare(check, endpoint, &health, &probe).await;
         let now = Instant::now();
         let Some(after) = observer.check_completed(&outcome, now) else { return };
         health = after;
         let delay = if first { initial_delay(check, fastrand::f64()) } else { delay(check, &health, fastrand::f64()) };
         (due, last, first) = (now + delay, Some(now), false);
+    }
+}
+
+/// Checks once, and compares the outcome with what requests see meanwhile.
+async fn probe_and_compare(
+    check: &HealthCheck,
+    endpoint: &Endpoint,
+    health: &Health,
+    probe: &impl AsyncFn(&HealthCheck, &Endpoint, &Health) -> Outcome,
+) -> Outcome {
+    let responses = endpoint.responses();
+    // Requests that still wait say so again within the next second.
+    endpoint.take_overdue();
+    let outcome = probe(check, endpoint, health).await;
+    let is_silent = endpoint.take_overdue() && endpoint.responses() == responses;
+    match outcome {
+        Err(Failure::Timeout(timeout)) if is_silent => Err(Failure::Hung(timeout)),
+        // A single lost segment delays a connection for a second. Two in a row show a full backlog or a dead machine.
+        Err(Failure::ConnectTimeout(timeout)) if is_silent && health.is_changing() => Err(Failure::Hung(timeout)),
+        outcome => outcome,
     }
 }
 
@@ -132,6 +181,8 @@ mod tests {
         endpoint: Arc<Endpoint>,
         /// Whether probes pass.
         passes: Rc<Cell<bool>>,
+        /// Makes probes take their whole timeout and fail.
+        silence: Rc<Cell<Option<fn(Duration) -> Failure>>>,
         /// The time of each probe since the start.
         probes: Rc<RefCell<Vec<Duration>>>,
         started: Instant,
@@ -143,16 +194,21 @@ mod tests {
             let pool = Rc::new(RefCell::new(pool_state(settings)));
             let endpoint = pool.borrow().endpoints().swap_remove(0);
             let (passes, probes, started) = (Rc::new(Cell::new(true)), Rc::default(), Instant::now());
-            let (its_passes, its_probes) = (Rc::clone(&passes), Rc::clone(&probes));
-            let probe = async move |_: &HealthCheck, _: &Endpoint, _: &Health| {
+            let silence: Rc<Cell<Option<fn(Duration) -> Failure>>> = Rc::default();
+            let (its_passes, its_probes, its_silence) = (Rc::clone(&passes), Rc::clone(&probes), Rc::clone(&silence));
+            let probe = async move |check: &HealthCheck, _: &Endpoint, _: &Health| {
                 let probes: &RefCell<Vec<Duration>> = &its_probes;
                 probes.borrow_mut().push(started.elapsed());
+                if let Some(failure) = its_silence.get() {
+                    sleep(check.timeout).await;
+                    return Err(failure(check.timeout));
+                }
                 if its_passes.get() { good() } else { bad() }
             };
             let (watched, check) = (Arc::clone(&endpoint), settings.health.clone());
             let observer = WatchedEndpoint::new(Rc::downgrade(&pool), Arc::clone(&endpoint));
             let task = spawn_local(async move { watch(&watched, check, probe, observer).await });
-            Self { pool, endpoint, passes, probes, started, task }
+            Self { pool, endpoint, passes, silence, probes, started, task }
         }
 
         fn state(&self) -> EndpointState {
@@ -233,6 +289,86 @@ mod tests {
             for pair in probes.windows(2) {
                 assert!(pair[1] - pair[0] >= check.fast_interval, "{probes:?}");
             }
+        })
+        .await;
+    }
+
+    /// Does what requests do that wait for a response for `time`: they say so every 250 ms.
+    async fn wait_for_response(endpoint: &Endpoint, time: Duration) {
+        for _ in 0..time.as_millis() / 250 {
+            endpoint.note_overdue();
+            sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_wait_hurry_one_check_per_interval() {
+        local(async {
+            let check = HealthCheck { interval: Duration::from_secs(10), ..check(2, 3) };
+            let bench = Bench::start(&two(Some(check.clone())));
+            bench.until(EndpointState::Healthy).await;
+            // The first interval is a random part of one.
+            sleep(check.interval).await;
+            let since = bench.started.elapsed();
+            bench.endpoint.note_overdue();
+            sleep(check.fast_interval).await;
+            assert!(!bench.probes_since(since).is_empty());
+            let (since, time) = (bench.started.elapsed(), 50 * check.interval);
+            wait_for_response(&bench.endpoint, time).await;
+            let probes = bench.probes_since(since).len();
+            // The regular ones, and as many that were hurried.
+            assert!((45..=2 * 56).contains(&probes), "{probes}");
+            assert_eq!(bench.state(), EndpointState::Healthy);
+        })
+        .await;
+    }
+
+    /// The time until an endpoint is unhealthy whose checks fail with `failure` after their timeout while requests wait,
+    /// and while it gives `responses` to others.
+    async fn time_to_notice(failure: fn(Duration) -> Failure, responses: bool) -> Duration {
+        let check = HealthCheck { interval: Duration::from_secs(3600), ..check(2, 3) };
+        let bench = Bench::start(&two(Some(check)));
+        bench.until(EndpointState::Healthy).await;
+        // An hour at most: the next check is not due before.
+        sleep(Duration::from_secs(3600)).await;
+        bench.silence.set(Some(failure));
+        let endpoint = Arc::clone(&bench.endpoint);
+        let requests = spawn_local(async move {
+            for _ in 0..40 {
+                if responses {
+                    endpoint.stats.of(0).responses[1].add(1);
+                }
+                wait_for_response(&endpoint, Duration::from_millis(250)).await;
+            }
+        });
+        let took = bench.until(EndpointState::Unhealthy).await;
+        requests.abort();
+        took
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hung_endpoint_is_unhealthy_after_one_check_without_answer() {
+        local(async {
+            let took = time_to_notice(Failure::Timeout, false).await;
+            assert!(took <= Duration::from_millis(1510), "{took:?}");
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_url_does_not_make_a_failed_check_count_for_more() {
+        local(async {
+            let took = time_to_notice(Failure::Timeout, true).await;
+            assert!(took >= Duration::from_secs(4), "{took:?}");
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lost_segment_does_not_make_an_endpoint_hung_but_two_do() {
+        local(async {
+            let took = time_to_notice(Failure::ConnectTimeout, false).await;
+            assert!((2490..=3010).contains(&took.as_millis()), "{took:?}");
         })
         .await;
     }

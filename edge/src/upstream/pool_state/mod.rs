@@ -174,7 +174,10 @@ impl PoolState {
         if outcome.is_err() {
             endpoint.checks.failed.add(1);
         }
-        member.check_completed(outcome.is_ok(), check, now.instant);
+        match outcome {
+            Err(Failure::Hung(_)) => member.found_hung(now.instant),
+            _ => member.check_completed(outcome.is_ok(), check, now.instant),
+        }
         let (health, state) = (member.health, member.state());
         // A check that contradicts the state is not the reason for it.
         let explains = state != EndpointState::Ejected && outcome.is_ok() == (state == EndpointState::Healthy);
