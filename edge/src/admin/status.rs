@@ -209,7 +209,7 @@ pub struct EndpointReport {
     pub checks: u64,
     /// Failed health checks.
     pub checks_failed: u64,
-    /// Ejections because of failed requests.
+    /// Ejections because of failed requests or server errors.
     pub ejections: u64,
 }
 

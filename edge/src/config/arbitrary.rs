@@ -160,9 +160,15 @@ fn health() -> impl Strategy<Value = HealthCheck> {
 }
 
 fn ejection() -> impl Strategy<Value = Ejection> {
-    (0_u32..=1_000_000, duration(), duration(), 0.0..=1.0).prop_map(|(consecutive_failures, one, other, max_share)| {
-        Ejection { consecutive_failures, base: one.min(other), max: one.max(other), max_share }
-    })
+    (0_u32..=1_000_000, duration(), duration(), 0.0..=1.0, 0.0..=1.0).prop_map(
+        |(consecutive_failures, one, other, max_share, error_share)| Ejection {
+            consecutive_failures,
+            error_share,
+            base: one.min(other),
+            max: one.max(other),
+            max_share,
+        },
+    )
 }
 
 fn upstream_timeouts() -> impl Strategy<Value = UpstreamTimeouts> {

@@ -113,7 +113,13 @@ impl Default for Expect {
 
 impl Default for Ejection {
     fn default() -> Self {
-        Self { consecutive_failures: 5, base: Duration::from_secs(5), max: Duration::from_secs(60), max_share: 0.5 }
+        Self {
+            consecutive_failures: 5,
+            error_share: 0.5,
+            base: Duration::from_secs(5),
+            max: Duration::from_secs(60),
+            max_share: 0.5,
+        }
     }
 }
 

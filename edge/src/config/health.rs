@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 
+use super::source::Source;
+
 /// Active health checks of a pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HealthCheck {
@@ -38,12 +40,17 @@ pub enum Expect {
     Statuses(Vec<(u16, u16)>),
 }
 
-/// Passive ejection of endpoints that fail requests (Envoy's outlier detection).
+/// Passive ejection of endpoints that fail requests (Envoy's outlier detection), or answer with far more server errors
+/// than the others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ejection {
-    /// Consecutive failures (refused, reset, timed out; never a status) that eject; 0 turns ejection off.
-    /// Default 5.
+    /// Consecutive failures (refused, reset, timed out; never a status) that eject; 0 turns ejection off, that by
+    /// status as well. Default 5.
     pub consecutive_failures: u32,
+    /// Share of server errors (5xx but for 501 and 505) among an endpoint's responses, 0.0 to 1.0, that ejects it if the
+    /// others' share is at most half of it; 0.0 turns ejection by status off. Default 0.5, and 0.0 behind a routing
+    /// mesh, where the status says nothing about the node; see [`behind_mesh`].
+    pub error_share: f64,
     /// How long the first ejection lasts; the n-th consecutive one lasts n times as long. Default 5 s, or
     /// `max` if that is shorter.
     pub base: Duration,
@@ -51,4 +58,25 @@ pub struct Ejection {
     pub max: Duration,
     /// Largest share of a pool that may be ejected at one time, 0.0 to 1.0. Default 0.5.
     pub max_share: f64,
+}
+
+impl Ejection {
+    /// Whether no endpoint is ever ejected.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.consecutive_failures == 0
+    }
+
+    /// Whether the statuses of responses eject endpoints.
+    #[must_use]
+    pub fn is_by_status(&self) -> bool {
+        !self.is_off() && self.error_share > 0.0
+    }
+}
+
+/// Whether the settings show that the endpoints of a pool are nodes whose routing mesh leads to any task: they are the
+/// nodes of a swarm, or any response passes a check.
+#[must_use]
+pub fn behind_mesh(sources: &[Source], check: Option<&HealthCheck>) -> bool {
+    sources.iter().any(Source::is_swarm) || check.is_some_and(|check| check.expect == Expect::Any)
 }

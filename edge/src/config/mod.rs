@@ -30,7 +30,7 @@ pub(crate) use self::source::SWARM;
 pub use self::{
     access_log::AccessLog,
     discovery::{Dns, Swarm},
-    health::{Ejection, Expect, HealthCheck},
+    health::{Ejection, Expect, HealthCheck, behind_mesh},
     limits::{Limits, Timeouts},
     listener::{CertificateFiles, Listener, Tls},
     pool::{Balance, Pool, UpstreamTimeouts},

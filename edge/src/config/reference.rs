@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dn
 const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
-const DEFAULTS_IN_WORDS: [(&str, &str); 16] = [
+const DEFAULTS_IN_WORDS: [(&str, &str); 17] = [
     ("workers", "number of cores"),
     ("listener.address", "required"),
     ("listener.tls.self_signed", "`[\"localhost\"]`"),
@@ -30,6 +30,7 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 16] = [
     ("pool.NAME.health.port", "the endpoint's"),
     ("pool.NAME.health.host", "the endpoint's"),
     ("pool.NAME.health.fast_interval", "`\"500ms\"`, at most `interval`"),
+    ("pool.NAME.ejection.error_share", "`0.5`; behind a mesh `0.0`"),
     ("pool.NAME.ejection.base", "`\"5s\"`, at most `max`"),
     ("pool.NAME.ejection.max", "`\"1m\"`, at least `base`"),
     ("swarm.token_file", "none"),

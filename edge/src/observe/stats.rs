@@ -107,6 +107,8 @@ pub struct EndpointStats {
     pub requests: Counter,
     /// Responses by class, from 1xx (only 101) to 5xx.
     pub responses: [Counter; 5],
+    /// Responses that show that the endpoint failed: 5xx but for 501 and 505.
+    pub server_errors: Counter,
     /// Attempts that could not connect.
     pub connect_failures: Counter,
     /// Attempts that failed after connecting: closed, reset or not HTTP.

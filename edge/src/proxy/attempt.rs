@@ -20,6 +20,7 @@ use crate::{
             body_writer::{BodyWriter, WriteError},
             pool::PooledConnection,
         },
+        health::error_share::is_server_error,
     },
     worker::{PoolView, Worker},
 };
@@ -65,7 +66,11 @@ pub async fn send<T>(
                     Ok((status, value)) => {
                         let endpoint = connection.endpoint();
                         endpoint.succeeded();
-                        endpoint.stats.of(worker.index).responses[status_class(status)].add(1);
+                        let stats = endpoint.stats.of(worker.index);
+                        stats.responses[status_class(status)].add(1);
+                        if is_server_error(status) {
+                            stats.server_errors.add(1);
+                        }
                         return Ok((value, pooled));
                     }
                     Err(error) => {

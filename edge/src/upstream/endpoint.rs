@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::health::{Health, HealthStatus, outlier::Outlier};
+use super::health::{Health, HealthStatus, error_share::Responses, outlier::Outlier};
 use crate::{
     config,
     observe::stats::{Counter, EndpointStats, PerWorker},
@@ -62,7 +62,7 @@ pub struct CheckStats {
     pub done: Counter,
     /// Failed active health checks.
     pub failed: Counter,
-    /// Ejections after failed requests.
+    /// Ejections after failed requests or server errors.
     pub ejections: Counter,
 }
 
@@ -86,7 +86,7 @@ pub enum EndpointState {
     Healthy,
     /// Its checks fail.
     Unhealthy,
-    /// Its checks pass or are off, but too many requests in a row failed.
+    /// Its checks pass or are off, but too many requests in a row failed, or too many responses are server errors.
     Ejected,
 }
 
@@ -208,10 +208,18 @@ impl Endpoint {
         self.became_overdue.notified().await;
     }
 
-    /// Returns the number of responses so far.
+    /// Returns the number of its responses so far, and of the server errors among them.
     #[must_use]
-    pub fn responses(&self) -> u64 {
-        self.stats.sum(|stats| stats.responses.iter().map(Counter::value).sum())
+    pub fn responses(&self) -> Responses {
+        Responses {
+            total: self.stats.sum(|stats| stats.responses.iter().map(Counter::value).sum()),
+            errors: self.stats.sum(|stats| stats.server_errors.value()),
+        }
+    }
+
+    /// Wakes the endpoint's task after an ejection that the task did not decide itself.
+    pub(super) fn wake(&self) {
+        self.failure.notify_one();
     }
 
     /// Returns its state with the reason, for the status page.

@@ -9,9 +9,13 @@ use std::{
     mem,
     rc::{Rc, Weak},
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::task::{AbortHandle, JoinHandle, JoinSet, spawn_local};
+use tokio::{
+    task::{AbortHandle, JoinHandle, JoinSet, spawn_local},
+    time::{MissedTickBehavior, interval},
+};
 
 use super::{
     discovery::{
@@ -25,6 +29,10 @@ use super::{
     snapshot::PoolHandle,
 };
 use crate::config::{self, Config, Dns, HealthCheck, Source, Swarm};
+
+/// The interval between two comparisons of the endpoints' statuses. An endpoint that only gives errors is ejected after
+/// ten of them, or after those of this time.
+const COMPARISONS: Duration = Duration::from_millis(250);
 
 /// Keeps the pools of the current configuration up to date.
 #[derive(Debug)]
@@ -143,6 +151,8 @@ fn lookups(
 /// Runs one pool: `_lookups`, which end with it, and one task per endpoint while it is in the pool.
 async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups: JoinSet<()>) {
     let permits = Rc::new(ProbePermits::default());
+    let mut comparisons = interval(COMPARISONS);
+    comparisons.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tasks = EndpointTasks::default();
     loop {
         let Some((endpoints, changed)) = with(&pool, |pool| (pool.endpoints(), pool.changed())) else { return };
@@ -156,7 +166,16 @@ async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups
             let observer = WatchedEndpoint::new(Weak::clone(&pool), Arc::clone(&endpoint));
             async move { watch(&endpoint, check, probe, observer).await }
         });
-        changed.notified().await;
+        loop {
+            tokio::select! {
+                () = changed.notified() => break,
+                _ = comparisons.tick(), if config.ejection.is_by_status() => {
+                    if with(&pool, |pool| pool.compare_responses(Timestamp::now())).is_none() {
+                        return;
+                    }
+                }
+            }
+        }
     }
 }
 

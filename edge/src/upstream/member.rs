@@ -1,6 +1,6 @@
 //! An endpoint of a pool, and what its checks and its requests have shown so far.
 //!
-//! Pure but for the endpoint's own counters: time is an argument.
+//! Pure but for the endpoint's own counters and the log: time is an argument.
 
 use std::{
     sync::Arc,
@@ -8,11 +8,13 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::{
     endpoint::{Endpoint, EndpointState, EndpointStatus},
     health::{
         Flip, Health,
+        error_share::{Responses, Window},
         outlier::{self, Outlier, PoolCounts},
     },
 };
@@ -27,13 +29,17 @@ pub struct Member {
     pub health: Health,
     /// Its ejections.
     pub outlier: Outlier,
+    /// Its responses since they were last compared with those of the others.
+    window: Window,
+    /// Whether statuses caused the last ejection.
+    ejected_by_status: bool,
 }
 
 impl Member {
     /// Creates an endpoint that is not ejected.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, health: Health) -> Self {
-        Self { endpoint, health, outlier: Outlier::default() }
+        Self { endpoint, health, outlier: Outlier::default(), window: Window::default(), ejected_by_status: false }
     }
 
     /// Returns whether it gets requests, and why not.
@@ -53,7 +59,8 @@ impl Member {
         }
         // If only connections failed, a passing check of the same port has shown that they succeed again.
         let is_same_port = check.port.is_none_or(|port| port == self.endpoint.address.port());
-        let refutes = is_same_port && self.endpoint.was_unreachable() && self.outlier.is_ejected();
+        let was_unreachable = self.endpoint.was_unreachable() && !self.ejected_by_status;
+        let refutes = is_same_port && was_unreachable && self.outlier.is_ejected();
         if passed && (refutes || self.outlier.is_awaiting_check()) {
             self.outlier.release(now);
             self.endpoint.reset_failures();
@@ -71,7 +78,39 @@ impl Member {
     /// Ejects the endpoint, unless it gets no requests anyway or `pool` cannot spare it. Returns for how long.
     pub fn eject(&mut self, settings: &Ejection, pool: PoolCounts, now: Instant) -> Option<Duration> {
         let may_eject = self.state() == EndpointState::Healthy && outlier::may_eject(settings, pool);
-        may_eject.then(|| self.outlier.eject(settings, now))
+        may_eject.then(|| {
+            self.ejected_by_status = false;
+            self.outlier.eject(settings, now)
+        })
+    }
+
+    /// Counts the responses since the last call, and returns them.
+    pub fn count_responses(&mut self) -> Responses {
+        self.window.count(self.endpoint.responses())
+    }
+
+    /// Compares its responses with those of its `pool` in the same time. Returns them if too many are server errors.
+    pub fn compare_responses(&mut self, settings: &Ejection, pool: Responses) -> Option<Responses> {
+        if self.state() != EndpointState::Healthy {
+            // Few requests go to it, and those only because others failed.
+            self.window.clear();
+            return None;
+        }
+        self.window.compare(pool, settings.error_share)
+    }
+
+    /// Ejects the endpoint for its statuses, under the same conditions as [`eject`](Self::eject). Returns for how long.
+    pub fn eject_by_status(&mut self, settings: &Ejection, pool: PoolCounts, now: Instant) -> Option<Duration> {
+        let duration = self.eject(settings, pool, now)?;
+        self.ejected_by_status = true;
+        Some(duration)
+    }
+
+    /// Records an ejection with its reason: in the log, for the status page and in the metrics.
+    pub(super) fn record_ejection(&self, pool: &str, reason: &str, now: SystemTime) {
+        self.endpoint.checks.ejections.add(1);
+        self.record_state(reason, now);
+        warn!(pool, endpoint = %self.endpoint.address, reason, "endpoint is ejected");
     }
 
     /// Records the current state with its reason for the status page.

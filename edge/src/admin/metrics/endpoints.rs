@@ -69,7 +69,7 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
     families.counters(
         "endpoint_ejections",
         None,
-        "Ejections because of failed requests",
+        "Ejections because of failed requests or server errors",
         each(|endpoint| endpoint.ejections),
     )
 }

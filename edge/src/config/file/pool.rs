@@ -3,7 +3,7 @@
 use settings::{Section, into_values};
 
 use super::{duplicates::report_duplicates, head_size::head_size, kind};
-use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts, value};
+use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts, behind_mesh, value};
 
 /// Converts the section of the pool `name`.
 pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
@@ -16,10 +16,12 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
         endpoints.iter().map(|endpoint| (endpoint.get_ref(), endpoint.span())),
     );
     let default = Pool::new(name, into_values(endpoints));
+    let health = section.switch("health", health);
+    let is_mesh = behind_mesh(&default.sources, health.as_ref());
     Pool {
         balance: section.get("balance", &kind::BALANCE).unwrap_or(default.balance),
-        health: section.switch("health", health),
-        ejection: section.table("ejection", ejection),
+        health,
+        ejection: section.table("ejection", |section| ejection(section, is_mesh)),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
         attempts: section.get("attempts", &kind::ATTEMPTS).unwrap_or(default.attempts),
         max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
@@ -61,8 +63,9 @@ fn health(section: &mut Section<'_>) -> HealthCheck {
     check
 }
 
-fn ejection(section: &mut Section<'_>) -> Ejection {
+fn ejection(section: &mut Section<'_>, is_mesh: bool) -> Ejection {
     let default = Ejection::default();
+    let error_share = if is_mesh { 0.0 } else { default.error_share };
     let base = section.get("base", &kind::DURATION);
     let max = section.get("max", &kind::DURATION);
     if let (Some(base), Some(max)) = (base, max)
@@ -74,6 +77,7 @@ fn ejection(section: &mut Section<'_>) -> Ejection {
         consecutive_failures: section
             .get("consecutive_failures", &kind::COUNT_U32)
             .unwrap_or(default.consecutive_failures),
+        error_share: section.get("error_share", &kind::SHARE).unwrap_or(error_share),
         base: base.unwrap_or(max.map_or(default.base, |max| default.base.min(max))),
         max: max.unwrap_or(base.map_or(default.max, |base| default.max.max(base))),
         max_share: section.get("max_share", &kind::SHARE).unwrap_or(default.max_share),

@@ -110,6 +110,7 @@ fn pool(document: &mut Document, pool: &Pool) {
 
     document.heading(&format!("[pool.{name}.ejection]"));
     document.key("consecutive_failures", pool.ejection.consecutive_failures);
+    document.key("error_share", format_args!("{:?}", pool.ejection.error_share));
     document.key("base", duration(pool.ejection.base));
     document.key("max", duration(pool.ejection.max));
     document.key("max_share", format_args!("{:?}", pool.ejection.max_share));

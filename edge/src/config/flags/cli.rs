@@ -154,6 +154,9 @@ pub(super) struct Traffic {
     /// Turn off health checks
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_health: Option<String>,
+    /// Share of 5xx responses that ejects an endpoint if the others have half of it or less; 0 turns that off [default: 0.5; with --to-mesh 0]
+    #[arg(long, value_name = "SHARE")]
+    pub(super) error_share: Option<String>,
     /// Certificate chain for HTTPS, PEM; without one the edge generates a self-signed one, which browsers warn about
     #[arg(long, value_name = "FILE")]
     pub(super) tls_cert_file: Option<String>,

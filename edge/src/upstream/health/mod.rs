@@ -1,5 +1,6 @@
 //! Active health checks and passive ejection.
 
+pub mod error_share;
 pub mod outlier;
 pub(super) mod permits;
 pub mod probe;

@@ -1,8 +1,9 @@
 //! Passive ejection: an endpoint that fails consecutive requests gets none for some time.
 //!
 //! Pure: time is an argument. This is Envoy's outlier detection reduced to its most useful part: consecutive failures
-//! (refused, reset, timed out; never a status), an ejection that grows each time, and a cap on the ejected share of a
-//! pool. It detects what a check cannot: an endpoint that passes its checks and fails its users.
+//! (refused, reset, timed out), an ejection that grows each time, and a cap on the ejected share of a pool. It detects
+//! what a check cannot: an endpoint that passes its checks and fails its users. [`error_share`](super::error_share)
+//! decides about statuses.
 
 use std::time::Duration;
 
@@ -94,7 +95,7 @@ impl Outlier {
 /// Whether this number of consecutive failures requires an ejection.
 #[must_use]
 pub fn is_due(settings: &config::Ejection, failures: u32) -> bool {
-    settings.consecutive_failures > 0 && failures >= settings.consecutive_failures
+    !settings.is_off() && failures >= settings.consecutive_failures
 }
 
 /// Whether one more endpoint may be ejected: the share allows it, and another endpoint still gets requests.
@@ -120,7 +121,7 @@ pub(crate) mod tests {
 
     pub(crate) fn ejection(consecutive_failures: u32, max_share: f64) -> config::Ejection {
         let (base, max) = (Duration::from_secs(5), Duration::from_secs(60));
-        config::Ejection { consecutive_failures, base, max, max_share }
+        config::Ejection { consecutive_failures, base, max, max_share, error_share: 0.5 }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::{
     endpoint::{Endpoint, EndpointState},
     health::{
         Health,
+        error_share::Responses,
         outlier::{self, PoolCounts},
         probe::{Failure, Outcome},
     },
@@ -210,11 +211,32 @@ impl PoolState {
         let counts = self.counts();
         let Some(member) = self.member_mut(endpoint) else { return };
         let Some(duration) = member.eject(ejection, counts, now.instant) else { return };
-        endpoint.checks.ejections.add(1);
         let reason = format!("{failures} consecutive requests failed, ejected for {duration:?}");
-        member.record_state(&reason, now.wall_clock);
-        warn!(pool = handle.config.name, endpoint = %endpoint.address, reason, "endpoint is ejected");
+        member.record_ejection(&handle.config.name, &reason, now.wall_clock);
         self.publish();
+    }
+
+    /// Compares the statuses of the endpoints, and ejects those that give far more server errors than the others, the
+    /// worst first.
+    pub(super) fn compare_responses(&mut self, now: Timestamp) {
+        let handle = Arc::clone(&self.handle);
+        let ejection = &handle.config.ejection;
+        let all: Responses = self.members.values_mut().map(Member::count_responses).sum();
+        let compare = |(address, member): (&SocketAddr, &mut Member)| {
+            member.compare_responses(ejection, all).map(|responses| (*address, responses))
+        };
+        let mut deviating: Vec<_> = self.members.iter_mut().filter_map(compare).collect();
+        deviating.sort_by(|(_, one), (_, other)| other.share().total_cmp(&one.share()));
+        for (address, Responses { total, errors }) in deviating {
+            let counts = self.counts();
+            let Some(member) = self.members.get_mut(&address) else { continue };
+            let Some(duration) = member.eject_by_status(ejection, counts, now.instant) else { continue };
+            let reason = format!("{errors} of {total} responses were server errors, ejected for {duration:?}");
+            member.record_ejection(&handle.config.name, &reason, now.wall_clock);
+            // Its task waits for the end of the ejection.
+            member.endpoint.wake();
+            self.publish();
+        }
     }
 
     /// Applies the end of an ejection's time. With health checks the endpoint returns when the next check passes,

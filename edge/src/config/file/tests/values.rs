@@ -73,6 +73,21 @@ fn defaults_never_contradict_the_file() {
 }
 
 #[test]
+fn statuses_eject_endpoints_except_behind_a_mesh() {
+    let share = |text: &str| config(&format!("{MINIMAL}{text}")).pools[0].ejection.error_share;
+    let mesh = "listener = { address = \":80\" }\npool.web.endpoints = \"swarm://watch:8080?port=8000\"";
+    for (actual, expected) in [
+        (share(""), 0.5),
+        (share("health = false"), 0.5),
+        (share("health = { path = \"/\", expect = \"any\" }"), 0.0),
+        (share("health = { path = \"/\", expect = \"any\" }\nejection.error_share = 0.9"), 0.9),
+        (config(mesh).pools[0].ejection.error_share, 0.0),
+    ] {
+        assert!((actual - expected).abs() < 1e-9, "{actual} instead of {expected}");
+    }
+}
+
+#[test]
 fn a_listener_without_a_certificate_is_self_signed() {
     let tls = |text: &str| {
         let text = format!("pool.web.endpoints = \"web:80\"\nlistener = {{ address = \":443\", tls = {text} }}");

@@ -43,6 +43,7 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --health-port <PORT>            Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]
           --health-expect <STATUSES>      Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399; with --to-mesh any]
           --no-health[=<BOOL>]            Turn off health checks
+          --error-share <SHARE>           Share of 5xx responses that ejects an endpoint if the others have half of it or less; 0 turns that off [default: 0.5; with --to-mesh 0]
           --tls-cert-file <FILE>          Certificate chain for HTTPS, PEM; without one the edge generates a self-signed one, which browsers warn about
           --tls-key-file <FILE>           Key of the certificate, PEM
           --server-name <NAME>...         Names in the self-signed certificate [default: localhost]

@@ -57,6 +57,7 @@ fn mesh_nodes_replace_endpoints_and_pass_health_checks_with_any_response() {
     let expected = ["10.0.0.1:8000", "10.0.0.2:9000"].map(|node| Source::Address(address(node)));
     assert_eq!(nodes.pools[0].sources, expected);
     assert_eq!(nodes.pools[0].health.as_ref().unwrap().expect, Expect::Any);
+    assert!(tasks.pools[0].ejection.is_by_status() && !nodes.pools[0].ejection.is_by_status());
 
     // A mesh leads to published ports only.
     let port = |args: &str| {
@@ -88,6 +89,7 @@ fn every_flag_is_also_a_variable() {
         ("health-port", "9900"),
         ("health-expect", "200-299,404"),
         ("no-health", "false"),
+        ("error-share", "0.25"),
         ("tls-cert-file", pem),
         ("tls-key-file", pem),
         ("server-name", "www.example.com"),
@@ -125,6 +127,7 @@ fn every_flag_is_also_a_variable() {
         ..HealthCheck::default()
     };
     assert_eq!(config.pools[0].health, Some(health));
+    assert!((config.pools[0].ejection.error_share - 0.25).abs() < 1e-9);
     assert_eq!(config.swarm.token_file.as_deref(), Some(Path::new(token)));
     assert_eq!(config.dns.servers, [address("127.0.0.11:53")]);
     assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);

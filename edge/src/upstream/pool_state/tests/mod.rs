@@ -1,5 +1,7 @@
 //! The effect of each call on a pool, without a socket or a task.
 
+mod evidence;
+
 use std::{net::IpAddr, time::Duration};
 
 use http::StatusCode;
