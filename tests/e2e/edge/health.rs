@@ -150,6 +150,36 @@ async fn an_endpoint_that_passes_checks_but_fails_requests_is_ejected_for_a_time
 }
 
 #[tokio::test]
+async fn an_endpoint_that_alone_gives_server_errors_is_ejected_for_a_time() {
+    let upstreams = three_upstreams().await;
+    upstreams[0].on("/", Behaviour::Status(500));
+    let ejection = "[pool.web.ejection]\nbase = \"500ms\"\n";
+    let mut edge = Edge::start(&format!("{}{ejection}", checked(&addresses(&upstreams)))).await;
+    let load = Load::on(&[edge.address()]).connections(4).start();
+    edge.process.line("responses were server errors").await;
+    upstreams[0].on("/", Behaviour::Echo);
+    each_gets_a_request(&upstreams).await;
+    drop(load.stop().await);
+    let others = edge.process.lines().into_iter().filter(|line| line.contains("endpoint is ejected"));
+    for line in others {
+        assert!(line.contains(&upstreams[0].address().to_string()), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn server_errors_of_all_endpoints_eject_none() {
+    let upstreams = three_upstreams().await;
+    for upstream in &upstreams {
+        upstream.on("/", Behaviour::Status(500));
+    }
+    let edge = Edge::start(&checked(&addresses(&upstreams))).await;
+    let load = Load::on(&[edge.address()]).connections(4).start();
+    eventually("many errors", SOON, async || upstreams.iter().all(|upstream| upstream.requests_for("/") > 300)).await;
+    drop(load.stop().await);
+    assert!(!edge.process.lines().iter().any(|line| line.contains("endpoint is ejected")));
+}
+
+#[tokio::test]
 async fn a_pool_without_checks_avoids_a_dead_endpoint() {
     let upstreams = three_upstreams().await;
     let edge = Edge::start(&unchecked(&addresses(&upstreams))).await;
