@@ -89,6 +89,12 @@ impl Member {
         self.window.count(self.endpoint.responses())
     }
 
+    /// Begins to count its responses anew.
+    pub fn forget_responses(&mut self) {
+        self.count_responses();
+        self.window.clear();
+    }
+
     /// Compares its responses with those of its `pool` in the same time. Returns them if too many are server errors.
     pub fn compare_responses(&mut self, settings: &Ejection, pool: Responses) -> Option<Responses> {
         if self.state() != EndpointState::Healthy {

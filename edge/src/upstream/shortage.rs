@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 /// What a new connection lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shortage {
+pub(super) enum Shortage {
     /// File descriptors or memory: no connection can be opened at all.
     Sockets,
     /// Local ports for this one address; connections to others may succeed.
@@ -19,8 +19,7 @@ pub enum Shortage {
 
 /// Returns the shortage that an error of a connection to `address` shows, or `None` if it is about the endpoint or the
 /// network.
-#[must_use]
-pub fn shortage(error: &io::Error, address: SocketAddr) -> Option<Shortage> {
+pub(super) fn shortage(error: &io::Error, address: SocketAddr) -> Option<Shortage> {
     match Errno::from_io_error(error)? {
         Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Some(Shortage::Sockets),
         Errno::ADDRNOTAVAIL if has_local_address(address) => Some(Shortage::Ports),

@@ -74,6 +74,7 @@ impl PoolState {
             handle.panics = Arc::clone(&before.handle.panics);
             handle.snapshot = arc_swap::ArcSwap::new(before.handle.snapshot.load_full());
             members.clone_from(&before.members);
+            members.values_mut().for_each(Member::forget_responses);
         }
         let kept = |source: &Source| before?.sources.iter().find(|state| state.source == *source).cloned();
         let sources: Vec<_> = config
