@@ -47,6 +47,11 @@ impl Metrics {
         );
         registry.register("waiting_hits", "Hits waiting for the next addition", waiting.clone());
         registry.register("store_up", "Whether the store counts", counter.store_up.clone());
+        registry.register(
+            "store_slow",
+            "Whether the store takes a quarter of a visit's deadline, or longer",
+            counter.slow.clone(),
+        );
         registry.register("batches_repeated", "Batches sent again", counter.repeated.clone());
         registry.register("master_switches", "Switches to a new master", counter.switches.clone());
         registry.register("count_raised", "Times the count was below a returned number", counter.raised.clone());

@@ -205,12 +205,22 @@ async fn readyz(State(app): State<Arc<Shared>>) -> Response {
         return Error::Draining.explain();
     }
     match timeout(TIMEOUT, app.counter.ready()).await {
-        Ok(Ok(())) if app.counter.is_degraded() => {
-            plain("ready, but degraded: numbers are less durable than configured\n")
-        }
-        Ok(Ok(())) => plain("ready\n"),
+        Ok(Ok(())) => plain(readiness(app.counter.is_degraded(), app.counter.is_slow())),
         Ok(Err(error)) => Error::from(error).explain(),
         Err(_elapsed) => Error::from(CounterError::Late).explain(),
+    }
+}
+
+/// What `/readyz` says while the store counts.
+const fn readiness(is_degraded: bool, is_slow: bool) -> &'static str {
+    match (is_degraded, is_slow) {
+        (false, false) => "ready\n",
+        (true, false) => "ready, but degraded: numbers are less durable than configured\n",
+        (false, true) => "ready, but slow: the store takes long to count\n",
+        (true, true) => {
+            "ready, but degraded: numbers are less durable than configured\n\
+             ready, but slow: the store takes long to count\n"
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct CounterMetrics {
     pub(crate) round_trip: Histogram,
     /// 1 while the store counts, else 0.
     pub(crate) store_up: Gauge,
+    /// 1 while the store takes long to count, else 0.
+    pub(crate) slow: Gauge,
     /// Batches that were sent again.
     pub(crate) repeated: Total,
     /// How often the counter followed a new master.
@@ -41,6 +43,7 @@ impl Default for CounterMetrics {
             // 50 us to 3.3 s.
             round_trip: Histogram::new(exponential_buckets(0.000_05, 2.0, 17)),
             store_up: Gauge::default(),
+            slow: Gauge::default(),
             repeated: Total::default(),
             switches: Total::default(),
             raised: Total::default(),

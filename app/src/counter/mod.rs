@@ -21,6 +21,7 @@ mod embedded;
 pub(crate) mod error;
 pub(crate) mod limits;
 pub(crate) mod metrics;
+mod pace;
 mod queue;
 mod redis;
 mod sentinel;
@@ -119,6 +120,12 @@ impl Counter {
     #[must_use]
     pub fn is_degraded(&self) -> bool {
         self.metrics().degraded.get() != 0
+    }
+
+    /// Whether the last round trips to the store took a large part of [`Limits::deadline`].
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        self.metrics().slow.get() != 0
     }
 
     /// Answers the hits that wait, closes the store, and returns when it is closed. Later hits, also on

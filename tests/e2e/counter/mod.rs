@@ -1,6 +1,7 @@
 //! The counter as a process, with a real Redis and with its file, beside the tutorial's own program.
 
 mod crash;
+mod distance;
 mod failover;
 mod flask;
 mod outage;

@@ -20,12 +20,21 @@ use tracing::{info, warn};
 use super::{
     batch::{Batch, Kind},
     error::{CounterError, StoreError},
+    pace::Pace,
     queue::{Health, Queue, Waiter},
     store::{Addition, Store},
 };
 
-/// The longest an attempt to connect may take.
+/// The longest the first two attempts to connect may take. Visits wait for the first one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The longest any attempt to connect may take, however long the deadline of visits is.
+const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+
+/// What the log says about a slow store. A failover would not help unless it leads to a faster host, and only a person
+/// knows that.
+const SLOW: &str = "the store is slow: look at the disk and the load of its host, and at the network; \
+                    if another host of the group is faster, stop this master's container to make it the master";
 
 /// The longest pause between attempts to connect.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
@@ -33,7 +42,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Runs until the counter is closed. `_end` is dropped last, after the store.
 pub(super) async fn run<S: Store>(store: S, queue: Arc<Queue>, _end: watch::Sender<()>) {
     let addition = Addition::PROBE;
-    let mut task = Committer { store, sent: Batch::new(), addition, failures: 0, queue };
+    let mut task = Committer { store, sent: Batch::new(), addition, failures: 0, pace: Pace::default(), queue };
     task.run().await;
     task.store.close().await;
 }
@@ -48,6 +57,13 @@ fn backoff(failures: u32, chance: f64) -> Duration {
     BACKOFF.after(failures.saturating_sub(1), chance)
 }
 
+/// How long the next attempt to connect may take after `failures` in a row. Connecting takes several round trips, so a
+/// distant store needs more than the first attempts have; no visit waits for the later ones, which get as much time as a
+/// visit.
+fn connect_timeout(failures: u32, deadline: Duration) -> Duration {
+    if failures <= 1 { CONNECT_TIMEOUT } else { deadline.clamp(2 * CONNECT_TIMEOUT, LONGEST_CONNECT) }
+}
+
 struct Committer<S> {
     store: S,
     /// The batch in flight or, between connections, the one to send again.
@@ -56,6 +72,7 @@ struct Committer<S> {
     addition: Addition,
     /// The number of failures since the store last counted, or last stayed up for a while.
     failures: u32,
+    pace: Pace,
     queue: Arc<Queue>,
 }
 
@@ -83,7 +100,7 @@ impl<S: Store> Committer<S> {
             if self.closes_during(pause).await {
                 break;
             }
-            let limit = Instant::now() + CONNECT_TIMEOUT;
+            let limit = Instant::now() + connect_timeout(self.failures, self.queue.limits.deadline);
             let work = self.store.connect();
             let failure = match bounded(work, &mut self.sent, &self.queue, limit).await {
                 Some(Ok(())) => {
@@ -166,6 +183,17 @@ impl<S: Store> Committer<S> {
             answered += u64::from(reached && kind == Kind::Hit);
         }
         let metrics = &self.queue.metrics;
+        match self.pace.observe(now - start, self.queue.limits.deadline) {
+            Some(true) => {
+                warn!(took = ?(now - start), "{SLOW}");
+                metrics.slow.set(1);
+            }
+            Some(false) => {
+                info!(took = ?(now - start), "the store is no longer slow");
+                metrics.slow.set(0);
+            }
+            None => {}
+        }
         metrics.hits.inc_by(answered);
         metrics.round_trip.observe((now - start).as_secs_f64());
         if hits > 0 {

@@ -17,7 +17,7 @@ mod script;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection};
 use redis_config::Location;
 use tokio::{
     sync::Notify,
@@ -95,25 +95,12 @@ impl Redis {
                 (redis_config::client(master, &sentinels.server_login).map_err(not_connected)?, Some(master))
             }
         };
-        let closed = Arc::new(Notify::new());
-        let signal = Arc::clone(&closed);
-        let config = AsyncConnectionConfig::new()
-            // The caller bounds every call itself.
-            .set_connection_timeout(None)
-            .set_response_timeout(None)
-            .set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    signal.notify_one();
-                }
-                Ok::<(), io::Error>(())
-            });
-        let mut commands = client.get_multiplexed_async_connection_with_config(&config).await.map_err(not_connected)?;
-        let digest = script::load().query_async(&mut commands).await.map_err(not_connected)?;
-        if self.config.durability == Durability::Fsync {
-            let probe: Result<Value, RedisError> =
-                redis::cmd("WAITAOF").arg(0).arg(0).arg(1).query_async(&mut commands).await;
-            probe.map_err(|error| StoreError::Refused(NoWaitAof(error).into()))?;
-        }
+        let moved = moved(self.sentinels.as_ref(), master);
+        // A master that died may be silent. The sentinels may name another before the time to connect is over.
+        let link = tokio::select! {
+            link = dial(&client, master, self.config.durability) => link?,
+            () = moved => return Err(StoreError::Lost(MOVED.into())),
+        };
         if let (Some(now), Some(before)) = (master, self.master)
             && now != before
         {
@@ -121,7 +108,7 @@ impl Redis {
             self.metrics.switches.inc();
         }
         self.master = master.or(self.master);
-        Ok(Link { commands, closed, master, digest, replicas: Replicas::new() })
+        Ok(link)
     }
 
     /// Sends an addition and waits until it is counted and as durable as configured. It does not return before that;
@@ -248,6 +235,30 @@ impl Redis {
     }
 }
 
+/// Connects to a server and loads the script.
+async fn dial(client: &Client, master: Option<SocketAddr>, durability: Durability) -> Result<Link, StoreError> {
+    let closed = Arc::new(Notify::new());
+    let signal = Arc::clone(&closed);
+    let config = AsyncConnectionConfig::new()
+        // The caller bounds every call itself.
+        .set_connection_timeout(None)
+        .set_response_timeout(None)
+        .set_push_sender(move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                signal.notify_one();
+            }
+            Ok::<(), io::Error>(())
+        });
+    let mut commands = client.get_multiplexed_async_connection_with_config(&config).await.map_err(not_connected)?;
+    let digest = script::load().query_async(&mut commands).await.map_err(not_connected)?;
+    if durability == Durability::Fsync {
+        let probe: Result<Value, RedisError> =
+            redis::cmd("WAITAOF").arg(0).arg(0).arg(1).query_async(&mut commands).await;
+        probe.map_err(|error| StoreError::Refused(NoWaitAof(error).into()))?;
+    }
+    Ok(Link { commands, closed, master, digest, replicas: Replicas::new() })
+}
+
 /// The answer to `ROLE` of a master: its role, its offset, and each online replica's address, port and offset.
 type Role = (String, u64, Vec<(String, u16, u64)>);
 
@@ -276,7 +287,7 @@ impl Store for Redis {
         let Some(mut link) = self.link.take() else {
             return Err(StoreError::Connect("not connected".into()));
         };
-        let moved = moved(&self.sentinels, &link);
+        let moved = moved(self.sentinels.as_ref(), link.master);
         let result = tokio::select! {
             biased;
             result = self.commit(&mut link, addition) => result,
@@ -295,7 +306,7 @@ impl Store for Redis {
         let Some(link) = &self.link else { return StoreError::Lost("not connected".into()) };
         tokio::select! {
             () = link.closed.notified() => StoreError::Lost("closed by Redis".into()),
-            () = moved(&self.sentinels, link) => StoreError::Lost(MOVED.into()),
+            () = moved(self.sentinels.as_ref(), link.master) => StoreError::Lost(MOVED.into()),
         }
     }
 
@@ -322,9 +333,9 @@ impl Store for Redis {
 
 const MOVED: &str = "the sentinels name another master";
 
-/// Completes when the sentinels name another master than the one of `link`; without sentinels never.
-fn moved(sentinels: &Option<MasterWatcher>, link: &Link) -> impl Future<Output = ()> + Send + 'static {
-    let moved = sentinels.as_ref().zip(link.master).map(|(sentinels, master)| sentinels.moved(master));
+/// Completes when the sentinels name another master than `master`; without sentinels never.
+fn moved(sentinels: Option<&MasterWatcher>, master: Option<SocketAddr>) -> impl Future<Output = ()> + Send + 'static {
+    let moved = sentinels.zip(master).map(|(sentinels, master)| sentinels.moved(master));
     async move {
         match moved {
             Some(moved) => moved.await,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::fake::{Act, MS, Rig, lost, rig};
+use super::fake::{Act, Call, MS, Rig, lost, rig};
 use crate::counter::{
     Limits,
-    commit::CONNECT_TIMEOUT,
+    commit::{CONNECT_TIMEOUT, LONGEST_CONNECT, connect_timeout},
     error::{CounterError, StoreError},
 };
 
@@ -77,4 +77,44 @@ async fn a_silent_connect_is_given_up_after_a_second() {
     let (result, at) = rig.hit().await.unwrap();
     assert!(matches!(&result, Err(CounterError::Store(e)) if matches!(**e, StoreError::Silent)));
     assert_eq!(at - start, CONNECT_TIMEOUT);
+}
+
+#[test]
+fn later_attempts_to_connect_get_the_time_of_a_visit_within_bounds() {
+    let table = [
+        (0, 1800, CONNECT_TIMEOUT),
+        (1, 60_000, CONNECT_TIMEOUT),
+        (2, 100, 2 * CONNECT_TIMEOUT),
+        (2, 1800, 2 * CONNECT_TIMEOUT),
+        (2, 5000, Duration::from_secs(5)),
+        (u32::MAX, 60_000, LONGEST_CONNECT),
+    ];
+    for (failures, deadline, expected) in table {
+        assert_eq!(connect_timeout(failures, deadline * MS), expected, "{failures} failures, {deadline} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_distant_store_is_reached_after_attempts_that_were_too_short() {
+    let rig = rig(Limits::default());
+    for _ in 0..3 {
+        rig.connect(Act::Work(1400 * MS));
+    }
+    rig.add(Act::Work(350 * MS));
+    let start = Instant::now();
+    while rig.counter.ready().await.is_err() {
+        assert!(start.elapsed() < Duration::from_secs(60), "never connected");
+        sleep(10 * MS).await;
+    }
+    assert_eq!(rig.calls().iter().filter(|call| **call == Call::Connect).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_store_is_told_until_it_is_fast_again() {
+    let rig = Rig::up(Limits::default()).await;
+    for (time, expected) in [(700, false), (700, false), (700, true), (10, true), (10, true), (10, false)] {
+        rig.add(Act::Work(time * MS));
+        rig.counter.hit().await.unwrap();
+        assert_eq!(rig.counter.is_slow(), expected, "{time} ms");
+    }
 }
