@@ -1,5 +1,6 @@
 //! How the edge reports on its requests: counters and the access log.
 
 pub mod access_log;
+pub mod log_limit;
 pub mod refusals;
 pub mod stats;

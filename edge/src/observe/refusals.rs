@@ -1,6 +1,5 @@
-//! Limits the log lines about refused clients, and about the edge's own lack of resources. In an attack a worker refuses
-//! thousands of clients a second: their lines must not fill the disk, but some must remain, because they name the
-//! attacker.
+//! Limits the log lines about refused clients. In an attack a worker refuses thousands of clients a second: their lines
+//! must not fill the disk, but some must remain, because they name the attacker.
 
 use std::{cell::Cell, time::Duration};
 

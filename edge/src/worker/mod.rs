@@ -32,6 +32,7 @@ use crate::{
     io::clock::Clock,
     observe::{
         access_log,
+        log_limit::LogLimit,
         refusals::Refusals,
         stats::{PerWorker, WorkerStats},
     },
@@ -64,7 +65,7 @@ pub struct Worker {
     /// The worker's sink into the access log.
     pub log: access_log::Sink,
     refusals: Refusals,
-    shortages: Refusals,
+    shortages: LogLimit,
     shared: Arc<Shared>,
     view: RefCell<Rc<View>>,
     random: RefCell<fastrand::Rng>,
@@ -91,7 +92,7 @@ impl Worker {
             random: RefCell::new(random),
             log,
             refusals: Refusals::default(),
-            shortages: Refusals::default(),
+            shortages: LogLimit::default(),
             draining: Cell::new(false),
             drain: Notify::new(),
             open: Cell::new(0),
@@ -167,7 +168,7 @@ impl Worker {
         }
     }
 
-    /// Logs that the edge cannot open a connection to an endpoint, unless there are too many such lines.
+    /// Logs that the edge cannot open a connection to an endpoint, at most once a second.
     pub fn log_shortage(&self, error: &Error) {
         if let Some(omitted) = self.shortages.admit(self.clock.now()) {
             let reason = error.source.as_ref().map(ToString::to_string);

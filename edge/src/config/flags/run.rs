@@ -12,8 +12,7 @@ use super::{
     given::{Given, Reader, items},
 };
 use crate::config::{
-    AccessLog, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, Tls, address, behind_mesh,
-    defaults, file,
+    AccessLog, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, Tls, address, defaults, file,
     problem::{ConfigError, Loaded, Problem},
     token,
     value::{self, Parsed},
@@ -126,7 +125,7 @@ impl Settings {
         let mut pool = Pool::new(POOL_NAME, sources);
         pool.balance = reader.one("balance", flags.balance.as_deref(), value::balance).unwrap_or(pool.balance);
         pool.health = self.health(reader, &mut warnings);
-        if self.is_mesh() || behind_mesh(&pool.sources, pool.health.as_ref()) {
+        if self.is_mesh() || crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {
             pool.ejection.error_share = 0.0;
         }
         let share = reader.one("error-share", flags.error_share.as_deref(), settings::value::share);

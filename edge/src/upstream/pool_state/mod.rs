@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     config::{self, Source},
-    observe::refusals::Refusals,
+    observe::log_limit::LogLimit,
 };
 
 /// The state of one pool; see the module.
@@ -45,7 +45,7 @@ pub(super) struct PoolState {
     /// Wakes the pool's task after endpoints were added or removed.
     changed: Rc<Notify>,
     /// Limits the log lines about checks that the edge could not make.
-    shortages: Refusals,
+    shortages: LogLimit,
 }
 
 /// The current time on both clocks.
@@ -89,7 +89,7 @@ impl PoolState {
             sources,
             members,
             changed: Rc::default(),
-            shortages: Refusals::default(),
+            shortages: LogLimit::default(),
         };
         if config.health.is_none() {
             this.assume_healthy(now);
