@@ -150,6 +150,10 @@ impl PoolStatus {
             responses: Responses::sum(&handle.stats, |stats| &stats.responses),
             retries: count(|stats| &stats.retries),
             no_endpoint: count(|stats| &stats.no_endpoint),
+            queue_length: handle.queue.length(),
+            queued: count(|stats| &stats.queued),
+            queue_timeouts: count(|stats| &stats.queue_timeouts),
+            queue_overflows: count(|stats| &stats.queue_overflows),
             panics: handle.panics.value(),
             latency: LatencyStatus {
                 p50_ms: histogram.quantile_ms(0.5),

@@ -111,6 +111,14 @@ pub struct PoolStatus {
     pub retries: u64,
     /// Requests for which there was no endpoint.
     pub no_endpoint: u64,
+    /// Requests that wait for a connection, because every usable endpoint has as many as allowed.
+    pub queue_length: usize,
+    /// Requests that waited for a connection.
+    pub queued: u64,
+    /// Requests that waited for a connection for too long.
+    pub queue_timeouts: u64,
+    /// Requests that could not wait for a connection, because too many waited.
+    pub queue_overflows: u64,
     /// How often the pool entered panic.
     pub panics: u64,
     /// The latency up to the head of the response.

@@ -114,7 +114,7 @@ fn pool() -> impl Strategy<Value = Pool> {
     ];
     let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
     let heads = (8192_usize..=1 << 20, 1_usize..=10_000);
-    let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, 0_usize..=1_000_000, heads);
+    let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
     ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), ejection(), numbers, upstream_timeouts()).prop_map(
         |(name, sources, balance, health, ejection, numbers, timeouts)| Pool {
@@ -126,7 +126,8 @@ fn pool() -> impl Strategy<Value = Pool> {
             panic_threshold: numbers.0,
             attempts: NonZeroUsize::new(numbers.1).unwrap(),
             max_connections: NonZeroUsize::new(numbers.2).unwrap(),
-            max_idle: numbers.3,
+            max_queue: numbers.3[0],
+            max_idle: numbers.3[1],
             max_response_head: numbers.4.0,
             max_response_headers: numbers.4.1,
             timeouts,
@@ -172,9 +173,10 @@ fn ejection() -> impl Strategy<Value = Ejection> {
 }
 
 fn upstream_timeouts() -> impl Strategy<Value = UpstreamTimeouts> {
-    std::array::from_fn::<_, 7, _>(|_| duration().boxed()).prop_map(
-        |[connect, unacknowledged, response, body_idle, idle, max_age, tunnel_idle]| UpstreamTimeouts {
+    (duration_or_zero(), std::array::from_fn::<_, 7, _>(|_| duration().boxed())).prop_map(
+        |(queue, [connect, unacknowledged, response, body_idle, idle, max_age, tunnel_idle])| UpstreamTimeouts {
             connect,
+            queue,
             unacknowledged,
             response,
             body_idle,

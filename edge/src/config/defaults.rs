@@ -81,6 +81,7 @@ impl Pool {
             panic_threshold: 0.3,
             attempts: at_least_one(3),
             max_connections: at_least_one(4096),
+            max_queue: 1024,
             max_idle: 4096,
             max_response_head: 64 * 1024,
             max_response_headers: 128,
@@ -127,6 +128,7 @@ impl Default for UpstreamTimeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(1),
+            queue: Duration::from_secs(1),
             unacknowledged: Duration::from_secs(3),
             response: Duration::from_secs(30),
             body_idle: Duration::from_secs(30),

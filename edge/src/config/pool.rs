@@ -27,8 +27,11 @@ pub struct Pool {
     /// How often one request may be sent in total, including the first attempt. Default 3.
     pub attempts: NonZeroUsize,
     /// Maximum number of connections to one endpoint over all workers, including idle ones. At the limit the next
-    /// endpoint is tried; if all are full, the response is 503. Default 4096.
+    /// endpoint is tried; if all are full, the request waits. Default 4096.
     pub max_connections: NonZeroUsize,
+    /// Maximum number of requests that wait for a connection, over all workers; the response to further ones is 503.
+    /// Default 1024, as Envoy's `max_pending_requests`.
+    pub max_queue: usize,
     /// Maximum number of idle connections kept per endpoint and worker; the timeout `idle` closes those that are no
     /// longer needed. Default 4096, the same as `max_connections`.
     pub max_idle: usize,
@@ -58,6 +61,9 @@ pub enum Balance {
 pub struct UpstreamTimeouts {
     /// To establish the TCP connection. Default 1 s.
     pub connect: Duration,
+    /// How long a request waits for a connection while every usable endpoint has `max_connections`; after it, the
+    /// response is 503. Zero refuses such a request at once. Default 1 s.
+    pub queue: Duration,
     /// How long the endpoint's host may take to acknowledge a sent request without a body before the edge abandons the
     /// connection; an idempotent request is then retried, any other gets a 502. A machine that loses power sends
     /// nothing, and behind a mesh no health check shows which connections lead to it. Default 3 s.

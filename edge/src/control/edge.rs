@@ -103,6 +103,7 @@ impl Edge {
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), pools))),
             stats,
             heartbeats: Arc::new(PerWorker::new(workers)),
+            idle_wanted: PerWorker::new(workers),
             open: AtomicUsize::new(0),
         });
         let admin_state = Arc::new(AdminState {

@@ -39,6 +39,8 @@ pub async fn run(
 ) {
     let worker = Worker::new(index, shared, log);
     let housekeeper = tokio::task::spawn_local(housekeep(Rc::clone(&worker)));
+    let own = Rc::clone(&worker);
+    let queue_server = tokio::task::spawn_local(async move { own.serve_queues().await });
     // An accept loop runs until its sender is dropped.
     let mut accepting: HashMap<*const Listener, oneshot::Sender<Infallible>> = HashMap::new();
     let mut loops = JoinSet::new();
@@ -63,6 +65,7 @@ pub async fn run(
         tracing::warn!(worker = index, open = worker.open(), "connections were cut off at the end of the drain");
     }
     housekeeper.abort();
+    queue_server.abort();
 }
 
 async fn housekeep(worker: Rc<Worker>) {

@@ -130,6 +130,12 @@ pub struct PoolStats {
     pub retries: Counter,
     /// Requests for which there was no endpoint.
     pub no_endpoint: Counter,
+    /// Requests that waited for a connection, because every usable endpoint had as many as allowed.
+    pub queued: Counter,
+    /// Requests that waited for a connection for too long.
+    pub queue_timeouts: Counter,
+    /// Requests that could not wait for a connection, because too many waited.
+    pub queue_overflows: Counter,
     /// The time from reading the head of a request to having the head of the response.
     pub latency: Latency,
 }

@@ -3,19 +3,20 @@
 
 use std::{rc::Rc, sync::Arc, task::Poll, time::Duration};
 
-use net::Backoff;
-
 use crate::{
     error::{Error, Kind, Retry},
     observe::stats::status_class,
     proxy::{
+        pick::{Picked, pick},
         request::{UpstreamRequest, never},
         request_record::RequestRecord,
+        retry_state::RetryState,
+        wait::wait,
     },
     upstream::{
         Endpoint,
         connection::{
-            Connecting, Connection, ConnectionPermit, ResponseHead,
+            Connection, ResponseHead,
             body_source::BodySource,
             body_writer::{BodyWriter, WriteError},
             pool::PooledConnection,
@@ -36,10 +37,6 @@ const DOWN_CHECK_SOON: Duration = Duration::from_millis(250);
 /// then look less often.
 const LOOK_OFTEN: Duration = Duration::from_secs(4);
 
-/// How long a request waits after all endpoints have failed, before it tries them again. Doubles each time, up to eight
-/// times this duration. A restarted program needs some tenths of a second before it listens.
-const ROUND_PAUSE: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(800));
-
 /// Sends the request until an endpoint responds, none is left, or it must not be sent again (RFC 9110 section 9.2.2).
 /// Passes the head of the response to `on_head`.
 ///
@@ -54,9 +51,9 @@ pub async fn send<T>(
 ) -> Result<(T, PooledConnection), Error> {
     let UpstreamRequest { body, pool, upgrade, to_head, replayable } = request;
     let down = |endpoint: &Endpoint| *replayable && endpoint.is_down() && !pool.handle.snapshot.load().panic;
-    let mut retry_state = RetryState { replayable: *replayable, ..RetryState::default() };
+    let mut retry_state = RetryState::new(*replayable);
     loop {
-        let error = match connect(worker, pool, &mut retry_state, record).await {
+        let error = match connect(worker, pool, &mut retry_state, source, record).await {
             Ok(mut pooled) => {
                 let Some(connection) = pooled.connection() else { return Err(never(Kind::NoEndpoint)) };
                 let mut on_head = |head: &ResponseHead<'_>| (head.parts.status, on_head(head));
@@ -97,6 +94,7 @@ pub async fn send<T>(
                 }
             }
             Err(error) if error.retry == Retry::Unsent => error,
+            Err(error) if error.kind == Kind::ClientGone => return Err(error),
             // No endpoint is left, and the error of the last attempt is closer to the cause.
             Err(error) => return Err(retry_state.last.unwrap_or(error)),
         };
@@ -179,65 +177,12 @@ async fn exchange<T>(
     .await
 }
 
-/// The attempts made for one request.
-#[derive(Debug, Default)]
-struct RetryState {
-    /// The ids of the endpoints that have failed since all of them were last tried again.
-    endpoints: Vec<u64>,
-    attempts: usize,
-    /// How often all endpoints have failed.
-    rounds: u32,
-    /// An endpoint did not respond in time, so no endpoint is tried twice; see [`Retry::OnceElsewhere`].
-    elsewhere_only: bool,
-    /// The request may be sent again after an endpoint received some of it.
-    replayable: bool,
-    /// An idle connection turned out to be closed, so the next attempts open new ones.
-    stale: bool,
-    /// Why the last attempt failed.
-    last: Option<Error>,
-}
-
-impl RetryState {
-    /// Whether failed endpoints may be tried again. Not if all are known to be down: that would only delay the error.
-    fn may_begin_again(&self, pool: &PoolView) -> bool {
-        let snapshot = pool.handle.snapshot.load();
-        !self.endpoints.is_empty()
-            && !self.elsewhere_only
-            && snapshot.endpoints.iter().any(|endpoint| !endpoint.is_down())
-    }
-
-    /// Forgets which endpoints failed. Returns how long to wait before they are tried again.
-    fn begin_again(&mut self) -> Duration {
-        self.endpoints.clear();
-        self.rounds = self.rounds.saturating_add(1);
-        ROUND_PAUSE.after(self.rounds, 0.0)
-    }
-
-    /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have
-    /// closed it while it was idle. It happens at most once per request, so it does not count as an attempt.
-    fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) {
-        let endpoint = connection.endpoint();
-        match error.kind {
-            Kind::ResponseTimeout => endpoint.stats.of(worker).timeouts.add(1),
-            Kind::UpstreamClosed | Kind::UpstreamInvalid => endpoint.stats.of(worker).resets.add(1),
-            // The client caused it, for example by the URL that it requested.
-            _ => return,
-        }
-        if connection.is_reused() && error.kind == Kind::UpstreamClosed {
-            self.stale = true;
-            self.attempts = self.attempts.saturating_sub(1);
-        } else {
-            endpoint.failed();
-            self.endpoints.push(endpoint.id);
-        }
-    }
-}
-
 /// Picks an endpoint, and takes an idle connection to it or opens a new one.
 async fn connect(
     worker: &Rc<Worker>,
     pool: &PoolView,
     retry_state: &mut RetryState,
+    source: &mut impl BodySource,
     record: &mut RequestRecord,
 ) -> Result<PooledConnection, Error> {
     retry_state.attempts += 1;
@@ -246,6 +191,11 @@ async fn connect(
             Box::pin(tokio::time::sleep(retry_state.begin_again())).await;
             pick(worker, pool, retry_state)
         }
+        picked => picked,
+    };
+    let picked = match picked {
+        // Boxed because most requests wait for nothing and must not carry the memory for it.
+        Err(error) if error.kind == Kind::PoolFull => Box::pin(wait(worker, pool, retry_state, source)).await,
         picked => picked,
     };
     let connecting = match picked? {
@@ -272,61 +222,6 @@ async fn connect(
             }
             retry_state.endpoints.push(endpoint.id);
             Err(error)
-        }
-    }
-}
-
-/// A connection to the endpoint that [`pick`] chose.
-enum Picked {
-    Idle(Box<Connection>),
-    New(Connecting),
-}
-
-/// Picks one of the usable endpoints. After a failure it prefers healthy endpoints that were not tried yet, and falls
-/// back to ejected ones: an endpoint that failed a moment ago may have recovered, while the healthy one may have died
-/// since its last check.
-fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryState) -> Result<Picked, Error> {
-    let snapshot = pool.handle.snapshot.load();
-    let untried = |endpoint: &Endpoint| !retry_state.endpoints.contains(&endpoint.id);
-    if retry_state.attempts <= 1 {
-        return pick_among(worker, pool, retry_state, snapshot.usable(), |_| true);
-    }
-    if snapshot.healthy.iter().any(|endpoint| untried(endpoint)) {
-        return pick_among(worker, pool, retry_state, &snapshot.healthy, untried);
-    }
-    let may_work = |endpoint: &Endpoint| untried(endpoint) && (snapshot.panic || !endpoint.is_down());
-    pick_among(worker, pool, retry_state, &snapshot.endpoints, may_work)
-}
-
-/// Picks one of the candidates that `may_pick` accepts and that has an idle connection or room for a new one.
-fn pick_among(
-    worker: &Rc<Worker>,
-    pool: &PoolView,
-    retry_state: &RetryState,
-    candidates: &[Arc<Endpoint>],
-    may_pick: impl Fn(&Endpoint) -> bool,
-) -> Result<Picked, Error> {
-    let mut full: Vec<u64> = Vec::new();
-    loop {
-        let picked = pool.pick(
-            retry_state.attempts <= 1,
-            candidates.len(),
-            worker.random(),
-            // The requests of all workers: otherwise an endpoint that is busy with another worker's would look idle.
-            |index| candidates[index].stats.sum(|stats| stats.in_flight.value()),
-            |index| !may_pick(&candidates[index]) || full.contains(&candidates[index].id),
-        );
-        let Some(endpoint) = picked.map(|index| &candidates[index]) else {
-            return Err(never(if full.is_empty() { Kind::NoEndpoint } else { Kind::PoolFull }));
-        };
-        if !retry_state.stale
-            && let Some(connection) = worker.connections.take(endpoint.id, !retry_state.replayable)
-        {
-            return Ok(Picked::Idle(connection));
-        }
-        match ConnectionPermit::take(endpoint, pool.handle.config.max_connections.get()) {
-            Some(permit) => return Ok(Picked::New(Connecting::new(permit, worker.index))),
-            None => full.push(endpoint.id),
         }
     }
 }

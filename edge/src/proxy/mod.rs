@@ -2,7 +2,10 @@
 
 pub mod attempt;
 pub mod max_forwards;
+mod pick;
 pub mod prepare;
 pub mod request;
 pub mod request_record;
 pub mod respond;
+mod retry_state;
+mod wait;

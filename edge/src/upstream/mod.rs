@@ -13,6 +13,7 @@ pub mod manager;
 mod member;
 pub mod pool;
 mod pool_state;
+pub mod queue;
 mod shortage;
 mod snapshot;
 

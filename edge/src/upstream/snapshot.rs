@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 
-use super::endpoint::Endpoint;
+use super::{connection::Place, endpoint::Endpoint, queue::Queue};
 use crate::{
     config,
     observe::stats::{Counter, PerWorker, PoolStats},
@@ -19,6 +19,8 @@ pub struct PoolHandle {
     pub snapshot: ArcSwap<PoolSnapshot>,
     /// Counters, one copy per worker. A reload that changes the pool keeps them.
     pub stats: Arc<PerWorker<PoolStats>>,
+    /// The requests that wait for a connection. A reload that changes the pool keeps it.
+    pub queue: Arc<Queue<Place>>,
     /// How often the pool entered panic mode, which ignores health because too few endpoints are healthy. Written by
     /// the control thread only. A reload that changes the pool keeps it.
     pub panics: Arc<Counter>,
@@ -35,6 +37,7 @@ impl PoolHandle {
             config,
             snapshot: ArcSwap::default(),
             stats: Arc::new(PerWorker::new(workers)),
+            queue: Arc::default(),
             panics: Arc::default(),
         }
     }

@@ -1,8 +1,9 @@
 //! The context of a worker: what the tasks on one worker's thread share. The thread itself runs in
 //! [`crate::control::worker_thread`]; nothing here serves a connection.
 //!
-//! Other threads share three kinds of state with a worker: read-only values ([`Snapshot`]), counters in cache lines
-//! of their own ([`WorkerStats`]), and [`Shared::open`], which changes once per connection and not per request.
+//! Other threads share four kinds of state with a worker: read-only values ([`Snapshot`]), counters in cache lines
+//! of their own ([`WorkerStats`]), [`Shared::open`], which changes once per connection and not per request, and
+//! [`Shared::idle_wanted`], which is used only while a pool is full.
 
 pub mod client_activity;
 pub mod client_state;
@@ -49,6 +50,8 @@ pub struct Shared {
     pub stats: Arc<PerWorker<WorkerStats>>,
     /// Each worker's heartbeat.
     pub heartbeats: Arc<PerWorker<Heartbeat>>,
+    /// Notified when a request waits for a connection, so that each worker looks through its idle ones.
+    pub idle_wanted: PerWorker<Notify>,
     /// Open client connections over all workers.
     pub open: AtomicUsize,
 }
@@ -186,6 +189,20 @@ impl Worker {
     pub async fn emptied(&self) {
         while self.open.get() > 0 {
             self.empty.notified().await;
+        }
+    }
+
+    /// Makes every worker give its idle connections to the requests that wait for one.
+    pub fn want_idle(&self) {
+        self.shared.idle_wanted.iter().for_each(Notify::notify_one);
+    }
+
+    /// Gives this worker's idle connections to the requests that wait, whenever a worker calls
+    /// [`want_idle`](Self::want_idle).
+    pub async fn serve_queues(&self) {
+        loop {
+            self.shared.idle_wanted.of(self.index).notified().await;
+            self.connections.serve_queues();
         }
     }
 

@@ -12,6 +12,7 @@ mod event_stream;
 mod exhausted;
 mod file_limit;
 mod forwarding;
+mod full_pools;
 mod half_close;
 mod health;
 mod http2;

@@ -27,6 +27,25 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
         "Requests for which there was no endpoint",
         each(|pool| pool.no_endpoint),
     )?;
+    families.gauges(
+        "pool_queue_length",
+        None,
+        "Requests that wait for a connection, because every usable endpoint has as many as allowed",
+        each(|pool| pool.queue_length as u64).map(float),
+    )?;
+    families.counters("pool_queued", None, "Requests that waited for a connection", each(|pool| pool.queued))?;
+    families.counters(
+        "pool_queue_timeouts",
+        None,
+        "Requests that waited for a connection for too long",
+        each(|pool| pool.queue_timeouts),
+    )?;
+    families.counters(
+        "pool_queue_overflows",
+        None,
+        "Requests that could not wait for a connection, because too many waited",
+        each(|pool| pool.queue_overflows),
+    )?;
     families.counters(
         "pool_panics",
         None,

@@ -27,6 +27,9 @@ pub(super) fn pool(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt:
     )?;
     write!(out, "latency p50 {} p99 {} · ", millis(pool.latency.p50_ms), millis(pool.latency.p99_ms))?;
     write!(out, "{} retries · {} without an endpoint · ", count(pool.retries), count(pool.no_endpoint))?;
+    if pool.queued > 0 {
+        write!(out, "{} waited for a connection · ", count(pool.queued))?;
+    }
     let note = if pool.routed { "" } else { " · no route uses this pool" };
     writeln!(out, "{}{note}</p>", pool.balance.replace('_', " "))?;
     responses(out, &pool.responses)?;

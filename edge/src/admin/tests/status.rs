@@ -70,6 +70,10 @@ async fn the_status_has_a_stable_format() {
   "no_endpoint": 0,
   "panic": false,
   "panics": 0,
+  "queue_length": 0,
+  "queue_overflows": 0,
+  "queue_timeouts": 0,
+  "queued": 0,
   "requests": 1500,
   "responses": {
     "1xx": 0,

@@ -25,6 +25,7 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
         attempts: section.get("attempts", &kind::ATTEMPTS).unwrap_or(default.attempts),
         max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
+        max_queue: section.get("max_queue", &kind::COUNT).unwrap_or(default.max_queue),
         max_idle: section.get("max_idle", &kind::COUNT).unwrap_or(default.max_idle),
         max_response_head: head_size(section, "max_response_head").unwrap_or(default.max_response_head),
         max_response_headers: section
@@ -88,6 +89,7 @@ fn upstream_timeouts(section: &mut Section<'_>) -> UpstreamTimeouts {
     let default = UpstreamTimeouts::default();
     UpstreamTimeouts {
         connect: section.get("connect", &kind::DURATION).unwrap_or(default.connect),
+        queue: section.get("queue", &kind::DURATION_OR_ZERO).unwrap_or(default.queue),
         unacknowledged: section.get("unacknowledged", &kind::DURATION).unwrap_or(default.unacknowledged),
         response: section.get("response", &kind::DURATION).unwrap_or(default.response),
         body_idle: section.get("body_idle", &kind::DURATION).unwrap_or(default.body_idle),

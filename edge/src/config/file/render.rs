@@ -100,6 +100,7 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
     document.key("attempts", pool.attempts);
     document.key("max_connections", pool.max_connections);
+    document.key("max_queue", pool.max_queue);
     document.key("max_idle", pool.max_idle);
     document.key("max_response_head", size(pool.max_response_head));
     document.key("max_response_headers", pool.max_response_headers);
@@ -117,6 +118,7 @@ fn pool(document: &mut Document, pool: &Pool) {
 
     document.heading(&format!("[pool.{name}.timeouts]"));
     document.key("connect", duration(pool.timeouts.connect));
+    document.key("queue", duration(pool.timeouts.queue));
     document.key("unacknowledged", duration(pool.timeouts.unacknowledged));
     document.key("response", duration(pool.timeouts.response));
     document.key("body_idle", duration(pool.timeouts.body_idle));

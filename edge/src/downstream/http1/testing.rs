@@ -37,6 +37,7 @@ pub(super) fn worker(access_log: &config::AccessLog) -> (Rc<Worker>, AccessLog) 
         snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), Vec::new()))),
         stats,
         heartbeats: Arc::new(PerWorker::new(1)),
+        idle_wanted: PerWorker::new(1),
         open: AtomicUsize::new(0),
     };
     (Worker::new(0, Arc::new(shared), log.sink(0)), log)

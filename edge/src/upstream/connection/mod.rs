@@ -14,6 +14,6 @@ mod reuse;
 mod state;
 
 pub use open::Connecting;
-pub use permit::{ConnectionPermit, InFlight};
+pub use permit::{ConnectionPermit, InFlight, Place};
 pub use response_head::ResponseHead;
 pub use state::Connection;

@@ -1,6 +1,7 @@
 //! The connections of one worker: in use by a request, or idle and kept for the next.
 //!
 //! Idle connections are not polled. One that the endpoint closed is detected when it is taken or by the worker's sweep.
+//! While requests wait in a pool's queue, no worker keeps an idle connection to its endpoints.
 
 use std::{
     cell::RefCell,
@@ -44,8 +45,8 @@ impl PooledConnection {
         self.connection.as_deref()
     }
 
-    /// Ends the exchange, whose response is complete. The connection becomes idle if `sent` says that the request is
-    /// complete as well.
+    /// Ends the exchange, whose response is complete. If `sent` says that the request is complete as well, the
+    /// connection becomes idle, or goes to a request that waits for one.
     pub fn finish(&mut self, sent: bool, now: Instant) {
         if let Some(mut connection) = self.release() {
             if sent && connection.is_reusable() && connection.is_young(now) && connection.is_open() {
@@ -125,13 +126,36 @@ impl ConnectionPool {
         None
     }
 
+    /// Whether there is an idle connection to an endpoint, open or not.
+    #[must_use]
+    pub fn has_idle(&self, endpoint: u64) -> bool {
+        self.by_endpoint.borrow().get(&endpoint).is_some_and(|idle| !idle.is_empty())
+    }
+
     fn put(&self, connection: Box<Connection>) {
+        if connection.queue().is_waiting() {
+            hand_over(connection);
+            return;
+        }
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.entry(connection.endpoint().id).or_default();
-        // At the limit, an idle connection would keep other workers from opening one.
-        let scarce = connection.endpoint().connections.load(Relaxed) >= connection.pool().max_connections.get();
-        if idle.len() < connection.pool().max_idle && !scarce {
+        let pool = connection.pool();
+        // Without a queue, an idle connection at the limit would make other workers refuse requests.
+        let is_scarce = || connection.endpoint().connections.load(Relaxed) >= pool.max_connections.get();
+        if idle.len() < pool.max_idle && !(pool.timeouts.queue.is_zero() && is_scarce()) {
             idle.push(connection);
+        }
+    }
+
+    /// Gives idle connections to the requests that wait for one, of any worker.
+    pub fn serve_queues(&self) {
+        for idle in self.by_endpoint.borrow_mut().values_mut() {
+            while let Some(connection) = idle.pop_if(|connection| connection.queue().is_waiting()) {
+                // Its place is free, if not the connection.
+                if connection.is_open() && connection.endpoint().allows_reuse() {
+                    hand_over(connection);
+                }
+            }
         }
     }
 
@@ -143,5 +167,13 @@ impl ConnectionPool {
             });
             !idle.is_empty() && keep(*endpoint)
         });
+    }
+}
+
+/// Gives an idle connection to a request that waits, or closes it if none can use it.
+fn hand_over(connection: Box<Connection>) {
+    // If it fails, the connection is closed, which makes room for another.
+    if let Ok(place) = connection.into_place() {
+        place.offer();
     }
 }

@@ -1,11 +1,11 @@
 //! A connection to an endpoint: its stream, its read buffer, and the state of the response under way.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use socket2::SockRef;
 use tokio::{net::TcpStream, time::Instant};
 
-use super::permit::ConnectionPermit;
+use super::permit::{ConnectionPermit, IdleStream, Place};
 use crate::{
     config,
     io::{
@@ -13,7 +13,7 @@ use crate::{
         deadline::Deadline,
     },
     protocol::h1::{body::Reader, framing::Framing},
-    upstream::Endpoint,
+    upstream::{Endpoint, queue::Queue},
 };
 
 /// One connection to an endpoint.
@@ -75,6 +75,12 @@ impl Connection {
         self.permit.endpoint()
     }
 
+    /// The requests that wait for a connection to an endpoint of its pool.
+    #[must_use]
+    pub fn queue(&self) -> &Queue<Place> {
+        self.permit.queue()
+    }
+
     /// The settings of its pool.
     #[must_use]
     pub fn pool(&self) -> &config::Pool {
@@ -111,6 +117,30 @@ impl Connection {
     pub fn into_stream(mut self) -> (TcpStream, Buffer, ConnectionPermit) {
         self.wait_for_room(true);
         (self.stream, self.incoming, self.permit)
+    }
+
+    /// Takes an idle connection out of this worker's runtime, so that a request of any worker can use it.
+    ///
+    /// # Errors
+    /// The runtime cannot release it. It is closed then.
+    pub(super) fn into_place(self) -> io::Result<Place> {
+        let Self { stream, permit, pool, opened, waits_for_room, .. } = self;
+        let stream = stream.into_std()?;
+        Ok(Place { permit, idle: Some(IdleStream { stream, pool, opened, waits_for_room }) })
+    }
+
+    /// Takes over the idle connection of a place, for this worker's runtime.
+    ///
+    /// # Errors
+    /// There is no connection, or the endpoint has closed it. The permit allows to open another one.
+    pub fn from_place(place: Place, now: Instant) -> Result<Box<Self>, ConnectionPermit> {
+        let Place { permit, idle } = place;
+        let Some(IdleStream { stream, pool, opened, waits_for_room }) = idle else { return Err(permit) };
+        let Ok(stream) = TcpStream::from_std(stream) else { return Err(permit) };
+        let connection = Self { opened, waits_for_room, reused: true, ..Self::new(stream, permit, pool, now) };
+        // This runtime knows nothing of it yet.
+        let is_usable = connection.is_open_in_kernel() && connection.endpoint().allows_reuse();
+        if is_usable { Ok(Box::new(connection)) } else { Err(connection.permit) }
     }
 
     /// Returns its memory, whatever it contains.

@@ -71,6 +71,7 @@ impl PoolState {
         let mut members = BTreeMap::new();
         if let Some(before) = before {
             handle.stats = Arc::clone(&before.handle.stats);
+            handle.queue = Arc::clone(&before.handle.queue);
             handle.panics = Arc::clone(&before.handle.panics);
             handle.snapshot = arc_swap::ArcSwap::new(before.handle.snapshot.load_full());
             members.clone_from(&before.members);

@@ -350,6 +350,7 @@ fn reload_keeps_the_state_of_endpoints_that_stay() {
     assert!(Arc::ptr_eq(&new.endpoints()[0], &endpoints[0]) && Arc::ptr_eq(&new.endpoints()[1], &endpoints[1]));
     assert_eq!(new.endpoints().len(), 2, "the fixed address is no longer configured");
     assert!(Arc::ptr_eq(&new.handle().stats, &old.handle().stats));
+    assert!(Arc::ptr_eq(&new.handle().queue, &old.handle().queue));
     assert!(Arc::ptr_eq(&new.handle().sources[0], &old.handle().sources[0]));
     assert_eq!(new.handle().config.max_idle, 7);
 }

@@ -1,0 +1,76 @@
+//! The attempts made for one request: which endpoints have failed, and what the next attempt may do.
+
+use std::time::Duration;
+
+use net::Backoff;
+
+use crate::{
+    error::{Error, Kind},
+    upstream::connection::Connection,
+    worker::PoolView,
+};
+
+/// How long a request waits after all endpoints have failed, before it tries them again. Doubles each time, up to eight
+/// times this duration. A restarted program needs some tenths of a second before it listens.
+const ROUND_PAUSE: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(800));
+
+/// The attempts made for one request.
+#[derive(Debug, Default)]
+pub(super) struct RetryState {
+    /// The ids of the endpoints that have failed since all of them were last tried again.
+    pub(super) endpoints: Vec<u64>,
+    /// The number of attempts, with the one under way.
+    pub(super) attempts: usize,
+    /// How often all endpoints have failed.
+    rounds: u32,
+    /// An endpoint did not respond in time, so no endpoint is tried twice; see
+    /// [`Retry::OnceElsewhere`](crate::error::Retry::OnceElsewhere).
+    pub(super) elsewhere_only: bool,
+    /// The request may be sent again after an endpoint received some of it.
+    pub(super) replayable: bool,
+    /// An idle connection turned out to be closed, so the next attempts open new ones.
+    pub(super) stale: bool,
+    /// Why the last attempt failed.
+    pub(super) last: Option<Error>,
+}
+
+impl RetryState {
+    /// No attempt was made.
+    pub(super) fn new(replayable: bool) -> Self {
+        Self { replayable, ..Self::default() }
+    }
+
+    /// Whether failed endpoints may be tried again. Not if all are known to be down: that would only delay the error.
+    pub(super) fn may_begin_again(&self, pool: &PoolView) -> bool {
+        let snapshot = pool.handle.snapshot.load();
+        !self.endpoints.is_empty()
+            && !self.elsewhere_only
+            && snapshot.endpoints.iter().any(|endpoint| !endpoint.is_down())
+    }
+
+    /// Forgets which endpoints failed. Returns how long to wait before they are tried again.
+    pub(super) fn begin_again(&mut self) -> Duration {
+        self.endpoints.clear();
+        self.rounds = self.rounds.saturating_add(1);
+        ROUND_PAUSE.after(self.rounds, 0.0)
+    }
+
+    /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have
+    /// closed it while it was idle. It happens at most once per request, so it does not count as an attempt.
+    pub(super) fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) {
+        let endpoint = connection.endpoint();
+        match error.kind {
+            Kind::ResponseTimeout => endpoint.stats.of(worker).timeouts.add(1),
+            Kind::UpstreamClosed | Kind::UpstreamInvalid => endpoint.stats.of(worker).resets.add(1),
+            // The client caused it, for example by the URL that it requested.
+            _ => return,
+        }
+        if connection.is_reused() && error.kind == Kind::UpstreamClosed {
+            self.stale = true;
+            self.attempts = self.attempts.saturating_sub(1);
+        } else {
+            endpoint.failed();
+            self.endpoints.push(endpoint.id);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Pools whose endpoints have as many connections as allowed.
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+use tests::{
+    client::{self, Connection, Reply, get, load::Load, raw::Raw},
+    upstream::{Behaviour, Upstream},
+    wait::{SOON, deadline, eventually},
+};
+use tokio::task::JoinSet;
+
+use super::{Edge, addresses, assert_all_ok, unchecked};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// The configuration of several workers and `max` connections to each endpoint, and how long a request waits for one.
+fn limited(endpoints: &[Upstream], max: usize, queue: &str) -> String {
+    let pool = unchecked(&addresses(endpoints));
+    format!("workers = 4\n{pool}max_connections = {max}\nmax_queue = 64\n[pool.web.timeouts]\nqueue = \"{queue}\"\n")
+}
+
+async fn pool(edge: &Edge) -> Value {
+    edge.status().await["pools"][0].take()
+}
+
+/// Waits until this many requests wait for a connection.
+async fn queued(edge: &Edge, count: usize) {
+    eventually("the length of the queue", SOON, async || pool(edge).await["queue_length"] == count).await;
+}
+
+/// Sends requests on `count` new connections at the same time, and waits until the endpoint has one connection for each
+/// of them. Afterwards they are idle, on the workers that the kernel chose.
+async fn open_connections(edge: &Edge, upstream: &Upstream, count: usize) {
+    upstream.hang();
+    let mut requests: JoinSet<_> = (0..count).map(|_| get(edge.address(), "/")).collect();
+    eventually("all connections", SOON, async || upstream.open_connections() == count).await;
+    upstream.resume();
+    while let Some(reply) = deadline("the responses", SOON, requests.join_next()).await {
+        assert_eq!(reply.unwrap().unwrap().status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_of_one_worker_serve_the_requests_of_others() {
+    let upstreams = [Upstream::start().await];
+    let edge = Edge::start(&limited(&upstreams, 2, "20s")).await;
+    open_connections(&edge, &upstreams[0], 2).await;
+    // Each client connection is a worker's that the kernel chooses: most have no idle connection.
+    for _ in 0..40 {
+        let reply = deadline("the response", SOON, get(edge.address(), "/")).await.unwrap();
+        assert_eq!(reply.status, StatusCode::OK);
+    }
+    assert_eq!(upstreams[0].connections(), 2, "they move from worker to worker and stay open");
+    let queued = pool(&edge).await["queued"].as_u64().unwrap();
+    assert!(queued > 0, "some worker had no connection of its own");
+}
+
+#[tokio::test]
+async fn more_clients_than_connections_are_all_served() {
+    let upstreams = [Upstream::start().await, Upstream::start().await];
+    let edge = Edge::start(&limited(&upstreams, 8, "20s")).await;
+    let load = Load::on(&edge.addresses).connections(48).start();
+    eventually("load", SOON, async || load.done() > 2000).await;
+    assert_all_ok(&load.stop().await);
+    for upstream in &upstreams {
+        assert!(upstream.open_connections() <= 8);
+        assert!(upstream.connections() <= 16, "{} were opened", upstream.connections());
+    }
+    let pool = pool(&edge).await;
+    assert!(pool["queued"].as_u64().unwrap() > 0, "{pool}");
+    assert_eq!(
+        (&pool["queue_length"], &pool["queue_timeouts"], &pool["queue_overflows"]),
+        (&0.into(), &0.into(), &0.into())
+    );
+}
+
+#[tokio::test]
+async fn a_request_waits_for_the_only_connection_and_then_uses_it() {
+    let upstreams = [Upstream::start().await];
+    let edge = Edge::start(&limited(&upstreams, 1, "20s")).await;
+    upstreams[0].hang();
+    let first = tokio::spawn(get(edge.address(), "/"));
+    eventually("the first request", SOON, async || upstreams[0].requests() == 1).await;
+    let address = edge.address();
+    let second = tokio::spawn(async move {
+        let mut connection = Connection::http1(address).await?;
+        let mut request = client::request("a.example", "/");
+        *request.method_mut() = Method::POST;
+        *request.body_mut() = client::full("a body that waits");
+        connection.send(request).await
+    });
+    queued(&edge, 1).await;
+    upstreams[0].resume();
+    let [first, second] = [first, second].map(|task| deadline("the response", SOON, task));
+    assert_eq!(first.await.unwrap().unwrap().status, StatusCode::OK);
+    let second: Reply = second.await.unwrap().unwrap();
+    assert_eq!((second.status, second.json()["body"].as_str()), (StatusCode::OK, Some("a body that waits")));
+    assert_eq!(upstreams[0].connections(), 1);
+}
+
+#[tokio::test]
+async fn a_request_prefers_an_endpoint_with_room_to_waiting() {
+    let upstreams = [Upstream::start().await, Upstream::start().await];
+    let edge = Edge::start(&limited(&upstreams, 1, "20s")).await;
+    for upstream in &upstreams {
+        upstream.on("/never", Behaviour::Silence);
+    }
+    let _first = tokio::spawn(get(edge.address(), "/never"));
+    let asked = async || upstreams.iter().any(|upstream| upstream.requests() == 1);
+    eventually("the first request", SOON, asked).await;
+    for _ in 0..8 {
+        let reply = deadline("the response", SOON, get(edge.address(), "/")).await.unwrap();
+        assert_eq!(reply.status, StatusCode::OK);
+    }
+    let mut requests = upstreams.each_ref().map(Upstream::requests);
+    requests.sort_unstable();
+    assert_eq!(requests, [1, 8]);
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_too_long_is_503_and_so_is_one_too_many() {
+    let upstreams = [Upstream::start().await];
+    upstreams[0].on("/never", Behaviour::Silence);
+    let config = limited(&upstreams, 1, "3s").replace("max_queue = 64", "max_queue = 1");
+    let edge = Edge::start(&config).await;
+    let _first = tokio::spawn(get(edge.address(), "/never"));
+    eventually("the first request", SOON, async || upstreams[0].requests() == 1).await;
+    let waits = tokio::spawn(get(edge.address(), "/"));
+    queued(&edge, 1).await;
+    let unavailable = (StatusCode::SERVICE_UNAVAILABLE, Some("1"));
+    let reply = get(edge.address(), "/").await.unwrap();
+    assert_eq!((reply.status, reply.header("retry-after")), unavailable);
+    let pool_now = pool(&edge).await;
+    assert_eq!((&pool_now["queue_overflows"], &pool_now["queue_timeouts"]), (&1.into(), &0.into()));
+    let reply = deadline("the response", SOON, waits).await.unwrap().unwrap();
+    assert_eq!((reply.status, reply.header("retry-after")), unavailable);
+    let pool_now = pool(&edge).await;
+    assert_eq!((&pool_now["queue_length"], &pool_now["queue_timeouts"]), (&0.into(), &1.into()));
+    assert_eq!(upstreams[0].requests(), 1);
+}
+
+#[tokio::test]
+async fn without_a_queue_a_request_is_refused_at_once() {
+    let upstreams = [Upstream::start().await];
+    upstreams[0].on("/never", Behaviour::Silence);
+    let edge = Edge::start(&limited(&upstreams, 1, "0s")).await;
+    let _first = tokio::spawn(get(edge.address(), "/never"));
+    eventually("the first request", SOON, async || upstreams[0].requests() == 1).await;
+    let reply = get(edge.address(), "/").await.unwrap();
+    assert_eq!((reply.status, reply.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
+    assert_eq!(pool(&edge).await["queued"], 0);
+}
+
+#[tokio::test]
+async fn a_client_that_disconnects_leaves_the_queue() {
+    let upstreams = [Upstream::start().await];
+    upstreams[0].on("/never", Behaviour::Silence);
+    let edge = Edge::start(&limited(&upstreams, 1, "10m")).await;
+    let _first = tokio::spawn(get(edge.address(), "/never"));
+    eventually("the first request", SOON, async || upstreams[0].requests() == 1).await;
+    let mut http1 = Raw::open(edge.address()).await;
+    http1.send(GET).await;
+    queued(&edge, 1).await;
+    let mut http2 = Connection::http2(edge.address()).await.unwrap();
+    let request = tokio::spawn(async move { http2.get("/").await });
+    queued(&edge, 2).await;
+    http1.reset();
+    queued(&edge, 1).await;
+    request.abort();
+    queued(&edge, 0).await;
+    assert_eq!(upstreams[0].requests(), 1);
+}
+
+#[tokio::test]
+async fn a_drain_lets_the_requests_in_the_queue_finish() {
+    let upstreams = [Upstream::start().await];
+    let mut edge = Edge::start(&limited(&upstreams, 1, "20s")).await;
+    upstreams[0].hang();
+    let mut requests: JoinSet<_> = (0..3).map(|_| get(edge.address(), "/")).collect();
+    queued(&edge, 2).await;
+    edge.process.terminate();
+    edge.stops_listening().await;
+    upstreams[0].resume();
+    while let Some(reply) = deadline("the responses", SOON, requests.join_next()).await {
+        assert_eq!(reply.unwrap().unwrap().status, StatusCode::OK);
+    }
+    assert_eq!(edge.process.exit(SOON).await.code(), Some(0));
+}
