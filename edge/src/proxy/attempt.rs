@@ -11,7 +11,7 @@ use crate::{
         request::{UpstreamRequest, never},
         request_record::RequestRecord,
         retry_state::RetryState,
-        wait::wait,
+        wait::{pause, wait},
     },
     upstream::{
         Endpoint,
@@ -188,13 +188,13 @@ async fn connect(
     retry_state.attempts += 1;
     let picked = match pick(worker, pool, retry_state) {
         Err(error) if error.kind == Kind::NoEndpoint && retry_state.may_begin_again(pool) => {
-            Box::pin(tokio::time::sleep(retry_state.begin_again())).await;
+            // Boxed because most requests wait for nothing and must not carry the memory for it.
+            Box::pin(pause(source, retry_state.begin_again())).await?;
             pick(worker, pool, retry_state)
         }
         picked => picked,
     };
     let picked = match picked {
-        // Boxed because most requests wait for nothing and must not carry the memory for it.
         Err(error) if error.kind == Kind::PoolFull => Box::pin(wait(worker, pool, retry_state, source)).await,
         picked => picked,
     };

@@ -1,9 +1,9 @@
-//! Waits for a connection, while every usable endpoint has as many as allowed. A client that disconnects meanwhile ends
-//! the wait.
+//! Waits between attempts: for a connection, while every usable endpoint has as many as allowed, and for endpoints that
+//! have failed. A client that disconnects meanwhile ends the wait.
 
 use std::{future::poll_fn, pin::Pin, rc::Rc, task::Poll, time::Duration};
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::{
     error::{Error, Kind},
@@ -22,6 +22,21 @@ use crate::{
 /// How often a request that waits for a connection looks for one itself. Other endpoints may have become usable, which
 /// wakes no request.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Waits for `duration`.
+///
+/// # Errors
+/// [`Kind::ClientGone`].
+pub(super) async fn pause(source: &mut impl BodySource, duration: Duration) -> Result<(), Error> {
+    let mut sleep = Box::pin(sleep(duration));
+    poll_fn(|cx| {
+        if source.poll_disconnected(cx).is_ready() {
+            return Poll::Ready(Err(never(Kind::ClientGone)));
+        }
+        sleep.as_mut().poll(cx).map(Ok)
+    })
+    .await
+}
 
 /// Waits in the pool's queue for an idle connection, or for room to open one.
 ///

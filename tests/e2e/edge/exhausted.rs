@@ -1,8 +1,9 @@
 //! Requests for which every healthy endpoint has failed.
 
 use http::{Method, StatusCode};
+use serde_json::Value;
 use tests::{
-    client::{self, Connection, get},
+    client::{self, Connection, get, raw::Raw},
     upstream::{Behaviour, Upstream},
     wait::{SOON, deadline, eventually},
 };
@@ -97,4 +98,19 @@ async fn the_only_endpoint_is_not_asked_again_when_it_does_not_answer_in_time() 
     let edge = Edge::start(&format!("{}attempts = 10\n{times}", unchecked(&[upstream.address()]))).await;
     let reply = deadline("the response", SOON, get(edge.address(), "/")).await.unwrap();
     assert_eq!((reply.status, upstream.requests()), (StatusCode::GATEWAY_TIMEOUT, 1));
+}
+
+#[tokio::test]
+async fn a_client_that_disconnects_between_attempts_ends_its_request() {
+    let upstream = Upstream::start().await;
+    upstream.kill().await;
+    // The pauses before all these attempts take more than a minute.
+    let edge = Edge::start(&format!("{}attempts = 100\n", unchecked(&[upstream.address()]))).await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let retried = async || edge.status().await["pools"][0]["retries"].as_u64() >= Some(2);
+    eventually("two retries", SOON, retried).await;
+    client.reset();
+    let gone = |error: &Value| error["kind"] == "client_gone" && error["count"] == 1;
+    eventually("its end", SOON, async || edge.status().await["errors"].as_array().unwrap().iter().any(gone)).await;
 }
