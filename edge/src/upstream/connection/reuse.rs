@@ -34,7 +34,15 @@ impl Connection {
         is_complete && self.endpoint().allows_reuse()
     }
 
-    /// Whether the endpoint still holds it open and has sent nothing on it, as far as the runtime knows.
+    /// Whether the endpoint still holds it open and has sent nothing on it, as far as the runtime knows: it last asked
+    /// the kernel when it last waited for events, so what arrived since then is unknown. Costs no system call unless
+    /// bytes or an end have arrived.
+    ///
+    /// That suffices for a request that can be sent again. An end then becomes a failed attempt at an idle connection,
+    /// which is repeated. Bytes that no request asked for would be read as its response, but no check excludes that:
+    /// they may as well arrive between the check and the write, or while the request is on its way. What protects the
+    /// visitors is that an endpoint caught sending such bytes, here or at the end of any exchange, never gets a second
+    /// request on a connection.
     #[must_use]
     pub fn is_open(&self) -> bool {
         let mut first = [0; SEEN];
