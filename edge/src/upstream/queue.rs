@@ -6,8 +6,8 @@
 //!
 //! Why no place is lost while a request waits for it:
 //!
-//! - A request first enters the queue and then looks for a place itself. Whoever frees a place first makes it visible
-//!   to all and then looks at the queue. Both use `SeqCst`, so at least one of the two sees the other.
+//! - A request first enters the queue and then looks for a place itself. A place that becomes free is first visible to
+//!   all, and then its former owner looks at the queue. Both use `SeqCst`, so at least one of the two sees the other.
 //! - A place is given to exactly one request, under the lock. If that request has left in the meantime, the place is
 //!   dropped like any other, and so goes to the next one.
 //! - The request that finds the queue empty makes all workers look through their idle connections; see
