@@ -26,10 +26,10 @@ pub struct ConnectionPermit {
 /// What a waiting request gets: a permit, and possibly an idle connection under it.
 #[derive(Debug)]
 pub struct Place {
+    /// The connection. Dropped first: it must be closed when another one takes its place.
+    pub(super) idle: Option<IdleStream>,
     /// The permit.
     pub permit: ConnectionPermit,
-    /// The connection.
-    pub(super) idle: Option<IdleStream>,
 }
 
 /// An idle connection on its way from one worker to another.

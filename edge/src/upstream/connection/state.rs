@@ -132,7 +132,7 @@ impl Connection {
     /// Takes over the idle connection of a place, for this worker's runtime.
     ///
     /// # Errors
-    /// There is no connection, or the endpoint has closed it. The permit allows to open another one.
+    /// There is no connection, or the endpoint has closed it. The permit is for another one.
     pub fn from_place(place: Place, now: Instant) -> Result<Box<Self>, ConnectionPermit> {
         let Place { permit, idle } = place;
         let Some(IdleStream { stream, pool, opened, waits_for_room }) = idle else { return Err(permit) };
