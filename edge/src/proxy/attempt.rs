@@ -11,6 +11,7 @@ use crate::{
         request::{UpstreamRequest, never},
         request_record::RequestRecord,
         retry_state::RetryState,
+        upgrade,
         wait::{pause, wait},
     },
     upstream::{
@@ -61,6 +62,9 @@ pub async fn send<T>(
                     // The client did not ask to switch protocols.
                     Ok((101, _)) if !*upgrade => return Err(never(Kind::UpstreamInvalid)),
                     Ok((status, value)) => {
+                        if status == 101 {
+                            Box::pin(upgrade::finish_request(worker, connection, body, source)).await?;
+                        }
                         let endpoint = connection.endpoint();
                         endpoint.succeeded();
                         let stats = endpoint.stats.of(worker.index);

@@ -8,4 +8,5 @@ pub mod request;
 pub mod request_record;
 pub mod respond;
 mod retry_state;
+pub mod upgrade;
 mod wait;

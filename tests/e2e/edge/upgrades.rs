@@ -121,6 +121,64 @@ async fn a_rejected_upgrade_is_passed_on_and_http_continues() {
     }
 }
 
+/// The head of a request to switch protocols that has a body, without its framing.
+const WITH_BODY: &str = "POST /attach HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n";
+
+#[tokio::test]
+async fn a_tunnel_begins_behind_the_body_of_its_request() {
+    let peer = RawEndpoint::start().await;
+    let edge = Edge::start(&unchecked(&[peer.address()])).await;
+    for (framing, begin, end) in
+        [("Content-Length: 5", "hel", "lo"), ("Transfer-Encoding: chunked", "3\r\nhel\r\n", "2\r\nlo\r\n0\r\n\r\n")]
+    {
+        let mut client = Raw::open(edge.address()).await;
+        client.send(format!("{WITH_BODY}{framing}\r\n\r\n{begin}").as_bytes()).await;
+        let mut upstream = peer.accept().await;
+        let head = upstream.until("\r\n\r\n").await;
+        assert!(head.contains("connection: upgrade\r\n") && head.contains("upgrade: tcp\r\n"), "{head}");
+        assert!(head.contains(&framing.to_ascii_lowercase()), "{head}");
+        upstream.until(begin).await;
+        // The endpoint may agree before it has the whole request.
+        upstream.send(&[RESPONSE, b"server first"].concat()).await;
+        client.send(format!("{end}client first").as_bytes()).await;
+        assert_eq!(upstream.until("client first").await, format!("{end}client first"));
+        let head = client.until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+        client.until("server first").await;
+        upstream.send(b"more").await;
+        client.until("more").await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_a_body_whose_upgrade_is_ignored_is_an_ordinary_one() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    let mut client = Raw::open(edge.address()).await;
+    for _ in 0..2 {
+        client.send(format!("{WITH_BODY}Content-Length: 5\r\n\r\nhello").as_bytes()).await;
+        let head = client.until("\r\n\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let echo = serde_json::from_str(&client.until("}").await).unwrap();
+        assert_eq!(field(&echo, "upgrade").as_deref(), Some("tcp"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_request_gets_no_tunnel() {
+    let peer = RawEndpoint::start().await;
+    let timeouts = "[timeouts]\nbody_idle = \"300ms\"\n";
+    let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[peer.address()]))).await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(format!("{WITH_BODY}Content-Length: 5\r\n\r\nhel").as_bytes()).await;
+    let mut upstream = peer.accept().await;
+    upstream.until("hel").await;
+    upstream.send(RESPONSE).await;
+    let head = client.until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 408"), "{head}");
+    assert!(upstream.closes_within(SOON).await);
+}
+
 #[tokio::test]
 async fn an_upgrade_to_h2c_is_not_forwarded() {
     let upstream = Upstream::start().await;

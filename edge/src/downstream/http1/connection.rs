@@ -214,10 +214,12 @@ impl<'a, S: Transport> Connection<'a, S> {
     /// Ends HTTP on the connection: sends the head of the 101 and frees both streams for a tunnel.
     async fn upgrade(
         &mut self,
-        (request, upstream_request): (Request, UpstreamRequest),
+        (request, mut upstream_request): (Request, UpstreamRequest),
         mut pooled: PooledConnection,
     ) -> ConnectionEnd {
         let mut record = request.record;
+        record.set_request_bytes(upstream_request.body.bytes());
+        upstream_request.body.release(&self.worker.connections.buffers);
         if self.flush().await.is_err() {
             record.fail(Kind::ClientGone);
             return ConnectionEnd::Close;
