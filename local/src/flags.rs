@@ -4,7 +4,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use app::{RedisConfig, StoreConfig};
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::Parser;
 use local::{MAX_REPLICAS, Options};
 use process::{Errors, chain};
 use settings::{address, value};
@@ -54,8 +54,12 @@ pub(crate) enum FlagError {
 impl Flags {
     /// Parses the arguments and this process's variables.
     pub(crate) fn of_process() -> Result<Self, clap::Error> {
-        let command = process::without_empty_variables(Self::command());
-        Self::from_arg_matches(&command.try_get_matches()?)
+        process::parse_flags(&std::env::args_os().collect::<Vec<_>>(), Self::problems)
+    }
+
+    /// Returns what is wrong with the values of flags beside wrong usage.
+    fn problems(&self) -> Vec<String> {
+        self.options().err().into_iter().flatten().map(|error| chain(&error).to_string()).collect()
     }
 
     /// Returns what to start and what to log, or everything that is wrong with the flags.

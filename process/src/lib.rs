@@ -4,6 +4,7 @@
 //! Only a program's `main` uses it, since these belong to a process and not to a library. [`chain()`] and [`Errors`]
 //! are the exceptions.
 
+mod arguments;
 mod chain;
 mod errors;
 mod healthcheck;
@@ -25,6 +26,7 @@ use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 pub use self::{
+    arguments::{check_usage, parse_flags},
     chain::chain,
     errors::Errors,
     healthcheck::healthcheck,
@@ -49,16 +51,6 @@ pub fn fail(program: &str, why: &dyn Display, code: u8) -> ExitCode {
 pub fn usage(message: &clap::Error) -> ExitCode {
     drop(message.print());
     u8::try_from(message.exit_code()).map_or(ExitCode::from(WRONG_SETTING), ExitCode::from)
-}
-
-/// Makes `command` ignore empty variables, which compose files leave for unset ones: `NAME: ${NAME:-}`. Apply it
-/// before parsing.
-#[must_use]
-pub fn without_empty_variables(command: clap::Command) -> clap::Command {
-    command.mut_args(|arg| match arg.get_env().and_then(std::env::var_os) {
-        Some(value) if value.is_empty() => arg.env(None),
-        _ => arg,
-    })
 }
 
 /// Starts the log on stderr: text at a terminal, JSON elsewhere. Panics are logged, too.
@@ -126,8 +118,6 @@ fn fitting(files: u64, connections: NonZeroUsize, each: u32) -> NonZeroUsize {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use clap::{Arg, Command};
-
     use super::*;
 
     #[derive(Clone, Default)]
@@ -177,16 +167,5 @@ mod tests {
             let fit = fitting(files, NonZeroUsize::new(connections).unwrap(), each).get();
             assert_eq!(fit, expected, "{connections} of {each} files in {files}");
         }
-    }
-
-    #[test]
-    fn an_empty_variable_counts_as_not_set_and_others_as_set() {
-        // Cargo sets these two for its tests; the crate has no homepage.
-        let arg = |name| Arg::new(name).long(name).env(name).default_value("default");
-        let command = Command::new("test").args(["CARGO_PKG_HOMEPAGE", "CARGO_PKG_NAME"].map(arg));
-        let matches = without_empty_variables(command).try_get_matches_from(["test"]).unwrap();
-        let value = |name| matches.get_one::<String>(name).unwrap().as_str();
-        assert_eq!(value("CARGO_PKG_HOMEPAGE"), "default");
-        assert_eq!(value("CARGO_PKG_NAME"), "process");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use process::{Completions, Man};
 
 /// The text after the flags.
@@ -129,10 +129,12 @@ pub(crate) struct Process {
 }
 
 impl Flags {
-    /// Parses the arguments and this process's variables.
-    pub(crate) fn of_process(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
-        let command = process::without_empty_variables(Self::command());
-        Self::from_arg_matches(&command.try_get_matches_from(arguments)?)
+    /// Parses the arguments and this process's variables. `problems` returns what is wrong with the values of flags.
+    pub(crate) fn of_process(
+        arguments: &[OsString],
+        problems: impl FnOnce(&Self) -> Vec<String>,
+    ) -> Result<Self, clap::Error> {
+        process::parse_flags(arguments, problems)
     }
 }
 
@@ -148,6 +150,8 @@ pub(crate) enum Command {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle,
 use tracing::{error, info, warn};
 
 use self::{
-    config::Config,
+    config::{Config, ConfigError},
     flags::{Command, Flags},
 };
 use crate::{App, Counter, StoreConfig, serve};
@@ -27,7 +27,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// variables, and takes over its log, panics and signals.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let flags = match Flags::of_process(arguments) {
+    let flags = match Flags::of_process(&arguments, problems) {
         Ok(flags) => flags,
         Err(usage) => return process::usage(&usage),
     };
@@ -48,6 +48,16 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             ExitCode::from(CANNOT_RUN)
         }
     }
+}
+
+/// Returns what is wrong with the values of flags beside wrong usage. What is missing may be among the wrong arguments.
+fn problems(flags: &Flags) -> Vec<String> {
+    let parsed = match flags.command {
+        None => Config::parse(flags, |path| std::fs::read(path)),
+        Some(_) => return Vec::new(),
+    };
+    let errors = parsed.err().into_iter().flatten();
+    errors.filter(|error| !matches!(error, ConfigError::NoStore)).map(|error| chain(&error).to_string()).collect()
 }
 
 /// Asks the app on this machine whether it is alive.

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use process::{Completions, Man};
 
 /// The text after the flags.
@@ -129,13 +129,16 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Parses the arguments, of which the first is the program's name, and the environment.
+    /// Parses the arguments, of which the first is the program's name, and the environment. `problems` returns what is
+    /// wrong with the values of flags.
     ///
     /// # Errors
     /// The usage is wrong, or the arguments ask for help.
-    pub fn of_process(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
-        let command = process::without_empty_variables(Self::command());
-        Self::from_arg_matches(&command.try_get_matches_from(arguments)?)
+    pub fn of_process(
+        arguments: &[OsString],
+        problems: impl FnOnce(&Self) -> Vec<String>,
+    ) -> Result<Self, clap::Error> {
+        process::parse_flags(arguments, problems)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
 /// and takes over the log, panics and signals of this process.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let flags = match Flags::of_process(arguments) {
+    let flags = match Flags::of_process(&arguments, problems) {
         Ok(flags) => flags,
         Err(usage) => return process::usage(&usage),
     };
@@ -36,6 +36,17 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Some(Command::Check) => with_config(&flags, |config| check(&config)),
         Some(Command::TestAlert) => with_config(&flags, |config| test_alert(&config.alerts)),
         None => with_config(&flags, watch),
+    }
+}
+
+/// Returns what is wrong with the values of flags beside wrong usage.
+fn problems(flags: &Flags) -> Vec<String> {
+    match flags.command {
+        None | Some(Command::Check | Command::TestAlert) => {
+            let errors = Config::parse(flags, |path| std::fs::read(path)).err();
+            errors.into_iter().flatten().map(|error| chain(&error).to_string()).collect()
+        }
+        Some(_) => Vec::new(),
     }
 }
 
