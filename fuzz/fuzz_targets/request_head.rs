@@ -46,7 +46,7 @@ impl Upstream {
         let summary = HeaderSummary::of(fields).ok()?;
         let framing = summary.lengths.of_request(version == Version::HTTP_11).ok()?;
         let host = summary.host(&target, version).ok()?;
-        let line = RequestLine::new(method, target.path_and_query, version, host, &summary, framing);
+        let line = RequestLine::new(method, target.path_and_query, version, host, &summary, framing, true);
         let client = Client::new(([192, 0, 2, 7], 1).into(), false, &[]);
         let mut head = Vec::new();
         request::write(&mut head, &line, fields, &summary, &client);

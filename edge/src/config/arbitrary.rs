@@ -113,7 +113,7 @@ fn pool() -> impl Strategy<Value = Pool> {
         (host, 1_u16.., 1_u16..).prop_map(|(host, host_port, port)| Source::Swarm { host, host_port, port }),
     ];
     let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
-    let heads = (8192_usize..=1 << 20, 1_usize..=10_000);
+    let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
     let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
     ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), ejection(), numbers, upstream_timeouts()).prop_map(
@@ -130,6 +130,7 @@ fn pool() -> impl Strategy<Value = Pool> {
             max_idle: numbers.3[1],
             max_response_head: numbers.4.0,
             max_response_headers: numbers.4.1,
+            via: numbers.4.2,
             timeouts,
         },
     )

@@ -79,6 +79,7 @@ impl Pool {
             health: Some(HealthCheck::default()),
             ejection: Ejection::default(),
             panic_threshold: 0.3,
+            via: true,
             attempts: at_least_one(3),
             max_connections: at_least_one(4096),
             max_queue: 1024,

@@ -24,6 +24,9 @@ pub struct Pool {
     /// down, the checks are more likely wrong than the endpoints. Default 0.3. Envoy's panic threshold is 0.5, which is
     /// too high for three nodes that must survive on one.
     pub panic_threshold: f64,
+    /// Whether requests carry `Via`; if not, `CDN-Loop` replaces it. Default true, as RFC 9110 section 7.6.3 requires; but
+    /// nginx compresses no response to a request with that field, unless `gzip_proxied` allows it.
+    pub via: bool,
     /// How often one request may be sent in total, including the first attempt. Default 3.
     pub attempts: NonZeroUsize,
     /// Maximum number of connections to one endpoint over all workers, including idle ones. At the limit the next

@@ -69,7 +69,8 @@ pub fn prepare(
         return Err(never(Kind::BodyTooLarge));
     }
     let mut head = worker.connections.buffers.take_head();
-    let line = RequestLine::new(method, target.path_and_query, version, host, summary, framing);
+    let via = pool.handle.config.via;
+    let line = RequestLine::new(method, target.path_and_query, version, host, summary, framing, via);
     write(&mut head, &line, fields, summary, client);
     let idle = view.config().timeouts.body_idle;
     Ok(Prepared::Forward(UpstreamRequest {

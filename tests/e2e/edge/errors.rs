@@ -279,10 +279,12 @@ async fn a_connection_beyond_the_limit_is_closed_without_a_response() {
 async fn a_request_that_returns_to_the_edge_is_508() {
     // The pool of this edge leads back to it. It needs a known port, since the configuration names the port twice.
     let own = SocketAddr::from(([127, 0, 0, 1], port::free()));
-    let config = format!("[[listener]]\naddress = \"{own}\"\n[pool.web]\nendpoints = [\"{own}\"]\nhealth = false\n");
-    let edge = Edge::start(&config).await;
-    let reply = deadline("the response", SOON, get(edge.address(), "/")).await.unwrap();
-    assert_eq!(reply.status.as_u16(), 508);
+    for via in [true, false] {
+        let pool = format!("[pool.web]\nendpoints = [\"{own}\"]\nhealth = false\nvia = {via}\n");
+        let edge = Edge::start(&format!("[[listener]]\naddress = \"{own}\"\n{pool}")).await;
+        let reply = deadline("the response", SOON, get(edge.address(), "/")).await.unwrap();
+        assert_eq!(reply.status.as_u16(), 508, "via = {via}");
+    }
 }
 
 #[tokio::test]

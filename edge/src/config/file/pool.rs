@@ -23,6 +23,7 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
         health,
         ejection: section.table("ejection", |section| ejection(section, is_mesh)),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
+        via: section.get("via", &kind::BOOLEAN).unwrap_or(default.via),
         attempts: section.get("attempts", &kind::ATTEMPTS).unwrap_or(default.attempts),
         max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
         max_queue: section.get("max_queue", &kind::COUNT).unwrap_or(default.max_queue),

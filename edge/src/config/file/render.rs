@@ -98,6 +98,7 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("endpoints", list(&pool.sources, |source| string(&source.to_string())));
     document.key("balance", string(balance_name(pool.balance)));
     document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
+    document.key("via", pool.via);
     document.key("attempts", pool.attempts);
     document.key("max_connections", pool.max_connections);
     document.key("max_queue", pool.max_queue);

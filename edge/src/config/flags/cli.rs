@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use process::{Completions, Man};
 
+use super::timeouts::TimeoutFlags;
+
 /// Joins a command's examples and the rules for variables, to print after the flags.
 macro_rules! after_help {
     ($examples:literal) => {
@@ -117,6 +119,8 @@ pub(super) struct Flags {
     #[command(flatten)]
     pub(super) traffic: Traffic,
     #[command(flatten)]
+    pub(super) timeouts: TimeoutFlags,
+    #[command(flatten)]
     pub(super) process: Process,
 }
 
@@ -142,6 +146,9 @@ pub(super) struct Traffic {
     /// How the next endpoint is picked: round_robin, least_requests or random [default: round_robin]
     #[arg(long, value_name = "NAME")]
     pub(super) balance: Option<String>,
+    /// Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) no_via: Option<String>,
     /// Path that health checks request [default: only connect]
     #[arg(long, value_name = "PATH")]
     pub(super) health_path: Option<String>,
@@ -242,9 +249,9 @@ pub(crate) struct DnsFlags {
     pub(crate) json: Option<String>,
 }
 
-/// Returns the flags of [`Traffic`], without their dashes.
+/// Returns the flags of [`Traffic`] and [`TimeoutFlags`], without their dashes.
 pub(super) fn traffic() -> BTreeSet<String> {
-    let command = Traffic::augment_args(clap::Command::new("traffic"));
+    let command = TimeoutFlags::augment_args(Traffic::augment_args(clap::Command::new("traffic")));
     command.get_arguments().filter_map(clap::Arg::get_long).map(str::to_owned).collect()
 }
 

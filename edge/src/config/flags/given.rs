@@ -43,6 +43,11 @@ impl<'a> Reader<'a> {
         self.extend([self.given.problem(flag, message)]);
     }
 
+    /// Adds a problem for a flag that concerns health checks, while they are turned off.
+    pub(super) fn turned_off(&self, flag: &str) {
+        self.problem(flag, "is given, but health checks are turned off: remove one of the two");
+    }
+
     /// Adds problems that were found elsewhere.
     pub(crate) fn extend(&self, problems: impl IntoIterator<Item = Problem>) {
         self.problems.borrow_mut().extend(problems);

@@ -10,6 +10,7 @@
 mod cli;
 mod given;
 mod run;
+mod timeouts;
 
 #[cfg(test)]
 mod tests;
@@ -59,13 +60,32 @@ pub enum Command {
 ///
 /// # Errors
 /// The usage is wrong, or the arguments ask for `--help` or `--version`: [`clap::Error::exit`] prints the message and
-/// exits with the right code. The values of the flags are parsed later, by [`Settings::load`] for one.
+/// exits with the right code. The values of the flags are parsed later, by [`Settings::load`] for one, unless the usage
+/// is wrong: then the error lists them as well.
 pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Command, clap::Error> {
-    let mut args: Vec<OsString> = args.into_iter().collect();
+    let args: Vec<OsString> = args.into_iter().collect();
     let environment = variables(environment);
+    process::check_usage(&Cli::command(), &args, |correct| problems(correct.to_vec(), &environment))?;
+    assemble(args, &environment)
+}
+
+/// Returns what is wrong with the values that were given beside wrong usage. A setting that is missing may be among the
+/// wrong arguments.
+fn problems(args: Vec<OsString>, environment: &BTreeMap<String, OsString>) -> Vec<String> {
+    let Ok(Command::Run(settings) | Command::Check(settings)) = assemble(args, environment) else { return Vec::new() };
+    let Err(ConfigError::Invalid(problems)) = settings.load() else { return Vec::new() };
+    let is_given = |problem: &Problem| match &problem.place {
+        Place::Flag(name) => settings.given.flags.values().any(|given| given == name),
+        _ => true,
+    };
+    problems.iter().filter(|problem| is_given(problem)).map(ToString::to_string).collect()
+}
+
+/// Builds the command from arguments whose usage is correct.
+fn assemble(mut args: Vec<OsString>, environment: &BTreeMap<String, OsString>) -> Result<Command, clap::Error> {
     let command = Cli::command();
     let matches = command.clone().try_get_matches_from(&args)?;
 

@@ -124,16 +124,19 @@ impl Settings {
 
         let mut pool = Pool::new(POOL_NAME, sources);
         pool.balance = reader.one("balance", flags.balance.as_deref(), value::balance).unwrap_or(pool.balance);
+        pool.via = reader.one("no-via", flags.no_via.as_deref(), value::boolean).map_or(pool.via, |without| !without);
         pool.health = self.health(reader, &mut warnings);
         if self.is_mesh() || crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {
             pool.ejection.error_share = 0.0;
         }
         let share = reader.one("error-share", flags.error_share.as_deref(), settings::value::share);
         pool.ejection.error_share = share.unwrap_or(pool.ejection.error_share);
+        self.flags.timeouts.apply_to_pool(reader, &mut pool);
         if reader.one("freebind", flags.freebind.as_deref(), value::boolean) == Some(true) {
             listeners.iter_mut().for_each(|listener| listener.freebind = true);
         }
         let mut config = Config::simple(listeners, pool);
+        self.flags.timeouts.apply_to_config(reader, &mut config);
         config.dns.servers = reader.many("dns", &flags.dns, address::name_server);
         config.swarm.token_file = token_file;
         config.trusted_proxies = reader.many("trusted-proxies", &flags.trusted_proxies, address::network);
@@ -210,8 +213,14 @@ impl Settings {
         let port = port.filter(|_| !self.is_mesh());
         let expect = reader.one("health-expect", flags.health_expect.as_deref(), value::expect);
         if reader.one("no-health", flags.no_health.as_deref(), value::boolean) == Some(true) {
-            if flags.health_path.is_some() {
-                reader.problem("health-path", "is given, but health checks are turned off: remove one of the two");
+            for (flag, text) in [
+                ("health-path", &flags.health_path),
+                ("health-port", &flags.health_port),
+                ("health-expect", &flags.health_expect),
+            ] {
+                if text.is_some() {
+                    reader.turned_off(flag);
+                }
             }
             return None;
         }

@@ -2,7 +2,8 @@
 //!
 //! There are two passes over the fields, one that reads and one that writes, and no map between them. Hop-by-hop fields
 //! are removed (RFC 9110 section 7.6.1) before the edge adds its own. In the opposite order a client could name
-//! `X-Forwarded-For` in `Connection` and have it removed (CVE-2024-45410).
+//! `X-Forwarded-For` in `Connection` and have it removed (CVE-2024-45410). For the same reason no name in `Connection`
+//! removes what a trusted proxy describes: it may have passed on the `Connection` of its client.
 
 mod client;
 mod name;
@@ -28,7 +29,7 @@ pub struct ConnectionOptions<'a> {
     pub keep_alive: bool,
     /// `upgrade`
     pub upgrade: bool,
-    /// The fields that it names, at most [`MAX_NAMED`], each once.
+    /// The fields that it names, at most [`MAX_NAMED`], each once. None is about forwarding.
     named: Vec<&'a [u8]>,
     tokens: usize,
 }
@@ -51,7 +52,7 @@ impl<'a> ConnectionOptions<'a> {
                 self.keep_alive = true;
             } else if is("upgrade") {
                 self.upgrade = true;
-            } else if !token.is_empty() && !self.names(token) {
+            } else if !token.is_empty() && !Name::of(token).is_forwarding() && !self.names(token) {
                 if self.named.len() == MAX_NAMED {
                     return Err(TooManyNames);
                 }
@@ -61,8 +62,8 @@ impl<'a> ConnectionOptions<'a> {
         Ok(())
     }
 
-    /// Whether `Connection` names this field. Framing and routing fields are the edge's decision, whatever `Connection`
-    /// names.
+    /// Whether `Connection` names this field. Framing, routing and forwarding fields are the edge's decision, whatever
+    /// `Connection` names.
     fn names(&self, name: &[u8]) -> bool {
         self.named.iter().any(|named| named.eq_ignore_ascii_case(name))
     }

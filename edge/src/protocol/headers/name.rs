@@ -3,6 +3,8 @@
 /// A field by its meaning to the edge. All others are passed on unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
+    /// `CDN-Loop`
+    CdnLoop,
     /// `Connection`
     Connection,
     /// `Content-Length`
@@ -59,6 +61,23 @@ impl Name {
         }
     }
 
+    /// Whether the field describes the request's way to the edge. It is for every recipient, so `Connection` must not
+    /// name it (RFC 9110 section 7.6.1).
+    pub(super) fn is_forwarding(self) -> bool {
+        matches!(
+            self,
+            Self::XForwardedFor
+                | Self::XForwardedHost
+                | Self::XForwardedPort
+                | Self::XForwardedProto
+                | Self::XRealIp
+                | Self::Origin
+                | Self::Forwarded
+                | Self::Via
+                | Self::CdnLoop
+        )
+    }
+
     fn exact(name: &[u8]) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
@@ -71,6 +90,7 @@ impl Name {
             7 if is("upgrade") => Self::Upgrade,
             7 if is("trailer") => Self::Trailer,
             6 if is("x-host") => Self::Origin,
+            8 if is("cdn-loop") => Self::CdnLoop,
             8 if is("x-scheme") => Self::Origin,
             9 if is("client-ip") => Self::Origin,
             9 if is("forwarded") => Self::Forwarded,
@@ -129,6 +149,7 @@ mod tests {
         for (name, expected) in [
             ("te", Name::HopByHop),
             ("via", Name::Via),
+            ("cdn-loop", Name::CdnLoop),
             ("host", Name::Host),
             ("date", Name::Date),
             ("cookie", Name::Cookie),

@@ -4,7 +4,8 @@ use super::{MINIMAL, config, errors, loaded};
 
 #[test]
 fn all_problems_are_reported_at_once_by_the_name_that_the_user_gave() {
-    let args = "--listen 80 --to web http://a:1 --workers 0 --health-path readyz --health-port 0 --no-health";
+    let args = "--listen 80 --to web http://a:1 --workers 0 --health-path readyz --health-port 0 --no-health \
+        --response-timeout 0s --head-timeout 1";
     let environment =
         [("EDGE_LISTEN_TLS", "localhost:443"), ("EDGE_DRAIN", "30"), ("EDGE_FREEBIND", "maybe"), ("EDGE_BALANCE", "x")];
     insta::assert_snapshot!(errors(args, &environment), @r#"
@@ -16,6 +17,8 @@ fn all_problems_are_reported_at_once_by_the_name_that_the_user_gave() {
     --health-path: "readyz" is not a request path: begin it with a slash, such as "/readyz"
     --health-port: 0 is not allowed here: write a whole number from 1 to 65535
     --health-path: is given, but health checks are turned off: remove one of the two
+    --health-port: is given, but health checks are turned off: remove one of the two
+    --response-timeout: 0s is not allowed here
     EDGE_FREEBIND: "maybe" is not a boolean: write true or false
     --workers: 0 is not allowed here: write a whole number from 1 to 1024
     EDGE_DRAIN: "30" is not a duration: write a number and its unit, such as "500ms", "2s" or "5min"
@@ -41,6 +44,17 @@ fn duplicates_are_reported() {
     --admin: is also the address of a listener: write another port, or "off"
     "#);
     assert_eq!(config("--listen 127.0.0.1:0 127.0.0.1:0 --to a:1", &[]).listeners.len(), 2);
+}
+
+#[test]
+fn settings_of_checks_that_are_turned_off_are_reported() {
+    let args = "--no-health --health-path /x --health-port 9 --health-expect any --health-timeout 1s";
+    insta::assert_snapshot!(errors(&format!("{MINIMAL} {args}"), &[]), @"
+    --health-path: is given, but health checks are turned off: remove one of the two
+    --health-port: is given, but health checks are turned off: remove one of the two
+    --health-expect: is given, but health checks are turned off: remove one of the two
+    --health-timeout: is given, but health checks are turned off: remove one of the two
+    ");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! The configuration that flags and variables result in.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use clap::CommandFactory;
 
 use super::{MINIMAL, command, config, loaded, settings};
 use crate::config::{
-    AccessLog, Balance, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, file,
+    AccessLog, Balance, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, UpstreamTimeouts, file,
     flags::{Cli, Command, given::variable},
     problem::{ConfigError, Loaded},
 };
@@ -85,6 +85,7 @@ fn every_flag_is_also_a_variable() {
         ("to-mesh", ""),
         ("to-port", "8000"),
         ("balance", "least_requests"),
+        ("no-via", "true"),
         ("health-path", "/readyz"),
         ("health-port", "9900"),
         ("health-expect", "200-299,404"),
@@ -97,6 +98,19 @@ fn every_flag_is_also_a_variable() {
         ("dns", "127.0.0.11"),
         ("swarm-token-file", token),
         ("trusted-proxies", "10.0.0.0/8"),
+        ("handshake-timeout", "11s"),
+        ("head-timeout", "12s"),
+        ("keep-alive-timeout", "13s"),
+        ("request-body-timeout", "14s"),
+        ("connect-timeout", "15s"),
+        ("unacknowledged-timeout", "16s"),
+        ("response-timeout", "17s"),
+        ("response-body-timeout", "18s"),
+        ("tunnel-timeout", "19s"),
+        ("idle-timeout", "20s"),
+        ("max-age", "21s"),
+        ("health-timeout", "22s"),
+        ("dns-timeout", "23s"),
         ("admin", "off"),
         ("access-log", "stdout"),
         ("workers", "3"),
@@ -120,16 +134,26 @@ fn every_flag_is_also_a_variable() {
     ];
     assert_eq!(config.pools[0].sources, expected);
     assert_eq!(config.pools[0].balance, Balance::LeastRequests);
+    assert!(!config.pools[0].via);
     let health = HealthCheck {
         path: Some("/readyz".parse().unwrap()),
         port: Some(9900),
         expect: Expect::Statuses(vec![(200, 299), (404, 404)]),
+        timeout: Duration::from_secs(22),
         ..HealthCheck::default()
     };
     assert_eq!(config.pools[0].health, Some(health));
     assert!((config.pools[0].ejection.error_share - 0.25).abs() < 1e-9);
     assert_eq!(config.swarm.token_file.as_deref(), Some(Path::new(token)));
     assert_eq!(config.dns.servers, [address("127.0.0.11:53")]);
+    let clients = &config.timeouts;
+    let of_clients = [clients.handshake, clients.head, clients.keep_alive, clients.body_idle];
+    assert_eq!(of_clients.map(|timeout| timeout.as_secs()), [11, 12, 13, 14]);
+    let UpstreamTimeouts { connect, unacknowledged, response, body_idle, idle, max_age, tunnel_idle } =
+        config.pools[0].timeouts;
+    let of_endpoints = [connect, unacknowledged, response, body_idle, tunnel_idle, idle, max_age];
+    assert_eq!(of_endpoints.map(|timeout| timeout.as_secs()), [15, 16, 17, 18, 19, 20, 21]);
+    assert_eq!(config.dns.timeout.as_secs(), 23);
     assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
     assert_eq!(config.admin, None);
     assert_eq!(config.access_log, AccessLog::Stdout);

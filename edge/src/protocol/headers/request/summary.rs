@@ -29,7 +29,7 @@ pub struct HeaderSummary<'a> {
     pub(super) upgrade: Option<&'a [u8]>,
     /// The first `User-Agent`, for the log.
     pub user_agent: Option<&'a [u8]>,
-    /// How often the request passed an edge.
+    /// How often the request passed an edge, by `Via` and `CDN-Loop`.
     pub passes: usize,
     pub(super) cookies: usize,
 }
@@ -54,6 +54,7 @@ impl<'a> HeaderSummary<'a> {
                 Name::Upgrade => summary.upgrade = summary.upgrade.or(Some(field.value)),
                 Name::UserAgent => summary.user_agent = summary.user_agent.or(Some(field.value)),
                 Name::Via => summary.passes += tokens(field.value).filter(|hop| hop.ends_with(b" edge")).count(),
+                Name::CdnLoop => summary.passes += tokens(field.value).filter(|hop| is_edge(hop)).count(),
                 Name::Cookie => summary.cookies += 1,
                 _ => {}
             }
@@ -89,6 +90,11 @@ impl<'a> HeaderSummary<'a> {
         let h2c = tokens(protocol).any(|name| name.eq_ignore_ascii_case(b"h2c"));
         (version == Version::HTTP_11 && self.connection.upgrade && !h2c).then_some(protocol)
     }
+}
+
+/// Whether an element of `CDN-Loop` names an edge. Parameters may follow the name (RFC 8586 section 2).
+fn is_edge(hop: &[u8]) -> bool {
+    hop.strip_prefix(b"edge").is_some_and(|rest| rest.first().is_none_or(|byte| b" \t;".contains(byte)))
 }
 
 /// Whether this is `uri-host [ ":" port ]` as far as a proxy must check: no user, list, space or path.

@@ -33,7 +33,7 @@ fn forwarded(
     let client = Client::new(address.parse().unwrap(), false, &trusted);
     let fields = fields(pairs);
     let summary = HeaderSummary::of(&fields).unwrap();
-    let line = RequestLine::new("GET", "/", received, host, &summary, framing);
+    let line = RequestLine::new("GET", "/", received, host, &summary, framing, true);
     let mut out = Vec::new();
     write(&mut out, &line, &fields, &summary, &client);
     let text = String::from_utf8(out).unwrap();
@@ -47,7 +47,7 @@ fn upstream_head(request: &Request<'_>, client: &Client) -> Result<(Vec<u8>, Fra
     let summary = HeaderSummary::of(fields)?;
     let framing = summary.lengths.of_request(version == Version::HTTP_11)?;
     let host = summary.host(&target, version)?;
-    let line = RequestLine::new(method, target.path_and_query, version, host, &summary, framing);
+    let line = RequestLine::new(method, target.path_and_query, version, host, &summary, framing, true);
     let mut out = Vec::new();
     write(&mut out, &line, fields, &summary, client);
     Ok((out, framing))
@@ -196,24 +196,55 @@ fn forwarding_fields_of_a_trusted_proxy_are_kept_and_extended() {
     assert_eq!(values(&lines, "x-forwarded-prefix"), ["/shop"]);
     assert_eq!(values(&lines, "x-real-ip"), ["192.0.2.1"]);
     assert_eq!(values(&lines, "forwarded"), ["for=192.0.2.1, for=10.0.0.1;proto=http;host=inner.example"]);
-    let lines = forwarded(
-        &[
-            ("connection", "x-forwarded-for, x-forwarded-proto"),
-            ("x-forwarded-for", "1.1.1.1"),
-            ("x-forwarded-proto", "x"),
-        ],
-        "10.0.0.1:1",
-        &["10.0.0.0/8"],
-        None,
-        Version::HTTP_10,
-        Framing::None,
-    );
-    assert_eq!(values(&lines, "x-forwarded-for"), ["10.0.0.1"], "named in Connection, it goes");
+    let lines = forwarded(&[], "10.0.0.1:1", &["10.0.0.0/8"], None, Version::HTTP_10, Framing::None);
+    assert_eq!(values(&lines, "x-forwarded-for"), ["10.0.0.1"]);
     assert_eq!(values(&lines, "x-forwarded-proto"), ["http"]);
     assert_eq!(values(&lines, "x-forwarded-port"), ["80"]);
     assert_eq!(values(&lines, "x-real-ip"), ["10.0.0.1"]);
     assert_eq!(values(&lines, "host"), [""]);
     assert_eq!(values(&lines, "via"), ["1.0 edge"]);
+}
+
+/// A proxy that passes on the `Connection` of its client must not let that client remove or replace what it added.
+#[test]
+fn connection_removes_no_forwarding_field() {
+    let fields = [
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "www.example.com"),
+        ("x-forwarded-port", "443"),
+        ("x-forwarded-prefix", "/shop"),
+        ("x-real-ip", "192.0.2.1"),
+        ("x-original-url", "/a"),
+        ("forwarded", "for=192.0.2.1"),
+        ("via", "1.1 edge"),
+        ("cdn-loop", "edge"),
+    ];
+    let names = fields.map(|(name, _)| name).join(", ");
+    let head = |connection: &str| {
+        let pairs: Vec<_> = [("connection", connection)].into_iter().chain(fields).collect();
+        let host = Some("a.example");
+        forwarded(&pairs, "10.0.0.1:1", &["10.0.0.0/8"], host, Version::HTTP_11, Framing::None)
+    };
+    let lines = head(&names);
+    assert_eq!(lines, head("close"));
+    assert_eq!(values(&lines, "x-forwarded-for"), ["192.0.2.1, 10.0.0.1"]);
+    assert_eq!(values(&lines, "x-real-ip"), ["192.0.2.1"]);
+    assert_eq!(values(&lines, "via"), ["1.1 edge", "1.1 edge"]);
+}
+
+#[test]
+fn without_via_a_loop_is_still_counted() {
+    let pairs = [("via", "1.1 cdn"), ("cdn-loop", "other; edge=1, edge ;v=1,edge"), ("cdn-loop", "edges")];
+    let pairs = fields(&pairs);
+    let summary = HeaderSummary::of(&pairs).unwrap();
+    assert_eq!(summary.passes, 2);
+    let line = RequestLine::new("GET", "/", Version::HTTP_11, Some("a"), &summary, Framing::None, false);
+    let mut out = Vec::new();
+    write(&mut out, &line, &pairs, &summary, &Client::new("192.0.2.7:1".parse().unwrap(), false, &[]));
+    let lines: Vec<_> = String::from_utf8(out).unwrap().split("\r\n").map(str::to_owned).collect();
+    assert_eq!(values(&lines, "via"), ["1.1 cdn"], "those of others are passed on");
+    assert_eq!(values(&lines, "cdn-loop"), ["other; edge=1, edge ;v=1,edge", "edges", "edge"]);
 }
 
 #[test]
@@ -239,7 +270,7 @@ fn an_empty_body_is_declared_as_the_client_did() {
         let fields = fields(pairs);
         let summary = HeaderSummary::of(&fields).unwrap();
         let framing = Framing::None;
-        let line = RequestLine { method, target: "/", received, host: Some("a"), upgrade: None, framing };
+        let line = RequestLine { method, target: "/", received, host: Some("a"), upgrade: None, framing, via: true };
         let mut out = Vec::new();
         write(&mut out, &line, &fields, &summary, &Client::new("192.0.2.7:1".parse().unwrap(), false, &[]));
         String::from_utf8(out).unwrap().matches("content-length: 0\r\n").count()
@@ -304,8 +335,11 @@ fn an_upgrade_is_asked_for_only_as_the_client_did_and_never_h2c() {
         assert_eq!(found, expected.map(str::as_bytes), "{connection} {upgrade}");
     }
     let pairs = [("connection", "upgrade"), ("upgrade", "websocket")];
-    let lines = forwarded(&pairs, "192.0.2.7:1", &[], Some("a"), Version::HTTP_11, Framing::None);
-    assert_eq!((values(&lines, "connection"), values(&lines, "upgrade")), (vec!["upgrade"], vec!["websocket"]));
+    // A body does not change that (RFC 9110 section 7.8).
+    for framing in [Framing::None, Framing::Length(3), Framing::Chunked] {
+        let lines = forwarded(&pairs, "192.0.2.7:1", &[], Some("a"), Version::HTTP_11, framing);
+        assert_eq!((values(&lines, "connection"), values(&lines, "upgrade")), (vec!["upgrade"], vec!["websocket"]));
+    }
 }
 
 #[test]

@@ -19,14 +19,16 @@ pub struct RequestLine<'a> {
     pub received: Version,
     /// The result of [`HeaderSummary::host`].
     pub host: Option<&'a str>,
-    /// The result of [`HeaderSummary::upgrade`], for a request without a body.
+    /// The result of [`HeaderSummary::upgrade`].
     pub upgrade: Option<&'a [u8]>,
     /// How the body ends; never [`Framing::Close`].
     pub framing: Framing,
+    /// Whether to send `Via`, or else only `CDN-Loop`.
+    pub via: bool,
 }
 
 impl<'a> RequestLine<'a> {
-    /// Creates the parts of a head. Only a request without a body may ask to switch protocols.
+    /// Creates the parts of a head.
     #[must_use]
     pub fn new(
         method: &'a str,
@@ -35,9 +37,9 @@ impl<'a> RequestLine<'a> {
         host: Option<&'a str>,
         summary: &HeaderSummary<'a>,
         framing: Framing,
+        via: bool,
     ) -> Self {
-        let upgrade = if framing == Framing::None { summary.upgrade(received) } else { None };
-        Self { method, target, received, host, upgrade, framing }
+        Self { method, target, received, host, upgrade: summary.upgrade(received), framing, via }
     }
 }
 
@@ -79,12 +81,7 @@ pub fn write(
         write_cookies(out, fields);
     }
     write_forwarded(out, line, fields, summary, client);
-    // RFC 9110 section 7.6.3: the version as received, and the name of the forwarder.
-    out.extend_from_slice(match line.received {
-        Version::HTTP_10 => b"via: 1.0 edge\r\n",
-        Version::HTTP_2 => b"via: 2 edge\r\n",
-        _ => b"via: 1.1 edge\r\n",
-    });
+    write_hop(out, line);
     if declares_empty_body(line, summary) {
         out.extend_from_slice(b"content-length: 0\r\n");
     }
@@ -94,6 +91,18 @@ pub fn write(
         write_field(out, "upgrade", protocol);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Writes that the request passed an edge. Without `Via` (RFC 9110 section 7.6.3), `CDN-Loop` (RFC 8586) still lets edges
+/// detect a loop.
+fn write_hop(out: &mut Vec<u8>, line: &RequestLine<'_>) {
+    // The version as received, and the name of the forwarder.
+    out.extend_from_slice(match line.received {
+        _ if !line.via => b"cdn-loop: edge\r\n",
+        Version::HTTP_10 => b"via: 1.0 edge\r\n",
+        Version::HTTP_2 => b"via: 2 edge\r\n",
+        _ => b"via: 1.1 edge\r\n",
+    });
 }
 
 /// Writes where the request came from. Keeps and extends the fields of trusted clients; replaces those of others.
