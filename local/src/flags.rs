@@ -109,6 +109,8 @@ fn state_folder() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory, FromArgMatches};
+
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<(Options, EnvFilter), String> {

@@ -98,7 +98,7 @@ pub async fn secure(
     worker.stats().handshakes.add(1);
     let activity = Rc::new(ClientActivity::new(client, &worker, Instant::now()));
     let stream = Box::new(stream);
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+    if stream.alpn_protocol() == Some(b"h2") {
         Box::pin(http2(&worker, &view, &activity, stream, Bytes::new())).await;
     } else {
         http1(&worker, &view, &activity, &mut http1::Connection::new(&worker, &activity, stream)).await;

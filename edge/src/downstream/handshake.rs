@@ -4,7 +4,9 @@ use std::{io, sync::Arc};
 
 use rustls::{ServerConfig, server::Acceptor};
 use tokio::net::TcpStream;
-use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+use tokio_rustls::LazyConfigAcceptor;
+
+use crate::io::tls_stream::TlsStream;
 
 /// Why there is no TLS connection.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub(super) enum Failure {
 }
 
 /// Accepts TLS on a connection. The caller limits the time.
-pub(super) async fn accept(stream: TcpStream, config: Arc<ServerConfig>) -> Result<TlsStream<TcpStream>, Failure> {
+pub(super) async fn accept(stream: TcpStream, config: Arc<ServerConfig>) -> Result<TlsStream, Failure> {
     let failed = |server_name| move |error| Failure::Tls { server_name, error };
     let mut first = [0];
     if stream.peek(&mut first).await.map_err(failed(None))? == 0 {
@@ -37,5 +39,5 @@ pub(super) async fn accept(stream: TcpStream, config: Arc<ServerConfig>) -> Resu
     }
     let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(failed(None))?;
     let server_name = start.client_hello().server_name().map(Box::from);
-    start.into_stream(config).await.map_err(failed(server_name))
+    start.into_stream(config).await.map(TlsStream::new).map_err(failed(server_name))
 }

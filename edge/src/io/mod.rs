@@ -1,6 +1,7 @@
-//! Memory, pipes and time. Nothing here knows HTTP.
+//! Memory, pipes, TLS streams and time. Nothing here knows HTTP.
 
 pub mod buffer;
 pub mod clock;
 pub mod deadline;
 pub mod splice;
+pub mod tls_stream;

@@ -16,7 +16,8 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, Interest},
     net::TcpStream,
 };
-use tokio_rustls::server::TlsStream;
+
+use super::tls_stream::TlsStream;
 
 /// Bodies with fewer bytes left than this are copied.
 pub const MIN_SPLICE: u64 = 128 * 1024;
@@ -47,13 +48,13 @@ impl Transport for TcpStream {
     }
 }
 
-impl Transport for Box<TlsStream<TcpStream>> {
+impl Transport for Box<TlsStream> {
     fn socket(&self) -> Option<&TcpStream> {
         None
     }
 
     fn is_reset(&self) -> bool {
-        self.get_ref().0.is_reset()
+        TlsStream::socket(self).is_reset()
     }
 }
 

@@ -1,14 +1,15 @@
 //! TLS: which certificate a client gets, and what happens when its files change.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, process::Stdio};
 
 use rustls::ProtocolVersion;
 use tests::{
     cert::{Authority, Certificate},
     client::{Connection, Error, load::Load, raw::Raw, tls::Offer},
     upstream::Upstream,
-    wait::{SOON, eventually},
+    wait::{SOON, deadline, eventually},
 };
+use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::{Edge, LISTENER, assert_all_ok, list};
 
@@ -159,4 +160,33 @@ async fn a_reload_that_enables_tls_does_not_disturb_plain_connections() {
     eventually("more load", SOON, async || load.done() > done + 50).await;
     assert!(Connection::https(address, "localhost", Offer::accepting_any_certificate()).await.is_ok());
     assert_all_ok(&load.stop().await);
+}
+
+/// RFC 5746 section 4.5: a server that does not renegotiate sends the warning `no_renegotiation`. OpenSSL then ends the
+/// connection, and would wait for the alert otherwise.
+#[tokio::test]
+async fn a_renegotiation_is_refused_at_once() {
+    let upstream = Upstream::start().await;
+    // Longer than the test waits for the client.
+    let timeouts = "[timeouts]\nhead = \"1h\"\nkeep_alive = \"1h\"\n";
+    let edge = Edge::start(&format!("{}{timeouts}", config(&[], &upstream))).await;
+    let address = edge.address().to_string();
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-tls1_2", "-connect", &address])
+        .kill_on_drop(true)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("openssl");
+    let mut input = client.stdin.take().expect("a pipe");
+    // A request before and the command of `s_client` to renegotiate behind it.
+    input.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("a running client");
+    eventually("the request", SOON, async || upstream.requests() == 1).await;
+    input.write_all(b"R\n").await.expect("a running client");
+    let output = deadline("the client's end", SOON, client.wait_with_output()).await.expect("an exit code");
+    drop(input);
+    let (answer, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(answer.contains("HTTP/1.1 200") && errors.contains("no renegotiation"), "{answer}\n{errors}");
+    assert!(Connection::https(edge.address(), "localhost", Offer::accepting_any_certificate()).await.is_ok());
 }

@@ -39,6 +39,7 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
           --to-port <PORT>                Port of endpoints given without one
           --balance <NAME>                How the next endpoint is picked: round_robin, least_requests or random [default: round_robin]
+          --no-via[=<BOOL>]               Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
           --health-path <PATH>            Path that health checks request [default: only connect]
           --health-port <PORT>            Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]
           --health-expect <STATUSES>      Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399; with --to-mesh any]
@@ -51,6 +52,21 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --dns <ADDR>...                 Name servers to query [default: those of /etc/resolv.conf]
           --swarm-token-file <FILE>       File with the token to send to the watch of swarm://; an empty file counts as none
           --trusted-proxies <NETWORK>...  Networks of proxies in front of the edge, whose X-Forwarded-* fields are trusted [default: none]
+
+    How long the edge waits (not with --config):
+          --handshake-timeout <DURATION>       For a client's TLS handshake [default: 10s]
+          --head-timeout <DURATION>            For the head of a request [default: 10s]
+          --keep-alive-timeout <DURATION>      For a client's next request [default: 1m]
+          --request-body-timeout <DURATION>    For more of a request body, or for a client to read more of the response [default: 30s]
+          --connect-timeout <DURATION>         For a connection to an endpoint [default: 1s]
+          --unacknowledged-timeout <DURATION>  For the endpoint's host to acknowledge a request without a body [default: 3s]
+          --response-timeout <DURATION>        For the head of a response [default: 30s]
+          --response-body-timeout <DURATION>   For more of a response body whose length is declared [default: 30s]
+          --tunnel-timeout <DURATION>          For more of a response body without a length, or of a tunnel such as a WebSocket [default: 1h]
+          --idle-timeout <DURATION>            Until an idle connection to an endpoint is closed [default: 30s]
+          --max-age <DURATION>                 Until a connection to an endpoint is no longer reused [default: 5m]
+          --health-timeout <DURATION>          For a health check, including the connection [default: 1s]
+          --dns-timeout <DURATION>             For the answer of the name servers [default: 2s]
 
     The process:
           --admin <ADDR>        Serve the status page, metrics and health here: IP:port, or "off" [default: 127.0.0.1:9901]
