@@ -198,7 +198,7 @@ fn bind_replicas(options: &Options) -> Result<Vec<TcpListener>, Error> {
     let other = SocketAddr::new(options.app.ip(), if options.app.port() < 9000 { 9000 } else { 7000 });
     let addresses = options.replica_addresses()?;
     let bind = |(number, address)| {
-        TcpListener::bind(address).map_err(|source| Error::Replica { number, address, other, source })
+        net::server::bind(address).map_err(|source| Error::Replica { number, address, other, source })
     };
     (1..).zip(addresses).map(bind).collect()
 }

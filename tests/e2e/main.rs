@@ -9,6 +9,7 @@ mod deploy;
 mod docs;
 mod edge;
 mod harness;
+mod listen;
 mod local;
 mod replica;
 mod stack;

@@ -97,10 +97,11 @@ pub(crate) fn listen(flags: &Flags) -> Result<SocketAddr, ConfigError> {
 fn admin(flags: &Flags) -> Result<Option<SocketAddr>, ConfigError> {
     let Some(text) = &flags.admin else { return Ok(None) };
     let admin = address::listen(text).map_err(|message| ConfigError::Listen(ADMIN, message))?;
-    if admin.port() != 0 && Ok(admin) == address::listen(&flags.listen) {
-        return Err(ConfigError::SameAddress(admin));
+    match address::listen(&flags.listen) {
+        Ok(listen) if listen == admin && admin.port() != 0 => Err(ConfigError::SameAddress(admin)),
+        Ok(listen) if address::overlap(listen, admin) => Err(ConfigError::Overlap(listen, admin)),
+        _ => Ok(Some(admin)),
     }
-    Ok(Some(admin))
 }
 
 fn deadline(flags: &Flags) -> Result<Duration, ConfigError> {
@@ -220,6 +221,10 @@ pub(crate) enum ConfigError {
     Listen(&'static str, String),
     #[error("{LISTEN} and {ADMIN} are both {0}: choose another port for one of them")]
     SameAddress(SocketAddr),
+    #[error(
+        "{LISTEN} is {0} and {ADMIN} is {1}, which is the same on some address: choose another port for one of them"
+    )]
+    Overlap(SocketAddr, SocketAddr),
     #[error(transparent)]
     Redis(#[from] SettingsError),
     #[error(

@@ -84,12 +84,12 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         let counter = Counter::open(&store, limits)?;
         let node = rustix::system::uname();
         let node = node.nodename().to_string_lossy();
-        let listener = bind(listen, "--listen (APP_LISTEN)").await?;
+        let listener = bind(listen, "--listen (APP_LISTEN)")?;
         let (app, admin) = match admin {
             None => (App::new(counter.clone(), &node, options), None),
             Some(address) => {
                 let (app, admin) = App::with_admin(counter.clone(), &node, options);
-                (app, Some(Admin::start(bind(address, "--admin (APP_ADMIN)").await?, admin)?))
+                (app, Some(Admin::start(bind(address, "--admin (APP_ADMIN)")?, admin)?))
             }
         };
         let address = listener.local_addr()?;
@@ -124,8 +124,12 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     done
 }
 
-async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, CannotListen> {
-    TcpListener::bind(address).await.map_err(|source| CannotListen { address, setting, source })
+fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, CannotListen> {
+    net::server::bind(address).and_then(TcpListener::from_std).map_err(|source| CannotListen {
+        address,
+        setting,
+        source,
+    })
 }
 
 /// The server of the operators' pages. It ends after that of the visitors' pages, whose drain it reports.

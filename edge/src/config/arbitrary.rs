@@ -3,7 +3,7 @@
 use std::{collections::HashSet, hash::Hash, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use proptest::{collection::vec, option, prelude::*};
-use settings::value::LONGEST;
+use settings::{address::overlap, value::LONGEST};
 
 use super::{
     AccessLog, Balance, CertificateFiles, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener,
@@ -20,7 +20,7 @@ pub(super) fn config() -> impl Strategy<Value = Config> {
         let (listeners, pools, routes, limits, timeouts, dns) = parts;
         let (workers, drain, admin, access_log) = process;
         let mut listeners = without_duplicates(listeners, |listener| listener.address);
-        listeners.retain(|listener| Some(listener.address) != admin);
+        listeners.retain(|listener| admin.is_none_or(|admin| !overlap(listener.address, admin)));
         listeners.push(Listener::plain(([127, 0, 0, 1], 0).into()));
         let pools = without_duplicates(pools, |pool| pool.name.clone());
         let mut routes = without_duplicates(routes, |route| (route.host.clone(), route.path.clone()));

@@ -1,9 +1,10 @@
-//! Accepts connections, limits their number, and drains them at the end.
+//! Binds addresses, accepts connections, limits their number, and drains them at the end.
 //!
 //! The caller implements the protocol. [`serve`] passes it each stream with a [`Connection`] and a [`Stop`]. The caller
 //! marks requests on the connection, and closes it when either of the two requests that.
 
 mod activity;
+mod bind;
 mod limiter;
 mod write_timeout;
 
@@ -18,6 +19,7 @@ use tracing::{debug, warn};
 
 pub use self::{
     activity::{Activity, ObservedStream, Phase, Request, Timeouts, expire},
+    bind::bind,
     limiter::{Connection, ConnectionLimiter, WhenBusy},
     write_timeout::WriteTimeout,
 };

@@ -52,7 +52,8 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     log_warnings(&alerts);
     let mut stops = StopSignals::listen()?;
     let mut hangups = signal(SignalKind::hangup())?;
-    let listener = TcpListener::bind(listen).await.map_err(|error| CannotListen(listen, error))?;
+    let listener = net::server::bind(listen).and_then(TcpListener::from_std);
+    let listener = listener.map_err(|error| CannotListen(listen, error))?;
     let address = listener.local_addr()?;
     info!(%address, %engine, "listening");
 

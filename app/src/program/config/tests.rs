@@ -91,7 +91,7 @@ fn every_error_is_reported_and_each_once() {
 
 #[test]
 fn errors_name_the_setting_and_never_the_password() {
-    let table: [(&[&str], &str); 38] = [
+    let table: [(&[&str], &str); 40] = [
         (&[], "there is nowhere to count: set --redis-url (REDIS_URL)"),
         (&["--data", ""], "--data (APP_DATA) is empty"),
         (&["--redis-url", ""], "--redis-url (REDIS_URL) cannot be used: write redis://"),
@@ -129,6 +129,11 @@ fn errors_name_the_setting_and_never_the_password() {
             &["--data=d", "--listen=:1", "--admin=[::]:1"],
             "--listen (APP_LISTEN) and --admin (APP_ADMIN) are both [::]:1",
         ),
+        (
+            &["--data=d", "--listen=0.0.0.0:1", "--admin=:1"],
+            "--listen (APP_LISTEN) is 0.0.0.0:1 and --admin (APP_ADMIN) is [::]:1, which is the same on some address",
+        ),
+        (&["--data=d", "--listen=0.0.0.0:1", "--admin=127.0.0.1:1"], "which is the same on some address"),
         (&["--data=d", "--deadline=2"], "--deadline (APP_DEADLINE) is \"2\""),
         (&["--data=d", "--deadline=0s"], "--deadline (APP_DEADLINE) leaves no time"),
         (&["--data=d", "--deadline=61s"], "--deadline (APP_DEADLINE) is \"61s\", which is too long: write at most 1m"),

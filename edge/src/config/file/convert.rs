@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use settings::{Section, into_values, nearest};
+use settings::{Section, address::overlap, into_values, nearest};
 use toml::Spanned;
 
 use super::{duplicates::report_duplicates, head_size::head_size, kind, pool};
@@ -205,7 +205,9 @@ fn check_listeners(root: &Section<'_>, listeners: &[Spanned<Listener>], admin: O
         "address",
         with_fixed_port().map(|listener| (listener.get_ref().address, listener.span())),
     );
-    if let Some(listener) = with_fixed_port().find(|listener| Some(listener.get_ref().address) == admin) {
+    let is_admins =
+        |listener: &&Spanned<Listener>| admin.is_some_and(|admin| overlap(listener.get_ref().address, admin));
+    if let Some(listener) = listeners.iter().find(is_admins) {
         let message = "is also the address of admin: change one of the two ports, or write admin = \"off\"";
         root.problem_at(&listener.span(), "listener.address", message);
     }

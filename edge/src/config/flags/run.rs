@@ -7,6 +7,8 @@ use std::{
     path::{self, Path, PathBuf},
 };
 
+use settings::address::overlap;
+
 use super::{
     cli::{self, Flags},
     given::{Given, Reader, items},
@@ -95,8 +97,8 @@ impl Settings {
         if let Some(drain) = reader.one("drain", self.flags.process.drain.as_deref(), value::duration_or_zero) {
             config.drain = drain;
         }
-        let addresses = config.listeners.iter().map(|listener| listener.address);
-        if addresses.filter(|address| address.port() != 0).any(|address| Some(address) == config.admin) {
+        let mut addresses = config.listeners.iter().map(|listener| listener.address);
+        if config.admin.is_some_and(|admin| addresses.any(|address| overlap(address, admin))) {
             reader.problem("admin", "is also the address of a listener: write another port, or \"off\"");
         }
         loaded

@@ -43,6 +43,7 @@ fn duplicates_are_reported() {
     --to: a:1 is given twice: remove one of them
     --admin: is also the address of a listener: write another port, or "off"
     "#);
+    insta::assert_snapshot!(errors("--listen :80 --admin 127.0.0.1:80 --to a:1", &[]), @r#"--admin: is also the address of a listener: write another port, or "off""#);
     assert_eq!(config("--listen 127.0.0.1:0 127.0.0.1:0 --to a:1", &[]).listeners.len(), 2);
 }
 

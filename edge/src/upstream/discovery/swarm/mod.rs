@@ -68,6 +68,8 @@ enum Failure {
     Unready,
     #[error("status {0}: the watch rejects the token")]
     Refused(u16),
+    #[error("status 421: the watch does not expect to be called by this name; list it in its --hosts (WATCH_HOSTS)")]
+    Misdirected,
     #[error("status {0}")]
     Status(u16),
     #[error("the list is larger than {MAX_BODY} bytes")]
@@ -86,6 +88,7 @@ impl Failure {
         match status {
             StatusCode::SERVICE_UNAVAILABLE => Self::Unready,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Refused(status.as_u16()),
+            StatusCode::MISDIRECTED_REQUEST => Self::Misdirected,
             other => Self::Status(other.as_u16()),
         }
     }
