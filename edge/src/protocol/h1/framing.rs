@@ -1,7 +1,7 @@
 //! The end of a body (RFC 9112 section 6.3). Two recipients that disagree about it see different requests, so ambiguous
 //! messages are rejected.
 
-use crate::error::Kind;
+use crate::{error::Kind, protocol::steps};
 
 /// What ends a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ impl Lengths {
     /// The value is not a number, too large, or differs from an earlier one.
     pub fn content_length(&mut self, value: &[u8]) -> Result<(), Contradiction> {
         for number in value.split(|byte| *byte == b',') {
+            steps::count();
             let number = decimal(number.trim_ascii()).ok_or(Contradiction)?;
             if self.length.is_some_and(|before| before != number) {
                 return Err(Contradiction);

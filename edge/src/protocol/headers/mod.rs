@@ -6,12 +6,14 @@
 //! removes what a trusted proxy describes: it may have passed on the `Connection` of its client.
 
 mod client;
+#[cfg(test)]
+mod growth;
 mod name;
 pub mod request;
 pub mod response;
 
 pub use self::{client::Client, name::Name};
-use crate::protocol::h1::head::Field;
+use crate::protocol::{h1::head::Field, steps};
 
 /// The most fields that `Connection` may name. Each is compared with each field of the head, so a head full of names
 /// would cost as much as thousands of requests; senders name one or two.
@@ -65,13 +67,13 @@ impl<'a> ConnectionOptions<'a> {
     /// Whether `Connection` names this field. Framing, routing and forwarding fields are the edge's decision, whatever
     /// `Connection` names.
     fn names(&self, name: &[u8]) -> bool {
-        self.named.iter().any(|named| named.eq_ignore_ascii_case(name))
+        self.named.iter().inspect(|_| steps::count()).any(|named| named.eq_ignore_ascii_case(name))
     }
 }
 
 /// Returns the elements of a list field.
 fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+    value.split(|byte| *byte == b',').inspect(|_| steps::count()).map(<[u8]>::trim_ascii)
 }
 
 pub(crate) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {

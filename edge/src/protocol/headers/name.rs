@@ -1,5 +1,7 @@
 //! The fields that mean something to a proxy.
 
+use crate::protocol::steps;
+
 /// A field by its meaning to the edge. All others are passed on unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
@@ -55,6 +57,7 @@ impl Name {
     /// Classifies a field name, in any case. The length leaves few names to compare.
     #[must_use]
     pub fn of(name: &[u8]) -> Self {
+        steps::count();
         match Self::exact(name) {
             Self::Other | Self::Origin if name.contains(&b'_') => Self::with_underscores(name),
             exact => exact,

@@ -80,7 +80,7 @@ pub fn write(
     if join_cookies {
         write_cookies(out, fields);
     }
-    write_forwarded(out, line, fields, summary, client);
+    write_forwarded(out, line, fields, client);
     write_hop(out, line);
     if declares_empty_body(line, summary) {
         out.extend_from_slice(b"content-length: 0\r\n");
@@ -106,19 +106,8 @@ fn write_hop(out: &mut Vec<u8>, line: &RequestLine<'_>) {
 }
 
 /// Writes where the request came from. Keeps and extends the fields of trusted clients; replaces those of others.
-fn write_forwarded(
-    out: &mut Vec<u8>,
-    line: &RequestLine<'_>,
-    fields: &[Field<'_>],
-    summary: &HeaderSummary<'_>,
-    client: &Client,
-) {
-    let sent = |name: Name| {
-        let is_kept = move |field: &&Field<'_>| {
-            Name::of(field.name.as_bytes()) == name && !summary.connection.names(field.name.as_bytes())
-        };
-        fields.iter().filter(is_kept)
-    };
+fn write_forwarded(out: &mut Vec<u8>, line: &RequestLine<'_>, fields: &[Field<'_>], client: &Client) {
+    let sent = |name: Name| fields.iter().filter(move |field| Name::of(field.name.as_bytes()) == name);
     let chain = |out: &mut Vec<u8>, name: Name| {
         if client.trusted {
             for field in sent(name) {
