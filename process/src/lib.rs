@@ -1,24 +1,23 @@
 //! What every program of this workspace does around its work: exit codes, the last error message, the log,
 //! signals, the limit of open files, the health check, completions and manual pages.
 //!
-//! Only a program's `main` uses it, since these belong to a process and not to a library. [`chain()`] and [`Errors`]
-//! are the exceptions.
+//! Only a program's `main` uses it, since these belong to a process and not to a library. [`chain()`],
+//! [`Errors`] and [`catch_panic`] are the exceptions.
 
 mod arguments;
 mod chain;
 mod errors;
 mod healthcheck;
 mod manual;
+mod panics;
 mod stop_signals;
 
 use std::{
-    backtrace::{Backtrace, BacktraceStatus},
     fmt::Display,
     io::{self, IsTerminal, Write},
     num::NonZeroUsize,
-    panic::{self, PanicHookInfo},
+    panic,
     process::ExitCode,
-    thread,
 };
 
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -31,6 +30,7 @@ pub use self::{
     errors::Errors,
     healthcheck::healthcheck,
     manual::{Completions, Man},
+    panics::catch_panic,
     stop_signals::StopSignals,
 };
 
@@ -61,22 +61,7 @@ pub fn log_to_stderr(filter: EnvFilter) {
     } else {
         log.json().flatten_event(true).init();
     }
-    panic::set_hook(Box::new(log_panic));
-}
-
-fn log_panic(panic: &PanicHookInfo<'_>) {
-    let location = panic.location().map(ToString::to_string).unwrap_or_default();
-    let thread = thread::current();
-    let backtrace = Backtrace::capture();
-    // Present only with RUST_BACKTRACE, as usual.
-    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    tracing::error!(
-        location,
-        thread = thread.name(),
-        backtrace,
-        reason = panic.payload_as_str().unwrap_or("no reason given"),
-        "a panic, which is a bug"
-    );
+    panic::set_hook(Box::new(panics::log_panic));
 }
 
 /// The files that a process needs besides its connections: listeners, logs, runtimes and so on.
@@ -116,40 +101,7 @@ fn fitting(files: u64, connections: NonZeroUsize, each: u32) -> NonZeroUsize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_panic_is_logged_with_its_location_and_reason() {
-        let written = Written::default();
-        let writer = written.clone();
-        let log = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(log_panic));
-        let number = 7;
-        let result = tracing::subscriber::with_default(log, || panic::catch_unwind(|| panic!("number {number}")));
-        panic::set_hook(before);
-        assert!(result.is_err());
-        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-        for part in ["\"level\":\"ERROR\"", "\"reason\":\"number 7\"", "\"location\":\"process/src/lib.rs:"] {
-            assert!(text.contains(part), "{part} is not in {text}");
-        }
-        assert_eq!(text.lines().count(), 1, "{text}");
-    }
 
     #[test]
     fn as_many_connections_fit_as_there_are_files_left() {

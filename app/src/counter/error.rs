@@ -44,6 +44,12 @@ pub enum OpenError {
          (replicas of one process share one counter; several processes need Redis)"
     )]
     Locked(PathBuf),
+    /// The file is damaged, or not the file of a count. It was not changed.
+    #[error(
+        "{0} is damaged and was left as it is: put a copy of it from a backup in its place, or remove it; \
+         counting then continues behind the numbers that are reserved in the file beside it (hits.reserved)"
+    )]
+    Damaged(PathBuf, #[source] Box<dyn Error + Send + Sync>),
     /// The file or its folder cannot be created, read or written.
     #[error("cannot open {0}")]
     File(PathBuf, #[source] Box<dyn Error + Send + Sync>),
