@@ -155,3 +155,18 @@ fn pipelined_requests_are_answered_in_order() {
         assert_eq!(receive(&mut stream).number(), number);
     }
 }
+
+#[test]
+fn a_damaged_file_ends_the_program_with_1_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hits.redb");
+    for bytes in [vec![], vec![0xff; 64], vec![0; 1 << 20]] {
+        std::fs::write(&path, &bytes).unwrap();
+        let data = folder.path().to_str().unwrap();
+        let output = command(&["--data", data, "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("is damaged and was left as it is") && !text.contains("a bug"), "{text}");
+        assert!(std::fs::read(&path).unwrap() == bytes, "the file was changed");
+    }
+}
