@@ -152,7 +152,11 @@ pub(crate) fn name_to_look_up(text: &str) -> Parsed<String> {
     }
     match host_match(text)? {
         HostMatch::Exact(name) => Ok(name),
-        _ => Err(format!("{text:?} matches more than one name: write a single name, such as \"www.example.com\"")),
+        _ => {
+            // The records of a wildcard are those of any name that it covers (RFC 4592).
+            let example = text.strip_prefix("*.").unwrap_or("example.com");
+            Err(format!("{text:?} matches more than one name: write one that it covers, such as \"www.{example}\""))
+        }
     }
 }
 

@@ -5,6 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+/// The label of the resolver that queries the name servers of this machine.
+pub const SYSTEM: &str = "system";
+
 /// All observations of one check.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -16,7 +19,7 @@ pub struct Facts {
     pub hosts_file: Vec<IpAddr>,
     /// The resolvers that were queried, the system first.
     pub resolvers: Vec<Resolver>,
-    /// The usable addresses that any resolver returned, sorted.
+    /// The addresses that any resolver returned and clients can use, sorted.
     pub addresses: Vec<Address>,
     /// The ports that were probed.
     pub ports: Ports,
@@ -85,6 +88,14 @@ pub enum QueryOutcome {
     Refused,
     /// Another response code.
     Code(String),
+    /// The name servers of this zone are responsible, and the queried one does not query them.
+    Referral(String),
+    /// The aliases form a loop, or an endless chain.
+    AliasLoop,
+    /// The answer is too long for a datagram, and TCP fails; the cause.
+    Truncated(String),
+    /// The machine of the name server reports that no program listens on the port.
+    Closed,
     /// No name server answered within the time limit.
     Timeout(Duration),
     /// The query could not be sent, or the answer could not be parsed.

@@ -9,13 +9,16 @@
 //! An edge is recognised by its response to `OPTIONS *` with `Max-Forwards: 0`; see [`crate::proxy::max_forwards`]. The
 //! response identifies the program; only the certificate proves whose edge it is.
 
+mod answer;
 mod date;
+mod exchange;
 pub mod facts;
 pub mod findings;
 pub mod flags;
 pub mod probe;
 pub mod report;
 mod resolve;
+mod suitable;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -25,7 +28,6 @@ use std::{collections::BTreeSet, io, net::IpAddr, time::SystemTime};
 use tokio::{runtime::Builder, task::JoinSet};
 
 use self::{facts::Facts, flags::NameCheck, probe::Prober, report::Report, resolve::Resolver};
-use crate::upstream::discovery::AddressSet;
 
 /// The largest number of addresses to probe. No name of edges has more.
 const MAX_ADDRESSES: usize = 256;
@@ -52,10 +54,10 @@ async fn collect(check: &NameCheck) -> Facts {
     resolvers.sort_by_key(|(index, _)| *index);
     let resolvers: Vec<_> = resolvers.into_iter().map(|(_, resolver)| resolver).collect();
 
-    let all: BTreeSet<IpAddr> = resolvers.iter().flat_map(facts::Resolver::addresses).collect();
+    let all: BTreeSet<IpAddr> = resolvers.iter().flat_map(suitable::usable).collect();
     let prober = Prober::new(check);
     let mut probes = JoinSet::new();
-    for address in all.iter().copied().filter(AddressSet::is_usable).take(MAX_ADDRESSES) {
+    for address in all.into_iter().take(MAX_ADDRESSES) {
         let prober = prober.clone();
         probes.spawn(async move { prober.probe(address).await });
     }

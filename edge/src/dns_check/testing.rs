@@ -25,6 +25,10 @@ pub(super) fn answer(text: &str) -> Answer {
         "fail" => Answer::empty(QueryOutcome::ServerFailure),
         "late" => Answer::empty(QueryOutcome::Timeout(Duration::from_secs(5))),
         "refused" => Answer::empty(QueryOutcome::Refused),
+        "closed" => Answer::empty(QueryOutcome::Closed),
+        "loop" => Answer::empty(QueryOutcome::AliasLoop),
+        "referral" => Answer::empty(QueryOutcome::Referral("example.com".to_owned())),
+        "udp only" => Answer::empty(QueryOutcome::Truncated("connection refused".to_owned())),
         addresses => {
             let record = |text: &str| {
                 let (address, ttl) = text.split_once('/').unwrap_or((text, "60"));

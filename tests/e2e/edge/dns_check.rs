@@ -75,7 +75,8 @@ impl Site {
     }
 }
 
-async fn check(args: &[&str]) -> (String, i32) {
+/// Runs the command and returns its output and its exit code.
+pub(super) async fn check(args: &[&str]) -> (String, i32) {
     // The authorities of this machine must not matter.
     let no_authorities = Path::new("/dev/null");
     let mut edge = Process::ours("edge").env("SSL_CERT_FILE", no_authorities).arg("dns").args(args).start();

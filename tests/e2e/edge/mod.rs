@@ -5,6 +5,7 @@ mod admin;
 mod bodies;
 mod dead_peers;
 mod dns_check;
+mod dns_check_answers;
 mod dns_discovery;
 mod drain;
 mod errors;

@@ -1,18 +1,16 @@
 //! Findings about addresses: what responds there, and its certificate.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime},
 };
 
 use super::finding::{Findings, listed};
-use crate::{
-    dns_check::{
-        date::day,
-        facts::{Address, Certificate, Facts, ProbeOutcome, Resolver, Trust},
-    },
-    upstream::discovery::AddressSet,
+use crate::dns_check::{
+    date::day,
+    facts::{Address, Certificate, Facts, ProbeOutcome, Resolver, Trust},
+    suitable::{self, Unsuitable},
 };
 
 /// The remaining validity below which a renewal is overdue: automatic renewal happens about a month before the end.
@@ -23,11 +21,12 @@ const CHECK_EDGE: &str = "check that the edge runs on that machine, publishes th
                           firewall; otherwise remove the address from DNS";
 
 pub(super) fn check(facts: &Facts, findings: &mut Findings) {
-    let unusable =
-        facts.resolvers.iter().flat_map(Resolver::addresses).filter(|address| !AddressSet::is_usable(address));
-    for address in unusable.collect::<BTreeSet<_>>() {
-        let message = "clients cannot connect to this address";
-        findings.problem("unusable_address", &address, message, "replace it with the public address of an edge");
+    let unsuitable = |resolver| {
+        Resolver::addresses(resolver)
+            .filter_map(move |address| suitable::unsuitable(resolver, &address).map(|why| (address, why)))
+    };
+    for (address, why) in facts.resolvers.iter().flat_map(unsuitable).collect::<BTreeMap<_, _>>() {
+        unusable(address, why, findings);
     }
     for address in &facts.addresses {
         for (port, outcome) in [(facts.ports.http, &address.http), (facts.ports.https, &address.https)] {
@@ -42,6 +41,22 @@ pub(super) fn check(facts: &Facts, findings: &mut Findings) {
     nothing_checked(facts, findings);
     no_roots(facts, findings);
     certificates_differ(facts, findings);
+}
+
+fn unusable(address: IpAddr, why: Unsuitable, findings: &mut Findings) {
+    let replace = "replace it with the public address of an edge";
+    let (message, advice) = match why {
+        Unsuitable::Mapped(v4) => (
+            "an IPv4 address in an AAAA record: clients do not connect to it",
+            format!("put {v4} into an A record, and remove this one"),
+        ),
+        Unsuitable::Loopback => ("each client would connect to itself", replace.to_owned()),
+        Unsuitable::LinkLocal => {
+            ("a link-local address, which only machines on the same network reach", replace.to_owned())
+        }
+        Unsuitable::NoMachine => ("clients cannot connect to this address", replace.to_owned()),
+    };
+    findings.problem("unusable_address", &address, message, advice);
 }
 
 fn probe(about: SocketAddr, outcome: &ProbeOutcome, findings: &mut Findings) {

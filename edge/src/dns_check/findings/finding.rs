@@ -74,7 +74,7 @@ impl Findings {
 }
 
 /// Returns a list as text, with a count of the items beyond the first five.
-pub(super) fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+pub(in crate::dns_check) fn listed<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     const MAX: usize = 5;
     let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
     let shown = items.iter().take(MAX).cloned().collect::<Vec<_>>().join(", ");

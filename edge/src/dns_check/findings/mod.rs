@@ -7,10 +7,12 @@
 mod addresses;
 mod finding;
 mod names;
+mod outcomes;
 #[cfg(test)]
 mod tests;
 
 use self::finding::Findings;
+pub(super) use self::finding::listed;
 pub use self::finding::{Finding, Level};
 use super::facts::Facts;
 

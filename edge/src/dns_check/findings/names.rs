@@ -5,10 +5,13 @@ use std::{
     net::IpAddr,
 };
 
-use super::finding::{Findings, listed};
-use crate::{
-    dns_check::facts::{Answer, Facts, QueryOutcome, Resolver},
-    upstream::discovery::AddressSet,
+use super::{
+    finding::{Findings, listed},
+    outcomes,
+};
+use crate::dns_check::{
+    facts::{Answer, Facts, QueryOutcome, Resolver},
+    suitable,
 };
 
 /// The longest good TTL, in seconds. With a longer one, removing a dead machine from DNS helps few clients.
@@ -16,15 +19,16 @@ const MAX_TTL: u32 = 300;
 
 pub(super) fn check(facts: &Facts, findings: &mut Findings) {
     for resolver in &facts.resolvers {
-        outcomes(facts, resolver, findings);
+        outcomes::check(&facts.name, resolver, findings);
     }
+    no_v4(facts, findings);
     differences(facts, findings);
     for resolver in &facts.resolvers {
         ttls(resolver, findings);
         duplicates(resolver, findings);
     }
     for resolver in facts.resolvers.iter().filter(|resolver| is_public(resolver)) {
-        for address in resolver.addresses().filter(is_private).collect::<BTreeSet<_>>() {
+        for address in suitable::usable(resolver).filter(is_private).collect::<BTreeSet<_>>() {
             let message = format!("a public name server ({}) returns this private address", resolver.label);
             let advice = "clients elsewhere cannot reach it: remove it from the public zone";
             findings.hint("private_address", &address, message, advice);
@@ -38,67 +42,16 @@ pub(super) fn check(facts: &Facts, findings: &mut Findings) {
     }
 }
 
-/// Adds findings about failed queries and about names without addresses.
-fn outcomes(facts: &Facts, resolver: &Resolver, findings: &mut Findings) {
-    let (name, about) = (&facts.name, &resolver.label);
-    if let (QueryOutcome::NoSuchName, QueryOutcome::NoSuchName | QueryOutcome::NoRecords)
-    | (QueryOutcome::NoRecords, QueryOutcome::NoSuchName) = (&resolver.v4.outcome, &resolver.v6.outcome)
-    {
-        let advice = "create an A record for each edge in its zone; resolvers may cache for a while that the name does \
-                      not exist";
-        return findings.problem("no_such_name", about, format!("the name {name} does not exist"), advice);
-    }
-    if let (QueryOutcome::NoRecords, QueryOutcome::NoRecords) = (&resolver.v4.outcome, &resolver.v6.outcome) {
-        let message = format!("{name} has no address: neither A nor AAAA records");
-        return findings.problem("no_addresses", about, message, "create an A record for each edge in its zone");
-    }
-    let is_failure = |outcome: &QueryOutcome| describe(outcome).is_some();
-    if resolver.v4.outcome == resolver.v6.outcome && is_failure(&resolver.v4.outcome) {
-        return failure(about, "", &resolver.v4.outcome, findings);
-    }
-    for (kind, answer) in [("A: ", &resolver.v4), ("AAAA: ", &resolver.v6)] {
-        if is_failure(&answer.outcome) {
-            failure(about, kind, &answer.outcome, findings);
-        } else if answer.outcome == QueryOutcome::NoSuchName {
-            // If the other type has records, the name exists (RFC 4074).
-            let message = format!("{kind}the name server responded: NXDOMAIN, but only for this type");
-            let advice = "some clients then ignore the other type: report it to the operator of the name server";
-            findings.hint("half_a_name", about, message, advice);
-        }
-    }
-}
-
-/// Returns the code, the message and the advice for a failed query.
-fn describe(outcome: &QueryOutcome) -> Option<(&'static str, String, &'static str)> {
-    Some(match outcome {
-        QueryOutcome::Records | QueryOutcome::NoRecords | QueryOutcome::NoSuchName => return None,
-        QueryOutcome::ServerFailure => (
-            "server_failure",
-            "the name server responded: SERVFAIL".to_owned(),
-            "check that the name servers of the zone respond, and that its DNSSEC signatures are valid",
-        ),
-        QueryOutcome::Refused => (
-            "refused_by_resolver",
-            "the name server responded: REFUSED".to_owned(),
-            "query another name server: this one serves only other clients or other zones",
-        ),
-        QueryOutcome::Code(code) => {
-            ("resolver_error", format!("the name server responded: {code}"), "query another name server")
-        }
-        QueryOutcome::Timeout(limit) => (
-            "resolver_timeout",
-            format!("no answer within {limit:?}"),
-            "check that the name server runs, and that this machine can reach it over UDP and TCP",
-        ),
-        QueryOutcome::Failed(why) => {
-            ("resolver_failed", why.clone(), "check that this is the address of a name server")
-        }
-    })
-}
-
-fn failure(about: &str, kind: &str, outcome: &QueryOutcome, findings: &mut Findings) {
-    if let Some((code, message, advice)) = describe(outcome) {
-        findings.problem(code, &about, format!("{kind}{message}"), advice);
+/// Adds a problem if the name has only IPv6 addresses. Failed queries do not count.
+fn no_v4(facts: &Facts, findings: &mut Findings) {
+    let has_none = |resolver: &Resolver| {
+        matches!(resolver.v4.outcome, QueryOutcome::NoRecords | QueryOutcome::NoSuchName)
+            && resolver.v6.outcome == QueryOutcome::Records
+    };
+    let has_some = |resolver: &Resolver| resolver.v4.outcome == QueryOutcome::Records;
+    if facts.resolvers.iter().any(has_none) && !facts.resolvers.iter().any(has_some) {
+        let message = "no A record: clients without IPv6, which are many, cannot connect";
+        findings.problem("no_ipv4", &facts.name, message, "create an A record for each edge in its zone");
     }
 }
 
@@ -157,7 +110,7 @@ fn duplicates(resolver: &Resolver, findings: &mut Findings) {
 
 /// Adds a hint for each address family with a single address: some clients have no other when its machine is down.
 fn single_addresses(facts: &Facts, findings: &mut Findings) {
-    let all: BTreeSet<_> = facts.resolvers.iter().flat_map(Resolver::addresses).filter(AddressSet::is_usable).collect();
+    let all: BTreeSet<_> = facts.resolvers.iter().flat_map(suitable::usable).collect();
     for (kind, is_kind) in [("A", IpAddr::is_ipv4 as fn(&IpAddr) -> bool), ("AAAA", IpAddr::is_ipv6)] {
         let mut of_kind = all.iter().filter(|address| is_kind(address));
         if let (Some(only), None) = (of_kind.next(), of_kind.next()) {

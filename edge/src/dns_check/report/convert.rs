@@ -55,6 +55,10 @@ fn answer(answer: &facts::Answer) -> AnswerReport {
         QueryOutcome::ServerFailure => ("server_failure", None),
         QueryOutcome::Refused => ("refused", None),
         QueryOutcome::Code(code) => ("error", Some(code.clone())),
+        QueryOutcome::Referral(zone) => ("referral", Some(format!("to the name servers of {zone}"))),
+        QueryOutcome::AliasLoop => ("alias_loop", None),
+        QueryOutcome::Truncated(why) => ("truncated", Some(format!("TCP failed: {why}"))),
+        QueryOutcome::Closed => ("closed", Some("no program listens on the port".to_owned())),
         QueryOutcome::Timeout(limit) => ("timeout", Some(format!("no answer within {limit:?}"))),
         QueryOutcome::Failed(why) => ("failed", Some(why.clone())),
     };

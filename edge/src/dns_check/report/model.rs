@@ -42,7 +42,8 @@ pub struct ResolverReport {
 /// The answer to one query.
 #[derive(Clone, Debug, Serialize)]
 pub struct AnswerReport {
-    /// `records`, `no_records`, `no_such_name`, `server_failure`, `refused`, `error`, `timeout` or `failed`.
+    /// `records`, `no_records`, `no_such_name`, `server_failure`, `refused`, `error`, `referral`, `alias_loop`,
+    /// `truncated`, `closed`, `timeout` or `failed`.
     pub status: &'static str,
     /// More about the status, as text.
     pub detail: Option<String>,

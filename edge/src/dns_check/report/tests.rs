@@ -47,11 +47,9 @@ fn report_has_all_answers_addresses_and_findings() {
       203.0.113.53:53: AAAA: no answer within 5s
           -> check that the name server runs, and that this machine can reach it over UDP and TCP
       203.0.113.8: returned by system, but not by 203.0.113.53:53
-          -> after a change, wait for the TTL and check again; if the difference stays, the name servers of the zone have different records, or their answers depend on the client
       203.0.113.9: returned by 203.0.113.53:53, but not by system
           -> after a change, wait for the TTL and check again; if the difference stays, the name servers of the zone have different records, or their answers depend on the client
       203.0.113.8:80: another program responded (status 404, nginx?[31m)
-          -> check that the edge runs on that machine, publishes this port, and is not blocked by a firewall; otherwise remove the address from DNS
       203.0.113.8:443: connection refused: no program listens on this port
           -> check that the edge runs on that machine, publishes this port, and is not blocked by a firewall; otherwise remove the address from DNS
       203.0.113.9:443: the edge presents the self-signed certificate that it generates when it has no other
@@ -127,6 +125,21 @@ fn report_has_all_answers_addresses_and_findings() {
       ]
     }
     "#);
+}
+
+#[test]
+fn equal_findings_are_one_with_all_their_subjects() {
+    let all: Vec<_> = (1..=13).map(|last| format!("203.0.113.{last}")).collect();
+    let mut facts = facts(vec![resolver("system", "192.168.0.1", &all.join(" "), "")]);
+    for address in &mut facts.addresses {
+        (address.http, address.https, address.certificate) =
+            (Some(ProbeOutcome::Refused), Some(ProbeOutcome::Refused), None);
+    }
+    let report = Report::new(facts);
+    let text = report.render(false);
+    assert_eq!((report.findings.len(), text.matches("->").count()), (26, 1), "{text}");
+    assert!(text.contains("  203.0.113.1:80, 203.0.113.1:443, 203.0.113.2:80, 203.0.113.2:443, 203.0.113.3:80 and 21 more: connection refused"), "{text}");
+    assert!(text.ends_with("26 problems.\n"), "{text}");
 }
 
 fn any_answer() -> impl Strategy<Value = String> {

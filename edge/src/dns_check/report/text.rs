@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::model::{AddressReport, AliasReport, CertificateReport, ProbeReport, RecordReport, Report, ResolverReport};
 use crate::dns_check::{
     date::day,
-    findings::{Finding, Level},
+    findings::{self, Finding, Level},
 };
 
 impl Report {
@@ -19,13 +19,11 @@ impl Report {
             self.write_addresses(out)?;
         }
         for (level, title) in [(Level::Problem, "Problems"), (Level::Hint, "Hints")] {
-            let mut findings = self.findings.iter().filter(|finding| finding.level == level).peekable();
-            if findings.peek().is_some() {
+            let findings: Vec<_> = self.findings.iter().filter(|finding| finding.level == level).collect();
+            if !findings.is_empty() {
                 writeln!(out, "\n{title}")?;
             }
-            for Finding { about, message, advice, .. } in findings {
-                writeln!(out, "  {about}: {}\n      -> {advice}", printable(message))?;
-            }
+            write_findings(out, &findings)?;
         }
         let count = |level| self.findings.iter().filter(|finding| finding.level == level).count();
         let (problems, hints) = (counted(count(Level::Problem), "problem"), counted(count(Level::Hint), "hint"));
@@ -95,6 +93,34 @@ impl ResolverReport {
         }
         Ok(())
     }
+}
+
+/// Writes findings, each advice only once, and equal messages with all their subjects.
+fn write_findings(out: &mut String, findings: &[&Finding]) -> fmt::Result {
+    let mut groups: Groups<'_, (&str, Vec<&str>)> = Vec::new();
+    for finding in findings {
+        let messages = entry(&mut groups, &finding.advice);
+        entry(messages, &finding.message).push(finding.about.as_str());
+    }
+    for (advice, messages) in groups {
+        for (message, subjects) in messages {
+            writeln!(out, "  {}: {}", findings::listed(subjects), printable(message))?;
+        }
+        writeln!(out, "      -> {advice}")?;
+    }
+    Ok(())
+}
+
+/// Values with the same key, in the order of the first value of each key.
+type Groups<'k, V> = Vec<(&'k str, Vec<V>)>;
+
+/// Returns the values with a key.
+fn entry<'a, 'k, V>(list: &'a mut Groups<'k, V>, key: &'k str) -> &'a mut Vec<V> {
+    let index = list.iter().position(|(other, _)| *other == key).unwrap_or_else(|| {
+        list.push((key, Vec::new()));
+        list.len() - 1
+    });
+    &mut list[index].1
 }
 
 /// Describes a certificate in a few words.

@@ -160,7 +160,7 @@ impl System {
 }
 
 /// Returns the configuration of a server that is queried over UDP, and over TCP after truncation.
-pub(crate) fn name_server(address: SocketAddr) -> NameServerConfig {
+fn name_server(address: SocketAddr) -> NameServerConfig {
     let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
         connection.port = address.port();
         connection

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::dns_check::{
     facts::{Certificate, ProbeOutcome, Trust},
-    findings::findings,
+    findings::{Level, findings},
     testing::{DAY, answer, codes, facts, now, resolver, two_edges},
 };
 
@@ -17,7 +17,21 @@ fn codes_with(change: impl FnOnce(&mut Certificate)) -> Vec<String> {
 fn unusable_addresses_are_problems() {
     let mut facts = facts(vec![resolver("r", "203.0.113.53", "0.0.0.0 203.0.113.7 203.0.113.8", "")]);
     facts.addresses.retain(|address| address.address.to_string() != "0.0.0.0");
-    assert_eq!(codes(&facts), ["0.0.0.0 unusable_address", "?0.0.0.0 private_address"]);
+    assert_eq!(codes(&facts), ["0.0.0.0 unusable_address"]);
+}
+
+#[test]
+fn unusable_address_has_words_of_its_own() {
+    for (v4, v6, words) in [
+        ("203.0.113.7 203.0.113.8", "::ffff:203.0.113.9", "put 203.0.113.9 into an A record"),
+        ("127.0.0.1 203.0.113.7 203.0.113.8", "", "each client would connect to itself"),
+        ("169.254.7.7 203.0.113.7 203.0.113.8", "", "link-local"),
+    ] {
+        let found = findings(&facts(vec![resolver("system", "127.0.0.53", v4, v6)]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].code, found[0].level), ("unusable_address", Level::Problem));
+        assert!(format!("{} {}", found[0].message, found[0].advice).contains(words), "{found:?}");
+    }
 }
 
 #[test]
@@ -54,7 +68,7 @@ fn unchecked_ipv6_is_a_hint_and_a_problem_only_if_nothing_else_was_checked() {
     assert_eq!(codes(&facts), expected);
     facts.addresses.drain(..2);
     facts.resolvers[0].v4 = answer("");
-    expected.insert(0, "www.example.com nothing_checked".to_owned());
+    expected.splice(0..0, ["no_ipv4", "nothing_checked"].map(|code| format!("www.example.com {code}")));
     assert_eq!(codes(&facts), expected);
 }
 
