@@ -33,16 +33,37 @@ impl HostPort {
     /// Parses a comma-separated list.
     ///
     /// # Errors
-    /// Returns the malformed items, quoted and with commas between.
-    pub fn list(text: &str, default_port: Option<u16>) -> Result<Vec<Self>, String> {
+    /// Some entries are malformed.
+    pub fn list(text: &str, default_port: Option<u16>) -> Result<Vec<Self>, Malformed> {
         let (mut hosts, mut malformed) = (Vec::new(), Vec::new());
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        for (part, number) in text.split(',').map(str::trim).filter(|part| !part.is_empty()).zip(1..) {
             match Self::parse(part, default_port) {
                 Some(host) => hosts.push(host),
-                None => malformed.push(format!("{part:?}")),
+                None => malformed.push(number),
             }
         }
-        if malformed.is_empty() { Ok(hosts) } else { Err(malformed.join(", ")) }
+        if malformed.is_empty() { Ok(hosts) } else { Err(Malformed(malformed)) }
+    }
+}
+
+/// The malformed entries of a list, by their positions from 1. Their text is not repeated: an entry that was copied
+/// from a URL may contain a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed(Vec<usize>);
+
+/// `entry 2`, or `entries 2 and 3`.
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.len() == 1 { "entry " } else { "entries " })?;
+        for (index, number) in self.0.iter().enumerate() {
+            let before = match index {
+                0 => "",
+                _ if index + 1 == self.0.len() => " and ",
+                _ => ", ",
+            };
+            write!(f, "{before}{number}")?;
+        }
+        Ok(())
     }
 }
 
@@ -73,8 +94,15 @@ mod tests {
         assert_eq!(parse("tasks.edge:9901, 10.0.0.1:80,", None), ["tasks.edge:9901", "10.0.0.1:80"]);
         assert_eq!(parse("[::1]:5,::1,a", Some(26379)), ["[::1]:5", "[::1]:26379", "a:26379"]);
         for bad in ["a", "a:", "a:0", ":1", "a:x", "http://a:1", "a b:1", "a:65536", "[::1:5", "a]:5"] {
-            assert_eq!(HostPort::list(bad, None).unwrap_err(), format!("{bad:?}"));
+            assert_eq!(HostPort::list(bad, None).unwrap_err().to_string(), "entry 1", "{bad}");
         }
-        assert_eq!(HostPort::list("a, b:1, c:", None).unwrap_err(), "\"a\", \"c:\"");
+    }
+
+    #[test]
+    fn malformed_entries_are_numbered_and_not_repeated() {
+        let error = |list| HostPort::list(list, None).unwrap_err().to_string();
+        assert_eq!(error("b:1, user:s3cret@a:1"), "entry 2");
+        assert_eq!(error("a, b:1, c:"), "entries 1 and 3");
+        assert_eq!(error("a,b,,c"), "entries 1, 2 and 3");
     }
 }

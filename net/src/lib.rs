@@ -17,4 +17,8 @@ mod resolver;
 pub mod server;
 pub mod tls;
 
-pub use self::{backoff::Backoff, host_port::HostPort, resolver::Resolver};
+pub use self::{
+    backoff::Backoff,
+    host_port::{HostPort, Malformed},
+    resolver::Resolver,
+};

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use net::HostPort;
+use net::{HostPort, Malformed, pem};
 use redis::{
     Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError, TlsCertificates,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{connection::tcp_settings, login::Login};
 
@@ -55,11 +54,9 @@ impl Location {
             None => Client::open(info).map_err(LocationError::Url)?,
             Some(_) if !tls => return Err(LocationError::CaWithoutTls),
             Some(pem) => {
-                // The library takes a file without a certificate to mean that no server is trusted.
-                let first = CertificateDer::pem_slice_iter(&pem).next();
-                if !matches!(first, Some(Ok(_))) {
-                    return Err(LocationError::NoCertificate);
-                }
+                // The library takes a file without a certificate to mean that no server is trusted, and its errors
+                // quote the file, which may be a key by mistake.
+                pem::certificates(&pem).map_err(LocationError::Pem)?;
                 let trust = TlsCertificates { client_tls: None, root_cert: Some(pem) };
                 Client::build_with_tls(info, trust).map_err(LocationError::Ca)?
             }
@@ -122,15 +119,15 @@ pub enum LocationError {
     /// A part of the URL is wrong.
     #[error("the URL of Redis cannot be used")]
     Url(#[source] RedisError),
-    /// The file of the certificate authority holds no certificate in PEM.
-    #[error("it holds no certificate in PEM")]
-    NoCertificate,
+    /// The file of the certificate authority contains no usable certificate.
+    #[error("the file {0}")]
+    Pem(pem::Fault),
     /// The certificate authority cannot be trusted.
     #[error("the certificate authority of Redis cannot be used")]
     Ca(#[source] RedisError),
-    /// Entries of the list that are not a host with or without a port, quoted.
-    #[error("{0} is no sentinel: write host:port,host:port,... such as tasks.sentinel:26379")]
-    Sentinel(String),
+    /// Entries of the list that are not a host with or without a port.
+    #[error("malformed {0}: write host:port,host:port,... such as tasks.sentinel:26379, and a password into a file")]
+    Sentinel(Malformed),
     /// The list of sentinels is empty.
     #[error("it names no sentinel: write host:port,host:port,...")]
     NoSentinel,
@@ -185,8 +182,10 @@ mod tests {
     fn a_private_authority_needs_tls_and_pem() {
         let without_tls = Location::url("redis://redis", Some(Vec::new()));
         assert!(matches!(without_tls, Err(LocationError::CaWithoutTls)));
-        let garbage = Location::url("rediss://redis", Some(b"garbage".to_vec()));
-        assert!(matches!(garbage, Err(LocationError::NoCertificate)), "{garbage:?}");
+        for (file, fault) in [("garbage", pem::Fault::NotPem), ("", pem::Fault::Blank)] {
+            let error = Location::url("rediss://redis", Some(file.into())).unwrap_err();
+            assert!(matches!(&error, LocationError::Pem(found) if *found == fault), "{error:?}");
+        }
     }
 
     #[test]
@@ -202,9 +201,10 @@ mod tests {
             assert_eq!(location.to_string(), shown);
             assert!(!format!("{location:?} {login:?}").contains("s3cret"));
         }
-        for list in ["", ",", "a:", "a:0", ":1", "a:x", "redis://a:1", "a b:1"] {
-            let refused = Location::sentinels(list, "counter", &login, &login);
-            assert!(matches!(refused, Err(LocationError::Sentinel(_) | LocationError::NoSentinel)), "{list}");
+        for list in ["", ",", "a:", "a:0", ":1", "a:x", "redis://a:1", "a b:1", "redis://:s3cret@a:1", "app:s3cret@a"] {
+            let refused = Location::sentinels(list, "counter", &login, &login).unwrap_err();
+            assert!(matches!(refused, LocationError::Sentinel(_) | LocationError::NoSentinel), "{list}");
+            assert!(!format!("{refused} {refused:?}").contains("s3cret"), "{refused:?}");
         }
         let refused = Location::sentinels("a", "", &login, &login);
         assert!(matches!(refused, Err(LocationError::NoMaster)));

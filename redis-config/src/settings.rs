@@ -102,7 +102,7 @@ impl Settings<'_> {
         };
         let ca = self.ca_file.map(|path| read(CA_FILE, path)).transpose()?;
         Location::url(url.trim(), ca).map(Some).map_err(|error| match error {
-            LocationError::NoCertificate | LocationError::Ca(_) | LocationError::CaWithoutTls => {
+            LocationError::Pem(_) | LocationError::Ca(_) | LocationError::CaWithoutTls => {
                 SettingsError::Location(CA_FILE, error)
             }
             _ => SettingsError::Location(setting, error),

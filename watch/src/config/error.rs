@@ -2,6 +2,7 @@
 
 use std::{io, num::ParseIntError, path::PathBuf};
 
+use net::Malformed;
 use redis_config::SettingsError;
 use tracing_subscriber::filter;
 
@@ -16,8 +17,8 @@ pub enum ConfigError {
     Listen(String),
     #[error("{DOCKER} is {0:?}: write unix:///var/run/docker.sock or tcp://host:port")]
     Docker(String),
-    #[error("{0} has {1}: write host:port,host:port,... such as tasks.edge:9901")]
-    Name(&'static str, String),
+    #[error("{0}: malformed {1}: write host:port,host:port,... such as tasks.edge:9901")]
+    Name(&'static str, Malformed),
     #[error("{HOSTS} has {0}: write names without a scheme or a port, such as watch.example.com")]
     Hosts(String),
     #[error(transparent)]

@@ -105,7 +105,10 @@ fn errors_name_the_setting_and_never_the_password() {
         (&["--data=d", "--redis-ca-file=pem"], "--redis-ca-file (REDIS_CA_FILE) is set without"),
         (&["--redis-sentinels=a", "--redis-url=redis://r"], "(REDIS_SENTINELS) cannot be combined with"),
         (&["--redis-sentinels=a", "--redis-ca-file=pem"], "--redis-ca-file (REDIS_CA_FILE) cannot be used with"),
-        (&["--redis-sentinels=a:x"], "--redis-sentinels (REDIS_SENTINELS) cannot be used: \"a:x\" is no sentinel"),
+        (
+            &["--redis-sentinels=a:x"],
+            "--redis-sentinels (REDIS_SENTINELS) cannot be used: malformed entry 1: write host:port",
+        ),
         (&["--redis-sentinels=a", "--redis-master="], "--redis-master (REDIS_MASTER) cannot be used: it is empty"),
         (
             &["--redis-sentinels=a", "--redis-password-file=lines"],

@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use net::pem;
+use rustls::pki_types::CertificateDer;
 use settings::{Kind, Section};
 
 use super::{channels, files, kind};
@@ -46,15 +47,11 @@ fn general(section: &mut Section<'_>, folder: &Path) -> General {
 }
 
 fn authorities(section: &mut Section<'_>, folder: &Path) -> Vec<CertificateDer<'static>> {
-    let Some(text) = files::text(section, "ca_file", folder) else { return Vec::new() };
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => certificates,
-        _ => {
-            section.problem("ca_file", "contains no certificates: write the path of a PEM file");
-            Vec::new()
-        }
-    }
+    let Some(file) = files::bytes(section, "ca_file", folder) else { return Vec::new() };
+    pem::certificates(&file).unwrap_or_else(|fault| {
+        section.problem("ca_file", format!("the file {fault}"));
+        Vec::new()
+    })
 }
 
 fn rule(section: &mut Section<'_>, rule: Rule, rules: &mut Rules) {

@@ -15,11 +15,11 @@ use crate::alert::settings::Secret;
 /// The size limit of a password, token or list of certificates.
 const MAX_SIZE: u64 = 1 << 20;
 
-/// Reads the text of the file under `key`, and reports what is wrong with it.
-pub(super) fn text(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<String> {
+/// Reads the file under `key`, and reports if it cannot be read.
+pub(super) fn bytes(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<Vec<u8>> {
     let path = folder.join(section.get(key, &kind::FILE)?);
     match read(&path) {
-        Ok((text, _)) => Some(text),
+        Ok((bytes, _)) => Some(bytes),
         Err(error) => {
             section.problem(key, unreadable(&path, &error));
             None
@@ -51,7 +51,8 @@ pub(super) fn others_read(path: &Path) -> String {
 
 /// Returns the secret in a file, and whether other users can read it; or what is wrong.
 pub(super) fn at(path: &Path) -> Result<(Secret, bool), String> {
-    let (text, mode) = read(path).map_err(|error| unreadable(path, &error))?;
+    let (bytes, mode) = read(path).map_err(|error| unreadable(path, &error))?;
+    let Ok(text) = str::from_utf8(&bytes) else { return Err(format!("{}: is not UTF-8 text", path.display())) };
     let text = text.trim_end();
     if text.is_empty() {
         return Err(format!("{}: is empty", path.display()));
@@ -64,15 +65,15 @@ pub(super) fn at(path: &Path) -> Result<(Secret, bool), String> {
     Ok((Secret::new(text), others))
 }
 
-fn read(path: &Path) -> io::Result<(String, u32)> {
+fn read(path: &Path) -> io::Result<(Vec<u8>, u32)> {
     let file = File::open(path)?;
     let mode = file.metadata()?.permissions().mode();
-    let mut text = String::new();
-    let length = file.take(MAX_SIZE + 1).read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    let length = file.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
     if length as u64 > MAX_SIZE {
         return Err(io::Error::other("is longer than 1 MiB"));
     }
-    Ok((text, mode))
+    Ok((bytes, mode))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {
