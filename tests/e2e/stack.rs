@@ -252,6 +252,10 @@ async fn watch_runs_on_every_manager_and_only_it_has_the_engines_socket() {
     assert_eq!(ports(watch), [(8080, 8080, "ingress")]);
     assert_eq!(environment(watch, "WATCH_CONFIG"), Some("/watch.toml"));
     assert_eq!(environment(watch, "WATCH_HOSTS"), Some("tasks.watch,"));
+    // Closed unless a password, a token or WATCH_OPEN is set.
+    for name in ["WATCH_PASSWORD_FILE", "WATCH_TOKEN_FILE", "WATCH_OPEN"] {
+        assert_eq!(environment(watch, name), Some(""), "{name}");
+    }
     let socket = json!({
         "Type": "bind",
         "Source": "/var/run/docker.sock",

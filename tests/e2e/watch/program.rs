@@ -1,18 +1,19 @@
 //! The program as a process: settings, exit codes, signals, limits.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use http::header;
 use rustix::process::Signal;
 use tests::client::{Connection, raw, request};
+use tests::port;
 use tests::process::binary;
 use tests::recorded::Recorded;
 use tests::wait::{SOON, eventually};
 
-use super::Watch;
 use super::stream::Stream;
+use super::{Watch, plan};
 
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(binary("watch"));
@@ -73,6 +74,24 @@ async fn the_health_check_reports_liveness() {
     assert_eq!(check(), Some(0), "liveness depends on the engine");
     drop(watch);
     assert_eq!(check(), Some(1));
+}
+
+#[tokio::test]
+async fn without_a_secret_only_this_machine_gets_the_page_unless_it_is_opened() {
+    let engine = Recorded::start("steady").await;
+    let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port::free()));
+    let mut process = plan(&engine.url(), everywhere).start();
+    process.line("only clients on this machine may read the page").await;
+    let closed = Watch { process, address: SocketAddr::from((Ipv4Addr::LOCALHOST, everywhere.port())) };
+    let opened = Watch::start(&engine.url(), &["--open"]).await;
+    // As a proxy on this machine forwards it.
+    for (watch, status) in [(&closed, 403), (&opened, 200)] {
+        assert_eq!(watch.get("/api/swarm").await.status, 200);
+        let mut connection = Connection::http1(watch.address).await.unwrap();
+        let mut forwarded = request("watch", "/api/swarm");
+        forwarded.headers_mut().insert("x-forwarded-for", "203.0.113.9".parse().unwrap());
+        assert_eq!(connection.send(forwarded).await.unwrap().status, status);
+    }
 }
 
 #[tokio::test]

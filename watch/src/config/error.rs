@@ -6,7 +6,9 @@ use net::Malformed;
 use redis_config::SettingsError;
 use tracing_subscriber::filter;
 
-use super::setting::{DISK, DOCKER, FRESH, HOSTS, LISTEN, MAX_CONNECTIONS, MAX_STREAMS};
+use super::setting::{
+    DISK, DOCKER, FRESH, HOSTS, LISTEN, MAX_CONNECTIONS, MAX_STREAMS, OPEN, PASSWORD_FILE, TOKEN_FILE,
+};
 use crate::{alert::settings::LoadError, http::AccessError};
 
 /// Why a setting is invalid.
@@ -32,6 +34,10 @@ pub enum ConfigError {
     Secret(&'static str),
     #[error("{0} names a file that cannot be used")]
     Access(&'static str, #[source] AccessError),
+    #[error("{OPEN} is {0:?}: write yes or no")]
+    Open(String),
+    #[error("{OPEN} cannot be combined with {PASSWORD_FILE} or {TOKEN_FILE}: unset one of them")]
+    OpenWithSecret,
     #[error("{0} names {1:?}, which cannot be read")]
     Read(&'static str, PathBuf, #[source] io::Error),
     #[error("{0} is {1:?}: write a duration with its unit, such as 500ms, 2s or 1m")]

@@ -215,7 +215,11 @@ type Accept = fn(Access, &str) -> Result<Access, AccessError>;
 
 fn access(flags: &Flags, read: Read<'_>) -> Result<Access, Errors<ConfigError>> {
     let mut errors = Errors::default();
-    let mut access = Access::default();
+    let open = errors.keep(open(flags)).unwrap_or_default();
+    let mut access = if open { Access::everyone() } else { Access::default() };
+    if open && (flags.password_file.is_some() || flags.token_file.is_some()) {
+        errors.push(ConfigError::OpenWithSecret);
+    }
     let files: [(_, _, Accept); 2] =
         [(PASSWORD_FILE, &flags.password_file, Access::password), (TOKEN_FILE, &flags.token_file, Access::token)];
     for (setting, path, accept) in files {
@@ -225,6 +229,15 @@ fn access(flags: &Flags, read: Read<'_>) -> Result<Access, Errors<ConfigError>> 
         access = errors.keep(accepted).unwrap_or(access);
     }
     if errors.is_empty() { Ok(access) } else { Err(errors) }
+}
+
+/// Whether everyone may read the page.
+fn open(flags: &Flags) -> Result<bool, ConfigError> {
+    match flags.open.as_deref().map(str::to_ascii_lowercase).as_deref() {
+        None | Some("no" | "false" | "off" | "0") => Ok(false),
+        Some("yes" | "true" | "on" | "1") => Ok(true),
+        Some(text) => Err(ConfigError::Open(text.to_owned())),
+    }
 }
 
 /// Reads a file that holds a secret, and returns its only line.

@@ -27,7 +27,7 @@ fn settings_are_displayed_without_secrets() {
     other instances  none
     alerts           on the page only
     disk             /
-    access           everyone
+    access           clients on this machine
     names            addresses, private names
     connections      512
     streams          128, 16 for each client
@@ -68,7 +68,7 @@ fn settings_are_displayed_without_secrets() {
 
 #[test]
 fn errors_name_the_setting_and_never_the_secret() {
-    let table: [(&[&str], &str); 33] = [
+    let table: [(&[&str], &str); 35] = [
         (&["--listen=8080"], "--listen (WATCH_LISTEN): \"8080\" is only a port: write \":8080\""),
         (&["--docker="], "--docker (DOCKER_HOST) is \"\": write unix:///var/run/docker.sock"),
         (&["--docker=unix://docker.sock"], "--docker (DOCKER_HOST) is"),
@@ -101,6 +101,8 @@ fn errors_name_the_setting_and_never_the_secret() {
             &["--password-file=lines"],
             "--password-file (WATCH_PASSWORD_FILE) names a file that must contain exactly one line",
         ),
+        (&["--open=maybe"], "--open (WATCH_OPEN) is \"maybe\": write yes or no"),
+        (&["--open", "--password-file=pair"], "--open (WATCH_OPEN) cannot be combined with --password-file"),
         (&["--token-file=binary"], "--token-file (WATCH_TOKEN_FILE) names a file that must contain exactly one line"),
         (&["--max-connections=0"], "--max-connections (WATCH_MAX_CONNECTIONS) is 0: write a number from 1"),
         (&["--max-connections=many"], "--max-connections (WATCH_MAX_CONNECTIONS) is \"many\": write a number"),
@@ -129,6 +131,7 @@ fn every_error_is_reported() {
         "--config=/nowhere/watch.toml",
         "--password-file=secret",
         "--token-file=lines",
+        "--open=maybe",
         "--max-connections=many",
         "--max-streams=0",
         "--max-streams-per-client=x",
@@ -143,6 +146,19 @@ fn every_error_is_reported() {
         assert!(text.contains(name), "{name}: {text}");
     }
     assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn everyone_may_read_the_page_only_if_the_operator_says_so() {
+    for (args, access) in [
+        (&[][..], "clients on this machine"),
+        (&["--open=no"], "clients on this machine"),
+        (&["--open"], "everyone"),
+        (&["--open=YES"], "everyone"),
+        (&["--open=no", "--token-file=secret"], "clients with the token"),
+    ] {
+        assert_eq!(parse(args).unwrap().access.to_string(), access, "{args:?}");
+    }
 }
 
 #[test]

@@ -1,17 +1,24 @@
-//! Access control: open by default, or restricted to clients with a password or a token.
+//! Access control: clients with a password or a token; without either, clients on this machine, or everyone if the
+//! operator says so.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::response::{Response, text};
 
-/// The accepted values of `Authorization`. Never displayed.
+/// Fields by which a proxy says that it forwards a request: the client is not on this machine then.
+static FORWARDED: [HeaderName; 3] =
+    [header::FORWARDED, HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
+
+/// Who may read the page. By default clients on this machine.
 #[derive(Clone, Default)]
 pub struct Access {
-    /// Complete values of the header.
+    /// Whether everyone has access, also without a secret.
+    everyone: bool,
+    /// Accepted values of `Authorization`, complete. Never displayed.
     accepted: Vec<HeaderValue>,
     /// Whether one of them is a password, which a browser can ask for.
     has_password: bool,
@@ -29,6 +36,12 @@ pub enum AccessError {
 }
 
 impl Access {
+    /// Accepts everyone.
+    #[must_use]
+    pub fn everyone() -> Self {
+        Self { everyone: true, ..Self::default() }
+    }
+
     /// Accepts `user:password` in the Basic scheme (RFC 7617), which browsers ask for.
     ///
     /// # Errors
@@ -58,10 +71,10 @@ impl Access {
         Ok(self)
     }
 
-    /// Whether everyone has access.
+    /// Whether only clients on this machine have access.
     #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.accepted.is_empty()
+    pub fn is_local(&self) -> bool {
+        !self.everyone && self.accepted.is_empty()
     }
 
     /// Returns the credentials for another instance with the same settings.
@@ -73,9 +86,13 @@ impl Access {
         })
     }
 
-    pub(super) fn allows(&self, headers: &HeaderMap) -> bool {
-        if self.is_open() {
+    pub(super) fn allows(&self, headers: &HeaderMap, client: IpAddr) -> bool {
+        if self.everyone {
             return true;
+        }
+        if self.is_local() {
+            let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(name));
+            return client.to_canonical().is_loopback() && !is_forwarded;
         }
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return false };
@@ -85,7 +102,16 @@ impl Access {
         self.accepted.iter().map(matches).fold(Choice::from(0), |any, one| any | one).into()
     }
 
-    pub(super) fn challenge(&self) -> Response {
+    /// Returns the response to a client without access.
+    pub(super) fn refusal(&self) -> Response {
+        if self.is_local() {
+            return text(
+                StatusCode::FORBIDDEN,
+                "neither a password nor a token is configured, so only clients on this machine may read this page: set \
+                 --password-file (WATCH_PASSWORD_FILE) or --token-file (WATCH_TOKEN_FILE), which deploy/up.sh does for a \
+                 stack, or set --open (WATCH_OPEN=yes) to let everyone read it\n",
+            );
+        }
         let mut response = text(StatusCode::UNAUTHORIZED, "a password or a token is required\n");
         let scheme = if self.has_password { "Basic realm=\"watch\", charset=\"UTF-8\"" } else { "Bearer" };
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
@@ -105,11 +131,12 @@ fn with_canonical_scheme(value: &HeaderValue) -> Option<Vec<u8>> {
 
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.is_open(), self.has_password) {
-            (true, _) => "everyone",
-            (false, true) if self.accepted.len() > 1 => "clients with the password or the token",
-            (false, true) => "clients with the password",
-            (false, false) => "clients with the token",
+        f.write_str(match (self.everyone, self.accepted.len(), self.has_password) {
+            (true, ..) => "everyone",
+            (_, 0, _) => "clients on this machine",
+            (_, 1, true) => "clients with the password",
+            (_, 1, false) => "clients with the token",
+            _ => "clients with the password or the token",
         })
     }
 }
@@ -122,14 +149,43 @@ impl fmt::Debug for Access {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
 
     fn allows(access: &Access, values: &[&str]) -> bool {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        access.allows(&headers)
+        access.allows(&headers, STRANGER)
+    }
+
+    #[test]
+    fn without_a_secret_only_clients_on_this_machine_have_access() {
+        let allows = |access: Access, client: &str, field: Option<HeaderName>| {
+            let headers: HeaderMap = field.into_iter().map(|name| (name, HeaderValue::from_static("a"))).collect();
+            access.allows(&headers, client.parse().unwrap())
+        };
+        for (client, expected) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("10.0.0.9", false),
+            ("172.17.0.1", false),
+            ("::ffff:10.0.0.9", false),
+        ] {
+            assert_eq!(allows(Access::default(), client, None), expected, "{client}");
+            assert!(allows(Access::everyone(), client, None));
+        }
+        for name in FORWARDED.clone() {
+            assert!(!allows(Access::default(), "127.0.0.1", Some(name)), "a proxy on this machine");
+        }
+        let refusal = Access::default().refusal();
+        assert_eq!(refusal.status(), StatusCode::FORBIDDEN);
+        assert!(!refusal.headers().contains_key(header::WWW_AUTHENTICATE), "no login would help");
     }
 
     #[test]
@@ -143,13 +199,14 @@ mod tests {
         }
         assert!(!allows(&access, &[]));
         assert!(!allows(&access, &["Bearer t0ken", "Bearer t0ken"]), "two values are rejected");
-        assert!(allows(&Access::default(), &[]));
+        assert!(!allows(&Access::default(), &[]));
+        assert!(allows(&Access::everyone(), &[]));
     }
 
     #[test]
     fn a_browser_is_asked_for_a_password_if_one_is_configured() {
         let challenge = |access: Access| {
-            let response = access.challenge();
+            let response = access.refusal();
             response.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().to_owned()
         };
         let token = Access::default().token("t").unwrap();

@@ -59,8 +59,8 @@ impl Web {
             );
         }
         // Checked before the path, so that a stranger does not learn which paths exist.
-        if !is_public && !self.access.allows(request.headers()) {
-            return self.access.challenge();
+        if !is_public && !self.access.allows(request.headers(), client) {
+            return self.access.refusal();
         }
         if !is_known {
             return response::text(StatusCode::NOT_FOUND, "not found\n");

@@ -77,7 +77,7 @@ async fn event(response: &mut Response) -> Option<(String, String, String)> {
 
 #[tokio::test]
 async fn every_response_has_the_security_headers() {
-    let (web, _feed) = web(Access::default(), 4);
+    let (web, _feed) = web(Access::everyone(), 4);
     for path in PATHS.into_iter().chain(["/nowhere"]) {
         let response = get(&web, path, &[]).await;
         for name in ["content-security-policy", "x-content-type-options", "referrer-policy", "cache-control"] {
@@ -90,7 +90,7 @@ async fn every_response_has_the_security_headers() {
 
 #[tokio::test]
 async fn only_get_and_head_of_existing_paths_are_allowed() {
-    let (web, _feed) = web(Access::default(), 4);
+    let (web, _feed) = web(Access::everyone(), 4);
     for path in PATHS {
         for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "PROPFIND"] {
             let response = web.respond(&request(method.parse().unwrap(), path, &[]), CLIENT).await;
@@ -102,6 +102,24 @@ async fn only_get_and_head_of_existing_paths_are_allowed() {
     }
     for path in ["/api", "/api/", "/api/swarm/", "/API/swarm", "/api%2Fswarm", "//api/swarm", "/api/../metrics", "/x"] {
         assert_eq!(get(&web, path, &[]).await.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_secret_strangers_get_only_the_probes_and_are_told_why() {
+    let (web, _feed) = web(Access::default(), 4);
+    for path in PATHS.into_iter().chain(["/nowhere"]) {
+        let is_public = ["/healthz", "/readyz"].contains(&path);
+        let response = get(&web, path, &[]).await;
+        let expected = if is_public { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        assert_eq!(response.status(), expected, "{path}");
+        if !is_public {
+            let text = text(response).await;
+            assert!(text.contains("WATCH_PASSWORD_FILE") && text.contains("WATCH_OPEN=yes"), "{text}");
+        }
+        let response = web.respond(&request(Method::GET, path, &[]), Ipv4Addr::LOCALHOST.into()).await;
+        let expected = if path == "/nowhere" { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        assert_eq!(response.status(), expected, "{path} on this machine");
     }
 }
 
@@ -122,7 +140,7 @@ async fn a_secret_protects_everything_except_the_probes() {
 
 #[tokio::test]
 async fn a_name_that_somebody_else_may_own_reads_nothing_except_the_probes() {
-    let (open, _feed) = web(Access::default(), 4);
+    let (open, _feed) = web(Access::everyone(), 4);
     let (closed, _feed) = web(Access::default().token("t0ken").unwrap(), 4);
     for path in PATHS.into_iter().chain(["/nowhere"]) {
         let is_public = ["/healthz", "/readyz"].contains(&path);
@@ -147,7 +165,7 @@ async fn a_name_that_somebody_else_may_own_reads_nothing_except_the_probes() {
 
 #[tokio::test]
 async fn a_known_state_is_not_sent_again() {
-    let (web, feed) = web(Access::default(), 4);
+    let (web, feed) = web(Access::everyone(), 4);
     let response = get(&web, "/api/swarm", &[]).await;
     let tag = response.headers()[header::ETAG].to_str().unwrap().to_owned();
     let cluster: ClusterState = serde_json::from_str(&text(response).await).unwrap();
@@ -161,7 +179,7 @@ async fn a_known_state_is_not_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_sends_a_snapshot_then_deltas_and_beats() {
-    let (web, feed) = web(Access::default(), 4);
+    let (web, feed) = web(Access::everyone(), 4);
     let mut stream = get(&web, "/api/events", &[]).await;
     assert_eq!(stream.headers()[header::CONTENT_TYPE], "text/event-stream");
     let (name, id, data) = event(&mut stream).await.unwrap();
@@ -189,7 +207,7 @@ async fn a_stream_sends_a_snapshot_then_deltas_and_beats() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reconnecting_client_receives_the_missed_deltas_if_they_are_kept() {
-    let (web, feed) = web(Access::default(), 9);
+    let (web, feed) = web(Access::everyone(), 9);
     feed.publish(cluster(NodeState::Down));
     feed.publish(cluster(NodeState::Ready));
     let last = HeaderName::from_static("last-event-id");
@@ -214,7 +232,7 @@ async fn a_reconnecting_client_receives_the_missed_deltas_if_they_are_kept() {
 
 #[tokio::test]
 async fn streams_beyond_the_limit_are_refused_until_one_ends() {
-    let (web, _feed) = web(Access::default(), 2);
+    let (web, _feed) = web(Access::everyone(), 2);
     let first = get(&web, "/api/events", &[]).await;
     let _second = get(&web, "/api/events", &[]).await;
     let third = get(&web, "/api/events", &[]).await;
@@ -232,7 +250,7 @@ async fn one_client_holds_only_its_share_of_the_streams() {
         (Arc::new(Feed::new("abc".to_owned())), Limits { streams: 4, streams_per_client: 2, fresh: FRESH });
     feed.publish(cluster(NodeState::Ready));
     let web =
-        Web::new(feed, Arc::default(), Access::default(), Hosts::default(), limits, LocalNode { disk: "/".into() });
+        Web::new(feed, Arc::default(), Access::everyone(), Hosts::default(), limits, LocalNode { disk: "/".into() });
     let open = async |last| {
         let client = IpAddr::from([10, 0, 0, last]);
         web.respond(&request(Method::GET, "/api/events", &[]), client).await
@@ -253,7 +271,7 @@ async fn one_client_holds_only_its_share_of_the_streams() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_receives_a_snapshot_instead_of_dropped_deltas() {
-    let (web, feed) = web(Access::default(), 2);
+    let (web, feed) = web(Access::everyone(), 2);
     let mut stream = get(&web, "/api/events", &[]).await;
     assert_eq!(event(&mut stream).await.unwrap().0, "snapshot");
     for number in 0..1000 {
@@ -265,7 +283,7 @@ async fn a_slow_reader_receives_a_snapshot_instead_of_dropped_deltas() {
 
 #[tokio::test(start_paused = true)]
 async fn a_long_poll_of_nodes_returns_on_a_change_or_at_its_deadline() {
-    let (web, feed) = web(Access::default(), 4);
+    let (web, feed) = web(Access::everyone(), 4);
     let response = get(&web, "/api/nodes?wait=30", &[]).await;
     let tag = response.headers()[header::ETAG].to_str().unwrap().to_owned();
     let nodes: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
@@ -301,7 +319,7 @@ async fn a_long_poll_of_nodes_returns_on_a_change_or_at_its_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn outdated_nodes_are_not_served() {
-    let (web, feed) = web(Access::default(), 4);
+    let (web, feed) = web(Access::everyone(), 4);
     let tag = get(&web, "/api/nodes", &[]).await.headers()[header::ETAG].to_str().unwrap().to_owned();
     // Nor to a client that waits.
     let start = Instant::now();
@@ -317,7 +335,7 @@ async fn outdated_nodes_are_not_served() {
 
 #[tokio::test]
 async fn an_instance_reports_its_own_node_and_disk() {
-    let (web, _feed) = web(Access::default(), 4);
+    let (web, _feed) = web(Access::everyone(), 4);
     let status: LocalStatus = serde_json::from_str(&text(get(&web, "/api/local", &[]).await).await).unwrap();
     assert_eq!((status.instance.as_str(), status.node.as_str()), ("abc", "n"));
     let disk = status.disk.unwrap();
@@ -326,7 +344,7 @@ async fn an_instance_reports_its_own_node_and_disk() {
 
 #[tokio::test]
 async fn the_metrics_report_the_state() {
-    let (web, _feed) = web(Access::default(), 4);
+    let (web, _feed) = web(Access::everyone(), 4);
     let response = get(&web, "/metrics", &[]).await;
     assert_eq!(response.headers()[header::CONTENT_TYPE], Metrics::CONTENT_TYPE);
     let text = text(response).await;

@@ -56,6 +56,12 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let listener = listener.map_err(|error| CannotListen(listen, error))?;
     let address = listener.local_addr()?;
     info!(%address, %engine, "listening");
+    if access.is_local() && !address.ip().is_loopback() {
+        warn!(
+            "only clients on this machine may read the page: set --password-file (WATCH_PASSWORD_FILE) or --token-file \
+             (WATCH_TOKEN_FILE), or --open (WATCH_OPEN=yes) for everyone"
+        );
+    }
 
     let feed = Arc::new(Feed::new(instance()));
     let metrics = Arc::new(Metrics::default());
