@@ -12,9 +12,27 @@ deploy/secrets.sh
 web=${WEB_REPLICAS:-}
 set -a
 # shellcheck source=/dev/null
+[ ! -e secrets.env ] || . ./secrets.env
+# shellcheck source=/dev/null
 . ./stack.env
 [ -z "$web" ] || WEB_REPLICAS=$web
 set +a
+
+# A secret or a config is immutable, so its name ends with a digest of its content: a changed file is a new secret, and an
+# unchanged one leaves its services alone. Whoever can list the names can also read the content, in a task of their own.
+version() {
+    sum=$(sha256sum -- "$2")
+    export "$1=$(printf '%.12s' "$sum")"
+}
+version TLS_VERSION "${TLS_CERT:-deploy/no-certificate.pem}"
+version WATCH_CONFIG_VERSION "${WATCH_CONFIG:-deploy/watch.toml}"
+version WATCH_SMTP_VERSION "${WATCH_SMTP:-deploy/no-secret.txt}"
+version WATCH_SMS_VERSION "${WATCH_SMS:-deploy/no-secret.txt}"
+version WATCH_WEBHOOK_VERSION "${WATCH_WEBHOOK:-deploy/no-secret.txt}"
+version WATCH_HEARTBEAT_VERSION "${WATCH_HEARTBEAT:-deploy/no-secret.txt}"
+version WATCH_PASSWORD_VERSION "${WATCH_PASSWORD:-deploy/no-secret.txt}"
+version WATCH_TOKEN_VERSION "${WATCH_TOKEN:-deploy/no-secret.txt}"
+
 # By default, each deploy resolves redis:7-alpine again, and would restart all three Redis servers at once if the tag
 # points to a new image.
 docker stack deploy --resolve-image changed --compose-file stack.yml stackdemo

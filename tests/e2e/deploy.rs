@@ -49,13 +49,11 @@ impl Checkout {
             fs::copy(scripts.join(script), folder.path().join("deploy").join(script)).unwrap();
         }
         write_program(&folder.path().join("deploy"), "wait.sh", "exit 0");
-        // The swarm has the secrets that are listed in a file.
-        let docker = "case \"$1 $2\" in
-            'secret ls') cat secrets ;;
-            'stack deploy') env | grep -e '^WATCH_' -e '^WEB_' | sort >deployed ;;
-            esac";
+        for file in ["no-certificate.pem", "no-secret.txt", "watch.toml"] {
+            fs::copy(scripts.join(file), folder.path().join("deploy").join(file)).unwrap();
+        }
+        let docker = "[ \"$1 $2\" != 'stack deploy' ] || env | grep -e ^WATCH_ -e ^WEB_ -e ^TLS_ | sort >deployed";
         write_program(&folder.path().join("bin"), "docker", docker);
-        fs::write(folder.path().join("secrets"), "watch_password_x\n").unwrap();
         fs::write(folder.path().join("stack.env"), stack_env).unwrap();
         Self { folder }
     }
@@ -86,67 +84,76 @@ fn a_deploy_without_a_password_for_the_page_creates_one_and_prints_it_once() {
     assert!(printed.contains(&password) && printed.contains(&token), "{printed}");
     let secret = password.trim_end().strip_prefix("watch:").unwrap();
     assert!(secret.len() == 24 && token.trim_end().len() == 24 && secret != token.trim_end(), "{password} {token}");
-    let variables = "WATCH_PASSWORD=page.txt\nWATCH_PASSWORD_FILE=/run/secrets/watch_password\n\
-                     WATCH_TOKEN=token.txt\nWATCH_TOKEN_FILE=/run/secrets/watch_token\nWATCH_VERSION=0\n";
-    assert_eq!(deployed, variables);
-    let quoted = variables.replace("page.txt", "'page.txt'").replace("token.txt", "'token.txt'");
-    assert_eq!(checkout.read("stack.env"), format!("IMAGE=x\n{quoted}"));
-    for file in ["page.txt", "token.txt"] {
+    for variable in [
+        "WATCH_PASSWORD=page.txt",
+        "WATCH_PASSWORD_FILE=/run/secrets/watch_password",
+        "WATCH_TOKEN=token.txt",
+        "WATCH_TOKEN_FILE=/run/secrets/watch_token",
+    ] {
+        assert!(deployed.lines().any(|line| line == variable), "{variable}: {deployed}");
+    }
+    assert_eq!(checkout.read("stack.env"), "IMAGE=x", "the operator's file stays as it is");
+    for file in ["page.txt", "token.txt", "secrets.env"] {
         let mode = fs::metadata(checkout.folder.path().join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{file} is private");
     }
-
-    assert_eq!(checkout.up(), (String::new(), variables.to_owned()), "nothing is created or printed again");
-    assert_eq!(checkout.read("page.txt"), password);
-    // The settings are lost, but not the files.
-    fs::write(checkout.folder.path().join("stack.env"), "IMAGE=x\n").unwrap();
-    let (printed, _) = checkout.up();
-    assert!(!printed.contains(secret), "{printed}");
+    assert_eq!(checkout.up(), (String::new(), deployed), "nothing is created or printed again");
     assert_eq!((checkout.read("page.txt"), checkout.read("token.txt")), (password.clone(), token));
+    assert!(!checkout.read("secrets.env").contains(secret), "only the names of files");
 }
 
 #[test]
-fn a_deploy_that_cannot_ask_the_swarm_changes_nothing() {
-    for (settings, secrets, reason) in [
-        ("IMAGE=x\n", None, "secrets"),
-        ("WATCH_VERSION=v2\n", Some("watch_password_0\n"), "WATCH_VERSION in stack.env"),
-    ] {
-        let checkout = Checkout::new(settings);
-        let file = checkout.folder.path().join("secrets");
-        match secrets {
-            Some(text) => fs::write(file, text).unwrap(),
-            None => fs::remove_file(file).unwrap(),
-        }
-        let output = checkout.run();
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && error.contains(reason), "{error}");
-        assert_eq!(checkout.read("stack.env"), settings);
-        for file in ["page.txt", "token.txt", "deployed"] {
-            assert!(!checkout.folder.path().join(file).exists(), "{file}");
-        }
-    }
-}
+fn a_changed_file_is_a_new_secret_and_the_others_keep_their_names() {
+    let checkout = Checkout::new("TLS_CERT=site.pem\nTLS_VERSION=2\nWATCH_SMTP=smtp.txt\nWATCH_VERSION=1\n");
+    let write = |file: &str, text: &str| fs::write(checkout.folder.path().join(file), text).unwrap();
+    let versions = || {
+        let (_, deployed) = checkout.up();
+        let of = |name: &str| {
+            deployed.lines().find_map(|line| line.strip_prefix(&format!("{name}_VERSION="))).map(str::to_owned)
+        };
+        let versions = ["TLS", "WATCH_SMTP", "WATCH_SMS", "WATCH_CONFIG", "WATCH_PASSWORD", "WATCH_TOKEN"]
+            .map(|name| of(name).unwrap());
+        assert!(versions.iter().all(|version| version.len() == 12), "{versions:?}");
+        versions
+    };
+    write("site.pem", "one\n");
+    write("smtp.txt", "s3cret\n");
+    let first = versions();
+    assert_eq!(versions(), first, "the same files");
+    write("smtp.txt", "other\n");
+    let second = versions();
+    assert_ne!(second[1], first[1]);
+    assert_eq!((&second[0], &second[2..]), (&first[0], &first[2..]));
+    write("site.pem", "two\n");
+    assert_ne!(versions()[0], first[0]);
 
-#[test]
-fn a_stack_that_was_open_gets_its_password_under_a_new_version() {
-    let checkout = Checkout::new("WATCH_VERSION=3\nWEB_REPLICAS=2\n");
-    fs::write(checkout.folder.path().join("secrets"), "watch_password_3\nwatch_password_4\n").unwrap();
-    let (_, deployed) = checkout.up();
-    assert!(deployed.contains("WATCH_VERSION=5\n") && deployed.contains("WEB_REPLICAS=2\n"), "{deployed}");
+    fs::remove_file(checkout.folder.path().join("site.pem")).unwrap();
+    fs::remove_file(checkout.folder.path().join("deployed")).unwrap();
+    let output = checkout.run();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("site.pem"), "{error}");
+    assert!(!checkout.folder.path().join("deployed").exists(), "a missing file stops the deploy");
 }
 
 #[test]
 fn a_page_with_a_password_or_a_token_and_one_that_is_open_on_purpose_stay_as_they_are() {
     for settings in [
         "WATCH_PASSWORD=p.txt\nWATCH_PASSWORD_FILE=/run/secrets/watch_password\n",
-        "WATCH_TOKEN=t.txt\nWATCH_TOKEN_FILE=/run/secrets/watch_token\n",
+        "WATCH_TOKEN=p.txt\nWATCH_TOKEN_FILE=/run/secrets/watch_token\n",
         "WATCH_OPEN=yes\n",
+        "WATCH_OPEN=true\n",
     ] {
-        let checkout = Checkout::new(settings);
-        assert_eq!(checkout.up().0, "", "{settings}");
-        assert_eq!(checkout.read("stack.env"), settings);
+        // The password of an earlier run does not close a page that was opened since.
+        let checkout = Checkout::new("IMAGE=x\n");
+        checkout.up();
+        fs::write(checkout.folder.path().join("stack.env"), settings).unwrap();
+        fs::write(checkout.folder.path().join("p.txt"), "ops:s3cret\n").unwrap();
+        let (printed, deployed) = checkout.up();
+        assert_eq!(printed, "", "{settings}");
+        assert!(!deployed.contains("page.txt") && !deployed.contains("token.txt"), "{settings}: {deployed}");
+        assert!(settings.lines().all(|line| deployed.contains(line)), "{settings}: {deployed}");
     }
-    // A password without the setting that makes watch read it would leave the page open.
+    // A password without the setting that makes watch read it would have no effect.
     let checkout = Checkout::new("WATCH_PASSWORD=p.txt\n");
     fs::write(checkout.folder.path().join("p.txt"), "ops:s3cret\n").unwrap();
     let (printed, deployed) = checkout.up();

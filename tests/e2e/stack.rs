@@ -270,9 +270,10 @@ async fn watch_runs_on_every_manager_and_only_it_has_the_engines_socket() {
 }
 
 #[tokio::test]
-async fn each_version_of_the_watch_secrets_is_a_new_secret() {
-    let created = deployed(&[("WATCH_VERSION", "3")]).await;
-    let secrets = ["heartbeat", "password", "sms", "smtp", "token", "webhook"].map(|name| format!("watch_{name}_3"));
+async fn each_version_of_a_secret_of_watch_is_a_new_secret() {
+    let created = deployed(&[("WATCH_SMTP_VERSION", "3"), ("WATCH_CONFIG_VERSION", "3")]).await;
+    let secrets = ["heartbeat_0", "password_0", "sms_0", "smtp_3", "token_0", "webhook_0"];
+    let secrets = secrets.map(|name| format!("watch_{name}"));
     let names: Vec<&String> = created.secrets.keys().filter(|name| name.starts_with("watch_")).collect();
     assert_eq!(names, secrets.each_ref());
     assert!(created.configs.contains_key("watch_toml_3"));
