@@ -1,4 +1,5 @@
-//! docs/deploy.md: its blocks are valid scripts, and it matches the stack. The tests of the swarm run its blocks.
+//! docs/deploy.md and docs/firewall.md: their blocks are valid scripts, and match the stack. The tests of the swarm run
+//! them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,10 +38,11 @@ fn is_variable(name: &&str) -> bool {
 }
 
 #[test]
-fn every_block_of_the_page_says_where_it_runs_and_is_a_script() {
-    let blocks = blocks(&read("docs/deploy.md")).unwrap_or_else(|problem| panic!("docs/deploy.md: {problem}"));
-    assert!(blocks.len() > 20, "{} blocks", blocks.len());
-    for block in blocks {
+fn every_block_of_the_pages_says_where_it_runs_and_is_a_script() {
+    let of = |page: &str| blocks(&read(page)).unwrap_or_else(|problem| panic!("{page}: {problem}"));
+    let (deploy, firewall) = (of("docs/deploy.md"), of("docs/firewall.md"));
+    assert!(deploy.len() > 20 && firewall.len() == 3, "{} and {} blocks", deploy.len(), firewall.len());
+    for block in deploy.into_iter().chain(firewall) {
         let mut shell = Command::new("bash").arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         shell.stdin.take().unwrap().write_all(block.script.as_bytes()).unwrap();
         let output = shell.wait_with_output().unwrap();

@@ -1,4 +1,4 @@
-//! Extracts the commands of `docs/deploy.md`, so that tests run what an operator copies.
+//! Extracts the commands of `docs/deploy.md` and `docs/firewall.md`, so that tests run what an operator copies.
 //!
 //! A block of commands is fenced as `sh`. The line before it names the block and the host:
 //! `<!-- run: NAME on HOST -->`. The block's first line names the host for the reader.

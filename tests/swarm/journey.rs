@@ -87,6 +87,8 @@ impl Journey {
         }
         for host in &self.cluster.hosts {
             let others = self.cluster.hosts.iter().map(|other| other.address);
+            // Fails where the engine has not created the chain.
+            drop(host.run("iptables --wait -F DOCKER-USER").await);
             host.reconnect_to(&others.filter(|other| *other != host.address).collect::<Vec<_>>()).await.unwrap_or(());
             // Fails without a quorum, or where there is nothing to undo.
             let reactivated = host.run(&format!("docker node update --availability active {}", host.name)).await;

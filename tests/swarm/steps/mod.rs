@@ -5,6 +5,7 @@ mod create;
 mod deploy;
 mod edges;
 mod end;
+mod firewall;
 mod machines;
 mod nodes;
 mod partition;
@@ -36,6 +37,11 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: IMAGE, needs: &[SWARM], run: |journey| Box::pin(create::distribute_image(journey)) },
     Step { name: STACK, needs: &[IMAGE], run: |journey| Box::pin(deploy::deploy_stack(journey)) },
     Step { name: VISIT, needs: &[STACK], run: |journey| Box::pin(deploy::visit_addresses(journey)) },
+    Step {
+        name: "step_5_the_firewall_closes_ports_and_leaves_the_site_open",
+        needs: &[VISIT],
+        run: |journey| Box::pin(firewall::close_ports(journey)),
+    },
     Step {
         name: "step_5_visitors_by_dns_do_not_notice_a_killed_edge",
         needs: &[VISIT],

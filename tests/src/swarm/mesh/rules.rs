@@ -21,7 +21,8 @@ pub(super) const SETUP: &str = "\
 ";
 
 /// Prepares the host: connections to one of its addresses, from outside or from itself, pass the rules. Those from
-/// itself get the bridge's address as their source, since no container could reply to 127.0.0.1.
+/// itself get the bridge's address as their source, since no container could reply to 127.0.0.1. As with the engine's own
+/// rules, those of the operator in `DOCKER-USER`, to which the engine keeps a jump at the top, come first.
 pub(super) const SETUP_ON_HOST: &str = "\
     once() { iptables --wait -t \"$1\" -C \"$2\" $3 2>/dev/null || iptables --wait -t \"$1\" -I \"$2\" $3; }
     echo 1 >/proc/sys/net/ipv4/conf/docker_gwbridge/route_localnet
@@ -30,7 +31,7 @@ pub(super) const SETUP_ON_HOST: &str = "\
     once nat OUTPUT '-m addrtype --dst-type LOCAL -j MESH'
     once nat POSTROUTING '-o docker_gwbridge -m addrtype --src-type LOCAL -j MASQUERADE'
     iptables --wait -N MESH 2>/dev/null || true
-    once filter FORWARD '-j MESH'
+    iptables --wait -C FORWARD -j MESH 2>/dev/null || iptables --wait -I FORWARD 2 -j MESH
 ";
 
 /// The traffic that is balanced in a namespace.
