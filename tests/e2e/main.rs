@@ -12,6 +12,7 @@ mod harness;
 mod listen;
 mod local;
 mod replica;
+mod secrets;
 mod stack;
 mod watch;
 mod watch_alerts;

@@ -3,6 +3,7 @@
 mod access_log;
 mod admin;
 mod bodies;
+mod damaged_keys;
 mod dead_peers;
 mod dns_check;
 mod dns_check_answers;
