@@ -70,6 +70,20 @@ async fn mail_is_sent_over_implicit_tls() {
 }
 
 #[tokio::test]
+async fn the_wrong_kind_of_tls_is_named_in_the_error() {
+    let authority = Authority::new();
+    let certificate = authority.issue("mail", &["localhost"]);
+    let implicit = Smtp::plan().implicit_tls(&certificate.combined_file).start().await;
+    let sender = files(&authority).sender(&text(implicit.port(), &format!("{TO}timeout = \"1s\"")));
+    let failure = fails(&sender, &[]).await;
+    assert!(failure.error.contains("needs tls = \"tls\""), "{failure:?}");
+    let starttls = Smtp::plan().tls(&certificate.combined_file).start().await;
+    let sender = files(&authority).sender(&text(starttls.port(), &format!("{TO}tls = \"tls\"")));
+    let failure = fails(&sender, &[]).await;
+    assert!(failure.error.contains("needs tls = \"starttls\""), "{failure:?}");
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_a_permanent_failure_and_is_not_shown() {
     let authority = Authority::new();
     let certificate = authority.issue("mail", &["localhost"]);

@@ -72,7 +72,7 @@ impl Mailer {
     ) -> Result<(), SendError> {
         let message = message(mail, context, notification, now)?;
         match timeout_at(end, self.transport.send(message.clone())).await {
-            Err(_) => return Err(SendError::timed_out()),
+            Err(_) => return Err(timed_out(mail)),
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) if error.is_permanent() && mail.to.len() > 1 => {}
             Ok(Err(error)) => return Err(send_error(mail, &error)),
@@ -91,8 +91,23 @@ impl Mailer {
     }
 }
 
+/// Returns the error of a server that did not respond in time: perhaps because each side waited for the other to begin.
+fn timed_out(mail: &Mail) -> SendError {
+    match mail.tls {
+        MailTls::Starttls => SendError::transient(format!(
+            "{}:{}: timed out; a server that expects TLS from the beginning of the connection needs tls = \"tls\"",
+            mail.host, mail.port
+        )),
+        MailTls::Tls | MailTls::None => SendError::timed_out(),
+    }
+}
+
 fn send_error(mail: &Mail, error: &Error) -> SendError {
-    let text = format!("{}:{}: {}", mail.host, mail.port, reason(error));
+    let mut text = format!("{}:{}: {}", mail.host, mail.port, reason(error));
+    // The server's greeting is not TLS.
+    if mail.tls == MailTls::Tls && text.contains("InvalidContentType") {
+        text += "; a server that begins without TLS needs tls = \"starttls\"";
+    }
     // The server refuses the message permanently, or lacks a feature.
     if error.is_permanent() || error.is_client() { SendError::permanent(text) } else { SendError::transient(text) }
 }

@@ -43,7 +43,7 @@ const IN_WORDS: [(&str, &str); 38] = [
     ("silence.comment", "none"),
     ("mail.host", "required"),
     ("mail.port", "`587`; `465` or `25` by `tls`"),
-    ("mail.tls", "`\"starttls\"`"),
+    ("mail.tls", "`\"starttls\"`; `\"tls\"` on port 465"),
     ("mail.hello", "an address"),
     ("mail.user", "none"),
     ("mail.password_file", "none"),

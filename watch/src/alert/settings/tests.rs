@@ -252,6 +252,21 @@ fn a_password_needs_a_user_and_tls() {
 }
 
 #[test]
+fn port_465_has_implicit_tls() {
+    let mail = |more: &str| format!("[mail]\nhost = \"a\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"\n{more}");
+    let tls = |more: &str| {
+        let settings = parse(&folder(), &mail(more)).unwrap();
+        let Kind::Mail(mail) = &settings.channels[0].kind else { panic!() };
+        (mail.port, mail.tls)
+    };
+    assert_eq!(tls(""), (587, MailTls::Starttls));
+    assert_eq!(tls("port = 465"), (465, MailTls::Tls));
+    assert_eq!(tls("tls = \"tls\""), (465, MailTls::Tls));
+    assert_eq!(tls("port = 2525"), (2525, MailTls::Starttls));
+    insta::assert_snapshot!(problems(&mail("port = 465\ntls = \"starttls\"")), @r#"watch.toml:6:7: mail.tls: does not fit port 465, where TLS begins with the connection: write "tls", or port = 587"#);
+}
+
+#[test]
 fn channel_names_are_unique() {
     insta::assert_snapshot!(problems("webhook = [{ format = \"json\", url = \"http://a\" }, { format = \"json\", url = \"http://b\" }]"), @r#"watch.toml:1:51: webhook.name: another channel is named "json": add name = "json-2""#);
 }

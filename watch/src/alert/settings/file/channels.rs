@@ -67,14 +67,26 @@ impl Common {
     }
 }
 
+/// The port of SMTP with implicit TLS.
+const SUBMISSIONS: u16 = 465;
+
 fn mail(section: &mut Section<'_>, general: &General, folder: &Path) -> Option<Channel> {
     let host = section.required("host", &kind::HOST);
-    let tls = section.get("tls", &kind::TLS).unwrap_or(MailTls::Starttls);
-    let port = section.get("port", &kind::PORT).unwrap_or(match tls {
+    let port = section.get("port", &kind::PORT);
+    // RFC 8314 section 3.3.
+    let by_port = if port == Some(SUBMISSIONS) { MailTls::Tls } else { MailTls::Starttls };
+    let tls = section.get("tls", &kind::TLS).unwrap_or(by_port);
+    let port = port.unwrap_or(match tls {
         MailTls::Starttls => 587,
-        MailTls::Tls => 465,
+        MailTls::Tls => SUBMISSIONS,
         MailTls::None => 25,
     });
+    if port == SUBMISSIONS && tls != MailTls::Tls {
+        section.problem(
+            "tls",
+            "does not fit port 465, where TLS begins with the connection: write \"tls\", or port = 587",
+        );
+    }
     let hello = section.get("hello", &kind::HOST);
     let user = section.get("user", &kind::TEXT);
     let password = files::secret(section, "password_file", folder);
