@@ -103,6 +103,9 @@ fn timed_out(mail: &Mail) -> SendError {
 }
 
 fn send_error(mail: &Mail, error: &Error) -> SendError {
+    if error.is_timeout() {
+        return timed_out(mail);
+    }
     let mut text = format!("{}:{}: {}", mail.host, mail.port, reason(error));
     // The server's greeting is not TLS.
     if mail.tls == MailTls::Tls && text.contains("InvalidContentType") {
