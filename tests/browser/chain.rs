@@ -197,6 +197,20 @@ async fn a_password_gives_access_to_the_page_and_its_stream_after_reconnects() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_page_works_below_a_path() {
+    let (manager, browser) = tokio::join!(Manager::start(Swarm::new(3, &SERVICES)), Browser::start());
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port::free()));
+    let _watch = watch_with(&manager, listen, &["--base-path", "/ops/watch"]).await;
+    let page = browser.page().await;
+    // The redirection adds the slash, from which the addresses of the files start.
+    page.open(&format!("http://{listen}/ops/watch")).await;
+    page.until("document.querySelectorAll('[data-settled] .tile').length === 12").await;
+    page.until("document.querySelector('#connection').dataset.state === 'live'").await;
+    assert_eq!(page.evaluate("location.pathname").await, "/ops/watch/");
+    assert_eq!(page.problems(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_reconnects_after_watch_was_frozen() {
     let mut chain = Chain::of(Swarm::new(3, &SERVICES)).await;
     eventually("live", SOON, async || chain.connection().await.starts_with("live")).await;

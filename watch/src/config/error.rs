@@ -7,7 +7,7 @@ use redis_config::SettingsError;
 use tracing_subscriber::filter;
 
 use super::setting::{
-    DISK, DOCKER, FRESH, HOSTS, LISTEN, MAX_CONNECTIONS, MAX_STREAMS, OPEN, PASSWORD_FILE, TOKEN_FILE,
+    BASE_PATH, DISK, DOCKER, FRESH, HOSTS, LISTEN, MAX_CONNECTIONS, MAX_STREAMS, OPEN, PASSWORD_FILE, TOKEN_FILE,
 };
 use crate::{alert::settings::LoadError, http::AccessError};
 
@@ -34,6 +34,8 @@ pub enum ConfigError {
     Secret(&'static str),
     #[error("{0} names a file that cannot be used")]
     Access(&'static str, #[source] AccessError),
+    #[error("{BASE_PATH} is {0:?}: write a path of letters, digits and -._~ between slashes, such as /watch")]
+    BasePath(String),
     #[error("{OPEN} is {0:?}: write yes or no")]
     Open(String),
     #[error("{OPEN} cannot be combined with {PASSWORD_FILE} or {TOKEN_FILE}: unset one of them")]

@@ -51,6 +51,10 @@ pub struct Flags {
     #[arg(long, env = "WATCH_HOSTS", hide_env = true, value_name = "NAME", help_heading = PAGE, global = true)]
     pub hosts: Option<String>,
 
+    /// Path below which a proxy serves the page, such as /watch, if the proxy does not remove it
+    #[arg(long, env = "WATCH_BASE_PATH", hide_env = true, value_name = "PATH", help_heading = PAGE, global = true)]
+    pub base_path: Option<String>,
+
     /// Maximum age of the engine's last response for this instance to be ready and to serve nodes, 2s to 10m
     #[arg(long, env = "WATCH_FRESH", hide_env = true, value_name = "TIME", default_value = "10s", help_heading = PAGE, global = true)]
     pub fresh: String,

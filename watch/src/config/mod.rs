@@ -29,7 +29,7 @@ pub use self::{
 use crate::{
     alert,
     fetch::Place,
-    http::{Access, AccessError, Hosts, Limits},
+    http::{Access, AccessError, BasePath, Hosts, Limits},
 };
 
 /// Maximum grace period; orchestrators kill a process long before.
@@ -65,6 +65,8 @@ pub struct Config {
     pub access: Access,
     /// The names by which the page may be requested.
     pub hosts: Hosts,
+    /// The path below which a proxy serves the page.
+    pub base_path: BasePath,
     /// Limits of the HTTP interface.
     pub limits: Limits,
     /// Maximum number of open connections.
@@ -95,6 +97,7 @@ impl Config {
         let alerts = errors.keep(alerts(flags));
         let access = errors.keep_all(access(flags, &|setting, path| secret(setting, path, &read)));
         let names = errors.keep(Hosts::parse(flags.hosts.as_deref().unwrap_or_default()).map_err(ConfigError::Hosts));
+        let base_path = errors.keep(base_path(flags));
         let max_connections = errors.keep(number(MAX_CONNECTIONS, &flags.max_connections));
         let streams = errors.keep(number(MAX_STREAMS, &flags.max_streams));
         let streams = streams.and_then(|streams| errors.keep(leave_room(streams, max_connections)));
@@ -114,6 +117,7 @@ impl Config {
                 redis: redis?,
                 access: access?,
                 hosts: names?,
+                base_path: base_path?,
                 limits: Limits { streams: streams?, streams_per_client: streams_per_client?, fresh: fresh? },
                 max_connections: max_connections?,
                 grace: grace?,
@@ -229,6 +233,11 @@ fn access(flags: &Flags, read: Read<'_>) -> Result<Access, Errors<ConfigError>> 
         access = errors.keep(accepted).unwrap_or(access);
     }
     if errors.is_empty() { Ok(access) } else { Err(errors) }
+}
+
+fn base_path(flags: &Flags) -> Result<BasePath, ConfigError> {
+    let Some(text) = &flags.base_path else { return Ok(BasePath::default()) };
+    BasePath::parse(text).ok_or_else(|| ConfigError::BasePath(text.clone()))
 }
 
 /// Whether everyone may read the page.

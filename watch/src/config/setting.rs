@@ -8,6 +8,7 @@ pub(super) const PEERS: &str = "--peers (WATCH_PEERS)";
 pub(super) const DISK: &str = "--disk (WATCH_DISK)";
 pub(super) const PASSWORD_FILE: &str = "--password-file (WATCH_PASSWORD_FILE)";
 pub(super) const TOKEN_FILE: &str = "--token-file (WATCH_TOKEN_FILE)";
+pub(super) const BASE_PATH: &str = "--base-path (WATCH_BASE_PATH)";
 pub(super) const OPEN: &str = "--open (WATCH_OPEN)";
 pub(super) const HOSTS: &str = "--hosts (WATCH_HOSTS)";
 pub(super) const MAX_CONNECTIONS: &str = "--max-connections (WATCH_MAX_CONNECTIONS)";

@@ -68,7 +68,7 @@ fn settings_are_displayed_without_secrets() {
 
 #[test]
 fn errors_name_the_setting_and_never_the_secret() {
-    let table: [(&[&str], &str); 35] = [
+    let table: [(&[&str], &str); 36] = [
         (&["--listen=8080"], "--listen (WATCH_LISTEN): \"8080\" is only a port: write \":8080\""),
         (&["--docker="], "--docker (DOCKER_HOST) is \"\": write unix:///var/run/docker.sock"),
         (&["--docker=unix://docker.sock"], "--docker (DOCKER_HOST) is"),
@@ -101,6 +101,7 @@ fn errors_name_the_setting_and_never_the_secret() {
             &["--password-file=lines"],
             "--password-file (WATCH_PASSWORD_FILE) names a file that must contain exactly one line",
         ),
+        (&["--base-path=watch"], "--base-path (WATCH_BASE_PATH) is \"watch\": write a path"),
         (&["--open=maybe"], "--open (WATCH_OPEN) is \"maybe\": write yes or no"),
         (&["--open", "--password-file=pair"], "--open (WATCH_OPEN) cannot be combined with --password-file"),
         (&["--token-file=binary"], "--token-file (WATCH_TOKEN_FILE) names a file that must contain exactly one line"),
@@ -132,6 +133,7 @@ fn every_error_is_reported() {
         "--password-file=secret",
         "--token-file=lines",
         "--open=maybe",
+        "--base-path=//a",
         "--max-connections=many",
         "--max-streams=0",
         "--max-streams-per-client=x",

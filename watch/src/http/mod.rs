@@ -1,9 +1,11 @@
 //! The HTTP interface: the page, the API, metrics and probes.
 //!
-//! Paths are compared byte by byte, without decoding or joining; a path that is not in the table does not exist.
+//! Paths are compared byte by byte, without decoding or joining, after the base path is removed; a path that is not in the
+//! table does not exist.
 //! No path leads to the engine: handlers only see the [`Feed`](crate::hub::Feed).
 
 mod access;
+mod base_path;
 mod events;
 mod hosts;
 mod local;
@@ -20,6 +22,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 
 pub use self::{
     access::{Access, AccessError},
+    base_path::BasePath,
     hosts::Hosts,
     local::{LocalNode, LocalStatus},
     response::{Body, Response},
@@ -42,7 +45,7 @@ impl Web {
     }
 
     async fn route<B>(&self, request: &Request<B>, client: IpAddr) -> Response {
-        let path = request.uri().path();
+        let path = self.base_path.strip(request.uri().path());
         let asset = page::asset(path);
         let is_known = asset.is_some()
             || matches!(
@@ -61,6 +64,9 @@ impl Web {
         // Checked before the path, so that a stranger does not learn which paths exist.
         if !is_public && !self.access.allows(request.headers(), client) {
             return self.access.refusal();
+        }
+        if path.is_empty() {
+            return self.base_path.redirection();
         }
         if !is_known {
             return response::text(StatusCode::NOT_FOUND, "not found\n");

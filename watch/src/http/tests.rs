@@ -11,7 +11,7 @@ use http::{HeaderName, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use super::{Access, Hosts, Limits, LocalNode, LocalStatus, Response, Web};
+use super::{Access, BasePath, Hosts, Limits, LocalNode, LocalStatus, Response, Web};
 use crate::{
     cluster_state::{ClusterState, Delta, Node, NodeState},
     hub::Feed,
@@ -30,7 +30,15 @@ fn web(access: Access, streams: usize) -> (Arc<Web>, Arc<Feed>) {
     feed.publish(cluster(NodeState::Ready));
     let limits = Limits { streams, streams_per_client: streams, fresh: FRESH };
     let hosts = Hosts::parse("watch.example.com").unwrap();
-    let web = Web::new(feed.clone(), Arc::default(), access, hosts, limits, LocalNode { disk: "/".into() });
+    let web = Web::new(
+        feed.clone(),
+        Arc::default(),
+        access,
+        hosts,
+        BasePath::parse("/ops").unwrap(),
+        limits,
+        LocalNode { disk: "/".into() },
+    );
     (Arc::new(web), feed)
 }
 
@@ -85,6 +93,23 @@ async fn every_response_has_the_security_headers() {
         }
         let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn everything_is_also_below_the_base_path() {
+    let (web, _feed) = web(Access::everyone(), 4);
+    for path in PATHS {
+        let below = format!("/ops{path}");
+        assert_eq!(get(&web, &below, &[]).await.status(), StatusCode::OK, "{below}");
+    }
+    let page = get(&web, "/ops", &[]).await;
+    assert_eq!(
+        (page.status(), &page.headers()[header::LOCATION]),
+        (StatusCode::PERMANENT_REDIRECT, &"/ops/".parse().unwrap())
+    );
+    for path in ["/ops/ops/", "/ops/nowhere", "/opsx"] {
+        assert_eq!(get(&web, path, &[]).await.status(), StatusCode::NOT_FOUND, "{path}");
     }
 }
 
@@ -249,8 +274,15 @@ async fn one_client_holds_only_its_share_of_the_streams() {
     let (feed, limits) =
         (Arc::new(Feed::new("abc".to_owned())), Limits { streams: 4, streams_per_client: 2, fresh: FRESH });
     feed.publish(cluster(NodeState::Ready));
-    let web =
-        Web::new(feed, Arc::default(), Access::everyone(), Hosts::default(), limits, LocalNode { disk: "/".into() });
+    let web = Web::new(
+        feed,
+        Arc::default(),
+        Access::everyone(),
+        Hosts::default(),
+        BasePath::default(),
+        limits,
+        LocalNode { disk: "/".into() },
+    );
     let open = async |last| {
         let client = IpAddr::from([10, 0, 0, last]);
         web.respond(&request(Method::GET, "/api/events", &[]), client).await

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{access::Access, hosts::Hosts, local::LocalNode, quota::Quota};
+use super::{access::Access, base_path::BasePath, hosts::Hosts, local::LocalNode, quota::Quota};
 use crate::{hub::Feed, metrics::Metrics};
 
 /// Limits of the HTTP interface.
@@ -25,6 +25,7 @@ pub struct Web {
     pub(super) metrics: Arc<Metrics>,
     pub(super) access: Access,
     pub(super) hosts: Hosts,
+    pub(super) base_path: BasePath,
     pub(super) limits: Limits,
     pub(super) local: LocalNode,
     /// The open event streams.
@@ -43,6 +44,7 @@ impl Web {
         metrics: Arc<Metrics>,
         access: Access,
         hosts: Hosts,
+        base_path: BasePath,
         limits: Limits,
         local: LocalNode,
     ) -> Self {
@@ -52,6 +54,7 @@ impl Web {
             metrics,
             access,
             hosts,
+            base_path,
             limits,
             local,
             streams: quota(),

@@ -150,7 +150,7 @@ listen(board, {
 let before;
 
 // An absolute URL: a relative one would inherit the password of a page opened as user:password@host, which fetch rejects.
-const connection = new Connection(new URL("/api/events", location.origin), {
+const connection = new Connection(new URL("api/events", location.origin + location.pathname), {
   event(name, data) {
     if (name === "snapshot") store.snapshot(data);
     else if (name === "delta") store.delta(data);

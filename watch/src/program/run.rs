@@ -44,7 +44,7 @@ fn runtime() -> io::Result<Runtime> {
 
 async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let Config { listen, engine, edges, peers, alerts, alerts_file, disk, redis, access, limits, .. } = config;
-    let Config { hosts, max_connections, grace, log, .. } = config;
+    let Config { hosts, base_path, max_connections, grace, log, .. } = config;
     process::log_to_stderr(log);
     let max_connections = NonZeroUsize::new(max_connections).map_or(max_connections, |max_connections| {
         process::raise_file_limit("--max-connections", max_connections, 1).get()
@@ -88,7 +88,7 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     };
     tokio::spawn(hub::run(inputs, feed.clone(), metrics.clone()));
 
-    let web = Arc::new(Web::new(feed, metrics, access, hosts, limits, local));
+    let web = Arc::new(Web::new(feed, metrics, access, hosts, base_path, limits, local));
     serve::serve(listener, web, max_connections, grace, async {
         loop {
             tokio::select! {
