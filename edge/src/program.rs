@@ -23,7 +23,7 @@ use crate::{
         flags::{self, Healthcheck, Lookup, Settings},
         problem::Loaded,
     },
-    control::{self, Command, Edge, StartError},
+    control::{self, Command, Edge, Inherited, StartError},
     dns_check::{self, flags::NameCheck},
 };
 
@@ -44,6 +44,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 
 /// Runs the edge until a signal stops it.
 fn run(settings: Settings) -> ExitCode {
+    // First of all, because it needs a process with one thread.
+    let inherited = match inherit() {
+        Ok(inherited) => inherited,
+        Err(error) => return fail(&error, CANNOT_RUN),
+    };
     let loaded = match settings.load() {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error, WRONG_SETTING),
@@ -58,9 +63,9 @@ fn run(settings: Settings) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("cannot watch for signals: {error}"), CANNOT_RUN),
     };
-    let edge = match Edge::bind(config) {
+    let edge = match Edge::inherit(config, inherited) {
         Ok(edge) => edge,
-        Err(error @ (StartError::Tls(_) | StartError::Token(_) | StartError::AccessLog(_))) => {
+        Err(error @ (StartError::Tls(_) | StartError::Token(_) | StartError::AccessLog(_) | StartError::Unused(_))) => {
             return fail(&error, WRONG_SETTING);
         }
         Err(error) => return fail(&error, CANNOT_RUN),
@@ -71,6 +76,9 @@ fn run(settings: Settings) -> ExitCode {
     if let Some(address) = edge.admin_address() {
         tracing::info!(%address, "status page, metrics and health");
     }
+    if let Err(error) = process::notify_ready() {
+        tracing::warn!(%error, "cannot tell the service manager that the edge has started");
+    }
     let (sender, commands) = mpsc::unbounded_channel();
     let thread = thread::Builder::new().name("signals".into()).spawn(move || signals.run(&settings, &sender));
     if let Err(error) = thread {
@@ -80,6 +88,13 @@ fn run(settings: Settings) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, CANNOT_RUN),
     }
+}
+
+/// Takes the listening sockets that the parent process passed on, such as those of a systemd socket unit.
+fn inherit() -> Result<Inherited, String> {
+    let sockets = process::inherited_sockets().map_err(|error| process::chain(&error).to_string())?;
+    let sockets = sockets.into_iter().map(|socket| (socket.name, socket.listener));
+    Inherited::new(sockets).map_err(|error| format!("cannot use the inherited sockets: {error}"))
 }
 
 /// Receives the signals of the process on a runtime of its own.

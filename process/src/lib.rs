@@ -1,5 +1,5 @@
 //! What every program of this workspace does around its work: exit codes, the last error message, the log,
-//! signals, the limit of open files, the health check, completions and manual pages.
+//! signals, inherited sockets, the limit of open files, the health check, completions and manual pages.
 //!
 //! Only a program's `main` uses it, since these belong to a process and not to a library. [`chain()`],
 //! [`Errors`] and [`catch_panic`] are the exceptions.
@@ -8,8 +8,10 @@ mod arguments;
 mod chain;
 mod errors;
 mod healthcheck;
+mod inherited_sockets;
 mod manual;
 mod panics;
+mod ready;
 mod stop_signals;
 
 use std::{
@@ -29,8 +31,10 @@ pub use self::{
     chain::chain,
     errors::Errors,
     healthcheck::healthcheck,
+    inherited_sockets::{InheritError, InheritedSocket, inherited_sockets},
     manual::{Completions, Man},
     panics::catch_panic,
+    ready::notify_ready,
     stop_signals::StopSignals,
 };
 

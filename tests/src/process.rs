@@ -31,6 +31,7 @@ pub fn binary(name: &str) -> PathBuf {
 pub struct Plan {
     name: String,
     command: Command,
+    stdin: Stdio,
 }
 
 impl Plan {
@@ -62,6 +63,12 @@ impl Plan {
         self
     }
 
+    /// Sets the standard input, which is empty otherwise.
+    #[must_use]
+    pub fn stdin(self, stdin: impl Into<Stdio>) -> Self {
+        Self { stdin: stdin.into(), ..self }
+    }
+
     /// Starts the process. It ends when the calling thread ends, so call this from the test or its runtime's workers,
     /// not from `spawn_blocking`.
     ///
@@ -69,7 +76,7 @@ impl Plan {
     /// If it cannot be started.
     #[must_use]
     pub fn start(mut self) -> Process {
-        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.stdin(self.stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = match self.command.spawn() {
             Ok(child) => child,
             Err(error) => panic!("cannot start {}: {error}", self.name),
@@ -100,7 +107,7 @@ impl Process {
         command.args(["--pdeathsig", "KILL"]).arg(program);
         command.env_clear();
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        Plan { name: program.to_string_lossy().into_owned(), command }
+        Plan { name: program.to_string_lossy().into_owned(), command, stdin: Stdio::null() }
     }
 
     /// Plans to run the workspace's program `name`; see [`binary`].

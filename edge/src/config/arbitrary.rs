@@ -78,9 +78,10 @@ fn access_log() -> impl Strategy<Value = AccessLog> {
 }
 
 fn listener() -> impl Strategy<Value = Listener> {
-    (address(), any::<bool>(), option::of(tls())).prop_map(|(address, freebind, tls)| Listener {
+    (address(), any::<[bool; 2]>(), option::of(tls())).prop_map(|(address, [freebind, reuse_port], tls)| Listener {
         address,
         freebind,
+        reuse_port,
         tls,
     })
 }

@@ -53,10 +53,10 @@ impl Default for Dns {
 }
 
 impl Listener {
-    /// Creates a listener for plain HTTP without `freebind`.
+    /// Creates a listener for plain HTTP without `freebind` and `reuse_port`.
     #[must_use]
     pub const fn plain(address: SocketAddr) -> Self {
-        Self { address, freebind: false, tls: None }
+        Self { address, freebind: false, reuse_port: false, tls: None }
     }
 }
 

@@ -9,6 +9,9 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Whether to bind an address that this host does not have yet (`IP_FREEBIND`). Default false.
     pub freebind: bool,
+    /// Whether to listen even while another process of the same user does (`SO_REUSEPORT`), and to hand connections over
+    /// to it at the end. Default false. Not changed by a reload while the address stays.
+    pub reuse_port: bool,
     /// TLS on this address, with ALPN `h2` and `http/1.1`. Default none: plain HTTP/1.1 and h2c by
     /// prior knowledge.
     pub tls: Option<Tls>,

@@ -4,7 +4,7 @@ use std::{mem, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use crate::{
     config,
-    control::workers::WorkerThreads,
+    control::{inherited::Inherited, workers::WorkerThreads},
     downstream::{
         listener::{self, BindError, Listener},
         tls::{TlsError, TlsListener},
@@ -21,15 +21,22 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    /// Binds an address once for each worker. `own` lists the addresses that are already bound.
+    /// Takes the inherited sockets of an address, or binds it once for each worker. `own` lists the addresses that are
+    /// already bound.
     pub(super) fn new(
         config: &config::Listener,
         tls: Option<TlsListener>,
         workers: usize,
         own: &[SocketAddr],
+        inherited: &Inherited,
     ) -> Result<Self, BindError> {
-        let (sockets, address) = listener::bind(config, workers, own)?;
-        let mut bound = Self { listener: Arc::new(Listener::new(address, config.clone())), sockets, tls: None };
+        let failed = |source| BindError { address: config.address, reuse_port: config.reuse_port, source };
+        let shared = inherited.share(config.address, workers).map_err(failed)?;
+        let is_inherited = !shared.is_empty();
+        let (sockets, address) =
+            if is_inherited { (shared, config.address) } else { listener::bind(config, workers, own)? };
+        let listener = Arc::new(Listener::new(address, config.clone(), is_inherited));
+        let mut bound = Self { listener, sockets, tls: None };
         bound.present(tls);
         Ok(bound)
     }
@@ -62,6 +69,11 @@ impl Bound {
     pub(super) fn open(&mut self, workers: &WorkerThreads) {
         workers.listen(mem::take(&mut self.sockets), &self.listener);
     }
+
+    /// Whether the workers have closed the sockets: each shares the listener until then.
+    pub(super) fn is_closed(&self) -> bool {
+        Arc::strong_count(&self.listener) == 1
+    }
 }
 
 /// Reads the certificates of a listener, if it has TLS, and warns about those that clients will object to.
@@ -73,14 +85,4 @@ pub(super) fn tls(listener: &config::Listener, now: SystemTime) -> Result<Option
         }
     }
     Ok(tls)
-}
-
-/// Binds the admin listener.
-pub(super) fn bind_admin(address: SocketAddr) -> Result<std::net::TcpListener, BindError> {
-    let bind = || {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    bind().map_err(|source| BindError { address, source })
 }

@@ -1,7 +1,6 @@
 //! An edge from start to end: it binds addresses, starts threads, and executes commands on the control thread.
 
 use std::{
-    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc,
@@ -18,12 +17,14 @@ use tokio::{
 };
 
 use crate::{
-    admin::{self, AdminState},
+    admin::AdminState,
     config::Config,
     control::{
-        bound::{Bound, bind_admin, tls},
+        admin_listener::{self, AdminListener},
+        bound::{Bound, tls},
         check::token,
         command::Command,
+        inherited::Inherited,
         running::Running,
         start_error::StartError,
         workers::WorkerThreads,
@@ -45,32 +46,43 @@ pub struct Edge {
     config: Config,
     workers: usize,
     bound: Vec<Bound>,
-    admin: Option<std::net::TcpListener>,
+    admin: Option<AdminListener>,
+    inherited: Inherited,
     log: AccessLog,
     stats: Arc<PerWorker<WorkerStats>>,
 }
 
 impl Edge {
     /// Reads the certificates and the token, opens the access log, and binds every address. When it returns, clients
-    /// can connect; they wait until [`run`](Self::run).
+    /// can connect; they wait until [`run`](Self::run). Only the admin listener may be in use by another process, such
+    /// as an edge that drains: it is bound as soon as it is free.
     ///
     /// # Errors
     /// The first step that fails. Nothing stays bound then.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        Self::inherit(config, Inherited::default())
+    }
+
+    /// Does the same, but takes each address that has an inherited socket from there.
+    ///
+    /// # Errors
+    /// The first step that fails, or a socket that the configuration does not use.
+    pub fn inherit(config: Config, inherited: Inherited) -> Result<Self, StartError> {
+        inherited.check(&config)?;
         let workers = config.workers.get();
         let now = SystemTime::now();
         let tls = config.listeners.iter().map(|listener| tls(listener, now)).collect::<Result<Vec<_>, _>>()?;
         token(&config)?;
         let stats: Arc<PerWorker<WorkerStats>> = Arc::new(PerWorker::new(workers));
         let log = AccessLog::start(&config.access_log, workers, Arc::clone(&stats)).map_err(StartError::AccessLog)?;
-        let admin = config.admin.map(bind_admin).transpose()?;
+        let admin = config.admin.map(|address| AdminListener::new(address, &inherited)).transpose()?;
         let (mut bound, mut own) = (Vec::new(), Vec::new());
         for (listener, tls) in config.listeners.iter().zip(tls) {
-            let next = Bound::new(listener, tls, workers, &own)?;
+            let next = Bound::new(listener, tls, workers, &own, &inherited)?;
             own.push(next.listener.address);
             bound.push(next);
         }
-        Ok(Self { config, workers, bound, admin, log, stats })
+        Ok(Self { config, workers, bound, admin, inherited, log, stats })
     }
 
     /// The addresses that clients connect to, in the order of the configuration, with the ports that the kernel chose.
@@ -79,10 +91,10 @@ impl Edge {
         self.bound.iter().map(|bound| bound.listener.address).collect()
     }
 
-    /// The address of the admin listener.
+    /// The address of the admin listener; `None` without one, and while another process uses its address.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref()?.local_addr().ok()
+        self.admin.as_ref()?.address()
     }
 
     /// Serves until it receives a command to drain, or until all senders are dropped. Then open requests may finish
@@ -96,7 +108,7 @@ impl Edge {
     }
 
     async fn control(self, mut commands: mpsc::UnboundedReceiver<Command>) -> Result<(), StartError> {
-        let Self { config, workers, bound, admin, log, stats } = self;
+        let Self { config, workers, bound, admin, inherited, log, stats } = self;
         let mut manager = Manager::new(workers);
         let pools = manager.apply(&config);
         let shared = Arc::new(Shared {
@@ -116,14 +128,12 @@ impl Edge {
             reload: ArcSwapOption::empty(),
             started: SystemTime::now(),
         });
-        let (_running, ended) = oneshot::channel::<Infallible>();
+        let (admin_end, ended) = oneshot::channel();
         if let Some(listener) = admin {
-            let listener = tokio::net::TcpListener::from_std(listener).map_err(StartError::Thread)?;
-            let end = async { drop(ended.await) };
-            tokio::task::spawn_local(admin::serve(listener, Arc::clone(&admin_state), end));
+            tokio::task::spawn_local(admin_listener::serve(listener, Arc::clone(&admin_state), ended));
         }
         let workers = WorkerThreads::start(workers, &shared, &log).map_err(StartError::Thread)?;
-        let mut running = Running { shared, manager, workers, bound, log, admin_state };
+        let mut running = Running { shared, manager, workers, bound, inherited, log, admin_state, admin_end };
         running.find_endpoints(&commands).await;
         for bound in &mut running.bound {
             bound.open(&running.workers);

@@ -3,13 +3,21 @@
 //!
 //! The control thread makes every decision; the workers carry them out.
 
+mod admin_listener;
 mod bound;
 mod check;
 mod command;
 mod edge;
+mod inherited;
 mod running;
 mod start_error;
 pub mod worker_thread;
 pub mod workers;
 
-pub use self::{check::check, command::Command, edge::Edge, start_error::StartError};
+pub use self::{
+    check::check,
+    command::Command,
+    edge::Edge,
+    inherited::{Inherited, UnusedSocket},
+    start_error::StartError,
+};

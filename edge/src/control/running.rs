@@ -1,12 +1,14 @@
 //! A running edge as the control thread sees it: reloads, renewed certificates, drain.
 
 use std::{
+    convert::Infallible,
+    future::pending,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, interval},
 };
 
@@ -17,6 +19,7 @@ use crate::{
         bound::{Bound, tls},
         check::token,
         command::Command,
+        inherited::Inherited,
         start_error::StartError,
         workers::WorkerThreads,
     },
@@ -29,6 +32,8 @@ use crate::{
 const FIND_ENDPOINTS: Duration = Duration::from_secs(2);
 /// The interval between two checks of whether every pool has one.
 const FIND_INTERVAL: Duration = Duration::from_millis(10);
+/// The interval between two checks of whether a successor listens, while the edge drains.
+const FIND_SUCCESSOR: Duration = Duration::from_millis(250);
 /// How long the access log may take to write its last lines.
 const LOG_FLUSH: Duration = Duration::from_secs(2);
 
@@ -38,8 +43,11 @@ pub(super) struct Running {
     pub(super) manager: Manager,
     pub(super) workers: WorkerThreads,
     pub(super) bound: Vec<Bound>,
+    pub(super) inherited: Inherited,
     pub(super) log: AccessLog,
     pub(super) admin_state: Arc<AdminState>,
+    /// The admin listener ends when this is dropped.
+    pub(super) admin_end: oneshot::Sender<Infallible>,
 }
 
 impl Running {
@@ -73,7 +81,7 @@ impl Running {
             match self.bound.iter().position(same) {
                 Some(index) => kept.push((index, listener, tls)),
                 None => {
-                    let bound = Bound::new(listener, tls, self.workers.size(), &own)?;
+                    let bound = Bound::new(listener, tls, self.workers.size(), &own, &self.inherited)?;
                     own.push(bound.listener.address);
                     new.push(bound);
                 }
@@ -91,6 +99,9 @@ impl Running {
                 bound.change(listener, tls, now);
                 self.bound.push(bound);
             }
+        }
+        if let Err(unused) = self.inherited.check(&config) {
+            tracing::warn!("{unused}; until then, clients that connect there wait");
         }
         let pools = self.manager.apply(&config);
         self.shared.snapshot.store(Arc::new(Snapshot::new(Arc::new(config), pools)));
@@ -141,11 +152,34 @@ impl Running {
 
     /// Stops the workers; the edge ends with the last one.
     pub(super) async fn drain(self) {
-        self.admin_state.draining.store(true, Relaxed);
-        let longest = self.shared.snapshot.load().config.drain;
-        self.workers.drain(longest).await;
-        if let Err(error) = self.log.close(LOG_FLUSH) {
+        let Self { shared, manager: _manager, workers, bound, inherited, log, admin_state, admin_end } = self;
+        admin_state.draining.store(true, Relaxed);
+        // The workers have sockets of their own, and nothing else may keep a port open.
+        drop(inherited);
+        let longest = shared.snapshot.load().config.drain;
+        let hand_over = async {
+            successor(&bound).await;
+            tracing::info!("another process serves now; the status page, metrics and health are left to it");
+            drop(admin_end);
+            pending().await
+        };
+        tokio::select! {
+            () = workers.drain(longest) => {}
+            () = hand_over => {}
+        }
+        if let Err(error) = log.close(LOG_FLUSH) {
             tracing::warn!(%error, "the last lines of the access log are lost");
+        }
+    }
+}
+
+/// Completes when this edge has closed its sockets and another process listens on one of their addresses.
+async fn successor(bound: &[Bound]) {
+    let mut look = interval(FIND_SUCCESSOR);
+    loop {
+        look.tick().await;
+        if bound.iter().all(Bound::is_closed) && bound.iter().any(|bound| bound.listener.is_taken()) {
+            return;
         }
     }
 }

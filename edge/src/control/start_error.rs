@@ -4,6 +4,7 @@ use std::io;
 
 use crate::{
     config::token::TokenError,
+    control::inherited::UnusedSocket,
     downstream::{listener::BindError, tls::TlsError},
 };
 
@@ -16,6 +17,9 @@ pub enum StartError {
     /// The token for a swarm cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// A socket was inherited that the configuration does not use.
+    #[error(transparent)]
+    Unused(#[from] UnusedSocket),
     /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),

@@ -42,13 +42,13 @@ pub async fn run(
     let own = Rc::clone(&worker);
     let queue_server = tokio::task::spawn_local(async move { own.serve_queues().await });
     // An accept loop runs until its sender is dropped.
-    let mut accepting: HashMap<*const Listener, oneshot::Sender<Infallible>> = HashMap::new();
+    let mut accepting: HashMap<*const Listener, Vec<oneshot::Sender<Infallible>>> = HashMap::new();
     let mut loops = JoinSet::new();
     let longest = loop {
         match commands.recv().await {
             Some(WorkerCommand::Listen(socket, listener)) => {
                 let (running, stop) = oneshot::channel();
-                accepting.insert(Arc::as_ptr(&listener), running);
+                accepting.entry(Arc::as_ptr(&listener)).or_default().push(running);
                 loops.spawn_local(listener::accept(Rc::clone(&worker), socket, listener, stop));
             }
             Some(WorkerCommand::Unlisten(listener)) => {

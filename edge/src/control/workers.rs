@@ -57,9 +57,9 @@ impl WorkerThreads {
         self.0.len()
     }
 
-    /// Makes each worker accept on one of `sockets`.
+    /// Makes each worker accept on one of `sockets`, or on several if there are more sockets than workers.
     pub fn listen(&self, sockets: Vec<TcpListener>, listener: &Arc<Listener>) {
-        for (member, socket) in self.0.iter().zip(sockets) {
+        for (member, socket) in self.0.iter().cycle().zip(sockets) {
             member.command(WorkerCommand::Listen(socket, Arc::clone(listener)));
         }
     }

@@ -1,6 +1,6 @@
 //! Binds the listening sockets, one for each address and worker, and accepts connections on them.
 
-use std::{convert::Infallible, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use net::server::concerns_one_connection;
@@ -11,7 +11,11 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::{config, downstream::connection, worker::Worker};
+use crate::{
+    config,
+    downstream::{connection, hand_over},
+    worker::Worker,
+};
 
 /// The number of connections that may wait to be accepted. The kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -25,6 +29,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// The configuration.
     pub config: config::Listener,
+    /// Whether the parent process opened the socket, which other processes may share.
+    pub inherited: bool,
     /// The TLS configuration, which a reload replaces; `None` for plain HTTP.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
 }
@@ -32,25 +38,37 @@ pub struct Listener {
 impl Listener {
     /// Creates a listener without TLS for a bound address.
     #[must_use]
-    pub fn new(address: SocketAddr, config: config::Listener) -> Self {
-        Self { address, config, tls: ArcSwapOption::empty() }
+    pub fn new(address: SocketAddr, config: config::Listener, inherited: bool) -> Self {
+        Self { address, config, inherited, tls: ArcSwapOption::empty() }
+    }
+
+    /// Whether another process listens here. Only meaningful once this process has closed its sockets.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        socket(&self.config, self.address, false).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
     }
 }
 
 /// An address that could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {}", reason(source))]
+#[error("cannot listen on {address}: {}", reason(source, *reuse_port))]
 pub struct BindError {
     /// The address.
     pub address: SocketAddr,
+    /// Whether it may be shared with a process of the same user.
+    pub reuse_port: bool,
     /// The cause.
     #[source]
     pub source: io::Error,
 }
 
 /// Describes the error, with a fix where one is known.
-fn reason(error: &io::Error) -> String {
+fn reason(error: &io::Error, reuse_port: bool) -> String {
     match error.kind() {
+        io::ErrorKind::AddrInUse if reuse_port => {
+            "another process uses this port and does not share it: it is not an edge, or runs as another user"
+                .to_owned()
+        }
         io::ErrorKind::AddrInUse => "another process uses this port; stop it or choose another port".to_owned(),
         io::ErrorKind::AddrNotAvailable => {
             "this host does not have this address; set `freebind` to bind it anyway".to_owned()
@@ -66,16 +84,17 @@ fn reason(error: &io::Error) -> String {
 /// Returns the sockets and the bound address. `own` are the addresses that this process listens on already.
 ///
 /// # Errors
-/// The address cannot be bound, or another process listens on it.
+/// The address cannot be bound, or another process listens on it and the configuration does not allow that.
 pub fn bind(
     config: &config::Listener,
     workers: usize,
     own: &[SocketAddr],
 ) -> Result<(Vec<std::net::TcpListener>, SocketAddr), BindError> {
-    let failed = |source| BindError { address: config.address, source };
+    let failed = |source| BindError { address: config.address, reuse_port: config.reuse_port, source };
     // SO_REUSEPORT alone would let a second edge share the port and silently take half of the connections. An address
     // that overlaps one of our own would fail that test because of us.
-    let address = if own.iter().any(|own| overlap(*own, config.address)) {
+    let is_shared = config.reuse_port && config.address.port() != 0;
+    let address = if is_shared || own.iter().any(|own| overlap(*own, config.address)) {
         config.address
     } else {
         let probe = socket(config, config.address, false).map_err(failed)?;
@@ -122,19 +141,43 @@ pub async fn accept(
             return;
         }
     };
+    let stopped = async {
+        tokio::select! {
+            () = worker.drained() => {}
+            _ = &mut stop => {}
+        }
+    };
+    accept_until(&worker, &listener, &socket, stopped).await;
+    if listener.config.reuse_port && !listener.inherited {
+        if let Err(error) = hand_over::refuse_handshakes(&socket) {
+            tracing::warn!(address = %listener.address, %error, "some connections may be reset instead of handed over");
+        }
+        accept_until(&worker, &listener, &socket, tokio::time::sleep(hand_over::HANDSHAKE)).await;
+    }
+    if let Err(error) = accept_waiting(&worker, &listener, socket) {
+        tracing::warn!(address = %listener.address, %error, "cannot accept all waiting connections");
+    }
+}
+
+async fn accept_until(
+    worker: &Rc<Worker>,
+    listener: &Arc<Listener>,
+    socket: &TcpListener,
+    stopped: impl Future<Output = ()>,
+) {
+    let mut stopped = pin!(stopped);
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
             // `accept` first: closing the socket resets connections that are established but not accepted.
             biased;
             accepted = socket.accept() => accepted,
-            () = worker.drained() => break,
-            _ = &mut stop => break,
+            () = &mut stopped => return,
         };
         match accepted {
             Ok((stream, peer)) => {
                 failing = false;
-                serve(&worker, &listener, stream, peer);
+                serve(worker, listener, stream, peer);
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
@@ -147,9 +190,6 @@ pub async fn accept(
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
-    }
-    if let Err(error) = accept_waiting(&worker, &listener, socket) {
-        tracing::warn!(address = %listener.address, %error, "cannot accept all waiting connections");
     }
 }
 
@@ -167,7 +207,8 @@ fn serve(worker: &Rc<Worker>, listener: &Arc<Listener>, stream: TcpStream, peer:
 /// Accepts the connections that are established but not accepted. Closing the socket would reset them.
 fn accept_waiting(worker: &Rc<Worker>, listener: &Arc<Listener>, socket: TcpListener) -> io::Result<()> {
     let socket = socket.into_std()?;
-    loop {
+    // As many as fit into the queue. One that several processes share may never be empty.
+    for _ in 0..=BACKLOG {
         match socket.accept() {
             Ok((stream, peer)) => {
                 stream.set_nonblocking(true)?;
@@ -178,6 +219,7 @@ fn accept_waiting(worker: &Rc<Worker>, listener: &Arc<Listener>, socket: TcpList
             Err(error) => return Err(error),
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -185,7 +227,7 @@ mod tests {
     use super::*;
 
     fn at(address: &str) -> config::Listener {
-        config::Listener { address: address.parse().unwrap(), freebind: false, tls: None }
+        config::Listener::plain(address.parse().unwrap())
     }
 
     #[test]
@@ -204,6 +246,33 @@ mod tests {
             error.to_string(),
             format!("cannot listen on {address}: another process uses this port; stop it or choose another port")
         );
+    }
+
+    #[test]
+    fn port_of_another_edge_can_be_shared_by_choice() {
+        let (_held, address) = bind(&at("127.0.0.1:0"), 2, &[]).unwrap();
+        let successor = config::Listener { reuse_port: true, ..at(&address.to_string()) };
+        let (_sockets, shared) = bind(&successor, 2, &[]).unwrap();
+        assert_eq!(shared, address);
+
+        // Port 0 never means the port of somebody else.
+        let (_own, own) = bind(&config::Listener { reuse_port: true, ..at("127.0.0.1:0") }, 2, &[]).unwrap();
+        assert_ne!(own, address);
+
+        let alone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = alone.local_addr().unwrap();
+        let successor = config::Listener { reuse_port: true, ..at(&address.to_string()) };
+        let error = bind(&successor, 1, &[]).unwrap_err().to_string();
+        assert!(error.contains("does not share it"), "{error}");
+    }
+
+    #[test]
+    fn address_is_taken_while_another_socket_listens_there() {
+        let (held, address) = bind(&at("127.0.0.1:0"), 2, &[]).unwrap();
+        let listener = Listener::new(address, at(&address.to_string()), false);
+        assert!(listener.is_taken());
+        drop(held);
+        assert!(!listener.is_taken());
     }
 
     #[test]

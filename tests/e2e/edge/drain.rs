@@ -42,6 +42,27 @@ async fn no_request_is_lost_when_the_edge_drains_under_load() {
 }
 
 #[tokio::test]
+async fn connections_that_wait_to_be_accepted_when_the_drain_begins_are_answered() {
+    let upstream = Upstream::start().await;
+    let mut edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    edge.process.freeze();
+    let mut waiting = Vec::new();
+    for _ in 0..40 {
+        // The kernel completes the handshakes.
+        let mut connection = Raw::open(edge.address()).await;
+        connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        waiting.push(connection);
+    }
+    edge.process.terminate();
+    edge.process.thaw();
+    for mut connection in waiting {
+        let answer = connection.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close\r\n"), "{answer}");
+    }
+    assert_eq!(edge.process.exit(SOON).await.code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_response_during_a_drain_announces_the_close() {
     let upstream = Upstream::start().await;
     upstream.hang();

@@ -16,6 +16,7 @@ mod file_limit;
 mod forwarding;
 mod full_pools;
 mod half_close;
+mod hand_over;
 mod health;
 mod http2;
 mod hung;
@@ -60,9 +61,14 @@ struct Edge {
 impl Edge {
     /// Starts an edge with this configuration and returns when it listens.
     async fn start(config: &str) -> Self {
+        Self::start_by(config, run).await
+    }
+
+    /// Starts an edge as `plan` prepares it, from the folder of its configuration file.
+    async fn start_by(config: &str, plan: impl FnOnce(&Path) -> Plan) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         write(folder.path(), config);
-        let mut process = run(folder.path()).start();
+        let mut process = plan(folder.path()).start();
         // The edge logs the address of the admin listener last.
         let admin = address(&process.line("\"status page").await).expect("an address");
         let lines = process.lines();

@@ -98,10 +98,11 @@ fn timeouts(section: &mut Section<'_>) -> Timeouts {
 fn listener(section: &mut Section<'_>, folder: &Path) -> Vec<Spanned<Listener>> {
     let addresses = section.required_list("address", &kind::LISTEN);
     let freebind = section.get("freebind", &kind::BOOLEAN).unwrap_or_default();
+    let reuse_port = section.get("reuse_port", &kind::BOOLEAN).unwrap_or_default();
     let tls = section.optional("tls", |section| tls(section, folder));
     let listener = |address: Spanned<_>| {
         let span = address.span();
-        Spanned::new(span, Listener { address: address.into_inner(), freebind, tls: tls.clone() })
+        Spanned::new(span, Listener { address: address.into_inner(), freebind, reuse_port, tls: tls.clone() })
     };
     addresses.into_iter().map(listener).collect()
 }

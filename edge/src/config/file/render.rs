@@ -64,6 +64,7 @@ fn listener(document: &mut Document, listener: &Listener) {
     document.heading("[[listener]]");
     document.key("address", string(&listener.address.to_string()));
     document.key("freebind", listener.freebind);
+    document.key("reuse_port", listener.reuse_port);
     if let Some(Tls { certificates, self_signed }) = &listener.tls {
         document.heading("[listener.tls]");
         document.key(

@@ -176,6 +176,9 @@ pub(super) struct Traffic {
     /// Listen even on addresses that this host does not have yet
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) freebind: Option<String>,
+    /// Listen even while another edge of the same user does, to replace it without a refused connection
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) reuse_port: Option<String>,
     /// Name servers to query [default: those of /etc/resolv.conf]
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) dns: Vec<String>,

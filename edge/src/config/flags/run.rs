@@ -137,6 +137,9 @@ impl Settings {
         if reader.one("freebind", flags.freebind.as_deref(), value::boolean) == Some(true) {
             listeners.iter_mut().for_each(|listener| listener.freebind = true);
         }
+        if reader.one("reuse-port", flags.reuse_port.as_deref(), value::boolean) == Some(true) {
+            listeners.iter_mut().for_each(|listener| listener.reuse_port = true);
+        }
         let mut config = Config::simple(listeners, pool);
         self.flags.timeouts.apply_to_config(reader, &mut config);
         config.dns.servers = reader.many("dns", &flags.dns, address::name_server);

@@ -49,6 +49,7 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --tls-key-file <FILE>           Key of the certificate, PEM
           --server-name <NAME>...         Names in the self-signed certificate [default: localhost]
           --freebind[=<BOOL>]             Listen even on addresses that this host does not have yet
+          --reuse-port[=<BOOL>]           Listen even while another edge of the same user does, to replace it without a refused connection
           --dns <ADDR>...                 Name servers to query [default: those of /etc/resolv.conf]
           --swarm-token-file <FILE>       File with the token to send to the watch of swarm://; an empty file counts as none
           --trusted-proxies <NETWORK>...  Networks of proxies in front of the edge, whose X-Forwarded-* fields are trusted [default: none]

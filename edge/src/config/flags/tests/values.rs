@@ -95,6 +95,7 @@ fn every_flag_is_also_a_variable() {
         ("tls-key-file", pem),
         ("server-name", "www.example.com"),
         ("freebind", "yes"),
+        ("reuse-port", "yes"),
         ("dns", "127.0.0.11"),
         ("swarm-token-file", token),
         ("trusted-proxies", "10.0.0.0/8"),
@@ -126,7 +127,7 @@ fn every_flag_is_also_a_variable() {
 
     let certificate = CertificateFiles { certificate: pem.into(), key: pem.into() };
     assert_eq!(config.listeners[1].tls.as_ref().unwrap().certificates, [certificate]);
-    assert!(config.listeners.iter().all(|listener| listener.freebind));
+    assert!(config.listeners.iter().all(|listener| listener.freebind && listener.reuse_port));
     let expected = [
         Source::Address(address("10.0.0.1:8000")),
         Source::Name { host: "web".into(), port: 9000 },
