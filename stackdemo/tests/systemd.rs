@@ -1,4 +1,4 @@
-//! The unit `deploy/systemd/edge.service`, checked by systemd itself.
+//! The units in `deploy/systemd`, checked by systemd itself.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "a test prints what it could not check")]
@@ -7,6 +7,8 @@ use std::{fs, process::Command};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stackdemo");
 const UNIT: &str = include_str!("../../deploy/systemd/edge.service");
+const SOCKET: &str = include_str!("../../deploy/systemd/edge.socket");
+const INSTANCES: &str = include_str!("../../deploy/systemd/instances.conf");
 /// The path at which the unit expects the edge.
 const INSTALLED: &str = "/usr/local/bin/edge";
 
@@ -39,6 +41,32 @@ fn systemd_accepts_the_unit() {
     let broken = UNIT.replace("DynamicUser=yes", "DynamicUser=perhaps");
     let printed = analyze(&verify, &broken).unwrap().unwrap_or_else(|printed| printed);
     assert!(printed.contains("edge.service") && printed.contains("perhaps"), "{printed}");
+}
+
+#[test]
+fn systemd_accepts_the_sockets_and_two_instances_that_share_them() {
+    let complaints = |socket: &str, instances: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let [socket_file, template] = ["edge.socket", "edge@.service"].map(|name| folder.path().join(name));
+        let drop_ins = folder.path().join("edge@.service.d");
+        fs::create_dir(&drop_ins).unwrap();
+        fs::write(folder.path().join("edge.service"), UNIT.replace(INSTALLED, PROGRAM)).unwrap();
+        fs::write(&template, UNIT.replace(INSTALLED, PROGRAM)).unwrap();
+        fs::write(drop_ins.join("instances.conf"), instances.replace(INSTALLED, PROGRAM)).unwrap();
+        fs::write(&socket_file, socket).unwrap();
+        let mut command = Command::new("systemd-analyze");
+        let output = command.args(["verify", "--man=no"]).args([&socket_file, &template]).output().ok()?;
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        Some(printed.lines().filter(|line| line.contains("edge")).map(str::to_owned).collect::<Vec<_>>())
+    };
+    let Some(none) = complaints(SOCKET, INSTANCES) else {
+        return eprintln!("NOT CHECKED: there is no systemd-analyze");
+    };
+    assert!(none.is_empty(), "{none:#?}");
+    let broken = SOCKET.replace("ListenStream=80", "ListenStream=eighty");
+    assert!(!complaints(&broken, INSTANCES).unwrap().is_empty());
+    let broken = INSTANCES.replace("Sockets=edge.socket", "Sockets=edge.service");
+    assert!(!complaints(SOCKET, &broken).unwrap().is_empty());
 }
 
 #[test]
