@@ -21,6 +21,7 @@ use app::StoreConfig;
 use edge::{
     config::{Config, HealthCheck, Listener, Pool, Source},
     control::{Command, Edge, StartError},
+    downstream::listener::BindError,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -101,6 +102,11 @@ impl Stack {
         let addresses: Vec<SocketAddr> =
             listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>().map_err(Error::Thread)?;
         let edge = Edge::bind(edge_config(options, &addresses)).map_err(Error::Edge)?;
+        // The edge by itself would serve, and wait for the address.
+        let Some(admin) = edge.admin_address() else {
+            let source = io::ErrorKind::AddrInUse.into();
+            return Err(Error::Edge(BindError { address: options.admin, reuse_port: false, source }.into()));
+        };
 
         let store = Store::open(&options.store)?;
         let replicas = listeners.into_iter().enumerate().map(|(index, listener)| {
@@ -109,7 +115,6 @@ impl Stack {
         let replicas = replicas.collect::<io::Result<Vec<_>>>().map_err(Error::Thread)?;
 
         let edge_address = edge.addresses().first().copied().unwrap_or(options.edge);
-        let admin = edge.admin_address().unwrap_or(options.admin);
         let (commands, inbox) = mpsc::unbounded_channel();
         let (end, edge_ended) = watch::channel(());
         let edge_thread = thread::Builder::new().name("edge".into()).spawn(move || {
