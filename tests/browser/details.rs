@@ -1,6 +1,7 @@
 //! The panel with the details of a task, node, service or edge.
 
 use tests::page_server::now;
+use watch::cluster_state::{Job, Mode};
 
 use crate::{Show, clusters, tile};
 
@@ -40,6 +41,27 @@ async fn details_change_in_place_and_keep_focus_and_selection() {
     page.until("row('Exit code').textContent === '3'").await;
     assert_eq!(page.evaluate("document.activeElement.dataset.open").await, "node:node0");
     assert_eq!(page.text("#details [data-open='node:node0']").await, "renamed");
+    show.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_says_why_its_tasks_do_not_run_and_a_job_how_many_completed() {
+    let mut cluster = clusters::tutorial();
+    let ids: Vec<String> = cluster.services.keys().take(2).cloned().collect();
+    let short = cluster.services.get_mut(&ids[0]).unwrap();
+    short.running -= 1;
+    short.problem = Some("no suitable node".to_owned());
+    let job = cluster.services.get_mut(&ids[1]).unwrap();
+    job.mode = Mode::Job;
+    job.job = Some(Job { total: 3, completed: 2, failed: 1 });
+    let show = Show::of(cluster).await;
+    let page = &show.page;
+    let row = |id: &str| format!("document.querySelector(\"#services [data-service='{id}']\").closest('tr')");
+    page.until(&format!("{}.title === 'no suitable node'", row(&ids[0]))).await;
+    page.until(&format!("{}.querySelector('.count').textContent === '2/3'", row(&ids[1]))).await;
+    assert_eq!(page.evaluate(&format!("'short' in {}.dataset", row(&ids[1]))).await, true);
+    page.click(&format!("#services [data-service='{}']", ids[0])).await;
+    page.until("document.querySelector('#details .problem')?.textContent === 'no suitable node'").await;
     show.end();
 }
 

@@ -207,6 +207,12 @@
     store.snapshot({ services: { s: service }, tasks: { a: task({ image: tag, created_at: 10 }), b: task({ slot: 2, image: tag, created_at: 60 }) } });
     equal(model.progress(store, "s"), { done: 1, total: 3, change: null });
   });
+  await test("a job counts completed tasks, and is short only when it failed", () => {
+    const job = (failed) => ({ running: 0, desired: 0, job: { total: 3, completed: 1, failed } });
+    equal(model.count(job(0)), [1, 3]);
+    equal(model.count({ running: 1, desired: 2, job: null }), [1, 2]);
+    equal([model.isShort(job(0)), model.isShort(job(1)), model.isShort({ running: 1, desired: 2, job: null })], [false, true, true]);
+  });
   await test("a successor shows the error of the task before", () => {
     const store = new Store();
     store.snapshot({ tasks: {

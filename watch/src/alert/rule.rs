@@ -19,6 +19,7 @@ pub enum Rule {
     ServiceBelow,
     UpdateFailed,
     CrashLoop,
+    JobFailed,
     Disk,
     Certificate,
     SelfSigned,
@@ -28,7 +29,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::QuorumLost,
         Self::NodeDown,
         Self::ManagerUnreachable,
@@ -40,6 +41,7 @@ impl Rule {
         Self::ServiceBelow,
         Self::UpdateFailed,
         Self::CrashLoop,
+        Self::JobFailed,
         Self::Disk,
         Self::Certificate,
         Self::SelfSigned,
@@ -62,6 +64,7 @@ impl Rule {
             Self::ServiceBelow => "service_below",
             Self::UpdateFailed => "update_failed",
             Self::CrashLoop => "crash_loop",
+            Self::JobFailed => "job_failed",
             Self::Disk => "disk",
             Self::Certificate => "certificate",
             Self::SelfSigned => "self_signed",
@@ -91,6 +94,7 @@ impl Rule {
             Self::ServiceBelow => "A service runs fewer tasks than desired",
             Self::UpdateFailed => "An update of a service was paused or rolled back",
             Self::CrashLoop => "Tasks keep ending in the same slot",
+            Self::JobFailed => "A task of a job failed and is not run again",
             Self::Disk => "A node's disk is almost full",
             Self::Certificate => "A certificate expires soon",
             Self::SelfSigned => "An edge presents a self-signed certificate",
@@ -108,7 +112,9 @@ impl Rule {
             Self::ServiceBelow => "warning; critical if none runs",
             Self::UpdateFailed => "critical while paused; otherwise warning",
             Self::Disk | Self::Certificate => "warning; critical below a second limit",
-            Self::ManagerUnreachable | Self::QuorumAtRisk | Self::CrashLoop | Self::PictureStale => "warning",
+            Self::ManagerUnreachable | Self::QuorumAtRisk | Self::CrashLoop | Self::JobFailed | Self::PictureStale => {
+                "warning"
+            }
             Self::SelfSigned => "info",
             Self::QuorumLost | Self::RedisMaster | Self::RedisReplica | Self::EdgePool | Self::ChannelFailing => {
                 "critical"
@@ -135,6 +141,8 @@ impl Rule {
             Self::EdgeDown | Self::ServiceBelow => (60, 15),
             Self::UpdateFailed => (0, 15),
             Self::CrashLoop => (0, 60),
+            // The swarm takes a moment to decide whether the task is run again.
+            Self::JobFailed => (10, 15),
             Self::Disk => (60, 300),
             Self::Certificate | Self::SelfSigned => (60, 60),
             Self::PictureStale => (30, 10),

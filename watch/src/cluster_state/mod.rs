@@ -20,7 +20,7 @@ pub use self::{
     delta::{Changes, Delta},
     events::{Event, Severity},
     nodes::{Availability, Disk, Node, NodeRole, NodeState},
-    services::{Health, Image, Mode, Service, Task, TaskState, Update, UpdateState},
+    services::{Health, Image, Job, Mode, Service, Task, TaskState, Update, UpdateState},
     system::{Certificate, Edge, Endpoint, Pool, Redis, RedisServer, Role},
 };
 pub use crate::clock::Millis;

@@ -17,6 +17,14 @@ pub struct Service {
     pub desired: u32,
     /// Number of running tasks.
     pub running: u32,
+    /// Progress of a job; `None` for a service of another mode. Its `desired` and `running` are about the tasks that
+    /// should run now, of which a completed job has none.
+    #[serde(default)]
+    pub job: Option<Job>,
+    /// Why fewer tasks run than desired, or why a job failed, in the engine's words; `None` if all is well or the engine
+    /// does not say.
+    #[serde(default)]
+    pub problem: Option<String>,
     /// Image of its current specification.
     pub image: Image,
     /// Published ports, in ascending order.
@@ -38,6 +46,17 @@ pub enum Mode {
     Global,
     /// Tasks that run to completion.
     Job,
+}
+
+/// Progress of a job's current execution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Number of tasks that must complete.
+    pub total: u32,
+    /// Number of tasks that have completed.
+    pub completed: u32,
+    /// Number of tasks that failed and are not run again.
+    pub failed: u32,
 }
 
 /// The parts of an image's name.

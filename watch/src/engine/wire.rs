@@ -98,6 +98,20 @@ pub(super) struct Service {
     pub(super) spec: ServiceSpec,
     pub(super) endpoint: Option<ServiceEndpoint>,
     pub(super) update_status: Option<UpdateStatus>,
+    pub(super) job_status: Option<JobStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct JobStatus {
+    pub(super) job_iteration: Option<Iteration>,
+}
+
+/// Which execution of a job a task belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Iteration {
+    pub(super) index: u64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -122,7 +136,7 @@ pub(super) struct ServiceLabels {
 pub(super) struct ServiceMode {
     pub(super) replicated: Option<Replicated>,
     pub(super) global: Option<Present>,
-    pub(super) replicated_job: Option<Present>,
+    pub(super) replicated_job: Option<ReplicatedJob>,
     pub(super) global_job: Option<Present>,
 }
 
@@ -130,6 +144,13 @@ pub(super) struct ServiceMode {
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Replicated {
     pub(super) replicas: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct ReplicatedJob {
+    pub(super) max_concurrent: Option<u64>,
+    pub(super) total_completions: Option<u64>,
 }
 
 /// An object of which only the presence matters.
@@ -172,6 +193,7 @@ pub(super) struct Task {
     pub(super) node_id: String,
     pub(super) status: TaskStatus,
     pub(super) desired_state: String,
+    pub(super) job_iteration: Option<Iteration>,
     pub(super) networks_attachments: Option<Vec<Attachment>>,
 }
 

@@ -90,9 +90,15 @@ export function progress(store, id) {
   };
 }
 
-// Whether fewer tasks run than desired.
+// Whether fewer tasks run than desired, or a job failed.
 export function isShort(service) {
-  return service.mode !== "job" && service.running < service.desired;
+  return service.job ? service.job.failed > 0 : service.running < service.desired;
+}
+
+// How many tasks of a service are as they should be, and how many there should be: completed ones of a job, running
+// ones of other services.
+export function count({ job, running, desired }) {
+  return job ? [job.completed, job.total] : [running, desired];
 }
 
 // A service's name, without the prefix of its stack if there is only one stack.

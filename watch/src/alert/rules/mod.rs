@@ -28,10 +28,11 @@ pub fn conditions(cluster: &ClusterState, restarts: &Restarts, rules: &Rules, no
     let mut found = Observation::default();
     if is_stale(cluster, now) {
         use Rule::{
-            Certificate, CrashLoop, Disk, EdgeDown, EdgePool, ManagerUnreachable, NodeDown, QuorumAtRisk, RedisMaster,
-            RedisReplica, SelfSigned, ServiceBelow, UpdateFailed,
+            Certificate, CrashLoop, Disk, EdgeDown, EdgePool, JobFailed, ManagerUnreachable, NodeDown, QuorumAtRisk,
+            RedisMaster, RedisReplica, SelfSigned, ServiceBelow, UpdateFailed,
         };
-        for rule in [NodeDown, ManagerUnreachable, QuorumAtRisk, ServiceBelow, UpdateFailed, CrashLoop, Disk] {
+        for rule in [NodeDown, ManagerUnreachable, QuorumAtRisk, ServiceBelow, UpdateFailed, CrashLoop, JobFailed, Disk]
+        {
             found.unknown(rule, "");
         }
         // A node that is cut off reaches neither Redis nor edges, and would report them all as lost. The other

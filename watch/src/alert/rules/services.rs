@@ -29,6 +29,7 @@ pub(super) fn conditions(
             condition
         };
         found.conditions.extend(below(id, service, causes.get(id.as_str())).map(about));
+        found.conditions.extend(job_failed(id, service).map(about));
         if let Some(update) = &service.update {
             found.conditions.extend(failed(id, service, update, rules, now).map(about));
         }
@@ -52,7 +53,8 @@ fn below(id: &str, service: &Service, causes: Option<&BTreeSet<String>>) -> Opti
         return None;
     }
     let severity = if service.running == 0 { Severity::Critical } else { Severity::Warning };
-    let summary = format!("{}: {} of {} tasks run", service.name, service.running, service.desired);
+    let mut summary = format!("{}: {} of {} tasks run", service.name, service.running, service.desired);
+    append_problem(&mut summary, service);
     let mut condition = Condition::new(Rule::ServiceBelow, id, severity, summary);
     condition.causes = causes.into_iter().flatten().cloned().collect();
     let state = service.update.as_ref().map(|update| update.state);
@@ -60,6 +62,20 @@ fn below(id: &str, service: &Service, causes: Option<&BTreeSet<String>>) -> Opti
         condition.extra_wait = UPDATE;
     }
     Some(condition)
+}
+
+fn job_failed(id: &str, service: &Service) -> Option<Condition> {
+    let job = service.job.filter(|job| job.failed > 0)?;
+    let mut summary = format!("{}: the job failed, {} of {} tasks completed", service.name, job.completed, job.total);
+    append_problem(&mut summary, service);
+    Some(Condition::new(Rule::JobFailed, id, Severity::Warning, summary))
+}
+
+fn append_problem(summary: &mut String, service: &Service) {
+    if let Some(problem) = &service.problem {
+        summary.push_str(": ");
+        summary.push_str(problem);
+    }
 }
 
 fn failed(id: &str, service: &Service, update: &Update, rules: &Rules, now: Millis) -> Option<Condition> {

@@ -204,7 +204,7 @@ url = "http://user:password@example.com/"
     watch.toml:7:8: alerts.link: is not an address: write it with scheme and host, such as "https://hooks.example.com/T0/x"
     watch.toml:8:11: alerts.ca_file: the file is not PEM: no line begins with `-----BEGIN `
     watch.toml:9:7: rule.node_dwon: there is no such rule; did you mean "node_down"?
-    watch.toml:10:7: rule.something: there is no such rule; the rules are: quorum_lost, node_down, manager_unreachable, quorum_at_risk, redis_master, redis_replica, edge_pool, edge_down, service_below, update_failed, crash_loop, disk, certificate, self_signed, picture_stale, channel_failing
+    watch.toml:10:7: rule.something: there is no such rule; the rules are: quorum_lost, node_down, manager_unreachable, quorum_at_risk, redis_master, redis_replica, edge_pool, edge_down, service_below, update_failed, crash_loop, job_failed, disk, certificate, self_signed, picture_stale, channel_failing
     watch.toml:12:11: rule.disk.warning: 5 is not a share: write a number from 0.0 (none) to 1.0 (all)
     watch.toml:13:1: rule.disk.restarts: there is no such key; this section has: enabled, severity, for, resolve_after, warning, critical
     watch.toml:16:12: rule.certificate.critical: is above warning, so nothing would be a warning: write at most the same value

@@ -60,7 +60,7 @@ impl Converter {
         self.restarts.count(&mut tasks);
         Swarm {
             quorum: nodes::quorum(&nodes),
-            services: services::services(&lists.services, &tasks),
+            services: services::services(&lists.services, &lists.tasks, &tasks),
             addresses: tasks::addresses(&lists.tasks),
             nodes,
             tasks,

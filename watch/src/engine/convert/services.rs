@@ -1,23 +1,33 @@
-//! Services, and the number of their running tasks.
+//! Services: the number of their running tasks, the progress of jobs, and what keeps tasks from running.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     super::wire,
     field::{message, millis},
     image::image,
 };
-use crate::cluster_state::{Mode, Service, Task, TaskState, Update, UpdateState};
+use crate::cluster_state::{Job, Mode, Service, Task, TaskState, Update, UpdateState};
 
-pub(super) fn services(list: &[wire::Service], tasks: &BTreeMap<String, Task>) -> BTreeMap<String, Service> {
-    let mut by_service: HashMap<&str, Vec<&Task>> = HashMap::new();
-    for task in tasks.values() {
-        by_service.entry(&task.service).or_default().push(task);
+pub(super) fn services(
+    list: &[wire::Service],
+    task_list: &[wire::Task],
+    tasks: &BTreeMap<String, Task>,
+) -> BTreeMap<String, Service> {
+    let iterations = task_list.iter().filter_map(|entry| Some((entry.id.as_str(), entry.job_iteration?)));
+    let iterations: HashMap<&str, wire::Iteration> = iterations.collect();
+    let mut by_service: HashMap<&str, Vec<(&String, &Task)>> = HashMap::new();
+    for (id, task) in tasks {
+        by_service.entry(&task.service).or_default().push((id, task));
     }
     let entries = list.iter().filter(|entry| !entry.id.is_empty());
     let services = entries.map(|entry| {
         let tasks = by_service.get(entry.id.as_str()).map(Vec::as_slice).unwrap_or_default();
-        (entry.id.clone(), service(entry, tasks))
+        let current = entry.job_status.as_ref().and_then(|status| status.job_iteration);
+        // The engine still lists the tasks of a job's earlier executions.
+        let is_current = |id: &str| current.is_none() || iterations.get(id).copied() == current;
+        let tasks = tasks.iter().filter(|(id, _)| is_current(id)).map(|(_, task)| *task);
+        (entry.id.clone(), service(entry, &tasks.collect::<Vec<_>>()))
     });
     services.collect()
 }
@@ -33,12 +43,18 @@ fn service(entry: &wire::Service, tasks: &[&Task]) -> Service {
     ports.dedup();
     let desired = tasks.iter().filter(|task| is_wanted(task, mode)).count();
     let running = tasks.iter().filter(|task| task.state == TaskState::Running && is_wanted(task, mode)).count();
+    let desired = replicas.map_or(number(desired), |replicas| u32::try_from(replicas).unwrap_or(u32::MAX));
+    let running = number(running);
+    let job = (mode == Mode::Job).then(|| job(&spec.mode, tasks));
+    let is_short = job.map_or(running < desired, |job| job.failed > 0);
     Service {
         name: spec.name.clone(),
         stack: spec.labels.as_ref().and_then(|labels| message(labels.stack.as_ref())),
         mode,
-        desired: replicas.map_or(number(desired), |replicas| u32::try_from(replicas).unwrap_or(u32::MAX)),
-        running: number(running),
+        desired,
+        running,
+        job,
+        problem: is_short.then(|| problem(tasks, mode)).flatten(),
         image: image(container.map(|container| container.image.as_str()).unwrap_or_default()),
         ports,
         update: entry.update_status.as_ref().and_then(update),
@@ -67,6 +83,43 @@ fn is_wanted(task: &Task, mode: Mode) -> bool {
         Mode::Job => task.desired == TaskState::Complete && task.state < TaskState::Complete,
         Mode::Replicated | Mode::Global => task.desired > TaskState::Unknown && task.desired <= TaskState::Running,
     }
+}
+
+/// A slot of a replicated service, or the node of a global one.
+fn slot(task: &Task) -> (Option<u64>, Option<&str>) {
+    (task.slot, if task.slot.is_none() { task.node.as_deref() } else { None })
+}
+
+/// Counts the slots of a job's current execution. A slot failed if its newest task did and no other is prepared.
+fn job(mode: &wire::ServiceMode, tasks: &[&Task]) -> Job {
+    let slots = |is: &dyn Fn(&Task) -> bool| {
+        tasks.iter().filter(|task| is(task)).map(|task| slot(task)).collect::<BTreeSet<_>>()
+    };
+    let all = slots(&|_| true);
+    let completed = slots(&|task| task.state == TaskState::Complete);
+    let active = slots(&|task| task.state < TaskState::Complete && task.desired <= TaskState::Complete);
+    let failed = slots(&|task| matches!(task.state, TaskState::Failed | TaskState::Rejected));
+    let failed = failed.iter().filter(|slot| !completed.contains(*slot) && !active.contains(*slot)).count();
+    let total = mode.replicated_job.as_ref().map(|job| job.total_completions.or(job.max_concurrent).unwrap_or(1));
+    Job {
+        total: total.map_or(number(all.len()), |total| u32::try_from(total).unwrap_or(u32::MAX)),
+        completed: number(completed.len()),
+        failed: number(failed),
+    }
+}
+
+/// Returns why tasks do not run: the error of the newest task that should run and does not, such as "no suitable node",
+/// or else that of the newest failed task in a slot where none runs, such as "No such image".
+fn problem(tasks: &[&Task], mode: Mode) -> Option<String> {
+    let newest = |is: &dyn Fn(&Task) -> bool| {
+        let tasks = tasks.iter().filter(|task| task.error.is_some() && is(task));
+        tasks.max_by_key(|task| task.created_at).and_then(|task| task.error.clone())
+    };
+    let running = tasks.iter().filter(|task| task.state == TaskState::Running && is_wanted(task, mode));
+    let running: BTreeSet<_> = running.map(|task| slot(task)).collect();
+    newest(&|task| task.state < TaskState::Running && is_wanted(task, mode)).or_else(|| {
+        newest(&|task| matches!(task.state, TaskState::Failed | TaskState::Rejected) && !running.contains(&slot(task)))
+    })
 }
 
 /// Converts an update; the engine reports an empty state if there never was one.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    cluster_state::{Health, Mode, NodeState, TaskState},
+    cluster_state::{Health, Job, Mode, NodeState, Service, TaskState},
     engine::wire,
 };
 
@@ -164,6 +164,60 @@ fn unknown_states_of_newer_engines_lose_nothing_else() {
     assert_eq!(swarm.services.len(), 3);
 }
 
+/// Converts one service, with id "s", and its tasks: slot, state, desired state, error and iteration of each.
+fn service(spec: Value, iteration: u64, tasks: &[(u64, &str, &str, &str, u64)]) -> Service {
+    let services = json!([{"ID": "s", "Spec": spec, "JobStatus": {"JobIteration": {"Index": iteration}}}]);
+    let task = |(index, (slot, state, desired, error, iteration)): (usize, &(u64, &str, &str, &str, u64))| {
+        json!({"ID": format!("t{index}"), "ServiceID": "s", "Slot": slot, "DesiredState": desired,
+            "CreatedAt": format!("2026-11-27T13:59:{index:02}Z"), "JobIteration": {"Index": iteration},
+            "Status": {"State": state, "Err": error}})
+    };
+    let tasks: Value = tasks.iter().enumerate().map(task).collect();
+    let lists = lists(["[]", &services.to_string(), &tasks.to_string()]);
+    assert_eq!(lists.unreadable, 0);
+    Converter::default().swarm(&lists, 7).services["s"].clone()
+}
+
+#[test]
+fn the_progress_of_a_job_is_that_of_its_current_execution() {
+    let spec = json!({"Name": "backup", "Mode": {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 3}}});
+    let job = |tasks| {
+        let service = service(spec.clone(), 2, tasks);
+        (service.job.map(|job| (job.completed, job.total, job.failed)), service.problem)
+    };
+    assert_eq!(job(&[]), (Some((0, 3, 0)), None));
+    let before = (1, "failed", "shutdown", "of the first execution", 1);
+    let done = (1, "complete", "complete", "", 2);
+    assert_eq!(job(&[before, done, (2, "running", "complete", "", 2)]), (Some((1, 3, 0)), None));
+    // It is run again, now or after a delay.
+    let failed = (2, "failed", "shutdown", "task: non-zero exit (3)", 2);
+    assert_eq!(job(&[done, failed, (2, "ready", "ready", "", 2)]), (Some((1, 3, 0)), None));
+    let problem = || Some("task: non-zero exit (3)".to_owned());
+    assert_eq!(job(&[before, done, failed]), (Some((1, 3, 1)), problem()));
+    assert_eq!(job(&[done, failed, (2, "complete", "complete", "", 2)]), (Some((2, 3, 0)), None));
+    // A global job has one task on each node.
+    let everywhere = json!({"Name": "prune", "Mode": {"GlobalJob": {}}});
+    let nodes = [(0, "complete", "complete", "", 2)];
+    assert_eq!(service(everywhere, 2, &nodes).job, Some(Job { total: 1, completed: 1, failed: 0 }));
+}
+
+#[test]
+fn a_service_says_why_its_tasks_do_not_run() {
+    let spec = json!({"Name": "web", "Mode": {"Replicated": {"Replicas": 2}}});
+    let problem = |tasks| service(spec.clone(), 0, tasks).problem;
+    let runs = (1, "running", "running", "", 0);
+    let waits = (2, "pending", "running", "no suitable node (scheduling constraints not satisfied on 3 nodes)", 0);
+    let rejected = (2, "rejected", "shutdown", "No such image: web:9", 0);
+    let next = (2, "preparing", "running", "", 0);
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(problem(&[runs, waits]), text(waits.3));
+    assert_eq!(problem(&[runs, rejected, next]), text(rejected.3));
+    assert_eq!(problem(&[runs, rejected, waits]), text(waits.3), "what keeps the newest task from running");
+    // The error of a slot that runs again explains nothing, and neither does any while all run.
+    assert_eq!(problem(&[(1, "failed", "shutdown", "task: non-zero exit (3)", 0), runs, next]), None);
+    assert_eq!(problem(&[rejected, runs, (2, "running", "running", "", 0)]), None);
+}
+
 /// Arbitrary JSON with known field names.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -201,6 +255,12 @@ fn any_json() -> impl Strategy<Value = Value> {
         "Ports",
         "PublishedPort",
         "UpdateStatus",
+        "ReplicatedJob",
+        "TotalCompletions",
+        "JobStatus",
+        "JobIteration",
+        "Index",
+        "Err",
     ]);
     leaf.prop_recursive(4, 64, 6, move |inner| {
         prop_oneof![

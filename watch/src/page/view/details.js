@@ -1,7 +1,7 @@
 // The details of a task, node, service or edge, in a side panel.
 
 import { bytes, cpus, image, memory, moment, number, plural, span, words } from "../format.js";
-import { kind, progress, wanted } from "../model.js";
+import { count, isShort, kind, progress, wanted } from "../model.js";
 import { element, icon, setData, setHidden, setText } from "./dom.js";
 
 const EARLIER = 8;
@@ -219,11 +219,13 @@ function service(context, id) {
   const now = context.now();
   const { update } = entry;
   const moved = update && progress(store, id);
+  const [well, all] = count(entry);
   return {
     title: entry.name,
     parts: [
+      entry.problem ? { text: entry.problem, mood: "problem" } : null,
       rows(
-        ["Tasks", `${entry.running} of ${entry.desired} running`, entry.running < entry.desired ? "warning" : "running"],
+        ["Tasks", `${well} of ${all} ${entry.job ? "completed" : "running"}`, isShort(entry) ? "warning" : "running"],
         ["Mode", entry.mode],
         ["Stack", entry.stack],
         ["Image", image(entry.image)],

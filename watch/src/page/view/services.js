@@ -1,8 +1,8 @@
 // Services, with their desired and running tasks.
 
 import { tag } from "../format.js";
-import { isMoving, isRollback, isShort, isStuck, progress, shortName } from "../model.js";
-import { element, icon, Keyed, setData, setHidden, setStyle, setText } from "./dom.js";
+import { count, isMoving, isRollback, isShort, isStuck, progress, shortName } from "../model.js";
+import { element, icon, Keyed, setAttribute, setData, setHidden, setStyle, setText } from "./dom.js";
 
 const names = new Intl.Collator("en", { numeric: true });
 
@@ -53,8 +53,10 @@ class Row {
     setHidden(this.update_, !moving);
     setText(this.words, moving ? (isStuck(service) ? "paused" : isRollback(service) ? "rolling back" : "updating") : "");
     setData(this.icon, "icon", isStuck(service) ? "critical" : isRollback(service) ? "rollback" : "update");
-    setText(this.count, `${service.running}/${service.desired}`);
-    setStyle(this.bar, "--part", String(service.desired > 0 ? Math.min(1, service.running / service.desired) : 1));
+    const [well, all] = count(service);
+    setText(this.count, `${well}/${all}`);
+    setAttribute(this.root, "title", service.problem);
+    setStyle(this.bar, "--part", String(all > 0 ? Math.min(1, well / all) : 1));
     setData(this.root, "short", isShort(service) ? "" : null);
     setText(this.ports, service.ports.join(", "));
   }

@@ -7,8 +7,8 @@ mod services;
 use super::*;
 use crate::alert::condition::Condition;
 use crate::cluster_state::{
-    Availability, Certificate, Disk, Edge, Endpoint, Mode, Node, NodeRole, NodeState, Pool, Quorum, Redis, RedisServer,
-    Role, Service, Severity, Source, Task, TaskState, Update, UpdateState,
+    Availability, Certificate, Disk, Edge, Endpoint, Job, Mode, Node, NodeRole, NodeState, Pool, Quorum, Redis,
+    RedisServer, Role, Service, Severity, Source, Task, TaskState, Update, UpdateState,
 };
 
 const NOW: Millis = 1_795_785_903_000;

@@ -23,6 +23,28 @@ fn a_service_below_its_replicas_names_lost_nodes_as_causes() {
 }
 
 #[test]
+fn a_service_below_its_replicas_and_a_failed_job_say_why() {
+    let mut cluster = well();
+    let service = cluster.services.get_mut("web").unwrap();
+    service.running = 1;
+    service.problem = Some("no suitable node (scheduling constraints not satisfied on 3 nodes)".into());
+    assert_eq!(
+        one(&cluster).summary,
+        "stackdemo_web: 1 of 2 tasks run: no suitable node (scheduling constraints not satisfied on 3 nodes)"
+    );
+    let service = cluster.services.get_mut("web").unwrap();
+    service.mode = Mode::Job;
+    service.job = Some(Job { total: 3, completed: 1, failed: 1 });
+    service.problem = Some("task: non-zero exit (3)".into());
+    assert_eq!(
+        described(&cluster),
+        ["job_failed/web warning: stackdemo_web: the job failed, 1 of 3 tasks completed: task: non-zero exit (3)"]
+    );
+    cluster.services.get_mut("web").unwrap().job = Some(Job { total: 3, completed: 1, failed: 0 });
+    assert_eq!(described(&cluster), [""; 0]);
+}
+
+#[test]
 fn failed_updates_are_reported_and_completed_roll_backs_for_an_hour() {
     let mut cluster = well();
     let mut with = |state, completed_at| {
