@@ -22,8 +22,8 @@ use tokio::task::JoinSet;
 use super::{Edge, assert_all_ok, list, run, write};
 
 /// A configuration with one listener, at `address` and with these keys, and an endpoint that is not checked.
-fn at(address: impl ToString, keys: &str, endpoint: SocketAddr) -> String {
-    let [address, endpoint] = [address.to_string(), endpoint.to_string()].map(|address| list(&[address]));
+fn at(address: &str, keys: &str, endpoint: SocketAddr) -> String {
+    let [address, endpoint] = [list(&[address]), list(&[endpoint])];
     format!("[[listener]]\naddress = {address}\n{keys}[pool.web]\nendpoints = {endpoint}\nhealth = false\n")
 }
 
@@ -91,7 +91,7 @@ async fn replace_under_load(first: Edge, start: impl AsyncFn() -> Edge) {
 async fn no_request_fails_when_an_edge_replaces_another_that_shares_its_port() {
     let upstream = Upstream::start().await;
     let first = Edge::start(&at("127.0.0.1:0", SHARED, upstream.address())).await;
-    let config = at(first.address(), SHARED, upstream.address());
+    let config = at(&first.address().to_string(), SHARED, upstream.address());
     replace_under_load(first, async || Edge::start(&config).await).await;
 }
 
@@ -99,7 +99,7 @@ async fn no_request_fails_when_an_edge_replaces_another_that_shares_its_port() {
 async fn no_request_fails_when_an_edge_replaces_another_with_the_same_inherited_socket() {
     let upstream = Upstream::start().await;
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = at(socket.local_addr().unwrap(), "", upstream.address());
+    let config = at(&socket.local_addr().unwrap().to_string(), "", upstream.address());
     let start = async || Edge::start_by(&config, |folder| inheriting(&socket, folder)).await;
     replace_under_load(start().await, start).await;
 }
@@ -119,7 +119,7 @@ fn inheriting(socket: &TcpListener, folder: &Path) -> Plan {
 async fn a_connection_between_two_edges_with_the_same_inherited_socket_is_answered_by_the_second() {
     let upstream = Upstream::start().await;
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = at(socket.local_addr().unwrap(), "", upstream.address());
+    let config = at(&socket.local_addr().unwrap().to_string(), "", upstream.address());
     let mut first = Edge::start_by(&config, |folder| inheriting(&socket, folder)).await;
     assert_eq!(first.drain(SOON).await, Some(0));
     let mut waiting = Raw::open(socket.local_addr().unwrap()).await;
@@ -174,7 +174,7 @@ async fn a_successor_serves_while_its_predecessor_drains_and_gets_the_admin_port
     assert_eq!(first.status().await["draining"], true);
 
     let other = Upstream::start().await;
-    let config = at(first.address(), "", other.address());
+    let config = at(&first.address().to_string(), "", other.address());
     let admin = first.admin.to_string();
     let second = Edge::start_by(&config, |folder| with_admin(&admin, folder)).await;
     assert_eq!(get(second.address(), "/").await.unwrap().status, StatusCode::OK);
@@ -219,7 +219,7 @@ async fn a_second_edge_that_may_not_share_the_port_is_refused() {
     let upstream = Upstream::start().await;
     let first = Edge::start(&at("127.0.0.1:0", SHARED, upstream.address())).await;
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), &at(first.address(), "", upstream.address()));
+    write(folder.path(), &at(&first.address().to_string(), "", upstream.address()));
     let (status, output) = run(folder.path()).start().output(SOON).await;
     assert_eq!(status.code(), Some(1), "{output}");
     let words = format!("cannot listen on {}: another process uses this port", first.address());
