@@ -1,10 +1,10 @@
 //! A client that sends bytes, for requests that are malformed, slow, or truncated.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::wait::{SOON, deadline};
 
@@ -34,6 +34,18 @@ impl Raw {
     /// If the connection is not accepted.
     pub async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("an accepted connection");
+        stream.set_nodelay(true).expect("a socket option");
+        Self::from(stream)
+    }
+
+    /// Connects from `source`, an IPv4 address of this host, such as 127.0.0.2.
+    ///
+    /// # Panics
+    /// If the connection is not accepted.
+    pub async fn open_from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::new(source, 0)).expect("an address of this host");
+        let stream = socket.connect(address).await.expect("an accepted connection");
         stream.set_nodelay(true).expect("a socket option");
         Self::from(stream)
     }

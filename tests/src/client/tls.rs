@@ -6,7 +6,7 @@ use std::sync::Arc;
 use net::tls::AnyCertificate;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -83,6 +83,19 @@ impl Offer {
                 .unwrap_or_default(),
         };
         Ok((stream, negotiated))
+    }
+
+    /// Returns the first message of a handshake for the server name (SNI) `name`.
+    ///
+    /// # Panics
+    /// If `name` is neither a name nor an address.
+    #[must_use]
+    pub fn client_hello(self, name: &str) -> Vec<u8> {
+        let name = ServerName::try_from(name.to_owned()).expect("a server name");
+        let mut session = ClientConnection::new(Arc::new(self.config()), name).expect("a valid configuration");
+        let mut hello = Vec::new();
+        session.write_tls(&mut hello).expect("memory can be written");
+        hello
     }
 
     fn config(self) -> ClientConfig {
