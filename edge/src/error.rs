@@ -101,6 +101,8 @@ kinds! {
     BadRequest, "bad_request", Downstream;
     /// The head has more header fields, or more bytes, than allowed.
     HeadTooLarge, "head_too_large", Downstream;
+    /// The client has too many requests in progress, or sends them too fast.
+    TooManyRequests, "too_many_requests", Downstream;
     /// The request passed through edges too often, because a pool leads back to an edge.
     Loop, "loop", Edge;
     /// No route matches.

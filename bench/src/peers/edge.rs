@@ -26,6 +26,7 @@ max_idle = {MAX_IDLE}
 {health}
 [limits]
 max_connections = 15000
+connections_per_client = 0
 
 [timeouts]
 keep_alive = "5min"

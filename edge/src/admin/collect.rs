@@ -10,14 +10,17 @@ use super::{
     state::{AdminState, BoundListener, Reload},
     status::{
         AccessLogStatus, CertificateStatus, EndpointReport, ErrorCount, LatencyStatus, ListenerStatus, PoolStatus,
-        ReloadStatus, Responses, RouteStatus, SourceReport, Status, WorkerStatus,
+        RefusalCount, ReloadStatus, Responses, RouteStatus, SourceReport, Status, WorkerStatus,
     },
 };
 use crate::{
     config::{Balance, HostMatch, Route},
     downstream::tls::CertificateInfo,
     error::Kind,
-    observe::stats::{Counter, EndpointStats, PerWorker, PoolStats, WorkerStats},
+    observe::{
+        refusals::Refusal,
+        stats::{Counter, EndpointStats, PerWorker, PoolStats, WorkerStats},
+    },
     proxy::respond::LocalReply,
     upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot, SourceStats, SourceStatus},
     worker::snapshot::Snapshot,
@@ -74,6 +77,13 @@ impl Status {
                     kind: LocalReply::MaxForwards.label(),
                     count: admin.workers.sum(|worker| worker.max_forwards.value()),
                 }])
+                .collect(),
+            refusals: Refusal::ALL
+                .into_iter()
+                .map(|reason| RefusalCount {
+                    reason: reason.label(),
+                    count: admin.workers.sum(|worker| worker.refusals[reason as usize].value()),
+                })
                 .collect(),
             access_log: AccessLogStatus {
                 written: admin.access_log.written.value(),
@@ -243,6 +253,7 @@ impl WorkerStatus {
             stuck: silence > STUCK_AFTER,
             accepted: stats.accepted.value(),
             refused: stats.refused.value(),
+            uncounted: stats.uncounted.value(),
             accept_errors: stats.accept_errors.value(),
             open: stats.open.value(),
             handshakes: stats.handshakes.value(),

@@ -40,6 +40,8 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     /// Failed requests and the edge's own replies: all kinds, in a fixed order.
     pub errors: Vec<ErrorCount>,
+    /// Refused connections, handshakes, heads and requests: all reasons, in a fixed order.
+    pub refusals: Vec<RefusalCount>,
     /// The access log.
     pub access_log: AccessLogStatus,
 }
@@ -234,6 +236,8 @@ pub struct WorkerStatus {
     pub accepted: u64,
     /// Connections closed at once because of `limits.max_connections`.
     pub refused: u64,
+    /// Connections, handshakes and requests not counted for their client, because too many clients are counted.
+    pub uncounted: u64,
     /// Failed `accept` calls.
     pub accept_errors: u64,
     /// Open connections.
@@ -264,6 +268,15 @@ pub struct ErrorCount {
     /// The kind, as in the access log.
     pub kind: &'static str,
     /// The number of requests.
+    pub count: u64,
+}
+
+/// The number of clients that were refused for one reason.
+#[derive(Clone, Debug, Serialize)]
+pub struct RefusalCount {
+    /// The reason, as in the log.
+    pub reason: &'static str,
+    /// The number of connections, handshakes, heads or requests.
     pub count: u64,
 }
 

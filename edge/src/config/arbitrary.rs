@@ -190,9 +190,15 @@ fn upstream_timeouts() -> impl Strategy<Value = UpstreamTimeouts> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    (1_usize..=1_000_000, 8192_usize..=1 << 20, 1_usize..=10_000, 1_u32..=10_000).prop_map(
-        |(max_connections, max_head, max_headers, max_streams)| Limits {
+    let per_client = ([0_u32..=1_000_000, 0..=1_000_000, 0..=1_000_000, 0..=1_000_000], 1_u32..=1_000_000);
+    (1_usize..=1_000_000, per_client, 8192_usize..=1 << 20, 1_usize..=10_000, 1_u32..=10_000).prop_map(
+        |(max_connections, (per_client, request_burst_per_client), max_head, max_headers, max_streams)| Limits {
             max_connections: NonZeroUsize::new(max_connections).unwrap(),
+            connections_per_client: per_client[0],
+            handshakes_per_client: per_client[1],
+            requests_per_client: per_client[2],
+            request_rate_per_client: per_client[3],
+            request_burst_per_client,
             max_head,
             max_headers,
             max_streams,

@@ -142,7 +142,17 @@ impl Default for UpstreamTimeouts {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_connections: at_least_one(20_000), max_head: 32 * 1024, max_headers: 100, max_streams: 100 }
+        Self {
+            max_connections: at_least_one(20_000),
+            connections_per_client: 10_000,
+            handshakes_per_client: 1_000,
+            requests_per_client: 0,
+            request_rate_per_client: 0,
+            request_burst_per_client: 100,
+            max_head: 32 * 1024,
+            max_headers: 100,
+            max_streams: 100,
+        }
     }
 }
 

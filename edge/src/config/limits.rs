@@ -8,12 +8,32 @@ pub struct Limits {
     /// Maximum number of open client connections over all listeners and workers; further ones are closed at once.
     /// Default 20,000.
     pub max_connections: NonZeroUsize,
+    /// Maximum number of open connections of one client, which is an IPv4 address or the /64 of an IPv6 address; further
+    /// ones are closed at once. 0 allows any number. Trusted proxies may have any number. Default 10,000.
+    pub connections_per_client: u32,
+    /// Maximum number of TLS handshakes of one client that have begun and not ended; as above. Default 1,000.
+    pub handshakes_per_client: u32,
+    /// Maximum number of requests of one client in progress; more get a 429. 0 allows any number, the default. The
+    /// client of a request from a trusted proxy is the one that the proxy names.
+    pub requests_per_client: u32,
+    /// Maximum number of requests of one client per second; more get a 429. 0 allows any number, the default.
+    pub request_rate_per_client: u32,
+    /// How many of them may arrive at once. Default 100.
+    pub request_burst_per_client: u32,
     /// Maximum size of a request head in bytes; a larger one gets a 431. Default 32 KiB.
     pub max_head: usize,
     /// Maximum number of header fields of a request; more get a 431. Default 100.
     pub max_headers: usize,
     /// Maximum number of concurrent HTTP/2 streams of one connection. Default 100.
     pub max_streams: u32,
+}
+
+impl Limits {
+    /// Whether the requests of each client are counted.
+    #[must_use]
+    pub fn limit_requests(&self) -> bool {
+        self.requests_per_client > 0 || self.request_rate_per_client > 0
+    }
 }
 
 /// How long a client may take over each step.

@@ -46,6 +46,9 @@ pub(crate) fn render_size(bytes: u64) -> String {
 /// The maximum number of worker threads.
 pub(crate) const MAX_WORKERS: usize = 1024;
 
+/// The maximum of a limit for each client.
+pub(crate) const MAX_PER_CLIENT: u32 = 1_000_000;
+
 /// Parses a boolean in any of the forms that are common in environment variables.
 pub(crate) fn boolean(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {

@@ -117,6 +117,7 @@ impl Edge {
             heartbeats: Arc::new(PerWorker::new(workers)),
             idle_wanted: PerWorker::new(workers),
             open: AtomicUsize::new(0),
+            clients: Arc::default(),
         });
         let admin_state = Arc::new(AdminState {
             snapshot: Arc::clone(&shared.snapshot),

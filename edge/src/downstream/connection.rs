@@ -21,16 +21,18 @@ use tokio::{
 
 use crate::{
     downstream::{
-        handshake::{self, Failure},
+        handshake::{self, Cause, Failure},
         http1, http2,
         observed_stream::ObservedStream,
         tunnel,
     },
     io::{deadline::Deadline, splice::Transport},
+    observe::refusals::Refusal,
     protocol::headers::Client,
     worker::{
         Admission, View, Worker,
         client_activity::{ClientActivity, Phase},
+        client_limits::Permit,
     },
 };
 
@@ -67,7 +69,7 @@ pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _adm
     let client = Client::new(peer, false, &view.config().trusted_proxies);
     let activity = Rc::new(ClientActivity::new(client, &worker, Instant::now()));
     let mut connection = http1::Connection::new(&worker, &activity, stream);
-    match Box::pin(sniff(&worker, &view, &mut connection)).await {
+    match Box::pin(sniff(&worker, &view, &activity, &mut connection)).await {
         Some(Protocol::Http1) => http1(&worker, &view, &activity, &mut connection).await,
         Some(Protocol::Http2) => {
             let ahead = Bytes::copy_from_slice(connection.incoming.data());
@@ -77,25 +79,29 @@ pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _adm
     }
 }
 
-/// Serves one connection with TLS until it ends. The client chooses the protocol in its handshake (ALPN, RFC 7301).
+/// Serves one connection with TLS until it ends. The client chooses the protocol in its handshake (ALPN, RFC 7301), which
+/// holds `unfinished` until it ends.
 pub async fn secure(
     worker: Rc<Worker>,
     stream: TcpStream,
     peer: SocketAddr,
     tls: Arc<rustls::ServerConfig>,
     _admission: Admission,
+    unfinished: Option<Permit>,
 ) {
     let view = worker.view();
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let client = Client::new(peer, true, &view.config().trusted_proxies);
-    let handshake = Box::pin(timeout(view.config().timeouts.handshake, handshake::accept(stream, tls)));
-    let stream = match handshake.await.unwrap_or(Err(Failure::TimedOut)) {
+    let handshake = Box::pin(handshake::accept(stream, tls, view.config().timeouts.handshake)).await;
+    drop(unfinished);
+    let stream = match handshake {
         Ok(stream) => stream,
         Err(failure) => return Box::pin(refuse(&worker, peer, failure)).await,
     };
     worker.stats().handshakes.add(1);
+    let mut client = Client::new(peer, true, &view.config().trusted_proxies);
+    client.server_name = stream.get_ref().1.server_name().map(Box::from);
     let activity = Rc::new(ClientActivity::new(client, &worker, Instant::now()));
     let stream = Box::new(stream);
     if stream.alpn_protocol() == Some(b"h2") {
@@ -108,14 +114,14 @@ pub async fn secure(
 /// Reports why a client has no TLS connection, and answers one that speaks HTTP without it.
 async fn refuse(worker: &Worker, peer: SocketAddr, failure: Failure) {
     worker.stats().handshake_failures.add(1);
-    match failure {
-        Failure::TimedOut => worker.log_refusal(peer, "the TLS handshake took too long", None),
-        Failure::Closed => {}
-        Failure::Tls { server_name, error } => {
-            worker.log_refusal(peer, format_args!("TLS handshake failed: {error}"), server_name.as_deref());
-        }
-        Failure::Http(mut stream) => {
-            worker.log_refusal(peer, "HTTP without TLS on a TLS port", None);
+    let Failure { cause, server_name } = failure;
+    let server_name = server_name.as_deref();
+    match cause {
+        Cause::TimedOut => worker.refuse(peer, Refusal::HandshakeTimeout, server_name, None),
+        Cause::Closed => {}
+        Cause::Tls(error) => worker.refuse(peer, Refusal::HandshakeFailed, server_name, Some(&error)),
+        Cause::Http(mut stream) => {
+            worker.refuse(peer, Refusal::HttpOnTlsPort, server_name, None);
             // Best effort: the client may be gone.
             if let Ok(Ok(())) = timeout(CLOSE_TIMEOUT, stream.write_all(HTTP_ON_TLS_PORT)).await {
                 linger(&mut stream).await;
@@ -131,8 +137,13 @@ enum Protocol {
 }
 
 /// Detects the protocol without TLS by the first bytes: h2c by prior knowledge, or HTTP/1. `None` if they do not
-/// arrive in time.
-async fn sniff(worker: &Worker, view: &View, connection: &mut http1::Connection<'_, TcpStream>) -> Option<Protocol> {
+/// arrive, or not in time.
+async fn sniff(
+    worker: &Worker,
+    view: &View,
+    activity: &ClientActivity,
+    connection: &mut http1::Connection<'_, TcpStream>,
+) -> Option<Protocol> {
     let sniffed = async {
         loop {
             let ahead = connection.incoming.data();
@@ -145,14 +156,29 @@ async fn sniff(worker: &Worker, view: &View, connection: &mut http1::Connection<
             connection.read().await.ok().filter(|count| *count > 0)?;
         }
     };
-    tokio::select! {
+    let sniffed = tokio::select! {
         biased;
-        sniffed = timeout(view.config().timeouts.head, sniffed) => sniffed.ok()?,
+        sniffed = timeout(view.config().timeouts.head, sniffed) => sniffed,
         () = async {
             worker.drained().await;
             sleep(DRAIN_GRACE).await;
-        } => None,
+        } => Ok(None),
+    };
+    if sniffed.is_err() {
+        activity.refuse(Refusal::HeadTimeout);
+        // A client that opened a connection in advance and sent nothing expects no response.
+        if !connection.incoming.is_empty() {
+            respond_with_timeout(&mut connection.stream).await;
+        }
     }
+    sniffed.ok().flatten()
+}
+
+/// Responds to a request whose head did not arrive in time.
+async fn respond_with_timeout<S: AsyncWrite + Unpin>(stream: &mut S) {
+    let response = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    // Best effort: a client that sends its head slowly may not read either.
+    let _outcome = timeout(CLOSE_TIMEOUT, stream.write_all(response)).await;
 }
 
 async fn http1<S: Transport>(
@@ -185,10 +211,8 @@ async fn http1<S: Transport>(
         }
         // Not into the middle of a response that is still being sent.
         Ended::TimedOut(Phase::Head { .. }) if !activity.is_blocked() => {
-            // Best effort: a client that sends its head slowly may not read either.
-            worker.log_refusal(activity.client.address, "the request head did not arrive in time", None);
-            let response = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-            let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.write_all(response))).await;
+            activity.refuse(Refusal::HeadTimeout);
+            Box::pin(respond_with_timeout(stream)).await;
         }
         Ended::TimedOut(_) => {}
     }
@@ -219,7 +243,10 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .max_send_buf_size(BUFFER)
         .serve_connection(TokioIo::new(ObservedStream::new(stream, ahead, Rc::clone(activity))), service);
     let ended = drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
-    if let Ended::TimedOut(_) = ended {
+    if let Ended::TimedOut(phase) = ended {
+        if matches!(phase, Phase::Head { .. }) && !activity.is_blocked() {
+            activity.refuse(Refusal::HeadTimeout);
+        }
         // GOAWAY may race a new stream, which is then served.
         Pin::new(&mut connection).graceful_shutdown();
         activity.start_closing();

@@ -193,15 +193,18 @@ async fn accept_until(
     }
 }
 
-/// Serves a connection, or closes it at once if the limit is reached: a client notices a close sooner than silence.
+/// Serves a connection, or closes it at once if a limit is reached: a client notices a close sooner than silence.
 fn serve(worker: &Rc<Worker>, listener: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
-    if let Some(admission) = worker.admit() {
-        let worker = Rc::clone(worker);
-        match listener.tls.load_full() {
-            None => tokio::task::spawn_local(connection::plain(worker, stream, peer, admission)),
-            Some(tls) => tokio::task::spawn_local(connection::secure(worker, stream, peer, tls, admission)),
-        };
-    }
+    let tls = listener.tls.load_full();
+    let (admission, handshake) = match worker.admit(peer, tls.is_some()) {
+        Ok(admitted) => admitted,
+        Err(reason) => return worker.refuse(peer, reason, None, None),
+    };
+    let worker = Rc::clone(worker);
+    match tls {
+        None => tokio::task::spawn_local(connection::plain(worker, stream, peer, admission)),
+        Some(tls) => tokio::task::spawn_local(connection::secure(worker, stream, peer, tls, admission, handshake)),
+    };
 }
 
 /// Accepts the connections that are established but not accepted. Closing the socket would reset them.

@@ -1,51 +1,171 @@
-//! Limits the log lines about refused clients. In an attack a worker refuses thousands of clients a second: their lines
-//! must not fill the disk, but some must remain, because they name the attacker.
+//! Why a client gets no response from an endpoint, and the limit of the log lines about it.
+//!
+//! In an attack a worker refuses thousands of clients a second: their lines must not fill the disk, but some must
+//! remain, because they name the attacker. Each reason has a limit of its own, so that many refusals of one kind do not
+//! hide those of another. The counters count all of them.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, fmt, time::Duration};
 
 use tokio::time::Instant;
 
-/// The maximum number of lines in each [`WINDOW`].
+use crate::error::Kind;
+
+/// The maximum number of lines about one reason in each [`WINDOW`].
 const MAX_LINES: u32 = 10;
 /// The time after which more lines are admitted.
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// Defines [`Refusal`] together with its list, its count, its labels and its words.
+macro_rules! refusals {
+    ($($(#[$doc:meta])+ $name:ident, $label:literal, $words:literal;)+) => {
+        /// Why a client gets no response from an endpoint.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Refusal {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl Refusal {
+            /// The number of reasons.
+            pub const COUNT: usize = [$($label),+].len();
+
+            /// Every reason; `reason as usize` is its index here and in arrays of counters.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$name),+];
+
+            /// The name in metrics and logs.
+            #[must_use]
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)+
+                }
+            }
+        }
+
+        impl fmt::Display for Refusal {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$name => $words,)+
+                })
+            }
+        }
+    };
+}
+
+refusals! {
+    /// As many connections are open as `limits.max_connections` allows.
+    Connections, "max_connections", "too many connections are open";
+    /// The client has as many connections as `limits.connections_per_client` allows.
+    ConnectionsPerClient, "connections_per_client", "the client has too many connections";
+    /// The client has as many unfinished handshakes as `limits.handshakes_per_client` allows.
+    HandshakesPerClient, "handshakes_per_client", "the client has too many unfinished TLS handshakes";
+    /// The client has as many requests in progress as `limits.requests_per_client` allows.
+    RequestsPerClient, "requests_per_client", "the client has too many requests in progress";
+    /// The client sends requests faster than `limits.request_rate_per_client` allows.
+    RequestRatePerClient, "request_rate_per_client", "the client sends requests too fast";
+    /// The handshake did not end within `timeouts.handshake`.
+    HandshakeTimeout, "handshake_timeout", "the TLS handshake took too long";
+    /// The handshake failed.
+    HandshakeFailed, "handshake_failed", "TLS handshake failed";
+    /// The client speaks HTTP without TLS on a port for TLS.
+    HttpOnTlsPort, "http_on_tls_port", "HTTP without TLS on a TLS port";
+    /// The head of a request, or the first bytes of a connection, did not arrive within `timeouts.head`.
+    HeadTimeout, "head_timeout", "the request head did not arrive in time";
+    /// [`Kind::BadHost`].
+    BadHost, "bad_host", "Host is missing, repeated or malformed, or contradicts the target";
+    /// [`Kind::BadTarget`].
+    BadTarget, "bad_target", "the request target cannot be forwarded";
+    /// [`Kind::BadRequest`].
+    BadRequest, "bad_request", "not a valid HTTP request";
+    /// [`Kind::HeadTooLarge`].
+    HeadTooLarge, "head_too_large", "the request head has too many or too long fields";
+    /// [`Kind::TargetTooLong`].
+    TargetTooLong, "target_too_long", "the request target is too long";
+}
+
+impl Refusal {
+    /// The reason for an error that a request's head or framing causes; `None` for every other error.
+    #[must_use]
+    pub const fn of(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::BadHost => Some(Self::BadHost),
+            Kind::BadTarget => Some(Self::BadTarget),
+            Kind::BadRequest => Some(Self::BadRequest),
+            Kind::HeadTooLarge => Some(Self::HeadTooLarge),
+            Kind::TargetTooLong => Some(Self::TargetTooLong),
+            _ => None,
+        }
+    }
+}
+
 /// The limit for the lines of one worker.
 #[derive(Debug, Default)]
-pub struct Refusals {
+pub struct RefusalLines([Lines; Refusal::COUNT]);
+
+/// The lines about one reason.
+#[derive(Debug, Default)]
+struct Lines {
     /// When the current window began; `None` before the first line.
     began: Cell<Option<Instant>>,
-    lines: Cell<u32>,
+    written: Cell<u32>,
     omitted: Cell<u64>,
 }
 
-impl Refusals {
-    /// Whether a line may be written now. Returns the number of lines that were omitted since the last one.
-    pub fn admit(&self, now: Instant) -> Option<u64> {
-        if self.began.get().is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {
-            self.began.set(Some(now));
-            self.lines.set(0);
+impl RefusalLines {
+    /// Whether a line about `reason` may be written now. Returns the number of lines that were omitted since the last
+    /// one about it.
+    pub fn admit(&self, reason: Refusal, now: Instant) -> Option<u64> {
+        let lines = &self.0[reason as usize];
+        if lines.began.get().is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {
+            lines.began.set(Some(now));
+            lines.written.set(0);
         }
-        if self.lines.get() >= MAX_LINES {
-            self.omitted.set(self.omitted.get() + 1);
+        if lines.written.get() >= MAX_LINES {
+            lines.omitted.set(lines.omitted.get() + 1);
             return None;
         }
-        self.lines.set(self.lines.get() + 1);
-        Some(self.omitted.take())
+        lines.written.set(lines.written.get() + 1);
+        Some(lines.omitted.take())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
     fn a_flood_is_reduced_to_some_lines_a_second_and_the_others_are_counted() {
-        let (refusals, start) = (Refusals::default(), Instant::now());
-        let admitted: Vec<_> = (0..2_500).filter_map(|at| refusals.admit(start + Duration::from_millis(at))).collect();
+        let (lines, start) = (RefusalLines::default(), Instant::now());
+        let admit = |at| lines.admit(Refusal::BadRequest, start + Duration::from_millis(at));
+        let admitted: Vec<_> = (0..2_500).filter_map(admit).collect();
         let mut expected = vec![0; 30];
         (expected[10], expected[20]) = (990, 990);
         assert_eq!(admitted, expected);
-        assert_eq!(refusals.admit(start + Duration::from_secs(60)), Some(490));
+        assert_eq!(admit(60_000), Some(490));
+    }
+
+    #[test]
+    fn a_flood_for_one_reason_does_not_hide_another() {
+        let (lines, now) = (RefusalLines::default(), Instant::now());
+        let flood = (0..1000).filter_map(|_| lines.admit(Refusal::HandshakeFailed, now)).count();
+        assert_eq!(flood, 10);
+        assert_eq!(lines.admit(Refusal::HeadTimeout, now), Some(0));
+    }
+
+    #[test]
+    fn a_reason_is_the_index_of_its_counter_and_has_a_name_of_its_own() {
+        for (index, reason) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "{reason:?}");
+        }
+        let labels: HashSet<_> = Refusal::ALL.into_iter().map(Refusal::label).collect();
+        assert_eq!(labels.len(), Refusal::COUNT);
+    }
+
+    #[test]
+    fn an_error_about_a_head_has_the_same_name_as_a_reason() {
+        let reasons = Kind::ALL.into_iter().filter_map(|kind| Some((kind.label(), Refusal::of(kind)?.label())));
+        let reasons: Vec<_> = reasons.collect();
+        assert_eq!(reasons.len(), 5);
+        assert!(reasons.iter().all(|(kind, reason)| kind == reason), "{reasons:?}");
     }
 }

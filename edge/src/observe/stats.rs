@@ -11,6 +11,8 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
+use super::refusals::Refusal;
+
 /// One `T` for each worker, each in cache lines of its own.
 #[derive(Debug)]
 pub struct PerWorker<T>(Box<[CachePadded<T>]>);
@@ -147,6 +149,10 @@ pub struct WorkerStats {
     pub accepted: Counter,
     /// Connections closed at once because of `limits.max_connections`.
     pub refused: Counter,
+    /// Refused connections, handshakes and heads, indexed by `reason as usize` of [`Refusal`].
+    pub refusals: [Counter; Refusal::COUNT],
+    /// Connections, handshakes and requests not counted for their client, because too many clients are counted.
+    pub uncounted: Counter,
     /// Failed `accept` calls, for example for lack of file descriptors.
     pub accept_errors: Counter,
     /// Open connections: a gauge.

@@ -1,6 +1,7 @@
 //! Forwards a request, whatever its protocol: checks, route, attempts, response.
 
 pub mod attempt;
+mod client_limits;
 pub mod max_forwards;
 mod pick;
 pub mod prepare;

@@ -12,7 +12,7 @@ use crate::{
         },
     },
     proxy::{
-        max_forwards,
+        client_limits, max_forwards,
         request::{RequestHead, UpstreamRequest, never},
         request_record::RequestRecord,
         respond::LocalReply,
@@ -44,6 +44,7 @@ pub fn prepare(
     request: &RequestHead<'_>,
     record: &mut RequestRecord,
 ) -> Result<Prepared, Error> {
+    client_limits::admit(worker, view, client, request, record)?;
     let &RequestHead { method, ref target, version, fields, summary, framing } = request;
     if summary.passes >= MAX_PASSES {
         return Err(never(Kind::Loop));

@@ -10,11 +10,12 @@ use crate::{
     error::Kind,
     observe::{
         access_log,
+        refusals::Refusal,
         stats::{PoolStats, status_class},
     },
     proxy::{request::RequestHead, respond::LocalReply},
     upstream::Endpoint,
-    worker::{PoolView, Worker, client_activity::ClientActivity},
+    worker::{PoolView, Worker, client_activity::ClientActivity, client_limits::Permit},
 };
 
 /// One request of a client, from the end of its head to the last byte of the response.
@@ -37,6 +38,8 @@ pub struct RequestRecord {
     complete: bool,
     /// The number of the request on its connection.
     number: u64,
+    /// One of the requests that the client may have in progress; `None` if they are not limited.
+    permit: Option<Permit>,
     /// The record for the access log; `None` while the log is off.
     log_record: Option<access_log::Record>,
 }
@@ -69,6 +72,7 @@ impl RequestRecord {
             response_bytes: 0,
             complete: false,
             number,
+            permit: None,
             log_record,
         }
     }
@@ -89,6 +93,11 @@ impl RequestRecord {
     /// Records how many bytes of the request body were received so far.
     pub fn set_request_bytes(&mut self, bytes: u64) {
         self.request_bytes = bytes;
+    }
+
+    /// Holds the permit of the request until it ends.
+    pub fn hold(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
     }
 
     /// Records the pool of the request.
@@ -132,6 +141,9 @@ impl RequestRecord {
         self.error = Some(kind.label());
         if let Some(counter) = self.worker.stats().errors.get(kind as usize) {
             counter.add(1);
+        }
+        if let Some(reason) = Refusal::of(kind) {
+            self.activity.refuse(reason);
         }
         if kind == Kind::NoEndpoint
             && let Some(stats) = self.pool_stats()

@@ -15,7 +15,8 @@ use crate::{
     proxy::max_forwards,
 };
 
-/// `Retry-After` of a 503, in seconds: about the time that a health check needs.
+/// `Retry-After` of a 503 and a 429, in seconds: about the time that a health check needs, and in which a client may
+/// send more requests again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// A response without an endpoint.
@@ -87,8 +88,7 @@ impl LocalReply {
             (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         ];
-        let unavailable = self.status() == StatusCode::SERVICE_UNAVAILABLE;
-        let retry_after = unavailable.then_some((header::RETRY_AFTER, RETRY_AFTER));
+        let retry_after = may_pass_later(self.status()).then_some((header::RETRY_AFTER, RETRY_AFTER));
         let server = self == Self::MaxForwards;
         let server = server.then_some((header::SERVER, HeaderValue::from_static(max_forwards::SERVER)));
         always.into_iter().chain(retry_after).chain(server)
@@ -102,6 +102,11 @@ impl LocalReply {
     }
 }
 
+/// Whether the same request may succeed a little later.
+fn may_pass_later(status: StatusCode) -> bool {
+    [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status)
+}
+
 /// The status for each kind of error (RFC 9110 section 15). There is no catch-all arm, so a new kind must be added
 /// here.
 const fn status(kind: Kind) -> StatusCode {
@@ -110,6 +115,7 @@ const fn status(kind: Kind) -> StatusCode {
         Kind::BadTarget => StatusCode::NOT_IMPLEMENTED,
         Kind::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Kind::TargetTooLong => StatusCode::URI_TOO_LONG,
+        Kind::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Kind::Loop => StatusCode::LOOP_DETECTED,
         Kind::NoRoute => StatusCode::NOT_FOUND,
         Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -129,6 +135,7 @@ const fn text(kind: Kind) -> &'static str {
         Kind::BadRequest => "400: not a valid HTTP request\n",
         Kind::HeadTooLarge => "431: the request has too many header fields\n",
         Kind::TargetTooLong => "414: the request target is too long\n",
+        Kind::TooManyRequests => "429: too many requests from this address\n",
         Kind::Loop => "508: the request passed through this proxy too often\n",
         Kind::NoRoute => "404: no route matches this host and path\n",
         Kind::BodyTooLarge => "413: the request body is too large\n",
@@ -168,12 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn the_text_begins_with_the_status_and_only_503_has_retry_after() {
+    fn the_text_begins_with_the_status_and_only_503_and_429_have_retry_after() {
         for reply in replies() {
             let response = reply.response();
             assert!(reply.text().starts_with(response.status().as_str()), "{reply:?}");
             let retry_after = response.headers().contains_key(header::RETRY_AFTER);
-            assert_eq!(retry_after, response.status() == StatusCode::SERVICE_UNAVAILABLE, "{reply:?}");
+            assert_eq!(retry_after, [503, 429].contains(&response.status().as_u16()), "{reply:?}");
         }
     }
 

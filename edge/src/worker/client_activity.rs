@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 pub use super::client_state::Phase;
 use super::client_state::{self, ClientState, Closing};
-use crate::{config::Timeouts, protocol::headers::Client, worker::Worker};
+use crate::{config::Timeouts, observe::refusals::Refusal, protocol::headers::Client, worker::Worker};
 
 /// What the tasks of one client connection share. Never leaves its worker's thread.
 #[derive(Debug)]
@@ -48,6 +48,11 @@ impl ClientActivity {
             last_moved: Cell::new(now),
             written: Cell::new(0),
         }
+    }
+
+    /// Counts and logs that the client gets no response from an endpoint; see [`Worker::refuse`].
+    pub fn refuse(&self, reason: Refusal) {
+        self.worker.refuse(self.client.address, reason, self.client.server_name.as_deref(), None);
     }
 
     /// The connection carries several requests at a time.

@@ -2,10 +2,12 @@
 //! [`crate::control::worker_thread`]; nothing here serves a connection.
 //!
 //! Other threads share four kinds of state with a worker: read-only values ([`Snapshot`]), counters in cache lines
-//! of their own ([`WorkerStats`]), [`Shared::open`], which changes once per connection and not per request, and
-//! [`Shared::idle_wanted`], which is used only while a pool is full.
+//! of their own ([`WorkerStats`]), [`Shared::open`] and [`Shared::clients`], which change once per connection and not per
+//! request unless the requests of each client are limited, and [`Shared::idle_wanted`], which is used only while a pool is
+//! full.
 
 pub mod client_activity;
+pub mod client_limits;
 pub mod client_state;
 pub mod heartbeat;
 pub mod snapshot;
@@ -15,7 +17,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashSet,
     fmt::Display,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::{
         Arc,
@@ -29,16 +31,21 @@ use tokio::{sync::Notify, time::Instant};
 
 pub use self::view::{PoolView, View};
 use crate::{
+    config::{Config, Limits},
     error::Error,
     io::clock::Clock,
     observe::{
         access_log,
         log_limit::LogLimit,
-        refusals::Refusals,
+        refusals::{Refusal, RefusalLines},
         stats::{PerWorker, WorkerStats},
     },
     upstream::connection::pool::ConnectionPool,
-    worker::{heartbeat::Heartbeat, snapshot::Snapshot},
+    worker::{
+        client_limits::{ClientKey, ClientTable, Counted, OverLimit, Permit, Rate, Resource},
+        heartbeat::Heartbeat,
+        snapshot::Snapshot,
+    },
 };
 
 /// The state that all threads of one edge share.
@@ -54,6 +61,8 @@ pub struct Shared {
     pub idle_wanted: PerWorker<Notify>,
     /// Open client connections over all workers.
     pub open: AtomicUsize,
+    /// What each client uses, over all workers.
+    pub clients: Arc<ClientTable>,
 }
 
 /// The state that the tasks of one worker share. Never leaves its thread.
@@ -67,7 +76,7 @@ pub struct Worker {
     pub clock: Clock,
     /// The worker's sink into the access log.
     pub log: access_log::Sink,
-    refusals: Refusals,
+    refusal_lines: RefusalLines,
     shortages: LogLimit,
     shared: Arc<Shared>,
     view: RefCell<Rc<View>>,
@@ -94,7 +103,7 @@ impl Worker {
             view: RefCell::new(Rc::new(view)),
             random: RefCell::new(random),
             log,
-            refusals: Refusals::default(),
+            refusal_lines: RefusalLines::default(),
             shortages: LogLimit::default(),
             draining: Cell::new(false),
             drain: Notify::new(),
@@ -147,27 +156,88 @@ impl Worker {
         }
     }
 
-    /// Counts one more client connection, or returns `None` at [`max_connections`] over all workers.
+    /// Admits a client connection, and its handshake if it begins with one. The handshake's permit, if there is one,
+    /// must be dropped when the handshake ends.
     ///
-    /// [`max_connections`]: crate::config::Limits::max_connections
-    #[must_use]
-    pub fn admit(self: &Rc<Self>) -> Option<Admission> {
-        let max = self.shared.snapshot.load().config.limits.max_connections.get();
+    /// # Errors
+    /// The reason for which the connection must be closed at once: [`Limits::max_connections`],
+    /// [`Limits::connections_per_client`] or [`Limits::handshakes_per_client`]. Trusted proxies may have any number.
+    pub fn admit(
+        self: &Rc<Self>,
+        peer: SocketAddr,
+        has_handshake: bool,
+    ) -> Result<(Admission, Option<Permit>), Refusal> {
+        let snapshot = self.shared.snapshot.load();
+        let Config { limits, trusted_proxies, .. } = &*snapshot.config;
+        let (mut connection, mut handshake) = (None, None);
+        let address = peer.ip().to_canonical();
+        if !trusted_proxies.iter().any(|network| network.contains(&address)) {
+            let max = limits.connections_per_client;
+            let refused = |_| Refusal::ConnectionsPerClient;
+            connection = self.acquire(address, Resource::Connections, max).map_err(refused)?;
+            if has_handshake {
+                let max = limits.handshakes_per_client;
+                let refused = |_| Refusal::HandshakesPerClient;
+                handshake = self.acquire(address, Resource::Handshakes, max).map_err(refused)?;
+            }
+        }
+        let max = limits.max_connections.get();
         let more = |open: usize| (open < max).then_some(open + 1);
         if self.shared.open.fetch_update(Relaxed, Relaxed, more).is_err() {
             self.stats().refused.add(1);
-            return None;
+            return Err(Refusal::Connections);
         }
         self.stats().accepted.add(1);
         self.stats().open.add(1);
         self.open.set(self.open.get() + 1);
-        Some(Admission(Rc::clone(self)))
+        Ok((Admission { worker: Rc::clone(self), _of_client: connection }, handshake))
     }
 
-    /// Logs that a client gets no response from an endpoint, unless there are too many such lines.
-    pub fn log_refusal(&self, client: SocketAddr, reason: impl Display, server_name: Option<&str>) {
-        if let Some(omitted) = self.refusals.admit(self.clock.now()) {
-            tracing::info!(%client, server_name, omitted, "client refused: {reason}");
+    /// Admits a request of the client at `address`. The permit, if there is one, must be dropped when the request ends.
+    ///
+    /// # Errors
+    /// The client has too many requests in progress, or sends them too fast.
+    pub fn admit_request(&self, address: IpAddr, limits: &Limits) -> Result<Option<Permit>, Refusal> {
+        let max = limits.requests_per_client;
+        let permit = self.acquire(address, Resource::Requests, max).map_err(|_| Refusal::RequestsPerClient)?;
+        if let Some(rate) = Rate::new(limits.request_rate_per_client, limits.request_burst_per_client) {
+            let counted = self.shared.clients.count_request(ClientKey::of(address), rate, self.clock.now());
+            match counted.map_err(|_| Refusal::RequestRatePerClient)? {
+                Counted::Yes(()) => {}
+                Counted::NoRoom => self.stats().uncounted.add(1),
+            }
+        }
+        Ok(permit)
+    }
+
+    /// Takes one unit of a resource for a client that may have `max`, or any number if that is 0.
+    fn acquire(&self, address: IpAddr, resource: Resource, max: u32) -> Result<Option<Permit>, OverLimit> {
+        if max == 0 {
+            return Ok(None);
+        }
+        match self.shared.clients.acquire(ClientKey::of(address), resource, max, self.clock.now())? {
+            Counted::Yes(permit) => Ok(Some(permit)),
+            Counted::NoRoom => {
+                self.stats().uncounted.add(1);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Counts that a client gets no response from an endpoint, and logs it unless there are too many such lines.
+    pub fn refuse(
+        &self,
+        client: impl Display,
+        reason: Refusal,
+        server_name: Option<&str>,
+        detail: Option<&dyn Display>,
+    ) {
+        if let Some(counter) = self.stats().refusals.get(reason as usize) {
+            counter.add(1);
+        }
+        if let Some(omitted) = self.refusal_lines.admit(reason, self.clock.now()) {
+            let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+            tracing::info!(%client, server_name, omitted, reason = reason.label(), "client refused: {reason}{detail}");
         }
     }
 
@@ -222,11 +292,15 @@ impl Worker {
 
 /// The permit of one open client connection; dropping it makes room for another.
 #[derive(Debug)]
-pub struct Admission(Rc<Worker>);
+pub struct Admission {
+    worker: Rc<Worker>,
+    /// The same for its client; `None` if the connections of each client are not limited.
+    _of_client: Option<Permit>,
+}
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let worker = &self.0;
+        let worker = &self.worker;
         worker.shared.open.fetch_sub(1, Relaxed);
         worker.stats().open.sub(1);
         worker.open.set(worker.open.get().saturating_sub(1));

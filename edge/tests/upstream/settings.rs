@@ -60,7 +60,17 @@ pub(crate) fn config(servers: Vec<SocketAddr>, pools: Vec<Pool>) -> Config {
         routes: Vec::new(),
         swarm: Swarm::default(),
         pools: pools.into_iter().map(Arc::new).collect(),
-        limits: Limits { max_connections: NonZeroUsize::MIN, max_head: 1, max_headers: 1, max_streams: 1 },
+        limits: Limits {
+            max_connections: NonZeroUsize::MIN,
+            connections_per_client: 1,
+            handshakes_per_client: 1,
+            requests_per_client: 1,
+            request_rate_per_client: 1,
+            request_burst_per_client: 1,
+            max_head: 1,
+            max_headers: 1,
+            max_streams: 1,
+        },
         timeouts: Timeouts { handshake: second, head: second, keep_alive: second, body_idle: second },
         trusted_proxies: Vec::new(),
     }

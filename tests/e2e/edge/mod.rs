@@ -3,6 +3,7 @@
 mod access_log;
 mod admin;
 mod bodies;
+mod client_limits;
 mod damaged_keys;
 mod dead_peers;
 mod dns_check;

@@ -27,6 +27,19 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::R
         "Client connections closed because of max_connections",
         sum(|worker| worker.refused),
     )?;
+    let refusals = status.refusals.iter().map(|refusal| ([("reason", refusal.reason)], refusal.count));
+    families.counters(
+        "client_refusals",
+        None,
+        "Refused connections, handshakes, heads and requests, by reason",
+        refusals,
+    )?;
+    families.counter(
+        "clients_uncounted",
+        None,
+        "Connections, handshakes and requests not counted for their client, for lack of room",
+        sum(|worker| worker.uncounted),
+    )?;
     families.counter("accept_errors", None, "Failed accept calls", sum(|worker| worker.accept_errors))?;
     families.counter("tls_handshakes", None, "Successful TLS handshakes", sum(|worker| worker.handshakes))?;
     families.counter(

@@ -56,6 +56,7 @@ fn document(out: &mut String, status: &Status) -> fmt::Result {
     sections::listeners(out, status)?;
     sections::workers(out, status)?;
     sections::errors(out, status)?;
+    sections::refusals(out, status)?;
     out.write_str("</main>\n<footer><a href=\"/status.json\">JSON</a> <a href=\"/metrics\">Metrics</a> ")?;
     out.write_str("<a href=\"/readyz\">Readiness</a> <a href=\"/healthz\">Liveness</a></footer>\n")?;
     writeln!(out, "<script>{SCRIPT}</script>\n</body>\n</html>")

@@ -223,6 +223,20 @@ pub(super) fn errors(out: &mut String, status: &Status) -> fmt::Result {
     })
 }
 
+/// Writes the section of refused clients, without the reasons that never occurred.
+pub(super) fn refusals(out: &mut String, status: &Status) -> fmt::Result {
+    let occurred: Vec<_> = status.refusals.iter().filter(|refusal| refusal.count > 0).collect();
+    if occurred.is_empty() {
+        return Ok(());
+    }
+    section(out, "Refused clients", |out| {
+        table(out, &[("Reason", ""), ("Refusals", "n"), ("Rate", "n")], occurred, |refusal| {
+            let rate = rate(&format!("refusal:{}", refusal.reason), refusal.count);
+            [refusal.reason.replace('_', " "), count(refusal.count), rate]
+        })
+    })
+}
+
 /// An element in which the script shows the increase of `value` per second. Empty without JavaScript.
 pub(super) fn rate(key: &str, value: u64) -> String {
     format!("<span class=\"rate\" data-rate=\"{}\" data-value=\"{value}\"></span>", Escaped(key))

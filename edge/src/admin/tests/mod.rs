@@ -22,7 +22,7 @@ use super::{AdminState, BoundListener, Status, respond::respond};
 use crate::{
     config::{Config, HostMatch, Listener, Pool, Route, Source},
     error::Kind,
-    observe::stats::PerWorker,
+    observe::{refusals::Refusal, stats::PerWorker},
     upstream::{Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot, SourceStatus},
     worker::{heartbeat::Heartbeat, snapshot::Snapshot},
 };
@@ -110,6 +110,9 @@ fn busy_edge() -> AdminState {
     admin.workers.of(0).requests_h1.add(900);
     admin.workers.of(1).requests_h2.add(600);
     admin.workers.of(1).errors[Kind::Connect as usize].add(6);
+    admin.workers.of(0).refusals[Refusal::HandshakeFailed as usize].add(1);
+    admin.workers.of(1).refusals[Refusal::HandshakeFailed as usize].add(3);
+    admin.workers.of(1).uncounted.add(2);
     admin.workers.of(0).bytes_out.add(12_345_678);
     admin
 }

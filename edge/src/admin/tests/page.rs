@@ -29,6 +29,13 @@ async fn the_page_names_states_and_escapes_markup() {
 }
 
 #[tokio::test]
+async fn the_page_shows_why_clients_were_refused() {
+    let page = text(get(&busy_edge(), "/")).await;
+    let refused = page.split_once("<h2>Refused clients</h2>").unwrap().1;
+    assert!(refused.contains(">handshake failed</span>") && !refused.contains("head timeout"), "{refused}");
+}
+
+#[tokio::test]
 async fn the_page_shows_the_state_and_the_numbers() {
     let page = text(get(&busy_edge(), "/")).await;
     let main = page.split_once("<main").unwrap().1.split_once("<section><h2>Routes").unwrap().0;

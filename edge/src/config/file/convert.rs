@@ -78,6 +78,21 @@ fn limits(section: &mut Section<'_>) -> Limits {
     let default = Limits::default();
     Limits {
         max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
+        connections_per_client: section
+            .get("connections_per_client", &kind::PER_CLIENT)
+            .unwrap_or(default.connections_per_client),
+        handshakes_per_client: section
+            .get("handshakes_per_client", &kind::PER_CLIENT)
+            .unwrap_or(default.handshakes_per_client),
+        requests_per_client: section
+            .get("requests_per_client", &kind::PER_CLIENT)
+            .unwrap_or(default.requests_per_client),
+        request_rate_per_client: section
+            .get("request_rate_per_client", &kind::PER_CLIENT)
+            .unwrap_or(default.request_rate_per_client),
+        request_burst_per_client: section
+            .get("request_burst_per_client", &kind::BURST)
+            .unwrap_or(default.request_burst_per_client),
         max_head: head_size(section, "max_head").unwrap_or(default.max_head),
         max_headers: section.get("max_headers", &kind::HEADERS).unwrap_or(default.max_headers),
         max_streams: section.get("max_streams", &kind::STREAMS).unwrap_or(default.max_streams),

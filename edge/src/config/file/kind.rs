@@ -29,6 +29,13 @@ pub(super) const COUNT: Kind<usize> = Kind { name: "count", example: "100", read
 
 pub(super) const COUNT_U32: Kind<u32> = Kind { name: "count", example: "5", read: |v| whole(v, 0, 1_000_000) };
 
+/// A limit for each client; 0 for none.
+pub(super) const PER_CLIENT: Kind<u32> =
+    Kind { name: "count", example: "100", read: |v| whole(v, 0, value::MAX_PER_CLIENT) };
+
+pub(super) const BURST: Kind<u32> =
+    Kind { name: "count", example: "100", read: |v| whole(v, 1, value::MAX_PER_CLIENT) };
+
 pub(super) const CONSECUTIVE: Kind<u32> = Kind { name: "count", example: "3", read: |v| whole(v, 1, 1_000) };
 
 pub(super) const PORT: Kind<u16> = Kind { name: "port", example: "9000", read: |v| whole(v, 1, u16::MAX) };

@@ -41,6 +41,11 @@ pub fn render(config: &Config) -> String {
 
     document.heading("[limits]");
     document.key("max_connections", config.limits.max_connections);
+    document.key("connections_per_client", config.limits.connections_per_client);
+    document.key("handshakes_per_client", config.limits.handshakes_per_client);
+    document.key("requests_per_client", config.limits.requests_per_client);
+    document.key("request_rate_per_client", config.limits.request_rate_per_client);
+    document.key("request_burst_per_client", config.limits.request_burst_per_client);
     document.key("max_head", size(config.limits.max_head));
     document.key("max_headers", config.limits.max_headers);
     document.key("max_streams", config.limits.max_streams);

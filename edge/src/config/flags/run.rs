@@ -14,7 +14,8 @@ use super::{
     given::{Given, Reader, items},
 };
 use crate::config::{
-    AccessLog, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, Tls, address, defaults, file,
+    AccessLog, CertificateFiles, Config, Expect, HealthCheck, Limits, Listener, Pool, Source, Tls, address, defaults,
+    file,
     problem::{ConfigError, Loaded, Problem},
     token,
     value::{self, Parsed},
@@ -145,7 +146,23 @@ impl Settings {
         config.dns.servers = reader.many("dns", &flags.dns, address::name_server);
         config.swarm.token_file = token_file;
         config.trusted_proxies = reader.many("trusted-proxies", &flags.trusted_proxies, address::network);
+        self.limit_clients(reader, &mut config.limits);
         Loaded { config, warnings }
+    }
+
+    /// Sets the limits for each client that are given.
+    fn limit_clients(&self, reader: &Reader<'_>, limits: &mut Limits) {
+        let flags = &self.flags.traffic;
+        for (flag, text, least, limit) in [
+            ("connections-per-client", &flags.connections_per_client, 0, &mut limits.connections_per_client),
+            ("handshakes-per-client", &flags.handshakes_per_client, 0, &mut limits.handshakes_per_client),
+            ("requests-per-client", &flags.requests_per_client, 0, &mut limits.requests_per_client),
+            ("request-rate-per-client", &flags.request_rate_per_client, 0, &mut limits.request_rate_per_client),
+            ("request-burst-per-client", &flags.request_burst_per_client, 1, &mut limits.request_burst_per_client),
+        ] {
+            let number = |text: &str| value::number(text, 10, least, value::MAX_PER_CLIENT);
+            *limit = reader.one(flag, text.as_deref(), number).unwrap_or(*limit);
+        }
     }
 
     /// Returns whether the endpoints are nodes of a routing mesh. A stack file may set both variables; `--to-mesh` then

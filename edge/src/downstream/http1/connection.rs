@@ -20,6 +20,7 @@ use crate::{
         buffer::{BLOCK_SIZE, Buffer},
         splice::Transport,
     },
+    observe::refusals::Refusal,
     protocol::{
         h1::{head, write_buffer::WriteBuffer},
         headers::response::Persistence,
@@ -89,7 +90,9 @@ impl<'a, S: Transport> Connection<'a, S> {
                 Next::Closed => return ConnectionEnd::Close,
                 Next::Malformed(kind) => {
                     self.worker.stats().bad_heads.add(1);
-                    self.worker.log_refusal(self.activity.client.address, kind.label(), None);
+                    if let Some(reason) = Refusal::of(kind) {
+                        self.activity.refuse(reason);
+                    }
                     self.begin_response();
                     self.write_reply(LocalReply::Error(kind), false, Persistence::Close);
                     return if self.flush().await.is_ok() { ConnectionEnd::Linger } else { ConnectionEnd::Close };
@@ -320,6 +323,7 @@ mod tests {
         let errors = |kind: Kind| worker.stats().errors[kind as usize].value();
         assert_eq!((errors(Kind::HeadTooLarge), errors(Kind::ClientGone)), (1, 0));
         assert_eq!(worker.stats().bad_heads.value(), 1);
+        assert_eq!(worker.stats().refusals[Refusal::HeadTooLarge as usize].value(), 1);
     }
 
     #[tokio::test]
@@ -327,5 +331,6 @@ mod tests {
         let (response, log, worker) = exchange("not HTTP\r\n\r\n").await;
         assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
         assert_eq!((log.as_str(), worker.stats().bad_heads.value()), ("", 1));
+        assert_eq!(worker.stats().refusals[Refusal::BadRequest as usize].value(), 1);
     }
 }

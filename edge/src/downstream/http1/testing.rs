@@ -39,6 +39,7 @@ pub(super) fn worker(access_log: &config::AccessLog) -> (Rc<Worker>, AccessLog) 
         heartbeats: Arc::new(PerWorker::new(1)),
         idle_wanted: PerWorker::new(1),
         open: AtomicUsize::new(0),
+        clients: Arc::default(),
     };
     (Worker::new(0, Arc::new(shared), log.sink(0)), log)
 }

@@ -14,6 +14,8 @@ pub struct Client {
     pub address: SocketAddr,
     /// Whether it connected over TLS.
     pub tls: bool,
+    /// The name for which it asked in its TLS handshake (SNI); `None` without TLS.
+    pub server_name: Option<Box<str>>,
     /// Whether its `X-Forwarded-*` and `Forwarded` fields are kept.
     pub(super) trusted: bool,
     /// `Forwarded` up to the host, which differs between requests.
@@ -38,9 +40,16 @@ impl Client {
         Self {
             address: SocketAddr::new(ip, address.port()),
             tls,
+            server_name: None,
             trusted: trusted_proxies.iter().any(|net| net.contains(&ip)),
             forwarded: forwarded.into(),
         }
+    }
+
+    /// Whether it is a trusted proxy.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.trusted
     }
 
     /// The address as text, without the port.

@@ -112,6 +112,11 @@ fn every_flag_is_also_a_variable() {
         ("max-age", "21s"),
         ("health-timeout", "22s"),
         ("dns-timeout", "23s"),
+        ("connections-per-client", "500"),
+        ("handshakes-per-client", "50"),
+        ("requests-per-client", "40"),
+        ("request-rate-per-client", "30"),
+        ("request-burst-per-client", "20"),
         ("admin", "off"),
         ("access-log", "stdout"),
         ("workers", "3"),
@@ -156,6 +161,9 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(of_endpoints.map(|timeout| timeout.as_secs()), [15, 16, 17, 18, 19, 20, 21]);
     assert_eq!(config.dns.timeout.as_secs(), 23);
     assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!((config.limits.connections_per_client, config.limits.handshakes_per_client), (500, 50));
+    assert_eq!(config.limits.requests_per_client, 40);
+    assert_eq!((config.limits.request_rate_per_client, config.limits.request_burst_per_client), (30, 20));
     assert_eq!(config.admin, None);
     assert_eq!(config.access_log, AccessLog::Stdout);
     assert_eq!(config.workers.get(), 3);

@@ -1,9 +1,11 @@
 //! The head of a request: what it means to a proxy, and the head for an endpoint.
 
+mod named_client;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use named_client::named_client;
 pub use summary::HeaderSummary;
 pub use write::{RequestLine, write};
