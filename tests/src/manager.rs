@@ -48,6 +48,8 @@ pub struct Swarm {
     pub tasks: BTreeMap<String, Value>,
     /// The error message returned for every list, such as for a lost quorum.
     pub refusal: Option<String>,
+    /// The path that gets no response, such as `/info` of a busy manager.
+    pub silent: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -222,8 +224,15 @@ async fn serve(listener: UnixListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = shared.clone();
         let service = service_fn(move |request| {
+            let silent = lock(&shared.swarm).silent;
+            let is_silent = silent.is_some_and(|path| request.uri().path().ends_with(path));
             let response = answer(&request, &shared);
-            async { Ok::<_, io::Error>(response) }
+            async move {
+                if is_silent {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, io::Error>(response)
+            }
         });
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         connections.spawn(async { connection.await.unwrap_or(()) });

@@ -39,11 +39,11 @@ async fn changes_of_a_real_engine_are_shown() {
     assert_eq!(cluster["source"]["error"], "this engine is not a swarm manager");
     assert_eq!(watch.get("/api/nodes").await.status, 503);
     engine.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1"]);
-    let cluster = watch.until("a swarm", |cluster| cluster["source"]["error"].is_null()).await;
+    let is_known = |cluster: &Value| cluster["source"]["error"].is_null() && cluster["source"]["leader"] == true;
+    let cluster = watch.until("a swarm, and which node this is", is_known).await;
     let node = entries(&cluster, "nodes").next().unwrap();
     assert_eq!((&node["hostname"], &node["state"], &node["leader"]), (&json!("engine"), &json!("ready"), &json!(true)));
     assert_eq!(node["address"], "127.0.0.1");
-    assert_eq!(cluster["source"]["leader"], true);
     assert_eq!(cluster["quorum"], json!({"managers": 1, "reachable": 1, "lost": false}));
 
     // A service with a secret in every field that may hold one.

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use http::header;
 use rustix::process::Signal;
+use serde_json::{Value, json};
 use tests::client::{Connection, raw, request};
+use tests::manager::{Manager, Swarm};
 use tests::port;
 use tests::process::binary;
 use tests::recorded::Recorded;
@@ -154,6 +156,31 @@ async fn a_name_that_an_attacker_may_own_is_refused_unless_it_is_listed() {
         let mut connection = Connection::http1(watch.address).await.unwrap();
         assert_eq!(connection.send(request(host, "/api/swarm")).await.unwrap().status, status, "{host}");
     }
+}
+
+#[tokio::test]
+async fn a_manager_that_is_slow_to_describe_itself_is_polled_all_the_same() {
+    let engine = Manager::start(Swarm { silent: Some("/info"), ..Swarm::new(3, &[("web", 2)]) }).await;
+    let watch = Watch::start(&engine.url(), &[]).await;
+    let has_nodes = |cluster: &Value| cluster["nodes"].as_object().is_some_and(|nodes| nodes.len() == 3);
+    let cluster = watch.until("the nodes", has_nodes).await;
+    assert_eq!((&cluster["source"]["error"], &cluster["source"]["node"]), (&Value::Null, &json!("")));
+    for path in ["/api/nodes", "/readyz"] {
+        assert_eq!(watch.get(path).await.status, 200, "{path}");
+    }
+    engine.change(|swarm| swarm.set_ready(2, false));
+    watch.until("the lost node", |cluster| cluster["nodes"]["node2"]["state"] == "down").await;
+}
+
+#[tokio::test]
+async fn a_manager_that_is_slow_to_tell_its_version_again_is_asked_in_the_known_one() {
+    let engine = Manager::start(Swarm::new(3, &[("web", 2)])).await;
+    let watch = Watch::start(&engine.url(), &[]).await;
+    watch.until("the swarm", |cluster| cluster["source"]["at"].is_number()).await;
+    engine.change(|swarm| (swarm.silent, swarm.refusal) = (Some("/version"), Some("busy".to_owned())));
+    watch.until("the failure", |cluster| cluster["source"]["error"].is_string()).await;
+    engine.change(|swarm| swarm.refusal = None);
+    watch.until("the swarm again", |cluster| cluster["source"]["error"].is_null()).await;
 }
 
 async fn stream_status(address: SocketAddr) -> String {

@@ -6,7 +6,8 @@ use crate::{
 };
 
 /// Returns how many instances act before this one: none before the leader's, and the others in the order of their
-/// nodes' ids. An engine that does not answer cannot tell which node leads; then only the order of ids counts.
+/// nodes' ids. An engine that does not answer cannot tell which node leads; then only the order of ids counts. An
+/// instance that does not know its node yet acts last.
 #[must_use]
 pub fn position(cluster: &ClusterState, now: Millis) -> u32 {
     let source = &cluster.source;
@@ -17,7 +18,8 @@ pub fn position(cluster: &ClusterState, now: Millis) -> u32 {
     let managers = cluster.nodes.iter().filter(|(_, node)| node.role == NodeRole::Manager);
     let leader_first = is_known && managers.clone().any(|(_, node)| node.leader);
     let others = managers.filter(|(_, node)| !leader_first || (!node.leader && node.reachable != Some(false)));
-    let before = others.map(|(id, _)| id).take_while(|id| **id < source.node).count();
+    let is_before = |id: &&String| source.node.is_empty() || **id < source.node;
+    let before = others.map(|(id, _)| id).take_while(is_before).count();
     u32::try_from(before).unwrap_or(u32::MAX).saturating_add(leader_first.into())
 }
 
@@ -47,6 +49,13 @@ mod tests {
         assert_eq!(positions(Some("b"), &[]), [1, 0, 2]);
         assert_eq!(positions(Some("c"), &["a"])[1..], [1, 0]);
         assert_eq!(positions(None, &[]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn an_instance_that_does_not_know_its_node_acts_last() {
+        for leader in [Some("b"), None] {
+            assert_eq!(position(&cluster("", leader, &[]), 1000), 3);
+        }
     }
 
     #[test]

@@ -27,8 +27,8 @@ use crate::fetch::{self, Place};
 /// The paths that may be requested, without the version prefix.
 const ALLOWED_PATHS: [&str; 6] = ["/events", "/info", "/nodes", "/services", "/tasks", "/version"];
 
-/// Time limit for one response of the engine.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+/// Time limit for one response of the engine, except about itself.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Largest response accepted: enough for several thousand tasks.
 const MAX_RESPONSE_BYTES: usize = 64 << 20;
@@ -65,9 +65,9 @@ impl Client {
         format!("{}.{}", self.version.major_version, self.version.minor_version)
     }
 
-    /// Returns information about the engine.
-    pub(super) async fn info(&self) -> Result<Info, EngineError> {
-        let body = self.get("/info").await?;
+    /// Returns information about the engine if it answers within `longest`.
+    pub(super) async fn info(&self, longest: Duration) -> Result<Info, EngineError> {
+        let body = self.get("/info", longest).await?;
         serde_json::from_slice(&body).map_err(EngineError::malformed)
     }
 
@@ -87,12 +87,12 @@ impl Client {
     }
 
     async fn list<T: DeserializeOwned>(&self, path: &'static str) -> Result<(Vec<T>, usize), EngineError> {
-        wire::list(&self.get(path).await?).map_err(EngineError::malformed)
+        wire::list(&self.get(path, TIMEOUT).await?).map_err(EngineError::malformed)
     }
 
-    async fn get(&self, path: &'static str) -> Result<Bytes, EngineError> {
+    async fn get(&self, path: &'static str, longest: Duration) -> Result<Bytes, EngineError> {
         let target = format!("/v{}{path}", self.version());
-        let answer = timeout(TIMEOUT, fetch::get(&self.place, &target, None, MAX_RESPONSE_BYTES)).await;
+        let answer = timeout(longest, fetch::get(&self.place, &target, None, MAX_RESPONSE_BYTES)).await;
         let answer = answer.map_err(|_elapsed| EngineError::Timeout)??;
         if answer.status == StatusCode::OK {
             return Ok(answer.body);

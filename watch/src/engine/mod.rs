@@ -3,13 +3,16 @@
 //! The engine emits events for nodes and services but not for tasks, so everything is polled about once a
 //! second. The interval grows with the time that the responses take, so that the engine spends at most a tenth
 //! of its time on this process. While polling fails, the last state is kept and retries back off.
+//!
+//! The swarm is in the lists alone. What the engine says about itself is asked beside them: on a busy manager `/info`
+//! takes ten seconds and more, while the lists take milliseconds.
 
 mod client;
 mod convert;
 mod error;
 mod wire;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use net::Backoff;
@@ -47,6 +50,9 @@ const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often the engine is asked about itself.
 const INFO_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long it may take to answer that.
+const INFO_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the engine reported about the swarm.
 #[derive(Clone, Debug, Default)]
@@ -107,9 +113,16 @@ impl Drop for Engine {
 async fn run(place: Place, publish: watch::Sender<Observed>) {
     let mut converter = Converter::default();
     let mut failures = 0_u32;
+    let mut known: Option<Client> = None;
     loop {
-        let error = match Client::connect(&place).await {
+        let connected = match (Client::connect(&place).await, &known) {
+            // A busy engine still speaks the version that it has told before.
+            (Err(EngineError::Timeout), Some(client)) => Ok(client.clone()),
+            (connected, _) => connected,
+        };
+        let error = match connected {
             Ok(client) => {
+                known = Some(client.clone());
                 publish.send_modify(|observed| observed.version = Some(client.version()));
                 let connected = || {
                     info!(engine = %place, api = client.version(), "connected to the engine");
@@ -146,24 +159,46 @@ async fn poll(
     publish: &watch::Sender<Observed>,
     connected: impl FnOnce(),
 ) -> EngineError {
-    let mut connected = Some(connected);
-    let changed = Arc::new(Notify::new());
-    let _listening = AbortOnDrop(tokio::spawn(listen(client.clone(), changed.clone())));
-    let mut last_info: Option<Instant> = None;
-    let mut unreadable = 0;
+    tokio::select! {
+        error = poll_lists(client, converter, publish, connected) => error,
+        never = identify(client, publish) => match never {},
+    }
+}
+
+/// Asks the engine which node it is, now and from time to time. Until it answers, the instance does not know its node;
+/// after a failure, the last answer holds.
+async fn identify(client: &Client, publish: &watch::Sender<Observed>) -> Infallible {
     loop {
-        let start = Instant::now();
-        if last_info.is_none_or(|at| at.elapsed() >= INFO_INTERVAL) {
-            match own_node(client).await {
-                Ok(node) => publish.send_if_modified(|observed| {
+        let pause = match own_node(client, INFO_TIMEOUT).await {
+            Ok(node) => {
+                publish.send_if_modified(|observed| {
                     let is_changed = observed.node != node;
                     observed.node = node;
                     is_changed
-                }),
-                Err(error) => return error,
-            };
-            last_info = Some(start);
-        }
+                });
+                INFO_INTERVAL
+            }
+            Err(error) => {
+                debug!(%error, "the engine does not tell which node it is");
+                MAX_PAUSE
+            }
+        };
+        sleep(pause).await;
+    }
+}
+
+async fn poll_lists(
+    client: &Client,
+    converter: &mut Converter,
+    publish: &watch::Sender<Observed>,
+    connected: impl FnOnce(),
+) -> EngineError {
+    let mut connected = Some(connected);
+    let changed = Arc::new(Notify::new());
+    let _listening = AbortOnDrop(tokio::spawn(listen(client.clone(), changed.clone())));
+    let mut unreadable = 0;
+    loop {
+        let start = Instant::now();
         match client.lists().await {
             Ok(lists) => {
                 if lists.unreadable != unreadable {
@@ -201,15 +236,12 @@ async fn poll(
 
 /// Returns the reason for a timeout of the lists, if the engine knows it.
 async fn explain_timeout(client: &Client) -> EngineError {
-    match timeout(DIAGNOSIS_TIMEOUT, own_node(client)).await {
-        Ok(Err(error)) => error,
-        Ok(Ok(_)) | Err(_) => EngineError::Timeout,
-    }
+    own_node(client, DIAGNOSIS_TIMEOUT).await.err().unwrap_or(EngineError::Timeout)
 }
 
 /// Returns the id of the engine's own node.
-async fn own_node(client: &Client) -> Result<String, EngineError> {
-    let swarm = client.info().await?.swarm;
+async fn own_node(client: &Client, longest: Duration) -> Result<String, EngineError> {
+    let swarm = client.info(longest).await?.swarm;
     if let Some(error) = swarm.error.filter(|error| !error.is_empty()) {
         return Err(EngineError::from_status(500, &error));
     }
