@@ -133,6 +133,8 @@ kinds! {
     TargetTooLong, "target_too_long", Downstream;
     /// The head of the endpoint's response has more header fields, or more bytes, than the pool allows.
     UpstreamHeadTooLarge, "upstream_head_too_large", Upstream;
+    /// The edge is short of memory.
+    Overloaded, "overloaded", Edge;
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     AccessLog, Balance, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener, Pool, Route, Source,
-    Swarm, Timeouts, UpstreamTimeouts,
+    Swarm, Timeouts, UpstreamTimeouts, memory,
 };
 
 /// The default address of the admin listener, reachable from this machine only.
@@ -152,6 +152,8 @@ impl Default for Limits {
             max_head: 32 * 1024,
             max_headers: 100,
             max_streams: 100,
+            memory: Some(memory::default_limit()),
+            min_rate: 500,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod flags;
 mod health;
 mod limits;
 mod listener;
+pub mod memory;
 mod pool;
 pub mod problem;
 mod root;

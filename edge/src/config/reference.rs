@@ -18,6 +18,7 @@ const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
 const DEFAULTS_IN_WORDS: [(&str, &str); 17] = [
     ("workers", "number of cores"),
+    ("limits.memory", "60 % of the memory that the process may use"),
     ("listener.address", "required"),
     ("listener.tls.self_signed", "`[\"localhost\"]`"),
     ("listener.tls.certificates.certificate", "required"),

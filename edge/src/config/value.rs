@@ -43,6 +43,21 @@ pub(crate) fn render_size(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
+/// The least memory that a limit may allow, in bytes: below, not even a few requests fit.
+pub(crate) const MIN_MEMORY: u64 = 8 << 20;
+
+/// Parses a limit of memory; `None` is no limit.
+pub(crate) fn memory(text: &str) -> Parsed<Option<u64>> {
+    if text == "off" {
+        return Ok(None);
+    }
+    match size(text) {
+        Ok(bytes) if bytes >= MIN_MEMORY => Ok(Some(bytes)),
+        Ok(_) => Err(format!("{text:?} is too little: write at least {:?}, or \"off\"", render_size(MIN_MEMORY))),
+        Err(message) => Err(format!("{message}, or \"off\"")),
+    }
+}
+
 /// The maximum number of worker threads.
 pub(crate) const MAX_WORKERS: usize = 1024;
 
@@ -164,6 +179,14 @@ mod tests {
         for text in ["", "KiB", "-1", "1.5MiB", "10 mib", "99999999999999999999", "18446744073709551615KiB"] {
             assert!(size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn memory_is_a_size_that_is_large_enough_or_off() {
+        assert_eq!(memory("off"), Ok(None));
+        assert_eq!(memory("8MiB"), Ok(Some(MIN_MEMORY)));
+        assert_eq!(memory("8388607").unwrap_err(), "\"8388607\" is too little: write at least \"8MiB\", or \"off\"");
+        assert!(memory("much").unwrap_err().ends_with(", or \"off\""));
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::{
         start_error::StartError,
         workers::WorkerThreads,
     },
+    io::memory::Budget,
     observe::{
         access_log::AccessLog,
         stats::{PerWorker, WorkerStats},
@@ -111,6 +112,7 @@ impl Edge {
         let Self { config, workers, bound, admin, inherited, log, stats } = self;
         let mut manager = Manager::new(workers);
         let pools = manager.apply(&config);
+        let memory = Arc::new(Budget::new(config.limits.memory, workers));
         let shared = Arc::new(Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), pools))),
             stats,
@@ -118,6 +120,7 @@ impl Edge {
             idle_wanted: PerWorker::new(workers),
             open: AtomicUsize::new(0),
             clients: Arc::default(),
+            memory,
         });
         let admin_state = Arc::new(AdminState {
             snapshot: Arc::clone(&shared.snapshot),

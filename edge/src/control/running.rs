@@ -104,6 +104,7 @@ impl Running {
             tracing::warn!("{unused}; until then, clients that connect there wait");
         }
         let pools = self.manager.apply(&config);
+        self.shared.memory.set_limit(config.limits.memory);
         self.shared.snapshot.store(Arc::new(Snapshot::new(Arc::new(config), pools)));
         for mut bound in new {
             bound.open(&self.workers);

@@ -6,7 +6,7 @@ use std::{collections::HashMap, convert::Infallible, net::TcpListener, rc::Rc, s
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 
 /// The interval between two calls of [`Worker::housekeep`].
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// The pause after connections were shed.
+const SHEDDING: Duration = Duration::from_millis(100);
 
 /// A command from the control thread to a worker.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ pub async fn run(
     let housekeeper = tokio::task::spawn_local(housekeep(Rc::clone(&worker)));
     let own = Rc::clone(&worker);
     let queue_server = tokio::task::spawn_local(async move { own.serve_queues().await });
+    let shedder = tokio::task::spawn_local(shed(Rc::clone(&worker)));
     // An accept loop runs until its sender is dropped.
     let mut accepting: HashMap<*const Listener, Vec<oneshot::Sender<Infallible>>> = HashMap::new();
     let mut loops = JoinSet::new();
@@ -66,6 +69,17 @@ pub async fn run(
     }
     housekeeper.abort();
     queue_server.abort();
+    shedder.abort();
+}
+
+/// Closes the worst connections each time memory runs out.
+async fn shed(worker: Rc<Worker>) {
+    loop {
+        worker.memory().shedding().await;
+        worker.shed();
+        // The tasks of those connections need a moment to end and to free what they hold.
+        sleep(SHEDDING).await;
+    }
 }
 
 async fn housekeep(worker: Rc<Worker>) {

@@ -33,6 +33,7 @@ use crate::{
         Admission, View, Worker,
         client_activity::{ClientActivity, Phase},
         client_limits::Permit,
+        shedding,
     },
 };
 
@@ -52,10 +53,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The response to HTTP without TLS on a TLS port.
 const HTTP_ON_TLS_PORT: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
     content-length: 36\r\nconnection: close\r\n\r\n400: this port speaks TLS: use https";
-/// How much of a response the edge buffers for an HTTP/2 stream, in bytes.
-const BUFFER: usize = 64 * 1024;
-/// How much an HTTP/2 client may send on a stream before the endpoint accepts it, in bytes.
-const STREAM_WINDOW: u32 = 256 * 1024;
+/// How much of a response hyper buffers for an HTTP/2 stream before it asks for more, in bytes. It asks for one piece
+/// ahead, so that a client which reads nothing makes the edge hold this and two pieces.
+const BUFFER: usize = 16 * 1024;
 
 /// Serves one connection without TLS until it ends.
 ///
@@ -73,6 +73,9 @@ pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _adm
         Some(Protocol::Http1) => http1(&worker, &view, &activity, &mut connection).await,
         Some(Protocol::Http2) => {
             let ahead = Bytes::copy_from_slice(connection.incoming.data());
+            // HTTP/2 has buffers of its own.
+            connection.incoming.consume(usize::MAX);
+            connection.incoming.release(&worker.connections.buffers);
             Box::pin(http2(&worker, &view, &activity, connection.stream, ahead)).await;
         }
         None => {}
@@ -203,7 +206,9 @@ async fn http1<S: Transport>(
         }
         Ended::Closed(http1::ConnectionEnd::Close | http1::ConnectionEnd::Linger) => Box::pin(linger(stream)).await,
         Ended::Closed(http1::ConnectionEnd::Abort) => {}
-        Ended::Closed(http1::ConnectionEnd::Reset) => {
+        Ended::Shed if !activity.is_blocked() => {}
+        // Of a shed connection, the kernel shall not keep what the client did not read.
+        Ended::Closed(http1::ConnectionEnd::Reset) | Ended::Shed => {
             if let Some(socket) = stream.socket() {
                 // Best effort: the connection closes in any case.
                 let _outcome = socket.set_zero_linger();
@@ -239,7 +244,8 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_RESETS)
-        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_stream_window_size(http2::STREAM_WINDOW)
+        .initial_connection_window_size(http2::CONNECTION_WINDOW)
         .max_send_buf_size(BUFFER)
         .serve_connection(TokioIo::new(ObservedStream::new(stream, ahead, Rc::clone(activity))), service);
     let ended = drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
@@ -260,6 +266,8 @@ enum Ended<T> {
     Closed(T),
     /// The client timed out in this phase.
     TimedOut(Phase),
+    /// It must end at once, because memory runs out.
+    Shed,
 }
 
 /// Runs a connection until it ends or times out by [`ClientActivity::due`]. When the worker drains, the request in
@@ -267,7 +275,7 @@ enum Ended<T> {
 async fn drive<C: Future + Unpin>(
     worker: &Rc<Worker>,
     view: &View,
-    activity: &ClientActivity,
+    activity: &Rc<ClientActivity>,
     connection: &mut C,
     close_when_done: impl Fn(Pin<&mut C>),
 ) -> Ended<C::Output> {
@@ -276,8 +284,14 @@ async fn drive<C: Future + Unpin>(
     let mut drained = Some(Box::pin(worker.drained()));
     let mut registered = false;
     let mut grace = None;
+    let shedding: Rc<dyn shedding::Client> = Rc::<ClientActivity>::clone(activity);
+    let _added = worker.clients.add(Rc::downgrade(&shedding));
+    drop(shedding);
     std::future::poll_fn(|cx| {
         worker.clock.tick();
+        if activity.must_close(cx.waker()) {
+            return Poll::Ready(Ended::Shed);
+        }
         // Bytes that arrived before the drain belong to a request that will be answered, so they are read first.
         if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
             return Poll::Ready(Ended::Closed(outcome));

@@ -21,6 +21,10 @@ use crate::{
 const BACKLOG: i32 = 4096;
 /// The pause after `accept` failed for lack of file descriptors or memory: an immediate retry would only spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// How many bytes the kernel holds for a client beyond those on their way, which the client has room for. Without a
+/// limit a client that does not read makes it hold megabytes (`net.ipv4.tcp_wmem`), which count as the edge's memory in
+/// a container.
+const UNSENT: u32 = 64 * 1024;
 
 /// One listening address. It exists as long as the configuration has it.
 #[derive(Debug)]
@@ -113,6 +117,8 @@ fn socket(config: &config::Listener, address: SocketAddr, shared: bool) -> io::R
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
+    // Accepted sockets inherit it. Where the kernel has no such limit, its own one remains.
+    let _unsupported = socket.set_tcp_notsent_lowat(UNSENT);
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }

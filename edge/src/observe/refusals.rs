@@ -53,6 +53,10 @@ macro_rules! refusals {
 refusals! {
     /// As many connections are open as `limits.max_connections` allows.
     Connections, "max_connections", "too many connections are open";
+    /// Clients make the edge hold as much as `limits.memory` allows, so it accepts no more connections.
+    Memory, "memory", "no memory for another connection";
+    /// The connection held much of that memory, so it was closed.
+    Shed, "shed", "closed for lack of memory";
     /// The client has as many connections as `limits.connections_per_client` allows.
     ConnectionsPerClient, "connections_per_client", "the client has too many connections";
     /// The client has as many unfinished handshakes as `limits.handshakes_per_client` allows.

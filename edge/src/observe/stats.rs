@@ -147,12 +147,14 @@ pub struct PoolStats {
 pub struct WorkerStats {
     /// Accepted connections.
     pub accepted: Counter,
-    /// Connections closed at once because of `limits.max_connections`.
+    /// Connections closed at once because of `limits.max_connections` or `limits.memory`.
     pub refused: Counter,
     /// Refused connections, handshakes and heads, indexed by `reason as usize` of [`Refusal`].
     pub refusals: [Counter; Refusal::COUNT],
     /// Connections, handshakes and requests not counted for their client, because too many clients are counted.
     pub uncounted: Counter,
+    /// Open connections closed because of `limits.memory`.
+    pub shed: Counter,
     /// Failed `accept` calls, for example for lack of file descriptors.
     pub accept_errors: Counter,
     /// Open connections: a gauge.

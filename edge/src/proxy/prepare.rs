@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::{
     error::{Error, Kind},
+    io::patience::Patience,
     protocol::{
         h1::framing::Framing,
         headers::{
@@ -46,6 +47,9 @@ pub fn prepare(
 ) -> Result<Prepared, Error> {
     client_limits::admit(worker, view, client, request, record)?;
     let &RequestHead { method, ref target, version, fields, summary, framing } = request;
+    if worker.is_short_of_memory() {
+        return Err(never(Kind::Overloaded));
+    }
     if summary.passes >= MAX_PASSES {
         return Err(never(Kind::Loop));
     }
@@ -73,9 +77,11 @@ pub fn prepare(
     let via = pool.handle.config.via;
     let line = RequestLine::new(method, target.path_and_query, version, host, summary, framing, via);
     write(&mut head, &line, fields, summary, client);
-    let idle = view.config().timeouts.body_idle;
+    record.hold_head(head.capacity());
+    let config = view.config();
+    let patience = Patience { idle: config.timeouts.body_idle, min_rate: config.limits.min_rate };
     Ok(Prepared::Forward(UpstreamRequest {
-        body: BodyWriter::new(head, framing, route.max_body, idle, record.began()),
+        body: BodyWriter::new(head, framing, route.max_body, patience, record.began()),
         pool: Rc::clone(pool),
         upgrade: line.upgrade.is_some(),
         to_head: method == "HEAD",

@@ -40,6 +40,8 @@ pub struct RequestRecord {
     number: u64,
     /// One of the requests that the client may have in progress; `None` if they are not limited.
     permit: Option<Permit>,
+    /// The size of the head that goes upstream.
+    head: usize,
     /// The record for the access log; `None` while the log is off.
     log_record: Option<access_log::Record>,
 }
@@ -73,6 +75,7 @@ impl RequestRecord {
             complete: false,
             number,
             permit: None,
+            head: 0,
             log_record,
         }
     }
@@ -98,6 +101,18 @@ impl RequestRecord {
     /// Holds the permit of the request until it ends.
     pub fn hold(&mut self, permit: Option<Permit>) {
         self.permit = permit;
+    }
+
+    /// The connection of the client.
+    #[must_use]
+    pub fn activity(&self) -> &Rc<ClientActivity> {
+        &self.activity
+    }
+
+    /// Records the size of the head that goes upstream, which is held until the request ends.
+    pub fn hold_head(&mut self, bytes: usize) {
+        self.head = self.head.saturating_add(bytes);
+        self.activity.hold(bytes);
     }
 
     /// Records the pool of the request.
@@ -188,6 +203,7 @@ impl Drop for RequestRecord {
         if !self.complete && self.error.is_none() {
             self.fail(Kind::ClientGone);
         }
+        self.activity.release(self.head);
         self.activity.end(self.number);
         let Some(mut log_record) = self.log_record.take() else { return };
         log_record.status = self.status.unwrap_or(0);

@@ -122,7 +122,9 @@ const fn status(kind: Kind) -> StatusCode {
         // 408 even if the client is gone: the access log states what happened.
         Kind::BodyTimeout | Kind::ClientGone => StatusCode::REQUEST_TIMEOUT,
         // No server is reachable, so a later attempt may succeed: 503, as HAProxy and Envoy respond, not 502.
-        Kind::NoEndpoint | Kind::PoolFull | Kind::Connect | Kind::NoResources => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::NoEndpoint | Kind::PoolFull | Kind::Connect | Kind::NoResources | Kind::Overloaded => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Kind::UpstreamClosed | Kind::UpstreamInvalid | Kind::UpstreamHeadTooLarge => StatusCode::BAD_GATEWAY,
         Kind::ConnectTimeout | Kind::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
     }
@@ -145,6 +147,7 @@ const fn text(kind: Kind) -> &'static str {
         Kind::PoolFull => "503: all servers are busy\n",
         Kind::Connect => "503: no server could be reached\n",
         Kind::NoResources => "503: this proxy has no resources left for another connection\n",
+        Kind::Overloaded => "503: this proxy is short of memory\n",
         Kind::UpstreamClosed => "502: the server closed the connection before it responded\n",
         Kind::UpstreamInvalid => "502: the server's response is not valid HTTP\n",
         Kind::UpstreamHeadTooLarge => "502: the server's response has too many or too long header fields\n",

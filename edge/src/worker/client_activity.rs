@@ -7,13 +7,36 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     rc::Rc,
+    task::Waker,
 };
 
 use tokio::time::Instant;
 
 pub use super::client_state::Phase;
-use super::client_state::{self, ClientState, Closing};
-use crate::{config::Timeouts, observe::refusals::Refusal, protocol::headers::Client, worker::Worker};
+use super::{
+    client_state::{self, ClientState, Closing},
+    shedding::{self, Candidate},
+};
+use crate::{
+    config::Timeouts, io::patience::Patience, observe::refusals::Refusal, protocol::headers::Client, worker::Worker,
+};
+
+/// Estimates of what a connection makes the edge hold, in bytes, besides the buffers that are counted one by one. They
+/// were measured as the growth of the resident memory for each of a thousand.
+mod cost {
+    /// A connection: its task, its state, and its socket in the kernel.
+    pub(super) const CONNECTION: usize = 4 * 1024;
+    /// TLS: keys, and the buffer for a record.
+    pub(super) const TLS: usize = 20 * 1024;
+    /// HTTP/2: its state machine, and buffers for frames.
+    pub(super) const HTTP2: usize = 40 * 1024;
+    /// A request: its state, the head for the endpoint, and the connection that it is sent on.
+    pub(super) const REQUEST: usize = 8 * 1024;
+    /// What the kernel holds for a client that accepts no bytes: see `UNSENT` of the listener.
+    pub(super) const BLOCKED: usize = 64 * 1024;
+    /// What TLS holds for such a client: the limit of rustls.
+    pub(super) const BLOCKED_TLS: usize = 64 * 1024;
+}
 
 /// What the tasks of one client connection share. Never leaves its worker's thread.
 #[derive(Debug)]
@@ -32,13 +55,26 @@ pub struct ClientActivity {
     last_moved: Cell<Instant>,
     /// Bytes written to the client.
     written: Cell<u64>,
+    /// How long the client is waited for.
+    patience: Patience,
+    /// Bytes that the connection makes the edge hold, as far as they are counted by connection.
+    held: Cell<usize>,
+    /// HTTP/2: the request bodies under way, each of which may fill the window of its stream.
+    uploads: Cell<usize>,
+    /// Whether the connection must be closed at once, because memory runs out.
+    shed: Cell<bool>,
+    /// Wakes the driver of the connection then.
+    driver: RefCell<Option<Waker>>,
 }
 
 impl ClientActivity {
     /// A connection that was just accepted: the time for its first head begins.
     #[must_use]
     pub fn new(client: Client, worker: &Rc<Worker>, now: Instant) -> Self {
-        Self {
+        let tls = client.tls;
+        let view = worker.view();
+        let config = view.config();
+        let activity = Self {
             client,
             worker: Rc::clone(worker),
             state: Cell::new(ClientState::new(now)),
@@ -47,7 +83,14 @@ impl ClientActivity {
             pending: RefCell::default(),
             last_moved: Cell::new(now),
             written: Cell::new(0),
-        }
+            patience: Patience { idle: config.timeouts.body_idle, min_rate: config.limits.min_rate },
+            held: Cell::new(0),
+            uploads: Cell::new(0),
+            shed: Cell::new(false),
+            driver: RefCell::default(),
+        };
+        activity.hold(cost::CONNECTION + if tls { cost::TLS } else { 0 });
+        activity
     }
 
     /// Counts and logs that the client gets no response from an endpoint; see [`Worker::refuse`].
@@ -58,6 +101,45 @@ impl ClientActivity {
     /// The connection carries several requests at a time.
     pub fn multiplex(&self) {
         self.multiplexed.set(true);
+        self.hold(cost::HTTP2);
+    }
+
+    /// Counts bytes that the connection makes the edge hold, until [`release`](Self::release) or its end.
+    pub fn hold(&self, bytes: usize) {
+        self.held.set(self.held.get().saturating_add(bytes));
+        self.worker.memory().hold(bytes);
+    }
+
+    /// Counts bytes that are no longer held.
+    pub fn release(&self, bytes: usize) {
+        self.held.set(self.held.get().saturating_sub(bytes));
+        self.worker.memory().release(bytes);
+    }
+
+    /// Changes the number of request bodies under way, of which each may hold `each` bytes and all together `all`.
+    pub fn set_uploads(&self, change: impl FnOnce(usize) -> usize, each: usize, all: usize) {
+        let before = self.uploads.get();
+        let after = change(before);
+        self.uploads.set(after);
+        let held = |uploads: usize| uploads.saturating_mul(each).min(all);
+        if after > before {
+            self.hold(held(after) - held(before));
+        } else {
+            self.release(held(before) - held(after));
+        }
+    }
+
+    /// Whether the connection must be closed at once. Until then, the task that asks is woken when it must.
+    #[must_use]
+    pub fn must_close(&self, waker: &Waker) -> bool {
+        if self.shed.get() {
+            return true;
+        }
+        let mut driver = self.driver.borrow_mut();
+        if !driver.as_ref().is_some_and(|driver| driver.will_wake(waker)) {
+            *driver = Some(waker.clone());
+        }
+        false
     }
 
     /// What the connection is doing.
@@ -136,7 +218,7 @@ impl ClientActivity {
         self.written.set(self.written.get().saturating_add(bytes as u64));
         let now = self.worker.clock.now();
         self.last_moved.set(now);
-        self.update(|state| state.accepted(now));
+        self.update(|state| state.accepted(now, bytes, self.patience));
     }
 
     /// Notes that the client accepts no more bytes for now.
@@ -146,12 +228,13 @@ impl ClientActivity {
 
     /// Notes that the client accepts bytes again, or that everything is sent: TLS may have held back some of it.
     pub fn unblocked(&self) {
-        self.update(|state| state.unblocked(self.worker.clock.now()));
+        self.update(|state| state.unblocked(self.worker.clock.now(), self.patience));
     }
 
     /// Notes that a request begins. Returns its number on this connection.
     pub fn begin(&self) -> u64 {
         self.update(ClientState::request_begun);
+        self.hold(cost::REQUEST);
         let number = self.next_request.get();
         self.next_request.set(number.wrapping_add(1));
         number
@@ -178,6 +261,7 @@ impl ClientActivity {
     /// Notes that a request ends.
     pub fn end(&self, request: u64) {
         self.mark_pending(request, false);
+        self.release(cost::REQUEST);
         self.update(|state| state.request_ended(self.worker.clock.now()));
     }
 
@@ -200,6 +284,38 @@ impl ClientActivity {
     }
 
     fn update(&self, change: impl FnOnce(ClientState) -> ClientState) {
-        self.state.set(change(self.state.get()));
+        let before = self.state.get();
+        let after = change(before);
+        self.state.set(after);
+        let held = cost::BLOCKED + if self.client.tls { cost::BLOCKED_TLS } else { 0 };
+        match (before.blocked_since, after.blocked_since) {
+            (None, Some(_)) => self.hold(held),
+            (Some(_), None) => self.release(held),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+    }
+}
+
+impl shedding::Client for ClientActivity {
+    fn candidate(&self, now: Instant) -> Option<Candidate> {
+        let earliest = self.pending.borrow().values().copied().min();
+        let since = client_state::stalled_since(&self.state.get().pending(earliest))?;
+        let stalled = now.saturating_duration_since(since);
+        (!self.shed.get()).then_some(Candidate { held: self.held.get(), stalled })
+    }
+
+    fn shed(&self) {
+        self.shed.set(true);
+        self.worker.stats().shed.add(1);
+        self.refuse(Refusal::Shed);
+        if let Some(driver) = self.driver.take() {
+            driver.wake();
+        }
+    }
+}
+
+impl Drop for ClientActivity {
+    fn drop(&mut self) {
+        self.worker.memory().release(self.held.get());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::Timeouts;
+use crate::{config::Timeouts, io::patience::Patience};
 
 /// How long a client may take to close its idle connection after the close was announced.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -18,6 +18,9 @@ pub struct ClientState {
     pub phase: Phase,
     /// Since when the client accepts no bytes, in any phase: the end of a response may be unsent between two requests.
     pub blocked_since: Option<Instant>,
+    /// How long the client accepted no bytes earlier, as far as the bytes that it accepted since do not pay for it; see
+    /// [`Patience`].
+    pub waited: Duration,
     /// Whether the edge is closing the connection.
     pub closing: Closing,
 }
@@ -62,7 +65,7 @@ pub enum Closing {
 #[must_use]
 pub fn due(state: &ClientState, timeouts: &Timeouts) -> Option<Instant> {
     if let Some(since) = state.blocked_since {
-        return Some(since + timeouts.body_idle);
+        return Some(since + timeouts.body_idle.saturating_sub(state.waited));
     }
     match state.phase {
         Phase::Idle { since } if state.closing != Closing::No => Some(since + CLOSE_TIMEOUT),
@@ -74,11 +77,22 @@ pub fn due(state: &ClientState, timeouts: &Timeouts) -> Option<Instant> {
     }
 }
 
+/// Returns since when the client has made no progress; `None` while the edge waits for an endpoint.
+#[must_use]
+pub fn stalled_since(state: &ClientState) -> Option<Instant> {
+    match state.phase {
+        _ if state.blocked_since.is_some() => state.blocked_since,
+        Phase::Idle { since } | Phase::Head { since } => Some(since),
+        Phase::Busy { pending_since, .. } => pending_since,
+    }
+}
+
 impl ClientState {
     /// A connection that was just accepted.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { phase: Phase::Head { since: now }, blocked_since: None, closing: Closing::No }
+        let phase = Phase::Head { since: now };
+        Self { phase, blocked_since: None, waited: Duration::ZERO, closing: Closing::No }
     }
 
     /// Whether a request is under way.
@@ -133,21 +147,23 @@ impl ClientState {
         Self { blocked_since: self.blocked_since.or(Some(now)), ..self }
     }
 
-    /// The client accepted bytes.
+    /// The client accepted bytes, which pay for the time that it was waited for.
     #[must_use]
-    pub fn accepted(self, now: Instant) -> Self {
+    pub fn accepted(self, now: Instant, bytes: usize, patience: Patience) -> Self {
+        let waited = self.blocked_since.map_or(self.waited, |since| self.waited + now.saturating_duration_since(since));
+        let waited = patience.pay(waited, bytes);
         let phase = match self.phase {
             Phase::Idle { .. } => Phase::Idle { since: now },
             Phase::Head { .. } => Phase::Head { since: now },
             Phase::Busy { .. } => self.phase,
         };
-        Self { phase, blocked_since: None, ..self }
+        Self { phase, blocked_since: None, waited, ..self }
     }
 
     /// The client accepts bytes again, or everything is sent: TLS may have held back some of it.
     #[must_use]
-    pub fn unblocked(self, now: Instant) -> Self {
-        if self.blocked_since.is_some() { self.accepted(now) } else { self }
+    pub fn unblocked(self, now: Instant, patience: Patience) -> Self {
+        if self.blocked_since.is_some() { self.accepted(now, 0, patience) } else { self }
     }
 
     /// The edge closes the connection after the request under way.
@@ -168,6 +184,8 @@ mod tests {
     const HEAD: Duration = Duration::from_secs(10);
     const BODY_IDLE: Duration = Duration::from_secs(30);
     const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+    const PATIENCE: Patience = Patience { idle: BODY_IDLE, min_rate: 500 };
 
     fn timeouts() -> Timeouts {
         Timeouts { head: HEAD, body_idle: BODY_IDLE, keep_alive: KEEP_ALIVE, ..Timeouts::default() }
@@ -198,8 +216,46 @@ mod tests {
             (waiting, Some(two), Closing::No, Some(two + BODY_IDLE)),
             (pending, Some(two), Closing::No, Some(two + BODY_IDLE)),
         ] {
-            let state = ClientState { phase, blocked_since, closing };
+            let state = ClientState { phase, blocked_since, waited: Duration::ZERO, closing };
             assert_eq!(due(&state, &timeouts()), expected, "{state:?}");
+            // An earlier wait that is not paid for is subtracted only from the time of a client that accepts nothing.
+            let waited = Duration::from_secs(7);
+            let shorter = if blocked_since.is_some() { waited } else { Duration::ZERO };
+            let state = ClientState { waited, ..state };
+            assert_eq!(due(&state, &timeouts()), expected.map(|due| due - shorter), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_reads_too_slowly_times_out_although_each_byte_moves() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let busy = ClientState::new(start).request_begun();
+        // One byte just before each timeout.
+        let slow = busy.blocked(at(0)).accepted(at(29), 1, PATIENCE).blocked(at(29));
+        assert_eq!(due(&slow, &timeouts()).map(|due| due.saturating_duration_since(start).as_secs()), Some(30));
+        // As many bytes as the rate asks for, or more.
+        let fast = busy.blocked(at(0)).accepted(at(29), 29 * 500, PATIENCE).blocked(at(29));
+        assert_eq!(due(&fast, &timeouts()), Some(at(59)));
+        // Bytes that come later pay as well.
+        let later = slow.accepted(at(29), 1 << 20, PATIENCE).blocked(at(40));
+        assert_eq!(due(&later, &timeouts()), Some(at(70)));
+    }
+
+    #[test]
+    fn a_client_stalls_while_its_bytes_are_awaited() {
+        let start = Instant::now();
+        let (one, two) = (start + Duration::from_secs(1), start + Duration::from_secs(2));
+        let new = ClientState::new(start);
+        let busy = new.request_begun();
+        for (state, expected) in [
+            (new, Some(start)),
+            (busy, None),
+            (busy.pending(Some(one)), Some(one)),
+            (busy.pending(Some(one)).blocked(two), Some(two)),
+            (busy.request_ended(two), Some(two)),
+        ] {
+            assert_eq!(stalled_since(&state), expected, "{state:?}");
         }
     }
 
@@ -228,8 +284,9 @@ mod tests {
                 Event::Pending => state.pending(Some(now)),
                 Event::NotPending => state.pending(None),
                 Event::Blocked => state.blocked(now),
-                Event::Accepted => state.accepted(now),
-                Event::Unblocked => state.unblocked(now),
+                // Enough to pay for any wait of these tests.
+                Event::Accepted => state.accepted(now, 1 << 20, PATIENCE),
+                Event::Unblocked => state.unblocked(now, PATIENCE),
                 Event::Close => state.closing(now),
             }
         });

@@ -10,6 +10,7 @@ pub mod client_activity;
 pub mod client_limits;
 pub mod client_state;
 pub mod heartbeat;
+pub mod shedding;
 pub mod snapshot;
 pub mod view;
 
@@ -33,7 +34,11 @@ pub use self::view::{PoolView, View};
 use crate::{
     config::{Config, Limits},
     error::Error,
-    io::clock::Clock,
+    io::{
+        buffer::BufferPool,
+        clock::Clock,
+        memory::{Budget, Level, Memory},
+    },
     observe::{
         access_log,
         log_limit::LogLimit,
@@ -44,6 +49,7 @@ use crate::{
     worker::{
         client_limits::{ClientKey, ClientTable, Counted, OverLimit, Permit, Rate, Resource},
         heartbeat::Heartbeat,
+        shedding::Clients,
         snapshot::Snapshot,
     },
 };
@@ -63,6 +69,8 @@ pub struct Shared {
     pub open: AtomicUsize,
     /// What each client uses, over all workers.
     pub clients: Arc<ClientTable>,
+    /// The memory that clients may make the edge hold.
+    pub memory: Arc<Budget>,
 }
 
 /// The state that the tasks of one worker share. Never leaves its thread.
@@ -76,6 +84,8 @@ pub struct Worker {
     pub clock: Clock,
     /// The worker's sink into the access log.
     pub log: access_log::Sink,
+    /// The client connections that may be shed.
+    pub clients: Clients,
     refusal_lines: RefusalLines,
     shortages: LogLimit,
     shared: Arc<Shared>,
@@ -95,14 +105,16 @@ impl Worker {
     pub fn new(index: usize, shared: Arc<Shared>, log: access_log::Sink) -> Rc<Self> {
         let mut random = fastrand::Rng::new();
         let view = View::new(shared.snapshot.load_full(), &mut random);
+        let buffers = BufferPool::new(Memory::new(Arc::clone(&shared.memory)));
         Rc::new(Self {
             index,
-            connections: Rc::new(ConnectionPool::new(index)),
+            connections: Rc::new(ConnectionPool::new(index, buffers)),
             clock: Clock::new(),
             shared,
             view: RefCell::new(Rc::new(view)),
             random: RefCell::new(random),
             log,
+            clients: Clients::default(),
             refusal_lines: RefusalLines::default(),
             shortages: LogLimit::default(),
             draining: Cell::new(false),
@@ -116,6 +128,26 @@ impl Worker {
     #[must_use]
     pub fn stats(&self) -> &WorkerStats {
         self.shared.stats.of(self.index)
+    }
+
+    /// The worker's account with the budget of memory.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        self.connections.buffers.memory()
+    }
+
+    /// Whether new connections and requests are refused for lack of memory.
+    #[must_use]
+    pub fn is_short_of_memory(&self) -> bool {
+        self.memory().level() >= Level::Refusing
+    }
+
+    /// Closes the worst connections if memory runs out; see [`shedding`].
+    pub fn shed(&self) {
+        let excess = self.memory().excess();
+        if excess > 0 {
+            self.clients.shed(excess, self.clock.tick());
+        }
     }
 
     /// The newest snapshot, with this worker's position in each pool.
@@ -160,7 +192,7 @@ impl Worker {
     /// must be dropped when the handshake ends.
     ///
     /// # Errors
-    /// The reason for which the connection must be closed at once: [`Limits::max_connections`],
+    /// The reason for which the connection must be closed at once: [`Limits::memory`], [`Limits::max_connections`],
     /// [`Limits::connections_per_client`] or [`Limits::handshakes_per_client`]. Trusted proxies may have any number.
     pub fn admit(
         self: &Rc<Self>,
@@ -183,6 +215,10 @@ impl Worker {
         }
         let max = limits.max_connections.get();
         let more = |open: usize| (open < max).then_some(open + 1);
+        if self.is_short_of_memory() {
+            self.stats().refused.add(1);
+            return Err(Refusal::Memory);
+        }
         if self.shared.open.fetch_update(Relaxed, Relaxed, more).is_err() {
             self.stats().refused.add(1);
             return Err(Refusal::Connections);
@@ -276,8 +312,8 @@ impl Worker {
         }
     }
 
-    /// Records a heartbeat, reads the wall clock, and closes idle upstream connections that are too old or whose
-    /// endpoint is gone. Called about once a second.
+    /// Records a heartbeat, reads the wall clock, closes idle upstream connections that are too old or whose endpoint is
+    /// gone, and frees memory that is not needed. Called about once a second.
     pub fn housekeep(&self) {
         self.clock.set();
         self.shared.heartbeats.of(self.index).beat(SystemTime::now());
@@ -287,6 +323,8 @@ impl Worker {
             known.extend(pool.handle.snapshot.load().endpoints.iter().map(|endpoint| endpoint.id));
         }
         self.connections.sweep(Instant::now(), |endpoint| known.contains(&endpoint));
+        self.connections.buffers.trim();
+        self.shed();
     }
 }
 

@@ -70,6 +70,8 @@ pub(crate) fn config(servers: Vec<SocketAddr>, pools: Vec<Pool>) -> Config {
             max_head: 1,
             max_headers: 1,
             max_streams: 1,
+            memory: None,
+            min_rate: 0,
         },
         timeouts: Timeouts { handshake: second, head: second, keep_alive: second, body_idle: second },
         trusted_proxies: Vec::new(),

@@ -96,6 +96,8 @@ fn limits(section: &mut Section<'_>) -> Limits {
         max_head: head_size(section, "max_head").unwrap_or(default.max_head),
         max_headers: section.get("max_headers", &kind::HEADERS).unwrap_or(default.max_headers),
         max_streams: section.get("max_streams", &kind::STREAMS).unwrap_or(default.max_streams),
+        memory: section.get("memory", &kind::MEMORY).unwrap_or(default.memory),
+        min_rate: section.get("min_rate", &kind::SIZE).unwrap_or(default.min_rate),
     }
 }
 

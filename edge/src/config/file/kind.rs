@@ -19,6 +19,15 @@ pub(super) const SIZE: Kind<u64> = Kind {
     },
 };
 
+pub(super) const MEMORY: Kind<Option<u64>> = Kind {
+    name: "size or \"off\"",
+    example: "\"150MiB\"",
+    read: |v| match v {
+        DeValue::Integer(_) => whole(v, value::MIN_MEMORY, i64::MAX.unsigned_abs()).map(|parsed| parsed.map(Some)),
+        _ => v.as_str().map(value::memory),
+    },
+};
+
 pub(super) const POSITIVE: Kind<NonZeroUsize> = positive::<1_000_000>();
 
 pub(super) const WORKERS: Kind<NonZeroUsize> = positive::<{ value::MAX_WORKERS }>();

@@ -49,6 +49,9 @@ pub fn render(config: &Config) -> String {
     document.key("max_head", size(config.limits.max_head));
     document.key("max_headers", config.limits.max_headers);
     document.key("max_streams", config.limits.max_streams);
+    let memory = config.limits.memory.map_or_else(|| "off".to_owned(), value::render_size);
+    document.key("memory", string(&memory));
+    document.key("min_rate", string(&value::render_size(config.limits.min_rate)));
 
     document.heading("[timeouts]");
     document.key("handshake", duration(config.timeouts.handshake));

@@ -218,6 +218,12 @@ pub(super) struct Process {
     /// Threads that forward requests [default: number of cores]
     #[arg(long, value_name = "NUMBER")]
     pub(super) workers: Option<String>,
+    /// Memory that clients may make the edge hold, such as 150MiB, or "off" [default: 60 % of the memory that the process may use]
+    #[arg(long, value_name = "SIZE")]
+    pub(super) memory: Option<String>,
+    /// Bytes per second below which a client that sends a body or reads a response times out; 0 for no minimum [default: 500]
+    #[arg(long, value_name = "SIZE")]
+    pub(super) min_rate: Option<String>,
     /// How long open requests may take to finish when the edge stops [default: 30s]
     #[arg(long, value_name = "DURATION")]
     pub(super) drain: Option<String>,

@@ -39,7 +39,7 @@ impl Settings {
     }
 
     /// Loads the configuration from the flags, or from the file that `--config` names; `--admin`, `--access-log`,
-    /// `--workers` and `--drain` then override the file. Every call reads the files again.
+    /// `--workers`, `--memory`, `--min-rate` and `--drain` then override the file. Every call reads the files again.
     ///
     /// # Errors
     /// A file cannot be read, or the configuration is invalid; the error then lists every problem.
@@ -94,6 +94,12 @@ impl Settings {
         }
         if let Some(workers) = reader.one("workers", self.flags.process.workers.as_deref(), workers) {
             config.workers = workers;
+        }
+        if let Some(memory) = reader.one("memory", self.flags.process.memory.as_deref(), value::memory) {
+            config.limits.memory = memory;
+        }
+        if let Some(min_rate) = reader.one("min-rate", self.flags.process.min_rate.as_deref(), value::size) {
+            config.limits.min_rate = min_rate;
         }
         if let Some(drain) = reader.one("drain", self.flags.process.drain.as_deref(), value::duration_or_zero) {
             config.drain = drain;

@@ -140,6 +140,9 @@ impl<'a, S: Transport> Connection<'a, S> {
                     Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
                         return Poll::Ready(Next::Malformed(Kind::HeadTooLarge));
                     }
+                    Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                        return Poll::Ready(Next::Malformed(Kind::Overloaded));
+                    }
                     Err(_) => return Poll::Ready(Next::Closed),
                 }
             }

@@ -10,7 +10,7 @@ use tokio::{io::DuplexStream, net::TcpStream, time::Instant};
 
 use crate::{
     config::{self, Config, Limits, Listener, Pool},
-    io::splice::Transport,
+    io::{memory::Budget, splice::Transport},
     observe::{access_log::AccessLog, stats::PerWorker},
     protocol::headers::Client,
     worker::{Shared, Worker, client_activity::ClientActivity, snapshot::Snapshot},
@@ -40,6 +40,7 @@ pub(super) fn worker(access_log: &config::AccessLog) -> (Rc<Worker>, AccessLog) 
         idle_wanted: PerWorker::new(1),
         open: AtomicUsize::new(0),
         clients: Arc::default(),
+        memory: Arc::new(Budget::new(None, 1)),
     };
     (Worker::new(0, Arc::new(shared), log.sink(0)), log)
 }

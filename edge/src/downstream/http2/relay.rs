@@ -5,11 +5,10 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 
-use super::request_body::RequestBody;
+use super::{piece::Piece, request_body::RequestBody};
 use crate::{
     error::Error,
     protocol::{
@@ -98,7 +97,7 @@ impl Relay {
     }
 
     /// Reads more of the response.
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Error>> {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Piece>>, Error>> {
         let now = self.worker.clock.tick();
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
@@ -110,10 +109,13 @@ impl Relay {
         loop {
             match connection.next_event()? {
                 BodyEvent::Data(count) => {
-                    let data = Bytes::copy_from_slice(connection.data().get(..count).unwrap_or_default());
+                    let data = connection.data().get(..count).unwrap_or_default();
+                    let piece = Piece::counted(data, self.record.activity());
                     connection.consume(count, now);
+                    // The client may not read the piece for long.
+                    connection.release_memory(&self.worker.connections.buffers);
                     self.record.add_response_bytes(count as u64);
-                    return Poll::Ready(Ok(Some(Frame::data(data))));
+                    return Poll::Ready(Ok(Some(Frame::data(piece))));
                 }
                 BodyEvent::End => return Poll::Ready(Ok(trailers(connection.body()).map(Frame::trailers))),
                 BodyEvent::More => ready!(connection.poll_read_more(cx, &self.worker.connections.buffers, now))?,

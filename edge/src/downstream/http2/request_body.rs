@@ -4,6 +4,7 @@ use std::{
     error::Error as StdError,
     io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
@@ -20,12 +21,20 @@ use crate::{
         headers::{is_trailer, write_field},
     },
     upstream::connection::body_source::BodySource,
+    worker::client_activity::ClientActivity,
 };
+
+/// How much a client may send on a stream before the endpoint accepts it, in bytes.
+pub const STREAM_WINDOW: u32 = 128 * 1024;
+/// How much a client may send on all streams of a connection before their endpoints accept it, in bytes.
+pub const CONNECTION_WINDOW: u32 = 512 * 1024;
 
 /// The body of a request.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     incoming: Incoming,
+    /// Counts what the client may send ahead, until the body ends.
+    upload: Option<Upload>,
     /// Data that arrived and was not used.
     data: Bytes,
     trailers: Option<HeaderMap>,
@@ -33,8 +42,26 @@ pub(super) struct RequestBody {
 
 impl RequestBody {
     /// The body of a request whose head was just read.
-    pub(super) fn new(incoming: Incoming) -> Self {
-        Self { incoming, data: Bytes::new(), trailers: None }
+    pub(super) fn new(incoming: Incoming, activity: &Rc<ClientActivity>) -> Self {
+        let upload = (!incoming.is_end_stream()).then(|| Upload::new(activity));
+        Self { incoming, upload, data: Bytes::new(), trailers: None }
+    }
+}
+
+/// A body under way. Its bytes wait in the windows of its stream and its connection, where only their maximum is known.
+#[derive(Debug)]
+struct Upload(Rc<ClientActivity>);
+
+impl Upload {
+    fn new(activity: &Rc<ClientActivity>) -> Self {
+        activity.set_uploads(|uploads| uploads + 1, STREAM_WINDOW as usize, CONNECTION_WINDOW as usize);
+        Self(Rc::clone(activity))
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.set_uploads(|uploads| uploads.saturating_sub(1), STREAM_WINDOW as usize, CONNECTION_WINDOW as usize);
     }
 }
 
@@ -42,7 +69,10 @@ impl BodySource for RequestBody {
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<&[u8]>, Error>> {
         while self.data.is_empty() {
             match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-                None => return Poll::Ready(Ok(None)),
+                None => {
+                    self.upload = None;
+                    return Poll::Ready(Ok(None));
+                }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.data = data,
                     Err(frame) => self.trailers = frame.into_trailers().ok(),

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::{AbortHandle, spawn_local};
 
-use super::relay::Relay;
+use super::{piece::Piece, relay::Relay};
 use crate::{error::Error, proxy::request_record::RequestRecord};
 
 /// The body of a response.
@@ -39,10 +39,10 @@ impl ResponseBody {
 }
 
 impl Body for ResponseBody {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Error>>> {
         match &mut *self {
             Self::Upstream(shared) => {
                 let mut relay = shared.relay.borrow_mut();
@@ -69,7 +69,7 @@ impl Body for ResponseBody {
                 let text = std::mem::take(text);
                 record.add_response_bytes(text.len() as u64);
                 *self = Self::Done;
-                Poll::Ready(Some(Ok(Frame::data(text))))
+                Poll::Ready(Some(Ok(Frame::data(text.into()))))
             }
             Self::Done => Poll::Ready(None),
         }

@@ -42,7 +42,7 @@ pub async fn answer(
     worker.clock.tick();
     let (head, incoming) = request.into_parts();
     let (mut record, upstream_request) = begin(worker, activity, &head, &incoming);
-    let mut source = RequestBody::new(incoming);
+    let mut source = RequestBody::new(incoming, activity);
     let outcome = match upstream_request {
         Ok(Prepared::Reply(reply)) => Err(reply),
         Ok(Prepared::Forward(mut upstream_request)) => {

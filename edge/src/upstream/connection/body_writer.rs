@@ -18,6 +18,7 @@ use crate::{
     error::{Error, Kind, Retry},
     io::{
         buffer::BufferPool,
+        patience::Patience,
         splice::{MIN_SPLICE, Pipe},
     },
     protocol::h1::{framing::Framing, write_buffer::WriteBuffer},
@@ -42,13 +43,13 @@ pub enum WriteError {
 }
 
 impl BodyWriter {
-    /// Prepares a request with this head. `max` is the largest body in bytes, `idle` the client's longest pause.
+    /// Prepares a request with this head. `max` is the largest body in bytes, `patience` limits the client's pauses.
     #[must_use]
-    pub fn new(head: Vec<u8>, framing: Framing, max: Option<u64>, idle: Duration, now: Instant) -> Self {
+    pub fn new(head: Vec<u8>, framing: Framing, max: Option<u64>, patience: Patience, now: Instant) -> Self {
         let body = match framing {
             Framing::None => None,
-            Framing::Length(length) => Some(Body::new(Limit::Exactly, length, idle, now)),
-            Framing::Chunked | Framing::Close => Some(Body::new(Limit::AtMost, max.unwrap_or(u64::MAX), idle, now)),
+            Framing::Length(length) => Some(Body::new(Limit::Exactly, length, patience, now)),
+            Framing::Chunked | Framing::Close => Some(Body::new(Limit::AtMost, max.unwrap_or(u64::MAX), patience, now)),
         };
         let mut buffer = WriteBuffer::default();
         *buffer.bytes_mut() = head;
@@ -163,10 +164,12 @@ struct Body {
     may_splice: bool,
     /// The pipe for the rest, once it is known to be long.
     pipe: Option<Pipe>,
-    /// The longest pause of the client.
-    idle: Duration,
-    /// Runs while the client is awaited.
-    pause: Option<Pin<Box<Sleep>>>,
+    /// Limits the pauses of the client.
+    patience: Patience,
+    /// How long the client was awaited earlier, as far as its bytes do not pay for it.
+    waited: Duration,
+    /// Runs while the client is awaited, and since when.
+    pause: Option<(Instant, Pin<Box<Sleep>>)>,
     /// The bytes taken from the client.
     bytes: u64,
     /// When the last of them was taken or passed on.
@@ -174,14 +177,15 @@ struct Body {
 }
 
 impl Body {
-    fn new(limit: Limit, remaining: u64, idle: Duration, now: Instant) -> Self {
+    fn new(limit: Limit, remaining: u64, patience: Patience, now: Instant) -> Self {
         Self {
             limit,
             remaining,
             ended: false,
             may_splice: limit == Limit::Exactly,
             pipe: None,
-            idle,
+            patience,
+            waited: Duration::ZERO,
             pause: None,
             bytes: 0,
             last_progress: now,
@@ -203,7 +207,7 @@ impl Body {
             // byte on.
             let Poll::Ready(data) = source.poll_data(cx) else {
                 if buffer.poll_flush(cx, *endpoint).map_err(WriteError::Endpoint)?.is_pending() {
-                    self.pause = None;
+                    self.end_pause(*now);
                     return Poll::Pending;
                 }
                 if self.may_splice && self.remaining >= MIN_SPLICE && source.socket().is_some() {
@@ -215,7 +219,7 @@ impl Body {
                 }
                 return self.poll_pause(cx, *now);
             };
-            self.pause = None;
+            self.end_pause(*now);
             let Some(data) = data.map_err(WriteError::Client)? else {
                 self.ended = true;
                 if self.limit == Limit::Exactly && self.remaining > 0 {
@@ -257,7 +261,7 @@ impl Body {
             let Some(socket) = source.socket() else { return Poll::Ready(Err(client_error(Kind::ClientGone))) };
             match pipe.poll_in(cx, socket, self.remaining) {
                 Poll::Ready(Ok(count @ 1..)) => {
-                    self.pause = None;
+                    self.end_pause(*now);
                     source.spliced(count);
                     self.took(count, *now);
                 }
@@ -270,13 +274,20 @@ impl Body {
     fn took(&mut self, count: usize, now: Instant) {
         self.remaining = self.remaining.saturating_sub(count as u64);
         self.bytes += count as u64;
+        self.waited = self.patience.pay(self.waited, count);
         self.last_progress = now;
     }
 
-    /// Waits for the client, at most for `idle`.
+    fn end_pause(&mut self, now: Instant) {
+        if let Some((began, _)) = self.pause.take() {
+            self.waited += now.saturating_duration_since(began);
+        }
+    }
+
+    /// Waits for the client, as long as there is patience.
     fn poll_pause(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Result<(), WriteError>> {
-        let idle = self.idle;
-        let pause = self.pause.get_or_insert_with(|| Box::pin(sleep_until(now + idle)));
+        let left = self.patience.left(self.waited);
+        let (_began, pause) = self.pause.get_or_insert_with(|| (now, Box::pin(sleep_until(now + left))));
         ready!(pause.as_mut().poll(cx));
         Poll::Ready(Err(client_error(Kind::BodyTimeout)))
     }

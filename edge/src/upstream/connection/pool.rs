@@ -106,10 +106,10 @@ impl Hasher for EndpointIdHasher {
 }
 
 impl ConnectionPool {
-    /// An empty pool.
+    /// An empty pool, whose connections read into memory of `buffers`.
     #[must_use]
-    pub fn new(worker: usize) -> Self {
-        Self { worker, buffers: BufferPool::default(), by_endpoint: RefCell::default() }
+    pub fn new(worker: usize, buffers: BufferPool) -> Self {
+        Self { worker, buffers, by_endpoint: RefCell::default() }
     }
 
     /// Takes the most recently used idle connection to an endpoint that is still open. With `ask_kernel` the kernel

@@ -106,6 +106,9 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
                     return Poll::Ready(Err(Error::new(Kind::UpstreamHeadTooLarge, Retry::Never)));
                 }
+                Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                    return Poll::Ready(Err(Error::new(Kind::Overloaded, Retry::Never)));
+                }
                 Err(error) => {
                     let retry = if self.incoming.is_empty() { Retry::IfIdempotent } else { Retry::Never };
                     return Poll::Ready(Err(Error::because(Kind::UpstreamClosed, retry, error)));

@@ -143,6 +143,11 @@ impl Connection {
         if is_usable { Ok(Box::new(connection)) } else { Err(connection.permit) }
     }
 
+    /// Returns its memory if all bytes are consumed.
+    pub fn release_memory(&mut self, buffers: &BufferPool) {
+        self.incoming.release(buffers);
+    }
+
     /// Returns its memory, whatever it contains.
     pub fn discard(&mut self, buffers: &BufferPool) {
         self.incoming.consume(usize::MAX);
