@@ -9,8 +9,8 @@ use super::{
     latency::Histogram,
     state::{AdminState, BoundListener, Reload},
     status::{
-        AccessLogStatus, CertificateStatus, EndpointReport, ErrorCount, LatencyStatus, ListenerStatus, PoolStatus,
-        RefusalCount, ReloadStatus, Responses, RouteStatus, SourceReport, Status, WorkerStatus,
+        AccessLogStatus, CertificateStatus, EndpointReport, ErrorCount, LatencyStatus, ListenerStatus, MemoryStatus,
+        PoolStatus, RefusalCount, ReloadStatus, Responses, RouteStatus, SourceReport, Status, WorkerStatus,
     },
 };
 use crate::{
@@ -85,6 +85,7 @@ impl Status {
                     count: admin.workers.sum(|worker| worker.refusals[reason as usize].value()),
                 })
                 .collect(),
+            memory: MemoryStatus { used_bytes: admin.memory.used(), limit_bytes: admin.memory.limit() },
             access_log: AccessLogStatus {
                 written: admin.access_log.written.value(),
                 lost: admin.access_log.lost.value(),
@@ -254,6 +255,7 @@ impl WorkerStatus {
             accepted: stats.accepted.value(),
             refused: stats.refused.value(),
             uncounted: stats.uncounted.value(),
+            shed: stats.shed.value(),
             accept_errors: stats.accept_errors.value(),
             open: stats.open.value(),
             handshakes: stats.handshakes.value(),

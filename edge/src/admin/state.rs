@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::{
     downstream::tls::TlsListener,
+    io::memory::Budget,
     observe::{
         access_log::LogStats,
         stats::{PerWorker, WorkerStats},
@@ -30,6 +31,8 @@ pub struct AdminState {
     pub listeners: ArcSwap<Vec<BoundListener>>,
     /// The counters of written and lost access log lines.
     pub access_log: Arc<LogStats>,
+    /// The memory that clients make the edge hold.
+    pub memory: Arc<Budget>,
     /// Whether the edge is draining: it exits once the open requests have ended.
     pub draining: Arc<AtomicBool>,
     /// The last reload of the configuration; `None` before the first.

@@ -44,6 +44,17 @@ pub struct Status {
     pub refusals: Vec<RefusalCount>,
     /// The access log.
     pub access_log: AccessLogStatus,
+    /// The memory that clients make the edge hold.
+    pub memory: MemoryStatus,
+}
+
+/// The memory that clients make the edge hold, as far as the edge counts it.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemoryStatus {
+    /// Used, in bytes.
+    pub used_bytes: u64,
+    /// `limits.memory`, in bytes; `None` for no limit.
+    pub limit_bytes: Option<u64>,
 }
 
 /// The last reload.
@@ -234,10 +245,12 @@ pub struct WorkerStatus {
     pub stuck: bool,
     /// Accepted connections.
     pub accepted: u64,
-    /// Connections closed at once because of `limits.max_connections`.
+    /// Connections closed at once because of `limits.max_connections` or `limits.memory`.
     pub refused: u64,
     /// Connections, handshakes and requests not counted for their client, because too many clients are counted.
     pub uncounted: u64,
+    /// Open connections closed because of `limits.memory`.
+    pub shed: u64,
     /// Failed `accept` calls.
     pub accept_errors: u64,
     /// Open connections.

@@ -128,6 +128,7 @@ impl Edge {
             heartbeats: Arc::clone(&shared.heartbeats),
             listeners: ArcSwap::default(),
             access_log: log.stats(),
+            memory: Arc::clone(&shared.memory),
             draining: Arc::new(AtomicBool::new(false)),
             reload: ArcSwapOption::empty(),
             started: SystemTime::now(),

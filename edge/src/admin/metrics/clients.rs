@@ -24,7 +24,7 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::R
     families.counter(
         "client_connections_refused",
         None,
-        "Client connections closed because of max_connections",
+        "Client connections closed at once because of max_connections or memory",
         sum(|worker| worker.refused),
     )?;
     let refusals = status.refusals.iter().map(|refusal| ([("reason", refusal.reason)], refusal.count));
@@ -39,6 +39,12 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::R
         None,
         "Connections, handshakes and requests not counted for their client, for lack of room",
         sum(|worker| worker.uncounted),
+    )?;
+    families.counter(
+        "client_connections_shed",
+        None,
+        "Open client connections closed because of memory",
+        sum(|worker| worker.shed),
     )?;
     families.counter("accept_errors", None, "Failed accept calls", sum(|worker| worker.accept_errors))?;
     families.counter("tls_handshakes", None, "Successful TLS handshakes", sum(|worker| worker.handshakes))?;

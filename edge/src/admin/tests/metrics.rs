@@ -29,6 +29,7 @@ async fn metrics_are_well_formed_and_match_the_counters() {
         (r#"edge_pool_latency_seconds_count{pool="web"}"#, 1500.0),
         (r#"edge_pool_latency_seconds_bucket{le="+Inf",pool="web"}"#, 1500.0),
         (r#"edge_source_up{pool="web",source="tasks.web:8000"}"#, 1.0),
+        ("edge_memory_limit_bytes", 157_286_400.0),
         ("edge_ready", 1.0),
     ] {
         let found = series.iter().find(|(series, _)| series == name);

@@ -22,6 +22,7 @@ use super::{AdminState, BoundListener, Status, respond::respond};
 use crate::{
     config::{Config, HostMatch, Listener, Pool, Route, Source},
     error::Kind,
+    io::memory::Budget,
     observe::{refusals::Refusal, stats::PerWorker},
     upstream::{Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot, SourceStatus},
     worker::{heartbeat::Heartbeat, snapshot::Snapshot},
@@ -82,6 +83,7 @@ fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> AdminState {
             tls: None,
         }]),
         access_log: Arc::default(),
+        memory: Arc::new(Budget::new(Some(150 << 20), WORKERS)),
         draining: Arc::default(),
         reload: ArcSwapOption::empty(),
         started: seconds_ago(100_000),

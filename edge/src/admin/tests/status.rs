@@ -98,5 +98,5 @@ async fn the_status_has_a_stable_format() {
 }
 "##);
     let keys: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
-    insta::assert_snapshot!(keys.join(" "), @r##"access_log alive draining errors listeners now pools ready reasons refusals reload routes started version workers"##);
+    insta::assert_snapshot!(keys.join(" "), @r##"access_log alive draining errors listeners memory now pools ready reasons refusals reload routes started version workers"##);
 }
