@@ -29,6 +29,9 @@ const SCARCE_BLOCK: usize = 16 * 1024;
 /// How much is read at a time from [`Level::Shedding`] on, in bytes.
 const SMALL_BLOCK: usize = 4 * 1024;
 
+/// A client connection that holds more than this gets no further requests from [`Level::Shedding`] on, in bytes.
+const LARGE: usize = 256 * 1024;
+
 /// How much of the budget is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -62,9 +65,21 @@ pub const fn level(used: usize, limit: usize) -> Level {
 }
 
 /// Returns how many bytes of a `limit` may be used before connections are shed.
-#[must_use]
-pub const fn shedding_mark(limit: usize) -> usize {
+const fn shedding_mark(limit: usize) -> usize {
     limit - limit / 4
+}
+
+/// Returns how many bytes of a `limit` may be used after connections were shed: clearly less, so that there is room for
+/// those that come next.
+const fn shedding_target(limit: usize) -> usize {
+    limit - limit / 8 * 3
+}
+
+/// Whether a client connection that holds `held` bytes, 0 for a new one, may not have one more request. Those that hold
+/// much are refused earlier, so that a few greedy clients do not take what is left.
+#[must_use]
+pub fn refuses(level: Level, held: usize) -> bool {
+    level >= Level::Refusing || (level >= Level::Shedding && held > LARGE)
 }
 
 /// The budget of the process. All workers share it.
@@ -197,14 +212,17 @@ impl Memory {
     }
 }
 
-/// Returns how many of its `held` bytes a worker must free while all `workers` use `used` of `limit`: what is used above
-/// the mark, as far as the worker itself holds more than its share. A worker that holds little sheds nothing: its
-/// connections are not the cause.
+/// Returns how many of its `held` bytes a worker must free while all `workers` use `used` of `limit`: once the mark is
+/// reached, what is used above the target, as far as the worker itself holds more than its share of that. A worker that
+/// holds little sheds nothing: its connections are not the cause.
 #[must_use]
 pub const fn excess(used: usize, limit: usize, held: usize, workers: usize) -> usize {
-    let mark = shedding_mark(limit);
-    let share = mark / if workers == 0 { 1 } else { workers };
-    let (total, own) = (used.saturating_sub(mark), held.saturating_sub(share));
+    if used < shedding_mark(limit) {
+        return 0;
+    }
+    let target = shedding_target(limit);
+    let share = target / if workers == 0 { 1 } else { workers };
+    let (total, own) = (used.saturating_sub(target), held.saturating_sub(share));
     if total < own { total } else { own }
 }
 
@@ -276,14 +294,28 @@ mod tests {
 
     #[test]
     fn only_a_worker_that_holds_more_than_its_share_sheds() {
-        // Of 100 bytes for four workers, 75 may be used, and 18 by each.
+        // Of 160 bytes, 100 may be used after connections were shed, 25 by each of four workers.
         for (used, held, expected) in
-            [(75, 75, 0), (76, 75, 1), (90, 70, 15), (90, 20, 2), (90, 18, 0), (60, 60, 0), (100, 100, 25)]
+            [(119, 119, 0), (120, 120, 20), (150, 100, 50), (150, 40, 15), (150, 25, 0), (60, 60, 0), (160, 160, 60)]
         {
-            assert_eq!(excess(used, 100, held, 4), expected, "{held} of {used}");
+            assert_eq!(excess(used, 160, held, 4), expected, "{held} of {used}");
         }
         assert_eq!(excess(0, 100, 0, 0), 0);
         assert_eq!(excess(1000, usize::MAX, 1000, 4), 0);
+    }
+
+    #[test]
+    fn connections_that_hold_much_are_refused_first() {
+        for (level, held, expected) in [
+            (Level::Scarce, usize::MAX, false),
+            (Level::Shedding, 0, false),
+            (Level::Shedding, LARGE, false),
+            (Level::Shedding, LARGE + 1, true),
+            (Level::Refusing, 0, true),
+            (Level::Exhausted, 0, true),
+        ] {
+            assert_eq!(refuses(level, held), expected, "{level:?}, {held}");
+        }
     }
 
     #[tokio::test]

@@ -47,7 +47,7 @@ pub fn prepare(
 ) -> Result<Prepared, Error> {
     client_limits::admit(worker, view, client, request, record)?;
     let &RequestHead { method, ref target, version, fields, summary, framing } = request;
-    if worker.is_short_of_memory() {
+    if worker.refuses(record.activity().held()) {
         return Err(never(Kind::Overloaded));
     }
     if summary.passes >= MAX_PASSES {

@@ -104,6 +104,12 @@ impl ClientActivity {
         self.hold(cost::HTTP2);
     }
 
+    /// The bytes that the connection makes the edge hold, as far as they are counted by connection.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.get()
+    }
+
     /// Counts bytes that the connection makes the edge hold, until [`release`](Self::release) or its end.
     pub fn hold(&self, bytes: usize) {
         self.held.set(self.held.get().saturating_add(bytes));

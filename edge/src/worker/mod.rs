@@ -37,7 +37,7 @@ use crate::{
     io::{
         buffer::BufferPool,
         clock::Clock,
-        memory::{Budget, Level, Memory},
+        memory::{self, Budget, Memory},
     },
     observe::{
         access_log,
@@ -136,10 +136,10 @@ impl Worker {
         self.connections.buffers.memory()
     }
 
-    /// Whether new connections and requests are refused for lack of memory.
+    /// Whether a connection that holds this many bytes, 0 for a new one, is refused for lack of memory.
     #[must_use]
-    pub fn is_short_of_memory(&self) -> bool {
-        self.memory().level() >= Level::Refusing
+    pub fn refuses(&self, held: usize) -> bool {
+        memory::refuses(self.memory().level(), held)
     }
 
     /// Closes the worst connections if memory runs out; see [`shedding`].
@@ -215,7 +215,7 @@ impl Worker {
         }
         let max = limits.max_connections.get();
         let more = |open: usize| (open < max).then_some(open + 1);
-        if self.is_short_of_memory() {
+        if self.refuses(0) {
             self.stats().refused.add(1);
             return Err(Refusal::Memory);
         }

@@ -23,6 +23,7 @@ mod http2;
 mod hung;
 mod interim;
 mod max_forwards;
+mod memory;
 mod raw_endpoint;
 mod refused;
 mod reload;
