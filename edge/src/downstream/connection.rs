@@ -72,10 +72,8 @@ pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _adm
     match Box::pin(sniff(&worker, &view, &activity, &mut connection)).await {
         Some(Protocol::Http1) => http1(&worker, &view, &activity, &mut connection).await,
         Some(Protocol::Http2) => {
-            let ahead = Bytes::copy_from_slice(connection.incoming.data());
             // HTTP/2 has buffers of its own.
-            connection.incoming.consume(usize::MAX);
-            connection.incoming.release(&worker.connections.buffers);
+            let ahead = connection.incoming.take(&worker.connections.buffers);
             Box::pin(http2(&worker, &view, &activity, connection.stream, ahead)).await;
         }
         None => {}
@@ -196,7 +194,8 @@ async fn http1<S: Transport>(
         Ended::Closed(http1::ConnectionEnd::Upgraded(upgraded)) => {
             worker.stats().tunnels.add(1);
             let stream = ObservedStream::new(stream, Bytes::new(), Rc::clone(activity));
-            let outcome = Box::pin(tunnel::tunnel(stream, incoming.data(), *upgraded, activity)).await;
+            let ahead = incoming.take(&worker.connections.buffers);
+            let outcome = Box::pin(tunnel::tunnel(stream, ahead, *upgraded, activity)).await;
             tracing::debug!(?outcome, "upgraded connection ended");
             worker.stats().tunnels.sub(1);
         }
@@ -206,7 +205,10 @@ async fn http1<S: Transport>(
         }
         Ended::Closed(http1::ConnectionEnd::Close | http1::ConnectionEnd::Linger) => Box::pin(linger(stream)).await,
         Ended::Closed(http1::ConnectionEnd::Abort) => {}
-        Ended::Shed if !activity.is_blocked() => {}
+        Ended::Shed if !activity.is_blocked() => {
+            // Best effort: the client may be gone.
+            let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.shutdown())).await;
+        }
         // Of a shed connection, the kernel shall not keep what the client did not read.
         Ended::Closed(http1::ConnectionEnd::Reset) | Ended::Shed => {
             if let Some(socket) = stream.socket() {

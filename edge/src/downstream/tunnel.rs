@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -9,7 +10,6 @@ use tokio::{
 };
 
 use crate::{
-    io::buffer::Buffer,
     proxy::request_record::RequestRecord,
     upstream::connection::{ConnectionPermit, InFlight},
     worker::client_activity::ClientActivity,
@@ -30,7 +30,7 @@ pub struct TunnelUpstream {
     /// To the endpoint.
     pub stream: TcpStream,
     /// Bytes that the endpoint sent behind its 101.
-    pub ahead: Buffer,
+    pub ahead: Bytes,
     /// Counts against the endpoint's connections while the tunnel lasts.
     pub permit: ConnectionPermit,
     /// The longest silence in both directions.
@@ -39,19 +39,24 @@ pub struct TunnelUpstream {
     pub in_flight: InFlight,
 }
 
+/// The memory that copying takes, in bytes: a buffer of tokio's for each direction.
+const COPYING: usize = 2 * 8 * 1024;
+
 /// Passes bytes in both directions until both sides have finished, one breaks off, or no byte moves for too long.
 ///
 /// # Errors
 /// The error that ended the tunnel early; `TimedOut` for silence.
-pub async fn tunnel<S>(mut client: S, ahead: &[u8], upgraded: Upgraded, activity: &ClientActivity) -> io::Result<()>
+pub async fn tunnel<S>(mut client: S, ahead: Bytes, upgraded: Upgraded, activity: &ClientActivity) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Upgraded { mut upstream, mut record } = upgraded;
+    activity.hold(COPYING);
     let before = activity.written();
     let copying = async {
-        client.write_all(upstream.ahead.data()).await?;
-        upstream.stream.write_all(ahead).await?;
+        client.write_all(&std::mem::take(&mut upstream.ahead)).await?;
+        upstream.stream.write_all(&ahead).await?;
+        drop(ahead);
         tokio::io::copy_bidirectional(&mut client, &mut upstream.stream).await
     };
     // Bytes in either direction pass the client's stream, so watching that one is enough.

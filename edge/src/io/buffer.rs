@@ -13,6 +13,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
 
 pub use crate::io::memory::BLOCK_SIZE;
@@ -191,6 +192,14 @@ impl Buffer {
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
         }
+    }
+
+    /// Takes the bytes out, and returns its memory to the pool.
+    pub fn take(&mut self, buffers: &BufferPool) -> Bytes {
+        let bytes = Bytes::copy_from_slice(self.data());
+        self.consume(usize::MAX);
+        self.release(buffers);
+        bytes
     }
 
     /// Returns its memory to the pool if it is empty.
@@ -430,6 +439,16 @@ mod tests {
         assert_eq!(kept(), (3, 0));
         buffers.trim();
         assert_eq!(kept(), (0, 0));
+    }
+
+    #[test]
+    fn bytes_that_are_taken_leave_no_memory_behind() {
+        let buffers = pool(0);
+        let mut buffer = Buffer::with(b"some bytes");
+        buffer.consume(5);
+        assert_eq!(buffer.take(&buffers), b"bytes"[..]);
+        assert!(buffer.is_empty() && buffer.block.is_none());
+        assert_eq!(buffer.take(&buffers), b""[..]);
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //! the same order.
 //!
 //! A worker counts in a cell of its own and settles with the budget in steps of [`STEP`], so that a request writes no
-//! cache line that other cores read. The budget therefore counts up to two steps too much for each worker, and never
-//! too little.
+//! cache line that other cores read. The budget therefore counts up to two steps too much for each worker, which is an
+//! eighth of the limit at most, and never too little.
 
 use std::{
     cell::Cell,
@@ -20,8 +20,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// How many bytes a worker takes from the budget, or returns to it, at a time.
+/// How many bytes a worker takes from the budget, or returns to it, at a time, unless the budget is small.
 const STEP: usize = 256 * 1024;
+/// All steps of all workers together are at most this part of the budget.
+const STEPS: usize = 16;
 /// How much is read at a time while there is plenty, in bytes: the size of one block.
 pub const BLOCK_SIZE: usize = 64 * 1024;
 /// How much is read at a time from [`Level::Scarce`] on, in bytes.
@@ -118,6 +120,11 @@ impl Budget {
         self.used.load(Relaxed) as u64
     }
 
+    /// Returns how many bytes a worker takes at a time.
+    fn step(&self) -> usize {
+        STEP.min(self.limit.load(Relaxed) / STEPS / self.workers)
+    }
+
     fn level(&self) -> Level {
         level(self.used.load(Relaxed), self.limit.load(Relaxed))
     }
@@ -135,6 +142,8 @@ pub struct Memory {
     held: Cell<usize>,
     /// The bytes taken from the budget, which are at least `held`.
     taken: Cell<usize>,
+    /// How many bytes are taken or returned at a time.
+    step: Cell<usize>,
     /// Notified when connections must be shed.
     shedding: Notify,
 }
@@ -143,7 +152,8 @@ impl Memory {
     /// Opens an account.
     #[must_use]
     pub fn new(budget: Arc<Budget>) -> Rc<Self> {
-        Rc::new(Self { budget, held: Cell::new(0), taken: Cell::new(0), shedding: Notify::new() })
+        let step = Cell::new(budget.step());
+        Rc::new(Self { budget, held: Cell::new(0), taken: Cell::new(0), step, shedding: Notify::new() })
     }
 
     /// Opens an account without a limit.
@@ -163,7 +173,8 @@ impl Memory {
         let held = self.held.get().saturating_add(bytes);
         self.held.set(held);
         if held > self.taken.get() {
-            let more = held - self.taken.get() + STEP;
+            self.step.set(self.budget.step());
+            let more = held - self.taken.get() + self.step.get();
             self.budget.used.fetch_add(more, Relaxed);
             self.taken.set(self.taken.get() + more);
             if self.level() >= Level::Shedding {
@@ -176,8 +187,9 @@ impl Memory {
     pub fn release(&self, bytes: usize) {
         let held = self.held.get().saturating_sub(bytes);
         self.held.set(held);
-        if self.taken.get() - held > 2 * STEP {
-            let less = self.taken.get() - held - STEP;
+        let step = self.step.get();
+        if self.taken.get() - held > 2 * step {
+            let less = self.taken.get() - held - step;
             self.budget.used.fetch_sub(less, Relaxed);
             self.taken.set(self.taken.get() - less);
         }
@@ -278,6 +290,16 @@ mod tests {
         assert!(used() >= sum && used() <= sum + 4 * STEP, "{} for {sum}", used());
         drop((one, two));
         assert_eq!(used(), 0);
+    }
+
+    #[test]
+    fn many_workers_do_not_use_up_a_small_budget_with_their_steps() {
+        let budget = Arc::new(Budget::new(Some(8 << 20), 1024));
+        let workers: Vec<_> = (0..1024).map(|_| Memory::new(Arc::clone(&budget))).collect();
+        workers.iter().for_each(|worker| worker.hold(100));
+        workers.iter().for_each(|worker| worker.hold(1000));
+        assert!(budget.used() < 2 << 20, "{}", budget.used());
+        assert_eq!(budget.level(), Level::Plenty);
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub struct ClientActivity {
     patience: Patience,
     /// Bytes that the connection makes the edge hold, as far as they are counted by connection.
     held: Cell<usize>,
+    /// HTTP/1: the bytes of a head that is not complete.
+    head: Cell<usize>,
     /// HTTP/2: the request bodies under way, each of which may fill the window of its stream.
     uploads: Cell<usize>,
     /// Whether the connection must be closed at once, because memory runs out.
@@ -85,6 +87,7 @@ impl ClientActivity {
             written: Cell::new(0),
             patience: Patience { idle: config.timeouts.body_idle, min_rate: config.limits.min_rate },
             held: Cell::new(0),
+            head: Cell::new(0),
             uploads: Cell::new(0),
             shed: Cell::new(false),
             driver: RefCell::default(),
@@ -208,6 +211,9 @@ impl ClientActivity {
         self.worker.stats().bytes_in.add(bytes as u64);
         self.last_moved.set(self.worker.clock.now());
         self.head_begins();
+        if !self.state.get().is_busy() {
+            self.head.set(self.head.get().saturating_add(bytes));
+        }
     }
 
     /// Notes that a request head has begun, unless one had begun already: when bytes arrive, or when bytes followed the
@@ -241,6 +247,7 @@ impl ClientActivity {
     pub fn begin(&self) -> u64 {
         self.update(ClientState::request_begun);
         self.hold(cost::REQUEST);
+        self.head.set(0);
         let number = self.next_request.get();
         self.next_request.set(number.wrapping_add(1));
         number
@@ -307,7 +314,8 @@ impl shedding::Client for ClientActivity {
         let earliest = self.pending.borrow().values().copied().min();
         let since = client_state::stalled_since(&self.state.get().pending(earliest))?;
         let stalled = now.saturating_duration_since(since);
-        (!self.shed.get()).then_some(Candidate { held: self.held.get(), stalled })
+        let held = self.held.get().saturating_add(self.head.get());
+        (!self.shed.get()).then_some(Candidate { held, stalled })
     }
 
     fn shed(&self) {

@@ -235,7 +235,9 @@ impl<'a, S: Transport> Connection<'a, S> {
         let Some(connection) = pooled.release() else { return ConnectionEnd::Close };
         let in_flight = InFlight::new(connection.endpoint(), self.worker.index);
         let idle = upstream_request.pool.handle.config.timeouts.tunnel_idle;
-        let (stream, ahead, permit) = connection.into_stream();
+        let (stream, mut ahead, permit) = connection.into_stream();
+        // A tunnel may last for hours, so it keeps no block.
+        let ahead = ahead.take(&self.worker.connections.buffers);
         let upstream = TunnelUpstream { stream, ahead, permit, idle, in_flight };
         ConnectionEnd::Upgraded(Box::new(Upgraded { upstream, record }))
     }
