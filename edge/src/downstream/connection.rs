@@ -209,7 +209,7 @@ async fn http1<S: Transport>(
             // Best effort: the client may be gone.
             let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.shutdown())).await;
         }
-        // Of a shed connection, the kernel shall not keep what the client did not read.
+        // The kernel must not keep what the client of a shed connection did not read.
         Ended::Closed(http1::ConnectionEnd::Reset) | Ended::Shed => {
             if let Some(socket) = stream.socket() {
                 // Best effort: the connection closes in any case.
