@@ -51,7 +51,7 @@ pub(super) fn tls(bench: &Bench, peer: Peer) -> Result<Vec<f64>> {
 }
 
 /// Waits until the process's memory no longer changes, at most 4 s, and returns it in bytes.
-fn settled(proxy: &Proxy) -> Result<u64> {
+pub(super) fn settled(proxy: &Proxy) -> Result<u64> {
     let mut last = 0;
     for _ in 0..20 {
         thread::sleep(Duration::from_millis(200));

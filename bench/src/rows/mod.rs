@@ -5,6 +5,7 @@ mod bench;
 mod bodies;
 mod counts;
 mod handshakes;
+mod held;
 mod http2;
 mod idle;
 mod latency;

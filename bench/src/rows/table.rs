@@ -1,7 +1,7 @@
 //! All rows and their aims.
 
 use super::{
-    app, bodies, counts, handshakes, http2, idle, latency, lifecycle,
+    app, bodies, counts, handshakes, held, http2, idle, latency, lifecycle,
     row::{
         Aim::{self, AtLeast, AtMost},
         Metric, Row, Side,
@@ -136,6 +136,23 @@ pub(crate) const ROWS: &[Row] = &[
         peers: CLOSEST,
         metrics: MEMORY,
         sample: |bench, peer, _| idle::tls(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "unfinished-heads",
+        title: "Memory (PSS) per unfinished head, 2,000 connections",
+        peers: CLOSEST,
+        metrics: MEMORY,
+        sample: |bench, peer, _| held::heads(bench, peer),
+        ..ROW
+    },
+    Row {
+        name: "unread-h2",
+        title: "Memory (PSS) of 60 h2c connections with 100 unread responses of 1 MiB each",
+        // nginx speaks either HTTP/1 or h2c on a port.
+        peers: &[Haproxy],
+        metrics: &[Metric { name: "MB", aims: AT_MOST_1 }],
+        sample: |bench, peer, _| held::unread(bench, peer),
         ..ROW
     },
     Row {
