@@ -26,7 +26,7 @@ use crate::{
         observed_stream::ObservedStream,
         tunnel,
     },
-    io::{deadline::Deadline, splice::Transport},
+    io::{deadline::Deadline, memory::Held, splice::Transport},
     observe::refusals::Refusal,
     protocol::headers::Client,
     worker::{
@@ -53,6 +53,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The response to HTTP without TLS on a TLS port.
 const HTTP_ON_TLS_PORT: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
     content-length: 36\r\nconnection: close\r\n\r\n400: this port speaks TLS: use https";
+/// What a TLS handshake makes the edge hold, in bytes: keys, and buffers for its messages.
+const HANDSHAKE: usize = 24 * 1024;
 /// How much of a response hyper buffers for an HTTP/2 stream before it asks for more, in bytes. It asks for one piece
 /// ahead, so that a client which reads nothing makes the edge hold this and two pieces.
 const BUFFER: usize = 16 * 1024;
@@ -94,12 +96,14 @@ pub async fn secure(
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let handshaking = Held::new(worker.connections.buffers.memory(), HANDSHAKE);
     let handshake = Box::pin(handshake::accept(stream, tls, view.config().timeouts.handshake)).await;
     drop(unfinished);
     let stream = match handshake {
         Ok(stream) => stream,
         Err(failure) => return Box::pin(refuse(&worker, peer, failure)).await,
     };
+    drop(handshaking);
     worker.stats().handshakes.add(1);
     let mut client = Client::new(peer, true, &view.config().trusted_proxies);
     client.server_name = stream.get_ref().1.server_name().map(Box::from);

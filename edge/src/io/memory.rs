@@ -244,6 +244,28 @@ impl Drop for Memory {
     }
 }
 
+/// Bytes that are held as long as this exists.
+#[derive(Debug)]
+pub struct Held {
+    memory: Rc<Memory>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Counts bytes that are held from now on.
+    #[must_use]
+    pub fn new(memory: &Rc<Memory>, bytes: usize) -> Self {
+        memory.hold(bytes);
+        Self { memory: Rc::clone(memory), bytes }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.memory.release(self.bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
