@@ -53,7 +53,8 @@ fn run(settings: Settings) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error, WRONG_SETTING),
     };
-    match EnvFilter::try_new(settings.log()) {
+    // hyper's h2 warns whenever it ends a connection because of resets. The edge has a line for it that is limited.
+    match EnvFilter::try_new(format!("h2=error,{}", settings.log())) {
         Ok(filter) => process::log_to_stderr(filter),
         Err(error) => return fail(&format!("--log: {error}"), WRONG_SETTING),
     }

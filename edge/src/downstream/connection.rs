@@ -1,6 +1,7 @@
 //! One client connection, from accept to close: TLS, protocol, requests, timeouts, drain.
 
 use std::{
+    error::Error as StdError,
     future::Future,
     net::SocketAddr,
     pin::{Pin, pin},
@@ -28,7 +29,7 @@ use crate::{
     },
     io::{deadline::Deadline, memory::Held, splice::Transport},
     observe::refusals::Refusal,
-    protocol::headers::Client,
+    protocol::{h2::mark::Token, headers::Client},
     worker::{
         Admission, View, Worker,
         client_activity::{ClientActivity, Phase},
@@ -238,11 +239,14 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
 ) {
     activity.multiplex();
     let limits = &view.config().limits;
+    let token = Rc::new(Token::new([worker.random(), worker.random()]));
+    let stream = ObservedStream::new(stream, ahead, Rc::clone(activity));
+    let stream = http2::InspectedStream::new(stream, Token::clone(&token), limits.max_head, worker, activity);
     let service = {
         let (worker, activity) = (Rc::clone(worker), Rc::clone(activity));
         service_fn(move |request| {
-            let (worker, activity) = (Rc::clone(&worker), Rc::clone(&activity));
-            async move { http2::answer(&worker, &activity, request).await }
+            let (worker, activity, token) = (Rc::clone(&worker), Rc::clone(&activity), Rc::clone(&token));
+            async move { http2::answer(&worker, &activity, &token, request).await }
         })
     };
     let mut connection = server::Builder::new(SameThread)
@@ -253,8 +257,8 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .initial_stream_window_size(http2::STREAM_WINDOW)
         .initial_connection_window_size(http2::CONNECTION_WINDOW)
         .max_send_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(ObservedStream::new(stream, ahead, Rc::clone(activity))), service);
-    let ended = drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
+        .serve_connection(TokioIo::new(stream), service);
+    let mut ended = drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
     if let Ended::TimedOut(phase) = ended {
         if matches!(phase, Phase::Head { .. }) && !activity.is_blocked() {
             activity.refuse(Refusal::HeadTimeout);
@@ -262,8 +266,19 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         // GOAWAY may race a new stream, which is then served.
         Pin::new(&mut connection).graceful_shutdown();
         activity.start_closing();
-        drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
+        ended = drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
     }
+    if let Ended::Closed(Err(error)) = ended
+        && is_flood(&error)
+    {
+        activity.refuse(Refusal::Http2Flood);
+    }
+}
+
+/// Whether the edge ended an HTTP/2 connection because its client made it work too much.
+fn is_flood(error: &hyper::Error) -> bool {
+    let cause = StdError::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) && !cause.is_remote())
 }
 
 /// How a connection ended.

@@ -73,6 +73,10 @@ refusals! {
     HttpOnTlsPort, "http_on_tls_port", "HTTP without TLS on a TLS port";
     /// The head of a request, or the first bytes of a connection, did not arrive within `timeouts.head`.
     HeadTimeout, "head_timeout", "the request head did not arrive in time";
+    /// A request of an HTTP/2 connection is malformed.
+    MalformedHttp2, "malformed_http2", "malformed HTTP/2 request";
+    /// An HTTP/2 connection makes the edge work for nothing.
+    Http2Flood, "http2_flood", "too many HTTP/2 resets, control frames or header fields";
     /// [`Kind::BadHost`].
     BadHost, "bad_host", "Host is missing, repeated or malformed, or contradicts the target";
     /// [`Kind::BadTarget`].

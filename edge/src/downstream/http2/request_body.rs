@@ -18,6 +18,7 @@ use crate::{
     error::{Error, Kind, Retry},
     protocol::{
         h1::head,
+        h2::mark::Token,
         headers::{is_trailer, write_field},
     },
     upstream::connection::body_source::BodySource,
@@ -38,13 +39,15 @@ pub(super) struct RequestBody {
     /// Data that arrived and was not used.
     data: Bytes,
     trailers: Option<HeaderMap>,
+    /// Of the marks in trailers.
+    token: Rc<Token>,
 }
 
 impl RequestBody {
     /// The body of a request whose head was just read.
-    pub(super) fn new(incoming: Incoming, activity: &Rc<ClientActivity>) -> Self {
+    pub(super) fn new(incoming: Incoming, activity: &Rc<ClientActivity>, token: Rc<Token>) -> Self {
         let upload = (!incoming.is_end_stream()).then(|| Upload::new(activity));
-        Self { incoming, upload, data: Bytes::new(), trailers: None }
+        Self { incoming, upload, data: Bytes::new(), trailers: None, token }
     }
 }
 
@@ -75,7 +78,12 @@ impl BodySource for RequestBody {
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.data = data,
-                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                    Err(frame) => {
+                        self.trailers = frame.into_trailers().ok();
+                        if self.trailers.as_mut().is_some_and(|trailers| self.token.take(trailers).is_some()) {
+                            return Poll::Ready(Err(Error::new(Kind::BadRequest, Retry::Never)));
+                        }
+                    }
                 },
                 Some(Err(error)) => {
                     return Poll::Ready(Err(Error::because(blame(&error), Retry::Never, error)));

@@ -1,7 +1,6 @@
 //! Answers requests as `proxy` decides.
 
 use std::{
-    convert::Infallible,
     future::{Future, poll_fn},
     pin::pin,
     rc::Rc,
@@ -20,6 +19,10 @@ use crate::{
             framing::Framing,
             head::{self, Field, Target},
         },
+        h2::{
+            fault::Answer,
+            mark::{Mark, Token},
+        },
         headers::{request::HeaderSummary, response::map},
     },
     proxy::{
@@ -34,15 +37,24 @@ use crate::{
 };
 
 /// Answers one request; an error becomes a response as well.
+///
+/// # Errors
+/// The reason of the reset, if the request breaks a rule that only HTTP/2 has.
 pub async fn answer(
     worker: &Rc<Worker>,
     activity: &Rc<ClientActivity>,
+    token: &Rc<Token>,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+) -> Result<Response<ResponseBody>, h2::Error> {
     worker.clock.tick();
-    let (head, incoming) = request.into_parts();
-    let (mut record, upstream_request) = begin(worker, activity, &head, &incoming);
-    let mut source = RequestBody::new(incoming, activity);
+    let (mut head, incoming) = request.into_parts();
+    let mark = token.take(&mut head.headers);
+    let (mut record, upstream_request) = begin(worker, activity, &head, mark.as_ref(), &incoming);
+    if mark == Some(Mark::Refuse(Answer::Reset)) {
+        record.fail(Kind::BadRequest);
+        return Err(h2::Reason::PROTOCOL_ERROR.into());
+    }
+    let mut source = RequestBody::new(incoming, activity, Rc::clone(token));
     let outcome = match upstream_request {
         Ok(Prepared::Reply(reply)) => Err(reply),
         Ok(Prepared::Forward(mut upstream_request)) => {
@@ -92,6 +104,7 @@ fn begin(
     worker: &Rc<Worker>,
     activity: &Rc<ClientActivity>,
     head: &http::request::Parts,
+    mark: Option<&Mark>,
     incoming: &Incoming,
 ) -> (RequestRecord, Result<Prepared, Error>) {
     let fields: Vec<Field<'_>> =
@@ -100,7 +113,10 @@ fn begin(
     let none = HeaderSummary::default();
     let target = Target {
         authority: head.uri.authority().map(http::uri::Authority::as_str),
-        path_and_query: head.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str),
+        path_and_query: match mark {
+            Some(Mark::Path(path)) => path.as_str(),
+            _ => head.uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str),
+        },
     };
     let framing = match summary.as_ref().ok().and_then(|summary| summary.lengths.announced()) {
         _ if incoming.is_end_stream() => Framing::None,
@@ -118,7 +134,12 @@ fn begin(
     };
     let mut record = RequestRecord::begin(worker, activity, &request_head);
     let view = worker.view();
-    let rejected = if let Err(kind) = summary {
+    let rejected = if let Some(Mark::Refuse(answer)) = mark {
+        match answer {
+            Answer::Reply(kind) => Some(*kind),
+            Answer::Reset => Some(Kind::BadRequest),
+        }
+    } else if let Err(kind) = summary {
         Some(kind)
     } else if fields.len() > view.config().limits.max_headers {
         // hyper limits only their bytes.

@@ -14,7 +14,7 @@ use crate::error::Kind;
 /// The most fields of trailers.
 pub const MAX_FIELDS: usize = 128;
 /// The longest target, in bytes; common servers have a similar limit.
-const MAX_TARGET: usize = 65_534;
+pub const MAX_TARGET: usize = 65_534;
 
 /// The fields that are parsed on the stack. A configuration that allows more costs an allocation per request.
 const STACK_FIELDS: usize = MAX_FIELDS;

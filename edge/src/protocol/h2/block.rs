@@ -1,0 +1,419 @@
+//! Checks the fields of a header block as HTTP/1 does, and writes them anew if that is necessary.
+
+use std::ops::ControlFlow;
+
+use http::uri::Authority;
+
+use super::{
+    fault::{Answer, Fault},
+    hpack::write_literal,
+    mark::Token,
+};
+use crate::protocol::h1::head::MAX_TARGET;
+
+/// The overhead of a field in the size of a header list, in bytes (RFC 9113 section 6.5.2).
+const OVERHEAD: usize = 32;
+/// A list larger than this many times the allowed size ends the connection, as in hyper's h2. A client makes the edge
+/// decode it with few bytes ("HPACK bomb").
+const ABUSE: usize = 4;
+/// The longest name that the `http` crate accepts.
+const MAX_NAME: usize = 65_535;
+/// The method and path in the log of a request that has none, or more than one.
+const UNKNOWN: [(&[u8], &[u8]); 3] = [(b":method", b"-"), (b":scheme", b"http"), (b":path", b"/")];
+
+/// The kind of a header block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It begins a stream.
+    Request,
+    /// It ends one.
+    Trailers,
+}
+
+/// The header block of one stream while it is decoded.
+#[derive(Debug)]
+pub(super) struct Block {
+    role: Role,
+    /// The maximum size of the list, as announced by `SETTINGS_MAX_HEADER_LIST_SIZE`.
+    max: usize,
+    /// The size so far (RFC 9113 section 6.5.2).
+    size: usize,
+    fault: Option<Fault>,
+    seen: Seen,
+    /// The path, if hyper would refuse it and HTTP/1 does not.
+    path: Option<Vec<u8>>,
+    /// The valid fields, written anew.
+    written: Vec<u8>,
+}
+
+/// What a block had so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    method: bool,
+    connect: bool,
+    scheme: bool,
+    authority: bool,
+    path: bool,
+    /// A field that is no pseudo-header field.
+    regular: bool,
+}
+
+impl Block {
+    /// Begins a block. `memory` is used for its fields.
+    pub(super) fn new(role: Role, max: usize, mut memory: Vec<u8>) -> Self {
+        memory.clear();
+        Self { role, max, size: 0, fault: None, seen: Seen::default(), path: None, written: memory }
+    }
+
+    /// Adds a field. Breaks if the fields are so many that the connection has to end.
+    pub(super) fn add(&mut self, name: &[u8], value: &[u8]) -> ControlFlow<()> {
+        self.size = self.size.saturating_add(name.len() + value.len() + OVERHEAD);
+        if self.size > self.max.saturating_mul(ABUSE) {
+            return ControlFlow::Break(());
+        }
+        if name.first() == Some(&b':') {
+            match self.pseudo(name, value) {
+                Ok(value) => write_literal(&mut self.written, name, value),
+                Err(fault) => self.fail(fault),
+            }
+            return ControlFlow::Continue(());
+        }
+        self.seen.regular = true;
+        match regular(name, value) {
+            Ok(()) if self.size <= self.max => write_literal(&mut self.written, name, value),
+            Ok(()) => {}
+            Err(fault) => self.fail(fault),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Notes a fault. One that demands a reset is kept before others.
+    pub(super) fn fail(&mut self, fault: Fault) {
+        let more_severe = |old: Fault| old.answer() != Answer::Reset && fault.answer() == Answer::Reset;
+        if self.fault.is_none_or(more_severe) {
+            self.fault = Some(fault);
+        }
+    }
+
+    /// Checks what only the whole block shows, and returns what is wrong with it.
+    pub(super) fn end(&mut self) -> Option<Fault> {
+        let Seen { method, connect, scheme, path, .. } = self.seen;
+        // A CONNECT has neither scheme nor path (RFC 9113 section 8.5).
+        if self.role == Role::Request && !(method && scheme != connect && path != connect) && self.fault.is_none() {
+            self.fail(Fault::PseudoField);
+        }
+        self.fault
+    }
+
+    /// Whether hyper understands the block as it came.
+    pub(super) fn is_fine(&self) -> bool {
+        self.fault.is_none() && self.path.is_none()
+    }
+
+    /// Returns the block without compression and with a mark, if it needs one. hyper accepts it.
+    pub(super) fn rewrite(mut self, token: &Token) -> Vec<u8> {
+        if self.size > self.max {
+            self.fail(Fault::TooLarge);
+        }
+        match (self.fault, &self.path) {
+            (None, None) => {}
+            (None, Some(path)) => {
+                let (name, value) = token.path(path);
+                write_literal(&mut self.written, name, &value);
+            }
+            (Some(fault), _) => {
+                self.complete();
+                let (name, value) = token.refuse(fault);
+                write_literal(&mut self.written, name, &value);
+            }
+        }
+        self.written
+    }
+
+    /// Returns the memory for the next block.
+    pub(super) fn into_memory(self) -> Vec<u8> {
+        self.written
+    }
+
+    /// Makes a faulty request one that hyper accepts.
+    fn complete(&mut self) {
+        if self.role == Role::Trailers {
+            return;
+        }
+        let Seen { method, connect, scheme, path, .. } = self.seen;
+        if connect {
+            self.written.clear();
+        }
+        let missing = [!method || connect, !scheme || connect, !path || connect];
+        let mut begin = Vec::new();
+        for ((name, value), missing) in UNKNOWN.into_iter().zip(missing) {
+            if missing {
+                write_literal(&mut begin, name, value);
+            }
+        }
+        if !begin.is_empty() {
+            begin.append(&mut self.written);
+            self.written = begin;
+        }
+    }
+
+    /// Checks a pseudo-header field and returns the value that hyper gets.
+    fn pseudo<'a>(&mut self, name: &[u8], value: &'a [u8]) -> Result<&'a [u8], Fault> {
+        let seen = match name {
+            b":method" => &mut self.seen.method,
+            b":scheme" => &mut self.seen.scheme,
+            b":authority" => &mut self.seen.authority,
+            b":path" => &mut self.seen.path,
+            // `:protocol` needs a setting that the edge does not announce (RFC 8441), `:status` is of responses.
+            _ => return Err(Fault::PseudoField),
+        };
+        if *seen || self.seen.regular || self.role == Role::Trailers {
+            return Err(Fault::PseudoField);
+        }
+        // An empty path is one that is missing (RFC 9113 section 8.3.1).
+        if name == b":path" && value.is_empty() {
+            return Err(Fault::PseudoField);
+        }
+        match name {
+            b":method" if !is_token(value) => Err(Fault::Method),
+            b":scheme" if !is_scheme(value) => Err(Fault::Scheme),
+            b":authority" if !is_authority(value) => Err(Fault::Authority),
+            b":path" if value.len() > MAX_TARGET => Err(Fault::PathTooLong),
+            b":path" if !is_path(value) => Err(Fault::Path),
+            _ => {
+                *seen = true;
+                if name == b":method" {
+                    self.seen.connect = value == b"CONNECT";
+                }
+                if name == b":path" && !is_simple(value) {
+                    self.path = Some(value.to_vec());
+                    return Ok(b"/");
+                }
+                Ok(value)
+            }
+        }
+    }
+}
+
+/// Checks a field that is no pseudo-header field, like the parser of HTTP/1 and RFC 9113 section 8.2.
+fn regular(name: &[u8], value: &[u8]) -> Result<(), Fault> {
+    if !is_token(name) || name.len() > MAX_NAME {
+        return Err(Fault::Name);
+    }
+    if name.iter().any(u8::is_ascii_uppercase) {
+        return Err(Fault::UpperCase);
+    }
+    let of_connection = match name {
+        b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade" => true,
+        b"te" => value != b"trailers",
+        _ => false,
+    };
+    if of_connection {
+        return Err(Fault::ConnectionField);
+    }
+    if value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..)) { Ok(()) } else { Err(Fault::Value) }
+}
+
+/// Whether this is a token (RFC 9110 section 5.6.2).
+fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+/// Whether hyper accepts a scheme, whose length the `http` crate limits.
+fn is_scheme(value: &[u8]) -> bool {
+    (1..=64).contains(&value.len()) && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+}
+
+/// Whether hyper accepts an authority. Most need no parser.
+fn is_authority(value: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+    let (host, port) = match value.iter().position(|byte| *byte == b':') {
+        Some(at) => value.split_at(at),
+        None => (value, &b""[..]),
+    };
+    let is_port = port.is_empty() || (port.len() > 1 && port.iter().skip(1).all(u8::is_ascii_digit));
+    (!host.is_empty() && host.iter().all(plain) && is_port) || Authority::try_from(value).is_ok()
+}
+
+/// Whether HTTP/1 would accept the path: [`crate::protocol::h1::head`] has the same rules.
+fn is_path(value: &[u8]) -> bool {
+    (value.first() == Some(&b'/') || value == b"*")
+        && value.iter().all(|byte| matches!(byte, b'!'..=b'~' | 0x80..) && *byte != b'#')
+        && (value.is_ascii() || str::from_utf8(value).is_ok())
+}
+
+/// Whether hyper accepts a path too. The set is smaller than that of the `http` crate, so that it may change.
+fn is_simple(path: &[u8]) -> bool {
+    path.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~?=&%+,;:@!$'()*".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::uri::{PathAndQuery, Scheme};
+
+    use super::*;
+
+    const MAX: usize = 1000;
+    const REQUEST: [(&str, &str); 4] =
+        [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a.example")];
+
+    fn fault(role: Role, fields: &[(&[u8], &[u8])]) -> Option<Fault> {
+        let mut block = Block::new(role, MAX, Vec::new());
+        for (name, value) in fields {
+            assert!(block.add(name, value).is_continue());
+        }
+        block.end()
+    }
+
+    /// The fault of a request with one more field.
+    fn with(name: &[u8], value: &[u8]) -> Option<Fault> {
+        let request = REQUEST.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        fault(Role::Request, &[&request[..], &[(name, value)]].concat())
+    }
+
+    /// The fault of a request with another value of a pseudo-header field.
+    fn instead(name: &str, value: &[u8]) -> Option<Fault> {
+        let replace = |(field, old): (&'static str, &'static str)| if field == name { value } else { old.as_bytes() };
+        let request = REQUEST.map(|field| (field.0.as_bytes(), replace(field)));
+        fault(Role::Request, &request)
+    }
+
+    #[test]
+    fn fields_that_http1_accepts_are_fine() {
+        for (name, value) in [
+            (&b"x-a"[..], &b""[..]),
+            (b"x_a.b~!#$%&'*+^`|", b"\t !~\x80\xff\""),
+            (b"te", b"trailers"),
+            (b"cookie", b"a=b; c=\"d\""),
+        ] {
+            assert_eq!(with(name, value), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn every_byte_that_http1_rejects_is_a_fault() {
+        for byte in 0..=u8::MAX {
+            let value = [b'a', byte, b'b'];
+            let line = [b"GET / HTTP/1.1\r\nx: ", &value[..], b"\r\n\r\n"].concat();
+            // HTTP/1 ends a line here.
+            let accepted =
+                byte != b'\n' && httparse::Request::new(&mut [httparse::EMPTY_HEADER; 2]).parse(&line).is_ok();
+            assert_eq!(with(b"x", &value).is_none(), accepted, "value with {byte:#x}");
+            let line = [b"GET / HTTP/1.1\r\n", &value[..], b": x\r\n\r\n"].concat();
+            let accepted =
+                byte != b':' && httparse::Request::new(&mut [httparse::EMPTY_HEADER; 2]).parse(&line).is_ok();
+            let upper = byte.is_ascii_uppercase();
+            assert_eq!(with(&value, b"x").is_none(), accepted && !upper, "name with {byte:#x}");
+            assert_eq!(with(&value, b"x") == Some(Fault::UpperCase), upper, "name with {byte:#x}");
+        }
+        assert_eq!(with(b"", b"x"), Some(Fault::Name));
+    }
+
+    #[test]
+    fn a_path_means_the_same_as_in_http1() {
+        for byte in 0..=u8::MAX {
+            for path in [vec![b'/', byte], vec![b'/', b'?', byte], vec![byte]] {
+                let line = [b"GET ", &path[..], b" HTTP/1.1\r\n\r\n"].concat();
+                let mut fields = [httparse::EMPTY_HEADER; 2];
+                let accepted = httparse::Request::new(&mut fields).parse(&line).is_ok();
+                let accepted = accepted && byte != b'#' && (path.len() > 1 || matches!(byte, b'/' | b'*'));
+                assert_eq!(instead(":path", &path).is_none(), accepted, "{path:?}");
+                if is_path(&path) && is_simple(&path) {
+                    assert!(PathAndQuery::try_from(&path[..]).is_ok(), "hyper accepts {path:?}");
+                }
+            }
+        }
+        assert_eq!(instead(":path", "/\u{e9}\u{20ac}".as_bytes()), None);
+        assert_eq!(instead(":path", b"/\xe9"), Some(Fault::Path));
+        assert_eq!(instead(":path", b"http://a.example/"), Some(Fault::Path));
+        assert_eq!(instead(":path", b""), Some(Fault::PseudoField));
+        let mut long = Block::new(Role::Request, 1 << 20, Vec::new());
+        assert!(long.add(b":path", &[b'/'; MAX_TARGET + 1]).is_continue());
+        assert_eq!(long.fault, Some(Fault::PathTooLong));
+    }
+
+    #[test]
+    fn hyper_accepts_every_authority_and_scheme_without_a_fault() {
+        for value in [
+            "a",
+            "a.example:80",
+            "[::1]",
+            "[::1]:80",
+            "user@a",
+            "a:",
+            ":80",
+            "",
+            "a/b",
+            "a b",
+            "a\"b",
+            "a:b:c",
+            "\u{e9}",
+        ] {
+            let fault = instead(":authority", value.as_bytes());
+            assert!(fault.is_some() || Authority::try_from(value).is_ok(), "{value}");
+        }
+        assert_eq!(instead(":authority", b"a.example:80"), None);
+        assert_eq!(instead(":authority", b"a/b"), Some(Fault::Authority));
+        assert_eq!(instead(":authority", b""), Some(Fault::Authority));
+        for value in ["http", "https", "x+y-z.1", "", "a b", "h\u{e9}", &"a".repeat(65)] {
+            let fault = instead(":scheme", value.as_bytes());
+            assert!(fault.is_some() || Scheme::try_from(value).is_ok(), "{value}");
+        }
+        assert_eq!((instead(":scheme", b"https"), instead(":scheme", b"x+y-z.1")), (None, None));
+        for value in ["GET", "get", "M-SEARCH", "", "G@T", "G T", "\u{e9}"] {
+            let fault = instead(":method", value.as_bytes());
+            assert_eq!(fault.is_none(), http::Method::from_bytes(value.as_bytes()).is_ok(), "{value}");
+        }
+    }
+
+    #[test]
+    fn rules_that_only_http2_has_are_faults_that_reset_the_stream() {
+        for (name, value) in [
+            (&b"X-A"[..], &b"1"[..]),
+            (b":path", b"/"),
+            (b":status", b"200"),
+            (b":protocol", b"websocket"),
+            (b":unknown", b""),
+            (b"connection", b"x"),
+            (b"keep-alive", b"x"),
+            (b"proxy-connection", b"x"),
+            (b"transfer-encoding", b"chunked"),
+            (b"upgrade", b"h2c"),
+            (b"te", b"trailers, deflate"),
+        ] {
+            assert_eq!(with(name, value).map(Fault::answer), Some(Answer::Reset), "{name:?}");
+        }
+        let [method, scheme, path, authority] = REQUEST.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        for fields in [
+            &[scheme, path, authority][..],
+            &[method, path, authority],
+            &[method, scheme, authority],
+            &[method, scheme, (b"x", b"1"), path],
+            &[],
+            &[(b":method", b"CONNECT"), path, authority],
+            &[(b":method", b"CONNECT"), scheme, path, authority],
+        ] {
+            assert_eq!(fault(Role::Request, fields), Some(Fault::PseudoField), "{fields:?}");
+        }
+        assert_eq!(fault(Role::Request, &[(b":method", b"CONNECT"), authority]), None);
+        assert_eq!(fault(Role::Trailers, &[(b"x", b"1"), path]), Some(Fault::PseudoField));
+        assert_eq!(fault(Role::Trailers, &[(b"x", b"1")]), None);
+    }
+
+    #[test]
+    fn a_reset_is_more_severe_than_a_response() {
+        let [method, scheme, path, _] = REQUEST.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let (value, upper): ((&[u8], &[u8]), (&[u8], &[u8])) = ((b"x", b"\x01"), (b"X", b"1"));
+        for fields in [[method, scheme, path, value, upper], [method, scheme, path, upper, value]] {
+            assert_eq!(fault(Role::Request, &fields), Some(Fault::UpperCase));
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_far_too_large_ends_the_connection() {
+        let mut block = Block::new(Role::Request, MAX, Vec::new());
+        let added = (0..MAX).take_while(|_| block.add(b"x", b"1").is_continue()).count();
+        assert_eq!(added, ABUSE * MAX / 34);
+        assert!(block.written.len() <= MAX, "what hyper does not get is not kept");
+    }
+}

@@ -1,0 +1,403 @@
+//! What hyper reads behind an inspector.
+
+use std::{ops::ControlFlow, time::Duration};
+
+use proptest::prelude::*;
+
+use super::{
+    super::{
+        flood::BURST,
+        frame::{FrameHead, HEAD, MAX_PAYLOAD, flag, kind},
+        hpack::{
+            Decoder,
+            encode::{Indexing, indexed, literal, size},
+        },
+        mark::{Mark, Token},
+    },
+    *,
+};
+
+const MAX_LIST: usize = 32 * 1024;
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const END: u8 = flag::END_HEADERS | flag::END_STREAM;
+
+fn token() -> Token {
+    Token::new([7, 8])
+}
+
+fn inspector() -> Inspector {
+    Inspector::new(token(), MAX_LIST, Instant::now())
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    FrameHead { length: payload.len(), kind, flags, stream }.write(&mut out);
+    out.extend_from_slice(payload);
+    out
+}
+
+/// A request block with this path and these further fields, all of which enter the dynamic table.
+fn request(path: &[u8], fields: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let mut block = b"\x82\x86".to_vec();
+    literal(&mut block, Indexing::Incremental, Ok(4), path, true);
+    literal(&mut block, Indexing::Incremental, Ok(1), b"a.example", true);
+    for (name, value) in fields {
+        literal(&mut block, Indexing::Incremental, Err(name), value, false);
+    }
+    block
+}
+
+fn headers(stream: u32, block: &[u8]) -> Vec<u8> {
+    frame(kind::HEADERS, END, stream, block)
+}
+
+/// Passes chunks through an inspector and returns what hyper reads.
+fn through<'a>(inspector: &mut Inspector, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut read = Vec::new();
+    for chunk in chunks {
+        let count = inspector.inspect(chunk, Instant::now());
+        read.extend_from_slice(&chunk[..count]);
+        read.extend_from_slice(inspector.output());
+        inspector.consume(inspector.output().len());
+        assert!(inspector.output().is_empty() && inspector.out.capacity() <= KEPT);
+    }
+    read
+}
+
+/// Passes whole bytes through a new inspector, after the preface.
+fn inspected(bytes: &[u8]) -> (Inspector, Vec<u8>) {
+    let mut inspector = inspector();
+    assert_eq!(through(&mut inspector, [PREFACE]), PREFACE);
+    let read = through(&mut inspector, [bytes]);
+    (inspector, read)
+}
+
+/// Splits bytes into frames.
+fn frames(mut bytes: &[u8]) -> Vec<(FrameHead, &[u8])> {
+    let mut frames = Vec::new();
+    while let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() {
+        let head = FrameHead::parse(head);
+        let (payload, rest) = rest.split_at(head.length);
+        frames.push((head, payload));
+        bytes = rest;
+    }
+    assert!(bytes.is_empty(), "half a frame");
+    frames
+}
+
+/// The streams of requests with what the edge does with them, and their other fields.
+fn requests(bytes: &[u8]) -> Vec<(u32, Option<Mark>, Vec<(String, String)>)> {
+    let mut decoder = Decoder::default();
+    let mut block = Vec::new();
+    let mut requests = Vec::new();
+    for (head, payload) in frames(bytes) {
+        if ![kind::HEADERS, kind::CONTINUATION].contains(&head.kind) {
+            continue;
+        }
+        block.extend_from_slice(payload);
+        if !head.has(flag::END_HEADERS) {
+            continue;
+        }
+        let mut map = http::HeaderMap::new();
+        let mut pairs = Vec::new();
+        let flow = decoder.decode(&block, |name, value| {
+            match http::HeaderName::from_lowercase(name) {
+                Ok(name) => drop(map.append(name, http::HeaderValue::from_bytes(value).unwrap())),
+                Err(_) => pairs.push((String::from_utf8_lossy(name).into(), String::from_utf8_lossy(value).into())),
+            }
+            ControlFlow::Continue(())
+        });
+        assert!(flow.is_ok());
+        block.clear();
+        let mark = token().take(&mut map);
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        pairs.extend(map.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))));
+        requests.push((head.stream, mark, pairs));
+    }
+    requests
+}
+
+fn value<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    fields.iter().find(|field| field.0 == name).map(|field| field.1.as_str())
+}
+
+#[test]
+fn valid_bytes_pass_as_they_came() {
+    let block = request(b"/a?b", &[(b"x-a", b"1"), (b"cookie", b"c=d")]);
+    let padded = [&b"\x03"[..], b"\0\0\0\x05\x10", &block, &[0; 3]].concat();
+    let (first, second) = block.split_at(5);
+    let bytes = [
+        frame(kind::SETTINGS, 0, 0, b""),
+        headers(1, &block),
+        frame(kind::HEADERS, END | flag::PADDED | flag::PRIORITY, 3, &padded),
+        frame(kind::HEADERS, flag::END_STREAM, 5, first),
+        frame(kind::CONTINUATION, 0, 5, b""),
+        frame(kind::CONTINUATION, flag::END_HEADERS, 5, second),
+        frame(kind::HEADERS, flag::END_HEADERS, 7, &block),
+        frame(kind::DATA, 0, 7, &[b'x'; MAX_PAYLOAD]),
+        // Trailers.
+        headers(7, b"\0\x01x\x011"),
+        frame(kind::PING, 0, 0, b"12345678"),
+        frame(0xfe, 0, 9, b"unknown"),
+    ]
+    .concat();
+    let (mut inspector, read) = inspected(&bytes);
+    assert_eq!(read, bytes);
+    assert_eq!(inspector.take_fault(), None);
+    let mut whole = self::inspector();
+    let all = [PREFACE, &bytes].concat();
+    let count = whole.inspect(&all, Instant::now());
+    let held_back = all.len() - count;
+    assert!(held_back > 0 && count > 100, "blocks of several frames are held back, others are not even copied");
+    assert!(inspector.held.capacity() == 0 && inspector.memory.capacity() <= KEPT, "an idle connection is small");
+}
+
+#[test]
+fn a_faulty_request_fails_alone() {
+    for (path, name, field_value, fault) in [
+        (&b"/"[..], &b"x-bad"[..], &b"a\x01b"[..], Fault::Value),
+        (b"/", b"x-bad", b"a\x7f", Fault::Value),
+        (b"/", b"x-bad", b"a\nb: c", Fault::Value),
+        (b"/", b"x bad", b"1", Fault::Name),
+        (b"/", b"", b"1", Fault::Name),
+        (b"/", b"X-Bad", b"1", Fault::UpperCase),
+        (b"/", b"connection", b"close", Fault::ConnectionField),
+        (b"/\xe9", b"x-good", b"1", Fault::Path),
+        (b"/#a", b"x-good", b"1", Fault::Path),
+    ] {
+        let good = request(b"/", &[(b"x-before", b"1")]);
+        let bad = request(path, &[(name, field_value), (b"x-after", b"2")]);
+        // Refers to what the faulty block has put into the table: 62 is its own authority, 63 the last field before it.
+        let after = b"\x82\x86\x84\x41\x01b\xbf";
+        let bytes = [headers(1, &good), headers(3, &bad), headers(5, after)].concat();
+        let (mut inspector, read) = inspected(&bytes);
+        let requests = requests(&read);
+        let streams: Vec<_> = requests.iter().map(|(stream, mark, _)| (*stream, mark.clone())).collect();
+        assert_eq!(streams, [(1, None), (3, Some(Mark::Refuse(fault.answer()))), (5, None)], "{fault}");
+        assert_eq!((value(&requests[2].2, ":authority"), value(&requests[2].2, "x-after")), (Some("b"), Some("2")));
+        assert_eq!(inspector.take_fault(), Some(fault));
+        assert!(!inspector.is_ended());
+    }
+}
+
+#[test]
+fn a_faulty_field_may_stay_in_the_dynamic_table() {
+    let bad = request(b"/", &[(b"x-bad", b"\x01")]);
+    let mut again = b"\x82\x86\x84".to_vec();
+    indexed(&mut again, 62);
+    let mut name_only = b"\x82\x86\x84".to_vec();
+    literal(&mut name_only, Indexing::Without, Ok(62), b"fine", false);
+    let (mut inspector, read) = inspected(&[headers(1, &bad), headers(3, &again), headers(5, &name_only)].concat());
+    let requests = requests(&read);
+    assert!(requests[0].1.is_some() && requests[1].1.is_some());
+    assert_eq!((&requests[2].1, value(&requests[2].2, "x-bad")), (&None, Some("fine")));
+    assert_eq!(inspector.take_fault(), Some(Fault::Value));
+}
+
+#[test]
+fn characters_that_hyper_refuses_in_a_path_reach_the_edge() {
+    let path = "/a\"<>`^|\\{}[]?\"<>`\u{e9}";
+    let (mut inspector, read) = inspected(&headers(1, &request(path.as_bytes(), &[(b"x-a", b"1")])));
+    let requests = requests(&read);
+    assert_eq!(requests[0].1, Some(Mark::Path(path.to_owned())));
+    assert_eq!((value(&requests[0].2, ":path"), value(&requests[0].2, "x-a")), (Some("/"), Some("1")));
+    assert_eq!(inspector.take_fault(), None, "nothing is wrong with it");
+}
+
+#[test]
+fn faulty_trailers_are_marked() {
+    let begin = frame(kind::HEADERS, flag::END_HEADERS, 1, &request(b"/", &[]));
+    let (_, read) = inspected(&[begin, headers(1, b"\0\x01x\x01\x01")].concat());
+    let requests = requests(&read);
+    assert_eq!((requests[0].1.clone(), requests[1].1.clone()), (None, Some(Mark::Refuse(Fault::Value.answer()))));
+    assert!(requests[1].2.is_empty(), "trailers have no pseudo-header fields");
+}
+
+#[test]
+fn a_request_without_anything_becomes_one_that_hyper_accepts() {
+    for block in [&b""[..], b"\x84", b"\0\x07:method\x07CONNECT\x84", b"\x82\x82\x86\x84", b"\0\x01:\x00"] {
+        let (_, read) = inspected(&headers(1, block));
+        let requests = requests(&read);
+        assert_eq!(requests[0].1, Some(Mark::Refuse(Fault::PseudoField.answer())), "{block:x?}");
+        for name in [":method", ":scheme", ":path"] {
+            assert_eq!(requests[0].2.iter().filter(|field| field.0 == name).count(), 1, "{name} of {block:x?}");
+        }
+        assert_ne!(value(&requests[0].2, ":method"), Some("CONNECT"));
+    }
+}
+
+#[test]
+fn a_stream_that_depends_on_itself_fails_alone() {
+    let block = request(b"/", &[(b"x-a", b"1")]);
+    let priority = [&b"\0\0\0\x01\x10"[..], &block].concat();
+    let bytes = [frame(kind::HEADERS, END | flag::PRIORITY, 1, &priority), headers(3, b"\x82\x86\x84\xbe")].concat();
+    let (_, read) = inspected(&bytes);
+    let requests = requests(&read);
+    assert_eq!(requests[0].1, Some(Mark::Refuse(Fault::Dependency.answer())));
+    assert_eq!((&requests[1].1, value(&requests[1].2, "x-a")), (&None, Some("1")), "h2 would have skipped its block");
+}
+
+#[test]
+fn a_block_that_is_written_anew_has_a_bounded_size() {
+    let mut large = b"\x82\x86\x84".to_vec();
+    literal(&mut large, Indexing::Incremental, Err(b"x"), &[b'v'; 4000], false);
+    for _ in 0..20 {
+        indexed(&mut large, 62);
+    }
+    let bad = headers(1, &request(b"/", &[(b"x", b"\x01")]));
+    let (mut inspector, read) = inspected(&[bad, headers(3, &large)].concat());
+    assert!(read.len() < 2 * MAX_LIST);
+    assert_eq!(requests(&read)[1].1, Some(Mark::Refuse(Fault::TooLarge.answer())));
+    for _ in 0..20 {
+        indexed(&mut large, 62);
+    }
+    through(&mut inspector, [&headers(5, &large)[..]]);
+    assert!(inspector.is_ended(), "four times the allowed size");
+}
+
+#[test]
+fn a_long_block_is_written_anew_in_several_frames() {
+    let long = request(b"/", &[(b"x-long", &[b'v'; 12_000]), (b"x-longer", &[b'w'; 12_000])]);
+    let (first, second) = long.split_at(MAX_PAYLOAD);
+    let bytes = [
+        headers(1, &request(b"/\"", &[])),
+        frame(kind::HEADERS, flag::END_STREAM, 3, first),
+        frame(kind::CONTINUATION, flag::END_HEADERS, 3, second),
+    ]
+    .concat();
+    let (_, read) = inspected(&bytes);
+    assert!(frames(&read).iter().all(|(head, _)| head.length <= MAX_PAYLOAD));
+    assert_eq!(value(&requests(&read)[1].2, "x-longer").map(str::len), Some(12_000));
+}
+
+#[test]
+fn errors_of_the_connection_end_it() {
+    let block = request(b"/", &[]);
+    for bytes in [
+        // Errors of compression.
+        headers(1, b"\x80"),
+        headers(1, b"\x82\x20"),
+        headers(1, b"\x00\x05ab"),
+        // Frames in the wrong place.
+        frame(kind::CONTINUATION, flag::END_HEADERS, 1, &block),
+        frame(kind::PUSH_PROMISE, flag::END_HEADERS, 1, &block),
+        headers(0, &block),
+        [frame(kind::HEADERS, 0, 1, &block), frame(kind::DATA, 0, 1, b"x")].concat(),
+        [frame(kind::HEADERS, 0, 1, &block), frame(kind::CONTINUATION, flag::END_HEADERS, 3, b"")].concat(),
+        // Padding that does not fit.
+        frame(kind::HEADERS, END | flag::PADDED, 1, b"\x05\x82"),
+    ] {
+        let next = headers(9, &block);
+        let (mut inspector, read) = inspected(&[bytes, next].concat());
+        assert!(inspector.is_ended());
+        assert_eq!(read, b"\0\0\x01\x01\x04\0\0\0\x01\x80", "an error for hyper, and nothing of the client");
+        assert!(through(&mut inspector, [&headers(11, &block)[..]]).is_empty());
+        assert_eq!(inspector.take_fault(), None);
+    }
+}
+
+#[test]
+fn a_frame_that_is_too_long_is_left_to_hyper() {
+    let bytes = [&[0, 0x40, 1, kind::HEADERS, END, 0, 0, 0, 1][..], &[0; 40_000]].concat();
+    let (inspector, read) = inspected(&bytes);
+    assert!(read == bytes && !inspector.is_ended());
+}
+
+#[test]
+fn a_header_block_without_end_ends_the_connection() {
+    let begin = frame(kind::HEADERS, 0, 1, b"\x82");
+    let more = frame(kind::CONTINUATION, 0, 1, b"\x82").repeat(6);
+    let (inspector, read) = inspected(&[begin, more].concat());
+    assert!(inspector.is_ended());
+    let frames = frames(&read);
+    // hyper's h2 sends ENHANCE_YOUR_CALM after more than five for this size.
+    assert_eq!((frames[0].0.kind, frames.len()), (kind::HEADERS, 1 + 6));
+    assert!(frames.iter().all(|(head, _)| !head.has(flag::END_HEADERS)));
+}
+
+#[test]
+fn a_flood_ends_the_connection() {
+    for (kind, payload) in [(kind::SETTINGS, &b""[..]), (kind::PING, b"12345678"), (0xfe, b""), (kind::DATA, b"")] {
+        let one = frame(kind, 0, 0, payload);
+        let allowed = one.repeat(usize::try_from(BURST).unwrap());
+        let (mut inspector, read) = inspected(&allowed);
+        assert!(read == allowed && inspector.take_fault().is_none());
+        let more = through(&mut inspector, [&one.repeat(1000)[..]]);
+        assert!(inspector.is_ended() && frames(&more).iter().all(|(head, _)| head.kind != kind));
+        let (mut patient, start) = (self::inspector(), Instant::now());
+        patient.inspect(PREFACE, start);
+        for second in 0..100 {
+            patient.inspect(&one.repeat(100), start + Duration::from_secs(second));
+        }
+        assert!(!patient.is_ended(), "a hundred each second are nothing");
+    }
+}
+
+/// Frames of every kind, valid and not.
+fn any_frame() -> impl Strategy<Value = Vec<u8>> {
+    let text = || prop::collection::vec(prop_oneof![9 => b'a'..=b'z', 1 => any::<u8>()], 0..12);
+    let field = (any::<u8>(), text(), text(), 0..70_usize, any::<bool>());
+    let block = prop::collection::vec(field, 0..6).prop_map(|fields| {
+        let mut block = b"\x82\x86\x84".to_vec();
+        for (choice, name, value, index, code) in fields {
+            match choice % 8 {
+                0 => size(&mut block, index * 64),
+                1 => indexed(&mut block, index),
+                2 => literal(&mut block, Indexing::Without, Ok(index + 1), &value, code),
+                3 => literal(&mut block, Indexing::Never, Err(&name), &value, code),
+                _ => literal(&mut block, Indexing::Incremental, Err(&name), &value, code),
+            }
+        }
+        block
+    });
+    prop_oneof![
+        6 => (block.clone(), 0..40_u32).prop_map(|(block, stream)| headers(2 * stream + 1, &block)),
+        2 => (block, 0..40_u32, any::<prop::sample::Index>()).prop_map(|(block, stream, at)| {
+            let (first, second) = block.split_at(at.index(block.len()));
+            let (first, second) = (frame(1, 1, 2 * stream + 1, first), frame(9, 4, 2 * stream + 1, second));
+            [first, second].concat()
+        }),
+        2 => (any::<u8>(), any::<u8>(), any::<u32>(), text())
+            .prop_map(|(kind, flags, stream, payload)| frame(kind, flags, stream, &payload)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_output_does_not_depend_on_how_the_bytes_arrive(
+        frames in prop::collection::vec(any_frame(), 0..12),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let bytes = [PREFACE.to_vec(), frames.concat()].concat();
+        let mut whole = inspector();
+        let expected = through(&mut whole, [&bytes[..]]);
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len())).collect();
+        cuts.sort_unstable();
+        let ends = cuts.iter().copied().chain([bytes.len()]);
+        let pieces = [0].into_iter().chain(cuts.iter().copied()).zip(ends).map(|(start, end)| &bytes[start..end]);
+        let mut parts = inspector();
+        prop_assert_eq!(&through(&mut parts, pieces), &expected);
+        prop_assert_eq!(parts.take_fault(), whole.take_fault());
+        let mut single = inspector();
+        prop_assert_eq!(&through(&mut single, bytes.chunks(1)), &expected);
+    }
+
+    #[test]
+    fn what_hyper_reads_has_no_fault(frames in prop::collection::vec(any_frame(), 0..12)) {
+        let (first, read) = inspected(&frames.concat());
+        let (mut second, again) = inspected(&read);
+        if !first.is_ended() {
+            prop_assert_eq!(&again, &read, "it passes as it came");
+            prop_assert_eq!(second.take_fault(), None);
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        block in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        inspected(&bytes);
+        inspected(&headers(1, &block));
+    }
+}
