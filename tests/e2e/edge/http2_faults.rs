@@ -106,14 +106,20 @@ async fn malformed_trailers_fail_their_stream_alone() {
     let mut connection = Frames::open(edge.address()).await;
     let mut begin = b"\x83\x86\x84".to_vec();
     literal(&mut begin, b":authority", b"a.example");
-    let mut trailers = Vec::new();
-    literal(&mut trailers, b"x-bad", b"\x01");
-    connection.send(&frame(HEADERS, END_HEADERS, 1, &begin)).await;
-    connection.send(&frame(DATA, 0, 1, b"body")).await;
-    connection.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &trailers)).await;
-    assert_eq!(connection.outcome(1).await, refused());
-    connection.request(3, b"/", &[]).await;
-    assert!(matches!(connection.outcome(3).await, Outcome::Response(200, _)));
+    for (stream, name, value, expected) in [
+        (1, &b"x-bad"[..], &b"\x01"[..], refused()),
+        (3, b":path", b"/", Outcome::Reset(PROTOCOL_ERROR)),
+        (5, b"X-Bad", b"1", Outcome::Reset(PROTOCOL_ERROR)),
+    ] {
+        let mut trailers = Vec::new();
+        literal(&mut trailers, name, value);
+        connection.send(&frame(HEADERS, END_HEADERS, stream, &begin)).await;
+        connection.send(&frame(DATA, 0, stream, b"body")).await;
+        connection.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &trailers)).await;
+        assert_eq!(connection.outcome(stream).await, expected, "{name:?}");
+    }
+    connection.request(7, b"/", &[]).await;
+    assert!(matches!(connection.outcome(7).await, Outcome::Response(200, _)));
 }
 
 #[tokio::test]

@@ -18,7 +18,10 @@ use crate::{
     error::{Error, Kind, Retry},
     protocol::{
         h1::head,
-        h2::mark::Token,
+        h2::{
+            fault::Answer,
+            mark::{Mark, Token},
+        },
         headers::{is_trailer, write_field},
     },
     upstream::connection::body_source::BodySource,
@@ -80,8 +83,9 @@ impl BodySource for RequestBody {
                     Ok(data) => self.data = data,
                     Err(frame) => {
                         self.trailers = frame.into_trailers().ok();
-                        if self.trailers.as_mut().is_some_and(|trailers| self.token.take(trailers).is_some()) {
-                            return Poll::Ready(Err(Error::new(Kind::BadRequest, Retry::Never)));
+                        let mark = self.trailers.as_mut().and_then(|trailers| self.token.take(trailers));
+                        if let Some(Mark::Refuse(answer)) = mark {
+                            return Poll::Ready(Err(refusal(answer)));
                         }
                     }
                 },
@@ -124,6 +128,14 @@ impl BodySource for RequestBody {
     fn poll_disconnected(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
         // hyper drops the whole request when its client disconnects.
         Poll::Pending
+    }
+}
+
+/// Returns the error of a body with malformed trailers. hyper finds the reason of a reset in it.
+fn refusal(answer: Answer) -> Error {
+    match answer {
+        Answer::Reply(kind) => Error::new(kind, Retry::Never),
+        Answer::Reset => Error::because(Kind::BadRequest, Retry::Never, h2::Error::from(h2::Reason::PROTOCOL_ERROR)),
     }
 }
 

@@ -63,6 +63,10 @@ pub async fn answer(
                 Err(error) => {
                     record.set_request_bytes(upstream_request.body.bytes());
                     upstream_request.body.release(&worker.connections.buffers);
+                    if let Some(reason) = reset(&error) {
+                        record.fail(error.kind);
+                        return Err(reason.into());
+                    }
                     Err(LocalReply::to(&error))
                 }
             }
@@ -82,6 +86,11 @@ pub async fn answer(
             response.map(|text| ResponseBody::Local(text, Box::new(record)))
         }
     })
+}
+
+/// Returns the reason for which an error of the request's body resets its stream.
+fn reset(error: &Error) -> Option<h2::Reason> {
+    error.source.as_ref()?.downcast_ref::<h2::Error>()?.reason()
 }
 
 /// Sends a request to an endpoint. A stream is a task of its own, so it must read the clock itself.

@@ -138,7 +138,7 @@ pub(super) fn encode(bytes: &[u8]) -> Vec<u8> {
         let code = CODES.first[length] + u32::try_from(at - CODES.index[length]).unwrap();
         bits.push_str(&format!("{code:0length$b}"));
     }
-    while bits.len() % 8 != 0 {
+    while !bits.len().is_multiple_of(8) {
         bits.push('1');
     }
     bits.as_bytes().chunks(8).map(|byte| u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap()).collect()

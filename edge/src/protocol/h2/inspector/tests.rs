@@ -102,7 +102,9 @@ fn requests(bytes: &[u8]) -> Vec<(u32, Option<Mark>, Vec<(String, String)>)> {
         let mut pairs = Vec::new();
         let flow = decoder.decode(&block, |name, value| {
             match http::HeaderName::from_lowercase(name) {
-                Ok(name) => drop(map.append(name, http::HeaderValue::from_bytes(value).unwrap())),
+                Ok(name) => {
+                    map.append(name, http::HeaderValue::from_bytes(value).unwrap());
+                }
                 Err(_) => pairs.push((String::from_utf8_lossy(name).into(), String::from_utf8_lossy(value).into())),
             }
             ControlFlow::Continue(())
