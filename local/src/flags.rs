@@ -72,7 +72,7 @@ impl Flags {
         let admin = listen("--admin", &self.admin);
         let replicas = errors.keep(self.replicas());
         let store = errors.keep(self.store());
-        let log = EnvFilter::try_new(&self.log);
+        let log = EnvFilter::try_new(format!("h2=error,{}", self.log));
         let log = errors.keep(log.map_err(|error| FlagError::Value("--log", error.to_string())));
         // If a value is missing, its error was kept.
         let complete = || {

@@ -193,18 +193,20 @@ fn limits() -> impl Strategy<Value = Limits> {
     let per_client = ([0_u32..=1_000_000, 0..=1_000_000, 0..=1_000_000, 0..=1_000_000], 1_u32..=1_000_000);
     let memory = (option::of(MIN_MEMORY..=1 << 40), 0_u64..=1 << 30);
     (1_usize..=1_000_000, per_client, 8192_usize..=1 << 20, 1_usize..=10_000, 1_u32..=10_000, memory).prop_map(
-        |(max_connections, (per_client, request_burst_per_client), max_head, max_headers, max_streams, memory)| Limits {
-            max_connections: NonZeroUsize::new(max_connections).unwrap(),
-            connections_per_client: per_client[0],
-            handshakes_per_client: per_client[1],
-            requests_per_client: per_client[2],
-            request_rate_per_client: per_client[3],
-            request_burst_per_client,
-            max_head,
-            max_headers,
-            max_streams,
-            memory: memory.0,
-            min_rate: memory.1,
+        |(max_connections, (per_client, request_burst_per_client), max_head, max_headers, max_streams, memory)| {
+            Limits {
+                max_connections: NonZeroUsize::new(max_connections).unwrap(),
+                connections_per_client: per_client[0],
+                handshakes_per_client: per_client[1],
+                requests_per_client: per_client[2],
+                request_rate_per_client: per_client[3],
+                request_burst_per_client,
+                max_head,
+                max_headers,
+                max_streams,
+                memory: memory.0,
+                min_rate: memory.1,
+            }
         },
     )
 }

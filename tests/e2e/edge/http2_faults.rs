@@ -176,7 +176,8 @@ async fn a_flood_of_frames_ends_the_connection_alone() {
     }
     let status = edge.status().await;
     let mut refusals = status["refusals"].as_array().expect("a list").iter();
-    let count = refusals.find(|refusal| refusal["reason"] == "http2_flood").and_then(|refusal| refusal["count"].as_u64());
+    let count =
+        refusals.find(|refusal| refusal["reason"] == "http2_flood").and_then(|refusal| refusal["count"].as_u64());
     assert_eq!(count, Some(2 * floods.len() as u64));
     assert!(lines(&edge, &["client refused: too many HTTP/2 resets, control frames"]) > 0);
 }
