@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tests::cert::Authority;
+use tests::cert::{Authority, Certificate};
 use tests::recorded::Recorded;
 use tests::smtp::Smtp;
 use watch::alert::notifier::{Kind, Retry};
 
-use super::{Files, fails, firing, notification};
+use super::{Files, fails, firing, notification, own_authority};
 use crate::watch::Watch;
 
 const FROM: &str = "from = \"Watch <watch@example.com>\"\n";
@@ -67,6 +67,32 @@ async fn mail_is_sent_over_implicit_tls() {
     let sender = files(&authority).sender(&text(server.port(), &format!("{TO}{LOGIN}tls = \"tls\"")));
     sender.send(&firing()).await.unwrap();
     assert!(server.wait_for(1).await[0].tls);
+}
+
+#[tokio::test]
+async fn a_listed_certificate_of_an_authority_is_accepted_from_the_server_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, other) = (own_authority(folder.path(), "localhost"), own_authority(folder.path(), "other"));
+    let files = |certificate: &Certificate| {
+        Files::new().copy("ca.pem", &certificate.certificate_file).with("password", "geheim\n")
+    };
+    for tls in ["starttls", "tls"] {
+        let plan = Smtp::plan().login("watch", "geheim");
+        let file = &own.combined_file;
+        let server = if tls == "tls" { plan.implicit_tls(file) } else { plan.tls(file) }.start().await;
+        let settings = text(server.port(), &format!("{TO}{LOGIN}tls = \"{tls}\""));
+        files(&own).sender(&settings).send(&firing()).await.unwrap();
+        let mails = server.wait_for(1).await;
+        assert!(mails[0].tls && mails[0].user.as_deref() == Some("watch"), "{:?}", mails[0]);
+        // Another one must not do, not even of the same kind.
+        let failure = fails(&files(&other).sender(&settings), &[]).await;
+        assert!(failure.error.contains("ca_file lists this very certificate"), "{failure:?}");
+        assert_eq!(server.mails().len(), 1);
+    }
+    // The name still counts.
+    let server = Smtp::plan().tls(&other.combined_file).start().await;
+    fails(&files(&other).sender(&text(server.port(), TO)), &[]).await;
+    assert_eq!(server.mails().len(), 0);
 }
 
 #[tokio::test]

@@ -11,7 +11,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tempfile::TempDir;
+use tests::cert::Certificate;
 use watch::alert::channel::{Sender, senders};
 use watch::alert::condition::Subject;
 use watch::alert::notifier::{Failure, Item, Kind, Notification};
@@ -50,6 +52,24 @@ impl Files {
         let senders = senders(&self.settings(text)).unwrap();
         assert_eq!(senders.len(), 1);
         senders.into_values().next().unwrap()
+    }
+}
+
+/// Writes the self-signed certificate of an authority that is also that of a server, as `openssl req -x509` creates it.
+fn own_authority(folder: &Path, name: &str) -> Certificate {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let (certificate, key) = (params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+    let write = |end: &str, text: &str| {
+        let path = folder.join(format!("{name}.{end}"));
+        fs::write(&path, text).unwrap();
+        path
+    };
+    Certificate {
+        certificate_file: write("crt", &certificate),
+        key_file: write("key", &key),
+        combined_file: write("pem", &format!("{certificate}{key}")),
     }
 }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::cert::Authority;
+use tests::cert::{Authority, Certificate};
 use tests::receiver::{Answer, Receiver};
 use watch::alert::notifier::{Kind, Retry};
 
-use super::{Files, fails, firing, notification};
+use super::{Files, fails, firing, notification, own_authority};
 
 fn text(format: &str, url: &str, more: &str) -> String {
     format!("[[webhook]]\nformat = \"{format}\"\nurl = \"{url}\"\n{more}")
@@ -94,4 +94,26 @@ async fn certificates_are_checked_against_the_configured_authorities() {
     let failure = fails(&sender(&other), &[]).await;
     assert!(failure.error.contains("certificate"), "{failure:?}");
     assert_eq!(receiver.received("/").len(), 1);
+}
+
+#[tokio::test]
+async fn a_listed_certificate_of_an_authority_is_accepted_from_the_server_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (own, other) = (own_authority(folder.path(), "localhost"), own_authority(folder.path(), "other"));
+    let receiver = Receiver::start_tls(&own).await;
+    let sender = |certificate: &Certificate| {
+        let files = Files::new().copy("ca.pem", &certificate.certificate_file);
+        files.sender(&format!("alerts.ca_file = \"ca.pem\"\n{}", text("json", &receiver.url("/"), "")))
+    };
+    sender(&own).send(&firing()).await.unwrap();
+    let failure = fails(&sender(&other), &[]).await;
+    assert!(failure.error.contains("certificate"), "{failure:?}");
+    assert_eq!(receiver.received("/").len(), 1);
+
+    // The name still counts.
+    let elsewhere = Receiver::start_tls(&other).await;
+    let files = Files::new().copy("ca.pem", &other.certificate_file);
+    let settings = format!("alerts.ca_file = \"ca.pem\"\n{}", text("json", &elsewhere.url("/"), ""));
+    fails(&files.sender(&settings), &[]).await;
+    assert_eq!(elsewhere.received("/").len(), 0);
 }

@@ -17,7 +17,9 @@ use lettre::{
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 
-use super::{http::reason, recipients::to_each, send_error::SendError};
+use super::{
+    http::reason, listed_server::ListedServer, recipients::to_each, send_error::SendError, tls::is_of_authority,
+};
 use crate::{
     alert::{
         notifier::{Kind, Notification},
@@ -31,6 +33,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
+    /// The same server, if there is a list of certificates that it may present.
+    listed: Option<ListedServer>,
 }
 
 impl Mailer {
@@ -43,6 +47,9 @@ impl Mailer {
             }
             parameters.build_rustls()
         };
+        let listed = (mail.tls != MailTls::None && !authorities.is_empty())
+            .then(|| ListedServer::new(mail, authorities, timeout).map_err(failed))
+            .transpose()?;
         let tls = match mail.tls {
             MailTls::Starttls => Tls::Required(parameters().map_err(failed)?),
             MailTls::Tls => Tls::Wrapper(parameters().map_err(failed)?),
@@ -59,7 +66,18 @@ impl Mailer {
         if let Some((user, password)) = &mail.login {
             builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
         }
-        Ok(Self { transport: builder.build() })
+        Ok(Self { transport: builder.build(), listed })
+    }
+
+    async fn deliver(&self, envelope: &Envelope, message: &[u8]) -> Result<(), Error> {
+        let Err(error) = self.transport.send_raw(envelope, message).await else { return Ok(()) };
+        if let Some(server) = &self.listed
+            && is_of_authority(&reason(&error))
+            && server.send(envelope, message).await?
+        {
+            return Ok(());
+        }
+        Err(error)
     }
 
     pub(super) async fn send(
@@ -71,20 +89,19 @@ impl Mailer {
         end: Instant,
     ) -> Result<(), SendError> {
         let message = message(mail, context, notification, now)?;
-        match timeout_at(end, self.transport.send(message.clone())).await {
+        let bytes = message.formatted();
+        match timeout_at(end, self.deliver(message.envelope(), &bytes)).await {
             Err(_) => return Err(timed_out(mail)),
-            Ok(Ok(_)) => return Ok(()),
+            Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) if error.is_permanent() && mail.to.len() > 1 => {}
             Ok(Err(error)) => return Err(send_error(mail, &error)),
         }
-        let bytes = message.formatted();
         to_each(&mail.to, end, |to| {
             let envelope = Envelope::new(Some(mail.from.email.clone()), vec![to.email.clone()]);
             let bytes = &bytes;
             async move {
                 let envelope = envelope.map_err(|error| SendError::permanent(error.to_string()))?;
-                let sent = self.transport.send_raw(&envelope, bytes).await;
-                sent.map(drop).map_err(|error| send_error(mail, &error))
+                self.deliver(&envelope, bytes).await.map_err(|error| send_error(mail, &error))
             }
         })
         .await
@@ -110,6 +127,9 @@ fn send_error(mail: &Mail, error: &Error) -> SendError {
     // The server's greeting is not TLS.
     if mail.tls == MailTls::Tls && text.contains("InvalidContentType") {
         text += "; a server that begins without TLS needs tls = \"starttls\"";
+    }
+    if is_of_authority(&text) {
+        text += "; it is that of an authority, and is accepted only if ca_file lists this very certificate";
     }
     // The server refuses the message permanently, or lacks a feature.
     if error.is_permanent() || error.is_client() { SendError::permanent(text) } else { SendError::transient(text) }

@@ -5,6 +5,7 @@
 //! up, it would be unknown that the others have the message, and they would get it again.
 
 mod http;
+mod listed_server;
 mod mail;
 mod recipients;
 mod send_error;

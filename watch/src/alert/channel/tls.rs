@@ -2,7 +2,16 @@
 
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::ParsedCertificate,
+};
 
 /// Creates a configuration that trusts the system's authorities and `authorities`.
 pub(super) fn config(authorities: &[CertificateDer<'static>]) -> Result<ClientConfig, String> {
@@ -13,6 +22,70 @@ pub(super) fn config(authorities: &[CertificateDer<'static>]) -> Result<ClientCo
         roots.add(authority.clone()).map_err(|error| format!("ca_file: {error}"))?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(config.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
+    let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| error.to_string())?;
+    if authorities.is_empty() {
+        return Ok(config.with_root_certificates(roots).with_no_client_auth());
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build();
+    let verifier = Verifier { chains: verifier.map_err(|error| error.to_string())?, listed: authorities.to_vec() };
+    Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+}
+
+/// Whether the text of an error says that a server presented the certificate of an authority.
+pub(super) fn is_of_authority(error: &str) -> bool {
+    error.contains("CaUsedAsEndEntity")
+}
+
+/// Accepts chains that lead to a root, and the listed certificates themselves.
+///
+/// webpki rejects the certificate of an authority from a server, also if it is a root. `openssl req -x509` creates such
+/// certificates, and an operator who lists one has named the server itself: no chain is needed.
+#[derive(Debug)]
+struct Verifier {
+    chains: Arc<WebPkiServerVerifier>,
+    listed: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match verified {
+            // webpki checks the dates before this, but not the name.
+            Err(error) if is_of_authority(&error.to_string()) && self.listed.contains(end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
+    }
 }
