@@ -68,7 +68,8 @@ async fn over_udp(server: SocketAddr, query: &Message, bytes: &[u8], deadline: I
     let any = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await.map_err(|error| fault(&error))?;
     socket.connect(server).await.map_err(|error| fault(&error))?;
-    let mut buffer = vec![0; usize::from(MAX_DATAGRAM)];
+    // Some servers send more than they were asked to.
+    let mut buffer = vec![0; usize::from(u16::MAX)];
     let mut none = Fault::Timeout;
     while Instant::now() < deadline {
         socket.send(bytes).await.map_err(|error| fault(&error))?;
