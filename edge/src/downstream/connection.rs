@@ -107,7 +107,7 @@ pub async fn secure(
     drop(handshaking);
     worker.stats().handshakes.add(1);
     let mut client = Client::new(peer, true, &view.config().trusted_proxies);
-    client.server_name = stream.get_ref().1.server_name().map(Box::from);
+    client.server_name = stream.server_name().map(Box::from);
     let activity = Rc::new(ClientActivity::new(client, &worker, Instant::now()));
     let stream = Box::new(stream);
     if stream.alpn_protocol() == Some(b"h2") {

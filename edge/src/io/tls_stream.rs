@@ -32,6 +32,12 @@ impl TlsStream {
         self.0.get_ref().0
     }
 
+    /// The name that the client requested (SNI, RFC 6066 section 3).
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.0.get_ref().1.server_name()
+    }
+
     /// The protocol that the handshake negotiated (ALPN, RFC 7301).
     #[must_use]
     pub fn alpn_protocol(&self) -> Option<&[u8]> {
