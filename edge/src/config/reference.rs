@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dn
 const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
-const DEFAULTS_IN_WORDS: [(&str, &str); 17] = [
+const DEFAULTS_IN_WORDS: [(&str, &str); 18] = [
     ("workers", "number of cores"),
     ("limits.memory", "60 % of the memory that the process may use"),
     ("listener.address", "required"),

@@ -26,6 +26,9 @@ pub(super) struct TimeoutFlags {
     /// For a connection to an endpoint [default: 1s]
     #[arg(long, value_name = "DURATION")]
     connect_timeout: Option<String>,
+    /// For a connection while all endpoints have as many as allowed; 0 to refuse the request at once [default: 1s]
+    #[arg(long, value_name = "DURATION")]
+    queue_timeout: Option<String>,
     /// For the endpoint's host to acknowledge a request without a body [default: 3s]
     #[arg(long, value_name = "DURATION")]
     unacknowledged_timeout: Option<String>,
@@ -57,6 +60,8 @@ impl TimeoutFlags {
     pub(super) fn apply_to_pool(&self, reader: &Reader<'_>, pool: &mut Pool) {
         let timeouts = &mut pool.timeouts;
         set(reader, "connect-timeout", self.connect_timeout.as_deref(), &mut timeouts.connect);
+        let queue = reader.one("queue-timeout", self.queue_timeout.as_deref(), settings::value::duration_or_zero);
+        timeouts.queue = queue.unwrap_or(timeouts.queue);
         set(reader, "unacknowledged-timeout", self.unacknowledged_timeout.as_deref(), &mut timeouts.unacknowledged);
         set(reader, "response-timeout", self.response_timeout.as_deref(), &mut timeouts.response);
         set(reader, "response-body-timeout", self.response_body_timeout.as_deref(), &mut timeouts.body_idle);

@@ -104,6 +104,7 @@ fn every_flag_is_also_a_variable() {
         ("keep-alive-timeout", "13s"),
         ("request-body-timeout", "14s"),
         ("connect-timeout", "15s"),
+        ("queue-timeout", "0"),
         ("unacknowledged-timeout", "16s"),
         ("response-timeout", "17s"),
         ("response-body-timeout", "18s"),
@@ -120,6 +121,8 @@ fn every_flag_is_also_a_variable() {
         ("admin", "off"),
         ("access-log", "stdout"),
         ("workers", "3"),
+        ("memory", "100MiB"),
+        ("min-rate", "700"),
         ("drain", "5s"),
         ("log", "debug"),
     ];
@@ -155,10 +158,11 @@ fn every_flag_is_also_a_variable() {
     let clients = &config.timeouts;
     let of_clients = [clients.handshake, clients.head, clients.keep_alive, clients.body_idle];
     assert_eq!(of_clients.map(|timeout| timeout.as_secs()), [11, 12, 13, 14]);
-    let UpstreamTimeouts { connect, unacknowledged, response, body_idle, idle, max_age, tunnel_idle } =
+    let UpstreamTimeouts { connect, unacknowledged, response, body_idle, idle, max_age, tunnel_idle, queue } =
         config.pools[0].timeouts;
     let of_endpoints = [connect, unacknowledged, response, body_idle, tunnel_idle, idle, max_age];
     assert_eq!(of_endpoints.map(|timeout| timeout.as_secs()), [15, 16, 17, 18, 19, 20, 21]);
+    assert!(queue.is_zero());
     assert_eq!(config.dns.timeout.as_secs(), 23);
     assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
     assert_eq!((config.limits.connections_per_client, config.limits.handshakes_per_client), (500, 50));
@@ -167,6 +171,7 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(config.admin, None);
     assert_eq!(config.access_log, AccessLog::Stdout);
     assert_eq!(config.workers.get(), 3);
+    assert_eq!((config.limits.memory, config.limits.min_rate), (Some(100 << 20), 700));
     assert_eq!(config.drain.as_secs(), 5);
 
     // Fails for a new flag that the list above does not test.
