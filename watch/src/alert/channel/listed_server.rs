@@ -5,7 +5,7 @@
 //! byte. lettre still checks the host's name and the handshake's signature, and the attempt that failed has checked the
 //! dates.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use lettre::{
     address::Envelope,
@@ -21,7 +21,6 @@ use rustls::pki_types::CertificateDer;
 use crate::alert::settings::{Mail, MailTls};
 
 /// A mail server that may present a listed certificate.
-#[derive(Debug)]
 pub(super) struct ListedServer {
     host: String,
     port: u16,
@@ -33,6 +32,12 @@ pub(super) struct ListedServer {
     listed: Vec<CertificateDer<'static>>,
     login: Option<Credentials>,
     timeout: Duration,
+}
+
+impl fmt::Debug for ListedServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListedServer").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
 }
 
 impl ListedServer {
