@@ -79,7 +79,7 @@ mod tests {
         let before = panic::take_hook();
         panic::set_hook(Box::new(log_panic));
         let number = 7;
-        let result = tracing::subscriber::with_default(log, || panic::catch_unwind(|| panic!("number {number}")));
+        let result = tracing::subscriber::with_default(log, || catch_unwind(|| panic!("number {number}")));
         panic::set_hook(before);
         assert!(result.is_err());
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
