@@ -189,19 +189,19 @@ pub(super) struct Traffic {
     #[arg(long, value_name = "NETWORK", num_args = 1..)]
     pub(super) trusted_proxies: Vec<String>,
     /// Open connections that one client may have, an IPv4 address or the /64 of an IPv6 address; 0 for any number [default: 10000]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "N")]
     pub(super) connections_per_client: Option<String>,
     /// Unfinished TLS handshakes that one client may have; 0 for any number [default: 1000]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "N")]
     pub(super) handshakes_per_client: Option<String>,
     /// Requests in progress that one client may have; 0 for any number [default: 0]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "N")]
     pub(super) requests_per_client: Option<String>,
     /// Requests per second that one client may send; 0 for any number [default: 0]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "N")]
     pub(super) request_rate_per_client: Option<String>,
     /// How many of them may arrive at once [default: 100]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "N")]
     pub(super) request_burst_per_client: Option<String>,
 }
 

@@ -18,8 +18,9 @@ fn all_problems_are_reported_at_once_by_the_name_that_the_user_gave() {
     --health-port: 0 is not allowed here: write a whole number from 1 to 65535
     --health-path: is given, but health checks are turned off: remove one of the two
     --health-port: is given, but health checks are turned off: remove one of the two
-    --response-timeout: 0s is not allowed here
+    --response-timeout: "0s" is too short: write a duration above zero, such as "500ms"
     EDGE_FREEBIND: "maybe" is not a boolean: write true or false
+    --head-timeout: "1" is not a duration: write a number and its unit, such as "500ms", "2s" or "5min"
     --workers: 0 is not allowed here: write a whole number from 1 to 1024
     EDGE_DRAIN: "30" is not a duration: write a number and its unit, such as "500ms", "2s" or "5min"
     "#);

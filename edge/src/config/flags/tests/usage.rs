@@ -53,26 +53,48 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --dns <ADDR>...                 Name servers to query [default: those of /etc/resolv.conf]
           --swarm-token-file <FILE>       File with the token to send to the watch of swarm://; an empty file counts as none
           --trusted-proxies <NETWORK>...  Networks of proxies in front of the edge, whose X-Forwarded-* fields are trusted [default: none]
+          --connections-per-client <N>    Open connections that one client may have, an IPv4 address or the /64 of an IPv6 address; 0 for any number [default: 10000]
+          --handshakes-per-client <N>     Unfinished TLS handshakes that one client may have; 0 for any number [default: 1000]
+          --requests-per-client <N>       Requests in progress that one client may have; 0 for any number [default: 0]
+          --request-rate-per-client <N>   Requests per second that one client may send; 0 for any number [default: 0]
+          --request-burst-per-client <N>  How many of them may arrive at once [default: 100]
 
     How long the edge waits (not with --config):
-          --handshake-timeout <DURATION>       For a client's TLS handshake [default: 10s]
-          --head-timeout <DURATION>            For the head of a request [default: 10s]
-          --keep-alive-timeout <DURATION>      For a client's next request [default: 1m]
-          --request-body-timeout <DURATION>    For more of a request body, or for a client to read more of the response [default: 30s]
-          --connect-timeout <DURATION>         For a connection to an endpoint [default: 1s]
-          --unacknowledged-timeout <DURATION>  For the endpoint's host to acknowledge a request without a body [default: 3s]
-          --response-timeout <DURATION>        For the head of a response [default: 30s]
-          --response-body-timeout <DURATION>   For more of a response body whose length is declared [default: 30s]
-          --tunnel-timeout <DURATION>          For more of a response body without a length, or of a tunnel such as a WebSocket [default: 1h]
-          --idle-timeout <DURATION>            Until an idle connection to an endpoint is closed [default: 30s]
-          --max-age <DURATION>                 Until a connection to an endpoint is no longer reused [default: 5m]
-          --health-timeout <DURATION>          For a health check, including the connection [default: 1s]
-          --dns-timeout <DURATION>             For the answer of the name servers [default: 2s]
+          --handshake-timeout <DURATION>
+              For a client's TLS handshake [default: 10s]
+          --head-timeout <DURATION>
+              For the head of a request [default: 10s]
+          --keep-alive-timeout <DURATION>
+              For a client's next request [default: 1m]
+          --request-body-timeout <DURATION>
+              For more of a request body, or for a client to read more of the response [default: 30s]
+          --connect-timeout <DURATION>
+              For a connection to an endpoint [default: 1s]
+          --queue-timeout <DURATION>
+              For a connection while all endpoints have as many as allowed; 0 to refuse the request at once [default: 1s]
+          --unacknowledged-timeout <DURATION>
+              For the endpoint's host to acknowledge a request without a body [default: 3s]
+          --response-timeout <DURATION>
+              For the head of a response [default: 30s]
+          --response-body-timeout <DURATION>
+              For more of a response body whose length is declared [default: 30s]
+          --tunnel-timeout <DURATION>
+              For more of a response body without a length, or of a tunnel such as a WebSocket [default: 1h]
+          --idle-timeout <DURATION>
+              Until an idle connection to an endpoint is closed [default: 30s]
+          --max-age <DURATION>
+              Until a connection to an endpoint is no longer reused [default: 5m]
+          --health-timeout <DURATION>
+              For a health check, including the connection [default: 1s]
+          --dns-timeout <DURATION>
+              For the answer of the name servers [default: 2s]
 
     The process:
           --admin <ADDR>        Serve the status page, metrics and health here: IP:port, or "off" [default: 127.0.0.1:9901]
           --access-log <WHERE>  Access log, one line per request: "off", "stdout" or a file [default: off]
           --workers <NUMBER>    Threads that forward requests [default: number of cores]
+          --memory <SIZE>       Memory that clients may make the edge hold, such as 150MiB, or "off" [default: 60 % of the memory that the process may use]
+          --min-rate <SIZE>     Bytes per second below which a client that sends a body or reads a response times out; 0 for no minimum [default: 500]
           --drain <DURATION>    How long open requests may take to finish when the edge stops [default: 30s]
           --log <FILTER>        What to log: a level, or a filter such as edge=debug,info [default: info]
 
