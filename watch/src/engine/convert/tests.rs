@@ -164,10 +164,13 @@ fn unknown_states_of_newer_engines_lose_nothing_else() {
     assert_eq!(swarm.services.len(), 3);
 }
 
-/// Converts one service, with id "s", and its tasks: slot, state, desired state, error and iteration of each.
-fn service(spec: Value, iteration: u64, tasks: &[(u64, &str, &str, &str, u64)]) -> Service {
+/// A task: slot, state, desired state, error and iteration.
+type Listed<'a> = (u64, &'a str, &'a str, &'a str, u64);
+
+/// Converts one service, with id "s", and its tasks.
+fn service(spec: &Value, iteration: u64, tasks: &[Listed<'_>]) -> Service {
     let services = json!([{"ID": "s", "Spec": spec, "JobStatus": {"JobIteration": {"Index": iteration}}}]);
-    let task = |(index, (slot, state, desired, error, iteration)): (usize, &(u64, &str, &str, &str, u64))| {
+    let task = |(index, (slot, state, desired, error, iteration)): (usize, &Listed<'_>)| {
         json!({"ID": format!("t{index}"), "ServiceID": "s", "Slot": slot, "DesiredState": desired,
             "CreatedAt": format!("2026-11-27T13:59:{index:02}Z"), "JobIteration": {"Index": iteration},
             "Status": {"State": state, "Err": error}})
@@ -181,8 +184,8 @@ fn service(spec: Value, iteration: u64, tasks: &[(u64, &str, &str, &str, u64)]) 
 #[test]
 fn the_progress_of_a_job_is_that_of_its_current_execution() {
     let spec = json!({"Name": "backup", "Mode": {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 3}}});
-    let job = |tasks| {
-        let service = service(spec.clone(), 2, tasks);
+    let job = |tasks: &[Listed<'_>]| {
+        let service = service(&spec, 2, tasks);
         (service.job.map(|job| (job.completed, job.total, job.failed)), service.problem)
     };
     assert_eq!(job(&[]), (Some((0, 3, 0)), None));
@@ -198,13 +201,13 @@ fn the_progress_of_a_job_is_that_of_its_current_execution() {
     // A global job has one task on each node.
     let everywhere = json!({"Name": "prune", "Mode": {"GlobalJob": {}}});
     let nodes = [(0, "complete", "complete", "", 2)];
-    assert_eq!(service(everywhere, 2, &nodes).job, Some(Job { total: 1, completed: 1, failed: 0 }));
+    assert_eq!(service(&everywhere, 2, &nodes).job, Some(Job { total: 1, completed: 1, failed: 0 }));
 }
 
 #[test]
 fn a_service_says_why_its_tasks_do_not_run() {
     let spec = json!({"Name": "web", "Mode": {"Replicated": {"Replicas": 2}}});
-    let problem = |tasks| service(spec.clone(), 0, tasks).problem;
+    let problem = |tasks: &[Listed<'_>]| service(&spec, 0, tasks).problem;
     let runs = (1, "running", "running", "", 0);
     let waits = (2, "pending", "running", "no suitable node (scheduling constraints not satisfied on 3 nodes)", 0);
     let rejected = (2, "rejected", "shutdown", "No such image: web:9", 0);
