@@ -257,7 +257,10 @@ mod tests {
     const REQUEST: [(&str, &str); 4] =
         [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a.example")];
 
-    fn fault(role: Role, fields: &[(&[u8], &[u8])]) -> Option<Fault> {
+    /// The name and the value of a field.
+    type Pair<'a> = (&'a [u8], &'a [u8]);
+
+    fn fault(role: Role, fields: &[Pair<'_>]) -> Option<Fault> {
         let mut block = Block::new(role, MAX, Vec::new());
         for (name, value) in fields {
             assert!(block.add(name, value).is_continue());
@@ -403,7 +406,7 @@ mod tests {
     #[test]
     fn a_reset_is_more_severe_than_a_response() {
         let [method, scheme, path, _] = REQUEST.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        let (value, upper): ((&[u8], &[u8]), (&[u8], &[u8])) = ((b"x", b"\x01"), (b"X", b"1"));
+        let [value, upper]: [Pair<'_>; 2] = [(b"x", b"\x01"), (b"X", b"1")];
         for fields in [[method, scheme, path, value, upper], [method, scheme, path, upper, value]] {
             assert_eq!(fault(Role::Request, &fields), Some(Fault::UpperCase));
         }

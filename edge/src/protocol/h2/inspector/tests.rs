@@ -85,8 +85,11 @@ fn frames(mut bytes: &[u8]) -> Vec<(FrameHead, &[u8])> {
     frames
 }
 
+/// Names and values.
+type Fields = Vec<(String, String)>;
+
 /// The streams of requests with what the edge does with them, and their other fields.
-fn requests(bytes: &[u8]) -> Vec<(u32, Option<Mark>, Vec<(String, String)>)> {
+fn requests(bytes: &[u8]) -> Vec<(u32, Option<Mark>, Fields)> {
     let mut decoder = Decoder::default();
     let mut block = Vec::new();
     let mut requests = Vec::new();
@@ -99,7 +102,7 @@ fn requests(bytes: &[u8]) -> Vec<(u32, Option<Mark>, Vec<(String, String)>)> {
             continue;
         }
         let mut map = http::HeaderMap::new();
-        let mut pairs = Vec::new();
+        let mut pairs = Fields::new();
         let flow = decoder.decode(&block, |name, value| {
             match http::HeaderName::from_lowercase(name) {
                 Ok(name) => {
