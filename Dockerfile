@@ -11,6 +11,9 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" \
     CARGO_PROFILE_DIST_DEBUG=none \
     CARGO_PROFILE_DIST_STRIP=symbols
 
+# For the allocator, which is written in C.
+RUN command -v make || (apt-get update && apt-get install --yes --no-install-recommends make && rm -r /var/lib/apt/lists)
+
 # A layer with the dependencies only, which is rebuilt only when a manifest or the lock file changes. It builds them
 # with empty sources in place of ours. Naming the target, even though it is the host, keeps RUSTFLAGS away from build
 # scripts and procedural macros, which cannot be static.

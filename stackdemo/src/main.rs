@@ -12,8 +12,13 @@ use std::{
 };
 
 use process::WRONG_SETTING;
+use tikv_jemallocator::Jemalloc;
 
 use self::choice::Choice;
+
+/// Returns freed memory to the system within seconds, in a thread of its own. glibc's allocator keeps most of it.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// A program: its name and its main function, which takes the arguments; the first one is the name.
 type Role = (&'static str, fn(Vec<OsString>) -> ExitCode);
