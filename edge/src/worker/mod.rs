@@ -308,7 +308,7 @@ impl Worker {
     pub async fn serve_queues(&self) {
         loop {
             self.shared.idle_wanted.of(self.index).notified().await;
-            self.connections.serve_queues();
+            self.connections.serve_queues(Instant::now());
         }
     }
 

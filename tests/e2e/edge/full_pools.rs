@@ -42,13 +42,13 @@ async fn open_connections(edge: &Edge, upstream: &Upstream, count: usize) {
 
 #[tokio::test]
 async fn idle_connections_of_one_worker_serve_the_requests_of_others() {
-    for max in [1, 8] {
+    for (max, at_once) in [(1, 1), (8, 8)] {
         let upstreams = [Upstream::start().await];
         let edge = Edge::start(&limited(&upstreams, max, "20s")).await;
         open_connections(&edge, &upstreams[0], max).await;
         // Each client connection belongs to a worker that the kernel chooses.
-        for _ in 0..10 {
-            let mut requests: JoinSet<_> = (0..8).map(|_| get(edge.address(), "/")).collect();
+        for _ in 0..20 {
+            let mut requests: JoinSet<_> = (0..at_once).map(|_| get(edge.address(), "/")).collect();
             while let Some(reply) = deadline("the responses", SOON, requests.join_next()).await {
                 assert_eq!(reply.unwrap().unwrap().status, StatusCode::OK);
             }

@@ -81,12 +81,14 @@ impl Drop for ConnectionPermit {
 }
 
 impl Place {
-    /// Offers it to the requests that wait. Without one that can use it, it is dropped.
-    pub(super) fn offer(self) {
+    /// Offers it to the requests that wait. Returns it if none of them can use it.
+    #[must_use]
+    pub(super) fn offer(self) -> Option<Self> {
         let (queue, endpoint) = (Arc::clone(&self.permit.queue), Arc::clone(&self.permit.endpoint));
         let mut place = Some(self);
         // A limit that a reload lowered takes effect although the queue is never empty.
         queue.offer(endpoint.id, |max| if endpoint.connections.load(Relaxed) <= max { place.take() } else { None });
+        place
     }
 }
 
@@ -169,7 +171,8 @@ mod tests {
         let mut waiting = wait(&queue, 1);
         let mut permits = permits.into_iter();
         drop(permits.next());
-        permits.next().map(|permit| Place { permit, idle: None }).unwrap().offer();
+        let place = Place { permit: permits.next().unwrap(), idle: None };
+        drop(place.offer().expect("one connection too many"));
         assert!(got(&mut waiting).is_none(), "one is left");
         drop(permits);
         assert!(got(&mut waiting).is_some());

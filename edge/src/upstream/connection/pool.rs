@@ -51,7 +51,7 @@ impl PooledConnection {
         if let Some(mut connection) = self.release() {
             if sent && connection.is_reusable() && connection.is_young(now) && connection.is_open() {
                 connection.become_idle(now, &self.pool.buffers);
-                self.pool.put(connection);
+                self.pool.put(connection, now);
             } else {
                 connection.discard(&self.pool.buffers);
             }
@@ -132,11 +132,9 @@ impl ConnectionPool {
         self.by_endpoint.borrow().get(&endpoint).is_some_and(|idle| !idle.is_empty())
     }
 
-    fn put(&self, connection: Box<Connection>) {
-        if connection.queue().is_waiting() {
-            hand_over(connection);
-            return;
-        }
+    fn put(&self, connection: Box<Connection>, now: Instant) {
+        let is_wanted = connection.queue().is_waiting();
+        let Some(connection) = (if is_wanted { hand_over(connection, now) } else { Some(connection) }) else { return };
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.entry(connection.endpoint().id).or_default();
         let pool = connection.pool();
@@ -148,12 +146,12 @@ impl ConnectionPool {
     }
 
     /// Gives idle connections to the requests that wait for one, of any worker.
-    pub fn serve_queues(&self) {
+    pub fn serve_queues(&self, now: Instant) {
         for idle in self.by_endpoint.borrow_mut().values_mut() {
             while let Some(connection) = idle.pop_if(|connection| connection.queue().is_waiting()) {
-                // Its place is free, if not the connection.
+                // Closing it makes room for another.
                 if connection.is_open() && connection.endpoint().allows_reuse() {
-                    hand_over(connection);
+                    idle.extend(hand_over(connection, now));
                 }
             }
         }
@@ -170,10 +168,11 @@ impl ConnectionPool {
     }
 }
 
-/// Gives an idle connection to a request that waits, or closes it if none can use it.
-fn hand_over(connection: Box<Connection>) {
-    // If it fails, the connection is closed, which makes room for another.
-    if let Ok(place) = connection.into_place() {
-        place.offer();
-    }
+/// Gives an idle connection to a request that waits. Returns it if none waits any more.
+///
+/// It is closed if those that wait cannot use it, or if it cannot leave or enter a runtime: a request that comes behind
+/// them would not make this worker look through its idle connections; see [`queue`](crate::upstream::queue).
+fn hand_over(connection: Box<Connection>, now: Instant) -> Option<Box<Connection>> {
+    let place = connection.into_place().ok()?.offer()?;
+    if place.permit.queue().is_waiting() { None } else { Connection::from_place(place, now).ok() }
 }
