@@ -27,7 +27,9 @@ impl HostPort {
         };
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let is_host = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:".contains(c));
-        is_host.then(|| Self { host: host.to_owned(), port })
+        // RFC 1035 section 2.3.4. A longer text is something else, perhaps an encoded secret, and must not be displayed.
+        let fits = host.len() <= 253 && host.split('.').all(|label| label.len() <= 63);
+        (is_host && fits).then(|| Self { host: host.to_owned(), port })
     }
 
     /// Parses a comma-separated list.
@@ -96,6 +98,15 @@ mod tests {
         for bad in ["a", "a:", "a:0", ":1", "a:x", "http://a:1", "a b:1", "a:65536", "[::1:5", "a]:5"] {
             assert_eq!(HostPort::list(bad, None).unwrap_err().to_string(), "entry 1", "{bad}");
         }
+    }
+
+    #[test]
+    fn a_name_is_at_most_253_characters_long_and_each_label_63() {
+        let label = "a".repeat(63);
+        let name = [label.as_str(), &label, &label, &label[..61]].join(".");
+        assert!(HostPort::parse(&name, Some(1)).is_some() && name.len() == 253);
+        assert_eq!(HostPort::parse(&format!("{name}a"), Some(1)), None);
+        assert_eq!(HostPort::parse(&format!("{label}a.example"), Some(1)), None);
     }
 
     #[test]
