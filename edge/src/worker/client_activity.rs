@@ -21,15 +21,15 @@ use crate::{
     config::Timeouts, io::patience::Patience, observe::refusals::Refusal, protocol::headers::Client, worker::Worker,
 };
 
-/// Estimates of what a connection makes the edge hold, in bytes, besides the buffers that are counted one by one. They
-/// were measured as the growth of the resident memory for each of a thousand.
+/// Estimates of what a connection makes the edge hold, in bytes, besides the buffers that are counted one by one: what
+/// the resident memory grew by for each of a thousand, rounded up.
 mod cost {
     /// A connection: its task, its state, and its socket in the kernel.
     pub(super) const CONNECTION: usize = 4 * 1024;
     /// TLS: keys, and the buffer for a record.
-    pub(super) const TLS: usize = 20 * 1024;
+    pub(super) const TLS: usize = 12 * 1024;
     /// HTTP/2: its state machine, and buffers for frames.
-    pub(super) const HTTP2: usize = 40 * 1024;
+    pub(super) const HTTP2: usize = 20 * 1024;
     /// A request: its state, the head for the endpoint, and the connection that it is sent on.
     pub(super) const REQUEST: usize = 8 * 1024;
     /// What the kernel holds for a client that accepts no bytes: see `UNSENT` of the listener.
