@@ -175,6 +175,9 @@ mod tests {
         },
     };
 
+    /// How probes fail after their timeout, if they do.
+    type Silence = Option<fn(Duration) -> Failure>;
+
     /// A pool of two endpoints; the first one is watched.
     struct Bench {
         pool: Rc<RefCell<PoolState>>,
@@ -182,7 +185,7 @@ mod tests {
         /// Whether probes pass.
         passes: Rc<Cell<bool>>,
         /// Makes probes take their whole timeout and fail.
-        silence: Rc<Cell<Option<fn(Duration) -> Failure>>>,
+        silence: Rc<Cell<Silence>>,
         /// The time of each probe since the start.
         probes: Rc<RefCell<Vec<Duration>>>,
         started: Instant,
@@ -194,7 +197,7 @@ mod tests {
             let pool = Rc::new(RefCell::new(pool_state(settings)));
             let endpoint = pool.borrow().endpoints().swap_remove(0);
             let (passes, probes, started) = (Rc::new(Cell::new(true)), Rc::default(), Instant::now());
-            let silence: Rc<Cell<Option<fn(Duration) -> Failure>>> = Rc::default();
+            let silence = Rc::new(Cell::new(Silence::None));
             let (its_passes, its_probes, its_silence) = (Rc::clone(&passes), Rc::clone(&probes), Rc::clone(&silence));
             let probe = async move |check: &HealthCheck, _: &Endpoint, _: &Health| {
                 let probes: &RefCell<Vec<Duration>> = &its_probes;
