@@ -51,7 +51,8 @@ impl<'a> Candidates<'a> {
     }
 
     fn allow(&self, endpoint: &Endpoint) -> bool {
-        !self.tried.contains(&endpoint.id) && !(self.only_up && endpoint.is_down())
+        let is_excluded = self.tried.contains(&endpoint.id) || (self.only_up && endpoint.is_down());
+        !is_excluded
     }
 }
 
