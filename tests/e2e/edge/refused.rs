@@ -125,7 +125,7 @@ async fn a_handshake_that_takes_too_long_is_logged_with_the_name_if_it_arrived()
             let line: Value = serde_json::from_str(line).unwrap_or_default();
             (line["reason"] == "handshake_timeout").then(|| line["server_name"].clone())
         };
-        let logged = async || edge.process.lines().iter().filter_map(names).last() == Some(name.clone());
+        let logged = async || edge.process.lines().iter().filter_map(names).next_back() == Some(name.clone());
         eventually("the line", SOON, logged).await;
     }
 }
