@@ -54,7 +54,7 @@ pub(crate) enum FlagError {
 impl Flags {
     /// Parses the arguments and this process's variables.
     pub(crate) fn of_process() -> Result<Self, clap::Error> {
-        process::parse_flags(&std::env::args_os().collect::<Vec<_>>(), Self::problems)
+        process::parse_flags(std::env::args_os().collect(), Self::problems)
     }
 
     /// Returns what is wrong with the values of flags beside wrong usage.

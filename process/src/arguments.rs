@@ -12,14 +12,14 @@ use clap::{
 ///
 /// # Errors
 /// The usage is wrong, or the arguments ask for help; see [`check_usage`].
-pub fn parse_flags<F>(arguments: &[OsString], problems: impl FnOnce(&F) -> Vec<String>) -> Result<F, Error>
+pub fn parse_flags<F>(arguments: Vec<OsString>, problems: impl FnOnce(&F) -> Vec<String>) -> Result<F, Error>
 where
     F: CommandFactory + FromArgMatches,
 {
     let command = without_empty_variables(F::command());
     let parse = |arguments: &[OsString]| F::from_arg_matches(&command.clone().try_get_matches_from(arguments)?);
-    check_usage(&command, arguments, |correct| parse(correct).map_or(Vec::new(), |flags| problems(&flags)))?;
-    parse(arguments)
+    check_usage(&command, &arguments, |correct| parse(correct).map_or(Vec::new(), |flags| problems(&flags)))?;
+    F::from_arg_matches(&command.try_get_matches_from(arguments)?)
 }
 
 /// Checks the usage in `arguments`, whose first is the program's name. `problems` returns what is wrong with the values

@@ -131,7 +131,7 @@ pub(crate) struct Process {
 impl Flags {
     /// Parses the arguments and this process's variables. `problems` returns what is wrong with the values of flags.
     pub(crate) fn of_process(
-        arguments: &[OsString],
+        arguments: Vec<OsString>,
         problems: impl FnOnce(&Self) -> Vec<String>,
     ) -> Result<Self, clap::Error> {
         process::parse_flags(arguments, problems)

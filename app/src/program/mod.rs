@@ -27,7 +27,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// variables, and takes over its log, panics and signals.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let flags = match Flags::of_process(&arguments, problems) {
+    let flags = match Flags::of_process(arguments, problems) {
         Ok(flags) => flags,
         Err(usage) => return process::usage(&usage),
     };

@@ -143,7 +143,7 @@ impl Flags {
     /// # Errors
     /// The usage is wrong, or the arguments ask for help.
     pub fn of_process(
-        arguments: &[OsString],
+        arguments: Vec<OsString>,
         problems: impl FnOnce(&Self) -> Vec<String>,
     ) -> Result<Self, clap::Error> {
         process::parse_flags(arguments, problems)

@@ -25,7 +25,7 @@ use crate::{
 /// and takes over the log, panics and signals of this process.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let flags = match Flags::of_process(&arguments, problems) {
+    let flags = match Flags::of_process(arguments, problems) {
         Ok(flags) => flags,
         Err(usage) => return process::usage(&usage),
     };
