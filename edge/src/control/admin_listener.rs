@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use net::Backoff;
+use net::{Backoff, server::bind};
 use tokio::{sync::oneshot, time::sleep};
 
 use crate::{
@@ -92,10 +92,4 @@ async fn bind_later(address: SocketAddr, state: &AdminState) -> Option<TcpListen
             return Some(listener);
         }
     }
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
 }
