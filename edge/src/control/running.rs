@@ -162,7 +162,7 @@ impl Running {
             successor(&bound).await;
             tracing::info!("another process serves now; the status page, metrics and health are left to it");
             drop(admin_end);
-            pending().await
+            pending::<()>().await;
         };
         tokio::select! {
             () = workers.drain(longest) => {}
