@@ -48,7 +48,7 @@ impl Damage {
             Place::File => fs::write(path, self.of(secret)).expect("a file"),
             Place::UnreadableFile => {
                 fs::write(path, self.of(secret)).expect("a file");
-                fs::set_permissions(path, fs::Permissions::from_mode(0)).expect("an own file");
+                fs::set_permissions(path, fs::Permissions::from_mode(0o000)).expect("an own file");
             }
         }
     }
