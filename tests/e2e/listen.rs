@@ -10,7 +10,6 @@ use tests::{client::get, netns, process::Process, recorded::Recorded};
 
 /// Runs in a network of its own, whose sockets for IPv6 do not include IPv4 by default.
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
 async fn every_address_includes_those_of_ipv4() {
     match netns::isolated("listen::every_address_includes_those_of_ipv4") {
         Ok(true) => {}
