@@ -49,3 +49,34 @@ pub(super) fn refuse_handshakes(socket: &TcpListener) -> io::Result<()> {
 fn migrates() -> bool {
     fs::read("/proc/sys/net/ipv4/tcp_migrate_req").is_ok_and(|value| value.starts_with(b"1"))
 }
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Socket, Type};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{config, downstream::listener};
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_handshake_that_begins_while_a_socket_closes_reaches_the_successor() {
+        let mut place = config::Listener::plain("127.0.0.1:0".parse().unwrap());
+        let (mut sockets, address) = listener::bind(&place, 1, &[]).unwrap();
+        let closing = TcpListener::from_std(sockets.remove(0)).unwrap();
+        let before = std::net::TcpStream::connect(address).unwrap();
+        refuse_handshakes(&closing).unwrap();
+
+        let client = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).unwrap();
+        client.connect(&address.into()).unwrap_err();
+        place = config::Listener { reuse_port: true, ..config::Listener::plain(address) };
+        let (mut sockets, _) = listener::bind(&place, 1, &[]).unwrap();
+        let successor = TcpListener::from_std(sockets.remove(0)).unwrap();
+        let (_accepted, peer) = timeout(SOON, closing.accept()).await.unwrap().unwrap();
+        assert_eq!(peer, before.local_addr().unwrap(), "what was established is accepted");
+        drop(closing);
+        let (_accepted, peer) = timeout(SOON, successor.accept()).await.unwrap().unwrap();
+        assert_eq!(Some(peer), client.local_addr().unwrap().as_socket());
+    }
+}

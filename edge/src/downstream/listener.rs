@@ -1,11 +1,11 @@
 //! Binds the listening sockets, one for each address and worker, and accepts connections on them.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, os::fd::AsFd, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use net::server::concerns_one_connection;
 use settings::address::overlap;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
@@ -117,8 +117,7 @@ fn socket(config: &config::Listener, address: SocketAddr, shared: bool) -> io::R
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
-    // Accepted sockets inherit it. Where the kernel has no such limit, its own one remains.
-    let _unsupported = socket.set_tcp_notsent_lowat(UNSENT);
+    limit_unsent(&socket);
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
@@ -133,6 +132,13 @@ fn socket(config: &config::Listener, address: SocketAddr, shared: bool) -> io::R
     Ok(socket)
 }
 
+/// Limits what the kernel holds for each client. Accepted sockets inherit it, except those that were established before,
+/// as they may be on a socket that systemd passed on.
+fn limit_unsent(socket: &impl AsFd) {
+    // Where the kernel has no such limit, its own one remains.
+    let _unsupported = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT);
+}
+
 /// Accepts connections until the worker drains or the sender of `stop` is dropped.
 pub async fn accept(
     worker: Rc<Worker>,
@@ -140,6 +146,7 @@ pub async fn accept(
     listener: Arc<Listener>,
     mut stop: oneshot::Receiver<Infallible>,
 ) {
+    limit_unsent(&socket);
     let socket = match TcpListener::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => {
@@ -245,6 +252,15 @@ mod tests {
         assert_ne!(address.port(), 0);
         assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
         assert_eq!(sockets.len(), 3);
+    }
+
+    #[test]
+    fn the_kernel_holds_little_for_a_client_that_does_not_read() {
+        let (sockets, address) = bind(&at("127.0.0.1:0"), 1, &[]).unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        sockets[0].set_nonblocking(false).unwrap();
+        let (accepted, _) = sockets[0].accept().unwrap();
+        assert_eq!(SockRef::from(&accepted).tcp_notsent_lowat().unwrap(), UNSENT);
     }
 
     #[test]

@@ -47,7 +47,7 @@ async fn connections_that_wait_to_be_accepted_when_the_drain_begins_are_answered
     let mut edge = Edge::start(&unchecked(&[upstream.address()])).await;
     edge.process.freeze();
     let mut waiting = Vec::new();
-    for _ in 0..40 {
+    for _ in 0..400 {
         // The kernel completes the handshakes.
         let mut connection = Raw::open(edge.address()).await;
         connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
