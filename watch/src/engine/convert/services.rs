@@ -46,7 +46,7 @@ fn service(entry: &wire::Service, tasks: &[&Task]) -> Service {
     let desired = replicas.map_or(number(desired), |replicas| u32::try_from(replicas).unwrap_or(u32::MAX));
     let running = number(running);
     let job = (mode == Mode::Job).then(|| job(&spec.mode, tasks));
-    let is_short = job.map_or(running < desired, |job| job.failed > 0);
+    let is_short = running < desired || job.is_some_and(|job| job.failed > 0);
     Service {
         name: spec.name.clone(),
         stack: spec.labels.as_ref().and_then(|labels| message(labels.stack.as_ref())),
@@ -109,17 +109,28 @@ fn job(mode: &wire::ServiceMode, tasks: &[&Task]) -> Job {
 }
 
 /// Returns why tasks do not run: the error of the newest task that should run and does not, such as "no suitable node",
-/// or else that of the newest failed task in a slot where none runs, such as "No such image".
+/// or else that of the newest failed task, such as "No such image", in a slot where none runs or has run since.
 fn problem(tasks: &[&Task], mode: Mode) -> Option<String> {
-    let newest = |is: &dyn Fn(&Task) -> bool| {
-        let tasks = tasks.iter().filter(|task| task.error.is_some() && is(task));
-        tasks.max_by_key(|task| task.created_at).and_then(|task| task.error.clone())
+    let waits = |task: &&Task| task.error.is_some() && task.state < TaskState::Running && is_wanted(task, mode);
+    let waiting = tasks.iter().copied().filter(waits).max_by_key(|task| task.created_at);
+    let failed = || {
+        let running = tasks.iter().filter(|task| task.state == TaskState::Running && is_wanted(task, mode));
+        let running: BTreeSet<_> = running.map(|task| slot(task)).collect();
+        // A task that ran shows that the reasons of those before it in its slot are gone.
+        let mut last: BTreeMap<_, &Task> = BTreeMap::new();
+        for task in tasks.iter().copied().filter(|task| task.state >= TaskState::Running) {
+            let newest = last.entry(slot(task)).or_insert(task);
+            if newest.created_at < task.created_at {
+                *newest = task;
+            }
+        }
+        let failed = last.into_iter().filter(|(slot, task)| {
+            let has_failed = matches!(task.state, TaskState::Failed | TaskState::Rejected);
+            has_failed && task.error.is_some() && !running.contains(slot)
+        });
+        failed.map(|(_, task)| task).max_by_key(|task| task.created_at)
     };
-    let running = tasks.iter().filter(|task| task.state == TaskState::Running && is_wanted(task, mode));
-    let running: BTreeSet<_> = running.map(|task| slot(task)).collect();
-    newest(&|task| task.state < TaskState::Running && is_wanted(task, mode)).or_else(|| {
-        newest(&|task| matches!(task.state, TaskState::Failed | TaskState::Rejected) && !running.contains(&slot(task)))
-    })
+    waiting.or_else(failed)?.error.clone()
 }
 
 /// Converts an update; the engine reports an empty state if there never was one.

@@ -198,6 +198,9 @@ fn the_progress_of_a_job_is_that_of_its_current_execution() {
     let problem = || Some("task: non-zero exit (3)".to_owned());
     assert_eq!(job(&[before, done, failed]), (Some((1, 3, 1)), problem()));
     assert_eq!(job(&[done, failed, (2, "complete", "complete", "", 2)]), (Some((2, 3, 0)), None));
+    // It has not begun, and its task waits for a node.
+    let waits = (1, "pending", "complete", "no suitable node", 2);
+    assert_eq!(job(&[waits]), (Some((0, 3, 0)), Some(waits.3.to_owned())));
     // A global job has one task on each node.
     let everywhere = json!({"Name": "prune", "Mode": {"GlobalJob": {}}});
     let nodes = [(0, "complete", "complete", "", 2)];
@@ -219,6 +222,9 @@ fn a_service_says_why_its_tasks_do_not_run() {
     // The error of a slot that runs again explains nothing, and neither does any while all run.
     assert_eq!(problem(&[(1, "failed", "shutdown", "task: non-zero exit (3)", 0), runs, next]), None);
     assert_eq!(problem(&[rejected, runs, (2, "running", "running", "", 0)]), None);
+    // Nor does one from before its slot ran, on a node that is down now.
+    let lost = (2, "running", "shutdown", "", 0);
+    assert_eq!(problem(&[runs, rejected, lost, next]), None);
 }
 
 /// Arbitrary JSON with known field names.
