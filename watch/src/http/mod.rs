@@ -1,8 +1,7 @@
 //! The HTTP interface: the page, the API, metrics and probes.
 //!
-//! Paths are compared byte by byte, without decoding or joining, after the base path is removed; a path that is not in the
-//! table does not exist.
-//! No path leads to the engine: handlers only see the [`Feed`](crate::hub::Feed).
+//! Paths are compared byte by byte, without decoding or joining, after the base path is removed; a path that is not in
+//! the table does not exist. No path leads to the engine: handlers only see the [`Feed`](crate::hub::Feed).
 
 mod access;
 mod base_path;
