@@ -18,8 +18,9 @@ set -a
 [ -z "$web" ] || WEB_REPLICAS=$web
 set +a
 
-# A secret or a config is immutable, so its name ends with a digest of its content: a changed file is a new secret, and an
-# unchanged one leaves its services alone. Whoever can list the names can also read the content, in a task of their own.
+# A secret or a config is immutable, so its name ends with a digest of its content: a changed file is a new secret, and
+# an unchanged one leaves its services alone. Whoever can list the names can also read the content, in a task of their
+# own.
 version() {
     sum=$(sha256sum -- "$2")
     export "$1=$(printf '%.12s' "$sum")"
