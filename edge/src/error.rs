@@ -135,6 +135,8 @@ kinds! {
     UpstreamHeadTooLarge, "upstream_head_too_large", Upstream;
     /// The edge is short of memory.
     Overloaded, "overloaded", Edge;
+    /// Neither side of an upgraded connection sent a byte in time.
+    TunnelTimeout, "tunnel_timeout", Upstream;
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    error::Kind,
     proxy::request_record::RequestRecord,
     upstream::connection::{ConnectionPermit, InFlight},
     worker::client_activity::ClientActivity,
@@ -71,7 +72,10 @@ where
     };
     let outcome = tokio::select! {
         copied = copying => copied.map(|_counts| ()),
-        () = silence => Err(io::ErrorKind::TimedOut.into()),
+        () = silence => {
+            record.fail(Kind::TunnelTimeout);
+            Err(io::ErrorKind::TimedOut.into())
+        }
     };
     record.add_response_bytes(activity.written() - before);
     outcome

@@ -126,7 +126,8 @@ const fn status(kind: Kind) -> StatusCode {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Kind::UpstreamClosed | Kind::UpstreamInvalid | Kind::UpstreamHeadTooLarge => StatusCode::BAD_GATEWAY,
-        Kind::ConnectTimeout | Kind::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+        // The client of a tunnel already has its 101; the access log states what happened.
+        Kind::ConnectTimeout | Kind::ResponseTimeout | Kind::TunnelTimeout => StatusCode::GATEWAY_TIMEOUT,
     }
 }
 
@@ -153,6 +154,7 @@ const fn text(kind: Kind) -> &'static str {
         Kind::UpstreamHeadTooLarge => "502: the server's response has too many or too long header fields\n",
         Kind::ConnectTimeout => "504: no server could be reached in time\n",
         Kind::ResponseTimeout => "504: the server did not respond in time\n",
+        Kind::TunnelTimeout => "504: the upgraded connection was silent for too long\n",
     }
 }
 

@@ -1,8 +1,8 @@
 //! Load balancing: picks the endpoint of the next request.
 //!
 //! Pure: the number of candidates, the ones tried before, the worker's cursor and a random number go in, an index comes
-//! out. Each worker balances on its own, with its own cursor and its own count of active requests; random start
-//! positions keep the workers out of lockstep.
+//! out. Each worker balances on its own, with its own cursor; random start positions keep the workers out of lockstep.
+//! The caller counts the active requests of all workers.
 
 use crate::config::Balance;
 

@@ -199,7 +199,8 @@ async fn an_upgrade_to_h2c_is_not_forwarded() {
 async fn an_idle_tunnel_times_out() {
     let upstream = Upstream::start().await;
     let timeouts = "[pool.web.timeouts]\ntunnel_idle = \"2s\"\n";
-    let edge = Edge::start(&format!("{}{timeouts}", unchecked(&[upstream.address()]))).await;
+    let config = format!("access_log = \"stdout\"\n{}{timeouts}", unchecked(&[upstream.address()]));
+    let edge = Edge::start(&config).await;
     let mut socket = connect(edge.address()).await;
     exchange(&mut socket).await;
     let began = Instant::now();
@@ -209,4 +210,7 @@ async fn an_idle_tunnel_times_out() {
     assert!(!matches!(end, Some(Ok(_))), "{end:?}");
     assert!(began.elapsed() >= Duration::from_millis(1900), "{:?}", began.elapsed());
     eventually("the end at the upstream", SOON, async || upstream.open_connections() == 0).await;
+    let parts = ["\"status\":101", "\"error\":\"tunnel_timeout\""];
+    let is_logged = async || edge.process.lines().iter().any(|line| parts.iter().all(|part| line.contains(part)));
+    eventually("the line in the access log", SOON, is_logged).await;
 }

@@ -118,7 +118,7 @@ impl BodySource for RequestBody {
     }
 
     fn interim(&mut self, _head: &head::Response<'_>) {
-        // hyper's server has no way to send one.
+        // h2 could send one (`SendResponse::send_informational`), but hyper's server gives no access to it.
     }
 
     fn poll_interim(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
