@@ -255,6 +255,23 @@ async fn trailers_reach_an_http2_client() {
 }
 
 #[tokio::test]
+async fn trailers_that_were_not_announced_reach_clients_of_both_versions() {
+    let peer = RawEndpoint::start().await;
+    let edge = Edge::start(&unchecked(&[peer.address()])).await;
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n";
+    let mut http1 = Raw::open(edge.address()).await;
+    http1.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+    peer.answer_once(answer).await;
+    http1.until("\r\n0\r\nx-sum: 7\r\n\r\n").await;
+
+    let upstream = tokio::spawn(async move { peer.answer_once(answer).await });
+    let mut http2 = Connection::http2(edge.address()).await.unwrap();
+    let reply = http2.send(client::request("a.example", "/")).await.unwrap();
+    assert_eq!(reply.trailers["x-sum"], "7");
+    upstream.await.unwrap();
+}
+
+#[tokio::test]
 async fn the_exact_host_and_the_longest_path_select_the_pool() {
     let [web, api, other] = [Upstream::start().await, Upstream::start().await, Upstream::start().await];
     let pool = |name: &str, upstream: &Upstream| {

@@ -65,6 +65,7 @@ async fn alpn_selects_the_version() {
     for (offered, agreed, version) in [
         (&["h2", "http/1.1"][..], Some("h2"), Version::HTTP_2),
         (&["http/1.1"], Some("http/1.1"), Version::HTTP_11),
+        (&["http/1.0"], Some("http/1.0"), Version::HTTP_11),
         (&[], None, Version::HTTP_11),
     ] {
         let offer = Offer::accepting_any_certificate().alpn(offered);

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod admin;
+mod balance;
 mod bodies;
 mod client_limits;
 mod damaged_keys;

@@ -91,6 +91,31 @@ async fn a_reload_adds_and_removes_listeners_and_keeps_their_connections() {
 }
 
 #[tokio::test]
+async fn a_reload_replaces_an_address_by_one_that_includes_it_and_back() {
+    let upstream = Upstream::start().await;
+    let port = port::free();
+    let at = |host: &str| {
+        let pool = unchecked(&[upstream.address()]);
+        pool.replace(LISTENER, &format!("[[listener]]\naddress = \"{host}:{port}\"\n"))
+    };
+    let [narrow, other] = [1, 2].map(|last| SocketAddr::from(([127, 0, 0, last], port)));
+    let mut edge = Edge::start(&at("127.0.0.1")).await;
+    assert!(matches!(get(other, "/").await, Err(client::Error::Connect(_))));
+
+    let outcome = edge.reload(&at("0.0.0.0")).await;
+    assert!(outcome.contains("is in use"), "{outcome}");
+    assert_eq!(get(other, "/").await.unwrap().status, StatusCode::OK);
+
+    let outcome = edge.reload(&at("127.0.0.1")).await;
+    assert!(outcome.contains("is in use"), "{outcome}");
+    eventually("the end of the listener", SOON, async || {
+        matches!(get(other, "/").await, Err(client::Error::Connect(_)))
+    })
+    .await;
+    assert_eq!(get(narrow, "/").await.unwrap().status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_listener_removed_under_load_answers_every_request() {
     let upstream = Upstream::start().await;
     let one = unchecked(&[upstream.address()]);

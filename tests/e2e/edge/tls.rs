@@ -9,9 +9,13 @@ use tests::{
     upstream::Upstream,
     wait::{SOON, deadline, eventually},
 };
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+};
 
-use super::{Edge, LISTENER, assert_all_ok, list};
+use super::{Edge, LISTENER, assert_all_ok, list, raw_endpoint::RawEndpoint};
 
 /// A configuration with one pool and a TLS listener with these certificates, or with a self-signed one.
 fn config(certificates: &[&Certificate], upstream: &Upstream) -> String {
@@ -115,6 +119,18 @@ async fn a_replaced_certificate_is_presented_without_a_signal() {
 }
 
 #[tokio::test]
+async fn an_expired_certificate_that_replaces_another_causes_a_warning() {
+    let upstream = Upstream::start().await;
+    let authority = Authority::new();
+    let certificate = authority.issue("site", &["www.example.com"]);
+    let mut edge = Edge::start(&config(&[&certificate], &upstream)).await;
+    let warning = "has expired: renew it";
+    assert!(!edge.process.lines().iter().any(|line| line.contains(warning)));
+    let _replaced = authority.issue_expired("site", &["www.example.com"]);
+    edge.process.line(warning).await;
+}
+
+#[tokio::test]
 async fn a_reload_presents_the_new_certificate_and_keeps_open_connections() {
     let upstream = Upstream::start().await;
     let authority = Authority::new();
@@ -189,4 +205,29 @@ async fn a_renegotiation_is_refused_at_once() {
     let (answer, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(answer.contains("HTTP/1.1 200") && errors.contains("no renegotiation"), "{answer}\n{errors}");
     assert!(Connection::https(edge.address(), "localhost", Offer::accepting_any_certificate()).await.is_ok());
+}
+
+/// RFC 8446 section 6.1: without a `close_notify` the client knows that the response was cut off.
+#[tokio::test]
+async fn only_a_complete_response_ends_with_close_notify() {
+    let endpoint = RawEndpoint::start().await;
+    let pool = format!("[pool.web]\nendpoints = {}\nhealth = false\n", list(&[endpoint.address()]));
+    let edge = Edge::start(&format!("{LISTENER}[listener.tls]\n{pool}")).await;
+    for (response, is_complete) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", true),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", false),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", false),
+    ] {
+        let stream = TcpStream::connect(edge.address()).await.unwrap();
+        let offer = Offer::accepting_any_certificate().alpn(&["http/1.1"]);
+        let (mut client, _) = offer.handshake(stream, "localhost").await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        endpoint.answer_once(response).await;
+        let mut received = Vec::new();
+        let end = deadline("the end", SOON, client.read_to_end(&mut received)).await;
+        assert_eq!(end.is_ok(), is_complete, "{response:?}: {end:?}");
+        let received = String::from_utf8_lossy(&received);
+        assert!(received.starts_with("HTTP/1.1 200 OK\r\n") && received.contains("ok"), "{received}");
+    }
 }
