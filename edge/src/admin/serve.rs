@@ -49,6 +49,8 @@ fn serve_connection(
         let http = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
+            // A client may close its sending side and still read, as `nc -N` does.
+            .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
         tokio::select! {
             end = timeout(LIFETIME, http) => if let Ok(Err(error)) = end {

@@ -56,3 +56,17 @@ async fn a_connection_beyond_the_limit_is_closed_and_idle_ones_stay_open() {
     }
     serving.abort();
 }
+
+#[tokio::test]
+async fn a_client_that_closes_its_sending_side_is_answered() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(serve(listener, Arc::new(busy_edge()), std::future::pending()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response:?}");
+    serving.abort();
+}
