@@ -82,6 +82,8 @@ async fn serve_connection(stream: TcpStream, connection: Arc<Connection>, web: A
             Ok::<_, Infallible>(answer.map(|body| BusyBody { body, _request: busy }))
         }
     });
+    // Without `half_close`: a stream of events to a browser that has left would keep one of its address's few places
+    // until a write fails. Clients must therefore keep their sending side open until they have the response.
     let mut http = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
