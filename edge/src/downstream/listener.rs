@@ -172,6 +172,7 @@ pub async fn accept(
     }
 }
 
+/// Accepts connections until `stopped` completes, even if there is always a further one or each attempt fails.
 async fn accept_until(
     worker: &Rc<Worker>,
     listener: &Arc<Listener>,
@@ -182,10 +183,10 @@ async fn accept_until(
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
-            // `accept` first: closing the socket resets connections that are established but not accepted.
+            // `stopped` first: in a flood of connections, and without descriptors, `accept` is always ready.
             biased;
-            accepted = socket.accept() => accepted,
             () = &mut stopped => return,
+            accepted = socket.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use rustix::process::{Resource, Rlimit, prlimit};
 use tests::{
-    client::{Connection, get},
+    client::{Connection, get, raw::Raw},
     process::{Process, binary},
     upstream::Upstream,
     wait::{SOON, eventually},
@@ -35,6 +35,17 @@ async fn max_connections_is_lowered_to_what_the_limit_allows() {
     })
     .await;
     assert!(!process.lines().iter().any(|line| line.contains("lowered from 70")));
+}
+
+#[tokio::test]
+async fn a_drain_begins_although_no_connection_can_be_accepted() {
+    let upstream = Upstream::start().await;
+    let mut edge = Edge::start(&format!("drain = \"1min\"\n{}", unchecked(&[upstream.address()]))).await;
+    let few = Rlimit { current: Some(3), maximum: rustix::process::getrlimit(Resource::Nofile).maximum };
+    prlimit(Some(edge.process.pid()), Resource::Nofile, few).unwrap();
+    let _waiting = Raw::open(edge.address()).await;
+    edge.process.line("cannot accept connections").await;
+    assert_eq!(edge.drain(SOON).await, Some(0));
 }
 
 #[tokio::test]
