@@ -5,7 +5,10 @@ use std::{
     convert::Infallible,
     io,
     net::{SocketAddr, TcpListener},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -20,6 +23,9 @@ use crate::{
 
 /// The pauses between two attempts to bind a port that is in use.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+/// An error is logged after this many failed attempts, about a minute, and again after as many: by default, a drain ends
+/// sooner.
+const REPORT_EVERY: u32 = 60;
 
 /// The socket, or the address while another process uses it.
 #[derive(Debug)]
@@ -66,7 +72,7 @@ pub(super) async fn serve(listener: AdminListener, state: Arc<AdminState>, mut e
     let listener = match listener {
         AdminListener::Bound(listener) => Some(listener),
         AdminListener::InUse(address) => tokio::select! {
-            listener = bind_later(address, &state) => listener,
+            listener = bind_later(address, &state.draining) => listener,
             _ = &mut end => None,
         },
     };
@@ -79,17 +85,65 @@ pub(super) async fn serve(listener: AdminListener, state: Arc<AdminState>, mut e
 
 /// Waits until the address is free, and binds it. Returns `None` once the edge drains, so that it takes the address from
 /// no successor.
-async fn bind_later(address: SocketAddr, state: &AdminState) -> Option<TcpListener> {
+async fn bind_later(address: SocketAddr, draining: &AtomicBool) -> Option<TcpListener> {
     let mut failures = 0_u32;
     loop {
         failures = failures.saturating_add(1);
         sleep(BACKOFF.after(failures, 1.0)).await;
-        if state.draining.load(Relaxed) {
+        if draining.load(Relaxed) {
             return None;
         }
-        if let Ok(listener) = bind(address) {
-            tracing::info!(%address, "status page, metrics and health");
-            return Some(listener);
+        match bind(address) {
+            Ok(listener) => {
+                tracing::info!(%address, "status page, metrics and health");
+                return Some(listener);
+            }
+            Err(error) if failures.is_multiple_of(REPORT_EVERY) => {
+                tracing::error!(%address, %error, "the status page, metrics and health are still not served");
+            }
+            Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, sync::Mutex};
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_stays_in_use_is_reported_once_a_minute() {
+        let written = Written::default();
+        let writer = written.clone();
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _logging = tracing::subscriber::set_default(log);
+        let held = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = held.local_addr().unwrap();
+        let draining = AtomicBool::new(false);
+        timeout(Duration::from_secs(150), bind_later(address, &draining)).await.unwrap_err();
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("ERROR").count(), 2, "{text}");
+        assert_eq!(text.matches(&format!("still not served address={address} error=")).count(), 2, "{text}");
+
+        drop(held);
+        assert!(bind_later(address, &draining).await.is_some());
+        draining.store(true, Relaxed);
+        assert!(bind_later(address, &draining).await.is_none());
     }
 }
