@@ -133,12 +133,14 @@ impl Edge {
             reload: ArcSwapOption::empty(),
             started: SystemTime::now(),
         });
+        let admin_address = admin.as_ref().and_then(AdminListener::address);
         let (admin_end, ended) = oneshot::channel();
         if let Some(listener) = admin {
             tokio::task::spawn_local(admin_listener::serve(listener, Arc::clone(&admin_state), ended));
         }
         let workers = WorkerThreads::start(workers, &shared, &log).map_err(StartError::Thread)?;
-        let mut running = Running { shared, manager, workers, bound, inherited, log, admin_state, admin_end };
+        let mut running =
+            Running { shared, manager, workers, bound, inherited, log, admin_state, admin_address, admin_end };
         running.find_endpoints(&commands).await;
         for bound in &mut running.bound {
             bound.open(&running.workers);

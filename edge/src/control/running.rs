@@ -3,10 +3,12 @@
 use std::{
     convert::Infallible,
     future::pending,
+    net::SocketAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
 
+use settings::address::overlap;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, interval},
@@ -46,6 +48,8 @@ pub(super) struct Running {
     pub(super) inherited: Inherited,
     pub(super) log: AccessLog,
     pub(super) admin_state: Arc<AdminState>,
+    /// The address at which the admin listener was bound at the start, and stays.
+    pub(super) admin_address: Option<SocketAddr>,
     /// The admin listener ends when this is dropped.
     pub(super) admin_end: oneshot::Sender<Infallible>,
 }
@@ -80,6 +84,9 @@ impl Running {
             let same = |bound: &Bound| bound.is_at(listener);
             match self.bound.iter().position(same) {
                 Some(index) => kept.push((index, listener, tls)),
+                None if self.admin_address.is_some_and(|admin| overlap(admin, listener.address)) => {
+                    return Err(StartError::AdminAddress(listener.address));
+                }
                 None => {
                     let bound = Bound::new(listener, tls, self.workers.size(), &own, &self.inherited)?;
                     own.push(bound.listener.address);
@@ -153,7 +160,7 @@ impl Running {
 
     /// Stops the workers; the edge ends with the last one.
     pub(super) async fn drain(self) {
-        let Self { shared, manager: _manager, workers, bound, inherited, log, admin_state, admin_end } = self;
+        let Self { shared, manager: _manager, workers, bound, inherited, log, admin_state, admin_end, .. } = self;
         admin_state.draining.store(true, Relaxed);
         // The workers have sockets of their own, and nothing else may keep a port open.
         drop(inherited);

@@ -1,6 +1,6 @@
 //! Why an edge cannot start.
 
-use std::io;
+use std::{io, net::SocketAddr};
 
 use crate::{
     config::token::TokenError,
@@ -23,6 +23,9 @@ pub enum StartError {
     /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A reload adds a listener whose address the admin listener has.
+    #[error("cannot listen on {0}: the status page of this edge has the address until the edge restarts")]
+    AdminAddress(SocketAddr),
     /// The access log cannot be written.
     #[error("{0}")]
     AccessLog(#[source] io::Error),

@@ -144,7 +144,8 @@ async fn an_invalid_file_is_reported_and_changes_nothing() {
         (other.replace("health", "heatlh"), "did you mean"),
         (other.clone() + "no toml", "edge.toml:"),
         (other.replace(LISTENER, &with_tls), "no.pem"),
-        (format!("{other}[[listener]]\naddress = \"{}\"\n", held.local_addr().unwrap()), "cannot listen on"),
+        (format!("{other}[[listener]]\naddress = \"{}\"\n", held.local_addr().unwrap()), "another process"),
+        (format!("{other}[[listener]]\naddress = \"{}\"\n", edge.admin), "until the edge restarts"),
     ] {
         let outcome = edge.reload(&bad).await;
         assert!(outcome.contains("the old configuration stays") && outcome.contains(reason), "{outcome}");
