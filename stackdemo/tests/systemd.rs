@@ -63,8 +63,10 @@ fn systemd_accepts_the_sockets_and_two_instances_that_share_them() {
         return eprintln!("NOT CHECKED: there is no systemd-analyze");
     };
     assert!(none.is_empty(), "{none:#?}");
-    let broken = SOCKET.replace("ListenStream=80", "ListenStream=eighty");
-    assert!(!complaints(&broken, INSTANCES).unwrap().is_empty());
+    for (right, wrong) in [("ListenStream=80", "ListenStream=eighty"), ("BindIPv6Only=both", "BindIPv6Only=neither")] {
+        assert!(SOCKET.contains(right), "{right}");
+        assert!(!complaints(&SOCKET.replace(right, wrong), INSTANCES).unwrap().is_empty(), "{wrong}");
+    }
     let broken = INSTANCES.replace("Sockets=edge.socket", "Sockets=edge.service");
     assert!(!complaints(SOCKET, &broken).unwrap().is_empty());
 }
