@@ -8,6 +8,7 @@ use std::{
 };
 
 use settings::address::overlap;
+use tracing_subscriber::EnvFilter;
 
 use super::{
     cli::{self, Flags},
@@ -60,6 +61,9 @@ impl Settings {
             None => Some(self.build_from_flags(&reader)),
         };
         let loaded = loaded.map(|loaded| self.apply_process_flags(loaded, &reader));
+        if let Err(error) = EnvFilter::try_new(self.log()) {
+            reader.problem("log", error.to_string());
+        }
         match (loaded, reader.into_problems()) {
             (Some(mut loaded), problems) if problems.is_empty() => {
                 loaded.warnings.extend(self.given.misspelled.iter().cloned());

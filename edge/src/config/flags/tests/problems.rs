@@ -27,6 +27,17 @@ fn all_problems_are_reported_at_once_by_the_name_that_the_user_gave() {
 }
 
 #[test]
+fn a_log_filter_is_reported_with_the_other_problems() {
+    for (args, environment, name) in
+        [("--log edge=loud", vec![], "--log"), ("", vec![("EDGE_LOG", "edge=loud")], "EDGE_LOG")]
+    {
+        let errors = errors(&format!("{MINIMAL} --workers 0 {args}"), &environment);
+        assert_eq!(errors.lines().count(), 2, "{errors}");
+        assert!(errors.lines().any(|line| line.starts_with(&format!("{name}: "))), "{errors}");
+    }
+}
+
+#[test]
 fn a_missing_setting_is_reported_with_an_example() {
     let errors = ["", "--listen :80", "--to a:1", "--listen , --to ,"].map(|args| errors(args, &[]));
     insta::assert_snapshot!(errors.join("\n"), @"
