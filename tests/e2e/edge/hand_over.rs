@@ -130,6 +130,25 @@ async fn a_connection_between_two_edges_with_the_same_inherited_socket_is_answer
 }
 
 #[tokio::test]
+async fn a_connection_to_an_inherited_socket_waits_until_a_reload_adds_its_listener_again() {
+    let upstream = Upstream::start().await;
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let with = at(&address.to_string(), "", upstream.address());
+    let mut edge = Edge::start_by(&with, |folder| inheriting(&socket, folder)).await;
+    assert_eq!(get(address, "/").await.unwrap().status, StatusCode::OK);
+    let outcome = edge.reload(&at("127.0.0.1:0", "", upstream.address())).await;
+    assert!(outcome.contains("is in use"), "{outcome}");
+    edge.process.line("until then, clients that connect there wait").await;
+    let mut waiting = Raw::open(address).await;
+    waiting.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    let outcome = edge.reload(&with).await;
+    assert!(outcome.contains("is in use"), "{outcome}");
+    let answer = waiting.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
 async fn an_inherited_socket_that_no_listener_has_is_an_error() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
