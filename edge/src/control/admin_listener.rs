@@ -83,8 +83,8 @@ pub(super) async fn serve(listener: AdminListener, state: Arc<AdminState>, mut e
     }
 }
 
-/// Waits until the address is free, and binds it. Returns `None` once the edge drains, so that it takes the address from
-/// no successor.
+/// Waits until the address is free, and binds it. Returns `None` once the edge drains, so that it does not take the
+/// address from its successor.
 async fn bind_later(address: SocketAddr, draining: &AtomicBool) -> Option<TcpListener> {
     let mut failures = 0_u32;
     loop {

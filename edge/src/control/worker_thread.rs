@@ -23,7 +23,7 @@ const SHEDDING: Duration = Duration::from_millis(100);
 /// A command from the control thread to a worker.
 #[derive(Debug)]
 pub enum WorkerCommand {
-    /// Accept connections on this socket, which only this worker uses.
+    /// Accept connections on this socket. Only this worker uses it, or an inherited one is shared.
     Listen(TcpListener, Arc<Listener>),
     /// Stop accepting connections there; open connections stay open.
     Unlisten(Arc<Listener>),
