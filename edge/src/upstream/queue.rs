@@ -60,6 +60,8 @@ pub struct Waiting<P> {
     queue: Arc<Queue<P>>,
     ticket: u64,
     first: bool,
+    /// Its entry is gone because a place came. Another entry may have the same ticket by now.
+    left: bool,
     place: oneshot::Receiver<P>,
 }
 
@@ -109,7 +111,7 @@ impl<P> Queue<P> {
         waiters.insert(position, Waiter { wanted, place: sender });
         self.length.store(waiters.len(), SeqCst);
         drop(waiters);
-        Some(Waiting { queue: Arc::clone(self), ticket, first, place })
+        Some(Waiting { queue: Arc::clone(self), ticket, first, left: false, place })
     }
 
     /// Gives a place at an endpoint to the request that has waited longest of those that can use it. `make` gets the
@@ -146,15 +148,20 @@ impl<P> Waiting<P> {
         self.first
     }
 
-    /// Ready with a place, or with `None` if the place that was meant for it could not be delivered: then it has left
-    /// the queue.
+    /// Ready with a place, or with `None` if the place that was meant for it could not be delivered. It has left the
+    /// queue then, and its request may enter again with the same ticket.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<P>> {
-        std::pin::Pin::new(&mut self.place).poll(cx).map(Result::ok)
+        let polled = std::pin::Pin::new(&mut self.place).poll(cx).map(Result::ok);
+        self.left |= polled.is_ready();
+        polled
     }
 }
 
 impl<P> Drop for Waiting<P> {
     fn drop(&mut self) {
+        if self.left {
+            return;
+        }
         // First the entry and then the receiver, which may contain a place: dropping that needs the lock.
         let mut waiters = self.queue.lock();
         if let Ok(position) = waiters.binary_search_by_key(&self.ticket, |waiter| waiter.wanted.ticket) {
@@ -227,6 +234,20 @@ mod tests {
         assert!(!first.is_first(), "another one waits");
         assert!(queue.offer(1, |_| Some(10)));
         assert_eq!((got(&mut first), got(&mut second)), (Some(10), None));
+    }
+
+    #[test]
+    fn a_request_that_got_a_place_may_enter_again_before_its_first_entry_is_dropped() {
+        let queue = Numbers::default();
+        let wanted = Wanted::new(&queue, Vec::new(), 8);
+        let mut waiting = queue.enter(wanted.clone(), 9).unwrap();
+        assert!(queue.offer(1, |_| Some(10)));
+        assert_eq!(got(&mut waiting), Some(10));
+        // An assignment drops the old value when the new one exists already.
+        waiting = queue.enter(wanted, 9).unwrap();
+        assert_eq!(queue.length(), 1);
+        assert!(queue.offer(1, |_| Some(20)));
+        assert_eq!(got(&mut waiting), Some(20));
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! Pools whose endpoints have as many connections as allowed.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use serde_json::Value;
 use tests::{
     client::{self, Connection, Reply, get, load::Load, raw::Raw},
     upstream::{Behaviour, Upstream},
-    wait::{SOON, deadline, eventually},
+    wait::{SOON, deadline, eventually, eventually_some, throughout},
 };
 use tokio::task::JoinSet;
 
-use super::{Edge, addresses, assert_all_ok, unchecked};
+use super::{Edge, addresses, assert_all_ok, checked, unchecked};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -38,6 +40,23 @@ async fn open_connections(edge: &Edge, upstream: &Upstream, count: usize) {
     while let Some(reply) = deadline("the responses", SOON, requests.join_next()).await {
         assert_eq!(reply.unwrap().unwrap().status, StatusCode::OK);
     }
+}
+
+/// A client whose request an endpoint never answers.
+struct Occupied<'u> {
+    client: Raw,
+    upstream: &'u Upstream,
+}
+
+/// Sends a request for `/never` that is not sent again, and waits until an endpoint has it.
+async fn occupy<'u>(edge: &Edge, upstreams: &'u [Upstream]) -> Occupied<'u> {
+    let before: Vec<usize> = upstreams.iter().map(|upstream| upstream.requests_for("/never")).collect();
+    let mut client = Raw::open(edge.address()).await;
+    client.send(b"POST /never HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
+    let asked =
+        async || upstreams.iter().zip(&before).position(|(upstream, before)| upstream.requests_for("/never") > *before);
+    let asked = eventually_some("the request", SOON, asked).await;
+    Occupied { client, upstream: &upstreams[asked] }
 }
 
 #[tokio::test]
@@ -119,6 +138,36 @@ async fn a_request_prefers_an_endpoint_with_room_to_waiting() {
     let mut requests = upstreams.each_ref().map(Upstream::requests);
     requests.sort_unstable();
     assert_eq!(requests, [1, 8]);
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_use_the_place_that_it_got_waits_for_another() {
+    let upstreams = [Upstream::start().await, Upstream::start().await];
+    let config = checked(&addresses(&upstreams)).replace("[pool.web]\n", "[pool.web]\nmax_connections = 1\n");
+    let edge = Edge::start(&format!("{config}[pool.web.timeouts]\nqueue = \"60s\"\n")).await;
+    for upstream in &upstreams {
+        upstream.on("/never", Behaviour::Silence);
+    }
+    let first = occupy(&edge, &upstreams).await;
+    let second = occupy(&edge, &upstreams).await;
+    let waits = tokio::spawn(get(edge.address(), "/"));
+    queued(&edge, 1).await;
+    first.upstream.on("/healthz", Behaviour::Status(503));
+    let address = first.upstream.address().to_string();
+    let endpoint = async || {
+        let pool = pool(&edge).await;
+        let is_first = |endpoint: &&Value| endpoint["address"] == address.as_str();
+        pool["endpoints"].as_array().unwrap().iter().find(is_first).unwrap().clone()
+    };
+    eventually("failed checks", SOON, async || endpoint().await["state"] == "unhealthy").await;
+    // Its place goes to the request that waits, which must not use it any more.
+    first.client.reset();
+    eventually("the free place", SOON, async || endpoint().await["connections_open"] == 0).await;
+    let waits_on = async || pool(&edge).await["queue_length"] == 1;
+    throughout("the wait for the other endpoint", Duration::from_millis(500), waits_on).await;
+    second.client.reset();
+    let reply = deadline("the response", SOON, waits).await.unwrap().unwrap();
+    assert_eq!((reply.status, second.upstream.requests_for("/")), (StatusCode::OK, 1));
 }
 
 #[tokio::test]
