@@ -98,7 +98,8 @@ pub async fn send<T>(
                 }
             }
             Err(error) if error.retry == Retry::Unsent => error,
-            Err(error) if error.kind == Kind::ClientGone => return Err(error),
+            // Whatever failed before, this is the cause.
+            Err(error) if matches!(error.kind, Kind::ClientGone | Kind::NoResources) => return Err(error),
             // No endpoint is left, and the error of the last attempt is closer to the cause.
             Err(error) => return Err(retry_state.last.unwrap_or(error)),
         };

@@ -9,7 +9,7 @@ use tests::{
     wait::{SOON, eventually},
 };
 
-use super::{Edge, addresses, checked, unchecked, write};
+use super::{Edge, addresses, checked, raw_endpoint::RawEndpoint, unchecked, write};
 
 #[tokio::test]
 async fn max_connections_is_lowered_to_what_the_limit_allows() {
@@ -82,4 +82,28 @@ async fn a_lack_of_descriptors_is_told_and_blames_no_endpoint() {
     let blames = ["endpoint is unhealthy", "endpoint is ejected", "using all of them"];
     let blamed = edge.process.lines().into_iter().find(|line| blames.iter().any(|blame| line.contains(blame)));
     assert_eq!(blamed, None);
+}
+
+#[tokio::test]
+async fn a_lack_of_descriptors_is_told_even_if_an_idle_connection_failed_before() {
+    let endpoint = RawEndpoint::start().await;
+    let edge = Edge::start(&unchecked(&[endpoint.address()])).await;
+    let mut client = Connection::http1(edge.address()).await.unwrap();
+    let (first, mut idle) = tokio::join!(client.get("/"), async {
+        let mut idle = endpoint.accept().await;
+        idle.until("\r\n\r\n").await;
+        idle.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        idle
+    });
+    assert_eq!(first.unwrap().text(), "ok");
+    let few = Rlimit { current: Some(3), maximum: rustix::process::getrlimit(Resource::Nofile).maximum };
+    prlimit(Some(edge.process.pid()), Resource::Nofile, few).unwrap();
+    let (reply, ()) = tokio::join!(client.get("/"), async {
+        idle.until("\r\n\r\n").await;
+        // The edge must send the request again on a new connection.
+        drop(idle);
+    });
+    let reply = reply.unwrap();
+    assert_eq!(reply.text(), "503: this proxy has no resources left for another connection\n");
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
 }
