@@ -136,7 +136,7 @@ const fn text(kind: Kind) -> &'static str {
         Kind::BadHost => "400: the Host header is missing, repeated or malformed\n",
         Kind::BadTarget => "501: this kind of request target is not supported\n",
         Kind::BadRequest => "400: not a valid HTTP request\n",
-        Kind::HeadTooLarge => "431: the request has too many header fields\n",
+        Kind::HeadTooLarge => "431: the request has too many or too long header fields\n",
         Kind::TargetTooLong => "414: the request target is too long\n",
         Kind::TooManyRequests => "429: too many requests from this address\n",
         Kind::Loop => "508: the request passed through this proxy too often\n",
