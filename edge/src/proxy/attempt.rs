@@ -62,8 +62,12 @@ pub async fn send<T>(
                     // The client did not ask to switch protocols.
                     Ok((101, _)) if !*upgrade => return Err(never(Kind::UpstreamInvalid)),
                     Ok((status, value)) => {
-                        if status == 101 {
-                            Box::pin(upgrade::finish_request(worker, connection, body, source)).await?;
+                        if status == 101
+                            && let Err(error) =
+                                Box::pin(upgrade::finish_request(worker, connection, body, source)).await
+                        {
+                            retry_state.failed(connection, &error, worker.index);
+                            return Err(error);
                         }
                         let endpoint = connection.endpoint();
                         endpoint.succeeded();

@@ -24,6 +24,10 @@ pub async fn finish_request(
     body: &mut BodyWriter,
     source: &mut impl BodySource,
 ) -> Result<(), Error> {
+    if connection.is_reuse_disabled() {
+        // The endpoint broke off behind its head: there is nobody to tunnel to.
+        return Err(never(Kind::UpstreamClosed));
+    }
     let allowed = connection.pool().timeouts.response;
     let began = worker.clock.now();
     connection.deadline.set(began + allowed);

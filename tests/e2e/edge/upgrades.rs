@@ -180,6 +180,24 @@ async fn a_client_that_does_not_finish_its_request_gets_no_tunnel() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_breaks_off_before_it_has_the_request_gives_no_tunnel_and_has_failed() {
+    let peer = RawEndpoint::start().await;
+    let edge = Edge::start(&unchecked(&[peer.address()])).await;
+    let mut client = Raw::open(edge.address()).await;
+    client.send(format!("{WITH_BODY}Content-Length: 5\r\n\r\nhel").as_bytes()).await;
+    let mut upstream = peer.accept().await;
+    upstream.until("hel").await;
+    upstream.send(RESPONSE).await;
+    upstream.reset();
+    client.send(b"lo").await;
+    let head = client.until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 502"), "{head}");
+    let status = edge.status().await;
+    let endpoint = &status["pools"][0]["endpoints"][0];
+    assert_eq!((&endpoint["resets"], &endpoint["responses"]["1xx"]), (&1.into(), &0.into()));
+}
+
+#[tokio::test]
 async fn an_upgrade_to_h2c_is_not_forwarded() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;

@@ -23,6 +23,12 @@ impl Connection {
         self.reuse_disabled = true;
     }
 
+    /// Whether the current request was not written completely.
+    #[must_use]
+    pub fn is_reuse_disabled(&self) -> bool {
+        self.reuse_disabled
+    }
+
     /// Whether another request can be sent on it once the response is complete.
     #[must_use]
     pub fn is_reusable(&self) -> bool {
