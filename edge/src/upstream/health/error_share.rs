@@ -18,7 +18,8 @@ pub struct Responses {
 /// The fewest responses of an endpoint, and of the others together, that are compared.
 const ENOUGH: u64 = 10;
 
-/// The responses of an endpoint that are forgotten if the others still gave too few to compare them with.
+/// The responses of an endpoint that are forgotten if the others gave none meanwhile. If they gave some, it counts on
+/// until they gave enough: with `least_requests`, an endpoint that fails fast gets nearly all requests.
 const TOO_MANY: u64 = 100;
 
 /// How many times the share of the others an endpoint's share of errors must be.
@@ -80,7 +81,7 @@ impl Window {
         self.pool = self.pool.plus(pool);
         let (own, others) = (self.own, self.pool.minus(self.own));
         let is_decided = own.total >= ENOUGH && others.total >= ENOUGH;
-        if is_decided || own.total >= TOO_MANY {
+        if is_decided || (own.total >= TOO_MANY && others.total == 0) {
             self.clear();
         }
         (is_decided && own.share() >= share && deviates(own, others)).then_some(own)
@@ -195,6 +196,16 @@ mod tests {
         window.count(responses(TOO_MANY, TOO_MANY));
         assert_eq!(window.compare(responses(TOO_MANY, TOO_MANY), 0.5), None);
         assert_eq!((window.own, window.pool), Default::default());
+    }
+
+    #[test]
+    fn endpoint_that_gets_nearly_all_requests_because_it_fails_fast_deviates() {
+        let mut window = Window::default();
+        for round in 1..=10 {
+            window.count(responses(250 * round, 250 * round));
+            let expected = (round == 10).then_some(responses(2500, 2500));
+            assert_eq!(window.compare(responses(250, 251), 0.5), expected, "{round}");
+        }
     }
 
     proptest! {
