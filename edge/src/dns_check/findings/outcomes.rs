@@ -8,10 +8,11 @@ const CREATE: &str = "create an A record for each edge in its zone";
 pub(super) fn check(name: &str, resolver: &Resolver, findings: &mut Findings) {
     let about = &resolver.label;
     let alias = resolver.v4.aliases.last().or(resolver.v6.aliases.last());
-    if let (QueryOutcome::NoSuchName, QueryOutcome::NoSuchName | QueryOutcome::NoRecords)
-    | (QueryOutcome::NoRecords, QueryOutcome::NoSuchName) = (&resolver.v4.outcome, &resolver.v6.outcome)
-    {
-        return no_such_name(name, about, alias, findings);
+    let outcomes = [&resolver.v4.outcome, &resolver.v6.outcome];
+    // If one type has records, the name exists (RFC 4074).
+    let exists = outcomes.contains(&&QueryOutcome::Records);
+    if !exists && outcomes.contains(&&QueryOutcome::NoSuchName) {
+        no_such_name(name, about, alias, findings);
     }
     if let (QueryOutcome::NoRecords, QueryOutcome::NoRecords) = (&resolver.v4.outcome, &resolver.v6.outcome) {
         let (message, advice) = match alias {
@@ -29,8 +30,7 @@ pub(super) fn check(name: &str, resolver: &Resolver, findings: &mut Findings) {
     for (kind, answer) in [("A: ", &resolver.v4), ("AAAA: ", &resolver.v6)] {
         if is_failure(&answer.outcome) {
             failure(about, kind, &answer.outcome, answer.aliases.last(), findings);
-        } else if answer.outcome == QueryOutcome::NoSuchName {
-            // If the other type has records, the name exists (RFC 4074).
+        } else if exists && answer.outcome == QueryOutcome::NoSuchName {
             let message = format!("{kind}the name server responded: NXDOMAIN, but only for this type");
             let advice = "some clients then ignore the other type: report it to the operator of the name server";
             findings.hint("half_a_name", about, message, advice);

@@ -29,6 +29,8 @@ fn failed_queries_are_distinguished() {
         assert_eq!(codes_of(v4, v6), [expected], "A {v4:?}, AAAA {v6:?}");
     }
     assert_eq!(codes_of("fail", "late"), ["r server_failure", "r resolver_timeout"]);
+    assert_eq!(codes_of("nx", "late"), ["r no_such_name", "r resolver_timeout"]);
+    assert_eq!(codes_of("fail", "nx"), ["r no_such_name", "r server_failure"]);
     assert_eq!(
         codes_of("nx", "2001:db8::7 2001:db8::8"),
         ["www.example.com no_ipv4", "?r half_a_name"],
