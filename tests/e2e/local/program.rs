@@ -135,6 +135,20 @@ async fn the_count_survives_kill_9_under_load() {
 }
 
 #[tokio::test]
+async fn a_damaged_file_ends_the_program_with_1_and_stays_as_it_is() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("hits.redb");
+    for bytes in [vec![], vec![0xff; 64], vec![0; 1 << 20]] {
+        std::fs::write(&path, &bytes).unwrap();
+        let mut process = plan().arg("--data").arg(data.path()).start();
+        process.line("is damaged and was left as it is").await;
+        assert_eq!(process.exit(SOON).await.code(), Some(1));
+        assert!(!process.lines().iter().any(|line| line.contains("a bug")), "{:?}", process.lines());
+        assert!(std::fs::read(&path).unwrap() == bytes, "the file was changed");
+    }
+}
+
+#[tokio::test]
 async fn a_given_redis_stores_the_count() {
     let redis = Redis::start().await;
     let mut local = Local::start(plan().args(["--redis-url", &redis.url()])).await;

@@ -126,7 +126,8 @@ fn open(path: &Path) -> Result<CountFile, OpenError> {
         // The count itself is known, so a reserve that is lost or damaged is replaced.
         Reserve::read(path).unwrap_or_else(|_| Reserve::none(path))
     } else {
-        let reserve = Reserve::read(path).map_err(|error| OpenError::Damaged(Reserve::beside(path), error.into()))?;
+        let damaged = |error: io::Error| OpenError::ReserveDamaged(Reserve::beside(path), error.into());
+        let reserve = Reserve::read(path).map_err(damaged)?;
         if reserve.limit() > 0 {
             let (file, behind) = (path.display(), reserve.limit());
             warn!(%file, behind, "the file of the count is missing; counting continues behind the reserved numbers");
@@ -297,7 +298,13 @@ mod tests {
         assert_eq!(add(&mut open(&path).unwrap(), 1).unwrap(), 1006);
         fs::remove_file(&path).unwrap();
         fs::write(Reserve::beside(&path), "\0\0").unwrap();
-        assert!(matches!(open(&path), Err(OpenError::Damaged(..))));
+        let error = open(&path).unwrap_err();
+        assert!(matches!(error, OpenError::ReserveDamaged(..)), "{error}");
+        assert!(error.to_string().contains("write a number into it that exceeds every returned one"), "{error}");
+        assert!(!path.exists(), "nothing was changed");
+        fs::write(Reserve::beside(&path), "5000\n").unwrap();
+        assert_eq!(add(&mut open(&path).unwrap(), 1).unwrap(), 5001);
+        fs::remove_file(&path).unwrap();
         fs::remove_file(Reserve::beside(&path)).unwrap();
         assert_eq!(add(&mut open(&path).unwrap(), 1).unwrap(), 1, "with both removed, the count begins again");
         let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
