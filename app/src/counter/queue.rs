@@ -107,6 +107,19 @@ impl Queue {
         }
     }
 
+    /// Completes when the counter closes and no hit waits. Only the task may call it.
+    pub(super) async fn finished(&self) {
+        loop {
+            {
+                let state = self.lock();
+                if state.closing && state.open.is_empty() {
+                    return;
+                }
+            }
+            self.work.notified().await;
+        }
+    }
+
     /// Refuses further hits and makes the task end.
     pub(super) fn close(&self) {
         self.lock().closing = true;

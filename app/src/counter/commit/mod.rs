@@ -101,9 +101,18 @@ impl<S: Store> Committer<S> {
                 break;
             }
             let limit = Instant::now() + connect_timeout(self.failures, self.queue.limits.deadline);
-            let work = self.store.connect();
+            let (queue, repeats) = (Arc::clone(&self.queue), !self.sent.is_empty());
+            let connect = self.store.connect();
+            let work = async {
+                tokio::select! {
+                    biased;
+                    connected = connect => Some(connected),
+                    () = queue.finished(), if !repeats => None,
+                }
+            };
             let failure = match bounded(work, &mut self.sent, &self.queue, limit).await {
-                Some(Ok(())) => {
+                Some(None) => break,
+                Some(Some(Ok(()))) => {
                     self.up();
                     let up_since = Instant::now();
                     let Some(failure) = self.serve().await else { break };
@@ -113,7 +122,7 @@ impl<S: Store> Committer<S> {
                     }
                     failure
                 }
-                Some(Err(failure)) => failure,
+                Some(Some(Err(failure))) => failure,
                 None => self.store.timeout_error(),
             };
             self.failed(failure);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::fake::{Act, MS, Rig};
+use super::fake::{Act, MS, Rig, rig};
 use crate::counter::{Limits, error::CounterError};
 
 #[tokio::test(start_paused = true)]
@@ -36,6 +36,17 @@ async fn closing_answers_waiting_hits_and_refuses_later_ones() {
     let later = rig.counter.hit().await;
     assert!(matches!(later, Err(CounterError::Closed)), "{later:?}");
     assert!(rig.adds.is_closed(), "the store is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_for_a_store_that_does_not_connect() {
+    let rig = rig(Limits { deadline: Duration::from_secs(60), ..Limits::default() });
+    for _ in 0..3 {
+        rig.connect(Act::Hang);
+    }
+    // The third attempt begins after two to three seconds and may take ten.
+    sleep(Duration::from_secs(5)).await;
+    timeout(MS, rig.counter.close()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
