@@ -44,8 +44,8 @@ pub enum Expect {
 /// than the others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ejection {
-    /// Consecutive failures (refused, reset, timed out; never a status) that eject; 0 turns ejection off, that by
-    /// status as well. Default 5.
+    /// Consecutive failures (refused, reset, timed out; never a status) that eject; 0 turns off all
+    /// ejection, also by status. Default 5.
     pub consecutive_failures: u32,
     /// Share of server errors (5xx but for 501 and 505) among an endpoint's responses, 0.0 to 1.0, that ejects it if the
     /// others' share is at most half of it; 0.0 turns ejection by status off. Default 0.5, and 0.0 behind a routing

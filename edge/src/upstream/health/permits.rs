@@ -60,8 +60,8 @@ mod tests {
         },
     };
 
-    /// The time after which `dying` endpoints of a pool that has `silent` others are all out of use, once they stop to
-    /// answer; the check takes up to a second.
+    /// The time after which `dying` endpoints of a pool that has `silent` others are all out of use, once they stop
+    /// answering; the check takes up to a second.
     async fn time_to_notice(silent: usize, dying: usize) -> Duration {
         let addresses: Vec<_> =
             (0..silent + dying).map(|index| format!("10.0.{}.{}:80", index / 250, index % 250 + 1)).collect();
