@@ -9,7 +9,7 @@ use tests::wait::{SOON, eventually};
 use crate::replica::{ANY, Replica, plan};
 
 #[tokio::test]
-async fn a_distant_redis_is_reached_and_a_slow_one_is_told() {
+async fn a_distant_redis_is_reached_and_a_slow_one_is_reported() {
     let redis = Redis::start().await;
     let wire = Wire::new();
     let relay = Relay::start(([127, 0, 0, 1], redis.port()).into(), &wire).await;

@@ -110,7 +110,7 @@ async fn a_distant_store_is_reached_after_attempts_that_were_too_short() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_store_is_told_until_it_is_fast_again() {
+async fn a_slow_store_is_reported_until_it_is_fast_again() {
     let rig = Rig::up(Limits::default()).await;
     for (time, expected) in [(700, false), (700, false), (700, true), (10, true), (10, true), (10, false)] {
         rig.add(Act::Work(time * MS));
