@@ -237,7 +237,7 @@ async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     stream: S,
     ahead: Bytes,
 ) {
-    activity.multiplex();
+    activity.multiplex(http2::STREAM_WINDOW, http2::CONNECTION_WINDOW);
     let limits = &view.config().limits;
     let token = Rc::new(Token::new([worker.random(), worker.random()]));
     let stream = ObservedStream::new(stream, ahead, Rc::clone(activity));

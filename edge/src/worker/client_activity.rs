@@ -16,6 +16,7 @@ pub use super::client_state::Phase;
 use super::{
     client_state::{self, ClientState, Closing},
     shedding::{self, Candidate},
+    uploads::Uploads,
 };
 use crate::{
     config::Timeouts, io::patience::Patience, observe::refusals::Refusal, protocol::headers::Client, worker::Worker,
@@ -61,8 +62,8 @@ pub struct ClientActivity {
     held: Cell<usize>,
     /// HTTP/1: the bytes of a head that is not complete.
     head: Cell<usize>,
-    /// HTTP/2: the request bodies under way, each of which may fill the window of its stream.
-    uploads: Cell<usize>,
+    /// HTTP/2: the request bodies under way.
+    uploads: Cell<Uploads>,
     /// Whether the connection must be closed at once, because memory runs out.
     shed: Cell<bool>,
     /// Wakes the driver of the connection then.
@@ -88,7 +89,7 @@ impl ClientActivity {
             patience: Patience { idle: config.timeouts.body_idle, min_rate: config.limits.min_rate },
             held: Cell::new(0),
             head: Cell::new(0),
-            uploads: Cell::new(0),
+            uploads: Cell::default(),
             shed: Cell::new(false),
             driver: RefCell::default(),
         };
@@ -101,9 +102,11 @@ impl ClientActivity {
         self.worker.refuse(self.client.address, reason, self.client.server_name.as_deref(), None);
     }
 
-    /// The connection carries several requests at a time.
-    pub fn multiplex(&self) {
+    /// The connection carries several requests at a time. The client may send as many bytes of their bodies ahead as
+    /// these windows allow.
+    pub fn multiplex(&self, stream_window: u32, connection_window: u32) {
         self.multiplexed.set(true);
+        self.uploads.set(Uploads::new(stream_window, connection_window));
         self.hold(cost::HTTP2);
     }
 
@@ -125,17 +128,14 @@ impl ClientActivity {
         self.worker.memory().release(bytes);
     }
 
-    /// Changes the number of request bodies under way, of which each may hold `each` bytes and all together `all`.
-    pub fn set_uploads(&self, change: impl FnOnce(usize) -> usize, each: usize, all: usize) {
+    /// Notes a change of the request bodies under way on HTTP/2.
+    pub fn update_uploads(&self, change: impl FnOnce(Uploads) -> Uploads) {
         let before = self.uploads.get();
         let after = change(before);
         self.uploads.set(after);
-        let held = |uploads: usize| uploads.saturating_mul(each).min(all);
-        if after > before {
-            self.hold(held(after) - held(before));
-        } else {
-            self.release(held(before) - held(after));
-        }
+        let (before, after) = (before.held(), after.held());
+        self.hold(after.saturating_sub(before));
+        self.release(before.saturating_sub(after));
     }
 
     /// Whether the connection must be closed at once. Until then, the task that asks is woken when it must.
@@ -211,6 +211,9 @@ impl ClientActivity {
         self.worker.stats().bytes_in.add(bytes as u64);
         self.last_moved.set(self.worker.clock.now());
         self.head_begins();
+        if self.multiplexed.get() {
+            self.update_uploads(|uploads| uploads.arrived(bytes));
+        }
         if !self.state.get().is_busy() {
             self.head.set(self.head.get().saturating_add(bytes));
         }

@@ -12,6 +12,7 @@ pub mod client_state;
 pub mod heartbeat;
 pub mod shedding;
 pub mod snapshot;
+pub mod uploads;
 pub mod view;
 
 use std::{

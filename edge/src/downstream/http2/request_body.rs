@@ -25,7 +25,7 @@ use crate::{
         headers::{is_trailer, write_field},
     },
     upstream::connection::body_source::BodySource,
-    worker::client_activity::ClientActivity,
+    worker::{client_activity::ClientActivity, uploads::Uploads},
 };
 
 /// How much a client may send on a stream before the endpoint accepts it, in bytes.
@@ -54,20 +54,20 @@ impl RequestBody {
     }
 }
 
-/// A body under way. Its bytes wait in the windows of its stream and its connection, where only their maximum is known.
+/// A body under way, until it ends or its request does.
 #[derive(Debug)]
 struct Upload(Rc<ClientActivity>);
 
 impl Upload {
     fn new(activity: &Rc<ClientActivity>) -> Self {
-        activity.set_uploads(|uploads| uploads + 1, STREAM_WINDOW as usize, CONNECTION_WINDOW as usize);
+        activity.update_uploads(Uploads::begun);
         Self(Rc::clone(activity))
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        self.0.set_uploads(|uploads| uploads.saturating_sub(1), STREAM_WINDOW as usize, CONNECTION_WINDOW as usize);
+        self.0.update_uploads(Uploads::ended);
     }
 }
 
@@ -98,7 +98,11 @@ impl BodySource for RequestBody {
     }
 
     fn consume(&mut self, count: usize) {
-        self.data.advance(count.min(self.data.len()));
+        let count = count.min(self.data.len());
+        self.data.advance(count);
+        if let Some(Upload(activity)) = &self.upload {
+            activity.update_uploads(|uploads| uploads.taken(count));
+        }
     }
 
     fn socket(&mut self) -> Option<&TcpStream> {
