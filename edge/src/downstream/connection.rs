@@ -215,10 +215,11 @@ async fn http1<S: Transport>(
             let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.shutdown())).await;
         }
         // The kernel must not keep what the client of a shed connection did not read.
-        Ended::Closed(http1::ConnectionEnd::Reset) | Ended::Shed => {
+        Ended::Shed => stream.reset_on_close(),
+        // TLS shows the cut by its missing end.
+        Ended::Closed(http1::ConnectionEnd::Reset) => {
             if let Some(socket) = stream.socket() {
-                // Best effort: the connection closes in any case.
-                let _outcome = socket.set_zero_linger();
+                socket.reset_on_close();
             }
         }
         // Not into the middle of a response that is still being sent.
@@ -230,7 +231,7 @@ async fn http1<S: Transport>(
     }
 }
 
-async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+async fn http2<S: Transport + 'static>(
     worker: &Rc<Worker>,
     view: &View,
     activity: &Rc<ClientActivity>,

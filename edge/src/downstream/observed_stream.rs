@@ -10,18 +10,18 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{protocol::h1::coalesce, worker::client_activity::ClientActivity};
+use crate::{io::splice::Transport, protocol::h1::coalesce, worker::client_activity::ClientActivity};
 
 /// A stream that reports the bytes that pass through it to [`ClientActivity`]. Bytes that were read ahead come first.
 #[derive(Debug)]
-pub struct ObservedStream<S> {
+pub struct ObservedStream<S: Transport> {
     /// Read to detect the protocol, and reported then.
     ahead: Bytes,
     stream: S,
     activity: Rc<ClientActivity>,
 }
 
-impl<S> ObservedStream<S> {
+impl<S: Transport> ObservedStream<S> {
     /// Observes `stream`, from which `ahead` was already read.
     pub fn new(stream: S, ahead: Bytes, activity: Rc<ClientActivity>) -> Self {
         Self { ahead, stream, activity }
@@ -38,7 +38,7 @@ impl<S> ObservedStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
+impl<S: Transport> AsyncRead for ObservedStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -54,7 +54,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
+impl<S: Transport> AsyncWrite for ObservedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.written(outcome)
@@ -79,5 +79,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S: Transport> Drop for ObservedStream<S> {
+    fn drop(&mut self) {
+        if self.activity.is_shed() && self.activity.is_blocked() {
+            self.stream.reset_on_close();
+        }
     }
 }

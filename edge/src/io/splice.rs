@@ -36,6 +36,9 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin {
 
     /// Whether the client reset the connection. The end of its stream alone shows only that it sends no more.
     fn is_reset(&self) -> bool;
+
+    /// Makes the close a reset, so that the kernel keeps nothing of what the client did not read.
+    fn reset_on_close(&self);
 }
 
 impl Transport for TcpStream {
@@ -46,6 +49,11 @@ impl Transport for TcpStream {
     fn is_reset(&self) -> bool {
         !matches!(self.take_error(), Ok(None))
     }
+
+    fn reset_on_close(&self) {
+        // Best effort: the connection closes in any case.
+        let _outcome = self.set_zero_linger();
+    }
 }
 
 impl Transport for Box<TlsStream> {
@@ -55,6 +63,24 @@ impl Transport for Box<TlsStream> {
 
     fn is_reset(&self) -> bool {
         TlsStream::socket(self).is_reset()
+    }
+
+    fn reset_on_close(&self) {
+        TlsStream::socket(self).reset_on_close();
+    }
+}
+
+impl<S: Transport> Transport for &mut S {
+    fn socket(&self) -> Option<&TcpStream> {
+        (**self).socket()
+    }
+
+    fn is_reset(&self) -> bool {
+        (**self).is_reset()
+    }
+
+    fn reset_on_close(&self) {
+        (**self).reset_on_close();
     }
 }
 
@@ -197,6 +223,15 @@ mod tests {
         let mut inner = inner;
         inner.read_exact(&mut next).await.unwrap();
         assert_eq!(&next, b"next");
+    }
+
+    #[tokio::test]
+    async fn a_reset_reaches_the_client_instead_of_what_it_did_not_read() {
+        let (mut client, server) = pair().await;
+        server.reset_on_close();
+        drop(server);
+        let error = client.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[tokio::test]

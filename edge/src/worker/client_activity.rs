@@ -138,6 +138,12 @@ impl ClientActivity {
         self.release(before.saturating_sub(after));
     }
 
+    /// Whether the connection is closed because memory runs out.
+    #[must_use]
+    pub fn is_shed(&self) -> bool {
+        self.shed.get()
+    }
+
     /// Whether the connection must be closed at once. Until then, the task that asks is woken when it must.
     #[must_use]
     pub fn must_close(&self, waker: &Waker) -> bool {

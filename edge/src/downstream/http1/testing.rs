@@ -24,6 +24,8 @@ impl Transport for DuplexStream {
     fn is_reset(&self) -> bool {
         false
     }
+
+    fn reset_on_close(&self) {}
 }
 
 /// A worker without pools that allows heads of 1 KiB, and its access log.
