@@ -46,6 +46,8 @@ const MAX_RESETS: usize = 50;
 /// How long, and up to how many bytes, the edge reads the rest of a request body before it closes a connection, so that
 /// the client can read the response.
 const LINGERING_CLOSE: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
+/// How much of it is read at a time, in bytes.
+const LINGERING_READ: usize = 16 * 1024;
 /// How long a drain keeps an idle HTTP/1 connection open. A request may already be on the wire, and closing would lose
 /// it: only a response can announce the close.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
@@ -54,8 +56,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The response to HTTP without TLS on a TLS port.
 const HTTP_ON_TLS_PORT: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
     content-length: 36\r\nconnection: close\r\n\r\n400: this port speaks TLS: use https";
-/// What a TLS handshake makes the edge hold, in bytes: keys, and buffers for its messages.
-const HANDSHAKE: usize = 24 * 1024;
 /// How much of a response hyper buffers for an HTTP/2 stream before it asks for more, in bytes. It asks for one piece
 /// ahead, so that a client which reads nothing makes the edge hold this and two pieces.
 const BUFFER: usize = 16 * 1024;
@@ -97,14 +97,12 @@ pub async fn secure(
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    let handshaking = Held::new(worker.connections.buffers.memory(), HANDSHAKE);
-    let handshake = Box::pin(handshake::accept(stream, tls, view.config().timeouts.handshake)).await;
+    let handshake = Box::pin(handshake::accept(&worker, stream, tls, view.config().timeouts.handshake)).await;
     drop(unfinished);
     let stream = match handshake {
         Ok(stream) => stream,
         Err(failure) => return Box::pin(refuse(&worker, peer, failure)).await,
     };
-    drop(handshaking);
     worker.stats().handshakes.add(1);
     let mut client = Client::new(peer, true, &view.config().trusted_proxies);
     client.server_name = stream.server_name().map(Box::from);
@@ -125,12 +123,16 @@ async fn refuse(worker: &Worker, peer: SocketAddr, failure: Failure) {
     match cause {
         Cause::TimedOut => worker.refuse(peer, Refusal::HandshakeTimeout, server_name, None),
         Cause::Closed => {}
+        Cause::Shed => {
+            worker.stats().shed.add(1);
+            worker.refuse(peer, Refusal::Shed, server_name, None);
+        }
         Cause::Tls(error) => worker.refuse(peer, Refusal::HandshakeFailed, server_name, Some(&error)),
         Cause::Http(mut stream) => {
             worker.refuse(peer, Refusal::HttpOnTlsPort, server_name, None);
             // Best effort: the client may be gone.
             if let Ok(Ok(())) = timeout(CLOSE_TIMEOUT, stream.write_all(HTTP_ON_TLS_PORT)).await {
-                linger(&mut stream).await;
+                linger(worker, &mut stream).await;
             }
         }
     }
@@ -147,7 +149,7 @@ enum Protocol {
 async fn sniff(
     worker: &Worker,
     view: &View,
-    activity: &ClientActivity,
+    activity: &Rc<ClientActivity>,
     connection: &mut http1::Connection<'_, TcpStream>,
 ) -> Option<Protocol> {
     let sniffed = async {
@@ -165,6 +167,7 @@ async fn sniff(
     let sniffed = tokio::select! {
         biased;
         sniffed = timeout(view.config().timeouts.head, sniffed) => sniffed,
+        () = shed(worker, activity) => Ok(None),
         () = async {
             worker.drained().await;
             sleep(DRAIN_GRACE).await;
@@ -200,7 +203,7 @@ async fn http1<S: Transport>(
             worker.stats().tunnels.add(1);
             let stream = ObservedStream::new(stream, Bytes::new(), Rc::clone(activity));
             let ahead = incoming.take(&worker.connections.buffers);
-            let outcome = Box::pin(tunnel::tunnel(stream, ahead, *upgraded, activity)).await;
+            let outcome = Box::pin(tunnel::tunnel(stream, ahead, *upgraded, activity, shed(worker, activity))).await;
             tracing::debug!(?outcome, "upgraded connection ended");
             worker.stats().tunnels.sub(1);
         }
@@ -208,7 +211,9 @@ async fn http1<S: Transport>(
             // Best effort: the client may be gone.
             let _outcome = Box::pin(timeout(CLOSE_TIMEOUT, stream.shutdown())).await;
         }
-        Ended::Closed(http1::ConnectionEnd::Close | http1::ConnectionEnd::Linger) => Box::pin(linger(stream)).await,
+        Ended::Closed(http1::ConnectionEnd::Close | http1::ConnectionEnd::Linger) => {
+            Box::pin(linger(worker, stream)).await;
+        }
         Ended::Closed(http1::ConnectionEnd::Abort) => {}
         Ended::Shed if !activity.is_blocked() => {
             // Best effort: the client may be gone.
@@ -351,9 +356,10 @@ async fn drive<C: Future + Unpin>(
 
 /// Reads and discards the rest of a request that was answered early: closing with unread bytes would reset the
 /// connection, and the reset may overtake the response (RFC 9112 section 9.6).
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(worker: &Worker, stream: &mut S) {
     let (longest, max) = LINGERING_CLOSE;
-    let mut buffer = vec![0; 16 * 1024];
+    let _held = Held::new(worker.connections.buffers.memory(), LINGERING_READ);
+    let mut buffer = vec![0; LINGERING_READ];
     let drain = async {
         if stream.shutdown().await.is_err() {
             return;
@@ -367,6 +373,13 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
         }
     };
     let _outcome = timeout(longest, drain).await;
+}
+
+/// Resolves when a connection that no [`drive`] watches must end at once, because memory runs out.
+async fn shed(worker: &Worker, activity: &Rc<ClientActivity>) {
+    let client: Rc<dyn shedding::Client> = Rc::<ClientActivity>::clone(activity);
+    let _added = worker.clients.add(Rc::downgrade(&client));
+    std::future::poll_fn(|cx| if activity.must_close(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// Runs the streams of an HTTP/2 connection on the worker's own thread.

@@ -1,12 +1,25 @@
 //! The TLS handshake of a connection, and what is known about a client whose handshake fails.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{cell::Cell, io, rc::Rc, sync::Arc, time::Duration};
 
 use rustls::{ServerConfig, server::Acceptor};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    sync::Notify,
+    time::{Instant, timeout},
+};
 use tokio_rustls::LazyConfigAcceptor;
 
-use crate::io::tls_stream::TlsStream;
+use crate::{
+    io::{memory::Held, tls_stream::TlsStream},
+    worker::{
+        Worker,
+        shedding::{self, Candidate},
+    },
+};
+
+/// What a handshake makes the edge hold, in bytes: keys, and buffers for its messages.
+const HELD: usize = 24 * 1024;
 
 /// A client without a TLS connection.
 #[derive(Debug)]
@@ -27,20 +40,59 @@ pub(super) enum Cause {
     Closed,
     /// It took too long.
     TimedOut,
+    /// It was ended because memory runs out.
+    Shed,
     /// The error of the system or the TLS library.
     Tls(io::Error),
 }
 
+/// A handshake that may be ended when memory runs out: a client could hold many that it never finishes.
+#[derive(Debug)]
+struct Unfinished {
+    since: Instant,
+    is_shed: Cell<bool>,
+    /// Notified when it must end.
+    ended: Notify,
+    _held: Held,
+}
+
+impl shedding::Client for Unfinished {
+    fn candidate(&self, now: Instant) -> Option<Candidate> {
+        let stalled = now.saturating_duration_since(self.since);
+        (!self.is_shed.get()).then_some(Candidate { held: HELD, stalled })
+    }
+
+    fn shed(&self) {
+        self.is_shed.set(true);
+        self.ended.notify_one();
+    }
+}
+
 /// Accepts TLS on a connection within `longest`.
 pub(super) async fn accept(
+    worker: &Worker,
     stream: TcpStream,
     config: Arc<ServerConfig>,
     longest: Duration,
 ) -> Result<TlsStream, Failure> {
     // Outside of the future that may time out, so that it is known then.
     let mut server_name = None;
-    let outcome = timeout(longest, handshake(stream, config, &mut server_name)).await;
-    outcome.unwrap_or(Err(Cause::TimedOut)).map_err(|cause| Failure { cause, server_name })
+    let unfinished = Rc::new(Unfinished {
+        since: worker.clock.tick(),
+        is_shed: Cell::new(false),
+        ended: Notify::new(),
+        _held: Held::new(worker.connections.buffers.memory(), HELD),
+    });
+    let client: Rc<dyn shedding::Client> = Rc::<Unfinished>::clone(&unfinished);
+    let _added = worker.clients.add(Rc::downgrade(&client));
+    let outcome = tokio::select! {
+        biased;
+        outcome = timeout(longest, handshake(stream, config, &mut server_name)) => {
+            outcome.unwrap_or(Err(Cause::TimedOut))
+        }
+        () = unfinished.ended.notified() => Err(Cause::Shed),
+    };
+    outcome.map_err(|cause| Failure { cause, server_name })
 }
 
 async fn handshake(

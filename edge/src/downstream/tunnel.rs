@@ -1,6 +1,6 @@
 //! WebSocket and other upgrades: bytes in both directions after the endpoint's 101 (RFC 9110 section 7.8).
 
-use std::{io, time::Duration};
+use std::{future::Future, io, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
@@ -43,11 +43,18 @@ pub struct TunnelUpstream {
 /// The memory that copying takes, in bytes: a buffer of tokio's for each direction.
 const COPYING: usize = 2 * 8 * 1024;
 
-/// Passes bytes in both directions until both sides have finished, one breaks off, or no byte moves for too long.
+/// Passes bytes in both directions until both sides have finished, one breaks off, no byte moves for too long, or `shed`
+/// resolves.
 ///
 /// # Errors
-/// The error that ended the tunnel early; `TimedOut` for silence.
-pub async fn tunnel<S>(mut client: S, ahead: Bytes, upgraded: Upgraded, activity: &ClientActivity) -> io::Result<()>
+/// The error that ended the tunnel early; `TimedOut` for silence, `OutOfMemory` for `shed`.
+pub async fn tunnel<S>(
+    mut client: S,
+    ahead: Bytes,
+    upgraded: Upgraded,
+    activity: &ClientActivity,
+    shed: impl Future<Output = ()>,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -76,6 +83,7 @@ where
             record.fail(Kind::TunnelTimeout);
             Err(io::ErrorKind::TimedOut.into())
         }
+        () = shed => Err(io::ErrorKind::OutOfMemory.into()),
     };
     record.add_response_bytes(activity.written() - before);
     outcome

@@ -6,13 +6,18 @@ use http::{Method, Request, StatusCode};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tests::{
-    client::{self, get, raw::Raw},
+    client::{self, Connection, get, raw::Raw, tls::Offer},
     upstream::{Behaviour, Upstream},
     wait::{SOON, deadline, eventually, pause},
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
 
-use super::{Edge, raw_endpoint::RawEndpoint, unchecked};
+use super::{Edge, LISTENER, list, raw_endpoint::RawEndpoint, refused::refusals, unchecked};
 
 const MIB: u64 = 1 << 20;
 
@@ -125,6 +130,53 @@ async fn two_thousand_unfinished_heads_take_little_memory_and_give_it_back() {
     assert!(grown < 32 * MIB, "{} MiB more than before", grown / MIB);
     drop(clients);
     eventually("the return of the memory", SOON, async || resident(&edge) < before + 12 * MIB).await;
+}
+
+#[tokio::test]
+async fn handshakes_that_never_end_are_closed_when_memory_runs_out() {
+    let upstream = Upstream::start().await;
+    let pool = format!("[pool.web]\nendpoints = {}\nhealth = false\n", list(&[upstream.address()]));
+    let limits = "[limits]\nmemory = \"8MiB\"\n[timeouts]\nhandshake = \"5min\"\n";
+    let edge = Edge::start(&format!("{limits}{LISTENER}[listener.tls]\n{pool}")).await;
+    let mut silent = Vec::new();
+    for _ in 0..400 {
+        silent.push(TcpStream::connect(edge.address()).await.unwrap());
+    }
+    eventually("the first closed handshake", SOON, async || sum(&edge, "shed").await > 0).await;
+    assert!(refusals(&edge, "shed").await > 0);
+    let offer = Offer::accepting_any_certificate;
+    let served = async || Connection::https(edge.address(), "localhost", offer()).await.is_ok();
+    eventually("the handshake of another client", SOON, served).await;
+}
+
+/// Accepts every upgrade and then sends without end.
+async fn send_for_ever(listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        connections.spawn(async move {
+            let head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: any\r\n\r\n";
+            if stream.read(&mut [0; 1024]).await.is_ok() && stream.write_all(head).await.is_ok() {
+                while stream.write_all(&[0; 64 * 1024]).await.is_ok() {}
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn tunnels_whose_clients_read_nothing_are_closed_when_memory_runs_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let edge = Edge::start(&limited("memory = \"8MiB\"", listener.local_addr().unwrap())).await;
+    let mut endpoint = JoinSet::new();
+    endpoint.spawn(send_for_ever(listener));
+    let mut clients = Vec::new();
+    for _ in 0..120 {
+        let mut client = TcpStream::connect(edge.address()).await.unwrap();
+        // The last ones may be refused.
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: any\r\n\r\n";
+        client.write_all(request).await.unwrap_or(());
+        clients.push(client);
+    }
+    eventually("the first closed tunnel", SOON, async || sum(&edge, "shed").await > 0).await;
 }
 
 #[tokio::test]

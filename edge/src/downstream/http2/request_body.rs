@@ -37,7 +37,7 @@ pub const CONNECTION_WINDOW: u32 = 512 * 1024;
 #[derive(Debug)]
 pub(super) struct RequestBody {
     incoming: Incoming,
-    /// Counts what the client may send ahead, until the body ends.
+    /// Counts what the client has sent ahead, until the body ends.
     upload: Option<Upload>,
     /// Data that arrived and was not used.
     data: Bytes,
