@@ -219,8 +219,7 @@ impl ClientActivity {
         self.head_begins();
         if self.multiplexed.get() {
             self.update_uploads(|uploads| uploads.arrived(bytes));
-        }
-        if !self.state.get().is_busy() {
+        } else if !self.state.get().is_busy() {
             self.head.set(self.head.get().saturating_add(bytes));
         }
     }
