@@ -186,7 +186,7 @@ async fn a_connection_of_http2_does_not_keep_the_buffer_of_http1() {
     let before = counted(&edge).await;
     let mut connections = Vec::new();
     for _ in 0..100 {
-        let mut connection = client::Connection::http2(edge.address()).await.unwrap();
+        let mut connection = Connection::http2(edge.address()).await.unwrap();
         assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
         connections.push(connection);
     }
