@@ -29,7 +29,10 @@ use crate::{
     },
     io::{deadline::Deadline, memory::Held, splice::Transport},
     observe::refusals::Refusal,
-    protocol::{h2::mark::Token, headers::Client},
+    protocol::{
+        h2::{inspector::list_of_hyper, mark::Token},
+        headers::Client,
+    },
     worker::{
         Admission, View, Worker,
         client_activity::{ClientActivity, Phase},
@@ -247,7 +250,7 @@ async fn http2<S: Transport + 'static>(
     let limits = &view.config().limits;
     let token = Rc::new(Token::new([worker.random(), worker.random()]));
     let stream = ObservedStream::new(stream, ahead, Rc::clone(activity));
-    let stream = http2::InspectedStream::new(stream, Token::clone(&token), limits.max_head, worker, activity);
+    let stream = http2::InspectedStream::new(stream, Token::clone(&token), limits.max_head, worker);
     let service = {
         let (worker, activity) = (Rc::clone(worker), Rc::clone(activity));
         service_fn(move |request| {
@@ -257,7 +260,7 @@ async fn http2<S: Transport + 'static>(
     };
     let mut connection = server::Builder::new(SameThread)
         .max_concurrent_streams(limits.max_streams)
-        .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(list_of_hyper(limits.max_head)).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_RESETS)
         .initial_stream_window_size(http2::STREAM_WINDOW)

@@ -1,7 +1,7 @@
 //! The record of one request: counted when it begins, and reported to metrics and the access log when it ends.
 //! Dropping the record ends it, so a request whose client disconnects is reported as well.
 
-use std::{rc::Rc, sync::Arc};
+use std::{fmt::Display, rc::Rc, sync::Arc};
 
 use http::Version;
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use crate::{
         refusals::Refusal,
         stats::{PoolStats, status_class},
     },
+    protocol::h2::fault::Fault,
     proxy::{request::RequestHead, respond::LocalReply},
     upstream::Endpoint,
     worker::{PoolView, Worker, client_activity::ClientActivity, client_limits::Permit},
@@ -30,6 +31,8 @@ pub struct RequestRecord {
     status: Option<u16>,
     /// The label of the error, or of the edge's own reply.
     error: Option<&'static str>,
+    /// What is wrong with a header block of an HTTP/2 request.
+    fault: Option<Fault>,
     /// The bytes of the request body received from the client so far.
     request_bytes: u64,
     /// The bytes of the response body sent to the client so far.
@@ -70,6 +73,7 @@ impl RequestRecord {
             pool: None,
             status: None,
             error: None,
+            fault: None,
             request_bytes: 0,
             response_bytes: 0,
             complete: false,
@@ -151,14 +155,26 @@ impl RequestRecord {
         }
     }
 
+    /// Records what is wrong with a header block of an HTTP/2 request, if anything is. It becomes a part of the error
+    /// that is recorded next.
+    pub fn set_fault(&mut self, fault: Option<Fault>) {
+        self.fault = fault;
+    }
+
     /// Records an error, also in the middle of a body.
     pub fn fail(&mut self, kind: Kind) {
         self.error = Some(kind.label());
         if let Some(counter) = self.worker.stats().errors.get(kind as usize) {
             counter.add(1);
         }
-        if let Some(reason) = Refusal::of(kind) {
-            self.activity.refuse(reason);
+        let reason = match (kind, self.fault) {
+            (Kind::BadRequest, Some(_)) => Some(Refusal::MalformedHttp2),
+            _ => Refusal::of(kind),
+        };
+        if let Some(reason) = reason {
+            let client = &self.activity.client;
+            let fault = self.fault.as_ref().map(|fault| fault as &dyn Display);
+            self.worker.refuse(client.address, reason, client.server_name.as_deref(), fault);
         }
         if kind == Kind::NoEndpoint
             && let Some(stats) = self.pool_stats()

@@ -13,6 +13,7 @@ use super::{
         RST_STREAM, SETTINGS, block, frame, literal,
     },
     raw_endpoint::RecordingEndpoint,
+    refused::refusals,
     unchecked,
 };
 
@@ -45,6 +46,8 @@ async fn a_malformed_field_fails_its_stream_alone() {
         (b"/", b"", b"1", refused()),
         (b"/\xe9", b"x-good", b"1", refused()),
         (b"/a b", b"x-good", b"1", refused()),
+        (b"/", b"content-length", b"x", refused()),
+        (b"/", b"content-length", b"5", refused()),
         (b"/", b"X-Bad", b"1", reset.clone()),
         (b"/", b"connection", b"close", reset.clone()),
         (b"/", b":path", b"/", reset),
@@ -65,10 +68,13 @@ async fn a_malformed_field_fails_its_stream_alone() {
         let Outcome::Response(200, echo) = connection.outcome(5).await else { panic!("no response after {name:?}") };
         assert!(echo.contains("\"x-after\""), "{echo}");
     }
-    assert_eq!(errors(&edge, "bad_request").await, 10);
-    assert!(lines(&edge, &["client refused: malformed HTTP/2 request", "127.0.0.1:"]) > 0);
-    eventually("lines in the access log", SOON, async || lines(&edge, &["\"protocol\"", "bad_request"]) == 10).await;
-    assert_eq!(upstream.requests(), 20, "no malformed request reached the endpoint");
+    assert_eq!(errors(&edge, "bad_request").await, 12);
+    assert_eq!(refusals(&edge, "malformed_http2").await, 12);
+    assert_eq!(refusals(&edge, "bad_request").await, 0, "each is counted once");
+    let parts = ["client refused: malformed HTTP/2 request: :path is malformed", "127.0.0.1:"];
+    eventually("a line with the fault", SOON, async || lines(&edge, &parts) > 0).await;
+    eventually("lines in the access log", SOON, async || lines(&edge, &["\"protocol\"", "bad_request"]) == 12).await;
+    assert_eq!(upstream.requests(), 24, "no malformed request reached the endpoint");
 }
 
 #[tokio::test]
@@ -91,8 +97,12 @@ async fn any_number_of_malformed_requests_leaves_the_connection_open() {
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;
     let mut connection = Frames::open(edge.address()).await;
     for number in 0..200 {
-        connection.request(2 * number + 1, b"/", &[(b"X-Bad", b"1")]).await;
-        assert_eq!(connection.outcome(2 * number + 1).await, Outcome::Reset(PROTOCOL_ERROR));
+        let (name, value, expected): (&[u8], &[u8], _) = match number % 2 {
+            0 => (b"X-Bad", b"1", Outcome::Reset(PROTOCOL_ERROR)),
+            _ => (b"content-length", b"x", refused()),
+        };
+        connection.request(2 * number + 1, b"/", &[(name, value)]).await;
+        assert_eq!(connection.outcome(2 * number + 1).await, expected);
     }
     connection.request(401, b"/", &[]).await;
     assert!(matches!(connection.outcome(401).await, Outcome::Response(200, _)));
@@ -120,6 +130,21 @@ async fn malformed_trailers_fail_their_stream_alone() {
     }
     connection.request(7, b"/", &[]).await;
     assert!(matches!(connection.outcome(7).await, Outcome::Response(200, _)));
+    assert_eq!(refusals(&edge, "malformed_http2").await, 3);
+    assert_eq!(refusals(&edge, "bad_request").await, 0, "each is counted once");
+}
+
+#[tokio::test]
+async fn fields_that_are_too_large_are_answered_and_counted() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&format!("[limits]\nmax_head = \"8KiB\"\n{}", unchecked(&[upstream.address()]))).await;
+    let mut connection = Connection::http2(edge.address()).await.unwrap();
+    let mut request = client::request("a.example", "/");
+    request.headers_mut().insert("x-large", "v".repeat(9 * 1024).parse().unwrap());
+    let reply = connection.send(request).await.unwrap();
+    assert_eq!(reply.status, http::StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(refusals(&edge, "head_too_large").await, 1);
+    assert_eq!(connection.get("/").await.unwrap().status, http::StatusCode::OK);
 }
 
 #[tokio::test]
@@ -175,11 +200,7 @@ async fn a_flood_of_frames_ends_the_connection_alone() {
         .await;
         assert_eq!(honest.get("/").await.unwrap().status, http::StatusCode::OK);
     }
-    let status = edge.status().await;
-    let mut refusals = status["refusals"].as_array().expect("a list").iter();
-    let count =
-        refusals.find(|refusal| refusal["reason"] == "http2_flood").and_then(|refusal| refusal["count"].as_u64());
-    assert_eq!(count, Some(2 * floods.len() as u64));
+    assert_eq!(refusals(&edge, "http2_flood").await, 2 * floods.len() as u64);
     assert!(lines(&edge, &["client refused: too many HTTP/2 resets, control frames"]) > 0);
 }
 

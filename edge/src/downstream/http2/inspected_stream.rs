@@ -10,9 +10,8 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
-    observe::refusals::Refusal,
     protocol::h2::{inspector::Inspector, mark::Token},
-    worker::{Worker, client_activity::ClientActivity},
+    worker::Worker,
 };
 
 /// A stream that an [`Inspector`] reads along.
@@ -21,14 +20,13 @@ pub struct InspectedStream<S> {
     stream: S,
     inspector: Box<Inspector>,
     worker: Rc<Worker>,
-    activity: Rc<ClientActivity>,
 }
 
 impl<S> InspectedStream<S> {
     /// Inspects `stream`, on which header lists may have `max_list` bytes.
-    pub fn new(stream: S, token: Token, max_list: usize, worker: &Rc<Worker>, activity: &Rc<ClientActivity>) -> Self {
+    pub fn new(stream: S, token: Token, max_list: usize, worker: &Rc<Worker>) -> Self {
         let inspector = Box::new(Inspector::new(token, max_list, worker.clock.now()));
-        Self { stream, inspector, worker: Rc::clone(worker), activity: Rc::clone(activity) }
+        Self { stream, inspector, worker: Rc::clone(worker) }
     }
 
     fn written(&mut self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -60,11 +58,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for InspectedStream<S> {
             }
             let passing = this.inspector.inspect(new, this.worker.clock.now());
             buf.set_filled(before + passing);
-            if let Some(fault) = this.inspector.take_fault() {
-                let client = &this.activity.client;
-                let name = client.server_name.as_deref();
-                this.worker.refuse(client.address, Refusal::MalformedHttp2, name, Some(&fault));
-            }
         }
     }
 }

@@ -82,6 +82,7 @@ impl Relay {
         match ready!(polled) {
             Ok(()) => {}
             Err(WriteError::Client(error)) => {
+                self.record.set_fault(self.source.fault());
                 self.failed = Some(error);
                 if let Some(reader) = self.reader.take() {
                     reader.wake();

@@ -19,7 +19,7 @@ use crate::{
     protocol::{
         h1::head,
         h2::{
-            fault::Answer,
+            fault::{Answer, Fault},
             mark::{Mark, Token},
         },
         headers::{is_trailer, write_field},
@@ -44,13 +44,20 @@ pub(super) struct RequestBody {
     trailers: Option<HeaderMap>,
     /// Of the marks in trailers.
     token: Rc<Token>,
+    /// What is wrong with the trailers.
+    fault: Option<Fault>,
 }
 
 impl RequestBody {
     /// The body of a request whose head was just read.
     pub(super) fn new(incoming: Incoming, activity: &Rc<ClientActivity>, token: Rc<Token>) -> Self {
         let upload = (!incoming.is_end_stream()).then(|| Upload::new(activity));
-        Self { incoming, upload, data: Bytes::new(), trailers: None, token }
+        Self { incoming, upload, data: Bytes::new(), trailers: None, token, fault: None }
+    }
+
+    /// What is wrong with the trailers, if reading the body failed because of them.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault
     }
 }
 
@@ -84,8 +91,9 @@ impl BodySource for RequestBody {
                     Err(frame) => {
                         self.trailers = frame.into_trailers().ok();
                         let mark = self.trailers.as_mut().and_then(|trailers| self.token.take(trailers));
-                        if let Some(Mark::Refuse(answer)) = mark {
-                            return Poll::Ready(Err(refusal(answer)));
+                        if let Some(Mark::Refuse(fault)) = mark {
+                            self.fault = Some(fault);
+                            return Poll::Ready(Err(refusal(fault.answer())));
                         }
                     }
                 },

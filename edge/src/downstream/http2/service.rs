@@ -50,9 +50,12 @@ pub async fn answer(
     let (mut head, incoming) = request.into_parts();
     let mark = token.take(&mut head.headers);
     let (mut record, upstream_request) = begin(worker, activity, &head, mark.as_ref(), &incoming);
-    if mark == Some(Mark::Refuse(Answer::Reset)) {
-        record.fail(Kind::BadRequest);
-        return Err(h2::Reason::PROTOCOL_ERROR.into());
+    if let Some(Mark::Refuse(fault)) = mark {
+        record.set_fault(Some(fault));
+        if fault.answer() == Answer::Reset {
+            record.fail(Kind::BadRequest);
+            return Err(h2::Reason::PROTOCOL_ERROR.into());
+        }
     }
     let mut source = RequestBody::new(incoming, activity, Rc::clone(token));
     let outcome = match upstream_request {
@@ -61,6 +64,7 @@ pub async fn answer(
             match send(worker, &mut upstream_request, &mut source, &mut record).await {
                 Ok((response, pooled)) => Ok((response, pooled, upstream_request)),
                 Err(error) => {
+                    record.set_fault(source.fault());
                     record.set_request_bytes(upstream_request.body.bytes());
                     upstream_request.body.release(&worker.connections.buffers);
                     if let Some(reason) = reset(&error) {
@@ -143,9 +147,9 @@ fn begin(
     };
     let mut record = RequestRecord::begin(worker, activity, &request_head);
     let view = worker.view();
-    let rejected = if let Some(Mark::Refuse(answer)) = mark {
-        match answer {
-            Answer::Reply(kind) => Some(*kind),
+    let rejected = if let Some(Mark::Refuse(fault)) = mark {
+        match fault.answer() {
+            Answer::Reply(kind) => Some(kind),
             Answer::Reset => Some(Kind::BadRequest),
         }
     } else if let Err(kind) = summary {

@@ -16,6 +16,10 @@ const OVERHEAD: usize = 32;
 /// A list larger than this many times the allowed size ends the connection, as in hyper's h2. A client makes the edge
 /// decode it with few bytes ("HPACK bomb").
 const ABUSE: usize = 4;
+/// More than [`Block::rewrite`] adds to the size of a list: three missing pseudo-header fields, and a mark.
+pub(super) const MAX_ADDED: usize = 256;
+/// The longest `content-length` that hyper's h2 accepts, in digits.
+const MAX_DIGITS: usize = 19;
 /// The longest name that the `http` crate accepts.
 const MAX_NAME: usize = 65_535;
 /// The method and path in the log of a request that has none, or more than one.
@@ -34,7 +38,7 @@ pub(super) enum Role {
 #[derive(Debug)]
 pub(super) struct Block {
     role: Role,
-    /// The maximum size of the list, as announced by `SETTINGS_MAX_HEADER_LIST_SIZE`.
+    /// The maximum size of the list.
     max: usize,
     /// The size so far (RFC 9113 section 6.5.2).
     size: usize,
@@ -42,7 +46,9 @@ pub(super) struct Block {
     seen: Seen,
     /// The path, if hyper would refuse it and HTTP/1 does not.
     path: Option<Vec<u8>>,
-    /// The valid fields, written anew.
+    /// The length of the body, if the client announces it.
+    length: Option<u64>,
+    /// The valid fields, written anew. `content-length` is not yet among them.
     written: Vec<u8>,
 }
 
@@ -62,7 +68,8 @@ impl Block {
     /// Begins a block. `memory` is used for its fields.
     pub(super) fn new(role: Role, max: usize, mut memory: Vec<u8>) -> Self {
         memory.clear();
-        Self { role, max, size: 0, fault: None, seen: Seen::default(), path: None, written: memory }
+        let seen = Seen::default();
+        Self { role, max, size: 0, fault: None, seen, path: None, length: None, written: memory }
     }
 
     /// Adds a field. Breaks if the fields are so many that the connection has to end.
@@ -80,9 +87,10 @@ impl Block {
         }
         self.seen.regular = true;
         match regular(name, value) {
-            Ok(()) if self.size <= self.max => write_literal(&mut self.written, name, value),
-            Ok(()) => {}
             Err(fault) => self.fail(fault),
+            Ok(()) if self.size > self.max => self.fail(Fault::TooLarge),
+            Ok(()) if self.role == Role::Request && name == b"content-length" => self.content_length(value),
+            Ok(()) => write_literal(&mut self.written, name, value),
         }
         ControlFlow::Continue(())
     }
@@ -95,14 +103,16 @@ impl Block {
         }
     }
 
-    /// Checks what only the whole block shows, and returns what is wrong with it.
-    pub(super) fn end(&mut self) -> Option<Fault> {
+    /// Checks what only the whole block shows. `ends_stream` is whether no body follows.
+    pub(super) fn end(&mut self, ends_stream: bool) {
         let Seen { method, connect, scheme, path, .. } = self.seen;
         // A CONNECT has neither scheme nor path (RFC 9113 section 8.5).
         if self.role == Role::Request && !(method && scheme != connect && path != connect) && self.fault.is_none() {
             self.fail(Fault::PseudoField);
         }
-        self.fault
+        if ends_stream && self.length.is_some_and(|length| length > 0) {
+            self.fail(Fault::Length);
+        }
     }
 
     /// Whether hyper understands the block as it came.
@@ -112,8 +122,9 @@ impl Block {
 
     /// Returns the block without compression and with a mark, if it needs one. hyper accepts it.
     pub(super) fn rewrite(mut self, token: &Token) -> Vec<u8> {
-        if self.size > self.max {
-            self.fail(Fault::TooLarge);
+        // With a fault there is no use for it, and h2 would compare it with the body.
+        if let (None, Some(length)) = (self.fault, self.length) {
+            write_literal(&mut self.written, b"content-length", length.to_string().as_bytes());
         }
         match (self.fault, &self.path) {
             (None, None) => {}
@@ -133,6 +144,14 @@ impl Block {
     /// Returns the memory for the next block.
     pub(super) fn into_memory(self) -> Vec<u8> {
         self.written
+    }
+
+    /// Notes `content-length`. h2 checks it as well, but resets the stream where HTTP/1 responds.
+    fn content_length(&mut self, value: &[u8]) {
+        match number(value) {
+            Some(length) if self.length.is_none_or(|earlier| earlier == length) => self.length = Some(length),
+            _ => self.fail(Fault::Length),
+        }
     }
 
     /// Makes a faulty request one that hyper accepts.
@@ -180,6 +199,7 @@ impl Block {
             b":authority" if !is_authority(value) => Err(Fault::Authority),
             b":path" if value.len() > MAX_TARGET => Err(Fault::PathTooLong),
             b":path" if !is_path(value) => Err(Fault::Path),
+            _ if self.size > self.max => Err(Fault::TooLarge),
             _ => {
                 *seen = true;
                 if name == b":method" {
@@ -212,6 +232,12 @@ fn regular(name: &[u8], value: &[u8]) -> Result<(), Fault> {
         return Err(Fault::ConnectionField);
     }
     if value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..)) { Ok(()) } else { Err(Fault::Value) }
+}
+
+/// Parses a `content-length` that h2 accepts.
+fn number(value: &[u8]) -> Option<u64> {
+    let is_number = (1..=MAX_DIGITS).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+    str::from_utf8(value).ok().filter(|_| is_number)?.parse().ok()
 }
 
 /// Whether this is a token (RFC 9110 section 5.6.2).
@@ -265,7 +291,8 @@ mod tests {
         for (name, value) in fields {
             assert!(block.add(name, value).is_continue());
         }
-        block.end()
+        block.end(false);
+        block.fault
     }
 
     /// The fault of a request with one more field.
@@ -410,6 +437,50 @@ mod tests {
         for fields in [[method, scheme, path, value, upper], [method, scheme, path, upper, value]] {
             assert_eq!(fault(Role::Request, &fields), Some(Fault::UpperCase));
         }
+    }
+
+    #[test]
+    fn a_length_is_one_number_and_that_of_the_body() {
+        for (values, ends_stream, expected) in [
+            (&["5"][..], false, None),
+            (&["5", "5"], false, None),
+            (&["0"], true, None),
+            (&["9223372036854775807"], false, None),
+            (&["5"], true, Some(Fault::Length)),
+            (&["5", "6"], false, Some(Fault::Length)),
+            (&[""], false, Some(Fault::Length)),
+            (&["+5"], false, Some(Fault::Length)),
+            (&["5, 5"], false, Some(Fault::Length)),
+            (&["00000000000000000005"], false, Some(Fault::Length)),
+        ] {
+            let mut block = Block::new(Role::Request, MAX, Vec::new());
+            for (name, value) in REQUEST.into_iter().chain(values.iter().map(|value| ("content-length", *value))) {
+                assert!(block.add(name.as_bytes(), value.as_bytes()).is_continue());
+            }
+            block.end(ends_stream);
+            assert_eq!(block.fault, expected, "{values:?}");
+            let written = block.rewrite(&Token::new([1, 2]));
+            let length = written.windows(14).filter(|part| *part == b"content-length").count();
+            assert_eq!(length, usize::from(expected.is_none()), "{values:?}");
+        }
+        assert_eq!(fault(Role::Trailers, &[(b"content-length", b"x")]), None, "the edge does not forward it");
+    }
+
+    #[test]
+    fn a_list_that_is_too_large_is_a_fault_and_what_hyper_gets_is_not() {
+        for (name, value) in [("x", "1"), (":path", "/")] {
+            let mut block = Block::new(Role::Request, MAX, Vec::new());
+            let large = "v".repeat(MAX - 32 - name.len());
+            let fields = [(":method", "GET"), (":scheme", "http"), (name, value), ("x-last", "1")];
+            for (at, (name, value)) in fields.into_iter().enumerate() {
+                let value = if at == 2 { format!("{value}{large}") } else { value.to_owned() };
+                assert!(block.add(name.as_bytes(), value.as_bytes()).is_continue());
+            }
+            block.end(true);
+            assert_eq!(block.fault, Some(Fault::TooLarge), "{name}");
+            assert!(block.rewrite(&Token::new([1, 2])).len() < MAX, "{name}");
+        }
+        assert_eq!(fault(Role::Trailers, &[(b"x", &[b'v'; MAX])]), Some(Fault::TooLarge));
     }
 
     #[test]

@@ -21,8 +21,10 @@ pub enum Fault {
     Path,
     /// `:path` is longer than any target may be.
     PathTooLong,
-    /// The fields are larger than `limits.max_head`. Only of blocks that are written anew: hyper finds the others.
+    /// The fields are larger than `limits.max_head`.
     TooLarge,
+    /// `content-length` is not a number, contradicts another one, or announces a body for a stream that ends.
+    Length,
     /// A name has upper-case letters (RFC 9113 section 8.2).
     UpperCase,
     /// A pseudo-header field is missing, repeated, unknown or in the wrong place (RFC 9113 section 8.3).
@@ -43,12 +45,31 @@ pub enum Answer {
 }
 
 impl Fault {
+    /// Every fault; `fault as usize` is its index here.
+    pub const ALL: [Self; 13] = [
+        Self::Name,
+        Self::Value,
+        Self::Method,
+        Self::Scheme,
+        Self::Authority,
+        Self::Path,
+        Self::PathTooLong,
+        Self::TooLarge,
+        Self::Length,
+        Self::UpperCase,
+        Self::PseudoField,
+        Self::ConnectionField,
+        Self::Dependency,
+    ];
+
     /// The response. RFC 9113 section 8.1.1 allows both: a response where the content is wrong, as in HTTP/1, and a
     /// reset where the client breaks a rule that HTTP/1 does not have, which h2spec demands.
     #[must_use]
     pub const fn answer(self) -> Answer {
         match self {
-            Self::Name | Self::Value | Self::Method | Self::Scheme | Self::Path => Answer::Reply(Kind::BadRequest),
+            Self::Name | Self::Value | Self::Method | Self::Scheme | Self::Path | Self::Length => {
+                Answer::Reply(Kind::BadRequest)
+            }
             Self::Authority => Answer::Reply(Kind::BadHost),
             Self::PathTooLong => Answer::Reply(Kind::TargetTooLong),
             Self::TooLarge => Answer::Reply(Kind::HeadTooLarge),
@@ -68,6 +89,7 @@ impl fmt::Display for Fault {
             Self::Path => ":path is malformed",
             Self::PathTooLong => ":path is too long",
             Self::TooLarge => "the fields are too large",
+            Self::Length => "content-length is not the length of the body",
             Self::UpperCase => "a field name has upper-case letters",
             Self::PseudoField => "a pseudo-header field is missing, repeated, unknown or misplaced",
             Self::ConnectionField => "a field belongs to HTTP/1 connections only",

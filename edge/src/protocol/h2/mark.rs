@@ -5,17 +5,20 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::fault::{Answer, Fault};
-use crate::error::Kind;
+use super::fault::Fault;
 
 /// The name of the field.
 const NAME: HeaderName = HeaderName::from_static("edge-inspection");
+/// The code of a path, which follows it.
+const PATH: u8 = b'p';
+/// The code of the first of [`Fault::ALL`].
+const FIRST_FAULT: u8 = b'A';
 
 /// What the edge does with a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// It refuses the request, or the body that ends with these trailers.
-    Refuse(Answer),
+    Refuse(Fault),
     /// It uses this path. hyper knows another one.
     Path(String),
 }
@@ -47,20 +50,13 @@ impl Token {
     /// The name and value of the field that says what is wrong.
     #[must_use]
     pub(super) fn refuse(&self, fault: Fault) -> (&'static [u8], Vec<u8>) {
-        let code = match fault.answer() {
-            Answer::Reset => b'r',
-            Answer::Reply(Kind::BadHost) => b'h',
-            Answer::Reply(Kind::TargetTooLong) => b't',
-            Answer::Reply(Kind::HeadTooLarge) => b'l',
-            Answer::Reply(_) => b'b',
-        };
-        self.field(code, &[])
+        self.field(FIRST_FAULT + fault as u8, &[])
     }
 
     /// The name and value of the field that says which path was requested.
     #[must_use]
     pub(super) fn path(&self, path: &[u8]) -> (&'static [u8], Vec<u8>) {
-        self.field(b'p', path)
+        self.field(PATH, path)
     }
 
     fn field(&self, code: u8, rest: &[u8]) -> (&'static [u8], Vec<u8>) {
@@ -70,15 +66,11 @@ impl Token {
 
 fn parse(bytes: &[u8]) -> Option<Mark> {
     let (code, rest) = bytes.split_first()?;
-    let answer = match code {
-        b'p' => return String::from_utf8(rest.to_vec()).ok().map(Mark::Path),
-        b'r' => Answer::Reset,
-        b'h' => Answer::Reply(Kind::BadHost),
-        b't' => Answer::Reply(Kind::TargetTooLong),
-        b'l' => Answer::Reply(Kind::HeadTooLarge),
-        _ => Answer::Reply(Kind::BadRequest),
-    };
-    Some(Mark::Refuse(answer))
+    if *code == PATH {
+        return String::from_utf8(rest.to_vec()).ok().map(Mark::Path);
+    }
+    let fault = Fault::ALL.get(usize::from(code.checked_sub(FIRST_FAULT)?))?;
+    Some(Mark::Refuse(*fault))
 }
 
 #[cfg(test)]
@@ -87,31 +79,17 @@ mod tests {
 
     use super::*;
 
-    const FAULTS: [Fault; 12] = [
-        Fault::Name,
-        Fault::Value,
-        Fault::Method,
-        Fault::Scheme,
-        Fault::Authority,
-        Fault::Path,
-        Fault::PathTooLong,
-        Fault::TooLarge,
-        Fault::UpperCase,
-        Fault::PseudoField,
-        Fault::ConnectionField,
-        Fault::Dependency,
-    ];
-
     fn fields(value: &[u8]) -> HeaderMap {
         [(NAME, HeaderValue::from_bytes(value).unwrap())].into_iter().collect()
     }
 
     #[test]
-    fn a_mark_says_how_to_answer() {
+    fn a_mark_says_what_is_wrong() {
         let token = Token::new([1, u64::MAX]);
-        for fault in FAULTS {
+        for (index, fault) in Fault::ALL.into_iter().enumerate() {
+            assert_eq!(fault as usize, index, "{fault}");
             let mut fields = fields(&token.refuse(fault).1);
-            assert_eq!(token.take(&mut fields), Some(Mark::Refuse(fault.answer())), "{fault}");
+            assert_eq!(token.take(&mut fields), Some(Mark::Refuse(fault)), "{fault}");
             assert!(fields.is_empty());
         }
         let path = "/\"<>`{}\u{e9}";
@@ -129,6 +107,6 @@ mod tests {
         }
         let mut both = fields(&forged);
         both.append(NAME, HeaderValue::from_bytes(&token.refuse(Fault::Value).1).unwrap());
-        assert_eq!(token.take(&mut both), Some(Mark::Refuse(Answer::Reply(Kind::BadRequest))));
+        assert_eq!(token.take(&mut both), Some(Mark::Refuse(Fault::Value)));
     }
 }

@@ -5,7 +5,7 @@ use std::mem;
 use tokio::time::Instant;
 
 use super::{
-    block::{Block, Role},
+    block::{Block, MAX_ADDED, Role},
     fault::Fault,
     flood::Flood,
     frame::{self, FrameHead, HEAD, MAX_PAYLOAD, flag, kind},
@@ -25,7 +25,7 @@ pub struct Inspector {
     decoder: Decoder,
     flood: Flood,
     token: Token,
-    /// The maximum size of a header list, in bytes.
+    /// The maximum size of a header list of the client, in bytes.
     max_list: usize,
     /// The stream of the last request.
     last_stream: u32,
@@ -39,8 +39,6 @@ pub struct Inspector {
     taken: usize,
     /// Memory for the fields of blocks.
     memory: Vec<u8>,
-    /// The last fault that was not reported yet.
-    fault: Option<Fault>,
 }
 
 /// What the next byte belongs to.
@@ -92,7 +90,8 @@ enum Verdict {
 }
 
 impl Inspector {
-    /// For a connection that begins. `max_list` is what hyper was told to announce as `SETTINGS_MAX_HEADER_LIST_SIZE`.
+    /// For a connection that begins, whose header lists may have `max_list` bytes. hyper must be told
+    /// [`list_of_hyper`].
     #[must_use]
     pub fn new(token: Token, max_list: usize, now: Instant) -> Self {
         Self {
@@ -107,7 +106,6 @@ impl Inspector {
             out: Vec::new(),
             taken: 0,
             memory: Vec::new(),
-            fault: None,
         }
     }
 
@@ -166,11 +164,6 @@ impl Inspector {
     /// Notes that the edge has sent bytes to the client.
     pub fn sent(&mut self, bytes: usize) {
         self.flood.sent(bytes);
-    }
-
-    /// Returns the last fault since the last call.
-    pub fn take_fault(&mut self) -> Option<Fault> {
-        self.fault.take()
     }
 
     /// Reads the head of a frame, and the frame as well if it is a complete header block. Returns the bytes used.
@@ -309,7 +302,7 @@ impl Inspector {
         if depends_on_itself {
             block.fail(Fault::Dependency);
         }
-        self.fault = block.end().or(self.fault);
+        block.end(head.has(flag::END_STREAM));
         self.rewrites |= !block.is_fine();
         if self.rewrites {
             return Verdict::Rewritten(block.rewrite(&self.token));
@@ -395,9 +388,17 @@ fn first(held: &[u8], rest: &[u8]) -> Option<[u8; HEAD]> {
     Some(bytes)
 }
 
+/// The maximum size of a header list that hyper has to accept, and announces as `SETTINGS_MAX_HEADER_LIST_SIZE`, when
+/// the client's may have `max_list` bytes. It is larger, so that the inspector finds those that are too large: h2 would
+/// answer them itself, without a trace in logs and metrics.
+#[must_use]
+pub const fn list_of_hyper(max_list: usize) -> usize {
+    max_list.saturating_add(MAX_ADDED)
+}
+
 /// The maximum number of CONTINUATION frames after which a header block goes on. hyper's h2 has the same.
 fn max_continuations(max_list: usize) -> usize {
-    let frames = (max_list / MAX_PAYLOAD).max(1);
+    let frames = (list_of_hyper(max_list) / MAX_PAYLOAD).max(1);
     (frames + frames / 4).max(5)
 }
 

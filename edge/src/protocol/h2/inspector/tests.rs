@@ -146,9 +146,8 @@ fn valid_bytes_pass_as_they_came() {
         frame(0xfe, 0, 9, b"unknown"),
     ]
     .concat();
-    let (mut inspector, read) = inspected(&bytes);
+    let (inspector, read) = inspected(&bytes);
     assert_eq!(read, bytes);
-    assert_eq!(inspector.take_fault(), None);
     let mut whole = self::inspector();
     let all = [PREFACE, &bytes].concat();
     let count = whole.inspect(&all, Instant::now());
@@ -175,12 +174,11 @@ fn a_faulty_request_fails_alone() {
         // Refers to what the faulty block has put into the table: 62 is its own authority, 63 the last field before it.
         let after = b"\x82\x86\x84\x41\x01b\xbf";
         let bytes = [headers(1, &good), headers(3, &bad), headers(5, after)].concat();
-        let (mut inspector, read) = inspected(&bytes);
+        let (inspector, read) = inspected(&bytes);
         let requests = requests(&read);
         let streams: Vec<_> = requests.iter().map(|(stream, mark, _)| (*stream, mark.clone())).collect();
-        assert_eq!(streams, [(1, None), (3, Some(Mark::Refuse(fault.answer()))), (5, None)], "{fault}");
+        assert_eq!(streams, [(1, None), (3, Some(Mark::Refuse(fault))), (5, None)], "{fault}");
         assert_eq!((value(&requests[2].2, ":authority"), value(&requests[2].2, "x-after")), (Some("b"), Some("2")));
-        assert_eq!(inspector.take_fault(), Some(fault));
         assert!(!inspector.is_ended());
     }
 }
@@ -192,21 +190,19 @@ fn a_faulty_field_may_stay_in_the_dynamic_table() {
     indexed(&mut again, 62);
     let mut name_only = b"\x82\x86\x84".to_vec();
     literal(&mut name_only, Indexing::Without, Ok(62), b"fine", false);
-    let (mut inspector, read) = inspected(&[headers(1, &bad), headers(3, &again), headers(5, &name_only)].concat());
+    let (_, read) = inspected(&[headers(1, &bad), headers(3, &again), headers(5, &name_only)].concat());
     let requests = requests(&read);
     assert!(requests[0].1.is_some() && requests[1].1.is_some());
     assert_eq!((&requests[2].1, value(&requests[2].2, "x-bad")), (&None, Some("fine")));
-    assert_eq!(inspector.take_fault(), Some(Fault::Value));
 }
 
 #[test]
 fn characters_that_hyper_refuses_in_a_path_reach_the_edge() {
     let path = "/a\"<>`^|\\{}[]?\"<>`\u{e9}";
-    let (mut inspector, read) = inspected(&headers(1, &request(path.as_bytes(), &[(b"x-a", b"1")])));
+    let (_, read) = inspected(&headers(1, &request(path.as_bytes(), &[(b"x-a", b"1")])));
     let requests = requests(&read);
     assert_eq!(requests[0].1, Some(Mark::Path(path.to_owned())));
     assert_eq!((value(&requests[0].2, ":path"), value(&requests[0].2, "x-a")), (Some("/"), Some("1")));
-    assert_eq!(inspector.take_fault(), None, "nothing is wrong with it");
 }
 
 #[test]
@@ -214,7 +210,7 @@ fn faulty_trailers_are_marked() {
     let begin = frame(kind::HEADERS, flag::END_HEADERS, 1, &request(b"/", &[]));
     let (_, read) = inspected(&[begin, headers(1, b"\0\x01x\x01\x01")].concat());
     let requests = requests(&read);
-    assert_eq!((requests[0].1.clone(), requests[1].1.clone()), (None, Some(Mark::Refuse(Fault::Value.answer()))));
+    assert_eq!((requests[0].1.clone(), requests[1].1.clone()), (None, Some(Mark::Refuse(Fault::Value))));
     assert!(requests[1].2.is_empty(), "trailers have no pseudo-header fields");
 }
 
@@ -223,7 +219,7 @@ fn a_request_without_anything_becomes_one_that_hyper_accepts() {
     for block in [&b""[..], b"\x84", b"\0\x07:method\x07CONNECT\x84", b"\x82\x82\x86\x84", b"\0\x01:\x00"] {
         let (_, read) = inspected(&headers(1, block));
         let requests = requests(&read);
-        assert_eq!(requests[0].1, Some(Mark::Refuse(Fault::PseudoField.answer())), "{block:x?}");
+        assert_eq!(requests[0].1, Some(Mark::Refuse(Fault::PseudoField)), "{block:x?}");
         for name in [":method", ":scheme", ":path"] {
             assert_eq!(requests[0].2.iter().filter(|field| field.0 == name).count(), 1, "{name} of {block:x?}");
         }
@@ -238,8 +234,34 @@ fn a_stream_that_depends_on_itself_fails_alone() {
     let bytes = [frame(kind::HEADERS, END | flag::PRIORITY, 1, &priority), headers(3, b"\x82\x86\x84\xbe")].concat();
     let (_, read) = inspected(&bytes);
     let requests = requests(&read);
-    assert_eq!(requests[0].1, Some(Mark::Refuse(Fault::Dependency.answer())));
+    assert_eq!(requests[0].1, Some(Mark::Refuse(Fault::Dependency)));
     assert_eq!((&requests[1].1, value(&requests[1].2, "x-a")), (&None, Some("1")), "h2 would have skipped its block");
+}
+
+#[test]
+fn fields_that_are_too_large_fail_their_stream_alone() {
+    let mut large = b"\x82\x86\x84".to_vec();
+    literal(&mut large, Indexing::Incremental, Err(b"x"), &[b'v'; 4000], false);
+    for _ in 0..8 {
+        indexed(&mut large, 62);
+    }
+    let (inspector, read) = inspected(&[headers(1, &large), headers(3, b"\x82\x86\x84\xbe")].concat());
+    let requests = requests(&read);
+    assert_eq!(requests[0].1, Some(Mark::Refuse(Fault::TooLarge)));
+    let size: usize = requests[0].2.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+    assert!(size + MAX_ADDED <= list_of_hyper(MAX_LIST), "h2 accepts it with the mark");
+    assert_eq!((&requests[1].1, value(&requests[1].2, "x").map(str::len)), (&None, Some(4000)));
+    assert!(!inspector.is_ended());
+}
+
+#[test]
+fn a_length_that_h2_would_answer_with_a_reset_is_marked() {
+    for value in [&b"x"[..], b"5"] {
+        let (_, read) = inspected(&headers(1, &request(b"/", &[(b"content-length", value)])));
+        assert_eq!(requests(&read)[0].1, Some(Mark::Refuse(Fault::Length)), "{value:?} and no body");
+    }
+    let begin = frame(kind::HEADERS, flag::END_HEADERS, 1, &request(b"/\"", &[(b"content-length", b"5")]));
+    assert_eq!(value(&requests(&inspected(&begin).1)[0].2, "content-length"), Some("5"), "it is written anew");
 }
 
 #[test]
@@ -252,7 +274,7 @@ fn a_block_that_is_written_anew_has_a_bounded_size() {
     let bad = headers(1, &request(b"/", &[(b"x", b"\x01")]));
     let (mut inspector, read) = inspected(&[bad, headers(3, &large)].concat());
     assert!(read.len() < 2 * MAX_LIST);
-    assert_eq!(requests(&read)[1].1, Some(Mark::Refuse(Fault::TooLarge.answer())));
+    assert_eq!(requests(&read)[1].1, Some(Mark::Refuse(Fault::TooLarge)));
     for _ in 0..20 {
         indexed(&mut large, 62);
     }
@@ -297,7 +319,6 @@ fn errors_of_the_connection_end_it() {
         assert!(inspector.is_ended());
         assert_eq!(read, b"\0\0\x01\x01\x04\0\0\0\x01\x80", "an error for hyper, and nothing of the client");
         assert!(through(&mut inspector, [&headers(11, &block)[..]]).is_empty());
-        assert_eq!(inspector.take_fault(), None);
     }
 }
 
@@ -326,7 +347,7 @@ fn a_flood_ends_the_connection() {
         let one = frame(kind, 0, 0, payload);
         let allowed = one.repeat(usize::try_from(BURST).unwrap());
         let (mut inspector, read) = inspected(&allowed);
-        assert!(read == allowed && inspector.take_fault().is_none());
+        assert!(read == allowed);
         let more = through(&mut inspector, [&one.repeat(1000)[..]]);
         assert!(inspector.is_ended() && frames(&more).iter().all(|(head, _)| head.kind != kind));
         let (mut patient, start) = (self::inspector(), Instant::now());
@@ -382,7 +403,6 @@ proptest! {
         let pieces = [0].into_iter().chain(cuts.iter().copied()).zip(ends).map(|(start, end)| &bytes[start..end]);
         let mut parts = inspector();
         prop_assert_eq!(&through(&mut parts, pieces), &expected);
-        prop_assert_eq!(parts.take_fault(), whole.take_fault());
         let mut single = inspector();
         prop_assert_eq!(&through(&mut single, bytes.chunks(1)), &expected);
     }
@@ -390,10 +410,9 @@ proptest! {
     #[test]
     fn what_hyper_reads_has_no_fault(frames in prop::collection::vec(any_frame(), 0..12)) {
         let (first, read) = inspected(&frames.concat());
-        let (mut second, again) = inspected(&read);
+        let (_, again) = inspected(&read);
         if !first.is_ended() {
             prop_assert_eq!(&again, &read, "it passes as it came");
-            prop_assert_eq!(second.take_fault(), None);
         }
     }
 
