@@ -250,7 +250,7 @@ async fn http2<S: Transport + 'static>(
     let limits = &view.config().limits;
     let token = Rc::new(Token::new([worker.random(), worker.random()]));
     let stream = ObservedStream::new(stream, ahead, Rc::clone(activity));
-    let stream = http2::InspectedStream::new(stream, Token::clone(&token), limits.max_head, worker);
+    let stream = http2::InspectedStream::new(stream, Token::clone(&token), limits.max_head, worker, activity);
     let service = {
         let (worker, activity) = (Rc::clone(worker), Rc::clone(activity));
         service_fn(move |request| {

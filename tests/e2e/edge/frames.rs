@@ -14,6 +14,7 @@ pub(super) const PRIORITY: u8 = 2;
 pub(super) const RST_STREAM: u8 = 3;
 pub(super) const SETTINGS: u8 = 4;
 pub(super) const PING: u8 = 6;
+pub(super) const CONTINUATION: u8 = 9;
 const GOAWAY: u8 = 7;
 
 const ACK: u8 = 1;

@@ -17,7 +17,14 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Edge, LISTENER, list, raw_endpoint::RawEndpoint, refused::refusals, unchecked};
+use super::{
+    Edge, LISTENER,
+    frames::{CONTINUATION, Frames, HEADERS, frame},
+    list,
+    raw_endpoint::RawEndpoint,
+    refused::refusals,
+    unchecked,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -192,6 +199,25 @@ async fn a_connection_of_http2_does_not_keep_the_buffer_of_http1() {
     }
     // Unused blocks are freed after a second. 64 KiB for each connection would be 6 MiB more.
     eventually("little memory for each connection", SOON, async || counted(&edge).await < before + 6 * MIB).await;
+}
+
+#[tokio::test]
+async fn an_unfinished_header_block_of_http2_is_counted() {
+    let upstream = Upstream::start().await;
+    let edge = Edge::start(&limited("memory = \"100MiB\"", upstream.address())).await;
+    let before = counted(&edge).await;
+    let part = [0; 16 * 1024];
+    let unfinished = [frame(HEADERS, 0, 1, &part), frame(CONTINUATION, 0, 1, &part).repeat(5)].concat();
+    let mut connections = Vec::new();
+    for _ in 0..40 {
+        let mut connection = Frames::open(edge.address()).await;
+        connection.send(&unfinished).await;
+        connections.push(connection);
+    }
+    // The state of 40 connections alone is 1 MiB.
+    eventually("the blocks in the count", SOON, async || counted(&edge).await > before + 6 * MIB).await;
+    drop(connections);
+    eventually("the release of the blocks", SOON, async || counted(&edge).await < before + 4 * MIB).await;
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
     protocol::h2::{inspector::Inspector, mark::Token},
-    worker::Worker,
+    worker::{Worker, client_activity::ClientActivity},
 };
 
 /// A stream that an [`Inspector`] reads along.
@@ -19,14 +19,28 @@ use crate::{
 pub struct InspectedStream<S> {
     stream: S,
     inspector: Box<Inspector>,
+    /// What the inspector holds and the client is counted for, in bytes.
+    counted: usize,
     worker: Rc<Worker>,
+    activity: Rc<ClientActivity>,
 }
 
 impl<S> InspectedStream<S> {
     /// Inspects `stream`, on which header lists may have `max_list` bytes.
-    pub fn new(stream: S, token: Token, max_list: usize, worker: &Rc<Worker>) -> Self {
+    pub fn new(stream: S, token: Token, max_list: usize, worker: &Rc<Worker>, activity: &Rc<ClientActivity>) -> Self {
         let inspector = Box::new(Inspector::new(token, max_list, worker.clock.now()));
-        Self { stream, inspector, worker: Rc::clone(worker) }
+        Self { stream, inspector, counted: 0, worker: Rc::clone(worker), activity: Rc::clone(activity) }
+    }
+
+    /// Counts what the inspector holds as held by the client.
+    fn count(&mut self) {
+        let memory = self.inspector.memory();
+        if memory > self.counted {
+            self.activity.hold(memory - self.counted);
+        } else {
+            self.activity.release(self.counted - memory);
+        }
+        self.counted = memory;
     }
 
     fn written(&mut self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -34,6 +48,12 @@ impl<S> InspectedStream<S> {
             self.inspector.sent(*count);
         }
         outcome
+    }
+}
+
+impl<S> Drop for InspectedStream<S> {
+    fn drop(&mut self) {
+        self.activity.release(self.counted);
     }
 }
 
@@ -47,6 +67,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for InspectedStream<S> {
             if count > 0 {
                 buf.put_slice(&output[..count]);
                 this.inspector.consume(count);
+                this.count();
             }
             if buf.filled().len() > before || buf.remaining() == 0 || this.inspector.is_ended() {
                 return Poll::Ready(Ok(()));
@@ -58,6 +79,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for InspectedStream<S> {
             }
             let passing = this.inspector.inspect(new, this.worker.clock.now());
             buf.set_filled(before + passing);
+            this.count();
         }
     }
 }

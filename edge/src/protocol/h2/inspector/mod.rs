@@ -166,6 +166,17 @@ impl Inspector {
         self.flood.sent(bytes);
     }
 
+    /// The memory in bytes for header blocks that are not complete, and for what hyper has not read yet. It is several
+    /// times the size of a list while a block arrives in many frames.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let block = match &self.state {
+            State::Block(held) => held.block.capacity(),
+            _ => 0,
+        };
+        self.held.capacity() + self.out.capacity() + block
+    }
+
     /// Reads the head of a frame, and the frame as well if it is a complete header block. Returns the bytes used.
     fn head(&mut self, rest: &[u8], passing: &mut Passing, now: Instant) -> usize {
         let count = (HEAD - self.held.len().min(HEAD)).min(rest.len());

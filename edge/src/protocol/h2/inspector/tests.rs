@@ -330,6 +330,17 @@ fn a_frame_that_is_too_long_is_left_to_hyper() {
 }
 
 #[test]
+fn the_memory_of_a_block_that_is_held_back_is_known() {
+    let block = request(b"/", &[(b"x-long", &[b'v'; 12_000]), (b"x-longer", &[b'w'; 12_000])]);
+    let (first, second) = block.split_at(MAX_PAYLOAD);
+    let (mut inspector, _) = inspected(&frame(kind::HEADERS, flag::END_STREAM, 1, first));
+    // The frame, and its part of the block.
+    assert!(inspector.memory() >= 2 * MAX_PAYLOAD, "{}", inspector.memory());
+    through(&mut inspector, [&frame(kind::CONTINUATION, flag::END_HEADERS, 1, second)[..]]);
+    assert!(inspector.memory() <= KEPT, "{}", inspector.memory());
+}
+
+#[test]
 fn a_header_block_without_end_ends_the_connection() {
     let begin = frame(kind::HEADERS, 0, 1, b"\x82");
     let more = frame(kind::CONTINUATION, 0, 1, b"\x82").repeat(6);
