@@ -4,16 +4,15 @@
 //! remain, because they name the attacker. Each reason has a limit of its own, so that many refusals of one kind do not
 //! hide those of another. The counters count all of them.
 
-use std::{cell::Cell, fmt, time::Duration};
+use std::fmt;
 
 use tokio::time::Instant;
 
+use super::log_limit::LogLimit;
 use crate::error::Kind;
 
-/// The maximum number of lines about one reason in each [`WINDOW`].
+/// The maximum number of lines about one reason in each second.
 const MAX_LINES: u32 = 10;
-/// The time after which more lines are admitted.
-const WINDOW: Duration = Duration::from_secs(1);
 
 /// Defines [`Refusal`] together with its list, its count, its labels and its words.
 macro_rules! refusals {
@@ -106,32 +105,13 @@ impl Refusal {
 
 /// The limit for the lines of one worker.
 #[derive(Debug, Default)]
-pub struct RefusalLines([Lines; Refusal::COUNT]);
-
-/// The lines about one reason.
-#[derive(Debug, Default)]
-struct Lines {
-    /// When the current window began; `None` before the first line.
-    began: Cell<Option<Instant>>,
-    written: Cell<u32>,
-    omitted: Cell<u64>,
-}
+pub struct RefusalLines([LogLimit<MAX_LINES>; Refusal::COUNT]);
 
 impl RefusalLines {
     /// Whether a line about `reason` may be written now. Returns the number of lines that were omitted since the last
     /// one about it.
     pub fn admit(&self, reason: Refusal, now: Instant) -> Option<u64> {
-        let lines = &self.0[reason as usize];
-        if lines.began.get().is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {
-            lines.began.set(Some(now));
-            lines.written.set(0);
-        }
-        if lines.written.get() >= MAX_LINES {
-            lines.omitted.set(lines.omitted.get() + 1);
-            return None;
-        }
-        lines.written.set(lines.written.get() + 1);
-        Some(lines.omitted.take())
+        self.0[reason as usize].admit(now)
     }
 }
 
@@ -140,17 +120,6 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-
-    #[test]
-    fn a_flood_is_reduced_to_some_lines_a_second_and_the_others_are_counted() {
-        let (lines, start) = (RefusalLines::default(), Instant::now());
-        let admit = |at| lines.admit(Refusal::BadRequest, start + Duration::from_millis(at));
-        let admitted: Vec<_> = (0..2_500).filter_map(admit).collect();
-        let mut expected = vec![0; 30];
-        (expected[10], expected[20]) = (990, 990);
-        assert_eq!(admitted, expected);
-        assert_eq!(admit(60_000), Some(490));
-    }
 
     #[test]
     fn a_flood_for_one_reason_does_not_hide_another() {
