@@ -3,10 +3,7 @@
 
 use std::time::Instant;
 
-use edge::protocol::h2::{
-    inspector::{Inspector, list_of_hyper},
-    mark::Token,
-};
+use edge::protocol::h2::{inspector::Inspector, limits::list_of_hyper, mark::Token};
 use libfuzzer_sys::fuzz_target;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

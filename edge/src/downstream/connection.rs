@@ -7,7 +7,6 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
-    task::{Poll, ready},
     time::Duration,
 };
 
@@ -22,22 +21,22 @@ use tokio::{
 
 use crate::{
     downstream::{
+        drive::{DRAIN_GRACE, Ended, drive, shed},
         handshake::{self, Cause, Failure},
         http1, http2,
         observed_stream::ObservedStream,
         tunnel,
     },
-    io::{deadline::Deadline, memory::Held, splice::Transport},
+    io::{memory::Held, splice::Transport},
     observe::refusals::Refusal,
     protocol::{
-        h2::{inspector::list_of_hyper, mark::Token},
+        h2::{limits::list_of_hyper, mark::Token},
         headers::Client,
     },
     worker::{
         Admission, View, Worker,
         client_activity::{ClientActivity, Phase},
         client_limits::Permit,
-        shedding,
     },
 };
 
@@ -51,9 +50,6 @@ const MAX_RESETS: usize = 50;
 const LINGERING_CLOSE: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
 /// How much of it is read at a time, in bytes.
 const LINGERING_READ: usize = 16 * 1024;
-/// How long a drain keeps an idle HTTP/1 connection open. A request may already be on the wire, and closing would lose
-/// it: only a response can announce the close.
-const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// The timeout for writing 408 and for shutting a connection down.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The response to HTTP without TLS on a TLS port.
@@ -290,73 +286,6 @@ fn is_flood(error: &hyper::Error) -> bool {
     cause.is_some_and(|cause| cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) && !cause.is_remote())
 }
 
-/// How a connection ended.
-enum Ended<T> {
-    /// Its future completed.
-    Closed(T),
-    /// The client timed out in this phase.
-    TimedOut(Phase),
-    /// It must end at once, because memory runs out.
-    Shed,
-}
-
-/// Runs a connection until it ends or times out by [`ClientActivity::due`]. When the worker drains, the request in
-/// progress is the last one, or the next one if it arrives within [`DRAIN_GRACE`].
-async fn drive<C: Future + Unpin>(
-    worker: &Rc<Worker>,
-    view: &View,
-    activity: &Rc<ClientActivity>,
-    connection: &mut C,
-    close_when_done: impl Fn(Pin<&mut C>),
-) -> Ended<C::Output> {
-    let timeouts = &view.config().timeouts;
-    let mut deadline = Deadline::new(Instant::now());
-    let mut drained = Some(Box::pin(worker.drained()));
-    let mut registered = false;
-    let mut grace = None;
-    let shedding: Rc<dyn shedding::Client> = Rc::<ClientActivity>::clone(activity);
-    let _added = worker.clients.add(Rc::downgrade(&shedding));
-    drop(shedding);
-    std::future::poll_fn(|cx| {
-        worker.clock.tick();
-        if activity.must_close(cx.waker()) {
-            return Poll::Ready(Ended::Shed);
-        }
-        // Bytes that arrived before the drain belong to a request that will be answered, so they are read first.
-        if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
-            return Poll::Ready(Ended::Closed(outcome));
-        }
-        // The first poll registers this task to be woken. After that, the flag tells whether to poll again.
-        if (!registered || worker.is_draining())
-            && drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready())
-        {
-            drained = None;
-            grace = Some(Box::pin(sleep(DRAIN_GRACE)));
-        }
-        if grace.as_mut().is_some_and(|over| !activity.close_may_race_a_request() || over.as_mut().poll(cx).is_ready())
-        {
-            grace = None;
-            close_when_done(Pin::new(&mut *connection));
-            activity.start_closing();
-            if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
-                return Poll::Ready(Ended::Closed(outcome));
-            }
-        }
-        registered = true;
-        loop {
-            match activity.due(timeouts) {
-                Some(due) => deadline.set(due),
-                None => deadline.clear(),
-            }
-            ready!(deadline.poll(cx));
-            if activity.is_due(timeouts, Instant::now()) {
-                return Poll::Ready(Ended::TimedOut(activity.phase()));
-            }
-        }
-    })
-    .await
-}
-
 /// Reads and discards the rest of a request that was answered early: closing with unread bytes would reset the
 /// connection, and the reset may overtake the response (RFC 9112 section 9.6).
 async fn linger<S: AsyncRead + AsyncWrite + Unpin>(worker: &Worker, stream: &mut S) {
@@ -376,13 +305,6 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(worker: &Worker, stream: &mut
         }
     };
     let _outcome = timeout(longest, drain).await;
-}
-
-/// Resolves when a connection that no [`drive`] watches must end at once, because memory runs out.
-async fn shed(worker: &Worker, activity: &Rc<ClientActivity>) {
-    let client: Rc<dyn shedding::Client> = Rc::<ClientActivity>::clone(activity);
-    let _added = worker.clients.add(Rc::downgrade(&client));
-    std::future::poll_fn(|cx| if activity.must_close(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// Runs the streams of an HTTP/2 connection on the worker's own thread.

@@ -4,6 +4,7 @@
 //! [`http2`]; [`tunnel`] takes over after an upgrade.
 
 pub mod connection;
+mod drive;
 mod hand_over;
 mod handshake;
 pub mod http1;

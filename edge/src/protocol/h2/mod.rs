@@ -20,4 +20,5 @@ pub mod flood;
 pub mod frame;
 pub mod hpack;
 pub mod inspector;
+pub mod limits;
 pub mod mark;

@@ -1,15 +1,19 @@
 //! Reads along with the bytes of one HTTP/2 client.
 
+mod passing;
+
 use std::mem;
 
 use tokio::time::Instant;
 
+use self::passing::Passing;
 use super::{
-    block::{Block, MAX_ADDED, Role},
+    block::{Block, Role},
     fault::Fault,
     flood::Flood,
     frame::{self, FrameHead, HEAD, MAX_PAYLOAD, flag, kind},
     hpack::Decoder,
+    limits::max_continuations,
     mark::Token,
 };
 
@@ -369,26 +373,6 @@ impl Inspector {
     }
 }
 
-/// How much of the input goes on where it is.
-#[derive(Default)]
-struct Passing {
-    /// The bytes that were inspected.
-    at: usize,
-    /// The bytes that go on where they are; equal to `at` until one did not.
-    count: usize,
-}
-
-impl Passing {
-    /// Passes on the `bytes` at [`Self::at`].
-    fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        if self.count == self.at && out.is_empty() {
-            self.count += bytes.len();
-        } else {
-            out.extend_from_slice(bytes);
-        }
-    }
-}
-
 /// Returns the first bytes of `held` and `rest`, if there are enough for the head of a frame.
 fn first(held: &[u8], rest: &[u8]) -> Option<[u8; HEAD]> {
     let mut bytes = [0; HEAD];
@@ -397,20 +381,6 @@ fn first(held: &[u8], rest: &[u8]) -> Option<[u8; HEAD]> {
         *byte = *both.next()?;
     }
     Some(bytes)
-}
-
-/// The maximum size of a header list that hyper has to accept, and announces as `SETTINGS_MAX_HEADER_LIST_SIZE`, when
-/// the client's may have `max_list` bytes. It is larger, so that the inspector finds those that are too large: h2 would
-/// answer them itself, without a trace in logs and metrics.
-#[must_use]
-pub const fn list_of_hyper(max_list: usize) -> usize {
-    max_list.saturating_add(MAX_ADDED)
-}
-
-/// The maximum number of CONTINUATION frames after which a header block goes on. hyper's h2 has the same.
-fn max_continuations(max_list: usize) -> usize {
-    let frames = (list_of_hyper(max_list) / MAX_PAYLOAD).max(1);
-    (frames + frames / 4).max(5)
 }
 
 #[cfg(test)]
