@@ -46,7 +46,7 @@ pub enum OpenError {
     Locked(PathBuf),
     /// The file is damaged, or not the file of a count. It was not changed.
     #[error(
-        "{0} is damaged and was left as it is: move it away, and counting continues behind the number in the file \
+        "{0} is damaged and was left as it is: move it away, and counting continues after the number in the file \
          beside it (hits.reserved); if that is missing, put a copy from a backup in its place, which repeats the \
          numbers returned since"
     )]
@@ -54,7 +54,7 @@ pub enum OpenError {
     /// The file of the count is missing, and the file of the reserved numbers beside it is damaged. It was not changed.
     #[error(
         "{0} is damaged, and the count beside it is missing: write a number into it that exceeds every returned one, \
-         and counting continues behind that; without the file, counting begins at 1"
+         and counting continues after that; if you remove the file instead, counting begins at 1"
     )]
     ReserveDamaged(PathBuf, #[source] Box<dyn Error + Send + Sync>),
     /// The file or its folder cannot be created, read or written.

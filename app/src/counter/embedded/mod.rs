@@ -129,8 +129,8 @@ fn open(path: &Path) -> Result<CountFile, OpenError> {
         let damaged = |error: io::Error| OpenError::ReserveDamaged(Reserve::beside(path), error.into());
         let reserve = Reserve::read(path).map_err(damaged)?;
         if reserve.limit() > 0 {
-            let (file, behind) = (path.display(), reserve.limit());
-            warn!(%file, behind, "the file of the count is missing; counting continues behind the reserved numbers");
+            let (file, reserved) = (path.display(), reserve.limit());
+            warn!(%file, reserved, "the file of the count is missing; counting continues after the reserved numbers");
         }
         create(path, reserve.limit())?;
         reserve

@@ -1,5 +1,5 @@
 //! A number that no returned number exceeds, as text in a file beside the count. If the file of the count is lost,
-//! counting continues behind it, so that no number is returned twice; some are skipped.
+//! counting continues after it, so that no number is returned twice; some are skipped.
 
 use std::{
     fs::{self, File},
