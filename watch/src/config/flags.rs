@@ -43,7 +43,7 @@ pub struct Flags {
     #[arg(long, env = "WATCH_TOKEN_FILE", hide_env = true, value_name = "FILE", help_heading = PAGE, global = true)]
     pub token_file: Option<OsString>,
 
-    /// Let everyone read the page who can reach it; without a password, a token or this, only clients on this machine may
+    /// Let everyone who can reach the page read it; without this, a password or a token, only clients on this machine may
     #[arg(long, env = "WATCH_OPEN", hide_env = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "yes", help_heading = PAGE, global = true)]
     pub open: Option<String>,
 

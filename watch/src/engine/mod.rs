@@ -116,7 +116,7 @@ async fn run(place: Place, publish: watch::Sender<Observed>) {
     let mut known: Option<Client> = None;
     loop {
         let connected = match (Client::connect(&place).await, &known) {
-            // A busy engine still speaks the version that it has told before.
+            // A busy engine still speaks the version that it reported before.
             (Err(EngineError::Timeout), Some(client)) => Ok(client.clone()),
             (connected, _) => connected,
         };
@@ -179,7 +179,7 @@ async fn identify(client: &Client, publish: &watch::Sender<Observed>) -> Infalli
                 INFO_INTERVAL
             }
             Err(error) => {
-                debug!(%error, "the engine does not tell which node it is");
+                debug!(%error, "the engine does not say which node it is");
                 MAX_PAUSE
             }
         };

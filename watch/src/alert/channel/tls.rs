@@ -39,7 +39,7 @@ pub(super) fn is_of_authority(error: &str) -> bool {
 
 /// Accepts chains that lead to a root, and the listed certificates themselves.
 ///
-/// webpki rejects the certificate of an authority from a server, also if it is a root. `openssl req -x509` creates such
+/// webpki rejects the certificate of an authority from a server, even if it is a root. `openssl req -x509` creates such
 /// certificates, and an operator who lists one has named the server itself: no chain is needed.
 #[derive(Debug)]
 struct Verifier {
