@@ -78,7 +78,7 @@ fn run(settings: Settings) -> ExitCode {
         tracing::info!(%address, "status page, metrics and health");
     }
     if let Err(error) = process::notify_ready() {
-        tracing::warn!(%error, "cannot tell the service manager that the edge has started");
+        tracing::warn!(%error, "cannot notify the service manager that the edge has started");
     }
     let (sender, commands) = mpsc::unbounded_channel();
     let thread = thread::Builder::new().name("signals".into()).spawn(move || signals.run(&settings, &sender));

@@ -26,8 +26,8 @@ pub struct Limits {
     pub max_headers: usize,
     /// Maximum number of concurrent HTTP/2 streams of one connection. Default 100.
     pub max_streams: u32,
-    /// Maximum number of bytes that all clients together may make the edge hold; `None` is no limit. Default: a share of
-    /// what the process may use, see [`default_limit`](super::memory::default_limit).
+    /// Maximum number of bytes that all clients together may make the edge hold; `None` is no limit. Default: 60 % of
+    /// the process's limit or 25 % of the machine's memory, see [`default_limit`](super::memory::default_limit).
     pub memory: Option<u64>,
     /// The bytes per second that a client must send of a body, or accept of a response, so that its time does not run
     /// out; 0 if any byte restarts the timeout. Default 500, as Apache's `RequestReadTimeout` recommends.

@@ -18,7 +18,7 @@ const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
 const DEFAULTS_IN_WORDS: [(&str, &str); 18] = [
     ("workers", "number of cores"),
-    ("limits.memory", "60 % of the memory that the process may use"),
+    ("limits.memory", "60 % of the process's limit, or 25 % of the machine's memory"),
     ("listener.address", "required"),
     ("listener.tls.self_signed", "`[\"localhost\"]`"),
     ("listener.tls.certificates.certificate", "required"),

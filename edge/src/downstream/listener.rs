@@ -70,7 +70,7 @@ pub struct BindError {
 fn reason(error: &io::Error, reuse_port: bool) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse if reuse_port => {
-            "another process uses this port and does not share it: it is not an edge, or runs as another user"
+            "another process uses this port and does not share it: only an edge of the same user with `reuse_port` does"
                 .to_owned()
         }
         io::ErrorKind::AddrInUse => "another process uses this port; stop it or choose another port".to_owned(),

@@ -32,7 +32,7 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, status: &Status) -> fmt::R
     let used = memory.used_bytes as f64;
     families.gauge("memory_used", Some(&Unit::Bytes), "Memory that clients make the edge hold", used)?;
     if let Some(limit) = memory.limit_bytes {
-        families.gauge("memory_limit", Some(&Unit::Bytes), "How much of it they may use", limit as f64)?;
+        families.gauge("memory_limit", Some(&Unit::Bytes), "Limit of that memory", limit as f64)?;
     }
     let log = &status.access_log;
     families.counters(

@@ -161,7 +161,7 @@ pub(super) struct Traffic {
     /// Turn off health checks
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_health: Option<String>,
-    /// Share of 5xx responses that ejects an endpoint if the others have half of it or less; 0 turns that off [default: 0.5; with --to-mesh 0]
+    /// Share of 5xx responses that ejects an endpoint if it is at least twice the others' share; 0 turns that off [default: 0.5; with --to-mesh 0]
     #[arg(long, value_name = "SHARE")]
     pub(super) error_share: Option<String>,
     /// Certificate chain for HTTPS, PEM; without one the edge generates a self-signed one, which browsers warn about
@@ -218,7 +218,7 @@ pub(super) struct Process {
     /// Threads that forward requests [default: number of cores]
     #[arg(long, value_name = "NUMBER")]
     pub(super) workers: Option<String>,
-    /// Memory that clients may make the edge hold, such as 150MiB, or "off" [default: 60 % of the memory that the process may use]
+    /// Memory that clients may make the edge hold, such as 150MiB, or "off" [default: 60 % of the process's limit, or 25 % of the machine's memory]
     #[arg(long, value_name = "SIZE")]
     pub(super) memory: Option<String>,
     /// Bytes per second below which a client that sends a body or reads a response times out; 0 for no minimum [default: 500]

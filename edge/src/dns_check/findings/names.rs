@@ -50,7 +50,7 @@ fn no_v4(facts: &Facts, findings: &mut Findings) {
     };
     let has_some = |resolver: &Resolver| resolver.v4.outcome == QueryOutcome::Records;
     if facts.resolvers.iter().any(has_none) && !facts.resolvers.iter().any(has_some) {
-        let message = "no A record: clients without IPv6, which are many, cannot connect";
+        let message = "no A record: the many clients without IPv6 cannot connect";
         findings.problem("no_ipv4", &facts.name, message, "create an A record for each edge in its zone");
     }
 }

@@ -85,7 +85,7 @@ fn failure(about: &str, kind: &str, outcome: &QueryOutcome, alias: Option<&Alias
         (QueryOutcome::AliasLoop, _) => (
             "alias_loop",
             "its aliases form a loop, or a chain that clients do not follow to its end".to_owned(),
-            "correct the CNAME records: best is one that leads to the name with the addresses",
+            "correct the CNAME records, ideally to a single one that leads to the name with the addresses",
         ),
         (QueryOutcome::Truncated(why), _) => (
             "tcp_blocked",
@@ -96,7 +96,7 @@ fn failure(about: &str, kind: &str, outcome: &QueryOutcome, alias: Option<&Alias
         (QueryOutcome::Closed, _) => (
             "resolver_closed",
             "no program listens on this port".to_owned(),
-            "check that the name server runs, and that address and port are right",
+            "check that the name server runs, and that its address and port are right",
         ),
         (QueryOutcome::Timeout(limit), _) => (
             "resolver_timeout",

@@ -68,7 +68,7 @@ enum Failure {
     Unready,
     #[error("status {0}: the watch rejects the token")]
     Refused(u16),
-    #[error("status 421: the watch does not expect to be called by this name; list it in its --hosts (WATCH_HOSTS)")]
+    #[error("status 421: watch does not accept requests by this name; list it in its --hosts (WATCH_HOSTS)")]
     Misdirected,
     #[error("status {0}")]
     Status(u16),

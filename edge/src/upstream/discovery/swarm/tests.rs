@@ -72,7 +72,7 @@ fn error_statuses_are_explained() {
         (503, "status 503: the watch has no current list of nodes"),
         (401, "status 401: the watch rejects the token"),
         (403, "status 403: the watch rejects the token"),
-        (421, "status 421: the watch does not expect to be called by this name; list it in its --hosts (WATCH_HOSTS)"),
+        (421, "status 421: watch does not accept requests by this name; list it in its --hosts (WATCH_HOSTS)"),
         (404, "status 404"),
         (302, "status 302"),
     ] {
