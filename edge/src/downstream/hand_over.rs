@@ -2,10 +2,10 @@
 //!
 //! The kernel decides by the first packet of a handshake, the SYN, which of the sockets gets the connection. When that
 //! socket closes, the kernel resets its connections that are not accepted yet, among them those whose handshake has not
-//! ended. So the socket first stops to take part in new handshakes, and closes when those that had begun have ended. A
-//! client whose SYN arrives meanwhile hears nothing and repeats it after a second (RFC 6298 section 2.1), when only the
-//! successor is left. Linux can instead move the connections to the successor (`net.ipv4.tcp_migrate_req`, since 5.14),
-//! which is off by default.
+//! ended. So the socket first ignores new handshakes, and closes when those that had begun have ended. A client whose SYN
+//! arrives meanwhile hears nothing and repeats it after a second (RFC 6298 section 2.1), when only the successor is
+//! left. Linux can instead move the connections to the successor (`net.ipv4.tcp_migrate_req`, since 5.14), which is off
+//! by default.
 
 use std::{fs, io, time::Duration};
 

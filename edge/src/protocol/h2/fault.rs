@@ -29,7 +29,7 @@ pub enum Fault {
     UpperCase,
     /// A pseudo-header field is missing, repeated, unknown or in the wrong place (RFC 9113 section 8.3).
     PseudoField,
-    /// A field of the connection, which HTTP/2 has not (RFC 9113 section 8.2.2).
+    /// A connection-specific field, which HTTP/2 does not allow (RFC 9113 section 8.2.2).
     ConnectionField,
     /// The stream depends on itself (RFC 7540 section 5.3.1).
     Dependency,

@@ -21,7 +21,7 @@ pub const RATE: u32 = 200;
 pub const BYTES_PER_FRAME: u64 = 8;
 /// The free frames for each request or trailers.
 pub const FRAMES_PER_REQUEST: u64 = 10;
-/// The free frames that a client can save.
+/// The maximum number of free frames that a client can accumulate.
 const MAX_FREE: u64 = 65_536;
 /// The time after which the bucket gets one token.
 const INTERVAL: Duration = Duration::from_micros(1_000_000 / RATE as u64);

@@ -1,7 +1,7 @@
 //! What the inspector tells the edge about a stream: a field that it adds to the stream's header block.
 //!
-//! hyper does not tell a request's stream, so the message has to travel with the request. Its value begins with a random
-//! token that exists only in the memory of the connection, so no client can forge it.
+//! hyper does not reveal a request's stream, so the message has to travel with the request. Its value begins with a
+//! random token that exists only in the memory of the connection, so no client can forge it.
 
 use http::{HeaderMap, HeaderName};
 

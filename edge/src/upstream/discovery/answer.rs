@@ -66,7 +66,7 @@ pub struct AddressSet {
 pub struct Decision {
     /// The new addresses; `None` keeps the current ones.
     pub addresses: Option<AddressSet>,
-    /// The error, also if only one of the two queries failed.
+    /// The error, even if only one of the two queries failed.
     pub error: Option<String>,
 }
 

@@ -4,7 +4,7 @@
 //! row, which also ejects endpoints when the whole site fails; Envoy's success rate compares the endpoints of a pool, as
 //! this does. All endpoints of a pool get the same mix of requests, because no policy assigns clients or URLs to
 //! endpoints. So a URL that always fails raises the share of all, and a bad release of the site as well; only an
-//! endpoint that is ill by itself differs.
+//! endpoint that is faulty by itself differs.
 
 /// The responses of an endpoint or of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

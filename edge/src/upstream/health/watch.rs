@@ -48,7 +48,7 @@ pub(in crate::upstream) async fn watch(
     probe: impl AsyncFn(&HealthCheck, &Endpoint, &Health) -> Outcome,
     observer: impl Observer,
 ) {
-    // A failed request triggers a check at once, also if it fails during a check.
+    // A failed request triggers a check at once, even if it fails during a check.
     let check_now = Notify::new();
     tokio::join!(observe_requests(endpoint, check.as_ref(), &observer, &check_now), async {
         if let Some(check) = &check {
