@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 # shellcheck source=/dev/null
 . ./stack.env
-# Of an earlier run, before stack.env said otherwise.
+# An earlier run may have written it, before stack.env named a password or opened the page.
 rm -f secrets.env
 [ -z "${WATCH_PASSWORD_FILE:-}${WATCH_TOKEN_FILE:-}" ] || exit 0
 case ${WATCH_OPEN:-no} in

@@ -19,8 +19,8 @@ set -a
 set +a
 
 # A secret or a config is immutable, so its name ends with a digest of its content: a changed file is a new secret, and
-# an unchanged one leaves its services alone. Whoever can list the names can also read the content, in a task of their
-# own.
+# an unchanged one leaves its services alone. The digest reveals nothing new: a user who may list the names may also run
+# a task that reads the content.
 version() {
     sum=$(sha256sum -- "$2")
     export "$1=$(printf '%.12s' "$sum")"
