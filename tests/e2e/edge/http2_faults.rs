@@ -92,6 +92,24 @@ async fn the_response_to_a_neighbour_of_a_malformed_request_is_complete() {
 }
 
 #[tokio::test]
+async fn a_connect_with_a_length_fails_alone() {
+    let upstream = Upstream::start().await;
+    upstream.hang();
+    let edge = Edge::start(&unchecked(&[upstream.address()])).await;
+    let mut connection = Frames::open(edge.address()).await;
+    connection.request(1, b"/neighbour", &[]).await;
+    eventually("the request", SOON, async || upstream.requests() == 1).await;
+    let mut connect = Vec::new();
+    for (name, value) in [(":method", "CONNECT"), (":authority", "a.example:443"), ("content-length", "5")] {
+        literal(&mut connect, name.as_bytes(), value.as_bytes());
+    }
+    connection.send(&frame(HEADERS, END_HEADERS, 3, &connect)).await;
+    assert_eq!(connection.outcome(3).await, refused());
+    upstream.resume();
+    assert!(matches!(connection.outcome(1).await, Outcome::Response(200, echo) if echo.contains("/neighbour")));
+}
+
+#[tokio::test]
 async fn any_number_of_malformed_requests_leaves_the_connection_open() {
     let upstream = Upstream::start().await;
     let edge = Edge::start(&unchecked(&[upstream.address()])).await;

@@ -110,7 +110,8 @@ impl Block {
         if self.role == Role::Request && !(method && scheme != connect && path != connect) && self.fault.is_none() {
             self.fail(Fault::PseudoField);
         }
-        if ends_stream && self.length.is_some_and(|length| length > 0) {
+        // A CONNECT has no body either (RFC 9110 section 9.3.6); for its length, hyper would end the connection.
+        if (ends_stream || connect) && self.length.is_some_and(|length| length > 0) {
             self.fail(Fault::Length);
         }
     }

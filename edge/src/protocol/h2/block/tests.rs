@@ -176,6 +176,15 @@ fn a_length_is_one_number_and_that_of_the_body() {
 }
 
 #[test]
+fn a_connect_has_no_body() {
+    for (length, expected) in [("0", None), ("5", Some(Fault::Length))] {
+        let fields = [(":method", "CONNECT"), (":authority", "a.example:443"), ("content-length", length)];
+        let fields = fields.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        assert_eq!(fault(Role::Request, &fields), expected, "{length}");
+    }
+}
+
+#[test]
 fn a_list_that_is_too_large_is_a_fault_and_what_hyper_gets_is_not() {
     for (name, value) in [("x", "1"), (":path", "/")] {
         let mut block = Block::new(Role::Request, MAX, Vec::new());
