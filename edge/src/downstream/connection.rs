@@ -11,7 +11,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::{server::conn::http2 as server, service::service_fn};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http2 as server, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -249,9 +250,11 @@ async fn http2<S: Transport + 'static>(
     let stream = http2::InspectedStream::new(stream, Token::clone(&token), limits.max_head, worker, activity);
     let service = {
         let (worker, activity) = (Rc::clone(worker), Rc::clone(activity));
-        service_fn(move |request| {
+        service_fn(move |request: Request<Incoming>| {
             let (worker, activity, token) = (Rc::clone(&worker), Rc::clone(&activity), Rc::clone(&token));
-            async move { http2::answer(&worker, &activity, &token, request).await }
+            // Not in the task: all bodies that have arrived together begin before the first of them can end.
+            let upload = http2::Upload::of(request.body(), &activity);
+            async move { http2::answer(&worker, &activity, &token, request, upload).await }
         })
     };
     let mut connection = server::Builder::new(SameThread)

@@ -2,7 +2,8 @@
 //!
 //! Their bytes wait in hyper, which does not say how many. They are no more than those that arrived and were not taken
 //! yet, and no more than the windows allow. The windows alone would be too much: a client could use up the budget with
-//! bodies of which it sends nothing.
+//! bodies of which it sends nothing. Bytes count whether or not a body is known, because many may arrive together with
+//! the head of theirs.
 
 /// The request bodies under way on one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl Uploads {
         Self { stream_window, connection_window, count: 0, waiting: 0 }
     }
 
-    /// A body begins.
+    /// A body begins. Bytes of it may have arrived already.
     #[must_use]
     pub fn begun(self) -> Self {
         Self { count: self.count.saturating_add(1), ..self }
@@ -44,10 +45,7 @@ impl Uploads {
     /// Bytes arrived on the connection.
     #[must_use]
     pub fn arrived(self, bytes: usize) -> Self {
-        if self.count == 0 {
-            return self;
-        }
-        // Frames have more bytes than the data in them, but no more data can wait than this.
+        // Heads and frames are among them, but no more data can wait than this.
         Self { waiting: self.waiting.saturating_add(bytes).min(self.connection_window), ..self }
     }
 
@@ -75,8 +73,14 @@ mod tests {
     #[test]
     fn a_body_of_which_nothing_arrived_holds_nothing() {
         assert_eq!(uploads(50).held(), 0);
-        // Bytes that are no part of a body.
-        assert_eq!(uploads(0).arrived(1000).begun().held(), 0);
+        assert_eq!(uploads(0).arrived(1000).held(), 0, "nor do bytes without a body");
+    }
+
+    #[test]
+    fn bytes_that_arrive_with_the_head_of_their_body_are_held() {
+        let one = uploads(0).arrived(80).begun();
+        assert_eq!((one.held(), one.taken(50).held()), (80, 30));
+        assert_eq!(uploads(0).arrived(1000).begun().begun().ended().held(), 100, "the other one may have them all");
     }
 
     #[test]

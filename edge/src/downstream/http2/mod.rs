@@ -11,7 +11,7 @@ mod service;
 pub use self::{
     inspected_stream::InspectedStream,
     piece::Piece,
-    request_body::{CONNECTION_WINDOW, STREAM_WINDOW},
+    request_body::{CONNECTION_WINDOW, STREAM_WINDOW, Upload},
     response_body::ResponseBody,
     service::answer,
 };

@@ -49,9 +49,8 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    /// The body of a request whose head was just read.
-    pub(super) fn new(incoming: Incoming, activity: &Rc<ClientActivity>, token: Rc<Token>) -> Self {
-        let upload = (!incoming.is_end_stream()).then(|| Upload::new(activity));
+    /// The body of a request, which began as this upload.
+    pub(super) fn new(incoming: Incoming, upload: Option<Upload>, token: Rc<Token>) -> Self {
         Self { incoming, upload, data: Bytes::new(), trailers: None, token, fault: None }
     }
 
@@ -63,12 +62,17 @@ impl RequestBody {
 
 /// A body under way, until it ends or its request does.
 #[derive(Debug)]
-struct Upload(Rc<ClientActivity>);
+pub struct Upload(Rc<ClientActivity>);
 
 impl Upload {
-    fn new(activity: &Rc<ClientActivity>) -> Self {
+    /// Begins the upload of a request whose head was just read, unless it has no body.
+    #[must_use]
+    pub fn of(incoming: &Incoming, activity: &Rc<ClientActivity>) -> Option<Self> {
+        if incoming.is_end_stream() {
+            return None;
+        }
         activity.update_uploads(Uploads::begun);
-        Self(Rc::clone(activity))
+        Some(Self(Rc::clone(activity)))
     }
 }
 

@@ -11,7 +11,11 @@ use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use super::{relay::Relay, request_body::RequestBody, response_body::ResponseBody};
+use super::{
+    relay::Relay,
+    request_body::{RequestBody, Upload},
+    response_body::ResponseBody,
+};
 use crate::{
     error::{Error, Kind, Retry},
     protocol::{
@@ -36,7 +40,7 @@ use crate::{
     worker::{Worker, client_activity::ClientActivity},
 };
 
-/// Answers one request; an error becomes a response as well.
+/// Answers one request, whose body is this upload; an error becomes a response as well.
 ///
 /// # Errors
 /// The reason of the reset, if the request breaks a rule that only HTTP/2 has.
@@ -45,6 +49,7 @@ pub async fn answer(
     activity: &Rc<ClientActivity>,
     token: &Rc<Token>,
     request: Request<Incoming>,
+    upload: Option<Upload>,
 ) -> Result<Response<ResponseBody>, h2::Error> {
     worker.clock.tick();
     let (mut head, incoming) = request.into_parts();
@@ -57,7 +62,7 @@ pub async fn answer(
             return Err(h2::Reason::PROTOCOL_ERROR.into());
         }
     }
-    let mut source = RequestBody::new(incoming, activity, Rc::clone(token));
+    let mut source = RequestBody::new(incoming, upload, Rc::clone(token));
     let outcome = match upstream_request {
         Ok(Prepared::Reply(reply)) => Err(reply),
         Ok(Prepared::Forward(mut upstream_request)) => {
