@@ -126,8 +126,11 @@ fn open(path: &Path) -> Result<CountFile, OpenError> {
         // The count itself is known, so a reserve that is lost or damaged is replaced.
         Reserve::read(path).unwrap_or_else(|_| Reserve::none(path))
     } else {
-        let damaged = |error: io::Error| OpenError::ReserveDamaged(Reserve::beside(path), error.into());
-        let reserve = Reserve::read(path).map_err(damaged)?;
+        let reserve = Reserve::read(path).map_err(|error| {
+            let is_damaged = error.kind() == io::ErrorKind::InvalidData;
+            let reason = if is_damaged { OpenError::ReserveDamaged } else { OpenError::File };
+            reason(Reserve::beside(path), error.into())
+        })?;
         if reserve.limit() > 0 {
             let (file, reserved) = (path.display(), reserve.limit());
             warn!(%file, reserved, "the file of the count is missing; counting continues after the reserved numbers");
@@ -297,6 +300,12 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(add(&mut open(&path).unwrap(), 1).unwrap(), 1006);
         fs::remove_file(&path).unwrap();
+        // What cannot be read need not be damaged.
+        fs::remove_file(Reserve::beside(&path)).unwrap();
+        fs::create_dir(Reserve::beside(&path)).unwrap();
+        let error = open(&path).unwrap_err();
+        assert!(matches!(error, OpenError::File(..)), "{error}");
+        fs::remove_dir(Reserve::beside(&path)).unwrap();
         fs::write(Reserve::beside(&path), "\0\0").unwrap();
         let error = open(&path).unwrap_err();
         assert!(matches!(error, OpenError::ReserveDamaged(..)), "{error}");
