@@ -2,7 +2,7 @@
 
 mod properties;
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{ops::ControlFlow, sync::LazyLock, time::Duration};
 
 use super::{
     super::{
@@ -23,12 +23,15 @@ const MAX_LIST: usize = 32 * 1024;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const END: u8 = flag::END_HEADERS | flag::END_STREAM;
 
+/// The time of all tests, in which no tokens are added.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 fn token() -> Token {
     Token::new([7, 8])
 }
 
 fn inspector() -> Inspector {
-    Inspector::new(token(), MAX_LIST, Instant::now())
+    Inspector::new(token(), MAX_LIST, *START)
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -57,7 +60,7 @@ fn headers(stream: u32, block: &[u8]) -> Vec<u8> {
 fn through<'a>(inspector: &mut Inspector, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut read = Vec::new();
     for chunk in chunks {
-        let count = inspector.inspect(chunk, Instant::now());
+        let count = inspector.inspect(chunk, *START);
         read.extend_from_slice(&chunk[..count]);
         read.extend_from_slice(inspector.output());
         inspector.consume(inspector.output().len());
@@ -152,7 +155,7 @@ fn valid_bytes_pass_as_they_came() {
     assert_eq!(read, bytes);
     let mut whole = self::inspector();
     let all = [PREFACE, &bytes].concat();
-    let count = whole.inspect(&all, Instant::now());
+    let count = whole.inspect(&all, *START);
     let held_back = all.len() - count;
     assert!(held_back > 0 && count > 100, "blocks of several frames are held back, others are not even copied");
     assert!(inspector.held.capacity() == 0 && inspector.memory.capacity() <= KEPT, "an idle connection is small");
@@ -363,7 +366,7 @@ fn a_flood_ends_the_connection() {
         assert!(read == allowed);
         let more = through(&mut inspector, [&one.repeat(1000)[..]]);
         assert!(inspector.is_ended() && frames(&more).iter().all(|(head, _)| head.kind != kind));
-        let (mut patient, start) = (self::inspector(), Instant::now());
+        let (mut patient, start) = (self::inspector(), *START);
         patient.inspect(PREFACE, start);
         for second in 0..100 {
             patient.inspect(&one.repeat(100), start + Duration::from_secs(second));
