@@ -95,7 +95,7 @@ enum Verdict {
 
 impl Inspector {
     /// For a connection that begins, whose header lists may have `max_list` bytes. hyper must be told
-    /// [`list_of_hyper`].
+    /// [`list_of_hyper`](super::limits::list_of_hyper).
     #[must_use]
     pub fn new(token: Token, max_list: usize, now: Instant) -> Self {
         Self {
