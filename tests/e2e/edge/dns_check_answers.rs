@@ -105,7 +105,7 @@ async fn only_ipv6_addresses_and_unusable_ones_are_problems() {
     let dns = Dns::start().await;
     dns.set(NAME, addresses(&["2001:db8::7", "2001:db8::8"]));
     let (text, code) = output(NAME, &[dns.address()]).await;
-    assert!(text.contains("no A record: clients without IPv6") && text.contains("1 problem."), "{text}");
+    assert!(text.contains("no A record: the many clients without IPv6") && text.contains("1 problem."), "{text}");
     assert_eq!(code, 1);
 
     dns.set(NAME, addresses(&["203.0.113.7", "203.0.113.8", "169.254.7.7", "::ffff:203.0.113.9"]));
