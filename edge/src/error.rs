@@ -57,20 +57,24 @@ pub enum Side {
     Upstream,
 }
 
-/// Defines [`Kind`] together with its list, its count, its labels and its sides.
-macro_rules! kinds {
-    ($($(#[$doc:meta])+ $name:ident, $label:literal, $side:ident;)+) => {
-        /// What happened, in the detail that metrics and the status table need.
+/// Defines an enum together with its list, its count, its labels, and one more column of its table.
+macro_rules! labelled {
+    (
+        $(#[$enum_doc:meta])+ $enum:ident,
+        $(#[$column_doc:meta])+ $column:ident -> $type:ty;
+        $($(#[$doc:meta])+ $name:ident, $label:literal, $value:expr;)+
+    ) => {
+        $(#[$enum_doc])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Kind {
+        pub enum $enum {
             $($(#[$doc])+ $name,)+
         }
 
-        impl Kind {
-            /// The number of kinds.
+        impl $enum {
+            /// The number of variants.
             pub const COUNT: usize = [$($label),+].len();
 
-            /// Every kind; `kind as usize` is its index here and in arrays of counters.
+            /// Every variant; `variant as usize` is its index here and in arrays of counters.
             pub const ALL: [Self; Self::COUNT] = [$(Self::$name),+];
 
             /// The name in metrics and logs.
@@ -81,62 +85,68 @@ macro_rules! kinds {
                 }
             }
 
-            /// The side that caused it.
+            $(#[$column_doc])+
             #[must_use]
-            pub const fn side(self) -> Side {
+            pub const fn $column(self) -> $type {
                 match self {
-                    $(Self::$name => Side::$side,)+
+                    $(Self::$name => $value,)+
                 }
             }
         }
     };
 }
+pub(crate) use labelled;
 
-kinds! {
+labelled! {
+    /// What happened, in the detail that metrics and the status table need.
+    Kind,
+    /// The side that caused it.
+    side -> Side;
+
     /// `Host` is missing, duplicated, malformed, or differs from the authority of the target.
-    BadHost, "bad_host", Downstream;
+    BadHost, "bad_host", Side::Downstream;
     /// The target cannot be forwarded; CONNECT is one such.
-    BadTarget, "bad_target", Downstream;
+    BadTarget, "bad_target", Side::Downstream;
     /// HTTP forbids the request.
-    BadRequest, "bad_request", Downstream;
+    BadRequest, "bad_request", Side::Downstream;
     /// The head has more header fields, or more bytes, than allowed.
-    HeadTooLarge, "head_too_large", Downstream;
+    HeadTooLarge, "head_too_large", Side::Downstream;
     /// The client has too many requests in progress, or sends them too fast.
-    TooManyRequests, "too_many_requests", Downstream;
+    TooManyRequests, "too_many_requests", Side::Downstream;
     /// The request passed through edges too often, because a pool leads back to an edge.
-    Loop, "loop", Edge;
+    Loop, "loop", Side::Edge;
     /// No route matches.
-    NoRoute, "no_route", Downstream;
+    NoRoute, "no_route", Side::Downstream;
     /// The body is larger than the route allows.
-    BodyTooLarge, "body_too_large", Downstream;
+    BodyTooLarge, "body_too_large", Side::Downstream;
     /// The client stopped sending its body.
-    BodyTimeout, "body_timeout", Downstream;
+    BodyTimeout, "body_timeout", Side::Downstream;
     /// The client disconnected before the end of the response.
-    ClientGone, "client_gone", Downstream;
+    ClientGone, "client_gone", Side::Downstream;
     /// No endpoint of the pool can be used.
-    NoEndpoint, "no_endpoint", Edge;
+    NoEndpoint, "no_endpoint", Side::Edge;
     /// Every usable endpoint has as many connections as allowed.
-    PoolFull, "pool_full", Edge;
+    PoolFull, "pool_full", Side::Edge;
     /// The endpoint refused the connection or could not be reached.
-    Connect, "connect_failed", Upstream;
+    Connect, "connect_failed", Side::Upstream;
     /// The endpoint did not accept a connection in time.
-    ConnectTimeout, "connect_timeout", Upstream;
+    ConnectTimeout, "connect_timeout", Side::Upstream;
     /// The edge has no file descriptor, port or memory for a connection to an endpoint.
-    NoResources, "no_resources", Edge;
+    NoResources, "no_resources", Side::Edge;
     /// The endpoint closed or reset the connection before its response was complete.
-    UpstreamClosed, "upstream_closed", Upstream;
+    UpstreamClosed, "upstream_closed", Side::Upstream;
     /// The endpoint's response is not HTTP.
-    UpstreamInvalid, "upstream_invalid", Upstream;
+    UpstreamInvalid, "upstream_invalid", Side::Upstream;
     /// The endpoint did not respond in time.
-    ResponseTimeout, "response_timeout", Upstream;
+    ResponseTimeout, "response_timeout", Side::Upstream;
     /// The target is longer than any server accepts.
-    TargetTooLong, "target_too_long", Downstream;
+    TargetTooLong, "target_too_long", Side::Downstream;
     /// The head of the endpoint's response has more header fields, or more bytes, than the pool allows.
-    UpstreamHeadTooLarge, "upstream_head_too_large", Upstream;
+    UpstreamHeadTooLarge, "upstream_head_too_large", Side::Upstream;
     /// The edge is short of memory.
-    Overloaded, "overloaded", Edge;
+    Overloaded, "overloaded", Side::Edge;
     /// Neither side of an upgraded connection sent a byte in time.
-    TunnelTimeout, "tunnel_timeout", Upstream;
+    TunnelTimeout, "tunnel_timeout", Side::Upstream;
 }
 
 #[cfg(test)]

@@ -9,47 +9,17 @@ use std::fmt;
 use tokio::time::Instant;
 
 use super::log_limit::LogLimit;
-use crate::error::Kind;
+use crate::error::{Kind, labelled};
 
 /// The maximum number of lines about one reason in each second.
 const MAX_LINES: u32 = 10;
 
-/// Defines [`Refusal`] together with its list, its count, its labels and its words.
-macro_rules! refusals {
-    ($($(#[$doc:meta])+ $name:ident, $label:literal, $words:literal;)+) => {
-        /// Why a client gets no response from an endpoint.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Refusal {
-            $($(#[$doc])+ $name,)+
-        }
+labelled! {
+    /// Why a client gets no response from an endpoint.
+    Refusal,
+    /// The reason in words.
+    words -> &'static str;
 
-        impl Refusal {
-            /// The number of reasons.
-            pub const COUNT: usize = [$($label),+].len();
-
-            /// Every reason; `reason as usize` is its index here and in arrays of counters.
-            pub const ALL: [Self; Self::COUNT] = [$(Self::$name),+];
-
-            /// The name in metrics and logs.
-            #[must_use]
-            pub const fn label(self) -> &'static str {
-                match self {
-                    $(Self::$name => $label,)+
-                }
-            }
-        }
-
-        impl fmt::Display for Refusal {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self {
-                    $(Self::$name => $words,)+
-                })
-            }
-        }
-    };
-}
-
-refusals! {
     /// As many connections are open as `limits.max_connections` allows.
     Connections, "max_connections", "too many connections are open";
     /// Clients make the edge hold as much as `limits.memory` allows, so it accepts no more connections.
@@ -86,6 +56,12 @@ refusals! {
     HeadTooLarge, "head_too_large", "the request head has too many or too long fields";
     /// [`Kind::TargetTooLong`].
     TargetTooLong, "target_too_long", "the request target is too long";
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
 }
 
 impl Refusal {
