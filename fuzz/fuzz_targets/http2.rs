@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use edge::protocol::h2::{inspector::Inspector, limits::list_of_hyper, mark::Token};
+use edge::protocol::h2::{inspector::Inspector, limits::list_of_h2, mark::Token};
 use libfuzzer_sys::fuzz_target;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -31,7 +31,7 @@ fuzz_target!(|input: (usize, &[u8])| {
     let (_, same) = through(MAX_LIST, bytes.chunks(size.clamp(1, 64)));
     assert_eq!(read, same);
     if !whole.is_ended() {
-        let (_, passed) = through(list_of_hyper(MAX_LIST), [&read[PREFACE.len()..]]);
+        let (_, passed) = through(list_of_h2(MAX_LIST), [&read[PREFACE.len()..]]);
         assert_eq!(passed, read);
     }
 });

@@ -1,8 +1,6 @@
 //! One client connection, from accept to close: TLS, protocol, requests, timeouts, drain.
 
 use std::{
-    error::Error as StdError,
-    future::Future,
     net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
@@ -11,9 +9,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Request;
-use hyper::{body::Incoming, server::conn::http2 as server, service::service_fn};
-use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -30,10 +25,7 @@ use crate::{
     },
     io::{memory::Held, splice::Transport},
     observe::refusals::Refusal,
-    protocol::{
-        h2::{limits::list_of_hyper, mark::Token},
-        headers::Client,
-    },
+    protocol::headers::Client,
     worker::{
         Admission, View, Worker,
         client_activity::{ClientActivity, Phase},
@@ -43,9 +35,6 @@ use crate::{
 
 /// What every HTTP/2 client sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How many streams a client may reset before they are served, and how many it may make the edge reset. Above either
-/// number the connection ends (CVE-2023-44487 "rapid reset", CVE-2025-8671 "MadeYouReset").
-const MAX_RESETS: usize = 50;
 /// How long, and up to how many bytes, the edge reads the rest of a request body before it closes a connection, so that
 /// the client can read the response.
 const LINGERING_CLOSE: (Duration, usize) = (Duration::from_secs(2), 1 << 20);
@@ -56,9 +45,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The response to HTTP without TLS on a TLS port.
 const HTTP_ON_TLS_PORT: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
     content-length: 36\r\nconnection: close\r\n\r\n400: this port speaks TLS: use https";
-/// How much of a response hyper buffers for an HTTP/2 stream before it asks for more, in bytes. It asks for one piece
-/// ahead, so that a client which reads nothing makes the edge hold this and two pieces.
-const BUFFER: usize = 16 * 1024;
 
 /// Serves one connection without TLS until it ends.
 ///
@@ -243,50 +229,24 @@ async fn http2<S: Transport + 'static>(
     stream: S,
     ahead: Bytes,
 ) {
-    activity.multiplex(http2::STREAM_WINDOW, http2::CONNECTION_WINDOW);
-    let limits = &view.config().limits;
-    let token = Rc::new(Token::new([worker.random(), worker.random()]));
     let stream = ObservedStream::new(stream, ahead, Rc::clone(activity));
-    let stream = http2::InspectedStream::new(stream, Token::clone(&token), limits.max_head, worker, activity);
-    let service = {
-        let (worker, activity) = (Rc::clone(worker), Rc::clone(activity));
-        service_fn(move |request: Request<Incoming>| {
-            let (worker, activity, token) = (Rc::clone(&worker), Rc::clone(&activity), Rc::clone(&token));
-            // Not in the task: all bodies that have arrived together begin before the first of them can end.
-            let upload = http2::Upload::of(request.body(), &activity);
-            async move { http2::answer(&worker, &activity, &token, request, upload).await }
-        })
-    };
-    let mut connection = server::Builder::new(SameThread)
-        .max_concurrent_streams(limits.max_streams)
-        .max_header_list_size(u32::try_from(list_of_hyper(limits.max_head)).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(MAX_RESETS)
-        .max_local_error_reset_streams(MAX_RESETS)
-        .initial_stream_window_size(http2::STREAM_WINDOW)
-        .initial_connection_window_size(http2::CONNECTION_WINDOW)
-        .max_send_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut ended = drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
+    let mut connection = http2::Connection::new(worker, activity, &view.config().limits, stream);
+    let shut_down = |connection: Pin<&mut http2::Connection<_>>| connection.get_mut().graceful_shutdown();
+    let mut ended = drive(worker, view, activity, &mut connection, shut_down).await;
     if let Ended::TimedOut(phase) = ended {
         if matches!(phase, Phase::Head { .. }) && !activity.is_blocked() {
             activity.refuse(Refusal::HeadTimeout);
         }
         // GOAWAY may race a new stream, which is then served.
-        Pin::new(&mut connection).graceful_shutdown();
+        connection.graceful_shutdown();
         activity.start_closing();
-        ended = drive(worker, view, activity, &mut connection, server::Connection::graceful_shutdown).await;
+        ended = drive(worker, view, activity, &mut connection, shut_down).await;
     }
     if let Ended::Closed(Err(error)) = ended
-        && is_flood(&error)
+        && http2::is_flood(&error)
     {
         activity.refuse(Refusal::Http2Flood);
     }
-}
-
-/// Whether the edge ended an HTTP/2 connection because its client made it work too much.
-fn is_flood(error: &hyper::Error) -> bool {
-    let cause = StdError::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
-    cause.is_some_and(|cause| cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) && !cause.is_remote())
 }
 
 /// Reads and discards the rest of a request that was answered early: closing with unread bytes would reset the
@@ -308,16 +268,6 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(worker: &Worker, stream: &mut
         }
     };
     let _outcome = timeout(longest, drain).await;
-}
-
-/// Runs the streams of an HTTP/2 connection on the worker's own thread.
-#[derive(Clone, Copy, Debug)]
-struct SameThread;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for SameThread {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
 }
 
 #[cfg(test)]

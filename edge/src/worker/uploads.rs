@@ -1,6 +1,6 @@
 //! How much the request bodies of one HTTP/2 connection make the edge hold.
 //!
-//! Their bytes wait in hyper, which does not say how many. They are no more than those that arrived and were not taken
+//! Their bytes wait in h2, which does not say how many. They are no more than those that arrived and were not taken
 //! yet, and no more than the windows allow. The windows alone would be too much: a client could use up the budget with
 //! bodies of which it sends nothing. Bytes count whether or not a body is known, because many may arrive together with
 //! the head of theirs.

@@ -23,6 +23,7 @@ mod hand_over;
 mod health;
 mod http2;
 mod http2_faults;
+mod http2_streams;
 mod hung;
 mod interim;
 mod max_forwards;

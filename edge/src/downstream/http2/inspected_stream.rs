@@ -1,4 +1,4 @@
-//! A client's byte stream whose frames are inspected before hyper reads them.
+//! A client's byte stream whose frames are inspected before h2 reads them.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use crate::{
 
 /// A stream that an [`Inspector`] reads along.
 #[derive(Debug)]
-pub struct InspectedStream<S> {
+pub(super) struct InspectedStream<S> {
     stream: S,
     inspector: Box<Inspector>,
     /// What the inspector holds and the client is counted for, in bytes.
@@ -27,7 +27,13 @@ pub struct InspectedStream<S> {
 
 impl<S> InspectedStream<S> {
     /// Inspects `stream`, on which header lists may have `max_list` bytes.
-    pub fn new(stream: S, token: Token, max_list: usize, worker: &Rc<Worker>, activity: &Rc<ClientActivity>) -> Self {
+    pub(super) fn new(
+        stream: S,
+        token: Token,
+        max_list: usize,
+        worker: &Rc<Worker>,
+        activity: &Rc<ClientActivity>,
+    ) -> Self {
         let inspector = Box::new(Inspector::new(token, max_list, worker.clock.now()));
         Self { stream, inspector, counted: 0, worker: Rc::clone(worker), activity: Rc::clone(activity) }
     }

@@ -1,17 +1,12 @@
-//! Requests over HTTP/2. hyper implements the protocol behind an [`InspectedStream`]; two bodies connect it to the edge's
-//! own HTTP/1.
+//! Requests over HTTP/2. h2 implements the protocol behind an [`InspectedStream`]; what each request becomes is decided
+//! here.
 
+mod connection;
+mod exchange;
 mod inspected_stream;
 mod piece;
 mod relay;
 mod request_body;
-mod response_body;
-mod service;
+mod response_stream;
 
-pub use self::{
-    inspected_stream::InspectedStream,
-    piece::Piece,
-    request_body::{CONNECTION_WINDOW, STREAM_WINDOW, Upload},
-    response_body::ResponseBody,
-    service::answer,
-};
+pub use self::connection::{Connection, is_flood};

@@ -6,10 +6,10 @@ use bytes::{Buf, Bytes};
 
 use crate::worker::client_activity::ClientActivity;
 
-/// A piece of a response. It waits in hyper until the client has granted a window for it, and counts as held by the
+/// A piece of a response. It waits until the client has granted a window for it, and counts as held by the
 /// client as long as it exists.
 #[derive(Debug)]
-pub struct Piece {
+pub(super) struct Piece {
     bytes: Bytes,
     /// Who holds it, and how many bytes; `None` for the edge's own texts.
     held: Option<(Rc<ClientActivity>, usize)>,

@@ -13,12 +13,12 @@ use crate::protocol::h1::head::MAX_TARGET;
 
 /// The overhead of a field in the size of a header list, in bytes (RFC 9113 section 6.5.2).
 const OVERHEAD: usize = 32;
-/// A list larger than this many times the allowed size ends the connection, as in hyper's h2. A client makes the edge
+/// A list larger than this many times the allowed size ends the connection, as in h2. A client makes the edge
 /// decode it with few bytes ("HPACK bomb").
 const ABUSE: usize = 4;
 /// More than [`Block::rewrite`] adds to the size of a list: three missing pseudo-header fields, and a mark.
 pub(super) const MAX_ADDED: usize = 256;
-/// The longest `content-length` that hyper's h2 accepts, in digits.
+/// The longest `content-length` that h2 accepts, in digits.
 const MAX_DIGITS: usize = 19;
 /// The longest name that the `http` crate accepts.
 const MAX_NAME: usize = 65_535;
@@ -44,7 +44,7 @@ pub(super) struct Block {
     size: usize,
     fault: Option<Fault>,
     seen: Seen,
-    /// The path, if hyper would refuse it and HTTP/1 does not.
+    /// The path, if h2 would refuse it and HTTP/1 does not.
     path: Option<Vec<u8>>,
     /// The length of the body, if the client announces it.
     length: Option<u64>,
@@ -110,18 +110,18 @@ impl Block {
         if self.role == Role::Request && !(method && scheme != connect && path != connect) && self.fault.is_none() {
             self.fail(Fault::PseudoField);
         }
-        // A CONNECT has no body either (RFC 9110 section 9.3.6); for its length, hyper would end the connection.
+        // A CONNECT has no body either (RFC 9110 section 9.3.6); for its length, h2 would end the connection.
         if (ends_stream || connect) && self.length.is_some_and(|length| length > 0) {
             self.fail(Fault::Length);
         }
     }
 
-    /// Whether hyper understands the block as it came.
+    /// Whether h2 understands the block as it came.
     pub(super) fn is_fine(&self) -> bool {
         self.fault.is_none() && self.path.is_none()
     }
 
-    /// Returns the block without compression and with a mark, if it needs one. hyper accepts it.
+    /// Returns the block without compression and with a mark, if it needs one. h2 accepts it.
     pub(super) fn rewrite(mut self, token: &Token) -> Vec<u8> {
         // With a fault there is no use for it, and h2 would compare it with the body.
         if let (None, Some(length)) = (self.fault, self.length) {
@@ -155,7 +155,7 @@ impl Block {
         }
     }
 
-    /// Makes a faulty request one that hyper accepts.
+    /// Makes a faulty request one that h2 accepts.
     fn complete(&mut self) {
         if self.role == Role::Trailers {
             return;
@@ -177,7 +177,7 @@ impl Block {
         }
     }
 
-    /// Checks a pseudo-header field and returns the value that hyper gets.
+    /// Checks a pseudo-header field and returns the value that h2 gets.
     fn pseudo<'a>(&mut self, name: &[u8], value: &'a [u8]) -> Result<&'a [u8], Fault> {
         let seen = match name {
             b":method" => &mut self.seen.method,
@@ -246,12 +246,12 @@ fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// Whether hyper accepts a scheme, whose length the `http` crate limits.
+/// Whether h2 accepts a scheme, whose length the `http` crate limits.
 fn is_scheme(value: &[u8]) -> bool {
     (1..=64).contains(&value.len()) && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
 }
 
-/// Whether hyper accepts an authority. Most need no parser.
+/// Whether h2 accepts an authority. Most need no parser.
 fn is_authority(value: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     let (host, port) = match value.iter().position(|byte| *byte == b':') {
@@ -269,7 +269,7 @@ fn is_path(value: &[u8]) -> bool {
         && (value.is_ascii() || str::from_utf8(value).is_ok())
 }
 
-/// Whether hyper accepts a path too. The set is smaller than that of the `http` crate, so that it may change.
+/// Whether h2 accepts a path too. The set is smaller than that of the `http` crate, so that it may change.
 fn is_simple(path: &[u8]) -> bool {
     path.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~?=&%+,;:@!$'()*".contains(byte))
 }

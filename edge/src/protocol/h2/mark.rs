@@ -1,6 +1,7 @@
 //! What the inspector tells the edge about a stream: a field that it adds to the stream's header block.
 //!
-//! hyper does not reveal a request's stream, so the message has to travel with the request. Its value begins with a
+//! A table of streams would need entries removed that nobody asks for, because h2 refuses or resets some streams without
+//! a word. A message that travels with the block needs none. Its value begins with a
 //! random token that exists only in the memory of the connection, so no client can forge it.
 
 use http::{HeaderMap, HeaderName};
@@ -19,7 +20,7 @@ const FIRST_FAULT: u8 = b'A';
 pub enum Mark {
     /// It refuses the request, or the body that ends with these trailers.
     Refuse(Fault),
-    /// It uses this path. hyper knows another one.
+    /// It uses this path. h2 knows another one.
     Path(String),
 }
 

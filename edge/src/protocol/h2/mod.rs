@@ -1,6 +1,6 @@
-//! What the edge looks at in the bytes of HTTP/2 clients before hyper does (RFC 9113).
+//! What the edge looks at in the bytes of HTTP/2 clients before the library `h2` does (RFC 9113).
 //!
-//! hyper's h2 ends a whole connection for some errors of one request, answers others with a reset where HTTP/1 has a
+//! h2 ends a whole connection for some errors of one request, answers others with a reset where HTTP/1 has a
 //! response, refuses characters in a path that HTTP/1 lets through, and bounds no control frames. No setting changes
 //! that. A proxy in front of the edge shares connections among its visitors, so one of them could cut off the others.
 //! Therefore an [`inspector::Inspector`] reads along:

@@ -118,12 +118,27 @@ pub fn write_interim(out: &mut Vec<u8>, head: &crate::protocol::h1::head::Respon
     let Ok(summary) = HeaderSummary::of(head.fields) else { return };
     write_status(out, head.status, head.reason);
     for field in head.fields {
-        // No body follows, and so no trailers.
-        if summary.is_end_to_end(field) && Name::of(field.name.as_bytes()) != Name::Trailer {
+        if is_for_interim(field, &summary) {
             write_field(out, field.name, field.value);
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Returns the fields of an interim response for an HTTP/2 client.
+#[must_use]
+pub fn map_interim(head: &crate::protocol::h1::head::Response<'_>) -> HeaderMap {
+    let Ok(summary) = HeaderSummary::of(head.fields) else { return HeaderMap::new() };
+    let parts = |field: &Field<'_>| {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(field.value).ok()?))
+    };
+    head.fields.iter().filter(|field| is_for_interim(field, &summary)).filter_map(parts).collect()
+}
+
+/// Whether an interim response keeps a field. No body follows it, and so no trailers.
+fn is_for_interim(field: &Field<'_>, summary: &HeaderSummary<'_>) -> bool {
+    summary.is_end_to_end(field) && Name::of(field.name.as_bytes()) != Name::Trailer
 }
 
 /// Writes the status line.

@@ -70,7 +70,7 @@ fn a_path_means_the_same_as_in_http1() {
             let accepted = accepted && byte != b'#' && (path.len() > 1 || matches!(byte, b'/' | b'*'));
             assert_eq!(instead(":path", &path).is_none(), accepted, "{path:?}");
             if is_path(&path) && is_simple(&path) {
-                assert!(PathAndQuery::try_from(&path[..]).is_ok(), "hyper accepts {path:?}");
+                assert!(PathAndQuery::try_from(&path[..]).is_ok(), "h2 accepts {path:?}");
             }
         }
     }
@@ -84,7 +84,7 @@ fn a_path_means_the_same_as_in_http1() {
 }
 
 #[test]
-fn hyper_accepts_every_authority_and_scheme_without_a_fault() {
+fn h2_accepts_every_authority_and_scheme_without_a_fault() {
     for value in
         ["a", "a.example:80", "[::1]", "[::1]:80", "user@a", "a:", ":80", "", "a/b", "a b", "a\"b", "a:b:c", "\u{e9}"]
     {
@@ -185,7 +185,7 @@ fn a_connect_has_no_body() {
 }
 
 #[test]
-fn a_list_that_is_too_large_is_a_fault_and_what_hyper_gets_is_not() {
+fn a_list_that_is_too_large_is_a_fault_and_what_h2_gets_is_not() {
     for (name, value) in [("x", "1"), (":path", "/")] {
         let mut block = Block::new(Role::Request, MAX, Vec::new());
         let large = "v".repeat(MAX - 32 - name.len());
@@ -206,5 +206,5 @@ fn a_list_that_is_far_too_large_ends_the_connection() {
     let mut block = Block::new(Role::Request, MAX, Vec::new());
     let added = (0..MAX).take_while(|_| block.add(b"x", b"1").is_continue()).count();
     assert_eq!(added, ABUSE * MAX / 34);
-    assert!(block.written.len() <= MAX, "what hyper does not get is not kept");
+    assert!(block.written.len() <= MAX, "what h2 does not get is not kept");
 }

@@ -7,7 +7,7 @@ use super::{
     table::{MAX_SIZE, Table},
 };
 
-/// The longest integer that is accepted, in bytes. As much as hyper's h2 accepts, and enough for 28 bits.
+/// The longest integer that is accepted, in bytes. As much as h2 accepts, and enough for 28 bits.
 const MAX_INTEGER: usize = 5;
 /// How much memory for strings a connection keeps between two blocks, in bytes. Most fields need less.
 const KEPT: usize = 512;

@@ -17,7 +17,7 @@ use super::{
     mark::Token,
 };
 
-/// The length of what every client sends first (RFC 9113 section 3.4). hyper checks it.
+/// The length of what every client sends first (RFC 9113 section 3.4). h2 checks it.
 const PREFACE: usize = 24;
 /// How much memory for bytes a connection keeps while it is idle.
 const KEPT: usize = 1024;
@@ -33,7 +33,7 @@ pub struct Inspector {
     max_list: usize,
     /// The stream of the last request.
     last_stream: u32,
-    /// Header blocks are written anew, because hyper's h2 no longer has the client's dynamic table.
+    /// Header blocks are written anew, because h2 no longer has the client's dynamic table.
     rewrites: bool,
     /// The part of a frame head, or of a header block, that has arrived.
     held: Vec<u8>,
@@ -54,9 +54,9 @@ enum State {
     Head,
     /// A header block that is held back.
     Block(Box<Held>),
-    /// After an error that hyper finds too.
+    /// After an error that h2 finds too.
     PassAll,
-    /// After an error that hyper has been made to find.
+    /// After an error that h2 has been made to find.
     Ended,
 }
 
@@ -78,7 +78,7 @@ struct Held {
 /// Why the edge ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
-    /// `PROTOCOL_ERROR`, as which hyper's h2 also reports errors of compression.
+    /// `PROTOCOL_ERROR`, as which h2 also reports errors of compression.
     Protocol,
     /// `ENHANCE_YOUR_CALM`.
     Calm,
@@ -94,8 +94,8 @@ enum Verdict {
 }
 
 impl Inspector {
-    /// For a connection that begins, whose header lists may have `max_list` bytes. hyper must be told
-    /// [`list_of_hyper`](super::limits::list_of_hyper).
+    /// For a connection that begins, whose header lists may have `max_list` bytes. h2 must be told
+    /// [`list_of_h2`](super::limits::list_of_h2).
     #[must_use]
     pub fn new(token: Token, max_list: usize, now: Instant) -> Self {
         Self {
@@ -114,7 +114,7 @@ impl Inspector {
     }
 
     /// Inspects bytes that arrived. Returns how many of the first ones go on as they are. The others were taken: what
-    /// follows for hyper is in [`output`](Self::output), which must be empty before this is called again.
+    /// follows for h2 is in [`output`](Self::output), which must be empty before this is called again.
     pub fn inspect(&mut self, input: &[u8], now: Instant) -> usize {
         let mut passing = Passing::default();
         while let Some(rest) = input.get(passing.at..).filter(|rest| !rest.is_empty()) {
@@ -141,7 +141,7 @@ impl Inspector {
         passing.count
     }
 
-    /// Bytes for hyper that are to be read before any more from the client.
+    /// Bytes for h2 that are to be read before any more from the client.
     #[must_use]
     pub fn output(&self) -> &[u8] {
         self.out.get(self.taken..).unwrap_or_default()
@@ -170,7 +170,7 @@ impl Inspector {
         self.flood.sent(bytes);
     }
 
-    /// The memory in bytes for header blocks that are not complete, and for what hyper has not read yet. It is several
+    /// The memory in bytes for header blocks that are not complete, and for what h2 has not read yet. It is several
     /// times the size of a list while a block arrives in many frames.
     #[must_use]
     pub fn memory(&self) -> usize {
@@ -194,7 +194,7 @@ impl Inspector {
             return count;
         }
         match head.kind {
-            // hyper has the right error for its size.
+            // h2 has the right error for its size.
             _ if head.length > MAX_PAYLOAD => self.state = State::PassAll,
             kind::HEADERS if head.stream != 0 => return self.begin_block(head, rest, count, passing),
             kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION => {
@@ -329,7 +329,7 @@ impl Inspector {
         Verdict::Pass
     }
 
-    /// Writes what hyper gets instead of a header block that began with `head`.
+    /// Writes what h2 gets instead of a header block that began with `head`.
     fn replace(&mut self, head: &FrameHead, verdict: Verdict) {
         let fields = match verdict {
             Verdict::Rewritten(fields) => fields,
@@ -352,7 +352,7 @@ impl Inspector {
         }
     }
 
-    /// Ends the connection: hyper gets an error for which it sends GOAWAY, and nothing more of the client.
+    /// Ends the connection: h2 gets an error for which it sends GOAWAY, and nothing more of the client.
     fn end(&mut self, reason: Reason) {
         self.state = State::Ended;
         self.held = Vec::new();

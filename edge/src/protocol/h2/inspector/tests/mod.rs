@@ -1,4 +1,4 @@
-//! What hyper reads behind an inspector.
+//! What h2 reads behind an inspector.
 
 mod properties;
 
@@ -13,7 +13,7 @@ use super::{
             Decoder,
             encode::{Indexing, indexed, literal, size},
         },
-        limits::list_of_hyper,
+        limits::list_of_h2,
         mark::{Mark, Token},
     },
     *,
@@ -56,7 +56,7 @@ fn headers(stream: u32, block: &[u8]) -> Vec<u8> {
     frame(kind::HEADERS, END, stream, block)
 }
 
-/// Passes chunks through an inspector and returns what hyper reads.
+/// Passes chunks through an inspector and returns what h2 reads.
 fn through<'a>(inspector: &mut Inspector, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut read = Vec::new();
     for chunk in chunks {
@@ -202,7 +202,7 @@ fn a_faulty_field_may_stay_in_the_dynamic_table() {
 }
 
 #[test]
-fn characters_that_hyper_refuses_in_a_path_reach_the_edge() {
+fn characters_that_h2_refuses_in_a_path_reach_the_edge() {
     let path = "/a\"<>`^|\\{}[]?\"<>`\u{e9}";
     let (_, read) = inspected(&headers(1, &request(path.as_bytes(), &[(b"x-a", b"1")])));
     let requests = requests(&read);
@@ -220,7 +220,7 @@ fn faulty_trailers_are_marked() {
 }
 
 #[test]
-fn a_request_without_anything_becomes_one_that_hyper_accepts() {
+fn a_request_without_anything_becomes_one_that_h2_accepts() {
     for block in [&b""[..], b"\x84", b"\0\x07:method\x07CONNECT\x84", b"\x82\x82\x86\x84", b"\0\x01:\x00"] {
         let (_, read) = inspected(&headers(1, block));
         let requests = requests(&read);
@@ -254,7 +254,7 @@ fn fields_that_are_too_large_fail_their_stream_alone() {
     let requests = requests(&read);
     assert_eq!(requests[0].1, Some(Mark::Refuse(Fault::TooLarge)));
     let size: usize = requests[0].2.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
-    assert!(size + MAX_ADDED <= list_of_hyper(MAX_LIST), "h2 accepts it with the mark");
+    assert!(size + MAX_ADDED <= list_of_h2(MAX_LIST), "h2 accepts it with the mark");
     assert_eq!((&requests[1].1, value(&requests[1].2, "x").map(str::len)), (&None, Some(4000)));
     assert!(!inspector.is_ended());
 }
@@ -322,13 +322,13 @@ fn errors_of_the_connection_end_it() {
         let next = headers(9, &block);
         let (mut inspector, read) = inspected(&[bytes, next].concat());
         assert!(inspector.is_ended());
-        assert_eq!(read, b"\0\0\x01\x01\x04\0\0\0\x01\x80", "an error for hyper, and nothing of the client");
+        assert_eq!(read, b"\0\0\x01\x01\x04\0\0\0\x01\x80", "an error for h2, and nothing of the client");
         assert!(through(&mut inspector, [&headers(11, &block)[..]]).is_empty());
     }
 }
 
 #[test]
-fn a_frame_that_is_too_long_is_left_to_hyper() {
+fn a_frame_that_is_too_long_is_left_to_h2() {
     let bytes = [&[0, 0x40, 1, kind::HEADERS, END, 0, 0, 0, 1][..], &[0; 40_000]].concat();
     let (inspector, read) = inspected(&bytes);
     assert!(read == bytes && !inspector.is_ended());
@@ -352,7 +352,7 @@ fn a_header_block_without_end_ends_the_connection() {
     let (inspector, read) = inspected(&[begin, more].concat());
     assert!(inspector.is_ended());
     let frames = frames(&read);
-    // hyper's h2 sends ENHANCE_YOUR_CALM after more than five for this size.
+    // h2 sends ENHANCE_YOUR_CALM after more than five for this size.
     assert_eq!((frames[0].0.kind, frames.len()), (kind::HEADERS, 1 + 6));
     assert!(frames.iter().all(|(head, _)| !head.has(flag::END_HEADERS)));
 }

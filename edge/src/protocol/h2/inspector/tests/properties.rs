@@ -53,7 +53,7 @@ proptest! {
     }
 
     #[test]
-    fn what_hyper_reads_has_no_fault(frames in prop::collection::vec(any_frame(), 0..12)) {
+    fn what_h2_reads_has_no_fault(frames in prop::collection::vec(any_frame(), 0..12)) {
         let (first, read) = inspected(&frames.concat());
         let (_, again) = inspected(&read);
         if !first.is_ended() {
