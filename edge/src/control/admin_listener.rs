@@ -59,10 +59,18 @@ impl AdminListener {
     }
 
     /// The bound address; `None` while it is in use.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
+    pub(super) fn bound_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Bound(listener) => listener.local_addr().ok(),
             Self::InUse(_) => None,
+        }
+    }
+
+    /// The address that is bound, or will be.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Bound(listener) => listener.local_addr().ok(),
+            Self::InUse(address) => Some(*address),
         }
     }
 }

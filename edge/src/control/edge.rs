@@ -95,7 +95,7 @@ impl Edge {
     /// The address of the admin listener; `None` without one, and while another process uses its address.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref()?.address()
+        self.admin.as_ref()?.bound_address()
     }
 
     /// Serves until it receives a command to drain, or until all senders are dropped. Then open requests may finish

@@ -48,7 +48,7 @@ pub(super) struct Running {
     pub(super) inherited: Inherited,
     pub(super) log: AccessLog,
     pub(super) admin_state: Arc<AdminState>,
-    /// The address at which the admin listener was bound at the start, and stays.
+    /// The address of the admin listener, which stays. Another process may still use it.
     pub(super) admin_address: Option<SocketAddr>,
     /// The admin listener ends when this is dropped.
     pub(super) admin_end: oneshot::Sender<Infallible>,

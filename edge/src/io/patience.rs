@@ -22,8 +22,9 @@ impl Patience {
         if waited.is_zero() || (self.min_rate == 0 && bytes > 0) {
             return Duration::ZERO;
         }
-        let millis = (bytes as u64).saturating_mul(1000).checked_div(self.min_rate).unwrap_or_default();
-        waited.saturating_sub(Duration::from_millis(millis))
+        // Not milliseconds: above 1,000 bytes a second, they would round what a few bytes pay for to nothing.
+        let nanos = (bytes as u64).saturating_mul(1_000_000_000).checked_div(self.min_rate).unwrap_or_default();
+        waited.saturating_sub(Duration::from_nanos(nanos))
     }
 
     /// Returns how much longer the peer may be waited for.
@@ -72,6 +73,15 @@ mod tests {
         ] {
             assert_eq!(given_up(patience, bytes, interval), expected, "{bytes} bytes every {interval:?}");
         }
+    }
+
+    #[test]
+    fn few_bytes_at_a_time_pay_at_a_high_rate_too() {
+        let patience = Patience { idle: 30 * SECOND, min_rate: 100_000 };
+        let interval = Duration::from_micros(100);
+        let waited = |bytes| (0..10_000).fold(Duration::ZERO, |waited, _| patience.pay(waited + interval, bytes));
+        assert_eq!(waited(10), Duration::ZERO);
+        assert_eq!(waited(9), SECOND / 10);
     }
 
     #[test]

@@ -214,14 +214,19 @@ async fn an_admin_address_in_use_delays_only_the_admin_listener() {
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let admin = held.local_addr().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), &at("127.0.0.1:0", "", upstream.address()));
-    let mut process = with_admin(&admin.to_string(), folder.path()).start();
+    let config = at("127.0.0.1:0", "", upstream.address());
+    write(folder.path(), &format!("admin = \"{admin}\"\n{config}"));
+    let mut process = Process::ours("edge").args(["run", "--config"]).arg(folder.path().join("edge.toml")).start();
     let address = super::address(&process.line("\"listening\"").await).unwrap();
     process.line("another process uses the address of the status page").await;
     assert_eq!(get(address, "/").await.unwrap().status, StatusCode::OK);
     drop(held);
     assert_eq!(super::address(&process.line("\"status page").await), Some(admin));
     eventually("readiness", SOON, async || get(admin, "/readyz").await.unwrap().status == StatusCode::OK).await;
+    // A reload that wants the address knows who has it.
+    write(folder.path(), &format!("admin = \"off\"\n{config}[[listener]]\naddress = \"{admin}\"\n"));
+    process.hang_up();
+    process.line("the status page of this edge has the address").await;
 }
 
 #[tokio::test]
