@@ -7,7 +7,8 @@
 //! that replays the responses of real engines ([`recorded`]) and one that records the requests of a Docker client
 //! ([`engine`]). Nothing here mocks the workspace's own code. [`browser`] is a real Chromium. It loads the page from
 //! `watch`, in front of an engine whose swarm a test changes ([`manager`]), or from a server of the test's own cluster
-//! states ([`page_server`]). [`chaos`] checks the count under faults, and [`swarm`] is a real swarm of three engines.
+//! states ([`page_server`]). [`chaos`] checks the count under faults, [`ledger`] what a proxy loses when endpoints fail, and
+//! [`swarm`] is a real swarm of three engines.
 //!
 //! Everything that a value of this crate starts ends when the value is dropped, also when the test panics. A test does
 //! not sleep to wait for something: it waits for a condition with a deadline ([`wait`]).
@@ -45,6 +46,7 @@ pub mod dns;
 pub mod dockerd;
 pub mod engine;
 pub mod flask;
+pub mod ledger;
 pub mod manager;
 pub mod netns;
 pub mod nodes;
