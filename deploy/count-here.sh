@@ -42,16 +42,14 @@ cut_off() (
     cd appendonlydir || return
     files=$(ls)
     rm -f ./*.manifest
+    # The base is intact or useless, and without it the increments count from nothing.
     base=$(echo "$files" | sed -n 's/^appendonly\.aof\.\([0-9]*\)\.base\..*/\1/p' | sort -n | tail -n 1)
+    [ -n "$base" ] && [ -s "$(echo appendonly.aof."$base".base.*)" ] || return
+    echo "file $(echo appendonly.aof."$base".base.*) seq $base type b" >manifest
     for number in $(echo "$files" | sed -n 's/^appendonly\.aof\.\([0-9]*\)\.incr\.aof$/\1/p' | sort -n); do
         # Those with a lower number are older than the base.
-        [ "$number" -lt "${base:-1}" ] || increments="${increments:-} $number"
+        [ "$number" -lt "$base" ] || increments="${increments:-} $number"
     done
-    if [ -n "$base" ]; then
-        file=$(ls appendonly.aof."$base".base.*)
-        trim "$file" || return
-        echo "file $file seq $base type b" >manifest
-    fi
     for number in ${increments:-}; do
         file=appendonly.aof.$number.incr.aof
         # An increment that nothing was written to yet.
@@ -77,8 +75,8 @@ trim() {
 # Tells what is wrong with the data in the copy, and which count can still be read.
 tell() {
     echo "$1" >&2
-    if cut_off && found=$(count); then
-        echo "the count in what can be read is ${found:-0}; the numbers after it are lost" >&2
+    if cut_off && found=$(count) && [ -n "$found" ]; then
+        echo "the count in what can be read is $found; later numbers may be missing" >&2
     else
         echo "no count can be read" >&2
     fi
@@ -92,7 +90,7 @@ if copy /from; then
     elif ! found=$(count); then
         tell "the data is damaged: $(sed -n 's/: make a backup.*//; s/^.* # \(..*\)/\1/p' log | tail -n 1)"
     elif [ -e /from/copying ]; then
-        echo "this server has not finished copying the master's data; the count in its part is ${found:-0}" >&2
+        echo "this server has not finished copying the master's data; the count in its part is ${found:-unknown}" >&2
     else
         echo "$found"
         exit

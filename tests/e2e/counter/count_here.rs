@@ -45,7 +45,9 @@ impl Volume {
             info.contains("aof_rewrite_in_progress:0") && info.contains("aof_last_rewrite_time_sec:0")
         })
         .await;
-        ask(port, &["-r", "50", "INCR", "hits"]).await;
+        for _ in 0..50 {
+            ask(port, &["INCR", "hits"]).await;
+        }
         server.kill();
         Self { folders }
     }

@@ -67,6 +67,9 @@ impl ScriptedGroup {
             })
             .await;
         }
+        for number in 0..20 {
+            ask(self.ports[0], &["SET", &format!("key{number}"), "a value"]).await;
+        }
         ask(self.ports[0], &["SET", "hits", "7"]).await;
         assert_eq!(ask(self.ports[0], &["WAIT", "2", "5000"]).await.trim(), "2");
         (sentinels, servers)
