@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints the count in the data of a Redis server that may not run, for deploy/count.sh, which runs it in a container with
-# the server's volume at /from and an empty folder at /copy. If the data is damaged or incomplete, it tells what can be
-# read, and fails: a count that may be too low must not pass for the count.
+# Prints the count in the data of a Redis server that may not run, for deploy/count.sh, which runs it in a container
+# with the server's volume at /from and an empty folder at /copy. If the data is damaged or incomplete, it tells what
+# can be read, and fails: a count that may be too low must not pass for the count.
 set -eu
 
 # Lets Redis read the copy. Prints the count; fails if it cannot, and leaves its log in log.

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Deploys the stack with the variables in stack.env, and waits until it runs. Run it on a manager:
 #     deploy/up.sh [SECONDS]      default: 60 per node, at least 300
-# If Redis or its sentinels change, it first replaces them one at a time, which takes about six minutes; run it then on a
-# manager with one of the Redis servers.
+# If Redis or its sentinels change, it first replaces them one at a time, which takes about six minutes; run it then on
+# a manager with one of the Redis servers.
 # The first run creates a password for the swarm's page: see deploy/secrets.sh.
 set -eu
 cd "$(dirname "$0")/.."

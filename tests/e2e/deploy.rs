@@ -175,7 +175,8 @@ fn no_redis_is_restarted_while_another_is_not_in_sync_or_after_one_that_did_not_
     fs::remove_file(file("log")).unwrap();
     let output = checkout.run();
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && error.contains("redis-1 must not stop before, but not all are in sync"), "{error}");
+    assert!(!output.status.success(), "{error}");
+    assert!(error.contains("redis-1 must not stop before, but not all are in sync"), "{error}");
     assert!(checkout.read("log").lines().all(|line| line == "whole"));
 
     fs::remove_file(file("apart")).unwrap();

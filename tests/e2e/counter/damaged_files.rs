@@ -102,7 +102,7 @@ async fn a_server_whose_data_is_damaged_sets_it_aside_and_copies_the_masters() {
     let is_single = data(folder).is_file();
     // Redis before 7.0 has one file, to which the others cannot happen.
     for (name, damage) in DAMAGES.into_iter().take(if is_single { 3 } else { DAMAGES.len() }) {
-        for number in 0..100 {
+        for number in 0..20 {
             ask(group.ports[0], &["SET", &format!("key{number}"), name]).await;
         }
         assert_eq!(ask(group.ports[0], &["WAIT", "2", "5000"]).await.trim(), "2", "{name}");
@@ -114,13 +114,14 @@ async fn a_server_whose_data_is_damaged_sets_it_aside_and_copies_the_masters() {
         assert!(said.len() > "cannot read the data: ".len(), "{name}: {said}");
         servers[2].line("sentinels name the master").await;
         counts(group.ports[2], SOON, "7").await;
-        assert_eq!(ask(group.ports[2], &["GET", "key99"]).await.trim(), name);
+        assert_eq!(ask(group.ports[2], &["GET", "key19"]).await.trim(), name);
+        eventually("the end of the copy", SOON, async || !folder.join("waiting").exists()).await;
         let kept = aside(folder).pop().unwrap();
         assert_eq!(content(&data(&kept)), damaged, "{name}");
         let why = fs::read_to_string(kept.join("why")).unwrap();
         assert!(said.contains(why.lines().next().unwrap()), "{name}: {why}");
         assert!(aside(folder).len() <= 2, "{name}");
-        assert!(!folder.join("waiting").exists() && !folder.join("copying").exists(), "{name}");
+        assert!(!folder.join("copying").exists(), "{name}");
     }
 
     // The copy is on disk.
