@@ -16,7 +16,7 @@ use super::redis_scripts::ask;
 const DOCKER: &str = r#"#!/bin/sh
 [ "$1" = run ] || exit 0
 rm -rf "$COPY" && mkdir "$COPY"
-sed -e "s#/from#$FROM#g" -e "s#/copy#$COPY#g" | sh -eu
+sed -e "s#/from#$FROM#g" -e "s#cd /copy#cd $COPY#" | sh -eu
 "#;
 
 /// A volume whose Redis has been killed, with a base that says 100 and an increment up to 150.
@@ -42,7 +42,7 @@ impl Volume {
         ask(port, &["BGREWRITEAOF"]).await;
         eventually("a base", SOON, async || {
             let info = ask(port, &["INFO", "persistence"]).await;
-            info.contains("aof_rewrite_in_progress:0") && info.contains("aof_last_rewrite_time_sec:0")
+            info.contains("aof_rewrite_in_progress:0") && !info.contains("aof_last_rewrite_time_sec:-1")
         })
         .await;
         for _ in 0..50 {

@@ -15,20 +15,10 @@ const FAILOVER: Duration = Duration::from_secs(60);
 /// What a power loss, a bad disk or a person can do to a server's files.
 pub(super) const DAMAGES: [(&str, fn(&Path)); 10] = [
     ("zeros at the tail", |data| change(&newest(data, ".aof"), |bytes| bytes.extend([0; 4096]))),
-    ("damage in the middle", |data| {
-        change(&newest(data, ".aof"), |bytes| {
-            let middle = bytes.len() / 2;
-            bytes[middle..middle + 64].fill(0xff);
-        });
-    }),
+    ("damage in the middle", |data| change(&newest(data, ".aof"), blot)),
     ("only zeros", |data| change(&newest(data, ".aof"), |bytes| bytes.fill(0))),
     ("a missing increment", |data| remove(&newest(data, ".incr.aof"))),
-    ("a damaged base", |data| {
-        change(&newest(data, ".base.rdb"), |bytes| {
-            let middle = bytes.len() / 2;
-            bytes[middle..middle + 64].fill(0xff);
-        });
-    }),
+    ("a damaged base", |data| change(&newest(data, ".base.rdb"), blot)),
     ("an empty base", |data| change(&newest(data, ".base.rdb"), Vec::clear)),
     ("a missing base", |data| remove(&newest(data, ".base.rdb"))),
     ("a damaged manifest", |data| change(&newest(data, ".manifest"), |bytes| bytes.fill(0))),
@@ -40,6 +30,12 @@ pub(super) fn change(file: &Path, edit: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(file).unwrap();
     edit(&mut bytes);
     fs::write(file, bytes).unwrap();
+}
+
+/// Damages 64 bytes in the middle.
+fn blot(bytes: &mut Vec<u8>) {
+    let middle = bytes.len() / 2;
+    bytes.iter_mut().skip(middle).take(64).for_each(|byte| *byte = 0xff);
 }
 
 fn remove(file: &Path) {
