@@ -47,6 +47,11 @@ pub(super) fn data(folder: &Path) -> PathBuf {
     ["appendonlydir", "appendonly.aof"].map(|name| folder.join(name)).into_iter().find(|path| path.exists()).unwrap()
 }
 
+/// Removes these files.
+pub(super) fn lose(data: &Path) {
+    if data.is_file() { fs::remove_file(data) } else { fs::remove_dir_all(data) }.unwrap();
+}
+
 /// Returns the last of these files whose name ends so.
 pub(super) fn newest(data: &Path, end: &str) -> PathBuf {
     if data.is_file() {
@@ -208,8 +213,7 @@ async fn a_server_that_starts_empty_is_no_candidate_before_it_has_copied_everyth
     let (_sentinels, mut servers) = group.start_all().await;
     servers.iter_mut().for_each(Process::kill);
     let folder = group.folders[2].path();
-    let lost = data(folder);
-    if lost.is_file() { fs::remove_file(lost) } else { fs::remove_dir_all(lost) }.unwrap();
+    lose(&data(folder));
     // Twice: the files of an incomplete copy are no data either.
     for _ in 0..2 {
         servers[2] = group.server(2);

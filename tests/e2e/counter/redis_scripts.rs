@@ -6,6 +6,8 @@ use tests::port;
 use tests::process::Process;
 use tests::wait::{SOON, eventually, throughout};
 
+use super::damaged_files::{data, lose};
+
 /// Three servers and three sentinels that the scripts start.
 pub(super) struct ScriptedGroup {
     pub(super) ports: [u16; 3],
@@ -87,7 +89,7 @@ async fn a_master_that_returns_empty_waits_for_its_successor_and_wipes_no_replic
     let group = ScriptedGroup::new();
     let (_sentinels, mut servers) = group.start_all().await;
     servers[0].kill();
-    std::fs::remove_dir_all(group.folders[0].path().join("appendonlydir")).unwrap();
+    lose(&data(group.folders[0].path()));
     servers[0] = group.server(0);
     servers[0].line("starting as --replicaof").await;
     for port in group.ports {
