@@ -2,7 +2,8 @@
 # Prints the count, checks how safe it is, and raises it. Run it on a node with one of the stack's Redis servers:
 #     deploy/count.sh              prints the count; fails if it is unknown
 #     deploy/count.sh whole        the same; fails unless all three Redis servers and sentinels are in sync
-#     deploy/count.sh here         prints the count in this node's volume, whether or not its Redis runs
+#     deploy/count.sh here         prints the count in this node's volume, whether or not its Redis runs; if its data is
+#                                  damaged, tells what can be read, and fails
 #     deploy/count.sh raise N      raises the count to at least N on two Redis servers; never lowers it
 #     deploy/count.sh save FILE [here]    writes the count to FILE, unless FILE holds a greater one
 # The count goes to standard output, everything else to standard error.
@@ -31,15 +32,9 @@ esac
 if [ "$what" = here ]; then
     # The image of the server is already on this node.
     image=$(docker ps --all --filter "volume=${stack}_redis" --format '{{.Image}}' | head -n 1)
-    # Reads a copy of the file, because the server may be waiting for the sentinels or may not run at all.
+    # Reads a copy of the data, because the server may be waiting for the sentinels or may not run at all.
     exec docker run --rm --interactive --network none --user 999:1000 --tmpfs /copy:mode=1777 \
-        --volume "${stack}_redis:/from:ro" "${image:-redis:7-alpine}" sh -eu <<'END'
-cp -r /from/appendonlydir /copy/
-cd /copy
-redis-server --port 0 --unixsocket /copy/socket --appendonly yes --save "" --daemonize yes >/dev/null
-timeout 60 sh -c "until redis-cli -s socket EXISTS hits 2>/dev/null | grep -q '^[01]'; do sleep 1; done"
-redis-cli -s socket GET hits
-END
+        --volume "${stack}_redis:/from:ro" "${image:-redis:7-alpine}" sh -eu <"$(dirname "$0")/count-here.sh"
 fi
 
 container=$(docker ps --quiet --filter "name=^${stack}_sentinel-" | head -n 1)

@@ -34,6 +34,29 @@ fn the_default_wait_covers_an_update_of_all_edges_one_by_one() {
     assert_eq!(timeout_error(30, &["7"]), "still missing after 7 s: web: 1/2\n");
 }
 
+/// A Docker client that keeps the label and the tasks of each service in a file, and records the variables of the last
+/// deploy and the services of each.
+const DOCKER: &str = r#"
+mkdir -p services
+case "$1 $2" in
+    'service ls') ls services ;;
+    'service inspect')
+        case $4 in
+            *Labels*) head -n 1 "services/$5" ;;
+            *TaskTemplate*) tail -n 1 "services/$5" ;;
+            *) echo "${UPDATED:-completed}" ;;
+        esac ;;
+    'stack deploy')
+        env | grep -e ^WATCH_ -e ^WEB_ -e ^TLS_ | sort >deployed
+        [ "$6" = stack.yml ] && set -- $(sed -n '/^services:/,/^networks:/s/^  \([a-z0-9-]*\):.*/\1/p' stack.yml) ||
+            set -- $(sed -n '/^services:/,/^networks:/s/^  \([a-z0-9-]*\):.*/\1/p')
+        echo "deploy $*" >>log
+        for service in "$@"; do
+            printf '%s\n' "$REDIS_DIGEST" "$REDIS_SH_VERSION $SENTINEL_SH_VERSION" >"services/stackdemo_$service"
+        done ;;
+esac
+"#;
+
 /// A folder with the scripts, a stack.env and a fake Docker client, which records the variables of each deploy.
 struct Checkout {
     folder: tempfile::TempDir,
@@ -45,15 +68,16 @@ impl Checkout {
         let scripts = Path::new(WAIT).parent().unwrap();
         fs::create_dir_all(folder.path().join("deploy")).unwrap();
         fs::create_dir_all(folder.path().join("bin")).unwrap();
-        for script in ["up.sh", "secrets.sh"] {
+        for script in ["up.sh", "secrets.sh", "part.sh", "redis.sh", "sentinel.sh", "../stack.yml"] {
             fs::copy(scripts.join(script), folder.path().join("deploy").join(script)).unwrap();
         }
         write_program(&folder.path().join("deploy"), "wait.sh", "exit 0");
         for file in ["no-certificate.pem", "no-secret.txt", "watch.toml"] {
             fs::copy(scripts.join(file), folder.path().join("deploy").join(file)).unwrap();
         }
-        let docker = "[ \"$1 $2\" != 'stack deploy' ] || env | grep -e ^WATCH_ -e ^WEB_ -e ^TLS_ | sort >deployed";
-        write_program(&folder.path().join("bin"), "docker", docker);
+        write_program(&folder.path().join("deploy"), "count.sh", "echo \"$1\" >>log; [ ! -e apart ]");
+        write_program(&folder.path().join("bin"), "docker", DOCKER);
+        write_program(&folder.path().join("bin"), "sleep", "exit 0");
         fs::write(folder.path().join("stack.env"), stack_env).unwrap();
         Self { folder }
     }
@@ -100,6 +124,68 @@ fn a_deploy_without_a_password_for_the_page_creates_one_and_prints_it_once() {
     assert_eq!(checkout.up(), (String::new(), deployed), "nothing is created or printed again");
     assert_eq!((checkout.read("page.txt"), checkout.read("token.txt")), (password.clone(), token));
     assert!(!checkout.read("secrets.env").contains(secret), "only the names of files");
+}
+
+const ALL: &str = "deploy web redis-1 redis-2 redis-3 sentinel-1 sentinel-2 sentinel-3 edge watch";
+
+#[test]
+fn a_change_of_redis_is_deployed_to_one_server_at_a_time_and_only_while_all_are_in_sync() {
+    let checkout = Checkout::new("IMAGE=x\nWATCH_OPEN=yes\n");
+    let log = || {
+        checkout.up();
+        let log = checkout.read("log");
+        fs::remove_file(checkout.folder.path().join("log")).unwrap();
+        log.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(log(), [ALL], "the first deploy");
+    assert_eq!(log(), [ALL], "nothing changed");
+    fs::write(checkout.folder.path().join("stack.env"), "IMAGE=y\nWATCH_OPEN=yes\n").unwrap();
+    assert_eq!(log(), [ALL], "another image of ours");
+
+    let script = checkout.folder.path().join("deploy/redis.sh");
+    fs::write(&script, fs::read_to_string(&script).unwrap() + "# changed\n").unwrap();
+    let mut expected = Vec::new();
+    for service in ["redis-1", "redis-2", "redis-3", "sentinel-1", "sentinel-2", "sentinel-3"] {
+        expected.extend(["whole".to_owned(), format!("deploy {service}"), "whole".to_owned()]);
+    }
+    expected.push(ALL.to_owned());
+    assert_eq!(log(), expected, "a changed script");
+    assert_eq!(log(), [ALL], "it was deployed");
+
+    // An option of the servers, in a comment's company. The fake client takes their tasks for unchanged.
+    let stack = checkout.folder.path().join("stack.yml");
+    let text = fs::read_to_string(&stack).unwrap();
+    fs::write(&stack, format!("# A comment.\n{text}")).unwrap();
+    assert_eq!(log(), [ALL], "a comment");
+    fs::write(&stack, text.replace("- 96mb", "- 97mb")).unwrap();
+    let changed = log();
+    let mut deploys = changed.iter().filter(|line| *line != "whole");
+    assert!(deploys.by_ref().take(6).all(|line| line.split(' ').count() == 2), "{changed:?}");
+    assert_eq!(deploys.collect::<Vec<_>>(), [ALL]);
+}
+
+#[test]
+fn no_redis_is_restarted_while_another_is_not_in_sync_or_after_one_that_did_not_start() {
+    let checkout = Checkout::new("IMAGE=x\nWATCH_OPEN=yes\n");
+    checkout.up();
+    let file = |name: &str| checkout.folder.path().join(name);
+    let script = file("deploy/redis.sh");
+    fs::write(&script, fs::read_to_string(&script).unwrap() + "# changed\n").unwrap();
+    fs::write(file("apart"), "").unwrap();
+    fs::remove_file(file("log")).unwrap();
+    let output = checkout.run();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{error}");
+    assert!(error.contains("redis-1 must not stop before, but not all are in sync"), "{error}");
+    assert!(checkout.read("log").lines().all(|line| line == "whole"));
+
+    fs::remove_file(file("apart")).unwrap();
+    fs::remove_file(file("log")).unwrap();
+    write_program(&file("bin"), "docker", &format!("UPDATED=rollback_completed\n{DOCKER}"));
+    let output = checkout.run();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("redis-1 does not start as deployed"), "{error}");
+    assert_eq!(checkout.read("log"), "whole\ndeploy redis-1\n");
 }
 
 #[test]

@@ -126,7 +126,8 @@ async fn the_sizes_of_the_page_are_those_of_the_stack() {
         .collect();
 
     let engine = Engine::start().await;
-    assert!(engine.deploy(&root().join("stack.yml"), "stackdemo", &[]).await.status.success());
+    let deployed = engine.deploy(&root().join("stack.yml"), "stackdemo", &[("REDIS_DIGEST", "0123")]).await;
+    assert!(deployed.status.success());
     let megabytes = |bytes: &serde_json::Value| format!("{} MB", bytes.as_u64().unwrap() / 1024 / 1024);
     let expected = engine.created().services.into_iter().map(|(name, service)| {
         let resources = &service["TaskTemplate"]["Resources"];

@@ -4,7 +4,8 @@
 //! This works with every client, also without `stack config`, and shows what the client makes of each option.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -46,8 +47,13 @@ fn file() -> PathBuf {
 
 /// Deploys the file and returns what the engine received.
 async fn deployed(variables: &[(&str, &str)]) -> Created {
+    deployed_from(&file(), variables).await
+}
+
+async fn deployed_from(file: &Path, variables: &[(&str, &str)]) -> Created {
     let engine = Engine::start().await;
-    let client = engine.deploy(&file(), "stackdemo", variables).await;
+    let variables = [&[("REDIS_DIGEST", "0123")], variables].concat();
+    let client = engine.deploy(file, "stackdemo", &variables).await;
     let errors = String::from_utf8_lossy(&client.stderr);
     assert!(client.status.success(), "docker stack deploy failed: {errors}");
     assert_eq!(errors, "", "docker stack deploy warned");
@@ -204,9 +210,52 @@ async fn redis_writes_before_it_replies_and_stays_with_its_volume() {
 
 #[tokio::test]
 async fn a_changed_script_is_a_new_config() {
-    let created = deployed(&[("CONFIG_VERSION", "7")]).await;
+    let created = deployed(&[("REDIS_SH_VERSION", "7"), ("SENTINEL_SH_VERSION", "8")]).await;
     let names: Vec<&String> = created.configs.keys().collect();
-    assert_eq!(names, ["redis_sh_7", "sentinel_sh_7", "watch_toml_0"]);
+    assert_eq!(names, ["redis_sh_7", "sentinel_sh_8", "watch_toml_0"]);
+}
+
+#[tokio::test]
+async fn a_plain_deploy_fails_and_names_the_script_that_restarts_one_redis_at_a_time() {
+    let engine = Engine::start().await;
+    let client = engine.deploy(&file(), "stackdemo", &[]).await;
+    let errors = String::from_utf8_lossy(&client.stderr);
+    assert!(!client.status.success() && errors.contains("deploy with deploy/up.sh"), "{errors}");
+    assert!(engine.created().services.is_empty());
+}
+
+#[tokio::test]
+async fn a_part_of_the_stack_is_exactly_what_the_whole_stack_has() {
+    let whole = deployed(&[]).await;
+    let root = file().parent().unwrap().to_path_buf();
+    for names in [&["redis-1"][..], &["redis-2"], &["sentinel-1"], &["sentinel-3"], &["redis-3", "sentinel-2", "web"]] {
+        let output = Command::new(root.join("deploy/part.sh")).args(names).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(root.join("deploy"), folder.path().join("deploy")).unwrap();
+        let part = folder.path().join("part.yml");
+        fs::write(&part, output.stdout).unwrap();
+        let created = deployed_from(&part, &[]).await;
+        let expected: Vec<String> = names.iter().map(|name| format!("stackdemo_{name}")).collect();
+        assert_eq!(created.services.keys().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+        for name in names {
+            assert_eq!(service(&created, name), service(&whole, name), "{name}");
+        }
+        assert_eq!(created.configs, whole.configs);
+    }
+}
+
+/// deploy/up.sh takes these services as unchanged while their digest is the same.
+#[test]
+fn redis_and_its_sentinels_depend_only_on_what_their_digest_covers() {
+    let group = ["redis-1", "redis-2", "redis-3", "sentinel-1", "sentinel-2", "sentinel-3"];
+    let output = Command::new(file().parent().unwrap().join("deploy/part.sh")).args(group).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let services = text.split_once("\nservices:").unwrap().1.split_once("\nnetworks:").unwrap().0;
+    let variables = services.split("${").skip(1).filter_map(|rest| rest.split([':', '}']).next());
+    assert!(variables.clone().count() > 0 && variables.clone().all(|name| name == "REDIS_DIGEST"), "{services}");
+    let configs = text.lines().filter_map(|line| line.trim().strip_prefix("- { source: ")?.split(',').next());
+    assert_eq!(configs.collect::<Vec<_>>(), ["redis_sh", "sentinel_sh"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! The counter as a process, with a real Redis and with its file, beside the tutorial's own program.
 
+mod count_here;
 mod crash;
+mod damaged_files;
 mod distance;
 mod failover;
 mod flask;

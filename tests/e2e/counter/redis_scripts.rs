@@ -6,25 +6,29 @@ use tests::port;
 use tests::process::Process;
 use tests::wait::{SOON, eventually, throughout};
 
+use super::damaged_files::{data, lose};
+
 /// Three servers and three sentinels that the scripts start.
-struct ScriptedGroup {
-    ports: [u16; 3],
-    sentinels: [u16; 3],
-    folders: [tempfile::TempDir; 6],
+pub(super) struct ScriptedGroup {
+    pub(super) ports: [u16; 3],
+    pub(super) sentinels: [u16; 3],
+    /// Of the servers and then of the sentinels.
+    pub(super) folders: [tempfile::TempDir; 6],
 }
 
 impl ScriptedGroup {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let ports = || std::array::from_fn(|_| port::free());
         Self { ports: ports(), sentinels: ports(), folders: std::array::from_fn(|_| tempfile::tempdir().unwrap()) }
     }
 
-    fn start(&self, script: &str, port: u16, folder: &Path) -> Process {
+    fn start(&self, script: &str, port: u16, folder: &Path, options: &[&str]) -> Process {
         let script = format!("{}/../deploy/{script}", env!("CARGO_MANIFEST_DIR"));
         let sentinels = self.sentinels.map(|port| format!("127.0.0.1:{port}")).join(" ");
         Process::of("sh")
             .arg(script)
-            .args(["--appendonly", "yes", "--appendfsync", "always", "--save", ""])
+            .args(["--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0", "--save", ""])
+            .args(options)
             .env("SELF", format!("127.0.0.1:{port}"))
             .env("FIRST", format!("127.0.0.1:{}", self.ports[0]))
             .env("SENTINELS", sentinels)
@@ -35,17 +39,47 @@ impl ScriptedGroup {
             .start()
     }
 
-    fn server(&self, index: usize) -> Process {
-        self.start("redis.sh", self.ports[index], self.folders[index].path())
+    pub(super) fn server(&self, index: usize) -> Process {
+        self.server_with(index, &[])
     }
 
-    fn sentinel(&self, index: usize) -> Process {
-        self.start("sentinel.sh", self.sentinels[index], self.folders[index + 3].path())
+    pub(super) fn server_with(&self, index: usize, options: &[&str]) -> Process {
+        self.start("redis.sh", self.ports[index], self.folders[index].path(), options)
+    }
+
+    pub(super) fn sentinel(&self, index: usize) -> Process {
+        self.start("sentinel.sh", self.sentinels[index], self.folders[index + 3].path(), &[])
+    }
+
+    /// Starts all, and waits until they form one group with a count of 7.
+    pub(super) async fn start_all(&self) -> (Vec<Process>, Vec<Process>) {
+        let sentinels = (0..3).map(|index| self.sentinel(index)).collect();
+        let mut servers: Vec<_> = (0..3).map(|index| self.server(index)).collect();
+        servers[0].line("starting as master").await;
+        for server in &mut servers[1..] {
+            server.line("starting as --replicaof").await;
+        }
+        for port in self.sentinels {
+            eventually("a sentinel that sees all others and two replicas", SOON, async || {
+                let (master, replicas) = (["SENTINEL", "MASTER", "counter"], ["SENTINEL", "REPLICAS", "counter"]);
+                let replicas = ask(port, &replicas).await;
+                ask(port, &master).await.contains("num-other-sentinels\n2")
+                    && replicas.matches("flags\nslave\n").count() == 2
+                    && replicas.matches("master-link-status\nok\n").count() == 2
+            })
+            .await;
+        }
+        for number in 0..20 {
+            ask(self.ports[0], &["SET", &format!("key{number}"), "a value"]).await;
+        }
+        ask(self.ports[0], &["SET", "hits", "7"]).await;
+        assert_eq!(ask(self.ports[0], &["WAIT", "2", "5000"]).await.trim(), "2");
+        (sentinels, servers)
     }
 }
 
 /// Returns what redis-cli prints.
-async fn ask(port: u16, command: &[&str]) -> String {
+pub(super) async fn ask(port: u16, command: &[&str]) -> String {
     let output = tokio::process::Command::new("redis-cli").args(["-p", &port.to_string()]).args(command).output().await;
     String::from_utf8(output.unwrap().stdout).unwrap()
 }
@@ -53,30 +87,9 @@ async fn ask(port: u16, command: &[&str]) -> String {
 #[tokio::test]
 async fn a_master_that_returns_empty_waits_for_its_successor_and_wipes_no_replica() {
     let group = ScriptedGroup::new();
-    let _sentinels: Vec<_> = (0..3).map(|index| group.sentinel(index)).collect();
-    let mut servers: Vec<_> = (0..3).map(|index| group.server(index)).collect();
-    servers[0].line("starting as master").await;
-    for server in &mut servers[1..] {
-        server.line("starting as --replicaof").await;
-    }
-    eventually("two replicas", SOON, async || {
-        // Being connected is not enough: Redis delays the first synchronisation for five seconds, to serve more
-        // replicas.
-        ask(group.ports[0], &["INFO", "replication"]).await.matches("state=online").count() == 2
-    })
-    .await;
-    ask(group.ports[0], &["SET", "hits", "7"]).await;
-    assert_eq!(ask(group.ports[0], &["WAIT", "2", "5000"]).await.trim(), "2");
-    for port in group.sentinels {
-        eventually("sentinels that have discovered the replicas", SOON, async || {
-            let known = ask(port, &["SENTINEL", "MASTER", "counter"]).await;
-            known.contains("num-slaves\n2") && known.contains("num-other-sentinels\n2")
-        })
-        .await;
-    }
-
+    let (_sentinels, mut servers) = group.start_all().await;
     servers[0].kill();
-    std::fs::remove_dir_all(group.folders[0].path().join("appendonlydir")).unwrap();
+    lose(&data(group.folders[0].path()));
     servers[0] = group.server(0);
     servers[0].line("starting as --replicaof").await;
     for port in group.ports {
