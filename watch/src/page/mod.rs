@@ -3,7 +3,8 @@
 //! There is no build step and no external resource: a browser receives the files of this folder. `main.js` ties
 //! them together, and `parts.js` draws the parts of the page whose data changed. `store.js`, `sse.js`,
 //! `filter.js`, `model.js`, `format.js`, `clock.js` and `colours.js` are logic without a document; `connection.js`
-//! maintains the event stream. Each module in `view/` writes its own part of the document, and only as text.
+//! maintains the event stream. Each module in `view/` writes its own part of the document, and only as text. The style
+//! sheet is one file for browsers, joined from the parts in `style/`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -43,7 +44,7 @@ pub fn asset(path: &str) -> Option<&'static Asset> {
 /// Every file of the page.
 pub const ASSETS: &[Asset] = &[
     Asset { path: "/", content_type: HTML, body: include_str!("index.html") },
-    Asset { path: "/style.css", content_type: CSS, body: include_str!("style.css") },
+    Asset { path: "/style.css", content_type: CSS, body: STYLE },
     Asset { path: "/favicon.svg", content_type: SVG, body: include_str!("favicon.svg") },
     script("/theme.js", include_str!("theme.js")),
     script("/main.js", include_str!("main.js")),
@@ -72,6 +73,22 @@ pub const ASSETS: &[Asset] = &[
     script("/view/keyboard.js", include_str!("view/keyboard.js")),
     script("/view/announce.js", include_str!("view/announce.js")),
 ];
+
+/// The style sheet. A later part may override an earlier one.
+const STYLE: &str = concat!(
+    include_str!("style/base.css"),
+    include_str!("style/icons.css"),
+    include_str!("style/top.css"),
+    include_str!("style/alerts.css"),
+    include_str!("style/overview.css"),
+    include_str!("style/filters.css"),
+    include_str!("style/board.css"),
+    include_str!("style/dense.css"),
+    include_str!("style/rail.css"),
+    include_str!("style/details.css"),
+    include_str!("style/phone.css"),
+    include_str!("style/motion.css"),
+);
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
