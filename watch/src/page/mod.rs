@@ -1,10 +1,10 @@
 //! The live page: its files, embedded in the program.
 //!
 //! There is no build step and no external resource: a browser receives the files of this folder. `main.js` ties
-//! them together, and `parts.js` draws the parts of the page whose data changed. `store.js`, `sse.js`,
-//! `filter.js`, `model.js`, `format.js`, `clock.js` and `colours.js` are logic without a document; `connection.js`
-//! maintains the event stream. Each module in `view/` writes its own part of the document, and only as text. The style
-//! sheet is one file for browsers, joined from the parts in `style/`.
+//! them together, and `parts.js` draws the parts of the page whose data changed. `store.js`, `sse.js`, `filter.js`,
+//! `model.js`, `causes.js`, `groups.js`, `format.js`, `clock.js` and `colours.js` are logic without a document;
+//! `connection.js` maintains the event stream. Each module in `view/` writes its own part of the document, and only as
+//! text. The style sheet is one file for browsers, joined from the parts in `style/`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -57,6 +57,8 @@ pub const ASSETS: &[Asset] = &[
     script("/model.js", include_str!("model.js")),
     script("/format.js", include_str!("format.js")),
     script("/colours.js", include_str!("colours.js")),
+    script("/causes.js", include_str!("causes.js")),
+    script("/groups.js", include_str!("groups.js")),
     script("/view/dom.js", include_str!("view/dom.js")),
     script("/view/header.js", include_str!("view/header.js")),
     script("/view/alerts.js", include_str!("view/alerts.js")),
@@ -64,6 +66,7 @@ pub const ASSETS: &[Asset] = &[
     script("/view/board.js", include_str!("view/board.js")),
     script("/view/column.js", include_str!("view/column.js")),
     script("/view/tile.js", include_str!("view/tile.js")),
+    script("/view/nothing.js", include_str!("view/nothing.js")),
     script("/view/services.js", include_str!("view/services.js")),
     script("/view/redis.js", include_str!("view/redis.js")),
     script("/view/edges.js", include_str!("view/edges.js")),
@@ -71,6 +74,7 @@ pub const ASSETS: &[Asset] = &[
     script("/view/details.js", include_str!("view/details.js")),
     script("/view/controls.js", include_str!("view/controls.js")),
     script("/view/keyboard.js", include_str!("view/keyboard.js")),
+    script("/view/layout.js", include_str!("view/layout.js")),
     script("/view/announce.js", include_str!("view/announce.js")),
 ];
 
