@@ -4,7 +4,7 @@ use tests::browser::{Browser, Screen, axe};
 use tests::page_server::PageServer;
 use watch::cluster_state::UpdateState;
 
-use crate::clusters;
+use crate::{clusters, incident};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn axe_has_no_serious_findings_in_any_state_light_or_dark() {
@@ -21,13 +21,16 @@ async fn axe_has_no_serious_findings_in_any_state_light_or_dark() {
     failing.redis.as_mut().unwrap().servers[1].up = false;
     failing.source.error = Some("the swarm has no leader".to_owned());
     failing.source.at = failing.source.at.map(|at| at - 40_000);
+    let bad = incident::cluster();
     let many = clusters::swarm(30, 600);
     let states = [
         ("calm", &calm, Screen::DESK, ""),
         ("failing", &failing, Screen::DESK, ""),
         ("failing, all tasks, details", &failing, Screen::DESK, "#stopped=1&open=task:task00009"),
+        ("an incident, with groups of tasks", &bad, Screen::DESK, "#stopped=1"),
+        ("an incident on a phone", &bad, Screen::PHONE, "#open=service:report"),
         ("a node's details on a phone", &failing, Screen::PHONE, "#open=node:node2"),
-        ("nothing found", &calm, Screen::PHONE, "#q=nothing"),
+        ("nothing found", &calm, Screen::PHONE, "#q=nothing&service=stackdemo_web"),
         ("help", &calm, Screen::DESK, "#help"),
         ("many", &many, Screen::WALL, "#state=running"),
     ];

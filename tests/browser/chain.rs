@@ -122,7 +122,7 @@ async fn the_page_follows_the_engine() {
         let task = swarm.tasks.get_mut("task3x0").unwrap();
         task["Spec"] = template("web", "2.0");
     });
-    page.until("document.querySelector('#updates .change')?.textContent === '1.0 → 2.0'").await;
+    page.until("document.querySelector('#updates .change')?.textContent === 'web:1.0 → 2.0'").await;
     assert!(page.text("#updates").await.contains("1 of 3"));
 
     // A task crashes: its successor's tile and details show its error.

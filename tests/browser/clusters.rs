@@ -226,9 +226,9 @@ pub(crate) fn node_down(cluster: &mut ClusterState) {
         }
     }
     cluster.alerts.insert(
-        "node".to_owned(),
+        "node_down/node2".to_owned(),
         Alert {
-            rule: "node-down".to_owned(),
+            rule: "node_down".to_owned(),
             severity: Severity::Critical,
             state: AlertState::Firing,
             since: at - 4 * MINUTE - 10_000,
@@ -238,13 +238,14 @@ pub(crate) fn node_down(cluster: &mut ClusterState) {
         },
     );
     cluster.alerts.insert(
-        "quorum".to_owned(),
+        "quorum_at_risk/swarm".to_owned(),
         Alert {
-            rule: "quorum-at-risk".to_owned(),
+            rule: "quorum_at_risk".to_owned(),
             severity: Severity::Warning,
             state: AlertState::Firing,
             since: at - 4 * MINUTE - 10_000,
-            summary: "2 of 3 managers are reachable: one more lost, and nothing can be changed".to_owned(),
+            summary: "2 of 3 managers are reachable: one more loss would lose the quorum".to_owned(),
+            inhibited_by: Some("node_down/node2".to_owned()),
             ..Alert::default()
         },
     );

@@ -5,7 +5,9 @@
   const { backoff, Connection } = await import("/connection.js");
   const filter = await import("/filter.js");
   const format = await import("/format.js");
-  const { hues } = await import("/colours.js");
+  const { ordered, first } = await import("/causes.js");
+  const { colour } = await import("/colours.js");
+  const { Groups } = await import("/groups.js");
   const model = await import("/model.js");
   const { Parts } = await import("/parts.js");
   const { Store } = await import("/store.js");
@@ -156,23 +158,85 @@
     equal(plain(format.plural(1, "task")), "1 task");
     equal(plain(format.plural(2000, "task")), "2,000 tasks");
   });
-  await test("images differ by tag, or by digest if the tags are equal", () => {
-    const image = (tag, digest) => ({ name: "r/a", tag, digest });
-    equal(format.change(image("1", null), image("2", null)), "1 → 2");
-    equal(format.change(image("l", "aaaaaaaaaaaa"), image("l", "bbbbbbbbbbbb")), "aaaaaaa → bbbbbbb");
-    equal(format.tag(image(null, "aaaaaaaaaaaa")), "aaaaaaa");
+  await test("an image is shown with its name, and a change as short as distinguishes them", () => {
+    const image = (tag, digest, name = "r:5000/x/a") => ({ name, tag, digest });
+    equal([image("1"), image(null, "aaaaaaaaaaaa"), image("1", "aaaaaaaaaaaa"), image("1", null, "redis"), image(null, null, "")].map(format.short),
+      ["a:1", "a@aaaaaaa", "a:1", "redis:1", "–"]);
+    equal(format.change(image("1", null), image("2", null)), "a:1 → 2");
+    equal(format.change(image("l", "aaaaaaaaaaaa"), image("l", "bbbbbbbbbbbb")), "a@aaaaaaa → bbbbbbb");
+    equal(format.change(image("1", null), image(null, "bbbbbbbbbbbb")), "a:1 → @bbbbbbb");
+    equal(format.change(image("1", null), image("1", null, "x/b")), "a:1 → b:1");
+    equal(format.change(image("1", null, "x/a"), image("1", null, "y/a")), "x/a:1 → y/a:1");
     equal(model.sameImage(image("1", "aa"), image("2", "aa")), true);
     equal(model.sameImage(image("1", "aa"), image("1", "bb")), false);
   });
 
-  await test("services get different hues and keep them", () => {
-    const names = ["edge", "web", "redis", "watch", "sentinel-1", "sentinel-2", "api", "mail"];
-    const first = hues(names);
-    equal(new Set(first.values()).size, names.length);
-    equal([...hues([...names].reverse())].sort(), [...first].sort());
-    const more = hues([...names, "aaa", "bbb"], first);
-    for (const name of names) equal(more.get(name), first.get(name));
-    equal(hues(Array.from({ length: 99 }, (_, index) => `s${index}`)).size, 99);
+  await test("the colour of a service depends on its name only, and varies", () => {
+    // Values that must not change with a release: operators recognize services by them.
+    equal(["stackdemo_web", "stackdemo_edge", "stackdemo_redis-1"].map(colour), [{ hue: 218, tone: 1 }, { hue: 83, tone: 0 }, { hue: 8, tone: 0 }]);
+    const of = (name) => JSON.stringify(colour(name));
+    const ours = ["web", "edge", "watch", "redis-1", "redis-2", "redis-3", "sentinel-1", "sentinel-2", "sentinel-3"];
+    equal(new Set(ours.map((name) => of(`stackdemo_${name}`))).size, ours.length);
+    equal(new Set(Array.from({ length: 1000 }, (_, index) => of(`s${index}`))).size, 48);
+  });
+
+  const alert = (rule, fields = {}) => ({ rule, severity: "critical", state: "firing", since: 0, summary: rule, inhibited_by: null, silenced_until: null, service: null, ...fields });
+  const order = (alerts, services = {}) => ordered({ alerts: new Map(Object.entries(alerts)), services: new Map(Object.entries(services)) })
+    .map(({ id, depth }) => `${"-".repeat(depth)}${id}`);
+  await test("causes of alerts come before their consequences, whichever was noticed first", () => {
+    const warning = { severity: "warning" };
+    equal(order({
+      "edge_pool/n/web": alert("edge_pool", { since: 1 }),
+      redis: alert("redis_master", { since: 2 }),
+      below: alert("service_below", { service: "s", since: 3, ...warning }),
+      crash: alert("crash_loop", { service: "s", since: 4, ...warning }),
+      other: alert("service_below", { service: "t", since: 5, inhibited_by: "down" }),
+      risk: alert("quorum_at_risk", { since: 6, inhibited_by: "down", ...warning }),
+      down: alert("node_down", { since: 9 }),
+    }, { s: { name: "stack_web" }, t: { name: "web2" } }),
+    ["down", "-other", "-risk", "crash", "-below", "--edge_pool/n/web", "redis"]);
+    // A pool whose name two services have belongs to neither.
+    equal(order({ "edge_pool/n/web": alert("edge_pool"), below: alert("service_below", { service: "s", ...warning }) },
+      { s: { name: "a_web" }, t: { name: "b_web" } }), ["edge_pool/n/web", "below"]);
+  });
+  await test("alerts that fire come first, then pending, quiet and resolved ones, worst first", () => {
+    equal(order({
+      resolved: alert("node_down", { state: "resolved" }),
+      silent: alert("node_down", { silenced_until: 9 }),
+      orphan: alert("edge_down", { inhibited_by: "gone" }),
+      pending: alert("node_down", { state: "pending" }),
+      warning: alert("node_down", { severity: "warning" }),
+      future: alert("a_rule_of_tomorrow"),
+      certificate: alert("certificate"),
+    }), ["certificate", "future", "warning", "pending", "silent", "orphan", "resolved"]);
+    // While a resolved cause still inhibits, its consequences keep it among the quiet ones.
+    equal(order({ old: alert("redis_master", { state: "resolved" }), down: alert("node_down", { state: "resolved" }), edge: alert("edge_down", { inhibited_by: "down" }) }),
+      ["down", "-edge", "old"]);
+  });
+  await test("alerts that claim to cause each other are all shown", () => {
+    equal(order({ a: alert("disk", { inhibited_by: "b" }), b: alert("disk", { inhibited_by: "a" }), c: alert("disk", { inhibited_by: "a" }), d: alert("disk", { inhibited_by: "d" }) }).length, 4);
+  });
+  await test("of many alerts, the worst are shown with what leads to them", () => {
+    const alerts = { down: alert("node_down"), pending: alert("disk", { state: "pending" }), crash: alert("crash_loop", { service: "s", severity: "warning" }), below: alert("service_below", { service: "s" }) };
+    for (let index = 0; index < 9; index += 1) alerts[`quiet${index}`] = alert("service_below", { severity: "warning", inhibited_by: "down" });
+    const rows = ordered({ alerts: new Map(Object.entries(alerts)), services: new Map() });
+    const shown = (room) => first(rows, room).map(({ id }) => id);
+    equal(shown(2), ["down", "crash"]);
+    equal(shown(4), ["down", "crash", "below", "pending"]);
+    equal(shown(5), ["down", "quiet0", "crash", "below", "pending"]);
+    equal(shown(99).length, rows.length);
+  });
+
+  await test("a task is in one tile at a time, and a tile without tasks is forgotten", () => {
+    const groups = new Groups();
+    equal(groups.move("a", "a"), undefined);
+    equal(groups.tasksOf("a"), ["a"]);
+    equal(groups.move("a", "g"), "a");
+    equal(groups.move("b", "g"), undefined);
+    equal([groups.tasksOf("a"), groups.tasksOf("g")], [[], ["a", "b"]]);
+    groups.move("a", undefined);
+    groups.move("b", "b");
+    equal([groups.tasksOf("g"), groups.tasksOf("b"), groups.tiles.size, groups.members.size], [[], ["b"], 1, 0]);
   });
 
   const task = (fields) => ({
@@ -191,6 +255,35 @@
     equal(model.wanted(task({ state: "running", desired: "complete" })), null);
     equal(model.wanted(task({ state: "running", desired: "shutdown" })), "shutdown");
   });
+  await test("tasks that ended or wait for a node are grouped by service and node", () => {
+    const store = new Store();
+    const failed = { state: "failed", desired: "shutdown" };
+    store.snapshot({ nodes: { n: {} }, services: {}, tasks: {
+      a: task({ ...failed, created_at: 1 }), b: task({ ...failed, slot: 2, state: "rejected", created_at: 2 }), c: task({ ...failed, node: "gone" }),
+      d: task({ ...failed, state: "shutdown" }), e: task({ ...failed, service: "t" }), f: task({ state: "failed" }), g: task({}),
+      h: task({ state: "pending", node: null }), i: task({ state: "pending", node: "n" }),
+    } });
+    const of = (id) => model.groupOf(store, store.tasks.get(id));
+    equal(["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(of),
+      ["n/s/failed", "n/s/failed", "/s/failed", "n/s/stopped", "n/t/failed", undefined, undefined, "/s/waiting", undefined]);
+    equal(model.group(store, store.tasks.get("a")).map(([id]) => id), ["b", "a"]);
+    equal(model.group(store, store.tasks.get("g")), []);
+  });
+  await test("a service needs attention if tasks are missing, an update is stuck or an alert fires", () => {
+    const store = new Store();
+    const service = (fields) => ({ name: "x", running: 1, desired: 1, job: null, update: null, problem: null, ...fields });
+    store.snapshot({
+      services: {
+        well: service({}), short: service({ running: 0, problem: "no suitable node" }), job: service({ job: { failed: 1 } }), loops: service({}),
+        stuck: service({ update: { state: "paused", message: "paused" } }), zero: service({ running: 0, desired: 0 }),
+      },
+      alerts: {
+        a: alert("crash_loop", { service: "loops", summary: "ended 3 times" }), b: alert("crash_loop", { service: "well", state: "resolved" }),
+        c: alert("service_below", { service: "job", summary: "0 of 1" }), d: alert("crash_loop", { service: "gone" }),
+      },
+    });
+    equal([...model.failing(store)].sort(), [["job", ""], ["loops", "ended 3 times"], ["short", "no suitable node"], ["stuck", "paused"]]);
+  });
   await test("the progress of an update counts tasks that match the service", () => {
     const store = new Store();
     const service = { name: "a", desired: 3, running: 3, image: { name: "a", tag: "2", digest: null }, update: { state: "updating", started_at: 50 } };
@@ -201,7 +294,7 @@
         a: task({ state: "shutdown", desired: "shutdown" }), b: task(fresh), c: task({ slot: 2, state: "starting", ...fresh }), d: task({ slot: 3 }),
       },
     });
-    equal(model.progress(store, "s"), { done: 1, total: 3, change: "1 → 2" });
+    equal(model.progress(store, "s"), { done: 1, total: 3, change: "a:1 → 2" });
     // The same image with other settings: the new tasks are those created since the start of the update.
     const tag = service.image;
     store.snapshot({ services: { s: service }, tasks: { a: task({ image: tag, created_at: 10 }), b: task({ slot: 2, image: tag, created_at: 60 }) } });

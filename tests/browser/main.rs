@@ -10,9 +10,13 @@ mod chain;
 mod clusters;
 mod controls;
 mod details;
+mod groups;
+mod incident;
 mod logic;
+mod order;
 mod screenshots;
 mod speed;
+mod texts;
 
 use tests::browser::{Browser, Page};
 use tests::page_server::PageServer;

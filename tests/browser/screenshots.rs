@@ -6,7 +6,7 @@ use tests::browser::{Browser, Screen};
 use tests::page_server::PageServer;
 use watch::cluster_state::UpdateState;
 
-use crate::clusters;
+use crate::{clusters, incident};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes screenshots into the folder named by the environment variable SHOTS"]
@@ -17,6 +17,7 @@ async fn screenshots() {
     clusters::node_down(&mut lost);
     let mut rolling = calm.clone();
     clusters::rolling(&mut rolling, "1.5.0", UpdateState::Updating);
+    let bad = incident::cluster();
     let large = clusters::swarm(100, 2000);
     let browser = Browser::start().await;
     for (name, cluster, screen, scheme, after) in [
@@ -29,6 +30,8 @@ async fn screenshots() {
         ("down-dark", &lost, Screen { width: 1280, height: 800 }, "dark", ""),
         ("rolling", &rolling, Screen { width: 1280, height: 800 }, "light", ""),
         ("details", &rolling, Screen::DESK, "dark", "document.querySelector('.tile').click()"),
+        ("incident", &bad, Screen::DESK, "light", ""),
+        ("incident-phone", &bad, Screen { width: 390, height: 2600 }, "dark", ""),
         ("help", &calm, Screen::DESK, "light", "document.querySelector('#help-open').click()"),
         ("large", &large, Screen::WALL, "light", ""),
         ("large-desk", &large, Screen::DESK, "dark", ""),

@@ -1,35 +1,25 @@
-// One hue per service, derived from its name. On a collision the next free hue is used, so that services side by
-// side differ.
+// The colour of a service: a hue and a tone, derived from nothing but its name. So it is the same in every browser,
+// after every load, and whichever other services there are. In return, two services may share one; their names differ.
 
-const HUES = 18;
+const HUES = 24;
+const TONES = 2;
+// Chosen among the possible ones so that the services of our own stack look different.
+const SEED = 10821;
 
-// FNV-1a.
+// FNV-1a, and then the finalizer of MurmurHash3, so that similar names get different colours.
 export function hash(text) {
-  let value = 0x811c9dc5;
+  let value = 0x811c9dc5 ^ SEED;
   for (let index = 0; index < text.length; index += 1) {
     value ^= text.charCodeAt(index);
     value = Math.imul(value, 0x01000193);
   }
-  return value >>> 0;
+  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
+  return (value ^ (value >>> 16)) >>> 0;
 }
 
-// Returns hues in degrees by name. Names in `before` keep theirs.
-export function hues(names, before = new Map()) {
-  const given = new Map();
-  const taken = new Set();
-  const take = (name, slot) => {
-    given.set(name, (slot * 360) / HUES + 8);
-    taken.add(slot);
-  };
-  const kept = (name) => Math.round(((before.get(name) - 8) * HUES) / 360);
-  const sorted = [...names].sort();
-  for (const name of sorted) if (before.has(name)) take(name, kept(name));
-  for (const name of sorted) {
-    if (given.has(name)) continue;
-    let slot = hash(name) % HUES;
-    // Seven and eighteen are coprime, so every slot is tried, and successive slots look different.
-    for (let tries = 0; tries < HUES && taken.has(slot); tries += 1) slot = (slot + 7) % HUES;
-    take(name, slot);
-  }
-  return given;
+// Returns the hue in degrees, and the tone: 0, or 1 for a deeper one.
+export function colour(name) {
+  const value = hash(name);
+  return { hue: ((value % HUES) * 360) / HUES + 8, tone: Math.floor(value / HUES) % TONES };
 }

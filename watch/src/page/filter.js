@@ -46,12 +46,14 @@ export const isActive = (filter) => Boolean(filter.service || filter.node || fil
 // Search terms, all of which must match.
 export const terms = (filter) => filter.q.toLowerCase().split(/\s+/).filter(Boolean);
 
+// Whether tasks that ended are shown. A filter for failures also shows those that were replaced.
+export const showsPast = ({ state, stopped }) => stopped || state === "stopped" || state === "trouble";
+
 // Returns a predicate over ids of tasks.
 export function matcher(filter, store) {
   const words = terms(filter);
   const state = Object.hasOwn(STATES, filter.state) ? STATES[filter.state] : undefined;
-  // A filter for failures also shows the tasks that were replaced.
-  const past = filter.stopped || filter.state === "stopped" || filter.state === "trouble";
+  const past = showsPast(filter);
   return (id) => {
     const task = store.tasks.get(id);
     if (!past && isPast(task)) return false;

@@ -85,25 +85,36 @@ export function cpus(nano) {
   return `${whole}${SPACE}CPU${whole === 1 ? "" : "s"}`;
 }
 
-// The tag, or the digest if there is none.
-export function tag(image) {
-  if (!image) return "–";
-  return image.tag ?? (image.digest ? image.digest.slice(0, 7) : "latest");
+// The last part of an image's name: "redis" of "registry:5000/library/redis".
+export const base = (image) => image.name.slice(image.name.lastIndexOf("/") + 1);
+
+// The tag, or the digest if there is none, with the sign that precedes it in an image's name. A tag such as "1" alone
+// would read as a number of something.
+export function version(image) {
+  if (image.tag) return `:${image.tag}`;
+  return image.digest ? `@${image.digest.slice(0, 7)}` : "";
 }
+
+// An image as people call it: "redis:7-alpine".
+export const short = (image) => base(image) + version(image) || "–";
 
 export function image(image) {
   if (!image) return "–";
   return image.name + (image.tag ? `:${image.tag}` : "") + (image.digest ? `@${image.digest}` : "");
 }
 
-// The change from one image to another, as short as distinguishes them.
-export function change(from, to) {
-  if (from && to && tag(from) === tag(to) && from.digest !== to.digest) {
-    const short = (image) => (image.digest ? image.digest.slice(0, 7) : tag(image));
-    return `${short(from)} → ${short(to)}`;
-  }
-  return `${tag(from)} → ${tag(to)}`;
+// The change from one image to another, as short as distinguishes them, in two parts: the name if both have the same,
+// and the rest.
+export function changeParts(from, to) {
+  const equal = version(from) === version(to) && from.digest !== to.digest;
+  const sign = (image) => (equal && image.digest ? `@${image.digest.slice(0, 7)}` : version(image));
+  const [a, b] = [sign(from), sign(to)];
+  if (from.name === to.name) return [base(to), `${a} → ${a[0] === b[0] ? b.slice(1) : b}`];
+  const name = base(from) === base(to) ? (image) => image.name : base;
+  return ["", `${name(from)}${a} → ${name(to)}${b}`];
 }
+
+export const change = (from, to) => changeParts(from, to).join("");
 
 // The text of an enum value: "rollback_started" is "rollback started".
 export const words = (value) => String(value ?? "unknown").replaceAll("_", " ");

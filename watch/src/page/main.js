@@ -1,7 +1,6 @@
 // Ties the page together: the stream fills the store, and changes are drawn once a frame.
 
 import { Clock } from "./clock.js";
-import { hues } from "./colours.js";
 import { Connection } from "./connection.js";
 import * as filters from "./filter.js";
 import { stacks } from "./model.js";
@@ -15,6 +14,7 @@ import { Details } from "./view/details.js";
 import { Edges } from "./view/edges.js";
 import { Header } from "./view/header.js";
 import { listen } from "./view/keyboard.js";
+import { layout } from "./view/layout.js";
 import { Redis } from "./view/redis.js";
 import { Services } from "./view/services.js";
 import { Timeline } from "./view/timeline.js";
@@ -22,7 +22,6 @@ import { Updates } from "./view/updates.js";
 
 const clock = new Clock();
 const store = new Store();
-let colours = new Map();
 
 // What every part of the page receives.
 const context = {
@@ -30,23 +29,21 @@ const context = {
   filter: filters.parse(location.hash),
   stacks: 1,
   now: () => clock.now(),
-  hue: (service) => colours.get(store.services.get(service)?.name) ?? 250,
   get opened() {
     return this.filter.open.startsWith("task:") ? this.filter.open.slice(5) : undefined;
   },
 };
 
-// Values computed from all services come first: the other parts read them.
+// What is computed from all services comes first: the other parts read it.
 const parts = new Parts();
 parts.add({
   needs: ["services"],
   update() {
-    colours = hues([...store.services.values()].map((service) => service.name), colours);
     context.stacks = stacks(store);
   },
 });
 const header = parts.add(new Header());
-const board = parts.add(new Board());
+const board = parts.add(new Board((fields) => choose(fields)));
 parts.add(new Services());
 parts.add(new Updates());
 parts.add(new Filters((fields) => choose(fields)));
@@ -62,6 +59,7 @@ const details = parts.add(new Details({
 const announcer = parts.add(new Announcer());
 theme();
 size();
+layout();
 const dialog = help();
 
 // Drawing, at most once a frame.

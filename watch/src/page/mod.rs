@@ -1,9 +1,10 @@
 //! The live page: its files, embedded in the program.
 //!
 //! There is no build step and no external resource: a browser receives the files of this folder. `main.js` ties
-//! them together, and `parts.js` draws the parts of the page whose data changed. `store.js`, `sse.js`,
-//! `filter.js`, `model.js`, `format.js`, `clock.js` and `colours.js` are logic without a document; `connection.js`
-//! maintains the event stream. Each module in `view/` writes its own part of the document, and only as text.
+//! them together, and `parts.js` draws the parts of the page whose data changed. `store.js`, `sse.js`, `filter.js`,
+//! `model.js`, `causes.js`, `groups.js`, `format.js`, `clock.js` and `colours.js` are logic without a document;
+//! `connection.js` maintains the event stream. Each module in `view/` writes its own part of the document, and only as
+//! text. The style sheet is one file for browsers, joined from the parts in `style/`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -43,7 +44,7 @@ pub fn asset(path: &str) -> Option<&'static Asset> {
 /// Every file of the page.
 pub const ASSETS: &[Asset] = &[
     Asset { path: "/", content_type: HTML, body: include_str!("index.html") },
-    Asset { path: "/style.css", content_type: CSS, body: include_str!("style.css") },
+    Asset { path: "/style.css", content_type: CSS, body: STYLE },
     Asset { path: "/favicon.svg", content_type: SVG, body: include_str!("favicon.svg") },
     script("/theme.js", include_str!("theme.js")),
     script("/main.js", include_str!("main.js")),
@@ -56,6 +57,8 @@ pub const ASSETS: &[Asset] = &[
     script("/model.js", include_str!("model.js")),
     script("/format.js", include_str!("format.js")),
     script("/colours.js", include_str!("colours.js")),
+    script("/causes.js", include_str!("causes.js")),
+    script("/groups.js", include_str!("groups.js")),
     script("/view/dom.js", include_str!("view/dom.js")),
     script("/view/header.js", include_str!("view/header.js")),
     script("/view/alerts.js", include_str!("view/alerts.js")),
@@ -63,6 +66,7 @@ pub const ASSETS: &[Asset] = &[
     script("/view/board.js", include_str!("view/board.js")),
     script("/view/column.js", include_str!("view/column.js")),
     script("/view/tile.js", include_str!("view/tile.js")),
+    script("/view/nothing.js", include_str!("view/nothing.js")),
     script("/view/services.js", include_str!("view/services.js")),
     script("/view/redis.js", include_str!("view/redis.js")),
     script("/view/edges.js", include_str!("view/edges.js")),
@@ -70,8 +74,25 @@ pub const ASSETS: &[Asset] = &[
     script("/view/details.js", include_str!("view/details.js")),
     script("/view/controls.js", include_str!("view/controls.js")),
     script("/view/keyboard.js", include_str!("view/keyboard.js")),
+    script("/view/layout.js", include_str!("view/layout.js")),
     script("/view/announce.js", include_str!("view/announce.js")),
 ];
+
+/// The style sheet. A later part may override an earlier one.
+const STYLE: &str = concat!(
+    include_str!("style/base.css"),
+    include_str!("style/icons.css"),
+    include_str!("style/top.css"),
+    include_str!("style/alerts.css"),
+    include_str!("style/overview.css"),
+    include_str!("style/filters.css"),
+    include_str!("style/board.css"),
+    include_str!("style/dense.css"),
+    include_str!("style/rail.css"),
+    include_str!("style/details.css"),
+    include_str!("style/phone.css"),
+    include_str!("style/motion.css"),
+);
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";

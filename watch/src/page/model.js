@@ -31,6 +31,29 @@ export function wanted(task) {
   return desired;
 }
 
+// Where a task is shown: the id of its node, or "" if it has none that is known.
+export const homeOf = (store, task) => (task.node && store.nodes.has(task.node) ? task.node : "");
+
+// The group that a task belongs to, if any. Of one service, the tasks that ended on a node are interesting as a number,
+// and so are those that wait for a node: each group has one tile.
+export function groupOf(store, task) {
+  const home = homeOf(store, task);
+  const state = kind(task);
+  return isPast(task) || (state === "waiting" && home === "") ? `${home}/${task.service}/${state}` : undefined;
+}
+
+// The tasks of a task's group, newest first, as [id, task].
+export function group(store, task) {
+  const key = groupOf(store, task);
+  if (key === undefined) return [];
+  const all = [...store.tasksOf(task.service)].map((id) => [id, store.tasks.get(id)]);
+  const members = all.filter(([, other]) => groupOf(store, other) === key);
+  return members.sort(([, a], [, b]) => (b.created_at ?? 0) - (a.created_at ?? 0));
+}
+
+// What the tasks of a group have in common, by their kind.
+export const GROUPS = { failed: "failed", stopped: "stopped", waiting: "waiting for a node" };
+
 // The last error in a task's slot: its own, or that of the newest task before it.
 export function lastError(store, id) {
   const task = store.tasks.get(id);
@@ -101,6 +124,25 @@ export function count({ job, running, desired }) {
   return job ? [job.completed, job.total] : [running, desired];
 }
 
+// Ids of services that need attention: with too few tasks, a paused update, a failed job, or an alert that fires.
+// Returns a map to why, as far as it is known.
+export function failing(store) {
+  const found = new Map();
+  for (const [id, service] of store.services) {
+    if (isStuck(service)) found.set(id, service.update.message);
+    else if (isShort(service)) found.set(id, service.problem ?? "");
+  }
+  for (const { state, service, summary, rule } of store.alerts.values()) {
+    if (state !== "firing" || !store.services.has(service) || found.get(service)) continue;
+    // Whatever the alert, the row has the number of tasks.
+    found.set(service, rule === "service_below" ? "" : summary);
+  }
+  return found;
+}
+
+// The name of a task's service, which may have been removed: names of services have no dot.
+export const serviceName = (store, task) => store.services.get(task.service)?.name ?? task.name.split(".")[0];
+
 // A service's name, without the prefix of its stack if there is only one stack.
 export function shortName(service, stacks) {
   const prefix = service.stack ? `${service.stack}_` : null;
@@ -114,17 +156,6 @@ export const suffix = (task) => (task.slot == null ? "" : `.${task.slot}`);
 
 // Whether a node is shown greyed out.
 export const isGone = (node) => node.state === "down" || node.state === "disconnected";
-
-// Severities, worst first.
-export const SEVERITIES = ["critical", "warning", "info"];
-
-// Alerts in order of display: worst first, then oldest; inhibited and resolved ones last.
-export function alerts(store) {
-  const rank = ([, alert]) =>
-    (alert.state === "resolved" ? 20 : 0) + (alert.inhibited_by ? 10 : 0) + SEVERITIES.indexOf(alert.severity) +
-    (alert.state === "pending" ? 5 : 0);
-  return [...store.alerts].sort((a, b) => rank(a) - rank(b) || a[1].since - b[1].since || (a[0] < b[0] ? -1 : 1));
-}
 
 // Totals for the header.
 export function totals(store) {

@@ -3,8 +3,9 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::alert::rule::Rule;
 
-/// The paths of the files in this folder.
+/// The paths of the files in this folder, with one for all parts of the style sheet.
 fn files() -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page");
     let names = |folder: &Path, prefix: &str| {
@@ -12,7 +13,8 @@ fn files() -> BTreeSet<String> {
         let files = entries.into_iter().filter(|path| path.extension().is_some_and(|end| end != "rs"));
         files.map(|path| format!("{prefix}{}", path.file_name().unwrap().to_string_lossy())).collect::<Vec<_>>()
     };
-    names(&folder, "/").into_iter().chain(names(&folder.join("view"), "/view/")).collect()
+    let views = names(&folder.join("view"), "/view/");
+    names(&folder, "/").into_iter().chain(views).chain(["/style.css".to_owned()]).collect()
 }
 
 /// Returns the texts between `start` and `end`.
@@ -31,6 +33,19 @@ fn exactly_the_files_of_the_folder_are_served() {
     for path in ["", "/index.html", "/mod.rs", "/view", "/view/", "/../lib.rs", "/main.js?"] {
         assert_eq!(asset(path), None, "{path}");
     }
+}
+
+#[test]
+fn the_style_sheet_consists_of_all_its_parts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page/style");
+    let parts: Vec<_> = fs::read_dir(folder).unwrap().map(|part| part.unwrap().path()).collect();
+    let mut size = 0;
+    for part in &parts {
+        let text = fs::read_to_string(part).unwrap();
+        assert!(STYLE.contains(&text), "{}", part.display());
+        size += text.len();
+    }
+    assert_eq!(size, STYLE.len(), "{parts:?}");
 }
 
 #[test]
@@ -81,7 +96,15 @@ fn there_are_no_external_resources_and_no_inline_code() {
 fn the_page_stays_small() {
     let size: usize = ASSETS.iter().map(|asset| asset.body.len()).sum();
     println!("{size} bytes in {} files", ASSETS.len());
-    assert!(size < 140_000, "{size}");
+    assert!(size < 160_000, "{size}");
+}
+
+#[test]
+fn the_order_of_alerts_knows_every_rule() {
+    let script = asset("/causes.js").unwrap().body;
+    let rules = between(script, "export const RULES = [", "];")[0];
+    let known: BTreeSet<&str> = between(rules, "\"", "\"").into_iter().step_by(2).collect();
+    assert_eq!(known, Rule::ALL.into_iter().map(Rule::name).collect());
 }
 
 #[test]

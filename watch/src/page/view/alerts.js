@@ -1,14 +1,17 @@
-// Alerts, worst first.
+// Alerts, each with its consequences below it.
 
+import { first, ordered } from "../causes.js";
 import { moment, span } from "../format.js";
-import { alerts } from "../model.js";
-import { element, icon, Keyed, setData, setHidden, setText } from "./dom.js";
+import { element, icon, Keyed, setData, setHidden, setStyle, setText } from "./dom.js";
 
 // Number of alerts shown until the reader asks for the rest.
-const FEW = 5;
+const FEW = 6;
+// Consequences of consequences are not indented further than this.
+const DEEPEST = 3;
 
 export class Alerts {
-  needs = ["alerts"];
+  // The names of services tell which pools of edges are theirs.
+  needs = ["alerts", "services"];
 
   constructor() {
     this.root = document.getElementById("alerts");
@@ -26,11 +29,11 @@ export class Alerts {
   }
 
   draw() {
-    const found = alerts(this.context.store);
+    const found = ordered(this.context.store);
     setHidden(this.root, found.length === 0);
-    const shown = this.all ? found : found.slice(0, FEW);
+    const shown = this.all ? found : first(found, FEW);
     const now = this.context.now();
-    this.list.show(shown.map(([id, alert]) => [id, { alert, now }]));
+    this.list.show(shown.map((row) => [row.id, { ...row, now }]));
     setHidden(this.more, found.length <= FEW);
     setText(this.more, this.all ? "Show fewer" : `Show ${found.length - FEW} more`);
   }
@@ -52,11 +55,14 @@ class Row {
     this.root = element("li", "alert", this.icon, element("span", "words", this.severity, " ", this.summary), " ", this.note);
   }
 
-  update({ alert, now }) {
+  update({ alert, depth, cause, now }) {
     this.alert = alert;
+    this.cause = cause;
     setData(this.root, "severity", alert.severity);
     setData(this.root, "state", alert.state);
     setData(this.root, "quiet", alert.inhibited_by || alert.silenced_until > now ? "" : null);
+    setData(this.root, "follows", depth > 0 ? "" : null);
+    setStyle(this.root, "--depth", String(Math.min(depth, DEEPEST)));
     setData(this.icon, "icon", alert.state === "resolved" ? "done" : alert.severity);
     setText(this.severity, alert.state === "resolved" ? "resolved" : alert.severity);
     setText(this.summary, alert.summary);
@@ -68,11 +74,12 @@ class Row {
   }
 
   tick(now) {
-    const { state, since, silenced_until: until, inhibited_by: cause, rule } = this.alert;
+    const { state, since, silenced_until: until, inhibited_by: inhibitor, rule } = this.alert;
     const parts = [rule];
+    if (this.cause) parts.push(`follows from ${this.cause.rule}`);
+    if (inhibitor) parts.push("no message of its own");
     if (state === "pending") parts.push("not long enough to notify");
     if (until > now) parts.push(`silenced until ${moment(until, now)}`);
-    if (cause) parts.push(`inhibited by ${cause}`);
     if (state !== "resolved") parts.push(`for ${span(now - since)}`);
     setText(this.note, parts.filter(Boolean).join(" · "));
   }

@@ -1,10 +1,12 @@
 // The nodes and their tasks. A change updates only the affected tiles and columns.
 
-import { isActive, matcher, matchesNode } from "../filter.js";
+import { isActive, matcher, matchesNode, showsPast } from "../filter.js";
 import { number, plural } from "../format.js";
-import { isPast } from "../model.js";
+import { Groups } from "../groups.js";
+import { groupOf, homeOf, isPast } from "../model.js";
 import { Column, NOWHERE } from "./column.js";
 import { place, setData, setHidden, setStyle, setText } from "./dom.js";
+import { Nothing } from "./nothing.js";
 import { Tile } from "./tile.js";
 
 // With more tasks or nodes than this, a tile is one line.
@@ -16,13 +18,15 @@ const names = new Intl.Collator("en", { numeric: true });
 export class Board {
   needs = ["nodes", "services", "tasks", "filter"];
 
-  constructor() {
+  // `set(fields)` is called with a choice that changes the filter.
+  constructor(set) {
     this.root = document.getElementById("board");
     this.holder = this.root.querySelector(".columns");
-    this.empty = document.getElementById("empty");
+    this.nothing = new Nothing(set, () => this.root.focus({ preventScroll: true }));
     this.shown = document.getElementById("shown");
     this.columns = new Map();
     this.tiles = new Map();
+    this.groups = new Groups();
     // Id of the column of each tile.
     this.at = new Map();
     this.focus = undefined;
@@ -35,7 +39,7 @@ export class Board {
       }
     }, { rootMargin: "200px" });
     this.root.addEventListener("focusin", (event) => {
-      const id = event.target.dataset?.task;
+      const id = event.target.dataset?.tile;
       if (id) this.reach(id);
     });
   }
@@ -47,16 +51,17 @@ export class Board {
     const touched = new Set();
     const ids = this.affected(context, changes, all);
     for (const id of changes.nodes) for (const task of this.node(context, id, touched)) ids.add(task);
-    for (const id of ids) this.task(context, id, match, touched);
+    for (const tile of this.group(store, ids, match)) this.tile(context, tile, touched);
     if (changes.nodes.size > 0 || touched.has(NOWHERE)) this.arrange(store);
     const totals = this.count(store, filter);
     const narrow = isActive(filter);
+    let shown = 0;
     for (const [id, column] of this.columns) {
-      column.sum(totals.get(id) ?? 0);
+      shown += column.sum(totals.get(id) ?? 0);
       const node = store.nodes.get(id);
       setHidden(column.root, column.tiles.size === 0 && (node ? narrow && !matchesNode(filter, id, node) : true));
     }
-    this.sum(context, narrow);
+    this.sum(context, narrow, shown);
     // Only later changes are animated.
     if (!this.settled && store.known) {
       this.settled = true;
@@ -64,11 +69,11 @@ export class Board {
     }
   }
 
-  // Ids of tiles that may change: their task, its service, or a task of the same slot changed.
+  // Ids of tasks whose tile may change: the task, its service, or a task of the same slot changed.
   affected({ store, stacks }, changes, all) {
     if (all || this.stacks !== stacks) {
       this.stacks = stacks;
-      return new Set([...store.tasks.keys(), ...this.tiles.keys()]);
+      return new Set([...store.tasks.keys(), ...this.groups.tiles.keys()]);
     }
     const ids = new Set(changes.tasks);
     for (const service of changes.services) for (const id of store.tasksOf(service)) ids.add(id);
@@ -84,17 +89,18 @@ export class Board {
   node(context, id, touched) {
     const node = context.store.nodes.get(id);
     const column = this.columns.get(id);
+    const tasks = (tiles) => tiles.flatMap((tile) => this.groups.tasksOf(tile));
     if (node) {
       this.column(id).describe(node, context.now());
       touched.add(id);
-      return column ? [] : [...(this.columns.get(NOWHERE)?.order ?? [])];
+      return column ? [] : tasks(this.columns.get(NOWHERE)?.order ?? []);
     }
     if (!column) return [];
     this.watcher.unobserve(column.root);
     this.onScreen.delete(column);
     this.columns.delete(id);
     column.root.remove();
-    return column.order;
+    return tasks(column.order);
   }
 
   column(id) {
@@ -109,27 +115,42 @@ export class Board {
     return column;
   }
 
-  task(context, id, match, touched) {
+  // Assigns tasks to tiles; returns the ids of those that may have changed.
+  group(store, ids, match) {
+    const changed = new Set();
+    for (const id of ids) {
+      const task = store.tasks.get(id);
+      const tile = task && match(id) ? groupOf(store, task) ?? id : undefined;
+      const before = this.groups.move(id, tile);
+      for (const one of [before, tile]) if (one !== undefined) changed.add(one);
+    }
+    return changed;
+  }
+
+  tile(context, id, touched) {
     const { store } = context;
-    const task = store.tasks.get(id);
-    if (!task || !match(id)) {
+    const ids = this.groups.tasksOf(id);
+    if (ids.length === 0) {
       this.drop(id);
       return;
     }
+    const created = (one) => store.tasks.get(one).created_at ?? 0;
+    if (ids.length > 1) ids.sort((a, b) => created(b) - created(a));
+    const task = store.tasks.get(ids[0]);
     let tile = this.tiles.get(id);
     if (!tile) {
       tile = new Tile(id);
       this.tiles.set(id, tile);
     }
-    tile.update(context);
-    const home = task.node && store.nodes.has(task.node) ? task.node : NOWHERE;
+    tile.update(context, ids);
+    const home = homeOf(store, task);
     const before = this.at.get(id);
     if (before !== home) {
       this.columns.get(before)?.forget(id);
-      if (before !== undefined && before !== home) tile.flash();
+      if (before !== undefined) tile.flash();
     }
     this.at.set(id, home);
-    this.column(home).put(tile, Tile.key(store, id));
+    this.column(home).put(tile, Tile.key(store, task, id, ids[0] !== id));
     touched.add(home);
   }
 
@@ -169,25 +190,25 @@ export class Board {
   // Number of tasks in each column without the filter.
   count(store, filter) {
     const totals = new Map();
+    const past = showsPast(filter);
     for (const task of store.tasks.values()) {
-      if (isPast(task) && !filter.stopped) continue;
-      const home = task.node && store.nodes.has(task.node) ? task.node : NOWHERE;
+      if (!past && isPast(task)) continue;
+      const home = homeOf(store, task);
       totals.set(home, (totals.get(home) ?? 0) + 1);
     }
     this.total = [...totals.values()].reduce((sum, value) => sum + value, 0);
     return totals;
   }
 
-  sum({ store }, narrow) {
+  sum(context, narrow, shown) {
+    const { store } = context;
     const dense = this.tiles.size > DENSE_TASKS || store.nodes.size > DENSE_NODES;
     setData(this.root, "dense", dense ? "" : null);
-    setHidden(this.empty, store.known && store.nodes.size > 0);
-    // Before the engine's first response, the number of nodes is unknown.
-    if (store.known && store.source.at != null) setText(this.empty, "The swarm has no nodes.");
     const visible = [...this.columns.values()].filter((column) => !column.root.hidden).length;
     // A few columns do not fill a wide screen.
     setStyle(this.holder, "--shown", String(visible));
-    setText(this.shown, narrow ? `${number(this.tiles.size)} of ${plural(this.total, "task")} on ${plural(visible, "node")}` : "");
+    this.nothing.update(context, !narrow || shown > 0 || (visible > 0 && !context.filter.node));
+    setText(this.shown, narrow ? `${number(shown)} of ${plural(this.total, "task")} on ${plural(visible, "node")}` : "");
     // Exactly one tile is reachable by Tab.
     if (this.focus === undefined || !this.tiles.has(this.focus)) {
       const column = this.visible()[0];

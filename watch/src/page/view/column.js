@@ -132,14 +132,16 @@ export class Column {
     this.order.splice(this.order.indexOf(id), 1);
   }
 
-  // Updates the counts after tiles were added or removed.
+  // Updates the counts after tiles were added or removed. Returns the number of tasks shown.
   sum(total) {
-    const shown = this.tiles.size;
-    setText(this.size, shown === total || total === undefined ? plural(shown, "task") : `${shown} of ${total}`);
+    let shown = 0;
+    for (const tile of this.tiles.values()) shown += tile.count;
+    setText(this.size, shown === total || total === undefined ? plural(shown, "task") : `${shown} of ${plural(total, "task")}`);
     setHidden(this.none, shown > 0);
     if (shown === 0) {
       const drained = this.node?.availability === "drain";
       setText(this.none, total > 0 ? "no task that matches" : drained ? "drained: no tasks" : "no tasks");
     }
+    return shown;
   }
 }

@@ -1,10 +1,11 @@
 // The details of a task, node, service or edge, in a side panel.
 
-import { bytes, cpus, image, memory, moment, number, plural, span, words } from "../format.js";
-import { count, isShort, kind, progress, wanted } from "../model.js";
+import { bytes, cpus, image, memory, moment, number, plural, short, span, words } from "../format.js";
+import { count, GROUPS, group, isShort, kind, progress, wanted } from "../model.js";
 import { element, icon, setData, setHidden, setText } from "./dom.js";
 
 const EARLIER = 8;
+const OF_GROUP = 40;
 
 // By the prefix before the colon. A map, because the address may contain any prefix, such as `__proto__`.
 const KINDS = new Map(Object.entries({ task, node, service, edge }));
@@ -142,7 +143,14 @@ function task(context, id) {
   const service = store.services.get(entry.service);
   const home = entry.node ? store.nodes.get(entry.node) : undefined;
   const target = wanted(entry);
+  const members = group(store, entry);
   const earlier = store.historyOf(entry).filter(([other]) => other !== id);
+  const past = (name) => ([other, before]) => ({
+    sign: kind(before),
+    text: name(before),
+    note: [short(before.image), before.since != null && `${span(now - before.since)} ago`, before.error !== entry.error && before.error].filter(Boolean).join(" · "),
+    open: `task:${other}`,
+  });
   return {
     title: entry.name,
     parts: [
@@ -160,14 +168,15 @@ function task(context, id) {
         ["Exit code", entry.exit_code == null ? null : String(entry.exit_code)],
         ["Id", id],
       ),
-      earlier.length > 0 ? {
+      members.length > 1 ? {
+        heading: `${plural(members.length, "task")} ${GROUPS[kind(entry)]}${home ? ` on ${home.hostname}` : ""}${members.length > OF_GROUP ? `, the newest ${OF_GROUP}` : ""}`,
+        list: members.slice(0, OF_GROUP).map(past((before) => before.name)),
+      } : null,
+      members.length <= 1 && earlier.length > 0 ? {
         heading: "Earlier in this slot",
-        list: earlier.slice(0, EARLIER).map(([other, past]) => ({
-          sign: kind(past),
-          text: `${past.state}${past.node && past.node !== entry.node ? ` on ${store.nodes.get(past.node)?.hostname ?? past.node}` : ""}`,
-          note: [image(past.image).split("/").at(-1), past.since != null && `${span(now - past.since)} ago`, past.error].filter(Boolean).join(" · "),
-          open: `task:${other}`,
-        })),
+        list: earlier.slice(0, EARLIER).map(past(({ state, node: at }) => (
+          `${state}${at && at !== entry.node ? ` on ${store.nodes.get(at)?.hostname ?? at}` : ""}`
+        ))),
       } : null,
       {
         buttons: [

@@ -1,5 +1,7 @@
 // Helpers that change the document only where it differs, and only as text: data never becomes markup.
 
+import { colour } from "../colours.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 // An element with a class, and text or elements in it.
@@ -51,6 +53,13 @@ export function setHidden(node, hidden) {
 
 export function setStyle(node, name, value) {
   if (node.style.getPropertyValue(name) !== value) node.style.setProperty(name, value);
+}
+
+// Gives an element the colour of a service, which the style sheet calls --service.
+export function paint(node, name) {
+  const { hue, tone } = colour(name);
+  setStyle(node, "--hue", String(hue));
+  setStyle(node, "--tone", String(tone));
 }
 
 // Inserts a node before another. A moved node keeps the focus.

@@ -15,7 +15,9 @@ export class Edges {
   }
 
   update(context) {
-    const edges = [...context.store.edges].sort(([a], [b]) => (a < b ? -1 : 1));
+    // Those with a problem first: the list may be longer than its part of the page.
+    const well = (edge) => (edge.ready && edge.pools.every((pool) => !pool.panic && pool.usable > 0) ? 1 : 0);
+    const edges = [...context.store.edges].sort(([a, one], [b, two]) => well(one) - well(two) || (a < b ? -1 : 1));
     setHidden(this.root, edges.length === 0);
     this.list.show(edges.map(([address, edge]) => [address, { edge, context }]));
   }
@@ -44,7 +46,7 @@ class Edge {
     const rate = this.rate(edge);
     setText(this.facts, [
       edge.ready ? "ready" : "not ready",
-      edge.version,
+      edge.version && `version ${edge.version}`,
       `${number(edge.requests)} requests`,
       rate,
     ].filter(Boolean).join(" · "));

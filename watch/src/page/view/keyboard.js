@@ -14,14 +14,14 @@ export function listen(board, act) {
     if (typing) return;
     if (event.key === "/") act.search();
     else if (event.key === "?") act.help();
-    else if (event.target.matches?.(".tile") && move(board, event.target.dataset.task, event.key)) {
+    else if (event.target.matches?.(".tile") && move(board, event.target.dataset.tile, event.key)) {
       // Moved.
     } else return;
     event.preventDefault();
   });
 }
 
-// Moves the focus from the tile of `id` in the direction of `key`.
+// Moves the focus from the tile `id` in the direction of `key`.
 function move(board, id, key) {
   const columns = board.visible();
   const at = columns.findIndex((column) => column.tiles.has(id));

@@ -105,7 +105,8 @@ export class Redis {
   }
 }
 
-const rank = (server) => (server.role === "master" ? 0 : 1);
+// The master, then replicas with a problem.
+const rank = (server) => (server.role === "master" ? 0 : server.up ? 2 : 1);
 
 class Server {
   constructor() {

@@ -1,16 +1,20 @@
-// The tile of a task.
+// The tile of a task, or of a group of tasks.
 
-import { change, duration, tag } from "../format.js";
-import { isMoving, isPast, isStuck, kind, lastError, sameImage, shortName, suffix, wanted } from "../model.js";
-import { element, icon, setAttribute, setData, setHidden, setStyle, setText, unseen } from "./dom.js";
+import { base, changeParts, duration, number, version } from "../format.js";
+import { GROUPS, isMoving, isPast, isStuck, kind, lastError, sameImage, serviceName, shortName, suffix, wanted } from "../model.js";
+import { element, icon, paint, setAttribute, setData, setHidden, setText, unseen } from "./dom.js";
 
 const HEALTH = { healthy: "healthy", unhealthy: "unhealthy", starting: "health starting", none: "" };
 
 export class Tile {
   constructor(id) {
     this.id = id;
+    // Number of tasks that it stands for.
+    this.count = 1;
     this.name = element("span", "name");
-    this.tag = element("span", "tag");
+    this.image = element("span", "image");
+    this.version = element("span", "version");
+    this.tag = element("span", "tag", this.image, this.version);
     this.icon = icon("unknown");
     this.state = element("span", "state");
     this.health = element("span", "health");
@@ -19,13 +23,16 @@ export class Tile {
     this.error = element("span", "error");
     this.button = element(
       "button", "tile",
-      this.icon, this.name, " ", this.tag, " ",
-      element("span", "line", this.state, " ", this.health, " ", this.restarts, " ", this.age), " ",
+      element(
+        "span", "row",
+        this.icon, element("span", "head", this.name, " ", this.tag), " ",
+        element("span", "line", this.state, " ", this.health, " ", this.restarts, " ", this.age),
+      ), " ",
       this.error,
     );
     this.button.type = "button";
     this.button.tabIndex = -1;
-    this.button.dataset.task = id;
+    this.button.dataset.tile = id;
     this.root = element("li", "", this.button);
     this.error.hidden = true;
     this.restarts.hidden = true;
@@ -33,51 +40,69 @@ export class Tile {
     this.changed = undefined;
   }
 
-  // Sort key within its column.
-  static key(store, id) {
-    const task = store.tasks.get(id);
+  // Sort key within its column. A group follows the other tasks of its service.
+  static key(store, task, id, grouped) {
     const service = store.services.get(task.service)?.name ?? task.name;
-    const slot = String(task.slot ?? 0).padStart(6, "0");
+    const slot = grouped ? "~" : String(task.slot ?? 0).padStart(6, "0");
     const age = String(9e15 - (task.created_at ?? 0)).padStart(16, "0");
-    return `${service}\0${slot}\0${isPast(task) ? 1 : 0}\0${age}\0${id}`;
+    return `${service}\0${slot}\0${grouped ? kind(task) : age}\0${id}`;
   }
 
-  update(context) {
+  // Shows the tasks with these ids, the newest of which comes first.
+  update(context, ids) {
     const { store } = context;
-    const task = store.tasks.get(this.id);
+    const [id] = ids;
+    const task = store.tasks.get(id);
     const service = store.services.get(task.service);
     const state = kind(task);
     const target = wanted(task);
-    setText(this.name, service ? shortName(service, context.stacks) + suffix(task) : task.name);
-    const old = service && (isMoving(service) || isStuck(service)) && !sameImage(task.image, service.image);
-    setText(this.tag, old && !isPast(task) ? change(task.image, service.image) : tag(task.image));
-    setData(this.tag, "old", old ? "" : null);
-    setText(this.state, target ? `${task.state} → ${target}` : task.state);
+    const many = ids.length > 1;
+    this.count = ids.length;
+    setData(this.button, "task", id);
+    setData(this.button, "many", many ? "" : null);
+    const one = !many || ids.every((other) => store.tasks.get(other).slot === task.slot);
+    setText(this.name, service ? shortName(service, context.stacks) + (one ? suffix(task) : "") : task.name);
+    this.describeImage(task, service);
+    setText(this.state, many ? `${number(ids.length)} ${GROUPS[state]}` : target ? `${task.state} → ${target}` : task.state);
     setData(this.icon, "icon", state);
     setData(this.button, "state", state);
     setData(this.button, "past", isPast(task) ? "" : null);
-    setStyle(this.button, "--hue", String(context.hue(task.service)));
+    const name = serviceName(store, task);
+    if (this.painted !== name) paint(this.button, name);
+    this.painted = name;
     setText(this.health, HEALTH[task.health] ?? "");
     setData(this.health, "health", task.health);
     // While a task starts or stops, its state says enough.
-    setHidden(this.health, !HEALTH[task.health] || (target !== null && task.health !== "unhealthy"));
-    setText(this.restarts, `↻\u202f${task.restarts}`);
+    setHidden(this.health, many || !HEALTH[task.health] || (target !== null && task.health !== "unhealthy"));
+    setText(this.restarts, `↻\u202f${number(task.restarts)}`);
     if (task.restarts > 0 && !this.restartsNote) {
       this.restartsNote = unseen(" restarts");
       this.restarts.after(this.restartsNote);
     }
-    setHidden(this.restarts, task.restarts === 0);
-    if (this.restartsNote) setHidden(this.restartsNote, task.restarts === 0);
-    const error = lastError(store, this.id);
+    const restarted = task.restarts > 0 && !many;
+    setHidden(this.restarts, !restarted);
+    if (this.restartsNote) setHidden(this.restartsNote, !restarted);
+    const error = lastError(store, id);
     setText(this.error, error ? (error.own ? error.text : `before: ${error.text}`) : "");
     setHidden(this.error, !error);
     setData(this.button, "error", error ? "" : null);
-    setAttribute(this.button, "aria-current", context.opened === this.id ? "true" : null);
+    setAttribute(this.button, "aria-current", ids.includes(context.opened) ? "true" : null);
     this.since = task.since ?? task.created_at;
     this.tick(context.now());
     // Highlights a change of state.
-    if (this.shown !== undefined && this.shown !== task.state) this.flash();
-    this.shown = task.state;
+    const shown = `${id} ${task.state}`;
+    if (this.shown !== undefined && this.shown !== shown) this.flash();
+    this.shown = shown;
+  }
+
+  // While the service is being updated, a task with the old image shows both.
+  describeImage(task, service) {
+    const old = service && (isMoving(service) || isStuck(service)) && !sameImage(task.image, service.image);
+    const [name, rest] = old && !isPast(task)
+      ? changeParts(task.image, service.image) : [base(task.image), version(task.image)];
+    setText(this.image, name);
+    setText(this.version, rest);
+    setData(this.tag, "old", old ? "" : null);
   }
 
   tick(now) {

@@ -1,8 +1,8 @@
 // Rolling updates and rollbacks in progress.
 
-import { span } from "../format.js";
+import { plural, span } from "../format.js";
 import { isMoving, isRecentUpdate, isRollback, isStuck, progress } from "../model.js";
-import { element, icon, Keyed, setAttribute, setData, setHidden, setStyle, setText } from "./dom.js";
+import { element, icon, Keyed, paint, setAttribute, setData, setHidden, setStyle, setText } from "./dom.js";
 
 export class Updates {
   needs = ["nodes", "services", "tasks", "filter"];
@@ -47,7 +47,7 @@ class Row {
     const mood = isStuck(service) ? "stuck" : isMoving(service) ? "moving" : "done";
     setData(this.root, "mood", mood);
     setData(this.icon, "icon", mood === "stuck" ? "critical" : mood === "done" ? "done" : rollback ? "rollback" : "update");
-    setStyle(this.root, "--hue", String(context.hue(id)));
+    paint(this.root, service.name);
     setText(this.name, service.name);
     setText(this.change, change ?? "");
     setHidden(this.change, !change);
@@ -57,7 +57,7 @@ class Row {
     setAttribute(this.bar, "aria-valuenow", done);
     setStyle(this.bar, "--part", String(total > 0 ? done / total : 1));
     setHidden(this.bar, mood === "done");
-    setText(this.count, mood === "done" ? "" : `${done} of ${total}`);
+    setText(this.count, mood === "done" ? "" : `${done} of ${plural(total, "task")}`);
     const time = mood === "done" && update.completed_at != null
       ? `${span(now - update.completed_at)} ago`
       : update.started_at != null ? `for ${span(now - update.started_at)}` : "";
