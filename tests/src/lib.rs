@@ -42,6 +42,7 @@ pub mod browser;
 pub mod cert;
 pub mod chaos;
 pub mod client;
+pub mod clock;
 pub mod dns;
 pub mod dockerd;
 pub mod engine;

@@ -5,19 +5,18 @@ use tests::chaos::history::History;
 use tests::chaos::judge::{Verdict, Violation, judge};
 use tests::chaos::{LIMITS, Outcome, check};
 use tests::process::binary;
-use tokio::sync::Mutex;
 
-/// Allows one cluster at a time: several would starve each other, and live hosts would look dead.
-static ALONE: Mutex<()> = Mutex::const_new(());
+use super::ALONE;
 
 /// The rounds within which a counter with a mistake must be convicted.
 const MAX_ROUNDS: usize = 12;
 
-/// A plan that begins with lost replies, followed by masters that are paused, killed, isolated twice, and emptied.
-const LOST_REPLIES: u64 = 27;
+/// A plan that begins with lost replies, followed by masters that are paused, killed, isolated, and emptied, and by
+/// stopped sentinels, a starved host and a clock that is set back.
+const LOST_REPLIES: u64 = 2_094_717;
 
-/// A plan that begins with a paused master.
-const PAUSED: u64 = 1;
+/// A plan that begins with two paused masters.
+const PAUSED: u64 = 169_713;
 
 async fn run(counter: Counter, seed: u64, rounds: usize, keep_going: impl FnMut(&History) -> bool) -> Outcome {
     let _alone = ALONE.lock().await;

@@ -18,7 +18,7 @@ struct Flags {
     #[command(subcommand)]
     command: Option<Command>,
     /// The number of faults. Each takes about five seconds, and every second one causes a failover.
-    #[arg(long, default_value = "25", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value = "30", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
     /// The seed of the plan: the same seed gives the same faults [default: random]
     #[arg(long)]

@@ -1,9 +1,9 @@
 //! Checks that the count survives the loss of any machine: real processes, faults, and a judge.
 //!
 //! It works like Jepsen. Clients visit the counters of a [`cluster`] of three hosts and record what they see
-//! ([`clients`], [`history`]), while faults of a seeded [`plan`] strike one host or link at a time
-//! ([`nemesis`]) through signals and a [`network`] of relays. After each fault the cluster heals, the clients
-//! stop, and the stored count is read. Then the [`judge`] decides whether an exact counter can have
+//! ([`clients`], [`history`]), while faults of a seeded [`plan`] strike one host or link at a time, or two sentinels
+//! ([`nemesis`]), through signals, clocks ([`crate::clock`]) and a [`network`] of relays. After each fault the cluster
+//! heals, the clients stop, and the stored count is read. Then the [`judge`] decides whether an exact counter can have
 //! produced the [`history`], and the [`report`] summarises it. [`broken`] has counters that the judge must convict.
 //!
 //! The same seed gives the same faults with the same durations. What a fault interrupts depends on the machine's
@@ -30,6 +30,7 @@ use tempfile::TempDir;
 use self::cluster::{Counter, Unhealthy};
 use self::history::History;
 use self::judge::{Limits, Verdict};
+use self::plan::Fault;
 use self::report::Report;
 
 /// The counter's promises: its deadline of 1.8 s, with a margin for a busy machine, and recovery without an operator.
@@ -82,13 +83,30 @@ pub async fn check(
     rounds: usize,
     keep_going: impl FnMut(&History) -> bool,
 ) -> io::Result<Outcome> {
+    check_faults(counter, seed, plan::faults(seed).take(rounds), LIMITS, keep_going).await
+}
+
+/// Runs these faults on `counter`, one per round, or fewer if `keep_going` returns false, and judges them by `limits`.
+/// The seed is that of the clients.
+///
+/// # Errors
+/// No folder can be created for the run.
+///
+/// # Panics
+/// A process cannot be started.
+pub async fn check_faults(
+    counter: Counter,
+    seed: u64,
+    faults: impl IntoIterator<Item = Fault>,
+    limits: Limits,
+    keep_going: impl FnMut(&History) -> bool,
+) -> io::Result<Outcome> {
     let folder = tempfile::Builder::new().prefix(&format!("chaos-{seed}-")).tempdir()?;
-    let faults = plan::faults(seed).take(rounds);
     let (history, aborted) = match run::run(folder.path(), counter, faults, seed, keep_going).await {
         Ok((history, aborted)) => (history, aborted),
         Err(error) => (History::default(), Some(error)),
     };
-    let judged = Report::new(seed, &history, LIMITS);
+    let judged = Report::new(seed, &history, limits);
     let mut report = judged.to_string();
     let verdict = judged.verdict;
     if let Some(error) = &aborted {

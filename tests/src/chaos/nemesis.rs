@@ -1,20 +1,29 @@
 //! Injects the faults of a plan into a cluster, and heals them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cluster::{Cluster, Unhealthy};
 use super::network::{HOSTS, Kind};
 use super::plan::{Cut, Fault, Return, Victim};
 use crate::relay::Link;
-use crate::wait::{pause, try_eventually};
+use crate::wait::{SOON, pause, try_eventually};
 
 /// The time limit for a promotion, which takes two seconds unless the sentinels have to vote again.
 const PROMOTION: Duration = Duration::from_secs(15);
 
+/// The processes of a host.
+const PROCESSES: [Kind; 3] = [Kind::Redis, Kind::Sentinel, Kind::App];
+
+/// How long a starved host runs between two pauses.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// The step back by which a clock must be set at least for the sentinel's script to restart it, in seconds.
+const RESTARTING_STEP: i64 = 12;
+
 /// Injects a fault for its duration and heals it. Does not wait for the recovery.
 ///
 /// # Errors
-/// No sentinel names a master.
+/// No sentinel names a master, or a sentinel does not restart after its clock was set back.
 pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), Unhealthy> {
     // Between two faults the cluster is healthy, so there is a master.
     let master = cluster.master().await.ok_or_else(|| Unhealthy::of("no sentinel names a master"))?;
@@ -44,28 +53,65 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), Unhealthy
         }
         Fault::KillHost(victim, down, back) => {
             let index = Cluster::host_of(victim, master);
-            let host = cluster.host(index);
-            host.kill(Kind::Redis);
-            host.kill(Kind::Sentinel);
-            host.kill(Kind::App);
+            for kind in PROCESSES {
+                cluster.host(index).kill(kind);
+            }
             pause(down).await;
-            cluster.host(index).start_app();
-            cluster.start_sentinel(index).await;
-            cluster.bring_back(index, back, master);
+            return_host(cluster, index, back, master).await;
         }
-        Fault::PauseMaster(duration) => {
-            cluster.host(master).freeze_redis();
+        Fault::KillMasterHostStopSentinels(duration) => {
+            for index in others(master) {
+                cluster.host(index).freeze(Kind::Sentinel);
+            }
+            for kind in PROCESSES {
+                cluster.host(master).kill(kind);
+            }
             pause(duration).await;
-            cluster.host(master).thaw_redis();
+            for index in others(master) {
+                cluster.host(index).thaw(Kind::Sentinel);
+            }
+            // Without a failover, the judge sees the outage.
+            try_eventually(PROMOTION, async || cluster.promoted(master).await).await;
+            return_host(cluster, master, Return::Guarded, master).await;
+        }
+        Fault::StopSentinels(spared, duration) => {
+            let stopped = others(Cluster::host_of(spared, master));
+            for index in stopped {
+                cluster.host(index).freeze(Kind::Sentinel);
+            }
+            pause(duration).await;
+            for index in stopped {
+                cluster.host(index).thaw(Kind::Sentinel);
+            }
+        }
+        Fault::Starve(victim, pauses, duration) => {
+            let index = Cluster::host_of(victim, master);
+            let end = Instant::now() + duration;
+            while Instant::now() < end {
+                for kind in PROCESSES {
+                    cluster.host(index).freeze(kind);
+                }
+                pause(pauses).await;
+                for kind in PROCESSES {
+                    cluster.host(index).thaw(kind);
+                }
+                pause(BREATH).await;
+            }
+        }
+        Fault::StepClock(victim, seconds) => set_clock(cluster, Cluster::host_of(victim, master), seconds).await?,
+        Fault::PauseMaster(duration) => {
+            cluster.host(master).freeze(Kind::Redis);
+            pause(duration).await;
+            cluster.host(master).thaw(Kind::Redis);
         }
         Fault::PauseMasterUntilPromotion(after) => {
-            cluster.host(master).freeze_redis();
+            cluster.host(master).freeze(Kind::Redis);
             let promoted = try_eventually(PROMOTION, async || cluster.promoted(master).await).await;
             // Without a failover, which is not the counter's fault, the judge sees the outage.
             if promoted.is_some() {
                 pause(after).await;
             }
-            cluster.host(master).thaw_redis();
+            cluster.host(master).thaw(Kind::Redis);
         }
         Fault::CutPair(a, b, cut, duration) => {
             cut_links(cluster, &[(Cluster::host_of(a, master), Cluster::host_of(b, master))], cut, duration).await;
@@ -101,6 +147,27 @@ pub async fn strike(cluster: &mut Cluster, fault: Fault) -> Result<(), Unhealthy
     Ok(())
 }
 
+/// Restarts all processes of a killed host.
+async fn return_host(cluster: &mut Cluster, index: usize, back: Return, master: usize) {
+    cluster.host(index).start_app();
+    cluster.start_sentinel(index).await;
+    cluster.bring_back(index, back, master);
+}
+
+/// Sets a host's clock. If that ends the sentinel, restarts it, as the swarm does.
+async fn set_clock(cluster: &mut Cluster, index: usize, seconds: i64) -> Result<(), Unhealthy> {
+    let host = cluster.host(index);
+    let step = seconds - host.clock();
+    host.set_clock(seconds);
+    if step > -RESTARTING_STEP {
+        return Ok(());
+    }
+    let ended = try_eventually(SOON, async || host.sentinel_ended().then_some(())).await;
+    ended.ok_or_else(|| Unhealthy::of("a sentinel runs on after its clock was set back"))?;
+    cluster.start_sentinel(index).await;
+    Ok(())
+}
+
 async fn cut_links(cluster: &Cluster, links: &[(usize, usize)], kind: Cut, duration: Duration) {
     set(cluster, links, if kind == Cut::Reset { Link::Reset } else { Link::Silent });
     pause(duration).await;
@@ -116,7 +183,12 @@ fn set(cluster: &Cluster, links: &[(usize, usize)], link: Link) {
     }
 }
 
+/// Returns the other hosts.
+fn others(host: usize) -> [usize; HOSTS - 1] {
+    std::array::from_fn(|step| (host + 1 + step) % HOSTS)
+}
+
 /// Returns the links of a host with the others.
 fn links_of(host: usize) -> [(usize, usize); HOSTS - 1] {
-    std::array::from_fn(|step| (host, (host + 1 + step) % HOSTS))
+    others(host).map(|other| (host, other))
 }

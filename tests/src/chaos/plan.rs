@@ -66,6 +66,16 @@ pub enum Fault {
     RestartSentinels,
     /// SIGKILL of the master, loss of its disk, and an immediate restart.
     EmptyMaster,
+    /// SIGSTOP of the sentinels of the hosts other than this one, then SIGCONT. After more than two seconds they are in
+    /// TILT.
+    StopSentinels(Victim, Duration),
+    /// SIGKILL of all processes of the master's host while the other sentinels are stopped for this duration. The host
+    /// returns after the promotion of another.
+    KillMasterHostStopSentinels(Duration),
+    /// All processes of a host are stopped for the first duration again and again, for the second in all.
+    Starve(Victim, Duration, Duration),
+    /// The wall clock of a host's Redis and sentinel is set to this many seconds from the others', and stays there.
+    StepClock(Victim, i64),
 }
 
 impl Fault {
@@ -89,6 +99,10 @@ impl Fault {
             Self::DropReplies(_) => "drop the master's replies",
             Self::RestartSentinels => "restart all sentinels",
             Self::EmptyMaster => "master back empty",
+            Self::StopSentinels(..) => "stop two sentinels",
+            Self::KillMasterHostStopSentinels(_) => "kill master's host, stop others' sentinels",
+            Self::Starve(..) => "starve a host",
+            Self::StepClock(..) => "step a clock",
         }
     }
 }
@@ -139,6 +153,11 @@ fn shuffled(rng: &mut Rng) -> Vec<Fault> {
         Fault::DropReplies(ms(rng, 500..2_500)),
         Fault::RestartSentinels,
         Fault::EmptyMaster,
+        Fault::StopSentinels(any_host(rng), ms(rng, 1_500..4_000)),
+        Fault::KillMasterHostStopSentinels(ms(rng, 2_100..4_000)),
+        Fault::Starve(Victim::Master, ms(rng, 100..700), ms(rng, 2_000..5_000)),
+        Fault::Starve(Victim::Replica(rng.usize(0..2)), ms(rng, 100..700), ms(rng, 2_000..5_000)),
+        Fault::StepClock(any_host(rng), rng.i64(-90..90)),
     ];
     rng.shuffle(&mut deck);
     deck
@@ -182,8 +201,8 @@ mod tests {
 
     #[test]
     fn the_first_deck_contains_every_kind() {
-        let kinds: HashSet<&str> = faults(1).take(25).map(|fault| fault.kind()).collect();
+        let kinds: HashSet<&str> = faults(1).take(30).map(|fault| fault.kind()).collect();
         // The third killed master returns in one of the two ways.
-        assert_eq!(kinds.len(), 16, "{kinds:?}");
+        assert_eq!(kinds.len(), 20, "{kinds:?}");
     }
 }

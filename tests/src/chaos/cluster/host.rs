@@ -6,10 +6,17 @@ use std::path::PathBuf;
 
 use super::probe::{MASTER, Probe};
 use crate::chaos::network::{HOSTS, Kind, Network};
+use crate::clock::Clock;
 use crate::port;
 use crate::process::Process;
 use crate::relay::Relay;
 use crate::wait::{SOON, eventually};
+
+/// The time without an answer after which a sentinel considers a server down, in milliseconds.
+const DOWN_AFTER: &str = "900";
+
+const REDIS_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/redis.sh");
+const SENTINEL_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/sentinel.sh");
 
 /// How to start a counter. The host adds `--listen` with an address, and sets `REDIS_SENTINELS` and `REDIS_MASTER`.
 #[derive(Clone, Debug)]
@@ -65,6 +72,8 @@ pub struct Host {
     all_ports: [Ports; HOSTS],
     counter: Counter,
     network: Network,
+    /// The wall clock of its Redis and its sentinel.
+    clock: Clock,
     redis: Option<Process>,
     sentinel: Option<Process>,
     app: Option<Process>,
@@ -86,8 +95,9 @@ impl Host {
             network.relay(index, Kind::Redis, ports.redis_public, ports.redis),
             network.relay(index, Kind::Sentinel, ports.sentinel_public, ports.sentinel),
         ];
+        let clock = Clock::new(&folder);
         let (redis, sentinel, app) = (None, None, None);
-        Self { index, folder, ports, all_ports, counter, network, redis, sentinel, app, _relays: relays }
+        Self { index, folder, ports, all_ports, counter, network, clock, redis, sentinel, app, _relays: relays }
     }
 
     /// Starts Redis in this role without asking the sentinels.
@@ -98,18 +108,17 @@ impl Host {
         if let Role::ReplicaOf(master) = role {
             plan = plan.args(["--replicaof", "127.0.0.1", &self.all_ports[master].redis_public.to_string()]);
         }
-        self.register_redis(plan.start());
+        self.register_redis(self.clock.of(plan).start());
     }
 
     /// Starts Redis by the stack's own script, which asks the sentinels for the role.
     pub(super) fn start_redis_guarded(&mut self) {
         let local = |port: u16| format!("127.0.0.1:{port}");
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/redis.sh");
-        let plan = Process::of("sh").arg(script).args(self.redis_options());
+        let plan = Process::of("sh").arg(REDIS_SCRIPT).args(self.redis_options());
         let plan = plan.current_dir(&self.folder.join("data")).env("SELF", local(self.ports.redis_public));
         // Directly: the relays do not know the script's child processes.
         let sentinels = self.all_ports.map(|ports| local(ports.sentinel)).join(" ");
-        self.register_redis(plan.env("SENTINELS", sentinels).env("MASTER", MASTER).start());
+        self.register_redis(self.clock.of(plan.env("SENTINELS", sentinels).env("MASTER", MASTER)).start());
     }
 
     fn register_redis(&mut self, started: Process) {
@@ -132,7 +141,8 @@ impl Host {
         options
     }
 
-    /// Writes the configuration of a sentinel that knows only the master's host.
+    /// Writes the configuration of a sentinel that knows only the master's host. The stack's script would announce the
+    /// port on which the sentinel listens, instead of its relay's.
     pub(super) fn write_sentinel_config(&self, master: usize) {
         let Ports { sentinel, sentinel_public, .. } = self.ports;
         let master = self.all_ports[master].redis_public;
@@ -141,7 +151,7 @@ impl Host {
             "bind 127.0.0.1\nport {sentinel}\ndir {folder}\nlogfile {folder}/sentinel.log\n\
              sentinel announce-ip 127.0.0.1\nsentinel announce-port {sentinel_public}\n\
              sentinel monitor {MASTER} 127.0.0.1 {master} 2\n\
-             sentinel down-after-milliseconds {MASTER} 900\n\
+             sentinel down-after-milliseconds {MASTER} {DOWN_AFTER}\n\
              sentinel failover-timeout {MASTER} 2500\n\
              sentinel parallel-syncs {MASTER} 1\n"
         );
@@ -149,13 +159,17 @@ impl Host {
     }
 
     pub(super) async fn start_sentinel(&mut self, probe: &Probe) {
-        let started = Process::of("redis-server").arg(self.folder.join("sentinel.conf")).arg("--sentinel").start();
+        // By the stack's own script, which keeps a failover possible.
+        let plan = Process::of("sh").arg(SENTINEL_SCRIPT).current_dir(&self.folder);
+        let own = format!("127.0.0.1:{}", self.ports.sentinel);
+        let plan = plan.env("SELF", own).env("MASTER", MASTER).env("DOWN_AFTER", DOWN_AFTER);
+        let started = self.clock.of(plan).start();
         self.network.register(started.pid(), self.index, Kind::Sentinel);
         self.sentinel = Some(started);
         // Periods that the file cannot set. The ping period is also the reconnect period: if it were as long as
         // down-after-milliseconds, a new master would count as down before its first ping.
         let periods = ["PING-PERIOD", "200", "ASK-PERIOD", "500", "INFO-PERIOD", "1000", "PUBLISH-PERIOD", "500"];
-        let longer = ["MIN-LINK-RECONNECT-PERIOD", "2000", "TILT-PERIOD", "3000"];
+        let longer = ["MIN-LINK-RECONNECT-PERIOD", "2000"];
         let command = [&["SENTINEL", "DEBUG"], &periods[..], &longer[..]].concat();
         eventually("an answer of a sentinel", SOON, async || probe.ask(self.ports.sentinel, &command).await.is_ok())
             .await;
@@ -183,14 +197,30 @@ impl Host {
         drop(self.process(kind).take());
     }
 
-    /// Sends SIGSTOP to Redis.
-    pub fn freeze_redis(&mut self) {
-        self.redis.iter_mut().for_each(Process::freeze);
+    /// Sends SIGSTOP to the process if it runs.
+    pub fn freeze(&mut self, kind: Kind) {
+        self.process(kind).iter_mut().for_each(Process::freeze);
     }
 
-    /// Sends SIGCONT to Redis, which has no effect on a running process.
-    pub fn thaw_redis(&mut self) {
-        self.redis.iter_mut().for_each(Process::thaw);
+    /// Sends SIGCONT to the process, which has no effect on a running one.
+    pub fn thaw(&mut self, kind: Kind) {
+        self.process(kind).iter_mut().for_each(Process::thaw);
+    }
+
+    /// Sets the wall clock of Redis and the sentinel to `seconds` from the machine's.
+    pub fn set_clock(&self, seconds: i64) {
+        self.clock.set(seconds);
+    }
+
+    /// Returns by how many seconds the wall clock differs from the machine's.
+    #[must_use]
+    pub fn clock(&self) -> i64 {
+        self.clock.shift()
+    }
+
+    /// Returns whether the sentinel was started and has ended by itself.
+    pub fn sentinel_ended(&mut self) -> bool {
+        self.sentinel.as_mut().is_some_and(|sentinel| sentinel.exited().is_some())
     }
 
     /// Deletes the data of Redis, which must not be running.

@@ -87,6 +87,14 @@ impl Cluster {
         &mut self.hosts[index]
     }
 
+    /// Returns the reply of a host's Redis to a command.
+    ///
+    /// # Errors
+    /// Those of the connection, and error replies.
+    pub async fn command(&self, host: usize, command: &[&str]) -> Result<redis::Value, redis::RedisError> {
+        self.probe.ask(self.hosts[host].ports.redis, command).await
+    }
+
     /// Restarts a sentinel with its saved state, and waits until it responds.
     ///
     /// # Panics
