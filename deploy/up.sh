@@ -71,9 +71,11 @@ for service in $group; do
     deploy/part.sh "$service" | deploy -
     [ "$tasks" != "$(of_service "$service" '{{json .Spec.TaskTemplate}}')" ] || continue
     echo "replacing $service"
-    state=
+    state='' seconds=0
     until [ "$state" = completed ]; do
         sleep 1
+        seconds=$((seconds + 1))
+        [ "$seconds" -lt 600 ] || { echo "$service is not replaced after $seconds s" >&2; exit 1; }
         state=$(of_service "$service" '{{with .UpdateStatus}}{{.State}}{{end}}')
         case $state in
             paused | rollback_*) echo "$service does not start as deployed: $state" >&2; exit 1 ;;

@@ -12,13 +12,16 @@ use super::redis_scripts::{ScriptedGroup, ask};
 /// The time for a failover after one that failed: sentinels wait for twice the failover timeout, and may disagree.
 const FAILOVER: Duration = Duration::from_secs(60);
 
+/// Its name, and what it does to the data in a folder or file.
+pub(super) type Damage = (&'static str, fn(&Path));
+
 /// What a power loss, a bad disk or a person can do to a server's files.
-pub(super) const DAMAGES: [(&str, fn(&Path)); 10] = [
+pub(super) const DAMAGES: [Damage; 10] = [
     ("zeros at the tail", |data| change(&newest(data, ".aof"), |bytes| bytes.extend([0; 4096]))),
-    ("damage in the middle", |data| change(&newest(data, ".aof"), blot)),
+    ("damage in the middle", |data| change(&newest(data, ".aof"), |bytes| blot(bytes))),
     ("only zeros", |data| change(&newest(data, ".aof"), |bytes| bytes.fill(0))),
     ("a missing increment", |data| remove(&newest(data, ".incr.aof"))),
-    ("a damaged base", |data| change(&newest(data, ".base.rdb"), blot)),
+    ("a damaged base", |data| change(&newest(data, ".base.rdb"), |bytes| blot(bytes))),
     ("an empty base", |data| change(&newest(data, ".base.rdb"), Vec::clear)),
     ("a missing base", |data| remove(&newest(data, ".base.rdb"))),
     ("a damaged manifest", |data| change(&newest(data, ".manifest"), |bytes| bytes.fill(0))),
@@ -33,7 +36,7 @@ pub(super) fn change(file: &Path, edit: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// Damages 64 bytes in the middle.
-fn blot(bytes: &mut Vec<u8>) {
+fn blot(bytes: &mut [u8]) {
     let middle = bytes.len() / 2;
     bytes.iter_mut().skip(middle).take(64).for_each(|byte| *byte = 0xff);
 }
