@@ -6,8 +6,8 @@ use proptest::{collection::vec, option, prelude::*};
 use settings::{address::overlap, value::LONGEST};
 
 use super::{
-    AccessLog, Balance, CertificateFiles, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener,
-    Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts, value::MIN_MEMORY,
+    AccessLog, Balance, CertificateFiles, Config, Dns, Ejection, EndpointOptions, Expect, HealthCheck, HostMatch,
+    Limits, Listener, MAX_WEIGHT, Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts, value::MIN_MEMORY,
 };
 
 /// Generates configurations that parsing can return.
@@ -113,14 +113,21 @@ fn pool() -> impl Strategy<Value = Pool> {
         (name(), 1_u16..).prop_map(|(host, port)| Source::Name { host, port }),
         (host, 1_u16.., 1_u16..).prop_map(|(host, host_port, port)| Source::Swarm { host, host_port, port }),
     ];
+    let options = vec(endpoint_options(), 3);
     let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
     let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
     let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
+    let sources = (sources, options).prop_map(|(sources, options)| {
+        let options = sources.iter().cloned().zip(options);
+        let options = options.filter(|(_, options)| *options != EndpointOptions::default()).collect();
+        (sources, options)
+    });
     ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), ejection(), numbers, upstream_timeouts()).prop_map(
-        |(name, sources, balance, health, ejection, numbers, timeouts)| Pool {
+        |(name, (sources, options), balance, health, ejection, numbers, timeouts)| Pool {
             name,
             sources,
+            options,
             balance,
             health,
             ejection,
@@ -135,6 +142,10 @@ fn pool() -> impl Strategy<Value = Pool> {
             timeouts,
         },
     )
+}
+
+fn endpoint_options() -> impl Strategy<Value = EndpointOptions> {
+    prop_oneof![Just(EndpointOptions::default()), (1..=MAX_WEIGHT).prop_map(|weight| EndpointOptions { weight }),]
 }
 
 fn health() -> impl Strategy<Value = HealthCheck> {

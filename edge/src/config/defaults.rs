@@ -1,6 +1,7 @@
 //! Every default. `docs/edge.md` lists them too; a test compares it with these.
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     sync::Arc,
@@ -9,8 +10,8 @@ use std::{
 };
 
 use super::{
-    AccessLog, Balance, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener, Pool, Route, Source,
-    Swarm, Timeouts, UpstreamTimeouts, memory,
+    AccessLog, Balance, Config, Dns, Ejection, EndpointOptions, Expect, HealthCheck, HostMatch, Limits, Listener, Pool,
+    Route, Source, Swarm, Timeouts, UpstreamTimeouts, memory,
 };
 
 /// The default address of the admin listener, reachable from this machine only.
@@ -75,6 +76,7 @@ impl Pool {
         Self {
             name: name.into(),
             sources,
+            options: HashMap::new(),
             balance: Balance::default(),
             health: Some(HealthCheck::default()),
             ejection: Ejection::default(),
@@ -88,6 +90,12 @@ impl Pool {
             max_response_headers: 128,
             timeouts: UpstreamTimeouts::default(),
         }
+    }
+}
+
+impl Default for EndpointOptions {
+    fn default() -> Self {
+        Self { weight: 1 }
     }
 }
 

@@ -37,5 +37,5 @@ pub use self::{
     pool::{Balance, Pool, UpstreamTimeouts},
     root::Config,
     route::{HostMatch, Route},
-    source::Source,
+    source::{EndpointOptions, MAX_WEIGHT, Source},
 };

@@ -1,10 +1,10 @@
 //! Pools: endpoints, and how requests are sent to them.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 
 use super::{
     health::{Ejection, HealthCheck},
-    source::Source,
+    source::{EndpointOptions, Source},
 };
 
 /// A group of endpoints that serve the same content.
@@ -14,6 +14,8 @@ pub struct Pool {
     pub name: String,
     /// Where its endpoints come from, at least one.
     pub sources: Vec<Source>,
+    /// The options of those sources that have any.
+    pub options: HashMap<Source, EndpointOptions>,
     /// How the next endpoint is picked. Default round robin.
     pub balance: Balance,
     /// Active health checks; `None` assumes every endpoint healthy until connecting to it fails.
@@ -49,14 +51,22 @@ pub struct Pool {
 /// How the endpoint of the next request is picked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
-    /// Each in turn.
+    /// Each in turn, as often as its weight says.
     #[default]
     RoundRobin,
-    /// The one with fewer active requests of two drawn at random (Mitzenmacher 2001, "The power of two choices in
-    /// randomized load balancing").
+    /// The one with fewer active requests, for its weight, of two drawn at random (Mitzenmacher 2001, "The power of two
+    /// choices in randomized load balancing").
     LeastRequests,
     /// Drawn at random.
     Random,
+}
+
+impl Pool {
+    /// Returns the options of one of its sources.
+    #[must_use]
+    pub fn options_of(&self, source: &Source) -> EndpointOptions {
+        self.options.get(source).cloned().unwrap_or_default()
+    }
 }
 
 /// How long the edge waits for an endpoint.

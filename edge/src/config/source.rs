@@ -25,6 +25,16 @@ pub enum Source {
     },
 }
 
+/// What a source says about each of its endpoints, beside their addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointOptions {
+    /// The share of the requests that it gets, relative to the weights of the others, 1 to [`MAX_WEIGHT`]. Default 1.
+    pub weight: u32,
+}
+
+/// The largest [`EndpointOptions::weight`], the same as in HAProxy.
+pub const MAX_WEIGHT: u32 = 256;
+
 impl Source {
     /// Returns whether its addresses must be looked up: those of a name or a swarm.
     #[must_use]

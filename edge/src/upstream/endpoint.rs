@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::health::{Health, HealthStatus, error_share::Responses, outlier::Outlier};
 use crate::{
-    config,
+    config::{self, EndpointOptions},
     observe::stats::{Counter, EndpointStats, PerWorker},
 };
 
@@ -31,6 +31,8 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// The configured source that named it, `host:port` or `swarm://host:port?port=port`.
     pub source: Arc<str>,
+    /// Its share of the requests, relative to the others'. Written by the control thread.
+    weight: AtomicU32,
     /// Open connections over all workers. Changes only when a connection opens or closes.
     pub connections: AtomicUsize,
     /// Counters, one copy for each worker.
@@ -112,6 +114,7 @@ impl Endpoint {
             id: NEXT_ID.fetch_add(1, Relaxed),
             address,
             source,
+            weight: AtomicU32::new(1),
             connections: AtomicUsize::new(0),
             stats: PerWorker::new(workers),
             checks: CheckStats::default(),
@@ -130,6 +133,17 @@ impl Endpoint {
     #[must_use]
     pub fn authority(&self) -> Cow<'_, str> {
         if self.source.starts_with(config::SWARM) { self.address.to_string().into() } else { (&*self.source).into() }
+    }
+
+    /// Its share of the requests, relative to the weights of the others; at least 1.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Relaxed)
+    }
+
+    /// Gives it the options of its source. Called on the control thread only, before a snapshot is published.
+    pub fn set_options(&self, options: &EndpointOptions) {
+        self.weight.store(options.weight.max(1), Relaxed);
     }
 
     /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.

@@ -83,7 +83,10 @@ pub fn snapshot(
     if healthy.is_empty() {
         healthy = in_state(EndpointState::Unchecked).collect();
     }
+    let mut weights = endpoints.iter().map(|(endpoint, _)| endpoint.weight());
+    let first = weights.next();
     PoolSnapshot {
+        weighted: weights.any(|weight| Some(weight) != first),
         endpoints: endpoints.iter().map(|(endpoint, _)| Arc::clone(endpoint)).collect(),
         panic: is_panic(healthy.len(), bad, panic_threshold),
         healthy,
@@ -107,6 +110,7 @@ pub fn is_same(old: &PoolSnapshot, new: &PoolSnapshot) -> bool {
         (status.source.clone(), status.endpoints, status.error.clone(), status.resolved.is_some())
     };
     old.panic == new.panic
+        && old.weighted == new.weighted
         && ids(&old.endpoints) == ids(&new.endpoints)
         && ids(&old.healthy) == ids(&new.healthy)
         && old.sources.iter().map(source).eq(new.sources.iter().map(source))

@@ -62,6 +62,8 @@ pub struct PoolSnapshot {
     pub healthy: Vec<Arc<Endpoint>>,
     /// Whether too few endpoints are healthy, so that [`usable`](Self::usable) returns all of them.
     pub panic: bool,
+    /// Whether the weights of the endpoints differ.
+    pub weighted: bool,
     /// The state of each source, in the order of the configuration.
     pub sources: Vec<SourceStatus>,
 }

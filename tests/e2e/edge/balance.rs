@@ -4,10 +4,32 @@ use http::StatusCode;
 use tests::{
     client::get,
     upstream::Upstream,
-    wait::{SOON, eventually},
+    wait::{SOON, deadline, eventually},
 };
 
-use super::{Edge, addresses, unchecked};
+use super::{Edge, LISTENER, addresses, unchecked};
+
+/// Sends requests one after the other, each on a connection of its own, whose worker the kernel chooses.
+async fn get_many(edge: &Edge, count: usize) {
+    for _ in 0..count {
+        let reply = deadline("the response", SOON, get(edge.address(), "/")).await.unwrap();
+        assert_eq!(reply.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn each_endpoint_gets_the_share_that_its_weight_says() {
+    let upstreams = [Upstream::start().await, Upstream::start().await, Upstream::start().await];
+    let [a, b, c] = upstreams.each_ref().map(Upstream::address);
+    let endpoints = format!("[{{ address = \"{a}\", weight = 5 }}, \"{b}\", {{ address = \"{c}\", weight = 2 }}]");
+    let edge = Edge::start(&format!("{LISTENER}[pool.web]\nendpoints = {endpoints}\nhealth = false\n")).await;
+    get_many(&edge, 160).await;
+    // Two workers, each of which may be in the middle of a round.
+    for (upstream, expected) in upstreams.iter().zip([100_usize, 20, 40]) {
+        let requests = upstream.requests();
+        assert!(requests.abs_diff(expected) <= 4, "{requests} instead of {expected}");
+    }
+}
 
 #[tokio::test]
 async fn least_requests_counts_the_requests_of_all_workers() {

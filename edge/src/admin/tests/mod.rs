@@ -53,6 +53,7 @@ fn pool(name: &str, endpoints: &[Arc<Endpoint>], error: Option<&str>) -> Arc<Poo
         endpoints: endpoints.to_vec(),
         healthy: endpoints.iter().filter(|one| one.status().state == EndpointState::Healthy).cloned().collect(),
         panic: false,
+        weighted: false,
         sources: vec![SourceStatus {
             source: "tasks.web:8000".to_owned(),
             endpoints: endpoints.len(),

@@ -8,7 +8,7 @@ pub(super) use settings::kind::{BOOLEAN, DURATION, DURATION_OR_ZERO, SHARE};
 use settings::{Kind, kind::whole};
 use toml::de::DeValue;
 
-use crate::config::{AccessLog, Balance, Expect, HostMatch, Source, address, value};
+use crate::config::{AccessLog, Balance, EndpointOptions, Expect, HostMatch, MAX_WEIGHT, Source, address, value};
 
 pub(super) const SIZE: Kind<u64> = Kind {
     name: "size",
@@ -77,6 +77,15 @@ pub(super) const ENDPOINT: Kind<Source> = Kind {
     example: "\"10.0.0.1:8000\"",
     read: |v| v.as_str().map(|text| address::endpoint(text, Err(""))),
 };
+
+/// An endpoint without options.
+pub(super) const ENDPOINT_ALONE: Kind<(Source, EndpointOptions)> = Kind {
+    name: ENDPOINT.name,
+    example: ENDPOINT.example,
+    read: |v| (ENDPOINT.read)(v).map(|parsed| parsed.map(|source| (source, EndpointOptions::default()))),
+};
+
+pub(super) const WEIGHT: Kind<u32> = Kind { name: "count", example: "3", read: |v| whole(v, 1, MAX_WEIGHT) };
 
 pub(super) const HOST: Kind<HostMatch> =
     Kind { name: "host", example: "\"www.example.com\"", read: |v| v.as_str().map(address::host_match) };

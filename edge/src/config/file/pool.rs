@@ -3,22 +3,25 @@
 use settings::{Section, into_values};
 
 use super::{duplicates::report_duplicates, head_size::head_size, kind};
-use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts, behind_mesh, value};
+use crate::config::{Ejection, EndpointOptions, HealthCheck, Pool, Source, UpstreamTimeouts, behind_mesh, value};
 
 /// Converts the section of the pool `name`.
 pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
     check_name(name, section);
-    let endpoints = section.required_list("endpoints", &kind::ENDPOINT);
+    let endpoints = section.required_items("endpoints", &kind::ENDPOINT_ALONE, endpoint);
     report_duplicates(
         section,
         "endpoints",
         "endpoint",
-        endpoints.iter().map(|endpoint| (endpoint.get_ref(), endpoint.span())),
+        endpoints.iter().map(|endpoint| (&endpoint.get_ref().0, endpoint.span())),
     );
-    let default = Pool::new(name, into_values(endpoints));
+    let endpoints = into_values(endpoints);
+    let sources = endpoints.iter().map(|(source, _)| source.clone()).collect();
+    let default = Pool::new(name, sources);
     let health = section.switch("health", health);
     let is_mesh = behind_mesh(&default.sources, health.as_ref());
     Pool {
+        options: endpoints.into_iter().filter(|(_, options)| *options != EndpointOptions::default()).collect(),
         balance: section.get("balance", &kind::BALANCE).unwrap_or(default.balance),
         health,
         ejection: section.table("ejection", |section| ejection(section, is_mesh)),
@@ -35,6 +38,14 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
         timeouts: section.table("timeouts", upstream_timeouts),
         ..default
     }
+}
+
+/// Converts an endpoint with options.
+fn endpoint(section: &mut Section<'_>) -> Option<(Source, EndpointOptions)> {
+    let default = EndpointOptions::default();
+    let address = section.required("address", &kind::ENDPOINT);
+    let options = EndpointOptions { weight: section.get("weight", &kind::WEIGHT).unwrap_or(default.weight) };
+    Some((address?, options))
 }
 
 fn health(section: &mut Section<'_>) -> HealthCheck {

@@ -6,7 +6,8 @@ use std::{fmt::Display, net::SocketAddr, path::Path, time::Duration};
 use toml::Value;
 
 use crate::config::{
-    AccessLog, Balance, Config, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Tls, address, value,
+    AccessLog, Balance, Config, EndpointOptions, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Source, Tls,
+    address, value,
 };
 
 /// Returns the text of a configuration file that is equivalent to `config`.
@@ -104,7 +105,7 @@ fn size(bytes: usize) -> String {
 fn pool(document: &mut Document, pool: &Pool) {
     let name = &pool.name;
     document.heading(&format!("[pool.{name}]"));
-    document.key("endpoints", list(&pool.sources, |source| string(&source.to_string())));
+    document.key("endpoints", list(&pool.sources, |source| endpoint(source, &pool.options_of(source))));
     document.key("balance", string(balance_name(pool.balance)));
     document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
     document.key("via", pool.via);
@@ -135,6 +136,20 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("idle", duration(pool.timeouts.idle));
     document.key("max_age", duration(pool.timeouts.max_age));
     document.key("tunnel_idle", duration(pool.timeouts.tunnel_idle));
+}
+
+/// Formats an endpoint: alone, or as a table if it has options.
+fn endpoint(source: &Source, options: &EndpointOptions) -> String {
+    let address = string(&source.to_string());
+    let (default, EndpointOptions { weight }) = (EndpointOptions::default(), options);
+    if *options == default {
+        return address;
+    }
+    let mut table = format!("{{ address = {address}");
+    if *weight != default.weight {
+        table.push_str(&format!(", weight = {weight}"));
+    }
+    table + " }"
 }
 
 fn health(document: &mut Document, pool: &str, check: &HealthCheck) {

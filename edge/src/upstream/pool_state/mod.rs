@@ -7,7 +7,13 @@
 
 mod watched;
 
-use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use tokio::{sync::Notify, time::Instant};
 use tracing::{error, info, warn};
@@ -31,7 +37,7 @@ use super::{
     snapshot::{PoolHandle, PoolSnapshot},
 };
 use crate::{
-    config::{self, Source},
+    config::{self, EndpointOptions, Source},
     observe::log_limit::LogLimit,
 };
 
@@ -296,8 +302,19 @@ impl PoolState {
             member.record_state("not checked", now.wall_clock);
             self.members.insert(address, member);
         }
+        self.apply_options();
         self.enforce_ejection_limit(now);
         self.changed.notify_one();
+    }
+
+    /// Gives each endpoint the options of its source.
+    fn apply_options(&self) {
+        let config = &self.handle.config;
+        let options = self.sources.iter().map(|state| (&state.label, config.options_of(&state.source)));
+        let options: HashMap<_, _> = options.collect();
+        for Member { endpoint, .. } in self.members.values() {
+            endpoint.set_options(options.get(&endpoint.source).unwrap_or(&EndpointOptions::default()));
+        }
     }
 
     /// Ends ejections, the earliest first, until the ejected share of a pool that shrank or was reconfigured is within

@@ -107,6 +107,28 @@ health = 5
 }
 
 #[test]
+fn a_faulty_option_of_an_endpoint_is_located() {
+    let text = r#"
+[[listener]]
+address = ":80"
+[pool.web]
+endpoints = [
+    { address = "10.0.0.1:80", weight = 0 },
+    { weight = 2 },
+    { address = "10.0.0.1:80", wieght = 2 },
+    5,
+]
+"#;
+    insta::assert_snapshot!(errors(text), @r#"
+    edge.toml:6:41: pool.web.endpoints.weight: 0 is not allowed here: write a whole number from 1 to 256
+    edge.toml:7:5: pool.web.endpoints.address: is missing: add address = "10.0.0.1:8000"
+    edge.toml:8:5: pool.web.endpoints: duplicate endpoint, first used on line 6: remove one of them
+    edge.toml:8:32: pool.web.endpoints.wieght: there is no such key; did you mean "weight"?
+    edge.toml:9:5: pool.web.endpoints: expected endpoint, found integer: write it like "10.0.0.1:8000"
+    "#);
+}
+
+#[test]
 fn a_missing_setting_is_reported_with_an_example() {
     insta::assert_snapshot!(errors(""), @r#"
     edge.toml:1:1: listener: there is no listener: add [[listener]] with address = ":80"

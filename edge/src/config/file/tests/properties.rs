@@ -53,6 +53,8 @@ fn line() -> impl Strategy<Value = String> {
         "max_body",
         "pool.a",
         "endpoints",
+        "weight",
+        "[pool.a.endpoints]",
         "health",
         "pool.a.health",
         "expect",
