@@ -2,7 +2,10 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use edge::{config::Balance, upstream::balance::{self, Candidates, Turns}};
+use edge::{
+    config::Balance,
+    upstream::balance::{self, Candidates, Turns},
+};
 use fastrand::Rng;
 
 use crate::{

@@ -15,6 +15,7 @@ use edge::{
             outlier::{self, PoolCounts},
         },
         pool,
+        tiers::Thresholds,
     },
 };
 use tokio::time::Instant;
@@ -148,7 +149,8 @@ impl View {
         let snapshot = snapshot.get_or_insert_with(|| {
             let endpoints: Vec<_> =
                 members.iter().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
-            pool::snapshot(&endpoints, pool.panic_threshold, Vec::new())
+            let thresholds = Thresholds { panic: pool.panic_threshold, tier: pool.tier_threshold };
+            pool::snapshot(&endpoints, thresholds, Vec::new())
         });
         let index = |endpoint: &Arc<Endpoint>| by_id.get(&endpoint.id).copied().unwrap_or_default();
         let untried = |endpoint: &Arc<Endpoint>| !tried.contains(&index(endpoint));

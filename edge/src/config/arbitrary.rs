@@ -6,8 +6,9 @@ use proptest::{collection::vec, option, prelude::*};
 use settings::{address::overlap, value::LONGEST};
 
 use super::{
-    AccessLog, Balance, CertificateFiles, Config, Dns, Ejection, EndpointOptions, Expect, HealthCheck, HostMatch,
-    Limits, Listener, MAX_WEIGHT, Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts, value::MIN_MEMORY,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, Dns, Ejection, EndpointOptions, Expect, HealthCheck,
+    HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts,
+    value::MIN_MEMORY,
 };
 
 /// Generates configurations that parsing can return.
@@ -116,7 +117,8 @@ fn pool() -> impl Strategy<Value = Pool> {
     let options = vec(endpoint_options(), 3);
     let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
     let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
-    let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
+    let numbers =
+        ([0.0..=1.0, 0.0..=1.0], 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
     let sources = (sources, options).prop_map(|(sources, options)| {
         let options = sources.iter().cloned().zip(options);
@@ -131,7 +133,8 @@ fn pool() -> impl Strategy<Value = Pool> {
             balance,
             health,
             ejection,
-            panic_threshold: numbers.0,
+            panic_threshold: numbers.0[0],
+            tier_threshold: numbers.0[1],
             attempts: NonZeroUsize::new(numbers.1).unwrap(),
             max_connections: NonZeroUsize::new(numbers.2).unwrap(),
             max_queue: numbers.3[0],
@@ -145,7 +148,11 @@ fn pool() -> impl Strategy<Value = Pool> {
 }
 
 fn endpoint_options() -> impl Strategy<Value = EndpointOptions> {
-    prop_oneof![Just(EndpointOptions::default()), (1..=MAX_WEIGHT).prop_map(|weight| EndpointOptions { weight }),]
+    prop_oneof![
+        Just(EndpointOptions::default()),
+        (1..=MAX_WEIGHT, prop_oneof![1..=MAX_TIER, Just(BACKUP)])
+            .prop_map(|(weight, tier)| EndpointOptions { weight, tier }),
+    ]
 }
 
 fn health() -> impl Strategy<Value = HealthCheck> {

@@ -81,6 +81,7 @@ impl Pool {
             health: Some(HealthCheck::default()),
             ejection: Ejection::default(),
             panic_threshold: 0.3,
+            tier_threshold: 0.0,
             via: true,
             attempts: at_least_one(3),
             max_connections: at_least_one(4096),
@@ -95,7 +96,7 @@ impl Pool {
 
 impl Default for EndpointOptions {
     fn default() -> Self {
-        Self { weight: 1 }
+        Self { weight: 1, tier: 1 }
     }
 }
 

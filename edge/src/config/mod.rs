@@ -37,5 +37,5 @@ pub use self::{
     pool::{Balance, Pool, UpstreamTimeouts},
     root::Config,
     route::{HostMatch, Route},
-    source::{EndpointOptions, MAX_WEIGHT, Source},
+    source::{BACKUP, EndpointOptions, MAX_TIER, MAX_WEIGHT, Source},
 };

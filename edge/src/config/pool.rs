@@ -26,6 +26,9 @@ pub struct Pool {
     /// down, the checks are more likely wrong than the endpoints. Default 0.3. Envoy's panic threshold is 0.5, which is
     /// too high for three nodes that must survive on one.
     pub panic_threshold: f64,
+    /// Share of usable endpoints of a tier, 0.0 to 1.0, below which the next tier is used as well. Default 0.0: only if
+    /// none is usable, or so few that the pool would be in panic.
+    pub tier_threshold: f64,
     /// Whether requests carry `Via`; if not, `CDN-Loop` replaces it. Default true, as RFC 9110 section 7.6.3 requires; but
     /// nginx compresses no response to a request with that field, unless `gzip_proxied` allows it.
     pub via: bool,

@@ -64,7 +64,7 @@ impl balance::Candidates for Available<'_, '_> {
 }
 
 /// The endpoints that the next attempt may use. After a failure it prefers healthy endpoints that were not tried yet,
-/// and falls back to ejected ones: an endpoint that failed a moment ago may have recovered, while the healthy one may
+/// those of the tiers in use first, and falls back to ejected ones: an endpoint that failed a moment ago may have recovered, while the healthy one may
 /// have died since its last check.
 pub(super) struct Candidates<'a> {
     endpoints: &'a [Arc<Endpoint>],
@@ -81,8 +81,10 @@ impl<'a> Candidates<'a> {
             return Self { endpoints: snapshot.usable(), tried: &[], only_up: false };
         }
         let tried = retry_state.endpoints.as_slice();
-        if snapshot.healthy.iter().any(|endpoint| !tried.contains(&endpoint.id)) {
-            return Self { endpoints: &snapshot.healthy, tried, only_up: false };
+        for healthy in [&snapshot.preferred, &snapshot.healthy] {
+            if healthy.iter().any(|endpoint| !tried.contains(&endpoint.id)) {
+                return Self { endpoints: healthy, tried, only_up: false };
+            }
         }
         Self { endpoints: &snapshot.endpoints, tried, only_up: !snapshot.panic }
     }

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::SystemTime,
 };
@@ -33,6 +33,8 @@ pub struct Endpoint {
     pub source: Arc<str>,
     /// Its share of the requests, relative to the others'. Written by the control thread.
     weight: AtomicU32,
+    /// See [`tier`](Self::tier). Written by the control thread.
+    tier: AtomicU8,
     /// Open connections over all workers. Changes only when a connection opens or closes.
     pub connections: AtomicUsize,
     /// Counters, one copy for each worker.
@@ -115,6 +117,7 @@ impl Endpoint {
             address,
             source,
             weight: AtomicU32::new(1),
+            tier: AtomicU8::new(1),
             connections: AtomicUsize::new(0),
             stats: PerWorker::new(workers),
             checks: CheckStats::default(),
@@ -141,9 +144,16 @@ impl Endpoint {
         self.weight.load(Relaxed)
     }
 
+    /// Its tier; see [`EndpointOptions::tier`].
+    #[must_use]
+    pub fn tier(&self) -> u8 {
+        self.tier.load(Relaxed)
+    }
+
     /// Gives it the options of its source. Called on the control thread only, before a snapshot is published.
     pub fn set_options(&self, options: &EndpointOptions) {
         self.weight.store(options.weight.max(1), Relaxed);
+        self.tier.store(options.tier, Relaxed);
     }
 
     /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.

@@ -1,6 +1,7 @@
 //! Which endpoints a pool has, and which of them a request may use.
 //!
-//! Pure: sets go in, differences and snapshots come out. Three rules decide which endpoints get requests:
+//! Pure: sets go in, differences and snapshots come out. If the endpoints are in tiers, [`tiers`](super::tiers) adds to
+//! these rules. Three rules decide which endpoints get requests:
 //!
 //! 1. Healthy endpoints. An endpoint that joins them waits for its first check.
 //! 2. If none is healthy, the endpoints that are not checked yet: nothing is known against them, and the first request
@@ -19,6 +20,7 @@ use std::{
 use super::{
     endpoint::{Endpoint, EndpointState},
     snapshot::{PoolSnapshot, SourceStatus},
+    tiers::{self, Thresholds, Tier},
 };
 
 /// The largest number of endpoints of one pool, far above what one edge can check every few seconds. The lowest
@@ -72,26 +74,41 @@ pub fn difference<'a>(
 #[must_use]
 pub fn snapshot(
     endpoints: &[(Arc<Endpoint>, EndpointState)],
-    panic_threshold: f64,
+    thresholds: Thresholds,
     sources: Vec<SourceStatus>,
 ) -> PoolSnapshot {
     let in_state =
         |state| endpoints.iter().filter(move |(_, its)| *its == state).map(|(endpoint, _)| Arc::clone(endpoint));
     let mut healthy: Vec<_> = in_state(EndpointState::Healthy).collect();
-    let unchecked = endpoints.iter().filter(|(_, state)| *state == EndpointState::Unchecked).count();
-    let bad = endpoints.len() - healthy.len() - unchecked;
     if healthy.is_empty() {
         healthy = in_state(EndpointState::Unchecked).collect();
     }
+    let last_tier = tiers::last_in_use(&tiers(&healthy, endpoints), thresholds);
+    let is_in_use = |endpoint: &&Arc<Endpoint>| last_tier.is_some_and(|last| endpoint.tier() <= last);
     let mut weights = endpoints.iter().map(|(endpoint, _)| endpoint.weight());
     let first = weights.next();
     PoolSnapshot {
         weighted: weights.any(|weight| Some(weight) != first),
         endpoints: endpoints.iter().map(|(endpoint, _)| Arc::clone(endpoint)).collect(),
-        panic: is_panic(healthy.len(), bad, panic_threshold),
+        panic: last_tier.is_none(),
+        preferred: healthy.iter().filter(is_in_use).cloned().collect(),
+        last_tier: last_tier.unwrap_or_default(),
         healthy,
         sources,
     }
+}
+
+/// Counts the endpoints of each tier: the good ones and those that are known to be bad.
+fn tiers(good: &[Arc<Endpoint>], endpoints: &[(Arc<Endpoint>, EndpointState)]) -> Vec<Tier> {
+    let is_bad = |state| matches!(state, EndpointState::Unhealthy | EndpointState::Ejected);
+    let bad = endpoints.iter().filter(|(_, state)| is_bad(*state)).map(|(endpoint, _)| (endpoint.tier(), 0, 1));
+    let mut tiers: BTreeMap<u8, Tier> = BTreeMap::new();
+    for (number, good, bad) in good.iter().map(|endpoint| (endpoint.tier(), 1, 0)).chain(bad) {
+        let tier = tiers.entry(number).or_insert(Tier { number, good: 0, bad: 0 });
+        tier.good += good;
+        tier.bad += bad;
+    }
+    tiers.into_values().collect()
 }
 
 /// Whether health must be ignored, given the numbers of `good` and `bad` endpoints. With a threshold of 0, only if
@@ -113,6 +130,7 @@ pub fn is_same(old: &PoolSnapshot, new: &PoolSnapshot) -> bool {
         && old.weighted == new.weighted
         && ids(&old.endpoints) == ids(&new.endpoints)
         && ids(&old.healthy) == ids(&new.healthy)
+        && ids(&old.preferred) == ids(&new.preferred)
         && old.sources.iter().map(source).eq(new.sources.iter().map(source))
 }
 
@@ -123,6 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::{BACKUP, EndpointOptions};
 
     const STATES: [EndpointState; 4] =
         [EndpointState::Unchecked, EndpointState::Healthy, EndpointState::Unhealthy, EndpointState::Ejected];
@@ -130,6 +149,10 @@ mod tests {
     fn address(last: u16) -> SocketAddr {
         let [high, low] = last.to_be_bytes();
         SocketAddr::from(([10, 0, high, low], 80))
+    }
+
+    fn thresholds(panic: f64) -> Thresholds {
+        Thresholds { panic, tier: 0.0 }
     }
 
     fn addresses(lasts: impl IntoIterator<Item = u16>) -> BTreeSet<SocketAddr> {
@@ -148,7 +171,7 @@ mod tests {
     /// The indexes of the endpoints that a request may use.
     fn usable(states: &str, threshold: f64) -> Vec<usize> {
         let endpoints = endpoints(states);
-        let snapshot = snapshot(&endpoints, threshold, Vec::new());
+        let snapshot = snapshot(&endpoints, thresholds(threshold), Vec::new());
         let position = |id| endpoints.iter().position(|(endpoint, _)| endpoint.id == id).unwrap();
         snapshot.usable().iter().map(|endpoint| position(endpoint.id)).collect()
     }
@@ -174,6 +197,30 @@ mod tests {
             ("hh", 1.0, vec![0, 1]),
         ] {
             assert_eq!(usable(states, threshold), expected, "{states} at {threshold}");
+        }
+    }
+
+    #[test]
+    fn first_attempts_go_to_the_tiers_in_use_and_further_ones_to_all_that_are_healthy() {
+        for (states, tiers, expected) in [
+            ("hhh", [1, 2, BACKUP], vec![0]),
+            ("bhh", [1, 2, BACKUP], vec![1]),
+            ("bbh", [1, 1, BACKUP], vec![2]),
+            ("buh", [1, 1, BACKUP], vec![2]),
+            ("buu", [1, 1, BACKUP], vec![1]),
+            ("bbb", [1, 1, BACKUP], vec![0, 1, 2]),
+            ("hbh", [1, 1, BACKUP], vec![0]),
+        ] {
+            let endpoints = endpoints(states);
+            for ((endpoint, _), tier) in endpoints.iter().zip(tiers) {
+                endpoint.set_options(&EndpointOptions { tier, ..EndpointOptions::default() });
+            }
+            let snapshot = snapshot(&endpoints, thresholds(0.3), Vec::new());
+            let position = |id| endpoints.iter().position(|(endpoint, _)| endpoint.id == id).unwrap();
+            let usable: Vec<_> = snapshot.usable().iter().map(|endpoint| position(endpoint.id)).collect();
+            assert_eq!(usable, expected, "{states} in {tiers:?}");
+            let healthy = states.chars().filter(|state| *state == 'h').count();
+            assert!(healthy == 0 || snapshot.healthy.len() == healthy, "{states} in {tiers:?}");
         }
     }
 
@@ -211,13 +258,13 @@ mod tests {
         let at = |seconds, error: Option<&str>| {
             let resolved = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
             let source = SourceStatus { source: "s".into(), endpoints: 2, error: error.map(str::to_owned), resolved };
-            snapshot(&endpoints, 0.3, vec![source])
+            snapshot(&endpoints, thresholds(0.3), vec![source])
         };
         assert!(is_same(&at(1, None), &at(2, None)));
         assert!(!is_same(&at(1, None), &at(1, Some("timed out"))));
         let other = self::endpoints("hb");
-        let old = snapshot(&endpoints, 0.3, Vec::new());
-        assert!(!is_same(&old, &snapshot(&other, 0.3, Vec::new())), "same addresses, new endpoints");
+        let old = snapshot(&endpoints, thresholds(0.3), Vec::new());
+        assert!(!is_same(&old, &snapshot(&other, thresholds(0.3), Vec::new())), "same addresses, new endpoints");
     }
 
     proptest! {
@@ -250,7 +297,7 @@ mod tests {
         #[test]
         fn pool_with_endpoints_has_a_usable_one(states in "[uhbe]{1,30}", threshold in 0.0_f64..=1.0) {
             let endpoints = endpoints(&states);
-            let snapshot = snapshot(&endpoints, threshold, Vec::new());
+            let snapshot = snapshot(&endpoints, thresholds(threshold), Vec::new());
             prop_assert!(!snapshot.usable().is_empty());
             let good = if states.contains('h') { EndpointState::Healthy } else { EndpointState::Unchecked };
             if !snapshot.panic {

@@ -60,6 +60,10 @@ pub struct PoolSnapshot {
     /// Endpoints that are healthy and not ejected, in the same order. While there are none, the endpoints that are
     /// not checked yet; see [`pool`](super::pool).
     pub healthy: Vec<Arc<Endpoint>>,
+    /// Those of them that are in the tiers in use; see [`tiers`](super::tiers).
+    pub preferred: Vec<Arc<Endpoint>>,
+    /// The last tier in use; 0 in a panic.
+    pub last_tier: u8,
     /// Whether too few endpoints are healthy, so that [`usable`](Self::usable) returns all of them.
     pub panic: bool,
     /// Whether the weights of the endpoints differ.
@@ -72,7 +76,7 @@ impl PoolSnapshot {
     /// Returns the endpoints that a first attempt picks from.
     #[must_use]
     pub fn usable(&self) -> &[Arc<Endpoint>] {
-        if self.panic { &self.endpoints } else { &self.healthy }
+        if self.panic { &self.endpoints } else { &self.preferred }
     }
 }
 

@@ -7,7 +7,7 @@ use tests::{
     wait::{SOON, deadline, eventually},
 };
 
-use super::{Edge, LISTENER, addresses, unchecked};
+use super::{CHECKS, Edge, LISTENER, addresses, unchecked};
 
 /// Sends requests one after the other, each on a connection of its own, whose worker the kernel chooses.
 async fn get_many(edge: &Edge, count: usize) {
@@ -53,4 +53,47 @@ async fn least_requests_counts_the_requests_of_all_workers() {
     }
     // The first that went there. Two workers that count their own requests would send one each.
     assert_eq!((hung.requests(), other.requests()), (1, 59));
+}
+
+/// Waits until the edge reports these states of its endpoints.
+async fn states(edge: &Edge, upstreams: &[Upstream], expected: &[&str]) {
+    eventually("the states of the endpoints", SOON, async || {
+        let status = edge.status().await;
+        let endpoints = status["pools"][0]["endpoints"].as_array().expect("endpoints");
+        upstreams.iter().zip(expected).all(|(upstream, expected)| {
+            let address = upstream.address().to_string();
+            endpoints.iter().any(|one| one["address"] == address.as_str() && one["state"] == *expected)
+        })
+    })
+    .await;
+}
+
+fn requests(upstreams: &[Upstream]) -> Vec<usize> {
+    upstreams.iter().map(|upstream| upstream.requests_for("/")).collect()
+}
+
+#[tokio::test]
+async fn a_backup_gets_requests_only_while_the_others_are_down() {
+    let upstreams = [Upstream::start().await, Upstream::start().await, Upstream::start().await];
+    let [a, b, backup] = upstreams.each_ref().map(Upstream::address);
+    let endpoints = format!("[\"{a}\", \"{b}\", {{ address = \"{backup}\", backup = true }}]");
+    let mut edge = Edge::start(&format!("{LISTENER}[pool.web]\nendpoints = {endpoints}\n{CHECKS}")).await;
+    states(&edge, &upstreams, &["healthy"; 3]).await;
+    let before = requests(&upstreams)[2];
+    get_many(&edge, 20).await;
+    upstreams[0].kill().await;
+    states(&edge, &upstreams, &["unhealthy", "healthy", "healthy"]).await;
+    get_many(&edge, 20).await;
+    assert_eq!(requests(&upstreams)[2], before, "one of the others is up");
+    upstreams[1].kill().await;
+    states(&edge, &upstreams, &["unhealthy", "unhealthy", "healthy"]).await;
+    get_many(&edge, 20).await;
+    assert_eq!(requests(&upstreams)[2], before + 20);
+    edge.process.line("using a further tier").await;
+    upstreams[0].restart().await;
+    states(&edge, &upstreams, &["healthy", "unhealthy", "healthy"]).await;
+    get_many(&edge, 20).await;
+    assert_eq!(requests(&upstreams)[2], before + 20, "it is no longer needed");
+    let not_needed = edge.process.lines().iter().any(|line| line.contains("of the first tier are usable again"));
+    assert!(not_needed);
 }

@@ -8,7 +8,9 @@ pub(super) use settings::kind::{BOOLEAN, DURATION, DURATION_OR_ZERO, SHARE};
 use settings::{Kind, kind::whole};
 use toml::de::DeValue;
 
-use crate::config::{AccessLog, Balance, EndpointOptions, Expect, HostMatch, MAX_WEIGHT, Source, address, value};
+use crate::config::{
+    AccessLog, Balance, EndpointOptions, Expect, HostMatch, MAX_TIER, MAX_WEIGHT, Source, address, value,
+};
 
 pub(super) const SIZE: Kind<u64> = Kind {
     name: "size",
@@ -84,6 +86,8 @@ pub(super) const ENDPOINT_ALONE: Kind<(Source, EndpointOptions)> = Kind {
     example: ENDPOINT.example,
     read: |v| (ENDPOINT.read)(v).map(|parsed| parsed.map(|source| (source, EndpointOptions::default()))),
 };
+
+pub(super) const TIER: Kind<u8> = Kind { name: "count", example: "2", read: |v| whole(v, 1, MAX_TIER) };
 
 pub(super) const WEIGHT: Kind<u32> = Kind { name: "count", example: "3", read: |v| whole(v, 1, MAX_WEIGHT) };
 

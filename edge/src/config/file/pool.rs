@@ -3,7 +3,9 @@
 use settings::{Section, into_values};
 
 use super::{duplicates::report_duplicates, head_size::head_size, kind};
-use crate::config::{Ejection, EndpointOptions, HealthCheck, Pool, Source, UpstreamTimeouts, behind_mesh, value};
+use crate::config::{
+    BACKUP, Ejection, EndpointOptions, HealthCheck, Pool, Source, UpstreamTimeouts, behind_mesh, value,
+};
 
 /// Converts the section of the pool `name`.
 pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
@@ -26,6 +28,7 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
         health,
         ejection: section.table("ejection", |section| ejection(section, is_mesh)),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
+        tier_threshold: section.get("tier_threshold", &kind::SHARE).unwrap_or(default.tier_threshold),
         via: section.get("via", &kind::BOOLEAN).unwrap_or(default.via),
         attempts: section.get("attempts", &kind::ATTEMPTS).unwrap_or(default.attempts),
         max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
@@ -44,7 +47,15 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
 fn endpoint(section: &mut Section<'_>) -> Option<(Source, EndpointOptions)> {
     let default = EndpointOptions::default();
     let address = section.required("address", &kind::ENDPOINT);
-    let options = EndpointOptions { weight: section.get("weight", &kind::WEIGHT).unwrap_or(default.weight) };
+    let tier = section.get("tier", &kind::TIER);
+    let is_backup = section.get("backup", &kind::BOOLEAN).unwrap_or_default();
+    if is_backup && tier.is_some() {
+        section.problem("tier", "contradicts backup, which is a tier of its own: remove one of the two");
+    }
+    let options = EndpointOptions {
+        weight: section.get("weight", &kind::WEIGHT).unwrap_or(default.weight),
+        tier: if is_backup { BACKUP } else { tier.unwrap_or(default.tier) },
+    };
     Some((address?, options))
 }
 

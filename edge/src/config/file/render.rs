@@ -6,8 +6,8 @@ use std::{fmt::Display, net::SocketAddr, path::Path, time::Duration};
 use toml::Value;
 
 use crate::config::{
-    AccessLog, Balance, Config, EndpointOptions, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Source, Tls,
-    address, value,
+    AccessLog, BACKUP, Balance, Config, EndpointOptions, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Source,
+    Tls, address, value,
 };
 
 /// Returns the text of a configuration file that is equivalent to `config`.
@@ -108,6 +108,7 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("endpoints", list(&pool.sources, |source| endpoint(source, &pool.options_of(source))));
     document.key("balance", string(balance_name(pool.balance)));
     document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
+    document.key("tier_threshold", format_args!("{:?}", pool.tier_threshold));
     document.key("via", pool.via);
     document.key("attempts", pool.attempts);
     document.key("max_connections", pool.max_connections);
@@ -141,13 +142,18 @@ fn pool(document: &mut Document, pool: &Pool) {
 /// Formats an endpoint: alone, or as a table if it has options.
 fn endpoint(source: &Source, options: &EndpointOptions) -> String {
     let address = string(&source.to_string());
-    let (default, EndpointOptions { weight }) = (EndpointOptions::default(), options);
+    let (default, EndpointOptions { weight, tier }) = (EndpointOptions::default(), options);
     if *options == default {
         return address;
     }
     let mut table = format!("{{ address = {address}");
     if *weight != default.weight {
         table.push_str(&format!(", weight = {weight}"));
+    }
+    match *tier {
+        BACKUP => table.push_str(", backup = true"),
+        tier if tier == default.tier => {}
+        tier => table.push_str(&format!(", tier = {tier}")),
     }
     table + " }"
 }

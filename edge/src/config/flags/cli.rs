@@ -140,6 +140,9 @@ pub(super) struct Traffic {
     /// Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) to_mesh: Vec<String>,
+    /// Endpoints that get requests only while none of --to or --to-mesh is usable
+    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    pub(super) backup: Vec<String>,
     /// Port of endpoints given without one
     #[arg(long, value_name = "PORT")]
     pub(super) to_port: Option<String>,

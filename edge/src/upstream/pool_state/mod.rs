@@ -35,9 +35,10 @@ use super::{
     member::Member,
     pool,
     snapshot::{PoolHandle, PoolSnapshot},
+    tiers::Thresholds,
 };
 use crate::{
-    config::{self, EndpointOptions, Source},
+    config::{self, BACKUP, EndpointOptions, Source},
     observe::log_limit::LogLimit,
 };
 
@@ -341,12 +342,15 @@ impl PoolState {
             self.members.values().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
         let sources =
             self.sources.iter().map(|state| state.status(|address| self.members.contains_key(address))).collect();
-        let new = pool::snapshot(&endpoints, self.handle.config.panic_threshold, sources);
+        let config = &self.handle.config;
+        let thresholds = Thresholds { panic: config.panic_threshold, tier: config.tier_threshold };
+        let new = pool::snapshot(&endpoints, thresholds, sources);
         let old = self.handle.snapshot.load();
         if pool::is_same(&old, &new) {
             return;
         }
         self.report_panic_change(&old, &new);
+        self.report_tier_change(&old, &new);
         self.handle.snapshot.store(Arc::new(new));
     }
 
@@ -357,6 +361,18 @@ impl PoolState {
             warn!(pool, healthy, all, "too few endpoints are healthy: using all of them");
         } else if old.panic && !new.panic {
             info!(pool, healthy, all, "enough endpoints are healthy again");
+        }
+    }
+
+    fn report_tier_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
+        let (pool, config, tier) = (&self.handle.config.name, &self.handle.config, new.last_tier);
+        let first = config.sources.iter().map(|source| config.options_of(source).tier).min().unwrap_or_default();
+        let stands_in = |snapshot: &PoolSnapshot| snapshot.last_tier > first;
+        if stands_in(new) && tier != old.last_tier {
+            let tier = if tier == BACKUP { "backup".to_owned() } else { tier.to_string() };
+            warn!(pool, tier, "too few endpoints of the first tier are usable: using a further tier");
+        } else if stands_in(old) && tier == first {
+            info!(pool, tier, "enough endpoints of the first tier are usable again");
         }
     }
 

@@ -117,6 +117,7 @@ endpoints = [
     { weight = 2 },
     { address = "10.0.0.1:80", wieght = 2 },
     5,
+    { address = "10.0.0.3:80", tier = 2, backup = true },
 ]
 "#;
     insta::assert_snapshot!(errors(text), @r#"
@@ -125,6 +126,7 @@ endpoints = [
     edge.toml:8:5: pool.web.endpoints: duplicate endpoint, first used on line 6: remove one of them
     edge.toml:8:32: pool.web.endpoints.wieght: there is no such key; did you mean "weight"?
     edge.toml:9:5: pool.web.endpoints: expected endpoint, found integer: write it like "10.0.0.1:8000"
+    edge.toml:10:39: pool.web.endpoints.tier: contradicts backup, which is a tier of its own: remove one of the two
     "#);
 }
 

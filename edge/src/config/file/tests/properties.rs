@@ -54,6 +54,8 @@ fn line() -> impl Strategy<Value = String> {
         "pool.a",
         "endpoints",
         "weight",
+        "tier",
+        "backup",
         "[pool.a.endpoints]",
         "health",
         "pool.a.health",

@@ -37,6 +37,7 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --listen-tls <ADDR>...          Serve HTTPS here
           --to <ADDR>...                  Endpoints, separated by commas: IP:port or name:port; a name stands for all its addresses
           --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
+          --backup <ADDR>...              Endpoints that get requests only while none of --to or --to-mesh is usable
           --to-port <PORT>                Port of endpoints given without one
           --balance <NAME>                How the next endpoint is picked: round_robin, least_requests or random [default: round_robin]
           --no-via[=<BOOL>]               Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
