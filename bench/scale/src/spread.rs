@@ -78,7 +78,7 @@ fn load(size: Size, policy: Balance) -> Load {
             max = max.max(in_flight.iter().copied().max().unwrap_or_default());
         }
         let (edge, random) = (rng.usize(..size.edges), rng.u64(..));
-        let picked = balance::pick(policy, &Replicas(&by_edge[edge]), Some(&mut turns[edge]), random);
+        let picked = balance::pick(policy, &Replicas(&by_edge[edge]), Some(&mut turns[edge]), random, None);
         let Some(replica) = picked else { continue };
         by_edge[edge][replica] += 1;
         in_flight[replica] += 1;

@@ -159,7 +159,7 @@ impl View {
             if again && snapshot.healthy.iter().any(untried) { &snapshot.healthy[..] } else { snapshot.usable() };
         let tried = |candidate: usize| again && !untried(&candidates[candidate]);
         let candidates_left = Idle { count: candidates.len(), tried };
-        let picked = balance::pick(pool.balance, &candidates_left, (!again).then_some(turns), random);
+        let picked = balance::pick(pool.balance, &candidates_left, (!again).then_some(turns), random, None);
         picked.map(|candidate| index(&candidates[candidate]))
     }
 

@@ -6,9 +6,9 @@ use proptest::{collection::vec, option, prelude::*};
 use settings::{address::overlap, value::LONGEST};
 
 use super::{
-    AccessLog, BACKUP, Balance, CertificateFiles, Config, Dns, Ejection, EndpointOptions, Expect, HealthCheck,
+    AccessLog, BACKUP, CertificateFiles, Config, Dns, Ejection, EndpointOptions, Expect, HashKey, HealthCheck,
     HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts,
-    value::MIN_MEMORY,
+    value::{BALANCES, MIN_MEMORY},
 };
 
 /// Generates configurations that parsing can return.
@@ -115,7 +115,7 @@ fn pool() -> impl Strategy<Value = Pool> {
         (host, 1_u16.., 1_u16..).prop_map(|(host, host_port, port)| Source::Swarm { host, host_port, port }),
     ];
     let options = vec(endpoint_options(), 3);
-    let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
+    let balance = (prop::sample::select(&BALANCES[..]).prop_map(|(balance, _)| balance), hash_key(), 1.0..=100.0);
     let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
     let numbers =
         ([0.0..=1.0, 0.0..=1.0], 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
@@ -126,11 +126,13 @@ fn pool() -> impl Strategy<Value = Pool> {
         (sources, options)
     });
     ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), ejection(), numbers, upstream_timeouts()).prop_map(
-        |(name, (sources, options), balance, health, ejection, numbers, timeouts)| Pool {
+        |(name, (sources, options), (balance, hash_key, hash_bound), health, ejection, numbers, timeouts)| Pool {
             name,
             sources,
             options,
             balance,
+            hash_key,
+            hash_bound,
             health,
             ejection,
             panic_threshold: numbers.0[0],
@@ -145,6 +147,15 @@ fn pool() -> impl Strategy<Value = Pool> {
             timeouts,
         },
     )
+}
+
+fn hash_key() -> impl Strategy<Value = HashKey> {
+    prop_oneof![
+        Just(HashKey::Client),
+        Just(HashKey::Path),
+        "[a-z0-9-]{1,9}".prop_map(HashKey::Header),
+        "[A-Za-z0-9_-]{1,9}".prop_map(HashKey::Cookie),
+    ]
 }
 
 fn endpoint_options() -> impl Strategy<Value = EndpointOptions> {

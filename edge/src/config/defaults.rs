@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    AccessLog, Balance, Config, Dns, Ejection, EndpointOptions, Expect, HealthCheck, HostMatch, Limits, Listener, Pool,
-    Route, Source, Swarm, Timeouts, UpstreamTimeouts, memory,
+    AccessLog, Balance, Config, Dns, Ejection, EndpointOptions, Expect, HashKey, HealthCheck, HostMatch, Limits,
+    Listener, Pool, Route, Source, Swarm, Timeouts, UpstreamTimeouts, memory,
 };
 
 /// The default address of the admin listener, reachable from this machine only.
@@ -78,6 +78,8 @@ impl Pool {
             sources,
             options: HashMap::new(),
             balance: Balance::default(),
+            hash_key: HashKey::default(),
+            hash_bound: 1.25,
             health: Some(HealthCheck::default()),
             ejection: Ejection::default(),
             panic_threshold: 0.3,

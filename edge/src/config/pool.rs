@@ -18,6 +18,11 @@ pub struct Pool {
     pub options: HashMap<Source, EndpointOptions>,
     /// How the next endpoint is picked. Default round robin.
     pub balance: Balance,
+    /// What [`Balance::ConsistentHash`] distributes requests by. Default the client's address.
+    pub hash_key: HashKey,
+    /// How many times its share of the active requests an endpoint may have before the keys that belong to it go to
+    /// others, 1.0 to 100.0. Default 1.25, with which HAProxy's documentation of `hash-balance-factor` begins.
+    pub hash_bound: f64,
     /// Active health checks; `None` assumes every endpoint healthy until connecting to it fails.
     pub health: Option<HealthCheck>,
     /// Passive ejection after failures of real requests.
@@ -62,6 +67,22 @@ pub enum Balance {
     LeastRequests,
     /// Drawn at random.
     Random,
+    /// The one to which the request's [`HashKey`] belongs; each in turn for requests without it.
+    ConsistentHash,
+}
+
+/// What consistent hashing distributes requests by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HashKey {
+    /// The client's address; behind a trusted proxy, the one that it names.
+    #[default]
+    Client,
+    /// The path, without the query.
+    Path,
+    /// The first header field of this name, in lower case.
+    Header(String),
+    /// The first cookie of this name.
+    Cookie(String),
 }
 
 impl Pool {

@@ -58,6 +58,10 @@ impl balance::Candidates for Available<'_, '_> {
         self.candidates.endpoints[index].weight()
     }
 
+    fn hash(&self, index: usize) -> u64 {
+        self.candidates.endpoints[index].hash
+    }
+
     fn id(&self, index: usize) -> u64 {
         self.candidates.endpoints[index].id
     }
@@ -111,7 +115,7 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
     let mut available =
         Available { candidates: &candidates, worker, max_connections, weighted: snapshot.weighted, full: Vec::new() };
     loop {
-        let picked = pool.pick(retry_state.attempts <= 1, &available, worker.random());
+        let picked = pool.pick(retry_state.attempts <= 1, &available, worker.random(), retry_state.affinity.key);
         let Some(endpoint) = picked.and_then(|index| candidates.endpoints.get(index)) else {
             let is_full = candidates.endpoints.iter().any(|endpoint| candidates.allow(endpoint));
             return Err(never(if is_full { Kind::PoolFull } else { Kind::NoEndpoint }));

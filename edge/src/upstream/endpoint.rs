@@ -13,7 +13,10 @@ use std::{
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::health::{Health, HealthStatus, error_share::Responses, outlier::Outlier};
+use super::{
+    balance,
+    health::{Health, HealthStatus, error_share::Responses, outlier::Outlier},
+};
 use crate::{
     config::{self, EndpointOptions},
     observe::stats::{Counter, EndpointStats, PerWorker},
@@ -29,6 +32,8 @@ pub struct Endpoint {
     pub id: u64,
     /// The address it listens on.
     pub address: SocketAddr,
+    /// The hash of its address, for consistent hashing.
+    pub hash: u64,
     /// The configured source that named it, `host:port` or `swarm://host:port?port=port`.
     pub source: Arc<str>,
     /// Its share of the requests, relative to the others'. Written by the control thread.
@@ -115,6 +120,7 @@ impl Endpoint {
         Self {
             id: NEXT_ID.fetch_add(1, Relaxed),
             address,
+            hash: balance::hash(address.to_string().as_bytes()),
             source,
             weight: AtomicU32::new(1),
             tier: AtomicU8::new(1),

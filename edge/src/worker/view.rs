@@ -6,7 +6,7 @@ use crate::{
     config::{Config, Route},
     upstream::{
         PoolHandle,
-        balance::{self, Candidates, Turns},
+        balance::{self, Candidates, Key, Turns},
     },
     worker::snapshot::Snapshot,
 };
@@ -69,8 +69,8 @@ impl View {
 
 impl PoolView {
     /// Picks one of the candidates by the pool's policy; see [`balance::pick`]. Only a `first` attempt takes turns.
-    pub fn pick(&self, first: bool, candidates: &impl Candidates, random: u64) -> Option<usize> {
+    pub fn pick(&self, first: bool, candidates: &impl Candidates, random: u64, key: Option<Key>) -> Option<usize> {
         let mut turns = self.turns.borrow_mut();
-        balance::pick(self.handle.config.balance, candidates, first.then_some(&mut turns), random)
+        balance::pick(self.handle.config.balance, candidates, first.then_some(&mut turns), random, key)
     }
 }

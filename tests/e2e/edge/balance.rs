@@ -1,5 +1,7 @@
 //! Which endpoint the next request goes to.
 
+use std::collections::HashSet;
+
 use http::StatusCode;
 use tests::{
     client::get,
@@ -7,7 +9,7 @@ use tests::{
     wait::{SOON, deadline, eventually},
 };
 
-use super::{CHECKS, Edge, LISTENER, addresses, unchecked};
+use super::{CHECKS, Edge, LISTENER, addresses, checked, unchecked};
 
 /// Sends requests one after the other, each on a connection of its own, whose worker the kernel chooses.
 async fn get_many(edge: &Edge, count: usize) {
@@ -96,4 +98,44 @@ async fn a_backup_gets_requests_only_while_the_others_are_down() {
     assert_eq!(requests(&upstreams)[2], before + 20, "it is no longer needed");
     let not_needed = edge.process.lines().iter().any(|line| line.contains("of the first tier are usable again"));
     assert!(not_needed);
+}
+
+/// Requests each path once, and returns the endpoint that got it.
+async fn owners(edge: &Edge, upstreams: &[Upstream], paths: &[String]) -> Vec<usize> {
+    let mut owners = Vec::new();
+    for path in paths {
+        let before: Vec<_> = upstreams.iter().map(|upstream| upstream.requests_for(path)).collect();
+        let reply = deadline("the response", SOON, get(edge.address(), path)).await.unwrap();
+        assert_eq!(reply.status, StatusCode::OK);
+        let asked = upstreams.iter().zip(before).position(|(upstream, before)| upstream.requests_for(path) > before);
+        owners.push(asked.expect("an endpoint"));
+    }
+    owners
+}
+
+#[tokio::test]
+async fn consistent_hashing_moves_only_the_keys_of_an_endpoint_that_dies() {
+    let upstreams =
+        [Upstream::start().await, Upstream::start().await, Upstream::start().await, Upstream::start().await];
+    let config = checked(&addresses(&upstreams));
+    let hash = "[pool.web]\nbalance = \"consistent_hash\"\nhash_key = \"path\"\n";
+    let config = config.replace("[pool.web]\n", hash);
+    let edges = [Edge::start(&config).await, Edge::start(&config).await];
+    let paths: Vec<_> = (0..60).map(|number| format!("/item/{number}")).collect();
+    let before = owners(&edges[0], &upstreams, &paths).await;
+    assert_eq!(owners(&edges[1], &upstreams, &paths).await, before, "every edge finds the same endpoints");
+    for upstream in 0..4 {
+        assert!(before.iter().filter(|owner| **owner == upstream).count() > 5, "{before:?}");
+    }
+    upstreams[2].kill().await;
+    states(&edges[0], &upstreams, &["healthy", "healthy", "unhealthy", "healthy"]).await;
+    let without = owners(&edges[0], &upstreams, &paths).await;
+    for (before, without) in before.iter().zip(&without) {
+        assert!(without == before || *before == 2, "{before} to {without}");
+    }
+    let moved: HashSet<_> = before.iter().zip(&without).filter(|(before, _)| **before == 2).map(|(_, to)| to).collect();
+    assert!(moved.len() > 1, "they go to several others");
+    upstreams[2].restart().await;
+    states(&edges[0], &upstreams, &["healthy"; 4]).await;
+    assert_eq!(owners(&edges[0], &upstreams, &paths).await, before);
 }

@@ -9,7 +9,7 @@ use settings::{Kind, kind::whole};
 use toml::de::DeValue;
 
 use crate::config::{
-    AccessLog, Balance, EndpointOptions, Expect, HostMatch, MAX_TIER, MAX_WEIGHT, Source, address, value,
+    AccessLog, Balance, EndpointOptions, Expect, HashKey, HostMatch, MAX_TIER, MAX_WEIGHT, Source, address, value,
 };
 
 pub(super) const SIZE: Kind<u64> = Kind {
@@ -105,6 +105,19 @@ pub(super) const POOL_NAME: Kind<String> =
 
 pub(super) const BALANCE: Kind<Balance> =
     Kind { name: "name", example: "\"round_robin\"", read: |v| v.as_str().map(value::balance) };
+
+pub(super) const HASH_KEY: Kind<HashKey> =
+    Kind { name: "key", example: "\"header:x-user\"", read: |v| v.as_str().map(value::hash_key) };
+
+pub(super) const HASH_BOUND: Kind<f64> = Kind {
+    name: "number",
+    example: "1.25",
+    read: |v| match v {
+        DeValue::Float(bound) => Some(value::hash_bound(bound.as_str())),
+        DeValue::Integer(bound) => Some(value::hash_bound(&bound.to_string())),
+        _ => None,
+    },
+};
 
 pub(super) const CHECK_PATH: Kind<PathAndQuery> =
     Kind { name: "path", example: "\"/readyz\"", read: |v| v.as_str().map(value::check_path) };

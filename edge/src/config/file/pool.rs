@@ -4,7 +4,7 @@ use settings::{Section, into_values};
 
 use super::{duplicates::report_duplicates, head_size::head_size, kind};
 use crate::config::{
-    BACKUP, Ejection, EndpointOptions, HealthCheck, Pool, Source, UpstreamTimeouts, behind_mesh, value,
+    BACKUP, Balance, Ejection, EndpointOptions, HealthCheck, Pool, Source, UpstreamTimeouts, behind_mesh, value,
 };
 
 /// Converts the section of the pool `name`.
@@ -22,9 +22,17 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
     let default = Pool::new(name, sources);
     let health = section.switch("health", health);
     let is_mesh = behind_mesh(&default.sources, health.as_ref());
+    let balance = section.get("balance", &kind::BALANCE).unwrap_or(default.balance);
+    for key in ["hash_key", "hash_bound"] {
+        if section.has(key) && balance != Balance::ConsistentHash {
+            section.warning(key, "has no effect without balance = \"consistent_hash\"");
+        }
+    }
     Pool {
         options: endpoints.into_iter().filter(|(_, options)| *options != EndpointOptions::default()).collect(),
-        balance: section.get("balance", &kind::BALANCE).unwrap_or(default.balance),
+        balance,
+        hash_key: section.get("hash_key", &kind::HASH_KEY).unwrap_or(default.hash_key),
+        hash_bound: section.get("hash_bound", &kind::HASH_BOUND).unwrap_or(default.hash_bound),
         health,
         ejection: section.table("ejection", |section| ejection(section, is_mesh)),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),

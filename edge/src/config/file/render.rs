@@ -6,8 +6,8 @@ use std::{fmt::Display, net::SocketAddr, path::Path, time::Duration};
 use toml::Value;
 
 use crate::config::{
-    AccessLog, BACKUP, Balance, Config, EndpointOptions, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Source,
-    Tls, address, value,
+    AccessLog, BACKUP, Config, EndpointOptions, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Source, Tls,
+    address, value,
 };
 
 /// Returns the text of a configuration file that is equivalent to `config`.
@@ -106,7 +106,9 @@ fn pool(document: &mut Document, pool: &Pool) {
     let name = &pool.name;
     document.heading(&format!("[pool.{name}]"));
     document.key("endpoints", list(&pool.sources, |source| endpoint(source, &pool.options_of(source))));
-    document.key("balance", string(balance_name(pool.balance)));
+    document.key("balance", string(value::balance_name(pool.balance)));
+    document.key("hash_key", string(&value::render_hash_key(&pool.hash_key)));
+    document.key("hash_bound", format_args!("{:?}", pool.hash_bound));
     document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
     document.key("tier_threshold", format_args!("{:?}", pool.tier_threshold));
     document.key("via", pool.via);
@@ -209,8 +211,4 @@ fn duration(duration: Duration) -> String {
 
 fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
     format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", "))
-}
-
-fn balance_name(balance: Balance) -> &'static str {
-    value::BALANCES.iter().find(|(policy, _)| *policy == balance).map_or("round_robin", |(_, name)| name)
 }

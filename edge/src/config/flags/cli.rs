@@ -146,9 +146,12 @@ pub(super) struct Traffic {
     /// Port of endpoints given without one
     #[arg(long, value_name = "PORT")]
     pub(super) to_port: Option<String>,
-    /// How the next endpoint is picked: round_robin, least_requests or random [default: round_robin]
+    /// How the next endpoint is picked: round_robin, least_requests, random or consistent_hash [default: round_robin]
     #[arg(long, value_name = "NAME")]
     pub(super) balance: Option<String>,
+    /// What consistent_hash distributes requests by: client, path, header:NAME or cookie:NAME [default: client]
+    #[arg(long, value_name = "KEY")]
+    pub(super) hash_key: Option<String>,
     /// Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_via: Option<String>,

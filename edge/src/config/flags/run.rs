@@ -15,8 +15,8 @@ use super::{
     given::{Given, Reader, items},
 };
 use crate::config::{
-    AccessLog, BACKUP, CertificateFiles, Config, EndpointOptions, Expect, HealthCheck, Limits, Listener, Pool, Source,
-    Tls, address, defaults, file,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, Expect, HealthCheck, Limits, Listener, Pool,
+    Source, Tls, address, defaults, file,
     problem::{ConfigError, Loaded, Problem},
     token,
     value::{self, Parsed},
@@ -146,6 +146,10 @@ impl Settings {
         let options = EndpointOptions { tier: BACKUP, ..EndpointOptions::default() };
         pool.options = backups.into_iter().map(|source| (source, options.clone())).collect();
         pool.balance = reader.one("balance", flags.balance.as_deref(), value::balance).unwrap_or(pool.balance);
+        pool.hash_key = reader.one("hash-key", flags.hash_key.as_deref(), value::hash_key).unwrap_or(pool.hash_key);
+        if flags.hash_key.is_some() && pool.balance != Balance::ConsistentHash {
+            warnings.push(self.given.problem("hash-key", "has no effect without --balance consistent_hash"));
+        }
         pool.via = reader.one("no-via", flags.no_via.as_deref(), value::boolean).map_or(pool.via, |without| !without);
         pool.health = self.health(reader, &mut warnings);
         if self.is_mesh() || crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {

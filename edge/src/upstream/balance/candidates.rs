@@ -21,6 +21,11 @@ pub trait Candidates {
         1
     }
 
+    /// What identifies a candidate for consistent hashing, in every process.
+    fn hash(&self, index: usize) -> u64 {
+        super::hash(&self.id(index).to_be_bytes())
+    }
+
     /// What identifies a candidate while positions change.
     fn id(&self, index: usize) -> u64 {
         index as u64

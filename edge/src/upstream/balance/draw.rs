@@ -2,9 +2,18 @@
 
 use super::Candidates;
 
+/// Draws one that is not excluded; `None` if all are excluded.
+pub(super) fn one(candidates: &impl Candidates, random: u64) -> Option<usize> {
+    if candidates.is_weighted() {
+        by_weight(candidates, random)
+    } else {
+        first_from(candidates, position(random, candidates.count()))
+    }
+}
+
 /// Draws one that is not excluded, each as likely as its weight says; `None` if all are excluded. `random` is a random
 /// number of at least 32 bits.
-pub(super) fn by_weight(candidates: &impl Candidates, random: u64) -> Option<usize> {
+fn by_weight(candidates: &impl Candidates, random: u64) -> Option<usize> {
     from(candidates, random, |_| true)
 }
 
@@ -32,7 +41,7 @@ pub(super) fn first_from(candidates: &impl Candidates, first: usize) -> Option<u
 }
 
 /// Returns a random position among `count`.
-pub(super) fn position(random: u64, count: usize) -> usize {
+fn position(random: u64, count: usize) -> usize {
     usize::try_from(random % (count as u64).max(1)).unwrap_or(0)
 }
 

@@ -6,7 +6,7 @@ use clap::CommandFactory;
 
 use super::{MINIMAL, command, config, loaded, settings};
 use crate::config::{
-    AccessLog, BACKUP, Balance, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, Expect, HashKey, HealthCheck, Listener, Pool, Source,
     UpstreamTimeouts, file,
     flags::{Cli, Command, given::variable},
     problem::{ConfigError, Loaded},
@@ -86,7 +86,8 @@ fn every_flag_is_also_a_variable() {
         ("to-mesh", ""),
         ("backup", "10.0.0.9"),
         ("to-port", "8000"),
-        ("balance", "least_requests"),
+        ("balance", "consistent_hash"),
+        ("hash-key", "header:X-User"),
         ("no-via", "true"),
         ("health-path", "/readyz"),
         ("health-port", "9900"),
@@ -147,7 +148,8 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(config.pools[0].sources, expected);
     let tiers = expected.each_ref().map(|source| config.pools[0].options_of(source).tier);
     assert_eq!(tiers, [1, 1, 1, BACKUP]);
-    assert_eq!(config.pools[0].balance, Balance::LeastRequests);
+    assert_eq!(config.pools[0].balance, Balance::ConsistentHash);
+    assert_eq!(config.pools[0].hash_key, HashKey::Header("x-user".to_owned()));
     assert!(!config.pools[0].via);
     let health = HealthCheck {
         path: Some("/readyz".parse().unwrap()),
