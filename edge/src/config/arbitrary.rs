@@ -7,7 +7,8 @@ use settings::{address::overlap, value::LONGEST};
 
 use super::{
     AccessLog, BACKUP, CertificateFiles, Config, Dns, Ejection, EndpointOptions, Expect, HashKey, HealthCheck,
-    HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts,
+    HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, SameSite, Source, Sticky, Swarm, Timeouts, Tls,
+    UpstreamTimeouts,
     value::{BALANCES, MIN_MEMORY},
 };
 
@@ -115,7 +116,12 @@ fn pool() -> impl Strategy<Value = Pool> {
         (host, 1_u16.., 1_u16..).prop_map(|(host, host_port, port)| Source::Swarm { host, host_port, port }),
     ];
     let options = vec(endpoint_options(), 3);
-    let balance = (prop::sample::select(&BALANCES[..]).prop_map(|(balance, _)| balance), hash_key(), 1.0..=100.0);
+    let balance = (
+        prop::sample::select(&BALANCES[..]).prop_map(|(balance, _)| balance),
+        hash_key(),
+        1.0..=100.0,
+        option::of(sticky()),
+    );
     let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
     let numbers =
         ([0.0..=1.0, 0.0..=1.0], 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
@@ -126,25 +132,45 @@ fn pool() -> impl Strategy<Value = Pool> {
         (sources, options)
     });
     ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), ejection(), numbers, upstream_timeouts()).prop_map(
-        |(name, (sources, options), (balance, hash_key, hash_bound), health, ejection, numbers, timeouts)| Pool {
-            name,
-            sources,
-            options,
-            balance,
-            hash_key,
-            hash_bound,
-            health,
-            ejection,
-            panic_threshold: numbers.0[0],
-            tier_threshold: numbers.0[1],
-            attempts: NonZeroUsize::new(numbers.1).unwrap(),
-            max_connections: NonZeroUsize::new(numbers.2).unwrap(),
-            max_queue: numbers.3[0],
-            max_idle: numbers.3[1],
-            max_response_head: numbers.4.0,
-            max_response_headers: numbers.4.1,
-            via: numbers.4.2,
-            timeouts,
+        |(name, (sources, options), (balance, hash_key, hash_bound, sticky), health, ejection, numbers, timeouts)| {
+            Pool {
+                name,
+                sources,
+                options,
+                balance,
+                hash_key,
+                hash_bound,
+                sticky,
+                health,
+                ejection,
+                panic_threshold: numbers.0[0],
+                tier_threshold: numbers.0[1],
+                attempts: NonZeroUsize::new(numbers.1).unwrap(),
+                max_connections: NonZeroUsize::new(numbers.2).unwrap(),
+                max_queue: numbers.3[0],
+                max_idle: numbers.3[1],
+                max_response_head: numbers.4.0,
+                max_response_headers: numbers.4.1,
+                via: numbers.4.2,
+                timeouts,
+            }
+        },
+    )
+}
+
+fn sticky() -> impl Strategy<Value = Sticky> {
+    let same_site = prop_oneof![Just(SameSite::Lax), Just(SameSite::Strict), Just(SameSite::None)];
+    let names = ("[A-Za-z0-9_-]{1,9}", "/[a-z0-9/%]{0,9}");
+    let booleans = (option::of(any::<bool>()), any::<bool>());
+    (names, same_site, booleans, option::of(duration()), option::of(file())).prop_map(
+        |((cookie, path), same_site, (secure, http_only), max_age, key_file)| Sticky {
+            cookie,
+            path,
+            same_site,
+            secure: secure.map(|secure| secure || same_site == SameSite::None),
+            http_only,
+            max_age,
+            key_file,
         },
     )
 }

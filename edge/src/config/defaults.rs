@@ -80,6 +80,7 @@ impl Pool {
             balance: Balance::default(),
             hash_key: HashKey::default(),
             hash_bound: 1.25,
+            sticky: None,
             health: Some(HealthCheck::default()),
             ejection: Ejection::default(),
             panic_threshold: 0.3,

@@ -19,6 +19,7 @@ pub mod problem;
 mod root;
 mod route;
 mod source;
+mod sticky;
 pub mod token;
 pub(crate) mod value;
 
@@ -38,4 +39,5 @@ pub use self::{
     root::Config,
     route::{HostMatch, Route},
     source::{BACKUP, EndpointOptions, MAX_TIER, MAX_WEIGHT, Source},
+    sticky::{SameSite, Sticky},
 };

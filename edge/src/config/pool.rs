@@ -5,6 +5,7 @@ use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 use super::{
     health::{Ejection, HealthCheck},
     source::{EndpointOptions, Source},
+    sticky::Sticky,
 };
 
 /// A group of endpoints that serve the same content.
@@ -23,6 +24,8 @@ pub struct Pool {
     /// How many times its share of the active requests an endpoint may have before the keys that belong to it go to
     /// others, 1.0 to 100.0. Default 1.25, with which HAProxy's documentation of `hash-balance-factor` begins.
     pub hash_bound: f64,
+    /// The cookie that ties a client to the endpoint that answered it first; `None`, the default, sets none.
+    pub sticky: Option<Sticky>,
     /// Active health checks; `None` assumes every endpoint healthy until connecting to it fails.
     pub health: Option<HealthCheck>,
     /// Passive ejection after failures of real requests.

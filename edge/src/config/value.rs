@@ -8,7 +8,7 @@ use std::{path::PathBuf, str::FromStr};
 use http::{HeaderName, HeaderValue, uri::PathAndQuery};
 pub(crate) use settings::value::{Parsed, duration, duration_or_zero, name, number};
 
-use super::{AccessLog, Balance, Expect, HashKey};
+use super::{AccessLog, Balance, Expect, HashKey, SameSite};
 
 /// Parses a size in bytes: a number alone or with one of the units B, KiB, MiB, GiB, kB, MB, GB.
 pub(crate) fn size(text: &str) -> Parsed<u64> {
@@ -103,7 +103,7 @@ pub(crate) fn hash_key(text: &str) -> Parsed<HashKey> {
         None if text == "client" => Ok(HashKey::Client),
         None if text == "path" => Ok(HashKey::Path),
         Some(("header", header)) => Ok(HashKey::Header(name(header)?.as_str().to_owned())),
-        Some(("cookie", cookie)) => name(cookie).map(|_| HashKey::Cookie(cookie.to_owned())),
+        Some(("cookie", cookie)) => cookie_name(cookie).map(HashKey::Cookie),
         _ => Err(format!(
             "{text:?} is not a key to distribute requests by: write \"client\", \"path\", \"header:NAME\" or \
              \"cookie:NAME\""
@@ -118,6 +118,40 @@ pub(crate) fn render_hash_key(key: &HashKey) -> String {
         HashKey::Path => "path".to_owned(),
         HashKey::Header(name) => format!("header:{name}"),
         HashKey::Cookie(name) => format!("cookie:{name}"),
+    }
+}
+
+/// Every [`SameSite`] with its name.
+const SAME_SITES: [(SameSite, &str); 3] =
+    [(SameSite::Lax, "lax"), (SameSite::Strict, "strict"), (SameSite::None, "none")];
+
+/// Parses the attribute of a cookie.
+pub(crate) fn same_site(text: &str) -> Parsed<SameSite> {
+    let found = SAME_SITES.iter().find(|(_, name)| *name == text.to_ascii_lowercase());
+    let message = || format!("{text:?} is not a value of SameSite: write \"lax\", \"strict\" or \"none\"");
+    found.map(|&(same_site, _)| same_site).ok_or_else(message)
+}
+
+/// Formats the attribute of a cookie.
+pub(crate) fn render_same_site(same_site: SameSite) -> &'static str {
+    SAME_SITES.iter().find(|(one, _)| *one == same_site).map_or("lax", |(_, name)| name)
+}
+
+/// Parses the name of a cookie.
+pub(crate) fn cookie_name(text: &str) -> Parsed<String> {
+    // Both are tokens (RFC 6265 section 4.1.1), but the case of a cookie's name counts.
+    let is_name = HeaderName::from_bytes(text.as_bytes()).is_ok();
+    let message = "is not the name of a cookie: write letters, digits, - and _, such as \"server\"";
+    if is_name { Ok(text.to_owned()) } else { Err(format!("{text:?} {message}")) }
+}
+
+/// Parses the path of a cookie.
+pub(crate) fn cookie_path(text: &str) -> Parsed<String> {
+    let path = route_path(text)?;
+    if path.contains(';') {
+        Err(format!("{text:?} has a semicolon, which ends the path of a cookie"))
+    } else {
+        Ok(path)
     }
 }
 
@@ -280,8 +314,9 @@ mod tests {
             let results = [
                 size(&text).is_ok(), expect(&text).is_ok(), check_path(&text).is_ok(), check_host(&text).is_ok(),
                 route_path(&text).is_ok(), hash_key(&text).is_ok(), hash_bound(&text).is_ok(),
+                cookie_path(&text).is_ok(), same_site(&text).is_ok(),
             ];
-            prop_assert_eq!(results.len(), 7);
+            prop_assert_eq!(results.len(), 9);
         }
     }
 }

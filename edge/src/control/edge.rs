@@ -22,7 +22,7 @@ use crate::{
     control::{
         admin_listener::{self, AdminListener},
         bound::{Bound, tls},
-        check::token,
+        check::secrets,
         command::Command,
         inherited::Inherited,
         running::Running,
@@ -73,7 +73,7 @@ impl Edge {
         let workers = config.workers.get();
         let now = SystemTime::now();
         let tls = config.listeners.iter().map(|listener| tls(listener, now)).collect::<Result<Vec<_>, _>>()?;
-        token(&config)?;
+        secrets(&config)?;
         let stats: Arc<PerWorker<WorkerStats>> = Arc::new(PerWorker::new(workers));
         let log = AccessLog::start(&config.access_log, workers, Arc::clone(&stats)).map_err(StartError::AccessLog)?;
         let admin = config.admin.map(|address| AdminListener::new(address, &inherited)).transpose()?;

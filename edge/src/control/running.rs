@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     control::{
         bound::{Bound, tls},
-        check::token,
+        check::secrets,
         command::Command,
         inherited::Inherited,
         start_error::StartError,
@@ -74,7 +74,7 @@ impl Running {
         if config.workers != old.config.workers || config.admin != old.config.admin {
             tracing::warn!("changes of `workers` and `admin` take effect only after a restart");
         }
-        token(&config)?;
+        secrets(&config)?;
         let now = SystemTime::now();
         let mut kept = Vec::new();
         let mut new = Vec::new();

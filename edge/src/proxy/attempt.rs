@@ -11,6 +11,7 @@ use crate::{
         request::{UpstreamRequest, never},
         request_record::RequestRecord,
         retry_state::RetryState,
+        session::set_cookie,
         upgrade,
         wait::{pause, wait},
     },
@@ -57,7 +58,17 @@ pub async fn send<T>(
         let error = match connect(worker, pool, &mut retry_state, source, record).await {
             Ok(mut pooled) => {
                 let Some(connection) = pooled.connection() else { return Err(never(Kind::NoEndpoint)) };
-                let mut on_head = |head: &ResponseHead<'_>| (head.parts.status, on_head(head));
+                let cookie = set_cookie(pool, connection.endpoint(), &retry_state);
+                let mut on_head = |head: &ResponseHead<'_>| {
+                    let value = match &cookie {
+                        None => on_head(head),
+                        Some(cookie) => {
+                            let summary = head.summary.with_cookie(cookie.as_bytes());
+                            on_head(&ResponseHead { summary: &summary, ..*head })
+                        }
+                    };
+                    (head.parts.status, value)
+                };
                 match exchange(worker, connection, body, source, *to_head, down, &mut on_head).await {
                     // The client did not ask to switch protocols.
                     Ok((101, _)) if !*upgrade => return Err(never(Kind::UpstreamInvalid)),

@@ -10,5 +10,6 @@ pub mod request;
 pub mod request_record;
 pub mod respond;
 mod retry_state;
+mod session;
 pub mod upgrade;
 mod wait;

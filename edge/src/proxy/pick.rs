@@ -32,6 +32,13 @@ struct Available<'a, 'w> {
     full: Vec<u64>,
 }
 
+impl Available<'_, '_> {
+    /// Whether an endpoint has an idle connection, or room for a new one.
+    fn has_place(&self, endpoint: &Endpoint) -> bool {
+        ConnectionPermit::has_room(endpoint, self.max_connections) || self.worker.connections.has_idle(endpoint.id)
+    }
+}
+
 impl balance::Candidates for Available<'_, '_> {
     fn count(&self) -> usize {
         self.candidates.endpoints.len()
@@ -39,10 +46,7 @@ impl balance::Candidates for Available<'_, '_> {
 
     fn is_excluded(&self, index: usize) -> bool {
         let endpoint = &self.candidates.endpoints[index];
-        let has_place = || {
-            ConnectionPermit::has_room(endpoint, self.max_connections) || self.worker.connections.has_idle(endpoint.id)
-        };
-        !self.candidates.allow(endpoint) || self.full.contains(&endpoint.id) || !has_place()
+        !self.candidates.allow(endpoint) || self.full.contains(&endpoint.id) || !self.has_place(endpoint)
     }
 
     /// The requests of all workers: otherwise an endpoint that is busy with another worker's would look idle.
@@ -104,7 +108,8 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// Picks one of the usable endpoints that has an idle connection or room for a new one.
+/// Picks the endpoint of the request's session, or one of the usable endpoints, that has an idle connection or room for a
+/// new one.
 ///
 /// # Errors
 /// [`Kind::NoEndpoint`], or [`Kind::PoolFull`] if there are endpoints, but all have as many connections as allowed.
@@ -114,9 +119,16 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
     let max_connections = pool.handle.config.max_connections.get();
     let mut available =
         Available { candidates: &candidates, worker, max_connections, weighted: snapshot.weighted, full: Vec::new() };
+    let session = retry_state.affinity.session.and_then(|tag| snapshot.sessions.endpoint(tag));
+    let is_usable =
+        |endpoint: &&Arc<Endpoint>| !candidates.tried.contains(&endpoint.id) && available.has_place(endpoint);
+    let mut session = session.filter(is_usable);
     loop {
-        let picked = pool.pick(retry_state.attempts <= 1, &available, worker.random(), retry_state.affinity.key);
-        let Some(endpoint) = picked.and_then(|index| candidates.endpoints.get(index)) else {
+        let by_policy = || {
+            let index = pool.pick(retry_state.attempts <= 1, &available, worker.random(), retry_state.affinity.key);
+            index.and_then(|index| candidates.endpoints.get(index))
+        };
+        let Some(endpoint) = session.take().or_else(by_policy) else {
             let is_full = candidates.endpoints.iter().any(|endpoint| candidates.allow(endpoint));
             return Err(never(if is_full { Kind::PoolFull } else { Kind::NoEndpoint }));
         };

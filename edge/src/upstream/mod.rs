@@ -16,6 +16,7 @@ mod pool_state;
 pub mod queue;
 mod shortage;
 mod snapshot;
+pub mod sticky;
 pub mod tiers;
 
 pub use self::{

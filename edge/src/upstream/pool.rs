@@ -20,6 +20,7 @@ use std::{
 use super::{
     endpoint::{Endpoint, EndpointState},
     snapshot::{PoolSnapshot, SourceStatus},
+    sticky::Sessions,
     tiers::{self, Thresholds, Tier},
 };
 
@@ -88,6 +89,7 @@ pub fn snapshot(
     let mut weights = endpoints.iter().map(|(endpoint, _)| endpoint.weight());
     let first = weights.next();
     PoolSnapshot {
+        sessions: Sessions::default(),
         weighted: weights.any(|weight| Some(weight) != first),
         endpoints: endpoints.iter().map(|(endpoint, _)| Arc::clone(endpoint)).collect(),
         panic: last_tier.is_none(),

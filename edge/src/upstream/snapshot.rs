@@ -4,7 +4,12 @@ use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 
-use super::{connection::Place, endpoint::Endpoint, queue::Queue};
+use super::{
+    connection::Place,
+    endpoint::Endpoint,
+    queue::Queue,
+    sticky::{Sessions, Tags},
+};
 use crate::{
     config,
     observe::stats::{Counter, PerWorker, PoolStats},
@@ -17,6 +22,8 @@ pub struct PoolHandle {
     pub config: Arc<config::Pool>,
     /// The endpoints that requests pick from. Written by the pool's task on the control thread only.
     pub snapshot: ArcSwap<PoolSnapshot>,
+    /// The tags of its endpoints in cookies; `None` if it sets none.
+    pub tags: Option<Tags>,
     /// Counters, one copy per worker. A reload that changes the pool keeps them.
     pub stats: Arc<PerWorker<PoolStats>>,
     /// The requests that wait for a connection. A reload that changes the pool keeps it.
@@ -34,6 +41,7 @@ impl PoolHandle {
     pub fn new(config: Arc<config::Pool>, workers: usize) -> Self {
         Self {
             sources: config.sources.iter().map(|_| Arc::default()).collect(),
+            tags: config.sticky.as_ref().map(|sticky| Tags::load(&config.name, sticky.key_file.as_deref())),
             config,
             snapshot: ArcSwap::default(),
             stats: Arc::new(PerWorker::new(workers)),
@@ -66,6 +74,8 @@ pub struct PoolSnapshot {
     pub last_tier: u8,
     /// Whether too few endpoints are healthy, so that [`usable`](Self::usable) returns all of them.
     pub panic: bool,
+    /// The endpoints that get the requests of their sessions, whatever their tier; none if the pool sets no cookie.
+    pub sessions: Sessions,
     /// Whether the weights of the endpoints differ.
     pub weighted: bool,
     /// The state of each source, in the order of the configuration.

@@ -58,7 +58,7 @@ async fn least_requests_counts_the_requests_of_all_workers() {
 }
 
 /// Waits until the edge reports these states of its endpoints.
-async fn states(edge: &Edge, upstreams: &[Upstream], expected: &[&str]) {
+pub(super) async fn states(edge: &Edge, upstreams: &[Upstream], expected: &[&str]) {
     eventually("the states of the endpoints", SOON, async || {
         let status = edge.status().await;
         let endpoints = status["pools"][0]["endpoints"].as_array().expect("endpoints");

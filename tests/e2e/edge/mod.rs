@@ -33,6 +33,7 @@ mod reload;
 mod retries;
 mod smuggling;
 mod startup;
+mod sticky;
 mod surplus;
 mod swarm_discovery;
 mod timeouts;

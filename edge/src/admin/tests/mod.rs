@@ -24,7 +24,7 @@ use crate::{
     error::Kind,
     io::memory::Budget,
     observe::{refusals::Refusal, stats::PerWorker},
-    upstream::{Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot, SourceStatus},
+    upstream::{Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot, SourceStatus, sticky::Sessions},
     worker::{heartbeat::Heartbeat, snapshot::Snapshot},
 };
 
@@ -56,6 +56,7 @@ fn pool(name: &str, endpoints: &[Arc<Endpoint>], error: Option<&str>) -> Arc<Poo
         preferred: healthy.clone(),
         healthy,
         last_tier: 1,
+        sessions: Sessions::default(),
         panic: false,
         weighted: false,
         sources: vec![SourceStatus {

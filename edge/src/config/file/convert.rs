@@ -30,7 +30,7 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let swarm = root.table("swarm", |section| swarm(section, folder));
     let limits = root.table("limits", limits);
     let timeouts = root.table("timeouts", timeouts);
-    let pools = root.named("pool", |name, section| Ok(Spanned::new(section.span(), pool::pool(name, section))));
+    let pools = root.named("pool", |name, section| Ok(Spanned::new(section.span(), pool::pool(name, section, folder))));
     let routes = root.tables("route", |section| route(section, &pools)).concat();
     let uses_swarm = |pool: &Spanned<Pool>| pool.get_ref().sources.iter().any(Source::is_swarm);
     if swarm.token_file.is_some() && !pools.iter().any(uses_swarm) {

@@ -9,7 +9,8 @@ use settings::{Kind, kind::whole};
 use toml::de::DeValue;
 
 use crate::config::{
-    AccessLog, Balance, EndpointOptions, Expect, HashKey, HostMatch, MAX_TIER, MAX_WEIGHT, Source, address, value,
+    AccessLog, Balance, EndpointOptions, Expect, HashKey, HostMatch, MAX_TIER, MAX_WEIGHT, SameSite, Source, address,
+    value,
 };
 
 pub(super) const SIZE: Kind<u64> = Kind {
@@ -118,6 +119,15 @@ pub(super) const HASH_BOUND: Kind<f64> = Kind {
         _ => None,
     },
 };
+
+pub(super) const COOKIE: Kind<String> =
+    Kind { name: "name", example: "\"server\"", read: |v| v.as_str().map(value::cookie_name) };
+
+pub(super) const COOKIE_PATH: Kind<String> =
+    Kind { name: "path", example: "\"/\"", read: |v| v.as_str().map(value::cookie_path) };
+
+pub(super) const SAME_SITE: Kind<SameSite> =
+    Kind { name: "name", example: "\"lax\"", read: |v| v.as_str().map(value::same_site) };
 
 pub(super) const CHECK_PATH: Kind<PathAndQuery> =
     Kind { name: "path", example: "\"/readyz\"", read: |v| v.as_str().map(value::check_path) };

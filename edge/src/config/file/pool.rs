@@ -1,14 +1,17 @@
 //! Builds a pool from its section of the file.
 
+use std::path::Path;
+
 use settings::{Section, into_values};
 
 use super::{duplicates::report_duplicates, head_size::head_size, kind};
 use crate::config::{
-    BACKUP, Balance, Ejection, EndpointOptions, HealthCheck, Pool, Source, UpstreamTimeouts, behind_mesh, value,
+    BACKUP, Balance, Ejection, EndpointOptions, HealthCheck, Pool, SameSite, Source, Sticky, UpstreamTimeouts,
+    behind_mesh, value,
 };
 
 /// Converts the section of the pool `name`.
-pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
+pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool {
     check_name(name, section);
     let endpoints = section.required_items("endpoints", &kind::ENDPOINT_ALONE, endpoint);
     report_duplicates(
@@ -21,6 +24,9 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
     let sources = endpoints.iter().map(|(source, _)| source.clone()).collect();
     let default = Pool::new(name, sources);
     let health = section.switch("health", health);
+    // Unlike health checks, it is off unless the section is there.
+    let has_sticky = section.has("sticky");
+    let sticky = section.switch("sticky", |section| sticky(name, section, folder)).filter(|_| has_sticky);
     let is_mesh = behind_mesh(&default.sources, health.as_ref());
     let balance = section.get("balance", &kind::BALANCE).unwrap_or(default.balance);
     for key in ["hash_key", "hash_bound"] {
@@ -33,6 +39,7 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
         balance,
         hash_key: section.get("hash_key", &kind::HASH_KEY).unwrap_or(default.hash_key),
         hash_bound: section.get("hash_bound", &kind::HASH_BOUND).unwrap_or(default.hash_bound),
+        sticky,
         health,
         ejection: section.table("ejection", |section| ejection(section, is_mesh)),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
@@ -48,6 +55,27 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
             .unwrap_or(default.max_response_headers),
         timeouts: section.table("timeouts", upstream_timeouts),
         ..default
+    }
+}
+
+fn sticky(pool: &str, section: &mut Section<'_>, folder: &Path) -> Sticky {
+    let default = Sticky::new(pool);
+    let secure = section.get("secure", &kind::BOOLEAN);
+    let same_site = section.get("same_site", &kind::SAME_SITE).unwrap_or(default.same_site);
+    if same_site == SameSite::None && secure == Some(false) {
+        section.problem(
+            "secure",
+            "is needed for same_site = \"none\", or browsers reject the cookie: remove one of the two",
+        );
+    }
+    Sticky {
+        cookie: section.get("cookie", &kind::COOKIE).unwrap_or(default.cookie),
+        path: section.get("path", &kind::COOKIE_PATH).unwrap_or(default.path),
+        same_site,
+        secure,
+        http_only: section.get("http_only", &kind::BOOLEAN).unwrap_or(default.http_only),
+        max_age: section.get("max_age", &kind::DURATION),
+        key_file: section.get("key_file", &kind::FILE).map(|file| folder.join(file)),
     }
 }
 

@@ -6,8 +6,8 @@ use std::{fmt::Display, net::SocketAddr, path::Path, time::Duration};
 use toml::Value;
 
 use crate::config::{
-    AccessLog, BACKUP, Config, EndpointOptions, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Source, Tls,
-    address, value,
+    AccessLog, BACKUP, Config, EndpointOptions, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Source, Sticky,
+    Tls, address, value,
 };
 
 /// Returns the text of a configuration file that is equivalent to `config`.
@@ -122,6 +122,9 @@ fn pool(document: &mut Document, pool: &Pool) {
         Some(check) => health(document, name, check),
         None => document.key("health", false),
     }
+    if let Some(cookie) = &pool.sticky {
+        sticky(document, name, cookie);
+    }
 
     document.heading(&format!("[pool.{name}.ejection]"));
     document.key("consecutive_failures", pool.ejection.consecutive_failures);
@@ -158,6 +161,23 @@ fn endpoint(source: &Source, options: &EndpointOptions) -> String {
         tier => table.push_str(&format!(", tier = {tier}")),
     }
     table + " }"
+}
+
+fn sticky(document: &mut Document, pool: &str, sticky: &Sticky) {
+    document.heading(&format!("[pool.{pool}.sticky]"));
+    document.key("cookie", string(&sticky.cookie));
+    document.key("path", string(&sticky.path));
+    document.key("same_site", string(value::render_same_site(sticky.same_site)));
+    if let Some(secure) = sticky.secure {
+        document.key("secure", secure);
+    }
+    document.key("http_only", sticky.http_only);
+    if let Some(age) = sticky.max_age {
+        document.key("max_age", duration(age));
+    }
+    if let Some(file) = &sticky.key_file {
+        document.key("key_file", path(file));
+    }
 }
 
 fn health(document: &mut Document, pool: &str, check: &HealthCheck) {

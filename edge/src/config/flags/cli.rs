@@ -152,6 +152,12 @@ pub(super) struct Traffic {
     /// What consistent_hash distributes requests by: client, path, header:NAME or cookie:NAME [default: client]
     #[arg(long, value_name = "KEY")]
     pub(super) hash_key: Option<String>,
+    /// Tie each client to the endpoint that answered it first, by a cookie
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) sticky: Option<String>,
+    /// File with the key of that cookie, the same on every edge; an empty file counts as none
+    #[arg(long, value_name = "FILE")]
+    pub(super) sticky_key_file: Option<String>,
     /// Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_via: Option<String>,

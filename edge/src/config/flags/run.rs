@@ -16,7 +16,7 @@ use super::{
 };
 use crate::config::{
     AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, Expect, HealthCheck, Limits, Listener, Pool,
-    Source, Tls, address, defaults, file,
+    Source, Sticky, Tls, address, defaults, file,
     problem::{ConfigError, Loaded, Problem},
     token,
     value::{self, Parsed},
@@ -150,6 +150,7 @@ impl Settings {
         if flags.hash_key.is_some() && pool.balance != Balance::ConsistentHash {
             warnings.push(self.given.problem("hash-key", "has no effect without --balance consistent_hash"));
         }
+        pool.sticky = self.sticky(reader, &mut warnings);
         pool.via = reader.one("no-via", flags.no_via.as_deref(), value::boolean).map_or(pool.via, |without| !without);
         pool.health = self.health(reader, &mut warnings);
         if self.is_mesh() || crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {
@@ -192,6 +193,17 @@ impl Settings {
     /// takes precedence, because its variable is empty unless the user sets it.
     fn is_mesh(&self) -> bool {
         items(&self.flags.traffic.to_mesh).next().is_some()
+    }
+
+    /// Returns the cookie that ties clients to endpoints, if it is turned on.
+    fn sticky(&self, reader: &Reader<'_>, warnings: &mut Vec<Problem>) -> Option<Sticky> {
+        let flags = &self.flags.traffic;
+        let is_on = reader.one("sticky", flags.sticky.as_deref(), value::boolean) == Some(true);
+        let key_file = reader.one("sticky-key-file", flags.sticky_key_file.as_deref(), key_file);
+        if key_file.is_some() && !is_on {
+            warnings.push(self.given.problem("sticky-key-file", "has no effect without --sticky"));
+        }
+        is_on.then(|| Sticky { key_file: key_file.flatten(), ..Sticky::new(POOL_NAME) })
     }
 
     /// Reports missing listeners and endpoints.
@@ -292,6 +304,12 @@ fn readable(path: &Path) -> Parsed<PathBuf> {
 fn token_file(text: &str) -> Parsed<Option<PathBuf>> {
     let token = token::read(Path::new(text)).map_err(|error| error.to_string())?;
     Ok(token.map(|_| absolute(PathBuf::from(text))))
+}
+
+/// Returns the absolute path of a file if it contains a key. A stack must name its secret even if that is empty.
+fn key_file(text: &str) -> Parsed<Option<PathBuf>> {
+    let key = token::read_line(Path::new(text)).map_err(|error| error.to_string())?;
+    Ok(key.map(|_| absolute(PathBuf::from(text))))
 }
 
 /// Returns an absolute path, independent of the working directory.

@@ -20,6 +20,8 @@ pub struct HeaderSummary<'a> {
     /// The fields that declare the end of the body.
     pub lengths: Lengths,
     dated: bool,
+    /// The value of the `Set-Cookie` that the edge adds.
+    set_cookie: Option<&'a [u8]>,
 }
 
 impl<'a> HeaderSummary<'a> {
@@ -30,7 +32,7 @@ impl<'a> HeaderSummary<'a> {
     /// `Connection` names too many fields.
     pub fn of(fields: &[Field<'a>]) -> Result<Self, Kind> {
         let (connection, lengths) = (ConnectionOptions::default(), Lengths::default());
-        let mut summary = Self { connection, lengths, dated: false };
+        let mut summary = Self { connection, lengths, dated: false, set_cookie: None };
         for field in fields {
             match Name::of(field.name.as_bytes()) {
                 Name::Connection => summary.connection.add(field.value).map_err(|_| Kind::UpstreamHeadTooLarge)?,
@@ -43,6 +45,15 @@ impl<'a> HeaderSummary<'a> {
             }
         }
         Ok(summary)
+    }
+
+    /// The same with a `Set-Cookie` of the edge, beside those of the endpoint.
+    #[must_use]
+    pub fn with_cookie<'b>(&self, cookie: &'b [u8]) -> HeaderSummary<'b>
+    where
+        'a: 'b,
+    {
+        HeaderSummary { connection: self.connection.clone(), set_cookie: Some(cookie), ..*self }
     }
 
     /// Whether a field is about neither the connection nor the framing, so that it is passed on unless the response
@@ -107,6 +118,9 @@ pub fn write(out: &mut Vec<u8>, line: &StatusLine<'_>, fields: &[Field<'_>], sum
             write_field(out, field.name, field.value);
         }
     }
+    if let Some(cookie) = summary.set_cookie {
+        write_field(out, "set-cookie", cookie);
+    }
     if !summary.dated {
         write_field(out, "date", line.date.as_bytes());
     }
@@ -158,6 +172,9 @@ pub fn map(head: &Bytes, fields: &[Field<'_>], summary: &HeaderSummary<'_>, fram
         {
             map.append(name, value);
         }
+    }
+    if let Some(cookie) = summary.set_cookie.and_then(|cookie| HeaderValue::from_bytes(cookie).ok()) {
+        map.append(header::SET_COOKIE, cookie);
     }
     if let Framing::Length(length) = framing {
         map.insert(header::CONTENT_LENGTH, length.into());
@@ -221,6 +238,23 @@ mod tests {
         let map = map.unwrap().unwrap().0;
         let fields: Vec<_> = map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         assert_eq!(fields, [("x-a", "1"), ("content-length", "5")]);
+    }
+
+    #[test]
+    fn the_edges_cookie_is_beside_those_of_the_endpoint() {
+        let fields = fields(&[("set-cookie", "a=1"), ("date", "x")]);
+        let summary = HeaderSummary::of(&fields).unwrap();
+        let summary = summary.with_cookie(b"edge_web=0; Path=/");
+        let (framing, persistence) = (Framing::None, Persistence::Stays);
+        let mut out = Vec::new();
+        let line = StatusLine { status: 204, reason: "", framing, persistence, date: DATE };
+        write(&mut out, &line, &fields, &summary);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("set-cookie: a=1\r\ndate: x\r\nset-cookie: edge_web=0; Path=/\r\n"), "{text}");
+        let head = Bytes::from_static(b"HTTP/1.1 200 OK\r\nset-cookie: a=1\r\n\r\n");
+        let map = crate::protocol::h1::head::response(&head, 9, |parts| map(&head, parts.fields, &summary, framing));
+        let map = map.unwrap().unwrap().0;
+        assert_eq!(map.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=1", "edge_web=0; Path=/"]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ use super::{
     member::Member,
     pool,
     snapshot::{PoolHandle, PoolSnapshot},
+    sticky::Sessions,
     tiers::Thresholds,
 };
 use crate::{
@@ -344,10 +345,13 @@ impl PoolState {
             self.sources.iter().map(|state| state.status(|address| self.members.contains_key(address))).collect();
         let config = &self.handle.config;
         let thresholds = Thresholds { panic: config.panic_threshold, tier: config.tier_threshold };
-        let new = pool::snapshot(&endpoints, thresholds, sources);
+        let mut new = pool::snapshot(&endpoints, thresholds, sources);
         let old = self.handle.snapshot.load();
         if pool::is_same(&old, &new) {
             return;
+        }
+        if let Some(tags) = &self.handle.tags {
+            new.sessions = Sessions::new(tags, if new.panic { &new.endpoints } else { &new.healthy });
         }
         self.report_panic_change(&old, &new);
         self.report_tier_change(&old, &new);

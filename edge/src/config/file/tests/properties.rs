@@ -54,6 +54,8 @@ fn line() -> impl Strategy<Value = String> {
         "pool.a",
         "endpoints",
         "weight",
+        "sticky",
+        "[pool.a.sticky]",
         "tier",
         "backup",
         "[pool.a.endpoints]",

@@ -41,6 +41,8 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --to-port <PORT>                Port of endpoints given without one
           --balance <NAME>                How the next endpoint is picked: round_robin, least_requests, random or consistent_hash [default: round_robin]
           --hash-key <KEY>                What consistent_hash distributes requests by: client, path, header:NAME or cookie:NAME [default: client]
+          --sticky[=<BOOL>]               Tie each client to the endpoint that answered it first, by a cookie
+          --sticky-key-file <FILE>        File with the key of that cookie, the same on every edge; an empty file counts as none
           --no-via[=<BOOL>]               Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
           --health-path <PATH>            Path that health checks request [default: only connect]
           --health-port <PORT>            Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]

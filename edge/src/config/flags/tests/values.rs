@@ -6,7 +6,7 @@ use clap::CommandFactory;
 
 use super::{MINIMAL, command, config, loaded, settings};
 use crate::config::{
-    AccessLog, BACKUP, Balance, CertificateFiles, Config, Expect, HashKey, HealthCheck, Listener, Pool, Source,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, Expect, HashKey, HealthCheck, Listener, Pool, Source, Sticky,
     UpstreamTimeouts, file,
     flags::{Cli, Command, given::variable},
     problem::{ConfigError, Loaded},
@@ -88,6 +88,8 @@ fn every_flag_is_also_a_variable() {
         ("to-port", "8000"),
         ("balance", "consistent_hash"),
         ("hash-key", "header:X-User"),
+        ("sticky", "true"),
+        ("sticky-key-file", token),
         ("no-via", "true"),
         ("health-path", "/readyz"),
         ("health-port", "9900"),
@@ -150,6 +152,8 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(tiers, [1, 1, 1, BACKUP]);
     assert_eq!(config.pools[0].balance, Balance::ConsistentHash);
     assert_eq!(config.pools[0].hash_key, HashKey::Header("x-user".to_owned()));
+    let sticky = Sticky { key_file: Some(token.into()), ..Sticky::new("default") };
+    assert_eq!(config.pools[0].sticky, Some(sticky));
     assert!(!config.pools[0].via);
     let health = HealthCheck {
         path: Some("/readyz".parse().unwrap()),
