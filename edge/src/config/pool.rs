@@ -68,6 +68,9 @@ pub enum Balance {
     /// The one with fewer active requests, for its weight, of two drawn at random (Mitzenmacher 2001, "The power of two
     /// choices in randomized load balancing").
     LeastRequests,
+    /// The one of two drawn at random that is likely to respond sooner: by how long it took before (Finagle's peak EWMA),
+    /// and by its active requests.
+    PeakEwma,
     /// Drawn at random.
     Random,
     /// The one to which the request's [`HashKey`] belongs; each in turn for requests without it.

@@ -74,9 +74,10 @@ pub(crate) fn boolean(text: &str) -> Parsed<bool> {
 }
 
 /// Every [`Balance`] with its name.
-pub(crate) const BALANCES: [(Balance, &str); 4] = [
+pub(crate) const BALANCES: [(Balance, &str); 5] = [
     (Balance::RoundRobin, "round_robin"),
     (Balance::LeastRequests, "least_requests"),
+    (Balance::PeakEwma, "peak_ewma"),
     (Balance::Random, "random"),
     (Balance::ConsistentHash, "consistent_hash"),
 ];

@@ -54,6 +54,11 @@ impl balance::Candidates for Available<'_, '_> {
         self.candidates.endpoints[index].stats.sum(|stats| stats.in_flight.value())
     }
 
+    fn latency(&self, index: usize) -> f64 {
+        let stats = self.candidates.endpoints[index].stats.of(self.worker.index);
+        stats.latency.seconds(self.worker.clock.age())
+    }
+
     fn is_weighted(&self) -> bool {
         self.weighted
     }

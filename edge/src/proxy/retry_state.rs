@@ -59,21 +59,23 @@ impl RetryState {
     }
 
     /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have
-    /// closed it while it was idle. It happens at most once per request, so it does not count as an attempt.
-    pub(super) fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) {
+    /// closed it while it was idle. It happens at most once per request, so it does not count as an attempt. Returns
+    /// whether the endpoint has failed.
+    pub(super) fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) -> bool {
         let endpoint = connection.endpoint();
         match error.kind {
             Kind::ResponseTimeout => endpoint.stats.of(worker).timeouts.add(1),
             Kind::UpstreamClosed | Kind::UpstreamInvalid => endpoint.stats.of(worker).resets.add(1),
             // The client caused it, for example by the URL that it requested.
-            _ => return,
+            _ => return false,
         }
         if connection.is_reused() && error.kind == Kind::UpstreamClosed {
             self.stale = true;
             self.attempts = self.attempts.saturating_sub(1);
-        } else {
-            endpoint.failed();
-            self.endpoints.push(endpoint.id);
+            return false;
         }
+        endpoint.failed();
+        self.endpoints.push(endpoint.id);
+        true
     }
 }

@@ -1,15 +1,15 @@
 //! Which endpoint the next request goes to.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use http::StatusCode;
 use tests::{
-    client::get,
-    upstream::Upstream,
+    client::{get, load::Load},
+    upstream::{Behaviour, Upstream},
     wait::{SOON, deadline, eventually},
 };
 
-use super::{CHECKS, Edge, LISTENER, addresses, checked, unchecked};
+use super::{CHECKS, Edge, LISTENER, addresses, assert_all_ok, checked, unchecked};
 
 /// Sends requests one after the other, each on a connection of its own, whose worker the kernel chooses.
 async fn get_many(edge: &Edge, count: usize) {
@@ -138,4 +138,28 @@ async fn consistent_hashing_moves_only_the_keys_of_an_endpoint_that_dies() {
     upstreams[2].restart().await;
     states(&edges[0], &upstreams, &["healthy"; 4]).await;
     assert_eq!(owners(&edges[0], &upstreams, &paths).await, before);
+}
+
+#[tokio::test]
+async fn peak_ewma_avoids_endpoints_that_are_slow_or_refuse() {
+    let upstreams = [Upstream::start().await, Upstream::start().await, Upstream::start().await];
+    let config = unchecked(&addresses(&upstreams)).replace("health = false", "health = false\nbalance = \"peak_ewma\"");
+    let edge = Edge::start(&format!("{config}ejection.consecutive_failures = 0\n")).await;
+    upstreams[0].on("/", Behaviour::SlowHead(Duration::from_millis(300)));
+    upstreams[1].kill().await;
+    let load = Load::on(&edge.addresses).connections(4).start();
+    eventually("load", SOON, async || load.done() > 1000).await;
+    assert_all_ok(&load.stop().await);
+    // Each worker tries them, and tries them again when it has forgotten.
+    let status = edge.status().await;
+    let attempts = |upstream: &Upstream| {
+        let endpoints = status["pools"][0]["endpoints"].as_array().unwrap().iter();
+        let address = upstream.address().to_string();
+        endpoints
+            .filter(|one| one["address"] == address.as_str())
+            .map(|one| one["requests"].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert!(attempts(&upstreams[0]) < 100 && attempts(&upstreams[1]) < 100, "{status:#}");
+    assert!(attempts(&upstreams[2]) > 800, "{status:#}");
 }

@@ -146,7 +146,7 @@ pub(super) struct Traffic {
     /// Port of endpoints given without one
     #[arg(long, value_name = "PORT")]
     pub(super) to_port: Option<String>,
-    /// How the next endpoint is picked: round_robin, least_requests, random or consistent_hash [default: round_robin]
+    /// How the next endpoint is picked: round_robin, least_requests, peak_ewma, random or consistent_hash [default: round_robin]
     #[arg(long, value_name = "NAME")]
     pub(super) balance: Option<String>,
     /// What consistent_hash distributes requests by: client, path, header:NAME or cookie:NAME [default: client]

@@ -11,6 +11,11 @@ pub trait Candidates {
     /// The number of a candidate's active requests, over all workers.
     fn load(&self, index: usize) -> u64;
 
+    /// How long a candidate takes to respond, in seconds; 0 if that is not known.
+    fn latency(&self, _index: usize) -> f64 {
+        0.0
+    }
+
     /// Whether the weights differ. If not, no other method about weights is called.
     fn is_weighted(&self) -> bool {
         false
@@ -40,6 +45,7 @@ pub(super) mod tests {
     #[derive(Clone, Debug, Default)]
     pub(in crate::upstream::balance) struct Fixed {
         pub(in crate::upstream::balance) loads: Vec<u64>,
+        pub(in crate::upstream::balance) latencies: Vec<f64>,
         pub(in crate::upstream::balance) weights: Vec<u32>,
         pub(in crate::upstream::balance) excluded: Vec<bool>,
         pub(in crate::upstream::balance) ids: Vec<u64>,
@@ -50,6 +56,7 @@ pub(super) mod tests {
         pub(in crate::upstream::balance) fn weighing(weights: &[u32]) -> Self {
             Self {
                 loads: vec![0; weights.len()],
+                latencies: vec![0.0; weights.len()],
                 weights: weights.to_vec(),
                 excluded: vec![false; weights.len()],
                 ids: (0..weights.len() as u64).collect(),
@@ -79,6 +86,10 @@ pub(super) mod tests {
 
         fn load(&self, index: usize) -> u64 {
             self.loads[index]
+        }
+
+        fn latency(&self, index: usize) -> f64 {
+            self.latencies[index]
         }
 
         fn is_weighted(&self) -> bool {

@@ -17,19 +17,18 @@ fn by_weight(candidates: &impl Candidates, random: u64) -> Option<usize> {
     from(candidates, random, |_| true)
 }
 
-/// Draws two different ones in the same way; the second is `None` if only one is left.
-pub(super) fn two_by_weight(candidates: &impl Candidates, random: u64) -> Option<(usize, Option<usize>)> {
-    let one = by_weight(candidates, random & 0xffff_ffff)?;
-    Some((one, from(candidates, random >> 32, |index| index != one)))
-}
-
-/// Draws two different ones, each as likely as any other; the second is `None` if only one is left. Starts at a random
-/// one and skips those that are excluded, so that few candidates are looked at.
+/// Draws two different ones in the same way; the second is `None` if only one is left. Without weights it starts at a
+/// random one and skips those that are excluded, so that few candidates are looked at.
 pub(super) fn two(candidates: &impl Candidates, random: u64) -> Option<(usize, Option<usize>)> {
-    let count = candidates.count();
-    let one = first_from(candidates, position(random & 0xffff_ffff, count))?;
     // Two different ones: otherwise the busier of two would get a quarter of the requests, whatever its load.
-    let start = one + 1 + position(random >> 32, count - 1);
+    let (one, other) = (random & 0xffff_ffff, random >> 32);
+    if candidates.is_weighted() {
+        let one = by_weight(candidates, one)?;
+        return Some((one, from(candidates, other, |index| index != one)));
+    }
+    let count = candidates.count();
+    let one = first_from(candidates, position(one, count))?;
+    let start = one + 1 + position(other, count - 1);
     let mut others = (0..count).map(|step| (start + step) % count);
     Some((one, others.find(|&other| other != one && !candidates.is_excluded(other))))
 }
@@ -67,8 +66,8 @@ mod tests {
         let candidates = Test::weighing(&[3, 1, 2, 9]).without(3);
         let drawn: Vec<_> = (0..7).map(|random| by_weight(&candidates, random).unwrap()).collect();
         assert_eq!(drawn, [0, 0, 0, 1, 2, 2, 0]);
-        assert_eq!(two_by_weight(&candidates, 2 << 32), Some((0, Some(2))));
-        assert_eq!(two_by_weight(&Test::weighing(&[3, 1]).without(0), 5), Some((1, None)));
+        assert_eq!(two(&candidates, 2 << 32), Some((0, Some(2))));
+        assert_eq!(two(&Test::weighing(&[3, 1]).without(0), 5), Some((1, None)));
         assert_eq!(by_weight(&Test::weighing(&[3]).without(0), 5), None);
         assert_eq!(by_weight(&Test::weighing(&[]), 5), None);
     }

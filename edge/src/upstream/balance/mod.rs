@@ -17,6 +17,9 @@ pub use self::{
 };
 use crate::config::Balance;
 
+/// The cost of a busy candidate whose latency is unknown, in seconds: more than any known one, as in Finagle.
+const UNKNOWN: f64 = 1e12;
+
 /// What the picks of one worker in one pool leave behind for the next.
 #[derive(Debug, Default)]
 pub struct Turns {
@@ -54,11 +57,12 @@ pub fn pick(
         Balance::RoundRobin => take_turns(candidates, turns, random),
         Balance::Random => draw::one(candidates, random),
         Balance::LeastRequests if candidates.is_weighted() => {
-            // Drawn by weight, each idle one gets its share. In products the loads have the order of the quotients.
+            // In products the loads have the order of the quotients.
             let load = |index, other| candidates.load(index).saturating_mul(candidates.weight(other).into());
-            Some(less_busy(draw::two_by_weight(candidates, random)?, load))
+            Some(lower(draw::two(candidates, random)?, load))
         }
-        Balance::LeastRequests => Some(less_busy(draw::two(candidates, random)?, |index, _| candidates.load(index))),
+        Balance::LeastRequests => Some(lower(draw::two(candidates, random)?, |index, _| candidates.load(index))),
+        Balance::PeakEwma => Some(lower(draw::two(candidates, random)?, |index, _| cost(candidates, index))),
         Balance::ConsistentHash => match key {
             Some(key) => rendezvous::pick(candidates, key),
             None => take_turns(candidates, turns, random),
@@ -79,9 +83,22 @@ fn take_turns(candidates: &impl Candidates, turns: Option<&mut Turns>, random: u
     }
 }
 
-/// Returns the less busy of two candidates; the first if they are equally busy. `load` gets a candidate and the other.
-fn less_busy((one, other): (usize, Option<usize>), load: impl Fn(usize, usize) -> u64) -> usize {
-    other.filter(|&other| load(other, one) < load(one, other)).unwrap_or(one)
+/// Returns the one of two with the lower number; the first if they are equal. `number` gets a candidate and the other.
+fn lower<T: PartialOrd>((one, other): (usize, Option<usize>), number: impl Fn(usize, usize) -> T) -> usize {
+    other.filter(|&other| number(other, one) < number(one, other)).unwrap_or(one)
+}
+
+/// How long a request is expected to take at a candidate: its latency for each request that it then has, for its weight.
+///
+/// A candidate without a measurement gets the first request at once, and no other until that is answered, unless both
+/// that are drawn are unknown.
+fn cost(candidates: &impl Candidates, index: usize) -> f64 {
+    let weight = if candidates.is_weighted() { f64::from(candidates.weight(index)) } else { 1.0 };
+    let (latency, load) = (candidates.latency(index), candidates.load(index) as f64 / weight);
+    match latency {
+        0.0 if load > 0.0 => UNKNOWN + load,
+        latency => latency * (load + 1.0),
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +185,24 @@ mod tests {
             for (count, expected) in counts.into_iter().zip([6000_i32, 3000, 1000]) {
                 assert!((count - expected).abs() < 200, "{policy:?}: {counts:?}");
             }
+        }
+    }
+
+    #[test]
+    fn peak_ewma_takes_the_one_that_is_likely_to_respond_sooner() {
+        for (latencies, loads, weights, expected) in [
+            ([0.010, 0.020], [0, 0], [1, 1], 0),
+            ([0.010, 0.020], [2, 0], [1, 1], 1),
+            ([0.010, 0.020], [1, 0], [1, 1], 0),
+            ([0.010, 0.010], [2, 1], [3, 1], 0),
+            // Not measured yet.
+            ([0.010, 0.0], [0, 0], [1, 1], 1),
+            ([5.0, 0.0], [9, 1], [1, 1], 0),
+            ([0.0, 0.0], [1, 2], [1, 1], 0),
+        ] {
+            let latencies = latencies.to_vec();
+            let two = Test { latencies, loads: loads.to_vec(), ..Test::weighing(&weights) };
+            assert_eq!(pick(Balance::PeakEwma, &two, None, 0, None), Some(expected), "{two:?}");
         }
     }
 

@@ -91,7 +91,7 @@ health = 5
     edge.toml:30:8: route.host: duplicate host and path, first used on line 27: remove one of them
     edge.toml:34:14: pool.web.endpoints: "10.0.0.1" has no port: add one after a colon, such as "10.0.0.1:8000"
     edge.toml:34:43: pool.web.endpoints: duplicate endpoint, first used on line 34: remove one of them
-    edge.toml:35:11: pool.web.balance: "fastest" is not a balancing policy: write "round_robin", "least_requests", "random" or "consistent_hash"
+    edge.toml:35:11: pool.web.balance: "fastest" is not a balancing policy: write "round_robin", "least_requests", "peak_ewma", "random" or "consistent_hash"
     edge.toml:36:19: pool.web.panic_threshold: 30 is not a share: write a number from 0.0 (none) to 1.0 (all)
     edge.toml:38:8: pool.web.health.path: "readyz" is not a request path: begin it with a slash, such as "/readyz"
     edge.toml:39:10: pool.web.health.expect: "200,3xx" is not a list of statuses: write "any", "200" or "200-399,404", each from 100 to 599

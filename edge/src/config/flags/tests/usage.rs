@@ -39,7 +39,7 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
           --backup <ADDR>...              Endpoints that get requests only while none of --to or --to-mesh is usable
           --to-port <PORT>                Port of endpoints given without one
-          --balance <NAME>                How the next endpoint is picked: round_robin, least_requests, random or consistent_hash [default: round_robin]
+          --balance <NAME>                How the next endpoint is picked: round_robin, least_requests, peak_ewma, random or consistent_hash [default: round_robin]
           --hash-key <KEY>                What consistent_hash distributes requests by: client, path, header:NAME or cookie:NAME [default: client]
           --sticky[=<BOOL>]               Tie each client to the endpoint that answered it first, by a cookie
           --sticky-key-file <FILE>        File with the key of that cookie, the same on every edge; an empty file counts as none
