@@ -149,8 +149,7 @@ impl View {
         let snapshot = snapshot.get_or_insert_with(|| {
             let endpoints: Vec<_> =
                 members.iter().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
-            let thresholds = Thresholds { panic: pool.panic_threshold, tier: pool.tier_threshold };
-            pool::snapshot(&endpoints, thresholds, Vec::new())
+            pool::snapshot(&endpoints, Thresholds::of(pool), Vec::new())
         });
         let index = |endpoint: &Arc<Endpoint>| by_id.get(&endpoint.id).copied().unwrap_or_default();
         let untried = |endpoint: &Arc<Endpoint>| !tried.contains(&index(endpoint));

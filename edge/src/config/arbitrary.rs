@@ -143,8 +143,10 @@ fn pool() -> impl Strategy<Value = Pool> {
                 sticky,
                 health,
                 ejection,
-                panic_threshold: numbers.0[0],
-                tier_threshold: numbers.0[1],
+                panic_threshold: numbers.0.0[0],
+                tier_threshold: numbers.0.0[1],
+                zone_threshold: numbers.0.0[2],
+                zone: numbers.0.1,
                 attempts: NonZeroUsize::new(numbers.1).unwrap(),
                 max_connections: NonZeroUsize::new(numbers.2).unwrap(),
                 max_queue: numbers.3[0],
@@ -187,8 +189,8 @@ fn hash_key() -> impl Strategy<Value = HashKey> {
 fn endpoint_options() -> impl Strategy<Value = EndpointOptions> {
     prop_oneof![
         Just(EndpointOptions::default()),
-        (1..=MAX_WEIGHT, prop_oneof![1..=MAX_TIER, Just(BACKUP)])
-            .prop_map(|(weight, tier)| EndpointOptions { weight, tier }),
+        (1..=MAX_WEIGHT, prop_oneof![1..=MAX_TIER, Just(BACKUP)], option::of("[a-z0-9-]{1,9}"))
+            .prop_map(|(weight, tier, zone)| EndpointOptions { weight, tier, zone }),
     ]
 }
 

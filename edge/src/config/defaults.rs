@@ -85,6 +85,8 @@ impl Pool {
             ejection: Ejection::default(),
             panic_threshold: 0.3,
             tier_threshold: 0.0,
+            zone: None,
+            zone_threshold: 0.7,
             via: true,
             attempts: at_least_one(3),
             max_connections: at_least_one(4096),
@@ -99,7 +101,7 @@ impl Pool {
 
 impl Default for EndpointOptions {
     fn default() -> Self {
-        Self { weight: 1, tier: 1 }
+        Self { weight: 1, tier: 1, zone: None }
     }
 }
 

@@ -37,6 +37,12 @@ pub struct Pool {
     /// Share of usable endpoints of a tier, 0.0 to 1.0, below which the next tier is used as well. Default 0.0: only if
     /// none is usable, or so few that the pool would be in panic.
     pub tier_threshold: f64,
+    /// The zone of this edge, such as a data centre: endpoints of the same zone get its requests. Default none: all
+    /// endpoints are equal.
+    pub zone: Option<String>,
+    /// Share of usable endpoints of the edge's zone, 0.0 to 1.0, below which those of the other zones are used as well.
+    /// Default 0.7, as Envoy's overprovisioning factor of 1.4 has it.
+    pub zone_threshold: f64,
     /// Whether requests carry `Via`; if not, `CDN-Loop` replaces it. Default true, as RFC 9110 section 7.6.3 requires; but
     /// nginx compresses no response to a request with that field, unless `gzip_proxied` allows it.
     pub via: bool,
@@ -68,8 +74,8 @@ pub enum Balance {
     /// The one with fewer active requests, for its weight, of two drawn at random (Mitzenmacher 2001, "The power of two
     /// choices in randomized load balancing").
     LeastRequests,
-    /// The one of two drawn at random that is likely to respond sooner: by how long it took before (Finagle's peak EWMA),
-    /// and by its active requests.
+    /// The one of two drawn at random that is likely to respond sooner: by how long it took before (Finagle's peak
+    /// EWMA), and by its active requests.
     PeakEwma,
     /// Drawn at random.
     Random,

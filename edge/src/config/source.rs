@@ -30,9 +30,11 @@ pub enum Source {
 pub struct EndpointOptions {
     /// The share of the requests that it gets, relative to the weights of the others, 1 to [`MAX_WEIGHT`]. Default 1.
     pub weight: u32,
-    /// When it gets requests: the endpoints of a tier stand in for those of lower ones; 1 to [`MAX_TIER`], or [`BACKUP`].
-    /// Default 1.
+    /// When it gets requests: the endpoints of a tier stand in for those of lower ones; 1 to [`MAX_TIER`], or
+    /// [`BACKUP`]. Default 1.
     pub tier: u8,
+    /// Where it runs; see [`Pool::zone`](super::Pool::zone). Default nowhere in particular.
+    pub zone: Option<String>,
 }
 
 /// The highest [`EndpointOptions::tier`] apart from [`BACKUP`].

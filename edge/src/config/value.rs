@@ -156,6 +156,11 @@ pub(crate) fn cookie_path(text: &str) -> Parsed<String> {
     }
 }
 
+/// Parses the name of a zone.
+pub(crate) fn zone(text: &str) -> Parsed<String> {
+    name(text, "a zone")
+}
+
 /// Parses how many times its share an endpoint may have.
 pub(crate) fn hash_bound(text: &str) -> Parsed<f64> {
     let bound = text.replace('_', "").parse().ok().filter(|bound| (1.0..=100.0).contains(bound));

@@ -42,8 +42,8 @@ const DOWN_CHECK_SOON: Duration = Duration::from_millis(250);
 /// then look less often.
 const LOOK_OFTEN: Duration = Duration::from_secs(4);
 
-/// What an attempt that failed counts for the latency of its endpoint, if it did not take longer: one that fails at once
-/// must not look fast.
+/// What a failed attempt counts for the latency of its endpoint, if it did not take longer: an endpoint that fails at
+/// once must not look fast.
 const FAILED: Duration = Duration::from_secs(1);
 
 /// Sends the request until an endpoint responds, none is left, or it must not be sent again (RFC 9110 section 9.2.2).

@@ -77,29 +77,33 @@ impl balance::Candidates for Available<'_, '_> {
 }
 
 /// The endpoints that the next attempt may use. After a failure it prefers healthy endpoints that were not tried yet,
-/// those of the tiers in use first, and falls back to ejected ones: an endpoint that failed a moment ago may have recovered, while the healthy one may
-/// have died since its last check.
+/// those of the edge's zone and then those of the tiers in use first. It falls back to ejected ones: an endpoint that
+/// failed a moment ago may have recovered, while the healthy one may have died since its last check.
 pub(super) struct Candidates<'a> {
     endpoints: &'a [Arc<Endpoint>],
     /// The endpoints that must not be tried, by id.
     tried: &'a [u64],
     /// Endpoints that are down are no candidates.
     only_up: bool,
+    /// Nor are those of further tiers.
+    last_tier: u8,
 }
 
 impl<'a> Candidates<'a> {
     /// The candidates of the next attempt.
     pub(super) fn new(snapshot: &'a PoolSnapshot, retry_state: &'a RetryState) -> Self {
         if retry_state.attempts <= 1 {
-            return Self { endpoints: snapshot.usable(), tried: &[], only_up: false };
+            return Self { endpoints: snapshot.usable(), tried: &[], only_up: false, last_tier: u8::MAX };
         }
         let tried = retry_state.endpoints.as_slice();
-        for healthy in [&snapshot.preferred, &snapshot.healthy] {
-            if healthy.iter().any(|endpoint| !tried.contains(&endpoint.id)) {
-                return Self { endpoints: healthy, tried, only_up: false };
+        let PoolSnapshot { preferred, healthy, last_tier, .. } = snapshot;
+        for (endpoints, last_tier) in [(preferred, u8::MAX), (healthy, *last_tier), (healthy, u8::MAX)] {
+            let candidates = Self { endpoints, tried, only_up: false, last_tier };
+            if endpoints.iter().any(|endpoint| candidates.allow(endpoint)) {
+                return candidates;
             }
         }
-        Self { endpoints: &snapshot.endpoints, tried, only_up: !snapshot.panic }
+        Self { endpoints: &snapshot.endpoints, tried, only_up: !snapshot.panic, last_tier: u8::MAX }
     }
 
     /// Whether an endpoint is one of them.
@@ -108,13 +112,13 @@ impl<'a> Candidates<'a> {
     }
 
     fn allow(&self, endpoint: &Endpoint) -> bool {
-        let is_excluded = self.tried.contains(&endpoint.id) || (self.only_up && endpoint.is_down());
-        !is_excluded
+        let is_down = self.only_up && endpoint.is_down();
+        !is_down && endpoint.tier() <= self.last_tier && !self.tried.contains(&endpoint.id)
     }
 }
 
-/// Picks the endpoint of the request's session, or one of the usable endpoints, that has an idle connection or room for a
-/// new one.
+/// Picks the endpoint of the request's session, or one of the usable endpoints, that has an idle connection or room for
+/// a new one.
 ///
 /// # Errors
 /// [`Kind::NoEndpoint`], or [`Kind::PoolFull`] if there are endpoints, but all have as many connections as allowed.

@@ -40,6 +40,8 @@ pub struct Endpoint {
     weight: AtomicU32,
     /// See [`tier`](Self::tier). Written by the control thread.
     tier: AtomicU8,
+    /// See [`is_local`](Self::is_local). Written by the control thread.
+    local: AtomicBool,
     /// Open connections over all workers. Changes only when a connection opens or closes.
     pub connections: AtomicUsize,
     /// Counters, one copy for each worker.
@@ -124,6 +126,7 @@ impl Endpoint {
             source,
             weight: AtomicU32::new(1),
             tier: AtomicU8::new(1),
+            local: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             stats: PerWorker::new(workers),
             checks: CheckStats::default(),
@@ -156,10 +159,18 @@ impl Endpoint {
         self.tier.load(Relaxed)
     }
 
-    /// Gives it the options of its source. Called on the control thread only, before a snapshot is published.
-    pub fn set_options(&self, options: &EndpointOptions) {
+    /// Whether it is in the zone of this edge.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.local.load(Relaxed)
+    }
+
+    /// Gives it the options of its source; `zone` is that of this edge. Called on the control thread only, before a
+    /// snapshot is published.
+    pub fn set_options(&self, options: &EndpointOptions, zone: Option<&str>) {
         self.weight.store(options.weight.max(1), Relaxed);
         self.tier.store(options.tier, Relaxed);
+        self.local.store(zone.is_some() && options.zone.as_deref() == zone, Relaxed);
     }
 
     /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.

@@ -86,6 +86,16 @@ pub fn snapshot(
     }
     let last_tier = tiers::last_in_use(&tiers(&healthy, endpoints), thresholds);
     let is_in_use = |endpoint: &&Arc<Endpoint>| last_tier.is_some_and(|last| endpoint.tier() <= last);
+    let mut preferred: Vec<_> = healthy.iter().filter(is_in_use).cloned().collect();
+    let is_bad_here = |(endpoint, state): &&(Arc<Endpoint>, EndpointState)| {
+        is_bad(*state) && endpoint.is_local() && is_in_use(&endpoint)
+    };
+    let good_here = preferred.iter().filter(|endpoint| endpoint.is_local()).count();
+    let bad_here = endpoints.iter().filter(is_bad_here).count();
+    let local = tiers::stays_in_zone(good_here, bad_here, thresholds);
+    if local {
+        preferred.retain(|endpoint| endpoint.is_local());
+    }
     let mut weights = endpoints.iter().map(|(endpoint, _)| endpoint.weight());
     let first = weights.next();
     PoolSnapshot {
@@ -93,16 +103,21 @@ pub fn snapshot(
         weighted: weights.any(|weight| Some(weight) != first),
         endpoints: endpoints.iter().map(|(endpoint, _)| Arc::clone(endpoint)).collect(),
         panic: last_tier.is_none(),
-        preferred: healthy.iter().filter(is_in_use).cloned().collect(),
+        preferred,
+        local,
         last_tier: last_tier.unwrap_or_default(),
         healthy,
         sources,
     }
 }
 
+/// Whether an endpoint in this state is known to be bad.
+fn is_bad(state: EndpointState) -> bool {
+    matches!(state, EndpointState::Unhealthy | EndpointState::Ejected)
+}
+
 /// Counts the endpoints of each tier: the good ones and those that are known to be bad.
 fn tiers(good: &[Arc<Endpoint>], endpoints: &[(Arc<Endpoint>, EndpointState)]) -> Vec<Tier> {
-    let is_bad = |state| matches!(state, EndpointState::Unhealthy | EndpointState::Ejected);
     let bad = endpoints.iter().filter(|(_, state)| is_bad(*state)).map(|(endpoint, _)| (endpoint.tier(), 0, 1));
     let mut tiers: BTreeMap<u8, Tier> = BTreeMap::new();
     for (number, good, bad) in good.iter().map(|endpoint| (endpoint.tier(), 1, 0)).chain(bad) {
@@ -154,7 +169,7 @@ mod tests {
     }
 
     fn thresholds(panic: f64) -> Thresholds {
-        Thresholds { panic, tier: 0.0 }
+        Thresholds { panic, tier: 0.0, zone: 0.7 }
     }
 
     fn addresses(lasts: impl IntoIterator<Item = u16>) -> BTreeSet<SocketAddr> {
@@ -215,7 +230,7 @@ mod tests {
         ] {
             let endpoints = endpoints(states);
             for ((endpoint, _), tier) in endpoints.iter().zip(tiers) {
-                endpoint.set_options(&EndpointOptions { tier, ..EndpointOptions::default() });
+                endpoint.set_options(&EndpointOptions { tier, ..EndpointOptions::default() }, None);
             }
             let snapshot = snapshot(&endpoints, thresholds(0.3), Vec::new());
             let position = |id| endpoints.iter().position(|(endpoint, _)| endpoint.id == id).unwrap();
@@ -223,6 +238,29 @@ mod tests {
             assert_eq!(usable, expected, "{states} in {tiers:?}");
             let healthy = states.chars().filter(|state| *state == 'h').count();
             assert!(healthy == 0 || snapshot.healthy.len() == healthy, "{states} in {tiers:?}");
+        }
+    }
+
+    #[test]
+    fn endpoints_of_the_edges_zone_come_first() {
+        for (states, zones, expected) in [
+            ("hhhh", "aabb", vec![0, 1]),
+            ("hbhh", "aabb", vec![0, 2, 3]),
+            ("bbhh", "aabb", vec![2, 3]),
+            ("hhhb", "aabb", vec![0, 1]),
+            ("hhhh", "bbbb", vec![0, 1, 2, 3]),
+            ("hbhh", "aaaa", vec![0, 2, 3]),
+            ("huuu", "aabb", vec![0]),
+        ] {
+            let endpoints = endpoints(states);
+            for ((endpoint, _), zone) in endpoints.iter().zip(zones.chars()) {
+                let options = EndpointOptions { zone: Some(zone.to_string()), ..EndpointOptions::default() };
+                endpoint.set_options(&options, Some("a"));
+            }
+            let snapshot = snapshot(&endpoints, thresholds(0.3), Vec::new());
+            let position = |id| endpoints.iter().position(|(endpoint, _)| endpoint.id == id).unwrap();
+            let usable: Vec<_> = snapshot.usable().iter().map(|endpoint| position(endpoint.id)).collect();
+            assert_eq!(usable, expected, "{states} in {zones}");
         }
     }
 

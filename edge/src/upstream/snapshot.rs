@@ -68,10 +68,13 @@ pub struct PoolSnapshot {
     /// Endpoints that are healthy and not ejected, in the same order. While there are none, the endpoints that are
     /// not checked yet; see [`pool`](super::pool).
     pub healthy: Vec<Arc<Endpoint>>,
-    /// Those of them that are in the tiers in use; see [`tiers`](super::tiers).
+    /// Those of them that are in the tiers in use and, if they are enough, in the edge's zone; see
+    /// [`tiers`](super::tiers).
     pub preferred: Vec<Arc<Endpoint>>,
     /// The last tier in use; 0 in a panic.
     pub last_tier: u8,
+    /// Whether all of `preferred` are in the edge's zone.
+    pub local: bool,
     /// Whether too few endpoints are healthy, so that [`usable`](Self::usable) returns all of them.
     pub panic: bool,
     /// The endpoints that get the requests of their sessions, whatever their tier; none if the pool sets no cookie.

@@ -9,7 +9,7 @@
 //! evidence of the opposite, so the pool only panics if no tier has enough.
 
 use super::pool::is_panic;
-use crate::config::BACKUP;
+use crate::config::{BACKUP, Pool};
 
 /// The endpoints of one tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,16 @@ pub struct Thresholds {
     pub panic: f64,
     /// See [`Pool::tier_threshold`](crate::config::Pool::tier_threshold).
     pub tier: f64,
+    /// See [`Pool::zone_threshold`](crate::config::Pool::zone_threshold).
+    pub zone: f64,
+}
+
+impl Thresholds {
+    /// The thresholds of a pool.
+    #[must_use]
+    pub fn of(pool: &Pool) -> Self {
+        Self { panic: pool.panic_threshold, tier: pool.tier_threshold, zone: pool.zone_threshold }
+    }
 }
 
 /// Returns the last tier in use, or `None` if the pool is in panic. `tiers` are in their order.
@@ -47,6 +57,15 @@ pub fn last_in_use(tiers: &[Tier], thresholds: Thresholds) -> Option<u8> {
         bad += tier.bad;
     }
     (!is_panic(good, bad, thresholds.panic)).then_some(last)
+}
+
+/// Whether the endpoints of the edge's zone, in the tiers in use, are enough without those of other zones: `good` ones that
+/// may be used, and `bad` ones. The others help as soon as those of the zone would get too much, as in Envoy's zone aware
+/// routing. Unlike there, the edge does not compare the zone's share of the edges with that of the endpoints, because an
+/// edge does not know the others: size the zones so that each can serve the requests of its edges.
+#[must_use]
+pub fn stays_in_zone(good: usize, bad: usize, thresholds: Thresholds) -> bool {
+    good > 0 && good as f64 >= thresholds.zone * (good + bad) as f64
 }
 
 fn is_enough(Tier { good, bad, .. }: Tier, thresholds: Thresholds) -> bool {
@@ -81,7 +100,7 @@ mod tests {
             (&[(1, 0, 9), (2, 1, 9)], 0.0, None),
             (&[], 0.0, Some(0)),
         ] {
-            let thresholds = Thresholds { panic: 0.3, tier: threshold };
+            let thresholds = Thresholds { panic: 0.3, tier: threshold, zone: 0.0 };
             assert_eq!(last_in_use(&tiers(counts), thresholds), expected, "{counts:?} at {threshold}");
         }
     }
@@ -96,15 +115,30 @@ mod tests {
             (&[(BACKUP, 1, 0)], 0.0, Some(BACKUP)),
             (&[(1, 0, 2), (BACKUP, 0, 1)], 0.0, None),
         ] {
-            let thresholds = Thresholds { panic: 0.3, tier: threshold };
+            let thresholds = Thresholds { panic: 0.3, tier: threshold, zone: 0.0 };
             assert_eq!(last_in_use(&tiers(counts), thresholds), expected, "{counts:?} at {threshold}");
+        }
+    }
+
+    #[test]
+    fn other_zones_help_if_too_few_of_the_own_zone_are_usable() {
+        for (good, bad, threshold, expected) in [
+            (0, 0, 0.0, false),
+            (0, 2, 0.0, false),
+            (1, 9, 0.0, true),
+            (2, 1, 0.7, false),
+            (3, 1, 0.7, true),
+            (3, 0, 1.0, true),
+        ] {
+            let thresholds = Thresholds { panic: 0.3, tier: 0.0, zone: threshold };
+            assert_eq!(stays_in_zone(good, bad, thresholds), expected, "{good} and {bad} at {threshold}");
         }
     }
 
     proptest! {
         #[test]
         fn a_pool_without_tiers_decides_as_ever(good in 0_usize..9, bad in 0_usize..9, panic in 0.0_f64..=1.0, tier in 0.0_f64..=1.0) {
-            let last = last_in_use(&tiers(&[(1, good, bad)]), Thresholds { panic, tier });
+            let last = last_in_use(&tiers(&[(1, good, bad)]), Thresholds { panic, tier, zone: 0.0 });
             prop_assert_eq!(last.is_none(), is_panic(good, bad, panic));
         }
 
@@ -117,7 +151,7 @@ mod tests {
             let numbered: Vec<_> = (1..).zip(counts).map(|(number, (good, bad))| (number, good, bad)).collect();
             let tiers = tiers(&numbered);
             let good: usize = tiers.iter().map(|tier| tier.good).sum();
-            match last_in_use(&tiers, Thresholds { panic, tier }) {
+            match last_in_use(&tiers, Thresholds { panic, tier, zone: 0.0 }) {
                 Some(last) => {
                     let used: usize = tiers.iter().filter(|tier| tier.number <= last).map(|tier| tier.good).sum();
                     prop_assert!(used > 0 || tiers.iter().all(|tier| tier.good + tier.bad == 0));

@@ -3,13 +3,14 @@
 use std::{collections::HashSet, time::Duration};
 
 use http::StatusCode;
+use serde_json::Value;
 use tests::{
     client::{get, load::Load},
     upstream::{Behaviour, Upstream},
     wait::{SOON, deadline, eventually},
 };
 
-use super::{CHECKS, Edge, LISTENER, addresses, assert_all_ok, checked, unchecked};
+use super::{CHECKS, Edge, LISTENER, addresses, assert_all_ok, checked, run, unchecked};
 
 /// Sends requests one after the other, each on a connection of its own, whose worker the kernel chooses.
 async fn get_many(edge: &Edge, count: usize) {
@@ -141,25 +142,47 @@ async fn consistent_hashing_moves_only_the_keys_of_an_endpoint_that_dies() {
 }
 
 #[tokio::test]
-async fn peak_ewma_avoids_endpoints_that_are_slow_or_refuse() {
+async fn peak_ewma_avoids_an_endpoint_that_is_slow_or_refuses_connections() {
+    for refuses in [false, true] {
+        let upstreams = [Upstream::start().await, Upstream::start().await, Upstream::start().await];
+        let config = format!("{}balance = \"peak_ewma\"\n", unchecked(&addresses(&upstreams)));
+        let edge = Edge::start(&format!("{config}ejection.consecutive_failures = 0\n")).await;
+        if refuses {
+            upstreams[0].kill().await;
+        } else {
+            upstreams[0].on("/", Behaviour::SlowHead(Duration::from_millis(300)));
+        }
+        let load = Load::on(&edge.addresses).connections(4).start();
+        eventually("load", SOON, async || load.done() > 1000).await;
+        assert_all_ok(&load.stop().await);
+        let (status, avoided) = (edge.status().await, upstreams[0].address().to_string());
+        let endpoints = status["pools"][0]["endpoints"].as_array().expect("endpoints");
+        let attempts = endpoints.iter().find(|one| one["address"] == avoided.as_str()).map(|one| &one["requests"]);
+        // Each worker tries it, and tries it again when it has forgotten.
+        assert!(attempts.and_then(Value::as_u64).is_some_and(|attempts| attempts < 100), "{status:#}");
+    }
+}
+
+#[tokio::test]
+async fn endpoints_of_the_edges_zone_get_its_requests_while_they_are_enough() {
     let upstreams = [Upstream::start().await, Upstream::start().await, Upstream::start().await];
-    let config = unchecked(&addresses(&upstreams)).replace("health = false", "health = false\nbalance = \"peak_ewma\"");
-    let edge = Edge::start(&format!("{config}ejection.consecutive_failures = 0\n")).await;
-    upstreams[0].on("/", Behaviour::SlowHead(Duration::from_millis(300)));
-    upstreams[1].kill().await;
-    let load = Load::on(&edge.addresses).connections(4).start();
-    eventually("load", SOON, async || load.done() > 1000).await;
-    assert_all_ok(&load.stop().await);
-    // Each worker tries them, and tries them again when it has forgotten.
-    let status = edge.status().await;
-    let attempts = |upstream: &Upstream| {
-        let endpoints = status["pools"][0]["endpoints"].as_array().unwrap().iter();
-        let address = upstream.address().to_string();
-        endpoints
-            .filter(|one| one["address"] == address.as_str())
-            .map(|one| one["requests"].as_u64().unwrap())
-            .sum::<u64>()
-    };
-    assert!(attempts(&upstreams[0]) < 100 && attempts(&upstreams[1]) < 100, "{status:#}");
-    assert!(attempts(&upstreams[2]) > 800, "{status:#}");
+    let zones = upstreams.iter().zip(["a", "a", "b"]);
+    let endpoints = zones.map(|(one, zone)| format!("{{ address = \"{}\", zone = \"{zone}\" }}", one.address()));
+    let endpoints = endpoints.collect::<Vec<_>>().join(", ");
+    let config = format!("{LISTENER}[pool.web]\nendpoints = [{endpoints}]\n{CHECKS}");
+    let edge = Edge::start_by(&config, |folder| run(folder).args(["--zone", "a"])).await;
+    states(&edge, &upstreams, &["healthy"; 3]).await;
+    let before = requests(&upstreams)[2];
+    get_many(&edge, 20).await;
+    assert_eq!(requests(&upstreams)[2], before, "it is in another zone");
+    upstreams[0].kill().await;
+    states(&edge, &upstreams, &["unhealthy", "healthy", "healthy"]).await;
+    get_many(&edge, 20).await;
+    let others = requests(&upstreams)[2] - before;
+    assert!((8..=12).contains(&others), "{others} of 20");
+    upstreams[0].restart().await;
+    states(&edge, &upstreams, &["healthy"; 3]).await;
+    let before = requests(&upstreams)[2];
+    get_many(&edge, 20).await;
+    assert_eq!(requests(&upstreams)[2], before, "the zone has enough again");
 }

@@ -56,6 +56,7 @@ fn pool(name: &str, endpoints: &[Arc<Endpoint>], error: Option<&str>) -> Arc<Poo
         preferred: healthy.clone(),
         healthy,
         last_tier: 1,
+        local: false,
         sessions: Sessions::default(),
         panic: false,
         weighted: false,

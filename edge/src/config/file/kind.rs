@@ -129,6 +129,9 @@ pub(super) const COOKIE_PATH: Kind<String> =
 pub(super) const SAME_SITE: Kind<SameSite> =
     Kind { name: "name", example: "\"lax\"", read: |v| v.as_str().map(value::same_site) };
 
+pub(super) const ZONE: Kind<String> =
+    Kind { name: "name", example: "\"zurich-1\"", read: |v| v.as_str().map(value::zone) };
+
 pub(super) const CHECK_PATH: Kind<PathAndQuery> =
     Kind { name: "path", example: "\"/readyz\"", read: |v| v.as_str().map(value::check_path) };
 

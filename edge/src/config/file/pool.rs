@@ -44,6 +44,8 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool
         ejection: section.table("ejection", |section| ejection(section, is_mesh)),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
         tier_threshold: section.get("tier_threshold", &kind::SHARE).unwrap_or(default.tier_threshold),
+        zone: section.get("zone", &kind::ZONE),
+        zone_threshold: section.get("zone_threshold", &kind::SHARE).unwrap_or(default.zone_threshold),
         via: section.get("via", &kind::BOOLEAN).unwrap_or(default.via),
         attempts: section.get("attempts", &kind::ATTEMPTS).unwrap_or(default.attempts),
         max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
@@ -91,6 +93,7 @@ fn endpoint(section: &mut Section<'_>) -> Option<(Source, EndpointOptions)> {
     let options = EndpointOptions {
         weight: section.get("weight", &kind::WEIGHT).unwrap_or(default.weight),
         tier: if is_backup { BACKUP } else { tier.unwrap_or(default.tier) },
+        zone: section.get("zone", &kind::ZONE),
     };
     Some((address?, options))
 }

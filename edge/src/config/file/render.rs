@@ -111,6 +111,10 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("hash_bound", format_args!("{:?}", pool.hash_bound));
     document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
     document.key("tier_threshold", format_args!("{:?}", pool.tier_threshold));
+    if let Some(zone) = &pool.zone {
+        document.key("zone", string(zone));
+    }
+    document.key("zone_threshold", format_args!("{:?}", pool.zone_threshold));
     document.key("via", pool.via);
     document.key("attempts", pool.attempts);
     document.key("max_connections", pool.max_connections);
@@ -147,7 +151,7 @@ fn pool(document: &mut Document, pool: &Pool) {
 /// Formats an endpoint: alone, or as a table if it has options.
 fn endpoint(source: &Source, options: &EndpointOptions) -> String {
     let address = string(&source.to_string());
-    let (default, EndpointOptions { weight, tier }) = (EndpointOptions::default(), options);
+    let (default, EndpointOptions { weight, tier, zone }) = (EndpointOptions::default(), options);
     if *options == default {
         return address;
     }
@@ -159,6 +163,9 @@ fn endpoint(source: &Source, options: &EndpointOptions) -> String {
         BACKUP => table.push_str(", backup = true"),
         tier if tier == default.tier => {}
         tier => table.push_str(&format!(", tier = {tier}")),
+    }
+    if let Some(zone) = zone {
+        table.push_str(&format!(", zone = {}", string(zone)));
     }
     table + " }"
 }

@@ -227,6 +227,9 @@ pub(super) struct Process {
     /// Access log, one line per request: "off", "stdout" or a file [default: off]
     #[arg(long, value_name = "WHERE")]
     pub(super) access_log: Option<String>,
+    /// Zone of this edge, in all pools: endpoints of the same zone get its requests [default: from the file]
+    #[arg(long, value_name = "NAME")]
+    pub(super) zone: Option<String>,
     /// Threads that forward requests [default: number of cores]
     #[arg(long, value_name = "NUMBER")]
     pub(super) workers: Option<String>,

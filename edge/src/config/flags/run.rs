@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     path::{self, Path, PathBuf},
+    sync::Arc,
 };
 
 use settings::address::overlap;
@@ -40,7 +41,8 @@ impl Settings {
     }
 
     /// Loads the configuration from the flags, or from the file that `--config` names; `--admin`, `--access-log`,
-    /// `--workers`, `--memory`, `--min-rate` and `--drain` then override the file. Every call reads the files again.
+    /// `--zone`, `--workers`, `--memory`, `--min-rate` and `--drain` then override the file. Every call reads the files
+    /// again.
     ///
     /// # Errors
     /// A file cannot be read, or the configuration is invalid; the error then lists every problem.
@@ -98,6 +100,11 @@ impl Settings {
         }
         if let Some(workers) = reader.one("workers", self.flags.process.workers.as_deref(), workers) {
             config.workers = workers;
+        }
+        if let Some(zone) = reader.one("zone", self.flags.process.zone.as_deref(), value::zone) {
+            for pool in &mut config.pools {
+                Arc::make_mut(pool).zone = Some(zone.clone());
+            }
         }
         if let Some(memory) = reader.one("memory", self.flags.process.memory.as_deref(), value::memory) {
             config.limits.memory = memory;

@@ -313,9 +313,10 @@ impl PoolState {
     fn apply_options(&self) {
         let config = &self.handle.config;
         let options = self.sources.iter().map(|state| (&state.label, config.options_of(&state.source)));
-        let options: HashMap<_, _> = options.collect();
+        let (options, default): (HashMap<_, _>, _) = (options.collect(), EndpointOptions::default());
         for Member { endpoint, .. } in self.members.values() {
-            endpoint.set_options(options.get(&endpoint.source).unwrap_or(&EndpointOptions::default()));
+            let options = options.get(&endpoint.source).unwrap_or(&default);
+            endpoint.set_options(options, config.zone.as_deref());
         }
     }
 
@@ -343,8 +344,7 @@ impl PoolState {
             self.members.values().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
         let sources =
             self.sources.iter().map(|state| state.status(|address| self.members.contains_key(address))).collect();
-        let config = &self.handle.config;
-        let thresholds = Thresholds { panic: config.panic_threshold, tier: config.tier_threshold };
+        let thresholds = Thresholds::of(&self.handle.config);
         let mut new = pool::snapshot(&endpoints, thresholds, sources);
         let old = self.handle.snapshot.load();
         if pool::is_same(&old, &new) {
@@ -355,6 +355,7 @@ impl PoolState {
         }
         self.report_panic_change(&old, &new);
         self.report_tier_change(&old, &new);
+        self.report_zone_change(&old, &new);
         self.handle.snapshot.store(Arc::new(new));
     }
 
@@ -377,6 +378,16 @@ impl PoolState {
             warn!(pool, tier, "too few endpoints of the first tier are usable: using a further tier");
         } else if stands_in(old) && tier == first {
             info!(pool, tier, "enough endpoints of the first tier are usable again");
+        }
+    }
+
+    fn report_zone_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
+        let pool = &self.handle.config.name;
+        let Some(zone) = &self.handle.config.zone else { return };
+        if old.local && !new.local {
+            warn!(pool, zone, "too few endpoints of this zone are usable: using those of all zones");
+        } else if new.local && !old.local {
+            info!(pool, zone, "enough endpoints of this zone are usable: using only those");
         }
     }
 

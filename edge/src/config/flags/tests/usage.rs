@@ -96,6 +96,7 @@ fn help_lists_every_flag_with_its_default_and_examples() {
     The process:
           --admin <ADDR>        Serve the status page, metrics and health here: IP:port, or "off" [default: 127.0.0.1:9901]
           --access-log <WHERE>  Access log, one line per request: "off", "stdout" or a file [default: off]
+          --zone <NAME>         Zone of this edge, in all pools: endpoints of the same zone get its requests [default: from the file]
           --workers <NUMBER>    Threads that forward requests [default: number of cores]
           --memory <SIZE>       Memory that clients may make the edge hold, such as 150MiB, or "off" [default: 60 % of the process's limit, or 25 % of the machine's memory]
           --min-rate <SIZE>     Bytes per second below which a client that sends a body or reads a response times out; 0 for no minimum [default: 500]

@@ -125,6 +125,7 @@ fn every_flag_is_also_a_variable() {
         ("request-burst-per-client", "20"),
         ("admin", "off"),
         ("access-log", "stdout"),
+        ("zone", "zurich-1"),
         ("workers", "3"),
         ("memory", "100MiB"),
         ("min-rate", "700"),
@@ -154,6 +155,7 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(config.pools[0].hash_key, HashKey::Header("x-user".to_owned()));
     let sticky = Sticky { key_file: Some(token.into()), ..Sticky::new("default") };
     assert_eq!(config.pools[0].sticky, Some(sticky));
+    assert_eq!(config.pools[0].zone.as_deref(), Some("zurich-1"));
     assert!(!config.pools[0].via);
     let health = HealthCheck {
         path: Some("/readyz".parse().unwrap()),
