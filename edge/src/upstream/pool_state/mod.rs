@@ -104,7 +104,8 @@ impl PoolState {
             this.assume_healthy(now);
         }
         this.reconcile(now);
-        this.publish();
+        // Even if nothing has changed for others: the tags in cookies may have.
+        this.publish_unless(|_, _| false);
         this
     }
 
@@ -340,6 +341,10 @@ impl PoolState {
 
     /// Publishes the current state unless it equals the last snapshot.
     fn publish(&self) {
+        self.publish_unless(pool::is_same);
+    }
+
+    fn publish_unless(&self, is_same: impl FnOnce(&PoolSnapshot, &PoolSnapshot) -> bool) {
         let endpoints: Vec<_> =
             self.members.values().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
         let sources =
@@ -347,7 +352,7 @@ impl PoolState {
         let thresholds = Thresholds::of(&self.handle.config);
         let mut new = pool::snapshot(&endpoints, thresholds, sources);
         let old = self.handle.snapshot.load();
-        if pool::is_same(&old, &new) {
+        if is_same(&old, &new) {
             return;
         }
         if let Some(tags) = &self.handle.tags {
