@@ -6,19 +6,22 @@ use proptest::{collection::vec, option, prelude::*};
 use settings::{address::overlap, value::LONGEST};
 
 use super::{
-    AccessLog, Balance, CertificateFiles, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener,
+    AccessLog, Balance, CertificateFiles, Config, Dns, Drain, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener,
     Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts, value::MIN_MEMORY,
 };
 
 /// Generates configurations that parsing can return.
 pub(super) fn config() -> impl Strategy<Value = Config> {
-    let process = (1_usize..=1024, duration_or_zero(), option::of(address()), access_log());
+    let admin = option::of((address(), option::of(file())));
+    let process = (1_usize..=1024, duration_or_zero(), admin, access_log());
     let parts = (vec(listener(), 1..4), vec(pool(), 1..4), vec(route(), 1..5), limits(), timeouts(), dns());
     let networks = vec((any::<std::net::IpAddr>(), 0_u8..=32), 0..3);
     let swarm = option::of(file()).prop_map(|token_file| Swarm { token_file });
     (process, parts, networks, swarm).prop_map(|(process, parts, networks, swarm)| {
         let (listeners, pools, routes, limits, timeouts, dns) = parts;
         let (workers, drain, admin, access_log) = process;
+        // A token without a listener causes a warning.
+        let (admin, admin_token_file) = admin.map_or((None, None), |(admin, token)| (Some(admin), token));
         let mut listeners = without_duplicates(listeners, |listener| listener.address);
         listeners.retain(|listener| admin.is_none_or(|admin| !overlap(listener.address, admin)));
         listeners.push(Listener::plain(([127, 0, 0, 1], 0).into()));
@@ -29,6 +32,7 @@ pub(super) fn config() -> impl Strategy<Value = Config> {
             workers: NonZeroUsize::new(workers).unwrap(),
             drain,
             admin,
+            admin_token_file,
             access_log,
             dns,
             swarm,
@@ -117,13 +121,14 @@ fn pool() -> impl Strategy<Value = Pool> {
     let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
     let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
-    ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), ejection(), numbers, upstream_timeouts()).prop_map(
-        |(name, sources, balance, health, ejection, numbers, timeouts)| Pool {
+    ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), (ejection(), drain()), numbers, upstream_timeouts()).prop_map(
+        |(name, sources, balance, health, (ejection, drain), numbers, timeouts)| Pool {
             name,
             sources,
             balance,
             health,
             ejection,
+            drain,
             panic_threshold: numbers.0,
             attempts: NonZeroUsize::new(numbers.1).unwrap(),
             max_connections: NonZeroUsize::new(numbers.2).unwrap(),
@@ -172,6 +177,10 @@ fn ejection() -> impl Strategy<Value = Ejection> {
             max_share,
         },
     )
+}
+
+fn drain() -> impl Strategy<Value = Drain> {
+    (option::of("x-[a-z0-9-]{1,9}"), duration()).prop_map(|(header, time)| Drain { header, time })
 }
 
 fn upstream_timeouts() -> impl Strategy<Value = UpstreamTimeouts> {

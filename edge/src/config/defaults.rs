@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    AccessLog, Balance, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener, Pool, Route, Source,
+    AccessLog, Balance, Config, Dns, Drain, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener, Pool, Route, Source,
     Swarm, Timeouts, UpstreamTimeouts, memory,
 };
 
@@ -33,6 +33,7 @@ impl Config {
             workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             drain: Duration::from_secs(30),
             admin: Some(ADMIN),
+            admin_token_file: None,
             access_log: AccessLog::default(),
             dns: Dns::default(),
             swarm: Swarm::default(),
@@ -78,6 +79,7 @@ impl Pool {
             balance: Balance::default(),
             health: Some(HealthCheck::default()),
             ejection: Ejection::default(),
+            drain: Drain::default(),
             panic_threshold: 0.3,
             via: true,
             attempts: at_least_one(3),
@@ -122,6 +124,12 @@ impl Default for Ejection {
             max: Duration::from_secs(60),
             max_share: 0.5,
         }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { header: None, time: Duration::from_secs(30) }
     }
 }
 

@@ -34,7 +34,7 @@ pub use self::{
     health::{Ejection, Expect, HealthCheck, behind_mesh},
     limits::{Limits, Timeouts},
     listener::{CertificateFiles, Listener, Tls},
-    pool::{Balance, Pool, UpstreamTimeouts},
+    pool::{Balance, Drain, Pool, UpstreamTimeouts},
     root::Config,
     route::{HostMatch, Route},
     source::Source,

@@ -22,8 +22,8 @@ pub(super) enum Picked {
 }
 
 /// The endpoints that the next attempt may use. After a failure it prefers healthy endpoints that were not tried yet,
-/// and falls back to ejected ones: an endpoint that failed a moment ago may have recovered, while the healthy one may
-/// have died since its last check.
+/// then draining ones, and falls back to ejected ones: an endpoint that failed a moment ago may have recovered, while the
+/// healthy one may have died since its last check.
 pub(super) struct Candidates<'a> {
     endpoints: &'a [Arc<Endpoint>],
     /// The endpoints that must not be tried, by id.
@@ -39,10 +39,13 @@ impl<'a> Candidates<'a> {
             return Self { endpoints: snapshot.usable(), tried: &[], only_up: false };
         }
         let tried = retry_state.endpoints.as_slice();
-        if snapshot.healthy.iter().any(|endpoint| !tried.contains(&endpoint.id)) {
-            return Self { endpoints: &snapshot.healthy, tried, only_up: false };
+        let is_untried = |endpoint: &Arc<Endpoint>| !tried.contains(&endpoint.id);
+        for endpoints in [&snapshot.healthy, &snapshot.draining] {
+            if endpoints.iter().any(is_untried) {
+                return Self { endpoints, tried, only_up: false };
+            }
         }
-        Self { endpoints: &snapshot.endpoints, tried, only_up: !snapshot.panic }
+        Self { endpoints: &snapshot.reserve, tried, only_up: !snapshot.panic }
     }
 
     /// Whether an endpoint is one of them.

@@ -3,7 +3,7 @@
 use settings::{Section, into_values};
 
 use super::{duplicates::report_duplicates, head_size::head_size, kind};
-use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts, behind_mesh, value};
+use crate::config::{Drain, Ejection, HealthCheck, Pool, UpstreamTimeouts, behind_mesh, value};
 
 /// Converts the section of the pool `name`.
 pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
@@ -22,6 +22,7 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
         balance: section.get("balance", &kind::BALANCE).unwrap_or(default.balance),
         health,
         ejection: section.table("ejection", |section| ejection(section, is_mesh)),
+        drain: section.table("drain", drain),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
         via: section.get("via", &kind::BOOLEAN).unwrap_or(default.via),
         attempts: section.get("attempts", &kind::ATTEMPTS).unwrap_or(default.attempts),
@@ -83,6 +84,14 @@ fn ejection(section: &mut Section<'_>, is_mesh: bool) -> Ejection {
         base: base.unwrap_or(max.map_or(default.base, |max| default.base.min(max))),
         max: max.unwrap_or(base.map_or(default.max, |base| default.max.max(base))),
         max_share: section.get("max_share", &kind::SHARE).unwrap_or(default.max_share),
+    }
+}
+
+fn drain(section: &mut Section<'_>) -> Drain {
+    let default = Drain::default();
+    Drain {
+        header: section.get("header", &kind::DRAIN_HEADER),
+        time: section.get("time", &kind::DURATION).unwrap_or(default.time),
     }
 }
 

@@ -21,12 +21,13 @@ use super::{
     },
     endpoint::{Endpoint, EndpointState},
     health::{
-        Health,
+        Health, HealthStatus,
         error_share::Responses,
         outlier::{self, PoolCounts},
-        probe::{Failure, Outcome},
+        probe::{Failure, Outcome, Passed},
     },
-    member::Member,
+    member::{Member, ORDERED_TO_DRAIN},
+    order::{Order, Orders},
     pool,
     snapshot::{PoolHandle, PoolSnapshot},
 };
@@ -42,7 +43,9 @@ pub(super) struct PoolState {
     workers: usize,
     sources: Vec<SourceState>,
     members: BTreeMap<SocketAddr, Member>,
-    /// Wakes the pool's task after endpoints were added or removed.
+    /// The operator's orders for addresses, also for some that have left.
+    orders: Orders,
+    /// Wakes the pool's task after endpoints were added or removed, or entered or left maintenance.
     changed: Rc<Notify>,
     /// Limits the log lines about checks that the edge could not make.
     shortages: LogLimit,
@@ -68,8 +71,9 @@ impl PoolState {
     /// the same pool before a reload, including counters and open connections.
     pub(super) fn new(config: &Arc<config::Pool>, workers: usize, before: Option<&Self>, now: Timestamp) -> Self {
         let mut handle = PoolHandle::new(Arc::clone(config), workers);
-        let mut members = BTreeMap::new();
+        let (mut members, mut orders) = (BTreeMap::new(), Orders::default());
         if let Some(before) = before {
+            orders = before.orders.clone();
             handle.stats = Arc::clone(&before.handle.stats);
             handle.queue = Arc::clone(&before.handle.queue);
             handle.panics = Arc::clone(&before.handle.panics);
@@ -89,11 +93,15 @@ impl PoolState {
             workers,
             sources,
             members,
+            orders,
             changed: Rc::default(),
             shortages: LogLimit::default(),
         };
         if config.health.is_none() {
             this.assume_healthy(now);
+        } else {
+            // Checks end their drains.
+            this.members.values_mut().for_each(|member| member.drains_until = None);
         }
         this.reconcile(now);
         this.publish();
@@ -105,14 +113,21 @@ impl PoolState {
         &self.handle
     }
 
-    /// Returns the notification of added or removed endpoints.
+    /// Returns the notification of endpoints that were added or removed, or that entered or left maintenance.
     pub(super) fn changed(&self) -> Rc<Notify> {
         Rc::clone(&self.changed)
     }
 
     /// Returns the current endpoints.
+    #[cfg(test)]
     pub(super) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.members.values().map(|member| Arc::clone(&member.endpoint)).collect()
+    }
+
+    /// Returns the endpoints to watch: all but those in maintenance.
+    pub(super) fn watched(&self) -> Vec<Arc<Endpoint>> {
+        let watched = self.members.values().filter(|member| member.order != Order::Maintenance);
+        watched.map(|member| Arc::clone(&member.endpoint)).collect()
     }
 
     /// Returns the health of an endpoint; `None` if it has left the pool.
@@ -123,6 +138,11 @@ impl PoolState {
     /// Returns when the time of an endpoint's ejection is over; the outer `None` if it has left the pool.
     pub(super) fn ejected_until(&self, endpoint: &Endpoint) -> Option<Option<Instant>> {
         self.member(endpoint).map(|member| member.outlier.until())
+    }
+
+    /// Returns when the time of a drain that the endpoint announced is over; the outer `None` if it has left the pool.
+    pub(super) fn drains_until(&self, endpoint: &Endpoint) -> Option<Option<Instant>> {
+        self.member(endpoint).map(|member| member.drains_until)
     }
 
     /// Applies the answer of the name servers for the source at `index` of the configuration.
@@ -172,6 +192,10 @@ impl PoolState {
             return self.health(endpoint);
         }
         let member = self.member_mut(endpoint)?;
+        if member.order == Order::Maintenance {
+            // It began before.
+            return Some(member.health);
+        }
         let before = member.state();
         endpoint.checks.done.add(1);
         if outcome.is_err() {
@@ -179,27 +203,121 @@ impl PoolState {
         }
         match outcome {
             Err(Failure::Hung(_)) => member.found_hung(now.instant),
+            Ok(Passed::Draining) => {
+                if member.drain(None) {
+                    endpoint.checks.announced_drains.add(1);
+                }
+            }
             _ => member.check_completed(outcome.is_ok(), check, now.instant),
         }
-        let (health, state) = (member.health, member.state());
+        let (health, state, order) = (member.health, member.state(), member.order);
         // A check that contradicts the state is not the reason for it.
-        let explains = state != EndpointState::Ejected && outcome.is_ok() == (state == EndpointState::Healthy);
+        let explains = match state {
+            EndpointState::Healthy => matches!(outcome, Ok(Passed::Connected | Passed::Status(_))),
+            EndpointState::Unhealthy => outcome.is_err(),
+            EndpointState::Draining => order == Order::Ready && matches!(outcome, Ok(Passed::Draining)),
+            EndpointState::Unchecked | EndpointState::Ejected | EndpointState::Maintenance => false,
+        };
         let reason = match outcome {
+            _ if state == EndpointState::Draining && order == Order::Drain => ORDERED_TO_DRAIN.to_owned(),
             Ok(passed) => passed.to_string(),
             Err(failure) => failure.to_string(),
         };
-        if explains {
+        if explains || state != before {
             member.record_state(&reason, now.wall_clock);
         }
         if state != before {
             let (pool, address) = (&handle.config.name, endpoint.address);
             match state {
+                EndpointState::Unhealthy if order == Order::Drain => {
+                    info!(pool, endpoint = %address, reason, "endpoint that the operator drained is unhealthy");
+                }
                 EndpointState::Unhealthy => warn!(pool, endpoint = %address, reason, "endpoint is unhealthy"),
+                EndpointState::Draining => info!(pool, endpoint = %address, reason, "endpoint is draining"),
                 _ => info!(pool, endpoint = %address, reason, "endpoint is healthy"),
             }
             self.publish();
         }
         Some(health)
+    }
+
+    /// Applies a response that announced a drain. With health checks the endpoint returns when they pass, without them
+    /// after a time. An unhealthy endpoint stays unhealthy.
+    pub(super) fn drain_announced(&mut self, endpoint: &Endpoint, now: Timestamp) {
+        let handle = Arc::clone(&self.handle);
+        let config::Drain { header, time } = &handle.config.drain;
+        let until = handle.config.health.is_none().then(|| now.instant + *time);
+        let Some(member) = self.member_mut(endpoint) else { return };
+        if member.health.status() == HealthStatus::Unhealthy || member.order == Order::Maintenance {
+            return;
+        }
+        let before = member.state();
+        if member.drain(until) {
+            endpoint.checks.announced_drains.add(1);
+        }
+        if member.state() != before {
+            let reason = format!("a response with {}", header.as_deref().unwrap_or_default());
+            member.record_state(&reason, now.wall_clock);
+            info!(pool = handle.config.name, endpoint = %endpoint.address, reason, "endpoint is draining");
+            self.publish();
+        }
+    }
+
+    /// Applies the end of the time of a drain that the endpoint announced, in a pool without health checks.
+    pub(super) fn drain_expired(&mut self, endpoint: &Endpoint, now: Timestamp) {
+        let handle = Arc::clone(&self.handle);
+        let Some(member) = self.member_mut(endpoint) else { return };
+        let before = member.state();
+        member.end_drain();
+        if member.state() != before {
+            let reason = "the time of its drain is over";
+            member.record_state(reason, now.wall_clock);
+            info!(pool = handle.config.name, endpoint = %endpoint.address, reason, "endpoint is healthy");
+            self.publish();
+        }
+    }
+
+    /// Applies an order of the operator to an address, and returns the previous order; `None` if the address is not in
+    /// the pool and no order for it is known. `client` is the operator's address, for the log.
+    pub(super) fn order(
+        &mut self,
+        address: SocketAddr,
+        order: Order,
+        client: Option<SocketAddr>,
+        now: Timestamp,
+    ) -> Option<Order> {
+        let health = self.initial_health();
+        let member = self.members.get_mut(&address);
+        if member.is_none() && self.orders.of(&address) == Order::Ready {
+            return None;
+        }
+        let before = self.orders.set(address, order);
+        if before == order {
+            return Some(before);
+        }
+        let (pool, client) = (&self.handle.config.name, client.map(tracing::field::display));
+        let (order_before, done) = (before.label(), match order {
+            Order::Ready => "made ready",
+            Order::Drain => "drained",
+            Order::Maintenance => "taken into maintenance",
+        });
+        info!(pool, endpoint = %address, client, order = order.label(), order_before, "endpoint is {done} by the operator");
+        if let Some(member) = member {
+            if order != Order::Ready {
+                member.endpoint.checks.ordered_drains.add(1);
+            }
+            member.obey(order, health, now.instant);
+            member.record_order(now.wall_clock);
+            // Checks begin or end with maintenance.
+            self.changed.notify_one();
+            self.publish();
+        }
+        Some(before)
+    }
+
+    /// The health of an endpoint of which nothing is known.
+    fn initial_health(&self) -> Health {
+        self.handle.config.health.as_ref().map_or_else(Health::assumed, |_| Health::unchecked())
     }
 
     /// Applies the failure of a request: enough consecutive failures eject the endpoint.
@@ -256,9 +374,15 @@ impl PoolState {
 
     /// Ignores the results of past checks, after a reload that turned checks off.
     fn assume_healthy(&mut self, now: Timestamp) {
+        let drain_time = self.handle.config.drain.time;
         for member in self.members.values_mut() {
             let before = member.state();
-            member.health = Health::assumed();
+            if member.health.status() == HealthStatus::Draining {
+                // No check will end this drain.
+                member.drains_until = member.drains_until.or(Some(now.instant + drain_time));
+            } else {
+                member.health = Health::assumed();
+            }
             // No check will end this ejection.
             if member.outlier.is_awaiting_check() {
                 member.outlier.release(now.instant);
@@ -288,14 +412,21 @@ impl PoolState {
             self.members.remove(address);
             info!(pool, endpoint = %address, "endpoint removed");
         }
-        let health = self.handle.config.health.as_ref().map_or_else(Health::assumed, |_| Health::unchecked());
+        let health = self.initial_health();
+        self.orders.update(|address| self.members.contains_key(address), now.instant);
         for (address, source) in difference.added {
-            info!(pool, endpoint = %address, source = &*source, "endpoint added");
+            let order = self.orders.of(&address);
+            info!(pool, endpoint = %address, source = &*source, order = order.label(), "endpoint added");
             let endpoint = Arc::new(Endpoint::new(address, source, self.workers, now.wall_clock));
-            let member = Member::new(endpoint, health);
+            let mut member = Member::new(endpoint, health);
             member.record_state("not checked", now.wall_clock);
+            if order != Order::Ready {
+                member.obey(order, health, now.instant);
+                member.record_order(now.wall_clock);
+            }
             self.members.insert(address, member);
         }
+        self.orders.update(|address| self.members.contains_key(address), now.instant);
         self.enforce_ejection_limit(now);
         self.changed.notify_one();
     }
@@ -320,8 +451,7 @@ impl PoolState {
 
     /// Publishes the current state unless it equals the last snapshot.
     fn publish(&self) {
-        let endpoints: Vec<_> =
-            self.members.values().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
+        let endpoints: Vec<_> = self.members.values().map(Member::standing).collect();
         let sources =
             self.sources.iter().map(|state| state.status(|address| self.members.contains_key(address))).collect();
         let new = pool::snapshot(&endpoints, self.handle.config.panic_threshold, sources);
@@ -329,17 +459,22 @@ impl PoolState {
         if pool::is_same(&old, &new) {
             return;
         }
-        self.report_panic_change(&old, &new);
+        self.report_change(&old, &new);
         self.handle.snapshot.store(Arc::new(new));
     }
 
-    fn report_panic_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
+    fn report_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
         let (pool, healthy, all) = (&self.handle.config.name, new.healthy.len(), new.endpoints.len());
         if new.panic && !old.panic {
             self.handle.panics.add(1);
             warn!(pool, healthy, all, "too few endpoints are healthy: using all of them");
         } else if old.panic && !new.panic {
             info!(pool, healthy, all, "enough endpoints are healthy again");
+        }
+        if new.uses_draining && !old.uses_draining {
+            warn!(pool, draining = healthy, all, "no other endpoint is healthy: using those that drain");
+        } else if old.uses_draining && !new.uses_draining {
+            info!(pool, healthy, all, "no longer using endpoints that drain");
         }
     }
 
