@@ -112,7 +112,10 @@ where
         }
         Err(error) => {
             tracing::error!(%error, "cannot check the token of an order");
-            Some(text_response(StatusCode::INTERNAL_SERVER_ERROR, "the token cannot be read: see the log of the edge\n"))
+            Some(text_response(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the token cannot be read: see the log of the edge\n",
+            ))
         }
     };
     if let Some(refusal) = refusal {

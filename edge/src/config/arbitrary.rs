@@ -6,8 +6,8 @@ use proptest::{collection::vec, option, prelude::*};
 use settings::{address::overlap, value::LONGEST};
 
 use super::{
-    AccessLog, Balance, CertificateFiles, Config, Dns, Drain, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener,
-    Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts, value::MIN_MEMORY,
+    AccessLog, Balance, CertificateFiles, Config, Dns, Drain, Ejection, Expect, HealthCheck, HostMatch, Limits,
+    Listener, Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts, value::MIN_MEMORY,
 };
 
 /// Generates configurations that parsing can return.
@@ -121,8 +121,8 @@ fn pool() -> impl Strategy<Value = Pool> {
     let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
     let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
-    ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), (ejection(), drain()), numbers, upstream_timeouts()).prop_map(
-        |(name, sources, balance, health, (ejection, drain), numbers, timeouts)| Pool {
+    ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), (ejection(), drain()), numbers, upstream_timeouts())
+        .prop_map(|(name, sources, balance, health, (ejection, drain), numbers, timeouts)| Pool {
             name,
             sources,
             balance,
@@ -138,8 +138,7 @@ fn pool() -> impl Strategy<Value = Pool> {
             max_response_headers: numbers.4.1,
             via: numbers.4.2,
             timeouts,
-        },
-    )
+        })
 }
 
 fn health() -> impl Strategy<Value = HealthCheck> {

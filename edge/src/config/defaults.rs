@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    AccessLog, Balance, Config, Dns, Drain, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener, Pool, Route, Source,
-    Swarm, Timeouts, UpstreamTimeouts, memory,
+    AccessLog, Balance, Config, Dns, Drain, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener, Pool, Route,
+    Source, Swarm, Timeouts, UpstreamTimeouts, memory,
 };
 
 /// The default address of the admin listener, reachable from this machine only.

@@ -73,7 +73,10 @@ async fn order_needs_a_post_to_a_private_host() {
     let (admin, _received) = edge(Some(&file));
     for method in [Method::GET, Method::HEAD, Method::PUT, Method::OPTIONS] {
         let response = respond(request(method, PATH, Some("secret"), ""), &admin, None).await;
-        assert_eq!((response.status(), &response.headers()["allow"]), (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap()));
+        assert_eq!(
+            (response.status(), &response.headers()["allow"]),
+            (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap())
+        );
     }
     let mut request = request(Method::POST, PATH, Some("secret"), "");
     request.headers_mut().insert(HOST, "evil.example".parse().unwrap());
@@ -100,7 +103,10 @@ async fn response_has_the_new_order_and_the_one_before() {
     let path = "/pools/web/endpoints/10.0.0.1:8000/maintenance";
     let (response, ()) = tokio::join!(post(&admin, path, Some("secret"), ""), async {
         let EndpointOrder { pool, endpoint, order, answer, .. } = received.recv().await.unwrap();
-        assert_eq!((pool.as_str(), endpoint.to_string(), order), ("web", "10.0.0.1:8000".to_owned(), Order::Maintenance));
+        assert_eq!(
+            (pool.as_str(), endpoint.to_string(), order),
+            ("web", "10.0.0.1:8000".to_owned(), Order::Maintenance)
+        );
         answer.send(Ok(Order::Drain)).unwrap();
     });
     assert_eq!(response.headers()["content-type"], "application/json");
@@ -113,7 +119,9 @@ async fn response_has_the_new_order_and_the_one_before() {
 async fn unknown_pool_or_endpoint_is_404_and_a_stopping_edge_503() {
     let (_folder, file) = token();
     let (admin, mut received) = edge(Some(&file));
-    for (not_found, part) in [(NotFound::Pool, "no pool \"web\""), (NotFound::Endpoint, "no endpoint \"10.0.0.1:8000\"")] {
+    for (not_found, part) in
+        [(NotFound::Pool, "no pool \"web\""), (NotFound::Endpoint, "no endpoint \"10.0.0.1:8000\"")]
+    {
         let (response, ()) = tokio::join!(post(&admin, PATH, Some("secret"), ""), async {
             received.recv().await.unwrap().answer.send(Err(not_found)).unwrap();
         });

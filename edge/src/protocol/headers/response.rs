@@ -226,7 +226,9 @@ mod tests {
     #[test]
     fn field_that_announces_a_drain_is_not_passed_on() {
         let bytes = Bytes::from_static(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nX-Drain: 1\r\nx-drain:\r\nX-Drained: 2\r\n\r\n");
-        for (hidden, expected) in [(Some("x-drain"), &["x-a", "x-drained"][..]), (None, &["x-a", "x-drain", "x-drained"])] {
+        for (hidden, expected) in
+            [(Some("x-drain"), &["x-a", "x-drained"][..]), (None, &["x-a", "x-drain", "x-drained"])]
+        {
             let found = crate::protocol::h1::head::response(&bytes, 100, |head| {
                 let summary = HeaderSummary::of(head.fields).unwrap().hiding(hidden);
                 let map = map(&bytes, head.fields, &summary, Framing::None);
@@ -240,7 +242,7 @@ mod tests {
                 (map, texts)
             });
             let (map, texts) = found.unwrap().unwrap().0;
-            assert_eq!(map.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), expected);
+            assert_eq!(map.keys().map(HeaderName::as_str).collect::<Vec<_>>(), expected);
             for text in texts {
                 assert_eq!(text.contains("\r\nx-drain:"), hidden.is_none(), "{text}");
                 assert!(text.contains("\r\nx-drained: 2\r\n"), "{text}");

@@ -144,9 +144,8 @@ fn request(check: &HealthCheck, source: &str) -> Result<Option<Request<Empty<Byt
 /// Sends the request and reads the head of the response, but not its body. Returns the status, and whether there is a
 /// `Retry-After`.
 async fn send(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<(StatusCode, bool), Failure> {
-    let read = async |response: Response<Incoming>| {
-        (response.status(), response.headers().contains_key(header::RETRY_AFTER))
-    };
+    let read =
+        async |response: Response<Incoming>| (response.status(), response.headers().contains_key(header::RETRY_AFTER));
     client::exchange(stream, request, read).await.map_err(failure)
 }
 
