@@ -14,7 +14,7 @@ use super::{
     },
 };
 use crate::{
-    config::{Balance, HostMatch, Route},
+    config::{HostMatch, Route, value},
     downstream::tls::CertificateInfo,
     error::Kind,
     observe::{
@@ -149,11 +149,7 @@ impl PoolStatus {
         let count = |number: fn(&PoolStats) -> &Counter| handle.stats.sum(|stats| number(stats).value());
         Self {
             name: handle.config.name.clone(),
-            balance: match handle.config.balance {
-                Balance::RoundRobin => "round_robin",
-                Balance::LeastRequests => "least_requests",
-                Balance::Random => "random",
-            },
+            balance: value::balance_name(handle.config.balance),
             routed,
             panic: snapshot.panic,
             uses_draining: snapshot.uses_draining,

@@ -108,7 +108,7 @@ pub struct RouteStatus {
 pub struct PoolStatus {
     /// Its name.
     pub name: String,
-    /// `round_robin`, `least_requests` or `random`.
+    /// `round_robin`, `least_requests`, `random` or `consistent_hash`.
     pub balance: &'static str,
     /// Whether a route uses it.
     pub routed: bool,

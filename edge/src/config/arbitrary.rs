@@ -6,8 +6,9 @@ use proptest::{collection::vec, option, prelude::*};
 use settings::{address::overlap, value::LONGEST};
 
 use super::{
-    AccessLog, Balance, CertificateFiles, Config, Dns, Drain, Ejection, Expect, HealthCheck, HostMatch, Limits,
-    Listener, Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts, value::MIN_MEMORY,
+    AccessLog, BACKUP, CertificateFiles, Config, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey, HealthCheck,
+    HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts,
+    value::{BALANCES, MIN_MEMORY},
 };
 
 /// Generates configurations that parsing can return.
@@ -117,28 +118,66 @@ fn pool() -> impl Strategy<Value = Pool> {
         (name(), 1_u16..).prop_map(|(host, port)| Source::Name { host, port }),
         (host, 1_u16.., 1_u16..).prop_map(|(host, host_port, port)| Source::Swarm { host, host_port, port }),
     ];
-    let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
+    let options = vec(endpoint_options(), 3);
+    let balance = (prop::sample::select(&BALANCES[..]).prop_map(|(balance, _)| balance), hash_key(), 1.0..=100.0);
     let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
-    let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
+    let numbers =
+        ([0.0..=1.0, 0.0..=1.0], 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
+    let sources = (sources, options).prop_map(|(sources, options)| {
+        let options = sources.iter().cloned().zip(options);
+        let options = options.filter(|(_, options)| *options != EndpointOptions::default()).collect();
+        (sources, options)
+    });
     ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), (ejection(), drain()), numbers, upstream_timeouts())
-        .prop_map(|(name, sources, balance, health, (ejection, drain), numbers, timeouts)| Pool {
-            name,
-            sources,
-            balance,
-            health,
-            ejection,
-            drain,
-            panic_threshold: numbers.0,
-            attempts: NonZeroUsize::new(numbers.1).unwrap(),
-            max_connections: NonZeroUsize::new(numbers.2).unwrap(),
-            max_queue: numbers.3[0],
-            max_idle: numbers.3[1],
-            max_response_head: numbers.4.0,
-            max_response_headers: numbers.4.1,
-            via: numbers.4.2,
-            timeouts,
-        })
+        .prop_map(
+            |(
+                name,
+                (sources, options),
+                (balance, hash_key, hash_bound),
+                health,
+                (ejection, drain),
+                numbers,
+                timeouts,
+            )| Pool {
+                name,
+                sources,
+                options,
+                balance,
+                hash_key,
+                hash_bound,
+                health,
+                ejection,
+                drain,
+                panic_threshold: numbers.0[0],
+                tier_threshold: numbers.0[1],
+                attempts: NonZeroUsize::new(numbers.1).unwrap(),
+                max_connections: NonZeroUsize::new(numbers.2).unwrap(),
+                max_queue: numbers.3[0],
+                max_idle: numbers.3[1],
+                max_response_head: numbers.4.0,
+                max_response_headers: numbers.4.1,
+                via: numbers.4.2,
+                timeouts,
+            },
+        )
+}
+
+fn hash_key() -> impl Strategy<Value = HashKey> {
+    prop_oneof![
+        Just(HashKey::Client),
+        Just(HashKey::Path),
+        "[a-z0-9-]{1,9}".prop_map(HashKey::Header),
+        "[A-Za-z0-9_-]{1,9}".prop_map(HashKey::Cookie),
+    ]
+}
+
+fn endpoint_options() -> impl Strategy<Value = EndpointOptions> {
+    prop_oneof![
+        Just(EndpointOptions::default()),
+        (1..=MAX_WEIGHT, prop_oneof![1..=MAX_TIER, Just(BACKUP)])
+            .prop_map(|(weight, tier)| EndpointOptions { weight, tier }),
+    ]
 }
 
 fn health() -> impl Strategy<Value = HealthCheck> {

@@ -1,6 +1,7 @@
 //! Every default. `docs/edge.md` lists them too; a test compares it with these.
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     sync::Arc,
@@ -9,8 +10,8 @@ use std::{
 };
 
 use super::{
-    AccessLog, Balance, Config, Dns, Drain, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener, Pool, Route,
-    Source, Swarm, Timeouts, UpstreamTimeouts, memory,
+    AccessLog, Balance, Config, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey, HealthCheck, HostMatch, Limits,
+    Listener, Pool, Route, Source, Swarm, Timeouts, UpstreamTimeouts, memory,
 };
 
 /// The default address of the admin listener, reachable from this machine only.
@@ -76,11 +77,15 @@ impl Pool {
         Self {
             name: name.into(),
             sources,
+            options: HashMap::new(),
             balance: Balance::default(),
+            hash_key: HashKey::default(),
+            hash_bound: 1.25,
             health: Some(HealthCheck::default()),
             ejection: Ejection::default(),
             drain: Drain::default(),
             panic_threshold: 0.3,
+            tier_threshold: 0.0,
             via: true,
             attempts: at_least_one(3),
             max_connections: at_least_one(4096),
@@ -90,6 +95,12 @@ impl Pool {
             max_response_headers: 128,
             timeouts: UpstreamTimeouts::default(),
         }
+    }
+}
+
+impl Default for EndpointOptions {
+    fn default() -> Self {
+        Self { weight: 1, tier: 1 }
     }
 }
 

@@ -34,8 +34,8 @@ pub use self::{
     health::{Ejection, Expect, HealthCheck, behind_mesh},
     limits::{Limits, Timeouts},
     listener::{CertificateFiles, Listener, Tls},
-    pool::{Balance, Drain, Pool, UpstreamTimeouts},
+    pool::{Balance, Drain, HashKey, Pool, UpstreamTimeouts},
     root::Config,
     route::{HostMatch, Route},
-    source::Source,
+    source::{BACKUP, EndpointOptions, MAX_TIER, MAX_WEIGHT, Source},
 };

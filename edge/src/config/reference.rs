@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dn
 const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
-const DEFAULTS_IN_WORDS: [(&str, &str); 20] = [
+const DEFAULTS_IN_WORDS: [(&str, &str); 24] = [
     ("workers", "number of cores"),
     ("limits.memory", "60 % of the process's limit, or 25 % of the machine's memory"),
     ("listener.address", "required"),
@@ -27,6 +27,10 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 20] = [
     ("route.pool", "the only pool"),
     ("route.max_body", "unlimited"),
     ("pool.NAME.endpoints", "required"),
+    ("pool.NAME.endpoints.address", "required"),
+    ("pool.NAME.endpoints.weight", "`1`"),
+    ("pool.NAME.endpoints.tier", "`1`"),
+    ("pool.NAME.endpoints.backup", "`false`"),
     ("pool.NAME.health.path", "only connect"),
     ("pool.NAME.health.port", "the endpoint's"),
     ("pool.NAME.health.host", "the endpoint's"),

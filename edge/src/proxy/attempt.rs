@@ -50,9 +50,9 @@ pub async fn send<T>(
     record: &mut RequestRecord,
     mut on_head: impl FnMut(&ResponseHead<'_>) -> T,
 ) -> Result<(T, PooledConnection), Error> {
-    let UpstreamRequest { body, pool, upgrade, to_head, replayable } = request;
+    let UpstreamRequest { body, pool, upgrade, to_head, replayable, affinity } = request;
     let down = |endpoint: &Endpoint| *replayable && endpoint.is_down() && !pool.handle.snapshot.load().panic;
-    let mut retry_state = RetryState::new(*replayable);
+    let mut retry_state = RetryState::new(*replayable, affinity.clone());
     loop {
         let error = match connect(worker, pool, &mut retry_state, source, record).await {
             Ok(mut pooled) => {

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind},
     proxy::{request::never, retry_state::RetryState},
     upstream::{
-        Endpoint, PoolSnapshot,
+        Endpoint, PoolSnapshot, balance,
         connection::{Connecting, Connection, ConnectionPermit},
     },
     worker::{PoolView, Worker},
@@ -21,9 +21,55 @@ pub(super) enum Picked {
     New(Connecting),
 }
 
+/// The endpoints that the next attempt may use, as the balancing policy sees them.
+struct Available<'a, 'w> {
+    candidates: &'w Candidates<'a>,
+    worker: &'w Worker,
+    max_connections: usize,
+    weighted: bool,
+    /// The endpoints without room, by id: another worker may take the last place, and an idle connection may turn out
+    /// to be closed.
+    full: Vec<u64>,
+}
+
+impl balance::Candidates for Available<'_, '_> {
+    fn count(&self) -> usize {
+        self.candidates.endpoints.len()
+    }
+
+    fn is_excluded(&self, index: usize) -> bool {
+        let endpoint = &self.candidates.endpoints[index];
+        let has_place = || {
+            ConnectionPermit::has_room(endpoint, self.max_connections) || self.worker.connections.has_idle(endpoint.id)
+        };
+        !self.candidates.allow(endpoint) || self.full.contains(&endpoint.id) || !has_place()
+    }
+
+    /// The requests of all workers: otherwise an endpoint that is busy with another worker's would look idle.
+    fn load(&self, index: usize) -> u64 {
+        self.candidates.endpoints[index].stats.sum(|stats| stats.in_flight.value())
+    }
+
+    fn is_weighted(&self) -> bool {
+        self.weighted
+    }
+
+    fn weight(&self, index: usize) -> u32 {
+        self.candidates.endpoints[index].weight()
+    }
+
+    fn hash(&self, index: usize) -> u64 {
+        self.candidates.endpoints[index].hash
+    }
+
+    fn id(&self, index: usize) -> u64 {
+        self.candidates.endpoints[index].id
+    }
+}
+
 /// The endpoints that the next attempt may use. After a failure it prefers healthy endpoints that were not tried yet,
-/// then draining ones, and falls back to ejected ones: an endpoint that failed a moment ago may have recovered, while the
-/// healthy one may have died since its last check.
+/// those of the tiers in use first, then draining ones, and falls back to ejected ones: an endpoint that failed a moment
+/// ago may have recovered, while the healthy one may have died since its last check.
 pub(super) struct Candidates<'a> {
     endpoints: &'a [Arc<Endpoint>],
     /// The endpoints that must not be tried, by id.
@@ -40,7 +86,7 @@ impl<'a> Candidates<'a> {
         }
         let tried = retry_state.endpoints.as_slice();
         let is_untried = |endpoint: &Arc<Endpoint>| !tried.contains(&endpoint.id);
-        for endpoints in [&snapshot.healthy, &snapshot.draining] {
+        for endpoints in [&snapshot.preferred, &snapshot.healthy, &snapshot.draining] {
             if endpoints.iter().any(is_untried) {
                 return Self { endpoints, tried, only_up: false };
             }
@@ -66,26 +112,13 @@ impl<'a> Candidates<'a> {
 pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryState) -> Result<Picked, Error> {
     let snapshot = pool.handle.snapshot.load();
     let candidates = Candidates::new(&snapshot, retry_state);
-    let endpoints = candidates.endpoints;
-    let max = pool.handle.config.max_connections.get();
-    let has_place =
-        |endpoint: &Endpoint| ConnectionPermit::has_room(endpoint, max) || worker.connections.has_idle(endpoint.id);
-    // Another worker may take the last place, and an idle connection may turn out to be closed.
-    let mut full: Vec<u64> = Vec::new();
+    let max_connections = pool.handle.config.max_connections.get();
+    let mut available =
+        Available { candidates: &candidates, worker, max_connections, weighted: snapshot.weighted, full: Vec::new() };
     loop {
-        let picked = pool.pick(
-            retry_state.attempts <= 1,
-            endpoints.len(),
-            worker.random(),
-            // The requests of all workers: otherwise an endpoint that is busy with another worker's would look idle.
-            |index| endpoints[index].stats.sum(|stats| stats.in_flight.value()),
-            |index| {
-                let endpoint = &endpoints[index];
-                !candidates.allow(endpoint) || full.contains(&endpoint.id) || !has_place(endpoint)
-            },
-        );
-        let Some(endpoint) = picked.map(|index| &endpoints[index]) else {
-            let is_full = endpoints.iter().any(|endpoint| candidates.allow(endpoint));
+        let picked = pool.pick(retry_state.attempts <= 1, &available, worker.random(), retry_state.affinity.key);
+        let Some(endpoint) = picked.and_then(|index| candidates.endpoints.get(index)) else {
+            let is_full = candidates.endpoints.iter().any(|endpoint| candidates.allow(endpoint));
             return Err(never(if is_full { Kind::PoolFull } else { Kind::NoEndpoint }));
         };
         if !retry_state.stale
@@ -93,13 +126,13 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
         {
             return Ok(Picked::Idle(connection));
         }
-        if retry_state.stale && !ConnectionPermit::has_room(endpoint, max) {
+        if retry_state.stale && !ConnectionPermit::has_room(endpoint, max_connections) {
             // A new connection takes the place of an idle one.
             drop(worker.connections.take(endpoint.id, true));
         }
-        match ConnectionPermit::take(endpoint, &pool.handle.queue, max) {
+        match ConnectionPermit::take(endpoint, &pool.handle.queue, max_connections) {
             Some(permit) => return Ok(Picked::New(Connecting::new(permit, worker.index))),
-            None => full.push(endpoint.id),
+            None => available.full.push(endpoint.id),
         }
     }
 }

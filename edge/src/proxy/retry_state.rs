@@ -6,6 +6,7 @@ use net::Backoff;
 
 use crate::{
     error::{Error, Kind},
+    proxy::affinity::Affinity,
     upstream::connection::Connection,
     worker::PoolView,
 };
@@ -30,14 +31,16 @@ pub(super) struct RetryState {
     pub(super) replayable: bool,
     /// An idle connection turned out to be closed, so the next attempts open new ones.
     pub(super) stale: bool,
+    /// What ties the request to an endpoint.
+    pub(super) affinity: Affinity,
     /// Why the last attempt failed.
     pub(super) last: Option<Error>,
 }
 
 impl RetryState {
     /// No attempt was made.
-    pub(super) fn new(replayable: bool) -> Self {
-        Self { replayable, ..Self::default() }
+    pub(super) fn new(replayable: bool, affinity: Affinity) -> Self {
+        Self { replayable, affinity, ..Self::default() }
     }
 
     /// Whether failed endpoints may be tried again. Not if all are known to be down: that would only delay the error.

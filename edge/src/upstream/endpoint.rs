@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::SystemTime,
 };
@@ -14,11 +14,12 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use super::{
+    balance,
     health::{Health, HealthStatus, error_share::Responses, outlier::Outlier},
     order::Order,
 };
 use crate::{
-    config,
+    config::{self, EndpointOptions},
     observe::stats::{Counter, EndpointStats, PerWorker},
 };
 
@@ -32,8 +33,14 @@ pub struct Endpoint {
     pub id: u64,
     /// The address it listens on.
     pub address: SocketAddr,
+    /// The hash of its address, for consistent hashing.
+    pub hash: u64,
     /// The configured source that named it, `host:port` or `swarm://host:port?port=port`.
     pub source: Arc<str>,
+    /// Its share of the requests, relative to the others'. Written by the control thread.
+    weight: AtomicU32,
+    /// See [`tier`](Self::tier). Written by the control thread.
+    tier: AtomicU8,
     /// Open connections over all workers. Changes only when a connection opens or closes.
     pub connections: AtomicUsize,
     /// Counters, one copy for each worker.
@@ -148,7 +155,10 @@ impl Endpoint {
         Self {
             id: NEXT_ID.fetch_add(1, Relaxed),
             address,
+            hash: balance::hash(address.to_string().as_bytes()),
             source,
+            weight: AtomicU32::new(1),
+            tier: AtomicU8::new(1),
             connections: AtomicUsize::new(0),
             stats: PerWorker::new(workers),
             checks: CheckStats::default(),
@@ -175,6 +185,24 @@ impl Endpoint {
     #[must_use]
     pub fn authority(&self) -> Cow<'_, str> {
         if self.source.starts_with(config::SWARM) { self.address.to_string().into() } else { (&*self.source).into() }
+    }
+
+    /// Its share of the requests, relative to the weights of the others; at least 1.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Relaxed)
+    }
+
+    /// Its tier; see [`EndpointOptions::tier`].
+    #[must_use]
+    pub fn tier(&self) -> u8 {
+        self.tier.load(Relaxed)
+    }
+
+    /// Gives it the options of its source. Called on the control thread only, before a snapshot is published.
+    pub fn set_options(&self, options: &EndpointOptions) {
+        self.weight.store(options.weight.max(1), Relaxed);
+        self.tier.store(options.tier, Relaxed);
     }
 
     /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.

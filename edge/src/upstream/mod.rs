@@ -17,6 +17,7 @@ mod pool_state;
 pub mod queue;
 mod shortage;
 mod snapshot;
+pub mod tiers;
 
 pub use self::{
     endpoint::{CheckStats, Endpoint, EndpointState, EndpointStatus},

@@ -1,6 +1,7 @@
 //! Which endpoints a pool has, and which of them a request may use.
 //!
-//! Pure: sets go in, differences and snapshots come out. Four rules decide which endpoints get requests:
+//! Pure: sets go in, differences and snapshots come out. If the endpoints are in tiers, [`tiers`](super::tiers) adds to
+//! these rules. Four rules decide which endpoints get requests:
 //!
 //! 1. Healthy endpoints. An endpoint that joins them waits for its first check.
 //! 2. If none is healthy, those that drain: they still work, so they are better than an error. HAProxy answers 503 then;
@@ -24,6 +25,7 @@ use std::{
 use super::{
     endpoint::{Endpoint, EndpointState},
     snapshot::{PoolSnapshot, SourceStatus},
+    tiers::{self, Thresholds, Tier},
 };
 
 /// The largest number of endpoints of one pool, far above what one edge can check every few seconds. The lowest
@@ -92,7 +94,7 @@ impl Standing {
 
 /// Creates a snapshot. `endpoints` must be ordered by address.
 #[must_use]
-pub fn snapshot(endpoints: &[Standing], panic_threshold: f64, sources: Vec<SourceStatus>) -> PoolSnapshot {
+pub fn snapshot(endpoints: &[Standing], thresholds: Thresholds, sources: Vec<SourceStatus>) -> PoolSnapshot {
     let select = |is_wanted: &dyn Fn(&Standing) -> bool| -> Vec<_> {
         endpoints.iter().filter(|one| is_wanted(one)).map(|one| Arc::clone(&one.endpoint)).collect()
     };
@@ -106,22 +108,41 @@ pub fn snapshot(endpoints: &[Standing], panic_threshold: f64, sources: Vec<Sourc
         _ => nothing_else || !is_last_resort(one),
     };
     let reserve = select(&is_in_reserve);
-    let bad = endpoints.iter().filter(|one| one.is_bad() && is_in_reserve(one)).count();
+    let bad = select(&|one| one.is_bad() && is_in_reserve(one));
     let uses_draining = healthy.is_empty() && !draining.is_empty();
     if uses_draining {
         healthy.clone_from(&draining);
     } else if healthy.is_empty() {
         healthy = in_state(EndpointState::Unchecked);
     }
+    let last_tier = tiers::last_in_use(&tiers(&healthy, &bad), thresholds);
+    let is_in_use = |endpoint: &&Arc<Endpoint>| last_tier.is_some_and(|last| endpoint.tier() <= last);
+    let mut weights = endpoints.iter().map(|one| one.endpoint.weight());
+    let first = weights.next();
     PoolSnapshot {
+        weighted: weights.any(|weight| Some(weight) != first),
         endpoints: select(&|_| true),
-        panic: is_panic(healthy.len(), bad, panic_threshold),
+        panic: last_tier.is_none(),
+        preferred: healthy.iter().filter(is_in_use).cloned().collect(),
+        last_tier: last_tier.unwrap_or_default(),
         healthy,
         draining,
         uses_draining,
         reserve,
         sources,
     }
+}
+
+/// Counts the endpoints of each tier: the good ones and those that are known to be bad.
+fn tiers(good: &[Arc<Endpoint>], bad: &[Arc<Endpoint>]) -> Vec<Tier> {
+    let bad = bad.iter().map(|endpoint| (endpoint.tier(), 0, 1));
+    let mut tiers: BTreeMap<u8, Tier> = BTreeMap::new();
+    for (number, good, bad) in good.iter().map(|endpoint| (endpoint.tier(), 1, 0)).chain(bad) {
+        let tier = tiers.entry(number).or_insert(Tier { number, good: 0, bad: 0 });
+        tier.good += good;
+        tier.bad += bad;
+    }
+    tiers.into_values().collect()
 }
 
 /// Whether health must be ignored, given the numbers of `good` and `bad` endpoints. With a threshold of 0, only if
@@ -140,9 +161,11 @@ pub fn is_same(old: &PoolSnapshot, new: &PoolSnapshot) -> bool {
         (status.source.clone(), status.endpoints, status.error.clone(), status.resolved.is_some())
     };
     old.panic == new.panic
+        && old.weighted == new.weighted
         && old.uses_draining == new.uses_draining
         && ids(&old.endpoints) == ids(&new.endpoints)
         && ids(&old.healthy) == ids(&new.healthy)
+        && ids(&old.preferred) == ids(&new.preferred)
         && ids(&old.draining) == ids(&new.draining)
         && ids(&old.reserve) == ids(&new.reserve)
         && old.sources.iter().map(source).eq(new.sources.iter().map(source))
@@ -155,6 +178,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::{BACKUP, EndpointOptions};
 
     const STATES: [(EndpointState, bool); 8] = [
         (EndpointState::Unchecked, false),
@@ -170,6 +194,10 @@ mod tests {
     fn address(last: u16) -> SocketAddr {
         let [high, low] = last.to_be_bytes();
         SocketAddr::from(([10, 0, high, low], 80))
+    }
+
+    fn thresholds(panic: f64) -> Thresholds {
+        Thresholds { panic, tier: 0.0 }
     }
 
     fn addresses(lasts: impl IntoIterator<Item = u16>) -> BTreeSet<SocketAddr> {
@@ -188,7 +216,7 @@ mod tests {
     /// The indexes of the endpoints that a request may use.
     fn usable(states: &str, threshold: f64) -> Vec<usize> {
         let endpoints = endpoints(states);
-        let snapshot = snapshot(&endpoints, threshold, Vec::new());
+        let snapshot = snapshot(&endpoints, thresholds(threshold), Vec::new());
         let position = |id| endpoints.iter().position(|one| one.endpoint.id == id).unwrap();
         snapshot.usable().iter().map(|endpoint| position(endpoint.id)).collect()
     }
@@ -260,7 +288,36 @@ mod tests {
     #[test]
     fn use_of_draining_endpoints_is_shown() {
         for (states, expected) in [("ho", false), ("oo", true), ("ou", true), ("ub", false), ("m", false)] {
-            assert_eq!(snapshot(&endpoints(states), 0.3, Vec::new()).uses_draining, expected, "{states}");
+            assert_eq!(snapshot(&endpoints(states), thresholds(0.3), Vec::new()).uses_draining, expected, "{states}");
+        }
+    }
+
+    #[test]
+    fn first_attempts_go_to_the_tiers_in_use_and_further_ones_to_all_that_are_healthy() {
+        for (states, tiers, expected) in [
+            ("hhh", [1, 2, BACKUP], vec![0]),
+            ("bhh", [1, 2, BACKUP], vec![1]),
+            ("bbh", [1, 1, BACKUP], vec![2]),
+            ("buh", [1, 1, BACKUP], vec![2]),
+            ("buu", [1, 1, BACKUP], vec![1]),
+            ("bbb", [1, 1, BACKUP], vec![0, 1, 2]),
+            ("hbh", [1, 1, BACKUP], vec![0]),
+            // A further tier stands in for one that drains.
+            ("dhh", [1, 2, BACKUP], vec![1]),
+            ("ooh", [1, 1, BACKUP], vec![2]),
+            ("odm", [1, 2, BACKUP], vec![0]),
+            ("dbm", [1, 1, BACKUP], vec![0]),
+        ] {
+            let endpoints = endpoints(states);
+            for (Standing { endpoint, .. }, tier) in endpoints.iter().zip(tiers) {
+                endpoint.set_options(&EndpointOptions { tier, ..EndpointOptions::default() });
+            }
+            let snapshot = snapshot(&endpoints, thresholds(0.3), Vec::new());
+            let position = |id| endpoints.iter().position(|one| one.endpoint.id == id).unwrap();
+            let usable: Vec<_> = snapshot.usable().iter().map(|endpoint| position(endpoint.id)).collect();
+            assert_eq!(usable, expected, "{states} in {tiers:?}");
+            let healthy = states.chars().filter(|state| *state == 'h').count();
+            assert!(healthy == 0 || snapshot.healthy.len() == healthy, "{states} in {tiers:?}");
         }
     }
 
@@ -298,13 +355,13 @@ mod tests {
         let at = |seconds, error: Option<&str>| {
             let resolved = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
             let source = SourceStatus { source: "s".into(), endpoints: 2, error: error.map(str::to_owned), resolved };
-            snapshot(&endpoints, 0.3, vec![source])
+            snapshot(&endpoints, thresholds(0.3), vec![source])
         };
         assert!(is_same(&at(1, None), &at(2, None)));
         assert!(!is_same(&at(1, None), &at(1, Some("timed out"))));
         let other = self::endpoints("hb");
-        let old = snapshot(&endpoints, 0.3, Vec::new());
-        assert!(!is_same(&old, &snapshot(&other, 0.3, Vec::new())), "same addresses, new endpoints");
+        let old = snapshot(&endpoints, thresholds(0.3), Vec::new());
+        assert!(!is_same(&old, &snapshot(&other, thresholds(0.3), Vec::new())), "same addresses, new endpoints");
     }
 
     proptest! {
@@ -339,7 +396,7 @@ mod tests {
             states in "[uhbedoxm]{1,30}", threshold in 0.0_f64..=1.0,
         ) {
             let endpoints = endpoints(&states);
-            let snapshot = snapshot(&endpoints, threshold, Vec::new());
+            let snapshot = snapshot(&endpoints, thresholds(threshold), Vec::new());
             prop_assert_eq!(snapshot.usable().is_empty(), states.chars().all(|letter| letter == 'm'));
             let good = match states {
                 _ if states.contains('h') => EndpointState::Healthy,

@@ -60,6 +60,10 @@ pub struct PoolSnapshot {
     /// Endpoints that are healthy and neither ejected nor draining, in the same order. While there are none, those that
     /// drain, or else those that are not checked yet; see [`pool`](super::pool).
     pub healthy: Vec<Arc<Endpoint>>,
+    /// Those of them that are in the tiers in use; see [`tiers`](super::tiers).
+    pub preferred: Vec<Arc<Endpoint>>,
+    /// The last tier in use; 0 in a panic.
+    pub last_tier: u8,
     /// Endpoints that drain and work, in the same order: for an attempt after those at healthy ones failed, and for
     /// requests that belong to one of them.
     pub draining: Vec<Arc<Endpoint>>,
@@ -70,6 +74,8 @@ pub struct PoolSnapshot {
     pub reserve: Vec<Arc<Endpoint>>,
     /// Whether too few endpoints are healthy, so that [`usable`](Self::usable) returns the reserve.
     pub panic: bool,
+    /// Whether the weights of the endpoints differ.
+    pub weighted: bool,
     /// The state of each source, in the order of the configuration.
     pub sources: Vec<SourceStatus>,
 }
@@ -78,7 +84,7 @@ impl PoolSnapshot {
     /// Returns the endpoints that a first attempt picks from.
     #[must_use]
     pub fn usable(&self) -> &[Arc<Endpoint>] {
-        if self.panic { &self.reserve } else { &self.healthy }
+        if self.panic { &self.reserve } else { &self.preferred }
     }
 }
 

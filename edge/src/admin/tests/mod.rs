@@ -52,13 +52,18 @@ fn endpoint(last: u8, state: EndpointState, reason: &str) -> Arc<Endpoint> {
 fn pool(name: &str, endpoints: &[Arc<Endpoint>], error: Option<&str>) -> Arc<PoolHandle> {
     let source = Source::Name { host: "tasks.web".to_owned(), port: 8000 };
     let handle = PoolHandle::new(Arc::new(Pool::new(name, vec![source])), WORKERS);
+    let is_healthy = |one: &&Arc<Endpoint>| one.status().state == EndpointState::Healthy;
+    let healthy: Vec<_> = endpoints.iter().filter(is_healthy).cloned().collect();
     handle.snapshot.store(Arc::new(PoolSnapshot {
         endpoints: endpoints.to_vec(),
-        healthy: endpoints.iter().filter(|one| one.status().state == EndpointState::Healthy).cloned().collect(),
+        preferred: healthy.clone(),
+        healthy,
+        last_tier: 1,
         reserve: endpoints.to_vec(),
         draining: Vec::new(),
         uses_draining: false,
         panic: false,
+        weighted: false,
         sources: vec![SourceStatus {
             source: "tasks.web:8000".to_owned(),
             endpoints: endpoints.len(),

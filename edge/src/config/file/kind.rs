@@ -8,7 +8,9 @@ pub(super) use settings::kind::{BOOLEAN, DURATION, DURATION_OR_ZERO, SHARE};
 use settings::{Kind, kind::whole};
 use toml::de::DeValue;
 
-use crate::config::{AccessLog, Balance, Expect, HostMatch, Source, address, value};
+use crate::config::{
+    AccessLog, Balance, EndpointOptions, Expect, HashKey, HostMatch, MAX_TIER, MAX_WEIGHT, Source, address, value,
+};
 
 pub(super) const SIZE: Kind<u64> = Kind {
     name: "size",
@@ -78,6 +80,17 @@ pub(super) const ENDPOINT: Kind<Source> = Kind {
     read: |v| v.as_str().map(|text| address::endpoint(text, Err(""))),
 };
 
+/// An endpoint without options.
+pub(super) const ENDPOINT_ALONE: Kind<(Source, EndpointOptions)> = Kind {
+    name: ENDPOINT.name,
+    example: ENDPOINT.example,
+    read: |v| (ENDPOINT.read)(v).map(|parsed| parsed.map(|source| (source, EndpointOptions::default()))),
+};
+
+pub(super) const TIER: Kind<u8> = Kind { name: "count", example: "2", read: |v| whole(v, 1, MAX_TIER) };
+
+pub(super) const WEIGHT: Kind<u32> = Kind { name: "count", example: "3", read: |v| whole(v, 1, MAX_WEIGHT) };
+
 pub(super) const HOST: Kind<HostMatch> =
     Kind { name: "host", example: "\"www.example.com\"", read: |v| v.as_str().map(address::host_match) };
 
@@ -92,6 +105,19 @@ pub(super) const POOL_NAME: Kind<String> =
 
 pub(super) const BALANCE: Kind<Balance> =
     Kind { name: "name", example: "\"round_robin\"", read: |v| v.as_str().map(value::balance) };
+
+pub(super) const HASH_KEY: Kind<HashKey> =
+    Kind { name: "key", example: "\"header:x-user\"", read: |v| v.as_str().map(value::hash_key) };
+
+pub(super) const HASH_BOUND: Kind<f64> = Kind {
+    name: "number",
+    example: "1.25",
+    read: |v| match v {
+        DeValue::Float(bound) => Some(value::hash_bound(bound.as_str())),
+        DeValue::Integer(bound) => Some(value::hash_bound(&bound.to_string())),
+        _ => None,
+    },
+};
 
 pub(super) const CHECK_PATH: Kind<PathAndQuery> =
     Kind { name: "path", example: "\"/readyz\"", read: |v| v.as_str().map(value::check_path) };

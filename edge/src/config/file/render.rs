@@ -6,7 +6,8 @@ use std::{fmt::Display, net::SocketAddr, path::Path, time::Duration};
 use toml::Value;
 
 use crate::config::{
-    AccessLog, Balance, Config, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Tls, address, value,
+    AccessLog, BACKUP, Config, EndpointOptions, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Source, Tls,
+    address, value,
 };
 
 /// Returns the text of a configuration file that is equivalent to `config`.
@@ -107,9 +108,12 @@ fn size(bytes: usize) -> String {
 fn pool(document: &mut Document, pool: &Pool) {
     let name = &pool.name;
     document.heading(&format!("[pool.{name}]"));
-    document.key("endpoints", list(&pool.sources, |source| string(&source.to_string())));
-    document.key("balance", string(balance_name(pool.balance)));
+    document.key("endpoints", list(&pool.sources, |source| endpoint(source, &pool.options_of(source))));
+    document.key("balance", string(value::balance_name(pool.balance)));
+    document.key("hash_key", string(&value::render_hash_key(&pool.hash_key)));
+    document.key("hash_bound", format_args!("{:?}", pool.hash_bound));
     document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
+    document.key("tier_threshold", format_args!("{:?}", pool.tier_threshold));
     document.key("via", pool.via);
     document.key("attempts", pool.attempts);
     document.key("max_connections", pool.max_connections);
@@ -144,6 +148,25 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("idle", duration(pool.timeouts.idle));
     document.key("max_age", duration(pool.timeouts.max_age));
     document.key("tunnel_idle", duration(pool.timeouts.tunnel_idle));
+}
+
+/// Formats an endpoint: alone, or as a table if it has options.
+fn endpoint(source: &Source, options: &EndpointOptions) -> String {
+    let address = string(&source.to_string());
+    let (default, EndpointOptions { weight, tier }) = (EndpointOptions::default(), options);
+    if *options == default {
+        return address;
+    }
+    let mut table = format!("{{ address = {address}");
+    if *weight != default.weight {
+        table.push_str(&format!(", weight = {weight}"));
+    }
+    match *tier {
+        BACKUP => table.push_str(", backup = true"),
+        tier if tier == default.tier => {}
+        tier => table.push_str(&format!(", tier = {tier}")),
+    }
+    table + " }"
 }
 
 fn health(document: &mut Document, pool: &str, check: &HealthCheck) {
@@ -197,8 +220,4 @@ fn duration(duration: Duration) -> String {
 
 fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
     format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", "))
-}
-
-fn balance_name(balance: Balance) -> &'static str {
-    value::BALANCES.iter().find(|(policy, _)| *policy == balance).map_or("round_robin", |(_, name)| name)
 }

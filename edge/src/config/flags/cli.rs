@@ -140,12 +140,18 @@ pub(super) struct Traffic {
     /// Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) to_mesh: Vec<String>,
+    /// Endpoints that get requests only while none of --to or --to-mesh is usable
+    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    pub(super) backup: Vec<String>,
     /// Port of endpoints given without one
     #[arg(long, value_name = "PORT")]
     pub(super) to_port: Option<String>,
-    /// How the next endpoint is picked: round_robin, least_requests or random [default: round_robin]
+    /// How the next endpoint is picked: round_robin, least_requests, random or consistent_hash [default: round_robin]
     #[arg(long, value_name = "NAME")]
     pub(super) balance: Option<String>,
+    /// What consistent_hash distributes requests by: client, path, header:NAME or cookie:NAME [default: client]
+    #[arg(long, value_name = "KEY")]
+    pub(super) hash_key: Option<String>,
     /// Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_via: Option<String>,

@@ -15,8 +15,8 @@ use super::{
     given::{Given, Reader, items},
 };
 use crate::config::{
-    AccessLog, CertificateFiles, Config, Expect, HealthCheck, Limits, Listener, Pool, Source, Tls, address, defaults,
-    file,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, Expect, HealthCheck, Limits, Listener, Pool,
+    Source, Tls, address, defaults, file,
     problem::{ConfigError, Loaded, Problem},
     token,
     value::{self, Parsed},
@@ -133,9 +133,16 @@ impl Settings {
         let to_port = to_port.or(flags.to_port.as_ref().map(|_| u16::MAX));
         let (to, endpoints) = if self.is_mesh() { ("to-mesh", &flags.to_mesh) } else { ("to", &flags.to) };
         let default_port = to_port.ok_or(", or set one for all endpoints with --to-port");
-        let sources = reader.many(to, endpoints, |text| address::endpoint(text, default_port));
+        let endpoint = |text: &str| address::endpoint(text, default_port);
+        let mut sources = reader.many(to, endpoints, endpoint);
         reader.report_duplicates(to, &sources, ToString::to_string);
+        let backups = reader.many("backup", &flags.backup, endpoint);
+        reader.report_duplicates("backup", &backups, ToString::to_string);
+        for both in backups.iter().filter(|backup| sources.contains(backup)) {
+            reader.problem("backup", format!("{both} is also given with --{to}: remove one of them"));
+        }
         self.report_missing(reader);
+        sources.extend(backups.iter().cloned());
 
         let token_file = reader.one("swarm-token-file", flags.swarm_token_file.as_deref(), token_file).flatten();
         if token_file.is_some() && !sources.iter().any(Source::is_swarm) {
@@ -144,7 +151,13 @@ impl Settings {
         }
 
         let mut pool = Pool::new(POOL_NAME, sources);
+        let options = EndpointOptions { tier: BACKUP, ..EndpointOptions::default() };
+        pool.options = backups.into_iter().map(|source| (source, options.clone())).collect();
         pool.balance = reader.one("balance", flags.balance.as_deref(), value::balance).unwrap_or(pool.balance);
+        pool.hash_key = reader.one("hash-key", flags.hash_key.as_deref(), value::hash_key).unwrap_or(pool.hash_key);
+        if flags.hash_key.is_some() && pool.balance != Balance::ConsistentHash {
+            warnings.push(self.given.problem("hash-key", "has no effect without --balance consistent_hash"));
+        }
         pool.via = reader.one("no-via", flags.no_via.as_deref(), value::boolean).map_or(pool.via, |without| !without);
         pool.health = self.health(reader, &mut warnings);
         if self.is_mesh() || crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {

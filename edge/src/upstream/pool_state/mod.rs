@@ -8,7 +8,13 @@
 mod drain;
 mod watched;
 
-use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use tokio::{sync::Notify, time::Instant};
 use tracing::{error, info, warn};
@@ -31,9 +37,10 @@ use super::{
     order::{Order, Orders},
     pool,
     snapshot::{PoolHandle, PoolSnapshot},
+    tiers::Thresholds,
 };
 use crate::{
-    config::{self, Source},
+    config::{self, BACKUP, EndpointOptions, Source},
     observe::log_limit::LogLimit,
 };
 
@@ -349,8 +356,19 @@ impl PoolState {
             self.members.insert(address, member);
         }
         self.orders.update(|address| self.members.contains_key(address), now.instant);
+        self.apply_options();
         self.enforce_ejection_limit(now);
         self.changed.notify_one();
+    }
+
+    /// Gives each endpoint the options of its source.
+    fn apply_options(&self) {
+        let config = &self.handle.config;
+        let options = self.sources.iter().map(|state| (&state.label, config.options_of(&state.source)));
+        let options: HashMap<_, _> = options.collect();
+        for Member { endpoint, .. } in self.members.values() {
+            endpoint.set_options(options.get(&endpoint.source).unwrap_or(&EndpointOptions::default()));
+        }
     }
 
     /// Ends ejections, the earliest first, until the ejected share of a pool that shrank or was reconfigured is within
@@ -376,12 +394,15 @@ impl PoolState {
         let endpoints: Vec<_> = self.members.values().map(Member::standing).collect();
         let sources =
             self.sources.iter().map(|state| state.status(|address| self.members.contains_key(address))).collect();
-        let new = pool::snapshot(&endpoints, self.handle.config.panic_threshold, sources);
+        let config = &self.handle.config;
+        let thresholds = Thresholds { panic: config.panic_threshold, tier: config.tier_threshold };
+        let new = pool::snapshot(&endpoints, thresholds, sources);
         let old = self.handle.snapshot.load();
         if pool::is_same(&old, &new) {
             return;
         }
         self.report_change(&old, &new);
+        self.report_tier_change(&old, &new);
         self.handle.snapshot.store(Arc::new(new));
     }
 
@@ -397,6 +418,18 @@ impl PoolState {
             warn!(pool, draining = healthy, all, "no other endpoint is healthy: using those that drain");
         } else if old.uses_draining && !new.uses_draining {
             info!(pool, healthy, all, "no longer using endpoints that drain");
+        }
+    }
+
+    fn report_tier_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
+        let (pool, config, tier) = (&self.handle.config.name, &self.handle.config, new.last_tier);
+        let first = config.sources.iter().map(|source| config.options_of(source).tier).min().unwrap_or_default();
+        let stands_in = |snapshot: &PoolSnapshot| snapshot.last_tier > first;
+        if stands_in(new) && tier != old.last_tier {
+            let tier = if tier == BACKUP { "backup".to_owned() } else { tier.to_string() };
+            warn!(pool, tier, "too few endpoints of the first tier are usable: using a further tier");
+        } else if stands_in(old) && tier == first {
+            info!(pool, tier, "enough endpoints of the first tier are usable again");
         }
     }
 

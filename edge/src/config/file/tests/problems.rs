@@ -93,7 +93,7 @@ health = 5
     edge.toml:30:8: route.host: duplicate host and path, first used on line 27: remove one of them
     edge.toml:34:14: pool.web.endpoints: "10.0.0.1" has no port: add one after a colon, such as "10.0.0.1:8000"
     edge.toml:34:43: pool.web.endpoints: duplicate endpoint, first used on line 34: remove one of them
-    edge.toml:35:11: pool.web.balance: "fastest" is not a balancing policy: write "round_robin", "least_requests" or "random"
+    edge.toml:35:11: pool.web.balance: "fastest" is not a balancing policy: write "round_robin", "least_requests", "random" or "consistent_hash"
     edge.toml:36:19: pool.web.panic_threshold: 30 is not a share: write a number from 0.0 (none) to 1.0 (all)
     edge.toml:38:8: pool.web.health.path: "readyz" is not a request path: begin it with a slash, such as "/readyz"
     edge.toml:39:10: pool.web.health.expect: "200,3xx" is not a list of statuses: write "any", "200" or "200-399,404", each from 100 to 599
@@ -106,6 +106,30 @@ health = 5
     edge.toml:50:1: pool."my api".endpoints: is missing: add endpoints = "10.0.0.1:8000"
     edge.toml:51:1: pool."my api".endpoint: there is no such key; did you mean "endpoints"?
     edge.toml:52:10: pool."my api".health: expected a section, found integer: write [pool."my api".health]
+    "#);
+}
+
+#[test]
+fn a_faulty_option_of_an_endpoint_is_located() {
+    let text = r#"
+[[listener]]
+address = ":80"
+[pool.web]
+endpoints = [
+    { address = "10.0.0.1:80", weight = 0 },
+    { weight = 2 },
+    { address = "10.0.0.1:80", wieght = 2 },
+    5,
+    { address = "10.0.0.3:80", tier = 2, backup = true },
+]
+"#;
+    insta::assert_snapshot!(errors(text), @r#"
+    edge.toml:6:41: pool.web.endpoints.weight: 0 is not allowed here: write a whole number from 1 to 256
+    edge.toml:7:5: pool.web.endpoints.address: is missing: add address = "10.0.0.1:8000"
+    edge.toml:8:5: pool.web.endpoints: duplicate endpoint, first used on line 6: remove one of them
+    edge.toml:8:32: pool.web.endpoints.wieght: there is no such key; did you mean "weight"?
+    edge.toml:9:5: pool.web.endpoints: expected endpoint, found integer: write it like "10.0.0.1:8000"
+    edge.toml:10:39: pool.web.endpoints.tier: contradicts backup, which is a tier of its own: remove one of the two
     "#);
 }
 
@@ -143,6 +167,7 @@ pool = "web"
 [pool.web]
 endpoints = "web:80"
 health.expect = "any"
+hash_key = "path"
 [pool.api]
 endpoints = "api:80"
 "#;
@@ -150,7 +175,8 @@ endpoints = "api:80"
     insta::assert_snapshot!(warnings, @"
     /etc/edge.toml:3:20: admin_token_file: has no effect, because admin is off
     /etc/edge.toml:10:17: pool.web.health.expect: has no effect without path: the check only connects
-    /etc/edge.toml:11:1: pool.api: no route names this pool, so it gets no requests
+    /etc/edge.toml:11:12: pool.web.hash_key: has no effect without balance = \"consistent_hash\"
+    /etc/edge.toml:12:1: pool.api: no route names this pool, so it gets no requests
     ");
 }
 

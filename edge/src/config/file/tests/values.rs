@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use super::{MINIMAL, config, loaded};
 use crate::config::{
-    AccessLog, Config, Drain, HealthCheck, HostMatch, Listener, Pool, Source,
+    AccessLog, Config, Drain, EndpointOptions, HealthCheck, HostMatch, Listener, Pool, Source,
     file::admin,
     problem::{ConfigError, Loaded},
 };
@@ -39,6 +39,21 @@ fn a_list_of_hosts_becomes_one_route_per_host() {
     let hosts: Vec<_> = config.routes.iter().map(|route| (route.host.clone(), route.path.as_str())).collect();
     let expected = [(HostMatch::Exact("a.example".into()), "/api"), (HostMatch::Suffix("b.example".into()), "/api")];
     assert_eq!(hosts, expected);
+}
+
+#[test]
+fn an_endpoint_is_a_text_or_a_table_with_options() {
+    let text = r#"
+        listener = { address = ":80" }
+        pool.web.endpoints = ["10.0.0.1:80", { address = "web:80", weight = 3 }, { address = "10.0.0.2:80" }]
+        "#;
+    let pool = &config(text).pools[0];
+    let name = Source::Name { host: "web".into(), port: 80 };
+    let addresses = [1, 2].map(|last| Source::Address(([10, 0, 0, last], 80).into()));
+    assert_eq!(pool.sources, [addresses[0].clone(), name.clone(), addresses[1].clone()]);
+    assert_eq!(pool.options, [(name, EndpointOptions { weight: 3, ..EndpointOptions::default() })].into());
+    let sections = "listener = { address = \":80\" }\n[[pool.web.endpoints]]\naddress = \"web:80\"\nweight = 3\n";
+    assert_eq!(config(sections).pools[0].options, pool.options);
 }
 
 #[test]

@@ -37,8 +37,10 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --listen-tls <ADDR>...          Serve HTTPS here
           --to <ADDR>...                  Endpoints, separated by commas: IP:port or name:port; a name stands for all its addresses
           --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
+          --backup <ADDR>...              Endpoints that get requests only while none of --to or --to-mesh is usable
           --to-port <PORT>                Port of endpoints given without one
-          --balance <NAME>                How the next endpoint is picked: round_robin, least_requests or random [default: round_robin]
+          --balance <NAME>                How the next endpoint is picked: round_robin, least_requests, random or consistent_hash [default: round_robin]
+          --hash-key <KEY>                What consistent_hash distributes requests by: client, path, header:NAME or cookie:NAME [default: client]
           --no-via[=<BOOL>]               Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
           --health-path <PATH>            Path that health checks request [default: only connect]
           --health-port <PORT>            Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]

@@ -6,7 +6,8 @@ use clap::CommandFactory;
 
 use super::{MINIMAL, command, config, loaded, settings};
 use crate::config::{
-    AccessLog, Balance, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, UpstreamTimeouts, file,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, Expect, HashKey, HealthCheck, Listener, Pool, Source,
+    UpstreamTimeouts, file,
     flags::{Cli, Command, given::variable},
     problem::{ConfigError, Loaded},
 };
@@ -83,8 +84,10 @@ fn every_flag_is_also_a_variable() {
         ("listen-tls", ":443"),
         ("to", "10.0.0.1,web:9000,swarm://watch:8080"),
         ("to-mesh", ""),
+        ("backup", "10.0.0.9"),
         ("to-port", "8000"),
-        ("balance", "least_requests"),
+        ("balance", "consistent_hash"),
+        ("hash-key", "header:X-User"),
         ("no-via", "true"),
         ("health-path", "/readyz"),
         ("health-port", "9900"),
@@ -142,9 +145,13 @@ fn every_flag_is_also_a_variable() {
         Source::Address(address("10.0.0.1:8000")),
         Source::Name { host: "web".into(), port: 9000 },
         Source::Swarm { host: "watch".into(), host_port: 8080, port: 8000 },
+        Source::Address(address("10.0.0.9:8000")),
     ];
     assert_eq!(config.pools[0].sources, expected);
-    assert_eq!(config.pools[0].balance, Balance::LeastRequests);
+    let tiers = expected.each_ref().map(|source| config.pools[0].options_of(source).tier);
+    assert_eq!(tiers, [1, 1, 1, BACKUP]);
+    assert_eq!(config.pools[0].balance, Balance::ConsistentHash);
+    assert_eq!(config.pools[0].hash_key, HashKey::Header("x-user".to_owned()));
     assert!(!config.pools[0].via);
     let health = HealthCheck {
         path: Some("/readyz".parse().unwrap()),

@@ -371,3 +371,19 @@ fn reload_that_turns_checks_off_assumes_endpoints_healthy_unless_ejected() {
     assert_eq!(usable(&new), [1, 2, 3]);
     assert_eq!(endpoints[2].status().state, EndpointState::Healthy);
 }
+
+#[test]
+fn a_reload_changes_weights_but_not_the_endpoints() {
+    let with_weight = |weight| {
+        let mut settings = Pool::clone(&settings(&["10.0.0.1:80", "10.0.0.2:80"], None));
+        let options = EndpointOptions { weight, ..EndpointOptions::default() };
+        settings.options.insert(settings.sources[1].clone(), options);
+        Arc::new(settings)
+    };
+    let old = pool_state(&with_weight(1));
+    assert!(!snapshot(&old).weighted);
+    let new = PoolState::new(&with_weight(3), 1, Some(&old), Timestamp::now());
+    let weights: Vec<_> = snapshot(&new).usable().iter().map(|endpoint| endpoint.weight()).collect();
+    assert_eq!((snapshot(&new).weighted, weights), (true, vec![1, 3]));
+    assert!(Arc::ptr_eq(&snapshot(&new).endpoints[1], &snapshot(&old).endpoints[1]));
+}
