@@ -47,8 +47,8 @@ impl Error {
     }
 
     /// The status and the cause, for the operator's `curl`. The deeper causes stay in the log: any client
-    /// that can reach the port may ask this. Only a drain has `Retry-After` here: it tells an edge that no new requests are
-    /// wanted, and that nothing is wrong.
+    /// that can reach the port may ask this. Only a drain has `Retry-After` here: it tells an edge that no
+    /// new requests are wanted, and that nothing is wrong.
     pub(crate) fn explain(&self) -> Response {
         let mut response = self.response(match self {
             Self::Counter(CounterError::Store(failure)) => format!("{self}: {failure}"),

@@ -1,4 +1,4 @@
-//! The admin listener for operators and their tools: a status page, its data as JSON, metrics, liveness and readiness, and
+//! The admin listener for operators and their tools: a status page, its data as JSON, metrics, liveness, readiness, and
 //! orders to endpoints.
 //!
 //! `AdminState -> Status -> page | JSON | metrics | liveness | readiness`. [`Status::collect`] reads every counter

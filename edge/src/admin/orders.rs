@@ -1,8 +1,8 @@
 //! The operator's orders to endpoints: `POST /pools/NAME/endpoints/ADDR/drain`, `ready` and `maintenance`.
 //!
-//! The only requests to the admin listener that change anything, so they need a token (RFC 6750). A web page cannot send
-//! it: browsers ask for permission before they send `Authorization` to another origin, and get none here. The order goes
-//! to the control thread, which makes every decision about endpoints.
+//! The only requests to the admin listener that change anything, so they need a token (RFC 6750). A web page cannot
+//! send it: browsers ask for permission before they send `Authorization` to another origin, and get none here. The
+//! order goes to the control thread, which makes every decision about endpoints.
 
 use std::{
     borrow::Cow,
@@ -152,8 +152,8 @@ impl Accepted<'_> {
     }
 }
 
-/// Compares the credentials of a request with the token in `file`. The file is read each time, so that it can be replaced
-/// while the edge runs.
+/// Compares the credentials of a request with the token in `file`. The file is read each time, so that it can be
+/// replaced while the edge runs.
 ///
 /// # Errors
 /// The token cannot be read.

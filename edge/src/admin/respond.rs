@@ -32,7 +32,8 @@ pub(super) fn respond<B>(request: &Request<B>, status: &Status) -> Response<Full
         _ => {
             return text_response(
                 StatusCode::NOT_FOUND,
-                "not found: try /, /status.json, /metrics, /healthz or /readyz\n",
+                "not found: try /, /status.json, /metrics, /healthz or /readyz, or POST to /pools/NAME/endpoints/ADDR/drain, \
+                 ready or maintenance\n",
             );
         }
     };

@@ -21,7 +21,7 @@ use crate::{
     worker::{heartbeat::Heartbeat, snapshot::Snapshot},
 };
 
-/// The state that the admin listener reads. Workers and the control thread write it; the listener only passes orders on.
+/// The state that the admin listener reads. Workers and the control thread write it; the listener passes orders on.
 #[derive(Debug)]
 pub struct AdminState {
     /// The active configuration and its pools.

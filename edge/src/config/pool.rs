@@ -58,14 +58,15 @@ pub struct Pool {
     pub timeouts: UpstreamTimeouts,
 }
 
-/// How endpoints announce that they drain, so that they get no new requests. A health check that is answered with 503 and
-/// `Retry-After` announces it in any case.
+/// How endpoints announce that they drain, so that they get no new requests. A health check that is answered with 503
+/// and `Retry-After` announces it in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drain {
-    /// The name of a response field, in lower case, that announces it, whatever its value; clients do not get the field.
-    /// Default none.
+    /// The name of a response field, in lower case, that announces it, whatever its value; clients do not get the
+    /// field. Default none.
     pub header: Option<String>,
-    /// How long such a drain lasts in a pool without health checks; with checks, it lasts until they pass. Default 30 s.
+    /// How long such a drain lasts in a pool without health checks; with checks, it lasts until they pass. Default
+    /// 30 s.
     pub time: Duration,
 }
 

@@ -110,16 +110,16 @@ pub enum EndpointState {
     Unhealthy,
     /// Its checks pass or are off, but too many requests in a row failed, or too many responses are server errors.
     Ejected,
-    /// It gets no new requests because the operator or the endpoint itself said so. Nothing else is against it, so it is
-    /// used if no other endpoint is left.
+    /// It gets no new requests because the operator or the endpoint itself said so. Nothing else is against it, so it
+    /// is used if no other endpoint is left.
     Draining,
     /// It gets no requests and no checks, because the operator said so.
     Maintenance,
 }
 
 impl EndpointState {
-    /// Returns the state that follows from the checks, from failed requests and from the operator's order. Failing checks
-    /// hide an ejection, and both hide a drain.
+    /// Returns the state that follows from the checks, from failed requests and from the operator's order. Failing
+    /// checks hide an ejection, and both hide a drain.
     #[must_use]
     pub fn of(health: &Health, outlier: &Outlier, order: Order) -> Self {
         match health.status() {

@@ -3,6 +3,7 @@
 //! Pure but for the endpoint's own counters and the log: time is an argument.
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -123,11 +124,11 @@ impl Member {
         }
     }
 
-    /// Obeys an order of the operator. Maintenance ends with `health`, as if the endpoint were new: what was known of it
-    /// before says nothing about it afterwards.
+    /// Obeys an order of the operator. Maintenance ends with `health`, as if the endpoint were new: what was known of
+    /// it before says nothing about it afterwards.
     pub fn obey(&mut self, order: Order, health: Health, now: Instant) {
-        self.order = order;
-        if order == Order::Maintenance {
+        let before = mem::replace(&mut self.order, order);
+        if [before, order].contains(&Order::Maintenance) {
             self.health = health;
             self.outlier.release(now);
             self.endpoint.reset_failures();
@@ -179,8 +180,8 @@ impl Member {
         warn!(pool, endpoint = %self.endpoint.address, reason, "endpoint is ejected");
     }
 
-    /// Records the state after an order of the operator, for the status page. The reason of a state that has nothing to do
-    /// with the order stays.
+    /// Records the state after an order of the operator, for the status page. The reason of a state that has nothing to
+    /// do with the order stays.
     pub(super) fn record_order(&self, now: SystemTime) {
         let reason = match self.state() {
             EndpointState::Draining if self.order == Order::Drain => ORDERED_TO_DRAIN.to_owned(),

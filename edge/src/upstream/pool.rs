@@ -4,8 +4,8 @@
 //! these rules. Four rules decide which endpoints get requests:
 //!
 //! 1. Healthy endpoints. An endpoint that joins them waits for its first check.
-//! 2. If none is healthy, those that drain: they still work, so they are better than an error. HAProxy answers 503 then;
-//!    Envoy counts them as unhealthy, and uses them in a panic.
+//! 2. If none is healthy, those that drain: they still work, so they are better than an error. HAProxy answers 503
+//!    then; Envoy counts them as unhealthy, and uses them in a panic.
 //! 3. If there are none either, the endpoints that are not checked yet: nothing is known against them, and the first
 //!    request after a start must not wait for the first check.
 //! 4. If those are too few compared to the endpoints known to be bad, or none, all of these. With nearly all down, the
@@ -204,8 +204,8 @@ mod tests {
         lasts.into_iter().map(address).collect()
     }
 
-    /// One endpoint for each letter: `u`nchecked, `h`ealthy, `b`ad, `e`jected, `d`raining by itself, `o`rdered to drain,
-    /// ordered to drain and `x` bad, in `m`aintenance.
+    /// One endpoint for each letter: `u`nchecked, `h`ealthy, `b`ad, `e`jected, `d`raining by itself, `o`rdered to
+    /// drain, ordered to drain and `x` bad, in `m`aintenance.
     fn endpoints(states: &str) -> Vec<Standing> {
         let states = states.chars().map(|letter| STATES["uhbedoxm".find(letter).unwrap()]);
         let endpoint = |last| Arc::new(Endpoint::new(address(last), "s".into(), 1, SystemTime::now()));

@@ -40,7 +40,8 @@ impl Settings {
     }
 
     /// Loads the configuration from the flags, or from the file that `--config` names; `--admin`, `--admin-token-file`,
-    /// `--access-log`, `--workers`, `--memory`, `--min-rate` and `--drain` then override the file. Every call reads the files again.
+    /// `--access-log`, `--workers`, `--memory`, `--min-rate` and `--drain` then override the file. Every call reads the
+    /// files again.
     ///
     /// # Errors
     /// A file cannot be read, or the configuration is invalid; the error then lists every problem.

@@ -47,8 +47,8 @@ impl<'a> HeaderSummary<'a> {
         Ok(summary)
     }
 
-    /// Sets the name of a field that is for the edge and not for the client, because the endpoint announces with it that it
-    /// drains.
+    /// Sets the name of a field that is for the edge and not for the client, because the endpoint announces with it
+    /// that it drains.
     #[must_use]
     pub fn hiding(self, name: Option<&'a str>) -> Self {
         Self { hidden: name, ..self }

@@ -157,8 +157,8 @@ impl ConnectionPool {
         }
     }
 
-    /// Closes connections that are too old, that the endpoint closed, or whose endpoint is in maintenance or rejected by
-    /// `keep`.
+    /// Closes connections that are too old, that the endpoint closed, or whose endpoint is in maintenance or rejected
+    /// by `keep`.
     pub fn sweep(&self, now: Instant, keep: impl Fn(u64) -> bool) {
         self.by_endpoint.borrow_mut().retain(|endpoint, idle| {
             idle.retain(|connection| {

@@ -106,8 +106,8 @@ pub async fn probe(check: &HealthCheck, address: SocketAddr, source: &str) -> Ou
     })
 }
 
-/// Evaluates a status, and whether there is a `Retry-After` with it. A 503 that is expected passes even so: behind a mesh,
-/// where any response passes, a task that drains says nothing about the node.
+/// Evaluates a status, and whether there is a `Retry-After` with it. A 503 that is expected passes even so: behind a
+/// mesh, where any response passes, a task that drains says nothing about the node.
 ///
 /// # Errors
 /// [`Failure::Status`]: the status is not an expected one.

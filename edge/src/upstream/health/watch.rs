@@ -50,8 +50,8 @@ pub(in crate::upstream) trait Observer {
     fn drains_until(&self) -> Option<Option<Instant>>;
 }
 
-/// Checks an endpoint, and takes it out of use when requests fail or responses announce a drain, while it is in its pool.
-/// A probe must end by itself.
+/// Checks an endpoint, and takes it out of use when requests fail or responses announce a drain, while it is in its
+/// pool. A probe must end by itself.
 pub(in crate::upstream) async fn watch(
     endpoint: &Endpoint,
     check: Option<HealthCheck>,

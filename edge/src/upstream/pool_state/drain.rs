@@ -1,5 +1,5 @@
-//! Drains and maintenance of a pool's endpoints: by order of the operator, and announced by responses. Checks that announce
-//! a drain arrive as the outcomes of other checks do.
+//! Drains and maintenance of a pool's endpoints: by order of the operator, and announced by responses. Checks that
+//! announce a drain arrive as the outcomes of other checks do.
 
 use std::{net::SocketAddr, sync::Arc};
 

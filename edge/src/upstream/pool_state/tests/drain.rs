@@ -81,6 +81,17 @@ fn endpoint_in_maintenance_is_not_checked_and_begins_anew_afterwards() {
 }
 
 #[test]
+fn endpoint_whose_checks_begin_during_maintenance_waits_for_the_first_one() {
+    let with_checks = settings(&["10.0.0.1:80", "10.0.0.2:80"], Some(check(2, 3)));
+    let mut pool = pool_state(&Arc::new(Pool { health: None, ..(*with_checks).clone() }));
+    let endpoints = pool.endpoints();
+    order(&mut pool, &endpoints[1], Order::Maintenance);
+    let mut pool = PoolState::new(&with_checks, 1, Some(&pool), Timestamp::now());
+    order(&mut pool, &endpoints[1], Order::Ready);
+    assert_eq!((usable(&pool), state(&endpoints[1]).0), (vec![1], EndpointState::Unchecked));
+}
+
+#[test]
 fn maintenance_of_all_endpoints_leaves_none_to_use_and_drain_leaves_all() {
     for health in [None, Some(check(2, 3))] {
         let mut pool = pool_state(&settings(&["10.0.0.1:80", "10.0.0.2:80"], health));
