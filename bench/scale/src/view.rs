@@ -57,7 +57,8 @@ fn count_index(state: EndpointState) -> usize {
     match state {
         EndpointState::Healthy => 0,
         EndpointState::Unchecked => 1,
-        EndpointState::Unhealthy | EndpointState::Ejected => 2,
+        // Nothing drains in the simulation.
+        EndpointState::Unhealthy | EndpointState::Ejected | EndpointState::Draining | EndpointState::Maintenance => 2,
     }
 }
 
@@ -147,8 +148,7 @@ impl View {
     pub fn pick(&mut self, tried: &[usize], random: u64, pool: &Pool) -> Option<usize> {
         let Self { members, snapshot, by_id, turns, .. } = self;
         let snapshot = snapshot.get_or_insert_with(|| {
-            let endpoints: Vec<_> =
-                members.iter().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
+            let endpoints: Vec<_> = members.iter().map(Member::standing).collect();
             pool::snapshot(&endpoints, Thresholds::of(pool), Vec::new())
         });
         let index = |endpoint: &Arc<Endpoint>| by_id.get(&endpoint.id).copied().unwrap_or_default();

@@ -6,7 +6,7 @@ use proptest::{collection::vec, option, prelude::*};
 use settings::{address::overlap, value::LONGEST};
 
 use super::{
-    AccessLog, BACKUP, CertificateFiles, Config, Dns, Ejection, EndpointOptions, Expect, HashKey, HealthCheck,
+    AccessLog, BACKUP, CertificateFiles, Config, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey, HealthCheck,
     HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, SameSite, Source, Sticky, Swarm, Timeouts, Tls,
     UpstreamTimeouts,
     value::{BALANCES, MIN_MEMORY},
@@ -14,13 +14,16 @@ use super::{
 
 /// Generates configurations that parsing can return.
 pub(super) fn config() -> impl Strategy<Value = Config> {
-    let process = (1_usize..=1024, duration_or_zero(), option::of(address()), access_log());
+    let admin = option::of((address(), option::of(file())));
+    let process = (1_usize..=1024, duration_or_zero(), admin, access_log());
     let parts = (vec(listener(), 1..4), vec(pool(), 1..4), vec(route(), 1..5), limits(), timeouts(), dns());
     let networks = vec((any::<std::net::IpAddr>(), 0_u8..=32), 0..3);
     let swarm = option::of(file()).prop_map(|token_file| Swarm { token_file });
     (process, parts, networks, swarm).prop_map(|(process, parts, networks, swarm)| {
         let (listeners, pools, routes, limits, timeouts, dns) = parts;
         let (workers, drain, admin, access_log) = process;
+        // A token without a listener causes a warning.
+        let (admin, admin_token_file) = admin.map_or((None, None), |(admin, token)| (Some(admin), token));
         let mut listeners = without_duplicates(listeners, |listener| listener.address);
         listeners.retain(|listener| admin.is_none_or(|admin| !overlap(listener.address, admin)));
         listeners.push(Listener::plain(([127, 0, 0, 1], 0).into()));
@@ -31,6 +34,7 @@ pub(super) fn config() -> impl Strategy<Value = Config> {
             workers: NonZeroUsize::new(workers).unwrap(),
             drain,
             admin,
+            admin_token_file,
             access_log,
             dns,
             swarm,
@@ -131,9 +135,17 @@ fn pool() -> impl Strategy<Value = Pool> {
         let options = options.filter(|(_, options)| *options != EndpointOptions::default()).collect();
         (sources, options)
     });
-    ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), ejection(), numbers, upstream_timeouts()).prop_map(
-        |(name, (sources, options), (balance, hash_key, hash_bound, sticky), health, ejection, numbers, timeouts)| {
-            Pool {
+    ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), (ejection(), drain()), numbers, upstream_timeouts())
+        .prop_map(
+            |(
+                name,
+                (sources, options),
+                (balance, hash_key, hash_bound, sticky),
+                health,
+                (ejection, drain),
+                numbers,
+                timeouts,
+            )| Pool {
                 name,
                 sources,
                 options,
@@ -143,6 +155,7 @@ fn pool() -> impl Strategy<Value = Pool> {
                 sticky,
                 health,
                 ejection,
+                drain,
                 panic_threshold: numbers.0.0[0],
                 tier_threshold: numbers.0.0[1],
                 zone_threshold: numbers.0.0[2],
@@ -155,9 +168,8 @@ fn pool() -> impl Strategy<Value = Pool> {
                 max_response_headers: numbers.4.1,
                 via: numbers.4.2,
                 timeouts,
-            }
-        },
-    )
+            },
+        )
 }
 
 fn sticky() -> impl Strategy<Value = Sticky> {
@@ -229,6 +241,10 @@ fn ejection() -> impl Strategy<Value = Ejection> {
             max_share,
         },
     )
+}
+
+fn drain() -> impl Strategy<Value = Drain> {
+    (option::of("x-[a-z0-9-]{1,9}"), duration()).prop_map(|(header, time)| Drain { header, time })
 }
 
 fn upstream_timeouts() -> impl Strategy<Value = UpstreamTimeouts> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    AccessLog, Balance, Config, Dns, Ejection, EndpointOptions, Expect, HashKey, HealthCheck, HostMatch, Limits,
+    AccessLog, Balance, Config, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey, HealthCheck, HostMatch, Limits,
     Listener, Pool, Route, Source, Swarm, Timeouts, UpstreamTimeouts, memory,
 };
 
@@ -34,6 +34,7 @@ impl Config {
             workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             drain: Duration::from_secs(30),
             admin: Some(ADMIN),
+            admin_token_file: None,
             access_log: AccessLog::default(),
             dns: Dns::default(),
             swarm: Swarm::default(),
@@ -83,6 +84,7 @@ impl Pool {
             sticky: None,
             health: Some(HealthCheck::default()),
             ejection: Ejection::default(),
+            drain: Drain::default(),
             panic_threshold: 0.3,
             tier_threshold: 0.0,
             zone: None,
@@ -136,6 +138,12 @@ impl Default for Ejection {
             max: Duration::from_secs(60),
             max_share: 0.5,
         }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { header: None, time: Duration::from_secs(30) }
     }
 }
 

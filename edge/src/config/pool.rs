@@ -30,6 +30,8 @@ pub struct Pool {
     pub health: Option<HealthCheck>,
     /// Passive ejection after failures of real requests.
     pub ejection: Ejection,
+    /// How endpoints announce that they drain.
+    pub drain: Drain,
     /// Share of usable endpoints, 0.0 to 1.0, below which health is ignored and all endpoints are used: with nearly all
     /// down, the checks are more likely wrong than the endpoints. Default 0.3. Envoy's panic threshold is 0.5, which is
     /// too high for three nodes that must survive on one.
@@ -63,6 +65,18 @@ pub struct Pool {
     pub max_response_headers: usize,
     /// How long the edge waits for an endpoint.
     pub timeouts: UpstreamTimeouts,
+}
+
+/// How endpoints announce that they drain, so that they get no new requests. A health check that is answered with 503
+/// and `Retry-After` announces it in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// The name of a response field, in lower case, that announces it, whatever its value; clients do not get the
+    /// field. Default none.
+    pub header: Option<String>,
+    /// How long such a drain lasts in a pool without health checks; with checks, it lasts until they pass. Default
+    /// 30 s.
+    pub time: Duration,
 }
 
 /// How the endpoint of the next request is picked.

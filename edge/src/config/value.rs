@@ -211,6 +211,36 @@ pub(crate) fn check_host(text: &str) -> Parsed<String> {
     }
 }
 
+/// Fields that responses have anyway, so that none of them can announce a drain.
+const ORDINARY_FIELDS: [&str; 15] = [
+    "age",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "keep-alive",
+    "location",
+    "retry-after",
+    "server",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Parses the name of the response field that announces a drain, and returns it in lower case.
+pub(crate) fn drain_header(text: &str) -> Parsed<String> {
+    match HeaderName::from_bytes(text.as_bytes()) {
+        Ok(name) if ORDINARY_FIELDS.contains(&name.as_str()) => Err(format!(
+            "{text:?} is in ordinary responses: write a field that only an endpoint that drains sends, such as \"x-drain\""
+        )),
+        Ok(name) => Ok(name.as_str().to_owned()),
+        Err(_) => Err(format!("{text:?} is not the name of a field: write one such as \"x-drain\"")),
+    }
+}
+
 /// Parses the path prefix of a route.
 pub(crate) fn route_path(text: &str) -> Parsed<String> {
     if let Some(prefix) = text.strip_suffix("/*") {

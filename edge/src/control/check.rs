@@ -23,9 +23,11 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Checks that the token for a swarm and the keys of sticky cookies, if any are configured, can be read.
+/// Checks that the tokens, for a swarm and for orders to endpoints, and the keys of sticky cookies can be read if they are
+/// configured.
 pub(super) fn secrets(config: &Config) -> Result<(), TokenError> {
-    config.swarm.token_file.as_deref().map(token::read).transpose()?;
+    let files = [&config.swarm.token_file, &config.admin_token_file];
+    files.into_iter().flatten().try_for_each(|file| token::read(file).map(drop))?;
     let sticky = config.pools.iter().filter_map(|pool| pool.sticky.as_ref());
     sticky.filter_map(|sticky| sticky.key_file.as_deref()).try_for_each(|file| token::read_line(file).map(drop))
 }

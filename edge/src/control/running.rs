@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    admin::{AdminState, BoundListener, Reload},
+    admin::{AdminState, BoundListener, EndpointOrder, Reload},
     config::Config,
     control::{
         bound::{Bound, tls},
@@ -122,6 +122,14 @@ impl Running {
         }
         self.show_listeners();
         Ok(())
+    }
+
+    /// Executes an order of the operator.
+    pub(super) fn order(&self, order: EndpointOrder) {
+        let EndpointOrder { pool, endpoint, order, client, answer } = order;
+        let outcome = self.manager.order(&pool, endpoint, order, client);
+        // The client may have gone.
+        answer.send(outcome).ok();
     }
 
     /// Reports the outcome of a reload, in the log and on the status page.

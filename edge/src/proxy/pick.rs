@@ -77,8 +77,8 @@ impl balance::Candidates for Available<'_, '_> {
 }
 
 /// The endpoints that the next attempt may use. After a failure it prefers healthy endpoints that were not tried yet,
-/// those of the edge's zone and then those of the tiers in use first. It falls back to ejected ones: an endpoint that
-/// failed a moment ago may have recovered, while the healthy one may have died since its last check.
+/// those of the edge's zone and then those of the tiers in use first, then draining ones. It falls back to ejected ones:
+/// an endpoint that failed a moment ago may have recovered, while the healthy one may have died since its last check.
 pub(super) struct Candidates<'a> {
     endpoints: &'a [Arc<Endpoint>],
     /// The endpoints that must not be tried, by id.
@@ -96,14 +96,16 @@ impl<'a> Candidates<'a> {
             return Self { endpoints: snapshot.usable(), tried: &[], only_up: false, last_tier: u8::MAX };
         }
         let tried = retry_state.endpoints.as_slice();
-        let PoolSnapshot { preferred, healthy, last_tier, .. } = snapshot;
-        for (endpoints, last_tier) in [(preferred, u8::MAX), (healthy, *last_tier), (healthy, u8::MAX)] {
+        let PoolSnapshot { preferred, healthy, draining, last_tier, .. } = snapshot;
+        for (endpoints, last_tier) in
+            [(preferred, u8::MAX), (healthy, *last_tier), (healthy, u8::MAX), (draining, u8::MAX)]
+        {
             let candidates = Self { endpoints, tried, only_up: false, last_tier };
             if endpoints.iter().any(|endpoint| candidates.allow(endpoint)) {
                 return candidates;
             }
         }
-        Self { endpoints: &snapshot.endpoints, tried, only_up: !snapshot.panic, last_tier: u8::MAX }
+        Self { endpoints: &snapshot.reserve, tried, only_up: !snapshot.panic, last_tier: u8::MAX }
     }
 
     /// Whether an endpoint is one of them.

@@ -48,7 +48,7 @@ impl RetryState {
         let snapshot = pool.handle.snapshot.load();
         !self.endpoints.is_empty()
             && !self.elsewhere_only
-            && snapshot.endpoints.iter().any(|endpoint| !endpoint.is_down())
+            && snapshot.reserve.iter().any(|endpoint| !endpoint.is_down())
     }
 
     /// Forgets which endpoints failed. Returns how long to wait before they are tried again.

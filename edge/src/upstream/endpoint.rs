@@ -16,6 +16,7 @@ use tracing::warn;
 use super::{
     balance,
     health::{Health, HealthStatus, error_share::Responses, outlier::Outlier},
+    order::Order,
 };
 use crate::{
     config::{self, EndpointOptions},
@@ -62,6 +63,12 @@ pub struct Endpoint {
     became_overdue: Notify,
     /// Whether its checks fail. Read by requests that already wait for a response; new requests use the snapshot.
     down: AtomicBool,
+    /// Whether it is in maintenance, so that its connections are not kept.
+    in_maintenance: AtomicBool,
+    /// Whether a response announced that the endpoint drains. Reset when the drain ends.
+    announced_drain: AtomicBool,
+    /// Wakes the endpoint's task when `announced_drain` becomes true.
+    drain: Notify,
     /// Written by the control thread on a change, read by the admin listener.
     status: Mutex<EndpointStatus>,
 }
@@ -75,6 +82,10 @@ pub struct CheckStats {
     pub failed: Counter,
     /// Ejections after failed requests or server errors.
     pub ejections: Counter,
+    /// Drains that the endpoint announced.
+    pub announced_drains: Counter,
+    /// Orders of the operator that took it out of use: to drain, or for maintenance.
+    pub ordered_drains: Counter,
 }
 
 /// An endpoint's state with its reason, for the status page. Requests use the snapshot instead.
@@ -82,8 +93,10 @@ pub struct CheckStats {
 pub struct EndpointStatus {
     /// Whether it gets requests.
     pub state: EndpointState,
-    /// The reason for the state: the last check's outcome or the ejection.
+    /// The reason for the state: the last check's outcome, the ejection or the drain.
     pub reason: String,
+    /// What the operator ordered. The state may hide it: an endpoint may drain and be unhealthy.
+    pub order: Order,
     /// When it entered the state.
     pub since: SystemTime,
 }
@@ -99,17 +112,39 @@ pub enum EndpointState {
     Unhealthy,
     /// Its checks pass or are off, but too many requests in a row failed, or too many responses are server errors.
     Ejected,
+    /// It gets no new requests because the operator or the endpoint itself said so. Nothing else is against it, so it
+    /// is used if no other endpoint is left.
+    Draining,
+    /// It gets no requests and no checks, because the operator said so.
+    Maintenance,
 }
 
 impl EndpointState {
-    /// Returns the state that follows from the checks and from failed requests. Failing checks hide an ejection.
+    /// Returns the state that follows from the checks, from failed requests and from the operator's order. Failing
+    /// checks hide an ejection, and both hide a drain.
     #[must_use]
-    pub fn of(health: &Health, outlier: &Outlier) -> Self {
+    pub fn of(health: &Health, outlier: &Outlier, order: Order) -> Self {
         match health.status() {
+            _ if order == Order::Maintenance => Self::Maintenance,
             HealthStatus::Unhealthy => Self::Unhealthy,
             _ if outlier.is_ejected() => Self::Ejected,
+            _ if order == Order::Drain => Self::Draining,
+            HealthStatus::Draining => Self::Draining,
             HealthStatus::Unchecked => Self::Unchecked,
             HealthStatus::Healthy => Self::Healthy,
+        }
+    }
+
+    /// Returns its name for the status page, the JSON and the metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unchecked => "unchecked",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+            Self::Maintenance => "maintenance",
         }
     }
 }
@@ -137,7 +172,15 @@ impl Endpoint {
             overdue: AtomicBool::new(false),
             became_overdue: Notify::new(),
             down: AtomicBool::new(false),
-            status: Mutex::new(EndpointStatus { state: EndpointState::Unchecked, reason: String::new(), since: now }),
+            in_maintenance: AtomicBool::new(false),
+            announced_drain: AtomicBool::new(false),
+            drain: Notify::new(),
+            status: Mutex::new(EndpointStatus {
+                state: EndpointState::Unchecked,
+                reason: String::new(),
+                order: Order::Ready,
+                since: now,
+            }),
         }
     }
 
@@ -220,10 +263,27 @@ impl Endpoint {
         }
     }
 
-    /// Whether its connections may carry more than one request.
+    /// Whether its connections may carry more requests than the one under way.
     #[must_use]
     pub fn allows_reuse(&self) -> bool {
-        !self.sends_surplus.load(Relaxed)
+        !self.sends_surplus.load(Relaxed) && !self.in_maintenance.load(Relaxed)
+    }
+
+    /// Records that a response announced a drain, and wakes the endpoint's task if that is news.
+    pub fn announce_drain(&self) {
+        if !self.announced_drain.swap(true, Relaxed) {
+            self.drain.notify_one();
+        }
+    }
+
+    /// Lets the next announcement wake the endpoint's task again, because the drain has ended.
+    pub(super) fn forget_drain(&self) {
+        self.announced_drain.store(false, Relaxed);
+    }
+
+    /// Waits until a response announces a drain. Only one task may wait: the endpoint's on the control thread.
+    pub async fn wait_for_drain(&self) {
+        self.drain.notified().await;
     }
 
     /// Waits until an attempt fails. Only one task may wait: the endpoint's on the control thread.
@@ -278,6 +338,7 @@ impl Endpoint {
     /// Sets its state. Called on the control thread only.
     pub fn set_status(&self, status: EndpointStatus) {
         self.down.store(status.state == EndpointState::Unhealthy, Relaxed);
+        self.in_maintenance.store(status.state == EndpointState::Maintenance, Relaxed);
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 }
@@ -290,7 +351,7 @@ mod tests {
     use crate::upstream::health::{outlier::tests::ejection, state::tests::check};
 
     #[test]
-    fn ejection_determines_the_state_unless_the_checks_fail() {
+    fn state_follows_from_checks_then_ejection_then_drain_unless_in_maintenance() {
         let mut unhealthy = Health::unchecked();
         unhealthy.observe(false, &check(1, 1));
         let in_use = Outlier::default();
@@ -298,16 +359,22 @@ mod tests {
         ejected.eject(&ejection(5, 0.5), Instant::now());
         let mut awaiting_check = ejected;
         awaiting_check.expire();
-        for (health, outlier, expected) in [
-            (Health::unchecked(), in_use, EndpointState::Unchecked),
-            (Health::unchecked(), ejected, EndpointState::Ejected),
-            (Health::assumed(), in_use, EndpointState::Healthy),
-            (Health::assumed(), ejected, EndpointState::Ejected),
-            (Health::assumed(), awaiting_check, EndpointState::Ejected),
-            (unhealthy, in_use, EndpointState::Unhealthy),
-            (unhealthy, ejected, EndpointState::Unhealthy),
+        let mut draining = Health::assumed();
+        draining.drain();
+        for (health, outlier, expected, ordered_to_drain) in [
+            (Health::unchecked(), in_use, EndpointState::Unchecked, EndpointState::Draining),
+            (Health::unchecked(), ejected, EndpointState::Ejected, EndpointState::Ejected),
+            (Health::assumed(), in_use, EndpointState::Healthy, EndpointState::Draining),
+            (Health::assumed(), ejected, EndpointState::Ejected, EndpointState::Ejected),
+            (Health::assumed(), awaiting_check, EndpointState::Ejected, EndpointState::Ejected),
+            (draining, in_use, EndpointState::Draining, EndpointState::Draining),
+            (draining, ejected, EndpointState::Ejected, EndpointState::Ejected),
+            (unhealthy, in_use, EndpointState::Unhealthy, EndpointState::Unhealthy),
+            (unhealthy, ejected, EndpointState::Unhealthy, EndpointState::Unhealthy),
         ] {
-            assert_eq!(EndpointState::of(&health, &outlier), expected, "{health:?} {outlier:?}");
+            let state = |order| EndpointState::of(&health, &outlier, order);
+            let expected = [expected, ordered_to_drain, EndpointState::Maintenance];
+            assert_eq!(Order::ALL.map(state), expected, "{health:?} {outlier:?}");
         }
     }
 }

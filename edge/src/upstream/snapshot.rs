@@ -65,8 +65,8 @@ pub struct SourceStats {
 pub struct PoolSnapshot {
     /// Every endpoint, ordered by address.
     pub endpoints: Vec<Arc<Endpoint>>,
-    /// Endpoints that are healthy and not ejected, in the same order. While there are none, the endpoints that are
-    /// not checked yet; see [`pool`](super::pool).
+    /// Endpoints that are healthy and neither ejected nor draining, in the same order. While there are none, those that
+    /// drain, or else those that are not checked yet; see [`pool`](super::pool).
     pub healthy: Vec<Arc<Endpoint>>,
     /// Those of them that are in the tiers in use and, if they are enough, in the edge's zone; see
     /// [`tiers`](super::tiers).
@@ -75,7 +75,15 @@ pub struct PoolSnapshot {
     pub last_tier: u8,
     /// Whether all of `preferred` are in the edge's zone.
     pub local: bool,
-    /// Whether too few endpoints are healthy, so that [`usable`](Self::usable) returns all of them.
+    /// Endpoints that drain and work, in the same order: for an attempt after those at healthy ones failed, and for the
+    /// requests of their sessions.
+    pub draining: Vec<Arc<Endpoint>>,
+    /// Whether `healthy` are those that drain, because no other is healthy.
+    pub uses_draining: bool,
+    /// Endpoints for requests in panic, and for attempts after all others failed, in the same order: all but those that
+    /// are in maintenance, and those that drain while others are left.
+    pub reserve: Vec<Arc<Endpoint>>,
+    /// Whether too few endpoints are healthy, so that [`usable`](Self::usable) returns the reserve.
     pub panic: bool,
     /// The endpoints that get the requests of their sessions, whatever their tier; none if the pool sets no cookie.
     pub sessions: Sessions,
@@ -89,7 +97,7 @@ impl PoolSnapshot {
     /// Returns the endpoints that a first attempt picks from.
     #[must_use]
     pub fn usable(&self) -> &[Arc<Endpoint>] {
-        if self.panic { &self.endpoints } else { &self.preferred }
+        if self.panic { &self.reserve } else { &self.preferred }
     }
 }
 

@@ -103,9 +103,9 @@ pub struct Sessions(Vec<(Tag, Arc<Endpoint>)>);
 impl Sessions {
     /// Collects the tags of `endpoints`.
     #[must_use]
-    pub fn new(tags: &Tags, endpoints: &[Arc<Endpoint>]) -> Self {
+    pub fn new<'a>(tags: &Tags, endpoints: impl IntoIterator<Item = &'a Arc<Endpoint>>) -> Self {
         let mut sessions: Vec<_> =
-            endpoints.iter().map(|endpoint| (tags.of(endpoint.address), Arc::clone(endpoint))).collect();
+            endpoints.into_iter().map(|endpoint| (tags.of(endpoint.address), Arc::clone(endpoint))).collect();
         sessions.sort_unstable_by_key(|(tag, _)| *tag);
         Self(sessions)
     }

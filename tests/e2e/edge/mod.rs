@@ -11,6 +11,7 @@ mod dns_check;
 mod dns_check_answers;
 mod dns_discovery;
 mod drain;
+mod endpoint_drain;
 mod errors;
 mod event_stream;
 mod exhausted;

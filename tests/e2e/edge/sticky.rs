@@ -8,7 +8,13 @@ use tests::{
     wait::{SOON, deadline},
 };
 
-use super::{Edge, addresses, balance::states, checked, run};
+use super::{
+    Edge, addresses,
+    balance::states,
+    checked,
+    endpoint_drain::{is_in_state, order, with_token},
+    run,
+};
 
 /// Adds the section of the cookie to a configuration.
 fn sticky(config: &str, keys: &str) -> String {
@@ -134,4 +140,23 @@ async fn a_cookie_of_another_key_is_replaced() {
     super::write(refused.path(), &config);
     let mut process: Process = run(refused.path()).start();
     assert_eq!(process.exit(SOON).await.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_session_ends_where_it_began_although_its_endpoint_drains() {
+    let upstreams = three().await;
+    let edge = Edge::start_by(&sticky(&checked(&addresses(&upstreams)), ""), with_token).await;
+    states(&edge, &upstreams, &["healthy"; 3]).await;
+    let (reply, home) = visit(&edge, &upstreams, None).await;
+    let cookie = pair(&reply).expect("a cookie");
+    order(&edge, &upstreams[home], "drain").await;
+    is_in_state(&edge, &upstreams[home], "draining").await;
+    for _ in 0..6 {
+        let (reply, asked) = visit(&edge, &upstreams, Some(&cookie)).await;
+        assert_eq!((pair(&reply), asked), (None, home));
+        assert_ne!(visit(&edge, &upstreams, None).await.1, home, "no new session begins there");
+    }
+    order(&edge, &upstreams[home], "maintenance").await;
+    let (reply, asked) = visit(&edge, &upstreams, Some(&cookie)).await;
+    assert!(asked != home && pair(&reply).is_some(), "maintenance ends its sessions");
 }

@@ -1,6 +1,7 @@
 //! The fixtures of the admin listener's tests: an edge with some traffic, and requests to its pages.
 
 mod metrics;
+mod orders;
 mod page;
 mod readiness;
 mod respond;
@@ -9,7 +10,7 @@ mod status;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -17,6 +18,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{Method, Request, Response, header::HOST};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
+use tokio::sync::mpsc;
 
 use super::{AdminState, BoundListener, Status, respond::respond};
 use crate::{
@@ -24,7 +26,9 @@ use crate::{
     error::Kind,
     io::memory::Budget,
     observe::{refusals::Refusal, stats::PerWorker},
-    upstream::{Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot, SourceStatus, sticky::Sessions},
+    upstream::{
+        Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot, SourceStatus, order::Order, sticky::Sessions,
+    },
     worker::{heartbeat::Heartbeat, snapshot::Snapshot},
 };
 
@@ -42,7 +46,8 @@ fn seconds_ago(seconds: u64) -> SystemTime {
 fn endpoint(last: u8, state: EndpointState, reason: &str) -> Arc<Endpoint> {
     let address = SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), 8000));
     let endpoint = Endpoint::new(address, "tasks.web:8000".into(), WORKERS, seconds_ago(4000));
-    endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), since: seconds_ago(3700) });
+    let order = Order::Ready;
+    endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), order, since: seconds_ago(3700) });
     Arc::new(endpoint)
 }
 
@@ -58,6 +63,9 @@ fn pool(name: &str, endpoints: &[Arc<Endpoint>], error: Option<&str>) -> Arc<Poo
         last_tier: 1,
         local: false,
         sessions: Sessions::default(),
+        reserve: endpoints.to_vec(),
+        draining: Vec::new(),
+        uses_draining: false,
         panic: false,
         weighted: false,
         sources: vec![SourceStatus {
@@ -92,6 +100,8 @@ fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> AdminState {
         access_log: Arc::default(),
         memory: Arc::new(Budget::new(Some(150 << 20), WORKERS)),
         draining: Arc::default(),
+        orders: mpsc::channel(1).0,
+        refused_orders: Mutex::default(),
         reload: ArcSwapOption::empty(),
         started: seconds_ago(100_000),
     }

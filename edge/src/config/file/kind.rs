@@ -138,6 +138,9 @@ pub(super) const CHECK_PATH: Kind<PathAndQuery> =
 pub(super) const CHECK_HOST: Kind<String> =
     Kind { name: "host", example: "\"www.example.com\"", read: |v| v.as_str().map(value::check_host) };
 
+pub(super) const DRAIN_HEADER: Kind<String> =
+    Kind { name: "name of a field", example: "\"x-drain\"", read: |v| v.as_str().map(value::drain_header) };
+
 pub(super) const FILE: Kind<PathBuf> =
     Kind { name: "path of a file", example: "\"www.pem\"", read: |v| v.as_str().map(value::path) };
 

@@ -6,7 +6,7 @@ use settings::{Section, into_values};
 
 use super::{duplicates::report_duplicates, head_size::head_size, kind};
 use crate::config::{
-    BACKUP, Balance, Ejection, EndpointOptions, HealthCheck, Pool, SameSite, Source, Sticky, UpstreamTimeouts,
+    BACKUP, Balance, Drain, Ejection, EndpointOptions, HealthCheck, Pool, SameSite, Source, Sticky, UpstreamTimeouts,
     behind_mesh, value,
 };
 
@@ -42,6 +42,7 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool
         sticky,
         health,
         ejection: section.table("ejection", |section| ejection(section, is_mesh)),
+        drain: section.table("drain", drain),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
         tier_threshold: section.get("tier_threshold", &kind::SHARE).unwrap_or(default.tier_threshold),
         zone: section.get("zone", &kind::ZONE),
@@ -144,6 +145,14 @@ fn ejection(section: &mut Section<'_>, is_mesh: bool) -> Ejection {
         base: base.unwrap_or(max.map_or(default.base, |max| default.base.min(max))),
         max: max.unwrap_or(base.map_or(default.max, |base| default.max.max(base))),
         max_share: section.get("max_share", &kind::SHARE).unwrap_or(default.max_share),
+    }
+}
+
+fn drain(section: &mut Section<'_>) -> Drain {
+    let default = Drain::default();
+    Drain {
+        header: section.get("header", &kind::DRAIN_HEADER),
+        time: section.get("time", &kind::DURATION).unwrap_or(default.time),
     }
 }
 

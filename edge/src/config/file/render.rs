@@ -17,6 +17,9 @@ pub fn render(config: &Config) -> String {
     document.key("workers", config.workers);
     document.key("drain", duration(config.drain));
     document.key("admin", config.admin.map_or_else(|| string("off"), |address| string(&address.to_string())));
+    if let Some(file) = &config.admin_token_file {
+        document.key("admin_token_file", path(file));
+    }
     document.key(
         "access_log",
         match &config.access_log {
@@ -136,6 +139,12 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("base", duration(pool.ejection.base));
     document.key("max", duration(pool.ejection.max));
     document.key("max_share", format_args!("{:?}", pool.ejection.max_share));
+
+    document.heading(&format!("[pool.{name}.drain]"));
+    if let Some(header) = &pool.drain.header {
+        document.key("header", string(header));
+    }
+    document.key("time", duration(pool.drain.time));
 
     document.heading(&format!("[pool.{name}.timeouts]"));
     document.key("connect", duration(pool.timeouts.connect));

@@ -176,6 +176,9 @@ pub(super) struct Traffic {
     /// Share of 5xx responses that ejects an endpoint if it is at least twice the others' share; 0 turns that off [default: 0.5; with --to-mesh 0]
     #[arg(long, value_name = "SHARE")]
     pub(super) error_share: Option<String>,
+    /// Response field by which an endpoint announces that it drains: it then gets no new requests; clients do not get the field [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub(super) drain_header: Option<String>,
     /// Certificate chain for HTTPS, PEM; without one the edge generates a self-signed one, which browsers warn about
     #[arg(long, value_name = "FILE")]
     pub(super) tls_cert_file: Option<String>,
@@ -224,6 +227,9 @@ pub(super) struct Process {
     /// Serve the status page, metrics and health here: IP:port, or "off" [default: 127.0.0.1:9901]
     #[arg(long, value_name = "ADDR")]
     pub(super) admin: Option<String>,
+    /// File with the token for drain, ready and maintenance on the admin listener, which are refused without one; an empty file counts as none
+    #[arg(long, value_name = "FILE")]
+    pub(super) admin_token_file: Option<String>,
     /// Access log, one line per request: "off", "stdout" or a file [default: off]
     #[arg(long, value_name = "WHERE")]
     pub(super) access_log: Option<String>,

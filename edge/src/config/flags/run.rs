@@ -40,9 +40,9 @@ impl Settings {
         &self.flags.process.log
     }
 
-    /// Loads the configuration from the flags, or from the file that `--config` names; `--admin`, `--access-log`,
-    /// `--zone`, `--workers`, `--memory`, `--min-rate` and `--drain` then override the file. Every call reads the files
-    /// again.
+    /// Loads the configuration from the flags, or from the file that `--config` names; `--admin`, `--admin-token-file`,
+    /// `--access-log`, `--zone`, `--workers`, `--memory`, `--min-rate` and `--drain` then override the file. Every call
+    /// reads the files again.
     ///
     /// # Errors
     /// A file cannot be read, or the configuration is invalid; the error then lists every problem.
@@ -91,6 +91,14 @@ impl Settings {
         let config = &mut loaded.config;
         if let Some(admin) = reader.one("admin", self.flags.process.admin.as_deref(), address::listen_or_off) {
             config.admin = admin;
+        }
+        let token = self.flags.process.admin_token_file.as_deref();
+        if let Some(token) = reader.one("admin-token-file", token, token_file) {
+            config.admin_token_file = token;
+            if config.admin_token_file.is_some() && config.admin.is_none() {
+                let message = "has no effect, because the admin listener is off";
+                loaded.warnings.push(self.given.problem("admin-token-file", message));
+            }
         }
         if let Some(log) = reader.one("access-log", self.flags.process.access_log.as_deref(), value::access_log) {
             config.access_log = match log {
@@ -165,6 +173,7 @@ impl Settings {
         }
         let share = reader.one("error-share", flags.error_share.as_deref(), settings::value::share);
         pool.ejection.error_share = share.unwrap_or(pool.ejection.error_share);
+        pool.drain.header = reader.one("drain-header", flags.drain_header.as_deref(), value::drain_header);
         self.flags.timeouts.apply_to_pool(reader, &mut pool);
         if reader.one("freebind", flags.freebind.as_deref(), value::boolean) == Some(true) {
             listeners.iter_mut().for_each(|listener| listener.freebind = true);

@@ -96,6 +96,7 @@ fn every_flag_is_also_a_variable() {
         ("health-expect", "200-299,404"),
         ("no-health", "false"),
         ("error-share", "0.25"),
+        ("drain-header", "X-Drain"),
         ("tls-cert-file", pem),
         ("tls-key-file", pem),
         ("server-name", "www.example.com"),
@@ -123,7 +124,8 @@ fn every_flag_is_also_a_variable() {
         ("requests-per-client", "40"),
         ("request-rate-per-client", "30"),
         ("request-burst-per-client", "20"),
-        ("admin", "off"),
+        ("admin", "127.0.0.1:7"),
+        ("admin-token-file", token),
         ("access-log", "stdout"),
         ("zone", "zurich-1"),
         ("workers", "3"),
@@ -181,7 +183,9 @@ fn every_flag_is_also_a_variable() {
     assert_eq!((config.limits.connections_per_client, config.limits.handshakes_per_client), (500, 50));
     assert_eq!(config.limits.requests_per_client, 40);
     assert_eq!((config.limits.request_rate_per_client, config.limits.request_burst_per_client), (30, 20));
-    assert_eq!(config.admin, None);
+    assert_eq!(config.pools[0].drain.header.as_deref(), Some("x-drain"));
+    assert_eq!(config.admin, Some(address("127.0.0.1:7")));
+    assert_eq!(config.admin_token_file.as_deref(), Some(Path::new(token)));
     assert_eq!(config.access_log, AccessLog::Stdout);
     assert_eq!(config.workers.get(), 3);
     assert_eq!((config.limits.memory, config.limits.min_rate), (Some(100 << 20), 700));

@@ -1,5 +1,6 @@
 //! The effect of each call on a pool, without a socket or a task.
 
+mod drain;
 mod evidence;
 
 use std::{net::IpAddr, time::Duration};
