@@ -127,8 +127,13 @@ fn pool() -> impl Strategy<Value = Pool> {
         option::of(sticky()),
     );
     let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
-    let numbers =
-        ([0.0..=1.0, 0.0..=1.0], 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
+    let numbers = (
+        ([0.0..=1.0, 0.0..=1.0, 0.0..=1.0], option::of("[a-z0-9-]{1,9}")),
+        1_usize..=100,
+        1_usize..=1_000_000,
+        [0_usize..=1_000_000, 0..=1_000_000],
+        heads,
+    );
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
     let sources = (sources, options).prop_map(|(sources, options)| {
         let options = sources.iter().cloned().zip(options);
