@@ -47,12 +47,17 @@ impl Error {
     }
 
     /// The status and the cause, for the operator's `curl`. The deeper causes stay in the log: any client
-    /// that can reach the port may ask this.
+    /// that can reach the port may ask this. Only a drain has `Retry-After` here: it tells an edge that no
+    /// new requests are wanted, and that nothing is wrong.
     pub(crate) fn explain(&self) -> Response {
-        self.response(match self {
+        let mut response = self.response(match self {
             Self::Counter(CounterError::Store(failure)) => format!("{self}: {failure}"),
             other => other.to_string(),
-        })
+        });
+        if !matches!(self, Self::Draining) {
+            response.headers_mut().remove(RETRY_AFTER);
+        }
+        response
     }
 
     fn response(&self, mut text: String) -> Response {

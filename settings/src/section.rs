@@ -67,6 +67,29 @@ impl<'r> Section<'r> {
         if items.is_empty() { None } else { Some(items.into_iter().flatten().collect()) }
     }
 
+    /// Like [`required_list`](Self::required_list), but an item may also be a table, which `read` reads.
+    pub fn required_items<T>(
+        &mut self,
+        key: &'static str,
+        kind: &Kind<T>,
+        mut read: impl FnMut(&mut Section<'r>) -> Option<T>,
+    ) -> Vec<Spanned<T>> {
+        self.report_missing(key, kind);
+        let Some(value) = self.look_up(key, &format!("{} or list", kind.name)) else { return Vec::new() };
+        let items = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            _ => vec![value],
+        };
+        let convert = |item: &'r Spanned<DeValue<'r>>| {
+            let value = match item.get_ref() {
+                DeValue::Table(_) => self.sub(key, Some(item)).read(&mut read),
+                _ => self.convert(key, item, kind),
+            };
+            Some(Spanned::new(item.span(), value?))
+        };
+        items.into_iter().filter_map(convert).collect()
+    }
+
     /// Like [`get`](Self::get) for a key without a default: reports it if it is missing.
     pub fn required<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
         self.report_missing(key, kind);

@@ -128,6 +128,7 @@ async fn readiness_follows_the_store_and_the_drain() {
     app.drain();
     let answer = ask(&app, "GET", "/readyz", "").await;
     assert_eq!((answer.status, answer.text.as_str()), (503, "shutting down\n"));
+    assert_eq!(answer.header(RETRY_AFTER), "1", "to an edge, it drains");
     assert_eq!(ask(&app, "GET", "/", "").await.status, 200, "visits continue");
 }
 
@@ -140,6 +141,7 @@ async fn without_its_store_the_app_is_alive_but_not_ready() {
     let ready = ask(&app, "GET", "/readyz", "").await;
     assert_eq!(ready.status, 503);
     assert_eq!(ready.text, "the store is unavailable: cannot connect to the store\n");
+    assert_eq!(ready.header(RETRY_AFTER), "", "to an edge, it fails");
     assert_eq!(ask(&app, "GET", "/healthz", "").await.status, 200);
     assert_eq!(ask(&app, "HEAD", "/healthz", "").await.status, 200);
 }

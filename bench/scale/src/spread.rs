@@ -2,7 +2,10 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use edge::{config::Balance, upstream::balance};
+use edge::{
+    config::Balance,
+    upstream::balance::{self, Candidates, Turns},
+};
 use fastrand::Rng;
 
 use crate::{
@@ -26,9 +29,26 @@ struct Load {
     in_flight: (f64, usize),
 }
 
+/// The replicas, by the number of requests that one edge has in flight at each.
+struct Replicas<'a>(&'a [u64]);
+
+impl Candidates for Replicas<'_> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_excluded(&self, _replica: usize) -> bool {
+        false
+    }
+
+    fn load(&self, replica: usize) -> u64 {
+        self.0[replica]
+    }
+}
+
 fn load(size: Size, policy: Balance) -> Load {
     let (replicas, mut rng) = (size.replicas(), Rng::with_seed(SEED));
-    let mut cursors: Vec<usize> = (0..size.edges).map(|_| rng.usize(..1 << 16)).collect();
+    let mut turns: Vec<Turns> = (0..size.edges).map(|_| Turns::starting_at(rng.usize(..1 << 16))).collect();
     let mut by_edge = vec![vec![0_u64; replicas]; size.edges];
     let mut ends: BinaryHeap<Reverse<(Time, usize, usize)>> = BinaryHeap::new();
     let (mut now, mut hits, mut in_flight) = (0, vec![0_u64; replicas], vec![0_usize; replicas]);
@@ -58,8 +78,7 @@ fn load(size: Size, policy: Balance) -> Load {
             max = max.max(in_flight.iter().copied().max().unwrap_or_default());
         }
         let (edge, random) = (rng.usize(..size.edges), rng.u64(..));
-        let loads = &by_edge[edge];
-        let picked = balance::pick(policy, replicas, Some(&mut cursors[edge]), random, |one| loads[one], |_| false);
+        let picked = balance::pick(policy, &Replicas(&by_edge[edge]), Some(&mut turns[edge]), random, None);
         let Some(replica) = picked else { continue };
         by_edge[edge][replica] += 1;
         in_flight[replica] += 1;

@@ -8,12 +8,14 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 use edge::{
     config::Pool,
     upstream::{
-        Endpoint, EndpointState, Member, PoolSnapshot, balance,
+        Endpoint, EndpointState, Member, PoolSnapshot,
+        balance::{self, Candidates, Turns},
         health::{
             Health,
             outlier::{self, PoolCounts},
         },
         pool,
+        tiers::Thresholds,
     },
 };
 use tokio::time::Instant;
@@ -27,7 +29,27 @@ pub struct View {
     /// `None` after a change. Only the next pick needs it, and builds it.
     snapshot: Option<PoolSnapshot>,
     by_id: HashMap<u64, usize>,
-    cursor: usize,
+    turns: Turns,
+}
+
+/// The candidates of one request, none of which is busy.
+struct Idle<F> {
+    count: usize,
+    tried: F,
+}
+
+impl<F: Fn(usize) -> bool> Candidates for Idle<F> {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn is_excluded(&self, candidate: usize) -> bool {
+        (self.tried)(candidate)
+    }
+
+    fn load(&self, _candidate: usize) -> u64 {
+        0
+    }
 }
 
 /// The index of a state in `View::counts`.
@@ -35,7 +57,8 @@ fn count_index(state: EndpointState) -> usize {
     match state {
         EndpointState::Healthy => 0,
         EndpointState::Unchecked => 1,
-        EndpointState::Unhealthy | EndpointState::Ejected => 2,
+        // Nothing drains in the simulation.
+        EndpointState::Unhealthy | EndpointState::Ejected | EndpointState::Draining | EndpointState::Maintenance => 2,
     }
 }
 
@@ -51,7 +74,7 @@ impl View {
         };
         let members: Vec<_> = (0..count).map(member).collect();
         let by_id = members.iter().enumerate().map(|(index, member)| (member.endpoint.id, index)).collect();
-        Self { counts: [0, members.len(), 0], members, snapshot: None, by_id, cursor }
+        Self { counts: [0, members.len(), 0], members, snapshot: None, by_id, turns: Turns::starting_at(cursor) }
     }
 
     /// The endpoint's health by its checks.
@@ -123,25 +146,19 @@ impl View {
     /// Picks an endpoint for a request that failed at the endpoints in `tried`. As in the edge's `proxy::attempt`,
     /// healthy endpoints come first after a failure.
     pub fn pick(&mut self, tried: &[usize], random: u64, pool: &Pool) -> Option<usize> {
-        let Self { members, snapshot, by_id, cursor, .. } = self;
+        let Self { members, snapshot, by_id, turns, .. } = self;
         let snapshot = snapshot.get_or_insert_with(|| {
-            let endpoints: Vec<_> =
-                members.iter().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
-            pool::snapshot(&endpoints, pool.panic_threshold, Vec::new())
+            let endpoints: Vec<_> = members.iter().map(Member::standing).collect();
+            pool::snapshot(&endpoints, Thresholds::of(pool), Vec::new())
         });
         let index = |endpoint: &Arc<Endpoint>| by_id.get(&endpoint.id).copied().unwrap_or_default();
         let untried = |endpoint: &Arc<Endpoint>| !tried.contains(&index(endpoint));
         let again = !tried.is_empty();
         let candidates =
             if again && snapshot.healthy.iter().any(untried) { &snapshot.healthy[..] } else { snapshot.usable() };
-        let picked = balance::pick(
-            pool.balance,
-            candidates.len(),
-            (!again).then_some(cursor),
-            random,
-            |_| 0,
-            |candidate| again && !untried(&candidates[candidate]),
-        );
+        let tried = |candidate: usize| again && !untried(&candidates[candidate]);
+        let candidates_left = Idle { count: candidates.len(), tried };
+        let picked = balance::pick(pool.balance, &candidates_left, (!again).then_some(turns), random, None);
         picked.map(|candidate| index(&candidates[candidate]))
     }
 

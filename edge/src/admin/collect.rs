@@ -14,7 +14,7 @@ use super::{
     },
 };
 use crate::{
-    config::{Balance, HostMatch, Route},
+    config::{HostMatch, Route, value},
     downstream::tls::CertificateInfo,
     error::Kind,
     observe::{
@@ -149,13 +149,10 @@ impl PoolStatus {
         let count = |number: fn(&PoolStats) -> &Counter| handle.stats.sum(|stats| number(stats).value());
         Self {
             name: handle.config.name.clone(),
-            balance: match handle.config.balance {
-                Balance::RoundRobin => "round_robin",
-                Balance::LeastRequests => "least_requests",
-                Balance::Random => "random",
-            },
+            balance: value::balance_name(handle.config.balance),
             routed,
             panic: snapshot.panic,
+            uses_draining: snapshot.uses_draining,
             usable: snapshot.usable().len(),
             requests: count(|stats| &stats.requests),
             responses: Responses::sum(&handle.stats, |stats| &stats.responses),
@@ -187,6 +184,9 @@ impl PoolStatus {
         match self.sources.iter().find_map(|source| source.error.as_ref().map(|error| (&source.source, error))) {
             Some((source, error)) if known == 0 => format!("pool {}: no endpoints, {source}: {error}", self.name),
             _ if known == 0 => format!("pool {}: no endpoints", self.name),
+            _ if self.endpoints.iter().all(|endpoint| endpoint.state == EndpointState::Maintenance.label()) => {
+                format!("pool {}: all of {known} endpoints are in maintenance", self.name)
+            }
             _ => format!("pool {}: none of {known} endpoints is usable", self.name),
         }
     }
@@ -213,12 +213,8 @@ impl EndpointReport {
         Self {
             address: endpoint.address,
             source: endpoint.source.to_string(),
-            state: match status.state {
-                EndpointState::Unchecked => "unchecked",
-                EndpointState::Healthy => "healthy",
-                EndpointState::Unhealthy => "unhealthy",
-                EndpointState::Ejected => "ejected",
-            },
+            state: status.state.label(),
+            order: status.order.label(),
             usable: pool.usable().iter().any(|usable| usable.id == endpoint.id),
             reason: status.reason,
             since: status.since,
@@ -234,6 +230,8 @@ impl EndpointReport {
             checks: endpoint.checks.done.value(),
             checks_failed: endpoint.checks.failed.value(),
             ejections: endpoint.checks.ejections.value(),
+            announced_drains: endpoint.checks.announced_drains.value(),
+            ordered_drains: endpoint.checks.ordered_drains.value(),
         }
     }
 }

@@ -1,16 +1,18 @@
-//! The admin listener for operators and their tools: a status page, its data as JSON, metrics, liveness and readiness.
+//! The admin listener for operators and their tools: a status page, its data as JSON, metrics, liveness, readiness, and
+//! orders to endpoints.
 //!
 //! `AdminState -> Status -> page | JSON | metrics | liveness | readiness`. [`Status::collect`] reads every counter
 //! once, and every response is rendered from that value alone. So the responses are consistent and are tested without a
 //! socket. The listener runs on the control thread, so it responds even while workers are stuck, which is what liveness
 //! reports.
 //!
-//! There is no authentication, because clients can neither change anything nor read secrets. The address is a loopback
-//! address unless configured otherwise.
+//! Reading needs no authentication, because there are no secrets to read. Orders to endpoints need a token: see
+//! [`orders`]. The address is a loopback address unless configured otherwise.
 
 mod collect;
 mod latency;
 mod metrics;
+mod orders;
 mod page;
 mod respond;
 mod serve;
@@ -21,7 +23,7 @@ mod tests;
 
 pub use self::{
     serve::serve,
-    state::{AdminState, BoundListener, Reload},
+    state::{AdminState, BoundListener, EndpointOrder, Reload},
     status::{
         AccessLogStatus, CertificateStatus, EndpointReport, ErrorCount, LatencyStatus, ListenerStatus, PoolStatus,
         ReloadStatus, Responses, RouteStatus, SourceReport, Status, WorkerStatus,

@@ -6,9 +6,10 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{
-        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, RETRY_AFTER,
+        X_CONTENT_TYPE_OPTIONS,
     },
 };
 use http_body_util::Full;
@@ -31,7 +32,8 @@ pub(super) fn respond<B>(request: &Request<B>, status: &Status) -> Response<Full
         _ => {
             return text_response(
                 StatusCode::NOT_FOUND,
-                "not found: try /, /status.json, /metrics, /healthz or /readyz\n",
+                "not found: try /, /status.json, /metrics, /healthz or /readyz, or POST to /pools/NAME/endpoints/ADDR/drain, \
+                 ready or maintenance\n",
             );
         }
     };
@@ -41,13 +43,21 @@ pub(super) fn respond<B>(request: &Request<B>, status: &Status) -> Response<Full
         return response;
     }
     let requires_private_host = !matches!(request.uri().path(), "/healthz" | "/readyz");
-    if requires_private_host && !request.headers().get_all(HOST).iter().all(is_private_host) {
-        return text_response(
-            StatusCode::MISDIRECTED_REQUEST,
-            "the host must be an IP address, a name without a dot, or a name below .internal, .local or .localhost\n",
-        );
+    if let Some(refusal) = requires_private_host.then(|| misdirected(request.headers())).flatten() {
+        return refusal;
     }
     render(status)
+}
+
+/// Returns the response to a request whose `Host` could be a public name; `None` if it is private.
+pub(super) fn misdirected(headers: &HeaderMap) -> Option<Response<Full<Bytes>>> {
+    let is_private = headers.get_all(HOST).iter().all(is_private_host);
+    (!is_private).then(|| {
+        text_response(
+            StatusCode::MISDIRECTED_REQUEST,
+            "the host must be an IP address, a name without a dot, or a name below .internal, .local or .localhost\n",
+        )
+    })
 }
 
 fn render_page(status: &Status) -> Response<Full<Bytes>> {
@@ -77,7 +87,12 @@ fn render_health(status: &Status) -> Response<Full<Bytes>> {
 }
 
 fn render_readiness(status: &Status) -> Response<Full<Bytes>> {
-    probe_response(status.ready, status)
+    let mut response = probe_response(status.ready, status);
+    if status.draining {
+        // To another edge in front, that means: no new requests, and no fault.
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 fn probe_response(healthy: bool, status: &Status) -> Response<Full<Bytes>> {
@@ -88,11 +103,11 @@ fn probe_response(healthy: bool, status: &Status) -> Response<Full<Bytes>> {
     }
 }
 
-fn text_response(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+pub(super) fn text_response(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
     response(status, TEXT, text.to_owned())
 }
 
-fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+pub(super) fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     for (name, value) in [

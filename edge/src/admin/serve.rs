@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use net::server::{Connection, ConnectionLimiter, Request, Stop, WhenBusy};
 use tokio::{
@@ -14,7 +14,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::{respond::respond, state::AdminState, status::Status};
+use super::{
+    orders::{self, Target},
+    respond::respond,
+    state::AdminState,
+    status::Status,
+};
 
 /// The maximum number of open connections; a further one is closed at once.
 const MAX_CONNECTIONS: usize = 64;
@@ -41,10 +46,14 @@ fn serve_connection(
     mut stop: Stop,
 ) -> impl Future<Output = ()> + Send + 'static {
     let busy = Request::begin(Arc::clone(&connection.activity));
+    let client = stream.peer_addr().ok();
     async move {
-        let service = service_fn(async |request| {
+        let service = service_fn(async |request: http::Request<Incoming>| {
+            if Target::of(request.uri().path()).is_some() {
+                return Ok::<_, Infallible>(orders::respond(request, &admin, client).await);
+            }
             let status = Status::collect(&admin, SystemTime::now());
-            Ok::<_, Infallible>(respond(&request, &status))
+            Ok(respond(&request, &status))
         });
         let http = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -108,12 +108,14 @@ pub struct RouteStatus {
 pub struct PoolStatus {
     /// Its name.
     pub name: String,
-    /// `round_robin`, `least_requests` or `random`.
+    /// `round_robin`, `least_requests`, `peak_ewma`, `random` or `consistent_hash`.
     pub balance: &'static str,
     /// Whether a route uses it.
     pub routed: bool,
     /// Whether the pool is in panic: too few endpoints are healthy, so all of them are used.
     pub panic: bool,
+    /// Whether requests go to endpoints that drain, because no other endpoint is healthy.
+    pub uses_draining: bool,
     /// The number of endpoints that may receive requests.
     pub usable: usize,
     /// Requests routed to the pool.
@@ -199,8 +201,10 @@ pub struct EndpointReport {
     pub address: SocketAddr,
     /// Its source.
     pub source: String,
-    /// `healthy`, `unhealthy`, `ejected` or `unchecked`.
+    /// `healthy`, `unhealthy`, `ejected`, `draining`, `maintenance` or `unchecked`.
     pub state: &'static str,
+    /// What the operator ordered: `ready`, `drain` or `maintenance`.
+    pub order: &'static str,
     /// Whether it may receive requests.
     pub usable: bool,
     /// Why it is in this state.
@@ -232,6 +236,10 @@ pub struct EndpointReport {
     pub checks_failed: u64,
     /// Ejections because of failed requests or server errors.
     pub ejections: u64,
+    /// Drains that the endpoint announced.
+    pub announced_drains: u64,
+    /// Orders of the operator that took it out of use.
+    pub ordered_drains: u64,
 }
 
 /// One worker. Counters are since the worker started.

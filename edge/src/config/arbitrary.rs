@@ -6,19 +6,24 @@ use proptest::{collection::vec, option, prelude::*};
 use settings::{address::overlap, value::LONGEST};
 
 use super::{
-    AccessLog, Balance, CertificateFiles, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener,
-    Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts, value::MIN_MEMORY,
+    AccessLog, BACKUP, CertificateFiles, Config, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey, HealthCheck,
+    HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, SameSite, Source, Sticky, Swarm, Timeouts, Tls,
+    UpstreamTimeouts,
+    value::{BALANCES, MIN_MEMORY},
 };
 
 /// Generates configurations that parsing can return.
 pub(super) fn config() -> impl Strategy<Value = Config> {
-    let process = (1_usize..=1024, duration_or_zero(), option::of(address()), access_log());
+    let admin = option::of((address(), option::of(file())));
+    let process = (1_usize..=1024, duration_or_zero(), admin, access_log());
     let parts = (vec(listener(), 1..4), vec(pool(), 1..4), vec(route(), 1..5), limits(), timeouts(), dns());
     let networks = vec((any::<std::net::IpAddr>(), 0_u8..=32), 0..3);
     let swarm = option::of(file()).prop_map(|token_file| Swarm { token_file });
     (process, parts, networks, swarm).prop_map(|(process, parts, networks, swarm)| {
         let (listeners, pools, routes, limits, timeouts, dns) = parts;
         let (workers, drain, admin, access_log) = process;
+        // A token without a listener causes a warning.
+        let (admin, admin_token_file) = admin.map_or((None, None), |(admin, token)| (Some(admin), token));
         let mut listeners = without_duplicates(listeners, |listener| listener.address);
         listeners.retain(|listener| admin.is_none_or(|admin| !overlap(listener.address, admin)));
         listeners.push(Listener::plain(([127, 0, 0, 1], 0).into()));
@@ -29,6 +34,7 @@ pub(super) fn config() -> impl Strategy<Value = Config> {
             workers: NonZeroUsize::new(workers).unwrap(),
             drain,
             admin,
+            admin_token_file,
             access_log,
             dns,
             swarm,
@@ -113,28 +119,96 @@ fn pool() -> impl Strategy<Value = Pool> {
         (name(), 1_u16..).prop_map(|(host, port)| Source::Name { host, port }),
         (host, 1_u16.., 1_u16..).prop_map(|(host, host_port, port)| Source::Swarm { host, host_port, port }),
     ];
-    let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
+    let options = vec(endpoint_options(), 3);
+    let balance = (
+        prop::sample::select(&BALANCES[..]).prop_map(|(balance, _)| balance),
+        hash_key(),
+        1.0..=100.0,
+        option::of(sticky()),
+    );
     let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
-    let numbers = (0.0..=1.0, 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
+    let numbers = (
+        ([0.0..=1.0, 0.0..=1.0, 0.0..=1.0], option::of("[a-z0-9-]{1,9}")),
+        1_usize..=100,
+        1_usize..=1_000_000,
+        [0_usize..=1_000_000, 0..=1_000_000],
+        heads,
+    );
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
-    ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), ejection(), numbers, upstream_timeouts()).prop_map(
-        |(name, sources, balance, health, ejection, numbers, timeouts)| Pool {
-            name,
-            sources,
-            balance,
-            health,
-            ejection,
-            panic_threshold: numbers.0,
-            attempts: NonZeroUsize::new(numbers.1).unwrap(),
-            max_connections: NonZeroUsize::new(numbers.2).unwrap(),
-            max_queue: numbers.3[0],
-            max_idle: numbers.3[1],
-            max_response_head: numbers.4.0,
-            max_response_headers: numbers.4.1,
-            via: numbers.4.2,
-            timeouts,
+    let sources = (sources, options).prop_map(|(sources, options)| {
+        let options = sources.iter().cloned().zip(options);
+        let options = options.filter(|(_, options)| *options != EndpointOptions::default()).collect();
+        (sources, options)
+    });
+    ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), (ejection(), drain()), numbers, upstream_timeouts())
+        .prop_map(
+            |(
+                name,
+                (sources, options),
+                (balance, hash_key, hash_bound, sticky),
+                health,
+                (ejection, drain),
+                numbers,
+                timeouts,
+            )| Pool {
+                name,
+                sources,
+                options,
+                balance,
+                hash_key,
+                hash_bound,
+                sticky,
+                health,
+                ejection,
+                drain,
+                panic_threshold: numbers.0.0[0],
+                tier_threshold: numbers.0.0[1],
+                zone_threshold: numbers.0.0[2],
+                zone: numbers.0.1,
+                attempts: NonZeroUsize::new(numbers.1).unwrap(),
+                max_connections: NonZeroUsize::new(numbers.2).unwrap(),
+                max_queue: numbers.3[0],
+                max_idle: numbers.3[1],
+                max_response_head: numbers.4.0,
+                max_response_headers: numbers.4.1,
+                via: numbers.4.2,
+                timeouts,
+            },
+        )
+}
+
+fn sticky() -> impl Strategy<Value = Sticky> {
+    let same_site = prop_oneof![Just(SameSite::Lax), Just(SameSite::Strict), Just(SameSite::None)];
+    let names = ("[A-Za-z0-9_-]{1,9}", "/[a-z0-9/%]{0,9}");
+    let booleans = (option::of(any::<bool>()), any::<bool>());
+    (names, same_site, booleans, option::of(duration()), option::of(file())).prop_map(
+        |((cookie, path), same_site, (secure, http_only), max_age, key_file)| Sticky {
+            cookie,
+            path,
+            same_site,
+            secure: secure.map(|secure| secure || same_site == SameSite::None),
+            http_only,
+            max_age,
+            key_file,
         },
     )
+}
+
+fn hash_key() -> impl Strategy<Value = HashKey> {
+    prop_oneof![
+        Just(HashKey::Client),
+        Just(HashKey::Path),
+        "[a-z0-9-]{1,9}".prop_map(HashKey::Header),
+        "[A-Za-z0-9_-]{1,9}".prop_map(HashKey::Cookie),
+    ]
+}
+
+fn endpoint_options() -> impl Strategy<Value = EndpointOptions> {
+    prop_oneof![
+        Just(EndpointOptions::default()),
+        (1..=MAX_WEIGHT, prop_oneof![1..=MAX_TIER, Just(BACKUP)], option::of("[a-z0-9-]{1,9}"))
+            .prop_map(|(weight, tier, zone)| EndpointOptions { weight, tier, zone }),
+    ]
 }
 
 fn health() -> impl Strategy<Value = HealthCheck> {
@@ -172,6 +246,10 @@ fn ejection() -> impl Strategy<Value = Ejection> {
             max_share,
         },
     )
+}
+
+fn drain() -> impl Strategy<Value = Drain> {
+    (option::of("x-[a-z0-9-]{1,9}"), duration()).prop_map(|(header, time)| Drain { header, time })
 }
 
 fn upstream_timeouts() -> impl Strategy<Value = UpstreamTimeouts> {

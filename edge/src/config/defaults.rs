@@ -1,6 +1,7 @@
 //! Every default. `docs/edge.md` lists them too; a test compares it with these.
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     sync::Arc,
@@ -9,8 +10,8 @@ use std::{
 };
 
 use super::{
-    AccessLog, Balance, Config, Dns, Ejection, Expect, HealthCheck, HostMatch, Limits, Listener, Pool, Route, Source,
-    Swarm, Timeouts, UpstreamTimeouts, memory,
+    AccessLog, Balance, Config, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey, HealthCheck, HostMatch, Limits,
+    Listener, Pool, Route, Source, Swarm, Timeouts, UpstreamTimeouts, memory,
 };
 
 /// The default address of the admin listener, reachable from this machine only.
@@ -33,6 +34,7 @@ impl Config {
             workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             drain: Duration::from_secs(30),
             admin: Some(ADMIN),
+            admin_token_file: None,
             access_log: AccessLog::default(),
             dns: Dns::default(),
             swarm: Swarm::default(),
@@ -75,10 +77,18 @@ impl Pool {
         Self {
             name: name.into(),
             sources,
+            options: HashMap::new(),
             balance: Balance::default(),
+            hash_key: HashKey::default(),
+            hash_bound: 1.25,
+            sticky: None,
             health: Some(HealthCheck::default()),
             ejection: Ejection::default(),
+            drain: Drain::default(),
             panic_threshold: 0.3,
+            tier_threshold: 0.0,
+            zone: None,
+            zone_threshold: 0.7,
             via: true,
             attempts: at_least_one(3),
             max_connections: at_least_one(4096),
@@ -88,6 +98,12 @@ impl Pool {
             max_response_headers: 128,
             timeouts: UpstreamTimeouts::default(),
         }
+    }
+}
+
+impl Default for EndpointOptions {
+    fn default() -> Self {
+        Self { weight: 1, tier: 1, zone: None }
     }
 }
 
@@ -122,6 +138,12 @@ impl Default for Ejection {
             max: Duration::from_secs(60),
             max_share: 0.5,
         }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { header: None, time: Duration::from_secs(30) }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod problem;
 mod root;
 mod route;
 mod source;
+mod sticky;
 pub mod token;
 pub(crate) mod value;
 
@@ -34,8 +35,9 @@ pub use self::{
     health::{Ejection, Expect, HealthCheck, behind_mesh},
     limits::{Limits, Timeouts},
     listener::{CertificateFiles, Listener, Tls},
-    pool::{Balance, Pool, UpstreamTimeouts},
+    pool::{Balance, Drain, HashKey, Pool, UpstreamTimeouts},
     root::Config,
     route::{HostMatch, Route},
-    source::Source,
+    source::{BACKUP, EndpointOptions, MAX_TIER, MAX_WEIGHT, Source},
+    sticky::{SameSite, Sticky},
 };

@@ -1,10 +1,11 @@
 //! Pools: endpoints, and how requests are sent to them.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 
 use super::{
     health::{Ejection, HealthCheck},
-    source::Source,
+    source::{EndpointOptions, Source},
+    sticky::Sticky,
 };
 
 /// A group of endpoints that serve the same content.
@@ -14,16 +15,36 @@ pub struct Pool {
     pub name: String,
     /// Where its endpoints come from, at least one.
     pub sources: Vec<Source>,
+    /// The options of those sources that have any.
+    pub options: HashMap<Source, EndpointOptions>,
     /// How the next endpoint is picked. Default round robin.
     pub balance: Balance,
+    /// What [`Balance::ConsistentHash`] distributes requests by. Default the client's address.
+    pub hash_key: HashKey,
+    /// How many times its share of the active requests an endpoint may have before the keys that belong to it go to
+    /// others, 1.0 to 100.0. Default 1.25, with which HAProxy's documentation of `hash-balance-factor` begins.
+    pub hash_bound: f64,
+    /// The cookie that ties a client to the endpoint that answered it first; `None`, the default, sets none.
+    pub sticky: Option<Sticky>,
     /// Active health checks; `None` assumes every endpoint healthy until connecting to it fails.
     pub health: Option<HealthCheck>,
     /// Passive ejection after failures of real requests.
     pub ejection: Ejection,
+    /// How endpoints announce that they drain.
+    pub drain: Drain,
     /// Share of usable endpoints, 0.0 to 1.0, below which health is ignored and all endpoints are used: with nearly all
     /// down, the checks are more likely wrong than the endpoints. Default 0.3. Envoy's panic threshold is 0.5, which is
     /// too high for three nodes that must survive on one.
     pub panic_threshold: f64,
+    /// Share of usable endpoints of a tier, 0.0 to 1.0, below which the next tier is used as well. Default 0.0: only if
+    /// none is usable, or so few that the pool would be in panic.
+    pub tier_threshold: f64,
+    /// The zone of this edge, such as a data centre: endpoints of the same zone get its requests. Default none: all
+    /// endpoints are equal.
+    pub zone: Option<String>,
+    /// Share of usable endpoints of the edge's zone, 0.0 to 1.0, below which those of the other zones are used as well.
+    /// Default 0.7, as Envoy's overprovisioning factor of 1.4 has it.
+    pub zone_threshold: f64,
     /// Whether requests carry `Via`; if not, `CDN-Loop` replaces it. Default true, as RFC 9110 section 7.6.3 requires; but
     /// nginx compresses no response to a request with that field, unless `gzip_proxied` allows it.
     pub via: bool,
@@ -46,17 +67,56 @@ pub struct Pool {
     pub timeouts: UpstreamTimeouts,
 }
 
+/// How endpoints announce that they drain, so that they get no new requests. A health check that is answered with 503
+/// and `Retry-After` announces it in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// The name of a response field, in lower case, that announces it, whatever its value; clients do not get the
+    /// field. Default none.
+    pub header: Option<String>,
+    /// How long such a drain lasts in a pool without health checks; with checks, it lasts until they pass. Default
+    /// 30 s.
+    pub time: Duration,
+}
+
 /// How the endpoint of the next request is picked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
-    /// Each in turn.
+    /// Each in turn, as often as its weight says.
     #[default]
     RoundRobin,
-    /// The one with fewer active requests of two drawn at random (Mitzenmacher 2001, "The power of two choices in
-    /// randomized load balancing").
+    /// The one with fewer active requests, for its weight, of two drawn at random (Mitzenmacher 2001, "The power of two
+    /// choices in randomized load balancing").
     LeastRequests,
+    /// The one of two drawn at random that is likely to respond sooner: by how long it took before (Finagle's peak
+    /// EWMA), and by its active requests.
+    PeakEwma,
     /// Drawn at random.
     Random,
+    /// The one to which the request's [`HashKey`] belongs; each in turn for requests without it.
+    ConsistentHash,
+}
+
+/// What consistent hashing distributes requests by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HashKey {
+    /// The client's address; behind a trusted proxy, the one that it names.
+    #[default]
+    Client,
+    /// The path, without the query.
+    Path,
+    /// The first header field of this name, in lower case.
+    Header(String),
+    /// The first cookie of this name.
+    Cookie(String),
+}
+
+impl Pool {
+    /// Returns the options of one of its sources.
+    #[must_use]
+    pub fn options_of(&self, source: &Source) -> EndpointOptions {
+        self.options.get(source).cloned().unwrap_or_default()
+    }
 }
 
 /// How long the edge waits for an endpoint.

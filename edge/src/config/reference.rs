@@ -5,7 +5,7 @@ use std::{env, fs, path::Path};
 
 use settings::reference::{Keys, blocks, compare, documented};
 
-use super::{Config, HealthCheck, Listener, Pool, Source, file, flags};
+use super::{Config, HealthCheck, Listener, Pool, Source, Sticky, file, flags};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/edge.md");
 
@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dn
 const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
-const DEFAULTS_IN_WORDS: [(&str, &str); 18] = [
+const DEFAULTS_IN_WORDS: [(&str, &str); 29] = [
     ("workers", "number of cores"),
     ("limits.memory", "60 % of the process's limit, or 25 % of the machine's memory"),
     ("listener.address", "required"),
@@ -27,6 +27,15 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 18] = [
     ("route.pool", "the only pool"),
     ("route.max_body", "unlimited"),
     ("pool.NAME.endpoints", "required"),
+    ("pool.NAME.endpoints.address", "required"),
+    ("pool.NAME.endpoints.weight", "`1`"),
+    ("pool.NAME.endpoints.tier", "`1`"),
+    ("pool.NAME.endpoints.zone", "none"),
+    ("pool.NAME.zone", "none"),
+    ("pool.NAME.endpoints.backup", "`false`"),
+    ("pool.NAME.sticky.secure", "if the request came over HTTPS"),
+    ("pool.NAME.sticky.max_age", "until the browser ends"),
+    ("pool.NAME.sticky.key_file", "none"),
     ("pool.NAME.health.path", "only connect"),
     ("pool.NAME.health.port", "the endpoint's"),
     ("pool.NAME.health.host", "the endpoint's"),
@@ -34,6 +43,8 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 18] = [
     ("pool.NAME.ejection.error_share", "`0.5`; behind a mesh `0.0`"),
     ("pool.NAME.ejection.base", "`\"5s\"`, at most `max`"),
     ("pool.NAME.ejection.max", "`\"1m\"`, at least `base`"),
+    ("pool.NAME.drain.header", "none"),
+    ("admin_token_file", "none"),
     ("swarm.token_file", "none"),
 ];
 
@@ -85,6 +96,7 @@ fn known(example: &str) -> Keys {
     let mut pool = Pool::new("NAME", vec![Source::Address(([127, 0, 0, 1], 80).into())]);
     // Without a path, `render` omits `expect`.
     pool.health = Some(HealthCheck { path: Some("/".parse().unwrap()), ..HealthCheck::default() });
+    pool.sticky = Some(Sticky::new("NAME"));
     let listener = Listener::plain(([127, 0, 0, 1], 80).into());
     let rendered: toml::Table = file::render(&Config::simple(vec![listener], pool)).parse().unwrap();
     let default = |path: &str| match DEFAULTS_IN_WORDS.iter().find(|(key, _)| *key == path) {

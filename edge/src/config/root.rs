@@ -1,6 +1,6 @@
 //! The root of the configuration.
 
-use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 
@@ -24,6 +24,9 @@ pub struct Config {
     /// Address of the status page, metrics, liveness and readiness; `None` turns them off.
     /// Default 127.0.0.1:9901. Not changed by a reload.
     pub admin: Option<SocketAddr>,
+    /// File with the token that an operator's orders to endpoints must carry; see [`token`](super::token). Default
+    /// none, and every order is refused.
+    pub admin_token_file: Option<PathBuf>,
     /// Destination of the access log, one line per request. Default off.
     pub access_log: AccessLog,
     /// How names of endpoints are resolved.

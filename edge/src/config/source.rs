@@ -25,6 +25,28 @@ pub enum Source {
     },
 }
 
+/// What a source says about each of its endpoints, beside their addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointOptions {
+    /// The share of the requests that it gets, relative to the weights of the others, 1 to [`MAX_WEIGHT`]. Default 1.
+    pub weight: u32,
+    /// When it gets requests: the endpoints of a tier stand in for those of lower ones; 1 to [`MAX_TIER`], or
+    /// [`BACKUP`]. Default 1.
+    pub tier: u8,
+    /// Where it runs; see [`Pool::zone`](super::Pool::zone). Default nowhere in particular.
+    pub zone: Option<String>,
+}
+
+/// The highest [`EndpointOptions::tier`] apart from [`BACKUP`].
+pub const MAX_TIER: u8 = 9;
+
+/// The tier of backup endpoints, after all others. They get requests only while no other endpoint is usable, or so few
+/// that the pool would be in panic.
+pub const BACKUP: u8 = u8::MAX;
+
+/// The largest [`EndpointOptions::weight`], the same as in HAProxy.
+pub const MAX_WEIGHT: u32 = 256;
+
 impl Source {
     /// Returns whether its addresses must be looked up: those of a name or a swarm.
     #[must_use]

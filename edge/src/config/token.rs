@@ -1,4 +1,4 @@
-//! Bearer tokens in files.
+//! Secrets in files: bearer tokens and keys.
 //!
 //! A token is in a file and never in a flag or a variable, because every user who can inspect the process can read
 //! those. The file is read each time the token is needed, so it can be replaced while the edge runs. Neither `Debug`
@@ -34,22 +34,34 @@ pub enum TokenError {
     },
 }
 
+/// Reads the line of ASCII without spaces in a file; `None` if the file contains only white space.
+///
+/// # Errors
+/// The file cannot be read or does not contain such a line.
+pub fn read_line(path: &Path) -> Result<Option<Vec<u8>>, TokenError> {
+    let mut text = Vec::new();
+    let file = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
+    file.map_err(|source| TokenError::Read { path: path.to_owned(), source })?;
+    let is_too_long = text.len() as u64 > MAX_BYTES;
+    let token = text.trim_ascii();
+    if token.is_empty() && !is_too_long {
+        return Ok(None);
+    }
+    if is_too_long || !token.iter().all(u8::is_ascii_graphic) {
+        return Err(TokenError::Invalid { path: path.to_owned() });
+    }
+    Ok(Some(token.to_vec()))
+}
+
 /// Reads the token in a file and returns it as the value of an `Authorization` field, `Bearer TOKEN` (RFC 6750); `None`
 /// if the file contains only white space.
 ///
 /// # Errors
 /// The file cannot be read or does not contain a token.
 pub fn read(path: &Path) -> Result<Option<HeaderValue>, TokenError> {
-    let mut text = Vec::new();
-    let file = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text));
-    file.map_err(|source| TokenError::Read { path: path.to_owned(), source })?;
-    let token = text.trim_ascii();
-    if token.is_empty() && text.len() as u64 <= MAX_BYTES {
-        return Ok(None);
-    }
-    let is_token = text.len() as u64 <= MAX_BYTES && token.iter().all(u8::is_ascii_graphic);
-    let value = is_token.then(|| HeaderValue::from_bytes(&[b"Bearer ", token].concat()).ok()).flatten();
-    let mut value = value.ok_or_else(|| TokenError::Invalid { path: path.to_owned() })?;
+    let Some(token) = read_line(path)? else { return Ok(None) };
+    let value = HeaderValue::from_bytes(&[b"Bearer ", &token[..]].concat());
+    let mut value = value.map_err(|_| TokenError::Invalid { path: path.to_owned() })?;
     value.set_sensitive(true);
     Ok(Some(value))
 }

@@ -5,10 +5,10 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use http::{HeaderValue, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, uri::PathAndQuery};
 pub(crate) use settings::value::{Parsed, duration, duration_or_zero, name, number};
 
-use super::{AccessLog, Balance, Expect};
+use super::{AccessLog, Balance, Expect, HashKey, SameSite};
 
 /// Parses a size in bytes: a number alone or with one of the units B, KiB, MiB, GiB, kB, MB, GB.
 pub(crate) fn size(text: &str) -> Parsed<u64> {
@@ -74,15 +74,97 @@ pub(crate) fn boolean(text: &str) -> Parsed<bool> {
 }
 
 /// Every [`Balance`] with its name.
-pub(crate) const BALANCES: [(Balance, &str); 3] =
-    [(Balance::RoundRobin, "round_robin"), (Balance::LeastRequests, "least_requests"), (Balance::Random, "random")];
+pub(crate) const BALANCES: [(Balance, &str); 5] = [
+    (Balance::RoundRobin, "round_robin"),
+    (Balance::LeastRequests, "least_requests"),
+    (Balance::PeakEwma, "peak_ewma"),
+    (Balance::Random, "random"),
+    (Balance::ConsistentHash, "consistent_hash"),
+];
+
+/// Returns the name of a balancing policy.
+pub(crate) fn balance_name(balance: Balance) -> &'static str {
+    BALANCES.iter().find(|(policy, _)| *policy == balance).map_or("round_robin", |(_, name)| name)
+}
 
 /// Parses a balancing policy; `-` may replace `_`.
 pub(crate) fn balance(text: &str) -> Parsed<Balance> {
     let policy = BALANCES.iter().find(|(_, name)| *name == text.replace('-', "_"));
     policy.map(|&(balance, _)| balance).ok_or_else(|| {
-        format!("{text:?} is not a balancing policy: write \"round_robin\", \"least_requests\" or \"random\"")
+        let names: Vec<_> = BALANCES.iter().map(|(_, name)| format!("{name:?}")).collect();
+        let (last, others) = names.split_last().map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
+        format!("{text:?} is not a balancing policy: write {} or {last}", others.join(", "))
     })
+}
+
+/// Parses what consistent hashing distributes requests by.
+pub(crate) fn hash_key(text: &str) -> Parsed<HashKey> {
+    let name = |name: &str| HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is not a name"));
+    match text.split_once(':') {
+        None if text == "client" => Ok(HashKey::Client),
+        None if text == "path" => Ok(HashKey::Path),
+        Some(("header", header)) => Ok(HashKey::Header(name(header)?.as_str().to_owned())),
+        Some(("cookie", cookie)) => cookie_name(cookie).map(HashKey::Cookie),
+        _ => Err(format!(
+            "{text:?} is not a key to distribute requests by: write \"client\", \"path\", \"header:NAME\" or \
+             \"cookie:NAME\""
+        )),
+    }
+}
+
+/// Formats a [`HashKey`] as [`hash_key`] parses it.
+pub(crate) fn render_hash_key(key: &HashKey) -> String {
+    match key {
+        HashKey::Client => "client".to_owned(),
+        HashKey::Path => "path".to_owned(),
+        HashKey::Header(name) => format!("header:{name}"),
+        HashKey::Cookie(name) => format!("cookie:{name}"),
+    }
+}
+
+/// Every [`SameSite`] with its name.
+const SAME_SITES: [(SameSite, &str); 3] =
+    [(SameSite::Lax, "lax"), (SameSite::Strict, "strict"), (SameSite::None, "none")];
+
+/// Parses the attribute of a cookie.
+pub(crate) fn same_site(text: &str) -> Parsed<SameSite> {
+    let found = SAME_SITES.iter().find(|(_, name)| *name == text.to_ascii_lowercase());
+    let message = || format!("{text:?} is not a value of SameSite: write \"lax\", \"strict\" or \"none\"");
+    found.map(|&(same_site, _)| same_site).ok_or_else(message)
+}
+
+/// Formats the attribute of a cookie.
+pub(crate) fn render_same_site(same_site: SameSite) -> &'static str {
+    SAME_SITES.iter().find(|(one, _)| *one == same_site).map_or("lax", |(_, name)| name)
+}
+
+/// Parses the name of a cookie.
+pub(crate) fn cookie_name(text: &str) -> Parsed<String> {
+    // Both are tokens (RFC 6265 section 4.1.1), but the case of a cookie's name counts.
+    let is_name = HeaderName::from_bytes(text.as_bytes()).is_ok();
+    let message = "is not the name of a cookie: write letters, digits, - and _, such as \"server\"";
+    if is_name { Ok(text.to_owned()) } else { Err(format!("{text:?} {message}")) }
+}
+
+/// Parses the path of a cookie.
+pub(crate) fn cookie_path(text: &str) -> Parsed<String> {
+    let path = route_path(text)?;
+    if path.contains(';') {
+        Err(format!("{text:?} has a semicolon, which ends the path of a cookie"))
+    } else {
+        Ok(path)
+    }
+}
+
+/// Parses the name of a zone.
+pub(crate) fn zone(text: &str) -> Parsed<String> {
+    name(text, "a zone")
+}
+
+/// Parses how many times its share an endpoint may have.
+pub(crate) fn hash_bound(text: &str) -> Parsed<f64> {
+    let bound = text.replace('_', "").parse().ok().filter(|bound| (1.0..=100.0).contains(bound));
+    bound.ok_or_else(|| format!("{text} is not a multiple of the share: write a number from 1.0 to 100.0"))
 }
 
 /// Parses the responses that pass a health check: `any`, or statuses and ranges separated by commas.
@@ -126,6 +208,36 @@ pub(crate) fn check_host(text: &str) -> Parsed<String> {
     match HeaderValue::from_str(text) {
         Ok(_) if !text.is_empty() && !text.contains(['/', ' ', '\t']) && text.is_ascii() => Ok(text.to_owned()),
         _ => Err(format!("{text:?} is not a host: write a name or an address, such as \"www.example.com\"")),
+    }
+}
+
+/// Fields that responses have anyway, so that none of them can announce a drain.
+const ORDINARY_FIELDS: [&str; 15] = [
+    "age",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "keep-alive",
+    "location",
+    "retry-after",
+    "server",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Parses the name of the response field that announces a drain, and returns it in lower case.
+pub(crate) fn drain_header(text: &str) -> Parsed<String> {
+    match HeaderName::from_bytes(text.as_bytes()) {
+        Ok(name) if ORDINARY_FIELDS.contains(&name.as_str()) => Err(format!(
+            "{text:?} is in ordinary responses: write a field that only an endpoint that drains sends, such as \"x-drain\""
+        )),
+        Ok(name) => Ok(name.as_str().to_owned()),
+        Err(_) => Err(format!("{text:?} is not the name of a field: write one such as \"x-drain\"")),
     }
 }
 
@@ -210,6 +322,22 @@ mod tests {
         insta::assert_snapshot!(route_path("/api/*").unwrap_err(), @r#""/api/*" needs no asterisk: a path matches as a prefix, so write "/api""#);
     }
 
+    #[test]
+    fn requests_are_distributed_by_the_client_the_path_a_field_or_a_cookie() {
+        for (text, expected) in [
+            ("client", HashKey::Client),
+            ("path", HashKey::Path),
+            ("header:X-User", HashKey::Header("x-user".to_owned())),
+            ("cookie:SessionId", HashKey::Cookie("SessionId".to_owned())),
+        ] {
+            assert_eq!(hash_key(text), Ok(expected), "{text}");
+        }
+        for text in ["", "header", "header:", "cookie:a b", "query:a", "Client", "client:x"] {
+            assert!(hash_key(text).is_err(), "{text}");
+        }
+        assert!(hash_bound("0.9").is_err() && hash_bound("nan").is_err() && hash_bound("101").is_err());
+    }
+
     proptest! {
         #[test]
         fn a_rendered_size_is_the_same_size(bytes: u64) {
@@ -221,9 +349,10 @@ mod tests {
             // The results do not matter, only that no call panics.
             let results = [
                 size(&text).is_ok(), expect(&text).is_ok(), check_path(&text).is_ok(), check_host(&text).is_ok(),
-                route_path(&text).is_ok(),
+                route_path(&text).is_ok(), hash_key(&text).is_ok(), hash_bound(&text).is_ok(),
+                cookie_path(&text).is_ok(), same_site(&text).is_ok(),
             ];
-            prop_assert_eq!(results.len(), 5);
+            prop_assert_eq!(results.len(), 9);
         }
     }
 }

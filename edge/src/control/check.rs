@@ -10,7 +10,7 @@ use crate::{
     control::{bound::tls, start_error::StartError},
 };
 
-/// Checks that the certificates and the token of a configuration are usable, without binding anything.
+/// Checks that the certificates and the secrets of a configuration are usable, without binding anything.
 ///
 /// # Errors
 /// The first one that is not usable.
@@ -19,11 +19,15 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     for listener in &config.listeners {
         tls(listener, now)?;
     }
-    token(config)?;
+    secrets(config)?;
     Ok(())
 }
 
-/// Checks that the token for a swarm, if one is configured, can be read.
-pub(super) fn token(config: &Config) -> Result<(), TokenError> {
-    config.swarm.token_file.as_deref().map(token::read).transpose().map(drop)
+/// Checks that the tokens, for a swarm and for orders to endpoints, and the keys of sticky cookies can be read if they are
+/// configured.
+pub(super) fn secrets(config: &Config) -> Result<(), TokenError> {
+    let files = [&config.swarm.token_file, &config.admin_token_file];
+    files.into_iter().flatten().try_for_each(|file| token::read(file).map(drop))?;
+    let sticky = config.pools.iter().filter_map(|pool| pool.sticky.as_ref());
+    sticky.filter_map(|sticky| sticky.key_file.as_deref()).try_for_each(|file| token::read_line(file).map(drop))
 }

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize},
     },
     time::{Duration, SystemTime},
@@ -22,7 +22,7 @@ use crate::{
     control::{
         admin_listener::{self, AdminListener},
         bound::{Bound, tls},
-        check::token,
+        check::secrets,
         command::Command,
         inherited::Inherited,
         running::Running,
@@ -41,6 +41,9 @@ use crate::{
 /// The interval between two checks of the certificate files.
 const CERTIFICATES: Duration = Duration::from_secs(10);
 
+/// The orders of the operator that may wait; the connections of more wait for them.
+const ORDERS: usize = 16;
+
 /// An edge that has bound its addresses but does not serve yet.
 #[derive(Debug)]
 pub struct Edge {
@@ -54,7 +57,7 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Reads the certificates and the token, opens the access log, and binds every address. When it returns, clients
+    /// Reads the certificates and the tokens, opens the access log, and binds every address. When it returns, clients
     /// can connect; they wait until [`run`](Self::run). Only the admin listener may be in use by another process, such
     /// as an edge that drains: it is bound as soon as it is free.
     ///
@@ -73,7 +76,7 @@ impl Edge {
         let workers = config.workers.get();
         let now = SystemTime::now();
         let tls = config.listeners.iter().map(|listener| tls(listener, now)).collect::<Result<Vec<_>, _>>()?;
-        token(&config)?;
+        secrets(&config)?;
         let stats: Arc<PerWorker<WorkerStats>> = Arc::new(PerWorker::new(workers));
         let log = AccessLog::start(&config.access_log, workers, Arc::clone(&stats)).map_err(StartError::AccessLog)?;
         let admin = config.admin.map(|address| AdminListener::new(address, &inherited)).transpose()?;
@@ -122,6 +125,7 @@ impl Edge {
             clients: Arc::default(),
             memory,
         });
+        let (orders, mut ordered) = mpsc::channel(ORDERS);
         let admin_state = Arc::new(AdminState {
             snapshot: Arc::clone(&shared.snapshot),
             workers: Arc::clone(&shared.stats),
@@ -130,6 +134,8 @@ impl Edge {
             access_log: log.stats(),
             memory: Arc::clone(&shared.memory),
             draining: Arc::new(AtomicBool::new(false)),
+            orders,
+            refused_orders: Mutex::default(),
             reload: ArcSwapOption::empty(),
             started: SystemTime::now(),
         });
@@ -159,9 +165,12 @@ impl Edge {
                     Some(Command::ReloadFailed(error)) => running.report(Err(error)),
                     Some(Command::Drain) | None => break,
                 },
+                Some(order) = ordered.recv() => running.order(order),
                 _ = certificates.tick() => running.reload_certificates(),
             }
         }
+        // An edge that drains obeys no orders.
+        drop(ordered);
         running.drain().await;
         Ok(())
     }

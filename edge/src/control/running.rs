@@ -15,11 +15,11 @@ use tokio::{
 };
 
 use crate::{
-    admin::{AdminState, BoundListener, Reload},
+    admin::{AdminState, BoundListener, EndpointOrder, Reload},
     config::Config,
     control::{
         bound::{Bound, tls},
-        check::token,
+        check::secrets,
         command::Command,
         inherited::Inherited,
         start_error::StartError,
@@ -74,7 +74,7 @@ impl Running {
         if config.workers != old.config.workers || config.admin != old.config.admin {
             tracing::warn!("changes of `workers` and `admin` take effect only after a restart");
         }
-        token(&config)?;
+        secrets(&config)?;
         let now = SystemTime::now();
         let mut kept = Vec::new();
         let mut new = Vec::new();
@@ -122,6 +122,14 @@ impl Running {
         }
         self.show_listeners();
         Ok(())
+    }
+
+    /// Executes an order of the operator.
+    pub(super) fn order(&self, order: EndpointOrder) {
+        let EndpointOrder { pool, endpoint, order, client, answer } = order;
+        let outcome = self.manager.order(&pool, endpoint, order, client);
+        // The client may have gone.
+        answer.send(outcome).ok();
     }
 
     /// Reports the outcome of a reload, in the log and on the status page.

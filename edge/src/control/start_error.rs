@@ -14,7 +14,7 @@ pub enum StartError {
     /// A certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The token for a swarm cannot be used.
+    /// A token, for a swarm or for orders, cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
     /// A socket was inherited that the configuration does not use.

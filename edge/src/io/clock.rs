@@ -13,6 +13,8 @@ use tokio::time::Instant;
 /// The clock of one worker.
 #[derive(Debug)]
 pub struct Clock {
+    /// When it was created.
+    began: Instant,
     now: Cell<Instant>,
     /// The same instant on both clocks, read again every second because the wall clock may be set.
     wall: Cell<(Instant, SystemTime)>,
@@ -26,6 +28,7 @@ impl Clock {
     pub fn new() -> Self {
         let now = Instant::now();
         Self {
+            began: now,
             now: Cell::new(now),
             wall: Cell::new((now, SystemTime::now())),
             date: RefCell::new((u64::MAX, String::new())),
@@ -43,6 +46,12 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Instant {
         self.now.get()
+    }
+
+    /// The time of the cached reading since the clock was created.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.now().saturating_duration_since(self.began)
     }
 
     /// Reads the wall clock as well. Call it about once a second.

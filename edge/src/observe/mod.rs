@@ -2,5 +2,6 @@
 
 pub mod access_log;
 pub mod log_limit;
+pub mod peak_ewma;
 pub mod refusals;
 pub mod stats;

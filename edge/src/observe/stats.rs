@@ -11,7 +11,7 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
-use super::refusals::Refusal;
+use super::{peak_ewma::PeakEwma, refusals::Refusal};
 
 /// One `T` for each worker, each in cache lines of its own.
 #[derive(Debug)]
@@ -117,6 +117,8 @@ pub struct EndpointStats {
     pub resets: Counter,
     /// Attempts that timed out before the head of the response.
     pub timeouts: Counter,
+    /// How long it takes to respond; only kept where the pool's balancing uses it.
+    pub latency: PeakEwma,
     /// Opened connections. Compared with `requests`, they show how many attempts reused one.
     pub connections: Counter,
 }

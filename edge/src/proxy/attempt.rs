@@ -3,7 +3,10 @@
 
 use std::{rc::Rc, sync::Arc, task::Poll, time::Duration};
 
+use tokio::time::Instant;
+
 use crate::{
+    config::Balance,
     error::{Error, Kind, Retry},
     observe::stats::status_class,
     proxy::{
@@ -11,6 +14,7 @@ use crate::{
         request::{UpstreamRequest, never},
         request_record::RequestRecord,
         retry_state::RetryState,
+        session::set_cookie,
         upgrade,
         wait::{pause, wait},
     },
@@ -38,6 +42,10 @@ const DOWN_CHECK_SOON: Duration = Duration::from_millis(250);
 /// then look less often.
 const LOOK_OFTEN: Duration = Duration::from_secs(4);
 
+/// What a failed attempt counts for the latency of its endpoint, if it did not take longer: an endpoint that fails at
+/// once must not look fast.
+const FAILED: Duration = Duration::from_secs(1);
+
 /// Sends the request until an endpoint responds, none is left, or it must not be sent again (RFC 9110 section 9.2.2).
 /// Passes the head of the response to `on_head`.
 ///
@@ -50,14 +58,25 @@ pub async fn send<T>(
     record: &mut RequestRecord,
     mut on_head: impl FnMut(&ResponseHead<'_>) -> T,
 ) -> Result<(T, PooledConnection), Error> {
-    let UpstreamRequest { body, pool, upgrade, to_head, replayable } = request;
+    let UpstreamRequest { body, pool, upgrade, to_head, replayable, affinity } = request;
     let down = |endpoint: &Endpoint| *replayable && endpoint.is_down() && !pool.handle.snapshot.load().panic;
-    let mut retry_state = RetryState::new(*replayable);
+    let mut retry_state = RetryState::new(*replayable, affinity.clone());
     loop {
         let error = match connect(worker, pool, &mut retry_state, source, record).await {
             Ok(mut pooled) => {
                 let Some(connection) = pooled.connection() else { return Err(never(Kind::NoEndpoint)) };
-                let mut on_head = |head: &ResponseHead<'_>| (head.parts.status, on_head(head));
+                let cookie = set_cookie(pool, connection.endpoint(), &retry_state);
+                let mut on_head = |head: &ResponseHead<'_>| {
+                    let value = match &cookie {
+                        None => on_head(head),
+                        Some(cookie) => {
+                            let summary = head.summary.with_cookie(cookie.as_bytes());
+                            on_head(&ResponseHead { summary: &summary, ..*head })
+                        }
+                    };
+                    (head.parts.status, value)
+                };
+                let began = worker.clock.now();
                 match exchange(worker, connection, body, source, *to_head, down, &mut on_head).await {
                     // The client did not ask to switch protocols.
                     Ok((101, _)) if !*upgrade => return Err(never(Kind::UpstreamInvalid)),
@@ -71,6 +90,13 @@ pub async fn send<T>(
                         }
                         let endpoint = connection.endpoint();
                         endpoint.succeeded();
+                        record_latency(
+                            worker,
+                            pool,
+                            endpoint,
+                            body.awaits_endpoint_since(began, worker.clock.now()),
+                            Duration::ZERO,
+                        );
                         let stats = endpoint.stats.of(worker.index);
                         stats.responses[status_class(status)].add(1);
                         if is_server_error(status) {
@@ -79,7 +105,9 @@ pub async fn send<T>(
                         return Ok((value, pooled));
                     }
                     Err(error) => {
-                        retry_state.failed(connection, &error, worker.index);
+                        if retry_state.failed(connection, &error, worker.index) {
+                            record_latency(worker, pool, connection.endpoint(), began, FAILED);
+                        }
                         let is_replayable = *replayable || !body.has_begun();
                         let may_retry = match error.retry {
                             Retry::Unsent => true,
@@ -228,9 +256,18 @@ async fn connect(
             } else {
                 stats.connect_failures.add(1);
                 endpoint.connect_failed();
+                record_latency(worker, pool, &endpoint, worker.clock.now(), FAILED);
             }
             retry_state.endpoints.push(endpoint.id);
             Err(error)
         }
+    }
+}
+
+/// Records how long an endpoint took since `began`, at least `least`, if the pool's balancing uses that.
+fn record_latency(worker: &Worker, pool: &PoolView, endpoint: &Endpoint, began: Instant, least: Duration) {
+    if pool.handle.config.balance == Balance::PeakEwma {
+        let took = worker.clock.now().saturating_duration_since(began).max(least);
+        endpoint.stats.of(worker.index).latency.record(took, worker.clock.age());
     }
 }

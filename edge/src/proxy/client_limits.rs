@@ -2,8 +2,9 @@
 
 use crate::{
     error::{Error, Kind},
-    protocol::headers::{Client, request::named_client},
+    protocol::headers::Client,
     proxy::{
+        affinity::client_address,
         request::{RequestHead, never},
         request_record::RequestRecord,
     },
@@ -26,12 +27,7 @@ pub(super) fn admit(
     if !config.limits.limit_requests() {
         return Ok(());
     }
-    let address = if client.is_trusted() {
-        named_client(request.fields, &config.trusted_proxies)
-    } else {
-        Some(client.address.ip())
-    };
-    let Some(address) = address else { return Ok(()) };
+    let Some(address) = client_address(client, request, config) else { return Ok(()) };
     match worker.admit_request(address, &config.limits) {
         Ok(permit) => {
             record.hold(permit);

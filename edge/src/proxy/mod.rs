@@ -1,5 +1,6 @@
 //! Forwards a request, whatever its protocol: checks, route, attempts, response.
 
+pub mod affinity;
 pub mod attempt;
 mod client_limits;
 pub mod max_forwards;
@@ -9,5 +10,6 @@ pub mod request;
 pub mod request_record;
 pub mod respond;
 mod retry_state;
+mod session;
 pub mod upgrade;
 mod wait;

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind},
     proxy::{request::never, retry_state::RetryState},
     upstream::{
-        Endpoint, PoolSnapshot,
+        Endpoint, PoolSnapshot, balance,
         connection::{Connecting, Connection, ConnectionPermit},
     },
     worker::{PoolView, Worker},
@@ -21,28 +21,91 @@ pub(super) enum Picked {
     New(Connecting),
 }
 
+/// The endpoints that the next attempt may use, as the balancing policy sees them.
+struct Available<'a, 'w> {
+    candidates: &'w Candidates<'a>,
+    worker: &'w Worker,
+    max_connections: usize,
+    weighted: bool,
+    /// The endpoints without room, by id: another worker may take the last place, and an idle connection may turn out
+    /// to be closed.
+    full: Vec<u64>,
+}
+
+impl Available<'_, '_> {
+    /// Whether an endpoint has an idle connection, or room for a new one.
+    fn has_place(&self, endpoint: &Endpoint) -> bool {
+        ConnectionPermit::has_room(endpoint, self.max_connections) || self.worker.connections.has_idle(endpoint.id)
+    }
+}
+
+impl balance::Candidates for Available<'_, '_> {
+    fn count(&self) -> usize {
+        self.candidates.endpoints.len()
+    }
+
+    fn is_excluded(&self, index: usize) -> bool {
+        let endpoint = &self.candidates.endpoints[index];
+        !self.candidates.allow(endpoint) || self.full.contains(&endpoint.id) || !self.has_place(endpoint)
+    }
+
+    /// The requests of all workers: otherwise an endpoint that is busy with another worker's would look idle.
+    fn load(&self, index: usize) -> u64 {
+        self.candidates.endpoints[index].stats.sum(|stats| stats.in_flight.value())
+    }
+
+    fn latency(&self, index: usize) -> f64 {
+        let stats = self.candidates.endpoints[index].stats.of(self.worker.index);
+        stats.latency.seconds(self.worker.clock.age())
+    }
+
+    fn is_weighted(&self) -> bool {
+        self.weighted
+    }
+
+    fn weight(&self, index: usize) -> u32 {
+        self.candidates.endpoints[index].weight()
+    }
+
+    fn hash(&self, index: usize) -> u64 {
+        self.candidates.endpoints[index].hash
+    }
+
+    fn id(&self, index: usize) -> u64 {
+        self.candidates.endpoints[index].id
+    }
+}
+
 /// The endpoints that the next attempt may use. After a failure it prefers healthy endpoints that were not tried yet,
-/// and falls back to ejected ones: an endpoint that failed a moment ago may have recovered, while the healthy one may
-/// have died since its last check.
+/// those of the edge's zone and then those of the tiers in use first, then draining ones. It falls back to ejected ones:
+/// an endpoint that failed a moment ago may have recovered, while the healthy one may have died since its last check.
 pub(super) struct Candidates<'a> {
     endpoints: &'a [Arc<Endpoint>],
     /// The endpoints that must not be tried, by id.
     tried: &'a [u64],
     /// Endpoints that are down are no candidates.
     only_up: bool,
+    /// Nor are those of further tiers.
+    last_tier: u8,
 }
 
 impl<'a> Candidates<'a> {
     /// The candidates of the next attempt.
     pub(super) fn new(snapshot: &'a PoolSnapshot, retry_state: &'a RetryState) -> Self {
         if retry_state.attempts <= 1 {
-            return Self { endpoints: snapshot.usable(), tried: &[], only_up: false };
+            return Self { endpoints: snapshot.usable(), tried: &[], only_up: false, last_tier: u8::MAX };
         }
         let tried = retry_state.endpoints.as_slice();
-        if snapshot.healthy.iter().any(|endpoint| !tried.contains(&endpoint.id)) {
-            return Self { endpoints: &snapshot.healthy, tried, only_up: false };
+        let PoolSnapshot { preferred, healthy, draining, last_tier, .. } = snapshot;
+        for (endpoints, last_tier) in
+            [(preferred, u8::MAX), (healthy, *last_tier), (healthy, u8::MAX), (draining, u8::MAX)]
+        {
+            let candidates = Self { endpoints, tried, only_up: false, last_tier };
+            if endpoints.iter().any(|endpoint| candidates.allow(endpoint)) {
+                return candidates;
+            }
         }
-        Self { endpoints: &snapshot.endpoints, tried, only_up: !snapshot.panic }
+        Self { endpoints: &snapshot.reserve, tried, only_up: !snapshot.panic, last_tier: u8::MAX }
     }
 
     /// Whether an endpoint is one of them.
@@ -51,38 +114,33 @@ impl<'a> Candidates<'a> {
     }
 
     fn allow(&self, endpoint: &Endpoint) -> bool {
-        let is_excluded = self.tried.contains(&endpoint.id) || (self.only_up && endpoint.is_down());
-        !is_excluded
+        let is_down = self.only_up && endpoint.is_down();
+        !is_down && endpoint.tier() <= self.last_tier && !self.tried.contains(&endpoint.id)
     }
 }
 
-/// Picks one of the usable endpoints that has an idle connection or room for a new one.
+/// Picks the endpoint of the request's session, or one of the usable endpoints, that has an idle connection or room for
+/// a new one.
 ///
 /// # Errors
 /// [`Kind::NoEndpoint`], or [`Kind::PoolFull`] if there are endpoints, but all have as many connections as allowed.
 pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryState) -> Result<Picked, Error> {
     let snapshot = pool.handle.snapshot.load();
     let candidates = Candidates::new(&snapshot, retry_state);
-    let endpoints = candidates.endpoints;
-    let max = pool.handle.config.max_connections.get();
-    let has_place =
-        |endpoint: &Endpoint| ConnectionPermit::has_room(endpoint, max) || worker.connections.has_idle(endpoint.id);
-    // Another worker may take the last place, and an idle connection may turn out to be closed.
-    let mut full: Vec<u64> = Vec::new();
+    let max_connections = pool.handle.config.max_connections.get();
+    let mut available =
+        Available { candidates: &candidates, worker, max_connections, weighted: snapshot.weighted, full: Vec::new() };
+    let session = retry_state.affinity.session.and_then(|tag| snapshot.sessions.endpoint(tag));
+    let is_usable =
+        |endpoint: &&Arc<Endpoint>| !candidates.tried.contains(&endpoint.id) && available.has_place(endpoint);
+    let mut session = session.filter(is_usable);
     loop {
-        let picked = pool.pick(
-            retry_state.attempts <= 1,
-            endpoints.len(),
-            worker.random(),
-            // The requests of all workers: otherwise an endpoint that is busy with another worker's would look idle.
-            |index| endpoints[index].stats.sum(|stats| stats.in_flight.value()),
-            |index| {
-                let endpoint = &endpoints[index];
-                !candidates.allow(endpoint) || full.contains(&endpoint.id) || !has_place(endpoint)
-            },
-        );
-        let Some(endpoint) = picked.map(|index| &endpoints[index]) else {
-            let is_full = endpoints.iter().any(|endpoint| candidates.allow(endpoint));
+        let by_policy = || {
+            let index = pool.pick(retry_state.attempts <= 1, &available, worker.random(), retry_state.affinity.key);
+            index.and_then(|index| candidates.endpoints.get(index))
+        };
+        let Some(endpoint) = session.take().or_else(by_policy) else {
+            let is_full = candidates.endpoints.iter().any(|endpoint| candidates.allow(endpoint));
             return Err(never(if is_full { Kind::PoolFull } else { Kind::NoEndpoint }));
         };
         if !retry_state.stale
@@ -90,13 +148,13 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
         {
             return Ok(Picked::Idle(connection));
         }
-        if retry_state.stale && !ConnectionPermit::has_room(endpoint, max) {
+        if retry_state.stale && !ConnectionPermit::has_room(endpoint, max_connections) {
             // A new connection takes the place of an idle one.
             drop(worker.connections.take(endpoint.id, true));
         }
-        match ConnectionPermit::take(endpoint, &pool.handle.queue, max) {
+        match ConnectionPermit::take(endpoint, &pool.handle.queue, max_connections) {
             Some(permit) => return Ok(Picked::New(Connecting::new(permit, worker.index))),
-            None => full.push(endpoint.id),
+            None => available.full.push(endpoint.id),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
         },
     },
     proxy::{
+        affinity::Affinity,
         client_limits, max_forwards,
         request::{RequestHead, UpstreamRequest, never},
         request_record::RequestRecord,
@@ -85,6 +86,7 @@ pub fn prepare(
         pool: Rc::clone(pool),
         upgrade: line.upgrade.is_some(),
         to_head: method == "HEAD",
+        affinity: Affinity::of(request, client, &pool.handle.config, config),
         replayable: framing == Framing::None && is_idempotent(method),
     }))
 }

@@ -13,6 +13,7 @@ use crate::{
         },
         headers::request::HeaderSummary,
     },
+    proxy::affinity::Affinity,
     upstream::connection::body_writer::BodyWriter,
     worker::PoolView,
 };
@@ -48,6 +49,8 @@ pub struct UpstreamRequest {
     /// It may be sent again after an endpoint received some of it. Requires an idempotent method and no body, since the
     /// edge keeps no copy of the body.
     pub replayable: bool,
+    /// What ties it to an endpoint.
+    pub affinity: Affinity,
 }
 
 /// Creates an error after which no other endpoint may be tried.

@@ -6,6 +6,7 @@ use net::Backoff;
 
 use crate::{
     error::{Error, Kind},
+    proxy::affinity::Affinity,
     upstream::connection::Connection,
     worker::PoolView,
 };
@@ -30,14 +31,16 @@ pub(super) struct RetryState {
     pub(super) replayable: bool,
     /// An idle connection turned out to be closed, so the next attempts open new ones.
     pub(super) stale: bool,
+    /// What ties the request to an endpoint.
+    pub(super) affinity: Affinity,
     /// Why the last attempt failed.
     pub(super) last: Option<Error>,
 }
 
 impl RetryState {
     /// No attempt was made.
-    pub(super) fn new(replayable: bool) -> Self {
-        Self { replayable, ..Self::default() }
+    pub(super) fn new(replayable: bool, affinity: Affinity) -> Self {
+        Self { replayable, affinity, ..Self::default() }
     }
 
     /// Whether failed endpoints may be tried again. Not if all are known to be down: that would only delay the error.
@@ -45,7 +48,7 @@ impl RetryState {
         let snapshot = pool.handle.snapshot.load();
         !self.endpoints.is_empty()
             && !self.elsewhere_only
-            && snapshot.endpoints.iter().any(|endpoint| !endpoint.is_down())
+            && snapshot.reserve.iter().any(|endpoint| !endpoint.is_down())
     }
 
     /// Forgets which endpoints failed. Returns how long to wait before they are tried again.
@@ -56,21 +59,23 @@ impl RetryState {
     }
 
     /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have
-    /// closed it while it was idle. It happens at most once per request, so it does not count as an attempt.
-    pub(super) fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) {
+    /// closed it while it was idle. It happens at most once per request, so it does not count as an attempt. Returns
+    /// whether the endpoint has failed.
+    pub(super) fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) -> bool {
         let endpoint = connection.endpoint();
         match error.kind {
             Kind::ResponseTimeout => endpoint.stats.of(worker).timeouts.add(1),
             Kind::UpstreamClosed | Kind::UpstreamInvalid => endpoint.stats.of(worker).resets.add(1),
             // The client caused it, for example by the URL that it requested.
-            _ => return,
+            _ => return false,
         }
         if connection.is_reused() && error.kind == Kind::UpstreamClosed {
             self.stale = true;
             self.attempts = self.attempts.saturating_sub(1);
-        } else {
-            endpoint.failed();
-            self.endpoints.push(endpoint.id);
+            return false;
         }
+        endpoint.failed();
+        self.endpoints.push(endpoint.id);
+        true
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::SystemTime,
 };
@@ -13,9 +13,13 @@ use std::{
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::health::{Health, HealthStatus, error_share::Responses, outlier::Outlier};
+use super::{
+    balance,
+    health::{Health, HealthStatus, error_share::Responses, outlier::Outlier},
+    order::Order,
+};
 use crate::{
-    config,
+    config::{self, EndpointOptions},
     observe::stats::{Counter, EndpointStats, PerWorker},
 };
 
@@ -29,8 +33,16 @@ pub struct Endpoint {
     pub id: u64,
     /// The address it listens on.
     pub address: SocketAddr,
+    /// The hash of its address, for consistent hashing.
+    pub hash: u64,
     /// The configured source that named it, `host:port` or `swarm://host:port?port=port`.
     pub source: Arc<str>,
+    /// Its share of the requests, relative to the others'. Written by the control thread.
+    weight: AtomicU32,
+    /// See [`tier`](Self::tier). Written by the control thread.
+    tier: AtomicU8,
+    /// See [`is_local`](Self::is_local). Written by the control thread.
+    local: AtomicBool,
     /// Open connections over all workers. Changes only when a connection opens or closes.
     pub connections: AtomicUsize,
     /// Counters, one copy for each worker.
@@ -51,6 +63,12 @@ pub struct Endpoint {
     became_overdue: Notify,
     /// Whether its checks fail. Read by requests that already wait for a response; new requests use the snapshot.
     down: AtomicBool,
+    /// Whether it is in maintenance, so that its connections are not kept.
+    in_maintenance: AtomicBool,
+    /// Whether a response announced that the endpoint drains. Reset when the drain ends.
+    announced_drain: AtomicBool,
+    /// Wakes the endpoint's task when `announced_drain` becomes true.
+    drain: Notify,
     /// Written by the control thread on a change, read by the admin listener.
     status: Mutex<EndpointStatus>,
 }
@@ -64,6 +82,10 @@ pub struct CheckStats {
     pub failed: Counter,
     /// Ejections after failed requests or server errors.
     pub ejections: Counter,
+    /// Drains that the endpoint announced.
+    pub announced_drains: Counter,
+    /// Orders of the operator that took it out of use: to drain, or for maintenance.
+    pub ordered_drains: Counter,
 }
 
 /// An endpoint's state with its reason, for the status page. Requests use the snapshot instead.
@@ -71,8 +93,10 @@ pub struct CheckStats {
 pub struct EndpointStatus {
     /// Whether it gets requests.
     pub state: EndpointState,
-    /// The reason for the state: the last check's outcome or the ejection.
+    /// The reason for the state: the last check's outcome, the ejection or the drain.
     pub reason: String,
+    /// What the operator ordered. The state may hide it: an endpoint may drain and be unhealthy.
+    pub order: Order,
     /// When it entered the state.
     pub since: SystemTime,
 }
@@ -88,17 +112,39 @@ pub enum EndpointState {
     Unhealthy,
     /// Its checks pass or are off, but too many requests in a row failed, or too many responses are server errors.
     Ejected,
+    /// It gets no new requests because the operator or the endpoint itself said so. Nothing else is against it, so it
+    /// is used if no other endpoint is left.
+    Draining,
+    /// It gets no requests and no checks, because the operator said so.
+    Maintenance,
 }
 
 impl EndpointState {
-    /// Returns the state that follows from the checks and from failed requests. Failing checks hide an ejection.
+    /// Returns the state that follows from the checks, from failed requests and from the operator's order. Failing
+    /// checks hide an ejection, and both hide a drain.
     #[must_use]
-    pub fn of(health: &Health, outlier: &Outlier) -> Self {
+    pub fn of(health: &Health, outlier: &Outlier, order: Order) -> Self {
         match health.status() {
+            _ if order == Order::Maintenance => Self::Maintenance,
             HealthStatus::Unhealthy => Self::Unhealthy,
             _ if outlier.is_ejected() => Self::Ejected,
+            _ if order == Order::Drain => Self::Draining,
+            HealthStatus::Draining => Self::Draining,
             HealthStatus::Unchecked => Self::Unchecked,
             HealthStatus::Healthy => Self::Healthy,
+        }
+    }
+
+    /// Returns its name for the status page, the JSON and the metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unchecked => "unchecked",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+            Self::Maintenance => "maintenance",
         }
     }
 }
@@ -111,7 +157,11 @@ impl Endpoint {
         Self {
             id: NEXT_ID.fetch_add(1, Relaxed),
             address,
+            hash: balance::hash(address.to_string().as_bytes()),
             source,
+            weight: AtomicU32::new(1),
+            tier: AtomicU8::new(1),
+            local: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             stats: PerWorker::new(workers),
             checks: CheckStats::default(),
@@ -122,7 +172,15 @@ impl Endpoint {
             overdue: AtomicBool::new(false),
             became_overdue: Notify::new(),
             down: AtomicBool::new(false),
-            status: Mutex::new(EndpointStatus { state: EndpointState::Unchecked, reason: String::new(), since: now }),
+            in_maintenance: AtomicBool::new(false),
+            announced_drain: AtomicBool::new(false),
+            drain: Notify::new(),
+            status: Mutex::new(EndpointStatus {
+                state: EndpointState::Unchecked,
+                reason: String::new(),
+                order: Order::Ready,
+                since: now,
+            }),
         }
     }
 
@@ -130,6 +188,32 @@ impl Endpoint {
     #[must_use]
     pub fn authority(&self) -> Cow<'_, str> {
         if self.source.starts_with(config::SWARM) { self.address.to_string().into() } else { (&*self.source).into() }
+    }
+
+    /// Its share of the requests, relative to the weights of the others; at least 1.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Relaxed)
+    }
+
+    /// Its tier; see [`EndpointOptions::tier`].
+    #[must_use]
+    pub fn tier(&self) -> u8 {
+        self.tier.load(Relaxed)
+    }
+
+    /// Whether it is in the zone of this edge.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.local.load(Relaxed)
+    }
+
+    /// Gives it the options of its source; `zone` is that of this edge. Called on the control thread only, before a
+    /// snapshot is published.
+    pub fn set_options(&self, options: &EndpointOptions, zone: Option<&str>) {
+        self.weight.store(options.weight.max(1), Relaxed);
+        self.tier.store(options.tier, Relaxed);
+        self.local.store(zone.is_some() && options.zone.as_deref() == zone, Relaxed);
     }
 
     /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.
@@ -179,10 +263,27 @@ impl Endpoint {
         }
     }
 
-    /// Whether its connections may carry more than one request.
+    /// Whether its connections may carry more requests than the one under way.
     #[must_use]
     pub fn allows_reuse(&self) -> bool {
-        !self.sends_surplus.load(Relaxed)
+        !self.sends_surplus.load(Relaxed) && !self.in_maintenance.load(Relaxed)
+    }
+
+    /// Records that a response announced a drain, and wakes the endpoint's task if that is news.
+    pub fn announce_drain(&self) {
+        if !self.announced_drain.swap(true, Relaxed) {
+            self.drain.notify_one();
+        }
+    }
+
+    /// Lets the next announcement wake the endpoint's task again, because the drain has ended.
+    pub(super) fn forget_drain(&self) {
+        self.announced_drain.store(false, Relaxed);
+    }
+
+    /// Waits until a response announces a drain. Only one task may wait: the endpoint's on the control thread.
+    pub async fn wait_for_drain(&self) {
+        self.drain.notified().await;
     }
 
     /// Waits until an attempt fails. Only one task may wait: the endpoint's on the control thread.
@@ -237,6 +338,7 @@ impl Endpoint {
     /// Sets its state. Called on the control thread only.
     pub fn set_status(&self, status: EndpointStatus) {
         self.down.store(status.state == EndpointState::Unhealthy, Relaxed);
+        self.in_maintenance.store(status.state == EndpointState::Maintenance, Relaxed);
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 }
@@ -249,7 +351,7 @@ mod tests {
     use crate::upstream::health::{outlier::tests::ejection, state::tests::check};
 
     #[test]
-    fn ejection_determines_the_state_unless_the_checks_fail() {
+    fn state_follows_from_checks_then_ejection_then_drain_unless_in_maintenance() {
         let mut unhealthy = Health::unchecked();
         unhealthy.observe(false, &check(1, 1));
         let in_use = Outlier::default();
@@ -257,16 +359,22 @@ mod tests {
         ejected.eject(&ejection(5, 0.5), Instant::now());
         let mut awaiting_check = ejected;
         awaiting_check.expire();
-        for (health, outlier, expected) in [
-            (Health::unchecked(), in_use, EndpointState::Unchecked),
-            (Health::unchecked(), ejected, EndpointState::Ejected),
-            (Health::assumed(), in_use, EndpointState::Healthy),
-            (Health::assumed(), ejected, EndpointState::Ejected),
-            (Health::assumed(), awaiting_check, EndpointState::Ejected),
-            (unhealthy, in_use, EndpointState::Unhealthy),
-            (unhealthy, ejected, EndpointState::Unhealthy),
+        let mut draining = Health::assumed();
+        draining.drain();
+        for (health, outlier, expected, ordered_to_drain) in [
+            (Health::unchecked(), in_use, EndpointState::Unchecked, EndpointState::Draining),
+            (Health::unchecked(), ejected, EndpointState::Ejected, EndpointState::Ejected),
+            (Health::assumed(), in_use, EndpointState::Healthy, EndpointState::Draining),
+            (Health::assumed(), ejected, EndpointState::Ejected, EndpointState::Ejected),
+            (Health::assumed(), awaiting_check, EndpointState::Ejected, EndpointState::Ejected),
+            (draining, in_use, EndpointState::Draining, EndpointState::Draining),
+            (draining, ejected, EndpointState::Ejected, EndpointState::Ejected),
+            (unhealthy, in_use, EndpointState::Unhealthy, EndpointState::Unhealthy),
+            (unhealthy, ejected, EndpointState::Unhealthy, EndpointState::Unhealthy),
         ] {
-            assert_eq!(EndpointState::of(&health, &outlier), expected, "{health:?} {outlier:?}");
+            let state = |order| EndpointState::of(&health, &outlier, order);
+            let expected = [expected, ordered_to_drain, EndpointState::Maintenance];
+            assert_eq!(Order::ALL.map(state), expected, "{health:?} {outlier:?}");
         }
     }
 }

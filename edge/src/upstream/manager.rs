@@ -7,6 +7,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     mem,
+    net::SocketAddr,
     rc::{Rc, Weak},
     sync::Arc,
     time::Duration,
@@ -25,6 +26,7 @@ use super::{
     },
     endpoint::Endpoint,
     health::{Health, permits::ProbePermits, probe, watch::watch},
+    order::Order,
     pool_state::{PoolState, Timestamp, WatchedEndpoint, with},
     snapshot::PoolHandle,
 };
@@ -41,6 +43,15 @@ pub struct Manager {
     /// The settings for lookups of the current configuration.
     lookup_settings: Option<(Dns, Swarm)>,
     pools: Vec<RunningPool>,
+}
+
+/// What an order of the operator names, but does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// The pool.
+    Pool,
+    /// The endpoint.
+    Endpoint,
 }
 
 /// One pool and its task. Dropping it stops the task.
@@ -88,6 +99,23 @@ impl Manager {
             self.pools.push(running);
         }
         self.pools.iter().map(|running| Arc::clone(running.state.borrow().handle())).collect()
+    }
+
+    /// Applies an order of the operator to an endpoint, and returns the previous order. `client` is the operator's
+    /// address, for the log.
+    ///
+    /// # Errors
+    /// There is no such pool, or it has no such endpoint.
+    pub fn order(
+        &self,
+        pool: &str,
+        endpoint: SocketAddr,
+        order: Order,
+        client: Option<SocketAddr>,
+    ) -> Result<Order, NotFound> {
+        let mut states = self.pools.iter().map(|running| &running.state);
+        let state = states.find(|state| state.borrow().handle().config.name == pool).ok_or(NotFound::Pool)?;
+        state.borrow_mut().order(endpoint, order, client, Timestamp::now()).ok_or(NotFound::Endpoint)
     }
 
     fn start(
@@ -148,14 +176,15 @@ fn lookups(
     tasks
 }
 
-/// Runs one pool: `_lookups`, which end with it, and one task per endpoint while it is in the pool.
+/// Runs one pool: `_lookups`, which end with it, and one task per endpoint while it is in the pool and not in
+/// maintenance.
 async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups: JoinSet<()>) {
     let permits = Rc::new(ProbePermits::default());
     let mut comparisons = interval(COMPARISONS);
     comparisons.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tasks = EndpointTasks::default();
     loop {
-        let Some((endpoints, changed)) = with(&pool, |pool| (pool.endpoints(), pool.changed())) else { return };
+        let Some((endpoints, changed)) = with(&pool, |pool| (pool.watched(), pool.changed())) else { return };
         tasks.sync(&endpoints, |endpoint| {
             let permits = Rc::clone(&permits);
             let probe = async move |check: &HealthCheck, endpoint: &Endpoint, health: &Health| {
@@ -187,7 +216,7 @@ struct EndpointTasks {
 }
 
 impl EndpointTasks {
-    /// Starts a task for each endpoint without one, and stops the tasks of endpoints that were removed.
+    /// Starts a task for each endpoint without one, and stops the tasks of the others.
     fn sync<F: Future<Output = ()> + 'static>(
         &mut self,
         endpoints: &[Arc<Endpoint>],

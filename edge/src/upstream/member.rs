@@ -3,6 +3,7 @@
 //! Pure but for the endpoint's own counters and the log: time is an argument.
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -13,12 +14,17 @@ use tracing::warn;
 use super::{
     endpoint::{Endpoint, EndpointState, EndpointStatus},
     health::{
-        Flip, Health,
+        Flip, Health, HealthStatus,
         error_share::{Responses, Window},
         outlier::{self, Outlier, PoolCounts},
     },
+    order::Order,
+    pool::Standing,
 };
 use crate::config::{Ejection, HealthCheck};
+
+/// The reason for the state of an endpoint that the operator drains.
+pub(super) const ORDERED_TO_DRAIN: &str = "drained by the operator";
 
 /// One endpoint and its state.
 #[derive(Clone, Debug)]
@@ -29,6 +35,10 @@ pub struct Member {
     pub health: Health,
     /// Its ejections.
     pub outlier: Outlier,
+    /// What the operator ordered.
+    pub order: Order,
+    /// When a drain that the endpoint announced is over; `None` if there is none, or if checks end it.
+    pub drains_until: Option<Instant>,
     /// Its responses since they were last compared with those of the others.
     window: Window,
     /// Whether statuses caused the last ejection.
@@ -36,16 +46,31 @@ pub struct Member {
 }
 
 impl Member {
-    /// Creates an endpoint that is not ejected.
+    /// Creates an endpoint that is neither ejected nor ordered to drain.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, health: Health) -> Self {
-        Self { endpoint, health, outlier: Outlier::default(), window: Window::default(), ejected_by_status: false }
+        Self {
+            endpoint,
+            health,
+            outlier: Outlier::default(),
+            order: Order::Ready,
+            drains_until: None,
+            window: Window::default(),
+            ejected_by_status: false,
+        }
     }
 
     /// Returns whether it gets requests, and why not.
     #[must_use]
     pub fn state(&self) -> EndpointState {
-        EndpointState::of(&self.health, &self.outlier)
+        EndpointState::of(&self.health, &self.outlier, self.order)
+    }
+
+    /// Returns what decides whether it gets requests.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let endpoint = Arc::clone(&self.endpoint);
+        Standing { endpoint, state: self.state(), is_spared: self.order != Order::Ready }
     }
 
     /// Applies the outcome of a check.
@@ -57,6 +82,7 @@ impl Member {
             Some(Flip::Down) => self.outlier.release(now),
             None => {}
         }
+        self.forget_drain();
         // If only connections failed, a passing check of the same port has shown that they succeed again.
         let is_same_port = check.port.is_none_or(|port| port == self.endpoint.address.port());
         let was_unreachable = self.endpoint.was_unreachable() && !self.ejected_by_status;
@@ -72,6 +98,41 @@ impl Member {
     pub fn found_hung(&mut self, now: Instant) {
         if self.health.fail() == Some(Flip::Down) {
             self.outlier.release(now);
+        }
+        self.forget_drain();
+    }
+
+    /// Applies the endpoint's announcement that it drains, until `until`, or until the checks say otherwise. Returns
+    /// whether that is news.
+    pub fn drain(&mut self, until: Option<Instant>) -> bool {
+        let is_news = self.health.drain();
+        self.drains_until = until;
+        is_news
+    }
+
+    /// Ends a drain that the endpoint announced, without a check.
+    pub fn end_drain(&mut self) {
+        self.health = Health::assumed();
+        self.forget_drain();
+    }
+
+    /// Lets responses announce a drain again, unless one is under way.
+    fn forget_drain(&mut self) {
+        if self.health.status() != HealthStatus::Draining {
+            self.drains_until = None;
+            self.endpoint.forget_drain();
+        }
+    }
+
+    /// Obeys an order of the operator. Maintenance ends with `health`, as if the endpoint were new: what was known of
+    /// it before says nothing about it afterwards.
+    pub fn obey(&mut self, order: Order, health: Health, now: Instant) {
+        let before = mem::replace(&mut self.order, order);
+        if [before, order].contains(&Order::Maintenance) {
+            self.health = health;
+            self.outlier.release(now);
+            self.endpoint.reset_failures();
+            self.forget_drain();
         }
     }
 
@@ -119,12 +180,26 @@ impl Member {
         warn!(pool, endpoint = %self.endpoint.address, reason, "endpoint is ejected");
     }
 
+    /// Records the state after an order of the operator, for the status page. The reason of a state that has nothing to
+    /// do with the order stays.
+    pub(super) fn record_order(&self, now: SystemTime) {
+        let reason = match self.state() {
+            EndpointState::Draining if self.order == Order::Drain => ORDERED_TO_DRAIN.to_owned(),
+            EndpointState::Draining => "announced by the endpoint".to_owned(),
+            EndpointState::Maintenance => "taken out of use by the operator".to_owned(),
+            EndpointState::Unchecked => "not checked".to_owned(),
+            EndpointState::Healthy => "made ready by the operator".to_owned(),
+            EndpointState::Unhealthy | EndpointState::Ejected => self.endpoint.status().reason,
+        };
+        self.record_state(&reason, now);
+    }
+
     /// Records the current state with its reason for the status page.
     pub(super) fn record_state(&self, reason: &str, now: SystemTime) {
         let before = self.endpoint.status();
         let state = self.state();
         let since = if before.state == state { before.since } else { now };
-        self.endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), since });
+        self.endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), order: self.order, since });
     }
 }
 

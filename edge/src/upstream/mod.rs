@@ -11,11 +11,14 @@ mod endpoint;
 pub mod health;
 pub mod manager;
 mod member;
+pub mod order;
 pub mod pool;
 mod pool_state;
 pub mod queue;
 mod shortage;
 mod snapshot;
+pub mod sticky;
+pub mod tiers;
 
 pub use self::{
     endpoint::{CheckStats, Endpoint, EndpointState, EndpointStatus},

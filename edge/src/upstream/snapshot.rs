@@ -4,7 +4,12 @@ use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 
-use super::{connection::Place, endpoint::Endpoint, queue::Queue};
+use super::{
+    connection::Place,
+    endpoint::Endpoint,
+    queue::Queue,
+    sticky::{Sessions, Tags},
+};
 use crate::{
     config,
     observe::stats::{Counter, PerWorker, PoolStats},
@@ -17,6 +22,8 @@ pub struct PoolHandle {
     pub config: Arc<config::Pool>,
     /// The endpoints that requests pick from. Written by the pool's task on the control thread only.
     pub snapshot: ArcSwap<PoolSnapshot>,
+    /// The tags of its endpoints in cookies; `None` if it sets none.
+    pub tags: Option<Tags>,
     /// Counters, one copy per worker. A reload that changes the pool keeps them.
     pub stats: Arc<PerWorker<PoolStats>>,
     /// The requests that wait for a connection. A reload that changes the pool keeps it.
@@ -34,6 +41,7 @@ impl PoolHandle {
     pub fn new(config: Arc<config::Pool>, workers: usize) -> Self {
         Self {
             sources: config.sources.iter().map(|_| Arc::default()).collect(),
+            tags: config.sticky.as_ref().map(|sticky| Tags::load(&config.name, sticky.key_file.as_deref())),
             config,
             snapshot: ArcSwap::default(),
             stats: Arc::new(PerWorker::new(workers)),
@@ -57,11 +65,30 @@ pub struct SourceStats {
 pub struct PoolSnapshot {
     /// Every endpoint, ordered by address.
     pub endpoints: Vec<Arc<Endpoint>>,
-    /// Endpoints that are healthy and not ejected, in the same order. While there are none, the endpoints that are
-    /// not checked yet; see [`pool`](super::pool).
+    /// Endpoints that are healthy and neither ejected nor draining, in the same order. While there are none, those that
+    /// drain, or else those that are not checked yet; see [`pool`](super::pool).
     pub healthy: Vec<Arc<Endpoint>>,
-    /// Whether too few endpoints are healthy, so that [`usable`](Self::usable) returns all of them.
+    /// Those of them that are in the tiers in use and, if they are enough, in the edge's zone; see
+    /// [`tiers`](super::tiers).
+    pub preferred: Vec<Arc<Endpoint>>,
+    /// The last tier in use; 0 in a panic.
+    pub last_tier: u8,
+    /// Whether all of `preferred` are in the edge's zone.
+    pub local: bool,
+    /// Endpoints that drain and work, in the same order: for an attempt after those at healthy ones failed, and for the
+    /// requests of their sessions.
+    pub draining: Vec<Arc<Endpoint>>,
+    /// Whether `healthy` are those that drain, because no other is healthy.
+    pub uses_draining: bool,
+    /// Endpoints for requests in panic, and for attempts after all others failed, in the same order: all but those that
+    /// are in maintenance, and those that drain while others are left.
+    pub reserve: Vec<Arc<Endpoint>>,
+    /// Whether too few endpoints are healthy, so that [`usable`](Self::usable) returns the reserve.
     pub panic: bool,
+    /// The endpoints that get the requests of their sessions, whatever their tier; none if the pool sets no cookie.
+    pub sessions: Sessions,
+    /// Whether the weights of the endpoints differ.
+    pub weighted: bool,
     /// The state of each source, in the order of the configuration.
     pub sources: Vec<SourceStatus>,
 }
@@ -70,7 +97,7 @@ impl PoolSnapshot {
     /// Returns the endpoints that a first attempt picks from.
     #[must_use]
     pub fn usable(&self) -> &[Arc<Endpoint>] {
-        if self.panic { &self.endpoints } else { &self.healthy }
+        if self.panic { &self.reserve } else { &self.preferred }
     }
 }
 

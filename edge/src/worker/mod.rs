@@ -151,7 +151,7 @@ impl Worker {
         }
     }
 
-    /// The newest snapshot, with this worker's position in each pool.
+    /// The newest snapshot, with this worker's turns in each pool.
     #[must_use]
     pub fn view(&self) -> Rc<View> {
         let newest = self.shared.snapshot.load();

@@ -1,39 +1,42 @@
-//! One worker's view of the current snapshot: the snapshot, and this worker's round-robin position in each pool.
+//! One worker's view of the current snapshot: the snapshot, and whose turn it is on this worker in each pool.
 
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use crate::{
     config::{Config, Route},
-    upstream::{PoolHandle, balance},
+    upstream::{
+        PoolHandle,
+        balance::{self, Candidates, Key, Turns},
+    },
     worker::snapshot::Snapshot,
 };
 
-/// A snapshot with one worker's position in each of its pools.
+/// A snapshot, and whose turn it is on one worker in each of its pools.
 #[derive(Debug)]
 pub struct View {
     snapshot: Arc<Snapshot>,
     pools: Vec<Rc<PoolView>>,
 }
 
-/// A pool with one worker's position in it.
+/// A pool, and whose turn it is in it on one worker.
 #[derive(Debug)]
 pub struct PoolView {
     /// The pool itself.
     pub handle: Arc<PoolHandle>,
     /// The pool's name, for the access log.
     pub name: Arc<str>,
-    /// The round-robin position. Starts at random so that workers do not pick the same endpoints in step.
-    cursor: Cell<usize>,
+    /// Whose turn it is. Starts at random so that workers do not pick the same endpoints in step.
+    turns: RefCell<Turns>,
 }
 
 impl View {
-    /// Creates the view of a snapshot, with every pool at a random position.
+    /// Creates the view of a snapshot, with every pool beginning at a random endpoint.
     #[must_use]
     pub fn new(snapshot: Arc<Snapshot>, random: &mut fastrand::Rng) -> Self {
         let pools = snapshot.pools.iter();
         let pools = pools.map(|handle| {
-            let cursor = Cell::new(random.usize(..1 << 16));
-            Rc::new(PoolView { handle: Arc::clone(handle), name: handle.config.name.as_str().into(), cursor })
+            let turns = RefCell::new(Turns::starting_at(random.usize(..1 << 16)));
+            Rc::new(PoolView { handle: Arc::clone(handle), name: handle.config.name.as_str().into(), turns })
         });
         Self { pools: pools.collect(), snapshot }
     }
@@ -65,20 +68,9 @@ impl View {
 }
 
 impl PoolView {
-    /// Picks one of `count` candidates by the pool's policy; see [`balance::pick`]. Only a `first` attempt advances
-    /// the round-robin position.
-    pub fn pick(
-        &self,
-        first: bool,
-        count: usize,
-        random: u64,
-        load: impl Fn(usize) -> u64,
-        tried: impl Fn(usize) -> bool,
-    ) -> Option<usize> {
-        let mut cursor = self.cursor.get();
-        let turn = first.then_some(&mut cursor);
-        let picked = balance::pick(self.handle.config.balance, count, turn, random, load, tried);
-        self.cursor.set(cursor);
-        picked
+    /// Picks one of the candidates by the pool's policy; see [`balance::pick`]. Only a `first` attempt takes turns.
+    pub fn pick(&self, first: bool, candidates: &impl Candidates, random: u64, key: Option<Key>) -> Option<usize> {
+        let mut turns = self.turns.borrow_mut();
+        balance::pick(self.handle.config.balance, candidates, first.then_some(&mut turns), random, key)
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn config(servers: Vec<SocketAddr>, pools: Vec<Pool>) -> Config {
         workers: NonZeroUsize::MIN,
         drain: second,
         admin: None,
+        admin_token_file: None,
         access_log: AccessLog::Off,
         dns: Dns { servers, interval: Duration::from_millis(30), timeout: Duration::from_millis(600) },
         listeners: Vec::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, stream};
-use http::header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -34,6 +34,7 @@ pub(super) async fn answer(request: Request<Incoming>, connection: Arc<Connectio
         Behaviour::Echo if is_websocket(&request) => Ok(websocket(request, &connection)),
         Behaviour::Echo => echo(request, &connection).await,
         Behaviour::Status(status) => Ok(with_status(status)),
+        Behaviour::Drain => Ok(draining()),
         Behaviour::Headers(headers) => Ok(with_headers(&headers)),
         Behaviour::Body(size) => Ok(Response::new(full(vec![b'x'; size]))),
         Behaviour::SlowBody { chunks, every } => Ok(slow_body(chunks, every)),
@@ -87,6 +88,12 @@ async fn echo(request: Request<Incoming>, connection: &Connection) -> io::Result
 fn with_status(status: u16) -> Response<Body> {
     let mut response = Response::new(full(format!("status {status}")));
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    response
+}
+
+fn draining() -> Response<Body> {
+    let mut response = with_status(503);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 

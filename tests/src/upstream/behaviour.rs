@@ -11,6 +11,8 @@ pub enum Behaviour {
     Echo,
     /// Returns this status with the body "status N".
     Status(u16),
+    /// Returns 503 with `Retry-After`, as a health path does while the program drains.
+    Drain,
     /// Returns 200 with these header fields and the body "ok".
     Headers(Vec<(String, String)>),
     /// Returns 200 with a body of this length in bytes, and a Content-Length.

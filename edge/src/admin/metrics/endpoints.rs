@@ -30,6 +30,10 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
         ([pool.label(), ("endpoint", address.as_str()), ("state", endpoint.state)], 1.0)
     });
     families.gauges("endpoint_state", None, "The state of an endpoint, as a label", states)?;
+    let orders = all.iter().map(|(pool, endpoint, address)| {
+        ([pool.label(), ("endpoint", address.as_str()), ("order", endpoint.order)], 1.0)
+    });
+    families.gauges("endpoint_order", None, "The operator's order for an endpoint, as a label", orders)?;
     families.gauges(
         "endpoint_in_flight",
         None,
@@ -71,5 +75,10 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
         None,
         "Ejections because of failed requests or server errors",
         each(|endpoint| endpoint.ejections),
-    )
+    )?;
+    let drains = |endpoint: &EndpointReport| {
+        vec![("endpoint", endpoint.announced_drains), ("operator", endpoint.ordered_drains)]
+    };
+    let help = "Drains that the endpoint announced, and that the operator ordered, with maintenance";
+    families.counters("endpoint_drains", None, help, split("by", drains))
 }

@@ -58,6 +58,12 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
         "Whether the pool is in panic mode, in which health is ignored, 0 or 1",
         each(|pool| pool.panic.into()).map(float),
     )?;
+    families.gauges(
+        "pool_uses_draining",
+        None,
+        "Whether requests go to endpoints that drain, because no other is healthy, 0 or 1",
+        each(|pool| pool.uses_draining.into()).map(float),
+    )?;
     families.gauges("pool_endpoints", None, "Known endpoints", each(|pool| pool.endpoints.len() as u64).map(float))?;
     families.gauges(
         "pool_endpoints_usable",

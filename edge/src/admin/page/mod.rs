@@ -92,6 +92,9 @@ fn banners(out: &mut String, status: &Status) -> fmt::Result {
     for pool in status.pools.iter().filter(|pool| pool.panic && !pool.endpoints.is_empty()) {
         banner("warn", &format!("pool {}: too few endpoints are healthy, so all of them are used", pool.name))?;
     }
+    for pool in status.pools.iter().filter(|pool| pool.uses_draining) {
+        banner("warn", &format!("pool {}: no endpoint is healthy, so those that drain are used", pool.name))?;
+    }
     if let Some(error) = status.reload.as_ref().and_then(|reload| reload.error.as_ref()) {
         banner("bad", &format!("the last reload failed, and the previous configuration stays active: {error}"))?;
     }

@@ -103,12 +103,15 @@ fn state(endpoint: &EndpointReport) -> String {
     let class = match endpoint.state {
         "healthy" => "good",
         "unhealthy" => "bad",
-        "ejected" => "warn",
+        "ejected" | "draining" => "warn",
         _ => "idle",
     };
     let used = if endpoint.usable && endpoint.state != "healthy" { ", used" } else { "" };
+    // Failing checks hide a drain.
+    let is_hidden = endpoint.order == "drain" && endpoint.state != "draining";
+    let drained = if is_hidden { ", drained" } else { "" };
     let reason = Escaped(&endpoint.reason);
-    format!("<span class=\"state {class}\">{}{used}</span> <small>{reason}</small>", endpoint.state)
+    format!("<span class=\"state {class}\">{}{drained}{used}</span> <small>{reason}</small>", endpoint.state)
 }
 
 fn sources(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {

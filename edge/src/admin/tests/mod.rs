@@ -1,6 +1,7 @@
 //! The fixtures of the admin listener's tests: an edge with some traffic, and requests to its pages.
 
 mod metrics;
+mod orders;
 mod page;
 mod readiness;
 mod respond;
@@ -9,7 +10,7 @@ mod status;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -17,6 +18,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{Method, Request, Response, header::HOST};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
+use tokio::sync::mpsc;
 
 use super::{AdminState, BoundListener, Status, respond::respond};
 use crate::{
@@ -24,7 +26,9 @@ use crate::{
     error::Kind,
     io::memory::Budget,
     observe::{refusals::Refusal, stats::PerWorker},
-    upstream::{Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot, SourceStatus},
+    upstream::{
+        Endpoint, EndpointState, EndpointStatus, PoolHandle, PoolSnapshot, SourceStatus, order::Order, sticky::Sessions,
+    },
     worker::{heartbeat::Heartbeat, snapshot::Snapshot},
 };
 
@@ -42,17 +46,28 @@ fn seconds_ago(seconds: u64) -> SystemTime {
 fn endpoint(last: u8, state: EndpointState, reason: &str) -> Arc<Endpoint> {
     let address = SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), 8000));
     let endpoint = Endpoint::new(address, "tasks.web:8000".into(), WORKERS, seconds_ago(4000));
-    endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), since: seconds_ago(3700) });
+    let order = Order::Ready;
+    endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), order, since: seconds_ago(3700) });
     Arc::new(endpoint)
 }
 
 fn pool(name: &str, endpoints: &[Arc<Endpoint>], error: Option<&str>) -> Arc<PoolHandle> {
     let source = Source::Name { host: "tasks.web".to_owned(), port: 8000 };
     let handle = PoolHandle::new(Arc::new(Pool::new(name, vec![source])), WORKERS);
+    let is_healthy = |one: &&Arc<Endpoint>| one.status().state == EndpointState::Healthy;
+    let healthy: Vec<_> = endpoints.iter().filter(is_healthy).cloned().collect();
     handle.snapshot.store(Arc::new(PoolSnapshot {
         endpoints: endpoints.to_vec(),
-        healthy: endpoints.iter().filter(|one| one.status().state == EndpointState::Healthy).cloned().collect(),
+        preferred: healthy.clone(),
+        healthy,
+        last_tier: 1,
+        local: false,
+        sessions: Sessions::default(),
+        reserve: endpoints.to_vec(),
+        draining: Vec::new(),
+        uses_draining: false,
         panic: false,
+        weighted: false,
         sources: vec![SourceStatus {
             source: "tasks.web:8000".to_owned(),
             endpoints: endpoints.len(),
@@ -85,6 +100,8 @@ fn admin(pools: Vec<Arc<PoolHandle>>, routes: Vec<Route>) -> AdminState {
         access_log: Arc::default(),
         memory: Arc::new(Budget::new(Some(150 << 20), WORKERS)),
         draining: Arc::default(),
+        orders: mpsc::channel(1).0,
+        refused_orders: Mutex::default(),
         reload: ArcSwapOption::empty(),
         started: seconds_ago(100_000),
     }

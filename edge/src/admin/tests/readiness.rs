@@ -26,6 +26,10 @@ async fn an_edge_is_ready_when_every_routed_pool_has_a_usable_endpoint() {
         (admin(vec![pool("web", &unhealthy(), None)], all()), Some("pool web: none of 2 endpoints is usable")),
         (admin(vec![in_panic], all()), None),
         (
+            admin(vec![pool("web", &[endpoint(2, EndpointState::Maintenance, "")], None)], all()),
+            Some("pool web: all of 1 endpoints are in maintenance"),
+        ),
+        (
             admin(vec![pool("web", &[], Some("NXDOMAIN"))], all()),
             Some("pool web: no endpoints, tasks.web:8000: NXDOMAIN"),
         ),
@@ -35,6 +39,7 @@ async fn an_edge_is_ready_when_every_routed_pool_has_a_usable_endpoint() {
     ] {
         let response = get(&admin, "/readyz");
         let status = response.status();
+        assert_eq!(response.headers().contains_key("retry-after"), expected == Some("draining"));
         let body = text(response).await;
         match expected {
             None => assert_eq!((status, body.as_str()), (StatusCode::OK, "ok\n")),

@@ -11,6 +11,7 @@ async fn the_status_has_a_stable_format() {
   "endpoints": [
     {
       "address": "10.0.0.1:8000",
+      "announced_drains": 0,
       "checks": 0,
       "checks_failed": 0,
       "connect_failures": 0,
@@ -18,6 +19,8 @@ async fn the_status_has_a_stable_format() {
       "connections_open": 0,
       "ejections": 0,
       "in_flight": 4,
+      "order": "ready",
+      "ordered_drains": 0,
       "reason": "check passed",
       "requests": 1500,
       "resets": 0,
@@ -37,6 +40,7 @@ async fn the_status_has_a_stable_format() {
     },
     {
       "address": "10.0.0.2:8000",
+      "announced_drains": 0,
       "checks": 0,
       "checks_failed": 0,
       "connect_failures": 7,
@@ -44,6 +48,8 @@ async fn the_status_has_a_stable_format() {
       "connections_open": 0,
       "ejections": 0,
       "in_flight": 0,
+      "order": "ready",
+      "ordered_drains": 0,
       "reason": "connection refused",
       "requests": 0,
       "resets": 0,
@@ -94,7 +100,8 @@ async fn the_status_has_a_stable_format() {
       "source": "tasks.web:8000"
     }
   ],
-  "usable": 1
+  "usable": 1,
+  "uses_draining": false
 }
 "##);
     let keys: Vec<_> = json.as_object().unwrap().keys().cloned().collect();

@@ -23,6 +23,10 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let workers = root.get("workers", &kind::WORKERS);
     let drain = root.get("drain", &kind::DURATION_OR_ZERO);
     let admin = root.get("admin", &kind::ADMIN).unwrap_or(Some(defaults::ADMIN));
+    let admin_token_file = root.get("admin_token_file", &kind::FILE).map(|file| folder.join(file));
+    if admin_token_file.is_some() && admin.is_none() {
+        root.warning("admin_token_file", "has no effect, because admin is off");
+    }
     let access_log = root.get("access_log", &kind::ACCESS_LOG).map(|log| absolute_log(log, folder));
     let trusted_proxies = root.list("trusted_proxies", &kind::NETWORK).map(into_values);
     let listeners: Vec<_> = root.tables("listener", |section| listener(section, folder)).concat();
@@ -30,7 +34,7 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let swarm = root.table("swarm", |section| swarm(section, folder));
     let limits = root.table("limits", limits);
     let timeouts = root.table("timeouts", timeouts);
-    let pools = root.named("pool", |name, section| Ok(Spanned::new(section.span(), pool::pool(name, section))));
+    let pools = root.named("pool", |name, section| Ok(Spanned::new(section.span(), pool::pool(name, section, folder))));
     let routes = root.tables("route", |section| route(section, &pools)).concat();
     let uses_swarm = |pool: &Spanned<Pool>| pool.get_ref().sources.iter().any(Source::is_swarm);
     if swarm.token_file.is_some() && !pools.iter().any(uses_swarm) {
@@ -49,6 +53,7 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
         workers: workers.unwrap_or(defaults.workers),
         drain: drain.unwrap_or(defaults.drain),
         admin,
+        admin_token_file,
         access_log: access_log.unwrap_or(defaults.access_log),
         dns,
         swarm,

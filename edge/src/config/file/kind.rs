@@ -8,7 +8,10 @@ pub(super) use settings::kind::{BOOLEAN, DURATION, DURATION_OR_ZERO, SHARE};
 use settings::{Kind, kind::whole};
 use toml::de::DeValue;
 
-use crate::config::{AccessLog, Balance, Expect, HostMatch, Source, address, value};
+use crate::config::{
+    AccessLog, Balance, EndpointOptions, Expect, HashKey, HostMatch, MAX_TIER, MAX_WEIGHT, SameSite, Source, address,
+    value,
+};
 
 pub(super) const SIZE: Kind<u64> = Kind {
     name: "size",
@@ -78,6 +81,17 @@ pub(super) const ENDPOINT: Kind<Source> = Kind {
     read: |v| v.as_str().map(|text| address::endpoint(text, Err(""))),
 };
 
+/// An endpoint without options.
+pub(super) const ENDPOINT_ALONE: Kind<(Source, EndpointOptions)> = Kind {
+    name: ENDPOINT.name,
+    example: ENDPOINT.example,
+    read: |v| (ENDPOINT.read)(v).map(|parsed| parsed.map(|source| (source, EndpointOptions::default()))),
+};
+
+pub(super) const TIER: Kind<u8> = Kind { name: "count", example: "2", read: |v| whole(v, 1, MAX_TIER) };
+
+pub(super) const WEIGHT: Kind<u32> = Kind { name: "count", example: "3", read: |v| whole(v, 1, MAX_WEIGHT) };
+
 pub(super) const HOST: Kind<HostMatch> =
     Kind { name: "host", example: "\"www.example.com\"", read: |v| v.as_str().map(address::host_match) };
 
@@ -93,11 +107,39 @@ pub(super) const POOL_NAME: Kind<String> =
 pub(super) const BALANCE: Kind<Balance> =
     Kind { name: "name", example: "\"round_robin\"", read: |v| v.as_str().map(value::balance) };
 
+pub(super) const HASH_KEY: Kind<HashKey> =
+    Kind { name: "key", example: "\"header:x-user\"", read: |v| v.as_str().map(value::hash_key) };
+
+pub(super) const HASH_BOUND: Kind<f64> = Kind {
+    name: "number",
+    example: "1.25",
+    read: |v| match v {
+        DeValue::Float(bound) => Some(value::hash_bound(bound.as_str())),
+        DeValue::Integer(bound) => Some(value::hash_bound(&bound.to_string())),
+        _ => None,
+    },
+};
+
+pub(super) const COOKIE: Kind<String> =
+    Kind { name: "name", example: "\"server\"", read: |v| v.as_str().map(value::cookie_name) };
+
+pub(super) const COOKIE_PATH: Kind<String> =
+    Kind { name: "path", example: "\"/\"", read: |v| v.as_str().map(value::cookie_path) };
+
+pub(super) const SAME_SITE: Kind<SameSite> =
+    Kind { name: "name", example: "\"lax\"", read: |v| v.as_str().map(value::same_site) };
+
+pub(super) const ZONE: Kind<String> =
+    Kind { name: "name", example: "\"zurich-1\"", read: |v| v.as_str().map(value::zone) };
+
 pub(super) const CHECK_PATH: Kind<PathAndQuery> =
     Kind { name: "path", example: "\"/readyz\"", read: |v| v.as_str().map(value::check_path) };
 
 pub(super) const CHECK_HOST: Kind<String> =
     Kind { name: "host", example: "\"www.example.com\"", read: |v| v.as_str().map(value::check_host) };
+
+pub(super) const DRAIN_HEADER: Kind<String> =
+    Kind { name: "name of a field", example: "\"x-drain\"", read: |v| v.as_str().map(value::drain_header) };
 
 pub(super) const FILE: Kind<PathBuf> =
     Kind { name: "path of a file", example: "\"www.pem\"", read: |v| v.as_str().map(value::path) };

@@ -1,28 +1,52 @@
 //! Builds a pool from its section of the file.
 
+use std::path::Path;
+
 use settings::{Section, into_values};
 
 use super::{duplicates::report_duplicates, head_size::head_size, kind};
-use crate::config::{Ejection, HealthCheck, Pool, UpstreamTimeouts, behind_mesh, value};
+use crate::config::{
+    BACKUP, Balance, Drain, Ejection, EndpointOptions, HealthCheck, Pool, SameSite, Source, Sticky, UpstreamTimeouts,
+    behind_mesh, value,
+};
 
 /// Converts the section of the pool `name`.
-pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
+pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool {
     check_name(name, section);
-    let endpoints = section.required_list("endpoints", &kind::ENDPOINT);
+    let endpoints = section.required_items("endpoints", &kind::ENDPOINT_ALONE, endpoint);
     report_duplicates(
         section,
         "endpoints",
         "endpoint",
-        endpoints.iter().map(|endpoint| (endpoint.get_ref(), endpoint.span())),
+        endpoints.iter().map(|endpoint| (&endpoint.get_ref().0, endpoint.span())),
     );
-    let default = Pool::new(name, into_values(endpoints));
+    let endpoints = into_values(endpoints);
+    let sources = endpoints.iter().map(|(source, _)| source.clone()).collect();
+    let default = Pool::new(name, sources);
     let health = section.switch("health", health);
+    // Unlike health checks, it is off unless the section is there.
+    let has_sticky = section.has("sticky");
+    let sticky = section.switch("sticky", |section| sticky(name, section, folder)).filter(|_| has_sticky);
     let is_mesh = behind_mesh(&default.sources, health.as_ref());
+    let balance = section.get("balance", &kind::BALANCE).unwrap_or(default.balance);
+    for key in ["hash_key", "hash_bound"] {
+        if section.has(key) && balance != Balance::ConsistentHash {
+            section.warning(key, "has no effect without balance = \"consistent_hash\"");
+        }
+    }
     Pool {
-        balance: section.get("balance", &kind::BALANCE).unwrap_or(default.balance),
+        options: endpoints.into_iter().filter(|(_, options)| *options != EndpointOptions::default()).collect(),
+        balance,
+        hash_key: section.get("hash_key", &kind::HASH_KEY).unwrap_or(default.hash_key),
+        hash_bound: section.get("hash_bound", &kind::HASH_BOUND).unwrap_or(default.hash_bound),
+        sticky,
         health,
         ejection: section.table("ejection", |section| ejection(section, is_mesh)),
+        drain: section.table("drain", drain),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
+        tier_threshold: section.get("tier_threshold", &kind::SHARE).unwrap_or(default.tier_threshold),
+        zone: section.get("zone", &kind::ZONE),
+        zone_threshold: section.get("zone_threshold", &kind::SHARE).unwrap_or(default.zone_threshold),
         via: section.get("via", &kind::BOOLEAN).unwrap_or(default.via),
         attempts: section.get("attempts", &kind::ATTEMPTS).unwrap_or(default.attempts),
         max_connections: section.get("max_connections", &kind::POSITIVE).unwrap_or(default.max_connections),
@@ -35,6 +59,44 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>) -> Pool {
         timeouts: section.table("timeouts", upstream_timeouts),
         ..default
     }
+}
+
+fn sticky(pool: &str, section: &mut Section<'_>, folder: &Path) -> Sticky {
+    let default = Sticky::new(pool);
+    let secure = section.get("secure", &kind::BOOLEAN);
+    let same_site = section.get("same_site", &kind::SAME_SITE).unwrap_or(default.same_site);
+    if same_site == SameSite::None && secure == Some(false) {
+        section.problem(
+            "secure",
+            "is needed for same_site = \"none\", or browsers reject the cookie: remove one of the two",
+        );
+    }
+    Sticky {
+        cookie: section.get("cookie", &kind::COOKIE).unwrap_or(default.cookie),
+        path: section.get("path", &kind::COOKIE_PATH).unwrap_or(default.path),
+        same_site,
+        secure,
+        http_only: section.get("http_only", &kind::BOOLEAN).unwrap_or(default.http_only),
+        max_age: section.get("max_age", &kind::DURATION),
+        key_file: section.get("key_file", &kind::FILE).map(|file| folder.join(file)),
+    }
+}
+
+/// Converts an endpoint with options.
+fn endpoint(section: &mut Section<'_>) -> Option<(Source, EndpointOptions)> {
+    let default = EndpointOptions::default();
+    let address = section.required("address", &kind::ENDPOINT);
+    let tier = section.get("tier", &kind::TIER);
+    let is_backup = section.get("backup", &kind::BOOLEAN).unwrap_or_default();
+    if is_backup && tier.is_some() {
+        section.problem("tier", "contradicts backup, which is a tier of its own: remove one of the two");
+    }
+    let options = EndpointOptions {
+        weight: section.get("weight", &kind::WEIGHT).unwrap_or(default.weight),
+        tier: if is_backup { BACKUP } else { tier.unwrap_or(default.tier) },
+        zone: section.get("zone", &kind::ZONE),
+    };
+    Some((address?, options))
 }
 
 fn health(section: &mut Section<'_>) -> HealthCheck {
@@ -83,6 +145,14 @@ fn ejection(section: &mut Section<'_>, is_mesh: bool) -> Ejection {
         base: base.unwrap_or(max.map_or(default.base, |max| default.base.min(max))),
         max: max.unwrap_or(base.map_or(default.max, |base| default.max.max(base))),
         max_share: section.get("max_share", &kind::SHARE).unwrap_or(default.max_share),
+    }
+}
+
+fn drain(section: &mut Section<'_>) -> Drain {
+    let default = Drain::default();
+    Drain {
+        header: section.get("header", &kind::DRAIN_HEADER),
+        time: section.get("time", &kind::DURATION).unwrap_or(default.time),
     }
 }
 

@@ -6,7 +6,8 @@ use std::{fmt::Display, net::SocketAddr, path::Path, time::Duration};
 use toml::Value;
 
 use crate::config::{
-    AccessLog, Balance, Config, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Tls, address, value,
+    AccessLog, BACKUP, Config, EndpointOptions, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Source, Sticky,
+    Tls, address, value,
 };
 
 /// Returns the text of a configuration file that is equivalent to `config`.
@@ -16,6 +17,9 @@ pub fn render(config: &Config) -> String {
     document.key("workers", config.workers);
     document.key("drain", duration(config.drain));
     document.key("admin", config.admin.map_or_else(|| string("off"), |address| string(&address.to_string())));
+    if let Some(file) = &config.admin_token_file {
+        document.key("admin_token_file", path(file));
+    }
     document.key(
         "access_log",
         match &config.access_log {
@@ -104,9 +108,16 @@ fn size(bytes: usize) -> String {
 fn pool(document: &mut Document, pool: &Pool) {
     let name = &pool.name;
     document.heading(&format!("[pool.{name}]"));
-    document.key("endpoints", list(&pool.sources, |source| string(&source.to_string())));
-    document.key("balance", string(balance_name(pool.balance)));
+    document.key("endpoints", list(&pool.sources, |source| endpoint(source, &pool.options_of(source))));
+    document.key("balance", string(value::balance_name(pool.balance)));
+    document.key("hash_key", string(&value::render_hash_key(&pool.hash_key)));
+    document.key("hash_bound", format_args!("{:?}", pool.hash_bound));
     document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
+    document.key("tier_threshold", format_args!("{:?}", pool.tier_threshold));
+    if let Some(zone) = &pool.zone {
+        document.key("zone", string(zone));
+    }
+    document.key("zone_threshold", format_args!("{:?}", pool.zone_threshold));
     document.key("via", pool.via);
     document.key("attempts", pool.attempts);
     document.key("max_connections", pool.max_connections);
@@ -118,6 +129,9 @@ fn pool(document: &mut Document, pool: &Pool) {
         Some(check) => health(document, name, check),
         None => document.key("health", false),
     }
+    if let Some(cookie) = &pool.sticky {
+        sticky(document, name, cookie);
+    }
 
     document.heading(&format!("[pool.{name}.ejection]"));
     document.key("consecutive_failures", pool.ejection.consecutive_failures);
@@ -125,6 +139,12 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("base", duration(pool.ejection.base));
     document.key("max", duration(pool.ejection.max));
     document.key("max_share", format_args!("{:?}", pool.ejection.max_share));
+
+    document.heading(&format!("[pool.{name}.drain]"));
+    if let Some(header) = &pool.drain.header {
+        document.key("header", string(header));
+    }
+    document.key("time", duration(pool.drain.time));
 
     document.heading(&format!("[pool.{name}.timeouts]"));
     document.key("connect", duration(pool.timeouts.connect));
@@ -135,6 +155,45 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("idle", duration(pool.timeouts.idle));
     document.key("max_age", duration(pool.timeouts.max_age));
     document.key("tunnel_idle", duration(pool.timeouts.tunnel_idle));
+}
+
+/// Formats an endpoint: alone, or as a table if it has options.
+fn endpoint(source: &Source, options: &EndpointOptions) -> String {
+    let address = string(&source.to_string());
+    let (default, EndpointOptions { weight, tier, zone }) = (EndpointOptions::default(), options);
+    if *options == default {
+        return address;
+    }
+    let mut table = format!("{{ address = {address}");
+    if *weight != default.weight {
+        table.push_str(&format!(", weight = {weight}"));
+    }
+    match *tier {
+        BACKUP => table.push_str(", backup = true"),
+        tier if tier == default.tier => {}
+        tier => table.push_str(&format!(", tier = {tier}")),
+    }
+    if let Some(zone) = zone {
+        table.push_str(&format!(", zone = {}", string(zone)));
+    }
+    table + " }"
+}
+
+fn sticky(document: &mut Document, pool: &str, sticky: &Sticky) {
+    document.heading(&format!("[pool.{pool}.sticky]"));
+    document.key("cookie", string(&sticky.cookie));
+    document.key("path", string(&sticky.path));
+    document.key("same_site", string(value::render_same_site(sticky.same_site)));
+    if let Some(secure) = sticky.secure {
+        document.key("secure", secure);
+    }
+    document.key("http_only", sticky.http_only);
+    if let Some(age) = sticky.max_age {
+        document.key("max_age", duration(age));
+    }
+    if let Some(file) = &sticky.key_file {
+        document.key("key_file", path(file));
+    }
 }
 
 fn health(document: &mut Document, pool: &str, check: &HealthCheck) {
@@ -188,8 +247,4 @@ fn duration(duration: Duration) -> String {
 
 fn list<T>(items: &[T], item: impl Fn(&T) -> String) -> String {
     format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", "))
-}
-
-fn balance_name(balance: Balance) -> &'static str {
-    value::BALANCES.iter().find(|(policy, _)| *policy == balance).map_or("round_robin", |(_, name)| name)
 }

@@ -140,12 +140,24 @@ pub(super) struct Traffic {
     /// Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) to_mesh: Vec<String>,
+    /// Endpoints that get requests only while none of --to or --to-mesh is usable
+    #[arg(long, value_name = "ADDR", num_args = 1..)]
+    pub(super) backup: Vec<String>,
     /// Port of endpoints given without one
     #[arg(long, value_name = "PORT")]
     pub(super) to_port: Option<String>,
-    /// How the next endpoint is picked: round_robin, least_requests or random [default: round_robin]
+    /// How the next endpoint is picked: round_robin, least_requests, peak_ewma, random or consistent_hash [default: round_robin]
     #[arg(long, value_name = "NAME")]
     pub(super) balance: Option<String>,
+    /// What consistent_hash distributes requests by: client, path, header:NAME or cookie:NAME [default: client]
+    #[arg(long, value_name = "KEY")]
+    pub(super) hash_key: Option<String>,
+    /// Tie each client to the endpoint that answered it first, by a cookie
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) sticky: Option<String>,
+    /// File with the key of that cookie, the same on every edge; an empty file counts as none
+    #[arg(long, value_name = "FILE")]
+    pub(super) sticky_key_file: Option<String>,
     /// Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_via: Option<String>,
@@ -164,6 +176,9 @@ pub(super) struct Traffic {
     /// Share of 5xx responses that ejects an endpoint if it is at least twice the others' share; 0 turns that off [default: 0.5; with --to-mesh 0]
     #[arg(long, value_name = "SHARE")]
     pub(super) error_share: Option<String>,
+    /// Response field by which an endpoint announces that it drains: it then gets no new requests; clients do not get the field [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub(super) drain_header: Option<String>,
     /// Certificate chain for HTTPS, PEM; without one the edge generates a self-signed one, which browsers warn about
     #[arg(long, value_name = "FILE")]
     pub(super) tls_cert_file: Option<String>,
@@ -212,9 +227,15 @@ pub(super) struct Process {
     /// Serve the status page, metrics and health here: IP:port, or "off" [default: 127.0.0.1:9901]
     #[arg(long, value_name = "ADDR")]
     pub(super) admin: Option<String>,
+    /// File with the token for drain, ready and maintenance on the admin listener, which are refused without one; an empty file counts as none
+    #[arg(long, value_name = "FILE")]
+    pub(super) admin_token_file: Option<String>,
     /// Access log, one line per request: "off", "stdout" or a file [default: off]
     #[arg(long, value_name = "WHERE")]
     pub(super) access_log: Option<String>,
+    /// Zone of this edge, in all pools: endpoints of the same zone get its requests [default: from the file]
+    #[arg(long, value_name = "NAME")]
+    pub(super) zone: Option<String>,
     /// Threads that forward requests [default: number of cores]
     #[arg(long, value_name = "NUMBER")]
     pub(super) workers: Option<String>,

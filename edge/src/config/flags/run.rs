@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     path::{self, Path, PathBuf},
+    sync::Arc,
 };
 
 use settings::address::overlap;
@@ -15,8 +16,8 @@ use super::{
     given::{Given, Reader, items},
 };
 use crate::config::{
-    AccessLog, CertificateFiles, Config, Expect, HealthCheck, Limits, Listener, Pool, Source, Tls, address, defaults,
-    file,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, Expect, HealthCheck, Limits, Listener, Pool,
+    Source, Sticky, Tls, address, defaults, file,
     problem::{ConfigError, Loaded, Problem},
     token,
     value::{self, Parsed},
@@ -39,8 +40,9 @@ impl Settings {
         &self.flags.process.log
     }
 
-    /// Loads the configuration from the flags, or from the file that `--config` names; `--admin`, `--access-log`,
-    /// `--workers`, `--memory`, `--min-rate` and `--drain` then override the file. Every call reads the files again.
+    /// Loads the configuration from the flags, or from the file that `--config` names; `--admin`, `--admin-token-file`,
+    /// `--access-log`, `--zone`, `--workers`, `--memory`, `--min-rate` and `--drain` then override the file. Every call
+    /// reads the files again.
     ///
     /// # Errors
     /// A file cannot be read, or the configuration is invalid; the error then lists every problem.
@@ -90,6 +92,14 @@ impl Settings {
         if let Some(admin) = reader.one("admin", self.flags.process.admin.as_deref(), address::listen_or_off) {
             config.admin = admin;
         }
+        let token = self.flags.process.admin_token_file.as_deref();
+        if let Some(token) = reader.one("admin-token-file", token, token_file) {
+            config.admin_token_file = token;
+            if config.admin_token_file.is_some() && config.admin.is_none() {
+                let message = "has no effect, because the admin listener is off";
+                loaded.warnings.push(self.given.problem("admin-token-file", message));
+            }
+        }
         if let Some(log) = reader.one("access-log", self.flags.process.access_log.as_deref(), value::access_log) {
             config.access_log = match log {
                 AccessLog::File(path) => AccessLog::File(absolute(path)),
@@ -98,6 +108,11 @@ impl Settings {
         }
         if let Some(workers) = reader.one("workers", self.flags.process.workers.as_deref(), workers) {
             config.workers = workers;
+        }
+        if let Some(zone) = reader.one("zone", self.flags.process.zone.as_deref(), value::zone) {
+            for pool in &mut config.pools {
+                Arc::make_mut(pool).zone = Some(zone.clone());
+            }
         }
         if let Some(memory) = reader.one("memory", self.flags.process.memory.as_deref(), value::memory) {
             config.limits.memory = memory;
@@ -125,9 +140,16 @@ impl Settings {
         let to_port = to_port.or(flags.to_port.as_ref().map(|_| u16::MAX));
         let (to, endpoints) = if self.is_mesh() { ("to-mesh", &flags.to_mesh) } else { ("to", &flags.to) };
         let default_port = to_port.ok_or(", or set one for all endpoints with --to-port");
-        let sources = reader.many(to, endpoints, |text| address::endpoint(text, default_port));
+        let endpoint = |text: &str| address::endpoint(text, default_port);
+        let mut sources = reader.many(to, endpoints, endpoint);
         reader.report_duplicates(to, &sources, ToString::to_string);
+        let backups = reader.many("backup", &flags.backup, endpoint);
+        reader.report_duplicates("backup", &backups, ToString::to_string);
+        for both in backups.iter().filter(|backup| sources.contains(backup)) {
+            reader.problem("backup", format!("{both} is also given with --{to}: remove one of them"));
+        }
         self.report_missing(reader);
+        sources.extend(backups.iter().cloned());
 
         let token_file = reader.one("swarm-token-file", flags.swarm_token_file.as_deref(), token_file).flatten();
         if token_file.is_some() && !sources.iter().any(Source::is_swarm) {
@@ -136,7 +158,14 @@ impl Settings {
         }
 
         let mut pool = Pool::new(POOL_NAME, sources);
+        let options = EndpointOptions { tier: BACKUP, ..EndpointOptions::default() };
+        pool.options = backups.into_iter().map(|source| (source, options.clone())).collect();
         pool.balance = reader.one("balance", flags.balance.as_deref(), value::balance).unwrap_or(pool.balance);
+        pool.hash_key = reader.one("hash-key", flags.hash_key.as_deref(), value::hash_key).unwrap_or(pool.hash_key);
+        if flags.hash_key.is_some() && pool.balance != Balance::ConsistentHash {
+            warnings.push(self.given.problem("hash-key", "has no effect without --balance consistent_hash"));
+        }
+        pool.sticky = self.sticky(reader, &mut warnings);
         pool.via = reader.one("no-via", flags.no_via.as_deref(), value::boolean).map_or(pool.via, |without| !without);
         pool.health = self.health(reader, &mut warnings);
         if self.is_mesh() || crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {
@@ -144,6 +173,7 @@ impl Settings {
         }
         let share = reader.one("error-share", flags.error_share.as_deref(), settings::value::share);
         pool.ejection.error_share = share.unwrap_or(pool.ejection.error_share);
+        pool.drain.header = reader.one("drain-header", flags.drain_header.as_deref(), value::drain_header);
         self.flags.timeouts.apply_to_pool(reader, &mut pool);
         if reader.one("freebind", flags.freebind.as_deref(), value::boolean) == Some(true) {
             listeners.iter_mut().for_each(|listener| listener.freebind = true);
@@ -179,6 +209,17 @@ impl Settings {
     /// takes precedence, because its variable is empty unless the user sets it.
     fn is_mesh(&self) -> bool {
         items(&self.flags.traffic.to_mesh).next().is_some()
+    }
+
+    /// Returns the cookie that ties clients to endpoints, if it is turned on.
+    fn sticky(&self, reader: &Reader<'_>, warnings: &mut Vec<Problem>) -> Option<Sticky> {
+        let flags = &self.flags.traffic;
+        let is_on = reader.one("sticky", flags.sticky.as_deref(), value::boolean) == Some(true);
+        let key_file = reader.one("sticky-key-file", flags.sticky_key_file.as_deref(), key_file);
+        if key_file.is_some() && !is_on {
+            warnings.push(self.given.problem("sticky-key-file", "has no effect without --sticky"));
+        }
+        is_on.then(|| Sticky { key_file: key_file.flatten(), ..Sticky::new(POOL_NAME) })
     }
 
     /// Reports missing listeners and endpoints.
@@ -279,6 +320,12 @@ fn readable(path: &Path) -> Parsed<PathBuf> {
 fn token_file(text: &str) -> Parsed<Option<PathBuf>> {
     let token = token::read(Path::new(text)).map_err(|error| error.to_string())?;
     Ok(token.map(|_| absolute(PathBuf::from(text))))
+}
+
+/// Returns the absolute path of a file if it contains a key. A stack must name its secret even if that is empty.
+fn key_file(text: &str) -> Parsed<Option<PathBuf>> {
+    let key = token::read_line(Path::new(text)).map_err(|error| error.to_string())?;
+    Ok(key.map(|_| absolute(PathBuf::from(text))))
 }
 
 /// Returns an absolute path, independent of the working directory.

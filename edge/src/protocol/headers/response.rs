@@ -20,6 +20,10 @@ pub struct HeaderSummary<'a> {
     /// The fields that declare the end of the body.
     pub lengths: Lengths,
     dated: bool,
+    /// The value of the `Set-Cookie` that the edge adds.
+    set_cookie: Option<&'a [u8]>,
+    /// See [`hiding`](Self::hiding).
+    hidden: Option<&'a str>,
 }
 
 impl<'a> HeaderSummary<'a> {
@@ -30,7 +34,7 @@ impl<'a> HeaderSummary<'a> {
     /// `Connection` names too many fields.
     pub fn of(fields: &[Field<'a>]) -> Result<Self, Kind> {
         let (connection, lengths) = (ConnectionOptions::default(), Lengths::default());
-        let mut summary = Self { connection, lengths, dated: false };
+        let mut summary = Self { connection, lengths, dated: false, set_cookie: None, hidden: None };
         for field in fields {
             match Name::of(field.name.as_bytes()) {
                 Name::Connection => summary.connection.add(field.value).map_err(|_| Kind::UpstreamHeadTooLarge)?,
@@ -45,12 +49,32 @@ impl<'a> HeaderSummary<'a> {
         Ok(summary)
     }
 
-    /// Whether a field is about neither the connection nor the framing, so that it is passed on unless the response
-    /// switches the protocol.
+    /// The same with a `Set-Cookie` of the edge, beside those of the endpoint.
+    #[must_use]
+    pub fn with_cookie<'b>(&self, cookie: &'b [u8]) -> HeaderSummary<'b>
+    where
+        'a: 'b,
+    {
+        HeaderSummary { connection: self.connection.clone(), set_cookie: Some(cookie), ..*self }
+    }
+
+    /// Sets the name of a field that is for the edge and not for the client, because the endpoint announces with it
+    /// that it drains.
+    #[must_use]
+    pub fn hiding(self, name: Option<&'a str>) -> Self {
+        Self { hidden: name, ..self }
+    }
+
+    fn hides(&self, field: &Field<'_>) -> bool {
+        self.hidden.is_some_and(|name| field.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether a field is about neither the connection nor the framing nor a drain, so that it is passed on unless the
+    /// response switches the protocol.
     fn is_end_to_end(&self, field: &Field<'_>) -> bool {
         match Name::of(field.name.as_bytes()) {
             Name::Connection | Name::ContentLength | Name::TransferEncoding | Name::HopByHop | Name::Upgrade => false,
-            _ => !self.connection.names(field.name.as_bytes()),
+            _ => !self.connection.names(field.name.as_bytes()) && !self.hides(field),
         }
     }
 
@@ -103,9 +127,12 @@ pub fn write(out: &mut Vec<u8>, line: &StatusLine<'_>, fields: &[Field<'_>], sum
             _ => true,
         };
         let named = line.persistence != Persistence::Upgrade && summary.connection.names(field.name.as_bytes());
-        if keep && !named {
+        if keep && !named && !summary.hides(field) {
             write_field(out, field.name, field.value);
         }
+    }
+    if let Some(cookie) = summary.set_cookie {
+        write_field(out, "set-cookie", cookie);
     }
     if !summary.dated {
         write_field(out, "date", line.date.as_bytes());
@@ -174,6 +201,9 @@ pub fn map(head: &Bytes, fields: &[Field<'_>], summary: &HeaderSummary<'_>, fram
             map.append(name, value);
         }
     }
+    if let Some(cookie) = summary.set_cookie.and_then(|cookie| HeaderValue::from_bytes(cookie).ok()) {
+        map.append(header::SET_COOKIE, cookie);
+    }
     if let Framing::Length(length) = framing {
         map.insert(header::CONTENT_LENGTH, length.into());
     }
@@ -226,6 +256,33 @@ mod tests {
     }
 
     #[test]
+    fn field_that_announces_a_drain_is_not_passed_on() {
+        let bytes = Bytes::from_static(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nX-Drain: 1\r\nx-drain:\r\nX-Drained: 2\r\n\r\n");
+        for (hidden, expected) in
+            [(Some("x-drain"), &["x-a", "x-drained"][..]), (None, &["x-a", "x-drain", "x-drained"])]
+        {
+            let found = crate::protocol::h1::head::response(&bytes, 100, |head| {
+                let summary = HeaderSummary::of(head.fields).unwrap().hiding(hidden);
+                let map = map(&bytes, head.fields, &summary, Framing::None);
+                let mut texts = Vec::new();
+                for persistence in [Persistence::Stays, Persistence::Upgrade] {
+                    let line = StatusLine { status: 200, reason: "", framing: Framing::None, persistence, date: DATE };
+                    let mut out = Vec::new();
+                    write(&mut out, &line, head.fields, &summary);
+                    texts.push(String::from_utf8(out).unwrap().to_lowercase());
+                }
+                (map, texts)
+            });
+            let (map, texts) = found.unwrap().unwrap().0;
+            assert_eq!(map.keys().map(HeaderName::as_str).collect::<Vec<_>>(), expected);
+            for text in texts {
+                assert_eq!(text.contains("\r\nx-drain:"), hidden.is_none(), "{text}");
+                assert!(text.contains("\r\nx-drained: 2\r\n"), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn an_http_2_client_gets_the_same_fields() {
         let bytes =
             Bytes::from_static(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nConnection: x-b\r\nX-B: 2\r\nContent-Length: 5\r\n\r\n");
@@ -236,6 +293,23 @@ mod tests {
         let map = map.unwrap().unwrap().0;
         let fields: Vec<_> = map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         assert_eq!(fields, [("x-a", "1"), ("content-length", "5")]);
+    }
+
+    #[test]
+    fn the_edges_cookie_is_beside_those_of_the_endpoint() {
+        let fields = fields(&[("set-cookie", "a=1"), ("date", "x")]);
+        let summary = HeaderSummary::of(&fields).unwrap();
+        let summary = summary.with_cookie(b"edge_web=0; Path=/");
+        let (framing, persistence) = (Framing::None, Persistence::Stays);
+        let mut out = Vec::new();
+        let line = StatusLine { status: 204, reason: "", framing, persistence, date: DATE };
+        write(&mut out, &line, &fields, &summary);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("set-cookie: a=1\r\ndate: x\r\nset-cookie: edge_web=0; Path=/\r\n"), "{text}");
+        let head = Bytes::from_static(b"HTTP/1.1 200 OK\r\nset-cookie: a=1\r\n\r\n");
+        let map = crate::protocol::h1::head::response(&head, 9, |parts| map(&head, parts.fields, &summary, framing));
+        let map = map.unwrap().unwrap().0;
+        assert_eq!(map.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=1", "edge_web=0; Path=/"]);
     }
 
     #[test]

@@ -157,11 +157,15 @@ impl ConnectionPool {
         }
     }
 
-    /// Closes connections that are too old, that the endpoint closed, or whose endpoint `keep` rejects.
+    /// Closes connections that are too old, that the endpoint closed, or whose endpoint is in maintenance or rejected
+    /// by `keep`.
     pub fn sweep(&self, now: Instant, keep: impl Fn(u64) -> bool) {
         self.by_endpoint.borrow_mut().retain(|endpoint, idle| {
             idle.retain(|connection| {
-                !connection.is_idle_expired(now) && connection.is_young(now) && connection.is_open()
+                !connection.is_idle_expired(now)
+                    && connection.is_young(now)
+                    && connection.endpoint().allows_reuse()
+                    && connection.is_open()
             });
             !idle.is_empty() && keep(*endpoint)
         });

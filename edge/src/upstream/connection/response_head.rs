@@ -9,13 +9,14 @@ use http::Version;
 
 use super::state::Connection;
 use crate::{
+    config::behind_mesh,
     error::{Error, Kind, Retry},
     io::buffer::BufferPool,
     protocol::{
         h1::{
             body::Reader,
             framing::Framing,
-            head::{self, is_complete},
+            head::{self, Field, is_complete},
         },
         headers::response::HeaderSummary,
     },
@@ -124,12 +125,21 @@ impl Connection {
         on_head: &mut impl FnMut(&ResponseHead<'_>) -> T,
     ) -> Result<Parsed<T>, Kind> {
         let bytes = self.incoming.data();
+        let drain = self.pool.drain.header.as_deref();
+        let announces = |field: &Field<'_>| drain.is_some_and(|name| field.name.eq_ignore_ascii_case(name));
+        let mut announced = false;
         let parsed = head::response(bytes, self.pool.max_response_headers, |parts| {
+            announced = drain.is_some() && parts.fields.iter().any(announces);
             if matches!(parts.status, 100 | 102..=199) {
-                on_interim(parts);
+                if announced {
+                    let fields: Vec<_> = parts.fields.iter().filter(|field| !announces(field)).copied().collect();
+                    on_interim(&head::Response { fields: &fields, ..*parts });
+                } else {
+                    on_interim(parts);
+                }
                 return Ok(None);
             }
-            let summary = HeaderSummary::of(parts.fields)?;
+            let summary = HeaderSummary::of(parts.fields)?.hiding(drain);
             let bodiless = to_head || is_bodiless(parts.status);
             let framing = summary.lengths.of_response(bodiless, parts.version == Version::HTTP_11)?;
             let keeps_alive = summary.keeps_alive(parts.version) && framing != Framing::Close && parts.status != 101;
@@ -140,14 +150,26 @@ impl Connection {
         let parsed = parsed?;
         self.incoming.consume(length);
         self.scanned = 0;
+        if announced {
+            self.note_drain();
+        }
         let Some((value, framing, keeps_alive)) = parsed else { return Ok(Parsed::Interim) };
         self.body = Reader::new(framing);
         let timeouts = &self.pool.timeouts;
         // A body whose end is not declared may be a stream of events, which has none for hours.
         let is_stream = matches!(framing, Framing::Chunked | Framing::Close);
         self.body_idle = if is_stream { timeouts.tunnel_idle.max(timeouts.body_idle) } else { timeouts.body_idle };
-        self.keeps_alive = keeps_alive;
+        // An endpoint that drains wants to get rid of its connections.
+        self.keeps_alive = keeps_alive && !announced;
         Ok(Parsed::Final(value))
+    }
+
+    /// Notes that the response announced a drain. Behind a mesh, the node is not what drains, but a task that only this
+    /// connection leads to.
+    fn note_drain(&self) {
+        if !behind_mesh(&self.pool.sources, self.pool.health.as_ref()) {
+            self.endpoint().announce_drain();
+        }
     }
 }
 

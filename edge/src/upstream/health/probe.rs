@@ -8,8 +8,9 @@
 use std::{cell::Cell, fmt, io, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri, header};
+use http::{Request, Response, StatusCode, Uri, header};
 use http_body_util::Empty;
+use hyper::body::Incoming;
 use net::client;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -21,13 +22,15 @@ use crate::{
 /// The outcome of a check.
 pub type Outcome = Result<Passed, Failure>;
 
-/// A check that passed.
+/// A check that was answered as a working endpoint answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passed {
     /// The endpoint accepted the connection, and the check sends no request.
     Connected,
     /// The endpoint responded with an expected status.
     Status(StatusCode),
+    /// The endpoint works, but announces that it drains: 503 with `Retry-After`.
+    Draining,
 }
 
 /// A check that failed.
@@ -67,6 +70,7 @@ impl fmt::Display for Passed {
         match self {
             Self::Connected => f.write_str("connected"),
             Self::Status(status) => write!(f, "status {}", status.as_u16()),
+            Self::Draining => f.write_str("status 503 with Retry-After"),
         }
     }
 }
@@ -91,7 +95,10 @@ pub async fn probe(check: &HealthCheck, address: SocketAddr, source: &str) -> Ou
         connected.set(true);
         match request(check, source)? {
             None => Ok(Passed::Connected),
-            Some(request) => evaluate(send(stream, request).await?, &check.expect),
+            Some(request) => {
+                let (status, retry_after) = send(stream, request).await?;
+                evaluate(status, retry_after, &check.expect)
+            }
         }
     };
     timeout(check.timeout, attempt).await.unwrap_or_else(|_| {
@@ -99,16 +106,21 @@ pub async fn probe(check: &HealthCheck, address: SocketAddr, source: &str) -> Ou
     })
 }
 
-/// Evaluates a status.
+/// Evaluates a status, and whether there is a `Retry-After` with it. A 503 that is expected passes even so: behind a
+/// mesh, where any response passes, a task that drains says nothing about the node.
 ///
 /// # Errors
 /// [`Failure::Status`]: the status is not an expected one.
-pub fn evaluate(status: StatusCode, expect: &Expect) -> Outcome {
+pub fn evaluate(status: StatusCode, retry_after: bool, expect: &Expect) -> Outcome {
     let is_expected = match expect {
         Expect::Any => true,
         Expect::Statuses(ranges) => ranges.iter().any(|(from, to)| (*from..=*to).contains(&status.as_u16())),
     };
-    if is_expected { Ok(Passed::Status(status)) } else { Err(Failure::Status(status)) }
+    match status {
+        _ if is_expected => Ok(Passed::Status(status)),
+        StatusCode::SERVICE_UNAVAILABLE if retry_after => Ok(Passed::Draining),
+        _ => Err(Failure::Status(status)),
+    }
 }
 
 /// Connects for one request. Closing the connection resets it.
@@ -129,9 +141,12 @@ fn request(check: &HealthCheck, source: &str) -> Result<Option<Request<Empty<Byt
         .map(Some)
 }
 
-/// Sends the request and reads the head of the response, but not its body.
-async fn send(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<StatusCode, Failure> {
-    client::exchange(stream, request, async |response| response.status()).await.map_err(failure)
+/// Sends the request and reads the head of the response, but not its body. Returns the status, and whether there is a
+/// `Retry-After`.
+async fn send(stream: TcpStream, request: Request<Empty<Bytes>>) -> Result<(StatusCode, bool), Failure> {
+    let read =
+        async |response: Response<Incoming>| (response.status(), response.headers().contains_key(header::RETRY_AFTER));
+    client::exchange(stream, request, read).await.map_err(failure)
 }
 
 fn failure(error: hyper::Error) -> Failure {
@@ -156,8 +171,24 @@ mod tests {
             (503, &Expect::Any, true),
             (200, &Expect::Statuses(Vec::new()), false),
         ] {
-            let outcome = evaluate(StatusCode::from_u16(status).unwrap(), expect);
+            let outcome = evaluate(StatusCode::from_u16(status).unwrap(), false, expect);
             assert_eq!(outcome.is_ok(), good, "{status} for {expect:?}");
+        }
+    }
+
+    #[test]
+    fn unexpected_503_with_retry_after_announces_a_drain() {
+        let expected = Expect::default();
+        for (status, expect, drains) in [
+            (503, &expected, true),
+            (500, &expected, false),
+            (429, &expected, false),
+            (200, &expected, false),
+            (503, &Expect::Any, false),
+            (503, &Expect::Statuses(vec![(200, 599)]), false),
+        ] {
+            let outcome = evaluate(StatusCode::from_u16(status).unwrap(), true, expect);
+            assert_eq!(matches!(outcome, Ok(Passed::Draining)), drains, "{status} for {expect:?}");
         }
     }
 
@@ -169,6 +200,7 @@ mod tests {
             (Failure::Timeout(Duration::from_secs(1)).to_string(), "no answer within 1s"),
             (Failure::Status(StatusCode::SERVICE_UNAVAILABLE).to_string(), "status 503"),
             (Passed::Status(StatusCode::OK).to_string(), "status 200"),
+            (Passed::Draining.to_string(), "status 503 with Retry-After"),
         ] {
             assert_eq!(reason, text);
         }

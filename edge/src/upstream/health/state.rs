@@ -3,7 +3,8 @@
 //! Pure: outcomes go in, flips come out; time and randomness are arguments. The rule is HAProxy's `rise` and `fall`:
 //! that many consecutive outcomes that contradict the current status change it, and an outcome that agrees resets the
 //! count. The first check decides alone: before it nothing is known, and waiting for further checks would leave a new
-//! endpoint idle or a dead one in use.
+//! endpoint idle or a dead one in use. An endpoint that announces that it drains is believed at once, like one that
+//! answers with 404 under HAProxy's `disable-on-404`, or with Envoy's `x-envoy-immediate-health-check-fail`.
 
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub struct Health {
     status: HealthStatus,
     /// Consecutive outcomes that contradict `status`.
     contradictions: u32,
+    /// Whether these were passes. Both passes and failures contradict [`HealthStatus::Draining`].
+    passes: bool,
 }
 
 /// Whether an endpoint is healthy, by its active checks alone.
@@ -26,6 +29,8 @@ pub enum HealthStatus {
     Healthy,
     /// Its checks fail.
     Unhealthy,
+    /// It announced that it drains.
+    Draining,
 }
 
 /// A change of the status.
@@ -41,13 +46,17 @@ impl Health {
     /// The health before the first check.
     #[must_use]
     pub fn unchecked() -> Self {
-        Self { status: HealthStatus::Unchecked, contradictions: 0 }
+        Self::new(HealthStatus::Unchecked)
     }
 
     /// The health of an endpoint in a pool without checks.
     #[must_use]
     pub fn assumed() -> Self {
-        Self { status: HealthStatus::Healthy, contradictions: 0 }
+        Self::new(HealthStatus::Healthy)
+    }
+
+    fn new(status: HealthStatus) -> Self {
+        Self { status, contradictions: 0, passes: false }
     }
 
     /// Returns the status after the checks so far.
@@ -69,7 +78,8 @@ impl Health {
     pub fn is_urgent(&self) -> bool {
         match self.status {
             HealthStatus::Unchecked => false,
-            HealthStatus::Healthy => true,
+            // Draining ones are in use if no other is left.
+            HealthStatus::Healthy | HealthStatus::Draining => true,
             HealthStatus::Unhealthy => self.contradictions > 0,
         }
     }
@@ -80,9 +90,13 @@ impl Health {
             HealthStatus::Unchecked => (false, 1),
             HealthStatus::Healthy => (passed, check.fall),
             HealthStatus::Unhealthy => (!passed, check.rise),
+            HealthStatus::Draining => (false, if passed { check.rise } else { check.fall }),
         };
-        if agrees {
+        if agrees || passed != self.passes {
             self.contradictions = 0;
+        }
+        self.passes = passed;
+        if agrees {
             return None;
         }
         self.contradictions = self.contradictions.saturating_add(1);
@@ -91,15 +105,23 @@ impl Health {
         }
         let (status, flip) =
             if passed { (HealthStatus::Healthy, Flip::Up) } else { (HealthStatus::Unhealthy, Flip::Down) };
-        *self = Self { status, contradictions: 0 };
+        *self = Self::new(status);
         Some(flip)
     }
 
     /// Makes the status unhealthy at once, whatever the count of failures, and returns whether that flipped it.
     pub fn fail(&mut self) -> Option<Flip> {
         let was_unhealthy = self.status == HealthStatus::Unhealthy;
-        *self = Self { status: HealthStatus::Unhealthy, contradictions: 0 };
+        *self = Self::new(HealthStatus::Unhealthy);
         (!was_unhealthy).then_some(Flip::Down)
+    }
+
+    /// Makes the status draining at once, and returns whether that changed it. `rise` passes end the drain, and `fall`
+    /// failures show that the endpoint has stopped.
+    pub fn drain(&mut self) -> bool {
+        let was_draining = self.status == HealthStatus::Draining;
+        *self = Self::new(HealthStatus::Draining);
+        !was_draining
     }
 }
 
@@ -140,15 +162,19 @@ pub(crate) mod tests {
         }
     }
 
-    /// Feeds `outcomes`, written as `+` and `-`, and returns one letter for each: `U` or `D` for a flip, else `.`.
+    /// Feeds `outcomes`, written as `+` and `-`, or `d` for a drain, and returns one letter for each: `U` or `D` for a
+    /// flip, `d` for the beginning of a drain, else `.`.
     fn flips(rise: u32, fall: u32, outcomes: &str) -> String {
         let mut health = Health::unchecked();
         outcomes
             .chars()
-            .map(|outcome| match health.observe(outcome == '+', &check(rise, fall)) {
-                Some(Flip::Up) => 'U',
-                Some(Flip::Down) => 'D',
-                None => '.',
+            .map(|outcome| match outcome {
+                'd' => [".", "d"][usize::from(health.drain())],
+                outcome => match health.observe(outcome == '+', &check(rise, fall)) {
+                    Some(Flip::Up) => "U",
+                    Some(Flip::Down) => "D",
+                    None => ".",
+                },
             })
             .collect()
     }
@@ -163,6 +189,24 @@ pub(crate) mod tests {
             (2, 3, "+---++", "U..D.U"),
             (1, 1, "+-+-", "UDUD"),
             (0, 0, "+-+-", "UDUD"),
+        ] {
+            assert_eq!(flips(rise, fall, outcomes), expected, "rise {rise}, fall {fall}: {outcomes}");
+        }
+    }
+
+    #[test]
+    fn drain_begins_at_once_and_ends_after_rise_passes_or_fall_failures_in_a_row() {
+        for (rise, fall, outcomes, expected) in [
+            (2, 3, "d++", "d.U"),
+            (2, 3, "+d++", "Ud.U"),
+            (2, 3, "-d++", "Dd.U"),
+            (2, 3, "+ddd", "Ud.."),
+            (2, 3, "+d---", "Ud..D"),
+            // An outcome of the other kind begins anew, and so does a repeated announcement.
+            (2, 3, "+d--+--+-++", "Ud........U"),
+            (2, 3, "+d--d--d+d++", "Ud.........U"),
+            (2, 3, "+--d--", "U..d.."),
+            (1, 1, "d+d-d+", "dUdDdU"),
         ] {
             assert_eq!(flips(rise, fall, outcomes), expected, "rise {rise}, fall {fall}: {outcomes}");
         }

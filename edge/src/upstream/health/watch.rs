@@ -1,4 +1,4 @@
-//! When an endpoint is checked, and when it is ejected.
+//! When an endpoint is checked, and when it is ejected or drains.
 //!
 //! Requests make checks sooner than their interval. A failed one triggers a check at once, and one that waits long for
 //! its response triggers one, too, but at most once per interval: a URL that is always slow must not multiply the
@@ -39,9 +39,19 @@ pub(in crate::upstream) trait Observer {
 
     /// Returns when the time of the endpoint's ejection is over; the inner `None` if there is nothing to wait for.
     fn ejected_until(&self) -> Option<Option<Instant>>;
+
+    /// Records that a response announced a drain.
+    fn drain_announced(&self) -> Option<()>;
+
+    /// Records that the time of an announced drain is over.
+    fn drain_expired(&self) -> Option<()>;
+
+    /// Returns when the time of an announced drain is over; the inner `None` if there is none, or if checks end it.
+    fn drains_until(&self) -> Option<Option<Instant>>;
 }
 
-/// Checks an endpoint and ejects it when requests fail, while it is in its pool. A probe must end by itself.
+/// Checks an endpoint, and takes it out of use when requests fail or responses announce a drain, while it is in its
+/// pool. A probe must end by itself.
 pub(in crate::upstream) async fn watch(
     endpoint: &Endpoint,
     check: Option<HealthCheck>,
@@ -65,16 +75,18 @@ async fn observe_requests(
 ) {
     // When a request that waits last hurried a check.
     let mut hurried = None;
-    while let Some(until) = observer.ejected_until() {
-        let expired = async {
-            match until {
-                Some(until) => sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
+    while let Some((ejected_until, drains_until)) = observer.ejected_until().zip(observer.drains_until()) {
         let recorded = tokio::select! {
             () = endpoint.wait_for_failure() => observer.request_failed(),
-            () = expired => observer.ejection_expired(),
+            () = reached(ejected_until) => observer.ejection_expired(),
+            () = endpoint.wait_for_drain() => {
+                // The next check would end the drain the sooner.
+                if observer.drain_announced().is_none() {
+                    return;
+                }
+                continue;
+            }
+            () = reached(drains_until) => observer.drain_expired(),
             () = endpoint.wait_until_overdue() => {
                 let now = Instant::now();
                 if check.is_some_and(|check| may_hurry(check, hurried, now)) {
@@ -88,6 +100,14 @@ async fn observe_requests(
             return;
         }
         check_now.notify_one();
+    }
+}
+
+/// Waits until this time, or for ever.
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,9 +5,16 @@
 //! here: [`poll`](super::discovery::poll), [`watch`](super::health::watch) and [`manager`](super::manager) have them
 //! and share one [`PoolState`] per pool on the control thread.
 
+mod drain;
 mod watched;
 
-use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use tokio::{sync::Notify, time::Instant};
 use tracing::{error, info, warn};
@@ -21,17 +28,20 @@ use super::{
     },
     endpoint::{Endpoint, EndpointState},
     health::{
-        Health,
+        Health, HealthStatus,
         error_share::Responses,
         outlier::{self, PoolCounts},
-        probe::{Failure, Outcome},
+        probe::{Failure, Outcome, Passed},
     },
-    member::Member,
+    member::{Member, ORDERED_TO_DRAIN},
+    order::{Order, Orders},
     pool,
     snapshot::{PoolHandle, PoolSnapshot},
+    sticky::Sessions,
+    tiers::Thresholds,
 };
 use crate::{
-    config::{self, Source},
+    config::{self, BACKUP, EndpointOptions, Source},
     observe::log_limit::LogLimit,
 };
 
@@ -42,7 +52,9 @@ pub(super) struct PoolState {
     workers: usize,
     sources: Vec<SourceState>,
     members: BTreeMap<SocketAddr, Member>,
-    /// Wakes the pool's task after endpoints were added or removed.
+    /// The operator's orders for addresses, also for some that have left.
+    orders: Orders,
+    /// Wakes the pool's task after endpoints were added or removed, or entered or left maintenance.
     changed: Rc<Notify>,
     /// Limits the log lines about checks that the edge could not make.
     shortages: LogLimit,
@@ -68,8 +80,9 @@ impl PoolState {
     /// the same pool before a reload, including counters and open connections.
     pub(super) fn new(config: &Arc<config::Pool>, workers: usize, before: Option<&Self>, now: Timestamp) -> Self {
         let mut handle = PoolHandle::new(Arc::clone(config), workers);
-        let mut members = BTreeMap::new();
+        let (mut members, mut orders) = (BTreeMap::new(), Orders::default());
         if let Some(before) = before {
+            orders = before.orders.clone();
             handle.stats = Arc::clone(&before.handle.stats);
             handle.queue = Arc::clone(&before.handle.queue);
             handle.panics = Arc::clone(&before.handle.panics);
@@ -89,14 +102,19 @@ impl PoolState {
             workers,
             sources,
             members,
+            orders,
             changed: Rc::default(),
             shortages: LogLimit::default(),
         };
         if config.health.is_none() {
             this.assume_healthy(now);
+        } else {
+            // Checks end their drains.
+            this.members.values_mut().for_each(|member| member.drains_until = None);
         }
         this.reconcile(now);
-        this.publish();
+        // Even if nothing has changed for others: the tags in cookies may have.
+        this.publish_unless(|_, _| false);
         this
     }
 
@@ -105,14 +123,21 @@ impl PoolState {
         &self.handle
     }
 
-    /// Returns the notification of added or removed endpoints.
+    /// Returns the notification of endpoints that were added or removed, or that entered or left maintenance.
     pub(super) fn changed(&self) -> Rc<Notify> {
         Rc::clone(&self.changed)
     }
 
     /// Returns the current endpoints.
+    #[cfg(test)]
     pub(super) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         self.members.values().map(|member| Arc::clone(&member.endpoint)).collect()
+    }
+
+    /// Returns the endpoints to watch: all but those in maintenance.
+    pub(super) fn watched(&self) -> Vec<Arc<Endpoint>> {
+        let watched = self.members.values().filter(|member| member.order != Order::Maintenance);
+        watched.map(|member| Arc::clone(&member.endpoint)).collect()
     }
 
     /// Returns the health of an endpoint; `None` if it has left the pool.
@@ -172,6 +197,10 @@ impl PoolState {
             return self.health(endpoint);
         }
         let member = self.member_mut(endpoint)?;
+        if member.order == Order::Maintenance {
+            // It began before.
+            return Some(member.health);
+        }
         let before = member.state();
         endpoint.checks.done.add(1);
         if outcome.is_err() {
@@ -179,27 +208,47 @@ impl PoolState {
         }
         match outcome {
             Err(Failure::Hung(_)) => member.found_hung(now.instant),
+            Ok(Passed::Draining) => {
+                if member.drain(None) {
+                    endpoint.checks.announced_drains.add(1);
+                }
+            }
             _ => member.check_completed(outcome.is_ok(), check, now.instant),
         }
-        let (health, state) = (member.health, member.state());
+        let (health, state, order) = (member.health, member.state(), member.order);
         // A check that contradicts the state is not the reason for it.
-        let explains = state != EndpointState::Ejected && outcome.is_ok() == (state == EndpointState::Healthy);
+        let explains = match state {
+            EndpointState::Healthy => matches!(outcome, Ok(Passed::Connected | Passed::Status(_))),
+            EndpointState::Unhealthy => outcome.is_err(),
+            EndpointState::Draining => order == Order::Ready && matches!(outcome, Ok(Passed::Draining)),
+            EndpointState::Unchecked | EndpointState::Ejected | EndpointState::Maintenance => false,
+        };
         let reason = match outcome {
+            _ if state == EndpointState::Draining && order == Order::Drain => ORDERED_TO_DRAIN.to_owned(),
             Ok(passed) => passed.to_string(),
             Err(failure) => failure.to_string(),
         };
-        if explains {
+        if explains || state != before {
             member.record_state(&reason, now.wall_clock);
         }
         if state != before {
             let (pool, address) = (&handle.config.name, endpoint.address);
             match state {
+                EndpointState::Unhealthy if order == Order::Drain => {
+                    info!(pool, endpoint = %address, reason, "endpoint that the operator drained is unhealthy");
+                }
                 EndpointState::Unhealthy => warn!(pool, endpoint = %address, reason, "endpoint is unhealthy"),
+                EndpointState::Draining => info!(pool, endpoint = %address, reason, "endpoint is draining"),
                 _ => info!(pool, endpoint = %address, reason, "endpoint is healthy"),
             }
             self.publish();
         }
         Some(health)
+    }
+
+    /// The health of an endpoint of which nothing is known.
+    fn initial_health(&self) -> Health {
+        self.handle.config.health.as_ref().map_or_else(Health::assumed, |_| Health::unchecked())
     }
 
     /// Applies the failure of a request: enough consecutive failures eject the endpoint.
@@ -256,9 +305,15 @@ impl PoolState {
 
     /// Ignores the results of past checks, after a reload that turned checks off.
     fn assume_healthy(&mut self, now: Timestamp) {
+        let drain_time = self.handle.config.drain.time;
         for member in self.members.values_mut() {
             let before = member.state();
-            member.health = Health::assumed();
+            if member.health.status() == HealthStatus::Draining {
+                // No check will end this drain.
+                member.drains_until = member.drains_until.or(Some(now.instant + drain_time));
+            } else {
+                member.health = Health::assumed();
+            }
             // No check will end this ejection.
             if member.outlier.is_awaiting_check() {
                 member.outlier.release(now.instant);
@@ -288,16 +343,35 @@ impl PoolState {
             self.members.remove(address);
             info!(pool, endpoint = %address, "endpoint removed");
         }
-        let health = self.handle.config.health.as_ref().map_or_else(Health::assumed, |_| Health::unchecked());
+        let health = self.initial_health();
+        self.orders.update(|address| self.members.contains_key(address), now.instant);
         for (address, source) in difference.added {
-            info!(pool, endpoint = %address, source = &*source, "endpoint added");
+            let order = self.orders.of(&address);
+            info!(pool, endpoint = %address, source = &*source, order = order.label(), "endpoint added");
             let endpoint = Arc::new(Endpoint::new(address, source, self.workers, now.wall_clock));
-            let member = Member::new(endpoint, health);
+            let mut member = Member::new(endpoint, health);
             member.record_state("not checked", now.wall_clock);
+            if order != Order::Ready {
+                member.obey(order, health, now.instant);
+                member.record_order(now.wall_clock);
+            }
             self.members.insert(address, member);
         }
+        self.orders.update(|address| self.members.contains_key(address), now.instant);
+        self.apply_options();
         self.enforce_ejection_limit(now);
         self.changed.notify_one();
+    }
+
+    /// Gives each endpoint the options of its source.
+    fn apply_options(&self) {
+        let config = &self.handle.config;
+        let options = self.sources.iter().map(|state| (&state.label, config.options_of(&state.source)));
+        let (options, default): (HashMap<_, _>, _) = (options.collect(), EndpointOptions::default());
+        for Member { endpoint, .. } in self.members.values() {
+            let options = options.get(&endpoint.source).unwrap_or(&default);
+            endpoint.set_options(options, config.zone.as_deref());
+        }
     }
 
     /// Ends ejections, the earliest first, until the ejected share of a pool that shrank or was reconfigured is within
@@ -320,26 +394,64 @@ impl PoolState {
 
     /// Publishes the current state unless it equals the last snapshot.
     fn publish(&self) {
-        let endpoints: Vec<_> =
-            self.members.values().map(|member| (Arc::clone(&member.endpoint), member.state())).collect();
+        self.publish_unless(pool::is_same);
+    }
+
+    fn publish_unless(&self, is_same: impl FnOnce(&PoolSnapshot, &PoolSnapshot) -> bool) {
+        let endpoints: Vec<_> = self.members.values().map(Member::standing).collect();
         let sources =
             self.sources.iter().map(|state| state.status(|address| self.members.contains_key(address))).collect();
-        let new = pool::snapshot(&endpoints, self.handle.config.panic_threshold, sources);
+        let thresholds = Thresholds::of(&self.handle.config);
+        let mut new = pool::snapshot(&endpoints, thresholds, sources);
         let old = self.handle.snapshot.load();
-        if pool::is_same(&old, &new) {
+        if is_same(&old, &new) {
             return;
         }
-        self.report_panic_change(&old, &new);
+        if let Some(tags) = &self.handle.tags {
+            // A session may end where it began, although its endpoint drains.
+            let (in_use, draining) = (if new.panic { &new.reserve } else { &new.healthy }, &new.draining);
+            new.sessions = Sessions::new(tags, in_use.iter().chain(draining));
+        }
+        self.report_change(&old, &new);
+        self.report_tier_change(&old, &new);
+        self.report_zone_change(&old, &new);
         self.handle.snapshot.store(Arc::new(new));
     }
 
-    fn report_panic_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
+    fn report_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
         let (pool, healthy, all) = (&self.handle.config.name, new.healthy.len(), new.endpoints.len());
         if new.panic && !old.panic {
             self.handle.panics.add(1);
             warn!(pool, healthy, all, "too few endpoints are healthy: using all of them");
         } else if old.panic && !new.panic {
             info!(pool, healthy, all, "enough endpoints are healthy again");
+        }
+        if new.uses_draining && !old.uses_draining {
+            warn!(pool, draining = healthy, all, "no other endpoint is healthy: using those that drain");
+        } else if old.uses_draining && !new.uses_draining {
+            info!(pool, healthy, all, "no longer using endpoints that drain");
+        }
+    }
+
+    fn report_tier_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
+        let (pool, config, tier) = (&self.handle.config.name, &self.handle.config, new.last_tier);
+        let first = config.sources.iter().map(|source| config.options_of(source).tier).min().unwrap_or_default();
+        let stands_in = |snapshot: &PoolSnapshot| snapshot.last_tier > first;
+        if stands_in(new) && tier != old.last_tier {
+            let tier = if tier == BACKUP { "backup".to_owned() } else { tier.to_string() };
+            warn!(pool, tier, "too few endpoints of the first tier are usable: using a further tier");
+        } else if stands_in(old) && tier == first {
+            info!(pool, tier, "enough endpoints of the first tier are usable again");
+        }
+    }
+
+    fn report_zone_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
+        let pool = &self.handle.config.name;
+        let Some(zone) = &self.handle.config.zone else { return };
+        if old.local && !new.local {
+            warn!(pool, zone, "too few endpoints of this zone are usable: using those of all zones");
+        } else if new.local && !old.local {
+            info!(pool, zone, "enough endpoints of this zone are usable: using only those");
         }
     }
 

@@ -43,6 +43,18 @@ impl Observer for WatchedEndpoint {
     fn ejected_until(&self) -> Option<Option<Instant>> {
         with(&self.pool, |pool| pool.ejected_until(&self.endpoint))?
     }
+
+    fn drain_announced(&self) -> Option<()> {
+        with(&self.pool, |pool| pool.drain_announced(&self.endpoint, Timestamp::now()))
+    }
+
+    fn drain_expired(&self) -> Option<()> {
+        with(&self.pool, |pool| pool.drain_expired(&self.endpoint, Timestamp::now()))
+    }
+
+    fn drains_until(&self) -> Option<Option<Instant>> {
+        with(&self.pool, |pool| pool.drains_until(&self.endpoint))?
+    }
 }
 
 /// Calls into the pool if it still exists; no borrow outlives the call.

@@ -64,6 +64,8 @@ rise = -1
 [pool.web.ejection]
 base = "2min"
 max = "1min"
+[pool.web.drain]
+header = "Retry-After"
 [pool.web.timeouts]
 idle = "0s"
 
@@ -77,7 +79,7 @@ health = 5
     edge.toml:4:9: admin: "localhost:9901" is a name, but a listener needs an address: write "127.0.0.1:9901", or "off"
     edge.toml:5:1: acess_log: there is no such key; did you mean "access_log"?
     edge.toml:6:1: interval: there is no such key here; it belongs to [dns]
-    edge.toml:7:1: colour: there is no such key; this section has: workers, drain, admin, access_log, trusted_proxies, listener, dns, swarm, limits, timeouts, pool, route
+    edge.toml:7:1: colour: there is no such key; this section has: workers, drain, admin, admin_token_file, access_log, trusted_proxies, listener, dns, swarm, limits, timeouts, pool, route
     edge.toml:10:26: dns.servers: "dns.example" is not the address of a name server: write it like "127.0.0.11" or "[::1]:53"
     edge.toml:13:26: listener.address: duplicate address, first used on line 13: remove one of them
     edge.toml:15:17: listener.tls.certificates.key: is missing: add key = "www.pem"
@@ -91,18 +93,43 @@ health = 5
     edge.toml:30:8: route.host: duplicate host and path, first used on line 27: remove one of them
     edge.toml:34:14: pool.web.endpoints: "10.0.0.1" has no port: add one after a colon, such as "10.0.0.1:8000"
     edge.toml:34:43: pool.web.endpoints: duplicate endpoint, first used on line 34: remove one of them
-    edge.toml:35:11: pool.web.balance: "fastest" is not a balancing policy: write "round_robin", "least_requests" or "random"
+    edge.toml:35:11: pool.web.balance: "fastest" is not a balancing policy: write "round_robin", "least_requests", "peak_ewma", "random" or "consistent_hash"
     edge.toml:36:19: pool.web.panic_threshold: 30 is not a share: write a number from 0.0 (none) to 1.0 (all)
     edge.toml:38:8: pool.web.health.path: "readyz" is not a request path: begin it with a slash, such as "/readyz"
     edge.toml:39:10: pool.web.health.expect: "200,3xx" is not a list of statuses: write "any", "200" or "200-399,404", each from 100 to 599
     edge.toml:40:17: pool.web.health.fast_interval: is longer than interval: write at most 2s
     edge.toml:41:8: pool.web.health.rise: -1 is not allowed here: write a whole number from 1 to 1000
     edge.toml:43:8: pool.web.ejection.base: is longer than max: write at most 1m
-    edge.toml:46:8: pool.web.timeouts.idle: "0s" is too short: write a duration above zero, such as "500ms"
-    edge.toml:48:1: pool."my api": "my api" is not a valid name for a pool: write 1 to 64 of the characters a-z, A-Z, 0-9, - and _
-    edge.toml:48:1: pool."my api".endpoints: is missing: add endpoints = "10.0.0.1:8000"
-    edge.toml:49:1: pool."my api".endpoint: there is no such key; did you mean "endpoints"?
-    edge.toml:50:10: pool."my api".health: expected a section, found integer: write [pool."my api".health]
+    edge.toml:46:10: pool.web.drain.header: "Retry-After" is in ordinary responses: write a field that only an endpoint that drains sends, such as "x-drain"
+    edge.toml:48:8: pool.web.timeouts.idle: "0s" is too short: write a duration above zero, such as "500ms"
+    edge.toml:50:1: pool."my api": "my api" is not a valid name for a pool: write 1 to 64 of the characters a-z, A-Z, 0-9, - and _
+    edge.toml:50:1: pool."my api".endpoints: is missing: add endpoints = "10.0.0.1:8000"
+    edge.toml:51:1: pool."my api".endpoint: there is no such key; did you mean "endpoints"?
+    edge.toml:52:10: pool."my api".health: expected a section, found integer: write [pool."my api".health]
+    "#);
+}
+
+#[test]
+fn a_faulty_option_of_an_endpoint_is_located() {
+    let text = r#"
+[[listener]]
+address = ":80"
+[pool.web]
+endpoints = [
+    { address = "10.0.0.1:80", weight = 0 },
+    { weight = 2 },
+    { address = "10.0.0.1:80", wieght = 2 },
+    5,
+    { address = "10.0.0.3:80", tier = 2, backup = true },
+]
+"#;
+    insta::assert_snapshot!(errors(text), @r#"
+    edge.toml:6:41: pool.web.endpoints.weight: 0 is not allowed here: write a whole number from 1 to 256
+    edge.toml:7:5: pool.web.endpoints.address: is missing: add address = "10.0.0.1:8000"
+    edge.toml:8:5: pool.web.endpoints: duplicate endpoint, first used on line 6: remove one of them
+    edge.toml:8:32: pool.web.endpoints.wieght: there is no such key; did you mean "weight"?
+    edge.toml:9:5: pool.web.endpoints: expected endpoint, found integer: write it like "10.0.0.1:8000"
+    edge.toml:10:39: pool.web.endpoints.tier: contradicts backup, which is a tier of its own: remove one of the two
     "#);
 }
 
@@ -131,6 +158,8 @@ fn the_admin_listener_needs_an_address_of_its_own() {
 #[test]
 fn a_setting_without_effect_is_a_warning() {
     let text = r#"
+admin = "off"
+admin_token_file = "token"
 [[listener]]
 address = ":80"
 [[route]]
@@ -138,13 +167,16 @@ pool = "web"
 [pool.web]
 endpoints = "web:80"
 health.expect = "any"
+hash_key = "path"
 [pool.api]
 endpoints = "api:80"
 "#;
     let warnings = loaded(text).warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(warnings, @"
-    /etc/edge.toml:8:17: pool.web.health.expect: has no effect without path: the check only connects
-    /etc/edge.toml:9:1: pool.api: no route names this pool, so it gets no requests
+    /etc/edge.toml:3:20: admin_token_file: has no effect, because admin is off
+    /etc/edge.toml:10:17: pool.web.health.expect: has no effect without path: the check only connects
+    /etc/edge.toml:11:12: pool.web.hash_key: has no effect without balance = \"consistent_hash\"
+    /etc/edge.toml:12:1: pool.api: no route names this pool, so it gets no requests
     ");
 }
 

@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use super::{MINIMAL, config, loaded};
 use crate::config::{
-    AccessLog, Config, HealthCheck, HostMatch, Listener, Pool, Source,
+    AccessLog, Config, Drain, EndpointOptions, HealthCheck, HostMatch, Listener, Pool, Source,
     file::admin,
     problem::{ConfigError, Loaded},
 };
@@ -21,11 +21,13 @@ fn paths_are_relative_to_the_folder_of_the_file() {
     let config = config(
         r#"
         access_log = "log/access"
+        admin_token_file = "admin.token"
         listener = { address = ":443", tls = { certificates = [{ certificate = "a.pem", key = "/secret/a.key" }] } }
         pool.web.endpoints = "web:80"
         "#,
     );
     assert_eq!(config.access_log, AccessLog::File("/etc/log/access".into()));
+    assert_eq!(config.admin_token_file.as_deref(), Some(Path::new("/etc/admin.token")));
     let files = &config.listeners[0].tls.as_ref().unwrap().certificates[0];
     assert_eq!(files.certificate, Path::new("/etc/a.pem"));
     assert_eq!(files.key, Path::new("/secret/a.key"));
@@ -37,6 +39,21 @@ fn a_list_of_hosts_becomes_one_route_per_host() {
     let hosts: Vec<_> = config.routes.iter().map(|route| (route.host.clone(), route.path.as_str())).collect();
     let expected = [(HostMatch::Exact("a.example".into()), "/api"), (HostMatch::Suffix("b.example".into()), "/api")];
     assert_eq!(hosts, expected);
+}
+
+#[test]
+fn an_endpoint_is_a_text_or_a_table_with_options() {
+    let text = r#"
+        listener = { address = ":80" }
+        pool.web.endpoints = ["10.0.0.1:80", { address = "web:80", weight = 3 }, { address = "10.0.0.2:80" }]
+        "#;
+    let pool = &config(text).pools[0];
+    let name = Source::Name { host: "web".into(), port: 80 };
+    let addresses = [1, 2].map(|last| Source::Address(([10, 0, 0, last], 80).into()));
+    assert_eq!(pool.sources, [addresses[0].clone(), name.clone(), addresses[1].clone()]);
+    assert_eq!(pool.options, [(name, EndpointOptions { weight: 3, ..EndpointOptions::default() })].into());
+    let sections = "listener = { address = \":80\" }\n[[pool.web.endpoints]]\naddress = \"web:80\"\nweight = 3\n";
+    assert_eq!(config(sections).pools[0].options, pool.options);
 }
 
 #[test]
@@ -61,6 +78,14 @@ fn health_is_a_boolean_or_a_section() {
     let path = Some("/readyz".parse().unwrap());
     assert_eq!(health("health.path = \"/readyz\""), Some(HealthCheck { path, ..HealthCheck::default() }));
     assert_eq!(health("health.port = 9900"), Some(HealthCheck { port: Some(9900), ..HealthCheck::default() }));
+}
+
+#[test]
+fn field_that_announces_a_drain_is_in_lower_case() {
+    let drain = |text: &str| config(&format!("{MINIMAL}{text}")).pools[0].drain.clone();
+    assert_eq!(drain(""), Drain { header: None, time: Duration::from_secs(30) });
+    let expected = Drain { header: Some("x-drain".to_owned()), time: Duration::from_secs(5) };
+    assert_eq!(drain("drain = { header = \"X-Drain\", time = \"5s\" }"), expected);
 }
 
 #[test]

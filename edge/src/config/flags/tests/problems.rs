@@ -13,7 +13,7 @@ fn all_problems_are_reported_at_once_by_the_name_that_the_user_gave() {
     EDGE_LISTEN_TLS: "localhost:443" is a name, but a listener needs an address: write "127.0.0.1:443"
     --to: "web" has no port: add one after a colon, such as "web:8000", or set one for all endpoints with --to-port
     --to: "http://a:1" is a URL: write only host:port; the edge speaks plain HTTP/1.1 to endpoints
-    EDGE_BALANCE: "x" is not a balancing policy: write "round_robin", "least_requests" or "random"
+    EDGE_BALANCE: "x" is not a balancing policy: write "round_robin", "least_requests", "peak_ewma", "random" or "consistent_hash"
     --health-path: "readyz" is not a request path: begin it with a slash, such as "/readyz"
     --health-port: 0 is not allowed here: write a whole number from 1 to 65535
     --health-path: is given, but health checks are turned off: remove one of the two

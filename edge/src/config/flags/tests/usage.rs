@@ -37,14 +37,19 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --listen-tls <ADDR>...          Serve HTTPS here
           --to <ADDR>...                  Endpoints, separated by commas: IP:port or name:port; a name stands for all its addresses
           --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
+          --backup <ADDR>...              Endpoints that get requests only while none of --to or --to-mesh is usable
           --to-port <PORT>                Port of endpoints given without one
-          --balance <NAME>                How the next endpoint is picked: round_robin, least_requests or random [default: round_robin]
+          --balance <NAME>                How the next endpoint is picked: round_robin, least_requests, peak_ewma, random or consistent_hash [default: round_robin]
+          --hash-key <KEY>                What consistent_hash distributes requests by: client, path, header:NAME or cookie:NAME [default: client]
+          --sticky[=<BOOL>]               Tie each client to the endpoint that answered it first, by a cookie
+          --sticky-key-file <FILE>        File with the key of that cookie, the same on every edge; an empty file counts as none
           --no-via[=<BOOL>]               Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
           --health-path <PATH>            Path that health checks request [default: only connect]
           --health-port <PORT>            Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]
           --health-expect <STATUSES>      Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399; with --to-mesh any]
           --no-health[=<BOOL>]            Turn off health checks
           --error-share <SHARE>           Share of 5xx responses that ejects an endpoint if it is at least twice the others' share; 0 turns that off [default: 0.5; with --to-mesh 0]
+          --drain-header <NAME>           Response field by which an endpoint announces that it drains: it then gets no new requests; clients do not get the field [default: none]
           --tls-cert-file <FILE>          Certificate chain for HTTPS, PEM; without one the edge generates a self-signed one, which browsers warn about
           --tls-key-file <FILE>           Key of the certificate, PEM
           --server-name <NAME>...         Names in the self-signed certificate [default: localhost]
@@ -90,13 +95,15 @@ fn help_lists_every_flag_with_its_default_and_examples() {
               For the answer of the name servers [default: 2s]
 
     The process:
-          --admin <ADDR>        Serve the status page, metrics and health here: IP:port, or "off" [default: 127.0.0.1:9901]
-          --access-log <WHERE>  Access log, one line per request: "off", "stdout" or a file [default: off]
-          --workers <NUMBER>    Threads that forward requests [default: number of cores]
-          --memory <SIZE>       Memory that clients may make the edge hold, such as 150MiB, or "off" [default: 60 % of the process's limit, or 25 % of the machine's memory]
-          --min-rate <SIZE>     Bytes per second below which a client that sends a body or reads a response times out; 0 for no minimum [default: 500]
-          --drain <DURATION>    How long open requests may take to finish when the edge stops [default: 30s]
-          --log <FILTER>        What to log: a level, or a filter such as edge=debug,info [default: info]
+          --admin <ADDR>             Serve the status page, metrics and health here: IP:port, or "off" [default: 127.0.0.1:9901]
+          --admin-token-file <FILE>  File with the token for drain, ready and maintenance on the admin listener, which are refused without one; an empty file counts as none
+          --access-log <WHERE>       Access log, one line per request: "off", "stdout" or a file [default: off]
+          --zone <NAME>              Zone of this edge, in all pools: endpoints of the same zone get its requests [default: from the file]
+          --workers <NUMBER>         Threads that forward requests [default: number of cores]
+          --memory <SIZE>            Memory that clients may make the edge hold, such as 150MiB, or "off" [default: 60 % of the process's limit, or 25 % of the machine's memory]
+          --min-rate <SIZE>          Bytes per second below which a client that sends a body or reads a response times out; 0 for no minimum [default: 500]
+          --drain <DURATION>         How long open requests may take to finish when the edge stops [default: 30s]
+          --log <FILTER>             What to log: a level, or a filter such as edge=debug,info [default: info]
 
     Examples:
       edge run --listen :80 --to 10.0.0.1:8000,10.0.0.2:8000

@@ -6,7 +6,8 @@ use clap::CommandFactory;
 
 use super::{MINIMAL, command, config, loaded, settings};
 use crate::config::{
-    AccessLog, Balance, CertificateFiles, Config, Expect, HealthCheck, Listener, Pool, Source, UpstreamTimeouts, file,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, Expect, HashKey, HealthCheck, Listener, Pool, Source, Sticky,
+    UpstreamTimeouts, file,
     flags::{Cli, Command, given::variable},
     problem::{ConfigError, Loaded},
 };
@@ -83,14 +84,19 @@ fn every_flag_is_also_a_variable() {
         ("listen-tls", ":443"),
         ("to", "10.0.0.1,web:9000,swarm://watch:8080"),
         ("to-mesh", ""),
+        ("backup", "10.0.0.9"),
         ("to-port", "8000"),
-        ("balance", "least_requests"),
+        ("balance", "consistent_hash"),
+        ("hash-key", "header:X-User"),
+        ("sticky", "true"),
+        ("sticky-key-file", token),
         ("no-via", "true"),
         ("health-path", "/readyz"),
         ("health-port", "9900"),
         ("health-expect", "200-299,404"),
         ("no-health", "false"),
         ("error-share", "0.25"),
+        ("drain-header", "X-Drain"),
         ("tls-cert-file", pem),
         ("tls-key-file", pem),
         ("server-name", "www.example.com"),
@@ -118,8 +124,10 @@ fn every_flag_is_also_a_variable() {
         ("requests-per-client", "40"),
         ("request-rate-per-client", "30"),
         ("request-burst-per-client", "20"),
-        ("admin", "off"),
+        ("admin", "127.0.0.1:7"),
+        ("admin-token-file", token),
         ("access-log", "stdout"),
+        ("zone", "zurich-1"),
         ("workers", "3"),
         ("memory", "100MiB"),
         ("min-rate", "700"),
@@ -140,9 +148,16 @@ fn every_flag_is_also_a_variable() {
         Source::Address(address("10.0.0.1:8000")),
         Source::Name { host: "web".into(), port: 9000 },
         Source::Swarm { host: "watch".into(), host_port: 8080, port: 8000 },
+        Source::Address(address("10.0.0.9:8000")),
     ];
     assert_eq!(config.pools[0].sources, expected);
-    assert_eq!(config.pools[0].balance, Balance::LeastRequests);
+    let tiers = expected.each_ref().map(|source| config.pools[0].options_of(source).tier);
+    assert_eq!(tiers, [1, 1, 1, BACKUP]);
+    assert_eq!(config.pools[0].balance, Balance::ConsistentHash);
+    assert_eq!(config.pools[0].hash_key, HashKey::Header("x-user".to_owned()));
+    let sticky = Sticky { key_file: Some(token.into()), ..Sticky::new("default") };
+    assert_eq!(config.pools[0].sticky, Some(sticky));
+    assert_eq!(config.pools[0].zone.as_deref(), Some("zurich-1"));
     assert!(!config.pools[0].via);
     let health = HealthCheck {
         path: Some("/readyz".parse().unwrap()),
@@ -168,7 +183,9 @@ fn every_flag_is_also_a_variable() {
     assert_eq!((config.limits.connections_per_client, config.limits.handshakes_per_client), (500, 50));
     assert_eq!(config.limits.requests_per_client, 40);
     assert_eq!((config.limits.request_rate_per_client, config.limits.request_burst_per_client), (30, 20));
-    assert_eq!(config.admin, None);
+    assert_eq!(config.pools[0].drain.header.as_deref(), Some("x-drain"));
+    assert_eq!(config.admin, Some(address("127.0.0.1:7")));
+    assert_eq!(config.admin_token_file.as_deref(), Some(Path::new(token)));
     assert_eq!(config.access_log, AccessLog::Stdout);
     assert_eq!(config.workers.get(), 3);
     assert_eq!((config.limits.memory, config.limits.min_rate), (Some(100 << 20), 700));

@@ -244,6 +244,27 @@ async fn ejected_endpoint_returns_when_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn announced_drain_ends_after_its_time_without_checks_and_by_checks_otherwise() {
+    for (health, shortest, longest) in [(None, 29_998, 30_002), (Some(check(2, 3)), 500, 2702)] {
+        local(async {
+            let bench = Bench::start(&two(health.clone()));
+            bench.until(EndpointState::Healthy).await;
+            sleep(Duration::from_secs(5)).await;
+            bench.endpoint.announce_drain();
+            bench.until(EndpointState::Draining).await;
+            // More responses, of requests that were under way, change nothing.
+            bench.endpoint.announce_drain();
+            let took = bench.until(EndpointState::Healthy).await.as_millis();
+            assert!((shortest..=longest).contains(&took), "{took} ms with {health:?}");
+            // The next drain is noticed as well.
+            bench.endpoint.announce_drain();
+            bench.until(EndpointState::Draining).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn watching_ends_when_the_pool_is_gone() {
     local(async {
         let Bench { pool, endpoint, task, .. } = Bench::start(&two(Some(check(2, 3))));

@@ -1,5 +1,6 @@
 //! The effect of each call on a pool, without a socket or a task.
 
+mod drain;
 mod evidence;
 
 use std::{net::IpAddr, time::Duration};
@@ -8,7 +9,7 @@ use http::StatusCode;
 
 use super::*;
 use crate::{
-    config::{HealthCheck, Pool},
+    config::{HealthCheck, Pool, Sticky},
     upstream::{
         discovery::Failure,
         health::{
@@ -369,4 +370,58 @@ fn reload_that_turns_checks_off_assumes_endpoints_healthy_unless_ejected() {
     let new = PoolState::new(&settings(&sources, None), 1, Some(&old), Timestamp::now());
     assert_eq!(usable(&new), [1, 2, 3]);
     assert_eq!(endpoints[2].status().state, EndpointState::Healthy);
+}
+
+#[test]
+fn a_reload_changes_weights_but_not_the_endpoints() {
+    let with_weight = |weight| {
+        let mut settings = Pool::clone(&settings(&["10.0.0.1:80", "10.0.0.2:80"], None));
+        let options = EndpointOptions { weight, ..EndpointOptions::default() };
+        settings.options.insert(settings.sources[1].clone(), options);
+        Arc::new(settings)
+    };
+    let old = pool_state(&with_weight(1));
+    assert!(!snapshot(&old).weighted);
+    let new = PoolState::new(&with_weight(3), 1, Some(&old), Timestamp::now());
+    let weights: Vec<_> = snapshot(&new).usable().iter().map(|endpoint| endpoint.weight()).collect();
+    assert_eq!((snapshot(&new).weighted, weights), (true, vec![1, 3]));
+    assert!(Arc::ptr_eq(&snapshot(&new).endpoints[1], &snapshot(&old).endpoints[1]));
+}
+
+#[test]
+fn a_reload_that_turns_the_cookie_on_or_changes_its_key_knows_the_sessions_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let key_file = folder.path().join("key");
+    std::fs::write(&key_file, "secret").unwrap();
+    let off = settings(&["10.0.0.1:80"], None);
+    let with = |sticky| Arc::new(Pool { sticky: Some(sticky), ..Pool::clone(&off) });
+    let mut pool = pool_state(&off);
+    for sticky in [Sticky::new("p"), Sticky { key_file: Some(key_file), ..Sticky::new("p") }] {
+        pool = PoolState::new(&with(sticky), 1, Some(&pool), Timestamp::now());
+        let endpoint = Arc::clone(&pool.endpoints()[0]);
+        let tag = pool.handle().tags.as_ref().unwrap().of(endpoint.address);
+        let snapshot = snapshot(&pool);
+        assert!(snapshot.sessions.endpoint(tag).is_some_and(|found| Arc::ptr_eq(found, &endpoint)));
+    }
+}
+
+#[test]
+fn only_usable_endpoints_continue_their_sessions() {
+    let sources = ["10.0.0.1:80", "10.0.0.2:80"];
+    let settings = settings(&sources, Some(check(1, 1)));
+    let settings = Arc::new(Pool { sticky: Some(Sticky::new("p")), ..Pool::clone(&settings) });
+    let mut pool = pool_state(&settings);
+    let endpoints = pool.endpoints();
+    for endpoint in &endpoints {
+        pool.check_completed(endpoint, &good(), Timestamp::now());
+    }
+    let known = |pool: &PoolState| {
+        let (snapshot, tags) = (snapshot(pool), pool.handle().tags.as_ref().unwrap());
+        [0, 1].map(|index| snapshot.sessions.endpoint(tags.of(endpoints[index].address)).is_some())
+    };
+    assert_eq!(known(&pool), [true, true]);
+    pool.check_completed(&endpoints[0], &bad(), Timestamp::now());
+    assert_eq!(known(&pool), [false, true]);
+    pool.check_completed(&endpoints[1], &bad(), Timestamp::now());
+    assert_eq!(known(&pool), [true, true], "in a panic all are used");
 }
