@@ -8,7 +8,7 @@ use settings::{address::overlap, value::LONGEST};
 use super::{
     AccessLog, BACKUP, Balance, CertificateFiles, Config, Dns, Ejection, EndpointOptions, Expect, HealthCheck,
     HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, Source, Swarm, Timeouts, Tls, UpstreamTimeouts,
-    value::MIN_MEMORY,
+    defaults::REPLICA_HEADER, value::MIN_MEMORY,
 };
 
 /// Generates configurations that parsing can return.
@@ -116,7 +116,7 @@ fn pool() -> impl Strategy<Value = Pool> {
     ];
     let options = vec(endpoint_options(), 3);
     let balance = prop_oneof![Just(Balance::RoundRobin), Just(Balance::LeastRequests), Just(Balance::Random)];
-    let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
+    let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<[bool; 2]>(), "x-[a-z]{1,9}");
     let numbers =
         ([0.0..=1.0, 0.0..=1.0], 1_usize..=100, 1_usize..=1_000_000, [0_usize..=1_000_000, 0..=1_000_000], heads);
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
@@ -141,7 +141,10 @@ fn pool() -> impl Strategy<Value = Pool> {
             max_idle: numbers.3[1],
             max_response_head: numbers.4.0,
             max_response_headers: numbers.4.1,
-            via: numbers.4.2,
+            via: numbers.4.2[0],
+            mesh: numbers.4.2[1],
+            // Without a mesh it has no effect, and parsing warns about it.
+            replica_header: if numbers.4.2[1] { numbers.4.3 } else { REPLICA_HEADER.to_owned() },
             timeouts,
         },
     )

@@ -20,6 +20,11 @@ pub struct Pool {
     pub balance: Balance,
     /// Active health checks; `None` assumes every endpoint healthy until connecting to it fails.
     pub health: Option<HealthCheck>,
+    /// Whether the endpoints are nodes whose routing mesh leads each connection to any of the replicas, so that health and
+    /// balance belong to connections; see [`mesh`](crate::upstream::mesh). Default: whether a source is a swarm.
+    pub mesh: bool,
+    /// The field of responses that names the replica, in small letters. Used behind a mesh only. Default `x-served-by`.
+    pub replica_header: String,
     /// Passive ejection after failures of real requests.
     pub ejection: Ejection,
     /// Share of usable endpoints, 0.0 to 1.0, below which health is ignored and all endpoints are used: with nearly all
@@ -49,6 +54,14 @@ pub struct Pool {
     pub max_response_headers: usize,
     /// How long the edge waits for an endpoint.
     pub timeouts: UpstreamTimeouts,
+}
+
+impl Pool {
+    /// Whether connections are asked for the health path: behind a mesh, where each leads to one replica.
+    #[must_use]
+    pub fn has_asks(&self) -> bool {
+        self.mesh && self.health.as_ref().is_some_and(|check| check.path.is_some())
+    }
 }
 
 /// How the endpoint of the next request is picked.

@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use http::{HeaderValue, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, uri::PathAndQuery};
 pub(crate) use settings::value::{Parsed, duration, duration_or_zero, name, number};
 
 use super::{AccessLog, Balance, Expect};
@@ -127,6 +127,12 @@ pub(crate) fn check_host(text: &str) -> Parsed<String> {
         Ok(_) if !text.is_empty() && !text.contains(['/', ' ', '\t']) && text.is_ascii() => Ok(text.to_owned()),
         _ => Err(format!("{text:?} is not a host: write a name or an address, such as \"www.example.com\"")),
     }
+}
+
+/// Parses the name of a header field, and returns it in small letters.
+pub(crate) fn field(text: &str) -> Parsed<String> {
+    let name = HeaderName::from_str(text).map(|name| name.as_str().to_owned());
+    name.map_err(|_| format!("{text:?} is not the name of a field: write one such as \"x-served-by\""))
 }
 
 /// Parses the path prefix of a route.

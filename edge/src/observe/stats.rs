@@ -117,6 +117,10 @@ pub struct EndpointStats {
     pub resets: Counter,
     /// Attempts that timed out before the head of the response.
     pub timeouts: Counter,
+    /// Behind a mesh: answers to the health path on open connections.
+    pub asks: Counter,
+    /// Behind a mesh: connections closed because they did not answer.
+    pub ask_failures: Counter,
     /// Opened connections. Compared with `requests`, they show how many attempts reused one.
     pub connections: Counter,
 }

@@ -66,8 +66,11 @@ impl RetryState {
             _ => return,
         }
         if connection.is_reused() && error.kind == Kind::UpstreamClosed {
+            // Behind a mesh the next one may be an idle connection as well.
+            if !self.stale {
+                self.attempts = self.attempts.saturating_sub(1);
+            }
             self.stale = true;
-            self.attempts = self.attempts.saturating_sub(1);
         } else {
             endpoint.failed();
             self.endpoints.push(endpoint.id);

@@ -33,13 +33,23 @@ pub struct Member {
     window: Window,
     /// Whether statuses caused the last ejection.
     ejected_by_status: bool,
+    /// The number of its answers when the last check completed.
+    answers: u64,
 }
 
 impl Member {
     /// Creates an endpoint that is not ejected.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, health: Health) -> Self {
-        Self { endpoint, health, outlier: Outlier::default(), window: Window::default(), ejected_by_status: false }
+        let answers = endpoint.answers();
+        Self {
+            endpoint,
+            health,
+            outlier: Outlier::default(),
+            window: Window::default(),
+            ejected_by_status: false,
+            answers,
+        }
     }
 
     /// Returns whether it gets requests, and why not.
@@ -65,6 +75,12 @@ impl Member {
             self.outlier.release(now);
             self.endpoint.reset_failures();
         }
+    }
+
+    /// Returns whether anything answered through it since the last call.
+    pub fn take_answered(&mut self) -> bool {
+        let answers = self.endpoint.answers();
+        std::mem::replace(&mut self.answers, answers) != answers
     }
 
     /// Applies a check that got no answer while requests got none either: nothing suggests that the next one passes, so

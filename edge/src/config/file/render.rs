@@ -107,6 +107,11 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.heading(&format!("[pool.{name}]"));
     document.key("endpoints", list(&pool.sources, |source| endpoint(source, &pool.options_of(source))));
     document.key("balance", string(balance_name(pool.balance)));
+    document.key("mesh", pool.mesh);
+    // Without a mesh it has no effect, and parsing warns about it.
+    if pool.mesh {
+        document.key("replica_header", string(&pool.replica_header));
+    }
     document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
     document.key("tier_threshold", format_args!("{:?}", pool.tier_threshold));
     document.key("via", pool.via);

@@ -15,8 +15,8 @@ use super::{
     given::{Given, Reader, items},
 };
 use crate::config::{
-    AccessLog, BACKUP, CertificateFiles, Config, EndpointOptions, Expect, HealthCheck, Limits, Listener, Pool, Source,
-    Tls, address, defaults, file,
+    AccessLog, BACKUP, CertificateFiles, Config, EndpointOptions, HealthCheck, Limits, Listener, Pool, Source, Tls,
+    address, defaults, file,
     problem::{ConfigError, Loaded, Problem},
     token,
     value::{self, Parsed},
@@ -24,6 +24,9 @@ use crate::config::{
 
 /// The name of the pool that the flags configure.
 const POOL_NAME: &str = "default";
+
+/// The value of `--to-mesh` that turns it off, for a stack file that turns it on.
+const OFF: &str = "off";
 
 /// The flags of `edge run` and `edge check`, not yet parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +131,11 @@ impl Settings {
         let endpoint = |text: &str| address::endpoint(text, default_port);
         let mut sources = reader.many(to, endpoints, endpoint);
         reader.report_duplicates(to, &sources, ToString::to_string);
-        let backups = reader.many("backup", &flags.backup, endpoint);
+        let mut backups = reader.many("backup", &flags.backup, endpoint);
+        if self.is_mesh() {
+            // While no node is known or usable, the endpoints themselves are better than none.
+            backups.extend(reader.many("to", &flags.to, endpoint));
+        }
         reader.report_duplicates("backup", &backups, ToString::to_string);
         for both in backups.iter().filter(|backup| sources.contains(backup)) {
             reader.problem("backup", format!("{both} is also given with --{to}: remove one of them"));
@@ -148,7 +155,10 @@ impl Settings {
         pool.balance = reader.one("balance", flags.balance.as_deref(), value::balance).unwrap_or(pool.balance);
         pool.via = reader.one("no-via", flags.no_via.as_deref(), value::boolean).map_or(pool.via, |without| !without);
         pool.health = self.health(reader, &mut warnings);
-        if self.is_mesh() || crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {
+        pool.mesh |= self.is_mesh();
+        let replica_header = reader.one("replica-header", flags.replica_header.as_deref(), value::field);
+        pool.replica_header = replica_header.unwrap_or(pool.replica_header);
+        if !pool.mesh && crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {
             pool.ejection.error_share = 0.0;
         }
         let share = reader.one("error-share", flags.error_share.as_deref(), settings::value::share);
@@ -184,17 +194,17 @@ impl Settings {
         }
     }
 
-    /// Returns whether the endpoints are nodes of a routing mesh. A stack file may set both variables; `--to-mesh` then
-    /// takes precedence, because its variable is empty unless the user sets it.
+    /// Returns whether the endpoints are nodes of a routing mesh. A stack file may set both variables; those of `--to` are
+    /// then backups.
     fn is_mesh(&self) -> bool {
-        items(&self.flags.traffic.to_mesh).next().is_some()
+        items(&self.flags.traffic.to_mesh).any(|node| node != OFF)
     }
 
     /// Reports missing listeners and endpoints.
     fn report_missing(&self, reader: &Reader<'_>) {
         let flags = &self.flags.traffic;
         let no_listener = items(&flags.listen).chain(items(&flags.listen_tls)).next().is_none();
-        let no_endpoint = items(&flags.to).chain(items(&flags.to_mesh)).next().is_none();
+        let no_endpoint = items(&flags.to).next().is_none() && !self.is_mesh();
         let (flag, message) = match (no_listener, no_endpoint) {
             (true, true) => ("config", "is missing: write --config edge.toml, or --listen :80 --to 10.0.0.1:8000"),
             (true, false) => ("listen", "is missing: write an address to listen on, such as --listen :80"),
@@ -268,8 +278,7 @@ impl Settings {
         if expect.is_some() && flags.health_path.is_none() {
             warnings.push(self.given.problem("health-expect", "has no effect without --health-path"));
         }
-        let default = if self.is_mesh() { Expect::Any } else { Expect::default() };
-        Some(HealthCheck { path, port, expect: expect.unwrap_or(default), ..HealthCheck::default() })
+        Some(HealthCheck { path, port, expect: expect.unwrap_or_default(), ..HealthCheck::default() })
     }
 }
 
