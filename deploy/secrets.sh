@@ -3,7 +3,7 @@
 #     deploy/secrets.sh
 # Every node publishes the page, which shows the whole cluster, so watch shows it to nobody without them. Unless
 # stack.env names a password or a token, or says WATCH_OPEN=yes, this creates both and prints them once. Their settings
-# are in secrets.env, which deploy/up.sh reads before stack.env. Edges with NODES=swarm://... need the token.
+# are in secrets.env, which deploy/up.sh reads before stack.env. The edges, which ask watch for the nodes, need the token.
 set -eu
 cd "$(dirname "$0")/.."
 

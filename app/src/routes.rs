@@ -6,7 +6,8 @@
 //!   must not find any.
 //! - `cache-control: no-store`, where Flask sends nothing: a cache that answers for us would return a number
 //!   twice and leave visits uncounted.
-//! - `x-served-by` names the node, which the tutorial shows only in the visualizer.
+//! - `x-served-by` names the node, which the tutorial shows only in the visualizer, and `x-replica` the replica, by
+//!   which a proxy behind a routing mesh tells replicas apart.
 //! - Errors are 503 with a reason, where Flask's are an HTML page with status 500.
 //!
 //! Everything else is the same: the text and its newline; HEAD is a visit without a body; OPTIONS lists the methods and
@@ -46,11 +47,16 @@ use crate::{
 /// Every answer names the node that gave it.
 const SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 
+/// The field that names the replica, if it has a name.
+const REPLICA: HeaderName = HeaderName::from_static("x-replica");
+
 /// A replica, or one part of its pages, in front of a counter. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct App {
     router: TowerToHyperService<Router>,
     shared: Arc<Shared>,
+    /// See [`named`](Self::named).
+    name: Option<HeaderValue>,
     options: Options,
 }
 
@@ -64,11 +70,13 @@ impl App {
     }
 
     /// A replica whose readiness and metrics are apart from its other pages: the first is for visitors, the second for
-    /// operators, on an address of its own. Both have `/healthz`.
+    /// operators, on an address of its own. Both have `/healthz`. Visitors get `/readyz` without a reason, because a
+    /// proxy that reaches replicas through a routing mesh has only the visitors' port.
     #[must_use]
     pub fn with_admin(counter: Counter, served_by: &str, options: Options) -> (Self, Self) {
         let shared = Shared::new(counter, served_by);
-        let public = Self::with_pages(public_pages(), Arc::clone(&shared), options);
+        let public = public_pages().route("/readyz", get(readyz_without_reason).options(methods));
+        let public = Self::with_pages(public, Arc::clone(&shared), options);
         let health = Router::new().route("/healthz", get(healthz).options(methods));
         (public, Self::with_pages(admin_pages().merge(health), shared, Options::of_admin()))
     }
@@ -78,7 +86,14 @@ impl App {
             .method_not_allowed_fallback(async || Error::MethodNotAllowed)
             .fallback(async || Error::NotFound)
             .with_state(Arc::clone(&shared));
-        Self { router: TowerToHyperService::new(router), shared, options }
+        Self { router: TowerToHyperService::new(router), shared, name: None, options }
+    }
+
+    /// Names the replica in the field `x-replica` of every response. A name that is not a valid header value is none.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        let name = HeaderValue::from_str(name).ok().filter(|name| !name.is_empty());
+        Self { name, ..self }
     }
 
     /// Answers one request. Its body is never read.
@@ -108,6 +123,9 @@ impl App {
         let mut response = routed.unwrap_or_else(|never| match never {});
         let name = self.shared.served_by.clone();
         response.headers_mut().insert(SERVED_BY, name);
+        if let Some(name) = &self.name {
+            response.headers_mut().insert(REPLICA, name.clone());
+        }
         response
     }
 
@@ -209,6 +227,13 @@ async fn readyz(State(app): State<Arc<Shared>>) -> Response {
         Ok(Err(error)) => Error::from(error).explain(),
         Err(_elapsed) => Error::from(CounterError::Late).explain(),
     }
+}
+
+/// The same for visitors, who need not know why.
+async fn readyz_without_reason(app: State<Arc<Shared>>) -> Response {
+    let status = readyz(app).await.status();
+    let text = if status.is_success() { "ready\n" } else { "not ready\n" };
+    (status, plain(text)).into_response()
 }
 
 /// What `/readyz` says while the store counts.

@@ -329,16 +329,25 @@ async fn each_version_of_a_secret_of_watch_is_a_new_secret() {
 }
 
 #[tokio::test]
-async fn the_edge_connects_to_the_tasks_unless_nodes_are_set() {
-    let created = deployed(&[]).await;
-    let edge = service(&created, "edge");
-    let target = |edge| ["EDGE_TO", "EDGE_TO_MESH", "EDGE_TO_PORT"].map(|name| environment(edge, name));
-    assert_eq!(target(edge), [Some("tasks.web"), Some(""), Some("8000")]);
+async fn the_edge_connects_to_the_mesh_of_all_nodes_unless_others_are_set() {
+    for (variables, nodes) in [
+        (vec![], "swarm://watch:8080"),
+        (vec![("NODES", "")], "swarm://watch:8080"),
+        (vec![("NODES", "10.10.25.165,10.10.25.166")], "10.10.25.165,10.10.25.166"),
+        (vec![("NODES", "off")], "off"),
+    ] {
+        let created = deployed(&variables).await;
+        let edge = service(&created, "edge");
+        let target = ["EDGE_TO", "EDGE_TO_MESH", "EDGE_TO_PORT"].map(|name| environment(edge, name));
+        assert_eq!(target, [Some("tasks.web"), Some(nodes), Some("8000")]);
+    }
+}
 
-    let nodes = "10.10.25.165,10.10.25.166,10.10.25.167";
-    let created = deployed(&[("NODES", nodes)]).await;
-    let edge = service(&created, "edge");
-    assert_eq!(target(edge), [Some("tasks.web"), Some(nodes), Some("8000")]);
+#[tokio::test]
+async fn each_replica_has_a_name_of_its_own_in_the_field_that_the_edge_reads() {
+    let created = deployed(&[]).await;
+    assert_eq!(environment(service(&created, "web"), "APP_REPLICA"), Some("{{.Task.ID}}"));
+    assert_eq!(environment(service(&created, "edge"), "EDGE_REPLICA_HEADER"), Some("x-replica"));
 }
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 //!
 //! A test runs the workspace's own programs ([`process`]) and sends requests with a client that records every outcome
 //! ([`client`]). Their peers are a real Redis ([`redis`]), a DNS server whose answers change at run time ([`dns`]), the
-//! tutorial's Flask application ([`flask`]), a scriptable HTTP server ([`upstream`]), one that records what it receives
-//! ([`receiver`]), a mail server ([`smtp`]), a list of a swarm's nodes ([`nodes`]), a Docker engine ([`dockerd`]), one
-//! that replays the responses of real engines ([`recorded`]) and one that records the requests of a Docker client
-//! ([`engine`]). Nothing here mocks the workspace's own code. [`browser`] is a real Chromium. It loads the page from
-//! `watch`, in front of an engine whose swarm a test changes ([`manager`]), or from a server of the test's own cluster
-//! states ([`page_server`]). [`chaos`] checks the count under faults, [`ledger`] what a proxy loses when endpoints fail, and
-//! [`swarm`] is a real swarm of three engines.
+//! tutorial's Flask application ([`flask`]), a scriptable HTTP server ([`upstream`]), a stand-in for a routing mesh
+//! ([`balancer`]), one that records what it receives ([`receiver`]), a mail server ([`smtp`]), a list of a swarm's
+//! nodes ([`nodes`]), a Docker engine ([`dockerd`]), one that replays the responses of real engines ([`recorded`]) and
+//! one that records the requests of a Docker client ([`engine`]). Nothing here mocks the workspace's own code.
+//! [`browser`] is a real Chromium. It loads the page from `watch`, in front of an engine whose swarm a test changes
+//! ([`manager`]), or from a server of the test's own cluster states ([`page_server`]). [`chaos`] checks the count under
+//! faults, [`ledger`] what a proxy loses when endpoints fail, and [`swarm`] is a real swarm of three engines.
 //!
 //! Everything that a value of this crate starts ends when the value is dropped, also when the test panics. A test does
 //! not sleep to wait for something: it waits for a condition with a deadline ([`wait`]).
@@ -38,6 +38,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness fails by panicking")]
 
+pub mod balancer;
 pub mod browser;
 pub mod cert;
 pub mod chaos;

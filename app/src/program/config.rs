@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Where readiness and metrics are, if not on `listen`.
     pub(crate) admin: Option<SocketAddr>,
+    /// The name of this replica.
+    pub(crate) replica: Option<String>,
     pub(crate) store: StoreConfig,
     pub(crate) limits: Limits,
     pub(crate) options: Options,
@@ -74,6 +76,7 @@ impl Config {
             Some(Self {
                 listen: listen?,
                 admin: admin?,
+                replica: flags.replica.clone(),
                 store: store?,
                 limits: Limits { deadline: deadline?, ..Limits::default() },
                 options: Options {

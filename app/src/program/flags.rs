@@ -36,9 +36,13 @@ pub(crate) struct Flags {
     )]
     pub(crate) listen: String,
 
-    /// Serve /readyz and /metrics here instead, so that visitors cannot read them: IP:port or :port; /healthz is on both
+    /// Serve /metrics here instead, and /readyz with its reason, so that visitors cannot read them: IP:port or :port; /healthz is on both
     #[arg(long, env = "APP_ADMIN", hide_env = true, value_name = "ADDR")]
     pub(crate) admin: Option<String>,
+
+    /// Name of this replica, for the field x-replica of every response
+    #[arg(long, env = "APP_REPLICA", hide_env = true, value_name = "NAME")]
+    pub(crate) replica: Option<String>,
 
     #[command(flatten)]
     pub(crate) store: Store,

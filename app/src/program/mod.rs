@@ -75,7 +75,7 @@ fn fail(why: &dyn Display, code: u8) -> ExitCode {
 }
 
 fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
-    let Config { listen, admin, store, limits, mut options, log } = config;
+    let Config { listen, admin, replica, store, limits, mut options, log } = config;
     process::log_to_stderr(log);
     options.max_connections = process::raise_file_limit("--max-connections", options.max_connections, 1);
     let runtime = Runtime::new()?;
@@ -92,6 +92,7 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
                 (app, Some(Admin::start(bind(address, "--admin (APP_ADMIN)")?, admin)?))
             }
         };
+        let app = app.named(&replica.unwrap_or_default());
         let address = listener.local_addr()?;
         match &store {
             StoreConfig::Redis(redis) => info!(%address, %redis, "listening"),

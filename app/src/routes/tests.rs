@@ -100,16 +100,16 @@ async fn other_paths_are_not_found() {
 }
 
 #[tokio::test]
-async fn with_an_admin_part_readiness_and_metrics_are_there_alone() {
+async fn with_an_admin_part_metrics_and_reasons_are_there_alone() {
     let folder = tempfile::tempdir().unwrap();
     let store = StoreConfig::File(folder.path().join("hits.redb"));
     let counter = Counter::open(&store, Limits::default()).unwrap();
     let (public, admin) = App::with_admin(counter, "node1", Options::default());
     assert_eq!(ask(&public, "GET", "/", "").await.text, "Hello World! I have been seen 1 times.\n");
     assert_eq!(ask(&admin, "GET", "/", "").await.status, 404, "it counts nothing");
-    for path in ["/readyz", "/metrics"] {
+    for (path, status, text) in [("/readyz", 200, "ready\n"), ("/metrics", 404, "not found\n")] {
         let answer = ask(&public, "GET", path, "").await;
-        assert_eq!((answer.status, answer.text.as_str()), (404, "not found\n"), "{path}");
+        assert_eq!((answer.status, answer.text.as_str()), (status, text), "{path}");
         assert_eq!(ask(&admin, "GET", path, "").await.status, 200, "{path}");
     }
     for app in [&public, &admin] {
@@ -119,6 +119,22 @@ async fn with_an_admin_part_readiness_and_metrics_are_there_alone() {
     assert!(metrics.contains("\napp_hits_total 1\n"), "{metrics}");
     public.drain();
     assert_eq!(ask(&admin, "GET", "/readyz", "").await.status, 503);
+    let answer = ask(&public, "GET", "/readyz", "").await;
+    assert_eq!((answer.status, answer.text.as_str()), (503, "not ready\n"), "visitors get no reason");
+}
+
+#[tokio::test]
+async fn every_response_names_the_replica_if_it_has_a_name() {
+    let (app, _folder) = in_file();
+    assert!(!ask(&app, "GET", "/", "").await.headers.contains_key("x-replica"));
+    let app = app.named("web.3");
+    for path in ["/", "/readyz", "/nowhere"] {
+        assert_eq!(ask(&app, "GET", path, "").await.header("x-replica"), "web.3", "{path}");
+    }
+    for invalid in ["", "a\nb"] {
+        let app = app.clone().named(invalid);
+        assert!(!ask(&app, "GET", "/", "").await.headers.contains_key("x-replica"), "{invalid:?}");
+    }
 }
 
 #[tokio::test]

@@ -227,8 +227,9 @@ impl EndpointReport {
             connections_open: endpoint.connections.load(Relaxed) as u64,
             connections,
             reuse: (requests > 0).then(|| requests.saturating_sub(connections) as f64 / requests as f64),
-            checks: endpoint.checks.done.value(),
-            checks_failed: endpoint.checks.failed.value(),
+            // Behind a mesh, those on open connections as well.
+            checks: endpoint.checks.done.value() + count(|stats| &stats.asks) + count(|stats| &stats.ask_failures),
+            checks_failed: endpoint.checks.failed.value() + count(|stats| &stats.ask_failures),
             ejections: endpoint.checks.ejections.value(),
             announced_drains: endpoint.checks.announced_drains.value(),
             ordered_drains: endpoint.checks.ordered_drains.value(),

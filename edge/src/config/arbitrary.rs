@@ -9,6 +9,7 @@ use super::{
     AccessLog, BACKUP, CertificateFiles, Config, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey, HealthCheck,
     HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, SameSite, Source, Sticky, Swarm, Timeouts, Tls,
     UpstreamTimeouts,
+    defaults::REPLICA_HEADER,
     value::{BALANCES, MIN_MEMORY},
 };
 
@@ -126,7 +127,7 @@ fn pool() -> impl Strategy<Value = Pool> {
         1.0..=100.0,
         option::of(sticky()),
     );
-    let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<bool>());
+    let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<[bool; 2]>(), "x-[a-z]{1,9}");
     let numbers = (
         ([0.0..=1.0, 0.0..=1.0, 0.0..=1.0], option::of("[a-z0-9-]{1,9}")),
         1_usize..=100,
@@ -171,7 +172,10 @@ fn pool() -> impl Strategy<Value = Pool> {
                 max_idle: numbers.3[1],
                 max_response_head: numbers.4.0,
                 max_response_headers: numbers.4.1,
-                via: numbers.4.2,
+                via: numbers.4.2[0],
+                mesh: numbers.4.2[1],
+                // Without a mesh it has no effect, and parsing warns about it.
+                replica_header: if numbers.4.2[1] { numbers.4.3 } else { REPLICA_HEADER.to_owned() },
                 timeouts,
             },
         )

@@ -20,6 +20,9 @@ pub const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9
 /// The default port of a name server.
 pub const NAME_SERVER_PORT: u16 = 53;
 
+/// The default field of responses that names the replica.
+pub const REPLICA_HEADER: &str = "x-served-by";
+
 /// Returns the default names in a self-signed certificate.
 #[must_use]
 pub fn self_signed() -> Vec<String> {
@@ -76,6 +79,8 @@ impl Pool {
     pub fn new(name: impl Into<String>, sources: Vec<Source>) -> Self {
         Self {
             name: name.into(),
+            mesh: sources.iter().any(Source::is_swarm),
+            replica_header: REPLICA_HEADER.to_owned(),
             sources,
             options: HashMap::new(),
             balance: Balance::default(),

@@ -48,8 +48,8 @@ pub struct Ejection {
     /// ejection, also by status. Default 5.
     pub consecutive_failures: u32,
     /// Share of server errors (5xx but for 501 and 505) among an endpoint's responses, 0.0 to 1.0, that ejects it if the
-    /// others' share is at most half of it; 0.0 turns ejection by status off. Default 0.5, and 0.0 behind a routing
-    /// mesh, where the status says nothing about the node; see [`behind_mesh`].
+    /// others' share is at most half of it; 0.0 turns ejection by status off. Behind a mesh it ejects replicas and never
+    /// nodes. Default 0.5, and 0.0 where nothing tells the replicas apart; see [`behind_mesh`].
     pub error_share: f64,
     /// How long the first ejection lasts; the n-th consecutive one lasts n times as long. Default 5 s, or
     /// `max` if that is shorter.
@@ -74,7 +74,7 @@ impl Ejection {
     }
 }
 
-/// Whether the settings show that the endpoints of a pool are nodes whose routing mesh leads to any task: they are the
+/// Whether the settings show that the endpoints of a pool without `mesh` lead to any task all the same: they are the
 /// nodes of a swarm, or any response passes a check.
 #[must_use]
 pub fn behind_mesh(sources: &[Source], check: Option<&HealthCheck>) -> bool {

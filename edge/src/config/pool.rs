@@ -28,6 +28,11 @@ pub struct Pool {
     pub sticky: Option<Sticky>,
     /// Active health checks; `None` assumes every endpoint healthy until connecting to it fails.
     pub health: Option<HealthCheck>,
+    /// Whether the endpoints are nodes whose routing mesh leads each connection to any of the replicas, so that health and
+    /// balance belong to connections; see [`mesh`](crate::upstream::mesh). Default: whether a source is a swarm.
+    pub mesh: bool,
+    /// The field of responses that names the replica, in small letters. Used behind a mesh only. Default `x-served-by`.
+    pub replica_header: String,
     /// Passive ejection after failures of real requests.
     pub ejection: Ejection,
     /// How endpoints announce that they drain.
@@ -77,6 +82,14 @@ pub struct Drain {
     /// How long such a drain lasts in a pool without health checks; with checks, it lasts until they pass. Default
     /// 30 s.
     pub time: Duration,
+}
+
+impl Pool {
+    /// Whether connections are asked for the health path: behind a mesh, where each leads to one replica.
+    #[must_use]
+    pub fn has_asks(&self) -> bool {
+        self.mesh && self.health.as_ref().is_some_and(|check| check.path.is_some())
+    }
 }
 
 /// How the endpoint of the next request is picked.

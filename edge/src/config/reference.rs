@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dn
 const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
-const DEFAULTS_IN_WORDS: [(&str, &str); 29] = [
+const DEFAULTS_IN_WORDS: [(&str, &str); 31] = [
     ("workers", "number of cores"),
     ("limits.memory", "60 % of the process's limit, or 25 % of the machine's memory"),
     ("listener.address", "required"),
@@ -36,11 +36,13 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 29] = [
     ("pool.NAME.sticky.secure", "if the request came over HTTPS"),
     ("pool.NAME.sticky.max_age", "until the browser ends"),
     ("pool.NAME.sticky.key_file", "none"),
+    ("pool.NAME.mesh", "whether a swarm is in `endpoints`"),
+    ("pool.NAME.replica_header", "`\"x-served-by\"`"),
     ("pool.NAME.health.path", "only connect"),
     ("pool.NAME.health.port", "the endpoint's"),
     ("pool.NAME.health.host", "the endpoint's"),
     ("pool.NAME.health.fast_interval", "`\"500ms\"`, at most `interval`"),
-    ("pool.NAME.ejection.error_share", "`0.5`; behind a mesh `0.0`"),
+    ("pool.NAME.ejection.error_share", "`0.5`; with `expect = \"any\"` `0.0`"),
     ("pool.NAME.ejection.base", "`\"5s\"`, at most `max`"),
     ("pool.NAME.ejection.max", "`\"1m\"`, at least `base`"),
     ("pool.NAME.drain.header", "none"),

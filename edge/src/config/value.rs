@@ -241,6 +241,12 @@ pub(crate) fn drain_header(text: &str) -> Parsed<String> {
     }
 }
 
+/// Parses the name of a header field, and returns it in small letters.
+pub(crate) fn field(text: &str) -> Parsed<String> {
+    let name = HeaderName::from_str(text).map(|name| name.as_str().to_owned());
+    name.map_err(|_| format!("{text:?} is not the name of a field: write one such as \"x-served-by\""))
+}
+
 /// Parses the path prefix of a route.
 pub(crate) fn route_path(text: &str) -> Parsed<String> {
     if let Some(prefix) = text.strip_suffix("/*") {

@@ -12,7 +12,7 @@ use tokio::{
 use crate::{
     downstream::listener::{self, Listener},
     observe::access_log,
-    worker::{Shared, Worker},
+    worker::{Shared, Worker, keeper},
 };
 
 /// The interval between two calls of [`Worker::housekeep`].
@@ -43,6 +43,7 @@ pub async fn run(
     let housekeeper = tokio::task::spawn_local(housekeep(Rc::clone(&worker)));
     let own = Rc::clone(&worker);
     let queue_server = tokio::task::spawn_local(async move { own.serve_queues().await });
+    let keeper = tokio::task::spawn_local(keeper::keep(Rc::clone(&worker)));
     let shedder = tokio::task::spawn_local(shed(Rc::clone(&worker)));
     // An accept loop runs until its sender is dropped.
     let mut accepting: HashMap<*const Listener, Vec<oneshot::Sender<Infallible>>> = HashMap::new();
@@ -70,6 +71,7 @@ pub async fn run(
     housekeeper.abort();
     queue_server.abort();
     shedder.abort();
+    keeper.abort();
 }
 
 /// Closes the worst connections each time memory runs out.

@@ -119,6 +119,10 @@ pub struct EndpointStats {
     pub timeouts: Counter,
     /// How long it takes to respond; only kept where the pool's balancing uses it.
     pub latency: PeakEwma,
+    /// Behind a mesh: answers to the health path on open connections.
+    pub asks: Counter,
+    /// Behind a mesh: connections closed because they did not answer.
+    pub ask_failures: Counter,
     /// Opened connections. Compared with `requests`, they show how many attempts reused one.
     pub connections: Counter,
 }

@@ -11,6 +11,7 @@ use crate::{
     observe::stats::status_class,
     proxy::{
         pick::{Picked, pick},
+        race,
         request::{UpstreamRequest, never},
         request_record::RequestRecord,
         retry_state::RetryState,
@@ -59,7 +60,10 @@ pub async fn send<T>(
     mut on_head: impl FnMut(&ResponseHead<'_>) -> T,
 ) -> Result<(T, PooledConnection), Error> {
     let UpstreamRequest { body, pool, upgrade, to_head, replayable, affinity } = request;
-    let down = |endpoint: &Endpoint| *replayable && endpoint.is_down() && !pool.handle.snapshot.load().panic;
+    let down = |connection: &Connection| {
+        let is_down = || connection.endpoint().is_down() && !pool.handle.snapshot.load().panic;
+        *replayable && (connection.is_suspect() || is_down())
+    };
     let mut retry_state = RetryState::new(*replayable, affinity.clone());
     loop {
         let error = match connect(worker, pool, &mut retry_state, source, record).await {
@@ -99,9 +103,11 @@ pub async fn send<T>(
                         );
                         let stats = endpoint.stats.of(worker.index);
                         stats.responses[status_class(status)].add(1);
-                        if is_server_error(status) {
+                        let is_error = is_server_error(status);
+                        if is_error {
                             stats.server_errors.add(1);
                         }
+                        connection.note_response(is_error);
                         return Ok((value, pooled));
                     }
                     Err(error) => {
@@ -153,7 +159,7 @@ async fn exchange<T>(
     body: &mut BodyWriter,
     source: &mut impl BodySource,
     to_head: bool,
-    is_down: impl Fn(&Endpoint) -> bool,
+    is_down: impl Fn(&Connection) -> bool,
     on_head: &mut impl FnMut(&ResponseHead<'_>) -> T,
 ) -> Result<T, Error> {
     let allowed = connection.pool().timeouts.response;
@@ -199,8 +205,9 @@ async fn exchange<T>(
             }
             if waited >= DOWN_CHECK_INTERVAL {
                 connection.endpoint().note_overdue();
+                worker.connections.doubt(connection, now);
             }
-            if is_down(connection.endpoint()) {
+            if is_down(connection) {
                 let why = "the endpoint is down";
                 let error = Error::because(Kind::ResponseTimeout, Retry::IfIdempotent, why);
                 return Poll::Ready(Err(error));
@@ -240,12 +247,16 @@ async fn connect(
             record.attempt(connection.endpoint());
             return Ok(PooledConnection::new(connection, &worker.connections));
         }
+        Picked::New(connecting) if pool.handle.config.mesh => {
+            let connection = Box::pin(race::connect(worker, pool, retry_state, connecting, record)).await?;
+            return Ok(PooledConnection::new(connection, &worker.connections));
+        }
         Picked::New(connecting) => connecting,
     };
     let endpoint = Arc::clone(connecting.endpoint());
     let stats = endpoint.stats.of(worker.index);
     record.attempt(&endpoint);
-    match connecting.open(&pool.handle.config).await {
+    match connecting.open(&pool.handle.config, pool.handle.config.timeouts.connect).await {
         Ok(connection) => {
             stats.connections.add(1);
             Ok(PooledConnection::new(connection, &worker.connections))

@@ -6,6 +6,7 @@ mod client_limits;
 pub mod max_forwards;
 mod pick;
 pub mod prepare;
+mod race;
 pub mod request;
 pub mod request_record;
 pub mod respond;

@@ -127,6 +127,13 @@ impl<'a> Candidates<'a> {
 pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryState) -> Result<Picked, Error> {
     let snapshot = pool.handle.snapshot.load();
     let candidates = Candidates::new(&snapshot, retry_state);
+    if pool.handle.config.mesh {
+        // A warm connection comes first, since a new one may lead to a replica that is dead.
+        let mesh = worker.connections.mesh(&pool.handle.queue);
+        if let Some(connection) = mesh.take(!retry_state.replayable, |endpoint| candidates.contains(endpoint)) {
+            return Ok(Picked::Idle(connection));
+        }
+    }
     let max_connections = pool.handle.config.max_connections.get();
     let mut available =
         Available { candidates: &candidates, worker, max_connections, weighted: snapshot.weighted, full: Vec::new() };

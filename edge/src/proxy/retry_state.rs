@@ -70,8 +70,11 @@ impl RetryState {
             _ => return false,
         }
         if connection.is_reused() && error.kind == Kind::UpstreamClosed {
+            // Behind a mesh the next one may be an idle connection as well.
+            if !self.stale {
+                self.attempts = self.attempts.saturating_sub(1);
+            }
             self.stale = true;
-            self.attempts = self.attempts.saturating_sub(1);
             return false;
         }
         endpoint.failed();

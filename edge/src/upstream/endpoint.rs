@@ -318,6 +318,12 @@ impl Endpoint {
         }
     }
 
+    /// Returns the number of its answers so far, to requests and to health checks on open connections.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.responses().total.wrapping_add(self.stats.sum(|stats| stats.asks.value()))
+    }
+
     /// Wakes the endpoint's task after an ejection that the task did not decide itself.
     pub(super) fn wake(&self) {
         self.failure.notify_one();

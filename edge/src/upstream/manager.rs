@@ -30,7 +30,7 @@ use super::{
     pool_state::{PoolState, Timestamp, WatchedEndpoint, with},
     snapshot::PoolHandle,
 };
-use crate::config::{self, Config, Dns, HealthCheck, Source, Swarm};
+use crate::config::{self, Config, Dns, Expect, HealthCheck, Source, Swarm};
 
 /// The interval between two comparisons of the endpoints' statuses. An endpoint that only gives errors is ejected after
 /// ten of them, or after those of this time.
@@ -191,14 +191,18 @@ async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups
                 let _permit = permits.acquire(health).await;
                 probe::probe(check, endpoint.address, &endpoint.authority()).await
             };
-            let check = config.health.clone();
+            let mut check = config.health.clone();
+            if let Some(check) = check.as_mut().filter(|_| config.mesh) {
+                // The status is that of some replica, and says nothing about the node.
+                check.expect = Expect::Any;
+            }
             let observer = WatchedEndpoint::new(Weak::clone(&pool), Arc::clone(&endpoint));
             async move { watch(&endpoint, check, probe, observer).await }
         });
         loop {
             tokio::select! {
                 () = changed.notified() => break,
-                _ = comparisons.tick(), if config.ejection.is_by_status() => {
+                _ = comparisons.tick(), if config.ejection.is_by_status() && !config.mesh => {
                     if with(&pool, |pool| pool.compare_responses(Timestamp::now())).is_none() {
                         return;
                     }

@@ -43,12 +43,15 @@ pub struct Member {
     window: Window,
     /// Whether statuses caused the last ejection.
     ejected_by_status: bool,
+    /// The number of its answers when the last check completed.
+    answers: u64,
 }
 
 impl Member {
     /// Creates an endpoint that is neither ejected nor ordered to drain.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, health: Health) -> Self {
+        let answers = endpoint.answers();
         Self {
             endpoint,
             health,
@@ -57,6 +60,7 @@ impl Member {
             drains_until: None,
             window: Window::default(),
             ejected_by_status: false,
+            answers,
         }
     }
 
@@ -91,6 +95,12 @@ impl Member {
             self.outlier.release(now);
             self.endpoint.reset_failures();
         }
+    }
+
+    /// Returns whether anything answered through it since the last call.
+    pub fn take_answered(&mut self) -> bool {
+        let answers = self.endpoint.answers();
+        mem::replace(&mut self.answers, answers) != answers
     }
 
     /// Applies a check that got no answer while requests got none either: nothing suggests that the next one passes, so

@@ -11,6 +11,7 @@ mod endpoint;
 pub mod health;
 pub mod manager;
 mod member;
+pub mod mesh;
 pub mod order;
 pub mod pool;
 mod pool_state;

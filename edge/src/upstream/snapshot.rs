@@ -1,6 +1,9 @@
 //! A pool as workers and the admin listener see it.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::SystemTime,
+};
 
 use arc_swap::ArcSwap;
 
@@ -31,6 +34,8 @@ pub struct PoolHandle {
     /// How often the pool entered panic mode, which ignores health because too few endpoints are healthy. Written by
     /// the control thread only. A reload that changes the pool keeps it.
     pub panics: Arc<Counter>,
+    /// How often a replica behind a mesh appeared to any worker. The others then look for it as well.
+    pub replicas_found: Arc<AtomicU64>,
     /// Counters of the sources, in the order of the configuration. A reload keeps the counters of a source that stays.
     pub sources: Vec<Arc<SourceStats>>,
 }
@@ -47,6 +52,7 @@ impl PoolHandle {
             stats: Arc::new(PerWorker::new(workers)),
             queue: Arc::default(),
             panics: Arc::default(),
+            replicas_found: Arc::default(),
         }
     }
 }

@@ -10,6 +10,8 @@ pub mod client_activity;
 pub mod client_limits;
 pub mod client_state;
 pub mod heartbeat;
+pub mod keeper;
+pub mod opening;
 pub mod shedding;
 pub mod snapshot;
 pub mod uploads;
@@ -149,6 +151,12 @@ impl Worker {
         if excess > 0 {
             self.clients.shed(excess, self.clock.tick());
         }
+    }
+
+    /// The number of workers.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.shared.idle_wanted.iter().count()
     }
 
     /// The newest snapshot, with this worker's turns in each pool.
@@ -323,7 +331,10 @@ impl Worker {
         for pool in view.pools() {
             known.extend(pool.handle.snapshot.load().endpoints.iter().map(|endpoint| endpoint.id));
         }
-        self.connections.sweep(Instant::now(), |endpoint| known.contains(&endpoint));
+        let is_mesh = |queue: &Arc<_>| {
+            view.pools().iter().any(|pool| pool.handle.config.mesh && Arc::ptr_eq(&pool.handle.queue, queue))
+        };
+        self.connections.sweep(Instant::now(), |endpoint| known.contains(&endpoint), is_mesh);
         self.connections.buffers.trim();
         self.shed();
     }

@@ -29,6 +29,7 @@ mod hung;
 mod interim;
 mod max_forwards;
 mod memory;
+mod mesh;
 mod raw_endpoint;
 mod refused;
 mod reload;

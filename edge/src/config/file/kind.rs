@@ -135,6 +135,9 @@ pub(super) const ZONE: Kind<String> =
 pub(super) const CHECK_PATH: Kind<PathAndQuery> =
     Kind { name: "path", example: "\"/readyz\"", read: |v| v.as_str().map(value::check_path) };
 
+pub(super) const FIELD: Kind<String> =
+    Kind { name: "field", example: "\"x-served-by\"", read: |v| v.as_str().map(value::field) };
+
 pub(super) const CHECK_HOST: Kind<String> =
     Kind { name: "host", example: "\"www.example.com\"", read: |v| v.as_str().map(value::check_host) };
 

@@ -27,13 +27,18 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool
     // Unlike health checks, it is off unless the section is there.
     let has_sticky = section.has("sticky");
     let sticky = section.switch("sticky", |section| sticky(name, section, folder)).filter(|_| has_sticky);
-    let is_mesh = behind_mesh(&default.sources, health.as_ref());
     let balance = section.get("balance", &kind::BALANCE).unwrap_or(default.balance);
     for key in ["hash_key", "hash_bound"] {
         if section.has(key) && balance != Balance::ConsistentHash {
             section.warning(key, "has no effect without balance = \"consistent_hash\"");
         }
     }
+    let mesh = section.get("mesh", &kind::BOOLEAN).unwrap_or(default.mesh);
+    let replica_header = section.get("replica_header", &kind::FIELD);
+    if replica_header.is_some() && !mesh {
+        section.warning("replica_header", "has no effect without mesh = true");
+    }
+    let hides_replicas = !mesh && behind_mesh(&default.sources, health.as_ref());
     Pool {
         options: endpoints.into_iter().filter(|(_, options)| *options != EndpointOptions::default()).collect(),
         balance,
@@ -41,7 +46,9 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool
         hash_bound: section.get("hash_bound", &kind::HASH_BOUND).unwrap_or(default.hash_bound),
         sticky,
         health,
-        ejection: section.table("ejection", |section| ejection(section, is_mesh)),
+        mesh,
+        replica_header: replica_header.unwrap_or(default.replica_header),
+        ejection: section.table("ejection", |section| ejection(section, hides_replicas)),
         drain: section.table("drain", drain),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
         tier_threshold: section.get("tier_threshold", &kind::SHARE).unwrap_or(default.tier_threshold),
@@ -127,9 +134,9 @@ fn health(section: &mut Section<'_>) -> HealthCheck {
     check
 }
 
-fn ejection(section: &mut Section<'_>, is_mesh: bool) -> Ejection {
+fn ejection(section: &mut Section<'_>, hides_replicas: bool) -> Ejection {
     let default = Ejection::default();
-    let error_share = if is_mesh { 0.0 } else { default.error_share };
+    let error_share = if hides_replicas { 0.0 } else { default.error_share };
     let base = section.get("base", &kind::DURATION);
     let max = section.get("max", &kind::DURATION);
     if let (Some(base), Some(max)) = (base, max)

@@ -112,6 +112,11 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("balance", string(value::balance_name(pool.balance)));
     document.key("hash_key", string(&value::render_hash_key(&pool.hash_key)));
     document.key("hash_bound", format_args!("{:?}", pool.hash_bound));
+    document.key("mesh", pool.mesh);
+    // Without a mesh it has no effect, and parsing warns about it.
+    if pool.mesh {
+        document.key("replica_header", string(&pool.replica_header));
+    }
     document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
     document.key("tier_threshold", format_args!("{:?}", pool.tier_threshold));
     if let Some(zone) = &pool.zone {

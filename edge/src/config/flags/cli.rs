@@ -137,12 +137,15 @@ pub(super) struct Traffic {
     /// Endpoints, separated by commas: IP:port or name:port; a name stands for all its addresses
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) to: Vec<String>,
-    /// Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
+    /// Nodes whose routing mesh leads to the service; swarm://watch:8080 gets them from watch. Those of --to are then backups, and "off" is none. Health and balance concern connections
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) to_mesh: Vec<String>,
     /// Endpoints that get requests only while none of --to or --to-mesh is usable
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) backup: Vec<String>,
+    /// Field of responses that names the replica; with --to-mesh [default: x-served-by]
+    #[arg(long, value_name = "FIELD")]
+    pub(super) replica_header: Option<String>,
     /// Port of endpoints given without one
     #[arg(long, value_name = "PORT")]
     pub(super) to_port: Option<String>,
@@ -167,13 +170,13 @@ pub(super) struct Traffic {
     /// Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]
     #[arg(long, value_name = "PORT")]
     pub(super) health_port: Option<String>,
-    /// Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399; with --to-mesh any]
+    /// Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399]
     #[arg(long, value_name = "STATUSES")]
     pub(super) health_expect: Option<String>,
     /// Turn off health checks
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_health: Option<String>,
-    /// Share of 5xx responses that ejects an endpoint if it is at least twice the others' share; 0 turns that off [default: 0.5; with --to-mesh 0]
+    /// Share of 5xx responses that ejects an endpoint, or a replica behind --to-mesh, if it is at least twice the others' share; 0 turns that off [default: 0.5]
     #[arg(long, value_name = "SHARE")]
     pub(super) error_share: Option<String>,
     /// Response field by which an endpoint announces that it drains: it then gets no new requests; clients do not get the field [default: none]

@@ -16,7 +16,7 @@ use super::{
     given::{Given, Reader, items},
 };
 use crate::config::{
-    AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, Expect, HealthCheck, Limits, Listener, Pool,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, HealthCheck, Limits, Listener, Pool,
     Source, Sticky, Tls, address, defaults, file,
     problem::{ConfigError, Loaded, Problem},
     token,
@@ -25,6 +25,9 @@ use crate::config::{
 
 /// The name of the pool that the flags configure.
 const POOL_NAME: &str = "default";
+
+/// The value of `--to-mesh` that turns it off, for a stack file that turns it on.
+const OFF: &str = "off";
 
 /// The flags of `edge run` and `edge check`, not yet parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +146,11 @@ impl Settings {
         let endpoint = |text: &str| address::endpoint(text, default_port);
         let mut sources = reader.many(to, endpoints, endpoint);
         reader.report_duplicates(to, &sources, ToString::to_string);
-        let backups = reader.many("backup", &flags.backup, endpoint);
+        let mut backups = reader.many("backup", &flags.backup, endpoint);
+        if self.is_mesh() {
+            // While no node is known or usable, the endpoints themselves are better than none.
+            backups.extend(reader.many("to", &flags.to, endpoint));
+        }
         reader.report_duplicates("backup", &backups, ToString::to_string);
         for both in backups.iter().filter(|backup| sources.contains(backup)) {
             reader.problem("backup", format!("{both} is also given with --{to}: remove one of them"));
@@ -168,7 +175,10 @@ impl Settings {
         pool.sticky = self.sticky(reader, &mut warnings);
         pool.via = reader.one("no-via", flags.no_via.as_deref(), value::boolean).map_or(pool.via, |without| !without);
         pool.health = self.health(reader, &mut warnings);
-        if self.is_mesh() || crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {
+        pool.mesh |= self.is_mesh();
+        let replica_header = reader.one("replica-header", flags.replica_header.as_deref(), value::field);
+        pool.replica_header = replica_header.unwrap_or(pool.replica_header);
+        if !pool.mesh && crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {
             pool.ejection.error_share = 0.0;
         }
         let share = reader.one("error-share", flags.error_share.as_deref(), settings::value::share);
@@ -205,10 +215,10 @@ impl Settings {
         }
     }
 
-    /// Returns whether the endpoints are nodes of a routing mesh. A stack file may set both variables; `--to-mesh` then
-    /// takes precedence, because its variable is empty unless the user sets it.
+    /// Returns whether the endpoints are nodes of a routing mesh. A stack file may set both variables; those of `--to` are
+    /// then backups.
     fn is_mesh(&self) -> bool {
-        items(&self.flags.traffic.to_mesh).next().is_some()
+        items(&self.flags.traffic.to_mesh).any(|node| node != OFF)
     }
 
     /// Returns the cookie that ties clients to endpoints, if it is turned on.
@@ -226,7 +236,7 @@ impl Settings {
     fn report_missing(&self, reader: &Reader<'_>) {
         let flags = &self.flags.traffic;
         let no_listener = items(&flags.listen).chain(items(&flags.listen_tls)).next().is_none();
-        let no_endpoint = items(&flags.to).chain(items(&flags.to_mesh)).next().is_none();
+        let no_endpoint = items(&flags.to).next().is_none() && !self.is_mesh();
         let (flag, message) = match (no_listener, no_endpoint) {
             (true, true) => ("config", "is missing: write --config edge.toml, or --listen :80 --to 10.0.0.1:8000"),
             (true, false) => ("listen", "is missing: write an address to listen on, such as --listen :80"),
@@ -300,8 +310,7 @@ impl Settings {
         if expect.is_some() && flags.health_path.is_none() {
             warnings.push(self.given.problem("health-expect", "has no effect without --health-path"));
         }
-        let default = if self.is_mesh() { Expect::Any } else { Expect::default() };
-        Some(HealthCheck { path, port, expect: expect.unwrap_or(default), ..HealthCheck::default() })
+        Some(HealthCheck { path, port, expect: expect.unwrap_or_default(), ..HealthCheck::default() })
     }
 }
 

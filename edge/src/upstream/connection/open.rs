@@ -46,21 +46,29 @@ impl Connecting {
         self.permit.endpoint()
     }
 
-    /// Connects.
+    /// Connects; see [`open`].
     ///
     /// # Errors
-    /// [`Kind::Connect`] or [`Kind::ConnectTimeout`]; any request may then be sent to another endpoint.
-    /// [`Kind::NoResources`] if the edge itself is the cause.
-    pub async fn open(self, pool: &Arc<config::Pool>) -> Result<Box<Connection>, Error> {
+    /// Those of [`open`].
+    pub async fn open(self, pool: &Arc<config::Pool>, within: Duration) -> Result<Box<Connection>, Error> {
         let Self { permit, in_flight: _counted } = self;
         // Boxed because most requests open no connection and must not carry the memory for it.
-        Box::pin(open(permit, pool)).await
+        Box::pin(open(permit, pool, within)).await
     }
 }
 
-async fn open(permit: ConnectionPermit, pool: &Arc<config::Pool>) -> Result<Box<Connection>, Error> {
+/// Opens a connection within this time.
+///
+/// # Errors
+/// [`Kind::Connect`] or [`Kind::ConnectTimeout`]; any request may then be sent to another endpoint.
+/// [`Kind::NoResources`] if the edge itself is the cause.
+pub async fn open(
+    permit: ConnectionPermit,
+    pool: &Arc<config::Pool>,
+    within: Duration,
+) -> Result<Box<Connection>, Error> {
     let address = permit.endpoint().address;
-    let connecting = timeout(pool.timeouts.connect, TcpStream::connect(address));
+    let connecting = timeout(within, TcpStream::connect(address));
     let stream = match connecting.await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(failure(error, address)),

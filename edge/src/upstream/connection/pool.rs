@@ -8,13 +8,13 @@ use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
     rc::Rc,
-    sync::atomic::Ordering::Relaxed,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use tokio::time::Instant;
 
-use super::Connection;
-use crate::io::buffer::BufferPool;
+use super::{Connection, Place, mesh::Mesh};
+use crate::{io::buffer::BufferPool, upstream::queue::Queue};
 
 /// A connection in use for one request, counted as in flight.
 ///
@@ -29,7 +29,10 @@ pub struct PooledConnection {
 impl PooledConnection {
     /// Takes a connection into use and counts it as in flight.
     #[must_use]
-    pub fn new(connection: Box<Connection>, pool: &Rc<ConnectionPool>) -> Self {
+    pub fn new(mut connection: Box<Connection>, pool: &Rc<ConnectionPool>) -> Self {
+        if connection.pool().mesh && !connection.is_counted() {
+            pool.mesh(connection.queue()).adopt(&mut connection, Instant::now());
+        }
         connection.endpoint().stats.of(pool.worker).in_flight.add(1);
         Self { connection: Some(connection), pool: Rc::clone(pool) }
     }
@@ -68,7 +71,9 @@ impl PooledConnection {
 
 impl Drop for PooledConnection {
     fn drop(&mut self) {
-        drop(self.release());
+        if let Some(connection) = self.release() {
+            self.pool.doubt(&connection, Instant::now());
+        }
     }
 }
 
@@ -82,6 +87,8 @@ pub struct ConnectionPool {
     /// box, so that it is never moved.
     #[expect(clippy::vec_box, reason = "a connection in use is in the same box")]
     by_endpoint: RefCell<HashMap<u64, Vec<Box<Connection>>, BuildHasherDefault<EndpointIdHasher>>>,
+    /// The connections of pools behind a mesh, by the address of the pool's queue, which survives a reload.
+    meshes: RefCell<HashMap<usize, Rc<Mesh>>>,
 }
 
 /// Hashes endpoint ids. The edge assigns them itself, so no client can choose them to collide.
@@ -109,7 +116,7 @@ impl ConnectionPool {
     /// An empty pool, whose connections read into memory of `buffers`.
     #[must_use]
     pub fn new(worker: usize, buffers: BufferPool) -> Self {
-        Self { worker, buffers, by_endpoint: RefCell::default() }
+        Self { worker, buffers, by_endpoint: RefCell::default(), meshes: RefCell::default() }
     }
 
     /// Takes the most recently used idle connection to an endpoint that is still open. With `ask_kernel` the kernel
@@ -132,9 +139,30 @@ impl ConnectionPool {
         self.by_endpoint.borrow().get(&endpoint).is_some_and(|idle| !idle.is_empty())
     }
 
-    fn put(&self, connection: Box<Connection>, now: Instant) {
+    /// The connections of a pool behind a mesh, which has this queue.
+    #[must_use]
+    pub fn mesh(&self, queue: &Arc<Queue<Place>>) -> Rc<Mesh> {
+        let mut meshes = self.meshes.borrow_mut();
+        Rc::clone(meshes.entry(Arc::as_ptr(queue).addr()).or_insert_with(|| Rc::new(Mesh::new(queue, Instant::now()))))
+    }
+
+    /// Behind a mesh: makes the idle connections to the node and to the replica of this one due to be asked. If it does
+    /// not answer, others may not either.
+    pub fn doubt(&self, connection: &Connection, now: Instant) {
+        if let Some(link) = &connection.link {
+            self.mesh(connection.queue()).doubt(connection.endpoint().id, link.replica(), now);
+        }
+    }
+
+    /// Keeps a connection without a request for the next one, or gives it to a request that waits.
+    pub fn put(&self, connection: Box<Connection>, now: Instant) {
         let is_wanted = connection.queue().is_waiting();
         let Some(connection) = (if is_wanted { hand_over(connection, now) } else { Some(connection) }) else { return };
+        if connection.pool().mesh {
+            let mesh = self.mesh(connection.queue());
+            mesh.put(connection, now);
+            return;
+        }
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.entry(connection.endpoint().id).or_default();
         let pool = connection.pool();
@@ -147,6 +175,10 @@ impl ConnectionPool {
 
     /// Gives idle connections to the requests that wait for one, of any worker.
     pub fn serve_queues(&self, now: Instant) {
+        let meshes: Vec<_> = self.meshes.borrow().values().map(Rc::clone).collect();
+        for mesh in meshes.iter().filter(|mesh| mesh.queue().is_waiting()) {
+            mesh.extract(usize::MAX, |_| true).into_iter().for_each(|connection| self.put(connection, now));
+        }
         for idle in self.by_endpoint.borrow_mut().values_mut() {
             while let Some(connection) = idle.pop_if(|connection| connection.queue().is_waiting()) {
                 // Closing it makes room for another.
@@ -158,8 +190,10 @@ impl ConnectionPool {
     }
 
     /// Closes connections that are too old, that the endpoint closed, or whose endpoint is in maintenance or rejected
-    /// by `keep`.
-    pub fn sweep(&self, now: Instant, keep: impl Fn(u64) -> bool) {
+    /// by `keep`. Pools behind a mesh are tended more often; here go those that are no longer configured, for which
+    /// `is_mesh` returns false.
+    pub fn sweep(&self, now: Instant, keep: impl Fn(u64) -> bool, is_mesh: impl Fn(&Arc<Queue<Place>>) -> bool) {
+        self.meshes.borrow_mut().retain(|_, mesh| is_mesh(mesh.queue()));
         self.by_endpoint.borrow_mut().retain(|endpoint, idle| {
             idle.retain(|connection| {
                 !connection.is_idle_expired(now)

@@ -143,6 +143,13 @@ impl Connection {
             let bodiless = to_head || is_bodiless(parts.status);
             let framing = summary.lengths.of_response(bodiless, parts.version == Version::HTTP_11)?;
             let keeps_alive = summary.keeps_alive(parts.version) && framing != Framing::Close && parts.status != 101;
+            if let Some(link) = &mut self.link {
+                let name = parts.fields.iter().find(|field| field.name.eq_ignore_ascii_case(&self.pool.replica_header));
+                // A page of an error handler may lack it.
+                if let Some(name) = name {
+                    link.learn(name.value);
+                }
+            }
             let value = on_head(&ResponseHead { bytes, parts, summary: &summary, framing, to_head });
             Ok(Some((value, framing, keeps_alive)))
         })?;

@@ -6,7 +6,7 @@ use rustix::net::{RecvFlags, recv};
 use tokio::time::Instant;
 
 use super::state::Connection;
-use crate::io::buffer::BufferPool;
+use crate::{io::buffer::BufferPool, upstream::mesh::link::Link};
 
 /// How many bytes that nobody asked for are looked at: the version and the status of a response.
 const SEEN: usize = "HTTP/1.1 408".len();
@@ -82,7 +82,8 @@ impl Connection {
     /// Whether it is younger than `max_age`, so that it may carry more requests.
     #[must_use]
     pub fn is_young(&self, now: Instant) -> bool {
-        now < self.opened + self.pool.timeouts.max_age
+        let max_age = self.pool.timeouts.max_age;
+        now < self.opened + self.link.as_ref().map_or(max_age, |link| max_age.mul_f64(link.lifetime()))
     }
 
     /// Whether it has been idle for too long.
@@ -93,9 +94,42 @@ impl Connection {
 
     /// Makes it idle after a complete exchange.
     pub fn become_idle(&mut self, now: Instant, buffers: &BufferPool) {
+        self.idle_since = now;
+        self.become_idle_without_request(now, buffers);
+    }
+
+    /// Makes it idle after it was opened or asked ahead of a request: that is no use of it.
+    pub fn become_idle_without_request(&mut self, now: Instant, buffers: &BufferPool) {
         self.reused = true;
         self.interim = 0;
-        self.idle_since = now;
         self.incoming.release(buffers);
+        if let (Some(link), Some(check)) = (&mut self.link, &self.pool.health) {
+            let interval = if link.is_ready() { check.interval } else { check.fast_interval };
+            link.answered(interval.mul_f64(0.9 + 0.2 * fastrand::f64()), now);
+        }
+    }
+
+    /// Counts a response to a request, for its replica behind a mesh.
+    pub fn note_response(&self, is_error: bool) {
+        if let Some(link) = &self.link {
+            link.responded(is_error);
+        }
+    }
+
+    /// Whether it may no longer answer, as another connection of its mesh did not.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.link.as_ref().is_some_and(Link::is_suspect)
+    }
+
+    /// Whether it counts in the spread of a mesh.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Its entry in the spread of a mesh.
+    pub fn link(&mut self) -> Option<&mut Link> {
+        self.link.as_mut()
     }
 }

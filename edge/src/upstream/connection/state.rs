@@ -13,7 +13,7 @@ use crate::{
         deadline::Deadline,
     },
     protocol::h1::{body::Reader, framing::Framing},
-    upstream::{Endpoint, queue::Queue},
+    upstream::{Endpoint, mesh::link::Link, queue::Queue},
 };
 
 /// One connection to an endpoint.
@@ -44,6 +44,8 @@ pub struct Connection {
     pub(super) idle_since: Instant,
     /// It has carried a request before, so a failure may only mean that the endpoint closed it while it was idle.
     pub(super) reused: bool,
+    /// Behind a mesh: which replica it leads to.
+    pub(super) link: Option<Link>,
     permit: ConnectionPermit,
 }
 
@@ -65,6 +67,7 @@ impl Connection {
             opened: now,
             idle_since: now,
             reused: false,
+            link: None,
             permit,
         }
     }
@@ -77,7 +80,7 @@ impl Connection {
 
     /// The requests that wait for a connection to an endpoint of its pool.
     #[must_use]
-    pub fn queue(&self) -> &Queue<Place> {
+    pub fn queue(&self) -> &Arc<Queue<Place>> {
         self.permit.queue()
     }
 

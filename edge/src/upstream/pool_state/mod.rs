@@ -86,6 +86,7 @@ impl PoolState {
             handle.stats = Arc::clone(&before.handle.stats);
             handle.queue = Arc::clone(&before.handle.queue);
             handle.panics = Arc::clone(&before.handle.panics);
+            handle.replicas_found = Arc::clone(&before.handle.replicas_found);
             handle.snapshot = arc_swap::ArcSwap::new(before.handle.snapshot.load_full());
             members.clone_from(&before.members);
             members.values_mut().for_each(Member::forget_responses);
@@ -205,6 +206,10 @@ impl PoolState {
         endpoint.checks.done.add(1);
         if outcome.is_err() {
             endpoint.checks.failed.add(1);
+        }
+        // Behind a mesh a check reaches some replica. If another one answers through the same node, the node is well.
+        if member.take_answered() && handle.config.mesh && outcome.is_err() {
+            return Some(member.health);
         }
         match outcome {
             Err(Failure::Hung(_)) => member.found_hung(now.instant),

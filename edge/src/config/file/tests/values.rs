@@ -98,7 +98,7 @@ fn defaults_never_contradict_the_file() {
 }
 
 #[test]
-fn statuses_eject_endpoints_except_behind_a_mesh() {
+fn statuses_eject_unless_nothing_tells_the_replicas_apart() {
     let share = |text: &str| config(&format!("{MINIMAL}{text}")).pools[0].ejection.error_share;
     let mesh = "listener = { address = \":80\" }\npool.web.endpoints = \"swarm://watch:8080?port=8000\"";
     for (actual, expected) in [
@@ -106,10 +106,32 @@ fn statuses_eject_endpoints_except_behind_a_mesh() {
         (share("health = false"), 0.5),
         (share("health = { path = \"/\", expect = \"any\" }"), 0.0),
         (share("health = { path = \"/\", expect = \"any\" }\nejection.error_share = 0.9"), 0.9),
-        (config(mesh).pools[0].ejection.error_share, 0.0),
+        (config(&format!("{mesh}\npool.web.mesh = false")).pools[0].ejection.error_share, 0.0),
+        // There it ejects replicas.
+        (config(mesh).pools[0].ejection.error_share, 0.5),
     ] {
         assert!((actual - expected).abs() < 1e-9, "{actual} instead of {expected}");
     }
+}
+
+#[test]
+fn nodes_of_a_swarm_are_behind_a_mesh_unless_the_file_says_otherwise() {
+    let pool = |text: &str| {
+        config(&format!("listener = {{ address = \":80\" }}\npool.web.endpoints = {text}")).pools[0].clone()
+    };
+    let swarm = "\"swarm://watch:8080?port=8000\"";
+    for (text, expected) in [
+        (swarm.to_owned(), true),
+        (format!("{swarm}\npool.web.mesh = false"), false),
+        ("\"10.0.0.1:80\"".to_owned(), false),
+        ("\"10.0.0.1:80\"\npool.web.mesh = true".to_owned(), true),
+    ] {
+        assert_eq!(pool(&text).mesh, expected, "{text}");
+    }
+    assert_eq!(pool(swarm).replica_header, "x-served-by");
+    assert_eq!(pool(&format!("{swarm}\npool.web.replica_header = \"X-Replica\"")).replica_header, "x-replica");
+    let warnings = loaded(&format!("{MINIMAL}replica_header = \"x-replica\"")).warnings;
+    assert_eq!(warnings[0].message, "has no effect without mesh = true");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{MINIMAL, config, errors, settings};
-use crate::config::{AccessLog, Expect, Source};
+use crate::config::{AccessLog, Source};
 
 #[test]
 fn flags_that_the_file_has_keys_for_are_rejected_with_a_file() {
@@ -54,8 +54,9 @@ fn a_stack_gets_nodes_from_a_swarm_with_or_without_a_token() {
     };
     let nodes = stack("swarm://tasks.watch:8080", &full).unwrap();
     let source = Source::Swarm { host: "tasks.watch".into(), host_port: 8080, port: 8000 };
-    assert_eq!(nodes.config.pools[0].sources, [source]);
-    assert_eq!(nodes.config.pools[0].health.as_ref().unwrap().expect, Expect::Any);
+    let backup = Source::Name { host: "tasks.web".into(), port: 8000 };
+    assert_eq!(nodes.config.pools[0].sources, [source, backup]);
+    assert!(nodes.config.pools[0].mesh);
     assert_eq!((nodes.config.swarm.token_file, nodes.warnings), (Some(full.clone()), vec![]));
     let tasks = stack("", &empty).unwrap();
     assert_eq!((tasks.config.swarm.token_file, tasks.warnings), (None, vec![]));

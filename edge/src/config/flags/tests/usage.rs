@@ -36,8 +36,9 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --listen <ADDR>...              Serve HTTP here: IP:port, or :port for every address of this host
           --listen-tls <ADDR>...          Serve HTTPS here
           --to <ADDR>...                  Endpoints, separated by commas: IP:port or name:port; a name stands for all its addresses
-          --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service, instead of --to; swarm://watch:8080 gets them from watch. Any response passes a health check
+          --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service; swarm://watch:8080 gets them from watch. Those of --to are then backups, and "off" is none. Health and balance concern connections
           --backup <ADDR>...              Endpoints that get requests only while none of --to or --to-mesh is usable
+          --replica-header <FIELD>        Field of responses that names the replica; with --to-mesh [default: x-served-by]
           --to-port <PORT>                Port of endpoints given without one
           --balance <NAME>                How the next endpoint is picked: round_robin, least_requests, peak_ewma, random or consistent_hash [default: round_robin]
           --hash-key <KEY>                What consistent_hash distributes requests by: client, path, header:NAME or cookie:NAME [default: client]
@@ -46,9 +47,9 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --no-via[=<BOOL>]               Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
           --health-path <PATH>            Path that health checks request [default: only connect]
           --health-port <PORT>            Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]
-          --health-expect <STATUSES>      Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399; with --to-mesh any]
+          --health-expect <STATUSES>      Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399]
           --no-health[=<BOOL>]            Turn off health checks
-          --error-share <SHARE>           Share of 5xx responses that ejects an endpoint if it is at least twice the others' share; 0 turns that off [default: 0.5; with --to-mesh 0]
+          --error-share <SHARE>           Share of 5xx responses that ejects an endpoint, or a replica behind --to-mesh, if it is at least twice the others' share; 0 turns that off [default: 0.5]
           --drain-header <NAME>           Response field by which an endpoint announces that it drains: it then gets no new requests; clients do not get the field [default: none]
           --tls-cert-file <FILE>          Certificate chain for HTTPS, PEM; without one the edge generates a self-signed one, which browsers warn about
           --tls-key-file <FILE>           Key of the certificate, PEM

@@ -48,17 +48,24 @@ fn a_list_is_separated_by_commas_or_spaces_or_repeats_the_flag() {
 }
 
 #[test]
-fn mesh_nodes_replace_endpoints_and_pass_health_checks_with_any_response() {
+fn mesh_nodes_come_before_endpoints() {
     let stack = [("EDGE_LISTEN", ":1"), ("EDGE_TO", "tasks.web"), ("EDGE_TO_PORT", "8000"), ("EDGE_TO_MESH", "")];
     let tasks = config("", &stack);
     assert_eq!(tasks.pools[0].sources, [Source::Name { host: "tasks.web".into(), port: 8000 }]);
     assert_eq!(tasks.pools[0].health, Some(HealthCheck::default()));
 
     let nodes = config("--to-mesh 10.0.0.1,10.0.0.2:9000", &stack);
+    let backup = Source::Name { host: "tasks.web".into(), port: 8000 };
     let expected = ["10.0.0.1:8000", "10.0.0.2:9000"].map(|node| Source::Address(address(node)));
-    assert_eq!(nodes.pools[0].sources, expected);
-    assert_eq!(nodes.pools[0].health.as_ref().unwrap().expect, Expect::Any);
-    assert!(tasks.pools[0].ejection.is_by_status() && !nodes.pools[0].ejection.is_by_status());
+    assert_eq!(nodes.pools[0].sources, [&expected[..], std::slice::from_ref(&backup)].concat());
+    assert_eq!(nodes.pools[0].options_of(&backup).tier, BACKUP);
+    assert_eq!(nodes.pools[0].options_of(&expected[0]).tier, 1);
+    assert!(nodes.pools[0].mesh && !tasks.pools[0].mesh);
+    assert_eq!(nodes.pools[0].health, Some(HealthCheck::default()), "the connections are checked");
+    let names = ["--to-mesh 10.0.0.1", "--to-mesh 10.0.0.1 --replica-header X-Replica"];
+    let names = names.map(|args| config(args, &stack).pools[0].replica_header.clone());
+    assert_eq!(names, ["x-served-by", "x-replica"]);
+    assert_eq!(config("--to-mesh off", &stack), tasks);
 
     // A mesh leads to published ports only.
     let port = |args: &str| {
@@ -84,6 +91,7 @@ fn every_flag_is_also_a_variable() {
         ("listen-tls", ":443"),
         ("to", "10.0.0.1,web:9000,swarm://watch:8080"),
         ("to-mesh", ""),
+        ("replica-header", "x-replica"),
         ("backup", "10.0.0.9"),
         ("to-port", "8000"),
         ("balance", "consistent_hash"),

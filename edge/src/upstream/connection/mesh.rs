@@ -1,0 +1,274 @@
+//! The connections of one worker to the nodes of a mesh; see [`mesh`](crate::upstream::mesh).
+//!
+//! Dropping a connection counts it in the spread, and may wake a request. So nothing here drops one while it borrows
+//! either part of its state.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
+
+use super::{Connection, Place};
+use crate::{
+    config,
+    upstream::{
+        mesh::{
+            connect_time::ConnectTimes,
+            link::Link,
+            plan::{self, Exploration, Verdict},
+            spread::Spread,
+            warm::{Rotation, Warm},
+        },
+        queue::Queue,
+    },
+};
+
+/// The connections of one worker and one pool.
+#[derive(Debug)]
+pub struct Mesh {
+    /// The queue of the pool.
+    queue: Arc<Queue<Place>>,
+    spread: Rc<RefCell<Spread>>,
+    /// The idle connections.
+    warm: RefCell<Warm<Box<Connection>>>,
+    /// How long connecting takes.
+    times: RefCell<ConnectTimes>,
+    exploration: RefCell<Exploration>,
+    /// The pool's number of replicas that appeared, as far as this worker looked for them.
+    seen: Cell<u64>,
+    /// Notified when a connection becomes idle.
+    freed: Notify,
+}
+
+/// A connection that is being opened, counted until dropped.
+#[derive(Debug)]
+pub struct Opening {
+    spread: Rc<RefCell<Spread>>,
+    node: u64,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.spread.borrow_mut().end(self.node);
+    }
+}
+
+impl Mesh {
+    /// No connections of a pool with this queue.
+    #[must_use]
+    pub fn new(queue: &Arc<Queue<Place>>, now: Instant) -> Self {
+        Self {
+            queue: Arc::clone(queue),
+            spread: Rc::default(),
+            warm: RefCell::default(),
+            times: RefCell::default(),
+            exploration: RefCell::new(Exploration::new(now)),
+            seen: Cell::new(0),
+            freed: Notify::new(),
+        }
+    }
+
+    /// The queue of the pool.
+    #[must_use]
+    pub fn queue(&self) -> &Arc<Queue<Place>> {
+        &self.queue
+    }
+
+    /// How the connections are spread.
+    #[must_use]
+    pub fn spread(&self) -> &RefCell<Spread> {
+        &self.spread
+    }
+
+    /// How long connecting takes.
+    #[must_use]
+    pub fn times(&self) -> &RefCell<ConnectTimes> {
+        &self.times
+    }
+
+    /// Counts an open connection, unless it is counted.
+    pub fn adopt(&self, connection: &mut Connection, now: Instant) {
+        if connection.link.is_none() {
+            let node = connection.endpoint().id;
+            connection.link = Some(Link::new(&self.spread, node, fastrand::f64(), now));
+        }
+    }
+
+    /// Counts a connection to a node that is being opened.
+    #[must_use]
+    pub fn begin(&self, node: u64) -> Opening {
+        self.spread.borrow_mut().begin(node);
+        Opening { spread: Rc::clone(&self.spread), node }
+    }
+
+    /// Takes the connection whose turn it is of those to nodes that `allow` accepts. Those whose replica should get no
+    /// requests are taken only if there are no others, not even busy ones. With `ask_kernel` the kernel decides whether it is open.
+    pub fn take(&self, ask_kernel: bool, allow: impl Fn(u64) -> bool) -> Option<Box<Connection>> {
+        let is_well = |spread: &Spread, connection: &Connection| {
+            let node = connection.endpoint().id;
+            connection.link.as_ref().is_none_or(|link| link.is_ready() && !spread.is_suspect(node, link.replica()))
+        };
+        let is_allowed = |_: &Spread, connection: &Connection| allow(connection.endpoint().id);
+        let ready = self.take_open(ask_kernel, false, |spread, connection| {
+            is_well(spread, connection) && is_allowed(spread, connection)
+        });
+        if ready.is_some() || !self.spread.borrow().is_unready() {
+            return ready;
+        }
+        self.take_open(ask_kernel, true, is_allowed)
+    }
+
+    fn take_open(
+        &self,
+        ask_kernel: bool,
+        even_ejected: bool,
+        allow: impl Fn(&Spread, &Connection) -> bool,
+    ) -> Option<Box<Connection>> {
+        loop {
+            let connection = {
+                let (mut warm, mut spread) = (self.warm.borrow_mut(), self.spread.borrow_mut());
+                warm.take(&mut spread, even_ejected, |spread, connection| allow(spread, connection))?
+            };
+            let is_open = if ask_kernel { connection.is_open_in_kernel() } else { connection.is_open() };
+            if is_open && connection.endpoint().allows_reuse() {
+                return Some(connection);
+            }
+            let (node, replica) = (connection.endpoint().id, connection.link.as_ref().map(Link::replica));
+            drop(connection);
+            if let Some(replica) = replica {
+                self.doubt(node, replica, Instant::now());
+            }
+        }
+    }
+
+    /// Adds an idle connection, unless the node has as many as allowed.
+    pub fn put(&self, mut connection: Box<Connection>, now: Instant) {
+        self.adopt(&mut connection, now);
+        let node = connection.endpoint().id;
+        let pool = connection.pool();
+        let is_scarce = || connection.endpoint().connections.load(Relaxed) >= pool.max_connections.get();
+        // Counting is needed only near the limit.
+        let is_full = self.spread.borrow().to_node(node) > pool.max_idle && self.idle(node) >= pool.max_idle;
+        if is_full || (pool.timeouts.queue.is_zero() && is_scarce()) {
+            return;
+        }
+        let replica = connection.link.as_ref().map_or(0, Link::replica);
+        self.warm.borrow_mut().put(replica, connection);
+        self.freed.notify_one();
+    }
+
+    /// Waits until a connection becomes idle, or returns without one.
+    pub async fn freed(&self, within: Duration) {
+        // Time that passes without a connection is no error.
+        drop(timeout(within, self.freed.notified()).await);
+    }
+
+    /// Takes idle connections for which `wanted` returns true, at most `max`.
+    pub fn extract(&self, max: usize, wanted: impl FnMut(&mut Box<Connection>) -> bool) -> Vec<Box<Connection>> {
+        self.warm.borrow_mut().extract(max, wanted)
+    }
+
+    /// The number of idle connections to a node.
+    #[must_use]
+    pub fn idle(&self, node: u64) -> usize {
+        self.warm.borrow().iter().filter(|connection| connection.endpoint().id == node).count()
+    }
+
+    /// Makes the idle connections to a node and those to a replica due to be asked.
+    pub fn doubt(&self, node: u64, replica: usize, now: Instant) {
+        for connection in self.warm.borrow_mut().iter_mut() {
+            let is_same = connection.endpoint().id == node;
+            if let Some(link) = &mut connection.link
+                && (is_same || link.replica() == replica)
+            {
+                link.doubt(now);
+            }
+        }
+    }
+
+    /// Closes idle connections that the endpoint closed, that are too old, and those that were not used for long beyond
+    /// the number that `warm` returns for their node, or all if that is `None`.
+    pub fn close_unneeded(&self, warm: impl Fn(u64) -> Option<usize>, now: Instant) {
+        let mut lost = Vec::new();
+        let closed = self.extract(usize::MAX, |connection| {
+            let node = connection.endpoint().id;
+            if !connection.is_open() {
+                lost.push((node, connection.link.as_ref().map_or(0, Link::replica)));
+                return true;
+            }
+            warm(node).is_none() || !connection.is_young(now)
+        });
+        drop(closed);
+        if !lost.is_empty() {
+            self.exploration.borrow_mut().news(now);
+        }
+        lost.into_iter().for_each(|(node, replica)| self.doubt(node, replica, now));
+        let mut nodes: Vec<(u64, usize)> = Vec::new();
+        let spread = Rc::clone(&self.spread);
+        let expired = self.extract(usize::MAX, |connection| {
+            let node = connection.endpoint().id;
+            let position = nodes.iter().position(|(known, _)| *known == node).unwrap_or_else(|| {
+                let beyond = spread.borrow().to_node(node).saturating_sub(warm(node).unwrap_or(0));
+                nodes.push((node, beyond));
+                nodes.len() - 1
+            });
+            let Some((_, beyond)) = nodes.get_mut(position) else { return false };
+            let expires = *beyond > 0 && connection.is_idle_expired(now);
+            *beyond -= usize::from(expires);
+            expires
+        });
+        drop(expired);
+        self.spread.borrow_mut().forget(now, |node| warm(node).is_some());
+    }
+
+    /// Adapts the order in which connections are used to the number of `warm` ones at each of `nodes`.
+    pub fn set_rotation(&self, warm: usize, nodes: usize, pool: &config::Pool) {
+        let all = warm.saturating_mul(nodes).max(1);
+        let known = all.div_ceil(self.spread.borrow().replicas().max(1)).max(2);
+        let unknown_first = !pool.has_asks();
+        self.warm.borrow_mut().set_rotation(Rotation { known, unknown: all, unknown_first });
+    }
+
+    /// Whether one of `workers` must open a connection now to look for replicas. `found` is how often one appeared to any
+    /// of them.
+    #[must_use]
+    pub fn explores(&self, found: u64, workers: usize, now: Instant) -> bool {
+        let mut exploration = self.exploration.borrow_mut();
+        if self.seen.replace(found) != found || self.spread.borrow().lacks_one() {
+            exploration.news(now);
+        }
+        exploration.is_due(now, workers, fastrand::f64())
+    }
+
+    /// Decides whether a connection that was opened to look for replicas stays; see [`plan::judge`]. Returns it if so.
+    #[must_use]
+    pub fn judge(&self, connection: Box<Connection>, warm: usize) -> Option<Box<Connection>> {
+        let node = connection.endpoint().id;
+        let replica = connection.link.as_ref().map_or(0, Link::replica);
+        let verdict = {
+            let (spread, idle) = (self.spread.borrow(), self.warm.borrow());
+            let there = idle.iter().filter(|connection| connection.endpoint().id == node);
+            let replicas = there.filter_map(|connection| connection.link.as_ref().map(Link::replica));
+            let replicas = replicas.map(|replica| (replica, spread.to_replica(replica)));
+            plan::judge(spread.to_replica(replica), spread.to_node(node), warm, replicas)
+        };
+        match verdict {
+            Verdict::Keep => Some(connection),
+            Verdict::Close => None,
+            Verdict::Replace(other) => {
+                drop(self.extract(1, |connection| {
+                    let is_other = connection.link.as_ref().is_some_and(|link| link.replica() == other);
+                    is_other && connection.endpoint().id == node
+                }));
+                Some(connection)
+            }
+        }
+    }
+}

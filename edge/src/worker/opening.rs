@@ -1,0 +1,102 @@
+//! Opens connections to the nodes of a mesh in tasks of their own, so that a request can take another one meanwhile.
+
+use std::{rc::Rc, sync::Arc};
+
+use tokio::{
+    sync::mpsc::{self, error::SendError},
+    task::spawn_local,
+    time::Instant,
+};
+
+use super::Worker;
+use crate::{
+    config,
+    error::{Error, Kind},
+    upstream::{
+        Endpoint,
+        connection::{Connecting, Connection, ConnectionPermit, mesh::Mesh, open},
+    },
+};
+
+/// A connection, or why it could not be opened with the id of its endpoint.
+pub type Opened = Result<Box<Connection>, (u64, Error)>;
+
+/// Opens a connection for a request. If the request takes another one meanwhile, this one becomes idle.
+pub fn open_for_request(
+    worker: &Rc<Worker>,
+    config: &Arc<config::Pool>,
+    mesh: &Rc<Mesh>,
+    connecting: Connecting,
+    taker: mpsc::Sender<Opened>,
+) {
+    let (worker, config, mesh) = (Rc::clone(worker), Arc::clone(config), Rc::clone(mesh));
+    spawn_local(async move {
+        let node = Arc::clone(connecting.endpoint());
+        let opening = mesh.begin(node.id);
+        let limit = mesh.times().borrow().limit(config.timeouts.connect);
+        let began = Instant::now();
+        let opened = connecting.open(&config, limit).await;
+        note(&worker, &mesh, &node, began, opened.as_ref().err());
+        match &opened {
+            // Those that are opened ahead do not count here: they would hide how many requests reused one.
+            Ok(_) => node.stats.of(worker.index).connections.add(1),
+            Err(error) if error.kind == Kind::NoResources => {}
+            Err(_) => node.connect_failed(),
+        }
+        drop(opening);
+        if let Err(SendError(Ok(connection))) = taker.send(opened.map_err(|error| (node.id, error))).await {
+            keep(&worker, connection);
+        }
+    });
+}
+
+/// Opens a connection ahead of need. The caller counts it as being opened. A failure is no evidence against the node: it
+/// is mostly one of a replica, and checks of the node follow anyway.
+///
+/// # Errors
+/// As [`open`].
+pub(super) async fn open_ahead(
+    worker: &Worker,
+    config: &Arc<config::Pool>,
+    mesh: &Mesh,
+    permit: ConnectionPermit,
+) -> Result<Box<Connection>, Error> {
+    let node = Arc::clone(permit.endpoint());
+    let limit = mesh.times().borrow().limit(config.timeouts.connect);
+    let began = Instant::now();
+    let opened = open(permit, config, limit).await;
+    note(worker, mesh, &node, began, opened.as_ref().err());
+    let mut connection = opened?;
+    mesh.adopt(&mut connection, Instant::now());
+    Ok(connection)
+}
+
+/// Makes a connection idle that carried no request.
+pub fn keep(worker: &Worker, mut connection: Box<Connection>) {
+    let now = Instant::now();
+    worker.connections.mesh(connection.queue()).adopt(&mut connection, now);
+    connection.become_idle_without_request(now, &worker.connections.buffers);
+    worker.connections.put(connection, now);
+}
+
+/// Records how a connection ended that began to be opened at `began`.
+fn note(worker: &Worker, mesh: &Mesh, node: &Endpoint, began: Instant, error: Option<&Error>) {
+    let now = Instant::now();
+    let stats = node.stats.of(worker.index);
+    match error {
+        None => {
+            mesh.times().borrow_mut().succeeded(now.saturating_duration_since(began));
+        }
+        Some(error) if error.kind == Kind::NoResources => {
+            worker.log_shortage(error);
+            return;
+        }
+        Some(error) => {
+            stats.connect_failures.add(1);
+            if error.kind == Kind::ConnectTimeout {
+                mesh.times().borrow_mut().timed_out();
+            }
+        }
+    }
+    mesh.spread().borrow_mut().opened(node.id, error.is_none(), now);
+}
