@@ -27,6 +27,7 @@ mod http2_faults;
 mod http2_streams;
 mod hung;
 mod interim;
+mod ledger;
 mod max_forwards;
 mod memory;
 mod mesh;
