@@ -15,7 +15,7 @@ use lettre::{
     },
 };
 use rustls::pki_types::CertificateDer;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     http::reason, listed_server::ListedServer, recipients::to_each, send_error::SendError, tls::is_of_authority,
@@ -96,24 +96,47 @@ impl Mailer {
         let outcomes = match (self.server.send(&submission, end).await, &self.listed) {
             (Ok(outcomes), _) => outcomes,
             (Err(error), Some(server)) if is_of_authority(&error.error) => {
-                let (from, message) = (&mail.from.email, &message);
-                let rejected = |to: &Address| {
-                    let envelope = Envelope::new(Some(from.clone()), vec![to.clone()]);
-                    let error = error.clone();
-                    async move {
-                        let envelope = envelope.map_err(|error| SendError::permanent(error.to_string()))?;
-                        match server.send(&envelope, message).await {
-                            Ok(true) => Ok(()),
-                            Ok(false) => Err(error),
-                            Err(error) => Err(send_error(mail, &error)),
-                        }
-                    }
-                };
-                to_each(&to, end, rejected).await
+                match send_to_listed(server, mail, &to, &message, &error, end).await {
+                    Ok(outcomes) => outcomes,
+                    Err(error) => return Err(error),
+                }
             }
             (Err(error), _) => return Err(error),
         };
         combined(&names, outcomes)
+    }
+}
+
+/// Sends a message through a listed server, which `error` says the server is not unless it is listed. lettre gives one
+/// outcome for all recipients; if that is a refusal, each gets a mail of its own.
+async fn send_to_listed(
+    server: &ListedServer,
+    mail: &Mail,
+    to: &[Address],
+    message: &[u8],
+    error: &SendError,
+    end: Instant,
+) -> Result<Vec<Result<(), SendError>>, SendError> {
+    let send = async |to: Vec<Address>| {
+        let envelope = Envelope::new(Some(mail.from.email.clone()), to);
+        let envelope = envelope.map_err(|error| (SendError::permanent(error.to_string()), false))?;
+        match server.send(&envelope, message).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err((error.clone(), false)),
+            Err(error) => Err((send_error(mail, &error), error.status().is_some())),
+        }
+    };
+    match timeout_at(end, send(to.to_vec())).await {
+        Err(_) => Err(timed_out(mail)),
+        Ok(Ok(())) => Ok(vec![Ok(()); to.len()]),
+        Ok(Err((_, true))) if to.len() > 1 => {
+            let one = |to: &Address| {
+                let sending = send(vec![to.clone()]);
+                async move { sending.await.map_err(|(error, _)| error) }
+            };
+            Ok(to_each(to, end, one).await)
+        }
+        Ok(Err((error, _))) => Err(error),
     }
 }
 
