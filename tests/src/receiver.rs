@@ -94,6 +94,8 @@ struct State {
     received: Mutex<Vec<Received>>,
     /// By path; the response to other paths is 200.
     answers: Mutex<HashMap<String, Answer>>,
+    /// By path and a part of the body.
+    special_answers: Mutex<HashMap<(String, String), Answer>>,
 }
 
 impl Receiver {
@@ -143,6 +145,11 @@ impl Receiver {
         lock(&self.state.answers).insert(path.to_owned(), answer);
     }
 
+    /// Sets the response to requests for `path` whose body contains `part`, whatever that to others is.
+    pub fn answer_to(&self, path: &str, part: &str, answer: Answer) {
+        lock(&self.state.special_answers).insert((path.to_owned(), part.to_owned()), answer);
+    }
+
     /// Returns the requests received for `path`.
     #[must_use]
     pub fn received(&self, path: &str) -> Vec<Received> {
@@ -188,13 +195,18 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Respons
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let path = head.uri.path().to_owned();
-    let answer = lock(&state.answers).get(&path).cloned().unwrap_or_else(|| Answer::status(200));
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let special = lock(&state.special_answers)
+        .iter()
+        .find(|((of, part), _)| *of == path && text.contains(part.as_str()))
+        .map(|(_, answer)| answer.clone());
+    let answer = special.or_else(|| lock(&state.answers).get(&path).cloned()).unwrap_or_else(|| Answer::status(200));
     lock(&state.received).push(Received {
         at: SystemTime::now(),
         method: head.method,
         target: head.uri.to_string(),
         headers: head.headers,
-        body: String::from_utf8_lossy(&body).into_owned(),
+        body: text,
     });
     pause(answer.after).await;
     let mut response = Response::builder().status(answer.status);

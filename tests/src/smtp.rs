@@ -128,6 +128,20 @@ impl Setup {
         self
     }
 
+    /// Defers the recipient `later@` as many times, as greylisting does.
+    #[must_use]
+    pub fn later(mut self, times: u32) -> Self {
+        self.plan = self.plan.env("LATER", times.to_string());
+        self
+    }
+
+    /// Accepts at most `count` recipients in a transaction.
+    #[must_use]
+    pub fn room(mut self, count: u32) -> Self {
+        self.plan = self.plan.env("ROOM", count.to_string());
+        self
+    }
+
     /// Starts the server.
     ///
     /// # Panics

@@ -213,7 +213,7 @@ async fn the_loss_of_a_node_and_its_return_cause_one_mail_and_one_sms_each() {
     peers.until(2).await;
     peers.assert_stays(2, Duration::from_secs(6)).await;
     let end = &peers.mail.mails()[1];
-    assert!(end.field("Subject").unwrap().starts_with("[swarm] RESOLVED: serveur-n3 is down"));
+    assert!(end.field("Subject").unwrap().starts_with("[swarm] RESOLVED: serveur-n3 is up again after "));
     assert_eq!(end.field("References"), mail.field("Message-ID"));
 }
 

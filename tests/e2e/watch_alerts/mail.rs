@@ -5,7 +5,8 @@ use std::time::Duration;
 use tests::cert::{Authority, Certificate};
 use tests::recorded::Recorded;
 use tests::smtp::Smtp;
-use watch::alert::notifier::{Kind, Retry};
+use tests::wait::{SOON, eventually};
+use watch::alert::notifier::{Failure, Kind, Notification, Retry};
 
 use super::{Files, fails, firing, notification, own_authority};
 use crate::watch::Watch;
@@ -56,7 +57,8 @@ async fn mail_is_sent_over_starttls_with_a_login_and_the_end_replies_to_the_begi
     assert_eq!(second.field("References").as_deref(), Some("<i.1.0@example.com>"));
     assert_eq!(second.field("In-Reply-To").as_deref(), Some("<i.1.0@example.com>"));
     assert_eq!(second.field("Message-ID").as_deref(), Some("<i.2.1@example.com>"));
-    assert!(second.field("Subject").unwrap().starts_with("[stackdemo] RESOLVED: serveur18"));
+    assert!(second.field("Subject").unwrap().starts_with("[stackdemo] RESOLVED: serveur18 (10.10.25.166) is up again"));
+    assert!(second.message.contains("it was: serveur18 (10.10.25.166) is down"), "{}", second.message);
 }
 
 #[tokio::test]
@@ -144,26 +146,149 @@ async fn mail_is_not_sent_without_tls_or_to_another_server_unless_configured() {
     assert!(!mails[0].tls && mails[0].user.is_none());
 }
 
+/// Returns `to = [...]` for these names, and no TLS.
+fn to(names: &[&str]) -> String {
+    let addresses: Vec<_> = names.iter().map(|name| format!("\"{name}@example.com\"")).collect();
+    format!("tls = \"none\"\nto = [{}]\n", addresses.join(", "))
+}
+
+/// Waits until the server has received mail for as many recipients as are expected, and compares them in alphabetical
+/// order.
+async fn until_recipients_are(server: &Smtp, expected: &[&str]) {
+    let names = || {
+        let all = server.mails().into_iter().flat_map(|mail| mail.to);
+        let mut names: Vec<_> = all.map(|to| to.replace("@example.com", "")).collect();
+        names.sort();
+        names
+    };
+    eventually("mail for everyone", SOON, async || names().len() >= expected.len()).await;
+    assert_eq!(names(), expected);
+}
+
+/// Sends to these names, and returns the failure. Everyone but `left` must have the mail, once.
+async fn sends_to_all_but(server: &Smtp, names: &[&str], left: &[&str], more: &str) -> Failure {
+    let sender = files(&Authority::new()).sender(&text(server.port(), &format!("{}{more}", to(names))));
+    let failure = fails(&sender, &[]).await;
+    assert_eq!(failure.retry, Retry::Partial, "{failure:?}");
+    let undelivered: Vec<_> = failure.undelivered.iter().map(|one| one.recipient.replace("@example.com", "")).collect();
+    assert_eq!(undelivered, left, "{failure:?}");
+    let mut others: Vec<_> = names.iter().copied().filter(|name| !left.contains(name)).collect();
+    others.sort_unstable();
+    until_recipients_are(server, &others).await;
+    failure
+}
+
+fn is_later(retry: Retry) -> bool {
+    matches!(retry, Retry::After(pause) if pause > Duration::from_secs(30))
+}
+
 #[tokio::test]
 async fn a_refused_recipient_does_not_affect_the_others() {
     let server = Smtp::plan().start().await;
-    let to = |list: &str| format!("tls = \"none\"\nto = {list}");
-    let files = files(&Authority::new());
-    let sender =
-        files.sender(&text(server.port(), &to("[\"refused@example.com\", \"a@example.com\", \"b@example.com\"]")));
-    let failure = fails(&sender, &[]).await;
-    assert_eq!(failure.retry, Retry::Partial);
+    let failure = sends_to_all_but(&server, &["refused", "a", "b"], &["refused"], "").await;
     assert!(failure.error.contains("1 of 3 recipients failed") && failure.error.contains("550"), "{failure:?}");
-    let mut recipients: Vec<_> = server.wait_for(2).await.into_iter().flat_map(|mail| mail.to).collect();
-    recipients.sort();
-    assert_eq!(recipients, ["a@example.com", "b@example.com"]);
-    let sender = files.sender(&text(server.port(), &to("\"refused@example.com\"")));
+    assert_eq!(failure.undelivered[0].retry, Retry::Permanent);
+    assert_eq!(server.mails().len(), 1, "the others get one message");
+    let sender = files(&Authority::new()).sender(&text(server.port(), &to(&["refused"])));
     assert_eq!(fails(&sender, &[]).await.retry, Retry::Permanent);
 }
 
 #[tokio::test]
+async fn a_deferred_recipient_does_not_delay_the_others_and_gets_the_mail_later() {
+    let server = Smtp::plan().later(2).start().await;
+    let names = ["a", "later", "refused", "b"];
+    let failure = sends_to_all_but(&server, &names, &["later", "refused"], "").await;
+    assert!(failure.undelivered[0].error.contains("450"), "{failure:?}");
+    assert!(is_later(failure.undelivered[0].retry), "{failure:?}");
+    assert_eq!(failure.undelivered[1].retry, Retry::Permanent);
+    assert_eq!(server.mails().len(), 1, "the others get one message");
+
+    // The same message again, for the deferred recipient alone.
+    let again = Notification { recipients: vec!["later@example.com".into()], failures: 1, ..firing() };
+    let sender = files(&Authority::new()).sender(&text(server.port(), &to(&names)));
+    let failure = sender.send(&again).await.unwrap_err();
+    assert!(is_later(failure.retry), "{failure:?}");
+    sender.send(&again).await.unwrap();
+    let mails = server.wait_for(2).await;
+    assert_eq!(mails[1].to, ["later@example.com"]);
+    // It is known who else has it, and which message it is.
+    assert_eq!(mails[1].field("To"), mails[0].field("To"));
+    assert_eq!(mails[1].field("Message-ID"), mails[0].field("Message-ID"));
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_because_of_one_recipient_reaches_the_others() {
+    for (name, code, is_permanent) in [("full", "452", false), ("rejected", "554", true)] {
+        let server = Smtp::plan().start().await;
+        let failure = sends_to_all_but(&server, &["a", name, "b"], &[name], "").await;
+        let undelivered = &failure.undelivered[0];
+        assert!(undelivered.error.contains(code), "{failure:?}");
+        assert_eq!(undelivered.retry == Retry::Permanent, is_permanent, "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_or_hangs_because_of_one_recipient_does_not_affect_the_others() {
+    for name in ["closing", "broken", "hanging"] {
+        let server = Smtp::plan().start().await;
+        let failure = sends_to_all_but(&server, &["a", name, "b"], &[name], "timeout = \"4s\"\n").await;
+        assert!(is_later(failure.undelivered[0].retry), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn more_recipients_than_a_transaction_has_room_for_get_the_mail_at_once() {
+    let server = Smtp::plan().room(2).start().await;
+    let sender = files(&Authority::new()).sender(&text(server.port(), &to(&["a", "b", "c", "d", "e"])));
+    sender.send(&firing()).await.unwrap();
+    until_recipients_are(&server, &["a", "b", "c", "d", "e"]).await;
+    assert_eq!(server.mails().len(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_no_recipient_is_tried_again_for_all() {
+    let server = Smtp::plan().later(2).start().await;
+    let sender = files(&Authority::new()).sender(&text(server.port(), &to(&["later", "refused"])));
+    let failure = fails(&sender, &[]).await;
+    assert!(matches!(failure.retry, Retry::After(_)) && failure.undelivered.is_empty(), "{failure:?}");
+    assert_eq!(server.mails().len(), 0);
+}
+
+#[tokio::test]
+async fn a_listed_server_decides_about_each_recipient_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = own_authority(folder.path(), "localhost");
+    let server = Smtp::plan().tls(&own.combined_file).later(9).start().await;
+    let names = to(&["a", "later", "refused", "b"]).replace("none", "starttls");
+    let sender = Files::new().copy("ca.pem", &own.certificate_file).sender(&text(server.port(), &names));
+    let failure = fails(&sender, &[]).await;
+    assert_eq!(failure.retry, Retry::Partial, "{failure:?}");
+    assert_eq!(failure.undelivered.len(), 2, "{failure:?}");
+    until_recipients_are(&server, &["a", "b"]).await;
+}
+
+#[tokio::test]
+async fn a_program_logs_the_outcome_of_each() {
+    let server = Smtp::plan().later(1).start().await;
+    let config = text(server.port(), &to(&["a", "later", "refused"]));
+    let files = files(&Authority::new()).with("watch.toml", &config);
+    let engine = Recorded::start("down").await;
+    let config = files.folder.path().join("watch.toml");
+    let watch = Watch::start(&engine.url(), &["--config", config.to_str().unwrap()]).await;
+    assert_eq!(server.wait_for(1).await[0].to, ["a@example.com"]);
+    let logged = |words: &[&str]| watch.process.lines().iter().any(|line| words.iter().all(|word| line.contains(word)));
+    eventually("the outcome for each recipient", SOON, async || {
+        logged(&["message sent in part", "\"missing\":2"])
+            && logged(&["message not sent", "later@example.com", "450"])
+            && logged(&["message not sent", "refused@example.com", "550"])
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_temporary_refusal_may_be_retried() {
-    let server = Smtp::plan().busy(1).start().await;
+    // The message is refused for both recipients and for each alone.
+    let server = Smtp::plan().busy(3).start().await;
     let sender = files(&Authority::new()).sender(&text(server.port(), &format!("{TO}tls = \"none\"")));
     let failure = fails(&sender, &[]).await;
     assert!(matches!(failure.retry, Retry::After(pause) if pause < Duration::from_secs(3)), "{failure:?}");

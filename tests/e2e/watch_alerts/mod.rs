@@ -79,6 +79,7 @@ fn notification(id: &str, kind: Kind, thread: Option<&str>) -> Notification {
         fingerprint: "node_down/n2".into(),
         severity: Severity::Critical,
         summary: "serveur18 (10.10.25.166) is down: heartbeat failure".into(),
+        end: (kind != Kind::Firing).then(|| "serveur18 (10.10.25.166) is up again after 20 s".to_owned()),
         subject: Subject { node: Some("n2".into()), node_name: Some("serveur18".into()), ..Subject::default() },
         since: now - 20_000,
         ended: (kind != Kind::Firing).then_some(now),
@@ -92,6 +93,7 @@ fn notification(id: &str, kind: Kind, thread: Option<&str>) -> Notification {
         items: vec![item],
         silent: false,
         failures: 0,
+        recipients: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tests::receiver::{Answer, Receiver};
-use watch::alert::notifier::Retry;
+use watch::alert::notifier::{Notification, Retry};
 
 use super::{Files, fails, firing};
 
@@ -64,4 +64,24 @@ async fn a_sender_name_that_begins_like_a_messaging_service_id_is_a_name() {
         let bodies: Vec<_> = receiver.received(PATH).into_iter().map(|request| request.body).collect();
         assert!(bodies.last().unwrap().contains(field), "{bodies:?}");
     }
+}
+
+#[tokio::test]
+async fn each_number_has_its_own_outcome_and_is_tried_again_alone() {
+    let receiver = Receiver::start().await;
+    receiver.answer_to(PATH, "%2B33612345679", Answer::status(429).field("retry-after", "300"));
+    receiver.answer_to(PATH, "%2B33612345670", Answer::status(400).body("{\"message\": \"not a mobile number\"}"));
+    let sender = files().sender(&text(&receiver, "[\"+33612345678\", \"+33612345679\", \"+33612345670\"]"));
+    let failure = fails(&sender, &[]).await;
+    assert_eq!(failure.retry, Retry::Partial);
+    let undelivered: Vec<_> = failure.undelivered.iter().map(|one| (one.recipient.as_str(), one.retry)).collect();
+    let after = Retry::After(Duration::from_secs(300));
+    assert_eq!(undelivered, [("+33612345679", after), ("+33612345670", Retry::Permanent)]);
+    let before = receiver.received(PATH).len();
+    let again = Notification { recipients: vec!["+33612345679".into()], ..firing() };
+    receiver.answer_to(PATH, "%2B33612345679", Answer::status(201));
+    sender.send(&again).await.unwrap();
+    let requests = receiver.received(PATH);
+    assert_eq!(requests.len(), before + 1);
+    assert!(requests.last().unwrap().body.contains("%2B33612345679"));
 }

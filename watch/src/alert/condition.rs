@@ -59,6 +59,12 @@ impl Condition {
             not_through: None,
         }
     }
+
+    /// Returns what the condition is about: the part of the fingerprint after the rule.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        self.fingerprint.split_once('/').map_or("", |(_, what)| what)
+    }
 }
 
 /// Returns the fingerprint of a condition.

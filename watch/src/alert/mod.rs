@@ -18,6 +18,7 @@ pub mod rules;
 mod run;
 pub mod settings;
 pub mod silence;
+mod state_file;
 mod test_message;
 pub mod text;
 pub mod time;

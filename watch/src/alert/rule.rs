@@ -99,7 +99,7 @@ impl Rule {
             Self::Certificate => "A certificate expires soon",
             Self::SelfSigned => "An edge presents a self-signed certificate",
             Self::PictureStale => "The engine reports no newer cluster state to this instance",
-            Self::ChannelFailing => "Messages cannot be sent through a channel; announced through the others",
+            Self::ChannelFailing => "Messages through a channel fail, or do not reach everyone",
         }
     }
 
@@ -116,9 +116,8 @@ impl Rule {
                 "warning"
             }
             Self::SelfSigned => "info",
-            Self::QuorumLost | Self::RedisMaster | Self::RedisReplica | Self::EdgePool | Self::ChannelFailing => {
-                "critical"
-            }
+            Self::QuorumLost | Self::RedisMaster | Self::RedisReplica | Self::EdgePool => "critical",
+            Self::ChannelFailing => "warning; critical once it lasts 15 min",
         }
     }
 
@@ -146,7 +145,8 @@ impl Rule {
             Self::Disk => (60, 300),
             Self::Certificate | Self::SelfSigned => (60, 60),
             Self::PictureStale => (30, 10),
-            Self::ChannelFailing => (0, 30),
+            // A restart of the service that receives messages takes less, and greylisting not much more.
+            Self::ChannelFailing => (300, 30),
         };
         Timing { wait: Duration::from_secs(wait), resolve_after: Duration::from_secs(resolve_after) }
     }

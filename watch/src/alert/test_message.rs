@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::{
     channel::senders,
     condition::Subject,
-    notifier::{Item, Kind, Notification},
+    notifier::{Failure, Item, Kind, Notification, Retry, Undelivered},
     settings::Settings,
     time,
 };
@@ -16,7 +16,7 @@ use crate::cluster_state::Severity;
 /// The outcome for each channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    outcomes: Vec<(String, Result<(), String>)>,
+    outcomes: Vec<(String, Result<(), Failure>)>,
 }
 
 impl Report {
@@ -35,7 +35,13 @@ impl fmt::Display for Report {
         for (channel, outcome) in &self.outcomes {
             match outcome {
                 Ok(()) => writeln!(f, "{channel}: sent")?,
-                Err(error) => writeln!(f, "{channel}: not sent: {error}")?,
+                Err(failure) if failure.retry == Retry::Partial => {
+                    writeln!(f, "{channel}: sent, but not to all recipients")?;
+                    for Undelivered { recipient, error, .. } in &failure.undelivered {
+                        writeln!(f, "    {recipient}: not sent: {error}")?;
+                    }
+                }
+                Err(failure) => writeln!(f, "{channel}: not sent: {}", failure.error)?,
             }
         }
         Ok(())
@@ -54,6 +60,7 @@ pub async fn test(settings: &Settings) -> Result<Report, String> {
             fingerprint: "watch_test".to_owned(),
             severity: Severity::Info,
             summary: "this is a test, nothing is wrong".to_owned(),
+            end: None,
             subject: Subject::default(),
             since: now,
             ended: None,
@@ -67,8 +74,9 @@ pub async fn test(settings: &Settings) -> Result<Report, String> {
             items: vec![item],
             silent: false,
             failures: 0,
+            recipients: Vec::new(),
         };
-        (sender.name().to_owned(), sender.send(&notification).await.map_err(|failure| failure.error))
+        (sender.name().to_owned(), sender.send(&notification).await)
     });
     Ok(Report { outcomes: join_all(sending).await })
 }

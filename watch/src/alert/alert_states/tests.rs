@@ -229,3 +229,24 @@ fn an_alert_that_comes_back_briefly_keeps_its_unsent_end() {
     gone(&mut run, false);
     assert_eq!(run.phase(DOWN), None);
 }
+
+#[test]
+fn an_alert_that_ended_says_how_with_the_time_of_its_condition() {
+    let mut run = Run::new();
+    let down = [condition(Rule::NodeDown, "n1")];
+    run.show(&down, &[], 50);
+    run.show(&[], &[], 3);
+    run.show(&down, &[], 10);
+    run.show(&[], &[], 11);
+    run.states.describe_ends(|condition, _| End::Over(format!("{} is up", condition.what())));
+    // Not the ten seconds until it counts as resolved.
+    let words = "n1 is up after 1 min; it came back once meanwhile";
+    assert_eq!(run.states.alerts()[DOWN].shown().summary, words);
+    // The first words remain, also if the condition comes back briefly.
+    run.states.describe_ends(|_, _| End::Gone("other".into()));
+    assert_eq!(run.states.alerts()[DOWN].shown().summary, words);
+    run.show(&down, &[], 1);
+    assert_eq!(run.states.alerts()[DOWN].shown().summary, "wrong");
+    run.states.observe(Observation::default(), &run.rules, &[], run.now, |_| true);
+    assert_eq!(run.states.alerts()[DOWN].shown().summary, words);
+}

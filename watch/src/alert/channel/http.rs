@@ -1,6 +1,6 @@
 //! One HTTP request, and what its response means.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue, Uri};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
@@ -68,8 +68,8 @@ async fn answered(host: &str, response: Response, secrets: &[&str]) -> Result<()
     if status.is_success() {
         return Ok(());
     }
-    let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let asked = asked.map(Duration::from_secs);
+    let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let asked = asked.and_then(|text| retry_after(text, SystemTime::now()));
     // In this order, since a secret that was cut off would not be found.
     let body = clean(&redacted(&start(response).await, secrets), 200);
     let error = format!("{host} answered {status}{}{body}", if body.is_empty() { "" } else { ": " });
@@ -77,7 +77,14 @@ async fn answered(host: &str, response: Response, secrets: &[&str]) -> Result<()
         || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
     let hint = if passes { RetryHint::Again(asked) } else { RetryHint::Permanent };
     let error = if status.is_redirection() { format!("{error}, and redirects are not followed") } else { error };
-    Err(SendError { error, hint })
+    Err(SendError::new(error, hint))
+}
+
+/// Parses `Retry-After`: seconds, or a date (RFC 9110 section 10.2.3).
+pub(super) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| Some(httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()))
 }
 
 /// Reads the beginning of a response's body.

@@ -1,16 +1,16 @@
-//! Mail over SMTP. One message goes to all recipients. If the server refuses a recipient, each gets a message of
-//! its own, so that one wrong address does not affect the others.
+//! Mail: the message, the server, and what its errors mean. One message goes to all recipients; each has its own
+//! outcome.
 
 use std::time::Duration;
 
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    Address, Message,
     address::Envelope,
     message::header::{ContentType, HeaderName, HeaderValue},
     transport::smtp::{
         Error,
         authentication::Credentials,
-        client::{Certificate, Tls, TlsParameters},
+        client::{Certificate, TlsParameters},
         extension::ClientId,
     },
 };
@@ -19,6 +19,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     http::reason, listed_server::ListedServer, recipients::to_each, send_error::SendError, tls::is_of_authority,
+};
+use super::{
+    recipients::combined,
+    smtp::{Security, Server, Submission},
 };
 use crate::{
     alert::{
@@ -32,7 +36,7 @@ use crate::{
 /// A mail server, ready to use.
 #[derive(Debug)]
 pub(super) struct Mailer {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: Server,
     /// The same server, if there is a list of certificates that it may present.
     listed: Option<ListedServer>,
 }
@@ -50,34 +54,21 @@ impl Mailer {
         let listed = (mail.tls != MailTls::None && !authorities.is_empty())
             .then(|| ListedServer::new(mail, authorities, timeout).map_err(failed))
             .transpose()?;
-        let tls = match mail.tls {
-            MailTls::Starttls => Tls::Required(parameters().map_err(failed)?),
-            MailTls::Tls => Tls::Wrapper(parameters().map_err(failed)?),
-            MailTls::None => Tls::None,
+        let security = match mail.tls {
+            MailTls::Starttls => Security::Starttls(parameters().map_err(failed)?),
+            MailTls::Tls => Security::Tls(parameters().map_err(failed)?),
+            MailTls::None => Security::None,
         };
-        // "Dangerous" refers to connections without TLS, which have to be configured explicitly.
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&mail.host)
-            .port(mail.port)
-            .tls(tls)
-            .timeout(Some(timeout));
-        if let Some(hello) = &mail.hello {
-            builder = builder.hello_name(ClientId::Domain(hello.clone()));
-        }
-        if let Some((user, password)) = &mail.login {
-            builder = builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
-        }
-        Ok(Self { transport: builder.build(), listed })
-    }
-
-    async fn deliver(&self, envelope: &Envelope, message: &[u8]) -> Result<(), Error> {
-        let Err(error) = self.transport.send_raw(envelope, message).await else { return Ok(()) };
-        if let Some(server) = &self.listed
-            && is_of_authority(&reason(&error))
-            && server.send(envelope, message).await?
-        {
-            return Ok(());
-        }
-        Err(error)
+        let login = mail.login.as_ref();
+        let server = Server {
+            host: mail.host.clone(),
+            port: mail.port,
+            security,
+            hello: mail.hello.clone().map_or_else(ClientId::default, ClientId::Domain),
+            login: login.map(|(user, password)| Credentials::new(user.clone(), password.expose().to_owned())),
+            timeout,
+        };
+        Ok(Self { server, listed })
     }
 
     pub(super) async fn send(
@@ -88,23 +79,64 @@ impl Mailer {
         now: Millis,
         end: Instant,
     ) -> Result<(), SendError> {
-        let message = message(mail, context, notification, now)?;
-        let bytes = message.formatted();
-        match timeout_at(end, self.deliver(message.envelope(), &bytes)).await {
-            Err(_) => return Err(timed_out(mail)),
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) if error.is_permanent() && mail.to.len() > 1 => {}
-            Ok(Err(error)) => return Err(send_error(mail, &error)),
+        let message = message(mail, context, notification, now)?.formatted();
+        let to: Vec<Address> = mail.to.iter().map(|to| to.email.clone()).filter(|to| notification.is_for(to)).collect();
+        if to.is_empty() {
+            // The recipients that lacked the message were removed from the settings.
+            return Ok(());
         }
-        to_each(&mail.to, end, |to| {
-            let envelope = Envelope::new(Some(mail.from.email.clone()), vec![to.email.clone()]);
-            let bytes = &bytes;
-            async move {
-                let envelope = envelope.map_err(|error| SendError::permanent(error.to_string()))?;
-                self.deliver(&envelope, bytes).await.map_err(|error| send_error(mail, &error))
+        let names: Vec<_> = to.iter().map(ToString::to_string).collect();
+        let submission = Submission {
+            from: &mail.from.email,
+            to: &to,
+            message: &message,
+            describe: |error: &Error| send_error(mail, error),
+            timed_out: timed_out(mail),
+        };
+        let outcomes = match (self.server.send(&submission, end).await, &self.listed) {
+            (Ok(outcomes), _) => outcomes,
+            (Err(error), Some(server)) if is_of_authority(&error.error) => {
+                match send_to_listed(server, mail, &to, &message, &error, end).await {
+                    Ok(outcomes) => outcomes,
+                    Err(error) => return Err(error),
+                }
             }
-        })
-        .await
+            (Err(error), _) => return Err(error),
+        };
+        combined(&names, outcomes)
+    }
+}
+
+/// Sends a message through a listed server, which `error` says the server is not unless it is listed. lettre gives one
+/// outcome for all recipients; if that is a refusal, each gets a mail of its own.
+async fn send_to_listed(
+    server: &ListedServer,
+    mail: &Mail,
+    to: &[Address],
+    message: &[u8],
+    error: &SendError,
+    end: Instant,
+) -> Result<Vec<Result<(), SendError>>, SendError> {
+    let send = async |to: Vec<Address>| {
+        let envelope = Envelope::new(Some(mail.from.email.clone()), to);
+        let envelope = envelope.map_err(|error| (SendError::permanent(error.to_string()), false))?;
+        match server.send(&envelope, message).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err((error.clone(), false)),
+            Err(error) => Err((send_error(mail, &error), error.status().is_some())),
+        }
+    };
+    match timeout_at(end, send(to.to_vec())).await {
+        Err(_) => Err(timed_out(mail)),
+        Ok(Ok(())) => Ok(vec![Ok(()); to.len()]),
+        Ok(Err((_, true))) if to.len() > 1 => {
+            let one = |to: &Address| {
+                let sending = send(vec![to.clone()]);
+                async move { sending.await.map_err(|(error, _)| error) }
+            };
+            Ok(to_each(to, end, one).await)
+        }
+        Ok(Err((error, _))) => Err(error),
     }
 }
 

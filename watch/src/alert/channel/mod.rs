@@ -1,8 +1,8 @@
 //! The channels that carry messages: mail, SMS, webhooks. Each attempt has a time limit and returns how to retry
 //! after a failure; the notifier decides whether and when to.
 //!
-//! Each recipient of a message has its own time limit within that of the message. If an unreachable recipient used it
-//! up, it would be unknown that the others have the message, and they would get it again.
+//! Each recipient of a message has its own outcome, and its own time limit within that of the message. If an unreachable
+//! recipient used it up, it would be unknown that the others have the message, and they would get it again.
 
 mod http;
 mod listed_server;
@@ -10,6 +10,7 @@ mod mail;
 mod recipients;
 mod send_error;
 mod sms;
+mod smtp;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -27,7 +28,7 @@ use self::{
     send_error::{RetryHint, SendError},
 };
 use super::{
-    notifier::{Failure, Notification, Retry},
+    notifier::{Failure, Notification, Retry, Undelivered},
     settings::{Channel, Kind, Settings},
     text::Context,
     time,
@@ -36,6 +37,10 @@ use crate::cluster_state::Millis;
 
 /// The pauses after failures: from 2 s up to 5 min. The jitter keeps instances from returning together.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(5 * 60)).jitter(0.8, 1.2);
+
+/// The pauses before a recipient is tried again when others have the message. Servers with greylisting accept a second
+/// attempt after some minutes, most of them after five.
+const REDELIVERY: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(15 * 60)).jitter(0.8, 1.2);
 
 /// The longest pause that a server may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -91,13 +96,19 @@ impl Sender {
     /// The message was not sent, not to all recipients, or the outcome is unknown.
     pub async fn send(&self, notification: &Notification) -> Result<(), Failure> {
         let end = Instant::now() + self.channel.timeout;
-        self.try_send(notification, time::now(), end).await.map_err(|error| Failure {
-            retry: match error.hint {
-                RetryHint::Again(asked) => Retry::After(pause(notification.failures, fastrand::f64(), asked)),
-                RetryHint::Permanent => Retry::Permanent,
-                RetryHint::Partial => Retry::Partial,
-            },
-            error: error.error,
+        let sent = self.try_send(notification, time::now(), end).await;
+        sent.map_err(|error| {
+            let backoff = if notification.recipients.is_empty() { BACKOFF } else { REDELIVERY };
+            let undelivered = |(recipient, error): (String, SendError)| Undelivered {
+                recipient,
+                retry: retry(error.hint, REDELIVERY, 0),
+                error: error.error,
+            };
+            Failure {
+                retry: retry(error.hint, backoff, notification.failures),
+                error: error.error,
+                undelivered: error.undelivered.into_iter().map(undelivered).collect(),
+            }
         })
     }
 
@@ -117,9 +128,17 @@ impl Sender {
     }
 }
 
-/// Returns how long to pause after an attempt that failed and `failures` in a row before it. `random` is from 0 to 1.
-/// A server may ask for a longer pause, up to [`MAX_RETRY_AFTER`].
-fn pause(failures: u32, random: f64, asked: Option<Duration>) -> Duration {
-    let pause = BACKOFF.after(failures.saturating_add(1), random);
+/// Returns when to retry after an attempt that failed and `failures` in a row before it.
+fn retry(hint: RetryHint, backoff: Backoff, failures: u32) -> Retry {
+    match hint {
+        RetryHint::Again(asked) => Retry::After(pause(backoff, failures, fastrand::f64(), asked)),
+        RetryHint::Permanent => Retry::Permanent,
+        RetryHint::Partial => Retry::Partial,
+    }
+}
+
+/// Returns how long to pause. `random` is from 0 to 1. A server may ask for a longer pause, up to [`MAX_RETRY_AFTER`].
+fn pause(backoff: Backoff, failures: u32, random: f64, asked: Option<Duration>) -> Duration {
+    let pause = backoff.after(failures.saturating_add(1), random);
     asked.map_or(pause, |asked| pause.max(asked.min(MAX_RETRY_AFTER)))
 }

@@ -2,7 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::{http::Http, recipients::to_each, send_error::SendError};
+use super::{
+    http::Http,
+    recipients::{combined, to_each},
+    send_error::SendError,
+};
 use crate::alert::{
     notifier::Notification,
     settings::Sms,
@@ -19,13 +23,14 @@ pub(super) async fn send(
     let text = text::sms(context, notification);
     let base = sms.base.to_string();
     let url = format!("{}/2010-04-01/Accounts/{}/Messages.json", base.trim_end_matches('/'), sms.account);
-    to_each(&sms.to, end, |to| {
+    let to: Vec<String> = sms.to.iter().filter(|to| notification.is_for(to)).cloned().collect();
+    let outcomes = to_each(&to, end, |to| {
         let form = [("To", to.as_str()), ("From", sms.from.as_str()), ("Body", text.as_str())];
         let form = if sms.is_service() { [form[0], ("MessagingServiceSid", sms.from.as_str()), form[2]] } else { form };
         let request = http.post(&url).basic_auth(&sms.account, Some(sms.token.expose())).form(&form);
         let secrets = [sms.token.expose()];
         let url = &url;
         async move { Http::send(request, url, &secrets).await }
-    })
-    .await
+    });
+    combined(&to, outcomes.await)
 }

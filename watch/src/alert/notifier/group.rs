@@ -75,8 +75,10 @@ pub struct Notification {
     pub items: Vec<Item>,
     /// The message is only logged, since the channel does not send ends.
     pub silent: bool,
-    /// How many times in a row the channel failed before.
+    /// How many times in a row the channel failed before, or these recipients did.
     pub failures: u32,
+    /// The recipients that do not have the message; empty for all.
+    pub recipients: Vec<String>,
 }
 
 /// One alert of a message.
@@ -86,8 +88,10 @@ pub struct Item {
     pub fingerprint: String,
     /// Its severity.
     pub severity: Severity,
-    /// One sentence.
+    /// What is or was wrong, in one sentence.
     pub summary: String,
+    /// How the alert ended, in one sentence.
+    pub end: Option<String>,
     /// What the alert is about.
     pub subject: Subject,
     /// Since when the condition has held.
@@ -103,6 +107,12 @@ impl Notification {
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.items.iter().map(|item| item.severity).max().unwrap_or_default()
+    }
+
+    /// Whether `recipient` has to get the message.
+    #[must_use]
+    pub fn is_for<T: AsRef<str>>(&self, recipient: &T) -> bool {
+        self.recipients.is_empty() || self.recipients.iter().any(|other| other == recipient.as_ref())
     }
 
     /// Returns the ids of the messages that this one replies to.
@@ -122,6 +132,27 @@ pub struct Failure {
     pub error: String,
     /// When to retry.
     pub retry: Retry,
+    /// If some recipients have the message: the others.
+    pub undelivered: Vec<Undelivered>,
+}
+
+/// A recipient that does not have a message which others have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undelivered {
+    /// The recipient's address or number.
+    pub recipient: String,
+    /// In words, without secrets.
+    pub error: String,
+    /// When to retry.
+    pub retry: Retry,
+}
+
+impl Failure {
+    /// Creates a failure for all recipients.
+    #[must_use]
+    pub fn new(error: impl Into<String>, retry: Retry) -> Self {
+        Self { error: error.into(), retry, undelivered: Vec::new() }
+    }
 }
 
 /// When to retry after a failure.
@@ -131,7 +162,7 @@ pub enum Retry {
     After(Duration),
     /// Do not retry soon: only an operator can fix the cause.
     Permanent,
-    /// Do not retry: some recipients have the message.
+    /// Retry only for the recipients that do not have the message.
     Partial,
 }
 

@@ -23,18 +23,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use self::receiver::ReceiverState;
 pub use self::{
     config::{Delays, NotifierConfig, Receiver},
-    group::{AlertGroup, Failure, Item, Kind, Notification, Retry},
+    group::{AlertGroup, Failure, Item, Kind, Notification, Retry, Undelivered},
     log_sync::LogSync,
 };
 use super::{
     alert_states::{AlertStates, Phase},
     condition::Condition,
-    notification_log::{ClaimResult, LogEntry, Status},
+    notification_log::{ClaimResult, LogEntry, NotificationLog, Status},
     position::position,
     rule::Rule,
-    rules::{Observation, Restarts, conditions},
+    rules::{self, End, Observation, Restarts, conditions},
 };
-use crate::cluster_state::{Alert, ClusterState, Millis, Severity};
+use crate::cluster_state::{Alert, ClusterState, Millis};
 
 /// The alerts of one instance, and what it has announced of them.
 #[derive(Debug)]
@@ -102,6 +102,9 @@ impl Notifier {
         let receivers = &self.receivers;
         let keep = |fingerprint: &str| receivers.values().any(|receiver| receiver.needs_notification(fingerprint));
         self.states.observe(found, &self.config.rules, &self.config.silences, now, keep);
+        let mut states = std::mem::take(&mut self.states);
+        states.describe_ends(|condition, since| self.end(condition, since, cluster, now));
+        self.states = states;
         self.update_pending(now);
     }
 
@@ -111,14 +114,38 @@ impl Notifier {
             return;
         }
         for (name, state) in &self.receivers {
-            let Some(error) = state.error(now) else { continue };
-            let what = format!("{name}@{}", if self.node.is_empty() { &self.instance } else { &self.node });
-            let severity = self.config.rules.of(Rule::ChannelFailing).severity.unwrap_or(Severity::Critical);
-            let summary = format!("messages cannot be sent through {name}: {error}");
-            let mut condition = Condition::new(Rule::ChannelFailing, &what, severity, summary);
-            condition.not_through = Some(name.clone());
+            let Some(problem) = state.problem(now) else { continue };
+            let severity = self.config.rules.of(Rule::ChannelFailing).severity.unwrap_or(problem.severity);
+            let mut condition = Condition::new(Rule::ChannelFailing, &self.sender(name), severity, problem.summary);
+            // The recipients that get messages can get this one as well.
+            condition.not_through = problem.is_for_all.then(|| name.clone());
             condition.subject.node = Some(self.node.clone()).filter(|node| !node.is_empty());
             found.conditions.push(condition);
+        }
+    }
+
+    /// Identifies a channel as this instance uses it.
+    fn sender(&self, channel: &str) -> String {
+        format!("{channel}@{}", if self.node.is_empty() { &self.instance } else { &self.node })
+    }
+
+    /// Describes how an alert ended that began at `since`.
+    fn end(&self, condition: &Condition, since: Millis, cluster: &ClusterState, now: Millis) -> End {
+        let Some((channel, _)) = condition.what().rsplit_once('@').filter(|_| condition.rule == Rule::ChannelFailing)
+        else {
+            return rules::end(condition, cluster, &self.config.rules, now);
+        };
+        match self.receivers.get(channel) {
+            _ if !self.config.rules.of(Rule::ChannelFailing).enabled => End::disabled(Rule::ChannelFailing),
+            None => End::Gone(format!("the channel {channel} was removed from the settings")),
+            Some(_) if condition.what() != self.sender(channel) => {
+                End::Gone(format!("another instance no longer reports that sending through {channel} fails"))
+            }
+            Some(state) if state.works_since(since) => {
+                End::Over(format!("messages can be sent through {channel} again"))
+            }
+            // Another instance has sent what this one could not, or this one was restarted.
+            Some(_) => End::Gone(format!("no further message through {channel} has failed")),
         }
     }
 
@@ -181,6 +208,12 @@ impl Notifier {
             None => self.update_pending(now),
         }
         notification
+    }
+
+    /// Returns messages to send again, each to recipients that lack it. They need no claim, since this instance alone
+    /// knows of them. Pass the outcome to [`sent`](Self::sent).
+    pub fn redeliveries(&mut self, now: Millis) -> Vec<Notification> {
+        self.receivers.values_mut().flat_map(|receiver| receiver.redeliveries(now)).collect()
     }
 
     /// Takes the outcome of sending a notification.
@@ -246,9 +279,16 @@ impl Notifier {
         for state in self.receivers.values_mut() {
             state.log_synced(sync);
         }
+        let entries = entries.into_iter().map(|(receiver, fingerprint, entry)| {
+            (receiver, fingerprint, LogEntry { at: sync.at - entry.at, ..entry })
+        });
+        self.remember(entries, now);
+    }
+
+    /// Learns what was announced through which channel, by which fingerprint.
+    pub fn remember(&mut self, entries: impl IntoIterator<Item = (String, String, LogEntry)>, now: Millis) {
         for (receiver, fingerprint, entry) in entries {
             let Some(state) = self.receivers.get_mut(&receiver) else { continue };
-            let entry = LogEntry { at: sync.at - entry.at, ..entry };
             if entry.status == Status::Firing
                 && !self.states.alerts().contains_key(&fingerprint)
                 && let Some(condition) = announced_condition(&fingerprint, &entry)
@@ -258,6 +298,19 @@ impl Notifier {
             state.learn(&fingerprint, entry);
         }
         self.update_pending(now);
+    }
+
+    /// Returns what was announced, as a log whose times are those of this instance.
+    #[must_use]
+    pub fn announced(&self, now: Millis) -> NotificationLog {
+        let mut log = NotificationLog::default();
+        for (channel, state) in &self.receivers {
+            for (fingerprint, entry) in state.announced() {
+                log.restore(channel, fingerprint, entry.clone());
+            }
+        }
+        log.prune(now);
+        log
     }
 }
 

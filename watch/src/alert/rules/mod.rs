@@ -5,6 +5,7 @@
 //! not change.
 
 mod edges;
+mod end;
 mod lookup;
 mod nodes;
 mod observation;
@@ -15,6 +16,7 @@ mod services;
 mod tests;
 
 pub use self::{
+    end::{End, end},
     lookup::is_stale,
     observation::Observation,
     restarts::{LONGEST_WINDOW, Restarts},

@@ -31,6 +31,10 @@ pub(super) fn conditions(cluster: &ClusterState, rules: &Rules, found: &mut Obse
             condition.causes = vec![fingerprint(Rule::NodeDown, id)];
             found.conditions.push(about(condition));
         }
+        if node.disk.is_none() && node.role == NodeRole::Manager {
+            // Its instance reports the disk, and does not while the node is down.
+            found.unknown(Rule::Disk, id);
+        }
         found.conditions.extend(disk(id, node, rules).map(about));
     }
     at_risk(cluster, found);
@@ -71,10 +75,14 @@ fn is_at_risk(cluster: &ClusterState) -> bool {
 }
 
 fn at_risk(cluster: &ClusterState, found: &mut Observation) {
+    let quorum = cluster.quorum;
     if !is_at_risk(cluster) {
+        if quorum.managers > 1 && quorum.reachable <= quorum.managers / 2 {
+            // A lost quorum is worse, and not the end of the risk.
+            found.unknown(Rule::QuorumAtRisk, "");
+        }
         return;
     }
-    let quorum = cluster.quorum;
     let summary = format!(
         "{} of {} managers are reachable: one more loss would lose the quorum",
         quorum.reachable, quorum.managers

@@ -35,7 +35,7 @@ pub struct Running {
 }
 
 /// Starts to evaluate cluster states and to send notifications. `store` keeps the log that the instances share;
-/// without one, each instance sends everything.
+/// without one, each instance sends everything, and remembers it if the settings name a state file.
 ///
 /// # Errors
 /// A channel cannot be used as it is configured.

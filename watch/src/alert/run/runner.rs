@@ -1,6 +1,6 @@
 //! The loop around a notifier.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -19,8 +19,9 @@ use crate::{
         heartbeat,
         metrics::{Metrics, Outcome},
         notification_log::SharedLog,
-        notifier::{Failure, Notification, Notifier, Retry},
+        notifier::{Failure, Notification, Notifier, Retry, Undelivered},
         settings::Settings,
+        state_file::{Entries, StateFile},
         time::{self, millis},
     },
     cluster_state::{AlertState, ClusterState, Millis},
@@ -48,6 +49,10 @@ pub(super) struct Runner {
     clock: Clock,
     /// How long a claim lasts.
     lifetime: Millis,
+    /// Where this instance keeps what it has announced.
+    state_file: Option<StateFile>,
+    /// What the state file had at the start, until it is known whether the log has it.
+    remembered: Option<Entries>,
     /// The number of messages being sent.
     sending: usize,
     is_syncing: bool,
@@ -72,7 +77,8 @@ impl Runner {
     ) -> Self {
         let instance = format!("{:012x}", fastrand::u64(..1 << 48));
         let notifier = Notifier::new(&instance, settings.notifier_config());
-        let notifier = if log.is_configured() { notifier } else { notifier.without_log() };
+        let has_log = log.is_configured();
+        let notifier = if has_log { notifier } else { notifier.without_log() };
         let (requests, requested) = mpsc::unbounded_channel();
         let (events_to, events) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
@@ -88,6 +94,8 @@ impl Runner {
             metrics,
             clock,
             lifetime: 0,
+            state_file: None,
+            remembered: None,
             sending: 0,
             is_syncing: false,
             synced: None,
@@ -95,8 +103,38 @@ impl Runner {
             tasks,
             heartbeat: None,
         };
+        if !has_log && settings.general.state_file.is_none() && !settings.channels.is_empty() {
+            info!("without Redis and state_file, a restart sends messages about alerts that still fire again");
+        }
+        runner.open_state_file(settings.general.state_file.clone());
+        if !has_log {
+            runner.recall();
+        }
         runner.follow(settings, http);
         runner
+    }
+
+    /// Opens the state file if it is not the one in use.
+    fn open_state_file(&mut self, path: Option<PathBuf>) {
+        if self.state_file.as_ref().map(StateFile::path) == path.as_deref() {
+            return;
+        }
+        let (file, entries) = path.map(|path| StateFile::open(path, (self.clock)())).unzip();
+        (self.state_file, self.remembered) = (file, entries);
+    }
+
+    /// Learns what the state file had at the start.
+    fn recall(&mut self) {
+        if let Some(entries) = self.remembered.take() {
+            let now = (self.clock)();
+            self.notifier.remember(entries, now);
+        }
+    }
+
+    fn save(&self, now: Millis) {
+        if let Some(file) = &self.state_file {
+            file.save(&self.notifier.announced(now));
+        }
     }
 
     /// Applies settings to everything but the notifier.
@@ -123,6 +161,9 @@ impl Runner {
                     Some(Control::Reload(settings, senders, http)) => {
                         self.notifier.replace(settings.notifier_config());
                         self.senders = senders;
+                        // This instance knows more than a file that is new to it.
+                        self.open_state_file(settings.general.state_file.clone());
+                        self.remembered = None;
                         self.follow(*settings, http);
                     }
                     Some(Control::Stop(done)) => {
@@ -145,6 +186,9 @@ impl Runner {
             let cluster = self.states.borrow_and_update().clone();
             self.notifier.observe(&cluster, now);
             self.show();
+        }
+        for notification in self.notifier.redeliveries(now) {
+            self.send(notification);
         }
         for group in self.notifier.next(now) {
             self.request(LogRequest::Claim { group, lifetime: self.lifetime });
@@ -196,13 +240,20 @@ impl Runner {
                 self.sending = self.sending.saturating_sub(1);
                 self.sent(&notification, &outcome);
                 self.notifier.sent(&notification, outcome, now);
+                self.save(now);
                 if !self.is_syncing {
                     self.sync(now);
                 }
             }
             Event::Synced(sync, entries) => {
                 self.is_syncing = false;
+                match &entries {
+                    // The log knows what was announced after this instance had written its file.
+                    Ok(_) => self.remembered = None,
+                    Err(_) => self.recall(),
+                }
                 self.notifier.synced(&sync, entries.map_err(drop), now);
+                self.save(now);
             }
         }
     }
@@ -227,21 +278,39 @@ impl Runner {
             return;
         }
         let (channel, rule, alerts) = (&notification.receiver, notification.rule, notification.items.len());
+        let to = notification.recipients.join(", ");
+        let to = if to.is_empty() { "all" } else { to.as_str() };
         let what = match outcome {
             Ok(()) => {
-                info!(channel, rule, alerts, kind = ?notification.kind, id = notification.id, "message sent");
+                info!(channel, to, rule, alerts, kind = ?notification.kind, id = notification.id, "message sent");
                 Outcome::sent
             }
-            Err(Failure { error, retry }) => {
-                warn!(channel, rule, alerts, error, ?retry, "message not sent");
-                if *retry == Retry::Partial { Outcome::partly } else { Outcome::failed }
+            Err(Failure { retry: Retry::Partial, undelivered, .. }) => {
+                let missing = undelivered.len();
+                info!(channel, rule, alerts, missing, kind = ?notification.kind, id = notification.id, "message sent in part");
+                for Undelivered { recipient, error, retry } in undelivered {
+                    warn!(channel, to = recipient, rule, error, ?retry, "message not sent");
+                }
+                Outcome::partly
+            }
+            Err(Failure { error, retry, .. }) => {
+                warn!(channel, to, rule, alerts, error, ?retry, "message not sent");
+                Outcome::failed
             }
         };
         self.metrics.notification(channel, what);
     }
 
-    /// Waits for messages that are being sent, and logs them. The caller limits the time.
+    /// Waits for messages that are being sent, and writes them down. The caller limits the time.
     async fn finish(&mut self) {
+        self.finish_messages().await;
+        self.save((self.clock)());
+        if let Some(file) = self.state_file.take() {
+            file.close().await;
+        }
+    }
+
+    async fn finish_messages(&mut self) {
         while self.sending > 0 {
             match self.events.recv().await {
                 // A claimed group is not sent any more: its claim expires or is released.
@@ -268,7 +337,5 @@ impl Runner {
 /// Sends in a task of its own, so that a panic there is reported as a failure.
 async fn attempt(sender: Arc<Sender>, notification: Notification) -> Result<(), Failure> {
     let sending = tokio::spawn(async move { sender.send(&notification).await });
-    sending
-        .await
-        .unwrap_or_else(|error| Err(Failure { error: error.to_string(), retry: Retry::After(Duration::from_secs(60)) }))
+    sending.await.unwrap_or_else(|error| Err(Failure::new(error.to_string(), Retry::After(Duration::from_secs(60)))))
 }

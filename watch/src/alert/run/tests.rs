@@ -32,18 +32,21 @@ impl Receiver {
         };
         let this = receiver.clone();
         tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
+            'accept: while let Ok((mut stream, _)) = listener.accept().await {
                 let mut text = Vec::new();
                 let body = loop {
                     let mut part = [0; 4096];
                     let read = stream.read(&mut part).await.unwrap();
                     text.extend_from_slice(&part[..read]);
+                    if read == 0 {
+                        continue 'accept;
+                    }
                     let all = String::from_utf8_lossy(&text);
                     let Some((head, body)) = all.split_once("\r\n\r\n") else { continue };
                     let length = head
                         .lines()
                         .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-                    if read == 0 || body.len() >= length.unwrap_or(0) {
+                    if body.len() >= length.unwrap_or(0) {
                         break body.to_owned();
                     }
                 };
@@ -97,6 +100,7 @@ struct Cluster {
     running: Vec<Running>,
     states: Vec<watch::Sender<Arc<ClusterState>>>,
     began: Instant,
+    began_at: Millis,
 }
 
 const BEGAN: Millis = 1_795_785_903_000;
@@ -104,7 +108,7 @@ const BEGAN: Millis = 1_795_785_903_000;
 impl Cluster {
     fn start(settings: &Settings, store: &Arc<dyn Store>) -> Self {
         let began = Instant::now();
-        let mut cluster = Self { running: Vec::new(), states: Vec::new(), began };
+        let mut cluster = Self { running: Vec::new(), states: Vec::new(), began, began_at: BEGAN };
         for node in ["a", "b", "c"] {
             let (sender, states) = watch::channel(state(node, false, BEGAN));
             let clock = Box::new(move || BEGAN + millis(began.elapsed()));
@@ -117,7 +121,7 @@ impl Cluster {
     /// Shows this to every instance for some seconds.
     async fn show(&self, down: bool, seconds: u64) {
         for _ in 0..seconds {
-            let now = BEGAN + millis(self.began.elapsed());
+            let now = self.began_at + millis(self.began.elapsed());
             for (sender, node) in self.states.iter().zip(["a", "b", "c"]) {
                 sender.send_replace(state(node, down, now));
             }
@@ -206,21 +210,26 @@ async fn an_alert_of_an_instance_that_is_gone_is_resolved_by_another() {
 async fn a_refused_message_is_sent_again_and_the_failure_announced_through_another_channel() {
     let (receiver, other) = (Receiver::start().await, Receiver::start().await);
     let text = format!(
-        "[[webhook]]\nformat = \"json\"\nname = \"first\"\nurl = \"http://127.0.0.1:{}/\"\n\
+        "[rule.channel_failing]\nfor = \"20s\"\n\
+         [[webhook]]\nformat = \"json\"\nname = \"first\"\nurl = \"http://127.0.0.1:{}/\"\n\
          [[webhook]]\nformat = \"json\"\nname = \"second\"\nurl = \"http://127.0.0.1:{}/\"\n",
         receiver.port, other.port
     );
     let settings = Settings::parse(std::path::Path::new("watch.toml"), &text).unwrap();
     *receiver.status.lock().unwrap() = 503;
     let cluster = Cluster::start(&settings, &log());
-    cluster.show(true, 30).await;
+    cluster.show(true, 12).await;
     assert_eq!(receiver.received(), [""; 0]);
+    // The failure has not lasted for long enough.
+    assert_eq!(other.received(), ["firing node_down"]);
+    cluster.show(true, 30).await;
     let messages = other.received();
-    assert_eq!(messages[0], "firing node_down");
     assert!(messages[1..].iter().all(|message| message == "firing channel_failing"), "{messages:?}");
     assert!(messages.len() > 1, "{messages:?}");
-    let summary = other.messages.lock().unwrap()[1]["summary"].to_string();
+    let message = other.messages.lock().unwrap()[1].clone();
+    let summary = message["summary"].to_string();
     assert!(summary.contains("messages cannot be sent through first") && summary.contains("503"), "{summary}");
+    assert_eq!(message["severity"], "warning");
     *receiver.status.lock().unwrap() = 200;
     cluster.show(true, 60).await;
     assert_eq!(receiver.received(), ["firing node_down"]);
@@ -243,4 +252,34 @@ async fn new_settings_apply_after_a_reload() {
     cluster.show(false, 60).await;
     assert_eq!((receiver.received().len(), other.received().len()), (1, 2));
     cluster.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_redis_a_state_file_keeps_messages_from_being_repeated_after_a_restart() {
+    let receiver = Receiver::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = receiver.settings();
+    settings.general.state_file = Some(folder.path().join("alerts.json"));
+    let restart = |settings: &Settings, began: Millis, down: bool| {
+        let (sender, states) = watch::channel(state("a", down, began));
+        let started = Instant::now();
+        let clock = Box::new(move || began + millis(started.elapsed()));
+        let running = vec![start_with(settings.clone(), states, None, clock).unwrap()];
+        Cluster { running, states: vec![sender], began: started, began_at: began }
+    };
+    let cluster = restart(&settings, BEGAN, true);
+    cluster.show(true, 10).await;
+    assert_eq!(receiver.received(), ["firing node_down"]);
+    cluster.stop().await;
+    let cluster = restart(&settings, BEGAN + 60_000, true);
+    cluster.show(true, 20).await;
+    cluster.stop().await;
+    assert_eq!(receiver.received(), ["firing node_down"]);
+    // The end is announced even by an instance that never saw the alert.
+    let cluster = restart(&settings, BEGAN + 120_000, false);
+    cluster.show(false, 20).await;
+    cluster.stop().await;
+    assert_eq!(receiver.received(), ["firing node_down", "resolved node_down"]);
+    let summary = receiver.messages.lock().unwrap()[1]["summary"].clone();
+    assert_eq!(summary, "RESOLVED: w is up again after 2 min");
 }

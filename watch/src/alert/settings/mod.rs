@@ -10,7 +10,7 @@ mod secret;
 mod tests;
 mod value;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderName, Uri};
 use lettre::message::Mailbox;
@@ -62,6 +62,8 @@ pub struct General {
     pub takeover_blind: Duration,
     /// Authorities to trust in addition to the system's.
     pub authorities: Vec<CertificateDer<'static>>,
+    /// Where this instance keeps what it has announced.
+    pub state_file: Option<PathBuf>,
 }
 
 impl Default for General {
@@ -75,6 +77,7 @@ impl Default for General {
             takeover: Duration::from_secs(5),
             takeover_blind: Duration::from_secs(15),
             authorities: Vec::new(),
+            state_file: None,
         }
     }
 }

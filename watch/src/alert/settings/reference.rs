@@ -28,9 +28,10 @@ const RULES: [&str; 2] = [
 ];
 
 /// Defaults that depend on other values, or that are the absence of a value.
-const IN_WORDS: [(&str, &str); 38] = [
+const IN_WORDS: [(&str, &str); 39] = [
     ("alerts.link", "none"),
     ("alerts.ca_file", "none"),
+    ("alerts.state_file", "none"),
     ("rule.NAME.enabled", "`true`"),
     ("rule.NAME.severity", "the rule's"),
     ("rule.NAME.for", "the rule's"),
@@ -191,6 +192,7 @@ fn the_json_is_that_of_the_code() {
         fingerprint: format!("node_down/{id}"),
         severity: Severity::Critical,
         summary: "serveur18 (10.10.25.166) is down: heartbeat failure".into(),
+        end: None,
         subject: Subject { node: Some(id), node_name: Some("serveur18".into()), ..Subject::default() },
         since: 1_795_785_883_000,
         ended: None,
@@ -204,6 +206,7 @@ fn the_json_is_that_of_the_code() {
         items: vec![item],
         silent: false,
         failures: 0,
+        recipients: Vec::new(),
     };
     let context = Context { cluster: "stackdemo".into(), link: Some("http://10.10.25.165:8080/".into()) };
     assert_eq!(document(&context, &notification, 1_795_785_903_000), documented);

@@ -297,6 +297,17 @@ fn an_unreadable_file_is_reported_with_its_path() {
 }
 
 #[test]
+fn the_folder_of_the_state_file_must_exist() {
+    let folder = folder();
+    let settings = parse(&folder, "alerts.state_file = \"alerts.json\"").unwrap();
+    assert_eq!(settings.general.state_file, Some(folder.path().join("alerts.json")));
+    let problem = problems("alerts.state_file = \"nowhere/alerts.json\"");
+    insta::assert_snapshot!(problem, @"watch.toml:1:21: alerts.state_file: nowhere: there is no such folder");
+    let problem = problems("alerts.state_file = \"/\"");
+    insta::assert_snapshot!(problem, @"watch.toml:1:21: alerts.state_file: /: is a folder: add the name of a file");
+}
+
+#[test]
 fn a_point_in_time_needs_a_zone() {
     for (text, good) in [
         ("2026-12-24T18:00:00Z", true),

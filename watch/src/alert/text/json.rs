@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     context::Context,
     plain::{severity, when},
-    wording::{clean, headline, label, shorten, summary},
+    wording::{clean, headline, label, problem, shorten, summary},
 };
 use crate::{
     alert::{
@@ -28,7 +28,8 @@ pub fn document(context: &Context, notification: &Notification, now: Millis) -> 
         json!({
             "fingerprint": item.fingerprint,
             "severity": severity(item.severity),
-            "summary": summary(item),
+            "summary": problem(item),
+            "end": item.end.as_ref().map(|_| summary(item)),
             "started_at": rfc3339(item.since),
             "ended_at": item.ended.map(rfc3339),
             "node": named(&item.subject.node, &item.subject.node_name),
@@ -143,9 +144,13 @@ pub fn alertmanager(context: &Context, notification: &Notification, repeat: Mill
                 labels[label] = json!(name);
             }
         }
+        let mut annotations = json!({ "summary": summary(item) });
+        if item.end.is_some() {
+            annotations["description"] = json!(format!("it was: {}", problem(item)));
+        }
         json!({
             "labels": labels,
-            "annotations": { "summary": summary(item) },
+            "annotations": annotations,
             "startsAt": rfc3339(item.since),
             "endsAt": rfc3339(item.ended.unwrap_or(now.saturating_add(repeat.saturating_mul(5)))),
             "generatorURL": context.link.clone().unwrap_or_default(),

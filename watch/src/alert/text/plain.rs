@@ -2,7 +2,7 @@
 
 use super::{
     context::Context,
-    wording::{clean, headline, label, summary},
+    wording::{clean, headline, label, problem, summary},
 };
 use crate::{
     alert::{
@@ -25,6 +25,9 @@ pub fn body(context: &Context, notification: &Notification, now: Millis) -> Stri
     for item in &notification.items {
         text.push_str(&format!("{}: {}\n", label_of(notification, item), summary(item)));
         text.push_str(&format!("    {}\n", when(item, now)));
+        if item.end.is_some() {
+            text.push_str(&format!("    it was: {}\n", problem(item)));
+        }
     }
     text.push('\n');
     if notification.kind == Kind::Late {

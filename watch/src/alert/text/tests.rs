@@ -20,6 +20,7 @@ fn item(summary: &str) -> Item {
         fingerprint: "node_down/n2".into(),
         severity: Severity::Critical,
         summary: summary.into(),
+        end: None,
         subject: Subject { node: Some("n2".into()), node_name: Some("serveur18".into()), ..Subject::default() },
         since: NOW - 20_000,
         ended: None,
@@ -30,6 +31,7 @@ fn item(summary: &str) -> Item {
 fn notification(kind: Kind, mut items: Vec<Item>) -> Notification {
     for item in &mut items {
         item.ended = (kind != Kind::Firing).then_some(NOW - 5000);
+        item.end = item.ended.map(|_| "serveur18 (10.10.25.166) is up again after 15 s".to_owned());
     }
     Notification {
         id: "i.1.0".into(),
@@ -39,6 +41,7 @@ fn notification(kind: Kind, mut items: Vec<Item>) -> Notification {
         items,
         silent: false,
         failures: 0,
+        recipients: Vec::new(),
     }
 }
 
@@ -72,9 +75,11 @@ fn mail_has_the_summary_the_time_and_a_link() {
     Rule: node_down
     ");
     let over = notification(Kind::Resolved, vec![item(DOWN)]);
+    insta::assert_snapshot!(subject("[stackdemo] ", &over), @"[stackdemo] RESOLVED: serveur18 (10.10.25.166) is up again after 15 s");
     insta::assert_snapshot!(body(&context(), &over, NOW), @"
-    RESOLVED: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more loss would lose the quorum
+    RESOLVED: serveur18 (10.10.25.166) is up again after 15 s
         from 2026-11-27 13:24:43 UTC to 2026-11-27 13:24:58 UTC, 15 s
+        it was: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more loss would lose the quorum
 
     http://10.10.25.165:8080/
 
@@ -83,8 +88,9 @@ fn mail_has_the_summary_the_time_and_a_link() {
     ");
     let late = notification(Kind::Late, vec![item("serveur18 is down")]);
     insta::assert_snapshot!(body(&context(), &late, NOW), @"
-    RESOLVED: serveur18 is down
+    RESOLVED: serveur18 (10.10.25.166) is up again after 15 s
         from 2026-11-27 13:24:43 UTC to 2026-11-27 13:24:58 UTC, 15 s
+        it was: serveur18 is down
 
     This alert could not be sent while it was firing.
 
@@ -105,7 +111,7 @@ fn messages_of_engines_cannot_break_a_line() {
 #[test]
 fn an_sms_is_short_and_in_the_gsm_alphabet() {
     insta::assert_snapshot!(sms(&context(), &notification(Kind::Firing, vec![item(DOWN)])), @"stackdemo CRITICAL: serveur18 (10.10.25.166) is down: heartbeat failure; 2 of 3 managers are left, one more loss would lose the quorum");
-    insta::assert_snapshot!(sms(&context(), &notification(Kind::Resolved, vec![item("a"), item("b")])), @"stackdemo RESOLVED (2): a; b");
+    insta::assert_snapshot!(sms(&context(), &notification(Kind::Resolved, vec![item("a"), item("b")])), @"stackdemo RESOLVED (2): serveur18 (10.10.25.166) is up again after 15 s; serveur18 (10.10.25.166) is up again after 15 s");
     let odd = notification(Kind::Firing, vec![item("d\u{ee}ner \u{2013} caf\u{e9} \u{201c}x\u{201d} \u{1f600} {y}")]);
     insta::assert_snapshot!(sms(&context(), &odd), @r#"stackdemo CRITICAL: diner - café "x" ? {y}"#);
 }
@@ -117,6 +123,7 @@ fn webhooks_have_the_format_of_their_service() {
     {
       "alerts": [
         {
+          "end": null,
           "ended_at": null,
           "fingerprint": "node_down/n2",
           "node": {
@@ -199,6 +206,12 @@ fn webhooks_have_the_format_of_their_service() {
     "#);
     let over = alertmanager(&context(), &notification(Kind::Resolved, vec![item("x")]), 60_000, NOW);
     assert_eq!(over[0]["endsAt"], "2026-11-27T13:24:58Z");
+    let words = "serveur18 (10.10.25.166) is up again after 15 s";
+    assert_eq!(over[0]["annotations"], serde_json::json!({ "summary": words, "description": "it was: x" }));
+    let over = document(&context(), &notification(Kind::Resolved, vec![item("x")]), NOW);
+    let alert = &over["alerts"][0];
+    assert_eq!(over["summary"], format!("RESOLVED: {words}"));
+    assert_eq!((&alert["summary"], &alert["end"]), (&"x".into(), &words.into()));
 }
 
 proptest! {

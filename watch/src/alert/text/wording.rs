@@ -24,8 +24,14 @@ pub(super) fn headline(notification: &Notification) -> String {
     }
 }
 
-/// Returns an alert's summary as one clean line: the messages of engines and programs may contain anything.
+/// Returns what is wrong, or how it ended, as one clean line: the messages of engines and programs may contain
+/// anything.
 pub(super) fn summary(item: &Item) -> String {
+    clean(item.end.as_ref().unwrap_or(&item.summary), 500)
+}
+
+/// Returns what is or was wrong as one clean line.
+pub(super) fn problem(item: &Item) -> String {
     clean(&item.summary, 500)
 }
 

@@ -169,7 +169,7 @@ impl Delivery {
     pub(super) fn item(&self, fingerprint: &str, alert: &Alert) -> Item {
         let begun = self.last.as_ref().map(|last| &last.entry).filter(|entry| entry.status == Status::Firing);
         let ended = match alert.phase {
-            Phase::Resolved { at, .. } => Some(at),
+            Phase::Resolved { at, .. } => Some(alert.end.as_ref().map_or(at, |end| end.since)),
             Phase::Pending | Phase::Firing { .. } => None,
         };
         Item {
@@ -177,6 +177,7 @@ impl Delivery {
             // The end has the severity that was announced.
             severity: begun.filter(|_| ended.is_some()).map_or(alert.condition.severity, |entry| entry.severity),
             summary: alert.condition.summary.clone(),
+            end: alert.end.as_ref().filter(|_| ended.is_some()).and_then(|end| end.text.clone()),
             subject: alert.condition.subject.clone(),
             since: alert.since,
             ended,

@@ -1,4 +1,4 @@
-//! Pure: whether a receiver fails, and when to try it again.
+//! Pure: whether a receiver fails, how gravely, and when to try it again.
 
 use std::time::Duration;
 
@@ -7,11 +7,17 @@ use crate::{
         notifier::group::{Failure, Retry},
         time::millis,
     },
-    cluster_state::Millis,
+    cluster_state::{Millis, Severity},
 };
 
 /// How long after its last failure an unused receiver counts as working again.
 const FAILURE_TIMEOUT: Millis = 20 * 60_000;
+
+/// Failures over a shorter time are worth an alert only while a message waits: another instance may have sent it.
+const LASTING: Millis = 3 * 60_000;
+
+/// Failures over this time are critical: whoever relies on the channel has to know.
+const CRITICAL: Millis = 15 * 60_000;
 
 /// The failures of a receiver since its last success.
 #[derive(Debug)]
@@ -20,7 +26,8 @@ pub(super) struct Failing {
     /// How many in a row.
     times: u32,
     /// One such failure is enough for an alert.
-    is_grave: bool,
+    is_permanent: bool,
+    since: Millis,
     last: Millis,
     /// The earliest time of the next attempt.
     retry_at: Millis,
@@ -35,8 +42,9 @@ impl Failing {
         };
         Self {
             error: failure.error,
-            times: times(before) + 1,
-            is_grave: !matches!(failure.retry, Retry::After(_)),
+            times: times(before).saturating_add(1),
+            is_permanent: failure.retry == Retry::Permanent,
+            since: before.map_or(now, |before| before.since),
             last: now,
             retry_at: now.saturating_add(millis(pause)),
         }
@@ -47,10 +55,13 @@ impl Failing {
         self.retry_at > now
     }
 
-    /// The error, if it is worth an alert.
-    pub(super) fn error(&self, now: Millis) -> Option<&str> {
-        let is_lasting = self.is_grave || self.times > 1;
-        (is_lasting && now - self.last < FAILURE_TIMEOUT).then_some(&self.error)
+    /// The error and its severity, if it is worth an alert. `is_waiting`: a message waits for the next attempt.
+    pub(super) fn error(&self, is_waiting: bool, now: Millis) -> Option<(Severity, &str)> {
+        let lasts = self.last - self.since;
+        let is_lasting = self.times > 1 && (is_waiting || lasts >= LASTING);
+        let severity = if lasts >= CRITICAL { Severity::Critical } else { Severity::Warning };
+        let counts = (self.is_permanent || is_lasting) && now - self.last < FAILURE_TIMEOUT;
+        counts.then_some((severity, &self.error))
     }
 }
 

@@ -3,12 +3,14 @@
 mod delivery;
 mod failing;
 mod outcome;
+mod redelivery;
 
 use std::collections::BTreeMap;
 
 use self::{
     delivery::{Claim, Delivery, Pending},
     failing::{Failing, times},
+    redelivery::Redeliveries,
 };
 use super::{
     config::{Delays, Receiver},
@@ -40,6 +42,20 @@ pub(super) struct ReceiverState {
     /// A group is being claimed or sent.
     is_busy: bool,
     failing: Option<Failing>,
+    /// Recipients that lack a message which others have.
+    redeliveries: Redeliveries,
+    /// When a message last reached all recipients.
+    worked: Option<Millis>,
+}
+
+/// Why a receiver fails.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) severity: Severity,
+    /// In one sentence.
+    pub(super) summary: String,
+    /// No recipient gets messages.
+    pub(super) is_for_all: bool,
 }
 
 /// An alert with a pending notification, and since when that has been pending.
@@ -51,6 +67,7 @@ impl ReceiverState {
         self.receiver = receiver;
         self.deliveries.values_mut().for_each(|delivery| delivery.not_before = None);
         self.failing = None;
+        self.redeliveries.forget_failures();
         self
     }
 
@@ -60,8 +77,33 @@ impl ReceiverState {
     }
 
     /// Why the receiver fails, if it does.
-    pub(super) fn error(&self, now: Millis) -> Option<&str> {
-        self.failing.as_ref()?.error(now)
+    pub(super) fn problem(&self, now: Millis) -> Option<Problem> {
+        let name = &self.receiver.name;
+        let failing = self.failing.as_ref().and_then(|failing| failing.error(self.has_pending(), now));
+        if let Some((severity, error)) = failing {
+            let summary = format!("messages cannot be sent through {name}: {error}");
+            return Some(Problem { severity, summary, is_for_all: true });
+        }
+        let error = self.redeliveries.error()?;
+        let summary = format!("messages through {name} do not reach everyone: {error}");
+        Some(Problem { severity: Severity::Warning, summary, is_for_all: false })
+    }
+
+    /// A message has reached all recipients since then, and none has failed after it.
+    pub(super) fn works_since(&self, since: Millis) -> bool {
+        self.failing.is_none() && self.redeliveries.error().is_none() && self.worked.is_some_and(|at| at >= since)
+    }
+
+    /// Messages to send again, each to a recipient that lacks it.
+    pub(super) fn redeliveries(&mut self, now: Millis) -> Vec<Notification> {
+        self.redeliveries.next(now)
+    }
+
+    /// What was announced, by fingerprint.
+    pub(super) fn announced(&self) -> impl Iterator<Item = (&str, &LogEntry)> {
+        self.deliveries
+            .iter()
+            .filter_map(|(fingerprint, delivery)| Some((fingerprint.as_str(), &delivery.last.as_ref()?.entry)))
     }
 
     /// A notification is pending.
@@ -211,6 +253,7 @@ impl ReceiverState {
             items,
             silent,
             failures,
+            recipients: Vec::new(),
         })
     }
 

@@ -28,6 +28,10 @@ impl ReceiverState {
         outcome: Result<(), Failure>,
         now: Millis,
     ) {
+        if !notification.recipients.is_empty() {
+            self.redeliveries.redelivered(notification, outcome, now);
+            return self.note_success(now);
+        }
         self.finish();
         let retry = outcome.as_ref().err().map(|failure| failure.retry);
         let is_sent = matches!(retry, None | Some(Retry::Partial));
@@ -56,9 +60,25 @@ impl ReceiverState {
         }
         match outcome {
             // A notification that was only logged does not test the receiver.
-            Ok(()) if notification.silent => {}
-            Ok(()) => self.failing = None,
+            Ok(()) if notification.silent => self.redeliveries.ended(&notification.items),
+            Ok(()) => {
+                self.failing = None;
+                self.redeliveries.sent(notification, Vec::new(), now);
+                self.note_success(now);
+            }
+            Err(failure) if failure.retry == Retry::Partial => {
+                self.failing = None;
+                self.redeliveries.sent(notification, failure.undelivered, now);
+                self.note_success(now);
+            }
             Err(failure) => self.failing = Some(Failing::after(self.failing.as_ref(), failure, now)),
+        }
+    }
+
+    /// Remembers that everyone who should have messages gets them, if it is so.
+    fn note_success(&mut self, now: Millis) {
+        if self.failing.is_none() && self.redeliveries.error().is_none() {
+            self.worked = Some(now);
         }
     }
 

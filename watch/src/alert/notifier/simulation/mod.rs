@@ -19,7 +19,7 @@ use crate::{
         notification_log::NotificationLog,
         rule::{Rule, Rules},
     },
-    cluster_state::{Node, NodeRole, NodeState, Source},
+    cluster_state::{Node, NodeRole, NodeState, Severity, Source},
 };
 
 const STEP: Millis = 50;
@@ -211,7 +211,7 @@ impl Simulation {
                 let channel = RECEIVERS.iter().position(|receiver| *receiver == notification.receiver).unwrap();
                 let outcome = if within(&self.plan.channel_down[channel], now) {
                     let pause = Duration::from_secs(1 << notification.failures.min(5));
-                    Err(Failure { error: "down".to_owned(), retry: Retry::After(pause) })
+                    Err(Failure::new("down", Retry::After(pause)))
                 } else {
                     self.messages.push(Message {
                         at: now,

@@ -1,9 +1,11 @@
 mod failures;
 mod node_loss;
+mod recipients;
+mod restarts;
 
 use super::*;
 use crate::alert::{notification_log::NotificationLog, rule::Rules, silence::Silence};
-use crate::cluster_state::{Node, NodeState, Source};
+use crate::cluster_state::{Node, NodeState, Severity, Source};
 
 const SECOND: Millis = 1000;
 const MINUTE: Millis = 60_000;
@@ -63,12 +65,21 @@ impl Harness {
     fn look(&mut self, cluster: &ClusterState) {
         {
             self.notifier.observe(cluster, self.now);
+            for notification in self.notifier.redeliveries(self.now) {
+                let outcome = notification.recipients.first().and_then(|to| self.outcome.get(to).cloned());
+                let outcome = outcome.map_or(Ok(()), Err);
+                self.notifier.sent(&notification, outcome.clone(), self.now);
+                if outcome.is_ok() {
+                    self.sent.push(notification);
+                }
+            }
             for group in self.notifier.next(self.now) {
                 let results = group.claim("i", &mut self.log, 20_000, self.now);
                 if let Some(notification) = self.notifier.claimed(&group, Ok(results), self.now) {
-                    let outcome = self.outcome.get(&notification.receiver).cloned().map_or(Ok(()), Err);
+                    let outcome = self.outcome.get(&notification.receiver).filter(|_| !notification.silent);
+                    let outcome = outcome.cloned().map_or(Ok(()), Err);
                     self.notifier.sent(&notification, outcome.clone(), self.now);
-                    if outcome.is_ok() {
+                    if outcome.is_ok_or_partial() {
                         self.sent.push(notification);
                     }
                 }
@@ -83,15 +94,28 @@ impl Harness {
     fn take_sent(&mut self) -> Vec<String> {
         let sent = self.sent.drain(..).filter(|notification| !notification.silent);
         sent.map(|notification| {
+            let to = notification.recipients.iter().map(|to| format!(" to {to}"));
             format!(
-                "{} {:?} {} {}",
+                "{} {:?} {} {}{}",
                 notification.receiver,
                 notification.kind,
                 notification.rule,
-                notification.items.len()
+                notification.items.len(),
+                to.collect::<String>()
             )
         })
         .collect()
+    }
+}
+
+trait Reached {
+    /// Some recipients have the message.
+    fn is_ok_or_partial(&self) -> bool;
+}
+
+impl Reached for Result<(), Failure> {
+    fn is_ok_or_partial(&self) -> bool {
+        self.as_ref().err().is_none_or(|failure| failure.retry == Retry::Partial)
     }
 }
 

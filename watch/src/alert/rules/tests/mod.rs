@@ -1,4 +1,5 @@
 mod edges;
+mod ends;
 mod engine;
 mod nodes;
 mod redis;
@@ -100,7 +101,10 @@ fn edge(node: Option<&str>, usable: u32, panic: bool) -> Edge {
 
 #[test]
 fn a_healthy_cluster_has_no_conditions() {
-    assert_eq!(observe(&well()), Observation::default());
+    let observation = observe(&well());
+    assert_eq!(observation.conditions, []);
+    // No instance reports a disk.
+    assert_eq!(observation.unknown, ["disk/n1", "disk/n2", "disk/n3"]);
     // A cluster state without quorum, Redis or edges is healthy, too.
     let empty = ClusterState { source: Source { at: Some(NOW), ..Source::default() }, ..ClusterState::default() };
     assert_eq!(described(&empty), [""; 0]);

@@ -2,7 +2,7 @@
 //!
 //! After a problem it continues with a default to find the remaining problems; the result is then discarded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use net::pem;
 use rustls::pki_types::CertificateDer;
@@ -43,7 +43,20 @@ fn general(section: &mut Section<'_>, folder: &Path) -> General {
         takeover: section.get("takeover", &kind::DURATION).unwrap_or(default.takeover),
         takeover_blind: section.get("takeover_blind", &kind::DURATION).unwrap_or(default.takeover_blind),
         authorities: authorities(section, folder),
+        state_file: state_file(section, folder),
     }
+}
+
+/// Reads the path of a file that is created if it does not exist; its folder is not.
+fn state_file(section: &mut Section<'_>, folder: &Path) -> Option<PathBuf> {
+    let path = folder.join(section.get("state_file", &kind::FILE)?);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() {
+        section.problem("state_file", format!("{}: is a folder: add the name of a file", path.display()));
+    } else if !parent.is_dir() {
+        section.problem("state_file", format!("{}: there is no such folder", parent.display()));
+    }
+    Some(path)
 }
 
 fn authorities(section: &mut Section<'_>, folder: &Path) -> Vec<CertificateDer<'static>> {
