@@ -12,7 +12,6 @@ mod send_error;
 mod sms;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod webhook;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
