@@ -11,7 +11,11 @@ use std::{
     time::Duration,
 };
 
-use app::{App, Counter, CounterError, Limits, Options, RedisConfig, StoreConfig, counter::StoreError};
+use app::{
+    App, Counter, CounterError, Limits, Options, RedisConfig, StoreConfig,
+    counter::{Degraded, Durability, StoreError},
+};
+use redis_config::Settings;
 use support::wait_for;
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::timeout};
@@ -251,17 +255,8 @@ async fn a_password_is_used_and_a_wrong_one_is_reported_but_not_shown() {
     assert!(!text.contains("wr0ng"), "{text}");
 }
 
-#[tokio::test]
-async fn tls_trusts_the_given_authority_and_no_other() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut ca = rcgen::CertificateParams::new([]).unwrap();
-    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let ca_key = rcgen::KeyPair::generate().unwrap();
-    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-    let issuer = rcgen::Issuer::new(ca, ca_key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let names = ["localhost".to_owned()];
-    let certificate = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+/// Starts a server that presents `certificate` on a port with TLS. Returns it with its URL for the name `localhost`.
+fn with_tls(folder: &TempDir, certificate: &str, key: &str) -> (Server, String) {
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
@@ -276,19 +271,120 @@ async fn tls_trusts_the_given_authority_and_no_other() {
         "--tls-auth-clients",
         "no",
         "--tls-cert-file",
-        &write("crt", &certificate.pem()),
+        &write("crt", certificate),
         "--tls-key-file",
-        &write("key", &key.serialize_pem()),
+        &write("key", key),
+        // It must be set, and is for clients.
         "--tls-ca-cert-file",
-        &write("ca", &ca_pem),
+        &write("ca", certificate),
     ]);
-    let url = format!("rediss://localhost:{port}");
-    let trusting = counter(&url, Some(ca_pem.into_bytes()));
+    (server, format!("rediss://localhost:{port}"))
+}
+
+/// An authority, and its certificate as PEM.
+fn authority() -> (rcgen::Issuer<'static, rcgen::KeyPair>, String) {
+    let mut params = rcgen::CertificateParams::new([]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    (rcgen::Issuer::new(params, key), pem)
+}
+
+/// A certificate for `localhost` and its key, as PEM.
+fn issue(issuer: &rcgen::Issuer<'_, rcgen::KeyPair>) -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = ["localhost".to_owned()];
+    let certificate = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, issuer).unwrap();
+    (certificate.pem(), key.serialize_pem())
+}
+
+/// A certificate for `name` that is an authority's and its own, as `openssl req -x509` creates it, and its key.
+fn own_certificate(name: &str) -> (String, String) {
+    let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn tls_trusts_the_given_authority_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (issuer, ca) = authority();
+    let (certificate, key) = issue(&issuer);
+    let (server, url) = with_tls(&folder, &certificate, &key);
+    let trusting = counter(&url, Some(ca.into_bytes()));
     assert_eq!(trusting.hit().await.unwrap(), 1);
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let distrusting = counter(&url, Some(other.cert.pem().into_bytes()));
-    assert!(matches!(distrusting.hit().await, Err(CounterError::Store(_))));
+    for authorities in [Some(other.cert.pem().into_bytes()), None] {
+        assert!(matches!(counter(&url, authorities).hit().await, Err(CounterError::Store(_))));
+    }
     assert_eq!(server.cli(&["GET", "hits"]), "1");
+}
+
+#[tokio::test]
+async fn a_server_may_present_the_listed_certificate_of_an_authority_for_its_own_name() {
+    for (name, expected) in [("localhost", true), ("other.example", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = own_certificate(name);
+        let (_server, url) = with_tls(&folder, &certificate, &key);
+        let hit = counter(&url, Some(certificate.into_bytes())).hit().await;
+        assert_eq!(hit.is_ok(), expected, "{name}: {hit:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_authority_is_trusted_without_a_restart_and_a_removed_one_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (issuer, ca) = authority();
+    let (other_issuer, other_ca) = authority();
+    let (certificate, key) = issue(&issuer);
+    let (mut server, url) = with_tls(&folder, &certificate, &key);
+    let file = folder.path().join("trusted");
+    fs::write(&file, &other_ca).unwrap();
+    let settings = Settings { url: Some(url), ca_file: Some(file.clone()), ..Settings::default() };
+    let location = settings.load(|path| fs::read(path)).unwrap().unwrap();
+    let counter = Counter::open(&StoreConfig::Redis(location.into()), Limits::default()).unwrap();
+    let Err(CounterError::Store(error)) = counter.hit().await else { panic!("trusted") };
+    assert!(process::chain(&*error).to_string().contains("UnknownIssuer"), "{error:?}");
+    // The refusal makes the counter read the file.
+    fs::write(&file, &ca).unwrap();
+    assert_eq!(recovered(&counter).await, 1);
+
+    // The server gets a certificate of the other authority, which is not trusted any more.
+    server.kill();
+    let (certificate, key) = issue(&other_issuer);
+    fs::write(folder.path().join("crt"), certificate).unwrap();
+    fs::write(folder.path().join("key"), key).unwrap();
+    server.up();
+    assert!(counter.hit().await.is_err());
+    fs::write(&file, format!("{ca}{other_ca}")).unwrap();
+    assert_eq!(recovered(&counter).await, 2);
+}
+
+#[tokio::test]
+async fn the_documented_permissions_suffice_and_every_redis_knows_them() {
+    let docs = include_str!("../../docs/app.md");
+    let (_, docs) = docs.split_once("## Permissions in Redis").unwrap();
+    let rules = |name: &str| {
+        let line = docs.lines().find(|line| line.starts_with(&format!("user {name} "))).unwrap();
+        line.replace("PASSWORD", "s3cret")
+    };
+    // The commands of the last row are for newer servers only.
+    let (local, replica, sentinel) = (rules("app"), rules("app-replica"), rules("sentinel-user"));
+    assert!(!format!("{local}{replica}{sentinel}").contains("waitaof"));
+    for (durability, user) in [(Durability::Local, local), (Durability::Replica, replica)] {
+        let folder = tempfile::tempdir().unwrap();
+        let acl = folder.path().join("users.acl");
+        fs::write(&acl, format!("user default on nopass ~* &* +@all\n{user}\n")).unwrap();
+        let server = Server::with(&["--aclfile", acl.to_str().unwrap()]);
+        let name = user.split(' ').nth(1).unwrap();
+        let config = RedisConfig::parse(&format!("{}?user={name}&pass=s3cret", server.url()), None).unwrap();
+        let config = config.durability(durability).degraded(Degraded::GoOn);
+        let counter = Counter::open(&StoreConfig::Redis(config), Limits::default()).unwrap();
+        assert_eq!(counter.hit().await.unwrap(), 1, "{user}");
+        let log = server.cli(&["ACL", "LOG"]);
+        assert_eq!(log, "", "{user}");
+    }
 }
 
 /// Returns a port that was just free: Redis cannot choose one itself.

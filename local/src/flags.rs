@@ -7,6 +7,7 @@ use app::{RedisConfig, StoreConfig};
 use clap::Parser;
 use local::{MAX_REPLICAS, Options};
 use process::{Errors, chain};
+use redis_config::{Settings, SettingsError};
 use settings::{address, value};
 use tracing_subscriber::EnvFilter;
 
@@ -32,6 +33,12 @@ pub(crate) struct Flags {
     /// Store the count in this Redis instead of a file: redis://, rediss:// or redis+unix://.
     #[arg(long, value_name = "URL", conflicts_with = "data")]
     redis_url: Option<String>,
+    /// File that holds the URL of Redis, for one with a password.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "redis_url"])]
+    redis_url_file: Option<PathBuf>,
+    /// Certificate of a rediss:// server or of its authority, PEM [default: the system's authorities]
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    redis_ca_file: Option<PathBuf>,
     /// Folder of the file that stores the count [default: stackdemo in the user's state directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -47,8 +54,19 @@ pub(crate) enum FlagError {
     Value(&'static str, String),
     #[error(transparent)]
     Addresses(#[from] local::Error),
+    #[error("{0}")]
+    Redis(String),
     #[error("neither XDG_STATE_HOME nor HOME is set: give a folder for the count with --data DIR")]
     NoFolder,
+}
+
+impl FlagError {
+    /// Returns an error about Redis without the variables, which only the other programs read.
+    fn redis(error: &SettingsError) -> Self {
+        let text = chain(error).to_string();
+        let variables = [" (REDIS_URL)", " (REDIS_URL_FILE)", " (REDIS_CA_FILE)"];
+        Self::Redis(variables.iter().fold(text, |text, variable| text.replace(variable, "")))
+    }
 }
 
 impl Flags {
@@ -71,7 +89,7 @@ impl Flags {
         let edge = listen("--edge", &self.edge);
         let admin = listen("--admin", &self.admin);
         let replicas = errors.keep(self.replicas());
-        let store = errors.keep(self.store());
+        let store = errors.keep_all(self.store());
         let log = EnvFilter::try_new(format!("h2=error,{}", self.log));
         let log = errors.keep(log.map_err(|error| FlagError::Value("--log", error.to_string())));
         // If a value is missing, its error was kept.
@@ -90,13 +108,23 @@ impl Flags {
         Ok(NonZeroUsize::MIN.saturating_add(number - 1))
     }
 
-    fn store(&self) -> Result<StoreConfig, FlagError> {
-        if let Some(url) = &self.redis_url {
-            let redis = RedisConfig::parse(url, None);
-            let redis = redis.map_err(|error| FlagError::Value("--redis-url", chain(&error).to_string()))?;
-            return Ok(StoreConfig::Redis(redis));
+    fn store(&self) -> Result<StoreConfig, Errors<FlagError>> {
+        let redis = Settings {
+            url: self.redis_url.clone(),
+            url_file: self.redis_url_file.clone(),
+            ca_file: self.redis_ca_file.clone(),
+            ..Settings::default()
+        };
+        match redis.load(|path| std::fs::read(path)) {
+            Ok(Some(location)) => return Ok(StoreConfig::Redis(RedisConfig::from(location))),
+            Ok(None) => {}
+            Err(found) => {
+                let mut errors = Errors::default();
+                found.iter().for_each(|error| errors.push(FlagError::redis(error)));
+                return Err(errors);
+            }
         }
-        let folder = self.data.clone().or_else(state_folder).ok_or(FlagError::NoFolder)?;
+        let folder = self.data.clone().or_else(state_folder).ok_or_else(|| Errors::from(FlagError::NoFolder))?;
         Ok(StoreConfig::File(folder.join("hits.redb")))
     }
 }
@@ -137,6 +165,23 @@ mod tests {
         for flag in wrong.map(|arg| arg.split('=').next().unwrap_or_default()) {
             assert_eq!(text.lines().filter(|line| line.starts_with(&format!("{flag}: "))).count(), 1, "{text}");
         }
+    }
+
+    #[test]
+    fn an_error_about_redis_names_the_flag_and_no_variable() {
+        let command = Flags::command().mut_args(|arg| arg.env(None));
+        let parse = |arguments: &[&str]| {
+            let matches = command.clone().try_get_matches_from(["local"].iter().chain(arguments)).unwrap();
+            Flags::from_arg_matches(&matches).unwrap().options().unwrap_err().to_string()
+        };
+        let text = parse(&["--redis-url=http://redis"]);
+        assert!(text.starts_with("--redis-url cannot be used: write redis://"), "{text}");
+        let text = parse(&["--redis-url-file=/nonexistent", "--redis-ca-file=/nonexistent"]);
+        assert!(text.starts_with("--redis-url-file names \"/nonexistent\", which cannot be read"), "{text}");
+        assert_eq!(
+            parse(&["--redis-ca-file=x"]),
+            "--redis-ca-file is set without --redis-url or --redis-url-file: set one, or unset it"
+        );
     }
 
     #[test]

@@ -1,15 +1,17 @@
-//! `cargo run`: starts the whole stack on this machine, prints a table of its addresses, and drains on Ctrl-C.
+//! `cargo run`: starts the whole stack on this machine, prints a table of its addresses, and drains on Ctrl-C or when its
+//! terminal closes. SIGHUP from elsewhere reloads the file with the login of Redis.
 
 mod flags;
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
 use app::StoreConfig;
 use local::{Options, Part, Stack};
 use process::{CANNOT_RUN, StopSignals, WRONG_SETTING, chain};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::flags::Flags;
 
@@ -34,10 +36,22 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut stops = StopSignals::listen()?;
+        let mut hangups = signal(SignalKind::hangup())?;
+        let has_terminal = io::stdin().is_terminal();
         // After the signal handlers are installed, so that a program that waits for the table may send a signal.
         print(&table(&stack, &options.store));
+        let until_closed = async {
+            while hangups.recv().await.is_some() {
+                // The kernel disconnects a terminal that is closed before it sends the signal.
+                if has_terminal && !io::stdin().is_terminal() {
+                    return;
+                }
+                options.store.reload().await;
+            }
+        };
         let failed = tokio::select! {
             () = stops.next() => None,
+            () = until_closed => None,
             part = stack.failed() => Some(part),
         };
         print("\nFinishing requests in progress ...\n");

@@ -1,43 +1,67 @@
 //! Where Redis is.
 
-use std::fmt;
-
-use net::{HostPort, Malformed, pem};
-use redis::{
-    Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError, TlsCertificates,
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{connection::tcp_settings, login::Login};
+use net::{HostPort, Malformed, pem, tls};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError};
+use tokio::sync::Mutex as AsyncMutex;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+
+use crate::{
+    login::Login,
+    state::{Keys, State},
+};
 
 /// The port of a sentinel by default.
 const SENTINEL_PORT: u16 = 26379;
 
-/// Where Redis is, and how to log in. Never displays a password.
+/// Where Redis is, how to log in, and whom to trust. Clones share what the files contain. Never displays a password.
 #[derive(Clone)]
-pub enum Location {
+pub struct Location {
+    place: Arc<Place>,
+    /// Held for a few instructions at a time, never across an await.
+    state: Arc<Mutex<State>>,
+    source: Option<Source>,
+    /// Held while the source is read.
+    reading: Arc<AsyncMutex<()>>,
+}
+
+/// Reads the files from which a location was loaded, and returns what changed since they had a fingerprint. Blocks.
+pub(crate) type Source = Arc<dyn Fn(u64) -> Option<Change> + Send + Sync>;
+
+/// Changed files.
+pub(crate) struct Change {
+    pub(crate) fingerprint: u64,
+    /// Their keys, or why they cannot be used.
+    pub(crate) location: Result<Keys, String>,
+}
+
+/// What a [`Location`] names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
     /// One server, always the same.
-    Server(Box<Client>),
+    Server(ConnectionAddr),
     /// The servers that the sentinels know under one name.
     Sentinels(Sentinels),
 }
 
 /// The sentinels of a replicated Redis.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentinels {
     /// Hosts, each of which may stand for several addresses, and ports.
     pub addresses: Vec<HostPort>,
     /// What the sentinels call the master.
     pub master: String,
-    /// How to log in to the sentinels.
-    pub login: RedisConnectionInfo,
-    /// How to log in to the servers that they name.
-    pub server_login: RedisConnectionInfo,
 }
 
 impl Location {
     /// Parses `redis://[[user]:password@]host[:port][/db]`, the same with `rediss://` for TLS, or
     /// `redis+unix:///path` (also `unix://`) with `?db=&user=&pass=`. `ca` is the certificate authority that
-    /// signed the server's certificate, in PEM; without it the system's authorities are trusted.
+    /// signed the server's certificate, or that certificate itself, in PEM; without it the system's authorities are
+    /// trusted.
     ///
     /// # Errors
     /// The URL or the certificate cannot be used. The error does not repeat the URL, which may
@@ -47,21 +71,10 @@ impl Location {
             return Err(LocationError::Scheme);
         }
         let info = url.into_connection_info().map_err(LocationError::Url)?;
-        let session = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let info = info.set_tcp_settings(tcp_settings()).set_redis_settings(session);
-        let tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-        let client = match ca {
-            None => Client::open(info).map_err(LocationError::Url)?,
-            Some(_) if !tls => return Err(LocationError::CaWithoutTls),
-            Some(pem) => {
-                // The library takes a file without a certificate to mean that no server is trusted, and its errors
-                // quote the file, which may be a key by mistake.
-                pem::certificates(&pem).map_err(LocationError::Pem)?;
-                let trust = TlsCertificates { client_tls: None, root_cert: Some(pem) };
-                Client::build_with_tls(info, trust).map_err(LocationError::Ca)?
-            }
-        };
-        Ok(Self::Server(Box::new(client)))
+        let server = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let trust = trust(&info, ca)?;
+        let keys = Keys { server, sentinel: RedisConnectionInfo::default(), trust };
+        Ok(Self::new(Place::Server(info.addr().clone()), keys))
     }
 
     /// Parses `list`, sentinels as `host[:port]` separated by commas, where a host may stand for several
@@ -78,21 +91,78 @@ impl Location {
         if master.is_empty() {
             return Err(LocationError::NoMaster);
         }
-        Ok(Self::Sentinels(Sentinels {
-            addresses,
-            master: master.to_owned(),
-            login: sentinel.connection_info(),
-            server_login: redis.connection_info(),
-        }))
+        let place = Place::Sentinels(Sentinels { addresses, master: master.to_owned() });
+        let keys = Keys { server: redis.connection_info(), sentinel: sentinel.connection_info(), trust: None };
+        Ok(Self::new(place, keys))
+    }
+
+    /// What it names, which never changes.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn new(place: Place, keys: Keys) -> Self {
+        let state = Arc::new(Mutex::new(State::new(keys, 0)));
+        Self { place: Arc::new(place), state, source: None, reading: Arc::default() }
+    }
+
+    /// Adds where it was loaded from, and the fingerprint of that.
+    pub(crate) fn with_source(self, source: Source, fingerprint: u64) -> Self {
+        self.state().fingerprint = fingerprint;
+        Self { source: Some(source), ..self }
+    }
+
+    pub(crate) fn source(&self) -> Option<Source> {
+        self.source.clone()
+    }
+
+    pub(crate) fn reading(&self) -> Arc<AsyncMutex<()>> {
+        Arc::clone(&self.reading)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // No code under the lock panics half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest keys and their version.
+    pub(crate) fn newest(&self) -> (u64, Keys) {
+        let state = self.state();
+        (state.version, state.keys.clone())
+    }
+
+    /// The keys of changed files, which must name the same servers and the same database.
+    pub(crate) fn keys_for(&self, place: &Place, database: i64) -> Option<Keys> {
+        let (_version, keys) = self.newest();
+        (*self.place == *place && keys.server.db() == database).then_some(keys)
+    }
+}
+
+/// Returns the configuration of TLS, if the URL asks for it.
+fn trust(info: &ConnectionInfo, ca: Option<Vec<u8>>) -> Result<Option<Arc<ClientConfig>>, LocationError> {
+    match (info.addr(), ca) {
+        (ConnectionAddr::TcpTls { insecure: true, .. }, _) => Err(LocationError::Insecure),
+        (ConnectionAddr::TcpTls { .. }, None) => {
+            let config = tls::client_config(tls::system_roots(), &[]).map_err(LocationError::Ca)?;
+            Ok(Some(Arc::new(config)))
+        }
+        (ConnectionAddr::TcpTls { .. }, Some(pem)) => {
+            let listed = pem::certificates(&pem).map_err(LocationError::Pem)?;
+            let config = tls::client_config(RootCertStore::empty(), &listed).map_err(LocationError::Ca)?;
+            Ok(Some(Arc::new(config)))
+        }
+        (_, Some(_)) => Err(LocationError::CaWithoutTls),
+        (_, None) => Ok(None),
     }
 }
 
 impl fmt::Display for Location {
     /// `host:port`, the path of the socket, or `NAME by HOST:PORT,...`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Server(client) => client.get_connection_info().addr().fmt(f),
-            Self::Sentinels(sentinels) => {
+        match self.place() {
+            Place::Server(address) => address.fmt(f),
+            Place::Sentinels(sentinels) => {
                 write!(f, "{} by ", sentinels.master)?;
                 for (index, address) in sentinels.addresses.iter().enumerate() {
                     let comma = if index == 0 { "" } else { "," };
@@ -124,7 +194,12 @@ pub enum LocationError {
     Pem(pem::Fault),
     /// The certificate authority cannot be trusted.
     #[error("the certificate authority of Redis cannot be used")]
-    Ca(#[source] RedisError),
+    Ca(#[source] rustls::Error),
+    /// The URL turns the verification of the server's certificate off.
+    #[error(
+        "`#insecure` cannot be used: name the server's certificate, or its authority, as the certificate authority"
+    )]
+    Insecure,
     /// Entries of the list that are not a host with or without a port.
     #[error("malformed {0}: write host:port,host:port,... such as tasks.sentinel:26379, and a password into a file")]
     Sentinel(Malformed),
@@ -175,6 +250,26 @@ mod tests {
             let source = error.source().map(ToString::to_string).unwrap_or_default();
             let text = format!("{error} {source} {error:?}");
             assert!(!text.contains("s3cret"), "{url}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_verification_of_certificates_cannot_be_turned_off() {
+        assert!(matches!(Location::url("rediss://redis/#insecure", None), Err(LocationError::Insecure)));
+    }
+
+    #[test]
+    fn another_server_or_database_is_not_the_same_place_but_another_login_is() {
+        let location = |url| Location::url(url, None).unwrap();
+        let before = location("redis://:old@redis/1");
+        for (url, expected) in [
+            ("redis://app:new@redis:6379/1", true),
+            ("redis://:old@redis/2", false),
+            ("redis://:old@other/1", false),
+            ("redis://:old@redis:6380/1", false),
+            ("rediss://:old@redis/1", false),
+        ] {
+            assert_eq!(location(url).keys_for(before.place(), 1).is_some(), expected, "{url}");
         }
     }
 

@@ -30,6 +30,7 @@ mod store;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
+use tracing::info;
 
 use self::{batch::Kind, metrics::CounterMetrics, queue::Queue, store::Store};
 pub use self::{
@@ -45,6 +46,18 @@ pub enum StoreConfig {
     Redis(RedisConfig),
     /// In this file, which is created if it is missing. One process at a time may have it open.
     File(PathBuf),
+}
+
+impl StoreConfig {
+    /// Reads the files again that hold the login and the authorities of Redis, and tries what they contain. The log says
+    /// with what result. Counters on this configuration and its clones follow changes of the files by themselves, within
+    /// two seconds.
+    pub async fn reload(&self) {
+        match self {
+            Self::Redis(config) => config.reload().await,
+            Self::File(_) => info!("nothing to reload: the count is in a file"),
+        }
+    }
 }
 
 /// A handle on the one count. Clones share the store, its connection and its batches.

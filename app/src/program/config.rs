@@ -1,10 +1,11 @@
 //! The configuration, parsed once: every value of a [`Config`] is valid.
 
 use std::{
+    ffi::OsString,
     io,
     net::SocketAddr,
     num::{NonZeroUsize, ParseIntError},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -176,17 +177,19 @@ fn degraded(flags: &Flags) -> Result<Degraded, ConfigError> {
     }
 }
 
-fn redis_settings(flags: &Flags) -> redis_config::Settings<'_> {
+fn redis_settings(flags: &Flags) -> redis_config::Settings {
+    let store = &flags.store;
+    let file = |path: &Option<OsString>| path.as_ref().map(PathBuf::from);
     redis_config::Settings {
-        url: flags.store.redis_url.as_deref(),
-        url_file: flags.store.redis_url_file.as_deref().map(Path::new),
-        ca_file: flags.store.redis_ca_file.as_deref().map(Path::new),
-        sentinels: flags.store.redis_sentinels.as_deref(),
-        master: &flags.store.redis_master,
-        user_file: flags.store.redis_user_file.as_deref().map(Path::new),
-        password_file: flags.store.redis_password_file.as_deref().map(Path::new),
-        sentinel_user_file: flags.store.sentinel_user_file.as_deref().map(Path::new),
-        sentinel_password_file: flags.store.sentinel_password_file.as_deref().map(Path::new),
+        url: store.redis_url.clone(),
+        url_file: file(&store.redis_url_file),
+        ca_file: file(&store.redis_ca_file),
+        sentinels: store.redis_sentinels.clone(),
+        master: store.redis_master.clone(),
+        user_file: file(&store.redis_user_file),
+        password_file: file(&store.redis_password_file),
+        sentinel_user_file: file(&store.sentinel_user_file),
+        sentinel_password_file: file(&store.sentinel_password_file),
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) struct Store {
     #[arg(long, env = "REDIS_URL_FILE", hide_env = true, value_name = "FILE")]
     pub(crate) redis_url_file: Option<OsString>,
 
-    /// Certificate authority of a rediss:// server, PEM [default: the system's]
+    /// Certificate of a rediss:// server or of its authority, PEM [default: the system's authorities]
     #[arg(long, env = "REDIS_CA_FILE", hide_env = true, value_name = "FILE")]
     pub(crate) redis_ca_file: Option<OsString>,
 

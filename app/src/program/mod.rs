@@ -1,8 +1,8 @@
 //! The process around the hit counter: flags and variables, logs, signals and the exit code. It is the whole
 //! program `app`, and one role of the image's program.
 //!
-//! Exit codes: 0 after a signal and a drain; 1 if it cannot start or continue, or receives a second signal; 2 if a
-//! setting is invalid, before anything is opened.
+//! SIGHUP reads the files with the login of Redis again, SIGTERM and SIGINT drain. Exit codes: 0 after a drain; 1 if it
+//! cannot start or continue, or receives a second signal to stop; 2 if a setting is invalid, before anything is opened.
 
 mod config;
 mod flags;
@@ -11,7 +11,14 @@ use std::{ffi::OsString, fmt::Display, io, net::SocketAddr, process::ExitCode, t
 
 use clap::CommandFactory;
 use process::{CANNOT_RUN, StopSignals, WRONG_SETTING, chain};
-use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
 use tracing::{error, info, warn};
 
 use self::{
@@ -81,6 +88,7 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = Runtime::new()?;
     let done = runtime.block_on(async {
         let mut stops = StopSignals::listen()?;
+        let mut hangups = signal(SignalKind::hangup())?;
         let counter = Counter::open(&store, limits)?;
         let node = rustix::system::uname();
         let node = node.nodename().to_string_lossy();
@@ -100,12 +108,20 @@ fn start(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         }
         let mut stopped_by_signal = false;
         serve(listener, app, async {
+            // A reload waits for Redis, and a signal to stop ends it.
+            let reloads = async {
+                while hangups.recv().await.is_some() {
+                    store.reload().await;
+                }
+                std::future::pending::<()>().await;
+            };
             tokio::select! {
                 () = stops.next() => {
                     stopped_by_signal = true;
                     tokio::spawn(stops.exit_on_next());
                 }
                 () = counter.ended() => {}
+                () = reloads => {}
             }
         })
         .await?;

@@ -9,4 +9,5 @@ mod flask;
 mod outage;
 mod program;
 mod redis_scripts;
+mod rotation;
 mod shutdown;

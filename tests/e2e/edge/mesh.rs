@@ -263,7 +263,6 @@ fn dropped() -> usize {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
 async fn requests_do_not_wait_for_connections_that_nobody_answers() {
     let test = "edge::mesh::requests_do_not_wait_for_connections_that_nobody_answers";
     match netns::isolated(test) {

@@ -5,7 +5,7 @@ use serde_json::json;
 use tests::port;
 use tests::process::Process;
 use tests::recorded::Recorded;
-use tests::redis::group::Group;
+use tests::redis::{Redis, group::Group};
 use tests::upstream::Upstream;
 use tests::wait::{SOON, eventually};
 
@@ -57,6 +57,34 @@ async fn the_master_the_lag_and_the_count_are_reported_before_and_after_a_failov
     assert_eq!(cluster["redis"]["error"], "no sentinel answers");
     assert_eq!(cluster["redis"]["count"], 42, "the last known value stays");
     assert!(cluster["source"]["error"].is_null(), "an error of Redis is reported for the engine");
+}
+
+#[tokio::test]
+async fn a_new_password_of_redis_is_used_without_a_restart() {
+    let engine = Recorded::start("steady").await;
+    let redis = Redis::start().await;
+    let mut connection = redis.connection().await;
+    let mut send = async |command: &str| {
+        let words: Vec<&str> = command.split(' ').collect();
+        let sent: Result<redis::Value, _> = redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await;
+        sent.unwrap();
+    };
+    send("ACL SETUSER watch on ~* +@all >old").await;
+    send("SET hits 41").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("url");
+    let url = |password: &str| format!("redis://watch:{password}@127.0.0.1:{}", redis.port());
+    std::fs::write(&file, url("old")).unwrap();
+    let mut watch = Watch::start(&engine.url(), &["--redis-url-file", file.to_str().unwrap()]).await;
+    watch.until("the count", |cluster| cluster["redis"]["count"] == 41).await;
+    send("ACL SETUSER watch >new").await;
+    std::fs::write(&file, url("new")).unwrap();
+    watch.process.line("the login and the certificates in the files work").await;
+    send("ACL SETUSER watch <old").await;
+    send("CLIENT KILL USER watch").await;
+    send("INCR hits").await;
+    let cluster = watch.until("the new count", |cluster| cluster["redis"]["count"] == 42).await;
+    assert!(cluster["redis"]["error"].is_null(), "{}", cluster["redis"]);
 }
 
 #[tokio::test]

@@ -95,6 +95,10 @@ pub struct Flags {
     #[arg(long, env = "REDIS_URL_FILE", hide_env = true, value_name = "FILE", help_heading = REDIS, global = true)]
     pub redis_url_file: Option<OsString>,
 
+    /// Certificate of a rediss:// server or of its authority, PEM [default: the system's authorities]
+    #[arg(long, env = "REDIS_CA_FILE", hide_env = true, value_name = "FILE")]
+    pub redis_ca_file: Option<OsString>,
+
     /// Sentinels that name the master, separated by commas: host:port; a host stands for all its addresses
     #[arg(long, env = "REDIS_SENTINELS", hide_env = true, value_name = "ADDR", help_heading = REDIS, global = true)]
     pub redis_sentinels: Option<String>,

@@ -7,6 +7,7 @@ mod setting;
 mod tests;
 
 use std::{
+    ffi::OsString,
     fmt, io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -200,17 +201,18 @@ fn leave_room(streams: usize, max_connections: Option<usize>) -> Result<usize, C
     }
 }
 
-fn redis_settings(flags: &Flags) -> redis_config::Settings<'_> {
+fn redis_settings(flags: &Flags) -> redis_config::Settings {
+    let file = |path: &Option<OsString>| path.as_ref().map(PathBuf::from);
     redis_config::Settings {
-        url: flags.redis_url.as_deref(),
-        url_file: flags.redis_url_file.as_deref().map(Path::new),
-        ca_file: None,
-        sentinels: flags.redis_sentinels.as_deref(),
-        master: &flags.redis_master,
-        user_file: flags.redis_user_file.as_deref().map(Path::new),
-        password_file: flags.redis_password_file.as_deref().map(Path::new),
-        sentinel_user_file: flags.sentinel_user_file.as_deref().map(Path::new),
-        sentinel_password_file: flags.sentinel_password_file.as_deref().map(Path::new),
+        url: flags.redis_url.clone(),
+        url_file: file(&flags.redis_url_file),
+        ca_file: file(&flags.redis_ca_file),
+        sentinels: flags.redis_sentinels.clone(),
+        master: flags.redis_master.clone(),
+        user_file: file(&flags.redis_user_file),
+        password_file: file(&flags.redis_password_file),
+        sentinel_user_file: file(&flags.sentinel_user_file),
+        sentinel_password_file: file(&flags.sentinel_password_file),
     }
 }
 

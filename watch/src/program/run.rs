@@ -70,8 +70,11 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     let alerts = alert::start(alerts, feed.states(), redis.as_ref().map(store)).map_err(CannotAlert)?;
     metrics.register(|registry| alerts.metrics().register(registry));
     let (redis_output, redis_input) = watch::channel(None);
-    if let Some(redis) = redis {
+    if let Some(redis) = redis.clone() {
         tokio::spawn(redis::run(redis, redis_output));
+    }
+    if let Some(redis) = redis.clone() {
+        tokio::spawn(async move { redis.follow().await });
     }
     let (edges_output, edges_input) = watch::channel(BTreeMap::new());
     if !edges.is_empty() {
@@ -90,11 +93,19 @@ async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
 
     let web = Arc::new(Web::new(feed, metrics, access, hosts, base_path, limits, local));
     serve::serve(listener, web, max_connections, grace, async {
-        loop {
-            tokio::select! {
-                _ = hangups.recv() => reload(&alerts, alerts_file.as_deref()),
-                () = stops.next() => break,
+        // A reload waits for Redis, and a signal to stop ends it.
+        let reloads = async {
+            while hangups.recv().await.is_some() {
+                reload(&alerts, alerts_file.as_deref());
+                if let Some(redis) = &redis {
+                    redis.reload().await;
+                }
             }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = reloads => {}
+            () = stops.next() => {}
         }
         tokio::spawn(stops.exit_on_next());
     })

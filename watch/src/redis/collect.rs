@@ -8,8 +8,8 @@ use std::{
 
 use futures_util::future::join_all;
 use net::Resolver;
-use redis::{Client, RedisError, aio::MultiplexedConnection};
-use redis_config::Location;
+use redis::RedisError;
+use redis_config::{Connection, Location, Peer, Place};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval},
@@ -65,28 +65,30 @@ pub async fn run(location: Location, publish: watch::Sender<Option<Redis>>) {
 
 /// The target of the polls, with its open connections.
 enum Poller {
-    Server { client: Box<Client>, open: Option<MultiplexedConnection> },
+    Server { location: Location, address: String, open: Option<Connection> },
     Sentinels { resolver: Box<Resolver>, master: String, sentinels: Connections, servers: Connections },
 }
 
 impl Poller {
     fn new(location: &Location) -> Self {
-        match location {
-            Location::Server(client) => Self::Server { client: client.clone(), open: None },
-            Location::Sentinels(sentinels) => Self::Sentinels {
+        match location.place() {
+            Place::Server(address) => {
+                Self::Server { location: location.clone(), address: address.to_string(), open: None }
+            }
+            Place::Sentinels(sentinels) => Self::Sentinels {
                 resolver: Box::new(Resolver::new(sentinels.addresses.clone())),
                 master: sentinels.master.clone(),
-                sentinels: Connections::new(sentinels.login.clone()),
-                servers: Connections::new(sentinels.server_login.clone()),
+                sentinels: Connections::new(location, Peer::Sentinel),
+                servers: Connections::new(location, Peer::Named),
             },
         }
     }
 
     async fn poll(&mut self) -> Redis {
         match self {
-            Self::Server { client, open } => {
-                let address = client.get_connection_info().addr().to_string();
-                match server(client, open).await {
+            Self::Server { location, address, open } => {
+                let address = address.clone();
+                match server(location, open).await {
                     Ok((replication, count)) => standalone(address, &replication, count.as_deref()),
                     Err(error) => Redis {
                         servers: vec![RedisServer { address, role: Role::Master, ..RedisServer::default() }],
@@ -124,10 +126,10 @@ fn commands() -> redis::Pipeline {
     commands
 }
 
-async fn server(client: &Client, open: &mut Option<MultiplexedConnection>) -> Result<Reply, RedisError> {
+async fn server(location: &Location, open: &mut Option<Connection>) -> Result<Reply, RedisError> {
     let mut connection = match open.take() {
         Some(connection) => connection,
-        None => connect(client).await?,
+        None => connect(location, Peer::Server).await?,
     };
     let (text, count): (String, Option<String>) = commands().query_async(&mut connection).await?;
     *open = Some(connection);

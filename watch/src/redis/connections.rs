@@ -5,19 +5,25 @@ use std::{
     net::SocketAddr,
 };
 
-use redis::{FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, aio::MultiplexedConnection};
+use redis::{FromRedisValue, Pipeline, RedisError};
+use redis_config::{Connection as Open, Location, Peer};
 
 use super::connect::connect;
 
 /// Connections by address. A failed connection is replaced.
 pub(super) struct Connections {
-    login: RedisConnectionInfo,
-    open: HashMap<SocketAddr, MultiplexedConnection>,
+    location: Location,
+    kind: Kind,
+    open: HashMap<SocketAddr, Open>,
 }
 
+/// Which peer of a location is at an address.
+type Kind = fn(SocketAddr) -> Peer;
+
 impl Connections {
-    pub(super) fn new(login: RedisConnectionInfo) -> Self {
-        Self { login, open: HashMap::new() }
+    /// `kind` is [`Peer::Named`] or [`Peer::Sentinel`].
+    pub(super) fn new(location: &Location, kind: Kind) -> Self {
+        Self { location: location.clone(), kind, open: HashMap::new() }
     }
 
     /// Takes the connections to `addresses`, open or not, and drops the others.
@@ -25,7 +31,8 @@ impl Connections {
         let mut open = std::mem::take(&mut self.open);
         let connection = |address: &SocketAddr| Connection {
             address: *address,
-            login: self.login.clone(),
+            location: self.location.clone(),
+            peer: (self.kind)(*address),
             open: open.remove(address),
         };
         addresses.iter().map(connection).collect()
@@ -42,8 +49,9 @@ impl Connections {
 /// A connection to one address, which is opened when needed.
 pub(super) struct Connection {
     pub(super) address: SocketAddr,
-    login: RedisConnectionInfo,
-    open: Option<MultiplexedConnection>,
+    location: Location,
+    peer: Peer,
+    open: Option<Open>,
 }
 
 impl Connection {
@@ -51,7 +59,7 @@ impl Connection {
     pub(super) async fn query<T: FromRedisValue>(&mut self, commands: &Pipeline) -> Result<T, RedisError> {
         let mut connection = match self.open.take() {
             Some(connection) => connection,
-            None => connect(&redis_config::client(self.address, &self.login)?).await?,
+            None => connect(&self.location, self.peer).await?,
         };
         let response = commands.query_async(&mut connection).await;
         // After an error reply the connection is still usable, but that is not worth distinguishing from a broken one.

@@ -9,8 +9,8 @@ mod info;
 mod sentinel;
 
 use net::Resolver;
-use redis::{RedisError, aio::MultiplexedConnection};
-use redis_config::Location;
+use redis::RedisError;
+use redis_config::{Connection, Location, Peer, Place};
 
 pub use self::collect::run;
 use self::{connect::connect, connections::Connections};
@@ -33,20 +33,19 @@ pub enum Error {
 ///
 /// # Errors
 /// No master is known, or it cannot be used.
-pub async fn master(location: &Location) -> Result<MultiplexedConnection, Error> {
-    let (address, client) = match location {
-        Location::Server(client) => (client.get_connection_info().addr().to_string(), client.as_ref().clone()),
-        Location::Sentinels(sentinels) => {
-            let mut connections = Connections::new(sentinels.login.clone());
+pub async fn master(location: &Location) -> Result<Connection, Error> {
+    let (address, peer) = match location.place() {
+        Place::Server(address) => (address.to_string(), Peer::Server),
+        Place::Sentinels(sentinels) => {
+            let mut connections = Connections::new(location, Peer::Sentinel);
             let mut resolver = Resolver::new(sentinels.addresses.clone());
             let views = sentinel::poll(&mut connections, &resolver.resolve().await, &sentinels.master).await;
             let address = sentinel::master(&views).ok_or(Error::NoMaster)?;
-            let client = redis_config::client(address, &sentinels.server_login);
-            (address.to_string(), client.map_err(|error| Error::Master(address.to_string(), error))?)
+            (address.to_string(), Peer::Named(address))
         }
     };
     let failed = |error| Error::Master(address.clone(), error);
-    let mut connection = connect(&client).await.map_err(failed)?;
+    let mut connection = connect(location, peer).await.map_err(failed)?;
     let role: redis::Value = redis::cmd("ROLE").query_async(&mut connection).await.map_err(failed)?;
     match role {
         redis::Value::Array(parts) if parts.first().is_some_and(is_master) => Ok(connection),

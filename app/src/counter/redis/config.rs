@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use redis_config::{Location, LocationError};
+use redis_config::{Location, LocationError, Place};
 
 /// When a number is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,11 @@ impl RedisConfig {
         Location::url(url, ca).map(Self::from)
     }
 
+    /// Reads the files of the login again; see [`Location::reload`].
+    pub(in crate::counter) async fn reload(&self) {
+        self.location.reload().await;
+    }
+
     /// Replaces the default durability.
     #[must_use]
     pub fn durability(self, durability: Durability) -> Self {
@@ -57,9 +62,9 @@ impl RedisConfig {
 
 impl From<Location> for RedisConfig {
     fn from(location: Location) -> Self {
-        let durability = match location {
-            Location::Server(_) => Durability::Local,
-            Location::Sentinels(_) => Durability::Replica,
+        let durability = match location.place() {
+            Place::Server(_) => Durability::Local,
+            Place::Sentinels(_) => Durability::Replica,
         };
         Self { location, durability, degraded: Degraded::Refuse }
     }

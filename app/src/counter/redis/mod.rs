@@ -17,10 +17,11 @@ mod script;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use redis::{AsyncConnectionConfig, Client, Cmd, PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection};
-use redis_config::Location;
+use redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, RedisError, Value};
+use redis_config::{Connection, Location, Peer, Place};
 use tokio::{
     sync::Notify,
+    task::JoinHandle,
     time::{Instant, sleep},
 };
 use tracing::{error, info};
@@ -50,6 +51,8 @@ pub(super) struct Redis {
     producer: Producer,
     /// Set by the first `connect`, which has a runtime to start it on.
     sentinels: Option<MasterWatcher>,
+    /// The task that follows changes of the files with the login. Started like `sentinels`.
+    follower: Option<Follower>,
     link: Option<Link>,
     /// The largest number returned so far: the count cannot be less.
     floor: u64,
@@ -59,8 +62,17 @@ pub(super) struct Redis {
     unmet: Option<UnmetRequirement>,
 }
 
+/// A task that ends when this is dropped.
+struct Follower(JoinHandle<()>);
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 struct Link {
-    commands: MultiplexedConnection,
+    commands: Connection,
     /// Notified by the library when the socket closes.
     closed: Arc<Notify>,
     /// With sentinels: the master that it leads to.
@@ -76,6 +88,7 @@ impl Redis {
             metrics: metrics.clone(),
             producer: Producer::new(),
             sentinels: None,
+            follower: None,
             link: None,
             floor: 0,
             master: None,
@@ -85,20 +98,26 @@ impl Redis {
 
     /// Opens a connection and loads the script.
     async fn open(&mut self) -> Result<Link, StoreError> {
-        let (client, master) = match &self.config.location {
-            Location::Server(client) => (client.as_ref().clone(), None),
-            Location::Sentinels(sentinels) => {
-                let watcher = self.sentinels.get_or_insert_with(|| MasterWatcher::start(sentinels.clone()));
+        let location = &self.config.location;
+        self.follower.get_or_insert_with(|| {
+            let location = location.clone();
+            Follower(tokio::spawn(async move { location.follow().await }))
+        });
+        let master = match location.place() {
+            Place::Server(_) => None,
+            Place::Sentinels(sentinels) => {
+                let start = || MasterWatcher::start(location.clone(), sentinels.clone());
+                let watcher = self.sentinels.get_or_insert_with(start);
                 self.unmet = Some(UnmetRequirement::Master);
                 let master = watcher.master().await;
                 self.unmet = None;
-                (redis_config::client(master, &sentinels.server_login).map_err(not_connected)?, Some(master))
+                Some(master)
             }
         };
         let moved = moved(self.sentinels.as_ref(), master);
         // A master that died may be silent. The sentinels may name another before the time to connect is over.
         let link = tokio::select! {
-            link = dial(&client, master, self.config.durability) => link?,
+            link = dial(location, master, self.config.durability) => link?,
             () = moved => return Err(StoreError::Lost(MOVED.into())),
         };
         if let (Some(now), Some(before)) = (master, self.master)
@@ -209,7 +228,7 @@ impl Redis {
         match self.config.durability {
             Durability::Local => false,
             Durability::Replica => true,
-            Durability::Fsync => matches!(self.config.location, Location::Sentinels(_)),
+            Durability::Fsync => matches!(self.config.location.place(), Place::Sentinels(_)),
         }
     }
 
@@ -236,12 +255,11 @@ impl Redis {
 }
 
 /// Connects to a server and loads the script.
-async fn dial(client: &Client, master: Option<SocketAddr>, durability: Durability) -> Result<Link, StoreError> {
+async fn dial(location: &Location, master: Option<SocketAddr>, durability: Durability) -> Result<Link, StoreError> {
     let closed = Arc::new(Notify::new());
     let signal = Arc::clone(&closed);
     let config = AsyncConnectionConfig::new()
         // The caller bounds every call itself.
-        .set_connection_timeout(None)
         .set_response_timeout(None)
         .set_push_sender(move |push: PushInfo| {
             if push.kind == PushKind::Disconnection {
@@ -249,7 +267,8 @@ async fn dial(client: &Client, master: Option<SocketAddr>, durability: Durabilit
             }
             Ok::<(), io::Error>(())
         });
-    let mut commands = client.get_multiplexed_async_connection_with_config(&config).await.map_err(not_connected)?;
+    let mut commands =
+        location.connect(master.map_or(Peer::Server, Peer::Named), &config).await.map_err(not_connected)?;
     let digest = script::load().query_async(&mut commands).await.map_err(not_connected)?;
     if durability == Durability::Fsync {
         let probe: Result<Value, RedisError> =

@@ -18,7 +18,7 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use net::Resolver;
 use redis::RedisError;
-use redis_config::Sentinels;
+use redis_config::{Location, Sentinels};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -44,6 +44,8 @@ pub(super) struct MasterWatcher {
 }
 
 struct Shared {
+    /// How to connect to the sentinels.
+    location: Location,
     sentinels: Sentinels,
     /// Held for a few instructions at a time, never across an await.
     known: Mutex<Known>,
@@ -60,9 +62,10 @@ struct Known {
 
 impl MasterWatcher {
     /// Starts the task on the current runtime.
-    pub(super) fn start(sentinels: Sentinels) -> Self {
+    pub(super) fn start(location: Location, sentinels: Sentinels) -> Self {
         let known = Known { fence: Fence::new(sentinels.addresses.len()), sessions: HashMap::new() };
-        let shared = Arc::new(Shared { sentinels, known: Mutex::new(known), pushed: Arc::new(Notify::new()) });
+        let (known, pushed) = (Mutex::new(known), Arc::new(Notify::new()));
+        let shared = Arc::new(Shared { location, sentinels, known, pushed });
         let (publish, master) = watch::channel(None);
         let task = tokio::spawn(rounds(Arc::clone(&shared), publish));
         Self { shared, master, task }
@@ -211,7 +214,7 @@ async fn ask(
     let sentinels = &shared.sentinels;
     let session = match session {
         Some(session) => session,
-        None => Session::open(address, &sentinels.login, &shared.pushed).await?,
+        None => Session::open(address, &shared.location, &shared.pushed).await?,
     };
     let view = session.view(&sentinels.master).await?;
     Ok((session, view))

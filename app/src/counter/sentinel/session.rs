@@ -11,9 +11,8 @@ use std::{
     time::Duration,
 };
 
-use redis::{
-    AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisConnectionInfo, RedisError, aio::MultiplexedConnection,
-};
+use redis::{AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError};
+use redis_config::{Connection, Location, Peer};
 use tokio::sync::Notify;
 
 use super::fence::{Answer, View};
@@ -24,7 +23,7 @@ const SWITCH: &str = "+switch-master";
 /// A connection to a sentinel. Clones share it.
 #[derive(Clone)]
 pub(super) struct Session {
-    connection: MultiplexedConnection,
+    connection: Connection,
     /// The sentinel's run id.
     id: String,
     /// The connection has ended.
@@ -35,14 +34,13 @@ impl Session {
     /// Connects. From then on, a new master and the end of the connection notify `pushed`.
     pub(super) async fn open(
         address: SocketAddr,
-        login: &RedisConnectionInfo,
+        location: &Location,
         pushed: &Arc<Notify>,
     ) -> Result<Self, RedisError> {
         let closed = Arc::new(AtomicBool::new(false));
         let (ended, pushed) = (Arc::clone(&closed), Arc::clone(pushed));
         let config = AsyncConnectionConfig::new()
             // The caller bounds every call itself.
-            .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_push_sender(move |push: PushInfo| {
                 if push.kind == PushKind::Disconnection {
@@ -53,8 +51,7 @@ impl Session {
                 }
                 Ok::<(), io::Error>(())
             });
-        let client = redis_config::client(address, login)?;
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = location.connect(Peer::Sentinel(address), &config).await?;
         let id = redis::cmd("SENTINEL").arg("MYID").query_async(&mut connection).await?;
         connection.subscribe(SWITCH).await?;
         Ok(Self { connection, id, closed })

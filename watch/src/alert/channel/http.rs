@@ -3,13 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue, Uri};
+use net::tls::{client_config, system_roots};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
 use rustls::pki_types::CertificateDer;
 
-use super::{
-    send_error::{RetryHint, SendError},
-    tls,
-};
+use super::send_error::{RetryHint, SendError};
 use crate::alert::{settings::Secret, text::clean};
 
 /// How many bytes of a response are read to find its reason.
@@ -27,8 +25,9 @@ impl Http {
     /// # Errors
     /// The certificate of an authority cannot be used.
     pub fn new(authorities: &[CertificateDer<'static>]) -> Result<Self, String> {
+        let tls = client_config(system_roots(), authorities).map_err(|error| format!("ca_file: {error}"))?;
         let client = Client::builder()
-            .tls_backend_preconfigured(tls::config(authorities)?)
+            .tls_backend_preconfigured(tls)
             .user_agent(concat!("watch/", env!("CARGO_PKG_VERSION")))
             // Messages and tokens must not be sent to another address.
             .redirect(Policy::none())

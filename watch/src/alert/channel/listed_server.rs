@@ -1,6 +1,6 @@
 //! Mail to a server whose certificate is that of an authority, as `openssl req -x509` creates it.
 //!
-//! lettre rejects it, even if `ca_file` lists it; see [`tls`](super::tls). Its verifier cannot be replaced, but it can
+//! lettre rejects it, even if `ca_file` lists it; see [`net::tls`]. Its verifier cannot be replaced, but it can
 //! be told to accept every issuer, and it shows the certificate: the connection is used if that is a listed one, byte
 //! for byte. lettre still checks the host's name and the handshake's signature, and the attempt that failed has checked
 //! the dates.

@@ -14,14 +14,15 @@ use lettre::{
         extension::ClientId,
     },
 };
+use net::tls::is_of_authority;
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    http::reason, listed_server::ListedServer, recipients::to_each, send_error::SendError, tls::is_of_authority,
-};
-use super::{
-    recipients::combined,
+    http::reason,
+    listed_server::ListedServer,
+    recipients::{combined, to_each},
+    send_error::SendError,
     smtp::{Security, Server, Submission},
 };
 use crate::{

@@ -13,7 +13,6 @@ mod sms;
 mod smtp;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod webhook;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin};
 
-use redis::aio::MultiplexedConnection;
+use redis_config::Connection;
 use tokio::sync::Mutex;
 
 use super::store::{Answer, LogError, Snapshot, Store};
@@ -22,32 +22,35 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1
 ";
 
-type Connecting = Pin<Box<dyn Future<Output = Result<MultiplexedConnection, LogError>> + Send>>;
+type Connecting = Pin<Box<dyn Future<Output = Result<Connection, LogError>> + Send>>;
 
 /// Stores the log in the Redis that a function connects to.
 pub struct RedisStore {
     connect: Box<dyn Fn() -> Connecting + Send + Sync>,
     /// The last connection that worked.
-    connection: Mutex<Option<MultiplexedConnection>>,
+    connection: Mutex<Option<Connection>>,
 }
 
 impl RedisStore {
     /// Creates a store. `connect` returns a connection to the current master. It is called again after each
     /// failure, so that a new master is found.
-    pub fn new<C, F, E>(connect: C) -> Self
+    pub fn new<C, F, T, E>(connect: C) -> Self
     where
         C: Fn() -> F + Send + Sync + 'static,
-        F: Future<Output = Result<MultiplexedConnection, E>> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Connection>,
         E: fmt::Display,
     {
         let connect = move || -> Connecting {
             let connecting = connect();
-            Box::pin(async move { connecting.await.map_err(|error| LogError::Store(error.to_string())) })
+            Box::pin(
+                async move { connecting.await.map(Into::into).map_err(|error| LogError::Store(error.to_string())) },
+            )
         };
         Self { connect: Box::new(connect), connection: Mutex::new(None) }
     }
 
-    async fn connection(&self) -> Result<MultiplexedConnection, LogError> {
+    async fn connection(&self) -> Result<Connection, LogError> {
         // Taken out, so that the next use begins with a new connection if the caller gives up on this one.
         match self.connection.lock().await.take() {
             Some(connection) => Ok(connection),
@@ -56,7 +59,7 @@ impl RedisStore {
     }
 
     /// Keeps a connection that still works.
-    async fn keep(&self, connection: MultiplexedConnection) {
+    async fn keep(&self, connection: Connection) {
         *self.connection.lock().await = Some(connection);
     }
 }

@@ -1,4 +1,4 @@
-//! A certificate verifier for clients that examine certificates instead of trusting them.
+//! A verifier for clients that examine certificates instead of trusting them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! TLS to the servers that messages are sent to.
+//! Which servers a client trusts.
 
 use std::sync::Arc;
 
@@ -13,27 +13,38 @@ use rustls::{
     server::ParsedCertificate,
 };
 
-/// Creates a configuration that trusts the system's authorities and `authorities`.
-pub(super) fn config(authorities: &[CertificateDer<'static>]) -> Result<ClientConfig, String> {
+/// Returns the authorities that this machine trusts. Those that cannot be parsed, or read, are left out; without any,
+/// every handshake fails with an unknown issuer.
+#[must_use]
+pub fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    // Without any, only connections without TLS work; others fail with an unknown issuer.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for authority in authorities {
-        roots.add(authority.clone()).map_err(|error| format!("ca_file: {error}"))?;
+    roots
+}
+
+/// Creates a configuration that trusts `roots` and the authorities in `listed`. A server may also present a certificate
+/// of `listed` itself.
+///
+/// # Errors
+/// A certificate of `listed` cannot be the root of a chain.
+pub fn client_config(mut roots: RootCertStore, listed: &[CertificateDer<'static>]) -> Result<ClientConfig, Error> {
+    for authority in listed {
+        roots.add(authority.clone())?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| error.to_string())?;
-    if authorities.is_empty() {
+    let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    if listed.is_empty() {
         return Ok(config.with_root_certificates(roots).with_no_client_auth());
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build();
-    let verifier = Verifier { chains: verifier.map_err(|error| error.to_string())?, listed: authorities.to_vec() };
+    let chains = verifier.map_err(|error| Error::General(error.to_string()))?;
+    let verifier = Verifier { chains, listed: listed.to_vec() };
     Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
 /// Whether the text of an error says that a server presented the certificate of an authority.
-pub(super) fn is_of_authority(error: &str) -> bool {
+#[must_use]
+pub fn is_of_authority(error: &str) -> bool {
     error.contains("CaUsedAsEndEntity")
 }
 
