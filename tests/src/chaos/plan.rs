@@ -100,7 +100,7 @@ impl Fault {
             Self::RestartSentinels => "restart all sentinels",
             Self::EmptyMaster => "master back empty",
             Self::StopSentinels(..) => "stop two sentinels",
-            Self::KillMasterHostStopSentinels(_) => "kill master's host, stop others' sentinels",
+            Self::KillMasterHostStopSentinels(_) => "kill host, stop sentinels",
             Self::Starve(..) => "starve a host",
             Self::StepClock(..) => "step a clock",
         }
