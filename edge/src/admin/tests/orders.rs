@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use http::{
     Method, Request, Response, StatusCode,
@@ -6,7 +6,7 @@ use http::{
 };
 use http_body_util::Full;
 use hyper::body::Bytes;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{busy_edge, text};
 use crate::{
@@ -36,8 +36,13 @@ fn request(method: Method, path: &str, token: Option<&str>, body: &'static str) 
     request.body(Full::from(body)).unwrap()
 }
 
+/// Answers within a deadline: an order that reaches the control thread waits for its answer.
+async fn answer(request: Request<Full<Bytes>>, admin: &AdminState) -> Response<Full<Bytes>> {
+    timeout(Duration::from_secs(20), respond(request, admin, None)).await.expect("a response")
+}
+
 async fn post(admin: &AdminState, path: &str, token: Option<&str>, body: &'static str) -> Response<Full<Bytes>> {
-    respond(request(Method::POST, path, token, body), admin, None).await
+    answer(request(Method::POST, path, token, body), admin).await
 }
 
 /// A folder with a file that contains the token "secret".
@@ -72,7 +77,7 @@ async fn order_needs_a_post_to_a_private_host() {
     let (_folder, file) = token();
     let (admin, _received) = edge(Some(&file));
     for method in [Method::GET, Method::HEAD, Method::PUT, Method::OPTIONS] {
-        let response = respond(request(method, PATH, Some("secret"), ""), &admin, None).await;
+        let response = answer(request(method, PATH, Some("secret"), ""), &admin).await;
         assert_eq!(
             (response.status(), &response.headers()["allow"]),
             (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap())
@@ -80,7 +85,7 @@ async fn order_needs_a_post_to_a_private_host() {
     }
     let mut request = request(Method::POST, PATH, Some("secret"), "");
     request.headers_mut().insert(HOST, "evil.example".parse().unwrap());
-    assert_eq!(respond(request, &admin, None).await.status(), StatusCode::MISDIRECTED_REQUEST);
+    assert_eq!(answer(request, &admin).await.status(), StatusCode::MISDIRECTED_REQUEST);
 }
 
 #[tokio::test]
