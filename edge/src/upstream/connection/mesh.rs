@@ -109,7 +109,7 @@ impl Mesh {
     }
 
     /// Takes the connection whose turn it is of those to nodes that `allow` accepts. Those whose replica should get no
-    /// requests are taken only if there are no others, not even busy ones. With `ask_kernel` the kernel decides whether it is open.
+    /// requests or may not answer are taken only if all are like that, busy ones included. With `ask_kernel` the kernel decides whether it is open.
     pub fn take(&self, ask_kernel: bool, allow: impl Fn(u64) -> bool) -> Option<Box<Connection>> {
         let is_well = |spread: &Spread, connection: &Connection| {
             let node = connection.endpoint().id;
@@ -119,7 +119,8 @@ impl Mesh {
         let ready = self.take_open(ask_kernel, false, |spread, connection| {
             is_well(spread, connection) && is_allowed(spread, connection)
         });
-        if ready.is_some() || !self.spread.borrow().is_unready() {
+        let has_others = || !self.spread.borrow().is_unready() && !self.spread.borrow().is_suspect_throughout();
+        if ready.is_some() || has_others() {
             return ready;
         }
         self.take_open(ask_kernel, true, is_allowed)

@@ -186,6 +186,15 @@ impl Spread {
         }
     }
 
+    /// Whether all replicas, or all nodes, are suspect. Then they are rather slow than gone, and new connections would only
+    /// add to their load.
+    #[must_use]
+    pub fn is_suspect_throughout(&self) -> bool {
+        let mut replicas = self.replicas.iter().filter(|replica| replica.connections > 0);
+        let mut nodes = self.nodes.values().filter(|node| node.open > 0);
+        replicas.all(|replica| replica.suspect) || nodes.all(|node| node.suspect)
+    }
+
     /// The number of replicas that connections should reach: those that are known, or some if they have no names.
     #[must_use]
     pub fn expected(&self) -> usize {
@@ -489,6 +498,10 @@ mod tests {
         spread.answered(1, 1);
         spread.suspect(7, 2);
         assert!(!spread.is_suspect(7, 1), "the replica explains it");
+        assert!(!spread.is_suspect_throughout());
+        spread.remove(7, UNKNOWN);
+        spread.suspect(1, 1);
+        assert!(spread.is_suspect_throughout());
     }
 
     #[test]
