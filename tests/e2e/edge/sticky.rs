@@ -107,10 +107,11 @@ async fn a_full_endpoint_does_not_end_its_sessions() {
     let config = checked(&addresses(&upstreams)).replace("[pool.web]\n", "[pool.web]\nmax_connections = 1\n");
     let edge = Edge::start(&sticky(&config, "")).await;
     states(&edge, &upstreams, &["healthy"; 3]).await;
-    let (reply, home) = visit(&edge, &upstreams, None).await;
+    // On one connection, and so on one worker, which has the only connection to the endpoint.
+    let mut busy = Connection::http1(edge.address()).await.unwrap();
+    let (reply, home) = visit_on(&mut busy, &upstreams, None).await;
     let cookie = pair(&reply).expect("a cookie");
     upstreams[home].on("/never", Behaviour::Silence);
-    let mut busy = Connection::http1(edge.address()).await.unwrap();
     let mut head = request("www.example.com", "/never");
     head.headers_mut().insert("cookie", HeaderValue::from_str(&cookie).unwrap());
     let waits = tokio::spawn(async move { busy.send(head).await.map(drop) });
