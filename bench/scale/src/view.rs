@@ -15,7 +15,7 @@ use edge::{
             outlier::{self, PoolCounts},
         },
         pool,
-        tiers::Thresholds,
+        tiers::{self, Thresholds},
     },
 };
 use tokio::time::Instant;
@@ -87,7 +87,7 @@ impl View {
     #[must_use]
     pub fn is_panic(&self, pool: &Pool) -> bool {
         let [healthy, unchecked, bad] = self.counts;
-        pool::is_panic(if healthy == 0 { unchecked } else { healthy }, bad, pool.panic_threshold)
+        tiers::is_panic(if healthy == 0 { unchecked } else { healthy }, bad, pool.panic_threshold)
     }
 
     /// Whether the endpoint's checks fail, so that a request that waits on it may be sent elsewhere.

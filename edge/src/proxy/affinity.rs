@@ -8,37 +8,23 @@ use crate::{
         Client, Name,
         request::{cookie, named_client},
     },
-    proxy::request::RequestHead,
+    proxy::request::{Affinity, RequestHead},
     upstream::{
         balance::{Key, hash},
         sticky::Tag,
     },
 };
 
-/// What ties a request to an endpoint of its pool.
-#[derive(Clone, Debug, Default)]
-pub struct Affinity {
-    /// The key of consistent hashing; `None` if the pool uses another policy, or the request lacks the field or cookie.
-    pub key: Option<Key>,
-    /// What the cookie of its session says; `None` if it has none, or the pool sets none.
-    pub session: Option<Tag>,
-    /// The client uses HTTPS, if the pool sets a cookie.
-    pub https: bool,
-}
-
-impl Affinity {
-    /// Finds out what ties a request to an endpoint of `pool`.
-    #[must_use]
-    pub fn of(request: &RequestHead<'_>, client: &Client, pool: &Pool, config: &Config) -> Self {
-        let hash = match pool.balance {
-            Balance::ConsistentHash => key(request, client, pool, config),
-            _ => None,
-        };
-        let key = hash.map(|hash| Key { hash, bound: pool.hash_bound });
-        let Some(sticky) = &pool.sticky else { return Self { key, ..Self::default() } };
-        let session = cookie(request.fields, &sticky.cookie).and_then(Tag::parse);
-        Self { key, session, https: client.tls || (client.is_trusted() && names_https(request)) }
-    }
+/// Finds out what ties a request to an endpoint of `pool`.
+pub(super) fn affinity(request: &RequestHead<'_>, client: &Client, pool: &Pool, config: &Config) -> Affinity {
+    let hash = match pool.balance {
+        Balance::ConsistentHash => key(request, client, pool, config),
+        _ => None,
+    };
+    let key = hash.map(|hash| Key { hash, bound: pool.hash_bound });
+    let Some(sticky) = &pool.sticky else { return Affinity { key, ..Affinity::default() } };
+    let session = cookie(request.fields, &sticky.cookie).and_then(Tag::parse);
+    Affinity { key, session, https: client.tls || (client.is_trusted() && names_https(request)) }
 }
 
 fn key(request: &RequestHead<'_>, client: &Client, pool: &Pool, config: &Config) -> Option<u64> {

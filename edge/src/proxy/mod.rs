@@ -1,6 +1,6 @@
 //! Forwards a request, whatever its protocol: checks, route, attempts, response.
 
-pub mod affinity;
+mod affinity;
 pub mod attempt;
 mod client_limits;
 pub mod max_forwards;

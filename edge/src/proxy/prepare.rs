@@ -13,7 +13,7 @@ use crate::{
         },
     },
     proxy::{
-        affinity::Affinity,
+        affinity::affinity,
         client_limits, max_forwards,
         request::{RequestHead, UpstreamRequest, never},
         request_record::RequestRecord,
@@ -86,7 +86,7 @@ pub fn prepare(
         pool: Rc::clone(pool),
         upgrade: line.upgrade.is_some(),
         to_head: method == "HEAD",
-        affinity: Affinity::of(request, client, &pool.handle.config, config),
+        affinity: affinity(request, client, &pool.handle.config, config),
         replayable: framing == Framing::None && is_idempotent(method),
     }))
 }

@@ -13,8 +13,7 @@ use crate::{
         },
         headers::request::HeaderSummary,
     },
-    proxy::affinity::Affinity,
-    upstream::connection::body_writer::BodyWriter,
+    upstream::{balance::Key, connection::body_writer::BodyWriter, sticky::Tag},
     worker::PoolView,
 };
 
@@ -51,6 +50,17 @@ pub struct UpstreamRequest {
     pub replayable: bool,
     /// What ties it to an endpoint.
     pub affinity: Affinity,
+}
+
+/// What ties a request to an endpoint of its pool.
+#[derive(Clone, Debug, Default)]
+pub struct Affinity {
+    /// The key of consistent hashing; `None` if the pool uses another policy, or the request lacks the field or cookie.
+    pub key: Option<Key>,
+    /// What the cookie of its session says; `None` if it has none, or the pool sets none.
+    pub session: Option<Tag>,
+    /// The client uses HTTPS, if the pool sets a cookie.
+    pub https: bool,
 }
 
 /// Creates an error after which no other endpoint may be tried.

@@ -6,7 +6,7 @@ use net::Backoff;
 
 use crate::{
     error::{Error, Kind},
-    proxy::affinity::Affinity,
+    proxy::request::Affinity,
     upstream::connection::Connection,
     worker::PoolView,
 };

@@ -155,13 +155,6 @@ fn tiers(good: &[Arc<Endpoint>], bad: &[Arc<Endpoint>]) -> Vec<Tier> {
     tiers.into_values().collect()
 }
 
-/// Whether health must be ignored, given the numbers of `good` and `bad` endpoints. With a threshold of 0, only if
-/// there is no good one.
-#[must_use]
-pub fn is_panic(good: usize, bad: usize, threshold: f64) -> bool {
-    bad > 0 && (good == 0 || good as f64 / ((good + bad) as f64) < threshold)
-}
-
 /// Whether `new` equals `old` apart from the time of the last good answer. That time changes with every query, and each
 /// published snapshot costs every worker a refresh.
 #[must_use]

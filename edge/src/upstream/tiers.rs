@@ -8,7 +8,6 @@
 //! Panic means that the checks are more likely wrong than the endpoints. A healthy endpoint in a further tier is
 //! evidence of the opposite, so the pool only panics if no tier has enough.
 
-use super::pool::is_panic;
 use crate::config::{BACKUP, Pool};
 
 /// The endpoints of one tier.
@@ -57,6 +56,13 @@ pub fn last_in_use(tiers: &[Tier], thresholds: Thresholds) -> Option<u8> {
         bad += tier.bad;
     }
     (!is_panic(good, bad, thresholds.panic)).then_some(last)
+}
+
+/// Whether health must be ignored, given the numbers of `good` and `bad` endpoints. With a threshold of 0, only if
+/// there is no good one.
+#[must_use]
+pub fn is_panic(good: usize, bad: usize, threshold: f64) -> bool {
+    bad > 0 && (good == 0 || good as f64 / ((good + bad) as f64) < threshold)
 }
 
 /// Whether the endpoints of the edge's zone, in the tiers in use, are enough without those of other zones: `good` ones that

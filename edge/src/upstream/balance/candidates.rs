@@ -28,7 +28,7 @@ pub trait Candidates {
 
     /// What identifies a candidate for consistent hashing, in every process.
     fn hash(&self, index: usize) -> u64 {
-        super::hash(&self.id(index).to_be_bytes())
+        self.id(index)
     }
 
     /// What identifies a candidate while positions change.
