@@ -18,7 +18,11 @@ trap 'exit 143' TERM
 
 # host:port -> "address port"; a name may take a moment to resolve
 resolve() {
-    until address=$(getent hosts "${1%:*}"); do sleep 1; done
+    # Not longer than the script itself, which waits for it.
+    until address=$(getent hosts "${1%:*}"); do
+        kill -0 $$ 2>/dev/null || exit
+        sleep 1
+    done
     echo "${address%% *} ${1##*:}"
 }
 

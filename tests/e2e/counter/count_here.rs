@@ -10,8 +10,8 @@ use tests::port;
 use tests::process::Process;
 use tests::wait::{SOON, eventually};
 
-use super::damaged_files::{DAMAGES, change, data, newest};
-use super::redis_scripts::ask;
+use super::damaged_files::{DAMAGES, change, newest};
+use super::redis_scripts::{ask, data};
 
 const DOCKER: &str = r#"#!/bin/sh
 [ "$1" = run ] || exit 0

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tests::process::Process;
 use tests::wait::{SOON, eventually, throughout};
 
-use super::redis_scripts::{ScriptedGroup, ask};
+use super::redis_scripts::{ScriptedGroup, ask, data, lose};
 
 /// The time for a failover after one that failed: sentinels wait for twice the failover timeout, and may disagree.
 const FAILOVER: Duration = Duration::from_secs(60);
@@ -45,17 +45,7 @@ fn remove(file: &Path) {
     fs::remove_file(file).unwrap();
 }
 
-/// Returns the files in which a server keeps its data: one before Redis 7.0, and a folder since.
-pub(super) fn data(folder: &Path) -> PathBuf {
-    ["appendonlydir", "appendonly.aof"].map(|name| folder.join(name)).into_iter().find(|path| path.exists()).unwrap()
-}
-
-/// Removes these files.
-pub(super) fn lose(data: &Path) {
-    if data.is_file() { fs::remove_file(data) } else { fs::remove_dir_all(data) }.unwrap();
-}
-
-/// Returns the last of these files whose name ends so.
+/// Returns the last of the files of `data` whose name ends so.
 pub(super) fn newest(data: &Path, end: &str) -> PathBuf {
     if data.is_file() {
         return data.to_path_buf();

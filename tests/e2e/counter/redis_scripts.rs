@@ -1,12 +1,11 @@
 //! deploy/redis.sh and deploy/sentinel.sh with real servers.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use tests::port;
 use tests::process::Process;
 use tests::wait::{SOON, eventually, throughout};
-
-use super::damaged_files::{data, lose};
 
 /// Three servers and three sentinels that the scripts start.
 pub(super) struct ScriptedGroup {
@@ -76,6 +75,16 @@ impl ScriptedGroup {
         assert_eq!(ask(self.ports[0], &["WAIT", "2", "5000"]).await.trim(), "2");
         (sentinels, servers)
     }
+}
+
+/// Returns the files in which a server keeps its data: one before Redis 7.0, and a folder since.
+pub(super) fn data(folder: &Path) -> PathBuf {
+    ["appendonlydir", "appendonly.aof"].map(|name| folder.join(name)).into_iter().find(|path| path.exists()).unwrap()
+}
+
+/// Removes these files.
+pub(super) fn lose(data: &Path) {
+    if data.is_file() { fs::remove_file(data) } else { fs::remove_dir_all(data) }.unwrap();
 }
 
 /// Returns what redis-cli prints.
