@@ -6,9 +6,9 @@ use proptest::{collection::vec, option, prelude::*};
 use settings::{address::overlap, value::LONGEST};
 
 use super::{
-    AccessLog, BACKUP, CertificateFiles, Config, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey, HealthCheck,
-    HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, SameSite, Source, Sticky, Swarm, Timeouts, Tls,
-    UpstreamTimeouts,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey,
+    HealthCheck, HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, SameSite, Source, Sticky, Swarm,
+    Timeouts, Tls, UpstreamTimeouts,
     defaults::REPLICA_HEADER,
     value::{BALANCES, MIN_MEMORY},
 };
@@ -151,32 +151,36 @@ fn pool() -> impl Strategy<Value = Pool> {
                 (ejection, drain),
                 numbers,
                 timeouts,
-            )| Pool {
-                name,
-                sources,
-                options,
-                balance,
-                hash_key,
-                hash_bound,
-                sticky,
-                health,
-                ejection,
-                drain,
-                panic_threshold: numbers.0.0[0],
-                tier_threshold: numbers.0.0[1],
-                zone_threshold: numbers.0.0[2],
-                zone: numbers.0.1,
-                attempts: NonZeroUsize::new(numbers.1).unwrap(),
-                max_connections: NonZeroUsize::new(numbers.2).unwrap(),
-                max_queue: numbers.3[0],
-                max_idle: numbers.3[1],
-                max_response_head: numbers.4.0,
-                max_response_headers: numbers.4.1,
-                via: numbers.4.2[0],
-                mesh: numbers.4.2[1],
-                // Without a mesh it has no effect, and parsing warns about it.
-                replica_header: if numbers.4.2[1] { numbers.4.3 } else { REPLICA_HEADER.to_owned() },
-                timeouts,
+            )| {
+                // With a mesh, these are errors.
+                let mesh = numbers.4.2[1] && sticky.is_none() && balance != Balance::ConsistentHash;
+                Pool {
+                    name,
+                    sources,
+                    options,
+                    balance,
+                    hash_key,
+                    hash_bound,
+                    sticky,
+                    health,
+                    ejection,
+                    drain,
+                    panic_threshold: numbers.0.0[0],
+                    tier_threshold: numbers.0.0[1],
+                    zone_threshold: numbers.0.0[2],
+                    zone: numbers.0.1,
+                    attempts: NonZeroUsize::new(numbers.1).unwrap(),
+                    max_connections: NonZeroUsize::new(numbers.2).unwrap(),
+                    max_queue: numbers.3[0],
+                    max_idle: numbers.3[1],
+                    max_response_head: numbers.4.0,
+                    max_response_headers: numbers.4.1,
+                    via: numbers.4.2[0],
+                    mesh,
+                    // Without a mesh it has no effect, and parsing warns about it.
+                    replica_header: if mesh { numbers.4.3 } else { REPLICA_HEADER.to_owned() },
+                    timeouts,
+                }
             },
         )
 }

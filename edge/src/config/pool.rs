@@ -84,6 +84,10 @@ pub struct Drain {
     pub time: Duration,
 }
 
+/// Why a pool cannot tie clients or keys to endpoints.
+pub(super) const TIES_TO_REPLICAS: &str = "cannot tie clients to nodes whose routing mesh leads to any replica: write the replicas, such as tasks.web:8000, \
+     and mesh = false";
+
 impl Pool {
     /// Whether connections are asked for the health path: behind a mesh, where each leads to one replica.
     #[must_use]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::Entry;
+use super::entry::Entry;
 
 /// The totals of a ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl fmt::Display for Totals {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Ended;
+    use super::super::entry::Ended;
     use super::*;
 
     fn entry(is_post: bool, received: usize, status: Option<u16>) -> Entry {

@@ -7,7 +7,7 @@ use settings::{Section, into_values};
 use super::{duplicates::report_duplicates, head_size::head_size, kind};
 use crate::config::{
     BACKUP, Balance, Drain, Ejection, EndpointOptions, HealthCheck, Pool, SameSite, Source, Sticky, UpstreamTimeouts,
-    behind_mesh, value,
+    behind_mesh, pool::TIES_TO_REPLICAS, value,
 };
 
 /// Converts the section of the pool `name`.
@@ -37,6 +37,11 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool
     let replica_header = section.get("replica_header", &kind::FIELD);
     if replica_header.is_some() && !mesh {
         section.warning("replica_header", "has no effect without mesh = true");
+    }
+    for (key, is_on) in [("sticky", sticky.is_some()), ("balance", balance == Balance::ConsistentHash)] {
+        if mesh && is_on {
+            section.problem(key, TIES_TO_REPLICAS);
+        }
     }
     let hides_replicas = !mesh && behind_mesh(&default.sources, health.as_ref());
     Pool {

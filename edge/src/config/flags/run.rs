@@ -18,6 +18,7 @@ use super::{
 use crate::config::{
     AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, HealthCheck, Limits, Listener, Pool, Source,
     Sticky, Tls, address, defaults, file,
+    pool::TIES_TO_REPLICAS,
     problem::{ConfigError, Loaded, Problem},
     token,
     value::{self, Parsed},
@@ -176,6 +177,11 @@ impl Settings {
         pool.via = reader.one("no-via", flags.no_via.as_deref(), value::boolean).map_or(pool.via, |without| !without);
         pool.health = self.health(reader, &mut warnings);
         pool.mesh |= self.is_mesh();
+        for (flag, is_on) in [("sticky", pool.sticky.is_some()), ("balance", pool.balance == Balance::ConsistentHash)] {
+            if pool.mesh && is_on {
+                reader.problem(flag, TIES_TO_REPLICAS);
+            }
+        }
         let replica_header = reader.one("replica-header", flags.replica_header.as_deref(), value::field);
         pool.replica_header = replica_header.unwrap_or(pool.replica_header);
         if !pool.mesh && crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {

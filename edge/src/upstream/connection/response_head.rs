@@ -174,7 +174,7 @@ impl Connection {
     /// Notes that the response announced a drain. Behind a mesh, the node is not what drains, but a task that only this
     /// connection leads to.
     fn note_drain(&self) {
-        if !behind_mesh(&self.pool.sources, self.pool.health.as_ref()) {
+        if !self.pool.mesh && !behind_mesh(&self.pool.sources, self.pool.health.as_ref()) {
             self.endpoint().announce_drain();
         }
     }

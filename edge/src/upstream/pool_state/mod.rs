@@ -213,7 +213,8 @@ impl PoolState {
         }
         match outcome {
             Err(Failure::Hung(_)) => member.found_hung(now.instant),
-            Ok(Passed::Draining) => {
+            // Behind a mesh it is a replica that drains, and the node works.
+            Ok(Passed::Draining) if !handle.config.mesh => {
                 if member.drain(None) {
                     endpoint.checks.announced_drains.add(1);
                 }

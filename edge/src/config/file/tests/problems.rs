@@ -156,6 +156,18 @@ fn the_admin_listener_needs_an_address_of_its_own() {
 }
 
 #[test]
+fn nodes_of_a_mesh_have_no_sessions_and_no_keys() {
+    let pool = |keys: &str| {
+        format!("[[listener]]\naddress = \":80\"\n[pool.web]\nendpoints = \"swarm://w:1?port=80\"\n{keys}")
+    };
+    for keys in ["sticky = true", "balance = \"consistent_hash\"", "[pool.web.sticky]"] {
+        let errors = errors(&pool(keys));
+        assert!(errors.contains("cannot tie clients to nodes whose routing mesh leads to any replica"), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+}
+
+#[test]
 fn a_setting_without_effect_is_a_warning() {
     let text = r#"
 admin = "off"

@@ -27,6 +27,15 @@ fn all_problems_are_reported_at_once_by_the_name_that_the_user_gave() {
 }
 
 #[test]
+fn nodes_of_a_mesh_have_no_sessions_and_no_keys() {
+    let mesh = "--listen :80 --to-mesh 10.0.0.1:8000";
+    for flag in ["--sticky", "--balance consistent_hash"] {
+        let errors = errors(&format!("{mesh} {flag}"), &[]);
+        assert!(errors.contains("cannot tie clients to nodes whose routing mesh leads to any replica"), "{errors}");
+    }
+}
+
+#[test]
 fn a_log_filter_is_reported_with_the_other_problems() {
     for (args, environment, name) in
         [("--log edge=loud", vec![], "--log"), ("", vec![("EDGE_LOG", "edge=loud")], "EDGE_LOG")]

@@ -78,6 +78,28 @@ fn mesh_nodes_come_before_endpoints() {
 }
 
 #[test]
+fn flags_that_tie_clients_to_endpoints_are_also_variables() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    fs::write(&key, "secret\n").unwrap();
+    let key = key.to_str().unwrap();
+    let flags =
+        format!("{MINIMAL} --balance consistent_hash --hash-key header:X-User --sticky --sticky-key-file {key}");
+    let variables = [
+        ("EDGE_BALANCE", "consistent_hash"),
+        ("EDGE_HASH_KEY", "header:X-User"),
+        ("EDGE_STICKY", "true"),
+        ("EDGE_STICKY_KEY_FILE", key),
+    ];
+    let config = config(&flags, &[]);
+    assert_eq!(loaded(MINIMAL, &variables), Loaded { config: config.clone(), warnings: Vec::new() });
+    assert_eq!(config.pools[0].balance, Balance::ConsistentHash);
+    assert_eq!(config.pools[0].hash_key, HashKey::Header("x-user".to_owned()));
+    let sticky = Sticky { key_file: Some(key.into()), ..Sticky::new("default") };
+    assert_eq!(config.pools[0].sticky, Some(sticky));
+}
+
+#[test]
 fn every_flag_is_also_a_variable() {
     let folder = tempfile::tempdir().unwrap();
     let pem = folder.path().join("both.pem");
@@ -94,10 +116,9 @@ fn every_flag_is_also_a_variable() {
         ("replica-header", "x-replica"),
         ("backup", "10.0.0.9"),
         ("to-port", "8000"),
-        ("balance", "consistent_hash"),
-        ("hash-key", "header:X-User"),
-        ("sticky", "true"),
-        ("sticky-key-file", token),
+        ("balance", "peak_ewma"),
+        // Nodes of a swarm have no sessions and no keys; their flags are in the test above.
+        ("sticky", "false"),
         ("no-via", "true"),
         ("health-path", "/readyz"),
         ("health-port", "9900"),
@@ -161,10 +182,7 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(config.pools[0].sources, expected);
     let tiers = expected.each_ref().map(|source| config.pools[0].options_of(source).tier);
     assert_eq!(tiers, [1, 1, 1, BACKUP]);
-    assert_eq!(config.pools[0].balance, Balance::ConsistentHash);
-    assert_eq!(config.pools[0].hash_key, HashKey::Header("x-user".to_owned()));
-    let sticky = Sticky { key_file: Some(token.into()), ..Sticky::new("default") };
-    assert_eq!(config.pools[0].sticky, Some(sticky));
+    assert_eq!(config.pools[0].balance, Balance::PeakEwma);
     assert_eq!(config.pools[0].zone.as_deref(), Some("zurich-1"));
     assert!(!config.pools[0].via);
     let health = HealthCheck {

@@ -42,6 +42,17 @@ fn ordered_drain_lasts_until_the_operator_ends_it() {
 }
 
 #[test]
+fn replica_that_drains_behind_a_mesh_says_nothing_about_its_node() {
+    let settings = settings(&["10.0.0.1:80", "10.0.0.2:80"], Some(check(2, 3)));
+    let mut pool = pool_state(&Arc::new(Pool { mesh: true, ..Pool::clone(&settings) }));
+    for endpoint in &pool.endpoints() {
+        pool.check_completed(endpoint, &drains(), Timestamp::now());
+    }
+    assert_eq!(usable(&pool), [1, 2]);
+    assert!(!snapshot(&pool).uses_draining);
+}
+
+#[test]
 fn drained_endpoint_that_fails_is_shown_and_returns_only_by_checks() {
     let (mut pool, endpoints) = healthy();
     order(&mut pool, &endpoints[1], Order::Drain);
