@@ -46,8 +46,8 @@ poll() {
 " ;;
             *) continue ;;
         esac
-        # A sentinel that has seen a replica knows that data exists elsewhere.
-        [ -n "$(ask "$one" SENTINEL REPLICAS "$MASTER")" ] || fresh=$((fresh + 1))
+        # A sentinel that has seen a replica knows that data exists elsewhere. One that does not answer may have.
+        if known=$(ask "$one" SENTINEL REPLICAS "$MASTER") && [ -z "$known" ]; then fresh=$((fresh + 1)); fi
     done
     most=$((all / 2 + 1)) others=0 other=
     [ -z "$answers" ] || read -r others other <<END
