@@ -56,11 +56,13 @@ END
 }
 
 # What this version of Redis reads: one file before 7.0, a folder since. A newer one converts an older one's file.
-case $(redis-server --version) in
-    *v=[1-6].*) data=appendonly.aof ;;
-    *) data=appendonlydir ;;
-esac
-[ -e $data ] || [ ! -e appendonly.aof ] || data=appendonly.aof
+find_data() {
+    case $(redis-server --version) in
+        *v=[1-6].*) data=appendonly.aof ;;
+        *) data=appendonlydir ;;
+    esac
+    [ -e $data ] || [ ! -e appendonly.aof ] || data=appendonly.aof
+}
 is_there() { [ -s $data ] && [ -n "$(ls -A $data)" ]; }
 
 # Prints what Redis would take for no data, or for less than there was.
@@ -203,7 +205,10 @@ finish_copy() {
 touch waiting
 rm -f copying.sock
 own=$(resolve "$SELF")
+find_data
 damaged=$(damage "$@")
+# To judge an older version's file, Redis has converted it.
+find_data
 until decide; do
     echo "waiting for $why"
     sleep 1
