@@ -20,13 +20,15 @@ count() {
     cat count 2>/dev/null
 }
 
-# Copies the data in the folder $1, and fails if there is none.
+# Copies the data in the folder $1, and fails if there is none. Sets $lost if a part cannot be copied, because of a bad
+# disk or for want of memory: Redis would take a file that ends early for one whose last command is torn.
 copy() {
     rm -rf ./*
+    lost=
     for data in appendonlydir appendonly.aof; do
-        [ ! -e "$1/$data" ] || cp -r "$1/$data" .
+        [ ! -e "$1/$data" ] || cp -r "$1/$data" . || lost="a part of $data cannot be read or copied"
     done
-    [ -n "$(find . -type f)" ]
+    [ -n "$lost" ] || [ -n "$(find . -type f)" ]
 }
 
 # Prints what Redis would take for no data, or for less than there was.
@@ -84,7 +86,7 @@ tell() {
 
 cd /copy
 if copy /from; then
-    wrong=$(gap)
+    wrong=${lost:-$(gap)}
     if [ -n "$wrong" ]; then
         tell "the data is damaged: $wrong"
     elif ! found=$(count); then

@@ -46,8 +46,8 @@ poll() {
 " ;;
             *) continue ;;
         esac
-        # A sentinel that has seen a replica knows that data exists elsewhere.
-        [ -n "$(ask "$one" SENTINEL REPLICAS "$MASTER")" ] || fresh=$((fresh + 1))
+        # A sentinel that has seen a replica knows that data exists elsewhere. One that does not answer may have.
+        if known=$(ask "$one" SENTINEL REPLICAS "$MASTER") && [ -z "$known" ]; then fresh=$((fresh + 1)); fi
     done
     most=$((all / 2 + 1)) others=0 other=
     [ -z "$answers" ] || read -r others other <<END
@@ -56,11 +56,13 @@ END
 }
 
 # What this version of Redis reads: one file before 7.0, a folder since. A newer one converts an older one's file.
-case $(redis-server --version) in
-    *v=[1-6].*) data=appendonly.aof ;;
-    *) data=appendonlydir ;;
-esac
-[ -e $data ] || [ ! -e appendonly.aof ] || data=appendonly.aof
+find_data() {
+    case $(redis-server --version) in
+        *v=[1-6].*) data=appendonly.aof ;;
+        *) data=appendonlydir ;;
+    esac
+    [ -e $data ] || [ ! -e appendonly.aof ] || data=appendonly.aof
+}
 is_there() { [ -s $data ] && [ -n "$(ls -A $data)" ]; }
 
 # Prints what Redis would take for no data, or for less than there was.
@@ -203,7 +205,10 @@ finish_copy() {
 touch waiting
 rm -f copying.sock
 own=$(resolve "$SELF")
+find_data
 damaged=$(damage "$@")
+# To judge an older version's file, Redis has converted it.
+find_data
 until decide; do
     echo "waiting for $why"
     sleep 1

@@ -121,6 +121,7 @@ async fn with_an_admin_part_metrics_and_reasons_are_there_alone() {
     assert_eq!(ask(&admin, "GET", "/readyz", "").await.status, 503);
     let answer = ask(&public, "GET", "/readyz", "").await;
     assert_eq!((answer.status, answer.text.as_str()), (503, "not ready\n"), "visitors get no reason");
+    assert_eq!(answer.header(RETRY_AFTER), "1", "to an edge, it drains");
 }
 
 #[tokio::test]

@@ -19,6 +19,13 @@ rm -rf "$COPY" && mkdir "$COPY"
 sed -e "s#/from#$FROM#g" -e "s#cd /copy#cd $COPY#" | sh -eu
 "#;
 
+/// Fails half-way, as with a bad disk, or when the memory for the copy is full.
+const CP: &str = r#"#!/bin/sh
+/bin/cp "$@"
+: >"$(find . -name '*.incr.aof' -o -name appendonly.aof | head -n 1)"
+exit 1
+"#;
+
 /// A volume whose Redis has been killed, with a base that says 100 and an increment up to 150.
 struct Volume {
     /// The volume, the client, and the folder for the copy.
@@ -29,9 +36,7 @@ impl Volume {
     async fn new() -> Self {
         let folders = std::array::from_fn(|_| tempfile::tempdir().unwrap());
         let [from, client, _] = &folders;
-        let docker = client.path().join("docker");
-        fs::write(&docker, DOCKER).unwrap();
-        fs::set_permissions(&docker, Permissions::from_mode(0o755)).unwrap();
+        program(&client.path().join("docker"), DOCKER);
 
         let port = port::free();
         let mut server = Process::of("redis-server")
@@ -66,6 +71,11 @@ impl Volume {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.success(), text(output.stdout), text(output.stderr))
     }
+}
+
+fn program(path: &Path, script: &str) {
+    fs::write(path, script).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
 }
 
 #[tokio::test]
@@ -128,4 +138,13 @@ async fn an_incomplete_copy_is_not_the_count_and_data_set_aside_is_told() {
     assert!(!succeeded && printed.is_empty(), "{printed}");
     assert!(told.starts_with("there is no data\ndamaged-20260101T000000Z has earlier data"), "{told}");
     assert!(told.contains("a bad format") && told.contains("the count in what can be read is 150;"), "{told}");
+}
+
+#[tokio::test]
+async fn what_can_be_copied_of_a_volume_is_not_the_count() {
+    let volume = Volume::new().await;
+    program(&volume.folders[1].path().join("cp"), CP);
+    let (succeeded, printed, told) = volume.count(&["here"]);
+    assert!(!succeeded && printed.is_empty(), "{printed}");
+    assert!(told.starts_with("the data is damaged: a part of appendonly"), "{told}");
 }

@@ -141,6 +141,22 @@ async fn damage_while_a_server_is_down_is_found_by_redis_and_mended_by_the_next_
     counts(group.ports[1], SOON, "7").await;
 }
 
+/// A newer Redis moves the file into its folder before it reads it.
+#[tokio::test]
+async fn a_damaged_file_of_an_older_redis_is_set_aside_as_well() {
+    let group = ScriptedGroup::new();
+    let (_sentinels, mut servers) = group.start_all().await;
+    let folder = group.folders[2].path();
+    servers[2].kill();
+    lose(&data(folder));
+    let set = b"*3\r\n$3\r\nSET\r\n$4\r\nhits\r\n$1\r\n7\r\n".as_slice();
+    fs::write(folder.join("appendonly.aof"), [set, &[0; 4096]].concat()).unwrap();
+    servers[2] = group.server(2);
+    servers[2].line("sentinels name the master").await;
+    counts(group.ports[2], SOON, "7").await;
+    assert_eq!(aside(folder).len(), 1);
+}
+
 #[tokio::test]
 async fn damaged_data_stays_while_the_sentinels_name_this_server_or_too_few_answer() {
     let group = ScriptedGroup::new();

@@ -1,6 +1,7 @@
 //! deploy/redis.sh and deploy/sentinel.sh with real servers.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tests::port;
@@ -113,6 +114,27 @@ async fn a_server_whose_name_does_not_resolve_yet_creates_the_file_waiting() {
     let script = format!("{}/../deploy/redis.sh", env!("CARGO_MANIFEST_DIR"));
     let _server = Process::of("sh").arg(script).env("SELF", "unknown.invalid:6379").current_dir(folder.path()).start();
     eventually("a server that waits", SOON, async || folder.path().join("waiting").exists()).await;
+}
+
+#[tokio::test]
+async fn an_empty_master_does_not_start_while_sentinels_do_not_say_whether_it_has_replicas() {
+    let (programs, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let port = port::free();
+    let client = programs.path().join("redis-cli");
+    let names_it = format!(
+        "#!/bin/sh\ncase $* in *GET-MASTER-ADDR-BY-NAME*) printf '127.0.0.1\\n{port}\\n' ;; *) exit 1 ;; esac\n"
+    );
+    fs::write(&client, names_it).unwrap();
+    fs::set_permissions(&client, Permissions::from_mode(0o755)).unwrap();
+    let mut server = Process::of("sh")
+        .arg(format!("{}/../deploy/redis.sh", env!("CARGO_MANIFEST_DIR")))
+        .env("PATH", format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap()))
+        .env("SELF", format!("127.0.0.1:{port}"))
+        .env("SENTINELS", "127.0.0.1:1 127.0.0.1:2 127.0.0.1:3")
+        .env("MASTER", "counter")
+        .current_dir(folder.path())
+        .start();
+    server.line("waiting for the sentinels: 3 name this server, 0 another").await;
 }
 
 #[tokio::test]
