@@ -283,7 +283,13 @@ impl Endpoint {
 
     /// Waits until a response announces a drain. Only one task may wait: the endpoint's on the control thread.
     pub async fn wait_for_drain(&self) {
-        self.drain.notified().await;
+        loop {
+            self.drain.notified().await;
+            // Nobody waits during maintenance, and what was announced then is forgotten when it ends.
+            if self.announced_drain.load(Relaxed) {
+                return;
+            }
+        }
     }
 
     /// Waits until an attempt fails. Only one task may wait: the endpoint's on the control thread.
@@ -351,10 +357,23 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
+    use std::time::Duration;
+
+    use tokio::time::{Instant, timeout};
 
     use super::*;
     use crate::upstream::health::{outlier::tests::ejection, state::tests::check};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_that_was_forgotten_wakes_nobody() {
+        let endpoint = Endpoint::new(([10, 0, 0, 1], 80).into(), "s".into(), 1, SystemTime::UNIX_EPOCH);
+        let announced = async || timeout(Duration::from_secs(1), endpoint.wait_for_drain()).await.is_ok();
+        endpoint.announce_drain();
+        endpoint.forget_drain();
+        assert!(!announced().await, "it was announced during maintenance");
+        endpoint.announce_drain();
+        assert!(announced().await);
+    }
 
     #[test]
     fn state_follows_from_checks_then_ejection_then_drain_unless_in_maintenance() {
