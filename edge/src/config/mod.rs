@@ -35,7 +35,7 @@ pub use self::{
     health::{Ejection, Expect, HealthCheck, behind_mesh},
     limits::{Limits, Timeouts},
     listener::{CertificateFiles, Listener, Tls},
-    pool::{Balance, Drain, HashKey, Pool, UpstreamTimeouts},
+    pool::{Balance, Drain, HashKey, Pool, UpstreamTimeouts, ties_requests},
     root::Config,
     route::{HostMatch, Route},
     source::{BACKUP, EndpointOptions, MAX_TIER, MAX_WEIGHT, Source},

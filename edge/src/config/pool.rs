@@ -88,6 +88,13 @@ pub struct Drain {
 pub(super) const TIES_TO_REPLICAS: &str = "cannot tie clients to nodes whose routing mesh leads to any replica: write the replicas, such as tasks.web:8000, \
      and mesh = false";
 
+/// Whether the requests of a client, or those with the same key, all go to the same endpoint. Then the endpoints get
+/// different requests, and their shares of server errors cannot be compared.
+#[must_use]
+pub fn ties_requests(balance: Balance, sticky: Option<&Sticky>) -> bool {
+    balance == Balance::ConsistentHash || sticky.is_some()
+}
+
 impl Pool {
     /// Whether connections are asked for the health path: behind a mesh, where each leads to one replica.
     #[must_use]

@@ -42,7 +42,7 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 31] = [
     ("pool.NAME.health.port", "the endpoint's"),
     ("pool.NAME.health.host", "the endpoint's"),
     ("pool.NAME.health.fast_interval", "`\"500ms\"`, at most `interval`"),
-    ("pool.NAME.ejection.error_share", "`0.5`; with `expect = \"any\"` `0.0`"),
+    ("pool.NAME.ejection.error_share", "`0.5`; with `expect = \"any\"`, `sticky` or `consistent_hash` `0.0`"),
     ("pool.NAME.ejection.base", "`\"5s\"`, at most `max`"),
     ("pool.NAME.ejection.max", "`\"1m\"`, at least `base`"),
     ("pool.NAME.drain.header", "none"),

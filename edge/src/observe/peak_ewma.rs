@@ -23,7 +23,7 @@ pub struct PeakEwma {
 }
 
 impl PeakEwma {
-    /// Records a duration. `now` is the time since any moment, which is the same for all calls.
+    /// Records a duration. `now` is the time since any moment, which is about the same for all calls and workers.
     pub fn record(&self, took: Duration, now: Duration) {
         let next = next(self.last(), self.elapsed(now), took.as_secs_f64());
         self.estimate.store(next.to_bits(), Relaxed);

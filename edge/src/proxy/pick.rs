@@ -55,8 +55,7 @@ impl balance::Candidates for Available<'_, '_> {
     }
 
     fn latency(&self, index: usize) -> f64 {
-        let stats = self.candidates.endpoints[index].stats.of(self.worker.index);
-        stats.latency.seconds(self.worker.clock.age())
+        self.candidates.endpoints[index].latency(self.worker.index, self.worker.clock.age())
     }
 
     fn is_weighted(&self) -> bool {

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use tokio::sync::Notify;
@@ -283,7 +283,13 @@ impl Endpoint {
 
     /// Waits until a response announces a drain. Only one task may wait: the endpoint's on the control thread.
     pub async fn wait_for_drain(&self) {
-        self.drain.notified().await;
+        loop {
+            self.drain.notified().await;
+            // Nobody waits during maintenance, and what was announced then is forgotten when it ends.
+            if self.announced_drain.load(Relaxed) {
+                return;
+            }
+        }
     }
 
     /// Waits until an attempt fails. Only one task may wait: the endpoint's on the control thread.
@@ -324,6 +330,20 @@ impl Endpoint {
         self.responses().total.wrapping_add(self.stats.sum(|stats| stats.asks.value()))
     }
 
+    /// How long it takes to respond, in seconds, as a worker measured it, or else any other worker; 0 if none did. `now`
+    /// is the age of the worker's clock.
+    ///
+    /// A worker must learn from the others: it counts their requests as well, so an endpoint that they keep busy would
+    /// look too risky for its first measurement for ever.
+    #[must_use]
+    pub fn latency(&self, worker: usize, now: Duration) -> f64 {
+        let own = self.stats.of(worker).latency.seconds(now);
+        if own > 0.0 {
+            return own;
+        }
+        self.stats.iter().map(|stats| stats.latency.seconds(now)).fold(0.0, f64::max)
+    }
+
     /// Wakes the endpoint's task after an ejection that the task did not decide itself.
     pub(super) fn wake(&self) {
         self.failure.notify_one();
@@ -351,10 +371,34 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
     use crate::upstream::health::{outlier::tests::ejection, state::tests::check};
+
+    #[test]
+    fn a_worker_without_a_measurement_uses_those_of_the_others() {
+        let endpoint = Endpoint::new(([10, 0, 0, 1], 80).into(), "s".into(), 3, SystemTime::UNIX_EPOCH);
+        let now = Duration::from_secs(5);
+        let seconds = |worker| endpoint.latency(worker, now);
+        assert!(seconds(0) <= 0.0);
+        endpoint.stats.of(1).latency.record(Duration::from_millis(20), now);
+        endpoint.stats.of(2).latency.record(Duration::from_millis(80), now);
+        for (worker, expected) in [(0, 0.08), (1, 0.02), (2, 0.08)] {
+            assert!((seconds(worker) - expected).abs() < 1e-9, "worker {worker}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_that_was_forgotten_wakes_nobody() {
+        let endpoint = Endpoint::new(([10, 0, 0, 1], 80).into(), "s".into(), 1, SystemTime::UNIX_EPOCH);
+        let announced = async || timeout(Duration::from_secs(1), endpoint.wait_for_drain()).await.is_ok();
+        endpoint.announce_drain();
+        endpoint.forget_drain();
+        assert!(!announced().await, "it was announced during maintenance");
+        endpoint.announce_drain();
+        assert!(announced().await);
+    }
 
     #[test]
     fn state_follows_from_checks_then_ejection_then_drain_unless_in_maintenance() {

@@ -8,7 +8,7 @@ use tests::{
     client::{self, Connection, Reply, empty, get, load::Load, request},
     process::Plan,
     upstream::{Behaviour, Upstream},
-    wait::{SOON, deadline, eventually},
+    wait::{SOON, deadline, eventually, throughout},
 };
 
 use super::{Edge, addresses, assert_all_ok, checked, run, unchecked};
@@ -269,6 +269,25 @@ async fn field_of_a_response_takes_the_endpoint_out_and_does_not_reach_clients()
         assert_eq!((reply.status, reply.header("x-other"), reply.header("x-drain")), (StatusCode::OK, Some("1"), None));
     }
     assert_eq!(edge.status().await["pools"][0]["uses_draining"], true);
+}
+
+#[tokio::test]
+async fn field_of_a_response_behind_a_mesh_takes_no_node_out() {
+    let nodes = [Upstream::start().await, Upstream::start().await];
+    for node in &nodes {
+        node.on("/", Behaviour::Headers(vec![("x-drain".to_owned(), "1".to_owned())]));
+    }
+    let config = unchecked(&addresses(&nodes)).replace("[pool.web]\n", "[pool.web]\nmesh = true\n");
+    let edge = Edge::start(&format!("{config}[pool.web.drain]\nheader = \"x-drain\"\ntime = \"1h\"\n")).await;
+    for _ in 0..8 {
+        let reply = deadline("the response", SOON, get(edge.address(), "/")).await.unwrap();
+        assert_eq!((reply.status, reply.header("x-drain")), (StatusCode::OK, None));
+    }
+    throughout("healthy nodes", Duration::from_millis(500), async || {
+        let [one, other] = [endpoint(&edge, &nodes[0]).await, endpoint(&edge, &nodes[1]).await];
+        one["state"] == "healthy" && other["state"] == "healthy"
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::{future::poll_fn, net::SocketAddr};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, Request, StatusCode};
+use serde_json::Value;
 use tests::wait::{SOON, deadline};
 use tokio::{net::TcpStream, task::JoinSet};
 
@@ -121,6 +122,21 @@ async fn a_body_whose_stream_is_reset_is_not_complete_for_the_endpoint() {
         let rest = deadline("the end of the connection", SOON, endpoint.rest()).await;
         assert_eq!(rest, "", "{reason}: no last chunk");
     }
+}
+
+#[tokio::test]
+async fn a_request_whose_stream_is_reset_before_the_response_counts_as_no_response() {
+    let server = RawEndpoint::start().await;
+    let mut edge = Edge::start(&format!("access_log = \"stdout\"\n{}", unchecked(&[server.address()]))).await;
+    let mut tasks = JoinSet::new();
+    let mut client = open(edge.address(), &mut tasks).await;
+    let (_response, mut body) = client.send_request(request("GET", "/").body(()).unwrap(), true).unwrap();
+    let mut endpoint = server.accept().await;
+    endpoint.until("\r\n\r\n").await;
+    body.send_reset(h2::Reason::CANCEL);
+    assert_eq!(deadline("the end of the request", SOON, endpoint.rest()).await, "");
+    let line: Value = serde_json::from_str(&edge.process.line("\"protocol\"").await).unwrap();
+    assert_eq!((&line["status"], &line["error"]), (&0.into(), &"client_gone".into()));
 }
 
 #[tokio::test]

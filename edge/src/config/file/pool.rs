@@ -7,7 +7,7 @@ use settings::{Section, into_values};
 use super::{duplicates::report_duplicates, head_size::head_size, kind};
 use crate::config::{
     BACKUP, Balance, Drain, Ejection, EndpointOptions, HealthCheck, Pool, SameSite, Source, Sticky, UpstreamTimeouts,
-    behind_mesh, pool::TIES_TO_REPLICAS, value,
+    behind_mesh, pool::TIES_TO_REPLICAS, ties_requests, value,
 };
 
 /// Converts the section of the pool `name`.
@@ -43,7 +43,8 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool
             section.problem(key, TIES_TO_REPLICAS);
         }
     }
-    let hides_replicas = !mesh && behind_mesh(&default.sources, health.as_ref());
+    let is_comparable =
+        mesh || !(ties_requests(balance, sticky.as_ref()) || behind_mesh(&default.sources, health.as_ref()));
     Pool {
         options: endpoints.into_iter().filter(|(_, options)| *options != EndpointOptions::default()).collect(),
         balance,
@@ -53,7 +54,7 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool
         health,
         mesh,
         replica_header: replica_header.unwrap_or(default.replica_header),
-        ejection: section.table("ejection", |section| ejection(section, hides_replicas)),
+        ejection: section.table("ejection", |section| ejection(section, is_comparable)),
         drain: section.table("drain", drain),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
         tier_threshold: section.get("tier_threshold", &kind::SHARE).unwrap_or(default.tier_threshold),
@@ -139,9 +140,10 @@ fn health(section: &mut Section<'_>) -> HealthCheck {
     check
 }
 
-fn ejection(section: &mut Section<'_>, hides_replicas: bool) -> Ejection {
+/// Converts the section about ejection. `is_comparable` says whether the endpoints' shares of server errors are.
+fn ejection(section: &mut Section<'_>, is_comparable: bool) -> Ejection {
     let default = Ejection::default();
-    let error_share = if hides_replicas { 0.0 } else { default.error_share };
+    let error_share = if is_comparable { default.error_share } else { 0.0 };
     let base = section.get("base", &kind::DURATION);
     let max = section.get("max", &kind::DURATION);
     if let (Some(base), Some(max)) = (base, max)

@@ -176,7 +176,7 @@ pub(super) struct Traffic {
     /// Turn off health checks
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_health: Option<String>,
-    /// Share of 5xx responses that ejects an endpoint, or a replica behind --to-mesh, if it is at least twice the others' share; 0 turns that off [default: 0.5]
+    /// Share of 5xx responses that ejects an endpoint, or a replica behind --to-mesh, if it is at least twice the others' share; 0 turns that off [default: 0.5; with --sticky or consistent_hash 0]
     #[arg(long, value_name = "SHARE")]
     pub(super) error_share: Option<String>,
     /// Response field by which an endpoint announces that it drains: it then gets no new requests; clients do not get the field [default: none]

@@ -17,10 +17,10 @@ use super::{
 };
 use crate::config::{
     AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, HealthCheck, Limits, Listener, Pool, Source,
-    Sticky, Tls, address, defaults, file,
+    Sticky, Tls, address, behind_mesh, defaults, file,
     pool::TIES_TO_REPLICAS,
     problem::{ConfigError, Loaded, Problem},
-    token,
+    ties_requests, token,
     value::{self, Parsed},
 };
 
@@ -184,7 +184,9 @@ impl Settings {
         }
         let replica_header = reader.one("replica-header", flags.replica_header.as_deref(), value::field);
         pool.replica_header = replica_header.unwrap_or(pool.replica_header);
-        if !pool.mesh && crate::config::behind_mesh(&pool.sources, pool.health.as_ref()) {
+        let is_comparable = pool.mesh
+            || !(ties_requests(pool.balance, pool.sticky.as_ref()) || behind_mesh(&pool.sources, pool.health.as_ref()));
+        if !is_comparable {
             pool.ejection.error_share = 0.0;
         }
         let share = reader.one("error-share", flags.error_share.as_deref(), settings::value::share);

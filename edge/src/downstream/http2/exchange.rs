@@ -101,6 +101,10 @@ async fn forward(
         record.fail(error.kind);
         return reply.borrow_mut().send_reset(reason);
     }
+    if error.kind == Kind::ClientGone {
+        // Nobody gets a response, so none is counted.
+        return record.fail(error.kind);
+    }
     respond(worker, reply, LocalReply::to(&error), upstream_request.to_head, &mut record).await;
 }
 

@@ -93,7 +93,7 @@ impl<'r> RequestBody<'r> {
         let mut response = Response::new(());
         *response.status_mut() = status;
         *response.headers_mut() = fields;
-        // Fails when the client is gone, or when the response has begun: then it needs no hint.
+        // Fails only for fields that HTTP/2 forbids. h2 does not check that the response has not begun.
         let _sent = self.reply.borrow_mut().send_informational(response);
     }
 

@@ -42,12 +42,6 @@ impl PooledConnection {
         self.connection.as_deref_mut()
     }
 
-    /// The connection, for reading its state.
-    #[must_use]
-    pub fn as_connection(&self) -> Option<&Connection> {
-        self.connection.as_deref()
-    }
-
     /// Ends the exchange, whose response is complete. If `sent` says that the request is complete as well, the
     /// connection becomes idle, or goes to a request that waits for one.
     pub fn finish(&mut self, sent: bool, now: Instant) {

@@ -2,9 +2,10 @@
 //!
 //! Pure: counters go in, decisions come out. HAProxy (`observe layer7`) and Envoy (`consecutive_5xx`) count errors in a
 //! row, which also ejects endpoints when the whole site fails; Envoy's success rate compares the endpoints of a pool, as
-//! this does. All endpoints of a pool get the same mix of requests, because no policy assigns clients or URLs to
-//! endpoints. So a URL that always fails raises the share of all, and a bad release of the site as well; only an
-//! endpoint that is faulty by itself differs.
+//! this does. The endpoints in use get the same mix of requests. So a URL that always fails raises the share of all, and
+//! a bad release of the site as well; only an endpoint that is faulty by itself differs. Consistent hashing and cookies
+//! assign URLs or clients to endpoints, so with them this is off by default; see
+//! [`ties_requests`](crate::config::ties_requests).
 
 /// The responses of an endpoint or of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

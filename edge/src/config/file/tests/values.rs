@@ -98,7 +98,7 @@ fn defaults_never_contradict_the_file() {
 }
 
 #[test]
-fn statuses_eject_unless_nothing_tells_the_replicas_apart() {
+fn statuses_eject_unless_endpoints_hide_replicas_or_get_different_requests() {
     let share = |text: &str| config(&format!("{MINIMAL}{text}")).pools[0].ejection.error_share;
     let mesh = "listener = { address = \":80\" }\npool.web.endpoints = \"swarm://watch:8080?port=8000\"";
     for (actual, expected) in [
@@ -106,6 +106,11 @@ fn statuses_eject_unless_nothing_tells_the_replicas_apart() {
         (share("health = false"), 0.5),
         (share("health = { path = \"/\", expect = \"any\" }"), 0.0),
         (share("health = { path = \"/\", expect = \"any\" }\nejection.error_share = 0.9"), 0.9),
+        // One key or client that fails must not get its endpoint ejected.
+        (share("balance = \"consistent_hash\""), 0.0),
+        (share("sticky = true"), 0.0),
+        (share("sticky = false"), 0.5),
+        (share("sticky = true\nejection.error_share = 0.9"), 0.9),
         (config(&format!("{mesh}\npool.web.mesh = false")).pools[0].ejection.error_share, 0.0),
         // There it ejects replicas.
         (config(mesh).pools[0].ejection.error_share, 0.5),

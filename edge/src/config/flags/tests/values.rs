@@ -48,6 +48,16 @@ fn a_list_is_separated_by_commas_or_spaces_or_repeats_the_flag() {
 }
 
 #[test]
+fn statuses_eject_unless_endpoints_get_different_requests() {
+    for (args, expected) in
+        [("", 0.5), ("--sticky", 0.0), ("--balance consistent_hash", 0.0), ("--sticky --error-share 0.9", 0.9)]
+    {
+        let share = with_minimal(args).pools[0].ejection.error_share;
+        assert!((share - expected).abs() < 1e-9, "{share} with {args:?}");
+    }
+}
+
+#[test]
 fn mesh_nodes_come_before_endpoints() {
     let stack = [("EDGE_LISTEN", ":1"), ("EDGE_TO", "tasks.web"), ("EDGE_TO_PORT", "8000"), ("EDGE_TO_MESH", "")];
     let tasks = config("", &stack);
