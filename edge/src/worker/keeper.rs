@@ -174,8 +174,15 @@ async fn ask_for_health(
     };
     stats.asks.add(1);
     node.succeeded();
+    let now = Instant::now();
+    if !connection.is_reusable() || !connection.is_young(now) {
+        return None;
+    }
     if let Some(link) = connection.link() {
+        let interval = if is_ready { check.interval } else { check.fast_interval };
+        link.answered();
+        link.asked(interval.mul_f64(0.9 + 0.2 * fastrand::f64()), now);
         link.set_ready(is_ready);
     }
-    (connection.is_reusable() && connection.is_young(Instant::now())).then_some(connection)
+    Some(connection)
 }

@@ -47,10 +47,14 @@ impl Link {
         self.lifetime
     }
 
-    /// Records that it answered, so that it need not be asked for `interval`.
-    pub fn answered(&mut self, interval: Duration, now: Instant) {
-        self.due = now + interval;
+    /// Records that it answered, a request or the question for the health path.
+    pub fn answered(&self) {
         self.spread.borrow_mut().answered(self.node, self.replica);
+    }
+
+    /// Records that it was asked, so that it need not be asked again for `interval`.
+    pub fn asked(&mut self, interval: Duration, now: Instant) {
+        self.due = now + interval;
     }
 
     /// Whether it must be asked.
