@@ -134,12 +134,17 @@ fn open_to(
         let Ok(mut connection) = opened else { return };
         if let Some(check) = config.health.as_ref().filter(|_| config.has_asks()) {
             let before = mesh.spread().borrow().found();
-            let Some(asked) = ask_for_health(&worker, &mesh, check, connection).await else { return };
+            let node = connection.endpoint().id;
+            let Some(asked) = ask_for_health(&worker, &mesh, check, connection).await else {
+                mesh.spread().borrow_mut().opened(node, false, Instant::now());
+                return;
+            };
             connection = asked;
             if mesh.spread().borrow().found() != before {
                 pool.handle.replicas_found.fetch_add(1, Relaxed);
             }
         }
+        mesh.spread().borrow_mut().opened(connection.endpoint().id, true, Instant::now());
         let kept = if purpose == Purpose::Look { mesh.judge(connection, warm) } else { Some(connection) };
         if let Some(connection) = kept {
             keep_idle(&worker, connection);

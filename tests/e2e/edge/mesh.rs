@@ -197,6 +197,24 @@ async fn a_replica_whose_health_path_fails_is_noticed_although_requests_keep_its
 }
 
 #[tokio::test]
+async fn connections_that_cannot_be_kept_are_opened_less_and_less_often() {
+    let replicas = replicas(2).await;
+    for replica in &replicas {
+        replica.on("/healthz", Behaviour::EchoAndClose);
+    }
+    let mesh = Balancer::start(1, &addresses(&replicas), Choice::InTurn).await;
+    let _edge = Edge::start(&behind_mesh(mesh.nodes())).await;
+    eventually("an answer", SOON, async || replicas[0].requests_for("/healthz") > 5).await;
+    // The pauses have become long.
+    pause(Duration::from_secs(2)).await;
+    let before = mesh.accepted();
+    pause(Duration::from_secs(3)).await;
+    // Two workers try at most twice, with a few each time, and the node is checked every half second.
+    let opened = mesh.accepted() - before;
+    assert!(opened < 60, "{opened}");
+}
+
+#[tokio::test]
 async fn a_node_that_is_gone_costs_no_request() {
     let replicas = replicas(2).await;
     let mesh = Balancer::start(3, &addresses(&replicas), Choice::InTurn).await;
