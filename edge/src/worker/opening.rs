@@ -50,8 +50,8 @@ pub fn open_for_request(
     });
 }
 
-/// Opens a connection ahead of need. The caller counts it as being opened, and records whether it can be kept. A failure
-/// is no evidence against the node: it is mostly one of a replica, and checks of the node follow anyway.
+/// Opens a connection ahead of need. The caller counts it as being opened, and records whether it can be kept. A
+/// failure is no evidence against the node: it is mostly one of a replica, and checks of the node follow anyway.
 ///
 /// # Errors
 /// As [`open`].
