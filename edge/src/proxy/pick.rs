@@ -129,7 +129,7 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
     if pool.handle.config.mesh {
         // A warm connection comes first, since a new one may lead to a replica that is dead.
         let mesh = worker.connections.mesh(&pool.handle.queue);
-        if let Some(connection) = mesh.take(!retry_state.replayable, |endpoint| candidates.contains(endpoint)) {
+        if let Some(connection) = mesh.take(retry_state.asks_kernel(), |endpoint| candidates.contains(endpoint)) {
             return Ok(Picked::Idle(connection));
         }
     }
@@ -150,7 +150,7 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
             return Err(never(if is_full { Kind::PoolFull } else { Kind::NoEndpoint }));
         };
         if !retry_state.stale
-            && let Some(connection) = worker.connections.take(endpoint.id, !retry_state.replayable)
+            && let Some(connection) = worker.connections.take(endpoint.id, retry_state.asks_kernel())
         {
             return Ok(Picked::Idle(connection));
         }

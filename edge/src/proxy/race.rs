@@ -64,7 +64,7 @@ pub(super) async fn connect(
             () = mesh.freed(Duration::from_secs(1)) => {
                 let snapshot = pool.handle.snapshot.load();
                 let candidates = Candidates::new(&snapshot, retry_state);
-                let idle = mesh.take(!retry_state.replayable, |endpoint| candidates.contains(endpoint));
+                let idle = mesh.take(retry_state.asks_kernel(), |endpoint| candidates.contains(endpoint));
                 if let Some(connection) = idle {
                     break connection;
                 }
@@ -84,8 +84,10 @@ pub(super) async fn connect(
         }
     };
     arrivals.close();
-    while let Ok(Ok(other)) = arrivals.try_recv() {
-        keep(worker, other);
+    while let Ok(other) = arrivals.try_recv() {
+        if let Ok(connection) = other {
+            keep(worker, connection);
+        }
     }
     record.attempt(connection.endpoint());
     Ok(connection)

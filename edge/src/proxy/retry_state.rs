@@ -43,6 +43,12 @@ impl RetryState {
         Self { replayable, affinity, ..Self::default() }
     }
 
+    /// Whether the kernel must decide if an idle connection is open: the request can be sent only once, or another one
+    /// turned out to be closed. The runtime may not know yet that others were closed with it, as when a node is gone.
+    pub(super) fn asks_kernel(&self) -> bool {
+        !self.replayable || self.stale
+    }
+
     /// Whether failed endpoints may be tried again. Not if all are known to be down: that would only delay the error.
     pub(super) fn may_begin_again(&self, pool: &PoolView) -> bool {
         let snapshot = pool.handle.snapshot.load();
@@ -80,5 +86,18 @@ impl RetryState {
         endpoint.failed();
         self.endpoints.push(endpoint.id);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtime_is_not_trusted_after_a_closed_connection_or_with_a_request_that_can_be_sent_only_once() {
+        for (replayable, stale, expected) in [(true, false, false), (true, true, true), (false, false, true)] {
+            let state = RetryState { stale, ..RetryState::new(replayable, Affinity::default()) };
+            assert_eq!(state.asks_kernel(), expected, "{replayable} {stale}");
+        }
     }
 }

@@ -134,12 +134,17 @@ fn open_to(
         let Ok(mut connection) = opened else { return };
         if let Some(check) = config.health.as_ref().filter(|_| config.has_asks()) {
             let before = mesh.spread().borrow().found();
-            let Some(asked) = ask_for_health(&worker, &mesh, check, connection).await else { return };
+            let node = connection.endpoint().id;
+            let Some(asked) = ask_for_health(&worker, &mesh, check, connection).await else {
+                mesh.spread().borrow_mut().opened(node, false, Instant::now());
+                return;
+            };
             connection = asked;
             if mesh.spread().borrow().found() != before {
                 pool.handle.replicas_found.fetch_add(1, Relaxed);
             }
         }
+        mesh.spread().borrow_mut().opened(connection.endpoint().id, true, Instant::now());
         let kept = if purpose == Purpose::Look { mesh.judge(connection, warm) } else { Some(connection) };
         if let Some(connection) = kept {
             keep_idle(&worker, connection);
@@ -174,8 +179,15 @@ async fn ask_for_health(
     };
     stats.asks.add(1);
     node.succeeded();
+    let now = Instant::now();
+    if !connection.is_reusable() || !connection.is_young(now) {
+        return None;
+    }
     if let Some(link) = connection.link() {
+        let interval = if is_ready { check.interval } else { check.fast_interval };
+        link.answered();
+        link.asked(interval.mul_f64(0.9 + 0.2 * fastrand::f64()), now);
         link.set_ready(is_ready);
     }
-    (connection.is_reusable() && connection.is_young(Instant::now())).then_some(connection)
+    Some(connection)
 }

@@ -50,8 +50,8 @@ pub fn open_for_request(
     });
 }
 
-/// Opens a connection ahead of need. The caller counts it as being opened. A failure is no evidence against the node: it
-/// is mostly one of a replica, and checks of the node follow anyway.
+/// Opens a connection ahead of need. The caller counts it as being opened, and records whether it can be kept. A
+/// failure is no evidence against the node: it is mostly one of a replica, and checks of the node follow anyway.
 ///
 /// # Errors
 /// As [`open`].
@@ -75,7 +75,7 @@ pub(super) async fn open_ahead(
 pub fn keep(worker: &Worker, mut connection: Box<Connection>) {
     let now = Instant::now();
     worker.connections.mesh(connection.queue()).adopt(&mut connection, now);
-    connection.become_idle_without_request(now, &worker.connections.buffers);
+    connection.become_idle_without_request(&worker.connections.buffers);
     worker.connections.put(connection, now);
 }
 
@@ -89,14 +89,13 @@ fn note(worker: &Worker, mesh: &Mesh, node: &Endpoint, began: Instant, error: Op
         }
         Some(error) if error.kind == Kind::NoResources => {
             worker.log_shortage(error);
-            return;
         }
         Some(error) => {
             stats.connect_failures.add(1);
             if error.kind == Kind::ConnectTimeout {
                 mesh.times().borrow_mut().timed_out();
             }
+            mesh.spread().borrow_mut().opened(node.id, false, now);
         }
     }
-    mesh.spread().borrow_mut().opened(node.id, error.is_none(), now);
 }

@@ -173,6 +173,48 @@ async fn a_replica_whose_health_path_fails_gets_no_requests_and_no_node_is_blame
 }
 
 #[tokio::test]
+async fn a_replica_whose_health_path_fails_is_noticed_although_requests_keep_its_connections_busy() {
+    let replicas = replicas(3).await;
+    let mesh = Balancer::start(2, &addresses(&replicas), Choice::InTurn).await;
+    let config = behind_mesh(mesh.nodes()).replace("\"500ms\"", "\"1s\"");
+    let edge = Edge::start(&config).await;
+    all_known(&replicas).await;
+    // So much that each of its connections gets several requests in every interval.
+    let load = Load::on(&[edge.address()]).pace(Duration::from_millis(10)).start();
+    eventually("load", SOON, async || load.done() > 300).await;
+    replicas[1].on("/healthz", Behaviour::Status(503));
+    let mut before = replicas[1].requests_for("/");
+    // Its share is dozens in a quarter of a second. Later it gets one when a new connection leads to it.
+    eventually("no more than a few requests for the replica", SOON, async || {
+        pause(Duration::from_millis(250)).await;
+        let requests = replicas[1].requests_for("/");
+        let few = requests - before < 5;
+        before = requests;
+        few
+    })
+    .await;
+    super::assert_all_ok(&load.stop().await);
+}
+
+#[tokio::test]
+async fn connections_that_cannot_be_kept_are_opened_less_and_less_often() {
+    let replicas = replicas(2).await;
+    for replica in &replicas {
+        replica.on("/healthz", Behaviour::EchoAndClose);
+    }
+    let mesh = Balancer::start(1, &addresses(&replicas), Choice::InTurn).await;
+    let _edge = Edge::start(&behind_mesh(mesh.nodes())).await;
+    eventually("an answer", SOON, async || replicas[0].requests_for("/healthz") > 5).await;
+    // The pauses have become long.
+    pause(Duration::from_secs(2)).await;
+    let before = mesh.accepted();
+    pause(Duration::from_secs(3)).await;
+    // Two workers try at most twice, with a few each time, and the node is checked every half second.
+    let opened = mesh.accepted() - before;
+    assert!(opened < 60, "{opened}");
+}
+
+#[tokio::test]
 async fn a_node_that_is_gone_costs_no_request() {
     let replicas = replicas(2).await;
     let mesh = Balancer::start(3, &addresses(&replicas), Choice::InTurn).await;

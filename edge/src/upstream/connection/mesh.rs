@@ -161,7 +161,9 @@ impl Mesh {
             return;
         }
         let replica = connection.link.as_ref().map_or(0, Link::replica);
-        self.warm.borrow_mut().put(replica, connection);
+        // One that was only asked stays where it was, so that those that requests do not need expire.
+        let idle_since = connection.idle_since;
+        self.warm.borrow_mut().put(replica, connection, |other| other.idle_since <= idle_since);
         self.freed.notify_one();
     }
 

@@ -95,18 +95,18 @@ impl Connection {
     /// Makes it idle after a complete exchange.
     pub fn become_idle(&mut self, now: Instant, buffers: &BufferPool) {
         self.idle_since = now;
-        self.become_idle_without_request(now, buffers);
+        // It must be asked all the same: a replica that should get no requests may answer them.
+        if let Some(link) = &self.link {
+            link.answered();
+        }
+        self.become_idle_without_request(buffers);
     }
 
     /// Makes it idle after it was opened or asked ahead of a request: that is no use of it.
-    pub fn become_idle_without_request(&mut self, now: Instant, buffers: &BufferPool) {
+    pub fn become_idle_without_request(&mut self, buffers: &BufferPool) {
         self.reused = true;
         self.interim = 0;
         self.incoming.release(buffers);
-        if let (Some(link), Some(check)) = (&mut self.link, &self.pool.health) {
-            let interval = if link.is_ready() { check.interval } else { check.fast_interval };
-            link.answered(interval.mul_f64(0.9 + 0.2 * fastrand::f64()), now);
-        }
     }
 
     /// Counts a response to a request, for its replica behind a mesh.

@@ -6,6 +6,10 @@ use tokio::time::Instant;
 
 use super::spread::{Spread, UNKNOWN};
 
+/// How long after a connection was asked a doubt makes it due again. Requests that wait long for their responses, of
+/// which there may be thousands, and clients that disconnect give reason for doubt much more often.
+const BETWEEN_ASKS: Duration = Duration::from_millis(250);
+
 /// The entry of a connection in a [`Spread`], until it is dropped.
 #[derive(Debug)]
 pub struct Link {
@@ -17,6 +21,8 @@ pub struct Link {
     lifetime: f64,
     /// When it is asked next.
     due: Instant,
+    /// When a doubt may make it due.
+    not_before: Instant,
     /// Its last answer shows that its replica should get requests.
     ready: bool,
 }
@@ -27,7 +33,7 @@ impl Link {
     pub fn new(spread: &Rc<RefCell<Spread>>, node: u64, chance: f64, now: Instant) -> Self {
         spread.borrow_mut().add(node);
         let lifetime = 0.75 + 0.25 * chance.clamp(0.0, 1.0);
-        Self { spread: Rc::clone(spread), node, replica: UNKNOWN, lifetime, due: now, ready: true }
+        Self { spread: Rc::clone(spread), node, replica: UNKNOWN, lifetime, due: now, not_before: now, ready: true }
     }
 
     /// The index of its replica in the spread.
@@ -47,10 +53,15 @@ impl Link {
         self.lifetime
     }
 
-    /// Records that it answered, so that it need not be asked for `interval`.
-    pub fn answered(&mut self, interval: Duration, now: Instant) {
-        self.due = now + interval;
+    /// Records that it answered, a request or the question for the health path.
+    pub fn answered(&self) {
         self.spread.borrow_mut().answered(self.node, self.replica);
+    }
+
+    /// Records that it was asked, so that it need not be asked again for `interval`.
+    pub fn asked(&mut self, interval: Duration, now: Instant) {
+        self.due = now + interval;
+        self.not_before = now + BETWEEN_ASKS;
     }
 
     /// Whether it must be asked.
@@ -59,9 +70,9 @@ impl Link {
         now >= self.due
     }
 
-    /// Makes it due at once: something suggests that it no longer answers.
+    /// Makes it due at once, unless it was just asked: something suggests that it no longer answers.
     pub fn doubt(&mut self, now: Instant) {
-        self.due = self.due.min(now);
+        self.due = self.due.min(now.max(self.not_before));
     }
 
     /// Whether its replica should get requests.
@@ -99,5 +110,44 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.set_ready(true);
         self.spread.borrow_mut().remove(self.node, self.replica);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubt_makes_a_connection_due_but_not_again_right_after_it_was_asked() {
+        let (spread, now) = (Rc::default(), Instant::now());
+        let mut link = Link::new(&spread, 1, 0.5, now);
+        assert!(link.is_due(now), "it was never asked");
+        link.asked(BETWEEN_ASKS * 8, now);
+        assert!(!link.is_due(now + BETWEEN_ASKS * 4));
+        link.doubt(now);
+        assert!(!link.is_due(now) && link.is_due(now + BETWEEN_ASKS));
+        link.asked(BETWEEN_ASKS * 8, now);
+        link.doubt(now + BETWEEN_ASKS * 4);
+        assert!(!link.is_due(now + BETWEEN_ASKS * 3) && link.is_due(now + BETWEEN_ASKS * 4));
+        link.asked(BETWEEN_ASKS / 2, now);
+        link.doubt(now);
+        assert!(link.is_due(now + BETWEEN_ASKS / 2), "doubt delays nothing");
+    }
+
+    #[test]
+    fn a_connection_that_is_dropped_leaves_no_count() {
+        let spread = Rc::default();
+        let mut link = Link::new(&spread, 1, 0.5, Instant::now());
+        link.learn(b"a");
+        link.set_ready(false);
+        assert!(spread.borrow().is_unready());
+        let other = Link::new(&spread, 1, 0.5, Instant::now());
+        assert!(!spread.borrow().is_unready());
+        let replica = link.replica();
+        drop(link);
+        assert_eq!((spread.borrow().to_node(1), spread.borrow().to_replica(replica)), (1, 0));
+        assert!(!spread.borrow().is_unready());
+        drop(other);
+        assert_eq!(spread.borrow().to_node(1), 0);
     }
 }

@@ -32,8 +32,8 @@ const UNNAMED: usize = 6;
 /// How long a replica without a connection is remembered.
 const KEEP: Duration = Duration::from_secs(10);
 
-/// The pause after the first connection to a node that could not be opened ahead of need. Doubles with each further
-/// one, up to [`LONGEST_PAUSE`].
+/// The pause after the first connection to a node that could not be opened ahead of need, or that answered nothing or
+/// closed after its first answer. Doubles with each further one, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest pause.
@@ -93,7 +93,7 @@ pub struct Ejected {
 struct Node {
     open: usize,
     opening: usize,
-    /// How many could not be opened since the last one that was.
+    /// How many could not be opened, or not be kept, since the last one that was.
     failures: u32,
     /// When the next one may be opened ahead of need.
     not_before: Option<Instant>,
@@ -175,11 +175,12 @@ impl Spread {
         }
     }
 
-    /// A connection to a node and a replica answered.
+    /// A connection to a node and a replica answered, and can be used again.
     pub fn answered(&mut self, node: u64, replica: usize) {
         self.unnamed = replica == UNKNOWN;
         if let Some(node) = self.nodes.get_mut(&node) {
             node.suspect = false;
+            (node.failures, node.not_before) = (0, None);
         }
         if let Some(replica) = self.replicas.get_mut(replica) {
             replica.suspect = false;
@@ -313,7 +314,7 @@ impl Spread {
         }
     }
 
-    /// Records whether a connection to a node could be opened.
+    /// Records whether a connection to a node could be opened and kept.
     pub fn opened(&mut self, node: u64, succeeded: bool, now: Instant) {
         let counts = self.nodes.entry(node).or_default();
         if succeeded {
@@ -536,6 +537,9 @@ mod tests {
             assert!(!spread.may_open(1, now + pause - Duration::from_millis(1)) && spread.may_open(1, now + pause));
         }
         spread.opened(1, true, now);
+        assert!(spread.may_open(1, now));
+        spread.opened(1, false, now);
+        spread.answered(1, UNKNOWN);
         assert!(spread.may_open(1, now));
     }
 

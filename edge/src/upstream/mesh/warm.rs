@@ -39,13 +39,16 @@ impl<C> Warm<C> {
         self.rotation = rotation;
     }
 
-    /// Adds a connection to the replica at this index.
-    pub fn put(&mut self, replica: usize, connection: C) {
+    /// Adds a connection to the replica at this index, behind those that were used before it, for which `is_older`
+    /// returns true.
+    pub fn put(&mut self, replica: usize, connection: C, is_older: impl Fn(&C) -> bool) {
         while self.by_replica.len() <= replica {
             self.by_replica.push(VecDeque::new());
         }
         if let Some(idle) = self.by_replica.get_mut(replica) {
-            idle.push_back(connection);
+            // Mostly it was the last one that was used.
+            let position = idle.iter().rposition(is_older).map_or(0, |last| last + 1);
+            idle.insert(position, connection);
         }
     }
 
@@ -120,7 +123,7 @@ mod tests {
                 let name = [u8::try_from(replica).unwrap()];
                 let at = if replica == UNKNOWN { UNKNOWN } else { spread.learn(UNKNOWN, &name) };
                 assert_eq!(at, replica);
-                warm.put(at, (replica, number));
+                warm.put(at, (replica, number), |_| true);
                 number += 1;
             }
         }
@@ -133,7 +136,7 @@ mod tests {
         for _ in 0..requests {
             let connection = warm.take(spread, false, |_, _| true).unwrap();
             served.push(connection);
-            warm.put(connection.0, connection);
+            warm.put(connection.0, connection, |_| true);
         }
         served
     }
@@ -154,6 +157,20 @@ mod tests {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers, [7, 8]);
+    }
+
+    #[test]
+    fn a_connection_that_was_only_asked_returns_to_its_place() {
+        let (mut spread, mut warm) = warm(&[0, 9]);
+        for asked in 0..7 {
+            for connection in warm.extract(1, |(_, number)| *number == asked) {
+                warm.put(1, connection, |(_, number)| *number < asked);
+            }
+        }
+        let mut numbers: Vec<_> = serve(&mut spread, &mut warm, 50).into_iter().map(|(_, number)| number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers, [7, 8], "the others are not needed");
     }
 
     #[test]
