@@ -1,5 +1,5 @@
-//! `cargo run`: starts the whole stack on this machine, prints a table of its addresses, and drains on Ctrl-C or when its
-//! terminal closes. SIGHUP from elsewhere reloads the file with the login of Redis.
+//! `cargo run`: starts the whole stack on this machine, prints a table of its addresses, and drains on Ctrl-C or when
+//! its terminal closes. SIGHUP from elsewhere reloads the file with the login of Redis.
 
 mod flags;
 

@@ -129,8 +129,8 @@ impl Location {
         }
     }
 
-    /// Reads the files. Returns whether they can be used; if not, the log says why, once, and the previous contents stay
-    /// in use.
+    /// Reads the files. Returns whether they can be used; if not, the log says why, once, and the previous contents
+    /// stay in use.
     async fn reread(&self) -> bool {
         let Some(source) = self.source() else { return true };
         let Ok(guard) = timeout(READ_TIMEOUT, self.reading().lock_owned()).await else { return false };

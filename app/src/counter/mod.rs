@@ -49,9 +49,9 @@ pub enum StoreConfig {
 }
 
 impl StoreConfig {
-    /// Reads the files again that hold the login and the authorities of Redis, and tries what they contain. The log says
-    /// with what result. Counters on this configuration and its clones follow changes of the files by themselves, within
-    /// two seconds.
+    /// Reads the files again that hold the login and the authorities of Redis, and tries what they contain. The log
+    /// says with what result. Counters on this configuration and its clones follow changes of the files by themselves,
+    /// within two seconds.
     pub async fn reload(&self) {
         match self {
             Self::Redis(config) => config.reload().await,

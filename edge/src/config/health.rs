@@ -47,10 +47,10 @@ pub struct Ejection {
     /// Consecutive failures (refused, reset, timed out; never a status) that eject; 0 turns off all
     /// ejection, also by status. Default 5.
     pub consecutive_failures: u32,
-    /// Share of server errors (5xx but for 501 and 505) among an endpoint's responses, 0.0 to 1.0, that ejects it if the
-    /// others' share is at most half of it; 0.0 turns ejection by status off. Behind a mesh it ejects replicas and never
-    /// nodes. Default 0.5, and 0.0 where nothing tells the replicas apart (see [`behind_mesh`]) or the endpoints get
-    /// different requests (see [`ties_requests`](super::ties_requests)).
+    /// Share of server errors (5xx but for 501 and 505) among an endpoint's responses, 0.0 to 1.0, that ejects it if
+    /// the others' share is at most half of it; 0.0 turns ejection by status off. Behind a mesh it ejects replicas and
+    /// never nodes. Default 0.5, and 0.0 where nothing tells the replicas apart (see [`behind_mesh`]) or the endpoints
+    /// get different requests (see [`ties_requests`](super::ties_requests)).
     pub error_share: f64,
     /// How long the first ejection lasts; the n-th consecutive one lasts n times as long. Default 5 s, or
     /// `max` if that is shorter.

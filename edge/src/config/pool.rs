@@ -28,8 +28,8 @@ pub struct Pool {
     pub sticky: Option<Sticky>,
     /// Active health checks; `None` assumes every endpoint healthy until connecting to it fails.
     pub health: Option<HealthCheck>,
-    /// Whether the endpoints are nodes whose routing mesh leads each connection to any of the replicas, so that health and
-    /// balance belong to connections; see [`mesh`](crate::upstream::mesh). Default: whether a source is a swarm.
+    /// Whether the endpoints are nodes whose routing mesh leads each connection to any of the replicas, so that health
+    /// and balance belong to connections; see [`mesh`](crate::upstream::mesh). Default: whether a source is a swarm.
     pub mesh: bool,
     /// The field of responses that names the replica, in small letters. Used behind a mesh only. Default `x-served-by`.
     pub replica_header: String,
@@ -50,8 +50,8 @@ pub struct Pool {
     /// Share of usable endpoints of the edge's zone, 0.0 to 1.0, below which those of the other zones are used as well.
     /// Default 0.7, as Envoy's overprovisioning factor of 1.4 has it.
     pub zone_threshold: f64,
-    /// Whether requests carry `Via`; if not, `CDN-Loop` replaces it. Default true, as RFC 9110 section 7.6.3 requires; but
-    /// nginx compresses no response to a request with that field, unless `gzip_proxied` allows it.
+    /// Whether requests carry `Via`; if not, `CDN-Loop` replaces it. Default true, as RFC 9110 section 7.6.3 requires;
+    /// but nginx compresses no response to a request with that field, unless `gzip_proxied` allows it.
     pub via: bool,
     /// How often one request may be sent in total, including the first attempt. Default 3.
     pub attempts: NonZeroUsize,

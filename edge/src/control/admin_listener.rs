@@ -23,8 +23,8 @@ use crate::{
 
 /// The pauses between two attempts to bind a port that is in use.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
-/// An error is logged after this many failed attempts, about a minute, and again after as many: by default, a drain ends
-/// sooner.
+/// An error is logged after this many failed attempts, about a minute, and again after as many: by default, a drain
+/// ends sooner.
 const REPORT_EVERY: u32 = 60;
 
 /// The socket, or the address while another process uses it.

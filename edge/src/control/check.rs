@@ -23,8 +23,8 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Checks that the tokens, for a swarm and for orders to endpoints, and the keys of sticky cookies can be read if they are
-/// configured.
+/// Checks that the tokens, for a swarm and for orders to endpoints, and the keys of sticky cookies can be read if they
+/// are configured.
 pub(super) fn secrets(config: &Config) -> Result<(), TokenError> {
     let files = [&config.swarm.token_file, &config.admin_token_file];
     files.into_iter().flatten().try_for_each(|file| token::read(file).map(drop))?;

@@ -69,8 +69,8 @@ pub async fn plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, _adm
     }
 }
 
-/// Serves one connection with TLS until it ends. The client chooses the protocol in its handshake (ALPN, RFC 7301), which
-/// holds `unfinished` until it ends.
+/// Serves one connection with TLS until it ends. The client chooses the protocol in its handshake (ALPN, RFC 7301),
+/// which holds `unfinished` until it ends.
 pub async fn secure(
     worker: Rc<Worker>,
     stream: TcpStream,

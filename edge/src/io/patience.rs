@@ -1,8 +1,8 @@
 //! How long a peer may be waited for, if each byte that it moves buys only as much time as a minimum rate gives it.
 //!
-//! A timeout that every byte restarts lets a client hold a connection for ever with one byte per timeout (slowloris, and
-//! its siblings for bodies and for reading). Here a wait adds up, and bytes pay for it: below the rate the wait grows,
-//! above it the wait is soon forgotten. Apache's mod_reqtimeout has the same rule as `MinRate`.
+//! A timeout that every byte restarts lets a client hold a connection for ever with one byte per timeout (slowloris,
+//! and its siblings for bodies and for reading). Here a wait adds up, and bytes pay for it: below the rate the wait
+//! grows, above it the wait is soon forgotten. Apache's mod_reqtimeout has the same rule as `MinRate`.
 
 use std::time::Duration;
 

@@ -151,8 +151,8 @@ pub async fn send<T>(
 
 /// Sends a request on a connection and waits for the head of the response.
 ///
-/// After a second it asks for a check of the endpoint and calls `is_down` from time to time, and gives up if the endpoint
-/// is known to be down.
+/// After a second it asks for a check of the endpoint and calls `is_down` from time to time, and gives up if the
+/// endpoint is known to be down.
 async fn exchange<T>(
     worker: &Worker,
     connection: &mut Connection,

@@ -11,8 +11,8 @@ use crate::{
     worker::{View, Worker},
 };
 
-/// Counts a request for its client: the address of the connection, or the one that a trusted proxy names. A request of a
-/// trusted proxy that names none is not limited, since it may be anybody's.
+/// Counts a request for its client: the address of the connection, or the one that a trusted proxy names. A request of
+/// a trusted proxy that names none is not limited, since it may be anybody's.
 ///
 /// # Errors
 /// [`Kind::TooManyRequests`] if the client has too many in progress, or sends them too fast.

@@ -76,8 +76,9 @@ impl balance::Candidates for Available<'_, '_> {
 }
 
 /// The endpoints that the next attempt may use. After a failure it prefers healthy endpoints that were not tried yet,
-/// those of the edge's zone and then those of the tiers in use first, then draining ones. It falls back to ejected ones:
-/// an endpoint that failed a moment ago may have recovered, while the healthy one may have died since its last check.
+/// those of the edge's zone and then those of the tiers in use first, then draining ones. It falls back to ejected
+/// ones: an endpoint that failed a moment ago may have recovered, while the healthy one may have died since its last
+/// check.
 pub(super) struct Candidates<'a> {
     endpoints: &'a [Arc<Endpoint>],
     /// The endpoints that must not be tried, by id.

@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// Returns the value of `Set-Cookie` for the response of `endpoint`; `None` if the pool sets no cookie or the request
-/// has the right one. A client whose endpoint is merely full keeps its cookie, and one whose endpoint has failed its request
-/// gets a new one.
+/// has the right one. A client whose endpoint is merely full keeps its cookie, and one whose endpoint has failed its
+/// request gets a new one.
 pub(super) fn set_cookie(pool: &PoolView, endpoint: &Endpoint, retry_state: &RetryState) -> Option<String> {
     let sticky = pool.handle.config.sticky.as_ref()?;
     let affinity = &retry_state.affinity;

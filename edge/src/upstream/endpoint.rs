@@ -330,8 +330,8 @@ impl Endpoint {
         self.responses().total.wrapping_add(self.stats.sum(|stats| stats.asks.value()))
     }
 
-    /// How long it takes to respond, in seconds, as a worker measured it, or else any other worker; 0 if none did. `now`
-    /// is the age of the worker's clock.
+    /// How long it takes to respond, in seconds, as a worker measured it, or else any other worker; 0 if none did.
+    /// `now` is the age of the worker's clock.
     ///
     /// A worker must learn from the others: it counts their requests as well, so an endpoint that they keep busy would
     /// look too risky for its first measurement for ever.

@@ -1,10 +1,11 @@
 //! Sessions that a cookie ties to an endpoint.
 //!
-//! The cookie holds a [`Tag`]: the HMAC-SHA-256 (RFC 2104) of the pool's name and the endpoint's address, cut to 96 bits.
-//! It says nothing about the endpoint to those without the key, and nothing is kept for a session. So the cookie means the
-//! same after a restart and on every edge with the same key. With a key of its own for each installation, a client can
-//! neither find out addresses by trial nor choose an endpoint; with the default key it can choose among the endpoints of
-//! the pool if it guesses an address, which gives it nothing that it could not get by asking for a cookie again and again.
+//! The cookie holds a [`Tag`]: the HMAC-SHA-256 (RFC 2104) of the pool's name and the endpoint's address, cut to 96
+//! bits. It says nothing about the endpoint to those without the key, and nothing is kept for a session. So the cookie
+//! means the same after a restart and on every edge with the same key. With a key of its own for each installation, a
+//! client can neither find out addresses by trial nor choose an endpoint; with the default key it can choose among the
+//! endpoints of the pool if it guesses an address, which gives it nothing that it could not get by asking for a cookie
+//! again and again.
 
 use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
 

@@ -1,9 +1,9 @@
 //! Which tiers of a pool get requests: an endpoint of a further tier stands in for those before it.
 //!
-//! Pure. The tiers are taken in their order until one has enough endpoints that may be used; those before it, which have
-//! too few, stay in use with it. With the default threshold a further tier is used only if the ones before it have no
-//! usable endpoint at all, or so few that the pool would be in panic, as the `backup` servers of HAProxy and nginx are.
-//! Higher thresholds bring help earlier, as the priorities of Envoy do.
+//! Pure. The tiers are taken in their order until one has enough endpoints that may be used; those before it, which
+//! have too few, stay in use with it. With the default threshold a further tier is used only if the ones before it have
+//! no usable endpoint at all, or so few that the pool would be in panic, as the `backup` servers of HAProxy and nginx
+//! are. Higher thresholds bring help earlier, as the priorities of Envoy do.
 //!
 //! Panic means that the checks are more likely wrong than the endpoints. A healthy endpoint in a further tier is
 //! evidence of the opposite, so the pool only panics if no tier has enough.
@@ -65,10 +65,11 @@ pub fn is_panic(good: usize, bad: usize, threshold: f64) -> bool {
     bad > 0 && (good == 0 || good as f64 / ((good + bad) as f64) < threshold)
 }
 
-/// Whether the endpoints of the edge's zone, in the tiers in use, are enough without those of other zones: `good` ones that
-/// may be used, and `bad` ones. The others help as soon as those of the zone would get too much, as in Envoy's zone aware
-/// routing. Unlike there, the edge does not compare the zone's share of the edges with that of the endpoints, because an
-/// edge does not know the others: size the zones so that each can serve the requests of its edges.
+/// Whether the endpoints of the edge's zone, in the tiers in use, are enough without those of other zones: `good` ones
+/// that may be used, and `bad` ones. The others help as soon as those of the zone would get too much, as in Envoy's
+/// zone aware routing. Unlike there, the edge does not compare the zone's share of the edges with that of the
+/// endpoints, because an edge does not know the others: size the zones so that each can serve the requests of its
+/// edges.
 #[must_use]
 pub fn stays_in_zone(good: usize, bad: usize, thresholds: Thresholds) -> bool {
     good > 0 && good as f64 >= thresholds.zone * (good + bad) as f64

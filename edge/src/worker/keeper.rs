@@ -64,8 +64,8 @@ fn tend(worker: &Rc<Worker>, pool: &Rc<PoolView>, workers: usize, now: Instant) 
     let nodes = snapshot.usable();
     let warm = plan::warm(mesh.spread().borrow().expected(), nodes.len(), workers).min(config.max_idle);
     let has = |endpoints: &[Arc<Endpoint>], node| endpoints.iter().any(|endpoint| endpoint.id == node);
-    // A node that is not used now, such as a backup, keeps what was opened for requests, and not for longer than others.
-    // One in maintenance keeps none.
+    // A node that is not used now, such as a backup, keeps what was opened for requests, and not for longer than
+    // others. One in maintenance keeps none.
     let may_keep = |endpoint: &Arc<Endpoint>, node| endpoint.id == node && endpoint.allows_reuse();
     let is_kept = |node| snapshot.endpoints.iter().any(|endpoint| may_keep(endpoint, node));
     let warm_at = |node| is_kept(node).then(|| if has(nodes, node) { warm } else { 0 });

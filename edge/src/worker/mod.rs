@@ -1,10 +1,10 @@
 //! The context of a worker: what the tasks on one worker's thread share. The thread itself runs in
 //! [`crate::control::worker_thread`]; nothing here serves a connection.
 //!
-//! Other threads share four kinds of state with a worker: read-only values ([`Snapshot`]), counters in cache lines
-//! of their own ([`WorkerStats`]), [`Shared::open`] and [`Shared::clients`], which change once per connection and not per
-//! request unless the requests of each client are limited, and [`Shared::idle_wanted`], which is used only while a pool is
-//! full.
+//! Other threads share four kinds of state with a worker: read-only values ([`Snapshot`]), counters in cache lines of
+//! their own ([`WorkerStats`]), [`Shared::open`] and [`Shared::clients`], which change once per connection and not per
+//! request unless the requests of each client are limited, and [`Shared::idle_wanted`], which is used only while a pool
+//! is full.
 
 pub mod client_activity;
 pub mod client_limits;
@@ -321,8 +321,8 @@ impl Worker {
         }
     }
 
-    /// Records a heartbeat, reads the wall clock, closes idle upstream connections that are too old or whose endpoint is
-    /// gone, and frees memory that is not needed. Called about once a second.
+    /// Records a heartbeat, reads the wall clock, closes idle upstream connections that are too old or whose endpoint
+    /// is gone, and frees memory that is not needed. Called about once a second.
     pub fn housekeep(&self) {
         self.clock.set();
         self.shared.heartbeats.of(self.index).beat(SystemTime::now());

@@ -1,4 +1,5 @@
-//! What becomes of every request while endpoints fail; `cargo run -p tests --bin ledger` compares it with other proxies.
+//! What becomes of every request while endpoints fail; `cargo run -p tests --bin ledger` compares it with other
+//! proxies.
 
 use std::time::Duration;
 

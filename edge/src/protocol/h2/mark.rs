@@ -1,8 +1,8 @@
 //! What the inspector tells the edge about a stream: a field that it adds to the stream's header block.
 //!
-//! A table of streams would need entries removed that nobody asks for, because h2 refuses or resets some streams without
-//! a word. A message that travels with the block needs none. Its value begins with a
-//! random token that exists only in the memory of the connection, so no client can forge it.
+//! A table of streams would need entries removed that nobody asks for, because h2 refuses or resets some streams
+//! without a word. A message that travels with the block needs none. Its value begins with a random token that exists
+//! only in the memory of the connection, so no client can forge it.
 
 use http::{HeaderMap, HeaderName};
 

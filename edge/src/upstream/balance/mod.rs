@@ -1,9 +1,8 @@
 //! Load balancing: picks the endpoint of the next request.
 //!
-//! Pure: the candidates, what the worker's last picks left behind, a random number and the request's key go in, an index
-//! comes out. Each
-//! worker balances on its own, with its own [`Turns`]; random start positions keep the workers out of lockstep. The
-//! caller counts the active requests of all workers.
+//! Pure: the candidates, what the worker's last picks left behind, a random number and the request's key go in, an
+//! index comes out. Each worker balances on its own, with its own [`Turns`]; random start positions keep the workers
+//! out of lockstep. The caller counts the active requests of all workers.
 
 mod candidates;
 mod draw;
@@ -39,9 +38,9 @@ impl Turns {
 
 /// Picks one of the candidates, or `None` if all are excluded.
 ///
-/// `random` is a fresh random number. A further attempt has no turns, and takes a random candidate instead of the next in
-/// turn: it may have fewer candidates, and one position in two lists would favour some of them. Only consistent hashing
-/// looks at the key, and takes turns without one.
+/// `random` is a fresh random number. A further attempt has no turns, and takes a random candidate instead of the next
+/// in turn: it may have fewer candidates, and one position in two lists would favour some of them. Only consistent
+/// hashing looks at the key, and takes turns without one.
 pub fn pick(
     policy: Balance,
     candidates: &impl Candidates,
@@ -88,7 +87,8 @@ fn lower<T: PartialOrd>((one, other): (usize, Option<usize>), number: impl Fn(us
     other.filter(|&other| number(other, one) < number(one, other)).unwrap_or(one)
 }
 
-/// How long a request is expected to take at a candidate: its latency for each request that it then has, for its weight.
+/// How long a request is expected to take at a candidate: its latency for each request that it then has, for its
+/// weight.
 ///
 /// A candidate without a measurement gets the first request at once, and no other until that is answered, unless both
 /// that are drawn are unknown.

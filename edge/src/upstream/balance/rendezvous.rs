@@ -4,16 +4,16 @@
 //! (Thaler and Ravishankar 1998, "Using name-based mappings to increase hit rates"). Nothing is kept, so every edge and
 //! every worker finds the same candidate. When one leaves, only its keys move, evenly to all others; when one joins, it
 //! takes its share from all others. Weights are those of Schindelhauer and Schomaker 2005, "Weighted distributed hash
-//! tables". A ring or a Maglev table finds a candidate faster in pools of thousands, but must be built for each change of
-//! the pool, and a Maglev table moves some keys of candidates that stay.
+//! tables". A ring or a Maglev table finds a candidate faster in pools of thousands, but must be built for each change
+//! of the pool, and a Maglev table moves some keys of candidates that stay.
 //!
 //! A candidate that has more than its share of the active requests, by a factor, is passed over: Mirrokni, Thorup and
-//! Zadimoghaddam 2017, "Consistent hashing with bounded loads". The keys of a full candidate go each to its own next one
-//! instead of all to the same neighbour, as Chen, Coleman and Shrivastava 2021, "Revisiting consistent hashing with bounded
-//! loads", propose: one popular key then overloads nobody.
+//! Zadimoghaddam 2017, "Consistent hashing with bounded loads". The keys of a full candidate go each to its own next
+//! one instead of all to the same neighbour, as Chen, Coleman and Shrivastava 2021, "Revisiting consistent hashing with
+//! bounded loads", propose: one popular key then overloads nobody.
 //!
-//! Clients can find keys that belong to the same candidate, since the hash has no secret: all edges must agree on it. The
-//! bound limits what they gain.
+//! Clients can find keys that belong to the same candidate, since the hash has no secret: all edges must agree on it.
+//! The bound limits what they gain.
 
 use super::Candidates;
 
@@ -26,8 +26,8 @@ pub struct Key {
     pub bound: f64,
 }
 
-/// Returns the hash of a key or a name. It is the same in each process and release: FNV-1a, finalized as in SplitMix64 so
-/// that similar names have different hashes in all bits.
+/// Returns the hash of a key or a name. It is the same in each process and release: FNV-1a, finalized as in SplitMix64
+/// so that similar names have different hashes in all bits.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> u64 {
     mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)))
@@ -69,7 +69,8 @@ fn best(candidates: &impl Candidates, key: u64, may: impl Fn(usize) -> bool) -> 
     (0..candidates.count()).filter(|index| !candidates.is_excluded(*index) && may(*index)).max_by_key(score)
 }
 
-/// Returns a score that is the highest of all as often as the weight says, and as high as the others' for equal weights.
+/// Returns a score that is the highest of all as often as the weight says, and as high as the others' for equal
+/// weights.
 fn weighted(bits: u64, weight: u32) -> u64 {
     let uniform = ((bits >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
     // Positive numbers have the order of their bits.

@@ -1,9 +1,9 @@
-//! Smooth weighted round robin, as nginx does it (`ngx_http_upstream_get_peer` in `ngx_http_upstream_round_robin.c`, since
-//! release 1.3.1).
+//! Smooth weighted round robin, as nginx does it (`ngx_http_upstream_get_peer` in `ngx_http_upstream_round_robin.c`,
+//! since release 1.3.1).
 //!
-//! Each candidate has a credit. For each pick, every candidate earns its weight, the one with the most credit is picked,
-//! and it pays what all have earned. With the weights 5, 1 and 1 the order is a a b a c a a: each gets its share in every
-//! round of 7 picks, and the picks of the heavy one are spread over the round.
+//! Each candidate has a credit. For each pick, every candidate earns its weight, the one with the most credit is
+//! picked, and it pays what all have earned. With the weights 5, 1 and 1 the order is a a b a c a a: each gets its
+//! share in every round of 7 picks, and the picks of the heavy one are spread over the round.
 //!
 //! A pick takes time in proportion to the number of candidates. Without weights no pick comes here.
 

@@ -19,8 +19,8 @@ use crate::{
 /// The largest body of an answer in bytes. A longer one is no health page.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Asks once, within the timeout of the check. Returns whether the status is an expected one. The connection can then be
-/// used again if it is [reusable](Connection::is_reusable).
+/// Asks once, within the timeout of the check. Returns whether the status is an expected one. The connection can then
+/// be used again if it is [reusable](Connection::is_reusable).
 ///
 /// # Errors
 /// There is no answer: the connection must be closed.

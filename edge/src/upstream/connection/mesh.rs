@@ -109,7 +109,8 @@ impl Mesh {
     }
 
     /// Takes the connection whose turn it is of those to nodes that `allow` accepts. Those whose replica should get no
-    /// requests or may not answer are taken only if all are like that, busy ones included. With `ask_kernel` the kernel decides whether it is open.
+    /// requests or may not answer are taken only if all are like that, busy ones included. With `ask_kernel` the kernel
+    /// decides whether it is open.
     pub fn take(&self, ask_kernel: bool, allow: impl Fn(u64) -> bool) -> Option<Box<Connection>> {
         let is_well = |spread: &Spread, connection: &Connection| {
             let node = connection.endpoint().id;
@@ -239,8 +240,8 @@ impl Mesh {
         self.warm.borrow_mut().set_rotation(Rotation { known, unknown: all, unknown_first });
     }
 
-    /// Whether one of `workers` must open a connection now to look for replicas. `found` is how often one appeared to any
-    /// of them.
+    /// Whether one of `workers` must open a connection now to look for replicas. `found` is how often one appeared to
+    /// any of them.
     #[must_use]
     pub fn explores(&self, found: u64, workers: usize, now: Instant) -> bool {
         let mut exploration = self.exploration.borrow_mut();

@@ -1,10 +1,10 @@
 //! Ejection by status: an endpoint whose responses are server errors far more often than those of the others.
 //!
 //! Pure: counters go in, decisions come out. HAProxy (`observe layer7`) and Envoy (`consecutive_5xx`) count errors in a
-//! row, which also ejects endpoints when the whole site fails; Envoy's success rate compares the endpoints of a pool, as
-//! this does. The endpoints in use get the same mix of requests. So a URL that always fails raises the share of all, and
-//! a bad release of the site as well; only an endpoint that is faulty by itself differs. Consistent hashing and cookies
-//! assign URLs or clients to endpoints, so with them this is off by default; see
+//! row, which also ejects endpoints when the whole site fails; Envoy's success rate compares the endpoints of a pool,
+//! as this does. The endpoints in use get the same mix of requests. So a URL that always fails raises the share of all,
+//! and a bad release of the site as well; only an endpoint that is faulty by itself differs. Consistent hashing and
+//! cookies assign URLs or clients to endpoints, so with them this is off by default; see
 //! [`ties_requests`](crate::config::ties_requests).
 
 /// The responses of an endpoint or of a pool.
@@ -210,7 +210,8 @@ mod tests {
     }
 
     proptest! {
-        /// A fault of the whole site ejects nobody: the shares of all are the same but for a tenth. Shares in thousandths.
+        /// A fault of the whole site ejects nobody: the shares of all are the same but for a tenth. Shares in
+        /// thousandths.
         #[test]
         fn a_fault_of_all_makes_none_deviate(
             total in 10_u64..10_000, share in 0_u64..=1000, others in 1_u64..300, more in 0_u64..=100,

@@ -72,8 +72,8 @@ impl Health {
         self.status == HealthStatus::Unchecked || self.contradictions > 0
     }
 
-    /// Whether the next check must not wait for others: the endpoint is in use, or the last check showed that it answers
-    /// again.
+    /// Whether the next check must not wait for others: the endpoint is in use, or the last check showed that it
+    /// answers again.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
         match self.status {

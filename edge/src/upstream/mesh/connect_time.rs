@@ -20,8 +20,8 @@ const TIMES_LATE: u32 = 2;
 /// The shortest time after which a connection is late.
 const LATE_FLOOR: Duration = Duration::from_millis(20);
 
-/// The limit doubles with each further connection that timed out, once so many did in a row: the network may have become
-/// slower, which no successful connection would show.
+/// The limit doubles with each further connection that timed out, once so many did in a row: the network may have
+/// become slower, which no successful connection would show.
 const LATE_IN_A_ROW: u32 = 3;
 
 /// The upper bound of the first bucket.

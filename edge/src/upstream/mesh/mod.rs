@@ -1,4 +1,5 @@
-//! Pools behind a routing mesh, where an endpoint is a node and each connection to it leads to one replica for its life.
+//! Pools behind a routing mesh, where an endpoint is a node and each connection to it leads to one replica for its
+//! life.
 //!
 //! Health and balance then belong to connections. Each worker keeps several warm connections to each node, learns from
 //! the responses which replica is behind each, gives the next request to the replica whose turn it is, and asks the

@@ -26,8 +26,8 @@ const LOOK_EAGERLY: Duration = Duration::from_millis(50);
 /// How long it then does. Of twelve replicas, forty random connections miss a particular one in 3 % of all cases.
 const EAGER: Duration = Duration::from_secs(2);
 
-/// The number of warm connections of one of `workers` to each of `nodes`: together at least one for each replica at each
-/// node, and for each worker at least two for each replica.
+/// The number of warm connections of one of `workers` to each of `nodes`: together at least one for each replica at
+/// each node, and for each worker at least two for each replica.
 #[must_use]
 pub fn warm(replicas: usize, nodes: usize, workers: usize) -> usize {
     let (nodes, workers) = (nodes.max(1), workers.max(1));
@@ -35,8 +35,8 @@ pub fn warm(replicas: usize, nodes: usize, workers: usize) -> usize {
     wanted.min(MOST).min((MOST_OF_ALL / nodes).max(1))
 }
 
-/// How many connections to a node are opened now, ahead of need: until `warm` are open, and one is idle. `open` includes
-/// the `idle` ones, and `opening` are under way.
+/// How many connections to a node are opened now, ahead of need: until `warm` are open, and one is idle. `open`
+/// includes the `idle` ones, and `opening` are under way.
 #[must_use]
 pub fn missing(warm: usize, open: usize, idle: usize, opening: usize) -> usize {
     let to_warm = warm.saturating_sub(open + opening);

@@ -164,9 +164,9 @@ impl Spread {
         }
     }
 
-    /// A connection to a node and a replica did not answer: one of them may be gone. Requests avoid both until an answer
-    /// shows which of the two is well. If the replica is suspect already, that explains it. If it is not known, it is
-    /// probably the one that is gone, since a new connection may lead anywhere.
+    /// A connection to a node and a replica did not answer: one of them may be gone. Requests avoid both until an
+    /// answer shows which of the two is well. If the replica is suspect already, that explains it. If it is not known,
+    /// it is probably the one that is gone, since a new connection may lead anywhere.
     pub fn suspect(&mut self, node: u64, replica: usize) {
         let known = self.replicas.get_mut(replica).filter(|replica| !replica.name.is_empty());
         if let Some(replica) = known.filter(|replica| !replica.suspect) {
@@ -187,8 +187,8 @@ impl Spread {
         }
     }
 
-    /// Whether all replicas, or all nodes, are suspect. Then they are rather slow than gone, and new connections would only
-    /// add to their load.
+    /// Whether all replicas, or all nodes, are suspect. Then they are rather slow than gone, and new connections would
+    /// only add to their load.
     #[must_use]
     pub fn is_suspect_throughout(&self) -> bool {
         let mut replicas = self.replicas.iter().filter(|replica| replica.connections > 0);
@@ -218,8 +218,8 @@ impl Spread {
         self.replicas.get(replica).is_some_and(|replica| replica.outlier.is_ejected())
     }
 
-    /// Compares the responses of the replicas since the last call. Ejects those that give far more server errors than the
-    /// others, the worst first, and ends ejections whose time is over. Returns those that it ejected.
+    /// Compares the responses of the replicas since the last call. Ejects those that give far more server errors than
+    /// the others, the worst first, and ends ejections whose time is over. Returns those that it ejected.
     pub fn compare(&mut self, settings: &Ejection, now: Instant) -> Vec<Ejected> {
         for replica in &mut self.replicas {
             if replica.outlier.until().is_some_and(|until| now >= until) {
@@ -585,7 +585,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is idle: no replica that always has an idle connection waits for more turns than there are replicas.
+        /// Whatever is idle: no replica that always has an idle connection waits for more turns than there are
+        /// replicas.
         #[test]
         fn every_replica_gets_its_share(count in 1_usize..9, idle in prop::collection::vec(any::<u16>(), 1..300)) {
             let mut spread = known(count);

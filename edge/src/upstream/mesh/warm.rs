@@ -52,8 +52,8 @@ impl<C> Warm<C> {
         }
     }
 
-    /// Takes a connection that `allow` accepts, to the replica whose turn it is; not to one that is ejected, except with
-    /// `even_ejected`.
+    /// Takes a connection that `allow` accepts, to the replica whose turn it is; not to one that is ejected, except
+    /// with `even_ejected`.
     pub fn take(&mut self, spread: &mut Spread, even_ejected: bool, allow: impl Fn(&Spread, &C) -> bool) -> Option<C> {
         let mut after = None;
         loop {

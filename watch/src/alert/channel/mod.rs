@@ -1,8 +1,8 @@
 //! The channels that carry messages: mail, SMS, webhooks. Each attempt has a time limit and returns how to retry
 //! after a failure; the notifier decides whether and when to.
 //!
-//! Each recipient of a message has its own outcome, and its own time limit within that of the message. If an unreachable
-//! recipient used it up, it would be unknown that the others have the message, and they would get it again.
+//! Each recipient of a message has its own outcome, and its own time limit within that of the message. If an
+//! unreachable recipient used it up, it would be unknown that the others have the message, and they would get it again.
 
 mod http;
 mod listed_server;
