@@ -100,7 +100,7 @@ attend() {
     echo "SENTINEL DEBUG TILT-PERIOD $((2 * normal + 1000))" | ask >/dev/null || true
     before=$(clock)
     while sleep 1 && kill -0 "$1" 2>/dev/null; do
-        after=$(clock)
+        after=$(clock) || continue
         if [ "$after" -lt $((before - 10)) ]; then
             # Its timestamps are in the future: until then it sends no pings, and finds nothing down.
             echo "the clock was set back by $((before - after)) s: restarting the sentinel"
@@ -108,8 +108,8 @@ attend() {
             return
         fi
         before=$after
-        pair=$(ages)
-        # Empty if the sentinel did not answer.
+        # Empty if the sentinel did not answer. This loop must not end while the sentinel runs.
+        pair=$(ages) || continue
         [ "${pair% *}" != "${pair#* }" ] || continue
         echo "down-after-milliseconds: ${pair% *} -> ${pair#* }"
         echo "SENTINEL SET $MASTER down-after-milliseconds ${pair#* }" | ask >/dev/null || true

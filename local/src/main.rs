@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let stack = Stack::start(options)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut stops = StopSignals::listen()?;
         let mut hangups = signal(SignalKind::hangup())?;
         let has_terminal = io::stdin().is_terminal();
@@ -60,7 +60,10 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         again.abort();
         stopped?;
         failed.map_or(Ok(()), |part| Err(Failed(part).into()))
-    })
+    });
+    // Does not wait for a file of logins whose reading hangs.
+    runtime.shutdown_background();
+    outcome
 }
 
 #[derive(Debug, thiserror::Error)]

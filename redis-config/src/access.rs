@@ -135,14 +135,11 @@ impl Location {
         let Some(source) = self.source() else { return true };
         let Ok(guard) = timeout(READ_TIMEOUT, self.reading().lock_owned()).await else { return false };
         let known = self.state().fingerprint;
-        let task = spawn_blocking(move || {
-            // If the reading hangs, no other one begins.
-            let _guard = guard;
-            source(known)
-        });
-        let Change { fingerprint, location } = match timeout(READ_TIMEOUT, task).await {
-            Ok(Ok(Some(change))) => change,
-            Ok(Ok(None)) => return true,
+        // If the reading hangs, no other one begins; and none begins before its result is in use, which would be older.
+        let task = spawn_blocking(move || (source(known), guard));
+        let (Change { fingerprint, location }, _guard) = match timeout(READ_TIMEOUT, task).await {
+            Ok(Ok((Some(change), guard))) => (change, guard),
+            Ok(Ok((None, _))) => return true,
             Ok(Err(_)) | Err(_) => {
                 warn!("the files of Redis cannot be read in time; their previous contents stay in use");
                 return false;

@@ -15,8 +15,6 @@ pub struct Scenario {
     /// What happens, for the table.
     pub name: &'static str,
     event: Event,
-    /// Whether all endpoints stay able to serve, so that no request may be lost.
-    pub is_graceful: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,32 +41,28 @@ enum Event {
 /// The pause of an idle connection at which an endpoint closes it exactly when the load sends its next request.
 const GAP: Duration = Duration::from_millis(20);
 
-/// All scenarios, in the order of the table.
+/// All scenarios, in the order of the table: first those in which all endpoints stay able to serve.
 pub const ALL: [Scenario; 16] = [
-    graceful("nothing happens", Event::Nothing),
-    graceful("endpoints replaced one after the other, each drained first", Event::Rolled),
-    graceful("the configuration is read again every 200 ms", Event::Reloads),
-    graceful("each connection is closed after a response", Event::All(Mode::Closes)),
-    graceful("connections are closed when the next request comes", Event::All(Mode::ClosesIdle(GAP))),
-    graceful("an endpoint is 20 times slower", Event::Turns(Mode::IsSlow(Duration::from_millis(20)))),
-    sudden("an endpoint is killed", Event::Killed(Duration::MAX)),
-    sudden("an endpoint is killed and starts again after 1 s", Event::Killed(Duration::from_secs(1))),
-    sudden("an endpoint is killed every second and starts at once", Event::RestartsEverySecond),
-    sudden("an endpoint refuses new connections", Event::Refuses),
-    sudden("the endpoints die in turns, a second each", Event::DieInTurns),
-    sudden("an endpoint hangs", Event::Turns(Mode::Hangs)),
-    sudden("an endpoint hangs, its health checks answer", Event::Turns(Mode::HangsButIsHealthy)),
-    sudden("an endpoint sends one byte a second", Event::Turns(Mode::Drips)),
-    sudden("an endpoint answers 500 to everything", Event::Turns(Mode::Fails { every: 1 })),
-    sudden("an endpoint answers 500 to every second request", Event::Turns(Mode::Fails { every: 2 })),
+    of("nothing happens", Event::Nothing),
+    of("endpoints replaced one after the other, each drained first", Event::Rolled),
+    of("the configuration is read again every 200 ms", Event::Reloads),
+    of("each connection is closed after a response", Event::All(Mode::Closes)),
+    of("connections are closed when the next request comes", Event::All(Mode::ClosesIdle(GAP))),
+    of("an endpoint is 20 times slower", Event::Turns(Mode::IsSlow(Duration::from_millis(20)))),
+    of("an endpoint is killed", Event::Killed(Duration::MAX)),
+    of("an endpoint is killed and starts again after 1 s", Event::Killed(Duration::from_secs(1))),
+    of("an endpoint is killed every second and starts at once", Event::RestartsEverySecond),
+    of("an endpoint refuses new connections", Event::Refuses),
+    of("the endpoints die in turns, a second each", Event::DieInTurns),
+    of("an endpoint hangs", Event::Turns(Mode::Hangs)),
+    of("an endpoint hangs, its health checks answer", Event::Turns(Mode::HangsButIsHealthy)),
+    of("an endpoint sends one byte a second", Event::Turns(Mode::Drips)),
+    of("an endpoint answers 500 to everything", Event::Turns(Mode::Fails { every: 1 })),
+    of("an endpoint answers 500 to every second request", Event::Turns(Mode::Fails { every: 2 })),
 ];
 
-const fn graceful(name: &'static str, event: Event) -> Scenario {
-    Scenario { name, event, is_graceful: true }
-}
-
-const fn sudden(name: &'static str, event: Event) -> Scenario {
-    Scenario { name, event, is_graceful: false }
+const fn of(name: &'static str, event: Event) -> Scenario {
+    Scenario { name, event }
 }
 
 impl Scenario {
