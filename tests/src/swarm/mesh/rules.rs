@@ -1,7 +1,7 @@
 //! Computes rules from endpoints. Pure.
 //!
-//! Of n tasks, the first gets every nth connection, the second every (n-1)th of the rest, and so on: round robin, as in
-//! IPVS. The kernel's connection tracking keeps an open connection at its task.
+//! Each of n tasks gets a connection with the same probability, where IPVS gives them turns: a client cannot tell the
+//! difference when it shares the mesh with others. The kernel's connection tracking keeps an open connection at its task.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -92,7 +92,10 @@ impl Rules {
                 let share = tasks.len() - index;
                 write!(table, "-A MESH {matched}").unwrap_or(());
                 if share > 1 {
-                    write!(table, " -m statistic --mode nth --every {share} --packet 0").unwrap_or(());
+                    // At random, because the few clients of the rig would make a strict order a pattern: Docker tries
+                    // a registry by HTTPS and then by HTTP, and of two tasks each would always get the same one.
+                    let chance = 1.0 / share as f64;
+                    write!(table, " -m statistic --mode random --probability {chance:.8}").unwrap_or(());
                 }
                 writeln!(table, " -j DNAT --to-destination {task}").unwrap_or(());
             }
@@ -135,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn tasks_of_a_published_port_take_turns() {
+    fn tasks_of_a_published_port_have_equal_chances() {
         let rules =
             Rules::of(Kind::Ingress, &[task("web", 7, Some(80)), task("web", 9, Some(80)), task("web", 8, Some(80))]);
         assert_eq!(
             rules.table,
             "*nat\n:MESH - [0:0]\n\
-             -A MESH -i eth1 -p tcp --dport 80 -m statistic --mode nth --every 3 --packet 0 -j DNAT --to-destination 10.0.0.7:8000\n\
-             -A MESH -i eth1 -p tcp --dport 80 -m statistic --mode nth --every 2 --packet 0 -j DNAT --to-destination 10.0.0.8:8000\n\
+             -A MESH -i eth1 -p tcp --dport 80 -m statistic --mode random --probability 0.33333333 -j DNAT --to-destination 10.0.0.7:8000\n\
+             -A MESH -i eth1 -p tcp --dport 80 -m statistic --mode random --probability 0.50000000 -j DNAT --to-destination 10.0.0.8:8000\n\
              -A MESH -i eth1 -p tcp --dport 80 -j DNAT --to-destination 10.0.0.9:8000\n\
              COMMIT\n"
         );
