@@ -1,5 +1,5 @@
-//! Requests over HTTP/2. h2 implements the protocol behind an [`InspectedStream`]; what each request becomes is decided
-//! here.
+//! Requests over HTTP/2. The library `h2` implements the protocol behind a stream whose frames are inspected; what each
+//! request becomes is decided here.
 
 mod connection;
 mod exchange;
