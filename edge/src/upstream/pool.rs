@@ -1,6 +1,6 @@
 //! Which endpoints a pool has, and which of them a request may use.
 //!
-//! Pure: sets go in, differences and snapshots come out. If the endpoints are in tiers, [`tiers`] adds to
+//! Pure: sets go in, differences and snapshots come out. If the endpoints are in tiers, [`tiers`](mod@super::tiers) adds to
 //! these rules. Four rules decide which endpoints get requests:
 //!
 //! 1. Healthy endpoints. An endpoint that joins them waits for its first check.
