@@ -61,7 +61,7 @@ impl AdminListener {
     /// The bound address; `None` while it is in use.
     pub(super) fn bound_address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Bound(listener) => listener.local_addr().ok(),
+            Self::Bound(_) => self.address(),
             Self::InUse(_) => None,
         }
     }

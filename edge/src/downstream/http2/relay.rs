@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 
 use super::{
     piece::Piece,
@@ -15,12 +15,8 @@ use super::{
 use crate::{
     error::Error,
     protocol::{
-        h1::{
-            body::Reader,
-            chunked::BodyEvent,
-            head::{self, Field},
-        },
-        headers::is_trailer,
+        h1::{body::Reader, chunked::BodyEvent, head},
+        headers::{is_trailer, response::owned},
     },
     proxy::{
         request::{UpstreamRequest, never},
@@ -152,11 +148,7 @@ fn trailers(body: &Reader) -> Option<HeaderMap> {
         return None;
     }
     let map = head::trailers(body.trailers(), |fields| {
-        let parts = |field: &Field<'_>| {
-            let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-            Some((name, HeaderValue::from_bytes(field.value).ok()?))
-        };
-        fields.iter().filter(|field| is_trailer(field.name)).filter_map(parts).collect()
+        fields.iter().filter(|field| is_trailer(field.name)).filter_map(owned).collect()
     });
     map.ok()
 }

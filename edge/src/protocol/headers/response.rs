@@ -156,11 +156,14 @@ pub fn write_interim(out: &mut Vec<u8>, head: &crate::protocol::h1::head::Respon
 #[must_use]
 pub fn map_interim(head: &crate::protocol::h1::head::Response<'_>) -> HeaderMap {
     let Ok(summary) = HeaderSummary::of(head.fields) else { return HeaderMap::new() };
-    let parts = |field: &Field<'_>| {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-        Some((name, HeaderValue::from_bytes(field.value).ok()?))
-    };
-    head.fields.iter().filter(|field| is_for_interim(field, &summary)).filter_map(parts).collect()
+    head.fields.iter().filter(|field| is_for_interim(field, &summary)).filter_map(owned).collect()
+}
+
+/// Returns a field for an HTTP/2 client. `None` if a map rejects what the parser accepts; it is not valid HTTP.
+#[must_use]
+pub fn owned(field: &Field<'_>) -> Option<(HeaderName, HeaderValue)> {
+    let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+    Some((name, HeaderValue::from_bytes(field.value).ok()?))
 }
 
 /// Whether an interim response keeps a field. No body follows it, and so no trailers.
