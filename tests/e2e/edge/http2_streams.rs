@@ -19,6 +19,15 @@ async fn open(address: SocketAddr, tasks: &mut JoinSet<()>) -> SendRequest<Bytes
     sender.ready().await.expect("a connection")
 }
 
+/// An endpoint, an edge in front of it, and a connection to that, with the task that drives it.
+async fn start() -> (RawEndpoint, Edge, SendRequest<Bytes>, JoinSet<()>) {
+    let server = RawEndpoint::start().await;
+    let edge = Edge::start(&unchecked(&[server.address()])).await;
+    let mut tasks = JoinSet::new();
+    let client = open(edge.address(), &mut tasks).await;
+    (server, edge, client, tasks)
+}
+
 fn request(method: &str, path: &str) -> http::request::Builder {
     Request::builder().method(method).uri(format!("http://a.example{path}"))
 }
@@ -31,10 +40,7 @@ async fn interim(response: &mut ResponseFuture) -> (StatusCode, HeaderMap) {
 
 #[tokio::test]
 async fn interim_responses_reach_clients_of_http2_before_the_response() {
-    let server = RawEndpoint::start().await;
-    let edge = Edge::start(&unchecked(&[server.address()])).await;
-    let mut tasks = JoinSet::new();
-    let mut client = open(edge.address(), &mut tasks).await;
+    let (server, _edge, mut client, _tasks) = start().await;
     let (mut response, _) = client.send_request(request("GET", "/").body(()).unwrap(), true).unwrap();
     let mut endpoint = server.accept().await;
     endpoint.until("\r\n\r\n").await;
@@ -59,10 +65,7 @@ async fn interim_responses_reach_clients_of_http2_before_the_response() {
 
 #[tokio::test]
 async fn interim_responses_that_are_too_large_together_are_dropped() {
-    let server = RawEndpoint::start().await;
-    let edge = Edge::start(&unchecked(&[server.address()])).await;
-    let mut tasks = JoinSet::new();
-    let mut client = open(edge.address(), &mut tasks).await;
+    let (server, _edge, mut client, _tasks) = start().await;
     let (mut response, _) = client.send_request(request("GET", "/").body(()).unwrap(), true).unwrap();
     let mut endpoint = server.accept().await;
     endpoint.until("\r\n\r\n").await;
@@ -80,10 +83,7 @@ async fn interim_responses_that_are_too_large_together_are_dropped() {
 
 #[tokio::test]
 async fn a_client_of_http2_that_waits_for_100_continue_gets_it_when_its_body_is_wanted() {
-    let server = RawEndpoint::start().await;
-    let edge = Edge::start(&unchecked(&[server.address()])).await;
-    let mut tasks = JoinSet::new();
-    let mut client = open(edge.address(), &mut tasks).await;
+    let (server, _edge, mut client, _tasks) = start().await;
     let post = request("POST", "/").header("expect", "100-continue").body(()).unwrap();
     let (mut response, mut body) = client.send_request(post, false).unwrap();
     assert_eq!(interim(&mut response).await.0, StatusCode::CONTINUE);
@@ -96,10 +96,7 @@ async fn a_client_of_http2_that_waits_for_100_continue_gets_it_when_its_body_is_
 
 #[tokio::test]
 async fn a_client_of_http2_that_sends_its_body_at_once_gets_no_100_continue() {
-    let server = RawEndpoint::start().await;
-    let edge = Edge::start(&unchecked(&[server.address()])).await;
-    let mut tasks = JoinSet::new();
-    let mut client = open(edge.address(), &mut tasks).await;
+    let (server, _edge, mut client, _tasks) = start().await;
     let get = request("GET", "/").header("expect", "100-continue").body(()).unwrap();
     let (mut response, _) = client.send_request(get, true).unwrap();
     server.answer_once("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
