@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 
 use super::cluster::{Cluster, SITE};
-use super::table::{Row, Table};
+use super::table::{Latency, Row, Table};
 use crate::chaos::clients::{Clients, FailedVisit, Stopped, Target, Visitor};
 use crate::chaos::history::{History, Hit, Outcome, Round};
 use crate::chaos::judge::{Limits, Verdict, judge, longest_outages};
@@ -187,6 +187,12 @@ impl Checker {
         };
         let edges = BY_DNS..BY_DNS + self.hosts;
         let by_dns = of(0..BY_DNS);
+        let latency = event.dead.map(|dead| {
+            let dead = dead.start.duration_since(self.zero)..dead.end.duration_since(self.zero);
+            // Counting may stop at first. The second half says how visitors fare while the machine stays dead.
+            let middle = dead.start + dead.end.saturating_sub(dead.start) / 2;
+            Latency { before: p99(&by_dns, injected..dead.start), dead: p99(&by_dns, middle..dead.end) }
+        });
         let seen = Observations {
             outage: longest(&by_dns),
             by_dns,
@@ -205,6 +211,7 @@ impl Checker {
             failed: seen.failed.len(),
             visits: hits.iter().filter(|hit| hit.outcome != Outcome::Unsent).count(),
             elsewhere: event.elsewhere,
+            latency,
             alerted: None,
             recovered: recovered.saturating_sub(injected),
         };
@@ -229,6 +236,14 @@ impl Checker {
     }
 }
 
+/// Returns the 99th percentile of how long the visits took that began in `period` and got a number.
+fn p99(hits: &[Hit], period: Range<Duration>) -> Duration {
+    let counted = hits.iter().filter(|hit| hit.number().is_some() && period.contains(&hit.started));
+    let mut took: Vec<Duration> = counted.map(Hit::took).collect();
+    took.sort_unstable();
+    took.get(took.len().saturating_sub(1) * 99 / 100).copied().unwrap_or_default()
+}
+
 /// Prints one line per event while the journey runs.
 #[expect(clippy::print_stdout, reason = "the progress of the test")]
 fn print_progress(row: &Row) {
@@ -242,6 +257,8 @@ pub struct Event {
     pub name: String,
     /// The time until all lost tasks ran elsewhere, if tasks were lost.
     pub elsewhere: Option<Duration>,
+    /// From when to when a machine was dead, if one was.
+    pub dead: Option<Range<Instant>>,
     /// The longest permitted outage.
     pub max_outage: Duration,
 }
@@ -250,7 +267,7 @@ impl Event {
     /// Creates an event from which the swarm recovers on its own.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), elsewhere: None, max_outage: OUTAGE }
+        Self { name: name.to_owned(), elsewhere: None, dead: None, max_outage: OUTAGE }
     }
 
     /// Creates an event with an outage that lasts until an operator is done.

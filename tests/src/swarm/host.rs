@@ -139,23 +139,64 @@ impl Host {
         let init = children.trim().parse().ok().and_then(Pid::from_raw).expect("one child of unshare");
         self.cable.plug(init).await?;
 
+        let engine = self.spawn_engine(init);
+        self.running = Some(Running { unshare, init, engine });
+        self.until_engine_responds().await?;
+        if !self.kernel.ipvs {
+            let mut mesh = self.command(std::env::current_exe().expect("the program's own path"));
+            mesh.arg(mesh::ARGUMENT).stdout(self.log("mesh.log")).stderr(self.log("mesh.log"));
+            // Ends with the host.
+            drop(mesh.spawn().expect("nsenter can be started"));
+        }
+        Ok(())
+    }
+
+    /// Restarts the engine, as `systemctl restart docker` does.
+    ///
+    /// # Errors
+    /// The engine cannot be signalled.
+    ///
+    /// # Panics
+    /// The host is off, or its engine does not stop or does not start.
+    #[expect(clippy::zombie_processes, reason = "a host that is switched off waits for its engine")]
+    pub async fn restart_engine(&mut self) -> Result<(), Failed> {
+        let init = self.init();
+        self.stop_engine().await?;
+        let engine = self.spawn_engine(init);
+        if let Some(running) = &mut self.running {
+            running.engine = engine;
+        }
+        self.until_engine_responds().await
+    }
+
+    fn spawn_engine(&self, init: Pid) -> Child {
         let mut engine = self.command_in(init, "dockerd");
         engine.args(["--cgroup-parent", &self.group, "--exec-opt", "native.cgroupdriver=cgroupfs"]);
         engine.stdout(self.log("engine.log")).stderr(self.log("engine.log"));
-        let engine = engine.spawn().expect("nsenter can be started");
-        self.running = Some(Running { unshare, init, engine });
+        engine.spawn().expect("nsenter can be started")
+    }
+
+    async fn until_engine_responds(&self) -> Result<(), Failed> {
         let docker = self.docker();
         eventually(&format!("start of the engine of {}", self.name), STARTED, async || {
             docker.get("/info").await.is_ok()
         })
         .await;
         if !self.kernel.ipvs {
-            // The engine opens its tables only when it reloads its settings.
+            // The engine opens its tables, from which the mesh works, only when it reloads its settings.
             self.run("kill -HUP \"$(cat /run/docker.pid)\"").await?;
-            let mut mesh = self.command(std::env::current_exe().expect("the program's own path"));
-            mesh.arg(mesh::ARGUMENT).stdout(self.log("mesh.log")).stderr(self.log("mesh.log"));
-            // Ends with the host.
-            drop(mesh.spawn().expect("nsenter can be started"));
+        }
+        Ok(())
+    }
+
+    async fn stop_engine(&mut self) -> Result<(), Failed> {
+        self.run("kill -TERM \"$(cat /run/docker.pid)\"").await?;
+        let name = self.name.clone();
+        if let Some(running) = &mut self.running {
+            eventually(&format!("end of the engine of {name}"), STOPPED, async || {
+                running.engine.try_wait().is_ok_and(|ended| ended.is_some())
+            })
+            .await;
         }
         Ok(())
     }
@@ -197,14 +238,7 @@ impl Host {
     /// # Panics
     /// It does not stop.
     pub async fn shut_down(&mut self) -> Result<(), Failed> {
-        self.run("kill -TERM \"$(cat /run/docker.pid)\"").await?;
-        let name = self.name.clone();
-        if let Some(running) = &mut self.running {
-            eventually(&format!("end of the engine of {name}"), STOPPED, async || {
-                running.engine.try_wait().is_ok_and(|ended| ended.is_some())
-            })
-            .await;
-        }
+        self.stop_engine().await?;
         self.off();
         Ok(())
     }

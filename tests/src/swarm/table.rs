@@ -20,10 +20,21 @@ pub struct Row {
     pub visits: usize,
     /// The time until all lost tasks ran elsewhere, if tasks were lost.
     pub elsewhere: Option<Duration>,
+    /// How long visits by DNS took, if a machine was dead for a while.
+    pub latency: Option<Latency>,
     /// The time until both a mail and an SMS reported it, if they should.
     pub alerted: Option<Duration>,
     /// The time until the swarm had recovered.
     pub recovered: Duration,
+}
+
+/// The 99th percentile of the visits that got a number.
+#[derive(Clone, Copy, Debug)]
+pub struct Latency {
+    /// Before the machine died.
+    pub before: Duration,
+    /// While it was dead, once its replicas had been found missing.
+    pub dead: Duration,
 }
 
 /// All events. Displays itself as a table.
@@ -43,7 +54,7 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:58} {:>9} {:>9} {:>7} {:>7} {:>7} {:>10} {:>8} {:>10}",
+            "{:58} {:>9} {:>9} {:>7} {:>7} {:>7} {:>10} {:>8} {:>10} {:>16}",
             "without an answer for 0.2 s or more, the longest",
             "by DNS",
             "1 address",
@@ -52,14 +63,19 @@ impl fmt::Display for Table {
             "visits",
             "elsewhere",
             "alerted",
-            "recovered"
+            "recovered",
+            "p99, while dead"
         )?;
         for row in &self.0 {
             let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+            let latency = row.latency.map_or_else(
+                || "-".to_owned(),
+                |latency| format!("{} ms, {} ms", latency.before.as_millis(), latency.dead.as_millis()),
+            );
             let maybe = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), seconds);
             writeln!(
                 f,
-                "{:58} {:>9} {:>9} {:>7} {:>7} {:>7} {:>10} {:>8} {:>10}",
+                "{:58} {:>9} {:>9} {:>7} {:>7} {:>7} {:>10} {:>8} {:>10} {:>16}",
                 row.event,
                 seconds(row.through_dns),
                 seconds(row.one_address),
@@ -68,7 +84,8 @@ impl fmt::Display for Table {
                 row.visits,
                 maybe(row.elsewhere),
                 maybe(row.alerted),
-                seconds(row.recovered)
+                seconds(row.recovered),
+                latency
             )?;
         }
         Ok(())

@@ -21,9 +21,23 @@ const DEPLOYMENT: Duration = Duration::from_secs(120);
 /// The time limit for a response.
 const ANSWER: Duration = Duration::from_secs(20);
 
+/// The variable that sets `NODES` of the stack. With `off` the edges connect to the replicas instead of the nodes.
+const NODES: &str = "SWARM_NODES";
+
+/// The line of the page that writes the stack's settings.
+const SETTINGS: &str = "echo IMAGE=127.0.0.1:5000/stackdemo:1 >stack.env";
+
 /// Step 3: deploys the stack.
 pub(crate) async fn deploy_stack(journey: &mut Journey) {
-    let (_, stderr) = journey.block("deploy").await;
+    let Journey { cluster, page, .. } = &mut *journey;
+    let deployed = match std::env::var(NODES) {
+        Ok(nodes) => {
+            let settings = format!("{SETTINGS}\necho NODES={nodes} >>stack.env");
+            page.run_with(cluster, "deploy", SETTINGS, &settings).await
+        }
+        Err(_) => page.run(cluster, "deploy").await,
+    };
+    let (_, stderr) = deployed.unwrap_or_else(|error| panic!("block deploy: {error}"));
     // The client would print "Ignoring unsupported options: ...".
     for ignored in ["gnoring", "nsupported", "eprecated", "could not be accessed"] {
         assert!(!stderr.contains(ignored), "docker stack deploy warns:\n{stderr}");

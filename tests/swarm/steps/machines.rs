@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tests::swarm::checker::Event;
 use tests::swarm::cluster::Cluster;
+use tests::wait::pause;
 
 use super::alerts::NodeAlerts;
 use super::edges::{RUN, assert_no_visit_failed};
@@ -13,6 +14,9 @@ use crate::journey::Journey;
 /// The time limit for the swarm to notice a lost machine and start its replicas elsewhere. It waits 15 s for a
 /// heartbeat, or 40 s if the leader is lost.
 const ELSEWHERE: Duration = Duration::from_secs(150);
+
+/// How long the visitors run before a machine dies, to compare with.
+const NORMAL: Duration = Duration::from_secs(8);
 
 /// The longest outage for visitors by DNS when the master is lost. The sentinels need about 5 s to promote a replica,
 /// and more than twice as long when the first vote is split.
@@ -47,10 +51,13 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
         }
         let seen = checker
             .round(cluster, "power lost", async |cluster| {
+                // A normal time to compare with.
+                pause(NORMAL).await;
                 let began = Instant::now();
                 cluster.hosts[victim].kill().await.expect("a power switch");
                 replicas_run(cluster, cluster.hosts.len() - 1).await;
                 let elsewhere = Some(began.elapsed());
+                let dead = Some(began..Instant::now());
                 // The page runs the command on the first host.
                 if let (Some(trust), 1..) = (trust.as_ref(), victim) {
                     let address = cluster.hosts[victim].address.to_string();
@@ -58,7 +65,7 @@ pub(crate) async fn lose_power(journey: &mut Journey) {
                     assert!(failure.output.contains(&format!("{address}:80: ")), "{failure}");
                 }
                 cluster.hosts[victim].start().await.expect("a host starts");
-                Event { elsewhere, ..Event::new(&what) }
+                Event { elsewhere, dead, ..Event::new(&what) }
             })
             .await;
         if master == Some(victim) {

@@ -39,6 +39,11 @@ pub(crate) async fn lose_quorum(journey: &mut Journey) {
             for block in ["lost-count", "lost-swarm"] {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
             }
+            // No systemd runs on the rig's machines.
+            cluster.hosts[0].restart_engine().await.expect("the engine restarts");
+            page.run_with(cluster, "lost-restart", "systemctl restart docker", "true")
+                .await
+                .unwrap_or_else(|error| panic!("lost-restart: {error}"));
             let token = cluster.hosts[0].run("docker swarm join-token --quiet manager").await;
             page.export("JOIN_TOKEN", token.expect("a manager has a token").trim());
             for new in [1, 2] {
