@@ -181,7 +181,7 @@ impl Cluster {
     }
 
     /// Describes the state of the hosts, for the message of a failure.
-    async fn state(&self) -> String {
+    pub async fn state(&self) -> String {
         let mut state = String::new();
         for host in self.hosts.iter().filter(|host| host.is_on()) {
             let output = host.run(DIAGNOSTICS).await;
@@ -221,8 +221,10 @@ const DIAGNOSTICS: &str = r#"
             docker logs --tail 5 "$container" 2>&1
         done
     done
-    for namespace in /run/docker/netns/lb_*; do
+    for namespace in /run/docker/netns/ingress_sbox /run/docker/netns/lb_*; do
+        echo "$namespace"
         nsenter "--net=$namespace" iptables-save -t nat 2>/dev/null | grep -e '-A MESH' || true
+        nsenter "--net=$namespace" ip neighbour || true
     done
 "#;
 

@@ -53,7 +53,9 @@ pub(crate) async fn lose_quorum(journey: &mut Journey) {
             for block in ["lost-join-serveur18", "lost-join-serveur19"] {
                 page.run(cluster, block).await.unwrap_or_else(|error| panic!("{block}: {error}"));
             }
-            page.run_on(cluster, "pull", &[1, 2]).await.unwrap_or_else(|error| panic!("pull: {error}"));
+            if let Err(error) = page.run_on(cluster, "pull", &[1, 2]).await {
+                panic!("pull: {error}\n{}", cluster.state().await);
+            }
             page.run(cluster, "lost-deploy").await.unwrap_or_else(|error| panic!("lost-deploy: {error}"));
             Event::by_operator("serveur18 and serveur19 destroyed, swarm recreated")
         })
