@@ -77,15 +77,17 @@ fn run(settings: Settings) -> ExitCode {
     if let Some(address) = edge.admin_address() {
         tracing::info!(%address, "status page, metrics and health");
     }
-    if let Err(error) = process::notify_ready() {
-        tracing::warn!(%error, "cannot notify the service manager that the edge has started");
-    }
     let (sender, commands) = mpsc::unbounded_channel();
     let thread = thread::Builder::new().name("signals".into()).spawn(move || signals.run(&settings, &sender));
     if let Err(error) = thread {
         return fail(&format!("cannot start a thread: {error}"), CANNOT_RUN);
     }
-    match edge.run(commands) {
+    let serving = || {
+        if let Err(error) = process::notify_ready() {
+            tracing::warn!(%error, "cannot notify the service manager that the edge has started");
+        }
+    };
+    match edge.run_then(commands, serving) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, CANNOT_RUN),
     }

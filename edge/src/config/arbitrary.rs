@@ -16,13 +16,13 @@ use super::{
 /// Generates configurations that parsing can return.
 pub(super) fn config() -> impl Strategy<Value = Config> {
     let admin = option::of((address(), option::of(file())));
-    let process = (1_usize..=1024, duration_or_zero(), admin, access_log());
+    let process = (1_usize..=1024, [duration_or_zero(), duration_or_zero()], option::of(file()), admin, access_log());
     let parts = (vec(listener(), 1..4), vec(pool(), 1..4), vec(route(), 1..5), limits(), timeouts(), dns());
     let networks = vec((any::<std::net::IpAddr>(), 0_u8..=32), 0..3);
     let swarm = option::of(file()).prop_map(|token_file| Swarm { token_file });
     (process, parts, networks, swarm).prop_map(|(process, parts, networks, swarm)| {
         let (listeners, pools, routes, limits, timeouts, dns) = parts;
-        let (workers, drain, admin, access_log) = process;
+        let (workers, [drain, drain_delay], takeover, admin, access_log) = process;
         // A token without a listener causes a warning.
         let (admin, admin_token_file) = admin.map_or((None, None), |(admin, token)| (Some(admin), token));
         let mut listeners = without_duplicates(listeners, |listener| listener.address);
@@ -34,6 +34,8 @@ pub(super) fn config() -> impl Strategy<Value = Config> {
         Config {
             workers: NonZeroUsize::new(workers).unwrap(),
             drain,
+            drain_delay,
+            takeover,
             admin,
             admin_token_file,
             access_log,

@@ -36,6 +36,8 @@ impl Config {
         Self {
             workers: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             drain: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
+            takeover: None,
             admin: Some(ADMIN),
             admin_token_file: None,
             access_log: AccessLog::default(),

@@ -21,6 +21,12 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// How long active requests may take to finish after SIGTERM. Default 30 s.
     pub drain: Duration,
+    /// How long the edge serves on after SIGTERM, while it already reports that it is not ready, so that a load balancer
+    /// notices before connections are refused. Default 0 s.
+    pub drain_delay: Duration,
+    /// Path of the Unix socket by which a new edge takes over the listening sockets of the one that runs; at most
+    /// 107 bytes. Default none. Not changed by a reload.
+    pub takeover: Option<PathBuf>,
     /// Address of the status page, metrics, liveness and readiness; `None` turns them off.
     /// Default 127.0.0.1:9901. Not changed by a reload.
     pub admin: Option<SocketAddr>,

@@ -3,7 +3,10 @@
 //! Each function returns the typed value of a text, or a message that states the fault and the fix. [`settings::value`]
 //! has the parsers that all programs use, [`super::address`] those for addresses and host names.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use http::{HeaderName, HeaderValue, uri::PathAndQuery};
 pub(crate) use settings::value::{Parsed, duration, duration_or_zero, name, number};
@@ -41,6 +44,21 @@ pub(crate) fn render_size(bytes: u64) -> String {
         }
     }
     format!("{bytes}B")
+}
+
+/// The longest path of a Unix socket, in bytes: `unix(7)` has room for 108 with the zero at the end.
+pub(crate) const MAX_SOCKET_PATH: usize = 107;
+
+/// Checks that a Unix socket can have this path.
+pub(crate) fn socket_path(path: &Path) -> Parsed<()> {
+    let length = path.as_os_str().len();
+    if length > MAX_SOCKET_PATH {
+        let path = path.display();
+        return Err(format!(
+            "{path} has {length} bytes, and a Unix socket at most {MAX_SOCKET_PATH}: use a shorter path"
+        ));
+    }
+    Ok(())
 }
 
 /// The least memory that a limit may allow, in bytes: below, not even a few requests fit.

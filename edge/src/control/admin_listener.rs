@@ -41,7 +41,7 @@ impl AdminListener {
     /// Any other reason why it cannot be bound.
     pub(super) fn new(address: SocketAddr, inherited: &Inherited) -> Result<Self, BindError> {
         let failed = |source| BindError { address, reuse_port: false, source };
-        if let Some(listener) = inherited.share(address, 1).map_err(failed)?.pop() {
+        if let Some(listener) = inherited.at(address).map_err(failed)?.and_then(|(_, mut sockets)| sockets.pop()) {
             return Ok(Self::Bound(listener));
         }
         match bind(address) {
@@ -55,6 +55,14 @@ impl AdminListener {
                 Ok(Self::InUse(address))
             }
             Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Returns a copy of the socket, for a successor; `None` while the address is in use.
+    pub(super) fn copy(&self) -> io::Result<Option<TcpListener>> {
+        match self {
+            Self::Bound(listener) => listener.try_clone().map(Some),
+            Self::InUse(_) => Ok(None),
         }
     }
 

@@ -1,12 +1,20 @@
 //! Bound addresses, and the certificates that their clients get.
 
-use std::{mem, net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{
+    io, mem,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use crate::{
     config,
-    control::{inherited::Inherited, workers::WorkerThreads},
+    control::{
+        inherited::{self, Inherited, Origin},
+        workers::WorkerThreads,
+    },
     downstream::{
-        listener::{self, BindError, Listener},
+        listener::{self, BindError, Listener, Successor},
         tls::{TlsError, TlsListener},
     },
 };
@@ -15,8 +23,10 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) listener: Arc<Listener>,
-    /// The sockets, one for each worker, until they are passed to the workers.
-    sockets: Vec<std::net::TcpListener>,
+    /// The sockets, each once. Another edge may take them over; they are closed with those of the workers.
+    sockets: Vec<TcpListener>,
+    /// The sockets of the workers, until they are passed to them.
+    for_workers: Vec<TcpListener>,
     pub(super) tls: Option<Arc<TlsListener>>,
 }
 
@@ -31,12 +41,16 @@ impl Bound {
         inherited: &Inherited,
     ) -> Result<Self, BindError> {
         let failed = |source| BindError { address: config.address, reuse_port: config.reuse_port, source };
-        let shared = inherited.share(config.address, workers).map_err(failed)?;
-        let is_inherited = !shared.is_empty();
-        let (sockets, address) =
-            if is_inherited { (shared, config.address) } else { listener::bind(config, workers, own)? };
+        let (is_inherited, sockets, address) = match inherited.at(config.address).map_err(failed)? {
+            Some((origin, sockets)) => (origin == Origin::Parent, sockets, config.address),
+            None => {
+                let (sockets, address) = listener::bind(config, workers, own)?;
+                (false, sockets, address)
+            }
+        };
+        let for_workers = inherited::share(&sockets, workers).map_err(failed)?;
         let listener = Arc::new(Listener::new(address, config.clone(), is_inherited));
-        let mut bound = Self { listener, sockets, tls: None };
+        let mut bound = Self { listener, sockets, for_workers, tls: None };
         bound.present(tls);
         Ok(bound)
     }
@@ -67,7 +81,30 @@ impl Bound {
 
     /// Passes the sockets to the workers.
     pub(super) fn open(&mut self, workers: &WorkerThreads) {
-        workers.listen(mem::take(&mut self.sockets), &self.listener);
+        workers.listen(mem::take(&mut self.for_workers), &self.listener);
+    }
+
+    /// Returns copies of the sockets for a successor, which may serve from then on: no socket may be made unusable for it
+    /// even if this edge stops.
+    pub(super) fn offer(&self) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
+        self.listener.set_successor(Successor::Starts);
+        self.sockets.iter().map(|socket| Ok((self.listener.address, socket.try_clone()?))).collect()
+    }
+
+    /// Notes that the successor failed.
+    pub(super) fn keep(&self) {
+        self.listener.set_successor(Successor::None);
+    }
+
+    /// Notes that the successor serves these addresses.
+    pub(super) fn hand_over(&self, addresses: &[SocketAddr]) {
+        let is_served = addresses.contains(&self.listener.address);
+        self.listener.set_successor(if is_served { Successor::Serves } else { Successor::None });
+    }
+
+    /// Leaves the sockets to the workers, which close them.
+    pub(super) fn close(&mut self) {
+        self.sockets.clear();
     }
 
     /// Whether the workers have closed the sockets: each shares the listener until then.

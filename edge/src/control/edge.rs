@@ -1,7 +1,7 @@
 //! An edge from start to end: it binds addresses, starts threads, and executes commands on the control thread.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize},
@@ -12,7 +12,10 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{
     runtime::{Builder, LocalOptions},
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc::{self, error::TryRecvError},
+        oneshot,
+    },
     time::{MissedTickBehavior, interval},
 };
 
@@ -25,8 +28,9 @@ use crate::{
         check::secrets,
         command::Command,
         inherited::Inherited,
-        running::Running,
+        running::{Running, next},
         start_error::StartError,
+        takeover::{Offer, Start},
         workers::WorkerThreads,
     },
     io::memory::Budget,
@@ -51,7 +55,11 @@ pub struct Edge {
     workers: usize,
     bound: Vec<Bound>,
     admin: Option<AdminListener>,
+    /// A copy of the admin listener's socket, for a successor.
+    admin_socket: Option<TcpListener>,
     inherited: Inherited,
+    /// With [`Config::takeover`]. Keeps other edges from starting until this one serves.
+    takeover: Option<Start>,
     log: AccessLog,
     stats: Arc<PerWorker<WorkerStats>>,
 }
@@ -67,11 +75,12 @@ impl Edge {
         Self::inherit(config, Inherited::default())
     }
 
-    /// Does the same, but takes each address that has an inherited socket from there.
+    /// Does the same, but takes each address that has an inherited socket from there. With [`Config::takeover`], the
+    /// sockets of the edge that runs are used, too, and that edge serves until this one does.
     ///
     /// # Errors
-    /// The first step that fails, or a socket that the configuration does not use.
-    pub fn inherit(config: Config, inherited: Inherited) -> Result<Self, StartError> {
+    /// The first step that fails, or a socket that the configuration does not use. An edge that runs goes on then.
+    pub fn inherit(config: Config, mut inherited: Inherited) -> Result<Self, StartError> {
         inherited.check(&config)?;
         let workers = config.workers.get();
         let now = SystemTime::now();
@@ -79,14 +88,23 @@ impl Edge {
         secrets(&config)?;
         let stats: Arc<PerWorker<WorkerStats>> = Arc::new(PerWorker::new(workers));
         let log = AccessLog::start(&config.access_log, workers, Arc::clone(&stats)).map_err(StartError::AccessLog)?;
+        let (mut takeover, taken) = match config.takeover.as_deref().map(Start::begin).transpose()? {
+            Some((start, sockets)) => (Some(start), sockets),
+            None => (None, Vec::new()),
+        };
+        // The edge that runs listens there as well, but not any more once this one serves.
+        let mut own = inherited.add_predecessors(taken).map_err(StartError::Inherit)?;
         let admin = config.admin.map(|address| AdminListener::new(address, &inherited)).transpose()?;
-        let (mut bound, mut own) = (Vec::new(), Vec::new());
+        let admin_socket = admin.as_ref().map(AdminListener::copy).transpose().map_err(StartError::Inherit)?.flatten();
+        let mut bound = Vec::new();
         for (listener, tls) in config.listeners.iter().zip(tls) {
             let next = Bound::new(listener, tls, workers, &own, &inherited)?;
             own.push(next.listener.address);
             bound.push(next);
         }
-        Ok(Self { config, workers, bound, admin, inherited, log, stats })
+        inherited.forget_predecessors();
+        takeover.as_mut().map(Start::listen).transpose()?;
+        Ok(Self { config, workers, bound, admin, admin_socket, inherited, takeover, log, stats })
     }
 
     /// The addresses that clients connect to, in the order of the configuration, with the ports that the kernel chose.
@@ -101,18 +119,34 @@ impl Edge {
         self.admin.as_ref()?.bound_address()
     }
 
-    /// Serves until it receives a command to drain, or until all senders are dropped. Then open requests may finish
-    /// within [`Config::drain`]. Blocks: the calling thread is the control thread.
+    /// Serves until it receives a command to drain, until all senders are dropped, or until another edge has taken over.
+    /// Then open requests may finish within [`Config::drain`]. Blocks: the calling thread is the control thread.
     ///
     /// # Errors
-    /// A thread cannot be started.
+    /// A thread cannot be started, or the edge that runs does not let this one take over.
     pub fn run(self, commands: mpsc::UnboundedReceiver<Command>) -> Result<(), StartError> {
-        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-        runtime.map_err(StartError::Thread)?.block_on(self.control(commands))
+        self.run_then(commands, || {})
     }
 
-    async fn control(self, mut commands: mpsc::UnboundedReceiver<Command>) -> Result<(), StartError> {
-        let Self { config, workers, bound, admin, inherited, log, stats } = self;
+    /// Does the same, and calls `serving` when the workers begin to accept connections.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn run_then(
+        self,
+        commands: mpsc::UnboundedReceiver<Command>,
+        serving: impl FnOnce(),
+    ) -> Result<(), StartError> {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        runtime.map_err(StartError::Thread)?.block_on(self.control(commands, serving))
+    }
+
+    async fn control(
+        self,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        serving: impl FnOnce(),
+    ) -> Result<(), StartError> {
+        let Self { config, workers, bound, admin, admin_socket, inherited, takeover, log, stats } = self;
         let mut manager = Manager::new(workers);
         let pools = manager.apply(&config);
         let memory = Arc::new(Budget::new(config.limits.memory, workers));
@@ -141,37 +175,85 @@ impl Edge {
         });
         let admin_address = admin.as_ref().and_then(AdminListener::address);
         let (admin_end, ended) = oneshot::channel();
-        if let Some(listener) = admin {
-            tokio::task::spawn_local(admin_listener::serve(listener, Arc::clone(&admin_state), ended));
+        let mut admin_task = admin.map(|listener| admin_listener::serve(listener, Arc::clone(&admin_state), ended));
+        if !takeover.as_ref().is_some_and(Start::is_takeover) {
+            admin_task.take().map(tokio::task::spawn_local);
         }
         let workers = WorkerThreads::start(workers, &shared, &log).map_err(StartError::Thread)?;
-        let mut running =
-            Running { shared, manager, workers, bound, inherited, log, admin_state, admin_address, admin_end };
+        let mut running = Running {
+            shared,
+            manager,
+            workers,
+            bound,
+            inherited,
+            log,
+            admin_state,
+            admin_address,
+            admin_socket,
+            admin_end,
+        };
         running.find_endpoints(&commands).await;
+        let (mut offer, mut early) = (None, None);
+        if let Some(start) = takeover {
+            early = match commands.try_recv() {
+                Ok(command) => Some(command),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => Some(Command::Drain),
+            };
+            if start.is_takeover() && matches!(early, Some(Command::Drain)) {
+                tracing::info!("stopped before this edge took over; the other one goes on");
+                return Ok(());
+            }
+            offer =
+                start.finish(&running.addresses()).await?.map(Offer::start).transpose().map_err(StartError::Thread)?;
+        }
         for bound in &mut running.bound {
             bound.open(&running.workers);
         }
         running.show_listeners();
+        // While another edge served, its state was the one that counted.
+        admin_task.take().map(tokio::task::spawn_local);
+        serving();
 
         let mut certificates = interval(CERTIFICATES);
         certificates.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        let successor = loop {
+            let command = async {
+                match early.take() {
+                    Some(command) => Some(command),
+                    None => commands.recv().await,
+                }
+            };
             tokio::select! {
-                command = commands.recv() => match command {
+                command = command => match command {
                     Some(Command::Reload(config)) => {
                         let outcome = running.reload(*config).map_err(|error| error.to_string());
                         running.report(outcome);
                     }
                     Some(Command::ReloadFailed(error)) => running.report(Err(error)),
-                    Some(Command::Drain) | None => break,
+                    Some(Command::Drain) | None => break None,
                 },
                 Some(order) = ordered.recv() => running.order(order),
                 _ = certificates.tick() => running.reload_certificates(),
+                event = next(&mut offer) => if let Some(addresses) = running.offer(event) {
+                    break Some(addresses);
+                },
             }
-        }
+        };
         // An edge that drains obeys no orders.
         drop(ordered);
-        running.drain().await;
+        let successor = match successor {
+            None => running.announce_drain(&mut offer).await,
+            successor => successor,
+        };
+        match (successor, offer) {
+            (Some(addresses), _) => running.hand_over(&addresses).await,
+            (None, Some(offer)) => {
+                offer.withdraw();
+                running.drain().await;
+            }
+            (None, None) => running.drain().await,
+        }
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ mod edge;
 mod inherited;
 mod running;
 mod start_error;
+mod takeover;
 pub mod worker_thread;
 pub mod workers;
 
@@ -20,4 +21,5 @@ pub use self::{
     edge::Edge,
     inherited::{Inherited, UnusedSocket},
     start_error::StartError,
+    takeover::TakeoverError,
 };

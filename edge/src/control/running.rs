@@ -3,7 +3,8 @@
 use std::{
     convert::Infallible,
     future::pending,
-    net::SocketAddr,
+    io,
+    net::{SocketAddr, TcpListener},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, SystemTime},
 };
@@ -11,7 +12,7 @@ use std::{
 use settings::address::overlap;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, interval},
+    time::{Instant, interval, sleep_until},
 };
 
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
         command::Command,
         inherited::Inherited,
         start_error::StartError,
+        takeover::{Event, Offer},
         workers::WorkerThreads,
     },
     observe::access_log::AccessLog,
@@ -50,6 +52,8 @@ pub(super) struct Running {
     pub(super) admin_state: Arc<AdminState>,
     /// The address of the admin listener, which stays. Another process may still use it.
     pub(super) admin_address: Option<SocketAddr>,
+    /// A copy of the admin listener's socket, for a successor.
+    pub(super) admin_socket: Option<TcpListener>,
     /// The admin listener ends when this is dropped.
     pub(super) admin_end: oneshot::Sender<Infallible>,
 }
@@ -71,8 +75,11 @@ impl Running {
     /// Applies a configuration. Every step that can fail comes first, so that a failure changes nothing.
     pub(super) fn reload(&mut self, config: Config) -> Result<(), StartError> {
         let old = self.shared.snapshot.load_full();
-        if config.workers != old.config.workers || config.admin != old.config.admin {
-            tracing::warn!("changes of `workers` and `admin` take effect only after a restart");
+        if config.workers != old.config.workers
+            || config.admin != old.config.admin
+            || config.takeover != old.config.takeover
+        {
+            tracing::warn!("changes of `workers`, `admin` and `takeover` take effect only after a restart");
         }
         secrets(&config)?;
         let now = SystemTime::now();
@@ -166,12 +173,79 @@ impl Running {
         }
     }
 
-    /// Stops the workers; the edge ends with the last one.
-    pub(super) async fn drain(self) {
-        let Self { shared, manager: _manager, workers, bound, inherited, log, admin_state, admin_end, .. } = self;
+    /// The addresses that this edge serves, with that of the admin listener.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        let admin = self.admin_socket.as_ref().and_then(|socket| socket.local_addr().ok());
+        self.bound.iter().map(|bound| bound.listener.address).chain(admin).collect()
+    }
+
+    /// Reacts to what a new edge does. Returns the addresses that it serves, once it has taken over.
+    pub(super) fn offer(&self, event: Event) -> Option<Vec<SocketAddr>> {
+        match event {
+            Event::Asked(answer) => match self.sockets() {
+                // The new edge may have gone; it will be noticed.
+                Ok(sockets) => drop(answer.send(sockets)),
+                Err(error) => tracing::error!(%error, "cannot give the sockets to a new edge"),
+            },
+            Event::Failed => self.bound.iter().for_each(Bound::keep),
+            Event::Serves(addresses) => return Some(addresses),
+        }
+        None
+    }
+
+    /// Returns copies of all sockets for a new edge.
+    fn sockets(&self) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
+        let mut sockets = Vec::new();
+        for bound in &self.bound {
+            sockets.extend(bound.offer()?);
+        }
+        if let Some(admin) = &self.admin_socket {
+            sockets.push((admin.local_addr()?, admin.try_clone()?));
+        }
+        Ok(sockets)
+    }
+
+    /// Reports that this edge is about to drain, and serves for as long as [`Config::drain_delay`], so that a load
+    /// balancer can notice before connections are refused. Returns the addresses of an edge that takes over meanwhile.
+    pub(super) async fn announce_drain(&self, offer: &mut Option<Offer>) -> Option<Vec<SocketAddr>> {
+        self.admin_state.draining.store(true, Relaxed);
+        let delay = self.shared.snapshot.load().config.drain_delay;
+        if !delay.is_zero() {
+            tracing::info!(delay = %humantime::format_duration(delay), "not ready any more; the drain begins after the delay");
+        }
+        let end = Instant::now() + delay;
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep_until(end) => return None,
+                event = next(offer) => if let Some(addresses) = self.offer(event) {
+                    return Some(addresses);
+                },
+            }
+        }
+    }
+
+    /// Leaves the sockets of these addresses to a successor that serves them, and drains.
+    pub(super) async fn hand_over(mut self, addresses: &[SocketAddr]) {
+        for bound in &mut self.bound {
+            bound.hand_over(addresses);
+            bound.close();
+        }
+        let Self { shared, manager: _manager, workers, log, admin_state, admin_end, admin_socket, .. } = self;
+        // First of all the admin listener: a readiness that is asked for from now on is the successor's.
+        drop((admin_socket, admin_end));
+        tracing::info!("another edge serves now; this one finishes open requests");
+        workers.drain(shared.snapshot.load().config.drain).await;
         admin_state.draining.store(true, Relaxed);
+        close(log);
+    }
+
+    /// Stops the workers; the edge ends with the last one.
+    pub(super) async fn drain(mut self) {
         // The workers have sockets of their own, and nothing else may keep a port open.
-        drop(inherited);
+        self.bound.iter_mut().for_each(Bound::close);
+        let Self { shared, manager: _manager, workers, bound, inherited, log, admin_end, admin_socket, .. } = self;
+        drop((inherited, admin_socket));
         let longest = shared.snapshot.load().config.drain;
         let hand_over = async {
             successor(&bound).await;
@@ -183,9 +257,22 @@ impl Running {
             () = workers.drain(longest) => {}
             () = hand_over => {}
         }
-        if let Err(error) = log.close(LOG_FLUSH) {
-            tracing::warn!(%error, "the last lines of the access log are lost");
-        }
+        close(log);
+    }
+}
+
+/// Waits for the next event of an offer to new edges; for ever without one.
+pub(super) async fn next(offer: &mut Option<Offer>) -> Event {
+    match offer {
+        Some(offer) => offer.next().await,
+        None => pending().await,
+    }
+}
+
+/// Writes the last lines of the access log.
+fn close(log: AccessLog) {
+    if let Err(error) = log.close(LOG_FLUSH) {
+        tracing::warn!(%error, "the last lines of the access log are lost");
     }
 }
 

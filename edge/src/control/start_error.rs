@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use crate::{
     config::token::TokenError,
-    control::inherited::UnusedSocket,
+    control::{inherited::UnusedSocket, takeover::TakeoverError},
     downstream::{listener::BindError, tls::TlsError},
 };
 
@@ -20,9 +20,15 @@ pub enum StartError {
     /// A socket was inherited that the configuration does not use.
     #[error(transparent)]
     Unused(#[from] UnusedSocket),
+    /// A socket that was inherited or taken over cannot be used.
+    #[error("cannot use a socket that was open before: {0}")]
+    Inherit(#[source] io::Error),
     /// An address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The sockets of the edge that runs cannot be taken over, or not be offered to the next one.
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
     /// A reload adds a listener whose address the admin listener has.
     #[error("cannot listen on {0}: the status page of this edge has the address until the edge restarts")]
     AdminAddress(SocketAddr),

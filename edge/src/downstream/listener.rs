@@ -1,6 +1,18 @@
 //! Binds the listening sockets, one for each address and worker, and accepts connections on them.
 
-use std::{convert::Infallible, io, net::SocketAddr, os::fd::AsFd, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    os::fd::AsFd,
+    pin::pin,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwapOption;
 use net::server::concerns_one_connection;
@@ -37,13 +49,37 @@ pub struct Listener {
     pub inherited: bool,
     /// The TLS configuration, which a reload replaces; `None` for plain HTTP.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
+    /// Whether a successor has the sockets, a [`Successor`]. Set by the control thread, read when a worker stops
+    /// accepting.
+    successor: AtomicU8,
+}
+
+/// What another edge does with the sockets of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Successor {
+    /// None has them.
+    None,
+    /// It has them, and will serve once it is ready.
+    Starts,
+    /// It serves.
+    Serves,
 }
 
 impl Listener {
     /// Creates a listener without TLS for a bound address.
     #[must_use]
     pub fn new(address: SocketAddr, config: config::Listener, inherited: bool) -> Self {
-        Self { address, config, inherited, tls: ArcSwapOption::empty() }
+        Self { address, config, inherited, tls: ArcSwapOption::empty(), successor: AtomicU8::new(0) }
+    }
+
+    /// Sets what another edge does with the sockets.
+    pub fn set_successor(&self, successor: Successor) {
+        self.successor.store(successor as u8, Relaxed);
+    }
+
+    fn has_successor(&self, what: Successor) -> bool {
+        self.successor.load(Relaxed) == what as u8
     }
 
     /// Whether another process listens here. Only meaningful once this process has closed its sockets.
@@ -161,7 +197,11 @@ pub async fn accept(
         }
     };
     accept_until(&worker, &listener, &socket, stopped).await;
-    if listener.config.reuse_port && !listener.inherited {
+    if listener.has_successor(Successor::Serves) {
+        // The queue stays, and what waits in it is accepted there.
+        return;
+    }
+    if listener.config.reuse_port && !listener.inherited && !listener.has_successor(Successor::Starts) {
         if let Err(error) = hand_over::refuse_handshakes(&socket) {
             tracing::warn!(address = %listener.address, %error, "some connections may be reset instead of handed over");
         }

@@ -53,6 +53,8 @@ pub(crate) fn config(servers: Vec<SocketAddr>, pools: Vec<Pool>) -> Config {
     Config {
         workers: NonZeroUsize::MIN,
         drain: second,
+        drain_delay: Duration::ZERO,
+        takeover: None,
         admin: None,
         admin_token_file: None,
         access_log: AccessLog::Off,

@@ -40,6 +40,7 @@ mod startup;
 mod sticky;
 mod surplus;
 mod swarm_discovery;
+mod takeover;
 mod timeouts;
 mod tls;
 mod upgrades;

@@ -8,6 +8,7 @@ mod endpoint;
 mod entry;
 mod load;
 pub mod proxy;
+pub mod replacement;
 pub mod scenario;
 pub mod totals;
 

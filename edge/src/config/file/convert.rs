@@ -15,13 +15,22 @@ use toml::Spanned;
 use super::{duplicates::report_duplicates, head_size::head_size, kind, pool};
 use crate::config::{
     AccessLog, CertificateFiles, Config, Dns, HostMatch, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, Tls,
-    defaults,
+    defaults, value,
 };
 
 /// Converts the whole file. Paths in it are relative to `folder`.
 pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let workers = root.get("workers", &kind::WORKERS);
     let drain = root.get("drain", &kind::DURATION_OR_ZERO);
+    let drain_delay = root.get("drain_delay", &kind::DURATION_OR_ZERO);
+    let takeover = root.get("takeover", &kind::FILE).map(|file| folder.join(file));
+    let takeover = takeover.filter(|path| match value::socket_path(path) {
+        Ok(()) => true,
+        Err(problem) => {
+            root.problem("takeover", problem);
+            false
+        }
+    });
     let admin = root.get("admin", &kind::ADMIN).unwrap_or(Some(defaults::ADMIN));
     let admin_token_file = root.get("admin_token_file", &kind::FILE).map(|file| folder.join(file));
     if admin_token_file.is_some() && admin.is_none() {
@@ -52,6 +61,8 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     Config {
         workers: workers.unwrap_or(defaults.workers),
         drain: drain.unwrap_or(defaults.drain),
+        drain_delay: drain_delay.unwrap_or(defaults.drain_delay),
+        takeover,
         admin,
         admin_token_file,
         access_log: access_log.unwrap_or(defaults.access_log),

@@ -16,6 +16,10 @@ pub fn render(config: &Config) -> String {
     let mut document = Document::default();
     document.key("workers", config.workers);
     document.key("drain", duration(config.drain));
+    document.key("drain_delay", duration(config.drain_delay));
+    if let Some(socket) = &config.takeover {
+        document.key("takeover", path(socket));
+    }
     document.key("admin", config.admin.map_or_else(|| string("off"), |address| string(&address.to_string())));
     if let Some(file) = &config.admin_token_file {
         document.key("admin_token_file", path(file));

@@ -251,6 +251,12 @@ pub(super) struct Process {
     /// How long open requests may take to finish when the edge stops [default: 30s]
     #[arg(long, value_name = "DURATION")]
     pub(super) drain: Option<String>,
+    /// How long the edge serves on when it is stopped, while it already reports that it is not ready [default: 0s]
+    #[arg(long, value_name = "DURATION")]
+    pub(super) drain_delay: Option<String>,
+    /// Unix socket by which a new edge takes over the listening sockets of the one that runs [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub(super) takeover: Option<String>,
     /// What to log: a level, or a filter such as edge=debug,info
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub(super) log: String,

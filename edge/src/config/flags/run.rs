@@ -45,8 +45,8 @@ impl Settings {
     }
 
     /// Loads the configuration from the flags, or from the file that `--config` names; `--admin`, `--admin-token-file`,
-    /// `--access-log`, `--zone`, `--workers`, `--memory`, `--min-rate` and `--drain` then override the file. Every call
-    /// reads the files again.
+    /// `--access-log`, `--zone`, `--workers`, `--memory`, `--min-rate`, `--drain`, `--drain-delay` and `--takeover` then
+    /// override the file. Every call reads the files again.
     ///
     /// # Errors
     /// A file cannot be read, or the configuration is invalid; the error then lists every problem.
@@ -126,6 +126,13 @@ impl Settings {
         }
         if let Some(drain) = reader.one("drain", self.flags.process.drain.as_deref(), value::duration_or_zero) {
             config.drain = drain;
+        }
+        let delay = self.flags.process.drain_delay.as_deref();
+        if let Some(delay) = reader.one("drain-delay", delay, value::duration_or_zero) {
+            config.drain_delay = delay;
+        }
+        if let Some(path) = reader.one("takeover", self.flags.process.takeover.as_deref(), socket) {
+            config.takeover = Some(path);
         }
         let mut addresses = config.listeners.iter().map(|listener| listener.address);
         if config.admin.is_some_and(|admin| addresses.any(|address| overlap(address, admin))) {
@@ -331,6 +338,13 @@ fn workers(text: &str) -> Parsed<NonZeroUsize> {
 fn readable(path: &Path) -> Parsed<PathBuf> {
     fs::File::open(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     Ok(absolute(path.to_owned()))
+}
+
+/// Returns the absolute path of a Unix socket.
+fn socket(text: &str) -> Parsed<PathBuf> {
+    let path = absolute(PathBuf::from(text));
+    value::socket_path(&path)?;
+    Ok(path)
 }
 
 /// Returns the absolute path of a file if it contains a token. A stack must name its secret even if that is empty.

@@ -79,7 +79,7 @@ health = 5
     edge.toml:4:9: admin: "localhost:9901" is a name, but a listener needs an address: write "127.0.0.1:9901", or "off"
     edge.toml:5:1: acess_log: there is no such key; did you mean "access_log"?
     edge.toml:6:1: interval: there is no such key here; it belongs to [dns]
-    edge.toml:7:1: colour: there is no such key; this section has: workers, drain, admin, admin_token_file, access_log, trusted_proxies, listener, dns, swarm, limits, timeouts, pool, route
+    edge.toml:7:1: colour: there is no such key; this section has: workers, drain, drain_delay, takeover, admin, admin_token_file, access_log, trusted_proxies, listener, dns, swarm, limits, timeouts, pool, route
     edge.toml:10:26: dns.servers: "dns.example" is not the address of a name server: write it like "127.0.0.11" or "[::1]:53"
     edge.toml:13:26: listener.address: duplicate address, first used on line 13: remove one of them
     edge.toml:15:17: listener.tls.certificates.key: is missing: add key = "www.pem"

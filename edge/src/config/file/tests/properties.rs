@@ -35,6 +35,7 @@ fn line() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec![
         "workers",
         "drain",
+        "takeover",
         "admin",
         "access_log",
         "trusted_proxies",

@@ -22,12 +22,14 @@ fn paths_are_relative_to_the_folder_of_the_file() {
         r#"
         access_log = "log/access"
         admin_token_file = "admin.token"
+        takeover = "takeover.sock"
         listener = { address = ":443", tls = { certificates = [{ certificate = "a.pem", key = "/secret/a.key" }] } }
         pool.web.endpoints = "web:80"
         "#,
     );
     assert_eq!(config.access_log, AccessLog::File("/etc/log/access".into()));
     assert_eq!(config.admin_token_file.as_deref(), Some(Path::new("/etc/admin.token")));
+    assert_eq!(config.takeover.as_deref(), Some(Path::new("/etc/takeover.sock")));
     let files = &config.listeners[0].tls.as_ref().unwrap().certificates[0];
     assert_eq!(files.certificate, Path::new("/etc/a.pem"));
     assert_eq!(files.key, Path::new("/secret/a.key"));

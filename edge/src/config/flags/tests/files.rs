@@ -18,9 +18,10 @@ fn flags_that_the_file_has_keys_for_are_rejected_with_a_file() {
     EDGE_TO: cannot be combined with EDGE_CONFIG: set it in the file, or remove EDGE_TO
     ");
 
-    let over = "--admin off --workers 1 --drain 0s --access-log stdout --log warn";
+    let over = "--admin off --workers 1 --drain 0s --drain-delay 1s --access-log stdout --log warn --takeover /run/x";
     let config = config(&format!("--config {file} {over}"), &[]);
     assert_eq!((config.admin, config.workers.get(), config.drain.as_secs()), (None, 1, 0));
+    assert_eq!((config.drain_delay.as_secs(), config.takeover.as_deref()), (1, Some(Path::new("/run/x"))));
     assert_eq!(config.access_log, AccessLog::Stdout);
 }
 

@@ -104,6 +104,8 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --memory <SIZE>            Memory that clients may make the edge hold, such as 150MiB, or "off" [default: 60 % of the process's limit, or 25 % of the machine's memory]
           --min-rate <SIZE>          Bytes per second below which a client that sends a body or reads a response times out; 0 for no minimum [default: 500]
           --drain <DURATION>         How long open requests may take to finish when the edge stops [default: 30s]
+          --drain-delay <DURATION>   How long the edge serves on when it is stopped, while it already reports that it is not ready [default: 0s]
+          --takeover <FILE>          Unix socket by which a new edge takes over the listening sockets of the one that runs [default: none]
           --log <FILTER>             What to log: a level, or a filter such as edge=debug,info [default: info]
 
     Examples:

@@ -171,6 +171,8 @@ fn every_flag_is_also_a_variable() {
         ("memory", "100MiB"),
         ("min-rate", "700"),
         ("drain", "5s"),
+        ("drain-delay", "4s"),
+        ("takeover", "/run/edge/takeover.sock"),
         ("log", "debug"),
     ];
     let args: Vec<_> = flags.iter().map(|(flag, value)| format!("--{flag}={value}")).collect();
@@ -225,7 +227,8 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(config.access_log, AccessLog::Stdout);
     assert_eq!(config.workers.get(), 3);
     assert_eq!((config.limits.memory, config.limits.min_rate), (Some(100 << 20), 700));
-    assert_eq!(config.drain.as_secs(), 5);
+    assert_eq!((config.drain.as_secs(), config.drain_delay.as_secs()), (5, 4));
+    assert_eq!(config.takeover.as_deref(), Some(Path::new("/run/edge/takeover.sock")));
 
     // Fails for a new flag that the list above does not test.
     let tested: Vec<_> = flags.iter().map(|(flag, _)| *flag).chain(["config", "hash-key", "sticky-key-file"]).collect();

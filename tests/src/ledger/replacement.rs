@@ -1,0 +1,261 @@
+//! An edge is replaced by another one again and again, by a takeover of its sockets, while clients of all kinds send
+//! numbered requests and a load balancer asks for its readiness.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::totals::Totals;
+use super::{Ended, Endpoint, Ledger, NUMBER};
+use crate::client::tls::Offer;
+use crate::client::{Body, Connection, Error, empty, full, get};
+use crate::port;
+use crate::process::Process;
+use crate::wait::{SOON, eventually, pause};
+
+/// The clients of each kind: 40 in all.
+const CLIENTS: [(Kind, u32); 6] = [
+    (Kind { tls: None, keeps: true }, 12),
+    (Kind { tls: None, keeps: false }, 12),
+    (Kind { tls: Some(&["http/1.1"]), keeps: true }, 6),
+    (Kind { tls: Some(&["http/1.1"]), keeps: false }, 4),
+    (Kind { tls: Some(&["h2"]), keeps: true }, 4),
+    (Kind { tls: Some(&["h2"]), keeps: false }, 2),
+];
+/// The time between two questions for readiness.
+const PROBE: Duration = Duration::from_millis(20);
+
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Replacement {
+    /// How often the edge is replaced.
+    pub times: usize,
+    /// The requests in a second, as long as every response comes at once.
+    pub rate: u32,
+    /// The requests between two replacements.
+    pub between: usize,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What became of the requests.
+    pub totals: Totals,
+    /// How many connections the clients opened.
+    pub connections: usize,
+    /// How often the edge was asked whether it is ready.
+    pub probes: usize,
+    /// Why it was not, each time.
+    pub not_ready: Vec<String>,
+    /// How long the whole took.
+    pub took: Duration,
+    /// How long each takeover took: from the start of the new process until it served.
+    pub takeovers: Vec<Duration>,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let longest = self.takeovers.iter().max().copied().unwrap_or_default();
+        write!(
+            f,
+            "{} replacements in {:.1} s, the slowest within {} ms\n{} connections; {} probes, {} not ready\n{}",
+            self.takeovers.len(),
+            self.took.as_secs_f64(),
+            longest.as_millis(),
+            self.connections,
+            self.probes,
+            self.not_ready.len(),
+            self.totals
+        )
+    }
+}
+
+impl Replacement {
+    /// Runs it. Each edge has another number of workers than the one before.
+    ///
+    /// # Panics
+    /// If an edge does not start, or does not end with 0 after it was replaced.
+    pub async fn run(self) -> Outcome {
+        let ledger = Arc::new(Ledger::default());
+        let endpoints = [Endpoint::start(&ledger).await, Endpoint::start(&ledger).await];
+        let folder = tempfile::tempdir().expect("a folder");
+        let [plain, secure, admin] = [(); 3].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, port::free())));
+        let config = config(plain, secure, admin, &endpoints.each_ref().map(Endpoint::address));
+        std::fs::write(folder.path().join("edge.toml"), config).expect("a file can be written");
+
+        let mut edge = start(folder.path(), 2);
+        edge.line("status page").await;
+        let (began, load) = (Instant::now(), self.load(plain, secure, admin, &ledger));
+        let mut takeovers = Vec::new();
+        for workers in [1, 3, 2].into_iter().cycle().take(self.times) {
+            load.go_on(&ledger, self.between).await;
+            let started = Instant::now();
+            let mut successor = start(folder.path(), workers);
+            successor.line("has taken over").await;
+            takeovers.push(started.elapsed());
+            assert_eq!(edge.exit(SOON).await.code(), Some(0), "{:#?}", edge.lines());
+            edge = successor;
+        }
+        load.go_on(&ledger, self.between).await;
+        let Shared { connections, probes, .. } = &*load.shared;
+        load.shared.stop.store(true, Relaxed);
+        let (connections, probes) = (Arc::clone(connections), Arc::clone(probes));
+        let not_ready = load.tasks.join_all().await.concat();
+        Outcome {
+            totals: ledger.totals(),
+            connections: connections.load(Relaxed),
+            probes: probes.load(Relaxed),
+            not_ready,
+            took: began.elapsed(),
+            takeovers,
+        }
+    }
+
+    fn load(self, plain: SocketAddr, secure: SocketAddr, admin: SocketAddr, ledger: &Arc<Ledger>) -> Load {
+        let all: u32 = CLIENTS.iter().map(|(_, count)| count).sum();
+        let pace = Duration::from_secs(1) * all / self.rate.max(1);
+        let shared = Arc::new(Shared::default());
+        let mut tasks = JoinSet::new();
+        for kind in CLIENTS.iter().flat_map(|(kind, count)| (0..*count).map(|_| *kind)) {
+            let address = if kind.tls.is_some() { secure } else { plain };
+            let (ledger, shared) = (Arc::clone(ledger), Arc::clone(&shared));
+            tasks.spawn(Client { kind, address, pace, ledger, shared }.run());
+        }
+        tasks.spawn(probe(admin, Arc::clone(&shared)));
+        Load { shared, tasks }
+    }
+}
+
+fn config(plain: SocketAddr, secure: SocketAddr, admin: SocketAddr, endpoints: &[SocketAddr]) -> String {
+    let endpoints: Vec<String> = endpoints.iter().map(|endpoint| format!("\"{endpoint}\"")).collect();
+    let endpoints = endpoints.join(", ");
+    format!(
+        "takeover = \"takeover.sock\"\nadmin = \"{admin}\"\n[[listener]]\naddress = \"{plain}\"\n\
+         [[listener]]\naddress = \"{secure}\"\n[listener.tls]\n\
+         [pool.web]\nendpoints = [{endpoints}]\n[pool.web.health]\npath = \"/healthz\"\n"
+    )
+}
+
+fn start(folder: &Path, workers: usize) -> Process {
+    let config = folder.join("edge.toml");
+    let plan = Process::ours("edge").args(["run", "--access-log", "off", "--workers", &workers.to_string()]);
+    plan.arg("--config").arg(config).start()
+}
+
+/// How a client connects.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    /// The protocols that it offers over TLS; `None` without TLS.
+    tls: Option<&'static [&'static str]>,
+    /// Whether it keeps its connection open.
+    keeps: bool,
+}
+
+/// Running clients.
+struct Load {
+    shared: Arc<Shared>,
+    /// Each returns why the edge was not ready.
+    tasks: JoinSet<Vec<String>>,
+}
+
+impl Load {
+    async fn go_on(&self, ledger: &Ledger, requests: usize) {
+        let before = ledger.len();
+        eventually("requests", SOON * 3, async || ledger.len() >= before + requests).await;
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    connections: Arc<AtomicUsize>,
+    probes: Arc<AtomicUsize>,
+}
+
+struct Client {
+    kind: Kind,
+    address: SocketAddr,
+    pace: Duration,
+    ledger: Arc<Ledger>,
+    shared: Arc<Shared>,
+}
+
+impl Client {
+    async fn run(self) -> Vec<String> {
+        let mut connection = None;
+        while !self.shared.stop.load(Relaxed) {
+            let next = Instant::now() + self.pace;
+            self.exchange(&mut connection).await;
+            sleep_until(next).await;
+        }
+        Vec::new()
+    }
+
+    async fn exchange(&self, connection: &mut Option<Connection>) {
+        let is_post = self.ledger.len() % 2 == 1;
+        let number = self.ledger.begin(is_post);
+        let began = Instant::now();
+        let outcome = timeout(SOON, self.send(connection, number, is_post)).await.unwrap_or(Err(Error::Timeout));
+        if outcome.is_err() || !self.kind.keeps {
+            *connection = None;
+        }
+        let (is_ok, text) = match outcome {
+            Ok(status) => (status == StatusCode::OK, status.as_str().to_owned()),
+            Err(error) => (false, format!("{:?}, {error:?}", self.kind)),
+        };
+        self.ledger.ended(number, Ended { is_ok, took: began.elapsed(), text });
+    }
+
+    async fn send(
+        &self,
+        connection: &mut Option<Connection>,
+        number: usize,
+        is_post: bool,
+    ) -> Result<StatusCode, Error> {
+        let open = match connection {
+            Some(open) if !open.is_closed() => open,
+            _ => {
+                self.shared.connections.fetch_add(1, Relaxed);
+                connection.insert(match self.kind.tls {
+                    None => Connection::http1(self.address).await?,
+                    Some(alpn) => {
+                        let offer = Offer::accepting_any_certificate().alpn(alpn);
+                        Connection::https(self.address, "www.example.com", offer).await?
+                    }
+                })
+            }
+        };
+        Ok(open.send(request(number, is_post)).await?.status)
+    }
+}
+
+fn request(number: usize, is_post: bool) -> Request<Body> {
+    let mut request = crate::client::request("www.example.com", "/");
+    *request.body_mut() = if is_post { full(format!("request {number}")) } else { empty() };
+    if is_post {
+        *request.method_mut() = Method::POST;
+    }
+    request.headers_mut().insert(NUMBER, number.into());
+    request
+}
+
+/// Asks for readiness on a new connection each time. Returns every answer but 200.
+async fn probe(admin: SocketAddr, shared: Arc<Shared>) -> Vec<String> {
+    let mut failures = Vec::new();
+    while !shared.stop.load(Relaxed) {
+        shared.probes.fetch_add(1, Relaxed);
+        match get(admin, "/readyz").await {
+            Ok(reply) if reply.status == StatusCode::OK => {}
+            outcome => failures.push(format!("{outcome:?}")),
+        }
+        pause(PROBE).await;
+    }
+    failures
+}
