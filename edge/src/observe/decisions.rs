@@ -29,7 +29,7 @@ use crate::error::labelled;
 pub const REMEMBERED: usize = 200;
 
 /// The longest text from the network that is shown, in characters.
-const LONGEST: usize = 200;
+const LONGEST: usize = 300;
 
 /// A frequent decision that is repeated within this time after the last one is the same item.
 const SAME: Duration = Duration::from_secs(60);

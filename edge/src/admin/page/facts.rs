@@ -25,16 +25,18 @@ pub(super) fn decisions(out: &mut String, pool: &PoolStatus) -> fmt::Result {
     }
     write!(out, " · {} without an endpoint · ", count(pool.no_endpoint))?;
     for (number, words) in [
-        (pool.queue_length as u64, "wait for a connection"),
+        (pool.queue_length as u64, "waiting for a connection"),
         (pool.queued, "waited for a connection"),
         (pool.queue_timeouts, "waited for too long"),
         (pool.queue_overflows, "could not wait"),
-        (pool.sessions_moved, "sessions moved"),
-        (pool.panics, "panics"),
+        (pool.sessions_moved, "moved from the endpoint of their session"),
     ] {
         if number > 0 {
             write!(out, "{} {words} · ", count(number))?;
         }
+    }
+    if pool.panics > 0 {
+        write!(out, "panics so far: {} · ", count(pool.panics))?;
     }
     if pool.endpoints.iter().any(|endpoint| endpoint.tier != Some(1)) {
         write!(out, "tiers in use: {} · ", pool.tiers_in_use.join(", "))?;
@@ -47,7 +49,7 @@ pub(super) fn decisions(out: &mut String, pool: &PoolStatus) -> fmt::Result {
     let Some(mesh) = &pool.mesh else { return Ok(()) };
     write!(out, "{} warm connections to each node, ", mesh.warm)?;
     write!(out, "connect timeout {:.0} ms, ", mesh.connect_timeout_ms)?;
-    write!(out, "{} races, {} won · ", count(mesh.races), count(mesh.races_won))
+    write!(out, "second connections {}, in time {} · ", count(mesh.races), count(mesh.races_won))
 }
 
 /// The options of an endpoint that are not the default.
