@@ -1,28 +1,35 @@
 //! Collects a [`Status`]: reads every counter once.
 
 use std::{
+    collections::BTreeSet,
     sync::atomic::Ordering::Relaxed,
     time::{Duration, SystemTime},
 };
 
 use super::{
+    decisions::{self, DecisionReport},
     latency::Histogram,
+    mesh::{MeshView, NodeView},
     state::{AdminState, BoundListener, Reload},
     status::{
-        AccessLogStatus, CertificateStatus, EndpointReport, ErrorCount, LatencyStatus, ListenerStatus, MemoryStatus,
-        PoolStatus, RefusalCount, ReloadStatus, Responses, RouteStatus, SourceReport, Status, WorkerStatus,
+        AccessLogStatus, CertificateStatus, EndpointReport, ErrorCount, FlipReport, LatencyStatus, ListenerStatus,
+        MemoryStatus, PoolStatus, RefusalCount, ReloadStatus, Responses, RouteStatus, SourceReport, Status,
+        WorkerStatus,
     },
 };
 use crate::{
-    config::{HostMatch, Route, value},
+    config::{BACKUP, HostMatch, Route, value},
     downstream::tls::CertificateInfo,
-    error::Kind,
+    error::{Kind, Side},
     observe::{
+        decisions::Decision,
         refusals::Refusal,
         stats::{Counter, EndpointStats, PerWorker, PoolStats, WorkerStats},
     },
     proxy::respond::LocalReply,
-    upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot, SourceStats, SourceStatus},
+    upstream::{
+        Endpoint, EndpointState, Flip, PoolHandle, PoolSnapshot, SourceStats, SourceStatus, mesh::report::MeshStatus,
+    },
     worker::snapshot::Snapshot,
 };
 
@@ -65,6 +72,7 @@ impl Status {
             reload: admin.reload.load().as_deref().map(ReloadStatus::new),
             listeners: admin.listeners.load().iter().map(|bound| ListenerStatus::new(bound, now)).collect(),
             routes: snapshot.config.routes.iter().map(|route| RouteStatus::new(route, &snapshot)).collect(),
+            decisions: DecisionReport::newest(&snapshot.pools),
             pools,
             workers,
             errors: Kind::ALL
@@ -146,6 +154,7 @@ impl PoolStatus {
     fn new(handle: &PoolHandle, routed: bool) -> Self {
         let snapshot = handle.snapshot.load_full();
         let histogram = Histogram::of(&handle.stats);
+        let mesh = handle.mesh.load_full();
         let count = |number: fn(&PoolStats) -> &Counter| handle.stats.sum(|stats| number(stats).value());
         Self {
             name: handle.config.name.clone(),
@@ -154,15 +163,22 @@ impl PoolStatus {
             panic: snapshot.panic,
             uses_draining: snapshot.uses_draining,
             usable: snapshot.usable().len(),
+            tiers_in_use: tiers_in_use(&snapshot),
+            zone: handle.config.zone.clone(),
+            zone_in_use: handle.config.zone.clone().filter(|_| snapshot.local && !snapshot.panic),
             requests: count(|stats| &stats.requests),
             responses: Responses::sum(&handle.stats, |stats| &stats.responses),
             retries: count(|stats| &stats.retries),
+            retry_reasons: retry_reasons(handle),
+            sessions_moved: handle.decided(Decision::SessionMoved),
             no_endpoint: count(|stats| &stats.no_endpoint),
             queue_length: handle.queue.length(),
             queued: count(|stats| &stats.queued),
             queue_timeouts: count(|stats| &stats.queue_timeouts),
             queue_overflows: count(|stats| &stats.queue_overflows),
             panics: handle.panics.value(),
+            decision_counts: decisions::counts(handle),
+            mesh: mesh.as_ref().map(|mesh| MeshView::new(handle, mesh)),
             latency: LatencyStatus {
                 p50_ms: histogram.quantile_ms(0.5),
                 p99_ms: histogram.quantile_ms(0.99),
@@ -174,7 +190,11 @@ impl PoolStatus {
                 .zip(&snapshot.sources)
                 .map(|(stats, source)| SourceReport::new(source, stats))
                 .collect(),
-            endpoints: snapshot.endpoints.iter().map(|endpoint| EndpointReport::new(endpoint, &snapshot)).collect(),
+            endpoints: snapshot
+                .endpoints
+                .iter()
+                .map(|endpoint| EndpointReport::new(endpoint, &snapshot, mesh.as_deref()))
+                .collect(),
         }
     }
 
@@ -206,7 +226,7 @@ impl SourceReport {
 }
 
 impl EndpointReport {
-    fn new(endpoint: &Endpoint, pool: &PoolSnapshot) -> Self {
+    fn new(endpoint: &Endpoint, pool: &PoolSnapshot, mesh: Option<&MeshStatus>) -> Self {
         let status = endpoint.status();
         let count = |number: fn(&EndpointStats) -> &Counter| endpoint.stats.sum(|stats| number(stats).value());
         let (requests, connections) = (count(|stats| &stats.requests), count(|stats| &stats.connections));
@@ -214,10 +234,18 @@ impl EndpointReport {
             address: endpoint.address,
             source: endpoint.source.to_string(),
             state: status.state.label(),
+            weight: endpoint.weight(),
+            tier: Some(endpoint.tier()).filter(|tier| *tier != BACKUP),
+            backup: endpoint.tier() == BACKUP,
+            zone: endpoint.zone(),
             order: status.order.label(),
             usable: pool.usable().iter().any(|usable| usable.id == endpoint.id),
             reason: status.reason,
             since: status.since,
+            ejected_until: status.ejected_until,
+            flips: endpoint.checks.flips.value(),
+            states_before: endpoint.flips().into_iter().map(FlipReport::new).collect(),
+            mesh: mesh.map(|mesh| node(mesh, endpoint.id)),
             in_flight: count(|stats| &stats.in_flight),
             requests,
             responses: Responses::sum(&endpoint.stats, |stats| &stats.responses),
@@ -235,6 +263,31 @@ impl EndpointReport {
             ordered_drains: endpoint.checks.ordered_drains.value(),
         }
     }
+}
+
+impl FlipReport {
+    fn new(Flip { state, reason, since }: Flip) -> Self {
+        Self { state: state.label(), reason, since }
+    }
+}
+
+/// The connections to a node; none if no worker has reported any.
+fn node(mesh: &MeshStatus, id: u64) -> NodeView {
+    let node = mesh.nodes.iter().find(|node| node.node == id);
+    NodeView::new(&node.copied().unwrap_or_default())
+}
+
+/// The tiers of the endpoints that a first attempt picks from.
+fn tiers_in_use(snapshot: &PoolSnapshot) -> Vec<String> {
+    let tiers: BTreeSet<_> = snapshot.usable().iter().map(|endpoint| endpoint.tier()).collect();
+    tiers.into_iter().map(|tier| if tier == BACKUP { "backup".to_owned() } else { tier.to_string() }).collect()
+}
+
+fn retry_reasons(pool: &PoolHandle) -> Vec<(&'static str, u64)> {
+    let count = |kind: Kind| pool.stats.sum(|stats| stats.retry_reasons.get(kind as usize).map_or(0, Counter::value));
+    let counts = Kind::ALL.into_iter().map(|kind| (kind, count(kind)));
+    let shown = counts.filter(|(kind, count)| *count > 0 || kind.side() == Side::Upstream);
+    shown.map(|(kind, count)| (kind.label(), count)).collect()
 }
 
 impl Responses {

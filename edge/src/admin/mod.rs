@@ -10,7 +10,9 @@
 //! [`orders`]. The address is a loopback address unless configured otherwise.
 
 mod collect;
+mod decisions;
 mod latency;
+mod mesh;
 mod metrics;
 mod orders;
 mod page;
@@ -22,10 +24,12 @@ mod status;
 mod tests;
 
 pub use self::{
+    decisions::DecisionReport,
+    mesh::{MeshView, NodeView, ReplicaView},
     serve::serve,
     state::{AdminState, BoundListener, EndpointOrder, Reload},
     status::{
-        AccessLogStatus, CertificateStatus, EndpointReport, ErrorCount, LatencyStatus, ListenerStatus, PoolStatus,
-        ReloadStatus, Responses, RouteStatus, SourceReport, Status, WorkerStatus,
+        AccessLogStatus, CertificateStatus, EndpointReport, ErrorCount, FlipReport, LatencyStatus, ListenerStatus,
+        PoolStatus, ReloadStatus, Responses, RouteStatus, SourceReport, Status, WorkerStatus,
     },
 };

@@ -7,7 +7,11 @@ use std::{net::SocketAddr, time::SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use super::latency::Histogram;
+use super::{
+    decisions::DecisionReport,
+    latency::Histogram,
+    mesh::{MeshView, NodeView},
+};
 
 /// The status of the edge.
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +42,8 @@ pub struct Status {
     pub pools: Vec<PoolStatus>,
     /// The workers, by number.
     pub workers: Vec<WorkerStatus>,
+    /// The last decisions about endpoints, at most 200, the newest first.
+    pub decisions: Vec<DecisionReport>,
     /// Failed requests and the edge's own replies: all kinds, in a fixed order.
     pub errors: Vec<ErrorCount>,
     /// Refused connections, handshakes, heads and requests: all reasons, in a fixed order.
@@ -118,12 +124,23 @@ pub struct PoolStatus {
     pub uses_draining: bool,
     /// The number of endpoints that may receive requests.
     pub usable: usize,
+    /// The tiers in use: numbers, or `backup`.
+    pub tiers_in_use: Vec<String>,
+    /// The zone of this edge; `None` if none is configured.
+    pub zone: Option<String>,
+    /// The zone in use; `None` if requests go to endpoints of all zones.
+    pub zone_in_use: Option<String>,
     /// Requests routed to the pool.
     pub requests: u64,
     /// Responses sent to clients.
     pub responses: Responses,
     /// Attempts after the first one of a request.
     pub retries: u64,
+    /// The same by why the attempt before failed. The JSON has those that occurred, as an object.
+    #[serde(serialize_with = "occurred")]
+    pub retry_reasons: Vec<(&'static str, u64)>,
+    /// Requests that moved from the endpoint of their session to another one.
+    pub sessions_moved: u64,
     /// Requests for which there was no endpoint.
     pub no_endpoint: u64,
     /// Requests that wait for a connection, because every usable endpoint has as many as allowed.
@@ -136,6 +153,11 @@ pub struct PoolStatus {
     pub queue_overflows: u64,
     /// How often the pool entered panic.
     pub panics: u64,
+    /// How often each decision was taken. The JSON has those that were, as an object.
+    #[serde(serialize_with = "occurred")]
+    pub decision_counts: Vec<(&'static str, u64)>,
+    /// The connections behind a mesh; `None` for other pools.
+    pub mesh: Option<MeshView>,
     /// The latency up to the head of the response.
     pub latency: LatencyStatus,
     /// The sources of its endpoints.
@@ -203,6 +225,14 @@ pub struct EndpointReport {
     pub source: String,
     /// `healthy`, `unhealthy`, `ejected`, `draining`, `maintenance` or `unchecked`.
     pub state: &'static str,
+    /// Its share of the requests, relative to the weights of the others.
+    pub weight: u32,
+    /// Its tier; `None` for a backup.
+    pub tier: Option<u8>,
+    /// Whether it is a backup.
+    pub backup: bool,
+    /// Its zone; `None` if none is configured.
+    pub zone: Option<String>,
     /// What the operator ordered: `ready`, `drain` or `maintenance`.
     pub order: &'static str,
     /// Whether it may receive requests.
@@ -212,6 +242,16 @@ pub struct EndpointReport {
     /// When it entered this state.
     #[serde(serialize_with = "rfc3339")]
     pub since: SystemTime,
+    /// When the time of its ejection is over; `None` if it is not ejected. With health checks it then waits for one that
+    /// passes.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub ejected_until: Option<SystemTime>,
+    /// How often its state changed.
+    pub flips: u64,
+    /// The states before, at most five, the last one first.
+    pub states_before: Vec<FlipReport>,
+    /// The connections to a node of a mesh; `None` in other pools.
+    pub mesh: Option<NodeView>,
     /// Attempts in flight.
     pub in_flight: u64,
     /// Attempts, including retries.
@@ -240,6 +280,18 @@ pub struct EndpointReport {
     pub announced_drains: u64,
     /// Orders of the operator that took it out of use.
     pub ordered_drains: u64,
+}
+
+/// A state that an endpoint was in before.
+#[derive(Clone, Debug, Serialize)]
+pub struct FlipReport {
+    /// The state.
+    pub state: &'static str,
+    /// The reason for it.
+    pub reason: String,
+    /// When it entered the state.
+    #[serde(serialize_with = "rfc3339")]
+    pub since: SystemTime,
 }
 
 /// One worker. Counters are since the worker started.
@@ -327,7 +379,12 @@ impl Responses {
     }
 }
 
-fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+/// An object of those that occurred.
+fn occurred<S: Serializer>(counts: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counts.iter().filter(|(_, count)| *count > 0).copied())
+}
+
+pub(super) fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_millis((*time).max(SystemTime::UNIX_EPOCH)))
 }
 

@@ -11,7 +11,12 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
-use super::{peak_ewma::PeakEwma, refusals::Refusal};
+use super::{
+    decisions::{Decision, DecisionCounters},
+    peak_ewma::PeakEwma,
+    refusals::Refusal,
+};
+use crate::error::Kind;
 
 /// One `T` for each worker, each in cache lines of its own.
 #[derive(Debug)]
@@ -136,6 +141,10 @@ pub struct PoolStats {
     pub responses: [Counter; 5],
     /// Attempts after the first one of a request.
     pub retries: Counter,
+    /// The same by why the attempt before failed, indexed by `kind as usize` of [`Kind`].
+    pub retry_reasons: [Counter; Kind::COUNT],
+    /// Decisions that have no counter of their own here.
+    pub decisions: DecisionCounters,
     /// Requests for which there was no endpoint.
     pub no_endpoint: Counter,
     /// Requests that waited for a connection, because every usable endpoint had as many as allowed.
@@ -146,6 +155,21 @@ pub struct PoolStats {
     pub queue_overflows: Counter,
     /// The time from reading the head of a request to having the head of the response.
     pub latency: Latency,
+}
+
+impl PoolStats {
+    /// How often the worker took a decision.
+    #[must_use]
+    pub fn decided(&self, decision: Decision) -> u64 {
+        match decision {
+            Decision::Retried => self.retries.value(),
+            Decision::NoEndpoint => self.no_endpoint.value(),
+            Decision::Queued => self.queued.value(),
+            Decision::QueueTimedOut => self.queue_timeouts.value(),
+            Decision::QueueOverflowed => self.queue_overflows.value(),
+            _ => self.decisions.count(decision),
+        }
+    }
 }
 
 /// The counters of one worker for clients.
@@ -173,8 +197,8 @@ pub struct WorkerStats {
     pub requests_h1: Counter,
     /// Requests over HTTP/2.
     pub requests_h2: Counter,
-    /// Failed requests, indexed by `kind as usize` of [`crate::error::Kind`].
-    pub errors: [Counter; crate::error::Kind::COUNT],
+    /// Failed requests, indexed by `kind as usize` of [`Kind`].
+    pub errors: [Counter; Kind::COUNT],
     /// `OPTIONS` requests with `Max-Forwards: 0`, to which the edge replied itself.
     pub max_forwards: Counter,
     /// Connections closed because the client sent something that is not HTTP, or a head that is too large.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::{
     config::Balance,
     error::{Error, Kind, Retry},
-    observe::stats::status_class,
+    observe::{decisions::Decision, stats::status_class},
     proxy::{
         pick::{Picked, pick},
         race,
@@ -108,6 +108,9 @@ pub async fn send<T>(
                             stats.server_errors.add(1);
                         }
                         connection.note_response(is_error);
+                        if cookie.is_some() && retry_state.affinity.session.is_some() {
+                            pool.handle.stats.of(worker.index).decisions.add(Decision::SessionMoved);
+                        }
                         return Ok((value, pooled));
                     }
                     Err(error) => {
@@ -144,8 +147,8 @@ pub async fn send<T>(
         if retry_state.attempts >= pool.handle.config.attempts.get() {
             return Err(error);
         }
+        record.retry(error.kind);
         retry_state.last = Some(error);
-        record.retry();
     }
 }
 
@@ -232,6 +235,7 @@ async fn connect(
     retry_state.attempts += 1;
     let picked = match pick(worker, pool, retry_state) {
         Err(error) if error.kind == Kind::NoEndpoint && retry_state.may_begin_again(pool) => {
+            pool.handle.stats.of(worker.index).decisions.add(Decision::TriedAgain);
             // Boxed because most requests wait for nothing and must not carry the memory for it.
             Box::pin(pause(source, retry_state.begin_again())).await?;
             pick(worker, pool, retry_state)

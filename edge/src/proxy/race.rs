@@ -10,6 +10,7 @@ use tokio::{
 
 use crate::{
     error::{Error, Kind},
+    observe::decisions::Decision,
     proxy::{
         pick::{Candidates, Picked, pick},
         request::never,
@@ -41,17 +42,24 @@ pub(super) async fn connect(
     let mesh = worker.connections.mesh(&pool.handle.queue);
     let late_after = mesh.times().borrow().late_after(config.timeouts.connect);
     let late = Instant::now() + late_after;
-    let (opened, mut arrivals) = mpsc::channel::<Opened>(RACERS);
+    let stats = pool.handle.stats.of(worker.index);
+    // Whether it is the second one, and what became of it.
+    let (opened, mut arrivals) = mpsc::channel::<(bool, Opened)>(RACERS);
     let mut racers = 1;
     let mut pending = 1;
     let endpoint = Arc::clone(first.endpoint());
-    open_for_request(worker, config, &mesh, first, opened.clone());
+    open_for_request(worker, config, &mesh, first, opened.clone(), false);
     let connection = loop {
         tokio::select! {
             biased;
             arrival = arrivals.recv() => match arrival {
-                Some(Ok(connection)) => break connection,
-                Some(Err((failed, error))) => {
+                Some((is_second, Ok(connection))) => {
+                    if is_second {
+                        stats.decisions.add(Decision::RaceWon);
+                    }
+                    break connection;
+                }
+                Some((_, Err((failed, error)))) => {
                     retry_state.endpoints.push(failed);
                     pending -= 1;
                     if pending == 0 || error.kind == Kind::NoResources {
@@ -75,7 +83,8 @@ pub(super) async fn connect(
                     Ok(Picked::Idle(connection)) => break connection,
                     Ok(Picked::New(second)) => {
                         pending += 1;
-                        open_for_request(worker, config, &mesh, second, opened.clone());
+                        stats.decisions.add(Decision::Raced);
+                        open_for_request(worker, config, &mesh, second, opened.clone(), true);
                     }
                     // The first one may still arrive.
                     Err(_) => {}
@@ -84,7 +93,7 @@ pub(super) async fn connect(
         }
     };
     arrivals.close();
-    while let Ok(other) = arrivals.try_recv() {
+    while let Ok((_, other)) = arrivals.try_recv() {
         if let Ok(connection) = other {
             keep(worker, connection);
         }

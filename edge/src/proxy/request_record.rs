@@ -125,10 +125,13 @@ impl RequestRecord {
         self.pool = Some(Rc::clone(pool));
     }
 
-    /// Counts a retry.
-    pub fn retry(&self) {
+    /// Counts a retry after an attempt that failed because of this.
+    pub fn retry(&self, reason: Kind) {
         if let Some(stats) = self.pool_stats() {
             stats.retries.add(1);
+            if let Some(counter) = stats.retry_reasons.get(reason as usize) {
+                counter.add(1);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::VecDeque,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
@@ -11,7 +12,6 @@ use std::{
 };
 
 use tokio::sync::Notify;
-use tracing::warn;
 
 use super::{
     balance,
@@ -53,7 +53,7 @@ pub struct Endpoint {
     failures_in_a_row: AtomicU32,
     /// Whether one of them was not a failure to connect.
     failed_connected: AtomicBool,
-    /// See [`sent_surplus`](Self::sent_surplus).
+    /// See [`sends_surplus`](Self::sends_surplus).
     sends_surplus: AtomicBool,
     /// Wakes the endpoint's task on the control thread after a failed request, so that it checks at once.
     failure: Notify,
@@ -71,6 +71,10 @@ pub struct Endpoint {
     drain: Notify,
     /// Written by the control thread on a change, read by the admin listener.
     status: Mutex<EndpointStatus>,
+    /// See [`flips`](Self::flips).
+    flips: Mutex<VecDeque<Flip>>,
+    /// See [`zone`](Self::zone). Written by the control thread.
+    zone: Mutex<Option<String>>,
 }
 
 /// Counters of one endpoint that the control thread writes.
@@ -82,6 +86,8 @@ pub struct CheckStats {
     pub failed: Counter,
     /// Ejections after failed requests or server errors.
     pub ejections: Counter,
+    /// Changes of its state.
+    pub flips: Counter,
     /// Drains that the endpoint announced.
     pub announced_drains: Counter,
     /// Orders of the operator that took it out of use: to drain, or for maintenance.
@@ -99,7 +105,23 @@ pub struct EndpointStatus {
     pub order: Order,
     /// When it entered the state.
     pub since: SystemTime,
+    /// When the time of its ejection is over; `None` in other states.
+    pub ejected_until: Option<SystemTime>,
 }
+
+/// A state that an endpoint was in before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flip {
+    /// The state.
+    pub state: EndpointState,
+    /// The reason for it.
+    pub reason: String,
+    /// When it entered the state.
+    pub since: SystemTime,
+}
+
+/// The most [flips](Endpoint::flips) that an endpoint remembers.
+const FLIPS: usize = 5;
 
 /// Whether an endpoint gets requests, and why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +202,10 @@ impl Endpoint {
                 reason: String::new(),
                 order: Order::Ready,
                 since: now,
+                ejected_until: None,
             }),
+            flips: Mutex::default(),
+            zone: Mutex::default(),
         }
     }
 
@@ -202,6 +227,12 @@ impl Endpoint {
         self.tier.load(Relaxed)
     }
 
+    /// Its zone, for the status page.
+    #[must_use]
+    pub fn zone(&self) -> Option<String> {
+        self.zone.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Whether it is in the zone of this edge.
     #[must_use]
     pub fn is_local(&self) -> bool {
@@ -214,6 +245,7 @@ impl Endpoint {
         self.weight.store(options.weight.max(1), Relaxed);
         self.tier.store(options.tier, Relaxed);
         self.local.store(zone.is_some() && options.zone.as_deref() == zone, Relaxed);
+        self.zone.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&options.zone);
     }
 
     /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.
@@ -258,9 +290,8 @@ impl Endpoint {
     /// Records that it sent bytes that belong to no request. From now on each request gets a connection of its own: on
     /// a shared one, such bytes would be read as the response to the next visitor's request.
     pub fn sent_surplus(&self) {
-        if !self.sends_surplus.swap(true, Relaxed) {
-            warn!(endpoint = %self.address, "endpoint sent bytes after a response: its connections are not reused");
-        }
+        // The control thread logs it.
+        self.sends_surplus.store(true, Relaxed);
     }
 
     /// Whether its connections may carry more requests than the one under way.
@@ -365,7 +396,28 @@ impl Endpoint {
     pub fn set_status(&self, status: EndpointStatus) {
         self.down.store(status.state == EndpointState::Unhealthy, Relaxed);
         self.in_maintenance.store(status.state == EndpointState::Maintenance, Relaxed);
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        let mut current = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = status.state;
+        let before = std::mem::replace(&mut *current, status);
+        drop(current);
+        if before.state != state {
+            self.checks.flips.add(1);
+            let mut flips = self.flips.lock().unwrap_or_else(PoisonError::into_inner);
+            flips.truncate(FLIPS - 1);
+            flips.push_front(Flip { state: before.state, reason: before.reason, since: before.since });
+        }
+    }
+
+    /// Returns the states before the current one, the last one first.
+    #[must_use]
+    pub fn flips(&self) -> Vec<Flip> {
+        self.flips.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Whether it sent bytes that belong to no request, so that its connections are not reused.
+    #[must_use]
+    pub fn sends_surplus(&self) -> bool {
+        self.sends_surplus.load(Relaxed)
     }
 }
 

@@ -36,6 +36,9 @@ use crate::config::{self, Config, Dns, Expect, HealthCheck, Source, Swarm};
 /// ten of them, or after those of this time.
 const COMPARISONS: Duration = Duration::from_millis(250);
 
+/// The interval between two looks at what workers decided.
+const NOTICES: Duration = Duration::from_secs(1);
+
 /// Keeps the pools of the current configuration up to date.
 #[derive(Debug)]
 pub struct Manager {
@@ -182,6 +185,8 @@ async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups
     let permits = Rc::new(ProbePermits::default());
     let mut comparisons = interval(COMPARISONS);
     comparisons.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut notices = interval(NOTICES);
+    notices.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tasks = EndpointTasks::default();
     loop {
         let Some((endpoints, changed)) = with(&pool, |pool| (pool.watched(), pool.changed())) else { return };
@@ -202,6 +207,7 @@ async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups
         loop {
             tokio::select! {
                 () = changed.notified() => break,
+                _ = notices.tick() => if with(&pool, PoolState::notice).is_none() { return },
                 _ = comparisons.tick(), if config.ejection.is_by_status() && !config.mesh => {
                     if with(&pool, |pool| pool.compare_responses(Timestamp::now())).is_none() {
                         return;

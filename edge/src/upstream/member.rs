@@ -1,6 +1,6 @@
 //! An endpoint of a pool, and what its checks and its requests have shown so far.
 //!
-//! Pure but for the endpoint's own counters and the log: time is an argument.
+//! Pure but for the endpoint's own counters and what operators see: time is an argument.
 
 use std::{
     mem,
@@ -9,7 +9,6 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::warn;
 
 use super::{
     endpoint::{Endpoint, EndpointState, EndpointStatus},
@@ -20,8 +19,12 @@ use super::{
     },
     order::Order,
     pool::Standing,
+    snapshot::PoolHandle,
 };
-use crate::config::{Ejection, HealthCheck};
+use crate::{
+    config::{Ejection, HealthCheck},
+    observe::decisions::Decision,
+};
 
 /// The reason for the state of an endpoint that the operator drains.
 pub(super) const ORDERED_TO_DRAIN: &str = "drained by the operator";
@@ -43,6 +46,8 @@ pub struct Member {
     window: Window,
     /// Whether statuses caused the last ejection.
     ejected_by_status: bool,
+    /// How long the last ejection takes.
+    ejected_for: Duration,
     /// The number of its answers when the last check completed.
     answers: u64,
 }
@@ -60,6 +65,7 @@ impl Member {
             drains_until: None,
             window: Window::default(),
             ejected_by_status: false,
+            ejected_for: Duration::ZERO,
             answers,
         }
     }
@@ -151,7 +157,8 @@ impl Member {
         let may_eject = self.state() == EndpointState::Healthy && outlier::may_eject(settings, pool);
         may_eject.then(|| {
             self.ejected_by_status = false;
-            self.outlier.eject(settings, now)
+            self.ejected_for = self.outlier.eject(settings, now);
+            self.ejected_for
         })
     }
 
@@ -183,11 +190,11 @@ impl Member {
         Some(duration)
     }
 
-    /// Records an ejection with its reason: in the log, for the status page and in the metrics.
-    pub(super) fn record_ejection(&self, pool: &str, reason: &str, now: SystemTime) {
+    /// Records an ejection with its reason.
+    pub(super) fn record_ejection(&self, pool: &PoolHandle, reason: &str, now: SystemTime) {
         self.endpoint.checks.ejections.add(1);
         self.record_state(reason, now);
-        warn!(pool, endpoint = %self.endpoint.address, reason, "endpoint is ejected");
+        pool.note(Decision::Ejected, Some(self.endpoint.address), reason);
     }
 
     /// Records the state after an order of the operator, for the status page. The reason of a state that has nothing to
@@ -209,7 +216,9 @@ impl Member {
         let before = self.endpoint.status();
         let state = self.state();
         let since = if before.state == state { before.since } else { now };
-        self.endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), order: self.order, since });
+        let ejected_until = since.checked_add(self.ejected_for).filter(|_| state == EndpointState::Ejected);
+        let (reason, order) = (reason.to_owned(), self.order);
+        self.endpoint.set_status(EndpointStatus { state, reason, order, since, ejected_until });
     }
 }
 

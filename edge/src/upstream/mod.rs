@@ -22,7 +22,7 @@ pub mod sticky;
 pub mod tiers;
 
 pub use self::{
-    endpoint::{CheckStats, Endpoint, EndpointState, EndpointStatus},
+    endpoint::{CheckStats, Endpoint, EndpointState, EndpointStatus, Flip},
     member::Member,
     snapshot::{PoolHandle, PoolSnapshot, SourceStats, SourceStatus},
 };

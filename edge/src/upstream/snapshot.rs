@@ -1,21 +1,26 @@
 //! A pool as workers and the admin listener see it.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
     time::SystemTime,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::{
     connection::Place,
     endpoint::Endpoint,
+    mesh::report::{MeshReport, MeshStatus},
     queue::Queue,
     sticky::{Sessions, Tags},
 };
 use crate::{
     config,
-    observe::stats::{Counter, PerWorker, PoolStats},
+    observe::{
+        decisions::{Decision, Decisions, Note},
+        stats::{Counter, PerWorker, PoolStats},
+    },
 };
 
 /// A pool's published snapshot and counters, for the lifetime of one version of its configuration.
@@ -34,6 +39,14 @@ pub struct PoolHandle {
     /// How often the pool entered panic mode, which ignores health because too few endpoints are healthy. Written by
     /// the control thread only. A reload that changes the pool keeps it.
     pub panics: Arc<Counter>,
+    /// The decisions about its endpoints. A reload that changes the pool keeps them.
+    pub decisions: Arc<Decisions>,
+    /// What each worker reports of its connections behind a mesh, once a second. A reload that changes the pool keeps
+    /// it.
+    pub meshes: Arc<PerWorker<ArcSwapOption<MeshReport>>>,
+    /// The same of all workers together; `None` for a pool that is not behind a mesh. Written by the control thread. A
+    /// reload that changes the pool keeps it.
+    pub mesh: Arc<ArcSwapOption<MeshStatus>>,
     /// How often a replica behind a mesh appeared to any worker. The others then look for it as well.
     pub replicas_found: Arc<AtomicU64>,
     /// Counters of the sources, in the order of the configuration. A reload keeps the counters of a source that stays.
@@ -52,8 +65,28 @@ impl PoolHandle {
             stats: Arc::new(PerWorker::new(workers)),
             queue: Arc::default(),
             panics: Arc::default(),
+            decisions: Arc::default(),
+            meshes: Arc::new(PerWorker::new(workers)),
+            mesh: Arc::default(),
             replicas_found: Arc::default(),
         }
+    }
+
+    /// Counts, logs and remembers a decision of the control thread about an endpoint, or about the pool if that is
+    /// `None`. See [`decisions`](crate::observe::decisions).
+    pub fn note(&self, decision: Decision, endpoint: Option<SocketAddr>, reason: &str) {
+        self.note_with(&Note { endpoint, ..Note::new(decision, reason) });
+    }
+
+    /// Does the same with everything that is known of it.
+    pub fn note_with(&self, note: &Note<'_>) {
+        self.decisions.note(&self.config.name, note, SystemTime::now());
+    }
+
+    /// How often a decision was taken, by the control thread and by all workers.
+    #[must_use]
+    pub fn decided(&self, decision: Decision) -> u64 {
+        self.decisions.count(decision).wrapping_add(self.stats.sum(|stats| stats.decided(decision)))
     }
 }
 

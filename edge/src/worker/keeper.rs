@@ -11,7 +11,6 @@ use tokio::{
     task::spawn_local,
     time::{Instant, MissedTickBehavior, interval},
 };
-use tracing::warn;
 
 use super::{
     PoolView, Worker,
@@ -23,8 +22,7 @@ use crate::{
     upstream::{
         Endpoint,
         connection::{Connection, ConnectionPermit, ask::ask, mesh::Mesh},
-        health::error_share::Responses,
-        mesh::{plan, spread::Ejected},
+        mesh::plan,
     },
 };
 
@@ -83,10 +81,11 @@ fn tend(worker: &Rc<Worker>, pool: &Rc<PoolView>, workers: usize, now: Instant) 
         }
     }
     if config.ejection.is_by_status() {
-        for Ejected { name, responses, duration } in mesh.spread().borrow_mut().compare(&config.ejection, now) {
-            let Responses { total, errors } = responses;
-            warn!(pool = config.name, replica = name, errors, total, ?duration, "replica is ejected");
-        }
+        // The control thread learns of it by the report.
+        mesh.spread().borrow_mut().compare(&config.ejection, now);
+    }
+    if let Some(report) = mesh.report(warm, config, now) {
+        pool.handle.meshes.of(worker.index).store(Some(Arc::new(report)));
     }
     // Requests that wait come first.
     if worker.is_draining() || pool.handle.queue.is_waiting() || warm == 0 {

@@ -21,13 +21,15 @@ use crate::{
 /// A connection, or why it could not be opened with the id of its endpoint.
 pub type Opened = Result<Box<Connection>, (u64, Error)>;
 
-/// Opens a connection for a request. If the request takes another one meanwhile, this one becomes idle.
+/// Opens a connection for a request. If the request takes another one meanwhile, this one becomes idle. `is_second`
+/// tells the taker which one it is.
 pub fn open_for_request(
     worker: &Rc<Worker>,
     config: &Arc<config::Pool>,
     mesh: &Rc<Mesh>,
     connecting: Connecting,
-    taker: mpsc::Sender<Opened>,
+    taker: mpsc::Sender<(bool, Opened)>,
+    is_second: bool,
 ) {
     let (worker, config, mesh) = (Rc::clone(worker), Arc::clone(config), Rc::clone(mesh));
     spawn_local(async move {
@@ -44,7 +46,8 @@ pub fn open_for_request(
             Err(_) => node.connect_failed(),
         }
         drop(opening);
-        if let Err(SendError(Ok(connection))) = taker.send(opened.map_err(|error| (node.id, error))).await {
+        let opened = opened.map_err(|error| (node.id, error));
+        if let Err(SendError((_, Ok(connection)))) = taker.send((is_second, opened)).await {
             keep(&worker, connection);
         }
     });

@@ -24,7 +24,7 @@ use super::{Edge, LISTENER, addresses, list};
 const PACE: Duration = Duration::from_millis(100);
 
 /// A configuration with one pool of nodes behind a mesh. Keys that a test appends belong to its health checks.
-fn behind_mesh(nodes: &[SocketAddr]) -> String {
+pub(super) fn behind_mesh(nodes: &[SocketAddr]) -> String {
     format!(
         "{LISTENER}[pool.web]\nendpoints = {}\nmesh = true\nreplica_header = \"X-Replica\"\n[pool.web.health]\npath = \"/healthz\"\ninterval = \"500ms\"\nfast_interval = \"100ms\"\n",
         list(nodes)
@@ -260,7 +260,12 @@ async fn a_replica_that_alone_gives_errors_is_ejected_and_no_node_is_blamed() {
     })
     .await;
     assert!(replicas[2].requests_for("/") >= 10, "too few to tell");
+    edge.decides("replica_ejected").await;
+    let line = edge.process.lines().into_iter().find(|line| line.contains("replica is ejected")).expect("a line");
+    assert!(line.contains("replica-2") && line.contains("responses were server errors"), "{line}");
     let status = edge.status().await;
+    let ejections = status["pools"][0]["mesh"]["replicas"][2]["ejections"].as_u64();
+    assert!(ejections >= Some(1), "{status:#}");
     assert!(endpoints(&status).iter().all(|endpoint| endpoint["state"] == "healthy"), "{status:#}");
 }
 
@@ -341,6 +346,13 @@ async fn requests_do_not_wait_for_connections_that_nobody_answers() {
         all_known(&replicas).await;
     }
     super::assert_all_ok(&records);
+    eventually("second connections that were open first", SOON, async || {
+        let mesh = edge.status().await["pools"][0]["mesh"].take();
+        let (races, won) = (mesh["races"].as_u64(), mesh["races_won"].as_u64());
+        races >= Some(1) && won >= Some(1) && won <= races
+    })
+    .await;
+    edge.decides("raced").await;
     // A SYN is sent again only after a second.
     let waited = records.iter().filter(|record| record.took() >= Duration::from_millis(900)).count();
     let (dropped, opened) = (dropped(), mesh.accepted());

@@ -7,6 +7,7 @@ mod bodies;
 mod client_limits;
 mod damaged_keys;
 mod dead_peers;
+mod decisions;
 mod dns_check;
 mod dns_check_answers;
 mod dns_discovery;
@@ -122,6 +123,15 @@ impl Edge {
     /// Returns the status that the admin listener serves.
     async fn status(&self) -> Value {
         get(self.admin, "/status.json").await.expect("a response").json()
+    }
+
+    /// Waits until this decision about endpoints is one of the recent ones.
+    async fn decides(&self, decision: &str) {
+        eventually(decision, SOON, async || {
+            let status = self.status().await;
+            status["decisions"].as_array().expect("decisions").iter().any(|item| item["decision"] == decision)
+        })
+        .await;
     }
 }
 

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use super::{family_writer::FamilyWriter, series::float};
+use prometheus_client::registry::Unit;
+
+use super::{
+    family_writer::FamilyWriter,
+    series::{float, unix},
+};
 use crate::admin::status::{EndpointReport, PoolStatus};
 
 pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Result {
@@ -30,6 +35,29 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
         ([pool.label(), ("endpoint", address.as_str()), ("state", endpoint.state)], 1.0)
     });
     families.gauges("endpoint_state", None, "The state of an endpoint, as a label", states)?;
+    let placements = all.iter().map(|(pool, endpoint, address)| {
+        let tier = endpoint.tier.map_or_else(|| "backup".to_owned(), |tier| tier.to_string());
+        let zone = endpoint.zone.clone().unwrap_or_default();
+        ([("pool", pool.name.clone()), ("endpoint", address.clone()), ("tier", tier), ("zone", zone)], 1.0)
+    });
+    families.gauges("endpoint_placement", None, "The tier and the zone of an endpoint, as labels", placements)?;
+    families.gauges(
+        "endpoint_weight",
+        None,
+        "The share of the requests of an endpoint, relative to the weights of the others",
+        each(|endpoint| endpoint.weight.into()).map(float),
+    )?;
+    families.counters(
+        "endpoint_flips",
+        None,
+        "Changes of the state of an endpoint",
+        each(|endpoint| endpoint.flips),
+    )?;
+    let ends = all.iter().filter_map(|(pool, endpoint, address)| {
+        Some(([pool.label(), ("endpoint", address.as_str())], unix(endpoint.ejected_until?)))
+    });
+    let help = "When the time of an ejection is over, as Unix time; only while the endpoint is ejected";
+    families.gauges("endpoint_ejection_end", Some(&Unit::Seconds), help, ends)?;
     let orders = all.iter().map(|(pool, endpoint, address)| {
         ([pool.label(), ("endpoint", address.as_str()), ("order", endpoint.order)], 1.0)
     });

@@ -1,11 +1,13 @@
 //! Renders the metrics of a [`Status`] in the OpenMetrics text format, which Prometheus reads.
 //!
 //! Names begin with `edge_` and end with the unit, followed only by `_total` for counters. The series of an endpoint
-//! end when it leaves its pool. `worker` is a label only where an imbalance between workers matters.
+//! end when it leaves its pool, and those of a replica when no worker knows it any more; of these there are a bounded
+//! number, because replicas name themselves. `worker` is a label only where an imbalance between workers matters.
 
 mod clients;
 mod endpoints;
 mod family_writer;
+mod mesh;
 mod pools;
 mod process;
 mod series;
@@ -46,6 +48,7 @@ impl Collector for Metrics {
         clients::encode(&mut families, &self.0)?;
         pools::encode(&mut families, &self.0.pools)?;
         endpoints::encode(&mut families, &self.0.pools)?;
+        mesh::encode(&mut families, &self.0.pools)?;
         process::encode_certificates(&mut families, &self.0)
     }
 }

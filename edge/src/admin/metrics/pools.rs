@@ -21,6 +21,25 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
         .flat_map(|pool| pool.responses.classes().map(|(class, count)| ([pool.label(), ("class", class)], count)));
     families.counters("pool_responses", None, "Responses sent to clients", responses)?;
     families.counters("pool_retries", None, "Attempts after the first one of a request", each(|pool| pool.retries))?;
+    let reasons = pools.iter().flat_map(|pool| {
+        pool.retry_reasons.iter().map(|(reason, count)| ([pool.label(), ("reason", *reason)], *count))
+    });
+    families.counters(
+        "pool_retry_reasons",
+        None,
+        "Attempts after the first one, by why the one before failed",
+        reasons,
+    )?;
+    families.counters(
+        "pool_sessions_moved",
+        None,
+        "Requests that moved from the endpoint of their session to another one",
+        each(|pool| pool.sessions_moved),
+    )?;
+    let decisions = pools.iter().flat_map(|pool| {
+        pool.decision_counts.iter().map(|(decision, count)| ([pool.label(), ("decision", *decision)], *count))
+    });
+    families.counters("pool_decisions", None, "Decisions about the endpoints of a pool", decisions)?;
     families.counters(
         "pool_no_endpoint",
         None,
@@ -63,6 +82,18 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
         None,
         "Whether requests go to endpoints that drain, because no other is healthy, 0 or 1",
         each(|pool| pool.uses_draining.into()).map(float),
+    )?;
+    let tiers = pools
+        .iter()
+        .flat_map(|pool| pool.tiers_in_use.iter().map(|tier| ([pool.label(), ("tier", tier.as_str())], 1.0)));
+    families.gauges("pool_tier_in_use", None, "A tier that gets requests, as a label", tiers)?;
+    let zones = pools.iter().filter(|pool| pool.zone.is_some());
+    let zones = zones.map(|pool| ([pool.label()], flag(pool.zone_in_use.is_some())));
+    families.gauges(
+        "pool_own_zone_only",
+        None,
+        "Whether only endpoints of the edge's zone get requests, 0 or 1",
+        zones,
     )?;
     families.gauges("pool_endpoints", None, "Known endpoints", each(|pool| pool.endpoints.len() as u64).map(float))?;
     families.gauges(

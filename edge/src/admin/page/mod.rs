@@ -4,7 +4,11 @@
 //! implementation in JavaScript can differ; it only adds rates, which need two samples. Without JavaScript the browser
 //! reloads the page instead. Signs and words show states; colour only repeats them.
 
+mod decisions;
+mod facts;
 mod format;
+mod mesh;
+mod parts;
 mod sections;
 
 use std::fmt::{self, Write};
@@ -16,8 +20,8 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// The SHA-256 of [`STYLE`] and [`SCRIPT`]. After a change, a test shows the new values.
-const STYLE_HASH: &str = "2Dfnd/Eb9sQk90n1trahZeq6cpiSij0mxZe7D2/S/TA=";
-const SCRIPT_HASH: &str = "yp42AJ2NiXzZFA6xNw2ox/c6/6Nh0w4zRQxlwue4Jm0=";
+const STYLE_HASH: &str = "qdAe4YTNJeSyDLYQbnwJB17zl3eJuRymoICQ5jIZPGE=";
+const SCRIPT_HASH: &str = "iT3ehqCRLT22KmcAlqT9TKGBbAZ9hUKucVk/IfM6v/g=";
 
 /// Renders the page.
 pub(super) fn render(status: &Status) -> String {
@@ -52,6 +56,7 @@ fn document(out: &mut String, status: &Status) -> fmt::Result {
     for pool in &status.pools {
         sections::pool(out, pool, status.now)?;
     }
+    decisions::decisions(out, status)?;
     sections::routes(out, status)?;
     sections::listeners(out, status)?;
     sections::workers(out, status)?;

@@ -37,6 +37,9 @@
     const old = document.querySelector("main");
     const main = document.adoptNode(page.querySelector("main"));
     showRates(main, sample(old));
+    for (const open of old.querySelectorAll("details[open]")) {
+      main.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute("open", "");
+    }
     document.title = page.title;
     old.replaceWith(main);
   };

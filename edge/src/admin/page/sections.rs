@@ -1,11 +1,16 @@
 //! The sections of the page.
 
 use std::{
-    fmt::{self, Display, Write},
+    fmt::{self, Write},
     time::SystemTime,
 };
 
-use super::format::{Escaped, bytes, count, millis, percent, relative_time};
+use super::{
+    facts,
+    format::{Escaped, bytes, count, millis, percent, relative_time},
+    mesh,
+    parts::{MANY, alarming, folded, section, table},
+};
 use crate::admin::status::{EndpointReport, PoolStatus, Responses, Status};
 
 /// Writes the section of a pool: its numbers, its endpoints, and those of its sources that are not addresses.
@@ -26,14 +31,12 @@ pub(super) fn pool(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt:
         rate(&format!("pool:{}", pool.name), pool.requests)
     )?;
     write!(out, "latency p50 {} p99 {} · ", millis(pool.latency.p50_ms), millis(pool.latency.p99_ms))?;
-    write!(out, "{} retries · {} without an endpoint · ", count(pool.retries), count(pool.no_endpoint))?;
-    if pool.queued > 0 {
-        write!(out, "{} waited for a connection · ", count(pool.queued))?;
-    }
+    facts::decisions(out, pool)?;
     let note = if pool.routed { "" } else { " · no route uses this pool" };
     writeln!(out, "{}{note}</p>", pool.balance.replace('_', " "))?;
     responses(out, &pool.responses)?;
     endpoints(out, pool, now)?;
+    mesh::tables(out, pool)?;
     sources(out, pool, now)?;
     writeln!(out, "</section>")
 }
@@ -61,7 +64,25 @@ fn responses(out: &mut String, responses: &Responses) -> fmt::Result {
     writeln!(out, "</ul></div>")
 }
 
+/// Writes the endpoints. Of many, those that work as ever are folded up.
 fn endpoints(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {
+    let all = pool.endpoints.iter();
+    if pool.endpoints.len() <= MANY {
+        return table_of_endpoints(out, all, now);
+    }
+    let (notable, usual): (Vec<_>, Vec<_>) = all.partition(|endpoint| facts::is_notable(endpoint, now));
+    let summary = format!("{} endpoints that have been healthy for a while", count(usual.len() as u64));
+    table_of_endpoints(out, notable, now)?;
+    folded(out, &format!("endpoints-{}", pool.name), &summary, !usual.is_empty(), |out| {
+        table_of_endpoints(out, usual, now)
+    })
+}
+
+fn table_of_endpoints<'a>(
+    out: &mut String,
+    endpoints: impl IntoIterator<Item = &'a EndpointReport>,
+    now: SystemTime,
+) -> fmt::Result {
     let columns = [
         ("Endpoint", ""),
         ("State", ""),
@@ -76,10 +97,10 @@ fn endpoints(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Resul
         ("Connections", "n"),
         ("Reused", "n"),
     ];
-    table(out, &columns, &pool.endpoints, |endpoint| {
+    table(out, &columns, endpoints, |endpoint| {
         [
             address(endpoint),
-            state(endpoint),
+            state(endpoint, now),
             relative_time(endpoint.since, now),
             count(endpoint.in_flight),
             count(endpoint.requests),
@@ -96,10 +117,12 @@ fn endpoints(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Resul
 
 fn address(endpoint: &EndpointReport) -> String {
     let address = endpoint.address.to_string();
-    if endpoint.source == address { address } else { format!("{address} <small>{}</small>", Escaped(&endpoint.source)) }
+    let source = Some(&endpoint.source).filter(|source| **source != address);
+    let notes: Vec<_> = source.into_iter().cloned().chain(facts::placement(endpoint)).collect();
+    if notes.is_empty() { address } else { format!("{address} <small>{}</small>", Escaped(notes.join(" · "))) }
 }
 
-fn state(endpoint: &EndpointReport) -> String {
+fn state(endpoint: &EndpointReport, now: SystemTime) -> String {
     let class = match endpoint.state {
         "healthy" => "good",
         "unhealthy" => "bad",
@@ -111,7 +134,8 @@ fn state(endpoint: &EndpointReport) -> String {
     let is_hidden = endpoint.order == "drain" && endpoint.state != "draining";
     let drained = if is_hidden { ", drained" } else { "" };
     let reason = Escaped(&endpoint.reason);
-    format!("<span class=\"state {class}\">{}{drained}{used}</span> <small>{reason}</small>", endpoint.state)
+    let history = facts::history(endpoint, now);
+    format!("<span class=\"state {class}\">{}{drained}{used}</span> <small>{reason}{history}</small>", endpoint.state)
 }
 
 fn sources(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt::Result {
@@ -250,42 +274,4 @@ pub(super) fn rate(key: &str, value: u64) -> String {
 /// Like [`rate`], in bytes.
 pub(super) fn rate_of_bytes(key: &str, value: u64) -> String {
     format!("<span class=\"rate\" data-rate=\"{}\" data-value=\"{value}\" data-bytes></span>", Escaped(key))
-}
-
-/// Formats a number that should be zero.
-fn alarming(number: u64) -> String {
-    if number == 0 { count(number) } else { format!("<b class=\"alarming\">{}</b>", count(number)) }
-}
-
-fn section(out: &mut String, title: &str, content: impl FnOnce(&mut String) -> fmt::Result) -> fmt::Result {
-    writeln!(out, "<section><h2>{title}</h2>")?;
-    content(out)?;
-    writeln!(out, "</section>")
-}
-
-/// Writes a table, or nothing if it would be empty. Columns are `(title, class)`. Cells carry their title as well,
-/// because each row becomes a list on a narrow screen.
-fn table<T, const N: usize, C: Display>(
-    out: &mut String,
-    columns: &[(&str, &str); N],
-    rows: impl IntoIterator<Item = T>,
-    cells: impl Fn(T) -> [C; N],
-) -> fmt::Result {
-    let mut rows = rows.into_iter().peekable();
-    if rows.peek().is_none() {
-        return Ok(());
-    }
-    out.write_str("<div class=\"scroll\"><table><thead><tr>")?;
-    for (title, class) in columns {
-        write!(out, "<th scope=\"col\" class=\"{class}\">{title}</th>")?;
-    }
-    out.write_str("</tr></thead><tbody>\n")?;
-    for row in rows {
-        out.write_str("<tr>")?;
-        for ((title, class), cell) in columns.iter().zip(cells(row)) {
-            write!(out, "<td class=\"{class}\" data-title=\"{title}\"><span>{cell}</span></td>")?;
-        }
-        out.write_str("</tr>\n")?;
-    }
-    writeln!(out, "</tbody></table></div>")
 }

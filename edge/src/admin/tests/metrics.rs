@@ -50,7 +50,7 @@ async fn labels_are_escaped() {
 
 /// Parses the text format strictly: every line is metadata or a sample of the family declared last, there are no
 /// duplicates, and the end is marked.
-fn parse(metrics: &str) -> Vec<(String, f64)> {
+pub(super) fn parse(metrics: &str) -> Vec<(String, f64)> {
     let mut family = (String::new(), String::new());
     let (mut families, mut names, mut samples) = (HashSet::new(), HashSet::new(), Vec::new());
     let body = metrics.strip_suffix("# EOF\n").expect("the end is marked");

@@ -1,5 +1,6 @@
 //! The fixtures of the admin listener's tests: an edge with some traffic, and requests to its pages.
 
+mod decisions;
 mod metrics;
 mod orders;
 mod page;
@@ -47,7 +48,8 @@ fn endpoint(last: u8, state: EndpointState, reason: &str) -> Arc<Endpoint> {
     let address = SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), 8000));
     let endpoint = Endpoint::new(address, "tasks.web:8000".into(), WORKERS, seconds_ago(4000));
     let order = Order::Ready;
-    endpoint.set_status(EndpointStatus { state, reason: reason.to_owned(), order, since: seconds_ago(3700) });
+    let (reason, since) = (reason.to_owned(), seconds_ago(3700));
+    endpoint.set_status(EndpointStatus { state, reason, order, since, ejected_until: None });
     Arc::new(endpoint)
 }
 

@@ -8,17 +8,22 @@ async fn the_status_has_a_stable_format() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&json["pools"][0]).unwrap(), @r##"
 {
   "balance": "round_robin",
+  "decision_counts": {},
   "endpoints": [
     {
       "address": "10.0.0.1:8000",
       "announced_drains": 0,
+      "backup": false,
       "checks": 0,
       "checks_failed": 0,
       "connect_failures": 0,
       "connections": 6,
       "connections_open": 0,
+      "ejected_until": null,
       "ejections": 0,
+      "flips": 1,
       "in_flight": 4,
+      "mesh": null,
       "order": "ready",
       "ordered_drains": 0,
       "reason": "check passed",
@@ -35,19 +40,33 @@ async fn the_status_has_a_stable_format() {
       "since": "2026-09-21T13:11:40.000Z",
       "source": "tasks.web:8000",
       "state": "healthy",
+      "states_before": [
+        {
+          "reason": "",
+          "since": "2026-09-21T13:06:40.000Z",
+          "state": "unchecked"
+        }
+      ],
+      "tier": 1,
       "timeouts": 0,
-      "usable": true
+      "usable": true,
+      "weight": 1,
+      "zone": null
     },
     {
       "address": "10.0.0.2:8000",
       "announced_drains": 0,
+      "backup": false,
       "checks": 0,
       "checks_failed": 0,
       "connect_failures": 7,
       "connections": 0,
       "connections_open": 0,
+      "ejected_until": null,
       "ejections": 0,
+      "flips": 1,
       "in_flight": 0,
+      "mesh": null,
       "order": "ready",
       "ordered_drains": 0,
       "reason": "connection refused",
@@ -64,14 +83,25 @@ async fn the_status_has_a_stable_format() {
       "since": "2026-09-21T13:11:40.000Z",
       "source": "tasks.web:8000",
       "state": "unhealthy",
+      "states_before": [
+        {
+          "reason": "",
+          "since": "2026-09-21T13:06:40.000Z",
+          "state": "unchecked"
+        }
+      ],
+      "tier": 1,
       "timeouts": 0,
-      "usable": false
+      "usable": false,
+      "weight": 1,
+      "zone": null
     }
   ],
   "latency": {
     "p50_ms": 4.04,
     "p99_ms": 9.865591397849462
   },
+  "mesh": null,
   "name": "web",
   "no_endpoint": 0,
   "panic": false,
@@ -89,7 +119,9 @@ async fn the_status_has_a_stable_format() {
     "5xx": 6
   },
   "retries": 0,
+  "retry_reasons": {},
   "routed": true,
+  "sessions_moved": 0,
   "sources": [
     {
       "endpoints": 2,
@@ -100,10 +132,15 @@ async fn the_status_has_a_stable_format() {
       "source": "tasks.web:8000"
     }
   ],
+  "tiers_in_use": [
+    "1"
+  ],
   "usable": 1,
-  "uses_draining": false
+  "uses_draining": false,
+  "zone": null,
+  "zone_in_use": null
 }
 "##);
     let keys: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
-    insta::assert_snapshot!(keys.join(" "), @r##"access_log alive draining errors listeners memory now pools ready reasons refusals reload routes started version workers"##);
+    insta::assert_snapshot!(keys.join(" "), @r##"access_log alive decisions draining errors listeners memory now pools ready reasons refusals reload routes started version workers"##);
 }

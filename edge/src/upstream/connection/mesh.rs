@@ -23,12 +23,16 @@ use crate::{
             connect_time::ConnectTimes,
             link::Link,
             plan::{self, Exploration, Verdict},
-            spread::Spread,
+            report::MeshReport,
+            spread::{Spread, UNKNOWN},
             warm::{Rotation, Warm},
         },
         queue::Queue,
     },
 };
+
+/// The interval between two reports to operators.
+const REPORTS: Duration = Duration::from_secs(1);
 
 /// The connections of one worker and one pool.
 #[derive(Debug)]
@@ -45,6 +49,8 @@ pub struct Mesh {
     seen: Cell<u64>,
     /// Notified when a connection becomes idle.
     freed: Notify,
+    /// When the next report is due.
+    report_due: Cell<Instant>,
 }
 
 /// A connection that is being opened, counted until dropped.
@@ -72,6 +78,7 @@ impl Mesh {
             exploration: RefCell::new(Exploration::new(now)),
             seen: Cell::new(0),
             freed: Notify::new(),
+            report_due: Cell::new(now),
         }
     }
 
@@ -238,6 +245,34 @@ impl Mesh {
         let known = all.div_ceil(self.spread.borrow().replicas().max(1)).max(2);
         let unknown_first = !pool.has_asks();
         self.warm.borrow_mut().set_rotation(Rotation { known, unknown: all, unknown_first });
+    }
+
+    /// Returns what operators see of the connections, of which `warm` are kept to each node, if that is due.
+    #[must_use]
+    pub fn report(&self, warm: usize, pool: &config::Pool, now: Instant) -> Option<MeshReport> {
+        if now < self.report_due.get() {
+            return None;
+        }
+        self.report_due.set(now + REPORTS);
+        let (spread, idle, times) = (self.spread.borrow(), self.warm.borrow(), self.times.borrow());
+        let mut nodes: Vec<_> = spread.report_nodes().collect();
+        for connection in idle.iter() {
+            let id = connection.endpoint().id;
+            let Some(node) = nodes.iter_mut().find(|node| node.node == id) else { continue };
+            let is_ready = |link: &Link| {
+                link.is_ready() && !spread.is_suspect(id, link.replica()) && !spread.is_ejected(link.replica())
+            };
+            node.idle += 1;
+            node.ready += usize::from(connection.link.as_ref().is_none_or(is_ready));
+        }
+        Some(MeshReport {
+            connect_timeout: times.limit(pool.timeouts.connect),
+            late_after: times.late_after(pool.timeouts.connect),
+            warm,
+            unknown: spread.to_replica(UNKNOWN),
+            nodes,
+            replicas: spread.report_replicas().collect(),
+        })
     }
 
     /// Whether one of `workers` must open a connection now to look for replicas. `found` is how often one appeared to

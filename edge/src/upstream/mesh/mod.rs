@@ -9,5 +9,6 @@
 pub mod connect_time;
 pub mod link;
 pub mod plan;
+pub mod report;
 pub mod spread;
 pub mod warm;

@@ -8,6 +8,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
+use super::report::{NodeReport, ReplicaReport};
 use crate::{
     config::Ejection,
     upstream::health::{
@@ -73,8 +74,13 @@ struct Replica {
     /// Its responses since they were last compared with those of the others.
     window: Window,
     outlier: Outlier,
+    /// How often it was ejected, why it last was, and for how long.
+    ejections: u64,
+    why: Option<(Responses, Duration)>,
     /// See [`Spread::suspect`].
     suspect: bool,
+    /// How often it became suspect.
+    suspicions: u64,
 }
 
 /// A replica whose responses are server errors far more often than those of the others.
@@ -99,6 +105,8 @@ struct Node {
     not_before: Option<Instant>,
     /// See [`Spread::suspect`].
     suspect: bool,
+    /// How often it became suspect.
+    suspicions: u64,
 }
 
 /// The position of a replica in the order of their turns.
@@ -171,7 +179,10 @@ impl Spread {
         let known = self.replicas.get_mut(replica).filter(|replica| !replica.name.is_empty());
         if let Some(replica) = known.filter(|replica| !replica.suspect) {
             replica.suspect = true;
-            self.nodes.entry(node).or_default().suspect = true;
+            replica.suspicions += 1;
+            let node = self.nodes.entry(node).or_default();
+            node.suspicions += u64::from(!node.suspect);
+            node.suspect = true;
         }
     }
 
@@ -246,6 +257,8 @@ impl Spread {
             let counts = PoolCounts { total, ejected: out, healthy: total.saturating_sub(out) };
             if let Some(replica) = self.replicas.get_mut(index).filter(|_| outlier::may_eject(settings, counts)) {
                 let duration = replica.outlier.eject(settings, now);
+                replica.ejections += 1;
+                replica.why = Some((responses, duration));
                 let name = String::from_utf8_lossy(&replica.name).into_owned();
                 ejected.push(Ejected { name, responses, duration });
             }
@@ -282,6 +295,29 @@ impl Spread {
     #[must_use]
     pub fn lacks_one(&self) -> bool {
         self.replicas.iter().any(|replica| !replica.name.is_empty() && replica.connections == 0)
+    }
+
+    /// What operators see of the nodes; the idle connections are not known here.
+    pub fn report_nodes(&self) -> impl Iterator<Item = NodeReport> {
+        self.nodes.iter().map(|(id, node)| {
+            let Node { open, opening, suspect, suspicions, .. } = *node;
+            NodeReport { node: *id, open, opening, suspect, suspicions, ..NodeReport::default() }
+        })
+    }
+
+    /// What operators see of the replicas that are known.
+    pub fn report_replicas(&self) -> impl Iterator<Item = ReplicaReport> {
+        let known = self.replicas.iter().filter(|replica| !replica.name.is_empty());
+        known.map(|replica| ReplicaReport {
+            name: replica.name.clone(),
+            connections: replica.connections,
+            responses: replica.responses,
+            ejected: replica.outlier.is_ejected(),
+            ejections: replica.ejections,
+            why: replica.why,
+            suspect: replica.suspect,
+            suspicions: replica.suspicions,
+        })
     }
 
     /// The number of connections to a replica.

@@ -4,11 +4,11 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use tokio::time::Instant;
-use tracing::info;
 
 use super::{PoolState, Timestamp};
 use crate::{
     config,
+    observe::decisions::{Decision, Note},
     upstream::{endpoint::Endpoint, health::HealthStatus, order::Order},
 };
 
@@ -35,7 +35,7 @@ impl PoolState {
         if member.state() != before {
             let reason = format!("a response with {}", header.as_deref().unwrap_or_default());
             member.record_state(&reason, now.wall_clock);
-            info!(pool = handle.config.name, endpoint = %endpoint.address, reason, "endpoint is draining");
+            handle.note(Decision::Draining, Some(endpoint.address), &reason);
             self.publish();
         }
     }
@@ -49,7 +49,7 @@ impl PoolState {
         if member.state() != before {
             let reason = "the time of its drain is over";
             member.record_state(reason, now.wall_clock);
-            info!(pool = handle.config.name, endpoint = %endpoint.address, reason, "endpoint is healthy");
+            handle.note(Decision::Healthy, Some(endpoint.address), reason);
             self.publish();
         }
     }
@@ -72,19 +72,14 @@ impl PoolState {
         if before == order {
             return Some(before);
         }
-        let done = match order {
-            Order::Ready => "made ready",
-            Order::Drain => "drained",
-            Order::Maintenance => "taken into maintenance",
+        let decision = match order {
+            Order::Ready => Decision::OrderedReady,
+            Order::Drain => Decision::OrderedDrain,
+            Order::Maintenance => Decision::OrderedMaintenance,
         };
-        info!(
-            pool = self.handle.config.name,
-            endpoint = %address,
-            client = client.map(tracing::field::display),
-            order = order.label(),
-            order_before = before.label(),
-            "endpoint is {done} by the operator"
-        );
+        let reason = client.map(|client| format!("ordered from {}", client.ip())).unwrap_or_default();
+        let note = Note::at(decision, address, &reason);
+        self.handle.note_with(&Note { order: Some((order.label(), before.label(), client)), ..note });
         if let Some(member) = member {
             if order != Order::Ready {
                 member.endpoint.checks.ordered_drains.add(1);

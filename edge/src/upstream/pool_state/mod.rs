@@ -6,6 +6,7 @@
 //! and share one [`PoolState`] per pool on the control thread.
 
 mod drain;
+mod noticed;
 mod watched;
 
 use std::{
@@ -17,12 +18,13 @@ use std::{
 };
 
 use tokio::{sync::Notify, time::Instant};
-use tracing::{error, info, warn};
+use tracing::error;
 
+use self::noticed::Noticed;
 pub(super) use self::watched::{WatchedEndpoint, with};
 use super::{
     discovery::{
-        self, AddressSet, Answer, Decision,
+        self, AddressSet, Answer,
         source_state::SourceState,
         swarm::{self, Nodes},
     },
@@ -42,7 +44,10 @@ use super::{
 };
 use crate::{
     config::{self, BACKUP, EndpointOptions, Source},
-    observe::log_limit::LogLimit,
+    observe::{
+        decisions::{Decision, Note},
+        log_limit::LogLimit,
+    },
 };
 
 /// The state of one pool; see the module.
@@ -58,6 +63,8 @@ pub(super) struct PoolState {
     changed: Rc<Notify>,
     /// Limits the log lines about checks that the edge could not make.
     shortages: LogLimit,
+    /// What was noticed of the workers' decisions so far.
+    noticed: Noticed,
 }
 
 /// The current time on both clocks.
@@ -80,12 +87,16 @@ impl PoolState {
     /// the same pool before a reload, including counters and open connections.
     pub(super) fn new(config: &Arc<config::Pool>, workers: usize, before: Option<&Self>, now: Timestamp) -> Self {
         let mut handle = PoolHandle::new(Arc::clone(config), workers);
-        let (mut members, mut orders) = (BTreeMap::new(), Orders::default());
+        let (mut members, mut orders, mut noticed) = (BTreeMap::new(), Orders::default(), Noticed::default());
         if let Some(before) = before {
             orders = before.orders.clone();
             handle.stats = Arc::clone(&before.handle.stats);
             handle.queue = Arc::clone(&before.handle.queue);
             handle.panics = Arc::clone(&before.handle.panics);
+            handle.decisions = Arc::clone(&before.handle.decisions);
+            handle.meshes = Arc::clone(&before.handle.meshes);
+            handle.mesh = Arc::clone(&before.handle.mesh);
+            noticed = before.noticed.clone();
             handle.replicas_found = Arc::clone(&before.handle.replicas_found);
             handle.snapshot = arc_swap::ArcSwap::new(before.handle.snapshot.load_full());
             members.clone_from(&before.members);
@@ -106,6 +117,7 @@ impl PoolState {
             orders,
             changed: Rc::default(),
             shortages: LogLimit::default(),
+            noticed,
         };
         if config.health.is_none() {
             this.assume_healthy(now);
@@ -161,16 +173,17 @@ impl PoolState {
         self.apply(index, |_| swarm::decide(answer), now);
     }
 
-    fn apply(&mut self, index: usize, decide: impl FnOnce(&AddressSet) -> Decision, now: Timestamp) {
-        let pool = &self.handle.config.name;
+    fn apply(&mut self, index: usize, decide: impl FnOnce(&AddressSet) -> discovery::Decision, now: Timestamp) {
         let Some(state) = self.sources.get_mut(index) else { return };
-        let Decision { addresses, error } = decide(&state.addresses);
+        let discovery::Decision { addresses, error } = decide(&state.addresses);
         state.stats.questions.add(1);
+        let source = Some(&*state.label);
         match (&state.error, &error) {
             (None, Some(error)) => {
-                warn!(pool, source = &*state.label, error, kept = state.endpoints.len(), "source lookup failed");
+                let reason = format!("{error}; {} endpoints stay", state.endpoints.len());
+                self.handle.note_with(&Note { source, ..Note::new(Decision::SourceFailed, &reason) });
             }
-            (Some(_), None) => info!(pool, source = &*state.label, "source lookup succeeds again"),
+            (Some(_), None) => self.handle.note_with(&Note { source, ..Note::new(Decision::SourceRecovered, "") }),
             _ => {}
         }
         if error.is_some() {
@@ -208,7 +221,8 @@ impl PoolState {
             endpoint.checks.failed.add(1);
         }
         // Behind a mesh a check reaches some replica. If another one answers through the same node, the node is well.
-        if member.take_answered() && handle.config.mesh && outcome.is_err() {
+        if let (true, true, Err(failure)) = (member.take_answered(), handle.config.mesh, outcome) {
+            handle.note(Decision::CheckOverruled, Some(endpoint.address), &failure.to_string());
             return Some(member.health);
         }
         match outcome {
@@ -238,15 +252,13 @@ impl PoolState {
             member.record_state(&reason, now.wall_clock);
         }
         if state != before {
-            let (pool, address) = (&handle.config.name, endpoint.address);
-            match state {
-                EndpointState::Unhealthy if order == Order::Drain => {
-                    info!(pool, endpoint = %address, reason, "endpoint that the operator drained is unhealthy");
-                }
-                EndpointState::Unhealthy => warn!(pool, endpoint = %address, reason, "endpoint is unhealthy"),
-                EndpointState::Draining => info!(pool, endpoint = %address, reason, "endpoint is draining"),
-                _ => info!(pool, endpoint = %address, reason, "endpoint is healthy"),
-            }
+            let decision = match state {
+                EndpointState::Unhealthy if order == Order::Drain => Decision::DrainedUnhealthy,
+                EndpointState::Unhealthy => Decision::Unhealthy,
+                EndpointState::Draining => Decision::Draining,
+                _ => Decision::Healthy,
+            };
+            handle.note(decision, Some(endpoint.address), &reason);
             self.publish();
         }
         Some(health)
@@ -267,9 +279,15 @@ impl PoolState {
         }
         let counts = self.counts();
         let Some(member) = self.member_mut(endpoint) else { return };
-        let Some(duration) = member.eject(ejection, counts, now.instant) else { return };
+        let Some(duration) = member.eject(ejection, counts, now.instant) else {
+            if member.state() == EndpointState::Healthy {
+                let reason = format!("{failures} consecutive requests failed");
+                handle.note(Decision::EjectionRefused, Some(endpoint.address), &reason);
+            }
+            return;
+        };
         let reason = format!("{failures} consecutive requests failed, ejected for {duration:?}");
-        member.record_ejection(&handle.config.name, &reason, now.wall_clock);
+        member.record_ejection(&handle, &reason, now.wall_clock);
         self.publish();
     }
 
@@ -287,9 +305,13 @@ impl PoolState {
         for (address, Responses { total, errors }) in deviating {
             let counts = self.counts();
             let Some(member) = self.members.get_mut(&address) else { continue };
-            let Some(duration) = member.eject_by_status(ejection, counts, now.instant) else { continue };
-            let reason = format!("{errors} of {total} responses were server errors, ejected for {duration:?}");
-            member.record_ejection(&handle.config.name, &reason, now.wall_clock);
+            let reason = format!("{errors} of {total} responses were server errors");
+            let Some(duration) = member.eject_by_status(ejection, counts, now.instant) else {
+                handle.note(Decision::EjectionRefused, Some(address), &reason);
+                continue;
+            };
+            let reason = format!("{reason}, ejected for {duration:?}");
+            member.record_ejection(&handle, &reason, now.wall_clock);
             // Its task waits for the end of the ejection.
             member.endpoint.wake();
             self.publish();
@@ -336,7 +358,7 @@ impl PoolState {
         member.outlier.release(now.instant);
         member.endpoint.reset_failures();
         member.record_state("its ejection ended", now.wall_clock);
-        info!(pool = self.handle.config.name, endpoint = %address, "endpoint ejection ended");
+        self.handle.note(Decision::EjectionEnded, Some(address), "");
     }
 
     /// Adds and removes endpoints to match the sources.
@@ -344,16 +366,17 @@ impl PoolState {
         let present = self.members.iter().map(|(at, member)| (*at, Arc::clone(&member.endpoint.source))).collect();
         let wanted = self.sources.iter().map(|state| (&state.label, &state.endpoints));
         let difference = pool::difference(&present, wanted);
-        let pool = &self.handle.config.name;
         for address in &difference.removed {
             self.members.remove(address);
-            info!(pool, endpoint = %address, "endpoint removed");
+            self.handle.note(Decision::EndpointRemoved, Some(*address), "no source names it");
         }
         let health = self.initial_health();
         self.orders.update(|address| self.members.contains_key(address), now.instant);
         for (address, source) in difference.added {
             let order = self.orders.of(&address);
-            info!(pool, endpoint = %address, source = &*source, order = order.label(), "endpoint added");
+            let reason = if order == Order::Ready { "" } else { "the operator's order for it still holds" };
+            self.handle
+                .note_with(&Note { source: Some(&source), ..Note::at(Decision::EndpointAdded, address, reason) });
             let endpoint = Arc::new(Endpoint::new(address, source, self.workers, now.wall_clock));
             let mut member = Member::new(endpoint, health);
             member.record_state("not checked", now.wall_clock);
@@ -425,39 +448,40 @@ impl PoolState {
     }
 
     fn report_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
-        let (pool, healthy, all) = (&self.handle.config.name, new.healthy.len(), new.endpoints.len());
+        let reason = format!("{} of {} endpoints may be used", new.healthy.len(), new.endpoints.len());
+        let note = |decision| self.handle.note(decision, None, &reason);
         if new.panic && !old.panic {
             self.handle.panics.add(1);
-            warn!(pool, healthy, all, "too few endpoints are healthy: using all of them");
+            note(Decision::PanicBegan);
         } else if old.panic && !new.panic {
-            info!(pool, healthy, all, "enough endpoints are healthy again");
+            note(Decision::PanicEnded);
         }
         if new.uses_draining && !old.uses_draining {
-            warn!(pool, draining = healthy, all, "no other endpoint is healthy: using those that drain");
+            note(Decision::DrainingUsed);
         } else if old.uses_draining && !new.uses_draining {
-            info!(pool, healthy, all, "no longer using endpoints that drain");
+            note(Decision::DrainingSpared);
         }
     }
 
     fn report_tier_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
-        let (pool, config, tier) = (&self.handle.config.name, &self.handle.config, new.last_tier);
+        let (config, tier) = (&self.handle.config, new.last_tier);
         let first = config.sources.iter().map(|source| config.options_of(source).tier).min().unwrap_or_default();
         let stands_in = |snapshot: &PoolSnapshot| snapshot.last_tier > first;
         if stands_in(new) && tier != old.last_tier {
-            let tier = if tier == BACKUP { "backup".to_owned() } else { tier.to_string() };
-            warn!(pool, tier, "too few endpoints of the first tier are usable: using a further tier");
+            let reason = if tier == BACKUP { "backup".to_owned() } else { format!("tier {tier}") };
+            self.handle.note(Decision::TierChanged, None, &reason);
         } else if stands_in(old) && tier == first {
-            info!(pool, tier, "enough endpoints of the first tier are usable again");
+            self.handle.note(Decision::FirstTierUsed, None, &format!("tier {tier}"));
         }
     }
 
     fn report_zone_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
-        let pool = &self.handle.config.name;
         let Some(zone) = &self.handle.config.zone else { return };
+        let reason = format!("zone {zone}");
         if old.local && !new.local {
-            warn!(pool, zone, "too few endpoints of this zone are usable: using those of all zones");
+            self.handle.note(Decision::ZoneLeft, None, &reason);
         } else if new.local && !old.local {
-            info!(pool, zone, "enough endpoints of this zone are usable: using only those");
+            self.handle.note(Decision::OwnZoneUsed, None, &reason);
         }
     }
 

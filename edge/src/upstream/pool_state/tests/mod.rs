@@ -1,5 +1,6 @@
 //! The effect of each call on a pool, without a socket or a task.
 
+mod decisions;
 mod drain;
 mod evidence;
 
