@@ -10,7 +10,11 @@ use ipnet::{IpNet, Ipv4Net};
 use settings::address::bare_ip;
 pub(crate) use settings::address::listen;
 
-use super::{HostMatch, SWARM, Source, defaults::NAME_SERVER_PORT, value::Parsed};
+use super::{
+    FILE, HostMatch, NameServer, SERVICES, SWARM, Source, Transport,
+    defaults::{DNS_OVER_TLS_PORT, NAME_SERVER_PORT},
+    value::{self, Parsed},
+};
 
 /// Parses an address to listen on, or `off`.
 pub(crate) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
@@ -20,12 +24,23 @@ pub(crate) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
     listen(text).map(Some).map_err(|error| format!("{error}, or \"off\""))
 }
 
-/// Parses a source of endpoints: `IP:port`, `[v6]:port`, `name:port` or `swarm://host:port?port=port`. A missing port
-/// is `default_port`, or an error that ends with the hint in `default_port` about other ways to give a port.
+/// Parses a source of endpoints: `IP:port`, `[v6]:port`, `name:port`, `srv://name`, `file://path` or
+/// `swarm://host:port?port=port`. A missing port is `default_port`, or an error that ends with the hint in
+/// `default_port` about other ways to give a port.
 pub(crate) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix(SWARM) {
         return swarm(text, rest, default_port);
+    }
+    if let Some(rest) = text.strip_prefix(SERVICES) {
+        return services(text, rest);
+    }
+    if let Some(rest) = text.strip_prefix(FILE) {
+        return value::path(rest).map(Source::File).map_err(|_| {
+            format!(
+                "{text:?} names no file: write its path after the scheme, such as \"{FILE}/etc/edge/web.endpoints\""
+            )
+        });
     }
     if text.contains("://") {
         return Err(format!("{text:?} is a URL: write only host:port; the edge speaks plain HTTP/1.1 to endpoints"));
@@ -48,10 +63,32 @@ pub(crate) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<So
         }
         None => {
             let host = endpoint_name(text, text)?;
+            if is_service(&host) {
+                return Err(format!("{text:?} is the name of SRV records: write \"{SERVICES}{host}\""));
+            }
             let port = default_port.map_err(|hint| missing_port(text, &format_args!("{host}:8000"), hint))?;
             Ok(Source::Name { host, port })
         }
     }
+}
+
+/// Parses the name of SRV records; `rest` is `text` without the scheme.
+fn services(text: &str, rest: &str) -> Parsed<Source> {
+    let name = rest.strip_suffix('/').unwrap_or(rest);
+    if let Some((name, _)) = name.split_once(':') {
+        return Err(format!("{text:?} has a port, but SRV records contain the ports: write \"{SERVICES}{name}\""));
+    }
+    let name = endpoint_name(text, name).map_err(|_| {
+        format!("{text:?} is not the name of SRV records: write it like \"{SERVICES}_http._tcp.web.example\"")
+    })?;
+    Ok(Source::Services { name })
+}
+
+/// Whether a name begins as those of SRV records do (RFC 2782): with a service and a protocol, each after an underscore.
+fn is_service(name: &str) -> bool {
+    let mut labels = name.split('.');
+    labels.next().is_some_and(|service| service.starts_with('_'))
+        && labels.next().is_some_and(|protocol| ["_tcp", "_udp"].contains(&protocol))
 }
 
 /// Parses the node list of a swarm; `rest` is `text` without the scheme.
@@ -114,13 +151,42 @@ fn endpoint_name(text: &str, host: &str) -> Parsed<String> {
 /// Parses the address of a name server; the default port is 53.
 pub(crate) fn name_server(text: &str) -> Parsed<SocketAddr> {
     let text = text.trim();
-    SocketAddr::from_str(text)
-        .ok()
-        .filter(|address| address.port() != 0)
-        .or_else(|| bare_ip(text).ok().map(|address| SocketAddr::new(address, NAME_SERVER_PORT)))
-        .ok_or_else(|| {
-            format!("{text:?} is not the address of a name server: write it like \"127.0.0.11\" or \"[::1]:53\"")
-        })
+    address_of_server(text, NAME_SERVER_PORT).ok_or_else(|| {
+        format!("{text:?} is not the address of a name server: write it like \"127.0.0.11\" or \"[::1]:53\"")
+    })
+}
+
+/// Parses a name server of a resolver: its address, or `tcp://` or `tls://` and its address.
+pub(crate) fn dns_server(text: &str) -> Parsed<NameServer> {
+    let text = text.trim();
+    let transports = [Transport::Tcp, Transport::Tls];
+    let found = transports.into_iter().find_map(|one| Some((one, text.strip_prefix(one.scheme())?)));
+    let (transport, rest) = found.unwrap_or((Transport::Udp, text));
+    let default_port = if transport == Transport::Tls { DNS_OVER_TLS_PORT } else { NAME_SERVER_PORT };
+    let address = address_of_server(rest, default_port).ok_or_else(|| {
+        format!(
+            "{text:?} is not a name server: write its address, such as \"127.0.0.11\", \"[::1]:53\", \
+             \"tcp://10.0.0.53\" or \"tls://10.0.0.53:853\""
+        )
+    })?;
+    Ok(NameServer { transport, address })
+}
+
+/// Parses the address of a server, and adds the port if there is none.
+fn address_of_server(text: &str, default_port: u16) -> Option<SocketAddr> {
+    let with_port = SocketAddr::from_str(text).ok().filter(|address| address.port() != 0);
+    with_port.or_else(|| bare_ip(text).ok().map(|address| SocketAddr::new(address, default_port)))
+}
+
+/// Parses the name or the address for which the certificate of a name server must be.
+pub(crate) fn tls_name(text: &str) -> Parsed<String> {
+    let text = text.trim();
+    if let Ok(address) = bare_ip(text) {
+        return Ok(address.to_string());
+    }
+    host_name(text.strip_suffix('.').unwrap_or(text)).ok_or_else(|| {
+        format!("{text:?} is not in a certificate: write a name such as \"dns.example.com\", or an address")
+    })
 }
 
 /// Parses a network or one address; bits outside the mask are cleared.
