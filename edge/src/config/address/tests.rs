@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::Source;
 
 #[test]
 fn a_port_alone_listens_on_every_address_of_both_families() {

@@ -16,8 +16,8 @@ use super::{
     given::{Given, Reader, items},
 };
 use crate::config::{
-    AccessLog, BACKUP, Balance, CertificateFiles, Config, Dns, EndpointOptions, HealthCheck, Interval, Limits,
-    Listener, Pool, Source, Sticky, Tls, Transport, address, behind_mesh, defaults, file,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, HealthCheck, Limits, Listener, Pool, Source,
+    Sticky, Tls, address, behind_mesh, defaults, file,
     pool::TIES_TO_REPLICAS,
     problem::{ConfigError, Loaded, Problem},
     ties_requests, token,
@@ -204,30 +204,11 @@ impl Settings {
         }
         let mut config = Config::simple(listeners, pool);
         self.flags.timeouts.apply_to_config(reader, &mut config);
-        self.set_dns(reader, &mut config.dns, &mut warnings);
+        self.set_resolver(reader, &mut config.dns, &mut warnings);
         config.swarm.token_file = token_file;
         config.trusted_proxies = reader.many("trusted-proxies", &flags.trusted_proxies, address::network);
         self.limit_clients(reader, &mut config.limits);
         Loaded { config, warnings }
-    }
-
-    /// Sets what is given of the resolver.
-    fn set_dns(&self, reader: &Reader<'_>, dns: &mut Dns, warnings: &mut Vec<Problem>) {
-        let flags = &self.flags.traffic;
-        dns.servers = reader.many("dns", &flags.dns, address::dns_server);
-        dns.tls_name = reader.one("dns-tls-name", flags.dns_tls_name.as_deref(), address::tls_name);
-        dns.ca_file = reader.one("dns-ca-file", flags.dns_ca_file.as_deref(), |text| readable(Path::new(text)));
-        let interval = |text: &str| match text {
-            "ttl" => Ok(Interval::Ttl { min: defaults::MIN_INTERVAL, max: defaults::MAX_INTERVAL }),
-            text => value::duration(text).map(Interval::Fixed),
-        };
-        dns.interval = reader.one("dns-interval", flags.dns_interval.as_deref(), interval).unwrap_or(dns.interval);
-        let has_tls = dns.servers.iter().any(|server| server.transport == Transport::Tls);
-        for (flag, is_given) in [("dns-tls-name", dns.tls_name.is_some()), ("dns-ca-file", dns.ca_file.is_some())] {
-            if is_given && !has_tls {
-                warnings.push(self.given.problem(flag, "has no effect without --dns tls://IP"));
-            }
-        }
     }
 
     /// Sets the limits for each client that are given.
@@ -350,7 +331,7 @@ fn workers(text: &str) -> Parsed<NonZeroUsize> {
 }
 
 /// Returns the absolute path of a file that can be opened.
-fn readable(path: &Path) -> Parsed<PathBuf> {
+pub(super) fn readable(path: &Path) -> Parsed<PathBuf> {
     fs::File::open(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     Ok(absolute(path.to_owned()))
 }
