@@ -5,7 +5,7 @@
 //! new client also reads the file of certificate authorities again.
 
 use std::{
-    cell::RefCell,
+    cell::{OnceCell, RefCell},
     fs::File,
     io::{self, Read},
     net::SocketAddr,
@@ -15,15 +15,16 @@ use std::{
 };
 
 use hickory_resolver::{
-    Resolver as Client, TokioResolver,
+    Resolver as Client,
     config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
     lookup::Lookup,
-    net::{NetError, runtime::TokioRuntimeProvider},
+    net::NetError,
     proto::rr::{Name, RecordType},
 };
 use net::{pem, tls};
 use rustls::{ClientConfig, RootCertStore};
 
+use super::connector::Connector;
 use crate::config::{Dns, NameServer, Transport};
 
 /// The largest file of certificate authorities that is read, in bytes.
@@ -33,8 +34,11 @@ const MAX_CA_FILE: u64 = 4 << 20;
 pub(super) struct Server {
     config: NameServerConfig,
     transport: Transport,
+    connector: Connector,
     /// `None` until the first query, and after a failure over TCP or TLS.
-    client: RefCell<Option<TokioResolver>>,
+    client: RefCell<Option<Client<Connector>>>,
+    /// Trusts the authorities of this machine. They are many, and are read once.
+    system_trust: OnceCell<ClientConfig>,
 }
 
 /// Why a query has no answer.
@@ -75,7 +79,8 @@ impl Server {
     }
 
     fn of(config: NameServerConfig, transport: Transport) -> Self {
-        Self { config, transport, client: RefCell::default() }
+        let (client, system_trust) = (RefCell::default(), OnceCell::new());
+        Self { config, transport, connector: Connector::default(), client, system_trust }
     }
 
     /// Queries the server.
@@ -96,7 +101,10 @@ impl Server {
                 self.client.borrow_mut().insert(client).clone()
             }
         };
-        Ok(client.lookup(name, record_type).await?)
+        client.lookup(name, record_type).await.map_err(|error| match error {
+            NetError::NoConnections => self.connector.failure().unwrap_or(error).into(),
+            error => error.into(),
+        })
     }
 
     /// Gives the next query a new connection.
@@ -106,14 +114,25 @@ impl Server {
         }
     }
 
-    fn connect(&self, settings: &Dns) -> Result<TokioResolver, QueryError> {
+    fn connect(&self, settings: &Dns) -> Result<Client<Connector>, QueryError> {
         let config = ResolverConfig::from_name_servers(vec![self.config.clone()]);
-        let builder = Client::builder_with_config(config, TokioRuntimeProvider::default());
+        let builder = Client::builder_with_config(config, self.connector.clone());
         let mut builder = builder.with_options(options(settings.timeout));
         if self.transport == Transport::Tls {
-            builder = builder.with_tls_config(trust(settings.ca_file.as_deref())?);
+            builder = builder.with_tls_config(match &settings.ca_file {
+                Some(file) => trust(file)?,
+                None => self.system_trust()?,
+            });
         }
         Ok(builder.build()?)
+    }
+
+    fn system_trust(&self) -> Result<ClientConfig, QueryError> {
+        if let Some(present) = self.system_trust.get() {
+            return Ok(present.clone());
+        }
+        let config = tls::client_config(tls::system_roots(), &[]).map_err(|error| NetError::from(error.to_string()))?;
+        Ok(self.system_trust.get_or_init(|| config).clone())
     }
 }
 
@@ -122,11 +141,8 @@ fn name_in_certificate(server: SocketAddr, settings: &Dns) -> Arc<str> {
     settings.tls_name.clone().unwrap_or_else(|| server.ip().to_string()).into()
 }
 
-/// Returns a configuration that trusts the authorities in a file, or those of this machine.
-fn trust(ca_file: Option<&Path>) -> Result<ClientConfig, QueryError> {
-    let Some(file) = ca_file else {
-        return tls::client_config(tls::system_roots(), &[]).map_err(|error| NetError::from(error.to_string()).into());
-    };
+/// Returns a configuration that trusts the authorities in a file.
+fn trust(file: &Path) -> Result<ClientConfig, QueryError> {
     let wrong = |reason: String| QueryError::Authorities { file: file.display().to_string(), reason };
     let bytes = read(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let authorities = pem::certificates(&bytes).map_err(|fault| wrong(fault.to_string()))?;

@@ -14,6 +14,7 @@
 //! listed (RFC 6761). Both system files are read before the first query, and again until that succeeds.
 
 mod client;
+mod connector;
 
 use std::{
     cell::OnceCell,
@@ -202,6 +203,9 @@ impl Resolver {
             },
             NetError::Dns(DnsError::ResponseCode(code)) => Err(Failure::Refused(code.to_string())),
             NetError::Timeout => Err(Failure::Timeout(self.settings.timeout)),
+            // Rustls has words of its own; the kernel's come with a number.
+            NetError::Io(error) if error.get_ref().is_none() => Err(Failure::Transport(error.kind().to_string())),
+            NetError::Io(error) => Err(Failure::Transport(error.to_string())),
             other => Err(Failure::Transport(other.to_string())),
         }
     }
