@@ -65,9 +65,11 @@ fn parse_line(line: &[u8]) -> Result<Option<(SocketAddr, EndpointOptions)>, Stri
         let (key, text) = word.split_once('=').map_or((word, None), |(key, text)| (key, Some(text)));
         match (key, text) {
             ("weight", Some(text)) => {
-                options.weight = value::number(text, 10, 1, MAX_WEIGHT).map_err(in_option(key))?
+                options.weight = value::number(text, 10, 1, MAX_WEIGHT).map_err(in_option(key))?;
             }
-            ("tier", Some(text)) => options.tier = value::number(text, 10, 1, MAX_TIER).map_err(in_option(key))?,
+            ("tier", Some(text)) => {
+                options.tier = value::number(text, 10, 1, MAX_TIER).map_err(in_option(key))?;
+            }
             ("zone", Some(text)) => options.zone = Some(value::zone(text).map_err(in_option(key))?),
             ("backup", None) => options.tier = BACKUP,
             _ => {
