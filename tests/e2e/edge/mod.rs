@@ -36,6 +36,7 @@ mod refused;
 mod reload;
 mod retries;
 mod smuggling;
+mod sources;
 mod startup;
 mod sticky;
 mod surplus;
