@@ -10,12 +10,16 @@ use hickory_server::Server;
 use hickory_server::net::runtime::Time;
 use hickory_server::net::xfer::Protocol;
 use hickory_server::proto::op::{Header, HeaderCounts, Metadata, ResponseCode};
-use hickory_server::proto::rr::rdata::CNAME;
+use hickory_server::proto::rr::rdata::{CNAME, SRV};
 use hickory_server::proto::rr::{LowerName, Name, RData, Record, RecordType};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, UdpSocket};
 
+use crate::cert::Certificate;
 use crate::port;
 use crate::wait::{SOON, eventually_some};
 
@@ -38,6 +42,13 @@ pub enum Answer {
         /// Truncates the answer over UDP, so that the client must ask again over TCP.
         truncated: bool,
     },
+    /// NOERROR with the SRV records of the question.
+    Services {
+        /// In the order in which they are sent.
+        services: Vec<Service>,
+        /// Seconds.
+        ttl: u32,
+    },
     /// NOERROR with a CNAME and, like a resolver, the answer for the target name.
     Alias {
         /// The name that the CNAME points to.
@@ -57,6 +68,27 @@ pub enum Answer {
     Silence,
 }
 
+/// One SRV record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Lower ones first.
+    pub priority: u16,
+    /// The share among those of the same priority.
+    pub weight: u16,
+    /// The port of the service.
+    pub port: u16,
+    /// The name of its host.
+    pub target: String,
+}
+
+impl Service {
+    /// Creates a record.
+    #[must_use]
+    pub fn new(priority: u16, weight: u16, port: u16, target: &str) -> Self {
+        Self { priority, weight, port, target: target.to_owned() }
+    }
+}
+
 impl Answer {
     /// Creates NOERROR with `addresses`, valid for [`DOCKER_TTL`] seconds.
     pub fn addresses<A: Into<IpAddr>>(addresses: impl IntoIterator<Item = A>) -> Self {
@@ -68,9 +100,10 @@ impl Answer {
     }
 }
 
-/// A DNS server over UDP and TCP on one port. Dropping it stops it.
+/// A DNS server over UDP and TCP on one port, and over TLS on another. Dropping it stops it.
 pub struct Dns {
     address: SocketAddr,
+    over_tls: Option<SocketAddr>,
     zone: Zone,
     _server: Server<Zone>,
 }
@@ -89,6 +122,24 @@ impl Dns {
     /// # Panics
     /// If the address cannot be bound.
     pub async fn start_at(address: SocketAddr) -> Self {
+        Self::start_with(address, None).await
+    }
+
+    /// Starts a server without names that also serves TLS with a certificate.
+    ///
+    /// # Panics
+    /// If a port cannot be bound, or the certificate cannot be used.
+    pub async fn start_with_tls(certificate: &Certificate) -> Self {
+        let chain = CertificateDer::pem_file_iter(&certificate.certificate_file).expect("a file");
+        let chain = chain.collect::<Result<Vec<_>, _>>().expect("certificates");
+        let key = PrivateKeyDer::from_pem_file(&certificate.key_file).expect("a key");
+        let config = ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into());
+        let config = config.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+        let config = config.with_single_cert(chain, key).expect("a usable certificate");
+        Self::start_with(SocketAddr::from((Ipv4Addr::LOCALHOST, port::free())), Some(config)).await
+    }
+
+    async fn start_with(address: SocketAddr, tls: Option<ServerConfig>) -> Self {
         let zone = Zone::default();
         let mut server = Server::new(zone.clone());
         // A process started by another test holds copies of all our sockets until it executes its program.
@@ -96,13 +147,28 @@ impl Dns {
         server.register_socket(udp);
         let tcp = eventually_some("a free TCP port", SOON, async || TcpListener::bind(address).await.ok()).await;
         server.register_listener(tcp, TCP_IDLE, TCP_ANSWERS_QUEUED);
-        Self { address, zone, _server: server }
+        let mut over_tls = None;
+        if let Some(config) = tls {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+            over_tls = Some(listener.local_addr().expect("an address"));
+            server.register_tls_listener_with_tls_config(listener, TCP_IDLE, Arc::new(config)).expect("a listener");
+        }
+        Self { address, over_tls, zone, _server: server }
     }
 
     /// Returns the address, which is the same for UDP and TCP.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns the address for queries over TLS.
+    ///
+    /// # Panics
+    /// If the server was started without TLS.
+    #[must_use]
+    pub fn tls_address(&self) -> SocketAddr {
+        self.over_tls.expect("a server with TLS")
     }
 
     /// Sets the answer for `name` from the next query on. Names are compared without case and final dot.
@@ -114,6 +180,12 @@ impl Dns {
     #[must_use]
     pub fn queries(&self, name: &str) -> usize {
         self.zone.names().get(&key(name)).map_or(0, |entry| entry.queries)
+    }
+
+    /// Returns the number of queries for `name` over TLS.
+    #[must_use]
+    pub fn queries_over_tls(&self, name: &str) -> usize {
+        self.zone.names().get(&key(name)).map_or(0, |entry| entry.over_tls)
     }
 
     /// Returns the number of queries for `name` over TCP.
@@ -138,6 +210,7 @@ struct Entry {
     answer: Option<Answer>,
     queries: usize,
     over_tcp: usize,
+    over_tls: usize,
 }
 
 #[derive(Clone, Default)]
@@ -154,6 +227,7 @@ impl Zone {
         let entry = names.entry(key(&name.to_string())).or_default();
         entry.queries += 1;
         entry.over_tcp += usize::from(protocol == Protocol::Tcp);
+        entry.over_tls += usize::from(protocol == Protocol::Tls);
         entry.answer.clone().unwrap_or(Answer::NoSuchName)
     }
 }
@@ -186,6 +260,14 @@ impl RequestHandler for Zone {
             Answer::Addresses { truncated: true, .. } if request.protocol() == Protocol::Udp => {
                 metadata.truncation = true;
             }
+            Answer::Services { services, ttl } if info.query.query_type() == RecordType::SRV => {
+                records.extend(services.iter().map(|service| {
+                    let target = Name::from_ascii(format!("{}.", key(&service.target))).expect("a name");
+                    let data = SRV::new(service.priority, service.weight, service.port, target);
+                    Record::from_rdata(name.clone(), ttl, RData::SRV(data))
+                }));
+            }
+            Answer::Services { .. } => {}
             Answer::Addresses { addresses, ttl, .. } => {
                 let kind = info.query.query_type();
                 let of_kind = |data: &RData| data.record_type() == kind || kind == RecordType::ANY;

@@ -201,7 +201,7 @@ pub struct LatencyStatus {
 /// One source of endpoints.
 #[derive(Clone, Debug, Serialize)]
 pub struct SourceReport {
-    /// The source as configured: `host:port`, or `swarm://host:port?port=port`.
+    /// The source as configured, such as `host:port` or `swarm://host:port?port=port`.
     pub source: String,
     /// The number of endpoints it currently provides.
     pub endpoints: usize,

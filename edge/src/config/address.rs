@@ -1,7 +1,9 @@
 //! Parses addresses and host names; the command line and the file share these functions, as they do [`super::value`].
 
+mod endpoint;
+mod host;
+
 use std::{
-    fmt::Display,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
@@ -10,7 +12,13 @@ use ipnet::{IpNet, Ipv4Net};
 use settings::address::bare_ip;
 pub(crate) use settings::address::listen;
 
-use super::{HostMatch, SWARM, Source, defaults::NAME_SERVER_PORT, value::Parsed};
+pub(crate) use self::endpoint::endpoint;
+use self::host::host_name;
+use super::{
+    HostMatch, NameServer, Transport,
+    defaults::{DNS_OVER_TLS_PORT, NAME_SERVER_PORT},
+    value::Parsed,
+};
 
 /// Parses an address to listen on, or `off`.
 pub(crate) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
@@ -20,107 +28,45 @@ pub(crate) fn listen_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
     listen(text).map(Some).map_err(|error| format!("{error}, or \"off\""))
 }
 
-/// Parses a source of endpoints: `IP:port`, `[v6]:port`, `name:port` or `swarm://host:port?port=port`. A missing port
-/// is `default_port`, or an error that ends with the hint in `default_port` about other ways to give a port.
-pub(crate) fn endpoint(text: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
-    let text = text.trim();
-    if let Some(rest) = text.strip_prefix(SWARM) {
-        return swarm(text, rest, default_port);
-    }
-    if text.contains("://") {
-        return Err(format!("{text:?} is a URL: write only host:port; the edge speaks plain HTTP/1.1 to endpoints"));
-    }
-    if let Some((host, _)) = text.split_once('/') {
-        let message = "the edge forwards the path of each request unchanged";
-        return Err(format!("{text:?} has a path: write only {host:?}; {message}"));
-    }
-    if let Ok(address) = SocketAddr::from_str(text) {
-        return usable_port(text, address.port()).map(|_| Source::Address(address));
-    }
-    if let Ok(address) = bare_ip(text) {
-        let port = default_port.map_err(|hint| missing_port(text, &SocketAddr::new(address, 8000), hint))?;
-        return Ok(Source::Address(SocketAddr::new(address, port)));
-    }
-    match text.rsplit_once(':') {
-        Some((host, port)) => {
-            let port = usable_port(text, port.parse().unwrap_or(0))?;
-            Ok(Source::Name { host: endpoint_name(text, host)?, port })
-        }
-        None => {
-            let host = endpoint_name(text, text)?;
-            let port = default_port.map_err(|hint| missing_port(text, &format_args!("{host}:8000"), hint))?;
-            Ok(Source::Name { host, port })
-        }
-    }
-}
-
-/// Parses the node list of a swarm; `rest` is `text` without the scheme.
-fn swarm(text: &str, rest: &str, default_port: Result<u16, &str>) -> Parsed<Source> {
-    let invalid = || {
-        format!(
-            "{text:?} is not the node list of a swarm: write the address of watch's HTTP server and the port of the \
-             nodes, such as \"{SWARM}tasks.watch:8080?port=8000\""
-        )
-    };
-    let (server, query) = rest.split_once('?').map_or((rest, None), |(server, query)| (server, Some(query)));
-    let server = server.strip_suffix('/').unwrap_or(server);
-    if server.contains('/') {
-        return Err(invalid());
-    }
-    let port = match query {
-        Some(query) => Some(query.strip_prefix("port=").and_then(|port| port.parse().ok()).ok_or_else(invalid)?),
-        None => None,
-    };
-    if bare_ip(server).is_ok() || host_name(server).is_some() {
-        return Err(format!(
-            "{text:?} has no port: add the port of watch's HTTP server, such as \"{SWARM}{server}:8080\""
-        ));
-    }
-    let (host, host_port) = match SocketAddr::from_str(server) {
-        Ok(address) => (address.ip().to_string(), address.port()),
-        Err(_) => {
-            let (host, port) = server.rsplit_once(':').ok_or_else(invalid)?;
-            (endpoint_name(text, host).map_err(|_| invalid())?, port.parse().unwrap_or(0))
-        }
-    };
-    let host_port = usable_port(text, host_port)?;
-    let port = port.map_or(default_port, Ok).map_err(|hint| {
-        format!("{text:?} does not say which port of the nodes to use: write \"{SWARM}{server}?port=8000\"{hint}")
-    })?;
-    Ok(Source::Swarm { host, host_port, port: usable_port(text, port)? })
-}
-
-fn missing_port(text: &str, example: &dyn Display, hint: &str) -> String {
-    format!("{text:?} has no port: add one after a colon, such as \"{example}\"{hint}")
-}
-
-/// Returns `port`, or an error if it is 0, which nothing can connect to.
-fn usable_port(text: &str, port: u16) -> Parsed<u16> {
-    if port == 0 { Err(format!("{text:?} has no usable port: write one from 1 to 65535")) } else { Ok(port) }
-}
-
-/// Parses the host name in `text`, keeping a final dot.
-fn endpoint_name(text: &str, host: &str) -> Parsed<String> {
-    // With a final dot, resolvers do not try their search list.
-    let (name, dot) = host.strip_suffix('.').map_or((host, ""), |name| (name, "."));
-    host_name(name).map(|name| name + dot).ok_or_else(|| {
-        format!(
-            "{text:?} is not an endpoint: write IP:port, [IPv6]:port or name:port, such as \"10.0.0.1:8000\" or \
-             \"tasks.web:8000\""
-        )
-    })
-}
-
 /// Parses the address of a name server; the default port is 53.
 pub(crate) fn name_server(text: &str) -> Parsed<SocketAddr> {
     let text = text.trim();
-    SocketAddr::from_str(text)
-        .ok()
-        .filter(|address| address.port() != 0)
-        .or_else(|| bare_ip(text).ok().map(|address| SocketAddr::new(address, NAME_SERVER_PORT)))
-        .ok_or_else(|| {
-            format!("{text:?} is not the address of a name server: write it like \"127.0.0.11\" or \"[::1]:53\"")
-        })
+    address_of_server(text, NAME_SERVER_PORT).ok_or_else(|| {
+        format!("{text:?} is not the address of a name server: write it like \"127.0.0.11\" or \"[::1]:53\"")
+    })
+}
+
+/// Parses a name server of a resolver: its address, or `tcp://` or `tls://` and its address.
+pub(crate) fn dns_server(text: &str) -> Parsed<NameServer> {
+    let text = text.trim();
+    let transports = [Transport::Tcp, Transport::Tls];
+    let found = transports.into_iter().find_map(|one| Some((one, text.strip_prefix(one.scheme())?)));
+    let (transport, rest) = found.unwrap_or((Transport::Udp, text));
+    let default_port = if transport == Transport::Tls { DNS_OVER_TLS_PORT } else { NAME_SERVER_PORT };
+    let address = address_of_server(rest, default_port).ok_or_else(|| {
+        format!(
+            "{text:?} is not a name server: write its address, such as \"127.0.0.11\", \"[::1]:53\", \
+             \"tcp://10.0.0.53\" or \"tls://10.0.0.53:853\""
+        )
+    })?;
+    Ok(NameServer { transport, address })
+}
+
+/// Parses the address of a server, and adds the port if there is none.
+fn address_of_server(text: &str, default_port: u16) -> Option<SocketAddr> {
+    let with_port = SocketAddr::from_str(text).ok().filter(|address| address.port() != 0);
+    with_port.or_else(|| bare_ip(text).ok().map(|address| SocketAddr::new(address, default_port)))
+}
+
+/// Parses the name or the address for which the certificate of a name server must be.
+pub(crate) fn tls_name(text: &str) -> Parsed<String> {
+    let text = text.trim();
+    if let Ok(address) = bare_ip(text) {
+        return Ok(address.to_string());
+    }
+    host_name(text.strip_suffix('.').unwrap_or(text)).ok_or_else(|| {
+        format!("{text:?} is not in a certificate: write a name such as \"dns.example.com\", or an address")
+    })
 }
 
 /// Parses a network or one address; bits outside the mask are cleared.
@@ -211,21 +157,6 @@ pub(crate) fn server_name(text: &str) -> Parsed<String> {
             Err(format!("{text:?} cannot be in a certificate: write a name such as \"www.example.com\", or an address"))
         }
     }
-}
-
-/// Returns a valid host name in lower case (RFC 1123 section 2.1, and the underscores in Swarm's names).
-fn host_name(text: &str) -> Option<String> {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    let is_name = text.len() <= 253
-        && text.split('.').all(is_label)
-        // 10.0.0.300 is a mistyped address, not a name: no top-level domain is a number (RFC 3696 section 2).
-        && text.rsplit('.').next().is_some_and(|last| !last.bytes().all(|byte| byte.is_ascii_digit()));
-    is_name.then(|| text.to_ascii_lowercase())
 }
 
 /// Returns an address at which the machine of a listener reaches it: loopback if it listens on every address.

@@ -1,14 +1,21 @@
 //! Generates arbitrary valid configurations for property tests.
 
-use std::{collections::HashSet, hash::Hash, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::Hash,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use proptest::{collection::vec, option, prelude::*};
 use settings::{address::overlap, value::LONGEST};
 
 use super::{
-    AccessLog, BACKUP, Balance, CertificateFiles, Config, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey,
-    HealthCheck, HostMatch, Limits, Listener, MAX_TIER, MAX_WEIGHT, Pool, Route, SameSite, Source, Sticky, Swarm,
-    Timeouts, Tls, UpstreamTimeouts,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, Discovery, Dns, Drain, Ejection, EndpointOptions, Expect,
+    HashKey, HealthCheck, HostMatch, Interval, Limits, Listener, MAX_TIER, MAX_WEIGHT, NameServer, Pool, Route,
+    SameSite, Source, Sticky, Swarm, Timeouts, Tls, Transport, UpstreamTimeouts,
     defaults::REPLICA_HEADER,
     value::{BALANCES, MIN_MEMORY},
 };
@@ -17,11 +24,12 @@ use super::{
 pub(super) fn config() -> impl Strategy<Value = Config> {
     let admin = option::of((address(), option::of(file())));
     let process = (1_usize..=1024, [duration_or_zero(), duration_or_zero()], option::of(file()), admin, access_log());
-    let parts = (vec(listener(), 1..4), vec(pool(), 1..4), vec(route(), 1..5), limits(), timeouts(), dns());
+    let parts = (vec(listener(), 1..4), vec(pool(), 1..4), vec(route(), 1..5), limits(), timeouts(), resolvers());
     let networks = vec((any::<std::net::IpAddr>(), 0_u8..=32), 0..3);
     let swarm = option::of(file()).prop_map(|token_file| Swarm { token_file });
     (process, parts, networks, swarm).prop_map(|(process, parts, networks, swarm)| {
-        let (listeners, pools, routes, limits, timeouts, dns) = parts;
+        let (listeners, mut pools, routes, limits, timeouts, (dns, resolvers)) = parts;
+        pools.iter_mut().for_each(|pool| keep_known_resolvers(&mut pool.discovery, &resolvers));
         let (workers, [drain, drain_delay], takeover, admin, access_log) = process;
         // A token without a listener causes a warning.
         let (admin, admin_token_file) = admin.map_or((None, None), |(admin, token)| (Some(admin), token));
@@ -40,6 +48,7 @@ pub(super) fn config() -> impl Strategy<Value = Config> {
             admin_token_file,
             access_log,
             dns,
+            resolvers,
             swarm,
             listeners,
             routes,
@@ -120,6 +129,8 @@ fn pool() -> impl Strategy<Value = Pool> {
     let source = prop_oneof![
         address().prop_map(Source::Address),
         (name(), 1_u16..).prop_map(|(host, port)| Source::Name { host, port }),
+        name().prop_map(|name| Source::Services { name }),
+        "/[a-z0-9. /]{0,9}[a-z]".prop_map(|path| Source::File(path.into())),
         (host, 1_u16.., 1_u16..).prop_map(|(host, host_port, port)| Source::Swarm { host, host_port, port }),
     ];
     let options = vec(endpoint_options(), 3);
@@ -138,16 +149,21 @@ fn pool() -> impl Strategy<Value = Pool> {
         heads,
     );
     let sources = vec(source, 1..4).prop_map(|sources| without_duplicates(sources, ToString::to_string));
-    let sources = (sources, options).prop_map(|(sources, options)| {
+    let discovery = (option::of(RESOLVER), option::of(interval()), vec(option::of(RESOLVER), 3));
+    let sources = (sources, options, discovery).prop_map(|(sources, options, (resolver, interval, resolvers))| {
+        let resolved = sources.iter().zip(resolvers).filter(|(source, _)| source.is_resolved());
+        let resolvers: HashMap<_, _> =
+            resolved.filter_map(|(source, resolver)| Some((source.clone(), resolver?))).collect();
+        let discovery = Discovery { resolver, resolvers, interval };
         let options = sources.iter().cloned().zip(options);
         let options = options.filter(|(_, options)| *options != EndpointOptions::default()).collect();
-        (sources, options)
+        (sources, options, discovery)
     });
     ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), (ejection(), drain()), numbers, upstream_timeouts())
         .prop_map(
             |(
                 name,
-                (sources, options),
+                (sources, options, discovery),
                 (balance, hash_key, hash_bound, sticky),
                 health,
                 (ejection, drain),
@@ -160,6 +176,7 @@ fn pool() -> impl Strategy<Value = Pool> {
                     name,
                     sources,
                     options,
+                    discovery,
                     balance,
                     hash_key,
                     hash_bound,
@@ -304,10 +321,31 @@ fn timeouts() -> impl Strategy<Value = Timeouts> {
         .prop_map(|[handshake, head, keep_alive, body_idle]| Timeouts { handshake, head, keep_alive, body_idle })
 }
 
+/// The names of resolvers.
+const RESOLVER: &str = "[a-c]";
+
+/// Generates the default resolver and further ones.
+fn resolvers() -> impl Strategy<Value = (Dns, BTreeMap<String, Dns>)> {
+    (dns(), vec((RESOLVER, dns()), 0..3)).prop_map(|(dns, resolvers)| (dns, resolvers.into_iter().collect()))
+}
+
+/// A pool that names another resolver is an error.
+fn keep_known_resolvers(discovery: &mut Discovery, known: &BTreeMap<String, Dns>) {
+    discovery.resolver = discovery.resolver.take().filter(|name| known.contains_key(name));
+    discovery.resolvers.retain(|_, name| known.contains_key(name));
+}
+
 fn dns() -> impl Strategy<Value = Dns> {
-    (vec(address(), 0..3), duration(), duration()).prop_map(|(servers, interval, timeout)| Dns {
-        servers,
-        interval,
-        timeout,
-    })
+    let transport = prop::sample::select(vec![Transport::Udp, Transport::Tcp, Transport::Tls]);
+    let server = (transport, address()).prop_map(|(transport, address)| NameServer { transport, address });
+    (vec(server, 0..3), option::of(name()), option::of(file()), interval(), duration()).prop_map(
+        |(servers, tls_name, ca_file, interval, timeout)| Dns { servers, tls_name, ca_file, interval, timeout },
+    )
+}
+
+fn interval() -> impl Strategy<Value = Interval> {
+    prop_oneof![
+        duration().prop_map(Interval::Fixed),
+        (duration(), duration()).prop_map(|(one, other)| Interval::Ttl { min: one.min(other), max: one.max(other) }),
+    ]
 }

@@ -1,7 +1,7 @@
 //! Every default. `docs/edge.md` lists them too; a test compares it with these.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     sync::Arc,
@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    AccessLog, Balance, Config, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey, HealthCheck, HostMatch, Limits,
-    Listener, Pool, Route, Source, Swarm, Timeouts, UpstreamTimeouts, memory,
+    AccessLog, Balance, Config, Discovery, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey, HealthCheck,
+    HostMatch, Interval, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, UpstreamTimeouts, memory,
 };
 
 /// The default address of the admin listener, reachable from this machine only.
@@ -19,6 +19,15 @@ pub const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9
 
 /// The default port of a name server.
 pub const NAME_SERVER_PORT: u16 = 53;
+
+/// The default port of a name server that is queried over TLS (RFC 7858 section 3.1).
+pub const DNS_OVER_TLS_PORT: u16 = 853;
+
+/// The default shortest interval between two lookups that follow the TTL.
+pub const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The default longest interval between two lookups that follow the TTL.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The default field of responses that names the replica.
 pub const REPLICA_HEADER: &str = "x-served-by";
@@ -42,6 +51,7 @@ impl Config {
             admin_token_file: None,
             access_log: AccessLog::default(),
             dns: Dns::default(),
+            resolvers: BTreeMap::new(),
             swarm: Swarm::default(),
             listeners,
             routes: vec![Route::to(0)],
@@ -55,7 +65,13 @@ impl Config {
 
 impl Default for Dns {
     fn default() -> Self {
-        Self { servers: Vec::new(), interval: Duration::from_secs(1), timeout: Duration::from_secs(2) }
+        Self {
+            servers: Vec::new(),
+            tls_name: None,
+            ca_file: None,
+            interval: Interval::Fixed(Duration::from_secs(1)),
+            timeout: Duration::from_secs(2),
+        }
     }
 }
 
@@ -85,6 +101,7 @@ impl Pool {
             replica_header: REPLICA_HEADER.to_owned(),
             sources,
             options: HashMap::new(),
+            discovery: Discovery::default(),
             balance: Balance::default(),
             hash_key: HashKey::default(),
             hash_bound: 1.25,

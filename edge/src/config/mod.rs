@@ -28,10 +28,10 @@ mod arbitrary;
 #[cfg(test)]
 mod reference;
 
-pub(crate) use self::source::SWARM;
+pub(crate) use self::source::{FILE, SERVICES, SWARM};
 pub use self::{
     access_log::AccessLog,
-    discovery::{Dns, Swarm},
+    discovery::{Discovery, Dns, Interval, NameServer, Swarm, Transport},
     health::{Ejection, Expect, HealthCheck, behind_mesh},
     limits::{Limits, Timeouts},
     listener::{CertificateFiles, Listener, Tls},

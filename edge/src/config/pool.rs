@@ -3,6 +3,7 @@
 use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 
 use super::{
+    discovery::Discovery,
     health::{Ejection, HealthCheck},
     source::{EndpointOptions, Source},
     sticky::Sticky,
@@ -17,6 +18,8 @@ pub struct Pool {
     pub sources: Vec<Source>,
     /// The options of those sources that have any.
     pub options: HashMap<Source, EndpointOptions>,
+    /// How its sources are looked up.
+    pub discovery: Discovery,
     /// How the next endpoint is picked. Default round robin.
     pub balance: Balance,
     /// What [`Balance::ConsistentHash`] distributes requests by. Default the client's address.

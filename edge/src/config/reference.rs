@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dn
 const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
-const DEFAULTS_IN_WORDS: [(&str, &str); 32] = [
+const DEFAULTS_IN_WORDS: [(&str, &str); 41] = [
     ("workers", "number of cores"),
     ("limits.memory", "60 % of the process's limit, or 25 % of the machine's memory"),
     ("listener.address", "required"),
@@ -31,11 +31,20 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 32] = [
     ("pool.NAME.endpoints.weight", "`1`"),
     ("pool.NAME.endpoints.tier", "`1`"),
     ("pool.NAME.endpoints.zone", "none"),
+    ("pool.NAME.endpoints.resolver", "that of the pool"),
     ("pool.NAME.zone", "none"),
     ("pool.NAME.endpoints.backup", "`false`"),
     ("pool.NAME.sticky.secure", "if the request came over HTTPS"),
     ("pool.NAME.sticky.max_age", "until the browser ends"),
     ("pool.NAME.sticky.key_file", "none"),
+    ("pool.NAME.discovery.resolver", "`[dns]`"),
+    ("pool.NAME.discovery.interval", "that of the resolver"),
+    ("pool.NAME.discovery.min_interval", "`\"1s\"`, at most `max_interval`"),
+    ("pool.NAME.discovery.max_interval", "`\"1m\"`, at least `min_interval`"),
+    ("dns.tls_name", "the address of the server"),
+    ("dns.ca_file", "those of this machine"),
+    ("dns.min_interval", "`\"1s\"`, at most `max_interval`"),
+    ("dns.max_interval", "`\"1m\"`, at least `min_interval`"),
     ("pool.NAME.mesh", "whether a swarm is in `endpoints`"),
     ("pool.NAME.replica_header", "`\"x-served-by\"`"),
     ("pool.NAME.health.path", "only connect"),
@@ -110,7 +119,9 @@ fn known(example: &str) -> Keys {
         .into_iter()
         .filter(|(path, kind)| !kind.contains("section") && !path.starts_with("pool.api."))
         .map(|(path, kind)| (path.replace("pool.web.", "pool.NAME."), kind))
-        .map(|(path, kind)| (path.clone(), (kind, default(&path))))
+        .map(|(path, kind)| (path.replace("resolver.internal.", "resolver.NAME."), kind))
+        // All resolvers have the same defaults.
+        .map(|(path, kind)| (path.clone(), (kind, default(&path.replace("resolver.NAME.", "dns.")))))
         .collect()
 }
 

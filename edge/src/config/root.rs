@@ -1,6 +1,6 @@
 //! The root of the configuration.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 
@@ -35,8 +35,10 @@ pub struct Config {
     pub admin_token_file: Option<PathBuf>,
     /// Destination of the access log, one line per request. Default off.
     pub access_log: AccessLog,
-    /// How names of endpoints are resolved.
+    /// How names of endpoints are resolved, unless a pool or an endpoint names another resolver.
     pub dns: Dns,
+    /// Further resolvers by name; see [`Discovery::resolver`](super::Discovery::resolver). Default none.
+    pub resolvers: BTreeMap<String, Dns>,
     /// How the nodes of a swarm are requested.
     pub swarm: Swarm,
     /// Addresses that clients connect to, at least one.

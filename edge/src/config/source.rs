@@ -1,6 +1,10 @@
 //! Where endpoints come from.
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// Where endpoints of a pool come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +18,13 @@ pub enum Source {
         /// Port of all its endpoints.
         port: u16,
     },
+    /// The targets and ports in the SRV records of a name (RFC 2782), which is resolved repeatedly, as are the targets.
+    Services {
+        /// The name, such as `_http._tcp.web.example`, with a final dot only if the configuration has one.
+        name: String,
+    },
+    /// The addresses in a file, which is read repeatedly.
+    File(PathBuf),
     /// Every ready node of a swarm, as its `watch` lists them.
     Swarm {
         /// Host of watch's HTTP server: an address, without brackets, or a name that may have several.
@@ -47,11 +58,46 @@ pub const BACKUP: u8 = u8::MAX;
 /// The largest [`EndpointOptions::weight`], the same as in HAProxy.
 pub const MAX_WEIGHT: u32 = 256;
 
+impl EndpointOptions {
+    /// Returns the options of an endpoint that has these on its own, in a source with those of `source`: the weights
+    /// are multiplied, the tier counts from that of the source, and a backup stays one.
+    #[must_use]
+    pub fn within(&self, source: &Self) -> Self {
+        let tier = match (self.tier, source.tier) {
+            (BACKUP, _) | (_, BACKUP) => BACKUP,
+            (own, first) => first.saturating_add(own).saturating_sub(1).min(MAX_TIER),
+        };
+        Self {
+            weight: self.weight.saturating_mul(source.weight),
+            tier,
+            zone: self.zone.clone().or_else(|| source.zone.clone()),
+        }
+    }
+}
+
 impl Source {
-    /// Returns whether its addresses must be looked up: those of a name or a swarm.
+    /// Returns whether its addresses must be looked up: all but a fixed address.
     #[must_use]
     pub const fn is_looked_up(&self) -> bool {
         !matches!(self, Self::Address(_))
+    }
+
+    /// Returns whether name servers are queried for it.
+    #[must_use]
+    pub const fn is_resolved(&self) -> bool {
+        matches!(self, Self::Name { .. } | Self::Services { .. } | Self::Swarm { .. })
+    }
+
+    /// Returns whether it is a file.
+    #[must_use]
+    pub const fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// Makes the path of a file relative to `folder`, unless it is absolute.
+    #[must_use]
+    pub fn in_folder(self, folder: &Path) -> Self {
+        if let Self::File(path) = self { Self::File(folder.join(path)) } else { self }
     }
 
     /// Returns whether it is the node list of a swarm.
@@ -62,11 +108,13 @@ impl Source {
 }
 
 impl fmt::Display for Source {
-    /// Formats the source as the configuration does: `host:port`, or `swarm://host:port?port=port`.
+    /// Formats the source as the configuration does, such as `host:port` or `swarm://host:port?port=port`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),
             Self::Name { host, port } => write!(f, "{host}:{port}"),
+            Self::Services { name } => write!(f, "{SERVICES}{name}"),
+            Self::File(path) => write!(f, "{FILE}{}", path.display()),
             Self::Swarm { host, host_port, port } if host.contains(':') => {
                 write!(f, "{SWARM}[{host}]:{host_port}?port={port}")
             }
@@ -75,5 +123,33 @@ impl fmt::Display for Source {
     }
 }
 
+/// The scheme of a [`Source::Services`].
+pub(crate) const SERVICES: &str = "srv://";
+
+/// The scheme of a [`Source::File`].
+pub(crate) const FILE: &str = "file://";
+
 /// The scheme of a [`Source::Swarm`].
 pub(crate) const SWARM: &str = "swarm://";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_an_endpoint_add_to_those_of_its_source() {
+        let options = |weight, tier, zone: Option<&str>| EndpointOptions { weight, tier, zone: zone.map(Into::into) };
+        for (own, source, expected) in [
+            (options(1, 1, None), options(1, 1, None), options(1, 1, None)),
+            (options(3, 1, None), options(2, 1, Some("a")), options(6, 1, Some("a"))),
+            (options(1, 2, Some("b")), options(1, 1, Some("a")), options(1, 2, Some("b"))),
+            (options(1, 2, None), options(1, 3, None), options(1, 4, None)),
+            (options(1, 9, None), options(1, 9, None), options(1, MAX_TIER, None)),
+            (options(1, BACKUP, None), options(1, 3, None), options(1, BACKUP, None)),
+            (options(1, 3, None), options(1, BACKUP, None), options(1, BACKUP, None)),
+            (options(MAX_WEIGHT, 1, None), options(MAX_WEIGHT, 1, None), options(65_536, 1, None)),
+        ] {
+            assert_eq!(own.within(&source), expected, "{own:?} in {source:?}");
+        }
+    }
+}

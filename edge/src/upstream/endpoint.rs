@@ -19,7 +19,7 @@ use super::{
     order::Order,
 };
 use crate::{
-    config::{self, EndpointOptions},
+    config::EndpointOptions,
     observe::stats::{Counter, EndpointStats, PerWorker},
 };
 
@@ -35,7 +35,7 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// The hash of its address, for consistent hashing.
     pub hash: u64,
-    /// The configured source that named it, `host:port` or `swarm://host:port?port=port`.
+    /// The configured source that named it, such as `host:port` or `swarm://host:port?port=port`.
     pub source: Arc<str>,
     /// Its share of the requests, relative to the others'. Written by the control thread.
     weight: AtomicU32,
@@ -212,7 +212,7 @@ impl Endpoint {
     /// The `Host` of its health checks: the name it was resolved from, or its address.
     #[must_use]
     pub fn authority(&self) -> Cow<'_, str> {
-        if self.source.starts_with(config::SWARM) { self.address.to_string().into() } else { (&*self.source).into() }
+        if self.source.contains("://") { self.address.to_string().into() } else { (&*self.source).into() }
     }
 
     /// Its share of the requests, relative to the weights of the others; at least 1.

@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     mem,
     net::SocketAddr,
     rc::{Rc, Weak},
@@ -20,8 +20,10 @@ use tokio::{
 
 use super::{
     discovery::{
-        dns::Resolver,
+        dns::Resolvers,
+        file,
         poll::{follow, poll},
+        srv,
         swarm::client::Client,
     },
     endpoint::Endpoint,
@@ -44,7 +46,7 @@ const NOTICES: Duration = Duration::from_secs(1);
 pub struct Manager {
     workers: usize,
     /// The settings for lookups of the current configuration.
-    lookup_settings: Option<(Dns, Swarm)>,
+    lookup_settings: Option<(Dns, BTreeMap<String, Dns>, Swarm)>,
     pools: Vec<RunningPool>,
 }
 
@@ -87,17 +89,17 @@ impl Manager {
     ///
     /// Must be called inside a [`LocalRuntime`](tokio::runtime::LocalRuntime) or a `LocalSet`; all tasks run there.
     pub fn apply(&mut self, config: &Config) -> Vec<Arc<PoolHandle>> {
-        let lookup_settings = Some((config.dns.clone(), config.swarm.clone()));
+        let lookup_settings = Some((config.dns.clone(), config.resolvers.clone(), config.swarm.clone()));
         let changed = self.lookup_settings != lookup_settings;
         self.lookup_settings = lookup_settings;
-        let resolver = Rc::new(Resolver::new(config.dns.clone()));
+        let resolvers = Resolvers::new(config);
         let mut before = mem::take(&mut self.pools);
         for pool in &config.pools {
             let same_name = |running: &RunningPool| running.config().name == pool.name;
             let old = before.iter().position(same_name).map(|index| before.swap_remove(index));
             let running = match old {
                 Some(old) if old.config() == *pool && !(changed && has_lookups(pool)) => old,
-                old => self.start(pool, old.as_ref(), &resolver, &config.swarm),
+                old => self.start(pool, old.as_ref(), &resolvers, &config.swarm),
             };
             self.pools.push(running);
         }
@@ -125,14 +127,14 @@ impl Manager {
         &self,
         pool: &Arc<config::Pool>,
         old: Option<&RunningPool>,
-        resolver: &Rc<Resolver>,
+        resolvers: &Resolvers,
         swarm: &Swarm,
     ) -> RunningPool {
         let before = old.map(|old| old.state.borrow());
         let state = PoolState::new(pool, self.workers, before.as_deref(), Timestamp::now());
         let state = Rc::new(RefCell::new(state));
         let weak = Rc::downgrade(&state);
-        let lookups = lookups(&weak, pool, resolver, swarm);
+        let lookups = lookups(&weak, pool, resolvers, swarm);
         let task = spawn_local(run(weak, Arc::clone(pool), lookups));
         RunningPool { state, task }
     }
@@ -153,20 +155,34 @@ fn has_lookups(pool: &config::Pool) -> bool {
 fn lookups(
     pool: &Weak<RefCell<PoolState>>,
     config: &config::Pool,
-    resolver: &Rc<Resolver>,
+    resolvers: &Resolvers,
     swarm: &Swarm,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for (index, source) in config.sources.iter().enumerate() {
-        let (pool, resolver) = (Weak::clone(pool), Rc::clone(resolver));
+        let pool = Weak::clone(pool);
+        let resolver = resolvers.of(config.discovery.resolver_of(source));
+        let interval = config.discovery.interval.unwrap_or_else(|| resolver.interval());
+        let apply_listing = |pool: Weak<RefCell<PoolState>>| {
+            move |answer: &_| with(&pool, |pool| pool.apply_listing(index, answer, Timestamp::now()))
+        };
         match source {
             Source::Address(_) => {}
             Source::Name { host, .. } => {
                 let host = host.clone();
-                let interval = resolver.interval();
                 let query = async move || resolver.resolve(&host).await;
                 let apply = move |answer: &_| with(&pool, |pool| pool.apply_answer(index, answer, Timestamp::now()));
                 tasks.spawn_local(poll(interval, query, apply));
+            }
+            Source::Services { name } => {
+                let mut client = srv::client::Client::new(resolver, name);
+                let query = async move || client.query().await;
+                tasks.spawn_local(poll(interval, query, apply_listing(pool)));
+            }
+            Source::File(path) => {
+                let mut client = file::client::Client::new(path);
+                let query = async move || (client.query().await, None);
+                tasks.spawn_local(poll(interval, query, apply_listing(pool)));
             }
             Source::Swarm { host, host_port, .. } => {
                 let mut client = Client::new(resolver, host, *host_port, swarm.token_file.clone());

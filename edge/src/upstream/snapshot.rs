@@ -93,7 +93,8 @@ impl PoolHandle {
 /// Counters of one source, written by the control thread. They stay zero for a fixed address.
 #[derive(Debug, Default)]
 pub struct SourceStats {
-    /// Completed queries to the name servers or to a swarm's watch; A and AAAA together are one query.
+    /// Completed queries to the name servers or to a swarm's watch, or reads of a file; all queries for one name
+    /// together are one.
     pub questions: Counter,
     /// Queries that failed, completely or in part.
     pub failures: Counter,
@@ -143,7 +144,7 @@ impl PoolSnapshot {
 /// The state of one source of a pool, for the status page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceStatus {
-    /// The source as configured: `host:port`, or `swarm://host:port?port=port`.
+    /// The source as configured, such as `host:port` or `swarm://host:port?port=port`.
     pub source: String,
     /// The number of endpoints it currently provides.
     pub endpoints: usize,

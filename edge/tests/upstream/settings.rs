@@ -1,8 +1,10 @@
 //! Configurations with short intervals, and helpers to run tests and to wait.
 
-use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use edge::config::{AccessLog, Config, Dns, Ejection, Expect, HealthCheck, Limits, Pool, Source, Swarm, Timeouts};
+use edge::config::{
+    AccessLog, Config, Dns, Ejection, Expect, HealthCheck, Interval, Limits, Pool, Source, Swarm, Timeouts,
+};
 use tokio::runtime::LocalRuntime;
 
 /// The time limit of every wait. It is generous, because a wait ends as soon as its condition holds.
@@ -48,6 +50,16 @@ pub(crate) fn named(host: &str) -> Vec<Source> {
     vec![Source::Name { host: host.to_owned(), port: 8000 }]
 }
 
+/// A resolver that queries these servers often.
+pub(crate) fn dns(servers: Vec<SocketAddr>) -> Dns {
+    Dns {
+        servers: servers.into_iter().map(Into::into).collect(),
+        interval: Interval::Fixed(Duration::from_millis(30)),
+        timeout: Duration::from_millis(600),
+        ..Dns::default()
+    }
+}
+
 pub(crate) fn config(servers: Vec<SocketAddr>, pools: Vec<Pool>) -> Config {
     let second = Duration::from_secs(1);
     Config {
@@ -58,7 +70,8 @@ pub(crate) fn config(servers: Vec<SocketAddr>, pools: Vec<Pool>) -> Config {
         admin: None,
         admin_token_file: None,
         access_log: AccessLog::Off,
-        dns: Dns { servers, interval: Duration::from_millis(30), timeout: Duration::from_millis(600) },
+        dns: dns(servers),
+        resolvers: BTreeMap::new(),
         listeners: Vec::new(),
         routes: Vec::new(),
         swarm: Swarm::default(),

@@ -37,6 +37,7 @@ mod refused;
 mod reload;
 mod retries;
 mod smuggling;
+mod sources;
 mod startup;
 mod sticky;
 mod surplus;

@@ -123,7 +123,7 @@ fn sources(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> fmt::Result
     families.counters(
         "source_questions",
         None,
-        "Completed queries for a source, to name servers or to the watch of a swarm",
+        "Completed queries for a source: to name servers or to the watch of a swarm, or reads of its file",
         questions,
     )?;
     let failures = each(pools, |source| source.failures);

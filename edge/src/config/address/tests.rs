@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::Source;
 
 #[test]
 fn a_port_alone_listens_on_every_address_of_both_families() {
@@ -111,6 +112,41 @@ fn the_node_list_of_a_swarm_is_a_source() {
 }
 
 #[test]
+fn srv_records_and_files_are_sources() {
+    let services = |name: &str| Ok(Source::Services { name: name.to_owned() });
+    let file = |path: &str| Ok(Source::File(path.into()));
+    for (text, expected) in [
+        ("srv://_http._tcp.web.example", services("_http._tcp.web.example")),
+        ("srv://_HTTP._tcp.Web.example./", services("_http._tcp.web.example.")),
+        ("srv://web.service.consul", services("web.service.consul")),
+        ("file:///etc/edge/web.endpoints", file("/etc/edge/web.endpoints")),
+        ("file://web.endpoints", file("web.endpoints")),
+    ] {
+        let source = endpoint(text, Err(""));
+        assert_eq!(source, expected, "{text}");
+        assert_eq!(endpoint(&source.unwrap().to_string(), Err("")), expected, "{text}");
+    }
+    let texts = [
+        "srv://",
+        "srv://10.0.0.1",
+        "srv://_http._tcp.web.example:80",
+        "srv://web.example/x",
+        "_http._tcp.web.example",
+        "file://",
+    ];
+    let errors = texts.map(|text| endpoint(text, Ok(8000)).unwrap_err());
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    "srv://" is not the name of SRV records: write it like "srv://_http._tcp.web.example"
+    "srv://10.0.0.1" is not the name of SRV records: write it like "srv://_http._tcp.web.example"
+    "srv://_http._tcp.web.example:80" has a port, but SRV records contain the ports: write "srv://_http._tcp.web.example"
+    "srv://web.example/x" is not the name of SRV records: write it like "srv://_http._tcp.web.example"
+    "_http._tcp.web.example" is the name of SRV records: write "srv://_http._tcp.web.example"
+    "file://" names no file: write its path after the scheme, such as "file:///etc/edge/web.endpoints"
+    "#);
+    assert!(endpoint("_http._tcp.web.example:80", Err("")).is_ok(), "such a name may have addresses as well");
+}
+
+#[test]
 fn hosts_are_names_addresses_and_wildcards() {
     let exact = |host: &str| Ok(HostMatch::Exact(host.to_owned()));
     assert_eq!(host_match("*"), Ok(HostMatch::Any));
@@ -160,6 +196,29 @@ fn the_default_port_of_a_name_server_is_53() {
     assert!(name_server("dns.example").is_err());
 }
 
+#[test]
+fn queries_travel_to_a_name_server_by_its_scheme() {
+    for (text, transport, address) in [
+        ("127.0.0.11", Transport::Udp, "127.0.0.11:53"),
+        ("[::1]:5353", Transport::Udp, "[::1]:5353"),
+        ("tcp://10.0.0.53", Transport::Tcp, "10.0.0.53:53"),
+        ("tls://10.0.0.53", Transport::Tls, "10.0.0.53:853"),
+        ("tls://[fd00::53]:8530", Transport::Tls, "[fd00::53]:8530"),
+    ] {
+        let server = NameServer { transport, address: address.parse().unwrap() };
+        assert_eq!(dns_server(text), Ok(server), "{text}");
+        assert_eq!(dns_server(&server.to_string()), Ok(server), "{text}");
+    }
+    for text in ["", "dns.example", "tls://dns.example", "https://10.0.0.53", "udp://10.0.0.53", "tls://10.0.0.53:0"] {
+        let message = "is not a name server: write its address, such as \"127.0.0.11\", \"[::1]:53\", \
+                       \"tcp://10.0.0.53\" or \"tls://10.0.0.53:853\"";
+        assert_eq!(dns_server(text), Err(format!("{text:?} {message}")));
+    }
+    assert_eq!(tls_name("Dns.Example.com."), Ok("dns.example.com".to_owned()));
+    assert_eq!(tls_name("::1"), Ok("::1".to_owned()));
+    assert!(tls_name("*.example.com").is_err() && tls_name("tls://a").is_err() && tls_name("").is_err());
+}
+
 proptest! {
     #[test]
     fn a_rendered_host_parses_to_the_same_host(text in "(\\*\\.)?[a-zA-Z0-9_.:\\[\\]-]{0,20}|.*") {
@@ -169,11 +228,12 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics(text in "(swarm://)?[a-z0-9.:/?=\\[\\]-]{0,20}|.*") {
+    fn no_text_panics(text in "((swarm|srv|file|tcp|tls)://)?[a-z0-9.:/?=\\[\\]-]{0,20}|.*") {
         let results = [
             listen(&text).is_ok(), endpoint(&text, Err("")).is_ok(), endpoint(&text, Ok(1)).is_ok(),
             name_server(&text).is_ok(), network(&text).is_ok(), server_name(&text).is_ok(),
+            dns_server(&text).is_ok(), tls_name(&text).is_ok(),
         ];
-        prop_assert_eq!(results.len(), 6);
+        prop_assert_eq!(results.len(), 8);
     }
 }

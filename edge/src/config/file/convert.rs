@@ -12,9 +12,9 @@ use std::{
 use settings::{Section, address::overlap, into_values, nearest};
 use toml::Spanned;
 
-use super::{duplicates::report_duplicates, head_size::head_size, kind, pool};
+use super::{discovery, duplicates::report_duplicates, head_size::head_size, kind, pool};
 use crate::config::{
-    AccessLog, CertificateFiles, Config, Dns, HostMatch, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, Tls,
+    AccessLog, CertificateFiles, Config, HostMatch, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, Tls,
     defaults, value,
 };
 
@@ -39,11 +39,18 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
     let access_log = root.get("access_log", &kind::ACCESS_LOG).map(|log| absolute_log(log, folder));
     let trusted_proxies = root.list("trusted_proxies", &kind::NETWORK).map(into_values);
     let listeners: Vec<_> = root.tables("listener", |section| listener(section, folder)).concat();
-    let dns = root.table("dns", dns);
+    let dns = root.table("dns", |section| discovery::dns(section, folder));
+    let resolvers = root.named("resolver", |name, section| {
+        discovery::check_name(name, section);
+        Ok((name.to_owned(), discovery::dns(section, folder)))
+    });
+    let resolver_names: Vec<_> = resolvers.iter().map(|(name, _)| name.clone()).collect();
     let swarm = root.table("swarm", |section| swarm(section, folder));
     let limits = root.table("limits", limits);
     let timeouts = root.table("timeouts", timeouts);
-    let pools = root.named("pool", |name, section| Ok(Spanned::new(section.span(), pool::pool(name, section, folder))));
+    let pools = root.named("pool", |name, section| {
+        Ok(Spanned::new(section.span(), pool::pool(name, section, folder, &resolver_names)))
+    });
     let routes = root.tables("route", |section| route(section, &pools)).concat();
     let uses_swarm = |pool: &Spanned<Pool>| pool.get_ref().sources.iter().any(Source::is_swarm);
     if swarm.token_file.is_some() && !pools.iter().any(uses_swarm) {
@@ -67,6 +74,7 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
         admin_token_file,
         access_log: access_log.unwrap_or(defaults.access_log),
         dns,
+        resolvers: resolvers.into_iter().collect(),
         swarm,
         listeners: into_values(listeners),
         routes,
@@ -74,15 +82,6 @@ pub(super) fn config(root: &mut Section<'_>, folder: &Path) -> Config {
         limits,
         timeouts,
         trusted_proxies: trusted_proxies.unwrap_or(defaults.trusted_proxies),
-    }
-}
-
-fn dns(section: &mut Section<'_>) -> Dns {
-    let default = Dns::default();
-    Dns {
-        servers: section.list("servers", &kind::NAME_SERVER).map_or(default.servers, into_values),
-        interval: section.get("interval", &kind::DURATION).unwrap_or(default.interval),
-        timeout: section.get("timeout", &kind::DURATION).unwrap_or(default.timeout),
     }
 }
 

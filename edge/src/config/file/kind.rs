@@ -1,6 +1,6 @@
 //! The kinds of values in the edge's configuration file, in addition to those that all programs use.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use http::uri::PathAndQuery;
 use ipnet::IpNet;
@@ -9,8 +9,8 @@ use settings::{Kind, kind::whole};
 use toml::de::DeValue;
 
 use crate::config::{
-    AccessLog, Balance, EndpointOptions, Expect, HashKey, HostMatch, MAX_TIER, MAX_WEIGHT, SameSite, Source, address,
-    value,
+    AccessLog, Balance, EndpointOptions, Expect, HashKey, HostMatch, MAX_TIER, MAX_WEIGHT, NameServer, SameSite,
+    Source, address, value,
 };
 
 pub(super) const SIZE: Kind<u64> = Kind {
@@ -69,8 +69,21 @@ pub(super) const ADMIN: Kind<Option<SocketAddr>> = Kind {
 pub(super) const LISTEN: Kind<SocketAddr> =
     Kind { name: "address", example: "\"0.0.0.0:80\"", read: |v| v.as_str().map(address::listen) };
 
-pub(super) const NAME_SERVER: Kind<SocketAddr> =
-    Kind { name: "address", example: "\"127.0.0.11\"", read: |v| v.as_str().map(address::name_server) };
+pub(super) const DNS_SERVER: Kind<NameServer> =
+    Kind { name: "name server", example: "\"127.0.0.11\"", read: |v| v.as_str().map(address::dns_server) };
+
+pub(super) const TLS_NAME: Kind<String> =
+    Kind { name: "host", example: "\"dns.example.com\"", read: |v| v.as_str().map(address::tls_name) };
+
+pub(super) const RESOLVER_NAME: Kind<String> =
+    Kind { name: "name of a resolver", example: "\"internal\"", read: |v| v.as_str().map(|name| Ok(name.to_owned())) };
+
+/// `None` is the TTL of the answers.
+pub(super) const INTERVAL: Kind<Option<Duration>> = Kind {
+    name: "duration or \"ttl\"",
+    example: "\"1s\"",
+    read: |v| v.as_str().map(|text| if text == "ttl" { Ok(None) } else { value::duration(text).map(Some) }),
+};
 
 pub(super) const NETWORK: Kind<IpNet> =
     Kind { name: "network", example: "\"10.0.0.0/8\"", read: |v| v.as_str().map(address::network) };
@@ -81,11 +94,11 @@ pub(super) const ENDPOINT: Kind<Source> = Kind {
     read: |v| v.as_str().map(|text| address::endpoint(text, Err(""))),
 };
 
-/// An endpoint without options.
-pub(super) const ENDPOINT_ALONE: Kind<(Source, EndpointOptions)> = Kind {
+/// An endpoint without options and without a resolver of its own.
+pub(super) const ENDPOINT_ALONE: Kind<(Source, EndpointOptions, Option<String>)> = Kind {
     name: ENDPOINT.name,
     example: ENDPOINT.example,
-    read: |v| (ENDPOINT.read)(v).map(|parsed| parsed.map(|source| (source, EndpointOptions::default()))),
+    read: |v| (ENDPOINT.read)(v).map(|parsed| parsed.map(|source| (source, EndpointOptions::default(), None))),
 };
 
 pub(super) const TIER: Kind<u8> = Kind { name: "count", example: "2", read: |v| whole(v, 1, MAX_TIER) };

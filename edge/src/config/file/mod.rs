@@ -4,6 +4,7 @@
 //! Parsing continues after a problem, so that one run reports all of them. `docs/edge.md` is the reference of all keys.
 
 mod convert;
+mod discovery;
 mod duplicates;
 mod head_size;
 mod kind;

@@ -3,17 +3,30 @@
 use std::path::Path;
 
 use settings::{Section, into_values};
+use toml::Spanned;
 
-use super::{duplicates::report_duplicates, head_size::head_size, kind};
+use super::{
+    discovery::{discovery, resolver},
+    duplicates::report_duplicates,
+    head_size::head_size,
+    kind,
+};
 use crate::config::{
-    BACKUP, Balance, Drain, Ejection, EndpointOptions, HealthCheck, Pool, SameSite, Source, Sticky, UpstreamTimeouts,
-    behind_mesh, pool::TIES_TO_REPLICAS, ties_requests, value,
+    BACKUP, Balance, Discovery, Drain, Ejection, EndpointOptions, HealthCheck, Pool, SameSite, Source, Sticky,
+    UpstreamTimeouts, behind_mesh, pool::TIES_TO_REPLICAS, ties_requests, value,
 };
 
-/// Converts the section of the pool `name`.
-pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool {
+/// Converts the section of the pool `name`, which may name one of `resolvers`.
+pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path, resolvers: &[String]) -> Pool {
     check_name(name, section);
-    let endpoints = section.required_items("endpoints", &kind::ENDPOINT_ALONE, endpoint);
+    let read = |section: &mut Section<'_>| endpoint(section, resolvers);
+    let endpoints = section.required_items("endpoints", &kind::ENDPOINT_ALONE, read);
+    let in_folder = |item: Spanned<Endpoint>| {
+        let span = item.span();
+        let (source, options, resolver) = item.into_inner();
+        Spanned::new(span, (source.in_folder(folder), options, resolver))
+    };
+    let endpoints: Vec<_> = endpoints.into_iter().map(in_folder).collect();
     report_duplicates(
         section,
         "endpoints",
@@ -21,7 +34,10 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool
         endpoints.iter().map(|endpoint| (&endpoint.get_ref().0, endpoint.span())),
     );
     let endpoints = into_values(endpoints);
-    let sources = endpoints.iter().map(|(source, _)| source.clone()).collect();
+    let sources = endpoints.iter().map(|(source, ..)| source.clone()).collect();
+    let own_resolvers =
+        endpoints.iter().filter_map(|(source, _, resolver)| Some((source.clone(), resolver.clone()?))).collect();
+    let options = endpoints.into_iter().map(|(source, options, _)| (source, options));
     let default = Pool::new(name, sources);
     let health = section.switch("health", health);
     // Unlike health checks, it is off unless the section is there.
@@ -46,7 +62,11 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path) -> Pool
     let is_comparable =
         mesh || !(ties_requests(balance, sticky.as_ref()) || behind_mesh(&default.sources, health.as_ref()));
     Pool {
-        options: endpoints.into_iter().filter(|(_, options)| *options != EndpointOptions::default()).collect(),
+        options: options.filter(|(_, options)| *options != EndpointOptions::default()).collect(),
+        discovery: Discovery {
+            resolvers: own_resolvers,
+            ..section.table("discovery", |section| discovery(section, resolvers))
+        },
         balance,
         hash_key: section.get("hash_key", &kind::HASH_KEY).unwrap_or(default.hash_key),
         hash_bound: section.get("hash_bound", &kind::HASH_BOUND).unwrap_or(default.hash_bound),
@@ -95,10 +115,18 @@ fn sticky(pool: &str, section: &mut Section<'_>, folder: &Path) -> Sticky {
     }
 }
 
+/// A source with its options, and with its resolver if it has one of its own.
+type Endpoint = (Source, EndpointOptions, Option<String>);
+
 /// Converts an endpoint with options.
-fn endpoint(section: &mut Section<'_>) -> Option<(Source, EndpointOptions)> {
+fn endpoint(section: &mut Section<'_>, resolvers: &[String]) -> Option<Endpoint> {
     let default = EndpointOptions::default();
     let address = section.required("address", &kind::ENDPOINT);
+    let mut resolver = resolver(section, resolvers);
+    if resolver.is_some() && address.as_ref().is_some_and(|source| !source.is_resolved()) {
+        section.warning("resolver", "has no effect: the address is not resolved");
+        resolver = None;
+    }
     let tier = section.get("tier", &kind::TIER);
     let is_backup = section.get("backup", &kind::BOOLEAN).unwrap_or_default();
     if is_backup && tier.is_some() {
@@ -109,7 +137,7 @@ fn endpoint(section: &mut Section<'_>) -> Option<(Source, EndpointOptions)> {
         tier: if is_backup { BACKUP } else { tier.unwrap_or(default.tier) },
         zone: section.get("zone", &kind::ZONE),
     };
-    Some((address?, options))
+    Some((address?, options, resolver))
 }
 
 fn health(section: &mut Section<'_>) -> HealthCheck {

@@ -1,13 +1,13 @@
 //! Renders a configuration as a file with every setting, including defaults. [`super::parse`] parses it to the same
 //! configuration.
 
-use std::{fmt::Display, net::SocketAddr, path::Path, time::Duration};
+use std::{fmt::Display, path::Path, time::Duration};
 
 use toml::Value;
 
 use crate::config::{
-    AccessLog, BACKUP, Config, EndpointOptions, Expect, HealthCheck, HostMatch, Listener, Pool, Route, Source, Sticky,
-    Tls, address, value,
+    AccessLog, BACKUP, Config, Dns, EndpointOptions, Expect, HealthCheck, HostMatch, Interval, Listener, Pool, Route,
+    Source, Sticky, Tls, address, value,
 };
 
 /// Returns the text of a configuration file that is equivalent to `config`.
@@ -38,9 +38,11 @@ pub fn render(config: &Config) -> String {
     }
 
     document.heading("[dns]");
-    document.key("servers", list(&config.dns.servers, |server: &SocketAddr| string(&server.to_string())));
-    document.key("interval", duration(config.dns.interval));
-    document.key("timeout", duration(config.dns.timeout));
+    resolver(&mut document, &config.dns);
+    for (name, settings) in &config.resolvers {
+        document.heading(&format!("[resolver.{name}]"));
+        resolver(&mut document, settings);
+    }
 
     if let Some(file) = &config.swarm.token_file {
         document.heading("[swarm]");
@@ -74,6 +76,29 @@ pub fn render(config: &Config) -> String {
         pool(&mut document, item);
     }
     document.0
+}
+
+fn resolver(document: &mut Document, settings: &Dns) {
+    document.key("servers", list(&settings.servers, |server| string(&server.to_string())));
+    if let Some(name) = &settings.tls_name {
+        document.key("tls_name", string(name));
+    }
+    if let Some(file) = &settings.ca_file {
+        document.key("ca_file", path(file));
+    }
+    interval(document, settings.interval);
+    document.key("timeout", duration(settings.timeout));
+}
+
+fn interval(document: &mut Document, interval: Interval) {
+    match interval {
+        Interval::Fixed(interval) => document.key("interval", duration(interval)),
+        Interval::Ttl { min, max } => {
+            document.key("interval", string("ttl"));
+            document.key("min_interval", duration(min));
+            document.key("max_interval", duration(max));
+        }
+    }
 }
 
 fn listener(document: &mut Document, listener: &Listener) {
@@ -112,7 +137,7 @@ fn size(bytes: usize) -> String {
 fn pool(document: &mut Document, pool: &Pool) {
     let name = &pool.name;
     document.heading(&format!("[pool.{name}]"));
-    document.key("endpoints", list(&pool.sources, |source| endpoint(source, &pool.options_of(source))));
+    document.key("endpoints", list(&pool.sources, |source| endpoint(source, pool)));
     document.key("balance", string(value::balance_name(pool.balance)));
     document.key("hash_key", string(&value::render_hash_key(&pool.hash_key)));
     document.key("hash_bound", format_args!("{:?}", pool.hash_bound));
@@ -142,6 +167,14 @@ fn pool(document: &mut Document, pool: &Pool) {
         sticky(document, name, cookie);
     }
 
+    document.heading(&format!("[pool.{name}.discovery]"));
+    if let Some(name) = &pool.discovery.resolver {
+        document.key("resolver", string(name));
+    }
+    if let Some(own) = pool.discovery.interval {
+        interval(document, own);
+    }
+
     document.heading(&format!("[pool.{name}.ejection]"));
     document.key("consecutive_failures", pool.ejection.consecutive_failures);
     document.key("error_share", format_args!("{:?}", pool.ejection.error_share));
@@ -167,13 +200,17 @@ fn pool(document: &mut Document, pool: &Pool) {
 }
 
 /// Formats an endpoint: alone, or as a table if it has options.
-fn endpoint(source: &Source, options: &EndpointOptions) -> String {
+fn endpoint(source: &Source, pool: &Pool) -> String {
     let address = string(&source.to_string());
-    let (default, EndpointOptions { weight, tier, zone }) = (EndpointOptions::default(), options);
-    if *options == default {
+    let (options, resolver) = (pool.options_of(source), pool.discovery.resolvers.get(source));
+    let (default, EndpointOptions { weight, tier, zone }) = (EndpointOptions::default(), &options);
+    if options == default && resolver.is_none() {
         return address;
     }
     let mut table = format!("{{ address = {address}");
+    if let Some(resolver) = resolver {
+        table.push_str(&format!(", resolver = {}", string(resolver)));
+    }
     if *weight != default.weight {
         table.push_str(&format!(", weight = {weight}"));
     }

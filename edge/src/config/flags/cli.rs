@@ -134,7 +134,7 @@ pub(super) struct Traffic {
     /// Serve HTTPS here
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) listen_tls: Vec<String>,
-    /// Endpoints, separated by commas: IP:port or name:port; a name stands for all its addresses
+    /// Endpoints, separated by commas: IP:port, name:port, srv://NAME for SRV records or file://PATH for a list in a file; a name stands for all its addresses
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) to: Vec<String>,
     /// Nodes whose routing mesh leads to the service; swarm://watch:8080 gets them from watch. Those of --to are then backups, and "off" is none. Health and balance concern connections
@@ -197,9 +197,18 @@ pub(super) struct Traffic {
     /// Listen even while another edge of the same user does, to replace it without a refused connection
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) reuse_port: Option<String>,
-    /// Name servers to query [default: those of /etc/resolv.conf]
+    /// Name servers to query: IP, IP:port, tcp://IP or tls://IP [default: those of /etc/resolv.conf]
     #[arg(long, value_name = "ADDR", num_args = 1..)]
     pub(super) dns: Vec<String>,
+    /// Name or address for which the certificates of tls:// name servers must be [default: the server's address]
+    #[arg(long, value_name = "NAME")]
+    pub(super) dns_tls_name: Option<String>,
+    /// Certificate authorities to trust for tls:// name servers, PEM [default: those of this machine]
+    #[arg(long, value_name = "FILE")]
+    pub(super) dns_ca_file: Option<String>,
+    /// Interval between two lookups of a name or a file, or "ttl" to follow the answers, from 1s to 1m [default: 1s]
+    #[arg(long, value_name = "DURATION")]
+    pub(super) dns_interval: Option<String>,
     /// File with the token to send to the watch of swarm://; an empty file counts as none
     #[arg(long, value_name = "FILE")]
     pub(super) swarm_token_file: Option<String>,

@@ -9,6 +9,7 @@
 
 mod cli;
 mod given;
+mod resolver;
 mod run;
 mod timeouts;
 

@@ -151,7 +151,10 @@ impl Settings {
         let to_port = to_port.or(flags.to_port.as_ref().map(|_| u16::MAX));
         let (to, endpoints) = if self.is_mesh() { ("to-mesh", &flags.to_mesh) } else { ("to", &flags.to) };
         let default_port = to_port.ok_or(", or set one for all endpoints with --to-port");
-        let endpoint = |text: &str| address::endpoint(text, default_port);
+        let endpoint = |text: &str| match address::endpoint(text, default_port)? {
+            Source::File(path) => Ok(Source::File(absolute(path))),
+            source => Ok(source),
+        };
         let mut sources = reader.many(to, endpoints, endpoint);
         reader.report_duplicates(to, &sources, ToString::to_string);
         let mut backups = reader.many("backup", &flags.backup, endpoint);
@@ -208,7 +211,7 @@ impl Settings {
         }
         let mut config = Config::simple(listeners, pool);
         self.flags.timeouts.apply_to_config(reader, &mut config);
-        config.dns.servers = reader.many("dns", &flags.dns, address::name_server);
+        self.set_resolver(reader, &mut config.dns, &mut warnings);
         config.swarm.token_file = token_file;
         config.trusted_proxies = reader.many("trusted-proxies", &flags.trusted_proxies, address::network);
         self.limit_clients(reader, &mut config.limits);
@@ -335,7 +338,7 @@ fn workers(text: &str) -> Parsed<NonZeroUsize> {
 }
 
 /// Returns the absolute path of a file that can be opened.
-fn readable(path: &Path) -> Parsed<PathBuf> {
+pub(super) fn readable(path: &Path) -> Parsed<PathBuf> {
     fs::File::open(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     Ok(absolute(path.to_owned()))
 }

@@ -9,9 +9,10 @@
 //!    everything.
 //! 3. If the name was never resolved, there are no endpoints, and the query is repeated.
 //!
-//! TTLs are ignored. Docker's embedded server returns 600 s and changes its answer within a second, so a name is
-//! queried again after a fixed interval, whether the last answer was good or not. There is no back-off: two small
-//! queries per interval are cheap, and a recovery shows at once.
+//! TTLs are ignored unless the interval is `"ttl"`. Docker's embedded server returns 600 s and changes its answer within
+//! a second, so a name is queried again after a fixed interval, whether the last answer was good or not. There is no
+//! back-off: two small queries per interval are cheap, and a recovery shows at once. With `"ttl"` a failed answer is
+//! repeated after the shortest interval for the same reason; the TTL of a negative one (RFC 2308) is ignored.
 
 use std::{
     collections::BTreeSet,
@@ -52,6 +53,19 @@ pub enum Failure {
     /// No name server is configured.
     #[error("no name server: {0}")]
     NoServer(String),
+}
+
+/// One SRV record of an answer (RFC 2782).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::upstream) struct ServiceRecord {
+    /// The priority; lower ones first.
+    pub(in crate::upstream) priority: u16,
+    /// The weight among those with the same priority.
+    pub(in crate::upstream) weight: u16,
+    /// The port of the endpoints.
+    pub(in crate::upstream) port: u16,
+    /// The name of the host in lower case, with its final dot; `.` for none.
+    pub(in crate::upstream) target: String,
 }
 
 /// The usable addresses of one name or swarm.
@@ -119,7 +133,7 @@ pub fn decide(present: &AddressSet, answer: &Answer) -> Decision {
     }
 }
 
-/// Returns the delay before the next query for a name: the interval, plus or minus a tenth so that edges do not query
+/// Returns the delay before the next query for a source: the interval, plus or minus a tenth so that edges do not query
 /// in lockstep. `chance` is a fresh random number from 0.0 to 1.0.
 #[must_use]
 pub(super) fn delay(interval: Duration, chance: f64) -> Duration {

@@ -1,6 +1,6 @@
 //! When a source is queried again.
 //!
-//! [`poll`] queries a name, [`follow`] asks for the nodes of a swarm. Both get the query as an argument, so that their
+//! [`poll`] queries a name or reads a file, [`follow`] asks for the nodes of a swarm. Both get the query as an argument, so that their
 //! timing is tested without a socket, and pass each answer to a function. They end when that function returns `None`:
 //! the pool no longer exists.
 
@@ -9,18 +9,24 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    answer::{self, Answer},
+    answer,
     swarm::{self, Nodes},
 };
+use crate::config::Interval;
 
-/// Queries a name at `interval` and passes on the answers. A query must end by itself.
-pub(in crate::upstream) async fn poll(
-    interval: Duration,
-    query: impl AsyncFn() -> Answer,
-    apply: impl Fn(&Answer) -> Option<()>,
+/// Queries a source at `interval` and passes on the answers. A query returns the TTL of its answer, if that has one, and
+/// must end by itself.
+pub(in crate::upstream) async fn poll<A>(
+    interval: Interval,
+    mut query: impl AsyncFnMut() -> (A, Option<Duration>),
+    apply: impl Fn(&A) -> Option<()>,
 ) {
-    while apply(&query().await).is_some() {
-        sleep(answer::delay(interval, fastrand::f64())).await;
+    loop {
+        let (answer, ttl) = query().await;
+        if apply(&answer).is_none() {
+            return;
+        }
+        sleep(answer::delay(interval.after(ttl), fastrand::f64())).await;
     }
 }
 
@@ -51,7 +57,7 @@ mod tests {
 
     use super::*;
     use crate::upstream::{
-        discovery::{AddressSet, Failure},
+        discovery::{AddressSet, Answer, Failure},
         pool_state::{
             Timestamp,
             tests::{pool_state, settings},
@@ -105,9 +111,9 @@ mod tests {
             counter.set(counter.get() + 1);
             let even = counter.get().is_multiple_of(2);
             let v4 = if even { Ok(vec![[10, 0, 0, 1].into()]) } else { Err(Failure::NoSuchName) };
-            Answer { v4, v6: Ok(Vec::new()) }
+            (Answer { v4, v6: Ok(Vec::new()) }, Some(Duration::from_secs(600)))
         };
-        let polling = poll(Duration::from_secs(1), query, |answer| {
+        let polling = poll(Interval::Fixed(Duration::from_secs(1)), query, |answer| {
             pool.borrow_mut().apply_answer(0, answer, Timestamp::now());
             Some(())
         });
@@ -117,11 +123,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn name_is_queried_when_its_ttl_is_over_and_soon_after_a_failure() {
+        let times = RefCell::new(Vec::new());
+        let started = Instant::now();
+        let query = async || {
+            let number = times.borrow().len();
+            times.borrow_mut().push(started.elapsed());
+            ((), [Some(0), Some(30), Some(600), None].map(|ttl| ttl.map(Duration::from_secs))[number % 4])
+        };
+        let interval = Interval::Ttl { min: Duration::from_secs(2), max: Duration::from_secs(60) };
+        let polling = poll(interval, query, |()| Some(()));
+        tokio::time::timeout(Duration::from_secs(300), polling).await.unwrap_err();
+        let times = times.take();
+        let delays: Vec<_> = times.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
+        for (number, expected) in [(0, 2.0), (1, 30.0), (2, 60.0), (3, 2.0), (4, 2.0), (5, 30.0)] {
+            assert!((0.89..=1.11).contains(&(delays[number] / expected)), "{number}: {delays:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn polling_ends_when_the_pool_is_gone() {
-        let query = async || Answer { v4: Err(Failure::NoSuchName), v6: Err(Failure::NoSuchName) };
+        let query = async || (Answer { v4: Err(Failure::NoSuchName), v6: Err(Failure::NoSuchName) }, None);
         let started = Instant::now();
         let apply = |_: &Answer| (started.elapsed() < Duration::from_secs(5)).then_some(());
-        let polling = poll(Duration::from_secs(1), query, apply);
+        let polling = poll(Interval::Fixed(Duration::from_secs(1)), query, apply);
         tokio::time::timeout(Duration::from_secs(15), polling).await.unwrap();
     }
 

@@ -24,8 +24,9 @@ use self::noticed::Noticed;
 pub(super) use self::watched::{WatchedEndpoint, with};
 use super::{
     discovery::{
-        self, AddressSet, Answer,
-        source_state::SourceState,
+        self, Answer,
+        listing::Listing,
+        source_state::{SourceState, Update},
         swarm::{self, Nodes},
     },
     endpoint::{Endpoint, EndpointState},
@@ -43,7 +44,7 @@ use super::{
     tiers::Thresholds,
 };
 use crate::{
-    config::{self, BACKUP, EndpointOptions, Source},
+    config::{self, BACKUP, Source},
     observe::{
         decisions::{Decision, Note},
         log_limit::LogLimit,
@@ -165,21 +166,27 @@ impl PoolState {
 
     /// Applies the answer of the name servers for the source at `index` of the configuration.
     pub(super) fn apply_answer(&mut self, index: usize, answer: &Answer, now: Timestamp) {
-        self.apply(index, |addresses| discovery::decide(addresses, answer), now);
+        self.apply(index, |state| state.decide(discovery::decide(&state.addresses, answer)), now);
     }
 
     /// Applies the nodes of the swarm that is the source at `index` of the configuration, or why the list is missing.
     pub(super) fn apply_nodes(&mut self, index: usize, answer: &Result<Nodes, String>, now: Timestamp) {
-        self.apply(index, |_| swarm::decide(answer), now);
+        self.apply(index, |state| state.decide(swarm::decide(answer)), now);
     }
 
-    fn apply(&mut self, index: usize, decide: impl FnOnce(&AddressSet) -> discovery::Decision, now: Timestamp) {
+    /// Applies the contents of the file, or the SRV records, that are the source at `index` of the configuration, or
+    /// why there are none.
+    pub(super) fn apply_listing(&mut self, index: usize, answer: &Result<Listing, String>, now: Timestamp) {
+        self.apply(index, |state| state.list(answer), now);
+    }
+
+    fn apply(&mut self, index: usize, update: impl FnOnce(&mut SourceState) -> Update, now: Timestamp) {
         let Some(state) = self.sources.get_mut(index) else { return };
-        let discovery::Decision { addresses, error } = decide(&state.addresses);
+        let Update { is_good, is_news, error } = update(state);
         state.stats.questions.add(1);
         let source = Some(&*state.label);
         match (&state.error, &error) {
-            (None, Some(error)) => {
+            (_, Some(error)) if state.is_news(error) => {
                 let reason = format!("{error}; {} endpoints stay", state.endpoints.len());
                 self.handle.note_with(&Note { source, ..Note::new(Decision::SourceFailed, &reason) });
             }
@@ -190,12 +197,11 @@ impl PoolState {
             state.stats.failures.add(1);
         }
         state.error = error;
-        if let Some(addresses) = addresses {
+        if is_good {
             state.resolved = Some(now.wall_clock);
-            if addresses != state.addresses {
-                state.update(addresses);
-                self.reconcile(now);
-            }
+        }
+        if is_news {
+            self.reconcile(now);
         }
         self.publish();
     }
@@ -392,14 +398,15 @@ impl PoolState {
         self.changed.notify_one();
     }
 
-    /// Gives each endpoint the options of its source.
+    /// Gives each endpoint the options of its source, and its own.
     fn apply_options(&self) {
         let config = &self.handle.config;
-        let options = self.sources.iter().map(|state| (&state.label, config.options_of(&state.source)));
-        let (options, default): (HashMap<_, _>, _) = (options.collect(), EndpointOptions::default());
+        let sources = self.sources.iter().map(|state| (&state.label, (state, config.options_of(&state.source))));
+        let sources: HashMap<_, _> = sources.collect();
         for Member { endpoint, .. } in self.members.values() {
-            let options = options.get(&endpoint.source).unwrap_or(&default);
-            endpoint.set_options(options, config.zone.as_deref());
+            let options = sources.get(&endpoint.source);
+            let options = options.map(|(state, options)| state.options_of(&endpoint.address, options));
+            endpoint.set_options(&options.unwrap_or_default(), config.zone.as_deref());
         }
     }
 
@@ -465,7 +472,8 @@ impl PoolState {
 
     fn report_tier_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
         let (config, tier) = (&self.handle.config, new.last_tier);
-        let first = config.sources.iter().map(|source| config.options_of(source).tier).min().unwrap_or_default();
+        let first_tier = |state: &SourceState| state.first_tier(&config.options_of(&state.source));
+        let first = self.sources.iter().map(first_tier).min().unwrap_or_default();
         let stands_in = |snapshot: &PoolSnapshot| snapshot.last_tier > first;
         if stands_in(new) && tier != old.last_tier {
             let reason = if tier == BACKUP { "backup".to_owned() } else { format!("tier {tier}") };

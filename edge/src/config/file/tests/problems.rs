@@ -79,8 +79,8 @@ health = 5
     edge.toml:4:9: admin: "localhost:9901" is a name, but a listener needs an address: write "127.0.0.1:9901", or "off"
     edge.toml:5:1: acess_log: there is no such key; did you mean "access_log"?
     edge.toml:6:1: interval: there is no such key here; it belongs to [dns]
-    edge.toml:7:1: colour: there is no such key; this section has: workers, drain, drain_delay, takeover, admin, admin_token_file, access_log, trusted_proxies, listener, dns, swarm, limits, timeouts, pool, route
-    edge.toml:10:26: dns.servers: "dns.example" is not the address of a name server: write it like "127.0.0.11" or "[::1]:53"
+    edge.toml:7:1: colour: there is no such key; this section has: workers, drain, drain_delay, takeover, admin, admin_token_file, access_log, trusted_proxies, listener, dns, resolver, swarm, limits, timeouts, pool, route
+    edge.toml:10:26: dns.servers: "dns.example" is not a name server: write its address, such as "127.0.0.11", "[::1]:53", "tcp://10.0.0.53" or "tls://10.0.0.53:853"
     edge.toml:13:26: listener.address: duplicate address, first used on line 13: remove one of them
     edge.toml:15:17: listener.tls.certificates.key: is missing: add key = "www.pem"
     edge.toml:17:1: listener.address: is missing: add address = "0.0.0.0:80"
@@ -130,6 +130,61 @@ endpoints = [
     edge.toml:8:32: pool.web.endpoints.wieght: there is no such key; did you mean "weight"?
     edge.toml:9:5: pool.web.endpoints: expected endpoint, found integer: write it like "10.0.0.1:8000"
     edge.toml:10:39: pool.web.endpoints.tier: contradicts backup, which is a tier of its own: remove one of the two
+    "#);
+}
+
+#[test]
+fn a_faulty_resolver_is_located() {
+    let text = r#"
+[resolver.internal]
+servers = ["tls://dns.example", "tls://10.0.0.53"]
+tls_name = "*.example"
+[resolver.ttl]
+interval = "ttl"
+min_interval = "10s"
+max_interval = "5s"
+[resolver."a b"]
+interval = "often"
+[pool.web]
+endpoints = [
+    { address = "a:80", resolver = "interal" },
+    { address = "srv://b", resolver = "internal" },
+]
+[pool.web.discovery]
+resolver = "x"
+interval = 5
+"#;
+    insta::assert_snapshot!(errors(&format!("{text}[[listener]]\naddress = \":80\"\n")), @r#"
+    edge.toml:3:12: resolver.internal.servers: "tls://dns.example" is not a name server: write its address, such as "127.0.0.11", "[::1]:53", "tcp://10.0.0.53" or "tls://10.0.0.53:853"
+    edge.toml:4:12: resolver.internal.tls_name: "*.example" is not in a certificate: write a name such as "dns.example.com", or an address
+    edge.toml:7:16: resolver.ttl.min_interval: is longer than max_interval: write at most 5s
+    edge.toml:9:1: resolver."a b": "a b" is not a valid name for a resolver: write 1 to 64 of the characters a-z, A-Z, 0-9, - and _
+    edge.toml:10:12: resolver."a b".interval: "often" is not a duration: write a number and its unit, such as "500ms", "2s" or "5min"
+    edge.toml:13:36: pool.web.endpoints.resolver: no resolver is named "interal"; did you mean "internal"?
+    edge.toml:17:12: pool.web.discovery.resolver: no resolver is named "x"; add [resolver.x] with servers = ["10.0.0.53"]
+    edge.toml:18:12: pool.web.discovery.interval: expected duration or "ttl", found integer: write it like "1s"
+    "#);
+    let text = r#"
+[dns]
+servers = "10.0.0.53"
+tls_name = "dns.example"
+min_interval = "1s"
+[resolver.a]
+ca_file = "ca.pem"
+[pool.web]
+endpoints = [{ address = "10.0.0.1:80", resolver = "a" }, { address = "file://f", resolver = "a" }]
+[pool.web.discovery]
+max_interval = "1s"
+"#;
+    let text = format!("{text}[[listener]]\naddress = \":80\"\n");
+    let warnings = loaded(&text).warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(warnings, @r#"
+    /etc/edge.toml:4:12: dns.tls_name: has no effect without a server such as "tls://10.0.0.53"
+    /etc/edge.toml:5:16: dns.min_interval: has no effect without interval = "ttl"
+    /etc/edge.toml:7:11: resolver.a.ca_file: has no effect without a server such as "tls://10.0.0.53"
+    /etc/edge.toml:9:52: pool.web.endpoints.resolver: has no effect: the address is not resolved
+    /etc/edge.toml:9:94: pool.web.endpoints.resolver: has no effect: the address is not resolved
+    /etc/edge.toml:11:16: pool.web.discovery.max_interval: has no effect without interval = "ttl"
     "#);
 }
 

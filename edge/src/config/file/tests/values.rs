@@ -4,7 +4,8 @@ use std::{fs, path::Path, time::Duration};
 
 use super::{MINIMAL, config, loaded};
 use crate::config::{
-    AccessLog, Config, Drain, EndpointOptions, HealthCheck, HostMatch, Listener, Pool, Source,
+    AccessLog, Config, Discovery, Dns, Drain, EndpointOptions, HealthCheck, HostMatch, Interval, Listener, NameServer,
+    Pool, Source, Transport,
     file::admin,
     problem::{ConfigError, Loaded},
 };
@@ -41,6 +42,52 @@ fn a_list_of_hosts_becomes_one_route_per_host() {
     let hosts: Vec<_> = config.routes.iter().map(|route| (route.host.clone(), route.path.as_str())).collect();
     let expected = [(HostMatch::Exact("a.example".into()), "/api"), (HostMatch::Suffix("b.example".into()), "/api")];
     assert_eq!(hosts, expected);
+}
+
+#[test]
+fn pools_and_endpoints_name_resolvers() {
+    let text = r#"
+        listener = { address = ":80" }
+        [dns]
+        servers = "127.0.0.11"
+        [resolver.internal]
+        servers = ["tls://10.0.0.53", "tcp://10.0.0.54"]
+        tls_name = "dns.example"
+        ca_file = "ca.pem"
+        interval = "ttl"
+        max_interval = "5min"
+        timeout = "3s"
+        [resolver.other]
+        [pool.web]
+        endpoints = ["a:80", { address = "b:80", resolver = "other" }, "srv://_http._tcp.c", "file://web.endpoints"]
+        [pool.web.discovery]
+        resolver = "internal"
+        interval = "5s"
+        [pool.api]
+        endpoints = "d:80"
+        [[route]]
+        pool = "web"
+        [[route]]
+        path = "/api"
+        pool = "api"
+        "#;
+    let config = config(text);
+    let server = |transport, address: &str| NameServer { transport, address: address.parse().unwrap() };
+    assert_eq!(config.dns.servers, [server(Transport::Udp, "127.0.0.11:53")]);
+    let internal = Dns {
+        servers: vec![server(Transport::Tls, "10.0.0.53:853"), server(Transport::Tcp, "10.0.0.54:53")],
+        tls_name: Some("dns.example".to_owned()),
+        ca_file: Some("/etc/ca.pem".into()),
+        interval: Interval::Ttl { min: Duration::from_secs(1), max: Duration::from_secs(300) },
+        timeout: Duration::from_secs(3),
+    };
+    assert_eq!(config.resolvers, [("internal".to_owned(), internal), ("other".to_owned(), Dns::default())].into());
+    let [web, api] = [&config.pools[0], &config.pools[1]];
+    assert_eq!(web.discovery.interval, Some(Interval::Fixed(Duration::from_secs(5))));
+    let resolvers: Vec<_> = web.sources.iter().map(|source| web.discovery.resolver_of(source)).collect();
+    assert_eq!(resolvers, [Some("internal"), Some("other"), Some("internal"), Some("internal")]);
+    assert_eq!(web.sources[3], Source::File("/etc/web.endpoints".into()));
+    assert_eq!(api.discovery, Discovery::default());
 }
 
 #[test]

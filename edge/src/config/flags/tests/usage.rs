@@ -35,7 +35,7 @@ fn help_lists_every_flag_with_its_default_and_examples() {
     Where requests go (not with --config):
           --listen <ADDR>...              Serve HTTP here: IP:port, or :port for every address of this host
           --listen-tls <ADDR>...          Serve HTTPS here
-          --to <ADDR>...                  Endpoints, separated by commas: IP:port or name:port; a name stands for all its addresses
+          --to <ADDR>...                  Endpoints, separated by commas: IP:port, name:port, srv://NAME for SRV records or file://PATH for a list in a file; a name stands for all its addresses
           --to-mesh <ADDR>...             Nodes whose routing mesh leads to the service; swarm://watch:8080 gets them from watch. Those of --to are then backups, and "off" is none. Health and balance concern connections
           --backup <ADDR>...              Endpoints that get requests only while none of --to or --to-mesh is usable
           --replica-header <FIELD>        Field of responses that names the replica; with --to-mesh [default: x-served-by]
@@ -56,7 +56,10 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --server-name <NAME>...         Names in the self-signed certificate [default: localhost]
           --freebind[=<BOOL>]             Listen even on addresses that this host does not have yet
           --reuse-port[=<BOOL>]           Listen even while another edge of the same user does, to replace it without a refused connection
-          --dns <ADDR>...                 Name servers to query [default: those of /etc/resolv.conf]
+          --dns <ADDR>...                 Name servers to query: IP, IP:port, tcp://IP or tls://IP [default: those of /etc/resolv.conf]
+          --dns-tls-name <NAME>           Name or address for which the certificates of tls:// name servers must be [default: the server's address]
+          --dns-ca-file <FILE>            Certificate authorities to trust for tls:// name servers, PEM [default: those of this machine]
+          --dns-interval <DURATION>       Interval between two lookups of a name or a file, or "ttl" to follow the answers, from 1s to 1m [default: 1s]
           --swarm-token-file <FILE>       File with the token to send to the watch of swarm://; an empty file counts as none
           --trusted-proxies <NETWORK>...  Networks of proxies in front of the edge, whose X-Forwarded-* fields are trusted [default: none]
           --connections-per-client <N>    Open connections that one client may have, an IPv4 address or the /64 of an IPv6 address; 0 for any number [default: 10000]

@@ -6,8 +6,8 @@ use clap::CommandFactory;
 
 use super::{MINIMAL, command, config, loaded, settings};
 use crate::config::{
-    AccessLog, BACKUP, Balance, CertificateFiles, Config, Expect, HashKey, HealthCheck, Listener, Pool, Source, Sticky,
-    UpstreamTimeouts, file,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, Expect, HashKey, HealthCheck, Interval, Listener, NameServer,
+    Pool, Source, Sticky, Transport, UpstreamTimeouts, file,
     flags::{Cli, Command, given::variable},
     problem::{ConfigError, Loaded},
 };
@@ -141,7 +141,10 @@ fn every_flag_is_also_a_variable() {
         ("server-name", "www.example.com"),
         ("freebind", "yes"),
         ("reuse-port", "yes"),
-        ("dns", "127.0.0.11"),
+        ("dns", "127.0.0.11,tls://10.0.0.53"),
+        ("dns-tls-name", "dns.example"),
+        ("dns-ca-file", pem),
+        ("dns-interval", "ttl"),
         ("swarm-token-file", token),
         ("trusted-proxies", "10.0.0.0/8"),
         ("handshake-timeout", "11s"),
@@ -207,7 +210,13 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(config.pools[0].health, Some(health));
     assert!((config.pools[0].ejection.error_share - 0.25).abs() < 1e-9);
     assert_eq!(config.swarm.token_file.as_deref(), Some(Path::new(token)));
-    assert_eq!(config.dns.servers, [address("127.0.0.11:53")]);
+    let dns_over_tls = NameServer { transport: Transport::Tls, address: address("10.0.0.53:853") };
+    assert_eq!(config.dns.servers, [address("127.0.0.11:53").into(), dns_over_tls]);
+    assert_eq!(
+        (config.dns.tls_name.as_deref(), config.dns.ca_file.as_deref()),
+        (Some("dns.example"), Some(Path::new(pem)))
+    );
+    assert_eq!(config.dns.interval, Interval::Ttl { min: Duration::from_secs(1), max: Duration::from_secs(60) });
     let clients = &config.timeouts;
     let of_clients = [clients.handshake, clients.head, clients.keep_alive, clients.body_idle];
     assert_eq!(of_clients.map(|timeout| timeout.as_secs()), [11, 12, 13, 14]);

@@ -98,7 +98,7 @@ impl Client {
         if let Ok(address) = self.host.parse() {
             return Ok(BTreeSet::from([SocketAddr::new(address, self.port)]));
         }
-        let Decision { addresses, error } = decide(&self.addresses, &self.resolver.resolve(&self.host).await);
+        let Decision { addresses, error } = decide(&self.addresses, &self.resolver.resolve(&self.host).await.0);
         if let Some(addresses) = addresses {
             self.addresses = addresses;
         }

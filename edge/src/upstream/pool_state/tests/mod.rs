@@ -10,9 +10,9 @@ use http::StatusCode;
 
 use super::*;
 use crate::{
-    config::{HealthCheck, Pool, Sticky},
+    config::{EndpointOptions, HealthCheck, Pool, Sticky},
     upstream::{
-        discovery::Failure,
+        discovery::{AddressSet, Failure},
         health::{
             outlier::tests::ejection,
             probe::{self, Passed},
@@ -108,6 +108,83 @@ fn swarm_nodes_come_and_go_and_stay_while_no_list_arrives() {
     assert_eq!((stats.questions.value(), stats.failures.value()), (5, 3));
 }
 
+/// The contents of a file, given as `address weight tier` for each endpoint.
+fn lists(lines: &str) -> Result<Listing, String> {
+    let line = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let options = EndpointOptions {
+            weight: fields[1].parse().unwrap(),
+            tier: fields[2].parse().unwrap(),
+            ..EndpointOptions::default()
+        };
+        (fields[0].parse().unwrap(), options)
+    };
+    Ok(Listing { endpoints: lines.split(',').map(line).collect(), warning: None })
+}
+
+#[test]
+fn listed_endpoints_have_their_options_and_keep_their_state_when_these_change() {
+    let file = Source::File("/web.endpoints".into());
+    let of_source = EndpointOptions { weight: 2, tier: 3, zone: None };
+    let mut pool = Pool::new("p", vec![file.clone(), Source::Address("10.0.0.9:80".parse().unwrap())]);
+    pool.options = [(file, of_source)].into();
+    pool.health = Some(check(1, 1));
+    let mut pool = pool_state(&Arc::new(pool));
+    let options = |pool: &PoolState| -> Vec<_> {
+        pool.endpoints().iter().map(|endpoint| (endpoint.weight(), endpoint.tier())).collect()
+    };
+    assert_eq!(options(&pool), [(1, 1)]);
+    pool.apply_listing(0, &lists("10.0.0.1:80 1 1, 10.0.0.2:80 5 2"), Timestamp::now());
+    assert_eq!(options(&pool), [(2, 3), (10, 4), (1, 1)]);
+    for endpoint in pool.endpoints() {
+        pool.check_completed(&endpoint, &good(), Timestamp::now());
+    }
+    let before = pool.endpoints();
+    assert_eq!(usable(&pool), [9]);
+    pool.check_completed(&before[2], &bad(), Timestamp::now());
+    assert_eq!((usable(&pool), snapshot(&pool).last_tier), (vec![1], 3));
+    pool.apply_listing(0, &lists("10.0.0.1:80 1 2, 10.0.0.2:80 1 1"), Timestamp::now());
+    assert_eq!(options(&pool), [(2, 4), (2, 3), (1, 1)]);
+    assert_eq!(usable(&pool), [2], "the tiers have changed places");
+    let after = pool.endpoints();
+    assert!(before.iter().zip(&after).all(|(one, other)| Arc::ptr_eq(one, other)));
+    assert_eq!(after[2].status().state, EndpointState::Unhealthy);
+    let published = snapshot(&pool);
+    pool.apply_listing(0, &lists("10.0.0.1:80 1 2, 10.0.0.2:80 1 1"), Timestamp::now());
+    assert!(Arc::ptr_eq(&published, &snapshot(&pool)), "nothing is new");
+}
+
+#[test]
+fn listed_endpoints_stay_while_the_list_is_bad_and_over_a_reload() {
+    let settings = Arc::new(Pool { health: None, ..Pool::new("p", vec![Source::File("/web.endpoints".into())]) });
+    let mut pool = pool_state(&settings);
+    pool.apply_listing(0, &Err("line 1: wrong".to_owned()), Timestamp::now());
+    assert!(usable(&pool).is_empty());
+    pool.apply_listing(0, &lists("10.0.0.1:80 7 1, 10.0.0.2:80 1 1"), Timestamp::now());
+    let before = pool.endpoints();
+    pool.apply_listing(0, &Err("line 2: wrong".to_owned()), Timestamp::now());
+    let source = snapshot(&pool).sources[0].clone();
+    assert_eq!((usable(&pool), source.endpoints, source.error.as_deref()), (vec![1, 2], 2, Some("line 2: wrong")));
+    let reloaded = PoolState::new(&settings, 1, Some(&pool), Timestamp::now());
+    assert_eq!((usable(&reloaded), reloaded.endpoints()[0].weight()), (vec![1, 2], 7));
+    assert!(Arc::ptr_eq(&reloaded.endpoints()[0], &before[0]));
+}
+
+#[test]
+fn each_new_error_of_a_file_is_logged_and_a_name_that_fails_once() {
+    let now = SystemTime::now();
+    let news = |source: Source| {
+        let mut state = SourceState::new(source, now);
+        ["a", "a", "b"].map(|error| {
+            let is_news = state.is_news(error);
+            state.error = Some(error.to_owned());
+            is_news
+        })
+    };
+    assert_eq!(news(Source::File("/f".into())), [true, false, true]);
+    assert_eq!(news(Source::Services { name: "web".to_owned() }), [true, false, false]);
+}
+
 #[test]
 fn host_of_a_check_is_the_resolved_name_or_the_address_of_a_node() {
     let address: SocketAddr = "10.0.0.1:8000".parse().unwrap();
@@ -117,6 +194,8 @@ fn host_of_a_check_is_the_resolved_name_or_the_address_of_a_node() {
     };
     assert_eq!(called(&Source::Name { host: "tasks.web".to_owned(), port: 8000 }), "tasks.web:8000");
     assert_eq!(called(&Source::Address(address)), "10.0.0.1:8000");
+    assert_eq!(called(&Source::Services { name: "_http._tcp.web".to_owned() }), "10.0.0.1:8000");
+    assert_eq!(called(&Source::File("/web.endpoints".into())), "10.0.0.1:8000");
     assert_eq!(called(&Source::Swarm { host: "watch".to_owned(), host_port: 8080, port: 8000 }), "10.0.0.1:8000");
 }
 
