@@ -39,6 +39,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long no replica is known after one connection showed two names. Doubles each time that happens, up to
+/// [`LONGEST_MISNAMED`].
+const MISNAMED: Duration = Duration::from_secs(10);
+
+/// The longest such time. After as long without two names, the next time is short again.
+const LONGEST_MISNAMED: Duration = Duration::from_secs(600);
+
 /// How the connections are spread.
 #[derive(Debug)]
 pub struct Spread {
@@ -55,8 +62,35 @@ pub struct Spread {
     unready: usize,
     /// The last answer named no replica.
     unnamed: bool,
-    /// One connection showed two names, so the field names something else.
-    misnamed: bool,
+    misnamed: Misnamed,
+}
+
+/// Whether one connection showed two names, so that the field names something else. A new version of the program may
+/// mend that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Misnamed {
+    is_on: bool,
+    /// When it ends, or ended; `None` before the first time, and until the next call of [`Spread::forget`].
+    until: Option<Instant>,
+    /// How often it happened.
+    times: u32,
+}
+
+impl Misnamed {
+    fn begin(&mut self) {
+        if !self.is_on {
+            *self = Self { is_on: true, until: None, times: self.times.saturating_add(1) };
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if self.is_on {
+            let time = MISNAMED.saturating_mul(1 << (self.times.saturating_sub(1)).min(16)).min(LONGEST_MISNAMED);
+            self.is_on = now < *self.until.get_or_insert(now + time);
+        } else if self.until.is_some_and(|until| now >= until + LONGEST_MISNAMED) {
+            *self = Self::default();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +157,7 @@ impl Default for Spread {
             connections: 0,
             unready: 0,
             unnamed: false,
-            misnamed: false,
+            misnamed: Misnamed::default(),
         }
     }
 }
@@ -254,16 +288,25 @@ impl Spread {
     }
 
     /// Learns that a connection counted at the index `before` leads to the replica of this name. Returns the index at
-    /// which it counts now. Once a connection showed two names, none is known: the field names something else.
+    /// which it counts now. After a connection showed two names, none is known for a time: the field names something
+    /// else.
     pub fn learn(&mut self, before: usize, name: &[u8]) -> usize {
         if self.replicas.get(before).is_some_and(|replica| !replica.name.is_empty() && *replica.name == *name) {
             return before;
         }
-        self.misnamed |= before != UNKNOWN;
-        let replica = if self.misnamed { UNKNOWN } else { self.index_of(name) };
+        if before != UNKNOWN {
+            self.misnamed.begin();
+        }
+        let replica = if self.misnamed.is_on { UNKNOWN } else { self.index_of(name) };
         self.count(before, -1);
         self.count(replica, 1);
         replica
+    }
+
+    /// The name of a replica; empty if it is not known.
+    #[must_use]
+    pub fn name(&self, replica: usize) -> &[u8] {
+        self.replicas.get(replica).map_or(&[], |replica| &replica.name)
     }
 
     /// The number of replicas that are known.
@@ -353,6 +396,7 @@ impl Spread {
 
     /// Forgets replicas that have had no connection for a while, and nodes that `keep` rejects.
     pub fn forget(&mut self, now: Instant, keep: impl Fn(u64) -> bool) {
+        self.misnamed.tick(now);
         self.nodes.retain(|node, counts| counts.open > 0 || counts.opening > 0 || keep(*node));
         for replica in self.replicas.iter_mut().filter(|replica| !replica.name.is_empty()) {
             if replica.connections > 0 {
@@ -525,6 +569,31 @@ mod tests {
         assert_eq!(spread.learn(UNKNOWN, b"c"), UNKNOWN);
         assert_eq!(spread.learn(2, b"d"), UNKNOWN);
         assert_eq!((spread.to_replica(UNKNOWN), spread.found()), (3, 2));
+    }
+
+    #[test]
+    fn replicas_are_known_again_when_the_field_names_them_again() {
+        let (mut spread, mut now) = (known(2), Instant::now());
+        for seconds in [10, 20, 40, 80, 160, 320, 600, 600] {
+            // The connection shows another name.
+            spread.learn(1, b"another");
+            spread.forget(now, |_| true);
+            spread.add(1);
+            assert_eq!(spread.learn(UNKNOWN, b"a"), UNKNOWN, "{seconds}");
+            now += Duration::from_secs(seconds);
+            spread.forget(now.checked_sub(Duration::from_millis(1)).unwrap(), |_| true);
+            assert_eq!(spread.learn(UNKNOWN, b"a"), UNKNOWN, "{seconds}");
+            spread.forget(now, |_| true);
+            let replica = spread.learn(UNKNOWN, b"a");
+            assert!(replica != UNKNOWN && spread.name(replica) == b"a", "{seconds}");
+        }
+        now += LONGEST_MISNAMED;
+        spread.forget(now, |_| true);
+        let replica = spread.learn(UNKNOWN, b"a");
+        spread.learn(replica, b"another");
+        spread.forget(now, |_| true);
+        spread.forget(now + MISNAMED, |_| true);
+        assert_ne!(spread.learn(UNKNOWN, b"a"), UNKNOWN, "long ago counts no more");
     }
 
     #[test]
