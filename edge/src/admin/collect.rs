@@ -22,7 +22,7 @@ use crate::{
         stats::{Counter, EndpointStats, PerWorker, PoolStats, WorkerStats},
     },
     proxy::respond::LocalReply,
-    upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot, SourceStats, SourceStatus},
+    upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot, SourceStats, SourceStatus, slow_start::FULL},
     worker::snapshot::Snapshot,
 };
 
@@ -231,6 +231,10 @@ impl EndpointReport {
             checks: endpoint.checks.done.value() + count(|stats| &stats.asks) + count(|stats| &stats.ask_failures),
             checks_failed: endpoint.checks.failed.value() + count(|stats| &stats.ask_failures),
             ejections: endpoint.checks.ejections.value(),
+            trials_passed: endpoint.checks.trials_passed.value(),
+            trials_failed: endpoint.checks.trials_failed.value(),
+            weight: f64::from(endpoint.current_weight()) / f64::from(FULL),
+            slow_starts: endpoint.checks.slow_starts.value(),
             announced_drains: endpoint.checks.announced_drains.value(),
             ordered_drains: endpoint.checks.ordered_drains.value(),
         }

@@ -201,7 +201,7 @@ pub struct EndpointReport {
     pub address: SocketAddr,
     /// Its source.
     pub source: String,
-    /// `healthy`, `unhealthy`, `ejected`, `draining`, `maintenance` or `unchecked`.
+    /// `healthy`, `unhealthy`, `ejected`, `probation`, `draining`, `maintenance` or `unchecked`.
     pub state: &'static str,
     /// What the operator ordered: `ready`, `drain` or `maintenance`.
     pub order: &'static str,
@@ -236,6 +236,14 @@ pub struct EndpointReport {
     pub checks_failed: u64,
     /// Ejections because of failed requests or server errors.
     pub ejections: u64,
+    /// Requests on trial after an ejection that succeeded.
+    pub trials_passed: u64,
+    /// Requests on trial after an ejection that failed.
+    pub trials_failed: u64,
+    /// Its current weight; in a slow start less than the configured one.
+    pub weight: f64,
+    /// Slow starts.
+    pub slow_starts: u64,
     /// Drains that the endpoint announced.
     pub announced_drains: u64,
     /// Orders of the operator that took it out of use.

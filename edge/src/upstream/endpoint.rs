@@ -17,6 +17,8 @@ use super::{
     balance,
     health::{Health, HealthStatus, error_share::Responses, outlier::Outlier},
     order::Order,
+    probation::Probation,
+    slow_start::FULL,
 };
 use crate::{
     config::{self, EndpointOptions},
@@ -39,6 +41,8 @@ pub struct Endpoint {
     pub source: Arc<str>,
     /// Its share of the requests, relative to the others'. Written by the control thread.
     weight: AtomicU32,
+    /// The percentage of it that the endpoint has; see [`slow_start`](super::slow_start). Written by the control thread.
+    percentage: AtomicU32,
     /// See [`tier`](Self::tier). Written by the control thread.
     tier: AtomicU8,
     /// See [`is_local`](Self::is_local). Written by the control thread.
@@ -55,6 +59,10 @@ pub struct Endpoint {
     failed_connected: AtomicBool,
     /// See [`sent_surplus`](Self::sent_surplus).
     sends_surplus: AtomicBool,
+    /// Server errors since the last other response; only counted where the pool ejects because of them.
+    errors_in_a_row: AtomicU32,
+    /// Whether it gets one request at a time, and which.
+    pub(super) probation: Probation,
     /// Wakes the endpoint's task on the control thread after a failed request, so that it checks at once.
     failure: Notify,
     /// Whether a request has waited long for its response since the last check began.
@@ -82,6 +90,12 @@ pub struct CheckStats {
     pub failed: Counter,
     /// Ejections after failed requests or server errors.
     pub ejections: Counter,
+    /// Requests on trial after an ejection that succeeded.
+    pub trials_passed: Counter,
+    /// Requests on trial after an ejection that failed.
+    pub trials_failed: Counter,
+    /// Slow starts.
+    pub slow_starts: Counter,
     /// Drains that the endpoint announced.
     pub announced_drains: Counter,
     /// Orders of the operator that took it out of use: to drain, or for maintenance.
@@ -112,6 +126,8 @@ pub enum EndpointState {
     Unhealthy,
     /// Its checks pass or are off, but too many requests in a row failed, or too many responses are server errors.
     Ejected,
+    /// Its ejection is over, but it gets one request at a time until one succeeds.
+    Probation,
     /// It gets no new requests because the operator or the endpoint itself said so. Nothing else is against it, so it
     /// is used if no other endpoint is left.
     Draining,
@@ -130,6 +146,7 @@ impl EndpointState {
             _ if outlier.is_ejected() => Self::Ejected,
             _ if order == Order::Drain => Self::Draining,
             HealthStatus::Draining => Self::Draining,
+            _ if outlier.is_on_probation() => Self::Probation,
             HealthStatus::Unchecked => Self::Unchecked,
             HealthStatus::Healthy => Self::Healthy,
         }
@@ -143,6 +160,7 @@ impl EndpointState {
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
             Self::Ejected => "ejected",
+            Self::Probation => "probation",
             Self::Draining => "draining",
             Self::Maintenance => "maintenance",
         }
@@ -160,6 +178,7 @@ impl Endpoint {
             hash: balance::hash(address.to_string().as_bytes()),
             source,
             weight: AtomicU32::new(1),
+            percentage: AtomicU32::new(FULL),
             tier: AtomicU8::new(1),
             local: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
@@ -168,6 +187,8 @@ impl Endpoint {
             failures_in_a_row: AtomicU32::new(0),
             failed_connected: AtomicBool::new(false),
             sends_surplus: AtomicBool::new(false),
+            errors_in_a_row: AtomicU32::new(0),
+            probation: Probation::default(),
             failure: Notify::new(),
             overdue: AtomicBool::new(false),
             became_overdue: Notify::new(),
@@ -194,6 +215,25 @@ impl Endpoint {
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.weight.load(Relaxed)
+    }
+
+    /// Its weight in hundredths, of which a slow start takes away a part; at least 10.
+    #[must_use]
+    pub fn current_weight(&self) -> u32 {
+        self.weight().saturating_mul(self.percentage.load(Relaxed))
+    }
+
+    /// Sets the percentage of its weight that it has. Called on the control thread only, before a snapshot is
+    /// published.
+    pub(super) fn set_percentage(&self, percentage: u32) {
+        self.percentage.store(percentage, Relaxed);
+    }
+
+    /// Whether it accepts a request: it is not on probation, or no other request is on trial. `now` is the age of the
+    /// worker's clock.
+    #[must_use]
+    pub fn admits(&self, now: Duration) -> bool {
+        self.probation.admits(now)
     }
 
     /// Its tier; see [`EndpointOptions::tier`].
@@ -231,10 +271,25 @@ impl Endpoint {
 
     /// Records that an attempt got no connection, and wakes the endpoint's task.
     pub fn connect_failed(&self) {
-        // Saturate: a counter that wraps to zero would look like a success.
-        let failures = self.failures_in_a_row.load(Relaxed);
-        self.failures_in_a_row.store(failures.saturating_add(1), Relaxed);
+        increment(&self.failures_in_a_row);
         self.failure.notify_one();
+    }
+
+    /// Records the status of a response, in a pool that ejects endpoints for consecutive server errors. Wakes the
+    /// endpoint's task after an error.
+    pub fn responded(&self, is_error: bool) {
+        if is_error {
+            increment(&self.errors_in_a_row);
+            self.failure.notify_one();
+        } else if self.errors_in_a_row.load(Relaxed) != 0 {
+            self.errors_in_a_row.store(0, Relaxed);
+        }
+    }
+
+    /// Returns the number of server errors since the last other response, in a pool that counts them.
+    #[must_use]
+    pub fn errors_in_a_row(&self) -> u32 {
+        self.errors_in_a_row.load(Relaxed)
     }
 
     /// Returns the number of failed requests since the last successful one.
@@ -249,9 +304,10 @@ impl Endpoint {
         !self.failed_connected.load(Relaxed)
     }
 
-    /// Resets the count of failed requests, when an ejection ends.
+    /// Resets the counts of failed requests and of server errors, when an ejection ends.
     pub fn reset_failures(&self) {
         self.failures_in_a_row.store(0, Relaxed);
+        self.errors_in_a_row.store(0, Relaxed);
         self.failed_connected.store(false, Relaxed);
     }
 
@@ -344,7 +400,7 @@ impl Endpoint {
         self.stats.iter().map(|stats| stats.latency.seconds(now)).fold(0.0, f64::max)
     }
 
-    /// Wakes the endpoint's task after an ejection that the task did not decide itself.
+    /// Wakes the endpoint's task after a verdict, or an ejection that the task did not decide itself.
     pub(super) fn wake(&self) {
         self.failure.notify_one();
     }
@@ -367,6 +423,12 @@ impl Endpoint {
         self.in_maintenance.store(status.state == EndpointState::Maintenance, Relaxed);
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
+}
+
+/// Adds one. Saturates: a counter that wraps to zero would look like a success.
+fn increment(counter: &AtomicU32) {
+    // Workers fail at the same time, and none of the failures may be lost.
+    let _before = counter.fetch_update(Relaxed, Relaxed, |count| count.checked_add(1));
 }
 
 #[cfg(test)]
@@ -409,6 +471,8 @@ mod tests {
         ejected.eject(&ejection(5, 0.5), Instant::now());
         let mut awaiting_check = ejected;
         awaiting_check.expire();
+        let mut on_probation = ejected;
+        on_probation.begin_probation();
         let mut draining = Health::assumed();
         draining.drain();
         for (health, outlier, expected, ordered_to_drain) in [
@@ -417,6 +481,9 @@ mod tests {
             (Health::assumed(), in_use, EndpointState::Healthy, EndpointState::Draining),
             (Health::assumed(), ejected, EndpointState::Ejected, EndpointState::Ejected),
             (Health::assumed(), awaiting_check, EndpointState::Ejected, EndpointState::Ejected),
+            (Health::assumed(), on_probation, EndpointState::Probation, EndpointState::Draining),
+            (draining, on_probation, EndpointState::Draining, EndpointState::Draining),
+            (unhealthy, on_probation, EndpointState::Unhealthy, EndpointState::Unhealthy),
             (draining, in_use, EndpointState::Draining, EndpointState::Draining),
             (draining, ejected, EndpointState::Ejected, EndpointState::Ejected),
             (unhealthy, in_use, EndpointState::Unhealthy, EndpointState::Unhealthy),

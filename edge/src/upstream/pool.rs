@@ -15,6 +15,10 @@
 //!
 //! What the operator or the endpoint itself took out of use does not cause a panic, and is not used in one while others
 //! are left: that order is no mistake of the checks. Endpoints in maintenance are never used.
+//!
+//! Endpoints on [`probation`](super::probation) are among the healthy ones, but a request at a time is not enough to
+//! do without others: they count as bad when it is decided whether a further tier or another zone must help. They do
+//! count as good if the pool would panic without them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -100,7 +104,8 @@ pub fn snapshot(endpoints: &[Standing], thresholds: Thresholds, sources: Vec<Sou
         endpoints.iter().filter(|one| is_wanted(one)).map(|one| Arc::clone(&one.endpoint)).collect()
     };
     let in_state = |state| select(&|one| one.state == state);
-    let (mut healthy, draining) = (in_state(EndpointState::Healthy), in_state(EndpointState::Draining));
+    let is_good = |one: &Standing| matches!(one.state, EndpointState::Healthy | EndpointState::Probation);
+    let (mut healthy, draining) = (select(&is_good), in_state(EndpointState::Draining));
     let is_last_resort = |one: &Standing| one.is_bad() && one.is_spared;
     let nothing_else = endpoints.iter().all(|one| is_last_resort(one) || one.state == EndpointState::Maintenance);
     let is_in_reserve = |one: &Standing| match one.state {
@@ -110,28 +115,35 @@ pub fn snapshot(endpoints: &[Standing], thresholds: Thresholds, sources: Vec<Sou
     };
     let reserve = select(&is_in_reserve);
     let bad = select(&|one| one.is_bad() && is_in_reserve(one));
+    let is_doubtful = |one: &Standing| one.is_bad() || one.state == EndpointState::Probation;
+    let doubtful = select(&|one| is_doubtful(one) && is_in_reserve(one));
+    let on_probation = endpoints.iter().any(|one| one.state == EndpointState::Probation);
     let uses_draining = healthy.is_empty() && !draining.is_empty();
     if uses_draining {
         healthy.clone_from(&draining);
     } else if healthy.is_empty() {
         healthy = in_state(EndpointState::Unchecked);
     }
-    let last_tier = tiers::last_in_use(&tiers(&healthy, &bad), thresholds);
+    let proven = if on_probation { in_state(EndpointState::Healthy) } else { healthy.clone() };
+    let last_tier = tiers::last_in_use(&tiers(&proven, &doubtful), thresholds)
+        .or_else(|| tiers::last_in_use(&tiers(&healthy, &bad), thresholds));
     let is_in_use = |endpoint: &&Arc<Endpoint>| last_tier.is_some_and(|last| endpoint.tier() <= last);
     let mut preferred: Vec<_> = healthy.iter().filter(is_in_use).cloned().collect();
-    let good_here = preferred.iter().filter(|endpoint| endpoint.is_local()).count();
-    let bad_here = bad.iter().filter(|endpoint| endpoint.is_local() && is_in_use(endpoint)).count();
+    let here =
+        |some: &[Arc<Endpoint>]| some.iter().filter(|endpoint| endpoint.is_local() && is_in_use(endpoint)).count();
+    let (good_here, bad_here) = (here(&proven), here(&doubtful));
     let local = tiers::stays_in_zone(good_here, bad_here, thresholds);
     if local {
         preferred.retain(|endpoint| endpoint.is_local());
     }
-    let mut weights = endpoints.iter().map(|one| one.endpoint.weight());
+    let mut weights = endpoints.iter().map(|one| one.endpoint.current_weight());
     let first = weights.next();
     PoolSnapshot {
         sessions: Sessions::default(),
         weighted: weights.any(|weight| Some(weight) != first),
         endpoints: select(&|_| true),
         panic: last_tier.is_none(),
+        on_probation,
         preferred,
         local,
         last_tier: last_tier.unwrap_or_default(),
@@ -163,7 +175,7 @@ pub fn is_same(old: &PoolSnapshot, new: &PoolSnapshot) -> bool {
     let source = |status: &SourceStatus| {
         (status.source.clone(), status.endpoints, status.error.clone(), status.resolved.is_some())
     };
-    old.panic == new.panic
+    (old.panic, old.on_probation) == (new.panic, new.on_probation)
         && (old.weighted, old.last_tier, old.local) == (new.weighted, new.last_tier, new.local)
         && old.uses_draining == new.uses_draining
         && ids(&old.endpoints) == ids(&new.endpoints)
@@ -183,7 +195,7 @@ mod tests {
     use super::*;
     use crate::config::{BACKUP, EndpointOptions};
 
-    const STATES: [(EndpointState, bool); 8] = [
+    const STATES: [(EndpointState, bool); 9] = [
         (EndpointState::Unchecked, false),
         (EndpointState::Healthy, false),
         (EndpointState::Unhealthy, false),
@@ -192,6 +204,7 @@ mod tests {
         (EndpointState::Draining, true),
         (EndpointState::Unhealthy, true),
         (EndpointState::Maintenance, true),
+        (EndpointState::Probation, false),
     ];
 
     fn address(last: u16) -> SocketAddr {
@@ -208,9 +221,9 @@ mod tests {
     }
 
     /// One endpoint for each letter: `u`nchecked, `h`ealthy, `b`ad, `e`jected, `d`raining by itself, `o`rdered to
-    /// drain, ordered to drain and `x` bad, in `m`aintenance.
+    /// drain, ordered to drain and `x` bad, in `m`aintenance, on `p`robation.
     fn endpoints(states: &str) -> Vec<Standing> {
-        let states = states.chars().map(|letter| STATES["uhbedoxm".find(letter).unwrap()]);
+        let states = states.chars().map(|letter| STATES["uhbedoxmp".find(letter).unwrap()]);
         let endpoint = |last| Arc::new(Endpoint::new(address(last), "s".into(), 1, SystemTime::now()));
         let standing = |((state, is_spared), last)| Standing { endpoint: endpoint(last), state, is_spared };
         states.zip(1..).map(standing).collect()
@@ -285,6 +298,35 @@ mod tests {
             ("mm", vec![]),
         ] {
             assert_eq!(usable(states, 0.3), expected, "{states}");
+        }
+    }
+
+    #[test]
+    fn endpoints_on_probation_get_requests_but_do_not_replace_others() {
+        for (states, tiers, expected) in [
+            ("hp", [1, 1], vec![0, 1]),
+            ("ph", [1, BACKUP], vec![0, 1]),
+            ("hp", [1, BACKUP], vec![0]),
+            // Without them the pool would panic.
+            ("pb", [1, 1], vec![0]),
+            ("pu", [1, 1], vec![0]),
+            ("pe", [1, 1], vec![0]),
+            ("pd", [1, 1], vec![0]),
+            ("pp", [1, 1], vec![0, 1]),
+            ("pm", [1, 1], vec![0]),
+        ] {
+            let endpoints = endpoints(states);
+            for (Standing { endpoint, .. }, tier) in endpoints.iter().zip(tiers) {
+                endpoint.set_options(&EndpointOptions { tier, ..EndpointOptions::default() }, None);
+            }
+            let snapshot = snapshot(&endpoints, thresholds(0.3), Vec::new());
+            let position = |id| endpoints.iter().position(|one| one.endpoint.id == id).unwrap();
+            let usable: Vec<_> = snapshot.usable().iter().map(|endpoint| position(endpoint.id)).collect();
+            assert_eq!(
+                (usable, snapshot.panic, snapshot.on_probation),
+                (expected, false, true),
+                "{states} in {tiers:?}"
+            );
         }
     }
 
@@ -419,24 +461,24 @@ mod tests {
 
         #[test]
         fn pool_has_a_usable_endpoint_unless_all_are_in_maintenance(
-            states in "[uhbedoxm]{1,30}", threshold in 0.0_f64..=1.0,
+            states in "[uhbedoxmp]{1,30}", threshold in 0.0_f64..=1.0,
         ) {
             let endpoints = endpoints(&states);
             let snapshot = snapshot(&endpoints, thresholds(threshold), Vec::new());
             prop_assert_eq!(snapshot.usable().is_empty(), states.chars().all(|letter| letter == 'm'));
             let good = match states {
-                _ if states.contains('h') => EndpointState::Healthy,
-                _ if states.contains(['d', 'o']) => EndpointState::Draining,
-                _ => EndpointState::Unchecked,
+                _ if states.contains(['h', 'p']) => vec![EndpointState::Healthy, EndpointState::Probation],
+                _ if states.contains(['d', 'o']) => vec![EndpointState::Draining],
+                _ => vec![EndpointState::Unchecked],
             };
             for Standing { endpoint, state, .. } in &endpoints {
                 let is_in = |them: &[Arc<Endpoint>]| them.iter().any(|its| its.id == endpoint.id);
                 if !snapshot.panic {
-                    prop_assert_eq!(is_in(&snapshot.healthy), *state == good);
+                    prop_assert_eq!(is_in(&snapshot.healthy), good.contains(state));
                 }
                 let is_out = match state {
                     EndpointState::Maintenance => true,
-                    EndpointState::Draining => states.contains('h'),
+                    EndpointState::Draining => states.contains(['h', 'p']),
                     _ => false,
                 };
                 prop_assert!(!(is_out && is_in(snapshot.usable())), "{:?}", state);

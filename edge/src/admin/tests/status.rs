@@ -33,10 +33,14 @@ async fn the_status_has_a_stable_format() {
       },
       "reuse": 0.996,
       "since": "2026-09-21T13:11:40.000Z",
+      "slow_starts": 0,
       "source": "tasks.web:8000",
       "state": "healthy",
       "timeouts": 0,
-      "usable": true
+      "trials_failed": 0,
+      "trials_passed": 0,
+      "usable": true,
+      "weight": 1.0
     },
     {
       "address": "10.0.0.2:8000",
@@ -62,10 +66,14 @@ async fn the_status_has_a_stable_format() {
       },
       "reuse": null,
       "since": "2026-09-21T13:11:40.000Z",
+      "slow_starts": 0,
       "source": "tasks.web:8000",
       "state": "unhealthy",
       "timeouts": 0,
-      "usable": false
+      "trials_failed": 0,
+      "trials_passed": 0,
+      "usable": false,
+      "weight": 1.0
     }
   ],
   "latency": {

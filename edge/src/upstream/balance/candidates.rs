@@ -26,6 +26,11 @@ pub trait Candidates {
         1
     }
 
+    /// The weight of an ordinary candidate: weights may be in parts of it.
+    fn unit(&self) -> u32 {
+        1
+    }
+
     /// What identifies a candidate for consistent hashing, in every process.
     fn hash(&self, index: usize) -> u64 {
         self.id(index)
@@ -42,13 +47,15 @@ pub(super) mod tests {
     use super::Candidates;
 
     /// Candidates with a load, a weight and whether they are excluded.
-    #[derive(Clone, Debug, Default)]
+    #[derive(Clone, Debug)]
     pub(in crate::upstream::balance) struct Fixed {
         pub(in crate::upstream::balance) loads: Vec<u64>,
         pub(in crate::upstream::balance) latencies: Vec<f64>,
         pub(in crate::upstream::balance) weights: Vec<u32>,
         pub(in crate::upstream::balance) excluded: Vec<bool>,
         pub(in crate::upstream::balance) ids: Vec<u64>,
+        /// What the weights are multiplied with.
+        pub(in crate::upstream::balance) unit: u32,
     }
 
     impl Fixed {
@@ -60,6 +67,7 @@ pub(super) mod tests {
                 weights: weights.to_vec(),
                 excluded: vec![false; weights.len()],
                 ids: (0..weights.len() as u64).collect(),
+                unit: 1,
             }
         }
 
@@ -97,7 +105,11 @@ pub(super) mod tests {
         }
 
         fn weight(&self, index: usize) -> u32 {
-            self.weights[index]
+            self.weights[index] * self.unit
+        }
+
+        fn unit(&self) -> u32 {
+            self.unit
         }
 
         fn id(&self, index: usize) -> u64 {

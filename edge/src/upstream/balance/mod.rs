@@ -93,7 +93,8 @@ fn lower<T: PartialOrd>((one, other): (usize, Option<usize>), number: impl Fn(us
 /// A candidate without a measurement gets the first request at once, and no other until that is answered, unless both
 /// that are drawn are unknown.
 fn cost(candidates: &impl Candidates, index: usize) -> f64 {
-    let weight = if candidates.is_weighted() { f64::from(candidates.weight(index)) } else { 1.0 };
+    let is_weighted = candidates.is_weighted();
+    let weight = if is_weighted { f64::from(candidates.weight(index)) / f64::from(candidates.unit()) } else { 1.0 };
     let (latency, load) = (candidates.latency(index), candidates.load(index) as f64 / weight);
     match latency {
         0.0 if load > 0.0 => UNKNOWN + load,
@@ -203,6 +204,47 @@ mod tests {
             let latencies = latencies.to_vec();
             let two = Test { latencies, loads: loads.to_vec(), ..Test::weighing(&weights) };
             assert_eq!(pick(Balance::PeakEwma, &two, None, 0, None), Some(expected), "{two:?}");
+        }
+    }
+
+    #[test]
+    fn weights_in_parts_are_the_same_weights() {
+        for (policy, _) in BALANCES {
+            let [picked, in_parts] = [1, 100].map(|unit| {
+                let candidates = Test {
+                    unit,
+                    loads: vec![4, 2, 1],
+                    latencies: vec![0.010, 0.012, 0.011],
+                    ..Test::weighing(&[6, 3, 1])
+                };
+                let (mut turns, mut random) = (Turns::default(), fastrand::Rng::with_seed(7));
+                // Afterwards the place in the round no longer depends on a random number.
+                pick(policy, &candidates, Some(&mut turns), 0, None);
+                let mut pick = || {
+                    let key = Some(Key { hash: random.u64(..), bound: 1.25 });
+                    // As likely in units of any size.
+                    let random = random.u64(..10) * u64::from(unit) | (random.u64(..10) * u64::from(unit)) << 32;
+                    pick(policy, &candidates, Some(&mut turns), random, key)
+                };
+                (0..500).map(|_| pick()).collect::<Vec<_>>()
+            });
+            assert_eq!(picked, in_parts, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn share_of_an_endpoint_that_starts_slowly_follows_its_weight_with_every_policy() {
+        for (policy, _) in BALANCES {
+            for (percentage, expected) in [(10, 476_i32), (50, 2000), (100, 3333)] {
+                let three = Test::weighing(&[100, 100, percentage]);
+                let (mut counts, mut turns) = ([0; 3], Turns::default());
+                let mut random = fastrand::Rng::with_seed(7);
+                for _ in 0..10_000 {
+                    let key = Some(Key { hash: random.u64(..), bound: 1.25 });
+                    counts[pick(policy, &three, Some(&mut turns), random.u64(..), key).unwrap()] += 1;
+                }
+                assert!((counts[2] - expected).abs() < 200, "{policy:?} at {percentage} %: {counts:?}");
+            }
         }
     }
 

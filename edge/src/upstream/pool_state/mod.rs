@@ -36,6 +36,8 @@ use super::{
     member::{Member, ORDERED_TO_DRAIN},
     order::{Order, Orders},
     pool,
+    probation::Verdict,
+    slow_start::SlowStart,
     snapshot::{PoolHandle, PoolSnapshot},
     sticky::Sessions,
     tiers::Thresholds,
@@ -44,6 +46,9 @@ use crate::{
     config::{self, BACKUP, EndpointOptions, Source},
     observe::log_limit::LogLimit,
 };
+
+/// The reason for the state of an endpoint after an ejection.
+const ON_PROBATION: &str = "the time of its ejection is over: one request at a time";
 
 /// The state of one pool; see the module.
 #[derive(Debug)]
@@ -56,6 +61,8 @@ pub(super) struct PoolState {
     orders: Orders,
     /// Wakes the pool's task after endpoints were added or removed, or entered or left maintenance.
     changed: Rc<Notify>,
+    /// When the pool began. An endpoint that joins much later is new.
+    began: Instant,
     /// Limits the log lines about checks that the edge could not make.
     shortages: LogLimit,
 }
@@ -105,6 +112,7 @@ impl PoolState {
             members,
             orders,
             changed: Rc::default(),
+            began: before.map_or(now.instant, |before| before.began),
             shortages: LogLimit::default(),
         };
         if config.health.is_none() {
@@ -227,9 +235,13 @@ impl PoolState {
             EndpointState::Healthy => matches!(outcome, Ok(Passed::Connected | Passed::Status(_))),
             EndpointState::Unhealthy => outcome.is_err(),
             EndpointState::Draining => order == Order::Ready && matches!(outcome, Ok(Passed::Draining)),
-            EndpointState::Unchecked | EndpointState::Ejected | EndpointState::Maintenance => false,
+            EndpointState::Unchecked
+            | EndpointState::Ejected
+            | EndpointState::Probation
+            | EndpointState::Maintenance => false,
         };
         let reason = match outcome {
+            _ if state == EndpointState::Probation => ON_PROBATION.to_owned(),
             _ if state == EndpointState::Draining && order == Order::Drain => ORDERED_TO_DRAIN.to_owned(),
             Ok(passed) => passed.to_string(),
             Err(failure) => failure.to_string(),
@@ -245,6 +257,7 @@ impl PoolState {
                 }
                 EndpointState::Unhealthy => warn!(pool, endpoint = %address, reason, "endpoint is unhealthy"),
                 EndpointState::Draining => info!(pool, endpoint = %address, reason, "endpoint is draining"),
+                EndpointState::Probation => info!(pool, endpoint = %address, reason, "endpoint is on probation"),
                 _ => info!(pool, endpoint = %address, reason, "endpoint is healthy"),
             }
             self.publish();
@@ -257,20 +270,76 @@ impl PoolState {
         self.handle.config.health.as_ref().map_or_else(Health::assumed, |_| Health::unchecked())
     }
 
-    /// Applies the failure of a request: enough consecutive failures eject the endpoint.
+    /// Applies the failure of a request, or the verdict on one that was on trial. Enough consecutive failures or server
+    /// errors eject the endpoint.
     pub(super) fn request_failed(&mut self, endpoint: &Endpoint, now: Timestamp) {
+        if self.member(endpoint).is_some_and(|member| member.outlier.is_on_probation()) {
+            // Others than the one on trial may have been sent long before.
+            self.trial_ended(endpoint, now);
+            return;
+        }
         let handle = Arc::clone(&self.handle);
         let ejection = &handle.config.ejection;
-        let failures = endpoint.failures_in_a_row();
-        if !outlier::is_due(ejection, failures) {
+        let (failures, errors) = (endpoint.failures_in_a_row(), endpoint.errors_in_a_row());
+        let by_failures = outlier::is_due(ejection, failures);
+        if !by_failures && !outlier::is_due_to_errors(ejection, errors) {
             return;
         }
         let counts = self.counts();
         let Some(member) = self.member_mut(endpoint) else { return };
-        let Some(duration) = member.eject(ejection, counts, now.instant) else { return };
-        let reason = format!("{failures} consecutive requests failed, ejected for {duration:?}");
-        member.record_ejection(&handle.config.name, &reason, now.wall_clock);
+        let (ejected, what) = if by_failures {
+            (member.eject(ejection, counts, now.instant), format!("{failures} consecutive requests failed"))
+        } else {
+            let ejected = member.eject_by_status(ejection, counts, now.instant);
+            (ejected, format!("{errors} consecutive responses were server errors"))
+        };
+        let Some(duration) = ejected else { return };
+        member.record_ejection(&handle.config.name, &format!("{what}, ejected for {duration:?}"), now.wall_clock);
         self.publish();
+    }
+
+    /// Applies the verdict on a request that was on trial, if there is one.
+    fn trial_ended(&mut self, endpoint: &Endpoint, now: Timestamp) {
+        let Some(verdict) = endpoint.probation.verdict() else { return };
+        let handle = Arc::clone(&self.handle);
+        let counts = self.counts();
+        let Some(member) = self.member_mut(endpoint) else { return };
+        let (pool, address) = (&handle.config.name, endpoint.address);
+        match verdict {
+            Verdict::Passed => {
+                endpoint.checks.trials_passed.add(1);
+                member.release(now.instant);
+                endpoint.reset_failures();
+                let reason = "a request on trial succeeded";
+                member.record_state(reason, now.wall_clock);
+                info!(pool, endpoint = %address, reason, state = member.state().label(), "endpoint passed its probation");
+            }
+            Verdict::Failed => {
+                endpoint.checks.trials_failed.add(1);
+                if let Some(duration) = member.eject_again(&handle.config.ejection, counts, now.instant) {
+                    let reason = format!("a request on trial failed, ejected for {duration:?}");
+                    member.record_ejection(pool, &reason, now.wall_clock);
+                } else {
+                    let reason = "a request on trial failed, but no other endpoint gets requests";
+                    member.record_state(reason, now.wall_clock);
+                    warn!(pool, endpoint = %address, reason, "endpoint stays on probation");
+                }
+            }
+        }
+        self.publish();
+    }
+
+    /// Does what is due now and then: compares the statuses of the endpoints, and lets slow starts go on.
+    pub(super) fn tick(&mut self, now: Timestamp) {
+        let handle = Arc::clone(&self.handle);
+        if handle.config.ejection.is_by_status() && !handle.config.mesh {
+            self.compare_responses(now);
+        }
+        if let Some(duration) = handle.config.slow_start {
+            self.members.values_mut().for_each(|member| member.grow(duration, now.instant));
+            // Weights may have begun to differ, or no longer do.
+            self.publish();
+        }
     }
 
     /// Compares the statuses of the endpoints, and ejects those that give far more server errors than the others, the
@@ -296,15 +365,18 @@ impl PoolState {
         }
     }
 
-    /// Applies the end of an ejection's time. With health checks the endpoint returns when the next check passes,
-    /// without them at once.
+    /// Applies the end of an ejection's time. With health checks the endpoint is on probation when the next check
+    /// passes, without them at once.
     pub(super) fn ejection_expired(&mut self, endpoint: &Endpoint, now: Timestamp) {
-        let checked = self.handle.config.health.is_some();
+        let handle = Arc::clone(&self.handle);
         let Some(member) = self.member_mut(endpoint) else { return };
-        if checked {
+        if handle.config.health.is_some() {
             member.outlier.expire();
         } else {
-            self.release(endpoint.address, now);
+            member.begin_probation();
+            let pool = &handle.config.name;
+            member.record_state(ON_PROBATION, now.wall_clock);
+            info!(pool, endpoint = %endpoint.address, reason = ON_PROBATION, "endpoint is on probation");
             self.publish();
         }
     }
@@ -322,7 +394,7 @@ impl PoolState {
             }
             // No check will end this ejection.
             if member.outlier.is_awaiting_check() {
-                member.outlier.release(now.instant);
+                member.begin_probation();
             }
             if member.state() != before {
                 member.record_state("not checked", now.wall_clock);
@@ -333,7 +405,7 @@ impl PoolState {
     /// Ends an ejection without a check.
     fn release(&mut self, address: SocketAddr, now: Timestamp) {
         let Some(member) = self.members.get_mut(&address) else { return };
-        member.outlier.release(now.instant);
+        member.release(now.instant);
         member.endpoint.reset_failures();
         member.record_state("its ejection ended", now.wall_clock);
         info!(pool = self.handle.config.name, endpoint = %address, "endpoint ejection ended");
@@ -356,6 +428,11 @@ impl PoolState {
             info!(pool, endpoint = %address, source = &*source, order = order.label(), "endpoint added");
             let endpoint = Arc::new(Endpoint::new(address, source, self.workers, now.wall_clock));
             let mut member = Member::new(endpoint, health);
+            // Those that are found while the pool begins are not new, but only now known.
+            let slow_start = self.handle.config.slow_start;
+            if slow_start.is_some_and(|time| now.instant.saturating_duration_since(self.began) >= time) {
+                member.slow_start = SlowStart::Due;
+            }
             member.record_state("not checked", now.wall_clock);
             if order != Order::Ready {
                 member.obey(order, health, now.instant);
@@ -388,7 +465,8 @@ impl PoolState {
             if outlier::within_share(&self.handle.config.ejection, total, ejected) {
                 return;
             }
-            let members = self.members.values().filter(|member| member.outlier.is_ejected());
+            let is_out = |member: &&Member| member.outlier.is_ejected() || member.outlier.is_on_probation();
+            let members = self.members.values().filter(is_out);
             let Some(first) = members.min_by_key(|member| member.outlier.until()) else { return };
             self.release(first.endpoint.address, now);
         }
@@ -399,11 +477,19 @@ impl PoolState {
     }
 
     /// Publishes the current state unless it equals the last snapshot.
-    fn publish(&self) {
+    fn publish(&mut self) {
         self.publish_unless(pool::is_same);
     }
 
-    fn publish_unless(&self, is_same: impl FnOnce(&PoolSnapshot, &PoolSnapshot) -> bool) {
+    fn publish_unless(&mut self, is_same: impl FnOnce(&PoolSnapshot, &PoolSnapshot) -> bool) {
+        let (pool, slow_start) = (&self.handle.config.name, self.handle.config.slow_start);
+        for member in self.members.values_mut() {
+            if member.follow_slow_start(slow_start)
+                && let Some(duration) = slow_start
+            {
+                info!(pool, endpoint = %member.endpoint.address, ?duration, "endpoint starts slowly");
+            }
+        }
         let endpoints: Vec<_> = self.members.values().map(Member::standing).collect();
         let sources =
             self.sources.iter().map(|state| state.status(|address| self.members.contains_key(address))).collect();

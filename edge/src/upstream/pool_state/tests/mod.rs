@@ -2,6 +2,8 @@
 
 mod drain;
 mod evidence;
+mod probation;
+mod slow_start;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -297,7 +299,7 @@ fn without_checks_an_ejection_ends_after_its_time() {
     assert_eq!(usable(&pool), [2], "the last endpoint is not ejected");
     pool.ejection_expired(&endpoints[0], Timestamp::now());
     assert_eq!(usable(&pool), [1, 2]);
-    assert_eq!(endpoints[0].status().reason, "its ejection ended");
+    assert_eq!(endpoints[0].status().state, EndpointState::Probation);
 }
 
 #[test]
