@@ -22,7 +22,7 @@ use crate::{
         stats::{Counter, EndpointStats, PerWorker, PoolStats, WorkerStats},
     },
     proxy::respond::LocalReply,
-    upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot, SourceStats, SourceStatus, slow_start::FULL},
+    upstream::{Endpoint, EndpointState, PoolHandle, PoolSnapshot, SourceStats, SourceStatus, WEIGHT_UNIT},
     worker::snapshot::Snapshot,
 };
 
@@ -233,7 +233,7 @@ impl EndpointReport {
             ejections: endpoint.checks.ejections.value(),
             trials_passed: endpoint.checks.trials_passed.value(),
             trials_failed: endpoint.checks.trials_failed.value(),
-            weight: f64::from(endpoint.current_weight()) / f64::from(FULL),
+            weight: f64::from(endpoint.current_weight()) / f64::from(WEIGHT_UNIT),
             slow_starts: endpoint.checks.slow_starts.value(),
             announced_drains: endpoint.checks.announced_drains.value(),
             ordered_drains: endpoint.checks.ordered_drains.value(),

@@ -6,9 +6,8 @@ use crate::{
     error::{Error, Kind},
     proxy::{request::never, retry_state::RetryState},
     upstream::{
-        Endpoint, PoolSnapshot, balance,
+        Endpoint, PoolSnapshot, WEIGHT_UNIT, balance,
         connection::{Connecting, Connection, ConnectionPermit, mesh::Mesh},
-        slow_start,
     },
     worker::{PoolView, Worker},
 };
@@ -78,7 +77,7 @@ impl balance::Candidates for Available<'_, '_> {
     }
 
     fn unit(&self) -> u32 {
-        slow_start::FULL
+        WEIGHT_UNIT
     }
 
     fn hash(&self, index: usize) -> u64 {
@@ -212,7 +211,10 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
         }
         match ConnectionPermit::take(endpoint, &pool.handle.queue, max_connections) {
             Some(permit) => return Ok(Picked::New(Connecting::new(permit, worker.index))),
-            None => available.full.push(endpoint.id),
+            None => {
+                retry_state.leave_trial(endpoint.id);
+                available.full.push(endpoint.id);
+            }
         }
     }
 }

@@ -65,6 +65,11 @@ impl RetryState {
         }
     }
 
+    /// Ends the trial at the endpoint with this id, if there is one, because the attempt goes elsewhere.
+    pub(super) fn leave_trial(&self, endpoint: u64) {
+        self.trials.borrow_mut().retain(|trial| !trial.is_of(endpoint));
+    }
+
     /// Records a response, if the attempt was on trial at the endpoint with this id.
     pub(super) fn responded(&self, endpoint: u64, is_error: bool) {
         self.trials.borrow().iter().filter(|trial| trial.is_of(endpoint)).for_each(|trial| trial.responded(is_error));

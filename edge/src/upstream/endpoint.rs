@@ -18,12 +18,14 @@ use super::{
     health::{Health, HealthStatus, error_share::Responses, outlier::Outlier},
     order::Order,
     probation::Probation,
-    slow_start::FULL,
 };
 use crate::{
     config::{self, EndpointOptions},
     observe::stats::{Counter, EndpointStats, PerWorker},
 };
+
+/// What [`Endpoint::current_weight`] is for a weight of 1.
+pub const WEIGHT_UNIT: u32 = 100;
 
 /// One address that requests can be sent to, while it stays in its pool.
 ///
@@ -178,7 +180,7 @@ impl Endpoint {
             hash: balance::hash(address.to_string().as_bytes()),
             source,
             weight: AtomicU32::new(1),
-            percentage: AtomicU32::new(FULL),
+            percentage: AtomicU32::new(WEIGHT_UNIT),
             tier: AtomicU8::new(1),
             local: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
@@ -217,7 +219,7 @@ impl Endpoint {
         self.weight.load(Relaxed)
     }
 
-    /// Its weight in hundredths, of which a slow start takes away a part; at least 10.
+    /// Its weight in parts of [`WEIGHT_UNIT`], of which a slow start takes away some; at least 10.
     #[must_use]
     pub fn current_weight(&self) -> u32 {
         self.weight().saturating_mul(self.percentage.load(Relaxed))
@@ -259,7 +261,8 @@ impl Endpoint {
     /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.
     pub fn succeeded(&self) {
         if self.failures_in_a_row.load(Relaxed) != 0 {
-            self.reset_failures();
+            self.failures_in_a_row.store(0, Relaxed);
+            self.failed_connected.store(false, Relaxed);
         }
     }
 
@@ -306,9 +309,8 @@ impl Endpoint {
 
     /// Resets the counts of failed requests and of server errors, when an ejection ends.
     pub fn reset_failures(&self) {
-        self.failures_in_a_row.store(0, Relaxed);
+        self.succeeded();
         self.errors_in_a_row.store(0, Relaxed);
-        self.failed_connected.store(false, Relaxed);
     }
 
     /// Records that it sent bytes that belong to no request. From now on each request gets a connection of its own: on

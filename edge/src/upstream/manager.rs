@@ -182,7 +182,7 @@ async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups
     let permits = Rc::new(ProbePermits::default());
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let has_ticks = config.ejection.is_by_status() && !config.mesh || config.slow_start.is_some();
+    let has_ticks = (config.ejection.is_by_status() && !config.mesh) || config.slow_start.is_some();
     let mut tasks = EndpointTasks::default();
     loop {
         let Some((endpoints, changed)) = with(&pool, |pool| (pool.watched(), pool.changed())) else { return };

@@ -195,8 +195,10 @@ impl Member {
             return false;
         };
         let begins = self.slow_start.follow(self.state());
-        if begins {
+        if begins || self.slow_start == SlowStart::Due {
             self.endpoint.set_percentage(slow_start::percentage(Duration::ZERO, duration));
+        }
+        if begins {
             self.endpoint.checks.slow_starts.add(1);
         }
         begins

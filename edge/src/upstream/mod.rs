@@ -25,7 +25,7 @@ pub mod tiers;
 pub mod trial;
 
 pub use self::{
-    endpoint::{CheckStats, Endpoint, EndpointState, EndpointStatus},
+    endpoint::{CheckStats, Endpoint, EndpointState, EndpointStatus, WEIGHT_UNIT},
     member::Member,
     snapshot::{PoolHandle, PoolSnapshot, SourceStats, SourceStatus},
 };

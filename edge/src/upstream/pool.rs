@@ -136,11 +136,13 @@ pub fn snapshot(endpoints: &[Standing], thresholds: Thresholds, sources: Vec<Sou
     if local {
         preferred.retain(|endpoint| endpoint.is_local());
     }
-    let mut weights = endpoints.iter().map(|one| one.endpoint.current_weight());
+    let in_use = if last_tier.is_none() { &reserve } else { &healthy };
+    let mut weights = in_use.iter().map(|endpoint| endpoint.current_weight());
     let first = weights.next();
+    let weighted = weights.any(|weight| Some(weight) != first);
     PoolSnapshot {
         sessions: Sessions::default(),
-        weighted: weights.any(|weight| Some(weight) != first),
+        weighted,
         endpoints: select(&|_| true),
         panic: last_tier.is_none(),
         on_probation,

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::endpoint::EndpointState;
+use super::endpoint::{EndpointState, WEIGHT_UNIT};
 
 /// The percentage of an endpoint that has all of its weight.
-pub const FULL: u32 = 100;
+pub const FULL: u32 = WEIGHT_UNIT;
 
 /// The percentage with which it begins.
 const LEAST: u32 = 10;
@@ -55,7 +55,9 @@ impl SlowStart {
     /// Goes on to `now`, and returns the percentage of its weight that the endpoint has. It takes `duration` in all.
     pub fn tick(&mut self, duration: Duration, now: Instant) -> u32 {
         let since = match *self {
-            Self::Done | Self::Due => return FULL,
+            Self::Done => return FULL,
+            // In a panic it gets no more than one that has just begun.
+            Self::Due => return LEAST,
             Self::Begun => now,
             Self::Since(since) => since,
         };
@@ -99,7 +101,7 @@ mod tests {
         slow_start.follow(EndpointState::Healthy);
         slow_start.tick(TEN_SECONDS, now);
         assert!(!slow_start.follow(EndpointState::Unhealthy));
-        assert_eq!(slow_start.tick(TEN_SECONDS, now + TEN_SECONDS), FULL, "nobody asks for its weight");
+        assert_eq!(slow_start.tick(TEN_SECONDS, now + TEN_SECONDS), LEAST, "in a panic it is used");
         assert!(slow_start.follow(EndpointState::Healthy));
         assert_eq!(slow_start.tick(TEN_SECONDS, now + TEN_SECONDS), LEAST);
     }

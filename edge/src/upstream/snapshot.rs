@@ -95,7 +95,7 @@ pub struct PoolSnapshot {
     pub on_probation: bool,
     /// The endpoints that get the requests of their sessions, whatever their tier; none if the pool sets no cookie.
     pub sessions: Sessions,
-    /// Whether the current weights of the endpoints differ.
+    /// Whether the current weights of the endpoints in use differ.
     pub weighted: bool,
     /// The state of each source, in the order of the configuration.
     pub sources: Vec<SourceStatus>,

@@ -223,7 +223,8 @@ mod tests {
                 let mut pick = || {
                     let key = Some(Key { hash: random.u64(..), bound: 1.25 });
                     // As likely in units of any size.
-                    let random = random.u64(..10) * u64::from(unit) | (random.u64(..10) * u64::from(unit)) << 32;
+                    let [one, other] = [0; 2].map(|_: i32| random.u64(..10) * u64::from(unit));
+                    let random = one | (other << 32);
                     pick(policy, &candidates, Some(&mut turns), random, key)
                 };
                 (0..500).map(|_| pick()).collect::<Vec<_>>()

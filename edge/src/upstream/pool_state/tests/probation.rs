@@ -169,6 +169,9 @@ fn consecutive_server_errors_eject_by_choice_and_fail_a_trial() {
         let endpoints = pool.endpoints();
         for is_error in [true, true, false, true, true, true] {
             assert_eq!(usable(&pool), [1, 2], "not three in a row");
+            // A failure to connect between two responses does not separate them.
+            endpoints[0].connect_failed();
+            endpoints[0].succeeded();
             endpoints[0].responded(is_error);
             pool.request_failed(&endpoints[0], now);
         }
