@@ -374,9 +374,14 @@ impl PoolState {
             member.outlier.expire();
         } else {
             member.begin_probation();
-            let pool = &handle.config.name;
-            member.record_state(ON_PROBATION, now.wall_clock);
-            info!(pool, endpoint = %endpoint.address, reason = ON_PROBATION, "endpoint is on probation");
+            if member.state() == EndpointState::Probation {
+                let pool = &handle.config.name;
+                member.record_state(ON_PROBATION, now.wall_clock);
+                info!(pool, endpoint = %endpoint.address, reason = ON_PROBATION, "endpoint is on probation");
+            } else {
+                // It drains as well.
+                member.record_order(now.wall_clock);
+            }
             self.publish();
         }
     }

@@ -189,3 +189,17 @@ fn consecutive_server_errors_eject_by_choice_and_fail_a_trial() {
         }
     }
 }
+
+#[test]
+fn endpoint_that_drains_goes_on_draining_when_its_ejection_is_over() {
+    let now = Timestamp::now();
+    let mut pool = pool_state(&settings(&["10.0.0.1:80", "10.0.0.2:80"], None));
+    let endpoints = pool.endpoints();
+    fail_requests(&mut pool, &endpoints[0], 5, now);
+    pool.order(endpoints[0].address, Order::Drain, None, now);
+    pool.ejection_expired(&endpoints[0], now);
+    let status = endpoints[0].status();
+    assert_eq!((status.state, status.reason.as_str()), (EndpointState::Draining, "drained by the operator"));
+    pool.order(endpoints[0].address, Order::Ready, None, now);
+    assert_eq!(endpoints[0].status().state, EndpointState::Probation);
+}
