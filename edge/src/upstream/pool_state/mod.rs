@@ -6,6 +6,8 @@
 //! and share one [`PoolState`] per pool on the control thread.
 
 mod drain;
+mod ejection;
+mod publish;
 mod watched;
 
 use std::{
@@ -29,21 +31,16 @@ use super::{
     endpoint::{Endpoint, EndpointState},
     health::{
         Health, HealthStatus,
-        error_share::Responses,
-        outlier::{self, PoolCounts},
         probe::{Failure, Outcome, Passed},
     },
     member::{Member, ORDERED_TO_DRAIN},
     order::{Order, Orders},
     pool,
-    probation::Verdict,
     slow_start::SlowStart,
-    snapshot::{PoolHandle, PoolSnapshot},
-    sticky::Sessions,
-    tiers::Thresholds,
+    snapshot::PoolHandle,
 };
 use crate::{
-    config::{self, BACKUP, EndpointOptions, Source},
+    config::{self, EndpointOptions, Source},
     observe::log_limit::LogLimit,
 };
 
@@ -270,65 +267,6 @@ impl PoolState {
         self.handle.config.health.as_ref().map_or_else(Health::assumed, |_| Health::unchecked())
     }
 
-    /// Applies the failure of a request, or the verdict on one that was on trial. Enough consecutive failures or server
-    /// errors eject the endpoint.
-    pub(super) fn request_failed(&mut self, endpoint: &Endpoint, now: Timestamp) {
-        if self.member(endpoint).is_some_and(|member| member.outlier.is_on_probation()) {
-            // Others than the one on trial may have been sent long before.
-            self.trial_ended(endpoint, now);
-            return;
-        }
-        let handle = Arc::clone(&self.handle);
-        let ejection = &handle.config.ejection;
-        let (failures, errors) = (endpoint.failures_in_a_row(), endpoint.errors_in_a_row());
-        let by_failures = outlier::is_due(ejection, failures);
-        if !by_failures && !outlier::is_due_to_errors(ejection, errors) {
-            return;
-        }
-        let counts = self.counts();
-        let Some(member) = self.member_mut(endpoint) else { return };
-        let (ejected, what) = if by_failures {
-            (member.eject(ejection, counts, now.instant), format!("{failures} consecutive requests failed"))
-        } else {
-            let ejected = member.eject_by_status(ejection, counts, now.instant);
-            (ejected, format!("{errors} consecutive responses were server errors"))
-        };
-        let Some(duration) = ejected else { return };
-        member.record_ejection(&handle.config.name, &format!("{what}, ejected for {duration:?}"), now.wall_clock);
-        self.publish();
-    }
-
-    /// Applies the verdict on a request that was on trial, if there is one.
-    fn trial_ended(&mut self, endpoint: &Endpoint, now: Timestamp) {
-        let Some(verdict) = endpoint.probation.verdict() else { return };
-        let handle = Arc::clone(&self.handle);
-        let counts = self.counts();
-        let Some(member) = self.member_mut(endpoint) else { return };
-        let (pool, address) = (&handle.config.name, endpoint.address);
-        match verdict {
-            Verdict::Passed => {
-                endpoint.checks.trials_passed.add(1);
-                member.release(now.instant);
-                endpoint.reset_failures();
-                let reason = "a request on trial succeeded";
-                member.record_state(reason, now.wall_clock);
-                info!(pool, endpoint = %address, reason, state = member.state().label(), "endpoint passed its probation");
-            }
-            Verdict::Failed => {
-                endpoint.checks.trials_failed.add(1);
-                if let Some(duration) = member.eject_again(&handle.config.ejection, counts, now.instant) {
-                    let reason = format!("a request on trial failed, ejected for {duration:?}");
-                    member.record_ejection(pool, &reason, now.wall_clock);
-                } else {
-                    let reason = "a request on trial failed, but no other endpoint gets requests";
-                    member.record_state(reason, now.wall_clock);
-                    warn!(pool, endpoint = %address, reason, "endpoint stays on probation");
-                }
-            }
-        }
-        self.publish();
-    }
-
     /// Does what is due now and then: compares the statuses of the endpoints, and lets slow starts go on.
     pub(super) fn tick(&mut self, now: Timestamp) {
         let handle = Arc::clone(&self.handle);
@@ -338,50 +276,6 @@ impl PoolState {
         if let Some(duration) = handle.config.slow_start {
             self.members.values_mut().for_each(|member| member.grow(duration, now.instant));
             // Weights may have begun to differ, or no longer do.
-            self.publish();
-        }
-    }
-
-    /// Compares the statuses of the endpoints, and ejects those that give far more server errors than the others, the
-    /// worst first.
-    pub(super) fn compare_responses(&mut self, now: Timestamp) {
-        let handle = Arc::clone(&self.handle);
-        let ejection = &handle.config.ejection;
-        let all: Responses = self.members.values_mut().map(Member::count_responses).sum();
-        let compare = |(address, member): (&SocketAddr, &mut Member)| {
-            member.compare_responses(ejection, all).map(|responses| (*address, responses))
-        };
-        let mut deviating: Vec<_> = self.members.iter_mut().filter_map(compare).collect();
-        deviating.sort_by(|(_, one), (_, other)| other.share().total_cmp(&one.share()));
-        for (address, Responses { total, errors }) in deviating {
-            let counts = self.counts();
-            let Some(member) = self.members.get_mut(&address) else { continue };
-            let Some(duration) = member.eject_by_status(ejection, counts, now.instant) else { continue };
-            let reason = format!("{errors} of {total} responses were server errors, ejected for {duration:?}");
-            member.record_ejection(&handle.config.name, &reason, now.wall_clock);
-            // Its task waits for the end of the ejection.
-            member.endpoint.wake();
-            self.publish();
-        }
-    }
-
-    /// Applies the end of an ejection's time. With health checks the endpoint is on probation when the next check
-    /// passes, without them at once.
-    pub(super) fn ejection_expired(&mut self, endpoint: &Endpoint, now: Timestamp) {
-        let handle = Arc::clone(&self.handle);
-        let Some(member) = self.member_mut(endpoint) else { return };
-        if handle.config.health.is_some() {
-            member.outlier.expire();
-        } else {
-            member.begin_probation();
-            if member.state() == EndpointState::Probation {
-                let pool = &handle.config.name;
-                member.record_state(ON_PROBATION, now.wall_clock);
-                info!(pool, endpoint = %endpoint.address, reason = ON_PROBATION, "endpoint is on probation");
-            } else {
-                // It drains as well.
-                member.record_order(now.wall_clock);
-            }
             self.publish();
         }
     }
@@ -405,15 +299,6 @@ impl PoolState {
                 member.record_state("not checked", now.wall_clock);
             }
         }
-    }
-
-    /// Ends an ejection without a check.
-    fn release(&mut self, address: SocketAddr, now: Timestamp) {
-        let Some(member) = self.members.get_mut(&address) else { return };
-        member.release(now.instant);
-        member.endpoint.reset_failures();
-        member.record_state("its ejection ended", now.wall_clock);
-        info!(pool = self.handle.config.name, endpoint = %address, "endpoint ejection ended");
     }
 
     /// Adds and removes endpoints to match the sources.
@@ -459,96 +344,6 @@ impl PoolState {
         for Member { endpoint, .. } in self.members.values() {
             let options = options.get(&endpoint.source).unwrap_or(&default);
             endpoint.set_options(options, config.zone.as_deref());
-        }
-    }
-
-    /// Ends ejections, the earliest first, until the ejected share of a pool that shrank or was reconfigured is within
-    /// its limit.
-    fn enforce_ejection_limit(&mut self, now: Timestamp) {
-        loop {
-            let PoolCounts { total, ejected, .. } = self.counts();
-            if outlier::within_share(&self.handle.config.ejection, total, ejected) {
-                return;
-            }
-            let is_out = |member: &&Member| member.outlier.is_ejected() || member.outlier.is_on_probation();
-            let members = self.members.values().filter(is_out);
-            let Some(first) = members.min_by_key(|member| member.outlier.until()) else { return };
-            self.release(first.endpoint.address, now);
-        }
-    }
-
-    fn counts(&self) -> PoolCounts {
-        PoolCounts::of(self.members.values())
-    }
-
-    /// Publishes the current state unless it equals the last snapshot.
-    fn publish(&mut self) {
-        self.publish_unless(pool::is_same);
-    }
-
-    fn publish_unless(&mut self, is_same: impl FnOnce(&PoolSnapshot, &PoolSnapshot) -> bool) {
-        let (pool, slow_start) = (&self.handle.config.name, self.handle.config.slow_start);
-        for member in self.members.values_mut() {
-            if member.follow_slow_start(slow_start)
-                && let Some(duration) = slow_start
-            {
-                info!(pool, endpoint = %member.endpoint.address, ?duration, "endpoint starts slowly");
-            }
-        }
-        let endpoints: Vec<_> = self.members.values().map(Member::standing).collect();
-        let sources =
-            self.sources.iter().map(|state| state.status(|address| self.members.contains_key(address))).collect();
-        let thresholds = Thresholds::of(&self.handle.config);
-        let mut new = pool::snapshot(&endpoints, thresholds, sources);
-        let old = self.handle.snapshot.load();
-        if is_same(&old, &new) {
-            return;
-        }
-        if let Some(tags) = &self.handle.tags {
-            // A session may end where it began, although its endpoint drains.
-            let (in_use, draining) = (if new.panic { &new.reserve } else { &new.healthy }, &new.draining);
-            new.sessions = Sessions::new(tags, in_use.iter().chain(draining));
-        }
-        self.report_change(&old, &new);
-        self.report_tier_change(&old, &new);
-        self.report_zone_change(&old, &new);
-        self.handle.snapshot.store(Arc::new(new));
-    }
-
-    fn report_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
-        let (pool, healthy, all) = (&self.handle.config.name, new.healthy.len(), new.endpoints.len());
-        if new.panic && !old.panic {
-            self.handle.panics.add(1);
-            warn!(pool, healthy, all, "too few endpoints are healthy: using all of them");
-        } else if old.panic && !new.panic {
-            info!(pool, healthy, all, "enough endpoints are healthy again");
-        }
-        if new.uses_draining && !old.uses_draining {
-            warn!(pool, draining = healthy, all, "no other endpoint is healthy: using those that drain");
-        } else if old.uses_draining && !new.uses_draining {
-            info!(pool, healthy, all, "no longer using endpoints that drain");
-        }
-    }
-
-    fn report_tier_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
-        let (pool, config, tier) = (&self.handle.config.name, &self.handle.config, new.last_tier);
-        let first = config.sources.iter().map(|source| config.options_of(source).tier).min().unwrap_or_default();
-        let stands_in = |snapshot: &PoolSnapshot| snapshot.last_tier > first;
-        if stands_in(new) && tier != old.last_tier {
-            let tier = if tier == BACKUP { "backup".to_owned() } else { tier.to_string() };
-            warn!(pool, tier, "too few endpoints of the first tier are usable: using a further tier");
-        } else if stands_in(old) && tier == first {
-            info!(pool, tier, "enough endpoints of the first tier are usable again");
-        }
-    }
-
-    fn report_zone_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
-        let pool = &self.handle.config.name;
-        let Some(zone) = &self.handle.config.zone else { return };
-        if old.local && !new.local {
-            warn!(pool, zone, "too few endpoints of this zone are usable: using those of all zones");
-        } else if new.local && !old.local {
-            info!(pool, zone, "enough endpoints of this zone are usable: using only those");
         }
     }
 

@@ -99,9 +99,9 @@ fn check_that_did_not_see_the_failures_leads_to_a_probation_and_one_that_did_end
         }
         for _ in 0..5 {
             if unreachable {
-                endpoints[0].connect_failed()
+                endpoints[0].connect_failed();
             } else {
-                endpoints[0].failed()
+                endpoints[0].failed();
             }
             pool.request_failed(&endpoints[0], now);
         }

@@ -1,5 +1,8 @@
 //! One address that requests can be sent to, and its state as workers and people see it.
 
+mod evidence;
+mod state;
+
 use std::{
     borrow::Cow,
     net::SocketAddr,
@@ -11,14 +14,9 @@ use std::{
 };
 
 use tokio::sync::Notify;
-use tracing::warn;
 
-use super::{
-    balance,
-    health::{Health, HealthStatus, error_share::Responses, outlier::Outlier},
-    order::Order,
-    probation::Probation,
-};
+pub use self::state::{EndpointState, EndpointStatus};
+use super::{balance, health::error_share::Responses, order::Order, probation::Probation};
 use crate::{
     config::{self, EndpointOptions},
     observe::stats::{Counter, EndpointStats, PerWorker},
@@ -102,71 +100,6 @@ pub struct CheckStats {
     pub announced_drains: Counter,
     /// Orders of the operator that took it out of use: to drain, or for maintenance.
     pub ordered_drains: Counter,
-}
-
-/// An endpoint's state with its reason, for the status page. Requests use the snapshot instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointStatus {
-    /// Whether it gets requests.
-    pub state: EndpointState,
-    /// The reason for the state: the last check's outcome, the ejection or the drain.
-    pub reason: String,
-    /// What the operator ordered. The state may hide it: an endpoint may drain and be unhealthy.
-    pub order: Order,
-    /// When it entered the state.
-    pub since: SystemTime,
-}
-
-/// Whether an endpoint gets requests, and why not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndpointState {
-    /// Not checked yet.
-    Unchecked,
-    /// It gets requests.
-    Healthy,
-    /// Its checks fail.
-    Unhealthy,
-    /// Its checks pass or are off, but too many requests in a row failed, or too many responses are server errors.
-    Ejected,
-    /// Its ejection is over, but it gets one request at a time until one succeeds.
-    Probation,
-    /// It gets no new requests because the operator or the endpoint itself said so. Nothing else is against it, so it
-    /// is used if no other endpoint is left.
-    Draining,
-    /// It gets no requests and no checks, because the operator said so.
-    Maintenance,
-}
-
-impl EndpointState {
-    /// Returns the state that follows from the checks, from failed requests and from the operator's order. Failing
-    /// checks hide an ejection, and both hide a drain.
-    #[must_use]
-    pub fn of(health: &Health, outlier: &Outlier, order: Order) -> Self {
-        match health.status() {
-            _ if order == Order::Maintenance => Self::Maintenance,
-            HealthStatus::Unhealthy => Self::Unhealthy,
-            _ if outlier.is_ejected() => Self::Ejected,
-            _ if order == Order::Drain => Self::Draining,
-            HealthStatus::Draining => Self::Draining,
-            _ if outlier.is_on_probation() => Self::Probation,
-            HealthStatus::Unchecked => Self::Unchecked,
-            HealthStatus::Healthy => Self::Healthy,
-        }
-    }
-
-    /// Returns its name for the status page, the JSON and the metrics.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Unchecked => "unchecked",
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-            Self::Ejected => "ejected",
-            Self::Probation => "probation",
-            Self::Draining => "draining",
-            Self::Maintenance => "maintenance",
-        }
-    }
 }
 
 impl Endpoint {
@@ -258,121 +191,6 @@ impl Endpoint {
         self.local.store(zone.is_some() && options.zone.as_deref() == zone, Relaxed);
     }
 
-    /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.
-    pub fn succeeded(&self) {
-        if self.failures_in_a_row.load(Relaxed) != 0 {
-            self.failures_in_a_row.store(0, Relaxed);
-            self.failed_connected.store(false, Relaxed);
-        }
-    }
-
-    /// Records that an attempt was reset or timed out after it had a connection, and wakes the endpoint's task.
-    pub fn failed(&self) {
-        self.failed_connected.store(true, Relaxed);
-        self.connect_failed();
-    }
-
-    /// Records that an attempt got no connection, and wakes the endpoint's task.
-    pub fn connect_failed(&self) {
-        increment(&self.failures_in_a_row);
-        self.failure.notify_one();
-    }
-
-    /// Records the status of a response, in a pool that ejects endpoints for consecutive server errors. Wakes the
-    /// endpoint's task after an error.
-    pub fn responded(&self, is_error: bool) {
-        if is_error {
-            increment(&self.errors_in_a_row);
-            self.failure.notify_one();
-        } else if self.errors_in_a_row.load(Relaxed) != 0 {
-            self.errors_in_a_row.store(0, Relaxed);
-        }
-    }
-
-    /// Returns the number of server errors since the last other response, in a pool that counts them.
-    #[must_use]
-    pub fn errors_in_a_row(&self) -> u32 {
-        self.errors_in_a_row.load(Relaxed)
-    }
-
-    /// Returns the number of failed requests since the last successful one.
-    #[must_use]
-    pub fn failures_in_a_row(&self) -> u32 {
-        self.failures_in_a_row.load(Relaxed)
-    }
-
-    /// Whether all failed requests since the last successful one got no connection.
-    #[must_use]
-    pub fn was_unreachable(&self) -> bool {
-        !self.failed_connected.load(Relaxed)
-    }
-
-    /// Resets the counts of failed requests and of server errors, when an ejection ends.
-    pub fn reset_failures(&self) {
-        self.succeeded();
-        self.errors_in_a_row.store(0, Relaxed);
-    }
-
-    /// Records that it sent bytes that belong to no request. From now on each request gets a connection of its own: on
-    /// a shared one, such bytes would be read as the response to the next visitor's request.
-    pub fn sent_surplus(&self) {
-        if !self.sends_surplus.swap(true, Relaxed) {
-            warn!(endpoint = %self.address, "endpoint sent bytes after a response: its connections are not reused");
-        }
-    }
-
-    /// Whether its connections may carry more requests than the one under way.
-    #[must_use]
-    pub fn allows_reuse(&self) -> bool {
-        !self.sends_surplus.load(Relaxed) && !self.in_maintenance.load(Relaxed)
-    }
-
-    /// Records that a response announced a drain, and wakes the endpoint's task if that is news.
-    pub fn announce_drain(&self) {
-        if !self.announced_drain.swap(true, Relaxed) {
-            self.drain.notify_one();
-        }
-    }
-
-    /// Lets the next announcement wake the endpoint's task again, because the drain has ended.
-    pub(super) fn forget_drain(&self) {
-        self.announced_drain.store(false, Relaxed);
-    }
-
-    /// Waits until a response announces a drain. Only one task may wait: the endpoint's on the control thread.
-    pub async fn wait_for_drain(&self) {
-        loop {
-            self.drain.notified().await;
-            // Nobody waits during maintenance, and what was announced then is forgotten when it ends.
-            if self.announced_drain.load(Relaxed) {
-                return;
-            }
-        }
-    }
-
-    /// Waits until an attempt fails. Only one task may wait: the endpoint's on the control thread.
-    pub async fn wait_for_failure(&self) {
-        self.failure.notified().await;
-    }
-
-    /// Records that a request has waited long for its response, and wakes the endpoint's task if that is news.
-    pub fn note_overdue(&self) {
-        if !self.overdue.swap(true, Relaxed) {
-            self.became_overdue.notify_one();
-        }
-    }
-
-    /// Whether a request has waited long for its response since the last call.
-    pub fn take_overdue(&self) -> bool {
-        self.overdue.swap(false, Relaxed)
-    }
-
-    /// Waits until a request has waited long for its response. Only one task may wait: the endpoint's on the control
-    /// thread.
-    pub async fn wait_until_overdue(&self) {
-        self.became_overdue.notified().await;
-    }
-
     /// Returns the number of its responses so far, and of the server errors among them.
     #[must_use]
     pub fn responses(&self) -> Responses {
@@ -427,18 +245,9 @@ impl Endpoint {
     }
 }
 
-/// Adds one. Saturates: a counter that wraps to zero would look like a success.
-fn increment(counter: &AtomicU32) {
-    // Workers fail at the same time, and none of the failures may be lost.
-    let _before = counter.fetch_update(Relaxed, Relaxed, |count| count.checked_add(1));
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::time::{Instant, timeout};
-
     use super::*;
-    use crate::upstream::health::{outlier::tests::ejection, state::tests::check};
 
     #[test]
     fn a_worker_without_a_measurement_uses_those_of_the_others() {
@@ -450,50 +259,6 @@ mod tests {
         endpoint.stats.of(2).latency.record(Duration::from_millis(80), now);
         for (worker, expected) in [(0, 0.08), (1, 0.02), (2, 0.08)] {
             assert!((seconds(worker) - expected).abs() < 1e-9, "worker {worker}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_drain_that_was_forgotten_wakes_nobody() {
-        let endpoint = Endpoint::new(([10, 0, 0, 1], 80).into(), "s".into(), 1, SystemTime::UNIX_EPOCH);
-        let announced = async || timeout(Duration::from_secs(1), endpoint.wait_for_drain()).await.is_ok();
-        endpoint.announce_drain();
-        endpoint.forget_drain();
-        assert!(!announced().await, "it was announced during maintenance");
-        endpoint.announce_drain();
-        assert!(announced().await);
-    }
-
-    #[test]
-    fn state_follows_from_checks_then_ejection_then_drain_unless_in_maintenance() {
-        let mut unhealthy = Health::unchecked();
-        unhealthy.observe(false, &check(1, 1));
-        let in_use = Outlier::default();
-        let mut ejected = Outlier::default();
-        ejected.eject(&ejection(5, 0.5), Instant::now());
-        let mut awaiting_check = ejected;
-        awaiting_check.expire();
-        let mut on_probation = ejected;
-        on_probation.begin_probation();
-        let mut draining = Health::assumed();
-        draining.drain();
-        for (health, outlier, expected, ordered_to_drain) in [
-            (Health::unchecked(), in_use, EndpointState::Unchecked, EndpointState::Draining),
-            (Health::unchecked(), ejected, EndpointState::Ejected, EndpointState::Ejected),
-            (Health::assumed(), in_use, EndpointState::Healthy, EndpointState::Draining),
-            (Health::assumed(), ejected, EndpointState::Ejected, EndpointState::Ejected),
-            (Health::assumed(), awaiting_check, EndpointState::Ejected, EndpointState::Ejected),
-            (Health::assumed(), on_probation, EndpointState::Probation, EndpointState::Draining),
-            (draining, on_probation, EndpointState::Draining, EndpointState::Draining),
-            (unhealthy, on_probation, EndpointState::Unhealthy, EndpointState::Unhealthy),
-            (draining, in_use, EndpointState::Draining, EndpointState::Draining),
-            (draining, ejected, EndpointState::Ejected, EndpointState::Ejected),
-            (unhealthy, in_use, EndpointState::Unhealthy, EndpointState::Unhealthy),
-            (unhealthy, ejected, EndpointState::Unhealthy, EndpointState::Unhealthy),
-        ] {
-            let state = |order| EndpointState::of(&health, &outlier, order);
-            let expected = [expected, ordered_to_drain, EndpointState::Maintenance];
-            assert_eq!(Order::ALL.map(state), expected, "{health:?} {outlier:?}");
         }
     }
 }
