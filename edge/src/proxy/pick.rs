@@ -76,6 +76,10 @@ impl balance::Candidates for Available<'_, '_> {
         self.candidates.endpoints[index].current_weight()
     }
 
+    fn percentage(&self, index: usize) -> u32 {
+        self.candidates.endpoints[index].percentage()
+    }
+
     fn unit(&self) -> u32 {
         WEIGHT_UNIT
     }

@@ -31,6 +31,11 @@ pub trait Candidates {
         1
     }
 
+    /// The percentage of its weight that a candidate has; less than 100 in a slow start.
+    fn percentage(&self, _index: usize) -> u32 {
+        100
+    }
+
     /// What identifies a candidate for consistent hashing, in every process.
     fn hash(&self, index: usize) -> u64 {
         self.id(index)
@@ -56,6 +61,8 @@ pub(super) mod tests {
         pub(in crate::upstream::balance) ids: Vec<u64>,
         /// What the weights are multiplied with.
         pub(in crate::upstream::balance) unit: u32,
+        /// The percentages of their weights that they have; 100 for those beyond the list.
+        pub(in crate::upstream::balance) percentages: Vec<u32>,
     }
 
     impl Fixed {
@@ -68,6 +75,7 @@ pub(super) mod tests {
                 excluded: vec![false; weights.len()],
                 ids: (0..weights.len() as u64).collect(),
                 unit: 1,
+                percentages: Vec::new(),
             }
         }
 
@@ -110,6 +118,10 @@ pub(super) mod tests {
 
         fn unit(&self) -> u32 {
             self.unit
+        }
+
+        fn percentage(&self, index: usize) -> u32 {
+            self.percentages.get(index).copied().unwrap_or(100)
         }
 
         fn id(&self, index: usize) -> u64 {

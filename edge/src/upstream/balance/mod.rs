@@ -61,7 +61,11 @@ pub fn pick(
             Some(lower(draw::two(candidates, random)?, load))
         }
         Balance::LeastRequests => Some(lower(draw::two(candidates, random)?, |index, _| candidates.load(index))),
-        Balance::PeakEwma => Some(lower(draw::two(candidates, random)?, |index, _| cost(candidates, index))),
+        Balance::PeakEwma => {
+            let (one, other) = draw::two(candidates, random)?;
+            let other = other.filter(|&other| !candidates.is_weighted() || is_warm_enough(candidates, other, random));
+            Some(lower((one, other), |index, _| cost(candidates, index)))
+        }
         Balance::ConsistentHash => match key {
             Some(key) => rendezvous::pick(candidates, key),
             None => take_turns(candidates, turns, random),
@@ -85,6 +89,13 @@ fn take_turns(candidates: &impl Candidates, turns: Option<&mut Turns>, random: u
 /// Returns the one of two with the lower number; the first if they are equal. `number` gets a candidate and the other.
 fn lower<T: PartialOrd>((one, other): (usize, Option<usize>), number: impl Fn(usize, usize) -> T) -> usize {
     other.filter(|&other| number(other, one) < number(one, other)).unwrap_or(one)
+}
+
+/// Whether a candidate may compete that was drawn as the second one. Of two, both are always drawn, and a fast one would
+/// get all requests whatever its weight; so one in its slow start competes only as often as its percentage says.
+fn is_warm_enough(candidates: &impl Candidates, index: usize, random: u64) -> bool {
+    // Another number for each, which the draws do not determine.
+    rendezvous::hash(&random.to_be_bytes()) % 100 < candidates.percentage(index).into()
 }
 
 /// How long a request is expected to take at a candidate: its latency for each request that it then has, for its
@@ -246,6 +257,22 @@ mod tests {
                 }
                 assert!((counts[2] - expected).abs() < 200, "{policy:?} at {percentage} %: {counts:?}");
             }
+        }
+    }
+
+    #[test]
+    fn peak_ewma_does_not_send_all_requests_to_a_fast_endpoint_that_starts_slowly() {
+        for (percentage, expected) in [(10, 180_i32..=190), (50, 650..=680), (100, 1000..=1000)] {
+            let two = Test {
+                latencies: vec![0.010, 0.001],
+                percentages: vec![100, percentage],
+                ..Test::weighing(&[101, percentage])
+            };
+            let mut random = fastrand::Rng::with_seed(7);
+            let second = (0..10_000).filter(|_| pick(Balance::PeakEwma, &two, None, random.u64(..), None) == Some(1));
+            let second = i32::try_from(second.count()).unwrap() / 10;
+            let most = *expected.end() + 30;
+            assert!((expected.start() - 30..=most).contains(&second), "{second} of 1000 at {percentage} %");
         }
     }
 

@@ -155,7 +155,13 @@ impl Endpoint {
     /// Its weight in parts of [`WEIGHT_UNIT`], of which a slow start takes away some; at least 10.
     #[must_use]
     pub fn current_weight(&self) -> u32 {
-        self.weight().saturating_mul(self.percentage.load(Relaxed))
+        self.weight().saturating_mul(self.percentage())
+    }
+
+    /// The percentage of its weight that it has.
+    #[must_use]
+    pub fn percentage(&self) -> u32 {
+        self.percentage.load(Relaxed)
     }
 
     /// Sets the percentage of its weight that it has. Called on the control thread only, before a snapshot is
