@@ -270,7 +270,10 @@ mod tests {
                     1 | 2 => {
                         let admits = probation.admits(now);
                         match probation.admit(now) {
-                            Admission::Trial(ticket) => tickets.push(ticket),
+                            Admission::Trial(ticket) => {
+                                prop_assert!(admits);
+                                tickets.push(ticket);
+                            }
                             Admission::Free => prop_assert!(false, "it is on probation"),
                             Admission::Refused => prop_assert!(!admits),
                         }

@@ -236,6 +236,10 @@ pub(crate) mod tests {
             outlier.begin_probation();
             outlier.release(now);
         }
+        assert_eq!(outlier.eject(&settings, now).as_secs(), 10);
+        outlier.begin_probation();
+        now += Duration::from_secs(3600);
+        assert_eq!(outlier.eject(&settings, now).as_secs(), 15, "it waited for a request, and then failed");
     }
 
     #[test]
