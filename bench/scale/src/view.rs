@@ -55,7 +55,8 @@ impl<F: Fn(usize) -> bool> Candidates for Idle<F> {
 /// The index of a state in `View::counts`.
 fn count_index(state: EndpointState) -> usize {
     match state {
-        EndpointState::Healthy => 0,
+        // The simulation has no requests at the same time, so none waits for one on trial.
+        EndpointState::Healthy | EndpointState::Probation => 0,
         EndpointState::Unchecked => 1,
         // Nothing drains in the simulation.
         EndpointState::Unhealthy | EndpointState::Ejected | EndpointState::Draining | EndpointState::Maintenance => 2,
@@ -99,7 +100,8 @@ impl View {
     /// Whether first attempts are sent to the endpoint.
     #[must_use]
     pub fn is_used(&self, endpoint: usize, pool: &Pool) -> bool {
-        self.is_panic(pool) || self.members[endpoint].state() == EndpointState::Healthy
+        self.is_panic(pool)
+            || matches!(self.members[endpoint].state(), EndpointState::Healthy | EndpointState::Probation)
     }
 
     /// When the endpoint's ejection ends.

@@ -28,7 +28,8 @@ use crate::{
     },
     proxy::respond::LocalReply,
     upstream::{
-        Endpoint, EndpointState, Flip, PoolHandle, PoolSnapshot, SourceStats, SourceStatus, mesh::report::MeshStatus,
+        Endpoint, EndpointState, Flip, PoolHandle, PoolSnapshot, SourceStats, SourceStatus, WEIGHT_UNIT,
+        mesh::report::MeshStatus,
     },
     worker::snapshot::Snapshot,
 };
@@ -234,7 +235,6 @@ impl EndpointReport {
             address: endpoint.address,
             source: endpoint.source.to_string(),
             state: status.state.label(),
-            weight: endpoint.weight(),
             tier: Some(endpoint.tier()).filter(|tier| *tier != BACKUP),
             backup: endpoint.tier() == BACKUP,
             zone: endpoint.zone(),
@@ -259,6 +259,10 @@ impl EndpointReport {
             checks: endpoint.checks.done.value() + count(|stats| &stats.asks) + count(|stats| &stats.ask_failures),
             checks_failed: endpoint.checks.failed.value() + count(|stats| &stats.ask_failures),
             ejections: endpoint.checks.ejections.value(),
+            trials_passed: endpoint.checks.trials_passed.value(),
+            trials_failed: endpoint.checks.trials_failed.value(),
+            weight: f64::from(endpoint.current_weight()) / f64::from(WEIGHT_UNIT),
+            slow_starts: endpoint.checks.slow_starts.value(),
             announced_drains: endpoint.checks.announced_drains.value(),
             ordered_drains: endpoint.checks.ordered_drains.value(),
         }

@@ -223,10 +223,8 @@ pub struct EndpointReport {
     pub address: SocketAddr,
     /// Its source.
     pub source: String,
-    /// `healthy`, `unhealthy`, `ejected`, `draining`, `maintenance` or `unchecked`.
+    /// `healthy`, `unhealthy`, `ejected`, `probation`, `draining`, `maintenance` or `unchecked`.
     pub state: &'static str,
-    /// Its share of the requests, relative to the weights of the others.
-    pub weight: u32,
     /// Its tier; `None` for a backup.
     pub tier: Option<u8>,
     /// Whether it is a backup.
@@ -276,6 +274,14 @@ pub struct EndpointReport {
     pub checks_failed: u64,
     /// Ejections because of failed requests or server errors.
     pub ejections: u64,
+    /// Requests on trial after an ejection that succeeded.
+    pub trials_passed: u64,
+    /// Requests on trial after an ejection that failed.
+    pub trials_failed: u64,
+    /// Its share of the requests, relative to the weights of the others; in a slow start less than the configured one.
+    pub weight: f64,
+    /// Slow starts.
+    pub slow_starts: u64,
     /// Drains that the endpoint announced.
     pub announced_drains: u64,
     /// Orders of the operator that took it out of use.

@@ -159,49 +159,54 @@ fn pool() -> impl Strategy<Value = Pool> {
         let options = options.filter(|(_, options)| *options != EndpointOptions::default()).collect();
         (sources, options, discovery)
     });
-    ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), (ejection(), drain()), numbers, upstream_timeouts())
-        .prop_map(
-            |(
+    let passive = ((ejection(), option::of(duration())), drain());
+    ("[A-Za-z0-9_-]{1,9}", sources, balance, option::of(health()), passive, numbers, upstream_timeouts()).prop_map(
+        |(
+            name,
+            (sources, options, discovery),
+            (balance, hash_key, hash_bound, sticky),
+            health,
+            ((ejection, slow_start), drain),
+            numbers,
+            timeouts,
+        )| {
+            // With a mesh, these are errors.
+            let mesh = numbers.4.2[1] && sticky.is_none() && balance != Balance::ConsistentHash;
+            let mut ejection = ejection;
+            if mesh {
+                ejection.consecutive_errors = 0;
+            }
+            Pool {
                 name,
-                (sources, options, discovery),
-                (balance, hash_key, hash_bound, sticky),
+                sources,
+                options,
+                discovery,
+                balance,
+                hash_key,
+                hash_bound,
+                sticky,
                 health,
-                (ejection, drain),
-                numbers,
+                ejection,
+                slow_start: slow_start.filter(|_| !mesh),
+                drain,
+                panic_threshold: numbers.0.0[0],
+                tier_threshold: numbers.0.0[1],
+                zone_threshold: numbers.0.0[2],
+                zone: numbers.0.1,
+                attempts: NonZeroUsize::new(numbers.1).unwrap(),
+                max_connections: NonZeroUsize::new(numbers.2).unwrap(),
+                max_queue: numbers.3[0],
+                max_idle: numbers.3[1],
+                max_response_head: numbers.4.0,
+                max_response_headers: numbers.4.1,
+                via: numbers.4.2[0],
+                mesh,
+                // Without a mesh it has no effect, and parsing warns about it.
+                replica_header: if mesh { numbers.4.3 } else { REPLICA_HEADER.to_owned() },
                 timeouts,
-            )| {
-                // With a mesh, these are errors.
-                let mesh = numbers.4.2[1] && sticky.is_none() && balance != Balance::ConsistentHash;
-                Pool {
-                    name,
-                    sources,
-                    options,
-                    discovery,
-                    balance,
-                    hash_key,
-                    hash_bound,
-                    sticky,
-                    health,
-                    ejection,
-                    drain,
-                    panic_threshold: numbers.0.0[0],
-                    tier_threshold: numbers.0.0[1],
-                    zone_threshold: numbers.0.0[2],
-                    zone: numbers.0.1,
-                    attempts: NonZeroUsize::new(numbers.1).unwrap(),
-                    max_connections: NonZeroUsize::new(numbers.2).unwrap(),
-                    max_queue: numbers.3[0],
-                    max_idle: numbers.3[1],
-                    max_response_head: numbers.4.0,
-                    max_response_headers: numbers.4.1,
-                    via: numbers.4.2[0],
-                    mesh,
-                    // Without a mesh it has no effect, and parsing warns about it.
-                    replica_header: if mesh { numbers.4.3 } else { REPLICA_HEADER.to_owned() },
-                    timeouts,
-                }
-            },
-        )
+            }
+        },
+    )
 }
 
 fn sticky() -> impl Strategy<Value = Sticky> {
@@ -264,9 +269,10 @@ fn health() -> impl Strategy<Value = HealthCheck> {
 }
 
 fn ejection() -> impl Strategy<Value = Ejection> {
-    (0_u32..=1_000_000, duration(), duration(), 0.0..=1.0, 0.0..=1.0).prop_map(
-        |(consecutive_failures, one, other, max_share, error_share)| Ejection {
+    ([0_u32..=1_000_000, 0..=1_000_000], duration(), duration(), 0.0..=1.0, 0.0..=1.0).prop_map(
+        |([consecutive_failures, consecutive_errors], one, other, max_share, error_share)| Ejection {
             consecutive_failures,
+            consecutive_errors,
             error_share,
             base: one.min(other),
             max: one.max(other),

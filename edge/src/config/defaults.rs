@@ -108,6 +108,7 @@ impl Pool {
             sticky: None,
             health: Some(HealthCheck::default()),
             ejection: Ejection::default(),
+            slow_start: None,
             drain: Drain::default(),
             panic_threshold: 0.3,
             tier_threshold: 0.0,
@@ -157,6 +158,7 @@ impl Default for Ejection {
     fn default() -> Self {
         Self {
             consecutive_failures: 5,
+            consecutive_errors: 0,
             error_share: 0.5,
             base: Duration::from_secs(5),
             max: Duration::from_secs(60),

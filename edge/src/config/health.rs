@@ -47,6 +47,10 @@ pub struct Ejection {
     /// Consecutive failures (refused, reset, timed out; never a status) that eject; 0 turns off all
     /// ejection, also by status. Default 5.
     pub consecutive_failures: u32,
+    /// Consecutive server errors (5xx but for 501 and 505) that eject; 0, the default, turns that off. One URL that
+    /// always fails, or a fault of the whole site, would eject endpoints that work: `error_share` compares them with
+    /// the others instead. Behind a mesh it has no effect.
+    pub consecutive_errors: u32,
     /// Share of server errors (5xx but for 501 and 505) among an endpoint's responses, 0.0 to 1.0, that ejects it if
     /// the others' share is at most half of it; 0.0 turns ejection by status off. Behind a mesh it ejects replicas and
     /// never nodes. Default 0.5, and 0.0 where nothing tells the replicas apart (see [`behind_mesh`]) or the endpoints
@@ -68,7 +72,13 @@ impl Ejection {
         self.consecutive_failures == 0
     }
 
-    /// Whether the statuses of responses eject endpoints.
+    /// Whether consecutive server errors eject endpoints.
+    #[must_use]
+    pub fn counts_errors(&self) -> bool {
+        !self.is_off() && self.consecutive_errors > 0
+    }
+
+    /// Whether the share of server errors ejects endpoints.
     #[must_use]
     pub fn is_by_status(&self) -> bool {
         !self.is_off() && self.error_share > 0.0

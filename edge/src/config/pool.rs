@@ -4,7 +4,7 @@ use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 
 use super::{
     discovery::Discovery,
-    health::{Ejection, HealthCheck},
+    health::{Ejection, HealthCheck, behind_mesh},
     source::{EndpointOptions, Source},
     sticky::Sticky,
 };
@@ -38,6 +38,9 @@ pub struct Pool {
     pub replica_header: String,
     /// Passive ejection after failures of real requests.
     pub ejection: Ejection,
+    /// How long the weight of an endpoint that is new or recovered grows to all of it; `None`, the default, gives it at
+    /// once. See [`slow_start`](crate::upstream::slow_start). Behind a mesh it has no effect.
+    pub slow_start: Option<Duration>,
     /// How endpoints announce that they drain.
     pub drain: Drain,
     /// Share of usable endpoints, 0.0 to 1.0, below which health is ignored and all endpoints are used: with nearly all
@@ -91,11 +94,28 @@ pub struct Drain {
 pub(super) const TIES_TO_REPLICAS: &str = "cannot tie clients to nodes whose routing mesh leads to any replica: write the replicas, such as tasks.web:8000, \
      and mesh = false";
 
+/// Why a pool behind a mesh has no slow start.
+pub(super) const NO_SLOW_START: &str =
+    "has no effect behind a mesh: the weights are those of nodes, and what is new is a replica";
+
 /// Whether the requests of a client, or those with the same key, all go to the same endpoint. Then the endpoints get
 /// different requests, and their shares of server errors cannot be compared.
 #[must_use]
 pub fn ties_requests(balance: Balance, sticky: Option<&Sticky>) -> bool {
     balance == Balance::ConsistentHash || sticky.is_some()
+}
+
+/// The settings of a pool behind a mesh that would tie clients or keys to nodes: the keys in the file, and the flags.
+pub(super) fn ties_to_replicas(pool: &Pool) -> impl Iterator<Item = &'static str> {
+    let settings = [("sticky", pool.sticky.is_some()), ("balance", pool.balance == Balance::ConsistentHash)];
+    let mesh = pool.mesh;
+    settings.into_iter().filter(move |(_, is_on)| mesh && *is_on).map(|(key, _)| key)
+}
+
+/// Whether the shares of server errors of a pool's endpoints can be compared, or those of replicas.
+pub(super) fn is_comparable(pool: &Pool) -> bool {
+    pool.mesh
+        || !(ties_requests(pool.balance, pool.sticky.as_ref()) || behind_mesh(&pool.sources, pool.health.as_ref()))
 }
 
 impl Pool {

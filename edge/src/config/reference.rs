@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dn
 const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
-const DEFAULTS_IN_WORDS: [(&str, &str); 41] = [
+const DEFAULTS_IN_WORDS: [(&str, &str); 42] = [
     ("workers", "number of cores"),
     ("limits.memory", "60 % of the process's limit, or 25 % of the machine's memory"),
     ("listener.address", "required"),
@@ -33,6 +33,7 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 41] = [
     ("pool.NAME.endpoints.zone", "none"),
     ("pool.NAME.endpoints.resolver", "that of the pool"),
     ("pool.NAME.zone", "none"),
+    ("pool.NAME.slow_start", "none"),
     ("pool.NAME.endpoints.backup", "`false`"),
     ("pool.NAME.sticky.secure", "if the request came over HTTPS"),
     ("pool.NAME.sticky.max_age", "until the browser ends"),

@@ -95,6 +95,14 @@ labelled! {
     EjectionEnded, "ejection_ended", each(Info, "endpoint ejection ended");
     /// An ejection was due, but the pool cannot spare the endpoint.
     EjectionRefused, "ejection_refused", sum(Warn, "endpoint is not ejected, because the pool cannot spare it");
+    /// The time of an ejection is over.
+    ProbationBegan, "probation_began", each(Info, "endpoint is on probation");
+    /// A request on trial succeeded.
+    ProbationPassed, "probation_passed", each(Info, "endpoint passed its probation");
+    /// A request on trial failed, but no other endpoint gets requests.
+    ProbationGoesOn, "probation_goes_on", sum(Warn, "endpoint stays on probation");
+    /// The endpoint is new or recovered.
+    SlowStart, "slow_start", each(Info, "endpoint starts slowly");
     /// Behind a mesh: a check failed, but another connection to the node answered.
     CheckOverruled, "check_overruled", sum(Info, "a failed check does not count: another connection to the node answers");
     /// The endpoint sent bytes that belong to no request.

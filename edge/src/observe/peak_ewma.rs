@@ -13,6 +13,10 @@ use std::{
 /// The time in which an estimate falls to 37 % of its value. The default of Finagle and linkerd.
 const DECAY: Duration = Duration::from_secs(10);
 
+/// What a failed attempt counts for the latency of its endpoint, if it did not take longer: an endpoint that fails at
+/// once must not look fast.
+pub const FAILED: Duration = Duration::from_secs(1);
+
 /// The estimate of one worker. Only that worker writes it.
 #[derive(Debug, Default)]
 pub struct PeakEwma {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::{
     config::Balance,
     error::{Error, Kind, Retry},
-    observe::{decisions::Decision, stats::status_class},
+    observe::{decisions::Decision, peak_ewma::FAILED, stats::status_class},
     proxy::{
         pick::{Picked, pick},
         race,
@@ -42,10 +42,6 @@ const DOWN_CHECK_SOON: Duration = Duration::from_millis(250);
 /// How long after it was sent a request looks every [`DOWN_CHECK_SOON`]. Long polls, of which there may be thousands,
 /// then look less often.
 const LOOK_OFTEN: Duration = Duration::from_secs(4);
-
-/// What a failed attempt counts for the latency of its endpoint, if it did not take longer: an endpoint that fails at
-/// once must not look fast.
-const FAILED: Duration = Duration::from_secs(1);
 
 /// Sends the request until an endpoint responds, none is left, or it must not be sent again (RFC 9110 section 9.2.2).
 /// Passes the head of the response to `on_head`.
@@ -106,6 +102,10 @@ pub async fn send<T>(
                         let is_error = is_server_error(status);
                         if is_error {
                             stats.server_errors.add(1);
+                        }
+                        retry_state.responded(endpoint.id, is_error);
+                        if pool.handle.config.ejection.counts_errors() && !pool.handle.config.mesh {
+                            endpoint.responded(is_error);
                         }
                         connection.note_response(is_error);
                         if cookie.is_some() && retry_state.affinity.session.is_some() {
@@ -232,7 +232,7 @@ async fn connect(
     source: &mut impl BodySource,
     record: &mut RequestRecord,
 ) -> Result<PooledConnection, Error> {
-    retry_state.attempts += 1;
+    retry_state.begin();
     let picked = match pick(worker, pool, retry_state) {
         Err(error) if error.kind == Kind::NoEndpoint && retry_state.may_begin_again(pool) => {
             pool.handle.stats.of(worker.index).decisions.add(Decision::TriedAgain);
@@ -271,6 +271,7 @@ async fn connect(
             } else {
                 stats.connect_failures.add(1);
                 endpoint.connect_failed();
+                retry_state.trial_failed(endpoint.id);
                 record_latency(worker, pool, &endpoint, worker.clock.now(), FAILED);
             }
             retry_state.endpoints.push(endpoint.id);

@@ -6,8 +6,8 @@ use crate::{
     error::{Error, Kind},
     proxy::{request::never, retry_state::RetryState},
     upstream::{
-        Endpoint, PoolSnapshot, balance,
-        connection::{Connecting, Connection, ConnectionPermit},
+        Endpoint, PoolSnapshot, WEIGHT_UNIT, balance,
+        connection::{Connecting, Connection, ConnectionPermit, mesh::Mesh},
     },
     worker::{PoolView, Worker},
 };
@@ -27,6 +27,8 @@ struct Available<'a, 'w> {
     worker: &'w Worker,
     max_connections: usize,
     weighted: bool,
+    /// Whether an endpoint on probation is left alone while another request is on trial there.
+    spares_probation: bool,
     /// The endpoints without room, by id: another worker may take the last place, and an idle connection may turn out
     /// to be closed.
     full: Vec<u64>,
@@ -37,6 +39,11 @@ impl Available<'_, '_> {
     fn has_place(&self, endpoint: &Endpoint) -> bool {
         ConnectionPermit::has_room(endpoint, self.max_connections) || self.worker.connections.has_idle(endpoint.id)
     }
+
+    /// Whether no other request is on trial at an endpoint, or that must not matter.
+    fn admits(&self, endpoint: &Endpoint) -> bool {
+        !self.spares_probation || endpoint.admits(self.worker.clock.age())
+    }
 }
 
 impl balance::Candidates for Available<'_, '_> {
@@ -46,7 +53,10 @@ impl balance::Candidates for Available<'_, '_> {
 
     fn is_excluded(&self, index: usize) -> bool {
         let endpoint = &self.candidates.endpoints[index];
-        !self.candidates.allow(endpoint) || self.full.contains(&endpoint.id) || !self.has_place(endpoint)
+        !self.candidates.allow(endpoint)
+            || self.full.contains(&endpoint.id)
+            || !self.has_place(endpoint)
+            || !self.admits(endpoint)
     }
 
     /// The requests of all workers: otherwise an endpoint that is busy with another worker's would look idle.
@@ -63,7 +73,15 @@ impl balance::Candidates for Available<'_, '_> {
     }
 
     fn weight(&self, index: usize) -> u32 {
-        self.candidates.endpoints[index].weight()
+        self.candidates.endpoints[index].current_weight()
+    }
+
+    fn percentage(&self, index: usize) -> u32 {
+        self.candidates.endpoints[index].percentage()
+    }
+
+    fn unit(&self) -> u32 {
+        WEIGHT_UNIT
     }
 
     fn hash(&self, index: usize) -> u64 {
@@ -110,13 +128,31 @@ impl<'a> Candidates<'a> {
 
     /// Whether an endpoint is one of them.
     pub(super) fn contains(&self, id: u64) -> bool {
-        self.endpoints.iter().any(|endpoint| endpoint.id == id && self.allow(endpoint))
+        self.find(id).is_some()
+    }
+
+    fn find(&self, id: u64) -> Option<&'a Arc<Endpoint>> {
+        self.endpoints.iter().find(|endpoint| endpoint.id == id && self.allow(endpoint))
     }
 
     fn allow(&self, endpoint: &Endpoint) -> bool {
         let is_down = self.only_up && endpoint.is_down();
         !is_down && endpoint.tier() <= self.last_tier && !self.tried.contains(&endpoint.id)
     }
+}
+
+/// Takes a warm connection to one of the candidates behind a mesh.
+pub(super) fn take_warm(
+    worker: &Worker,
+    mesh: &Mesh,
+    snapshot: &PoolSnapshot,
+    candidates: &Candidates<'_>,
+    retry_state: &RetryState,
+) -> Option<Box<Connection>> {
+    let now = worker.clock.age();
+    // In a panic nothing is spared.
+    let may_use = |endpoint| !snapshot.on_probation || retry_state.is_admitted(endpoint, now) || snapshot.panic;
+    mesh.take(retry_state.asks_kernel(), |id| candidates.find(id).is_some_and(may_use))
 }
 
 /// Picks the endpoint of the request's session, or one of the usable endpoints, that has an idle connection or room for
@@ -130,16 +166,23 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
     if pool.handle.config.mesh {
         // A warm connection comes first, since a new one may lead to a replica that is dead.
         let mesh = worker.connections.mesh(&pool.handle.queue);
-        if let Some(connection) = mesh.take(retry_state.asks_kernel(), |endpoint| candidates.contains(endpoint)) {
+        if let Some(connection) = take_warm(worker, &mesh, &snapshot, &candidates, retry_state) {
             return Ok(Picked::Idle(connection));
         }
     }
     let max_connections = pool.handle.config.max_connections.get();
-    let mut available =
-        Available { candidates: &candidates, worker, max_connections, weighted: snapshot.weighted, full: Vec::new() };
+    let mut available = Available {
+        candidates: &candidates,
+        worker,
+        max_connections,
+        weighted: snapshot.weighted,
+        spares_probation: snapshot.on_probation && !snapshot.panic,
+        full: Vec::new(),
+    };
     let session = retry_state.affinity.session.and_then(|tag| snapshot.sessions.endpoint(tag));
-    let is_usable =
-        |endpoint: &&Arc<Endpoint>| !candidates.tried.contains(&endpoint.id) && available.has_place(endpoint);
+    let is_usable = |endpoint: &&Arc<Endpoint>| {
+        !candidates.tried.contains(&endpoint.id) && available.has_place(endpoint) && available.admits(endpoint)
+    };
     let mut session = session.filter(is_usable);
     loop {
         let by_policy = || {
@@ -147,9 +190,20 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
             index.and_then(|index| candidates.endpoints.get(index))
         };
         let Some(endpoint) = session.take().or_else(by_policy) else {
+            let is_other = |endpoint: &Arc<Endpoint>| candidates.allow(endpoint) && endpoint.admits(worker.clock.age());
+            if available.spares_probation && !candidates.endpoints.iter().any(is_other) {
+                // Nothing else is left.
+                available.spares_probation = false;
+                continue;
+            }
             let is_full = candidates.endpoints.iter().any(|endpoint| candidates.allow(endpoint));
             return Err(never(if is_full { Kind::PoolFull } else { Kind::NoEndpoint }));
         };
+        if snapshot.on_probation && !retry_state.is_admitted(endpoint, worker.clock.age()) && available.spares_probation
+        {
+            // Another worker was first.
+            continue;
+        }
         if !retry_state.stale
             && let Some(connection) = worker.connections.take(endpoint.id, retry_state.asks_kernel())
         {
@@ -161,7 +215,10 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
         }
         match ConnectionPermit::take(endpoint, &pool.handle.queue, max_connections) {
             Some(permit) => return Ok(Picked::New(Connecting::new(permit, worker.index))),
-            None => available.full.push(endpoint.id),
+            None => {
+                retry_state.leave_trial(endpoint.id);
+                available.full.push(endpoint.id);
+            }
         }
     }
 }

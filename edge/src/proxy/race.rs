@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Kind},
     observe::decisions::Decision,
     proxy::{
-        pick::{Candidates, Picked, pick},
+        pick::{Candidates, Picked, pick, take_warm},
         request::never,
         request_record::RequestRecord,
         retry_state::RetryState,
@@ -60,6 +60,9 @@ pub(super) async fn connect(
                     break connection;
                 }
                 Some((_, Err((failed, error)))) => {
+                    if error.kind != Kind::NoResources {
+                        retry_state.trial_failed(failed);
+                    }
                     retry_state.endpoints.push(failed);
                     pending -= 1;
                     if pending == 0 || error.kind == Kind::NoResources {
@@ -72,8 +75,7 @@ pub(super) async fn connect(
             () = mesh.freed(Duration::from_secs(1)) => {
                 let snapshot = pool.handle.snapshot.load();
                 let candidates = Candidates::new(&snapshot, retry_state);
-                let idle = mesh.take(retry_state.asks_kernel(), |endpoint| candidates.contains(endpoint));
-                if let Some(connection) = idle {
+                if let Some(connection) = take_warm(worker, &mesh, &snapshot, &candidates, retry_state) {
                     break connection;
                 }
             }

@@ -1,13 +1,13 @@
 //! The attempts made for one request: which endpoints have failed, and what the next attempt may do.
 
-use std::time::Duration;
+use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use net::Backoff;
 
 use crate::{
     error::{Error, Kind},
     proxy::request::Affinity,
-    upstream::connection::Connection,
+    upstream::{Endpoint, connection::Connection, probation::Admission, trial::Trial},
     worker::PoolView,
 };
 
@@ -31,6 +31,8 @@ pub(super) struct RetryState {
     pub(super) replayable: bool,
     /// An idle connection turned out to be closed, so the next attempts open new ones.
     pub(super) stale: bool,
+    /// Where the attempt under way is on trial: at two endpoints, if it opens a connection to each.
+    trials: RefCell<Vec<Trial>>,
     /// What ties the request to an endpoint.
     pub(super) affinity: Affinity,
     /// Why the last attempt failed.
@@ -41,6 +43,41 @@ impl RetryState {
     /// No attempt was made.
     pub(super) fn new(replayable: bool, affinity: Affinity) -> Self {
         Self { replayable, affinity, ..Self::default() }
+    }
+
+    /// Begins another attempt.
+    pub(super) fn begin(&mut self) {
+        self.attempts += 1;
+        self.trials.get_mut().clear();
+    }
+
+    /// Whether an endpoint accepts this attempt: it is not on probation, or the attempt is on trial there. `now` is the
+    /// age of the worker's clock.
+    pub(super) fn is_admitted(&self, endpoint: &Arc<Endpoint>, now: Duration) -> bool {
+        let mut trials = self.trials.borrow_mut();
+        match Trial::begin(endpoint, now) {
+            Admission::Free => true,
+            Admission::Trial(trial) => {
+                trials.push(trial);
+                true
+            }
+            Admission::Refused => trials.iter().any(|trial| trial.is_of(endpoint.id)),
+        }
+    }
+
+    /// Ends the trial at the endpoint with this id, if there is one, because the attempt goes elsewhere.
+    pub(super) fn leave_trial(&self, endpoint: u64) {
+        self.trials.borrow_mut().retain(|trial| !trial.is_of(endpoint));
+    }
+
+    /// Records a response, if the attempt was on trial at the endpoint with this id.
+    pub(super) fn responded(&self, endpoint: u64, is_error: bool) {
+        self.trials.borrow().iter().filter(|trial| trial.is_of(endpoint)).for_each(|trial| trial.responded(is_error));
+    }
+
+    /// Records that there was none, if the attempt was on trial at the endpoint with this id.
+    pub(super) fn trial_failed(&self, endpoint: u64) {
+        self.trials.borrow().iter().filter(|trial| trial.is_of(endpoint)).for_each(Trial::failed);
     }
 
     /// Whether the kernel must decide if an idle connection is open: the request can be sent only once, or another one
@@ -84,6 +121,7 @@ impl RetryState {
             return false;
         }
         endpoint.failed();
+        self.trial_failed(endpoint.id);
         self.endpoints.push(endpoint.id);
         true
     }

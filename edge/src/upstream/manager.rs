@@ -34,9 +34,9 @@ use super::{
 };
 use crate::config::{self, Config, Dns, Expect, HealthCheck, Source, Swarm};
 
-/// The interval between two comparisons of the endpoints' statuses. An endpoint that only gives errors is ejected after
-/// ten of them, or after those of this time.
-const COMPARISONS: Duration = Duration::from_millis(250);
+/// The interval between two comparisons of the endpoints' statuses, and between two steps of a slow start. An endpoint
+/// that only gives errors is ejected after ten of them, or after those of this time.
+const TICK: Duration = Duration::from_millis(250);
 
 /// The interval between two looks at what workers decided.
 const NOTICES: Duration = Duration::from_secs(1);
@@ -199,8 +199,9 @@ fn lookups(
 /// maintenance.
 async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups: JoinSet<()>) {
     let permits = Rc::new(ProbePermits::default());
-    let mut comparisons = interval(COMPARISONS);
-    comparisons.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let has_ticks = (config.ejection.is_by_status() && !config.mesh) || config.slow_start.is_some();
     let mut notices = interval(NOTICES);
     notices.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tasks = EndpointTasks::default();
@@ -224,8 +225,8 @@ async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups
             tokio::select! {
                 () = changed.notified() => break,
                 _ = notices.tick() => if with(&pool, PoolState::notice).is_none() { return },
-                _ = comparisons.tick(), if config.ejection.is_by_status() && !config.mesh => {
-                    if with(&pool, |pool| pool.compare_responses(Timestamp::now())).is_none() {
+                _ = ticks.tick(), if has_ticks => {
+                    if with(&pool, |pool| pool.tick(Timestamp::now())).is_none() {
                         return;
                     }
                 }

@@ -19,6 +19,7 @@ use super::{
     },
     order::Order,
     pool::Standing,
+    slow_start::{self, FULL, SlowStart},
     snapshot::PoolHandle,
 };
 use crate::{
@@ -42,6 +43,8 @@ pub struct Member {
     pub order: Order,
     /// When a drain that the endpoint announced is over; `None` if there is none, or if checks end it.
     pub drains_until: Option<Instant>,
+    /// Where it is in its slow start, in a pool that has one.
+    pub slow_start: SlowStart,
     /// Its responses since they were last compared with those of the others.
     window: Window,
     /// Whether statuses caused the last ejection.
@@ -63,6 +66,7 @@ impl Member {
             outlier: Outlier::default(),
             order: Order::Ready,
             drains_until: None,
+            slow_start: SlowStart::default(),
             window: Window::default(),
             ejected_by_status: false,
             ejected_for: Duration::ZERO,
@@ -89,7 +93,7 @@ impl Member {
             // Failures from before the recovery must not eject it.
             Some(Flip::Up) => self.endpoint.reset_failures(),
             // From now on only checks decide when it returns.
-            Some(Flip::Down) => self.outlier.release(now),
+            Some(Flip::Down) => self.release(now),
             None => {}
         }
         self.forget_drain();
@@ -97,10 +101,26 @@ impl Member {
         let is_same_port = check.port.is_none_or(|port| port == self.endpoint.address.port());
         let was_unreachable = self.endpoint.was_unreachable() && !self.ejected_by_status;
         let refutes = is_same_port && was_unreachable && self.outlier.is_ejected();
-        if passed && (refutes || self.outlier.is_awaiting_check()) {
-            self.outlier.release(now);
+        if passed && refutes {
+            self.release(now);
             self.endpoint.reset_failures();
+        } else if passed && self.outlier.is_awaiting_check() {
+            // A check has not seen what failed, so it cannot see that it works again.
+            self.begin_probation();
         }
+    }
+
+    /// Ends an ejection with a probation: its next request decides.
+    pub fn begin_probation(&mut self) {
+        self.outlier.begin_probation();
+        self.endpoint.reset_failures();
+        self.endpoint.probation.begin(self.ejected_by_status);
+    }
+
+    /// Ends an ejection or a probation, whatever comes of a request on trial.
+    pub fn release(&mut self, now: Instant) {
+        self.outlier.release(now);
+        self.endpoint.probation.end();
     }
 
     /// Returns whether anything answered through it since the last call.
@@ -113,7 +133,7 @@ impl Member {
     /// `fall` does not delay the decision.
     pub fn found_hung(&mut self, now: Instant) {
         if self.health.fail() == Some(Flip::Down) {
-            self.outlier.release(now);
+            self.release(now);
         }
         self.forget_drain();
     }
@@ -146,7 +166,7 @@ impl Member {
         let before = mem::replace(&mut self.order, order);
         if [before, order].contains(&Order::Maintenance) {
             self.health = health;
-            self.outlier.release(now);
+            self.release(now);
             self.endpoint.reset_failures();
             self.forget_drain();
         }
@@ -160,6 +180,41 @@ impl Member {
             self.ejected_for = self.outlier.eject(settings, now);
             self.ejected_for
         })
+    }
+
+    /// Ejects the endpoint again after a request on trial failed, or begins its probation anew if `pool` cannot spare
+    /// it. Returns for how long it is ejected.
+    pub fn eject_again(&mut self, settings: &Ejection, pool: PoolCounts, now: Instant) -> Option<Duration> {
+        let is_spare = self.state() == EndpointState::Probation && outlier::may_eject_again(settings, pool);
+        if !is_spare {
+            self.endpoint.probation.begin(self.ejected_by_status);
+            return None;
+        }
+        self.endpoint.probation.end();
+        self.ejected_for = self.outlier.eject(settings, now);
+        Some(self.ejected_for)
+    }
+
+    /// Follows its state in a pool with a slow start. Returns whether one begins.
+    pub(super) fn follow_slow_start(&mut self, duration: Option<Duration>) -> bool {
+        let Some(duration) = duration else {
+            self.slow_start = SlowStart::Done;
+            self.endpoint.set_percentage(FULL);
+            return false;
+        };
+        let begins = self.slow_start.follow(self.state());
+        if begins || self.slow_start == SlowStart::Due {
+            self.endpoint.set_percentage(slow_start::percentage(Duration::ZERO, duration));
+        }
+        if begins {
+            self.endpoint.checks.slow_starts.add(1);
+        }
+        begins
+    }
+
+    /// Gives it the part of its weight that it has at `now`.
+    pub(super) fn grow(&mut self, duration: Duration, now: Instant) {
+        self.endpoint.set_percentage(self.slow_start.tick(duration, now));
     }
 
     /// Counts the responses since the last call, and returns them.
@@ -206,7 +261,9 @@ impl Member {
             EndpointState::Maintenance => "taken out of use by the operator".to_owned(),
             EndpointState::Unchecked => "not checked".to_owned(),
             EndpointState::Healthy => "made ready by the operator".to_owned(),
-            EndpointState::Unhealthy | EndpointState::Ejected => self.endpoint.status().reason,
+            EndpointState::Unhealthy | EndpointState::Ejected | EndpointState::Probation => {
+                self.endpoint.status().reason
+            }
         };
         self.record_state(&reason, now);
     }
@@ -229,7 +286,7 @@ impl PoolCounts {
         let mut counts = Self { total: 0, ejected: 0, healthy: 0 };
         for member in members {
             counts.total += 1;
-            counts.ejected += usize::from(member.outlier.is_ejected());
+            counts.ejected += usize::from(member.outlier.is_ejected() || member.outlier.is_on_probation());
             counts.healthy += usize::from(member.state() == EndpointState::Healthy);
         }
         counts

@@ -15,14 +15,17 @@ pub mod mesh;
 pub mod order;
 pub mod pool;
 mod pool_state;
+pub mod probation;
 pub mod queue;
 mod shortage;
+pub mod slow_start;
 mod snapshot;
 pub mod sticky;
 pub mod tiers;
+pub mod trial;
 
 pub use self::{
-    endpoint::{CheckStats, Endpoint, EndpointState, EndpointStatus, Flip},
+    endpoint::{CheckStats, Endpoint, EndpointState, EndpointStatus, Flip, WEIGHT_UNIT},
     member::Member,
     snapshot::{PoolHandle, PoolSnapshot, SourceStats, SourceStatus},
 };

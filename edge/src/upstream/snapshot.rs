@@ -105,7 +105,7 @@ pub struct SourceStats {
 pub struct PoolSnapshot {
     /// Every endpoint, ordered by address.
     pub endpoints: Vec<Arc<Endpoint>>,
-    /// Endpoints that are healthy and neither ejected nor draining, in the same order. While there are none, those that
+    /// Endpoints that are healthy and neither ejected nor draining, in the same order; those on probation as well. While there are none, those that
     /// drain, or else those that are not checked yet; see [`pool`](super::pool).
     pub healthy: Vec<Arc<Endpoint>>,
     /// Those of them that are in the tiers in use and, if they are enough, in the edge's zone; see
@@ -125,9 +125,11 @@ pub struct PoolSnapshot {
     pub reserve: Vec<Arc<Endpoint>>,
     /// Whether too few endpoints are healthy, so that [`usable`](Self::usable) returns the reserve.
     pub panic: bool,
+    /// Whether any of the endpoints is on probation, so that it gets one request at a time.
+    pub on_probation: bool,
     /// The endpoints that get the requests of their sessions, whatever their tier; none if the pool sets no cookie.
     pub sessions: Sessions,
-    /// Whether the weights of the endpoints differ.
+    /// Whether the current weights of the endpoints in use differ.
     pub weighted: bool,
     /// The state of each source, in the order of the configuration.
     pub sources: Vec<SourceStatus>,

@@ -94,7 +94,7 @@ fn tend(worker: &Rc<Worker>, pool: &Rc<PoolView>, workers: usize, now: Instant) 
     for node in nodes {
         if mesh.spread().borrow().may_open(node.id, now) {
             let (open, opening) = (mesh.spread().borrow().to_node(node.id), mesh.spread().borrow().opening(node.id));
-            for _ in 0..plan::missing(warm, open, mesh.idle(node.id), opening) {
+            for _ in 0..plan::missing(warm, open, mesh.idle_to(node.id), opening) {
                 open_to(worker, pool, &mesh, node, Purpose::Need, warm);
             }
         }

@@ -10,8 +10,9 @@ use tokio::{
 
 use super::Worker;
 use crate::{
-    config,
+    config::{self, Balance},
     error::{Error, Kind},
+    observe::peak_ewma::FAILED,
     upstream::{
         Endpoint,
         connection::{Connecting, Connection, ConnectionPermit, mesh::Mesh, open},
@@ -43,7 +44,13 @@ pub fn open_for_request(
             // Those that are opened ahead do not count here: they would hide how many requests reused one.
             Ok(_) => node.stats.of(worker.index).connections.add(1),
             Err(error) if error.kind == Kind::NoResources => {}
-            Err(_) => node.connect_failed(),
+            Err(_) => {
+                node.connect_failed();
+                if config.balance == Balance::PeakEwma {
+                    let took = Instant::now().saturating_duration_since(began).max(FAILED);
+                    node.stats.of(worker.index).latency.record(took, worker.clock.age());
+                }
+            }
         }
         drop(opening);
         let opened = opened.map_err(|error| (node.id, error));
@@ -99,6 +106,60 @@ fn note(worker: &Worker, mesh: &Mesh, node: &Endpoint, began: Instant, error: Op
                 mesh.times().borrow_mut().timed_out();
             }
             mesh.spread().borrow_mut().opened(node.id, false, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, sync::atomic::AtomicUsize, time::SystemTime};
+
+    use arc_swap::ArcSwap;
+    use tokio::task::LocalSet;
+
+    use super::*;
+    use crate::{
+        config::{AccessLog, Config, Pool},
+        io::memory::Budget,
+        observe::{access_log, stats::PerWorker},
+        worker::{Shared, snapshot::Snapshot},
+    };
+
+    /// A worker without pools.
+    fn worker() -> Rc<Worker> {
+        let config = Config::simple(Vec::new(), Pool::new("web", Vec::new()));
+        let stats = Arc::new(PerWorker::new(1));
+        let log = access_log::AccessLog::start(&AccessLog::Off, 1, Arc::clone(&stats)).unwrap();
+        let shared = Shared {
+            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), Vec::new()))),
+            stats,
+            heartbeats: Arc::new(PerWorker::new(1)),
+            idle_wanted: PerWorker::new(1),
+            open: AtomicUsize::new(0),
+            clients: Arc::default(),
+            memory: Arc::new(Budget::new(None, 1)),
+        };
+        Worker::new(0, Arc::new(shared), log.sink(0))
+    }
+
+    #[tokio::test]
+    async fn node_that_refuses_connections_does_not_look_fast() {
+        let refuses = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for (balance, expected) in [(Balance::RoundRobin, 0.0), (Balance::PeakEwma, 1.0)] {
+            let config = Arc::new(Pool { balance, mesh: true, ..Pool::new("web", Vec::new()) });
+            let local = LocalSet::new();
+            let latency = local.run_until(async {
+                let (worker, queue) = (worker(), Arc::default());
+                let node = Arc::new(Endpoint::new(refuses, "s".into(), 1, SystemTime::UNIX_EPOCH));
+                let permit = ConnectionPermit::take(&node, &queue, 1).unwrap();
+                let (taker, mut opened) = mpsc::channel(1);
+                let mesh = worker.connections.mesh(&queue);
+                open_for_request(&worker, &config, &mesh, Connecting::new(permit, 0), taker, false);
+                assert!(opened.recv().await.unwrap().1.is_err());
+                node.latency(0, worker.clock.age())
+            });
+            let latency = latency.await;
+            assert!((latency - expected).abs() < 0.1, "{latency} with {balance:?}");
         }
     }
 }

@@ -41,8 +41,13 @@ pub(crate) fn check() -> HealthCheck {
 
 pub(crate) fn pool(name: &str, sources: Vec<Source>, health: Option<HealthCheck>) -> Pool {
     let second = Duration::from_secs(1);
-    let ejection =
-        Ejection { consecutive_failures: 3, error_share: 0.0, base: 2 * second, max: 2 * second, max_share: 0.5 };
+    let ejection = Ejection {
+        consecutive_failures: 3,
+        base: 2 * second,
+        max: 2 * second,
+        error_share: 0.0,
+        ..Ejection::default()
+    };
     Pool { health, ejection, panic_threshold: 0.3, ..Pool::new(name, sources) }
 }
 

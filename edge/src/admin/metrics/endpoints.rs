@@ -44,8 +44,8 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
     families.gauges(
         "endpoint_weight",
         None,
-        "The share of the requests of an endpoint, relative to the weights of the others",
-        each(|endpoint| endpoint.weight.into()).map(float),
+        "The share of the requests of an endpoint, relative to the weights of the others; grows in a slow start",
+        all.iter().map(|(pool, endpoint, address)| ([pool.label(), ("endpoint", address.as_str())], endpoint.weight)),
     )?;
     families.counters(
         "endpoint_flips",
@@ -103,6 +103,15 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
         None,
         "Ejections because of failed requests or server errors",
         each(|endpoint| endpoint.ejections),
+    )?;
+    let trials =
+        |endpoint: &EndpointReport| vec![("passed", endpoint.trials_passed), ("failed", endpoint.trials_failed)];
+    families.counters("endpoint_trials", None, "Requests on trial after an ejection", split("verdict", trials))?;
+    families.counters(
+        "endpoint_slow_starts",
+        None,
+        "Slow starts of an endpoint that was new or recovered",
+        each(|endpoint| endpoint.slow_starts),
     )?;
     let drains = |endpoint: &EndpointReport| {
         vec![("endpoint", endpoint.announced_drains), ("operator", endpoint.ordered_drains)]

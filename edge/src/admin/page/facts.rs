@@ -54,7 +54,7 @@ pub(super) fn decisions(out: &mut String, pool: &PoolStatus) -> fmt::Result {
 
 /// The options of an endpoint that are not the default.
 pub(super) fn placement(endpoint: &EndpointReport) -> Vec<String> {
-    let weight = (endpoint.weight != 1).then(|| format!("weight {}", endpoint.weight));
+    let weight = ((endpoint.weight - 1.0).abs() > f64::EPSILON).then(|| format!("weight {}", endpoint.weight));
     let tier = match endpoint.tier {
         Some(1) => None,
         Some(tier) => Some(format!("tier {tier}")),

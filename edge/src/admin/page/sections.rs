@@ -126,7 +126,7 @@ fn state(endpoint: &EndpointReport, now: SystemTime) -> String {
     let class = match endpoint.state {
         "healthy" => "good",
         "unhealthy" => "bad",
-        "ejected" | "draining" => "warn",
+        "ejected" | "probation" | "draining" => "warn",
         _ => "idle",
     };
     let used = if endpoint.usable && endpoint.state != "healthy" { ", used" } else { "" };

@@ -69,6 +69,7 @@ fn pool(name: &str, endpoints: &[Arc<Endpoint>], error: Option<&str>) -> Arc<Poo
         draining: Vec::new(),
         uses_draining: false,
         panic: false,
+        on_probation: false,
         weighted: false,
         sources: vec![SourceStatus {
             source: "tasks.web:8000".to_owned(),

@@ -38,6 +38,7 @@ async fn the_status_has_a_stable_format() {
       },
       "reuse": 0.996,
       "since": "2026-09-21T13:11:40.000Z",
+      "slow_starts": 0,
       "source": "tasks.web:8000",
       "state": "healthy",
       "states_before": [
@@ -49,8 +50,10 @@ async fn the_status_has_a_stable_format() {
       ],
       "tier": 1,
       "timeouts": 0,
+      "trials_failed": 0,
+      "trials_passed": 0,
       "usable": true,
-      "weight": 1,
+      "weight": 1.0,
       "zone": null
     },
     {
@@ -81,6 +84,7 @@ async fn the_status_has_a_stable_format() {
       },
       "reuse": null,
       "since": "2026-09-21T13:11:40.000Z",
+      "slow_starts": 0,
       "source": "tasks.web:8000",
       "state": "unhealthy",
       "states_before": [
@@ -92,8 +96,10 @@ async fn the_status_has_a_stable_format() {
       ],
       "tier": 1,
       "timeouts": 0,
+      "trials_failed": 0,
+      "trials_passed": 0,
       "usable": false,
-      "weight": 1,
+      "weight": 1.0,
       "zone": null
     }
   ],

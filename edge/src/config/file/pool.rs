@@ -13,7 +13,9 @@ use super::{
 };
 use crate::config::{
     BACKUP, Balance, Discovery, Drain, Ejection, EndpointOptions, HealthCheck, Pool, SameSite, Source, Sticky,
-    UpstreamTimeouts, behind_mesh, pool::TIES_TO_REPLICAS, ties_requests, value,
+    UpstreamTimeouts,
+    pool::{NO_SLOW_START, TIES_TO_REPLICAS, is_comparable, ties_to_replicas},
+    value,
 };
 
 /// Converts the section of the pool `name`, which may name one of `resolvers`.
@@ -54,27 +56,24 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path, resolve
     if replica_header.is_some() && !mesh {
         section.warning("replica_header", "has no effect without mesh = true");
     }
-    for (key, is_on) in [("sticky", sticky.is_some()), ("balance", balance == Balance::ConsistentHash)] {
-        if mesh && is_on {
-            section.problem(key, TIES_TO_REPLICAS);
-        }
+    let slow_start = section.get("slow_start", &kind::DURATION);
+    if mesh && slow_start.is_some() {
+        section.warning("slow_start", NO_SLOW_START);
     }
-    let is_comparable =
-        mesh || !(ties_requests(balance, sticky.as_ref()) || behind_mesh(&default.sources, health.as_ref()));
+    let default = Pool { balance, sticky, health, mesh, ..default };
+    ties_to_replicas(&default).for_each(|key| section.problem(key, TIES_TO_REPLICAS));
+    let is_comparable = is_comparable(&default);
     Pool {
         options: options.filter(|(_, options)| *options != EndpointOptions::default()).collect(),
         discovery: Discovery {
             resolvers: own_resolvers,
             ..section.table("discovery", |section| discovery(section, resolvers))
         },
-        balance,
         hash_key: section.get("hash_key", &kind::HASH_KEY).unwrap_or(default.hash_key),
         hash_bound: section.get("hash_bound", &kind::HASH_BOUND).unwrap_or(default.hash_bound),
-        sticky,
-        health,
-        mesh,
         replica_header: replica_header.unwrap_or(default.replica_header),
-        ejection: section.table("ejection", |section| ejection(section, is_comparable)),
+        ejection: section.table("ejection", |section| ejection(section, is_comparable, mesh)),
+        slow_start: slow_start.filter(|_| !mesh),
         drain: section.table("drain", drain),
         panic_threshold: section.get("panic_threshold", &kind::SHARE).unwrap_or(default.panic_threshold),
         tier_threshold: section.get("tier_threshold", &kind::SHARE).unwrap_or(default.tier_threshold),
@@ -169,8 +168,12 @@ fn health(section: &mut Section<'_>) -> HealthCheck {
 }
 
 /// Converts the section about ejection. `is_comparable` says whether the endpoints' shares of server errors are.
-fn ejection(section: &mut Section<'_>, is_comparable: bool) -> Ejection {
+fn ejection(section: &mut Section<'_>, is_comparable: bool, mesh: bool) -> Ejection {
     let default = Ejection::default();
+    let consecutive_errors = section.get("consecutive_errors", &kind::COUNT_U32);
+    if mesh && consecutive_errors.is_some() {
+        section.warning("consecutive_errors", "has no effect behind a mesh: any replica may have answered");
+    }
     let error_share = if is_comparable { default.error_share } else { 0.0 };
     let base = section.get("base", &kind::DURATION);
     let max = section.get("max", &kind::DURATION);
@@ -183,6 +186,7 @@ fn ejection(section: &mut Section<'_>, is_comparable: bool) -> Ejection {
         consecutive_failures: section
             .get("consecutive_failures", &kind::COUNT_U32)
             .unwrap_or(default.consecutive_failures),
+        consecutive_errors: consecutive_errors.filter(|_| !mesh).unwrap_or(default.consecutive_errors),
         error_share: section.get("error_share", &kind::SHARE).unwrap_or(error_share),
         base: base.unwrap_or(max.map_or(default.base, |max| default.base.min(max))),
         max: max.unwrap_or(base.map_or(default.max, |base| default.max.max(base))),

@@ -146,6 +146,9 @@ fn pool(document: &mut Document, pool: &Pool) {
     if pool.mesh {
         document.key("replica_header", string(&pool.replica_header));
     }
+    if let Some(time) = pool.slow_start {
+        document.key("slow_start", duration(time));
+    }
     document.key("panic_threshold", format_args!("{:?}", pool.panic_threshold));
     document.key("tier_threshold", format_args!("{:?}", pool.tier_threshold));
     if let Some(zone) = &pool.zone {
@@ -177,6 +180,10 @@ fn pool(document: &mut Document, pool: &Pool) {
 
     document.heading(&format!("[pool.{name}.ejection]"));
     document.key("consecutive_failures", pool.ejection.consecutive_failures);
+    // Behind a mesh it has no effect, and parsing warns about it.
+    if !pool.mesh {
+        document.key("consecutive_errors", pool.ejection.consecutive_errors);
+    }
     document.key("error_share", format_args!("{:?}", pool.ejection.error_share));
     document.key("base", duration(pool.ejection.base));
     document.key("max", duration(pool.ejection.max));

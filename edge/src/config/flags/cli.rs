@@ -179,6 +179,9 @@ pub(super) struct Traffic {
     /// Share of 5xx responses that ejects an endpoint, or a replica behind --to-mesh, if it is at least twice the others' share; 0 turns that off [default: 0.5; with --sticky or consistent_hash 0]
     #[arg(long, value_name = "SHARE")]
     pub(super) error_share: Option<String>,
+    /// How long the weight of an endpoint that is new or recovered grows from a tenth to all of it; not with --to-mesh [default: it has all of it at once]
+    #[arg(long, value_name = "DURATION")]
+    pub(super) slow_start: Option<String>,
     /// Response field by which an endpoint announces that it drains: it then gets no new requests; clients do not get the field [default: none]
     #[arg(long, value_name = "NAME")]
     pub(super) drain_header: Option<String>,

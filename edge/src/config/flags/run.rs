@@ -17,10 +17,10 @@ use super::{
 };
 use crate::config::{
     AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, HealthCheck, Limits, Listener, Pool, Source,
-    Sticky, Tls, address, behind_mesh, defaults, file,
-    pool::TIES_TO_REPLICAS,
+    Sticky, Tls, address, defaults, file,
+    pool::{NO_SLOW_START, TIES_TO_REPLICAS, is_comparable, ties_to_replicas},
     problem::{ConfigError, Loaded, Problem},
-    ties_requests, token,
+    token,
     value::{self, Parsed},
 };
 
@@ -187,20 +187,18 @@ impl Settings {
         pool.via = reader.one("no-via", flags.no_via.as_deref(), value::boolean).map_or(pool.via, |without| !without);
         pool.health = self.health(reader, &mut warnings);
         pool.mesh |= self.is_mesh();
-        for (flag, is_on) in [("sticky", pool.sticky.is_some()), ("balance", pool.balance == Balance::ConsistentHash)] {
-            if pool.mesh && is_on {
-                reader.problem(flag, TIES_TO_REPLICAS);
-            }
-        }
+        ties_to_replicas(&pool).for_each(|flag| reader.problem(flag, TIES_TO_REPLICAS));
         let replica_header = reader.one("replica-header", flags.replica_header.as_deref(), value::field);
         pool.replica_header = replica_header.unwrap_or(pool.replica_header);
-        let is_comparable = pool.mesh
-            || !(ties_requests(pool.balance, pool.sticky.as_ref()) || behind_mesh(&pool.sources, pool.health.as_ref()));
-        if !is_comparable {
+        if !is_comparable(&pool) {
             pool.ejection.error_share = 0.0;
         }
         let share = reader.one("error-share", flags.error_share.as_deref(), settings::value::share);
         pool.ejection.error_share = share.unwrap_or(pool.ejection.error_share);
+        pool.slow_start = reader.one("slow-start", flags.slow_start.as_deref(), settings::value::duration);
+        if pool.mesh && pool.slow_start.take().is_some() {
+            warnings.push(self.given.problem("slow-start", NO_SLOW_START));
+        }
         pool.drain.header = reader.one("drain-header", flags.drain_header.as_deref(), value::drain_header);
         self.flags.timeouts.apply_to_pool(reader, &mut pool);
         if reader.one("freebind", flags.freebind.as_deref(), value::boolean) == Some(true) {

@@ -22,8 +22,6 @@ pub struct HeaderSummary<'a> {
     dated: bool,
     /// The value of the `Set-Cookie` that the edge adds.
     set_cookie: Option<&'a [u8]>,
-    /// See [`hiding`](Self::hiding).
-    hidden: Option<&'a str>,
 }
 
 impl<'a> HeaderSummary<'a> {
@@ -34,7 +32,7 @@ impl<'a> HeaderSummary<'a> {
     /// `Connection` names too many fields.
     pub fn of(fields: &[Field<'a>]) -> Result<Self, Kind> {
         let (connection, lengths) = (ConnectionOptions::default(), Lengths::default());
-        let mut summary = Self { connection, lengths, dated: false, set_cookie: None, hidden: None };
+        let mut summary = Self { connection, lengths, dated: false, set_cookie: None };
         for field in fields {
             match Name::of(field.name.as_bytes()) {
                 Name::Connection => summary.connection.add(field.value).map_err(|_| Kind::UpstreamHeadTooLarge)?,
@@ -58,23 +56,12 @@ impl<'a> HeaderSummary<'a> {
         HeaderSummary { connection: self.connection.clone(), set_cookie: Some(cookie), ..*self }
     }
 
-    /// Sets the name of a field that is for the edge and not for the client, because the endpoint announces with it
-    /// that it drains.
-    #[must_use]
-    pub fn hiding(self, name: Option<&'a str>) -> Self {
-        Self { hidden: name, ..self }
-    }
-
-    fn hides(&self, field: &Field<'_>) -> bool {
-        self.hidden.is_some_and(|name| field.name.eq_ignore_ascii_case(name))
-    }
-
-    /// Whether a field is about neither the connection nor the framing nor a drain, so that it is passed on unless the
-    /// response switches the protocol.
+    /// Whether a field is about neither the connection nor the framing, so that it is passed on unless the response
+    /// switches the protocol.
     fn is_end_to_end(&self, field: &Field<'_>) -> bool {
         match Name::of(field.name.as_bytes()) {
             Name::Connection | Name::ContentLength | Name::TransferEncoding | Name::HopByHop | Name::Upgrade => false,
-            _ => !self.connection.names(field.name.as_bytes()) && !self.hides(field),
+            _ => !self.connection.names(field.name.as_bytes()),
         }
     }
 
@@ -127,7 +114,7 @@ pub fn write(out: &mut Vec<u8>, line: &StatusLine<'_>, fields: &[Field<'_>], sum
             _ => true,
         };
         let named = line.persistence != Persistence::Upgrade && summary.connection.names(field.name.as_bytes());
-        if keep && !named && !summary.hides(field) {
+        if keep && !named {
             write_field(out, field.name, field.value);
         }
     }
@@ -256,33 +243,6 @@ mod tests {
                 "transfer-encoding: chunked",
             ]
         );
-    }
-
-    #[test]
-    fn field_that_announces_a_drain_is_not_passed_on() {
-        let bytes = Bytes::from_static(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nX-Drain: 1\r\nx-drain:\r\nX-Drained: 2\r\n\r\n");
-        for (hidden, expected) in
-            [(Some("x-drain"), &["x-a", "x-drained"][..]), (None, &["x-a", "x-drain", "x-drained"])]
-        {
-            let found = crate::protocol::h1::head::response(&bytes, 100, |head| {
-                let summary = HeaderSummary::of(head.fields).unwrap().hiding(hidden);
-                let map = map(&bytes, head.fields, &summary, Framing::None);
-                let mut texts = Vec::new();
-                for persistence in [Persistence::Stays, Persistence::Upgrade] {
-                    let line = StatusLine { status: 200, reason: "", framing: Framing::None, persistence, date: DATE };
-                    let mut out = Vec::new();
-                    write(&mut out, &line, head.fields, &summary);
-                    texts.push(String::from_utf8(out).unwrap().to_lowercase());
-                }
-                (map, texts)
-            });
-            let (map, texts) = found.unwrap().unwrap().0;
-            assert_eq!(map.keys().map(HeaderName::as_str).collect::<Vec<_>>(), expected);
-            for text in texts {
-                assert_eq!(text.contains("\r\nx-drain:"), hidden.is_none(), "{text}");
-                assert!(text.contains("\r\nx-drained: 2\r\n"), "{text}");
-            }
-        }
     }
 
     #[test]

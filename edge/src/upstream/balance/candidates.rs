@@ -26,6 +26,16 @@ pub trait Candidates {
         1
     }
 
+    /// The weight of an ordinary candidate: weights may be in parts of it.
+    fn unit(&self) -> u32 {
+        1
+    }
+
+    /// The percentage of its weight that a candidate has; less than 100 in a slow start.
+    fn percentage(&self, _index: usize) -> u32 {
+        100
+    }
+
     /// What identifies a candidate for consistent hashing, in every process.
     fn hash(&self, index: usize) -> u64 {
         self.id(index)
@@ -42,13 +52,17 @@ pub(super) mod tests {
     use super::Candidates;
 
     /// Candidates with a load, a weight and whether they are excluded.
-    #[derive(Clone, Debug, Default)]
+    #[derive(Clone, Debug)]
     pub(in crate::upstream::balance) struct Fixed {
         pub(in crate::upstream::balance) loads: Vec<u64>,
         pub(in crate::upstream::balance) latencies: Vec<f64>,
         pub(in crate::upstream::balance) weights: Vec<u32>,
         pub(in crate::upstream::balance) excluded: Vec<bool>,
         pub(in crate::upstream::balance) ids: Vec<u64>,
+        /// What the weights are multiplied with.
+        pub(in crate::upstream::balance) unit: u32,
+        /// The percentages of their weights that they have; 100 for those beyond the list.
+        pub(in crate::upstream::balance) percentages: Vec<u32>,
     }
 
     impl Fixed {
@@ -60,6 +74,8 @@ pub(super) mod tests {
                 weights: weights.to_vec(),
                 excluded: vec![false; weights.len()],
                 ids: (0..weights.len() as u64).collect(),
+                unit: 1,
+                percentages: Vec::new(),
             }
         }
 
@@ -97,7 +113,15 @@ pub(super) mod tests {
         }
 
         fn weight(&self, index: usize) -> u32 {
-            self.weights[index]
+            self.weights[index] * self.unit
+        }
+
+        fn unit(&self) -> u32 {
+            self.unit
+        }
+
+        fn percentage(&self, index: usize) -> u32 {
+            self.percentages.get(index).copied().unwrap_or(100)
         }
 
         fn id(&self, index: usize) -> u64 {

@@ -61,7 +61,11 @@ pub fn pick(
             Some(lower(draw::two(candidates, random)?, load))
         }
         Balance::LeastRequests => Some(lower(draw::two(candidates, random)?, |index, _| candidates.load(index))),
-        Balance::PeakEwma => Some(lower(draw::two(candidates, random)?, |index, _| cost(candidates, index))),
+        Balance::PeakEwma => {
+            let (one, other) = draw::two(candidates, random)?;
+            let other = other.filter(|&other| !candidates.is_weighted() || is_warm_enough(candidates, other, random));
+            Some(lower((one, other), |index, _| cost(candidates, index)))
+        }
         Balance::ConsistentHash => match key {
             Some(key) => rendezvous::pick(candidates, key),
             None => take_turns(candidates, turns, random),
@@ -87,13 +91,21 @@ fn lower<T: PartialOrd>((one, other): (usize, Option<usize>), number: impl Fn(us
     other.filter(|&other| number(other, one) < number(one, other)).unwrap_or(one)
 }
 
+/// Whether a candidate may compete that was drawn as the second one. Of two, both are always drawn, and a fast one would
+/// get all requests whatever its weight; so one in its slow start competes only as often as its percentage says.
+fn is_warm_enough(candidates: &impl Candidates, index: usize, random: u64) -> bool {
+    // Another number for each, which the draws do not determine.
+    hash(&random.to_be_bytes()) % 100 < candidates.percentage(index).into()
+}
+
 /// How long a request is expected to take at a candidate: its latency for each request that it then has, for its
 /// weight.
 ///
 /// A candidate without a measurement gets the first request at once, and no other until that is answered, unless both
 /// that are drawn are unknown.
 fn cost(candidates: &impl Candidates, index: usize) -> f64 {
-    let weight = if candidates.is_weighted() { f64::from(candidates.weight(index)) } else { 1.0 };
+    let is_weighted = candidates.is_weighted();
+    let weight = if is_weighted { f64::from(candidates.weight(index)) / f64::from(candidates.unit()) } else { 1.0 };
     let (latency, load) = (candidates.latency(index), candidates.load(index) as f64 / weight);
     match latency {
         0.0 if load > 0.0 => UNKNOWN + load,
@@ -203,6 +215,64 @@ mod tests {
             let latencies = latencies.to_vec();
             let two = Test { latencies, loads: loads.to_vec(), ..Test::weighing(&weights) };
             assert_eq!(pick(Balance::PeakEwma, &two, None, 0, None), Some(expected), "{two:?}");
+        }
+    }
+
+    #[test]
+    fn weights_in_parts_are_the_same_weights() {
+        for (policy, _) in BALANCES {
+            let [picked, in_parts] = [1, 100].map(|unit| {
+                let candidates = Test {
+                    unit,
+                    loads: vec![4, 2, 1],
+                    latencies: vec![0.010, 0.012, 0.011],
+                    ..Test::weighing(&[6, 3, 1])
+                };
+                let (mut turns, mut random) = (Turns::default(), fastrand::Rng::with_seed(7));
+                // Afterwards the place in the round no longer depends on a random number.
+                pick(policy, &candidates, Some(&mut turns), 0, None);
+                let mut pick = || {
+                    let key = Some(Key { hash: random.u64(..), bound: 1.25 });
+                    // As likely in units of any size.
+                    let [one, other] = [0; 2].map(|_: i32| random.u64(..10) * u64::from(unit));
+                    let random = one | (other << 32);
+                    pick(policy, &candidates, Some(&mut turns), random, key)
+                };
+                (0..500).map(|_| pick()).collect::<Vec<_>>()
+            });
+            assert_eq!(picked, in_parts, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn share_of_an_endpoint_that_starts_slowly_follows_its_weight_with_every_policy() {
+        for (policy, _) in BALANCES {
+            for (percentage, expected) in [(10, 476_i32), (50, 2000), (100, 3333)] {
+                let three = Test::weighing(&[100, 100, percentage]);
+                let (mut counts, mut turns) = ([0; 3], Turns::default());
+                let mut random = fastrand::Rng::with_seed(7);
+                for _ in 0..10_000 {
+                    let key = Some(Key { hash: random.u64(..), bound: 1.25 });
+                    counts[pick(policy, &three, Some(&mut turns), random.u64(..), key).unwrap()] += 1;
+                }
+                assert!((counts[2] - expected).abs() < 200, "{policy:?} at {percentage} %: {counts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn peak_ewma_does_not_send_all_requests_to_a_fast_endpoint_that_starts_slowly() {
+        for (percentage, expected) in [(10, 180_i32..=190), (50, 650..=680), (100, 1000..=1000)] {
+            let two = Test {
+                latencies: vec![0.010, 0.001],
+                percentages: vec![100, percentage],
+                ..Test::weighing(&[101, percentage])
+            };
+            let mut random = fastrand::Rng::with_seed(7);
+            let second = (0..10_000).filter(|_| pick(Balance::PeakEwma, &two, None, random.u64(..), None) == Some(1));
+            let second = i32::try_from(second.count()).unwrap() / 10;
+            let most = *expected.end() + 30;
+            assert!((expected.start() - 30..=most).contains(&second), "{second} of 1000 at {percentage} %");
         }
     }
 

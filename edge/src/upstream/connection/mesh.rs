@@ -22,7 +22,7 @@ use crate::{
         mesh::{
             connect_time::ConnectTimes,
             link::Link,
-            plan::{self, Exploration, Verdict},
+            plan::{self, Exploration, Idle, Verdict},
             report::MeshReport,
             spread::{Spread, UNKNOWN},
             warm::{Rotation, Warm},
@@ -104,7 +104,11 @@ impl Mesh {
     pub fn adopt(&self, connection: &mut Connection, now: Instant) {
         if connection.link.is_none() {
             let node = connection.endpoint().id;
-            connection.link = Some(Link::new(&self.spread, node, fastrand::f64(), now));
+            let mut link = Link::new(&self.spread, node, fastrand::f64(), now);
+            if let Some(known) = connection.known.take() {
+                link.restore(&known);
+            }
+            connection.link = Some(link);
         }
     }
 
@@ -190,6 +194,17 @@ impl Mesh {
     #[must_use]
     pub fn idle(&self, node: u64) -> usize {
         self.warm.borrow().iter().filter(|connection| connection.endpoint().id == node).count()
+    }
+
+    /// The idle connections to a node, by whether the next request can take them.
+    #[must_use]
+    pub fn idle_to(&self, node: u64) -> Idle {
+        let mut idle = Idle::default();
+        for connection in self.warm.borrow().iter().filter(|connection| connection.endpoint().id == node) {
+            let is_unfit = connection.link.as_ref().is_some_and(Link::is_unfit);
+            *(if is_unfit { &mut idle.unfit } else { &mut idle.spare }) += 1;
+        }
+        idle
     }
 
     /// Makes the idle connections to a node and those to a replica due to be asked.
@@ -309,5 +324,90 @@ impl Mesh {
                 Some(connection)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::Pin,
+        task::{Context, Waker},
+        time::SystemTime,
+    };
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::upstream::{Endpoint, connection::ConnectionPermit};
+
+    /// A connection to a program that says nothing.
+    async fn connection(listener: &TcpListener, queue: &Arc<Queue<Place>>) -> Box<Connection> {
+        let address = listener.local_addr().unwrap();
+        let endpoint = Arc::new(Endpoint::new(address, "s".into(), 1, SystemTime::UNIX_EPOCH));
+        let permit = ConnectionPermit::take(&endpoint, queue, 9).unwrap();
+        let pool = config::Pool { mesh: true, ..config::Pool::new("p", Vec::new()) };
+        let stream = TcpStream::connect(address).await.unwrap();
+        Box::new(Connection::new(stream, permit, Arc::new(pool), Instant::now()))
+    }
+
+    fn is_ready(future: Pin<&mut impl Future<Output = ()>>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wake_up_of_a_request_that_is_gone_goes_to_the_next_one() {
+        let mesh = Mesh::new(&Arc::default(), Instant::now());
+        let wait = || Box::pin(mesh.freed(Duration::from_secs(1)));
+        let (mut first, mut second) = (wait(), wait());
+        assert!(!is_ready(first.as_mut()) && !is_ready(second.as_mut()));
+        mesh.freed.notify_one();
+        drop(first);
+        assert!(is_ready(second.as_mut()));
+    }
+
+    #[tokio::test]
+    async fn connection_that_moves_to_another_worker_keeps_its_replica_and_whether_it_is_ready() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for is_ready in [true, false] {
+            let queue = Arc::default();
+            let (here, there) = (Mesh::new(&queue, Instant::now()), Mesh::new(&queue, Instant::now()));
+            let mut connection = connection(&listener, &queue).await;
+            here.adopt(&mut connection, Instant::now());
+            let link = connection.link().unwrap();
+            link.learn(b"web.1");
+            link.set_ready(is_ready);
+            let place = connection.into_place().unwrap();
+            let mut moved = Connection::from_place(place, Instant::now()).unwrap();
+            there.adopt(&mut moved, Instant::now());
+            let link = moved.link().unwrap();
+            assert_eq!((there.spread().borrow().name(link.replica()), link.is_ready()), (&b"web.1"[..], is_ready));
+            assert_eq!(here.spread().borrow().replicas(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn idle_connections_that_no_request_should_take_are_no_spare_ones() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let queue = Arc::default();
+        let mesh = Mesh::new(&queue, Instant::now());
+        let mut node = 0;
+        for (name, is_ready, expected) in
+            [("a", false, (1, 0)), ("b", true, (1, 1)), ("c", false, (1, 2)), ("d", true, (2, 2))]
+        {
+            let mut connection = connection(&listener, &queue).await;
+            mesh.adopt(&mut connection, Instant::now());
+            node = connection.endpoint().id;
+            let link = connection.link().unwrap();
+            link.learn(name.as_bytes());
+            link.set_ready(is_ready);
+            mesh.put(connection, Instant::now());
+            let all = mesh.warm.borrow().iter().map(|connection| connection.endpoint().id).collect::<Vec<_>>();
+            let idle = all
+                .iter()
+                .map(|node| mesh.idle_to(*node))
+                .fold((0, 0), |(spare, unfit), idle| (spare + idle.spare, unfit + idle.unfit));
+            assert_eq!(idle, expected, "with {name}");
+        }
+        assert_eq!(mesh.idle_to(node), Idle { spare: 1, unfit: 0 });
     }
 }

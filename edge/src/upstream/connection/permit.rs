@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     config,
-    upstream::{Endpoint, queue::Queue},
+    upstream::{Endpoint, mesh::link::Known, queue::Queue},
 };
 
 /// One of the connections that an endpoint may have. Dropping it makes room for another, which goes to a request that
@@ -39,6 +39,8 @@ pub(super) struct IdleStream {
     pub(super) pool: Arc<config::Pool>,
     pub(super) opened: Instant,
     pub(super) waits_for_room: bool,
+    /// Behind a mesh: what it was known for.
+    pub(super) known: Option<Known>,
 }
 
 impl ConnectionPermit {

@@ -14,7 +14,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Connection, Place, mesh::Mesh};
-use crate::{io::buffer::BufferPool, upstream::queue::Queue};
+use crate::{
+    io::buffer::BufferPool,
+    upstream::{mesh::link::Link, queue::Queue},
+};
 
 /// A connection in use for one request, counted as in flight.
 ///
@@ -151,6 +154,10 @@ impl ConnectionPool {
     /// Keeps a connection without a request for the next one, or gives it to a request that waits.
     pub fn put(&self, connection: Box<Connection>, now: Instant) {
         let is_wanted = connection.queue().is_waiting();
+        if is_wanted && connection.link.as_ref().is_some_and(Link::is_unfit) {
+            // Closing it makes room for another, which probably leads to a better replica.
+            return;
+        }
         let Some(connection) = (if is_wanted { hand_over(connection, now) } else { Some(connection) }) else { return };
         if connection.pool().mesh {
             let mesh = self.mesh(connection.queue());

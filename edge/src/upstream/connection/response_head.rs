@@ -130,16 +130,20 @@ impl Connection {
         let mut announced = false;
         let parsed = head::response(bytes, self.pool.max_response_headers, |parts| {
             announced = drain.is_some() && parts.fields.iter().any(announces);
+            // It is for the edge and not for the client. Most responses have none, and are not copied.
+            let (kept, without): (Vec<_>, _);
+            let parts = if announced {
+                kept = parts.fields.iter().filter(|field| !announces(field)).copied().collect();
+                without = head::Response { fields: &kept, ..*parts };
+                &without
+            } else {
+                parts
+            };
             if matches!(parts.status, 100 | 102..=199) {
-                if announced {
-                    let fields: Vec<_> = parts.fields.iter().filter(|field| !announces(field)).copied().collect();
-                    on_interim(&head::Response { fields: &fields, ..*parts });
-                } else {
-                    on_interim(parts);
-                }
+                on_interim(parts);
                 return Ok(None);
             }
-            let summary = HeaderSummary::of(parts.fields)?.hiding(drain);
+            let summary = HeaderSummary::of(parts.fields)?;
             let bodiless = to_head || is_bodiless(parts.status);
             let framing = summary.lengths.of_response(bodiless, parts.version == Version::HTTP_11)?;
             let keeps_alive = summary.keeps_alive(parts.version) && framing != Framing::Close && parts.status != 101;
@@ -183,4 +187,60 @@ impl Connection {
 /// Whether a response with this status never has a body (RFC 9110 sections 15.2, 15.3.5 and 15.4.5).
 fn is_bodiless(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, sync::Arc, time::SystemTime};
+
+    use tokio::{
+        io::AsyncWriteExt,
+        net::{TcpListener, TcpStream},
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::{
+        config::{Drain, Pool},
+        io::memory::{Budget, Memory},
+        upstream::{Endpoint, connection::ConnectionPermit},
+    };
+
+    /// The names of the fields of an interim response and of the final one, as they are for the client.
+    async fn fields(drain: Option<&str>) -> (Vec<String>, Vec<String>, Arc<Endpoint>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let head = b"HTTP/1.1 103 Hints\r\nX-A: 1\r\nX-Drain: 1\r\n\r\n\
+            HTTP/1.1 200 OK\r\nX-A: 1\r\nX-Drain: 1\r\nx-drain:\r\nX-Drained: 2\r\ncontent-length: 0\r\n\r\n";
+        peer.write_all(head).await.unwrap();
+        let endpoint = Arc::new(Endpoint::new(address, "s".into(), 1, SystemTime::UNIX_EPOCH));
+        let permit = ConnectionPermit::take(&endpoint, &Arc::default(), 1).unwrap();
+        let header = drain.map(str::to_owned);
+        let pool = Pool { drain: Drain { header, ..Drain::default() }, health: None, ..Pool::new("p", Vec::new()) };
+        let mut connection = Connection::new(stream, permit, Arc::new(pool), Instant::now());
+        let buffers = BufferPool::new(Memory::new(Arc::new(Budget::new(None, 1))));
+        let names = |fields: &[Field<'_>]| fields.iter().map(|field| field.name.to_lowercase()).collect::<Vec<_>>();
+        let mut interim = Vec::new();
+        let last = poll_fn(|cx| {
+            let mut on_interim = |head: &head::Response<'_>| interim = names(head.fields);
+            let mut on_head = |head: &ResponseHead<'_>| names(head.parts.fields);
+            connection.poll_head(cx, &buffers, false, &mut on_interim, &mut on_head)
+        });
+        let last = last.await.unwrap();
+        (interim, last, endpoint)
+    }
+
+    #[tokio::test]
+    async fn field_that_announces_a_drain_is_not_passed_on() {
+        let (interim, last, endpoint) = fields(Some("x-drain")).await;
+        assert_eq!(
+            (interim, last),
+            (vec!["x-a".into()], ["x-a", "x-drained", "content-length"].map(str::to_owned).into())
+        );
+        endpoint.wait_for_drain().await;
+        let (interim, last, _) = fields(None).await;
+        assert_eq!((interim.len(), last.len()), (2, 5), "without the setting it is a field like others");
+    }
 }

@@ -13,7 +13,11 @@ use crate::{
         deadline::Deadline,
     },
     protocol::h1::{body::Reader, framing::Framing},
-    upstream::{Endpoint, mesh::link::Link, queue::Queue},
+    upstream::{
+        Endpoint,
+        mesh::link::{Known, Link},
+        queue::Queue,
+    },
 };
 
 /// One connection to an endpoint.
@@ -46,6 +50,8 @@ pub struct Connection {
     pub(super) reused: bool,
     /// Behind a mesh: which replica it leads to.
     pub(super) link: Option<Link>,
+    /// Behind a mesh: what it was known for at the worker that it came from, until it has a link.
+    pub(super) known: Option<Known>,
     permit: ConnectionPermit,
 }
 
@@ -68,6 +74,7 @@ impl Connection {
             idle_since: now,
             reused: false,
             link: None,
+            known: None,
             permit,
         }
     }
@@ -127,9 +134,10 @@ impl Connection {
     /// # Errors
     /// The runtime cannot release it. It is closed then.
     pub(super) fn into_place(self) -> io::Result<Place> {
-        let Self { stream, permit, pool, opened, waits_for_room, .. } = self;
+        let Self { stream, permit, pool, opened, waits_for_room, link, .. } = self;
         let stream = stream.into_std()?;
-        Ok(Place { permit, idle: Some(IdleStream { stream, pool, opened, waits_for_room }) })
+        let known = link.as_ref().map(Link::known);
+        Ok(Place { permit, idle: Some(IdleStream { stream, pool, opened, waits_for_room, known }) })
     }
 
     /// Takes over the idle connection of a place, for this worker's runtime.
@@ -138,9 +146,9 @@ impl Connection {
     /// There is no connection, or the endpoint has closed it. The permit is for another one.
     pub fn from_place(place: Place, now: Instant) -> Result<Box<Self>, ConnectionPermit> {
         let Place { permit, idle } = place;
-        let Some(IdleStream { stream, pool, opened, waits_for_room }) = idle else { return Err(permit) };
+        let Some(IdleStream { stream, pool, opened, waits_for_room, known }) = idle else { return Err(permit) };
         let Ok(stream) = TcpStream::from_std(stream) else { return Err(permit) };
-        let connection = Self { opened, waits_for_room, reused: true, ..Self::new(stream, permit, pool, now) };
+        let connection = Self { opened, waits_for_room, known, reused: true, ..Self::new(stream, permit, pool, now) };
         // This runtime knows nothing of it yet.
         let is_usable = connection.is_open_in_kernel() && connection.endpoint().allows_reuse();
         if is_usable { Ok(Box::new(connection)) } else { Err(connection.permit) }

@@ -29,6 +29,8 @@ enum Ejection {
     Until(Instant),
     /// Ejected, and the time is over: the next check that passes ends the ejection.
     AwaitingCheck,
+    /// No longer ejected, but its next request decides; see [`probation`](crate::upstream::probation).
+    Probation,
 }
 
 /// The numbers of endpoints in a pool that decide whether another one may be ejected.
@@ -36,7 +38,7 @@ enum Ejection {
 pub struct PoolCounts {
     /// All endpoints.
     pub total: usize,
-    /// Ejected endpoints.
+    /// Endpoints that are ejected or on probation.
     pub ejected: usize,
     /// Endpoints that currently get requests.
     pub healthy: usize,
@@ -46,7 +48,13 @@ impl Outlier {
     /// Whether it is ejected.
     #[must_use]
     pub fn is_ejected(&self) -> bool {
-        self.ejection != Ejection::NotEjected
+        matches!(self.ejection, Ejection::Until(_) | Ejection::AwaitingCheck)
+    }
+
+    /// Whether it is on probation after an ejection.
+    #[must_use]
+    pub fn is_on_probation(&self) -> bool {
+        self.ejection == Ejection::Probation
     }
 
     /// Returns when the time of the current ejection is over; `None` if it is not ejected or the time is over already.
@@ -54,7 +62,7 @@ impl Outlier {
     pub fn until(&self) -> Option<Instant> {
         match self.ejection {
             Ejection::Until(until) => Some(until),
-            Ejection::NotEjected | Ejection::AwaitingCheck => None,
+            Ejection::NotEjected | Ejection::AwaitingCheck | Ejection::Probation => None,
         }
     }
 
@@ -65,9 +73,10 @@ impl Outlier {
     }
 
     /// Ejects it and returns for how long: `base` times the number of consecutive ejections, at most `max`. That number
-    /// decreases by one for each `base` of time without an ejection.
+    /// decreases by one for each `base` of time without an ejection; a probation is no such time.
     pub fn eject(&mut self, settings: &config::Ejection, now: Instant) -> Duration {
-        let healthy_time = self.ended.map_or(Duration::ZERO, |ended| now.saturating_duration_since(ended));
+        let ended = self.ended.filter(|_| self.ejection == Ejection::NotEjected);
+        let healthy_time = ended.map_or(Duration::ZERO, |ended| now.saturating_duration_since(ended));
         let forgotten = healthy_time.as_nanos().checked_div(settings.base.as_nanos()).unwrap_or(0);
         self.consecutive =
             self.consecutive.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX)).saturating_add(1);
@@ -83,13 +92,26 @@ impl Outlier {
         }
     }
 
-    /// Ends an ejection.
-    pub fn release(&mut self, now: Instant) {
+    /// Ends an ejection with a probation.
+    pub fn begin_probation(&mut self) {
         if self.is_ejected() {
+            self.ejection = Ejection::Probation;
+        }
+    }
+
+    /// Ends an ejection or a probation.
+    pub fn release(&mut self, now: Instant) {
+        if self.ejection != Ejection::NotEjected {
             self.ejection = Ejection::NotEjected;
             self.ended = Some(now);
         }
     }
+}
+
+/// Whether this number of consecutive server errors requires an ejection.
+#[must_use]
+pub fn is_due_to_errors(settings: &config::Ejection, errors: u32) -> bool {
+    settings.counts_errors() && errors >= settings.consecutive_errors
 }
 
 /// Whether this number of consecutive failures requires an ejection.
@@ -102,6 +124,12 @@ pub fn is_due(settings: &config::Ejection, failures: u32) -> bool {
 #[must_use]
 pub fn may_eject(settings: &config::Ejection, pool: PoolCounts) -> bool {
     pool.healthy > 1 && within_share(settings, pool.total, pool.ejected + 1)
+}
+
+/// Whether one on probation may be ejected again: another endpoint gets requests.
+#[must_use]
+pub fn may_eject_again(settings: &config::Ejection, pool: PoolCounts) -> bool {
+    !settings.is_off() && pool.healthy > 0
 }
 
 /// Whether `ejected` endpoints of `total` are within the share. One endpoint may always be ejected, so that ejection
@@ -121,7 +149,7 @@ pub(crate) mod tests {
 
     pub(crate) fn ejection(consecutive_failures: u32, max_share: f64) -> config::Ejection {
         let (base, max) = (Duration::from_secs(5), Duration::from_secs(60));
-        config::Ejection { consecutive_failures, base, max, max_share, error_share: 0.5 }
+        config::Ejection { consecutive_failures, consecutive_errors: 0, base, max, max_share, error_share: 0.5 }
     }
 
     #[test]
@@ -185,6 +213,41 @@ pub(crate) mod tests {
         outlier.release(now);
         now += Duration::from_secs(3600);
         assert_eq!(outlier.eject(&settings, now).as_secs(), 5);
+    }
+
+    #[test]
+    fn failed_probation_lasts_longer_and_good_behaviour_after_a_passed_one_makes_it_shorter() {
+        let settings = ejection(5, 0.5);
+        let (mut outlier, mut now) = (Outlier::default(), Instant::now());
+        let mut durations = Vec::new();
+        for _ in 0..4 {
+            let duration = outlier.eject(&settings, now);
+            durations.push(duration.as_secs());
+            now += duration;
+            outlier.begin_probation();
+            assert!(outlier.is_on_probation() && !outlier.is_ejected() && outlier.until().is_none());
+            now += Duration::from_secs(7);
+        }
+        assert_eq!(durations, [5, 10, 15, 20], "the time on probation is no good behaviour");
+        outlier.release(now);
+        for (healthy, expected) in [(4, 25), (10, 20), (40, 5)] {
+            now += Duration::from_secs(healthy);
+            assert_eq!(outlier.eject(&settings, now).as_secs(), expected, "after {healthy} s");
+            outlier.begin_probation();
+            outlier.release(now);
+        }
+        assert_eq!(outlier.eject(&settings, now).as_secs(), 10);
+        outlier.begin_probation();
+        now += Duration::from_secs(3600);
+        assert_eq!(outlier.eject(&settings, now).as_secs(), 15, "it waited for a request, and then failed");
+    }
+
+    #[test]
+    fn consecutive_errors_count_only_by_choice() {
+        let settings = config::Ejection { consecutive_errors: 3, ..ejection(5, 0.5) };
+        assert!(!is_due_to_errors(&settings, 2) && is_due_to_errors(&settings, 3));
+        assert!(!is_due_to_errors(&ejection(5, 0.5), u32::MAX));
+        assert!(!is_due_to_errors(&config::Ejection { consecutive_failures: 0, ..settings }, u32::MAX));
     }
 
     #[test]

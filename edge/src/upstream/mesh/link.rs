@@ -27,6 +27,14 @@ pub struct Link {
     ready: bool,
 }
 
+/// What a connection is known for when it moves to another worker, which has a spread of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The name of its replica; empty if that is not known.
+    replica: Box<[u8]>,
+    ready: bool,
+}
+
 impl Link {
     /// The entry of a connection to a node that was just opened. `chance` is a fresh random number from 0.0 to 1.0.
     #[must_use]
@@ -45,6 +53,28 @@ impl Link {
     /// Learns the name of its replica.
     pub fn learn(&mut self, name: &[u8]) {
         self.replica = self.spread.borrow_mut().learn(self.replica, name);
+    }
+
+    /// What it is known for.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        Known { replica: self.spread.borrow().name(self.replica).into(), ready: self.ready }
+    }
+
+    /// Takes over what the connection was known for at another worker.
+    pub fn restore(&mut self, known: &Known) {
+        if !known.replica.is_empty() {
+            self.learn(&known.replica);
+        }
+        self.set_ready(known.ready);
+    }
+
+    /// Whether requests should not get it while there are others: its replica should get none, or it may not answer.
+    #[must_use]
+    pub fn is_unfit(&self) -> bool {
+        let spread = self.spread.borrow();
+        let is_unready = !self.ready && !spread.is_unready();
+        is_unready || (spread.is_suspect(self.node, self.replica) && !spread.is_suspect_throughout())
     }
 
     /// The part of `max_age` that the connection lives.
@@ -132,6 +162,44 @@ mod tests {
         link.asked(BETWEEN_ASKS / 2, now);
         link.doubt(now);
         assert!(link.is_due(now + BETWEEN_ASKS / 2), "doubt delays nothing");
+    }
+
+    #[test]
+    fn a_connection_that_moves_to_another_worker_stays_known() {
+        let (here, there) = (Rc::default(), Rc::default());
+        let mut other = Link::new(&there, 1, 0.5, Instant::now());
+        other.learn(b"b");
+        for (name, ready) in [(&b""[..], true), (b"a", true), (b"a", false)] {
+            let mut link = Link::new(&here, 1, 0.5, Instant::now());
+            if !name.is_empty() {
+                link.learn(name);
+            }
+            link.set_ready(ready);
+            let mut moved = Link::new(&there, 1, 0.5, Instant::now());
+            moved.restore(&link.known());
+            assert_eq!((there.borrow().name(moved.replica()), moved.is_ready()), (name, ready));
+            assert_eq!(moved.is_unfit(), !ready);
+        }
+    }
+
+    #[test]
+    fn a_connection_is_unfit_unless_all_are_like_that() {
+        let (spread, now) = (Rc::default(), Instant::now());
+        let [mut one, mut other] = [b"a", b"b"].map(|name| {
+            let mut link = Link::new(&spread, u64::from(name[0]), 0.5, now);
+            link.learn(name);
+            link
+        });
+        one.set_ready(false);
+        assert!(one.is_unfit() && !other.is_unfit());
+        other.set_ready(false);
+        assert!(!one.is_unfit() && !other.is_unfit());
+        one.set_ready(true);
+        other.set_ready(true);
+        one.suspect();
+        assert!(one.is_unfit() && !other.is_unfit());
+        other.suspect();
+        assert!(!one.is_unfit() && !other.is_unfit());
     }
 
     #[test]

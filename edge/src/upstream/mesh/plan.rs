@@ -35,12 +35,22 @@ pub fn warm(replicas: usize, nodes: usize, workers: usize) -> usize {
     wanted.min(MOST).min((MOST_OF_ALL / nodes).max(1))
 }
 
-/// How many connections to a node are opened now, ahead of need: until `warm` are open, and one is idle. `open`
-/// includes the `idle` ones, and `opening` are under way.
+/// The idle connections of a worker to a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Idle {
+    /// Those that the next request can take.
+    pub spare: usize,
+    /// Those that no request should take while there are others.
+    pub unfit: usize,
+}
+
+/// How many connections to a node are opened now, ahead of need: until `warm` are open, and one is a spare. `open`
+/// includes the `idle` ones, and `opening` are under way. A new connection may lead to the replica that makes others
+/// unfit, so no more are opened for a spare when as many as `warm` are unfit.
 #[must_use]
-pub fn missing(warm: usize, open: usize, idle: usize, opening: usize) -> usize {
+pub fn missing(warm: usize, open: usize, idle: Idle, opening: usize) -> usize {
     let to_warm = warm.saturating_sub(open + opening);
-    let to_spare = usize::from(idle + opening == 0);
+    let to_spare = usize::from(idle.spare + opening == 0 && idle.unfit < warm);
     to_warm.max(to_spare).min(OPENING.saturating_sub(opening))
 }
 
@@ -136,18 +146,24 @@ mod tests {
 
     #[test]
     fn connections_are_opened_until_enough_are_open_and_one_is_idle() {
-        for (want, open, idle, opening, expected) in [
-            (6, 0, 0, 0, 4),
-            (6, 0, 0, 3, 1),
-            (6, 5, 5, 0, 1),
-            (6, 6, 6, 0, 0),
+        for (want, open, spare, unfit, opening, expected) in [
+            (6, 0, 0, 0, 0, 4),
+            (6, 0, 0, 0, 3, 1),
+            (6, 5, 5, 0, 0, 1),
+            (6, 6, 6, 0, 0, 0),
             // All are in use: a spare.
-            (6, 6, 0, 0, 1),
-            (6, 90, 0, 0, 1),
-            (6, 90, 0, 1, 0),
-            (6, 90, 1, 0, 0),
+            (6, 6, 0, 0, 0, 1),
+            (6, 90, 0, 0, 0, 1),
+            (6, 90, 0, 0, 1, 0),
+            (6, 90, 1, 0, 0, 0),
+            // Those that no request should take are none, but not without end.
+            (6, 6, 0, 2, 0, 1),
+            (6, 11, 0, 5, 0, 1),
+            (6, 12, 0, 6, 0, 0),
+            (6, 6, 1, 2, 0, 0),
         ] {
-            assert_eq!(missing(want, open, idle, opening), expected, "{want} {open} {idle} {opening}");
+            let idle = Idle { spare, unfit };
+            assert_eq!(missing(want, open, idle, opening), expected, "{want} {open} {idle:?} {opening}");
         }
     }
 
@@ -216,7 +232,8 @@ mod tests {
             let warm = warm(replicas, nodes, workers);
             prop_assert!((1..=MOST).contains(&warm));
             prop_assert!(nodes > MOST_OF_ALL || warm * nodes <= MOST_OF_ALL);
-            prop_assert!(missing(warm, replicas, nodes, workers) <= OPENING);
+            let idle = Idle { spare: nodes, unfit: replicas };
+            prop_assert!(missing(warm, replicas, idle, workers) <= OPENING);
         }
     }
 }

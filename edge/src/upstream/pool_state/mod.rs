@@ -6,7 +6,9 @@
 //! and share one [`PoolState`] per pool on the control thread.
 
 mod drain;
+mod ejection;
 mod noticed;
+mod publish;
 mod watched;
 
 use std::{
@@ -32,24 +34,24 @@ use super::{
     endpoint::{Endpoint, EndpointState},
     health::{
         Health, HealthStatus,
-        error_share::Responses,
-        outlier::{self, PoolCounts},
         probe::{Failure, Outcome, Passed},
     },
     member::{Member, ORDERED_TO_DRAIN},
     order::{Order, Orders},
     pool,
-    snapshot::{PoolHandle, PoolSnapshot},
-    sticky::Sessions,
-    tiers::Thresholds,
+    slow_start::SlowStart,
+    snapshot::PoolHandle,
 };
 use crate::{
-    config::{self, BACKUP, Source},
+    config::{self, Source},
     observe::{
         decisions::{Decision, Note},
         log_limit::LogLimit,
     },
 };
+
+/// The reason for the state of an endpoint after an ejection.
+const ON_PROBATION: &str = "the time of its ejection is over: one request at a time";
 
 /// The state of one pool; see the module.
 #[derive(Debug)]
@@ -62,6 +64,8 @@ pub(super) struct PoolState {
     orders: Orders,
     /// Wakes the pool's task after endpoints were added or removed, or entered or left maintenance.
     changed: Rc<Notify>,
+    /// When the pool began. An endpoint that joins much later is new.
+    began: Instant,
     /// Limits the log lines about checks that the edge could not make.
     shortages: LogLimit,
     /// What was noticed of the workers' decisions so far.
@@ -117,6 +121,7 @@ impl PoolState {
             members,
             orders,
             changed: Rc::default(),
+            began: before.map_or(now.instant, |before| before.began),
             shortages: LogLimit::default(),
             noticed,
         };
@@ -247,9 +252,13 @@ impl PoolState {
             EndpointState::Healthy => matches!(outcome, Ok(Passed::Connected | Passed::Status(_))),
             EndpointState::Unhealthy => outcome.is_err(),
             EndpointState::Draining => order == Order::Ready && matches!(outcome, Ok(Passed::Draining)),
-            EndpointState::Unchecked | EndpointState::Ejected | EndpointState::Maintenance => false,
+            EndpointState::Unchecked
+            | EndpointState::Ejected
+            | EndpointState::Probation
+            | EndpointState::Maintenance => false,
         };
         let reason = match outcome {
+            _ if state == EndpointState::Probation => ON_PROBATION.to_owned(),
             _ if state == EndpointState::Draining && order == Order::Drain => ORDERED_TO_DRAIN.to_owned(),
             Ok(passed) => passed.to_string(),
             Err(failure) => failure.to_string(),
@@ -262,6 +271,7 @@ impl PoolState {
                 EndpointState::Unhealthy if order == Order::Drain => Decision::DrainedUnhealthy,
                 EndpointState::Unhealthy => Decision::Unhealthy,
                 EndpointState::Draining => Decision::Draining,
+                EndpointState::Probation => Decision::ProbationBegan,
                 _ => Decision::Healthy,
             };
             handle.note(decision, Some(endpoint.address), &reason);
@@ -275,64 +285,15 @@ impl PoolState {
         self.handle.config.health.as_ref().map_or_else(Health::assumed, |_| Health::unchecked())
     }
 
-    /// Applies the failure of a request: enough consecutive failures eject the endpoint.
-    pub(super) fn request_failed(&mut self, endpoint: &Endpoint, now: Timestamp) {
+    /// Does what is due now and then: compares the statuses of the endpoints, and lets slow starts go on.
+    pub(super) fn tick(&mut self, now: Timestamp) {
         let handle = Arc::clone(&self.handle);
-        let ejection = &handle.config.ejection;
-        let failures = endpoint.failures_in_a_row();
-        if !outlier::is_due(ejection, failures) {
-            return;
+        if handle.config.ejection.is_by_status() && !handle.config.mesh {
+            self.compare_responses(now);
         }
-        let counts = self.counts();
-        let Some(member) = self.member_mut(endpoint) else { return };
-        let Some(duration) = member.eject(ejection, counts, now.instant) else {
-            if member.state() == EndpointState::Healthy {
-                let reason = format!("{failures} consecutive requests failed");
-                handle.note(Decision::EjectionRefused, Some(endpoint.address), &reason);
-            }
-            return;
-        };
-        let reason = format!("{failures} consecutive requests failed, ejected for {duration:?}");
-        member.record_ejection(&handle, &reason, now.wall_clock);
-        self.publish();
-    }
-
-    /// Compares the statuses of the endpoints, and ejects those that give far more server errors than the others, the
-    /// worst first.
-    pub(super) fn compare_responses(&mut self, now: Timestamp) {
-        let handle = Arc::clone(&self.handle);
-        let ejection = &handle.config.ejection;
-        let all: Responses = self.members.values_mut().map(Member::count_responses).sum();
-        let compare = |(address, member): (&SocketAddr, &mut Member)| {
-            member.compare_responses(ejection, all).map(|responses| (*address, responses))
-        };
-        let mut deviating: Vec<_> = self.members.iter_mut().filter_map(compare).collect();
-        deviating.sort_by(|(_, one), (_, other)| other.share().total_cmp(&one.share()));
-        for (address, Responses { total, errors }) in deviating {
-            let counts = self.counts();
-            let Some(member) = self.members.get_mut(&address) else { continue };
-            let reason = format!("{errors} of {total} responses were server errors");
-            let Some(duration) = member.eject_by_status(ejection, counts, now.instant) else {
-                handle.note(Decision::EjectionRefused, Some(address), &reason);
-                continue;
-            };
-            let reason = format!("{reason}, ejected for {duration:?}");
-            member.record_ejection(&handle, &reason, now.wall_clock);
-            // Its task waits for the end of the ejection.
-            member.endpoint.wake();
-            self.publish();
-        }
-    }
-
-    /// Applies the end of an ejection's time. With health checks the endpoint returns when the next check passes,
-    /// without them at once.
-    pub(super) fn ejection_expired(&mut self, endpoint: &Endpoint, now: Timestamp) {
-        let checked = self.handle.config.health.is_some();
-        let Some(member) = self.member_mut(endpoint) else { return };
-        if checked {
-            member.outlier.expire();
-        } else {
-            self.release(endpoint.address, now);
+        if let Some(duration) = handle.config.slow_start {
+            self.members.values_mut().for_each(|member| member.grow(duration, now.instant));
+            // Weights may have begun to differ, or no longer do.
             self.publish();
         }
     }
@@ -350,21 +311,12 @@ impl PoolState {
             }
             // No check will end this ejection.
             if member.outlier.is_awaiting_check() {
-                member.outlier.release(now.instant);
+                member.begin_probation();
             }
             if member.state() != before {
                 member.record_state("not checked", now.wall_clock);
             }
         }
-    }
-
-    /// Ends an ejection without a check.
-    fn release(&mut self, address: SocketAddr, now: Timestamp) {
-        let Some(member) = self.members.get_mut(&address) else { return };
-        member.outlier.release(now.instant);
-        member.endpoint.reset_failures();
-        member.record_state("its ejection ended", now.wall_clock);
-        self.handle.note(Decision::EjectionEnded, Some(address), "");
     }
 
     /// Adds and removes endpoints to match the sources.
@@ -385,6 +337,11 @@ impl PoolState {
                 .note_with(&Note { source: Some(&source), ..Note::at(Decision::EndpointAdded, address, reason) });
             let endpoint = Arc::new(Endpoint::new(address, source, self.workers, now.wall_clock));
             let mut member = Member::new(endpoint, health);
+            // Those that are found while the pool begins are not new, but only now known.
+            let slow_start = self.handle.config.slow_start;
+            if slow_start.is_some_and(|time| now.instant.saturating_duration_since(self.began) >= time) {
+                member.slow_start = SlowStart::Due;
+            }
             member.record_state("not checked", now.wall_clock);
             if order != Order::Ready {
                 member.obey(order, health, now.instant);
@@ -407,89 +364,6 @@ impl PoolState {
             let options = sources.get(&endpoint.source);
             let options = options.map(|(state, options)| state.options_of(&endpoint.address, options));
             endpoint.set_options(&options.unwrap_or_default(), config.zone.as_deref());
-        }
-    }
-
-    /// Ends ejections, the earliest first, until the ejected share of a pool that shrank or was reconfigured is within
-    /// its limit.
-    fn enforce_ejection_limit(&mut self, now: Timestamp) {
-        loop {
-            let PoolCounts { total, ejected, .. } = self.counts();
-            if outlier::within_share(&self.handle.config.ejection, total, ejected) {
-                return;
-            }
-            let members = self.members.values().filter(|member| member.outlier.is_ejected());
-            let Some(first) = members.min_by_key(|member| member.outlier.until()) else { return };
-            self.release(first.endpoint.address, now);
-        }
-    }
-
-    fn counts(&self) -> PoolCounts {
-        PoolCounts::of(self.members.values())
-    }
-
-    /// Publishes the current state unless it equals the last snapshot.
-    fn publish(&self) {
-        self.publish_unless(pool::is_same);
-    }
-
-    fn publish_unless(&self, is_same: impl FnOnce(&PoolSnapshot, &PoolSnapshot) -> bool) {
-        let endpoints: Vec<_> = self.members.values().map(Member::standing).collect();
-        let sources =
-            self.sources.iter().map(|state| state.status(|address| self.members.contains_key(address))).collect();
-        let thresholds = Thresholds::of(&self.handle.config);
-        let mut new = pool::snapshot(&endpoints, thresholds, sources);
-        let old = self.handle.snapshot.load();
-        if is_same(&old, &new) {
-            return;
-        }
-        if let Some(tags) = &self.handle.tags {
-            // A session may end where it began, although its endpoint drains.
-            let (in_use, draining) = (if new.panic { &new.reserve } else { &new.healthy }, &new.draining);
-            new.sessions = Sessions::new(tags, in_use.iter().chain(draining));
-        }
-        self.report_change(&old, &new);
-        self.report_tier_change(&old, &new);
-        self.report_zone_change(&old, &new);
-        self.handle.snapshot.store(Arc::new(new));
-    }
-
-    fn report_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
-        let reason = format!("{} of {} endpoints may be used", new.healthy.len(), new.endpoints.len());
-        let note = |decision| self.handle.note(decision, None, &reason);
-        if new.panic && !old.panic {
-            self.handle.panics.add(1);
-            note(Decision::PanicBegan);
-        } else if old.panic && !new.panic {
-            note(Decision::PanicEnded);
-        }
-        if new.uses_draining && !old.uses_draining {
-            note(Decision::DrainingUsed);
-        } else if old.uses_draining && !new.uses_draining {
-            note(Decision::DrainingSpared);
-        }
-    }
-
-    fn report_tier_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
-        let (config, tier) = (&self.handle.config, new.last_tier);
-        let first_tier = |state: &SourceState| state.first_tier(&config.options_of(&state.source));
-        let first = self.sources.iter().map(first_tier).min().unwrap_or_default();
-        let stands_in = |snapshot: &PoolSnapshot| snapshot.last_tier > first;
-        if stands_in(new) && tier != old.last_tier {
-            let reason = if tier == BACKUP { "backup".to_owned() } else { format!("tier {tier}") };
-            self.handle.note(Decision::TierChanged, None, &reason);
-        } else if stands_in(old) && tier == first {
-            self.handle.note(Decision::FirstTierUsed, None, &format!("tier {tier}"));
-        }
-    }
-
-    fn report_zone_change(&self, old: &PoolSnapshot, new: &PoolSnapshot) {
-        let Some(zone) = &self.handle.config.zone else { return };
-        let reason = format!("zone {zone}");
-        if old.local && !new.local {
-            self.handle.note(Decision::ZoneLeft, None, &reason);
-        } else if new.local && !old.local {
-            self.handle.note(Decision::OwnZoneUsed, None, &reason);
         }
     }
 

@@ -50,6 +50,7 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --health-expect <STATUSES>      Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399]
           --no-health[=<BOOL>]            Turn off health checks
           --error-share <SHARE>           Share of 5xx responses that ejects an endpoint, or a replica behind --to-mesh, if it is at least twice the others' share; 0 turns that off [default: 0.5; with --sticky or consistent_hash 0]
+          --slow-start <DURATION>         How long the weight of an endpoint that is new or recovered grows from a tenth to all of it; not with --to-mesh [default: it has all of it at once]
           --drain-header <NAME>           Response field by which an endpoint announces that it drains: it then gets no new requests; clients do not get the field [default: none]
           --tls-cert-file <FILE>          Certificate chain for HTTPS, PEM; without one the edge generates a self-signed one, which browsers warn about
           --tls-key-file <FILE>           Key of the certificate, PEM

@@ -110,6 +110,18 @@ fn flags_that_tie_clients_to_endpoints_are_also_variables() {
 }
 
 #[test]
+fn slow_start_is_a_flag_and_a_variable_but_not_for_nodes_of_a_mesh() {
+    let of_pool = |loaded: &Loaded| loaded.config.pools[0].slow_start;
+    let by_flag = loaded(&format!("{MINIMAL} --slow-start 24s"), &[]);
+    assert_eq!((of_pool(&by_flag), by_flag.warnings.len()), (Some(Duration::from_secs(24)), 0));
+    assert_eq!(of_pool(&loaded(MINIMAL, &[("EDGE_SLOW_START", "24s")])), Some(Duration::from_secs(24)));
+    assert_eq!(of_pool(&loaded(MINIMAL, &[])), None);
+    let of_mesh = loaded(&format!("{MINIMAL} --to-mesh 10.0.0.1:80 --slow-start 24s"), &[]);
+    assert_eq!(of_pool(&of_mesh), None);
+    assert!(of_mesh.warnings[0].to_string().starts_with("--slow-start: has no effect behind a mesh"));
+}
+
+#[test]
 fn every_flag_is_also_a_variable() {
     let folder = tempfile::tempdir().unwrap();
     let pem = folder.path().join("both.pem");
@@ -240,7 +252,8 @@ fn every_flag_is_also_a_variable() {
     assert_eq!(config.takeover.as_deref(), Some(Path::new("/run/edge/takeover.sock")));
 
     // Fails for a new flag that the list above does not test.
-    let tested: Vec<_> = flags.iter().map(|(flag, _)| *flag).chain(["config", "hash-key", "sticky-key-file"]).collect();
+    let tested: Vec<_> =
+        flags.iter().map(|(flag, _)| *flag).chain(["config", "hash-key", "sticky-key-file", "slow-start"]).collect();
     let known = flags_of("run");
     assert!(known.iter().all(|flag| tested.contains(&flag.as_str())), "{known:?}");
 }

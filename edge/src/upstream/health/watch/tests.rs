@@ -19,6 +19,8 @@ use crate::{
             PoolState, Timestamp, WatchedEndpoint,
             tests::{bad, good, pool_state, settings},
         },
+        probation::Admission,
+        trial::Trial,
     },
 };
 
@@ -224,7 +226,7 @@ async fn lost_segment_does_not_make_an_endpoint_hung_but_two_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ejected_endpoint_returns_when_its_time_is_over() {
+async fn ejected_endpoint_is_on_probation_when_its_time_is_over_and_returns_when_a_request_succeeds() {
     for health in [None, Some(check(2, 3))] {
         local(async {
             let bench = Bench::start(&two(health.clone()));
@@ -235,9 +237,14 @@ async fn ejected_endpoint_returns_when_its_time_is_over() {
                 bench.endpoint.failed();
             }
             bench.until(EndpointState::Ejected).await;
-            let took = bench.until(EndpointState::Healthy).await;
+            let took = bench.until(EndpointState::Probation).await;
             let most = Duration::from_secs(5) + Duration::from_millis(502);
             assert!(took >= Duration::from_millis(4998) && took <= most, "{took:?} with {health:?}");
+            let Admission::Trial(trial) = Trial::begin(&bench.endpoint, Duration::ZERO) else { panic!("no trial") };
+            sleep(Duration::from_secs(60)).await;
+            assert_eq!(bench.state(), EndpointState::Probation, "no check decides");
+            trial.responded(false);
+            bench.until(EndpointState::Healthy).await;
         })
         .await;
     }

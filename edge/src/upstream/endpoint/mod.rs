@@ -1,5 +1,8 @@
 //! One address that requests can be sent to, and its state as workers and people see it.
 
+mod evidence;
+mod state;
+
 use std::{
     borrow::Cow,
     collections::VecDeque,
@@ -13,15 +16,15 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{
-    balance,
-    health::{Health, HealthStatus, error_share::Responses, outlier::Outlier},
-    order::Order,
-};
+pub use self::state::{EndpointState, EndpointStatus, Flip};
+use super::{balance, health::error_share::Responses, order::Order, probation::Probation};
 use crate::{
     config::EndpointOptions,
     observe::stats::{Counter, EndpointStats, PerWorker},
 };
+
+/// What [`Endpoint::current_weight`] is for a weight of 1.
+pub const WEIGHT_UNIT: u32 = 100;
 
 /// One address that requests can be sent to, while it stays in its pool.
 ///
@@ -39,6 +42,8 @@ pub struct Endpoint {
     pub source: Arc<str>,
     /// Its share of the requests, relative to the others'. Written by the control thread.
     weight: AtomicU32,
+    /// The percentage of it that the endpoint has; see [`slow_start`](super::slow_start). Written by the control thread.
+    percentage: AtomicU32,
     /// See [`tier`](Self::tier). Written by the control thread.
     tier: AtomicU8,
     /// See [`is_local`](Self::is_local). Written by the control thread.
@@ -55,6 +60,10 @@ pub struct Endpoint {
     failed_connected: AtomicBool,
     /// See [`sends_surplus`](Self::sends_surplus).
     sends_surplus: AtomicBool,
+    /// Server errors since the last other response; only counted where the pool ejects because of them.
+    errors_in_a_row: AtomicU32,
+    /// Whether it gets one request at a time, and which.
+    pub(super) probation: Probation,
     /// Wakes the endpoint's task on the control thread after a failed request, so that it checks at once.
     failure: Notify,
     /// Whether a request has waited long for its response since the last check began.
@@ -88,88 +97,20 @@ pub struct CheckStats {
     pub ejections: Counter,
     /// Changes of its state.
     pub flips: Counter,
+    /// Requests on trial after an ejection that succeeded.
+    pub trials_passed: Counter,
+    /// Requests on trial after an ejection that failed.
+    pub trials_failed: Counter,
+    /// Slow starts.
+    pub slow_starts: Counter,
     /// Drains that the endpoint announced.
     pub announced_drains: Counter,
     /// Orders of the operator that took it out of use: to drain, or for maintenance.
     pub ordered_drains: Counter,
 }
 
-/// An endpoint's state with its reason, for the status page. Requests use the snapshot instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointStatus {
-    /// Whether it gets requests.
-    pub state: EndpointState,
-    /// The reason for the state: the last check's outcome, the ejection or the drain.
-    pub reason: String,
-    /// What the operator ordered. The state may hide it: an endpoint may drain and be unhealthy.
-    pub order: Order,
-    /// When it entered the state.
-    pub since: SystemTime,
-    /// When the time of its ejection is over; `None` in other states.
-    pub ejected_until: Option<SystemTime>,
-}
-
-/// A state that an endpoint was in before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flip {
-    /// The state.
-    pub state: EndpointState,
-    /// The reason for it.
-    pub reason: String,
-    /// When it entered the state.
-    pub since: SystemTime,
-}
-
 /// The most [flips](Endpoint::flips) that an endpoint remembers.
 const FLIPS: usize = 5;
-
-/// Whether an endpoint gets requests, and why not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndpointState {
-    /// Not checked yet.
-    Unchecked,
-    /// It gets requests.
-    Healthy,
-    /// Its checks fail.
-    Unhealthy,
-    /// Its checks pass or are off, but too many requests in a row failed, or too many responses are server errors.
-    Ejected,
-    /// It gets no new requests because the operator or the endpoint itself said so. Nothing else is against it, so it
-    /// is used if no other endpoint is left.
-    Draining,
-    /// It gets no requests and no checks, because the operator said so.
-    Maintenance,
-}
-
-impl EndpointState {
-    /// Returns the state that follows from the checks, from failed requests and from the operator's order. Failing
-    /// checks hide an ejection, and both hide a drain.
-    #[must_use]
-    pub fn of(health: &Health, outlier: &Outlier, order: Order) -> Self {
-        match health.status() {
-            _ if order == Order::Maintenance => Self::Maintenance,
-            HealthStatus::Unhealthy => Self::Unhealthy,
-            _ if outlier.is_ejected() => Self::Ejected,
-            _ if order == Order::Drain => Self::Draining,
-            HealthStatus::Draining => Self::Draining,
-            HealthStatus::Unchecked => Self::Unchecked,
-            HealthStatus::Healthy => Self::Healthy,
-        }
-    }
-
-    /// Returns its name for the status page, the JSON and the metrics.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Unchecked => "unchecked",
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-            Self::Ejected => "ejected",
-            Self::Draining => "draining",
-            Self::Maintenance => "maintenance",
-        }
-    }
-}
 
 impl Endpoint {
     /// Creates an endpoint in state [`EndpointState::Unchecked`], with an id of its own.
@@ -182,6 +123,7 @@ impl Endpoint {
             hash: balance::hash(address.to_string().as_bytes()),
             source,
             weight: AtomicU32::new(1),
+            percentage: AtomicU32::new(WEIGHT_UNIT),
             tier: AtomicU8::new(1),
             local: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
@@ -190,6 +132,8 @@ impl Endpoint {
             failures_in_a_row: AtomicU32::new(0),
             failed_connected: AtomicBool::new(false),
             sends_surplus: AtomicBool::new(false),
+            errors_in_a_row: AtomicU32::new(0),
+            probation: Probation::default(),
             failure: Notify::new(),
             overdue: AtomicBool::new(false),
             became_overdue: Notify::new(),
@@ -221,6 +165,31 @@ impl Endpoint {
         self.weight.load(Relaxed)
     }
 
+    /// Its weight in parts of [`WEIGHT_UNIT`], of which a slow start takes away some; at least 10.
+    #[must_use]
+    pub fn current_weight(&self) -> u32 {
+        self.weight().saturating_mul(self.percentage())
+    }
+
+    /// The percentage of its weight that it has.
+    #[must_use]
+    pub fn percentage(&self) -> u32 {
+        self.percentage.load(Relaxed)
+    }
+
+    /// Sets the percentage of its weight that it has. Called on the control thread only, before a snapshot is
+    /// published.
+    pub(super) fn set_percentage(&self, percentage: u32) {
+        self.percentage.store(percentage, Relaxed);
+    }
+
+    /// Whether it accepts a request: it is not on probation, or no other request is on trial. `now` is the age of the
+    /// worker's clock.
+    #[must_use]
+    pub fn admits(&self, now: Duration) -> bool {
+        self.probation.admits(now)
+    }
+
     /// Its tier; see [`EndpointOptions::tier`].
     #[must_use]
     pub fn tier(&self) -> u8 {
@@ -246,104 +215,6 @@ impl Endpoint {
         self.tier.store(options.tier, Relaxed);
         self.local.store(zone.is_some() && options.zone.as_deref() == zone, Relaxed);
         self.zone.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&options.zone);
-    }
-
-    /// Records that an attempt got a response head, whatever its status. Only reads unless a failure precedes it.
-    pub fn succeeded(&self) {
-        if self.failures_in_a_row.load(Relaxed) != 0 {
-            self.reset_failures();
-        }
-    }
-
-    /// Records that an attempt was reset or timed out after it had a connection, and wakes the endpoint's task.
-    pub fn failed(&self) {
-        self.failed_connected.store(true, Relaxed);
-        self.connect_failed();
-    }
-
-    /// Records that an attempt got no connection, and wakes the endpoint's task.
-    pub fn connect_failed(&self) {
-        // Saturate: a counter that wraps to zero would look like a success.
-        let failures = self.failures_in_a_row.load(Relaxed);
-        self.failures_in_a_row.store(failures.saturating_add(1), Relaxed);
-        self.failure.notify_one();
-    }
-
-    /// Returns the number of failed requests since the last successful one.
-    #[must_use]
-    pub fn failures_in_a_row(&self) -> u32 {
-        self.failures_in_a_row.load(Relaxed)
-    }
-
-    /// Whether all failed requests since the last successful one got no connection.
-    #[must_use]
-    pub fn was_unreachable(&self) -> bool {
-        !self.failed_connected.load(Relaxed)
-    }
-
-    /// Resets the count of failed requests, when an ejection ends.
-    pub fn reset_failures(&self) {
-        self.failures_in_a_row.store(0, Relaxed);
-        self.failed_connected.store(false, Relaxed);
-    }
-
-    /// Records that it sent bytes that belong to no request. From now on each request gets a connection of its own: on
-    /// a shared one, such bytes would be read as the response to the next visitor's request.
-    pub fn sent_surplus(&self) {
-        // The control thread logs it.
-        self.sends_surplus.store(true, Relaxed);
-    }
-
-    /// Whether its connections may carry more requests than the one under way.
-    #[must_use]
-    pub fn allows_reuse(&self) -> bool {
-        !self.sends_surplus.load(Relaxed) && !self.in_maintenance.load(Relaxed)
-    }
-
-    /// Records that a response announced a drain, and wakes the endpoint's task if that is news.
-    pub fn announce_drain(&self) {
-        if !self.announced_drain.swap(true, Relaxed) {
-            self.drain.notify_one();
-        }
-    }
-
-    /// Lets the next announcement wake the endpoint's task again, because the drain has ended.
-    pub(super) fn forget_drain(&self) {
-        self.announced_drain.store(false, Relaxed);
-    }
-
-    /// Waits until a response announces a drain. Only one task may wait: the endpoint's on the control thread.
-    pub async fn wait_for_drain(&self) {
-        loop {
-            self.drain.notified().await;
-            // Nobody waits during maintenance, and what was announced then is forgotten when it ends.
-            if self.announced_drain.load(Relaxed) {
-                return;
-            }
-        }
-    }
-
-    /// Waits until an attempt fails. Only one task may wait: the endpoint's on the control thread.
-    pub async fn wait_for_failure(&self) {
-        self.failure.notified().await;
-    }
-
-    /// Records that a request has waited long for its response, and wakes the endpoint's task if that is news.
-    pub fn note_overdue(&self) {
-        if !self.overdue.swap(true, Relaxed) {
-            self.became_overdue.notify_one();
-        }
-    }
-
-    /// Whether a request has waited long for its response since the last call.
-    pub fn take_overdue(&self) -> bool {
-        self.overdue.swap(false, Relaxed)
-    }
-
-    /// Waits until a request has waited long for its response. Only one task may wait: the endpoint's on the control
-    /// thread.
-    pub async fn wait_until_overdue(&self) {
-        self.became_overdue.notified().await;
     }
 
     /// Returns the number of its responses so far, and of the server errors among them.
@@ -375,7 +246,7 @@ impl Endpoint {
         self.stats.iter().map(|stats| stats.latency.seconds(now)).fold(0.0, f64::max)
     }
 
-    /// Wakes the endpoint's task after an ejection that the task did not decide itself.
+    /// Wakes the endpoint's task after a verdict, or an ejection that the task did not decide itself.
     pub(super) fn wake(&self) {
         self.failure.notify_one();
     }
@@ -423,10 +294,7 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{Instant, timeout};
-
     use super::*;
-    use crate::upstream::health::{outlier::tests::ejection, state::tests::check};
 
     #[test]
     fn a_worker_without_a_measurement_uses_those_of_the_others() {
@@ -438,45 +306,6 @@ mod tests {
         endpoint.stats.of(2).latency.record(Duration::from_millis(80), now);
         for (worker, expected) in [(0, 0.08), (1, 0.02), (2, 0.08)] {
             assert!((seconds(worker) - expected).abs() < 1e-9, "worker {worker}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_drain_that_was_forgotten_wakes_nobody() {
-        let endpoint = Endpoint::new(([10, 0, 0, 1], 80).into(), "s".into(), 1, SystemTime::UNIX_EPOCH);
-        let announced = async || timeout(Duration::from_secs(1), endpoint.wait_for_drain()).await.is_ok();
-        endpoint.announce_drain();
-        endpoint.forget_drain();
-        assert!(!announced().await, "it was announced during maintenance");
-        endpoint.announce_drain();
-        assert!(announced().await);
-    }
-
-    #[test]
-    fn state_follows_from_checks_then_ejection_then_drain_unless_in_maintenance() {
-        let mut unhealthy = Health::unchecked();
-        unhealthy.observe(false, &check(1, 1));
-        let in_use = Outlier::default();
-        let mut ejected = Outlier::default();
-        ejected.eject(&ejection(5, 0.5), Instant::now());
-        let mut awaiting_check = ejected;
-        awaiting_check.expire();
-        let mut draining = Health::assumed();
-        draining.drain();
-        for (health, outlier, expected, ordered_to_drain) in [
-            (Health::unchecked(), in_use, EndpointState::Unchecked, EndpointState::Draining),
-            (Health::unchecked(), ejected, EndpointState::Ejected, EndpointState::Ejected),
-            (Health::assumed(), in_use, EndpointState::Healthy, EndpointState::Draining),
-            (Health::assumed(), ejected, EndpointState::Ejected, EndpointState::Ejected),
-            (Health::assumed(), awaiting_check, EndpointState::Ejected, EndpointState::Ejected),
-            (draining, in_use, EndpointState::Draining, EndpointState::Draining),
-            (draining, ejected, EndpointState::Ejected, EndpointState::Ejected),
-            (unhealthy, in_use, EndpointState::Unhealthy, EndpointState::Unhealthy),
-            (unhealthy, ejected, EndpointState::Unhealthy, EndpointState::Unhealthy),
-        ] {
-            let state = |order| EndpointState::of(&health, &outlier, order);
-            let expected = [expected, ordered_to_drain, EndpointState::Maintenance];
-            assert_eq!(Order::ALL.map(state), expected, "{health:?} {outlier:?}");
         }
     }
 }

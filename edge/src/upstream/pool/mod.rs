@@ -1,6 +1,6 @@
-//! Which endpoints a pool has, and which of them a request may use.
+//! Which endpoints of a pool a request may use.
 //!
-//! Pure: sets go in, differences and snapshots come out. If the endpoints are in tiers, [`tiers`](mod@super::tiers) adds to
+//! Pure: states go in, snapshots come out. If the endpoints are in tiers, [`tiers`](mod@super::tiers) adds to
 //! these rules. Four rules decide which endpoints get requests:
 //!
 //! 1. Healthy endpoints. An endpoint that joins them waits for its first check.
@@ -15,66 +15,22 @@
 //!
 //! What the operator or the endpoint itself took out of use does not cause a panic, and is not used in one while others
 //! are left: that order is no mistake of the checks. Endpoints in maintenance are never used.
+//!
+//! Endpoints on [`probation`](super::probation) are among the healthy ones, but a request at a time is not enough to
+//! do without others: they count as bad when it is decided whether a further tier or another zone must help. They do
+//! count as good if the pool would panic without them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::Arc,
-};
+mod difference;
 
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use self::difference::{Difference, MAX_ENDPOINTS, difference};
 use super::{
     endpoint::{Endpoint, EndpointState},
     snapshot::{PoolSnapshot, SourceStatus},
     sticky::Sessions,
     tiers::{self, Thresholds, Tier},
 };
-
-/// The largest number of endpoints of one pool, far above what one edge can check every few seconds. The lowest
-/// addresses are used, so that the choice does not change from answer to answer.
-pub const MAX_ENDPOINTS: usize = 4096;
-
-/// The changes that give a pool the endpoints that its sources name.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Difference {
-    /// Endpoints to remove.
-    pub removed: Vec<SocketAddr>,
-    /// Endpoints to add, each with its source.
-    pub added: Vec<(SocketAddr, Arc<str>)>,
-}
-
-/// Compares the endpoints of a pool, by address and source, with the addresses that its sources name.
-///
-/// An address that several sources name is one endpoint and belongs to the first of them. It stays the same endpoint
-/// only while its own source names it: the same overlay address under another name is another service.
-#[must_use]
-pub fn difference<'a>(
-    present: &BTreeMap<SocketAddr, Arc<str>>,
-    sources: impl IntoIterator<Item = (&'a Arc<str>, &'a BTreeSet<SocketAddr>)>,
-) -> Difference {
-    let mut wanted: BTreeMap<SocketAddr, Vec<&Arc<str>>> = BTreeMap::new();
-    for (source, addresses) in sources {
-        for address in addresses {
-            wanted.entry(*address).or_default().push(source);
-        }
-    }
-    if let Some(first_beyond) = wanted.keys().nth(MAX_ENDPOINTS).copied() {
-        wanted.split_off(&first_beyond);
-    }
-    let stays =
-        |address: &SocketAddr, source: &Arc<str>| wanted.get(address).is_some_and(|sources| sources.contains(&source));
-    Difference {
-        removed: present
-            .iter()
-            .filter(|(address, source)| !stays(address, source))
-            .map(|(address, _)| *address)
-            .collect(),
-        added: wanted
-            .iter()
-            .filter(|(address, _)| !present.get(*address).is_some_and(|source| stays(address, source)))
-            .filter_map(|(address, sources)| Some((*address, Arc::clone(sources.first()?))))
-            .collect(),
-    }
-}
 
 /// What decides whether an endpoint gets requests.
 #[derive(Clone, Debug)]
@@ -100,7 +56,8 @@ pub fn snapshot(endpoints: &[Standing], thresholds: Thresholds, sources: Vec<Sou
         endpoints.iter().filter(|one| is_wanted(one)).map(|one| Arc::clone(&one.endpoint)).collect()
     };
     let in_state = |state| select(&|one| one.state == state);
-    let (mut healthy, draining) = (in_state(EndpointState::Healthy), in_state(EndpointState::Draining));
+    let is_good = |one: &Standing| matches!(one.state, EndpointState::Healthy | EndpointState::Probation);
+    let (mut healthy, draining) = (select(&is_good), in_state(EndpointState::Draining));
     let is_last_resort = |one: &Standing| one.is_bad() && one.is_spared;
     let nothing_else = endpoints.iter().all(|one| is_last_resort(one) || one.state == EndpointState::Maintenance);
     let is_in_reserve = |one: &Standing| match one.state {
@@ -110,28 +67,37 @@ pub fn snapshot(endpoints: &[Standing], thresholds: Thresholds, sources: Vec<Sou
     };
     let reserve = select(&is_in_reserve);
     let bad = select(&|one| one.is_bad() && is_in_reserve(one));
+    let is_doubtful = |one: &Standing| one.is_bad() || one.state == EndpointState::Probation;
+    let doubtful = select(&|one| is_doubtful(one) && is_in_reserve(one));
+    let on_probation = endpoints.iter().any(|one| one.state == EndpointState::Probation);
     let uses_draining = healthy.is_empty() && !draining.is_empty();
     if uses_draining {
         healthy.clone_from(&draining);
     } else if healthy.is_empty() {
         healthy = in_state(EndpointState::Unchecked);
     }
-    let last_tier = tiers::last_in_use(&tiers(&healthy, &bad), thresholds);
+    let proven = if on_probation { in_state(EndpointState::Healthy) } else { healthy.clone() };
+    let last_tier = tiers::last_in_use(&tiers(&proven, &doubtful), thresholds)
+        .or_else(|| tiers::last_in_use(&tiers(&healthy, &bad), thresholds));
     let is_in_use = |endpoint: &&Arc<Endpoint>| last_tier.is_some_and(|last| endpoint.tier() <= last);
     let mut preferred: Vec<_> = healthy.iter().filter(is_in_use).cloned().collect();
-    let good_here = preferred.iter().filter(|endpoint| endpoint.is_local()).count();
-    let bad_here = bad.iter().filter(|endpoint| endpoint.is_local() && is_in_use(endpoint)).count();
+    let here =
+        |some: &[Arc<Endpoint>]| some.iter().filter(|endpoint| endpoint.is_local() && is_in_use(endpoint)).count();
+    let (good_here, bad_here) = (here(&proven), here(&doubtful));
     let local = tiers::stays_in_zone(good_here, bad_here, thresholds);
     if local {
         preferred.retain(|endpoint| endpoint.is_local());
     }
-    let mut weights = endpoints.iter().map(|one| one.endpoint.weight());
+    let in_use = if last_tier.is_none() { &reserve } else { &healthy };
+    let mut weights = in_use.iter().map(|endpoint| endpoint.current_weight());
     let first = weights.next();
+    let weighted = weights.any(|weight| Some(weight) != first);
     PoolSnapshot {
         sessions: Sessions::default(),
-        weighted: weights.any(|weight| Some(weight) != first),
+        weighted,
         endpoints: select(&|_| true),
         panic: last_tier.is_none(),
+        on_probation,
         preferred,
         local,
         last_tier: last_tier.unwrap_or_default(),
@@ -163,7 +129,7 @@ pub fn is_same(old: &PoolSnapshot, new: &PoolSnapshot) -> bool {
     let source = |status: &SourceStatus| {
         (status.source.clone(), status.endpoints, status.error.clone(), status.resolved.is_some())
     };
-    old.panic == new.panic
+    (old.panic, old.on_probation) == (new.panic, new.on_probation)
         && (old.weighted, old.last_tier, old.local) == (new.weighted, new.last_tier, new.local)
         && old.uses_draining == new.uses_draining
         && ids(&old.endpoints) == ids(&new.endpoints)
@@ -176,14 +142,17 @@ pub fn is_same(old: &PoolSnapshot, new: &PoolSnapshot) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::{
+        net::SocketAddr,
+        time::{Duration, SystemTime},
+    };
 
     use proptest::prelude::*;
 
     use super::*;
     use crate::config::{BACKUP, EndpointOptions};
 
-    const STATES: [(EndpointState, bool); 8] = [
+    const STATES: [(EndpointState, bool); 9] = [
         (EndpointState::Unchecked, false),
         (EndpointState::Healthy, false),
         (EndpointState::Unhealthy, false),
@@ -192,9 +161,10 @@ mod tests {
         (EndpointState::Draining, true),
         (EndpointState::Unhealthy, true),
         (EndpointState::Maintenance, true),
+        (EndpointState::Probation, false),
     ];
 
-    fn address(last: u16) -> SocketAddr {
+    pub(super) fn address(last: u16) -> SocketAddr {
         let [high, low] = last.to_be_bytes();
         SocketAddr::from(([10, 0, high, low], 80))
     }
@@ -203,14 +173,10 @@ mod tests {
         Thresholds { panic, tier: 0.0, zone: 0.7 }
     }
 
-    fn addresses(lasts: impl IntoIterator<Item = u16>) -> BTreeSet<SocketAddr> {
-        lasts.into_iter().map(address).collect()
-    }
-
     /// One endpoint for each letter: `u`nchecked, `h`ealthy, `b`ad, `e`jected, `d`raining by itself, `o`rdered to
-    /// drain, ordered to drain and `x` bad, in `m`aintenance.
+    /// drain, ordered to drain and `x` bad, in `m`aintenance, on `p`robation.
     fn endpoints(states: &str) -> Vec<Standing> {
-        let states = states.chars().map(|letter| STATES["uhbedoxm".find(letter).unwrap()]);
+        let states = states.chars().map(|letter| STATES["uhbedoxmp".find(letter).unwrap()]);
         let endpoint = |last| Arc::new(Endpoint::new(address(last), "s".into(), 1, SystemTime::now()));
         let standing = |((state, is_spared), last)| Standing { endpoint: endpoint(last), state, is_spared };
         states.zip(1..).map(standing).collect()
@@ -289,6 +255,35 @@ mod tests {
     }
 
     #[test]
+    fn endpoints_on_probation_get_requests_but_do_not_replace_others() {
+        for (states, tiers, expected) in [
+            ("hp", [1, 1], vec![0, 1]),
+            ("ph", [1, BACKUP], vec![0, 1]),
+            ("hp", [1, BACKUP], vec![0]),
+            // Without them the pool would panic.
+            ("pb", [1, 1], vec![0]),
+            ("pu", [1, 1], vec![0]),
+            ("pe", [1, 1], vec![0]),
+            ("pd", [1, 1], vec![0]),
+            ("pp", [1, 1], vec![0, 1]),
+            ("pm", [1, 1], vec![0]),
+        ] {
+            let endpoints = endpoints(states);
+            for (Standing { endpoint, .. }, tier) in endpoints.iter().zip(tiers) {
+                endpoint.set_options(&EndpointOptions { tier, ..EndpointOptions::default() }, None);
+            }
+            let snapshot = snapshot(&endpoints, thresholds(0.3), Vec::new());
+            let position = |id| endpoints.iter().position(|one| one.endpoint.id == id).unwrap();
+            let usable: Vec<_> = snapshot.usable().iter().map(|endpoint| position(endpoint.id)).collect();
+            assert_eq!(
+                (usable, snapshot.panic, snapshot.on_probation),
+                (expected, false, true),
+                "{states} in {tiers:?}"
+            );
+        }
+    }
+
+    #[test]
     fn use_of_draining_endpoints_is_shown() {
         for (states, expected) in [("ho", false), ("oo", true), ("ou", true), ("ub", false), ("m", false)] {
             assert_eq!(snapshot(&endpoints(states), thresholds(0.3), Vec::new()).uses_draining, expected, "{states}");
@@ -348,34 +343,6 @@ mod tests {
     }
 
     #[test]
-    fn address_of_two_sources_is_one_endpoint_of_the_first() {
-        let (a, b): (Arc<str>, Arc<str>) = ("a:80".into(), "b:80".into());
-        let (of_a, of_b) = (addresses([1, 2]), addresses([2, 3]));
-        let found = difference(&BTreeMap::new(), [(&a, &of_a), (&b, &of_b)]);
-        assert_eq!(found.added, [(address(1), a.clone()), (address(2), a.clone()), (address(3), b.clone())]);
-    }
-
-    #[test]
-    fn address_that_moves_to_another_source_is_another_endpoint() {
-        let (a, b): (Arc<str>, Arc<str>) = ("a:80".into(), "b:80".into());
-        let present = BTreeMap::from([(address(1), a.clone())]);
-        let (empty, one) = (addresses([]), addresses([1]));
-        let found = difference(&present, [(&a, &empty), (&b, &one)]);
-        assert_eq!(found, Difference { removed: vec![address(1)], added: vec![(address(1), b.clone())] });
-        let found = difference(&present, [(&b, &one), (&a, &one)]);
-        assert_eq!(found, Difference::default(), "its own source still names it");
-    }
-
-    #[test]
-    fn pool_is_capped_at_its_lowest_addresses() {
-        let source: Arc<str> = "s".into();
-        let all = addresses(0..5000);
-        let found = difference(&BTreeMap::new(), [(&source, &all)]);
-        assert_eq!(found.added.len(), MAX_ENDPOINTS);
-        assert_eq!(found.added.last().map(|(address, _)| *address), Some(address(4095)));
-    }
-
-    #[test]
     fn snapshot_with_only_a_new_resolution_time_is_the_same() {
         let endpoints = endpoints("hb");
         let at = |seconds, error: Option<&str>| {
@@ -392,51 +359,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn applying_the_difference_gives_the_wanted_set(
-            before in prop::collection::btree_map(1_u16..20, 0..2_usize, 0..20),
-            a in prop::collection::btree_set(1_u16..20, 0..20),
-            b in prop::collection::btree_set(1_u16..20, 0..20),
-        ) {
-            let names: [Arc<str>; 2] = ["a:80".into(), "b:80".into()];
-            let mut pool: BTreeMap<_, _> =
-                before.into_iter().map(|(last, source)| (address(last), names[source].clone())).collect();
-            let (a, b) = (addresses(a), addresses(b));
-            let sources = [(&names[0], &a), (&names[1], &b)];
-            let found = difference(&pool, sources);
-            for address in found.removed {
-                prop_assert!(pool.remove(&address).is_some());
-            }
-            for (address, source) in found.added {
-                prop_assert!(pool.insert(address, source).is_none(), "replaced without being removed");
-            }
-            prop_assert_eq!(pool.keys().copied().collect::<BTreeSet<_>>(), a.union(&b).copied().collect());
-            for (address, source) in &pool {
-                let named = if *source == names[0] { &a } else { &b };
-                prop_assert!(named.contains(address));
-            }
-            prop_assert_eq!(difference(&pool, sources), Difference::default());
-        }
-
-        #[test]
         fn pool_has_a_usable_endpoint_unless_all_are_in_maintenance(
-            states in "[uhbedoxm]{1,30}", threshold in 0.0_f64..=1.0,
+            states in "[uhbedoxmp]{1,30}", threshold in 0.0_f64..=1.0,
         ) {
             let endpoints = endpoints(&states);
             let snapshot = snapshot(&endpoints, thresholds(threshold), Vec::new());
             prop_assert_eq!(snapshot.usable().is_empty(), states.chars().all(|letter| letter == 'm'));
             let good = match states {
-                _ if states.contains('h') => EndpointState::Healthy,
-                _ if states.contains(['d', 'o']) => EndpointState::Draining,
-                _ => EndpointState::Unchecked,
+                _ if states.contains(['h', 'p']) => vec![EndpointState::Healthy, EndpointState::Probation],
+                _ if states.contains(['d', 'o']) => vec![EndpointState::Draining],
+                _ => vec![EndpointState::Unchecked],
             };
             for Standing { endpoint, state, .. } in &endpoints {
                 let is_in = |them: &[Arc<Endpoint>]| them.iter().any(|its| its.id == endpoint.id);
                 if !snapshot.panic {
-                    prop_assert_eq!(is_in(&snapshot.healthy), *state == good);
+                    prop_assert_eq!(is_in(&snapshot.healthy), good.contains(state));
                 }
                 let is_out = match state {
                     EndpointState::Maintenance => true,
-                    EndpointState::Draining => states.contains('h'),
+                    EndpointState::Draining => states.contains(['h', 'p']),
                     _ => false,
                 };
                 prop_assert!(!(is_out && is_in(snapshot.usable())), "{:?}", state);

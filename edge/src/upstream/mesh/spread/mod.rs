@@ -4,17 +4,19 @@
 //! yet count as one replica, [`UNKNOWN`]. The replica that has waited longest for a request comes next, which gives
 //! equal shares as long as each has an idle connection. Pure: time is an argument.
 
+mod ejection;
+mod misnamed;
+
 use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
+pub use self::ejection::Ejected;
+use self::misnamed::Misnamed;
 use super::report::{NodeReport, ReplicaReport};
-use crate::{
-    config::Ejection,
-    upstream::health::{
-        error_share::{Responses, Window},
-        outlier::{self, Outlier, PoolCounts},
-    },
+use crate::upstream::health::{
+    error_share::{Responses, Window},
+    outlier::Outlier,
 };
 
 /// The index of the connections whose replica is not known.
@@ -56,8 +58,7 @@ pub struct Spread {
     unready: usize,
     /// The last answer named no replica.
     unnamed: bool,
-    /// One connection showed two names, so the field names something else.
-    misnamed: bool,
+    misnamed: Misnamed,
 }
 
 #[derive(Debug, Default)]
@@ -81,17 +82,6 @@ struct Replica {
     suspect: bool,
     /// How often it became suspect.
     suspicions: u64,
-}
-
-/// A replica whose responses are server errors far more often than those of the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ejected {
-    /// Its name.
-    pub name: String,
-    /// The responses that were compared.
-    pub responses: Responses,
-    /// How long it gets no requests.
-    pub duration: Duration,
 }
 
 /// The connections to one node.
@@ -131,7 +121,7 @@ impl Default for Spread {
             connections: 0,
             unready: 0,
             unnamed: false,
-            misnamed: false,
+            misnamed: Misnamed::default(),
         }
     }
 }
@@ -162,14 +152,6 @@ impl Spread {
     #[must_use]
     pub fn is_unready(&self) -> bool {
         self.unready >= self.connections
-    }
-
-    /// Counts a response of a replica.
-    pub fn responded(&mut self, replica: usize, is_error: bool) {
-        if let Some(replica) = self.replicas.get_mut(replica) {
-            replica.responses.total += 1;
-            replica.responses.errors += u64::from(is_error);
-        }
     }
 
     /// A connection to a node and a replica did not answer: one of them may be gone. Requests avoid both until an
@@ -223,60 +205,26 @@ impl Spread {
             || self.replicas.get(replica).is_some_and(|replica| replica.suspect)
     }
 
-    /// Whether a replica gets no requests because of its responses.
-    #[must_use]
-    pub fn is_ejected(&self, replica: usize) -> bool {
-        self.replicas.get(replica).is_some_and(|replica| replica.outlier.is_ejected())
-    }
-
-    /// Compares the responses of the replicas since the last call. Ejects those that give far more server errors than
-    /// the others, the worst first, and ends ejections whose time is over. Returns those that it ejected.
-    pub fn compare(&mut self, settings: &Ejection, now: Instant) -> Vec<Ejected> {
-        for replica in &mut self.replicas {
-            if replica.outlier.until().is_some_and(|until| now >= until) {
-                replica.outlier.release(now);
-                replica.window.clear();
-            }
-        }
-        // Connections whose replica is not known lead to any of them.
-        let known = self.replicas.iter_mut().filter(|replica| !replica.name.is_empty());
-        let all: Responses = known.map(|replica| replica.window.count(replica.responses)).sum();
-        let mut deviating = Vec::new();
-        for (index, replica) in self.replicas.iter_mut().enumerate().filter(|(_, replica)| !replica.name.is_empty()) {
-            if replica.outlier.is_ejected() {
-                replica.window.clear();
-            } else if let Some(responses) = replica.window.compare(all, settings.error_share) {
-                deviating.push((index, responses));
-            }
-        }
-        deviating.sort_by(|(_, one), (_, other)| other.share().total_cmp(&one.share()));
-        let mut ejected = Vec::new();
-        for (index, responses) in deviating {
-            let total = self.replicas();
-            let out = self.replicas.iter().filter(|replica| replica.outlier.is_ejected()).count();
-            let counts = PoolCounts { total, ejected: out, healthy: total.saturating_sub(out) };
-            if let Some(replica) = self.replicas.get_mut(index).filter(|_| outlier::may_eject(settings, counts)) {
-                let duration = replica.outlier.eject(settings, now);
-                replica.ejections += 1;
-                replica.why = Some((responses, duration));
-                let name = String::from_utf8_lossy(&replica.name).into_owned();
-                ejected.push(Ejected { name, responses, duration });
-            }
-        }
-        ejected
-    }
-
     /// Learns that a connection counted at the index `before` leads to the replica of this name. Returns the index at
-    /// which it counts now. Once a connection showed two names, none is known: the field names something else.
+    /// which it counts now. After a connection showed two names, none is known for a time: the field names something
+    /// else.
     pub fn learn(&mut self, before: usize, name: &[u8]) -> usize {
         if self.replicas.get(before).is_some_and(|replica| !replica.name.is_empty() && *replica.name == *name) {
             return before;
         }
-        self.misnamed |= before != UNKNOWN;
-        let replica = if self.misnamed { UNKNOWN } else { self.index_of(name) };
+        if before != UNKNOWN {
+            self.misnamed.begin();
+        }
+        let replica = if self.misnamed.is_on { UNKNOWN } else { self.index_of(name) };
         self.count(before, -1);
         self.count(replica, 1);
         replica
+    }
+
+    /// The name of a replica; empty if it is not known.
+    #[must_use]
+    pub fn name(&self, replica: usize) -> &[u8] {
+        self.replicas.get(replica).map_or(&[], |replica| &replica.name)
     }
 
     /// The number of replicas that are known.
@@ -389,6 +337,7 @@ impl Spread {
 
     /// Forgets replicas that have had no connection for a while, and nodes that `keep` rejects.
     pub fn forget(&mut self, now: Instant, keep: impl Fn(u64) -> bool) {
+        self.misnamed.tick(now);
         self.nodes.retain(|node, counts| counts.open > 0 || counts.opening > 0 || keep(*node));
         for replica in self.replicas.iter_mut().filter(|replica| !replica.name.is_empty()) {
             if replica.connections > 0 {
@@ -433,242 +382,4 @@ impl Spread {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Replicas `a`, `b` and so on, each with one connection.
-    fn known(count: usize) -> Spread {
-        let mut spread = Spread::default();
-        for name in (b'a'..).take(count) {
-            spread.add(1);
-            assert_ne!(spread.learn(UNKNOWN, &[name]), UNKNOWN);
-        }
-        spread
-    }
-
-    #[test]
-    fn replica_that_waited_longest_comes_next() {
-        let mut spread = known(3);
-        let mut turns = Vec::new();
-        for _ in 0..6 {
-            let next = spread.next(None, false, |_| true).unwrap();
-            spread.take_turn(next.replica);
-            turns.push(next.replica);
-        }
-        assert_eq!(turns, [1, 2, 3, 1, 2, 3]);
-    }
-
-    #[test]
-    fn replica_that_just_appeared_gets_one_turn_and_no_burst() {
-        let mut spread = known(2);
-        for turn in [1, 2, 1, 2, 1] {
-            spread.take_turn(turn);
-        }
-        spread.add(1);
-        spread.learn(UNKNOWN, b"new");
-        let mut turns = Vec::new();
-        for _ in 0..4 {
-            let next = spread.next(None, false, |replica| replica != UNKNOWN).unwrap();
-            spread.take_turn(next.replica);
-            turns.push(next.replica);
-        }
-        assert_eq!(turns, [3, 2, 1, 3]);
-    }
-
-    #[test]
-    fn connections_not_known_come_last_or_first() {
-        let spread = known(2);
-        let order = |unknown_first| {
-            let mut after = None;
-            let mut order = Vec::new();
-            while let Some(turn) = spread.next(after, unknown_first, |_| true) {
-                order.push(turn.replica);
-                after = Some(turn);
-            }
-            order
-        };
-        assert_eq!(order(false), [1, 2, UNKNOWN]);
-        assert_eq!(order(true), [UNKNOWN, 1, 2]);
-    }
-
-    #[test]
-    fn replica_is_forgotten_after_a_while_without_a_connection() {
-        let mut spread = known(2);
-        let now = Instant::now();
-        spread.remove(1, 2);
-        spread.forget(now, |_| true);
-        assert!(spread.replicas() == 2 && spread.lacks_one());
-        spread.forget(now + KEEP, |_| true);
-        assert!(spread.replicas() == 1 && !spread.lacks_one());
-        spread.add(1);
-        assert_eq!(spread.learn(UNKNOWN, b"z"), 2, "its place is used again");
-        assert_eq!(spread.found(), 3);
-    }
-
-    #[test]
-    fn names_are_bounded_in_number_and_length() {
-        let mut spread = Spread::default();
-        for number in 0..1000_u32 {
-            spread.add(1);
-            spread.learn(UNKNOWN, &number.to_be_bytes());
-        }
-        assert_eq!((spread.replicas(), spread.to_replica(UNKNOWN)), (MAX_REPLICAS, 1000 - MAX_REPLICAS));
-        assert_eq!(Spread::default().learn(UNKNOWN, &[b'x'; MAX_NAME + 1]), UNKNOWN);
-        assert_eq!(Spread::default().learn(UNKNOWN, b""), UNKNOWN);
-    }
-
-    #[test]
-    fn both_ends_of_a_connection_that_does_not_answer_are_suspect_until_they_do() {
-        let mut spread = known(2);
-        spread.add(7);
-        spread.suspect(1, 2);
-        assert!(spread.is_suspect(1, 1) && spread.is_suspect(7, 2) && !spread.is_suspect(7, 1));
-        spread.answered(1, 1);
-        assert!(!spread.is_suspect(1, 1) && spread.is_suspect(7, 2), "the node is well");
-        spread.answered(7, 2);
-        assert!(!spread.is_suspect(1, 2));
-        spread.suspect(7, UNKNOWN);
-        assert!(!spread.is_suspect(7, UNKNOWN), "a new connection says nothing about the node");
-        spread.suspect(1, 2);
-        spread.answered(1, 1);
-        spread.suspect(7, 2);
-        assert!(!spread.is_suspect(7, 1), "the replica explains it");
-        assert!(!spread.is_suspect_throughout());
-        spread.remove(7, UNKNOWN);
-        spread.suspect(1, 1);
-        assert!(spread.is_suspect_throughout());
-    }
-
-    #[test]
-    fn some_replicas_are_expected_if_they_have_no_names() {
-        let mut spread = Spread::default();
-        assert_eq!(spread.expected(), 0);
-        spread.add(1);
-        spread.answered(1, UNKNOWN);
-        assert_eq!(spread.expected(), UNNAMED);
-        let replica = spread.learn(UNKNOWN, b"a");
-        spread.answered(1, replica);
-        assert_eq!(spread.expected(), 1);
-    }
-
-    #[test]
-    fn field_that_changes_from_response_to_response_names_no_replica() {
-        let mut spread = known(2);
-        assert_eq!(spread.learn(1, b"another"), UNKNOWN);
-        spread.add(1);
-        assert_eq!(spread.learn(UNKNOWN, b"c"), UNKNOWN);
-        assert_eq!(spread.learn(2, b"d"), UNKNOWN);
-        assert_eq!((spread.to_replica(UNKNOWN), spread.found()), (3, 2));
-    }
-
-    #[test]
-    fn node_that_refuses_is_asked_less_and_less_often() {
-        let (mut spread, now) = (Spread::default(), Instant::now());
-        assert!(spread.may_open(1, now));
-        for (failures, pause) in [(1, 100), (1, 200), (1, 400), (20, 5000)] {
-            (0..failures).for_each(|_| spread.opened(1, false, now));
-            let pause = Duration::from_millis(pause);
-            assert!(!spread.may_open(1, now + pause - Duration::from_millis(1)) && spread.may_open(1, now + pause));
-        }
-        spread.opened(1, true, now);
-        assert!(spread.may_open(1, now));
-        spread.opened(1, false, now);
-        spread.answered(1, UNKNOWN);
-        assert!(spread.may_open(1, now));
-    }
-
-    /// Each replica gives ten responses, with this number of errors.
-    fn respond(spread: &mut Spread, errors: &[u64]) {
-        for (index, errors) in errors.iter().enumerate() {
-            (0..10).for_each(|number| spread.responded(index + 1, number < *errors));
-        }
-    }
-
-    #[test]
-    fn replica_that_errs_more_than_the_others_is_ejected_for_a_while() {
-        let (mut spread, now) = (known(3), Instant::now());
-        let settings = Ejection::default();
-        respond(&mut spread, &[0, 10, 0]);
-        let ejected = spread.compare(&settings, now);
-        let responses = Responses { total: 10, errors: 10 };
-        assert_eq!(ejected, [Ejected { name: "b".to_owned(), responses, duration: settings.base }]);
-        assert!(spread.is_ejected(2) && !spread.is_ejected(1) && !spread.is_ejected(3));
-        assert_eq!(spread.compare(&settings, now + settings.base / 2), []);
-        assert!(spread.is_ejected(2));
-        assert_eq!(spread.compare(&settings, now + settings.base), []);
-        assert!(!spread.is_ejected(2));
-        respond(&mut spread, &[0, 10, 0]);
-        let again = spread.compare(&settings, now + settings.base);
-        assert_eq!(again.first().map(|ejected| ejected.duration), Some(settings.base * 2));
-    }
-
-    #[test]
-    fn fault_of_all_replicas_ejects_none() {
-        let mut spread = known(3);
-        respond(&mut spread, &[10, 9, 10]);
-        assert_eq!(spread.compare(&Ejection::default(), Instant::now()), []);
-    }
-
-    #[test]
-    fn one_of_several_replicas_is_always_left() {
-        let (mut spread, settings) = (known(2), Ejection { max_share: 1.0, ..Ejection::default() });
-        respond(&mut spread, &[10, 0]);
-        assert_eq!(spread.compare(&settings, Instant::now()).len(), 1);
-        respond(&mut spread, &[0, 10]);
-        assert_eq!(spread.compare(&settings, Instant::now()), []);
-    }
-
-    proptest! {
-        /// Whatever is idle: no replica that always has an idle connection waits for more turns than there are
-        /// replicas.
-        #[test]
-        fn every_replica_gets_its_share(count in 1_usize..9, idle in prop::collection::vec(any::<u16>(), 1..300)) {
-            let mut spread = known(count);
-            let mut got = vec![0_usize; count + 1];
-            let mut waits = 0;
-            for idle in idle {
-                // The first one always has an idle connection.
-                let has_idle = |replica: usize| replica == 1 || (replica > 0 && idle >> replica & 1 == 1);
-                let next = spread.next(None, false, has_idle).unwrap();
-                spread.take_turn(next.replica);
-                got[next.replica] += 1;
-                waits = if next.replica == 1 { 0 } else { waits + 1 };
-                prop_assert!(waits < count, "{waits} turns without the first of {count}");
-            }
-        }
-
-        /// The counts of replicas and nodes agree, whatever happens.
-        #[test]
-        fn connections_are_counted_once(steps in prop::collection::vec((0_u8..3, 0_u64..3, any::<u8>()), 0..200)) {
-            let mut spread = Spread::default();
-            let mut open: Vec<(u64, usize)> = Vec::new();
-            for (step, node, name) in steps {
-                match (step, open.is_empty()) {
-                    (0, _) | (_, true) => {
-                        spread.add(node);
-                        open.push((node, UNKNOWN));
-                    }
-                    (1, false) => {
-                        let index = usize::from(name) % open.len();
-                        if open[index].1 == UNKNOWN {
-                            open[index].1 = spread.learn(UNKNOWN, &[name % 5 + 1]);
-                        }
-                    }
-                    _ => {
-                        let (node, replica) = open.swap_remove(usize::from(name) % open.len());
-                        spread.remove(node, replica);
-                        spread.forget(Instant::now(), |_| false);
-                    }
-                }
-                for node in 0..3 {
-                    prop_assert_eq!(spread.to_node(node), open.iter().filter(|(at, _)| *at == node).count());
-                }
-                for replica in 0..8 {
-                    prop_assert_eq!(spread.to_replica(replica), open.iter().filter(|(_, at)| *at == replica).count());
-                }
-            }
-        }
-    }
-}
+mod tests;
