@@ -8,6 +8,7 @@
 mod drain;
 mod noticed;
 mod watched;
+mod worker_counts;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,8 +21,8 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use tracing::error;
 
-use self::noticed::Noticed;
 pub(super) use self::watched::{WatchedEndpoint, with};
+use self::worker_counts::Noticed;
 use super::{
     discovery::{
         self, AddressSet, Answer,
