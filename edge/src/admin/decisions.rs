@@ -4,7 +4,7 @@ use std::{cmp::Reverse, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use serde::Serialize;
 
-use super::status::rfc3339;
+use super::rfc3339::rfc3339;
 use crate::{
     observe::decisions::{Decision, Level, REMEMBERED, Recent},
     upstream::PoolHandle,

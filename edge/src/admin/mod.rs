@@ -17,6 +17,7 @@ mod metrics;
 mod orders;
 mod page;
 mod respond;
+mod rfc3339;
 mod serve;
 mod state;
 mod status;

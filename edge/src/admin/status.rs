@@ -11,6 +11,7 @@ use super::{
     decisions::DecisionReport,
     latency::Histogram,
     mesh::{MeshView, NodeView},
+    rfc3339::{rfc3339, rfc3339_option},
 };
 
 /// The status of the edge.
@@ -388,15 +389,4 @@ impl Responses {
 /// An object of those that occurred.
 fn occurred<S: Serializer>(counts: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(counts.iter().filter(|(_, count)| *count > 0).copied())
-}
-
-pub(super) fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_rfc3339_millis((*time).max(SystemTime::UNIX_EPOCH)))
-}
-
-fn rfc3339_option<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => rfc3339(time, serializer),
-        None => serializer.serialize_none(),
-    }
 }

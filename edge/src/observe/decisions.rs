@@ -22,7 +22,7 @@ use std::{
 use tracing::{field::display, info, warn};
 
 use self::Level::{Info, Warn};
-use super::stats::Counter;
+use super::counter::Counter;
 use crate::error::labelled;
 
 /// The most decisions that are remembered, for each pool and in the status.

@@ -4,13 +4,11 @@
 //! writes, without a lock prefix and without contention. The admin listener sums the copies. While workers run, a sum
 //! may mix values of slightly different times, but no copy of a count ever decreases.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+pub use super::counter::Counter;
 use super::{
     decisions::{Decision, DecisionCounters},
     peak_ewma::PeakEwma,
@@ -45,28 +43,6 @@ impl<T> PerWorker<T> {
     /// Returns the sum of one number over all copies.
     pub fn sum(&self, number: impl Fn(&T) -> u64) -> u64 {
         self.iter().map(number).fold(0, u64::wrapping_add)
-    }
-}
-
-/// A number that one thread writes and all threads may read.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds `n`. Only the owning worker may call this: two writers would lose counts.
-    pub fn add(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
-    }
-
-    /// Subtracts `n`, for gauges. Only the owning worker may call this, as with [`add`](Self::add).
-    pub fn sub(&self, n: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
-    }
-
-    /// The current value.
-    #[must_use]
-    pub fn value(&self) -> u64 {
-        self.0.load(Relaxed)
     }
 }
 

@@ -10,6 +10,7 @@ mod ejection;
 mod noticed;
 mod publish;
 mod watched;
+mod worker_counts;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,8 +23,8 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use tracing::error;
 
-use self::noticed::Noticed;
 pub(super) use self::watched::{WatchedEndpoint, with};
+use self::worker_counts::Noticed;
 use super::{
     discovery::{
         self, Answer,

@@ -1,11 +1,6 @@
 //! Notices once a second what workers decided and counted: they neither log nor remember it themselves.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt::Write,
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt::Write, net::SocketAddr, sync::Arc};
 
 use super::PoolState;
 use crate::{
@@ -14,28 +9,11 @@ use crate::{
         decisions::{Decision, Note},
         stats::Counter,
     },
-    upstream::{
-        endpoint::Endpoint,
-        mesh::report::{Change, Merger},
-    },
+    upstream::{endpoint::Endpoint, mesh::report::Change},
 };
 
 /// The most endpoints or replicas that a reason names.
 const NAMED: usize = 5;
-
-/// The workers' counts when they were last looked at.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Noticed {
-    /// Of each decision, by its index.
-    decided: Vec<u64>,
-    /// Why requests were sent again, by the index of the kind.
-    retries: Vec<u64>,
-    /// Failed attempts, by the id of the endpoint.
-    failures: HashMap<u64, u64>,
-    /// The endpoints that sent surplus bytes, by id.
-    surplus: HashSet<u64>,
-    mesh: Merger,
-}
 
 impl PoolState {
     /// Notes what workers decided since the last call, and merges what they report of the connections behind a mesh.
