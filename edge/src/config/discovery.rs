@@ -66,7 +66,7 @@ pub struct Discovery {
     pub interval: Option<Interval>,
 }
 
-/// How the nodes of a swarm are requested, for every [`Source::Swarm`](super::Source::Swarm).
+/// How the nodes of a swarm are requested, for every [`Source::Swarm`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swarm {
     /// File with the token that is sent to `watch`; see [`token`](super::token). Default none.
