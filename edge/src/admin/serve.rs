@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    pin::pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -29,6 +30,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest that a connection may stay open, so that a client that does not read cannot hold one for long.
 const LIFETIME: Duration = Duration::from_secs(120);
+
+/// How long a connection may take to finish after the listener ended.
+const LAST_RESPONSE: Duration = Duration::from_secs(1);
 
 /// Serves HTTP/1.1 on `listener` until `shutdown` completes, then closes the open connections.
 pub async fn serve(listener: TcpListener, admin: Arc<AdminState>, shutdown: impl Future<Output = ()>) {
@@ -61,11 +65,17 @@ fn serve_connection(
             // A client may close its sending side and still read, as `nc -N` does.
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
+        let mut http = pin!(http);
         tokio::select! {
-            end = timeout(LIFETIME, http) => if let Ok(Err(error)) = end {
+            end = timeout(LIFETIME, http.as_mut()) => if let Ok(Err(error)) = end {
                 tracing::debug!(%error, "an admin connection broke");
             },
-            () = stop.requested() => {}
+            () = stop.requested() => {
+                // A connection without a request yet gets its first response: a health check must not fail because an
+                // edge is replaced.
+                http.as_mut().graceful_shutdown();
+                drop(timeout(LAST_RESPONSE, http).await);
+            }
         }
         drop((busy, connection));
     }

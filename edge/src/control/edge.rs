@@ -176,8 +176,9 @@ impl Edge {
         let admin_address = admin.as_ref().and_then(AdminListener::address);
         let (admin_end, ended) = oneshot::channel();
         let mut admin_task = admin.map(|listener| admin_listener::serve(listener, Arc::clone(&admin_state), ended));
+        let mut admin_running = None;
         if !takeover.as_ref().is_some_and(Start::is_takeover) {
-            admin_task.take().map(tokio::task::spawn_local);
+            admin_running = admin_task.take().map(tokio::task::spawn_local);
         }
         let workers = WorkerThreads::start(workers, &shared, &log).map_err(StartError::Thread)?;
         let mut running = Running {
@@ -212,7 +213,7 @@ impl Edge {
         }
         running.show_listeners();
         // While another edge served, its state was the one that counted.
-        admin_task.take().map(tokio::task::spawn_local);
+        admin_running = admin_task.map(tokio::task::spawn_local).or(admin_running);
         serving();
 
         let mut certificates = interval(CERTIFICATES);
@@ -247,7 +248,7 @@ impl Edge {
             successor => successor,
         };
         match (successor, offer) {
-            (Some(addresses), _) => running.hand_over(&addresses).await,
+            (Some(addresses), _) => running.hand_over(&addresses, admin_running).await,
             (None, Some(offer)) => {
                 offer.withdraw();
                 running.drain().await;

@@ -12,7 +12,8 @@ use std::{
 use settings::address::overlap;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, interval, sleep_until},
+    task::JoinHandle,
+    time::{Instant, interval, sleep_until, timeout},
 };
 
 use crate::{
@@ -38,6 +39,8 @@ const FIND_ENDPOINTS: Duration = Duration::from_secs(2);
 const FIND_INTERVAL: Duration = Duration::from_millis(10);
 /// The interval between two checks of whether a successor listens, while the edge drains.
 const FIND_SUCCESSOR: Duration = Duration::from_millis(250);
+/// How long the admin listener may take to answer the connections that it has accepted.
+const ADMIN_END: Duration = Duration::from_secs(2);
 /// How long the access log may take to write its last lines.
 const LOG_FLUSH: Duration = Duration::from_secs(2);
 
@@ -226,7 +229,7 @@ impl Running {
     }
 
     /// Leaves the sockets of these addresses to a successor that serves them, and drains.
-    pub(super) async fn hand_over(mut self, addresses: &[SocketAddr]) {
+    pub(super) async fn hand_over(mut self, addresses: &[SocketAddr], admin: Option<JoinHandle<()>>) {
         for bound in &mut self.bound {
             bound.hand_over(addresses);
             bound.close();
@@ -235,7 +238,13 @@ impl Running {
         // First of all the admin listener: a readiness that is asked for from now on is the successor's.
         drop((admin_socket, admin_end));
         tracing::info!("another edge serves now; this one finishes open requests");
-        workers.drain(shared.snapshot.load().config.drain).await;
+        let longest = shared.snapshot.load().config.drain;
+        let admin_ends = async {
+            if let Some(admin) = admin {
+                drop(timeout(ADMIN_END, admin).await);
+            }
+        };
+        tokio::join!(workers.drain(longest), admin_ends);
         admin_state.draining.store(true, Relaxed);
         close(log);
     }
