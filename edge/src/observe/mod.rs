@@ -1,6 +1,7 @@
 //! How the edge reports on its requests: counters and the access log.
 
 pub mod access_log;
+pub mod decisions;
 pub mod log_limit;
 pub mod peak_ewma;
 pub mod refusals;

@@ -136,6 +136,12 @@ pub struct PoolStats {
     pub responses: [Counter; 5],
     /// Attempts after the first one of a request.
     pub retries: Counter,
+    /// Requests that were not sent again, because the budget of retries was used up.
+    pub over_budget: Counter,
+    /// Requests that were sent to a second endpoint, because the first one was slow.
+    pub hedges: Counter,
+    /// Those of them to which the second endpoint responded first.
+    pub hedges_won: Counter,
     /// Requests for which there was no endpoint.
     pub no_endpoint: Counter,
     /// Requests that waited for a connection, because every usable endpoint had as many as allowed.

@@ -3,6 +3,8 @@
 mod affinity;
 pub mod attempt;
 mod client_limits;
+mod connect;
+mod exchange;
 pub mod max_forwards;
 mod pick;
 pub mod prepare;
@@ -10,6 +12,7 @@ mod race;
 pub mod request;
 pub mod request_record;
 pub mod respond;
+mod retry_rules;
 mod retry_state;
 mod session;
 pub mod upgrade;

@@ -1,7 +1,7 @@
 //! The record of one request: counted when it begins, and reported to metrics and the access log when it ends.
 //! Dropping the record ends it, so a request whose client disconnects is reported as well.
 
-use std::{fmt::Display, rc::Rc, sync::Arc};
+use std::{fmt::Display, net::SocketAddr, rc::Rc, sync::Arc};
 
 use http::Version;
 use tokio::time::Instant;
@@ -10,6 +10,7 @@ use crate::{
     error::Kind,
     observe::{
         access_log,
+        decisions::Decision,
         refusals::Refusal,
         stats::{PoolStats, status_class},
     },
@@ -125,11 +126,33 @@ impl RequestRecord {
         self.pool = Some(Rc::clone(pool));
     }
 
-    /// Counts a retry.
-    pub fn retry(&self) {
+    /// Counts and logs a retry, after `cause` at `endpoint`.
+    pub fn retry(&self, endpoint: Option<SocketAddr>, cause: impl Display) {
         if let Some(stats) = self.pool_stats() {
             stats.retries.add(1);
         }
+        if let Some((pool, omitted)) = self.admit_line(Decision::Retry) {
+            let endpoint = endpoint.map(tracing::field::display);
+            tracing::info!(pool, endpoint, %cause, omitted, "request sent again");
+        }
+    }
+
+    /// Counts and logs that a request is not sent again after `cause` at `endpoint`, because the budget of retries is
+    /// used up.
+    pub fn over_budget(&self, endpoint: Option<SocketAddr>, cause: impl Display) {
+        if let Some(stats) = self.pool_stats() {
+            stats.over_budget.add(1);
+        }
+        if let Some((pool, omitted)) = self.admit_line(Decision::OverBudget) {
+            let endpoint = endpoint.map(tracing::field::display);
+            tracing::warn!(pool, endpoint, %cause, omitted, "request not sent again: the budget of retries is used up");
+        }
+    }
+
+    /// Whether a line about a decision may be written. Returns the name of the pool, and how many lines were omitted.
+    fn admit_line(&self, decision: Decision) -> Option<(&str, u64)> {
+        let omitted = self.worker.decision_lines.admit(decision, self.worker.clock.now())?;
+        Some((self.pool.as_ref().map_or("", |pool| &pool.name), omitted))
     }
 
     /// Counts an attempt at this endpoint.

@@ -1,13 +1,17 @@
 //! The attempts made for one request: which endpoints have failed, and what the next attempt may do.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use net::Backoff;
+use tokio::time::Instant;
 
 use crate::{
-    error::{Error, Kind},
+    error::{Error, Kind, Retry},
     proxy::request::Affinity,
-    upstream::connection::Connection,
+    upstream::{
+        Endpoint,
+        connection::{Connection, pool::Demand},
+    },
     worker::PoolView,
 };
 
@@ -27,6 +31,8 @@ pub(super) struct RetryState {
     /// An endpoint did not respond in time, so no endpoint is tried twice; see
     /// [`Retry::OnceElsewhere`](crate::error::Retry::OnceElsewhere).
     pub(super) elsewhere_only: bool,
+    /// An endpoint asked to wait before it gets the request again, so no endpoint is tried twice.
+    deferred: bool,
     /// The request may be sent again after an endpoint received some of it.
     pub(super) replayable: bool,
     /// An idle connection turned out to be closed, so the next attempts open new ones.
@@ -35,6 +41,8 @@ pub(super) struct RetryState {
     pub(super) affinity: Affinity,
     /// Why the last attempt failed.
     pub(super) last: Option<Error>,
+    /// The endpoint that failed last, for the log.
+    pub(super) failed_at: Option<SocketAddr>,
 }
 
 impl RetryState {
@@ -43,18 +51,43 @@ impl RetryState {
         Self { replayable, affinity, ..Self::default() }
     }
 
-    /// Whether the kernel must decide if an idle connection is open: the request can be sent only once, or another one
-    /// turned out to be closed. The runtime may not know yet that others were closed with it, as when a node is gone.
+    /// What an idle connection must be like. The kernel must decide whether it is open if the request can be sent only
+    /// once, or if another one turned out to be closed: the runtime may not know yet that others were closed with it, as
+    /// when a node is gone.
+    pub(super) fn demand(&self) -> Demand {
+        match (self.replayable, self.stale) {
+            (false, _) => Demand::Fresh,
+            (true, true) => Demand::OpenInKernel,
+            (true, false) => Demand::Open,
+        }
+    }
+
+    /// Whether the kernel must decide if an idle connection is open.
     pub(super) fn asks_kernel(&self) -> bool {
-        !self.replayable || self.stale
+        self.demand() != Demand::Open
+    }
+
+    /// Excludes an endpoint from the next attempts.
+    pub(super) fn exclude(&mut self, endpoint: &Endpoint) {
+        self.endpoints.push(endpoint.id);
+        self.failed_at = Some(endpoint.address);
+    }
+
+    /// Records that the response of an endpoint is not passed on. `deferred` says whether it asks to wait.
+    pub(super) fn discarded(&mut self, endpoint: &Endpoint, deferred: bool) {
+        self.exclude(endpoint);
+        self.deferred |= deferred;
+    }
+
+    /// Whether an endpoint may be tried twice.
+    pub(super) fn may_repeat(&self) -> bool {
+        !self.elsewhere_only && !self.deferred
     }
 
     /// Whether failed endpoints may be tried again. Not if all are known to be down: that would only delay the error.
     pub(super) fn may_begin_again(&self, pool: &PoolView) -> bool {
         let snapshot = pool.handle.snapshot.load();
-        !self.endpoints.is_empty()
-            && !self.elsewhere_only
-            && snapshot.reserve.iter().any(|endpoint| !endpoint.is_down())
+        !self.endpoints.is_empty() && self.may_repeat() && snapshot.reserve.iter().any(|endpoint| !endpoint.is_down())
     }
 
     /// Forgets which endpoints failed. Returns how long to wait before they are tried again.
@@ -67,7 +100,7 @@ impl RetryState {
     /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have
     /// closed it while it was idle. It happens at most once per request, so it does not count as an attempt. Returns
     /// whether the endpoint has failed.
-    pub(super) fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) -> bool {
+    pub(super) fn failed(&mut self, connection: &Connection, error: &Error, worker: usize, now: Instant) -> bool {
         let endpoint = connection.endpoint();
         match error.kind {
             Kind::ResponseTimeout => endpoint.stats.of(worker).timeouts.add(1),
@@ -75,16 +108,22 @@ impl RetryState {
             // The client caused it, for example by the URL that it requested.
             _ => return false,
         }
+        self.failed_at = Some(endpoint.address);
         if connection.is_reused() && error.kind == Kind::UpstreamClosed {
             // Behind a mesh the next one may be an idle connection as well.
             if !self.stale {
                 self.attempts = self.attempts.saturating_sub(1);
             }
             self.stale = true;
+            connection.note_closed(now);
+            return false;
+        }
+        if error.kind == Kind::ResponseTimeout && error.retry == Retry::Never && self.attempts > 1 {
+            // The endpoints before it have used up the time of the request.
             return false;
         }
         endpoint.failed();
-        self.endpoints.push(endpoint.id);
+        self.exclude(endpoint);
         true
     }
 }
@@ -95,9 +134,14 @@ mod tests {
 
     #[test]
     fn runtime_is_not_trusted_after_a_closed_connection_or_with_a_request_that_can_be_sent_only_once() {
-        for (replayable, stale, expected) in [(true, false, false), (true, true, true), (false, false, true)] {
+        for (replayable, stale, expected) in [
+            (true, false, Demand::Open),
+            (true, true, Demand::OpenInKernel),
+            (false, false, Demand::Fresh),
+            (false, true, Demand::Fresh),
+        ] {
             let state = RetryState { stale, ..RetryState::new(replayable, Affinity::default()) };
-            assert_eq!(state.asks_kernel(), expected, "{replayable} {stale}");
+            assert_eq!(state.demand(), expected, "{replayable} {stale}");
         }
     }
 }

@@ -10,12 +10,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tracing::warn;
 
 use super::{
     balance,
     health::{Health, HealthStatus, error_share::Responses, outlier::Outlier},
+    idle_life::IdleLife,
     order::Order,
 };
 use crate::{
@@ -45,6 +46,8 @@ pub struct Endpoint {
     local: AtomicBool,
     /// Open connections over all workers. Changes only when a connection opens or closes.
     pub connections: AtomicUsize,
+    /// How long it keeps idle connections. Changes only when it closes one.
+    pub idle_life: IdleLife,
     /// Counters, one copy for each worker.
     pub stats: PerWorker<EndpointStats>,
     /// Counters that the control thread writes.
@@ -163,6 +166,7 @@ impl Endpoint {
             tier: AtomicU8::new(1),
             local: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
+            idle_life: IdleLife::new(Instant::now()),
             stats: PerWorker::new(workers),
             checks: CheckStats::default(),
             failures_in_a_row: AtomicU32::new(0),
@@ -371,7 +375,7 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{Instant, timeout};
+    use tokio::time::timeout;
 
     use super::*;
     use crate::upstream::health::{outlier::tests::ejection, state::tests::check};

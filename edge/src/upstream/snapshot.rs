@@ -6,11 +6,13 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 
 use super::{
     connection::Place,
     endpoint::Endpoint,
     queue::Queue,
+    retry_budget::RetryBudget,
     sticky::{Sessions, Tags},
 };
 use crate::{
@@ -31,6 +33,8 @@ pub struct PoolHandle {
     pub stats: Arc<PerWorker<PoolStats>>,
     /// The requests that wait for a connection. A reload that changes the pool keeps it.
     pub queue: Arc<Queue<Place>>,
+    /// How many requests may be sent again. A reload that changes the pool keeps it.
+    pub retry_budget: Arc<RetryBudget>,
     /// How often the pool entered panic mode, which ignores health because too few endpoints are healthy. Written by
     /// the control thread only. A reload that changes the pool keeps it.
     pub panics: Arc<Counter>,
@@ -51,9 +55,21 @@ impl PoolHandle {
             snapshot: ArcSwap::default(),
             stats: Arc::new(PerWorker::new(workers)),
             queue: Arc::default(),
+            retry_budget: Arc::default(),
             panics: Arc::default(),
             replicas_found: Arc::default(),
         }
+    }
+
+    /// Takes one retry, or one hedge, out of the budget. Returns whether there was one.
+    #[must_use]
+    pub fn take_retry(&self, now: Instant) -> bool {
+        self.retry_budget.take(self.stats.sum(|stats| stats.requests.value()), self.config.retry_budget, now)
+    }
+
+    /// Notes the requests so far in the budget of retries. Called about once a second.
+    pub fn observe_requests(&self, now: Instant) {
+        self.retry_budget.observe(self.stats.sum(|stats| stats.requests.value()), self.config.retry_budget, now);
     }
 }
 

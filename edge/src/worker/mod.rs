@@ -44,6 +44,7 @@ use crate::{
     },
     observe::{
         access_log,
+        decisions::DecisionLines,
         log_limit::LogLimit,
         refusals::{Refusal, RefusalLines},
         stats::{PerWorker, WorkerStats},
@@ -89,6 +90,8 @@ pub struct Worker {
     pub log: access_log::Sink,
     /// The client connections that may be shed.
     pub clients: Clients,
+    /// The limits of the log lines about retries.
+    pub decision_lines: DecisionLines,
     refusal_lines: RefusalLines,
     shortages: LogLimit,
     shared: Arc<Shared>,
@@ -118,6 +121,7 @@ impl Worker {
             random: RefCell::new(random),
             log,
             clients: Clients::default(),
+            decision_lines: DecisionLines::default(),
             refusal_lines: RefusalLines::default(),
             shortages: LogLimit::default(),
             draining: Cell::new(false),
@@ -329,6 +333,7 @@ impl Worker {
         let view = self.view();
         let mut known = HashSet::new();
         for pool in view.pools() {
+            pool.handle.observe_requests(self.clock.now());
             known.extend(pool.handle.snapshot.load().endpoints.iter().map(|endpoint| endpoint.id));
         }
         let is_mesh = |queue: &Arc<_>| {

@@ -22,6 +22,24 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
     families.counters("pool_responses", None, "Responses sent to clients", responses)?;
     families.counters("pool_retries", None, "Attempts after the first one of a request", each(|pool| pool.retries))?;
     families.counters(
+        "pool_retries_over_budget",
+        None,
+        "Requests that were not sent again, because the budget of retries was used up",
+        each(|pool| pool.over_budget),
+    )?;
+    families.counters(
+        "pool_hedges",
+        None,
+        "Requests that were sent to a second endpoint, because the first one was slow",
+        each(|pool| pool.hedges),
+    )?;
+    families.counters(
+        "pool_hedges_won",
+        None,
+        "Hedged requests to which the second endpoint responded first",
+        each(|pool| pool.hedges_won),
+    )?;
+    families.counters(
         "pool_no_endpoint",
         None,
         "Requests for which there was no endpoint",

@@ -27,6 +27,12 @@ pub(super) fn pool(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt:
     )?;
     write!(out, "latency p50 {} p99 {} · ", millis(pool.latency.p50_ms), millis(pool.latency.p99_ms))?;
     write!(out, "{} retries · {} without an endpoint · ", count(pool.retries), count(pool.no_endpoint))?;
+    if pool.over_budget > 0 {
+        write!(out, "{} not retried, over budget · ", count(pool.over_budget))?;
+    }
+    if pool.hedges > 0 {
+        write!(out, "{} hedged, {} of them won · ", count(pool.hedges), count(pool.hedges_won))?;
+    }
     if pool.queued > 0 {
         write!(out, "{} waited for a connection · ", count(pool.queued))?;
     }

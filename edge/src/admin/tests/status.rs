@@ -68,12 +68,15 @@ async fn the_status_has_a_stable_format() {
       "usable": false
     }
   ],
+  "hedges": 0,
+  "hedges_won": 0,
   "latency": {
     "p50_ms": 4.04,
     "p99_ms": 9.865591397849462
   },
   "name": "web",
   "no_endpoint": 0,
+  "over_budget": 0,
   "panic": false,
   "panics": 0,
   "queue_length": 0,

@@ -85,6 +85,7 @@ impl PoolState {
             orders = before.orders.clone();
             handle.stats = Arc::clone(&before.handle.stats);
             handle.queue = Arc::clone(&before.handle.queue);
+            handle.retry_budget = Arc::clone(&before.handle.retry_budget);
             handle.panics = Arc::clone(&before.handle.panics);
             handle.replicas_found = Arc::clone(&before.handle.replicas_found);
             handle.snapshot = arc_swap::ArcSwap::new(before.handle.snapshot.load_full());
