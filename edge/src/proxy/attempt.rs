@@ -7,11 +7,12 @@ use tokio::time::Instant;
 
 use crate::{
     error::{Error, Kind, Retry},
-    observe::stats::status_class,
     protocol::h1::chunked::BodyEvent,
     proxy::{
-        connect::{FAILED, connect, record_latency},
+        connect::connect,
         exchange::Exchange,
+        hedge::{self, Hedged},
+        outcome::{FAILED, record_latency, responded},
         request::{UpstreamRequest, never},
         request_record::RequestRecord,
         retry_rules::Rules,
@@ -19,13 +20,8 @@ use crate::{
         session::set_cookie,
         upgrade,
     },
-    upstream::{
-        connection::{
-            Connection, ResponseHead, body_source::BodySource, body_writer::BodyWriter, pool::PooledConnection,
-        },
-        health::error_share::is_server_error,
-    },
-    worker::{PoolView, Worker},
+    upstream::connection::{ResponseHead, body_source::BodySource, pool::PooledConnection},
+    worker::Worker,
 };
 
 /// Sends the request until an endpoint responds, none is left, or it must not be sent again (RFC 9110 section 9.2.2).
@@ -42,7 +38,7 @@ pub async fn send<T>(
 ) -> Result<(T, PooledConnection), Error> {
     let UpstreamRequest { body, pool, upgrade, to_head, idempotent, affinity } = request;
     let whole = pool.handle.config.timeouts.request.map(|allowed| (record.began(), allowed));
-    let mut retry_state = RetryState::new(*idempotent && body.is_whole(), affinity.clone());
+    let mut retry_state = RetryState::new(*idempotent && body.stays_whole(), affinity.clone());
     loop {
         let end = whole.map(|(began, allowed)| body.awaits_endpoint_since(began, worker.clock.now()) + allowed);
         let error = match connect(worker, pool, &mut retry_state, source, record, end).await {
@@ -59,9 +55,28 @@ pub async fn send<T>(
                 let began = worker.clock.now();
                 let endpoint = connection.endpoint();
                 let mut rules = Rules::new(worker, pool, record, &retry_state, *idempotent, endpoint, &mut on_head);
+                let delay = hedge::delay(pool, body, &retry_state).filter(|_| *idempotent && !*upgrade);
                 let mut exchange = Exchange::begin(worker, connection, body, *to_head, whole);
-                let outcome = poll_fn(|cx| exchange.poll(cx, source, &mut rules)).await;
+                let (outcome, hedged) = match delay {
+                    None => (poll_fn(|cx| exchange.poll(cx, source, &mut rules)).await, None),
+                    Some(delay) => {
+                        let hedged = Box::pin(hedge::run(worker, pool, exchange, &mut rules, source, delay)).await;
+                        let Hedged { outcome, second, winner } = hedged;
+                        (outcome, second.map(|second| (second, winner)))
+                    }
+                };
                 let decided = rules.decided;
+                if let Some((second, winner)) = hedged {
+                    retry_state.attempts += 1;
+                    record.hedged(&second, winner.is_none().then_some(connection.endpoint()));
+                    if let Some((won, copy)) = winner {
+                        record_latency(worker, pool, connection.endpoint(), began, Duration::ZERO);
+                        std::mem::replace(body, copy).release(&worker.connections.buffers);
+                        // The first connection is closed.
+                        pooled = won;
+                    }
+                }
+                let Some(connection) = pooled.connection() else { return Err(never(Kind::NoEndpoint)) };
                 match outcome {
                     // The client did not ask to switch protocols.
                     Ok((101, _)) if !*upgrade => return Err(never(Kind::UpstreamInvalid)),
@@ -73,7 +88,8 @@ pub async fn send<T>(
                             retry_state.failed(connection, &error, worker.index, worker.clock.now());
                             return Err(error);
                         }
-                        responded(worker, pool, connection, body, began, status);
+                        let since = body.awaits_endpoint_since(began, worker.clock.now());
+                        responded(worker, pool, connection, since, status);
                         let Some(value) = value else {
                             retry_state.discarded(connection.endpoint(), decided.deferred);
                             record.retry(retry_state.failed_at, format_args!("status {status}"));
@@ -81,6 +97,7 @@ pub async fn send<T>(
                             body.rewind();
                             continue;
                         };
+                        pool.note_response_time(worker.clock.now().saturating_duration_since(since));
                         body.stop_keeping();
                         return Ok((value, pooled));
                     }
@@ -131,28 +148,6 @@ pub async fn send<T>(
         record.retry(retry_state.failed_at, format_args!("{}", error.kind.label()));
         retry_state.last = Some(error);
     }
-}
-
-/// Records that an endpoint responded.
-fn responded(
-    worker: &Worker,
-    pool: &PoolView,
-    connection: &Connection,
-    body: &BodyWriter,
-    began: Instant,
-    status: u16,
-) {
-    let endpoint = connection.endpoint();
-    endpoint.succeeded();
-    let since = body.awaits_endpoint_since(began, worker.clock.now());
-    record_latency(worker, pool, endpoint, since, Duration::ZERO);
-    let stats = endpoint.stats.of(worker.index);
-    stats.responses[status_class(status)].add(1);
-    let is_error = is_server_error(status);
-    if is_error {
-        stats.server_errors.add(1);
-    }
-    connection.note_response(is_error);
 }
 
 /// Discards a response that is not passed on. Its connection can be used again if all of it has arrived; `sent` says

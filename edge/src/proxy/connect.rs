@@ -1,13 +1,13 @@
 //! Picks an endpoint, and takes an idle connection to it or opens a new one.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc};
 
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    config::Balance,
     error::{Error, Kind},
     proxy::{
+        outcome::{FAILED, record_latency},
         pick::{Picked, pick},
         race,
         request::never,
@@ -15,16 +15,9 @@ use crate::{
         retry_state::RetryState,
         wait::{pause, wait},
     },
-    upstream::{
-        Endpoint,
-        connection::{body_source::BodySource, pool::PooledConnection},
-    },
+    upstream::connection::{body_source::BodySource, pool::PooledConnection},
     worker::{PoolView, Worker},
 };
-
-/// What a failed attempt counts for the latency of its endpoint, if it did not take longer: an endpoint that fails at
-/// once must not look fast.
-pub(super) const FAILED: Duration = Duration::from_secs(1);
 
 /// Picks an endpoint, and takes an idle connection to it or opens a new one, until `end` if there is one.
 ///
@@ -94,13 +87,5 @@ async fn connect_at_any_time(
             retry_state.exclude(&endpoint);
             Err(error)
         }
-    }
-}
-
-/// Records how long an endpoint took since `began`, at least `least`, if the pool's balancing uses that.
-pub(super) fn record_latency(worker: &Worker, pool: &PoolView, endpoint: &Endpoint, began: Instant, least: Duration) {
-    if pool.handle.config.balance == Balance::PeakEwma {
-        let took = worker.clock.now().saturating_duration_since(began).max(least);
-        endpoint.stats.of(worker.index).latency.record(took, worker.clock.age());
     }
 }

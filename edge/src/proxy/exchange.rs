@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     error::{Error, Kind, Retry},
+    io::memory::Held,
     proxy::request::never,
     upstream::connection::{
         Connection, ResponseHead,
@@ -80,6 +81,27 @@ impl<'e> Exchange<'e> {
         }
         connection.deadline.set(first);
         Self { worker, connection, body, to_head, began, whole }
+    }
+
+    /// The connection.
+    pub(super) fn connection(&self) -> &Connection {
+        self.connection
+    }
+
+    /// Begins an attempt at the same request, which `copy` is, on another connection.
+    pub(super) fn begin_second<'s>(&self, connection: &'s mut Connection, copy: &'s mut BodyWriter) -> Exchange<'s>
+    where
+        'e: 's,
+    {
+        Exchange::begin(self.worker, connection, copy, self.to_head, self.whole)
+    }
+
+    /// Copies the request, which has no body, and counts its bytes.
+    pub(super) fn copy_request(&self) -> (BodyWriter, Held) {
+        let buffers = &self.worker.connections.buffers;
+        let copy = self.body.copy(buffers.take_head());
+        let held = Held::new(buffers.memory(), copy.buffered());
+        (copy, held)
     }
 
     /// Moves the request and reads the response. Ready when its head is complete.

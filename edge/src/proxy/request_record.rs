@@ -149,6 +149,33 @@ impl RequestRecord {
         }
     }
 
+    /// Counts and logs that a request is sent to a second endpoint, because that at `endpoint` is slow.
+    pub fn hedge(&self, endpoint: SocketAddr) {
+        if let Some(stats) = self.pool_stats() {
+            stats.hedges.add(1);
+        }
+        if let Some((pool, omitted)) = self.admit_line(Decision::Hedge) {
+            tracing::info!(pool, %endpoint, omitted, "request sent to a second endpoint as well");
+        }
+    }
+
+    /// Counts an attempt at a `second` endpoint beside the `first`, or that it won if there is no `first`.
+    pub fn hedged(&mut self, second: &Endpoint, first: Option<&Arc<Endpoint>>) {
+        self.attempt(second);
+        match first {
+            None => {
+                if let Some(stats) = self.pool_stats() {
+                    stats.hedges_won.add(1);
+                }
+            }
+            Some(first) => {
+                if let Some(log_record) = &mut self.log_record {
+                    log_record.endpoint = Some(first.address);
+                }
+            }
+        }
+    }
+
     /// Whether a line about a decision may be written. Returns the name of the pool, and how many lines were omitted.
     fn admit_line(&self, decision: Decision) -> Option<(&str, u64)> {
         let omitted = self.worker.decision_lines.admit(decision, self.worker.clock.now())?;

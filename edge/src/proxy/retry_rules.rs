@@ -60,6 +60,20 @@ impl<'r, F> Rules<'r, F> {
         Self { worker, pool, record, retry_state, idempotent, endpoint, on_head, decided, over_budget: false }
     }
 
+    /// Takes a hedge out of the budget, if another endpoint is left.
+    pub(super) fn takes_hedge(&mut self) -> bool {
+        if !has_other(self.pool, self.retry_state, self.endpoint.0) {
+            return false;
+        }
+        let is_left = self.pool.handle.take_retry(self.worker.clock.now());
+        if is_left {
+            self.record.hedge(self.endpoint.1);
+        } else {
+            self.record.over_budget(Some(self.endpoint.1), "hedge");
+        }
+        is_left
+    }
+
     fn has_attempts(&self) -> bool {
         self.retry_state.attempts < self.pool.handle.config.attempts.get()
     }
@@ -93,6 +107,13 @@ impl<'r, F> Rules<'r, F> {
     }
 }
 
+impl<T, F: FnMut(&ResponseHead<'_>) -> T> Rules<'_, F> {
+    /// Takes the head of a response that is passed on in any case.
+    pub(super) fn accept(&mut self, head: &ResponseHead<'_>) -> T {
+        (self.on_head)(head)
+    }
+}
+
 impl<T, F: FnMut(&ResponseHead<'_>) -> T> Attempt<(u16, Option<T>)> for Rules<'_, F> {
     fn gives_up(&mut self, connection: &Connection, reason: Reason, is_whole: bool) -> bool {
         if !self.idempotent || !is_whole {
@@ -113,6 +134,6 @@ impl<T, F: FnMut(&ResponseHead<'_>) -> T> Attempt<(u16, Option<T>)> for Rules<'_
 
     fn on_head(&mut self, head: &ResponseHead<'_>, is_whole: bool) -> (u16, Option<T>) {
         let status = head.parts.status;
-        if self.discards(head, is_whole) { (status, None) } else { (status, Some((self.on_head)(head))) }
+        if self.discards(head, is_whole) { (status, None) } else { (status, Some(self.accept(head))) }
     }
 }

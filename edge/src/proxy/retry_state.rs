@@ -7,7 +7,10 @@ use tokio::time::Instant;
 
 use crate::{
     error::{Error, Kind, Retry},
-    proxy::request::Affinity,
+    proxy::{
+        outcome::{Failure, count_failure},
+        request::Affinity,
+    },
     upstream::{
         Endpoint,
         connection::{Connection, pool::Demand},
@@ -49,6 +52,11 @@ impl RetryState {
     /// No attempt was made.
     pub(super) fn new(replayable: bool, affinity: Affinity) -> Self {
         Self { replayable, affinity, ..Self::default() }
+    }
+
+    /// The state for a second exchange beside that with `endpoint`.
+    pub(super) fn after(endpoint: &Endpoint) -> Self {
+        Self { attempts: 2, endpoints: vec![endpoint.id], replayable: true, ..Self::default() }
     }
 
     /// What an idle connection must be like. The kernel must decide whether it is open if the request can be sent only
@@ -97,34 +105,29 @@ impl RetryState {
         ROUND_PAUSE.after(self.rounds, 0.0)
     }
 
-    /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have
-    /// closed it while it was idle. It happens at most once per request, so it does not count as an attempt. Returns
-    /// whether the endpoint has failed.
+    /// Records a failed exchange. A closed idle connection happens at most once per request, so it does not count as an
+    /// attempt. Returns whether the endpoint has failed.
     pub(super) fn failed(&mut self, connection: &Connection, error: &Error, worker: usize, now: Instant) -> bool {
         let endpoint = connection.endpoint();
-        match error.kind {
-            Kind::ResponseTimeout => endpoint.stats.of(worker).timeouts.add(1),
-            Kind::UpstreamClosed | Kind::UpstreamInvalid => endpoint.stats.of(worker).resets.add(1),
-            // The client caused it, for example by the URL that it requested.
-            _ => return false,
-        }
-        self.failed_at = Some(endpoint.address);
-        if connection.is_reused() && error.kind == Kind::UpstreamClosed {
-            // Behind a mesh the next one may be an idle connection as well.
-            if !self.stale {
-                self.attempts = self.attempts.saturating_sub(1);
-            }
-            self.stale = true;
-            connection.note_closed(now);
-            return false;
-        }
         if error.kind == Kind::ResponseTimeout && error.retry == Retry::Never && self.attempts > 1 {
             // The endpoints before it have used up the time of the request.
+            endpoint.stats.of(worker).timeouts.add(1);
             return false;
         }
-        endpoint.failed();
-        self.exclude(endpoint);
-        true
+        let failure = count_failure(connection, error, worker, now);
+        match failure {
+            Failure::Client => return false,
+            Failure::Endpoint => self.exclude(endpoint),
+            Failure::Stale => {
+                self.failed_at = Some(endpoint.address);
+                // Behind a mesh the next one may be an idle connection as well.
+                if !self.stale {
+                    self.attempts = self.attempts.saturating_sub(1);
+                }
+                self.stale = true;
+            }
+        }
+        failure == Failure::Endpoint
     }
 }
 

@@ -22,6 +22,7 @@ mod full_pools;
 mod half_close;
 mod hand_over;
 mod health;
+mod hedging;
 mod http2;
 mod http2_faults;
 mod http2_streams;

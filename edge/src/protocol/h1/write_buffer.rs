@@ -57,6 +57,12 @@ impl WriteBuffer {
         &mut self.bytes
     }
 
+    /// All bytes in the buffer, written or not.
+    #[must_use]
+    pub fn all(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Whether everything is written.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -79,6 +79,28 @@ impl BodyWriter {
         self.body.is_none() || self.buffer.is_kept()
     }
 
+    /// Copies it into `memory`, to be sent from its start. Only for a request without a body.
+    #[must_use]
+    pub fn copy(&self, mut memory: Vec<u8>) -> Self {
+        memory.extend_from_slice(self.buffer.all());
+        let mut buffer = WriteBuffer::default();
+        *buffer.bytes_mut() = memory;
+        Self { buffer, body: None, done: false }
+    }
+
+    /// The number of bytes in its buffer.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.buffer.all().len()
+    }
+
+    /// Whether it will be [whole](Self::is_whole) for certain, unless memory becomes scarce: it has no body, or one whose
+    /// length is known.
+    #[must_use]
+    pub fn stays_whole(&self) -> bool {
+        self.body.as_ref().is_none_or(|body| body.replay.is_some() && body.limit == Limit::Exactly)
+    }
+
     /// Whether the endpoint may have received some of it.
     #[must_use]
     pub fn has_begun(&self) -> bool {
