@@ -142,6 +142,12 @@ pub struct PoolStatus {
     pub retry_reasons: Vec<(&'static str, u64)>,
     /// Requests that moved from the endpoint of their session to another one.
     pub sessions_moved: u64,
+    /// Requests that were not sent again, because the budget of retries was used up.
+    pub over_budget: u64,
+    /// Requests that were sent to a second endpoint, because the first one was slow.
+    pub hedges: u64,
+    /// Those of them to which the second endpoint responded first.
+    pub hedges_won: u64,
     /// Requests for which there was no endpoint.
     pub no_endpoint: u64,
     /// Requests that wait for a connection, because every usable endpoint has as many as allowed.

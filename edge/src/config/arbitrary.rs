@@ -143,7 +143,7 @@ fn pool() -> impl Strategy<Value = Pool> {
     let heads = (8192_usize..=1 << 20, 1_usize..=10_000, any::<[bool; 2]>(), "x-[a-z]{1,9}");
     let numbers = (
         ([0.0..=1.0, 0.0..=1.0, 0.0..=1.0], option::of("[a-z0-9-]{1,9}")),
-        1_usize..=100,
+        (1_usize..=100, retries()),
         1_usize..=1_000_000,
         [0_usize..=1_000_000, 0..=1_000_000],
         heads,
@@ -193,7 +193,11 @@ fn pool() -> impl Strategy<Value = Pool> {
                 tier_threshold: numbers.0.0[1],
                 zone_threshold: numbers.0.0[2],
                 zone: numbers.0.1,
-                attempts: NonZeroUsize::new(numbers.1).unwrap(),
+                attempts: NonZeroUsize::new(numbers.1.0).unwrap(),
+                retry_statuses: numbers.1.1.0,
+                replay_buffer: numbers.1.1.1,
+                retry_budget: numbers.1.1.2[0],
+                hedge: numbers.1.1.2[1],
                 max_connections: NonZeroUsize::new(numbers.2).unwrap(),
                 max_queue: numbers.3[0],
                 max_idle: numbers.3[1],
@@ -207,6 +211,11 @@ fn pool() -> impl Strategy<Value = Pool> {
             }
         },
     )
+}
+
+fn retries() -> impl Strategy<Value = (Vec<(u16, u16)>, usize, [f64; 2])> {
+    let range = (400_u16..=599, 400_u16..=599).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    (vec(range, 0..3), 0_usize..=1 << 20, [0.0..=1.0, 0.0..=1.0])
 }
 
 fn sticky() -> impl Strategy<Value = Sticky> {
@@ -286,16 +295,21 @@ fn drain() -> impl Strategy<Value = Drain> {
 }
 
 fn upstream_timeouts() -> impl Strategy<Value = UpstreamTimeouts> {
-    (duration_or_zero(), std::array::from_fn::<_, 7, _>(|_| duration().boxed())).prop_map(
-        |(queue, [connect, unacknowledged, response, body_idle, idle, max_age, tunnel_idle])| UpstreamTimeouts {
-            connect,
-            queue,
-            unacknowledged,
-            response,
-            body_idle,
-            idle,
-            max_age,
-            tunnel_idle,
+    let options = (option::of(duration()), option::of(duration()));
+    (duration_or_zero(), options, std::array::from_fn::<_, 7, _>(|_| duration().boxed())).prop_map(
+        |(queue, (one_try, request), [connect, unacknowledged, response, body_idle, idle, max_age, tunnel_idle])| {
+            UpstreamTimeouts {
+                connect,
+                queue,
+                unacknowledged,
+                response,
+                one_try,
+                request,
+                body_idle,
+                idle,
+                max_age,
+                tunnel_idle,
+            }
         },
     )
 }

@@ -61,6 +61,19 @@ pub struct Pool {
     pub via: bool,
     /// How often one request may be sent in total, including the first attempt. Default 3.
     pub attempts: NonZeroUsize,
+    /// The statuses of responses after which an idempotent request is sent to another endpoint, as inclusive ranges,
+    /// each from 400 to 599. Default none.
+    pub retry_statuses: Vec<(u16, u16)>,
+    /// Maximum number of bytes of a request body that are kept, so that an idempotent request can be sent again. Default
+    /// 16 KiB.
+    pub replay_buffer: usize,
+    /// The number of retries after an endpoint received a request, and of hedges, as a share of the requests of the last
+    /// ten seconds, 0.0 to 1.0; see [`retry_budget`](crate::upstream::retry_budget). Default 0.2, as in Finagle, Envoy
+    /// and linkerd.
+    pub retry_budget: f64,
+    /// The quantile of the response times, 0.0 to 1.0, after which an idempotent request without a body is sent to a
+    /// second endpoint as well. Default 0.0: never.
+    pub hedge: f64,
     /// Maximum number of connections to one endpoint over all workers, including idle ones. At the limit the next
     /// endpoint is tried; if all are full, the request waits. Default 4096.
     pub max_connections: NonZeroUsize,
@@ -180,6 +193,11 @@ pub struct UpstreamTimeouts {
     pub unacknowledged: Duration,
     /// From the end of the request to the response head; after it, the response is 504. Default 30 s.
     pub response: Duration,
+    /// How long one endpoint may take for that while the request may be sent to another one. Default none: as `response`.
+    pub one_try: Option<Duration>,
+    /// How long all attempts together may take, with the pauses between them; after it, the response is 504. Default
+    /// none.
+    pub request: Option<Duration>,
     /// Longest pause within a response body whose length is declared. Default 30 s.
     pub body_idle: Duration,
     /// An idle connection is closed after this time; Swarm's mesh drops connections after 900 s. Default 30 s.

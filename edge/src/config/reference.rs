@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dn
 const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
-const DEFAULTS_IN_WORDS: [(&str, &str); 42] = [
+const DEFAULTS_IN_WORDS: [(&str, &str); 44] = [
     ("workers", "number of cores"),
     ("limits.memory", "60 % of the process's limit, or 25 % of the machine's memory"),
     ("listener.address", "required"),
@@ -56,6 +56,8 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 42] = [
     ("pool.NAME.ejection.base", "`\"5s\"`, at most `max`"),
     ("pool.NAME.ejection.max", "`\"1m\"`, at least `base`"),
     ("pool.NAME.drain.header", "none"),
+    ("pool.NAME.timeouts.try", "`response`"),
+    ("pool.NAME.timeouts.request", "none"),
     ("admin_token_file", "none"),
     ("takeover", "none"),
     ("swarm.token_file", "none"),

@@ -194,6 +194,34 @@ pub(crate) fn expect(text: &str) -> Parsed<Expect> {
     Ok(Expect::Statuses(ranges))
 }
 
+/// Parses the statuses after which a request is sent again: `none`, or statuses and ranges separated by commas.
+pub(crate) fn retry_statuses(text: &str) -> Parsed<Vec<(u16, u16)>> {
+    if matches!(text.trim(), "" | "none") {
+        return Ok(Vec::new());
+    }
+    let ranges = text.split(',').map(|part| status_range(text, part.trim())).collect::<Parsed<Vec<_>>>();
+    ranges.ok().filter(|ranges| ranges.iter().all(|(first, _)| *first >= 400)).ok_or_else(|| {
+        format!(
+            "{text:?} is not a list of error statuses: write \"none\", \"503\" or \"502-504\", each from 400 to 599"
+        )
+    })
+}
+
+/// Formats the statuses as [`retry_statuses`] parses them.
+pub(crate) fn render_retry_statuses(ranges: &[(u16, u16)]) -> String {
+    if ranges.is_empty() { "none".to_owned() } else { render_expect(&Expect::Statuses(ranges.to_vec())) }
+}
+
+/// The largest part of a request body that may be kept, in bytes.
+pub(crate) const MAX_REPLAY_BUFFER: usize = 1 << 20;
+
+/// Parses how much of a request body is kept.
+pub(crate) fn replay_buffer(text: &str) -> Parsed<usize> {
+    let bytes = size(text)?;
+    let allowed = usize::try_from(bytes).ok().filter(|bytes| *bytes <= MAX_REPLAY_BUFFER);
+    allowed.ok_or_else(|| format!("{text:?} is too much for each request: write at most \"1MiB\""))
+}
+
 /// Parses one status or one range; `text` is the whole list, for the message.
 fn status_range(text: &str, part: &str) -> Parsed<(u16, u16)> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -360,6 +388,21 @@ mod tests {
             assert!(hash_key(text).is_err(), "{text}");
         }
         assert!(hash_bound("0.9").is_err() && hash_bound("nan").is_err() && hash_bound("101").is_err());
+    }
+
+    #[test]
+    fn only_error_statuses_can_be_retried() {
+        for (text, expected) in
+            [("none", vec![]), ("", vec![]), ("503", vec![(503, 503)]), ("502-504, 429", vec![(502, 504), (429, 429)])]
+        {
+            assert_eq!(retry_statuses(text), Ok(expected.clone()), "{text}");
+            assert_eq!(retry_statuses(&render_retry_statuses(&expected)), Ok(expected));
+        }
+        for text in ["200", "399-503", "503,", "any", "504-502", "600"] {
+            assert!(retry_statuses(text).is_err(), "{text}");
+        }
+        assert_eq!((replay_buffer("0"), replay_buffer("1MiB")), (Ok(0), Ok(MAX_REPLAY_BUFFER)));
+        assert!(replay_buffer("1025KiB").is_err());
     }
 
     proptest! {

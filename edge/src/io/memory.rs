@@ -258,6 +258,13 @@ impl Held {
         memory.hold(bytes);
         Self { memory: Rc::clone(memory), bytes }
     }
+
+    /// Changes the number of bytes.
+    pub fn set(&mut self, bytes: usize) {
+        self.memory.hold(bytes.saturating_sub(self.bytes));
+        self.memory.release(self.bytes.saturating_sub(bytes));
+        self.bytes = bytes;
+    }
 }
 
 impl Drop for Held {

@@ -147,6 +147,12 @@ labelled! {
     RaceWon, "race_won", sum(Info, "the second connection was open first");
     /// An attempt failed and the request was sent again.
     Retried, "retried", sum(Info, "requests were sent again");
+    /// A request could be sent again, but the budget of retries is used up.
+    OverBudget, "over_budget", sum(Warn, "requests were not sent again: the budget of retries is used up");
+    /// A request was sent to a second endpoint, because the first one was slow.
+    Hedged, "hedged", sum(Info, "requests were sent to a second endpoint, because the first one was slow");
+    /// The second endpoint responded first.
+    HedgeWon, "hedge_won", sum(Info, "the second endpoint responded first");
     /// All endpoints failed, and the request begins with the first again.
     TriedAgain, "tried_again", sum(Warn, "all endpoints failed a request: they are tried again");
     /// There was no endpoint.

@@ -6,4 +6,5 @@ pub mod decisions;
 pub mod log_limit;
 pub mod peak_ewma;
 pub mod refusals;
+pub mod response_times;
 pub mod stats;

@@ -121,6 +121,12 @@ pub struct PoolStats {
     pub retry_reasons: [Counter; Kind::COUNT],
     /// Decisions that have no counter of their own here.
     pub decisions: DecisionCounters,
+    /// Requests that were not sent again, because the budget of retries was used up.
+    pub over_budget: Counter,
+    /// Requests that were sent to a second endpoint, because the first one was slow.
+    pub hedges: Counter,
+    /// Those of them to which the second endpoint responded first.
+    pub hedges_won: Counter,
     /// Requests for which there was no endpoint.
     pub no_endpoint: Counter,
     /// Requests that waited for a connection, because every usable endpoint had as many as allowed.
@@ -139,6 +145,9 @@ impl PoolStats {
     pub fn decided(&self, decision: Decision) -> u64 {
         match decision {
             Decision::Retried => self.retries.value(),
+            Decision::OverBudget => self.over_budget.value(),
+            Decision::Hedged => self.hedges.value(),
+            Decision::HedgeWon => self.hedges_won.value(),
             Decision::NoEndpoint => self.no_endpoint.value(),
             Decision::Queued => self.queued.value(),
             Decision::QueueTimedOut => self.queue_timeouts.value(),

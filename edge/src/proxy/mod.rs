@@ -3,13 +3,18 @@
 mod affinity;
 pub mod attempt;
 mod client_limits;
+mod connect;
+mod exchange;
+mod hedge;
 pub mod max_forwards;
+mod outcome;
 mod pick;
 pub mod prepare;
 mod race;
 pub mod request;
 pub mod request_record;
 pub mod respond;
+mod retry_rules;
 mod retry_state;
 mod session;
 pub mod upgrade;

@@ -7,7 +7,7 @@ use crate::{
     proxy::{request::never, retry_state::RetryState},
     upstream::{
         Endpoint, PoolSnapshot, WEIGHT_UNIT, balance,
-        connection::{Connecting, Connection, ConnectionPermit, mesh::Mesh},
+        connection::{Connecting, Connection, ConnectionPermit, mesh::Mesh, pool::Demand},
     },
     worker::{PoolView, Worker},
 };
@@ -155,6 +155,15 @@ pub(super) fn take_warm(
     mesh.take(retry_state.asks_kernel(), |id| candidates.find(id).is_some_and(may_use))
 }
 
+/// Whether another endpoint than `current` is left for the next attempt.
+pub(super) fn has_other(pool: &PoolView, retry_state: &RetryState, current: u64) -> bool {
+    let snapshot = pool.handle.snapshot.load();
+    let is_left = |endpoint: &Arc<Endpoint>| endpoint.id != current && !retry_state.endpoints.contains(&endpoint.id);
+    let PoolSnapshot { healthy, draining, reserve, panic, .. } = &**snapshot;
+    healthy.iter().chain(draining).any(is_left)
+        || reserve.iter().any(|endpoint| is_left(endpoint) && (*panic || !endpoint.is_down()))
+}
+
 /// Picks the endpoint of the request's session, or one of the usable endpoints, that has an idle connection or room for
 /// a new one.
 ///
@@ -205,13 +214,13 @@ pub(super) fn pick(worker: &Rc<Worker>, pool: &PoolView, retry_state: &RetryStat
             continue;
         }
         if !retry_state.stale
-            && let Some(connection) = worker.connections.take(endpoint.id, retry_state.asks_kernel())
+            && let Some(connection) = worker.connections.take(endpoint.id, retry_state.demand(), worker.clock.now())
         {
             return Ok(Picked::Idle(connection));
         }
         if retry_state.stale && !ConnectionPermit::has_room(endpoint, max_connections) {
             // A new connection takes the place of an idle one.
-            drop(worker.connections.take(endpoint.id, true));
+            drop(worker.connections.take(endpoint.id, Demand::OpenInKernel, worker.clock.now()));
         }
         match ConnectionPermit::take(endpoint, &pool.handle.queue, max_connections) {
             Some(permit) => return Ok(Picked::New(Connecting::new(permit, worker.index))),

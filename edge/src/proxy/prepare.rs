@@ -19,7 +19,7 @@ use crate::{
         request_record::RequestRecord,
         respond::LocalReply,
     },
-    upstream::connection::body_writer::BodyWriter,
+    upstream::connection::{body_writer::BodyWriter, replay::Replay},
     worker::{View, Worker},
 };
 
@@ -81,13 +81,21 @@ pub fn prepare(
     record.hold_head(head.capacity());
     let config = view.config();
     let patience = Patience { idle: config.timeouts.body_idle, min_rate: config.limits.min_rate };
+    let idempotent = is_idempotent(method);
+    let mut body = BodyWriter::new(head, framing, route.max_body, patience, record.began());
+    if idempotent
+        && let Some(replay) =
+            Replay::new(framing, pool.handle.config.replay_buffer, worker.connections.buffers.memory())
+    {
+        body.keep(replay);
+    }
     Ok(Prepared::Forward(UpstreamRequest {
-        body: BodyWriter::new(head, framing, route.max_body, patience, record.began()),
+        body,
         pool: Rc::clone(pool),
         upgrade: line.upgrade.is_some(),
         to_head: method == "HEAD",
         affinity: affinity(request, client, &pool.handle.config, config),
-        replayable: framing == Framing::None && is_idempotent(method),
+        idempotent,
     }))
 }
 

@@ -45,9 +45,8 @@ pub struct UpstreamRequest {
     pub upgrade: bool,
     /// The request is HEAD, so the response has no body.
     pub to_head: bool,
-    /// It may be sent again after an endpoint received some of it. Requires an idempotent method and no body, since the
-    /// edge keeps no copy of the body.
-    pub replayable: bool,
+    /// Its method allows that it is sent again after an endpoint received some of it, if [`BodyWriter::is_whole`].
+    pub idempotent: bool,
     /// What ties it to an endpoint.
     pub affinity: Affinity,
 }

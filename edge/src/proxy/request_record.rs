@@ -125,12 +125,43 @@ impl RequestRecord {
         self.pool = Some(Rc::clone(pool));
     }
 
-    /// Counts a retry after an attempt that failed because of this.
-    pub fn retry(&self, reason: Kind) {
+    /// Counts a retry after an attempt that failed because of `reason`, or with a status that the pool retries.
+    pub fn retry(&self, reason: Option<Kind>) {
         if let Some(stats) = self.pool_stats() {
             stats.retries.add(1);
-            if let Some(counter) = stats.retry_reasons.get(reason as usize) {
+            if let Some(counter) = reason.and_then(|reason| stats.retry_reasons.get(reason as usize)) {
                 counter.add(1);
+            }
+        }
+    }
+
+    /// Counts that a request is not sent again, because the budget of retries is used up.
+    pub fn over_budget(&self) {
+        if let Some(stats) = self.pool_stats() {
+            stats.over_budget.add(1);
+        }
+    }
+
+    /// Counts that a request is sent to a second endpoint, because the first one is slow.
+    pub fn hedge(&self) {
+        if let Some(stats) = self.pool_stats() {
+            stats.hedges.add(1);
+        }
+    }
+
+    /// Counts an attempt at a `second` endpoint beside the `first`, or that it won if there is no `first`.
+    pub fn hedged(&mut self, second: &Endpoint, first: Option<&Arc<Endpoint>>) {
+        self.attempt(second);
+        match first {
+            None => {
+                if let Some(stats) = self.pool_stats() {
+                    stats.hedges_won.add(1);
+                }
+            }
+            Some(first) => {
+                if let Some(log_record) = &mut self.log_record {
+                    log_record.endpoint = Some(first.address);
+                }
             }
         }
     }

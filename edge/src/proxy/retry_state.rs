@@ -3,11 +3,20 @@
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use net::Backoff;
+use tokio::time::Instant;
 
 use crate::{
-    error::{Error, Kind},
-    proxy::request::Affinity,
-    upstream::{Endpoint, connection::Connection, probation::Admission, trial::Trial},
+    error::{Error, Kind, Retry},
+    proxy::{
+        outcome::{Failure, count_failure},
+        request::Affinity,
+    },
+    upstream::{
+        Endpoint,
+        connection::{Connection, pool::Demand},
+        probation::Admission,
+        trial::Trial,
+    },
     worker::PoolView,
 };
 
@@ -27,6 +36,8 @@ pub(super) struct RetryState {
     /// An endpoint did not respond in time, so no endpoint is tried twice; see
     /// [`Retry::OnceElsewhere`](crate::error::Retry::OnceElsewhere).
     pub(super) elsewhere_only: bool,
+    /// An endpoint asked to wait before it gets the request again, so no endpoint is tried twice.
+    deferred: bool,
     /// The request may be sent again after an endpoint received some of it.
     pub(super) replayable: bool,
     /// An idle connection turned out to be closed, so the next attempts open new ones.
@@ -80,18 +91,47 @@ impl RetryState {
         self.trials.borrow().iter().filter(|trial| trial.is_of(endpoint)).for_each(Trial::failed);
     }
 
-    /// Whether the kernel must decide if an idle connection is open: the request can be sent only once, or another one
-    /// turned out to be closed. The runtime may not know yet that others were closed with it, as when a node is gone.
+    /// The state for a second exchange beside that with `endpoint`.
+    pub(super) fn after(endpoint: &Endpoint) -> Self {
+        Self { attempts: 2, endpoints: vec![endpoint.id], replayable: true, ..Self::default() }
+    }
+
+    /// What an idle connection must be like. The kernel must decide whether it is open if the request can be sent only
+    /// once, or if another one turned out to be closed: the runtime may not know yet that others were closed with it, as
+    /// when a node is gone.
+    pub(super) fn demand(&self) -> Demand {
+        match (self.replayable, self.stale) {
+            (false, _) => Demand::Fresh,
+            (true, true) => Demand::OpenInKernel,
+            (true, false) => Demand::Open,
+        }
+    }
+
+    /// Whether the kernel must decide if an idle connection is open.
     pub(super) fn asks_kernel(&self) -> bool {
-        !self.replayable || self.stale
+        self.demand() != Demand::Open
+    }
+
+    /// Excludes an endpoint from the next attempts.
+    pub(super) fn exclude(&mut self, endpoint: &Endpoint) {
+        self.endpoints.push(endpoint.id);
+    }
+
+    /// Records that the response of an endpoint is not passed on. `deferred` says whether it asks to wait.
+    pub(super) fn discarded(&mut self, endpoint: &Endpoint, deferred: bool) {
+        self.exclude(endpoint);
+        self.deferred |= deferred;
+    }
+
+    /// Whether an endpoint may be tried twice.
+    pub(super) fn may_repeat(&self) -> bool {
+        !self.elsewhere_only && !self.deferred
     }
 
     /// Whether failed endpoints may be tried again. Not if all are known to be down: that would only delay the error.
     pub(super) fn may_begin_again(&self, pool: &PoolView) -> bool {
         let snapshot = pool.handle.snapshot.load();
-        !self.endpoints.is_empty()
-            && !self.elsewhere_only
-            && snapshot.reserve.iter().any(|endpoint| !endpoint.is_down())
+        !self.endpoints.is_empty() && self.may_repeat() && snapshot.reserve.iter().any(|endpoint| !endpoint.is_down())
     }
 
     /// Forgets which endpoints failed. Returns how long to wait before they are tried again.
@@ -101,29 +141,31 @@ impl RetryState {
         ROUND_PAUSE.after(self.rounds, 0.0)
     }
 
-    /// Records a failed exchange. A failure on a reused connection says nothing about the endpoint, which may have
-    /// closed it while it was idle. It happens at most once per request, so it does not count as an attempt. Returns
-    /// whether the endpoint has failed.
-    pub(super) fn failed(&mut self, connection: &Connection, error: &Error, worker: usize) -> bool {
+    /// Records a failed exchange. A closed idle connection happens at most once per request, so it does not count as an
+    /// attempt. Returns whether the endpoint has failed.
+    pub(super) fn failed(&mut self, connection: &Connection, error: &Error, worker: usize, now: Instant) -> bool {
         let endpoint = connection.endpoint();
-        match error.kind {
-            Kind::ResponseTimeout => endpoint.stats.of(worker).timeouts.add(1),
-            Kind::UpstreamClosed | Kind::UpstreamInvalid => endpoint.stats.of(worker).resets.add(1),
-            // The client caused it, for example by the URL that it requested.
-            _ => return false,
-        }
-        if connection.is_reused() && error.kind == Kind::UpstreamClosed {
-            // Behind a mesh the next one may be an idle connection as well.
-            if !self.stale {
-                self.attempts = self.attempts.saturating_sub(1);
-            }
-            self.stale = true;
+        if error.kind == Kind::ResponseTimeout && error.retry == Retry::Never && self.attempts > 1 {
+            // The endpoints before it have used up the time of the request.
+            endpoint.stats.of(worker).timeouts.add(1);
             return false;
         }
-        endpoint.failed();
-        self.trial_failed(endpoint.id);
-        self.endpoints.push(endpoint.id);
-        true
+        let failure = count_failure(connection, error, worker, now);
+        match failure {
+            Failure::Client => return false,
+            Failure::Endpoint => {
+                self.trial_failed(endpoint.id);
+                self.exclude(endpoint);
+            }
+            Failure::Stale => {
+                // Behind a mesh the next one may be an idle connection as well.
+                if !self.stale {
+                    self.attempts = self.attempts.saturating_sub(1);
+                }
+                self.stale = true;
+            }
+        }
+        failure == Failure::Endpoint
     }
 }
 
@@ -133,9 +175,14 @@ mod tests {
 
     #[test]
     fn runtime_is_not_trusted_after_a_closed_connection_or_with_a_request_that_can_be_sent_only_once() {
-        for (replayable, stale, expected) in [(true, false, false), (true, true, true), (false, false, true)] {
+        for (replayable, stale, expected) in [
+            (true, false, Demand::Open),
+            (true, true, Demand::OpenInKernel),
+            (false, false, Demand::Fresh),
+            (false, true, Demand::Fresh),
+        ] {
             let state = RetryState { stale, ..RetryState::new(replayable, Affinity::default()) };
-            assert_eq!(state.asks_kernel(), expected, "{replayable} {stale}");
+            assert_eq!(state.demand(), expected, "{replayable} {stale}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         retry_state::RetryState,
     },
     upstream::{
-        connection::{Connecting, Connection, Place, body_source::BodySource},
+        connection::{Connecting, Connection, Place, body_source::BodySource, pool::Demand},
         queue::{Waiting, Wanted},
     },
     worker::{PoolView, Worker},
@@ -87,7 +87,7 @@ pub(super) async fn wait(
             let endpoint = place.permit.endpoint().id;
             let is_usable = Candidates::new(&pool.handle.snapshot.load(), retry_state).contains(endpoint);
             if is_usable {
-                return Ok(take(worker, place, retry_state.stale));
+                return Ok(take(worker, place, retry_state));
             }
             // It is of use to others, if to any.
             wanted.exclude(endpoint);
@@ -124,11 +124,15 @@ async fn next(
 }
 
 /// Takes the connection of a place into use, or opens one in its place.
-fn take(worker: &Worker, place: Place, stale: bool) -> Picked {
-    let permit = if stale {
+fn take(worker: &Worker, place: Place, retry_state: &RetryState) -> Picked {
+    let now = Instant::now();
+    let permit = if retry_state.stale {
         place.permit
     } else {
-        match Connection::from_place(place, Instant::now()) {
+        match Connection::from_place(place, now) {
+            Ok(connection) if retry_state.demand() == Demand::Fresh && !connection.is_fresh(now) => {
+                connection.into_permit()
+            }
             Ok(connection) => return Picked::Idle(connection),
             Err(permit) => permit,
         }

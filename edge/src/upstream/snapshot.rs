@@ -7,12 +7,14 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::time::Instant;
 
 use super::{
     connection::Place,
     endpoint::Endpoint,
     mesh::report::{MeshReport, MeshStatus},
     queue::Queue,
+    retry_budget::RetryBudget,
     sticky::{Sessions, Tags},
 };
 use crate::{
@@ -36,6 +38,8 @@ pub struct PoolHandle {
     pub stats: Arc<PerWorker<PoolStats>>,
     /// The requests that wait for a connection. A reload that changes the pool keeps it.
     pub queue: Arc<Queue<Place>>,
+    /// How many requests may be sent again. A reload that changes the pool keeps it.
+    pub retry_budget: Arc<RetryBudget>,
     /// How often the pool entered panic mode, which ignores health because too few endpoints are healthy. Written by
     /// the control thread only. A reload that changes the pool keeps it.
     pub panics: Arc<Counter>,
@@ -64,6 +68,7 @@ impl PoolHandle {
             snapshot: ArcSwap::default(),
             stats: Arc::new(PerWorker::new(workers)),
             queue: Arc::default(),
+            retry_budget: Arc::default(),
             panics: Arc::default(),
             decisions: Arc::default(),
             meshes: Arc::new(PerWorker::new(workers)),
@@ -87,6 +92,17 @@ impl PoolHandle {
     #[must_use]
     pub fn decided(&self, decision: Decision) -> u64 {
         self.decisions.count(decision).wrapping_add(self.stats.sum(|stats| stats.decided(decision)))
+    }
+
+    /// Takes one retry, or one hedge, out of the budget. Returns whether there was one.
+    #[must_use]
+    pub fn take_retry(&self, now: Instant) -> bool {
+        self.retry_budget.take(self.stats.sum(|stats| stats.requests.value()), self.config.retry_budget, now)
+    }
+
+    /// Notes the requests so far in the budget of retries. Called about once a second.
+    pub fn observe_requests(&self, now: Instant) {
+        self.retry_budget.observe(self.stats.sum(|stats| stats.requests.value()), self.config.retry_budget, now);
     }
 }
 

@@ -329,6 +329,7 @@ impl Worker {
         let view = self.view();
         let mut known = HashSet::new();
         for pool in view.pools() {
+            pool.handle.observe_requests(self.clock.now());
             known.extend(pool.handle.snapshot.load().endpoints.iter().map(|endpoint| endpoint.id));
         }
         let is_mesh = |queue: &Arc<_>| {

@@ -1,9 +1,10 @@
 //! One worker's view of the current snapshot: the snapshot, and whose turn it is on this worker in each pool.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use crate::{
     config::{Config, Route},
+    observe::response_times::ResponseTimes,
     upstream::{
         PoolHandle,
         balance::{self, Candidates, Key, Turns},
@@ -27,6 +28,8 @@ pub struct PoolView {
     pub name: Arc<str>,
     /// Whose turn it is. Starts at random so that workers do not pick the same endpoints in step.
     turns: RefCell<Turns>,
+    /// How long the responses took that this worker got; only kept if the pool hedges requests.
+    pub response_times: RefCell<ResponseTimes>,
 }
 
 impl View {
@@ -36,7 +39,8 @@ impl View {
         let pools = snapshot.pools.iter();
         let pools = pools.map(|handle| {
             let turns = RefCell::new(Turns::starting_at(random.usize(..1 << 16)));
-            Rc::new(PoolView { handle: Arc::clone(handle), name: handle.config.name.as_str().into(), turns })
+            let (name, response_times) = (handle.config.name.as_str().into(), RefCell::default());
+            Rc::new(PoolView { handle: Arc::clone(handle), name, turns, response_times })
         });
         Self { pools: pools.collect(), snapshot }
     }
@@ -68,6 +72,13 @@ impl View {
 }
 
 impl PoolView {
+    /// Records how long a response took, if the pool hedges requests.
+    pub fn note_response_time(&self, took: Duration) {
+        if self.handle.config.hedge > 0.0 {
+            self.response_times.borrow_mut().record(took);
+        }
+    }
+
     /// Picks one of the candidates by the pool's policy; see [`balance::pick`]. Only a `first` attempt takes turns.
     pub fn pick(&self, first: bool, candidates: &impl Candidates, random: u64, key: Option<Key>) -> Option<usize> {
         let mut turns = self.turns.borrow_mut();

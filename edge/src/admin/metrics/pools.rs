@@ -41,6 +41,24 @@ pub(super) fn encode(families: &mut FamilyWriter<'_>, pools: &[PoolStatus]) -> f
     });
     families.counters("pool_decisions", None, "Decisions about the endpoints of a pool", decisions)?;
     families.counters(
+        "pool_retries_over_budget",
+        None,
+        "Requests that were not sent again, because the budget of retries was used up",
+        each(|pool| pool.over_budget),
+    )?;
+    families.counters(
+        "pool_hedges",
+        None,
+        "Requests that were sent to a second endpoint, because the first one was slow",
+        each(|pool| pool.hedges),
+    )?;
+    families.counters(
+        "pool_hedges_won",
+        None,
+        "Hedged requests to which the second endpoint responded first",
+        each(|pool| pool.hedges_won),
+    )?;
+    families.counters(
         "pool_no_endpoint",
         None,
         "Requests for which there was no endpoint",

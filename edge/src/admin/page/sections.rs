@@ -31,6 +31,12 @@ pub(super) fn pool(out: &mut String, pool: &PoolStatus, now: SystemTime) -> fmt:
         rate(&format!("pool:{}", pool.name), pool.requests)
     )?;
     write!(out, "latency p50 {} p99 {} · ", millis(pool.latency.p50_ms), millis(pool.latency.p99_ms))?;
+    if pool.over_budget > 0 {
+        write!(out, "{} not retried, over budget · ", count(pool.over_budget))?;
+    }
+    if pool.hedges > 0 {
+        write!(out, "{} hedged, {} of them won · ", count(pool.hedges), count(pool.hedges_won))?;
+    }
     facts::decisions(out, pool)?;
     let note = if pool.routed { "" } else { " · no route uses this pool" };
     writeln!(out, "{}{note}</p>", pool.balance.replace('_', " "))?;

@@ -89,7 +89,7 @@ async fn the_status_has_the_decisions_the_newest_first_and_the_mesh() {
     let [node, backup] = pool["endpoints"].as_array().unwrap().as_slice() else { panic!("{pool}") };
     let connections = json!({"open": 6, "spare": 5, "ready": 4, "opening": 1, "suspect": false, "suspicions": 0});
     assert_eq!((&node["mesh"], &node["tier"], &node["backup"]), (&connections, &json!(1), &json!(false)));
-    assert_eq!((&backup["weight"], &backup["tier"], &backup["backup"]), (&json!(3), &json!(null), &json!(true)));
+    assert_eq!((&backup["weight"], &backup["tier"], &backup["backup"]), (&json!(3.0), &json!(null), &json!(true)));
     assert_eq!((&backup["zone"], &backup["ejections"]), (&json!("cellar"), &json!(2)));
     assert_eq!(backup["ejected_until"], "2026-09-21T14:14:15.000Z");
     assert_eq!((&backup["flips"], &backup["states_before"][0]["state"]), (&json!(2), &json!("healthy")));

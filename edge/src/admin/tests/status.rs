@@ -103,6 +103,8 @@ async fn the_status_has_a_stable_format() {
       "zone": null
     }
   ],
+  "hedges": 0,
+  "hedges_won": 0,
   "latency": {
     "p50_ms": 4.04,
     "p99_ms": 9.865591397849462
@@ -110,6 +112,7 @@ async fn the_status_has_a_stable_format() {
   "mesh": null,
   "name": "web",
   "no_endpoint": 0,
+  "over_budget": 0,
   "panic": false,
   "panics": 0,
   "queue_length": 0,

@@ -172,6 +172,27 @@ pub(super) const EXPECT: Kind<Expect> = Kind {
     },
 };
 
+pub(super) const RETRY_STATUSES: Kind<Vec<(u16, u16)>> = Kind {
+    name: "statuses or \"none\"",
+    example: "\"502-504\"",
+    read: |v| match v {
+        DeValue::Array(parts) => {
+            let texts: Option<Vec<String>> = parts.iter().map(|part| status_text(part.get_ref())).collect();
+            texts.map(|texts| value::retry_statuses(&texts.join(",")))
+        }
+        _ => status_text(v).map(|text| value::retry_statuses(&text)),
+    },
+};
+
+pub(super) const REPLAY_BUFFER: Kind<usize> = Kind {
+    name: "size",
+    example: "\"16KiB\"",
+    read: |v| match v {
+        DeValue::Integer(_) => whole(v, 0, value::MAX_REPLAY_BUFFER),
+        _ => v.as_str().map(value::replay_buffer),
+    },
+};
+
 /// Returns a status or a text of statuses as [`value::expect`] parses it; `None` if the value has another type.
 fn status_text(value: &DeValue<'_>) -> Option<String> {
     match value {

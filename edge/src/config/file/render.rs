@@ -157,6 +157,10 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("zone_threshold", format_args!("{:?}", pool.zone_threshold));
     document.key("via", pool.via);
     document.key("attempts", pool.attempts);
+    document.key("retry_statuses", string(&value::render_retry_statuses(&pool.retry_statuses)));
+    document.key("replay_buffer", size(pool.replay_buffer));
+    document.key("retry_budget", format_args!("{:?}", pool.retry_budget));
+    document.key("hedge", format_args!("{:?}", pool.hedge));
     document.key("max_connections", pool.max_connections);
     document.key("max_queue", pool.max_queue);
     document.key("max_idle", pool.max_idle);
@@ -200,6 +204,11 @@ fn pool(document: &mut Document, pool: &Pool) {
     document.key("queue", duration(pool.timeouts.queue));
     document.key("unacknowledged", duration(pool.timeouts.unacknowledged));
     document.key("response", duration(pool.timeouts.response));
+    for (key, timeout) in [("try", pool.timeouts.one_try), ("request", pool.timeouts.request)] {
+        if let Some(timeout) = timeout {
+            document.key(key, duration(timeout));
+        }
+    }
     document.key("body_idle", duration(pool.timeouts.body_idle));
     document.key("idle", duration(pool.timeouts.idle));
     document.key("max_age", duration(pool.timeouts.max_age));

@@ -161,6 +161,18 @@ pub(super) struct Traffic {
     /// File with the key of that cookie, the same on every edge; an empty file counts as none
     #[arg(long, value_name = "FILE")]
     pub(super) sticky_key_file: Option<String>,
+    /// Statuses after which an idempotent request is sent to another endpoint, such as 502-504, or "none" [default: none]
+    #[arg(long, value_name = "STATUSES")]
+    pub(super) retry_statuses: Option<String>,
+    /// How much of a request body is kept, so that an idempotent request can be sent again; 0 for none [default: 16KiB]
+    #[arg(long, value_name = "SIZE")]
+    pub(super) replay_buffer: Option<String>,
+    /// Requests that are sent again after an endpoint received them, as a share of all; and ten a second [default: 0.2]
+    #[arg(long, value_name = "SHARE")]
+    pub(super) retry_budget: Option<String>,
+    /// Quantile of the response times, such as 0.95, after which an idempotent request without a body is sent to a second endpoint as well; 0 for never [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    pub(super) hedge: Option<String>,
     /// Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_via: Option<String>,

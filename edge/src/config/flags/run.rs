@@ -199,6 +199,7 @@ impl Settings {
         if pool.mesh && pool.slow_start.take().is_some() {
             warnings.push(self.given.problem("slow-start", NO_SLOW_START));
         }
+        self.retries(reader, &mut pool);
         pool.drain.header = reader.one("drain-header", flags.drain_header.as_deref(), value::drain_header);
         self.flags.timeouts.apply_to_pool(reader, &mut pool);
         if reader.one("freebind", flags.freebind.as_deref(), value::boolean) == Some(true) {
@@ -214,6 +215,18 @@ impl Settings {
         config.trusted_proxies = reader.many("trusted-proxies", &flags.trusted_proxies, address::network);
         self.limit_clients(reader, &mut config.limits);
         Loaded { config, warnings }
+    }
+
+    /// Sets which requests of `pool` are sent again.
+    fn retries(&self, reader: &Reader<'_>, pool: &mut Pool) {
+        let flags = &self.flags.traffic;
+        let statuses = reader.one("retry-statuses", flags.retry_statuses.as_deref(), value::retry_statuses);
+        pool.retry_statuses = statuses.unwrap_or_default();
+        let buffer = reader.one("replay-buffer", flags.replay_buffer.as_deref(), value::replay_buffer);
+        pool.replay_buffer = buffer.unwrap_or(pool.replay_buffer);
+        let budget = reader.one("retry-budget", flags.retry_budget.as_deref(), settings::value::share);
+        pool.retry_budget = budget.unwrap_or(pool.retry_budget);
+        pool.hedge = reader.one("hedge", flags.hedge.as_deref(), settings::value::share).unwrap_or(pool.hedge);
     }
 
     /// Sets the limits for each client that are given.

@@ -35,6 +35,12 @@ pub(super) struct TimeoutFlags {
     /// For the head of a response [default: 30s]
     #[arg(long, value_name = "DURATION")]
     response_timeout: Option<String>,
+    /// For the head of a response, while the request may be sent to another endpoint [default: as --response-timeout]
+    #[arg(long, value_name = "DURATION")]
+    try_timeout: Option<String>,
+    /// For the head of a response, over all attempts [default: none]
+    #[arg(long, value_name = "DURATION")]
+    request_timeout: Option<String>,
     /// For more of a response body whose length is declared [default: 30s]
     #[arg(long, value_name = "DURATION")]
     response_body_timeout: Option<String>,
@@ -64,6 +70,8 @@ impl TimeoutFlags {
         timeouts.queue = queue.unwrap_or(timeouts.queue);
         set(reader, "unacknowledged-timeout", self.unacknowledged_timeout.as_deref(), &mut timeouts.unacknowledged);
         set(reader, "response-timeout", self.response_timeout.as_deref(), &mut timeouts.response);
+        timeouts.one_try = reader.one("try-timeout", self.try_timeout.as_deref(), value::duration);
+        timeouts.request = reader.one("request-timeout", self.request_timeout.as_deref(), value::duration);
         set(reader, "response-body-timeout", self.response_body_timeout.as_deref(), &mut timeouts.body_idle);
         set(reader, "tunnel-timeout", self.tunnel_timeout.as_deref(), &mut timeouts.tunnel_idle);
         set(reader, "idle-timeout", self.idle_timeout.as_deref(), &mut timeouts.idle);

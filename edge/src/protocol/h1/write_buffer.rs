@@ -26,6 +26,8 @@ pub struct WriteBuffer {
     written: usize,
     /// Some of the current message is written.
     begun: bool,
+    /// See [`keep`](Self::keep).
+    kept: bool,
     /// The bytes written since the last [`take_written`](Self::take_written).
     unreported: usize,
 }
@@ -55,6 +57,12 @@ impl WriteBuffer {
         &mut self.bytes
     }
 
+    /// All bytes in the buffer, written or not.
+    #[must_use]
+    pub fn all(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Whether everything is written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -72,7 +80,28 @@ impl WriteBuffer {
         std::mem::take(&mut self.unreported)
     }
 
-    /// Writes the bytes again from the start. Only before anything is written, or for a message without a body.
+    /// Keeps what is written from now on, so that the message can be written again from the start. All its data is then
+    /// copied, so its source must limit it.
+    pub fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// Whether what was written is kept.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.kept
+    }
+
+    /// Ends [`keep`](Self::keep), and frees most of the memory if everything is written.
+    pub fn stop_keeping(&mut self) {
+        if std::mem::take(&mut self.kept) && self.is_empty() {
+            self.discard_written();
+            self.bytes.shrink_to(SMALL);
+        }
+    }
+
+    /// Writes the bytes again from the start. Only before anything is written, for a message without a body, or while
+    /// what was written is [kept](Self::keep).
     pub fn rewind(&mut self) {
         self.written = 0;
         self.begun = false;
@@ -97,7 +126,7 @@ impl WriteBuffer {
     }
 
     /// Accepts data of a body, as a chunk if `chunked`, and returns how many bytes of it. Discards the bytes already
-    /// written: [`rewind`](Self::rewind) is for messages without a body.
+    /// written unless they are [kept](Self::keep).
     ///
     /// # Errors
     /// The stream's.
@@ -112,7 +141,7 @@ impl WriteBuffer {
         let waiting = self.bytes.len() - self.written;
         let size = chunked::size_line(data.len());
         let (before, after): (&[u8], &[u8]) = if chunked { (size.as_bytes(), b"\r\n") } else { (b"", b"") };
-        if data.len() <= SMALL && waiting < FULL {
+        if self.kept || (data.len() <= SMALL && waiting < FULL) {
             for part in [before, data, after] {
                 self.bytes.extend_from_slice(part);
             }
@@ -151,6 +180,9 @@ impl WriteBuffer {
 
     /// Discards the written bytes, so that the memory does not grow with a long body.
     fn discard_written(&mut self) {
+        if self.kept {
+            return;
+        }
         if self.is_empty() {
             self.bytes.clear();
             self.written = 0;
@@ -229,6 +261,29 @@ mod tests {
             prop_assert_eq!(data, pieces.concat());
             prop_assert_eq!((at, decoder.trailers()), (chunks.len(), &b"x: 1\r\n\r\n"[..]));
         }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_kept_can_be_written_again_although_a_part_was_written() {
+        let mut buffer = WriteBuffer::default();
+        buffer.keep();
+        buffer.bytes_mut().extend_from_slice(b"head ");
+        let mut lost = duplex(10_000);
+        poll_fn(|cx| buffer.poll_data(cx, &mut lost.0, b"first", true)).await.unwrap();
+        poll_fn(|cx| buffer.poll_flush(cx, &mut lost.0)).await.unwrap();
+        let large = vec![b'x'; SMALL + 1];
+        assert_eq!(poll_fn(|cx| buffer.poll_data(cx, &mut lost.0, &large, true)).await.unwrap(), large.len());
+        buffer.rewind();
+        let (mut near, mut far) = duplex(10_000);
+        buffer.end_chunks(b"");
+        poll_fn(|cx| buffer.poll_flush(cx, &mut near)).await.unwrap();
+        drop(near);
+        let mut received = String::new();
+        far.read_to_string(&mut received).await.unwrap();
+        assert!(received.starts_with("head 5\r\nfirst\r\n1001\r\nxxx"), "{received}");
+        assert!(received.ends_with("xxx\r\n0\r\n\r\n"), "{received}");
+        buffer.stop_keeping();
+        assert!(!buffer.is_kept() && buffer.into_memory().capacity() <= SMALL);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::body_source::BodySource;
+use super::{body_source::BodySource, replay::Replay};
 use crate::{
     error::{Error, Kind, Retry},
     io::{
@@ -56,6 +56,51 @@ impl BodyWriter {
         Self { buffer, body: body.map(Box::new), done: false }
     }
 
+    /// Keeps its body, so that it can be sent again after it has begun.
+    pub fn keep(&mut self, replay: Replay) {
+        if let Some(body) = &mut self.body {
+            body.replay = Some(replay);
+            self.buffer.keep();
+        }
+    }
+
+    /// Keeps no more of its body, because it will not be sent again.
+    pub fn stop_keeping(&mut self) {
+        if let Some(body) = &mut self.body
+            && body.replay.take().is_some()
+        {
+            self.buffer.stop_keeping();
+        }
+    }
+
+    /// Whether it can be sent again from the start, also after it has begun.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.body.is_none() || self.buffer.is_kept()
+    }
+
+    /// Copies it into `memory`, to be sent from its start. Only for a request without a body.
+    #[must_use]
+    pub fn copy(&self, mut memory: Vec<u8>) -> Self {
+        memory.extend_from_slice(self.buffer.all());
+        let mut buffer = WriteBuffer::default();
+        *buffer.bytes_mut() = memory;
+        Self { buffer, body: None, done: false }
+    }
+
+    /// The number of bytes in its buffer.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.buffer.all().len()
+    }
+
+    /// Whether it will be [whole](Self::is_whole) for certain, unless memory becomes scarce: it has no body, or one whose
+    /// length is known.
+    #[must_use]
+    pub fn stays_whole(&self) -> bool {
+        self.body.as_ref().is_none_or(|body| body.replay.is_some() && body.limit == Limit::Exactly)
+    }
+
     /// Whether the endpoint may have received some of it.
     #[must_use]
     pub fn has_begun(&self) -> bool {
@@ -80,7 +125,7 @@ impl BodyWriter {
         self.body.as_ref().map_or(0, |body| body.bytes)
     }
 
-    /// Starts again, for a request that has not begun or has no body.
+    /// Starts again, for a request that has not begun or is [whole](Self::is_whole).
     pub fn rewind(&mut self) {
         self.buffer.rewind();
         self.done = false;
@@ -162,6 +207,8 @@ struct Body {
     ended: bool,
     /// The rest may go through a pipe.
     may_splice: bool,
+    /// Counts what is kept of it; `None` if nothing is.
+    replay: Option<Replay>,
     /// The pipe for the rest, once it is known to be long.
     pipe: Option<Pipe>,
     /// Limits the pauses of the client.
@@ -183,6 +230,7 @@ impl Body {
             remaining,
             ended: false,
             may_splice: limit == Limit::Exactly,
+            replay: None,
             pipe: None,
             patience,
             waited: Duration::ZERO,
@@ -210,7 +258,8 @@ impl Body {
                     self.end_pause(*now);
                     return Poll::Pending;
                 }
-                if self.may_splice && self.remaining >= MIN_SPLICE && source.socket().is_some() {
+                if self.may_splice && self.replay.is_none() && self.remaining >= MIN_SPLICE && source.socket().is_some()
+                {
                     self.pipe = Pipe::new().ok();
                     self.may_splice = self.pipe.is_some();
                     if self.may_splice {
@@ -233,6 +282,12 @@ impl Body {
             if data.len() as u64 > self.remaining {
                 let kind = if self.limit == Limit::Exactly { Kind::BadRequest } else { Kind::BodyTooLarge };
                 return Poll::Ready(Err(client_error(kind)));
+            }
+            if let Some(replay) = &mut self.replay
+                && !replay.admit(self.bytes.saturating_add(data.len() as u64))
+            {
+                self.replay = None;
+                buffer.stop_keeping();
             }
             let chunked = self.limit == Limit::AtMost;
             let count = ready!(buffer.poll_data(cx, *endpoint, data, chunked)).map_err(WriteError::Endpoint)?;

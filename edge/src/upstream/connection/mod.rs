@@ -10,6 +10,7 @@ pub mod mesh;
 mod open;
 mod permit;
 pub mod pool;
+pub mod replay;
 mod response_body;
 mod response_head;
 mod reuse;

@@ -38,6 +38,7 @@ pub(super) struct IdleStream {
     pub(super) stream: TcpStream,
     pub(super) pool: Arc<config::Pool>,
     pub(super) opened: Instant,
+    pub(super) idle_since: Instant,
     pub(super) waits_for_room: bool,
     /// Behind a mesh: what it was known for.
     pub(super) known: Option<Known>,

@@ -49,12 +49,14 @@ impl PooledConnection {
     /// connection becomes idle, or goes to a request that waits for one.
     pub fn finish(&mut self, sent: bool, now: Instant) {
         if let Some(mut connection) = self.release() {
-            if sent && connection.is_reusable() && connection.is_young(now) && connection.is_open() {
+            if sent && connection.is_reusable() && connection.is_young(now) {
                 connection.become_idle(now, &self.pool.buffers);
-                self.pool.put(connection, now);
-            } else {
-                connection.discard(&self.pool.buffers);
+                if connection.is_open() {
+                    return self.pool.put(connection, now);
+                }
+                connection.note_closed(now);
             }
+            connection.discard(&self.pool.buffers);
         }
     }
 
@@ -72,6 +74,17 @@ impl Drop for PooledConnection {
             self.pool.doubt(&connection, Instant::now());
         }
     }
+}
+
+/// What a request demands of an idle connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// It is open as far as the runtime knows.
+    Open,
+    /// It is open as far as the kernel knows.
+    OpenInKernel,
+    /// So it is, and it is [fresh](Connection::is_fresh): the request cannot be sent again.
+    Fresh,
 }
 
 /// The idle connections of one worker, by endpoint.
@@ -116,15 +129,20 @@ impl ConnectionPool {
         Self { worker, buffers, by_endpoint: RefCell::default(), meshes: RefCell::default() }
     }
 
-    /// Takes the most recently used idle connection to an endpoint that is still open. With `ask_kernel` the kernel
-    /// decides whether it is, for a request that cannot be sent again on another connection.
-    pub fn take(&self, endpoint: u64, ask_kernel: bool) -> Option<Box<Connection>> {
+    /// Takes the most recently used idle connection to an endpoint that is still open.
+    pub fn take(&self, endpoint: u64, demand: Demand, now: Instant) -> Option<Box<Connection>> {
         let mut by_endpoint = self.by_endpoint.borrow_mut();
         let idle = by_endpoint.get_mut(&endpoint)?;
         while let Some(connection) = idle.pop() {
-            let is_open = if ask_kernel { connection.is_open_in_kernel() } else { connection.is_open() };
-            if is_open && connection.endpoint().allows_reuse() {
-                return Some(connection);
+            let is_open = match demand {
+                Demand::Open => connection.is_open(),
+                Demand::OpenInKernel | Demand::Fresh => connection.is_open_in_kernel(),
+            };
+            if !is_open {
+                connection.note_closed(now);
+            } else if connection.endpoint().allows_reuse() {
+                // The others were used even earlier. This one is closed, so that a new one does not add to their number.
+                return (demand != Demand::Fresh || connection.is_fresh(now)).then_some(connection);
             }
         }
         None
@@ -183,7 +201,9 @@ impl ConnectionPool {
         for idle in self.by_endpoint.borrow_mut().values_mut() {
             while let Some(connection) = idle.pop_if(|connection| connection.queue().is_waiting()) {
                 // Closing it makes room for another.
-                if connection.is_open() && connection.endpoint().allows_reuse() {
+                if !connection.is_open() {
+                    connection.note_closed(now);
+                } else if connection.endpoint().allows_reuse() {
                     idle.extend(hand_over(connection, now));
                 }
             }
@@ -196,11 +216,17 @@ impl ConnectionPool {
     pub fn sweep(&self, now: Instant, keep: impl Fn(u64) -> bool, is_mesh: impl Fn(&Arc<Queue<Place>>) -> bool) {
         self.meshes.borrow_mut().retain(|_, mesh| is_mesh(mesh.queue()));
         self.by_endpoint.borrow_mut().retain(|endpoint, idle| {
-            idle.retain(|connection| {
-                !connection.is_idle_expired(now)
+            idle.retain_mut(|connection| {
+                let stays = !connection.is_idle_expired(now)
                     && connection.is_young(now)
-                    && connection.endpoint().allows_reuse()
-                    && connection.is_open()
+                    && connection.endpoint().allows_reuse();
+                let is_open = stays && connection.is_open();
+                match (stays, is_open) {
+                    (true, true) => connection.note_open(now),
+                    (true, false) => connection.note_closed(now),
+                    (false, _) => {}
+                }
+                is_open
             });
             !idle.is_empty() && keep(*endpoint)
         });

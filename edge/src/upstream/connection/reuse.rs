@@ -92,9 +92,28 @@ impl Connection {
         now >= self.idle_since + self.pool.timeouts.idle
     }
 
+    /// Notes that it is open while it is idle.
+    pub(super) fn note_open(&mut self, now: Instant) {
+        self.seen_open = now;
+    }
+
+    /// Notes that the endpoint closed it while it was idle.
+    pub fn note_closed(&self, now: Instant) {
+        self.endpoint().idle_life.closed(self.seen_open.saturating_duration_since(self.idle_since), now);
+    }
+
+    /// Whether it may carry a request that cannot be sent again: it has not been idle for so long that the endpoint may
+    /// be about to close it. See [`idle_life`](crate::upstream::idle_life).
+    #[must_use]
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        let limit = self.endpoint().idle_life.limit(now);
+        limit.is_none_or(|limit| now.saturating_duration_since(self.idle_since) < limit)
+    }
+
     /// Makes it idle after a complete exchange.
     pub fn become_idle(&mut self, now: Instant, buffers: &BufferPool) {
         self.idle_since = now;
+        self.seen_open = now;
         // It must be asked all the same: a replica that should get no requests may answer them.
         if let Some(link) = &self.link {
             link.answered();

@@ -46,6 +46,8 @@ pub struct Connection {
     pub(super) pool: Arc<config::Pool>,
     pub(super) opened: Instant,
     pub(super) idle_since: Instant,
+    /// When it was last known to be open while it was idle.
+    pub(super) seen_open: Instant,
     /// It has carried a request before, so a failure may only mean that the endpoint closed it while it was idle.
     pub(super) reused: bool,
     /// Behind a mesh: which replica it leads to.
@@ -72,6 +74,7 @@ impl Connection {
             pool,
             opened: now,
             idle_since: now,
+            seen_open: now,
             reused: false,
             link: None,
             known: None,
@@ -134,10 +137,10 @@ impl Connection {
     /// # Errors
     /// The runtime cannot release it. It is closed then.
     pub(super) fn into_place(self) -> io::Result<Place> {
-        let Self { stream, permit, pool, opened, waits_for_room, link, .. } = self;
+        let Self { stream, permit, pool, opened, idle_since, waits_for_room, link, .. } = self;
         let stream = stream.into_std()?;
         let known = link.as_ref().map(Link::known);
-        Ok(Place { permit, idle: Some(IdleStream { stream, pool, opened, waits_for_room, known }) })
+        Ok(Place { permit, idle: Some(IdleStream { stream, pool, opened, idle_since, waits_for_room, known }) })
     }
 
     /// Takes over the idle connection of a place, for this worker's runtime.
@@ -146,12 +149,22 @@ impl Connection {
     /// There is no connection, or the endpoint has closed it. The permit is for another one.
     pub fn from_place(place: Place, now: Instant) -> Result<Box<Self>, ConnectionPermit> {
         let Place { permit, idle } = place;
-        let Some(IdleStream { stream, pool, opened, waits_for_room, known }) = idle else { return Err(permit) };
+        let Some(IdleStream { stream, pool, opened, idle_since, waits_for_room, known }) = idle else {
+            return Err(permit);
+        };
         let Ok(stream) = TcpStream::from_std(stream) else { return Err(permit) };
-        let connection = Self { opened, waits_for_room, known, reused: true, ..Self::new(stream, permit, pool, now) };
+        let connection = Self::new(stream, permit, pool, now);
+        let connection =
+            Self { opened, idle_since, seen_open: idle_since, waits_for_room, known, reused: true, ..connection };
         // This runtime knows nothing of it yet.
         let is_usable = connection.is_open_in_kernel() && connection.endpoint().allows_reuse();
         if is_usable { Ok(Box::new(connection)) } else { Err(connection.permit) }
+    }
+
+    /// Closes it, and returns its permit for another one.
+    #[must_use]
+    pub fn into_permit(self) -> ConnectionPermit {
+        self.permit
     }
 
     /// Returns its memory if all bytes are consumed.

@@ -14,10 +14,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 pub use self::state::{EndpointState, EndpointStatus, Flip};
-use super::{balance, health::error_share::Responses, order::Order, probation::Probation};
+use super::{balance, health::error_share::Responses, idle_life::IdleLife, order::Order, probation::Probation};
 use crate::{
     config::EndpointOptions,
     observe::stats::{Counter, EndpointStats, PerWorker},
@@ -50,6 +50,8 @@ pub struct Endpoint {
     local: AtomicBool,
     /// Open connections over all workers. Changes only when a connection opens or closes.
     pub connections: AtomicUsize,
+    /// How long it keeps idle connections. Changes only when it closes one.
+    pub idle_life: IdleLife,
     /// Counters, one copy for each worker.
     pub stats: PerWorker<EndpointStats>,
     /// Counters that the control thread writes.
@@ -127,6 +129,7 @@ impl Endpoint {
             tier: AtomicU8::new(1),
             local: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
+            idle_life: IdleLife::new(Instant::now()),
             stats: PerWorker::new(workers),
             checks: CheckStats::default(),
             failures_in_a_row: AtomicU32::new(0),

@@ -98,6 +98,7 @@ impl PoolState {
             orders = before.orders.clone();
             handle.stats = Arc::clone(&before.handle.stats);
             handle.queue = Arc::clone(&before.handle.queue);
+            handle.retry_budget = Arc::clone(&before.handle.retry_budget);
             handle.panics = Arc::clone(&before.handle.panics);
             handle.decisions = Arc::clone(&before.handle.decisions);
             handle.meshes = Arc::clone(&before.handle.meshes);

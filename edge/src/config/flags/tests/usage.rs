@@ -44,6 +44,10 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --hash-key <KEY>                What consistent_hash distributes requests by: client, path, header:NAME or cookie:NAME [default: client]
           --sticky[=<BOOL>]               Tie each client to the endpoint that answered it first, by a cookie
           --sticky-key-file <FILE>        File with the key of that cookie, the same on every edge; an empty file counts as none
+          --retry-statuses <STATUSES>     Statuses after which an idempotent request is sent to another endpoint, such as 502-504, or "none" [default: none]
+          --replay-buffer <SIZE>          How much of a request body is kept, so that an idempotent request can be sent again; 0 for none [default: 16KiB]
+          --retry-budget <SHARE>          Requests that are sent again after an endpoint received them, as a share of all; and ten a second [default: 0.2]
+          --hedge <SHARE>                 Quantile of the response times, such as 0.95, after which an idempotent request without a body is sent to a second endpoint as well; 0 for never [default: 0]
           --no-via[=<BOOL>]               Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
           --health-path <PATH>            Path that health checks request [default: only connect]
           --health-port <PORT>            Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]
@@ -86,6 +90,10 @@ fn help_lists_every_flag_with_its_default_and_examples() {
               For the endpoint's host to acknowledge a request without a body [default: 3s]
           --response-timeout <DURATION>
               For the head of a response [default: 30s]
+          --try-timeout <DURATION>
+              For the head of a response, while the request may be sent to another endpoint [default: as --response-timeout]
+          --request-timeout <DURATION>
+              For the head of a response, over all attempts [default: none]
           --response-body-timeout <DURATION>
               For more of a response body whose length is declared [default: 30s]
           --tunnel-timeout <DURATION>

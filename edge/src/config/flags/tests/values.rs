@@ -167,6 +167,12 @@ fn every_flag_is_also_a_variable() {
         ("queue-timeout", "0"),
         ("unacknowledged-timeout", "16s"),
         ("response-timeout", "17s"),
+        ("try-timeout", "24s"),
+        ("request-timeout", "25s"),
+        ("retry-statuses", "502-504"),
+        ("replay-buffer", "8KiB"),
+        ("retry-budget", "0.1"),
+        ("hedge", "0.95"),
         ("response-body-timeout", "18s"),
         ("tunnel-timeout", "19s"),
         ("idle-timeout", "20s"),
@@ -232,11 +238,25 @@ fn every_flag_is_also_a_variable() {
     let clients = &config.timeouts;
     let of_clients = [clients.handshake, clients.head, clients.keep_alive, clients.body_idle];
     assert_eq!(of_clients.map(|timeout| timeout.as_secs()), [11, 12, 13, 14]);
-    let UpstreamTimeouts { connect, unacknowledged, response, body_idle, idle, max_age, tunnel_idle, queue } =
-        config.pools[0].timeouts;
+    let UpstreamTimeouts {
+        connect,
+        unacknowledged,
+        response,
+        body_idle,
+        idle,
+        max_age,
+        tunnel_idle,
+        queue,
+        one_try,
+        request,
+    } = config.pools[0].timeouts;
     let of_endpoints = [connect, unacknowledged, response, body_idle, tunnel_idle, idle, max_age];
     assert_eq!(of_endpoints.map(|timeout| timeout.as_secs()), [15, 16, 17, 18, 19, 20, 21]);
     assert!(queue.is_zero());
+    assert_eq!([one_try, request].map(|timeout| timeout.unwrap().as_secs()), [24, 25]);
+    let Pool { retry_statuses, replay_buffer, retry_budget, hedge, .. } = &*config.pools[0];
+    assert_eq!((&retry_statuses[..], *replay_buffer), (&[(502, 504)][..], 8192));
+    assert!((retry_budget - 0.1).abs() < 1e-9 && (hedge - 0.95).abs() < 1e-9);
     assert_eq!(config.dns.timeout.as_secs(), 23);
     assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
     assert_eq!((config.limits.connections_per_client, config.limits.handshakes_per_client), (500, 50));

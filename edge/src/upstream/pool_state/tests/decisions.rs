@@ -69,7 +69,7 @@ fn an_ejection_is_noted_with_its_end_and_one_that_is_refused_is_summed_up() {
     assert_eq!(pool.handle().decided(Decision::EjectionRefused), 46);
     let later = Timestamp { instant: now.instant + Duration::from_secs(60), ..now };
     let ended = caused_by(&mut pool, |pool| pool.ejection_expired(&endpoints[0], later));
-    assert_eq!(ended, [("ejection_ended", 1)]);
+    assert_eq!(ended, [("probation_began", 1)]);
     assert_eq!(endpoints[0].status().ejected_until, None);
 }
 

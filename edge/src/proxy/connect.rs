@@ -1,0 +1,94 @@
+//! Picks an endpoint, and takes an idle connection to it or opens a new one.
+
+use std::{rc::Rc, sync::Arc};
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    error::{Error, Kind},
+    observe::{decisions::Decision, peak_ewma::FAILED},
+    proxy::{
+        outcome::record_latency,
+        pick::{Picked, pick},
+        race,
+        request::never,
+        request_record::RequestRecord,
+        retry_state::RetryState,
+        wait::{pause, wait},
+    },
+    upstream::connection::{body_source::BodySource, pool::PooledConnection},
+    worker::{PoolView, Worker},
+};
+
+/// Picks an endpoint, and takes an idle connection to it or opens a new one, until `end` if there is one.
+///
+/// # Errors
+/// Why there is no connection.
+pub(super) async fn connect(
+    worker: &Rc<Worker>,
+    pool: &PoolView,
+    retry_state: &mut RetryState,
+    source: &mut impl BodySource,
+    record: &mut RequestRecord,
+    end: Option<Instant>,
+) -> Result<PooledConnection, Error> {
+    let connecting = connect_at_any_time(worker, pool, retry_state, source, record);
+    let Some(end) = end else { return connecting.await };
+    // Boxed because most requests have no such limit and must not carry the memory for it.
+    Box::pin(timeout_at(end, connecting)).await.unwrap_or_else(|_elapsed| Err(never(Kind::ResponseTimeout)))
+}
+
+async fn connect_at_any_time(
+    worker: &Rc<Worker>,
+    pool: &PoolView,
+    retry_state: &mut RetryState,
+    source: &mut impl BodySource,
+    record: &mut RequestRecord,
+) -> Result<PooledConnection, Error> {
+    retry_state.begin();
+    let picked = match pick(worker, pool, retry_state) {
+        Err(error) if error.kind == Kind::NoEndpoint && retry_state.may_begin_again(pool) => {
+            pool.handle.stats.of(worker.index).decisions.add(Decision::TriedAgain);
+            // Boxed because most requests wait for nothing and must not carry the memory for it.
+            Box::pin(pause(source, retry_state.begin_again())).await?;
+            pick(worker, pool, retry_state)
+        }
+        picked => picked,
+    };
+    let picked = match picked {
+        Err(error) if error.kind == Kind::PoolFull => Box::pin(wait(worker, pool, retry_state, source)).await,
+        picked => picked,
+    };
+    let connecting = match picked? {
+        Picked::Idle(connection) => {
+            record.attempt(connection.endpoint());
+            return Ok(PooledConnection::new(connection, &worker.connections));
+        }
+        Picked::New(connecting) if pool.handle.config.mesh => {
+            let connection = Box::pin(race::connect(worker, pool, retry_state, connecting, record)).await?;
+            return Ok(PooledConnection::new(connection, &worker.connections));
+        }
+        Picked::New(connecting) => connecting,
+    };
+    let endpoint = Arc::clone(connecting.endpoint());
+    let stats = endpoint.stats.of(worker.index);
+    record.attempt(&endpoint);
+    match connecting.open(&pool.handle.config, pool.handle.config.timeouts.connect).await {
+        Ok(connection) => {
+            stats.connections.add(1);
+            Ok(PooledConnection::new(connection, &worker.connections))
+        }
+        Err(error) => {
+            if error.kind == Kind::NoResources {
+                worker.log_shortage(&error);
+            } else {
+                stats.connect_failures.add(1);
+                endpoint.connect_failed();
+                retry_state.trial_failed(endpoint.id);
+                record_latency(worker, pool, &endpoint, worker.clock.now(), FAILED);
+            }
+            retry_state.exclude(&endpoint);
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Requests that are sent to a second endpoint, because the first one is slow.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use tests::{
+    client::{self, Connection},
+    upstream::{Behaviour, Upstream},
+    wait::{SOON, deadline, eventually},
+};
+
+use super::{Edge, addresses, unchecked};
+
+/// Longer than the test.
+const NEVER: Duration = Duration::from_secs(600);
+
+/// Starts an edge that hedges, and lets it measure how long responses take.
+async fn start(upstreams: &[Upstream]) -> (Edge, Connection) {
+    let edge = Edge::start(&format!("{}hedge = 0.9\n", unchecked(&addresses(upstreams)))).await;
+    // Each worker measures for itself, so all requests come over one connection.
+    let mut connection = Connection::http1(edge.address()).await.unwrap();
+    for _ in 0..150 {
+        assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+    }
+    (edge, connection)
+}
+
+async fn hedges(edge: &Edge) -> (u64, u64) {
+    let status = edge.status().await;
+    let count = |name: &str| status["pools"][0][name].as_u64().expect("a number");
+    (count("hedges"), count("hedges_won"))
+}
+
+#[tokio::test]
+async fn a_get_at_a_slow_endpoint_is_answered_by_another_one() {
+    let upstreams = [Upstream::start().await, Upstream::start().await];
+    let (edge, mut connection) = start(&upstreams).await;
+    let before = hedges(&edge).await;
+    let [slow, fast] = &upstreams;
+    slow.on("/slow", Behaviour::SlowHead(NEVER));
+    for _ in 0..4 {
+        let reply = deadline("a response", SOON, connection.get("/slow")).await.unwrap();
+        assert_eq!((reply.status, &reply.json()["upstream"]), (StatusCode::OK, &fast.address().to_string().into()));
+    }
+    let lost = slow.requests_for("/slow");
+    assert!((1..=4).contains(&lost), "{lost}");
+    let after = hedges(&edge).await;
+    assert!(after.1 - before.1 >= u64::try_from(lost.min(2)).unwrap(), "{before:?} {after:?}");
+    eventually("the end of the exchanges that lost", SOON, async || slow.open_connections() == 0).await;
+    let logged =
+        async || edge.process.lines().iter().any(|line| line.contains("requests were sent to a second endpoint"));
+    eventually("a log line", SOON, logged).await;
+}
+
+#[tokio::test]
+async fn a_request_is_hedged_once_and_a_post_never() {
+    let upstreams = [Upstream::start().await, Upstream::start().await, Upstream::start().await];
+    let (_edge, mut connection) = start(&upstreams).await;
+    for upstream in &upstreams {
+        upstream.on("/get", Behaviour::SlowHead(Duration::from_millis(500)));
+        upstream.on("/post", Behaviour::SlowHead(Duration::from_millis(500)));
+    }
+    let requests = |path| upstreams.iter().map(|upstream| upstream.requests_for(path)).sum::<usize>();
+    assert_eq!(connection.get("/get").await.unwrap().status, StatusCode::OK);
+    assert_eq!(requests("/get"), 2);
+    let mut request = client::request("a.example", "/post");
+    *request.method_mut() = Method::POST;
+    assert_eq!(connection.send(request).await.unwrap().status, StatusCode::OK);
+    assert_eq!(requests("/post"), 1);
+}
+
+#[tokio::test]
+async fn a_server_error_of_the_second_endpoint_does_not_win() {
+    let upstreams = [Upstream::start().await, Upstream::start().await];
+    let (edge, mut connection) = start(&upstreams).await;
+    let [slow, broken] = &upstreams;
+    slow.on("/", Behaviour::SlowHead(Duration::from_millis(500)));
+    broken.on("/", Behaviour::Status(503));
+    let mut good = 0;
+    for _ in 0..4 {
+        good += usize::from(connection.get("/").await.unwrap().status == StatusCode::OK);
+    }
+    // Those that began at the slow endpoint.
+    assert_eq!(good, 2);
+    assert!(hedges(&edge).await.0 >= 2);
+}
