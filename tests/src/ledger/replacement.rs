@@ -50,6 +50,8 @@ pub struct Outcome {
     pub totals: Totals,
     /// How many connections the clients opened.
     pub connections: usize,
+    /// How many requests with HTTP/2 were sent again because of a GOAWAY.
+    pub sent_again: usize,
     /// How often the edge was asked whether it is ready.
     pub probes: usize,
     /// Why it was not, each time.
@@ -65,10 +67,13 @@ impl fmt::Display for Outcome {
         let longest = self.takeovers.iter().max().copied().unwrap_or_default();
         write!(
             f,
-            "{} replacements in {:.1} s, the slowest within {} ms\n{} connections; {} probes, {} not ready\n{}",
+            "{} replacements in {:.1} s, the slowest within {} ms\n\
+             {} requests, {} of them sent again after a GOAWAY; {} connections; {} probes, {} not ready\n{}",
             self.takeovers.len(),
             self.took.as_secs_f64(),
             longest.as_millis(),
+            self.totals.requests,
+            self.sent_again,
             self.connections,
             self.probes,
             self.not_ready.len(),
@@ -104,13 +109,14 @@ impl Replacement {
             edge = successor;
         }
         load.go_on(&ledger, self.between).await;
-        let Shared { connections, probes, .. } = &*load.shared;
+        let Shared { connections, probes, sent_again, .. } = &*load.shared;
         load.shared.stop.store(true, Relaxed);
-        let (connections, probes) = (Arc::clone(connections), Arc::clone(probes));
+        let [connections, probes, sent_again] = [connections, probes, sent_again].map(Arc::clone);
         let not_ready = load.tasks.join_all().await.concat();
         Outcome {
             totals: ledger.totals(),
             connections: connections.load(Relaxed),
+            sent_again: sent_again.load(Relaxed),
             probes: probes.load(Relaxed),
             not_ready,
             took: began.elapsed(),
@@ -176,6 +182,7 @@ impl Load {
 struct Shared {
     stop: AtomicBool,
     connections: Arc<AtomicUsize>,
+    sent_again: Arc<AtomicUsize>,
     probes: Arc<AtomicUsize>,
 }
 
@@ -202,7 +209,12 @@ impl Client {
         let is_post = self.ledger.len() % 2 == 1;
         let number = self.ledger.begin(is_post);
         let began = Instant::now();
-        let outcome = timeout(SOON, self.send(connection, number, is_post)).await.unwrap_or(Err(Error::Timeout));
+        let mut outcome = timeout(SOON, self.send(connection, number, is_post)).await.unwrap_or(Err(Error::Timeout));
+        if outcome.as_ref().is_err_and(was_not_processed) {
+            self.shared.sent_again.fetch_add(1, Relaxed);
+            *connection = None;
+            outcome = timeout(SOON, self.send(connection, number, is_post)).await.unwrap_or(Err(Error::Timeout));
+        }
         if outcome.is_err() || !self.kind.keeps {
             *connection = None;
         }
@@ -234,6 +246,14 @@ impl Client {
         };
         Ok(open.send(request(number, is_post)).await?.status)
     }
+}
+
+/// Whether a GOAWAY arrived before the request was sent or processed: a client may send any method again then
+/// (RFC 9113 section 8.7). The ledger checks that no endpoint received it.
+fn was_not_processed(error: &Error) -> bool {
+    let Error::Http(error) = error else { return false };
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    error.is_canceled() || cause.is_some_and(|cause| cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR))
 }
 
 fn request(number: usize, is_post: bool) -> Request<Body> {
