@@ -120,14 +120,14 @@ impl World {
             Event::Stopped => {
                 self.ledger.happens();
                 self.first().freeze();
-                pause(self.step() * 4).await;
+                pause(self.outage()).await;
                 self.first().thaw();
             }
             Event::Cut => {
                 let address = self.first().address().ip().to_string();
                 self.ledger.happens();
                 filter("-A", &address);
-                pause(self.step() * 4).await;
+                pause(self.outage()).await;
                 filter("-D", &address);
             }
             Event::Turns(mode) => {
@@ -186,7 +186,7 @@ impl World {
                 pause(Duration::from_millis(200)).await;
             },
             Event::Replaced(_) => {
-                for _ in 0..20 {
+                for _ in 0..if self.is_short { 4 } else { 20 } {
                     self.proxy.replace().await;
                     pause(self.takes / 40).await;
                 }
@@ -198,6 +198,11 @@ impl World {
     /// SIGTERM, and the delay between two tasks in stack.yml.
     fn step(&self) -> Duration {
         self.takes / 10
+    }
+
+    /// Longer than the time-outs of the proxies.
+    fn outage(&self) -> Duration {
+        (self.step() * 4).max(Duration::from_secs(6))
     }
 
     fn first(&mut self) -> &mut Endpoint {

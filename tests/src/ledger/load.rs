@@ -84,7 +84,7 @@ impl Client {
             sleep_until(next).await;
             let take = |left: usize| left.checked_sub(1);
             let was_left = self.left.fetch_update(Relaxed, Relaxed, take).is_ok();
-            if !(was_left || !*self.is_over.borrow()) || Instant::now() > last {
+            if (!was_left && *self.is_over.borrow()) || Instant::now() > last {
                 return;
             }
             self.exchange(&mut connection).await;
@@ -95,10 +95,20 @@ impl Client {
     async fn exchange(&self, connection: &mut Option<Connection>) {
         let (number, is_post) = self.ledger.begin(self.is_http2);
         let began = Instant::now();
-        let outcome = timeout(PATIENCE, self.send(connection, number, is_post)).await.unwrap_or(Err(Error::Timeout));
+        let outcome = timeout(PATIENCE, async {
+            match self.send(connection, number, is_post).await {
+                // The connection had ended before the request was sent.
+                Err(Error::Http(error)) if error.is_canceled() => {
+                    *connection = None;
+                    self.send(connection, number, is_post).await
+                }
+                outcome => outcome,
+            }
+        });
+        let outcome = outcome.await.unwrap_or(Err(Error::Timeout));
         let (is_ok, text) = match &outcome {
             Ok(status) => (*status == StatusCode::OK, status.as_str().to_owned()),
-            Err(error) => (false, error.to_string()),
+            Err(error) => (false, chain(error)),
         };
         if outcome.is_err() {
             *connection = None;
@@ -120,6 +130,11 @@ impl Client {
         };
         Ok(open.send(request(number, is_post)).await?.status)
     }
+}
+
+/// The error with its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }
 
 fn request(number: usize, is_post: bool) -> Request<Body> {

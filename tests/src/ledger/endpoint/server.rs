@@ -85,12 +85,13 @@ pub async fn serve(address: SocketAddr) -> io::Result<()> {
 }
 
 async fn accept(listener: Option<&TcpListener>) -> TcpStream {
-    if let Some(listener) = listener {
-        while let Ok((stream, _)) = listener.accept().await {
+    let Some(listener) = listener else { return std::future::pending().await };
+    loop {
+        // Otherwise the client has gone already.
+        if let Ok((stream, _)) = listener.accept().await {
             return stream;
         }
     }
-    std::future::pending().await
 }
 
 struct Connection {

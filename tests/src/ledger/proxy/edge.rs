@@ -3,41 +3,8 @@
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
-use super::{Backend, NAME, Place, Setup};
+use super::setup::{Backend, HandOver, NAME, Place, Setup};
 use crate::process::{Plan, Process, binary};
-
-/// How an edge takes the place of another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandOver {
-    /// Both bind the port (`reuse_port`).
-    ReusePort,
-    /// Both inherit the socket, as from systemd.
-    Inherited,
-}
-
-impl HandOver {
-    /// The key of the listener that it takes.
-    fn key(self) -> &'static str {
-        match self {
-            Self::ReusePort => "reuse_port = true\n",
-            Self::Inherited => "",
-        }
-    }
-
-    /// The flags that it takes.
-    fn flags(self) -> &'static [&'static str] {
-        match self {
-            Self::ReusePort | Self::Inherited => &[],
-        }
-    }
-
-    /// Whether the predecessor ends only when it is told to.
-    pub(super) fn needs_a_signal(self) -> bool {
-        match self {
-            Self::ReusePort | Self::Inherited => true,
-        }
-    }
-}
 
 pub(super) fn plan(setup: &Setup, place: &Place) -> Plan {
     let mut config = format!("[[listener]]\naddress = \"{}\"\n", place.http1);

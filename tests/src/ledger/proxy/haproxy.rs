@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Backend, NAME, Place, Setup};
+use super::setup::{Backend, NAME, Place, Setup};
 use crate::process::{Plan, Process};
 
 pub(super) fn plan(setup: &Setup, place: &Place, before: Option<&Process>) -> Plan {

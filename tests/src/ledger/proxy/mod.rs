@@ -4,9 +4,9 @@
 mod edge;
 mod haproxy;
 mod nginx;
+mod setup;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,13 +14,12 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-pub use self::edge::HandOver;
+pub use self::setup::HandOver;
+use self::setup::Place;
+pub(super) use self::setup::{Backend, NAME, Setup};
 use crate::port;
 use crate::process::{Plan, Process};
 use crate::wait::try_eventually;
-
-/// The name of the endpoints in DNS, if a proxy finds them there.
-pub(super) const NAME: &str = "tasks.web";
 
 /// How long a replaced proxy may take to end before it is left alone.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,30 +65,6 @@ impl Kind {
     }
 }
 
-/// Where a proxy finds its endpoints.
-#[derive(Clone, Debug)]
-pub(super) enum Backend {
-    /// At these addresses.
-    Addresses(Vec<SocketAddr>),
-    /// At the addresses of [`NAME`], which this name server knows, on this port.
-    Name {
-        /// The name server.
-        dns: SocketAddr,
-        /// The port of all endpoints.
-        port: u16,
-    },
-}
-
-/// What a proxy is started with.
-#[derive(Clone, Debug)]
-pub(super) struct Setup {
-    pub(super) backend: Backend,
-    /// How another proxy takes its place, if one will.
-    pub(super) hand_over: Option<HandOver>,
-    /// Whether names are resolved ten times a second, so that a short run sees what it needs to see.
-    pub(super) is_short: bool,
-}
-
 /// A running proxy. Dropping it kills it.
 #[derive(Debug)]
 pub(super) struct Proxy {
@@ -99,30 +74,6 @@ pub(super) struct Proxy {
     /// Replaced ones that have not ended.
     replaced: Vec<Process>,
     place: Place,
-}
-
-/// What a proxy and those that replace it share.
-#[derive(Debug)]
-struct Place {
-    folder: TempDir,
-    /// For HTTP/1.1.
-    http1: SocketAddr,
-    /// For HTTP/2 by prior knowledge. The same unless the proxy cannot tell the protocols apart.
-    http2: SocketAddr,
-    /// The socket that each edge inherits, if so.
-    socket: Option<std::net::TcpListener>,
-}
-
-impl Place {
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path().join(name);
-        std::fs::write(&path, text).expect("a file can be written");
-        path
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
 }
 
 impl Proxy {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Backend, NAME, Place, Setup};
+use super::setup::{Backend, NAME, Place, Setup};
 use crate::process::{Plan, Process};
 use crate::wait::try_eventually;
 
