@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 
 pub use self::setup::HandOver;
 use self::setup::Place;

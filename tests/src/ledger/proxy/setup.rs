@@ -88,4 +88,3 @@ impl Place {
         self.folder.path()
     }
 }
-
