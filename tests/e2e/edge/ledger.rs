@@ -82,7 +82,6 @@ async fn a_stopped_endpoint_costs_no_get() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
 async fn dropped_packets_cost_no_get() {
     match netns::isolated("edge::ledger::dropped_packets_cost_no_get") {
         Ok(true) => {}
