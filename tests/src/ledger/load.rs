@@ -1,5 +1,6 @@
 //! Numbered requests, GETs and POSTs in turn, over connections that stay open. Every second connection speaks HTTP/2.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -97,8 +98,7 @@ impl Client {
         let began = Instant::now();
         let outcome = timeout(PATIENCE, async {
             match self.send(connection, number, is_post).await {
-                // The connection had ended before the request was sent.
-                Err(Error::Http(error)) if error.is_canceled() => {
+                Err(Error::Http(error)) if is_unprocessed(&error) => {
                     *connection = None;
                     self.send(connection, number, is_post).await
                 }
@@ -132,8 +132,17 @@ impl Client {
     }
 }
 
+/// Whether the connection ended before the request was sent, or with a GOAWAY that says that the server has not
+/// processed it and that it can be sent again (RFC 9113 section 6.8).
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let of_h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    let goes_away = |error: &h2::Error| error.is_go_away() && error.is_remote();
+    error.is_canceled()
+        || of_h2.is_some_and(|error| goes_away(error) && error.reason() == Some(h2::Reason::NO_ERROR))
+}
+
 /// The error with its sources.
-fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn StdError) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }
 
