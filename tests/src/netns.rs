@@ -3,12 +3,13 @@
 //! A thread can enter a namespace alone, and a socket belongs to the namespace in which it was created, whichever
 //! thread uses it later.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream as Blocking};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,22 +29,46 @@ const ISOLATED: &str = "TEST_ISOLATED";
 /// # Panics
 /// If the restarted test fails.
 pub fn isolated(test: &str) -> Result<bool, &'static str> {
-    if std::env::var_os(ISOLATED).is_some() {
+    if is_isolated() {
         return Ok(true);
     }
+    let status = restart(["--exact", test, "--nocapture"].map(Into::into))?;
+    assert!(status.success(), "{test} failed in its own network");
+    Ok(false)
+}
+
+/// Restarts this program with the same arguments in a network namespace of its own, and waits for it. Returns its exit
+/// status, or `None` if this process is the restarted one.
+///
+/// # Errors
+/// The reason why that is impossible here.
+pub fn restarted() -> Result<Option<ExitStatus>, &'static str> {
+    if is_isolated() {
+        return Ok(None);
+    }
+    restart(std::env::args_os().skip(1)).map(Some)
+}
+
+/// Whether this process was restarted by [`isolated`] or [`restarted`].
+#[must_use]
+pub fn is_isolated() -> bool {
+    std::env::var_os(ISOLATED).is_some()
+}
+
+fn restart(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, &'static str> {
     if !rustix::process::geteuid().is_root() {
         return Err("only root can create a network namespace");
     }
     let status = Command::new("unshare")
-        .args(["--net", "sh", "-euc", "ip link set lo up; exec \"$@\"", "sh"])
+        // Whatever it leaves ends with it.
+        .args(["--net", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"])
+        .args(["sh", "-euc", "ip link set lo up; \"$@\"", "sh"])
         .arg(std::env::current_exe().expect("the program's own path"))
-        .args(["--exact", test, "--nocapture"])
+        .args(arguments)
         .env(ISOLATED, "1")
         .stdin(Stdio::null())
-        .status()
-        .expect("unshare can be started");
-    assert!(status.success(), "{test} failed in its own network");
-    Ok(false)
+        .status();
+    Ok(status.expect("unshare can be started"))
 }
 
 /// `ETH_P_ALL` of `linux/if_ether.h`.

@@ -1,54 +1,95 @@
 //! What becomes of every request while endpoints fail; `cargo run -p tests --bin ledger` compares it with other
-//! proxies.
+//! proxies. See docs/resilience.md.
 
 use std::time::Duration;
 
-use tests::ledger::{
-    Load,
-    proxy::{Kind, Proxy},
-    scenario::{self, Scenario},
-    totals::Totals,
+use tests::{
+    ledger::{
+        Load,
+        proxy::Kind,
+        scenario::{ALL, Aim, Scenario},
+        totals::Totals,
+    },
+    netns,
 };
 
-const CONNECTIONS: usize = 10;
+const REQUESTS: usize = 500;
 
-async fn run(scenario: &Scenario, count: usize, http2: bool) -> Totals {
-    let load = Load { requests: 1000, connections: CONNECTIONS, pace: Duration::from_millis(20), http2 };
-    let totals = scenario.run(async |endpoints| Proxy::start(Kind::Edge, http2, endpoints), count, load).await;
-    assert_eq!(totals.requests, 1000, "{scenario:?}");
+/// Runs a scenario on the edge. Nothing may be sent twice, whatever happens.
+async fn run(scenario: &Scenario, pool: u8) -> Totals {
+    let load = Load { requests: REQUESTS, connections: 16, pace: Duration::from_millis(40), in_bursts: false };
+    let totals = scenario.run(Kind::Edge, pool, load).await;
+    assert!(totals.requests >= REQUESTS, "{scenario:?}: {totals:?}");
     assert_eq!(totals.posts_twice, 0, "{scenario:?}: {totals:?}");
     totals
 }
 
-fn named(name: &str) -> &'static Scenario {
-    let found = scenario::ALL.iter().find(|scenario| scenario.name.contains(name));
-    found.unwrap_or_else(|| panic!("no scenario {name}"))
+/// The scenarios whose name contains one of these words, each with its largest pool.
+fn named(names: &[&str], aim: Aim) -> Vec<(&'static Scenario, u8)> {
+    let found = names.iter().map(|name| {
+        let scenario = ALL.iter().find(|scenario| scenario.name.contains(name));
+        let scenario = scenario.unwrap_or_else(|| panic!("no scenario {name}"));
+        assert_eq!(scenario.aim, aim, "{name}");
+        (scenario, *scenario.pools.last().unwrap())
+    });
+    found.collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_is_lost_when_endpoints_are_replaced_or_the_configuration_is_read_again() {
-    for name in ["replaced one after the other", "read again every 200 ms", "20 times slower"] {
-        for http2 in [false, true] {
-            let totals = run(named(name), 3, http2).await;
-            assert_eq!((totals.failed_gets, totals.failed_posts), (0, 0), "{name}: {totals:?}");
-        }
+async fn no_request_is_lost_when_endpoints_are_replaced_or_scaled() {
+    let names = ["replaced, start-first", "replaced, stop-first", "scaled to 10"];
+    for (scenario, pool) in named(&names, Aim::Nothing) {
+        let totals = run(scenario, pool).await;
+        assert_eq!((totals.failed_gets, totals.failed_posts), (0, 0), "{scenario:?}: {totals:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_is_lost_when_the_edge_is_reloaded_or_replaced() {
+    let names = ["read again every 200 ms", "replaced 20 times", "20 times, socket inherited"];
+    for (scenario, pool) in named(&names, Aim::Nothing) {
+        let totals = run(scenario, pool).await;
+        assert_eq!((totals.failed_gets, totals.failed_posts), (0, 0), "{scenario:?}: {totals:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_is_lost_when_the_name_server_has_no_answer() {
+    for (scenario, pool) in named(&["silent", "SERVFAIL", "NXDOMAIN", "without an address"], Aim::Nothing) {
+        let totals = run(scenario, pool).await;
+        assert_eq!((totals.failed_gets, totals.failed_posts), (0, 0), "{scenario:?}: {totals:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sudden_death_loses_no_get_and_at_most_the_posts_under_way() {
-    for name in ["an endpoint is killed", "starts again after 1 s", "refuses new connections"] {
-        for count in [2, 3] {
-            let totals = run(named(name), count, false).await;
-            assert_eq!(totals.failed_gets, 0, "{name}, {count} endpoints: {totals:?}");
-            assert!(totals.failed_posts <= CONNECTIONS, "{name}, {count} endpoints: {totals:?}");
-        }
+    for (scenario, pool) in named(&["is killed", "starts after 1 s", "refuses"], Aim::UnderWay) {
+        assert_sudden(scenario, &run(scenario, pool).await);
+    }
+}
+
+fn assert_sudden(scenario: &Scenario, totals: &Totals) {
+    assert_eq!(totals.failed_gets, 0, "{scenario:?}: {totals:?}");
+    assert!(totals.failed_posts <= totals.posts_under_way, "{scenario:?}: {totals:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_endpoint_costs_no_get() {
+    for (scenario, pool) in named(&["SIGSTOP"], Aim::Little) {
+        let totals = run(scenario, pool).await;
+        assert_eq!(totals.failed_gets, 0, "{scenario:?}: {totals:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hang_costs_no_get_and_at_most_one_post_of_each_client() {
-    let totals = run(named("an endpoint hangs"), 3, false).await;
-    assert_eq!(totals.failed_gets, 0, "{totals:?}");
-    assert!(totals.failed_posts <= CONNECTIONS, "{totals:?}");
+async fn dropped_packets_cost_no_get() {
+    match netns::isolated("edge::ledger::dropped_packets_cost_no_get") {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(why) => return eprintln!("SKIPPED: {why}"),
+    }
+    for (scenario, pool) in named(&["packets from and to"], Aim::Little) {
+        let totals = run(scenario, pool).await;
+        assert_eq!(totals.failed_gets, 0, "{scenario:?}: {totals:?}");
+    }
 }

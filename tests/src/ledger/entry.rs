@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Entry {
     /// Whether it is a POST; otherwise it is a GET.
     pub is_post: bool,
+    /// Whether its client speaks HTTP/2.
+    pub is_http2: bool,
     /// How many times an endpoint received it completely, and so may have executed it.
     pub received: usize,
     /// What the client got, unless it still waits.

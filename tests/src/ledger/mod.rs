@@ -1,20 +1,24 @@
 //! A ledger of requests: each has a number, and its fate is recorded where it is sent and where it arrives.
 //!
-//! A load on a proxy sends numbered requests ([`load`]); its endpoints ([`endpoint`]) record which they received
-//! completely, while a scenario ([`scenario`]) makes them fail. [`totals`] then tells what was lost, and which POST was
-//! executed twice. The proxies ([`proxy`]) are the edge, HAProxy and nginx.
+//! A load on a proxy sends numbered requests ([`load`]); its endpoints ([`endpoint`]), each a process of its own, tell
+//! which they received completely, while a scenario ([`scenario`]) makes them fail. [`totals`] then tells what was
+//! lost, and which POST was executed twice. The proxies ([`proxy`]) are the edge, HAProxy and nginx. [`results`] keeps
+//! the totals of many runs, and [`table`] makes the table of docs/resilience.md from them.
 
-mod endpoint;
+pub mod endpoint;
 mod entry;
+mod event;
 mod load;
 pub mod proxy;
 pub mod replacement;
+pub mod results;
 pub mod scenario;
+mod service;
+pub mod table;
 pub mod totals;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use self::endpoint::Endpoint;
 pub use self::entry::{Ended, Entry};
 pub use self::load::Load;
 use self::totals::Totals;
@@ -24,54 +28,71 @@ pub const NUMBER: &str = "x-request-number";
 
 /// All requests of one run.
 #[derive(Debug, Default)]
-pub struct Ledger(Mutex<Vec<Entry>>);
+pub struct Ledger(Mutex<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    entries: Vec<Entry>,
+    posts_under_way: usize,
+}
 
 impl Ledger {
-    /// Enters a request that is about to be sent. Returns its number.
-    pub fn begin(&self, is_post: bool) -> usize {
-        self.with(|entries| {
-            entries.push(Entry { is_post, ..Entry::default() });
-            entries.len() - 1
-        })
+    /// Enters a request that is about to be sent: a GET and a POST in turn. Returns its number, and whether it is a
+    /// POST.
+    pub fn begin(&self, is_http2: bool) -> (usize, bool) {
+        let mut book = self.book();
+        let number = book.entries.len();
+        // In turn for each protocol, whose clients also take turns.
+        let is_post = number / 2 % 2 == 1;
+        book.entries.push(Entry { is_post, is_http2, ..Entry::default() });
+        (number, is_post)
     }
 
     /// Notes that an endpoint received a request completely.
     pub fn received(&self, number: usize) {
-        self.with(|entries| {
-            if let Some(entry) = entries.get_mut(number) {
-                entry.received += 1;
-            }
-        });
+        if let Some(entry) = self.book().entries.get_mut(number) {
+            entry.received += 1;
+        }
     }
 
     /// Notes what the client got.
     pub fn ended(&self, number: usize, ended: Ended) {
-        self.with(|entries| {
-            if let Some(entry) = entries.get_mut(number) {
-                entry.ended = Some(ended);
-            }
-        });
+        if let Some(entry) = self.book().entries.get_mut(number) {
+            entry.ended = Some(ended);
+        }
     }
 
-    /// The number of requests so far.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.with(|entries| entries.len())
-    }
-
-    /// Whether no request was sent.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Notes that something happens to an endpoint now: the POSTs under way may be lost.
+    pub fn happens(&self) {
+        let mut book = self.book();
+        let under_way = book.entries.iter().filter(|entry| entry.is_post && entry.ended.is_none()).count();
+        book.posts_under_way += under_way;
     }
 
     /// What became of all of them.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.with(|entries| Totals::of(entries))
+        let book = self.book();
+        Totals::of(&book.entries, book.posts_under_way)
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut Vec<Entry>) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_posts_under_way_are_those_without_an_outcome() {
+        let ledger = Ledger::default();
+        let posts: Vec<usize> =
+            (0..8).map(|_| ledger.begin(false)).filter_map(|(number, is_post)| is_post.then_some(number)).collect();
+        assert_eq!(posts.len(), 4);
+        ledger.ended(posts[0], Ended { is_ok: true, took: std::time::Duration::ZERO, text: "200".to_owned() });
+        ledger.happens();
+        assert_eq!(ledger.totals().posts_under_way, 3);
     }
 }

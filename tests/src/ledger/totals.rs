@@ -1,13 +1,14 @@
 //! What became of all requests of a run.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 
 /// The totals of a ledger.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// All requests.
     pub requests: usize,
@@ -17,8 +18,10 @@ pub struct Totals {
     pub failed_posts: usize,
     /// POSTs that more than one endpoint, or one more than once, received completely.
     pub posts_twice: usize,
-    /// The longest time that a client waited for a 200.
-    pub longest: Duration,
+    /// The POSTs under way at the moments at which something happened to an endpoint.
+    pub posts_under_way: usize,
+    /// The longest time that a client waited, in milliseconds, whatever it got.
+    pub slowest: u64,
     /// What the failed requests got, and how often.
     pub failures: BTreeMap<String, usize>,
 }
@@ -26,33 +29,24 @@ pub struct Totals {
 impl Totals {
     /// Adds up the entries.
     #[must_use]
-    pub fn of(entries: &[Entry]) -> Self {
-        let mut totals = Self { requests: entries.len(), ..Self::default() };
+    pub fn of(entries: &[Entry], posts_under_way: usize) -> Self {
+        let mut totals = Self { requests: entries.len(), posts_under_way, ..Self::default() };
+        let mut slowest = Duration::ZERO;
         for entry in entries {
             totals.posts_twice += usize::from(entry.is_post && entry.received > 1);
-            match &entry.ended {
-                Some(ended) if ended.is_ok => totals.longest = totals.longest.max(ended.took),
-                ended => {
-                    let text = ended.as_ref().map_or("no outcome", |ended| &ended.text);
-                    *totals.failures.entry(text.to_owned()).or_default() += 1;
-                    let failed = if entry.is_post { &mut totals.failed_posts } else { &mut totals.failed_gets };
-                    *failed += 1;
-                }
+            slowest = slowest.max(entry.ended.as_ref().map_or(Duration::ZERO, |ended| ended.took));
+            if entry.ended.as_ref().is_some_and(|ended| ended.is_ok) {
+                continue;
             }
+            let text = entry.ended.as_ref().map_or("no outcome", |ended| &ended.text);
+            let method = if entry.is_post { "POST" } else { "GET" };
+            let version = if entry.is_http2 { "h2" } else { "h1" };
+            *totals.failures.entry(format!("{method} {version}: {text}")).or_default() += 1;
+            let failed = if entry.is_post { &mut totals.failed_posts } else { &mut totals.failed_gets };
+            *failed += 1;
         }
+        totals.slowest = u64::try_from(slowest.as_millis()).unwrap_or(u64::MAX);
         totals
-    }
-}
-
-/// As a cell of a table: failed GETs and POSTs, POSTs received twice, and the longest wait.
-impl fmt::Display for Totals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { failed_gets, failed_posts, posts_twice, longest, .. } = self;
-        write!(f, "{failed_gets} / {failed_posts}")?;
-        if *posts_twice > 0 {
-            write!(f, ", {posts_twice} twice")?;
-        }
-        write!(f, ", {:.1} s", longest.as_secs_f64())
     }
 }
 
@@ -67,7 +61,7 @@ mod tests {
             took: Duration::from_millis(status.into()),
             text: status.to_string(),
         });
-        Entry { is_post, received, ended }
+        Entry { is_post, is_http2: is_post, received, ended }
     }
 
     #[test]
@@ -79,9 +73,10 @@ mod tests {
             entry(true, 1, None),
             entry(true, 0, Some(503)),
         ];
-        let totals = Totals::of(&entries);
+        let totals = Totals::of(&entries, 2);
         assert_eq!((totals.requests, totals.failed_gets, totals.failed_posts, totals.posts_twice), (5, 1, 2, 1));
-        assert_eq!(totals.failures, BTreeMap::from([("503".to_owned(), 2), ("no outcome".to_owned(), 1)]));
-        assert_eq!(totals.to_string(), "1 / 2, 1 twice, 0.2 s");
+        assert_eq!((totals.posts_under_way, totals.slowest), (2, 503));
+        let failures = [("GET h1: 503", 1), ("POST h2: 503", 1), ("POST h2: no outcome", 1)];
+        assert_eq!(totals.failures, failures.map(|(text, count)| (text.to_owned(), count)).into());
     }
 }
