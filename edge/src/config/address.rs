@@ -213,6 +213,14 @@ pub(crate) fn server_name(text: &str) -> Parsed<String> {
     }
 }
 
+/// Parses the name that the certificate of an endpoint must have: a host name or an address.
+pub(crate) fn check_server_name(text: &str) -> Parsed<String> {
+    let name = server_name(text).ok().filter(|name| !name.starts_with('*'));
+    let message =
+        || format!("{text:?} is not the name of a server: write one such as \"www.example.com\", or an address");
+    name.ok_or_else(message)
+}
+
 /// Returns a valid host name in lower case (RFC 1123 section 2.1, and the underscores in Swarm's names).
 fn host_name(text: &str) -> Option<String> {
     let is_label = |label: &str| {

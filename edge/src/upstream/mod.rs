@@ -20,6 +20,7 @@ mod shortage;
 mod snapshot;
 pub mod sticky;
 pub mod tiers;
+pub mod traffic;
 
 pub use self::{
     endpoint::{CheckStats, Endpoint, EndpointState, EndpointStatus},

@@ -12,6 +12,7 @@ use super::{
     endpoint::Endpoint,
     queue::Queue,
     sticky::{Sessions, Tags},
+    traffic::Traffic,
 };
 use crate::{
     config,
@@ -36,6 +37,8 @@ pub struct PoolHandle {
     pub panics: Arc<Counter>,
     /// How often a replica behind a mesh appeared to any worker. The others then look for it as well.
     pub replicas_found: Arc<AtomicU64>,
+    /// Whether the pool gets requests. A reload that changes the pool keeps it.
+    pub traffic: Arc<Traffic>,
     /// Counters of the sources, in the order of the configuration. A reload keeps the counters of a source that stays.
     pub sources: Vec<Arc<SourceStats>>,
 }
@@ -53,6 +56,7 @@ impl PoolHandle {
             queue: Arc::default(),
             panics: Arc::default(),
             replicas_found: Arc::default(),
+            traffic: Arc::default(),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod convert;
 mod duplicates;
 mod head_size;
+mod health;
 mod kind;
 mod pool;
 mod render;

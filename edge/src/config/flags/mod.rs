@@ -9,6 +9,7 @@
 
 mod cli;
 mod given;
+mod health;
 mod run;
 mod timeouts;
 

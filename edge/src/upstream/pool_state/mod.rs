@@ -87,6 +87,7 @@ impl PoolState {
             handle.queue = Arc::clone(&before.handle.queue);
             handle.panics = Arc::clone(&before.handle.panics);
             handle.replicas_found = Arc::clone(&before.handle.replicas_found);
+            handle.traffic = Arc::clone(&before.handle.traffic);
             handle.snapshot = arc_swap::ArcSwap::new(before.handle.snapshot.load_full());
             members.clone_from(&before.members);
             members.values_mut().for_each(Member::forget_responses);
@@ -224,7 +225,7 @@ impl PoolState {
         let (health, state, order) = (member.health, member.state(), member.order);
         // A check that contradicts the state is not the reason for it.
         let explains = match state {
-            EndpointState::Healthy => matches!(outcome, Ok(Passed::Connected | Passed::Status(_))),
+            EndpointState::Healthy => matches!(outcome, Ok(passed) if *passed != Passed::Draining),
             EndpointState::Unhealthy => outcome.is_err(),
             EndpointState::Draining => order == Order::Ready && matches!(outcome, Ok(Passed::Draining)),
             EndpointState::Unchecked | EndpointState::Ejected | EndpointState::Maintenance => false,
