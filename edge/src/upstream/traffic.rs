@@ -42,8 +42,8 @@ impl Traffic {
 #[derive(Debug)]
 pub(super) struct LastRequest {
     traffic: Arc<Traffic>,
-    /// The last request, or the beginning: a new pool counts as one that has just had a request. It may be earlier by
-    /// one interval of the checks.
+    /// When the last request was noticed, at most one interval of the checks after it came. A new pool counts as one
+    /// that has just had a request.
     at: Cell<Instant>,
     /// When the flag was last cleared.
     looked: Cell<Instant>,
