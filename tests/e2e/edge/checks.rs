@@ -13,7 +13,7 @@ use tests::{
     grpc_health::{Answer, GrpcHealth},
     port,
     upstream::Upstream,
-    wait::{SOON, eventually},
+    wait::{SOON, eventually, try_eventually},
 };
 
 use super::{CHECKS, Edge, LISTENER, addresses, list};
@@ -30,16 +30,12 @@ fn state(status: &Value, pool: &str) -> (String, String) {
 /// Waits until the first endpoint of a pool is in this state, for a reason that begins so.
 async fn until(edge: &Edge, pool: &str, expected: &str, reason: &str) {
     let mut last = None;
-    eventually(&format!("{pool} is {expected}: {reason}"), SOON, async || {
-        let (state, why) = state(&edge.status().await, pool);
-        let is_expected = state == expected && why.starts_with(reason);
-        if last.as_ref() != Some(&why) {
-            eprintln!("{pool}: {state}: {why}");
-            last = Some(why);
-        }
-        is_expected
+    let settled = try_eventually(SOON, async || {
+        let (state, why) = last.insert(state(&edge.status().await, pool));
+        (state == expected && why.starts_with(reason)).then_some(())
     })
     .await;
+    assert!(settled.is_some(), "{pool} is not {expected}, {reason:?}, but {last:?}");
 }
 
 #[tokio::test]
