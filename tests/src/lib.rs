@@ -4,7 +4,7 @@
 //! ([`client`]). Their peers are a real Redis ([`redis`]), a DNS server whose answers change at run time ([`dns`]), the
 //! tutorial's Flask application ([`flask`]), a scriptable HTTP server ([`upstream`]), a stand-in for a routing mesh
 //! ([`balancer`]), one that records what it receives ([`receiver`]), a mail server ([`smtp`]), a list of a swarm's
-//! nodes ([`nodes`]), a Docker engine ([`dockerd`]), one that replays the responses of real engines ([`recorded`]) and
+//! nodes ([`nodes`]), a gRPC server with the health service ([`grpc_health`]), a Docker engine ([`dockerd`]), one that replays the responses of real engines ([`recorded`]) and
 //! one that records the requests of a Docker client ([`engine`]). Nothing here mocks the workspace's own code.
 //! [`browser`] is a real Chromium. It loads the page from `watch`, in front of an engine whose swarm a test changes
 //! ([`manager`]), or from a server of the test's own cluster states ([`page_server`]). [`chaos`] checks the count under
@@ -48,6 +48,7 @@ pub mod dns;
 pub mod dockerd;
 pub mod engine;
 pub mod flask;
+pub mod grpc_health;
 pub mod ledger;
 pub mod manager;
 pub mod netns;

@@ -159,6 +159,14 @@ pub(crate) fn server_name(text: &str) -> Parsed<String> {
     }
 }
 
+/// Parses the name that the certificate of an endpoint must have: a host name or an address.
+pub(crate) fn check_server_name(text: &str) -> Parsed<String> {
+    let name = server_name(text).ok().filter(|name| !name.starts_with('*'));
+    let message =
+        || format!("{text:?} is not the name of a server: write one such as \"www.example.com\", or an address");
+    name.ok_or_else(message)
+}
+
 /// Returns an address at which the machine of a listener reaches it: loopback if it listens on every address.
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {

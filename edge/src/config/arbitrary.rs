@@ -9,13 +9,14 @@ use std::{
     time::Duration,
 };
 
+use http::{HeaderName, HeaderValue, Method};
 use proptest::{collection::vec, option, prelude::*};
 use settings::{address::overlap, value::LONGEST};
 
 use super::{
     AccessLog, BACKUP, Balance, CertificateFiles, Config, Discovery, Dns, Drain, Ejection, EndpointOptions, Expect,
-    HashKey, HealthCheck, HostMatch, Interval, Limits, Listener, MAX_TIER, MAX_WEIGHT, NameServer, Pool, Route,
-    SameSite, Source, Sticky, Swarm, Timeouts, Tls, Transport, UpstreamTimeouts,
+    HashKey, HealthCheck, HostMatch, Interval, Limits, Listener, MAX_TIER, MAX_WEIGHT, NameServer, Pool, Protocol,
+    Route, SameSite, Source, Sticky, Swarm, Timeouts, Tls, TlsCheck, Transport, Trust, UpstreamTimeouts,
     defaults::REPLICA_HEADER,
     value::{BALANCES, MIN_MEMORY},
 };
@@ -255,26 +256,49 @@ fn endpoint_options() -> impl Strategy<Value = EndpointOptions> {
 fn health() -> impl Strategy<Value = HealthCheck> {
     let range = (100_u16..=599, 100_u16..=599).prop_map(|(a, b)| (a.min(b), a.max(b)));
     let expect = prop_oneof![Just(Expect::Any), vec(range, 1..3).prop_map(Expect::Statuses)];
-    let path = option::of("/[a-z?=%]{0,9}".prop_map(|path| path.parse().unwrap()));
-    (
-        path,
-        option::of(1_u16..),
-        option::of(name()),
-        expect,
-        (duration(), duration(), duration()),
-        (1_u32..=1000, 1_u32..=1000),
-    )
-        .prop_map(|(path, port, host, expect, (one, other, timeout), (rise, fall))| HealthCheck {
-            path,
-            port,
-            host,
+    let method = prop_oneof![Just(Method::GET), Just(Method::HEAD), Just(Method::from_bytes(b"PURGE").unwrap())];
+    let body = option::of("[^\0]{1,20}");
+    let http = ("/[a-z?=%]{0,9}".prop_map(|path| path.parse().unwrap()), method, expect, body).prop_map(
+        |(path, method, expect, body)| HealthCheck {
+            path: Some(path),
+            body: body.filter(|_| method != Method::HEAD),
+            method,
             expect,
-            interval: one.max(other),
-            fast_interval: one.min(other),
-            timeout,
-            rise,
-            fall,
-        })
+            ..HealthCheck::default()
+        },
+    );
+    let grpc = "[!-~]{0,9}".prop_map(|service| HealthCheck { grpc: Some(service), ..HealthCheck::default() });
+    let request = prop_oneof![Just(HealthCheck::default()), http, grpc];
+    let header = ("x-[a-z0-9-]{1,9}", "([!-~]([ -~]{0,9}[!-~])?)?")
+        .prop_map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap()));
+    let to = (option::of(1_u16..), option::of(name()), vec(header, 0..3), option::of(tls_check()));
+    let times = ([duration().boxed(), duration().boxed(), duration().boxed()], duration(), any::<bool>());
+    (request, to, times, (1_u32..=1000, 1_u32..=1000)).prop_map(
+        |(request, (port, host, headers, tls), (mut intervals, timeout, has_idle), (rise, fall))| {
+            intervals.sort();
+            let [fast_interval, interval, idle_interval] = intervals;
+            let headers = without_duplicates(headers, |(name, _)| name.clone());
+            HealthCheck {
+                port,
+                host,
+                // A check that only connects has none.
+                headers: if request.protocol() == Protocol::Tcp { Vec::new() } else { headers },
+                tls,
+                interval,
+                fast_interval,
+                idle_interval: has_idle.then_some(idle_interval),
+                timeout,
+                rise,
+                fall,
+                ..request
+            }
+        },
+    )
+}
+
+fn tls_check() -> impl Strategy<Value = TlsCheck> {
+    let trust = prop_oneof![Just(Trust::System), file().prop_map(Trust::File), Just(Trust::Any)];
+    (trust, option::of(name())).prop_map(|(trust, server_name)| TlsCheck { trust, server_name })
 }
 
 fn ejection() -> impl Strategy<Value = Ejection> {

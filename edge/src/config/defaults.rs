@@ -9,9 +9,12 @@ use std::{
     time::Duration,
 };
 
+use http::Method;
+
 use super::{
     AccessLog, Balance, Config, Discovery, Dns, Drain, Ejection, EndpointOptions, Expect, HashKey, HealthCheck,
-    HostMatch, Interval, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, UpstreamTimeouts, memory,
+    HostMatch, Interval, Limits, Listener, Pool, Route, Source, Swarm, Timeouts, TlsCheck, Trust, UpstreamTimeouts,
+    memory,
 };
 
 /// The default address of the admin listener, reachable from this machine only.
@@ -140,15 +143,27 @@ impl Default for HealthCheck {
     fn default() -> Self {
         Self {
             path: None,
+            method: Method::GET,
+            grpc: None,
             port: None,
             host: None,
+            headers: Vec::new(),
             expect: Expect::default(),
+            body: None,
+            tls: None,
             interval: Duration::from_secs(2),
             fast_interval: Duration::from_millis(500),
+            idle_interval: None,
             timeout: Duration::from_secs(1),
             rise: 2,
             fall: 3,
         }
+    }
+}
+
+impl Default for TlsCheck {
+    fn default() -> Self {
+        Self { trust: Trust::System, server_name: None }
     }
 }
 

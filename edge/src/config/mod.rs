@@ -32,7 +32,7 @@ pub(crate) use self::source::{FILE, SERVICES, SWARM};
 pub use self::{
     access_log::AccessLog,
     discovery::{Discovery, Dns, Interval, NameServer, Swarm, Transport},
-    health::{Ejection, Expect, HealthCheck, behind_mesh},
+    health::{Ejection, Expect, HealthCheck, Protocol, TlsCheck, Trust, behind_mesh},
     limits::{Limits, Timeouts},
     listener::{CertificateFiles, Listener, Tls},
     pool::{Balance, Drain, HashKey, Pool, UpstreamTimeouts, ties_requests},

@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str); 2] = [("run", "\n## Flags and variables\n"), ("dn
 const TABLE_HEADER: &str = "| Flag | Variable | Meaning |\n| --- | --- | --- |\n";
 
 /// Defaults that [`file::render`] does not print: those that depend on something, and absent values.
-const DEFAULTS_IN_WORDS: [(&str, &str); 44] = [
+const DEFAULTS_IN_WORDS: [(&str, &str); 52] = [
     ("workers", "number of cores"),
     ("limits.memory", "60 % of the process's limit, or 25 % of the machine's memory"),
     ("listener.address", "required"),
@@ -48,7 +48,15 @@ const DEFAULTS_IN_WORDS: [(&str, &str); 44] = [
     ("dns.max_interval", "`\"1m\"`, at least `min_interval`"),
     ("pool.NAME.mesh", "whether a swarm is in `endpoints`"),
     ("pool.NAME.replica_header", "`\"x-served-by\"`"),
-    ("pool.NAME.health.path", "only connect"),
+    ("pool.NAME.health.protocol", "`\"http\"` with `path`, else `\"tcp\"`"),
+    ("pool.NAME.health.path", "`\"/\"` with `protocol = \"http\"`"),
+    ("pool.NAME.health.service", "the server as a whole"),
+    ("pool.NAME.health.headers", "none"),
+    ("pool.NAME.health.body", "none"),
+    ("pool.NAME.health.idle_interval", "`interval`"),
+    ("pool.NAME.health.tls.verify", "`true`"),
+    ("pool.NAME.health.tls.ca", "the authorities of this machine"),
+    ("pool.NAME.health.tls.server_name", "that of `host`, or the endpoint's"),
     ("pool.NAME.health.port", "the endpoint's"),
     ("pool.NAME.health.host", "the endpoint's"),
     ("pool.NAME.health.fast_interval", "`\"500ms\"`, at most `interval`"),

@@ -8,10 +8,10 @@ use std::{
     str::FromStr,
 };
 
-use http::{HeaderName, HeaderValue, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, header::HOST, uri::PathAndQuery};
 pub(crate) use settings::value::{Parsed, duration, duration_or_zero, name, number};
 
-use super::{AccessLog, Balance, Expect, HashKey, SameSite};
+use super::{AccessLog, Balance, Expect, HashKey, Protocol, SameSite};
 
 /// Parses a size in bytes: a number alone or with one of the units B, KiB, MiB, GiB, kB, MB, GB.
 pub(crate) fn size(text: &str) -> Parsed<u64> {
@@ -238,6 +238,81 @@ pub(crate) fn render_expect(expect: &Expect) -> String {
         if first == last { first.to_string() } else { format!("{first}-{last}") }
     };
     ranges.iter().map(render).collect::<Vec<_>>().join(",")
+}
+
+/// Every [`Protocol`] with its name.
+const PROTOCOLS: [(Protocol, &str); 3] = [(Protocol::Tcp, "tcp"), (Protocol::Http, "http"), (Protocol::Grpc, "grpc")];
+
+/// Parses what a health check sends.
+pub(crate) fn protocol(text: &str) -> Parsed<Protocol> {
+    let found = PROTOCOLS.iter().find(|(_, name)| *name == text.to_ascii_lowercase());
+    let message = || format!("{text:?} is not a protocol of health checks: write \"tcp\", \"http\" or \"grpc\"");
+    found.map(|&(protocol, _)| protocol).ok_or_else(message)
+}
+
+/// Returns the name of what a health check sends.
+pub(crate) fn protocol_name(protocol: Protocol) -> &'static str {
+    PROTOCOLS.iter().find(|(one, _)| *one == protocol).map_or("tcp", |(_, name)| name)
+}
+
+/// Parses the method of a health check. Methods are case-sensitive (RFC 9110 section 9.1), but all in use are in
+/// capitals.
+pub(crate) fn check_method(text: &str) -> Parsed<Method> {
+    match Method::from_bytes(text.to_ascii_uppercase().as_bytes()) {
+        Ok(method) if method != Method::CONNECT => Ok(method),
+        _ => Err(format!("{text:?} is not a method of health checks: write one such as \"GET\" or \"HEAD\"")),
+    }
+}
+
+/// Fields that the edge writes itself, or that are about a body, which health checks do not have.
+const FIXED_FIELDS: [&str; 11] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Parses a header field of a health check. The messages do not contain the value, which may be a secret.
+pub(crate) fn check_field(name: &str, value: &str) -> Parsed<(HeaderName, HeaderValue)> {
+    let parsed = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("{name:?} is not the name of a field: write one such as \"x-probe\""))?;
+    if FIXED_FIELDS.contains(&parsed.as_str()) {
+        let message = match parsed {
+            HOST => "is a key of its own: write host beside headers",
+            _ => "cannot be set: the edge writes it, or it concerns a body, which health checks do not have",
+        };
+        return Err(message.to_owned());
+    }
+    let mut value = HeaderValue::from_str(value.trim())
+        .map_err(|_| "contains a character that is not allowed in a field: write one line of ASCII".to_owned())?;
+    value.set_sensitive(true);
+    Ok((parsed, value))
+}
+
+/// The maximum length of a text that a body must contain, and of the name of a service, in bytes.
+const MAX_TEXT: usize = 1024;
+
+/// Parses the text that the body of a response to a health check must contain.
+pub(crate) fn check_body(text: &str) -> Parsed<String> {
+    if (1..=MAX_TEXT).contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("is {} bytes long: write a text of 1 to {MAX_TEXT} bytes", text.len()))
+}
+
+/// Parses the name of a service of gRPC; empty for the server as a whole.
+pub(crate) fn service(text: &str) -> Parsed<String> {
+    if text.len() <= MAX_TEXT && text.chars().all(|c| c.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is not the name of a service: write one such as \"shop.Cart\", or \"\" for the server"))
 }
 
 /// Parses the request target of a health check.

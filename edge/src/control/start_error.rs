@@ -6,6 +6,7 @@ use crate::{
     config::token::TokenError,
     control::{inherited::UnusedSocket, takeover::TakeoverError},
     downstream::{listener::BindError, tls::TlsError},
+    upstream::health::probe::AuthorityError,
 };
 
 /// Why an edge cannot start, or a reload is refused.
@@ -17,6 +18,9 @@ pub enum StartError {
     /// A token, for a swarm or for orders, cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The authorities that the health checks of a pool trust cannot be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// A socket was inherited that the configuration does not use.
     #[error(transparent)]
     Unused(#[from] UnusedSocket),

@@ -122,6 +122,7 @@ impl RequestRecord {
     /// Records the pool of the request.
     pub fn routed(&mut self, pool: &Rc<PoolView>) {
         pool.handle.stats.of(self.worker.index).requests.add(1);
+        pool.handle.traffic.note();
         self.pool = Some(Rc::clone(pool));
     }
 

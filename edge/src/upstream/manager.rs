@@ -13,9 +13,10 @@ use std::{
     time::Duration,
 };
 
+use rustls::pki_types::CertificateDer;
 use tokio::{
     task::{AbortHandle, JoinHandle, JoinSet, spawn_local},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use super::{
@@ -27,10 +28,16 @@ use super::{
         swarm::client::Client,
     },
     endpoint::Endpoint,
-    health::{Health, permits::ProbePermits, probe, watch::watch},
+    health::{
+        Health,
+        permits::ProbePermits,
+        probe::{self, Failure, Tls, authorities},
+        watch::watch,
+    },
     order::Order,
     pool_state::{PoolState, Timestamp, WatchedEndpoint, with},
     snapshot::PoolHandle,
+    traffic::LastRequest,
 };
 use crate::config::{self, Config, Dns, Expect, HealthCheck, Source, Swarm};
 
@@ -64,8 +71,13 @@ pub enum NotFound {
 struct RunningPool {
     /// The only strong reference: the tasks hold weak ones.
     state: Rc<RefCell<PoolState>>,
+    /// The authorities that its checks trust, as their file was when the pool started.
+    authorities: Authorities,
     task: JoinHandle<()>,
 }
+
+/// The certificates in the file of a pool's checks, or why there are none.
+type Authorities = Result<Vec<CertificateDer<'static>>, String>;
 
 impl Drop for RunningPool {
     fn drop(&mut self) {
@@ -83,8 +95,8 @@ impl Manager {
     /// Applies a configuration and returns its pools in order, each with a snapshot of the endpoints known so far: at
     /// least the fixed addresses.
     ///
-    /// An unchanged pool keeps its handle. A pool with other settings, or with sources to look up when the settings for
-    /// lookups changed, gets a new handle with the same counters; endpoints that stay are the same objects in the same
+    /// An unchanged pool keeps its handle. A pool with other settings, with other authorities in the file of its checks,
+    /// or with sources to look up when the settings for lookups changed, gets a new handle with the same counters; endpoints that stay are the same objects in the same
     /// state. A pool that is no longer configured stops.
     ///
     /// Must be called inside a [`LocalRuntime`](tokio::runtime::LocalRuntime) or a `LocalSet`; all tasks run there.
@@ -96,10 +108,12 @@ impl Manager {
         let mut before = mem::take(&mut self.pools);
         for pool in &config.pools {
             let same_name = |running: &RunningPool| running.config().name == pool.name;
+            let trusted = pool.health.as_ref().map_or_else(|| Ok(Vec::new()), authorities);
+            let trusted = trusted.map_err(|error| error.to_string());
             let old = before.iter().position(same_name).map(|index| before.swap_remove(index));
             let running = match old {
-                Some(old) if old.config() == *pool && !(changed && has_lookups(pool)) => old,
-                old => self.start(pool, old.as_ref(), &resolvers, &config.swarm),
+                Some(old) if old.config() == *pool && !(changed && has_lookups(pool)) && old.trusts(&trusted) => old,
+                old => self.start(pool, old.as_ref(), &resolvers, &config.swarm, trusted),
             };
             self.pools.push(running);
         }
@@ -129,14 +143,16 @@ impl Manager {
         old: Option<&RunningPool>,
         resolvers: &Resolvers,
         swarm: &Swarm,
+        authorities: Authorities,
     ) -> RunningPool {
         let before = old.map(|old| old.state.borrow());
         let state = PoolState::new(pool, self.workers, before.as_deref(), Timestamp::now());
         let state = Rc::new(RefCell::new(state));
         let weak = Rc::downgrade(&state);
         let lookups = lookups(&weak, pool, resolvers, swarm);
-        let task = spawn_local(run(weak, Arc::clone(pool), lookups));
-        RunningPool { state, task }
+        let last_request = LastRequest::new(Arc::clone(&state.borrow().handle().traffic), Instant::now());
+        let task = spawn_local(run(weak, Arc::clone(pool), lookups, tls(pool, &authorities), last_request));
+        RunningPool { state, authorities, task }
     }
 }
 
@@ -144,6 +160,21 @@ impl RunningPool {
     fn config(&self) -> Arc<config::Pool> {
         Arc::clone(&self.state.borrow().handle().config)
     }
+
+    /// Whether its checks trust these authorities. If their file is unusable, those from before stay.
+    fn trusts(&self, authorities: &Authorities) -> bool {
+        authorities.is_err() || self.authorities == *authorities
+    }
+}
+
+/// Prepares the TLS handshakes of a pool's checks; `None` if they make none.
+///
+/// # Errors
+/// Why they cannot make any.
+fn tls(pool: &config::Pool, authorities: &Authorities) -> Result<Option<Tls>, String> {
+    let Some(check) = &pool.health else { return Ok(None) };
+    let listed = authorities.as_ref().map_err(String::clone)?;
+    Tls::new(check, listed).map_err(|error| error.to_string())
 }
 
 fn has_lookups(pool: &config::Pool) -> bool {
@@ -196,9 +227,16 @@ fn lookups(
 }
 
 /// Runs one pool: `_lookups`, which end with it, and one task per endpoint while it is in the pool and not in
-/// maintenance.
-async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups: JoinSet<()>) {
+/// maintenance. Its checks make their handshakes with `tls`.
+async fn run(
+    pool: Weak<RefCell<PoolState>>,
+    config: Arc<config::Pool>,
+    _lookups: JoinSet<()>,
+    tls: Result<Option<Tls>, String>,
+    last_request: LastRequest,
+) {
     let permits = Rc::new(ProbePermits::default());
+    let (tls, last_request) = (Rc::new(tls), Rc::new(last_request));
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let has_ticks = (config.ejection.is_by_status() && !config.mesh) || config.slow_start.is_some();
@@ -208,18 +246,19 @@ async fn run(pool: Weak<RefCell<PoolState>>, config: Arc<config::Pool>, _lookups
     loop {
         let Some((endpoints, changed)) = with(&pool, |pool| (pool.watched(), pool.changed())) else { return };
         tasks.sync(&endpoints, |endpoint| {
-            let permits = Rc::clone(&permits);
+            let (permits, tls, last_request) = (Rc::clone(&permits), Rc::clone(&tls), Rc::clone(&last_request));
             let probe = async move |check: &HealthCheck, endpoint: &Endpoint, health: &Health| {
+                let tls = tls.as_ref().as_ref().map_err(|error| Failure::NoTls(error.clone()))?;
                 let _permit = permits.acquire(health).await;
-                probe::probe(check, endpoint.address, &endpoint.authority()).await
+                probe::probe(check, tls.as_ref(), endpoint.address, &endpoint.authority()).await
             };
             let mut check = config.health.clone();
             if let Some(check) = check.as_mut().filter(|_| config.mesh) {
-                // The status is that of some replica, and says nothing about the node.
-                check.expect = Expect::Any;
+                // The response is that of some replica, and says nothing about the node.
+                (check.expect, check.body) = (Expect::Any, None);
             }
             let observer = WatchedEndpoint::new(Weak::clone(&pool), Arc::clone(&endpoint));
-            async move { watch(&endpoint, check, probe, observer).await }
+            async move { watch(&endpoint, check, probe, observer, &last_request).await }
         });
         loop {
             tokio::select! {

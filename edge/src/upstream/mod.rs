@@ -24,6 +24,7 @@ pub mod slow_start;
 mod snapshot;
 pub mod sticky;
 pub mod tiers;
+pub mod traffic;
 pub mod trial;
 
 pub use self::{

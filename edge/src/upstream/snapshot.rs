@@ -16,6 +16,7 @@ use super::{
     queue::Queue,
     retry_budget::RetryBudget,
     sticky::{Sessions, Tags},
+    traffic::Traffic,
 };
 use crate::{
     config,
@@ -53,6 +54,8 @@ pub struct PoolHandle {
     pub mesh: Arc<ArcSwapOption<MeshStatus>>,
     /// How often a replica behind a mesh appeared to any worker. The others then look for it as well.
     pub replicas_found: Arc<AtomicU64>,
+    /// Whether the pool gets requests. A reload that changes the pool keeps it.
+    pub traffic: Arc<Traffic>,
     /// Counters of the sources, in the order of the configuration. A reload keeps the counters of a source that stays.
     pub sources: Vec<Arc<SourceStats>>,
 }
@@ -74,6 +77,7 @@ impl PoolHandle {
             meshes: Arc::new(PerWorker::new(workers)),
             mesh: Arc::default(),
             replicas_found: Arc::default(),
+            traffic: Arc::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use edge::{
-    config::HealthCheck,
+    config::{HealthCheck, TlsCheck},
     upstream::{EndpointState, PoolHandle, manager::Manager},
 };
 
@@ -55,6 +55,92 @@ fn the_status_shows_why_a_check_failed() {
             let mut manager = Manager::new(1);
             let pools = manager.apply(&config(Vec::new(), vec![settings]));
             let settled = || status(&pools[0], 0).0 == state && status(&pools[0], 0).1.starts_with(reason);
+            eventually(reason, settled).await;
+        }
+    });
+}
+
+#[test]
+fn the_body_must_contain_the_text_within_its_first_64_kib() {
+    let body = |length: usize, body: &str| -> Behaviour {
+        let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+        Behaviour::Answer(response.leak())
+    };
+    let late = |before: usize| body(before + 5, &format!("{}ready", "x".repeat(before)));
+    on_control_thread(async {
+        for (behaviour, state, reason) in [
+            (body(10, "I am ready"), EndpointState::Healthy, "status 200"),
+            // What follows does not matter.
+            (body(99_999, "ready"), EndpointState::Healthy, "status 200"),
+            (late(65_536 - 5), EndpointState::Healthy, "status 200"),
+            (
+                late(65_536 - 4),
+                EndpointState::Unhealthy,
+                "status 200, but \"ready\" is not in the first 65536 bytes of the body",
+            ),
+            (body(4, "read"), EndpointState::Unhealthy, "status 200, but \"ready\" is not in the 4 bytes of the body"),
+            (body(0, ""), EndpointState::Unhealthy, "status 200, but \"ready\" is not in the 0 bytes of the body"),
+            (
+                body(9, "read"),
+                EndpointState::Unhealthy,
+                "status 200, but neither \"ready\" nor the end of the body within 400ms",
+            ),
+            (
+                Behaviour::AnswerAndClose("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nread"),
+                EndpointState::Unhealthy,
+                "status 200, but the body broke off after 4 bytes, without \"ready\"",
+            ),
+            (UNAVAILABLE, EndpointState::Unhealthy, "status 503"),
+        ] {
+            let upstream = Upstream::start(behaviour).await;
+            let health = HealthCheck { body: Some("ready".to_owned()), ..check() };
+            let mut manager = Manager::new(1);
+            let pools = manager.apply(&config(Vec::new(), vec![pool("web", vec![upstream.source()], Some(health))]));
+            eventually(reason, || status(&pools[0], 0) == (state, reason.to_owned())).await;
+        }
+    });
+}
+
+#[test]
+fn the_request_of_a_check_is_the_configured_one() {
+    on_control_thread(async {
+        let upstream = Upstream::start(OK).await;
+        let health = HealthCheck {
+            method: http::Method::HEAD,
+            host: Some("web.example".to_owned()),
+            headers: vec![("x-probe".parse().unwrap(), "edge".parse().unwrap())],
+            ..check()
+        };
+        let mut manager = Manager::new(1);
+        let pools = manager.apply(&config(Vec::new(), vec![pool("web", vec![upstream.source()], Some(health))]));
+        eventually("a check", || status(&pools[0], 0).0 == EndpointState::Healthy).await;
+        let expected = "HEAD /health HTTP/1.1\r\nhost: web.example\r\nuser-agent: edge-health\r\nx-probe: edge\r\n\
+                        connection: close\r\n\r\n";
+        assert_eq!(*upstream.requested.lock().unwrap(), expected);
+    });
+}
+
+#[test]
+fn what_is_not_grpc_or_tls_is_named() {
+    on_control_thread(async {
+        let grpc = HealthCheck { path: None, grpc: Some(String::new()), ..check() };
+        let tls = HealthCheck { path: None, tls: Some(TlsCheck::default()), ..check() };
+        for (behaviour, health, reason) in [
+            (OK, &grpc, "HTTP/2: "),
+            (Behaviour::Close, &grpc, "connection closed before the response"),
+            (Behaviour::Hang, &grpc, "no answer within 400ms"),
+            (OK, &tls, "TLS: the response is not TLS"),
+            (Behaviour::Close, &tls, "TLS: connection closed during the handshake"),
+            (Behaviour::Hang, &tls, "no TLS handshake within 400ms"),
+        ] {
+            let upstream = Upstream::start(behaviour).await;
+            let settings = pool("web", vec![upstream.source()], Some(health.clone()));
+            let mut manager = Manager::new(1);
+            let pools = manager.apply(&config(Vec::new(), vec![settings]));
+            let settled = || {
+                let (state, text) = status(&pools[0], 0);
+                state == EndpointState::Unhealthy && text.starts_with(reason)
+            };
             eventually(reason, settled).await;
         }
     });

@@ -20,6 +20,8 @@ use crate::settings::DEADLINE;
 pub(crate) enum Behaviour {
     /// Responds with these bytes.
     Answer(&'static str),
+    /// Responds with these bytes and closes.
+    AnswerAndClose(&'static str),
     /// Reads and does not respond.
     Hang,
     /// Closes after reading the request.
@@ -93,6 +95,7 @@ async fn respond(mut stream: TcpStream, behaviour: Behaviour, requested: Arc<Mut
     *requested.lock().unwrap() = String::from_utf8_lossy(&head[..read]).into_owned();
     match behaviour {
         Behaviour::Close => {}
+        Behaviour::AnswerAndClose(bytes) => drop(stream.write_all(bytes.as_bytes()).await),
         // The health check closes the connection when it gives up.
         Behaviour::Hang => drop(stream.read(&mut head).await),
         Behaviour::Answer(bytes) => {

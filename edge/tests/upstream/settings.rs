@@ -28,14 +28,13 @@ pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
 pub(crate) fn check() -> HealthCheck {
     HealthCheck {
         path: Some("/health".parse().unwrap()),
-        port: None,
-        host: None,
         expect: Expect::Statuses(vec![(200, 399)]),
         interval: Duration::from_millis(40),
         fast_interval: Duration::from_millis(20),
         timeout: Duration::from_millis(400),
         rise: 2,
         fall: 2,
+        ..HealthCheck::default()
     }
 }
 

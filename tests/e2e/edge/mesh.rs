@@ -173,6 +173,35 @@ async fn a_replica_whose_health_path_fails_gets_no_requests_and_no_node_is_blame
 }
 
 #[tokio::test]
+async fn a_replica_whose_answer_lacks_the_text_gets_no_requests_and_no_node_is_blamed() {
+    let replicas = replicas(3).await;
+    let mesh = Balancer::start(2, &addresses(&replicas), Choice::Random).await;
+    let edge = Edge::start(&format!("{}body = \"ok\"\n", behind_mesh(mesh.nodes()))).await;
+    all_known(&replicas).await;
+    // Its body is "status 200".
+    replicas[1].on("/healthz", Behaviour::Status(200));
+    let asked = replicas[1].requests_for("/healthz");
+    eventually("answers on every connection", SOON, async || replicas[1].requests_for("/healthz") > asked + 20).await;
+    let before = replicas[1].requests_for("/");
+    spread(&edge, &replicas, 30).await;
+    assert_eq!(replicas[1].requests_for("/"), before);
+    let status = edge.status().await;
+    assert!(endpoints(&status).iter().all(|endpoint| endpoint["state"] == "healthy"), "{status:#}");
+}
+
+#[tokio::test]
+async fn connections_stay_open_when_they_are_asked_by_head() {
+    let replicas = replicas(2).await;
+    let mesh = Balancer::start(1, &addresses(&replicas), Choice::InTurn).await;
+    let edge = Edge::start(&format!("{}method = \"HEAD\"\n", behind_mesh(mesh.nodes()))).await;
+    all_known(&replicas).await;
+    let asked = |status: &Value| endpoints(status)[0]["checks"].as_u64().unwrap();
+    eventually("answers on open connections", SOON, async || asked(&edge.status().await) > 30).await;
+    let status = edge.status().await;
+    assert_eq!(endpoints(&status)[0]["checks_failed"], 0, "{status:#}");
+}
+
+#[tokio::test]
 async fn a_replica_whose_health_path_fails_is_noticed_although_requests_keep_its_connections_busy() {
     let replicas = replicas(3).await;
     let mesh = Balancer::start(2, &addresses(&replicas), Choice::InTurn).await;

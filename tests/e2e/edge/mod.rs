@@ -4,6 +4,7 @@ mod access_log;
 mod admin;
 mod balance;
 mod bodies;
+mod checks;
 mod client_limits;
 mod damaged_keys;
 mod dead_peers;

@@ -2,15 +2,15 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use http::uri::PathAndQuery;
+use http::{Method, uri::PathAndQuery};
 use ipnet::IpNet;
 pub(super) use settings::kind::{BOOLEAN, DURATION, DURATION_OR_ZERO, SHARE};
 use settings::{Kind, kind::whole};
 use toml::de::DeValue;
 
 use crate::config::{
-    AccessLog, Balance, EndpointOptions, Expect, HashKey, HostMatch, MAX_TIER, MAX_WEIGHT, NameServer, SameSite,
-    Source, address, value,
+    AccessLog, Balance, EndpointOptions, Expect, HashKey, HostMatch, MAX_TIER, MAX_WEIGHT, NameServer, Protocol,
+    SameSite, Source, address, value,
 };
 
 pub(super) const SIZE: Kind<u64> = Kind {
@@ -147,6 +147,21 @@ pub(super) const ZONE: Kind<String> =
 
 pub(super) const CHECK_PATH: Kind<PathAndQuery> =
     Kind { name: "path", example: "\"/readyz\"", read: |v| v.as_str().map(value::check_path) };
+
+pub(super) const CHECK_PROTOCOL: Kind<Protocol> =
+    Kind { name: "name", example: "\"grpc\"", read: |v| v.as_str().map(value::protocol) };
+
+pub(super) const CHECK_METHOD: Kind<Method> =
+    Kind { name: "method", example: "\"HEAD\"", read: |v| v.as_str().map(value::check_method) };
+
+pub(super) const CHECK_SERVER_NAME: Kind<String> =
+    Kind { name: "host", example: "\"www.example.com\"", read: |v| v.as_str().map(address::check_server_name) };
+
+pub(super) const CHECK_BODY: Kind<String> =
+    Kind { name: "text", example: "\"ready\"", read: |v| v.as_str().map(value::check_body) };
+
+pub(super) const SERVICE: Kind<String> =
+    Kind { name: "name of a service", example: "\"shop.Cart\"", read: |v| v.as_str().map(value::service) };
 
 pub(super) const FIELD: Kind<String> =
     Kind { name: "field", example: "\"x-served-by\"", read: |v| v.as_str().map(value::field) };

@@ -7,6 +7,7 @@ mod convert;
 mod discovery;
 mod duplicates;
 mod head_size;
+mod health;
 mod kind;
 mod pool;
 mod render;

@@ -9,11 +9,11 @@ use super::{
     discovery::{discovery, resolver},
     duplicates::report_duplicates,
     head_size::head_size,
+    health::health,
     kind,
 };
 use crate::config::{
-    BACKUP, Balance, Discovery, Drain, Ejection, EndpointOptions, HealthCheck, Pool, SameSite, Source, Sticky,
-    UpstreamTimeouts,
+    BACKUP, Balance, Discovery, Drain, Ejection, EndpointOptions, Pool, SameSite, Source, Sticky, UpstreamTimeouts,
     pool::{NO_SLOW_START, TIES_TO_REPLICAS, is_comparable, ties_to_replicas},
     value,
 };
@@ -41,7 +41,7 @@ pub(super) fn pool(name: &str, section: &mut Section<'_>, folder: &Path, resolve
         endpoints.iter().filter_map(|(source, _, resolver)| Some((source.clone(), resolver.clone()?))).collect();
     let options = endpoints.into_iter().map(|(source, options, _)| (source, options));
     let default = Pool::new(name, sources);
-    let health = section.switch("health", health);
+    let health = section.switch("health", |section| health(section, folder));
     // Unlike health checks, it is off unless the section is there.
     let has_sticky = section.has("sticky");
     let sticky = section.switch("sticky", |section| sticky(name, section, folder)).filter(|_| has_sticky);
@@ -141,34 +141,6 @@ fn endpoint(section: &mut Section<'_>, resolvers: &[String]) -> Option<Endpoint>
         zone: section.get("zone", &kind::ZONE),
     };
     Some((address?, options, resolver))
-}
-
-fn health(section: &mut Section<'_>) -> HealthCheck {
-    let default = HealthCheck::default();
-    let interval = section.get("interval", &kind::DURATION).unwrap_or(default.interval);
-    let fast_interval = section.get("fast_interval", &kind::DURATION);
-    if fast_interval.is_some_and(|fast| fast > interval) {
-        let message = format!("is longer than interval: write at most {}", humantime::format_duration(interval));
-        section.problem("fast_interval", message);
-    }
-    let path = section.get("path", &kind::CHECK_PATH);
-    let check = HealthCheck {
-        port: section.get("port", &kind::PORT),
-        host: section.get("host", &kind::CHECK_HOST),
-        expect: section.get("expect", &kind::EXPECT).unwrap_or(default.expect),
-        interval,
-        fast_interval: fast_interval.unwrap_or(default.fast_interval.min(interval)),
-        timeout: section.get("timeout", &kind::DURATION).unwrap_or(default.timeout),
-        rise: section.get("rise", &kind::CONSECUTIVE).unwrap_or(default.rise),
-        fall: section.get("fall", &kind::CONSECUTIVE).unwrap_or(default.fall),
-        path,
-    };
-    for key in ["host", "expect"] {
-        if section.has(key) && !section.has("path") {
-            section.warning(key, "has no effect without path: the check only connects");
-        }
-    }
-    check
 }
 
 /// Converts the section about ejection. `is_comparable` says whether the endpoints' shares of server errors are.

@@ -3,11 +3,12 @@
 
 use std::{fmt::Display, path::Path, time::Duration};
 
+use http::{HeaderName, HeaderValue};
 use toml::Value;
 
 use crate::config::{
     AccessLog, BACKUP, Config, Dns, EndpointOptions, Expect, HealthCheck, HostMatch, Interval, Listener, Pool, Route,
-    Source, Sticky, Tls, address, value,
+    Source, Sticky, Tls, TlsCheck, Trust, address, value,
 };
 
 /// Returns the text of a configuration file that is equivalent to `config`.
@@ -260,8 +261,13 @@ fn sticky(document: &mut Document, pool: &str, sticky: &Sticky) {
 
 fn health(document: &mut Document, pool: &str, check: &HealthCheck) {
     document.heading(&format!("[pool.{pool}.health]"));
+    document.key("protocol", string(value::protocol_name(check.protocol())));
     if let Some(path) = &check.path {
         document.key("path", string(path.as_str()));
+        document.key("method", string(check.method.as_str()));
+    }
+    if let Some(service) = &check.grpc {
+        document.key("service", string(service));
     }
     if let Some(port) = check.port {
         document.key("port", port);
@@ -269,15 +275,38 @@ fn health(document: &mut Document, pool: &str, check: &HealthCheck) {
     if let Some(host) = &check.host {
         document.key("host", string(host));
     }
+    if !check.headers.is_empty() {
+        let field = |(name, value): &(HeaderName, HeaderValue)| {
+            format!("{} = {}", string(name.as_str()), string(&String::from_utf8_lossy(value.as_bytes())))
+        };
+        document
+            .key("headers", format_args!("{{ {} }}", check.headers.iter().map(field).collect::<Vec<_>>().join(", ")));
+    }
     // Without a path, `expect` has no effect, and parsing warns about it.
     if check.path.is_some() || check.expect != Expect::default() {
         document.key("expect", string(&value::render_expect(&check.expect)));
     }
+    if let Some(body) = &check.body {
+        document.key("body", string(body));
+    }
     document.key("interval", duration(check.interval));
     document.key("fast_interval", duration(check.fast_interval));
+    if let Some(interval) = check.idle_interval {
+        document.key("idle_interval", duration(interval));
+    }
     document.key("timeout", duration(check.timeout));
     document.key("rise", check.rise);
     document.key("fall", check.fall);
+    if let Some(TlsCheck { trust, server_name }) = &check.tls {
+        document.heading(&format!("[pool.{pool}.health.tls]"));
+        document.key("verify", *trust != Trust::Any);
+        if let Trust::File(file) = trust {
+            document.key("ca", path(file));
+        }
+        if let Some(name) = server_name {
+            document.key("server_name", string(name));
+        }
+    }
 }
 
 /// The text written so far.

@@ -182,9 +182,18 @@ pub(super) struct Traffic {
     /// Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]
     #[arg(long, value_name = "PORT")]
     pub(super) health_port: Option<String>,
+    /// Host of health checks: a name or an address [default: the endpoint's]
+    #[arg(long, value_name = "HOST")]
+    pub(super) health_host: Option<String>,
     /// Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399]
     #[arg(long, value_name = "STATUSES")]
     pub(super) health_expect: Option<String>,
+    /// What health checks send: tcp, which only connects, http, or grpc, the gRPC health protocol [default: http with --health-path, otherwise tcp]
+    #[arg(long, value_name = "NAME")]
+    pub(super) health_protocol: Option<String>,
+    /// Service that health checks by gRPC ask about [default: the server as a whole]
+    #[arg(long, value_name = "NAME")]
+    pub(super) health_service: Option<String>,
     /// Turn off health checks
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(super) no_health: Option<String>,

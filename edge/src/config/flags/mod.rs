@@ -9,6 +9,7 @@
 
 mod cli;
 mod given;
+mod health;
 mod resolver;
 mod run;
 mod timeouts;

@@ -16,8 +16,8 @@ use super::{
     given::{Given, Reader, items},
 };
 use crate::config::{
-    AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, HealthCheck, Limits, Listener, Pool, Source,
-    Sticky, Tls, address, defaults, file,
+    AccessLog, BACKUP, Balance, CertificateFiles, Config, EndpointOptions, Limits, Listener, Pool, Source, Sticky, Tls,
+    address, defaults, file,
     pool::{NO_SLOW_START, TIES_TO_REPLICAS, is_comparable, ties_to_replicas},
     problem::{ConfigError, Loaded, Problem},
     token,
@@ -246,7 +246,7 @@ impl Settings {
 
     /// Returns whether the endpoints are nodes of a routing mesh. A stack file may set both variables; those of `--to` are
     /// then backups.
-    fn is_mesh(&self) -> bool {
+    pub(super) fn is_mesh(&self) -> bool {
         items(&self.flags.traffic.to_mesh).any(|node| node != OFF)
     }
 
@@ -315,31 +315,6 @@ impl Settings {
             _ => {}
         }
         Some(CertificateFiles { certificate: certificate?, key: key? })
-    }
-
-    fn health(&self, reader: &Reader<'_>, warnings: &mut Vec<Problem>) -> Option<HealthCheck> {
-        let flags = &self.flags.traffic;
-        let path = reader.one("health-path", flags.health_path.as_deref(), value::check_path);
-        let port = reader.one("health-port", flags.health_port.as_deref(), |text| value::number(text, 10, 1, u16::MAX));
-        // A mesh leads only to the ports that are published.
-        let port = port.filter(|_| !self.is_mesh());
-        let expect = reader.one("health-expect", flags.health_expect.as_deref(), value::expect);
-        if reader.one("no-health", flags.no_health.as_deref(), value::boolean) == Some(true) {
-            for (flag, text) in [
-                ("health-path", &flags.health_path),
-                ("health-port", &flags.health_port),
-                ("health-expect", &flags.health_expect),
-            ] {
-                if text.is_some() {
-                    reader.turned_off(flag);
-                }
-            }
-            return None;
-        }
-        if expect.is_some() && flags.health_path.is_none() {
-            warnings.push(self.given.problem("health-expect", "has no effect without --health-path"));
-        }
-        Some(HealthCheck { path, port, expect: expect.unwrap_or_default(), ..HealthCheck::default() })
     }
 }
 

@@ -57,6 +57,7 @@ mod tests {
                 WatchedEndpoint,
                 tests::{good, pool_state, settings},
             },
+            traffic::LastRequest,
         },
     };
 
@@ -85,7 +86,8 @@ mod tests {
             };
             let observer = WatchedEndpoint::new(Rc::downgrade(&pool), Arc::clone(endpoint));
             let (endpoint, check) = (Arc::clone(endpoint), settings.health.clone());
-            spawn_local(async move { watch(&endpoint, check, probe, observer).await });
+            let last_request = LastRequest::new(Arc::default(), Instant::now());
+            spawn_local(async move { watch(&endpoint, check, probe, observer, &last_request).await });
         }
         let all = |state: EndpointState| endpoints.iter().skip(silent).all(|endpoint| endpoint.status().state == state);
         let until = async |state: EndpointState| {

@@ -129,8 +129,12 @@ impl Health {
 /// number from 0.0 to 1.0.
 #[must_use]
 pub fn delay(check: &HealthCheck, health: &Health, chance: f64) -> Duration {
-    let chance = chance.clamp(0.0, 1.0);
-    if health.is_changing() { check.fast_interval } else { check.interval.mul_f64(0.9 + 0.2 * chance) }
+    if health.is_changing() { check.fast_interval } else { jittered(check.interval, chance) }
+}
+
+/// Returns the interval plus or minus a tenth, so that edges do not check in lockstep.
+pub(super) fn jittered(interval: Duration, chance: f64) -> Duration {
+    interval.mul_f64(0.9 + 0.2 * chance.clamp(0.0, 1.0))
 }
 
 /// Returns the delay after the first check, or before the first check of an endpoint that a reload kept: a random part
@@ -150,15 +154,13 @@ pub(crate) mod tests {
 
     pub(crate) fn check(rise: u32, fall: u32) -> HealthCheck {
         HealthCheck {
-            path: None,
-            port: None,
-            host: None,
             expect: Expect::Statuses(vec![(200, 399)]),
             interval: Duration::from_secs(2),
             fast_interval: Duration::from_millis(500),
             timeout: Duration::from_secs(1),
             rise,
             fall,
+            ..HealthCheck::default()
         }
     }
 

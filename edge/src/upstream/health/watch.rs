@@ -6,6 +6,9 @@
 //! hangs, and is unhealthy at once (HAProxy's `on-error sudden-death`). A check that only connects cannot see that,
 //! because the kernel accepts connections for a program that hangs.
 //!
+//! While the pool gets no requests, checks may be rare: nobody would notice an endpoint that is down, and the first
+//! request makes them frequent at once.
+//!
 //! [`watch`] runs both for one endpoint. It gets the check as an argument, so that its timing is tested without a
 //! socket, and reports to an [`Observer`]. It ends by itself when the endpoint has left its pool or the pool no longer
 //! exists.
@@ -20,8 +23,12 @@ use tokio::{
 use super::{
     Health, delay, initial_delay,
     probe::{Failure, Outcome},
+    state::jittered,
 };
-use crate::{config::HealthCheck, upstream::endpoint::Endpoint};
+use crate::{
+    config::HealthCheck,
+    upstream::{endpoint::Endpoint, traffic::LastRequest},
+};
 
 /// Receives what happens to one endpoint. Every method returns `None` once the endpoint has left its pool.
 pub(in crate::upstream) trait Observer {
@@ -51,18 +58,19 @@ pub(in crate::upstream) trait Observer {
 }
 
 /// Checks an endpoint, and takes it out of use when requests fail or responses announce a drain, while it is in its
-/// pool. A probe must end by itself.
+/// pool. A probe must end by itself. `last_request` tells whether the pool gets requests.
 pub(in crate::upstream) async fn watch(
     endpoint: &Endpoint,
     check: Option<HealthCheck>,
     probe: impl AsyncFn(&HealthCheck, &Endpoint, &Health) -> Outcome,
     observer: impl Observer,
+    last_request: &LastRequest,
 ) {
     // A failed request triggers a check at once, even if it fails during a check.
     let check_now = Notify::new();
     tokio::join!(observe_requests(endpoint, check.as_ref(), &observer, &check_now), async {
         if let Some(check) = &check {
-            check_repeatedly(endpoint, check, &check_now, probe, &observer).await;
+            check_repeatedly(endpoint, check, &check_now, probe, &observer, last_request).await;
         }
     });
 }
@@ -122,14 +130,22 @@ async fn check_repeatedly(
     check_now: &Notify,
     probe: impl AsyncFn(&HealthCheck, &Endpoint, &Health) -> Outcome,
     observer: &impl Observer,
+    last_request: &LastRequest,
 ) {
     let Some(mut health) = observer.health() else { return };
-    let mut due = Instant::now() + first_delay(check, &health, fastrand::f64());
+    let mut regular = Instant::now() + first_delay(check, &health, fastrand::f64());
     let mut first = health == Health::unchecked();
     let mut last = None;
     loop {
+        // Before it is decided whether the pool is idle, so that no request is missed.
+        let next_request = last_request.next();
+        let now = Instant::now();
+        let idle = last_request.idle_interval(check, endpoint, &health, now).filter(|_| last.is_some());
+        let due = idle.map_or(regular, |interval| regular.max(now + jittered(interval, fastrand::f64())));
         tokio::select! {
             () = sleep_until(due) => {}
+            // Back to the interval at once.
+            () = next_request, if idle.is_some() => continue,
             () = check_now.notified() => {
                 let soonest = last.map_or_else(Instant::now, |last: Instant| last + check.fast_interval);
                 sleep_until(due.min(soonest)).await;
@@ -140,7 +156,7 @@ async fn check_repeatedly(
         let Some(after) = observer.check_completed(&outcome, now) else { return };
         health = after;
         let delay = if first { initial_delay(check, fastrand::f64()) } else { delay(check, &health, fastrand::f64()) };
-        (due, last, first) = (now + delay, Some(now), false);
+        (regular, last, first) = (now + delay, Some(now), false);
     }
 }
 
@@ -157,7 +173,7 @@ async fn probe_and_compare(
     let outcome = probe(check, endpoint, health).await;
     let is_silent = endpoint.take_overdue() && endpoint.responses() == responses;
     match outcome {
-        Err(Failure::Timeout(timeout)) if is_silent => Err(Failure::Hung(timeout)),
+        Err(Failure::Timeout(timeout) | Failure::HandshakeTimeout(timeout)) if is_silent => Err(Failure::Hung(timeout)),
         // A single lost segment delays a connection for a second. Two in a row show a full backlog or a dead machine.
         Err(Failure::ConnectTimeout(timeout)) if is_silent && health.is_changing() => Err(Failure::Hung(timeout)),
         outcome => outcome,

@@ -105,6 +105,7 @@ impl PoolState {
             handle.mesh = Arc::clone(&before.handle.mesh);
             noticed = before.noticed.clone();
             handle.replicas_found = Arc::clone(&before.handle.replicas_found);
+            handle.traffic = Arc::clone(&before.handle.traffic);
             handle.snapshot = arc_swap::ArcSwap::new(before.handle.snapshot.load_full());
             members.clone_from(&before.members);
             members.values_mut().for_each(Member::forget_responses);
@@ -251,7 +252,7 @@ impl PoolState {
         let (health, state, order) = (member.health, member.state(), member.order);
         // A check that contradicts the state is not the reason for it.
         let explains = match state {
-            EndpointState::Healthy => matches!(outcome, Ok(Passed::Connected | Passed::Status(_))),
+            EndpointState::Healthy => matches!(outcome, Ok(passed) if *passed != Passed::Draining),
             EndpointState::Unhealthy => outcome.is_err(),
             EndpointState::Draining => order == Order::Ready && matches!(outcome, Ok(Passed::Draining)),
             EndpointState::Unchecked

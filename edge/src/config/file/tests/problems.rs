@@ -223,6 +223,56 @@ fn nodes_of_a_mesh_have_no_sessions_and_no_keys() {
 }
 
 #[test]
+fn problems_of_a_check_are_named_without_the_values_of_its_fields() {
+    let text = r#"[pool.web.health]
+path = "/"
+method = "HEAD"
+body = "x"
+protocol = "udp"
+headers = { host = "secret", content-type = "secret", "a b" = "secret", X-A = "secret\nsecret", x-b = "1", X-B = "2", c = 3 }
+interval = "2s"
+idle_interval = "1s"
+tls = { ca = "a.pem", verify = false, server_name = "*.example" }
+"#;
+    let errors = errors(&format!("{MINIMAL}{text}"));
+    assert!(!errors.contains("secret"), "{errors}");
+    insta::assert_snapshot!(errors, @r#"
+    edge.toml:9:8: pool.web.health.body: needs a method other than HEAD, whose responses have no body
+    edge.toml:10:12: pool.web.health.protocol: "udp" is not a protocol of health checks: write "tcp", "http" or "grpc"
+    edge.toml:11:20: pool.web.health.headers.host: is a key of its own: write host beside headers
+    edge.toml:11:45: pool.web.health.headers.content-type: cannot be set: the edge writes it, or it concerns a body, which health checks do not have
+    edge.toml:11:63: pool.web.health.headers.a b: "a b" is not the name of a field: write one such as "x-probe"
+    edge.toml:11:79: pool.web.health.headers.X-A: contains a character that is not allowed in a field: write one line of ASCII
+    edge.toml:11:108: pool.web.health.headers.X-B: is given twice: remove one of them
+    edge.toml:11:123: pool.web.health.headers.c: expected text, found integer: write it in quotes
+    edge.toml:13:17: pool.web.health.idle_interval: is shorter than interval: write at least 2s
+    edge.toml:14:32: pool.web.health.tls.verify: contradicts ca: without verification no authority is needed; remove one of the two
+    edge.toml:14:53: pool.web.health.tls.server_name: "*.example" is not the name of a server: write one such as "www.example.com", or an address
+    "#);
+}
+
+#[test]
+fn keys_that_the_protocol_of_a_check_does_not_use_are_warnings() {
+    let keys = "method = \"GET\"\nhost = \"a\"\nheaders.x-a = \"1\"\nexpect = \"any\"\nbody = \"x\"\n";
+    let warnings = |first: &str| {
+        let text = format!("{MINIMAL}[pool.web.health]\n{first}\n{keys}");
+        let messages = loaded(&text).warnings.into_iter().map(|warning| warning.to_string());
+        messages.map(|text| text.split_once("health.").unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("path = \"/\""), [""; 0]);
+    let all = |keys: &[&str], message: &str| keys.iter().map(|key| format!("{key}: {message}")).collect::<Vec<_>>();
+    let unused = ["method", "host", "headers", "expect", "body"];
+    assert_eq!(warnings(""), all(&unused, "has no effect without path: the check only connects"));
+    let message = "has no effect with protocol = \"tcp\": the check only connects";
+    assert_eq!(warnings("protocol = \"tcp\""), all(&unused, message));
+    assert_eq!(warnings("tls = true").len(), unused.len() - 1, "the host is in the certificate");
+    let message = "has no effect with protocol = \"grpc\": the check asks for a service";
+    assert_eq!(warnings("protocol = \"grpc\""), all(&["method", "expect", "body"], message));
+    let message = "service: has no effect without protocol = \"grpc\"";
+    assert_eq!(warnings("path = \"/\"\nservice = \"a\""), [message]);
+}
+
+#[test]
 fn a_setting_without_effect_is_a_warning() {
     let text = r#"
 admin = "off"

@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use super::{MINIMAL, config, loaded};
 use crate::config::{
     AccessLog, Config, Discovery, Dns, Drain, EndpointOptions, HealthCheck, HostMatch, Interval, Listener, NameServer,
-    Pool, Source, Transport,
+    Pool, Source, TlsCheck, Transport, Trust,
     file::admin,
     problem::{ConfigError, Loaded},
 };
@@ -127,6 +127,52 @@ fn health_is_a_boolean_or_a_section() {
     let path = Some("/readyz".parse().unwrap());
     assert_eq!(health("health.path = \"/readyz\""), Some(HealthCheck { path, ..HealthCheck::default() }));
     assert_eq!(health("health.port = 9900"), Some(HealthCheck { port: Some(9900), ..HealthCheck::default() }));
+}
+
+#[test]
+fn a_check_has_the_request_that_the_file_describes() {
+    let text = r#"[pool.web.health]
+        path = "/ready"
+        method = "head"
+        headers = { X-Probe = "edge", accept = "*/*" }
+        interval = "1s"
+        idle_interval = "1min"
+        tls = { ca = "ca.pem", server_name = "Web.Example" }
+        "#;
+    let field = |name: &str, value: &str| (name.parse().unwrap(), value.parse().unwrap());
+    let expected = HealthCheck {
+        path: Some("/ready".parse().unwrap()),
+        method: http::Method::HEAD,
+        headers: vec![field("x-probe", "edge"), field("accept", "*/*")],
+        interval: Duration::from_secs(1),
+        idle_interval: Some(Duration::from_secs(60)),
+        tls: Some(TlsCheck { trust: Trust::File("/etc/ca.pem".into()), server_name: Some("web.example".to_owned()) }),
+        ..HealthCheck::default()
+    };
+    let loaded = loaded(&format!("{MINIMAL}{text}"));
+    assert_eq!(loaded.config.pools[0].health.as_ref(), Some(&expected));
+    assert_eq!(loaded.warnings, []);
+    // They may be secrets.
+    assert!(!format!("{:?}", loaded.config).contains("*/*"));
+}
+
+#[test]
+fn a_check_is_by_the_protocol_that_the_file_names_or_a_path_implies() {
+    let health = |text: &str| config(&format!("{MINIMAL}health = {{ {text} }}")).pools[0].health.clone().unwrap();
+    let path = |path: &str| Some(path.parse().unwrap());
+    let default = HealthCheck::default;
+    assert_eq!(health("path = \"/x\""), HealthCheck { path: path("/x"), ..default() });
+    assert_eq!(health("protocol = \"http\""), HealthCheck { path: path("/"), ..default() });
+    assert_eq!(health("protocol = \"tcp\""), default());
+    let grpc = |service: &str| HealthCheck { grpc: Some(service.to_owned()), ..default() };
+    assert_eq!(health("protocol = \"grpc\""), grpc(""));
+    assert_eq!(health("protocol = \"grpc\", service = \"shop.Cart\""), grpc("shop.Cart"));
+    assert_eq!(health("tls = true"), HealthCheck { tls: Some(TlsCheck::default()), ..default() });
+    assert_eq!(health("tls = false"), default());
+    let any = TlsCheck { trust: Trust::Any, server_name: None };
+    assert_eq!(health("tls.verify = false"), HealthCheck { tls: Some(any), ..default() });
+    let text = "protocol = \"http\", body = \"ready\"";
+    assert_eq!(health(text), HealthCheck { path: path("/"), body: Some("ready".to_owned()), ..default() });
 }
 
 #[test]

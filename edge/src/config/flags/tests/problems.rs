@@ -70,11 +70,15 @@ fn duplicates_are_reported() {
 
 #[test]
 fn settings_of_checks_that_are_turned_off_are_reported() {
-    let args = "--no-health --health-path /x --health-port 9 --health-expect any --health-timeout 1s";
+    let args = "--no-health --health-path /x --health-port 9 --health-expect any --health-timeout 1s \
+        --health-host a --health-protocol http --health-service b";
     insta::assert_snapshot!(errors(&format!("{MINIMAL} {args}"), &[]), @"
     --health-path: is given, but health checks are turned off: remove one of the two
+    --health-host: is given, but health checks are turned off: remove one of the two
     --health-port: is given, but health checks are turned off: remove one of the two
     --health-expect: is given, but health checks are turned off: remove one of the two
+    --health-protocol: is given, but health checks are turned off: remove one of the two
+    --health-service: is given, but health checks are turned off: remove one of the two
     --health-timeout: is given, but health checks are turned off: remove one of the two
     ");
 }
@@ -86,6 +90,26 @@ fn a_setting_without_effect_is_a_warning() {
     --server-name: has no effect without --listen-tls
     --health-expect: has no effect without --health-path
     ");
+}
+
+#[test]
+fn settings_of_checks_that_their_protocol_does_not_use_are_warnings() {
+    for (args, expected) in [
+        ("--health-host a", "--health-host: has no effect without --health-path"),
+        ("--health-service a", "--health-service: has no effect without --health-protocol grpc"),
+        ("--health-path / --health-service a", "--health-service: has no effect without --health-protocol grpc"),
+        ("--health-protocol tcp --health-path /", "--health-path: has no effect with --health-protocol tcp"),
+        ("--health-protocol grpc --health-path /", "--health-path: has no effect with --health-protocol grpc"),
+        ("--health-protocol grpc --health-expect 200", "--health-expect: has no effect with --health-protocol grpc"),
+    ] {
+        let warnings = loaded(&format!("{MINIMAL} {args}"), &[]).warnings;
+        assert_eq!(warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected], "{args}");
+    }
+    let errors = errors(&format!("{MINIMAL} --health-protocol udp --health-host a/b"), &[]);
+    insta::assert_snapshot!(errors, @r#"
+    --health-host: "a/b" is not a host: write a name or an address, such as "www.example.com"
+    --health-protocol: "udp" is not a protocol of health checks: write "tcp", "http" or "grpc"
+    "#);
 }
 
 #[test]

@@ -51,7 +51,10 @@ fn help_lists_every_flag_with_its_default_and_examples() {
           --no-via[=<BOOL>]               Send no Via field: nginx compresses no response to a request with one, unless gzip_proxied allows it
           --health-path <PATH>            Path that health checks request [default: only connect]
           --health-port <PORT>            Port that health checks connect to; not of the nodes of --to-mesh [default: the endpoint's]
+          --health-host <HOST>            Host of health checks: a name or an address [default: the endpoint's]
           --health-expect <STATUSES>      Responses that pass a health check: "any", or statuses such as 200-399,404 [default: 200-399]
+          --health-protocol <NAME>        What health checks send: tcp, which only connects, http, or grpc, the gRPC health protocol [default: http with --health-path, otherwise tcp]
+          --health-service <NAME>         Service that health checks by gRPC ask about [default: the server as a whole]
           --no-health[=<BOOL>]            Turn off health checks
           --error-share <SHARE>           Share of 5xx responses that ejects an endpoint, or a replica behind --to-mesh, if it is at least twice the others' share; 0 turns that off [default: 0.5; with --sticky or consistent_hash 0]
           --slow-start <DURATION>         How long the weight of an endpoint that is new or recovered grows from a tenth to all of it; not with --to-mesh [default: it has all of it at once]

@@ -144,7 +144,11 @@ fn every_flag_is_also_a_variable() {
         ("no-via", "true"),
         ("health-path", "/readyz"),
         ("health-port", "9900"),
+        ("health-host", "www.example.com"),
         ("health-expect", "200-299,404"),
+        ("health-protocol", "http"),
+        // It has no effect on HTTP; the test below has it.
+        ("health-service", ""),
         ("no-health", "false"),
         ("error-share", "0.25"),
         ("drain-header", "X-Drain"),
@@ -221,6 +225,7 @@ fn every_flag_is_also_a_variable() {
     let health = HealthCheck {
         path: Some("/readyz".parse().unwrap()),
         port: Some(9900),
+        host: Some("www.example.com".to_owned()),
         expect: Expect::Statuses(vec![(200, 299), (404, 404)]),
         timeout: Duration::from_secs(22),
         ..HealthCheck::default()
@@ -276,6 +281,20 @@ fn every_flag_is_also_a_variable() {
         flags.iter().map(|(flag, _)| *flag).chain(["config", "hash-key", "sticky-key-file", "slow-start"]).collect();
     let known = flags_of("run");
     assert!(known.iter().all(|flag| tested.contains(&flag.as_str())), "{known:?}");
+}
+
+#[test]
+fn checks_are_by_the_protocol_that_a_flag_names_or_a_path_implies() {
+    let check = |args: &str| config(&format!("{MINIMAL} {args}"), &[]).pools[0].health.clone().unwrap();
+    let path = |path: &str| HealthCheck { path: Some(path.parse().unwrap()), ..HealthCheck::default() };
+    assert_eq!(check("--health-protocol tcp"), HealthCheck::default());
+    assert_eq!(check("--health-path /x"), path("/x"));
+    assert_eq!(check("--health-protocol http"), path("/"));
+    let host = Some("cart.example".to_owned());
+    let grpc = HealthCheck { grpc: Some("shop.Cart".to_owned()), host, ..HealthCheck::default() };
+    assert_eq!(check("--health-protocol grpc --health-service shop.Cart --health-host cart.example"), grpc);
+    let server = HealthCheck { grpc: Some(String::new()), ..HealthCheck::default() };
+    assert_eq!(check("--health-protocol grpc"), server);
 }
 
 #[test]

@@ -59,7 +59,8 @@ impl Bench {
         };
         let (watched, check) = (Arc::clone(&endpoint), settings.health.clone());
         let observer = WatchedEndpoint::new(Rc::downgrade(&pool), Arc::clone(&endpoint));
-        let task = spawn_local(async move { watch(&watched, check, probe, observer).await });
+        let last_request = LastRequest::new(Arc::clone(&pool.borrow().handle().traffic), started);
+        let task = spawn_local(async move { watch(&watched, check, probe, observer, &last_request).await });
         Self { pool, endpoint, passes, silence, probes, started, task }
     }
 
@@ -117,6 +118,84 @@ async fn checks_run_at_the_interval_and_faster_while_the_state_changes() {
         let failed = bench.probes_since(since);
         assert_eq!(failed.len(), 3);
         assert_eq!((failed[2] - failed[0]).as_millis() / 10, check.fast_interval.as_millis() * 2 / 10);
+    })
+    .await;
+}
+
+fn rarely_if_idle() -> HealthCheck {
+    HealthCheck { idle_interval: Some(Duration::from_secs(60)), ..check(2, 3) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_are_rare_once_the_pool_has_had_no_request_for_that_long() {
+    local(async {
+        let bench = Bench::start(&two(Some(rarely_if_idle())));
+        sleep(Duration::from_secs(55)).await;
+        assert!(bench.probes.borrow().len() >= 25, "a new pool is not idle");
+        sleep(Duration::from_secs(10)).await;
+        let since = bench.started.elapsed();
+        sleep(Duration::from_secs(600)).await;
+        let probes = bench.probes_since(since);
+        assert!((9..=11).contains(&probes.len()), "{probes:?}");
+        for pair in probes.windows(2) {
+            let delay = (pair[1] - pair[0]).as_millis();
+            assert!((53_999..=66_002).contains(&delay), "{probes:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_request_brings_the_interval_back_at_once() {
+    local(async {
+        let bench = Bench::start(&two(Some(rarely_if_idle())));
+        let traffic = Arc::clone(&bench.pool.borrow().handle().traffic);
+        for _ in 0..3 {
+            sleep(Duration::from_secs(200)).await;
+            // So that the last check is longer ago than the interval.
+            let checked = bench.probes.borrow().len();
+            while bench.probes.borrow().len() == checked {
+                sleep(Duration::from_secs(1)).await;
+            }
+            sleep(Duration::from_secs(5)).await;
+            let since = bench.started.elapsed();
+            traffic.note();
+            sleep(Duration::from_millis(1)).await;
+            assert_eq!(bench.probes_since(since).len(), 1);
+            // More requests are no reason for more checks.
+            for _ in 0..200 {
+                traffic.note();
+                sleep(Duration::from_millis(100)).await;
+            }
+            assert!((9..=12).contains(&bench.probes_since(since).len()), "{:?}", bench.probes_since(since));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_pool_is_checked_fast_while_its_state_changes() {
+    local(async {
+        let bench = Bench::start(&two(Some(rarely_if_idle())));
+        sleep(Duration::from_secs(300)).await;
+        bench.passes.set(false);
+        let took = bench.until(EndpointState::Unhealthy).await;
+        assert!(took <= Duration::from_secs(68), "{took:?}");
+        let failed = bench.probes.borrow().iter().rev().take(3).copied().collect::<Vec<_>>();
+        assert!(failed[0] - failed[2] <= Duration::from_millis(1002), "{failed:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_works_on_a_request_is_checked_at_the_interval() {
+    local(async {
+        let bench = Bench::start(&two(Some(rarely_if_idle())));
+        bench.endpoint.stats.of(0).in_flight.add(1);
+        sleep(Duration::from_secs(300)).await;
+        let since = bench.started.elapsed();
+        sleep(Duration::from_secs(60)).await;
+        assert!(bench.probes_since(since).len() >= 25);
     })
     .await;
 }
