@@ -3,10 +3,14 @@
 use std::{
     convert::Infallible,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
+use http::{HeaderValue, header::CONNECTION};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use net::server::{Connection, ConnectionLimiter, Request, Stop, WhenBusy};
@@ -52,12 +56,18 @@ fn serve_connection(
     let busy = Request::begin(Arc::clone(&connection.activity));
     let client = stream.peer_addr().ok();
     async move {
+        let (was_asked, is_last) = (AtomicBool::new(false), AtomicBool::new(false));
         let service = service_fn(async |request: http::Request<Incoming>| {
-            if Target::of(request.uri().path()).is_some() {
-                return Ok::<_, Infallible>(orders::respond(request, &admin, client).await);
+            was_asked.store(true, Relaxed);
+            let mut response = if Target::of(request.uri().path()).is_some() {
+                orders::respond(request, &admin, client).await
+            } else {
+                respond(&request, &Status::collect(&admin, SystemTime::now()))
+            };
+            if is_last.load(Relaxed) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            let status = Status::collect(&admin, SystemTime::now());
-            Ok(respond(&request, &status))
+            Ok::<_, Infallible>(response)
         });
         let http = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -72,8 +82,11 @@ fn serve_connection(
             },
             () = stop.requested() => {
                 // A connection without a request yet gets its first response: a health check must not fail because an
-                // edge is replaced.
-                http.as_mut().graceful_shutdown();
+                // edge is replaced. hyper would close it.
+                is_last.store(true, Relaxed);
+                if was_asked.load(Relaxed) {
+                    http.as_mut().graceful_shutdown();
+                }
                 drop(timeout(LAST_RESPONSE, http).await);
             }
         }
