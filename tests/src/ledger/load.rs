@@ -137,8 +137,7 @@ impl Client {
 fn is_unprocessed(error: &hyper::Error) -> bool {
     let of_h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
     let goes_away = |error: &h2::Error| error.is_go_away() && error.is_remote();
-    error.is_canceled()
-        || of_h2.is_some_and(|error| goes_away(error) && error.reason() == Some(h2::Reason::NO_ERROR))
+    error.is_canceled() || of_h2.is_some_and(|error| goes_away(error) && error.reason() == Some(h2::Reason::NO_ERROR))
 }
 
 /// The error with its sources.

@@ -43,6 +43,7 @@ pub const ALL: &[Scenario] = &[
     of("the configuration is read again every 200 ms", Aim::Nothing, &[3], Event::Reloads),
     of("the proxy is replaced 20 times", Aim::Nothing, &[3], Event::Replaced(HandOver::ReusePort)),
     of("the proxy is replaced 20 times, socket inherited", Aim::Nothing, &[3], Event::Replaced(HandOver::Inherited)),
+    of("the proxy is replaced 20 times, by takeover", Aim::Nothing, &[3], Event::Replaced(HandOver::Takeover)),
     of("endpoints are drained and restarted in turn", Aim::Nothing, &[2, 3], Event::Drained),
     of("endpoints are replaced, start-first", Aim::Nothing, &[1, 2, 3], Event::StartFirst),
     of("endpoints are replaced, stop-first", Aim::Nothing, &[1, 2, 3], Event::StopFirst),

@@ -39,6 +39,8 @@ pub enum HandOver {
     ReusePort,
     /// Both inherit the socket, as from systemd.
     Inherited,
+    /// The new one takes the sockets of the old one over a Unix socket (`takeover`), and ends it.
+    Takeover,
 }
 
 impl HandOver {
@@ -46,7 +48,7 @@ impl HandOver {
     pub(super) fn key(self) -> &'static str {
         match self {
             Self::ReusePort => "reuse_port = true\n",
-            Self::Inherited => "",
+            Self::Inherited | Self::Takeover => "",
         }
     }
 
@@ -54,14 +56,13 @@ impl HandOver {
     pub(super) fn flags(self) -> &'static [&'static str] {
         match self {
             Self::ReusePort | Self::Inherited => &[],
+            Self::Takeover => &["--takeover", "takeover.sock"],
         }
     }
 
     /// Whether the predecessor ends only when it is told to.
     pub(super) fn needs_a_signal(self) -> bool {
-        match self {
-            Self::ReusePort | Self::Inherited => true,
-        }
+        self != Self::Takeover
     }
 }
 
