@@ -48,6 +48,11 @@ impl Ledger {
         (number, is_post)
     }
 
+    /// The number of requests so far.
+    pub fn requests(&self) -> usize {
+        self.book().entries.len()
+    }
+
     /// Notes that an endpoint received a request completely.
     pub fn received(&self, number: usize) {
         if let Some(entry) = self.book().entries.get_mut(number) {

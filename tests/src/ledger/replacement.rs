@@ -12,8 +12,10 @@ use http::{Method, Request, StatusCode};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::endpoint::Endpoint;
+use super::service::Service;
 use super::totals::Totals;
-use super::{Ended, Endpoint, Ledger, NUMBER};
+use super::{Ended, Ledger, NUMBER};
 use crate::client::tls::Offer;
 use crate::client::{Body, Connection, Error, empty, full, get};
 use crate::port;
@@ -68,7 +70,8 @@ impl fmt::Display for Outcome {
         write!(
             f,
             "{} replacements in {:.1} s, the slowest within {} ms\n\
-             {} requests, {} of them sent again after a GOAWAY; {} connections; {} probes, {} not ready\n{}",
+             {} requests, {} of them sent again after a GOAWAY; {} connections; {} probes, {} not ready\n\
+             failed: {} GETs, {} POSTs; {} POSTs executed twice; the slowest request took {} ms",
             self.takeovers.len(),
             self.took.as_secs_f64(),
             longest.as_millis(),
@@ -77,7 +80,10 @@ impl fmt::Display for Outcome {
             self.connections,
             self.probes,
             self.not_ready.len(),
-            self.totals
+            self.totals.failed_gets,
+            self.totals.failed_posts,
+            self.totals.posts_twice,
+            self.totals.slowest
         )
     }
 }
@@ -89,10 +95,11 @@ impl Replacement {
     /// If an edge does not start, or does not end with 0 after it was replaced.
     pub async fn run(self) -> Outcome {
         let ledger = Arc::new(Ledger::default());
-        let endpoints = [Endpoint::start(&ledger).await, Endpoint::start(&ledger).await];
+        let service = Service::start(&ledger, 2, false).await;
+        let endpoints: Vec<SocketAddr> = service.endpoints.iter().map(Endpoint::address).collect();
         let folder = tempfile::tempdir().expect("a folder");
         let [plain, secure, admin] = [(); 3].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, port::free())));
-        let config = config(plain, secure, admin, &endpoints.each_ref().map(Endpoint::address));
+        let config = config(plain, secure, admin, &endpoints);
         std::fs::write(folder.path().join("edge.toml"), config).expect("a file can be written");
 
         let mut edge = start(folder.path(), 2);
@@ -113,6 +120,7 @@ impl Replacement {
         load.shared.stop.store(true, Relaxed);
         let [connections, probes, sent_again] = [connections, probes, sent_again].map(Arc::clone);
         let not_ready = load.tasks.join_all().await.concat();
+        service.end().await;
         Outcome {
             totals: ledger.totals(),
             connections: connections.load(Relaxed),
@@ -173,8 +181,8 @@ struct Load {
 
 impl Load {
     async fn go_on(&self, ledger: &Ledger, requests: usize) {
-        let before = ledger.len();
-        eventually("requests", SOON * 3, async || ledger.len() >= before + requests).await;
+        let before = ledger.requests();
+        eventually("requests", SOON * 3, async || ledger.requests() >= before + requests).await;
     }
 }
 
@@ -206,8 +214,7 @@ impl Client {
     }
 
     async fn exchange(&self, connection: &mut Option<Connection>) {
-        let is_post = self.ledger.len() % 2 == 1;
-        let number = self.ledger.begin(is_post);
+        let (number, is_post) = self.ledger.begin(self.kind.tls.is_some_and(|alpn| alpn.contains(&"h2")));
         let began = Instant::now();
         let mut outcome = timeout(SOON, self.send(connection, number, is_post)).await.unwrap_or(Err(Error::Timeout));
         if outcome.as_ref().is_err_and(was_not_processed) {
