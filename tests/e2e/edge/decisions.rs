@@ -75,6 +75,12 @@ async fn each_kind_of_decision_is_in_log_metrics_status_and_page() {
     let pool = edge.status().await["pools"][0].take();
     assert!(pool["retry_reasons"]["upstream_closed"].as_u64() >= Some(3), "{pool:#}");
 
+    // A check that passes begins a probation, and a request that succeeds ends it.
+    eventually("the end of a probation", SOON, async || {
+        assert_eq!(get(address, "/").await.unwrap().status, StatusCode::OK);
+        edge.process.lines().iter().any(|line| line.contains("endpoint passed its probation"))
+    })
+    .await;
     is_in_state(&edge, &upstreams[0], "healthy").await;
     for upstream in &upstreams {
         upstream.on("/slow", Behaviour::SlowBody { chunks: 20, every: Duration::from_millis(100) });

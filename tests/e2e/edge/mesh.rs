@@ -362,7 +362,10 @@ async fn requests_do_not_wait_for_connections_that_nobody_answers() {
     let every_third = ["-m", "statistic", "--mode", "nth", "--every", "3", "--packet", "0"];
     let rule = [&["-w", "-A", "INPUT", "-p", "tcp", "--syn", "--dport", &port][..], &every_third, &["-j", "DROP"]];
     run("iptables", &rule.concat());
-    // Bursts, each of which needs more connections than are idle.
+    // Bursts, each of which needs more connections than are idle, and for longer than until a connection is late.
+    for replica in &replicas {
+        replica.on("/", Behaviour::SlowBody { chunks: 2, every: Duration::from_millis(40) });
+    }
     let mut records = Vec::new();
     for _ in 0..4 {
         let load = Load::on(&[edge.address()]).connections(60).start();

@@ -8,7 +8,6 @@ use std::{
     task::Poll,
 };
 
-use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 
@@ -250,17 +249,10 @@ fn begin(
 
 /// Returns the head of an endpoint's response for h2.
 fn response(worker: &Worker, head: &ResponseHead<'_>) -> Response<()> {
-    // One copy that all values share; it is parsed again to borrow from it.
-    let bytes = Bytes::copy_from_slice(head.bytes);
-    let headers = head::response(&bytes, head.parts.fields.len(), |parts| {
-        map(&bytes, parts.fields, head.summary, head.client_framing())
-    });
     let mut response = Response::new(());
     // The parser accepts any three digits, `StatusCode` only those from 100.
     *response.status_mut() = StatusCode::from_u16(head.parts.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    if let Ok(Some((headers, _))) = headers {
-        *response.headers_mut() = headers;
-    }
+    *response.headers_mut() = map(head.bytes, head.parts.fields, head.summary, head.client_framing());
     date(worker, response.headers_mut());
     response
 }

@@ -178,15 +178,17 @@ pub fn write_end(out: &mut Vec<u8>, framing: Framing, persistence: Persistence) 
     });
 }
 
-/// Returns the fields for an HTTP/2 client. The values share the memory of `head`, from which they were parsed.
+/// Returns the fields for an HTTP/2 client, which were parsed from `head`.
 #[must_use]
-pub fn map(head: &Bytes, fields: &[Field<'_>], summary: &HeaderSummary<'_>, framing: Framing) -> HeaderMap {
+pub fn map(head: &[u8], fields: &[Field<'_>], summary: &HeaderSummary<'_>, framing: Framing) -> HeaderMap {
+    // One copy that all values share.
+    let copy = Bytes::copy_from_slice(head);
     let mut map = HeaderMap::with_capacity(fields.len() + 1);
     for field in fields {
         // The parser accepts some fields that a map rejects; they are not valid HTTP.
         if summary.is_end_to_end(field)
             && let Ok(name) = HeaderName::from_bytes(field.name.as_bytes())
-            && let Ok(value) = HeaderValue::from_maybe_shared(head.slice_ref(field.value))
+            && let Ok(value) = HeaderValue::from_maybe_shared(shared(&copy, head, field.value))
         {
             map.append(name, value);
         }
@@ -198,6 +200,16 @@ pub fn map(head: &Bytes, fields: &[Field<'_>], summary: &HeaderSummary<'_>, fram
         map.insert(header::CONTENT_LENGTH, length.into());
     }
     map
+}
+
+/// Returns the part of `copy`, which is a copy of `bytes`, that corresponds to `part` of `bytes`.
+fn shared(copy: &Bytes, bytes: &[u8], part: &[u8]) -> Bytes {
+    let start = part.as_ptr().addr().checked_sub(bytes.as_ptr().addr());
+    let range = start.and_then(|start| Some(start..start.checked_add(part.len())?));
+    match range.filter(|range| range.end <= copy.len()) {
+        Some(range) => copy.slice(range),
+        None => Bytes::copy_from_slice(part),
+    }
 }
 
 #[cfg(test)]
