@@ -143,9 +143,18 @@ impl Process {
         self.signal(Signal::HUP);
     }
 
-    /// Suspends the process (SIGSTOP). Its connections stay open.
+    /// Suspends the process (SIGSTOP), and waits until all of its threads have stopped. Its connections stay open.
+    ///
+    /// # Panics
+    /// They do not stop.
     pub fn freeze(&mut self) {
         self.signal(Signal::STOP);
+        let threads = format!("/proc/{}/task", self.child.id());
+        let began = std::time::Instant::now();
+        while !are_stopped(&threads) {
+            assert!(began.elapsed() < SOON, "the process does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Resumes a suspended process (SIGCONT).
@@ -214,6 +223,14 @@ impl Process {
         let written = self.lines().join("\n");
         panic!("{} ({state}) wrote no line with {part:?}:\n{written}", self.name)
     }
+}
+
+/// Whether all threads of this folder of /proc are stopped.
+fn are_stopped(threads: &str) -> bool {
+    let threads = std::fs::read_dir(threads).into_iter().flatten().flatten();
+    // "PID (NAME) STATE ..."; the name may contain anything.
+    let is_stopped = |stat: String| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'));
+    threads.into_iter().all(|thread| std::fs::read_to_string(thread.path().join("stat")).is_ok_and(is_stopped))
 }
 
 impl Drop for Process {

@@ -34,7 +34,7 @@ pub(super) struct RetryState {
     /// How often all endpoints have failed.
     rounds: u32,
     /// An endpoint did not respond in time, so no endpoint is tried twice; see
-    /// [`Retry::OnceElsewhere`](crate::error::Retry::OnceElsewhere).
+    /// [`Retry::OnceElsewhere`].
     pub(super) elsewhere_only: bool,
     /// An endpoint asked to wait before it gets the request again, so no endpoint is tried twice.
     deferred: bool,
