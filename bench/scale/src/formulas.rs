@@ -1,6 +1,6 @@
 //! Formulas for traffic, connections, memory and addresses at rest, and for the single master of the count.
 
-use edge::config::{Dns, HealthCheck};
+use edge::config::{Dns, HealthCheck, Interval};
 
 use crate::{
     Size,
@@ -48,7 +48,8 @@ fn addresses(used: usize) -> String {
 #[must_use]
 pub fn rest() -> String {
     let interval = HealthCheck::default().interval.as_secs_f64();
-    let queries = 2.0 / Dns::default().interval.as_secs_f64();
+    let (Interval::Fixed(lookups) | Interval::Ttl { min: lookups, .. }) = Dns::default().interval;
+    let queries = 2.0 / lookups.as_secs_f64();
     let mut head = vec!["nodes, edges".to_owned()];
     head.extend(Size::ALL.map(|size| format!("{}, {}", size.nodes, size.edges)));
     let mut table = Table::new(&head);
