@@ -21,7 +21,10 @@ use std::{
 };
 
 use super::answer::{AddressSet, ServiceRecord};
-use crate::config::{EndpointOptions, MAX_TIER, MAX_WEIGHT};
+use crate::{
+    config::{EndpointOptions, MAX_TIER, MAX_WEIGHT},
+    upstream::pool::MAX_ENDPOINTS,
+};
 
 /// The maximum number of targets whose addresses are resolved.
 const MAX_TARGETS: usize = 256;
@@ -48,7 +51,8 @@ fn usable(mut records: Vec<ServiceRecord>) -> Result<Vec<ServiceRecord>, &'stati
 }
 
 /// Returns the endpoints of usable records, given the addresses of their targets. An address that several records name
-/// gets the options of the first.
+/// gets the options of the first. There are at most [`MAX_ENDPOINTS`], those with the least priority: a few thousand
+/// records for a target with a few thousand addresses would make millions.
 fn endpoints(
     records: &[ServiceRecord],
     targets: &HashMap<String, AddressSet>,
@@ -66,6 +70,9 @@ fn endpoints(
         };
         for address in targets.get(&record.target).map(|target| target.at_port(record.port)).unwrap_or_default() {
             endpoints.entry(address).or_insert_with(|| options.clone());
+            if endpoints.len() == MAX_ENDPOINTS {
+                return endpoints;
+            }
         }
     }
     endpoints

@@ -75,6 +75,17 @@ fn targets_are_capped() {
     assert_eq!((usable.len(), usable[0].target.as_str()), (MAX_TARGETS, "t999."), "those with the least priority");
 }
 
+#[test]
+fn endpoints_are_capped_at_those_with_the_least_priority() {
+    let record = |port| ServiceRecord { priority: 100 - port, weight: 1, port, target: "many.".to_owned() };
+    let addresses = (0..1000_u32).map(|number| std::net::IpAddr::from((0x0a00_0000 + number).to_be_bytes()));
+    let targets = HashMap::from([("many.".to_owned(), AddressSet::of(addresses))]);
+    let endpoints = endpoints(&usable((1..=50).map(record).collect()).unwrap(), &targets);
+    assert_eq!(endpoints.len(), MAX_ENDPOINTS);
+    assert_eq!(endpoints.keys().filter(|address| address.port() == 50).count(), 1000);
+    assert!(endpoints.keys().all(|address| address.port() >= 46));
+}
+
 proptest! {
     #[test]
     fn order_of_an_answer_does_not_matter(
