@@ -62,6 +62,14 @@ fn weights_keep_their_ratio_and_none_is_zero() {
 }
 
 #[test]
+fn weights_are_relative_to_those_of_the_same_priority() {
+    assert_eq!(
+        found("10 1 80 b., 10 3 80 c., 20 65535 80 a.").unwrap(),
+        ["10.0.0.1:80 256 2", "10.0.0.2:80 1 1", "10.0.0.3:80 3 1", "[fd00::1]:80 256 2"]
+    );
+}
+
+#[test]
 fn answer_without_a_usable_record_is_an_error() {
     assert_eq!(found("").unwrap_err(), "no SRV records");
     assert_eq!(found("0 0 0 .").unwrap_err(), "the name has no such service: the target is \".\"");
