@@ -96,8 +96,8 @@ impl Manager {
     /// least the fixed addresses.
     ///
     /// An unchanged pool keeps its handle. A pool with other settings, with other authorities in the file of its checks,
-    /// or with sources to look up when the settings for lookups changed, gets a new handle with the same counters; endpoints that stay are the same objects in the same
-    /// state. A pool that is no longer configured stops.
+    /// or with sources to look up when the settings for lookups changed, gets a new handle with the same counters;
+    /// endpoints that stay are the same objects in the same state. A pool that is no longer configured stops.
     ///
     /// Must be called inside a [`LocalRuntime`](tokio::runtime::LocalRuntime) or a `LocalSet`; all tasks run there.
     pub fn apply(&mut self, config: &Config) -> Vec<Arc<PoolHandle>> {

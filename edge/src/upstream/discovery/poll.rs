@@ -1,8 +1,8 @@
 //! When a source is queried again.
 //!
-//! [`poll`] queries a name or reads a file, [`follow`] asks for the nodes of a swarm. Both get the query as an argument, so that their
-//! timing is tested without a socket, and pass each answer to a function. They end when that function returns `None`:
-//! the pool no longer exists.
+//! [`poll`] queries a name or reads a file, [`follow`] asks for the nodes of a swarm. Both get the query as an argument,
+//! so that their timing is tested without a socket, and pass each answer to a function. They end when that function
+//! returns `None`: the pool no longer exists.
 
 use std::time::Duration;
 

@@ -122,7 +122,7 @@ impl Resolver {
         }
     }
 
-    /// Returns the SRV records of a name, and their shortest TTL.
+    /// Returns the SRV records of a name, and the shortest TTL of them and of the aliases that lead to them.
     ///
     /// # Errors
     /// There is no answer, or a negative one.
@@ -132,6 +132,7 @@ impl Resolver {
     ) -> Result<(Vec<ServiceRecord>, Option<Duration>), Failure> {
         let (system, mut name) = self.prepare(name)?;
         let mut answer = self.ask(system, &name, RecordType::SRV).await;
+        let mut followed = Vec::new();
         for _ in 0..MAX_ALIASES {
             // The client follows no alias that leads to SRV records.
             match &answer {
@@ -140,8 +141,10 @@ impl Resolver {
                 Err(_) => break,
             }
             let aliases = self.ask(system, &name, RecordType::CNAME).await.unwrap_or_default();
-            let Some(RData::CNAME(target)) = aliases.first().map(|alias| &alias.data) else { break };
+            let Some(alias) = aliases.into_iter().next() else { break };
+            let RData::CNAME(target) = &alias.data else { break };
             name = target.0.clone();
+            followed.push(alias);
             answer = self.ask(system, &name, RecordType::SRV).await;
         }
         let answer = answer?;
@@ -154,7 +157,7 @@ impl Resolver {
             }),
             _ => None,
         };
-        Ok((answer.iter().filter_map(record).collect(), shortest_ttl(&answer)))
+        Ok((answer.iter().filter_map(record).collect(), shortest_ttl(followed.iter().chain(&answer))))
     }
 
     fn prepare(&self, host: &str) -> Result<(&System, Name), Failure> {

@@ -9,8 +9,8 @@
 //!   Anything else keeps the last good endpoints, also a target of `.`, by which a domain says that it does not have the
 //!   service: an error in DNS must not become an outage.
 //! - Addresses of a target that cannot be resolved stay as they were.
-//! - Weights are relative to each other. Those above what the edge uses, 256, are scaled down together; 0, which asks for
-//!   few requests, becomes 1.
+//! - Weights are relative to those of the same priority. If one is above what the edge uses, 256, they are scaled down
+//!   together; 0, which asks for few requests, becomes 1.
 
 pub(in crate::upstream) mod client;
 
@@ -21,7 +21,10 @@ use std::{
 };
 
 use super::answer::{AddressSet, ServiceRecord};
-use crate::config::{EndpointOptions, MAX_TIER, MAX_WEIGHT};
+use crate::{
+    config::{EndpointOptions, MAX_TIER, MAX_WEIGHT},
+    upstream::pool::MAX_ENDPOINTS,
+};
 
 /// The maximum number of targets whose addresses are resolved.
 const MAX_TARGETS: usize = 256;
@@ -48,7 +51,8 @@ fn usable(mut records: Vec<ServiceRecord>) -> Result<Vec<ServiceRecord>, &'stati
 }
 
 /// Returns the endpoints of usable records, given the addresses of their targets. An address that several records name
-/// gets the options of the first.
+/// gets the options of the first. There are at most [`MAX_ENDPOINTS`], those with the least priority: a few thousand
+/// records for a target with a few thousand addresses would make millions.
 fn endpoints(
     records: &[ServiceRecord],
     targets: &HashMap<String, AddressSet>,
@@ -56,22 +60,29 @@ fn endpoints(
     let priorities: BTreeSet<u16> = records.iter().map(|record| record.priority).collect();
     let tiers: HashMap<u16, u8> =
         priorities.into_iter().zip((1..MAX_TIER).chain(std::iter::repeat(MAX_TIER))).collect();
-    let heaviest = records.iter().map(|record| record.weight).max().unwrap_or_default().into();
+    let mut heaviest: HashMap<u16, u32> = HashMap::new();
+    for record in records {
+        let of_priority = heaviest.entry(record.priority).or_default();
+        *of_priority = (*of_priority).max(u32::from(record.weight));
+    }
     let mut endpoints = BTreeMap::new();
     for record in records {
         let options = EndpointOptions {
-            weight: scaled(record.weight.into(), heaviest),
+            weight: scaled(record.weight.into(), heaviest.get(&record.priority).copied().unwrap_or_default()),
             tier: tiers.get(&record.priority).copied().unwrap_or(MAX_TIER),
             zone: None,
         };
         for address in targets.get(&record.target).map(|target| target.at_port(record.port)).unwrap_or_default() {
             endpoints.entry(address).or_insert_with(|| options.clone());
+            if endpoints.len() == MAX_ENDPOINTS {
+                return endpoints;
+            }
         }
     }
     endpoints
 }
 
-/// Returns a weight from 1 to [`MAX_WEIGHT`]. `heaviest` is the largest weight of the answer.
+/// Returns a weight from 1 to [`MAX_WEIGHT`]. `heaviest` is the largest weight of its priority.
 fn scaled(weight: u32, heaviest: u32) -> u32 {
     let weight = if heaviest > MAX_WEIGHT { weight * MAX_WEIGHT / heaviest } else { weight };
     weight.max(1)

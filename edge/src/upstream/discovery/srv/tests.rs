@@ -62,6 +62,14 @@ fn weights_keep_their_ratio_and_none_is_zero() {
 }
 
 #[test]
+fn weights_are_relative_to_those_of_the_same_priority() {
+    assert_eq!(
+        found("10 1 80 b., 10 3 80 c., 20 65535 80 a.").unwrap(),
+        ["10.0.0.1:80 256 2", "10.0.0.2:80 1 1", "10.0.0.3:80 3 1", "[fd00::1]:80 256 2"]
+    );
+}
+
+#[test]
 fn answer_without_a_usable_record_is_an_error() {
     assert_eq!(found("").unwrap_err(), "no SRV records");
     assert_eq!(found("0 0 0 .").unwrap_err(), "the name has no such service: the target is \".\"");
@@ -73,6 +81,17 @@ fn targets_are_capped() {
     let many: Vec<_> = (0..1000).map(|number| format!("{} 1 80 t{number:03}.", 1000 - number)).collect();
     let usable = usable(records(&many.join(","))).unwrap();
     assert_eq!((usable.len(), usable[0].target.as_str()), (MAX_TARGETS, "t999."), "those with the least priority");
+}
+
+#[test]
+fn endpoints_are_capped_at_those_with_the_least_priority() {
+    let record = |port| ServiceRecord { priority: 100 - port, weight: 1, port, target: "many.".to_owned() };
+    let addresses = (0..1000_u32).map(|number| std::net::IpAddr::from((0x0a00_0000 + number).to_be_bytes()));
+    let targets = HashMap::from([("many.".to_owned(), AddressSet::of(addresses))]);
+    let endpoints = endpoints(&usable((1..=50).map(record).collect()).unwrap(), &targets);
+    assert_eq!(endpoints.len(), MAX_ENDPOINTS);
+    assert_eq!(endpoints.keys().filter(|address| address.port() == 50).count(), 1000);
+    assert!(endpoints.keys().all(|address| address.port() >= 46));
 }
 
 proptest! {
