@@ -1,7 +1,7 @@
 //! The attempt loop: pick an endpoint, send the request, and send it again if that is allowed and worthwhile. Nothing
 //! here knows whether the request came over HTTP/1 or HTTP/2.
 
-use std::{future::poll_fn, rc::Rc, time::Duration};
+use std::{future::poll_fn, rc::Rc};
 
 use tokio::time::Instant;
 
@@ -65,19 +65,24 @@ pub async fn send<T>(
                     None => (poll_fn(|cx| exchange.poll(cx, source, &mut rules)).await, None),
                     Some(delay) => {
                         let hedged = Box::pin(hedge::run(worker, pool, exchange, &mut rules, source, delay)).await;
-                        let Hedged { outcome, second, winner } = hedged;
-                        (outcome, second.map(|second| (second, winner)))
+                        let Hedged { outcome, second, second_failed, winner } = hedged;
+                        (outcome, second.map(|second| (second, second_failed, winner)))
                     }
                 };
                 let decided = rules.decided;
-                if let Some((second, winner)) = hedged {
+                let mut sent = began;
+                if let Some((second, second_failed, winner)) = hedged {
                     retry_state.attempts += 1;
+                    if second_failed {
+                        retry_state.exclude(&second);
+                    }
                     record.hedged(&second, winner.is_none().then_some(connection.endpoint()));
-                    if let Some((won, copy)) = winner {
-                        record_latency(worker, pool, connection.endpoint(), began, Duration::ZERO);
-                        std::mem::replace(body, copy).release(&worker.connections.buffers);
+                    if let Some(won) = winner {
+                        std::mem::replace(body, won.body).release(&worker.connections.buffers);
                         // The first connection is closed.
-                        pooled = won;
+                        pooled = won.pooled;
+                        // The latency of an endpoint begins with its own exchange.
+                        sent = won.began;
                     }
                 }
                 let Some(connection) = pooled.connection() else { return Err(never(Kind::NoEndpoint)) };
@@ -92,8 +97,9 @@ pub async fn send<T>(
                             retry_state.failed(connection, &error, worker.index, worker.clock.now());
                             return Err(error);
                         }
-                        let since = body.awaits_endpoint_since(began, worker.clock.now());
-                        responded(worker, pool, connection, since, status);
+                        let now = worker.clock.now();
+                        let since = body.awaits_endpoint_since(began, now);
+                        responded(worker, pool, connection, body.awaits_endpoint_since(sent, now), status);
                         retry_state.responded(connection.endpoint().id, is_server_error(status));
                         let Some(value) = value else {
                             retry_state.discarded(connection.endpoint(), decided.deferred);
@@ -133,7 +139,9 @@ pub async fn send<T>(
                         // is gone after one attempt.
                         let costs = has_failed && error.retry != Retry::Unsent && !decided.paid;
                         if costs && !pool.handle.take_retry(worker.clock.now()) {
-                            record.over_budget();
+                            if !decided.over_budget {
+                                record.over_budget();
+                            }
                             return Err(error);
                         }
                         retry_state.elsewhere_only |= error.retry == Retry::OnceElsewhere;

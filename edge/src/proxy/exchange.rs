@@ -88,6 +88,11 @@ impl<'e> Exchange<'e> {
         self.connection
     }
 
+    /// When the attempt began.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Begins an attempt at the same request, which `copy` is, on another connection.
     pub(super) fn begin_second<'s>(&self, connection: &'s mut Connection, copy: &'s mut BodyWriter) -> Exchange<'s>
     where

@@ -10,13 +10,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     error::{Error, Kind},
+    observe::peak_ewma::FAILED,
     proxy::{
         exchange::{Attempt, Exchange, Reason},
-        outcome::{count_failure, responded},
+        outcome::{Failure, count_failure, record_latency, responded},
         pick::{Picked, pick},
         retry_rules::Rules,
         retry_state::RetryState,
@@ -43,8 +44,18 @@ pub(super) struct Hedged<V> {
     pub(super) outcome: Outcome<V>,
     /// The endpoint of the second exchange, if there was one.
     pub(super) second: Option<Arc<Endpoint>>,
-    /// The second connection and the request on it, if that exchange decides.
-    pub(super) winner: Option<(PooledConnection, BodyWriter)>,
+    /// The second endpoint failed, so the next attempt goes elsewhere.
+    pub(super) second_failed: bool,
+    /// The second exchange, if that decides.
+    pub(super) winner: Option<Winner>,
+}
+
+/// A second exchange that decides.
+pub(super) struct Winner {
+    pub(super) pooled: PooledConnection,
+    /// The request on it.
+    pub(super) body: BodyWriter,
+    pub(super) began: Instant,
 }
 
 /// How long a request waits for its first response before it is hedged; `None` if it never is.
@@ -65,7 +76,7 @@ pub(super) async fn run<V, F: FnMut(&ResponseHead<'_>) -> V>(
     source: &mut impl BodySource,
     delay: Duration,
 ) -> Hedged<V> {
-    let alone = |outcome| Hedged { outcome, second: None, winner: None };
+    let alone = |outcome| Hedged { outcome, second: None, second_failed: false, winner: None };
     let mut timer = Box::pin(sleep(delay));
     let early = poll_fn(|cx| match first.poll(cx, source, rules) {
         Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
@@ -74,7 +85,9 @@ pub(super) async fn run<V, F: FnMut(&ResponseHead<'_>) -> V>(
     if let Some(outcome) = early.await {
         return alone(outcome);
     }
-    let Some((endpoint, mut opening)) = open_second(worker, pool, &first, rules) else {
+    // Until the end of the race: the second exchange may be on trial.
+    let second_state = RetryState::after(first.connection().endpoint());
+    let Some((endpoint, mut opening)) = open_second(worker, pool, &second_state, rules) else {
         return alone(poll_fn(|cx| first.poll(cx, source, rules)).await);
     };
     let opened = poll_fn(|cx| match first.poll(cx, source, rules) {
@@ -88,39 +101,83 @@ pub(super) async fn run<V, F: FnMut(&ResponseHead<'_>) -> V>(
             if error.kind != Kind::NoResources {
                 endpoint.stats.of(worker.index).connect_failures.add(1);
                 endpoint.connect_failed();
+                second_state.trial_failed(endpoint.id);
+                record_latency(worker, pool, &endpoint, worker.clock.now(), FAILED);
             }
             return alone(poll_fn(|cx| first.poll(cx, source, rules)).await);
         }
     };
     let mut pooled = PooledConnection::new(connection, &worker.connections);
     let (mut body, _held) = first.copy_request();
-    let race = race(worker, pool, &mut first, &mut pooled, &mut body, rules, source).await;
-    let (outcome, winner) = match race {
+    let began = worker.clock.now();
+    let Race { ended, failed_first, failed_second } = race(&mut first, &mut pooled, &mut body, rules, source).await;
+    let is_undecided = failed_first.is_none();
+    if let Some(outcome) = failed_first {
+        note_failed(worker, pool, rules.retry_state(), first.connection(), first.began(), &outcome);
+    }
+    let second_failed = failed_second.is_some_and(|outcome| {
+        let connection = pooled.connection();
+        connection.is_some_and(|connection| note_failed(worker, pool, &second_state, connection, began, &outcome))
+    });
+    let (outcome, winner) = match ended {
         Ended::First(outcome) => {
             body.release(&worker.connections.buffers);
             (outcome, None)
         }
-        Ended::Second(status, value) => (Ok((status, Some(value))), Some((pooled, body))),
+        Ended::Second(status, value) => {
+            second_state.responded(endpoint.id, false);
+            if is_undecided {
+                record_latency(worker, pool, first.connection().endpoint(), first.began(), Duration::ZERO);
+            }
+            (Ok((status, Some(value))), Some(Winner { pooled, body, began }))
+        }
     };
-    Hedged { outcome, second: Some(endpoint), winner }
+    Hedged { outcome, second: Some(endpoint), second_failed, winner }
+}
+
+/// Records an exchange that failed and does not decide. Returns whether its endpoint is to blame.
+fn note_failed<V>(
+    worker: &Worker,
+    pool: &PoolView,
+    retry_state: &RetryState,
+    connection: &Connection,
+    began: Instant,
+    outcome: &Outcome<V>,
+) -> bool {
+    let endpoint = connection.endpoint();
+    match outcome {
+        Ok((status, _)) => {
+            responded(worker, pool, connection, began, *status);
+            retry_state.responded(endpoint.id, is_server_error(*status));
+            true
+        }
+        Err(error) => {
+            let has_failed = count_failure(connection, error, worker.index, worker.clock.now()) == Failure::Endpoint;
+            if has_failed {
+                retry_state.trial_failed(endpoint.id);
+                record_latency(worker, pool, endpoint, began, FAILED);
+            }
+            has_failed
+        }
+    }
 }
 
 /// A connection that is being opened.
 type Opening<'o> = Pin<Box<dyn Future<Output = Result<Box<Connection>, Error>> + 'o>>;
 
-/// Begins to open a connection to another endpoint than that of `first`, or takes an idle one. `None` if that is
-/// impossible, or not in the budget.
+/// Begins to open a connection for the second exchange, or takes an idle one. `None` if that is impossible, or not in
+/// the budget.
 fn open_second<'o, F>(
     worker: &Rc<Worker>,
     pool: &'o PoolView,
-    first: &Exchange<'_>,
+    second_state: &RetryState,
     rules: &mut Rules<'_, F>,
 ) -> Option<(Arc<Endpoint>, Opening<'o>)> {
     if !rules.takes_hedge() {
         return None;
     }
     let config = &pool.handle.config;
-    match pick(worker, pool, &RetryState::after(first.connection().endpoint())).ok()? {
+    match pick(worker, pool, second_state).ok()? {
         Picked::Idle(connection) => Some((Arc::clone(connection.endpoint()), Box::pin(ready(Ok(connection))))),
         Picked::New(connecting) => {
             let endpoint = Arc::clone(connecting.endpoint());
@@ -142,20 +199,26 @@ enum Ended<V> {
     Second(u16, V),
 }
 
+/// A race between two exchanges that has ended.
+struct Race<V> {
+    ended: Ended<V>,
+    /// What failed and does not decide.
+    failed_first: Option<Outcome<V>>,
+    failed_second: Option<Outcome<V>>,
+}
+
 /// Waits for the first good response. If neither exchange has one, the outcome is that of the first.
 async fn race<V, F: FnMut(&ResponseHead<'_>) -> V>(
-    worker: &Worker,
-    pool: &PoolView,
     first: &mut Exchange<'_>,
     pooled: &mut PooledConnection,
     body: &mut BodyWriter,
     rules: &mut Rules<'_, F>,
     source: &mut impl BodySource,
-) -> Ended<V> {
+) -> Race<V> {
     let Some(connection) = pooled.connection() else {
-        return Ended::First(poll_fn(|cx| first.poll(cx, source, rules)).await);
+        let ended = Ended::First(poll_fn(|cx| first.poll(cx, source, rules)).await);
+        return Race { ended, failed_first: None, failed_second: None };
     };
-    let began = worker.clock.now();
     let mut second = first.begin_second(connection, body);
     let (mut failed_first, mut failed_second) = (None, None);
     let ended = poll_fn(|cx| {
@@ -173,8 +236,8 @@ async fn race<V, F: FnMut(&ResponseHead<'_>) -> V>(
         {
             match outcome {
                 Ok((status, Some(value))) => return Poll::Ready(Ended::Second(status, value)),
-                Ok((status, None)) => failed_second = Some(Ok(status)),
-                Err(error) => failed_second = Some(Err(error)),
+                Err(error) if error.kind == Kind::ClientGone => return Poll::Ready(Ended::First(Err(error))),
+                failed => failed_second = Some(failed),
             }
             if let Some(outcome) = failed_first.take() {
                 return Poll::Ready(Ended::First(outcome));
@@ -183,22 +246,7 @@ async fn race<V, F: FnMut(&ResponseHead<'_>) -> V>(
         Poll::Pending
     });
     let ended = ended.await;
-    // What failed and does not decide.
-    match failed_first {
-        Some(Ok((status, _))) => responded(worker, pool, first.connection(), began, status),
-        Some(Err(error)) => {
-            count_failure(first.connection(), &error, worker.index, worker.clock.now());
-        }
-        None => {}
-    }
-    match failed_second {
-        Some(Ok(status)) => responded(worker, pool, connection, began, status),
-        Some(Err(error)) => {
-            count_failure(connection, &error, worker.index, worker.clock.now());
-        }
-        None => {}
-    }
-    ended
+    Race { ended, failed_first, failed_second }
 }
 
 /// The rules for the second exchange: it may only win. A server error of it is worse than to wait for the first.

@@ -31,8 +31,6 @@ pub(super) struct Rules<'r, F> {
     on_head: F,
     /// What was decided so far.
     pub(super) decided: Decided,
-    /// The budget had no retry left, which is reported once.
-    over_budget: bool,
 }
 
 /// What was decided about one attempt.
@@ -42,6 +40,8 @@ pub(super) struct Decided {
     pub(super) paid: bool,
     /// The endpoint asks to wait before it gets the request again.
     pub(super) deferred: bool,
+    /// The budget had no retry left, which is reported once.
+    pub(super) over_budget: bool,
 }
 
 impl<'r, F> Rules<'r, F> {
@@ -57,7 +57,7 @@ impl<'r, F> Rules<'r, F> {
     ) -> Self {
         let endpoint = (endpoint.id, endpoint.address);
         let decided = Decided::default();
-        Self { worker, pool, record, retry_state, idempotent, endpoint, on_head, decided, over_budget: false }
+        Self { worker, pool, record, retry_state, idempotent, endpoint, on_head, decided }
     }
 
     /// Takes a hedge out of the budget, if another endpoint is left.
@@ -69,9 +69,14 @@ impl<'r, F> Rules<'r, F> {
         if is_left {
             self.record.hedge();
         } else {
-            self.record.over_budget();
+            self.report_over_budget();
         }
         is_left
+    }
+
+    /// The attempts before this one, and whether this one is on trial.
+    pub(super) fn retry_state(&self) -> &'r RetryState {
+        self.retry_state
     }
 
     fn has_attempts(&self) -> bool {
@@ -81,10 +86,16 @@ impl<'r, F> Rules<'r, F> {
     /// Takes a retry out of the budget, if there is one.
     fn pay(&mut self) -> bool {
         self.decided.paid = self.pool.handle.take_retry(self.worker.clock.now());
-        if !self.decided.paid && !std::mem::replace(&mut self.over_budget, true) {
-            self.record.over_budget();
+        if !self.decided.paid {
+            self.report_over_budget();
         }
         self.decided.paid
+    }
+
+    fn report_over_budget(&mut self) {
+        if !std::mem::replace(&mut self.decided.over_budget, true) {
+            self.record.over_budget();
+        }
     }
 
     /// Whether a response with this head is discarded, and the request sent again. The endpoint may get it again if no

@@ -84,13 +84,16 @@ pub(super) async fn wait(
             }
         };
         if let Some(place) = woken {
-            let endpoint = place.permit.endpoint().id;
-            let is_usable = Candidates::new(&pool.handle.snapshot.load(), retry_state).contains(endpoint);
+            let endpoint = place.permit.endpoint();
+            let snapshot = pool.handle.snapshot.load();
+            // The endpoint may be on probation since the request entered the queue.
+            let is_usable = Candidates::new(&snapshot, retry_state).contains(endpoint.id)
+                && (!snapshot.on_probation || snapshot.panic || retry_state.is_admitted(endpoint, worker.clock.age()));
             if is_usable {
                 return Ok(take(worker, place, retry_state));
             }
             // It is of use to others, if to any.
-            wanted.exclude(endpoint);
+            wanted.exclude(endpoint.id);
         }
         // At the old position, whose turn has come: no limit applies.
         let Some(again) = queue.enter(wanted.clone(), usize::MAX) else { return Err(never(Kind::PoolFull)) };

@@ -16,7 +16,12 @@ const NEVER: Duration = Duration::from_secs(600);
 
 /// Starts an edge that hedges, and lets it measure how long responses take.
 async fn start(upstreams: &[Upstream]) -> (Edge, Connection) {
-    let edge = Edge::start(&format!("{}hedge = 0.9\n", unchecked(&addresses(upstreams)))).await;
+    start_with(upstreams, "").await
+}
+
+/// The same with more lines of configuration for the pool.
+async fn start_with(upstreams: &[Upstream], more: &str) -> (Edge, Connection) {
+    let edge = Edge::start(&format!("{}hedge = 0.9\n{more}", unchecked(&addresses(upstreams)))).await;
     // Each worker measures for itself, so all requests come over one connection.
     let mut connection = Connection::http1(edge.address()).await.unwrap();
     for _ in 0..150 {
@@ -83,4 +88,36 @@ async fn a_server_error_of_the_second_endpoint_does_not_win() {
     // Those that began at the slow endpoint.
     assert_eq!(good, 2);
     assert!(hedges(&edge).await.0 >= 2);
+}
+
+#[tokio::test]
+async fn a_second_exchange_with_an_endpoint_on_probation_is_its_trial() {
+    let ejection = "[pool.web.ejection]\nconsecutive_failures = 5\nbase = \"200ms\"\n";
+    // The balancing decides which endpoint is the first.
+    for _ in 0..20 {
+        let upstreams = [Upstream::start().await, Upstream::start().await];
+        let (mut edge, mut connection) = start_with(&upstreams, ejection).await;
+        let [ejected, slow] = &upstreams;
+        ejected.on("/", Behaviour::CloseBeforeResponse);
+        eventually("an ejection", SOON, async || {
+            assert_eq!(connection.get("/").await.unwrap().status, StatusCode::OK);
+            edge.process.lines().iter().any(|line| line.contains("endpoint is ejected"))
+        })
+        .await;
+        slow.on("/slow", Behaviour::SlowHead(NEVER));
+        edge.process.line("endpoint is on probation").await;
+        eventually("probation", SOON, async || {
+            let status = edge.status().await;
+            let endpoints = status["pools"][0]["endpoints"].as_array().expect("endpoints");
+            endpoints.iter().any(|endpoint| endpoint["state"] == "probation")
+        })
+        .await;
+        let reply = deadline("a response", SOON, connection.get("/slow")).await.unwrap();
+        assert_eq!(reply.status, StatusCode::OK);
+        edge.process.line("endpoint passed its probation").await;
+        if slow.requests_for("/slow") > 0 {
+            return;
+        }
+    }
+    panic!("no request began at the slow endpoint");
 }
