@@ -20,6 +20,8 @@ pub(super) fn plan(setup: &Setup, place: &Place) -> Plan {
             writeln!(config, "[pool.web]\nendpoints = \"{NAME}:{port}\"").expect("text");
         }
     }
+    // What the others are told as well.
+    config += "retry_statuses = [500, \"502-504\"]\n[pool.web.ejection]\nconsecutive_errors = 5\n";
     config += "[pool.web.health]\npath = \"/healthz\"\n[pool.web.timeouts]\nresponse = \"5s\"\n";
     let flags = ["run", "--admin", "off", "--access-log", "off", "--workers", "2", "--config"];
     let file = place.write("edge.toml", &config);
