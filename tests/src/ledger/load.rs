@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode};
+use http::StatusCode;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Ended, Ledger, NUMBER};
-use crate::client::{Body, Connection, Error, full};
+use super::{Ended, Ledger, exchange};
+use crate::client::{Connection, Error};
 
 /// How long a client waits. Longer than any time-out of the proxies, so that they decide.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -98,7 +98,7 @@ impl Client {
         let began = Instant::now();
         let outcome = timeout(PATIENCE, async {
             match self.send(connection, number, is_post).await {
-                Err(Error::Http(error)) if is_unprocessed(&error) => {
+                Err(error) if exchange::is_unprocessed(&error) => {
                     *connection = None;
                     self.send(connection, number, is_post).await
                 }
@@ -122,35 +122,15 @@ impl Client {
         number: usize,
         is_post: bool,
     ) -> Result<StatusCode, Error> {
-        let open = match connection {
-            // Otherwise the proxy announced the close, or closed the idle connection.
-            Some(open) if !open.is_closed() => open,
-            _ if self.is_http2 => connection.insert(Connection::http2(self.address).await?),
-            _ => connection.insert(Connection::http1(self.address).await?),
+        let connect = async || match self.is_http2 {
+            true => Connection::http2(self.address).await,
+            false => Connection::http1(self.address).await,
         };
-        Ok(open.send(request(number, is_post)).await?.status)
+        exchange::send(connection, connect, number, is_post).await
     }
-}
-
-/// Whether the connection ended before the request was sent, or with a GOAWAY that says that the server has not
-/// processed it and that it can be sent again (RFC 9113 section 6.8).
-fn is_unprocessed(error: &hyper::Error) -> bool {
-    let of_h2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
-    let goes_away = |error: &h2::Error| error.is_go_away() && error.is_remote();
-    error.is_canceled() || of_h2.is_some_and(|error| goes_away(error) && error.reason() == Some(h2::Reason::NO_ERROR))
 }
 
 /// The error with its sources.
 fn chain(error: &dyn StdError) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
-}
-
-fn request(number: usize, is_post: bool) -> Request<Body> {
-    let mut request = crate::client::request("www.example.com", "/");
-    if is_post {
-        *request.method_mut() = Method::POST;
-        *request.body_mut() = full(format!("request {number}"));
-    }
-    request.headers_mut().insert(NUMBER, number.into());
-    request
 }

@@ -8,6 +8,7 @@
 pub mod endpoint;
 mod entry;
 mod event;
+mod exchange;
 mod load;
 pub mod proxy;
 pub mod replacement;

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode};
+use http::StatusCode;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::endpoint::Endpoint;
 use super::service::Service;
 use super::totals::Totals;
-use super::{Ended, Ledger, NUMBER};
+use super::{Ended, Ledger, exchange};
 use crate::client::tls::Offer;
-use crate::client::{Body, Connection, Error, empty, full, get};
+use crate::client::{Connection, Error, get};
 use crate::port;
 use crate::process::Process;
 use crate::wait::{SOON, eventually, pause};
@@ -217,7 +217,7 @@ impl Client {
         let (number, is_post) = self.ledger.begin(self.kind.tls.is_some_and(|alpn| alpn.contains(&"h2")));
         let began = Instant::now();
         let mut outcome = timeout(SOON, self.send(connection, number, is_post)).await.unwrap_or(Err(Error::Timeout));
-        if outcome.as_ref().is_err_and(was_not_processed) {
+        if outcome.as_ref().is_err_and(exchange::is_unprocessed) {
             self.shared.sent_again.fetch_add(1, Relaxed);
             *connection = None;
             outcome = timeout(SOON, self.send(connection, number, is_post)).await.unwrap_or(Err(Error::Timeout));
@@ -238,39 +238,18 @@ impl Client {
         number: usize,
         is_post: bool,
     ) -> Result<StatusCode, Error> {
-        let open = match connection {
-            Some(open) if !open.is_closed() => open,
-            _ => {
-                self.shared.connections.fetch_add(1, Relaxed);
-                connection.insert(match self.kind.tls {
-                    None => Connection::http1(self.address).await?,
-                    Some(alpn) => {
-                        let offer = Offer::accepting_any_certificate().alpn(alpn);
-                        Connection::https(self.address, "www.example.com", offer).await?
-                    }
-                })
+        let connect = async || {
+            self.shared.connections.fetch_add(1, Relaxed);
+            match self.kind.tls {
+                None => Connection::http1(self.address).await,
+                Some(alpn) => {
+                    let offer = Offer::accepting_any_certificate().alpn(alpn);
+                    Connection::https(self.address, "www.example.com", offer).await
+                }
             }
         };
-        Ok(open.send(request(number, is_post)).await?.status)
+        exchange::send(connection, connect, number, is_post).await
     }
-}
-
-/// Whether a GOAWAY arrived before the request was sent or processed: a client may send any method again then
-/// (RFC 9113 section 8.7). The ledger checks that no endpoint received it.
-fn was_not_processed(error: &Error) -> bool {
-    let Error::Http(error) = error else { return false };
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
-    error.is_canceled() || cause.is_some_and(|cause| cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR))
-}
-
-fn request(number: usize, is_post: bool) -> Request<Body> {
-    let mut request = crate::client::request("www.example.com", "/");
-    *request.body_mut() = if is_post { full(format!("request {number}")) } else { empty() };
-    if is_post {
-        *request.method_mut() = Method::POST;
-    }
-    request.headers_mut().insert(NUMBER, number.into());
-    request
 }
 
 /// Asks for readiness on a new connection each time. Returns every answer but 200.
