@@ -14,6 +14,8 @@ pub mod keeper;
 pub mod opening;
 pub mod shedding;
 pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod uploads;
 pub mod view;
 

@@ -112,35 +112,15 @@ fn note(worker: &Worker, mesh: &Mesh, node: &Endpoint, began: Instant, error: Op
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, sync::atomic::AtomicUsize, time::SystemTime};
+    use std::{net::TcpListener, time::SystemTime};
 
-    use arc_swap::ArcSwap;
     use tokio::task::LocalSet;
 
     use super::*;
     use crate::{
         config::{AccessLog, Config, Pool},
-        io::memory::Budget,
-        observe::{access_log, stats::PerWorker},
-        worker::{Shared, snapshot::Snapshot},
+        worker::testing,
     };
-
-    /// A worker without pools.
-    fn worker() -> Rc<Worker> {
-        let config = Config::simple(Vec::new(), Pool::new("web", Vec::new()));
-        let stats = Arc::new(PerWorker::new(1));
-        let log = access_log::AccessLog::start(&AccessLog::Off, 1, Arc::clone(&stats)).unwrap();
-        let shared = Shared {
-            snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::new(Arc::new(config), Vec::new()))),
-            stats,
-            heartbeats: Arc::new(PerWorker::new(1)),
-            idle_wanted: PerWorker::new(1),
-            open: AtomicUsize::new(0),
-            clients: Arc::default(),
-            memory: Arc::new(Budget::new(None, 1)),
-        };
-        Worker::new(0, Arc::new(shared), log.sink(0))
-    }
 
     #[tokio::test]
     async fn node_that_refuses_connections_does_not_look_fast() {
@@ -149,7 +129,9 @@ mod tests {
             let config = Arc::new(Pool { balance, mesh: true, ..Pool::new("web", Vec::new()) });
             let local = LocalSet::new();
             let latency = local.run_until(async {
-                let (worker, queue) = (worker(), Arc::default());
+                let config_of_edge = Config::simple(Vec::new(), Pool::new("web", Vec::new()));
+                let (worker, _log) = testing::worker(config_of_edge, &AccessLog::Off);
+                let queue = Arc::default();
                 let node = Arc::new(Endpoint::new(refuses, "s".into(), 1, SystemTime::UNIX_EPOCH));
                 let permit = ConnectionPermit::take(&node, &queue, 1).unwrap();
                 let (taker, mut opened) = mpsc::channel(1);
