@@ -6,9 +6,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     error::{Error, Kind},
-    observe::{decisions::Decision, peak_ewma::FAILED},
+    observe::decisions::Decision,
     proxy::{
-        outcome::record_latency,
+        outcome::connect_failed,
         pick::{Picked, pick},
         race,
         request::never,
@@ -82,10 +82,8 @@ async fn connect_at_any_time(
             if error.kind == Kind::NoResources {
                 worker.log_shortage(&error);
             } else {
-                stats.connect_failures.add(1);
-                endpoint.connect_failed();
+                connect_failed(worker, pool, &endpoint);
                 retry_state.trial_failed(endpoint.id);
-                record_latency(worker, pool, &endpoint, worker.clock.now(), FAILED);
             }
             retry_state.exclude(&endpoint);
             Err(error)

@@ -17,7 +17,7 @@ use crate::{
     observe::peak_ewma::FAILED,
     proxy::{
         exchange::{Attempt, Exchange, Reason},
-        outcome::{Failure, count_failure, record_latency, responded},
+        outcome::{Failure, connect_failed, count_failure, record_latency, responded},
         pick::{Picked, pick},
         retry_rules::Rules,
         retry_state::RetryState,
@@ -99,10 +99,8 @@ pub(super) async fn run<V, F: FnMut(&ResponseHead<'_>) -> V>(
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
             if error.kind != Kind::NoResources {
-                endpoint.stats.of(worker.index).connect_failures.add(1);
-                endpoint.connect_failed();
+                connect_failed(worker, pool, &endpoint);
                 second_state.trial_failed(endpoint.id);
-                record_latency(worker, pool, &endpoint, worker.clock.now(), FAILED);
             }
             return alone(poll_fn(|cx| first.poll(cx, source, rules)).await);
         }

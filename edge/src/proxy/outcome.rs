@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::{
     config::Balance,
     error::{Error, Kind},
-    observe::stats::status_class,
+    observe::{peak_ewma::FAILED, stats::status_class},
     upstream::{Endpoint, connection::Connection, health::error_share::is_server_error},
     worker::{PoolView, Worker},
 };
@@ -38,6 +38,13 @@ pub(super) fn count_failure(connection: &Connection, error: &Error, worker: usiz
     }
     endpoint.failed();
     Failure::Endpoint
+}
+
+/// Counts that no connection to an endpoint could be opened.
+pub(super) fn connect_failed(worker: &Worker, pool: &PoolView, endpoint: &Endpoint) {
+    endpoint.stats.of(worker.index).connect_failures.add(1);
+    endpoint.connect_failed();
+    record_latency(worker, pool, endpoint, worker.clock.now(), FAILED);
 }
 
 /// Counts a response with this status, which was awaited since `since`.

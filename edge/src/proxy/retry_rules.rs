@@ -1,8 +1,6 @@
 //! Decides during an attempt whether another one would be better: because the endpoint is down or late, or because of
 //! the status with which it responds.
 
-use std::net::SocketAddr;
-
 use crate::{
     proxy::{
         exchange::{Attempt, Reason},
@@ -25,8 +23,8 @@ pub(super) struct Rules<'r, F> {
     retry_state: &'r RetryState,
     /// The method allows another attempt after an endpoint received the request.
     idempotent: bool,
-    /// The id and the address of the endpoint.
-    endpoint: (u64, SocketAddr),
+    /// The id of the endpoint.
+    endpoint: u64,
     /// Takes the head of a response that is passed on.
     on_head: F,
     /// What was decided so far.
@@ -55,14 +53,13 @@ impl<'r, F> Rules<'r, F> {
         endpoint: &Endpoint,
         on_head: F,
     ) -> Self {
-        let endpoint = (endpoint.id, endpoint.address);
         let decided = Decided::default();
-        Self { worker, pool, record, retry_state, idempotent, endpoint, on_head, decided }
+        Self { worker, pool, record, retry_state, idempotent, endpoint: endpoint.id, on_head, decided }
     }
 
     /// Takes a hedge out of the budget, if another endpoint is left.
     pub(super) fn takes_hedge(&mut self) -> bool {
-        if !has_other(self.pool, self.retry_state, self.endpoint.0) {
+        if !has_other(self.pool, self.retry_state, self.endpoint) {
             return false;
         }
         let is_left = self.pool.handle.take_retry(self.worker.clock.now());
@@ -111,7 +108,7 @@ impl<'r, F> Rules<'r, F> {
         let is_possible = self.idempotent
             && is_whole
             && self.has_attempts()
-            && (may_repeat || has_other(self.pool, self.retry_state, self.endpoint.0));
+            && (may_repeat || has_other(self.pool, self.retry_state, self.endpoint));
         let discards = is_possible && self.pay();
         self.decided.deferred = discards && deferred;
         discards
@@ -135,7 +132,7 @@ impl<T, F: FnMut(&ResponseHead<'_>) -> T> Attempt<(u16, Option<T>)> for Rules<'_
                 let is_down = || connection.endpoint().is_down() && !self.pool.handle.snapshot.load().panic;
                 connection.is_suspect() || is_down()
             }
-            Reason::Late => self.has_attempts() && has_other(self.pool, self.retry_state, self.endpoint.0),
+            Reason::Late => self.has_attempts() && has_other(self.pool, self.retry_state, self.endpoint),
         };
         // Without a retry left, the endpoint may still respond.
         is_better && self.pay()
