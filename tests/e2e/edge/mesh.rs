@@ -71,6 +71,17 @@ fn assert_equal_shares(shares: &[usize]) {
     assert!(shares.iter().all(is_fair), "{shares:?}");
 }
 
+/// Fails unless the second replica gets no requests once it was asked on every connection, and no node is blamed.
+async fn is_avoided(edge: &Edge, replicas: &[Upstream]) {
+    let asked = replicas[1].requests_for("/healthz");
+    eventually("answers on every connection", SOON, async || replicas[1].requests_for("/healthz") > asked + 20).await;
+    let before = replicas[1].requests_for("/");
+    spread(edge, replicas, 30).await;
+    assert_eq!(replicas[1].requests_for("/"), before);
+    let status = edge.status().await;
+    assert!(endpoints(&status).iter().all(|endpoint| endpoint["state"] == "healthy"), "{status:#}");
+}
+
 #[tokio::test]
 async fn six_replicas_behind_three_nodes_get_equal_shares() {
     for choice in [Choice::InTurn, Choice::Random] {
@@ -157,13 +168,7 @@ async fn a_replica_whose_health_path_fails_gets_no_requests_and_no_node_is_blame
     let edge = Edge::start(&behind_mesh(mesh.nodes())).await;
     all_known(&replicas).await;
     replicas[1].on("/healthz", Behaviour::Status(503));
-    let asked = replicas[1].requests_for("/healthz");
-    eventually("answers on every connection", SOON, async || replicas[1].requests_for("/healthz") > asked + 20).await;
-    let before = replicas[1].requests_for("/");
-    spread(&edge, &replicas, 30).await;
-    assert_eq!(replicas[1].requests_for("/"), before);
-    let status = edge.status().await;
-    assert!(endpoints(&status).iter().all(|endpoint| endpoint["state"] == "healthy"), "{status:#}");
+    is_avoided(&edge, &replicas).await;
     // While all fail, one of them is better than none.
     for replica in &replicas {
         replica.on("/healthz", Behaviour::Status(503));
@@ -180,13 +185,7 @@ async fn a_replica_whose_answer_lacks_the_text_gets_no_requests_and_no_node_is_b
     all_known(&replicas).await;
     // Its body is "status 200".
     replicas[1].on("/healthz", Behaviour::Status(200));
-    let asked = replicas[1].requests_for("/healthz");
-    eventually("answers on every connection", SOON, async || replicas[1].requests_for("/healthz") > asked + 20).await;
-    let before = replicas[1].requests_for("/");
-    spread(&edge, &replicas, 30).await;
-    assert_eq!(replicas[1].requests_for("/"), before);
-    let status = edge.status().await;
-    assert!(endpoints(&status).iter().all(|endpoint| endpoint["state"] == "healthy"), "{status:#}");
+    is_avoided(&edge, &replicas).await;
 }
 
 #[tokio::test]

@@ -254,6 +254,18 @@ mod tests {
         }
     }
 
+    /// The snapshot of endpoints in these states and tiers, and the positions of those that are usable.
+    fn in_tiers(states: &str, tiers: &[u8]) -> (PoolSnapshot, Vec<usize>) {
+        let endpoints = endpoints(states);
+        for (Standing { endpoint, .. }, tier) in endpoints.iter().zip(tiers) {
+            endpoint.set_options(&EndpointOptions { tier: *tier, ..EndpointOptions::default() }, None);
+        }
+        let snapshot = snapshot(&endpoints, thresholds(0.3), Vec::new());
+        let position = |id| endpoints.iter().position(|one| one.endpoint.id == id).unwrap();
+        let usable = snapshot.usable().iter().map(|endpoint| position(endpoint.id)).collect();
+        (snapshot, usable)
+    }
+
     #[test]
     fn endpoints_on_probation_get_requests_but_do_not_replace_others() {
         for (states, tiers, expected) in [
@@ -268,13 +280,7 @@ mod tests {
             ("pp", [1, 1], vec![0, 1]),
             ("pm", [1, 1], vec![0]),
         ] {
-            let endpoints = endpoints(states);
-            for (Standing { endpoint, .. }, tier) in endpoints.iter().zip(tiers) {
-                endpoint.set_options(&EndpointOptions { tier, ..EndpointOptions::default() }, None);
-            }
-            let snapshot = snapshot(&endpoints, thresholds(0.3), Vec::new());
-            let position = |id| endpoints.iter().position(|one| one.endpoint.id == id).unwrap();
-            let usable: Vec<_> = snapshot.usable().iter().map(|endpoint| position(endpoint.id)).collect();
+            let (snapshot, usable) = in_tiers(states, &tiers);
             assert_eq!(
                 (usable, snapshot.panic, snapshot.on_probation),
                 (expected, false, true),
@@ -306,13 +312,7 @@ mod tests {
             ("odm", [1, 2, BACKUP], vec![0]),
             ("dbm", [1, 1, BACKUP], vec![0]),
         ] {
-            let endpoints = endpoints(states);
-            for (Standing { endpoint, .. }, tier) in endpoints.iter().zip(tiers) {
-                endpoint.set_options(&EndpointOptions { tier, ..EndpointOptions::default() }, None);
-            }
-            let snapshot = snapshot(&endpoints, thresholds(0.3), Vec::new());
-            let position = |id| endpoints.iter().position(|one| one.endpoint.id == id).unwrap();
-            let usable: Vec<_> = snapshot.usable().iter().map(|endpoint| position(endpoint.id)).collect();
+            let (snapshot, usable) = in_tiers(states, &tiers);
             assert_eq!(usable, expected, "{states} in {tiers:?}");
             let healthy = states.chars().filter(|state| *state == 'h').count();
             assert!(healthy == 0 || snapshot.healthy.len() == healthy, "{states} in {tiers:?}");
