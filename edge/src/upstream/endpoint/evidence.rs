@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use tracing::warn;
-
 use super::Endpoint;
 
 impl Endpoint {
@@ -65,9 +63,8 @@ impl Endpoint {
     /// Records that it sent bytes that belong to no request. From now on each request gets a connection of its own: on
     /// a shared one, such bytes would be read as the response to the next visitor's request.
     pub fn sent_surplus(&self) {
-        if !self.sends_surplus.swap(true, Relaxed) {
-            warn!(endpoint = %self.address, "endpoint sent bytes after a response: its connections are not reused");
-        }
+        // The control thread logs it.
+        self.sends_surplus.store(true, Relaxed);
     }
 
     /// Whether its connections may carry more requests than the one under way.
