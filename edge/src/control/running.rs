@@ -217,15 +217,16 @@ impl Running {
             tracing::info!(delay = %humantime::format_duration(delay), "not ready any more; the drain begins after the delay");
         }
         let end = Instant::now() + delay;
-        loop {
-            tokio::select! {
-                biased;
-                () = sleep_until(end) => return None,
-                event = next(offer) => if let Some(addresses) = self.offer(event) {
-                    return Some(addresses);
-                },
+        let Some(offer) = offer else {
+            sleep_until(end).await;
+            return None;
+        };
+        while let Some(event) = offer.next_until(end).await {
+            if let Some(addresses) = self.offer(event) {
+                return Some(addresses);
             }
         }
+        None
     }
 
     /// Leaves the sockets of these addresses to a successor that serves them, and drains.

@@ -13,7 +13,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -71,6 +71,13 @@ impl Offer {
             Some(event) => event,
             None => std::future::pending().await,
         }
+    }
+
+    /// Waits for the next event until `end`. One that has already happened counts even if that time is over: after
+    /// [`Event::Serves`] the socket belongs to the new edge, and [`withdraw`](Self::withdraw) would remove it.
+    pub(in crate::control) async fn next_until(&mut self, end: Instant) -> Option<Event> {
+        // Polls the event before the time.
+        timeout_at(end, self.next()).await.ok()
     }
 
     /// Ends the offer and removes the socket, unless a new edge that is starting needs it.
@@ -207,4 +214,22 @@ impl Successor {
 
 fn timed_out(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("{what} in time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_event_that_has_happened_counts_although_the_time_is_over() {
+        let (sender, events) = mpsc::channel(1);
+        let mut offer = Offer { path: PathBuf::new(), task: tokio::spawn(async {}), events };
+        // Often, because a choice at random would be right half of the time.
+        for _ in 0..100 {
+            sender.send(Event::Serves(Vec::new())).await.unwrap();
+            let now = Instant::now();
+            assert!(matches!(offer.next_until(now).await, Some(Event::Serves(_))));
+            assert!(offer.next_until(now).await.is_none());
+        }
+    }
 }
