@@ -14,6 +14,7 @@ use tests::{
     client::{self, Connection, get},
     ledger::replacement::Replacement,
     port,
+    process::Process,
     upstream::Upstream,
     wait::{SOON, eventually},
 };
@@ -141,6 +142,32 @@ async fn a_new_edge_serves_although_the_one_that_ran_ends_before_it_is_ready() {
     assert!(is_served(third.address()).await);
 }
 
+/// Whether an edge that starts has got the lock and waits for the sockets, which is all that its main thread waits for
+/// from then on.
+fn waits_for_sockets(place: &Place, starting: &Process) -> bool {
+    let lock = fs::File::open(place.folder.path().join("takeover.sock.lock")).unwrap();
+    let is_locked = lock.try_lock().is_err();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", starting.pid())).unwrap_or_default();
+    is_locked && stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" S"))
+}
+
+#[tokio::test]
+async fn a_reload_does_not_end_an_edge_that_waits_for_the_sockets() {
+    let place = Place::new().await;
+    let address = fresh();
+    let mut first = place.start(&[address]).await;
+    first.process.freeze();
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &place.config(&[address]));
+    let mut second = run(folder.path()).start();
+    eventually("the wait for the sockets", SOON, async || waits_for_sockets(&place, &second)).await;
+    second.hang_up();
+    first.process.thaw();
+    second.line("this edge has taken over").await;
+    assert_eq!(first.process.exit(SOON).await.code(), Some(0));
+    assert!(is_served(address).await);
+}
+
 #[tokio::test]
 async fn addresses_that_only_one_of_two_edges_has_are_closed_by_the_old_and_bound_by_the_new() {
     let place = Place::new().await;
@@ -257,7 +284,7 @@ async fn check_accepts_the_keys_and_rejects_a_path_that_is_too_long() {
     let check = async |config: &str| {
         write(folder.path(), config);
         let file: &Path = &folder.path().join("edge.toml");
-        tests::process::Process::ours("edge").args(["check", "--config"]).arg(file).start().output(SOON).await
+        Process::ours("edge").args(["check", "--config"]).arg(file).start().output(SOON).await
     };
     let rest = "drain_delay = \"5s\"\n[[listener]]\naddress = \":80\"\n[pool.web]\nendpoints = \"web:80\"\n";
     let (status, output) = check(&format!("takeover = \"/run/edge/takeover.sock\"\n{rest}")).await;

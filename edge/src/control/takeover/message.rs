@@ -14,6 +14,7 @@ use std::{
 
 use rustix::{
     cmsg_space,
+    io::retry_on_intr,
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
         SendFlags, recvmsg, sendmsg,
@@ -150,7 +151,10 @@ impl<'a> Receiver<'a> {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(16))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut buffer = [0; MAX_LINE];
-        let got = recvmsg(self.stream, &mut [IoSliceMut::new(&mut buffer)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        // The kernel repeats no call on a socket that has a timeout (signal(7)), and SIGHUP is no reason to fail.
+        let got = retry_on_intr(|| {
+            recvmsg(self.stream, &mut [IoSliceMut::new(&mut buffer)], &mut control, RecvFlags::CMSG_CLOEXEC)
+        })?;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(files) = message {
                 self.files.extend(files);
